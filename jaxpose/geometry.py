@@ -1,0 +1,237 @@
+"""Boxes, affine crops, flips and the bilinear warp: each geometric operation exists once, here.
+
+Every function except `warp` and `crop_photo` takes NumPy or JAX arrays and answers in kind: as soon
+as one array is a `jax.Array` (a tracer counts) the work is done by `jax.numpy`. Points are `(x, y)`
+in pixels, pixel centres at integers. Products are written out rather than given to a matrix
+multiply, whose default precision on accelerators (bfloat16, TF32) is too coarse for coordinates.
+"""
+
+from types import ModuleType
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+ArrayT = TypeVar("ArrayT", np.ndarray, jax.Array)
+
+
+def _namespace(*arrays: Any) -> ModuleType:
+    return jnp if any(isinstance(array, jax.Array) for array in arrays) else np
+
+
+def _floating(array: Any, xp: ModuleType) -> Any:
+    array = xp.asarray(array)
+    return array if xp.issubdtype(array.dtype, xp.floating) else array.astype(xp.float32)
+
+
+def box_xywh_to_xyxy(boxes: ArrayT) -> ArrayT:
+    """Corner and size `[..., 4]` (x, y, w, h) to two corners `[..., 4]` (x1, y1, x2, y2)."""
+    xp = _namespace(boxes)
+    return xp.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
+
+
+def box_xyxy_to_xywh(boxes: ArrayT) -> ArrayT:
+    """Two corners `[..., 4]` (x1, y1, x2, y2) to corner and size `[..., 4]` (x, y, w, h)."""
+    xp = _namespace(boxes)
+    return xp.concatenate([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)
+
+
+def box_to_center_scale(box_xywh: ArrayT, padding: float = 1.25) -> tuple[ArrayT, ArrayT]:
+    """Centre `[..., 2]` and padded size `[..., 2]` (w, h) in pixels of the boxes `[..., 4]`.
+
+    `padding` multiplies the size; 1.25 is what COCO top-down models are trained with.
+    """
+    xp = _namespace(box_xywh)
+    boxes = _floating(box_xywh, xp)
+    size = boxes[..., 2:]
+    return boxes[..., :2] + 0.5 * size, size * padding
+
+
+def fix_aspect_ratio(scale: ArrayT, aspect_w_over_h: float) -> ArrayT:
+    """The smallest size `[..., 2]` (w, h) of the given aspect that holds `scale [..., 2]`."""
+    xp = _namespace(scale)
+    size = _floating(scale, xp)
+    width, height = size[..., 0], size[..., 1]
+    return xp.stack(
+        [
+            xp.maximum(width, height * aspect_w_over_h),
+            xp.maximum(height, width / aspect_w_over_h),
+        ],
+        axis=-1,
+    )
+
+
+def crop_matrix(
+    center: ArrayT,
+    scale: ArrayT,
+    input_hw: tuple[int, int],
+    rotation_degrees: Any = 0.0,
+    udp: bool = False,
+) -> ArrayT:
+    """The affine map `[..., 2, 3]` from source pixels to the pixels of a model's input.
+
+    Two conventions exist and a model must be fed by the one it was trained with:
+
+    - `udp=False` (MSRA, Simple Baselines, arXiv:1804.06208): the box of `scale` pixels becomes
+      `input_hw` pixels, its centre lands on (W / 2, H / 2). Only the width of `scale` counts; the
+      height follows from the aspect of `input_hw`.
+    - `udp=True` (unbiased data processing, arXiv:1911.07524, section 3.2): sizes count as distances
+      between the outermost pixel centres, so the centre lands on ((W - 1) / 2, (H - 1) / 2).
+
+    The two published forms turn in opposite directions. With `udp=False` the *box* turns clockwise
+    as seen on the screen and the picture in it therefore anticlockwise; with `udp=True` it is the
+    *picture* that turns clockwise. Both are kept as they are.
+
+    Args:
+      center: `[..., 2]` centre of the box, source pixels.
+      scale: `[..., 2]` padded width and height of the box, already at the aspect of `input_hw`
+        (see `fix_aspect_ratio`); must be positive.
+      input_hw: height and width of the model's input.
+      rotation_degrees: scalar or `[...]`.
+      udp: which convention.
+    """
+    xp = _namespace(center, scale, rotation_degrees)
+    center, scale = _floating(center, xp), _floating(scale, xp)
+    angle = xp.deg2rad(xp.asarray(rotation_degrees, dtype=scale.dtype))
+    cos, sin = xp.cos(angle), xp.sin(angle)
+    height, width = input_hw
+    if udp:
+        factor_x = (width - 1) / scale[..., 0]
+        factor_y = (height - 1) / scale[..., 1]
+        target_x, target_y = 0.5 * (width - 1), 0.5 * (height - 1)
+    else:
+        factor_x = factor_y = width / scale[..., 0]
+        target_x, target_y = 0.5 * width, 0.5 * height
+        sin = -sin
+    a, b = factor_x * cos, -factor_x * sin
+    c, d = factor_y * sin, factor_y * cos
+    x, y = center[..., 0], center[..., 1]
+    return _affine(xp, a, b, target_x - a * x - b * y, c, d, target_y - c * x - d * y)
+
+
+def invert_affine(matrix: ArrayT) -> ArrayT:
+    """The inverse `[..., 2, 3]` of affine maps `[..., 2, 3]`; not finite where there is none."""
+    xp = _namespace(matrix)
+    (a, b, tx), (c, d, ty) = _rows(matrix)
+    determinant = a * d - b * c
+    a, b, c, d = d / determinant, -b / determinant, -c / determinant, a / determinant
+    return _affine(xp, a, b, -(a * tx + b * ty), c, d, -(c * tx + d * ty))
+
+
+def compose_affine(outer: ArrayT, inner: ArrayT) -> ArrayT:
+    """The map `[..., 2, 3]` that applies `inner [..., 2, 3]` first and `outer [..., 2, 3]` then."""
+    xp = _namespace(outer, inner)
+    (a, b, tx), (c, d, ty) = _rows(outer)
+    (e, f, ux), (g, h, uy) = _rows(inner)
+    return _affine(
+        xp,
+        a * e + b * g,
+        a * f + b * h,
+        a * ux + b * uy + tx,
+        c * e + d * g,
+        c * f + d * h,
+        c * ux + d * uy + ty,
+    )
+
+
+def apply_affine(matrix: ArrayT, points: ArrayT) -> ArrayT:
+    """Move points `[..., N, 2]` by the maps `[..., 2, 3]`."""
+    xp = _namespace(matrix, points)
+    (a, b, tx), (c, d, ty) = _rows(matrix[..., None, :, :])
+    x, y = points[..., 0], points[..., 1]
+    return xp.stack([a * x + b * y + tx, c * x + d * y + ty], axis=-1)
+
+
+def flip_keypoints(keypoints: ArrayT, width: int, permutation: Any) -> ArrayT:
+    """Keypoints `[..., K, 2]` of the left-right mirrored image of `width` pixels.
+
+    Column x becomes column `width - 1 - x`; `permutation [K]` exchanges left and right keypoints.
+    """
+    xp = _namespace(keypoints, permutation)
+    swapped = xp.take(keypoints, permutation, axis=-2)
+    return xp.stack([width - 1 - swapped[..., 0], swapped[..., 1]], axis=-1)
+
+
+def warp(images: jax.Array, matrices: jax.Array, output_hw: tuple[int, int]) -> jax.Array:
+    """Resample images by affine maps: bilinear, zeros outside the source (jit-able).
+
+    A source pixel outside the image counts as zero in the interpolation, so an edge fades over one
+    pixel as in `cv2.warpAffine` with a constant border.
+
+    Args:
+      images: `[B, H, W, C]`, uint8 or floating.
+      matrices: `[B, 2, 3]`, source pixels to output pixels; must be invertible.
+      output_hw: height and width of the output.
+
+    Returns:
+      float32 `[B, h, w, C]` on the scale of the input (0 to 255 for uint8).
+    """
+    batch, source_h, source_w, channels = images.shape
+    height, width = output_hw
+    (a, b, tx), (c, d, ty) = _rows(invert_affine(matrices)[:, None, None])
+    column = jnp.arange(width, dtype=jnp.float32)[None, None, :]
+    row = jnp.arange(height, dtype=jnp.float32)[None, :, None]
+    left, weights_x = _neighbours(a * column + b * row + tx, source_w)
+    top, weights_y = _neighbours(c * column + d * row + ty, source_h)
+
+    flat = images.reshape(batch, source_h * source_w, channels)
+    output = jnp.zeros((batch, height, width, channels), jnp.float32)
+    for step_y in (0, 1):
+        for step_x in (0, 1):
+            x = jnp.clip(left + step_x, 0, source_w - 1)
+            y = jnp.clip(top + step_y, 0, source_h - 1)
+            index = (y * source_w + x).reshape(batch, height * width, 1)
+            pixels = jnp.take_along_axis(flat, index, axis=1, mode="promise_in_bounds")
+            weight = weights_x[step_x] * weights_y[step_y]
+            output += weight[..., None] * pixels.astype(jnp.float32).reshape(output.shape)
+    return output
+
+
+def crop_photo(photo: np.ndarray, matrix: np.ndarray, output_hw: tuple[int, int]) -> np.ndarray:
+    """Cut one photo on the host: `[H, W, 3]` uint8 to `[h, w, 3]` uint8, bilinear, zeros outside.
+
+    `matrix [2, 3]` maps photo pixels to output pixels, as in `warp`.
+    """
+    import cv2
+
+    height, width = output_hw
+    return cv2.warpAffine(
+        photo,
+        np.asarray(matrix, np.float64),
+        (width, height),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=0,
+    )
+
+
+def _rows(matrix: Any) -> tuple[tuple[Any, Any, Any], tuple[Any, Any, Any]]:
+    return (
+        (matrix[..., 0, 0], matrix[..., 0, 1], matrix[..., 0, 2]),
+        (matrix[..., 1, 0], matrix[..., 1, 1], matrix[..., 1, 2]),
+    )
+
+
+def _affine(xp: ModuleType, a: Any, b: Any, tx: Any, c: Any, d: Any, ty: Any) -> Any:
+    entries = xp.broadcast_arrays(a, b, tx, c, d, ty)
+    return xp.stack(entries, axis=-1).reshape(*entries[0].shape, 2, 3)
+
+
+def _neighbours(position: jax.Array, size: int) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    """The pixel at or before each position along an axis, and the weights of it and the next.
+
+    Weights of pixels outside `0 .. size - 1` are zero.
+    """
+    # Clipping first keeps far-away positions inside the range of int32 without touching any
+    # position that has a neighbour in the image.
+    position = jnp.clip(position, -1.0, float(size))
+    first = jnp.floor(position)
+    fraction = position - first
+    index = first.astype(jnp.int32)
+    inside_first = (index >= 0) & (index < size)
+    inside_next = (index >= -1) & (index < size - 1)
+    return index, (
+        jnp.where(inside_first, 1.0 - fraction, 0.0),
+        jnp.where(inside_next, fraction, 0.0),
+    )
