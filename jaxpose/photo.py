@@ -1,0 +1,315 @@
+"""Photos from disk: one reader that is right for every kind of file a person may hand over.
+
+What a file is, is decided by its content, never by its name. The result is always upright, RGB and
+eight bits per channel, so that the rest of the package need not know about files.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from jaxpose.errors import InputError, nearest
+
+MAX_PIXELS = 2**28
+"""Photos with more pixels are refused before they are decoded (2^28 pixels are 0.8 GB of RGB)."""
+
+PHOTO_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+"""Names that `list_photos` takes for photos."""
+
+_HEAD_BYTES = 32
+
+# JPEG markers (ITU-T T.81, table B.1).
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_BETWEEN_SCANS = frozenset({0xC4, 0xDA, 0xD9, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)})
+_MARKER_IN_SCAN = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)
+
+
+def read_photo(path: str | Path) -> np.ndarray:
+    """Reads a photo as uint8 RGB `[H, W, 3]`, upright.
+
+    The EXIF orientation is applied. CMYK JPEG, grey, palette and 16-bit files come out as RGB;
+    16-bit values are scaled (65535 -> 255) and rounded. Transparent PNG and WebP are laid on white,
+    which is how a viewer shows them. Of an animation the first picture is taken.
+
+    Raises `InputError`, naming the file, if it is missing, a folder, empty, not a photo, damaged
+    (including a JPEG that stops early, which decoders silently fill with grey) or has more than
+    `MAX_PIXELS` pixels.
+    """
+    path = Path(path)
+    data = _read_bytes(path)
+    try:
+        return decode_photo(data)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def decode_photo(data: bytes) -> np.ndarray:
+    """Decodes the content of a photo file to uint8 RGB `[H, W, 3]`; see `read_photo`."""
+    kind = _kind(data)
+    if kind == "JPEG":
+        return _decode_jpeg(data)
+    _check_size(*_declared_size(kind, data))
+    if kind in ("PNG", "WebP"):
+        return _decode_with_alpha(kind, data)
+    image = _imdecode(data)
+    if image is None:
+        raise InputError(f"this {kind} is damaged or of a variety that OpenCV does not read")
+    return image
+
+
+def list_photos(folder: str | Path) -> list[Path]:
+    """The photos directly in `folder`, by the endings in `PHOTO_SUFFIXES`, sorted by name.
+
+    Hidden files are left out (macOS leaves `._name.jpg` beside a photo). Raises `InputError` if
+    the folder is missing or is a file.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise InputError(missing(folder))
+    if not folder.is_dir():
+        raise InputError(f"{folder} is a file, not a folder of photos")
+    return sorted(
+        entry
+        for entry in folder.iterdir()
+        if entry.suffix.lower() in PHOTO_SUFFIXES
+        and not entry.name.startswith(".")
+        and entry.is_file()
+    )
+
+
+def write_photo(path: str | Path, image: np.ndarray) -> None:
+    """Writes uint8 RGB `[H, W, 3]` in the format that the name's ending says.
+
+    The file appears under its name only when it is complete. Raises `OSError` where the disk or the
+    permissions do not allow it and `InputError` for an ending that is not a photo's.
+    """
+    import cv2
+
+    path = Path(path)
+    if path.suffix.lower() not in PHOTO_SUFFIXES:
+        raise InputError(f"{path}: pictures end in one of {', '.join(sorted(PHOTO_SUFFIXES))}")
+    _, encoded = cv2.imencode(path.suffix.lower(), np.ascontiguousarray(image[..., ::-1]))
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        unfinished.write_bytes(encoded.tobytes())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def missing(path: Path) -> str:
+    """The message for a path that does not exist: which part of it is missing, and what is near."""
+    absent = path
+    while not absent.parent.exists():
+        absent = absent.parent
+    try:
+        beside = os.listdir(absent.parent)
+    except OSError:
+        beside = []
+    where = "" if absent == path else f" ({absent} does not exist)"
+    return f"{path} does not exist{where}.{nearest(absent.name, beside)}".removesuffix(".")
+
+
+def _read_bytes(path: Path) -> bytes:
+    if not path.exists():
+        raise InputError(missing(path))
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, not a photo")
+    if not path.is_file():
+        raise InputError(f"{path} is not an ordinary file")
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+            _kind(head)  # before a film of many gigabytes is read
+            return head + file.read()
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _kind(head: bytes) -> str:
+    """The name of the format that the content begins with."""
+    if not head:
+        raise InputError("the file is empty")
+    if head.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "WebP"
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return "GIF"
+    if head.startswith((b"II*\0", b"MM\0*")):
+        return "TIFF"
+    if head.startswith(b"BM"):
+        return "BMP"
+    if head.startswith((b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")):
+        return "JPEG 2000"
+    if head[4:8] == b"ftyp":
+        if head[8:12] in (b"avif", b"avis"):
+            return "AVIF"
+        if head[8:12] in (b"heic", b"heix", b"mif1", b"hevc"):
+            raise InputError("HEIC photos cannot be read; convert it to JPEG or PNG")
+        raise InputError("this is a film, not a photo")
+    if re.match(rb"\s*(<!|<html|<\?xml|version https://git-lfs|\{|\[)", head, re.IGNORECASE):
+        start = head.decode("utf-8", "replace").split("\n")[0]
+        raise InputError(f"this is a text file, not a photo; it begins with {start!r}")
+    raise InputError(f"not a photo in a known format; it begins with the bytes {head[:8].hex(' ')}")
+
+
+def _imdecode(data: bytes, *, unchanged: bool = False) -> np.ndarray | None:
+    """OpenCV's decoder; None where it fails. In memory it refuses cut files; `imread` does not."""
+    import cv2
+
+    flag = cv2.IMREAD_UNCHANGED if unchanged else cv2.IMREAD_COLOR_RGB
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+    except cv2.error:
+        return None
+
+
+def _check_size(height: int, width: int) -> None:
+    if height * width > MAX_PIXELS:
+        raise InputError(
+            f"{width} x {height} pixels are more than the {MAX_PIXELS:,} that are decoded; "
+            "make it smaller first"
+        )
+
+
+def _declared_size(kind: str, data: bytes) -> tuple[int, int]:
+    """(height, width) from the header; (0, 0) for formats whose decoder sets its own limit."""
+    if kind == "PNG":
+        return int.from_bytes(data[20:24]), int.from_bytes(data[16:20])
+    if kind == "GIF":
+        return int.from_bytes(data[8:10], "little"), int.from_bytes(data[6:8], "little")
+    if kind == "BMP":
+        height = int.from_bytes(data[22:26], "little", signed=True)  # negative: rows run downwards
+        return abs(height), int.from_bytes(data[18:22], "little")
+    return 0, 0
+
+
+def _decode_jpeg(data: bytes) -> np.ndarray:
+    height, width, end = _walk_jpeg(data)
+    _check_size(height, width)
+    if end is not None:
+        image = _imdecode(data)
+    else:
+        image = _decode_endless_jpeg(data)
+        if image is None:
+            raise InputError(
+                f"the JPEG is cut off: {len(data):,} bytes and no end marker; copy it again"
+            )
+    if image is None:
+        raise InputError("the JPEG is damaged or of a variety that OpenCV does not read")
+    return image
+
+
+def _walk_jpeg(data: bytes) -> tuple[int, int, int | None]:
+    """(height, width, position of the end marker or None if the file stops before it)."""
+    height = width = 0
+    position = 2
+    while True:
+        position = data.find(b"\xff", position)
+        while 0 <= position < len(data) - 1 and data[position + 1] == 0xFF:
+            position += 1  # any number of fill bytes may precede a marker
+        if position < 0 or position + 1 >= len(data):
+            return height, width, None
+        marker = data[position + 1]
+        if marker == _END_OF_IMAGE:
+            return height, width, position
+        length = int.from_bytes(data[position + 2 : position + 4])
+        if marker in _START_OF_FRAME:
+            height = int.from_bytes(data[position + 5 : position + 7])
+            width = int.from_bytes(data[position + 7 : position + 9])
+        position += 2 + length
+        if marker == _START_OF_SCAN:
+            found = _MARKER_IN_SCAN.search(data, position)
+            if found is None:
+                return height, width, None
+            if data[found.end() - 1] not in _BETWEEN_SCANS:
+                raise InputError(f"the JPEG is damaged at byte {found.start():,}; copy it again")
+            position = found.start()
+
+
+def _decode_endless_jpeg(data: bytes) -> np.ndarray | None:
+    """Decodes a JPEG without an end marker if only the marker is missing, as some cameras write it.
+
+    If every pixel was coded, bytes added to the end change nothing; if the file was cut, the
+    decoder takes them for pixels.
+    """
+    data = data.rstrip(b"\xff").rstrip(b"\0")
+    end = bytes([0xFF, _END_OF_IMAGE])
+    image = _imdecode(data + end)
+    filled = _imdecode(data + b"\x5a\xc3" * 256 + end)
+    if image is None or filled is None or not np.array_equal(image, filled):
+        return None
+    return image
+
+
+def _decode_with_alpha(kind: str, data: bytes) -> np.ndarray:
+    image = _imdecode(data, unchanged=True)
+    if image is None:
+        raise InputError(f"the {kind} is cut off or damaged; copy it again")
+    if image.dtype == np.uint16:
+        image = ((image.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.shape[-1] == 4:
+        alpha = image[..., 3:].astype(np.uint16)
+        image = ((image[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    image = np.broadcast_to(image[..., ::-1], (*image.shape[:2], 3))
+    # OpenCV leaves unchanged pictures unturned, and before 5.0 all WebP.
+    exif = _png_exif(data) if kind == "PNG" else _webp_exif(data)
+    return np.ascontiguousarray(_turn(image, _orientation(exif)))
+
+
+def _png_exif(data: bytes) -> bytes:
+    position = 8
+    while position + 8 <= len(data):
+        length = int.from_bytes(data[position : position + 4])
+        if data[position + 4 : position + 8] == b"eXIf":
+            return data[position + 8 : position + 8 + length]
+        position += 12 + length
+    return b""
+
+
+def _webp_exif(data: bytes) -> bytes:
+    position = 12
+    while position + 8 <= len(data):
+        length = int.from_bytes(data[position + 4 : position + 8], "little")
+        if data[position : position + 4] == b"EXIF":
+            return data[position + 8 : position + 8 + length].removeprefix(b"Exif\0\0")
+        position += 8 + length + length % 2
+    return b""
+
+
+def _orientation(exif: bytes) -> int:
+    """Tag 0x0112 of the first directory of a TIFF-shaped EXIF block; 1 (upright) if absent."""
+    order = {b"II*\0": "little", b"MM\0*": "big"}.get(exif[:4])
+    if order is None:
+        return 1
+
+    def number(position: int, size: int) -> int:
+        return int.from_bytes(exif[position : position + size], order)  # type: ignore[arg-type]
+
+    directory = number(4, 4)
+    for entry in range(number(directory, 2)):
+        position = directory + 2 + 12 * entry
+        if number(position, 2) == 0x0112:
+            return number(position + 8, 2)
+    return 1
+
+
+def _turn(image: np.ndarray, orientation: int) -> np.ndarray:
+    """Undoes an EXIF orientation (EXIF 2.32, 4.6.4 A): 5 to 8 also swap rows and columns."""
+    if orientation in (5, 6, 7, 8):
+        image = image.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    return image
