@@ -1,0 +1,98 @@
+"""The order of the training samples as a pure function of (seed, step).
+
+Epoch `e` is a pseudo-random permutation of the dataset, keyed by (seed, e) and evaluated one
+position at a time, so any step of any epoch costs the same and nothing is kept between calls. The
+permutation is a Feistel network (Luby and Rackoff, "How to construct pseudorandom permutations
+from pseudorandom functions", SIAM J. Comput. 1988) over the smallest power of two that holds the
+dataset, walked along its cycle until it lands inside (Black and Rogaway, "Ciphers with arbitrary
+finite domains", CT-RSA 2002).
+"""
+
+import numpy as np
+
+from jaxpose.errors import InputError
+
+_ROUNDS = 12  # half-rounds; four suffice for wide halves, small datasets have halves of few bits
+_GOLDEN_INT = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio: an odd step that visits every value
+_GOLDEN = np.uint64(_GOLDEN_INT)
+_SPREAD = np.uint64(0xD6E8FEB86659FD93)
+
+
+def _mix(x: np.ndarray) -> np.ndarray:
+    """The 64-bit finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), element-wise."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def _feistel(x: np.ndarray, key: np.ndarray, bits: int) -> np.ndarray:
+    """A bijection of `[0, 2**bits)` for each element's own 64-bit key."""
+    low_bits = np.uint64(bits // 2)
+    low_mask = np.uint64((1 << (bits // 2)) - 1)
+    high_mask = np.uint64((1 << (bits - bits // 2)) - 1)
+    low, high = x & low_mask, x >> low_bits
+    for turn in range(_ROUNDS):
+        turn_key = key + np.uint64((turn + 1) * _GOLDEN_INT % 2**64)
+        if turn % 2:
+            low = low ^ (_mix(turn_key ^ (high * _SPREAD)) & low_mask)
+        else:
+            high = high ^ (_mix(turn_key ^ (low * _SPREAD)) & high_mask)
+    return (high << low_bits) | low
+
+
+def _permute(positions: np.ndarray, key: np.ndarray, count: int) -> np.ndarray:
+    """Where each position of `[0, count)` goes under the permutation of its key."""
+    bits = (count - 1).bit_length()
+    if bits == 0:
+        return np.zeros_like(positions)
+    # One bit cannot be split into two halves: two bits and a walk serve a dataset of two.
+    bits = max(bits, 2)
+    result = _feistel(positions, key, bits)
+    outside = np.flatnonzero(result >= np.uint64(count))
+    while outside.size:
+        result[outside] = _feistel(result[outside], key[outside], bits)
+        outside = outside[result[outside] >= np.uint64(count)]
+    return result
+
+
+def sample_indices(seed: int, step: int, batch_size: int, num_samples: int) -> np.ndarray:
+    """Dataset indices of the global batch of one step, int64 `[batch_size]`.
+
+    Position `step * batch_size + i` belongs to epoch `position // num_samples`; each epoch holds
+    every index exactly once, and a batch may span two epochs or more. A process takes
+    `process_slice` of it, so the order does not depend on the number of processes.
+
+    Raises:
+        InputError: the dataset or the batch is empty, or the step is negative.
+    """
+    if num_samples < 1:
+        raise InputError("The dataset is empty: there is no sample to draw.")
+    if batch_size < 1:
+        raise InputError(f"The batch size must be at least 1, not {batch_size}.")
+    if step < 0:
+        raise InputError(f"The step must be 0 or more, not {step}.")
+    # Python integers: a product beyond 64 bits must not wrap round silently.
+    epoch, offset = divmod(int(step) * int(batch_size), int(num_samples))
+    ahead = np.arange(offset, offset + batch_size, dtype=np.uint64)
+    count = np.uint64(num_samples)
+    epochs = np.uint64(epoch % 2**64) + ahead // count
+    seeds = _mix(np.full(batch_size, seed % 2**64, np.uint64) + _GOLDEN)
+    keys = _mix(seeds + epochs * _GOLDEN)
+    return _permute(ahead % count, keys, num_samples).astype(np.int64)
+
+
+def process_slice(batch_size: int, process_index: int, process_count: int) -> slice:
+    """The part of the global batch that one process loads.
+
+    Raises:
+        InputError: the batch does not divide evenly among the processes.
+    """
+    if not 0 <= process_index < process_count:
+        raise InputError(f"There is no process {process_index} among {process_count}.")
+    if batch_size % process_count:
+        raise InputError(
+            f"A batch of {batch_size} does not divide among {process_count} processes. "
+            f"Use a multiple of {process_count}."
+        )
+    share = batch_size // process_count
+    return slice(process_index * share, (process_index + 1) * share)
