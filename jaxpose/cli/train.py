@@ -1,0 +1,26 @@
+"""`jaxpose train`: begin or resume a run."""
+
+import signal
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from jaxpose.config import load_recipe, override
+from jaxpose.train.loop import train as run_training
+
+
+def train(config: str, workdir: Path, set_: list[str]) -> None:
+    """Train the recipe `config` in `workdir` with dotted overrides; resumes what it holds."""
+    console = Console()
+    experiment = override(load_recipe(config), set_)
+    outcome = run_training(experiment, workdir, console)
+    if outcome.stopped_by is not None:
+        console.print(f"Saved at step {outcome.step}. The same command goes on from there.")
+        # Preemption is an orderly end; Ctrl-C is reported as the shell expects it.
+        raise typer.Exit(130 if outcome.stopped_by is signal.SIGINT else 0)
+    if outcome.report is not None:
+        (workdir / "report.json").write_text(outcome.report.to_json() + "\n")
+        console.print(outcome.report.table())
+        console.print(f"Predictions beside the truth: {workdir / 'predictions.png'}")
+    console.print(f"Next: jaxpose predict PHOTO --from {workdir} --boxes full --out out")

@@ -1,0 +1,185 @@
+"""Checkpoints of {state, data position, key} through Orbax: asynchronous, last and best kept."""
+
+import errno
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers as managers
+
+from jaxpose.errors import InputError
+from jaxpose.train.state import TrainState
+
+
+class Checkpoints:
+    """The checkpoints of one run, in `directory/STEP/`.
+
+    A save is written beside its final place and renamed when whole, so that a process killed at
+    any moment leaves the earlier checkpoints as they were. The newest one is always kept, and the
+    one with the highest value of `metric` among those saved with metrics.
+    """
+
+    def __init__(self, directory: Path, metric: str, read_only: bool = False) -> None:
+        # Orbax reports each phase of each save at INFO and, on one host, at WARNING.
+        logging.getLogger("absl").setLevel(logging.ERROR)
+        self.directory = directory.resolve()
+        self.metric = metric
+        policy = managers.AnyPreservationPolicy(
+            [
+                managers.LatestN(1),
+                managers.BestN(
+                    get_metric_fn=lambda metrics: metrics[metric],
+                    n=1,
+                    keep_checkpoints_without_metrics=False,
+                ),
+            ]
+        )
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=policy,
+            cleanup_tmp_directories=not read_only,
+            create=not read_only,
+            read_only=read_only,
+        )
+        handlers = {
+            "model": ocp.StandardCheckpointHandler(),
+            "ema": ocp.StandardCheckpointHandler(),
+            "optimizer": ocp.StandardCheckpointHandler(),
+            "position": ocp.JsonCheckpointHandler(),
+        }
+        self._manager = ocp.CheckpointManager(
+            self.directory, options=options, item_handlers=handlers
+        )
+
+    def latest_step(self) -> int | None:
+        """The step of the newest whole checkpoint, None when there is none."""
+        return self._manager.latest_step()
+
+    def best_step(self) -> int | None:
+        """The step with the highest metric; the newest where none was saved with metrics."""
+        metrics = {step: self._manager.metrics(step) for step in self._manager.all_steps()}
+        scored = [(m[self.metric], step) for step, m in metrics.items() if m]
+        return max(scored)[1] if scored else self.latest_step()
+
+    def save(
+        self,
+        state: TrainState,
+        position: Mapping[str, Any],
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        """Copy the state to the host and begin writing it; returns before the write is done.
+
+        Raises:
+          InputError: this save, or the write begun by an earlier one, failed.
+        """
+        items: dict[str, Any] = {
+            "model": ocp.args.StandardSave(
+                {"params": state.params, "batch_stats": state.batch_stats}
+            ),
+            "optimizer": ocp.args.StandardSave({"opt_state": state.opt_state, "step": state.step}),
+            "position": ocp.args.JsonSave(dict(position)),
+        }
+        if state.ema:
+            items["ema"] = ocp.args.StandardSave(state.ema)
+        try:
+            self._manager.save(
+                int(state.step),
+                args=ocp.args.Composite(**items),
+                metrics=dict(metrics) if metrics else None,
+                force=True,
+            )
+        except Exception as error:
+            raise self._failed(error) from error
+
+    def wait(self) -> None:
+        """Block until everything begun is written.
+
+        Raises:
+          InputError: the write failed; says which checkpoint is the newest whole one.
+        """
+        try:
+            self._manager.wait_until_finished()
+        except Exception as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> Exception:
+        """An InputError for what the user can mend (a full or unwritable disk), else `error`."""
+        if not _is_about_storage(error):
+            return error
+        whole = [s.name for s in self.directory.glob("*") if s.name.isdigit()]
+        last = f"step {max(map(int, whole))}" if whole else "none"
+        return InputError(
+            f"Could not write a checkpoint to {self.directory}: {_first_line(error)}. Newest whole "
+            f"checkpoint: {last}. Free some space (or mend the permissions) and run the same "
+            "command again; it goes on from there."
+        )
+
+    def restore(self, like: TrainState, step: int | None = None) -> tuple[TrainState, dict]:
+        """The state and data position of `step` (default: newest), placed as `like` is placed.
+
+        Args:
+          like: arrays or ShapeDtypeStructs with shardings.
+        """
+        step = self.latest_step() if step is None else step
+        like = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like
+        )
+        items: dict[str, Any] = {
+            "model": ocp.args.StandardRestore(
+                {"params": like.params, "batch_stats": like.batch_stats}
+            ),
+            "optimizer": ocp.args.StandardRestore({"opt_state": like.opt_state, "step": like.step}),
+            "position": ocp.args.JsonRestore(),
+        }
+        if like.ema:
+            items["ema"] = ocp.args.StandardRestore(like.ema)
+        found = self._manager.restore(step, args=ocp.args.Composite(**items))
+        state = TrainState(
+            step=found["optimizer"]["step"],
+            params=found["model"]["params"],
+            batch_stats=found["model"]["batch_stats"],
+            opt_state=found["optimizer"]["opt_state"],
+            ema=found["ema"] if like.ema else {},
+        )
+        return state, found["position"]
+
+    def restore_variables(self, like: Mapping[str, Any], ema: bool, step: int) -> dict[str, Any]:
+        """`{"params", "batch_stats"}` for evaluation, without reading the optimiser's state.
+
+        Args:
+          like: the same tree of arrays or ShapeDtypeStructs.
+          ema: return the averaged parameters.
+          step: which checkpoint.
+        """
+        items = {"model": ocp.args.StandardRestore(dict(like))}
+        if ema:
+            items["ema"] = ocp.args.StandardRestore(like["params"])
+        found = self._manager.restore(step, args=ocp.args.Composite(**items))
+        model = found["model"]
+        return {
+            "params": found["ema"] if ema else model["params"],
+            "batch_stats": model["batch_stats"],
+        }
+
+    def close(self) -> None:
+        """Finish writing and stop Orbax's threads."""
+        self.wait()
+        self._manager.close()
+
+
+def _is_about_storage(error: BaseException) -> bool:
+    numbers = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO}
+    if isinstance(error, OSError) and error.errno in numbers:
+        return True
+    # TensorStore reports the system's error as text inside a ValueError.
+    words = ("No space left", "File too large", "quota exceeded", "Permission denied", "Read-only")
+    text = str(error)
+    return any(w in text for w in words) or (
+        error.__cause__ is not None and _is_about_storage(error.__cause__)
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0][:200].rstrip(".")

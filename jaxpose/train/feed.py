@@ -1,0 +1,66 @@
+"""Batches on the mesh, from a stream on the host or from canvases kept in device memory."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+import jax
+import numpy as np
+
+from jaxpose.config import Experiment
+from jaxpose.data import resident
+from jaxpose.data.index import sample_indices
+from jaxpose.data.source import Source
+from jaxpose.train.mesh import batch_sharded
+
+# What the step reads; ids, areas and maps to the photo stay on the host.
+DEVICE_KEYS = ("image", "keypoints", "visible", "box_xywh", "mask")
+
+
+def to_device(
+    batch: dict[str, np.ndarray], mesh: jax.sharding.Mesh, keys: Iterable[str] = DEVICE_KEYS
+) -> dict[str, jax.Array]:
+    """This process's part of a batch as global arrays, split over the mesh."""
+    sharding = batch_sharded(mesh)
+    return {key: jax.make_array_from_process_local_data(sharding, batch[key]) for key in keys}
+
+
+def train_batches(
+    experiment: Experiment, source: Source, mesh: jax.sharding.Mesh, start_step: int
+) -> Iterator[dict[str, jax.Array]]:
+    """Training batches from `start_step` on: the same samples in the same order either way."""
+    if experiment.resident:
+        return _resident(experiment, source, mesh, start_step)
+    return _streamed(experiment, source, mesh, start_step)
+
+
+def _streamed(
+    experiment: Experiment, source: Source, mesh: jax.sharding.Mesh, start_step: int
+) -> Iterator[dict[str, jax.Array]]:
+    from jaxpose.data.pipeline import stream
+
+    batches = stream(
+        source,
+        seed=experiment.seed,
+        start_step=start_step,
+        batch_size=experiment.batch_size,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+    # Two batches ahead: the copy to the device overlaps with the step before.
+    ahead: deque[dict[str, jax.Array]] = deque()
+    for _, batch in batches:
+        ahead.append(to_device(batch, mesh))
+        if len(ahead) > 2:
+            yield ahead.popleft()
+    yield from ahead
+
+
+def _resident(
+    experiment: Experiment, source: Source, mesh: jax.sharding.Mesh, start_step: int
+) -> Iterator[dict[str, jax.Array]]:
+    arrays = resident.load(source, mesh=mesh, keys=[k for k in DEVICE_KEYS if k != "mask"])
+    step = start_step
+    while True:
+        indices = sample_indices(experiment.seed, step, experiment.batch_size, len(source))
+        yield resident.take(arrays, indices.astype(np.int32))
+        step += 1

@@ -1,0 +1,123 @@
+"""What a run tells while it runs: a live line, JSON lines, and TensorBoard's event files."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from tensorboardX import SummaryWriter
+
+from jaxpose.errors import InputError
+
+
+class RunLog:
+    """Writes `metrics.jsonl` and event files; shows the progress line. A context manager.
+
+    Args:
+      directory: the run directory.
+      steps: the length of the run.
+      start_step: where it begins; records beyond it (of a process that was killed after its last
+        checkpoint) are dropped, so that each step stands in the file once.
+      batch_size: to turn steps into images a second.
+      console: where to print.
+    """
+
+    def __init__(
+        self, directory: Path, steps: int, start_step: int, batch_size: int, console: Console
+    ) -> None:
+        self._file = directory / "metrics.jsonl"
+        self._batch_size = batch_size
+        self._console = console
+        self._last: tuple[int, float] | None = None
+        _drop_after(self._file, start_step)
+        self._events = SummaryWriter(str(directory), purge_step=start_step + 1)
+        self._progress = Progress(
+            TextColumn("step {task.completed}/{task.total}"),
+            BarColumn(),
+            TextColumn("{task.fields[status]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("", total=steps, completed=start_step, status="")
+        self._steps = steps
+
+    def __enter__(self) -> "RunLog":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+        self._events.close()
+
+    def advance(self, step: int) -> None:
+        """Move the bar to `step` finished steps."""
+        self._progress.update(self._task, completed=step)
+
+    def restart_clock(self, step: int) -> None:
+        """Measure img/s from here on: compilation and evaluation are not training."""
+        self._last = (step, time.perf_counter())
+
+    def scalars(self, step: int, values: Mapping[str, Any]) -> None:
+        """Record float scalars of training after `step` steps and show them."""
+        record = {name: float(value) for name, value in values.items()}
+        now = time.perf_counter()
+        if self._last is not None and step > self._last[0]:
+            images = (step - self._last[0]) * self._batch_size
+            record["images_per_second"] = images / (now - self._last[1])
+        self._last = (step, now)
+        self._write(step, "train", record)
+        rate = f"  {record['images_per_second']:.0f} img/s" if "images_per_second" in record else ""
+        status = f"loss {record['loss']:.3g}{rate}"
+        self._progress.update(self._task, status=status)
+        if not self._console.is_terminal:
+            self._console.print(f"step {step}/{self._steps}  {status}", highlight=False)
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Record the figures of an evaluation after `step` steps and show them."""
+        self._write(step, "eval", dict(values))
+        figures = "  ".join(f"{name} {value:.3f}" for name, value in list(values.items())[:6])
+        self._console.print(f"step {step}: {figures}", highlight=False)
+
+    def picture(self, step: int, name: str, image: np.ndarray) -> None:
+        """Add a uint8 RGB picture [H, W, 3] to the event files."""
+        self._events.add_image(name, image, step, dataformats="HWC")
+
+    def say(self, text: str) -> None:
+        """Print a line above the progress bar."""
+        self._console.print(text, highlight=False)
+
+    def _write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+        try:
+            with self._file.open("a") as file:
+                file.write(json.dumps({"step": step, "kind": kind} | dict(values)) + "\n")
+            for name, value in values.items():
+                self._events.add_scalar(f"{kind}/{name}", value, step)
+        except OSError as error:
+            raise InputError(f"Cannot write to {self._file}: {error}.") from error
+
+
+def read_metrics(directory: Path) -> list[dict[str, Any]]:
+    """The records of a run's `metrics.jsonl`; a line cut short by a kill is left out."""
+    file = directory / "metrics.jsonl"
+    records = []
+    for line in file.read_text().splitlines() if file.exists() else []:
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            continue
+    return records
+
+
+def _drop_after(file: Path, step: int) -> None:
+    if file.exists():
+        kept = [r for r in read_metrics(file.parent) if r["step"] <= step]
+        partial = file.with_suffix(".partial")
+        partial.write_text("".join(json.dumps(r) + "\n" for r in kept))
+        partial.replace(file)

@@ -1,0 +1,192 @@
+"""The training loop: begin or resume, step, evaluate, save, stop cleanly."""
+
+import math
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+from rich.console import Console
+
+from jaxpose import convert, viz
+from jaxpose.config import Experiment
+from jaxpose.data.source import Source
+from jaxpose.errors import InputError
+from jaxpose.metrics.report import Report
+from jaxpose.models.build import init_variables
+from jaxpose.train import mesh as meshes
+from jaxpose.train.checkpoint import Checkpoints
+from jaxpose.train.evaluate import estimate_all, make_estimate, score
+from jaxpose.train.feed import train_batches
+from jaxpose.train.log import RunLog
+from jaxpose.train.optimizer import build
+from jaxpose.train.run import begin, open_checkpoints
+from jaxpose.train.state import TrainState, new_state
+from jaxpose.train.step import compile_step
+from jaxpose.train.watch import CompileCounter, StopRequest
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call of `train` ended.
+
+    Attributes:
+      step: finished steps.
+      report: the last evaluation; None when the run stopped before one.
+      stopped_by: the signal that ended it early, or None.
+      recompilations: compilations after the first step, which should be none.
+    """
+
+    step: int
+    report: Report | None
+    stopped_by: signal.Signals | None
+    recompilations: int
+
+
+def train(experiment: Experiment, directory: Path, console: Console) -> Outcome:
+    """Train `experiment` in the run directory `directory`, from its last checkpoint if it has one.
+
+    Where the state comes from, first that applies: the newest checkpoint of the directory, the
+    weights at `experiment.init_from`, fresh initialisation.
+
+    Raises:
+      InputError: wrong data, mesh, weights or directory; a disk that is full; a loss that is not
+        finite. Checkpoints already written stay as they are.
+    """
+    mesh = meshes.make_mesh(experiment.mesh)
+    meshes.check_batch(experiment.batch_size, mesh, "batch_size")
+    meshes.check_batch(experiment.evaluation.batch_size, mesh, "evaluation.batch_size")
+    sources = {
+        "train": _open(experiment, experiment.train_data, "train_data"),
+        "eval": _open(experiment, experiment.eval_data, "eval_data"),
+    }
+    begin(directory, experiment, {role: s.fingerprint() for role, s in sources.items()})
+    checkpoints = open_checkpoints(directory, experiment, read_only=False)
+    state, start = _initial_state(experiment, checkpoints, mesh)
+    if start >= experiment.steps:
+        console.print(f"{directory} is already trained for {start} steps.")
+        checkpoints.close()
+        return Outcome(start, None, None, 0)
+    if start:
+        console.print(f"Resuming {directory} at step {start}.")
+    try:
+        return _run(experiment, directory, console, mesh, sources, checkpoints, state, start)
+    finally:
+        checkpoints.close()
+
+
+def _open(experiment: Experiment, data: object, key: str) -> Source:
+    source: Source = data.open()  # type: ignore[attr-defined]
+    if source.skeleton.keypoints != experiment.skeleton.keypoints:
+        raise InputError(
+            f"{key} holds the keypoints of skeleton {source.skeleton.name!r}, but the experiment's "
+            f"skeleton is {experiment.skeleton.name!r}. Prepare the data with that skeleton, or "
+            "change `skeleton` in the recipe."
+        )
+    if len(source) == 0:
+        raise InputError(f"{key} is empty: {data}.")
+    return source
+
+
+def _initial_state(
+    experiment: Experiment, checkpoints: Checkpoints, mesh: jax.sharding.Mesh
+) -> tuple[TrainState, int]:
+    init_key = jax.random.fold_in(jax.random.key(experiment.seed), 0x1417)
+    tx = build(experiment.optimizer, experiment.steps)
+    variables = init_variables(experiment.model, init_key, experiment.codec.input_hw)
+    resuming = checkpoints.latest_step() is not None
+    if experiment.init_from and not resuming:
+        variables = convert.load_pretrained(
+            experiment.init_from,
+            experiment.model,
+            experiment.codec.input_hw,
+            initial=variables,
+            reset_head=experiment.reset_head,
+        )
+    state = jax.device_put(new_state(experiment, variables, tx), meshes.replicated(mesh))
+    if not resuming:
+        return state, 0
+    state, position = checkpoints.restore(state)
+    return state, int(position["next_step"])
+
+
+def _run(
+    experiment: Experiment,
+    directory: Path,
+    console: Console,
+    mesh: jax.sharding.Mesh,
+    sources: Mapping[str, Source],
+    checkpoints: Checkpoints,
+    state: TrainState,
+    start: int,
+) -> Outcome:
+    key = jax.device_put(jax.random.key(experiment.seed), meshes.replicated(mesh))
+    batches = train_batches(experiment, sources["train"], mesh, start)
+    batch = next(batches)
+    begun = time.perf_counter()
+    step_fn = compile_step(experiment, state, batch, key)
+    console.print(f"Compiled the training step in {time.perf_counter() - begun:.1f} s.")
+    flip_test = experiment.evaluation.flip_test
+    estimate = make_estimate(experiment, mesh, flip_test)
+    report, stopped_by, pending = None, None, None
+    log = RunLog(directory, experiment.steps, start, experiment.batch_size, console)
+    compiles = CompileCounter()
+
+    def evaluate(step: int) -> Report:
+        with compiles.expected():
+            estimates = estimate_all(estimate, state.variables(), sources["eval"], experiment, mesh)
+        result = score(estimates, experiment, flip_test)
+        log.metrics(step, result.metrics)
+        if estimates.pictures:
+            sheet = viz.contact_sheet(estimates.pictures, columns=4)
+            log.picture(step, "predictions", sheet)
+            viz.save_image(directory / "predictions.png", sheet)
+        return result
+
+    with StopRequest() as stop, log:
+        for step in range(start + 1, experiment.steps + 1):
+            state, scalars = step_fn(state, batch, key)
+            # The step runs on the device while the host logs the one before and fetches the next.
+            if pending is not None:
+                _log_finite(log, *pending)
+            pending = (step, scalars) if step % experiment.log_every == 0 else None
+            last = step == experiment.steps
+            if not last:
+                batch = next(batches)
+            log.advance(step)
+            if step == start + 1:
+                jax.block_until_ready(scalars)
+                log.restart_clock(step)
+                compiles.start()
+            scored = last or step % experiment.evaluation.every == 0
+            save = scored or stop.signal or step % experiment.checkpoint_every == 0
+            if save:
+                _log_finite(log, step, scalars)
+                pending = None
+            if scored:
+                report = evaluate(step)
+            if save:
+                position = {"next_step": step, "seed": experiment.seed}
+                checkpoints.save(state, position, report.metrics if scored and report else None)
+                log.restart_clock(step)
+            if stop.signal and not last:
+                stopped_by = signal.Signals(stop.signal)
+                log.say(f"Stopping after step {step} ({stopped_by.name}): saving.")
+                break
+        checkpoints.wait()
+    compiles.close()
+    console.print(f"Compilations after the first step: {compiles.unexpected}.")
+    return Outcome(step, report, stopped_by, compiles.unexpected)
+
+
+def _log_finite(log: RunLog, step: int, scalars: Mapping[str, jax.Array]) -> None:
+    values = jax.device_get(dict(scalars))
+    if not math.isfinite(values["loss"]):
+        raise InputError(
+            f"The loss is {values['loss']} at step {step}; the run ends here and its checkpoints "
+            "are kept. Lower optimizer.learning_rate, lengthen optimizer.warmup_steps, or set "
+            "optimizer.clip_norm; `jaxpose data check` finds annotations that cause this."
+        )
+    log.scalars(step, values)

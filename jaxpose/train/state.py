@@ -1,0 +1,47 @@
+"""The train state: one pytree that holds all that changes from step to step."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxpose.config import Experiment
+
+
+class TrainState(NamedTuple):
+    """Everything a step reads and writes.
+
+    Attributes:
+      step: int32 scalar, the number of finished steps; with the seed it fixes the next batch and
+        every random draw.
+      params: float32 parameters.
+      batch_stats: running statistics of BatchNorm; `{}` for models without it.
+      opt_state: optax's state.
+      ema: exponential moving average of `params`; `{}` when the experiment keeps none.
+    """
+
+    step: jax.Array
+    params: Any
+    batch_stats: Any
+    opt_state: optax.OptState
+    ema: Any
+
+    def variables(self) -> dict[str, Any]:
+        """What `model.apply` takes for evaluation: the averaged parameters where there are any."""
+        return {"params": self.ema or self.params, "batch_stats": self.batch_stats}
+
+
+def new_state(
+    experiment: Experiment, variables: dict[str, Any], tx: optax.GradientTransformation
+) -> TrainState:
+    """The state before the first step, from initial `variables`."""
+    params = variables["params"]
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        batch_stats=variables["batch_stats"],
+        opt_state=tx.init(params),
+        # A copy, so that donating the state never donates one buffer twice.
+        ema=jax.tree.map(jnp.copy, params) if experiment.ema_decay else {},
+    )
