@@ -1,0 +1,134 @@
+"""Heads: feature map to keypoint heatmaps or to SimCC bins. Always float32 out."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxpose.models.norm import BatchNorm
+from jaxpose.models.upsample import Deconv, enlarge
+
+_small_normal = nn.initializers.normal(0.001)
+
+
+class Final(nn.Module):
+    """Last convolution of a heatmap head, accumulated and returned in float32.
+
+    Written as one matmul that makes every tap's contribution, then shifted sums: with few output
+    channels this is the cheaper form, and sums stay float32 under a bfloat16 compute dtype.
+    `scale` enlarges the input bilinearly first. Enlargement is linear and so commutes with the
+    matmul, which therefore runs on the small map, `scale**2` times cheaper.
+    """
+
+    features: int
+    size: int = 1
+    scale: int = 1
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """`[B, h, w, C]` -> `[B, scale * h, scale * w, features]` float32."""
+        n = self.size
+        kernel = self.param(
+            "kernel", _small_normal, (n, n, x.shape[-1], self.features), jnp.float32
+        )
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
+        taps = kernel.transpose(2, 0, 1, 3).reshape(x.shape[-1], n * n * self.features)
+        y = jnp.matmul(
+            x.astype(self.dtype), taps.astype(self.dtype), preferred_element_type=jnp.float32
+        )
+        if self.scale > 1:
+            y = enlarge(y, self.scale)
+        if n > 1:
+            batch, height, width, _ = y.shape
+            half = n // 2
+            y = jnp.pad(y, ((0, 0), (half, half), (half, half), (0, 0)))
+            y = y.reshape(batch, height + 2 * half, width + 2 * half, n, n, self.features)
+            y = sum(
+                (y[:, r : r + height, s : s + width, r, s] for r in range(n) for s in range(n)),
+                start=jnp.zeros((), jnp.float32),
+            )
+        return y + bias[None, None, None]
+
+
+class DeconvHead(nn.Module):
+    """Deconvolutions, each with batch norm and ReLU, then a 1x1 convolution.
+
+    The head of SimpleBaseline (Xiao et al. 2018, arXiv:1804.06208) and, with two layers of 256
+    channels, ViTPose's classic decoder (arXiv:2204.12484, eq. 3). `deconv_channels=()` leaves only
+    the final convolution, which is HRNet's head (arXiv:1902.09212).
+    """
+
+    num_keypoints: int
+    deconv_channels: tuple[int, ...] = (256, 256)
+    final_size: int = 1
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, features: jax.Array, train: bool = False) -> jax.Array:
+        """`[B, h, w, C]` -> heatmaps `[B, h * 2**n, w * 2**n, K]` for n deconvolutions."""
+        x = features
+        for i, channels in enumerate(self.deconv_channels):
+            x = Deconv(channels, self.dtype, name=f"deconv_{i}")(x)
+            x = nn.relu(BatchNorm(dtype=self.dtype, name=f"norm_{i}")(x, train))
+        return Final(self.num_keypoints, self.final_size, dtype=self.dtype, name="final")(x)
+
+
+class SimpleHead(nn.Module):
+    """ViTPose's simple decoder: ReLU, bilinear enlargement, 3x3 convolution.
+
+    arXiv:2204.12484, eq. 4. The published implementations (the original, MMPose, Hugging Face)
+    all rectify before they enlarge.
+    """
+
+    num_keypoints: int
+    scale: int = 4
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, features: jax.Array, train: bool = False) -> jax.Array:
+        """`[B, h, w, C]` -> heatmaps `[B, scale * h, scale * w, K]`."""
+        final = Final(self.num_keypoints, 3, self.scale, self.dtype, name="final")
+        return final(nn.relu(features))
+
+
+class SimCCHead(nn.Module):
+    """One classifier over x bins and one over y bins per keypoint (SimCC, arXiv:2107.03332).
+
+    Optional deconvolutions, a 1x1 convolution to one map per keypoint, then two linear layers
+    shared by all keypoints on the flattened map. `input_hw` is the image size in pixels; there
+    are `split_ratio` bins to a pixel.
+    """
+
+    num_keypoints: int
+    input_hw: tuple[int, int] = (256, 192)
+    split_ratio: float = 2.0
+    deconv_channels: tuple[int, ...] = ()
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, features: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
+        """`[B, h, w, C]` -> logits (x `[B, K, W * ratio]`, y `[B, K, H * ratio]`)."""
+        maps = DeconvHead(self.num_keypoints, self.deconv_channels, dtype=self.dtype, name="maps")(
+            features, train
+        )
+        batch, height, width, _ = maps.shape
+        maps = maps.reshape(batch, height * width, self.num_keypoints).astype(self.dtype)
+
+        def classify(name: str, pixels: int) -> jax.Array:
+            bins = round(pixels * self.split_ratio)
+            kernel = self.param(
+                f"{name}_kernel",
+                nn.initializers.normal(0.01),
+                (height * width, bins),
+                jnp.float32,
+            )
+            bias = self.param(f"{name}_bias", nn.initializers.zeros_init(), (bins,), jnp.float32)
+            logits = jnp.einsum(
+                "bpk,pn->bkn",
+                maps,
+                kernel.astype(self.dtype),
+                preferred_element_type=jnp.float32,
+            )
+            return logits + bias[None, None]
+
+        return classify("x", self.input_hw[1]), classify("y", self.input_hw[0])

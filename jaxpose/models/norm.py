@@ -1,0 +1,50 @@
+"""Batch normalisation with PyTorch's running statistics, in float32 whatever the compute dtype."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+class BatchNorm(nn.Module):
+    """Normalise over every axis but the last (Ioffe & Szegedy 2015, arXiv:1502.03167).
+
+    Unlike `flax.linen.BatchNorm` the running variance is the unbiased one, as in PyTorch, so that
+    running statistics of a fine-tuned checkpoint agree. `momentum` is the share of the old value
+    that is kept (PyTorch's momentum 0.1 is 0.9 here).
+
+    With `train=True` the statistics are those of the whole array. Under `jax.jit` with a sharded
+    batch that is the global batch on all devices: XLA inserts the cross-device mean by itself.
+    """
+
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """`[..., C]` -> `[..., C]` in `dtype`; updates `batch_stats` when `train`."""
+        channels = x.shape[-1]
+        scale = self.param("scale", nn.initializers.ones_init(), (channels,), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros_init(), (channels,), jnp.float32)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,), jnp.float32)
+        running_var = self.variable("batch_stats", "var", jnp.ones, (channels,), jnp.float32)
+        broadcast = (1,) * (x.ndim - 1) + (channels,)
+        x = x.astype(jnp.float32)
+        if train:
+            axes = tuple(range(x.ndim - 1))
+            count = x.size // channels
+            mean = x.mean(axes)
+            # E[(x - E x)^2] rather than E[x^2] - (E x)^2: HRNet's sums of branches have means
+            # that are large beside their spread.
+            var = jnp.square(x - mean.reshape(broadcast)).mean(axes)
+            if not self.is_initializing():
+                keep = self.momentum
+                unbiased = var * (count / max(count - 1, 1))
+                running_mean.value = keep * running_mean.value + (1 - keep) * mean
+                running_var.value = keep * running_var.value + (1 - keep) * unbiased
+        else:
+            mean, var = running_mean.value, running_var.value
+        gain = scale * lax.rsqrt(var + self.epsilon)
+        x = (x - mean.reshape(broadcast)) * gain.reshape(broadcast) + bias.reshape(broadcast)
+        return x.astype(self.dtype)
