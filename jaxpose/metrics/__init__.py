@@ -1,0 +1,1 @@
+"""How well predicted keypoints agree with annotated ones."""

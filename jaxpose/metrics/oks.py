@@ -1,0 +1,294 @@
+"""Object keypoint similarity, and COCO's average precision and recall over it, in NumPy float64.
+
+Source: Lin et al., "Microsoft COCO: Common Objects in Context", 2014, and its keypoint evaluation
+(cocodataset.org/#keypoints-eval). The numbers equal those of pycocotools' COCOeval with
+`iouType="keypoints"`; one deviation is deliberate: an annotation whose id is 0 counts as any other
+(pycocotools takes a match with it for no match).
+
+The evaluation is one vectorised pass: similarities of all (detection, person) pairs within the
+photos, then the greedy matching, which handles the detections of one rank in all photos, all
+thresholds and all size ranges at once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxpose.errors import InputError
+from jaxpose.metrics.coco import Detections, GroundTruth
+
+THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALLS = np.linspace(0.0, 1.0, 101)
+AREA_RANGES = {"all": (0.0, 1e5**2), "M": (32.0**2, 96.0**2), "L": (96.0**2, 1e5**2)}
+"""px² bounds, both inclusive."""
+METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+
+# Keypoint differences worked on at once: bounds the memory of a large evaluation to about 100 MB.
+_CHUNK = 1_000_000
+
+
+def oks(
+    keypoints: np.ndarray,
+    truth: np.ndarray,
+    visible: np.ndarray,
+    area: np.ndarray,
+    sigmas: Sequence[float] | np.ndarray,
+    box_xywh: np.ndarray | None = None,
+) -> np.ndarray:
+    """Object keypoint similarity of each prediction with its person.
+
+    The mean over labelled keypoints of exp(-d² / (2 area (2 sigma)²)), d in the pixels of `area`.
+    Where a person has no labelled keypoint, d is the distance to the person's box enlarged to
+    three times its size and the mean is over all keypoints (COCO's rule for ignored people).
+
+    Args:
+      keypoints: `[..., K, 2]` predicted (x, y).
+      truth: `[..., K, 2]` annotated (x, y); the leading dimensions of all arguments broadcast.
+      visible: `[..., K]`, labelled where above 0.
+      area: `[...]` px² of the person.
+      sigmas: `[K]` falloff of each keypoint, as published (COCO's, not doubled).
+      box_xywh: `[..., 4]`; without it the similarity with unlabelled people is 0.
+
+    Returns:
+      `[...]` float64 in [0, 1].
+    """
+    keypoints = np.asarray(keypoints, np.float64)
+    truth = np.asarray(truth, np.float64)
+    labelled = np.asarray(visible) > 0
+    blank = ~labelled.any(axis=-1)
+    delta = keypoints - truth
+    if box_xywh is not None and blank.any():
+        box = np.asarray(box_xywh, np.float64)[..., None, :]
+        low, size = box[..., :2], box[..., 2:]
+        outside = np.maximum(0, low - size - keypoints) + np.maximum(
+            0, keypoints - (low + size * 2)
+        )
+        delta = np.where(blank[..., None, None], outside, delta)
+        labelled = labelled | blank[..., None]
+    # The order of operations is COCOeval's: an OKS on a threshold then falls on the same side.
+    variances = (np.asarray(sigmas, np.float64) * 2) ** 2
+    scale = np.asarray(area, np.float64)[..., None] + np.spacing(1)
+    exponent = (delta[..., 0] ** 2 + delta[..., 1] ** 2) / variances / scale / 2
+    similarity = np.where(labelled, np.exp(-exponent), 0.0).sum(axis=-1)
+    return similarity / np.maximum(labelled.sum(axis=-1), 1)
+
+
+def instance_scores(
+    keypoint_scores: np.ndarray, box_scores: np.ndarray, threshold: float = 0.2
+) -> np.ndarray:
+    """Scores of whole people from a top-down model: confidence in the box and in its keypoints.
+
+    box score x mean of those keypoint scores that exceed `threshold`; 0 where none does. It is the
+    convention of SimpleBaseline, HRNet and ViTPose results on COCO (Xiao et al. 2018, section 4).
+
+    Args:
+      keypoint_scores: `[..., K]` in [0, 1].
+      box_scores: `[...]` of the detector; 1 for annotated boxes.
+
+    Returns:
+      `[...]` float64.
+    """
+    scores = np.asarray(keypoint_scores, np.float64)
+    counted = scores > threshold
+    mean = np.where(counted, scores, 0.0).sum(axis=-1) / np.maximum(counted.sum(axis=-1), 1)
+    return np.asarray(box_scores, np.float64) * mean
+
+
+def coco_keypoint_ap(
+    truth: GroundTruth,
+    detections: Detections,
+    sigmas: Sequence[float] | np.ndarray,
+    *,
+    max_detections: int = 20,
+) -> dict[str, float]:
+    """Average precision and recall over OKS, as COCO defines them.
+
+    AP and AR are means over the thresholds 0.50, 0.55, ... 0.95; AP50, AP75, AR50, AR75 are at one
+    threshold; M and L count people of 32² to 96² px² and above. With several categories, each is
+    evaluated by itself and the results are averaged.
+
+    Args:
+      truth: the annotated people.
+      detections: the predicted people, of the same skeleton.
+      sigmas: `[K]`, see `oks`.
+      max_detections: the highest-scored detections used per photo.
+
+    Returns:
+      The ten metrics of `METRICS` in [0, 1]; -1 where there is nobody to find.
+
+    Raises:
+      InputError: sigmas or skeletons of another length; a detection in a photo outside
+        `truth.images`.
+    """
+    sigmas = np.asarray(sigmas, np.float64)
+    for people, array in (("ground truth", truth.keypoints), ("detections", detections.keypoints)):
+        if len(array) and array.shape[1] != len(sigmas):
+            raise InputError(
+                f"{len(sigmas)} sigmas for {people} of {array.shape[1]} keypoints; all three need "
+                "the same skeleton"
+            )
+    if truth.images is not None:
+        foreign = ~np.isin(detections.image_id, truth.images)
+        if foreign.any():
+            raise InputError(
+                f"{int(foreign.sum())} detections are in photos that the ground truth does not "
+                f"list, first photo id {int(detections.image_id[foreign][0])}; evaluate with the "
+                "annotations of the same split"
+            )
+    listed = np.ones(len(truth), bool)
+    if truth.images is not None:
+        listed = np.isin(truth.image_id, truth.images)
+    results = []
+    for category in np.unique(truth.category_id):
+        people = np.flatnonzero(listed & (truth.category_id == category))
+        rows = np.flatnonzero(detections.category_id == category)
+        results.append(_curves(truth, detections, sigmas, max_detections, people, rows))
+    shape = (-1, len(AREA_RANGES), len(THRESHOLDS))
+    precision = np.array([p for p, _ in results]).reshape(*shape, len(RECALLS))
+    recall = np.array([r for _, r in results]).reshape(shape)
+    values: list[float] = []
+    for measured in (precision, recall):
+        everyone, medium, large = (measured[:, area] for area in range(len(AREA_RANGES)))
+        half, three_quarters = everyone[:, 0], everyone[:, 5]
+        values += map(_mean_measured, (everyone, half, three_quarters, medium, large))
+    return dict(zip(METRICS, values, strict=True))
+
+
+def _mean_measured(values: np.ndarray) -> float:
+    counted = values[values > -1]
+    return float(counted.mean()) if counted.size else -1.0
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Candidate matches, ordered by (rank, detection, OKS, place of the person in the file).
+
+    Detections are numbered in the order of (photo, rank within the photo), people as in the file.
+    """
+
+    detection: np.ndarray  # [P]
+    person: np.ndarray  # [P]
+    similarity: np.ndarray  # [P]
+    rank: np.ndarray  # [P]
+
+
+def _curves(
+    truth: GroundTruth,
+    detections: Detections,
+    sigmas: np.ndarray,
+    max_detections: int,
+    people: np.ndarray,
+    rows: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Precision `[A, T, R]` and recall `[A, T]` of the chosen rows, -1 where undefined.
+
+    `people` and `rows` index the ground truth and the detections, ascending.
+    """
+    bounds = np.array(list(AREA_RANGES.values()))[:, :, None]  # [A, 2, 1]
+    area = truth.area[people][None, :]
+    outside = (area < bounds[:, 0]) | (area > bounds[:, 1])
+    ignored = truth.ignore[people][None, :] | outside  # [A, N]
+
+    # lexsort is stable: equal scores keep the order of the file.
+    rows = rows[np.lexsort((-detections.scores[rows], detections.image_id[rows]))]
+    photo = detections.image_id[rows]
+    rank = np.arange(len(rows)) - np.searchsorted(photo, photo, side="left")
+    rows, rank = rows[rank < max_detections], rank[rank < max_detections]
+    pairs = _candidates(truth, detections, sigmas, people, rows, rank)
+    matched, of_no_account = _match(pairs, ignored, truth.iscrowd[people], len(rows))
+
+    size = detections.area[rows][None, :]
+    wrong_size = (size < bounds[:, 0]) | (size > bounds[:, 1])
+    of_no_account = of_no_account | (~matched & wrong_size[:, None, :])
+    order = np.argsort(-detections.scores[rows], kind="stable")
+    hits = np.cumsum((matched & ~of_no_account)[..., order], axis=-1).astype(np.float64)
+    misses = np.cumsum((~matched & ~of_no_account)[..., order], axis=-1).astype(np.float64)
+    to_find = np.count_nonzero(~ignored, axis=1)  # [A]
+
+    shape = (len(AREA_RANGES), len(THRESHOLDS))
+    precision, recall = np.full((*shape, len(RECALLS)), -1.0), np.full(shape, -1.0)
+    for a in np.flatnonzero(to_find):
+        precision[a], recall[a] = 0.0, 0.0
+        for t in range(len(THRESHOLDS) if len(rows) else 0):
+            reached = hits[a, t] / to_find[a]
+            exact = hits[a, t] / (misses[a, t] + hits[a, t] + np.spacing(1))
+            envelope = np.maximum.accumulate(exact[::-1])[::-1]
+            place = np.searchsorted(reached, RECALLS, side="left")
+            place = place[place < len(envelope)]
+            precision[a, t, : len(place)] = envelope[place]
+            recall[a, t] = reached[-1]
+    return precision, recall
+
+
+def _candidates(
+    truth: GroundTruth,
+    detections: Detections,
+    sigmas: np.ndarray,
+    people: np.ndarray,
+    rows: np.ndarray,
+    rank: np.ndarray,
+) -> _Pairs:
+    """The pairs of one photo whose OKS reaches the lowest threshold: no other can match."""
+    by_photo = people[np.argsort(truth.image_id[people], kind="stable")]
+    photo = truth.image_id[by_photo]
+    first = np.searchsorted(photo, detections.image_id[rows], side="left")
+    count = np.searchsorted(photo, detections.image_id[rows], side="right") - first
+    detection = np.repeat(np.arange(len(rows)), count)
+    within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    person = by_photo[np.repeat(first, count) + within]
+
+    similarity = np.empty(len(detection))
+    step = max(1, _CHUNK // max(1, len(sigmas)))
+    for start in range(0, len(detection), step):
+        part = slice(start, start + step)
+        who = person[part]
+        similarity[part] = oks(
+            detections.keypoints[rows[detection[part]]],
+            truth.keypoints[who],
+            truth.visible[who],
+            truth.area[who],
+            sigmas,
+            truth.box_xywh[who],
+        )
+    able = np.flatnonzero(similarity >= THRESHOLDS[0])
+    detection, person, similarity = detection[able], person[able], similarity[able]
+    order = np.lexsort((person, similarity, detection, rank[detection]))
+    numbered = np.searchsorted(people, person[order])
+    return _Pairs(detection[order], numbered, similarity[order], rank[detection[order]])
+
+
+def _match(
+    pairs: _Pairs, ignored: np.ndarray, crowd: np.ndarray, detections: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Greedy matching: `[A, T, D]` matched, and `[A, T, D]` matched to an ignored person.
+
+    In order of score, each detection takes the person of highest OKS that is still free, first
+    among those that count and only then among the ignored; crowds are always free. A tie goes to
+    the person who is last in the file.
+    """
+    shape = (len(ignored), len(THRESHOLDS))
+    free = np.ones((*shape, ignored.shape[1]), bool)
+    matched = np.zeros((*shape, detections), bool)
+    to_ignored = np.zeros((*shape, detections), bool)
+    # COCOeval lets a perfect OKS of 1 pass any threshold by capping the threshold below 1.
+    reaches = pairs.similarity[None, :] >= np.minimum(THRESHOLDS, 1 - 1e-10)[:, None]  # [T, P]
+    edges = np.searchsorted(pairs.rank, np.arange(pairs.rank[-1] + 2 if len(pairs.rank) else 1))
+    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+        if begin == end:
+            continue
+        detection, person = pairs.detection[begin:end], pairs.person[begin:end]
+        # Pairs of one detection lie together with OKS ascending: the largest place wins, and an
+        # offset lifts the people that count above all that are ignored.
+        offset = end - begin
+        place = np.arange(offset)
+        starts = np.flatnonzero(np.diff(detection, prepend=-1))
+        able = reaches[None, :, begin:end] & (free[..., person] | crowd[person])
+        preference = place[None, :] + np.where(ignored[:, person], 0, offset)  # [A, P']
+        best = np.maximum.reduceat(np.where(able, preference[:, None, :], -1), starts, axis=-1)
+        a, t, segment = np.nonzero(best >= 0)
+        winner = best[a, t, segment] % offset
+        matched[a, t, detection[winner]] = True
+        to_ignored[a, t, detection[winner]] = ignored[a, person[winner]]
+        free[a, t, person[winner]] = False
+    return matched, to_ignored
