@@ -40,10 +40,10 @@ class GroundTruth:
     visible: np.ndarray
     box_xywh: np.ndarray
     area: np.ndarray
-    iscrowd: np.ndarray | None = None
-    ignore: np.ndarray | None = None
+    iscrowd: np.ndarray = None  # type: ignore[assignment]  # __post_init__ fills it in
+    ignore: np.ndarray = None  # type: ignore[assignment]  # __post_init__ fills it in
     images: np.ndarray | None = None
-    category_id: np.ndarray | None = None
+    category_id: np.ndarray = None  # type: ignore[assignment]  # __post_init__ fills it in
 
     def __post_init__(self) -> None:
         number = len(np.atleast_1d(self.image_id))
@@ -129,8 +129,8 @@ class Detections:
     image_id: np.ndarray
     keypoints: np.ndarray
     scores: np.ndarray
-    area: np.ndarray | None = None
-    category_id: np.ndarray | None = None
+    area: np.ndarray = None  # type: ignore[assignment]  # __post_init__ fills it in
+    category_id: np.ndarray = None  # type: ignore[assignment]  # __post_init__ fills it in
 
     def __post_init__(self) -> None:
         number = len(np.atleast_1d(self.image_id))
@@ -166,7 +166,7 @@ class Detections:
         if not isinstance(people, Sequence) or isinstance(people, str):
             raise InputError(f"{where} is not a COCO results file: it has to be a list of people")
         keypoints = _keypoint_rows(people, where)
-        area = None
+        area: Any = None
         if people and people[0].get("bbox"):
             boxes = [_field(p, "bbox", where) for p in people]
             area = np.prod(_floats(f"boxes of {where}", boxes, (len(people), 4))[:, 2:], axis=1)

@@ -12,6 +12,7 @@ thresholds and all size ranges at once.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def oks(
     keypoints = np.asarray(keypoints, np.float64)
     truth = np.asarray(truth, np.float64)
     labelled = np.asarray(visible) > 0
-    blank = ~labelled.any(axis=-1)
+    blank = np.asarray(~labelled.any(axis=-1))
     delta = keypoints - truth
     if box_xywh is not None and blank.any():
         box = np.asarray(box_xywh, np.float64)[..., None, :]
@@ -74,8 +75,8 @@ def oks(
     return similarity / np.maximum(labelled.sum(axis=-1), 1)
 
 
-def instance_scores(
-    keypoint_scores: np.ndarray, box_scores: np.ndarray, threshold: float = 0.2
+def instance_score(
+    keypoint_scores: np.ndarray, box_scores: np.ndarray | float = 1.0, threshold: float = 0.2
 ) -> np.ndarray:
     """Scores of whole people from a top-down model: confidence in the box and in its keypoints.
 
@@ -122,10 +123,10 @@ def coco_keypoint_ap(
         `truth.images`.
     """
     sigmas = np.asarray(sigmas, np.float64)
-    for people, array in (("ground truth", truth.keypoints), ("detections", detections.keypoints)):
+    for name, array in (("ground truth", truth.keypoints), ("detections", detections.keypoints)):
         if len(array) and array.shape[1] != len(sigmas):
             raise InputError(
-                f"{len(sigmas)} sigmas for {people} of {array.shape[1]} keypoints; all three need "
+                f"{len(sigmas)} sigmas for {name} of {array.shape[1]} keypoints; all three need "
                 "the same skeleton"
             )
     if truth.images is not None:
@@ -274,7 +275,7 @@ def _match(
     # COCOeval lets a perfect OKS of 1 pass any threshold by capping the threshold below 1.
     reaches = pairs.similarity[None, :] >= np.minimum(THRESHOLDS, 1 - 1e-10)[:, None]  # [T, P]
     edges = np.searchsorted(pairs.rank, np.arange(pairs.rank[-1] + 2 if len(pairs.rank) else 1))
-    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+    for begin, end in pairwise(edges):
         if begin == end:
             continue
         detection, person = pairs.detection[begin:end], pairs.person[begin:end]

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-SIGMAS = np.array(
-    [0.26, 0.25, 0.25, 0.35, 0.35, 0.79, 0.79, 0.72, 0.72, 0.62, 0.62]
-    + [1.07, 1.07, 0.87, 0.87, 0.89, 0.89]
-) / 10.0  # fmt: skip
+# pycocotools' kpt_oks_sigmas
+SIGMAS = (
+    *(0.026, 0.025, 0.025, 0.035, 0.035),
+    *(0.079, 0.079, 0.072, 0.072, 0.062, 0.062),
+    *(0.107, 0.107, 0.087, 0.087, 0.089, 0.089),
+)
 
 
 def people(seed: int, photos: int, count: int, *, categories: int = 1) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from coco_problem import SIGMAS, detections, people, pycocotools_stats
 
 from jaxpose.errors import InputError
 from jaxpose.metrics.coco import Detections, GroundTruth
-from jaxpose.metrics.oks import METRICS, coco_keypoint_ap, instance_scores, oks
+from jaxpose.metrics.oks import METRICS, coco_keypoint_ap, instance_score, oks
 
 # tests/test_keypoints.py of github.com/MiXaiLL76/faster_coco_eval
 PUBLISHED = {
@@ -187,7 +187,7 @@ def test_oks_golden(shared):
 
 def test_oks_by_hand():
     truth = np.array([[0.0, 0.0], [10.0, 0.0], [99.0, 99.0]])
-    found = truth + [[3.0, 4.0], [0.0, 0.0], [500.0, 0.0]]
+    found = truth + np.array([[3.0, 4.0], [0.0, 0.0], [500.0, 0.0]])
     value = oks(found, truth, [2, 1, 0], 100.0, [0.5, 0.5, 0.5])
     assert value == pytest.approx((np.exp(-25 / (2 * 100 * 1.0)) + 1) / 2, abs=1e-12)
     # Unlabelled: 4 px beyond three times the box horizontally, for one of three keypoints.
@@ -198,9 +198,9 @@ def test_oks_by_hand():
     assert oks(points, truth, [0, 0, 0], 100.0, [0.5, 0.5, 0.5]) == 0.0
 
 
-def test_instance_scores():
+def test_instance_score():
     scores = np.array([[0.9, 0.5, 0.1, 0.2], [0.1, 0.2, 0.0, 0.05]])
-    np.testing.assert_allclose(instance_scores(scores, np.array([0.5, 1.0])), [0.35, 0.0])
+    np.testing.assert_allclose(instance_score(scores, np.array([0.5, 1.0])), [0.35, 0.0])
 
 
 def test_detections_outside_the_listed_photos_are_refused():

@@ -1,0 +1,84 @@
+"""A score together with everything it depends on."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from rich.table import Table
+
+from jaxpose.errors import InputError
+
+
+@dataclass(frozen=True)
+class Report:
+    """Metrics and how they were computed; none of it has a default that could be wrong.
+
+    Attributes:
+      metrics: values by name, the leading one first; -1 where there was nothing to measure.
+      boxes: whose boxes the people were cropped with, such as `ground truth` or a detector's name.
+      flip_test: whether predictions on the mirrored picture were averaged in.
+      decode: how outputs became coordinates, such as the codec's description.
+      sigmas: what OKS used: the values, a phrase such as `uniform 0.05`, or None where no OKS was
+        computed.
+      people: the number of people scored.
+      notes: anything else that the reader has to know, by name.
+    """
+
+    metrics: Mapping[str, float]
+    boxes: str
+    flip_test: bool
+    decode: str
+    sigmas: tuple[float, ...] | str | None
+    people: int
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    def conditions(self) -> dict[str, str]:
+        """How the metrics were computed, in words."""
+        return {
+            "boxes": self.boxes,
+            "flip test": "yes" if self.flip_test else "no",
+            "decode": self.decode,
+            "sigmas": _sigmas_in_words(self.sigmas),
+            "people": f"{self.people:,}",
+            **self.notes,
+        }
+
+    def table(self) -> Table:
+        """Metrics, then the conditions, as a table for the terminal."""
+        table = Table("metric", "value", title=f"{self.people:,} people")
+        for name, value in self.metrics.items():
+            table.add_row(name, "nobody to measure" if value == -1 else f"{value:.4f}")
+        table.add_section()
+        for name, words in self.conditions().items():
+            table.add_row(name, words)
+        return table
+
+    def to_json(self) -> str:
+        """The report as indented JSON text."""
+        return json.dumps(asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Report":
+        """The inverse of `to_json`.
+
+        Raises:
+          InputError: not a report.
+        """
+        try:
+            values = json.loads(text)
+            if isinstance(values["sigmas"], list):
+                values["sigmas"] = tuple(values["sigmas"])
+            return cls(**values)
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"this is not a report: {error!r}") from error
+
+
+def _sigmas_in_words(sigmas: tuple[float, ...] | str | None) -> str:
+    if sigmas is None:
+        return "not used"
+    if isinstance(sigmas, str):
+        return sigmas
+    low, high = min(sigmas), max(sigmas)
+    if low == high:
+        return f"uniform {low:g}"
+    return f"{len(sigmas)} values, {low:g} to {high:g}"
