@@ -39,9 +39,7 @@ def test_it_is_a_pure_function_of_seed_and_step():
 
 
 def test_the_batch_size_does_not_change_the_order():
-    np.testing.assert_array_equal(
-        _positions(11, 0, 24, 8, 50), _positions(11, 0, 12, 16, 50)
-    )
+    np.testing.assert_array_equal(_positions(11, 0, 24, 8, 50), _positions(11, 0, 12, 16, 50))
 
 
 def test_epochs_and_seeds_are_unrelated_permutations():

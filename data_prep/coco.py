@@ -1,0 +1,52 @@
+"""COCO keypoint annotations and their photos -> jaxpose records.
+
+Any dataset in this form will do: person keypoints of COCO itself, or one's own, with the skeleton
+named. Left out, and counted: crowds, people without a labelled keypoint, unusable annotations and
+photos.
+
+    jaxpose prepare coco --annotations person_keypoints_train2017.json --images train2017 \
+        --out data/coco_train
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jaxpose import skeletons
+from jaxpose.data.canvas import Canvas
+from jaxpose.data.coco_json import read_people
+from jaxpose.data.summary import Summary
+
+
+def prepare(
+    annotations: Annotated[Path, typer.Option(help="COCO keypoint JSON.")],
+    images: Annotated[Path, typer.Option(help="Folder of the photos.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    split: Annotated[str, typer.Option(help="Name of the split to write.")] = "train",
+    skeleton: Annotated[str, typer.Option(help="Name, or .toml or .py file.")] = "coco17",
+    canvas: Annotated[str, typer.Option(help="Stored size, HEIGHTxWIDTH.")] = "384x288",
+    processes: Annotated[int | None, typer.Option(min=1, help="Default: one per core.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace a dataset at --out.")] = False,
+    beam: Annotated[
+        str | None, typer.Option(help="Work through Apache Beam with these pipeline options.")
+    ] = None,
+) -> Summary:
+    """Prepare a dataset of COCO keypoint annotations."""
+    from jaxpose.data.builder import write_dataset
+
+    points = skeletons.load(skeleton)
+    photos, skipped, notes = read_people(annotations, images, points)
+    return write_dataset(
+        out,
+        name="coco",
+        splits={split: photos},
+        skipped={split: skipped},
+        skeleton=points,
+        canvas=Canvas.parse(canvas),
+        sources={"annotations": annotations},
+        processes=processes,
+        overwrite=overwrite,
+        notes=notes,
+        beam_options=None if beam is None else beam.split(),
+    )

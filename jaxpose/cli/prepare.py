@@ -1,0 +1,32 @@
+"""`jaxpose prepare NAME ...`: runs a dataset script of `data_prep/`, or one's own."""
+
+from typing import Annotated
+
+import typer
+
+from jaxpose.errors import InputError
+from jaxpose.scripts import find_script, load_script
+
+CONTEXT_SETTINGS = {
+    "allow_extra_args": True,
+    "ignore_unknown_options": True,
+    "help_option_names": [],  # `jaxpose prepare coco --help` is the script's to answer
+}
+
+
+def prepare(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="coco, lsp, mpii, or the path of a script.")],
+) -> None:
+    """Turn a dataset's own files into records; `jaxpose prepare NAME --help` lists its options."""
+    file = find_script(name, "data_prep")
+    script = load_script(file)
+    command = getattr(script, "prepare", None)
+    if not callable(command):
+        raise InputError(f"{file} has no function `prepare`; see data_prep/coco.py for one.")
+    app = typer.Typer(add_completion=False)
+    app.command()(command)
+    summary = app(args=context.args, prog_name=f"jaxpose prepare {name}", standalone_mode=False)
+    # With --help, and with a callback that returns early, Click hands back an exit status.
+    if hasattr(summary, "print"):
+        summary.print()

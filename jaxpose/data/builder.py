@@ -1,0 +1,358 @@
+"""Writing a prepared dataset: a TFDS builder, parallel processes, a summary.
+
+Imported only by `jaxpose prepare`, because TFDS is slow to import. Nothing that depends on the
+moment, the machine or the order in which processes finish goes into the files: two runs over the
+same input write the same bytes.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import shutil
+import signal
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from rich import console, progress
+
+from jaxpose.data import records
+from jaxpose.data.canvas import Canvas, Drawn, Photo, Skip, draw
+from jaxpose.data.example import with_sorted_features
+from jaxpose.data.summary import SplitSummary, Summary
+from jaxpose.errors import InputError
+from jaxpose.skeletons import Skeleton
+
+_SKIPS_FILE = "skips.{split}.json"
+
+
+class _SortedExampleWriter(tfds.core.ExampleWriter):
+    """Writes each record's features in order of their names, so that its bytes are determined."""
+
+    def write(self, path: Any, examples: Iterable[tuple[Any, bytes]]) -> Any:
+        return super().write(path, ((key, with_sorted_features(row)) for key, row in examples))
+
+
+class _PeopleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
+    """One person per record, in the order of the keys."""
+
+    VERSION = tfds.core.Version(f"{records.FORMAT}.0.0")
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        splits: Mapping[str, Any],
+        skeleton: Skeleton,
+        canvas: Canvas,
+        sources: Mapping[str, str],
+        data_dir: Path,
+    ) -> None:
+        self.name = name
+        self._splits = splits
+        self._people_features = _features(skeleton, canvas)
+        self._people_metadata = tfds.core.MetadataDict(
+            format=records.FORMAT,
+            canvas_hw=list(canvas.hw),
+            margin=canvas.margin,
+            padding=canvas.padding,
+            jpeg_quality=canvas.jpeg_quality,
+            skeleton=records.skeleton_to_json(skeleton),
+            sources=dict(sources),
+        )
+        super().__init__(data_dir=data_dir, file_format="array_record")
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description="People cut from photos, with keypoints, prepared for jaxpose.",
+            features=self._people_features,
+            metadata=self._people_metadata,
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        return dict(self._splits)
+
+    def _generate_examples(self, **kwargs: Any) -> Any:
+        raise TypeError("The splits come with their generators.")
+
+    def _example_writer(self) -> tfds.core.ExampleWriter:
+        return _SortedExampleWriter(self.info.file_format)
+
+
+def write_dataset(
+    out: str | Path,
+    *,
+    name: str,
+    splits: Mapping[str, Sequence[Photo]],
+    skipped: Mapping[str, Sequence[Skip]],
+    skeleton: Skeleton,
+    canvas: Canvas,
+    sources: Mapping[str, Path],
+    processes: int | None = None,
+    overwrite: bool = False,
+    notes: Sequence[str] = (),
+    beam_options: Sequence[str] | None = None,
+) -> Summary:
+    """Writes a dataset folder and returns what went into it.
+
+    The folder appears under its name only when it is complete.
+
+    Args:
+      out: the folder to make.
+      name: the dataset's name in lower_case, part of its files' names.
+      splits: the photos of each split, with the people on them.
+      skipped: people the reader of the annotations has already left out.
+      skeleton: the keypoint set of all people.
+      canvas: how the people are cut out.
+      sources: the annotation files by a name that does not depend on where they are.
+      processes: parallel processes for reading, cutting and encoding; by default one per core. The
+        result does not depend on it.
+      overwrite: replace a dataset that already stands at `out`.
+      notes: remarks for the summary.
+      beam_options: Apache Beam pipeline options; not None runs the work through Beam.
+
+    Raises:
+      InputError: `out` exists, nothing could be written, or the disk is full.
+    """
+    out = Path(out).absolute()
+    _check_free(out, overwrite)
+    work = out.with_name(f".{out.name}.incomplete")
+    shutil.rmtree(work, ignore_errors=True)  # what a killed run has left
+    log = {split: _Log(split, list(skipped.get(split, ()))) for split in splits}
+    try:
+        work.mkdir(parents=True)
+        if beam_options is not None:
+            generators = {s: _beam_people(splits[s], canvas, work, s) for s in splits}
+        else:
+            generators = {s: log[s].records(splits[s], canvas, processes) for s in splits}
+        builder = _PeopleBuilder(
+            name=name,
+            splits=generators,
+            skeleton=skeleton,
+            canvas=canvas,
+            sources={key: _sha256(path) for key, path in sorted(sources.items())},
+            data_dir=work,
+        )
+        with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of downloads; there are none
+            builder.download_and_prepare(download_config=_download_config(beam_options))
+        folder = Path(builder.data_dir)
+        if beam_options is not None:
+            for split in splits:
+                log[split].read_back(work, builder.info.splits[split].num_examples)
+        summary = _summarise(folder, log.values(), notes)
+        for split in splits:
+            _verify(folder, split)
+        if overwrite:
+            shutil.rmtree(out, ignore_errors=True)
+        folder.rename(out)
+    except OSError as error:
+        raise InputError(
+            f"The dataset could not be written to {out}: {error.strerror or error}. Nothing was "
+            "left behind; make room or choose another folder."
+        ) from error
+    except BrokenProcessPool as error:
+        raise InputError(
+            "A process that cuts photos was ended from outside, most likely for want of memory. "
+            "Use fewer, with --processes."
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return summary
+
+
+class _Log:
+    """Counts what becomes of one split's people while they stream by."""
+
+    def __init__(self, split: str, skips: list[Skip]) -> None:
+        self.split, self.skips, self.written = split, skips, 0
+
+    def records(
+        self, photos: Sequence[Photo], canvas: Canvas, processes: int | None
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        people = sum(len(photo.people) for photo in photos)
+        with _progress() as bar:
+            task = bar.add_task(self.split, total=people)
+            for drawn in _draw_all(photos, canvas, processes):
+                for one in drawn:
+                    if isinstance(one, Skip):
+                        self.skips.append(one)
+                    else:
+                        self.written += 1
+                        yield one
+                bar.update(task, advance=len(drawn))
+        if not self.written:
+            raise _nothing_written(self.split, self.skips)
+
+    def read_back(self, folder: Path, written: int) -> None:
+        """Takes the skips that Beam's workers wrote down."""
+        file = folder / _SKIPS_FILE.format(split=self.split)
+        if file.exists():
+            self.skips += [Skip(**entry) for entry in json.loads(file.read_text())]
+        self.written = written
+
+    def summary(self) -> SplitSummary:
+        skipped = Counter(skip.reason for skip in self.skips)
+        examples = {
+            reason: [skip.who for skip in self.skips if skip.reason == reason][:5]
+            for reason in sorted(skipped)
+        }
+        return SplitSummary(self.written, dict(sorted(skipped.items())), examples)
+
+
+def _nothing_written(split: str, skips: Sequence[Skip]) -> InputError:
+    reasons = Counter(skip.reason for skip in skips)
+    said = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common())
+    first = f" The first: {skips[0].who}." if skips else ""
+    return InputError(
+        f"Nobody is left to write into split {split!r}: "
+        f"{said or 'the annotations hold no person'}.{first}"
+    )
+
+
+def _draw_all(
+    photos: Sequence[Photo], canvas: Canvas, processes: int | None
+) -> Iterator[list[Drawn]]:
+    """`draw` of every photo in order, by several processes that stay a little ahead."""
+    processes = min(processes or os.cpu_count() or 1, len(photos))
+    if processes <= 1:
+        yield from (draw(photo, canvas) for photo in photos)
+        return
+    # A started process inherits nothing (TensorFlow's threads do not survive a fork).
+    with ProcessPoolExecutor(processes, get_context("spawn"), _start_worker) as pool:
+        pending: deque[Future[list[Drawn]]] = deque()
+        try:
+            for photo in photos:
+                pending.append(pool.submit(draw, photo, canvas))
+                if len(pending) >= 16 * processes:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    import cv2
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    cv2.setNumThreads(1)
+
+
+def _beam_people(photos: Sequence[Photo], canvas: Canvas, folder: Path, split: str) -> Any:
+    """A Beam transform that yields the records and writes the skips to a file in `folder`."""
+    try:
+        import apache_beam as beam
+    except ImportError as error:
+        raise InputError(
+            "Apache Beam is not installed: pip install apache-beam, or leave out --beam."
+        ) from error
+    skips_file = str(folder / _SKIPS_FILE.format(split=split))
+
+    def write_skips(skips: list[Skip]) -> None:
+        ordered = sorted((dataclasses.asdict(skip) for skip in skips), key=lambda s: s["who"])
+        with beam.io.filesystems.FileSystems.create(skips_file) as file:
+            file.write(json.dumps(ordered).encode())
+
+    class People(beam.PTransform):
+        def expand(self, pipeline: Any) -> Any:
+            drawn = (
+                pipeline
+                | "Photos" >> beam.Create(list(photos))
+                | "Spread" >> beam.Reshuffle()
+                | "Draw" >> beam.FlatMap(draw, canvas)
+            )
+            _ = (
+                drawn
+                | "Skips" >> beam.Filter(lambda one: isinstance(one, Skip))
+                | "Gather" >> beam.combiners.ToList()
+                | "Write" >> beam.Map(write_skips)
+            )
+            return drawn | "Records" >> beam.Filter(lambda one: not isinstance(one, Skip))
+
+    return People()
+
+
+def _download_config(beam_options: Sequence[str] | None) -> tfds.download.DownloadConfig:
+    tfds.disable_progress_bar()  # ours is drawn instead
+    if beam_options is None:
+        return tfds.download.DownloadConfig()
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    return tfds.download.DownloadConfig(beam_options=PipelineOptions(list(beam_options)))
+
+
+def _features(skeleton: Skeleton, canvas: Canvas) -> tfds.features.FeaturesDict:
+    arrays = records.numeric_features(skeleton.num_keypoints)
+    return tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(shape=(*canvas.hw, 3), encoding_format="jpeg"),
+            "photo": tfds.features.Text(),
+            **{
+                name: tfds.features.Tensor(shape=shape, dtype=np.dtype(dtype))
+                for name, (shape, dtype) in arrays.items()
+            },
+        }
+    )
+
+
+def _progress() -> progress.Progress:
+    return progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("people"),
+        progress.TimeRemainingColumn(),
+        console=console.Console(stderr=True),
+    )
+
+
+def _check_free(out: Path, overwrite: bool) -> None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        with contextlib.suppress(OSError):
+            out.rmdir()
+        return
+    if not (out / records.INFO_FILE).is_file():
+        raise InputError(f"{out} exists and is not a prepared dataset; choose another --out.")
+    if not overwrite:
+        raise InputError(
+            f"{out} already holds a dataset; choose another --out, or add --overwrite."
+        )
+
+
+def _summarise(folder: Path, logs: Iterable[_Log], notes: Sequence[str]) -> Summary:
+    files = {
+        file.name: {"bytes": file.stat().st_size, "sha256": _sha256(file)}
+        for file in sorted(folder.iterdir())
+    }
+    digests = json.dumps({name: entry["sha256"] for name, entry in files.items()})
+    summary = Summary(
+        splits={log.split: log.summary() for log in logs},
+        notes=list(notes),
+        files=files,
+        fingerprint=hashlib.sha256(digests.encode()).hexdigest(),
+    )
+    text = json.dumps(dataclasses.asdict(summary), indent=1) + "\n"
+    (folder / records.SUMMARY_FILE).write_text(text)
+    return summary
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _verify(folder: Path, split: str) -> None:
+    """Reads the ends of a split: a writer that failed silently must not leave a dataset."""
+    source = records.RecordSource(folder, split, threads=1)
+    source.samples([0, len(source) - 1])

@@ -1,0 +1,226 @@
+"""From a photo and its annotated people to canvases: the part of `prepare` that runs in parallel.
+
+A canvas is a window of fixed size round a person, wide enough for every augmentation: the box is
+clipped to the photo, padded as for a model's input, brought to the canvas's aspect and enlarged by
+the margin. With the defaults a person fills 384x288 / 1.5 = 256x192 pixels of it, so that an
+unaugmented 256x192 crop out of the canvas is a shift by whole pixels.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxpose import geometry
+from jaxpose.errors import InputError
+from jaxpose.photo import read_photo
+
+AREA_OF_BOX = 0.53
+"""A person's area over their box's, for annotations without one; the ratio MMPose assumes too."""
+
+PHOTO_MISSING = "photo missing"
+PHOTO_UNREADABLE = "photo unreadable"
+PHOTO_SIZE = "photo size differs from the annotation"
+NOT_FINITE = "NaN or infinite number"
+BAD_FLAG = "keypoint flag not 0, 1 or 2"
+NO_KEYPOINTS = "no labelled keypoint"
+BAD_BOX = "box without width or height"
+BOX_OUTSIDE = "box outside the photo"
+NO_AREA = "zero area"
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """How canvases are cut and stored.
+
+    Attributes:
+      hw: height and width in pixels.
+      margin: enlargement beyond the padded box.
+      padding: enlargement of the box itself, as at a model's input.
+      jpeg_quality: of the stored image; chroma is stored at half resolution (4:2:0).
+    """
+
+    hw: tuple[int, int] = (384, 288)
+    margin: float = 1.5
+    padding: float = 1.25
+    jpeg_quality: int = 95
+
+    def __post_init__(self) -> None:
+        if not all(16 <= size <= 65_500 for size in self.hw):
+            raise InputError(f"A canvas must have sides of 16 to 65500 pixels, not {self.hw}.")
+        if self.margin < 1 or self.padding < 1:
+            raise InputError("The margin and the padding of a canvas must be 1 or more.")
+        if not 1 <= self.jpeg_quality <= 100:
+            raise InputError(f"JPEG quality goes from 1 to 100, not {self.jpeg_quality}.")
+
+    @classmethod
+    def parse(cls, text: str) -> "Canvas":
+        """`Canvas` of the size written as HEIGHTxWIDTH, such as 384x288."""
+        height, _, width = text.lower().partition("x")
+        if not (height.isdecimal() and width.isdecimal()):
+            raise InputError(f"A canvas is written HEIGHTxWIDTH, such as 384x288, not {text!r}.")
+        return cls(hw=(int(height), int(width)))
+
+
+@dataclass(frozen=True)
+class Person:
+    """One annotated person, in pixels of the photo.
+
+    Attributes:
+      annotation_id: the source's id.
+      keypoints: `[K, 2]`; entries of unlabelled keypoints are ignored.
+      visible: `[K]`, 0 not labelled, 1 occluded, 2 visible.
+      box_xywh: `[4]`.
+      area: in pixels squared; None to take `AREA_OF_BOX` of the box.
+    """
+
+    annotation_id: int
+    keypoints: np.ndarray
+    visible: np.ndarray
+    box_xywh: np.ndarray
+    area: float | None = None
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One photo and its people.
+
+    Attributes:
+      path: where the file is.
+      name: what the source calls it; goes into the record.
+      image_id: the source's id.
+      people: at least one.
+      first_key: order of the first person in the split; the others follow.
+      photo_hw: height and width the annotation was made for; None if the source does not say.
+    """
+
+    path: Path
+    name: str
+    image_id: int
+    people: tuple[Person, ...]
+    first_key: int
+    photo_hw: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A person who is not written: a countable reason, and who it was."""
+
+    reason: str
+    who: str
+
+
+Drawn = tuple[int, dict[str, Any]] | Skip
+"""A key with the features of one record, or the reason why there is none."""
+
+
+def draw(photo: Photo, canvas: Canvas) -> list[Drawn]:
+    """The records of one photo's people, in their order."""
+    image, reason, detail = _read(photo)
+    drawn: list[Drawn] = []
+    for number, person in enumerate(photo.people):
+        who = f"annotation {person.annotation_id} in {photo.name}{detail}"
+        found = reason or _fault(person)
+        if found or image is None:
+            drawn.append(Skip(found or PHOTO_UNREADABLE, who))
+            continue
+        box = clip_box(person.box_xywh, image.shape[0], image.shape[1])
+        if box[2] <= 0 or box[3] <= 0:
+            drawn.append(Skip(BOX_OUTSIDE, who))
+            continue
+        drawn.append((photo.first_key + number, _features(photo, person, box, image, canvas)))
+    return drawn
+
+
+def clip_box(box_xywh: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The part of a box `[4]` (xywh) within the pixel centres of a photo, float64.
+
+    The ends are clipped to `[0, width - 1]` and `[0, height - 1]` as MMPose does when it reads
+    COCO, which keeps boxes comparable; a box outside the photo loses its width or height.
+    """
+    low = np.clip(box_xywh[:2], 0, [width - 1, height - 1])
+    high = np.clip(box_xywh[:2] + box_xywh[2:], 0, [width - 1, height - 1])
+    return np.concatenate([low, high - low]).astype(np.float64)
+
+
+def _read(photo: Photo) -> tuple[np.ndarray | None, str, str]:
+    """The photo, or None with the reason and a detail for the summary."""
+    if not photo.path.is_file():
+        return None, PHOTO_MISSING, ""
+    try:
+        image = read_photo(photo.path)
+    except InputError as error:
+        return None, PHOTO_UNREADABLE, f": {error}"
+    if photo.photo_hw is not None and image.shape[:2] != photo.photo_hw:
+        size = f"{image.shape[0]}x{image.shape[1]}"
+        return None, PHOTO_SIZE, f": {size} for {photo.photo_hw[0]}x{photo.photo_hw[1]}"
+    return image, "", ""
+
+
+def _fault(person: Person) -> str:
+    """Why a person cannot be used, as far as the annotation tells; empty if nothing is wrong."""
+    if not np.isin(person.visible, (0, 1, 2)).all():
+        return BAD_FLAG
+    labelled = person.visible > 0
+    if not labelled.any():
+        return NO_KEYPOINTS
+    area = person.area if person.area is not None else 1.0
+    if not all(np.isfinite(x).all() for x in (person.keypoints[labelled], person.box_xywh, area)):
+        return NOT_FINITE
+    if person.box_xywh[2] <= 0 or person.box_xywh[3] <= 0:
+        return BAD_BOX
+    return "" if area > 0 else NO_AREA
+
+
+def _features(
+    photo: Photo, person: Person, box_xywh: np.ndarray, image: np.ndarray, canvas: Canvas
+) -> dict[str, Any]:
+    height, width = canvas.hw
+    center, scale = geometry.box_to_center_scale(box_xywh, canvas.padding)
+    window = geometry.fix_aspect_ratio(scale, width / height) * canvas.margin
+    canvas_from_photo = geometry.crop_matrix(center, window, canvas.hw)
+    labelled = (person.visible > 0)[:, None]
+    keypoints = geometry.apply_affine(canvas_from_photo, person.keypoints.astype(np.float64))
+    corners = np.stack([box_xywh[:2], box_xywh[:2] + box_xywh[2:]])
+    low, high = geometry.apply_affine(canvas_from_photo, corners)
+    area = person.area if person.area is not None else AREA_OF_BOX * box_xywh[2] * box_xywh[3]
+    return {
+        "image": _jpeg(geometry.crop_photo(image, canvas_from_photo, canvas.hw), canvas),
+        "keypoints": np.where(labelled, keypoints, 0).astype(np.float32),
+        "visible": person.visible.astype(np.uint8),
+        "box_xywh": np.concatenate([low, high - low]).astype(np.float32),
+        "photo_from_canvas": geometry.invert_affine(canvas_from_photo).astype(np.float32),
+        "area": np.float32(area),
+        "image_id": photo.image_id,
+        "annotation_id": person.annotation_id,
+        "photo_hw": np.array(image.shape[:2], np.int64),
+        "photo": photo.name,
+    }
+
+
+def _jpeg(image: np.ndarray, canvas: Canvas) -> bytes:
+    import cv2
+
+    # Half-resolution chroma decodes a third faster than full, and photos mostly come with it.
+    options = [cv2.IMWRITE_JPEG_QUALITY, canvas.jpeg_quality]
+    options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
+    written, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    if not written:
+        raise RuntimeError("OpenCV could not encode a canvas as JPEG.")
+    return data.tobytes()
+
+
+def by_photo(people: list[tuple[Photo, Person]]) -> Iterator[Photo]:
+    """Groups people of the same photo, in order of each photo's first person, and numbers them.
+
+    Each entry's `Photo` says which photo; its own `people` and `first_key` are not looked at.
+    """
+    groups: dict[Path, tuple[Photo, list[Person]]] = {}
+    for photo, person in people:
+        groups.setdefault(photo.path, (photo, []))[1].append(person)
+    key = 0
+    for photo, members in groups.values():
+        yield Photo(photo.path, photo.name, photo.image_id, tuple(members), key, photo.photo_hw)
+        key += len(members)

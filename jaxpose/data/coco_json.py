@@ -1,0 +1,242 @@
+"""Reading COCO keypoint annotations: https://cocodataset.org/#format-data, section 2.
+
+One bad annotation is a counted skip; a file that is not COCO, or is annotated with another
+skeleton, is an error.
+"""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import numpy as np
+
+from jaxpose.data.canvas import Person, Photo, Skip, by_photo
+from jaxpose.errors import InputError, nearest
+from jaxpose.photo import missing
+from jaxpose.skeletons import Skeleton
+
+CROWD = "crowd"
+WRONG_LENGTH = "keypoints of the wrong length"
+NOT_NUMBERS = "keypoints, box or area that are not numbers"
+ID_TWICE = "annotation id used twice"
+PHOTO_ID_TWICE = "photo id used twice"
+NO_PHOTO_ENTRY = "photo not listed in the file"
+NO_CATEGORY_KEYPOINTS = "category without keypoints"
+BAD_ID = "id is not a whole number"
+
+
+def read_json(path: str | Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        InputError: the file is missing or is not JSON; the message says where it breaks.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{missing(path) if not path.exists() else f'{path} is not a file'}.")
+    try:
+        return json.loads(path.read_bytes())
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not a text file, so it is not JSON.") from error
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}."
+        ) from error
+
+
+def read_people(
+    path: str | Path, images: str | Path, skeleton: Skeleton
+) -> tuple[list[Photo], list[Skip], list[str]]:
+    """The photos with their people, the people left out, and remarks on the file.
+
+    Args:
+      path: the annotation file.
+      images: the folder that the file's `file_name` entries start from.
+      skeleton: what the keypoints are taken for; must agree with the file's categories.
+
+    Raises:
+      InputError: the file is not COCO keypoint JSON or has another skeleton, or there is no such
+        folder.
+    """
+    path, images = Path(path), Path(images)
+    content = read_json(path)
+    _check_shape(path, content)
+    if not images.is_dir():
+        raise InputError(f"{missing(images) if not images.exists() else f'{images} is a file'}.")
+    categories, notes = _categories(path, content["categories"], skeleton)
+    listed, twice = _photos(content["images"], images)
+    skips: list[Skip] = []
+    people: list[tuple[Photo, Person]] = []
+    seen: set[int] = set()
+    for place, entry in enumerate(content["annotations"]):
+        who = _who(entry, place, listed)
+        photo = None
+        try:
+            photo, person = _person(entry, listed, twice, categories, seen, skeleton)
+        except _Unusable as unusable:
+            skips.append(Skip(str(unusable), who))
+        else:
+            people.append((photo, person))
+    _check_lengths(path, content["annotations"], skips, people, skeleton)
+    return list(by_photo(people)), skips, notes
+
+
+class _Unusable(Exception):
+    """The reason why one annotation is skipped."""
+
+
+def _check_shape(path: Path, content: Any) -> None:
+    if not isinstance(content, dict):
+        raise InputError(
+            f"{path} is not COCO JSON: it holds a {_kind(content)} where COCO has an object with "
+            "'images', 'annotations' and 'categories'."
+        )
+    for key in ("images", "annotations", "categories"):
+        if key not in content:
+            raise InputError(f"{path} is not COCO JSON: it has no {key!r}.{nearest(key, content)}")
+        value = content[key]
+        if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+            raise InputError(f"{path} is not COCO JSON: {key!r} is not a list of objects.")
+    if not content["annotations"]:
+        raise InputError(f"{path} holds no annotations: 'annotations' is empty.")
+
+
+def _kind(value: Any) -> str:
+    return {list: "list", str: "text", int: "number", float: "number"}.get(type(value), "null")
+
+
+def _categories(
+    path: Path, entries: list[dict[str, Any]], skeleton: Skeleton
+) -> tuple[set[Any], list[str]]:
+    """The ids of the categories with keypoints, and remarks where names differ."""
+    usable: set[Any] = set()
+    notes: list[str] = []
+    for entry in entries:
+        names = entry.get("keypoints")
+        if not names:
+            continue
+        where = f"{path}: category {entry.get('name', entry.get('id'))!r}"
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise InputError(f"{where}: 'keypoints' is not a list of names.")
+        if len(names) != skeleton.num_keypoints:
+            raise InputError(
+                f"{where} has {len(names)} keypoints, skeleton {skeleton.name!r} has "
+                f"{skeleton.num_keypoints}. Choose the right one with --skeleton."
+            )
+        ours = list(skeleton.keypoints)
+        theirs = [name.strip().lower().replace(" ", "_").replace("-", "_") for name in names]
+        for place, name in enumerate(theirs):
+            if name in ours and ours.index(name) != place:
+                raise InputError(
+                    f"{where}: keypoint {place} is {names[place]!r}, which skeleton "
+                    f"{skeleton.name!r} has at place {ours.index(name)}. Choose the right skeleton "
+                    "with --skeleton."
+                )
+        renamed = [f"{n} as {o}" for n, t, o in zip(names, theirs, ours, strict=True) if t != o]
+        if renamed:
+            notes.append(f"keypoints are stored under other names: {', '.join(renamed)}")
+        usable.add(entry.get("id"))
+    if not usable:
+        raise InputError(
+            f"{path}: no category has keypoints. Give the category of the people a list of their "
+            f'names, as COCO does: "keypoints": ["{skeleton.keypoints[0]}", ...].'
+        )
+    return usable, notes
+
+
+def _photos(entries: list[dict[str, Any]], images: Path) -> tuple[dict[Any, Photo], set[Any]]:
+    """The photos by id, without people, and the ids that two files share."""
+    listed: dict[Any, Photo] = {}
+    twice: set[Any] = set()
+    for entry in entries:
+        number, name = entry.get("id"), entry.get("file_name")
+        if not isinstance(number, int) or not isinstance(name, str):
+            continue
+        size = entry.get("height"), entry.get("width")
+        known = all(isinstance(side, int) for side in size)
+        photo = Photo(images / name, name, number, (), 0, size if known else None)  # type: ignore[arg-type]
+        if number in listed and listed[number] != photo:
+            twice.add(number)
+        listed[number] = photo
+    return listed, twice
+
+
+def _person(
+    entry: dict[str, Any],
+    listed: dict[Any, Photo],
+    twice: set[Any],
+    categories: set[Any],
+    seen: set[int],
+    skeleton: Skeleton,
+) -> tuple[Photo, Person]:
+    number, image_id = entry.get("id"), entry.get("image_id")
+    if not _whole(number) or not _whole(image_id):
+        raise _Unusable(BAD_ID)
+    if number in seen:
+        raise _Unusable(ID_TWICE)
+    seen.add(number)
+    if image_id not in listed:
+        raise _Unusable(NO_PHOTO_ENTRY)
+    if image_id in twice:
+        raise _Unusable(PHOTO_ID_TWICE)
+    if entry.get("category_id") not in categories:
+        raise _Unusable(NO_CATEGORY_KEYPOINTS)
+    if entry.get("iscrowd"):
+        raise _Unusable(CROWD)
+    keypoints = _numbers(entry.get("keypoints", []))
+    if keypoints.size != 3 * skeleton.num_keypoints:
+        raise _Unusable(WRONG_LENGTH)
+    box = _numbers(entry.get("bbox", []))
+    if box.size != 4:
+        raise _Unusable(NOT_NUMBERS)
+    area = entry.get("area")
+    table = keypoints.reshape(-1, 3)
+    return listed[image_id], Person(
+        annotation_id=number,
+        keypoints=table[:, :2],
+        visible=table[:, 2],
+        box_xywh=box,
+        area=None if area is None else float(_numbers([area])[0]),
+    )
+
+
+def _whole(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+
+
+def _numbers(values: Any) -> np.ndarray:
+    """float64 `[N]`; JSON's null counts as NaN."""
+    try:
+        return np.array(values, np.float64).reshape(-1)
+    except (TypeError, ValueError) as error:
+        raise _Unusable(NOT_NUMBERS) from error
+
+
+def _who(entry: dict[str, Any], place: int, listed: dict[Any, Photo]) -> str:
+    image_id = entry.get("image_id")
+    photo = listed.get(image_id) if _whole(image_id) else None
+    where = photo.name if photo else f"photo id {image_id!r}"
+    return f"annotation {entry['id']} in {where}" if "id" in entry else f"annotations[{place}]"
+
+
+def _check_lengths(
+    path: Path,
+    entries: list[dict[str, Any]],
+    skips: list[Skip],
+    people: list[tuple[Photo, Person]],
+    skeleton: Skeleton,
+) -> None:
+    """Where every annotation has the wrong length, the file has another skeleton."""
+    wrong = sum(skip.reason == WRONG_LENGTH for skip in skips)
+    if people or not wrong:
+        return
+    lengths = [len(e["keypoints"]) for e in entries if isinstance(e.get("keypoints"), list)]
+    if not lengths:
+        raise InputError(f"{path}: no annotation has 'keypoints'; is this the keypoint file?")
+    common = Counter(lengths).most_common(1)[0][0]
+    raise InputError(
+        f"{path}: the annotations have {common} numbers of keypoints; skeleton {skeleton.name!r} "
+        f"needs {3 * skeleton.num_keypoints} (x, y, flag for each of {skeleton.num_keypoints}). "
+        "Choose the right one with --skeleton."
+    )

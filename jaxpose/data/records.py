@@ -1,0 +1,293 @@
+"""Prepared datasets on disk: what a record holds, and reading them without TensorFlow.
+
+A dataset is a TFDS dataset in ArrayRecord format, one person per record, so TFDS reads it too
+(`tfds.builder_from_directory(path).as_data_source()`). Beside TFDS's own files stand
+`metadata.json` (TFDS's metadata: canvas, skeleton, sources) and `summary.json` (counts, digests).
+"""
+
+import dataclasses
+import functools
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxpose import photo
+from jaxpose.data import example
+from jaxpose.data.source import Batch, check_indices
+from jaxpose.errors import InputError, nearest
+from jaxpose.skeletons import Skeleton
+
+FORMAT = 1
+"""Number of the record layout; a reader refuses any other."""
+
+INFO_FILE, METADATA_FILE, SUMMARY_FILE = "dataset_info.json", "metadata.json", "summary.json"
+
+_AGAIN = "Run `jaxpose prepare` again."
+
+
+def numeric_features(num_keypoints: int) -> dict[str, tuple[tuple[int, ...], type]]:
+    """Shape and type of each numeric array of a record, as `Batch` describes them."""
+    return {
+        "keypoints": ((num_keypoints, 2), np.float32),
+        "visible": ((num_keypoints,), np.uint8),
+        "box_xywh": ((4,), np.float32),
+        "photo_from_canvas": ((2, 3), np.float32),
+        "area": ((), np.float32),
+        "image_id": ((), np.int64),
+        "annotation_id": ((), np.int64),
+        "photo_hw": ((2,), np.int64),
+    }
+
+
+BATCH_FEATURES = (
+    "keypoints",
+    "visible",
+    "box_xywh",
+    "photo_from_canvas",
+    "area",
+    "image_id",
+    "annotation_id",
+)
+"""The numeric arrays of a record that go into a batch."""
+
+
+def skeleton_to_json(skeleton: Skeleton) -> dict[str, Any]:
+    """The full definition as plain JSON values."""
+    return dataclasses.asdict(skeleton)
+
+
+def skeleton_from_json(definition: dict[str, Any]) -> Skeleton:
+    """The skeleton of a dataset's metadata.
+
+    Raises:
+        InputError: the definition has unknown keys or contradicts itself.
+    """
+    try:
+        return Skeleton(**definition)
+    except TypeError as error:
+        raise InputError(f"The dataset's skeleton is not understood ({error}). {_AGAIN}") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """One file of a split and the number of records in it."""
+
+    path: Path
+    length: int
+
+
+class RecordSource:
+    """One split of a prepared dataset, by random access.
+
+    Args:
+      path: the dataset's folder.
+      split: the split's name.
+      threads: decoding threads; by default one per CPU core this process may use.
+
+    Raises:
+      InputError: there is no such dataset or split, or a file of it is missing or cut.
+    """
+
+    def __init__(self, path: str | Path, split: str, *, threads: int | None = None) -> None:
+        self.path = Path(path)
+        self.split = split
+        info = _read_json(self.path, INFO_FILE)
+        self.metadata = _read_json(self.path, METADATA_FILE)
+        self.summary = _read_json(self.path, SUMMARY_FILE)
+        if self.metadata.get("format") != FORMAT:
+            raise InputError(
+                f"{self.path} has record format {self.metadata.get('format')!r}; this version "
+                f"reads {FORMAT}. {_AGAIN}"
+            )
+        self._shards = _shards(self.path, split, info)
+        _check_sizes(self.path, self.summary)
+        self._ends = np.cumsum([shard.length for shard in self._shards])
+        self._skeleton = skeleton_from_json(self.metadata["skeleton"])
+        self._layout = numeric_features(self._skeleton.num_keypoints)
+        self._threads = threads or usable_cores()
+
+    @property
+    def canvas_hw(self) -> tuple[int, int]:
+        height, width = self.metadata["canvas_hw"]
+        return height, width
+
+    @property
+    def skeleton(self) -> Skeleton:
+        return self._skeleton
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the dataset's digests, taken when it was written, and the split's name."""
+        return f"{self.summary['fingerprint']}-{self.split}"
+
+    def samples(self, indices: Sequence[int] | np.ndarray) -> Batch:
+        """The batch of these records, decoded; see `Batch`.
+
+        Raises:
+            InputError: a record is damaged; the message says which and where it lies.
+        """
+        indices = check_indices(indices, len(self))
+        rows = self.read(indices)
+        batch: Batch = {
+            name: np.empty((len(rows), *self._layout[name][0]), self._layout[name][1])
+            for name in BATCH_FEATURES
+        }
+        batch["image"] = np.empty((len(rows), *self.canvas_hw, 3), np.uint8)
+
+        def fill(row: int) -> None:
+            try:
+                features = example.parse_features(rows[row])
+                for name in BATCH_FEATURES:
+                    batch[name][row] = example.numbers(features, name, *self._layout[name])
+                batch["image"][row] = decode_canvas(example.data(features, "image"), self.canvas_hw)
+            except InputError as error:
+                raise self._damaged(int(indices[row]), str(error)) from error
+
+        if self._threads > 1 and len(rows) > 1:
+            list(self._pool.map(fill, range(len(rows))))
+        else:
+            for row in range(len(rows)):
+                fill(row)
+        batch["index"] = indices
+        batch["mask"] = np.ones(len(rows), bool)
+        return batch
+
+    def photo_names(self, indices: Sequence[int] | np.ndarray) -> list[str]:
+        """The photo each person was cut from, as the source named it."""
+        rows = self.read(check_indices(indices, len(self)))
+        return [example.data(example.parse_features(row), "photo").decode() for row in rows]
+
+    def read(self, indices: np.ndarray) -> list[bytes]:
+        """The serialised records at `indices [B]`, in that order.
+
+        Raises:
+            InputError: a record is damaged; the message says which and where it lies.
+        """
+        rows: list[bytes] = [b""] * len(indices)
+        shard_of = np.searchsorted(self._ends, indices, side="right")
+        for shard in np.unique(shard_of):
+            places = np.flatnonzero(shard_of == shard)
+            positions = indices[places] - (self._ends[shard] - self._shards[shard].length)
+            try:
+                found = self._reader(int(shard)).read(positions.tolist())
+            except Exception as error:
+                raise self._first_unreadable(int(shard), indices[places], error) from error
+            for place, row in zip(places, found, strict=True):
+                rows[place] = row
+        return rows
+
+    @functools.cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._threads, thread_name_prefix="decode")
+
+    @functools.cached_property
+    def _readers(self) -> dict[int, Any]:
+        return {}
+
+    def _reader(self, shard: int) -> Any:
+        if shard not in self._readers:
+            from array_record.python import array_record_module
+
+            # Read-ahead serves sequential reading; at random positions it is wasted work.
+            self._readers[shard] = array_record_module.ArrayRecordReader(
+                str(self._shards[shard].path), options="readahead_buffer_size:0"
+            )
+        return self._readers[shard]
+
+    def _first_unreadable(self, shard: int, indices: np.ndarray, error: Exception) -> InputError:
+        start = int(self._ends[shard]) - self._shards[shard].length
+        for index in indices:
+            try:
+                self._reader(shard).read([int(index) - start])
+            except Exception as cause:
+                return self._damaged(int(index), str(cause))
+        return self._damaged(int(indices[0]), str(error))
+
+    def _damaged(self, index: int, reason: str) -> InputError:
+        shard = int(np.searchsorted(self._ends, index, side="right"))
+        position = index - (int(self._ends[shard]) - self._shards[shard].length)
+        return InputError(
+            f"Record {index} of split {self.split!r} cannot be read: {reason} "
+            f"(file {self._shards[shard].path}, position {position}). {_AGAIN}"
+        )
+
+
+def usable_cores() -> int:
+    """CPU cores this process may use: fewer than the machine's under taskset or in a container."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def decode_canvas(data: bytes, canvas_hw: tuple[int, int]) -> np.ndarray:
+    """The JPEG of a record as uint8 RGB `[H, W, 3]`.
+
+    Raises:
+        InputError: the JPEG is damaged or of another size.
+    """
+    import cv2
+
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
+    if image is None:
+        raise InputError("its JPEG is damaged")
+    if image.shape != (*canvas_hw, 3):
+        raise InputError(f"its JPEG has {image.shape[0]}x{image.shape[1]} pixels")
+    return image
+
+
+def _read_json(folder: Path, name: str) -> dict[str, Any]:
+    if not folder.exists():
+        raise InputError(f"{photo.missing(folder)}. Datasets are made by `jaxpose prepare`.")
+    file = folder / name
+    try:
+        content = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        below = sorted(str(f.parent) for f in folder.glob(f"*/{INFO_FILE}"))
+        hint = f" There is one in: {', '.join(below)}." if below else ""
+        raise InputError(f"{folder} is not a prepared dataset: it has no {name}.{hint}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read: {error}. {_AGAIN}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{file} does not hold a JSON object. {_AGAIN}")
+    return content
+
+
+def _shards(folder: Path, split: str, info: dict[str, Any]) -> list[Shard]:
+    by_name = {entry["name"]: entry for entry in info.get("splits", [])}
+    if split not in by_name:
+        raise InputError(
+            f"{folder} has no split {split!r}.{nearest(split, by_name)} "
+            f"Splits: {', '.join(sorted(by_name)) or 'none'}."
+        )
+    lengths = [int(length) for length in by_name[split]["shardLengths"]]
+    template = by_name[split]["filepathTemplate"]
+    names = [
+        template.format(
+            DATASET=info["name"],
+            SPLIT=split,
+            FILEFORMAT=info["fileFormat"],
+            SHARD_X_OF_Y=f"{number:05d}-of-{len(lengths):05d}",
+        )
+        for number in range(len(lengths))
+    ]
+    return [Shard(folder / n, length) for n, length in zip(names, lengths, strict=True) if length]
+
+
+def _check_sizes(folder: Path, summary: dict[str, Any]) -> None:
+    """A look at every file's length finds what an interrupted copy leaves; digests take longer."""
+    for name, entry in summary["files"].items():
+        file = folder / name
+        if not file.is_file():
+            raise InputError(f"{folder} lacks {name}. Copy it again, or run `jaxpose prepare`.")
+        if file.stat().st_size != entry["bytes"]:
+            raise InputError(
+                f"{file} has {file.stat().st_size} bytes where {entry['bytes']} were written. "
+                "Copy it again, or run `jaxpose prepare`."
+            )

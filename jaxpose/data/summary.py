@@ -1,0 +1,50 @@
+"""What `jaxpose prepare` reports: people written, people left out and why."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class SplitSummary:
+    """One split: people written, people skipped by reason, and up to five names per reason."""
+
+    written: int
+    skipped: dict[str, int]
+    examples: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A whole dataset; `summary.json` holds the same.
+
+    Attributes:
+      splits: by name.
+      notes: remarks on the source, such as keypoint names that differ.
+      files: length and SHA-256 of each of the dataset's other files, by name.
+      fingerprint: SHA-256 over those digests.
+    """
+
+    splits: dict[str, SplitSummary]
+    notes: list[str]
+    files: dict[str, Any]
+    fingerprint: str = field(default="")
+
+    def print(self, console: Console | None = None) -> None:
+        """The closing table."""
+        console = console or Console()
+        table = Table(title="people", show_edge=False)
+        table.add_column("split")
+        table.add_column("what became of them")
+        table.add_column("count", justify="right")
+        table.add_column("for example", overflow="fold")
+        for name, split in self.splits.items():
+            table.add_row(name, "written", f"{split.written:,}", "")
+            for reason, count in split.skipped.items():
+                table.add_row(name, f"skipped: {reason}", f"{count:,}", split.examples[reason][0])
+        console.print(table)
+        for note in self.notes:
+            console.print(f"note: {note}", markup=False)
+        console.print(f"fingerprint {self.fingerprint}", highlight=False)
