@@ -26,12 +26,15 @@ class Checkpoints:
         # Orbax reports each phase of each save at INFO and, on one host, at WARNING.
         logging.getLogger("absl").setLevel(logging.ERROR)
         self.directory = directory.resolve()
-        self.metric = metric
+
+        def best(metrics: Mapping[str, float]) -> float:
+            return metrics[metric]
+
         policy = managers.AnyPreservationPolicy(
             [
                 managers.LatestN(1),
                 managers.BestN(
-                    get_metric_fn=lambda metrics: metrics[metric],
+                    get_metric_fn=best,
                     n=1,
                     keep_checkpoints_without_metrics=False,
                 ),
@@ -39,6 +42,7 @@ class Checkpoints:
         )
         options = ocp.CheckpointManagerOptions(
             preservation_policy=policy,
+            best_fn=best,  # without it Orbax writes no metrics
             cleanup_tmp_directories=not read_only,
             create=not read_only,
             read_only=read_only,
@@ -59,9 +63,8 @@ class Checkpoints:
 
     def best_step(self) -> int | None:
         """The step with the highest metric; the newest where none was saved with metrics."""
-        metrics = {step: self._manager.metrics(step) for step in self._manager.all_steps()}
-        scored = [(m[self.metric], step) for step, m in metrics.items() if m]
-        return max(scored)[1] if scored else self.latest_step()
+        best = self._manager.best_step()
+        return self.latest_step() if best is None else best
 
     def save(
         self,

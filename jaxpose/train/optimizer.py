@@ -28,7 +28,7 @@ def learning_rate_schedule(optimizer: Optimizer, steps: int) -> optax.Schedule:
 
 
 def path_name(path: tuple[Any, ...]) -> str:
-    """`backbone/layers/attn/qkv/kernel` for a key path of a parameter tree."""
+    """`backbone/blocks/attn/qkv/kernel` for a key path of a parameter tree."""
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
@@ -51,7 +51,7 @@ def layer_scales(params: Any, decay: float) -> Any:
     stacked = [
         leaf.shape[0]
         for path, leaf in jax.tree_util.tree_leaves_with_path(params)
-        if re.match(r"backbone/layers/", path_name(path))
+        if re.match(r"backbone/blocks/", path_name(path))
     ]
     depth = stacked[0] if stacked else 0
 
@@ -61,7 +61,7 @@ def layer_scales(params: Any, decay: float) -> Any:
             return np.float32(1.0)
         if not depth:
             return np.float32(decay)
-        if name.startswith("backbone/layers/"):
+        if name.startswith("backbone/blocks/"):
             by_layer = decay ** (depth - np.arange(depth, dtype=np.float32))
             return by_layer.reshape(-1, *(1,) * (leaf.ndim - 1))
         if "embed" in name:

@@ -1,0 +1,100 @@
+"""Schedules, decay groups and layer-wise rates against values worked out by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxpose.config import Optimizer
+from jaxpose.models.build import abstract_variables, vitpose
+from jaxpose.train.optimizer import (
+    build,
+    layer_scales,
+    learning_rate_schedule,
+    path_name,
+    weight_decay_mask,
+)
+
+
+def test_step_schedule_warms_up_and_falls_at_the_milestones():
+    optimizer = Optimizer(learning_rate=1.0, warmup_steps=10, milestones=(0.5, 0.8))
+    rate = learning_rate_schedule(optimizer, 100)
+    np.testing.assert_allclose(rate(0), 0.1, rtol=1e-6)
+    np.testing.assert_allclose(rate(9), 1.0, rtol=1e-6)
+    np.testing.assert_allclose([rate(49), rate(51)], [1.0, 0.1], rtol=1e-6)
+    np.testing.assert_allclose([rate(79), rate(81), rate(99)], [0.1, 0.01, 0.01], rtol=1e-6)
+
+
+def test_cosine_schedule_ends_near_zero():
+    rate = learning_rate_schedule(
+        Optimizer(learning_rate=2.0, warmup_steps=20, schedule="cosine"), 120
+    )
+    np.testing.assert_allclose(rate(20), 2.0, rtol=1e-6)
+    np.testing.assert_allclose(rate(70), 1.0, rtol=1e-6)  # half way down
+    assert rate(119) < 1e-3
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_a_run_shorter_than_its_warmup_has_finite_positive_rates(steps):
+    rate = learning_rate_schedule(Optimizer(warmup_steps=500), steps)
+    rates = np.asarray([rate(s) for s in range(steps)])
+    assert (rates > 0).all() and np.isfinite(rates).all()
+
+
+@pytest.fixture(scope="module")
+def small_vit():
+    return abstract_variables(vitpose("Ti", input_hw=(64, 48)), (64, 48))["params"]
+
+
+def test_only_kernels_decay(small_vit):
+    mask = {
+        path_name(path): on
+        for path, on in jax.tree_util.tree_leaves_with_path(weight_decay_mask(small_vit))
+    }
+    assert any(mask.values())
+    for name, on in mask.items():
+        skipped = name.endswith(("bias", "scale")) or "pos" in name
+        assert on != skipped, name
+
+
+def test_layer_scales_follow_the_depth(small_vit):
+    """12 layers: position and patch embedding at 0.75**13, layer i at 0.75**(12-i), the rest 1."""
+    scales = {
+        path_name(path): leaf
+        for path, leaf in jax.tree_util.tree_leaves_with_path(layer_scales(small_vit, 0.75))
+    }
+    stacked = {n: s for n, s in scales.items() if n.startswith("backbone/blocks/")}
+    assert stacked
+    for scale in stacked.values():
+        np.testing.assert_allclose(scale.ravel(), 0.75 ** np.arange(12, 0, -1), rtol=1e-6)
+    embeddings = [s for n, s in scales.items() if "embed" in n]
+    assert len(embeddings) == 3  # position, patch kernel, patch bias
+    np.testing.assert_allclose(embeddings, 0.75**13, rtol=1e-6)
+    rest = [s for n, s in scales.items() if n not in stacked and "embed" not in n]
+    assert rest and all(s == 1.0 for s in rest)
+
+
+def test_update_equals_optax_adamw_where_the_groups_do_not_matter():
+    optimizer = Optimizer(
+        learning_rate=0.01, warmup_steps=0, milestones=(), weight_decay=0.1, clip_norm=None
+    )
+    params = {"head": {"kernel": jnp.asarray([1.0, -2.0]), "bias": jnp.asarray([0.5])}}
+    gradients = {"head": {"kernel": jnp.asarray([0.3, 0.1]), "bias": jnp.asarray([-0.2])}}
+    ours, theirs = build(optimizer, 10), optax.adamw(0.01, mask=weight_decay_mask, weight_decay=0.1)
+    for tx in (ours, theirs):
+        state = tx.init(params)
+        for _ in range(3):
+            updates, state = tx.update(gradients, state, params)
+        if tx is ours:
+            expected = updates
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), expected, updates)
+
+
+def test_clipping_bounds_the_first_moment():
+    optimizer = Optimizer(learning_rate=1.0, warmup_steps=0, clip_norm=1.0)
+    tx = build(optimizer, 10)
+    params = {"head": {"kernel": jnp.zeros(2)}}
+    _, state = tx.update({"head": {"kernel": jnp.asarray([300.0, 400.0])}}, tx.init(params), params)
+    moment = optax.tree_utils.tree_get(state, "mu")["head"]["kernel"]
+    np.testing.assert_allclose(moment, [0.06, 0.08], rtol=1e-5)  # 0.1 of the clipped gradient
