@@ -4,20 +4,24 @@ from jaxpose.models.build import (
     PoseModel,
     abstract_variables,
     count_parameters,
+    hrnet_pose,
     init_variables,
     vitpose,
 )
 from jaxpose.models.heads import DeconvHead, SimCCHead, SimpleHead
+from jaxpose.models.hrnet import HRNet
 from jaxpose.models.vit import ViT
 
 __all__ = [
     "DeconvHead",
+    "HRNet",
     "PoseModel",
     "SimCCHead",
     "SimpleHead",
     "ViT",
     "abstract_variables",
     "count_parameters",
+    "hrnet_pose",
     "init_variables",
     "vitpose",
 ]

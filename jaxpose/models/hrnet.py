@@ -1,0 +1,215 @@
+"""High-resolution network: parallel branches that exchange features at every module."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxpose.errors import InputError
+from jaxpose.models.norm import BatchNorm
+
+_kernel_init = nn.initializers.normal(0.001)
+
+
+class ConvNorm(nn.Module):
+    """Convolution without bias, batch norm, and a ReLU unless `relu=False`."""
+
+    features: int
+    size: int
+    stride: int = 1
+    relu: bool = True
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """`[B, h, w, C]` -> `[B, h / stride, w / stride, features]`, padded as in PyTorch."""
+        x = nn.Conv(
+            self.features,
+            (self.size, self.size),
+            self.stride,
+            padding=self.size // 2,
+            use_bias=False,
+            dtype=self.dtype,
+            kernel_init=_kernel_init,
+            name="conv",
+        )(x)
+        x = BatchNorm(dtype=self.dtype, name="norm")(x, train)
+        return nn.relu(x) if self.relu else x
+
+
+class ResidualBlock(nn.Module):
+    """ResNet's basic block, or its bottleneck (1x1, 3x3, 1x1 to four times `features`).
+
+    He et al. 2016, arXiv:1512.03385, fig. 5. The shortcut is a 1x1 convolution where the number of
+    channels changes.
+    """
+
+    features: int
+    bottleneck: bool
+    dtype: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """`[B, h, w, C]` -> `[B, h, w, features * (4 if bottleneck else 1)]`."""
+        widths = (self.features,) * 2 + ((4 * self.features,) if self.bottleneck else ())
+        sizes = (1, 3, 1) if self.bottleneck else (3, 3)
+        y = x
+        for i, (width, size) in enumerate(zip(widths, sizes, strict=True)):
+            last = i == len(widths) - 1
+            y = ConvNorm(width, size, relu=not last, dtype=self.dtype, name=f"conv_{i}")(y, train)
+        if x.shape[-1] != widths[-1]:
+            x = ConvNorm(widths[-1], 1, relu=False, dtype=self.dtype, name="shortcut")(x, train)
+        return nn.relu(x + y)
+
+
+class Fusion(nn.Module):
+    """Every output branch is the sum of all input branches brought to its resolution.
+
+    From a lower resolution: 1x1 convolution and nearest enlargement. From a higher one: strided
+    3x3 convolutions, the width changing at the last. (arXiv:1902.09212, fig. 3)
+    """
+
+    outputs: int
+    dtype: str
+
+    @nn.compact
+    def __call__(self, branches: tuple[jax.Array, ...], train: bool) -> tuple[jax.Array, ...]:
+        """Branch j `[B, h / 2**j, w / 2**j, C_j]` -> the first `outputs` branches, same shapes."""
+        fused = []
+        for i in range(self.outputs):
+            width = branches[i].shape[-1]
+            terms = []
+            for j, x in enumerate(branches):
+                name = f"to_{i}_from_{j}"
+                if j > i:
+                    x = ConvNorm(width, 1, relu=False, dtype=self.dtype, name=name)(x, train)
+                    x = _repeat(x, 2 ** (j - i))
+                for k in range(i - j):
+                    last = k == i - j - 1
+                    x = ConvNorm(
+                        width if last else x.shape[-1],
+                        3,
+                        stride=2,
+                        relu=not last,
+                        dtype=self.dtype,
+                        name=f"{name}_{k}",
+                    )(x, train)
+                terms.append(x)
+            fused.append(nn.relu(sum(terms[1:], start=terms[0])))
+        return tuple(fused)
+
+
+def _repeat(x: jax.Array, scale: int) -> jax.Array:
+    """Nearest enlargement of `[B, h, w, C]` by an integer."""
+    batch, height, width, channels = x.shape
+    x = jnp.broadcast_to(x[:, :, None, :, None], (batch, height, scale, width, scale, channels))
+    return x.reshape(batch, height * scale, width * scale, channels)
+
+
+class ExchangeModule(nn.Module):
+    """Residual blocks on each branch, then one fusion."""
+
+    blocks: int
+    outputs: int
+    remat: str
+    dtype: str
+
+    @nn.compact
+    def __call__(self, branches: tuple[jax.Array, ...], train: bool) -> tuple[jax.Array, ...]:
+        """Branches in, the first `outputs` branches out."""
+        block = _block(self.remat)
+        processed = []
+        for b, x in enumerate(branches):
+            for k in range(self.blocks):
+                x = block(x.shape[-1], False, self.dtype, name=f"branch_{b}_block_{k}")(x, train)
+            processed.append(x)
+        return Fusion(self.outputs, self.dtype, name="fusion")(tuple(processed), train)
+
+
+def _block(remat: str) -> type[ResidualBlock]:
+    # Argument 2 is `train` (0 is the module itself).
+    return nn.remat(ResidualBlock, static_argnums=(2,)) if remat == "block" else ResidualBlock
+
+
+class HRNet(nn.Module):
+    """HRNet backbone (Sun et al. 2019, arXiv:1902.09212).
+
+    Attributes:
+      channels: width of each branch, highest resolution first; branch j has stride `4 * 2**j`.
+      modules: exchange modules of stages 2, 3, ...: one stage for each branch added.
+      blocks: residual blocks per branch and module.
+      stem_channels: width of the two strided convolutions at the start.
+      stage1_channels, stage1_blocks: bottlenecks of stage 1 (their output is four times as wide).
+      outputs: "high" returns the highest-resolution branch, "all" a tuple of all branches. "high"
+        leaves out the last fusion's unused parts, as HRNet for pose does.
+      remat: "none", or "block" to recompute residual blocks in the backward pass.
+      dtype: compute dtype; parameters and norm statistics stay float32.
+    """
+
+    channels: tuple[int, ...] = (32, 64, 128, 256)
+    modules: tuple[int, ...] = (1, 4, 3)
+    blocks: int = 4
+    stem_channels: int = 64
+    stage1_channels: int = 64
+    stage1_blocks: int = 4
+    outputs: str = "high"
+    remat: str = "none"
+    dtype: str = "float32"
+
+    def _check(self, images: jax.Array) -> None:
+        stride = 4 * 2 ** (len(self.channels) - 1)
+        if images.ndim != 4 or images.shape[1] % stride or images.shape[2] % stride:
+            raise InputError(
+                f"HRNet with {len(self.channels)} branches needs images [B, H, W, 3] with H and W "
+                f"multiples of {stride}, but got {list(images.shape)}."
+            )
+        if len(self.modules) != len(self.channels) - 1:
+            raise InputError(
+                f"HRNet modules {self.modules} must have one entry fewer than channels "
+                f"{self.channels}: stage 1 has one branch, every later stage adds one."
+            )
+        for name, value, known in (
+            ("outputs", self.outputs, ("high", "all")),
+            ("remat", self.remat, ("none", "block")),
+        ):
+            if value not in known:
+                raise InputError(f"HRNet {name} must be one of {', '.join(known)}, not {value!r}.")
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array | tuple[jax.Array, ...]:
+        """`[B, H, W, 3]` normalised RGB -> `[B, H / 4, W / 4, channels[0]]` in `dtype`.
+
+        With `outputs="all"`, a tuple of `[B, H / (4 * 2**j), W / (4 * 2**j), channels[j]]`.
+        """
+        self._check(images)
+        x = images.astype(self.dtype)
+        for i in range(2):
+            x = ConvNorm(self.stem_channels, 3, 2, dtype=self.dtype, name=f"stem_{i}")(x, train)
+        block = _block(self.remat)
+        for k in range(self.stage1_blocks):
+            x = block(self.stage1_channels, True, self.dtype, name=f"stage_1_block_{k}")(x, train)
+
+        branches: tuple[jax.Array, ...] = (x,)
+        for s, modules in enumerate(self.modules, start=2):
+            # A branch whose width does not change passes as it is; the new one has half the
+            # resolution of the last.
+            grown = []
+            for b in range(s):
+                width, new = self.channels[b], b == s - 1
+                x = branches[-1] if new else branches[b]
+                if new or x.shape[-1] != width:
+                    stride = 2 if new else 1
+                    x = ConvNorm(
+                        width, 3, stride, dtype=self.dtype, name=f"stage_{s}_transition_{b}"
+                    )(x, train)
+                grown.append(x)
+            branches = tuple(grown)
+            for m in range(modules):
+                last = s == len(self.channels) and m == modules - 1
+                branches = ExchangeModule(
+                    blocks=self.blocks,
+                    outputs=1 if last and self.outputs == "high" else s,
+                    remat=self.remat,
+                    dtype=self.dtype,
+                    name=f"stage_{s}_module_{m}",
+                )(branches, train)
+        return branches[0] if self.outputs == "high" else branches
