@@ -3,7 +3,8 @@
     python tests/golden/extract.py ../shared/golden
 
 The source (`functions.npz`, described in its own README) holds inputs and outputs of MMPose 1.3.2
-functions. One small copy per room is written beside this script, so that a bare clone can run the tests.
+functions. One small copy per room is written beside this script, so that a bare clone can run
+the tests.
 """
 
 import sys
