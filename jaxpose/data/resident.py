@@ -1,17 +1,17 @@
 """The whole dataset on the device as uint8 canvases: no TensorFlow, no decoding while training.
 
-60,000 canvases of 384x288 take 20 GB, 11,000 of 192x192 take 1.2 GB. Arrays are copied to every
-device of the sharding that is given, so each device must hold the whole set.
+60,000 canvases of 384x288 take 20 GB, 11,000 of 192x192 take 1.2 GB. Every device of the mesh holds
+the whole set.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxpose.data.index import sample_indices
 from jaxpose.data.source import Batch, Source
 
 DEVICE_KEYS = ("image", "keypoints", "visible", "box_xywh", "mask", "index")
@@ -20,35 +20,38 @@ DEVICE_KEYS = ("image", "keypoints", "visible", "box_xywh", "mask", "index")
 DeviceBatch = dict[str, jax.Array]
 
 
-def device_part(batch: Batch) -> Batch:
-    """The arrays of a batch that the device needs, in the types it holds them in."""
-    part = {key: batch[key] for key in DEVICE_KEYS}
-    part["index"] = part["index"].astype(np.int32)
-    return part
+def device_part(batch: Batch, keys: Iterable[str] = DEVICE_KEYS) -> Batch:
+    """The arrays of a batch that the device needs, 64-bit integers as the int32 it holds."""
+    part = {key: batch[key] for key in keys}
+    return {k: v.astype(np.int32) if v.dtype == np.int64 else v for k, v in part.items()}
 
 
 def load(
     source: Source,
     *,
-    sharding: jax.sharding.Sharding | None = None,
+    mesh: jax.sharding.Mesh | None = None,
+    keys: Iterable[str] = DEVICE_KEYS,
     chunk: int = 256,
 ) -> DeviceBatch:
     """The whole dataset as device arrays with leading axis `len(source)`; see `Batch`.
 
     Args:
       source: any dataset.
-      sharding: where the arrays go: replicated over a mesh, or None for the default device.
+      mesh: the devices that each get a copy; the default device if absent.
+      keys: which arrays of a `Batch` to keep.
       chunk: samples decoded at a time; host memory stays at a few chunks.
 
     Raises:
       InputError: a sample cannot be read.
     """
+    sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec())
+    keys = list(keys)
     count = len(source)
     chunk = min(chunk, count)
     arrays: DeviceBatch = {}
     # The last chunk overlaps the one before instead of being shorter: one shape, one compilation.
     for start in [*range(0, count - chunk, chunk), count - chunk]:
-        part = device_part(source.samples(np.arange(start, start + chunk)))
+        part = device_part(source.samples(np.arange(start, start + chunk)), keys)
         if not arrays:
             arrays = {
                 key: jnp.zeros((count, *value.shape[1:]), value.dtype, device=sharding)
@@ -87,23 +90,3 @@ def take(
     if sharding is None:
         return batch
     return jax.lax.with_sharding_constraint(batch, sharding)
-
-
-def stream(
-    arrays: DeviceBatch,
-    *,
-    seed: int,
-    start_step: int,
-    batch_size: int,
-    sharding: jax.sharding.Sharding | None = None,
-) -> Iterator[tuple[int, DeviceBatch]]:
-    """Endless `(step, batch)` from `start_step` on, in the order of `index.sample_indices`.
-
-    The same samples in the same order as `pipeline.stream` gives for the same seed and batch size.
-    """
-    count = arrays["index"].shape[0]
-    step = start_step
-    while True:
-        indices = sample_indices(seed, step, batch_size, count).astype(np.int32)
-        yield step, take(arrays, indices, sharding=sharding)
-        step += 1

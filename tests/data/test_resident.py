@@ -6,7 +6,6 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxpose.data import resident
-from jaxpose.data.index import sample_indices
 from jaxpose.errors import InputError
 
 
@@ -29,20 +28,10 @@ def test_take_gives_the_samples_asked_for(numbered):
     assert batch["image"].dtype == np.uint8
 
 
-def test_the_stream_follows_the_index_stream_and_resumes(numbered):
-    arrays = resident.load(numbered(11))
-    batches = resident.stream(arrays, seed=5, start_step=3, batch_size=4)
-    for expected in (3, 4, 5):
-        step, batch = next(batches)
-        assert step == expected
-        np.testing.assert_array_equal(batch["index"], sample_indices(5, step, 4, 11))
-
-
 def test_batches_are_laid_out_over_the_mesh(numbered):
     mesh = Mesh(np.array(jax.devices()), ("data",))
-    everywhere = NamedSharding(mesh, PartitionSpec())
     rows = NamedSharding(mesh, PartitionSpec("data"))
-    arrays = resident.load(numbered(16), sharding=everywhere)
+    arrays = resident.load(numbered(16), mesh=mesh)
     assert arrays["image"].sharding.is_fully_replicated
     batch = resident.take(arrays, np.arange(16), sharding=rows)
     assert batch["image"].sharding.is_equivalent_to(rows, batch["image"].ndim)
@@ -52,3 +41,9 @@ def test_batches_are_laid_out_over_the_mesh(numbered):
 def test_an_unreadable_sample_stops_the_load(numbered):
     with pytest.raises(InputError, match="sample 5"):
         resident.load(numbered(8, broken=5))
+
+
+def test_only_the_arrays_asked_for_are_kept(numbered):
+    arrays = resident.load(numbered(5), keys=["image", "image_id"])
+    assert set(arrays) == {"image", "image_id"}
+    assert arrays["image_id"].dtype == np.int32

@@ -1,0 +1,196 @@
+"""Batches from a source while the device computes: reading and decoding in tf.data's threads.
+
+TensorFlow is imported when the first batch is asked for, and never sees an accelerator. It only
+moves data: which samples make a batch is `index.sample_indices`, so starting at any step costs
+nothing and every run of the same seed gives the same batches.
+"""
+
+import functools
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from jaxpose.data.index import process_slice, sample_indices
+from jaxpose.data.records import BATCH_FEATURES, RecordSource, numeric_features, usable_cores
+from jaxpose.data.source import Batch, Source
+from jaxpose.errors import InputError
+
+AHEAD = 2
+"""Finished batches that wait for the device."""
+
+_LAST_STEP = 2**62
+
+Plan = Callable[[int], tuple[np.ndarray, np.ndarray]]
+"""From a step to this process's dataset indices and mask."""
+
+
+def stream(
+    source: Source,
+    *,
+    seed: int,
+    start_step: int,
+    batch_size: int,
+    process_index: int = 0,
+    process_count: int = 1,
+    threads: int | None = None,
+) -> Iterator[tuple[int, Batch]]:
+    """Endless `(step, batch)` from `start_step` on; the batch is this process's share.
+
+    Args:
+      source: any dataset; that of `Records` is decoded by TensorFlow, any other by itself.
+      seed: of the order of samples.
+      start_step: the first step; the steps before it cost nothing.
+      batch_size: samples of all processes together.
+      process_index, process_count: which share of each batch to load.
+      threads: for reading and decoding; by default one per CPU core this process may use.
+
+    Raises:
+      InputError: the batch does not divide among the processes, or (while iterating) a sample
+        cannot be read.
+    """
+    share = process_slice(batch_size, process_index, process_count)
+    count = len(source)
+    sample_indices(seed, start_step, batch_size, count)  # says at once what is wrong with these
+
+    def plan(step: int) -> tuple[np.ndarray, np.ndarray]:
+        indices = sample_indices(seed, step, batch_size, count)[share]
+        return indices, np.ones(len(indices), bool)
+
+    return _numbered(source, plan, start_step, _LAST_STEP, batch_size // process_count, threads)
+
+
+def sequential(
+    source: Source,
+    batch_size: int,
+    *,
+    process_index: int = 0,
+    process_count: int = 1,
+    threads: int | None = None,
+) -> Iterator[Batch]:
+    """Every sample once, in order; the last batch is filled up with rows whose `mask` is False.
+
+    Each process gets its share of every batch, so all of them get the same number of batches.
+
+    Raises:
+        InputError: the dataset is empty, the batch does not divide among the processes, or (while
+            iterating) a sample cannot be read.
+    """
+    share = process_slice(batch_size, process_index, process_count)
+    count = len(source)
+    if count < 1 or batch_size < 1:
+        raise InputError(f"Nothing to go through: {count} samples in batches of {batch_size}.")
+
+    def plan(step: int) -> tuple[np.ndarray, np.ndarray]:
+        places = np.arange(step * batch_size, (step + 1) * batch_size, dtype=np.int64)[share]
+        return np.minimum(places, count - 1), places < count
+
+    steps = -(-count // batch_size)
+    return (
+        batch
+        for _, batch in _numbered(source, plan, 0, steps, batch_size // process_count, threads)
+    )
+
+
+def _numbered(
+    source: Source, plan: Plan, start: int, stop: int, rows: int, threads: int | None
+) -> Iterator[tuple[int, Batch]]:
+    tf = _tensorflow()
+    threads = threads or usable_cores()
+    options = tf.data.Options()
+    options.deterministic = True
+    options.threading.private_threadpool_size = threads
+    steps = tf.data.Dataset.range(start, stop).with_options(options)
+    if isinstance(source, RecordSource):
+        batches = _from_records(tf, source, steps, plan, rows, threads)
+    else:
+        batches = _from_samples(tf, source, steps, plan, rows, threads)
+    iterator = batches.prefetch(AHEAD).as_numpy_iterator()
+    for step in range(start, stop):
+        try:
+            batch = next(iterator)
+        except tf.errors.OpError as error:
+            # TensorFlow knows neither the record nor our exception; reading the batch again does.
+            source.samples(plan(step)[0])
+            raise RuntimeError(f"TensorFlow could not make batch {step}: {error}") from error
+        yield step, batch
+
+
+@functools.cache
+def _tensorflow() -> Any:
+    """TensorFlow, confined to the CPU and quiet."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow as tf
+
+    for kind in ("GPU", "TPU"):
+        try:
+            tf.config.set_visible_devices([], kind)
+        except RuntimeError as error:
+            raise InputError(
+                f"TensorFlow already holds a {kind} in this process, which JAX needs. Ask for the "
+                "first batch before using TensorFlow yourself, or hide the device from it with "
+                f"tf.config.set_visible_devices([], {kind!r})."
+            ) from error
+    return tf
+
+
+def _from_records(
+    tf: Any, source: RecordSource, steps: Any, plan: Plan, rows: int, threads: int
+) -> Any:
+    height, width = source.canvas_hw
+    layout = {
+        name: (shape, tf.float32 if dtype is np.float32 else tf.int64, dtype)
+        for name, (shape, dtype) in numeric_features(source.skeleton.num_keypoints).items()
+        if name in BATCH_FEATURES
+    }
+    wanted = {name: tf.io.FixedLenFeature(shape, kind) for name, (shape, kind, _) in layout.items()}
+    wanted["image"] = tf.io.FixedLenFeature((), tf.string)
+
+    def read(step: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        indices, mask = plan(int(step))
+        return indices, mask, np.array(source.read(indices), object)
+
+    def parse(step: Any) -> dict[str, Any]:
+        index, mask, raw = tf.numpy_function(read, [step], [tf.int64, tf.bool, tf.string])
+        batch = tf.io.parse_example(tf.ensure_shape(raw, (rows,)), wanted)
+        for name, (_, _, dtype) in layout.items():
+            batch[name] = tf.cast(batch[name], dtype)
+        batch["index"], batch["mask"] = (tf.ensure_shape(x, (rows,)) for x in (index, mask))
+        return batch
+
+    def decode(sample: dict[str, Any]) -> dict[str, Any]:
+        # The accurate transform gives the pixels that OpenCV gives, and is no slower.
+        image = tf.io.decode_jpeg(sample["image"], channels=3, dct_method="INTEGER_ACCURATE")
+        return {**sample, "image": tf.ensure_shape(image, (height, width, 3))}
+
+    # Decoding sample by sample keeps all threads busy within one batch.
+    return (
+        steps.map(parse, num_parallel_calls=1)
+        .unbatch()
+        .map(decode, num_parallel_calls=2 * threads)
+        .batch(rows, drop_remainder=True)
+    )
+
+
+def _from_samples(tf: Any, source: Source, steps: Any, plan: Plan, rows: int, threads: int) -> Any:
+    def draw(step: int) -> Batch:
+        indices, mask = plan(step)
+        return {**source.samples(indices), "mask": mask}
+
+    example = source.samples([0])
+    names = sorted(example)
+    kinds = [tf.as_dtype(example[name].dtype) for name in names]
+
+    def call(step: np.ndarray) -> list[np.ndarray]:
+        batch = draw(int(step))
+        return [batch[name] for name in names]
+
+    def batch(step: Any) -> dict[str, Any]:
+        values = tf.numpy_function(call, [step], kinds)
+        return {
+            name: tf.ensure_shape(value, (rows, *example[name].shape[1:]))
+            for name, value in zip(names, values, strict=True)
+        }
+
+    return steps.map(batch, num_parallel_calls=min(threads, AHEAD))
