@@ -1,0 +1,63 @@
+"""Position embeddings of one grid made to fit another."""
+
+import math
+
+import numpy as np
+
+from jaxpose.errors import InputError
+
+# PyTorch's coefficient of the cubic convolution kernel (Keys 1981 has -0.5).
+_CUBIC = -0.75
+
+
+def resize_position_embedding(
+    embedding: np.ndarray, source_hw: tuple[int, int], target_hw: tuple[int, int]
+) -> np.ndarray:
+    """Bicubic interpolation of `[h * w, D]` from the grid `source_hw` to `target_hw`.
+
+    Edges aligned (not corners), no antialiasing and PyTorch's kernel, as the published recipes
+    resize MAE's and ViTPose's embeddings. Grids are in patches, not pixels.
+
+    Raises:
+      InputError: if the embedding does not have `source_hw` positions.
+    """
+    count, dim = embedding.shape
+    if count != source_hw[0] * source_hw[1]:
+        raise InputError(
+            f"The position embedding has {count} positions, which is not a grid of "
+            f"{source_hw[0]} x {source_hw[1]}."
+        )
+    if tuple(source_hw) == tuple(target_hw):
+        return embedding
+    grid = embedding.reshape(*source_hw, dim).astype(np.float64)
+    rows = _cubic_matrix(source_hw[0], target_hw[0])
+    columns = _cubic_matrix(source_hw[1], target_hw[1])
+    resized = np.einsum("yh,xw,hwd->yxd", rows, columns, grid, optimize=True)
+    return resized.reshape(-1, dim).astype(embedding.dtype)
+
+
+def _cubic_matrix(source: int, target: int) -> np.ndarray:
+    """`[target, source]` weights of cubic interpolation along one axis, edges repeated."""
+    centres = (np.arange(target) + 0.5) * source / target - 0.5
+    first = np.floor(centres).astype(int)
+    matrix = np.zeros((target, source))
+    for offset in range(-1, 3):
+        distance = np.abs(centres - (first + offset))
+        near = ((_CUBIC + 2) * distance - (_CUBIC + 3)) * distance**2 + 1
+        far = _CUBIC * (((distance - 5) * distance + 8) * distance - 4)
+        weight = np.where(distance <= 1, near, far)
+        np.add.at(matrix, (np.arange(target), np.clip(first + offset, 0, source - 1)), weight)
+    return matrix
+
+
+def infer_grid(count: int, target_hw: tuple[int, int]) -> tuple[int, int] | None:
+    """The grid of `count` positions that is square or shaped like `target_hw`; None if not one."""
+    side = math.isqrt(count)
+    square = (side, side) if side * side == count else None
+    divisor = math.gcd(*target_hw)
+    height, width = target_hw[0] // divisor, target_hw[1] // divisor
+    scale = math.isqrt(count // (height * width))
+    alike = (height * scale, width * scale) if height * width * scale * scale == count else None
+    if square and alike and square != alike:
+        return None
+    return square or alike
