@@ -1,0 +1,10 @@
+"""Synthetic people: photos of articulated 3D bodies with exact keypoints, made on demand."""
+
+from jaxpose.data.synthetic.source import (
+    RENDERER_VERSION,
+    SyntheticSource,
+    render,
+    render_photo,
+)
+
+__all__ = ["RENDERER_VERSION", "SyntheticSource", "render", "render_photo"]

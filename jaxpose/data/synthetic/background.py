@@ -1,0 +1,155 @@
+"""Backdrops: floors in perspective, walls with windows, skies, clutter, noise at several scales."""
+
+import cv2
+import numpy as np
+
+from jaxpose.data.synthetic.clothes import vivid
+from jaxpose.data.synthetic.scene import Camera
+
+_EARTHY = np.array([[128, 128, 124], [150, 134, 110], [92, 110, 70], [104, 88, 72], [190, 182, 168],
+                    [84, 86, 92], [196, 196, 200], [60, 84, 60]], np.float64)  # fmt: skip
+
+
+def _noise(rng: np.random.Generator, hw: tuple[int, int], strength: float) -> np.ndarray:
+    """`hw + (3,)` uint8 about 128: three octaves of smooth noise, slightly coloured."""
+    h, w = hw
+    total: np.ndarray = np.full((h, w, 3), 128, np.uint8)
+    for cells, share in ((5, 0.5), (18, 0.6), (64, 0.7)):
+        shape = (max(2, cells * h // max(h, w)), max(2, cells * w // max(h, w)))
+        grey = rng.integers(0, 256, (*shape, 1), np.uint8)
+        tint = rng.integers(0, 256, (*shape, 3), np.uint8)
+        grid = (0.75 * grey + 0.25 * tint).astype(np.uint8)
+        layer = cv2.resize(grid, (w, h), interpolation=cv2.INTER_LINEAR)
+        gain = share * strength
+        total = cv2.addWeighted(total, 1.0, layer, gain, -128.0 * gain)
+    return total
+
+
+def _tint(noise: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """Noise about 128 moved to be about `colour`."""
+    table = np.clip(np.arange(256)[:, None] + (colour - 128.0)[None], 0, 255)
+    return cv2.LUT(noise, table.astype(np.uint8)[None])
+
+
+def _base(rng: np.random.Generator) -> np.ndarray:
+    if rng.random() < 0.7:
+        return np.clip(_EARTHY[rng.integers(len(_EARTHY))] * rng.uniform(0.55, 1.25), 0, 255)
+    return vivid(rng, 1)[0]
+
+
+def _tile(rng: np.random.Generator) -> np.ndarray:
+    """A 128 x 128 floor texture: bare, planks, tiles or a chequer."""
+    image = _tint(_noise(rng, (128, 128), rng.uniform(0.1, 0.55)), _base(rng))
+    kind = rng.random()
+    if kind < 0.5:
+        line = (_base(rng) * 0.6).tolist()
+        step = int(rng.choice([16, 32, 64]))
+        image[::step] = line
+        if kind < 0.25:
+            image[:, ::step] = line
+    elif kind < 0.6:
+        image[:64, :64] = image[64:, 64:] = _base(rng)
+    return image
+
+
+def _floor(
+    rng: np.random.Generator, camera: Camera, hw: tuple[int, int], image: np.ndarray, wall_x: float
+) -> None:
+    """Paint the plane z = 0 in front of the wall into `image`, in place."""
+    h, w = hw
+    # Pixel of a point (X, Y, 0): K [r1 r2 t] (X, Y, 1); texture cells are `size` millimetres.
+    size = 128.0 / rng.uniform(600, 3200)
+    plane = camera.K @ np.stack([camera.R[:, 0], camera.R[:, 1], camera.t], axis=1)
+    texture_from_floor = np.array([[size, 0, 0], [0, size, 0], [0, 0, 1.0]])
+    try:
+        matrix = texture_from_floor @ np.linalg.inv(plane)
+    except np.linalg.LinAlgError:
+        return
+    warped = cv2.warpPerspective(_tile(rng), matrix, (w, h),
+                                 flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                                 borderMode=cv2.BORDER_WRAP)  # fmt: skip
+    # Where the floor meets the wall, as a line across the picture.
+    ends = camera.to_camera(np.array([[wall_x, -4000.0, 0.0], [wall_x, 4000.0, 0.0]]))
+    (x0, y0), (x1, y1) = camera.project(ends)
+    if abs(x1 - x0) < 1e-3 or (ends[:, 2] < 10).any():
+        return
+    slope = (y1 - y0) / (x1 - x0)
+    left, right = y0 - slope * x0, y0 + slope * (w - x0)
+    bottom = max(h, left, right) + 4 * h
+    mask = np.zeros(hw, np.uint8)
+    polygon = np.array([[0, left], [w, right], [w, bottom], [0, bottom]])
+    cv2.fillConvexPoly(mask, np.clip(polygon, -30000, 30000).astype(np.int32), 255)
+    cv2.copyTo(warped, mask, image)
+
+
+def _clutter(rng: np.random.Generator, hw: tuple[int, int], image: np.ndarray) -> None:
+    """Draw windows, frames, blobs and lines into `image`, in place."""
+    h, w = hw
+    count = int(rng.integers(0, 16))
+    places = rng.random((count, 4))
+    colours = np.where(rng.random((count, 1)) < 0.5, vivid(rng, count),
+                       _EARTHY[rng.integers(len(_EARTHY), size=count)])  # fmt: skip
+    kinds = rng.random(count)
+    for (x, y, a, b), colour, kind in zip(places, colours.tolist(), kinds, strict=True):
+        cx, cy = int(x * w), int(y * h)
+        sx, sy = int((0.02 + 0.22 * a * a) * w) + 1, int((0.02 + 0.22 * b * b) * h) + 1
+        if kind < 0.35:
+            cv2.rectangle(image, (cx - sx, cy - sy), (cx + sx, cy + sy), colour, -1)
+            if kind < 0.15:  # a window's bars or a picture's frame
+                edge = [0.4 * c for c in colour]
+                cv2.rectangle(image, (cx - sx, cy - sy), (cx + sx, cy + sy), edge, 2)
+                cv2.line(image, (cx, cy - sy), (cx, cy + sy), edge, 1)
+                cv2.line(image, (cx - sx, cy), (cx + sx, cy), edge, 1)
+        elif kind < 0.7:
+            cv2.ellipse(image, (cx, cy), (sx, sy), 180 * a, 0, 360, colour, -1)
+        elif kind < 0.9:
+            end = (int(cx + (a - 0.5) * w), int(cy + (b - 0.5) * h * 2))
+            cv2.line(image, (cx, cy), end, colour, 1 + int(6 * a * b))
+        else:
+            cv2.circle(image, (cx, cy), sx, colour, 1 + int(5 * b))
+
+
+def _shadow(
+    camera: Camera, hw: tuple[int, int], image: np.ndarray, people: list[np.ndarray],
+    light: np.ndarray, strength: float,
+) -> None:  # fmt: skip
+    """Darken the floor where bodies cut the light, in place. people: quads `[F, 4, 3]` each."""
+    mask: np.ndarray = np.zeros(hw, np.uint8)
+    for quads in people:
+        points = quads[:, 0]
+        ground = points - light * (points[:, 2:] / light[2])
+        seen = camera.to_camera(ground)
+        if (seen[:, 2] < 200).any():
+            continue
+        pixels = np.clip(camera.project(seen), -4000, 4000).astype(np.int32)
+        for piece in np.array_split(pixels, 14):  # quads are ordered by body part
+            cv2.fillConvexPoly(mask, cv2.convexHull(piece), 255)
+    soft = max(3, hw[1] // 48) | 1
+    mask = cv2.blur(mask, (soft, soft))
+    shade = cv2.merge([mask, mask, mask])
+    np.copyto(image, cv2.subtract(image, cv2.multiply(image, shade, scale=strength / 255.0)))
+
+
+def paint(
+    rng: np.random.Generator,
+    camera: Camera,
+    hw: tuple[int, int],
+    *,
+    wall_x: float,
+    light: np.ndarray,
+    people: list[np.ndarray],
+) -> np.ndarray:
+    """A backdrop `hw + (3,)` uint8 RGB seen by `camera`, whose intrinsics are for `hw`."""
+    h, w = hw
+    wall = _tint(_noise(rng, hw, rng.uniform(0.05, 0.9)), _base(rng))
+    if rng.random() < 0.4:  # light falls off across the wall, or a sky
+        top, bottom = rng.uniform(0.5, 1.3, 2)
+        ramp = np.linspace(top, bottom, h)[:, None, None]
+        ramp = np.broadcast_to(ramp, (h, w, 3)).astype(np.float32)
+        wall = cv2.multiply(wall, ramp, dtype=cv2.CV_8U)
+    _clutter(rng, hw, wall)
+    if rng.random() < 0.85:
+        _floor(rng, camera, hw, wall, wall_x)
+    if rng.random() < 0.75:
+        _shadow(camera, hw, wall, people, light, rng.uniform(0.2, 0.6))
+    return wall

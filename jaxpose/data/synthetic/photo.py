@@ -1,0 +1,285 @@
+"""Whole samples: stage a scene, place the camera, draw, and read the annotations off."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from jaxpose.data.synthetic import drawing
+from jaxpose.data.synthetic import scene as s
+from jaxpose.errors import InputError
+
+PADDING = 1.25  # of the person's box before it is cropped, as everywhere in the package
+MARGIN = 1.5  # of the canvas round the padded box
+_SCALE = 1.5  # the scene is drawn this much larger than the canvas, then averaged down
+_MIN_LABELLED = 4
+
+
+def generator(seed: int, index: int) -> np.random.Generator:
+    """The random stream of one sample, independent of every other (seed, index)."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index])))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """All that stands before a camera. In `render` the first person is the one photographed."""
+
+    people: list[s.Person]
+    boxes: list[s.Box]
+    camera: s.Camera
+    light: drawing.Light
+    wall_x: float
+
+
+def _heading(rng: np.random.Generator) -> float:
+    """Degrees from facing the camera: mostly towards it, sometimes any way."""
+    return float(rng.uniform(-180, 180) if rng.random() < 0.35 else 45.0 * rng.standard_normal())
+
+
+def _eye(rng: np.random.Generator, distance: float) -> np.ndarray:
+    kind = rng.random()
+    height = rng.uniform(1250, 1800)
+    if kind < 0.2:
+        height = rng.uniform(350, 1250)
+    elif kind > 0.82:
+        height = rng.uniform(1800, 1800 + 0.35 * distance)
+    return np.array([distance, 0.0, height])
+
+
+def _stage(rng: np.random.Generator, crowded: bool, family: str | None) -> Stage:
+    """One person at the origin, company, furniture and an eye at positive x."""
+    main, boxes = s.make_person(rng, position=np.zeros(2), yaw=_heading(rng), family=family)
+    low, high = main.quads.min(axis=(0, 1)), main.quads.max(axis=(0, 1))
+    distance = float(np.exp(rng.uniform(np.log(1700), np.log(9000)))) + high[0]
+    eye = _eye(rng, distance)
+    middle = (low + high) / 2
+    # Seldom does a person stand in the optical axis.
+    aim = middle + np.array([0.0, 0.16, 0.1]) * distance * rng.standard_normal(3).clip(-1.6, 1.6)
+    camera = s.look_at(eye, aim, float(np.clip(4.0 * rng.standard_normal(), -14, 14)))
+    people = [main]
+    if crowded:
+        for _ in range(int(np.searchsorted([0.62, 0.87], rng.random()))):
+            nearer = rng.random() < 0.35
+            x = rng.uniform(500, 0.45 * distance + 500) if nearer else rng.uniform(-2600, 300)
+            y = rng.choice([-1, 1]) * rng.uniform(430, 1500) * (0.7 if nearer else 1.0)
+            other, seat = s.make_person(rng, position=np.array([x, y]), yaw=_heading(rng))
+            people.append(other)
+            boxes = boxes + seat
+        if rng.random() < 0.28:
+            boxes = boxes + s.foreground_boxes(rng, eye, main)
+    wall = rng.uniform(1200, 6000)
+    boxes = boxes + s.background_boxes(rng, wall)
+    return Stage(people, boxes, camera, drawing.sample_light(rng), -wall)
+
+
+def _frame(
+    rng: np.random.Generator, low: np.ndarray, high: np.ndarray, cut: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Corners of the photo about a person who spans `low..high [2]`; `cut` lets it end inside."""
+    size = high - low
+    room = rng.exponential(1.0, 4) * max(size)
+    frame_low, frame_high = low - room[:2] - 0.02 * size, high + room[2:] + 0.02 * size
+    if cut:
+        kind = rng.random()
+        if kind < 0.7:  # the legs are outside
+            frame_high[1] = low[1] + size[1] * rng.uniform(0.28, 0.95)
+        if kind > 0.6:
+            part = rng.uniform(0.35, 0.92)
+            if rng.random() < 0.5:
+                frame_high[0] = low[0] + size[0] * part
+            else:
+                frame_low[0] = high[0] - size[0] * part
+    return frame_low, frame_high
+
+
+def render(
+    seed: int, index: int, *, canvas_hw: tuple[int, int] = (384, 288), family: str | None = None
+) -> dict[str, Any]:
+    """One person on a canvas: a pure function of its arguments, bit for bit.
+
+    The canvas is a window of a larger photo about the person's box, as the records of real
+    datasets are: the box padded by 1.25, at the canvas's aspect, times 1.5; black where the window
+    reaches past the photo. It counts as the photo: `photo_from_canvas` is the identity.
+
+    Args:
+      seed: the set. index: the sample within the set, >= 0.
+      canvas_hw: height and width of the canvas in pixels.
+      family: one of `poses.FAMILIES` instead of a random one.
+
+    Returns:
+      One row of a `Batch` without `index` and `mask` (canvas pixels; area: pixels of the drawn
+      silhouette, as COCO's segment area), and joints_3d float32 `[17, 3]` (millimetres, camera
+      frame), K, R `[3, 3]` and t `[3]` float64 (x_cam = R x_world + t, the world's z up),
+      stature float (millimetres).
+    """
+    rng = generator(seed, index)
+    for attempt in range(8):
+        sample = _attempt(rng, canvas_hw, family, plain=attempt >= 5)
+        if sample is not None:
+            break
+    else:
+        raise RuntimeError(f"No person could be drawn for seed {seed}, index {index}.")
+    sample["image_id"] = np.int64(index)
+    sample["annotation_id"] = np.int64(index)
+    return sample
+
+
+def _attempt(
+    rng: np.random.Generator, canvas_hw: tuple[int, int], family: str | None, plain: bool
+) -> dict[str, Any] | None:
+    """A sample, or None where too little of the person can be seen."""
+    stage = _stage(rng, not plain, family)
+    faces = drawing.facing(stage.people, stage.camera, stage.light)
+    layers = drawing.layer(faces, stage.boxes, stage.camera)
+    seen = (faces.owner == 1) & ~layers.covered
+    if np.count_nonzero(seen) < 40:
+        return None
+    outline = faces.pixels[seen].reshape(-1, 2)
+    low, high = outline.min(axis=0), outline.max(axis=0)
+    frame_low, frame_high = _frame(rng, low, high, not plain and rng.random() < 0.36)
+    low, high = np.maximum(low, frame_low), np.minimum(high, frame_high)
+    for _ in range(3):
+        lens = _lens(low, high, canvas_hw)
+        focal, centre = lens[0, 0], lens[:2, 2]
+        shot = replace(stage, camera=replace(stage.camera, K=lens))
+        seen = replace(faces, pixels=faces.pixels * focal + centre)
+        frame = _on_canvas(frame_low * focal + centre, frame_high * focal + centre, canvas_hw)
+        image, owner, scale = _shoot(rng, shot, seen, layers, canvas_hw, frame)
+        found = _annotate(shot, seen, owner, scale, frame, 1)
+        if found is None or np.count_nonzero(found["visible"]) < _MIN_LABELLED:
+            return None
+        sample = {"image": image, **found, **_lens_arrays(shot.camera)}
+        box = found["box_xywh"].astype(np.float64)
+        filled = max(box[2:] * PADDING * MARGIN / (canvas_hw[1], canvas_hw[0]))
+        if 0.9 < filled < 1.05:
+            break
+        # Somebody covers more, or less, than the outline told: look again at what is left.
+        low, high = (box[:2] - centre) / focal, (box[:2] + box[2:] - centre) / focal
+    sample["photo_from_canvas"] = np.eye(2, 3, dtype=np.float32)
+    return sample
+
+
+def _lens(low: np.ndarray, high: np.ndarray, canvas_hw: tuple[int, int]) -> np.ndarray:
+    """Intrinsics that put the box `low..high` (focal length 1) where a record's canvas has it."""
+    h, w = canvas_hw
+    spread = (high - low) * PADDING * MARGIN
+    focal = min(w / spread[0], h / spread[1])
+    cx, cy = np.array([(w - 1) / 2, (h - 1) / 2]) - focal * (low + high) / 2
+    return np.array([[focal, 0.0, cx], [0.0, focal, cy], [0.0, 0.0, 1.0]])
+
+
+def _on_canvas(
+    low: np.ndarray, high: np.ndarray, canvas_hw: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """The part x0, y0, x1, y1 (exclusive) of the canvas that the photo `low..high` covers."""
+    h, w = canvas_hw
+    bounds = np.concatenate([low, high])
+    x0, y0, x1, y1 = np.rint(np.clip(bounds, -1, [w, h, w, h])).astype(int).tolist()
+    return max(x0, 0), max(y0, 0), min(x1 + 1, w), min(y1 + 1, h)
+
+
+def _lens_arrays(camera: s.Camera) -> dict[str, np.ndarray]:
+    return {"K": camera.K, "R": camera.R, "t": camera.t}
+
+
+def _shoot(
+    rng: np.random.Generator,
+    stage: Stage,
+    faces: drawing.Faces,
+    layers: drawing.Layers,
+    hw: tuple[int, int],
+    frame: tuple[int, int, int, int],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The photo `hw + (3,)`, each drawn pixel's owner, and drawn pixels per photo pixel (x, y)."""
+    back = drawing.backdrop(rng, stage.camera, hw, _SCALE, stage.light, stage.people, stage.wall_x)
+    scale = np.array([back.shape[1] / hw[1], back.shape[0] / hw[0]])
+    drawn = drawing.draw(back, faces, layers, stage.camera, stage.light, scale)
+    image = drawing.degrade(rng, drawing.downscale(drawn, hw))
+    x0, y0, x1, y1 = frame
+    if frame != (0, 0, hw[1], hw[0]):
+        window = np.zeros_like(image)
+        window[y0:y1, x0:x1] = image[y0:y1, x0:x1]
+        image = window
+    return image, drawn[..., 3], scale
+
+
+def _annotate(
+    stage: Stage,
+    faces: drawing.Faces,
+    owner: np.ndarray,
+    scale: np.ndarray,
+    frame: tuple[int, int, int, int],
+    number: int,
+) -> dict[str, Any] | None:
+    """Keypoints, flags, box and area of person `number`; None where nothing of it is in view."""
+    person, camera = stage.people[number - 1], stage.camera
+    found = drawing.silhouette(owner, number, scale, frame)
+    joints = camera.to_camera(person.joints)
+    if found is None or joints[:, 2].min() < 100.0:
+        return None
+    box, area = found
+    pixels = camera.project(joints)
+    x0, y0, x1, y1 = frame
+    edge = np.array([x0, y0, x1, y1]) - 0.5
+    inside = np.all((pixels >= edge[:2]) & (pixels < edge[2:]), axis=1)
+    covers = drawing.hidden(person, faces, stage.boxes, camera, number)
+    return {
+        "keypoints": pixels.astype(np.float32),
+        "visible": drawing.visibility(*covers, inside),
+        "box_xywh": box.astype(np.float32),
+        "area": np.float32(area),
+        "joints_3d": joints.astype(np.float32),
+        "stature": person.stature,
+    }
+
+
+def render_photo(
+    seed: int, index: int, *, photo_hw: tuple[int, int] = (480, 640), people: int = 3
+) -> dict[str, Any]:
+    """A whole photo with up to `people` people in view, for demonstrations of prediction.
+
+    Returns:
+      image uint8 `[H, W, 3]` RGB; K, R, t as in `render`; people: one dict each with keypoints,
+      visible, box_xywh, area, joints_3d and stature as in `render`, in photo pixels. Somebody who
+      is wholly covered or of whom fewer than four keypoints can be labelled is not listed.
+
+    Raises:
+      InputError: `people` is below 1 or above 200.
+    """
+    if not 1 <= people <= 200:
+        raise InputError(f"A photo can hold 1 to 200 synthetic people, not {people}.")
+    rng = generator(seed, index)
+    h, w = photo_hw
+    focal = w / (2 * np.tan(np.deg2rad(rng.uniform(38, 62)) / 2))
+    distance = rng.uniform(2600, 5200) * max(1.0, people / 3)
+    eye = np.array([distance, 0.0, rng.uniform(1200, 1900)])
+    camera = s.look_at(eye, np.array([0.0, 0.0, rng.uniform(750, 1000)]), rng.uniform(-3, 3))
+    lens = np.array([[focal, 0.0, (w - 1) / 2], [0.0, focal, (h - 1) / 2], [0.0, 0.0, 1.0]])
+    camera = replace(camera, K=lens)
+    crowd, boxes = [], []
+    lanes = rng.permutation(people) + 0.5
+    for lane in lanes:
+        x = rng.uniform(-0.25, 0.2) * distance
+        reach = 0.8 * (distance - x) * w / focal
+        y = (lane / people - 0.5) * reach + rng.uniform(-0.12, 0.12) * reach / people
+        person, seat = s.make_person(rng, position=np.array([x, y]), yaw=_heading(rng))
+        crowd.append(person)
+        boxes += seat
+    wall = rng.uniform(1800, 6000)
+    boxes += s.background_boxes(rng, wall)
+    stage = Stage(crowd, boxes, camera, drawing.sample_light(rng), -wall)
+    shot = photograph(rng, stage, photo_hw)
+    listed = [p for p in shot["people"] if p and np.count_nonzero(p["visible"]) >= _MIN_LABELLED]
+    return {**shot, "people": listed, **_lens_arrays(camera)}
+
+
+def photograph(rng: np.random.Generator, stage: Stage, hw: tuple[int, int]) -> dict[str, Any]:
+    """`image` of the stage through its own lens, and `people`: annotations in the stage's order,
+    None for whoever is out of sight."""
+    faces = drawing.facing(stage.people, stage.camera, stage.light)
+    layers = drawing.layer(faces, stage.boxes, stage.camera)
+    frame = (0, 0, hw[1], hw[0])
+    image, owner, scale = _shoot(rng, stage, faces, layers, hw, frame)
+    numbers = range(1, len(stage.people) + 1)
+    people = [_annotate(stage, faces, owner, scale, frame, i) for i in numbers]
+    return {"image": image, "people": people}

@@ -1,0 +1,245 @@
+"""What stands in front of the camera: people on a floor, furniture, poles, and the camera itself.
+
+World frame: z up, the floor at z = 0, millimetres. Cameras follow OpenCV: x right, y down, z ahead,
+x_cam = R x_world + t.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from jaxpose.data.synthetic import body, poses, surface
+from jaxpose.data.synthetic.clothes import Appearance, sample_appearance, vivid
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera: intrinsics `K [3, 3]` (pixels), `R [3, 3]`, `t [3]` (millimetres)."""
+
+    K: np.ndarray
+    R: np.ndarray
+    t: np.ndarray
+
+    @property
+    def eye(self) -> np.ndarray:
+        """Centre of projection in the world, `[3]`."""
+        return -self.R.T @ self.t
+
+    def to_camera(self, points: np.ndarray) -> np.ndarray:
+        """World points `[..., 3]` in the camera frame."""
+        return points @ self.R.T + self.t
+
+    def project(self, points_camera: np.ndarray) -> np.ndarray:
+        """Camera-frame points `[..., 3]` in pixels `[..., 2]`, pixel centres at integers."""
+        focal = np.array([self.K[0, 0], self.K[1, 1]])
+        return points_camera[..., :2] / points_camera[..., 2:] * focal + self.K[:2, 2]
+
+
+def look_at(eye: np.ndarray, target: np.ndarray, roll_degrees: float = 0.0) -> Camera:
+    """A camera of focal length 1 at `eye` looking at `target`."""
+    ahead = (target - eye) / np.linalg.norm(target - eye)
+    right = np.cross(ahead, np.array([0.0, 0.0, 1.0]))
+    right /= np.linalg.norm(right)
+    down = np.cross(ahead, right)
+    c, s = np.cos(np.deg2rad(roll_degrees)), np.sin(np.deg2rad(roll_degrees))
+    rotation = np.stack([c * right + s * down, c * down - s * right, ahead])
+    return Camera(np.eye(3), rotation, -rotation @ eye)
+
+
+@dataclass(frozen=True)
+class Person:
+    """One posed and dressed body in the world.
+
+    quads: `[F, 4, 3]`; normals: `[F, 3]`; albedo: `[F, 3]` RGB 0..255; head: `[F]` which quads are
+    the head's; joints: `[17, 3]` COCO-17; own_depth: `[17]` how much of the body's own flesh may
+    lie before a joint, millimetres.
+    """
+
+    quads: np.ndarray
+    normals: np.ndarray
+    albedo: np.ndarray
+    head: np.ndarray
+    joints: np.ndarray
+    own_depth: np.ndarray
+    stature: float
+
+
+@dataclass(frozen=True)
+class Box:
+    """An upright cuboid: furniture, a wall, a pole. `yaw` degrees about z; colour RGB 0..255."""
+
+    centre: np.ndarray
+    half: np.ndarray
+    yaw: float
+    colour: np.ndarray
+
+    def _axes(self) -> np.ndarray:
+        c, s = np.cos(np.deg2rad(self.yaw)), np.sin(np.deg2rad(self.yaw))
+        return np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
+
+    def faces(self) -> tuple[np.ndarray, np.ndarray]:
+        """Quads `[6, 4, 3]` and outward normals `[6, 3]`."""
+        axes = self._axes()
+        corners = _CUBE * self.half @ axes + self.centre
+        return corners, _CUBE_NORMALS @ axes
+
+    def hides(self, eye: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """`[N]`: does the box cut the line of sight from `eye` to each of `points [N, 3]`?"""
+        axes = self._axes()
+        start = axes @ (eye - self.centre)
+        along = (points - eye) @ axes.T
+        along = np.where(np.abs(along) < 1e-6, 1e-6, along)
+        near, far = (-self.half - start) / along, (self.half - start) / along
+        enter = np.minimum(near, far).max(axis=1)
+        leave = np.maximum(near, far).min(axis=1)
+        return (enter < leave) & (leave > 0.0) & (enter < 0.999)
+
+
+def _cube() -> tuple[np.ndarray, np.ndarray]:
+    quads, normals = [], []
+    for axis in range(3):
+        for sign in (-1.0, 1.0):
+            a, b = (axis + 1) % 3, (axis + 2) % 3
+            quad = np.zeros((4, 3))
+            quad[:, axis] = sign
+            quad[:, a] = [-1, 1, 1, -1]
+            quad[:, b] = [-1, -1, 1, 1]
+            quads.append(quad)
+            normals.append(np.eye(3)[axis] * sign)
+    return np.array(quads), np.array(normals)
+
+
+_CUBE, _CUBE_NORMALS = _cube()
+
+
+def make_person(
+    rng: np.random.Generator,
+    *,
+    position: np.ndarray,
+    yaw: float,
+    family: str | None = None,
+) -> tuple[Person, list[Box]]:
+    """A random person standing at `position [2]` on the floor, and the seat that it needs, if any.
+
+    yaw: heading in degrees, 0 looks along the world's x.
+    """
+    shape = body.sample_shape(rng)
+    pose = poses.sample(rng, family)
+    look = sample_appearance(rng)
+    skeleton = body.forward_kinematics(pose, shape, yaw)
+    person = dress(skeleton, shape, look)
+    lowest = person.quads[..., 2].min()
+    seat: list[Box] = []
+    floor = pose.lift
+    if pose.support == "ground" and rng.random() < 0.35:
+        seat, floor = _couch(rng, person, lowest)
+    person = move(person, np.array([position[0], position[1], floor - lowest]))
+    if pose.support == "seat":
+        seat = _seat(rng, person, yaw)
+    return person, seat
+
+
+def move(person: Person, offset: np.ndarray) -> Person:
+    """`person` shifted by `offset [3]` millimetres."""
+    return replace(person, quads=person.quads + offset, joints=person.joints + offset)
+
+
+def dress(skeleton: body.Skeleton3D, shape: body.Shape, look: Appearance) -> Person:
+    """A body in its clothes, where its skeleton stands."""
+    quads = surface.build(skeleton, shape, look.outfit)
+    normals = surface.outward_normals(quads)
+    shown = look.shown
+    return Person(
+        quads=quads[shown],
+        normals=normals[shown],
+        albedo=look.albedo[shown],
+        head=surface.OF_HEAD[shown],
+        joints=body.coco_joints(skeleton, shape),
+        own_depth=body.JOINT_DEPTH * shape.stature,
+        stature=shape.stature,
+    )
+
+
+def _colour(rng: np.random.Generator) -> np.ndarray:
+    """Wood, grey or any colour."""
+    wood = np.array([[120, 84, 52], [168, 128, 84], [78, 54, 38], [200, 190, 176], [70, 72, 76]])
+    if rng.random() < 0.6:
+        return wood[rng.integers(len(wood))] * rng.uniform(0.7, 1.15)
+    return vivid(rng, 1)[0]
+
+
+def _seat(rng: np.random.Generator, person: Person, yaw: float) -> list[Box]:
+    """A stool or chair under a seated person."""
+    hips, knees = person.joints[11:13].mean(axis=0), person.joints[13:15].mean(axis=0)
+    ahead = np.array([np.cos(np.deg2rad(yaw)), np.sin(np.deg2rad(yaw)), 0.0])
+    top = max(hips[2] - 0.052 * person.stature, 120.0)
+    thigh = float(np.abs((knees - hips) @ ahead))
+    front, back = 0.55 * thigh, 0.13 * person.stature
+    width = rng.uniform(0.13, 0.26) * person.stature
+    if rng.random() < 0.15:
+        width *= 3.0  # a bench or sofa
+    colour = _colour(rng)
+    centre = hips + ahead * (front - back) / 2
+    thickness = top if rng.random() < 0.5 else rng.uniform(50, 120)
+    seat = Box(np.array([centre[0], centre[1], top - thickness / 2]),
+               np.array([(front + back) / 2, width, thickness / 2]), yaw, colour)  # fmt: skip
+    if rng.random() < 0.5:
+        return [seat]
+    height = rng.uniform(300, 650)
+    behind = hips - ahead * (back + 60)
+    rest = Box(np.array([behind[0], behind[1], top + height / 2]),
+               np.array([25.0, width * 0.95, height / 2]), yaw, colour * 0.9)  # fmt: skip
+    return [seat, rest]
+
+
+def _couch(rng: np.random.Generator, person: Person, lowest: float) -> tuple[list[Box], float]:
+    """A bed or platform under somebody lying or sitting flat; returns it and its height."""
+    low, high = person.quads.min(axis=(0, 1)), person.quads.max(axis=(0, 1))
+    height = rng.uniform(150, 550)
+    half = (high - low) / 2 + rng.uniform(20, 250)
+    middle = (high + low) / 2
+    bed = Box(np.array([middle[0], middle[1], height / 2 - 1.0]),
+              np.array([half[0], half[1], height / 2 - 1.0]), 0.0, _colour(rng))  # fmt: skip
+    return [bed], height
+
+
+def background_boxes(rng: np.random.Generator, away: float) -> list[Box]:
+    """Furniture, crates and columns behind the people (towards negative x)."""
+    boxes = []
+    for _ in range(int(rng.integers(0, 4))):
+        half = np.array([rng.uniform(100, 500), rng.uniform(100, 900), rng.uniform(150, 1000)])
+        place = np.array([-rng.uniform(900, away) - half[0], rng.uniform(-2600, 2600), half[2]])
+        boxes.append(Box(place, half, rng.uniform(-25, 25), _colour(rng)))
+    return boxes
+
+
+def foreground_boxes(rng: np.random.Generator, eye: np.ndarray, person: Person) -> list[Box]:
+    """Things between the camera and the person: a table, a low wall, a pole."""
+    low, high = person.quads.min(axis=(0, 1)), person.quads.max(axis=(0, 1))
+    ground_eye = eye[:2]
+    middle = (low + high)[:2] / 2
+    toward = ground_eye - middle
+    gap = float(np.linalg.norm(toward))
+    toward /= gap
+    across = np.array([-toward[1], toward[0]])
+    room = gap - float(np.linalg.norm(high - low)) / 2 - 300.0
+    reach = float(np.max((person.quads[..., :2] - middle) @ toward))
+    if room < 350:
+        return []
+    kind = rng.random()
+    height = high[2] - low[2]
+    heading = float(np.rad2deg(np.arctan2(toward[1], toward[0])))
+    colour = _colour(rng)
+    if kind < 0.4:  # a pole or a tree trunk, from the floor to above the picture
+        width = rng.uniform(20, 110)
+        place = middle + toward * (reach + width + rng.uniform(60, 0.5 * room))
+        place = place + across * rng.uniform(-0.3, 0.3) * float((high - low)[:2].max())
+        half = np.array([width, width, rng.uniform(900, 2500)])
+        return [Box(np.array([place[0], place[1], half[2]]), half, heading, colour)]
+    top = low[2] + height * rng.uniform(0.12, 0.6)
+    deep = rng.uniform(40, 300)
+    near = middle + toward * (reach + deep + rng.uniform(30, 0.4 * room))
+    near = near + across * rng.uniform(-900, 900)
+    thickness = top / 2 if rng.random() < 0.6 else min(rng.uniform(20, 90), top / 2)
+    half = np.array([deep, rng.uniform(250, 1300), thickness])
+    return [Box(np.array([near[0], near[1], top - thickness]), half, heading, colour)]
