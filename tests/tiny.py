@@ -22,7 +22,7 @@ def get_config() -> Experiment:
         skeleton=COCO17,
         model=PoseModel(
             ViT(input_hw=input_hw, dim=32, depth=2, heads=2, drop_path=0.1),
-            DeconvHead(17, channels=(16, 16)),
+            DeconvHead(17, deconv_channels=(16, 16)),
         ),
         codec=udp(input_hw=input_hw, heatmap_hw=(16, 12), sigma=1.0),
         loss=HeatmapMSE(),

@@ -58,9 +58,9 @@ def _streamed(
 def _resident(
     experiment: Experiment, source: Source, mesh: jax.sharding.Mesh, start_step: int
 ) -> Iterator[dict[str, jax.Array]]:
-    arrays = resident.load(source, mesh=mesh, keys=[k for k in DEVICE_KEYS if k != "mask"])
+    arrays = resident.load(source, mesh=mesh, keys=DEVICE_KEYS)
     step = start_step
     while True:
         indices = sample_indices(experiment.seed, step, experiment.batch_size, len(source))
-        yield resident.take(arrays, indices.astype(np.int32))
+        yield resident.take(arrays, indices, sharding=batch_sharded(mesh))
         step += 1

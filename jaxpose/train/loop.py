@@ -24,7 +24,7 @@ from jaxpose.train.log import RunLog
 from jaxpose.train.optimizer import build
 from jaxpose.train.run import begin, open_checkpoints
 from jaxpose.train.state import TrainState, new_state
-from jaxpose.train.step import compile_step
+from jaxpose.train.step import check_outputs, compile_step
 from jaxpose.train.watch import CompileCounter, StopRequest
 
 
@@ -58,6 +58,7 @@ def train(experiment: Experiment, directory: Path, console: Console) -> Outcome:
     mesh = meshes.make_mesh(experiment.mesh)
     meshes.check_batch(experiment.batch_size, mesh, "batch_size")
     meshes.check_batch(experiment.evaluation.batch_size, mesh, "evaluation.batch_size")
+    check_outputs(experiment)
     sources = {
         "train": _open(experiment, experiment.train_data, "train_data"),
         "eval": _open(experiment, experiment.eval_data, "eval_data"),

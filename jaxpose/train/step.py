@@ -10,6 +10,8 @@ import optax
 
 from jaxpose.augment import augment
 from jaxpose.config import Experiment
+from jaxpose.errors import InputError
+from jaxpose.models.build import abstract_variables
 from jaxpose.train.optimizer import build, learning_rate_schedule
 from jaxpose.train.state import TrainState
 
@@ -72,6 +74,29 @@ def train_step(
         ema = jax.tree.map(lambda e, p: e + (1.0 - decay) * (p - e), ema, params)
     state = TrainState(state.step + 1, params, batch_stats, opt_state, ema)
     return state, {"loss": loss, "gradient_norm": optax.global_norm(gradients)}
+
+
+def check_outputs(experiment: Experiment) -> None:
+    """Refuse a model whose outputs are not what the codec encodes; computes shapes only.
+
+    Raises:
+      InputError: both shapes, and what sets them.
+    """
+    model, codec, number = experiment.model, experiment.codec, experiment.skeleton.num_keypoints
+    variables = abstract_variables(model, codec.input_hw)
+    images = jax.ShapeDtypeStruct((1, *codec.input_hw, 3), jnp.float32)
+    outputs = jax.eval_shape(lambda v, x: model.apply(v, x, train=False), variables, images)
+    points = jax.ShapeDtypeStruct((1, number, 2), jnp.float32)
+    flags = jax.ShapeDtypeStruct((1, number), jnp.uint8)
+    targets, _ = jax.eval_shape(codec.encode, points, flags)
+    given, wanted = ([x.shape[1:] for x in jax.tree.leaves(y)] for y in (outputs, targets))
+    if given != wanted:
+        raise InputError(
+            f"The model's outputs are {given}, but {type(codec).__name__} encodes {wanted} "
+            "(height, width, keypoints; or keypoints, bins). Make codec.heatmap_hw (or "
+            "split_ratio) and the model's head agree: two deconvolutions after patch 16 give a "
+            "quarter of the input."
+        )
 
 
 def compile_step(
