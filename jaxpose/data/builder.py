@@ -153,8 +153,8 @@ def write_dataset(
         summary = _summarise(folder, log.values(), notes)
         for split in splits:
             _verify(folder, split)
-        if overwrite:
-            shutil.rmtree(out, ignore_errors=True)
+        if out.exists():
+            out.rename(work / "replaced")  # goes with the rest of the working folder
         folder.rename(out)
     except OSError as error:
         raise InputError(

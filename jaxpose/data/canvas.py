@@ -74,6 +74,8 @@ class Person:
       visible: `[K]`, 0 not labelled, 1 occluded, 2 visible.
       box_xywh: `[4]`.
       area: in pixels squared; None to take `AREA_OF_BOX` of the box.
+      clip: whether to clip the box to the photo; False keeps a window given by centre and size.
+      head_xyxy: `[4]`, two corners of the head's box (the unit of PCKh); None if not annotated.
     """
 
     annotation_id: int
@@ -81,6 +83,8 @@ class Person:
     visible: np.ndarray
     box_xywh: np.ndarray
     area: float | None = None
+    clip: bool = True
+    head_xyxy: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,8 @@ def draw(photo: Photo, canvas: Canvas) -> list[Drawn]:
         if box[2] <= 0 or box[3] <= 0:
             drawn.append(Skip(BOX_OUTSIDE, who))
             continue
+        if not person.clip:
+            box = person.box_xywh.astype(np.float64)
         drawn.append((photo.first_key + number, _features(photo, person, box, image, canvas)))
     return drawn
 
@@ -186,6 +192,7 @@ def _features(
     corners = np.stack([box_xywh[:2], box_xywh[:2] + box_xywh[2:]])
     low, high = geometry.apply_affine(canvas_from_photo, corners)
     area = person.area if person.area is not None else AREA_OF_BOX * box_xywh[2] * box_xywh[3]
+    head = person.head_xyxy
     return {
         "image": _jpeg(geometry.crop_photo(image, canvas_from_photo, canvas.hw), canvas),
         "keypoints": np.where(labelled, keypoints, 0).astype(np.float32),
@@ -196,6 +203,7 @@ def _features(
         "image_id": photo.image_id,
         "annotation_id": person.annotation_id,
         "photo_hw": np.array(image.shape[:2], np.int64),
+        "head_xyxy": np.zeros(4, np.float32) if head is None else head.astype(np.float32),
         "photo": photo.name,
     }
 

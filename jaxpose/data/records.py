@@ -31,7 +31,11 @@ _AGAIN = "Run `jaxpose prepare` again."
 
 
 def numeric_features(num_keypoints: int) -> dict[str, tuple[tuple[int, ...], type]]:
-    """Shape and type of each numeric array of a record, as `Batch` describes them."""
+    """Shape and type of each numeric array of a record.
+
+    Those of a batch are described by `Batch`. Beside them stand `photo_hw`, the photo's size, and
+    `head_xyxy`, the corners of the head's box in photo pixels, zeros where it is not annotated.
+    """
     return {
         "keypoints": ((num_keypoints, 2), np.float32),
         "visible": ((num_keypoints,), np.uint8),
@@ -41,6 +45,7 @@ def numeric_features(num_keypoints: int) -> dict[str, tuple[tuple[int, ...], typ
         "image_id": ((), np.int64),
         "annotation_id": ((), np.int64),
         "photo_hw": ((2,), np.int64),
+        "head_xyxy": ((4,), np.float32),
     }
 
 
@@ -163,6 +168,11 @@ class RecordSource:
         """The photo each person was cut from, as the source named it."""
         rows = self.read(check_indices(indices, len(self)))
         return [example.data(example.parse_features(row), "photo").decode() for row in rows]
+
+    def head_boxes(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Head boxes float32 `[B, 4]`, two corners in photo pixels; zeros if not annotated."""
+        rows = map(example.parse_features, self.read(check_indices(indices, len(self))))
+        return np.stack([example.numbers(row, "head_xyxy", (4,), np.float32) for row in rows])
 
     def read(self, indices: np.ndarray) -> list[bytes]:
         """The serialised records at `indices [B]`, in that order.

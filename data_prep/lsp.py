@@ -1,0 +1,142 @@
+"""Leeds Sports Pose and its extended training set -> jaxpose records.
+
+    jaxpose prepare lsp --lsp lsp --lspet lspet --out data/lsp --canvas 192x192
+
+Split `train` holds the first 1,000 people of LSP and, with --lspet, the 10,000 of LSP-Extended;
+split `test` the last 1,000 of LSP. One person per photo; left and right are the person's own.
+
+The two `joints.mat` differ. LSP: `(3, 14, 2000)`, third row 1 = occluded; every joint has a place.
+LSP-Extended: `(14, 3, 10000)`, third column 1 = visible; a joint with 0 is not labelled (its place
+is the origin of the photo it was cut from). Coordinates are MATLAB's, whose first pixel is 1.
+
+Neither set has boxes. A person's box is the extent of the labelled joints, each side enlarged by
+15 % about its centre: feet, hands and flesh reach beyond the joints.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from jaxpose.data.canvas import Canvas, Person, Photo
+from jaxpose.data.matlab import read_mat
+from jaxpose.data.summary import Summary
+from jaxpose.errors import InputError
+from jaxpose.skeletons import LSP14
+
+ENLARGEMENT = 1.15
+LSP_COUNT, LSP_TRAIN = 2000, 1000
+LSPET_FIRST_ID = 100_000
+"""Ids: LSP's photo n is n, LSP-Extended's is this plus n."""
+
+
+def prepare(
+    lsp: Annotated[Path, typer.Option(help="Folder of LSP: joints.mat and images/.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    lspet: Annotated[Path | None, typer.Option(help="Folder of LSP-Extended.")] = None,
+    canvas: Annotated[str, typer.Option(help="Stored size, HEIGHTxWIDTH.")] = "384x288",
+    processes: Annotated[int | None, typer.Option(min=1, help="Default: one per core.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace a dataset at --out.")] = False,
+    beam: Annotated[
+        str | None, typer.Option(help="Work through Apache Beam with these pipeline options.")
+    ] = None,
+) -> Summary:
+    """Prepare Leeds Sports Pose, with or without its extended training set."""
+    from jaxpose.data.builder import write_dataset
+
+    people = lsp_people(lsp / "joints.mat")
+    photos = [_photo(lsp / "images" / f"im{p.annotation_id:04d}.jpg", p) for p in people]
+    train, test = photos[:LSP_TRAIN], photos[LSP_TRAIN:]
+    sources = {"lsp": lsp / "joints.mat"}
+    if lspet is not None:
+        for person in lspet_people(lspet / "joints.mat"):
+            name = f"im{person.annotation_id - LSPET_FIRST_ID:05d}.jpg"
+            train.append(_photo(lspet / "images" / name, person))
+        sources["lspet"] = lspet / "joints.mat"
+    return write_dataset(
+        out,
+        name="lsp",
+        splits={"train": _in_order(train), "test": _in_order(test)},
+        skipped={},
+        skeleton=LSP14,
+        canvas=Canvas.parse(canvas),
+        sources=sources,
+        processes=processes,
+        overwrite=overwrite,
+        beam_options=None if beam is None else beam.split(),
+    )
+
+
+def lsp_people(mat: Path) -> list[Person]:
+    """All of LSP.
+
+    Raises:
+        InputError: the file is not LSP's `joints.mat`.
+    """
+    joints = _joints(mat)
+    if joints.shape != (3, 14, LSP_COUNT):
+        hint = " This is LSP-Extended's file." if joints.shape[:2] == (14, 3) else ""
+        raise InputError(
+            f"{mat}: LSP's joints are (3, 14, {LSP_COUNT}), these are {joints.shape}.{hint}"
+        )
+    x, y, occluded = joints
+    visible = np.where(occluded == 1, 1, 2)
+    return _people(np.stack([x, y], axis=-1), visible, first_id=0)
+
+
+def lspet_people(mat: Path) -> list[Person]:
+    """All of LSP-Extended.
+
+    Raises:
+        InputError: the file is not LSP-Extended's `joints.mat`.
+    """
+    joints = _joints(mat)
+    if joints.shape[:2] != (14, 3) or joints.ndim != 3:
+        hint = " This is LSP's file." if joints.shape[:2] == (3, 14) else ""
+        raise InputError(
+            f"{mat}: LSP-Extended's joints are (14, 3, 10000), these are {joints.shape}.{hint}"
+        )
+    x, y, labelled = joints.swapaxes(0, 1)
+    visible = np.where(labelled == 1, 2, 0)
+    return _people(np.stack([x, y], axis=-1), visible, first_id=LSPET_FIRST_ID)
+
+
+def _joints(mat: Path) -> np.ndarray:
+    joints = np.asarray(read_mat(mat, "joints"))
+    if not np.issubdtype(joints.dtype, np.number):
+        raise InputError(f"{mat}: `joints` does not hold numbers.")
+    return joints.astype(np.float64)
+
+
+def _people(points: np.ndarray, visible: np.ndarray, first_id: int) -> list[Person]:
+    """From `[14, N, 2]` places and `[14, N]` flags; numbers start at `first_id + 1`."""
+    return [
+        Person(
+            annotation_id=first_id + 1 + n,
+            keypoints=points[:, n] - 1,
+            visible=visible[:, n],
+            box_xywh=box_of_joints(points[:, n] - 1, visible[:, n] > 0),
+        )
+        for n in range(points.shape[1])
+    ]
+
+
+def box_of_joints(points: np.ndarray, labelled: np.ndarray) -> np.ndarray:
+    """The enlarged extent `[4]` (xywh) of the labelled points `[K, 2]`; zeros if there are none."""
+    if not labelled.any():
+        return np.zeros(4)
+    low, high = points[labelled].min(axis=0), points[labelled].max(axis=0)
+    size = (high - low) * ENLARGEMENT
+    return np.concatenate([(low + high - size) / 2, size])
+
+
+def _photo(path: Path, person: Person) -> Photo:
+    return Photo(path, path.name, person.annotation_id, (person,), first_key=0)
+
+
+def _in_order(photos: list[Photo]) -> list[Photo]:
+    return [
+        Photo(photo.path, photo.name, photo.image_id, photo.people, first_key=key)
+        for key, photo in enumerate(photos)
+    ]

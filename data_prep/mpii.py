@@ -1,0 +1,178 @@
+"""MPII Human Pose -> jaxpose records.
+
+    jaxpose prepare mpii --annotations mpii_human_pose_v1_u12_1.mat --images images \
+        --out data/mpii
+
+Two kinds of annotation file are understood. The official `.mat` holds people of training photos
+(test people are not public); all that are annotated go into one split. The JSON lists that MMPose
+and HRNet use hold the customary train and validation parts of them.
+
+A person is given by a centre and a scale; their box is the square of 200 x scale pixels about it,
+moved down by 15 x scale so that feet are not cut off, the customary reading of this dataset. It is
+not clipped to the photo. Coordinates are MATLAB's, whose first pixel is 1, in both kinds.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from jaxpose.data.canvas import Canvas, Person, Photo, Skip, by_photo
+from jaxpose.data.coco_json import NOT_NUMBERS, WRONG_LENGTH, read_json
+from jaxpose.data.matlab import read_mat
+from jaxpose.data.summary import Summary
+from jaxpose.errors import InputError
+from jaxpose.photo import missing
+from jaxpose.skeletons import MPII16
+
+NO_CENTRE = "no centre or scale"
+PIXELS_PER_SCALE, DOWN_PER_SCALE = 200.0, 15.0
+PEOPLE_PER_PHOTO = 1000
+"""Ids from the .mat: photo n of the list is n, its person m is n times this plus m."""
+
+People = tuple[list[Photo], list[Skip]]
+
+
+def prepare(
+    annotations: Annotated[Path, typer.Option(help="The official .mat, or MMPose's JSON.")],
+    images: Annotated[Path, typer.Option(help="Folder of the photos.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    split: Annotated[str, typer.Option(help="Name of the split to write.")] = "train",
+    canvas: Annotated[str, typer.Option(help="Stored size, HEIGHTxWIDTH.")] = "384x288",
+    processes: Annotated[int | None, typer.Option(min=1, help="Default: one per core.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace a dataset at --out.")] = False,
+    beam: Annotated[
+        str | None, typer.Option(help="Work through Apache Beam with these pipeline options.")
+    ] = None,
+) -> Summary:
+    """Prepare MPII Human Pose."""
+    from jaxpose.data.builder import write_dataset
+
+    if not images.is_dir():
+        raise InputError(f"{missing(images) if not images.exists() else f'{images} is a file'}.")
+    read = people_of_mat if annotations.suffix == ".mat" else people_of_json
+    photos, skipped = read(annotations, images)
+    return write_dataset(
+        out,
+        name="mpii",
+        splits={split: photos},
+        skipped={split: skipped},
+        skeleton=MPII16,
+        canvas=Canvas.parse(canvas),
+        sources={"annotations": annotations},
+        processes=processes,
+        overwrite=overwrite,
+        beam_options=None if beam is None else beam.split(),
+    )
+
+
+def people_of_json(path: Path, images: Path) -> People:
+    """The people of a JSON list of {image, center, scale, joints, joints_vis}.
+
+    `joints_vis` says whether a joint is annotated, not whether it is seen. A person's id is their
+    place in the list, from 1; a photo's is that of its first person.
+
+    Raises:
+        InputError: the file is not such a list.
+    """
+    entries = read_json(path)
+    wanted = ("image", "center", "scale", "joints", "joints_vis")
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise InputError(f"{path} is not an MPII list: it should hold a list of objects.")
+    if entries and not any(all(key in entry for key in wanted) for entry in entries):
+        raise InputError(
+            f"{path} is not an MPII list: its objects lack "
+            f"{', '.join(key for key in wanted if key not in entries[0])}."
+        )
+    people: list[tuple[Photo, Person]] = []
+    skips: list[Skip] = []
+    first_of: dict[str, int] = {}
+    for number, entry in enumerate(entries, start=1):
+        who = f"person {number} in {entry.get('image')}"
+        try:
+            name = str(entry["image"])
+            points = np.array(entry["joints"], np.float64)
+            labelled = np.array(entry["joints_vis"], np.float64)
+            center = np.array(entry["center"], np.float64).reshape(2)
+            scale = float(entry["scale"])
+        except (KeyError, TypeError, ValueError):
+            skips.append(Skip(NOT_NUMBERS, who))
+            continue
+        if points.shape != (16, 2) or labelled.shape != (16,):
+            skips.append(Skip(WRONG_LENGTH, who))
+            continue
+        image_id = first_of.setdefault(name, number)
+        box = box_of_scale(center, scale)
+        visible = np.where(labelled > 0, 2, 0)
+        person = Person(number, points - 1, visible, box, clip=False)
+        people.append((Photo(images / name, name, image_id, (), 0), person))
+    return list(by_photo(people)), skips
+
+
+def people_of_mat(path: Path, images: Path) -> People:
+    """The annotated people of the official file, structure `RELEASE`.
+
+    Raises:
+        InputError: the file is not MPII's.
+    """
+    release = read_mat(path, "RELEASE")
+    if not hasattr(release, "annolist"):
+        raise InputError(f"{path} is not MPII's file: RELEASE has no field `annolist`.")
+    people: list[tuple[Photo, Person]] = []
+    skips: list[Skip] = []
+    for number, entry in enumerate(_structs(release.annolist), start=1):
+        name = str(entry.image.name)
+        photo = Photo(images / name, name, number, (), 0)
+        for place, rect in enumerate(_structs(getattr(entry, "annorect", [])), start=1):
+            if not list(_structs(getattr(rect, "annopoints", []))):
+                continue  # test people, and people of training photos whom nobody annotated
+            scale, objpos = getattr(rect, "scale", []), getattr(rect, "objpos", [])
+            if np.size(scale) != 1 or not hasattr(objpos, "x"):
+                skips.append(Skip(NO_CENTRE, f"person {place} in {name}"))
+                continue
+            points, visible = _joints(rect.annopoints)
+            person = Person(
+                annotation_id=number * PEOPLE_PER_PHOTO + place,
+                keypoints=points,
+                visible=visible,
+                box_xywh=box_of_scale(np.array([objpos.x, objpos.y], np.float64), float(scale)),
+                clip=False,
+                head_xyxy=_head(rect),
+            )
+            people.append((photo, person))
+    return list(by_photo(people)), skips
+
+
+def box_of_scale(center: np.ndarray, scale: float) -> np.ndarray:
+    """The box `[4]` (xywh, first pixel 0) of a centre `[2]` (first pixel 1) and a scale."""
+    size = PIXELS_PER_SCALE * scale
+    middle = center - 1 + np.array([0.0, DOWN_PER_SCALE * scale])
+    return np.concatenate([middle - size / 2, [size, size]])
+
+
+def _structs(value: Any) -> Iterator[Any]:
+    """The structs of a MATLAB struct array, which one struct alone and none at all also are."""
+    if hasattr(value, "_fieldnames"):
+        yield value
+    else:
+        yield from (one for one in np.ravel(value) if hasattr(one, "_fieldnames"))
+
+
+def _joints(annopoints: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Places `[16, 2]` and flags `[16]`; head top and upper neck carry no flag and are seen."""
+    points, visible = np.zeros((16, 2)), np.zeros(16, int)
+    for point in _structs(annopoints.point):
+        number = int(point.id)
+        points[number] = float(point.x) - 1, float(point.y) - 1
+        flag = np.ravel(getattr(point, "is_visible", []))
+        visible[number] = 1 if flag.size and int(flag[0]) == 0 else 2
+    return points, visible
+
+
+def _head(rect: Any) -> np.ndarray | None:
+    corners = [np.ravel(getattr(rect, key, [])) for key in ("x1", "y1", "x2", "y2")]
+    if any(corner.size != 1 for corner in corners):
+        return None
+    return np.concatenate(corners).astype(np.float64) - 1
