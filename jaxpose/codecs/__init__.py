@@ -1,0 +1,12 @@
+"""Keypoints to training targets and network outputs back to keypoints, in pairs.
+
+A codec is a frozen dataclass whose methods are pure, batched `jax.numpy` functions; see
+`jaxpose.codecs.codec.Codec` for the interface that all of them share.
+"""
+
+from jaxpose.codecs.codec import Codec
+from jaxpose.codecs.decoded import Decoded
+from jaxpose.codecs.heatmap import Heatmap
+from jaxpose.codecs.simcc import SimCC
+
+__all__ = ["Codec", "Decoded", "Heatmap", "SimCC"]

@@ -1,0 +1,189 @@
+"""One Gaussian heatmap per keypoint, in the conventions of MSRA, DARK and UDP."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxpose.codecs.codec import mean_of_two, visible_to_weight
+from jaxpose.codecs.decoded import Decoded
+from jaxpose.codecs.refine import dark_step, dark_udp_step, quarter_step
+from jaxpose.errors import InputError
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """Gaussian heatmaps `[B, h, w, K]` with peak 1; use `msra`, `dark` or `udp` to make one.
+
+    Scores: the highest value of the map, clipped to [0, 1]; `raw` is that value unclipped. A map
+    without a positive value holds no keypoint: it decodes to heatmap position (-1, -1), score 0.
+    Of equal highest values the first in row-major order wins.
+
+    Attributes:
+      input_hw: size of the model's input, the frame of the keypoints.
+      heatmap_hw: size of the maps.
+      sigma: standard deviation of the Gaussian in heatmap pixels.
+      udp: sizes as distances between outermost pixel centres (see `jaxpose.geometry.crop_matrix`),
+        targets centred between pixels, no shift after flipping.
+      unbiased: with `udp=False`, targets centred between pixels (DARK) rather than on the nearest.
+      refine: what decoding adds to the highest pixel: nothing, a quarter of a pixel towards the
+        higher neighbour, or the DARK step (`jaxpose.codecs.refine`).
+      blur_kernel: taps of the Gaussian that modulates the maps before the DARK step; 11 for
+        sigma 2, 17 for sigma 3.
+    """
+
+    input_hw: tuple[int, int] = (256, 192)
+    heatmap_hw: tuple[int, int] = (64, 48)
+    sigma: float = 2.0
+    udp: bool = True
+    unbiased: bool = False
+    refine: Literal["none", "quarter", "dark"] = "dark"
+    blur_kernel: int = 11
+
+    def __post_init__(self) -> None:
+        if self.refine not in ("none", "quarter", "dark"):
+            raise InputError(f"refine is {self.refine!r}; choose 'none', 'quarter' or 'dark'.")
+        if self.blur_kernel < 1 or self.blur_kernel % 2 == 0:
+            raise InputError(f"blur_kernel is {self.blur_kernel}; it must be odd and positive.")
+        if self.sigma <= 0:
+            raise InputError(f"sigma is {self.sigma}; it must be positive.")
+        if min(self.input_hw) < 1 or min(self.heatmap_hw) < (2 if self.udp else 1):
+            raise InputError(
+                f"input_hw {self.input_hw} or heatmap_hw {self.heatmap_hw} is too small."
+            )
+
+    def encode(self, keypoints: jax.Array, visible: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Targets float32 `[B, h, w, K]` and weights float32 `[B, K]`.
+
+        The Gaussian ends at three sigma, except with `unbiased`. A keypoint that is not labelled,
+        or whose Gaussian lies outside the map, has weight 0 and an empty map.
+
+        Args:
+          keypoints: `[B, K, 2]` in input pixels.
+          visible: `[B, K]`, 0 not labelled, more than 0 labelled.
+        """
+        position = keypoints.astype(jnp.float32) / self._stride[None, None, :]
+        reach = 3.0 * self.sigma
+        full = self.unbiased and not self.udp
+        # Truncation, not floor: the published codecs cast to an integer, which differs left of 0.
+        rounded = jnp.trunc(position + 0.5)
+        if self.udp:
+            # Here a tie goes down: strides are odd fractions, the reference divides in float64 and
+            # lands just below it. It decides one pixel at three sigma.
+            rounded = jnp.where(rounded > 0, jnp.ceil(position - 0.5), rounded)
+        middle = position if full else rounded
+        center = position if self.udp else middle
+
+        size = np.asarray(self.heatmap_hw[::-1], np.float32)[None, None, :]
+        inside = jnp.all((middle - reach < size) & (middle + reach + 1 >= 0), axis=-1)
+        weights = visible_to_weight(visible) * inside.astype(jnp.float32)
+
+        def profile(axis: int, length: int) -> jax.Array:
+            pixel = jnp.arange(length, dtype=jnp.float32)[None, :, None]
+            distance = pixel - center[:, None, :, axis]
+            values = jnp.exp(-(distance**2) / (2 * self.sigma**2))
+            if full:
+                return values
+            return jnp.where(jnp.abs(pixel - middle[:, None, :, axis]) <= reach, values, 0.0)
+
+        height, width = self.heatmap_hw
+        columns = profile(0, width)
+        # Selected, not multiplied, by the weight: an unlabelled keypoint may be NaN.
+        rows = jnp.where(weights[:, None, :] > 0, profile(1, height), 0.0)
+        columns = jnp.where(weights[:, None, :] > 0, columns, 0.0)
+        return rows[:, :, None, :] * columns[:, None, :, :], weights
+
+    def decode(self, outputs: jax.Array) -> Decoded:
+        """Keypoints of maps `[B, h, w, K]` of any floating type; see the class for the scores."""
+        maps = outputs.astype(jnp.float32)
+        batch, height, width, keypoints = maps.shape
+        flat = maps.reshape(batch, height * width, keypoints)
+        index = jnp.argmax(flat, axis=1)
+        raw = jnp.max(flat, axis=1)
+        x, y = index % width, index // width
+        if self.refine == "quarter":
+            dx, dy = quarter_step(maps, x, y)
+        elif self.refine == "dark":
+            step = dark_udp_step if self.udp else dark_step
+            dx, dy = step(maps, x, y, self.blur_kernel)
+        else:
+            dx = dy = jnp.zeros_like(raw)
+        position = jnp.stack([x + dx, y + dy], axis=-1)
+        position = jnp.where((raw > 0)[..., None], position, -1.0)
+        return Decoded(position * self._stride[None, None, :], jnp.clip(raw, 0.0, 1.0), raw)
+
+    def flip_back(self, outputs: jax.Array, permutation: Any) -> jax.Array:
+        """Maps `[B, h, w, K]` for the mirrored input, in the frame of the input itself.
+
+        Without `udp` the mirrored maps are moved one heatmap pixel to the right: a pixel of stride
+        s covers its input pixels from the left, so mirroring leaves them (s - 1) / s pixels short.
+        The first column stays as it is, as in the published flip test.
+        """
+        mirrored = jnp.take(outputs, permutation, axis=3)[:, :, ::-1]
+        if self.udp:
+            return mirrored
+        return jnp.concatenate([mirrored[:, :, :1], mirrored[:, :, :-1]], axis=2)
+
+    def average(self, a: jax.Array, b: jax.Array) -> jax.Array:
+        """The mean of two sets of maps in the same frame, float32."""
+        return mean_of_two(a, b)
+
+    @property
+    def _stride(self) -> np.ndarray:
+        """Input pixels per heatmap pixel (x, y)."""
+        less = 1 if self.udp else 0
+        input_wh, heatmap_wh = np.asarray(self.input_hw[::-1]), np.asarray(self.heatmap_hw[::-1])
+        return ((input_wh - less) / (heatmap_wh - less)).astype(np.float32)
+
+
+def msra(
+    input_hw: tuple[int, int] = (256, 192),
+    heatmap_hw: tuple[int, int] | None = None,
+    sigma: float = 2.0,
+) -> Heatmap:
+    """Simple Baselines (arXiv:1804.06208): targets on whole pixels, quarter-pixel decoding.
+
+    `heatmap_hw` is a quarter of the input unless given.
+    """
+    return Heatmap(input_hw, heatmap_hw or _quarter(input_hw), sigma, udp=False, refine="quarter")
+
+
+def dark(
+    input_hw: tuple[int, int] = (256, 192),
+    heatmap_hw: tuple[int, int] | None = None,
+    sigma: float = 2.0,
+    blur_kernel: int = 11,
+) -> Heatmap:
+    """DARK (arXiv:1910.06278): MSRA crops, targets between pixels, DARK decoding."""
+    return Heatmap(
+        input_hw,
+        heatmap_hw or _quarter(input_hw),
+        sigma,
+        udp=False,
+        unbiased=True,
+        refine="dark",
+        blur_kernel=blur_kernel,
+    )
+
+
+def udp(
+    input_hw: tuple[int, int] = (256, 192),
+    heatmap_hw: tuple[int, int] | None = None,
+    sigma: float = 2.0,
+    blur_kernel: int = 11,
+) -> Heatmap:
+    """UDP (arXiv:1911.07524) with DARK decoding: what ViTPose is trained with."""
+    return Heatmap(
+        input_hw,
+        heatmap_hw or _quarter(input_hw),
+        sigma,
+        udp=True,
+        refine="dark",
+        blur_kernel=blur_kernel,
+    )
+
+
+def _quarter(input_hw: tuple[int, int]) -> tuple[int, int]:
+    return input_hw[0] // 4, input_hw[1] // 4

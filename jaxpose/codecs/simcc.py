@@ -1,0 +1,188 @@
+"""SimCC: each coordinate as a distribution over the bins of one axis (arXiv:2107.03332)."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxpose.codecs.codec import mean_of_two, visible_to_weight
+from jaxpose.codecs.decoded import Decoded
+from jaxpose.codecs.refine import dark_step_1d
+from jaxpose.errors import InputError
+
+Vectors = tuple[jax.Array, jax.Array]
+
+
+@dataclass(frozen=True)
+class SimCC:
+    """Two vectors per keypoint, x `[B, K, Wx]` and y `[B, K, Wy]`; `rtmpose` makes RTMPose's.
+
+    Scores: per axis the probability of the highest bin, softmax(beta * outputs), divided by the
+    highest probability of a perfect target and clipped to [0, 1]; the lower of the two axes counts.
+    So 1 means as certain as the labels and a flat output is near 0, whatever constant the logits
+    carry. `raw` is the lower of the two highest outputs, the score that MMPose reports. Of equal
+    highest outputs the first wins.
+
+    Attributes:
+      input_hw: size of the model's input, the frame of the keypoints.
+      split_ratio: bins per input pixel.
+      sigma: standard deviation of the Gaussian label in bins, one number or (x, y).
+      smoothing: "gaussian" labels, or "standard": one bin with `1 - label_smooth_weight` and the
+        rest shared by the others.
+      label_smooth_weight: for "standard" only.
+      normalize: divide Gaussian labels by sigma sqrt(2 pi), so that they sum to 1 inside the image.
+      use_dark: refine the highest bin by a DARK step; the outputs must look like the labels
+        (positive, as RTMPose's do), not like plain logits.
+      udp: which crop convention feeds the model.
+      beta: the temperature that the loss puts on outputs (and on labels that are not normalised);
+        used for scores only.
+      align_flip: False mirrors the bins as the published flip test does, which puts the average
+        (split_ratio - 1) / (2 split_ratio) input pixels too far right, because the image mirrors
+        about (W - 1) / 2 and the bins about (W - 1 / split_ratio) / 2. True moves them back.
+    """
+
+    input_hw: tuple[int, int] = (256, 192)
+    split_ratio: float = 2.0
+    sigma: float | tuple[float, float] = 6.0
+    smoothing: Literal["gaussian", "standard"] = "gaussian"
+    label_smooth_weight: float = 0.0
+    normalize: bool = True
+    use_dark: bool = False
+    udp: bool = False
+    beta: float = 1.0
+    align_flip: bool = False
+
+    def __post_init__(self) -> None:
+        if self.smoothing not in ("gaussian", "standard"):
+            raise InputError(f"smoothing is {self.smoothing!r}; choose 'gaussian' or 'standard'.")
+        if not 0 <= self.label_smooth_weight < 1:
+            raise InputError(
+                f"label_smooth_weight is {self.label_smooth_weight}; it must lie in [0, 1)."
+            )
+        if self.smoothing == "gaussian" and self.label_smooth_weight:
+            raise InputError("label_smooth_weight belongs to smoothing='standard'; remove it.")
+        if min(self.sigma_xy) <= 0 or self.split_ratio <= 0:
+            raise InputError("sigma and split_ratio must be positive.")
+
+    @property
+    def sigma_xy(self) -> tuple[float, float]:
+        """Standard deviations of the labels (x, y) in bins."""
+        if isinstance(self.sigma, (int, float)):
+            return float(self.sigma), float(self.sigma)
+        return float(self.sigma[0]), float(self.sigma[1])
+
+    @property
+    def bins_xy(self) -> tuple[int, int]:
+        """Lengths of the vectors, (Wx, Wy)."""
+        height, width = self.input_hw
+        return round(width * self.split_ratio), round(height * self.split_ratio)
+
+    def encode(self, keypoints: jax.Array, visible: jax.Array) -> tuple[Vectors, jax.Array]:
+        """Targets (x `[B, K, Wx]`, y `[B, K, Wy]`) and weights `[B, K]`, float32.
+
+        Labels are centred on the nearest bin. A keypoint has weight 0 and empty labels when it is
+        not labelled or when its label is outside: beyond three sigma for Gaussian labels, not in
+        any bin for standard ones.
+
+        Args:
+          keypoints: `[B, K, 2]` in input pixels.
+          visible: `[B, K]`, 0 not labelled, more than 0 labelled.
+        """
+        center = jnp.round(keypoints.astype(jnp.float32) * self.split_ratio)
+        bins = np.asarray(self.bins_xy, np.float32)[None, None, :]
+        if self.smoothing == "gaussian":
+            reach = 3 * np.asarray(self.sigma_xy, np.float32)[None, None, :]
+            inside = (center - reach < bins) & (center + reach + 1 >= 0)
+        else:
+            inside = (center >= 0) & (center < bins)
+        weights = visible_to_weight(visible) * jnp.all(inside, axis=-1).astype(jnp.float32)
+
+        def label(axis: int) -> jax.Array:
+            bin_index = jnp.arange(self.bins_xy[axis], dtype=jnp.float32)[None, None, :]
+            values = self._label(bin_index - center[:, :, axis, None], axis)
+            # Selected, not multiplied, by the weight: an unlabelled keypoint may be NaN.
+            return jnp.where(weights[:, :, None] > 0, values, 0.0)
+
+        return (label(0), label(1)), weights
+
+    def decode(self, outputs: Vectors) -> Decoded:
+        """Keypoints of (x `[B, K, Wx]`, y `[B, K, Wy]`) of any floating type."""
+        vectors = [vector.astype(jnp.float32) for vector in outputs]
+        peaks = [jnp.argmax(vector, axis=-1) for vector in vectors]
+        positions = [peak.astype(jnp.float32) for peak in peaks]
+        if self.use_dark:
+            positions = [
+                position + dark_step_1d(vector, peak, _blur_kernel(sigma))
+                for position, vector, peak, sigma in zip(
+                    positions, vectors, peaks, self.sigma_xy, strict=True
+                )
+            ]
+        keypoints = jnp.stack(positions, axis=-1) / self.split_ratio
+        raw = jnp.minimum(*(jnp.max(vector, axis=-1) for vector in vectors))
+        certainty = [
+            jnp.max(jax.nn.softmax(self.beta * vector, axis=-1), axis=-1) / best
+            for vector, best in zip(vectors, self._best_probability(), strict=True)
+        ]
+        return Decoded(keypoints, jnp.clip(jnp.minimum(*certainty), 0.0, 1.0), raw)
+
+    def flip_back(self, outputs: Vectors, permutation: Any) -> Vectors:
+        """Vectors for the mirrored input, in the frame of the input itself; see `align_flip`."""
+        x, y = (jnp.take(vector, permutation, axis=1) for vector in outputs)
+        x = x[:, :, ::-1]
+        shift = round(self.split_ratio - 1) if self.align_flip else 0
+        if shift > 0:
+            x = jnp.concatenate([x[:, :, shift:], jnp.repeat(x[:, :, -1:], shift, axis=2)], axis=2)
+        return x, y
+
+    def average(self, a: Vectors, b: Vectors) -> Vectors:
+        """The mean of two outputs in the same frame, float32."""
+        return mean_of_two(a, b)
+
+    def _label(self, distance: Any, axis: int) -> Any:
+        """The label at a distance in bins from its centre."""
+        if self.smoothing == "standard":
+            rest = self.label_smooth_weight / (self.bins_xy[axis] - 1)
+            return jnp.where(distance == 0, 1.0 - self.label_smooth_weight, rest)
+        sigma = self.sigma_xy[axis]
+        values = jnp.exp(-(distance**2) / (2 * sigma**2))
+        return values / (sigma * np.sqrt(2 * np.pi)) if self.normalize else values
+
+    def _best_probability(self) -> tuple[float, float]:
+        """The highest probability of a target in the middle of each axis (x, y)."""
+
+        def peak(axis: int) -> float:
+            if self.smoothing == "standard":
+                return 1.0 - self.label_smooth_weight
+            distance = np.arange(self.bins_xy[axis]) - self.bins_xy[axis] // 2
+            label = np.exp(-(distance**2) / (2 * self.sigma_xy[axis] ** 2))
+            if not self.normalize:
+                label = np.exp(self.beta * (label - 1))
+            return float(label.max() / label.sum())
+
+        return peak(0), peak(1)
+
+
+def rtmpose(input_hw: tuple[int, int] = (256, 192), use_dark: bool = False) -> SimCC:
+    """RTMPose (arXiv:2303.07399): labels with peak 1, sigma (4.9, 5.66) at 256x192.
+
+    For other sizes sigma grows with the square root of the side, as in the published recipes.
+    Train with `SimCCKL(beta=10, label_softmax=True)`.
+    """
+    height, width = input_hw
+    return SimCC(
+        input_hw,
+        split_ratio=2.0,
+        sigma=(round(4.9 * (width / 192) ** 0.5, 2), round(5.66 * (height / 256) ** 0.5, 2)),
+        normalize=False,
+        use_dark=use_dark,
+        beta=10.0,
+    )
+
+
+def _blur_kernel(sigma: float) -> int:
+    """Taps of the modulating Gaussian that match a label of `sigma` bins: the largest odd number
+    whose width by OpenCV's rule (see `refine.modulate`) does not exceed sigma."""
+    taps = int((20 * sigma - 7) // 3)
+    return taps - (taps % 2 == 0)
