@@ -48,7 +48,7 @@ def compile_cache(tmp_path_factory):
 
 
 def start(workdir: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "jaxpose.cli.main", "train", str(TINY)]
+    command = [sys.executable, "-m", "jaxpose", "train", str(TINY)]
     command += ["--workdir", str(workdir)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 

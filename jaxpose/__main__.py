@@ -1,0 +1,5 @@
+"""`python -m jaxpose` is the command `jaxpose`."""
+
+from jaxpose.cli.main import app
+
+app()
