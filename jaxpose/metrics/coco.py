@@ -89,7 +89,10 @@ class GroundTruth:
             raise InputError(f"{where} is not a COCO keypoints file: it has no list 'annotations'")
         people = document["annotations"]
         keypoints = _keypoint_rows(people, where)
-        ids = [_field(image, "id", where) for image in document.get("images", ())]
+        images = document.get("images", [])
+        if not isinstance(images, list):
+            raise InputError(f"{where} is not a COCO keypoints file: 'images' is not a list")
+        ids = [_field(image, "id", where) for image in images]
         visible = keypoints[..., 2]
         labelled = (visible > 0).sum(axis=1).tolist()
         unlabelled = [
@@ -102,7 +105,7 @@ class GroundTruth:
             keypoints=keypoints[..., :2],
             visible=visible,
             box_xywh=_floats(f"boxes of {where}", boxes or np.zeros((0, 4)), (len(people), 4)),
-            area=np.asarray([_field(p, "area", where) for p in people], np.float64),
+            area=_floats(f"areas of {where}", [_field(p, "area", where) for p in people], (None,)),
             iscrowd=np.asarray([bool(p.get("iscrowd", 0)) for p in people], bool),
             ignore=np.asarray(unlabelled, bool),
             images=_ids("images", ids) if "images" in document else None,
@@ -173,7 +176,9 @@ class Detections:
         return cls(
             image_id=_ids("image_id", [_field(p, "image_id", where) for p in people]),
             keypoints=keypoints[..., :2],
-            scores=np.asarray([_field(p, "score", where) for p in people], np.float64),
+            scores=_floats(
+                f"scores of {where}", [_field(p, "score", where) for p in people], (None,)
+            ),
             area=area,
             category_id=_ids("category_id", [p.get("category_id", 1) for p in people]),
         )
@@ -215,7 +220,7 @@ def _keypoint_rows(people: Sequence[Mapping[str, Any]], where: str) -> np.ndarra
             )
         # Without people there is no row to tell K; zero keypoints fit any skeleton.
         return np.asarray(rows, np.float64).reshape(len(rows), -1 if rows else 0, 3)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{where}: keypoints have to be flat lists of numbers ({error})") from None
@@ -224,7 +229,7 @@ def _keypoint_rows(people: Sequence[Mapping[str, Any]], where: str) -> np.ndarra
 def _floats(name: str, values: Any, shape: tuple[int | None, ...]) -> np.ndarray:
     try:
         array = np.asarray(values, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name} have to be numbers: {error}") from None
     wrong = array.ndim != len(shape) or any(
         want is not None and have != want for have, want in zip(array.shape, shape, strict=True)
@@ -240,7 +245,10 @@ def _floats(name: str, values: Any, shape: tuple[int | None, ...]) -> np.ndarray
 
 
 def _ids(name: str, values: Any) -> np.ndarray:
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise InputError(f"{name} have to be whole numbers in one list") from None
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise InputError(f"{name} have to be whole numbers in one list, got {array.dtype}")
     return array.astype(np.int64)

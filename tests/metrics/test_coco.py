@@ -71,6 +71,14 @@ def break_document(document, how):
             del people[4]["area"]
         case "box of three":
             people[0]["bbox"] = [1, 2, 3]
+        case "images of text":
+            document["images"] = 5
+        case "area of text":
+            people[1]["area"] = "wide"
+        case "huge":
+            people[1]["keypoints"][0] = 10**400
+        case "id list":
+            people[1]["image_id"] = [1, 2]
         case "text id":
             people[0]["image_id"] = "photo"
     return document
@@ -89,6 +97,10 @@ def break_document(document, how):
         ("no area", "entry 5 has no 'area'"),
         ("box of three", "have to be numbers"),
         ("text id", "whole numbers"),
+        ("id list", "whole numbers"),
+        ("images of text", "'images' is not a list"),
+        ("area of text", "areas of .* have to be numbers"),
+        ("huge", "flat lists of numbers"),
     ],
 )
 def test_malformed_ground_truth(document, how, message):
