@@ -1,0 +1,219 @@
+"""The architecture, enforced: who imports whom, what stays light, how large a file may be."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "jaxpose"
+
+# A room may import itself and these. A new room has to be entered here, which gives it its place.
+_LOWEST = {"errors"}
+_GROUND = {"errors", "skeletons", "geometry"}
+_HANDS = {*_GROUND, "photo"}
+_TOOLS = {*_HANDS, "codecs", "losses", "metrics", "augment", "viz", "models", "convert", "data"}
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "skeletons": _LOWEST,
+    "geometry": _LOWEST,
+    "photo": _LOWEST,
+    "scripts": _LOWEST,
+    "codecs": _GROUND,
+    "losses": _GROUND,
+    "metrics": _GROUND,
+    "augment": _GROUND,
+    "viz": _GROUND,
+    "models": _LOWEST,
+    "convert": {*_LOWEST, "models"},
+    "data": _HANDS,
+    "scaling": {*_GROUND, "models"},
+    "infer": _TOOLS - {"data", "losses", "metrics"},
+    "config": {*_TOOLS, "infer", "scripts"},
+    "train": {*_TOOLS, "infer", "config"},
+}
+ANYTHING = {"cli", "__main__"}
+
+# The tables of `convert` are keyed by the classes of modules.
+MODULES = {"models", "convert"}
+TENSORFLOW = {"tensorflow", "tensorflow_datasets", "tfds"}
+TOP_LEVEL = {
+    *("pyproject.toml", "README.md", "LICENSE"),
+    *("jaxpose", "configs", "data_prep", "tests", "colab"),
+}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    """`codecs` for jaxpose/codecs/heatmap.py, `geometry` for jaxpose/geometry.py."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and full dotted name of every import of a file, except those only for type checkers."""
+    package = ["jaxpose", *path.relative_to(PACKAGE).parts[:-1]]
+
+    def walk(node: ast.AST) -> Iterator[tuple[int, str]]:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for other in node.orelse:
+                yield from walk(other)
+            return
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            origin = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield node.lineno, f"{origin}.{alias.name}"
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child)
+
+    yield from walk(ast.parse(path.read_text(), str(path)))
+
+
+def violations(path: Path) -> Iterator[str]:
+    """What a file imports that its room may not."""
+    here = room(path)
+    for line, name in imports(path):
+        parts = name.split(".")
+        where = f"{path.relative_to(ROOT)}:{line}"
+        if parts[0] in TENSORFLOW and here not in {"data", *ANYTHING}:
+            yield f"{where}: only jaxpose.data may import TensorFlow"
+        elif parts[0] in {"torch", "torchvision"}:
+            yield f"{where}: nothing imports torch"
+        elif parts[0] in {"configs", "data_prep", "tests"}:
+            yield f"{where}: nobody imports {parts[0]}"
+        elif name.startswith(("flax.linen", "flax.nnx")) and here not in MODULES:
+            yield f"{where}: only jaxpose.models knows modules; others see functions and pytrees"
+        elif name.startswith("flax.training"):
+            yield f"{where}: flax.training is superseded"
+        elif parts[0] != "jaxpose" or len(parts) == 1 or here in ANYTHING:
+            continue
+        elif parts[1] not in {here, "__version__"} and parts[1] not in ALLOWED[here]:
+            yield f"{where}: {here} may not import {parts[1]}"
+
+
+def test_every_room_has_its_place():
+    rooms = {room(path) for path in modules()} - {"__init__"}
+    unknown = rooms - set(ALLOWED) - ANYTHING
+    assert not unknown, f"enter {sorted(unknown)} in ALLOWED of this test, with what it may import"
+
+
+def test_the_order_of_rooms_has_no_circle():
+    def below(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, f"circle: {' -> '.join((*path, name))}"
+        for lower in ALLOWED[name]:
+            below(lower, (*path, name))
+
+    for name in ALLOWED:
+        below(name, ())
+
+
+def test_imports_point_down():
+    found = [message for path in modules() for message in violations(path)]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("place", "source", "message"),
+    [
+        ("codecs/x.py", "from jaxpose.models.vit import ViT", "codecs may not import models"),
+        ("models/x.py", "from jaxpose import geometry", "models may not import geometry"),
+        ("models/x.py", "from .. import geometry", "models may not import geometry"),
+        ("models/x.py", "from . import vit", None),
+        ("geometry.py", "import jaxpose.data.source", "geometry may not import data"),
+        ("infer/x.py", "def f():\n    import tensorflow as tf", "only jaxpose.data may import Ten"),
+        ("data/x.py", "import tensorflow as tf", None),
+        ("models/x.py", "import torch", "nothing imports torch"),
+        ("train/x.py", "from flax import linen", "only jaxpose.models knows modules"),
+        ("train/x.py", "from flax.traverse_util import flatten_dict", None),
+        ("models/x.py", "from flax.training import train_state", "superseded"),
+        ("cli/x.py", "from jaxpose.train.loop import train", None),
+        ("cli/x.py", "import configs.vit", "nobody imports configs"),
+        (
+            "errors.py",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import jaxpose.data",
+            None,
+        ),
+    ],
+)
+def test_the_walk_itself(place, source, message, monkeypatch):
+    path = PACKAGE / place
+    monkeypatch.setattr(Path, "read_text", lambda self: source)
+    found = list(violations(path))
+    if message is None:
+        assert found == []
+    else:
+        assert len(found) == 1 and message in found[0]
+
+
+def test_there_is_no_registry():
+    """A class is named where it is used, never looked up by its name."""
+    found = []
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            named = isinstance(node, ast.ClassDef | ast.FunctionDef | ast.Name)
+            name = (node.id if isinstance(node, ast.Name) else node.name) if named else ""
+            if "registry" in name.lower() or name.lower().startswith("register_"):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {name}")
+    assert not found, "\n".join(found)
+
+
+def test_files_are_short():
+    files = [*modules(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "configs").rglob("*.py")]
+    files += (ROOT / "data_prep").rglob("*.py")
+    long = {str(p.relative_to(ROOT)): len(p.read_text().splitlines()) for p in files}
+    long = {name: lines for name, lines in long.items() if lines >= 400}
+    assert not long, f"split these: {long}"
+
+
+def test_no_room_for_odds_and_ends():
+    words = {"utils", "util", "common", "helpers", "helper", "misc"}
+    found = [str(p.relative_to(ROOT)) for p in modules() if words & {p.stem, *p.parts[-2:-1]}]
+    assert not found, "a function lives in the room whose words it uses"
+
+
+def test_top_level_is_as_designed():
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    top = {line.split("/")[0] for line in listed.stdout.splitlines()}
+    extra = {name for name in top - TOP_LEVEL if not name.startswith(".")}
+    assert not extra, f"nothing else belongs at the root: {sorted(extra)}"
+
+
+_PROBE = """
+import sys, time
+start = time.perf_counter()
+import jax
+middle = time.perf_counter()
+import jaxpose
+end = time.perf_counter()
+heavy = [m for m in ("tensorflow", "torch", "matplotlib", "cv2", "flax") if m in sys.modules]
+print(end - middle, middle - start, ",".join(heavy))
+"""
+
+
+def probe() -> SimpleNamespace:
+    out = subprocess.run(
+        [sys.executable, "-c", _PROBE], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    seconds, of_jax, heavy = (out.stdout.rstrip("\n") + " ").split(" ")[:3]
+    return SimpleNamespace(seconds=float(seconds), of_jax=float(of_jax), heavy=heavy)
+
+
+def test_import_is_light():
+    runs = [probe() for _ in range(3)]
+    assert runs[0].heavy == ""
+    best = min(run.seconds for run in runs)
+    assert best < 1.0, f"import jaxpose takes {best:.2f} s over import jax"
