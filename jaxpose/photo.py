@@ -80,26 +80,6 @@ def list_photos(folder: str | Path) -> list[Path]:
     )
 
 
-def write_photo(path: str | Path, image: np.ndarray) -> None:
-    """Writes uint8 RGB `[H, W, 3]` in the format that the name's ending says.
-
-    The file appears under its name only when it is complete. Raises `OSError` where the disk or the
-    permissions do not allow it and `InputError` for an ending that is not a photo's.
-    """
-    import cv2
-
-    path = Path(path)
-    if path.suffix.lower() not in PHOTO_SUFFIXES:
-        raise InputError(f"{path}: pictures end in one of {', '.join(sorted(PHOTO_SUFFIXES))}")
-    _, encoded = cv2.imencode(path.suffix.lower(), np.ascontiguousarray(image[..., ::-1]))
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        unfinished.write_bytes(encoded.tobytes())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
 def missing(path: Path) -> str:
     """The message for a path that does not exist: which part of it is missing, and what is near."""
     absent = path

@@ -246,13 +246,3 @@ def test_list_photos_sorts_and_leaves_out_the_rest(tmp_path, scene):
         photo.list_photos(tmp_path / "a.png")
     with pytest.raises(InputError, match="does not exist"):
         photo.list_photos(tmp_path / "nowhere")
-
-
-def test_write_photo_leaves_nothing_half_done(tmp_path, scene):
-    photo.write_photo(tmp_path / "a.png", scene)
-    np.testing.assert_array_equal(photo.read_photo(tmp_path / "a.png"), scene)
-    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
-    with pytest.raises(InputError, match=r"pictures end in"):
-        photo.write_photo(tmp_path / "a.doc", scene)
-    with pytest.raises(OSError, match="nowhere"):
-        photo.write_photo(tmp_path / "nowhere" / "a.png", scene)

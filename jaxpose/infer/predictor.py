@@ -1,0 +1,212 @@
+"""From a photo and boxes to people, in batches of one fixed shape."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxpose import geometry
+from jaxpose.augment import normalize
+from jaxpose.codecs.codec import Codec
+from jaxpose.codecs.decoded import Decoded
+from jaxpose.errors import InputError
+from jaxpose.infer.forward import predict_keypoints
+from jaxpose.infer.people import People, SkippedBox
+from jaxpose.skeletons import Skeleton
+
+# No camera's photo is this large; float32 still resolves a tenth of a pixel there.
+_LARGEST_COORDINATE = 1e6
+
+
+@dataclass
+class _Photo:
+    """A photo on its way through: which boxes are in use and what has been found in them."""
+
+    photo_hw: tuple[int, int]
+    boxes_xywh: np.ndarray
+    box_indices: np.ndarray
+    skipped: tuple[SkippedBox, ...]
+    keypoints: np.ndarray
+    scores: np.ndarray
+    waiting: int
+
+
+@dataclass
+class _Crop:
+    image: np.ndarray
+    photo_from_input: np.ndarray
+    owner: _Photo
+    row: int
+
+
+class Predictor:
+    """Predicts keypoints inside given boxes: crop, forward pass, flip test, decode, map back.
+
+    Crops of consecutive photos share batches and every batch has the same shape (the last one is
+    padded), so the model is compiled once. The crops are those of evaluation: same padding, same
+    aspect, same matrix; only the resampling is OpenCV's, on the photo itself.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        variables: Any,
+        codec: Codec,
+        skeleton: Skeleton,
+        *,
+        flip_test: bool = True,
+        padding: float = 1.25,
+        batch_size: int = 8,
+    ) -> None:
+        """Binds a trained model.
+
+        Args:
+          model: a Linen module; `model.apply(variables, images)` gives what `codec` reads.
+          variables: its variables, on the device.
+          codec: what the model was trained with; it decides the size and convention of the crop.
+          skeleton: the names of the keypoints.
+          flip_test: average with the mirrored crop; twice the work, usually about one AP.
+          padding: factor by which boxes are enlarged before they are cropped.
+          batch_size: crops in one forward pass (twice as many images with the flip test).
+        """
+        if batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, and is {batch_size}")
+        if not padding > 0:
+            raise InputError(f"padding must be positive, and is {padding}")
+        self.variables = variables
+        self.codec = codec
+        self.skeleton = skeleton
+        self.padding = padding
+        self.batch_size = batch_size
+        self.compilations = 0
+        """How often the forward pass has been compiled; more than once is a fault."""
+        permutation = skeleton.flip_permutation
+
+        def forward(variables: Any, images: jax.Array) -> Decoded:
+            self.compilations += 1  # runs when JAX traces, not when it computes
+            images = normalize(images)
+            return predict_keypoints(model, variables, images, codec, permutation, flip_test)
+
+        self._forward = jax.jit(forward)
+
+    def __call__(self, photo: np.ndarray, boxes_xywh: Any) -> People:
+        """The people in `boxes_xywh [P, 4]` of `photo`, uint8 RGB `[H, W, 3]`.
+
+        A box that is not finite, without area, or wholly outside the photo is left out and listed
+        in `People.skipped`. No boxes give an empty result without a forward pass.
+
+        Raises:
+          InputError: the photo is not uint8 RGB, the boxes are not four numbers each, or the
+            model's output is not finite.
+        """
+        return next(self.stream([(photo, boxes_xywh)]))
+
+    def stream(self, items: Iterable[tuple[np.ndarray, Any]]) -> Iterator[People]:
+        """`People` for each (photo, boxes), in order, with batches filled across photos.
+
+        The host cuts the next crops while the device works. A result may come up to two batches
+        after its photo was taken from `items`.
+        """
+        photos: deque[_Photo] = deque()
+        crops: deque[_Crop] = deque()
+        running: deque[tuple[Decoded, list[_Crop]]] = deque()
+        for photo, boxes_xywh in items:
+            entry = self._enter(photo, boxes_xywh)
+            photos.append(entry)
+            for row in range(entry.waiting):
+                crops.append(self._cut(photo, entry, row))
+                if len(crops) == self.batch_size:
+                    running.append(self._launch(crops))
+                if len(running) > 1:
+                    _collect(*running.popleft())
+            while photos and not photos[0].waiting:
+                yield self._finish(photos.popleft())
+        if crops:
+            running.append(self._launch(crops))
+        while running:
+            _collect(*running.popleft())
+        for entry in photos:
+            yield self._finish(entry)
+
+    def _enter(self, photo: np.ndarray, boxes_xywh: Any) -> _Photo:
+        if photo.ndim != 3 or photo.shape[-1] != 3 or photo.dtype != np.uint8:
+            raise InputError(
+                f"a photo is uint8 RGB [H, W, 3], not {photo.dtype} {list(photo.shape)}; "
+                "jaxpose.photo.read_photo reads files so"
+            )
+        boxes = np.asarray(boxes_xywh, np.float64)
+        boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
+        if boxes.ndim != 2 or boxes.shape[1] != 4:
+            raise InputError(f"boxes are [P, 4] (x, y, w, h), not {list(boxes.shape)}")
+        height, width = photo.shape[:2]
+        faults = [_fault(box, height, width) for box in boxes]
+        kept = np.array([i for i, fault in enumerate(faults) if fault is None], np.int64)
+        count, num_keypoints = len(kept), self.skeleton.num_keypoints
+        return _Photo(
+            photo_hw=(height, width),
+            boxes_xywh=boxes[kept].astype(np.float32),
+            box_indices=kept,
+            skipped=tuple(SkippedBox(i, f) for i, f in enumerate(faults) if f is not None),
+            keypoints=np.zeros((count, num_keypoints, 2), np.float32),
+            scores=np.zeros((count, num_keypoints), np.float32),
+            waiting=count,
+        )
+
+    def _cut(self, photo: np.ndarray, entry: _Photo, row: int) -> _Crop:
+        height, width = self.codec.input_hw
+        center, scale = geometry.box_to_center_scale(entry.boxes_xywh[row], self.padding)
+        scale = geometry.fix_aspect_ratio(scale, width / height)
+        matrix = geometry.crop_matrix(center, scale, (height, width), udp=self.codec.udp)
+        image = geometry.crop_photo(photo, matrix, (height, width))
+        return _Crop(image, geometry.invert_affine(matrix), entry, row)
+
+    def _launch(self, crops: deque[_Crop]) -> tuple[Decoded, list[_Crop]]:
+        """Starts the forward pass of all waiting crops (at most a batch) and empties the queue."""
+        batch = list(crops)
+        crops.clear()
+        images = np.zeros((self.batch_size, *self.codec.input_hw, 3), np.uint8)
+        images[: len(batch)] = [crop.image for crop in batch]
+        return self._forward(self.variables, images), batch
+
+    def _finish(self, entry: _Photo) -> People:
+        return People(
+            self.skeleton,
+            entry.photo_hw,
+            entry.keypoints,
+            entry.scores,
+            entry.boxes_xywh,
+            entry.box_indices,
+            entry.skipped,
+        )
+
+
+def _collect(result: Decoded, batch: list[_Crop]) -> None:
+    """Waits for a forward pass and writes its keypoints, in photo pixels, to their owners."""
+    keypoints, scores, raw = (np.asarray(values)[: len(batch)] for values in result)
+    # The highest of NaNs is NaN or minus infinity, as the backend likes; a score may hide it.
+    if not all(np.isfinite(values).all() for values in (keypoints, scores, raw)):
+        raise InputError("the model's output is not finite: did its training diverge?")
+    for crop, found, score in zip(batch, keypoints, scores, strict=True):
+        crop.owner.keypoints[crop.row] = geometry.apply_affine(crop.photo_from_input, found)
+        crop.owner.scores[crop.row] = score
+        crop.owner.waiting -= 1
+
+
+def _fault(box: np.ndarray, height: int, width: int) -> str | None:
+    """Why nobody can be predicted in a box `[4]` (x, y, w, h) of such a photo, or None."""
+    x, y, w, h = box
+    numbers = ", ".join(f"{value:g}" for value in box)
+    if not np.isfinite(box).all():
+        return f"box ({numbers}) has a number that is not finite"
+    if w <= 0 or h <= 0:
+        return f"box ({numbers}) has no area"
+    if w <= 1 and h <= 1:
+        return f"box ({numbers}) is no larger than a pixel; boxes are in pixels, not fractions"
+    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+        return f"box ({numbers}) lies outside the photo of {width} x {height} pixels"
+    if np.abs(box).max() > _LARGEST_COORDINATE:
+        return f"box ({numbers}) is not in pixels"
+    return None
