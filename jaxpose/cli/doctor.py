@@ -1,0 +1,274 @@
+"""`jaxpose doctor`: what this machine has, how fast it is, and what is missing."""
+
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+import jaxpose
+
+OPTIONAL = {
+    "jax-cuda13-plugin": "for NVIDIA GPUs: pip install 'jaxpose[cuda]'",
+    "libtpu": "for TPUs: pip install 'jaxpose[tpu]'",
+    "apache-beam": "prepares very large datasets",
+    "pycocotools": "compares scores in the tests",
+}
+# TPU chips on the PCI bus; Google's other devices (network, storage) carry other numbers.
+_GOOGLE = "0x1ae0"
+_TPU_CHIPS = ("0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076")
+_MATMUL_SECONDS = 0.5
+
+# What the data room does with TensorFlow, in a process of its own: it must import, and see the CPU
+# only, so that the accelerator is left to JAX.
+_TRY_TENSORFLOW = """
+import os
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import tensorflow as tf
+tf.config.set_visible_devices([], "GPU")
+tf.config.set_visible_devices([], "TPU")
+tf.constant(1.0) + 1.0
+import array_record.python.array_record_data_source
+print(sorted({device.device_type for device in tf.config.list_logical_devices()}))
+"""
+
+Level = Literal["good", "note", "missing"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. `missing` means that something required is not there."""
+
+    what: str
+    value: str
+    level: Level = "good"
+    advice: str = ""
+
+
+def doctor(console: Console | None = None) -> int:
+    """Prints the report; returns 1 if something required is missing, else 0."""
+    console = console or Console()
+    findings: list[Finding] = []
+    table = Table(
+        "", "found", "advice", title=f"jaxpose {jaxpose.__version__}", title_justify="left"
+    )
+    for section in (versions, devices, matmul_rates, tensorflow, films):
+        table.add_section()
+        for finding in section():
+            findings.append(finding)
+            style = {"good": "green", "note": "yellow", "missing": "bold red"}[finding.level]
+            table.add_row(finding.what, Text(finding.value, style), Text(finding.advice))
+    console.print(table)
+    absent = [finding.what for finding in findings if finding.level == "missing"]
+    if absent:
+        console.print(Text(f"Missing or broken: {', '.join(absent)}.", "bold red"), soft_wrap=True)
+        return 1
+    console.print("Nothing required is missing.", style="green")
+    return 0
+
+
+def versions() -> Iterator[Finding]:
+    """Python and the packages jaxpose asks for, then the optional ones that are there."""
+    yield Finding("python", f"{platform.python_version()} ({platform.machine()} {sys.platform})")
+    for name, lowest in requirements(importlib.metadata.requires("jaxpose") or ()):
+        yield package(name, lowest)
+    for name, purpose in OPTIONAL.items():
+        try:
+            yield Finding(name, importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(name, "not installed", "note", f"optional; {purpose}")
+
+
+def requirements(declared: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """(name, lowest version) of the packages declared for this platform, extras left out."""
+    for line in declared:
+        requirement, _, marker = line.partition(";")
+        if "extra" in marker or (marker and not _holds(marker)):
+            continue
+        match = re.match(r"\s*([\w.-]+)\s*(?:>=\s*([\w.]+))?", requirement)
+        if match:
+            yield match[1], match[2] or "0"
+
+
+def _holds(marker: str) -> bool:
+    """Whether an environment marker made of comparisons, `and` and `or` is true here."""
+    values = {"sys_platform": sys.platform, "platform_machine": platform.machine()}
+
+    def one(comparison: str) -> bool:
+        match = re.fullmatch(r"\s*(\w+)\s*(==|!=)\s*['\"](.*)['\"]\s*", comparison)
+        if match is None or match[1] not in values:
+            return True
+        return (values[match[1]] == match[3]) == (match[2] == "==")
+
+    return any(all(map(one, part.split(" and "))) for part in marker.split(" or "))
+
+
+def package(name: str, lowest: str) -> Finding:
+    """Whether a required package is installed and new enough, by its metadata."""
+    try:
+        found = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, "not installed", "missing", f"pip install '{name}>={lowest}'")
+    if _numbers(found) < _numbers(lowest):
+        return Finding(name, found, "missing", f"too old: pip install '{name}>={lowest}'")
+    return Finding(name, found)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version.split("+")[0])[:3])
+
+
+def devices() -> Iterator[Finding]:
+    """What JAX computes on, its memory, and accelerators that it does not see."""
+    try:
+        import jax
+
+        found = jax.devices()
+    except Exception as error:
+        first = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+        yield Finding(
+            "devices", f"JAX finds none: {first}", "missing", "see JAX's installation page"
+        )
+        return
+    kinds = sorted({(device.platform, device.device_kind) for device in found})
+    for platform_name, kind in kinds:
+        count = sum(device.device_kind == kind for device in found)
+        yield Finding("devices", f"{count} x {platform_name} ({kind})")
+    memory = _device_memory(found[0])
+    if memory is not None:
+        yield Finding("device memory", f"{memory / 2**30:.1f} GiB each")
+    yield Finding("host", f"{_usable_cores()} cores, {_host_memory() / 2**30:.1f} GiB of memory")
+    if all(device.platform == "cpu" for device in found):
+        yield from unused_accelerators(Path("/"))
+
+
+def unused_accelerators(root: Path) -> Iterator[Finding]:
+    """Accelerators below the file-system `root` that JAX, seeing only the CPU, does not use."""
+    if (root / "proc/driver/nvidia/version").exists() or (root / "dev/nvidia0").exists():
+        yield Finding(
+            "NVIDIA GPU",
+            "present, but JAX sees only the CPU",
+            "note",
+            "pip install 'jaxpose[cuda]'; if that is installed, update the driver",
+        )
+    chips = [
+        device
+        for device in sorted((root / "sys/bus/pci/devices").glob("*"))
+        if _read(device / "vendor") == _GOOGLE and _read(device / "device") in _TPU_CHIPS
+    ]
+    if chips or (root / "dev/accel0").exists():
+        yield Finding(
+            "TPU",
+            "present, but JAX sees only the CPU",
+            "note",
+            "pip install 'jaxpose[tpu]'; if that is installed, end other programs that use it",
+        )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _device_memory(device: Any) -> int | None:
+    try:
+        return (device.memory_stats() or {}).get("bytes_limit")
+    except Exception:  # each backend raises its own where it keeps no count
+        return None
+
+
+def _host_memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _usable_cores() -> int:
+    """Cores this process may use, which in a container are fewer than the machine's."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def matmul_rates() -> Iterator[Finding]:
+    """What the first device reaches in a large square product, half a second for each type."""
+    try:
+        for dtype in ("float32", "bfloat16"):
+            size, rate = matmul_rate(dtype)
+            yield Finding(f"matmul {dtype}", f"{rate / 1e9:,.0f} GFLOP/s ({size} x {size})")
+    except Exception as error:
+        first = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+        yield Finding("matmul", first, "missing", "JAX cannot compute on its first device")
+
+
+def matmul_rate(dtype: str, seconds: float = _MATMUL_SECONDS) -> tuple[int, float]:
+    """(size, floating-point operations per second) of square products on the first device."""
+    import jax
+    import jax.numpy as jnp
+
+    device = jax.devices()[0]
+    size = 1024 if device.platform == "cpu" else 8192
+    operand = jax.device_put(jnp.ones((size, size), dtype), device)
+    multiply = jax.jit(lambda a, b: a @ b)
+    multiply(operand, operand).block_until_ready()
+    products, begin = 0, time.perf_counter()
+    while time.perf_counter() - begin < seconds:
+        # Several at once, so that the host's share does not count on a fast device.
+        results = [multiply(operand, operand) for _ in range(4)]
+        jax.block_until_ready(results)
+        products += len(results)
+    return size, products * 2 * size**3 / (time.perf_counter() - begin)
+
+
+def tensorflow() -> Iterator[Finding]:
+    """Whether TensorFlow and ArrayRecord import, and leave the accelerator alone."""
+    try:
+        process = subprocess.run(
+            [sys.executable, "-c", _TRY_TENSORFLOW], capture_output=True, text=True, timeout=180
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        yield Finding("TensorFlow", f"import failed: {error}", "missing")
+        return
+    if process.returncode != 0:
+        lines = process.stderr.strip().splitlines() or [f"exit status {process.returncode}"]
+        advice = "reinstall jaxpose; reading prepared data needs it"
+        yield Finding("TensorFlow", f"import failed: {lines[-1]}", "missing", advice)
+        return
+    seen = process.stdout.strip().splitlines()[-1]
+    if seen == "['CPU']":
+        yield Finding("TensorFlow", "imports, and leaves accelerators to JAX")
+    else:
+        yield Finding("TensorFlow", f"takes devices: {seen}", "missing", "use tensorflow-cpu")
+
+
+def films() -> Iterator[Finding]:
+    """Whether films can be read, and written as H.264."""
+    try:
+        import cv2
+
+        backends = [cv2.videoio_registry.getBackendName(b) for b in _backends(cv2)]
+    except ImportError as error:
+        yield Finding("OpenCV", f"import failed: {error}", "missing", "reinstall opencv")
+        return
+    reads = "FFMPEG" in backends
+    yield Finding(
+        "OpenCV films", "reads with FFmpeg" if reads else "no FFmpeg", "good" if reads else "note"
+    )
+    program = shutil.which("ffmpeg")
+    advice = "" if program else "optional; writes films as H.264"
+    yield Finding("ffmpeg", program or "not found", "good" if program else "note", advice)
+
+
+def _backends(cv2: Any) -> Iterable[int]:
+    return cv2.videoio_registry.getBackends()

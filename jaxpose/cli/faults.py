@@ -1,0 +1,82 @@
+"""What a person sees when a command cannot do its work: one message, never a bare traceback."""
+
+import errno
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from jaxpose.errors import InputError
+
+TRACEBACK = "JAXPOSE_TRACEBACK"
+"""Environment variable; set to 1 it lets tracebacks through."""
+
+BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def plain_faults(command: Callable[P, R]) -> Callable[P, R]:
+    """Wraps a command: bad input, a full disk, Ctrl-C or a closed pipe end it with a message.
+
+    The exit status is 2 for bad input and for files that cannot be read or written, 130 for Ctrl-C
+    and 141 for a closed pipe, as in a shell. Other exceptions are faults of ours and keep their
+    traceback.
+    """
+
+    @functools.wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except KeyboardInterrupt:
+            Console(stderr=True).print("Stopped by Ctrl-C.")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # The reader has gone; without this Python would complain while it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(BROKEN_PIPE) from None
+        except Exception as error:
+            message = _message(error)
+            if message is None or os.environ.get(TRACEBACK, "0") not in ("", "0"):
+                raise
+            report(message)
+            raise typer.Exit(BAD_INPUT) from None
+
+    return guarded
+
+
+def report(message: str) -> None:
+    """Prints a message in red on stderr, and below it how to learn more."""
+    console = Console(stderr=True)
+    console.print(Text.assemble(("Error: ", "bold red"), (message, "red")), soft_wrap=True)
+    console.print(
+        f"Add --help to the command for its options, or set {TRACEBACK}=1 for the traceback.",
+        style="dim",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _message(error: Exception) -> str | None:
+    """What to tell about an exception that is not a fault of ours; None for one that may be."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        where = f"{error.filename}: " if error.filename else ""
+        advice = {
+            errno.ENOSPC: "; make room and run it again",
+            errno.EDQUOT: "; make room and run it again",
+            errno.EACCES: "; choose another place or change the rights",
+            errno.EROFS: "; choose another place",
+        }.get(error.errno, "")
+        return f"{where}{error.strerror}{advice}"
+    if "RESOURCE_EXHAUSTED" in str(error):
+        first = str(error).strip().splitlines()[0]
+        return f"the device has too little memory; use a smaller batch or model ({first})"
+    return None

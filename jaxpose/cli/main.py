@@ -1,0 +1,198 @@
+"""The `jaxpose` command. Only what a command needs is imported, and only when it runs."""
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import jaxpose
+from jaxpose.cli import prepare as preparing
+from jaxpose.cli.faults import plain_faults
+
+app = typer.Typer(
+    name="jaxpose",
+    help="Human pose estimation in JAX: prepare data, train, evaluate, predict.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Look into annotations and prepared data.", no_args_is_help=True)
+
+
+class Checkpoint(enum.StrEnum):
+    """Which checkpoint of a run: the one with the best held-out score, or the newest."""
+
+    BEST = "best"
+    LAST = "last"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"jaxpose {jaxpose.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
+) -> None:
+    """Human pose estimation in JAX: prepare data, train, evaluate, predict."""
+
+
+# Registered in the order in which they are used, which is the order of the help.
+@app.command(context_settings=preparing.CONTEXT_SETTINGS)
+@plain_faults
+def prepare(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="coco, lsp, mpii, or the path of a script.")],
+) -> None:
+    """Turn a dataset's own files into records; `jaxpose prepare NAME --help` lists its options."""
+    if name in ("-h", "--help"):
+        typer.echo(context.get_help())
+        raise typer.Exit
+    preparing.prepare(context, name)
+
+
+app.add_typer(data_app, name="data")
+
+
+@data_app.command("check")
+@plain_faults
+def data_check(
+    path: Annotated[Path, typer.Argument(help="COCO keypoint JSON, or a prepared dataset.")],
+    images: Annotated[Path | None, typer.Option(help="Folder of the JSON's photos.")] = None,
+    skeleton: Annotated[
+        str, typer.Option(help="Keypoints of the JSON: a name, or a .toml or .py file.")
+    ] = "coco17",
+    out: Annotated[Path, typer.Option(help="The picture of eight samples.")] = Path(
+        "data_check.png"
+    ),
+    split: Annotated[str, typer.Option(help="Split of the prepared dataset.")] = "train",
+    limit: Annotated[
+        int, typer.Option(min=1, help="Prepared records to look at, spread evenly.")
+    ] = 20_000,
+) -> None:
+    """Find what makes training worthless, and show eight samples with their targets.
+
+    Ends with status 1 if there is an error.
+    """
+    from jaxpose.cli.data_check import data_check as check
+
+    check(path, images, skeleton, out, split, limit)
+
+
+@app.command()
+@plain_faults
+def train(
+    config: Annotated[
+        str, typer.Argument(help="A recipe: a path to a .py file or the name of a shipped one.")
+    ],
+    workdir: Annotated[
+        Path, typer.Option(help="The run directory. If it holds a run, that run is resumed.")
+    ],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a value of the recipe, e.g. `optimizer.learning_rate=1e-4`; repeatable.",
+        ),
+    ] = None,
+) -> None:
+    """Train a model, or resume its training."""
+    from jaxpose.cli.train import train as run
+
+    run(config, workdir, set_ or [])
+
+
+@app.command("eval")
+@plain_faults
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="The run directory of a trained model.")],
+    checkpoint: Annotated[
+        Checkpoint, typer.Option(help="The checkpoint with the best score, or the newest.")
+    ] = Checkpoint.BEST,
+    data: Annotated[
+        str | None, typer.Option(help="A prepared dataset; the run's own held-out data if absent.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="The split of --data.")] = "val",
+    flip_test: Annotated[
+        bool | None,
+        typer.Option(
+            "--flip-test/--no-flip-test",
+            help="Average with the mirrored image; as the run's recipe says if absent.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the report; `eval` in the run if absent.")
+    ] = None,
+) -> None:
+    """Score a trained model on held-out people."""
+    from jaxpose.cli.evaluate import evaluate as score
+
+    score(run, checkpoint.value, data, split, flip_test, out)
+
+
+@app.command()
+@plain_faults
+def predict(
+    photos: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
+    run: Annotated[Path, typer.Option("--from", help="The run directory of a trained model.")],
+    boxes: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE|full",
+            help="Where the people are: `full` takes each whole photo as one person; a file holds "
+            "COCO results or annotations, a JSON map from photo to boxes, or a CSV table "
+            "file,x,y,w,h.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for predictions.json and the pictures.")],
+    checkpoint: Annotated[
+        Checkpoint, typer.Option(help="The checkpoint with the best score, or the newest.")
+    ] = Checkpoint.BEST,
+    flip_test: Annotated[
+        bool,
+        typer.Option(
+            "--flip-test/--no-flip-test",
+            help="Average with the mirrored image: more exact, half as fast.",
+        ),
+    ] = True,
+    min_score: Annotated[
+        float,
+        typer.Option(
+            min=0.0, max=1.0, help="Draw keypoints of at least this score; the file has all."
+        ),
+    ] = 0.3,
+    min_box_score: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Use boxes of at least this score.")
+    ] = 0.3,
+    batch_size: Annotated[int, typer.Option(min=1, help="People in one forward pass.")] = 8,
+) -> None:
+    """Find keypoints in photos: a file with coordinates and drawn pictures."""
+    from jaxpose.cli.predict import Options
+    from jaxpose.cli.predict import predict as run_prediction
+
+    options = Options(checkpoint.value, flip_test, min_score, min_box_score, batch_size)
+    raise typer.Exit(run_prediction(photos, run, boxes, out, options))
+
+
+@app.command()
+@plain_faults
+def doctor() -> None:
+    """Show devices, versions, speed, and what is missing."""
+    from jaxpose.cli.doctor import doctor as examine
+
+    raise typer.Exit(examine())
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,227 @@
+"""`jaxpose predict` from photos to files, with a model that finds dots instead of a trained one."""
+
+import errno
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from dots import SKELETON, Dots, codec, photo
+from typer.testing import CliRunner
+
+from jaxpose.cli import predict as predict_module
+from jaxpose.cli.main import app
+from jaxpose.errors import InputError
+from jaxpose.photo import read_photo
+from jaxpose.train.run import Run
+
+DOTS = [(76.8 + 40, 38.4 + 60), (25.6 + 40, 89.6 + 60)]
+BOX = [40, 60, 96, 128]
+
+
+@pytest.fixture(autouse=True)
+def trained(monkeypatch):
+    """A run whose model is known beforehand. Its loading is tested with the runs themselves."""
+    experiment = SimpleNamespace(model=Dots(), codec=codec(), skeleton=SKELETON)
+
+    def load_run(directory, which):
+        if directory.name != "run":
+            raise InputError(f"{directory} is not a run directory")
+        return Run(directory, experiment, {}, 7 if which == "best" else 9, {})
+
+    monkeypatch.setattr(predict_module, "load_run", load_run)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Three photos with a person each, in `photos`."""
+    (tmp_path / "photos").mkdir()
+    image = photo((240, 320), DOTS, 6)
+    for name in ("a.png", "b.jpg", "c.png"):
+        cv2.imwrite(str(tmp_path / "photos" / name), image)
+    return tmp_path
+
+
+def boxes_file(folder: Path, boxes) -> Path:
+    path = folder / "boxes.json"
+    path.write_text(json.dumps(boxes))
+    return path
+
+
+def run(folder: Path, *arguments, boxes="full", out="out"):
+    options = ["--from", folder / "run", "--boxes", boxes, "--out", folder / out]
+    result = CliRunner().invoke(app, ["predict", *map(str, [*arguments, *options])])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def predictions(folder: Path):
+    return json.loads((folder / "out" / "predictions.json").read_text())
+
+
+def test_a_folder_with_boxes_gives_keypoints_and_pictures(folder):
+    boxes = boxes_file(folder, {name: [BOX] for name in ("a.png", "b.jpg", "c.png")})
+    result = run(folder, folder / "photos", boxes=boxes)
+    assert result.exit_code == 0, result.output
+    assert "3 photos, 3 people" in result.output
+    content = predictions(folder)
+    assert content["model"] == {"run": str(folder / "run"), "checkpoint": "best", "step": 7}
+    assert content["skeleton"]["keypoints"] == ["left_dot", "right_dot"]
+    assert content["skipped"] == []
+    for entry in content["photos"]:
+        assert (entry["width"], entry["height"]) == (320, 240)
+        (person,) = entry["people"]
+        assert person["box_xywh"] == BOX
+        for name, (x, y) in zip(SKELETON.keypoints, DOTS, strict=True):
+            keypoint = person["keypoints"][name]
+            assert keypoint["x"] == pytest.approx(x, abs=0.7)
+            assert keypoint["y"] == pytest.approx(y, abs=0.7)
+            assert 0.5 < keypoint["score"] <= 1
+        drawn = read_photo(folder / "out" / entry["picture"])
+        assert drawn.shape == (240, 320, 3)
+        # The limb between the dots is in colour; the photo has none.
+        middle = np.mean(DOTS, axis=0).astype(int)
+        assert np.ptp(drawn[middle[1], middle[0]].astype(int)) > 50
+    assert {path.name for path in (folder / "out").iterdir()} == {
+        "a.png", "b.png", "c.png", "predictions.json",
+    }  # fmt: skip
+
+
+def test_the_whole_photo_as_one_person_and_the_newest_checkpoint(folder):
+    x, y, w, h = BOX
+    whole = read_photo(folder / "photos" / "a.png")[y : y + h, x : x + w]
+    cv2.imwrite(str(folder / "one.png"), whole)
+    result = run(folder, folder / "one.png", "--checkpoint", "last", "--no-flip-test")
+    assert result.exit_code == 0, result.output
+    content = predictions(folder)
+    assert (content["model"]["step"], content["flip_test"], content["boxes"]) == (9, False, "full")
+    (person,) = content["photos"][0]["people"]
+    assert person["keypoints"]["left_dot"]["x"] == pytest.approx(DOTS[0][0] - x, abs=0.7)
+
+
+def test_min_score_decides_what_is_drawn_not_what_is_written(folder):
+    boxes = boxes_file(folder, {"a.png": [BOX]})
+    run(folder, folder / "photos" / "a.png", "--min-score", "1.0", boxes=boxes)
+    assert len(predictions(folder)["photos"][0]["people"][0]["keypoints"]) == 2
+    np.testing.assert_array_equal(
+        read_photo(folder / "out" / "a.png"), read_photo(folder / "photos" / "a.png")
+    )
+
+
+def test_broken_photos_are_counted_and_the_rest_is_done(folder):
+    data = (folder / "photos" / "b.jpg").read_bytes()
+    (folder / "photos" / "b.jpg").write_bytes(data[: len(data) // 2])
+    (folder / "photos" / "text.jpg").write_text("<html>404")
+    (folder / "empty").mkdir()
+    result = run(folder, folder / "photos", folder / "d.png", folder / "empty")
+    assert result.exit_code == 1
+    assert "2 photos, 2 people" in result.output
+    assert "4 photos left out:" in result.output
+    skipped = {
+        Path(entry["file"]).name: entry["reason"] for entry in predictions(folder)["skipped"]
+    }
+    assert "cut off" in skipped["b.jpg"]
+    assert "text file" in skipped["text.jpg"]
+    assert "does not exist" in skipped["d.png"]
+    assert "no photo" in skipped["empty"]
+    assert [Path(entry["file"]).name for entry in predictions(folder)["photos"]] == [
+        "a.png",
+        "c.png",
+    ]
+
+
+def test_nothing_but_broken_photos(folder):
+    (folder / "photos" / "a.png").write_bytes(b"")
+    result = run(folder, folder / "photos" / "a.png")
+    assert result.exit_code == 2
+    assert "the file is empty" in result.output
+    assert predictions(folder)["photos"] == []
+
+
+def test_odd_boxes_are_counted(folder):
+    boxes = boxes_file(folder, {"a.png": [BOX, [900, 900, 10, 10], [0, 0, 0, 0]], "b.jpg": []})
+    result = run(folder, folder / "photos", boxes=boxes)
+    assert result.exit_code == 1
+    assert "2 boxes left out:" in result.output
+    assert "outside the photo" in result.output
+    assert "2 without a box in" in result.output.replace("\n", "")
+    first, second, _ = predictions(folder)["photos"]
+    assert [box["box_index"] for box in first["skipped_boxes"]] == [1, 2]
+    assert second["people"] == []
+
+
+def test_photos_of_one_name_get_pictures_of_their_own(folder):
+    (folder / "photos" / "sub").mkdir()
+    (folder / "photos" / "sub" / "a.png").write_bytes((folder / "photos" / "a.png").read_bytes())
+    result = run(folder, folder / "photos", folder / "photos" / "sub", folder / "photos" / "a.png")
+    assert result.exit_code == 0
+    pictures = [entry["picture"] for entry in predictions(folder)["photos"]]
+    assert pictures == ["a.png", "b.png", "c.png", "a-2.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (["nowhere.jpg"], {"boxes": "boxes.csv"}, "boxes.csv does not exist"),
+        (["photos"], {"out": "photos"}, "would overwrite a photo"),
+        (["photos"], {"out": "photos/a.png"}, "cannot write into"),
+        (["empty"], {}, "no photo in"),
+    ],
+)
+def test_what_cannot_work_says_so_before_anything_is_computed(
+    folder, monkeypatch, arguments, options, message
+):
+    monkeypatch.chdir(folder)
+    (folder / "empty").mkdir()
+    before = sorted(folder.rglob("*"))
+    result = run(folder, *arguments, **options)
+    assert result.exit_code == 2
+    assert message in result.output.replace("\n", "")
+    assert "Traceback" not in result.output
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_boxes_for_other_photos_and_a_folder_that_is_no_run(folder):
+    result = run(folder, folder / "photos", boxes=boxes_file(folder, {"x.jpg": [BOX]}))
+    assert result.exit_code == 2
+    assert "none of the photos" in result.output
+    (folder / "other").mkdir()
+    options = ["--from", folder / "other", "--boxes", "full", "--out", folder / "out"]
+    result = CliRunner().invoke(app, ["predict", *map(str, [folder / "photos", *options])])
+    assert result.exit_code == 2
+    assert "is not a run directory" in result.output
+
+
+def test_a_full_disk_keeps_what_is_done(folder, monkeypatch):
+    save, saved = predict_module.save_image, []
+
+    def full(path, image):
+        if len(saved) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        saved.append(path)
+        save(path, image)
+
+    monkeypatch.setattr(predict_module, "save_image", full)
+    result = run(folder, folder / "photos")
+    assert result.exit_code == 2
+    assert "No space left on device; make room" in result.output
+    assert len(predictions(folder)["photos"]) == 1
+
+
+def test_ctrl_c_keeps_what_is_done(folder, monkeypatch):
+    draw, drawn = predict_module._draw, []
+
+    def interrupted(*arguments):
+        if len(drawn) == 2:
+            raise KeyboardInterrupt
+        drawn.append(1)
+        return draw(*arguments)
+
+    monkeypatch.setattr(predict_module, "_draw", interrupted)
+    result = run(folder, folder / "photos")
+    assert result.exit_code == 130
+    assert "Stopped by Ctrl-C" in result.output
+    assert len(predictions(folder)["photos"]) == 2
