@@ -38,8 +38,8 @@ ALLOWED: dict[str, set[str]] = {
 }
 ANYTHING = {"cli", "__main__"}
 
-# The tables of `convert` are keyed by the classes of modules.
-MODULES = {"models", "convert"}
+# The tables of `convert` are keyed by the classes of modules, and a recipe holds a module.
+MODULES = {"models", "convert", "config"}
 TENSORFLOW = {"tensorflow", "tensorflow_datasets", "tfds"}
 TOP_LEVEL = {
     *("pyproject.toml", "README.md", "LICENSE"),
