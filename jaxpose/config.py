@@ -18,6 +18,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import flax.linen as nn
+
 from jaxpose.augment import Augmentation
 from jaxpose.codecs.heatmap import Heatmap
 from jaxpose.codecs.simcc import SimCC
@@ -27,8 +29,6 @@ from jaxpose.losses import HeatmapMSE, SimCCKL
 from jaxpose.models.build import PoseModel
 from jaxpose.scripts import find_script, load_script
 from jaxpose.skeletons import Skeleton
-
-LINEN_FIELDS = ("parent", "name")  # what flax adds to every module's dataclass fields
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,12 @@ def _rebuilt(node: Any, changes: Mapping[str, Any]) -> Any:
 
 def config_fields(node: Any) -> list[dataclasses.Field]:
     """The fields of a dataclass (or its instance) that are configuration."""
-    return [f for f in dataclasses.fields(node) if f.init and f.name not in LINEN_FIELDS]
+    fields = [f for f in dataclasses.fields(node) if f.init]
+    cls = node if isinstance(node, type) else type(node)
+    if issubclass(cls, nn.Module):
+        # Linen adds these two to every module; they say where it stands, not what it is.
+        fields = [f for f in fields if f.name not in ("parent", "name")]
+    return fields
 
 
 def _annotations(cls: type) -> dict[str, Any]:

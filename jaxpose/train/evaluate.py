@@ -119,11 +119,11 @@ def estimate_all(
             pictures.append(
                 viz.comparison(
                     batch["image"][row],
-                    keypoints[row],
-                    batch["keypoints"][row],
+                    keypoints[row][None],
+                    batch["keypoints"][row][None],
                     experiment.skeleton,
-                    visible=batch["visible"][row],
-                    scores=scores[row],
+                    visible=batch["visible"][row][None],
+                    scores=scores[row][None],
                 )
             )
         to_photo = batch["photo_from_canvas"].astype(np.float64)
