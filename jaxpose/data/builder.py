@@ -39,7 +39,10 @@ class _SortedExampleWriter(tfds.core.ExampleWriter):
     """Writes each record's features in order of their names, so that its bytes are determined."""
 
     def write(self, path: Any, examples: Iterable[tuple[Any, bytes]]) -> Any:
-        return super().write(path, ((key, with_sorted_features(row)) for key, row in examples))
+        try:
+            return super().write(path, ((key, with_sorted_features(row)) for key, row in examples))
+        except RuntimeError as error:  # what ArrayRecord's writer raises on a full disk
+            raise OSError(str(error)) from error
 
 
 class _PeopleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]

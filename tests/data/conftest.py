@@ -1,8 +1,13 @@
-"""A source whose samples carry their own number, for tests of what moves samples about."""
+"""A source whose samples carry their own number, and a small COCO dataset on disk."""
 
+import json
+
+import cv2
 import numpy as np
 import pytest
 
+from jaxpose.data.canvas import Canvas
+from jaxpose.data.coco_json import read_people
 from jaxpose.data.source import Batch, check_indices
 from jaxpose.errors import InputError
 from jaxpose.skeletons import COCO17
@@ -49,3 +54,96 @@ class NumberedSource:
 @pytest.fixture
 def numbered():
     return NumberedSource
+
+
+PHOTO_HW = (60, 80)
+
+
+def photo_of(number, hw=PHOTO_HW):
+    """A smooth RGB photo that JPEG keeps nearly unchanged, another for each number."""
+    y, x = np.mgrid[0 : hw[0], 0 : hw[1]].astype(np.float64)
+    waves = [np.sin(x / 9 + number), np.cos(y / 7 - number), np.sin((x + y) / 11)]
+    return (127 + 100 * np.stack(waves, axis=-1)).astype(np.uint8)
+
+
+def person_entry(number, image_id, **changes):
+    """A COCO annotation of one person with 17 keypoints, of which the last is not labelled."""
+    places = np.stack([np.linspace(22, 50, 17), np.linspace(12, 52, 17)], axis=1)
+    flags = np.array([2] * 8 + [1] * 8 + [0])[:, None]
+    keypoints = np.where(flags > 0, np.concatenate([places, flags], axis=1), 0)
+    entry = {
+        "id": number,
+        "image_id": image_id,
+        "category_id": 1,
+        "keypoints": keypoints.ravel().tolist(),
+        "bbox": [20, 10, 35, 45],
+        "area": 800.5,
+        "iscrowd": 0,
+    }
+    return {**entry, **changes}
+
+
+def coco_content(photos=3, people=2):
+    """The JSON of `photos` photos with `people` people on each."""
+    return {
+        "images": [
+            {"id": 10 + i, "file_name": f"{i}.jpg", "height": PHOTO_HW[0], "width": PHOTO_HW[1]}
+            for i in range(photos)
+        ],
+        "annotations": [
+            person_entry(100 * i + j + 1, 10 + i) for i in range(photos) for j in range(people)
+        ],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.keypoints)}],
+    }
+
+
+@pytest.fixture
+def coco(tmp_path):
+    """Writes a COCO dataset and returns its (JSON file, photo folder)."""
+
+    def write(content=None, photos=3):
+        folder = tmp_path / "photos"
+        folder.mkdir(exist_ok=True)
+        for number in range(photos):
+            cv2.imwrite(str(folder / f"{number}.jpg"), photo_of(number)[..., ::-1])
+        file = tmp_path / "people.json"
+        file.write_text(json.dumps(coco_content(photos) if content is None else content))
+        return file, folder
+
+    return write
+
+
+@pytest.fixture
+def prepared(coco, tmp_path):
+    """A prepared dataset of six people on three photos; the folder."""
+    from jaxpose.data.builder import write_dataset
+
+    file, images = coco()
+    photos, skipped, _ = read_people(file, images, COCO17)
+    out = tmp_path / "prepared"
+    write_dataset(
+        out,
+        name="coco",
+        splits={"train": photos},
+        skipped={"train": skipped},
+        skeleton=COCO17,
+        canvas=Canvas(hw=(48, 36)),
+        sources={"annotations": file},
+        processes=1,
+    )
+    return out
+
+
+@pytest.fixture
+def make_person():
+    return person_entry
+
+
+@pytest.fixture
+def make_content():
+    return coco_content
+
+
+@pytest.fixture
+def make_photo():
+    return photo_of
