@@ -133,6 +133,9 @@ def write_dataset(
     work = out.with_name(f".{out.name}.incomplete")
     shutil.rmtree(work, ignore_errors=True)  # what a killed run has left
     log = {split: _Log(split, list(skipped.get(split, ()))) for split in splits}
+    for split, photos in splits.items():
+        if not photos:
+            raise _nothing_written(split, log[split].skips)
     try:
         work.mkdir(parents=True)
         if beam_options is not None:

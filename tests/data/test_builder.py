@@ -152,9 +152,7 @@ def test_nobody_left_is_an_error_with_reasons(write, tmp_path, make_content):
     content = make_content()
     for entry in content["annotations"]:
         entry["area"] = 0
-    with pytest.raises(
-        InputError, match=r"Nobody is left .* 'train': 6 x zero area. The first: ann"
-    ):
+    with pytest.raises(InputError, match=r"Nobody is left .*: 6 x zero area. The first: ann"):
         write(content=content)
     assert not (tmp_path / "out").exists()
 
@@ -169,7 +167,7 @@ def test_an_empty_split_is_an_error(write, tmp_path):
 
 def test_an_existing_dataset_is_replaced_only_on_request(write, tmp_path, make_content):
     write()
-    with pytest.raises(InputError, match="already holds a dataset.*--overwrite"):
+    with pytest.raises(InputError, match=r"already holds a dataset.*--overwrite"):
         write()
     content = make_content()
     content["annotations"].pop()
@@ -257,6 +255,11 @@ def test_beam_writes_the_same_people(write, tmp_path, make_content):
     assert beam.splits["train"].skipped == plain.splits["train"].skipped
     a, b = (RecordSource(tmp_path / name, "train") for name in ("plain", "beam"))
     assert a.read(np.arange(len(a))) == b.read(np.arange(len(b)))
+
+
+def test_an_empty_split_is_an_error_through_beam_too(write):
+    with pytest.raises(InputError, match="the annotations hold no person"):
+        write(splits={"train": []}, skipped={}, beam_options=[])
 
 
 def test_beam_that_is_not_installed_is_named(write, monkeypatch):

@@ -110,9 +110,9 @@ def test_a_photo_given_as_annotations_is_refused(coco):
 
 def test_missing_paths_name_the_nearest(coco):
     file, images = coco()
-    with pytest.raises(InputError, match="does not exist.*Did you mean 'people.json'"):
+    with pytest.raises(InputError, match=r"does not exist.*Did you mean 'people.json'"):
         read_people(file.with_name("peple.json"), images, COCO17)
-    with pytest.raises(InputError, match="does not exist.*Did you mean 'photos'"):
+    with pytest.raises(InputError, match=r"does not exist.*Did you mean 'photos'"):
         read_people(file, images.with_name("photo"), COCO17)
     with pytest.raises(InputError, match="is a file"):
         read_people(file, file, COCO17)
@@ -124,7 +124,7 @@ def test_another_skeleton_is_refused(coco, make_content):
     content = make_content()
     for entry in content["annotations"]:
         entry["keypoints"] = entry["keypoints"][:42]
-    with pytest.raises(InputError, match="have 42 numbers of keypoints; .* needs 51"):
+    with pytest.raises(InputError, match=r"have 42 numbers of keypoints; .* needs 51"):
         read_people(*coco(content), COCO17)
     for entry in content["annotations"]:
         del entry["keypoints"]
@@ -136,7 +136,7 @@ def test_keypoints_in_another_order_are_refused(coco, make_content):
     content = make_content()
     names = content["categories"][0]["keypoints"]
     names[1], names[2] = names[2], names[1]
-    with pytest.raises(InputError, match="keypoint 1 is 'right_eye', .* has at place 2"):
+    with pytest.raises(InputError, match=r"keypoint 1 is 'right_eye', .* has at place 2"):
         read_people(*coco(content), COCO17)
 
 
@@ -151,7 +151,9 @@ def test_other_names_are_noted(coco, make_content):
 def test_categories_without_keypoints_are_refused(coco, make_content, names):
     content = make_content()
     content["categories"][0]["keypoints"] = names
-    with pytest.raises(InputError, match="no category has keypoints|not a list of names") as caught:
+    with pytest.raises(
+        InputError, match=r"no category has keypoints|not a list of names"
+    ) as caught:
         read_people(*coco(content), COCO17)
     if names != "nose":
         assert '"keypoints": ["nose", ...]' in str(caught.value)

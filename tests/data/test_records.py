@@ -100,19 +100,19 @@ def test_tfds_reads_it_too(prepared):
 def test_wrong_indices_are_named(prepared):
     source = RecordSource(prepared, "train")
     for indices in ([6], [-1], [0, 100]):
-        with pytest.raises(InputError, match="There is no sample .* has 6"):
+        with pytest.raises(InputError, match=r"There is no sample .* has 6"):
             source.samples(indices)
     with pytest.raises(InputError, match="empty"):
         source.samples([])
 
 
 def test_a_missing_folder_names_the_nearest(prepared):
-    with pytest.raises(InputError, match="does not exist.*Did you mean 'prepared'.*prepare"):
+    with pytest.raises(InputError, match=r"does not exist.*Did you mean 'prepared'.*prepare"):
         RecordSource(prepared.with_name("preparde"), "train")
 
 
 def test_a_missing_split_names_the_nearest(prepared):
-    with pytest.raises(InputError, match="no split 'trian'. Did you mean 'train'.* Splits: train"):
+    with pytest.raises(InputError, match=r"no split 'trian'. Did you mean 'train'.* Splits: train"):
         RecordSource(prepared, "trian")
 
 
@@ -135,7 +135,7 @@ def test_a_missing_file_is_named(prepared):
 def test_a_cut_file_is_named(prepared):
     file = prepared / RECORDS
     file.write_bytes(file.read_bytes()[:-1000])
-    with pytest.raises(InputError, match="bytes where .* were written"):
+    with pytest.raises(InputError, match=r"bytes where .* were written"):
         RecordSource(prepared, "train")
 
 
