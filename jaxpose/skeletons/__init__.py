@@ -1,0 +1,29 @@
+"""Keypoint sets as data: names, left/right pairs, limbs, OKS sigmas, colours."""
+
+from jaxpose.skeletons.ap10k17 import AP10K17
+from jaxpose.skeletons.coco17 import COCO17
+from jaxpose.skeletons.coco_wholebody133 import COCO_WHOLEBODY133
+from jaxpose.skeletons.face68 import FACE68
+from jaxpose.skeletons.face98 import FACE98
+from jaxpose.skeletons.h36m17 import H36M17
+from jaxpose.skeletons.hand21 import HAND21
+from jaxpose.skeletons.load import BUILT_IN, load
+from jaxpose.skeletons.lsp14 import LSP14
+from jaxpose.skeletons.mpii16 import MPII16
+from jaxpose.skeletons.skeleton import Skeleton, pairs_by_name
+
+__all__ = [
+    "AP10K17",
+    "BUILT_IN",
+    "COCO17",
+    "COCO_WHOLEBODY133",
+    "FACE68",
+    "FACE98",
+    "H36M17",
+    "HAND21",
+    "LSP14",
+    "MPII16",
+    "Skeleton",
+    "load",
+    "pairs_by_name",
+]

@@ -1,0 +1,136 @@
+"""Skeletons by name, and a user's own from a TOML or Python file."""
+
+import re
+import runpy
+import tomllib
+import traceback
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from jaxpose.errors import InputError, nearest
+from jaxpose.skeletons.ap10k17 import AP10K17
+from jaxpose.skeletons.coco17 import COCO17
+from jaxpose.skeletons.coco_wholebody133 import COCO_WHOLEBODY133
+from jaxpose.skeletons.face68 import FACE68
+from jaxpose.skeletons.face98 import FACE98
+from jaxpose.skeletons.h36m17 import H36M17
+from jaxpose.skeletons.hand21 import HAND21
+from jaxpose.skeletons.lsp14 import LSP14
+from jaxpose.skeletons.mpii16 import MPII16
+from jaxpose.skeletons.skeleton import Skeleton, pairs_by_name
+
+BUILT_IN: dict[str, Skeleton] = {
+    skeleton.name: skeleton
+    for skeleton in (
+        COCO17,
+        MPII16,
+        LSP14,
+        H36M17,
+        COCO_WHOLEBODY133,
+        AP10K17,
+        HAND21,
+        FACE68,
+        FACE98,
+    )
+}
+
+
+def load(name_or_path: str | Path) -> Skeleton:
+    """The skeleton of a name such as `coco17` (case, `-` and `_` do not matter) or of a file.
+
+    A Python file defines exactly one `Skeleton` under any name, for example
+    `SKELETON = COCO17.with_uniform_sigma(0.05)`. A TOML file gives the fields of `Skeleton`:
+
+    ```toml
+    name = "cane5"                                  # default: the file's name
+    keypoints = ["grip", "left_hand", "right_hand", "middle", "tip"]
+    pairs = [["left_hand", "right_hand"]]           # default: what left_ and right_ say
+    limbs = [["grip", "middle"], ["middle", "tip"]] # default: none, only points are drawn
+    upper_body = ["grip", "left_hand", "right_hand"] # default: none, half-body augmentation is off
+    lower_body = ["middle", "tip"]
+    sigmas = "uniform:0.05"                         # or a list; default: none, and OKS asks for one
+    side_colors = [[86, 180, 233], [230, 159, 0], [240, 228, 66]]   # left, right, centre
+    keypoint_colors = []                            # one RGB per keypoint instead of by side
+    source = "our own labels, 2025"
+    ```
+
+    Raises:
+      InputError: no such name or file, or a fault in the file; the message says which.
+    """
+    text = str(name_or_path)
+    path = Path(text)
+    if path.suffix not in (".toml", ".py"):
+        return _by_name(text)
+    if not path.is_file():
+        raise InputError(f"{path}: no such skeleton file. Built in are {', '.join(BUILT_IN)}.")
+    return _from_toml(path) if path.suffix == ".toml" else _from_python(path)
+
+
+def _by_name(name: str) -> Skeleton:
+    plain = {re.sub("[-_]", "", key): key for key in BUILT_IN}
+    wanted = re.sub("[-_]", "", name.lower())
+    if wanted in plain:
+        return BUILT_IN[plain[wanted]]
+    raise InputError(
+        f"unknown skeleton {name!r}.{nearest(name.lower(), BUILT_IN)} Built in are"
+        f" {', '.join(BUILT_IN)}; a skeleton of your own is a .toml or .py file."
+    )
+
+
+def _from_toml(path: Path) -> Skeleton:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid TOML: {error}.") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}.") from None
+    known = [field.name for field in fields(Skeleton)]
+    for key in table:
+        if key not in known:
+            raise InputError(
+                f"{path}: unknown key {key!r}.{nearest(key, known)} Keys are {', '.join(known)}."
+            )
+    if "keypoints" not in table:
+        raise InputError(f"{path}: `keypoints`, the list of names, is missing.")
+    values: dict[str, Any] = {"name": path.stem, **table}
+    sigmas = values.pop("sigmas", None)
+    try:
+        if "pairs" not in values and _are_names(values["keypoints"]):
+            values["pairs"] = pairs_by_name(values["keypoints"])
+        skeleton = Skeleton(**values)
+        return skeleton if sigmas is None else skeleton.with_sigmas(sigmas)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def _from_python(path: Path) -> Skeleton:
+    try:
+        names = runpy.run_path(str(path))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SyntaxError):
+            line, what = error.lineno, f"SyntaxError: {error.msg}"
+        else:
+            frames = traceback.extract_tb(error.__traceback__)
+            line = next((f.lineno for f in reversed(frames) if f.filename == str(path)), None)
+            what = f"{type(error).__name__}: {error}"
+        raise InputError(f"{path}{f', line {line}' if line else ''}: {what}.") from error
+    # A file may import a built-in set to start from; that one does not count.
+    built_in = {id(skeleton) for skeleton in BUILT_IN.values()}
+    found = {
+        id(value): value
+        for value in names.values()
+        if isinstance(value, Skeleton) and id(value) not in built_in
+    }
+    if len(found) != 1:
+        listed = f" ({', '.join(repr(s.name) for s in found.values())})" if found else ""
+        raise InputError(
+            f"{path}: it must define exactly one `Skeleton`, but defines {len(found)}{listed}."
+        )
+    return next(iter(found.values()))
