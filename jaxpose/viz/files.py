@@ -1,0 +1,47 @@
+"""Pictures into files."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from jaxpose.errors import InputError
+from jaxpose.viz.people import as_rgb
+
+
+def save_image(path: str | Path, image: np.ndarray, *, quality: int = 92) -> None:
+    """Writes an RGB picture as PNG or JPEG, as the suffix says; makes the folder if need be.
+
+    The file appears whole or not at all.
+
+    Args:
+      path: ends in .png, .jpg or .jpeg.
+      image: uint8 [H, W, 3] RGB or [H, W].
+      quality: of a JPEG, 0 to 100.
+
+    Raises:
+      InputError: another suffix, or the path cannot be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (".png", ".jpg", ".jpeg"):
+        raise InputError(f"{path}: a picture's name must end in .png, .jpg or .jpeg.")
+    # Thin coloured lines would bleed at half the colour resolution, a JPEG's default.
+    jpeg = [
+        *(cv2.IMWRITE_JPEG_QUALITY, quality),
+        *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
+    ]
+    encoded = cv2.imencode(suffix, as_rgb(image)[:, :, ::-1], jpeg if suffix != ".png" else [])[1]
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(encoded.tobytes())
+        os.replace(partial, path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        folder = isinstance(error, FileExistsError | NotADirectoryError)
+        why = f"{path.parent} is not a folder" if folder else error.strerror
+        raise InputError(f"{path}: the picture cannot be written: {why}.") from None

@@ -1,0 +1,73 @@
+"""Heatmaps as colour over a picture."""
+
+import cv2
+import numpy as np
+
+from jaxpose.errors import InputError
+from jaxpose.skeletons import Skeleton
+from jaxpose.viz.people import as_rgb
+
+
+def draw_heatmaps(
+    image: np.ndarray,
+    heatmaps: np.ndarray,
+    *,
+    skeleton: Skeleton | None = None,
+    udp: bool = False,
+    peak: float | None = None,
+    opacity: float = 0.8,
+) -> np.ndarray:
+    """A copy of a picture with heatmaps over it: the higher the value, the more of the colour.
+
+    Args:
+      image: uint8 [H, W, 3] RGB, the network's input.
+      heatmaps: [h, w, K], or [h, w] already summed over keypoints.
+      skeleton: colours each keypoint's map as its limbs; None colours by value.
+      udp: cell i lies at input pixel i (W - 1) / (w - 1) (UDP) rather than i W / w (MSRA).
+      peak: the value with full colour; None takes the highest one.
+      opacity: of the colour at the peak.
+
+    Raises:
+      InputError: shapes that do not fit.
+    """
+    picture = as_rgb(image)
+    maps = np.asarray(heatmaps, dtype=np.float32)
+    if maps.ndim == 2:
+        maps = maps[:, :, None]
+    if maps.ndim != 3 or maps.size == 0:
+        raise InputError(f"heatmaps must be [h, w, K] or [h, w], not {list(maps.shape)}.")
+    if skeleton is not None and maps.shape[2] != skeleton.num_keypoints:
+        raise InputError(
+            f"{maps.shape[2]} heatmaps; skeleton {skeleton.name!r} has"
+            f" {skeleton.num_keypoints} keypoints."
+        )
+    top = float(np.nanmax(maps)) if peak is None else peak
+    maps = np.clip(np.nan_to_num(maps) / (top if top > 0 else 1.0), 0, 1)
+    strength = maps.max(axis=2)
+    if skeleton is None:
+        level = (255 * strength).astype(np.uint8)
+        color = cv2.applyColorMap(level, cv2.COLORMAP_INFERNO)[:, :, ::-1].astype(np.float32)
+    else:
+        palette = skeleton.keypoint_palette.astype(np.float32)
+        color = (maps @ palette) / np.maximum(maps.sum(axis=2), 1e-6)[:, :, None]
+        glow = strength[:, :, None] ** 6  # white hot at the peak, where it has to be seen exactly
+        color = color * (1 - glow) + 255 * glow
+    share = opacity * strength[:, :, None]
+    # Colour times share is what may be interpolated; colour alone is undefined where share is 0.
+    layers = np.concatenate([color * share, share], axis=2)
+    spread = _to_pixels(layers, picture.shape[1], picture.shape[0], udp)
+    mixed = picture * (1 - spread[:, :, 3:]) + spread[:, :, :3]
+    return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+
+
+def _to_pixels(cells: np.ndarray, width: int, height: int, udp: bool) -> np.ndarray:
+    """Heatmap cells [h, w, C] spread bilinearly over [height, width, C] pixels."""
+    h, w = cells.shape[:2]
+    if udp:
+        step = ((width - 1) / max(w - 1, 1), (height - 1) / max(h - 1, 1))
+    else:
+        step = (width / w, height / h)
+    matrix = np.array([[step[0], 0, 0], [0, step[1], 0]], dtype=np.float64)
+    return cv2.warpAffine(
+        cells, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
