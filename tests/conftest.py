@@ -1,9 +1,19 @@
 """Suite-wide settings: strict broadcasting, eight fake CPU devices, and the optional real data."""
 
+import os
+import tempfile
 from pathlib import Path
 
-import jax
 import pytest
+
+# Tests compile the same small programs again and again; keep them for the length of a run.
+# Subprocesses share them through the environment.
+_COMPILED = tempfile.TemporaryDirectory(prefix="jaxpose-compiled-")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _COMPILED.name)
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import jax  # noqa: E402  (reads the environment when it is imported)
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")

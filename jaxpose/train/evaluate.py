@@ -169,8 +169,9 @@ def score(estimates: Estimates, experiment: Experiment, flip_test: bool) -> Repo
     Raises:
       InputError: OKS asked for with a skeleton that has no sigmas.
     """
-    skeleton = experiment.skeleton
+    skeleton, notes = experiment.skeleton, {}
     if experiment.evaluation.metric == "pck":
+        notes = {"PCK": "PCK@0.2 of the torso (left shoulder to right hip), person-centric"}
         metrics = pck.person_centric_pck(
             estimates.keypoints, estimates.truth, estimates.visible > 0, skeleton
         )
@@ -195,6 +196,7 @@ def score(estimates: Estimates, experiment: Experiment, flip_test: bool) -> Repo
         boxes="ground truth",
         flip_test=flip_test,
         decode=str(experiment.codec),
-        sigmas=skeleton.sigmas,
+        sigmas=None if experiment.evaluation.metric == "pck" else skeleton.describe_sigmas(),
         people=len(estimates.area),
+        notes=notes,
     )

@@ -99,11 +99,10 @@ def _initial_state(
     variables = init_variables(experiment.model, init_key, experiment.codec.input_hw)
     resuming = checkpoints.latest_step() is not None
     if experiment.init_from and not resuming:
-        variables = convert.load_pretrained(
+        variables = convert.init_from(
             experiment.init_from,
             experiment.model,
-            experiment.codec.input_hw,
-            initial=variables,
+            variables,
             reset_head=experiment.reset_head,
         )
     state = jax.device_put(new_state(experiment, variables, tx), meshes.replicated(mesh))
@@ -170,7 +169,8 @@ def _run(
                 report = evaluate(step)
             if save:
                 position = {"next_step": step, "seed": experiment.seed}
-                checkpoints.save(state, position, report.metrics if scored and report else None)
+                with compiles.expected():  # Orbax slices replicated arrays with small programs
+                    checkpoints.save(state, position, report.metrics if scored and report else None)
                 log.restart_clock(step)
             if stop.signal and not last:
                 stopped_by = signal.Signals(stop.signal)

@@ -73,7 +73,7 @@ def train_step(
         decay = jnp.minimum(experiment.ema_decay, (1.0 + state.step) / (10.0 + state.step))
         ema = jax.tree.map(lambda e, p: e + (1.0 - decay) * (p - e), ema, params)
     state = TrainState(state.step + 1, params, batch_stats, opt_state, ema)
-    return state, {"loss": loss, "gradient_norm": optax.global_norm(gradients)}
+    return state, {"loss": loss, "gradient_norm": optax.tree.norm(gradients)}
 
 
 def check_outputs(experiment: Experiment) -> None:

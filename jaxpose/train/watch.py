@@ -53,7 +53,7 @@ class CompileCounter:
 
     @contextmanager
     def expected(self) -> Iterator[None]:
-        """Compilations in this block are meant (the first evaluation)."""
+        """Compilations in this block are meant (evaluating, saving)."""
         before, self._expected = self._expected, True
         yield
         self._expected = before

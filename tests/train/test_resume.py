@@ -31,22 +31,6 @@ def tiny():
     return load_recipe(str(TINY))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def compile_cache(tmp_path_factory):
-    """Runs of this module compile the same programs: keep them on disk between processes."""
-    folder = str(tmp_path_factory.mktemp("compiled"))
-    variables = {
-        "JAX_COMPILATION_CACHE_DIR": folder,
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PLATFORMS": "cpu",
-    }
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    yield
-    for name, value in before.items():
-        os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
-
-
 def start(workdir: Path) -> subprocess.Popen:
     command = [sys.executable, "-m", "jaxpose", "train", str(TINY)]
     command += ["--workdir", str(workdir)]

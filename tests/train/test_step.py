@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxpose.augment import Augmentation
+from jaxpose.codecs.heatmap import udp
 from jaxpose.config import Mesh, load_recipe, override
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel, hrnet_pose, init_variables
@@ -45,7 +47,10 @@ def run(experiment, devices: int, steps: int, change_batch=lambda batch: batch):
 
 
 def test_the_loss_falls_by_half(tiny):
-    _, losses = run(tiny, 1, 40)
+    still = Augmentation(flip=0, rotation_probability=0, scale=0, shift_probability=0, half_body=0)
+    experiment = dataclasses.replace(tiny, augmentation=still)
+    experiment = override(experiment, ["optimizer.learning_rate=5e-3"])
+    _, losses = run(experiment, 1, 60)
     assert np.mean(losses[-5:]) < 0.5 * losses[0]
 
 
@@ -84,17 +89,21 @@ def test_eight_devices_give_what_one_gives(tiny, kind):
     if kind == "hrnet":
         model = hrnet_pose("W18-small")
         small = model.backbone.clone(
-            channels=(4, 8, 8, 8), modules=(1, 1, 1), stage1_channels=4, stage1_blocks=1
+            channels=(4, 8), modules=(1,), blocks=1, stage1_channels=4, stage1_blocks=1
         )
-        experiment = dataclasses.replace(tiny, model=model.clone(backbone=small))
-    one, losses = run(experiment, 1, 3)
-    eight, also = run(experiment, 8, 3)
+        experiment = dataclasses.replace(
+            tiny,
+            model=model.clone(backbone=small),
+            codec=udp(input_hw=(64, 64), heatmap_hw=(16, 16), sigma=1.0),
+        )
+    one, losses = run(experiment, 1, 2)
+    eight, also = run(experiment, 8, 2)
     np.testing.assert_allclose(losses, also, rtol=1e-5)
     # BatchNorm's statistics are of the whole batch on either mesh.
     for a, b in zip(
         jax.tree.leaves(one.batch_stats), jax.tree.leaves(eight.batch_stats), strict=True
     ):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
 def test_same_seed_same_bits(tiny):
