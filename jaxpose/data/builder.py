@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import os
 import shutil
 import signal
 from collections import Counter, deque
@@ -230,7 +229,7 @@ def _draw_all(
     photos: Sequence[Photo], canvas: Canvas, processes: int | None
 ) -> Iterator[list[Drawn]]:
     """`draw` of every photo in order, by several processes that stay a little ahead."""
-    processes = min(processes or os.cpu_count() or 1, len(photos))
+    processes = min(processes or records.usable_cores(), len(photos))
     if processes <= 1:
         yield from (draw(photo, canvas) for photo in photos)
         return

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from jaxpose.data.index import sample_indices
 from jaxpose.data.pipeline import sequential, stream
 from jaxpose.data.records import (
     RecordSource,
@@ -58,9 +59,12 @@ def test_samples_are_batched_in_the_order_asked_for(prepared):
         np.testing.assert_array_equal(value[0], batch[key][1])
 
 
-def test_tensorflow_and_opencv_give_the_same_batches(prepared):
+@pytest.mark.parametrize("threads", [1, 8])
+def test_tensorflow_and_opencv_give_the_same_batches(prepared, threads):
     source = RecordSource(prepared, "train")
-    for step, batch in itertools.islice(stream(source, seed=3, start_step=0, batch_size=4), 3):
+    batches = stream(source, seed=3, start_step=0, batch_size=4, threads=threads)
+    for step, batch in itertools.islice(batches, 5):
+        np.testing.assert_array_equal(batch["index"], sample_indices(3, step, 4, 6))
         expected = source.samples(batch["index"])
         assert batch.keys() == expected.keys(), step
         for key, value in expected.items():
