@@ -173,10 +173,10 @@ def _upright(yaw: float = 0.0, x: float = 0.0) -> scene.Person:
     shape = body.Shape(1750.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0)
     rng = generator(0, 0)
     look = clothes.sample_appearance(rng)
-    while look.outfit.skirt:
+    while look.outfit.skirt or look.outfit.prop:
         look = clothes.sample_appearance(rng)
     person = scene.dress(body.forward_kinematics(pose, shape, yaw), shape, look)
-    return scene.move(person, np.array([x, 0.0, -person.quads[..., 2].min()]))
+    return scene.move(person, np.array([x, 0.0, -person.quads[2].min()]))
 
 
 def _photograph(person: scene.Person, boxes: list[scene.Box], *others: scene.Person) -> dict:

@@ -11,18 +11,22 @@ _EARTHY = np.array([[128, 128, 124], [150, 134, 110], [92, 110, 70], [104, 88, 7
 
 
 def _noise(rng: np.random.Generator, hw: tuple[int, int], strength: float) -> np.ndarray:
-    """`hw + (3,)` uint8 about 128: three octaves of smooth noise, slightly coloured."""
+    """`hw + (3,)` uint8 about 128: three octaves of smooth noise, slightly coloured.
+
+    Each octave is added on its own grid and enlarged onto the next, so that only the last
+    enlargement is a large one.
+    """
     h, w = hw
-    total: np.ndarray = np.full((h, w, 3), 128, np.uint8)
-    for cells, share in ((5, 0.5), (18, 0.6), (64, 0.7)):
-        shape = (max(2, cells * h // max(h, w)), max(2, cells * w // max(h, w)))
-        grey = rng.integers(0, 256, (*shape, 1), np.uint8)
-        tint = rng.integers(0, 256, (*shape, 3), np.uint8)
-        grid = (0.75 * grey + 0.25 * tint).astype(np.uint8)
-        layer = cv2.resize(grid, (w, h), interpolation=cv2.INTER_LINEAR)
-        gain = share * strength
-        total = cv2.addWeighted(total, 1.0, layer, gain, -128.0 * gain)
-    return total
+    gains = strength * rng.uniform(0.2, 0.8, 3)
+    total: np.ndarray = np.full((2, 2, 3), 128, np.uint8)
+    for cells, gain in zip((5, 18, 64), gains.tolist(), strict=True):
+        rows, columns = max(2, cells * h // max(h, w)), max(2, cells * w // max(h, w))
+        grey = rng.integers(0, 256, (rows, columns, 1), np.uint8)
+        tint = rng.integers(0, 256, (rows, columns, 3), np.uint8)
+        total = cv2.resize(total, (columns, rows), interpolation=cv2.INTER_LINEAR)
+        total = cv2.addWeighted(total, 1.0, cv2.addWeighted(cv2.merge([grey] * 3), 0.8, tint, 0.2,
+                                                            0.0), gain, -128.0 * gain)  # fmt: skip
+    return cv2.resize(total, (w, h), interpolation=cv2.INTER_LINEAR)
 
 
 def _tint(noise: np.ndarray, colour: np.ndarray) -> np.ndarray:
@@ -65,9 +69,6 @@ def _floor(
         matrix = texture_from_floor @ np.linalg.inv(plane)
     except np.linalg.LinAlgError:
         return
-    warped = cv2.warpPerspective(_tile(rng), matrix, (w, h),
-                                 flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                                 borderMode=cv2.BORDER_WRAP)  # fmt: skip
     # Where the floor meets the wall, as a line across the picture.
     ends = camera.to_camera(np.array([[wall_x, -4000.0, 0.0], [wall_x, 4000.0, 0.0]]))
     (x0, y0), (x1, y1) = camera.project(ends)
@@ -75,11 +76,17 @@ def _floor(
         return
     slope = (y1 - y0) / (x1 - x0)
     left, right = y0 - slope * x0, y0 + slope * (w - x0)
-    bottom = max(h, left, right) + 4 * h
-    mask = np.zeros(hw, np.uint8)
-    polygon = np.array([[0, left], [w, right], [w, bottom], [0, bottom]])
-    cv2.fillConvexPoly(mask, np.clip(polygon, -30000, 30000).astype(np.int32), 255)
-    cv2.copyTo(warped, mask, image)
+    top = int(np.clip(min(left, right), 0, h))
+    if top == h:
+        return
+    matrix = matrix @ np.array([[1.0, 0, 0], [0, 1, top], [0, 0, 1]])
+    warped = cv2.warpPerspective(_tile(rng), matrix, (w, h - top),
+                                 flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                                 borderMode=cv2.BORDER_WRAP)  # fmt: skip
+    mask = np.zeros((h - top, w), np.uint8)
+    edge = np.array([[0, left], [w, right], [w, 9 * h], [0, 9 * h]]) - [0, top]
+    cv2.fillConvexPoly(mask, np.clip(edge, -30000, 30000).astype(np.int32), 255)
+    cv2.copyTo(warped, mask, image[top:])
 
 
 def _clutter(rng: np.random.Generator, hw: tuple[int, int], image: np.ndarray) -> None:
@@ -113,21 +120,20 @@ def _shadow(
     camera: Camera, hw: tuple[int, int], image: np.ndarray, people: list[np.ndarray],
     light: np.ndarray, strength: float,
 ) -> None:  # fmt: skip
-    """Darken the floor where bodies cut the light, in place. people: quads `[F, 4, 3]` each."""
+    """Darken the floor where bodies cut the light, in place. people: points `[3, N]` each."""
     mask: np.ndarray = np.zeros(hw, np.uint8)
-    for quads in people:
-        points = quads[:, 0]
-        ground = points - light * (points[:, 2:] / light[2])
-        seen = camera.to_camera(ground)
-        if (seen[:, 2] < 200).any():
+    for points in people:
+        ground = points - (light / light[2])[:, None] * points[2]
+        seen = camera.R @ ground + camera.t[:, None]
+        if seen[2].min() < 200:
             continue
-        pixels = np.clip(camera.project(seen), -4000, 4000).astype(np.int32)
-        for piece in np.array_split(pixels, 14):  # quads are ordered by body part
+        pixels = np.clip(camera.on_sensor(seen), -4000, 4000).astype(np.int32).T
+        for piece in np.array_split(pixels, 14):  # faces are ordered by body part
             cv2.fillConvexPoly(mask, cv2.convexHull(piece), 255)
     soft = max(3, hw[1] // 48) | 1
     mask = cv2.blur(mask, (soft, soft))
-    shade = cv2.merge([mask, mask, mask])
-    np.copyto(image, cv2.subtract(image, cv2.multiply(image, shade, scale=strength / 255.0)))
+    shade = cv2.cvtColor(mask, cv2.COLOR_GRAY2RGB)
+    cv2.subtract(image, cv2.multiply(image, shade, scale=strength / 255.0), dst=image)
 
 
 def paint(
@@ -144,8 +150,8 @@ def paint(
     wall = _tint(_noise(rng, hw, rng.uniform(0.05, 0.9)), _base(rng))
     if rng.random() < 0.4:  # light falls off across the wall, or a sky
         top, bottom = rng.uniform(0.5, 1.3, 2)
-        ramp = np.linspace(top, bottom, h)[:, None, None]
-        ramp = np.broadcast_to(ramp, (h, w, 3)).astype(np.float32)
+        ramp = np.linspace([top] * 3, [bottom] * 3, h)[:, None]
+        ramp = np.repeat(ramp.astype(np.float32), w, axis=1)
         wall = cv2.multiply(wall, ramp, dtype=cv2.CV_8U)
     _clutter(rng, hw, wall)
     if rng.random() < 0.85:

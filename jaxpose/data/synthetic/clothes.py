@@ -4,17 +4,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jaxpose.data.synthetic.props import sample_prop
 from jaxpose.data.synthetic.surface import (
     BAND_RING,
-    BAND_TUBE,
     BANDS,
     FACE_PARTS,
     NUM_FACES,
-    QUADS,
+    NUM_RINGS,
     RINGS,
     SEGMENTS,
-    TUBES,
     Outfit,
+    hair_levels,
 )
 
 # Skin from very light to very dark, RGB; tones between neighbours are mixed.
@@ -30,7 +30,7 @@ _CLOTH = np.array([[24, 25, 28], [235, 234, 230], [120, 122, 126], [38, 48, 78],
 class Appearance:
     """Surface form and colours of one person.
 
-    albedo: `[NUM_FACES, 3]` RGB 0..255.   shown: `[NUM_FACES]` which quads exist.
+    albedo: `[3, NUM_FACES]` RGB 0..255.   shown: `[NUM_FACES]` which quads exist.
     """
 
     outfit: Outfit
@@ -66,7 +66,7 @@ _ARM_LEVEL, _LEG_LEVEL = _limb_level("arm"), _limb_level("leg")
 def sample_appearance(rng: np.random.Generator) -> Appearance:
     """Random skin, hair, shirt, trousers or skirt, and shoes."""
     u = rng.random(24)
-    tone = u[0] * (len(_SKIN) - 1)
+    tone = u[0] ** 1.4 * (len(_SKIN) - 1.001)
     low = int(tone)
     skin = _SKIN[low] + (tone - low) * (_SKIN[low + 1] - _SKIN[low])
     shirt, second, bottom, shoe, sock, hat = _cloth(rng, 6)
@@ -88,24 +88,24 @@ def sample_appearance(rng: np.random.Generator) -> Appearance:
     torso = albedo[BANDS["torso"]]
     torso[:] = shirt
     torso[:3] = bottom  # crotch to the waist
-    torso[10 if u[8] < 0.75 else 9 :] = skin
+    torso[11 if u[8] < 0.75 else 10 :] = skin
     if u[8] > 0.93:
-        torso[10] = shirt  # a collar
+        torso[11] = shirt  # a collar
     belt = u[9] < 0.25 and not skirted
     if bare_chest:
         torso[3:] = skin
     elif u[10] < 0.22:  # stripes across the body
-        torso[3:10:2] = second
+        torso[3:11:2] = second
     elif u[10] < 0.34:  # an open jacket
-        torso[3:10, :2] = second
-        torso[3:10, -1:] = second
+        torso[3:11, :2] = second
+        torso[3:11, -1:] = second
     elif u[10] < 0.46:  # a print on the front
         torso[6:8, :2] = second
         torso[6:8, -1:] = second
     elif u[10] < 0.52:  # blocks
-        torso[3:10, ::2] = second
+        torso[3:11, ::2] = second
     elif u[10] < 0.58:
-        torso[6:10] = second
+        torso[6:11] = second
     if belt:
         torso[3] = 0.35 * bottom
     for side in ("left", "right"):
@@ -132,20 +132,24 @@ def sample_appearance(rng: np.random.Generator) -> Appearance:
     albedo[BANDS["skirt"]] = bottom
     if skirted and u[10] < 0.3:
         albedo[BANDS["skirt"]][1::2] = second
+    prop = sample_prop(rng)
+    shown[BANDS["prop"]] = prop is not None
+    albedo[BANDS["prop"]] = hat
     hair_low, volume = _hair(albedo, shown, u, hair, hat)
 
     features = _features(u, skin, hair)
-    grain = 1.0 + 0.05 * (rng.random((NUM_FACES, 1)) - 0.5)
+    grain = 1.0 + 0.08 * (rng.random((NUM_FACES, 1)) - 0.5)
     outfit = Outfit(
         thickness=_thickness(u, sleeve, trouser, bare_chest),
         hair_low=hair_low,
         hair_volume=volume,
         skirt=(0.55 + 1.3 * u[16] ** 2) if skirted else 0.0,
         skirt_flare=float(u[17]),
+        prop=prop,
     )
     colours = np.concatenate([albedo.reshape(-1, 3), features]) * grain
     visible = np.concatenate([shown.ravel(), np.ones(len(FACE_PARTS), bool)])
-    return Appearance(outfit, np.clip(colours, 0, 255), visible)
+    return Appearance(outfit, np.ascontiguousarray(np.clip(colours, 0, 255).T), visible)
 
 
 def _hair(
@@ -167,7 +171,7 @@ def _hair(
     albedo[cover] = hair
     low = float(np.where(u[19] < 0.55, 0.34 + 0.12 * u[20], -0.5 + 0.75 * u[20]))
     volume = 1.05 + 0.09 * u[21]
-    levels = low + (1.0 - low) * (1 - (1 - (np.arange(count) + 0.5) / (count)) ** 1.6)
+    levels = hair_levels(low, (np.arange(count) + 0.5) / count)
     hairline = 0.70 + 0.10 * u[22]
     bare = (levels[:, None] < hairline) & (front[None, :] <= 1)
     bare |= (levels[:, None] < 0.56) & (front[None, :] <= 2)
@@ -191,9 +195,9 @@ def _features(u: np.ndarray, skin: np.ndarray, hair: np.ndarray) -> np.ndarray:
 def _thickness(u: np.ndarray, sleeve: float, trouser: float, bare_chest: bool) -> np.ndarray:
     """`[R]` factors by which cloth widens the body's rings."""
     loose = 1.02 + 0.16 * u[20] * u[21]
-    factor = np.ones(RINGS["skirt"].stop)
+    factor = np.ones(NUM_RINGS)
     if not bare_chest:
-        factor[RINGS["torso"]][3:10] = loose
+        factor[RINGS["torso"]][3:11] = loose
     factor[RINGS["torso"]][:3] = 1.02 + 0.05 * u[22]
     wide = 1.03 + 0.30 * u[17] * u[16]
     for side in ("left", "right"):
@@ -203,6 +207,3 @@ def _thickness(u: np.ndarray, sleeve: float, trouser: float, bare_chest: bool) -
         if trouser >= 2.0:
             leg[-4:] *= 1.0 + 1.2 * (wide - 1.0)  # trouser legs hide the ankle's taper
     return factor
-
-
-__all__ = ["BAND_TUBE", "QUADS", "TUBES", "Appearance", "sample_appearance", "vivid"]

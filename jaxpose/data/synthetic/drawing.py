@@ -8,6 +8,7 @@ import numpy as np
 from jaxpose.data.synthetic import background
 from jaxpose.data.synthetic.scene import Box, Camera, Person
 
+NOBODY = 255  # owner of pixels that are not of a person
 _SHIFT = 4  # sub-pixel bits of OpenCV's polygon corners
 _NEAR = 150.0  # millimetres before the camera where drawing stops
 _PARENT = {7: 5, 8: 6, 9: 7, 10: 8, 13: 11, 14: 12, 15: 13, 16: 14}
@@ -23,10 +24,10 @@ class Light:
     tint: np.ndarray
 
     def shade(self, normals: np.ndarray) -> np.ndarray:
-        """`[N, 3]` RGB factors for unit `normals [N, 3]`."""
-        direct = np.maximum(normals @ self.direction, 0.0) * self.strength
-        sky = self.ambient * (0.85 + 0.15 * normals[:, 2])
-        return (sky + direct)[:, None] * self.tint
+        """`[3, N]` RGB factors for unit `normals [3, N]`."""
+        direct = np.maximum(self.direction @ normals, 0.0) * self.strength
+        sky = self.ambient * (0.85 + 0.15 * normals[2])
+        return (sky + direct) * self.tint[:, None]
 
 
 def sample_light(rng: np.random.Generator) -> Light:
@@ -44,9 +45,9 @@ def sample_light(rng: np.random.Generator) -> Light:
 class Faces:
     """The `N` quads that face the camera, of all people.
 
-    centre: `[N, 3]` in the world; corner, normal: `[N, 3]` one corner and the unit normal in the
-    camera frame; pixels: `[N, 4, 2]`; colours: `[N, 3]`; owner: `[N]`, 1 for the first person;
-    head: `[N]`; near, depth: `[N]` nearest and mean depth, millimetres.
+    centre: `[3, N]` in the world; corner, normal: `[3, N]` one corner and the unit normal in the
+    camera frame; pixels: `[2, 4, N]`; colours: `[3, N]`; owner: `[N]`, 1 for the first person;
+    head, prop: `[N]`; near, depth: `[N]` nearest and mean depth, millimetres.
     """
 
     centre: np.ndarray
@@ -56,32 +57,38 @@ class Faces:
     colours: np.ndarray
     owner: np.ndarray
     head: np.ndarray
+    prop: np.ndarray
     near: np.ndarray
     depth: np.ndarray
 
 
 def facing(people: list[Person], camera: Camera, light: Light) -> Faces:
     """The quads of `people` that turn towards the camera, projected and shaded."""
-    quads = np.concatenate([p.quads for p in people])
-    normals = np.concatenate([p.normals for p in people])
-    owner = np.repeat(np.arange(1, len(people) + 1), [len(p.quads) for p in people])
-    front = np.flatnonzero(((quads[:, 0] - camera.eye) * normals).sum(axis=1) < 0)
-    seen = camera.to_camera(quads[front])
-    near = seen[..., 2].min(axis=1)
-    keep = near > _NEAR
-    front, seen, near = front[keep], seen[keep], near[keep]
-    normals = normals[front]
-    albedo = np.concatenate([p.albedo for p in people])[front]
+    quads = np.concatenate([p.quads for p in people], axis=2)
+    (ax, ay, az), (bx, by, bz) = quads[:, 2] - quads[:, 0], quads[:, 3] - quads[:, 1]
+    normals = np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx])
+    toward = (camera.eye[:, None] - quads[:, 0]) * normals
+    front = np.flatnonzero(toward[0] + toward[1] + toward[2] > 0)
+    quads, normals = quads[..., front], normals[:, front]
+    seen = (camera.R @ quads.reshape(3, -1)).reshape(quads.shape) + camera.t[:, None, None]
+    near = seen[2].min(axis=0)
+    if near.min(initial=np.inf) < _NEAR:
+        keep = near > _NEAR
+        front, near = front[keep], near[keep]
+        quads, normals, seen = quads[..., keep], normals[:, keep], seen[..., keep]
+    normals = normals / np.sqrt((normals * normals).sum(axis=0) + 1e-9)
+    owner = np.repeat(np.arange(1, len(people) + 1), [p.quads.shape[2] for p in people])
     return Faces(
-        centre=quads[front].mean(axis=1),
+        centre=quads.sum(axis=1) * 0.25,
         corner=seen[:, 0],
-        normal=normals @ camera.R.T,
-        pixels=camera.project(seen),
-        colours=albedo * light.shade(normals),
+        normal=camera.R @ normals,
+        pixels=camera.on_sensor(seen),
+        colours=np.concatenate([p.albedo for p in people], axis=1)[:, front] * light.shade(normals),
         owner=owner[front],
         head=np.concatenate([p.head for p in people])[front],
+        prop=np.concatenate([p.prop for p in people])[front],
         near=near,
-        depth=seen[..., 2].mean(axis=1),
+        depth=seen[2].sum(axis=0) * 0.25,
     )
 
 
@@ -116,46 +123,46 @@ def layer(faces: Faces, boxes: list[Box], camera: Camera) -> Layers:
 
 
 def draw(
-    backdrop: np.ndarray,
-    faces: Faces,
-    layers: Layers,
-    camera: Camera,
-    light: Light,
-    scale: np.ndarray,
+    backdrop: np.ndarray, faces: Faces, layers: Layers, camera: Camera, light: Light, scale: int
 ) -> np.ndarray:
-    """`[h, w, 4]` uint8: RGB and the owner of each pixel (0 backdrop, 255 a box).
+    """`[h, w, 4]` uint8: RGB and the owner of each pixel (`NOBODY`: backdrop, boxes, props).
 
-    `camera` and the faces' pixels are those of the photo; `scale [2]` (x, y) leads to `backdrop`.
+    `camera` and the faces' pixels are those of the photo, `scale` times smaller than `backdrop`,
+    which is drawn upon.
     """
-    image = np.empty((*backdrop.shape[:2], 4), np.uint8)
-    image[..., :3] = backdrop
-    image[..., 3] = 0
-    factor = scale * (1 << _SHIFT)
+    image = backdrop
+    h, w = image.shape[:2]
 
-    def corners(pixels: np.ndarray) -> np.ndarray:
-        # Pixel centres lie at integers, so the canvas spans from -0.5.
-        fixed = (pixels + 0.5) * factor - 0.5 * (1 << _SHIFT)
-        return np.rint(np.clip(fixed, -2e6, 2e6)).astype(np.int32)
+    def fixed(pixels: np.ndarray) -> np.ndarray:
+        # Pixel centres lie at integers, so the photo spans from -0.5.
+        places = (pixels + 0.5) * (scale << _SHIFT) - 0.5 * (1 << _SHIFT)
+        return np.rint(np.clip(places, -2e6, 2e6)).astype(np.int32)
 
-    order = np.lexsort((-faces.depth, layers.slot))
-    points = list(corners(faces.pixels[order]))
-    paint = np.concatenate([np.minimum(faces.colours[order], 255), faces.owner[order, None]], 1)
-    fills = paint.tolist()
-    ends = np.searchsorted(layers.slot[order], np.arange(len(layers.boxes) + 1), side="right")
+    corners = fixed(faces.pixels)
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    edge = np.array([[w], [h]]) << _SHIFT
+    inside = np.flatnonzero(np.logical_and.reduce([*(low < edge), *(high >= 0)]))
+    slot = layers.slot[inside]
+    rank = np.lexsort((-faces.depth[inside], slot))
+    order = inside[rank]
+    points = list(np.ascontiguousarray(corners[:, :, order].T))
+    owner = np.where(faces.prop[order], NOBODY, faces.owner[order])
+    fills = np.vstack([np.minimum(faces.colours[:, order], 255), owner]).T.tolist()
+    ends = np.searchsorted(slot[rank], np.arange(len(layers.boxes) + 1), side="right")
     start = 0
     fill = cv2.fillConvexPoly
     for i, end in enumerate(ends.tolist()):
-        for k in range(start, end):
-            fill(image, points[k], fills[k], 8, _SHIFT)
+        for polygon, colour in zip(points[start:end], fills[start:end], strict=True):
+            fill(image, polygon, colour, 8, _SHIFT)
         start = end
         if i < len(layers.boxes):
             box = layers.boxes[i]
             quads, normals = box.faces()
-            seen = ((quads[:, 0] - camera.eye) * normals).sum(axis=1) < 0
-            shades = np.clip(light.shade(normals[seen]) * box.colour, 0, 255)
-            pixels = corners(camera.project(camera.to_camera(quads[seen])))
-            for polygon, colour in zip(pixels, shades.tolist(), strict=True):
-                fill(image, polygon, [*colour, 255], 8, _SHIFT)
+            seen = ((camera.eye - quads[:, 0]) * normals).sum(axis=1) > 0
+            shades = np.clip(light.shade(normals[seen].T) * box.colour[:, None], 0, 255)
+            sides = fixed(camera.project(camera.to_camera(quads[seen])))
+            for polygon, colour in zip(sides, shades.T.tolist(), strict=True):
+                fill(image, polygon, [*colour, NOBODY], 8, _SHIFT)
     return image
 
 
@@ -165,23 +172,18 @@ def downscale(drawn: np.ndarray, hw: tuple[int, int]) -> np.ndarray:
     return cv2.cvtColor(small, cv2.COLOR_RGBA2RGB)
 
 
-def silhouette(
-    owner: np.ndarray, number: int, scale: np.ndarray, frame: tuple[int, int, int, int]
-) -> tuple[np.ndarray, float] | None:
+def silhouette(owner: np.ndarray, number: int, scale: int) -> tuple[np.ndarray, float] | None:
     """Box xywh `[4]` and area of the pixels that `number` owns, in photo pixels.
 
-    owner: uint8 drawn pixels, `scale` (x, y) per photo pixel; frame: x0, y0, x1, y1 of the part
-    of the photo that counts. None if there are none.
+    owner: uint8 drawn pixels, `scale` per photo pixel. None if there are none.
     """
-    x0, y0, x1, y1 = np.rint(np.array(frame) * np.tile(scale, 2)).astype(int).tolist()
-    mask = cv2.inRange(np.ascontiguousarray(owner[y0:y1, x0:x1]), number, number)
+    mask = cv2.inRange(owner, number, number)
     x, y, w, h = cv2.boundingRect(mask)
     if w == 0 or h == 0:
         return None
     # From pixel edges to coordinates whose integers are pixel centres.
-    corner = (np.array([x + x0, y + y0]) / scale) - 0.5
-    box = np.concatenate([corner, np.array([w, h]) / scale])
-    return box, cv2.countNonZero(mask) / float(scale[0] * scale[1])
+    box = np.array([x / scale - 0.5, y / scale - 0.5, w / scale, h / scale])
+    return box, cv2.countNonZero(mask) / scale**2
 
 
 def hidden(
@@ -192,30 +194,30 @@ def hidden(
     A joint lies inside the body, so that up to `own_depth` of flesh in front of it does not count.
     """
     joints = camera.to_camera(person.joints)
-    pixels = camera.project(joints)
-    low, high = faces.pixels.min(axis=1), faces.pixels.max(axis=1)
-    over = ((low[None] <= pixels[:, None]) & (pixels[:, None] <= high[None])).all(axis=2)
+    x, y = camera.project(joints).T
+    (left, top), (right, bottom) = faces.pixels.min(axis=1), faces.pixels.max(axis=1)
+    over = (left <= x[:, None]) & (x[:, None] <= right)
+    over &= (top <= y[:, None]) & (y[:, None] <= bottom)
     joint, face = np.nonzero(over)
-    corners = faces.pixels[face]
-    edge = np.roll(corners, -1, axis=1) - corners
-    to_point = pixels[joint][:, None] - corners
-    side = edge[..., 0] * to_point[..., 1] - edge[..., 1] * to_point[..., 0]
-    inside = (side >= 0).all(axis=1) | (side <= 0).all(axis=1)
+    px, py = faces.pixels[:, :, face]
+    dx, dy = np.roll(px, -1, axis=0) - px, np.roll(py, -1, axis=0) - py
+    side = dx * (y[joint] - py) - dy * (x[joint] - px)
+    inside = np.all(side >= 0, axis=0) | np.all(side <= 0, axis=0)
     joint, face = joint[inside], face[inside]
     # Depth where the line of sight meets the quad's plane.
-    ray = joints[joint] / joints[joint, 2:]
-    normal = faces.normal[face]
-    depth = (faces.corner[face] * normal).sum(axis=1) / ((ray * normal).sum(axis=1) - 1e-9)
+    ray = (joints[joint] / joints[joint, 2:]).T
+    normal = faces.normal[:, face]
+    depth = (faces.corner[:, face] * normal).sum(axis=0) / ((ray * normal).sum(axis=0) - 1e-9)
     nearer = joints[joint, 2] - depth
 
     def among(which: np.ndarray) -> np.ndarray:
         return np.bincount(joint[which], minlength=17) > 0
 
-    own = faces.owner[face] == number
+    own = (faces.owner[face] == number) & ~faces.prop[face]
     flesh = own & (nearer > person.own_depth[joint])
     by_other = among(~own & (nearer > 0))
     for box in boxes:
-        by_other |= box.hides(camera.eye, person.joints)
+        by_other |= box.hides(camera.eye, person.joints.T)
     head = faces.head[face]
     return among(flesh & head), among(flesh & ~head), by_other
 
@@ -244,10 +246,15 @@ def degrade(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     u = rng.random(8)
     if u[0] < 0.35:  # a small person in a large photo, enlarged
         factor = 0.3 + 0.6 * u[1]
-        small = cv2.resize(image, (int(w * factor), int(h * factor)), interpolation=cv2.INTER_AREA)
-        image = cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR)
-    elif u[0] < 0.6:
+        if factor < 0.55:
+            image = cv2.resize(image, (w // 2, h // 2), interpolation=cv2.INTER_AREA)
+        small = (round(w * factor), round(h * factor))
+        image = cv2.resize(image, small, interpolation=cv2.INTER_LINEAR)
+        image = cv2.resize(image, (w, h), interpolation=cv2.INTER_LINEAR)
+    elif u[0] < 0.5:
         image = cv2.GaussianBlur(image, (5, 5), 0.4 + 1.0 * u[1])
+    elif u[0] < 0.6:
+        image = cv2.blur(image, (3, 3))
     gamma = np.exp(0.7 * (u[2] - 0.5))
     gain = 0.75 + 0.5 * u[3]
     curve = 255.0 * gain * (np.arange(256)[:, None] / 255.0) ** gamma
@@ -257,7 +264,7 @@ def degrade(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     amplitude = 0.02 + 0.13 * u[4] ** 3
     grain = np.frombuffer(rng.bytes(image.size), np.uint8).reshape(image.shape)
     image = cv2.addWeighted(image, 1.0, grain, amplitude, -127.5 * amplitude)
-    if u[5] < 0.5:
+    if u[5] < 0.4:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(35 + 60 * u[6])]
         decoded = cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR)
         image = np.asarray(decoded)
@@ -265,16 +272,17 @@ def degrade(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
 
 
 def backdrop(
-    rng: np.random.Generator, camera: Camera, hw: tuple[int, int], scale: float, light: Light,
+    rng: np.random.Generator, camera: Camera, hw: tuple[int, int], scale: int, light: Light,
     people: list[Person], wall_x: float,
 ) -> np.ndarray:  # fmt: skip
-    """The backdrop at `scale` times the canvas `hw`, painted coarser and enlarged: seldom is the
-    background in focus."""
-    big = (round(hw[0] * scale), round(hw[1] * scale))
-    coarse = rng.uniform(0.3, 1.0)
+    """The backdrop at `scale` times the photo `hw`, RGB and `NOBODY`; painted coarser and enlarged,
+    since the background is seldom in focus."""
+    coarse = rng.uniform(0.35, 1.0)
     small = (max(16, round(hw[0] * coarse)), max(16, round(hw[1] * coarse)))
     resize = np.array([[small[1] / hw[1], 0, 0], [0, small[0] / hw[0], 0], [0, 0, 1.0]])
     lens = Camera(resize @ camera.K, camera.R, camera.t)
     image = background.paint(rng, lens, small, wall_x=wall_x, light=light.direction,
-                             people=[p.quads for p in people])  # fmt: skip
-    return cv2.resize(image, (big[1], big[0]), interpolation=cv2.INTER_LINEAR)
+                             people=[p.quads[:, 0] for p in people])  # fmt: skip
+    image = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)  # fills alpha with 255, NOBODY
+    big = (scale * hw[1], scale * hw[0])
+    return cv2.resize(image, big, interpolation=cv2.INTER_LINEAR)

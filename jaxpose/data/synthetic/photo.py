@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 import numpy as np
 
 from jaxpose.data.synthetic import drawing
@@ -11,7 +12,7 @@ from jaxpose.errors import InputError
 
 PADDING = 1.25  # of the person's box before it is cropped, as everywhere in the package
 MARGIN = 1.5  # of the canvas round the padded box
-_SCALE = 1.5  # the scene is drawn this much larger than the canvas, then averaged down
+_SCALE = 2  # the scene is drawn this much larger than the photo, then averaged down
 _MIN_LABELLED = 4
 
 
@@ -49,7 +50,7 @@ def _eye(rng: np.random.Generator, distance: float) -> np.ndarray:
 def _stage(rng: np.random.Generator, crowded: bool, family: str | None) -> Stage:
     """One person at the origin, company, furniture and an eye at positive x."""
     main, boxes = s.make_person(rng, position=np.zeros(2), yaw=_heading(rng), family=family)
-    low, high = main.quads.min(axis=(0, 1)), main.quads.max(axis=(0, 1))
+    low, high = main.extent()
     distance = float(np.exp(rng.uniform(np.log(1700), np.log(9000)))) + high[0]
     eye = _eye(rng, distance)
     middle = (low + high) / 2
@@ -77,7 +78,7 @@ def _frame(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Corners of the photo about a person who spans `low..high [2]`; `cut` lets it end inside."""
     size = high - low
-    room = rng.exponential(1.0, 4) * max(size)
+    room = rng.exponential(2.0, 4) * max(size)
     frame_low, frame_high = low - room[:2] - 0.02 * size, high + room[2:] + 0.02 * size
     if cut:
         kind = rng.random()
@@ -131,26 +132,34 @@ def _attempt(
     stage = _stage(rng, not plain, family)
     faces = drawing.facing(stage.people, stage.camera, stage.light)
     layers = drawing.layer(faces, stage.boxes, stage.camera)
-    seen = (faces.owner == 1) & ~layers.covered
+    seen = (faces.owner == 1) & ~layers.covered & ~faces.prop
     if np.count_nonzero(seen) < 40:
         return None
-    outline = faces.pixels[seen].reshape(-1, 2)
-    low, high = outline.min(axis=0), outline.max(axis=0)
+    outline = faces.pixels[..., seen].reshape(2, -1)
+    low, high = outline.min(axis=1), outline.max(axis=1)
     frame_low, frame_high = _frame(rng, low, high, not plain and rng.random() < 0.36)
     low, high = np.maximum(low, frame_low), np.minimum(high, frame_high)
+    h, w = canvas_hw
     for _ in range(3):
         lens = _lens(low, high, canvas_hw)
         focal, centre = lens[0, 0], lens[:2, 2]
-        shot = replace(stage, camera=replace(stage.camera, K=lens))
-        seen = replace(faces, pixels=faces.pixels * focal + centre)
-        frame = _on_canvas(frame_low * focal + centre, frame_high * focal + centre, canvas_hw)
-        image, owner, scale = _shoot(rng, shot, seen, layers, canvas_hw, frame)
-        found = _annotate(shot, seen, owner, scale, frame, 1)
+        x0, y0, x1, y1 = _on_canvas(frame_low * focal + centre, frame_high * focal + centre, h, w)
+        # Only what the photo holds is drawn; its pixels are the canvas's less (x0, y0).
+        shift = np.array([x0, y0])
+        view = replace(stage.camera, K=lens - np.pad(shift[:, None], ((0, 1), (2, 0))))
+        shot = replace(stage, camera=view)
+        seen = replace(faces, pixels=faces.pixels * focal + view.K[:2, 2][:, None, None])
+        part, owner = _shoot(rng, shot, seen, layers, (y1 - y0, x1 - x0))
+        found = _annotate(shot, seen, owner, 1)
         if found is None or np.count_nonzero(found["visible"]) < _MIN_LABELLED:
             return None
-        sample = {"image": image, **found, **_lens_arrays(shot.camera)}
+        found["keypoints"] += shift.astype(np.float32)
+        found["box_xywh"][:2] += shift.astype(np.float32)
+        image = np.zeros((h, w, 3), np.uint8)
+        image[y0:y1, x0:x1] = part
+        sample = {"image": image, **found, **_lens_arrays(replace(view, K=lens))}
         box = found["box_xywh"].astype(np.float64)
-        filled = max(box[2:] * PADDING * MARGIN / (canvas_hw[1], canvas_hw[0]))
+        filled = max(box[2:] * PADDING * MARGIN / (w, h))
         if 0.9 < filled < 1.05:
             break
         # Somebody covers more, or less, than the outline told: look again at what is left.
@@ -168,14 +177,11 @@ def _lens(low: np.ndarray, high: np.ndarray, canvas_hw: tuple[int, int]) -> np.n
     return np.array([[focal, 0.0, cx], [0.0, focal, cy], [0.0, 0.0, 1.0]])
 
 
-def _on_canvas(
-    low: np.ndarray, high: np.ndarray, canvas_hw: tuple[int, int]
-) -> tuple[int, int, int, int]:
-    """The part x0, y0, x1, y1 (exclusive) of the canvas that the photo `low..high` covers."""
-    h, w = canvas_hw
-    bounds = np.concatenate([low, high])
-    x0, y0, x1, y1 = np.rint(np.clip(bounds, -1, [w, h, w, h])).astype(int).tolist()
-    return max(x0, 0), max(y0, 0), min(x1 + 1, w), min(y1 + 1, h)
+def _on_canvas(low: np.ndarray, high: np.ndarray, h: int, w: int) -> tuple[int, int, int, int]:
+    """The part x0, y0, x1, y1 (exclusive) of an h x w canvas that the photo `low..high` covers."""
+    x0, y0 = np.rint(np.clip(low, 0, [w - 8, h - 8])).astype(int).tolist()
+    x1, y1 = np.rint(np.clip(high, [x0 + 7, y0 + 7], [w - 1, h - 1])).astype(int).tolist()
+    return x0, y0, x1 + 1, y1 + 1
 
 
 def _lens_arrays(camera: s.Camera) -> dict[str, np.ndarray]:
@@ -188,40 +194,27 @@ def _shoot(
     faces: drawing.Faces,
     layers: drawing.Layers,
     hw: tuple[int, int],
-    frame: tuple[int, int, int, int],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The photo `hw + (3,)`, each drawn pixel's owner, and drawn pixels per photo pixel (x, y)."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """The photo `hw + (3,)` and the owner of each drawn pixel, `_SCALE` per photo pixel."""
     back = drawing.backdrop(rng, stage.camera, hw, _SCALE, stage.light, stage.people, stage.wall_x)
-    scale = np.array([back.shape[1] / hw[1], back.shape[0] / hw[0]])
-    drawn = drawing.draw(back, faces, layers, stage.camera, stage.light, scale)
+    drawn = drawing.draw(back, faces, layers, stage.camera, stage.light, _SCALE)
     image = drawing.degrade(rng, drawing.downscale(drawn, hw))
-    x0, y0, x1, y1 = frame
-    if frame != (0, 0, hw[1], hw[0]):
-        window = np.zeros_like(image)
-        window[y0:y1, x0:x1] = image[y0:y1, x0:x1]
-        image = window
-    return image, drawn[..., 3], scale
+    return image, cv2.extractChannel(drawn, 3)
 
 
 def _annotate(
-    stage: Stage,
-    faces: drawing.Faces,
-    owner: np.ndarray,
-    scale: np.ndarray,
-    frame: tuple[int, int, int, int],
-    number: int,
+    stage: Stage, faces: drawing.Faces, owner: np.ndarray, number: int
 ) -> dict[str, Any] | None:
     """Keypoints, flags, box and area of person `number`; None where nothing of it is in view."""
     person, camera = stage.people[number - 1], stage.camera
-    found = drawing.silhouette(owner, number, scale, frame)
+    found = drawing.silhouette(owner, number, _SCALE)
     joints = camera.to_camera(person.joints)
     if found is None or joints[:, 2].min() < 100.0:
         return None
     box, area = found
     pixels = camera.project(joints)
-    x0, y0, x1, y1 = frame
-    edge = np.array([x0, y0, x1, y1]) - 0.5
-    inside = np.all((pixels >= edge[:2]) & (pixels < edge[2:]), axis=1)
+    size = np.array(owner.shape[::-1]) / _SCALE
+    inside = np.all((pixels >= -0.5) & (pixels < size - 0.5), axis=1)
     covers = drawing.hidden(person, faces, stage.boxes, camera, number)
     return {
         "keypoints": pixels.astype(np.float32),
@@ -278,8 +271,7 @@ def photograph(rng: np.random.Generator, stage: Stage, hw: tuple[int, int]) -> d
     None for whoever is out of sight."""
     faces = drawing.facing(stage.people, stage.camera, stage.light)
     layers = drawing.layer(faces, stage.boxes, stage.camera)
-    frame = (0, 0, hw[1], hw[0])
-    image, owner, scale = _shoot(rng, stage, faces, layers, hw, frame)
+    image, owner = _shoot(rng, stage, faces, layers, hw)
     numbers = range(1, len(stage.people) + 1)
-    people = [_annotate(stage, faces, owner, scale, frame, i) for i in numbers]
+    people = [_annotate(stage, faces, owner, i) for i in numbers]
     return {"image": image, "people": people}

@@ -34,6 +34,12 @@ class Camera:
         focal = np.array([self.K[0, 0], self.K[1, 1]])
         return points_camera[..., :2] / points_camera[..., 2:] * focal + self.K[:2, 2]
 
+    def on_sensor(self, points_camera: np.ndarray) -> np.ndarray:
+        """`project` for points `[3, ...]`, coordinates first; returns `[2, ...]`."""
+        shape = (2,) + (1,) * (points_camera.ndim - 1)
+        focal = np.array([self.K[0, 0], self.K[1, 1]]).reshape(shape)
+        return points_camera[:2] / points_camera[2] * focal + self.K[:2, 2].reshape(shape)
+
 
 def look_at(eye: np.ndarray, target: np.ndarray, roll_degrees: float = 0.0) -> Camera:
     """A camera of focal length 1 at `eye` looking at `target`."""
@@ -50,18 +56,24 @@ def look_at(eye: np.ndarray, target: np.ndarray, roll_degrees: float = 0.0) -> C
 class Person:
     """One posed and dressed body in the world.
 
-    quads: `[F, 4, 3]`; normals: `[F, 3]`; albedo: `[F, 3]` RGB 0..255; head: `[F]` which quads are
-    the head's; joints: `[17, 3]` COCO-17; own_depth: `[17]` how much of the body's own flesh may
-    lie before a joint, millimetres.
+    quads: `[3, 4, F]` (x y z, corner, face), counter-clockwise from outside; albedo: `[3, F]` RGB
+    0..255; head, prop: `[F]` which faces are the head's, and which a carried thing's; joints:
+    `[17, 3]` COCO-17; own_depth: `[17]` how much of the body's own flesh may lie before a joint,
+    millimetres.
     """
 
     quads: np.ndarray
-    normals: np.ndarray
     albedo: np.ndarray
     head: np.ndarray
+    prop: np.ndarray
     joints: np.ndarray
     own_depth: np.ndarray
     stature: float
+
+    def extent(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest coordinates `[3]`."""
+        flat = self.quads.reshape(3, -1)
+        return flat.min(axis=1), flat.max(axis=1)
 
 
 @dataclass(frozen=True)
@@ -84,14 +96,15 @@ class Box:
         return corners, _CUBE_NORMALS @ axes
 
     def hides(self, eye: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """`[N]`: does the box cut the line of sight from `eye` to each of `points [N, 3]`?"""
+        """`[N]`: does the box cut the line of sight from `eye` to each of `points [3, N]`?"""
         axes = self._axes()
-        start = axes @ (eye - self.centre)
-        along = (points - eye) @ axes.T
+        start = (axes @ (eye - self.centre))[:, None]
+        along = axes @ (points - eye[:, None])
         along = np.where(np.abs(along) < 1e-6, 1e-6, along)
-        near, far = (-self.half - start) / along, (self.half - start) / along
-        enter = np.minimum(near, far).max(axis=1)
-        leave = np.maximum(near, far).min(axis=1)
+        half = self.half[:, None]
+        one, other = (-half - start) / along, (half - start) / along
+        enter = np.minimum(one, other).max(axis=0)
+        leave = np.maximum(one, other).min(axis=0)
         return (enter < leave) & (leave > 0.0) & (enter < 0.999)
 
 
@@ -128,7 +141,7 @@ def make_person(
     look = sample_appearance(rng)
     skeleton = body.forward_kinematics(pose, shape, yaw)
     person = dress(skeleton, shape, look)
-    lowest = person.quads[..., 2].min()
+    lowest = float(person.quads[2].min())
     seat: list[Box] = []
     floor = pose.lift
     if pose.support == "ground" and rng.random() < 0.35:
@@ -141,19 +154,19 @@ def make_person(
 
 def move(person: Person, offset: np.ndarray) -> Person:
     """`person` shifted by `offset [3]` millimetres."""
-    return replace(person, quads=person.quads + offset, joints=person.joints + offset)
+    return replace(
+        person, quads=person.quads + offset[:, None, None], joints=person.joints + offset
+    )
 
 
 def dress(skeleton: body.Skeleton3D, shape: body.Shape, look: Appearance) -> Person:
     """A body in its clothes, where its skeleton stands."""
-    quads = surface.build(skeleton, shape, look.outfit)
-    normals = surface.outward_normals(quads)
     shown = look.shown
     return Person(
-        quads=quads[shown],
-        normals=normals[shown],
-        albedo=look.albedo[shown],
+        quads=surface.build(skeleton, shape, look.outfit)[..., shown],
+        albedo=look.albedo[:, shown],
         head=surface.OF_HEAD[shown],
+        prop=surface.OF_PROP[shown],
         joints=body.coco_joints(skeleton, shape),
         own_depth=body.JOINT_DEPTH * shape.stature,
         stature=shape.stature,
@@ -194,7 +207,7 @@ def _seat(rng: np.random.Generator, person: Person, yaw: float) -> list[Box]:
 
 def _couch(rng: np.random.Generator, person: Person, lowest: float) -> tuple[list[Box], float]:
     """A bed or platform under somebody lying or sitting flat; returns it and its height."""
-    low, high = person.quads.min(axis=(0, 1)), person.quads.max(axis=(0, 1))
+    low, high = person.extent()
     height = rng.uniform(150, 550)
     half = (high - low) / 2 + rng.uniform(20, 250)
     middle = (high + low) / 2
@@ -215,7 +228,7 @@ def background_boxes(rng: np.random.Generator, away: float) -> list[Box]:
 
 def foreground_boxes(rng: np.random.Generator, eye: np.ndarray, person: Person) -> list[Box]:
     """Things between the camera and the person: a table, a low wall, a pole."""
-    low, high = person.quads.min(axis=(0, 1)), person.quads.max(axis=(0, 1))
+    low, high = person.extent()
     ground_eye = eye[:2]
     middle = (low + high)[:2] / 2
     toward = ground_eye - middle
@@ -223,7 +236,7 @@ def foreground_boxes(rng: np.random.Generator, eye: np.ndarray, person: Person) 
     toward /= gap
     across = np.array([-toward[1], toward[0]])
     room = gap - float(np.linalg.norm(high - low)) / 2 - 300.0
-    reach = float(np.max((person.quads[..., :2] - middle) @ toward))
+    reach = float(np.max(toward @ person.quads[:2].reshape(2, -1))) - float(middle @ toward)
     if room < 350:
         return []
     kind = rng.random()

@@ -12,30 +12,31 @@ SEGMENTS = 10  # quads round a tube; segment 0 looks forward (upward on a foot)
 # trunk and limbs lie along z with u = x (front) and v = y; feet lie along x with u = z.
 _TORSO = (
     ("pelvis", 0.000, -0.070, 0.016, 0.022),
-    ("pelvis", -0.003, -0.048, 0.052, 0.062),
-    ("pelvis", -0.006, -0.015, 0.066, 0.090),
-    ("pelvis", -0.004, 0.025, 0.064, 0.090),
-    ("lumbar", 0.002, 0.010, 0.058, 0.079),
-    ("lumbar", 0.003, 0.052, 0.056, 0.073),
-    ("chest", 0.003, 0.010, 0.061, 0.082),
-    ("chest", 0.006, 0.055, 0.068, 0.092),
-    ("chest", 0.002, 0.098, 0.063, 0.095),
-    ("chest", -0.002, 0.128, 0.049, 0.084),
-    ("chest", -0.004, 0.148, 0.038, 0.052),
-    ("neck", -0.002, 0.010, 0.031, 0.032),
+    ("pelvis", -0.004, -0.048, 0.054, 0.064),
+    ("pelvis", -0.008, -0.015, 0.070, 0.092),
+    ("pelvis", -0.005, 0.025, 0.067, 0.092),
+    ("lumbar", 0.002, 0.010, 0.062, 0.083),
+    ("lumbar", 0.004, 0.052, 0.060, 0.078),
+    ("chest", 0.003, 0.010, 0.065, 0.085),
+    ("chest", 0.006, 0.055, 0.071, 0.095),
+    ("chest", 0.002, 0.098, 0.064, 0.094),
+    ("chest", -0.002, 0.124, 0.052, 0.084),
+    ("chest", -0.005, 0.142, 0.043, 0.062),
+    ("chest", -0.007, 0.156, 0.035, 0.041),
+    ("neck", -0.002, 0.016, 0.031, 0.031),
     ("neck", 0.002, 0.034, 0.030, 0.030),
     ("head", 0.012, 0.015, 0.028, 0.028),
 )
 _ARM = (  # z is a fraction of the segment's length, from its upper end
-    ("shoulder_half", 0.12, 0.020, 0.012),
-    ("shoulder_half", 0.07, 0.034, 0.026),
-    ("arm", -0.06, 0.037, 0.033),
-    ("arm", -0.26, 0.032, 0.030),
-    ("arm", -0.55, 0.028, 0.026),
-    ("arm", -0.82, 0.025, 0.023),
-    ("elbow_half", 0.0, 0.023, 0.022),
-    ("forearm", -0.20, 0.025, 0.023),
-    ("forearm", -0.50, 0.022, 0.020),
+    ("shoulder_half", 0.13, 0.012, 0.008),
+    ("shoulder_half", 0.07, 0.034, 0.025),
+    ("arm", -0.06, 0.039, 0.034),
+    ("arm", -0.26, 0.035, 0.032),
+    ("arm", -0.55, 0.031, 0.029),
+    ("arm", -0.82, 0.027, 0.025),
+    ("elbow_half", 0.0, 0.025, 0.024),
+    ("forearm", -0.20, 0.027, 0.025),
+    ("forearm", -0.50, 0.024, 0.021),
     ("forearm", -0.80, 0.017, 0.015),
     ("forearm", -1.0, 0.016, 0.013),
 )
@@ -81,11 +82,15 @@ _SKULL = (  # head heights from the chin: x and z of the centre, half-depth, hal
 )
 _HAIR_RINGS = 6
 _SKIRT_RINGS = 5
+_PROP_RINGS = 5
 
 TUBES = ("torso", "skull", "hair", "left_arm", "right_arm", "left_hand", "right_hand", "left_leg",
-         "right_leg", "left_foot", "right_foot", "skirt")  # fmt: skip
-_RINGS = {"torso": len(_TORSO), "skull": len(_SKULL), "hair": _HAIR_RINGS, "skirt": _SKIRT_RINGS,
-          "arm": len(_ARM), "hand": len(_HAND), "leg": len(_LEG), "foot": len(_FOOT)}  # fmt: skip
+         "right_leg", "left_foot", "right_foot", "skirt", "prop")  # fmt: skip
+_RINGS = {"torso": len(_TORSO), "skull": len(_SKULL), "hair": _HAIR_RINGS, "arm": len(_ARM),
+          "hand": len(_HAND), "leg": len(_LEG), "foot": len(_FOOT), "skirt": _SKIRT_RINGS,
+          "prop": _PROP_RINGS}  # fmt: skip
+# Does u x v point from a ring to the next one? It tells a quad's outside from its inside.
+_RISING = {"torso", "skull", "hair"}
 
 
 def _ring_slices() -> dict[str, slice]:
@@ -98,22 +103,26 @@ def _ring_slices() -> dict[str, slice]:
 
 
 RINGS = _ring_slices()
-_NUM_RINGS = RINGS["skirt"].stop
+NUM_RINGS = RINGS["prop"].stop
 # Band b joins ring b and ring b + 1 of one tube.
 BAND_RING = np.concatenate([np.arange(s.start, s.stop - 1) for s in RINGS.values()])
 BANDS = {t: slice(s.start - i, s.stop - 1 - i) for i, (t, s) in enumerate(RINGS.items())}
-BAND_TUBE = np.concatenate([np.full(s.stop - s.start, i) for i, s in enumerate(BANDS.values())])
 _THETA = (np.arange(SEGMENTS) - 0.5) * (2 * np.pi / SEGMENTS)
 _CIRCLE = np.stack([np.cos(_THETA), np.sin(_THETA)], axis=1)  # [S, 2]
 
 
 def _quads() -> np.ndarray:
-    """`[bands * S, 4]` vertex numbers, vertex = ring * S + segment."""
+    """`[4, bands * S]` vertex numbers (vertex = ring * S + segment), counter-clockwise from
+    outside."""
     ring = BAND_RING[:, None] * SEGMENTS
     here = np.arange(SEGMENTS)[None, :]
     there = (here + 1) % SEGMENTS
-    corners = (ring + here, ring + there, ring + SEGMENTS + there, ring + SEGMENTS + here)
-    return np.stack(corners, axis=-1).reshape(-1, 4)
+    rising = np.zeros((len(BAND_RING), 1), bool)
+    for tube in _RISING:
+        rising[BANDS[tube]] = True
+    below, above = ring, ring + SEGMENTS
+    low, high = np.where(rising, below, above), np.where(rising, above, below)
+    return np.stack([low + here, low + there, high + there, high + here]).reshape(4, -1)
 
 
 QUADS = _quads()
@@ -144,7 +153,6 @@ def _face_quads() -> np.ndarray:
     bridge, tip, base = [0.44, 0.0, 0.49], [0.545, 0.0, 0.335], [0.41, 0.0, 0.285]
     wing = [0.425, 0.075, 0.295]
     nose = np.array([bridge, tip, wing, wing])
-    nose_base = np.array([tip, base, wing, wing])
     nose_base = np.array([tip, wing, base, [wing[0], -wing[1], wing[2]]])
     ear = np.array([[0.10, 0.325, 0.33], [-0.03, 0.385, 0.36], [-0.06, 0.39, 0.52],
                     [0.08, 0.335, 0.53]])[::-1]  # fmt: skip
@@ -154,19 +162,25 @@ def _face_quads() -> np.ndarray:
 
 
 _FACE = _face_quads()
-NUM_FACES = len(QUADS) + len(_FACE)
-OF_HEAD = np.concatenate(
-    [
-        np.repeat(np.isin(BAND_TUBE, [TUBES.index("skull"), TUBES.index("hair")]), SEGMENTS),
-        np.ones(len(FACE_PARTS), bool),
-    ]
-)
+NUM_FACES = QUADS.shape[1] + len(_FACE)
+
+
+def _faces_of(*tubes: str) -> np.ndarray:
+    """`[NUM_FACES]`: which faces belong to these tubes."""
+    bands = np.zeros((len(BAND_RING), SEGMENTS), bool)
+    for tube in tubes:
+        bands[BANDS[tube]] = True
+    return np.concatenate([bands.ravel(), np.zeros(len(_FACE), bool)])
+
+
+OF_HEAD = _faces_of("skull", "hair") | (np.arange(NUM_FACES) >= QUADS.shape[1])
+OF_PROP = _faces_of("prop")
 
 
 def _static() -> tuple[np.ndarray, ...]:
     """Frame `[R]`, centre `[R, 3]`, half-axes u, v `[R, 3]` of every ring, in statures."""
-    frame = np.zeros(_NUM_RINGS, np.int64)
-    centre, u, v = (np.zeros((_NUM_RINGS, 3)) for _ in range(3))
+    frame = np.zeros(NUM_RINGS, np.int64)
+    centre, u, v = (np.zeros((NUM_RINGS, 3)) for _ in range(3))
     for row, (name, x, z, depth, width) in zip(
         range(RINGS["torso"].start, RINGS["torso"].stop), _TORSO, strict=True
     ):
@@ -199,8 +213,19 @@ _RING_FRAME, _RING_CENTRE, _RING_U, _RING_V = _static()
 
 
 @dataclass(frozen=True)
+class Prop:
+    """A thing in a hand or on the back: rings `[5]` with centre, u and v `[5, 3]`, millimetres in
+    `frame`, each next ring on the side of v x u."""
+
+    frame: str
+    centre: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
+
+
+@dataclass(frozen=True)
 class Outfit:
-    """What changes the surface's form: looseness of cloth, hair, hat and skirt.
+    """What changes the surface's form: looseness of cloth, hair, hat, skirt and what is carried.
 
     thickness: `[R]` factors on the rings' half-axes. hair_low: lowest level of the hair in head
     heights from the chin; hair_volume: factor on the skull. skirt: hem as a fraction of the leg
@@ -212,18 +237,20 @@ class Outfit:
     hair_volume: float
     skirt: float
     skirt_flare: float
+    prop: Prop | None
 
 
 def build(skeleton: Skeleton3D, shape: Shape, outfit: Outfit) -> np.ndarray:
-    """`[NUM_FACES, 4, 3]` quads of the body, millimetres, in the frame of `skeleton`.
+    """Quads of the body `[3, 4, NUM_FACES]` (x y z, corner, face), millimetres, in the frame of
+    `skeleton`; corners run counter-clockwise seen from outside.
 
-    The first `len(QUADS)` are the tubes' (band by band, `SEGMENTS` each), then `FACE_PARTS`.
+    The first `QUADS.shape[1]` are the tubes' (band by band, `SEGMENTS` each), then `FACE_PARTS`.
     """
     h = shape.stature
-    scale_u, scale_v = np.full(_NUM_RINGS, shape.girth), np.full(_NUM_RINGS, shape.girth)
+    scale_u, scale_v = np.full(NUM_RINGS, shape.girth), np.full(NUM_RINGS, shape.girth)
     centre = _RING_CENTRE * h
-    torso = RINGS["torso"]
-    rows = torso.start + np.arange(len(_TORSO))
+    frame = _RING_FRAME
+    rows = np.arange(len(_TORSO))  # the torso's rings come first
     scale_v[rows[:4]] *= shape.hips
     scale_v[rows[4:6]] *= 0.35 + 0.65 * (shape.hips + shape.shoulders) / 2
     scale_v[rows[6:11]] *= shape.shoulders
@@ -231,26 +258,35 @@ def build(skeleton: Skeleton3D, shape: Shape, outfit: Outfit) -> np.ndarray:
     centre[rows[3:7], 0] += 0.5 * (shape.belly - 1.0) * 0.06 * h
     scale_u[rows[7]] *= 1.0 + 0.12 * shape.bust
     centre[rows[7], 0] += 0.010 * shape.bust * h
-    scale_u[rows[11:]] = scale_v[rows[11:]] = 0.5 + 0.5 * shape.girth
+    scale_u[rows[12:]] = scale_v[rows[12:]] = 0.5 + 0.5 * shape.girth
     for side in ("left", "right"):
         scale_u[RINGS[f"{side}_hand"]] = scale_v[RINGS[f"{side}_hand"]] = 0.7 + 0.3 * shape.girth
         scale_u[RINGS[f"{side}_foot"]] = 1.0
         scale_v[RINGS[f"{side}_foot"]] = 0.7 + 0.3 * shape.girth
-        leg = RINGS[f"{side}_leg"]
-        centre[leg, 2] *= shape.legs
-    scale_u *= outfit.thickness
-    scale_v *= outfit.thickness
-    u, v = _RING_U * (h * scale_u)[:, None], _RING_V * (h * scale_v)[:, None]
+        centre[RINGS[f"{side}_leg"], 2] *= shape.legs
+    u = _RING_U * (h * scale_u * outfit.thickness)[:, None]
+    v = _RING_V * (h * scale_v * outfit.thickness)[:, None]
     _place_head(centre, u, v, shape, outfit)
+    if outfit.prop is not None:
+        place = RINGS["prop"]
+        frame = frame.copy()
+        frame[place] = FRAME[outfit.prop.frame]
+        centre[place], u[place], v[place] = outfit.prop.centre, outfit.prop.u, outfit.prop.v
 
     local = centre[:, None] + _CIRCLE[None, :, :1] * u[:, None] + _CIRCLE[None, :, 1:] * v[:, None]
-    rotation = skeleton.rotation[_RING_FRAME]
-    points = local @ rotation.transpose(0, 2, 1) + skeleton.origin[_RING_FRAME][:, None]
+    points = local @ skeleton.rotation[frame].transpose(0, 2, 1) + skeleton.origin[frame][:, None]
     if outfit.skirt > 0:
         points[RINGS["skirt"]] = _skirt(skeleton, shape, outfit, points)
     head = FRAME["head"]
     face = in_head(_FACE, shape) @ skeleton.rotation[head].T + skeleton.origin[head]
-    return np.concatenate([points.reshape(-1, 3)[QUADS], face])
+    tubes = points.reshape(-1, 3).T[:, QUADS]
+    return np.concatenate([tubes, face.transpose(2, 1, 0)], axis=2)
+
+
+def hair_levels(low: float, part: np.ndarray) -> np.ndarray:
+    """Heights of the hair's rings (`part` 0 lowest, 1 crown), in head heights from the chin; they
+    crowd towards the crown, where the outline curves most."""
+    return low + (1.0 - low) * (1.0 - (1.0 - part) ** 1.6)
 
 
 def _place_head(
@@ -259,9 +295,7 @@ def _place_head(
     """Fill the rows of the skull and the hair in place."""
     skull = np.array(_SKULL)
     size = head_height(shape)
-    levels = np.linspace(outfit.hair_low, 1.0, _HAIR_RINGS)
-    # Rings crowd towards the crown, where the outline curves most.
-    levels = outfit.hair_low + (1.0 - outfit.hair_low) * (1 - (1 - np.linspace(0, 1, 6)) ** 1.6)
+    levels = hair_levels(outfit.hair_low, np.linspace(0.0, 1.0, _HAIR_RINGS))
     below = np.clip(levels, 0.36, 1.0)
     hair = np.stack([np.interp(below, skull[:, 1], skull[:, k]) for k in range(4)], axis=1)
     hair[:, 1] = levels + (outfit.hair_volume - 1.0) * 0.5 * np.clip(levels, 0.0, 1.0)
@@ -297,22 +331,10 @@ def _skirt(skeleton: Skeleton3D, shape: Shape, outfit: Outfit, points: np.ndarra
         side = pelvis[:, 1] + apart / max(gap, 0.06 * shape.stature)
         side -= along * (side @ along)
         side /= np.linalg.norm(side) + 1e-9
-        front = np.cross(side, along)
-        front *= np.sign(front @ pelvis[:, 0] + 1e-9) if along[2] < -0.5 else 1.0
+        front = np.cross(along, side)
         radius = shape.stature * shape.girth * (0.060 + 0.030 * outfit.skirt_flare * part)
         wide = abs(float(apart @ side)) / 2 + radius
         deep = abs(float(apart @ front)) / 2 + radius
         rings[2 + i] = (legs.mean(axis=0)[None] + _CIRCLE[:, :1] * front[None] * deep
                         + _CIRCLE[:, 1:] * side[None] * wide)  # fmt: skip
     return rings
-
-
-def outward_normals(quads: np.ndarray) -> np.ndarray:
-    """Unit normals `[NUM_FACES, 3]` of `build`'s quads, pointing out of the body."""
-    normal = np.cross(quads[:, 2] - quads[:, 0], quads[:, 3] - quads[:, 1])
-    tubes = quads[: len(QUADS)].reshape(len(BAND_RING), SEGMENTS, 4, 3)
-    axis = tubes.mean(axis=(1, 2))
-    out = (tubes.mean(axis=2) - axis[:, None]).reshape(-1, 3)
-    flip = (normal[: len(QUADS)] * out).sum(axis=1) < 0
-    normal[: len(QUADS)][flip] *= -1.0
-    return normal / (np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9)
