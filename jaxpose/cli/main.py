@@ -192,7 +192,3 @@ def doctor() -> None:
     from jaxpose.cli.doctor import doctor as examine
 
     raise typer.Exit(examine())
-
-
-if __name__ == "__main__":
-    app()

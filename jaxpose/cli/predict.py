@@ -55,6 +55,14 @@ class _Outcome:
     def people(self) -> int:
         return sum(len(photo["people"]) for photo in self.photos)
 
+    def faint(self, min_score: float) -> int:
+        """How many people have no keypoint of `min_score`, so that nothing of them is drawn."""
+        return sum(
+            all(keypoint["score"] < min_score for keypoint in person["keypoints"].values())
+            for photo in self.photos
+            for person in photo["people"]
+        )
+
     @property
     def skipped_boxes(self) -> list[str]:
         return [
@@ -109,7 +117,7 @@ def predict(
             out / "predictions.json",
             head | {"photos": outcome.photos, "skipped": outcome.skipped},
         )
-    return _summarise(outcome, out, boxes)
+    return _summarise(outcome, out, boxes, options.min_score)
 
 
 def _gather(photos: list[Path], outcome: _Outcome) -> list[Path]:
@@ -185,7 +193,7 @@ def _predictions(
             try:
                 photo = read_photo(path)
             except InputError as error:
-                reason = str(error).removeprefix(f"{path}: ")
+                reason = str(error).removeprefix(str(path)).removeprefix(":").strip()
                 outcome.skipped.append({"file": str(path), "reason": reason})
                 continue
             under_way.append((path, photo))
@@ -244,7 +252,7 @@ def _progress() -> Progress:
     )
 
 
-def _summarise(outcome: _Outcome, out: Path, boxes: str) -> int:
+def _summarise(outcome: _Outcome, out: Path, boxes: str, min_score: float) -> int:
     console, errors = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
     done, failed = len(outcome.photos), len(outcome.skipped)
     if done:
@@ -252,14 +260,24 @@ def _summarise(outcome: _Outcome, out: Path, boxes: str) -> int:
             not photo["people"] and "skipped_boxes" not in photo for photo in outcome.photos
         )
         note = f" ({without} without a box in {boxes})" if without else ""
-        console.print(f"{done} photos{note}, {outcome.people} people.", highlight=False)
+        people = _count(outcome.people, "person", "people")
+        console.print(f"{_count(done, 'photo')}{note}, {people}.", highlight=False)
         console.print(f"Written to {out}: predictions.json and a picture of each.", highlight=False)
+    if faint := outcome.faint(min_score):
+        console.print(
+            f"{_count(faint, 'person', 'people')} not drawn: no keypoint scores {min_score} or "
+            "more (--min-score).",
+            style="yellow",
+            highlight=False,
+        )
+    photos = [f"{entry['file']}: {entry['reason']}" for entry in outcome.skipped]
+    boxes_left_out = outcome.skipped_boxes
     for what, lines in (
-        ("photos", [f"{entry['file']}: {entry['reason']}" for entry in outcome.skipped]),
-        ("boxes", outcome.skipped_boxes),
+        (_count(len(photos), "photo"), photos),
+        (_count(len(boxes_left_out), "box", "boxes"), boxes_left_out),
     ):
         if lines:
-            errors.print(f"{len(lines)} {what} left out:", style="yellow", highlight=False)
+            errors.print(f"{what} left out:", style="yellow", highlight=False)
             for line in lines[:_LISTED]:
                 errors.print(f"  {line}", markup=False, highlight=False)
             if len(lines) > _LISTED:
@@ -267,4 +285,8 @@ def _summarise(outcome: _Outcome, out: Path, boxes: str) -> int:
     if not done:
         errors.print("No photo could be read.", style="bold red")
         return 2
-    return 1 if failed or outcome.skipped_boxes else 0
+    return 1 if failed or boxes_left_out else 0
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

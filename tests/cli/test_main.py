@@ -23,7 +23,7 @@ def invoke(*arguments: str):
 
 
 def process(*arguments: str, **options) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "jaxpose.cli.main", *arguments]
+    command = [sys.executable, "-m", "jaxpose", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 

@@ -104,7 +104,8 @@ def test_the_whole_photo_as_one_person_and_the_newest_checkpoint(folder):
 
 def test_min_score_decides_what_is_drawn_not_what_is_written(folder):
     boxes = boxes_file(folder, {"a.png": [BOX]})
-    run(folder, folder / "photos" / "a.png", "--min-score", "1.0", boxes=boxes)
+    result = run(folder, folder / "photos" / "a.png", "--min-score", "1.0", boxes=boxes)
+    assert "1 person not drawn: no keypoint scores 1.0" in result.output
     assert len(predictions(folder)["photos"][0]["people"][0]["keypoints"]) == 2
     np.testing.assert_array_equal(
         read_photo(folder / "out" / "a.png"), read_photo(folder / "photos" / "a.png")

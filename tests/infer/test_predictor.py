@@ -197,7 +197,7 @@ def test_same_keypoints_as_the_evaluation_path(tmp_path, shared_predictor):
         "image": decode_canvas(record["image"], canvas.hw),
         **{name: record[name] for name in ("keypoints", "visible", "box_xywh")},
     }
-    batch = {name: np.asarray(value)[None] for name, value in batch.items()}
+    batch = {name: np.asarray(value)[None] for name, value in (batch | {"mask": True}).items()}
     images, _, _, input_from_canvas = center_crop(batch, input_hw=INPUT_HW, udp=True)
     decoded = predict_keypoints(
         Dots(), {}, images, codec(), SKELETON.flip_permutation, flip_test=True

@@ -1,0 +1,37 @@
+"""`jaxpose predict` with a run that `jaxpose train` has just made, on a real photo file."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from typer.testing import CliRunner
+
+from jaxpose.cli.main import app
+from jaxpose.data.synthetic import render
+from jaxpose.skeletons import COCO17
+from jaxpose.viz import save_image
+
+TINY = Path(__file__).resolve().parents[1] / "tiny.py"
+
+
+def invoke(*arguments) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_train_then_predict(tmp_path):
+    invoke("train", TINY, "--workdir", tmp_path / "run", "--set", "steps=1")
+    save_image(tmp_path / "person.png", render(0, 0)["image"])
+    output = invoke(
+        *("predict", tmp_path / "person.png", "--from", tmp_path / "run"),
+        *("--boxes", "full", "--out", tmp_path / "out"),
+    )
+    assert "1 photo, 1 person" in output
+    content = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert content["model"]["step"] == 1
+    (person,) = content["photos"][0]["people"]
+    assert tuple(person["keypoints"]) == COCO17.keypoints
+    scores = [keypoint["score"] for keypoint in person["keypoints"].values()]
+    assert np.all(np.array(scores) >= 0) and np.all(np.array(scores) <= 1)
+    assert (tmp_path / "out" / "person.png").is_file()
