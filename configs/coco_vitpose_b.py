@@ -1,9 +1,9 @@
 """ViTPose-B on COCO, as published (Xu et al. 2022, arXiv:2204.12484): 210 epochs at 256x192.
 
     jaxpose prepare coco --annotations annotations/person_keypoints_train2017.json \\
-        --images train2017 --out data/coco --split train
+        --images train2017 --out data/coco_train
     jaxpose prepare coco --annotations annotations/person_keypoints_val2017.json \\
-        --images val2017 --out data/coco --split val
+        --images val2017 --out data/coco_val --split val
     jaxpose train coco_vitpose_b --workdir runs/vitpose_b --set init_from=mae_vit_base.safetensors
 """
 
@@ -25,8 +25,8 @@ def get_config() -> Experiment:
         model=vitpose("B", dtype="bfloat16"),
         codec=udp(),
         loss=HeatmapMSE(),
-        train_data=Records("data/coco", "train"),
-        eval_data=Records("data/coco", "val"),
+        train_data=Records("data/coco_train", "train"),
+        eval_data=Records("data/coco_val", "val"),
         optimizer=Optimizer(learning_rate=5e-4, weight_decay=0.1, layer_decay=0.75),
         evaluation=Evaluation(every=10 * TRAIN_PEOPLE // batch_size, batch_size=256),
         steps=210 * TRAIN_PEOPLE // batch_size,

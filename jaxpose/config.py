@@ -106,6 +106,9 @@ class Experiment:
     evaluation: Evaluation = field(default_factory=Evaluation)
     mesh: Mesh = field(default_factory=Mesh)
     seed: int = 0
+    # Box size times this is what the model sees. 1.25 is the published choice; keypoints labelled
+    # further out are lost to it, and a canvas holds up to 1.875.
+    padding: float = 1.25
     ema_decay: float | None = None
     # The whole training set as uint8 canvases in device memory instead of a stream from the host.
     resident: bool = False
@@ -123,6 +126,8 @@ class Experiment:
             raise InputError("evaluation.every and evaluation.batch_size must be at least 1.")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise InputError(f"ema_decay must be in (0, 1) or None, and is {self.ema_decay}.")
+        if not 1 <= self.padding <= 1.875:
+            raise InputError(f"padding must be in [1, 1.875], and is {self.padding}.")
         outputs = self.model.head.num_keypoints
         if outputs != self.skeleton.num_keypoints:
             raise InputError(

@@ -101,6 +101,7 @@ def predict(
         experiment.codec,
         experiment.skeleton,
         flip_test=options.flip_test,
+        padding=experiment.padding,
         batch_size=options.batch_size,
     )
     head = _head(trained, boxes, options)

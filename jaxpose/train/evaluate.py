@@ -73,7 +73,9 @@ def estimate_batch(
 ) -> tuple[jax.Array, jax.Array]:
     """Keypoints `[B, K, 2]` in canvas pixels and scores `[B, K]` for one batch; pure."""
     codec = experiment.codec
-    images, _, _, input_from_canvas = center_crop(batch, input_hw=codec.input_hw, udp=codec.udp)
+    images, _, _, input_from_canvas = center_crop(
+        batch, input_hw=codec.input_hw, udp=codec.udp, padding=experiment.padding
+    )
     decoded = predict_keypoints(
         experiment.model,
         variables,
@@ -193,7 +195,7 @@ def score(estimates: Estimates, experiment: Experiment, flip_test: bool) -> Repo
         metrics = oks.coco_keypoint_ap(truth, found, np.asarray(skeleton.sigmas))
     return Report(
         metrics=metrics,
-        boxes="ground truth",
+        boxes=f"ground truth, padded {experiment.padding:g}x",
         flip_test=flip_test,
         decode=str(experiment.codec),
         sigmas=None if experiment.evaluation.metric == "pck" else skeleton.describe_sigmas(),

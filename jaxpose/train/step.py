@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from jaxpose.augment import augment
@@ -49,7 +48,8 @@ def train_step(
         input_hw=codec.input_hw,
         udp=codec.udp,
         permutation=skeleton.flip_permutation,
-        upper_body=np.isin(skeleton.keypoints, skeleton.upper_body),
+        upper_body=skeleton.upper_body_mask,
+        padding=experiment.padding,
     )
     targets, weights = codec.encode(keypoints, visible)
     weights = weights * batch["mask"][:, None]

@@ -38,7 +38,8 @@ def _tint(noise: np.ndarray, colour: np.ndarray) -> np.ndarray:
 def _base(rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.7:
         return np.clip(_EARTHY[rng.integers(len(_EARTHY))] * rng.uniform(0.55, 1.25), 0, 255)
-    return vivid(rng, 1)[0]
+    colour = vivid(rng, 1)[0]
+    return colour.mean() + rng.uniform(0.1, 0.7) * (colour - colour.mean())
 
 
 def _tile(rng: np.random.Generator) -> np.ndarray:

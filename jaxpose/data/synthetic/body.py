@@ -45,7 +45,7 @@ def sample_shape(rng: np.random.Generator) -> Shape:
     noise = np.clip(rng.standard_normal(7), -2.2, 2.2)
     child = rng.random() < 0.12
     stature = 1000.0 + 520.0 * rng.random() if child else 1630.0 + 130.0 * masculine
-    girth = np.exp(0.03 * (masculine - 0.5) + 0.13 * noise[1] + 0.04 * abs(noise[1]))
+    girth = np.exp(0.05 + 0.03 * (masculine - 0.5) + 0.13 * noise[1] + 0.04 * abs(noise[1]))
     heavy = max(float(girth) - 1.05, 0.0)
     return Shape(
         stature=float(stature * (1.0 + 0.038 * noise[0])),

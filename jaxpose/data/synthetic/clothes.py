@@ -78,6 +78,7 @@ def sample_appearance(rng: np.random.Generator) -> Appearance:
     if skirted:
         trouser = 2.0 if u[4] < 0.3 else 0.2
         bottom = shirt if u[5] < 0.45 else bottom  # a dress
+    hem = (0.55 + 1.3 * u[16] ** 2) if skirted else 0.0
     bare_chest = not skirted and u[6] < 0.03
     suit = u[7] < 0.08 and not skirted
     if suit:
@@ -116,6 +117,8 @@ def sample_appearance(rng: np.random.Generator) -> Appearance:
                 arm[1::2][(sleeve > _ARM_LEVEL)[1::2]] = second
         leg = albedo[BANDS[f"{side}_leg"]]
         leg[trouser > _LEG_LEVEL] = bottom if not skirted else second * 0.6
+        # Where a thigh pokes through the skirt, it lifts the cloth.
+        leg[hem > _LEG_LEVEL] = bottom
         if u[11] < 0.1 and trouser > 1.5:
             leg[:, 3] = second  # a stripe down the seam
         foot = albedo[BANDS[f"{side}_foot"]]
@@ -143,7 +146,7 @@ def sample_appearance(rng: np.random.Generator) -> Appearance:
         thickness=_thickness(u, sleeve, trouser, bare_chest),
         hair_low=hair_low,
         hair_volume=volume,
-        skirt=(0.55 + 1.3 * u[16] ** 2) if skirted else 0.0,
+        skirt=hem,
         skirt_flare=float(u[17]),
         prop=prop,
     )
@@ -202,7 +205,8 @@ def _thickness(u: np.ndarray, sleeve: float, trouser: float, bare_chest: bool) -
     wide = 1.03 + 0.30 * u[17] * u[16]
     for side in ("left", "right"):
         arm, leg = factor[RINGS[f"{side}_arm"]], factor[RINGS[f"{side}_leg"]]
-        arm[:-1][sleeve > _ARM_LEVEL] *= 1.05 + 1.5 * (loose - 1.0)
+        arm[:-1][sleeve > _ARM_LEVEL] *= 1.04 + 1.5 * (loose - 1.0)
+        arm[:3] = np.minimum(arm[:3], 1.05)  # cloth hangs from the shoulder, it does not puff it
         leg[:-1][trouser > _LEG_LEVEL] *= wide
         if trouser >= 2.0:
             leg[-4:] *= 1.0 + 1.2 * (wide - 1.0)  # trouser legs hide the ankle's taper
