@@ -24,7 +24,9 @@ _HEAD_BYTES = 32
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BETWEEN_SCANS = frozenset({0xC4, 0xDA, 0xD9, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)})
-_MARKER_IN_SCAN = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)
+# What follows 0xFF: 0 stands for the value 0xFF itself, 0xFF is fill, 0xD0 to 0xD7 are restarts.
+_IS_MARKER = np.ones(256, bool)
+_IS_MARKER[[0x00, 0xFF, *range(0xD0, 0xD8)]] = False
 
 
 def read_photo(path: str | Path) -> np.ndarray:
@@ -190,29 +192,26 @@ def _decode_jpeg(data: bytes) -> np.ndarray:
 
 def _walk_jpeg(data: bytes) -> tuple[int, int, int | None]:
     """(height, width, position of the end marker or None if the file stops before it)."""
+    octets = np.frombuffer(data, np.uint8)
+    places = np.flatnonzero(octets[:-1] == 0xFF)
+    places = places[_IS_MARKER[octets[places + 1]]]
     height = width = 0
-    position = 2
+    position, in_scan = 2, False
     while True:
-        position = data.find(b"\xff", position)
-        while 0 <= position < len(data) - 1 and data[position + 1] == 0xFF:
-            position += 1  # any number of fill bytes may precede a marker
-        if position < 0 or position + 1 >= len(data):
+        index = np.searchsorted(places, position)
+        if index == len(places):
             return height, width, None
+        position = int(places[index])
         marker = data[position + 1]
+        if in_scan and marker not in _BETWEEN_SCANS:
+            raise InputError(f"the JPEG is damaged at byte {position:,}; copy it again")
         if marker == _END_OF_IMAGE:
             return height, width, position
-        length = int.from_bytes(data[position + 2 : position + 4])
         if marker in _START_OF_FRAME:
             height = int.from_bytes(data[position + 5 : position + 7])
             width = int.from_bytes(data[position + 7 : position + 9])
-        position += 2 + length
-        if marker == _START_OF_SCAN:
-            found = _MARKER_IN_SCAN.search(data, position)
-            if found is None:
-                return height, width, None
-            if data[found.end() - 1] not in _BETWEEN_SCANS:
-                raise InputError(f"the JPEG is damaged at byte {found.start():,}; copy it again")
-            position = found.start()
+        in_scan = marker == _START_OF_SCAN
+        position += 2 + int.from_bytes(data[position + 2 : position + 4])
 
 
 def _decode_endless_jpeg(data: bytes) -> np.ndarray | None:
