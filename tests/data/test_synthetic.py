@@ -303,3 +303,27 @@ def test_photo_of_nobody_is_refused():
 def test_every_family_can_be_drawn():
     for family in poses.FAMILIES:
         assert render(2, 0, canvas_hw=HW, family=family)["image"].any()
+
+
+def test_unknown_family_names_the_nearest():
+    with pytest.raises(InputError, match="'standing'"):
+        render(0, 0, canvas_hw=HW, family="standng")
+
+
+def test_a_joint_called_visible_lies_on_the_drawn_person(monkeypatch):
+    hits = []
+    annotate = photo._annotate
+
+    def spy(stage, faces, owner, number):
+        found = annotate(stage, faces, owner, number)
+        if found:
+            seen = found["keypoints"][found["visible"] == 2]
+            x, y = np.rint((seen + 0.5) * 2 - 0.5).astype(int).T
+            hits.extend(owner[y.clip(0, owner.shape[0] - 1), x.clip(0, owner.shape[1] - 1)] == 1)
+        return found
+
+    monkeypatch.setattr(photo, "_annotate", spy)
+    for i in range(60):
+        render(12, i, canvas_hw=HW)
+    # Noses and eyes on the outline of a profile may fall a fraction of a pixel beside it.
+    assert np.mean(hits) > 0.95

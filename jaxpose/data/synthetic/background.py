@@ -95,7 +95,7 @@ def _clutter(rng: np.random.Generator, hw: tuple[int, int], image: np.ndarray) -
     h, w = hw
     count = int(rng.integers(0, 16))
     places = rng.random((count, 4))
-    colours = np.where(rng.random((count, 1)) < 0.5, vivid(rng, count),
+    colours = np.where(rng.random((count, 1)) < 0.3, vivid(rng, count),
                        _EARTHY[rng.integers(len(_EARTHY), size=count)])  # fmt: skip
     kinds = rng.random(count)
     for (x, y, a, b), colour, kind in zip(places, colours.tolist(), kinds, strict=True):
@@ -108,7 +108,7 @@ def _clutter(rng: np.random.Generator, hw: tuple[int, int], image: np.ndarray) -
                 cv2.rectangle(image, (cx - sx, cy - sy), (cx + sx, cy + sy), edge, 2)
                 cv2.line(image, (cx, cy - sy), (cx, cy + sy), edge, 1)
                 cv2.line(image, (cx - sx, cy), (cx + sx, cy), edge, 1)
-        elif kind < 0.7:
+        elif kind < 0.6:
             cv2.ellipse(image, (cx, cy), (sx, sy), 180 * a, 0, 360, colour, -1)
         elif kind < 0.9:
             end = (int(cx + (a - 0.5) * w), int(cy + (b - 0.5) * h * 2))
@@ -137,6 +137,50 @@ def _shadow(
     cv2.subtract(image, cv2.multiply(image, shade, scale=strength / 255.0), dst=image)
 
 
+def _shaded(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    """`image` with light that falls off from top to bottom, or the other way."""
+    h, w = image.shape[:2]
+    top, bottom = rng.uniform(0.6, 1.3, 2)
+    ramp = np.linspace([top] * 3, [bottom] * 3, h, dtype=np.float32)[:, None]
+    return cv2.multiply(image, np.repeat(ramp, w, axis=1), dtype=cv2.CV_8U)
+
+
+def _room(rng: np.random.Generator, hw: tuple[int, int]) -> np.ndarray:
+    """A wall: plain, stained, panelled or tiled."""
+    h, w = hw
+    if rng.random() < 0.3:
+        tile = _tile(rng)
+        size = int(rng.integers(24, 160))
+        tile = cv2.resize(tile, (size, size), interpolation=cv2.INTER_LINEAR)
+        return np.ascontiguousarray(cv2.repeat(tile, -(-h // size), -(-w // size))[:h, :w])
+    return _tint(_noise(rng, hw, rng.uniform(0.0, 0.9) ** 2), _base(rng))
+
+
+def _outdoors(rng: np.random.Generator, hw: tuple[int, int]) -> np.ndarray:
+    """A sky over ridges of hills, trees and houses."""
+    h, w = hw
+    sky = np.array([170.0, 195.0, 225.0]) * rng.uniform(0.7, 1.12)
+    sky += rng.uniform(-0.5, 1.0) * (sky.mean() - sky)  # from blue to overcast
+    image = _tint(_noise(rng, hw, rng.uniform(0.02, 0.35)), np.clip(sky, 0, 255))
+    green = np.array([74.0, 98.0, 58.0])
+    for level in np.sort(rng.uniform(0.15, 0.7, int(rng.integers(1, 4)))):
+        count = int(rng.integers(4, 24))
+        ridge = level + rng.uniform(0.02, 0.2) * rng.standard_normal(count)
+        across = np.linspace(-1, w, count)
+        outline = np.stack([across, np.clip(ridge, 0, 1) * h], axis=1)
+        if rng.random() < 0.4:  # houses have flat roofs
+            outline = np.repeat(outline, 2, axis=0)
+            outline[1:, 0] = outline[:-1, 0]
+        polygon = np.concatenate([outline, [[w, h], [-1, h]]]).astype(np.int32)
+        colour = green if rng.random() < 0.5 else _base(rng)
+        layer = _tint(_noise(rng, hw, rng.uniform(0.1, 0.8)),
+                      np.clip(colour * rng.uniform(0.5, 1.4), 0, 255))  # fmt: skip
+        mask = np.zeros(hw, np.uint8)
+        cv2.fillPoly(mask, [polygon], 255)
+        cv2.copyTo(layer, mask, image)
+    return image
+
+
 def paint(
     rng: np.random.Generator,
     camera: Camera,
@@ -147,13 +191,9 @@ def paint(
     people: list[np.ndarray],
 ) -> np.ndarray:
     """A backdrop `hw + (3,)` uint8 RGB seen by `camera`, whose intrinsics are for `hw`."""
-    h, w = hw
-    wall = _tint(_noise(rng, hw, rng.uniform(0.05, 0.9)), _base(rng))
-    if rng.random() < 0.4:  # light falls off across the wall, or a sky
-        top, bottom = rng.uniform(0.5, 1.3, 2)
-        ramp = np.linspace([top] * 3, [bottom] * 3, h)[:, None]
-        ramp = np.repeat(ramp.astype(np.float32), w, axis=1)
-        wall = cv2.multiply(wall, ramp, dtype=cv2.CV_8U)
+    wall = _outdoors(rng, hw) if rng.random() < 0.4 else _room(rng, hw)
+    if rng.random() < 0.4:
+        wall = _shaded(rng, wall)
     _clutter(rng, hw, wall)
     if rng.random() < 0.85:
         _floor(rng, camera, hw, wall, wall_x)

@@ -82,6 +82,8 @@ def forward_kinematics(pose: Pose, shape: Shape, yaw: float = 0.0) -> Skeleton3D
     zero = np.zeros(2)
     az, elevation, axial = pose.arm.T
     flexion, pronation = pose.elbow.T
+    # A planted foot stays flat under a leg that is spread: the ankle turns in.
+    roll = -np.clip(pose.leg[:, 1], -25.0, 30.0) if pose.support == "feet" else zero
     hip, abduction, hip_axial = pose.leg.T
     limb_rows = (
         (zero, -0.5 * elevation, az), (zero, zero, 0.5 * axial - az),
@@ -90,7 +92,7 @@ def forward_kinematics(pose: Pose, shape: Shape, yaw: float = 0.0) -> Skeleton3D
         (pose.wrist[:, 1], -pose.wrist[:, 0], -pronation),
         (0.5 * abduction, -0.5 * hip, zero), (zero, zero, 0.5 * hip_axial),
         (abduction, -hip, zero), (zero, zero, hip_axial),
-        (zero, 0.5 * pose.knee, zero), (zero, pose.knee, zero), (zero, -pose.ankle, zero),
+        (zero, 0.5 * pose.knee, zero), (zero, pose.knee, zero), (roll, -pose.ankle, zero),
     )  # fmt: skip
     trunk = pose.trunk.copy()
     trunk[0, 2] += yaw

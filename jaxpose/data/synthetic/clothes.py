@@ -13,6 +13,7 @@ from jaxpose.data.synthetic.surface import (
     NUM_RINGS,
     RINGS,
     SEGMENTS,
+    SKULL_LEVEL,
     Outfit,
     hair_levels,
 )
@@ -170,15 +171,21 @@ def _hair(
         albedo[cover] = hat
         skull = albedo[BANDS["skull"]]
         skull[3:, 3:-2] = hair
+        skull[5:] = hat
         return 0.64, 1.10 + 0.08 * u[20]
     albedo[cover] = hair
     low = float(np.where(u[19] < 0.55, 0.34 + 0.12 * u[20], -0.5 + 0.75 * u[20]))
     volume = 1.05 + 0.09 * u[21]
     levels = hair_levels(low, (np.arange(count) + 0.5) / count)
     hairline = 0.70 + 0.10 * u[22]
-    bare = (levels[:, None] < hairline) & (front[None, :] <= 1)
-    bare |= (levels[:, None] < 0.56) & (front[None, :] <= 2)
-    shown[cover] = ~bare
+
+    def bare(height: np.ndarray) -> np.ndarray:
+        face = (height[:, None] < hairline) & (front[None, :] <= 1)
+        return face | ((height[:, None] < 0.56) & (front[None, :] <= 2))
+
+    shown[cover] = ~bare(levels)
+    # The scalp below has the hair's colour, so that no skin shines through where they meet.
+    albedo[BANDS["skull"]][~bare(SKULL_LEVEL) & (max(low, 0.3) < SKULL_LEVEL)[:, None]] = hair
     return low, volume
 
 

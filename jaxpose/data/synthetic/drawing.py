@@ -256,9 +256,9 @@ def degrade(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
         image = cv2.GaussianBlur(image, (5, 5), 0.4 + 1.0 * u[1])
     elif u[0] < 0.6:
         image = cv2.blur(image, (3, 3))
-    gamma = np.exp(0.7 * (u[2] - 0.5))
-    gain = 0.75 + 0.5 * u[3]
-    curve = 255.0 * gain * (np.arange(256)[:, None] / 255.0) ** gamma
+    gamma = np.exp(0.6 * (u[2] - 0.6))
+    curve = 255.0 * (np.arange(256)[:, None] / 255.0) ** gamma
+    curve = 115.0 + (0.85 + 0.65 * u[3]) * (curve - 105.0) + 36.0 * (u[7] - 0.5)
     curve = curve * (1.0 + 0.14 * (rng.random(3) - 0.5))[None]
     table = np.clip(curve, 0, 255).astype(np.uint8)[None]
     image = cv2.LUT(image, table)

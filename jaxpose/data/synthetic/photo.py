@@ -112,6 +112,9 @@ def render(
       silhouette, as COCO's segment area), and joints_3d float32 `[17, 3]` (millimetres, camera
       frame), K, R `[3, 3]` and t `[3]` float64 (x_cam = R x_world + t, the world's z up),
       stature float (millimetres).
+
+    Raises:
+      InputError: there is no such family.
     """
     rng = generator(seed, index)
     for attempt in range(8):
@@ -137,7 +140,7 @@ def _attempt(
         return None
     outline = faces.pixels[..., seen].reshape(2, -1)
     low, high = outline.min(axis=1), outline.max(axis=1)
-    frame_low, frame_high = _frame(rng, low, high, not plain and rng.random() < 0.36)
+    frame_low, frame_high = _frame(rng, low, high, not plain and rng.random() < 0.42)
     low, high = np.maximum(low, frame_low), np.minimum(high, frame_high)
     h, w = canvas_hw
     for _ in range(3):

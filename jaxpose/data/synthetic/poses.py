@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jaxpose.errors import InputError, nearest
+
 PELVIS, LUMBAR, CHEST, NECK, HEAD = range(5)
 
 
@@ -43,19 +45,8 @@ class Pose:
 # Joints; AAOS Joint Motion). Arrays broadcast over the leading axes of the matching Pose field.
 LIMITS: dict[str, tuple[np.ndarray, np.ndarray]] = {
     "trunk": (
-        np.array(
-            [
-                [-180, -180, -180],
-                [-22, -20, -15],
-                [-18, -12, -30],
-                [-22, -30, -40],
-                [-20, -30, -40],
-            ],
-            np.float64,
-        ),
-        np.array(
-            [[180, 180, 180], [22, 50, 15], [18, 30, 30], [22, 30, 40], [20, 25, 40]], np.float64
-        ),
+        -np.array([[180.0, 180, 180], [22, 20, 15], [18, 12, 30], [22, 30, 40], [20, 30, 40]]),
+        np.array([[180.0, 180, 180], [22, 50, 15], [18, 30, 30], [22, 30, 40], [20, 25, 40]]),
     ),
     "arm": (np.array([-40.0, 0.0, -90.0]), np.array([150.0, 178.0, 85.0])),
     "elbow": (np.array([0.0, -80.0]), np.array([148.0, 80.0])),
@@ -155,7 +146,6 @@ def _assemble(
     leg[:, 0] = hip
     leg[:, 1] = spread[0] + spread[1] * _spread(rng, 2)
     leg[:, 2] = 6.0 + 0.4 * leg[:, 1] + 7.0 * _spread(rng, 2)
-    # Raised arms turn the palm about the forearm less than hanging ones.
     elbow = np.stack([arms[:, 3], 25.0 * _spread(rng, 2)], axis=1)
     wrist = _spread(rng, (2, 2)) * np.array([[18.0, 8.0]])
     return Pose(trunk, arms[:, :3], elbow, wrist, leg, np.asarray(knee, np.float64),
@@ -391,7 +381,15 @@ def sample(rng: np.random.Generator, family: str | None = None) -> Pose:
 
     Left and right are exchanged with probability one half, so that no habit of a family's code
     favours a side.
+
+    Raises:
+        InputError: there is no such family.
     """
+    if family is not None and family not in FAMILIES:
+        raise InputError(
+            f"No family of poses is called {family!r}.{nearest(family, FAMILIES)} "
+            f"There are: {', '.join(FAMILIES)}."
+        )
     if family is None:
         family = _NAMES[int(np.searchsorted(_SHARES, rng.random() * _SHARES[-1]))]
     pose = clip(FAMILIES[family][0](rng))

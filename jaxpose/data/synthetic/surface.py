@@ -1,6 +1,7 @@
 """The skin and clothes of a body as quads: tubes of elliptic rings carried by rigid frames."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -80,6 +81,7 @@ _SKULL = (  # head heights from the chin: x and z of the centre, half-depth, hal
     (-0.03, 0.97, 0.18, 0.15),
     (-0.03, 1.00, 0.03, 0.03),
 )
+SKULL_LEVEL = np.array([(a[1] + b[1]) / 2 for a, b in pairwise(_SKULL)])
 _HAIR_RINGS = 6
 _SKIRT_RINGS = 5
 _PROP_RINGS = 5
