@@ -24,7 +24,7 @@ BOX = [40, 60, 96, 128]
 @pytest.fixture(autouse=True)
 def trained(monkeypatch):
     """A run whose model is known beforehand. Its loading is tested with the runs themselves."""
-    experiment = SimpleNamespace(model=Dots(), codec=codec(), skeleton=SKELETON)
+    experiment = SimpleNamespace(model=Dots(), codec=codec(), skeleton=SKELETON, padding=1.25)
 
     def load_run(directory, which):
         if directory.name != "run":
