@@ -386,10 +386,7 @@ def sample(rng: np.random.Generator, family: str | None = None) -> Pose:
         InputError: there is no such family.
     """
     if family is not None and family not in FAMILIES:
-        raise InputError(
-            f"No family of poses is called {family!r}.{nearest(family, FAMILIES)} "
-            f"There are: {', '.join(FAMILIES)}."
-        )
+        raise InputError(f"No family of poses is called {family!r}.{nearest(family, FAMILIES)}")
     if family is None:
         family = _NAMES[int(np.searchsorted(_SHARES, rng.random() * _SHARES[-1]))]
     pose = clip(FAMILIES[family][0](rng))
