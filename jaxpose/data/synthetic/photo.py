@@ -13,7 +13,7 @@ from jaxpose.errors import InputError
 PADDING = 1.25  # of the person's box before it is cropped, as everywhere in the package
 MARGIN = 1.5  # of the canvas round the padded box
 _SCALE = 2  # the scene is drawn this much larger than the photo, then averaged down
-_MIN_LABELLED = 4
+_MIN_LABELLED, _MIN_VISIBLE = 4, 3
 
 
 def generator(seed: int, index: int) -> np.random.Generator:
@@ -85,7 +85,7 @@ def _frame(
         if kind < 0.7:  # the legs are outside
             frame_high[1] = low[1] + size[1] * rng.uniform(0.28, 0.95)
         if kind > 0.6:
-            part = rng.uniform(0.35, 0.92)
+            part = rng.uniform(0.45, 0.92)
             if rng.random() < 0.5:
                 frame_high[0] = low[0] + size[0] * part
             else:
@@ -154,7 +154,7 @@ def _attempt(
         seen = replace(faces, pixels=faces.pixels * focal + view.K[:2, 2][:, None, None])
         part, owner = _shoot(rng, shot, seen, layers, (y1 - y0, x1 - x0))
         found = _annotate(shot, seen, owner, 1)
-        if found is None or np.count_nonzero(found["visible"]) < _MIN_LABELLED:
+        if found is None or not _recognisable(found):
             return None
         found["keypoints"] += shift.astype(np.float32)
         found["box_xywh"][:2] += shift.astype(np.float32)
@@ -237,7 +237,8 @@ def render_photo(
     Returns:
       image uint8 `[H, W, 3]` RGB; K, R, t as in `render`; people: one dict each with keypoints,
       visible, box_xywh, area, joints_3d and stature as in `render`, in photo pixels. Somebody who
-      is wholly covered or of whom fewer than four keypoints can be labelled is not listed.
+      is wholly covered, or of whom fewer than four keypoints can be labelled or three be seen, is not
+      listed.
 
     Raises:
       InputError: `people` is below 1 or above 200.
@@ -265,8 +266,14 @@ def render_photo(
     boxes += s.background_boxes(rng, wall)
     stage = Stage(crowd, boxes, camera, drawing.sample_light(rng), -wall)
     shot = photograph(rng, stage, photo_hw)
-    listed = [p for p in shot["people"] if p and np.count_nonzero(p["visible"]) >= _MIN_LABELLED]
+    listed = [p for p in shot["people"] if p and _recognisable(p)]
     return {**shot, "people": listed, **_lens_arrays(camera)}
+
+
+def _recognisable(person: dict[str, Any]) -> bool:
+    """Is enough in view that an annotator would have marked this person?"""
+    flags = person["visible"]
+    return bool((flags > 0).sum() >= _MIN_LABELLED and (flags == 2).sum() >= _MIN_VISIBLE)
 
 
 def photograph(rng: np.random.Generator, stage: Stage, hw: tuple[int, int]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from jaxpose.data.synthetic.photo import render, render_photo
 from jaxpose.errors import InputError
 from jaxpose.skeletons import COCO17, Skeleton
 
-RENDERER_VERSION = 2
+RENDERER_VERSION = 3
 """Part of every fingerprint: raised whenever a (seed, index) gives other pixels or labels."""
 
 _BATCH_KEYS = ("image", "keypoints", "visible", "box_xywh", "photo_from_canvas", "area",
