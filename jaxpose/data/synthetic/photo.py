@@ -236,9 +236,8 @@ def render_photo(
 
     Returns:
       image uint8 `[H, W, 3]` RGB; K, R, t as in `render`; people: one dict each with keypoints,
-      visible, box_xywh, area, joints_3d and stature as in `render`, in photo pixels. Somebody who
-      is wholly covered, or of whom fewer than four keypoints can be labelled or three be seen, is not
-      listed.
+      visible, box_xywh, area, joints_3d and stature as in `render`, in photo pixels. Not listed is
+      who is covered so far that fewer than four keypoints can be labelled or fewer than three seen.
 
     Raises:
       InputError: `people` is below 1 or above 200.
