@@ -1,0 +1,96 @@
+"""HRNet at a few channels: shapes, outputs, and the switches that must not change the result."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxpose.errors import InputError
+from jaxpose.models.build import init_variables
+from jaxpose.models.hrnet import HRNet
+
+TINY = HRNet(
+    channels=(4, 6, 8),
+    modules=(1, 1),
+    blocks=1,
+    stem_channels=8,
+    stage1_channels=4,
+    stage1_blocks=1,
+)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return jax.random.normal(jax.random.key(1), (2, 64, 32, 3))
+
+
+@pytest.fixture(scope="module")
+def variables():
+    return init_variables(TINY, jax.random.key(0), (64, 32))
+
+
+def training_step(model, variables, images):
+    @jax.jit
+    def run(params):
+        def loss(params):
+            y, updated = model.apply(
+                {**variables, "params": params}, images, train=True, mutable=["batch_stats"]
+            )
+            return jnp.square(y.astype(jnp.float32) - 0.5).mean(), updated
+
+        return jax.value_and_grad(loss, has_aux=True)(params)
+
+    return run(variables["params"])
+
+
+@pytest.fixture(scope="module")
+def reference(variables, images):
+    return training_step(TINY, variables, images)
+
+
+def test_a_training_step_reaches_every_parameter_and_statistic(reference, variables):
+    (loss, updated), gradients = reference
+    assert np.isfinite(loss)
+    for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
+        assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, path
+    for before, after in zip(
+        jax.tree.leaves(variables["batch_stats"]),
+        jax.tree.leaves(updated["batch_stats"]),
+        strict=True,
+    ):
+        assert not np.allclose(before, after, rtol=1e-9, atol=1e-9)
+
+
+def test_rematerialising_changes_nothing(variables, images, reference):
+    actual = training_step(TINY.clone(remat="block"), variables, images)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), actual, reference)
+
+
+def test_bfloat16_gives_no_nan(variables, images, reference):
+    (loss, _), gradients = training_step(TINY.clone(dtype="bfloat16"), variables, images)
+    np.testing.assert_allclose(loss, reference[0][0], rtol=5e-2)
+    assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradients))
+
+
+def test_outputs_high_or_all_branches(images):
+    def shapes(outputs):
+        model = TINY.clone(outputs=outputs)
+        y = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), images)[0])
+        return [branch.shape for branch in jax.tree.leaves(y)]
+
+    assert shapes("high") == [(2, 16, 8, 4)]
+    assert shapes("all") == [(2, 16, 8, 4), (2, 8, 4, 6), (2, 4, 2, 8)]
+
+
+@pytest.mark.parametrize(
+    ("change", "shape", "message"),
+    [
+        ({}, (1, 64, 40, 3), "multiples of 16"),
+        ({"modules": (1, 1, 1)}, (1, 64, 32, 3), "modules"),
+        ({"outputs": "low"}, (1, 64, 32, 3), "outputs must be one of high, all"),
+    ],
+)
+def test_bad_attributes_are_named(change, shape, message):
+    model = TINY.clone(**change)
+    with pytest.raises(InputError, match=message):
+        jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(shape))
