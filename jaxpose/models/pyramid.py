@@ -1,0 +1,138 @@
+"""A residual network that goes down to a coarse map and back: a small network for small budgets.
+
+Everything that is not a 3x3 convolution of stride 1 is a matmul: the image enters in patches, maps
+are halved by merging 2x2 pixels, and the way back adds 1x1 projections. XLA's strided and dilated
+CPU convolutions, and the backward pass of its pooling, cost several times as much as these.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxpose.errors import InputError
+from jaxpose.models.norm import BatchNorm
+
+
+class Merge(nn.Module):
+    """`size` x `size` pixels to one: a convolution with that kernel and stride, as one matmul."""
+
+    features: int
+    size: int
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """`[B, h, w, C]` -> `[B, h / size, w / size, features]`, after batch norm and ReLU."""
+        batch, height, width, channels = x.shape
+        n = self.size
+        x = x.reshape(batch, height // n, n, width // n, n, channels)
+        x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height // n, width // n, n * n * channels)
+        x = nn.Dense(
+            self.features,
+            use_bias=False,
+            dtype=self.dtype,
+            kernel_init=nn.initializers.he_normal(),
+            name="merge",
+        )(x)
+        return nn.relu(BatchNorm(dtype=self.dtype, name="norm")(x, train))
+
+
+class Block(nn.Module):
+    """ResNet's basic block: two 3x3 convolutions with batch norm, and the identity.
+
+    He et al. 2016, arXiv:1512.03385, fig. 5 left.
+    """
+
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """`[B, h, w, C]` -> `[B, h, w, C]`."""
+        y = x
+        for i in range(2):
+            y = nn.relu(y) if i else y
+            y = _conv(x.shape[-1], self.dtype, f"conv_{i}")(y)
+            y = BatchNorm(dtype=self.dtype, name=f"norm_{i}")(y, train)
+        return nn.relu(x + y)
+
+
+class Pyramid(nn.Module):
+    """Residual stages, each at half the resolution of the last, and a top-down path back.
+
+    The stages follow ResNet (arXiv:1512.03385), the way back follows Feature Pyramid Networks
+    (Lin et al. 2017, arXiv:1612.03144, fig. 3): nearest enlargement plus a 1x1 projection of the
+    stage of that size, then a 3x3 convolution. Batch norm and ReLU follow each sum and convolution.
+
+    Attributes:
+      patch: the image enters in patches of this many pixels square; the stride of the output.
+      widths: channels of each stage.
+      depths: residual blocks of each stage.
+      path_width: channels of the top-down path and of the output.
+      dtype: compute dtype; parameters and norm statistics stay float32.
+    """
+
+    patch: int = 8
+    widths: tuple[int, ...] = (96, 192, 384)
+    depths: tuple[int, ...] = (2, 2, 2)
+    path_width: int = 64
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
+        """`[B, H, W, 3]` normalised RGB -> `[B, H / patch, W / patch, path_width]` in `dtype`."""
+        self._check(images)
+        x = images.astype(self.dtype)
+        stages = []
+        for s, (width, depth) in enumerate(zip(self.widths, self.depths, strict=True)):
+            name = f"stage_{s}"
+            x = Merge(width, 2 if s else self.patch, self.dtype, name=f"{name}_merge")(x, train)
+            for k in range(depth):
+                x = Block(self.dtype, name=f"{name}_block_{k}")(x, train)
+            stages.append(x)
+
+        for s in reversed(range(len(stages) - 1)):
+            x = _twice(self._project(x, f"path_{s}_from_below")) + self._project(
+                stages[s], f"path_{s}_from_stage"
+            )
+            x = nn.relu(BatchNorm(dtype=self.dtype, name=f"path_{s}_sum_norm")(x, train))
+            x = _conv(self.path_width, self.dtype, f"path_{s}_conv")(x)
+            x = nn.relu(BatchNorm(dtype=self.dtype, name=f"path_{s}_norm")(x, train))
+        return x
+
+    def _project(self, x: jax.Array, name: str) -> jax.Array:
+        return nn.Dense(
+            self.path_width,
+            use_bias=False,
+            dtype=self.dtype,
+            kernel_init=nn.initializers.he_normal(),
+            name=name,
+        )(x)
+
+    def _check(self, images: jax.Array) -> None:
+        if len(self.widths) != len(self.depths) or len(self.widths) < 2:
+            raise InputError(
+                f"Pyramid widths {self.widths} and depths {self.depths} must have one entry for "
+                "each stage, and there must be at least two stages."
+            )
+        stride = self.patch * 2 ** (len(self.widths) - 1)
+        if images.ndim != 4 or images.shape[1] % stride or images.shape[2] % stride:
+            raise InputError(
+                f"Pyramid with patch {self.patch} and {len(self.widths)} stages needs images "
+                f"[B, H, W, 3] with H and W multiples of {stride}, but got {list(images.shape)}."
+            )
+
+
+def _conv(features: int, dtype: str, name: str) -> nn.Conv:
+    return nn.Conv(
+        features,
+        (3, 3),
+        use_bias=False,
+        dtype=dtype,
+        kernel_init=nn.initializers.he_normal(),
+        name=name,
+    )
+
+
+def _twice(x: jax.Array) -> jax.Array:
+    """Nearest enlargement of `[B, h, w, C]` to `[B, 2h, 2w, C]`."""
+    return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
