@@ -1,0 +1,71 @@
+"""Pyramid at a few channels: sizes, what a training step reaches, and what it says of bad input."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxpose.errors import InputError
+from jaxpose.models.build import init_variables
+from jaxpose.models.pyramid import Merge, Pyramid
+
+TINY = Pyramid(patch=4, widths=(4, 6, 8), depths=(1, 1, 2), path_width=5)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return jax.random.normal(jax.random.key(1), (2, 32, 16, 3))
+
+
+@pytest.fixture(scope="module")
+def variables():
+    return init_variables(TINY, jax.random.key(0), (32, 16))
+
+
+def test_a_training_step_reaches_every_parameter_and_statistic(variables, images):
+    @jax.jit
+    def run(params):
+        def loss(params):
+            y, updated = TINY.apply(
+                {**variables, "params": params}, images, train=True, mutable=["batch_stats"]
+            )
+            return jnp.square(y - 0.5).mean(), updated
+
+        return jax.value_and_grad(loss, has_aux=True)(params)
+
+    (loss, updated), gradients = run(variables["params"])
+    assert np.isfinite(loss)
+    for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
+        assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, path
+    for before, after in zip(
+        jax.tree.leaves(variables["batch_stats"]),
+        jax.tree.leaves(updated["batch_stats"]),
+        strict=True,
+    ):
+        assert not np.allclose(before, after, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_output_has_the_stride_of_the_patch(variables, images, dtype):
+    y = jax.jit(TINY.clone(dtype=dtype).apply)(variables, images)
+    assert y.shape == (2, 8, 4, 5)
+    assert y.dtype == jnp.dtype(dtype)
+
+
+def test_merging_is_the_strided_convolution(images):
+    merge = Merge(features=7, size=4)
+    variables = merge.init(jax.random.key(0), images, False)
+    kernel = variables["params"]["merge"]["kernel"].reshape(4, 4, 3, 7)
+    expected = jax.lax.conv_general_dilated(
+        images, kernel, (4, 4), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    # Fresh statistics: mean 0, variance 1.
+    expected = jax.nn.relu(expected / np.sqrt(1 + 1e-5))
+    np.testing.assert_allclose(merge.apply(variables, images, False), expected, atol=1e-5)
+
+
+def test_wrong_sizes_are_named(images):
+    with pytest.raises(InputError, match="multiples of 16"):
+        TINY.init(jax.random.key(0), images[:, :24])
+    with pytest.raises(InputError, match="one entry for each stage"):
+        TINY.clone(depths=(1, 1)).init(jax.random.key(0), images)
