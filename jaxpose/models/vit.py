@@ -109,7 +109,9 @@ class Attention(nn.Module):
             name="qkv",
         )(x)
         q, k, v = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
-        x = jax.nn.dot_product_attention(q, k, v, implementation=self.implementation)
+        # Scaling the queries spares scaling [N, N] logits, forward and backward.
+        q = q * jnp.asarray((dim // self.heads) ** -0.5, q.dtype)
+        x = jax.nn.dot_product_attention(q, k, v, scale=1.0, implementation=self.implementation)
         return nn.DenseGeneral(
             dim, axis=(-2, -1), dtype=self.dtype, kernel_init=_kernel_init, name="out"
         )(x)
