@@ -75,16 +75,18 @@ class SyntheticPeople:
       count: number of samples.
       seed: another seed is another, unrelated set.
       canvas_hw: height and width of the canvas in pixels.
+      plain: upright people who look our way, alone and whole in the photo: the easier set.
     """
 
     count: int
     seed: int
     canvas_hw: tuple[int, int] = (384, 288)
+    plain: bool = False
 
     def open(self) -> Source:
         from jaxpose.data.synthetic import SyntheticSource
 
-        return SyntheticSource(self.count, self.seed, self.canvas_hw)
+        return SyntheticSource(self.count, self.seed, self.canvas_hw, plain=self.plain)
 
 
 def check_indices(indices: Sequence[int] | np.ndarray, count: int) -> np.ndarray:

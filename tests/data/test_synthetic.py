@@ -327,3 +327,16 @@ def test_a_joint_called_visible_lies_on_the_drawn_person(monkeypatch):
         render(12, i, canvas_hw=HW)
     # Noses and eyes on the outline of a profile may fall a fraction of a pixel beside it.
     assert np.mean(hits) > 0.95
+
+
+def test_plain_people_are_whole_upright_and_alone():
+    source = SyntheticSource(24, 5, (96, 72), plain=True)
+    batch = source.samples(np.arange(24))
+    nose, ankles = batch["keypoints"][:, 0, 1], batch["keypoints"][:, 15:, 1].min(axis=1)
+    assert (nose < ankles).all()
+    # Only what the own body hides is missing or occluded: knees and ankles are labelled.
+    assert (batch["visible"][:, 13:] > 0).mean() > 0.97
+    assert (batch["visible"] == 0).mean() < 0.1
+    assert source.fingerprint() != SyntheticSource(24, 5, (96, 72)).fingerprint()
+    again = SyntheticSource(24, 5, (96, 72), plain=True).samples(np.arange(24))
+    assert again["image"].tobytes() == batch["image"].tobytes()

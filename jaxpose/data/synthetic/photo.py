@@ -14,6 +14,7 @@ PADDING = 1.25  # of the person's box before it is cropped, as everywhere in the
 MARGIN = 1.5  # of the canvas round the padded box
 _SCALE = 2  # the scene is drawn this much larger than the photo, then averaged down
 _MIN_LABELLED, _MIN_VISIBLE = 4, 3
+PLAIN_FAMILIES = ("standing", "walking", "reaching", "arms_raised")
 
 
 def generator(seed: int, index: int) -> np.random.Generator:
@@ -32,8 +33,10 @@ class Stage:
     wall_x: float
 
 
-def _heading(rng: np.random.Generator) -> float:
-    """Degrees from facing the camera: mostly towards it, sometimes any way."""
+def _heading(rng: np.random.Generator, plain: bool = False) -> float:
+    """Degrees from facing the camera: mostly towards it, sometimes any way; never, if `plain`."""
+    if plain:
+        return float(rng.uniform(-50, 50))
     return float(rng.uniform(-180, 180) if rng.random() < 0.35 else 45.0 * rng.standard_normal())
 
 
@@ -47,9 +50,12 @@ def _eye(rng: np.random.Generator, distance: float) -> np.ndarray:
     return np.array([distance, 0.0, height])
 
 
-def _stage(rng: np.random.Generator, crowded: bool, family: str | None) -> Stage:
+def _stage(
+    rng: np.random.Generator, crowded: bool, family: str | None, plain: bool = False
+) -> Stage:
     """One person at the origin, company, furniture and an eye at positive x."""
-    main, boxes = s.make_person(rng, position=np.zeros(2), yaw=_heading(rng), family=family)
+    heading = _heading(rng, plain)
+    main, boxes = s.make_person(rng, position=np.zeros(2), yaw=heading, family=family)
     low, high = main.extent()
     distance = float(np.exp(rng.uniform(np.log(1700), np.log(9000)))) + high[0]
     eye = _eye(rng, distance)
@@ -94,7 +100,12 @@ def _frame(
 
 
 def render(
-    seed: int, index: int, *, canvas_hw: tuple[int, int] = (384, 288), family: str | None = None
+    seed: int,
+    index: int,
+    *,
+    canvas_hw: tuple[int, int] = (384, 288),
+    family: str | None = None,
+    plain: bool = False,
 ) -> dict[str, Any]:
     """One person on a canvas: a pure function of its arguments, bit for bit.
 
@@ -106,6 +117,7 @@ def render(
       seed: the set. index: the sample within the set, >= 0.
       canvas_hw: height and width of the canvas in pixels.
       family: one of `poses.FAMILIES` instead of a random one.
+      plain: somebody upright (`PLAIN_FAMILIES`) who looks our way, alone and whole in the photo.
 
     Returns:
       One row of a `Batch` without `index` and `mask` (canvas pixels; area: pixels of the drawn
@@ -118,7 +130,9 @@ def render(
     """
     rng = generator(seed, index)
     for attempt in range(8):
-        sample = _attempt(rng, canvas_hw, family, plain=attempt >= 5)
+        if plain and family is None:
+            family = PLAIN_FAMILIES[int(rng.integers(len(PLAIN_FAMILIES)))]
+        sample = _attempt(rng, canvas_hw, family, alone=plain or attempt >= 5, plain=plain)
         if sample is not None:
             break
     else:
@@ -129,10 +143,14 @@ def render(
 
 
 def _attempt(
-    rng: np.random.Generator, canvas_hw: tuple[int, int], family: str | None, plain: bool
+    rng: np.random.Generator,
+    canvas_hw: tuple[int, int],
+    family: str | None,
+    alone: bool,
+    plain: bool,
 ) -> dict[str, Any] | None:
     """A sample, or None where too little of the person can be seen."""
-    stage = _stage(rng, not plain, family)
+    stage = _stage(rng, not alone, family, plain)
     faces = drawing.facing(stage.people, stage.camera, stage.light)
     layers = drawing.layer(faces, stage.boxes, stage.camera)
     seen = (faces.owner == 1) & ~layers.covered & ~faces.prop
@@ -140,7 +158,7 @@ def _attempt(
         return None
     outline = faces.pixels[..., seen].reshape(2, -1)
     low, high = outline.min(axis=1), outline.max(axis=1)
-    frame_low, frame_high = _frame(rng, low, high, not plain and rng.random() < 0.42)
+    frame_low, frame_high = _frame(rng, low, high, not alone and rng.random() < 0.42)
     low, high = np.maximum(low, frame_low), np.minimum(high, frame_high)
     h, w = canvas_hw
     for _ in range(3):

@@ -27,6 +27,7 @@ class SyntheticSource:
     Attributes:
       count: number of samples, at least 1.   seed: which set, >= 0.
       first_index: where in the set the source begins.
+      plain: upright people who look our way, alone and whole in the photo (see `render`).
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class SyntheticSource:
         seed: int,
         canvas_hw: tuple[int, int] = (384, 288),
         first_index: int = 0,
+        plain: bool = False,
     ):
         """Raises InputError for a count below 1, a negative seed or a canvas below 32 pixels."""
         if count < 1 or seed < 0 or first_index < 0:
@@ -45,6 +47,7 @@ class SyntheticSource:
         if min(canvas_hw) < 32:
             raise InputError(f"A canvas of {canvas_hw} pixels is too small to draw a person in.")
         self.count, self.seed, self.first_index = int(count), int(seed), int(first_index)
+        self.plain = bool(plain)
         self._canvas_hw = (int(canvas_hw[0]), int(canvas_hw[1]))
 
     @property
@@ -62,7 +65,8 @@ class SyntheticSource:
         """Names the content in full: renderer version, seed, range and canvas."""
         last = self.first_index + self.count - 1
         h, w = self._canvas_hw
-        return f"synthetic-v{RENDERER_VERSION}-seed{self.seed}-{self.first_index}..{last}-{h}x{w}"
+        kind = "plain" if self.plain else "synthetic"
+        return f"{kind}-v{RENDERER_VERSION}-seed{self.seed}-{self.first_index}..{last}-{h}x{w}"
 
     def samples(self, indices: Sequence[int] | np.ndarray) -> Batch:
         """The batch of these samples, in this order; `mask` is all True.
@@ -71,8 +75,12 @@ class SyntheticSource:
             InputError: an index lies outside `[0, count)`.
         """
         wanted = check_indices(indices, self.count)
-        rows = [render(self.seed, self.first_index + int(i), canvas_hw=self._canvas_hw)
-                for i in wanted]  # fmt: skip
+        rows = [
+            render(
+                self.seed, self.first_index + int(i), canvas_hw=self._canvas_hw, plain=self.plain
+            )
+            for i in wanted
+        ]
         batch = {key: np.stack([row[key] for row in rows]) for key in _BATCH_KEYS}
         return {**batch, "index": wanted, "mask": np.ones(len(wanted), bool)}
 
