@@ -209,7 +209,7 @@ def _replace(node: Any, keys: list[str], value: Any, above: str) -> Any:
 def _rebuilt(node: Any, changes: Mapping[str, Any]) -> Any:
     # Not dataclasses.replace: a Linen module's `parent` field must not be passed on.
     values = {f.name: getattr(node, f.name) for f in config_fields(node)}
-    return type(node)(**(values | changes))
+    return type(node)(**{**values, **changes})
 
 
 def config_fields(node: Any) -> list[dataclasses.Field]:

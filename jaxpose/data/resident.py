@@ -5,7 +5,7 @@ the whole set.
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +32,7 @@ def load(
     mesh: jax.sharding.Mesh | None = None,
     keys: Iterable[str] = DEVICE_KEYS,
     chunk: int = 256,
+    on_chunk: Callable[[int], None] = lambda samples: None,
 ) -> DeviceBatch:
     """The whole dataset as device arrays with leading axis `len(source)`; see `Batch`.
 
@@ -40,6 +41,7 @@ def load(
       mesh: the devices that each get a copy; the default device if absent.
       keys: which arrays of a `Batch` to keep.
       chunk: samples decoded at a time; host memory stays at a few chunks.
+      on_chunk: called with the number of samples loaded after each chunk.
 
     Raises:
       InputError: a sample cannot be read.
@@ -58,6 +60,7 @@ def load(
                 for key, value in part.items()
             }
         arrays = _write(arrays, jax.device_put(part, sharding), np.int32(start))
+        on_chunk(start + chunk)
     return arrays
 
 

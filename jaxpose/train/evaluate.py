@@ -10,7 +10,6 @@ import numpy as np
 from jaxpose import viz
 from jaxpose.augment import center_crop
 from jaxpose.config import Experiment
-from jaxpose.data.pipeline import sequential
 from jaxpose.data.source import Source
 from jaxpose.errors import InputError
 from jaxpose.geometry import apply_affine, invert_affine
@@ -18,7 +17,7 @@ from jaxpose.infer.forward import predict_keypoints
 from jaxpose.metrics import oks, pck
 from jaxpose.metrics.coco import Detections, GroundTruth
 from jaxpose.metrics.report import Report
-from jaxpose.train.feed import to_device
+from jaxpose.train.feed import eval_batches, to_device
 from jaxpose.train.mesh import replicated
 
 Estimate = Callable[[dict[str, Any], dict[str, jax.Array]], tuple[jax.Array, jax.Array]]
@@ -114,7 +113,7 @@ def estimate_all(
     rows: list[dict[str, np.ndarray]] = []
     pictures: list[np.ndarray] = []
     for batch, (keypoints, scores) in _results(
-        estimate, variables, sequential(source, experiment.evaluation.batch_size), mesh
+        estimate, variables, eval_batches(experiment, source), mesh
     ):
         valid = batch["mask"].astype(bool)
         for row in np.flatnonzero(valid)[: experiment.evaluation.pictures - len(pictures)]:

@@ -1,7 +1,7 @@
 """Batches on the mesh, from a stream on the host or from canvases kept in device memory."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import jax
 import numpy as np
@@ -25,12 +25,33 @@ def to_device(
 
 
 def train_batches(
-    experiment: Experiment, source: Source, mesh: jax.sharding.Mesh, start_step: int
+    experiment: Experiment,
+    source: Source,
+    mesh: jax.sharding.Mesh,
+    start_step: int,
+    on_loaded: Callable[[int], None] = lambda people: None,
 ) -> Iterator[dict[str, jax.Array]]:
-    """Training batches from `start_step` on: the same samples in the same order either way."""
+    """Training batches from `start_step` on: the same samples in the same order either way.
+
+    `on_loaded` hears how many people are in device memory while a resident set is being read.
+    """
     if experiment.resident:
-        return _resident(experiment, source, mesh, start_step)
+        return _resident(experiment, source, mesh, start_step, on_loaded)
     return _streamed(experiment, source, mesh, start_step)
+
+
+def eval_batches(experiment: Experiment, source: Source) -> Iterator[dict[str, np.ndarray]]:
+    """Every person of `source` once, in order, on the host; the last batch is padded and masked."""
+    if not experiment.resident:
+        from jaxpose.data.pipeline import sequential
+
+        yield from sequential(source, experiment.evaluation.batch_size)
+        return
+    # A run that keeps its data on the device needs no TensorFlow, here neither.
+    for start in range(0, len(source), experiment.evaluation.batch_size):
+        places = np.arange(start, start + experiment.evaluation.batch_size)
+        batch = source.samples(np.minimum(places, len(source) - 1))
+        yield batch | {"mask": places < len(source)}
 
 
 def _streamed(
@@ -56,9 +77,13 @@ def _streamed(
 
 
 def _resident(
-    experiment: Experiment, source: Source, mesh: jax.sharding.Mesh, start_step: int
+    experiment: Experiment,
+    source: Source,
+    mesh: jax.sharding.Mesh,
+    start_step: int,
+    on_loaded: Callable[[int], None],
 ) -> Iterator[dict[str, jax.Array]]:
-    arrays = resident.load(source, mesh=mesh, keys=DEVICE_KEYS)
+    arrays = resident.load(source, mesh=mesh, keys=DEVICE_KEYS, on_chunk=on_loaded)
     step = start_step
     while True:
         indices = sample_indices(experiment.seed, step, experiment.batch_size, len(source))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jax
 from rich.console import Console
+from rich.progress import Progress
 
 from jaxpose import convert, viz
 from jaxpose.config import Experiment
@@ -123,8 +124,16 @@ def _run(
     start: int,
 ) -> Outcome:
     key = jax.device_put(jax.random.key(experiment.seed), meshes.replicated(mesh))
-    batches = train_batches(experiment, sources["train"], mesh, start)
-    batch = next(batches)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task("people into memory", total=len(sources["train"]))
+        batches = train_batches(
+            experiment,
+            sources["train"],
+            mesh,
+            start,
+            on_loaded=lambda people: progress.update(task, completed=people),
+        )
+        batch = next(batches)
     begun = time.perf_counter()
     step_fn = compile_step(experiment, state, batch, key)
     console.print(f"Compiled the training step in {time.perf_counter() - begun:.1f} s.")

@@ -55,7 +55,7 @@ def layer_scales(params: Any, decay: float) -> Any:
     ]
     depth = stacked[0] if stacked else 0
 
-    def scale(path: tuple[Any, ...], leaf: jax.Array) -> np.ndarray:
+    def scale(path: tuple[Any, ...], leaf: jax.Array) -> np.ndarray | np.float32:
         name = path_name(path)
         if not name.startswith("backbone/"):
             return np.float32(1.0)

@@ -40,6 +40,7 @@ def train_step(
       The state after the step, and float32 scalars `loss` and `gradient_norm`.
     """
     skeleton, codec = experiment.skeleton, experiment.codec
+    loss_of: Callable[..., jax.Array] = experiment.loss  # the recipe pairs it with its codec
     augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
     images, keypoints, visible = augment(
         augment_key,
@@ -62,7 +63,7 @@ def train_step(
             rngs={"dropout": dropout_key},
             mutable=["batch_stats"],
         )
-        return experiment.loss(outputs, targets, weights), updated.get("batch_stats", {})
+        return loss_of(outputs, targets, weights), updated.get("batch_stats", {})
 
     (loss, batch_stats), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
     updates, opt_state = tx.update(gradients, state.opt_state, state.params)

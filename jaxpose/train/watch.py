@@ -43,7 +43,7 @@ class CompileCounter:
         self._expected = True
         jax.monitoring.register_event_duration_secs_listener(self._note)
 
-    def _note(self, event: str, duration: float, **labels: object) -> None:
+    def _note(self, event: str, duration_secs: float, **labels: str | int) -> None:
         if event == self.EVENT and not self._expected:
             self.unexpected += 1
 

@@ -1,0 +1,33 @@
+"""Every notebook runs from top to bottom, with fewer steps and people than it has for a reader."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+nbclient = pytest.importorskip("nbclient")
+
+COLAB = Path(__file__).parents[2] / "colab"
+
+
+def test_quickstart_runs_and_shows_its_pictures(tmp_path, monkeypatch):
+    monkeypatch.setenv("QUICKSTART_STEPS", "40")
+    monkeypatch.setenv("QUICKSTART_PEOPLE", "128")
+    notebook = nbformat.read(COLAB / "quickstart.ipynb", as_version=4)
+    client = nbclient.NotebookClient(
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
+    )
+    client.execute()
+    outputs = [o for cell in notebook.cells if cell.cell_type == "code" for o in cell.outputs]
+    pictures = [o for o in outputs if "image/png" in o.get("data", {})]
+    assert len(pictures) == 3  # the loss, the held-out people, the photo
+    printed = "".join(o.get("text", "") for o in outputs)
+    assert "AP" in printed and "Keypoint(" in printed
+    assert not [o for o in outputs if o.output_type == "error"]
+
+
+def test_notebooks_carry_no_outputs():
+    for path in COLAB.glob("*.ipynb"):
+        notebook = nbformat.read(path, as_version=4)
+        for cell in notebook.cells:
+            assert not cell.get("outputs"), f"{path.name} holds outputs; clear them"
