@@ -121,6 +121,8 @@ def _numbered(
 def _tensorflow() -> Any:
     """TensorFlow, confined to the CPU and quiet."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # It only reads and decodes here; with oneDNN it announces that on stderr at every start.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     import tensorflow as tf
 
     for kind in ("GPU", "TPU"):
