@@ -82,7 +82,10 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Mesh:
-    """Devices along each axis of the mesh; one axis may be -1 and takes what the others leave."""
+    """Devices along each axis of the mesh; one axis may be -1 and takes what the others leave.
+
+    Batches are split over `data` and `fsdp`; parameters are held whole by every device.
+    """
 
     data: int = -1
     fsdp: int = 1
