@@ -69,11 +69,12 @@ class Optimizer:
 class Evaluation:
     """When and how held-out people are scored.
 
-    `metric` is `oks` (COCO AP and AR; the skeleton must have sigmas) or `pck` (PCK@0.2 of the
-    torso, person-centric). The first figure of the metric picks the best checkpoint.
+    `metric` is `oks` (COCO AP and AR; the skeleton must have sigmas), `pck` (PCK@0.2 of the torso,
+    person-centric) or `pckh` (PCK@0.5 of the head's size). The first figure of the metric picks
+    the best checkpoint.
     """
 
-    metric: Literal["oks", "pck"] = "oks"
+    metric: Literal["oks", "pck", "pckh"] = "oks"
     every: int = 1000
     flip_test: bool = True
     batch_size: int = 32

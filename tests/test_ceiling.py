@@ -82,7 +82,7 @@ def test_ground_truth_survives_the_road(prepared, codec, padding, floor):
     """With the published padding of 1.25 the ceiling is lower: some labels lie outside the crop."""
     annotations, records = prepared
     estimates, experiment = truth_through(codec, records, padding)
-    report = score(estimates, experiment, flip_test=False)
+    report = score(estimates, experiment, False, records.open())
     official = pycocotools_ap(annotations, estimates.coco_results())
     print(f"ceiling AP {report.metrics['AP']:.4f}, pycocotools {official:.4f}")
     assert report.metrics["AP"] >= floor

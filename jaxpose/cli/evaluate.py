@@ -52,7 +52,7 @@ def evaluate(
             mesh,
             on_batch=lambda people: progress.update(task, completed=people),
         )
-    report = score(estimates, experiment, flip)
+    report = score(estimates, experiment, flip, source)
     out = out or run / "eval"
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from jaxpose.infer.forward import predict_keypoints
 from jaxpose.metrics import oks, pck
 from jaxpose.metrics.coco import Detections, GroundTruth
 from jaxpose.metrics.report import Report
+from jaxpose.skeletons import Skeleton
 from jaxpose.train.feed import eval_batches, to_device
 from jaxpose.train.mesh import replicated
 
@@ -30,7 +31,7 @@ class Estimates:
     Keypoints are in photo pixels, float64; rows are people.
 
     Attributes:
-      image_id, annotation_id: `[N]` int64.
+      index: `[N]` int64, rows of the data set; image_id, annotation_id: `[N]` int64.
       keypoints: `[N, K, 2]` estimated.
       scores: `[N, K]` in [0, 1].
       truth: `[N, K, 2]` annotated; `visible` `[N, K]` in {0, 1, 2}.
@@ -38,6 +39,7 @@ class Estimates:
       pictures: the first canvases, uint8 RGB, with their estimates drawn beside the truth.
     """
 
+    index: np.ndarray
     image_id: np.ndarray
     annotation_id: np.ndarray
     keypoints: np.ndarray
@@ -132,6 +134,7 @@ def estimate_all(
         corners[:, 1] += corners[:, 0]
         corners = apply_affine(to_photo, corners)
         row_values = {
+            "index": batch["index"],
             "image_id": batch["image_id"],
             "annotation_id": batch["annotation_id"],
             "keypoints": apply_affine(to_photo, keypoints.astype(np.float64)),
@@ -164,8 +167,11 @@ def _results(
         yield waiting[0], jax.device_get(waiting[1])
 
 
-def score(estimates: Estimates, experiment: Experiment, flip_test: bool) -> Report:
+def score(estimates: Estimates, experiment: Experiment, flip_test: bool, source: Source) -> Report:
     """The metric of the experiment, with all that it depends on.
+
+    Args:
+      source: the data set of the estimates, for what only PCKh asks: the heads' boxes.
 
     Raises:
       InputError: OKS asked for with a skeleton that has no sigmas.
@@ -175,6 +181,11 @@ def score(estimates: Estimates, experiment: Experiment, flip_test: bool) -> Repo
         notes = {"PCK": "PCK@0.2 of the torso (left shoulder to right hip), person-centric"}
         metrics = pck.person_centric_pck(
             estimates.keypoints, estimates.truth, estimates.visible > 0, skeleton
+        )
+    elif experiment.evaluation.metric == "pckh":
+        sizes, notes["PCKh"] = _head_sizes(estimates, skeleton, source)
+        metrics = pck.pckh(
+            estimates.keypoints, estimates.truth, estimates.visible > 0, sizes, skeleton
         )
     else:
         if skeleton.sigmas is None:
@@ -197,7 +208,16 @@ def score(estimates: Estimates, experiment: Experiment, flip_test: bool) -> Repo
         boxes=f"ground truth, padded {experiment.padding:g}x",
         flip_test=flip_test,
         decode=str(experiment.codec),
-        sigmas=None if experiment.evaluation.metric == "pck" else skeleton.describe_sigmas(),
+        sigmas=skeleton.describe_sigmas() if experiment.evaluation.metric == "oks" else None,
         people=len(estimates.area),
         notes=notes,
     )
+
+
+def _head_sizes(estimates: Estimates, skeleton: Skeleton, source: Source) -> tuple[np.ndarray, str]:
+    """The unit of PCKh for each person `[N]`, and in words what it is."""
+    boxes = source.head_boxes(estimates.index) if hasattr(source, "head_boxes") else np.zeros(4)
+    if boxes.any():
+        return pck.head_sizes(boxes), "PCK@0.5 of the head size (0.6 of the head box's diagonal)"
+    segments = pck.head_segments(estimates.truth, estimates.visible > 0, skeleton)
+    return segments, "PCK@0.5 of the segment from neck to head top (the data has no head boxes)"

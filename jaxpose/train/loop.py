@@ -146,7 +146,7 @@ def _run(
     def evaluate(step: int) -> Report:
         with compiles.expected():
             estimates = estimate_all(estimate, state.variables(), sources["eval"], experiment, mesh)
-        result = score(estimates, experiment, flip_test)
+        result = score(estimates, experiment, flip_test, sources["eval"])
         log.metrics(step, result.metrics)
         if estimates.pictures:
             sheet = viz.contact_sheet(estimates.pictures, columns=4)

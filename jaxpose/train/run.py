@@ -22,7 +22,7 @@ from jaxpose.train.checkpoint import Checkpoints
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 # The first figure of each report, which picks the best checkpoint.
-METRIC_KEY = {"oks": "AP", "pck": "PCK"}
+METRIC_KEY = {"oks": "AP", "pck": "PCK", "pckh": "PCKh"}
 # Keys that steer reporting, not the numbers of the training: they may change on resume.
 REPORTING = ("log_every", "evaluation.every", "evaluation.pictures", "evaluation.batch_size")
 
