@@ -154,7 +154,7 @@ def _run(
             viz.save_image(directory / "predictions.png", sheet)
         return result
 
-    with StopRequest() as stop, log:
+    with StopRequest() as stop, log, compiles:
         for step in range(start + 1, experiment.steps + 1):
             state, scalars = step_fn(state, batch, key)
             # The step runs on the device while the host logs the one before and fetches the next.
@@ -170,7 +170,8 @@ def _run(
                 log.restart_clock(step)
                 compiles.start()
             scored = last or step % experiment.evaluation.every == 0
-            save = scored or stop.signal or step % experiment.checkpoint_every == 0
+            stopping = stop.signal  # read once: a signal between two reads would skip the save
+            save = scored or stopping or step % experiment.checkpoint_every == 0
             if save:
                 _log_finite(log, step, scalars)
                 pending = None
@@ -181,22 +182,22 @@ def _run(
                 with compiles.expected():  # Orbax slices replicated arrays with small programs
                     checkpoints.save(state, position, report.metrics if scored and report else None)
                 log.restart_clock(step)
-            if stop.signal and not last:
-                stopped_by = signal.Signals(stop.signal)
+            if stopping and not last:
+                stopped_by = signal.Signals(stopping)
                 log.say(f"Stopping after step {step} ({stopped_by.name}): saving.")
                 break
         checkpoints.wait()
-    compiles.close()
     console.print(f"Compilations after the first step: {compiles.unexpected}.")
     return Outcome(step, report, stopped_by, compiles.unexpected)
 
 
 def _log_finite(log: RunLog, step: int, scalars: Mapping[str, jax.Array]) -> None:
     values = jax.device_get(dict(scalars))
-    if not math.isfinite(values["loss"]):
+    if not math.isfinite(values["loss"]) or not math.isfinite(values["gradient_norm"]):
         raise InputError(
-            f"The loss is {values['loss']} at step {step}; the run ends here and its checkpoints "
-            "are kept. Lower optimizer.learning_rate, lengthen optimizer.warmup_steps, or set "
-            "optimizer.clip_norm; `jaxpose data check` finds annotations that cause this."
+            f"The loss is {values['loss']} at step {step} and the gradient's norm "
+            f"{values['gradient_norm']}; the run ends here and its checkpoints are kept. Lower "
+            "optimizer.learning_rate, lengthen optimizer.warmup_steps, or set optimizer.clip_norm; "
+            "`jaxpose data check` finds annotations that cause this."
         )
     log.scalars(step, values)

@@ -34,14 +34,16 @@ class StopRequest:
 
 
 class CompileCounter:
-    """Counts XLA compilations outside `expected()`: after the first step there must be none."""
+    """Counts XLA compilations outside `expected()`: after the first step there must be none.
+
+    A context manager: it listens until the block ends.
+    """
 
     EVENT = "/jax/core/compile/backend_compile_duration"
 
     def __init__(self) -> None:
         self.unexpected = 0
         self._expected = True
-        jax.monitoring.register_event_duration_secs_listener(self._note)
 
     def _note(self, event: str, duration_secs: float, **labels: str | int) -> None:
         if event == self.EVENT and not self._expected:
@@ -58,6 +60,9 @@ class CompileCounter:
         yield
         self._expected = before
 
-    def close(self) -> None:
-        """Stop listening."""
+    def __enter__(self) -> "CompileCounter":
+        jax.monitoring.register_event_duration_secs_listener(self._note)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
         jax.monitoring.unregister_event_duration_listener(self._note)
