@@ -1,7 +1,8 @@
 """Quick start: a small network on drawn people, minutes on two CPU cores, nothing to download.
 
 The people are the renderer's plain ones: upright, looking our way, alone. `--set
-train_data.plain=false --set eval_data.plain=false` gives the full variety, which takes hours.
+train_data.plain=false --set eval_data.plain=false` gives the full variety, which is learnt far more
+slowly: occluded, cut off, crowded, sitting and lying people.
 """
 
 from jaxpose.augment import Augmentation
