@@ -44,12 +44,7 @@ def init_variables(model: nn.Module, key: jax.Array, input_hw: tuple[int, int]) 
 
 def abstract_variables(model: nn.Module, input_hw: tuple[int, int]) -> dict:
     """Shapes and dtypes of `init_variables`, without computing anything."""
-
-    def init(key: jax.Array) -> dict:
-        variables = model.init(key, jnp.zeros((1, *input_hw, 3), jnp.float32))
-        return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
-
-    return jax.eval_shape(init, jax.random.key(0))
+    return jax.eval_shape(lambda key: init_variables(model, key, input_hw), jax.random.key(0))
 
 
 def count_parameters(variables: dict) -> int:

@@ -1,7 +1,7 @@
 """Batches on the mesh, from a stream on the host or from canvases kept in device memory."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
@@ -16,12 +16,12 @@ from jaxpose.train.mesh import batch_sharded
 DEVICE_KEYS = ("image", "keypoints", "visible", "box_xywh", "mask")
 
 
-def to_device(
-    batch: dict[str, np.ndarray], mesh: jax.sharding.Mesh, keys: Iterable[str] = DEVICE_KEYS
-) -> dict[str, jax.Array]:
+def to_device(batch: dict[str, np.ndarray], mesh: jax.sharding.Mesh) -> dict[str, jax.Array]:
     """This process's part of a batch as global arrays, split over the mesh."""
     sharding = batch_sharded(mesh)
-    return {key: jax.make_array_from_process_local_data(sharding, batch[key]) for key in keys}
+    return {
+        key: jax.make_array_from_process_local_data(sharding, batch[key]) for key in DEVICE_KEYS
+    }
 
 
 def train_batches(
