@@ -7,7 +7,7 @@ from jaxpose.codecs.heatmap import msra
 from jaxpose.config import Evaluation, Experiment, Optimizer
 from jaxpose.data.source import Records
 from jaxpose.losses import HeatmapMSE
-from jaxpose.models.build import hrnet_pose
+from jaxpose.models import hrnet_pose
 from jaxpose.skeletons import COCO17
 
 TRAIN_PEOPLE = 149_813  # people with keypoints in train2017

@@ -11,7 +11,7 @@ from jaxpose.codecs.heatmap import udp
 from jaxpose.config import Evaluation, Experiment, Optimizer
 from jaxpose.data.source import Records
 from jaxpose.losses import HeatmapMSE
-from jaxpose.models.build import vitpose
+from jaxpose.models import vitpose
 from jaxpose.skeletons import COCO17
 
 TRAIN_PEOPLE = 149_813  # people with keypoints in train2017

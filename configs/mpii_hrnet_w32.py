@@ -11,7 +11,7 @@ from jaxpose.codecs.heatmap import msra
 from jaxpose.config import Evaluation, Experiment, Optimizer
 from jaxpose.data.source import Records
 from jaxpose.losses import HeatmapMSE
-from jaxpose.models.build import hrnet_pose
+from jaxpose.models import hrnet_pose
 from jaxpose.skeletons import MPII16
 
 TRAIN_PEOPLE = 22_246  # people of MPII's usual training split

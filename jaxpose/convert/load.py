@@ -2,58 +2,18 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import flax.linen as nn
 import numpy as np
 
-from jaxpose.convert import mmpose
+from jaxpose.convert.formats import Format, detect
 from jaxpose.convert.positions import infer_grid, resize_position_embedding
 from jaxpose.convert.reading import load_state_dict
 from jaxpose.convert.rules import Rule, apply, flatten, nest
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel, abstract_variables
-from jaxpose.models.heads import DeconvHead, SimCCHead, SimpleHead
-from jaxpose.models.hrnet import HRNet
 from jaxpose.models.vit import ViT
-
-
-@dataclass(frozen=True)
-class Format:
-    """One project's way of naming things.
-
-    Attributes:
-      name: what to call it in messages.
-      marker: regular expression that some key matches if the checkpoint is of this format.
-      head: regular expression for the keys of the head.
-      backbones, heads: for each kind of module, its table.
-      positions: the key of a ViT's position embedding, `[1, N, D]`.
-    """
-
-    name: str
-    marker: str
-    head: str
-    backbones: Mapping[type[nn.Module], Callable[..., list[Rule]]]
-    heads: Mapping[type[nn.Module], Callable[..., list[Rule]]]
-    positions: str
-
-
-# The first format whose marker is found is taken, so narrower markers come first.
-FORMATS = (
-    Format(
-        name="MMPose 1.x",
-        marker=r"backbone\..+",
-        head=r"head\..+",
-        backbones={ViT: mmpose.vit, HRNet: mmpose.hrnet},
-        heads={
-            DeconvHead: mmpose.heatmap_head,
-            SimpleHead: mmpose.heatmap_head,
-            SimCCHead: mmpose.simcc_head,
-        },
-        positions="backbone.pos_embed",
-    ),
-)
 
 
 def to_variables(
@@ -77,7 +37,7 @@ def to_variables(
         lists all that were not, with shapes.
     """
     expected = flatten(abstract_variables(model, _image_hw(model)))
-    source = _format(state_dict)
+    source = detect(state_dict)
     state_dict = _fit_positions(state_dict, model, source, checkpoint_hw)
     rules = _table(source.backbones, model.backbone, source) + _table(
         source.heads, model.head, source
@@ -109,7 +69,7 @@ def init_from(
         checkpoint = load_state_dict(checkpoint)
     if not reset_head:
         return to_variables(checkpoint, model, checkpoint_hw)
-    source = _format(checkpoint)
+    source = detect(checkpoint)
     kept: Mapping = {
         key: array for key, array in checkpoint.items() if not re.fullmatch(source.head, key)
     }
@@ -118,17 +78,6 @@ def init_from(
     backbone = {path: leaf for path, leaf in leaves.items() if path.split("/")[1] == "backbone"}
     loaded = apply(_table(source.backbones, model.backbone, source), kept, backbone)
     return nest({path: loaded.get(path, leaf) for path, leaf in leaves.items()})
-
-
-def _format(state_dict: Mapping[str, np.ndarray]) -> Format:
-    for known in FORMATS:
-        if any(re.fullmatch(known.marker, key) for key in state_dict):
-            return known
-    shown = "\n  ".join(f"{key} {list(array.shape)}" for key, array in list(state_dict.items())[:8])
-    raise InputError(
-        f"These keys are of no known format ({', '.join(known.name for known in FORMATS)}). "
-        f"The first of {len(state_dict)}:\n  {shown}"
-    )
 
 
 def _table(

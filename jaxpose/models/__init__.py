@@ -4,12 +4,12 @@ from jaxpose.models.build import (
     PoseModel,
     abstract_variables,
     count_parameters,
-    hrnet_pose,
     init_variables,
-    vitpose,
 )
 from jaxpose.models.heads import DeconvHead, SimCCHead, SimpleHead
 from jaxpose.models.hrnet import HRNet
+from jaxpose.models.published.hrnet import hrnet_pose
+from jaxpose.models.published.vitpose import vitpose
 from jaxpose.models.vit import ViT
 
 __all__ = [

@@ -5,35 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxpose.errors import InputError
-from jaxpose.models.norm import BatchNorm
-
-_kernel_init = nn.initializers.normal(0.001)
-
-
-class ConvNorm(nn.Module):
-    """Convolution without bias, batch norm, and a ReLU unless `relu=False`."""
-
-    features: int
-    size: int
-    stride: int = 1
-    relu: bool = True
-    dtype: str = "float32"
-
-    @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """`[B, h, w, C]` -> `[B, h / stride, w / stride, features]`, padded as in PyTorch."""
-        x = nn.Conv(
-            self.features,
-            (self.size, self.size),
-            self.stride,
-            padding=self.size // 2,
-            use_bias=False,
-            dtype=self.dtype,
-            kernel_init=_kernel_init,
-            name="conv",
-        )(x)
-        x = BatchNorm(dtype=self.dtype, name="norm")(x, train)
-        return nn.relu(x) if self.relu else x
+from jaxpose.models.conv import ConvNorm
 
 
 class ResidualBlock(nn.Module):
@@ -55,9 +27,17 @@ class ResidualBlock(nn.Module):
         y = x
         for i, (width, size) in enumerate(zip(widths, sizes, strict=True)):
             last = i == len(widths) - 1
-            y = ConvNorm(width, size, relu=not last, dtype=self.dtype, name=f"conv_{i}")(y, train)
+            y = ConvNorm(
+                width,
+                size,
+                activation="none" if last else "relu",
+                dtype=self.dtype,
+                name=f"conv_{i}",
+            )(y, train)
         if x.shape[-1] != widths[-1]:
-            x = ConvNorm(widths[-1], 1, relu=False, dtype=self.dtype, name="shortcut")(x, train)
+            x = ConvNorm(widths[-1], 1, activation="none", dtype=self.dtype, name="shortcut")(
+                x, train
+            )
         return nn.relu(x + y)
 
 
@@ -81,7 +61,7 @@ class Fusion(nn.Module):
             for j, x in enumerate(branches):
                 name = f"to_{i}_from_{j}"
                 if j > i:
-                    x = ConvNorm(width, 1, relu=False, dtype=self.dtype, name=name)(x, train)
+                    x = ConvNorm(width, 1, activation="none", dtype=self.dtype, name=name)(x, train)
                     x = _repeat(x, 2 ** (j - i))
                 for k in range(i - j):
                     last = k == i - j - 1
@@ -89,7 +69,7 @@ class Fusion(nn.Module):
                         width if last else x.shape[-1],
                         3,
                         stride=2,
-                        relu=not last,
+                        activation="none" if last else "relu",
                         dtype=self.dtype,
                         name=f"{name}_{k}",
                     )(x, train)

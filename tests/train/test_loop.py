@@ -14,7 +14,7 @@ from jaxpose.config import load_recipe, override, to_json
 from jaxpose.data.source import SyntheticPeople
 from jaxpose.errors import InputError
 from jaxpose.metrics.report import Report
-from jaxpose.models.build import vitpose
+from jaxpose.models import vitpose
 from jaxpose.photo import read_photo
 from jaxpose.skeletons import AP10K17
 from jaxpose.train.log import read_metrics

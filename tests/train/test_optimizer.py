@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from jaxpose.config import Optimizer
-from jaxpose.models.build import abstract_variables, vitpose
+from jaxpose.models import abstract_variables, vitpose
 from jaxpose.train.optimizer import (
     build,
     layer_scales,

@@ -12,7 +12,7 @@ from jaxpose.augment import Augmentation
 from jaxpose.codecs.heatmap import udp
 from jaxpose.config import Mesh, load_recipe, override
 from jaxpose.errors import InputError
-from jaxpose.models.build import PoseModel, hrnet_pose, init_variables
+from jaxpose.models import PoseModel, hrnet_pose, init_variables
 from jaxpose.models.heads import SimpleHead
 from jaxpose.train import mesh as meshes
 from jaxpose.train.feed import to_device
