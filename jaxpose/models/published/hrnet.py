@@ -4,6 +4,7 @@ from jaxpose.errors import InputError, nearest
 from jaxpose.models.build import PoseModel
 from jaxpose.models.heads import DeconvHead
 from jaxpose.models.hrnet import HRNet
+from jaxpose.models.published.entry import Published
 
 # Width of the first branch, exchange modules, residual blocks per branch, stage-1 width and blocks.
 # W32 and W48: arXiv:1902.09212, section 3. W18 and W18-small (v1): arXiv:1908.07919 and its code.
@@ -42,3 +43,15 @@ def hrnet_pose(
         dtype=dtype,
     )
     return PoseModel(backbone, DeconvHead(num_keypoints, (), dtype=dtype))
+
+
+# AP: COCO val2017 with the detections of 56.4 person AP, flip test.
+PUBLISHED = tuple(
+    Published(
+        f"hrnet-{size.lower()}",
+        lambda num_keypoints, input_hw, size=size: hrnet_pose(size, num_keypoints),
+        (256, 192),
+        golden=golden,
+    )
+    for size, golden in (("W32", ("hrnet_w32_256x192",)), ("W48", ()))
+)

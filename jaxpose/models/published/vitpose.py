@@ -1,5 +1,6 @@
 """ViTPose: a plain vision transformer under a light decoder."""
 
+from functools import partial
 from typing import Literal
 
 import flax.linen as nn
@@ -7,6 +8,7 @@ import flax.linen as nn
 from jaxpose.errors import InputError, nearest
 from jaxpose.models.build import PoseModel
 from jaxpose.models.heads import DeconvHead, SimCCHead, SimpleHead
+from jaxpose.models.published.entry import Published
 from jaxpose.models.vit import ViT
 
 # (dim, depth, heads, drop path). S, B, L and H as in ViTPose (arXiv:2204.12484, table 1 and its
@@ -67,3 +69,24 @@ def _head(
         return SimCCHead(num_keypoints, (input_hw[0], input_hw[1]), split_ratio, dtype=dtype)
     known = ("classic", "simple", "simcc")
     raise InputError(f"Unknown head {name!r}; known: {', '.join(known)}.{nearest(name, known)}")
+
+
+# AP: COCO val2017 with the detections of 56.4 person AP, flip test.
+PUBLISHED = tuple(
+    Published(
+        f"vitpose-{size.lower()}{suffix}",
+        partial(vitpose, size, head=head),
+        (256, 192),
+        golden=golden,
+    )
+    for size, head, suffix, golden in (
+        ("S", "classic", "", ("vitpose_s_256x192",)),
+        ("B", "classic", "", ()),
+        ("L", "classic", "", ()),
+        ("H", "classic", "", ()),
+        ("S", "simple", "-simple", ()),
+        ("B", "simple", "-simple", ("vitpose_b_simple_256x192",)),
+        ("L", "simple", "-simple", ()),
+        ("H", "simple", "-simple", ()),
+    )
+)

@@ -1,0 +1,20 @@
+"""Every published model that has a constructor."""
+
+from jaxpose.errors import InputError, nearest
+from jaxpose.models.published import hrnet, vitpose
+from jaxpose.models.published.entry import Published
+
+CATALOGUE: tuple[Published, ...] = (*vitpose.PUBLISHED, *hrnet.PUBLISHED)
+
+
+def find(name: str) -> Published:
+    """The entry called `name`.
+
+    Raises:
+      InputError: with the nearest name, if there is none.
+    """
+    for entry in CATALOGUE:
+        if entry.name == name:
+            return entry
+    names = [entry.name for entry in CATALOGUE]
+    raise InputError(f"There is no published model {name!r}.{nearest(name, names)}")
