@@ -1,5 +1,7 @@
 """HRNet for pose."""
 
+from functools import partial
+
 from jaxpose.errors import InputError, nearest
 from jaxpose.models.build import PoseModel
 from jaxpose.models.heads import DeconvHead
@@ -45,13 +47,13 @@ def hrnet_pose(
     return PoseModel(backbone, DeconvHead(num_keypoints, (), dtype=dtype))
 
 
+def _any_size(size: str, num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
+    del input_hw  # fully convolutional
+    return hrnet_pose(size, num_keypoints)
+
+
 # AP: COCO val2017 with the detections of 56.4 person AP, flip test.
 PUBLISHED = tuple(
-    Published(
-        f"hrnet-{size.lower()}",
-        lambda num_keypoints, input_hw, size=size: hrnet_pose(size, num_keypoints),
-        (256, 192),
-        golden=golden,
-    )
+    Published(f"hrnet-{size.lower()}", partial(_any_size, size), (256, 192), golden=golden)
     for size, golden in (("W32", ("hrnet_w32_256x192",)), ("W48", ()))
 )
