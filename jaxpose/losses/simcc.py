@@ -1,9 +1,4 @@
-"""Losses: float32 scalars of (outputs, targets, weights), whatever type the outputs have.
-
-Weights are `[B, K]` per keypoint, as codecs make them; keypoints that are not labelled and samples
-that only pad the batch have weight 0 and add nothing. Means are taken over all keypoints of all
-samples, weight 0 included, as in MMPose: so a sample with few labelled keypoints weighs less.
-"""
+"""Losses of SimCC vectors, (x `[B, K, Wx]`, y `[B, K, Wy]`)."""
 
 from dataclasses import dataclass
 
@@ -11,18 +6,6 @@ import jax
 import jax.numpy as jnp
 
 Vectors = tuple[jax.Array, jax.Array]
-
-
-def heatmap_mse(outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
-    """Mean over `[B, h, w, K]` of weight times squared difference.
-
-    Args:
-      outputs: maps `[B, h, w, K]`.
-      targets: maps `[B, h, w, K]`.
-      weights: `[B, K]`.
-    """
-    difference = outputs.astype(jnp.float32) - targets.astype(jnp.float32)
-    return jnp.mean(weights.astype(jnp.float32)[:, None, None, :] * difference**2)
 
 
 def simcc_kl(
@@ -61,14 +44,6 @@ def simcc_kl(
             log_label = jnp.log(jnp.where(label > 0, label, 1.0))
         total += jnp.mean(label * (log_label - log_probability), axis=-1)
     return jnp.mean(weights.astype(jnp.float32) * total)
-
-
-@dataclass(frozen=True)
-class HeatmapMSE:
-    """`heatmap_mse` as an object for a config."""
-
-    def __call__(self, outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
-        return heatmap_mse(outputs, targets, weights)
 
 
 @dataclass(frozen=True)
