@@ -187,6 +187,17 @@ def predict(
 
 @app.command()
 @plain_faults
+def models(
+    word: Annotated[str, typer.Argument(help="Show the models whose name contains this.")] = "",
+) -> None:
+    """List the published models: size, work, score, and what they are tested against."""
+    from jaxpose.cli.models import models as list_models
+
+    list_models(word)
+
+
+@app.command()
+@plain_faults
 def doctor() -> None:
     """Show devices, versions, speed, and what is missing."""
     from jaxpose.cli.doctor import doctor as examine

@@ -15,7 +15,7 @@ from jaxpose.cli import main
 from jaxpose.cli.faults import plain_faults
 from jaxpose.errors import InputError
 
-COMMANDS = ("prepare", "train", "eval", "predict", "data", "doctor")
+COMMANDS = ("prepare", "train", "eval", "predict", "data", "models", "doctor")
 
 
 def invoke(*arguments: str):
