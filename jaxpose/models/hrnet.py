@@ -6,39 +6,7 @@ import jax.numpy as jnp
 
 from jaxpose.errors import InputError
 from jaxpose.models.conv import ConvNorm
-
-
-class ResidualBlock(nn.Module):
-    """ResNet's basic block, or its bottleneck (1x1, 3x3, 1x1 to four times `features`).
-
-    He et al. 2016, arXiv:1512.03385, fig. 5. The shortcut is a 1x1 convolution where the number of
-    channels changes.
-    """
-
-    features: int
-    bottleneck: bool
-    dtype: str
-
-    @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """`[B, h, w, C]` -> `[B, h, w, features * (4 if bottleneck else 1)]`."""
-        widths = (self.features,) * 2 + ((4 * self.features,) if self.bottleneck else ())
-        sizes = (1, 3, 1) if self.bottleneck else (3, 3)
-        y = x
-        for i, (width, size) in enumerate(zip(widths, sizes, strict=True)):
-            last = i == len(widths) - 1
-            y = ConvNorm(
-                width,
-                size,
-                activation="none" if last else "relu",
-                dtype=self.dtype,
-                name=f"conv_{i}",
-            )(y, train)
-        if x.shape[-1] != widths[-1]:
-            x = ConvNorm(widths[-1], 1, activation="none", dtype=self.dtype, name="shortcut")(
-                x, train
-            )
-        return nn.relu(x + y)
+from jaxpose.models.residual import ResidualBlock
 
 
 class Fusion(nn.Module):
