@@ -60,7 +60,7 @@ def batch_norm(source: str, target: str) -> list[Rule]:
         Rule(rf"{source}\.bias", f"params/{target}/bias"),
         Rule(rf"{source}\.running_mean", f"batch_stats/{target}/mean"),
         Rule(rf"{source}\.running_var", f"batch_stats/{target}/var"),
-        Rule(rf"{source}\.num_batches_tracked", None),
+        Rule(rf"{source}\.num_batches_tracked", None, reason="a count of training batches"),
     ]
 
 
@@ -78,9 +78,18 @@ def dense(
     ]
 
 
-def conv_norm(conv_source: str, norm_source: str, target: str) -> list[Rule]:
-    """Rules for a convolution without bias followed by a batch norm (`models.hrnet.ConvNorm`)."""
+def conv_norm(conv_source: str, norm_source: str, target: str, epsilon: float = 1e-5) -> list[Rule]:
+    """Rules for a convolution and its batch norm, folded or not (`models.conv.ConvNorm`).
+
+    `epsilon` is the norm's, which the statistics of a folded one are made up from.
+    """
     return [
         Rule(rf"{conv_source}\.weight", f"params/{target}/conv/kernel", conv),
+        folded_norm(conv_source, f"{target}/norm", epsilon),
         *batch_norm(norm_source, f"{target}/norm"),
     ]
+
+
+def folded_norm(source: str, target: str, epsilon: float = 1e-5) -> Rule:
+    """The rule for the bias of a convolution that its batch norm `target` was folded into."""
+    return Rule(rf"{source}\.bias", f"params/{target}/bias", folded_epsilon=epsilon)

@@ -1,19 +1,70 @@
 """Checkpoints of other projects into the variables of a model."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import flax.linen as nn
+import jax
 import numpy as np
 
-from jaxpose.convert.formats import Format, detect
-from jaxpose.convert.positions import infer_grid, resize_position_embedding
+from jaxpose.convert.formats import Format, Tables, detect
+from jaxpose.convert.keypoints import copy_keypoints, keypoint_axes
+from jaxpose.convert.positions import fit_positions
 from jaxpose.convert.reading import load_state_dict
-from jaxpose.convert.rules import Rule, apply, flatten, nest
+from jaxpose.convert.rules import Plan, Rule, apply, flatten, make_plan, nest
 from jaxpose.errors import InputError
-from jaxpose.models.build import PoseModel, abstract_variables
+from jaxpose.models.build import PoseModel, abstract_variables, init_variables
 from jaxpose.models.vit import ViT
+
+
+def load_pretrained(
+    model: PoseModel,
+    checkpoint: str | Path | Mapping[str, np.ndarray],
+    *,
+    variables: Mapping | None = None,
+    reset_head: bool = False,
+    keypoints: Mapping[int, int] | None = None,
+    checkpoint_hw: tuple[int, int] | None = None,
+    ema: bool | None = None,
+) -> dict:
+    """`{"params": ..., "batch_stats": ...}` of `model` with the values of a checkpoint.
+
+    Args:
+      model: the model to fill.
+      checkpoint: a file or release folder for `load_state_dict`, or its content.
+      variables: where fresh values come from, for what `reset_head` and `keypoints` leave
+        untouched; None initialises them with key 0.
+      reset_head: leave the head fresh and the checkpoint's head, if it has one, unused.
+      keypoints: `{row of the model's keypoints: row of the checkpoint's}` (see
+        `shared_keypoints`). The head is loaded as one of the checkpoint's own number of keypoints,
+        then the outputs of these keypoints are copied; the others stay fresh.
+      checkpoint_hw: as in `to_variables`.
+      ema: as in `load_state_dict`.
+
+    Raises:
+      InputError: as `load_state_dict` and `to_variables`; if `keypoints` names a row that is not
+        there, or both `reset_head` and `keypoints` are given.
+    """
+    if reset_head and keypoints is not None:
+        raise InputError("reset_head leaves no outputs to copy: give it or keypoints, not both.")
+    if isinstance(checkpoint, str | Path):
+        checkpoint = load_state_dict(checkpoint, ema=ema)
+    if not reset_head and keypoints is None:
+        return to_variables(checkpoint, model, checkpoint_hw)
+    if variables is None:
+        variables = init_variables(model, jax.random.key(0), image_hw(model))
+    if keypoints is not None:
+        return _with_keypoints(checkpoint, model, variables, keypoints, checkpoint_hw)
+    source, checkpoint = recognise(checkpoint)
+    kept: Mapping = {
+        key: array for key, array in checkpoint.items() if not re.fullmatch(source.head, key)
+    }
+    kept = _fit_backbone(kept, model, source, checkpoint_hw)
+    leaves = flatten(variables)
+    backbone = {path: leaf for path, leaf in leaves.items() if path.split("/")[1] == "backbone"}
+    loaded = apply(table(source, model, head=False), kept, backbone)
+    return nest({path: loaded.get(path, leaf) for path, leaf in leaves.items()})
 
 
 def to_variables(
@@ -34,64 +85,45 @@ def to_variables(
 
     Raises:
       InputError: unless every key and every leaf of the model is used exactly once; the message
-        lists all that were not, with shapes.
+        groups all that were not, and its attribute `full` lists them, with shapes.
     """
-    expected = flatten(abstract_variables(model, _image_hw(model)))
+    source, state_dict = recognise(state_dict)
+    if not source.head:
+        raise InputError(
+            f"These are {source.name} weights: a backbone without a pose head. Load them with "
+            "reset_head=True; the head then starts fresh and has to be trained."
+        )
+    rules = table(source, model)
+    expected = flatten(abstract_variables(model, image_hw(model)))
+    return nest(apply(rules, _fit_backbone(state_dict, model, source, checkpoint_hw), expected))
+
+
+def recognise(state_dict: Mapping[str, np.ndarray]) -> tuple[Format, dict[str, np.ndarray]]:
+    """The format of the keys, and the arrays under the names that its tables know."""
     source = detect(state_dict)
-    state_dict = _fit_positions(state_dict, model, source, checkpoint_hw)
-    rules = _table(source.backbones, model.backbone, source) + _table(
-        source.heads, model.head, source
-    )
-    return nest(apply(rules, state_dict, expected))
+    return source, source.renamed(state_dict)
 
 
-def init_from(
-    checkpoint: str | Path | Mapping[str, np.ndarray],
-    model: PoseModel,
-    variables: Mapping,
-    *,
-    reset_head: bool = False,
-    checkpoint_hw: tuple[int, int] | None = None,
-) -> dict:
-    """Start from a checkpoint: `variables` with its values put in.
-
-    Args:
-      checkpoint: a file for `load_state_dict`, or its content.
-      model, checkpoint_hw: as in `to_variables`.
-      variables: freshly initialised variables of `model`.
-      reset_head: leave the head as it is in `variables` and the checkpoint's head unused, for
-        another set of keypoints. Otherwise the head is loaded, too.
+def table(source: Format, model: PoseModel, head: bool = True) -> list[Rule]:
+    """All rules from a format to a model, or those of its backbone alone.
 
     Raises:
-      InputError: as `load_state_dict` and `to_variables`.
+      InputError: if there is no table for one of its parts.
     """
-    if isinstance(checkpoint, str | Path):
-        checkpoint = load_state_dict(checkpoint)
-    if not reset_head:
-        return to_variables(checkpoint, model, checkpoint_hw)
-    source = detect(checkpoint)
-    kept: Mapping = {
-        key: array for key, array in checkpoint.items() if not re.fullmatch(source.head, key)
-    }
-    kept = _fit_positions(kept, model, source, checkpoint_hw)
-    leaves = flatten(variables)
-    backbone = {path: leaf for path, leaf in leaves.items() if path.split("/")[1] == "backbone"}
-    loaded = apply(_table(source.backbones, model.backbone, source), kept, backbone)
-    return nest({path: loaded.get(path, leaf) for path, leaf in leaves.items()})
+    rules = list(source.rules)
+    if source.own:
+        return rules
+    rules += _of_kind(source.backbones, model.backbone, source)
+    return rules + (_of_kind(source.heads, model.head, source) if head else [])
 
 
-def _table(
-    tables: Mapping[type[nn.Module], Callable[..., list[Rule]]], module: nn.Module, source: Format
-) -> list[Rule]:
-    if type(module) not in tables:
-        raise InputError(
-            f"There is no table from {source.name} to {type(module).__name__}; there is one to "
-            f"{', '.join(kind.__name__ for kind in tables)}."
-        )
-    return tables[type(module)](module)
+def plan_for(source: Format, state_dict: Mapping[str, np.ndarray], model: PoseModel) -> Plan:
+    """What becomes of arrays under a table's names in `model`."""
+    expected = flatten(abstract_variables(model, image_hw(model)))
+    return make_plan(table(source, model), state_dict, expected)
 
 
-def _image_hw(model: PoseModel) -> tuple[int, int]:
+def image_hw(model: PoseModel) -> tuple[int, int]:
     """An image size the model takes: parameter shapes of the others do not depend on it."""
     for module in (model.backbone, model.head):
         if hasattr(module, "input_hw"):
@@ -99,7 +131,18 @@ def _image_hw(model: PoseModel) -> tuple[int, int]:
     return 256, 192
 
 
-def _fit_positions(
+def _of_kind(tables: Tables, module: nn.Module, source: Format) -> list[Rule]:
+    if type(module) not in tables:
+        kinds = ", ".join(kind.__name__ for kind in tables)
+        raise InputError(
+            f"The checkpoint's names are those of {source.name}, and there is no table from "
+            f"{source.name} to {type(module).__name__}"
+            + (f"; there is one to {kinds}." if kinds else ".")
+        )
+    return tables[type(module)](module)
+
+
+def _fit_backbone(
     state_dict: Mapping[str, np.ndarray],
     model: PoseModel,
     source: Format,
@@ -108,22 +151,39 @@ def _fit_positions(
     """`state_dict` with position embeddings on the grid of a ViT model."""
     backbone = model.backbone
     embedding = state_dict.get(source.positions)
-    if not isinstance(backbone, ViT) or embedding is None or embedding.ndim != 3:
+    if not isinstance(backbone, ViT) or embedding is None:
         return state_dict
-    target = backbone.grid_hw
-    count = embedding.shape[1]
-    if checkpoint_hw:
-        grid = checkpoint_hw[0] // backbone.patch, checkpoint_hw[1] // backbone.patch
-    elif count == target[0] * target[1]:
-        grid = target
-    else:
-        inferred = infer_grid(count, target)
-        if inferred is None:
-            raise InputError(
-                f"{source.positions} has {count} positions, the model {target[0]} x {target[1]}, "
-                f"and the grid of the former cannot be told from their number. Give the image "
-                f"size the checkpoint was trained at as checkpoint_hw."
-            )
-        grid = inferred
-    resized = resize_position_embedding(embedding[0], grid, target)
-    return {**state_dict, source.positions: resized[None]}
+    patch = backbone.patch
+    grid = (checkpoint_hw[0] // patch, checkpoint_hw[1] // patch) if checkpoint_hw else None
+    fitted = fit_positions(embedding, backbone.grid_hw, grid, source.class_slot, source.positions)
+    return {**state_dict, source.positions: fitted}
+
+
+def _with_keypoints(
+    checkpoint: Mapping[str, np.ndarray],
+    model: PoseModel,
+    variables: Mapping,
+    keypoints: Mapping[int, int],
+    checkpoint_hw: tuple[int, int] | None,
+) -> dict:
+    source, state_dict = recognise(checkpoint)
+    state_dict = dict(_fit_backbone(state_dict, model, source, checkpoint_hw))
+    axes = keypoint_axes(model, image_hw(model))
+    plan = plan_for(source, state_dict, model)
+    found = {
+        plan.shapes[path][a.axis] // a.factor for path, a in axes.items() if path in plan.shapes
+    }
+    if len(found) != 1:
+        # Nothing to go by: the head is of another kind, which the ordinary message explains.
+        return to_variables(checkpoint, model, checkpoint_hw)
+    (count,) = found
+    theirs = model.clone(head=model.head.clone(num_keypoints=count))
+    loaded = flatten(to_variables(checkpoint, theirs, checkpoint_hw))
+    fresh = flatten(variables)
+    rows = keypoints, count, model.head.num_keypoints
+    return nest(
+        {
+            path: copy_keypoints(leaf, fresh[path], axes[path], *rows) if path in axes else leaf
+            for path, leaf in loaded.items()
+        }
+    )

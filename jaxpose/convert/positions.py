@@ -1,6 +1,7 @@
 """Position embeddings of one grid made to fit another."""
 
 import math
+from typing import Literal
 
 import numpy as np
 
@@ -34,6 +35,66 @@ def resize_position_embedding(
     columns = _cubic_matrix(source_hw[1], target_hw[1])
     resized = np.einsum("yh,xw,hwd->yxd", rows, columns, grid, optimize=True)
     return resized.reshape(-1, dim).astype(embedding.dtype)
+
+
+def fit_positions(
+    embedding: np.ndarray,
+    target_hw: tuple[int, int],
+    source_hw: tuple[int, int] | None,
+    class_slot: Literal["none", "dropped", "added"],
+    name: str,
+) -> np.ndarray:
+    """`[1, N, D]` or `[N, D]` brought to the grid `target_hw`, of the same rank.
+
+    Args:
+      embedding: of any grid, perhaps with a class token's position first.
+      target_hw: the model's grid, in patches.
+      source_hw: the embedding's grid; None infers it where it is the model's, square, or of the
+        model's aspect.
+      class_slot: what becomes of the class token's position (see `Format`).
+      name: its key, for messages.
+
+    Raises:
+      InputError: if the grid cannot be told, or there is a class token's position where the
+        format has none.
+    """
+    if embedding.ndim not in (2, 3) or (embedding.ndim == 3 and len(embedding) != 1):
+        raise InputError(f"{name} should be [1, N, D], and is {list(embedding.shape)}.")
+    rows = embedding.reshape(embedding.shape[-2:])
+    grid = _grid(len(rows), target_hw, source_hw)
+    patches_only = _grid(len(rows) - 1, target_hw, source_hw)
+    if patches_only is not None and class_slot != "none":
+        grid, rows = patches_only, rows[1:] + (rows[:1] if class_slot == "added" else 0)
+    elif grid is None and patches_only is not None:
+        height, width = patches_only
+        raise InputError(
+            f"{name} has {len(rows)} positions, which is {height} x {width} patches and a class "
+            "token; checkpoints of this format have none. If it comes from ImageNet or a masked "
+            "autoencoder, save it under that project's own names (with its cls_token)."
+        )
+    elif grid is None:
+        raise InputError(
+            f"{name} has {len(rows)} positions, the model {target_hw[0]} x {target_hw[1]}, and "
+            + (
+                f"{source_hw[0]} x {source_hw[1]} is not their grid. Correct checkpoint_hw."
+                if source_hw
+                else "the grid of the former cannot be told from their number. Give the image "
+                "size the checkpoint was trained at as checkpoint_hw."
+            )
+        )
+    fitted = resize_position_embedding(rows, grid, target_hw)
+    return fitted.reshape(*embedding.shape[:-2], *fitted.shape)
+
+
+def _grid(
+    count: int, target_hw: tuple[int, int], source_hw: tuple[int, int] | None
+) -> tuple[int, int] | None:
+    """The grid of `count` positions; None if there is none."""
+    if source_hw is not None:
+        return source_hw if source_hw[0] * source_hw[1] == count else None
+    if count == target_hw[0] * target_hw[1]:
+        return target_hw
+    return infer_grid(count, target_hw)
 
 
 def _cubic_matrix(source: int, target: int) -> np.ndarray:

@@ -14,7 +14,7 @@ _EXPORT = (
 )
 
 
-def load_state_dict(path: str | Path) -> dict[str, np.ndarray]:
+def load_state_dict(path: str | Path, ema: bool | None = None) -> dict[str, np.ndarray]:
     """`{key: array}` from a `.safetensors` or `.npz` file.
 
     Pickles are never opened: they can run code. 16-bit floats come back as float32.

@@ -6,13 +6,13 @@ leaf is used exactly once, and reports all that were not in one message.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import jax
 import numpy as np
 
-from jaxpose.errors import InputError
+from jaxpose.convert.mismatch import Entry, Mismatch
 
 Transform = Callable[[np.ndarray], np.ndarray]
 
@@ -32,6 +32,10 @@ class Rule:
         of a fused projection: the parts are concatenated. `""` for none.
       join_order: every value of the `join` group, in order.
       join_axis: axis of concatenation, after `transform` and before stacking.
+      reason: of a dropped key, why the model has no use for it.
+      folded_epsilon: for the bias of a convolution into which a batch norm of this epsilon has
+        been folded. The target is the norm's bias; the norm's other leaves become those of a norm
+        that only adds it (scale 1, mean 0, variance 1 - epsilon).
     """
 
     pattern: str
@@ -41,6 +45,8 @@ class Rule:
     join: str = ""
     join_order: tuple[str, ...] = ()
     join_axis: int = 0
+    reason: str = ""
+    folded_epsilon: float | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,32 @@ class _Piece:
     rule: Rule
     layer: int
     part: int
+
+
+@dataclass
+class Plan:
+    """What a table makes of a checkpoint, before anything is copied.
+
+    Attributes:
+      pieces: arrays in the model's layout by the leaf they belong to.
+      shapes: the shape that each leaf would get.
+      identity: value with which a leaf of a folded batch norm is filled.
+      dropped: `(key, reason)` of the keys without use.
+      unknown, missing, faulty: what does not fit.
+    """
+
+    pieces: dict[str, list[_Piece]]
+    shapes: dict[str, tuple[int, ...]]
+    identity: dict[str, float]
+    dropped: list[tuple[str, str]]
+    unknown: list[Entry]
+    missing: list[Entry]
+    faulty: list[Entry]
+
+    @property
+    def fits(self) -> bool:
+        """Whether every key and every leaf is used exactly once, with the right shape."""
+        return not (self.unknown or self.missing or self.faulty)
 
 
 def apply(
@@ -66,68 +98,99 @@ def apply(
       `{path: array}` with exactly the paths, shapes and dtypes of `expected`.
 
     Raises:
-      InputError: listing every source key without a rule or with several, every model leaf without
+      Mismatch: listing every source key without a rule or with several, every model leaf without
         a source, and every shape that differs.
     """
+    plan = make_plan(rules, state_dict, expected)
+    if not plan.fits:
+        raise _mismatch(plan, expected)
+    return assemble(plan, expected)
+
+
+def assemble(plan: Plan, expected: Mapping) -> dict[str, np.ndarray]:
+    """The leaves of a plan, in the dtypes of `expected`; shapes are the plan's."""
+    leaves = {
+        path: _join(found).astype(expected[path].dtype) for path, found in plan.pieces.items()
+    }
+    for path, value in plan.identity.items():
+        leaves[path] = np.full(expected[path].shape, value, expected[path].dtype)
+    return leaves
+
+
+def make_plan(
+    rules: Sequence[Rule], state_dict: Mapping[str, np.ndarray], expected: Mapping
+) -> Plan:
+    """Finds the place of every array; arguments as for `apply`."""
     compiled = [(re.compile(rule.pattern), rule) for rule in rules]
-    pieces: dict[str, list[_Piece]] = {}
-    unknown, faulty = [], []
+    plan = Plan({}, {}, {}, [], [], [], [])
+    touched = set()
     for key, array in state_dict.items():
         matches = [(m, rule) for pattern, rule in compiled if (m := pattern.fullmatch(key))]
         if len(matches) != 1:
-            several = " (several rules of the table match)" if matches else ""
-            unknown.append(f"{key} {_shape(array)}{several}")
+            note = " (several rules of the table match)" if matches else ""
+            plan.unknown.append(Entry(key, array.shape, note))
             continue
         match, rule = matches[0]
         if rule.target is None:
+            plan.dropped.append((key, rule.reason))
             continue
         groups = match.groupdict()
         path = rule.target.format_map(groups)
         if path not in expected:
-            unknown.append(f"{key} {_shape(array)}")
+            plan.unknown.append(Entry(key, array.shape))
             continue
+        touched.add(path)
         layer = int(groups[rule.stack]) if rule.stack else 0
         part = rule.join_order.index(groups[rule.join]) if rule.join else 0
         try:
             piece = _Piece(key, rule.transform(array), rule, layer, part)
         except ValueError:  # the transform reshapes or transposes, and the rank or size is wrong
-            faulty.append(f"{key} {_shape(array)} does not fit {path} {_shape(expected[path])}")
-            pieces.setdefault(path, [])
+            note = f" does not fit {path} {_shape(expected[path])}"
+            plan.faulty.append(Entry(key, array.shape, note))
             continue
-        pieces.setdefault(path, []).append(piece)
+        plan.pieces.setdefault(path, []).append(piece)
+    _fill_folded_norms(plan, touched, expected)
+    _check_shapes(plan, expected)
+    plan.missing += [
+        Entry(path, tuple(leaf.shape)) for path, leaf in expected.items() if path not in touched
+    ]
+    return plan
 
-    leaves = {}
-    for path, found in pieces.items():
-        if not found:
+
+def _fill_folded_norms(plan: Plan, touched: set[str], expected: Mapping) -> None:
+    for path, (first, *_) in plan.pieces.items():
+        if first.rule.folded_epsilon is None:
             continue
+        norm = path.removesuffix("/bias")
+        statistics = norm.replace("params/", "batch_stats/", 1)
+        for leaf, value in (
+            (f"{norm}/scale", 1.0),
+            (f"{statistics}/mean", 0.0),
+            (f"{statistics}/var", 1.0 - first.rule.folded_epsilon),
+        ):
+            if leaf in expected and leaf not in touched:
+                plan.identity[leaf] = value
+    touched.update(plan.identity)
+
+
+def _check_shapes(plan: Plan, expected: Mapping) -> None:
+    for path, found in plan.pieces.items():
+        wanted = tuple(expected[path].shape)
+        name, shape = _names(found), found[0].array.shape
         try:
-            leaf = _assemble(found)
+            plan.shapes[path] = _joined_shape(found)
         except ValueError as error:
-            faulty.append(f"{_names(found)} -> {path} {_shape(expected[path])}: {error}")
+            plan.faulty.append(Entry(name, shape, f" -> {path} {list(wanted)}: {error}"))
             continue
-        if leaf.shape != tuple(expected[path].shape):
-            faulty.append(
-                f"{_names(found)} gives {_shape(leaf)}, {path} needs {_shape(expected[path])}"
-            )
-            continue
-        leaves[path] = leaf.astype(expected[path].dtype)
-    missing = [f"{path} {_shape(leaf)}" for path, leaf in expected.items() if path not in pieces]
-    if unknown or missing or faulty:
-        raise InputError(
-            "The checkpoint does not belong to this model."
-            + _section("keys of the checkpoint without a place in the model", unknown)
-            + _section("leaves of the model that the checkpoint lacks", missing)
-            + _section("arrays of another shape", faulty)
-            + "\nBuild the model that the checkpoint was trained as (size, head, number of "
-            "keypoints). To keep only its backbone, load it with reset_head=True."
-        )
-    return leaves
+        if plan.shapes[path] != wanted:
+            note = f", {path} needs {list(wanted)}"
+            plan.faulty.append(Entry(f"{name} gives", plan.shapes[path], note))
 
 
-def _assemble(pieces: Sequence[_Piece]) -> np.ndarray:
-    """Concatenate the parts of each layer, then stack the layers; ValueError says what is amiss."""
+def _joined_shape(pieces: Sequence[_Piece]) -> tuple[int, ...]:
+    """The shape of `_join(pieces)`; ValueError says what is amiss."""
     rule = pieces[0].rule
-    by_place = {(piece.layer, piece.part): piece.array for piece in pieces}
+    by_place = {(piece.layer, piece.part): piece.array.shape for piece in pieces}
     if len(by_place) != len(pieces):
         raise ValueError("several keys for one place")
     layers = max(piece.layer for piece in pieces) + 1
@@ -139,14 +202,57 @@ def _assemble(pieces: Sequence[_Piece]) -> np.ndarray:
         if (layer, part) not in by_place
     ]
     if absent:
-        raise ValueError(f"no key for {', '.join(absent)}")
+        more = f" and {len(absent) - 6} more" if len(absent) > 6 else ""
+        raise ValueError(f"no key for {', '.join(absent[:6])}{more}")
+    first = list(by_place[0, 0])
+    axis = rule.join_axis
+    for (layer, part), shape in by_place.items():
+        same = list(shape)
+        if rule.join and len(same) == len(first) and same:
+            same[axis] = first[axis]
+        if same != first:
+            what = f"layer {layer}" + (f" {rule.join_order[part]}" if rule.join else "")
+            raise ValueError(f"{what} is {list(shape)}, the first {first}")
+    if rule.join:
+        first[axis] = sum(by_place[0, part][axis] for part in range(parts))
+    return (layers, *first) if rule.stack else tuple(first)
+
+
+def _join(pieces: Sequence[_Piece]) -> np.ndarray:
+    """The parts of each layer concatenated, then the layers stacked."""
+    rule = pieces[0].rule
+    by_place = {(piece.layer, piece.part): piece.array for piece in pieces}
+    layers = max(layer for layer, _ in by_place) + 1
     joined = [
-        np.concatenate([by_place[layer, part] for part in range(parts)], rule.join_axis)
+        np.concatenate([by_place[layer, part] for part in range(len(rule.join_order))], axis)
         if rule.join
         else by_place[layer, 0]
+        for axis in (rule.join_axis,)
         for layer in range(layers)
     ]
     return np.stack(joined) if rule.stack else joined[0]
+
+
+def _mismatch(plan: Plan, expected: Mapping) -> Mismatch:
+    wrong = {entry.name for entry in plan.missing}
+    wrong |= {path for path in expected if plan.shapes.get(path) != tuple(expected[path].shape)}
+    wrong -= set(plan.identity)
+    backbone = [path for path in expected if path.split("/")[1:2] == ["backbone"]]
+    verdict = "The checkpoint does not belong to this model"
+    if backbone and not any(path in wrong for path in backbone):
+        verdict += ": its backbone fits, its head does not"
+    elif len(wrong) < len(expected):
+        verdict += f": {len(expected) - len(wrong)} of the model's {len(expected)} arrays fit"
+    return Mismatch(
+        f"{verdict}.",
+        (
+            ("keys of the checkpoint without a place in the model", plan.unknown),
+            ("leaves of the model that the checkpoint lacks", plan.missing),
+            ("arrays of another shape", plan.faulty),
+        ),
+        "Build the model that the checkpoint was trained as (size, head, number of keypoints); "
+        "`jaxpose convert` finds it. To keep only the backbone, load it with reset_head=True.",
+    )
 
 
 def flatten(variables: Mapping) -> dict:
@@ -174,8 +280,3 @@ def _shape(array) -> str:
 def _names(pieces: Sequence[_Piece]) -> str:
     more = f" and {len(pieces) - 1} more" if len(pieces) > 1 else ""
     return f"{pieces[0].key}{more}"
-
-
-def _section(title: str, lines: Iterable[str]) -> str:
-    lines = list(lines)
-    return f"\n{len(lines)} {title}:\n  " + "\n  ".join(lines) if lines else ""

@@ -100,10 +100,10 @@ def _initial_state(
     variables = init_variables(experiment.model, init_key, experiment.codec.input_hw)
     resuming = checkpoints.latest_step() is not None
     if experiment.init_from and not resuming:
-        variables = convert.init_from(
-            experiment.init_from,
+        variables = convert.load_pretrained(
             experiment.model,
-            variables,
+            experiment.init_from,
+            variables=variables,
             reset_head=experiment.reset_head,
         )
     state = jax.device_put(new_state(experiment, variables, tx), meshes.replicated(mesh))

@@ -67,7 +67,10 @@ def test_every_mismatch_is_in_one_message():
     assert "head.scale [2]" in message
     assert "params/absent [6, 5]" in message
     assert "head.bias gives [9], params/head/bias needs [4]" in message
-    assert "layers.1.weight and 10 more -> params/layers/kernel [11, 3, 2]" in message
+    assert (
+        "layers.1.weight and 10 more [3, 2] -> params/layers/kernel [11, 3, 2]: "
+        "layer 5 is [4, 2], the first [3, 2]" in message
+    )
     assert "3 arrays" not in message and "2 arrays of another shape" in message
 
 

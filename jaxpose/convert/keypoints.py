@@ -1,0 +1,76 @@
+"""Outputs of a head for keypoints that two sets share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxpose.convert.rules import flatten
+from jaxpose.errors import InputError
+from jaxpose.models.build import PoseModel, abstract_variables
+
+
+@dataclass(frozen=True)
+class KeypointAxis:
+    """The axis of a leaf along which its keypoints lie, `factor` values to each."""
+
+    axis: int
+    factor: int
+
+
+def shared_keypoints(target: Sequence[str], source: Sequence[str]) -> dict[int, int]:
+    """`{row in target: row in source}` of the keypoints of the same name.
+
+    Raises:
+      InputError: if no name is in both.
+    """
+    rows = {name: row for row, name in enumerate(source)}
+    shared = {row: rows[name] for row, name in enumerate(target) if name in rows}
+    if not shared:
+        raise InputError(
+            f"No keypoint has the same name in both sets ({', '.join(target[:4])}, … and "
+            f"{', '.join(source[:4])}, …). Give the rows as a mapping, or reset the head."
+        )
+    return shared
+
+
+def keypoint_axes(model: PoseModel, input_hw: tuple[int, int]) -> dict[str, KeypointAxis]:
+    """The leaves of `model`, by path, whose shape follows its number of keypoints."""
+    count = model.head.num_keypoints
+    larger = model.clone(head=model.head.clone(num_keypoints=count + 1))
+    shapes, more = (flatten(abstract_variables(m, input_hw)) for m in (model, larger))
+    axes = {}
+    for path, leaf in shapes.items():
+        for axis, (size, grown) in enumerate(zip(leaf.shape, more[path].shape, strict=True)):
+            if grown != size:
+                axes[path] = KeypointAxis(axis, grown - size)
+    return axes
+
+
+def copy_keypoints(
+    loaded: np.ndarray,
+    fresh: np.ndarray,
+    where: KeypointAxis,
+    rows: Mapping[int, int],
+    source_count: int,
+    target_count: int,
+) -> np.ndarray:
+    """`fresh` with the values of `loaded` for the keypoints in `rows` (`{target: source}`).
+
+    Raises:
+      InputError: if a row is not there.
+    """
+    for target, source in rows.items():
+        if not (0 <= target < target_count and 0 <= source < source_count):
+            raise InputError(
+                f"keypoints maps row {target} to the checkpoint's row {source}, but the model has "
+                f"{target_count} keypoints and the checkpoint {source_count}."
+            )
+    merged = np.moveaxis(np.array(fresh), where.axis, 0)
+    values = np.moveaxis(loaded, where.axis, 0)
+    factor = where.factor
+    for target, source in rows.items():
+        merged[target * factor : (target + 1) * factor] = values[
+            source * factor : (source + 1) * factor
+        ]
+    return np.moveaxis(merged, 0, where.axis)
