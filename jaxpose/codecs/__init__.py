@@ -7,6 +7,20 @@ A codec is a frozen dataclass whose methods are pure, batched `jax.numpy` functi
 from jaxpose.codecs.codec import Codec
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.heatmap import Heatmap
+from jaxpose.codecs.integral import IntegralRegression
+from jaxpose.codecs.megvii import Megvii
+from jaxpose.codecs.regression import Regression
 from jaxpose.codecs.simcc import SimCC
 
-__all__ = ["Codec", "Decoded", "Heatmap", "SimCC"]
+AnyCodec = Heatmap | Megvii | SimCC | Regression | IntegralRegression
+
+__all__ = [
+    "AnyCodec",
+    "Codec",
+    "Decoded",
+    "Heatmap",
+    "IntegralRegression",
+    "Megvii",
+    "Regression",
+    "SimCC",
+]

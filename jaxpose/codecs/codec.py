@@ -21,6 +21,9 @@ class Codec(Protocol):
     @property
     def udp(self) -> bool: ...
 
+    def output_shapes(self, num_keypoints: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
+        """Alternatives that `decode` accepts: the shapes of all outputs, without the batch."""
+
     def encode(self, keypoints: jax.Array, visible: jax.Array) -> tuple[Any, jax.Array]:
         """Targets and weights `[B, K]` float32 of keypoints `[B, K, 2]`, visible `[B, K]`."""
 
@@ -37,6 +40,11 @@ class Codec(Protocol):
 def visible_to_weight(visible: jax.Array) -> jax.Array:
     """1 for a labelled keypoint, occluded or not, and 0 for one that is not: float32."""
     return (visible > 0).astype(jnp.float32)
+
+
+def mirror_maps(maps: jax.Array, permutation: Any) -> jax.Array:
+    """Maps `[B, h, w, K]` reversed along the width, left and right keypoints exchanged."""
+    return jnp.take(maps, permutation, axis=3)[:, :, ::-1]
 
 
 def mean_of_two(a: Any, b: Any) -> Any:

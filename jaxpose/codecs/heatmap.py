@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose.codecs.codec import mean_of_two, visible_to_weight
+from jaxpose.codecs.codec import mean_of_two, mirror_maps, visible_to_weight
 from jaxpose.codecs.decoded import Decoded
-from jaxpose.codecs.refine import dark_step, dark_udp_step, quarter_step
+from jaxpose.codecs.refine import dark_step, dark_udp_step, highest, quarter_step
 from jaxpose.errors import InputError
 
 
@@ -53,6 +53,10 @@ class Heatmap:
             raise InputError(
                 f"input_hw {self.input_hw} or heatmap_hw {self.heatmap_hw} is too small."
             )
+
+    def output_shapes(self, num_keypoints: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
+        """The shapes `decode` accepts, without the batch."""
+        return (((*self.heatmap_hw, num_keypoints),),)
 
     def encode(self, keypoints: jax.Array, visible: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Targets float32 `[B, h, w, K]` and weights float32 `[B, K]`.
@@ -98,11 +102,7 @@ class Heatmap:
     def decode(self, outputs: jax.Array) -> Decoded:
         """Keypoints of maps `[B, h, w, K]` of any floating type; see the class for the scores."""
         maps = outputs.astype(jnp.float32)
-        batch, height, width, keypoints = maps.shape
-        flat = maps.reshape(batch, height * width, keypoints)
-        index = jnp.argmax(flat, axis=1)
-        raw = jnp.max(flat, axis=1)
-        x, y = index % width, index // width
+        x, y, raw = highest(maps)
         if self.refine == "quarter":
             dx, dy = quarter_step(maps, x, y)
         elif self.refine == "dark":
@@ -121,7 +121,7 @@ class Heatmap:
         s covers its input pixels from the left, so mirroring leaves them (s - 1) / s pixels short.
         The first column stays as it is, as in the published flip test.
         """
-        mirrored = jnp.take(outputs, permutation, axis=3)[:, :, ::-1]
+        mirrored = mirror_maps(outputs, permutation)
         if self.udp:
             return mirrored
         return jnp.concatenate([mirrored[:, :, :1], mirrored[:, :, :-1]], axis=2)

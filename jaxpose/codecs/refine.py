@@ -11,6 +11,17 @@ import numpy as np
 Step = tuple[jax.Array, jax.Array]
 
 
+def highest(maps: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The highest pixel of each map, `x` and `y` int32 `[B, K]`, and its value `[B, K]`.
+
+    Of equal values the first in row-major order wins.
+    """
+    batch, height, width, keypoints = maps.shape
+    flat = maps.reshape(batch, height * width, keypoints)
+    index = jnp.argmax(flat, axis=1)
+    return index % width, index // width, jnp.max(flat, axis=1)
+
+
 def quarter_step(maps: jax.Array, x: jax.Array, y: jax.Array) -> Step:
     """A quarter of a pixel towards the higher neighbour on each axis.
 
@@ -84,19 +95,27 @@ def dark_step_1d(vectors: jax.Array, peak: jax.Array, blur_kernel: int) -> jax.A
 def modulate(maps: jax.Array, size: int, axes: tuple[int, ...]) -> jax.Array:
     """Blur along `axes` with a Gaussian of `size` taps, then restore each map's maximum.
 
-    Outside counts as zero. The width follows from the size by OpenCV's rule,
-    sigma = 0.3 ((size - 1) / 2 - 1) + 0.8: 11 taps are sigma 2.
+    Outside counts as zero.
     """
-    sigma = 0.3 * ((size - 1) * 0.5 - 1) + 0.8
-    distance = np.arange(size) - (size - 1) / 2
-    kernel = np.exp(-(distance**2) / (2 * sigma**2))
-    kernel /= kernel.sum()
+    kernel = gaussian_taps(size)
     blurred = maps
     for axis in axes:
         blurred = _correlate(blurred, kernel, axis)
     peak = jnp.max(maps, axis=axes, keepdims=True)
     blurred_peak = jnp.max(blurred, axis=axes, keepdims=True)
     return blurred * (peak / jnp.where(blurred_peak > 0, blurred_peak, 1.0))
+
+
+def gaussian_taps(size: int) -> np.ndarray:
+    """A Gaussian of `size` taps, float64 `[size]` with sum 1.
+
+    Its width follows from the size by OpenCV's rule, sigma = 0.3 ((size - 1) / 2 - 1) + 0.8: 11
+    taps are sigma 2.
+    """
+    sigma = 0.3 * ((size - 1) * 0.5 - 1) + 0.8
+    distance = np.arange(size) - (size - 1) / 2
+    taps = np.exp(-(distance**2) / (2 * sigma**2))
+    return taps / taps.sum()
 
 
 def _correlate(array: jax.Array, kernel: np.ndarray, axis: int) -> jax.Array:

@@ -79,6 +79,11 @@ class SimCC:
         height, width = self.input_hw
         return round(width * self.split_ratio), round(height * self.split_ratio)
 
+    def output_shapes(self, num_keypoints: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
+        """The shapes `decode` accepts, without the batch."""
+        x, y = self.bins_xy
+        return (((num_keypoints, x), (num_keypoints, y)),)
+
     def encode(self, keypoints: jax.Array, visible: jax.Array) -> tuple[Vectors, jax.Array]:
         """Targets (x `[B, K, Wx]`, y `[B, K, Wy]`) and weights `[B, K]`, float32.
 

@@ -1,0 +1,90 @@
+"""Integral regression: coordinates as the expectation of a heatmap, both supervised."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxpose.codecs.codec import mean_of_two
+from jaxpose.codecs.decoded import Decoded
+from jaxpose.codecs.heatmap import Heatmap
+from jaxpose.codecs.regression import Regression
+
+Pair = tuple[jax.Array, jax.Array]
+
+
+@dataclass(frozen=True)
+class IntegralRegression:
+    """(coordinates `[B, K, 2]`, heatmaps `[B, h, w, K]`), arXiv:1711.08229 and DSNT,
+    arXiv:1801.07372.
+
+    Coordinates are those of `jaxpose.codecs.Regression` and decide by themselves; scores are 1.
+
+    Attributes:
+      input_hw: size of the model's input, the frame of the keypoints.
+      heatmap_hw: size of the maps.
+      sigma: standard deviation of the Gaussian targets in heatmap pixels.
+      normalize: divide each target map by its sum, for outputs that are distributions.
+      unbiased: targets centred between pixels rather than on the nearest.
+      shift_coords: see `Regression`.
+    """
+
+    input_hw: tuple[int, int] = (256, 192)
+    heatmap_hw: tuple[int, int] = (64, 48)
+    sigma: float = 2.0
+    normalize: bool = True
+    unbiased: bool = False
+    shift_coords: bool = True
+
+    def __post_init__(self) -> None:
+        # Refuses what the two codecs refuse.
+        _ = self._maps, self._coordinates
+
+    @property
+    def udp(self) -> bool:
+        """Always False: sizes are counted in pixels."""
+        return False
+
+    def output_shapes(self, num_keypoints: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
+        """The shapes `decode` accepts, without the batch."""
+        return (((num_keypoints, 2), (*self.heatmap_hw, num_keypoints)),)
+
+    def encode(self, keypoints: jax.Array, visible: jax.Array) -> tuple[Pair, jax.Array]:
+        """Targets (coordinates `[B, K, 2]`, heatmaps `[B, h, w, K]`) and weights `[B, K]`, float32.
+
+        Weights are those of the coordinates, so a keypoint just outside the input has weight 0
+        although its map is not empty.
+        """
+        maps, _ = self._maps.encode(keypoints, visible)
+        coordinates, weights = self._coordinates.encode(keypoints, visible)
+        if self.normalize:
+            total = jnp.sum(maps, axis=(1, 2), keepdims=True)
+            maps = maps / jnp.where(total > 0, total, 1.0)
+        return (coordinates, maps), weights
+
+    def decode(self, outputs: Pair) -> Decoded:
+        """Keypoints of the coordinates; the heatmaps are not read."""
+        return self._coordinates.decode(outputs[0])
+
+    def flip_back(self, outputs: Pair, permutation: Any) -> Pair:
+        """Outputs for the mirrored input, in the frame of the input itself."""
+        coordinates, maps = outputs
+        return (
+            self._coordinates.flip_back(coordinates, permutation),
+            self._maps.flip_back(maps, permutation),
+        )
+
+    def average(self, a: Pair, b: Pair) -> Pair:
+        """The mean of two outputs in the same frame, float32."""
+        return mean_of_two(a, b)
+
+    @property
+    def _coordinates(self) -> Regression:
+        return Regression(self.input_hw, self.shift_coords)
+
+    @property
+    def _maps(self) -> Heatmap:
+        return Heatmap(
+            self.input_hw, self.heatmap_hw, self.sigma, udp=False, unbiased=self.unbiased
+        )

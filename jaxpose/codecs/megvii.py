@@ -1,0 +1,128 @@
+"""Megvii's heatmaps: one blurred pixel per keypoint, 255 high."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxpose.codecs.codec import mean_of_two, mirror_maps, visible_to_weight
+from jaxpose.codecs.decoded import Decoded
+from jaxpose.codecs.refine import gaussian_taps, highest, modulate, quarter_step
+from jaxpose.errors import InputError
+
+_PEAK = 255.0
+
+
+@dataclass(frozen=True)
+class Megvii:
+    """Heatmaps `[B, h, w, K]` of CPN (arXiv:1711.07319), MSPN and RSN (arXiv:2003.04030).
+
+    Scores: the highest value of the map over 255, clipped to [0, 1]; `raw` is that value as the
+    network gave it. A map without a positive value holds no keypoint: it decodes to heatmap
+    position (-1, -1), score 0. Of equal highest values the first in row-major order wins.
+
+    Attributes:
+      input_hw: size of the model's input, the frame of the keypoints.
+      heatmap_hw: size of the maps.
+      kernel_size: taps of the Gaussian that makes the targets and smooths outputs before they are
+        decoded; its width follows from the taps (`jaxpose.codecs.refine.gaussian_taps`).
+    """
+
+    input_hw: tuple[int, int] = (256, 192)
+    heatmap_hw: tuple[int, int] = (64, 48)
+    kernel_size: int = 11
+
+    def __post_init__(self) -> None:
+        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
+            raise InputError(f"kernel_size is {self.kernel_size}; it must be odd and positive.")
+        if self.kernel_size // 2 >= min(self.heatmap_hw):
+            raise InputError(
+                f"kernel_size {self.kernel_size} reaches across heatmap_hw {self.heatmap_hw}; "
+                "its half has to be shorter than the shorter side."
+            )
+
+    @property
+    def udp(self) -> bool:
+        """Always False: sizes are counted in pixels."""
+        return False
+
+    def output_shapes(self, num_keypoints: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
+        """The shapes `decode` accepts, without the batch."""
+        return (((*self.heatmap_hw, num_keypoints),),)
+
+    def encode(self, keypoints: jax.Array, visible: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Targets float32 `[B, h, w, K]` and weights float32 `[B, K]`.
+
+        The pixel that contains the keypoint is blurred, the map continuing beyond its border as
+        its mirror image, and the result scaled so that this pixel is 255. A keypoint that is not labelled or lies outside the map has weight 0 and
+        an empty map.
+
+        Args:
+          keypoints: `[B, K, 2]` in input pixels.
+          visible: `[B, K]`, 0 not labelled, more than 0 labelled.
+        """
+        height, width = self.heatmap_hw
+        stride = jnp.asarray(self._stride, jnp.float32)[None, None]
+        pixel = jnp.trunc(keypoints.astype(jnp.float32) / stride)
+        size = jnp.asarray([width, height], jnp.float32)[None, None]
+        inside = jnp.all((pixel >= 0) & (pixel < size), axis=-1)
+        weights = visible_to_weight(visible) * inside.astype(jnp.float32)
+        known = weights > 0
+        # Selected, not multiplied, by the weight: an unlabelled keypoint may be NaN.
+        pixel = jnp.where(known[..., None], pixel, 0).astype(jnp.int32)
+        columns = self._blurred_pixel(pixel[..., 0], width)
+        rows = jnp.where(known[:, None], self._blurred_pixel(pixel[..., 1], height), 0.0)
+        return _PEAK * rows[:, :, None, :] * columns[:, None, :, :], weights
+
+    def decode(self, outputs: jax.Array) -> Decoded:
+        """Keypoints of maps `[B, h, w, K]` of any floating type; see the class for the scores.
+
+        The highest pixel of the smoothed map, and away from the border a quarter of a pixel
+        towards the higher neighbours and half a pixel to the middle of what the pixel covers.
+        """
+        maps = modulate(outputs.astype(jnp.float32), self.kernel_size, axes=(1, 2))
+        height, width = maps.shape[1:3]
+        x, y, raw = highest(maps)
+        inside = (x > 1) & (x < width - 1) & (y > 1) & (y < height - 1)
+        steps = (jnp.where(inside, step + 0.5, 0.0) for step in quarter_step(maps, x, y))
+        position = jnp.stack([x, y], axis=-1) + jnp.stack(list(steps), axis=-1)
+        position = jnp.where((raw > 0)[..., None], position, -1.0)
+        keypoints = position * jnp.asarray(self._stride, jnp.float32)[None, None]
+        return Decoded(keypoints, jnp.clip(raw / _PEAK, 0.0, 1.0), raw)
+
+    def flip_back(self, outputs: jax.Array, permutation: Any) -> jax.Array:
+        """Maps `[B, h, w, K]` for the mirrored input, in the frame of the input itself.
+
+        A target marks the pixel that contains the keypoint, so mirrored maps are in place.
+        """
+        return mirror_maps(outputs, permutation)
+
+    def average(self, a: jax.Array, b: jax.Array) -> jax.Array:
+        """The mean of two sets of maps in the same frame, float32."""
+        return mean_of_two(a, b)
+
+    @property
+    def _stride(self) -> tuple[float, float]:
+        """Input pixels per heatmap pixel (x, y)."""
+        return (
+            self.input_hw[1] / self.heatmap_hw[1],
+            self.input_hw[0] / self.heatmap_hw[0],
+        )
+
+    def _blurred_pixel(self, pixel: jax.Array, length: int) -> jax.Array:
+        """`[B, length, K]`: a line with int32 `pixel` `[B, K]` blurred, 1 at that pixel."""
+        half = self.kernel_size // 2
+        taps = jnp.pad(jnp.asarray(gaussian_taps(self.kernel_size), jnp.float32), 1)
+        place = jnp.arange(length)[None, :, None]
+        pixel = pixel[:, None, :]
+
+        def weight(source: jax.Array) -> jax.Array:
+            return taps[jnp.clip(place - source + half + 1, 0, self.kernel_size + 1)]
+
+        # The mirror images of the pixel about the first and the last place, unless it lies there.
+        low, high = -pixel, 2 * (length - 1) - pixel
+        line = weight(pixel)
+        line += jnp.where(low == pixel, 0.0, weight(low))
+        line += jnp.where(high == pixel, 0.0, weight(high))
+        return line / jnp.take_along_axis(line, pixel, axis=1)

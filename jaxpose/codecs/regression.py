@@ -1,0 +1,87 @@
+"""Coordinates as fractions of the input, regressed directly."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxpose.codecs.codec import mean_of_two, visible_to_weight
+from jaxpose.codecs.decoded import Decoded
+from jaxpose.errors import InputError
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Coordinates `[B, K, 2]` over the size of the input, x / W and y / H (DeepPose).
+
+    Toshev and Szegedy, arXiv:1312.4659; with a scale per coordinate, `[B, K, 4]` = (x, y, sigma_x,
+    sigma_y), residual log-likelihood estimation, arXiv:2107.11291.
+
+    Scores: 1 - (sigma_x + sigma_y) / 2, or 1 where the network gives no sigmas. `raw` is the same
+    number before it is clipped to [0, 1].
+
+    Attributes:
+      input_hw: size of the model's input, the frame of the keypoints.
+      shift_coords: whether mirrored coordinates are moved one pixel to the left, as pixel centres
+        at integers ask: pixel x of W mirrors to W - 1 - x.
+      udp: which crop convention feeds the model.
+    """
+
+    input_hw: tuple[int, int] = (256, 192)
+    shift_coords: bool = True
+    udp: bool = False
+
+    def output_shapes(self, num_keypoints: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
+        """The shapes `decode` accepts, without the batch: with sigmas or without."""
+        return ((num_keypoints, 2),), ((num_keypoints, 4),)
+
+    def encode(self, keypoints: jax.Array, visible: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Targets `[B, K, 2]` and weights `[B, K]`, float32.
+
+        A keypoint has weight 0 when it is not labelled or lies outside the outermost pixel
+        centres; coordinates that are not finite become 0.
+
+        Args:
+          keypoints: `[B, K, 2]` in input pixels.
+          visible: `[B, K]`, 0 not labelled, more than 0 labelled.
+        """
+        points = keypoints.astype(jnp.float32)
+        last = self._size - 1
+        inside = jnp.all((points >= 0) & (points <= last), axis=-1)
+        weights = visible_to_weight(visible) * inside.astype(jnp.float32)
+        return jnp.where(jnp.isfinite(points), points, 0.0) / self._size, weights
+
+    def decode(self, outputs: jax.Array) -> Decoded:
+        """Keypoints of `[B, K, 2]` or, with sigmas in (0, 1), `[B, K, 4]`.
+
+        Raises:
+          InputError: another last axis.
+        """
+        values = outputs.astype(jnp.float32)
+        columns = values.shape[-1]
+        if columns not in (2, 4):
+            raise InputError(
+                f"outputs of shape {values.shape} are no coordinates: the last axis has to be "
+                "(x, y) or (x, y, sigma_x, sigma_y)."
+            )
+        if columns == 4:
+            raw = jnp.mean(1.0 - values[..., 2:], axis=-1)
+        else:
+            raw = jnp.ones(values.shape[:-1], jnp.float32)
+        return Decoded(values[..., :2] * self._size, jnp.clip(raw, 0.0, 1.0), raw)
+
+    def flip_back(self, outputs: jax.Array, permutation: Any) -> jax.Array:
+        """Outputs for the mirrored input, in the frame of the input itself; see `shift_coords`."""
+        swapped = jnp.take(outputs, permutation, axis=1)
+        edge = 1.0 - (1.0 / self.input_hw[1] if self.shift_coords else 0.0)
+        return swapped.at[..., 0].set(edge - swapped[..., 0])
+
+    def average(self, a: jax.Array, b: jax.Array) -> jax.Array:
+        """The mean of two outputs in the same frame, float32."""
+        return mean_of_two(a, b)
+
+    @property
+    def _size(self) -> jax.Array:
+        """(W, H), shaped to broadcast over `[B, K, 2]`."""
+        return jnp.asarray(self.input_hw[::-1], jnp.float32)[None, None]
