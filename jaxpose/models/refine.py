@@ -1,0 +1,65 @@
+"""SRCNN on heatmaps: coarse maps enlarged and sharpened by three convolutions."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxpose.models.upsample import enlarge
+
+
+class SRCNN(nn.Module):
+    """Bilinear enlargement, then the three convolutions of SRCNN (Dong et al., arXiv:1501.00092).
+
+    Patch extraction (9x9), non-linear mapping (1x1 or 5x5) and reconstruction (5x5), with a ReLU
+    after each of the first two. All keypoints go through together, so that where one joint may be
+    is told by where the others are.
+
+    Attributes:
+      scale: enlargement of each side.
+      sizes: of the three kernels: (9, 5, 5) or (9, 1, 5) in the paper.
+      widths: channels between the convolutions.
+      residual: the convolutions predict what to add to the enlarged maps (Kim et al. 2016,
+        arXiv:1511.04587) and start at nothing; False is SRCNN as published.
+      dtype: compute dtype.
+    """
+
+    scale: int = 2
+    sizes: tuple[int, int, int] = (9, 5, 5)
+    widths: tuple[int, int] = (64, 32)
+    residual: bool = True
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, heatmaps: jax.Array) -> jax.Array:
+        """`[B, h, w, K]` -> `[B, scale * h, scale * w, K]` float32."""
+        coarse = enlarge(heatmaps.astype(jnp.float32), self.scale)
+        x = coarse.astype(self.dtype)
+        for i, (width, size) in enumerate(zip(self.widths, self.sizes, strict=False)):
+            x = nn.relu(self._conv(width, size, f"conv_{i}", nn.initializers.he_normal())(x))
+        last = nn.initializers.zeros_init() if self.residual else nn.initializers.normal(0.001)
+        x = self._conv(heatmaps.shape[-1], self.sizes[2], "conv_2", last)(x).astype(jnp.float32)
+        return coarse + x if self.residual else x
+
+    def _conv(self, width: int, size: int, name: str, init: nn.initializers.Initializer) -> nn.Conv:
+        return nn.Conv(width, (size, size), dtype=self.dtype, kernel_init=init, name=name)
+
+
+class RefinedHead(nn.Module):
+    """A heatmap head followed by `SRCNN`, trained as one.
+
+    Attributes:
+      head: gives coarse heatmaps.
+      refiner: enlarges and sharpens them.
+    """
+
+    head: nn.Module
+    refiner: SRCNN = SRCNN()
+
+    @property
+    def num_keypoints(self) -> int:
+        """Keypoints of the head."""
+        return self.head.num_keypoints  # type: ignore[attr-defined]
+
+    def __call__(self, features: jax.Array, train: bool = False) -> jax.Array:
+        """`[B, h, w, C]` -> heatmaps, `refiner.scale` times as large as the head's."""
+        return self.refiner(self.head(features, train))
