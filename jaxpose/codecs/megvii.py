@@ -55,8 +55,8 @@ class Megvii:
         """Targets float32 `[B, h, w, K]` and weights float32 `[B, K]`.
 
         The pixel that contains the keypoint is blurred, the map continuing beyond its border as
-        its mirror image, and the result scaled so that this pixel is 255. A keypoint that is not labelled or lies outside the map has weight 0 and
-        an empty map.
+        its mirror image, and the result scaled so that this pixel is 255. A keypoint that is not
+        labelled or lies outside the map has weight 0 and an empty map.
 
         Args:
           keypoints: `[B, K, 2]` in input pixels.
