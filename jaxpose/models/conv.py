@@ -11,7 +11,7 @@ _ACTIVATIONS = {"relu": nn.relu, "relu6": nn.relu6, "silu": nn.silu, "none": lam
 
 
 class ConvNorm(nn.Module):
-    """Convolution without bias, batch norm, activation.
+    """Convolution, batch norm, activation.
 
     Attributes:
       features: output channels.
@@ -22,6 +22,7 @@ class ConvNorm(nn.Module):
       norm_epsilon: added to the variance.
       kernel_init_std: of the normal distribution that kernels start from; None for He's
         (arXiv:1502.01852), of the outputs.
+      bias: whether the convolution has one, which the norm makes superfluous.
     """
 
     features: int
@@ -32,6 +33,7 @@ class ConvNorm(nn.Module):
     norm_momentum: float = 0.9
     norm_epsilon: float = 1e-5
     kernel_init_std: float | None = 0.001
+    bias: bool = False
     dtype: str = "float32"
 
     @nn.compact
@@ -43,7 +45,7 @@ class ConvNorm(nn.Module):
             self.stride,
             padding=self.size // 2,
             feature_group_count=self.groups,
-            use_bias=False,
+            use_bias=self.bias,
             dtype=self.dtype,
             kernel_init=_init(self.kernel_init_std),
             name="conv",

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxpose.models.conv import ConvNorm
 from jaxpose.models.norm import BatchNorm
 from jaxpose.models.upsample import Deconv, enlarge
 
@@ -51,16 +52,18 @@ class Final(nn.Module):
 
 
 class DeconvHead(nn.Module):
-    """Deconvolutions, each with batch norm and ReLU, then a 1x1 convolution.
+    """Deconvolutions and 1x1 convolutions, each with batch norm and ReLU, then the final one.
 
     The head of SimpleBaseline (Xiao et al. 2018, arXiv:1804.06208) and, with two layers of 256
     channels, ViTPose's classic decoder (arXiv:2204.12484, eq. 3). `deconv_channels=()` leaves only
-    the final convolution, which is HRNet's head (arXiv:1902.09212).
+    the final convolution, which is HRNet's head (arXiv:1902.09212); with one of `conv_channels`
+    before it, HRNetV2's (arXiv:1904.04514, section 3.4).
     """
 
     num_keypoints: int
     deconv_channels: tuple[int, ...] = (256, 256)
     final_size: int = 1
+    conv_channels: tuple[int, ...] = ()
     dtype: str = "float32"
 
     @nn.compact
@@ -70,6 +73,8 @@ class DeconvHead(nn.Module):
         for i, channels in enumerate(self.deconv_channels):
             x = Deconv(channels, self.dtype, name=f"deconv_{i}")(x)
             x = nn.relu(BatchNorm(dtype=self.dtype, name=f"norm_{i}")(x, train))
+        for i, channels in enumerate(self.conv_channels):
+            x = ConvNorm(channels, 1, bias=True, dtype=self.dtype, name=f"conv_{i}")(x, train)
         return Final(self.num_keypoints, self.final_size, dtype=self.dtype, name="final")(x)
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxpose.errors import InputError
 from jaxpose.models.conv import ConvNorm
 from jaxpose.models.residual import ResidualBlock
+from jaxpose.models.upsample import enlarge, repeat
 
 
 class Fusion(nn.Module):
@@ -30,7 +31,7 @@ class Fusion(nn.Module):
                 name = f"to_{i}_from_{j}"
                 if j > i:
                     x = ConvNorm(width, 1, activation="none", dtype=self.dtype, name=name)(x, train)
-                    x = _repeat(x, 2 ** (j - i))
+                    x = repeat(x, 2 ** (j - i))
                 for k in range(i - j):
                     last = k == i - j - 1
                     x = ConvNorm(
@@ -44,13 +45,6 @@ class Fusion(nn.Module):
                 terms.append(x)
             fused.append(nn.relu(sum(terms[1:], start=terms[0])))
         return tuple(fused)
-
-
-def _repeat(x: jax.Array, scale: int) -> jax.Array:
-    """Nearest enlargement of `[B, h, w, C]` by an integer."""
-    batch, height, width, channels = x.shape
-    x = jnp.broadcast_to(x[:, :, None, :, None], (batch, height, scale, width, scale, channels))
-    return x.reshape(batch, height * scale, width * scale, channels)
 
 
 class ExchangeModule(nn.Module):
@@ -87,8 +81,10 @@ class HRNet(nn.Module):
       blocks: residual blocks per branch and module.
       stem_channels: width of the two strided convolutions at the start.
       stage1_channels, stage1_blocks: bottlenecks of stage 1 (their output is four times as wide).
-      outputs: "high" returns the highest-resolution branch, "all" a tuple of all branches. "high"
-        leaves out the last fusion's unused parts, as HRNet for pose does.
+      outputs: "high" returns the highest-resolution branch, "all" a tuple of all branches,
+        "concat" all branches enlarged bilinearly to the highest resolution and concatenated, which
+        is HRNetV2 (arXiv:1904.04514, fig. 1). "high" leaves out the last fusion's unused parts, as
+        HRNet for pose does.
       remat: "none", or "block" to recompute residual blocks in the backward pass.
       dtype: compute dtype; parameters and norm statistics stay float32.
     """
@@ -116,7 +112,7 @@ class HRNet(nn.Module):
                 f"{self.channels}: stage 1 has one branch, every later stage adds one."
             )
         for name, value, known in (
-            ("outputs", self.outputs, ("high", "all")),
+            ("outputs", self.outputs, ("high", "all", "concat")),
             ("remat", self.remat, ("none", "block")),
         ):
             if value not in known:
@@ -126,7 +122,8 @@ class HRNet(nn.Module):
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array | tuple[jax.Array, ...]:
         """`[B, H, W, 3]` normalised RGB -> `[B, H / 4, W / 4, channels[0]]` in `dtype`.
 
-        With `outputs="all"`, a tuple of `[B, H / (4 * 2**j), W / (4 * 2**j), channels[j]]`.
+        With `outputs="all"`, a tuple of `[B, H / (4 * 2**j), W / (4 * 2**j), channels[j]]`; with
+        "concat", `[B, H / 4, W / 4, sum(channels)]`.
         """
         self._check(images)
         x = images.astype(self.dtype)
@@ -160,4 +157,7 @@ class HRNet(nn.Module):
                     dtype=self.dtype,
                     name=f"stage_{s}_module_{m}",
                 )(branches, train)
+        if self.outputs == "concat":
+            enlarged = [enlarge(x, 2**j) for j, x in enumerate(branches[1:], start=1)]
+            return jnp.concatenate([branches[0], *enlarged], axis=-1)
         return branches[0] if self.outputs == "high" else branches

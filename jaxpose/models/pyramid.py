@@ -7,10 +7,10 @@ CPU convolutions, and the backward pass of its pooling, cost several times as mu
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from jaxpose.errors import InputError
 from jaxpose.models.norm import BatchNorm
+from jaxpose.models.upsample import repeat
 
 
 class Merge(nn.Module):
@@ -91,9 +91,8 @@ class Pyramid(nn.Module):
             stages.append(x)
 
         for s in reversed(range(len(stages) - 1)):
-            x = _twice(self._project(x, f"path_{s}_from_below")) + self._project(
-                stages[s], f"path_{s}_from_stage"
-            )
+            below = repeat(self._project(x, f"path_{s}_from_below"), 2)
+            x = below + self._project(stages[s], f"path_{s}_from_stage")
             x = nn.relu(BatchNorm(dtype=self.dtype, name=f"path_{s}_sum_norm")(x, train))
             x = _conv(self.path_width, self.dtype, f"path_{s}_conv")(x)
             x = nn.relu(BatchNorm(dtype=self.dtype, name=f"path_{s}_norm")(x, train))
@@ -131,8 +130,3 @@ def _conv(features: int, dtype: str, name: str) -> nn.Conv:
         kernel_init=nn.initializers.he_normal(),
         name=name,
     )
-
-
-def _twice(x: jax.Array) -> jax.Array:
-    """Nearest enlargement of `[B, h, w, C]` to `[B, 2h, 2w, C]`."""
-    return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)

@@ -1,8 +1,9 @@
-"""Upsampling layers: the stride-2 deconvolution in sub-pixel form, and bilinear enlargement."""
+"""Upsampling: the stride-2 deconvolution in sub-pixel form, nearest and bilinear enlargement."""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 # Kernel rows (or columns) that reach an output row, as (tap on the earlier input row, tap on the
@@ -111,3 +112,23 @@ def enlarge(x: jax.Array, scale: int) -> jax.Array:
     """Bilinear enlargement of `[B, h, w, C]` by an integer, edges aligned (not corners)."""
     batch, height, width, channels = x.shape
     return jax.image.resize(x, (batch, height * scale, width * scale, channels), "bilinear")
+
+
+def repeat(x: jax.Array, scale: int) -> jax.Array:
+    """Nearest enlargement of `[B, h, w, C]` by an integer."""
+    batch, height, width, channels = x.shape
+    x = jnp.broadcast_to(x[:, :, None, :, None], (batch, height, scale, width, scale, channels))
+    return x.reshape(batch, height * scale, width * scale, channels)
+
+
+def stretch(x: jax.Array, scale: int) -> jax.Array:
+    """Bilinear enlargement of `[B, h, w, C]` by an integer, the corner pixels' centres aligned."""
+    for axis, equation in ((1, "oh,bhwc->bowc"), (2, "ow,bhwc->bhoc")):
+        x = jnp.einsum(equation, jnp.asarray(_corner_weights(x.shape[axis], scale), x.dtype), x)
+    return x
+
+
+def _corner_weights(size: int, scale: int) -> np.ndarray:
+    """`[size * scale, size]`: the share of each input pixel in each output pixel."""
+    positions = np.linspace(0, size - 1, size * scale)
+    return np.maximum(0, 1 - np.abs(positions[:, None] - np.arange(size)))

@@ -72,7 +72,7 @@ def test_bfloat16_gives_no_nan(variables, images, reference):
     assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradients))
 
 
-def test_outputs_high_or_all_branches(images):
+def test_outputs_high_all_or_concatenated_branches(images):
     def shapes(outputs):
         model = TINY.clone(outputs=outputs)
         y = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), images)[0])
@@ -80,6 +80,7 @@ def test_outputs_high_or_all_branches(images):
 
     assert shapes("high") == [(2, 16, 8, 4)]
     assert shapes("all") == [(2, 16, 8, 4), (2, 8, 4, 6), (2, 4, 2, 8)]
+    assert shapes("concat") == [(2, 16, 8, 4 + 6 + 8)]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_outputs_high_or_all_branches(images):
     [
         ({}, (1, 64, 40, 3), "multiples of 16"),
         ({"modules": (1, 1, 1)}, (1, 64, 32, 3), "modules"),
-        ({"outputs": "low"}, (1, 64, 32, 3), "outputs must be one of high, all"),
+        ({"outputs": "low"}, (1, 64, 32, 3), "outputs must be one of high, all, concat"),
     ],
 )
 def test_bad_attributes_are_named(change, shape, message):
