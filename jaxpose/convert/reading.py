@@ -1,28 +1,48 @@
-"""State dicts from files. Only formats that hold nothing but arrays are read."""
+"""State dicts from files. Nothing in a file is ever run."""
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from jaxpose.convert.pickles import Tensor
+from jaxpose.convert.pth import Checkpoint
 from jaxpose.errors import InputError
 
-_EXPORT = (
-    "python -c \"import torch, safetensors.torch as s; d = torch.load('{name}', weights_only=True, "
-    "map_location='cpu'); d = d.get('state_dict', d); s.save_file({{k: v.clone() for k, v in "
-    "d.items()}}, '{stem}.safetensors')\""
-)
+PYTORCH = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar")
+RELEASE = "model.safetensors"
+"""The weights' file in a release folder."""
+
+# Where a training file keeps the weights that its own project evaluates with, and the others.
+# MMEngine swaps the two when it saves: its `state_dict` is the average, `ema_state_dict` is not.
+_AVERAGED = ("state_dict_ema", "model_ema", "ema")
+_PLAIN = ("state_dict", "model", "model_state_dict", "model_state", "module", "net", "weights")
+_MMENGINE = "ema_state_dict"
 
 
-def load_state_dict(path: str | Path, ema: bool | None = None) -> dict[str, np.ndarray]:
-    """`{key: array}` from a `.safetensors` or `.npz` file.
+def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, np.ndarray]:
+    """`{key: array}` of the weights in a file or a release folder.
 
-    Pickles are never opened: they can run code. 16-bit floats come back as float32.
+    Reads `.safetensors`, `.npz` and PyTorch's files (`.pth`, `.pt`, `.bin`, `.ckpt`), the latter
+    for their tensors alone: what else a pickle names is never looked up or run. 16-bit floats come
+    back as float32. `state_dict`, `model` and like wrappers are opened, and a `module.` before
+    every key is taken off.
+
+    Args:
+      path: the file, or a folder that `save_release` wrote.
+      ema: whether to take the moving average of the weights or the weights themselves, in files
+        that hold both. None takes what the file's own project evaluates with, which is the average
+        (timm, DeiT, MMEngine).
 
     Raises:
-      InputError: if there is no such file, it is of another kind, or it is damaged.
+      InputError: if there is no such file, it is of another kind, damaged, or asks for code; or if
+        `ema` asks for what it does not have.
     """
     path = Path(path)
+    if (path / RELEASE).is_file():
+        path = path / RELEASE
     if not path.is_file():
         raise InputError(f"There is no checkpoint file {path}.")
     suffix = path.suffix.lower()
@@ -30,20 +50,18 @@ def load_state_dict(path: str | Path, ema: bool | None = None) -> dict[str, np.n
         state_dict = _read_safetensors(path)
     elif suffix == ".npz":
         state_dict = _read_npz(path)
-    elif suffix in (".pth", ".pt", ".bin", ".ckpt", ".pkl"):
-        raise InputError(
-            f"{path} is a pickle, which can run code when it is opened. Where PyTorch is "
-            f"installed, write it as safetensors:\n"
-            f"  {_EXPORT.format(name=path.name, stem=path.stem)}"
-        )
+    elif suffix in PYTORCH:
+        return _read_pytorch(path, ema)
     else:
         raise InputError(
-            f"{path} is no checkpoint this can read: expected .safetensors or .npz, not "
-            f"{suffix or 'a name without a suffix'}."
+            f"{path} is no checkpoint this can read: expected .safetensors, .pth, .pt, .bin, .ckpt "
+            f"or .npz, not {suffix or 'a name without a suffix'}."
         )
     if not state_dict:
         raise InputError(f"{path} holds no arrays.")
-    return state_dict
+    if ema is not None:
+        raise InputError(f"{path} holds one set of weights: leave ema out.")
+    return _without_module(state_dict)
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
@@ -73,7 +91,72 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
+def _read_pytorch(path: Path, ema: bool | None) -> dict[str, np.ndarray]:
+    checkpoint = Checkpoint(path)
+    tensors = _choose(checkpoint.content, path, ema)
+    odd = [key for key, value in tensors.items() if not isinstance(value, Tensor | int | float)]
+    if odd:
+        more = f" and {len(odd) - 5} more" if len(odd) > 5 else ""
+        raise InputError(
+            f"{path} holds something else than plain tensors under {', '.join(odd[:5])}{more}. "
+            "Save the model's state_dict alone."
+        )
+    return {
+        key: _float32(checkpoint.array(key, value))
+        if isinstance(value, Tensor)
+        else np.asarray(value)
+        for key, value in _without_module(tensors).items()
+    }
+
+
+def _choose(content: Any, path: Path, ema: bool | None) -> dict[str, Any]:
+    """The weights inside the wrappers of a training file."""
+    if not isinstance(content, Mapping) or not content:
+        raise InputError(
+            f"{path} holds no weights: expected a state_dict, or a file with one. Of a whole "
+            "pickled model, save model.state_dict()."
+        )
+    if _is_state_dict(content):
+        if ema is not None:
+            raise InputError(f"{path} holds one set of weights: leave ema out.")
+        return dict(content)
+    found = {key: value for key, value in content.items() if _is_state_dict(value)}
+    averaged = next((key for key in _AVERAGED if key in found), None)
+    plain = next((key for key in _PLAIN if key in found), None)
+    if plain and not averaged and _MMENGINE in found:
+        averaged, plain = plain, _MMENGINE
+        found[plain] = {key: v for key, v in found[plain].items() if key != "steps"}
+    elif ema is not None and not (averaged and plain):
+        raise InputError(
+            f"{path} does not hold both weights and their moving average, but "
+            f"{', '.join(map(str, found)) or 'neither'}: leave ema out."
+        )
+    chosen = (plain or averaged) if ema is False else (averaged or plain)
+    if chosen is None:
+        raise InputError(
+            f"{path} holds no weights under {', '.join(_PLAIN)} or {', '.join(_AVERAGED)}. Its "
+            f"entries: {', '.join(map(str, list(content)[:12]))}."
+        )
+    return dict(found[chosen])
+
+
+def _is_state_dict(value: Any) -> bool:
+    """Whether names are mapped to tensors."""
+    return (
+        isinstance(value, Mapping)
+        and any(isinstance(v, Tensor) for v in value.values())
+        and all(isinstance(key, str) for key in value)
+    )
+
+
+def _without_module(state_dict: Mapping[str, Any]) -> dict[str, Any]:
+    """The names without the prefix that data-parallel training puts before each."""
+    if all(key.startswith("module.") for key in state_dict):
+        return {key.removeprefix("module."): value for key, value in state_dict.items()}
+    return dict(state_dict)
+
+
 def _float32(array: np.ndarray) -> np.ndarray:
-    """16-bit floats widened, everything else as it is."""
-    narrow = array.dtype.name in ("float16", "bfloat16")
-    return array.astype(np.float32) if narrow else array
+    """Floats of 16 and 64 bits as float32, everything else as it is."""
+    other = array.dtype.name in ("float16", "bfloat16", "float64")
+    return array.astype(np.float32) if other else array

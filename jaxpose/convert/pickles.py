@@ -1,0 +1,175 @@
+"""The skeleton of a PyTorch pickle, read without running anything that it names.
+
+A pickle is a program: it names functions and calls them. Here every name becomes a class of ours
+that keeps its arguments at most, whatever the pickle meant by it. Names outside the short list of
+what checkpoints hold are refused, so that a file with code in it is not taken for a good one.
+"""
+
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from jaxpose.errors import InputError
+
+# NumPy's name of the elements of PyTorch's storages; the untyped one counts bytes.
+STORAGES = {
+    "DoubleStorage": "float64",
+    "FloatStorage": "float32",
+    "HalfStorage": "float16",
+    "BFloat16Storage": "bfloat16",
+    "LongStorage": "int64",
+    "IntStorage": "int32",
+    "ShortStorage": "int16",
+    "CharStorage": "int8",
+    "ByteStorage": "uint8",
+    "BoolStorage": "bool",
+    "UntypedStorage": "uint8",
+}
+_DTYPES = frozenset(STORAGES.values())
+# Packages whose objects stand beside the weights in training checkpoints (configurations, optimiser
+# states, logs). Nothing of them is made: what they name turns into an empty stand-in.
+_BESIDE = {
+    *("torch", "numpy", "collections", "datetime", "argparse", "pathlib", "copyreg", "_codecs"),
+    *("mmengine", "mmcv", "mmpose", "mmdet", "mmcls", "mmpretrain", "timm", "yacs", "addict"),
+    *("omegaconf", "easydict", "lightning", "lightning_fabric", "pytorch_lightning"),
+}
+_BUILTINS = {
+    *("set", "frozenset", "bytearray", "bytes", "complex", "slice", "range", "object"),
+    *("int", "float", "str", "bool", "list", "dict", "tuple"),
+}
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A block of numbers elsewhere in the file, by its name there."""
+
+    name: str
+    dtype: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A view of a storage: offset and strides in elements."""
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: str
+
+
+class StandIn:
+    """What an object beside the weights becomes: nothing of it is kept."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        del args, kwargs
+
+    def __setstate__(self, state: Any) -> None:
+        del state
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        del key, value
+
+    def append(self, value: Any) -> None:
+        """Nothing."""
+
+    def extend(self, values: Any) -> None:
+        """Nothing."""
+
+    def add(self, value: Any) -> None:
+        """Nothing."""
+
+
+def read_pickle(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
+    """The object of a pickle, its tensors as `Tensor`, and the storages they refer to by name.
+
+    Raises:
+      InputError: if it names something that no checkpoint needs.
+      Exception: whatever a damaged pickle makes Python's unpickler raise.
+    """
+    unpickler = _Unpickler(file)
+    return unpickler.load(), unpickler.storages
+
+
+class _Unpickler(pickle.Unpickler):
+    """Looks no name up: `find_class` answers from the tables above."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file, encoding="utf-8")
+        # A pickle may set attributes of what it names; each file has stand-ins of its own.
+        self._stand_in = type("StandIn", (StandIn,), {})
+        self.storages: dict[str, Storage] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        full = f"{module}.{name}"
+        if full in _REBUILD:
+            return _Call(_REBUILD[full])
+        if module in ("torch", "torch.storage") and name in STORAGES:
+            return STORAGES[name]
+        if module == "torch" and name in _DTYPES:
+            return name
+        if module in ("builtins", "__builtin__") and name in _BUILTINS:
+            return {"dict": dict, "list": list, "set": set}.get(name, self._stand_in)
+        if module.split(".")[0] in _BESIDE:
+            return self._stand_in
+        raise InputError(
+            f"it contains code: it asks for {full}, which no weights need. Nothing was run. Do not "
+            "open this file with torch.load; ask its author for a safetensors file"
+        )
+
+    def persistent_load(self, pid: Any) -> Storage:
+        kind, dtype, name, _, count, *view = pid
+        if kind != "storage" or dtype not in _DTYPES or any(view):
+            raise pickle.UnpicklingError(f"unknown reference {kind!r}")
+        storage = Storage(str(name), dtype, int(count))
+        return self.storages.setdefault(storage.name, storage)
+
+
+class _Call:
+    """A function of ours that a pickle may call, without attributes that it could change."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *args: Any) -> Any:
+        return self._function(*args)
+
+
+def _tensor(storage: Storage, offset: int, shape: Any, strides: Any, *_rest: Any) -> Tensor:
+    if not isinstance(storage, Storage):
+        raise pickle.UnpicklingError("a tensor without a storage")
+    numbers = (offset, *shape, *strides)
+    if not all(isinstance(n, int) and n >= 0 for n in numbers) or len(shape) != len(strides):
+        raise pickle.UnpicklingError("a tensor of impossible shape")
+    return Tensor(storage, offset, tuple(shape), tuple(strides), storage.dtype)
+
+
+def _typed_tensor(
+    storage: Storage,
+    offset: int,
+    shape: Any,
+    strides: Any,
+    _requires_grad: Any,
+    _hooks: Any,
+    dtype: str,
+    *_metadata: Any,
+) -> Tensor:
+    view = _tensor(storage, offset, shape, strides)
+    return Tensor(storage, view.offset, view.shape, view.strides, dtype)
+
+
+_REBUILD: dict[str, Callable[..., Any]] = {
+    "collections.OrderedDict": OrderedDict,
+    "torch.Size": lambda sizes=(): tuple(sizes),
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_tensor_v3": _typed_tensor,
+    "torch._utils._rebuild_parameter": lambda data, *rest: data,
+    "torch._utils._rebuild_parameter_with_state": lambda data, *rest: data,
+    "torch._tensor._rebuild_from_type_v2": lambda function, kind, args, state: function(*args),
+}

@@ -1,0 +1,159 @@
+"""PyTorch's files (`.pth`, `.pt`, `.bin`, `.ckpt`) read for their tensors, without PyTorch.
+
+Since 1.6 a file is a zip archive: a pickle in which tensors refer to storages, and each storage as
+a member of its own. Before, it was four pickles and then the storages, one after another. Nothing
+that a pickle names is looked up or run (see `pickles`), and only storages in use are read.
+"""
+
+import functools
+import io
+import math
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import ml_dtypes
+import numpy as np
+
+from jaxpose.convert.pickles import Storage, Tensor, read_pickle
+from jaxpose.errors import InputError
+
+T = TypeVar("T")
+
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+_COUNT = 8  # bytes of the number of elements before each storage of the older format
+_AGAIN = "Fetch or write it again."
+
+
+class Checkpoint:
+    """The content of a PyTorch file.
+
+    Attributes:
+      content: its object; tensors are `Tensor`, and objects that are not weights empty stand-ins.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Reads everything but the tensors' numbers.
+
+        Raises:
+          InputError: if the file is damaged, is no PyTorch file, or its pickle asks for anything
+            that weights do not need.
+        """
+        self._path = path
+        self.content: Any = None
+        with path.open("rb") as file:
+            zipped = file.read(4) == b"PK\x03\x04"
+        self._storage: Callable[[Storage], bytes]
+        self._byte_order: Literal["<", ">"] = "<"
+        self._guarded(self._open_zip if zipped else self._open_legacy)
+
+    def array(self, key: str, tensor: Tensor) -> np.ndarray:
+        """The numbers of a tensor, in its own dtype.
+
+        Raises:
+          InputError: naming `key`, if its storage is absent, damaged or too short.
+        """
+        return self._guarded(lambda: self._array(key, tensor))
+
+    def _array(self, key: str, tensor: Tensor) -> np.ndarray:
+        dtype = _dtype(tensor.dtype).newbyteorder(self._byte_order)
+        numbers = np.frombuffer(self._storage(tensor.storage), dtype)
+        last = tensor.offset + sum(
+            (size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides, strict=True)
+        )
+        if math.prod(tensor.shape) == 0:
+            return np.zeros(tensor.shape, _dtype(tensor.dtype))
+        if last >= len(numbers):
+            raise InputError(
+                f"{self._path} is no intact PyTorch file: the storage of {key} "
+                f"{list(tensor.shape)} holds {len(numbers)} numbers, and it needs {last + 1}. "
+                f"{_AGAIN}"
+            )
+        strides = [stride * dtype.itemsize for stride in tensor.strides]
+        view = np.lib.stride_tricks.as_strided(
+            numbers[tensor.offset :], tensor.shape, strides, writeable=False
+        )
+        return view.astype(_dtype(tensor.dtype))
+
+    def _guarded(self, read: Callable[[], T]) -> T:
+        try:
+            return read()
+        except InputError as error:
+            if str(error).startswith(str(self._path)):
+                raise
+            raise InputError(f"{self._path} is refused: {error}.") from error
+        except RecursionError as error:
+            raise InputError(f"{self._path} is refused: its pickle is nested too deep.") from error
+        except Exception as error:  # arbitrary bytes make the unpickler raise nearly anything
+            raise InputError(
+                f"{self._path} is no intact PyTorch file ({_first_line(error)}). {_AGAIN}"
+            ) from error
+
+    def _open_zip(self) -> None:
+        archive = zipfile.ZipFile(self._path)
+        names = archive.namelist()
+        data = [name for name in names if name.split("/")[1:] == ["data.pkl"]]
+        if len(data) != 1:
+            raise InputError("it is a zip archive, but not one that torch.save wrote")
+        folder = data[0].removesuffix("data.pkl")
+        if f"{folder}constants.pkl" in names:
+            raise InputError("it is a TorchScript program, not weights; save its state_dict")
+        order = f"{folder}byteorder"
+        self._byte_order = ">" if order in names and archive.read(order) == b"big" else "<"
+        self.content, _ = read_pickle(io.BytesIO(archive.read(data[0])))
+
+        def storage(wanted: Storage) -> bytes:
+            member = archive.getinfo(f"{folder}data/{wanted.name}")
+            if member.file_size != _size(wanted):
+                raise ValueError(
+                    f"{member.filename} has {member.file_size} bytes, not {_size(wanted)}"
+                )
+            return archive.read(member)
+
+        self._storage = functools.lru_cache(maxsize=1)(storage)
+
+    def _open_legacy(self) -> None:
+        file = self._path.open("rb")
+        first = file.peek(1)[:1]
+        if not first:
+            raise ValueError("it is empty")
+        if first != pickle.PROTO or read_pickle(file)[0] != _LEGACY_MAGIC:
+            raise InputError(
+                "it is not what torch.save writes. Save the state_dict with torch.save, or as "
+                "safetensors"
+            )
+        read_pickle(file)  # the version
+        system, _ = read_pickle(file)
+        self._byte_order = "<" if system["little_endian"] else ">"
+        self.content, storages = read_pickle(file)
+        names, _ = read_pickle(file)
+        places = {}
+        position = file.tell()
+        for name in names:
+            places[name] = position
+            position += _COUNT + _size(storages[name])
+
+        def storage(wanted: Storage) -> bytes:
+            file.seek(places[wanted.name])
+            count = int.from_bytes(file.read(_COUNT), "little")
+            found = file.read(_size(wanted))
+            if count != wanted.count or len(found) != _size(wanted):
+                raise ValueError(f"storage {wanted.name} ends early")
+            return found
+
+        self._storage = functools.lru_cache(maxsize=1)(storage)
+
+
+def _size(storage: Storage) -> int:
+    """In bytes."""
+    return storage.count * _dtype(storage.dtype).itemsize
+
+
+def _dtype(name: str) -> np.dtype:
+    return np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0] or type(error).__name__
