@@ -64,7 +64,12 @@ class Format:
         return not (self.backbones or self.heads)
 
 
-_MMPOSE_BACKBONES: Tables = {ViT: vit.mmpose, HRNet: hrnet.mmpose}
+_MMPOSE_BACKBONES: Tables = {
+    ViT: vit.mmpose,
+    HRNet: hrnet.mmpose,
+    TemporalConvolutions: lifting.mmpose_temporal,
+    DSTFormer: lifting.mmpose_dstformer,
+}
 _MMPOSE_HEADS: Tables = {
     DeconvHead: heads.mmpose_heatmap,
     SimpleHead: heads.mmpose_heatmap,

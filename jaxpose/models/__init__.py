@@ -9,6 +9,13 @@ from jaxpose.models.build import (
 from jaxpose.models.heads import DeconvHead, SimCCHead, SimpleHead
 from jaxpose.models.hrnet import HRNet
 from jaxpose.models.published.hrnet import hrnet_pose
+from jaxpose.models.published.lifting import (
+    martinez,
+    motionbert,
+    poseformer,
+    videopose3d,
+    videopose3d_with_trajectory,
+)
 from jaxpose.models.published.vitpose import vitpose
 from jaxpose.models.vit import ViT
 
@@ -23,5 +30,10 @@ __all__ = [
     "count_parameters",
     "hrnet_pose",
     "init_variables",
+    "martinez",
+    "motionbert",
+    "poseformer",
+    "videopose3d",
+    "videopose3d_with_trajectory",
     "vitpose",
 ]

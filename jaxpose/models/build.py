@@ -20,16 +20,26 @@ class PoseModel(nn.Module):
         """
         return self.head(self.backbone(images, train), train)
 
+    def mixed(self, images: jax.Array, dataset_index: jax.Array, train: bool = False):
+        """As a call, but integers `[B]` name the data set of each image for a ViT with experts.
+
+        `model.apply(variables, images, dataset_index, method="mixed")`.
+        """
+        return self.head(self.backbone(images, train, dataset_index), train)
+
 
 def init_variables(model: nn.Module, key: jax.Array, input_hw: tuple[int, int]) -> dict:
     """Fresh `{"params": ..., "batch_stats": ...}` for images of `input_hw`, in float32.
 
+    A model that does not take images says what it takes: `input_shape()`.
+
     `batch_stats` is there (empty if need be) for every model, so that callers need no special
     case. Compiled, because a traced initialisation skips the forward pass.
     """
+    shape = model.input_shape() if hasattr(model, "input_shape") else (1, *input_hw, 3)
 
     def init(key: jax.Array) -> dict:
-        variables = model.init(key, jnp.zeros((1, *input_hw, 3), jnp.float32))
+        variables = model.init(key, jnp.zeros(shape, jnp.float32))
         return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
     return jax.jit(init)(key)

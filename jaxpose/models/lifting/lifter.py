@@ -1,0 +1,92 @@
+"""A lifting backbone and a head joined, and the heads of lifters."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxpose.models.build import PoseModel
+
+# What PyTorch's linear layers and convolutions start from, and so the published lifters.
+uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+class Lifter(PoseModel):
+    """2D keypoints to 3D joints. Parameters live under `backbone` and `head`.
+
+    The backbone has the attributes `frames`, `num_keypoints` and `in_features`.
+    """
+
+    def __call__(self, keypoints: jax.Array, train: bool = False) -> jax.Array:
+        """Normalised `[B, T, K, in_features]` -> `[B, T_out, K_out, 3]` float32, normalised.
+
+        `in_features` is 2 for (x, y) and 3 for (x, y, confidence). `T_out` is the backbone's to
+        say. `train=True` updates batch-norm statistics (`mutable=["batch_stats"]`) and needs
+        `rngs={"dropout": key}` where the backbone drops anything.
+        """
+        return self.head(self.backbone(keypoints, train), train)
+
+    def input_shape(self) -> tuple[int, ...]:
+        """`(1, frames, K, in_features)` of the backbone."""
+        backbone = self.backbone
+        return 1, backbone.frames, backbone.num_keypoints, backbone.in_features
+
+
+class PoseAndTrajectory(nn.Module):
+    """Two lifters that share nothing but their input: root-relative joints, and the root's path.
+
+    For training on unlabelled video, where the sum of both is projected back to the image
+    (arXiv:1811.11742, section 4). Parameters live under `pose` and `trajectory`.
+    """
+
+    pose: Lifter
+    trajectory: Lifter
+
+    def __call__(self, keypoints: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
+        """`[B, T, K, D]` -> joints `[B, T_out, K_out, 3]` and root `[B, T_out, 1, 3]`."""
+        return self.pose(keypoints, train), self.trajectory(keypoints, train)
+
+    def input_shape(self) -> tuple[int, ...]:
+        """That of the pose lifter."""
+        return self.pose.input_shape()
+
+
+class CoordinateHead(nn.Module):
+    """One linear layer from a frame's features to all its joints.
+
+    `norm` puts a layer norm before it, as PoseFormer does (arXiv:2103.10455, section 3.2).
+    """
+
+    num_keypoints: int
+    norm: bool = False
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, features: jax.Array, train: bool = False) -> jax.Array:
+        """`[B, T, C]` -> `[B, T, K_out, 3]` float32."""
+        x = features
+        if self.norm:
+            x = nn.LayerNorm(1e-5, dtype=self.dtype, name="norm")(x)
+        x = nn.Dense(3 * self.num_keypoints, dtype=self.dtype, kernel_init=uniform, name="joints")(
+            x
+        )
+        return x.reshape(*x.shape[:2], self.num_keypoints, 3).astype(jnp.float32)
+
+
+class JointHead(nn.Module):
+    """A hidden layer with tanh and a linear layer, shared by all joints.
+
+    MotionBERT's motion representation and its regression (arXiv:2210.06551, section 3.3).
+    """
+
+    num_keypoints: int
+    hidden: int = 512
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, features: jax.Array, train: bool = False) -> jax.Array:
+        """`[B, T, K, C]` -> `[B, T, K, 3]` float32."""
+        x = nn.Dense(self.hidden, dtype=self.dtype, kernel_init=uniform, name="representation")(
+            features
+        )
+        x = nn.Dense(3, dtype=self.dtype, kernel_init=uniform, name="joints")(jnp.tanh(x))
+        return x.astype(jnp.float32)
