@@ -47,6 +47,18 @@ def keypoint_axes(model: PoseModel, input_hw: tuple[int, int]) -> dict[str, Keyp
     return axes
 
 
+def count_keypoints(
+    axes: Mapping[str, KeypointAxis], shapes: Mapping[str, tuple[int, ...]]
+) -> int | None:
+    """How many keypoints a head of these shapes has; None if that cannot be told."""
+    counts = set()
+    for path, where in axes.items():
+        if path in shapes and len(shapes[path]) > where.axis:
+            counts.add(shapes[path][where.axis] / where.factor)
+    count = counts.pop() if len(counts) == 1 else 0.5
+    return int(count) if count == int(count) else None
+
+
 def copy_keypoints(
     loaded: np.ndarray,
     fresh: np.ndarray,

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxpose.convert.formats import Format, Tables, detect
-from jaxpose.convert.keypoints import copy_keypoints, keypoint_axes
+from jaxpose.convert.keypoints import copy_keypoints, count_keypoints, keypoint_axes
 from jaxpose.convert.positions import fit_positions
 from jaxpose.convert.reading import load_state_dict
 from jaxpose.convert.rules import Plan, Rule, apply, flatten, make_plan, nest
@@ -60,7 +60,7 @@ def load_pretrained(
     kept: Mapping = {
         key: array for key, array in checkpoint.items() if not re.fullmatch(source.head, key)
     }
-    kept = _fit_backbone(kept, model, source, checkpoint_hw)
+    kept = fit_backbone(kept, model, source, checkpoint_hw)
     leaves = flatten(variables)
     backbone = {path: leaf for path, leaf in leaves.items() if path.split("/")[1] == "backbone"}
     loaded = apply(table(source, model, head=False), kept, backbone)
@@ -95,7 +95,7 @@ def to_variables(
         )
     rules = table(source, model)
     expected = flatten(abstract_variables(model, image_hw(model)))
-    return nest(apply(rules, _fit_backbone(state_dict, model, source, checkpoint_hw), expected))
+    return nest(apply(rules, fit_backbone(state_dict, model, source, checkpoint_hw), expected))
 
 
 def recognise(state_dict: Mapping[str, np.ndarray]) -> tuple[Format, dict[str, np.ndarray]]:
@@ -115,6 +115,30 @@ def table(source: Format, model: PoseModel, head: bool = True) -> list[Rule]:
         return rules
     rules += _of_kind(source.backbones, model.backbone, source)
     return rules + (_of_kind(source.heads, model.head, source) if head else [])
+
+
+def has_table(source: Format, model: PoseModel) -> bool:
+    """Whether there are tables from a format to both parts of a model."""
+    return source.own or (
+        type(model.backbone) in source.backbones and type(model.head) in source.heads
+    )
+
+
+def fit_backbone(
+    state_dict: Mapping[str, np.ndarray],
+    model: PoseModel,
+    source: Format,
+    checkpoint_hw: tuple[int, int] | None,
+) -> Mapping[str, np.ndarray]:
+    """`state_dict` with position embeddings on the grid of a ViT model."""
+    backbone = model.backbone
+    embedding = state_dict.get(source.positions)
+    if not isinstance(backbone, ViT) or embedding is None:
+        return state_dict
+    patch = backbone.patch
+    grid = (checkpoint_hw[0] // patch, checkpoint_hw[1] // patch) if checkpoint_hw else None
+    fitted = fit_positions(embedding, backbone.grid_hw, grid, source.class_slot, source.positions)
+    return {**state_dict, source.positions: fitted}
 
 
 def plan_for(source: Format, state_dict: Mapping[str, np.ndarray], model: PoseModel) -> Plan:
@@ -142,23 +166,6 @@ def _of_kind(tables: Tables, module: nn.Module, source: Format) -> list[Rule]:
     return tables[type(module)](module)
 
 
-def _fit_backbone(
-    state_dict: Mapping[str, np.ndarray],
-    model: PoseModel,
-    source: Format,
-    checkpoint_hw: tuple[int, int] | None,
-) -> Mapping[str, np.ndarray]:
-    """`state_dict` with position embeddings on the grid of a ViT model."""
-    backbone = model.backbone
-    embedding = state_dict.get(source.positions)
-    if not isinstance(backbone, ViT) or embedding is None:
-        return state_dict
-    patch = backbone.patch
-    grid = (checkpoint_hw[0] // patch, checkpoint_hw[1] // patch) if checkpoint_hw else None
-    fitted = fit_positions(embedding, backbone.grid_hw, grid, source.class_slot, source.positions)
-    return {**state_dict, source.positions: fitted}
-
-
 def _with_keypoints(
     checkpoint: Mapping[str, np.ndarray],
     model: PoseModel,
@@ -167,16 +174,12 @@ def _with_keypoints(
     checkpoint_hw: tuple[int, int] | None,
 ) -> dict:
     source, state_dict = recognise(checkpoint)
-    state_dict = dict(_fit_backbone(state_dict, model, source, checkpoint_hw))
+    state_dict = dict(fit_backbone(state_dict, model, source, checkpoint_hw))
     axes = keypoint_axes(model, image_hw(model))
     plan = plan_for(source, state_dict, model)
-    found = {
-        plan.shapes[path][a.axis] // a.factor for path, a in axes.items() if path in plan.shapes
-    }
-    if len(found) != 1:
-        # Nothing to go by: the head is of another kind, which the ordinary message explains.
+    count = count_keypoints(axes, plan.shapes)
+    if count is None:  # the head is of another kind, which the ordinary message explains
         return to_variables(checkpoint, model, checkpoint_hw)
-    (count,) = found
     theirs = model.clone(head=model.head.clone(num_keypoints=count))
     loaded = flatten(to_variables(checkpoint, theirs, checkpoint_hw))
     fresh = flatten(variables)

@@ -45,6 +45,12 @@ class Mismatch(InputError):
         short = "".join(_section(title, entries, _shown(entries)) for title, entries in sections)
         super().__init__(f"{verdict}{short}\n{advice}")
 
+    def about(self, what: str) -> "Mismatch":
+        """The same with a sentence before it."""
+        self.full = what + self.full
+        self.args = (what + str(self),)
+        return self
+
 
 def _section(title: str, entries: Sequence[Entry], lines: list[str]) -> str:
     return f"\n{len(entries)} {title}:\n  " + "\n  ".join(lines)

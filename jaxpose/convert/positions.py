@@ -46,8 +46,24 @@ def fit_positions(
 ) -> np.ndarray:
     """`[1, N, D]` or `[N, D]` brought to the grid `target_hw`, of the same rank.
 
+    Arguments and errors as for `read_positions`.
+    """
+    rows, grid = read_positions(embedding, target_hw, source_hw, class_slot, name)
+    fitted = resize_position_embedding(rows, grid, target_hw)
+    return fitted.reshape(*embedding.shape[:-2], *fitted.shape)
+
+
+def read_positions(
+    embedding: np.ndarray,
+    target_hw: tuple[int, int],
+    source_hw: tuple[int, int] | None,
+    class_slot: Literal["none", "dropped", "added"],
+    name: str,
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """The patches' positions `[h * w, D]` and their grid `(h, w)`.
+
     Args:
-      embedding: of any grid, perhaps with a class token's position first.
+      embedding: `[1, N, D]` or `[N, D]`, perhaps with a class token's position first.
       target_hw: the model's grid, in patches.
       source_hw: the embedding's grid; None infers it where it is the model's, square, or of the
         model's aspect.
@@ -64,26 +80,25 @@ def fit_positions(
     grid = _grid(len(rows), target_hw, source_hw)
     patches_only = _grid(len(rows) - 1, target_hw, source_hw)
     if patches_only is not None and class_slot != "none":
-        grid, rows = patches_only, rows[1:] + (rows[:1] if class_slot == "added" else 0)
-    elif grid is None and patches_only is not None:
+        return rows[1:] + (rows[:1] if class_slot == "added" else 0), patches_only
+    if grid is not None:
+        return rows, grid
+    if patches_only is not None:
         height, width = patches_only
         raise InputError(
             f"{name} has {len(rows)} positions, which is {height} x {width} patches and a class "
             "token; checkpoints of this format have none. If it comes from ImageNet or a masked "
             "autoencoder, save it under that project's own names (with its cls_token)."
         )
-    elif grid is None:
-        raise InputError(
-            f"{name} has {len(rows)} positions, the model {target_hw[0]} x {target_hw[1]}, and "
-            + (
-                f"{source_hw[0]} x {source_hw[1]} is not their grid. Correct checkpoint_hw."
-                if source_hw
-                else "the grid of the former cannot be told from their number. Give the image "
-                "size the checkpoint was trained at as checkpoint_hw."
-            )
+    raise InputError(
+        f"{name} has {len(rows)} positions, the model {target_hw[0]} x {target_hw[1]}, and "
+        + (
+            f"{source_hw[0]} x {source_hw[1]} is not their grid. Correct checkpoint_hw."
+            if source_hw
+            else "the grid of the former cannot be told from their number. Give the image "
+            "size the checkpoint was trained at as checkpoint_hw."
         )
-    fitted = resize_position_embedding(rows, grid, target_hw)
-    return fitted.reshape(*embedding.shape[:-2], *fitted.shape)
+    )
 
 
 def _grid(

@@ -65,6 +65,7 @@ class Plan:
     Attributes:
       pieces: arrays in the model's layout by the leaf they belong to.
       shapes: the shape that each leaf would get.
+      wanted: the shape of each leaf of the model.
       identity: value with which a leaf of a folded batch norm is filled.
       dropped: `(key, reason)` of the keys without use.
       unknown, missing, faulty: what does not fit.
@@ -72,6 +73,7 @@ class Plan:
 
     pieces: dict[str, list[_Piece]]
     shapes: dict[str, tuple[int, ...]]
+    wanted: dict[str, tuple[int, ...]]
     identity: dict[str, float]
     dropped: list[tuple[str, str]]
     unknown: list[Entry]
@@ -81,7 +83,12 @@ class Plan:
     @property
     def fits(self) -> bool:
         """Whether every key and every leaf is used exactly once, with the right shape."""
-        return not (self.unknown or self.missing or self.faulty)
+        return not self.faults
+
+    @property
+    def faults(self) -> int:
+        """How many keys and leaves do not fit."""
+        return len(self.unknown) + len(self.missing) + len(self.faulty)
 
 
 def apply(
@@ -103,7 +110,7 @@ def apply(
     """
     plan = make_plan(rules, state_dict, expected)
     if not plan.fits:
-        raise _mismatch(plan, expected)
+        raise mismatch(plan)
     return assemble(plan, expected)
 
 
@@ -122,7 +129,8 @@ def make_plan(
 ) -> Plan:
     """Finds the place of every array; arguments as for `apply`."""
     compiled = [(re.compile(rule.pattern), rule) for rule in rules]
-    plan = Plan({}, {}, {}, [], [], [], [])
+    wanted = {path: tuple(leaf.shape) for path, leaf in expected.items()}
+    plan = Plan({}, {}, wanted, {}, [], [], [], [])
     touched = set()
     for key, array in state_dict.items():
         matches = [(m, rule) for pattern, rule in compiled if (m := pattern.fullmatch(key))]
@@ -145,19 +153,17 @@ def make_plan(
         try:
             piece = _Piece(key, rule.transform(array), rule, layer, part)
         except ValueError:  # the transform reshapes or transposes, and the rank or size is wrong
-            note = f" does not fit {path} {_shape(expected[path])}"
+            note = f" does not fit {path} {list(wanted[path])}"
             plan.faulty.append(Entry(key, array.shape, note))
             continue
         plan.pieces.setdefault(path, []).append(piece)
-    _fill_folded_norms(plan, touched, expected)
-    _check_shapes(plan, expected)
-    plan.missing += [
-        Entry(path, tuple(leaf.shape)) for path, leaf in expected.items() if path not in touched
-    ]
+    _fill_folded_norms(plan, touched)
+    _check_shapes(plan)
+    plan.missing += [Entry(path, shape) for path, shape in wanted.items() if path not in touched]
     return plan
 
 
-def _fill_folded_norms(plan: Plan, touched: set[str], expected: Mapping) -> None:
+def _fill_folded_norms(plan: Plan, touched: set[str]) -> None:
     for path, (first, *_) in plan.pieces.items():
         if first.rule.folded_epsilon is None:
             continue
@@ -168,14 +174,14 @@ def _fill_folded_norms(plan: Plan, touched: set[str], expected: Mapping) -> None
             (f"{statistics}/mean", 0.0),
             (f"{statistics}/var", 1.0 - first.rule.folded_epsilon),
         ):
-            if leaf in expected and leaf not in touched:
+            if leaf in plan.wanted and leaf not in touched:
                 plan.identity[leaf] = value
     touched.update(plan.identity)
 
 
-def _check_shapes(plan: Plan, expected: Mapping) -> None:
+def _check_shapes(plan: Plan) -> None:
     for path, found in plan.pieces.items():
-        wanted = tuple(expected[path].shape)
+        wanted = plan.wanted[path]
         name, shape = _names(found), found[0].array.shape
         try:
             plan.shapes[path] = _joined_shape(found)
@@ -233,16 +239,16 @@ def _join(pieces: Sequence[_Piece]) -> np.ndarray:
     return np.stack(joined) if rule.stack else joined[0]
 
 
-def _mismatch(plan: Plan, expected: Mapping) -> Mismatch:
-    wrong = {entry.name for entry in plan.missing}
-    wrong |= {path for path in expected if plan.shapes.get(path) != tuple(expected[path].shape)}
+def mismatch(plan: Plan) -> Mismatch:
+    """What to say of a plan that does not fit."""
+    wrong = {path for path, shape in plan.wanted.items() if plan.shapes.get(path) != shape}
     wrong -= set(plan.identity)
-    backbone = [path for path in expected if path.split("/")[1:2] == ["backbone"]]
+    backbone = [path for path in plan.wanted if path.split("/")[1:2] == ["backbone"]]
     verdict = "The checkpoint does not belong to this model"
-    if backbone and not any(path in wrong for path in backbone):
+    if wrong and backbone and wrong.isdisjoint(backbone):
         verdict += ": its backbone fits, its head does not"
-    elif len(wrong) < len(expected):
-        verdict += f": {len(expected) - len(wrong)} of the model's {len(expected)} arrays fit"
+    elif wrong:
+        verdict += f": {len(plan.wanted) - len(wrong)} of the model's {len(plan.wanted)} arrays fit"
     return Mismatch(
         f"{verdict}.",
         (
@@ -271,10 +277,6 @@ def nest(leaves: Mapping[str, np.ndarray]) -> dict:
             node = node.setdefault(parent, {})
         node[name] = leaf
     return tree
-
-
-def _shape(array) -> str:
-    return str(list(array.shape))
 
 
 def _names(pieces: Sequence[_Piece]) -> str:

@@ -1,0 +1,143 @@
+"""Which published model a checkpoint belongs to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import flax.linen as nn
+import numpy as np
+
+from jaxpose.convert.formats import Format
+from jaxpose.convert.keypoints import count_keypoints, keypoint_axes
+from jaxpose.convert.load import fit_backbone, has_table, image_hw, plan_for, recognise
+from jaxpose.convert.mismatch import Mismatch
+from jaxpose.convert.positions import read_positions
+from jaxpose.convert.rules import Plan, mismatch
+from jaxpose.errors import InputError
+from jaxpose.models.build import PoseModel
+from jaxpose.models.published.entry import Published
+from jaxpose.models.vit import ViT
+
+# Image sizes that pose models are published at, for heads whose shapes follow the size.
+_SIZES = ((256, 192), (384, 288), (256, 256), (384, 384), (512, 512), (224, 224), (288, 384))
+
+
+@dataclass(frozen=True)
+class Identified:
+    """A published model that takes every array of a checkpoint."""
+
+    entry: Published
+    model: PoseModel
+    num_keypoints: int
+    input_hw: tuple[int, int]
+
+
+def identify(
+    state_dict: Mapping[str, np.ndarray],
+    entries: Sequence[Published],
+    num_keypoints: int | None = None,
+) -> list[Identified]:
+    """The entries, in order, that fit a checkpoint with its keypoints and at its image size.
+
+    The number of keypoints is read off the head, the image size off a position embedding or off a
+    head whose shapes follow it. Only shapes are compared, so models that differ in nothing else
+    all fit.
+
+    Args:
+      state_dict: as from `load_state_dict`.
+      entries: what to try.
+      num_keypoints: takes only heads of so many keypoints; None takes any.
+
+    Raises:
+      InputError: if nothing fits, telling what is amiss with the nearest; or if the checkpoint has
+        no pose head.
+    """
+    source, state_dict = recognise(state_dict)
+    if not source.head:
+        raise InputError(
+            f"These are {source.name} weights: a backbone without a pose head, which any model of "
+            "that backbone can start from. Name it, and let its head start fresh."
+        )
+    found: list[Identified] = []
+    rejected: set[nn.Module] = set()
+    misfits: list[tuple[int, str, Mismatch]] = []
+    for entry in entries:
+        model = entry.model()
+        if not has_table(source, model) or model.backbone in rejected:
+            continue
+        fit, plan = _fit(source, state_dict, entry, num_keypoints)
+        if plan.fits:
+            found.append(fit)
+            continue
+        misfits.append((plan.faults, entry.name, mismatch(plan)))
+        if _backbone_differs(plan):
+            rejected.add(model.backbone)
+    if found:
+        return found
+    if not misfits:
+        kinds = ", ".join(entry.name for entry in entries[:8])
+        raise InputError(
+            f"The checkpoint's names are those of {source.name}, and there is no table from them "
+            f"to {kinds}{' and the others' if len(entries) > 8 else ''}."
+        )
+    _, name, nearest = min(misfits, key=lambda misfit: misfit[0])
+    raise nearest.about(f"Of {_count(len(misfits))} tried, {name} comes nearest. ")
+
+
+def _fit(
+    source: Format,
+    state_dict: Mapping[str, np.ndarray],
+    entry: Published,
+    num_keypoints: int | None,
+) -> tuple[Identified, Plan]:
+    """The entry with the checkpoint's keypoints and size, as far as they can be read."""
+    count, size = num_keypoints or entry.num_keypoints, entry.input_hw
+    model = entry.make(count, size)
+    size = _size_of_positions(source, state_dict, model) or size
+    fit, plan = _try(source, state_dict, entry, count, size)
+    if plan.fits or _backbone_differs(plan):
+        return fit, plan
+    if num_keypoints is None:
+        axes = keypoint_axes(fit.model, image_hw(fit.model))
+        count = count_keypoints(axes, plan.shapes) or count
+        if count != fit.num_keypoints:
+            fit, plan = _try(source, state_dict, entry, count, size)
+    if hasattr(fit.model.head, "input_hw") and not (plan.unknown or plan.missing):
+        for other in _SIZES:
+            if plan.fits:
+                break
+            fit, plan = _try(source, state_dict, entry, count, other)
+    return fit, plan
+
+
+def _try(
+    source: Format,
+    state_dict: Mapping[str, np.ndarray],
+    entry: Published,
+    count: int,
+    size: tuple[int, int],
+) -> tuple[Identified, Plan]:
+    model = entry.make(count, size)
+    plan = plan_for(source, fit_backbone(state_dict, model, source, size), model)
+    return Identified(entry, model, count, size), plan
+
+
+def _size_of_positions(
+    source: Format, state_dict: Mapping[str, np.ndarray], model: PoseModel
+) -> tuple[int, int] | None:
+    """The image size that position embeddings are of; None if there are none."""
+    backbone, embedding = model.backbone, state_dict.get(source.positions)
+    if not isinstance(backbone, ViT) or embedding is None:
+        return None
+    _, grid = read_positions(embedding, backbone.grid_hw, None, source.class_slot, source.positions)
+    return grid[0] * backbone.patch, grid[1] * backbone.patch
+
+
+def _backbone_differs(plan: Plan) -> bool:
+    """Whether no head would make the model fit."""
+    wrong = [entry.name for entry in plan.missing]
+    wrong += [path for path, shape in plan.shapes.items() if shape != plan.wanted[path]]
+    return any(path.split("/")[1] == "backbone" for path in wrong)
+
+
+def _count(number: int) -> str:
+    return "1 model" if number == 1 else f"{number} models"
