@@ -1,4 +1,4 @@
-"""Geometry: parity with MMPose 1.3.2 (golden/geometry.npz), algebra, warp against OpenCV."""
+"""Planar geometry: parity with MMPose 1.3.2 (golden/geometry.npz), algebra, warp against OpenCV."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pytest
 
 from jaxpose import geometry
 
-GOLDEN = np.load(Path(__file__).parent / "golden" / "geometry.npz")
+GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "geometry.npz")
 CASES = sorted({key.rsplit("/", 1)[0] for key in GOLDEN.files})
 INPUT_HW = (256, 192)
 

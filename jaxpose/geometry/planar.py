@@ -1,39 +1,28 @@
-"""Boxes, affine crops, flips and the bilinear warp: each geometric operation exists once, here.
+"""Boxes, affine crops, flips and the bilinear warp.
 
-Every function except `warp` and `crop_photo` takes NumPy or JAX arrays and answers in kind: as soon
-as one array is a `jax.Array` (a tracer counts) the work is done by `jax.numpy`. Points are `(x, y)`
-in pixels, pixel centres at integers. Products are written out rather than given to a matrix
-multiply, whose default precision on accelerators (bfloat16, TF32) is too coarse for coordinates.
+Every function except `warp` and `crop_photo` takes NumPy or JAX arrays and answers in kind (see
+`namespace`). Points are `(x, y)` in pixels, pixel centres at integers.
 """
 
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-ArrayT = TypeVar("ArrayT", np.ndarray, jax.Array)
-
-
-def _namespace(*arrays: Any) -> ModuleType:
-    return jnp if any(isinstance(array, jax.Array) for array in arrays) else np
-
-
-def _floating(array: Any, xp: ModuleType) -> Any:
-    array = xp.asarray(array)
-    return array if xp.issubdtype(array.dtype, xp.floating) else array.astype(xp.float32)
+from jaxpose.geometry.namespace import ArrayT, floating, namespace
 
 
 def box_xywh_to_xyxy(boxes: ArrayT) -> ArrayT:
     """Corner and size `[..., 4]` (x, y, w, h) to two corners `[..., 4]` (x1, y1, x2, y2)."""
-    xp = _namespace(boxes)
+    xp = namespace(boxes)
     return xp.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
 
 
 def box_xyxy_to_xywh(boxes: ArrayT) -> ArrayT:
     """Two corners `[..., 4]` (x1, y1, x2, y2) to corner and size `[..., 4]` (x, y, w, h)."""
-    xp = _namespace(boxes)
+    xp = namespace(boxes)
     return xp.concatenate([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)
 
 
@@ -42,16 +31,16 @@ def box_to_center_scale(box_xywh: ArrayT, padding: float = 1.25) -> tuple[ArrayT
 
     `padding` multiplies the size; 1.25 is what COCO top-down models are trained with.
     """
-    xp = _namespace(box_xywh)
-    boxes = _floating(box_xywh, xp)
+    xp = namespace(box_xywh)
+    boxes = floating(box_xywh, xp)
     size = boxes[..., 2:]
     return boxes[..., :2] + 0.5 * size, size * padding
 
 
 def fix_aspect_ratio(scale: ArrayT, aspect_w_over_h: float) -> ArrayT:
     """The smallest size `[..., 2]` (w, h) of the given aspect that holds `scale [..., 2]`."""
-    xp = _namespace(scale)
-    size = _floating(scale, xp)
+    xp = namespace(scale)
+    size = floating(scale, xp)
     width, height = size[..., 0], size[..., 1]
     return xp.stack(
         [
@@ -91,8 +80,8 @@ def crop_matrix(
       rotation_degrees: scalar or `[...]`.
       udp: which convention.
     """
-    xp = _namespace(center, scale, rotation_degrees)
-    center, scale = _floating(center, xp), _floating(scale, xp)
+    xp = namespace(center, scale, rotation_degrees)
+    center, scale = floating(center, xp), floating(scale, xp)
     angle = xp.deg2rad(xp.asarray(rotation_degrees, dtype=scale.dtype))
     cos, sin = xp.cos(angle), xp.sin(angle)
     height, width = input_hw
@@ -112,7 +101,7 @@ def crop_matrix(
 
 def invert_affine(matrix: ArrayT) -> ArrayT:
     """The inverse `[..., 2, 3]` of affine maps `[..., 2, 3]`; not finite where there is none."""
-    xp = _namespace(matrix)
+    xp = namespace(matrix)
     (a, b, tx), (c, d, ty) = _rows(matrix)
     determinant = a * d - b * c
     a, b, c, d = d / determinant, -b / determinant, -c / determinant, a / determinant
@@ -121,7 +110,7 @@ def invert_affine(matrix: ArrayT) -> ArrayT:
 
 def compose_affine(outer: ArrayT, inner: ArrayT) -> ArrayT:
     """The map `[..., 2, 3]` that applies `inner [..., 2, 3]` first and `outer [..., 2, 3]` then."""
-    xp = _namespace(outer, inner)
+    xp = namespace(outer, inner)
     (a, b, tx), (c, d, ty) = _rows(outer)
     (e, f, ux), (g, h, uy) = _rows(inner)
     return _affine(
@@ -137,7 +126,7 @@ def compose_affine(outer: ArrayT, inner: ArrayT) -> ArrayT:
 
 def apply_affine(matrix: ArrayT, points: ArrayT) -> ArrayT:
     """Move points `[..., N, 2]` by the maps `[..., 2, 3]`."""
-    xp = _namespace(matrix, points)
+    xp = namespace(matrix, points)
     (a, b, tx), (c, d, ty) = _rows(matrix[..., None, :, :])
     x, y = points[..., 0], points[..., 1]
     return xp.stack([a * x + b * y + tx, c * x + d * y + ty], axis=-1)
@@ -148,7 +137,7 @@ def flip_keypoints(keypoints: ArrayT, width: int, permutation: Any) -> ArrayT:
 
     Column x becomes column `width - 1 - x`; `permutation [K]` exchanges left and right keypoints.
     """
-    xp = _namespace(keypoints, permutation)
+    xp = namespace(keypoints, permutation)
     swapped = xp.take(keypoints, permutation, axis=-2)
     return xp.stack([width - 1 - swapped[..., 0], swapped[..., 1]], axis=-1)
 

@@ -1,0 +1,33 @@
+"""Each geometric operation exists once, here.
+
+`planar` has boxes, affine crops, flips and the bilinear warp, and is what this package re-exports;
+`cameras` and `procrustes` are imported by their names.
+"""
+
+from jaxpose.geometry.planar import (
+    apply_affine,
+    box_to_center_scale,
+    box_xywh_to_xyxy,
+    box_xyxy_to_xywh,
+    compose_affine,
+    crop_matrix,
+    crop_photo,
+    fix_aspect_ratio,
+    flip_keypoints,
+    invert_affine,
+    warp,
+)
+
+__all__ = [
+    "apply_affine",
+    "box_to_center_scale",
+    "box_xywh_to_xyxy",
+    "box_xyxy_to_xywh",
+    "compose_affine",
+    "crop_matrix",
+    "crop_photo",
+    "fix_aspect_ratio",
+    "flip_keypoints",
+    "invert_affine",
+    "warp",
+]
