@@ -5,6 +5,7 @@ from typing import Literal
 import flax.linen as nn
 import jax
 
+from jaxpose.models.depthwise import DepthwiseConv
 from jaxpose.models.norm import BatchNorm
 
 _ACTIVATIONS = {"relu": nn.relu, "relu6": nn.relu6, "silu": nn.silu, "none": lambda x: x}
@@ -39,17 +40,21 @@ class ConvNorm(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """`[B, h, w, C]` -> `[B, h / stride, w / stride, features]`, padded as in PyTorch."""
-        x = nn.Conv(
-            self.features,
-            (self.size, self.size),
-            self.stride,
-            padding=self.size // 2,
-            feature_group_count=self.groups,
-            use_bias=self.bias,
-            dtype=self.dtype,
-            kernel_init=_init(self.kernel_init_std),
-            name="conv",
-        )(x)
+        init = _init(self.kernel_init_std)
+        if 1 < self.groups == x.shape[-1] == self.features and not self.bias:
+            x = DepthwiseConv(self.size, self.stride, init, self.dtype, name="conv")(x)
+        else:
+            x = nn.Conv(
+                self.features,
+                (self.size, self.size),
+                self.stride,
+                padding=self.size // 2,
+                feature_group_count=self.groups,
+                use_bias=self.bias,
+                dtype=self.dtype,
+                kernel_init=init,
+                name="conv",
+            )(x)
         x = BatchNorm(self.norm_momentum, self.norm_epsilon, self.dtype, name="norm")(x, train)
         return _ACTIVATIONS[self.activation](x)
 
