@@ -5,7 +5,99 @@ that only pad the batch have weight 0 and add nothing. Means are taken over all 
 samples, weight 0 included, as in MMPose: so a sample with few labelled keypoints weighs less.
 """
 
-from jaxpose.losses.heatmap import HeatmapMSE, heatmap_mse
+from jaxpose.losses.combine import IntegralLoss, StageSum, WeightedSum
+from jaxpose.losses.coordinates import (
+    L1,
+    MPJPE,
+    OKS,
+    BoneLength,
+    SmoothL1,
+    Wing,
+    bone_length,
+    l1,
+    mpjpe,
+    oks_loss,
+    smooth_l1,
+    wing,
+)
+from jaxpose.losses.distill import (
+    FeatureDistillation,
+    HeatmapDistillation,
+    SimCCDistillation,
+    feature_distillation,
+    heatmap_distillation,
+    simcc_distillation,
+)
+from jaxpose.losses.heatmap import (
+    OHKM,
+    AdaptiveWing,
+    HeatmapJS,
+    HeatmapMSE,
+    adaptive_wing,
+    heatmap_js,
+    heatmap_mse,
+    ohkm_mse,
+)
+from jaxpose.losses.lifting import (
+    NMPJPE,
+    MeanBoneLength,
+    Reprojection,
+    TrajectoryMPJPE,
+    Velocity,
+    mean_bone_length,
+    n_mpjpe,
+    reprojection,
+    trajectory_mpjpe,
+    velocity,
+)
+from jaxpose.losses.loss import Loss
+from jaxpose.losses.rle import RLE, realnvp_log_prob, residual_log_likelihood
 from jaxpose.losses.simcc import SimCCKL, simcc_kl
 
-__all__ = ["HeatmapMSE", "SimCCKL", "heatmap_mse", "simcc_kl"]
+__all__ = [
+    "L1",
+    "MPJPE",
+    "NMPJPE",
+    "OHKM",
+    "OKS",
+    "RLE",
+    "AdaptiveWing",
+    "BoneLength",
+    "FeatureDistillation",
+    "HeatmapDistillation",
+    "HeatmapJS",
+    "HeatmapMSE",
+    "IntegralLoss",
+    "Loss",
+    "MeanBoneLength",
+    "Reprojection",
+    "SimCCDistillation",
+    "SimCCKL",
+    "SmoothL1",
+    "StageSum",
+    "TrajectoryMPJPE",
+    "Velocity",
+    "WeightedSum",
+    "Wing",
+    "adaptive_wing",
+    "bone_length",
+    "feature_distillation",
+    "heatmap_distillation",
+    "heatmap_js",
+    "heatmap_mse",
+    "l1",
+    "mean_bone_length",
+    "mpjpe",
+    "n_mpjpe",
+    "ohkm_mse",
+    "oks_loss",
+    "realnvp_log_prob",
+    "reprojection",
+    "residual_log_likelihood",
+    "simcc_distillation",
+    "simcc_kl",
+    "smooth_l1",
+    "trajectory_mpjpe",
+    "velocity",
+    "wing",
+]

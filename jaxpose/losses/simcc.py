@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
+from jaxpose.losses.loss import Loss, weighted_mean
+
 Vectors = tuple[jax.Array, jax.Array]
 
 
@@ -43,11 +45,11 @@ def simcc_kl(
         else:
             log_label = jnp.log(jnp.where(label > 0, label, 1.0))
         total += jnp.mean(label * (log_label - log_probability), axis=-1)
-    return jnp.mean(weights.astype(jnp.float32) * total)
+    return weighted_mean(total, weights)
 
 
 @dataclass(frozen=True)
-class SimCCKL:
+class SimCCKL(Loss):
     """`simcc_kl` as an object for a config; RTMPose's is `SimCCKL(beta=10, label_softmax=True)`."""
 
     beta: float = 1.0

@@ -1,0 +1,95 @@
+"""Distillation: a student compared with a teacher, through which no gradient flows.
+
+Called with (student, teacher, weights) where other losses have (outputs, targets, weights).
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from jaxpose.errors import InputError
+from jaxpose.losses.heatmap import heatmap_mse
+from jaxpose.losses.loss import Loss, difference, weighted_mean
+
+Vectors = tuple[jax.Array, jax.Array]
+
+
+def feature_distillation(student: jax.Array, teacher: jax.Array) -> jax.Array:
+    """Squared differences of feature maps, summed over map and channels, mean over the batch.
+
+    DWPose, arXiv:2307.15880, eq. 1, whose factor is 5e-5 or 7e-5.
+
+    Args:
+      student: `[B, h, w, C]`, projected to the teacher's channels where they differ.
+      teacher: `[B, h, w, C]`.
+
+    Raises:
+      InputError: the shapes differ.
+    """
+    if student.shape != teacher.shape:
+        raise InputError(
+            f"the student's features {student.shape} are not of the teacher's shape "
+            f"{teacher.shape}; project them with a 1x1 convolution first."
+        )
+    squared = difference(student, jax.lax.stop_gradient(teacher)) ** 2
+    return jnp.mean(jnp.sum(squared, axis=(1, 2, 3)))
+
+
+def simcc_distillation(
+    student: Vectors, teacher: Vectors, weights: jax.Array, *, temperature: float = 1.0
+) -> jax.Array:
+    """Divergence of the student's distributions from the teacher's, both axes added.
+
+    Kullback-Leibler over softmax(logits / temperature), summed over bins, times the squared
+    temperature (arXiv:1503.02531, section 2), mean over B and K. DWPose (arXiv:2307.15880, eq. 3)
+    has temperature 1 and lets unlabelled keypoints count: give it weights of 1.
+
+    Args:
+      student: logits, (x `[B, K, Wx]`, y `[B, K, Wy]`).
+      teacher: logits of the same shapes.
+      weights: `[B, K]`.
+      temperature: of both softmaxes; RTMPose's are 0.1.
+    """
+    total = jnp.zeros(weights.shape, jnp.float32)
+    for ours, theirs in zip(student, teacher, strict=True):
+        log_ours, log_theirs = (
+            jax.nn.log_softmax(logits.astype(jnp.float32) / temperature, axis=-1)
+            for logits in (ours, jax.lax.stop_gradient(theirs))
+        )
+        total += jnp.sum(jnp.exp(log_theirs) * (log_theirs - log_ours), axis=-1)
+    return temperature**2 * weighted_mean(total, weights)
+
+
+def heatmap_distillation(student: jax.Array, teacher: jax.Array, weights: jax.Array) -> jax.Array:
+    """Mean squared difference from the teacher's heatmaps `[B, h, w, K]` (ViTPose,
+    arXiv:2204.12484, section 3.3)."""
+    return heatmap_mse(student, jax.lax.stop_gradient(teacher), weights)
+
+
+@dataclass(frozen=True)
+class FeatureDistillation(Loss):
+    """`factor` times `feature_distillation`; the weights of keypoints play no part."""
+
+    factor: float = 7e-5
+
+    def __call__(self, outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
+        return self.factor * feature_distillation(outputs, targets)
+
+
+@dataclass(frozen=True)
+class SimCCDistillation(Loss):
+    """`simcc_distillation` as an object for a config."""
+
+    temperature: float = 1.0
+
+    def __call__(self, outputs: Vectors, targets: Vectors, weights: jax.Array) -> jax.Array:
+        return simcc_distillation(outputs, targets, weights, temperature=self.temperature)
+
+
+@dataclass(frozen=True)
+class HeatmapDistillation(Loss):
+    """`heatmap_distillation` as an object for a config."""
+
+    def __call__(self, outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
+        return heatmap_distillation(outputs, targets, weights)

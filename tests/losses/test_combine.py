@@ -1,0 +1,164 @@
+"""Losses of several outputs, distillation, and every loss with bfloat16 outputs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxpose.errors import InputError
+from jaxpose.losses import (
+    L1,
+    MPJPE,
+    OHKM,
+    OKS,
+    RLE,
+    AdaptiveWing,
+    BoneLength,
+    FeatureDistillation,
+    HeatmapDistillation,
+    HeatmapJS,
+    HeatmapMSE,
+    IntegralLoss,
+    SimCCDistillation,
+    SimCCKL,
+    SmoothL1,
+    StageSum,
+    WeightedSum,
+    Wing,
+    feature_distillation,
+    simcc_distillation,
+)
+
+B, K = 2, 9
+
+
+def normal(seed, *shape):
+    return jnp.asarray(np.random.default_rng(seed).normal(0, 1, shape), jnp.float32)
+
+
+def maps(seed=0):
+    return jnp.abs(normal(seed, B, 4, 3, K)) / 4
+
+
+def points(seed=0):
+    return normal(seed, B, K, 2)
+
+
+def vectors(seed=0):
+    return normal(seed, B, K, 6), normal(seed + 1, B, K, 8)
+
+
+def rle_outputs():
+    sizes = ((2, 4), (4, 4), (4, 2))
+    flow = {}
+    for name in ("scale", "translate"):
+        for i, (width_in, width_out) in enumerate(sizes):
+            flow[f"{name}_kernel_{i}"] = 0.1 * normal(i, 2, width_in, width_out)
+            flow[f"{name}_bias_{i}"] = 0.1 * normal(i, 2, width_out)
+    return points(), jax.nn.sigmoid(points(3)), flow
+
+
+CASES = {
+    "HeatmapMSE": (HeatmapMSE(), maps(), maps(1)),
+    "OHKM": (OHKM(), maps(), maps(1)),
+    "AdaptiveWing": (AdaptiveWing(), maps(), maps(1)),
+    "HeatmapJS": (HeatmapJS(), maps(), maps(1)),
+    "SimCCKL": (SimCCKL(), vectors(), jax.tree.map(jax.nn.softmax, vectors(2))),
+    "SimCCKL RTMPose": (SimCCKL(10.0, True), vectors(), jax.tree.map(jnp.abs, vectors(2))),
+    "L1": (L1(), points(), points(1)),
+    "SmoothL1": (SmoothL1(), points(), points(1)),
+    "Wing": (Wing(), points(), points(1)),
+    "MPJPE": (MPJPE(), points(), points(1)),
+    "BoneLength": (BoneLength(((0, 1), (1, 2))), points(), points(1)),
+    "OKS": (OKS((0.05,) * K), points(), points(1)),
+    "RLE": (RLE(), rle_outputs(), points(1)),
+    "StageSum": (StageSum(HeatmapMSE()), (maps(), maps(2)), maps(1)),
+    "StageSum of SimCC": (
+        StageSum(SimCCKL()),
+        (vectors(), vectors(4)),
+        jax.tree.map(jax.nn.softmax, vectors(2)),
+    ),
+    "IntegralLoss": (
+        IntegralLoss(SmoothL1(), HeatmapJS()),
+        (points(), maps()),
+        (points(1), maps(1)),
+    ),
+    "WeightedSum": (WeightedSum((L1(), MPJPE()), (0.5, 2.0)), points(), points(1)),
+    "FeatureDistillation": (FeatureDistillation(), maps(), maps(1)),
+    "SimCCDistillation": (SimCCDistillation(2.0), vectors(), vectors(2)),
+    "HeatmapDistillation": (HeatmapDistillation(), maps(), maps(1)),
+}
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, -1e4, 1e4])
+@pytest.mark.parametrize("name", CASES)
+def test_bfloat16_gives_no_nan(name, scale):
+    loss, outputs, targets = CASES[name]
+    if name == "RLE":
+        # A standard deviation stays between 0 and 1, and the flow what it is.
+        coordinates, _, flow = outputs
+        outputs = (scale * coordinates, jax.nn.sigmoid(scale / 1e3 * coordinates), flow)
+    else:
+        outputs = jax.tree.map(lambda a: scale * a, outputs)
+    half = jax.tree.map(lambda a: a.astype(jnp.bfloat16), outputs)
+    weights = jnp.ones((B, K)).at[1, 3:].set(0.0)
+    value, gradient = jax.value_and_grad(loss)(half, targets, weights)
+    assert value.dtype == jnp.float32 and np.isfinite(value)
+    for leaf in jax.tree.leaves(gradient):
+        assert np.isfinite(leaf.astype(jnp.float32)).all()
+
+
+def test_every_loss_is_tried():
+    import jaxpose.losses as losses
+
+    public = {getattr(losses, name) for name in losses.__all__}
+    classes = {c for c in public if isinstance(c, type)} - {losses.Loss}
+    assert classes == {type(loss) for loss, _, _ in CASES.values()}
+
+
+def test_stages_add_up():
+    weights = jnp.ones((B, K))
+    both = StageSum(HeatmapMSE())((maps(), maps(2)), maps(1), weights)
+    alone = [HeatmapMSE()(m, maps(1), weights) for m in (maps(), maps(2))]
+    np.testing.assert_allclose(both, sum(alone), rtol=1e-6)
+    with pytest.raises(InputError, match="use HeatmapMSE by itself"):
+        StageSum(HeatmapMSE())(maps(), maps(1), weights)
+
+
+def test_integral_loss_leaves_maps_alone_unless_told():
+    outputs, targets = (points(), maps()), (points(1), maps(1))
+    weights = jnp.ones((B, K))
+    alone = IntegralLoss(L1())(outputs, targets, weights)
+    np.testing.assert_allclose(alone, L1()(points(), points(1), weights))
+    both = IntegralLoss(L1(), HeatmapMSE(), 3.0)(outputs, targets, weights)
+    extra = 3 * HeatmapMSE()(maps(), maps(1), weights)
+    np.testing.assert_allclose(both, alone + extra, rtol=1e-6)
+
+
+def test_a_weighted_sum_needs_a_factor_for_each():
+    with pytest.raises(InputError, match="2 losses and 1 factors"):
+        WeightedSum((L1(), MPJPE()), (1.0,))
+
+
+def test_no_gradient_reaches_the_teacher():
+    weights = jnp.ones((B, K))
+    for name in ("FeatureDistillation", "SimCCDistillation", "HeatmapDistillation"):
+        loss, student, teacher = CASES[name]
+        gradients = jax.grad(loss, argnums=(0, 1))(student, teacher, weights)
+        assert all(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradients[0]))
+        assert all(np.abs(leaf).max() == 0 for leaf in jax.tree.leaves(gradients[1]))
+
+
+def test_distillation_by_hand():
+    # DWPose: the summed square over the batch.
+    value = feature_distillation(jnp.ones((2, 3, 2, 4)), jnp.full((2, 3, 2, 4), 3.0))
+    np.testing.assert_allclose(value, 4 * 3 * 2 * 4)
+    with pytest.raises(InputError, match="project them"):
+        feature_distillation(jnp.ones((2, 3, 2, 4)), jnp.ones((2, 3, 2, 5)))
+    p, q = (np.asarray([a, 1 - a]) for a in (0.8, 0.3))
+    student, teacher = (jnp.log(jnp.asarray(x))[None, None] for x in (q, p))
+    weights = jnp.ones((1, 1))
+    value = simcc_distillation((student, student), (teacher, teacher), weights)
+    np.testing.assert_allclose(value, 2 * np.sum(p * np.log(p / q)), rtol=1e-5)
+    same = simcc_distillation((student, student), (student + 5, student), weights, temperature=4.0)
+    np.testing.assert_allclose(same, 0, atol=1e-5)
