@@ -1,0 +1,73 @@
+"""Residual networks: one feature map of stride 32."""
+
+from typing import Literal
+
+import flax.linen as nn
+import jax
+
+from jaxpose.errors import InputError
+from jaxpose.models.conv import ConvNorm
+from jaxpose.models.residual import ResidualBlock
+
+
+class ResNet(nn.Module):
+    """ResNet backbone (He et al. 2016, arXiv:1512.03385).
+
+    Attributes:
+      blocks: residual blocks of each stage; stage s has stride `4 * 2**s`.
+      bottleneck: bottlenecks (ResNet-50 and deeper) or basic blocks.
+      variant: "v1b" has a 7x7 stem and strided shortcuts, and takes each stage's stride in a 3x3
+        convolution, as PyTorch's published weights do; "v1d" differs by a stem of three 3x3
+        convolutions and pooled shortcuts (ResNet-D, arXiv:1812.01187, fig. 2).
+      width: channels of the stem and of the 3x3 convolutions of the first stage.
+      dtype: compute dtype; parameters and norm statistics stay float32.
+    """
+
+    blocks: tuple[int, ...] = (3, 4, 6, 3)
+    bottleneck: bool = True
+    variant: Literal["v1b", "v1d"] = "v1b"
+    width: int = 64
+    dtype: str = "float32"
+
+    def _check(self, images: jax.Array) -> None:
+        stride = 2 ** (len(self.blocks) + 1)
+        if images.ndim != 4 or images.shape[1] % stride or images.shape[2] % stride:
+            raise InputError(
+                f"ResNet with {len(self.blocks)} stages needs images [B, H, W, 3] with H and W "
+                f"multiples of {stride}, but got {list(images.shape)}."
+            )
+        if self.variant not in ("v1b", "v1d"):
+            raise InputError(f"ResNet variant must be v1b or v1d, not {self.variant!r}.")
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
+        """`[B, H, W, 3]` normalised RGB -> `[B, H / 32, W / 32, C]` in `dtype` for four stages.
+
+        C is `8 * width`, four times that with bottlenecks.
+        """
+        self._check(images)
+        deep = self.variant == "v1d"
+        x = images.astype(self.dtype)
+        half = self.width // 2
+        for i, width in enumerate((half, half, self.width) if deep else (self.width,)):
+            x = ConvNorm(
+                width,
+                3 if deep else 7,
+                2 if i == 0 else 1,
+                kernel_init_std=None,
+                dtype=self.dtype,
+                name=f"stem_{i}",
+            )(x, train)
+        x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+        for s, blocks in enumerate(self.blocks):
+            for k in range(blocks):
+                x = ResidualBlock(
+                    self.width * 2**s,
+                    self.bottleneck,
+                    self.dtype,
+                    stride=2 if s > 0 and k == 0 else 1,
+                    shortcut="pooled" if deep else "strided",
+                    kernel_init_std=None,
+                    name=f"stage_{s}_block_{k}",
+                )(x, train)
+        return x
