@@ -152,7 +152,7 @@ def image_hw(model: PoseModel) -> tuple[int, int]:
     for module in (model.backbone, model.head):
         if hasattr(module, "input_hw"):
             return module.input_hw
-    return 256, 192
+    return 256, 256
 
 
 def _of_kind(tables: Tables, module: nn.Module, source: Format) -> list[Rule]:
