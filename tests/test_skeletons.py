@@ -16,6 +16,8 @@ SIZES = {
     "mpii16": 16,
     "lsp14": 14,
     "h36m17": 17,
+    "humaneva15": 15,
+    "mpi_inf_3dhp17": 17,
     "coco_wholebody133": 133,
     "ap10k17": 17,
     "hand21": 21,
@@ -38,7 +40,7 @@ def make(**changes) -> Skeleton:
     return Skeleton(**{**fields, **changes})
 
 
-def test_the_nine_sets_are_there():
+def test_the_published_sets_are_there():
     assert {s.name: s.num_keypoints for s in skeletons.BUILT_IN.values()} == SIZES
 
 

@@ -7,8 +7,10 @@ from jaxpose.skeletons.face68 import FACE68
 from jaxpose.skeletons.face98 import FACE98
 from jaxpose.skeletons.h36m17 import H36M17
 from jaxpose.skeletons.hand21 import HAND21
+from jaxpose.skeletons.humaneva15 import HUMANEVA15
 from jaxpose.skeletons.load import BUILT_IN, load
 from jaxpose.skeletons.lsp14 import LSP14
+from jaxpose.skeletons.mpi_inf_3dhp17 import MPI_INF_3DHP17
 from jaxpose.skeletons.mpii16 import MPII16
 from jaxpose.skeletons.skeleton import Skeleton, pairs_by_name
 
@@ -21,8 +23,10 @@ __all__ = [
     "FACE98",
     "H36M17",
     "HAND21",
+    "HUMANEVA15",
     "LSP14",
     "MPII16",
+    "MPI_INF_3DHP17",
     "Skeleton",
     "load",
     "pairs_by_name",

@@ -16,7 +16,9 @@ from jaxpose.skeletons.face68 import FACE68
 from jaxpose.skeletons.face98 import FACE98
 from jaxpose.skeletons.h36m17 import H36M17
 from jaxpose.skeletons.hand21 import HAND21
+from jaxpose.skeletons.humaneva15 import HUMANEVA15
 from jaxpose.skeletons.lsp14 import LSP14
+from jaxpose.skeletons.mpi_inf_3dhp17 import MPI_INF_3DHP17
 from jaxpose.skeletons.mpii16 import MPII16
 from jaxpose.skeletons.skeleton import Skeleton, pairs_by_name
 
@@ -27,6 +29,8 @@ BUILT_IN: dict[str, Skeleton] = {
         MPII16,
         LSP14,
         H36M17,
+        HUMANEVA15,
+        MPI_INF_3DHP17,
         COCO_WHOLEBODY133,
         AP10K17,
         HAND21,

@@ -1,0 +1,157 @@
+"""Losses of lifters: joints `[..., K, 3]` over any leading axes, commonly `[B, T, K, 3]`.
+
+Outputs and targets are in one unit, the codec's. Weights are `[..., K]`. The error of single poses
+is `coordinates.mpjpe`, which takes the same shapes.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxpose.losses.coordinates import mpjpe
+from jaxpose.losses.loss import Loss, difference, length, weighted_mean
+
+_AHEAD = 1e-3  # the least depth, in the unit of the coordinates: nothing is seen from behind
+
+
+def trajectory_mpjpe(outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
+    """Position error of the root divided by its true depth (arXiv:1811.11742, eq. 1).
+
+    Far away, an error matters less in the picture, and is harder to avoid.
+
+    Args:
+      outputs: root in the camera's frame `[..., 1, 3]`.
+      targets: of the same shape; depth is z.
+      weights: `[..., 1]`.
+    """
+    depth = jnp.maximum(targets[..., 2].astype(jnp.float32), _AHEAD)
+    return mpjpe(outputs, targets, weights / depth)
+
+
+def mean_bone_length(
+    outputs: jax.Array,
+    targets: jax.Array,
+    weights: jax.Array,
+    *,
+    bones: tuple[tuple[int, int], ...],
+) -> jax.Array:
+    """Mean over bones of the difference between two batches' mean lengths.
+
+    For unlabelled people beside labelled ones (arXiv:1811.11742, section 4): nobody's own bones
+    are known, but on average people are alike.
+
+    Args:
+      outputs: poses of the unlabelled batch `[..., K, 3]`.
+      targets: poses of the labelled batch `[..., K, 3]`, of any other size.
+      weights: `[..., K]` of the unlabelled batch; a bone weighs the product of its ends' weights.
+      bones: the indices of the two ends of each.
+    """
+    start, end = np.asarray(bones, np.int32).reshape(-1, 2).T
+
+    def lengths(points: jax.Array) -> jax.Array:
+        points = points.astype(jnp.float32)
+        sizes = length(points[..., end, :] - points[..., start, :])
+        return sizes.reshape(-1, len(bones))
+
+    weights = weights.astype(jnp.float32)
+    known = (weights[..., start] * weights[..., end]).reshape(-1, len(bones))
+    total = known.sum(axis=0)
+    ours = (known * lengths(outputs)).sum(axis=0) / jnp.where(total > 0, total, 1.0)
+    theirs = lengths(targets).mean(axis=0)
+    return jnp.mean(jnp.where(total > 0, jnp.abs(ours - theirs), 0.0))
+
+
+def reprojection(
+    outputs: tuple[jax.Array, jax.Array], targets: jax.Array, weights: jax.Array
+) -> jax.Array:
+    """Distance in the image plane between what a lifter says and what it was shown.
+
+    The projection loss of arXiv:1811.11742, section 4, which bends the projected points by the
+    lens; here the lens is taken out of the targets beforehand, and no camera is needed.
+
+    Args:
+      outputs: root-relative joints `[..., K, 3]` and root `[..., 1, 3]`, camera frame, one unit.
+      targets: undistorted points (x / z, y / z) `[..., K, 2]`, as `geometry.cameras.normalise`
+        makes them of pixels.
+      weights: `[..., K]`.
+    """
+    pose, root = (part.astype(jnp.float32) for part in outputs)
+    joints = pose + root
+    image = joints[..., :2] / jnp.maximum(joints[..., 2:], _AHEAD)
+    # Early in training a depth may be near zero; no camera sees beyond 45 degrees.
+    return mpjpe(jnp.clip(image, -1.0, 1.0), targets, weights)
+
+
+def velocity(outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
+    """Mean distance between first differences over frames (arXiv:2210.06551, eq. 7).
+
+    Args:
+      outputs: `[B, T, K, 3]`; the value is 0 where T is 1.
+      targets: of the same shape.
+      weights: `[B, T, K]`; a difference weighs the product of its frames' weights.
+    """
+    if outputs.shape[1] < 2:
+        return jnp.zeros((), jnp.float32)
+    error = difference(outputs, targets)
+    return weighted_mean(length(error[:, 1:] - error[:, :-1]), weights[:, 1:] * weights[:, :-1])
+
+
+def n_mpjpe(outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
+    """`mpjpe` after scaling each pose to its target in the least-squares sense.
+
+    Rhodin et al., arXiv:1803.05322, section 4.1. Joints of weight 0 have no say in the scale.
+    """
+    outputs, targets = outputs.astype(jnp.float32), targets.astype(jnp.float32)
+    known = weights.astype(jnp.float32)[..., None]
+    along = jnp.sum(known * outputs * targets, axis=(-2, -1), keepdims=True)
+    square = jnp.sum(known * outputs**2, axis=(-2, -1), keepdims=True)
+    return mpjpe(along / jnp.where(square > 0, square, 1.0) * outputs, targets, weights)
+
+
+@dataclass(frozen=True)
+class TrajectoryMPJPE(Loss):
+    """`trajectory_mpjpe` as an object for a config."""
+
+    def __call__(self, outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
+        return trajectory_mpjpe(outputs, targets, weights)
+
+
+@dataclass(frozen=True)
+class MeanBoneLength(Loss):
+    """`mean_bone_length` as an object for a config."""
+
+    bones: tuple[tuple[int, int], ...]
+
+    def __call__(self, outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
+        return mean_bone_length(outputs, targets, weights, bones=self.bones)
+
+
+@dataclass(frozen=True)
+class Reprojection(Loss):
+    """`reprojection` as an object for a config."""
+
+    def __call__(
+        self, outputs: tuple[jax.Array, jax.Array], targets: jax.Array, weights: jax.Array
+    ) -> jax.Array:
+        return reprojection(outputs, targets, weights)
+
+
+@dataclass(frozen=True)
+class Velocity(Loss):
+    """`velocity` as an object for a config."""
+
+    def __call__(self, outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
+        return velocity(outputs, targets, weights)
+
+
+@dataclass(frozen=True)
+class NMPJPE(Loss):
+    """`n_mpjpe` as an object for a config.
+
+    MotionBERT's loss is `WeightedSum((MPJPE(), NMPJPE(), Velocity()), (1.0, 0.5, 20.0))`.
+    """
+
+    def __call__(self, outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
+        return n_mpjpe(outputs, targets, weights)
