@@ -145,7 +145,9 @@ def evaluate(
 @plain_faults
 def predict(
     photos: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
-    run: Annotated[Path, typer.Option("--from", help="The run directory of a trained model.")],
+    run: Annotated[
+        Path, typer.Option("--from", help="A run directory, or a folder that `convert` wrote.")
+    ],
     boxes: Annotated[
         str,
         typer.Option(
@@ -194,6 +196,49 @@ def models(
     from jaxpose.cli.models import models as list_models
 
     list_models(word)
+
+
+@app.command()
+@plain_faults
+def convert(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN", help="A .safetensors, .pth, .pt, .bin or .npz file, or a run directory."
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(help="The release folder to write.")],
+    model: Annotated[
+        str | None, typer.Option(help="A name from `jaxpose models`; found by shapes if absent.")
+    ] = None,
+    keypoints: Annotated[
+        int | None, typer.Option(min=1, help="Number of keypoints; read off the head if absent.")
+    ] = None,
+    skeleton: Annotated[
+        str | None, typer.Option(help="Which keypoints these are: a name, or a .toml or .py file.")
+    ] = None,
+    ema: Annotated[
+        bool | None,
+        typer.Option(
+            "--ema/--no-ema",
+            help="The moving average of the weights, or the weights themselves, where a file has "
+            "both; if absent, what its own project evaluates with.",
+        ),
+    ] = None,
+    reset_head: Annotated[
+        bool, typer.Option("--reset-head", help="Keep only the backbone (needs --model).")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a release at OUT.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="File for the full list of arrays that do not fit.")
+    ] = None,
+) -> None:
+    """Turn a PyTorch checkpoint, or a run, into a release: safetensors, config.json, model card."""
+    from jaxpose.cli.convert import Options
+    from jaxpose.cli.convert import convert as release
+
+    options = Options(model, keypoints, skeleton, ema, reset_head, force, report)
+    release(source, out, options)
 
 
 @app.command()

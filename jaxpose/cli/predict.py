@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 import jaxpose
+from jaxpose.cli.trained import Trained, load_trained
 from jaxpose.errors import InputError
 from jaxpose.infer.boxes import read_boxes, whole_photo
 from jaxpose.infer.people import People
 from jaxpose.infer.predictor import Predictor
 from jaxpose.photo import list_photos, read_photo
-from jaxpose.train.run import Run, load_run
 from jaxpose.viz import draw_people, save_image
 
 WHOLE_PHOTO = "full"
@@ -93,15 +93,14 @@ def predict(
     boxes_of = _box_source(boxes, paths, options.min_box_score)
     pictures = _picture_names(paths, out)
     _make_writable(out)
-    trained = load_run(run, options.checkpoint)
-    experiment = trained.experiment
+    trained = load_trained(run, options.checkpoint)
     predictor = Predictor(
-        experiment.model,
+        trained.model,
         trained.variables,
-        experiment.codec,
-        experiment.skeleton,
+        trained.codec,
+        trained.skeleton,
         flip_test=options.flip_test,
-        padding=experiment.padding,
+        padding=trained.padding,
         batch_size=options.batch_size,
     )
     head = _head(trained, boxes, options)
@@ -210,8 +209,8 @@ def _draw(photo: np.ndarray, people: People, min_score: float) -> np.ndarray:
     )
 
 
-def _head(trained: Run, boxes: str, options: Options) -> dict[str, Any]:
-    skeleton = trained.experiment.skeleton
+def _head(trained: Trained, boxes: str, options: Options) -> dict[str, Any]:
+    skeleton = trained.skeleton
     return {
         "jaxpose": jaxpose.__version__,
         "units": "keypoints and boxes in pixels of the photo (pixel centres at integers), scores "

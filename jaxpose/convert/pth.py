@@ -12,7 +12,7 @@ import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import ml_dtypes
 import numpy as np
@@ -28,7 +28,7 @@ _AGAIN = "Fetch or write it again."
 
 
 class Checkpoint:
-    """The content of a PyTorch file.
+    """The content of a PyTorch file; a context that closes it.
 
     Attributes:
       content: its object; tensors are `Tensor`, and objects that are not weights empty stand-ins.
@@ -42,12 +42,22 @@ class Checkpoint:
             that weights do not need.
         """
         self._path = path
-        self.content: Any = None
-        with path.open("rb") as file:
-            zipped = file.read(4) == b"PK\x03\x04"
         self._storage: Callable[[Storage], bytes]
         self._byte_order: Literal["<", ">"] = "<"
-        self._guarded(self._open_zip if zipped else self._open_legacy)
+        self.content: Any = None
+        self._file = path.open("rb")
+        try:
+            zipped = self._file.peek(4)[:4] == b"PK\x03\x04"
+            self._guarded(self._open_zip if zipped else self._open_legacy)
+        except InputError:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
     def array(self, key: str, tensor: Tensor) -> np.ndarray:
         """The numbers of a tensor, in its own dtype.
@@ -92,7 +102,7 @@ class Checkpoint:
             ) from error
 
     def _open_zip(self) -> None:
-        archive = zipfile.ZipFile(self._path)
+        archive = zipfile.ZipFile(self._file)
         names = archive.namelist()
         data = [name for name in names if name.split("/")[1:] == ["data.pkl"]]
         if len(data) != 1:
@@ -115,7 +125,7 @@ class Checkpoint:
         self._storage = functools.lru_cache(maxsize=1)(storage)
 
     def _open_legacy(self) -> None:
-        file = self._path.open("rb")
+        file = self._file
         first = file.peek(1)[:1]
         if not first:
             raise ValueError("it is empty")

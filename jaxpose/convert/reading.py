@@ -92,21 +92,21 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read_pytorch(path: Path, ema: bool | None) -> dict[str, np.ndarray]:
-    checkpoint = Checkpoint(path)
-    tensors = _choose(checkpoint.content, path, ema)
-    odd = [key for key, value in tensors.items() if not isinstance(value, Tensor | int | float)]
-    if odd:
-        more = f" and {len(odd) - 5} more" if len(odd) > 5 else ""
-        raise InputError(
-            f"{path} holds something else than plain tensors under {', '.join(odd[:5])}{more}. "
-            "Save the model's state_dict alone."
-        )
-    return {
-        key: _float32(checkpoint.array(key, value))
-        if isinstance(value, Tensor)
-        else np.asarray(value)
-        for key, value in _without_module(tensors).items()
-    }
+    with Checkpoint(path) as checkpoint:
+        tensors = _choose(checkpoint.content, path, ema)
+        odd = [key for key, value in tensors.items() if not isinstance(value, Tensor | int | float)]
+        if odd:
+            more = f" and {len(odd) - 5} more" if len(odd) > 5 else ""
+            raise InputError(
+                f"{path} holds something else than plain tensors under {', '.join(odd[:5])}{more}. "
+                "Save the model's state_dict alone."
+            )
+        return {
+            key: _float32(checkpoint.array(key, value))
+            if isinstance(value, Tensor)
+            else np.asarray(value)
+            for key, value in _without_module(tensors).items()
+        }
 
 
 def _choose(content: Any, path: Path, ema: bool | None) -> dict[str, Any]:

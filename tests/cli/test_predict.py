@@ -12,6 +12,7 @@ from dots import SKELETON, Dots, codec, photo
 from typer.testing import CliRunner
 
 from jaxpose.cli import predict as predict_module
+from jaxpose.cli import trained as trained_module
 from jaxpose.cli.main import app
 from jaxpose.errors import InputError
 from jaxpose.photo import read_photo
@@ -31,7 +32,7 @@ def trained(monkeypatch):
             raise InputError(f"{directory} is not a run directory")
         return Run(directory, experiment, {}, 7 if which == "best" else 9, {})
 
-    monkeypatch.setattr(predict_module, "load_run", load_run)
+    monkeypatch.setattr(trained_module, "load_run", load_run)
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 """Reading checkpoint files: plain arrays only, and messages for everything else."""
 
-import pickle
-
 import ml_dtypes
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from torch_file import Writer
+from torch_file import write as write_torch
 
 from jaxpose.convert import load_state_dict
 from jaxpose.errors import InputError
@@ -59,11 +59,62 @@ class Bomb:
         return (pytest.fail, ("the pickle was opened",))
 
 
-@pytest.mark.parametrize("suffix", [".pth", ".pt", ".bin"])
-def test_pickles_are_refused_unopened(suffix, tmp_path):
-    path = tmp_path / f"x{suffix}"
-    path.write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(InputError, match=r"(?s)can run code.*weights_only=True.*x\.safetensors"):
+PLAIN, AVERAGE = np.zeros(2, np.float32), np.ones(2, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("wrap", "default", "other"),
+    [
+        (lambda p, a: {"state_dict": p, "state_dict_ema": a}, AVERAGE, PLAIN),
+        (lambda p, a: {"model": p, "model_ema": a, "epoch": 3}, AVERAGE, PLAIN),
+        # MMEngine saves the average as the state_dict and the weights where the average was.
+        (
+            lambda p, a: {
+                "state_dict": a,
+                "ema_state_dict": {f"module.{k}": v for k, v in p.items()} | {"steps": 9},
+            },
+            AVERAGE,
+            PLAIN,
+        ),
+    ],
+)
+def test_the_average_is_taken_unless_told_otherwise(wrap, default, other, tmp_path):
+    writer = Writer()
+    sets = [{"w": writer.tensor(array)} for array in (PLAIN, AVERAGE)]
+    path = writer.write(tmp_path / "x.pth", wrap(*sets))
+    for ema, expected in ((None, default), (True, default), (False, other)):
+        read = load_state_dict(path, ema=ema)
+        assert list(read) == ["w"]
+        np.testing.assert_array_equal(read["w"], expected)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda weights: weights,
+        lambda weights: {"state_dict": weights, "meta": {"epoch": 3}},
+        lambda weights: {"model": weights},
+        lambda weights: {"model_state_dict": weights},
+        lambda weights: {"model_ema": weights},
+        lambda weights: {"state_dict": {f"module.{key}": w for key, w in weights.items()}},
+    ],
+)
+def test_wrappers_are_opened(wrap, arrays, tmp_path):
+    path = write_torch(tmp_path / "x.pth", arrays, wrap)
+    assert set(load_state_dict(path)) == set(arrays)
+    with pytest.raises(InputError, match="leave ema out"):
+        load_state_dict(path, ema=True)
+
+
+def test_files_without_weights_show_what_they_hold(arrays, tmp_path):
+    path = write_torch(tmp_path / "x.pth", arrays, lambda weights: {"epoch": 3, "best": {"a": 1}})
+    with pytest.raises(InputError, match="Its entries: epoch, best"):
+        load_state_dict(path)
+
+
+def test_values_that_are_no_tensors_are_named(arrays, tmp_path):
+    path = write_torch(tmp_path / "x.pth", arrays, lambda weights: weights | {"b": "text"})
+    with pytest.raises(InputError, match="something else than plain tensors under b"):
         load_state_dict(path)
 
 
@@ -75,7 +126,7 @@ def test_pickled_objects_inside_npz_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("absent.npz", "There is no checkpoint file"), ("x.txt", "expected .safetensors or .npz")],
+    [("absent.npz", "There is no checkpoint file"), ("x.txt", "expected .safetensors, .pth")],
 )
 def test_other_files_are_refused(name, message, tmp_path):
     (tmp_path / "x.txt").write_text("hello")

@@ -1,0 +1,237 @@
+"""`jaxpose convert`: a checkpoint of another project, or a run, into a release folder."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from jaxpose import skeletons
+from jaxpose.codecs import AnyCodec, IntegralRegression, Regression, SimCC
+from jaxpose.codecs.heatmap import msra, udp
+from jaxpose.codecs.simcc import rtmpose
+from jaxpose.config import to_json
+from jaxpose.convert.formats import detect
+from jaxpose.convert.identify import Identified, identify
+from jaxpose.convert.load import load_pretrained, plan_for, recognise, to_variables
+from jaxpose.convert.mismatch import Mismatch
+from jaxpose.convert.reading import load_state_dict
+from jaxpose.convert.release import Card, check_free, save_release
+from jaxpose.errors import InputError
+from jaxpose.metrics.report import Report
+from jaxpose.models.build import PoseModel, abstract_variables, count_parameters
+from jaxpose.models.published.catalogue import CATALOGUE, find
+from jaxpose.models.published.entry import Published
+from jaxpose.models.rtmcc import RTMCCHead
+from jaxpose.models.vit import ViT
+from jaxpose.skeletons import Skeleton
+from jaxpose.train.run import Run, load_run
+
+# What so many keypoints are, unless told otherwise.
+_USUAL = {
+    skeleton.num_keypoints: skeleton
+    for skeleton in (
+        skeletons.COCO17,
+        skeletons.COCO_WHOLEBODY133,
+        skeletons.MPII16,
+        skeletons.HAND21,
+        skeletons.FACE68,
+        skeletons.FACE98,
+    )
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to convert.
+
+    Attributes:
+      model: name in the catalogue; None tries all.
+      keypoints: number of keypoints; None reads it off the head.
+      skeleton: which keypoints these are; None takes the usual ones of that number.
+      ema: as in `load_state_dict`.
+      reset_head: keep only the backbone.
+      overwrite: replace a release that is there.
+      report: file for the full list of what does not fit.
+    """
+
+    model: str | None = None
+    keypoints: int | None = None
+    skeleton: str | None = None
+    ema: bool | None = None
+    reset_head: bool = False
+    overwrite: bool = False
+    report: Path | None = None
+
+
+def convert(source: Path, out: Path, options: Options) -> None:
+    """Writes the release folder `out` from the checkpoint or run directory `source`.
+
+    Raises:
+      InputError: as the functions of `jaxpose.convert`, and if `out` exists.
+    """
+    check_free(out, options.overwrite)
+    if (source / "checkpoints").is_dir():
+        _release_run(load_run(source), out, options.overwrite)
+        return
+    state_dict = load_state_dict(source, ema=options.ema)
+    try:
+        fits = _fits(state_dict, options)
+        variables = _variables(state_dict, fits[0], options)
+    except Mismatch as error:
+        if options.report is None:
+            raise InputError(f"{error}\n--report FILE writes the full list.") from error
+        options.report.write_text(error.full + "\n")
+        raise InputError(f"{error}\nThe full list is in {options.report}.") from error
+    fit = fits[0]
+    skeleton = _skeleton(fit.num_keypoints, options.skeleton)
+    entry = fit.entry
+    save_release(
+        out,
+        variables,
+        {
+            "name": entry.name,
+            "model": to_json(fit.model),
+            "codec": _json(codec_of(fit.model, fit.input_hw)),
+            "skeleton": _json(skeleton),
+            "input_hw": list(fit.input_hw),
+            "num_keypoints": fit.num_keypoints,
+        },
+        Card(
+            entry.name,
+            f"{source.name} ({detect(state_dict).name})",
+            fit.input_hw,
+            skeleton.keypoints if skeleton else (f"{fit.num_keypoints}, not named",),
+            published=""
+            if options.reset_head
+            else ", ".join(filter(None, (entry.score, entry.source))),
+        ),
+        overwrite=options.overwrite,
+    )
+    console = Console()
+    console.print(_table(state_dict, fits, variables, skeleton, options))
+    console.print(f"Written to {out}: model.safetensors, config.json, README.md")
+
+
+def _fits(state_dict: Mapping[str, np.ndarray], options: Options) -> list[Identified]:
+    entries = [find(options.model)] if options.model else list(CATALOGUE)
+    if not options.reset_head:
+        return identify(state_dict, entries, options.keypoints)
+    if not options.model:
+        raise InputError("--reset-head needs --model: a backbone alone does not tell which.")
+    (entry,) = entries
+    count = options.keypoints or entry.num_keypoints
+    return [Identified(entry, entry.make(count, entry.input_hw), count, entry.input_hw)]
+
+
+def _variables(
+    state_dict: Mapping[str, np.ndarray], fit: Identified, options: Options
+) -> dict[str, Any]:
+    if options.reset_head:
+        return load_pretrained(fit.model, state_dict, reset_head=True)
+    return to_variables(state_dict, fit.model, fit.input_hw)
+
+
+def _release_run(run: Run, out: Path, overwrite: bool) -> None:
+    """Publishes a run: its best checkpoint, and the figures it reached."""
+    experiment = run.experiment
+    file = run.directory / "report.json"
+    metrics = Report.from_json(file.read_text()).metrics if file.is_file() else None
+    save_release(
+        out,
+        jax.device_get(run.variables),
+        {
+            "name": run.directory.name,
+            "model": to_json(experiment.model),
+            "codec": to_json(experiment.codec),
+            "skeleton": to_json(experiment.skeleton),
+            "padding": experiment.padding,
+            "input_hw": list(experiment.codec.input_hw),
+            "num_keypoints": experiment.skeleton.num_keypoints,
+        },
+        Card(
+            run.directory.name,
+            f"trained with jaxpose, checkpoint of step {run.step}",
+            experiment.codec.input_hw,
+            experiment.skeleton.keypoints,
+            licence="to be stated by whoever publishes it",
+            metrics=metrics,
+        ),
+        overwrite=overwrite,
+    )
+    Console().print(f"Written to {out}: model.safetensors, config.json, README.md")
+
+
+def codec_of(model: PoseModel, input_hw: tuple[int, int]) -> AnyCodec | None:
+    """The codec that the published model of this kind was trained with; None if not known.
+
+    ViTPose uses UDP heatmaps, convolution networks Simple Baselines' (MMPose's plain recipes).
+    """
+    images = jax.ShapeDtypeStruct((1, *input_hw, 3), jnp.float32)
+    outputs = jax.eval_shape(model.apply, abstract_variables(model, input_hw), images)
+    shapes = [leaf.shape for leaf in jax.tree.leaves(outputs)]
+    ranks = [len(shape) for shape in shapes]
+    if ranks == [4]:
+        make = udp if isinstance(model.backbone, ViT) else msra
+        return make(input_hw, shapes[0][1:3])
+    if ranks == [3, 3]:
+        if isinstance(model.head, RTMCCHead):
+            return rtmpose(input_hw)
+        return SimCC(input_hw, shapes[0][2] / input_hw[1])
+    if ranks == [3, 4]:
+        return IntegralRegression(input_hw, shapes[1][1:3])
+    return Regression(input_hw) if ranks == [3] else None
+
+
+def _skeleton(num_keypoints: int, name: str | None) -> Skeleton | None:
+    if name is None:
+        return _USUAL.get(num_keypoints)
+    skeleton = skeletons.load(name)
+    if skeleton.num_keypoints != num_keypoints:
+        raise InputError(
+            f"The model has {num_keypoints} keypoints, {skeleton.name} {skeleton.num_keypoints}."
+        )
+    return skeleton
+
+
+def _published(entry: Published) -> str:
+    """The authors' score with its source; empty where none is known."""
+    return f"{entry.score} ({entry.source})" if entry.score else ""
+
+
+def _json(value: Any) -> Any:
+    return None if value is None else to_json(value)
+
+
+def _table(
+    state_dict: Mapping[str, np.ndarray],
+    fits: list[Identified],
+    variables: dict[str, Any],
+    skeleton: Skeleton | None,
+    options: Options,
+) -> Table:
+    fit, *others = fits
+    source, renamed = recognise(state_dict)
+    table = Table(show_header=False)
+    table.add_row("format", source.name)
+    table.add_row("model", fit.entry.name)
+    if others:
+        table.add_row("same shapes", ", ".join(other.entry.name for other in others))
+    table.add_row("parameters", f"{count_parameters(variables) / 1e6:.2f} M")
+    what = f"{fit.num_keypoints}, {skeleton.name if skeleton else 'not named: use --skeleton'}"
+    table.add_row("keypoints", what)
+    table.add_row("input", f"{fit.input_hw[1]} x {fit.input_hw[0]} pixels")
+    if options.reset_head:
+        table.add_row("arrays", "backbone's; the head is fresh")
+        return table
+    dropped = plan_for(source, renamed, fit.model).dropped
+    table.add_row("arrays", f"{len(state_dict) - len(dropped)} used, {len(dropped)} dropped")
+    for reason, count in Counter(reason for _, reason in dropped).items():
+        table.add_row("", f"{count} dropped: {reason or 'of no use to the model'}")
+    return table

@@ -1,0 +1,172 @@
+"""A release: weights under our own names, the model they belong to, and a card for people."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxpose.convert.reading import RELEASE, load_state_dict
+from jaxpose.convert.rules import flatten, nest
+from jaxpose.errors import InputError
+
+FORMAT = "jaxpose 1"
+CONFIG = "config.json"
+CARD = "README.md"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a model card says beside what the configuration tells.
+
+    Attributes:
+      name: the model's.
+      source: where the weights come from.
+      licence: under which they may be used; whoever converts weights has to look it up.
+      input_hw: size of the images in pixels.
+      keypoints: names of the keypoints, or one phrase on what they are.
+      metrics: figures by name, as measured with these very weights.
+      published: what the authors report, with its source.
+    """
+
+    name: str
+    source: str
+    input_hw: tuple[int, int]
+    keypoints: tuple[str, ...]
+    licence: str = "not stated: that of the source applies"
+    metrics: Mapping[str, float] | None = None
+    published: str = ""
+
+
+@dataclass(frozen=True)
+class Release:
+    """Variables, and the `config.json` beside them."""
+
+    variables: dict
+    config: dict[str, Any]
+
+
+def save_release(
+    folder: str | Path,
+    variables: Mapping,
+    config: Mapping[str, Any],
+    card: Card,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Writes `model.safetensors`, `config.json` and `README.md` into a new `folder`.
+
+    The folder appears whole or not at all.
+
+    Args:
+      folder: where to.
+      variables: `{"params": ..., "batch_stats": ...}`.
+      config: JSON types: the model and whatever is needed to run it.
+      card: for the model card.
+      overwrite: replace `folder` if it is a release.
+
+    Raises:
+      InputError: if `folder` exists and is not to be overwritten, or cannot be written.
+    """
+    from safetensors.numpy import save_file
+
+    folder = Path(folder)
+    check_free(folder, overwrite)
+    arrays = {path: np.ascontiguousarray(leaf) for path, leaf in flatten(variables).items()}
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        try:
+            partial.mkdir(parents=True)
+            save_file(arrays, partial / RELEASE, {"format": FORMAT})
+            content = {"format": FORMAT, **config}
+            (partial / CONFIG).write_text(json.dumps(content, indent=1) + "\n")
+            (partial / CARD).write_text(model_card(card, arrays))
+            if folder.exists():
+                shutil.rmtree(folder)
+            partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror or error}.") from error
+
+
+def check_free(folder: Path, overwrite: bool) -> None:
+    """Whether a release may be written there.
+
+    Raises:
+      InputError: if it may not.
+    """
+    if not folder.exists():
+        return
+    if not overwrite:
+        raise InputError(f"{folder} exists. Choose another folder, or overwrite it with --force.")
+    if not (folder / RELEASE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} is not a release and is left alone. Choose another folder.")
+
+
+def load_release(folder: str | Path) -> Release:
+    """What `save_release` wrote.
+
+    Raises:
+      InputError: if it is no release, of a later format, or damaged.
+    """
+    folder = Path(folder)
+    file = folder / CONFIG
+    if not file.is_file() or not (folder / RELEASE).is_file():
+        raise InputError(
+            f"{folder} is not a release: it needs {RELEASE} and {CONFIG}, which `jaxpose convert` "
+            "writes."
+        )
+    try:
+        config = json.loads(file.read_text())
+        version = config.pop("format")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{file} is damaged ({error}). Fetch or write it again.") from error
+    if version != FORMAT:
+        raise InputError(
+            f"{folder} is of the format {version!r}, and this version reads {FORMAT!r}: use the "
+            "version of jaxpose that it was written with, or a newer one."
+        )
+    return Release(nest(load_state_dict(folder)), config)
+
+
+def model_card(card: Card, arrays: Mapping[str, np.ndarray]) -> str:
+    """The Markdown text for people."""
+    parameters = sum(array.size for path, array in arrays.items() if path.startswith("params/"))
+    height, width = card.input_hw
+    lines = [
+        f"# {card.name}",
+        "",
+        "Human pose estimation in JAX with [jaxpose](https://pypi.org/project/jaxpose).",
+        "",
+        f"- Source of the weights: {card.source}",
+        f"- Licence of the weights: {card.licence}",
+        f"- Parameters: {parameters / 1e6:.2f} M",
+        f"- Input: RGB, {width} x {height} pixels (width x height), one person's box",
+        f"- Keypoints: {', '.join(card.keypoints)}",
+        "",
+        "## Metrics",
+        "",
+    ]
+    if card.metrics:
+        lines += ["| metric | value |", "|---|---|"]
+        lines += [f"| {name} | {value:.4g} |" for name, value in card.metrics.items()]
+    else:
+        lines += ["Not measured with these weights yet."]
+    if card.published:
+        lines += ["", f"Published: {card.published}"]
+    lines += [
+        "",
+        "## Use",
+        "",
+        "```",
+        "jaxpose predict PHOTO --from THIS_FOLDER --boxes full --out out",
+        "jaxpose train RECIPE --workdir run --set init_from=THIS_FOLDER",
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
