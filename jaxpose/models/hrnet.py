@@ -9,15 +9,18 @@ from jaxpose.models.conv import ConvNorm
 from jaxpose.models.residual import ResidualBlock
 from jaxpose.models.upsample import enlarge, repeat
 
+_ENLARGE = {"nearest": repeat, "bilinear": enlarge}
+
 
 class Fusion(nn.Module):
     """Every output branch is the sum of all input branches brought to its resolution.
 
-    From a lower resolution: 1x1 convolution and nearest enlargement. From a higher one: strided
-    3x3 convolutions, the width changing at the last. (arXiv:1902.09212, fig. 3)
+    From a lower resolution: 1x1 convolution and enlargement. From a higher one: strided 3x3
+    convolutions, the width changing at the last. (arXiv:1902.09212, fig. 3)
     """
 
     outputs: int
+    enlargement: str
     dtype: str
 
     @nn.compact
@@ -31,7 +34,7 @@ class Fusion(nn.Module):
                 name = f"to_{i}_from_{j}"
                 if j > i:
                     x = ConvNorm(width, 1, activation="none", dtype=self.dtype, name=name)(x, train)
-                    x = repeat(x, 2 ** (j - i))
+                    x = _ENLARGE[self.enlargement](x, 2 ** (j - i))
                 for k in range(i - j):
                     last = k == i - j - 1
                     x = ConvNorm(
@@ -52,6 +55,7 @@ class ExchangeModule(nn.Module):
 
     blocks: int
     outputs: int
+    enlargement: str
     remat: str
     dtype: str
 
@@ -64,7 +68,9 @@ class ExchangeModule(nn.Module):
             for k in range(self.blocks):
                 x = block(x.shape[-1], False, self.dtype, name=f"branch_{b}_block_{k}")(x, train)
             processed.append(x)
-        return Fusion(self.outputs, self.dtype, name="fusion")(tuple(processed), train)
+        return Fusion(self.outputs, self.enlargement, self.dtype, name="fusion")(
+            tuple(processed), train
+        )
 
 
 def _block(remat: str) -> type[ResidualBlock]:
@@ -85,6 +91,7 @@ class HRNet(nn.Module):
         "concat" all branches enlarged bilinearly to the highest resolution and concatenated, which
         is HRNetV2 (arXiv:1904.04514, fig. 1). "high" leaves out the last fusion's unused parts, as
         HRNet for pose does.
+      enlargement: "nearest" or "bilinear", of lower resolutions where branches are fused.
       remat: "none", or "block" to recompute residual blocks in the backward pass.
       dtype: compute dtype; parameters and norm statistics stay float32.
     """
@@ -96,6 +103,7 @@ class HRNet(nn.Module):
     stage1_channels: int = 64
     stage1_blocks: int = 4
     outputs: str = "high"
+    enlargement: str = "nearest"
     remat: str = "none"
     dtype: str = "float32"
 
@@ -113,6 +121,7 @@ class HRNet(nn.Module):
             )
         for name, value, known in (
             ("outputs", self.outputs, ("high", "all", "concat")),
+            ("enlargement", self.enlargement, tuple(_ENLARGE)),
             ("remat", self.remat, ("none", "block")),
         ):
             if value not in known:
@@ -153,6 +162,7 @@ class HRNet(nn.Module):
                 branches = ExchangeModule(
                     blocks=self.blocks,
                     outputs=1 if last and self.outputs == "high" else s,
+                    enlargement=self.enlargement,
                     remat=self.remat,
                     dtype=self.dtype,
                     name=f"stage_{s}_module_{m}",
