@@ -6,6 +6,7 @@ from jaxpose.models.build import (
     count_parameters,
     init_variables,
 )
+from jaxpose.models.classifier import ClassificationHead
 from jaxpose.models.heads import DeconvHead, SimCCHead, SimpleHead
 from jaxpose.models.hrnet import HRNet
 from jaxpose.models.published.hrnet import hrnet_pose
@@ -16,24 +17,46 @@ from jaxpose.models.published.lifting import (
     videopose3d,
     videopose3d_with_trajectory,
 )
-from jaxpose.models.published.vitpose import vitpose
+from jaxpose.models.published.resnet import (
+    deeppose,
+    integral_regression,
+    resnet_backbone,
+    rle,
+    simcc_resnet,
+    simple_baseline,
+)
+from jaxpose.models.published.vitpose import vitpose, vitpose_plus
+from jaxpose.models.regression_heads import IntegralRegressionHead, RegressionHead, RLEHead
+from jaxpose.models.resnet import ResNet
 from jaxpose.models.vit import ViT
 
 __all__ = [
+    "ClassificationHead",
     "DeconvHead",
     "HRNet",
+    "IntegralRegressionHead",
     "PoseModel",
+    "RLEHead",
+    "RegressionHead",
+    "ResNet",
     "SimCCHead",
     "SimpleHead",
     "ViT",
     "abstract_variables",
     "count_parameters",
+    "deeppose",
     "hrnet_pose",
     "init_variables",
+    "integral_regression",
     "martinez",
     "motionbert",
     "poseformer",
+    "resnet_backbone",
+    "rle",
+    "simcc_resnet",
+    "simple_baseline",
     "videopose3d",
     "videopose3d_with_trajectory",
     "vitpose",
+    "vitpose_plus",
 ]

@@ -1,16 +1,14 @@
-"""Vision transformer backbone as ViTPose uses it: plain, non-hierarchical, no class token."""
+"""Vision transformer backbone as ViTPose uses it: plain and non-hierarchical."""
 
-import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxpose.errors import InputError
-from jaxpose.models.norm import BatchNorm
-
-_kernel_init = nn.initializers.truncated_normal(0.02)
+from jaxpose.models.moe import MixtureMLP
+from jaxpose.models.patches import ConvStem, PatchEmbedding, kernel_init
 
 # `jax.checkpoint` policies by the name used in the `remat` attribute.
 _REMAT_POLICIES = {
@@ -19,62 +17,16 @@ _REMAT_POLICIES = {
 }
 
 
-class PatchEmbedding(nn.Module):
-    """Non-overlapping patches to vectors, as one reshape and one matmul.
+class TokenFeatures(NamedTuple):
+    """What a vision transformer with a class token sees.
 
-    ViTPose pads the image by 2 pixels and lets a `patch`-sized, `patch`-strided convolution drop
-    what is left over: the grid starts `padding` pixels above and left of the image, and the last
-    `padding` rows and columns are not seen.
+    Attributes:
+      map: of the patches, `[B, h, w, D]`.
+      token: of the whole image, `[B, D]`.
     """
 
-    dim: int
-    patch: int
-    padding: int
-    dtype: str
-
-    @nn.compact
-    def __call__(self, images: jax.Array) -> jax.Array:
-        """`[B, H, W, 3]` -> `[B, H // patch, W // patch, dim]`."""
-        batch, height, width, channels = images.shape
-        p, pad = self.patch, self.padding
-        x = images.astype(self.dtype)
-        if pad:
-            x = jnp.pad(x, ((0, 0), (pad, 0), (pad, 0), (0, 0)))[:, :height, :width]
-        x = x.reshape(batch, height // p, p, width // p, p, channels)
-        x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height // p, width // p, p * p * channels)
-        return nn.Dense(self.dim, dtype=self.dtype, kernel_init=_kernel_init, name="projection")(x)
-
-
-class ConvStem(nn.Module):
-    """3x3 stride-2 convolutions down to the patch grid (Xiao et al. 2021, arXiv:2106.14881).
-
-    One convolution per halving, doubling the width from `dim / 8`, then a 1x1 to `dim`. Learns
-    faster than one large-stride matmul when data or steps are few.
-    """
-
-    dim: int
-    patch: int
-    dtype: str
-
-    @nn.compact
-    def __call__(self, images: jax.Array, train: bool) -> jax.Array:
-        """`[B, H, W, 3]` -> `[B, H // patch, W // patch, dim]`."""
-        halvings = int(math.log2(self.patch))
-        x = images.astype(self.dtype)
-        for i in range(halvings):
-            width = min(self.dim, max(8, self.dim * 2**i // 2 ** min(halvings - 1, 3)))
-            x = nn.Conv(
-                width,
-                (3, 3),
-                2,
-                padding=1,
-                use_bias=False,
-                dtype=self.dtype,
-                kernel_init=nn.initializers.he_normal(),
-                name=f"conv_{i}",
-            )(x)
-            x = nn.relu(BatchNorm(dtype=self.dtype, name=f"norm_{i}")(x, train))
-        return nn.Dense(self.dim, dtype=self.dtype, kernel_init=_kernel_init, name="projection")(x)
+    map: jax.Array
+    token: jax.Array
 
 
 def drop_path(x: jax.Array, rate: jax.Array | float, key: jax.Array) -> jax.Array:
@@ -105,7 +57,7 @@ class Attention(nn.Module):
         qkv = nn.DenseGeneral(
             (3, self.heads, dim // self.heads),
             dtype=self.dtype,
-            kernel_init=_kernel_init,
+            kernel_init=kernel_init,
             name="qkv",
         )(x)
         q, k, v = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
@@ -113,7 +65,7 @@ class Attention(nn.Module):
         q = q * jnp.asarray((dim // self.heads) ** -0.5, q.dtype)
         x = jax.nn.dot_product_attention(q, k, v, scale=1.0, implementation=self.implementation)
         return nn.DenseGeneral(
-            dim, axis=(-2, -1), dtype=self.dtype, kernel_init=_kernel_init, name="out"
+            dim, axis=(-2, -1), dtype=self.dtype, kernel_init=kernel_init, name="out"
         )(x)
 
 
@@ -127,9 +79,9 @@ class MLP(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """`[..., D]` -> `[..., D]`."""
         dim = x.shape[-1]
-        x = nn.Dense(self.hidden, dtype=self.dtype, kernel_init=_kernel_init, name="fc1")(x)
+        x = nn.Dense(self.hidden, dtype=self.dtype, kernel_init=kernel_init, name="fc1")(x)
         x = jax.nn.gelu(x, approximate=False)
-        return nn.Dense(dim, dtype=self.dtype, kernel_init=_kernel_init, name="fc2")(x)
+        return nn.Dense(dim, dtype=self.dtype, kernel_init=kernel_init, name="fc2")(x)
 
 
 class Block(nn.Module):
@@ -141,10 +93,15 @@ class Block(nn.Module):
     attention: Literal["xla", "cudnn"]
     dtype: str
     stochastic: bool
+    experts: int = 0
+    part_features: int = 0
+    dataset: int = 0
 
     @nn.compact
-    def __call__(self, x: jax.Array, drop_rate: jax.Array) -> tuple[jax.Array, None]:
-        """`[B, N, D]` and this layer's drop rate -> (`[B, N, D]`, None), as `nn.scan` wants."""
+    def __call__(
+        self, x: jax.Array, drop_rate: jax.Array, dataset_index: jax.Array | None = None
+    ) -> tuple[jax.Array, None]:
+        """`[B, N, D]`, this layer's drop rate, data sets -> (`[B, N, D]`, None) for `nn.scan`."""
 
         def residual(branch: jax.Array) -> jax.Array:
             if not self.stochastic:
@@ -156,9 +113,13 @@ class Block(nn.Module):
 
         attend = Attention(self.heads, self.attention, self.dtype, name="attention")
         x = x + residual(attend(norm("norm1")(x)))
-        mlp = MLP(self.mlp_hidden, self.dtype, name="mlp")
-        x = x + residual(mlp(norm("norm2")(x)))
-        return x, None
+        y = norm("norm2")(x)
+        if self.experts:
+            mixture = (self.experts, self.part_features, self.dataset)
+            y = MixtureMLP(self.mlp_hidden, *mixture, self.dtype, name="mlp")(y, dataset_index)
+        else:
+            y = MLP(self.mlp_hidden, self.dtype, name="mlp")(y)
+        return x + residual(y), None
 
 
 class ViT(nn.Module):
@@ -172,7 +133,13 @@ class ViT(nn.Module):
       patch: patch side and stride of the output, in pixels (a power of two for the conv stem).
       patch_padding: pixels the patch grid is shifted up and left; 2 in ViTPose, 0 in ImageNet ViTs.
       stem: "patch" (one matmul) or "conv" (`ConvStem`).
-      mlp_ratio: hidden width of the MLP over `dim`.
+      mlp_hidden: hidden width of the MLP; 0 for `4 * dim`.
+      class_token: prepend a learnt token, as ImageNet models do; the output is `TokenFeatures`.
+      experts: number of data sets with weights of their own in each MLP (see `MixtureMLP`); 0 for
+        a plain MLP.
+      part_features: outputs of each MLP that come from the data set's expert.
+      dataset: the data set that the model is used on; `clone(dataset=...)` is the same model, with
+        the same parameters, for another.
       drop_path: drop rate of the last block; the rate rises linearly from 0 at the first.
       norm_eps: epsilon of the layer norms.
       unroll: blocks written out per scan step. 0 means all of them up to depth 12 and one beyond:
@@ -190,7 +157,11 @@ class ViT(nn.Module):
     patch: int = 16
     patch_padding: int = 2
     stem: str = "patch"
-    mlp_ratio: float = 4.0
+    mlp_hidden: int = 0
+    class_token: bool = False
+    experts: int = 0
+    part_features: int = 0
+    dataset: int = 0
     drop_path: float = 0.0
     norm_eps: float = 1e-6
     unroll: int = 0
@@ -221,13 +192,28 @@ class ViT(nn.Module):
             if value not in known:
                 raise InputError(f"ViT {name} must be one of {', '.join(known)}, not {value!r}.")
 
+        if self.experts and not (
+            0 <= self.dataset < self.experts and 0 < self.part_features < self.dim
+        ):
+            raise InputError(
+                f"A ViT of {self.experts} experts needs a dataset below {self.experts} and "
+                f"part_features between 0 and dim {self.dim}; they are {self.dataset} and "
+                f"{self.part_features}."
+            )
+
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
+    def __call__(
+        self, images: jax.Array, train: bool = False, dataset_index: jax.Array | None = None
+    ) -> jax.Array | TokenFeatures:
         """`[B, H, W, 3]` normalised RGB -> `[B, H / patch, W / patch, dim]` in `dtype`.
 
-        With `train=True` and `drop_path > 0`, needs `rngs={"dropout": key}`.
+        With `train=True` and `drop_path > 0`, needs `rngs={"dropout": key}`. `dataset_index`,
+        integers `[B]`, names the data set of each image in place of `dataset`, so that a batch
+        may mix them.
         """
         self._check(images)
+        if dataset_index is not None and not self.experts:
+            raise InputError("dataset_index is of use only in a ViT with experts.")
         if self.stem == "conv":
             x = ConvStem(self.dim, self.patch, self.dtype, name="patch_embed")(images, train)
         else:
@@ -236,9 +222,11 @@ class ViT(nn.Module):
             )(images)
         batch, height, width, _ = x.shape
         x = x.reshape(batch, height * width, self.dim)
-        position = self.param(
-            "position_embedding", _kernel_init, (height * width, self.dim), jnp.float32
-        )
+        if self.class_token:
+            token = self.param("class_token", kernel_init, (self.dim,), jnp.float32)
+            token = jnp.broadcast_to(token[None, None].astype(x.dtype), (batch, 1, self.dim))
+            x = jnp.concatenate([token, x], 1)
+        position = self.param("position_embedding", kernel_init, x.shape[1:], jnp.float32)
         x = x + position[None].astype(x.dtype)
 
         block = Block
@@ -249,17 +237,23 @@ class ViT(nn.Module):
             block,
             variable_axes={"params": 0},
             split_rngs={"params": True, "dropout": True},
+            in_axes=(0, nn.broadcast),
             length=self.depth,
             unroll=min(unroll, self.depth),
         )(
             heads=self.heads,
-            mlp_hidden=int(self.dim * self.mlp_ratio),
+            mlp_hidden=self.mlp_hidden or 4 * self.dim,
             norm_eps=self.norm_eps,
             attention=self.attention,
             dtype=self.dtype,
             stochastic=train and self.drop_path > 0,
+            experts=self.experts,
+            part_features=self.part_features,
+            dataset=self.dataset,
             name="blocks",
         )
-        x, _ = layers(x, jnp.linspace(0.0, self.drop_path, self.depth))
+        x, _ = layers(x, jnp.linspace(0.0, self.drop_path, self.depth), dataset_index)
         x = nn.LayerNorm(self.norm_eps, dtype=self.dtype, name="norm")(x)
-        return x.reshape(batch, height, width, self.dim)
+        patches = x[:, 1:] if self.class_token else x
+        feature_map = patches.reshape(batch, height, width, self.dim)
+        return TokenFeatures(feature_map, x[:, 0]) if self.class_token else feature_map

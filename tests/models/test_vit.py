@@ -7,7 +7,8 @@ import pytest
 
 from jaxpose.errors import InputError
 from jaxpose.models.build import init_variables
-from jaxpose.models.vit import PatchEmbedding, ViT, drop_path
+from jaxpose.models.patches import PatchEmbedding
+from jaxpose.models.vit import ViT, drop_path
 
 TINY = ViT(input_hw=(32, 32), dim=16, depth=3, heads=2, patch=8, drop_path=0.4)
 

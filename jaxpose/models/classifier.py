@@ -1,0 +1,40 @@
+"""The head of ImageNet models."""
+
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxpose.errors import InputError
+from jaxpose.models.vit import TokenFeatures
+
+
+class ClassificationHead(nn.Module):
+    """One linear layer on the image's class token, or on the mean of its feature map.
+
+    Attributes:
+      num_classes: number of logits.
+      pool: "mean" as in ResNet (arXiv:1512.03385), "token" as in ViT (arXiv:2010.11929).
+    """
+
+    num_classes: int
+    pool: Literal["mean", "token"] = "mean"
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, features: jax.Array | TokenFeatures, train: bool = False) -> jax.Array:
+        """`[B, h, w, C]`, or with a class token `TokenFeatures`, -> logits `[B, num_classes]`.
+
+        Raises:
+          InputError: if there is no class token to pool.
+        """
+        feature_map, token = features if isinstance(features, TokenFeatures) else (features, None)
+        if self.pool == "token":
+            if token is None:
+                raise InputError('pool="token" needs a backbone with class_token=True.')
+            x = token
+        else:
+            x = feature_map.mean((1, 2), dtype=jnp.float32)
+        linear = nn.Dense(self.num_classes, dtype=self.dtype, name="linear")
+        return linear(x).astype(jnp.float32)
