@@ -8,8 +8,12 @@ from jaxpose.models.build import (
 )
 from jaxpose.models.classifier import ClassificationHead
 from jaxpose.models.heads import DeconvHead, SimCCHead, SimpleHead
+from jaxpose.models.hourglass import Hourglass
 from jaxpose.models.hrnet import HRNet
-from jaxpose.models.published.hrnet import hrnet_pose
+from jaxpose.models.litehrnet import LiteHRNet
+from jaxpose.models.multistage import MultiStageHead
+from jaxpose.models.published.hourglass import hourglass
+from jaxpose.models.published.hrnet import hrnet_backbone, hrnet_pose, hrnetv2_pose
 from jaxpose.models.published.lifting import (
     martinez,
     motionbert,
@@ -17,6 +21,7 @@ from jaxpose.models.published.lifting import (
     videopose3d,
     videopose3d_with_trajectory,
 )
+from jaxpose.models.published.litehrnet import litehrnet
 from jaxpose.models.published.resnet import (
     deeppose,
     integral_regression,
@@ -34,7 +39,10 @@ __all__ = [
     "ClassificationHead",
     "DeconvHead",
     "HRNet",
+    "Hourglass",
     "IntegralRegressionHead",
+    "LiteHRNet",
+    "MultiStageHead",
     "PoseModel",
     "RLEHead",
     "RegressionHead",
@@ -45,9 +53,13 @@ __all__ = [
     "abstract_variables",
     "count_parameters",
     "deeppose",
+    "hourglass",
+    "hrnet_backbone",
     "hrnet_pose",
+    "hrnetv2_pose",
     "init_variables",
     "integral_regression",
+    "litehrnet",
     "martinez",
     "motionbert",
     "poseformer",

@@ -1,10 +1,15 @@
 """Every published model that has a constructor."""
 
 from jaxpose.errors import InputError, nearest
-from jaxpose.models.published import hrnet, vitpose
+from jaxpose.models.published import hourglass, hrnet, litehrnet, vitpose
 from jaxpose.models.published.entry import Published
 
-CATALOGUE: tuple[Published, ...] = (*vitpose.PUBLISHED, *hrnet.PUBLISHED)
+CATALOGUE: tuple[Published, ...] = (
+    *vitpose.PUBLISHED,
+    *hrnet.PUBLISHED,
+    *hourglass.PUBLISHED,
+    *litehrnet.PUBLISHED,
+)
 
 
 def find(name: str) -> Published:

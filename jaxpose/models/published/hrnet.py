@@ -1,5 +1,6 @@
 """HRNet for pose."""
 
+from collections.abc import Callable
 from functools import partial
 
 from jaxpose.errors import InputError, nearest
@@ -29,31 +30,98 @@ def hrnet_pose(
 
     A 1x1 convolution on the highest-resolution branch gives heatmaps of a quarter of the image.
     """
+    backbone = _backbone(size, outputs="high", enlargement="nearest", remat=remat, dtype=dtype)
+    return PoseModel(backbone, DeconvHead(num_keypoints, (), dtype=dtype))
+
+
+def hrnetv2_pose(
+    size: str,
+    num_keypoints: int = 98,
+    *,
+    remat: str = "none",
+    dtype: str = "float32",
+) -> PoseModel:
+    """HRNetV2 for faces and hands (Sun et al. 2019, arXiv:1904.04514) of the sizes of `hrnet_pose`.
+
+    All branches, enlarged and concatenated, pass two 1x1 convolutions to heatmaps of a quarter of
+    the image.
+    """
+    backbone = _backbone(size, outputs="concat", enlargement="bilinear", remat=remat, dtype=dtype)
+    head = DeconvHead(num_keypoints, (), conv_channels=(sum(backbone.channels),), dtype=dtype)
+    return PoseModel(backbone, head)
+
+
+def hrnet_backbone(size: str, *, remat: str = "none", dtype: str = "float32") -> HRNet:
+    """HRNet with all branches as outputs, as for ImageNet; the sizes of `hrnet_pose`."""
+    return _backbone(size, outputs="all", enlargement="nearest", remat=remat, dtype=dtype)
+
+
+def _backbone(size: str, *, outputs: str, enlargement: str, remat: str, dtype: str) -> HRNet:
     if size not in _HRNET_SIZES:
         raise InputError(
             f"Unknown HRNet size {size!r}; known: {', '.join(_HRNET_SIZES)}."
             f"{nearest(size, _HRNET_SIZES)}"
         )
     width, modules, blocks, stage1_channels, stage1_blocks = _HRNET_SIZES[size]
-    backbone = HRNet(
+    return HRNet(
         channels=(width, 2 * width, 4 * width, 8 * width),
         modules=modules,
         blocks=blocks,
         stage1_channels=stage1_channels,
         stage1_blocks=stage1_blocks,
+        outputs=outputs,
+        enlargement=enlargement,
         remat=remat,
         dtype=dtype,
     )
-    return PoseModel(backbone, DeconvHead(num_keypoints, (), dtype=dtype))
 
 
-def _any_size(size: str, num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
+def _any_size(
+    make: Callable[..., PoseModel], size: str, num_keypoints: int, input_hw: tuple[int, int]
+) -> PoseModel:
     del input_hw  # fully convolutional
-    return hrnet_pose(size, num_keypoints)
+    return make(size, num_keypoints)
 
 
 # AP: COCO val2017 with the detections of 56.4 person AP, flip test.
-PUBLISHED = tuple(
-    Published(f"hrnet-{size.lower()}", partial(_any_size, size), (256, 192), golden=golden)
-    for size, golden in (("W32", ("hrnet_w32_256x192",)), ("W48", ()))
+_BODIES = tuple(
+    Published(
+        f"hrnet-{size.lower()}{suffix}",
+        partial(_any_size, hrnet_pose, size),
+        input_hw,
+        parameters=parameters,
+        gflops=gflops,
+        score=score,
+        source="arXiv:1902.09212, table 1",
+        golden=golden,
+    )
+    for size, suffix, input_hw, parameters, gflops, score, golden in (
+        ("W32", "", (256, 192), 28.5, 7.1, "AP 74.4", ("hrnet_w32_256x192",)),
+        ("W32", "-384", (384, 288), 28.5, 16.0, "AP 75.8", ()),
+        ("W48", "", (256, 192), 63.6, 14.6, "AP 75.1", ()),
+        ("W48", "-384", (384, 288), 63.6, 32.9, "AP 76.3", ()),
+    )
 )
+
+# NME in percent, normalised as each dataset does.
+_FACES_AND_HANDS = tuple(
+    Published(
+        f"hrnetv2-w18-{dataset}",
+        partial(_any_size, hrnetv2_pose, "W18"),
+        (256, 256),
+        num_keypoints,
+        score=score,
+        source="MMPose 1.3 model zoo",
+        golden=golden,
+    )
+    for dataset, num_keypoints, score, golden in (
+        ("wflw", 98, "NME 4.06 (test)", ("hrnetv2_w18_wflw_256x256",)),
+        ("300w", 68, "NME 3.45 (full)", ()),
+        ("aflw", 19, "NME 1.41 (full)", ()),
+        ("cofw", 29, "NME 3.48", ()),
+        ("onehand10k", 21, "PCK@0.2 0.990, AUC 0.567, EPE 24.26", ()),
+        ("rhd2d", 21, "PCK@0.2 0.992, AUC 0.902, EPE 2.21", ()),
+    )
+)
+
+PUBLISHED = _BODIES + _FACES_AND_HANDS
