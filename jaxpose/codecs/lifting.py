@@ -1,0 +1,323 @@
+"""From pixels and millimetres to what a lifter takes and gives, and back.
+
+Frames, in the order in which a joint passes through them:
+
+- *camera*: millimetres, x right, y down, z forward, origin at the optical centre. What datasets
+  hold and metrics want.
+- *root-relative*: the camera's axes, origin at the root joint, millimetres. What `decode` answers.
+- *targets*: root-relative in metres, then standardised by the training set's statistics if the
+  codec has any.
+
+and of a keypoint:
+
+- *pixels* of the whole picture, centres at integers.
+- *screen*: the picture's width spans [-1, 1], its height as much less as it is lower; so a shape
+  keeps its aspect. The middle of a picture of width w is taken at w / 2, as published.
+- *image plane*: x / z and y / z of the undistorted ray; what a known camera makes of pixels.
+- *box*: the middle of a person's box is the origin and its longer side spans [-1, 1]; for video
+  of which nothing is known.
+
+All of them but pixels have their origin where a mirror leaves it, so `geometry.mirror` mirrors
+them. Functions take any leading axes, commonly `[B, T]`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxpose.codecs.codec import mean_of_two
+from jaxpose.errors import InputError
+from jaxpose.geometry.cameras import Camera, normalise
+from jaxpose.geometry.mirror import mirror
+from jaxpose.skeletons import Skeleton
+
+_FRAMES = ("pixels", "screen", "image plane", "box")
+_MM = 1000.0  # millimetres to the targets' unit
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Per-joint means and standard deviations of a training set, as plain numbers.
+
+    Attributes:
+      mean: K rows of D values.
+      std: likewise, all above 0.
+    """
+
+    mean: tuple[tuple[float, ...], ...]
+    std: tuple[tuple[float, ...], ...]
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "std"):
+            rows = tuple(tuple(float(x) for x in row) for row in getattr(self, name))
+            object.__setattr__(self, name, rows)
+        if np.shape(self.mean) != np.shape(self.std) or np.ndim(self.mean) != 2:
+            raise InputError(
+                f"Statistics need a mean and a std of one shape [K, D], not {np.shape(self.mean)} "
+                f"and {np.shape(self.std)}."
+            )
+        if not np.isfinite([self.mean, self.std]).all() or np.min(self.std) <= 0:
+            raise InputError("Statistics must be finite, and every std above 0.")
+
+    @classmethod
+    def of(cls, values: np.ndarray, weights: np.ndarray | None = None) -> "Statistics":
+        """Of `[N, K, D]`; what has no spread, such as the root about itself, gets std 1.
+
+        `weights [N, K]` leave out what is not labelled.
+
+        Raises:
+          InputError: a joint is labelled nowhere.
+        """
+        values = np.asarray(values, np.float64)
+        known = np.asarray(np.ones(values.shape[:2]) if weights is None else weights) > 0
+        count = known.sum(axis=0)[:, None]
+        if not count.all():
+            raise InputError(
+                f"Joint {int(np.argmin(count))} is labelled in none of {len(values)} frames."
+            )
+        values = np.where(known[..., None], values, 0)
+        mean = values.sum(axis=0) / count
+        std = np.sqrt((known[..., None] * (values - mean) ** 2).sum(axis=0) / count)
+        std = np.where(std > 1e-6 * np.abs(values).max(), std, 1.0)
+        return cls(mean.tolist(), std.tolist())
+
+    def apply(self, values: jax.Array) -> jax.Array:
+        """`[..., K, D]` standardised."""
+        mean, std = self._arrays(values)
+        return (values - mean) / std
+
+    def undo(self, values: jax.Array) -> jax.Array:
+        """The inverse of `apply`."""
+        mean, std = self._arrays(values)
+        return values * std + mean
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists for JSON, from which `Statistics(**data)` makes it again."""
+        return asdict(self)
+
+    def _arrays(self, values: jax.Array) -> tuple[jax.Array, jax.Array]:
+        shape = (1,) * (values.ndim - 2) + np.shape(self.mean)
+        if values.shape[-2:] != shape[-2:]:
+            raise InputError(
+                f"Statistics of {list(shape[-2:])} do not fit values {list(values.shape)}."
+            )
+        pair = (jnp.asarray(rows, jnp.float32).reshape(shape) for rows in (self.mean, self.std))
+        return next(pair), next(pair)
+
+
+def to_screen(keypoints: jax.Array, image_wh: jax.Array) -> jax.Array:
+    """Pixels `[..., K, 2]` on the screen; `image_wh` is `[..., 2]`."""
+    size = image_wh.astype(jnp.float32)[..., None, :]
+    return (2.0 * keypoints - size) / size[..., :1]
+
+
+def from_screen(keypoints: jax.Array, image_wh: jax.Array) -> jax.Array:
+    """The inverse of `to_screen`."""
+    size = image_wh.astype(jnp.float32)[..., None, :]
+    return (keypoints * size[..., :1] + size) / 2.0
+
+
+def to_box(keypoints: jax.Array, boxes_xywh: jax.Array) -> jax.Array:
+    """Pixels `[..., K, 2]` relative to boxes `[..., 4]`; keep one box for a whole window."""
+    corner, size = boxes_xywh[..., None, :2], boxes_xywh[..., None, 2:]
+    half = jnp.maximum(size.max(axis=-1, keepdims=True) / 2, 1e-6)
+    return (keypoints - corner - size / 2) / half
+
+
+def root_of(skeleton: Skeleton) -> tuple[int, ...]:
+    """The joints whose mean is a skeleton's root: the one called so, or else the two hips.
+
+    Raises:
+      InputError: it has neither.
+    """
+    for names in (("root",), ("pelvis",), ("left_hip", "right_hip")):
+        if all(name in skeleton.keypoints for name in names):
+            return tuple(skeleton.index(name) for name in names)
+    raise InputError(
+        f"The skeleton {skeleton.name!r} has no root: neither a keypoint `root` or `pelvis` nor "
+        "two hips. Joints can only be lifted relative to one."
+    )
+
+
+def root_place(joints: jax.Array, root: Sequence[int]) -> jax.Array:
+    """`[..., 1, D]`: the mean of the root's joints among `[..., K, D]`."""
+    return jnp.take(joints, np.asarray(root, np.int32), axis=-2).mean(axis=-2, keepdims=True)
+
+
+@dataclass(frozen=True)
+class LiftingCodec:
+    """Inputs and targets of Martinez's, VideoPose3D's and PoseFormer's lifters.
+
+    Attributes:
+      num_keypoints: of the input, and of the skeleton.
+      root: indices of the joints whose mean is the root (`root_of`).
+      frame: of the inputs: "pixels", "screen", "image plane" or "box".
+      drop_root: leave the root out of the targets; only where it is one joint.
+      confidence: give the inputs a third channel.
+      input_statistics, target_statistics: of inputs in their frame (x, y), and of targets in
+        metres; None to leave them as they are.
+    """
+
+    num_keypoints: int = 17
+    root: tuple[int, ...] = (0,)
+    frame: Literal["pixels", "screen", "image plane", "box"] = "screen"
+    drop_root: bool = False
+    confidence: bool = False
+    input_statistics: Statistics | None = None
+    target_statistics: Statistics | None = None
+
+    def __post_init__(self) -> None:
+        if self.frame not in _FRAMES:
+            raise InputError(
+                f"frame must be one of {', '.join(map(repr, _FRAMES))}, not {self.frame!r}."
+            )
+        if not self.root or not all(0 <= i < self.num_keypoints for i in self.root):
+            raise InputError(f"The root {self.root} is not among {self.num_keypoints} keypoints.")
+        if self.drop_root and len(self.root) != 1:
+            raise InputError(f"A root of {len(self.root)} joints cannot be dropped; keep it.")
+
+    def inputs(
+        self,
+        keypoints: jax.Array,
+        *,
+        image_wh: jax.Array | None = None,
+        camera: Camera | None = None,
+        boxes_xywh: jax.Array | None = None,
+        confidence: jax.Array | None = None,
+    ) -> jax.Array:
+        """What the lifter takes, `[..., K, 2 or 3]` float32, of pixels `[..., K, 2]`.
+
+        Args:
+          keypoints: `[..., K, 2]`.
+          image_wh: `[..., 2]`, for the screen.
+          camera: with axes `[...]`, for the image plane.
+          boxes_xywh: `[..., 4]`, for the box.
+          confidence: `[..., K]` in [0, 1]; ones if absent.
+
+        Raises:
+          InputError: what the frame needs is not given.
+        """
+        keypoints = keypoints.astype(jnp.float32)
+        if self.frame == "screen":
+            values = to_screen(keypoints, self._needed(image_wh, "image_wh"))
+        elif self.frame == "image plane":
+            values = normalise(self._needed(camera, "camera"), keypoints)
+        elif self.frame == "box":
+            values = to_box(keypoints, self._needed(boxes_xywh, "boxes_xywh"))
+        else:
+            values = keypoints
+        if self.input_statistics is not None:
+            values = self.input_statistics.apply(values)
+        if not self.confidence:
+            return values
+        if confidence is None:
+            confidence = jnp.ones(keypoints.shape[:-1], jnp.float32)
+        return jnp.concatenate([values, confidence.astype(jnp.float32)[..., None]], axis=-1)
+
+    def _needed(self, value: Any, name: str) -> Any:
+        if value is None:
+            raise InputError(f"Inputs on the {self.frame} need {name}.")
+        return value
+
+    def encode(self, joints: jax.Array, labelled: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Targets `[..., K_out, 3]` and weights `[..., K_out]` float32.
+
+        `joints [..., K, 3]` are mm in the camera's frame (any translation of it serves);
+        `labelled [..., K]` is above 0 where a joint is known. Where the root is not, nothing is.
+        """
+        joints = joints.astype(jnp.float32)
+        known = labelled > 0
+        anchored = jnp.take(known, np.asarray(self.root, np.int32), axis=-1)
+        known = known & anchored.all(axis=-1, keepdims=True)
+        relative = jnp.where(known[..., None], joints - root_place(joints, self.root), 0.0)
+        return self._targets(relative), self._kept(known.astype(jnp.float32), -1)
+
+    def decode(self, outputs: jax.Array) -> jax.Array:
+        """Root-relative joints `[..., K, 3]` in mm of outputs `[..., K_out, 3]`."""
+        joints = outputs.astype(jnp.float32)
+        if self.target_statistics is not None:
+            joints = self.target_statistics.undo(joints)
+        if self.drop_root:
+            at = self.root[0]
+            root = jnp.zeros_like(joints[..., :1, :])
+            joints = jnp.concatenate([joints[..., :at, :], root, joints[..., at:, :]], axis=-2)
+        return joints * _MM
+
+    def flip_back(self, outputs: jax.Array, permutation: np.ndarray) -> jax.Array:
+        """Outputs of the mirrored input, for the input itself; `permutation [K]`."""
+        return self._targets(mirror(self.decode(outputs), permutation))
+
+    def average(self, a: jax.Array, b: jax.Array) -> jax.Array:
+        """The mean of two outputs."""
+        return mean_of_two(a, b)
+
+    def _targets(self, relative: jax.Array) -> jax.Array:
+        targets = self._kept(relative, -2) / _MM
+        if self.target_statistics is not None:
+            return self.target_statistics.apply(targets)
+        return targets
+
+    def _kept(self, values: jax.Array, axis: int) -> jax.Array:
+        return jnp.delete(values, self.root[0], axis=axis) if self.drop_root else values
+
+
+@dataclass(frozen=True)
+class ScreenDepthCodec:
+    """MotionBERT's targets: joints as the picture shows them, depth in the same unit.
+
+    x and y are a joint's place on the screen, z its depth behind the root scaled as a length at
+    the root's distance is; all relative to the root. So a camera need not be known to lift, only
+    to turn the answer into millimetres. (arXiv:2210.06551, section 4.1; the 2.5D pose of
+    Iqbal et al., arXiv:1804.09534.)
+    """
+
+    num_keypoints: int = 17
+    root: tuple[int, ...] = (0,)
+
+    def inputs(
+        self, keypoints: jax.Array, *, image_wh: jax.Array, confidence: jax.Array | None = None
+    ) -> jax.Array:
+        """Pixels `[..., K, 2]` on the screen with a confidence: `[..., K, 3]`."""
+        screen = LiftingCodec(self.num_keypoints, self.root, confidence=True)
+        return screen.inputs(keypoints, image_wh=image_wh, confidence=confidence)
+
+    def encode(
+        self, joints: jax.Array, labelled: jax.Array, *, K: jax.Array, image_wh: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """Targets `[..., K, 3]` and weights `[..., K]`, float32.
+
+        Args:
+          joints: mm in the camera's frame `[..., K, 3]`.
+          labelled: `[..., K]`, above 0 where a joint is known.
+          K: intrinsics `[..., 3, 3]` in pixels; distortion is left out, as published.
+          image_wh: `[..., 2]`.
+        """
+        joints = joints.astype(jnp.float32)
+        focal = jnp.stack([K[..., 0, 0], K[..., 1, 1]], axis=-1)[..., None, :]
+        pixels = joints[..., :2] / joints[..., 2:] * focal + K[..., None, :2, 2]
+        depth = joints[..., 2:] / self.mm_per_unit(joints, K=K, image_wh=image_wh)[..., None, None]
+        values = jnp.concatenate([to_screen(pixels, image_wh), depth], axis=-1)
+        relative = values - root_place(values, self.root)
+        return relative, (labelled > 0).astype(jnp.float32)
+
+    def mm_per_unit(self, joints: jax.Array, *, K: jax.Array, image_wh: jax.Array) -> jax.Array:
+        """`[...]`: the length in mm, at the root's distance, that spans one unit of the screen."""
+        distance = root_place(joints.astype(jnp.float32), self.root)[..., 0, 2]
+        return distance / K[..., 0, 0] * image_wh[..., 0].astype(jnp.float32) / 2.0
+
+    def decode(self, outputs: jax.Array, mm_per_unit: jax.Array) -> jax.Array:
+        """Root-relative joints `[..., K, 3]` in mm, as if all were at the root's distance."""
+        outputs = outputs.astype(jnp.float32)
+        return (outputs - root_place(outputs, self.root)) * mm_per_unit[..., None, None]
+
+    def flip_back(self, outputs: jax.Array, permutation: np.ndarray) -> jax.Array:
+        """Outputs of the mirrored input, for the input itself; `permutation [K]`."""
+        return mirror(outputs, permutation)
+
+    def average(self, a: jax.Array, b: jax.Array) -> jax.Array:
+        """The mean of two outputs."""
+        return mean_of_two(a, b)
