@@ -25,6 +25,8 @@ ALLOWED: dict[str, set[str]] = {
     "scripts": _LOWEST,
     "codecs": _GROUND,
     "losses": _GROUND,
+    "motion": _GROUND,
+    "multiview": {*_GROUND, "motion"},
     "metrics": _GROUND,
     "augment": _GROUND,
     "viz": _GROUND,

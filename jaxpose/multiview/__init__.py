@@ -1,0 +1,1 @@
+"""Several calibrated cameras: from pixels in each to points in the world."""
