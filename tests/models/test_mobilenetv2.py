@@ -1,0 +1,50 @@
+"""MobileNetV2 at a few channels: shapes and training; its size as published."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxpose.models.build import abstract_variables, count_parameters, init_variables
+from jaxpose.models.mobilenetv2 import MobileNetV2
+from jaxpose.models.published.mobilenetv2 import mobilenet_pose
+
+TINY = MobileNetV2(widen=0.1, dtype="bfloat16")
+
+
+def test_a_training_step_in_bfloat16_reaches_every_parameter_and_statistic():
+    images = jax.random.normal(jax.random.key(1), (2, 64, 96, 3))
+    variables = init_variables(TINY, jax.random.key(0), (64, 96))
+
+    @jax.jit
+    def run(params):
+        def loss(params):
+            y, updated = TINY.apply(
+                {**variables, "params": params}, images, train=True, mutable=["batch_stats"]
+            )
+            return jnp.square(y.astype(jnp.float32) - 0.5).mean(), (y, updated)
+
+        return jax.grad(loss, has_aux=True)(params)
+
+    gradients, (y, updated) = run(variables["params"])
+    assert y.shape == (2, 2, 3, 1280) and y.dtype == jnp.bfloat16
+    for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
+        assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, path
+    for before, after in zip(
+        jax.tree.leaves(variables["batch_stats"]),
+        jax.tree.leaves(updated["batch_stats"]),
+        strict=True,
+    ):
+        assert np.isfinite(after).all() and not np.allclose(before, after, rtol=1e-9, atol=1e-9)
+
+
+def test_the_backbone_has_the_published_parameters():
+    # torchvision's, less its classifier, a linear layer of 1280 to 1000.
+    variables = abstract_variables(MobileNetV2(), (224, 224))
+    assert count_parameters(variables) == 3_504_872 - 1281 * 1000
+
+
+def test_heatmaps_are_a_quarter_of_the_image():
+    model = mobilenet_pose(5)
+    variables = abstract_variables(model, (64, 96))
+    images = jax.ShapeDtypeStruct((2, 64, 96, 3), jnp.float32)
+    assert jax.eval_shape(model.apply, variables, images).shape == (2, 16, 24, 5)
