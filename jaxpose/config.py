@@ -21,11 +21,10 @@ from typing import Any, Literal
 import flax.linen as nn
 
 from jaxpose.augment import Augmentation
-from jaxpose.codecs.heatmap import Heatmap
-from jaxpose.codecs.simcc import SimCC
+from jaxpose.codecs import AnyCodec
 from jaxpose.data.source import Records, SyntheticPeople
 from jaxpose.errors import InputError, nearest
-from jaxpose.losses import HeatmapMSE, SimCCKL
+from jaxpose.losses import Loss
 from jaxpose.models.build import PoseModel
 from jaxpose.scripts import find_script, load_script
 from jaxpose.skeletons import Skeleton
@@ -70,11 +69,14 @@ class Evaluation:
     """When and how held-out people are scored.
 
     `metric` is `oks` (COCO AP and AR; the skeleton must have sigmas), `pck` (PCK@0.2 of the torso,
-    person-centric) or `pckh` (PCK@0.5 of the head's size). The first figure of the metric picks
-    the best checkpoint.
+    person-centric), `pckh` (PCK@0.5 of the head's size), `auc` (of PCK up to 30 px), `epe` (mean
+    error in px), `nme` (mean error over the distance of the outer eye corners or, without them,
+    the size of the box), `wholebody` (AP and AR of each part) or `crowdpose` (AP by crowd index).
+    The first figure of the metric picks the best checkpoint: the highest, of `epe` and `nme` the
+    lowest.
     """
 
-    metric: Literal["oks", "pck", "pckh"] = "oks"
+    metric: Literal["oks", "pck", "pckh", "auc", "epe", "nme", "wholebody", "crowdpose"] = "oks"
     every: int = 1000
     flip_test: bool = True
     batch_size: int = 32
@@ -99,8 +101,8 @@ class Experiment:
 
     skeleton: Skeleton
     model: PoseModel
-    codec: Heatmap | SimCC
-    loss: HeatmapMSE | SimCCKL
+    codec: AnyCodec
+    loss: Loss
     train_data: Records | SyntheticPeople
     eval_data: Records | SyntheticPeople
     steps: int
@@ -138,11 +140,17 @@ class Experiment:
                 f"model.head.num_keypoints is {outputs}, but skeleton {self.skeleton.name!r} has "
                 f"{self.skeleton.num_keypoints} keypoints. Set them to the same number."
             )
-        if self.evaluation.metric == "oks" and self.skeleton.sigmas is None:
+        metric = self.evaluation.metric
+        if metric in ("oks", "crowdpose") and self.skeleton.sigmas is None:
             raise InputError(
-                f"Skeleton {self.skeleton.name!r} has no OKS sigmas, so evaluation.metric='oks' "
-                "has no meaning. Give it sigmas (a list, or one uniform value), or use "
+                f"Skeleton {self.skeleton.name!r} has no OKS sigmas, so evaluation.metric="
+                f"{metric!r} has no meaning. Give it sigmas (a list, or one uniform value), or use "
                 "evaluation.metric='pck'."
+            )
+        if metric == "wholebody" and self.skeleton.num_keypoints != 133:
+            raise InputError(
+                "evaluation.metric='wholebody' is for COCO-WholeBody's 133 keypoints, and skeleton "
+                f"{self.skeleton.name!r} has {self.skeleton.num_keypoints}. Use 'oks'."
             )
 
 

@@ -22,8 +22,9 @@ from jaxpose.codecs.simcc import SimCC
 from jaxpose.config import load_recipe, override
 from jaxpose.data.source import Records
 from jaxpose.geometry import apply_affine, invert_affine
-from jaxpose.train.evaluate import estimate_all, score
+from jaxpose.train.evaluate import estimate_all
 from jaxpose.train.mesh import make_mesh
+from jaxpose.train.score import score
 
 
 @pytest.fixture(scope="module", params=["train", "val"])

@@ -11,9 +11,10 @@ from rich.progress import Progress
 from jaxpose import viz
 from jaxpose.config import Records
 from jaxpose.errors import InputError
-from jaxpose.train.evaluate import estimate_all, make_estimate, score
+from jaxpose.train.evaluate import estimate_all, make_estimate
 from jaxpose.train.mesh import check_batch, make_mesh, replicated
 from jaxpose.train.run import load_run
+from jaxpose.train.score import score
 
 
 def evaluate(

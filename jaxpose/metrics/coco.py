@@ -74,17 +74,21 @@ class GroundTruth:
         return len(self.image_id)
 
     @classmethod
-    def from_coco(cls, source: Json | Mapping[str, Any]) -> "GroundTruth":
+    def from_coco(
+        cls, source: Json | Mapping[str, Any], *, area_of_box: float | None = None
+    ) -> "GroundTruth":
         """Reads a COCO keypoints file (a path, or its parsed content).
 
         As in pycocotools, a person whose `num_keypoints` is 0 is ignored whatever the flags say,
-        and a key `ignore` has no effect. Where `num_keypoints` is absent the flags decide.
+        and a key `ignore` has no effect. Where `num_keypoints` is absent the flags decide. Areas
+        are those of the file or, with `area_of_box`, this share of the boxes (CrowdPose's are
+        0.53).
 
         Raises:
           FileNotFoundError: no such file.
           InputError: not a COCO keypoints document; names the file and the annotation.
         """
-        document, where = _load(source, "annotations")
+        document, where = load_document(source, "annotations")
         if not isinstance(document, Mapping) or not isinstance(document.get("annotations"), list):
             raise InputError(f"{where} is not a COCO keypoints file: it has no list 'annotations'")
         people = document["annotations"]
@@ -99,13 +103,21 @@ class GroundTruth:
             p.get("num_keypoints", count) == 0 for p, count in zip(people, labelled, strict=True)
         ]
         categories = [p.get("category_id", 1) for p in people]
-        boxes = [_field(p, "bbox", where) for p in people]
+        boxes = _floats(
+            f"boxes of {where}",
+            [_field(p, "bbox", where) for p in people] or np.zeros((0, 4)),
+            (len(people), 4),
+        )
+        if area_of_box is None:
+            areas = [_field(p, "area", where) for p in people]
+        else:
+            areas = area_of_box * np.prod(boxes[:, 2:], axis=1)
         return cls(
             image_id=_ids("image_id", [_field(p, "image_id", where) for p in people]),
             keypoints=keypoints[..., :2],
             visible=visible,
-            box_xywh=_floats(f"boxes of {where}", boxes or np.zeros((0, 4)), (len(people), 4)),
-            area=_floats(f"areas of {where}", [_field(p, "area", where) for p in people], (None,)),
+            box_xywh=boxes,
+            area=_floats(f"areas of {where}", areas, (None,)),
             iscrowd=np.asarray([bool(p.get("iscrowd", 0)) for p in people], bool),
             ignore=np.asarray(unlabelled, bool),
             images=_ids("images", ids) if "images" in document else None,
@@ -165,7 +177,7 @@ class Detections:
           FileNotFoundError: no such file.
           InputError: not a COCO results document; names the file and the entry.
         """
-        people, where = _load(source, "detections")
+        people, where = load_document(source, "detections")
         if not isinstance(people, Sequence) or isinstance(people, str):
             raise InputError(f"{where} is not a COCO results file: it has to be a list of people")
         keypoints = _keypoint_rows(people, where)
@@ -184,7 +196,7 @@ class Detections:
         )
 
 
-def _load(source: Any, name: str) -> tuple[Any, str]:
+def load_document(source: Any, name: str) -> tuple[Any, str]:
     """The parsed document and what to call it in messages."""
     if not isinstance(source, str | Path):
         return source, f"the given {name}"

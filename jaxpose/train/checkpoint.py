@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,28 @@ class Checkpoints:
 
     A save is written beside its final place and renamed when whole, so that a process killed at
     any moment leaves the earlier checkpoints as they were. The newest one is always kept, and the
-    one with the highest value of `metric` among those saved with metrics.
+    one with the best value of `metric` among those saved with metrics: the highest or, with
+    `lower_is_better`, the lowest.
     """
 
-    def __init__(self, directory: Path, metric: str, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        metric: str,
+        read_only: bool = False,
+        *,
+        lower_is_better: bool = False,
+    ) -> None:
         # Orbax reports each phase of each save at INFO and, on one host, at WARNING.
         logging.getLogger("absl").setLevel(logging.ERROR)
         self.directory = directory.resolve()
 
         def best(metrics: Mapping[str, float]) -> float:
-            return metrics[metric]
+            value = metrics[metric]
+            if not lower_is_better:
+                return value
+            # -1 says that there was nothing to measure.
+            return -value if value >= 0 else -math.inf
 
         policy = managers.AnyPreservationPolicy(
             [
@@ -62,7 +75,7 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def best_step(self) -> int | None:
-        """The step with the highest metric; the newest where none was saved with metrics."""
+        """The step with the best metric; the newest where none was saved with metrics."""
         best = self._manager.best_step()
         return self.latest_step() if best is None else best
 

@@ -1,4 +1,4 @@
-"""Held-out people scored: crop, forward, decode, back to the photo, metric."""
+"""Held-out people estimated: crop, forward, decode, back to the photo."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,13 +11,9 @@ from jaxpose import viz
 from jaxpose.augment import center_crop
 from jaxpose.config import Experiment
 from jaxpose.data.source import Source
-from jaxpose.errors import InputError
 from jaxpose.geometry import apply_affine, invert_affine
 from jaxpose.infer.forward import predict_keypoints
-from jaxpose.metrics import oks, pck
-from jaxpose.metrics.coco import Detections, GroundTruth
-from jaxpose.metrics.report import Report
-from jaxpose.skeletons import Skeleton
+from jaxpose.metrics import oks
 from jaxpose.train.feed import eval_batches, to_device
 from jaxpose.train.mesh import replicated
 
@@ -165,59 +161,3 @@ def _results(
         waiting = batch, result
     if waiting is not None:
         yield waiting[0], jax.device_get(waiting[1])
-
-
-def score(estimates: Estimates, experiment: Experiment, flip_test: bool, source: Source) -> Report:
-    """The metric of the experiment, with all that it depends on.
-
-    Args:
-      source: the data set of the estimates, for what only PCKh asks: the heads' boxes.
-
-    Raises:
-      InputError: OKS asked for with a skeleton that has no sigmas.
-    """
-    skeleton, notes = experiment.skeleton, {}
-    if experiment.evaluation.metric == "pck":
-        notes = {"PCK": "PCK@0.2 of the torso (left shoulder to right hip), person-centric"}
-        metrics = pck.person_centric_pck(
-            estimates.keypoints, estimates.truth, estimates.visible > 0, skeleton
-        )
-    elif experiment.evaluation.metric == "pckh":
-        sizes, notes["PCKh"] = _head_sizes(estimates, skeleton, source)
-        metrics = pck.pckh(
-            estimates.keypoints, estimates.truth, estimates.visible > 0, sizes, skeleton
-        )
-    else:
-        if skeleton.sigmas is None:
-            raise InputError(f"Skeleton {skeleton.name!r} has no OKS sigmas.")
-        truth = GroundTruth(
-            image_id=estimates.image_id,
-            keypoints=estimates.truth,
-            visible=estimates.visible,
-            box_xywh=estimates.box_xywh,
-            area=estimates.area,
-        )
-        found = Detections(
-            image_id=estimates.image_id,
-            keypoints=estimates.keypoints,
-            scores=oks.instance_score(estimates.scores),
-        )
-        metrics = oks.coco_keypoint_ap(truth, found, np.asarray(skeleton.sigmas))
-    return Report(
-        metrics=metrics,
-        boxes=f"ground truth, padded {experiment.padding:g}x",
-        flip_test=flip_test,
-        decode=str(experiment.codec),
-        sigmas=skeleton.describe_sigmas() if experiment.evaluation.metric == "oks" else None,
-        people=len(estimates.area),
-        notes=notes,
-    )
-
-
-def _head_sizes(estimates: Estimates, skeleton: Skeleton, source: Source) -> tuple[np.ndarray, str]:
-    """The unit of PCKh for each person `[N]`, and in words what it is."""
-    boxes = source.head_boxes(estimates.index) if hasattr(source, "head_boxes") else np.zeros(4)
-    if boxes.any():
-        return pck.head_sizes(boxes), "PCK@0.5 of the head size (0.6 of the head box's diagonal)"
-    segments = pck.head_segments(estimates.truth, estimates.visible > 0, skeleton)
-    return segments, "PCK@0.5 of the segment from neck to head top (the data has no head boxes)"

@@ -19,11 +19,12 @@ from jaxpose.metrics.report import Report
 from jaxpose.models.build import init_variables
 from jaxpose.train import mesh as meshes
 from jaxpose.train.checkpoint import Checkpoints
-from jaxpose.train.evaluate import estimate_all, make_estimate, score
+from jaxpose.train.evaluate import estimate_all, make_estimate
 from jaxpose.train.feed import train_batches
 from jaxpose.train.log import RunLog
 from jaxpose.train.optimizer import build
 from jaxpose.train.run import begin, open_checkpoints
+from jaxpose.train.score import score
 from jaxpose.train.state import TrainState, new_state
 from jaxpose.train.step import check_outputs, compile_step
 from jaxpose.train.watch import CompileCounter, StopRequest

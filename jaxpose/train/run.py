@@ -22,7 +22,18 @@ from jaxpose.train.checkpoint import Checkpoints
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 # The first figure of each report, which picks the best checkpoint.
-METRIC_KEY = {"oks": "AP", "pck": "PCK", "pckh": "PCKh"}
+METRIC_KEY = {
+    "oks": "AP",
+    "pck": "PCK",
+    "pckh": "PCKh",
+    "auc": "AUC",
+    "epe": "EPE",
+    "nme": "NME",
+    "wholebody": "AP",
+    "crowdpose": "AP",
+}
+# Errors, of which the lowest is best.
+LOWER_IS_BETTER = ("epe", "nme")
 # Keys that steer reporting, not the numbers of the training: they may change on resume.
 REPORTING = ("log_every", "evaluation.every", "evaluation.pictures", "evaluation.batch_size")
 
@@ -110,8 +121,13 @@ def read_record(directory: Path) -> dict[str, Any]:
 
 def open_checkpoints(directory: Path, experiment: Experiment, read_only: bool) -> Checkpoints:
     """The checkpoints of a run directory."""
-    metric = METRIC_KEY[experiment.evaluation.metric]
-    return Checkpoints(directory / "checkpoints", metric, read_only)
+    metric = experiment.evaluation.metric
+    return Checkpoints(
+        directory / "checkpoints",
+        METRIC_KEY[metric],
+        read_only,
+        lower_is_better=metric in LOWER_IS_BETTER,
+    )
 
 
 def load_run(directory: str | Path, which: Literal["best", "last"] = "best") -> Run:

@@ -13,7 +13,6 @@ from jaxpose.errors import InputError
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "codecs.npz")
 PERMUTATION = np.array([0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15])
-COVERS = ("encode/megvii_heatmap/0", "encode/megvii_heatmap/1", "decode/megvii_heatmap")
 
 # float32 products of two Gaussians, against OpenCV's float32 sums.
 PARITY = 2e-5

@@ -14,10 +14,6 @@ from jaxpose.errors import InputError
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "codecs.npz")
 PERMUTATION = np.array([0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15])
-COVERS = (
-    *("encode/regression/0", "encode/regression/1"),
-    *("encode/integral_regression/0", "encode/integral_regression/1"),
-)
 
 
 def golden(name, *keys):

@@ -11,8 +11,8 @@ from jaxpose.losses import L1, MPJPE, OKS, BoneLength, SmoothL1, Wing
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "losses.npz")
 PARITY = 2e-6  # one float32 sum in another order
-COVERS = ("loss/smooth_l1", "loss/wing", "loss/l1", "loss/mpjpe")
-LOSSES = dict(zip(COVERS, (SmoothL1(), Wing(), L1(), MPJPE()), strict=True))
+CASES = ("loss/smooth_l1", "loss/wing", "loss/l1", "loss/mpjpe")
+LOSSES = dict(zip(CASES, (SmoothL1(), Wing(), L1(), MPJPE()), strict=True))
 BONES = ((0, 1), (1, 2), (2, 3))
 
 
@@ -23,7 +23,7 @@ def case(name):
     return outputs, targets, weights[..., 0]
 
 
-@pytest.mark.parametrize("name", COVERS)
+@pytest.mark.parametrize("name", CASES)
 def test_matches_golden(name):
     value = LOSSES[name](*case(name))
     # MMPose's wing loss sums over keypoints where we take the mean.

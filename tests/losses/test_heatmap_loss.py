@@ -12,8 +12,8 @@ from jaxpose.losses import OHKM, AdaptiveWing, HeatmapJS, HeatmapMSE
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "losses.npz")
 PARITY = 2e-6  # one float32 sum in another order
-COVERS = ("loss/keypoint_mse", "loss/keypoint_ohkm_mse", "loss/adaptive_wing")
-LOSSES = dict(zip(COVERS, (HeatmapMSE(), OHKM(), AdaptiveWing()), strict=True))
+CASES = ("loss/keypoint_mse", "loss/keypoint_ohkm_mse", "loss/adaptive_wing")
+LOSSES = dict(zip(CASES, (HeatmapMSE(), OHKM(), AdaptiveWing()), strict=True))
 
 
 def heatmap_case(name="loss/keypoint_mse"):
@@ -21,7 +21,7 @@ def heatmap_case(name="loss/keypoint_mse"):
     return [jnp.asarray(a) for a in (*maps, GOLDEN[f"{name}/weight"])]
 
 
-@pytest.mark.parametrize("name", COVERS)
+@pytest.mark.parametrize("name", CASES)
 def test_matches_golden(name):
     value = LOSSES[name](*heatmap_case(name))
     np.testing.assert_allclose(value, GOLDEN[f"{name}/value"], rtol=PARITY)

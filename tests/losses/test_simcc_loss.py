@@ -11,7 +11,6 @@ from jaxpose.losses import SimCCKL
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "losses.npz")
 PARITY = 2e-6  # one float32 sum in another order
-COVERS = ("loss/kl_discrete", "loss/kl_discrete_rtmpose")
 
 
 def simcc_case(name):

@@ -41,6 +41,16 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
     checkpoints.close()
 
 
+def test_of_errors_the_lowest_that_was_measured_is_best(tmp_path):
+    checkpoints = Checkpoints(tmp_path, "NME", lower_is_better=True)
+    for step, error in ((1, 0.2), (2, 0.05), (3, -1.0), (4, 0.5)):
+        checkpoints.save(state_at(step), {"next_step": step}, {"NME": error})
+    checkpoints.wait()
+    assert steps_in(tmp_path) == [2, 4]
+    assert checkpoints.best_step() == 2
+    checkpoints.close()
+
+
 def test_the_state_comes_back_with_its_position(tmp_path):
     checkpoints = Checkpoints(tmp_path, "AP")
     saved = state_at(3)

@@ -1,0 +1,86 @@
+"""CrowdPose: AP by how crowded a photo is (Li et al., arXiv:1812.00324)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from jaxpose.metrics.coco import Detections, GroundTruth
+from jaxpose.metrics.oks import coco_keypoint_ap
+
+AREA_OF_BOX = 0.53
+"""CrowdPose has no segments: the area of OKS is this share of the box."""
+
+BOUNDS = (0.2, 0.8)
+"""Crowd indices at which medium and hard begin, as in the published evaluation."""
+
+METRICS = ("AP", "AP50", "AP75", "AR", "AR50", "AR75")
+LEVELS = ("easy", "medium", "hard")
+
+
+def crowd_index(truth: GroundTruth) -> dict[int, float]:
+    """How crowded each photo is, 0 for people apart (section 4.1 of the paper).
+
+    The mean over people of (labelled keypoints of others in the person's box) / (labelled
+    keypoints of the person), rounded to hundredths as in the published files. People without a
+    labelled keypoint do not count.
+    """
+    labelled = truth.visible > 0
+    own = labelled.sum(axis=1)
+    photos = np.unique(truth.image_id if truth.images is None else truth.images)
+    found = {}
+    for photo in photos:
+        rows = np.flatnonzero((truth.image_id == photo) & (own > 0))
+        low = truth.box_xywh[rows, None, None, :2]
+        high = low + truth.box_xywh[rows, None, None, 2:]
+        points = truth.keypoints[rows][None]
+        inside = ((points >= low) & (points <= high)).all(axis=-1) & labelled[rows][None]
+        # [person, other]: keypoints of the other in the person's box.
+        within = inside.sum(axis=-1)
+        others = within.sum(axis=1) - np.diagonal(within)
+        found[int(photo)] = round(float(np.mean(others / own[rows])), 2) if len(rows) else 0.0
+    return found
+
+
+def crowdpose_ap(
+    truth: GroundTruth,
+    detections: Detections,
+    sigmas: Sequence[float] | np.ndarray,
+    index: Mapping[int, float] | None = None,
+) -> dict[str, float]:
+    """AP and AR over all photos, and AP of the easy, medium and hard ones.
+
+    Args:
+      truth: the annotated people; see `GroundTruth.from_coco(..., area_of_box=AREA_OF_BOX)`.
+      detections: the predicted people.
+      sigmas: `[K]`, see `jaxpose.metrics.oks.oks`.
+      index: crowd index by photo; by default `crowd_index(truth)`.
+
+    Returns:
+      `METRICS`, then `AP_easy`, `AP_medium` and `AP_hard`, in [0, 1]; -1 where there is nobody to
+      find.
+
+    Raises:
+      InputError: as in `coco_keypoint_ap`.
+    """
+    everyone = coco_keypoint_ap(truth, detections, sigmas)
+    crowd = crowd_index(truth) if index is None else index
+    photos = np.array(sorted(crowd), np.int64)
+    level = np.digitize([crowd[photo] for photo in photos.tolist()], BOUNDS)
+    result = {name: everyone[name] for name in METRICS}
+    for number, name in enumerate(LEVELS):
+        chosen = photos[level == number]
+        rows = np.isin(detections.image_id, chosen)
+        metrics = coco_keypoint_ap(
+            replace(truth, images=chosen),
+            Detections(
+                image_id=detections.image_id[rows],
+                keypoints=detections.keypoints[rows],
+                scores=detections.scores[rows],
+                area=detections.area[rows],
+                category_id=detections.category_id[rows],
+            ),
+            sigmas,
+        )
+        result[f"AP_{name}"] = metrics["AP"]
+    return result

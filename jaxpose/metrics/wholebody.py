@@ -1,0 +1,110 @@
+"""COCO-WholeBody: AP of body, feet, face and hands by themselves, and of all 133 keypoints.
+
+Jin et al., arXiv:2007.11858. A part of a person is ignored where none of its keypoints is
+labelled; its OKS has the person's area and the part's sigmas.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxpose.errors import InputError
+from jaxpose.metrics.coco import Detections, GroundTruth, load_document
+from jaxpose.metrics.oks import coco_keypoint_ap
+from jaxpose.skeletons import COCO_WHOLEBODY133
+
+PARTS: dict[str, slice] = {
+    "body": slice(0, 17),
+    "foot": slice(17, 23),
+    "face": slice(23, 91),
+    "lefthand": slice(91, 112),
+    "righthand": slice(112, 133),
+    "whole": slice(0, 133),
+}
+"""Where each part's keypoints are among the 133."""
+
+# The lists of a person in COCO-WholeBody's files, in the order of the skeleton.
+_LISTS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
+
+
+def wholebody_ap(truth: GroundTruth, detections: Detections) -> dict[str, float]:
+    """COCO's AP and AR for the whole and for each part.
+
+    An unmatched detection is as large as the extent of its body's keypoints, in every part.
+
+    Args:
+      truth: people of 133 keypoints.
+      detections: people of 133 keypoints.
+
+    Returns:
+      The metrics of `coco_keypoint_ap` for all keypoints under their own names, then those of each
+      part as `body/AP` and so on; -1 where there is nobody to find.
+
+    Raises:
+      InputError: not 133 keypoints, and as in `coco_keypoint_ap`.
+    """
+    for name, array in (("ground truth", truth.keypoints), ("detections", detections.keypoints)):
+        if len(array) and array.shape[1] != COCO_WHOLEBODY133.num_keypoints:
+            raise InputError(f"{name} of {array.shape[1]} keypoints; COCO-WholeBody has 133")
+    area = np.prod(np.ptp(detections.keypoints[:, PARTS["body"]], axis=1), axis=-1)
+    sigmas = COCO_WHOLEBODY133.oks_sigmas()
+    result: dict[str, float] = {}
+    for part in ("whole", *(name for name in PARTS if name != "whole")):
+        chosen = PARTS[part]
+        visible = truth.visible[:, chosen]
+        metrics = coco_keypoint_ap(
+            replace(
+                truth,
+                keypoints=truth.keypoints[:, chosen],
+                visible=visible,
+                ignore=np.logical_not((visible > 0).any(axis=1)),
+            ),
+            replace(detections, keypoints=detections.keypoints[:, chosen], area=area),
+            sigmas[chosen],
+        )
+        prefix = "" if part == "whole" else f"{part}/"
+        result |= {f"{prefix}{name}": value for name, value in metrics.items()}
+    return result
+
+
+def read_ground_truth(source: str | Path | Mapping[str, Any]) -> GroundTruth:
+    """People of 133 keypoints from a COCO-WholeBody annotation file, or its parsed content.
+
+    Raises:
+      FileNotFoundError: no such file.
+      InputError: not such a document.
+    """
+    document, where = load_document(source, "annotations")
+    if not isinstance(document, Mapping) or not isinstance(document.get("annotations"), list):
+        raise InputError(f"{where} is not a COCO keypoints file: it has no list 'annotations'")
+    people = [_joined(person, where) for person in document["annotations"]]
+    return GroundTruth.from_coco({**document, "annotations": people})
+
+
+def read_detections(source: str | Path | Sequence[Mapping[str, Any]]) -> Detections:
+    """People of 133 keypoints from a COCO-WholeBody results file, or its parsed content.
+
+    Raises:
+      FileNotFoundError: no such file.
+      InputError: not such a document.
+    """
+    people, where = load_document(source, "detections")
+    if not isinstance(people, Sequence) or isinstance(people, str):
+        raise InputError(f"{where} is not a COCO results file: it has to be a list of people")
+    return Detections.from_coco_results([_joined(person, where) for person in people])
+
+
+def _joined(person: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The person with all lists of keypoints as one, whose flags say who is labelled."""
+    missing = [name for name in _LISTS if name not in person]
+    if missing:
+        raise InputError(
+            f"{where}: the entry {person.get('id', 'without id')} has no {missing[0]!r}; "
+            "COCO-WholeBody's files have five lists of keypoints"
+        )
+    joined = [number for name in _LISTS for number in person[name]]
+    rest = {key: value for key, value in person.items() if key not in (*_LISTS, "num_keypoints")}
+    return {**rest, "keypoints": joined}
