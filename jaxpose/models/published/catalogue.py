@@ -1,7 +1,15 @@
 """Every published model that has a constructor."""
 
 from jaxpose.errors import InputError, nearest
-from jaxpose.models.published import hourglass, hrnet, litehrnet, vitpose
+from jaxpose.models.published import (
+    hourglass,
+    hrnet,
+    litehrnet,
+    mobilenetv2,
+    openpose,
+    rtmpose,
+    vitpose,
+)
 from jaxpose.models.published.entry import Published
 
 CATALOGUE: tuple[Published, ...] = (
@@ -9,6 +17,9 @@ CATALOGUE: tuple[Published, ...] = (
     *hrnet.PUBLISHED,
     *hourglass.PUBLISHED,
     *litehrnet.PUBLISHED,
+    *rtmpose.PUBLISHED,
+    *mobilenetv2.PUBLISHED,
+    *openpose.PUBLISHED,
 )
 
 
