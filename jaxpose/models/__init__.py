@@ -7,11 +7,14 @@ from jaxpose.models.build import (
     init_variables,
 )
 from jaxpose.models.classifier import ClassificationHead
+from jaxpose.models.cspnext import CSPNeXt
 from jaxpose.models.heads import DeconvHead, SimCCHead, SimpleHead
 from jaxpose.models.hourglass import Hourglass
 from jaxpose.models.hrnet import HRNet
 from jaxpose.models.litehrnet import LiteHRNet
+from jaxpose.models.mobilenetv2 import MobileNetV2
 from jaxpose.models.multistage import MultiStageHead
+from jaxpose.models.openpose import OpenPoseHead, VGGStem
 from jaxpose.models.published.hourglass import hourglass
 from jaxpose.models.published.hrnet import hrnet_backbone, hrnet_pose, hrnetv2_pose
 from jaxpose.models.published.lifting import (
@@ -22,6 +25,8 @@ from jaxpose.models.published.lifting import (
     videopose3d_with_trajectory,
 )
 from jaxpose.models.published.litehrnet import litehrnet
+from jaxpose.models.published.mobilenetv2 import mobilenet_pose
+from jaxpose.models.published.openpose import openpose
 from jaxpose.models.published.resnet import (
     deeppose,
     integral_regression,
@@ -30,25 +35,32 @@ from jaxpose.models.published.resnet import (
     simcc_resnet,
     simple_baseline,
 )
+from jaxpose.models.published.rtmpose import rtmpose
 from jaxpose.models.published.vitpose import vitpose, vitpose_plus
 from jaxpose.models.regression_heads import IntegralRegressionHead, RegressionHead, RLEHead
 from jaxpose.models.resnet import ResNet
+from jaxpose.models.rtmcc import RTMCCHead
 from jaxpose.models.vit import ViT
 
 __all__ = [
+    "CSPNeXt",
     "ClassificationHead",
     "DeconvHead",
     "HRNet",
     "Hourglass",
     "IntegralRegressionHead",
     "LiteHRNet",
+    "MobileNetV2",
     "MultiStageHead",
+    "OpenPoseHead",
     "PoseModel",
     "RLEHead",
+    "RTMCCHead",
     "RegressionHead",
     "ResNet",
     "SimCCHead",
     "SimpleHead",
+    "VGGStem",
     "ViT",
     "abstract_variables",
     "count_parameters",
@@ -61,10 +73,13 @@ __all__ = [
     "integral_regression",
     "litehrnet",
     "martinez",
+    "mobilenet_pose",
     "motionbert",
+    "openpose",
     "poseformer",
     "resnet_backbone",
     "rle",
+    "rtmpose",
     "simcc_resnet",
     "simple_baseline",
     "videopose3d",
