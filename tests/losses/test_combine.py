@@ -9,6 +9,7 @@ from jaxpose.errors import InputError
 from jaxpose.losses import (
     L1,
     MPJPE,
+    NMPJPE,
     OHKM,
     OKS,
     RLE,
@@ -19,10 +20,14 @@ from jaxpose.losses import (
     HeatmapJS,
     HeatmapMSE,
     IntegralLoss,
+    MeanBoneLength,
+    Reprojection,
     SimCCDistillation,
     SimCCKL,
     SmoothL1,
     StageSum,
+    TrajectoryMPJPE,
+    Velocity,
     WeightedSum,
     Wing,
     feature_distillation,
@@ -42,6 +47,10 @@ def maps(seed=0):
 
 def points(seed=0):
     return normal(seed, B, K, 2)
+
+
+def poses(seed=0):
+    return normal(seed, B, K, 3)
 
 
 def vectors(seed=0):
@@ -71,6 +80,11 @@ CASES = {
     "MPJPE": (MPJPE(), points(), points(1)),
     "BoneLength": (BoneLength(((0, 1), (1, 2))), points(), points(1)),
     "OKS": (OKS((0.05,) * K), points(), points(1)),
+    "NMPJPE": (NMPJPE(), poses(), poses(1)),
+    "TrajectoryMPJPE": (TrajectoryMPJPE(), poses(), poses(1)),
+    "MeanBoneLength": (MeanBoneLength(((0, 1), (1, 2))), poses(), poses(1)),
+    "Reprojection": (Reprojection(), (poses(), normal(2, B, 1, 3)), points(1)),
+    "Velocity": (Velocity(), normal(0, B, 3, K, 3), normal(1, B, 3, K, 3)),
     "RLE": (RLE(), rle_outputs(), points(1)),
     "StageSum": (StageSum(HeatmapMSE()), (maps(), maps(2)), maps(1)),
     "StageSum of SimCC": (
@@ -102,6 +116,8 @@ def test_bfloat16_gives_no_nan(name, scale):
         outputs = jax.tree.map(lambda a: scale * a, outputs)
     half = jax.tree.map(lambda a: a.astype(jnp.bfloat16), outputs)
     weights = jnp.ones((B, K)).at[1, 3:].set(0.0)
+    if name == "Velocity":
+        weights = jnp.broadcast_to(weights[:, None], (B, 3, K))
     value, gradient = jax.value_and_grad(loss)(half, targets, weights)
     assert value.dtype == jnp.float32 and np.isfinite(value)
     for leaf in jax.tree.leaves(gradient):
