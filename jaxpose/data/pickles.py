@@ -1,0 +1,86 @@
+"""Arrays out of other projects' pickles, without running what else a pickle may hold."""
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxpose.errors import InputError
+
+# What arrays and plain containers are rebuilt with; NumPy 2 moved `core` to `_core`.
+_ALLOWED = {
+    *(("numpy", name) for name in ("ndarray", "dtype")),
+    *(
+        (f"numpy.{core}.{module}", name)
+        for core in ("core", "_core")
+        for module, name in (
+            ("multiarray", "_reconstruct"),
+            ("multiarray", "scalar"),
+            ("numeric", "_frombuffer"),
+        )
+    ),
+    ("collections", "OrderedDict"),
+    ("_codecs", "encode"),
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no array")
+        return super().find_class(module, name)
+
+
+def read_pickle(path: Path) -> Any:
+    """The dictionaries, lists and arrays of a pickle.
+
+    Raises:
+      InputError: no such file, not a pickle, or one with anything else in it.
+    """
+    return _unpickle(_bytes(path), path)
+
+
+def read_pickled_npz(path: Path, key: str) -> Any:
+    """The object that the array `key` of an `.npz` holds, as VideoPose3D stores dictionaries.
+
+    Raises:
+      InputError: no such file or array, or a pickle as in `read_pickle`.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(_bytes(path))) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            if key not in names:
+                raise InputError(f"{path}: has no array {key!r}, only {', '.join(names)}.")
+            content = io.BytesIO(archive.read(f"{key}.npy"))
+    except zipfile.BadZipFile as error:
+        raise InputError(f"{path}: this is no .npz file.") from error
+    version = np.lib.format.read_magic(content)
+    header = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in header:
+        raise InputError(f"{path}: {key} is stored in format {version}, which is not known.")
+    _, _, dtype = header[version](content)
+    if not dtype.hasobject:
+        raise InputError(f"{path}: {key} is an array of {dtype}, not a stored dictionary.")
+    held = _unpickle(content.read(), path)
+    return held.item() if isinstance(held, np.ndarray) and held.ndim == 0 else held
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}.") from error
+
+
+def _unpickle(content: bytes, path: Path) -> Any:
+    try:
+        # Files of Python 2 hold text as bytes of this encoding.
+        return _Unpickler(io.BytesIO(content), encoding="latin1").load()
+    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError) as error:
+        raise InputError(f"{path}: not a pickle of arrays: {error}.") from error
