@@ -9,13 +9,37 @@ import flax.linen as nn
 import numpy as np
 
 from jaxpose.convert.rules import Rule
-from jaxpose.convert.tables import heads, hrnet, lifting, vit
+from jaxpose.convert.tables import (
+    cspnext,
+    heads,
+    hourglass,
+    hrnet,
+    lifting,
+    litehrnet,
+    mobilenetv2,
+    regression_heads,
+    resnet,
+    rtmcc,
+    vgg,
+    vit,
+    vit_heads,
+)
 from jaxpose.errors import InputError
+from jaxpose.models.classifier import ClassificationHead
+from jaxpose.models.cspnext import CSPNeXt
 from jaxpose.models.heads import DeconvHead, SimCCHead, SimpleHead
+from jaxpose.models.hourglass import Hourglass
 from jaxpose.models.hrnet import HRNet
 from jaxpose.models.lifting.dstformer import DSTFormer
 from jaxpose.models.lifting.lifter import CoordinateHead, JointHead
 from jaxpose.models.lifting.temporal import TemporalConvolutions
+from jaxpose.models.litehrnet import LiteHRNet
+from jaxpose.models.mobilenetv2 import MobileNetV2
+from jaxpose.models.multistage import MultiStageHead
+from jaxpose.models.openpose import VGGStem
+from jaxpose.models.regression_heads import IntegralRegressionHead, RegressionHead, RLEHead
+from jaxpose.models.resnet import ResNet
+from jaxpose.models.rtmcc import RTMCCHead
 from jaxpose.models.vit import ViT
 
 Tables = Mapping[type[nn.Module], Callable[..., list[Rule]]]
@@ -28,8 +52,8 @@ class Format:
     Attributes:
       name: what to call it in messages.
       marker: regular expression that some key matches if the checkpoint is of this format.
-      head: regular expression for the keys of the pose head; `""` where the project's checkpoints
-        have none (ImageNet weights and masked autoencoders), so that only a backbone is loaded.
+      head: regular expression for the keys of the head, be it for poses or for ImageNet; `""`
+        where the project's checkpoints have none.
       backbones, heads: for each kind of module, its table.
       positions: the key of a ViT's position embedding, `[1, N, D]`; `""` for none.
       class_slot: what becomes of the first position embedding, a class token's, where there is
@@ -59,6 +83,11 @@ class Format:
         return renamed
 
     @property
+    def only_backbone(self) -> bool:
+        """Whether the project's checkpoints have no pose head."""
+        return not self.own and set(self.heads) <= {ClassificationHead}
+
+    @property
     def own(self) -> bool:
         """Whether keys are paths of our own variables, which need no table."""
         return not (self.backbones or self.heads)
@@ -67,6 +96,11 @@ class Format:
 _MMPOSE_BACKBONES: Tables = {
     ViT: vit.mmpose,
     HRNet: hrnet.mmpose,
+    CSPNeXt: cspnext.mmpose,
+    Hourglass: hourglass.mmpose,
+    LiteHRNet: litehrnet.mmpose,
+    MobileNetV2: mobilenetv2.mmpose,
+    ResNet: resnet.mmpose,
     TemporalConvolutions: lifting.mmpose_temporal,
     DSTFormer: lifting.mmpose_dstformer,
 }
@@ -74,8 +108,14 @@ _MMPOSE_HEADS: Tables = {
     DeconvHead: heads.mmpose_heatmap,
     SimpleHead: heads.mmpose_heatmap,
     SimCCHead: heads.mmpose_simcc,
+    RTMCCHead: rtmcc.mmpose,
+    MultiStageHead: heads.mmpose_multistage,
+    RegressionHead: regression_heads.mmpose_regression,
+    RLEHead: regression_heads.mmpose_rle,
+    IntegralRegressionHead: regression_heads.mmpose_integral,
     CoordinateHead: lifting.mmpose_coordinates,
     JointHead: lifting.mmpose_joints,
+    ClassificationHead: vit_heads.mmpretrain_linear,
 }
 _MMPOSE_RULES = (
     Rule(
@@ -93,8 +133,33 @@ _KEYPOINT_HEAD = (
     (r"^keypoint_head\.", r"head."),
 )
 
+_DECODER = "a masked autoencoder's decoder, of use only in pretraining"
+
 # The first format whose marker is found is taken, so narrower markers come first.
 FORMATS = (
+    Format(
+        name="HRNet for ImageNet (its own code or timm)",
+        marker=r"incre_modules\..+",
+        head="",
+        backbones={HRNet: hrnet.official},
+        heads={},
+        rules=(
+            Rule(
+                r"(incre_modules|downsamp_modules|final_layer|classifier)\..+",
+                None,
+                reason="the ImageNet classifier, which no pose model has",
+            ),
+        ),
+    ),
+    Format(
+        name="HRNet's own code",
+        marker=r"stage2\.0\.branches\..+",
+        head=r"(deconv_layers|conv_layers|final_layer)\..+",
+        backbones={HRNet: hrnet.official},
+        heads={DeconvHead: heads.official_heatmap},
+        # The face models' head is one sequence.
+        renames=((r"^head\.([01])\.", r"conv_layers.\1."), (r"^head\.3\.", "final_layer.")),
+    ),
     Format(
         name="jaxpose",
         marker=r"params/.+",
@@ -103,6 +168,72 @@ FORMATS = (
         heads={},
         positions="params/backbone/position_embedding",
         rules=(Rule(r"(?P<path>(params|batch_stats)/.+)", "{path}"),),
+    ),
+    Format(
+        name="official ViTPose",
+        marker=r"backbone\.blocks\..+",
+        head=r"head\..+",
+        backbones={ViT: vit.official},
+        heads={DeconvHead: heads.mmpose_heatmap, SimpleHead: heads.mmpose_heatmap},
+        positions="backbone.pos_embed",
+        class_slot="added",
+        renames=_KEYPOINT_HEAD,
+        rules=(
+            Rule(
+                r"associate_keypoint_heads\..+",
+                None,
+                reason="ViTPose++'s heads for other data sets than the first",
+            ),
+        ),
+    ),
+    Format(
+        name="Hugging Face VitPose",
+        marker=r"backbone\.encoder\.layer\..+",
+        head=r"head\..+",
+        backbones={ViT: vit.hugging_face},
+        heads={DeconvHead: vit_heads.hugging_face, SimpleHead: vit_heads.hugging_face},
+        positions="backbone.embeddings.position_embeddings",
+        class_slot="added",
+    ),
+    Format(
+        name="MMPretrain ViT",
+        marker=r"backbone\.cls_token|layers\.0\.ln1\.weight",
+        head=r"head\..+",
+        backbones={ViT: vit.mmpose},
+        heads={ClassificationHead: vit_heads.mmpretrain_linear},
+        positions="backbone.pos_embed",
+        class_slot="dropped",
+        # A backbone saved by itself has no prefix.
+        renames=((r"^(?=(cls_token|pos_embed|patch_embed|layers|ln1)\b)", "backbone."),),
+        rules=(*_MMPOSE_RULES, Rule(r"neck\..+", None, reason=_DECODER)),
+    ),
+    Format(
+        name="masked autoencoder",
+        marker=r"decoder_blocks\..+",
+        head="",
+        backbones={ViT: vit.timm},
+        heads={},
+        positions="pos_embed",
+        class_slot="dropped",
+        rules=(Rule(r"mask_token|decoder_.+", None, reason=_DECODER),),
+    ),
+    Format(
+        name="timm ViT or a masked autoencoder's encoder",
+        marker=r"blocks\.0\.attn\.qkv\.weight",
+        head=r"head\..+",
+        backbones={ViT: vit.timm},
+        heads={ClassificationHead: vit_heads.timm_linear},
+        positions="pos_embed",
+        class_slot="dropped",
+    ),
+    Format(
+        name="torchvision ViT",
+        marker=r"encoder\.layers\.encoder_layer_0\..+",
+        head=r"heads\..+",
+        backbones={ViT: vit.torchvision},
+        heads={ClassificationHead: vit_heads.torchvision_linear},
+        positions="encoder.pos_embedding",
+        class_slot="dropped",
     ),
     Format(
         name="MMPose 0.x",
@@ -121,6 +252,34 @@ FORMATS = (
         heads=_MMPOSE_HEADS,
         positions="backbone.pos_embed",
         rules=_MMPOSE_RULES,
+    ),
+    Format(
+        name="timm and torchvision ResNet",
+        marker=r"layer4\.0\.conv1\.weight",
+        head=r"fc\..+",
+        backbones={ResNet: resnet.timm},
+        heads={ClassificationHead: resnet.timm_classifier},
+    ),
+    Format(
+        name="torchvision MobileNetV2",
+        marker=r"features\.0\.0\.weight",
+        head=r"classifier\..+",
+        backbones={MobileNetV2: mobilenetv2.torchvision},
+        heads={},
+    ),
+    Format(
+        name="timm MobileNetV2",
+        marker=r"blocks\.0\.0\.conv_dw\.weight",
+        head=r"classifier\..+",
+        backbones={MobileNetV2: mobilenetv2.timm},
+        heads={},
+    ),
+    Format(
+        name="torchvision VGG",
+        marker=r"features\.0\.weight",
+        head=r"classifier\..+",
+        backbones={VGGStem: vgg.torchvision},
+        heads={},
     ),
 )
 

@@ -1,5 +1,6 @@
 """Checkpoints of other projects into the variables of a model."""
 
+import functools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from jaxpose.convert.reading import load_state_dict
 from jaxpose.convert.rules import Plan, Rule, apply, flatten, make_plan, nest
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel, abstract_variables, init_variables
+from jaxpose.models.classifier import ClassificationHead
 from jaxpose.models.vit import ViT
 
 
@@ -88,14 +90,14 @@ def to_variables(
         groups all that were not, and its attribute `full` lists them, with shapes.
     """
     source, state_dict = recognise(state_dict)
-    if not source.head:
+    if source.only_backbone and not isinstance(model.head, ClassificationHead):
         raise InputError(
             f"These are {source.name} weights: a backbone without a pose head. Load them with "
             "reset_head=True; the head then starts fresh and has to be trained."
         )
     rules = table(source, model)
-    expected = flatten(abstract_variables(model, image_hw(model)))
-    return nest(apply(rules, fit_backbone(state_dict, model, source, checkpoint_hw), expected))
+    fitted = fit_backbone(state_dict, model, source, checkpoint_hw)
+    return nest(apply(rules, fitted, expected_leaves(model)))
 
 
 def recognise(state_dict: Mapping[str, np.ndarray]) -> tuple[Format, dict[str, np.ndarray]]:
@@ -137,14 +139,20 @@ def fit_backbone(
         return state_dict
     patch = backbone.patch
     grid = (checkpoint_hw[0] // patch, checkpoint_hw[1] // patch) if checkpoint_hw else None
-    fitted = fit_positions(embedding, backbone.grid_hw, grid, source.class_slot, source.positions)
+    slot = "kept" if backbone.class_token else source.class_slot
+    fitted = fit_positions(embedding, backbone.grid_hw, grid, slot, source.positions)
     return {**state_dict, source.positions: fitted}
 
 
 def plan_for(source: Format, state_dict: Mapping[str, np.ndarray], model: PoseModel) -> Plan:
     """What becomes of arrays under a table's names in `model`."""
-    expected = flatten(abstract_variables(model, image_hw(model)))
-    return make_plan(table(source, model), state_dict, expected)
+    return make_plan(table(source, model), state_dict, expected_leaves(model))
+
+
+@functools.lru_cache(maxsize=32)
+def expected_leaves(model: PoseModel) -> Mapping[str, jax.ShapeDtypeStruct]:
+    """The leaves that `model` has, by path."""
+    return flatten(abstract_variables(model, image_hw(model)))
 
 
 def image_hw(model: PoseModel) -> tuple[int, int]:

@@ -41,15 +41,20 @@ def fit_positions(
     embedding: np.ndarray,
     target_hw: tuple[int, int],
     source_hw: tuple[int, int] | None,
-    class_slot: Literal["none", "dropped", "added"],
+    class_slot: Literal["none", "dropped", "added", "kept"],
     name: str,
 ) -> np.ndarray:
     """`[1, N, D]` or `[N, D]` brought to the grid `target_hw`, of the same rank.
+
+    With `class_slot="kept"` a class token's position stays first, as it is.
 
     Arguments and errors as for `read_positions`.
     """
     rows, grid = read_positions(embedding, target_hw, source_hw, class_slot, name)
     fitted = resize_position_embedding(rows, grid, target_hw)
+    if class_slot == "kept":
+        before = embedding.shape[-2] - len(rows)
+        fitted = np.concatenate([embedding.reshape(embedding.shape[-2:])[:before], fitted])
     return fitted.reshape(*embedding.shape[:-2], *fitted.shape)
 
 
@@ -57,7 +62,7 @@ def read_positions(
     embedding: np.ndarray,
     target_hw: tuple[int, int],
     source_hw: tuple[int, int] | None,
-    class_slot: Literal["none", "dropped", "added"],
+    class_slot: Literal["none", "dropped", "added", "kept"],
     name: str,
 ) -> tuple[np.ndarray, tuple[int, int]]:
     """The patches' positions `[h * w, D]` and their grid `(h, w)`.
@@ -67,7 +72,8 @@ def read_positions(
       target_hw: the model's grid, in patches.
       source_hw: the embedding's grid; None infers it where it is the model's, square, or of the
         model's aspect.
-      class_slot: what becomes of the class token's position (see `Format`).
+      class_slot: what becomes of the class token's position (see `Format`); "kept" is
+        for a model with a class token.
       name: its key, for messages.
 
     Raises:

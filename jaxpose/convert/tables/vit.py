@@ -1,37 +1,206 @@
 """Tables for vision transformers, one function for each project's names."""
 
+from typing import NamedTuple
+
 from jaxpose.convert import layouts
 from jaxpose.convert.rules import Rule
 from jaxpose.models.vit import ViT
 
 
+class _Names(NamedTuple):
+    """A project's names, as regular expressions; those from `norm1` on are within a layer."""
+
+    positions: str
+    class_token: str
+    patches: str
+    layer: str
+    norm: str
+    norm1: str
+    norm2: str
+    out: str
+    fc1: str
+    fc2: str
+    qkv_weight: str = r"attn\.qkv\.weight"
+    qkv_bias: str = r"attn\.qkv\.bias"
+
+
 def mmpose(model: ViT) -> list[Rule]:
-    """MMPretrain's VisionTransformer without a class token (`out_type="featmap"`)."""
-    layer, block = r"backbone\.layers\.(?P<layer>\d+)", "backbone/blocks"
+    """MMPretrain's VisionTransformer, which is MMPose's, too."""
+    names = _Names(
+        positions=r"backbone\.pos_embed",
+        class_token=r"backbone\.cls_token",
+        patches=r"backbone\.patch_embed\.projection",
+        layer=r"backbone\.layers\.",
+        norm=r"backbone\.ln1",
+        norm1="ln1",
+        norm2="ln2",
+        out=r"attn\.proj",
+        fc1=r"ffn\.layers\.0\.0",
+        fc2=r"ffn\.layers\.1",
+    )
+    return [*_outside(model, names), *_inside(model, names), *_fused_qkv(model, names)]
+
+
+def official(model: ViT) -> list[Rule]:
+    """ViTPose's and ViTPose++'s own code."""
+    names = _timm_names(r"backbone\.", r"backbone\.last_norm")
+    return [
+        *_outside(model, names),
+        *_inside(model, names),
+        *_fused_qkv(model, names),
+        *_experts(model, names),
+    ]
+
+
+def timm(model: ViT) -> list[Rule]:
+    """timm's VisionTransformer, and the encoder of a masked autoencoder (arXiv:2111.06377)."""
+    names = _timm_names("", "norm")
+    return [*_outside(model, names), *_inside(model, names), *_fused_qkv(model, names)]
+
+
+def torchvision(model: ViT) -> list[Rule]:
+    """torchvision's VisionTransformer; its files call the MLP's layers other names than its code.
+
+    Attention is PyTorch's own, with the three projections in one.
+    """
+    names = _Names(
+        positions=r"encoder\.pos_embedding",
+        class_token="class_token",
+        patches="conv_proj",
+        layer=r"encoder\.layers\.encoder_layer_",
+        norm=r"encoder\.ln",
+        norm1="ln_1",
+        norm2="ln_2",
+        out=r"self_attention\.out_proj",
+        fc1=r"mlp\.(0|linear_1)",
+        fc2=r"mlp\.(3|linear_2)",
+        qkv_weight=r"self_attention\.in_proj_weight",
+        qkv_bias=r"self_attention\.in_proj_bias",
+    )
+    return [*_outside(model, names), *_inside(model, names), *_fused_qkv(model, names)]
+
+
+def hugging_face(model: ViT) -> list[Rule]:
+    """Hugging Face's VitPose and VitPose++, with query, key and value apart."""
+    names = _Names(
+        positions=r"backbone\.embeddings\.position_embeddings",
+        class_token=r"backbone\.embeddings\.cls_token",
+        patches=r"backbone\.embeddings\.patch_embeddings\.projection",
+        layer=r"backbone\.encoder\.layer\.",
+        norm=r"backbone\.layernorm",
+        norm1="layernorm_before",
+        norm2="layernorm_after",
+        out=r"attention\.output\.dense",
+        fc1=r"mlp\.fc1",
+        fc2=r"mlp\.fc2",
+    )
+    order = ("query", "key", "value")
+    source = rf"{_layer(names)}\.attention\.attention\.(?P<part>{'|'.join(order)})"
+    target = "params/backbone/blocks/attention/qkv"
     heads = model.heads
     return [
-        Rule(r"backbone\.pos_embed", "params/backbone/position_embedding", lambda x: x.squeeze(0)),
-        *layouts.dense(
-            r"backbone\.patch_embed\.projection",
-            "backbone/patch_embed/projection",
-            kernel=layouts.patches,
-        ),
-        *layouts.layer_norm(rf"{layer}\.ln1", f"{block}/norm1", "layer"),
-        *layouts.layer_norm(rf"{layer}\.ln2", f"{block}/norm2", "layer"),
-        *layouts.dense(
-            rf"{layer}\.attn\.qkv",
-            f"{block}/attention/qkv",
+        *_outside(model, names),
+        *_inside(model, names),
+        *_experts(model, names),
+        Rule(
+            rf"{source}\.weight",
+            f"{target}/kernel",
+            lambda weight: weight.transpose(1, 0).reshape(weight.shape[1], 1, heads, -1),
             "layer",
-            layouts.fused_qkv(heads),
-            layouts.fused_qkv_bias(heads),
+            join="part",
+            join_order=order,
+            join_axis=1,
         ),
+        Rule(
+            rf"{source}\.bias",
+            f"{target}/bias",
+            lambda bias: bias.reshape(1, heads, -1),
+            "layer",
+            join="part",
+            join_order=order,
+        ),
+    ]
+
+
+def _timm_names(prefix: str, norm: str) -> _Names:
+    return _Names(
+        positions=rf"{prefix}pos_embed",
+        class_token=rf"{prefix}cls_token",
+        patches=rf"{prefix}patch_embed\.proj",
+        layer=rf"{prefix}blocks\.",
+        norm=norm,
+        norm1="norm1",
+        norm2="norm2",
+        out=r"attn\.proj",
+        fc1=r"mlp\.fc1",
+        fc2=r"mlp\.fc2",
+    )
+
+
+def _layer(names: _Names) -> str:
+    return rf"{names.layer}(?P<layer>\d+)"
+
+
+def _outside(model: ViT, names: _Names) -> list[Rule]:
+    """What comes before and after the layers."""
+    token = Rule(names.class_token, None, reason="this ViT has no class token, only patches")
+    if model.class_token:
+        token = Rule(names.class_token, "params/backbone/class_token", lambda x: x.reshape(-1))
+    return [
+        token,
+        Rule(names.positions, "params/backbone/position_embedding", lambda x: x.squeeze(0)),
+        *layouts.dense(names.patches, "backbone/patch_embed/projection", kernel=layouts.patches),
+        *layouts.layer_norm(names.norm, "backbone/norm"),
+    ]
+
+
+def _inside(model: ViT, names: _Names) -> list[Rule]:
+    """The layers, but for their queries, keys and values, and their experts."""
+    layer, block = _layer(names), "backbone/blocks"
+    return [
+        *layouts.layer_norm(rf"{layer}\.{names.norm1}", f"{block}/norm1", "layer"),
+        *layouts.layer_norm(rf"{layer}\.{names.norm2}", f"{block}/norm2", "layer"),
         *layouts.dense(
-            rf"{layer}\.attn\.proj",
+            rf"{layer}\.{names.out}",
             f"{block}/attention/out",
             "layer",
-            layouts.attention_out(heads),
+            layouts.attention_out(model.heads),
         ),
-        *layouts.dense(rf"{layer}\.ffn\.layers\.0\.0", f"{block}/mlp/fc1", "layer"),
-        *layouts.dense(rf"{layer}\.ffn\.layers\.1", f"{block}/mlp/fc2", "layer"),
-        *layouts.layer_norm(r"backbone\.ln1", "backbone/norm"),
+        *layouts.dense(rf"{layer}\.{names.fc1}", f"{block}/mlp/fc1", "layer"),
+        *layouts.dense(rf"{layer}\.{names.fc2}", f"{block}/mlp/fc2", "layer"),
+    ]
+
+
+def _fused_qkv(model: ViT, names: _Names) -> list[Rule]:
+    layer, target = _layer(names), "params/backbone/blocks/attention/qkv"
+    weight, bias = layouts.fused_qkv(model.heads), layouts.fused_qkv_bias(model.heads)
+    return [
+        Rule(rf"{layer}\.{names.qkv_weight}", f"{target}/kernel", weight, "layer"),
+        Rule(rf"{layer}\.{names.qkv_bias}", f"{target}/bias", bias, "layer"),
+    ]
+
+
+def _experts(model: ViT, names: _Names) -> list[Rule]:
+    """The data sets' own weights, joined on a leading axis."""
+    source = rf"{_layer(names)}\.mlp\.experts\.(?P<expert>\d+)"
+    target, order = "params/backbone/blocks/mlp/experts", tuple(map(str, range(model.experts)))
+    if not order:
+        return []
+    return [
+        Rule(
+            rf"{source}\.weight",
+            f"{target}/kernel",
+            lambda weight: layouts.linear(weight)[None],
+            "layer",
+            join="expert",
+            join_order=order,
+        ),
+        Rule(
+            rf"{source}\.bias",
+            f"{target}/bias",
+            lambda bias: bias[None],
+            "layer",
+            join="expert",
+            join_order=order,
+        ),
     ]

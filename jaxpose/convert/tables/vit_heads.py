@@ -1,0 +1,31 @@
+"""Tables for Hugging Face's pose heads and for the ImageNet classifiers of every project."""
+
+from jaxpose.convert import layouts
+from jaxpose.convert.rules import Rule
+from jaxpose.models.classifier import ClassificationHead
+from jaxpose.models.heads import DeconvHead, SimpleHead
+
+
+def hugging_face(head: DeconvHead | SimpleHead) -> list[Rule]:
+    """VitPose's decoders: numbered layers, then a convolution."""
+    rules = layouts.dense(r"head\.conv", "head/final", kernel=layouts.conv)
+    for i in range(len(head.deconv_channels) if isinstance(head, DeconvHead) else 0):
+        source, target = rf"head\.deconv{i + 1}\.weight", f"params/head/deconv_{i}/kernel"
+        rules.append(Rule(source, target, layouts.deconv))
+        rules += layouts.batch_norm(rf"head\.batchnorm{i + 1}", f"head/norm_{i}")
+    return rules
+
+
+def timm_linear(head: ClassificationHead) -> list[Rule]:
+    """The classifier of timm's ViT (`head`), and of timm's and torchvision's ResNet (`fc`)."""
+    return layouts.dense(r"(head|fc)", "head/linear")
+
+
+def torchvision_linear(head: ClassificationHead) -> list[Rule]:
+    """The classifier of torchvision's ViT."""
+    return layouts.dense(r"heads\.head", "head/linear")
+
+
+def mmpretrain_linear(head: ClassificationHead) -> list[Rule]:
+    """The classifiers of MMPretrain: `fc`, or a sequence of which ImageNet's have one layer."""
+    return layouts.dense(r"head\.(fc|layers\.head)", "head/linear")
