@@ -1,17 +1,19 @@
 """Which published model a checkpoint belongs to."""
 
+import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import flax.linen as nn
 import numpy as np
 
 from jaxpose.convert.formats import Format
 from jaxpose.convert.keypoints import count_keypoints, keypoint_axes
-from jaxpose.convert.load import fit_backbone, has_table, image_hw, plan_for, recognise
+from jaxpose.convert.load import fit_backbone, has_table, image_hw, plan_for, recognise, table
 from jaxpose.convert.mismatch import Mismatch
 from jaxpose.convert.positions import read_positions
-from jaxpose.convert.rules import Plan, mismatch
+from jaxpose.convert.rules import Plan, Rule, mismatch
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel
 from jaxpose.models.published.entry import Published
@@ -19,6 +21,8 @@ from jaxpose.models.vit import ViT
 
 # Image sizes that pose models are published at, for heads whose shapes follow the size.
 _SIZES = ((256, 192), (384, 288), (256, 256), (384, 384), (512, 512), (224, 224), (288, 384))
+# Models that are compared array by array before the search is given up.
+_TRIES = 6
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,11 @@ def identify(
     entries: Sequence[Published],
     num_keypoints: int | None = None,
 ) -> list[Identified]:
-    """The entries, in order, that fit a checkpoint with its keypoints and at its image size.
+    """The entries that fit a checkpoint, with its keypoints and at its image size.
 
     The number of keypoints is read off the head, the image size off a position embedding or off a
-    head whose shapes follow it. Only shapes are compared, so models that differ in nothing else
-    all fit.
+    head whose shapes follow it. Entries that are then the same model all fit; the one published
+    with these keypoints and this size comes first.
 
     Args:
       state_dict: as from `load_state_dict`.
@@ -52,17 +56,21 @@ def identify(
         no pose head.
     """
     source, state_dict = recognise(state_dict)
-    if not source.head:
+    if source.only_backbone:
         raise InputError(
             f"These are {source.name} weights: a backbone without a pose head, which any model of "
-            "that backbone can start from. Name it, and let its head start fresh."
+            "that backbone can start from. Name the model, and let its head start fresh "
+            "(--model NAME --reset-head)."
         )
     found: list[Identified] = []
     rejected: set[nn.Module] = set()
     misfits: list[tuple[int, str, Mismatch]] = []
-    for entry in entries:
-        model = entry.model()
-        if not has_table(source, model) or model.backbone in rejected:
+    for entry in _likely(source, state_dict, entries):
+        if found:
+            found += _same(entry, found[0])
+            continue
+        backbone = entry.model().backbone
+        if backbone in rejected or len(misfits) == _TRIES:
             continue
         fit, plan = _fit(source, state_dict, entry, num_keypoints)
         if plan.fits:
@@ -70,17 +78,60 @@ def identify(
             continue
         misfits.append((plan.faults, entry.name, mismatch(plan)))
         if _backbone_differs(plan):
-            rejected.add(model.backbone)
+            rejected.add(backbone)
     if found:
-        return found
+        return sorted(found, key=_unlike_published)
     if not misfits:
         kinds = ", ".join(entry.name for entry in entries[:8])
         raise InputError(
-            f"The checkpoint's names are those of {source.name}, and there is no table from them "
-            f"to {kinds}{' and the others' if len(entries) > 8 else ''}."
+            f"The checkpoint's names are those of {source.name}, and no model has a table from "
+            f"them; tried {kinds}{' and others' if len(entries) > 8 else ''}."
         )
     _, name, nearest = min(misfits, key=lambda misfit: misfit[0])
-    raise nearest.about(f"Of {_count(len(misfits))} tried, {name} comes nearest. ")
+    raise nearest.about(
+        f"No published model fits; {name} comes nearest. " if len(entries) > 1 else ""
+    )
+
+
+def _likely(
+    source: Format, state_dict: Mapping[str, np.ndarray], entries: Sequence[Published]
+) -> list[Published]:
+    """The entries with a table, those first whose table knows the keys, then those of its size."""
+    learnt = [
+        array.size
+        for key, array in state_dict.items()
+        if not re.search(r"running_(mean|var)|num_batches_tracked|batch_stats/", key)
+    ]
+    millions = max(sum(learnt) / 1e6, 1e-6)
+    known: dict[tuple[type, type], int] = {}
+    order: list[tuple[int, float, int, Published]] = []
+    for entry in entries:
+        model = entry.model()
+        if not has_table(source, model):
+            continue
+        kinds = type(model.backbone), type(model.head)
+        if kinds not in known:
+            known[kinds] = _unknown_keys(table(source, model), state_dict)
+        far = abs(math.log((entry.parameters or 2 * millions) / millions))
+        order.append((known[kinds], far, len(order), entry))
+    return [entry for *_, entry in sorted(order, key=lambda place: place[:3])]
+
+
+def _unknown_keys(rules: Sequence[Rule], state_dict: Mapping[str, np.ndarray]) -> int:
+    patterns = [re.compile(rule.pattern) for rule in rules]
+    return sum(not any(p.fullmatch(key) for p in patterns) for key in state_dict)
+
+
+def _same(entry: Published, fit: Identified) -> list[Identified]:
+    """The entry if it is the same model at the checkpoint's keypoints and size."""
+    if entry.make(fit.num_keypoints, fit.input_hw) != fit.model:
+        return []
+    return [replace(fit, entry=entry)]
+
+
+def _unlike_published(fit: Identified) -> tuple[bool, bool]:
+    entry = fit.entry
+    return entry.num_keypoints != fit.num_keypoints, entry.input_hw != fit.input_hw
 
 
 def _fit(
@@ -137,7 +188,3 @@ def _backbone_differs(plan: Plan) -> bool:
     wrong = [entry.name for entry in plan.missing]
     wrong += [path for path, shape in plan.shapes.items() if shape != plan.wanted[path]]
     return any(path.split("/")[1] == "backbone" for path in wrong)
-
-
-def _count(number: int) -> str:
-    return "1 model" if number == 1 else f"{number} models"

@@ -1,0 +1,76 @@
+"""`jaxpose convert`: from a checkpoint to a release that predicts."""
+
+import json
+
+import numpy as np
+import pytest
+from reference import load
+from safetensors.numpy import save_file
+from typer.testing import CliRunner
+
+from jaxpose.cli.main import app
+from jaxpose.cli.trained import load_trained
+from jaxpose.codecs import Heatmap
+from jaxpose.skeletons import COCO17
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, ["convert", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def small(shared):
+    return load(shared, "vitpose_s_256x192").state_dict
+
+
+def test_a_checkpoint_is_recognised_and_released(small, tmp_path):
+    torch = pytest.importorskip("torch")
+    content = {key: torch.from_numpy(array) for key, array in small.items()}
+    torch.save({"state_dict": content, "meta": {"epoch": 210}}, tmp_path / "x.pth")
+    result = invoke(tmp_path / "x.pth", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    for words in ("MMPose 1.x", "vitpose-s", "24.29 M", "17, coco17", "192 x 256", "161 used"):
+        assert words in result.output
+    trained = load_trained(tmp_path / "out", "best")
+    assert trained.skeleton == COCO17
+    assert isinstance(trained.codec, Heatmap) and trained.codec.udp
+    np.testing.assert_array_equal(
+        trained.variables["params"]["head"]["final"]["bias"], small["head.final_layer.bias"]
+    )
+    again = invoke(tmp_path / "x.pth", tmp_path / "out")
+    assert again.exit_code == 2 and "exists" in again.output
+
+
+def test_keypoints_and_size_are_read_off_the_arrays(small, tmp_path):
+    other = dict(small)
+    other["head.final_layer.weight"] = np.zeros((21, 256, 1, 1), np.float32)
+    other["head.final_layer.bias"] = np.zeros(21, np.float32)
+    other["backbone.pos_embed"] = np.zeros((1, 24 * 18, 384), np.float16)
+    save_file(other, tmp_path / "x.safetensors")
+    result = invoke(tmp_path / "x.safetensors", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["num_keypoints"] == 21 and config["input_hw"] == [384, 288]
+    assert "hand21" in result.output
+
+
+def test_half_a_checkpoint_is_refused_on_one_screen(small, tmp_path):
+    half = dict(list(small.items())[::2])
+    save_file(half, tmp_path / "x.safetensors")
+    result = invoke(tmp_path / "x.safetensors", tmp_path / "out", "--report", tmp_path / "all.txt")
+    assert result.exit_code == 2
+    assert len(result.output.splitlines()) < 50
+    assert "vitpose-s" in result.output
+    assert "params/head/final/bias [17]" in (tmp_path / "all.txt").read_text()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_backbone_needs_a_model_and_a_fresh_head(small, tmp_path):
+    save_file(small, tmp_path / "x.safetensors")
+    arguments = tmp_path / "x.safetensors", tmp_path / "out", "--reset-head"
+    result = invoke(*arguments)
+    assert result.exit_code == 2 and "needs --model" in result.output
+    result = invoke(*arguments, "--model", "vitpose-s", "--keypoints", 9)
+    assert result.exit_code == 0, result.output
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["num_keypoints"] == 9 and config["skeleton"] is None
