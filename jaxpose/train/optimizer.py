@@ -33,42 +33,71 @@ def path_name(path: tuple[Any, ...]) -> str:
 
 
 def weight_decay_mask(params: Any) -> Any:
-    """True for the leaves that decay: the kernels, so no bias, norm or position embedding."""
-    return jax.tree_util.tree_map_with_path(
-        lambda path, _: path_name(path).rsplit("/", 1)[-1] == "kernel", params
-    )
+    """True for the leaves that decay, by ViTPose's and BEiT's rule.
+
+    Matrices and convolution kernels decay. Biases, whatever has one dimension (norms and other
+    scales), position embeddings and class tokens do not. The axis that stacks a transformer's
+    layers is not counted.
+    """
+
+    def decays(path: tuple[Any, ...], leaf: jax.Array) -> bool:
+        name = path_name(path)
+        last = name.rsplit("/", 1)[-1]
+        kept = last == "bias" or last.endswith(("_bias", "position_embedding", "class_token"))
+        return not kept and leaf.ndim - _is_stacked(name) > 1
+
+    return jax.tree_util.tree_map_with_path(decays, params)
 
 
 def layer_scales(params: Any, decay: float) -> Any:
     """Multiplier of the learning rate for each leaf, by its depth in the network.
 
-    The rule of BEiT (arXiv:2106.08254, appendix) and ViTPose: with `n` transformer layers, layer
-    `i` (from 0) has `decay ** (n - i)`, patch and position embedding have `decay ** (n + 1)`, and
-    everything above the layers (last norm, head) has 1. Layers are stacked along the leading
-    axis of their leaves, so their multiplier is `[n, 1, …]`. A backbone without stacked layers
-    has one multiplier, `decay`, for the whole of it.
+    The rule of BEiT (arXiv:2106.08254, appendix) and ViTPose, for any backbone. With `n` layers
+    there are ids 0 to `n + 1`, and an id's multiplier is `decay ** (n + 1 - id)`:
+
+    - 0: what comes before the layers: parts of the backbone called a stem, an embedding or a
+      class token;
+    - 1 to n: the layers. A transformer's are stacked along the leading axis of `blocks`, whose
+      multiplier is `[n, 1, ...]`. In other backbones they are the stages, told by the first
+      number in the name of a part: `stage_2_block_0` and `stage_2_transition` are one stage. The
+      blocks above a hybrid's convolutional trunk come after the trunk's stages;
+    - n + 1: all else, such as the last norm and the head.
     """
-    stacked = [
+    names = [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    stages = sorted({stage for name in names if (stage := _stage(name)) is not None})
+    depths = {
         leaf.shape[0]
         for path, leaf in jax.tree_util.tree_leaves_with_path(params)
-        if re.match(r"backbone/blocks/", path_name(path))
-    ]
-    depth = stacked[0] if stacked else 0
+        if _is_stacked(path_name(path))
+    }
+    top = len(stages) + max(depths, default=0) + 1
 
     def scale(path: tuple[Any, ...], leaf: jax.Array) -> np.ndarray | np.float32:
         name = path_name(path)
-        if not name.startswith("backbone/"):
-            return np.float32(1.0)
-        if not depth:
-            return np.float32(decay)
-        if name.startswith("backbone/blocks/"):
-            by_layer = decay ** (depth - np.arange(depth, dtype=np.float32))
-            return by_layer.reshape(-1, *(1,) * (leaf.ndim - 1))
-        if "embed" in name:
-            return np.float32(decay ** (depth + 1))
-        return np.float32(1.0)
+        if _is_stacked(name):
+            ids = len(stages) + 1 + np.arange(leaf.shape[0], dtype=np.float32)
+            return (decay ** (top - ids)).reshape(-1, *(1,) * (leaf.ndim - 1))
+        stage = _stage(name)
+        if stage is not None:
+            return np.float32(decay ** (top - 1 - stages.index(stage)))
+        before = re.match(rf"{_BACKBONE}[^/]*(stem|embed|class_token)", name)
+        return np.float32(decay**top if before else 1.0)
 
     return jax.tree_util.tree_map_with_path(scale, params)
+
+
+# A hybrid's convolutions are the `trunk` of its backbone.
+_BACKBONE = r"backbone/(?:trunk/)?"
+
+
+def _is_stacked(name: str) -> bool:
+    return name.startswith("backbone/blocks/")
+
+
+def _stage(name: str) -> int | None:
+    """The number of a leaf's stage; None for a leaf outside the stages."""
+    found = re.match(rf"{_BACKBONE}(?!stem|[^/]*embed)[^/\d]*_(\d+)", name)
+    return int(found.group(1)) if found else None
 
 
 def _scale_by_layer(decay: float) -> optax.GradientTransformation:
