@@ -1,5 +1,7 @@
 """Vision transformers under every project's names: the same outputs as the published code."""
 
+import resource
+
 import jax
 import numpy as np
 import pytest
@@ -45,6 +47,19 @@ def test_one_checkpoint_of_vitpose_plus_serves_every_dataset(shared):
     for dataset in (0, 3):
         found = heatmaps(vitpose_plus("S", dataset=dataset), variables, golden.images)
         assert distance(found, golden.outputs[f"heatmaps_dataset_{dataset}"]) <= TOLERANCE
+
+
+@pytest.mark.slow
+def test_the_huge_model_equals_mmposes(shared):
+    """Prints the process's peak memory: weights, variables and the compiled forward pass."""
+    golden = load(shared, "vitpose_h_256x192")
+    model = vitpose("H")
+    variables = convert.to_variables(golden.state_dict, model)
+    assert count_parameters(variables) == golden.description["parameters"]
+    golden.state_dict.clear()
+    found = heatmaps(model, variables, golden.images)
+    assert distance(found, golden.outputs["output"]) <= TOLERANCE
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
 
 
 def test_imagenet_features_and_logits_equal_timms(shared):
