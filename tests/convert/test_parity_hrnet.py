@@ -1,0 +1,110 @@
+"""HRNet through the converter: the same outputs as MMPose 1.3.2 and timm 1.0.31."""
+
+import jax
+import numpy as np
+import pytest
+from reference import TOLERANCE, distance, feature_distance, load
+from safetensors.numpy import save_file
+
+from jaxpose import convert
+from jaxpose.errors import InputError
+from jaxpose.models import (
+    DeconvHead,
+    PoseModel,
+    abstract_variables,
+    count_parameters,
+    hrnet_backbone,
+    hrnet_pose,
+    hrnetv2_pose,
+)
+
+SMALL = hrnet_backbone("W18-small")
+
+
+def test_hrnetv2_outputs_equal_mmposes(shared, tmp_path):
+    golden = load(shared, "hrnetv2_w18_wflw_256x256")
+    path = tmp_path / "checkpoint.safetensors"
+    save_file(golden.state_dict, path)
+
+    model = hrnetv2_pose("W18")
+    variables = convert.to_variables(convert.load_state_dict(path), model)
+    assert count_parameters(variables) == golden.description["parameters"]
+
+    @jax.jit
+    def forward(variables, images):
+        output, state = model.apply(
+            variables,
+            images,
+            capture_intermediates=lambda module, _: module.name == "stage_4_module_2",
+        )
+        return output, state["intermediates"]["backbone"]["stage_4_module_2"]["__call__"][0]
+
+    output, branches = jax.tree.map(
+        lambda a: np.asarray(a).transpose(0, 3, 1, 2), forward(variables, golden.images)
+    )
+    for branch, summary in zip(branches, golden.description["backbone_features"], strict=True):
+        assert feature_distance(branch, summary) <= TOLERANCE
+    assert distance(output, golden.outputs["output"]) <= TOLERANCE
+
+
+def test_the_four_branches_equal_timms(shared):
+    golden = load(shared, "timm_hrnet_w18_small")
+    variables = convert.load_pretrained(
+        PoseModel(SMALL, DeconvHead(17)),
+        golden.state_dict,
+        variables=backbone_shapes(),
+        reset_head=True,
+    )
+    classifier = sum(
+        array.size
+        for key, array in golden.state_dict.items()
+        if key.startswith(("incre_", "downsamp_", "final_layer", "classifier"))
+        and key.endswith(("weight", "bias"))
+    )
+    assert count_parameters(variables) == golden.description["parameters"] - classifier
+
+    own = {kind: tree["backbone"] for kind, tree in variables.items()}
+    for i, branch in enumerate(jax.jit(SMALL.apply)(own, golden.images)):
+        branch = np.asarray(branch).transpose(0, 3, 1, 2)
+        assert distance(branch, golden.outputs[f"branch.{i}"]) <= TOLERANCE
+
+
+def test_imagenet_weights_start_a_pose_model_and_their_classifier_is_left(shared):
+    state_dict = load(shared, "timm_hrnet_w18_small").state_dict
+    model = hrnet_pose("W18-small")
+    fresh = abstract_variables(model, (256, 192))
+    variables = convert.load_pretrained(model, state_dict, variables=fresh, reset_head=True)
+    np.testing.assert_array_equal(
+        variables["params"]["backbone"]["stem_0"]["conv"]["kernel"],
+        state_dict["conv1.weight"].transpose(2, 3, 1, 0),
+    )
+    assert jax.tree.structure(variables) == jax.tree.structure(fresh)
+    with pytest.raises(InputError, match="reset_head"):
+        convert.to_variables(state_dict, model)
+
+
+@pytest.mark.parametrize("name", ["hrnet_w32_256x192", "hrnetv2_w18_wflw_256x256"])
+def test_hrnets_own_code_has_the_same_arrays_under_other_names(name, shared):
+    arrays = {
+        key: np.broadcast_to(np.float32(0), array.shape)
+        for key, array in load(shared, name).state_dict.items()
+    }
+    model = hrnetv2_pose("W18") if "v2" in name else hrnet_pose("W32")
+    own = {}
+    for key, array in arrays.items():
+        key = key.removeprefix("backbone.")
+        for theirs, ours in (
+            ("head.final_layer", "head.3" if "v2" in name else "final_layer"),
+            ("head.conv_layers", "head"),
+        ):
+            key = key.replace(theirs, ours)
+        own[key] = array
+    expected = convert.to_variables(arrays, model)
+    actual = convert.to_variables(own, model)
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+
+
+def backbone_shapes():
+    images = jax.ShapeDtypeStruct((1, 224, 224, 3), "float32")
+    shapes = jax.eval_shape(SMALL.init, jax.random.key(0), images)
+    return {kind: {"backbone": tree} for kind, tree in shapes.items()}

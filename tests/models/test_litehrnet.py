@@ -1,0 +1,84 @@
+"""Lite-HRNet at a few channels: shapes, training, parameter counts, and bad input."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxpose.errors import InputError
+from jaxpose.models import abstract_variables, count_parameters, litehrnet
+from jaxpose.models.litehrnet import CrossResolutionWeighting, LiteHRNet
+
+TINY = LiteHRNet(channels=(8, 16, 32), modules=(1, 1), blocks=1, reduction=4, stem_channels=8)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return jax.random.normal(jax.random.key(1), (4, 64, 48, 3))
+
+
+@pytest.mark.parametrize(
+    ("block", "dtype"),
+    [("weighting", "float32"), ("weighting", "bfloat16"), ("shuffle", "float32")],
+)
+def test_a_training_step_reaches_every_parameter_and_statistic(images, block, dtype):
+    model = TINY.clone(block=block, dtype=dtype)
+    variables = jax.jit(model.init)(jax.random.key(0), images)
+    # Kernels of the published size give weights too close to a half to move anything in bfloat16.
+    params = jax.tree.map(lambda x: x * 100 if x.ndim > 1 else x, variables["params"])
+
+    @jax.jit
+    def step(params):
+        def loss(params):
+            y, updated = model.apply(
+                {**variables, "params": params}, images, train=True, mutable=["batch_stats"]
+            )
+            return jnp.square(y.astype(jnp.float32) - 0.5).mean(), (updated, y)
+
+        return jax.grad(loss, has_aux=True)(params)
+
+    gradients, (updated, y) = step(params)
+    assert y.shape == (4, 16, 12, 8)
+    for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
+        assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, path
+    before = dict(jax.tree_util.tree_leaves_with_path(variables["batch_stats"]))
+    for path, after in jax.tree_util.tree_leaves_with_path(updated["batch_stats"]):
+        assert np.any(before[path] != after), path
+
+
+def test_constant_weights_scale_all_resolutions_alike():
+    branches = tuple(jax.random.normal(jax.random.key(j), (1, 8 >> j, 4 >> j, 4)) for j in range(3))
+    module = CrossResolutionWeighting(2, "float32")
+    variables = module.init(jax.random.key(0), branches, False)
+    zeros = jax.tree.map(jnp.zeros_like, variables["params"])
+    outputs = module.apply({**variables, "params": zeros}, branches, False)
+    for x, y in zip(branches, outputs, strict=True):
+        np.testing.assert_allclose(y, x / 2, rtol=1e-6)  # sigmoid(0)
+
+
+@pytest.mark.parametrize(
+    ("size", "parameters", "unit"),
+    # Millions; arXiv:2104.06403, table 3, cut off after one digit, and MMPose's 1.76.
+    [("18", 1.1, 0.1), ("30", 1.76, 0.01), ("naive-18", 0.7, 0.1), ("wider-naive-18", 1.3, 0.1)],
+)
+def test_parameters_are_as_many_as_published(size, parameters, unit):
+    count = count_parameters(abstract_variables(litehrnet(size), (256, 192))) / 1e6
+    assert parameters <= count < parameters + unit
+
+
+@pytest.mark.parametrize(
+    ("change", "shape", "message"),
+    [
+        ({}, (1, 64, 40, 3), "multiples of 16"),
+        ({"modules": (1,)}, (1, 64, 48, 3), "modules"),
+        ({"block": "shuffel"}, (1, 64, 48, 3), "weighting or shuffle"),
+    ],
+)
+def test_bad_attributes_are_named(change, shape, message):
+    with pytest.raises(InputError, match=message):
+        jax.eval_shape(TINY.clone(**change).init, jax.random.key(0), jnp.zeros(shape))
+
+
+def test_a_misspelt_size_names_the_nearest():
+    with pytest.raises(InputError, match="naive-18"):
+        litehrnet("naiv-18")
