@@ -245,7 +245,7 @@ def check_units(joints_mm: np.ndarray, labelled: np.ndarray, skeleton: Skeleton)
     Raises:
       InputError: it is so short that they must be metres.
     """
-    a, b = np.array(skeleton.limb_indices).reshape(-1, 2).T
+    a, b = np.array(skeleton.limb_indices, np.int64).reshape(-1, 2).T
     both = labelled[:, a] & labelled[:, b]
     lengths = np.linalg.norm(joints_mm[:, a] - joints_mm[:, b], axis=-1)[both]
     if lengths.size and np.median(lengths) < _METRES:

@@ -122,6 +122,11 @@ def test_the_wrong_skeleton_is_refused():
         motion_of(H36M17, [clip()])
 
 
+def test_a_skeleton_without_limbs_has_no_unit_to_check(motion):
+    bare = replace(HUMANEVA15, name="points", limbs=())
+    assert motion_of(bare, [clip()]).skeleton == bare
+
+
 def test_the_summary_counts_by_split_and_subject(motion):
     summary = MotionSummary.of(motion, ["a note"])
     assert summary.frames == {("train", "S1"): (2, 7), ("validate", "S2"): (1, 5)}

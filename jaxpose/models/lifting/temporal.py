@@ -118,13 +118,13 @@ class TemporalConvolutions(nn.Module):
     def _check(self, keypoints: jax.Array) -> None:
         if any(width < 1 or width % 2 == 0 for width in self.widths):
             raise InputError(f"Filters over time must have odd widths, not {self.widths}.")
-        frames = keypoints.shape[1]
         expected = (self.num_keypoints, self.in_features)
         if keypoints.ndim != 4 or keypoints.shape[2:] != expected:
             raise InputError(
                 f"This lifter was built for keypoints [B, T, {expected[0]}, {expected[1]}], but "
                 f"got {list(keypoints.shape)}."
             )
+        frames = keypoints.shape[1]
         if frames < self.frames or (self.strided and frames != self.frames):
             amount = "exactly" if self.strided else "at least"
             raise InputError(
