@@ -61,7 +61,7 @@ def test_half_a_checkpoint_is_refused_on_one_screen(small, tmp_path):
     assert result.exit_code == 2
     assert len(result.output.splitlines()) < 50
     assert "vitpose-s" in result.output
-    assert "params/head/final/bias [17]" in (tmp_path / "all.txt").read_text()
+    assert "params/head/final/kernel [1, 1, 256, 17]" in (tmp_path / "all.txt").read_text()
     assert not (tmp_path / "out").exists()
 
 

@@ -1,12 +1,14 @@
 """From state dict to variables: choice of table, heads, position embeddings, refusals."""
 
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 from jaxpose import convert
-from jaxpose.convert.rules import flatten
+from jaxpose.convert.layouts import conv_norm
+from jaxpose.convert.rules import apply, flatten, nest
 from jaxpose.errors import InputError
 from jaxpose.models import (
     DeconvHead,
@@ -18,6 +20,7 @@ from jaxpose.models import (
     abstract_variables,
     init_variables,
 )
+from jaxpose.models.conv import ConvNorm
 
 DIM, DEPTH, HEADS = 8, 3, 2
 
@@ -194,3 +197,42 @@ def test_a_module_without_a_table_is_named(checkpoint):
 
     with pytest.raises(InputError, match=r"no table from MMPose 1\.x to OtherHead"):
         convert.to_variables(checkpoint, vit(head=OtherHead(5)))
+
+
+def test_names_of_mmpose_0_are_those_of_1_with_another_head(checkpoint):
+    old = {key.replace("head.", "keypoint_head.", 1): array for key, array in checkpoint.items()}
+    same = jax.tree.map(
+        np.array_equal, convert.to_variables(old, vit()), convert.to_variables(checkpoint, vit())
+    )
+    assert jax.tree.all(same)
+
+
+def test_a_class_token_where_none_is_expected_is_explained(checkpoint):
+    with_token = checkpoint | {"backbone.pos_embed": np.zeros((1, 13, DIM), np.float32)}
+    with pytest.raises(InputError, match="4 x 3 patches and a class token"):
+        convert.to_variables(with_token, vit())
+
+
+def test_a_folded_norm_only_adds_the_convolutions_bias():
+    rng = np.random.default_rng(0)
+    leaves = {
+        "params/a/conv/kernel": np.zeros((3, 3, 4, 5), np.float32),
+        **{f"params/a/norm/{name}": np.zeros(5, np.float32) for name in ("scale", "bias")},
+        **{f"batch_stats/a/norm/{name}": np.zeros(5, np.float32) for name in ("mean", "var")},
+    }
+    source = {
+        "c.weight": rng.standard_normal((5, 4, 3, 3)).astype(np.float32),
+        "c.bias": rng.standard_normal(5).astype(np.float32),
+    }
+    rules = conv_norm("c", "n", "a", epsilon=1e-3)
+    variables = nest(apply(rules, source, leaves))
+    x = rng.standard_normal((2, 6, 6, 4)).astype(np.float32)
+    module = ConvNorm(5, 3, activation="none", norm_epsilon=1e-3)
+    actual = module.apply({kind: tree["a"] for kind, tree in variables.items()}, x, False)
+    expected = nn.Conv(5, (3, 3), padding=1).apply(
+        {"params": {"kernel": source["c.weight"].transpose(2, 3, 1, 0), "bias": source["c.bias"]}},
+        x,
+    )
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+    with pytest.raises(InputError, match="several keys for one place"):
+        apply(rules, source | {"n.bias": np.zeros(5)}, leaves)
