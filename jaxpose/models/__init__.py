@@ -11,12 +11,14 @@ from jaxpose.models.cspnext import CSPNeXt
 from jaxpose.models.heads import DeconvHead, SimCCHead, SimpleHead
 from jaxpose.models.hourglass import Hourglass
 from jaxpose.models.hrnet import HRNet
+from jaxpose.models.hybrid import TransPose
 from jaxpose.models.litehrnet import LiteHRNet
 from jaxpose.models.mobilenetv2 import MobileNetV2
 from jaxpose.models.multistage import MultiStageHead
 from jaxpose.models.openpose import OpenPoseHead, VGGStem
 from jaxpose.models.published.hourglass import hourglass
 from jaxpose.models.published.hrnet import hrnet_backbone, hrnet_pose, hrnetv2_pose
+from jaxpose.models.published.hybrid import transpose_r
 from jaxpose.models.published.lifting import (
     martinez,
     motionbert,
@@ -60,6 +62,7 @@ __all__ = [
     "ResNet",
     "SimCCHead",
     "SimpleHead",
+    "TransPose",
     "VGGStem",
     "ViT",
     "abstract_variables",
@@ -82,6 +85,7 @@ __all__ = [
     "rtmpose",
     "simcc_resnet",
     "simple_baseline",
+    "transpose_r",
     "videopose3d",
     "videopose3d_with_trajectory",
     "vitpose",

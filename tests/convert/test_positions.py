@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxpose.convert.positions import infer_grid, resize_position_embedding
+from jaxpose.convert.positions import fit_positions, infer_grid, resize_position_embedding
 from jaxpose.errors import InputError
 
 
@@ -51,3 +51,27 @@ def test_a_grid_of_another_number_is_refused():
 )
 def test_grids_are_inferred_only_where_one_fits(count, target, grid):
     assert infer_grid(count, target) == grid
+
+
+@pytest.mark.parametrize(
+    ("class_slot", "expected"),
+    [
+        ("dropped", lambda rows: rows[1:]),
+        ("added", lambda rows: rows[1:] + rows[:1]),
+        ("kept", lambda rows: rows),
+    ],
+)
+def test_a_class_tokens_position_is_dropped_added_or_kept(class_slot, expected):
+    rows = np.random.default_rng(0).standard_normal((13, 5)).astype(np.float32)
+    fitted = fit_positions(rows[None], (4, 3), None, class_slot, "pos_embed")
+    np.testing.assert_array_equal(fitted, expected(rows)[None])
+
+
+def test_a_kept_position_stays_first_on_another_grid():
+    rows = np.random.default_rng(0).standard_normal((10, 5)).astype(np.float32)
+    fitted = fit_positions(rows[None], (4, 4), None, "kept", "pos_embed")
+    assert fitted.shape == (1, 17, 5)
+    np.testing.assert_array_equal(fitted[0, 0], rows[0])
+    np.testing.assert_array_equal(
+        fitted[0, 1:], resize_position_embedding(rows[1:], (3, 3), (4, 4))
+    )

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from jaxpose.errors import InputError
-from jaxpose.models.build import init_variables
+from jaxpose.models.build import abstract_variables, count_parameters, init_variables
 from jaxpose.models.patches import PatchEmbedding
+from jaxpose.models.published.vitpose import vitpose
 from jaxpose.models.vit import ViT, drop_path
 
 TINY = ViT(input_hw=(32, 32), dim=16, depth=3, heads=2, patch=8, drop_path=0.4)
@@ -154,6 +155,16 @@ def test_convolutional_stem_trains_batch_norm(images):
     assert y.shape == (2, 4, 4, 16)
     before, after = (jax.tree.leaves(t["batch_stats"]) for t in (variables, updated))
     assert all(not np.allclose(a, b) for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize(("size", "billions"), [("g", 1.015), ("G", 1.848)])
+def test_giant_sizes_have_their_shapes(size, billions):
+    """arXiv:2106.04560 has 1011 and 1843 million; patches of 16 and the decoder add the rest."""
+    model = vitpose(size)
+    variables = abstract_variables(model, (256, 192))
+    assert abs(count_parameters(variables) / 1e9 - billions) < 0.01 * billions
+    images = jax.ShapeDtypeStruct((1, 256, 192, 3), jnp.float32)
+    assert jax.eval_shape(model.apply, variables, images).shape == (1, 64, 48, 17)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,12 @@ from jaxpose.errors import InputError, nearest
 from jaxpose.models.published import (
     hourglass,
     hrnet,
+    hybrid,
     litehrnet,
     mobilenetv2,
     openpose,
+    resnet,
+    resnet,
     rtmpose,
     vitpose,
 )
@@ -14,12 +17,14 @@ from jaxpose.models.published.entry import Published
 
 CATALOGUE: tuple[Published, ...] = (
     *vitpose.PUBLISHED,
+    *resnet.PUBLISHED,
     *hrnet.PUBLISHED,
     *hourglass.PUBLISHED,
     *litehrnet.PUBLISHED,
     *rtmpose.PUBLISHED,
     *mobilenetv2.PUBLISHED,
     *openpose.PUBLISHED,
+    *hybrid.PUBLISHED,
 )
 
 

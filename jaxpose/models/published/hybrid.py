@@ -1,0 +1,47 @@
+"""TransPose-R: half a ResNet, a transformer encoder, one deconvolution."""
+
+from functools import partial
+
+from jaxpose.errors import InputError, nearest
+from jaxpose.models.build import PoseModel
+from jaxpose.models.heads import DeconvHead
+from jaxpose.models.hybrid import TransPose
+from jaxpose.models.published.entry import Published
+from jaxpose.models.resnet import ResNet
+
+# Encoder layers (arXiv:2012.14214, table 1).
+_DEPTHS = {"A3": 3, "A4": 4}
+
+
+def transpose_r(size: str, num_keypoints: int = 17, *, dtype: str = "float32") -> PoseModel:
+    """TransPose-R (Yang et al. 2021, arXiv:2012.14214) of `size` A3 or A4.
+
+    ResNet-50's first two stages, of stride 8, then attention; heatmaps of a quarter of the image.
+    """
+    if size not in _DEPTHS:
+        raise InputError(
+            f"Unknown TransPose-R size {size!r}; known: {', '.join(_DEPTHS)}."
+            f"{nearest(size, _DEPTHS)}"
+        )
+    backbone = TransPose(ResNet((3, 4), dtype=dtype), depth=_DEPTHS[size], dtype=dtype)
+    return PoseModel(backbone, DeconvHead(num_keypoints, (256,), dtype=dtype))
+
+
+def _any_size(size: str, num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
+    del input_hw  # any multiple of 8
+    return transpose_r(size, num_keypoints)
+
+
+# The published parameters count the fixed table of positions, 0.20 million, too.
+PUBLISHED = tuple(
+    Published(
+        f"transpose-r-{size.lower()}",
+        partial(_any_size, size),
+        (256, 192),
+        parameters=parameters,
+        gflops=gflops,
+        score=f"AP {score}",
+        source="TransPose repository, README (COCO val2017, detections of 56.4 person AP)",
+    )
+    for size, parameters, gflops, score in (("A3", 5.2, 8.0, 71.7), ("A4", 6.0, 8.9, 72.6))
+)
