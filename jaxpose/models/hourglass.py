@@ -1,5 +1,7 @@
 """Stacked hourglass: networks that go down to a coarse map and back, one after the other."""
 
+from typing import Literal
+
 import flax.linen as nn
 import jax
 
@@ -9,6 +11,7 @@ from jaxpose.models.residual import ResidualBlock
 from jaxpose.models.upsample import repeat
 
 _STEM_STRIDE = 4
+Activation = Literal["relu", "none"]
 
 
 class HourglassModule(nn.Module):
@@ -75,7 +78,9 @@ class Hourglass(nn.Module):
         self._check(images)
         width = self.channels[0]
 
-        def conv(x: jax.Array, features: int, size: int, activation: str, name: str, stride=1):
+        def conv(
+            x: jax.Array, features: int, size: int, activation: Activation, name: str, stride=1
+        ):
             return ConvNorm(
                 features, size, stride, activation=activation, dtype=self.dtype, name=name
             )(x, train)

@@ -274,13 +274,13 @@ class LiteHRNet(nn.Module):
 
     def _merge(self, branches: tuple[jax.Array, ...], train: bool) -> jax.Array:
         """From the lowest resolution up: convolve, enlarge, add."""
-        merged = None
+        merged = branches[-1]
         for b in reversed(range(len(branches))):
-            x = branches[b]
-            x = x if merged is None else x + stretch(merged, 2)
+            if b < len(branches) - 1:
+                merged = branches[b] + stretch(merged, 2)
             merged = SeparableConv(
                 self.channels[max(b - 1, 0)], dtype=self.dtype, name=f"merge_{b}"
-            )(x, train)
+            )(merged, train)
         return merged
 
     def _check(self, images: jax.Array) -> None:
