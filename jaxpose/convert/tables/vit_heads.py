@@ -17,8 +17,8 @@ def hugging_face(head: DeconvHead | SimpleHead) -> list[Rule]:
 
 
 def timm_linear(head: ClassificationHead) -> list[Rule]:
-    """The classifier of timm's ViT (`head`), and of timm's and torchvision's ResNet (`fc`)."""
-    return layouts.dense(r"(head|fc)", "head/linear")
+    """The classifier of timm's ViT."""
+    return layouts.dense("head", "head/linear")
 
 
 def torchvision_linear(head: ClassificationHead) -> list[Rule]:

@@ -9,7 +9,6 @@ from jaxpose.models.published import (
     mobilenetv2,
     openpose,
     resnet,
-    resnet,
     rtmpose,
     vitpose,
 )
