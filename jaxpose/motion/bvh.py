@@ -1,0 +1,149 @@
+"""BVH: read any file, move its skeleton, write motion for Blender and its like."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from jaxpose.errors import InputError
+
+_END = "_end"
+
+
+@dataclass(frozen=True)
+class Bvh:
+    """A BVH file as arrays; parents come before their children.
+
+    Attributes:
+      names: J names; the end site of joint `x` is `x_end`.
+      parents: J indices, -1 for the root.
+      offsets: `[J, 3]` from the parent at rest, in the file's unit.
+      channels: for each joint its channels in order, such as `Xposition`, `Zrotation`.
+      motion: `[T, C]` the channels of all joints; degrees and the file's unit.
+      frame_time: seconds.
+    """
+
+    names: tuple[str, ...]
+    parents: tuple[int, ...]
+    offsets: np.ndarray
+    channels: tuple[tuple[str, ...], ...]
+    motion: np.ndarray
+    frame_time: float
+
+
+def read_bvh(path: Path | str) -> Bvh:
+    """Read a BVH file.
+
+    Raises:
+      FileNotFoundError: no such file.
+      InputError: not a BVH file, or one cut short; names the file and the word.
+    """
+    words = iter(Path(path).read_text().split())
+    try:
+        return _parsed(words)
+    except (StopIteration, ValueError) as error:
+        reason = "it ends too early" if isinstance(error, StopIteration) else str(error)
+        raise InputError(f"{path} is not a BVH file: {reason}") from error
+
+
+def _parsed(words) -> Bvh:  # type: ignore[no-untyped-def]  # an iterator of words
+    names: list[str] = []
+    parents: list[int] = []
+    offsets: list[list[float]] = []
+    channels: list[tuple[str, ...]] = []
+    open_joints: list[int] = []
+    _expect(words, "HIERARCHY")
+    while (word := next(words)) != "MOTION":
+        if word in ("ROOT", "JOINT", "End"):
+            name = next(words)
+            parents.append(open_joints[-1] if open_joints else -1)
+            names.append(names[parents[-1]] + _END if word == "End" else name)
+            offsets.append([0.0, 0.0, 0.0])
+            channels.append(())
+        elif word == "{":
+            open_joints.append(len(names) - 1)
+        elif word == "}":
+            if not open_joints:
+                raise ValueError("a '}' too many")
+            open_joints.pop()
+        elif word == "OFFSET":
+            offsets[open_joints[-1]] = [float(next(words)) for _ in range(3)]
+        elif word == "CHANNELS":
+            count = int(next(words))
+            found = tuple(next(words).capitalize() for _ in range(count))
+            if any(not re.fullmatch("[XYZ](position|rotation)", c) for c in found):
+                raise ValueError(f"unknown channels {found} of {names[open_joints[-1]]!r}")
+            channels[open_joints[-1]] = found
+        else:
+            raise ValueError(f"unexpected word {word!r}")
+    _expect(words, "Frames:")
+    frames = int(next(words))
+    _expect(words, "Frame")
+    _expect(words, "Time:")
+    frame_time = float(next(words))
+    width = sum(len(c) for c in channels)
+    values = np.array([float(word) for word in words])
+    if values.size != frames * width:
+        raise ValueError(f"{frames} frames of {width} channels, but {values.size} numbers")
+    motion = values.reshape(frames, width)
+    return Bvh(tuple(names), tuple(parents), np.array(offsets), tuple(channels), motion, frame_time)
+
+
+def _expect(words, wanted: str) -> None:  # type: ignore[no-untyped-def]
+    word = next(words)
+    if word != wanted:
+        raise ValueError(f"{wanted!r} expected, {word!r} found")
+
+
+def forward_kinematics(bvh: Bvh) -> np.ndarray:
+    """Positions `[T, J, 3]` of all joints and end sites, in the file's unit and axes."""
+    frames = len(bvh.motion)
+    positions = np.zeros((frames, len(bvh.names), 3))
+    turns = np.tile(np.eye(3), (len(bvh.names), frames, 1, 1))
+    column = 0
+    for joint, (parent, names) in enumerate(zip(bvh.parents, bvh.channels, strict=True)):
+        values = bvh.motion[:, column : column + len(names)]
+        column += len(names)
+        place = np.tile(bvh.offsets[joint], (frames, 1))
+        axes, angles = "", []
+        for index, name in enumerate(names):
+            if name.endswith("position"):
+                place[:, "XYZ".index(name[0])] = values[:, index]
+            else:
+                axes += name[0]
+                angles.append(values[:, index])
+        if axes:
+            turn = Rotation.from_euler(axes, np.stack(angles, -1), degrees=True).as_matrix()
+            turns[joint] = turn.reshape(frames, 3, 3)
+        if parent >= 0:
+            place = positions[:, parent] + np.einsum("tij,tj->ti", turns[parent], place)
+            turns[joint] = turns[parent] @ turns[joint]
+        positions[:, joint] = place
+    return positions
+
+
+def write_bvh(path: Path | str, bvh: Bvh) -> None:
+    """Write a BVH file; the end sites are the joints without channels."""
+    children: dict[int, list[int]] = {}
+    for joint, parent in enumerate(bvh.parents):
+        children.setdefault(parent, []).append(joint)
+
+    def lines(joint: int, depth: int) -> list[str]:
+        pad, inner = "\t" * depth, "\t" * (depth + 1)
+        kind = "ROOT" if bvh.parents[joint] < 0 else "JOINT"
+        title = f"{kind} {bvh.names[joint]}" if bvh.channels[joint] else "End Site"
+        offset = " ".join(f"{value:.6f}" for value in bvh.offsets[joint])
+        found = [f"{pad}{title}", f"{pad}{{", f"{inner}OFFSET {offset}"]
+        if bvh.channels[joint]:
+            names = bvh.channels[joint]
+            found.append(f"{inner}CHANNELS {len(names)} {' '.join(names)}")
+        for child in children.get(joint, []):
+            found += lines(child, depth + 1)
+        return [*found, f"{pad}}}"]
+
+    head = ["HIERARCHY", *lines(0, 0), "MOTION", f"Frames: {len(bvh.motion)}"]
+    head.append(f"Frame Time: {bvh.frame_time:.8f}")
+    rows = [" ".join(f"{value:.6f}" for value in row) for row in bvh.motion]
+    Path(path).write_text("\n".join([*head, *rows]) + "\n")

@@ -1,0 +1,177 @@
+"""From joint positions to a rig: rest bones of fixed length and the rotations that pose them."""
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from jaxpose.errors import InputError
+from jaxpose.geometry.procrustes import procrustes
+from jaxpose.motion.bones import check_millimetres, consistency
+from jaxpose.motion.bvh import Bvh
+from jaxpose.skeletons import Skeleton
+
+_POSITION = ("Xposition", "Yposition", "Zposition")
+_ROTATION = ("Zrotation", "Xrotation", "Yrotation")
+_MM_PER_UNIT = 10.0  # BVH is written in centimetres, as most of its readers assume.
+
+
+def parents_of(skeleton: Skeleton) -> np.ndarray:
+    """int `[K]` the parent of each keypoint along the limbs, -1 for the root.
+
+    Raises:
+      InputError: the limbs are no tree over all keypoints.
+    """
+    parents = np.full(skeleton.num_keypoints, -1)
+    for start, end in skeleton.limb_indices:
+        if parents[end] >= 0:
+            raise _no_tree(skeleton, f"{skeleton.keypoints[end]!r} has two parents")
+        parents[end] = start
+    roots = np.flatnonzero(parents < 0)
+    if len(roots) != 1:
+        raise _no_tree(skeleton, f"it has {len(roots)} roots")
+    if len(_order(parents)) < len(parents):
+        raise _no_tree(skeleton, "its limbs run in a circle")
+    return parents
+
+
+def _no_tree(skeleton: Skeleton, why: str) -> InputError:
+    return InputError(
+        f"skeleton {skeleton.name!r} is no tree: {why}; use one whose limbs spread from one root, "
+        "such as h36m17"
+    )
+
+
+def _order(parents: np.ndarray) -> list[int]:
+    """Joints reached from the root, depth first."""
+    found, waiting = [], [int(np.flatnonzero(parents < 0)[0])]
+    while waiting:
+        joint = waiting.pop()
+        found.append(joint)
+        waiting += [int(child) for child in np.flatnonzero(parents == joint)[::-1]]
+    return found
+
+
+def y_up(points: np.ndarray, up: str = "z") -> np.ndarray:
+    """World points `[..., 3]` whose vertical is `up` (x, y, z or -x, -y, -z) turned to y up.
+
+    Raises:
+      InputError: another word for `up`.
+    """
+    turns = {
+        "y": np.eye(3),
+        "-y": np.diag([1.0, -1, -1]),
+        "z": np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),
+        "-z": np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]),
+        "x": np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]),
+        "-x": np.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]]),
+    }
+    if up not in turns:
+        raise InputError(f"up is {up!r}; it has to be one of {', '.join(turns)}")
+    return np.asarray(points, np.float64) @ turns[up].T
+
+
+def bvh_from_points(points: np.ndarray, skeleton: Skeleton, fps: float, up: str = "z") -> Bvh:
+    """The motion of `points [T, K, 3]` (mm) on a rigid T-pose skeleton, in centimetres, y up.
+
+    Bones get their median length over the clip. A joint with several children is turned as one
+    rigid piece, the others by the smallest turn that points the bone the right way: positions say
+    nothing about the twist of a limb.
+
+    Raises:
+      InputError: a skeleton that is no tree, a joint that is missing, a unit that is not mm.
+    """
+    points = y_up(points, up)
+    if points.ndim != 3 or points.shape[1:] != (skeleton.num_keypoints, 3):
+        raise InputError(f"points of shape {points.shape} for {skeleton.num_keypoints} keypoints")
+    if not np.isfinite(points).all():
+        raise InputError("a rig needs every joint in every frame; fill the gaps (motion.fill)")
+    parents = parents_of(skeleton)
+    check_millimetres(points, skeleton.limb_indices)
+
+    offsets, turns = _posed(points, parents, skeleton.keypoints)
+    order = _order(parents)
+    names: list[str] = []
+    columns: list[np.ndarray] = []
+    new_parents: list[int] = []
+    rest: list[np.ndarray] = []
+    channels: list[tuple[str, ...]] = []
+    place = {-1: -1}
+    for joint in order:
+        above = parents[joint]
+        place[joint] = len(names)
+        names.append(skeleton.keypoints[joint])
+        new_parents.append(place[int(above)])
+        rest.append(offsets[joint])
+        local = turns[:, joint] if above < 0 else turns[:, above].swapaxes(-1, -2) @ turns[:, joint]
+        if above < 0:
+            columns.append(points[:, joint] / _MM_PER_UNIT)
+        channels.append(_POSITION + _ROTATION if above < 0 else _ROTATION)
+        columns.append(Rotation.from_matrix(local).as_euler("ZXY", degrees=True))
+        if not (parents == joint).any():
+            # A bone needs an end to be drawn: a fifth of the one before it, straight on.
+            names.append(f"{skeleton.keypoints[joint]}_end")
+            new_parents.append(place[joint])
+            rest.append(0.2 * offsets[joint])
+            channels.append(())
+    return Bvh(
+        names=tuple(names),
+        parents=tuple(new_parents),
+        offsets=np.stack(rest) / _MM_PER_UNIT,
+        channels=tuple(channels),
+        motion=np.concatenate(columns, axis=-1),
+        frame_time=1.0 / fps,
+    )
+
+
+def _posed(
+    points: np.ndarray, parents: np.ndarray, names: tuple[str, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rest offsets `[K, 3]` and each joint's rotation in the world `[T, K, 3, 3]`."""
+    bones = [(int(p), k) for k, p in enumerate(parents) if p >= 0]
+    lengths = dict(zip([k for _, k in bones], consistency(points, bones).median, strict=True))
+    offsets = np.zeros((len(names), 3))
+    for joint, length in lengths.items():
+        offsets[joint] = length * _t_pose(names[joint])
+    turns = np.tile(np.eye(3), (len(points), len(names), 1, 1))
+    for joint in _order(parents):
+        children = np.flatnonzero(parents == joint)
+        above = turns[:, parents[joint]] if parents[joint] >= 0 else turns[:, joint]
+        seen = points[:, children] - points[:, joint : joint + 1]
+        if len(children) > 1:
+            straight = np.einsum("tij,tcj->tci", _fit(offsets[children], seen).mT, seen).mean(0)
+            size = np.linalg.norm(offsets[children], axis=-1) / np.linalg.norm(straight, axis=-1)
+            offsets[children] = straight * size[:, None]
+            turns[:, joint] = _fit(offsets[children], seen)
+        elif len(children):
+            turns[:, joint] = _smallest_turn(above @ offsets[children[0]], seen[:, 0]) @ above
+        else:
+            turns[:, joint] = above
+    return offsets, turns
+
+
+def _t_pose(name: str) -> np.ndarray:
+    """The direction of the bone that ends at a joint: y up, the person's left along +x."""
+    side = 1.0 if name.startswith("left") else -1.0
+    if any(word in name for word in ("knee", "ankle", "foot", "toe", "heel")):
+        return np.array([0.0, -1.0, 0.0])
+    if name.startswith(("left", "right")):
+        return np.array([side, 0.0, 0.0])
+    return np.array([0.0, 1.0, 0.0])
+
+
+def _fit(rest: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Rotations `[T, 3, 3]` about the joint that lay `rest [C, 3]` best on `seen [T, C, 3]`."""
+    # With its mirror image through the joint added, a set is centred on the joint.
+    source = np.broadcast_to(np.concatenate([rest, -rest]), (len(seen), 2 * len(rest), 3))
+    return procrustes(source, np.concatenate([seen, -seen], axis=1), scale=False).R
+
+
+def _smallest_turn(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Rotations `[T, 3, 3]` that point `start [T, 3]` along `end [T, 3]`."""
+    axis = np.cross(start, end)
+    size = np.linalg.norm(axis, axis=-1, keepdims=True)
+    angle = np.arctan2(size[:, 0], (start * end).sum(axis=-1))
+    # Any axis across serves a half turn.
+    across = np.cross(start, np.eye(3)[np.abs(start).argmin(axis=-1)])
+    axis = np.where(size > 1e-9, axis, across)
+    axis = axis / np.maximum(np.linalg.norm(axis, axis=-1, keepdims=True), 1e-12)
+    return Rotation.from_rotvec(axis * angle[:, None]).as_matrix()
