@@ -2,6 +2,7 @@
 
 from jaxpose.convert import layouts
 from jaxpose.convert.rules import Rule
+from jaxpose.models.classifier import ClassificationHead
 from jaxpose.models.resnet import ResNet
 
 
@@ -28,6 +29,11 @@ def timm(model: ResNet) -> list[Rule]:
     else:
         rules += layouts.conv_norm("conv1", "bn1", "backbone/stem_0")
     return rules
+
+
+def timm_classifier(head: ClassificationHead) -> list[Rule]:
+    """The classifier of the same."""
+    return layouts.dense("fc", "head/linear")
 
 
 def _stages(model: ResNet, prefix: str, always_pooled: bool = False) -> list[Rule]:
