@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "codecs": _GROUND,
     "losses": _GROUND,
     "motion": _GROUND,
-    "multiview": {*_GROUND, "motion"},
+    "multiview": _GROUND,
     "metrics": _GROUND,
     "augment": _GROUND,
     "viz": _GROUND,
