@@ -115,9 +115,9 @@ def _name(base: str, input_hw: tuple[int, int]) -> str:
 _ZOO = "MMPose 1.3 model zoo"
 _SMALL, _LARGE = (256, 192), (384, 288)
 
-# AP: COCO val2017 with the detections of 56.4 person AP, flip test. The published multiply-adds of
-# SimpleBaseline (8.90, 12.4 and 15.7 G in arXiv:1902.09212, table 1) count deconvolutions otherwise
-# than by the products that reach an output, and are left out.
+# AP: COCO val2017 with the detections of 56.4 person AP, flip test. The multiply-adds that
+# arXiv:1908.07919 gives for SimpleBaseline (8.90, 12.4 and 15.7 G) are left out: they exceed a
+# count of matmuls and convolutions by 3.0 to 3.5 G, and how they were counted is not said.
 _SIMPLE_BASELINES = tuple(
     Published(
         _name(f"simple-baseline-r{depth}", hw),
@@ -125,7 +125,7 @@ _SIMPLE_BASELINES = tuple(
         hw,
         parameters=parameters,
         score=f"AP {ap}",
-        source=f"parameters: arXiv:1902.09212, table 1; AP: {_ZOO}",
+        source=f"parameters: arXiv:1908.07919; AP: {_ZOO}",
         golden=("simplebaseline_r50_256x192",) if (depth, hw) == (50, _SMALL) else (),
     )
     for depth, hw, parameters, ap in (
