@@ -26,6 +26,7 @@ from jaxpose.data.source import Records, SyntheticPeople
 from jaxpose.errors import InputError, nearest
 from jaxpose.losses import Loss
 from jaxpose.models.build import PoseModel
+from jaxpose.models.distill import Distilled
 from jaxpose.scripts import find_script, load_script
 from jaxpose.skeletons import Skeleton
 
@@ -37,7 +38,9 @@ class Optimizer:
     `learning_rate` is the peak. Weight decay skips norms, biases and position embeddings.
     `layer_decay` multiplies the rate of each backbone layer by `layer_decay ** (depth above it)`
     (BEiT, arXiv:2106.08254, as ViTPose uses it); 1.0 turns it off. `milestones` are fractions of
-    the run at which the step schedule multiplies the rate by `step_factor`.
+    the run at which the step schedule multiplies the rate by `step_factor`. Parameters whose path
+    one of the regular expressions in `frozen` matches whole, such as `backbone/.*`, stay as they
+    are (running statistics of batch norm do not).
     """
 
     learning_rate: float = 5e-4
@@ -48,6 +51,7 @@ class Optimizer:
     weight_decay: float = 0.1
     layer_decay: float = 1.0
     clip_norm: float | None = 1.0
+    frozen: tuple[str, ...] = ()
     b1: float = 0.9
     b2: float = 0.999
 
@@ -100,7 +104,7 @@ class Experiment:
     """Everything that determines a training run, and nothing that does not."""
 
     skeleton: Skeleton
-    model: PoseModel
+    model: PoseModel | Distilled
     codec: AnyCodec
     loss: Loss
     train_data: Records | SyntheticPeople
@@ -121,6 +125,8 @@ class Experiment:
     # A safetensors or npz state dict whose weights the run starts from (resume comes first).
     init_from: str | None = None
     reset_head: bool = False
+    # The weights of a `Distilled` model's teacher: a release folder or a state dict.
+    teacher_from: str | None = None
     checkpoint_every: int = 1000
     log_every: int = 50
 
@@ -134,6 +140,10 @@ class Experiment:
             raise InputError(f"ema_decay must be in (0, 1) or None, and is {self.ema_decay}.")
         if not 1 <= self.padding <= 1.875:
             raise InputError(f"padding must be in [1, 1.875], and is {self.padding}.")
+        if isinstance(self.model, Distilled) != (self.teacher_from is not None):
+            raise InputError(
+                "teacher_from names the weights of a Distilled model's teacher: set both or none."
+            )
         outputs = self.model.head.num_keypoints
         if outputs != self.skeleton.num_keypoints:
             raise InputError(

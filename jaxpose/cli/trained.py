@@ -12,6 +12,7 @@ from jaxpose.convert.reading import RELEASE
 from jaxpose.convert.release import load_release
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel
+from jaxpose.models.distill import Distilled
 from jaxpose.skeletons import Skeleton
 from jaxpose.train.run import load_run
 
@@ -26,7 +27,7 @@ class Trained:
     """
 
     directory: Path
-    model: PoseModel
+    model: PoseModel | Distilled
     variables: Any
     codec: Codec
     skeleton: Skeleton

@@ -21,6 +21,7 @@ from jaxpose.losses.coordinates import (
     wing,
 )
 from jaxpose.losses.distill import (
+    Distillation,
     FeatureDistillation,
     HeatmapDistillation,
     SimCCDistillation,
@@ -63,6 +64,7 @@ __all__ = [
     "RLE",
     "AdaptiveWing",
     "BoneLength",
+    "Distillation",
     "FeatureDistillation",
     "HeatmapDistillation",
     "HeatmapJS",

@@ -4,6 +4,7 @@ Called with (student, teacher, weights) where other losses have (outputs, target
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -93,3 +94,29 @@ class HeatmapDistillation(Loss):
 
     def __call__(self, outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
         return heatmap_distillation(outputs, targets, weights)
+
+
+@dataclass(frozen=True)
+class Distillation(Loss):
+    """The loss of a `Distilled` model: its own task, and what a teacher says of the same images.
+
+    Called with the `Taught` outputs of training. The sum of `task(outputs, targets)`,
+    `outputs_factor * outputs(outputs, teacher_outputs)` and, where the model gives features,
+    `features(features, teacher_features)`.
+    """
+
+    task: Loss
+    outputs: Loss | None = None
+    outputs_factor: float = 1.0
+    features: FeatureDistillation | None = None
+
+    def __call__(self, outputs: Any, targets: Any, weights: jax.Array) -> jax.Array:
+        total = self.task(outputs.outputs, targets, weights)
+        if self.outputs is not None:
+            known = self.outputs(outputs.outputs, outputs.teacher_outputs, weights)
+            total += self.outputs_factor * known
+        if self.features is not None:
+            if outputs.features is None:
+                raise InputError("Features are to be compared: set features=True on the model.")
+            total += self.features(outputs.features, outputs.teacher_features, weights)
+        return total

@@ -11,7 +11,7 @@ import jax
 from rich.console import Console
 from rich.progress import Progress
 
-from jaxpose import convert, viz
+from jaxpose import viz
 from jaxpose.config import Experiment
 from jaxpose.data.source import Source
 from jaxpose.errors import InputError
@@ -23,6 +23,7 @@ from jaxpose.train.evaluate import estimate_all, make_estimate
 from jaxpose.train.feed import train_batches
 from jaxpose.train.log import RunLog
 from jaxpose.train.optimizer import build
+from jaxpose.train.pretrained import with_pretrained
 from jaxpose.train.run import begin, open_checkpoints
 from jaxpose.train.score import score
 from jaxpose.train.state import TrainState, new_state
@@ -100,13 +101,8 @@ def _initial_state(
     tx = build(experiment.optimizer, experiment.steps)
     variables = init_variables(experiment.model, init_key, experiment.codec.input_hw)
     resuming = checkpoints.latest_step() is not None
-    if experiment.init_from and not resuming:
-        variables = convert.load_pretrained(
-            experiment.model,
-            experiment.init_from,
-            variables=variables,
-            reset_head=experiment.reset_head,
-        )
+    if not resuming:
+        variables = with_pretrained(experiment, variables)
     state = jax.device_put(new_state(experiment, variables, tx), meshes.replicated(mesh))
     if not resuming:
         return state, 0

@@ -1,5 +1,6 @@
 """AdamW with warm-up, a schedule, layer-wise learning-rate decay and decay groups."""
 
+import functools
 import re
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import optax
 
 from jaxpose.config import Optimizer
+from jaxpose.errors import InputError
 
 
 def learning_rate_schedule(optimizer: Optimizer, steps: int) -> optax.Schedule:
@@ -86,18 +88,44 @@ def layer_scales(params: Any, decay: float) -> Any:
     return jax.tree_util.tree_map_with_path(scale, params)
 
 
-# A hybrid's convolutions are the `trunk` of its backbone.
-_BACKBONE = r"backbone/(?:trunk/)?"
+# A hybrid's convolutions are the `trunk` of its backbone; a distilled model holds two models.
+_BACKBONE = r"(?:student/|teacher/)?backbone/(?:trunk/)?"
 
 
 def _is_stacked(name: str) -> bool:
-    return name.startswith("backbone/blocks/")
+    return re.match(rf"{_BACKBONE}blocks/", name) is not None
 
 
 def _stage(name: str) -> int | None:
     """The number of a leaf's stage; None for a leaf outside the stages."""
     found = re.match(rf"{_BACKBONE}(?!stem|[^/]*embed)[^/\d]*_(\d+)", name)
     return int(found.group(1)) if found else None
+
+
+def frozen_mask(params: Any, patterns: tuple[str, ...]) -> Any:
+    """True for the leaves whose path is matched by one of the regular expressions `patterns`.
+
+    Raises:
+      InputError: a pattern matches no parameter.
+    """
+    names = [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    for pattern in patterns:
+        if not any(re.fullmatch(pattern, name) for name in names):
+            raise InputError(
+                f"optimizer.frozen has {pattern!r}, which matches no parameter. The first are: "
+                f"{', '.join(names[:4])}."
+            )
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: any(re.fullmatch(pattern, path_name(path)) for pattern in patterns), params
+    )
+
+
+def without_frozen(gradients: Any, patterns: tuple[str, ...]) -> Any:
+    """`gradients` with zeros for frozen leaves, so that nothing computes what nothing uses."""
+    if not patterns:
+        return gradients
+    mask = frozen_mask(gradients, patterns)
+    return jax.tree.map(lambda g, still: jnp.zeros_like(g) if still else g, gradients, mask)
 
 
 def _scale_by_layer(decay: float) -> optax.GradientTransformation:
@@ -110,7 +138,10 @@ def _scale_by_layer(decay: float) -> optax.GradientTransformation:
 
 
 def build(optimizer: Optimizer, steps: int) -> optax.GradientTransformation:
-    """The whole update rule: clip, Adam, decoupled decay (AdamW), layer scales, schedule."""
+    """The whole update rule: clip, Adam, decoupled decay (AdamW), layer scales, schedule.
+
+    Frozen parameters get no update and no state, and do not count in the norm that is clipped.
+    """
     parts = []
     if optimizer.clip_norm is not None:
         parts.append(optax.clip_by_global_norm(optimizer.clip_norm))
@@ -119,4 +150,10 @@ def build(optimizer: Optimizer, steps: int) -> optax.GradientTransformation:
     if optimizer.layer_decay != 1.0:
         parts.append(_scale_by_layer(optimizer.layer_decay))
     parts.append(optax.scale_by_learning_rate(learning_rate_schedule(optimizer, steps)))
-    return optax.chain(*parts)
+    rule = optax.chain(*parts)
+    if not optimizer.frozen:
+        return rule
+    return optax.partition(
+        {False: rule, True: optax.set_to_zero()},
+        functools.partial(frozen_mask, patterns=optimizer.frozen),
+    )

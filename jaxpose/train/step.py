@@ -11,7 +11,7 @@ from jaxpose.augment import augment
 from jaxpose.config import Experiment
 from jaxpose.errors import InputError
 from jaxpose.models.build import abstract_variables
-from jaxpose.train.optimizer import build, learning_rate_schedule
+from jaxpose.train.optimizer import build, learning_rate_schedule, without_frozen
 from jaxpose.train.state import TrainState
 
 Batch = dict[str, jax.Array]
@@ -65,6 +65,7 @@ def train_step(
         return experiment.loss(outputs, targets, weights), updated.get("batch_stats", {})
 
     (loss, batch_stats), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+    gradients = without_frozen(gradients, experiment.optimizer.frozen)
     updates, opt_state = tx.update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     ema = state.ema

@@ -37,7 +37,8 @@ def main() -> None:
     parser.add_argument("run", help="run directory of the quick start")
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--sizes", type=int, nargs=3, default=(9, 5, 5))
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--enlarge-last", action="store_true", help="convolve the coarse maps")
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
@@ -46,7 +47,7 @@ def main() -> None:
     height, width = codec.heatmap_hw
     # Same width of the targets in input pixels, twice as many heatmap pixels.
     fine = replace(codec, heatmap_hw=(SCALE * height, SCALE * width), sigma=SCALE * codec.sigma)
-    refiner = SRCNN(SCALE, tuple(options.sizes))
+    refiner = SRCNN(SCALE, tuple(options.sizes), enlarge_first=not options.enlarge_last)
 
     def coarse_maps(images: jax.Array) -> jax.Array:
         return experiment.model.apply(run.variables, images, train=False)
@@ -54,7 +55,11 @@ def main() -> None:
     def loss(params, maps, targets, weights):
         return HeatmapMSE()(refiner.apply({"params": params}, maps), targets, weights)
 
-    tx = optax.adam(optax.cosine_decay_schedule(options.learning_rate, options.steps))
+    # Without a warm-up Adam's first steps switch most of the rectifiers off for good.
+    schedule = optax.warmup_cosine_decay_schedule(
+        0.0, options.learning_rate, options.steps // 10, options.steps
+    )
+    tx = optax.adam(schedule)
     key = jax.random.key(options.seed)
     params = refiner.init(key, jnp.zeros((1, height, width, experiment.skeleton.num_keypoints)))
     params = params["params"]

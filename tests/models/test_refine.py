@@ -17,8 +17,9 @@ def maps() -> jax.Array:
     return jax.random.uniform(jax.random.key(0), (2, 8, 6, 3))
 
 
-def test_a_fresh_residual_refiner_is_bilinear_enlargement(maps):
-    refiner = SRCNN(scale=2)
+@pytest.mark.parametrize("enlarge_first", [True, False])
+def test_a_fresh_residual_refiner_is_bilinear_enlargement(maps, enlarge_first):
+    refiner = SRCNN(scale=2, enlarge_first=enlarge_first)
     refined = refiner.apply(refiner.init(jax.random.key(1), maps), maps)
     np.testing.assert_array_equal(refined, enlarge(maps, 2))
 
@@ -32,6 +33,17 @@ def test_layers_are_those_of_the_paper(maps, sizes):
     assert kernels == [(n, n, widths[i], widths[i + 1]) for i, n in enumerate(sizes)]
     assert refined.shape == (2, 32, 24, 3)
     assert refined.dtype == jnp.float32
+
+
+def test_values_made_on_the_coarse_map_land_on_their_pixels(maps):
+    # A last convolution that is all bias, one value for each place within a coarse pixel.
+    refiner = SRCNN(scale=2, enlarge_first=False)
+    variables = refiner.init(jax.random.key(1), maps)
+    bias = jnp.arange(2 * 2 * 3, dtype=jnp.float32)
+    variables["params"]["conv_2"]["bias"] = bias
+    added = refiner.apply(variables, maps) - enlarge(maps, 2)
+    expected = jnp.tile(bias.reshape(2, 2, 3), (8, 6, 1))[None]
+    np.testing.assert_allclose(added, jnp.broadcast_to(expected, added.shape), atol=1e-5)
 
 
 def test_the_head_has_its_keypoints_and_enlarges_its_maps():
