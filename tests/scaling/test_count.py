@@ -1,18 +1,50 @@
-"""Parameters and multiply-adds of every published model, against the published figures."""
+"""Parameters and multiply-adds of the published models, against the published figures."""
 
 import pytest
 
 from jaxpose.models.published.catalogue import CATALOGUE
 from jaxpose.scaling.count import cost
 
-# Published figures differ from a count of matmuls and convolutions for reasons of their own.
-EXPLAINED: dict[str, str] = {}
+# Relative differences of the published figures from a count of what is built, where they exceed
+# 1 %: (of parameters, of multiply-adds).
+DIFFERENCES = {
+    # MMPose builds one residual block that a single stack never runs; it is not built here.
+    "hourglass-52": (0.0125, 0.01),
+    "hourglass-52-384": (0.0125, 0.01),
+    # Published parameters have one decimal; multiply-adds there include norms and activations.
+    "litehrnet-18": (0.03, 0.01),
+    "litehrnet-18-384": (0.03, 0.016),
+    "litehrnet-30": (0.021, 0.011),
+    "litehrnet-30-384": (0.021, 0.01),
+    "litehrnet-naive-18": (0.08, 0.024),
+    "litehrnet-wider-naive-18": (0.015, 0.01),
+    # Published to two digits and to one.
+    "rtmpose-t": (0.01, 0.015),
+    "rtmpose-t-wholebody": (0.01, 0.1),
+    # The paper counts its fixed sine table as parameters, and all 16 taps of a deconvolution for
+    # every output, of which a stride of 2 leaves 4.
+    "transpose-r-a3": (0.04, 0.33),
+    "transpose-r-a4": (0.04, 0.3),
+}
+MEASURED = [e for e in CATALOGUE if e.parameters is not None or e.gflops is not None]
 
 
-@pytest.mark.parametrize("entry", CATALOGUE, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", MEASURED, ids=lambda entry: entry.name)
 def test_size_and_work_are_as_published(entry):
     counted = cost(entry.model(), entry.input_hw)
+    parameters, multiply_adds = DIFFERENCES.get(entry.name, (0.01, 0.01))
     if entry.parameters is not None:
-        assert counted.parameters / 1e6 == pytest.approx(entry.parameters, rel=0.01)
-    if entry.gflops is not None and entry.name not in EXPLAINED:
-        assert counted.multiply_adds / 1e9 == pytest.approx(entry.gflops, rel=0.01)
+        assert counted.parameters / 1e6 == pytest.approx(entry.parameters, rel=parameters)
+    if entry.gflops is not None:
+        assert counted.multiply_adds / 1e9 == pytest.approx(entry.gflops, rel=multiply_adds)
+
+
+def test_every_difference_is_of_a_model_and_needed():
+    by_name = {entry.name: entry for entry in MEASURED}
+    assert set(DIFFERENCES) <= set(by_name)
+    assert all(max(allowed) > 0.01 for allowed in DIFFERENCES.values())
+
+
+def test_names_are_unique():
+    names = [entry.name for entry in CATALOGUE]
+    assert len(names) == len(set(names))
