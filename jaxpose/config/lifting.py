@@ -1,0 +1,66 @@
+"""Joints in space from keypoints in the picture."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from jaxpose.codecs.lifting import LiftingCodec
+from jaxpose.config.settings import Training
+from jaxpose.data.clips import Clips
+from jaxpose.errors import InputError
+from jaxpose.models.lifting.lifter import Lifter
+
+
+@dataclass(frozen=True)
+class LiftingEvaluation:
+    """When and how held-out frames are scored: by subject and action, in mm about the root.
+
+    `metric` picks the best checkpoint, the lowest: `mpjpe`, or `p_mpjpe` after the best similarity
+    of each pose.
+    """
+
+    metric: Literal["mpjpe", "p_mpjpe"] = "mpjpe"
+    every: int = 1000
+    flip_test: bool = True
+    batch_size: int = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiftingExperiment(Training):
+    """Everything that determines the training of a lifter, and nothing that does not."""
+
+    model: Lifter
+    codec: LiftingCodec
+    train_data: Clips
+    eval_data: Clips
+    evaluation: LiftingEvaluation = field(default_factory=LiftingEvaluation)
+    # Windows are mirrored with probability one half, left and right exchanged.
+    mirror: bool = True
+    # Inputs and targets are standardised by the training set; the run keeps the statistics.
+    standardise: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.evaluation.every < 1 or self.evaluation.batch_size < 1:
+            raise InputError("evaluation.every and evaluation.batch_size must be at least 1.")
+        number, codec = self.skeleton.num_keypoints, self.codec
+        outputs = number - codec.drop_root
+        given = {
+            "model.backbone.num_keypoints": (self.model.backbone.num_keypoints, number),
+            "model.backbone.in_features": (
+                self.model.backbone.in_features,
+                3 if codec.confidence else 2,
+            ),
+            "model.head.num_keypoints": (self.model.head.num_keypoints, outputs),
+            "codec.num_keypoints": (codec.num_keypoints, number),
+        }
+        for name, (value, wanted) in given.items():
+            if value != wanted:
+                raise InputError(
+                    f"{name} is {value}, but has to be {wanted} for skeleton "
+                    f"{self.skeleton.name!r} and this codec."
+                )
+
+    @property
+    def input_hw(self) -> None:
+        """None: a lifter says itself what it takes."""
+        return None

@@ -1,0 +1,28 @@
+"""Recipes: Python files that build an experiment."""
+
+from jaxpose.config.images import Experiment
+from jaxpose.config.lifting import LiftingExperiment
+from jaxpose.errors import InputError
+from jaxpose.scripts import find_script, load_script
+
+AnyExperiment = Experiment | LiftingExperiment
+
+
+def load_recipe(path: str) -> AnyExperiment:
+    """The experiment of a recipe: a path to a .py file, or the bare name of a shipped recipe.
+
+    Raises:
+      InputError: no such file or recipe, or the file has no `get_config`.
+    """
+    file = find_script(path, "configs")
+    module = load_script(file)
+    if not hasattr(module, "get_config"):
+        raise InputError(
+            f"{file} has no get_config(); a recipe defines one that returns an Experiment."
+        )
+    experiment = module.get_config()
+    if not isinstance(experiment, AnyExperiment):
+        raise InputError(
+            f"get_config() in {file} returned {type(experiment).__name__}, not an Experiment."
+        )
+    return experiment

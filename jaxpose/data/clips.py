@@ -1,0 +1,56 @@
+"""Motion that a configuration can name: clips of a prepared dataset, and cameras to see it by."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxpose.data.motion import Motion, read_motion
+
+
+@dataclass(frozen=True)
+class Rig:
+    """Real cameras that look at motion which no camera saw.
+
+    Attributes:
+      path: Human3.6M's cameras as JSON with `intrinsics` and `extrinsics`.
+      subjects: whose cameras; training draws among all of them, evaluation takes all of them in
+        turn.
+      image_wh: size of the pictures.
+      area_mm: people stand at most so far from the world's origin along x and y.
+    """
+
+    path: str
+    subjects: tuple[str, ...]
+    image_wh: tuple[int, int] = (1000, 1000)
+    area_mm: float = 1000.0
+
+
+@dataclass(frozen=True)
+class Clips:
+    """The clips of a file written by `jaxpose prepare` whose attributes are among those named.
+
+    An empty tuple takes all. `rig` is for motion in the world's frame, and for no other.
+    """
+
+    path: str
+    split: tuple[str, ...] = ()
+    subject: tuple[str, ...] = ()
+    action: tuple[str, ...] = ()
+    camera: tuple[str, ...] = ()
+    rig: Rig | None = None
+
+    def open(self) -> Motion:
+        """The clips in memory; InputError as `read_motion` and `Motion.select`."""
+        return read_motion(Path(self.path)).select(
+            split=self.split or None,
+            subject=self.subject or None,
+            action=self.action or None,
+            camera=self.camera or None,
+        )
+
+    def fingerprint(self) -> str:
+        """Identifies the content: of the files and of the choice among the clips."""
+        digest = hashlib.sha256(repr((self.split, self.subject, self.action, self.camera)).encode())
+        for path in (self.path, *((self.rig.path,) if self.rig else ())):
+            digest.update(Path(path).read_bytes())
+        return digest.hexdigest()[:16]
