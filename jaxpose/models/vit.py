@@ -135,6 +135,9 @@ class ViT(nn.Module):
       stem: "patch" (one matmul) or "conv" (`ConvStem`).
       mlp_hidden: hidden width of the MLP; 0 for `4 * dim`.
       class_token: prepend a learnt token, as ImageNet models do; the output is `TokenFeatures`.
+      knowledge_token: width of a learnt token that carries a teacher's knowledge to a student
+        (ViTPose, arXiv:2204.12484, section 3.3): it joins the patches, without a position, and is
+        dropped from the output. A width other than `dim` is projected. 0 for no such token.
       experts: number of data sets with weights of their own in each MLP (see `MixtureMLP`); 0 for
         a plain MLP.
       part_features: outputs of each MLP that come from the data set's expert.
@@ -159,6 +162,7 @@ class ViT(nn.Module):
     stem: str = "patch"
     mlp_hidden: int = 0
     class_token: bool = False
+    knowledge_token: int = 0
     experts: int = 0
     part_features: int = 0
     dataset: int = 0
@@ -228,6 +232,12 @@ class ViT(nn.Module):
             x = jnp.concatenate([token, x], 1)
         position = self.param("position_embedding", kernel_init, x.shape[1:], jnp.float32)
         x = x + position[None].astype(x.dtype)
+        if self.knowledge_token:
+            token = self.param("knowledge_token", kernel_init, (self.knowledge_token,), jnp.float32)
+            token = jnp.broadcast_to(token[None, None], (batch, 1, self.knowledge_token))
+            if self.knowledge_token != self.dim:
+                token = nn.Dense(self.dim, dtype=self.dtype, name="knowledge_projection")(token)
+            x = jnp.concatenate([x, token.astype(x.dtype)], 1)
 
         block = Block
         if self.remat != "none":
@@ -254,6 +264,6 @@ class ViT(nn.Module):
         )
         x, _ = layers(x, jnp.linspace(0.0, self.drop_path, self.depth), dataset_index)
         x = nn.LayerNorm(self.norm_eps, dtype=self.dtype, name="norm")(x)
-        patches = x[:, 1:] if self.class_token else x
-        feature_map = patches.reshape(batch, height, width, self.dim)
+        first = int(self.class_token)
+        feature_map = x[:, first : first + height * width].reshape(batch, height, width, self.dim)
         return TokenFeatures(feature_map, x[:, 0]) if self.class_token else feature_map

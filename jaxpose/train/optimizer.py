@@ -45,7 +45,7 @@ def weight_decay_mask(params: Any) -> Any:
     def decays(path: tuple[Any, ...], leaf: jax.Array) -> bool:
         name = path_name(path)
         last = name.rsplit("/", 1)[-1]
-        kept = last == "bias" or last.endswith(("_bias", "position_embedding", "class_token"))
+        kept = last == "bias" or last.endswith(("_bias", "position_embedding", "_token"))
         return not kept and leaf.ndim - _is_stacked(name) > 1
 
     return jax.tree_util.tree_map_with_path(decays, params)
@@ -82,7 +82,7 @@ def layer_scales(params: Any, decay: float) -> Any:
         stage = _stage(name)
         if stage is not None:
             return np.float32(decay ** (top - 1 - stages.index(stage)))
-        before = re.match(rf"{_BACKBONE}[^/]*(stem|embed|class_token)", name)
+        before = re.match(rf"{_BACKBONE}[^/]*(stem|embed|_token)", name)
         return np.float32(decay**top if before else 1.0)
 
     return jax.tree_util.tree_map_with_path(scale, params)
