@@ -22,7 +22,7 @@ def test_the_map_depends_on_the_token_and_keeps_its_size(width):
     assert params["position_embedding"].shape == (4, 16)
 
     before = model.apply(variables, images)
-    other = params | {"knowledge_token": params["knowledge_token"] + 1.0}
+    other = params | {"knowledge_token": jax.random.normal(jax.random.key(2), (width,))}
     after = model.apply({"params": other}, images)
     assert before.shape == (2, 2, 2, 16)
     assert np.abs(before - after).max(axis=-1).min() > 1e-4
