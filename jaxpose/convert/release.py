@@ -141,7 +141,7 @@ def model_card(card: Card, arrays: Mapping[str, np.ndarray]) -> str:
     lines = [
         f"# {card.name}",
         "",
-        "Human pose estimation in JAX with [jaxpose](https://pypi.org/project/jaxpose).",
+        "For jaxpose, human pose estimation in JAX.",
         "",
         f"- Source of the weights: {card.source}",
         f"- Licence of the weights: {card.licence}",
