@@ -91,5 +91,8 @@ def conv_norm(conv_source: str, norm_source: str, target: str, epsilon: float = 
 
 
 def folded_norm(source: str, target: str, epsilon: float = 1e-5) -> Rule:
-    """The rule for the bias of a convolution that its batch norm `target` was folded into."""
+    """The rule for the bias of a convolution that a batch norm may have been folded into.
+
+    `target` is the norm, or the convolution of a `ConvNorm` that has a bias of its own.
+    """
     return Rule(rf"{source}\.bias", f"params/{target}/bias", folded_epsilon=epsilon)

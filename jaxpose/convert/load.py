@@ -2,6 +2,7 @@
 
 import functools
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel, abstract_variables, init_variables
 from jaxpose.models.classifier import ClassificationHead
 from jaxpose.models.vit import ViT
+
+# By width (arXiv:2010.11929, table 1; arXiv:2012.12877, table 1).
+_IMAGENET_HEADS = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16}
 
 
 def load_pretrained(
@@ -63,6 +67,7 @@ def load_pretrained(
         key: array for key, array in checkpoint.items() if not re.fullmatch(source.head, key)
     }
     kept = fit_backbone(kept, model, source, checkpoint_hw)
+    _warn_of_heads(source, model)
     leaves = flatten(variables)
     backbone = {path: leaf for path, leaf in leaves.items() if path.split("/")[1] == "backbone"}
     loaded = apply(table(source, model, head=False), kept, backbone)
@@ -142,6 +147,24 @@ def fit_backbone(
     slot = "kept" if backbone.class_token else source.class_slot
     fitted = fit_positions(embedding, backbone.grid_hw, grid, slot, source.positions)
     return {**state_dict, source.positions: fitted}
+
+
+def _warn_of_heads(source: Format, model: PoseModel) -> None:
+    """Says so if ImageNet weights were trained with another number of attention heads.
+
+    The arrays have the same shapes for any number, so nothing else would tell.
+    """
+    backbone = model.backbone
+    if not isinstance(backbone, ViT) or source.class_slot != "dropped":
+        return
+    usual = _IMAGENET_HEADS.get(backbone.dim, backbone.heads)
+    if usual != backbone.heads:
+        warnings.warn(
+            f"ViTs of width {backbone.dim} for ImageNet have {usual} attention heads, this model "
+            f"has {backbone.heads}. The arrays fit either way, but features differ: build the "
+            f"model with heads={usual}, unless the checkpoint was trained with {backbone.heads}.",
+            stacklevel=3,
+        )
 
 
 def plan_for(source: Format, state_dict: Mapping[str, np.ndarray], model: PoseModel) -> Plan:

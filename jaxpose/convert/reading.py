@@ -20,6 +20,8 @@ RELEASE = "model.safetensors"
 _AVERAGED = ("state_dict_ema", "model_ema", "ema")
 _PLAIN = ("state_dict", "model", "model_state_dict", "model_state", "module", "net", "weights")
 _MMENGINE = "ema_state_dict"
+# What data-parallel training, compilation and Lightning modules put before every key.
+_WRAPPERS = ("module.", "_orig_mod.", "model.")
 
 
 def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, np.ndarray]:
@@ -27,8 +29,8 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
 
     Reads `.safetensors`, `.npz` and PyTorch's files (`.pth`, `.pt`, `.bin`, `.ckpt`), the latter
     for their tensors alone: what else a pickle names is never looked up or run. 16-bit floats come
-    back as float32. `state_dict`, `model` and like wrappers are opened, and a `module.` before
-    every key is taken off.
+    back as float32. `state_dict`, `model` and like wrappers are opened, and a `module.`,
+    `_orig_mod.` or `model.` before every key is taken off.
 
     Args:
       path: the file, or a folder that `save_release` wrote.
@@ -61,7 +63,7 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
         raise InputError(f"{path} holds no arrays.")
     if ema is not None:
         raise InputError(f"{path} holds one set of weights: leave ema out.")
-    return _without_module(state_dict)
+    return _unwrapped(state_dict)
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
@@ -105,7 +107,7 @@ def _read_pytorch(path: Path, ema: bool | None) -> dict[str, np.ndarray]:
             key: _float32(checkpoint.array(key, value))
             if isinstance(value, Tensor)
             else np.asarray(value)
-            for key, value in _without_module(tensors).items()
+            for key, value in _unwrapped(tensors).items()
         }
 
 
@@ -149,10 +151,11 @@ def _is_state_dict(value: Any) -> bool:
     )
 
 
-def _without_module(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """The names without the prefix that data-parallel training puts before each."""
-    if all(key.startswith("module.") for key in state_dict):
-        return {key.removeprefix("module."): value for key, value in state_dict.items()}
+def _unwrapped(state_dict: Mapping[str, Any]) -> dict[str, Any]:
+    """The names without the prefixes of what the model was wrapped in."""
+    for prefix in _WRAPPERS:
+        if state_dict and all(key.startswith(prefix) for key in state_dict):
+            return _unwrapped({key.removeprefix(prefix): v for key, v in state_dict.items()})
     return dict(state_dict)
 
 

@@ -33,9 +33,10 @@ class Rule:
       join_order: every value of the `join` group, in order.
       join_axis: axis of concatenation, after `transform` and before stacking.
       reason: of a dropped key, why the model has no use for it.
-      folded_epsilon: for the bias of a convolution into which a batch norm of this epsilon has
-        been folded. The target is the norm's bias; the norm's other leaves become those of a norm
-        that only adds it (scale 1, mean 0, variance 1 - epsilon).
+      folded_epsilon: for the bias of a convolution into which a batch norm of this epsilon may
+        have been folded. The target is the norm's bias, or the convolution's own with the norm
+        beside it. If the source has no more of the norm, it becomes one that changes nothing else
+        (scale 1, bias and mean 0, variance 1 - epsilon).
     """
 
     pattern: str
@@ -167,15 +168,17 @@ def _fill_folded_norms(plan: Plan, touched: set[str]) -> None:
     for path, (first, *_) in plan.pieces.items():
         if first.rule.folded_epsilon is None:
             continue
-        norm = path.removesuffix("/bias")
+        norm = re.sub(r"/conv$", "/norm", path.removesuffix("/bias"))
         statistics = norm.replace("params/", "batch_stats/", 1)
-        for leaf, value in (
-            (f"{norm}/scale", 1.0),
-            (f"{statistics}/mean", 0.0),
-            (f"{statistics}/var", 1.0 - first.rule.folded_epsilon),
-        ):
-            if leaf in plan.wanted and leaf not in touched:
-                plan.identity[leaf] = value
+        identity = {
+            f"{norm}/scale": 1.0,
+            f"{norm}/bias": 0.0,
+            f"{statistics}/mean": 0.0,
+            f"{statistics}/var": 1.0 - first.rule.folded_epsilon,
+        }
+        identity.pop(path, None)
+        if identity.keys() <= plan.wanted.keys() - touched:
+            plan.identity |= identity
     touched.update(plan.identity)
 
 

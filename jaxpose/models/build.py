@@ -4,6 +4,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxpose.errors import InputError
+from jaxpose.models.classifier import ClassificationHead
+from jaxpose.models.vit import TokenFeatures
+
 
 class PoseModel(nn.Module):
     """Image to the head's outputs. Parameters live under `backbone` and `head`."""
@@ -17,8 +21,18 @@ class PoseModel(nn.Module):
         Heatmap heads give `[B, h, w, K]`, SimCC heads a pair (x `[B, K, Wx]`, y `[B, K, Wy]`).
         `train=True` updates batch-norm statistics (`mutable=["batch_stats"]`) and, for backbones
         with drop path, needs `rngs={"dropout": key}`.
+
+        Raises:
+          InputError: if the backbone has a class token and the head is for poses.
         """
-        return self.head(self.backbone(images, train), train)
+        features = self.backbone(images, train)
+        if isinstance(features, TokenFeatures) and not isinstance(self.head, ClassificationHead):
+            raise InputError(
+                f"{type(self.head).__name__} takes a map of patches, and this ViT gives a class "
+                "token beside it. Build the ViT of a pose model with class_token=False; "
+                "load_pretrained then drops the token of ImageNet weights."
+            )
+        return self.head(features, train)
 
     def mixed(self, images: jax.Array, dataset_index: jax.Array, train: bool = False):
         """As a call, but integers `[B]` name the data set of each image for a ViT with experts.

@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -9,6 +10,7 @@ from safetensors.numpy import save_file
 from jaxpose import convert
 from jaxpose.convert.layouts import conv_norm
 from jaxpose.convert.rules import apply, flatten, nest
+from jaxpose.convert.tables.heads import mmpose_heatmap
 from jaxpose.errors import InputError
 from jaxpose.models import (
     DeconvHead,
@@ -236,3 +238,26 @@ def test_a_folded_norm_only_adds_the_convolutions_bias():
     np.testing.assert_allclose(actual, expected, atol=1e-5)
     with pytest.raises(InputError, match="several keys for one place"):
         apply(rules, source | {"n.bias": np.zeros(5)}, leaves)
+
+
+def test_a_folded_norm_of_a_convolution_with_its_own_bias_is_the_identity():
+    head = DeconvHead(3, (), conv_channels=(5,))
+    shapes = jax.eval_shape(head.init, jax.random.key(0), jnp.zeros((1, 4, 4, 6)))
+    leaves = flatten({kind: {"head": tree} for kind, tree in shapes.items()})
+    rng = np.random.default_rng(0)
+    source = {
+        "head.conv_layers.0.weight": rng.standard_normal((5, 6, 1, 1)).astype(np.float32),
+        "head.conv_layers.0.bias": rng.standard_normal(5).astype(np.float32),
+        "head.final_layer.weight": rng.standard_normal((3, 5, 1, 1)).astype(np.float32),
+        "head.final_layer.bias": np.zeros(3, np.float32),
+    }
+    loaded = nest(apply(mmpose_heatmap(head), source, leaves))
+    variables = {kind: tree["head"] for kind, tree in loaded.items()}
+    x = rng.standard_normal((2, 4, 4, 6)).astype(np.float32)
+    hidden = x @ source["head.conv_layers.0.weight"][:, :, 0, 0].T
+    hidden = np.maximum(hidden + source["head.conv_layers.0.bias"], 0)
+    expected = hidden @ source["head.final_layer.weight"][:, :, 0, 0].T
+    np.testing.assert_allclose(head.apply(variables, x), expected, atol=1e-5)
+    half = source | {"head.conv_layers.1.weight": np.ones(5, np.float32)}
+    with pytest.raises(InputError, match="leaves of the model that the checkpoint lacks"):
+        apply(mmpose_heatmap(head), half, leaves)

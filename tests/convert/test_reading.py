@@ -97,6 +97,7 @@ def test_the_average_is_taken_unless_told_otherwise(wrap, default, other, tmp_pa
         lambda weights: {"model_state_dict": weights},
         lambda weights: {"model_ema": weights},
         lambda weights: {"state_dict": {f"module.{key}": w for key, w in weights.items()}},
+        lambda weights: {"state_dict": {f"model._orig_mod.{key}": weights[key] for key in weights}},
     ],
 )
 def test_wrappers_are_opened(wrap, arrays, tmp_path):

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from jaxpose.errors import InputError
+from jaxpose.models.build import PoseModel, abstract_variables
 from jaxpose.models.classifier import ClassificationHead
+from jaxpose.models.heads import SimpleHead
 from jaxpose.models.vit import TokenFeatures, ViT
 
 
@@ -32,6 +34,12 @@ def test_pools_the_mean_of_the_map_or_the_token():
 def test_a_token_is_needed_to_pool_it():
     with pytest.raises(InputError, match="class_token=True"):
         ClassificationHead(4, pool="token").init(jax.random.key(0), jnp.zeros((1, 2, 2, 6)))
+
+
+def test_a_pose_head_refuses_a_token():
+    backbone = ViT(input_hw=(16, 16), dim=16, depth=1, heads=2, patch=8, class_token=True)
+    with pytest.raises(InputError, match="SimpleHead takes a map of patches"):
+        abstract_variables(PoseModel(backbone, SimpleHead(3)), (16, 16))
 
 
 def test_the_token_takes_part_in_attention_and_has_a_position_of_its_own():

@@ -44,8 +44,11 @@ def heatmaps(head: DeconvHead | SimpleHead | SimCCHead, source: str, target: str
         rules += _layers(head, rf"{source}deconv_layers", target)
     for i in range(len(head.conv_channels) if isinstance(head, DeconvHead) else 0):
         layers, name = rf"{source}conv_layers", f"{target}/conv_{i}"
-        rules += layouts.dense(rf"{layers}\.{3 * i}", f"{name}/conv", kernel=layouts.conv)
-        rules += layouts.batch_norm(rf"{layers}\.{3 * i + 1}", f"{name}/norm")
+        rules += [
+            Rule(rf"{layers}\.{3 * i}\.weight", f"params/{name}/conv/kernel", layouts.conv),
+            layouts.folded_norm(rf"{layers}\.{3 * i}", f"{name}/conv"),
+            *layouts.batch_norm(rf"{layers}\.{3 * i + 1}", f"{name}/norm"),
+        ]
     return rules
 
 

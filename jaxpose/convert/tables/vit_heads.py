@@ -10,9 +10,12 @@ def hugging_face(head: DeconvHead | SimpleHead) -> list[Rule]:
     """VitPose's decoders: numbered layers, then a convolution."""
     rules = layouts.dense(r"head\.conv", "head/final", kernel=layouts.conv)
     for i in range(len(head.deconv_channels) if isinstance(head, DeconvHead) else 0):
-        source, target = rf"head\.deconv{i + 1}\.weight", f"params/head/deconv_{i}/kernel"
-        rules.append(Rule(source, target, layouts.deconv))
-        rules += layouts.batch_norm(rf"head\.batchnorm{i + 1}", f"head/norm_{i}")
+        source, norm = rf"head\.deconv{i + 1}", f"head/norm_{i}"
+        rules += [
+            Rule(rf"{source}\.weight", f"params/head/deconv_{i}/kernel", layouts.deconv),
+            layouts.folded_norm(source, norm),
+            *layouts.batch_norm(rf"head\.batchnorm{i + 1}", norm),
+        ]
     return rules
 
 

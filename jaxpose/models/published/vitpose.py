@@ -45,6 +45,7 @@ def vitpose(
     input_hw: tuple[int, int] = (256, 192),
     head: str = "classic",
     *,
+    heads: int | None = None,
     drop_path: float | None = None,
     remat: str = "none",
     attention: Literal["xla", "cudnn"] = "xla",
@@ -55,14 +56,15 @@ def vitpose(
 
     `head` is "classic" (two deconvolutions), "simple" (bilinear x4 and one convolution), both
     giving heatmaps of `input_hw / 4`, or "simcc" (arXiv:2107.03332; `split_ratio` bins to a pixel).
-    `drop_path=None` takes the rate of the published recipe.
+    `drop_path=None` takes the rate of the published recipe, `heads=None` the published number of
+    attention heads. Of S that is 12; ImageNet's ViT-S has 6, and its weights want `heads=6`.
     """
     shape = _size(size, _VIT_SIZES)
     backbone = ViT(
         input_hw=(input_hw[0], input_hw[1]),
         dim=shape.dim,
         depth=shape.depth,
-        heads=shape.heads,
+        heads=shape.heads if heads is None else heads,
         mlp_hidden=shape.mlp_hidden,
         drop_path=shape.drop_path if drop_path is None else drop_path,
         remat=remat,
