@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from jaxpose.config import load_recipe, override
+from jaxpose.config import Experiment, load_recipe, override
 from jaxpose.train.loop import train as run_training
 
 
@@ -22,5 +22,7 @@ def train(config: str, workdir: Path, set_: list[str]) -> None:
     if outcome.report is not None:
         (workdir / "report.json").write_text(outcome.report.to_json() + "\n")
         console.print(outcome.report.table())
-        console.print(f"Predictions beside the truth: {workdir / 'predictions.png'}")
-    console.print(f"Next: jaxpose predict PHOTO --from {workdir} --boxes full --out out")
+        if (workdir / "predictions.png").exists():
+            console.print(f"Predictions beside the truth: {workdir / 'predictions.png'}")
+    if isinstance(experiment, Experiment):
+        console.print(f"Next: jaxpose predict PHOTO --from {workdir} --boxes full --out out")

@@ -191,6 +191,29 @@ class LiftingCodec:
     ) -> jax.Array:
         """What the lifter takes, `[..., K, 2 or 3]` float32, of pixels `[..., K, 2]`.
 
+        `framed`, then `standardised`; arguments and errors are those of `framed`.
+        """
+        return self.standardised(
+            self.framed(
+                keypoints,
+                image_wh=image_wh,
+                camera=camera,
+                boxes_xywh=boxes_xywh,
+                confidence=confidence,
+            )
+        )
+
+    def framed(
+        self,
+        keypoints: jax.Array,
+        *,
+        image_wh: jax.Array | None = None,
+        camera: Camera | None = None,
+        boxes_xywh: jax.Array | None = None,
+        confidence: jax.Array | None = None,
+    ) -> jax.Array:
+        """Pixels in the codec's frame, with a confidence if it wants one; what may be mirrored.
+
         Args:
           keypoints: `[..., K, 2]`.
           image_wh: `[..., 2]`, for the screen.
@@ -210,13 +233,18 @@ class LiftingCodec:
             values = to_box(keypoints, self._needed(boxes_xywh, "boxes_xywh"))
         else:
             values = keypoints
-        if self.input_statistics is not None:
-            values = self.input_statistics.apply(values)
         if not self.confidence:
             return values
         if confidence is None:
             confidence = jnp.ones(keypoints.shape[:-1], jnp.float32)
         return jnp.concatenate([values, confidence.astype(jnp.float32)[..., None]], axis=-1)
+
+    def standardised(self, framed: jax.Array) -> jax.Array:
+        """`framed` by the statistics of the inputs, if there are any; not the confidence."""
+        if self.input_statistics is None:
+            return framed
+        values = self.input_statistics.apply(framed[..., :2])
+        return jnp.concatenate([values, framed[..., 2:]], axis=-1)
 
     def _needed(self, value: Any, name: str) -> Any:
         if value is None:

@@ -6,28 +6,26 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 from rich.console import Console
 from rich.progress import Progress
 
 from jaxpose import viz
-from jaxpose.config import Experiment
-from jaxpose.data.source import Source
+from jaxpose.config import AnyExperiment
 from jaxpose.errors import InputError
 from jaxpose.metrics.report import Report
 from jaxpose.models.build import init_variables
 from jaxpose.train import mesh as meshes
 from jaxpose.train.checkpoint import Checkpoints
-from jaxpose.train.evaluate import estimate_all, make_estimate
-from jaxpose.train.feed import train_batches
 from jaxpose.train.log import RunLog
 from jaxpose.train.optimizer import build
 from jaxpose.train.pretrained import with_pretrained
 from jaxpose.train.run import begin, open_checkpoints
-from jaxpose.train.score import score
 from jaxpose.train.state import TrainState, new_state
-from jaxpose.train.step import check_outputs, compile_step
+from jaxpose.train.step import compile_step
+from jaxpose.train.task import task_of
 from jaxpose.train.watch import CompileCounter, StopRequest
 
 
@@ -48,7 +46,7 @@ class Outcome:
     recompilations: int
 
 
-def train(experiment: Experiment, directory: Path, console: Console) -> Outcome:
+def train(experiment: AnyExperiment, directory: Path, console: Console) -> Outcome:
     """Train `experiment` in the run directory `directory`, from its last checkpoint if it has one.
 
     Where the state comes from, first that applies: the newest checkpoint of the directory, the
@@ -61,11 +59,10 @@ def train(experiment: Experiment, directory: Path, console: Console) -> Outcome:
     mesh = meshes.make_mesh(experiment.mesh)
     meshes.check_batch(experiment.batch_size, mesh, "batch_size")
     meshes.check_batch(experiment.evaluation.batch_size, mesh, "evaluation.batch_size")
-    check_outputs(experiment)
-    sources = {
-        "train": _open(experiment, experiment.train_data, "train_data"),
-        "eval": _open(experiment, experiment.eval_data, "eval_data"),
-    }
+    task = task_of(experiment)
+    task.check()
+    sources = {role: task.open(role) for role in ("train", "eval")}
+    experiment = task.fitted(sources["train"])
     begin(directory, experiment, {role: s.fingerprint() for role, s in sources.items()})
     checkpoints = open_checkpoints(directory, experiment, read_only=False)
     state, start = _initial_state(experiment, checkpoints, mesh)
@@ -81,25 +78,12 @@ def train(experiment: Experiment, directory: Path, console: Console) -> Outcome:
         checkpoints.close()
 
 
-def _open(experiment: Experiment, data: object, key: str) -> Source:
-    source: Source = data.open()  # type: ignore[attr-defined]
-    if source.skeleton.keypoints != experiment.skeleton.keypoints:
-        raise InputError(
-            f"{key} holds the keypoints of skeleton {source.skeleton.name!r}, but the experiment's "
-            f"skeleton is {experiment.skeleton.name!r}. Prepare the data with that skeleton, or "
-            "change `skeleton` in the recipe."
-        )
-    if len(source) == 0:
-        raise InputError(f"{key} is empty: {data}.")
-    return source
-
-
 def _initial_state(
-    experiment: Experiment, checkpoints: Checkpoints, mesh: jax.sharding.Mesh
+    experiment: AnyExperiment, checkpoints: Checkpoints, mesh: jax.sharding.Mesh
 ) -> tuple[TrainState, int]:
     init_key = jax.random.fold_in(jax.random.key(experiment.seed), 0x1417)
     tx = build(experiment.optimizer, experiment.steps)
-    variables = init_variables(experiment.model, init_key, experiment.codec.input_hw)
+    variables = init_variables(experiment.model, init_key, experiment.input_hw)
     resuming = checkpoints.latest_step() is not None
     if not resuming:
         variables = with_pretrained(experiment, variables)
@@ -111,45 +95,42 @@ def _initial_state(
 
 
 def _run(
-    experiment: Experiment,
+    experiment: AnyExperiment,
     directory: Path,
     console: Console,
     mesh: jax.sharding.Mesh,
-    sources: Mapping[str, Source],
+    sources: Mapping[str, Any],
     checkpoints: Checkpoints,
     state: TrainState,
     start: int,
 ) -> Outcome:
+    task = task_of(experiment)
     key = jax.device_put(jax.random.key(experiment.seed), meshes.replicated(mesh))
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task("people into memory", total=len(sources["train"]))
-        batches = train_batches(
-            experiment,
+        bar = progress.add_task("samples into memory", total=len(sources["train"]))
+        batches = task.batches(
             sources["train"],
             mesh,
             start,
-            on_loaded=lambda people: progress.update(task, completed=people),
+            on_loaded=lambda samples: progress.update(bar, completed=samples),
         )
         batch = next(batches)
     begun = time.perf_counter()
     step_fn = compile_step(experiment, state, batch, key)
     console.print(f"Compiled the training step in {time.perf_counter() - begun:.1f} s.")
-    flip_test = experiment.evaluation.flip_test
-    estimate = make_estimate(experiment, mesh, flip_test)
+    scorer = task.scorer(sources["eval"], mesh, experiment.evaluation.flip_test)
     report, stopped_by, pending = None, None, None
     log = RunLog(directory, experiment.steps, start, experiment.batch_size, console)
     compiles = CompileCounter()
 
     def evaluate(step: int) -> Report:
         with compiles.expected():
-            estimates = estimate_all(estimate, state.variables(), sources["eval"], experiment, mesh)
-        result = score(estimates, experiment, flip_test, sources["eval"])
-        log.metrics(step, result.metrics)
-        if estimates.pictures:
-            sheet = viz.contact_sheet(estimates.pictures, columns=4)
-            log.picture(step, "predictions", sheet)
-            viz.save_image(directory / "predictions.png", sheet)
-        return result
+            scored = scorer(state.variables())
+        log.metrics(step, scored.report.metrics)
+        if scored.picture is not None:
+            log.picture(step, "predictions", scored.picture)
+            viz.save_image(directory / "predictions.png", scored.picture)
+        return scored.report
 
     with StopRequest() as stop, log, compiles:
         for step in range(start + 1, experiment.steps + 1):

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from jaxpose.config import Experiment
+from jaxpose.config import AnyExperiment, Experiment
 from jaxpose.convert import load_pretrained
 from jaxpose.models.distill import Distilled
 
 
-def with_pretrained(experiment: Experiment, variables: dict[str, Any]) -> dict[str, Any]:
+def with_pretrained(experiment: AnyExperiment, variables: dict[str, Any]) -> dict[str, Any]:
     """`variables` with what `init_from` and `teacher_from` name put in.
 
     Args:
@@ -21,7 +21,7 @@ def with_pretrained(experiment: Experiment, variables: dict[str, Any]) -> dict[s
         if start is None:
             return variables
         return load_pretrained(model, start, variables=variables, reset_head=experiment.reset_head)
-    assert experiment.teacher_from is not None  # checked by Experiment
+    assert isinstance(experiment, Experiment) and experiment.teacher_from is not None
     parts = {"teacher": load_pretrained(model.teacher, experiment.teacher_from)}
     if start is not None:
         fresh = {kind: tree.get("student", {}) for kind, tree in variables.items()}

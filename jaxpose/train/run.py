@@ -15,7 +15,7 @@ from typing import Any, Literal
 import jax
 
 import jaxpose
-from jaxpose.config import Experiment, differences, from_json, to_json
+from jaxpose.config import AnyExperiment, differences, from_json, to_json
 from jaxpose.errors import InputError
 from jaxpose.models.build import abstract_variables
 from jaxpose.train.checkpoint import Checkpoints
@@ -32,8 +32,9 @@ METRIC_KEY = {
     "wholebody": "AP",
     "crowdpose": "AP",
 }
+LIFTING_KEY = {"mpjpe": "MPJPE", "p_mpjpe": "P-MPJPE"}
 # Errors, of which the lowest is best.
-LOWER_IS_BETTER = ("epe", "nme")
+LOWER_IS_BETTER = ("epe", "nme", *LIFTING_KEY)
 # Keys that steer reporting, not the numbers of the training: they may change on resume.
 REPORTING = ("log_every", "evaluation.every", "evaluation.pictures", "evaluation.batch_size")
 
@@ -43,13 +44,13 @@ class Run:
     """A trained model read from a run directory, ready to evaluate or predict with."""
 
     directory: Path
-    experiment: Experiment
+    experiment: AnyExperiment
     variables: dict[str, Any]
     step: int
     record: dict[str, Any]
 
 
-def begin(directory: Path, experiment: Experiment, data: dict[str, str]) -> dict[str, Any]:
+def begin(directory: Path, experiment: AnyExperiment, data: dict[str, str]) -> dict[str, Any]:
     """Write `config.json` of a new run, or check that a begun one is the same experiment.
 
     Args:
@@ -119,12 +120,12 @@ def read_record(directory: Path) -> dict[str, Any]:
     return record
 
 
-def open_checkpoints(directory: Path, experiment: Experiment, read_only: bool) -> Checkpoints:
+def open_checkpoints(directory: Path, experiment: AnyExperiment, read_only: bool) -> Checkpoints:
     """The checkpoints of a run directory."""
     metric = experiment.evaluation.metric
     return Checkpoints(
         directory / "checkpoints",
-        METRIC_KEY[metric],
+        (METRIC_KEY | LIFTING_KEY)[metric],
         read_only,
         lower_is_better=metric in LOWER_IS_BETTER,
     )
@@ -152,7 +153,7 @@ def load_run(directory: str | Path, which: Literal["best", "last"] = "best") -> 
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     like = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
-        abstract_variables(experiment.model, experiment.codec.input_hw),
+        abstract_variables(experiment.model, experiment.input_hw),
     )
     variables = checkpoints.restore_variables(like, experiment.ema_decay is not None, step)
     checkpoints.close()

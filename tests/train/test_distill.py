@@ -17,11 +17,12 @@ from jaxpose.models.heads import DeconvHead
 from jaxpose.models.vit import ViT
 from jaxpose.skeletons import COCO17
 from jaxpose.train import mesh as meshes
+from jaxpose.train.check import check_outputs
 from jaxpose.train.feed import to_device
 from jaxpose.train.optimizer import build
 from jaxpose.train.pretrained import with_pretrained
 from jaxpose.train.state import new_state
-from jaxpose.train.step import check_outputs, compile_step
+from jaxpose.train.step import compile_step
 
 TINY = Path(__file__).resolve().parents[1] / "tiny.py"
 

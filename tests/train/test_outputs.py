@@ -24,9 +24,10 @@ from jaxpose.losses import (
 from jaxpose.models import PoseModel, init_variables
 from jaxpose.models.heads import DeconvHead, SimCCHead
 from jaxpose.models.regression_heads import IntegralRegressionHead, RegressionHead, RLEHead
+from jaxpose.train.check import check_outputs
 from jaxpose.train.optimizer import build
 from jaxpose.train.state import new_state
-from jaxpose.train.step import check_outputs, train_step
+from jaxpose.train.step import train_step
 
 TINY = Path(__file__).resolve().parents[1] / "tiny.py"
 HW, MAPS = (64, 48), (16, 12)
