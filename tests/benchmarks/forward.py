@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.forward [NAME ...] [--batch 8] [--rounds 7]
 
-Names are those of `jaxpose models`; by default every architecture once. For each, prints the seconds that tracing and compiling take
-without any cache, and images a second: the median of the rounds, slowest and fastest beside it.
-Weights are zeros, which cost what others do.
+Names are those of `jaxpose models`; by default every architecture once. For each, prints the
+seconds that tracing and compiling take without any cache, and images a second: the median of the
+rounds, slowest and fastest beside it. Weights are zeros, which cost what others do.
 """
 
 import argparse
