@@ -15,6 +15,7 @@ from jaxpose.losses import (
     RLE,
     AdaptiveWing,
     BoneLength,
+    Distillation,
     FeatureDistillation,
     HeatmapDistillation,
     HeatmapJS,
@@ -33,6 +34,7 @@ from jaxpose.losses import (
     feature_distillation,
     simcc_distillation,
 )
+from jaxpose.models.distill import Taught
 
 B, K = 2, 9
 
@@ -101,6 +103,11 @@ CASES = {
     "FeatureDistillation": (FeatureDistillation(), maps(), maps(1)),
     "SimCCDistillation": (SimCCDistillation(2.0), vectors(), vectors(2)),
     "HeatmapDistillation": (HeatmapDistillation(), maps(), maps(1)),
+    "Distillation": (
+        Distillation(HeatmapMSE(), HeatmapDistillation(), 0.5, FeatureDistillation()),
+        Taught(maps(), maps(2), maps(3), maps(4)),
+        maps(1),
+    ),
 }
 
 
