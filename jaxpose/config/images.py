@@ -48,6 +48,8 @@ class Experiment(Training):
     resident: bool = False
     # The weights of a `Distilled` model's teacher: a release folder or a state dict.
     teacher_from: str | None = None
+    # A release whose knowledge token the model takes over (ViTPose, arXiv:2204.12484, section 3.3).
+    knowledge_from: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -58,6 +60,13 @@ class Experiment(Training):
         if isinstance(self.model, Distilled) != (self.teacher_from is not None):
             raise InputError(
                 "teacher_from names the weights of a Distilled model's teacher: set both or none."
+            )
+        if self.knowledge_from is not None and not (
+            isinstance(self.model, PoseModel) and getattr(self.model.backbone, "knowledge_token", 0)
+        ):
+            raise InputError(
+                "knowledge_from is for a ViT with model.backbone.knowledge_token set to the width "
+                "of the teacher."
             )
         outputs = self.model.head.num_keypoints
         if outputs != self.skeleton.num_keypoints:

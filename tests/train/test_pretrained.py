@@ -1,0 +1,83 @@
+"""Where weights come from: a plain checkpoint, and a teacher's knowledge token."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from jaxpose.config import load_recipe, override, to_json
+from jaxpose.convert.release import Card, save_release
+from jaxpose.errors import InputError
+from jaxpose.models import init_variables
+from jaxpose.skeletons import COCO17
+from jaxpose.train.pretrained import with_pretrained
+
+TINY = Path(__file__).resolve().parents[1] / "tiny.py"
+HW = (64, 48)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return load_recipe(str(TINY))
+
+
+@pytest.fixture(scope="module")
+def release(tiny, tmp_path_factory):
+    """Writes a release of a model; returns the folder and the variables."""
+
+    def write(model, seed):
+        folder = tmp_path_factory.mktemp("release") / "it"
+        variables = init_variables(model, jax.random.key(seed), HW)
+        card = Card("tiny", "drawn", HW, COCO17.keypoints)
+        save_release(folder, variables, {"model": to_json(model)}, card)
+        return str(folder), jax.device_get(variables)
+
+    return write
+
+
+def start(experiment):
+    return with_pretrained(experiment, init_variables(experiment.model, jax.random.key(9), HW))
+
+
+def test_a_model_with_a_token_starts_from_weights_without_one(tiny, release):
+    path, known = release(tiny.model, 1)
+    experiment = override(tiny, ["model.backbone.knowledge_token=32", f"init_from={path}"])
+    variables = start(experiment)
+    backbone = variables["params"]["backbone"]
+    fresh = init_variables(experiment.model, jax.random.key(9), HW)["params"]["backbone"]
+    np.testing.assert_array_equal(backbone["knowledge_token"], fresh["knowledge_token"])
+    del backbone["knowledge_token"]
+    jax.tree.map(np.testing.assert_array_equal, variables["params"], known["params"])
+
+
+def test_a_student_takes_over_the_token_alone(tiny, release):
+    teacher = override(tiny, ["model.backbone.dim=48", "model.backbone.knowledge_token=48"]).model
+    path, known = release(teacher, 2)
+    student = override(tiny, ["model.backbone.knowledge_token=48", f"knowledge_from={path}"])
+    variables = start(student)["params"]
+    fresh = init_variables(student.model, jax.random.key(9), HW)["params"]
+    token = known["params"]["backbone"]["knowledge_token"]
+    np.testing.assert_array_equal(variables["backbone"]["knowledge_token"], token)
+    fresh["backbone"]["knowledge_token"] = token
+    jax.tree.map(np.testing.assert_array_equal, variables, fresh)
+
+
+def test_a_token_of_another_width_is_refused(tiny, release):
+    path, _ = release(override(tiny, ["model.backbone.knowledge_token=24"]).model, 3)
+    student = override(tiny, ["model.backbone.knowledge_token=32", f"knowledge_from={path}"])
+    with pytest.raises(InputError, match="knowledge_token=24"):
+        start(student)
+
+
+def test_a_file_without_a_token_is_refused(tiny, release):
+    path, _ = release(tiny.model, 4)
+    student = override(tiny, ["model.backbone.knowledge_token=32", f"knowledge_from={path}"])
+    with pytest.raises(InputError, match="no knowledge token"):
+        start(student)
+
+
+def test_a_token_needs_a_model_that_has_one(tiny):
+    with pytest.raises(InputError, match="knowledge_token"):
+        dataclasses.replace(tiny, knowledge_from="somewhere")
