@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "scaling": {*_GROUND, "models"},
     "infer": _TOOLS - {"data", "losses", "metrics"},
     "config": {*_TOOLS, "infer", "scripts"},
-    "train": {*_TOOLS, "infer", "config"},
+    "train": {*_TOOLS, "infer", "config", "multiview"},
 }
 ANYTHING = {"cli", "__main__"}
 

@@ -35,13 +35,18 @@ class LiftingExperiment(Training):
     evaluation: LiftingEvaluation = field(default_factory=LiftingEvaluation)
     # Windows are mirrored with probability one half, left and right exchanged.
     mirror: bool = True
-    # Inputs and targets are standardised by the training set; the run keeps the statistics.
-    standardise: bool = True
+    # What is standardised by the training set, joint by joint; the run keeps the statistics.
+    standardise: Literal["none", "inputs", "both"] = "both"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.evaluation.every < 1 or self.evaluation.batch_size < 1:
             raise InputError("evaluation.every and evaluation.batch_size must be at least 1.")
+        if self.codec.frame not in ("screen", "image plane"):
+            raise InputError(
+                f"Lifters are trained on the screen or the image plane, not on "
+                f"{self.codec.frame!r}: set codec.frame."
+            )
         number, codec = self.skeleton.num_keypoints, self.codec
         outputs = number - codec.drop_root
         given = {

@@ -1,9 +1,10 @@
 """A score together with everything it depends on."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
+from rich.console import Group, RenderableType
 from rich.table import Table
 
 from jaxpose.errors import InputError
@@ -22,6 +23,7 @@ class Report:
         computed.
       people: the number of people scored.
       notes: anything else that the reader has to know, by name.
+      by_action: of motion, metric -> subject -> action -> value.
     """
 
     metrics: Mapping[str, float]
@@ -31,6 +33,7 @@ class Report:
     sigmas: tuple[float, ...] | str | None
     people: int
     notes: Mapping[str, str] = field(default_factory=dict)
+    by_action: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
 
     def conditions(self) -> dict[str, str]:
         """How the metrics were computed, in words."""
@@ -43,15 +46,17 @@ class Report:
             **self.notes,
         }
 
-    def table(self) -> Table:
-        """Metrics, then the conditions, as a table for the terminal."""
+    def table(self) -> RenderableType:
+        """Metrics, then the conditions, as a table for the terminal; before it those by action."""
         table = Table("metric", "value", title=f"{self.people:,} people")
         for name, value in self.metrics.items():
             table.add_row(name, "nobody to measure" if value == -1 else f"{value:.4f}")
         table.add_section()
         for name, words in self.conditions().items():
             table.add_row(name, words)
-        return table
+        if not self.by_action:
+            return table
+        return Group(*(_grid(name, rows) for name, rows in self.by_action.items()), table)
 
     def to_json(self) -> str:
         """The report as indented JSON text."""
@@ -71,6 +76,24 @@ class Report:
             return cls(**values)
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"this is not a report: {error!r}") from error
+
+
+def _grid(metric: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
+    """Actions down, subjects across; the last row has the subjects' means over their actions."""
+    actions = sorted({action for row in rows.values() for action in row})
+    table = Table("action", *rows, "mean", title=metric)
+
+    def cells(values: Sequence[float | None]) -> list[str]:
+        known = [v for v in values if v is not None and v >= 0]
+        shown = ["" if v is None else "none" if v < 0 else f"{v:.1f}" for v in values]
+        return [*shown, f"{sum(known) / len(known):.1f}" if known else ""]
+
+    for action in actions:
+        table.add_row(action, *cells([row.get(action) for row in rows.values()]))
+    table.add_section()
+    known = [[v for v in row.values() if v >= 0] for row in rows.values()]
+    table.add_row("mean", *cells([sum(v) / len(v) if v else None for v in known]))
+    return table
 
 
 def _sigmas_in_words(sigmas: tuple[float, ...] | str | None) -> str:

@@ -42,15 +42,19 @@ class PoseModel(nn.Module):
         return self.head(self.backbone(images, train, dataset_index), train)
 
 
-def init_variables(model: nn.Module, key: jax.Array, input_hw: tuple[int, int]) -> dict:
+def init_variables(model: nn.Module, key: jax.Array, input_hw: tuple[int, int] | None) -> dict:
     """Fresh `{"params": ..., "batch_stats": ...}` for images of `input_hw`, in float32.
 
-    A model that does not take images says what it takes: `input_shape()`.
+    A model that does not take images says what it takes, `input_shape()`, and needs none.
 
     `batch_stats` is there (empty if need be) for every model, so that callers need no special
     case. Compiled, because a traced initialisation skips the forward pass.
     """
-    shape = model.input_shape() if hasattr(model, "input_shape") else (1, *input_hw, 3)
+    if hasattr(model, "input_shape"):
+        shape = model.input_shape()
+    else:
+        assert input_hw is not None
+        shape = 1, *input_hw, 3
 
     def init(key: jax.Array) -> dict:
         variables = model.init(key, jnp.zeros(shape, jnp.float32))
@@ -59,7 +63,7 @@ def init_variables(model: nn.Module, key: jax.Array, input_hw: tuple[int, int]) 
     return jax.jit(init)(key)
 
 
-def abstract_variables(model: nn.Module, input_hw: tuple[int, int]) -> dict:
+def abstract_variables(model: nn.Module, input_hw: tuple[int, int] | None) -> dict:
     """Shapes and dtypes of `init_variables`, without computing anything."""
     return jax.eval_shape(lambda key: init_variables(model, key, input_hw), jax.random.key(0))
 
