@@ -16,7 +16,7 @@ from jaxpose import skeletons
 from jaxpose.codecs import AnyCodec, IntegralRegression, Regression, SimCC
 from jaxpose.codecs.heatmap import msra, udp
 from jaxpose.codecs.simcc import rtmpose
-from jaxpose.config import to_json
+from jaxpose.config import LiftingExperiment, to_json
 from jaxpose.convert.formats import detect
 from jaxpose.convert.identify import Identified, identify
 from jaxpose.convert.load import load_pretrained, plan_for, recognise, to_variables
@@ -143,6 +143,12 @@ def _release_run(run: Run, out: Path, overwrite: bool) -> None:
     experiment = run.experiment
     file = run.directory / "report.json"
     metrics = Report.from_json(file.read_text()).metrics if file.is_file() else None
+    of_pictures, lifts = {}, ""
+    if isinstance(experiment, LiftingExperiment):
+        frames, frame = experiment.model.backbone.frames, experiment.codec.frame
+        lifts = f"one person's keypoints on the {frame}, frames: {frames}; gives mm about the root"
+    else:
+        of_pictures = {"padding": experiment.padding, "input_hw": list(experiment.input_hw)}
     save_release(
         out,
         jax.device_get(run.variables),
@@ -151,17 +157,17 @@ def _release_run(run: Run, out: Path, overwrite: bool) -> None:
             "model": to_json(experiment.model),
             "codec": to_json(experiment.codec),
             "skeleton": to_json(experiment.skeleton),
-            "padding": experiment.padding,
-            "input_hw": list(experiment.codec.input_hw),
             "num_keypoints": experiment.skeleton.num_keypoints,
+            **of_pictures,
         },
         Card(
             run.directory.name,
             f"trained with jaxpose, checkpoint of step {run.step}",
-            experiment.codec.input_hw,
+            experiment.input_hw,
             experiment.skeleton.keypoints,
             licence="to be stated by whoever publishes it",
             metrics=metrics,
+            lifts=lifts,
         ),
         overwrite=overwrite,
     )

@@ -27,19 +27,21 @@ class Card:
       name: the model's.
       source: where the weights come from.
       licence: under which they may be used; whoever converts weights has to look it up.
-      input_hw: size of the images in pixels.
+      input_hw: size of the images in pixels; None for a lifter.
       keypoints: names of the keypoints, or one phrase on what they are.
       metrics: figures by name, as measured with these very weights.
       published: what the authors report, with its source.
+      lifts: what a lifter takes, in words; empty for models of pictures.
     """
 
     name: str
     source: str
-    input_hw: tuple[int, int]
+    input_hw: tuple[int, int] | None
     keypoints: tuple[str, ...]
     licence: str = "not stated: that of the source applies"
     metrics: Mapping[str, float] | None = None
     published: str = ""
+    lifts: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,6 @@ def load_release(folder: str | Path) -> Release:
 def model_card(card: Card, arrays: Mapping[str, np.ndarray]) -> str:
     """The Markdown text for people."""
     parameters = sum(array.size for path, array in arrays.items() if path.startswith("params/"))
-    height, width = card.input_hw
     lines = [
         f"# {card.name}",
         "",
@@ -146,7 +147,7 @@ def model_card(card: Card, arrays: Mapping[str, np.ndarray]) -> str:
         f"- Source of the weights: {card.source}",
         f"- Licence of the weights: {card.licence}",
         f"- Parameters: {parameters / 1e6:.2f} M",
-        f"- Input: RGB, {width} x {height} pixels (width x height), one person's box",
+        f"- Input: {_input(card)}",
         f"- Keypoints: {', '.join(card.keypoints)}",
         "",
         "## Metrics",
@@ -159,14 +160,24 @@ def model_card(card: Card, arrays: Mapping[str, np.ndarray]) -> str:
         lines += ["Not measured with these weights yet."]
     if card.published:
         lines += ["", f"Published: {card.published}"]
+    predict = "PHOTO --from THIS_FOLDER --boxes full"
+    if card.lifts:
+        predict = "VIDEO --from POSE_MODEL --lift THIS_FOLDER"
     lines += [
         "",
         "## Use",
         "",
         "```",
-        "jaxpose predict PHOTO --from THIS_FOLDER --boxes full --out out",
+        f"jaxpose predict {predict} --out out",
         "jaxpose train RECIPE --workdir run --set init_from=THIS_FOLDER",
         "```",
         "",
     ]
     return "\n".join(lines)
+
+
+def _input(card: Card) -> str:
+    if card.input_hw is None:
+        return card.lifts
+    height, width = card.input_hw
+    return f"RGB, {width} x {height} pixels (width x height), one person's box"

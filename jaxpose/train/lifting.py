@@ -7,7 +7,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,9 +29,9 @@ from jaxpose.data.windows import (
 )
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import Camera, check_cameras, stack
-from jaxpose.models.build import abstract_variables
+from jaxpose.infer.lifting import Reach, lift, reach
 from jaxpose.multiview.calibration import read_h36m
-from jaxpose.train.lifting_score import lift, lift_all, report
+from jaxpose.train.lifting_score import lift_all, report
 from jaxpose.train.mesh import batch_sharded, replicated
 from jaxpose.train.task import Scored, Scorer
 
@@ -39,14 +39,6 @@ _AHEAD = 256  # steps whose indices go to the device at once
 _SAMPLE = 20_000  # windows from which statistics of random views are taken
 
 Batch = dict[str, Any]
-
-
-class Reach(NamedTuple):
-    """Frames of a window before and after the one it is cut at, and which it answers for."""
-
-    before: int
-    after: int
-    answers: slice
 
 
 @dataclass(frozen=True)
@@ -74,7 +66,7 @@ class LiftingTask:
 
     def check(self) -> None:
         """InputError where the model answers for neither one frame nor all of its window."""
-        reach(self.experiment)
+        reach(self.experiment.model)
 
     def open(self, role: str) -> MotionSource:
         experiment = self.experiment
@@ -110,7 +102,7 @@ class LiftingTask:
                 motion = before_each_camera(motion, views, rig.image_wh, rig.area_mm)
         if self.experiment.codec.frame == "image plane" and cameras is None:
             check_cameras(motion.cameras, tuple(motion.name.tolist()))
-        windows = _windows(reach(self.experiment), motion.length, every=role == "train")
+        windows = _windows(reach(self.experiment.model), motion.length, every=role == "train")
         return MotionSource(motion, windows, cameras, data.fingerprint())
 
     def fitted(self, source: MotionSource) -> LiftingExperiment:
@@ -142,7 +134,7 @@ class LiftingTask:
         arrays = _on_device(source, replicated(mesh))
         windows = jax.device_put(source.windows, replicated(mesh))
         on_loaded(len(source))
-        before, after, _ = reach(experiment)
+        before, after, _ = reach(experiment.model)
         sharding = batch_sharded(mesh)
 
         @functools.partial(jax.jit, static_argnames="rows")
@@ -175,7 +167,7 @@ class LiftingTask:
             framed, joints, labelled = random_mirror(
                 mirror_key, experiment.skeleton.flip_permutation, framed, joints, labelled
             )
-        answers = reach(experiment).answers
+        answers = reach(experiment.model).answers
         targets, weights = codec.encode(joints[:, answers], labelled[:, answers])
         weights = weights * batch["inside"][:, answers, None].astype(jnp.float32)
         return codec.standardised(framed), targets, weights
@@ -185,14 +177,21 @@ class LiftingTask:
         whole = replicated(mesh)
         arrays = _on_device(source, whole)
         windows = jax.device_put(source.windows, whole)
-        before, after, answers = reach(experiment)
+        before, after, answers = reach(experiment.model)
 
         @functools.partial(jax.jit, out_shardings=whole)
         def estimate(variables: Any, arrays: Batch, windows: Windows, indices: jax.Array) -> Any:
             batch = _gather(arrays, windows, indices, before, after)
             batch = jax.lax.with_sharding_constraint(batch, batch_sharded(mesh))
             framed, _, _ = _views(experiment, jax.random.key(0), batch)
-            joints = lift(variables, framed, experiment=experiment, flip_test=flip_test)
+            joints = lift(
+                variables,
+                framed,
+                model=experiment.model,
+                codec=experiment.codec,
+                permutation=experiment.skeleton.flip_permutation,
+                flip_test=flip_test,
+            )
             return joints, batch["frames"][:, answers]
 
         def scored(
@@ -209,35 +208,6 @@ class LiftingTask:
             return Scored(result, None, _clips_as_json(lifted.predicted, source.motion))
 
         return scored
-
-
-def reach(experiment: LiftingExperiment) -> Reach:
-    """What the experiment's model sees and answers for.
-
-    Raises:
-      InputError: it answers for some frames, but not for all.
-    """
-    model = experiment.model
-    frames, answered = model.backbone.frames, answers_of(model)
-    if answered == 1:
-        if hasattr(model.backbone, "margins"):
-            before, after = model.backbone.margins
-        else:
-            before, after = frames // 2, frames - 1 - frames // 2
-        return Reach(before, after, slice(before, before + 1))
-    if answered != frames:
-        raise InputError(
-            f"The lifter answers for {answered} of {frames} frames; it has to for one or all."
-        )
-    return Reach(0, frames - 1, slice(0, frames))
-
-
-@functools.lru_cache
-def answers_of(model: Any) -> int:
-    """The number of frames that a lifter answers for; computes shapes only."""
-    keypoints = jax.ShapeDtypeStruct(model.input_shape(), jnp.float32)
-    variables = abstract_variables(model, None)
-    return jax.eval_shape(lambda v, x: model.apply(v, x), variables, keypoints).shape[1]
 
 
 def _windows(seen: Reach, lengths: np.ndarray, every: bool) -> Windows:

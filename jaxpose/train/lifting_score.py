@@ -1,7 +1,7 @@
 """Held-out frames lifted, and scored by subject and action."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,6 @@ import numpy as np
 from jaxpose.codecs.lifting import root_place
 from jaxpose.config import LiftingExperiment
 from jaxpose.data.motion import Motion
-from jaxpose.geometry.mirror import mirror
 from jaxpose.metrics.by_action import errors_by_action, mean_over_cells
 from jaxpose.metrics.mpjpe import mpjpe
 from jaxpose.metrics.report import Report
@@ -22,27 +21,6 @@ class Lifted(NamedTuple):
     predicted: np.ndarray
     truth: np.ndarray
     known: np.ndarray
-
-
-def lift(
-    variables: dict[str, Any], framed: jax.Array, *, experiment: LiftingExperiment, flip_test: bool
-) -> jax.Array:
-    """Joints `[B, T_out, K, 3]` mm about the root of `framed [B, T, K, D]` (`codec.framed`); pure.
-
-    `flip_test` averages with what is said of the mirror image.
-    """
-    codec, permutation = experiment.codec, experiment.skeleton.flip_permutation
-
-    def outputs(values: jax.Array) -> jax.Array:
-        return jnp.asarray(
-            experiment.model.apply(variables, codec.standardised(values), train=False)
-        )
-
-    answer = outputs(framed)
-    if flip_test:
-        mirrored = codec.flip_back(outputs(mirror(framed, permutation)), permutation)
-        answer = codec.average(answer, mirrored)
-    return codec.decode(answer)
 
 
 def lift_all(
@@ -95,7 +73,7 @@ def report(
         people=len(clip),
         notes={
             "unit": "mm about the root; means are over subjects' actions, not frames",
-            "input": f"{experiment.model.backbone.frames} frames",
+            "frames": str(experiment.model.backbone.frames),
             "cameras": "of the data set" if data.rig is None else f"{data.rig.path}",
         },
         by_action=by_action,
