@@ -82,6 +82,12 @@ def list_photos(folder: str | Path) -> list[Path]:
     )
 
 
+def on_white(image: np.ndarray) -> np.ndarray:
+    """uint8 `[H, W, 4]` with an alpha channel, laid on white: `[H, W, 3]` in the same order."""
+    alpha = image[..., 3:].astype(np.uint16)
+    return ((image[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+
 def missing(path: Path) -> str:
     """The message for a path that does not exist: which part of it is missing, and what is near."""
     absent = path
@@ -238,8 +244,7 @@ def _decode_with_alpha(kind: str, data: bytes) -> np.ndarray:
     if image.ndim == 2:
         image = image[..., None]
     if image.shape[-1] == 4:
-        alpha = image[..., 3:].astype(np.uint16)
-        image = ((image[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+        image = on_white(image)
     image = np.broadcast_to(image[..., ::-1], (*image.shape[:2], 3))
     # OpenCV leaves unchanged pictures unturned, and before 5.0 all WebP.
     exif = _png_exif(data) if kind == "PNG" else _webp_exif(data)

@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "convert": {*_LOWEST, "models"},
     "data": _HANDS,
     "scaling": {*_GROUND, "models"},
-    "infer": _TOOLS - {"data", "losses", "metrics"},
+    "infer": {*_TOOLS, "motion"} - {"data", "losses"},
     "config": {*_TOOLS, "infer", "scripts"},
     "train": {*_TOOLS, "infer", "config", "multiview"},
 }
