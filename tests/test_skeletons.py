@@ -18,6 +18,7 @@ SIZES = {
     "h36m17": 17,
     "humaneva15": 15,
     "mpi_inf_3dhp17": 17,
+    "blazepose33": 33,
     "coco_wholebody133": 133,
     "ap10k17": 17,
     "hand21": 21,

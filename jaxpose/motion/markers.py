@@ -13,9 +13,9 @@ _INTEL = 84
 
 
 def write_trc(path: Path | str, points: np.ndarray, names: Sequence[str], fps: float) -> None:
-    """Write `points [T, K, 3]` (mm; OpenSim wants y up: `rig.y_up`) as an OpenSim marker file.
+    """Write `points [T, K, 3]` in mm as an OpenSim marker file.
 
-    A missing marker (NaN) is left blank.
+    OpenSim wants y up, see `geometry.axes.y_up`. A missing marker (NaN) is left blank.
 
     Raises:
       InputError: shapes that do not fit together.

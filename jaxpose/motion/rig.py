@@ -4,6 +4,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from jaxpose.errors import InputError
+from jaxpose.geometry.axes import y_up
 from jaxpose.geometry.procrustes import procrustes
 from jaxpose.motion.bones import check_millimetres, consistency
 from jaxpose.motion.bvh import Bvh
@@ -48,25 +49,6 @@ def _order(parents: np.ndarray) -> list[int]:
         found.append(joint)
         waiting += [int(child) for child in np.flatnonzero(parents == joint)[::-1]]
     return found
-
-
-def y_up(points: np.ndarray, up: str = "z") -> np.ndarray:
-    """World points `[..., 3]` whose vertical is `up` (x, y, z or -x, -y, -z) turned to y up.
-
-    Raises:
-      InputError: another word for `up`.
-    """
-    turns = {
-        "y": np.eye(3),
-        "-y": np.diag([1.0, -1, -1]),
-        "z": np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),
-        "-z": np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]),
-        "x": np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]),
-        "-x": np.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]]),
-    }
-    if up not in turns:
-        raise InputError(f"up is {up!r}; it has to be one of {', '.join(turns)}")
-    return np.asarray(points, np.float64) @ turns[up].T
 
 
 def bvh_from_points(points: np.ndarray, skeleton: Skeleton, fps: float, up: str = "z") -> Bvh:

@@ -1,6 +1,7 @@
 """Keypoint sets as data: names, left/right pairs, limbs, OKS sigmas, colours."""
 
 from jaxpose.skeletons.ap10k17 import AP10K17
+from jaxpose.skeletons.blazepose33 import BLAZEPOSE33
 from jaxpose.skeletons.coco17 import COCO17
 from jaxpose.skeletons.coco_wholebody133 import COCO_WHOLEBODY133
 from jaxpose.skeletons.face68 import FACE68
@@ -16,6 +17,7 @@ from jaxpose.skeletons.skeleton import Skeleton, pairs_by_name
 
 __all__ = [
     "AP10K17",
+    "BLAZEPOSE33",
     "BUILT_IN",
     "COCO17",
     "COCO_WHOLEBODY133",

@@ -10,6 +10,7 @@ from typing import Any
 
 from jaxpose.errors import InputError, nearest
 from jaxpose.skeletons.ap10k17 import AP10K17
+from jaxpose.skeletons.blazepose33 import BLAZEPOSE33
 from jaxpose.skeletons.coco17 import COCO17
 from jaxpose.skeletons.coco_wholebody133 import COCO_WHOLEBODY133
 from jaxpose.skeletons.face68 import FACE68
@@ -31,6 +32,7 @@ BUILT_IN: dict[str, Skeleton] = {
         H36M17,
         HUMANEVA15,
         MPI_INF_3DHP17,
+        BLAZEPOSE33,
         COCO_WHOLEBODY133,
         AP10K17,
         HAND21,

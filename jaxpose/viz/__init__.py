@@ -1,10 +1,12 @@
-"""Pictures of poses, drawn with OpenCV: people on photos, heatmaps, contact sheets."""
+"""Pictures of poses, drawn with OpenCV: on photos, in space, heatmaps, contact sheets, films."""
 
+from jaxpose.viz.animation import save_animation
 from jaxpose.viz.files import save_image
 from jaxpose.viz.film import VideoWriter
 from jaxpose.viz.heatmaps import draw_heatmaps
 from jaxpose.viz.people import draw_people
 from jaxpose.viz.sheets import comparison, contact_sheet, sample_sheet, to_uint8
+from jaxpose.viz.space import draw_space, draw_views, turning
 
 __all__ = [
     "VideoWriter",
@@ -12,7 +14,11 @@ __all__ = [
     "contact_sheet",
     "draw_heatmaps",
     "draw_people",
+    "draw_space",
+    "draw_views",
     "sample_sheet",
+    "save_animation",
     "save_image",
     "to_uint8",
+    "turning",
 ]

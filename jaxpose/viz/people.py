@@ -168,7 +168,7 @@ def _draw_person(
         for i, j, color in order:
             thickness, rim = line * min(weight[i], weight[j]), min(edge[i], edge[j])
             alpha = min(opacity[i], opacity[j]) * (_EDGE_OPACITY if outline else 1)
-            shape = _capsule(place[i], place[j], zoom * (thickness / 2 + rim * outline))
+            shape = capsule(place[i], place[j], zoom * (thickness / 2 + rim * outline))
             cv2.fillConvexPoly(cover, shape, 255 * alpha, cv2.LINE_AA, _SHIFT)
             if not outline:
                 cv2.fillConvexPoly(layer, shape, color.tolist(), cv2.LINE_AA, _SHIFT)
@@ -210,7 +210,7 @@ def _weights(
     return np.clip(spacing / (6 * line), 0.3, 1.0)
 
 
-def _capsule(start: np.ndarray, end: np.ndarray, radius: float) -> np.ndarray:
+def capsule(start: np.ndarray, end: np.ndarray, radius: float) -> np.ndarray:
     """A line with round ends as a convex polygon in OpenCV's fixed point, int32 [M, 1, 2]."""
     along = np.arctan2(*(end - start)[::-1])
     turn = np.linspace(np.pi / 2, 3 * np.pi / 2, 13)
