@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import flax.linen as nn
@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxpose.convert.rules import Rule
 from jaxpose.convert.tables import (
+    csp,
     cspnext,
     heads,
     hourglass,
@@ -20,13 +21,17 @@ from jaxpose.convert.tables import (
     regression_heads,
     resnet,
     rtmcc,
+    rtmdet,
     vgg,
     vit,
     vit_heads,
+    yolox,
 )
 from jaxpose.errors import InputError
 from jaxpose.models.classifier import ClassificationHead
 from jaxpose.models.cspnext import CSPNeXt
+from jaxpose.models.darknet import CSPDarknet
+from jaxpose.models.detection import PathAggregation, RTMDetHead, YOLOXHead
 from jaxpose.models.heads import DeconvHead, SimCCHead, SimpleHead
 from jaxpose.models.hourglass import Hourglass
 from jaxpose.models.hrnet import HRNet
@@ -54,7 +59,7 @@ class Format:
       marker: regular expression that some key matches if the checkpoint is of this format.
       head: regular expression for the keys of the head, be it for poses or for ImageNet; `""`
         where the project's checkpoints have none.
-      backbones, heads: for each kind of module, its table.
+      backbones, necks, heads: for each kind of module, its table.
       positions: the key of a ViT's position embedding, `[1, N, D]`; `""` for none.
       class_slot: what becomes of the first position embedding, a class token's, where there is
         one more than the patches: it is dropped with the token, or added to all the others.
@@ -69,6 +74,7 @@ class Format:
     backbones: Tables
     heads: Tables
     positions: str = ""
+    necks: Tables = field(default_factory=dict)
     class_slot: Literal["none", "dropped", "added"] = "none"
     renames: tuple[tuple[str, str], ...] = ()
     rules: tuple[Rule, ...] = ()
@@ -234,6 +240,23 @@ FORMATS = (
         heads={ClassificationHead: vit_heads.torchvision_linear},
         positions="encoder.pos_embedding",
         class_slot="dropped",
+    ),
+    Format(
+        name="YOLOX's own code",
+        marker=r"backbone\.backbone\.dark2\..+",
+        head=r"head\..+",
+        backbones={CSPDarknet: yolox.megvii_backbone},
+        necks={PathAggregation: yolox.megvii_neck},
+        heads={YOLOXHead: yolox.megvii_head},
+    ),
+    Format(
+        name="MMDetection",
+        marker=r"bbox_head\..+",
+        head=r"(neck|bbox_head)\..+",
+        backbones={CSPDarknet: yolox.mmdet_backbone, CSPNeXt: cspnext.mmpose},
+        necks={PathAggregation: csp.mmdet_neck},
+        heads={YOLOXHead: yolox.mmdet_head, RTMDetHead: rtmdet.mmdet_head},
+        rules=_MMPOSE_RULES,
     ),
     Format(
         name="MMPose 0.x",

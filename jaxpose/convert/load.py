@@ -18,6 +18,7 @@ from jaxpose.convert.rules import Plan, Rule, apply, flatten, make_plan, nest
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel, abstract_variables, init_variables
 from jaxpose.models.classifier import ClassificationHead
+from jaxpose.models.detection import DetectionModel
 from jaxpose.models.vit import ViT
 
 # By width (arXiv:2010.11929, table 1; arXiv:2012.12877, table 1).
@@ -121,13 +122,17 @@ def table(source: Format, model: PoseModel, head: bool = True) -> list[Rule]:
     if source.own:
         return rules
     rules += _of_kind(source.backbones, model.backbone, source)
+    if isinstance(model, DetectionModel) and head:
+        rules += _of_kind(source.necks, model.neck, source)
     return rules + (_of_kind(source.heads, model.head, source) if head else [])
 
 
 def has_table(source: Format, model: PoseModel) -> bool:
     """Whether there are tables from a format to both parts of a model."""
     return source.own or (
-        type(model.backbone) in source.backbones and type(model.head) in source.heads
+        type(model.backbone) in source.backbones
+        and type(model.head) in source.heads
+        and (not isinstance(model, DetectionModel) or type(model.neck) in source.necks)
     )
 
 

@@ -37,6 +37,7 @@ class Rule:
         have been folded. The target is the norm's bias, or the convolution's own with the norm
         beside it. If the source has no more of the norm, it becomes one that changes nothing else
         (scale 1, bias and mean 0, variance 1 - epsilon).
+      copies: several keys may hold the same array, as PyTorch writes shared parameters.
     """
 
     pattern: str
@@ -48,6 +49,7 @@ class Rule:
     join_axis: int = 0
     reason: str = ""
     folded_epsilon: float | None = None
+    copies: bool = False
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,10 @@ def _joined_shape(pieces: Sequence[_Piece]) -> tuple[int, ...]:
     rule = pieces[0].rule
     by_place = {(piece.layer, piece.part): piece.array.shape for piece in pieces}
     if len(by_place) != len(pieces):
-        raise ValueError("several keys for one place")
+        if not rule.copies:
+            raise ValueError("several keys for one place")
+        if not all(np.array_equal(piece.array, pieces[0].array) for piece in pieces):
+            raise ValueError("the keys that share this array hold different ones")
     layers = max(piece.layer for piece in pieces) + 1
     parts = max(1, len(rule.join_order))
     absent = [

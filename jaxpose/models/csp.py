@@ -1,0 +1,235 @@
+"""Cross-stage partial networks: what the backbones and necks of YOLOX and RTMDet are made of."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxpose.errors import InputError
+from jaxpose.models.conv import ConvNorm
+
+BlockKind = Literal["cspnext", "darknet"]
+"""What a CSP layer repeats: the blocks of CSPNeXt or of CSPDarknet."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """What all convolutions of one network have in common.
+
+    Attributes:
+      norm_momentum, norm_epsilon: of the batch norms (see `ConvNorm`).
+      separable: 3x3 convolutions are depthwise separable (see `SeparableConv`).
+      dtype: compute dtype.
+    """
+
+    norm_momentum: float = 0.9
+    norm_epsilon: float = 1e-5
+    separable: bool = False
+    dtype: str = "float32"
+
+    def conv(
+        self, features: int, size: int, name: str, *, stride: int = 1, groups: int = 1
+    ) -> ConvNorm:
+        """A convolution with its norm and SiLU."""
+        return ConvNorm(
+            features,
+            size,
+            stride,
+            groups,
+            activation="silu",
+            norm_momentum=self.norm_momentum,
+            norm_epsilon=self.norm_epsilon,
+            kernel_init_std=None,
+            dtype=self.dtype,
+            name=name,
+        )
+
+    def spatial(self, features: int, size: int, name: str, *, stride: int = 1) -> nn.Module:
+        """The same, or its depthwise separable form."""
+        if self.separable:
+            return SeparableConv(features, size, stride, self, name=name)
+        return self.conv(features, size, name, stride=stride)
+
+
+class SeparableConv(nn.Module):
+    """Depthwise convolution, then 1x1, each with norm and SiLU (arXiv:1704.04861, fig. 2)."""
+
+    features: int
+    size: int
+    stride: int = 1
+    style: Style = Style()
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """`[B, h, w, C]` -> `[B, h / stride, w / stride, features]`."""
+        channels = x.shape[-1]
+        depthwise = self.style.conv(
+            channels, self.size, "depthwise", stride=self.stride, groups=channels
+        )
+        return self.style.conv(self.features, 1, "pointwise")(depthwise(x, train), train)
+
+
+class CSPNeXtBlock(nn.Module):
+    """3x3 convolution, 5x5 depthwise, 1x1 (arXiv:2212.07784, fig. 3b).
+
+    `residual` adds the input, as all stages but the last do.
+    """
+
+    features: int
+    residual: bool = True
+    style: Style = Style()
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """`[B, h, w, C]` -> `[B, h, w, features]`."""
+        y = self.style.spatial(self.features, 3, "conv")(x, train)
+        y = self.style.conv(self.features, 5, "depthwise", groups=self.features)(y, train)
+        y = self.style.conv(self.features, 1, "pointwise")(y, train)
+        return x + y if self.residual else y
+
+
+class DarknetBlock(nn.Module):
+    """1x1 convolution, 3x3 convolution (arXiv:1804.02767, section 2.4), the input added."""
+
+    features: int
+    residual: bool = True
+    style: Style = Style()
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """`[B, h, w, C]` -> `[B, h, w, features]`."""
+        y = self.style.conv(self.features, 1, "reduce")(x, train)
+        y = self.style.spatial(self.features, 3, "conv")(y, train)
+        return x + y if self.residual else y
+
+
+class ChannelAttention(nn.Module):
+    """Every channel scaled by a hard sigmoid of a linear function of all channels' means.
+
+    arXiv:2212.07784, section 3.3; the fully connected layer is a 1x1 convolution.
+    """
+
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """`[B, h, w, C]` -> the same shape."""
+        means = x.mean((1, 2), keepdims=True, dtype=jnp.promote_types(x.dtype, jnp.float32))
+        weights = nn.hard_sigmoid(nn.Conv(x.shape[-1], (1, 1), dtype=self.dtype, name="fc")(means))
+        return x * weights
+
+
+class CSPLayer(nn.Module):
+    """Cross-stage partial layer (arXiv:1911.11929): blocks on half of the channels.
+
+    Attributes:
+      features: output channels.
+      blocks: number of blocks.
+      kind: of the blocks.
+      residual: whether the blocks add their input.
+      attention: channel attention before the last convolution.
+    """
+
+    features: int
+    blocks: int
+    kind: BlockKind = "cspnext"
+    residual: bool = True
+    attention: bool = True
+    style: Style = Style()
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """`[B, h, w, C]` -> `[B, h, w, features]`."""
+        block = CSPNeXtBlock if self.kind == "cspnext" else DarknetBlock
+        half = self.features // 2
+        short = self.style.conv(half, 1, "short")(x, train)
+        main = self.style.conv(half, 1, "main")(x, train)
+        for k in range(self.blocks):
+            main = block(half, self.residual, self.style, name=f"block_{k}")(main, train)
+        x = jnp.concatenate([main, short], axis=-1)
+        if self.attention:
+            x = ChannelAttention(self.style.dtype, name="attention")(x)
+        return self.style.conv(self.features, 1, "final")(x, train)
+
+
+class SpatialPyramidPooling(nn.Module):
+    """Maxima over 5x5, 9x9 and 13x13 windows beside the map itself, between 1x1 convolutions.
+
+    He et al. 2014, arXiv:1406.4729, in YOLO's form without strides.
+    """
+
+    features: int
+    style: Style = Style()
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """`[B, h, w, C]` -> `[B, h, w, features]`."""
+        x = self.style.conv(x.shape[-1] // 2, 1, "reduce")(x, train)
+        maps = [x]
+        for _ in range(3):
+            # The maximum over 5x5 maxima over 5x5 is that over 9x9, and so on.
+            maps.append(nn.max_pool(maps[-1], (5, 5), padding="SAME"))
+        x = jnp.concatenate(maps, axis=-1)
+        return self.style.conv(self.features, 1, "merge")(x, train)
+
+
+LAST_STAGE = 4
+"""The stage with the pooling pyramid."""
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The stages of a CSP backbone, strides 4 to 32.
+
+    Attributes:
+      table: channels and blocks of each stage at factors of one.
+      deepen, widen: factors on the number of blocks and of channels.
+      kind, attention: of the CSP layers; the last stage's blocks do not add their input.
+      style: of all convolutions.
+    """
+
+    table: tuple[tuple[int, int], ...]
+    deepen: float
+    widen: float
+    kind: BlockKind
+    attention: bool
+    style: Style
+
+    def __call__(self, x: jax.Array, train: bool, outputs: tuple[int, ...]):
+        """The stem's map `x`, of stride 2, -> the maps of a backbone's `outputs`.
+
+        To be called in the compact method of the backbone that the parameters belong to. One map,
+        or a tuple of several in ascending order.
+        """
+        maps = [x]
+        for s, (channels, blocks) in enumerate(self.table[: max(outputs)], start=1):
+            features, last = int(channels * self.widen), s == LAST_STAGE
+            x = self.style.spatial(features, 3, f"stage_{s}_down", stride=2)(x, train)
+            if last:
+                pyramid = SpatialPyramidPooling(features, self.style, name=f"stage_{s}_pyramid")
+                x = pyramid(x, train)
+            x = CSPLayer(
+                features,
+                max(round(blocks * self.deepen), 1),
+                self.kind,
+                not last,
+                self.attention,
+                self.style,
+                name=f"stage_{s}_csp",
+            )(x, train)
+            maps.append(x)
+        chosen = tuple(maps[i] for i in sorted(outputs))
+        return chosen[0] if len(chosen) == 1 else chosen
+
+
+def check(name: str, images: jax.Array, outputs: tuple[int, ...]) -> None:
+    """Raises InputError unless a CSP backbone takes such images and has such outputs."""
+    if images.ndim != 4 or images.shape[1] % 32 or images.shape[2] % 32:
+        raise InputError(
+            f"{name} needs images [B, H, W, 3] with H and W multiples of 32, but got "
+            f"{list(images.shape)}."
+        )
+    if not outputs or not set(outputs) <= set(range(LAST_STAGE + 1)):
+        raise InputError(f"{name} outputs {outputs} must be indices from 0 (stem) to {LAST_STAGE}.")

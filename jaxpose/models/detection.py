@@ -1,0 +1,208 @@
+"""What follows the backbone of a one-stage detector: the neck, the heads, and all three joined."""
+
+from functools import partial
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxpose.models.build import PoseModel
+from jaxpose.models.csp import BlockKind, CSPLayer, Style
+from jaxpose.models.norm import BatchNorm
+from jaxpose.models.upsample import repeat
+
+# A fresh classifier gives every place a probability of 0.01 (arXiv:1708.02002, section 3.3).
+_RARE = nn.initializers.constant(-4.595)
+
+
+class Level(NamedTuple):
+    """What a detection head says of the places of one map, float32.
+
+    Attributes:
+      boxes: `[B, h, w, 4]`, in units of the map's stride; what they measure is the head's to say.
+      classes: `[B, h, w, C]` logits.
+      objectness: `[B, h, w, 1]` logit of there being anything; None for heads without it.
+    """
+
+    boxes: jax.Array
+    classes: jax.Array
+    objectness: jax.Array | None
+
+
+class DetectionModel(PoseModel):
+    """A one-stage detector. Parameters live under `backbone`, `neck` and `head`."""
+
+    neck: nn.Module
+
+    def __call__(self, images: jax.Array, train: bool = False) -> tuple[Level, ...]:
+        """`[B, H, W, 3]` -> a `Level` for each of the strides 8, 16 and 32.
+
+        H and W are multiples of 32. `train=True` updates batch-norm statistics.
+        """
+        return self.head(self.neck(self.backbone(images, train), train), train)
+
+
+class PathAggregation(nn.Module):
+    """Path aggregation network of CSP layers (arXiv:1803.01534): top-down, then bottom-up.
+
+    Attributes:
+      features: channels of every map that it returns.
+      blocks: in each CSP layer.
+      kind: of the blocks.
+      out_size: side of the last convolutions' kernels.
+      style: of all convolutions.
+    """
+
+    features: int
+    blocks: int
+    kind: BlockKind
+    out_size: int
+    style: Style = Style()
+
+    @nn.compact
+    def __call__(self, maps: tuple[jax.Array, ...], train: bool = False) -> tuple[jax.Array, ...]:
+        """Maps of rising stride and channels -> as many `[B, h, w, features]`."""
+        high, reduced = maps[-1], []
+        for i, low in enumerate(reversed(maps[:-1])):
+            channels = low.shape[-1]
+            high = self.style.conv(channels, 1, f"reduce_{i}")(high, train)
+            reduced.append(high)
+            high = jnp.concatenate([repeat(high, 2), low], axis=-1)
+            high = self._layer(channels, f"down_{i}")(high, train)
+        path = [high]
+        for i, low in enumerate(reversed(reduced)):
+            down = self.style.spatial(low.shape[-1], 3, f"shrink_{i}", stride=2)(path[-1], train)
+            joined = jnp.concatenate([down, low], axis=-1)
+            path.append(self._layer(maps[i + 1].shape[-1], f"up_{i}")(joined, train))
+        last = self.style.conv if self.out_size == 1 else self.style.spatial
+        return tuple(
+            last(self.features, self.out_size, f"out_{i}")(x, train) for i, x in enumerate(path)
+        )
+
+    def _layer(self, features: int, name: str) -> CSPLayer:
+        return CSPLayer(features, self.blocks, self.kind, False, False, self.style, name=name)
+
+
+class Tower(nn.Module):
+    """The convolutions before one output of a detection head, for every level.
+
+    Attributes:
+      features: channels.
+      convs: how many follow each other.
+      shared: all levels have the same convolutions, with norms of their own.
+      style: of all convolutions; shared ones are never separable.
+    """
+
+    features: int
+    convs: int = 2
+    shared: bool = False
+    style: Style = Style()
+
+    @nn.compact
+    def __call__(self, maps: tuple[jax.Array, ...], train: bool) -> list[jax.Array]:
+        """Maps `[B, h, w, C]` -> as many `[B, h, w, features]`."""
+        found = list(maps)
+        for j in range(self.convs):
+            conv = self._conv(f"conv_{j}") if self.shared else None
+            for i, x in enumerate(found):
+                if conv is None:
+                    x = self.style.spatial(self.features, 3, f"conv_{i}_{j}")(x, train)
+                else:
+                    x = nn.silu(self._norm(f"norm_{i}_{j}")(conv(x), train))
+                found[i] = x
+        return found
+
+    def _conv(self, name: str) -> nn.Conv:
+        init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+        return nn.Conv(
+            self.features,
+            (3, 3),
+            padding=1,
+            use_bias=False,
+            dtype=self.style.dtype,
+            kernel_init=init,
+            name=name,
+        )
+
+    def _norm(self, name: str) -> BatchNorm:
+        style = self.style
+        return BatchNorm(style.norm_momentum, style.norm_epsilon, style.dtype, name=name)
+
+
+class YOLOXHead(nn.Module):
+    """YOLOX's decoupled head (arXiv:2107.08430, fig. 2): each level has convolutions of its own.
+
+    Attributes:
+      num_classes: C.
+      features: channels of its convolutions.
+      style: of all convolutions.
+    """
+
+    num_classes: int
+    features: int
+    style: Style = Style()
+
+    @nn.compact
+    def __call__(self, maps: tuple[jax.Array, ...], train: bool = False) -> tuple[Level, ...]:
+        """Maps `[B, h, w, features]` -> a `Level` each.
+
+        Boxes are the centre's distance from the place's upper left corner (x, y) and the logarithm
+        of width and height.
+        """
+        towers = partial(Tower, self.features, style=self.style)
+        classes = towers(name="class_tower")(maps, train)
+        boxes = towers(name="box_tower")(maps, train)
+        return tuple(
+            Level(
+                _predict(4, f"box_{i}")(boxes[i]),
+                _predict(self.num_classes, f"class_{i}", _RARE)(classes[i]),
+                _predict(1, f"objectness_{i}", _RARE)(boxes[i]),
+            )
+            for i in range(len(maps))
+        )
+
+
+class RTMDetHead(nn.Module):
+    """RTMDet's head (arXiv:2212.07784, section 3.2): no objectness, convolutions shared by levels.
+
+    Attributes:
+      num_classes: C.
+      features: channels of its convolutions.
+      shared: all levels have the same convolutions, with norms of their own. Weights whose norms
+        are folded into the convolutions need it False, as each level's then differ.
+      exponential: distances are exponentials of the outputs, rather than the outputs themselves.
+      style: of all convolutions.
+    """
+
+    num_classes: int
+    features: int
+    shared: bool = True
+    exponential: bool = False
+    style: Style = Style()
+
+    @nn.compact
+    def __call__(self, maps: tuple[jax.Array, ...], train: bool = False) -> tuple[Level, ...]:
+        """Maps `[B, h, w, features]` -> a `Level` each.
+
+        Boxes are distances from the place's upper left corner to the left, top, right and bottom.
+        """
+        towers = partial(Tower, self.features, shared=self.shared, style=self.style)
+        classes = towers(name="class_tower")(maps, train)
+        boxes = towers(name="box_tower")(maps, train)
+        levels = []
+        for i in range(len(maps)):
+            distances = _predict(4, f"box_{i}")(boxes[i])
+            distances = jnp.exp(distances) if self.exponential else distances
+            logits = _predict(self.num_classes, f"class_{i}", _RARE)(classes[i])
+            levels.append(Level(distances, logits, None))
+        return tuple(levels)
+
+
+def _predict(
+    features: int, name: str, bias_init: nn.initializers.Initializer = nn.initializers.zeros
+) -> nn.Conv:
+    """The last convolution, in float32."""
+    return nn.Conv(
+        features, (1, 1), kernel_init=nn.initializers.normal(0.01), bias_init=bias_init, name=name
+    )
