@@ -14,19 +14,34 @@ from jaxpose.errors import InputError
 
 
 def learning_rate_schedule(optimizer: Optimizer, steps: int) -> optax.Schedule:
-    """Learning rate as a function of the step: linear warm-up, then cosine to 0 or step decay."""
+    """Learning rate as a function of the step: linear warm-up, then the schedule that is named."""
     peak, warmup = optimizer.learning_rate, min(optimizer.warmup_steps, steps - 1)
     if optimizer.schedule == "cosine":
         after = optax.cosine_decay_schedule(peak, max(steps - warmup, 1))
+    elif optimizer.schedule == "constant":
+        after = optax.constant_schedule(peak)
+    elif optimizer.schedule == "rsqrt":
+        after = _rsqrt_schedule(peak, optimizer.timescale)
     else:
         # join_schedules restarts the count after warm-up; milestones count from the run's start.
         edges = {round(m * steps) - warmup: optimizer.step_factor for m in optimizer.milestones}
         after = optax.piecewise_constant_schedule(peak, edges)
-    if warmup < 1:
-        return after
-    # The first update already moves: rate peak/warmup at step 0, peak at step `warmup`.
-    ramp = optax.linear_schedule(peak / warmup, peak * (1 + 1 / warmup), warmup)
-    return optax.join_schedules([ramp, after], [warmup])
+    if warmup >= 1:
+        # The first update already moves: rate peak/warmup at step 0, peak at step `warmup`.
+        ramp = optax.linear_schedule(peak / warmup, peak * (1 + 1 / warmup), warmup)
+        after = optax.join_schedules([ramp, after], [warmup])
+    return _cooled_down(after, optimizer.cooldown_steps, steps)
+
+
+def _rsqrt_schedule(peak: float, timescale: int) -> optax.Schedule:
+    return lambda count: peak * jnp.sqrt(timescale / (timescale + count))
+
+
+def _cooled_down(schedule: optax.Schedule, cooldown: int, steps: int) -> optax.Schedule:
+    """`schedule`, which in the last `cooldown` of `steps` steps falls linearly to 0 at the end."""
+    if not cooldown:
+        return schedule
+    return lambda count: schedule(count) * jnp.minimum(1.0, (steps - count) / cooldown)
 
 
 def path_name(path: tuple[Any, ...]) -> str:
