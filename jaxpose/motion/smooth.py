@@ -25,12 +25,42 @@ def savitzky_golay(points: np.ndarray, window: int = 7, order: int = 3) -> np.nd
         raise InputError(f"window {window} has to be odd and above the degree {order}")
     smooth = np.array(points, np.float64)
     flat = smooth.reshape(len(smooth), -1)
-    for column in flat.T:
-        known = np.flatnonzero(np.isfinite(column))
+    patterns, pattern = np.unique(np.isfinite(flat), axis=1, return_inverse=True)
+    for index in range(patterns.shape[1]):
+        columns = np.flatnonzero(pattern.reshape(-1) == index)
+        known = np.flatnonzero(patterns[:, index])
         for run in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1):
             if len(run) >= window:
-                column[run] = savgol_filter(column[run], window, order)
+                part = np.ix_(run, columns)
+                flat[part] = savgol_filter(flat[part], window, order, axis=0)
     return flat.reshape(smooth.shape)
+
+
+class OneEuro:
+    """The filter of `one_euro` for frames as they come; keeps its state between calls."""
+
+    def __init__(
+        self, min_cutoff: float = 1.0, beta: float = 0.007, derivative_cutoff: float = 1.0
+    ) -> None:
+        """Takes Hz at rest, Hz per unit/s of speed, and Hz of the speed."""
+        self.min_cutoff, self.beta, self.derivative_cutoff = min_cutoff, beta, derivative_cutoff
+        self._last: np.ndarray | None = None
+        self._speed: np.ndarray | None = None
+
+    def __call__(self, points: np.ndarray, fps: float) -> np.ndarray:
+        """The next points `[...]`, smoothed; `fps` is one over the seconds since the last ones."""
+        now = np.asarray(points, np.float64)
+        if self._last is None or self._speed is None:
+            self._last, self._speed = now.copy(), np.zeros_like(now)
+            return self._last.copy()
+        last, speed = self._last, self._speed
+        fresh = ~np.isfinite(last)
+        step = np.where(fresh, 0.0, (now - last) * fps)
+        faded = _share(self.derivative_cutoff, fps) * (step - speed) + speed
+        self._speed = np.where(np.isfinite(faded), faded, 0.0)
+        share = _share(self.min_cutoff + self.beta * np.abs(self._speed), fps)
+        self._last = np.where(fresh, now, last + share * (now - last))
+        return self._last.copy()
 
 
 def one_euro(
@@ -52,17 +82,10 @@ def one_euro(
 
     Casiez et al., "1€ Filter", CHI 2012, algorithm 1.
     """
-    points = np.asarray(points, np.float64)
-    smooth = points.copy()
-    speed = np.zeros_like(points[:1])[0]
-    for frame in range(1, len(points)):
-        last, now = smooth[frame - 1], points[frame]
-        fresh = ~np.isfinite(last)
-        step = np.where(fresh, 0.0, (now - last) * fps)
-        faded = _share(derivative_cutoff, fps) * (step - speed) + speed
-        speed = np.where(np.isfinite(faded), faded, 0.0)
-        share = _share(min_cutoff + beta * np.abs(speed), fps)
-        smooth[frame] = np.where(fresh, now, last + share * (now - last))
+    step = OneEuro(min_cutoff, beta, derivative_cutoff)
+    smooth = np.array(points, np.float64)
+    for frame in range(len(smooth)):
+        smooth[frame] = step(smooth[frame], fps)
     return smooth
 
 

@@ -1,0 +1,159 @@
+"""A lifted track as files: for Blender, OpenSim, a page, or a program."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import jaxpose
+from jaxpose.errors import InputError
+from jaxpose.geometry.axes import y_up
+from jaxpose.motion.bones import consistency
+from jaxpose.motion.bvh import write_bvh
+from jaxpose.motion.limits import beyond_limits
+from jaxpose.motion.markers import write_c3d, write_trc
+from jaxpose.motion.rig import bvh_from_points
+from jaxpose.skeletons import Skeleton
+from jaxpose.viz import draw_views, save_animation, save_image, turning
+
+FORMATS = (".json", ".bvh", ".trc", ".c3d", ".gif", ".mp4", ".png")
+_VIEWS = 6  # moments in a picture
+
+
+@dataclass(frozen=True)
+class LiftedTrack:
+    """One person in space.
+
+    Attributes:
+      skeleton: of the K joints.
+      joints_mm: `[T, K, 3]`, x right, y down, z forward as the camera looks; frames of which too
+        little was seen are NaN.
+      frames: `[T]` int, numbers of the film's frames.
+      fps: frames per second.
+      track: what the person is called.
+    """
+
+    skeleton: Skeleton
+    joints_mm: np.ndarray
+    frames: np.ndarray
+    fps: float
+    track: int = 0
+
+    @property
+    def seen(self) -> np.ndarray:
+        """`[T]` bool: frames with every joint."""
+        return np.isfinite(self.joints_mm).all(axis=(1, 2))
+
+    def without_gaps(self) -> np.ndarray:
+        """`[T', K, 3]` from the first frame seen to the last, interpolated in between.
+
+        Raises:
+          InputError: no frame was seen.
+        """
+        seen = np.flatnonzero(self.seen)
+        if not len(seen):
+            raise InputError(f"track {self.track}: too little is seen of the person in every frame")
+        flat = self.joints_mm.reshape(len(self.joints_mm), -1)
+        wanted = np.arange(seen[0], seen[-1] + 1)
+        filled = [np.interp(wanted, seen, column[seen]) for column in flat.T]
+        return np.stack(filled, axis=-1).reshape(len(wanted), *self.joints_mm.shape[1:])
+
+    def quality(self) -> dict[str, float]:
+        """What can be said without the truth; NaN frames are left out.
+
+        `bone_spread`: standard deviation of bones' lengths over their median, mean of all bones,
+        0 where bodies are rigid. `beyond_limits`: share of elbows and knees bent further than they
+        can be. `seen`: share of frames.
+        """
+        points = self.joints_mm[self.seen]
+        if not len(points):
+            return {"bone_spread": np.nan, "beyond_limits": np.nan, "seen": 0.0}
+        spread = consistency(points, self.skeleton.limb_indices).spread
+        beyond = [degrees > 0 for degrees in beyond_limits(points, self.skeleton).values()]
+        return {
+            "bone_spread": float(np.nanmean(spread)),
+            "beyond_limits": float(np.mean(beyond)) if beyond else 0.0,
+            "seen": float(self.seen.mean()),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able: `track`, `frames` and for each `joints_mm`, null where nobody was seen."""
+        return {
+            "track": self.track,
+            "frames": self.frames.tolist(),
+            "joints_mm": [
+                pose.round(2).tolist() if whole else None
+                for pose, whole in zip(self.joints_mm, self.seen, strict=True)
+            ],
+        }
+
+
+def save_lifted(
+    path: str | Path, track: LiftedTrack, *, photos: Sequence[np.ndarray] | None = None
+) -> None:
+    """Writes a track as its suffix says.
+
+    - `.bvh` (Blender): rigid bones in centimetres, y up; `.trc` (OpenSim) and `.c3d`: markers in
+      mm, y up. The camera is taken to be level.
+    - `.json`: mm along the camera's axes, see `LiftedTrack.to_dict`.
+    - `.gif`, `.mp4`: a camera walks once around the person; `.png`: moments from two sides.
+
+    Args:
+      path: one of `FORMATS`.
+      track: what to write. Gaps are blank in markers and JSON, elsewhere interpolated.
+      photos: T pictures to stand beside the animation.
+
+    Raises:
+      InputError: another suffix, a track without a frame, a file that cannot be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise InputError(f"{path}: lifted joints can be written as {', '.join(FORMATS)}")
+    whole = track.without_gaps()
+    skeleton, names = track.skeleton, track.skeleton.keypoints
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if suffix == ".json":
+            path.write_text(json.dumps(document([track]), allow_nan=False) + "\n")
+        elif suffix == ".bvh":
+            write_bvh(path, bvh_from_points(whole, skeleton, track.fps, up="-y"))
+        elif suffix in (".trc", ".c3d"):
+            write = write_trc if suffix == ".trc" else write_c3d
+            write(path, y_up(track.joints_mm, "-y"), names, track.fps)
+        elif suffix == ".png":
+            save_image(path, moments(whole, skeleton))
+        else:
+            first = int(np.flatnonzero(track.seen)[0])
+            shown = None if photos is None else photos[first : first + len(whole)]
+            save_animation(path, turning(whole, skeleton, photos=shown), track.fps)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def document(tracks: Sequence[LiftedTrack]) -> dict[str, Any]:
+    """JSON-able: tracks of one film with what is needed to understand them."""
+    skeleton = tracks[0].skeleton
+    return {
+        "jaxpose": jaxpose.__version__,
+        "units": "mm; x right, y down, z forward as the camera looks",
+        "skeleton": {
+            "name": skeleton.name,
+            "keypoints": list(skeleton.keypoints),
+            "limbs": [list(limb) for limb in skeleton.limbs],
+        },
+        "fps": tracks[0].fps,
+        "tracks": [track.to_dict() for track in tracks],
+    }
+
+
+def moments(joints_mm: np.ndarray, skeleton: Skeleton, count: int = _VIEWS) -> np.ndarray:
+    """A picture of `count` moments of `[T, K, 3]`, evenly apart, each from two sides."""
+    at = np.unique(np.linspace(0, len(joints_mm) - 1, count).round().astype(int))
+    rows = [
+        draw_views(joints_mm[i], skeleton, azimuths=(0.0, 75.0), size_wh=(240, 320)) for i in at
+    ]
+    return np.concatenate(rows, axis=1)

@@ -1,0 +1,125 @@
+"""One person found twice: how alike two poses are, and which of them stay."""
+
+import numpy as np
+
+from jaxpose import geometry
+from jaxpose.metrics.oks import oks
+from jaxpose.skeletons import Skeleton
+
+# A person fills about this part of the box, by COCO's segmentations (MMPose uses the same).
+_AREA_OF_BOX = 0.53
+# For keypoint sets without published sigmas: about that of COCO's shoulders and wrists.
+_SIGMA = 0.07
+
+
+def pose_similarity(
+    a: np.ndarray,
+    b: np.ndarray,
+    skeleton: Skeleton,
+    scores_a: np.ndarray,
+    scores_b: np.ndarray,
+    min_score: float = 0.3,
+) -> np.ndarray:
+    """Object keypoint similarity of all pairs of poses, symmetric in both.
+
+    OKS as in `metrics.oks`, over the keypoints that score `min_score` in both, with the mean of
+    both people's areas (0.53 of the box around their keypoints). Sets without published sigmas
+    count with 0.07 throughout.
+
+    Args:
+      a: `[P, K, 2]` pixels.
+      b: `[Q, K, 2]` pixels of the same photo.
+      scores_a, scores_b: `[P, K]`, `[Q, K]` in [0, 1].
+
+    Returns:
+      `[P, Q]` float64 in [0, 1]; 0 where no keypoint is seen in both.
+    """
+    seen_a, seen_b = scores_a >= min_score, scores_b >= min_score
+    area_a, area_b = (
+        _AREA_OF_BOX * np.prod(np.nan_to_num(box_around(x, s, min_score)[:, 2:]), axis=-1)
+        for x, s in ((a, scores_a), (b, scores_b))
+    )
+    sigmas = np.full(skeleton.num_keypoints, _SIGMA)
+    return oks(
+        a[:, None],
+        b[None],
+        seen_a[:, None] & seen_b[None],
+        np.maximum((area_a[:, None] + area_b[None]) / 2, 1.0),
+        sigmas if skeleton.sigmas is None else skeleton.oks_sigmas(),
+    )
+
+
+def box_around(
+    keypoints: np.ndarray, scores: np.ndarray, min_score: float = 0.3, enlarge: float = 1.0
+) -> np.ndarray:
+    """Boxes `[P, 4]` (x, y, w, h) around the keypoints `[P, K, 2]` that score `min_score`.
+
+    NaN where fewer than two keypoints do; `enlarge` multiplies the size about the centre.
+    """
+    seen = (scores >= min_score) & np.isfinite(keypoints).all(axis=-1)
+    some = seen.sum(axis=1) >= 2
+    low = np.where(seen[..., None], keypoints, np.inf).min(axis=1, initial=np.inf)
+    high = np.where(seen[..., None], keypoints, -np.inf).max(axis=1, initial=-np.inf)
+    low, high = (np.where(some[:, None], corner, np.nan) for corner in (low, high))
+    size = (high - low) * enlarge
+    return np.concatenate([(low + high - size) / 2, size], axis=1)
+
+
+def box_overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection over union `[P, Q]` of boxes (x, y, w, h); 0 where one is not finite."""
+    a, b = geometry.box_xywh_to_xyxy(a)[:, None], geometry.box_xywh_to_xyxy(b)[None]
+    size = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    shared = np.prod(np.maximum(size, 0), axis=-1)
+    whole = np.prod(a[..., 2:] - a[..., :2], axis=-1) + np.prod(b[..., 2:] - b[..., :2], axis=-1)
+    return np.nan_to_num(shared / np.maximum(whole - shared, 1e-9))
+
+
+def pose_nms(similarity: np.ndarray, scores: np.ndarray, threshold: float = 0.9) -> np.ndarray:
+    """Which people stay: the best first, without those more than `threshold` like a better one.
+
+    Args:
+      similarity: `[P, P]`, for instance `pose_similarity`.
+      scores: `[P]` of the people.
+
+    Returns:
+      int64 indices of those that stay, best first.
+
+    Papandreou et al. 2017, arXiv:1701.01779, section 3.4 (OKS-NMS).
+    """
+    kept: list[int] = []
+    for index in np.argsort(-scores, kind="stable"):
+        if not kept or (similarity[index, kept] <= threshold).all():
+            kept.append(int(index))
+    return np.array(kept, np.int64)
+
+
+def soft_pose_nms(
+    similarity: np.ndarray,
+    scores: np.ndarray,
+    sigma: float = 0.9,
+    min_score: float = 0.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lowers scores instead of removing people: times exp(-similarity² / sigma) with each better.
+
+    Args:
+      similarity: `[P, P]`.
+      scores: `[P]`.
+      sigma: the smaller, the harder.
+      min_score: people whose lowered score is below it are removed.
+
+    Returns:
+      int64 indices of those that stay, best first, and their lowered scores.
+
+    Bodla et al. 2017, arXiv:1704.04503, equation 3.
+    """
+    lowered = np.array(scores, np.float64)
+    left, order = list(range(len(lowered))), []
+    while left:
+        best = max(left, key=lambda i: lowered[i])
+        left.remove(best)
+        if lowered[best] < min_score:
+            break
+        order.append(best)
+        lowered[left] *= np.exp(-(similarity[best, left] ** 2) / sigma)
+    kept = np.array(order, np.int64)
+    return kept, lowered[kept]
