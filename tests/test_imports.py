@@ -16,7 +16,10 @@ PACKAGE = ROOT / "jaxpose"
 _LOWEST = {"errors"}
 _GROUND = {"errors", "skeletons", "geometry"}
 _HANDS = {*_GROUND, "photo"}
-_TOOLS = {*_HANDS, "codecs", "losses", "metrics", "augment", "viz", "models", "convert", "data"}
+_TOOLS = {
+    *_HANDS,
+    *("codecs", "losses", "metrics", "augment", "viz", "models", "convert", "detect", "data"),
+}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "skeletons": _LOWEST,
@@ -34,6 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "convert": {*_LOWEST, "models"},
     "data": _HANDS,
     "scaling": {*_GROUND, "models"},
+    "detect": {*_GROUND, "models", "convert"},
     "infer": {*_TOOLS, "motion"} - {"data", "losses"},
     "config": {*_TOOLS, "infer", "scripts"},
     "train": {*_TOOLS, "infer", "config", "multiview"},

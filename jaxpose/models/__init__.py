@@ -37,8 +37,10 @@ from jaxpose.models.published.resnet import (
     simcc_resnet,
     simple_baseline,
 )
+from jaxpose.models.published.rtmdet import rtmdet
 from jaxpose.models.published.rtmpose import rtmpose
 from jaxpose.models.published.vitpose import vitpose, vitpose_plus
+from jaxpose.models.published.yolox import yolox
 from jaxpose.models.regression_heads import IntegralRegressionHead, RegressionHead, RLEHead
 from jaxpose.models.resnet import ResNet
 from jaxpose.models.rtmcc import RTMCCHead
@@ -82,6 +84,7 @@ __all__ = [
     "poseformer",
     "resnet_backbone",
     "rle",
+    "rtmdet",
     "rtmpose",
     "simcc_resnet",
     "simple_baseline",
@@ -90,4 +93,5 @@ __all__ = [
     "videopose3d_with_trajectory",
     "vitpose",
     "vitpose_plus",
+    "yolox",
 ]

@@ -9,9 +9,12 @@ from jaxpose.models.published import (
     mobilenetv2,
     openpose,
     resnet,
+    rtmdet,
     rtmpose,
     vitpose,
+    yolox,
 )
+from jaxpose.models.published.detection import PublishedDetector
 from jaxpose.models.published.entry import Published
 
 CATALOGUE: tuple[Published, ...] = (
@@ -25,6 +28,8 @@ CATALOGUE: tuple[Published, ...] = (
     *openpose.PUBLISHED,
     *hybrid.PUBLISHED,
 )
+
+DETECTORS: tuple[PublishedDetector, ...] = (*yolox.PUBLISHED, *rtmdet.PUBLISHED)
 
 
 def find(name: str) -> Published:

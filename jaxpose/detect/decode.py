@@ -1,0 +1,84 @@
+"""What each family of detectors takes and gives: pixels in, boxes and probabilities out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from jaxpose.errors import InputError
+from jaxpose.models.detection import DetectionModel, Level, RTMDetHead, YOLOXHead
+
+STRIDES = (8, 16, 32)
+"""Pixels of the image to a place of each level."""
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How a family of detectors is talked to.
+
+    Attributes:
+      mean, std: BGR images on 0 to 255 are normalised with.
+      boxes: `(numbers [B, h, w, 4], corners [h, w, 2])` -> boxes (x1, y1, x2, y2), all in strides;
+        `corners` are the upper left corners of the places.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    boxes: Callable[[jax.Array, jax.Array], jax.Array]
+
+    def prepare(self, images: jax.Array) -> jax.Array:
+        """RGB uint8 `[B, H, W, 3]` -> what the model takes: BGR float32, normalised."""
+        shape = (1, 1, 1, 3)
+        centred = images[..., ::-1].astype(jnp.float32) - jnp.array(self.mean).reshape(shape)
+        return centred / jnp.array(self.std).reshape(shape)
+
+    def decode(self, levels: Sequence[Level], category: int) -> tuple[jax.Array, jax.Array]:
+        """The boxes of all places, and the probability that each holds a `category`.
+
+        Returns:
+          `[B, N, 4]` (x1, y1, x2, y2) in pixels of the image, and `[B, N]` in [0, 1]; the N places
+          go level by level, row by row.
+        """
+        boxes, scores = [], []
+        for level, stride in zip(levels, STRIDES, strict=True):
+            batch, height, width, _ = level.boxes.shape
+            corners = jnp.stack(jnp.meshgrid(jnp.arange(width), jnp.arange(height)), axis=-1)
+            corners = corners.astype(jnp.float32)[None]
+            boxes.append((self.boxes(level.boxes, corners) * stride).reshape(batch, -1, 4))
+            score = jax.nn.sigmoid(level.classes[..., category])
+            if level.objectness is not None:
+                score *= jax.nn.sigmoid(level.objectness[..., 0])
+            scores.append(score.reshape(batch, -1))
+        return jnp.concatenate(boxes, axis=1), jnp.concatenate(scores, axis=1)
+
+
+def _centres_and_sizes(numbers: jax.Array, corners: jax.Array) -> jax.Array:
+    """YOLOX (arXiv:2107.08430, section 2.1): the centre's offset, and logarithms of the size."""
+    centre, half = corners + numbers[..., :2], jnp.exp(numbers[..., 2:]) / 2
+    return jnp.concatenate([centre - half, centre + half], axis=-1)
+
+
+def _distances(numbers: jax.Array, corners: jax.Array) -> jax.Array:
+    """RTMDet, after FCOS (arXiv:1904.01355, eq. 1): distances to left, top, right and bottom."""
+    return jnp.concatenate([corners - numbers[..., :2], corners + numbers[..., 2:]], axis=-1)
+
+
+YOLOX = Convention((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), _centres_and_sizes)
+RTMDET = Convention((103.53, 116.28, 123.675), (57.375, 57.12, 58.395), _distances)
+
+
+def convention_of(model: DetectionModel) -> Convention:
+    """The convention that the detector's head follows.
+
+    Raises:
+      InputError: if it is no detector known here.
+    """
+    head = getattr(model, "head", None)
+    for kind, convention in ((YOLOXHead, YOLOX), (RTMDetHead, RTMDET)):
+        if isinstance(head, kind):
+            return convention
+    raise InputError(
+        f"{type(head or model).__name__} is not the head of a detector: build one with "
+        "jaxpose.models.yolox or rtmdet"
+    )

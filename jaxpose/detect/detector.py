@@ -1,0 +1,161 @@
+"""People in photos: the boxes that pose models want."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxpose.convert.reading import load_state_dict
+from jaxpose.detect.decode import convention_of
+from jaxpose.detect.letterbox import Letterbox, letterbox
+from jaxpose.detect.nms import Kept, suppress
+from jaxpose.detect.weights import recognise_detector
+from jaxpose.errors import InputError
+
+
+@dataclass(frozen=True)
+class Found:
+    """The people in one photo, best first.
+
+    Attributes:
+      boxes_xywh: float32 `[P, 4]` (x, y, w, h) in pixels of the photo, within it.
+      scores: float32 `[P]`, probabilities in [0, 1].
+    """
+
+    boxes_xywh: np.ndarray
+    scores: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+class Detector:
+    """Finds people with a one-stage detector.
+
+    Photos of any size are letterboxed on the host to one size and put into batches of one size, so
+    the model is compiled once; the device normalises, runs the model, decodes and suppresses.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        variables: Any,
+        input_hw: tuple[int, int],
+        *,
+        threshold: float = 0.3,
+        iou: float = 0.5,
+        max_people: int = 100,
+        batch_size: int = 1,
+        person_class: int = 0,
+    ) -> None:
+        """Binds a detector.
+
+        Args:
+          model: from `jaxpose.models.yolox` or `rtmdet`.
+          variables: its variables.
+          input_hw: size of its images in pixels, multiples of 32: larger finds smaller people.
+          threshold: lowest score of a box that is reported, above 0 and below 1.
+          iou: of two boxes that overlap by more of their union, the better is kept.
+          max_people: at most so many boxes of a photo.
+          batch_size: photos in one forward pass; the last batch is padded.
+          person_class: row of the class that is looked for.
+
+        Raises:
+          InputError: if one of these makes no sense.
+        """
+        self.convention = convention_of(model)
+        _check(input_hw, threshold, iou, max_people, batch_size)
+        if not 0 <= person_class < model.head.num_classes:
+            raise InputError(
+                f"person_class is a row from 0 to {model.head.num_classes - 1}, not {person_class}"
+            )
+        self.input_hw = input_hw
+        self.batch_size = batch_size
+        self.model = model
+        self.variables = jax.device_put(variables)
+        self.compilations = 0
+        """How often the forward pass has been compiled; more than once is a fault."""
+
+        def forward(variables: Any, canvases: jax.Array) -> tuple[Kept, jax.Array]:
+            self.compilations += 1  # runs when JAX traces, not when it computes
+            levels = model.apply(variables, self.convention.prepare(canvases))
+            boxes, scores = self.convention.decode(levels, person_class)
+            kept = suppress(boxes, scores, threshold=threshold, iou=iou, limit=max_people)
+            return kept, jnp.isfinite(scores).all()
+
+        self._forward = jax.jit(forward)
+
+    @classmethod
+    def load(
+        cls, path: str | Path, *, input_hw: tuple[int, int] | None = None, **options: Any
+    ) -> "Detector":
+        """The detector whose weights are at `path`.
+
+        Args:
+          path: official PyTorch weights of YOLOX or RTMDet (`.pth`, `.safetensors`, or `.npz` with
+            the same names; batch norms folded or not), or a release folder.
+          input_hw: as for a new detector; None takes the size that it was published for.
+          options: the others.
+
+        Raises:
+          InputError: if the file cannot be read or holds no detector's weights.
+        """
+        state_dict = load_state_dict(path)
+        try:
+            entry, model, variables = recognise_detector(state_dict)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        return cls(model, variables, input_hw or entry.input_hw, **options)
+
+    def __call__(self, photos: Sequence[np.ndarray]) -> list[Found]:
+        """The people in each of `photos`, uint8 RGB `[H, W, 3]`; sizes may differ.
+
+        Raises:
+          InputError: if a photo is not of this kind, or the model's output is not finite.
+        """
+        if isinstance(photos, np.ndarray) and photos.ndim < 4:
+            raise InputError("photos come in a list, even one alone: detector([photo])")
+        boxes = [letterbox(photo, self.input_hw) for photo in photos]
+        size = self.batch_size
+        batches = [boxes[start : start + size] for start in range(0, len(boxes), size)]
+        # The device is a batch ahead while the host waits for the last one.
+        running = [(self._launch(batch), batch) for batch in batches]
+        return [found for result, batch in running for found in _collect(result, batch)]
+
+    def _launch(self, batch: list[Letterbox]) -> tuple[Kept, jax.Array]:
+        canvases = np.zeros((self.batch_size, *self.input_hw, 3), np.uint8)
+        canvases[: len(batch)] = [box.canvas for box in batch]
+        return self._forward(self.variables, canvases)
+
+
+def _collect(result: tuple[Kept, jax.Array], batch: list[Letterbox]) -> list[Found]:
+    (boxes_xyxy, scores), finite = jax.device_get(result)
+    if not finite:
+        raise InputError("the detector's output is not finite: are these weights its own?")
+    return [_found(box, boxes_xyxy[row], scores[row]) for row, box in enumerate(batch)]
+
+
+def _found(box: Letterbox, boxes_xyxy: np.ndarray, scores: np.ndarray) -> Found:
+    """The boxes of one photo that have a score, and an area within the photo."""
+    boxes_xywh = box.to_photo(boxes_xyxy)
+    there = (scores > 0) & (boxes_xywh[:, 2:] > 0).all(axis=1)
+    return Found(boxes_xywh[there], scores[there])
+
+
+def _check(
+    input_hw: tuple[int, int], threshold: float, iou: float, max_people: int, batch_size: int
+) -> None:
+    if len(input_hw) != 2 or any(side < 32 or side % 32 for side in input_hw):
+        raise InputError(f"input_hw is two multiples of 32, not {input_hw}")
+    if not 0 < threshold < 1:
+        raise InputError(f"threshold must be between 0 and 1, and is {threshold}")
+    if not 0 < iou <= 1:
+        raise InputError(f"iou must be above 0 and at most 1, and is {iou}")
+    if max_people < 1 or batch_size < 1:
+        raise InputError(
+            f"max_people and batch_size must be at least 1, and are {max_people} and {batch_size}"
+        )

@@ -1,0 +1,74 @@
+"""Which detector weights are of."""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxpose.convert.load import expected_leaves, has_table, plan_for, recognise
+from jaxpose.convert.mismatch import Mismatch
+from jaxpose.convert.rules import assemble, mismatch, nest
+from jaxpose.errors import InputError
+from jaxpose.models.detection import DetectionModel, RTMDetHead
+from jaxpose.models.published.catalogue import DETECTORS
+from jaxpose.models.published.detection import PublishedDetector
+
+_CLASSES = "params/head/class_0/kernel"
+
+
+class Recognised(NamedTuple):
+    """A published detector filled with weights."""
+
+    entry: PublishedDetector
+    model: DetectionModel
+    variables: dict
+
+
+def recognise_detector(state_dict: Mapping[str, np.ndarray]) -> Recognised:
+    """The published detector that takes every array of `state_dict`, with these in it.
+
+    The number of classes is read off the head, and so is whether batch norms were folded.
+
+    Raises:
+      InputError: if there is none, telling what is amiss with the nearest.
+    """
+    source, state_dict = recognise(state_dict)
+    entries = [entry for entry in DETECTORS if has_table(source, entry.model())]
+    if not entries:
+        raise InputError(
+            f"These are {source.name} weights, not a detector's. Known detectors: "
+            f"{', '.join(entry.name for entry in DETECTORS)}."
+        )
+    millions = max(sum(array.size for array in state_dict.values()) / 1e6, 1e-6)
+    entries.sort(key=lambda entry: abs(math.log((entry.parameters or millions) / millions)))
+    misfits: list[tuple[int, str, Mismatch]] = []
+    for entry in entries:
+        model = entry.model()
+        plan = plan_for(source, state_dict, model)
+        count = plan.shapes.get(_CLASSES, (entry.num_classes,))[-1]
+        for variant in _variants(entry, count):
+            if variant != model:
+                plan = plan_for(source, state_dict, variant)
+            if plan.fits:
+                variables = nest(assemble(plan, expected_leaves(variant)))
+                return Recognised(_named(entry, count), variant, variables)
+            misfits.append((plan.faults, entry.name, mismatch(plan)))
+    _, name, closest = min(misfits, key=lambda misfit: misfit[0])
+    raise closest.about(f"No published detector fits; {name} comes nearest. ")
+
+
+def _variants(entry: PublishedDetector, num_classes: int) -> list[DetectionModel]:
+    """The model, and where its head shares convolutions the same with each level's own."""
+    model = entry.make(num_classes)
+    head = model.head
+    if isinstance(head, RTMDetHead) and head.shared:
+        return [model, model.clone(head=head.clone(shared=False))]
+    return [model]
+
+
+def _named(entry: PublishedDetector, num_classes: int) -> PublishedDetector:
+    """The entry of the same model that was published with so many classes, if there is one."""
+    model = entry.make(num_classes)
+    same = (e for e in DETECTORS if e.num_classes == num_classes and e.make(num_classes) == model)
+    return next(same, entry)
