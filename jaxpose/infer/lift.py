@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose.codecs.lifting import LiftingCodec
+from jaxpose.codecs.lifting import LiftingCodec, Statistics
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import Camera
 from jaxpose.infer.lifting import lift, reach
@@ -75,6 +75,7 @@ class TrackLifter:
         image_wh: tuple[int, int],
         fps: float = 30.0,
         skeleton: Skeleton | None = None,
+        refit: bool = True,
         camera: Camera | None = None,
         min_score: float = 0.3,
         longest_gap: float = 0.5,
@@ -88,7 +89,10 @@ class TrackLifter:
           fps: frames per second.
           skeleton: of the keypoints; other names than the lifter's are made of what there is
             (`skeletons.mapping`). None if it is the lifter's own.
-          camera: for a lifter on the image plane; K and distortion are used.
+          refit: move and scale the track to where and how large people were in training
+            (`refitted`). False if the film is by the training's own cameras, whose pictures tell
+            more.
+          camera: for a lifter on the image plane without `refit`; K and distortion are used.
           min_score: keypoints below are missing.
           longest_gap: seconds over which missing keypoints are filled in.
 
@@ -111,15 +115,37 @@ class TrackLifter:
             min_score=min_score,
             max_gap=max(1, round(longest_gap * fps)),
         )
-        framed = self.codec.framed(
-            jnp.asarray(complete, jnp.float32),
-            image_wh=jnp.asarray(image_wh, jnp.float32)[None],
-            camera=None if camera is None else Camera(*(jnp.asarray(f)[None] for f in camera)),
-            confidence=jnp.asarray(certain, jnp.float32),
-        )
-        joints = self._windows(np.asarray(framed))
+        framed = self._framed(complete, certain, image_wh, refit, camera)
+        joints = self._windows(framed)
         joints[~seen] = np.nan
         return joints
+
+    def _framed(
+        self,
+        keypoints: np.ndarray,
+        scores: np.ndarray,
+        image_wh: tuple[int, int],
+        refit: bool,
+        camera: Camera | None,
+    ) -> np.ndarray:
+        """float32 `[T, K, D]` in the codec's frame."""
+        if not refit:
+            framed = self.codec.framed(
+                jnp.asarray(keypoints, jnp.float32),
+                image_wh=jnp.asarray(image_wh, jnp.float32)[None],
+                camera=None if camera is None else Camera(*(jnp.asarray(f)[None] for f in camera)),
+                confidence=jnp.asarray(scores, jnp.float32),
+            )
+            return np.asarray(framed)
+        if self.codec.input_statistics is None:
+            raise InputError(
+                "the lifter does not say where people were in its training: its codec has no "
+                "input_statistics. Take its inputs as they are: refit=False"
+            )
+        values = refitted(keypoints, self.codec.input_statistics, self.codec.root)
+        if self.codec.confidence:
+            values = np.concatenate([values, scores[..., None]], axis=-1)
+        return values.astype(np.float32)
 
     def _windows(self, framed: np.ndarray) -> np.ndarray:
         """Joints `[T, K, 3]` of a whole clip `[T, K, D]`; the mean where several windows answer."""
@@ -190,3 +216,27 @@ def completed(
         for axis in range(filled.shape[-1]):
             filled[:, joint, axis] = np.interp(frames, usable, filled[usable, joint, axis])
     return filled, known.mean(axis=1) >= 0.5
+
+
+def refitted(keypoints: np.ndarray, statistics: Statistics, root: tuple[int, ...]) -> np.ndarray:
+    """A track `[T, K, 2]` where and as large as people were in training, on average.
+
+    One shift and one scale for the whole track, so it still moves and turns as it did. A camera
+    that turns or zooms does about the same, so what a lifter learnt before its cameras serves for
+    films of any size and for people anywhere in them. Those of the training's own cameras lose the
+    perspective that tells where they stand.
+
+    Args:
+      keypoints: in any frame with y down and one scale for both axes, such as pixels.
+      statistics: of the training's inputs.
+      root: joints whose mean is the root.
+    """
+    mean = np.asarray(statistics.mean)[:, :2]
+    middle = mean[list(root)].mean(axis=0)
+    anchor = keypoints[:, list(root)].mean(axis=1)
+    # Upright extent, since people face all ways; that of a stretched frame, since some squat.
+    usual = np.abs(mean[:, 1] - middle[1]).mean()
+    tall = np.abs(keypoints[..., 1] - anchor[:, None, 1]).mean(axis=1)
+    size = max(float(np.percentile(tall, 80)), 1e-6)
+    centre = np.median(anchor, axis=0)
+    return (keypoints - centre[None, None]) * (usual / size) + middle[None, None]

@@ -17,7 +17,8 @@ from jaxpose.motion.limits import beyond_limits
 from jaxpose.motion.markers import write_c3d, write_trc
 from jaxpose.motion.rig import bvh_from_points
 from jaxpose.skeletons import Skeleton
-from jaxpose.viz import draw_views, save_animation, save_image, turning
+from jaxpose.viz import contact_sheet, draw_space, save_animation, save_image, turning
+from jaxpose.viz.space import stage_of
 
 FORMATS = (".json", ".bvh", ".trc", ".c3d", ".gif", ".mp4", ".png")
 _VIEWS = 6  # moments in a picture
@@ -151,9 +152,12 @@ def document(tracks: Sequence[LiftedTrack]) -> dict[str, Any]:
 
 
 def moments(joints_mm: np.ndarray, skeleton: Skeleton, count: int = _VIEWS) -> np.ndarray:
-    """A picture of `count` moments of `[T, K, 3]`, evenly apart, each from two sides."""
+    """A picture of `count` moments of `[T, K, 3]`, evenly apart: from the front, and from a side."""
     at = np.unique(np.linspace(0, len(joints_mm) - 1, count).round().astype(int))
-    rows = [
-        draw_views(joints_mm[i], skeleton, azimuths=(0.0, 75.0), size_wh=(240, 320)) for i in at
+    stage = stage_of(joints_mm[at])
+    views = [
+        draw_space(joints_mm[i], skeleton, stage=stage, azimuth=azimuth, size_wh=(240, 320))
+        for azimuth in (0.0, 75.0)
+        for i in at
     ]
-    return np.concatenate(rows, axis=1)
+    return contact_sheet(views, columns=len(at))

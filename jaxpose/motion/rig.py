@@ -51,6 +51,28 @@ def _order(parents: np.ndarray) -> list[int]:
     return found
 
 
+def rigid(points: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """`points [T, K, 3]` (mm) on bones that keep their median length, hips and chest on one piece.
+
+    The root stays, every bone keeps its direction but those within the pelvis and the chest, which
+    turn as a whole. It is what `bvh_from_points` writes, and stays as it is when done twice.
+
+    Raises:
+      InputError: as `bvh_from_points`.
+    """
+    points = np.asarray(points, np.float64)
+    parents = _checked_parents(points, skeleton)
+    offsets, turns = _posed(points, parents, skeleton.keypoints)
+    placed = np.empty_like(points)
+    for joint in _order(parents):
+        above = parents[joint]
+        if above < 0:
+            placed[:, joint] = points[:, joint]
+        else:
+            placed[:, joint] = placed[:, above] + turns[:, above] @ offsets[joint]
+    return placed
+
+
 def bvh_from_points(points: np.ndarray, skeleton: Skeleton, fps: float, up: str = "z") -> Bvh:
     """The motion of `points [T, K, 3]` (mm) on a rigid T-pose skeleton, in centimetres, y up.
 
@@ -62,13 +84,7 @@ def bvh_from_points(points: np.ndarray, skeleton: Skeleton, fps: float, up: str 
       InputError: a skeleton that is no tree, a joint that is missing, a unit that is not mm.
     """
     points = y_up(points, up)
-    if points.ndim != 3 or points.shape[1:] != (skeleton.num_keypoints, 3):
-        raise InputError(f"points of shape {points.shape} for {skeleton.num_keypoints} keypoints")
-    if not np.isfinite(points).all():
-        raise InputError("a rig needs every joint in every frame; fill the gaps (motion.fill)")
-    parents = parents_of(skeleton)
-    check_millimetres(points, skeleton.limb_indices)
-
+    parents = _checked_parents(points, skeleton)
     offsets, turns = _posed(points, parents, skeleton.keypoints)
     order = _order(parents)
     names: list[str] = []
@@ -102,6 +118,17 @@ def bvh_from_points(points: np.ndarray, skeleton: Skeleton, fps: float, up: str 
         motion=np.concatenate(columns, axis=-1),
         frame_time=1.0 / fps,
     )
+
+
+def _checked_parents(points: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """The tree of a skeleton that `points` fit; InputError where they do not."""
+    if points.ndim != 3 or points.shape[1:] != (skeleton.num_keypoints, 3):
+        raise InputError(f"points of shape {points.shape} for {skeleton.num_keypoints} keypoints")
+    if not np.isfinite(points).all():
+        raise InputError("a rig needs every joint in every frame; fill the gaps (motion.fill)")
+    parents = parents_of(skeleton)
+    check_millimetres(points, skeleton.limb_indices)
+    return parents
 
 
 def _posed(

@@ -1,0 +1,75 @@
+"""Where a body is whose joints are known only about its root."""
+
+import numpy as np
+
+from jaxpose.errors import InputError
+from jaxpose.geometry.axes import y_up
+from jaxpose.geometry.cameras import Camera, normalise
+
+
+def on_floor(points: np.ndarray, up: str = "-y") -> np.ndarray:
+    """`points [T, K, 3]` moved along the vertical, the lowest joint of each frame at height 0.
+
+    So someone who squats sinks and does not draw up their feet; someone who jumps stays down. A
+    frame with a missing joint (NaN) rests on the lowest of the others.
+    """
+    points = np.asarray(points, np.float64)
+    height = y_up(points, up)[..., 1]
+    known = np.isfinite(height)
+    lowest = np.where(known, height, np.inf).min(axis=1)
+    lowest = np.where(known.any(axis=1), lowest, 0.0)
+    vertical = y_up(np.eye(3), up)[:, 1]
+    return points - lowest[:, None, None] * vertical[None, None]
+
+
+def before_camera(
+    camera: Camera,
+    points: np.ndarray,
+    keypoints: np.ndarray,
+    weights: np.ndarray | None = None,
+) -> np.ndarray:
+    """`points [T, K, 3]` about any origin, in mm, moved to where a camera saw them as `keypoints`.
+
+    For each frame the one shift that brings the lines of sight closest to the joints, by linear
+    least squares; so the answer is in the camera's frame, and as wrong in depth as the focal length
+    and the body's size are.
+
+    Args:
+      camera: K and distortion are used; without leading axes.
+      points: along the camera's axes; NaN is left out.
+      keypoints: `[T, K, 2]` pixels.
+      weights: `[T, K]`, 0 where missing.
+
+    Returns:
+      `[T, K, 3]` mm; NaN in frames of fewer than two joints.
+
+    Raises:
+      InputError: shapes that do not fit.
+    """
+    points, keypoints = np.asarray(points, np.float64), np.asarray(keypoints, np.float64)
+    if points.ndim != 3 or points.shape[-1] != 3 or keypoints.shape != (*points.shape[:2], 2):
+        raise InputError(
+            f"points of shape {points.shape} and keypoints of {keypoints.shape}; they have to be "
+            "[T, K, 3] and [T, K, 2]"
+        )
+    known = np.isfinite(points).all(axis=-1) & np.isfinite(keypoints).all(axis=-1)
+    trust = known * (np.ones(known.shape) if weights is None else np.asarray(weights, np.float64))
+    filled = np.where(known[..., None], points, 0.0)
+    rays = normalise(camera, np.where(known[..., None], keypoints, 0.0))
+    # u (Z + z) = X + x, and so for y: linear in the shift (X, Y, Z).
+    zero, one = np.zeros(known.shape), np.ones(known.shape)
+    rows = np.stack(
+        [
+            np.stack([one, zero, -rays[..., 0]], axis=-1),
+            np.stack([zero, one, -rays[..., 1]], axis=-1),
+        ],
+        axis=-2,
+    )
+    right = rays * filled[..., 2:] - filled[..., :2]
+    rows, right = trust[..., None, None] * rows, trust[..., None] * right
+    normal = np.einsum("tkai,tkaj->tij", rows, rows)
+    shift = np.full((len(points), 3), np.nan)
+    enough = (trust > 0).sum(axis=1) >= 2
+    downhill = np.einsum("tkai,tka->ti", rows, right)[enough]
+    shift[enough] = np.linalg.solve(normal[enough], downhill[..., None])[..., 0]
+    return points + shift[:, None]
