@@ -1,5 +1,6 @@
 """`jaxpose convert`: a checkpoint of another project, or a run, into a release folder."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,9 +24,10 @@ from jaxpose.convert.load import load_pretrained, plan_for, recognise, to_variab
 from jaxpose.convert.mismatch import Mismatch
 from jaxpose.convert.reading import load_state_dict
 from jaxpose.convert.release import Card, check_free, save_release
+from jaxpose.convert.siblings import SIBLINGS
 from jaxpose.errors import InputError
 from jaxpose.metrics.report import Report
-from jaxpose.models.build import PoseModel, abstract_variables, count_parameters
+from jaxpose.models.build import PoseModel, count_parameters
 from jaxpose.models.published.catalogue import CATALOGUE, find
 from jaxpose.models.published.entry import Published
 from jaxpose.models.rtmcc import RTMCCHead
@@ -52,8 +54,10 @@ class Options:
     """How to convert.
 
     Attributes:
-      model: name in the catalogue; None tries all.
+      model: name in the catalogue or of one of its siblings; None tries all.
       keypoints: number of keypoints; None reads it off the head.
+      input_size: `HEIGHTxWIDTH` of the images it was trained on; None reads it off the arrays where
+        they tell, or else takes what is published.
       skeleton: which keypoints these are; None takes the usual ones of that number.
       ema: as in `load_state_dict`.
       reset_head: keep only the backbone.
@@ -63,6 +67,7 @@ class Options:
 
     model: str | None = None
     keypoints: int | None = None
+    input_size: str | None = None
     skeleton: str | None = None
     ema: bool | None = None
     reset_head: bool = False
@@ -98,7 +103,7 @@ def convert(source: Path, out: Path, options: Options) -> None:
         {
             "name": entry.name,
             "model": to_json(fit.model),
-            "codec": _json(codec_of(fit.model, fit.input_hw)),
+            "codec": _json(codec_of(fit.model, fit.input_hw, variables)),
             "skeleton": _json(skeleton),
             "input_hw": list(fit.input_hw),
             "num_keypoints": fit.num_keypoints,
@@ -120,14 +125,28 @@ def convert(source: Path, out: Path, options: Options) -> None:
 
 
 def _fits(state_dict: Mapping[str, np.ndarray], options: Options) -> list[Identified]:
-    entries = [find(options.model)] if options.model else list(CATALOGUE)
+    entries = [_named(options.model)] if options.model else [*CATALOGUE, *SIBLINGS]
+    size = _parse_size(options.input_size) if options.input_size else None
     if not options.reset_head:
-        return identify(state_dict, entries, options.keypoints)
+        return identify(state_dict, entries, options.keypoints, size)
     if not options.model:
         raise InputError("--reset-head needs --model: a backbone alone does not tell which.")
     (entry,) = entries
     count = options.keypoints or entry.num_keypoints
-    return [Identified(entry, entry.make(count, entry.input_hw), count, entry.input_hw)]
+    size = size or entry.input_hw
+    return [Identified(entry, entry.make(count, size), count, size)]
+
+
+def _named(name: str) -> Published:
+    return next((entry for entry in SIBLINGS if entry.name == name), None) or find(name)
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    if not (match := re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)):
+        raise InputError(
+            f"--input-size is {text!r}: give the height and the width in pixels, as in 256x192."
+        )
+    return int(match[1]), int(match[2])
 
 
 def _variables(
@@ -174,13 +193,13 @@ def _release_run(run: Run, out: Path, overwrite: bool) -> None:
     Console().print(f"Written to {out}: model.safetensors, config.json, README.md")
 
 
-def codec_of(model: PoseModel, input_hw: tuple[int, int]) -> AnyCodec | None:
+def codec_of(model: PoseModel, input_hw: tuple[int, int], variables: Mapping) -> AnyCodec | None:
     """The codec that the published model of this kind was trained with; None if not known.
 
     ViTPose uses UDP heatmaps, convolution networks Simple Baselines' (MMPose's plain recipes).
     """
     images = jax.ShapeDtypeStruct((1, *input_hw, 3), jnp.float32)
-    outputs = jax.eval_shape(model.apply, abstract_variables(model, input_hw), images)
+    outputs = jax.eval_shape(model.apply, variables, images)
     shapes = [leaf.shape for leaf in jax.tree.leaves(outputs)]
     ranks = [len(shape) for shape in shapes]
     if ranks == [4]:

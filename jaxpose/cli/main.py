@@ -214,6 +214,14 @@ def convert(
     keypoints: Annotated[
         int | None, typer.Option(min=1, help="Number of keypoints; read off the head if absent.")
     ] = None,
+    input_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HEIGHTxWIDTH",
+            help="Pixels of the images it was trained on; if absent, read off the arrays where "
+            "they tell, or else as published.",
+        ),
+    ] = None,
     skeleton: Annotated[
         str | None, typer.Option(help="Which keypoints these are: a name, or a .toml or .py file.")
     ] = None,
@@ -237,7 +245,7 @@ def convert(
     from jaxpose.cli.convert import Options
     from jaxpose.cli.convert import convert as release
 
-    options = Options(model, keypoints, skeleton, ema, reset_head, force, report)
+    options = Options(model, keypoints, input_size, skeleton, ema, reset_head, force, report)
     release(source, out, options)
 
 

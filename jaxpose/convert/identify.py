@@ -10,7 +10,15 @@ import numpy as np
 
 from jaxpose.convert.formats import Format
 from jaxpose.convert.keypoints import count_keypoints, keypoint_axes
-from jaxpose.convert.load import fit_backbone, has_table, image_hw, plan_for, recognise, table
+from jaxpose.convert.load import (
+    fit_backbone,
+    has_table,
+    image_hw,
+    no_pose_head,
+    plan_for,
+    recognise,
+    table,
+)
 from jaxpose.convert.mismatch import Mismatch
 from jaxpose.convert.positions import read_positions
 from jaxpose.convert.rules import Plan, Rule, mismatch
@@ -39,6 +47,7 @@ def identify(
     state_dict: Mapping[str, np.ndarray],
     entries: Sequence[Published],
     num_keypoints: int | None = None,
+    input_hw: tuple[int, int] | None = None,
 ) -> list[Identified]:
     """The entries that fit a checkpoint, with its keypoints and at its image size.
 
@@ -50,6 +59,7 @@ def identify(
       state_dict: as from `load_state_dict`.
       entries: what to try.
       num_keypoints: takes only heads of so many keypoints; None takes any.
+      input_hw: image size that the checkpoint was trained at, in pixels; None takes any.
 
     Raises:
       InputError: if nothing fits, telling what is amiss with the nearest; or if the checkpoint has
@@ -58,9 +68,8 @@ def identify(
     source, state_dict = recognise(state_dict)
     if source.only_backbone:
         raise InputError(
-            f"These are {source.name} weights: a backbone without a pose head, which any model of "
-            "that backbone can start from. Name the model, and let its head start fresh "
-            "(--model NAME --reset-head)."
+            f"{no_pose_head(source, state_dict)} Any model of that backbone can start from it: "
+            "name one, and let its head start fresh (--model NAME --reset-head)."
         )
     found: list[Identified] = []
     rejected: set[nn.Module] = set()
@@ -72,7 +81,7 @@ def identify(
         backbone = entry.model().backbone
         if backbone in rejected or len(misfits) == _TRIES:
             continue
-        fit, plan = _fit(source, state_dict, entry, num_keypoints)
+        fit, plan = _fit(source, state_dict, entry, num_keypoints, input_hw)
         if plan.fits:
             found.append(fit)
             continue
@@ -88,9 +97,7 @@ def identify(
             f"them; tried {kinds}{' and others' if len(entries) > 8 else ''}."
         )
     _, name, nearest = min(misfits, key=lambda misfit: misfit[0])
-    raise nearest.about(
-        f"No published model fits; {name} comes nearest. " if len(entries) > 1 else ""
-    )
+    raise nearest.about(f"No known model fits; {name} comes nearest. " if len(entries) > 1 else "")
 
 
 def _likely(
@@ -139,11 +146,12 @@ def _fit(
     state_dict: Mapping[str, np.ndarray],
     entry: Published,
     num_keypoints: int | None,
+    input_hw: tuple[int, int] | None,
 ) -> tuple[Identified, Plan]:
     """The entry with the checkpoint's keypoints and size, as far as they can be read."""
-    count, size = num_keypoints or entry.num_keypoints, entry.input_hw
-    model = entry.make(count, size)
-    size = _size_of_positions(source, state_dict, model) or size
+    count, size = num_keypoints or entry.num_keypoints, input_hw or entry.input_hw
+    if input_hw is None:
+        size = _size_of_positions(source, state_dict, entry.make(count, size)) or size
     fit, plan = _try(source, state_dict, entry, count, size)
     if plan.fits or _backbone_differs(plan):
         return fit, plan
@@ -152,7 +160,8 @@ def _fit(
         count = count_keypoints(axes, plan.shapes) or count
         if count != fit.num_keypoints:
             fit, plan = _try(source, state_dict, entry, count, size)
-    if hasattr(fit.model.head, "input_hw") and not (plan.unknown or plan.missing):
+    told = input_hw is not None or plan.unknown or plan.missing
+    if hasattr(fit.model.head, "input_hw") and not told:
         for other in _SIZES:
             if plan.fits:
                 break

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxpose.convert.formats import Format, Tables, detect
@@ -16,13 +17,14 @@ from jaxpose.convert.positions import fit_positions
 from jaxpose.convert.reading import load_state_dict
 from jaxpose.convert.rules import Plan, Rule, apply, flatten, make_plan, nest
 from jaxpose.errors import InputError
-from jaxpose.models.build import PoseModel, abstract_variables, init_variables
+from jaxpose.models.build import PoseModel, abstract_variables
 from jaxpose.models.classifier import ClassificationHead
 from jaxpose.models.detection import DetectionModel
 from jaxpose.models.vit import ViT
 
 # By width (arXiv:2010.11929, table 1; arXiv:2012.12877, table 1).
 _IMAGENET_HEADS = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16}
+_POSE_HEAD = r"(keypoint_)?head\.(deconv_layers|conv_layers|final_layer|mlp_head)"
 
 
 def load_pretrained(
@@ -41,7 +43,7 @@ def load_pretrained(
       model: the model to fill.
       checkpoint: a file or release folder for `load_state_dict`, or its content.
       variables: where fresh values come from, for what `reset_head` and `keypoints` leave
-        untouched; None initialises them with key 0.
+        untouched; None initialises the head with key 0.
       reset_head: leave the head fresh and the checkpoint's head, if it has one, unused.
       keypoints: `{row of the model's keypoints: row of the checkpoint's}` (see
         `shared_keypoints`). The head is loaded as one of the checkpoint's own number of keypoints,
@@ -60,7 +62,7 @@ def load_pretrained(
     if not reset_head and keypoints is None:
         return to_variables(checkpoint, model, checkpoint_hw)
     if variables is None:
-        variables = init_variables(model, jax.random.key(0), image_hw(model))
+        variables = with_fresh_head(model)
     if keypoints is not None:
         return _with_keypoints(checkpoint, model, variables, keypoints, checkpoint_hw)
     source, checkpoint = recognise(checkpoint)
@@ -98,8 +100,8 @@ def to_variables(
     source, state_dict = recognise(state_dict)
     if source.only_backbone and not isinstance(model.head, ClassificationHead):
         raise InputError(
-            f"These are {source.name} weights: a backbone without a pose head. Load them with "
-            "reset_head=True; the head then starts fresh and has to be trained."
+            f"{no_pose_head(source, state_dict)} Load them with reset_head=True; the head then "
+            "starts fresh and has to be trained."
         )
     rules = table(source, model)
     fitted = fit_backbone(state_dict, model, source, checkpoint_hw)
@@ -110,6 +112,17 @@ def recognise(state_dict: Mapping[str, np.ndarray]) -> tuple[Format, dict[str, n
     """The format of the keys, and the arrays under the names that its tables know."""
     source = detect(state_dict)
     return source, source.renamed(state_dict)
+
+
+def no_pose_head(source: Format, state_dict: Mapping[str, np.ndarray]) -> str:
+    """Why arrays of a format without pose heads make no pose model."""
+    if any(re.match(_POSE_HEAD, key) for key in state_dict):
+        return (
+            f"This checkpoint has a class token, as {source.name} has, and a pose head. The ViTs "
+            "of pose models have patches only, and without the token its outputs would be others: "
+            "of these weights the backbone alone is of use."
+        )
+    return f"These are {source.name} weights: a backbone without a pose head."
 
 
 def table(source: Format, model: PoseModel, head: bool = True) -> list[Rule]:
@@ -175,6 +188,30 @@ def _warn_of_heads(source: Format, model: PoseModel) -> None:
 def plan_for(source: Format, state_dict: Mapping[str, np.ndarray], model: PoseModel) -> Plan:
     """What becomes of arrays under a table's names in `model`."""
     return make_plan(table(source, model), state_dict, expected_leaves(model))
+
+
+def with_fresh_head(model: PoseModel) -> dict:
+    """Variables whose head is initialised with key 0, and whose backbone has shapes alone.
+
+    Compiles the head and nothing else: a backbone takes minutes where there are two cores.
+    """
+    abstract = abstract_variables(model, image_hw(model))
+    images = jax.ShapeDtypeStruct((1, *image_hw(model), 3), jnp.float32)
+    seen = jax.eval_shape(
+        lambda variables, images: model.apply(
+            variables, images, method=lambda whole, images: whole.backbone(images, False)
+        ),
+        abstract,
+        images,
+    )
+
+    @jax.jit
+    def init(key: jax.Array) -> dict:
+        features = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), seen)
+        return model.init(key, features, method=lambda whole, features: whole.head(features, False))
+
+    fresh = flatten(jax.device_get(init(jax.random.key(0))))
+    return nest({path: fresh.get(path, leaf) for path, leaf in flatten(abstract).items()})
 
 
 @functools.lru_cache(maxsize=32)

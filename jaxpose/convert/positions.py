@@ -99,10 +99,11 @@ def read_positions(
     raise InputError(
         f"{name} has {len(rows)} positions, the model {target_hw[0]} x {target_hw[1]}, and "
         + (
-            f"{source_hw[0]} x {source_hw[1]} is not their grid. Correct checkpoint_hw."
+            f"{source_hw[0]} x {source_hw[1]} is not their grid. Correct checkpoint_hw "
+            "(--input-size)."
             if source_hw
             else "the grid of the former cannot be told from their number. Give the image "
-            "size the checkpoint was trained at as checkpoint_hw."
+            "size the checkpoint was trained at as checkpoint_hw (--input-size)."
         )
     )
 

@@ -47,6 +47,7 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
         path = path / RELEASE
     if not path.is_file():
         raise InputError(f"There is no checkpoint file {path}.")
+    _refuse_text(path)
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
         state_dict = _read_safetensors(path)
@@ -64,6 +65,22 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
     if ema is not None:
         raise InputError(f"{path} holds one set of weights: leave ema out.")
     return _unwrapped(state_dict)
+
+
+def _refuse_text(path: Path) -> None:
+    """Says so if a download brought something else than the file."""
+    with path.open("rb") as file:
+        start = file.read(64).lstrip()
+    if start.startswith(b"version https://git-lfs"):
+        raise InputError(
+            f"{path} is a pointer of Git LFS, not the file itself. Fetch that with `git lfs pull`, "
+            "or from the page of the repository."
+        )
+    if start.startswith(b"<"):
+        raise InputError(
+            f"{path} is a web page, not a checkpoint: its download was answered with a page. "
+            "Fetch it again from its direct address, signed in if the site asks for that."
+        )
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:

@@ -16,6 +16,16 @@ from jaxpose.convert.mismatch import Entry, Mismatch
 
 Transform = Callable[[np.ndarray], np.ndarray]
 
+_OTHER_MODEL = (
+    "Build the model that the checkpoint was trained as (size, head, number of keypoints); "
+    "`jaxpose convert` finds it. To keep only the backbone, load it with reset_head=True "
+    "(--reset-head)."
+)
+_INCOMPLETE = (
+    "Fetch the file again, or save the model's whole state_dict again. If it is a backbone alone, "
+    "load it with reset_head=True (--reset-head)."
+)
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -257,6 +267,13 @@ def mismatch(plan: Plan) -> Mismatch:
         verdict += ": its backbone fits, its head does not"
     elif wrong:
         verdict += f": {len(plan.wanted) - len(wrong)} of the model's {len(plan.wanted)} arrays fit"
+    advice = _OTHER_MODEL
+    if not plan.unknown and all("no key for" in entry.note for entry in plan.faulty):
+        verdict = (
+            "The checkpoint is incomplete: all that it holds belongs to this model, but of "
+            f"{len(plan.wanted)} arrays {len(wrong)} are absent or in part"
+        )
+        advice = _INCOMPLETE
     return Mismatch(
         f"{verdict}.",
         (
@@ -264,8 +281,7 @@ def mismatch(plan: Plan) -> Mismatch:
             ("leaves of the model that the checkpoint lacks", plan.missing),
             ("arrays of another shape", plan.faulty),
         ),
-        "Build the model that the checkpoint was trained as (size, head, number of keypoints); "
-        "`jaxpose convert` finds it. To keep only the backbone, load it with reset_head=True.",
+        advice,
     )
 
 
