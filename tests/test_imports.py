@@ -29,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "codecs": _GROUND,
     "losses": _GROUND,
     "motion": _GROUND,
+    "measure": {*_GROUND, "motion"},
     "multiview": _GROUND,
     "metrics": _GROUND,
     "augment": _GROUND,

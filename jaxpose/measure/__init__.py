@@ -1,0 +1,34 @@
+"""Figures from skeletons over time: pure functions on points `[T, K, 2 or 3]`.
+
+2D points are pixels (y down), 3D points millimetres whose vertical is `up`. Missing keypoints are
+NaN, and what depends on one is NaN. An angle in a picture is that of its projection: it equals the
+joint's own only where the limb moves across the line of sight.
+"""
+
+from jaxpose.measure.angles import ANGLES, Angle, angle, angles, inclination
+from jaxpose.measure.fall import FallSigns, fall_signs, falls
+from jaxpose.measure.gait import Steps, cadence, step_events
+from jaxpose.measure.repetition import Repetitions, count_repetitions
+from jaxpose.measure.segments import SEGMENTS, segment_lengths
+from jaxpose.measure.symmetry import Sides, compare_sides, symmetry_index
+
+__all__ = [
+    "ANGLES",
+    "SEGMENTS",
+    "Angle",
+    "FallSigns",
+    "Repetitions",
+    "Sides",
+    "Steps",
+    "angle",
+    "angles",
+    "cadence",
+    "compare_sides",
+    "count_repetitions",
+    "fall_signs",
+    "falls",
+    "inclination",
+    "segment_lengths",
+    "step_events",
+    "symmetry_index",
+]

@@ -1,0 +1,107 @@
+"""Signs that someone fell. Heuristics for sorting films, not a safeguard for anybody's health."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxpose.errors import InputError
+from jaxpose.measure.angles import inclination
+from jaxpose.measure.parts import part, upwards
+from jaxpose.measure.segments import segment_lengths
+from jaxpose.skeletons import Skeleton
+
+
+@dataclass(frozen=True)
+class FallSigns:
+    """What changes when someone falls, each `[T]`.
+
+    Attributes:
+      descent: speed at which the hips come down, trunk lengths per second, over half a second.
+      inclination: degrees of the trunk from the vertical.
+      flatness: width over height of the extent of all keypoints; above 1 lies rather than stands.
+    """
+
+    descent: np.ndarray
+    inclination: np.ndarray
+    flatness: np.ndarray
+
+
+def fall_signs(points: np.ndarray, skeleton: Skeleton, fps: float, *, up: str = "-y") -> FallSigns:
+    """The three signs of Chen et al., "Fall Detection Based on Key Points of Human-Skeleton Using
+    OpenPose", Symmetry 2020, 12(5):744: descent of the hips, the body's slope, and its extent.
+
+    Lengths count in trunk lengths (the 90th percentile over the clip), so that pixels will do.
+
+    Args:
+      points: `[T, K, 2 or 3]`; NaN where missing.
+      fps: frames per second.
+      up: the axis that points up.
+
+    Raises:
+      InputError: not a clip, or the skeleton has no hips or shoulders.
+    """
+    points = np.asarray(points, np.float64)
+    if points.ndim != 3 or not fps > 0:
+        raise InputError(f"a clip is [T, K, 2 or 3] at a positive rate, not {list(points.shape)}")
+    if not len(points):
+        return FallSigns(*(np.zeros(0) for _ in range(3)))
+    vertical = upwards(points.shape[-1], up)
+    trunk = segment_lengths(points, skeleton)["trunk"]
+    known = trunk[np.isfinite(trunk) & (trunk > 0)]
+    unit = float(np.percentile(known, 90)) if known.size else np.nan
+    height = part(points, skeleton, "hips") @ vertical / unit
+    lag = max(1, round(0.5 * fps))
+    before = np.concatenate([np.full(min(lag, len(height)), np.nan), height[:-lag]])
+    descent = (before[: len(height)] - height) * fps / lag
+    tall = _extent(points @ vertical)
+    level = points - (points @ vertical)[..., None] * vertical[None, None]
+    wide = np.max([_extent(level[..., axis]) for axis in range(points.shape[-1])], axis=0)
+    flatness = wide / np.where(tall > 0, tall, np.nan)
+    return FallSigns(descent, inclination(points, skeleton, up), flatness)
+
+
+def falls(
+    signs: FallSigns,
+    fps: float,
+    *,
+    min_descent: float = 1.0,
+    min_inclination: float = 60.0,
+    min_flatness: float = 1.0,
+    within: float = 1.5,
+    lying: float = 1.0,
+) -> list[float]:
+    """When falls happened, in seconds: a fast descent after which someone lies and goes on lying.
+
+    Lying is a trunk inclined by `min_inclination` degrees in an extent at least `min_flatness` as
+    wide as high. Rest after an impact is what tells a fall from lying down to exercise (Noury et
+    al., "Fall detection: principles and methods", IEEE EMBC 2007).
+
+    Args:
+      signs: of `fall_signs`.
+      fps: frames per second.
+      min_descent: trunk lengths per second.
+      within: seconds from the descent to lying.
+      lying: seconds for which most frames (80 %) must show someone lying.
+    """
+    flat = (signs.inclination >= min_inclination) & (signs.flatness >= min_flatness)
+    fast = np.flatnonzero(signs.descent >= min_descent)
+    found: list[float] = []
+    length = max(1, round(lying * fps))
+    blocked = -1
+    for frame in fast.tolist():
+        if frame <= blocked:
+            continue
+        for start in range(frame, min(frame + round(within * fps) + 1, len(flat) - length + 1)):
+            if flat[start] and flat[start : start + length].mean() >= 0.8:
+                found.append(frame / fps)
+                rise = np.flatnonzero(~flat[start + length :])
+                blocked = start + length + (int(rise[0]) if len(rise) else len(flat))
+                break
+    return found
+
+
+def _extent(values: np.ndarray) -> np.ndarray:
+    """`[T]` from the lowest to the highest of `values [T, K]`, NaN left out."""
+    low = np.where(np.isfinite(values), values, np.inf).min(axis=-1)
+    high = np.where(np.isfinite(values), values, -np.inf).max(axis=-1)
+    return np.where(np.isfinite(low), high - low, np.nan)

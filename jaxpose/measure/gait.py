@@ -1,0 +1,95 @@
+"""Steps: when feet meet and leave the ground, and how fast they follow each other."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.signal import find_peaks
+
+from jaxpose.errors import InputError
+from jaxpose.measure.parts import part
+from jaxpose.skeletons import Skeleton
+
+# A stride's excursion of the foot must stand out by this part of the largest one.
+_PROMINENCE = 0.3
+# Nobody puts the same foot down more often than this, Hz (sprinters reach about 2.5).
+_FASTEST = 3.0
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Events of a walk, in seconds from the first frame, each in order.
+
+    Attributes:
+      left_strikes, right_strikes: the foot meets the ground.
+      left_offs, right_offs: the toes leave it.
+    """
+
+    left_strikes: np.ndarray
+    right_strikes: np.ndarray
+    left_offs: np.ndarray
+    right_offs: np.ndarray
+
+    @property
+    def strikes(self) -> np.ndarray:
+        """Of both feet, in order."""
+        return np.sort(np.concatenate([self.left_strikes, self.right_strikes]))
+
+
+def step_events(
+    points: np.ndarray,
+    skeleton: Skeleton,
+    fps: float,
+    *,
+    forward: np.ndarray | None = None,
+) -> Steps:
+    """Foot strikes and toe-offs of someone who walks or runs, by the feet's way past the hips.
+
+    A foot strikes when its heel is furthest before the hips along the way, and leaves the ground
+    when its toes are furthest behind them. Ankles stand in where the skeleton has no heels or toes,
+    which moves events by some hundredths of a second. Pictures must be taken from the side.
+
+    Args:
+      points: `[T, K, 2 or 3]`, smoothed and without gaps (`motion.smooth`, `motion.fill`).
+      fps: frames per second.
+      forward: `[D]` direction of the walk, needed on a treadmill; None takes the way of the hips.
+
+    Raises:
+      InputError: nobody moves along and `forward` is not given, or there are NaNs.
+
+    Zeni, Richards and Higginson, "Two simple methods for determining gait events during treadmill
+    and overground walking using kinematic data", Gait & Posture 2008, 27(4):710-714.
+    """
+    hips = part(points, skeleton, "hips")
+    if not np.isfinite(hips).all():
+        raise InputError("hips are missing in some frames; fill the gaps first (motion.fill)")
+    if forward is None:
+        way = hips[-1] - hips[0]
+        spread = np.ptp(part(points, skeleton, "left_heel") - hips, axis=0).max(initial=0.0)
+        if np.linalg.norm(way) <= spread:
+            raise InputError(
+                "the hips do not move on, so the direction of the walk is not known: give `forward`"
+            )
+    else:
+        way = np.asarray(forward, np.float64)
+    way = way / np.linalg.norm(way)
+    events = []
+    for name, sign in (("heel", 1.0), ("toe", -1.0)):
+        for side in ("left", "right"):
+            along = sign * (part(points, skeleton, f"{side}_{name}") - hips) @ way
+            if not np.isfinite(along).all():
+                raise InputError(f"the {side} {name} is missing in some frames; fill the gaps")
+            apart = max(1.0, fps / _FASTEST)
+            peaks, _ = find_peaks(along, distance=apart, prominence=_PROMINENCE * np.ptp(along))
+            events.append(peaks / fps)
+    return Steps(*events)
+
+
+def cadence(steps: Steps) -> float:
+    """Steps a minute: 60 (n - 1) / (time from the first to the last of n strikes); NaN below two.
+
+    Perry and Burnfield, Gait Analysis: Normal and Pathological Function, 2nd edition 2010.
+    """
+    strikes = steps.strikes
+    if len(strikes) < 2 or strikes[-1] == strikes[0]:
+        return float("nan")
+    return float(60 * (len(strikes) - 1) / (strikes[-1] - strikes[0]))

@@ -1,0 +1,83 @@
+"""How often a movement was made: squats, push-ups, jumping jacks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxpose.errors import InputError
+
+
+@dataclass(frozen=True)
+class Repetitions:
+    """The repetitions in a signal.
+
+    Attributes:
+      starts: int64 `[N]`, the last frame near the resting value before each.
+      turns: int64 `[N]`, the frame furthest from rest in each.
+      ends: int64 `[N]`, the first frame back near the resting value.
+      unfinished: another one has begun and is not over when the signal ends.
+    """
+
+    starts: np.ndarray
+    turns: np.ndarray
+    ends: np.ndarray
+    unfinished: bool
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+
+def count_repetitions(
+    signal: np.ndarray,
+    *,
+    min_range: float,
+    away: float = 0.6,
+    back: float = 0.3,
+    rest: str = "high",
+) -> Repetitions:
+    """Repetitions of a movement from rest and back, by two thresholds (hysteresis).
+
+    The 5th and 95th percentile of the signal are its low and high. A repetition has begun once the
+    signal is more than `away` of the way from rest to the other extreme, and is over once it is
+    less than `back` of the way from it: what trembles about one threshold is not counted, nor is a
+    movement that turns halfway. It is a Schmitt trigger (Schmitt, J. Scientific Instruments 1938,
+    15:24), which MediaPipe's guide to pose classification counts with as well.
+
+    Args:
+      signal: `[T]`, for instance the knee's angle (at rest `high`) or the height of the hips in
+        pixels (y down, so at rest `low`). NaN frames are passed over.
+      min_range: in the signal's unit; a signal that varies less has no repetition (some 30 degrees
+        for a knee).
+      away, back: fractions of the range, `back < away`.
+      rest: the extreme at which the movement rests, `high` or `low`.
+
+    Raises:
+      InputError: thresholds or `rest` that make no sense, or a signal that is no series.
+    """
+    signal = np.asarray(signal, np.float64)
+    if signal.ndim != 1:
+        raise InputError(f"a signal is [T], not {list(signal.shape)}")
+    if not 0 < back < away < 1:
+        raise InputError(f"0 < back < away < 1 has to hold; they are {back} and {away}")
+    if rest not in ("high", "low"):
+        raise InputError(f"rest is 'high' or 'low', not {rest!r}")
+    known = np.flatnonzero(np.isfinite(signal))
+    none: np.ndarray = np.zeros(0, np.int64)
+    if len(known) < 3:
+        return Repetitions(none, none, none, False)
+    low, high = np.percentile(signal[known], [5, 95])
+    if high - low < min_range:
+        return Repetitions(none, none, none, False)
+    way = (signal[known] - low) / (high - low)
+    way = 1 - way if rest == "high" else way
+    found, start, begun = [], -1, False
+    for frame, value in enumerate(way):
+        if not begun and value > away and start >= 0:
+            begun = True
+        elif value < back:
+            if begun:
+                turn = start + int(np.argmax(way[start : frame + 1]))
+                found.append((known[start], known[turn], known[frame]))
+            start, begun = frame, False
+    table = np.array(found, np.int64).reshape(-1, 3)
+    return Repetitions(table[:, 0], table[:, 1], table[:, 2], begun)
