@@ -1,4 +1,4 @@
-"""ViTPose and HRNet in plain PyTorch, only to be timed beside jaxpose's."""
+"""ViTPose, HRNet and a lifter in plain PyTorch, only to be timed beside jaxpose's."""
 
 import torch
 import torch.nn.functional as F
@@ -122,3 +122,28 @@ class HRNetPose(nn.Module):
         for transition, stage in zip(self.transitions, self.stages, strict=True):
             xs = stage([step(xs[min(b, len(xs) - 1)]) for b, step in enumerate(transition)])
         return self.final(xs[0])
+
+
+class Martinez(nn.Module):
+    """2D keypoints [B, 2K] to joints [B, 3K]: five layers of `width`, two residuals of two."""
+
+    def __init__(self, inputs: int, outputs: int, width: int, dropout: float) -> None:
+        super().__init__()
+
+        def layer(channels: int) -> nn.Sequential:
+            return nn.Sequential(
+                nn.Linear(channels, width, bias=False),
+                nn.BatchNorm1d(width),
+                nn.ReLU(inplace=True),
+                nn.Dropout(dropout),
+            )
+
+        self.expand = layer(inputs)
+        self.blocks = nn.ModuleList(nn.Sequential(layer(width), layer(width)) for _ in range(2))
+        self.head = nn.Linear(width, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.expand(x)
+        for block in self.blocks:
+            x = x + block(x)
+        return self.head(x)

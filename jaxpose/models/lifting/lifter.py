@@ -63,13 +63,14 @@ class CoordinateHead(nn.Module):
     @nn.compact
     def __call__(self, features: jax.Array, train: bool = False) -> jax.Array:
         """`[B, T, C]` -> `[B, T, K_out, 3]` float32."""
-        x = features
+        batch, frames, channels = features.shape
+        x = features.reshape(-1, channels)
         if self.norm:
             x = nn.LayerNorm(1e-5, dtype=self.dtype, name="norm")(x)
         x = nn.Dense(3 * self.num_keypoints, dtype=self.dtype, kernel_init=uniform, name="joints")(
             x
         )
-        return x.reshape(*x.shape[:2], self.num_keypoints, 3).astype(jnp.float32)
+        return x.reshape(batch, frames, self.num_keypoints, 3).astype(jnp.float32)
 
 
 class JointHead(nn.Module):

@@ -40,6 +40,7 @@ class FrameConv(nn.Module):
             "kernel", _over_frames, (self.width, channels, self.features), jnp.float32
         )
         x = x.astype(self.dtype)
+        count = frames
         if self.strided:
             count = frames // self.width
             x = x[:, : count * self.width].reshape(batch, count, self.width * channels)
@@ -47,7 +48,9 @@ class FrameConv(nn.Module):
             count = frames - self.dilation * (self.width - 1)
             starts = range(0, self.dilation * self.width, self.dilation)
             x = jnp.concatenate([x[:, start : start + count] for start in starts], axis=-1)
-        return x @ kernel.reshape(-1, self.features).astype(self.dtype)
+        # One row a window and frame: over two leading axes XLA transposes before it multiplies.
+        rows = x.reshape(-1, x.shape[-1]) @ kernel.reshape(-1, self.features).astype(self.dtype)
+        return rows.reshape(batch, count, self.features)
 
 
 def _over_frames(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
