@@ -8,6 +8,7 @@ import typer
 
 import jaxpose
 from jaxpose.cli import prepare as preparing
+from jaxpose.cli import scaling
 from jaxpose.cli.faults import plain_faults
 
 app = typer.Typer(
@@ -189,6 +190,83 @@ def predict(
 
 @app.command()
 @plain_faults
+def lift(
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="JSON or JSON lines that `predict` wrote.")
+    ],
+    out: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="OUT...",
+            help="Files to write: .json, .bvh (Blender), .trc (OpenSim), .c3d, .gif, .mp4, .png.",
+        ),
+    ],
+    weights: Annotated[
+        Path, typer.Option("--from", help="A lifter: a run directory, or a release folder.")
+    ],
+    track: Annotated[
+        int | None, typer.Option(help="Whom to write; the one seen longest if absent.")
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(min=0.01, help="Frames per second, if the file has none.")
+    ] = None,
+    skeleton: Annotated[
+        str | None, typer.Option(help="Of a bare list of keypoints, such as blazepose33.")
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="Of the pictures, for a bare list of keypoints."),
+    ] = None,
+    focal: Annotated[
+        float | None,
+        typer.Option(
+            min=1.0,
+            help="Focal length in pixels: put people before the camera. If absent they stand on "
+            "the floor, in one place.",
+        ),
+    ] = None,
+    same_camera: Annotated[
+        bool,
+        typer.Option("--same-camera", help="The film is by the cameras of the lifter's training."),
+    ] = False,
+    smooth: Annotated[
+        float, typer.Option(min=0.0, max=5.0, help="Seconds that poses are smoothed over.")
+    ] = 0.25,
+    rigid: Annotated[
+        bool, typer.Option("--rigid/--no-rigid", help="Keep the lengths of bones.")
+    ] = True,
+    flip_test: Annotated[
+        bool, typer.Option("--flip-test/--no-flip-test", help="Average with the mirror image.")
+    ] = True,
+    min_score: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Keypoints below this are missing.")
+    ] = 0.3,
+    checkpoint: Annotated[
+        Checkpoint, typer.Option(help="The checkpoint with the best score, or the newest.")
+    ] = Checkpoint.BEST,
+) -> None:
+    """Lift people from a film's keypoints into space: joints in millimetres."""
+    from jaxpose.cli.lift import Options
+    from jaxpose.cli.lift import lift as lift_file
+
+    options = Options(
+        checkpoint=checkpoint.value,
+        track=track,
+        skeleton=skeleton,
+        size=size,
+        fps=fps,
+        focal=focal,
+        same_camera=same_camera,
+        flip_test=flip_test,
+        min_score=min_score,
+        smooth=smooth,
+        rigid=rigid,
+    )
+    lift_file(source, out, weights, options)
+
+
+@app.command()
+@plain_faults
 def models(
     word: Annotated[str, typer.Argument(help="Show the models whose name contains this.")] = "",
 ) -> None:
@@ -247,6 +325,9 @@ def convert(
 
     options = Options(model, keypoints, input_size, skeleton, ema, reset_head, force, report)
     release(source, out, options)
+
+
+app.add_typer(scaling.app, name="scaling")
 
 
 @app.command()

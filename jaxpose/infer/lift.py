@@ -105,13 +105,10 @@ class TrackLifter:
         """
         if not (np.shape(image_wh) == (2,) and min(image_wh) > 0):
             raise InputError(f"the picture's width and height must be positive, not {image_wh}")
-        points, certain = mapped(keypoints, scores, skeleton or self.skeleton, self.skeleton)
-        if points.ndim != 3 or not len(points):
-            raise InputError(f"a track is [T, K, 2] with T > 0, not {list(np.shape(keypoints))}")
-        complete, seen = completed(
-            points,
-            certain,
-            names=self.skeleton.keypoints,
+        complete, certain, seen = self.complete(
+            keypoints,
+            scores,
+            skeleton=skeleton,
             min_score=min_score,
             max_gap=max(1, round(longest_gap * fps)),
         )
@@ -119,6 +116,30 @@ class TrackLifter:
         joints = self._windows(framed)
         joints[~seen] = np.nan
         return joints
+
+    def complete(
+        self,
+        keypoints: np.ndarray,
+        scores: np.ndarray | None = None,
+        *,
+        skeleton: Skeleton | None = None,
+        min_score: float = 0.3,
+        max_gap: int = 15,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What is lifted: keypoints `[T, K, 2]` of the lifter's skeleton without gaps.
+
+        Arguments and errors as of `__call__`, `max_gap` in frames.
+
+        Returns:
+          keypoints, their scores `[T, K]`, and `[T]` whether at least half of them is known.
+        """
+        points, certain = mapped(keypoints, scores, skeleton or self.skeleton, self.skeleton)
+        if points.ndim != 3 or not len(points):
+            raise InputError(f"a track is [T, K, 2] with T > 0, not {list(np.shape(keypoints))}")
+        filled, seen = completed(
+            points, certain, names=self.skeleton.keypoints, min_score=min_score, max_gap=max_gap
+        )
+        return filled, certain, seen
 
     def _framed(
         self,

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from jaxpose.motion.bones import consistency
 from jaxpose.motion.bvh import write_bvh
 from jaxpose.motion.limits import beyond_limits
 from jaxpose.motion.markers import write_c3d, write_trc
+from jaxpose.motion.place import on_floor
 from jaxpose.motion.rig import bvh_from_points
 from jaxpose.skeletons import Skeleton
 from jaxpose.viz import contact_sheet, draw_space, save_animation, save_image, turning
@@ -22,6 +23,33 @@ from jaxpose.viz.space import stage_of
 
 FORMATS = (".json", ".bvh", ".trc", ".c3d", ".gif", ".mp4", ".png")
 _VIEWS = 6  # moments in a picture
+
+
+class Quality(NamedTuple):
+    """What can be said of joints without the truth; NaN where nobody is seen.
+
+    Attributes:
+      seen: share of the frames.
+      bone_spread: standard deviation of a bone's length over its median, mean of all bones; 0 for
+        a rigid body.
+      beyond_limits: share of elbows and knees that are bent further than they can be.
+    """
+
+    seen: float
+    bone_spread: float
+    beyond_limits: float
+
+
+def quality(joints_mm: np.ndarray, skeleton: Skeleton) -> Quality:
+    """The quality of `[T, K, 3]`; frames with NaN are left out."""
+    seen = np.isfinite(joints_mm).all(axis=(1, 2))
+    points = joints_mm[seen]
+    if not len(points):
+        return Quality(0.0, np.nan, np.nan)
+    spread = consistency(points, skeleton.limb_indices).spread
+    beyond = [degrees > 0 for degrees in beyond_limits(points, skeleton).values()]
+    share = float(np.mean(beyond)) if beyond else np.nan
+    return Quality(float(seen.mean()), float(np.nanmean(spread)), share)
 
 
 @dataclass(frozen=True)
@@ -35,6 +63,8 @@ class LiftedTrack:
       frames: `[T]` int, numbers of the film's frames.
       fps: frames per second.
       track: what the person is called.
+      placed: the joints lie where the camera saw them, and not about their root.
+      quality: of what the lifter said, before it was cleaned.
     """
 
     skeleton: Skeleton
@@ -42,14 +72,20 @@ class LiftedTrack:
     frames: np.ndarray
     fps: float
     track: int = 0
+    placed: bool = False
+    quality: Quality | None = None
 
     @property
     def seen(self) -> np.ndarray:
         """`[T]` bool: frames with every joint."""
         return np.isfinite(self.joints_mm).all(axis=(1, 2))
 
+    def standing(self) -> np.ndarray:
+        """The joints with their lowest on the floor, unless they are placed (`place.on_floor`)."""
+        return self.joints_mm if self.placed else on_floor(self.joints_mm)
+
     def without_gaps(self) -> np.ndarray:
-        """`[T', K, 3]` from the first frame seen to the last, interpolated in between.
+        """`standing` from the first frame seen to the last, interpolated: `[T', K, 3]`.
 
         Raises:
           InputError: no frame was seen.
@@ -57,28 +93,10 @@ class LiftedTrack:
         seen = np.flatnonzero(self.seen)
         if not len(seen):
             raise InputError(f"track {self.track}: too little is seen of the person in every frame")
-        flat = self.joints_mm.reshape(len(self.joints_mm), -1)
+        flat = self.standing().reshape(len(self.joints_mm), -1)
         wanted = np.arange(seen[0], seen[-1] + 1)
         filled = [np.interp(wanted, seen, column[seen]) for column in flat.T]
         return np.stack(filled, axis=-1).reshape(len(wanted), *self.joints_mm.shape[1:])
-
-    def quality(self) -> dict[str, float]:
-        """What can be said without the truth; NaN frames are left out.
-
-        `bone_spread`: standard deviation of bones' lengths over their median, mean of all bones,
-        0 where bodies are rigid. `beyond_limits`: share of elbows and knees bent further than they
-        can be. `seen`: share of frames.
-        """
-        points = self.joints_mm[self.seen]
-        if not len(points):
-            return {"bone_spread": np.nan, "beyond_limits": np.nan, "seen": 0.0}
-        spread = consistency(points, self.skeleton.limb_indices).spread
-        beyond = [degrees > 0 for degrees in beyond_limits(points, self.skeleton).values()]
-        return {
-            "bone_spread": float(np.nanmean(spread)),
-            "beyond_limits": float(np.mean(beyond)) if beyond else 0.0,
-            "seen": float(self.seen.mean()),
-        }
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able: `track`, `frames` and for each `joints_mm`, null where nobody was seen."""
@@ -98,8 +116,8 @@ def save_lifted(
     """Writes a track as its suffix says.
 
     - `.bvh` (Blender): rigid bones in centimetres, y up; `.trc` (OpenSim) and `.c3d`: markers in
-      mm, y up. The camera is taken to be level.
-    - `.json`: mm along the camera's axes, see `LiftedTrack.to_dict`.
+      mm, y up. The camera is taken to be level, and people stand on the floor.
+    - `.json`: mm along the camera's axes about the root, see `LiftedTrack.to_dict`.
     - `.gif`, `.mp4`: a camera walks once around the person; `.png`: moments from two sides.
 
     Args:
@@ -124,7 +142,7 @@ def save_lifted(
             write_bvh(path, bvh_from_points(whole, skeleton, track.fps, up="-y"))
         elif suffix in (".trc", ".c3d"):
             write = write_trc if suffix == ".trc" else write_c3d
-            write(path, y_up(track.joints_mm, "-y"), names, track.fps)
+            write(path, y_up(track.standing(), "-y"), names, track.fps)
         elif suffix == ".png":
             save_image(path, moments(whole, skeleton))
         else:
@@ -152,7 +170,7 @@ def document(tracks: Sequence[LiftedTrack]) -> dict[str, Any]:
 
 
 def moments(joints_mm: np.ndarray, skeleton: Skeleton, count: int = _VIEWS) -> np.ndarray:
-    """A picture of `count` moments of `[T, K, 3]`, evenly apart: from the front, and from a side."""
+    """A picture of `count` moments of `[T, K, 3]`, evenly apart, from the front and a side."""
     at = np.unique(np.linspace(0, len(joints_mm) - 1, count).round().astype(int))
     stage = stage_of(joints_mm[at])
     views = [
