@@ -1,5 +1,6 @@
 """The ImageNet head over feature maps and class tokens."""
 
+import drawn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +15,7 @@ from jaxpose.models.vit import TokenFeatures, ViT
 
 def linear(head, features, pooled):
     """What the head should give for its own random weights."""
-    variables = head.init(jax.random.key(0), features)
+    variables = drawn.init(head, features)
     params = variables["params"]["linear"]
     assert jax.tree.map(jnp.shape, params) == {"kernel": (6, 4), "bias": (4,)}
     expected = pooled @ params["kernel"] + params["bias"][None]
@@ -45,7 +46,7 @@ def test_a_pose_head_refuses_a_token():
 def test_the_token_takes_part_in_attention_and_has_a_position_of_its_own():
     model = ViT(input_hw=(16, 16), dim=16, depth=1, heads=2, patch=8, class_token=True)
     images = jax.random.normal(jax.random.key(1), (2, 16, 16, 3))
-    variables = model.init(jax.random.key(0), images)
+    variables = drawn.init(model, images)
     assert variables["params"]["position_embedding"].shape == (5, 16)
     features = model.apply(variables, images)
     assert features.map.shape == (2, 2, 2, 16) and features.token.shape == (2, 16)

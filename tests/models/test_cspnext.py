@@ -1,5 +1,6 @@
 """CSPNeXt at a few channels: shapes, training, and its pooling pyramid."""
 
+import drawn
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -7,8 +8,8 @@ import numpy as np
 import pytest
 
 from jaxpose.errors import InputError
-from jaxpose.models.build import init_variables
-from jaxpose.models.cspnext import CSPNeXt, SpatialPyramidPooling
+from jaxpose.models.csp import SpatialPyramidPooling
+from jaxpose.models.cspnext import CSPNeXt
 
 TINY = CSPNeXt(deepen=0.1, widen=0.125)
 
@@ -20,7 +21,7 @@ def images():
 
 @pytest.fixture(scope="module")
 def variables():
-    return init_variables(TINY, jax.random.key(0), (64, 96))
+    return drawn.variables(TINY, (64, 96))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -61,7 +62,7 @@ def test_outputs_one_or_several_maps(images):
 def test_the_pyramid_pools_over_5_9_and_13_pixels():
     x = jax.random.normal(jax.random.key(0), (1, 17, 15, 4))
     layer = SpatialPyramidPooling(8)
-    variables = layer.init(jax.random.key(1), x, False)
+    variables = drawn.init(layer, x, False)
     # The merging convolution hands on its inputs, so that only norm and activation follow.
     variables["params"]["merge"]["conv"]["kernel"] = jnp.eye(8)[None, None]
     y, state = layer.apply(variables, x, False, capture_intermediates=True)

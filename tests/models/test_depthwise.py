@@ -1,5 +1,6 @@
 """Depthwise convolution: the form for CPUs against XLA's grouped convolution, with derivatives."""
 
+import drawn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,7 +35,7 @@ def test_sums_of_bfloat16_are_wider():
 
 def test_conv_norm_of_as_many_groups_as_channels_is_depthwise():
     layer = ConvNorm(4, 5, groups=4)
-    variables = layer.init(jax.random.key(0), jnp.zeros((1, 8, 8, 4)), False)
+    variables = drawn.init(layer, jnp.zeros((1, 8, 8, 4)), False)
     assert variables["params"]["conv"]["kernel"].shape == (5, 5, 1, 4)
     traced = str(
         jax.make_jaxpr(lambda x: layer.apply(variables, x, False))(jnp.zeros((1, 8, 8, 4)))

@@ -1,5 +1,6 @@
 """Stacked hourglasses at a few channels: shapes, training, and bad input."""
 
+import drawn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +8,6 @@ import pytest
 
 from jaxpose.errors import InputError
 from jaxpose.models import PoseModel, abstract_variables, count_parameters, hourglass
-from jaxpose.models.build import init_variables
 from jaxpose.models.hourglass import Hourglass
 from jaxpose.models.multistage import MultiStageHead
 
@@ -24,7 +24,7 @@ def test_every_stack_returns_a_quarter_of_the_image():
 def test_supervising_all_stages_reaches_every_parameter_and_statistic(dtype):
     model = PoseModel(TINY.clone(dtype=dtype), MultiStageHead(3, dtype=dtype))
     images = jax.random.normal(jax.random.key(1), (2, 32, 16, 3))
-    variables = init_variables(model, jax.random.key(0), (32, 16))
+    variables = drawn.variables(model, (32, 16))
 
     @jax.jit
     @jax.grad

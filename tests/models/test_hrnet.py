@@ -1,12 +1,12 @@
 """HRNet at a few channels: shapes, outputs, and the switches that must not change the result."""
 
+import drawn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxpose.errors import InputError
-from jaxpose.models.build import init_variables
 from jaxpose.models.hrnet import HRNet
 
 TINY = HRNet(
@@ -26,7 +26,7 @@ def images():
 
 @pytest.fixture(scope="module")
 def variables():
-    return init_variables(TINY, jax.random.key(0), (64, 32))
+    return drawn.variables(TINY, (64, 32))
 
 
 def training_step(model, variables, images):

@@ -1,12 +1,12 @@
 """TransPose: sizes, positions, and that it learns."""
 
+import drawn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
 from jaxpose.models import DeconvHead, PoseModel, ResNet, abstract_variables, count_parameters
-from jaxpose.models.build import init_variables
 from jaxpose.models.hybrid import TransPose, sine_positions
 from jaxpose.models.published.hybrid import PUBLISHED, transpose_r
 from jaxpose.train.optimizer import layer_scales
@@ -37,7 +37,7 @@ def test_positions_are_sines_of_the_row_then_of_the_column():
 def test_a_small_one_learns_and_its_layers_follow_its_stages():
     trunk = ResNet((1,), bottleneck=False, width=8)
     model = PoseModel(TransPose(trunk, 16, 2, 2, 32), DeconvHead(3, (8,)))
-    variables = init_variables(model, jax.random.key(0), (32, 32))
+    variables = drawn.variables(model, (32, 32))
     images = jax.random.normal(jax.random.key(1), (4, 32, 32, 3))
     coarse = jax.random.normal(jax.random.key(2), (4, 4, 4, 3))
     target = jax.image.resize(coarse, (4, 16, 16, 3), "bilinear")

@@ -1,10 +1,10 @@
 """ViTPose's knowledge token: it is seen by the patches, projected if need be, and not given out."""
 
+import drawn
 import jax
 import numpy as np
 import pytest
 
-from jaxpose.models import init_variables
 from jaxpose.models.vit import ViT
 
 HW = (32, 32)
@@ -14,7 +14,7 @@ HW = (32, 32)
 def test_the_map_depends_on_the_token_and_keeps_its_size(width):
     plain = ViT(input_hw=HW, dim=16, depth=1, heads=2)
     model = plain.clone(knowledge_token=width)
-    variables = init_variables(model, jax.random.key(0), HW)
+    variables = drawn.variables(model, HW)
     images = jax.random.normal(jax.random.key(1), (2, *HW, 3))
     params = variables["params"]
     assert params["knowledge_token"].shape == (width,)

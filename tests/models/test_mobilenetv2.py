@@ -1,10 +1,11 @@
 """MobileNetV2 at a few channels: shapes and training; its size as published."""
 
+import drawn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose.models.build import abstract_variables, count_parameters, init_variables
+from jaxpose.models.build import abstract_variables, count_parameters
 from jaxpose.models.mobilenetv2 import MobileNetV2
 from jaxpose.models.published.mobilenetv2 import mobilenet_pose
 
@@ -13,7 +14,7 @@ TINY = MobileNetV2(widen=0.1, dtype="bfloat16")
 
 def test_a_training_step_in_bfloat16_reaches_every_parameter_and_statistic():
     images = jax.random.normal(jax.random.key(1), (2, 64, 96, 3))
-    variables = init_variables(TINY, jax.random.key(0), (64, 96))
+    variables = drawn.variables(TINY, (64, 96))
 
     @jax.jit
     def run(params):

@@ -1,5 +1,6 @@
 """Experts by data set: fixed for a model, or one for each image."""
 
+import drawn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +18,7 @@ TINY = PoseModel(
 
 @pytest.fixture(scope="module")
 def variables():
-    return init_variables(TINY, jax.random.key(0), (32, 32))
+    return drawn.variables(TINY, (32, 32))
 
 
 @pytest.fixture(scope="module")

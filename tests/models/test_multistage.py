@@ -1,5 +1,6 @@
 """One heatmap head per stage."""
 
+import drawn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +19,7 @@ def features():
 
 
 def test_all_stages_in_training_and_the_last_one_otherwise(features):
-    variables = HEAD.init(jax.random.key(0), features)
+    variables = drawn.init(HEAD, features)
     stages, _ = HEAD.apply(variables, features, train=True, mutable=["batch_stats"])
     assert [y.shape for y in stages] == [(2, 8, 12, 3)] * 2
 

@@ -1,5 +1,6 @@
 """Batch norm against the textbook formulas, and PyTorch where it is installed."""
 
+import drawn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +13,7 @@ from jaxpose.models.norm import BatchNorm
 @pytest.fixture(scope="module")
 def layer():
     model = BatchNorm()
-    return model, model.init(jax.random.key(0), jnp.zeros((1, 2, 2, 3)), False)
+    return model, drawn.init(model, jnp.zeros((1, 2, 2, 3)), False)
 
 
 def batches(steps):
@@ -72,7 +73,7 @@ def test_statistics_are_those_of_the_global_batch(layer):
 def test_statistics_stay_float32_under_bfloat16():
     model = BatchNorm(dtype="bfloat16")
     x = jnp.full((2, 2, 2, 3), 1000.0, jnp.bfloat16)
-    variables = model.init(jax.random.key(0), x, False)
+    variables = drawn.init(model, x, False)
     y, updated = model.apply(variables, x, True, mutable=["batch_stats"])
     assert y.dtype == jnp.bfloat16
     assert updated["batch_stats"]["mean"].dtype == jnp.float32

@@ -2,6 +2,7 @@
 
 import itertools
 
+import drawn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +18,7 @@ from jaxpose.models.published.openpose import openpose
 def test_every_stage_is_returned_in_training_and_the_last_otherwise(dtype):
     head = OpenPoseHead(5, limbs=2, stages=3, dtype=dtype)
     features = jax.random.normal(jax.random.key(0), (2, 4, 3, 16)).astype(dtype)
-    variables = head.init(jax.random.key(1), features)
+    variables = drawn.init(head, features)
 
     @jax.jit
     def step(params):

@@ -1,12 +1,12 @@
 """Pyramid at a few channels: sizes, what a training step reaches, and what it says of bad input."""
 
+import drawn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxpose.errors import InputError
-from jaxpose.models.build import init_variables
 from jaxpose.models.pyramid import Merge, Pyramid
 
 TINY = Pyramid(patch=4, widths=(4, 6, 8), depths=(1, 1, 2), path_width=5)
@@ -19,7 +19,7 @@ def images():
 
 @pytest.fixture(scope="module")
 def variables():
-    return init_variables(TINY, jax.random.key(0), (32, 16))
+    return drawn.variables(TINY, (32, 16))
 
 
 def test_a_training_step_reaches_every_parameter_and_statistic(variables, images):
@@ -54,7 +54,7 @@ def test_output_has_the_stride_of_the_patch(variables, images, dtype):
 
 def test_merging_is_the_strided_convolution(images):
     merge = Merge(features=7, size=4)
-    variables = merge.init(jax.random.key(0), images, False)
+    variables = drawn.init(merge, images, False)
     kernel = variables["params"]["merge"]["kernel"].reshape(4, 4, 3, 7)
     expected = jax.lax.conv_general_dilated(
         images, kernel, (4, 4), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")

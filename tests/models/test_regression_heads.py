@@ -1,5 +1,6 @@
 """Regression heads: shapes, types, training, and the soft-argmax against known maps."""
 
+import drawn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +21,7 @@ def features():
 
 
 def gradients(head, features, loss):
-    variables = head.init(jax.random.key(1), features)
+    variables = drawn.init(head, features)
 
     @jax.jit
     def value(params):
@@ -40,7 +41,7 @@ def assert_all_reached(gradient):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_regression_is_linear_in_the_mean(features, dtype):
     head = RegressionHead(5)
-    variables = head.init(jax.random.key(1), features)
+    variables = drawn.init(head, features)
     y = head.apply(variables, features.astype(dtype))
     linear = variables["params"]["linear"]
     mean = np.asarray(features.astype(dtype), np.float32).mean((1, 2))
@@ -60,7 +61,7 @@ def test_rle_trains_its_flow_and_gives_sigma_between_0_and_1(features, dtype):
     assert outputs.coordinates.shape == outputs.sigma.shape == (2, 5, 2)
     assert {leaf.dtype for leaf in jax.tree.leaves(outputs)} == {jnp.dtype("float32")}
     assert_all_reached(gradient)
-    y = head.apply(head.init(jax.random.key(1), features), features)
+    y = head.apply(drawn.init(head, features), features)
     assert y.shape == (2, 5, 4)
     assert ((y[..., 2:] > 0) & (y[..., 2:] < 1)).all()
 

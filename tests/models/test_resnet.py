@@ -1,12 +1,13 @@
 """ResNet at a few channels: shapes, training, and the variants' differences."""
 
+import drawn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxpose.errors import InputError
-from jaxpose.models import init_variables, resnet_backbone
+from jaxpose.models import resnet_backbone
 from jaxpose.models.published.resnet import PUBLISHED
 from jaxpose.models.residual import ResidualBlock
 from jaxpose.models.resnet import ResNet
@@ -15,7 +16,7 @@ TINY = ResNet(blocks=(1, 1), width=4)
 
 
 def step(model, images):
-    variables = init_variables(model, jax.random.key(0), images.shape[1:3])
+    variables = drawn.variables(model, images.shape[1:3])
 
     @jax.jit
     def run(params):
@@ -56,7 +57,7 @@ def test_feature_maps_have_stride_32(depth, channels):
 def test_a_pooled_shortcut_is_a_mean_of_the_pixels_there_are():
     block = ResidualBlock(4, False, "float32", 2, "pooled")
     x = jax.random.normal(jax.random.key(0), (1, 5, 4, 4))
-    variables = block.init(jax.random.key(1), x, False)
+    variables = drawn.init(block, x, False)
     params = variables["params"]
     params["conv_1"]["conv"]["kernel"] = jnp.zeros((3, 3, 4, 4))
     params["shortcut"]["conv"]["kernel"] = jnp.eye(4)[None, None]

@@ -1,5 +1,6 @@
 """RTMPose's head, its attention, and the sizes that were published."""
 
+import drawn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +19,7 @@ HEAD = RTMCCHead(5, (64, 96), hidden=12, key_dim=6)
 def test_outputs_are_float32_and_train(dtype):
     head = HEAD.clone(dtype=dtype)
     features = jax.random.normal(jax.random.key(0), (2, 2, 3, 16))
-    variables = head.init(jax.random.key(1), features)
+    variables = drawn.init(head, features)
 
     @jax.jit
     def step(params):
@@ -47,7 +48,7 @@ def test_scale_norm_survives_a_vector_of_zeros():
 def test_attention_by_its_formula():
     tokens = jax.random.normal(jax.random.key(0), (2, 3, 4))
     layer = GatedAttentionUnit(key_dim=6)
-    params = layer.init(jax.random.key(1), tokens)["params"]
+    params = drawn.init(layer, tokens)["params"]
     # Weights of unit size, so that what attention adds is as large as the tokens.
     keys = jax.random.split(jax.random.key(2), len(jax.tree.leaves(params)))
     params = jax.tree.unflatten(

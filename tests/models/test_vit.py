@@ -1,12 +1,13 @@
 """The ViT backbone: one parameter layout, and the switches that must not change the result."""
 
+import drawn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxpose.errors import InputError
-from jaxpose.models.build import abstract_variables, count_parameters, init_variables
+from jaxpose.models.build import abstract_variables, count_parameters
 from jaxpose.models.patches import PatchEmbedding
 from jaxpose.models.published.vitpose import vitpose
 from jaxpose.models.vit import ViT, drop_path
@@ -16,7 +17,7 @@ TINY = ViT(input_hw=(32, 32), dim=16, depth=3, heads=2, patch=8, drop_path=0.4)
 
 @pytest.fixture(scope="module")
 def variables():
-    return init_variables(TINY, jax.random.key(0), TINY.input_hw)
+    return drawn.variables(TINY, TINY.input_hw)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +136,7 @@ def test_patch_embedding_is_a_strided_convolution():
     x = jax.random.normal(jax.random.key(0), (2, 32, 48, 3))
     for padding in (0, 2):
         layer = PatchEmbedding(dim=5, patch=16, padding=padding, dtype="float32")
-        params = layer.init(jax.random.key(1), x)
+        params = drawn.init(layer, x)
         kernel = params["params"]["projection"]["kernel"].reshape(16, 16, 3, 5)
         expected = jax.lax.conv_general_dilated(
             x,
@@ -149,7 +150,7 @@ def test_patch_embedding_is_a_strided_convolution():
 
 def test_convolutional_stem_trains_batch_norm(images):
     model = TINY.clone(stem="conv", drop_path=0.0)
-    variables = init_variables(model, jax.random.key(0), model.input_hw)
+    variables = drawn.variables(model, model.input_hw)
     step = jax.jit(lambda v: model.apply(v, images, train=True, mutable=["batch_stats"]))
     y, updated = step(variables)
     assert y.shape == (2, 4, 4, 16)

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import drawn
 import jax
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from jaxpose.config import Experiment, from_json, load_recipe, to_json
 from jaxpose.convert.release import Card, save_release
 from jaxpose.errors import InputError
 from jaxpose.losses import Distillation, FeatureDistillation, HeatmapDistillation, HeatmapMSE
-from jaxpose.models import PoseModel, init_variables
+from jaxpose.models import PoseModel
 from jaxpose.models.distill import Distilled
 from jaxpose.models.heads import DeconvHead
 from jaxpose.models.vit import ViT
@@ -32,7 +33,7 @@ def teacher_folder(tmp_path_factory):
     """A release of the teacher, a wider network than the student, with a head that speaks up."""
     folder = tmp_path_factory.mktemp("teacher") / "release"
     model = teacher()
-    variables = init_variables(model, jax.random.key(7), (64, 48))
+    variables = drawn.variables(model, (64, 48), 7)
     final = variables["params"]["head"]["final"]
     final["kernel"] = 0.05 * jax.random.normal(jax.random.key(8), final["kernel"].shape)
     card = Card("teacher", "drawn", (64, 48), COCO17.keypoints)
@@ -65,7 +66,7 @@ def trained(experiment):
     """Variables before and the state after thirty steps on one batch, with the losses."""
     check_outputs(experiment)
     mesh = meshes.make_mesh(experiment.mesh, jax.devices()[:1])
-    fresh = init_variables(experiment.model, jax.random.key(0), experiment.codec.input_hw)
+    fresh = drawn.variables(experiment.model, experiment.codec.input_hw)
     variables = with_pretrained(experiment, fresh)
     tx = build(experiment.optimizer, experiment.steps)
     state = jax.device_put(new_state(experiment, variables, tx), meshes.replicated(mesh))
@@ -94,7 +95,7 @@ def test_the_teacher_stays_and_the_student_learns(trained):
 
 def test_the_teachers_weights_are_those_of_its_file(trained, teacher_folder):
     before, _, _ = trained
-    release = init_variables(teacher(), jax.random.key(7), (64, 48))
+    release = drawn.variables(teacher(), (64, 48), seed=7)
     np.testing.assert_array_equal(
         before["params"]["teacher"]["backbone"]["patch_embed"]["projection"]["kernel"],
         release["params"]["backbone"]["patch_embed"]["projection"]["kernel"],

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import drawn
 import jax
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ import pytest
 from jaxpose.config import load_recipe, override, to_json
 from jaxpose.convert.release import Card, save_release
 from jaxpose.errors import InputError
-from jaxpose.models import init_variables
 from jaxpose.skeletons import COCO17
 from jaxpose.train.pretrained import with_pretrained
 
@@ -29,7 +29,7 @@ def release(tiny, tmp_path_factory):
 
     def write(model, seed):
         folder = tmp_path_factory.mktemp("release") / "it"
-        variables = init_variables(model, jax.random.key(seed), HW)
+        variables = drawn.variables(model, HW, seed)
         card = Card("tiny", "drawn", HW, COCO17.keypoints)
         save_release(folder, variables, {"model": to_json(model)}, card)
         return str(folder), jax.device_get(variables)
@@ -37,17 +37,17 @@ def release(tiny, tmp_path_factory):
     return write
 
 
-def start(experiment):
-    return with_pretrained(experiment, init_variables(experiment.model, jax.random.key(9), HW))
+def fresh(experiment):
+    return drawn.variables(experiment.model, HW, seed=9)
 
 
 def test_a_model_with_a_token_starts_from_weights_without_one(tiny, release):
     path, known = release(tiny.model, 1)
     experiment = override(tiny, ["model.backbone.knowledge_token=32", f"init_from={path}"])
-    variables = start(experiment)
+    variables = with_pretrained(experiment, fresh(experiment))
     backbone = variables["params"]["backbone"]
-    fresh = init_variables(experiment.model, jax.random.key(9), HW)["params"]["backbone"]
-    np.testing.assert_array_equal(backbone["knowledge_token"], fresh["knowledge_token"])
+    token = fresh(experiment)["params"]["backbone"]["knowledge_token"]
+    np.testing.assert_array_equal(backbone["knowledge_token"], token)
     del backbone["knowledge_token"]
     jax.tree.map(np.testing.assert_array_equal, variables["params"], known["params"])
 
@@ -56,26 +56,26 @@ def test_a_student_takes_over_the_token_alone(tiny, release):
     teacher = override(tiny, ["model.backbone.dim=48", "model.backbone.knowledge_token=48"]).model
     path, known = release(teacher, 2)
     student = override(tiny, ["model.backbone.knowledge_token=48", f"knowledge_from={path}"])
-    variables = start(student)["params"]
-    fresh = init_variables(student.model, jax.random.key(9), HW)["params"]
+    variables = with_pretrained(student, fresh(student))["params"]
+    expected = fresh(student)["params"]
     token = known["params"]["backbone"]["knowledge_token"]
     np.testing.assert_array_equal(variables["backbone"]["knowledge_token"], token)
-    fresh["backbone"]["knowledge_token"] = token
-    jax.tree.map(np.testing.assert_array_equal, variables, fresh)
+    expected["backbone"]["knowledge_token"] = token
+    jax.tree.map(np.testing.assert_array_equal, variables, expected)
 
 
 def test_a_token_of_another_width_is_refused(tiny, release):
     path, _ = release(override(tiny, ["model.backbone.knowledge_token=24"]).model, 3)
     student = override(tiny, ["model.backbone.knowledge_token=32", f"knowledge_from={path}"])
     with pytest.raises(InputError, match="knowledge_token=24"):
-        start(student)
+        with_pretrained(student, fresh(student))
 
 
 def test_a_file_without_a_token_is_refused(tiny, release):
     path, _ = release(tiny.model, 4)
     student = override(tiny, ["model.backbone.knowledge_token=32", f"knowledge_from={path}"])
     with pytest.raises(InputError, match="no knowledge token"):
-        start(student)
+        with_pretrained(student, fresh(student))
 
 
 def test_a_token_needs_a_model_that_has_one(tiny):

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import drawn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -61,7 +62,7 @@ def test_parameters_are_as_published():
 @pytest.mark.parametrize("causal", [False, True])
 def test_the_strided_form_gives_what_the_dense_one_gives(causal):
     dense, strided = tiny(27, causal=causal), tiny(27, causal=causal, strided=True)
-    variables = init_variables(dense, jax.random.key(0), NO_IMAGE)
+    variables = drawn.variables(dense)
     windows = sequences(27)
     expected = apply(dense, variables, windows)
     assert expected.shape == (2, 1, 4, 3)
@@ -71,7 +72,7 @@ def test_the_strided_form_gives_what_the_dense_one_gives(causal):
 
 def test_a_long_sequence_gives_what_its_windows_give():
     model = tiny(27)
-    variables = init_variables(model, jax.random.key(0), NO_IMAGE)
+    variables = drawn.variables(model)
     sequence = sequences(30)
     windows = jnp.concatenate([sequence[:, i : i + 27] for i in range(4)])
     once = apply(model, variables, sequence)
@@ -100,7 +101,7 @@ def test_an_output_hangs_most_on_its_own_frame(causal):
 
 def test_training_updates_statistics_and_drops():
     model = tiny(1, dropout=0.5)
-    variables = init_variables(model, jax.random.key(0), NO_IMAGE)
+    variables = drawn.variables(model)
     outputs, changed = apply(
         model,
         variables,
@@ -116,7 +117,7 @@ def test_training_updates_statistics_and_drops():
 
 def test_the_mlp_lifts_every_frame_for_itself():
     model = martinez(5, 4, channels=8)
-    variables = init_variables(model, jax.random.key(0), NO_IMAGE)
+    variables = drawn.variables(model)
     frames = sequences(3)
     together = apply(model, variables, frames)
     apart = apply(model, variables, frames[:, 1:2])
@@ -125,7 +126,7 @@ def test_the_mlp_lifts_every_frame_for_itself():
 
 def test_the_trajectory_has_one_joint_and_parameters_of_its_own():
     model = videopose3d_with_trajectory(27, 5, 4, channels=8)
-    variables = init_variables(model, jax.random.key(0), NO_IMAGE)
+    variables = drawn.variables(model)
     assert set(variables["params"]) == {"pose", "trajectory"}
     pose, root = apply(model, variables, sequences(27))
     assert pose.shape == (2, 1, 4, 3)
@@ -134,7 +135,7 @@ def test_the_trajectory_has_one_joint_and_parameters_of_its_own():
 
 def test_poseformer_sees_all_frames_and_lifts_one():
     model = poseformer(9, 5, 4, dim=8, depth=2)
-    variables = init_variables(model, jax.random.key(0), NO_IMAGE)
+    variables = drawn.variables(model)
     keypoints = sequences(9)
     assert apply(model, variables, keypoints).shape == (2, 1, 4, 3)
     gradient = jax.jit(jax.grad(lambda x: model.apply(variables, x).sum()))(keypoints)
