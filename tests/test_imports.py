@@ -37,13 +37,14 @@ ALLOWED: dict[str, set[str]] = {
     "models": _LOWEST,
     "convert": {*_LOWEST, "models"},
     "data": _HANDS,
-    "scaling": {*_GROUND, "models"},
     "detect": {*_GROUND, "models", "convert"},
     "infer": {*_TOOLS, "motion"} - {"data", "losses"},
     "config": {*_TOOLS, "infer", "scripts"},
     "train": {*_TOOLS, "infer", "config", "multiview"},
+    "scaling": {*_TOOLS, "infer", "config", "train"},
 }
-ANYTHING = {"cli", "__main__"}
+# The two faces of the package, in Python and in a shell.
+ANYTHING = {"pipeline", "cli", "__main__", "__init__"}
 
 # The tables of `convert` are keyed by the classes of modules, and a recipe holds a module.
 MODULES = {"models", "convert", "config"}

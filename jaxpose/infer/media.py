@@ -32,6 +32,7 @@ class Media:
     Attributes:
       skipped: what has been left out so far.
       still: nothing but photos, so far as is known before reading.
+      live: frames come from a webcam or a stream and should not wait for each other.
       count: how many frames there will be at most; None if unknown.
     """
 
@@ -48,6 +49,7 @@ class Media:
         known = list(items) if isinstance(items, list) else None
         self.paths = [Path(i) for i in known or () if _is_path(i)]
         self.still = known is not None and fps is None and not any(_moves(i) for i in known)
+        self.live = any(not isinstance(i, np.ndarray) and not _is_path(i) for i in known or ())
         self.count = len(known) if known is not None and not any(map(_moves, known)) else None
         self._first: Video | None = None
         if known is not None and len(known) == 1 and _moves(known[0]):

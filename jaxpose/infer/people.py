@@ -212,7 +212,7 @@ class People:
 
         ids = self.track_ids
         return draw_people(
-            self._picture() if photo is None else photo,
+            self.photo if photo is None else photo,
             self.keypoints,
             self.skeleton,
             scores=self.scores,
@@ -221,7 +221,15 @@ class People:
             labels=None if ids is None else [str(number) for number in ids],
         )
 
-    def _picture(self) -> np.ndarray:
+    def held_weakly(self) -> "People":
+        """The same without keeping the picture in memory once nobody else does."""
+        if self._photo is None or isinstance(self._photo, weakref.ref):
+            return self
+        return replace(self, _photo=weakref.ref(self._photo))
+
+    @property
+    def photo(self) -> np.ndarray:
+        """The picture, uint8 RGB `[H, W, 3]`; `InputError` if it is gone (see `draw`)."""
         photo = self._photo() if isinstance(self._photo, weakref.ref) else self._photo
         if photo is None and self.seconds is None and Path(self.source).is_file():
             photo = read_photo(self.source)

@@ -1,7 +1,8 @@
-"""From a photo and boxes to people, in batches of one fixed shape."""
+"""From a photo and boxes to people, in batches of a few fixed shapes."""
 
+import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from jaxpose.skeletons import Skeleton
 
 # No camera's photo is this large; float32 still resolves a tenth of a pixel there.
 _LARGEST_COORDINATE = 1e6
+# Keypoints without any score still have a mean over the scales.
+_LEAST = 1e-6
 
 
 @dataclass
@@ -45,9 +48,9 @@ class _Crop:
 class Predictor:
     """Predicts keypoints inside given boxes: crop, forward pass, flip test, decode, map back.
 
-    Crops of consecutive photos share batches and every batch has the same shape (the last one is
-    padded), so the model is compiled once. The crops are those of evaluation: same padding, same
-    aspect, same matrix; only the resampling is OpenCV's, on the photo itself.
+    Crops of consecutive photos share batches and every batch is padded to one of a few sizes (by
+    default to one), so the model is compiled once for each. The crops are those of evaluation: same
+    padding, same aspect, same matrix; only the resampling is OpenCV's, on the photo itself.
     """
 
     def __init__(
@@ -60,6 +63,8 @@ class Predictor:
         flip_test: bool = True,
         padding: float = 1.25,
         batch_size: int = 8,
+        sizes: Sequence[int] = (),
+        scales: Sequence[float] = (1.0,),
     ) -> None:
         """Binds a trained model.
 
@@ -71,18 +76,26 @@ class Predictor:
           flip_test: average with the mirrored crop; twice the work, usually about one AP.
           padding: factor by which boxes are enlarged before they are cropped.
           batch_size: crops in one forward pass (twice as many images with the flip test).
+          sizes: smaller batches that may be used as well, for few people at a time; each is
+            compiled when it is first needed.
+          scales: each person is looked at in a crop of the padded box times each of these, and the
+            keypoints are averaged by their scores.
         """
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, and is {batch_size}")
         if not padding > 0:
             raise InputError(f"padding must be positive, and is {padding}")
+        if not scales or not all(scale > 0 for scale in scales):
+            raise InputError(f"scales must be positive numbers, and are {list(scales)}")
         self.variables = variables
         self.codec = codec
         self.skeleton = skeleton
         self.padding = padding
         self.batch_size = batch_size
+        self.sizes = sorted({size for size in sizes if 0 < size < batch_size} | {batch_size})
+        self.scales = tuple(scales)
         self.compilations = 0
-        """How often the forward pass has been compiled; more than once is a fault."""
+        """How often the forward pass has been compiled; more than once a size is a fault."""
         permutation = skeleton.flip_permutation
 
         def forward(variables: Any, images: jax.Array) -> Decoded:
@@ -91,6 +104,12 @@ class Predictor:
             return predict_keypoints(model, variables, images, codec, permutation, flip_test)
 
         self._forward = jax.jit(forward)
+
+    def warm_up(self, *, every_size: bool = True) -> None:
+        """Compiles the forward pass for every batch size, or for the largest only."""
+        for size in self.sizes if every_size else self.sizes[-1:]:
+            images = np.zeros((size, *self.codec.input_hw, 3), np.uint8)
+            jax.block_until_ready(self._forward(self.variables, images))
 
     def __call__(self, photo: np.ndarray, boxes_xywh: Any) -> People:
         """The people in `boxes_xywh [P, 4]` of `photo`, uint8 RGB `[H, W, 3]`.
@@ -104,9 +123,12 @@ class Predictor:
         """
         return next(self.stream([(photo, boxes_xywh)]))
 
-    def stream(self, items: Iterable[tuple[np.ndarray, Any]]) -> Iterator[People]:
+    def stream(
+        self, items: Iterable[tuple[np.ndarray, Any]], *, full: bool = False
+    ) -> Iterator[People]:
         """`People` for each (photo, boxes), in order, with batches filled across photos.
 
+        With `full` the last batch is padded to the full size, so that only that one is compiled.
         The host cuts the next crops while the device works. A result may come up to two batches
         after its photo was taken from `items`.
         """
@@ -116,18 +138,19 @@ class Predictor:
         for photo, boxes_xywh in items:
             entry = self._enter(photo, boxes_xywh)
             photos.append(entry)
-            for row in range(entry.waiting):
-                crops.append(self._cut(photo, entry, row))
+            for row, scale in itertools.product(range(len(entry.boxes_xywh)), self.scales):
+                crops.append(self._cut(photo, entry, row, scale))
                 if len(crops) == self.batch_size:
-                    running.append(self._launch(crops))
+                    running.append(self._launch(crops, full))
                 if len(running) > 1:
-                    _collect(*running.popleft())
+                    _collect(*running.popleft(), len(self.scales) > 1)
+            del photo
             while photos and not photos[0].waiting:
                 yield self._finish(photos.popleft())
         if crops:
-            running.append(self._launch(crops))
+            running.append(self._launch(crops, full))
         while running:
-            _collect(*running.popleft())
+            _collect(*running.popleft(), len(self.scales) > 1)
         for entry in photos:
             yield self._finish(entry)
 
@@ -152,26 +175,33 @@ class Predictor:
             skipped=tuple(SkippedBox(i, f) for i, f in enumerate(faults) if f is not None),
             keypoints=np.zeros((count, num_keypoints, 2), np.float32),
             scores=np.zeros((count, num_keypoints), np.float32),
-            waiting=count,
+            waiting=count * len(self.scales),
         )
 
-    def _cut(self, photo: np.ndarray, entry: _Photo, row: int) -> _Crop:
+    def _cut(self, photo: np.ndarray, entry: _Photo, row: int, scale: float) -> _Crop:
         height, width = self.codec.input_hw
-        center, scale = geometry.box_to_center_scale(entry.boxes_xywh[row], self.padding)
-        scale = geometry.fix_aspect_ratio(scale, width / height)
-        matrix = geometry.crop_matrix(center, scale, (height, width), udp=self.codec.udp)
+        padding = self.padding * scale
+        center, size = geometry.box_to_center_scale(entry.boxes_xywh[row], padding)
+        size = geometry.fix_aspect_ratio(size, width / height)
+        matrix = geometry.crop_matrix(center, size, (height, width), udp=self.codec.udp)
         image = geometry.crop_photo(photo, matrix, (height, width))
         return _Crop(image, geometry.invert_affine(matrix), entry, row)
 
-    def _launch(self, crops: deque[_Crop]) -> tuple[Decoded, list[_Crop]]:
+    def _launch(self, crops: deque[_Crop], full: bool) -> tuple[Decoded, list[_Crop]]:
         """Starts the forward pass of all waiting crops (at most a batch) and empties the queue."""
         batch = list(crops)
         crops.clear()
-        images = np.zeros((self.batch_size, *self.codec.input_hw, 3), np.uint8)
+        size = next(
+            size for size in self.sizes if size >= (self.batch_size if full else len(batch))
+        )
+        images = np.zeros((size, *self.codec.input_hw, 3), np.uint8)
         images[: len(batch)] = [crop.image for crop in batch]
         return self._forward(self.variables, images), batch
 
     def _finish(self, entry: _Photo) -> People:
+        if len(self.scales) > 1:
+            entry.keypoints /= np.maximum(entry.scores, _LEAST)[..., None]
+            entry.scores /= len(self.scales)
         return People(
             self.skeleton,
             entry.photo_hw,
@@ -183,15 +213,19 @@ class Predictor:
         )
 
 
-def _collect(result: Decoded, batch: list[_Crop]) -> None:
+def _collect(result: Decoded, batch: list[_Crop], several: bool) -> None:
     """Waits for a forward pass and writes its keypoints, in photo pixels, to their owners."""
     keypoints, scores, raw = (np.asarray(values)[: len(batch)] for values in result)
     # The highest of NaNs is NaN or minus infinity, as the backend likes; a score may hide it.
     if not all(np.isfinite(values).all() for values in (keypoints, scores, raw)):
         raise InputError("the model's output is not finite: did its training diverge?")
     for crop, found, score in zip(batch, keypoints, scores, strict=True):
-        crop.owner.keypoints[crop.row] = geometry.apply_affine(crop.photo_from_input, found)
-        crop.owner.scores[crop.row] = score
+        place = geometry.apply_affine(crop.photo_from_input, found)
+        if several:
+            score = np.maximum(score, _LEAST)
+            place = place * score[:, None]
+        crop.owner.keypoints[crop.row] += place
+        crop.owner.scores[crop.row] += score
         crop.owner.waiting -= 1
 
 

@@ -1,0 +1,123 @@
+"""Where people are: by a detector, from given boxes, the whole photo, or the frame before."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from jaxpose.errors import InputError
+from jaxpose.infer.boxes import BoxFile, whole_photo
+from jaxpose.infer.flow import Stages
+from jaxpose.infer.nms import box_around
+from jaxpose.infer.people import People
+from jaxpose.infer.video import Frame
+
+
+class FindsPeople(Protocol):
+    """What a detector is to the rest: `jaxpose.detect.Detector`, or your own."""
+
+    def __call__(self, photos: Sequence[np.ndarray]) -> Sequence[Any]:
+        """For each photo, uint8 RGB, an object with `boxes_xywh [P, 4]` and `scores [P]`."""
+
+
+@dataclass(frozen=True)
+class Located:
+    """A frame and the boxes in it.
+
+    Attributes:
+      boxes_xywh: `[P, 4]` pixels.
+      scores: `[P]` of a detector; None where the boxes are given.
+    """
+
+    frame: Frame
+    boxes_xywh: np.ndarray
+    scores: np.ndarray | None = None
+
+
+Locate = Callable[[Sequence[Frame]], list[Located]]
+
+
+def by_detector(
+    detector: FindsPeople, stages: Stages, min_score: float, max_people: int | None
+) -> Locate:
+    """Boxes of a detector with at least `min_score`, the best `max_people`."""
+
+    def locate(frames: Sequence[Frame]) -> list[Located]:
+        with stages("detect", len(frames)):
+            answers = detector([frame.image for frame in frames])
+        located = []
+        for frame, found in zip(frames, answers, strict=True):
+            scores = np.asarray(found.scores, np.float32)
+            # A NaN is below any score.
+            order = [i for i in np.argsort(-scores, kind="stable") if scores[i] >= min_score]
+            order = order[:max_people]
+            boxes = np.asarray(found.boxes_xywh, np.float32).reshape(-1, 4)[order]
+            located.append(Located(frame, boxes, scores[order]))
+        return located
+
+    return locate
+
+
+def by_boxes(boxes: Any, max_people: int | None) -> Locate:
+    """Given boxes: a `BoxFile` by the photo's name, a function of the frame, or one array for all.
+
+    Of more than `max_people` the largest count. A frame of a film is looked up as the film's name.
+    """
+
+    def of(frame: Frame) -> np.ndarray:
+        if isinstance(boxes, BoxFile):
+            return boxes.of(frame.source)
+        found = np.asarray(boxes(frame) if callable(boxes) else boxes, np.float32)
+        found = found.reshape(0, 4) if found.size == 0 else found
+        if found.ndim != 2 or found.shape[1] != 4:
+            raise InputError(f"boxes are [P, 4] (x, y, w, h), not {list(found.shape)}")
+        return found
+
+    def locate(frames: Sequence[Frame]) -> list[Located]:
+        located = []
+        for frame in frames:
+            found = of(frame)
+            if max_people is not None and len(found) > max_people:
+                area = np.nan_to_num(found[:, 2] * found[:, 3])
+                found = found[np.sort(np.argsort(-area, kind="stable")[:max_people])]
+            located.append(Located(frame, found))
+        return located
+
+    return locate
+
+
+def by_whole_photo(frames: Sequence[Frame]) -> list[Located]:
+    """One box around each whole photo: for one dominant person."""
+    return [Located(frame, whole_photo(_hw(frame))) for frame in frames]
+
+
+def locate_all(frames: Iterable[Frame], locate: Locate, group: int) -> Iterator[Located]:
+    """Every frame with its boxes, `group` frames at a time."""
+    waiting: list[Frame] = []
+    for frame in frames:
+        waiting.append(frame)
+        if len(waiting) >= group:
+            yield from locate(waiting)
+            waiting = []
+    if waiting:
+        yield from locate(waiting)
+
+
+def following(people: People, min_score: float, margin: float) -> np.ndarray:
+    """Boxes `[P, 4]` in which to look for the same people in the next frame.
+
+    Around their keypoints, times `margin`; without those who have fewer than two keypoints of
+    `min_score`, or have left the picture.
+    """
+    boxes = box_around(people.keypoints, people.scores, min_score, margin)
+    height, width = people.photo_hw
+    low = np.maximum(boxes[:, :2], 0)
+    high = np.minimum(boxes[:, :2] + boxes[:, 2:], np.array([width, height])[None])
+    boxes = np.concatenate([low, high - low], axis=1)
+    return boxes[(boxes[:, 2:] > 1).all(axis=1)].astype(np.float32)
+
+
+def _hw(frame: Frame) -> tuple[int, int]:
+    height, width = frame.image.shape[:2]
+    return height, width
