@@ -17,25 +17,30 @@ from jaxpose.train.task import task_of
 RECIPES = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 # One of a kind that compile in seconds; `train/test_families.py` trains every kind of model.
 STEPPED = ("quickstart_refined", "coco_vitpose_b")
-# What makes a backbone small, where it has such a field.
+# What makes a backbone small, where it has such a field; of a tuple, every entry.
 SMALL = {
     "dim": 32,
     "depth": 2,
-    "depths": (1, 1, 1),
+    "depths": 1,
     "heads": 2,
-    "channels": (8, 16, 32, 64),
-    "modules": (1, 1, 1),
+    "width": 16,
+    "deepen": 0.1,
+    "widen": 0.25,
+    "modules": 1,
     "blocks": 1,
-    "stage1_channels": 8,
     "stage1_blocks": 1,
 }
 
 
 def shrunken(experiment):
     """The same recipe with a small backbone and a batch of two."""
-    names = {field.name for field in config_fields(experiment.model.backbone)}
-    changes = [f"model.backbone.{k}={v}" for k, v in SMALL.items() if k in names]
-    return override(experiment, [*changes, "batch_size=2"])
+    backbone = experiment.model.backbone
+    changes = ["batch_size=2"]
+    for name in {field.name for field in config_fields(backbone)} & set(SMALL):
+        value, old = SMALL[name], getattr(backbone, name)
+        value = (value,) * len(old) if isinstance(old, tuple) else value
+        changes.append(f"model.backbone.{name}={value}")
+    return override(experiment, changes)
 
 
 def random_batch(experiment, rng):
@@ -75,7 +80,9 @@ def test_there_are_recipes():
 def test_recipe_fits_together(recipe):
     experiment = load_recipe(str(recipe))
     assert from_json(to_json(experiment)) == experiment
-    task_of(experiment).check()
+    # Several branches take ten seconds to trace; their step, below, fails on what does not fit.
+    if not hasattr(getattr(experiment.model, "backbone", None), "modules"):
+        task_of(experiment).check()
     if not isinstance(experiment, Experiment):
         return  # its batches are made from its files
     experiment = shrunken(experiment)
