@@ -1,4 +1,4 @@
-"""Lite-HRNet at a few channels: shapes, training, parameter counts, and bad input."""
+"""Lite-HRNet at a few channels: shapes, training, and bad input."""
 
 import drawn
 import jax
@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from jaxpose.errors import InputError
-from jaxpose.models import abstract_variables, count_parameters, litehrnet
 from jaxpose.models.litehrnet import CrossResolutionWeighting, LiteHRNet
 
 TINY = LiteHRNet(channels=(8, 16, 32), modules=(1, 1), blocks=1, reduction=4, stem_channels=8)
@@ -50,16 +49,6 @@ def test_constant_weights_scale_all_resolutions_alike():
     outputs = module.apply({**variables, "params": zeros}, branches, False)
     for x, y in zip(branches, outputs, strict=True):
         np.testing.assert_allclose(y, x / 2, rtol=1e-6)  # sigmoid(0)
-
-
-@pytest.mark.parametrize(
-    ("size", "parameters", "unit"),
-    # Millions; arXiv:2104.06403, table 3, cut off after one digit, and MMPose's 1.76.
-    [("18", 1.1, 0.1), ("30", 1.76, 0.01), ("naive-18", 0.7, 0.1), ("wider-naive-18", 1.3, 0.1)],
-)
-def test_parameters_are_as_many_as_published(size, parameters, unit):
-    count = count_parameters(abstract_variables(litehrnet(size), (256, 192))) / 1e6
-    assert parameters <= count < parameters + unit
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from jaxpose.errors import InputError
-from jaxpose.models.build import abstract_variables, count_parameters
 from jaxpose.models.gau import GatedAttentionUnit, ScaleNorm
-from jaxpose.models.published.rtmpose import PUBLISHED, rtmpose
+from jaxpose.models.published.rtmpose import rtmpose
 from jaxpose.models.rtmcc import RTMCCHead
 
 HEAD = RTMCCHead(5, (64, 96), hidden=12, key_dim=6)
@@ -69,14 +68,6 @@ def test_attention_by_its_formula():
     expected = t * p["residual_scale"] + (gate * (weights @ value)) @ p["out"]["kernel"]
     actual = layer.apply({"params": params}, tokens)
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
-
-
-@pytest.mark.parametrize("size", ["t", "s", "m", "l", "x"])
-def test_sizes_have_the_published_parameters(size):
-    entry = next(e for e in PUBLISHED if e.parameters and e.name.startswith(f"rtmpose-{size}"))
-    count = count_parameters(abstract_variables(entry.model(), entry.input_hw))
-    # The published figures are rounded to 0.01 million.
-    assert abs(count / 1e6 - entry.parameters) <= 0.005
 
 
 def test_an_unknown_size_is_named():
