@@ -1,6 +1,5 @@
 """The `jaxpose` command. Only what a command needs is imported, and only when it runs."""
 
-import enum
 from pathlib import Path
 from typing import Annotated
 
@@ -8,8 +7,10 @@ import typer
 
 import jaxpose
 from jaxpose.cli import prepare as preparing
+from jaxpose.cli.choices import Checkpoint
 from jaxpose.cli import scaling
 from jaxpose.cli.faults import plain_faults
+from jaxpose.cli.predict_command import predict
 
 app = typer.Typer(
     name="jaxpose",
@@ -21,13 +22,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 data_app = typer.Typer(help="Look into annotations and prepared data.", no_args_is_help=True)
-
-
-class Checkpoint(enum.StrEnum):
-    """Which checkpoint of a run: the one with the best held-out score, or the newest."""
-
-    BEST = "best"
-    LAST = "last"
 
 
 def _print_version(wanted: bool) -> None:
@@ -142,50 +136,7 @@ def evaluate(
     score(run, checkpoint.value, data, split, flip_test, out)
 
 
-@app.command()
-@plain_faults
-def predict(
-    photos: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
-    run: Annotated[
-        Path, typer.Option("--from", help="A run directory, or a folder that `convert` wrote.")
-    ],
-    boxes: Annotated[
-        str,
-        typer.Option(
-            metavar="FILE|full",
-            help="Where the people are: `full` takes each whole photo as one person; a file holds "
-            "COCO results or annotations, a JSON map from photo to boxes, or a CSV table "
-            "file,x,y,w,h.",
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for predictions.json and the pictures.")],
-    checkpoint: Annotated[
-        Checkpoint, typer.Option(help="The checkpoint with the best score, or the newest.")
-    ] = Checkpoint.BEST,
-    flip_test: Annotated[
-        bool,
-        typer.Option(
-            "--flip-test/--no-flip-test",
-            help="Average with the mirrored image: more exact, half as fast.",
-        ),
-    ] = True,
-    min_score: Annotated[
-        float,
-        typer.Option(
-            min=0.0, max=1.0, help="Draw keypoints of at least this score; the file has all."
-        ),
-    ] = 0.3,
-    min_box_score: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Use boxes of at least this score.")
-    ] = 0.3,
-    batch_size: Annotated[int, typer.Option(min=1, help="People in one forward pass.")] = 8,
-) -> None:
-    """Find keypoints in photos: a file with coordinates and drawn pictures."""
-    from jaxpose.cli.predict import Options
-    from jaxpose.cli.predict import predict as run_prediction
-
-    options = Options(checkpoint.value, flip_test, min_score, min_box_score, batch_size)
-    raise typer.Exit(run_prediction(photos, run, boxes, out, options))
+app.command()(plain_faults(predict))
 
 
 @app.command()

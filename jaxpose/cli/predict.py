@@ -1,28 +1,32 @@
-"""`jaxpose predict`: photos in, named keypoints and drawn pictures out."""
+"""`jaxpose predict`: photos and films in, named keypoints, tables and drawn pictures out."""
 
-import json
-import os
-from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import jaxpose
-from jaxpose.cli.trained import Trained, load_trained
-from jaxpose.errors import InputError
-from jaxpose.infer.boxes import read_boxes, whole_photo
+from jaxpose.cli.outcome import Outcome, make_writable, picture_names, summarise
+from jaxpose.cli.trained import Trained, load_lifter, load_trained
+from jaxpose.detect.detector import Detector
+from jaxpose.errors import InputError, nearest
+from jaxpose.infer.boxes import BoxFile, read_boxes
+from jaxpose.infer.clips import lift_people
+from jaxpose.infer.flow import ahead
+from jaxpose.infer.lift import TrackLifter
+from jaxpose.infer.media import Media, open_media
 from jaxpose.infer.people import People
-from jaxpose.infer.predictor import Predictor
-from jaxpose.photo import list_photos, read_photo
-from jaxpose.viz import draw_people, save_image
+from jaxpose.infer.video import is_address
+from jaxpose.infer.write import FORMATS, Writer, writer
+from jaxpose.pipeline.options import Options as Steps
+from jaxpose.pipeline.pipeline import Pipeline
+from jaxpose.viz import VideoWriter, save_image
 
 WHOLE_PHOTO = "full"
-_LISTED = 20
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,14 @@ class Options:
       min_score: the lowest score of a keypoint that is drawn.
       min_box_score: the lowest score of a box that is used.
       batch_size: people in one forward pass.
+      detector: weights of a detector.
+      every: of a film, the detector looks at every n-th frame.
+      track: number the people of films.
+      smooth: smooth the keypoints of films: `one-euro`, `savitzky-golay` or `none`.
+      max_people: at most so many a frame; 0 is all.
+      lift: a lifter, for joints in space.
+      formats: names of `infer.write.FORMATS`, with commas between.
+      draw: write pictures and films with the people drawn on them.
     """
 
     checkpoint: Literal["best", "last"] = "best"
@@ -42,175 +54,210 @@ class Options:
     min_score: float = 0.3
     min_box_score: float = 0.3
     batch_size: int = 8
+    detector: Path | None = None
+    every: int = 1
+    track: bool = True
+    smooth: str = "none"
+    max_people: int = 0
+    lift: Path | None = None
+    formats: str = "json"
+    draw: bool = True
 
-
-@dataclass
-class _Outcome:
-    """What has been done so far; it is written out even if the rest is not reached."""
-
-    photos: list[dict[str, Any]] = field(default_factory=list)
-    skipped: list[dict[str, str]] = field(default_factory=list)
-
-    @property
-    def people(self) -> int:
-        return sum(len(photo["people"]) for photo in self.photos)
-
-    def faint(self, min_score: float) -> int:
-        """How many people have no keypoint of `min_score`, so that nothing of them is drawn."""
-        return sum(
-            all(keypoint["score"] < min_score for keypoint in person["keypoints"].values())
-            for photo in self.photos
-            for person in photo["people"]
+    def steps(self) -> Steps:
+        """For the pipeline."""
+        return Steps(
+            flip_test=self.flip_test,
+            batch_size=self.batch_size,
+            min_box_score=self.min_box_score,
+            detect_every=self.every,
+            track=self.track,
+            smooth=None if self.smooth == "none" else self.smooth,  # type: ignore[arg-type]
+            max_people=self.max_people or None,
         )
-
-    @property
-    def skipped_boxes(self) -> list[str]:
-        return [
-            f"{photo['file']}: {box['reason']}"
-            for photo in self.photos
-            for box in photo.get("skipped_boxes", ())
-        ]
 
 
 def predict(
-    photos: list[Path], run: Path, boxes: str, out: Path, options: Options | None = None
+    sources: Sequence[str | Path],
+    run: Path,
+    boxes: str | None,
+    out: Path,
+    options: Options | None = None,
 ) -> int:
-    """Predicts the people of photos and folders of photos.
+    """Predicts the people of photos, folders, films, lists, patterns, streams and webcams.
 
-    Writes `predictions.json` (named keypoints in pixels of the photo, scores in [0, 1]) and a
-    picture for each photo into `out`. A photo that cannot be read is left out and reported.
+    Writes into `out` a file in each of the formats, a picture for each photo and a film for each
+    film. What cannot be read is left out and reported; what is done when the rest fails is kept.
 
     Returns:
-      The exit status: 0, or 1 if a photo or a box was left out, or 2 if no photo could be read.
+      The exit status: 0, or 1 if a photo, a frame or a box was left out, or 2 if nothing could be
+      read.
 
     Raises:
-      InputError: no photos, a run or box file that cannot be used, or an `out` that cannot be
-        written.
+      InputError: nothing to read, a run, box file or detector that cannot be used, options that
+        make no sense, or an `out` that cannot be written.
     """
     options = options or Options()
-    outcome = _Outcome()
-    paths = _gather(photos, outcome)
-    boxes_of = _box_source(boxes, paths, options.min_box_score)
-    pictures = _picture_names(paths, out)
-    _make_writable(out)
+    formats = _formats(options.formats)
+    if boxes is not None and options.detector is not None:
+        raise InputError("--boxes says where people are and --detector finds them: give one")
+    media = open_media([_source(source) for source in sources])
+    located = _boxes(boxes, options, media)
+    pictures = picture_names(media, out) if options.draw else {}
+    make_writable(out)
     trained = load_trained(run, options.checkpoint)
-    predictor = Predictor(
-        trained.model,
-        trained.variables,
-        trained.codec,
-        trained.skeleton,
-        flip_test=options.flip_test,
-        padding=trained.padding,
-        batch_size=options.batch_size,
-    )
+    detector = Detector.load(options.detector) if options.detector else None
+    pipeline = Pipeline(trained, detector, options=options.steps())
+    lifter = None if options.lift is None else _lifter(options.lift, options.checkpoint)
+    outcome = Outcome(options.min_score)
     head = _head(trained, boxes, options)
+    tail = {"tail": lambda: {"skipped": outcome.skipped_of(media)}}
+    name = "photos" if media.still else "frames"
+    writers = [writer(kind, out, trained.skeleton, head, name=name, **tail) for kind in formats]
+    output = _Output(writers, out, pictures, lifter, options.min_score)
+    results = pipeline.results(media, boxes=located)
     try:
-        with _progress() as progress:
-            bar = progress.add_task("photos", total=len(paths))
-            for path, photo, people in _predictions(predictor, paths, boxes_of, outcome):
-                picture = pictures[path]
-                save_image(out / picture, _draw(photo, people, options.min_score))
-                outcome.photos.append({"file": str(path), "picture": picture, **people.to_dict()})
-                progress.update(bar, completed=len(outcome.photos) + len(outcome.skipped))
-    finally:
-        _write_json(
-            out / "predictions.json",
-            head | {"photos": outcome.photos, "skipped": outcome.skipped},
-        )
-    return _summarise(outcome, out, boxes, options.min_score)
-
-
-def _gather(photos: list[Path], outcome: _Outcome) -> list[Path]:
-    """All photos once each, folders opened; what is not there is noted as skipped."""
-    found: dict[Path, None] = {}
-    for path in photos:
-        if path.is_dir():
-            inside = list_photos(path)
-            if not inside:
-                outcome.skipped.append({"file": str(path), "reason": "the folder holds no photo"})
-            found |= dict.fromkeys(inside)
-        else:
-            found[path] = None
-    if not found:
-        raise InputError(f"no photo in {', '.join(map(str, photos))}")
-    return list(found)
-
-
-def _box_source(
-    boxes: str, paths: list[Path], min_score: float
-) -> Callable[[Path, np.ndarray], np.ndarray]:
-    if boxes == WHOLE_PHOTO:
-        return lambda path, photo: whole_photo(photo.shape[:2])
-    file = read_boxes(boxes, min_score)
-    file.check_mentions(paths)
-    return lambda path, photo: file.of(path)
-
-
-def _picture_names(paths: list[Path], out: Path) -> dict[Path, str]:
-    """A name in `out` for each photo's picture: its own, numbered where two photos share it."""
-    names: dict[Path, str] = {}
-    taken: set[str] = set()
-    for path in paths:
-        number = 1
-        name = f"{path.stem}.png"
-        while name in taken:
-            number += 1
-            name = f"{path.stem}-{number}.png"
-        taken.add(name)
-        names[path] = name
-    originals = {path.resolve() for path in paths}
-    for name in taken:
-        if (out / name).resolve() in originals:
-            raise InputError(
-                f"the picture {out / name} would overwrite a photo of that name; "
-                "choose another folder for --out"
-            )
-    return names
-
-
-def _make_writable(out: Path) -> None:
-    """Makes the folder, and finds out before the work begins whether it can be written."""
-    probe = out / f".jaxpose-{os.getpid()}"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise InputError(f"cannot write into {out}: {error.strerror}") from error
-
-
-def _predictions(
-    predictor: Predictor,
-    paths: list[Path],
-    boxes_of: Callable[[Path, np.ndarray], np.ndarray],
-    outcome: _Outcome,
-) -> Iterator[tuple[Path, np.ndarray, People]]:
-    """(path, photo, people) of each photo that can be read, in order."""
-    under_way: deque[tuple[Path, np.ndarray]] = deque()
-
-    def readable() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for path in paths:
+        with results, output, _progress(results.count) as progress:
+            bar = progress.add_task("frames" if not media.still else "photos", total=results.count)
+            # The models work on while this thread draws and writes.
+            made = ahead(((people, _photo(people, options.draw)) for people in results), 2)
             try:
-                photo = read_photo(path)
-            except InputError as error:
-                reason = str(error).removeprefix(str(path)).removeprefix(":").strip()
-                outcome.skipped.append({"file": str(path), "reason": reason})
-                continue
-            under_way.append((path, photo))
-            yield photo, boxes_of(path, photo)
-
-    for people in predictor.stream(readable()):
-        yield *under_way.popleft(), people
-
-
-def _draw(photo: np.ndarray, people: People, min_score: float) -> np.ndarray:
-    return draw_people(
-        photo, people.keypoints, people.skeleton, scores=people.scores, min_score=min_score
-    )
+                for people, photo in made:
+                    with results.stages("draw and write"):
+                        output.add(people, photo)
+                    outcome.add(people)
+                    progress.update(bar, advance=1)
+                    del photo
+            finally:
+                made.close()  # type: ignore[attr-defined]
+    finally:
+        outcome.films = output.films
+    return summarise(outcome, media, out, boxes, results.stages, formats)
 
 
-def _head(trained: Trained, boxes: str, options: Options) -> dict[str, Any]:
+class _Output:
+    """Pictures, films and files, of what has come so far."""
+
+    def __init__(
+        self,
+        writers: list[Writer],
+        out: Path,
+        pictures: Mapping[str, str],
+        lifter: TrackLifter | None,
+        min_score: float,
+    ) -> None:
+        self._writers = writers
+        self._out = out
+        self._pictures = pictures
+        self._lifter = lifter
+        self._min_score = min_score
+        self._film: VideoWriter | None = None
+        self._of = ""
+        self._waiting: list[tuple[People, str | None]] = []
+        self.films: list[tuple[str, str]] = []
+        """Name and codec of each film that was drawn."""
+
+    def __enter__(self) -> "_Output":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._next_source("")
+        finally:
+            for one in self._writers:
+                one.close()
+
+    def add(self, people: People, photo: np.ndarray | None) -> None:
+        """Draws a frame and writes it, or keeps what a lifter needs as a whole."""
+        if people.source != self._of:
+            self._next_source(people.source)
+        picture = None if photo is None else self._draw(people, photo)
+        if self._lifter is not None and people.seconds is not None:
+            self._waiting.append((people, picture))
+        else:
+            self._write(people, picture)
+
+    def _draw(self, people: People, photo: np.ndarray) -> str:
+        drawn = _draw(people, photo, self._min_score)
+        name = self._pictures.get(people.source) or _film_name(people.source)
+        if people.seconds is None:
+            save_image(self._out / name, drawn)
+            return name
+        if self._film is None:
+            self._film = VideoWriter(self._out / name, people.fps or 25.0)
+        self._film.write(drawn)
+        return name
+
+    def _next_source(self, source: str) -> None:
+        """Ends the film that was drawn, and lifts the people that were in it."""
+        film, self._film, self._of = self._film, None, source
+        waiting, self._waiting = self._waiting, []
+        try:
+            if film is not None:
+                film.close()
+                self.films.append((film.path.name, film.codec or ""))
+        finally:
+            people = [one for one, _ in waiting]
+            if self._lifter is not None and any(map(len, people)):
+                people = lift_people(people, self._lifter)[0]
+            for one, (_, picture) in zip(people, waiting, strict=True):
+                self._write(one, picture)
+
+    def _write(self, people: People, picture: str | None) -> None:
+        for one in self._writers:
+            one.write(people, picture)
+
+
+def _formats(text: str) -> list[str]:
+    formats = [word.strip() for word in text.split(",") if word.strip()]
+    for word in formats:
+        if word not in FORMATS:
+            raise InputError(
+                f"--format {word!r} is none of {', '.join(FORMATS)}.{nearest(word, FORMATS)}"
+            )
+    return list(dict.fromkeys(formats)) or ["json"]
+
+
+def _source(source: str | Path) -> str | Path | int:
+    """A number that is no file is a webcam."""
+    text = str(source)
+    if is_address(text):
+        return text
+    return int(text) if text.isdecimal() and not Path(text).exists() else Path(text)
+
+
+def _boxes(boxes: str | None, options: Options, media: Media) -> BoxFile | None:
+    """Boxes from a file; None for those of the detector, or the whole photo."""
+    if boxes is None or boxes == WHOLE_PHOTO:
+        return None
+    file = read_boxes(boxes, options.min_box_score)
+    file.check_mentions(media.paths)
+    return file
+
+
+def _lifter(path: Path, checkpoint: Literal["best", "last"]) -> TrackLifter:
+    trained = load_lifter(path, checkpoint)
+    return TrackLifter(trained.model, trained.variables, trained.codec, trained.skeleton)
+
+
+def _photo(people: People, wanted: bool) -> np.ndarray | None:
+    return people.photo if wanted else None
+
+
+def _draw(people: People, photo: np.ndarray, min_score: float) -> np.ndarray:
+    return people.draw(photo, min_score=min_score)
+
+
+def _film_name(source: str) -> str:
+    """For what has no file's name: `webcam 0`, the address of a stream."""
+    words = "".join(letter if letter.isalnum() else "-" for letter in source)
+    return f"{words.strip('-')}.mp4"
+
+
+def _head(trained: Trained, boxes: str | None, options: Options) -> dict[str, Any]:
     skeleton = trained.skeleton
+    found_by = {"boxes": boxes or WHOLE_PHOTO}
+    if options.detector is not None:
+        found_by = {"detector": str(options.detector)}
     return {
         "jaxpose": jaxpose.__version__,
         "units": "keypoints and boxes in pixels of the photo (pixel centres at integers), scores "
@@ -221,72 +268,22 @@ def _head(trained: Trained, boxes: str, options: Options) -> dict[str, Any]:
             "step": trained.step,
         },
         "skeleton": {"name": skeleton.name, "keypoints": list(skeleton.keypoints)},
-        "boxes": boxes,
+        **found_by,
         "flip_test": options.flip_test,
+        "detect_every": options.every,
+        "smooth": options.smooth,
     }
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes the file whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        try:
-            partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def _progress() -> Progress:
+def _progress(count: int | None) -> Progress:
     console = Console(stderr=True)
+    amount = TextColumn("{task.completed}") if count is None else MofNCompleteColumn()
     return Progress(
         "{task.description}",
         BarColumn(),
-        MofNCompleteColumn(),
+        amount,
         TimeRemainingColumn(),
         console=console,
         transient=True,
         disable=not console.is_terminal,
     )
-
-
-def _summarise(outcome: _Outcome, out: Path, boxes: str, min_score: float) -> int:
-    console, errors = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
-    done, failed = len(outcome.photos), len(outcome.skipped)
-    if done:
-        without = sum(
-            not photo["people"] and "skipped_boxes" not in photo for photo in outcome.photos
-        )
-        note = f" ({without} without a box in {boxes})" if without else ""
-        people = _count(outcome.people, "person", "people")
-        console.print(f"{_count(done, 'photo')}{note}, {people}.", highlight=False)
-        console.print(f"Written to {out}: predictions.json and a picture of each.", highlight=False)
-    if faint := outcome.faint(min_score):
-        console.print(
-            f"{_count(faint, 'person', 'people')} not drawn: no keypoint scores {min_score} or "
-            "more (--min-score).",
-            style="yellow",
-            highlight=False,
-        )
-    photos = [f"{entry['file']}: {entry['reason']}" for entry in outcome.skipped]
-    boxes_left_out = outcome.skipped_boxes
-    for what, lines in (
-        (_count(len(photos), "photo"), photos),
-        (_count(len(boxes_left_out), "box", "boxes"), boxes_left_out),
-    ):
-        if lines:
-            errors.print(f"{what} left out:", style="yellow", highlight=False)
-            for line in lines[:_LISTED]:
-                errors.print(f"  {line}", markup=False, highlight=False)
-            if len(lines) > _LISTED:
-                errors.print(f"  and {len(lines) - _LISTED} more, in predictions.json")
-    if not done:
-        errors.print("No photo could be read.", style="bold red")
-        return 2
-    return 1 if failed or boxes_left_out else 0
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -103,6 +103,7 @@ class People:
       source: the path, `webcam 0` or `array` that the photo came from.
       index: the number of the frame in its film; None for a photo.
       seconds: the time stamp of the frame; None for a photo.
+      fps: frames per second of the film; None for a photo.
       track_ids: int64 `[P]`, or None where nobody was tracked.
       box_scores: float32 `[P]` of the detector, or None where the boxes were given.
       joints: float32 `[P, J, 3]` millimetres from a lifter, or None; NaN for who was not lifted.
@@ -123,6 +124,7 @@ class People:
     box_scores: np.ndarray | None = None
     joints: np.ndarray | None = None
     joint_skeleton: Skeleton | None = None
+    fps: float | None = None
     _photo: Any = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:

@@ -155,7 +155,7 @@ class Pipeline:
           every_size: the smaller batches too, which `detect_every` above 1 and webcams use.
         """
         self.predictor.warm_up(every_size=every_size)
-        if self.detector is not None:
+        if self.detector is not None and hasattr(self.detector, "compilations"):
             self.detector([np.zeros((64, 64, 3), np.uint8)])
 
     @property
@@ -322,6 +322,7 @@ def _labelled(people: People, located: Located) -> People:
         source=frame.source,
         index=None if frame.seconds is None else frame.index,
         seconds=frame.seconds,
+        fps=frame.fps,
         box_scores=None if scores is None else scores[people.box_indices],
         _photo=frame.image,
     )

@@ -1,5 +1,6 @@
 """`jaxpose predict` from photos to files, with a model that finds dots instead of a trained one."""
 
+import csv
 import errno
 import json
 from pathlib import Path
@@ -15,6 +16,9 @@ from jaxpose.cli import predict as predict_module
 from jaxpose.cli import trained as trained_module
 from jaxpose.cli.main import app
 from jaxpose.errors import InputError
+from jaxpose.infer import write
+from jaxpose.infer.media import open_media
+from jaxpose.infer.results import read_results
 from jaxpose.photo import read_photo
 from jaxpose.train.run import Run
 
@@ -51,8 +55,10 @@ def boxes_file(folder: Path, boxes) -> Path:
     return path
 
 
-def run(folder: Path, *arguments, boxes="full", out="out"):
-    options = ["--from", folder / "run", "--boxes", boxes, "--out", folder / out]
+def run(folder: Path, *arguments, boxes="full", out="out", **others):
+    options = ["--from", folder / "run", "--out", folder / out]
+    options += ["--boxes", boxes] if boxes else []
+    options += [part for name, value in others.items() for part in (f"--{name}", value)]
     result = CliRunner().invoke(app, ["predict", *map(str, [*arguments, *options])])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -170,7 +176,9 @@ def test_photos_of_one_name_get_pictures_of_their_own(folder):
         (["nowhere.jpg"], {"boxes": "boxes.csv"}, "boxes.csv does not exist"),
         (["photos"], {"out": "photos"}, "would overwrite a photo"),
         (["photos"], {"out": "photos/a.png"}, "cannot write into"),
-        (["empty"], {}, "no photo in"),
+        (["empty"], {}, "empty holds no photo"),
+        (["photos"], {"format": "json,cvs"}, "Did you mean 'csv'"),
+        (["photos"], {"boxes": "boxes.json", "detector": "x"}, "give one"),
     ],
 )
 def test_what_cannot_work_says_so_before_anything_is_computed(
@@ -227,3 +235,103 @@ def test_ctrl_c_keeps_what_is_done(folder, monkeypatch):
     assert result.exit_code == 130
     assert "Stopped by Ctrl-C" in result.output
     assert len(predictions(folder)["photos"]) == 2
+
+
+def film(path: Path, count: int = 12) -> Path:
+    """Someone who walks to the right, 3 pixels a frame, in a film of 10 frames a second."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (320, 240))
+    for t in range(count):
+        writer.write(photo((240, 320), [(x + 3 * t, y) for x, y in DOTS], 6))
+    writer.release()
+    return path
+
+
+class Detector:
+    """The box of whoever walks, from the place of the right dot."""
+
+    batch_size = 1
+
+    def __call__(self, photos):
+        return [self._find(image) for image in photos]
+
+    def _find(self, image):
+        x = float(np.argmax(image[round(DOTS[1][1])].mean(axis=-1))) - DOTS[1][0] + BOX[0]
+        return SimpleNamespace(boxes_xywh=[[x, *BOX[1:]]], scores=[0.9])
+
+
+def test_a_film_in_every_format(folder, monkeypatch):
+    monkeypatch.setattr(predict_module.Detector, "load", lambda path: Detector())
+    monkeypatch.setattr(write, "_BODY_25", (*(("left_dot", "right_dot"),) * 8, ("nose",)))
+    source = film(folder / "walk.avi")
+    others = {"format": "json,jsonl,csv,coco,openpose", "detector": "x.npz", "every": 4}
+    result = run(folder, source, "--smooth", "savitzky-golay", boxes=None, **others)
+    assert result.exit_code == 0, result.output
+    assert "1 film of 12 frames, 12 people on 1 track." in result.output
+    assert "pose" in result.output and "compilations" in result.output
+    content = predictions(folder)
+    assert (content["detector"], content["detect_every"], content["skipped"]) == ("x.npz", 4, [])
+    entries = content["frames"]
+    assert [(e["frame"], e["seconds"]) for e in entries] == [(t, t / 10) for t in range(12)]
+    for t, entry in enumerate(entries):
+        (someone,) = entry["people"]
+        assert someone["track_id"] == 1
+        assert someone["keypoints"]["left_dot"]["x"] == pytest.approx(DOTS[0][0] + 3 * t, abs=1)
+    lines = (folder / "out" / "predictions.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == entries
+    table = list(csv.DictReader((folder / "out" / "predictions.csv").open()))
+    assert len(table) == 24 and table[-1]["frame"] == "11" and table[-1]["keypoint"] == "right_dot"
+    coco = json.loads((folder / "out" / "coco_results.json").read_text())
+    assert [(r["image_id"], r["frame"], r["track_id"]) for r in coco[:2]] == [(1, 0, 1), (2, 1, 1)]
+    assert len(coco[0]["keypoints"]) == 6 and 0 < coco[0]["score"] <= 0.9
+    openpose = sorted((folder / "out" / "openpose").iterdir())
+    assert openpose[3].name == "walk_000000000003_keypoints.json" and len(openpose) == 12
+    body = json.loads(openpose[3].read_text())["people"][0]
+    assert body["person_id"] == [1] and body["pose_keypoints_2d"][-3:] == [0, 0, 0]
+    frames = [f.image for f in open_media(folder / "out" / "walk.mp4")]
+    assert len(frames) == 12
+    middle = (np.mean(DOTS, axis=0) + np.array([15, 0])).astype(int)
+    assert np.ptp(frames[5][middle[1], middle[0]].astype(int)) > 40
+    assert read_results(folder / "out" / "predictions.json")[3].track_ids.tolist() == [1]
+
+
+def test_photos_and_films_together_and_without_pictures(folder):
+    film(folder / "photos" / "walk.avi", 5)
+    (folder / "photos" / "broken.mp4").write_text("no film")
+    result = run(folder, folder / "photos", "--no-draw", "--no-track")
+    assert result.exit_code == 1
+    assert "3 photos, 1 film of 5 frames, 8 people." in result.output
+    assert "1 photo, film or part of one left out" in result.output
+    assert [path.name for path in (folder / "out").iterdir()] == ["predictions.json"]
+    content = predictions(folder)
+    assert ["picture" in entry for entry in content["frames"]] == [False] * 8
+    assert "not a film" in content["skipped"][0]["reason"]
+    assert "track_id" not in content["frames"][-1]["people"][0]
+
+
+def test_ctrl_c_in_a_film_keeps_the_frames_that_are_done(folder, monkeypatch):
+    draw, drawn = predict_module._draw, []
+
+    def interrupted(*arguments):
+        if len(drawn) == 3:
+            raise KeyboardInterrupt
+        drawn.append(1)
+        return draw(*arguments)
+
+    monkeypatch.setattr(predict_module, "_draw", interrupted)
+    result = run(folder, film(folder / "walk.avi"), format="json,jsonl,csv")
+    assert result.exit_code == 130
+    assert len(predictions(folder)["frames"]) == 3
+    assert len((folder / "out" / "predictions.jsonl").read_text().splitlines()) == 3
+    assert len(list(open_media(folder / "out" / "walk.mp4"))) == 3
+    assert sorted(path.name for path in (folder / "out").iterdir()) == [
+        "predictions.csv", "predictions.json", "predictions.jsonl", "walk.mp4",
+    ]  # fmt: skip
+
+
+def test_a_webcam_that_is_not_there_and_keypoints_that_are_no_body(folder):
+    result = run(folder, "93")
+    assert result.exit_code == 2
+    assert "there is no webcam 93" in result.output.replace("\n", "")
+    result = run(folder, folder / "photos", format="openpose")
+    assert result.exit_code == 2
+    assert "hardly a keypoint" in result.output.replace("\n", " ")
