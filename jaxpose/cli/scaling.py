@@ -1,0 +1,152 @@
+"""`jaxpose scaling`: what training costs, sweeps, and the laws that they follow."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jaxpose.cli.faults import plain_faults
+
+app = typer.Typer(
+    help="Count what training costs; plan, run and fit scaling studies.", no_args_is_help=True
+)
+
+Config = Annotated[
+    str, typer.Argument(help="A recipe: a path to a .py file or the name of a shipped one.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe; repeatable."),
+]
+Study = Annotated[Path, typer.Argument(help="The study's folder.")]
+Values = Annotated[str, typer.Option(metavar="A,B,...")]
+
+
+@app.command()
+@plain_faults
+def plan(
+    config: Config,
+    study: Annotated[
+        Path, typer.Argument(help="The study's folder; a plan of the same recipe adds points.")
+    ],
+    flops: Annotated[
+        str, typer.Option(metavar="A,B,...", help="Budgets in training FLOPs: isoFLOP curves.")
+    ] = "",
+    samples: Annotated[
+        str, typer.Option(metavar="A,B,...", help="Budgets in samples seen, equal for all sizes.")
+    ] = "",
+    width: Annotated[
+        str, typer.Option(metavar="A,B,...", help="A ViT's widths; heads keep their dimension.")
+    ] = "",
+    depth: Annotated[str, typer.Option(metavar="A,B,...", help="A ViT's depths.")] = "",
+    mlp: Annotated[str, typer.Option(metavar="A,B,...", help="Hidden units of its MLPs.")] = "",
+    patch: Annotated[str, typer.Option(metavar="A,B,...", help="Patch sides in pixels.")] = "",
+    resolution: Annotated[
+        str, typer.Option(metavar="A,B,...", help="Heights of the input; the width follows.")
+    ] = "",
+    data: Annotated[
+        str, typer.Option(metavar="A,B,...", help="Parts of the training set, in (0, 1].")
+    ] = "",
+    size: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="'NAME: KEY=VALUE ...'", help="A size of any model by overrides; repeatable."
+        ),
+    ] = None,
+    star: Annotated[
+        bool,
+        typer.Option(
+            "--star", help="Vary one axis at a time about the recipe's own shape (SoViT)."
+        ),
+    ] = False,
+    joint: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B,...",
+            help="Scale width, depth and MLP together for these factors of compute, by SoViT's "
+            "exponents or those of --exponents.",
+        ),
+    ] = "",
+    exponents: Annotated[
+        str,
+        typer.Option(metavar="width=S,...", help="Exponents in compute for --joint."),
+    ] = "",
+    seeds: Annotated[str, typer.Option(metavar="A,B,...", help="A run for each.")] = "0",
+    cooldown: Annotated[
+        float | None,
+        typer.Option(
+            help="Part of each run that is its cooldown: runs of one size then share a trunk at "
+            "the recipe's constant or rsqrt schedule."
+        ),
+    ] = None,
+    held_out: Annotated[
+        bool,
+        typer.Option("--held-out", help="These points test the laws; no law is fitted to them."),
+    ] = False,
+    max_epochs: Annotated[float, typer.Option(help="How often a run may see its data.")] = 4.0,
+    set_: Overrides = None,
+) -> None:
+    """Write a sweep's manifest: every size at every budget."""
+    from jaxpose.cli import scaling_work
+
+    axes = {
+        "width": width,
+        "depth": depth,
+        "mlp": mlp,
+        "patch": patch,
+        "resolution": resolution,
+        "data": data,
+    }
+    scaling_work.plan(
+        config,
+        study,
+        set_ or [],
+        axes={name: _numbers(f"--{name}", text) for name, text in axes.items() if text},
+        named=size or [],
+        star=star,
+        joint=_numbers("--joint", joint),
+        exponents=_pairs(exponents),
+        flops=_numbers("--flops", flops),
+        samples=_numbers("--samples", samples),
+        seeds=[int(seed) for seed in _numbers("--seeds", seeds)],
+        cooldown=cooldown,
+        held_out=held_out,
+        max_epochs=max_epochs,
+    )
+
+
+@app.command()
+@plain_faults
+def run(
+    study: Study,
+    patience: Annotated[
+        float,
+        typer.Option(
+            min=1.0,
+            help="Seconds without a sign of life after which another worker's point is taken over.",
+        ),
+    ] = 120.0,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Train this many points, then end.")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Try failed points again.")] = False,
+) -> None:
+    """Train the points of a study; start it as often as there are machines to work on it."""
+    from jaxpose.cli import scaling_work
+
+    raise typer.Exit(scaling_work.run(study, patience, limit, retry))
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a list of numbers.", param_hint=option) from None
+
+
+def _pairs(text: str) -> dict[str, float]:
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    try:
+        return {name.strip(): float(value) for name, _, value in pairs}
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not of the form width=0.2,depth=0.4.") from None

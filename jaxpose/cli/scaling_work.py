@@ -1,0 +1,107 @@
+"""`jaxpose scaling plan` and `run`: a study's points and their training."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from jaxpose.config import load_recipe, override
+from jaxpose.errors import InputError
+from jaxpose.scaling import plan as planning
+from jaxpose.scaling import shapes
+from jaxpose.scaling.claims import locked
+from jaxpose.scaling.manifest import FILE, Manifest, read_manifest, write_manifest
+from jaxpose.scaling.work import State, work
+
+
+def plan(
+    config: str,
+    study: Path,
+    set_: Sequence[str],
+    *,
+    axes: Mapping[str, Sequence[float]],
+    named: Sequence[str],
+    star: bool,
+    joint: Sequence[float],
+    exponents: Mapping[str, float],
+    flops: Sequence[float],
+    samples: Sequence[float],
+    seeds: Sequence[int],
+    cooldown: float | None,
+    held_out: bool,
+    max_epochs: float,
+) -> None:
+    """Write the manifest of a new study, or add points to a study of the same recipe."""
+    experiment = override(load_recipe(config), set_)
+    sizes = [shapes.named(text) for text in named]
+    if joint:
+        sizes += shapes.joint(experiment, joint, exponents or shapes.SHAPE_EXPONENTS)
+    if axes:
+        sizes += (shapes.star if star else shapes.grid)(experiment, axes)
+    if not sizes:
+        raise InputError(
+            "A plan needs sizes: --width 64,128,256 and other axes of a ViT (with --star one at a "
+            "time), --joint 1,4,16, or --size 'NAME: key=value' for any model."
+        )
+    planned = planning.plan(
+        experiment,
+        config,
+        sizes,
+        flops=flops,
+        samples=samples,
+        seeds=seeds,
+        cooldown=cooldown,
+        held_out=held_out,
+        max_epochs=max_epochs,
+    )
+    study.mkdir(parents=True, exist_ok=True)
+    with locked(study):
+        if (study / FILE).exists():
+            planned = planning.extend(read_manifest(study), planned)
+        write_manifest(study, planned)
+    console = Console()
+    console.print(_table(planned))
+    runs = planned.points
+    total = sum(p.compute - (planned.point(p.after).compute if p.after else 0.0) for p in runs)
+    console.print(f"{len(runs)} runs, {total:.3g} FLOPs in all. Next: jaxpose scaling run {study}")
+
+
+def _table(manifest: Manifest) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for title in ("point", "parameters", "steps", "samples", "epochs", "FLOPs"):
+        table.add_column(title, justify="left" if title == "point" else "right")
+    for point in manifest.points:
+        table.add_row(
+            point.name + (" (held out)" if point.held_out else ""),
+            f"{point.parameters:,}",
+            f"{point.steps:,}",
+            f"{point.samples:,}",
+            f"{point.epochs:.2f}",
+            f"{point.compute:.3g}",
+        )
+    return table
+
+
+def run(study: Path, patience: float, limit: int | None, retry: bool) -> int:
+    """Work on a study; the exit status is 1 when points have failed."""
+    console = Console()
+    state = work(study, console, patience=patience, limit=limit, retry=retry)
+    console.print(_in_words(state), highlight=False)
+    for name, reason in state.failed.items():
+        console.print(f"{name}: {reason}", highlight=False)
+    if state.failed:
+        console.print("--retry tries failed points again.")
+    elif not (state.free or state.held or state.waiting):
+        console.print(f"Next: jaxpose scaling fit {study}")
+    return 1 if state.failed else 0
+
+
+def _in_words(state: State) -> str:
+    total = sum(map(len, (state.done, state.failed, state.free, state.held, state.waiting)))
+    words = [f"{len(state.done)} of {total} points done"]
+    words += [f"{len(state.failed)} failed"] if state.failed else []
+    words += [f"{len(state.free)} free"] if state.free else []
+    words += [f"{len(state.waiting)} waiting for others"] if state.waiting else []
+    words += [f"{name} with {who}" for name, who in state.held.items()]
+    return "; ".join(words) + "."

@@ -1,0 +1,57 @@
+"""The loss of a trained model on held-out data."""
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+
+from jaxpose.augment import Augmentation
+from jaxpose.config import Experiment
+from jaxpose.train.mesh import make_mesh, replicated
+from jaxpose.train.run import Run
+from jaxpose.train.task import task_of
+
+STILL = Augmentation(
+    flip=0.0,
+    rotation_degrees=0.0,
+    rotation_probability=0.0,
+    scale=0.0,
+    shift_probability=0.0,
+    half_body=0.0,
+)
+
+
+def held_out_loss(run: Run) -> float | None:
+    """The experiment's loss on its held-out data, as in evaluation: nothing is augmented.
+
+    Whole batches only. None for a loss that compares what a model gives in training alone, such as
+    the outputs of several stages.
+    """
+    experiment = _still(run.experiment)
+    mesh = make_mesh(experiment.mesh)
+    task = task_of(experiment)
+    source = task.open("eval")
+    key = jax.device_put(jax.random.key(0), replicated(mesh))
+
+    def loss(variables: Any, batch: dict[str, Any], key: jax.Array) -> jax.Array:
+        inputs, targets, weights = task.encode(key, batch)
+        outputs = experiment.model.apply(variables, inputs, train=False)
+        return experiment.loss(outputs, targets, weights)
+
+    compiled, values = jax.jit(loss), []
+    variables = jax.device_put(run.variables, replicated(mesh))
+    batches = task.batches(source, mesh, 0)
+    for _ in range(max(1, len(source) // experiment.batch_size)):
+        try:
+            values.append(compiled(variables, next(batches), key))
+        except (AttributeError, IndexError, TypeError, ValueError):
+            if values:
+                raise
+            return None
+    return float(sum(jax.device_get(values)) / len(values))
+
+
+def _still(experiment: Any) -> Any:
+    if isinstance(experiment, Experiment):
+        return replace(experiment, augmentation=STILL)
+    return replace(experiment, mirror=False)

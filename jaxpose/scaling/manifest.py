@@ -1,0 +1,176 @@
+"""A study on disk: the manifest of its points, a run directory for each, and their results.
+
+study/manifest.json          what is to be trained, with a digest of every part
+study/points/NAME/           the run directory of a point
+study/points/NAME/result.json   its scores, once it is done
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jaxpose.config import AnyExperiment, from_json, override
+from jaxpose.errors import InputError
+
+VERSION = 1
+FILE = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One training run of a study.
+
+    Attributes:
+      name: of its folder; made of size, budget and seed.
+      set: overrides of the study's experiment, `key=value`.
+      size: the name of the model's size.
+      shape: what makes the size, by axis (see `shapes`), for star sweeps.
+      parameters: trainable values.
+      flops: training FLOPs of one sample, forward and backward with the head (2 per multiply-add).
+      steps, samples, epochs: length of the run.
+      after: the point whose last checkpoint this one goes on from; None for a fresh start.
+      trunk: the run only serves others as their beginning.
+      held_out: the run tests the fitted laws and takes no part in fitting them.
+    """
+
+    name: str
+    set: tuple[str, ...]
+    size: str
+    shape: dict[str, float]
+    parameters: int
+    flops: float
+    steps: int
+    samples: int
+    epochs: float
+    after: str | None = None
+    trunk: bool = False
+    held_out: bool = False
+
+    @property
+    def compute(self) -> float:
+        """Training FLOPs of the whole run, what it shares with a trunk included."""
+        return self.flops * self.samples
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All points of a study.
+
+    Attributes:
+      recipe: what was planned from, for people to read.
+      experiment: the JSON form of the experiment that the points vary.
+      metric: the score's name in the reports.
+      points: parents stand before what goes on from them.
+      notes: how the points were chosen.
+    """
+
+    recipe: str
+    experiment: dict[str, Any]
+    metric: str
+    points: tuple[Point, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    def experiment_of(self, point: Point) -> AnyExperiment:
+        """The experiment of a point."""
+        return override(from_json(self.experiment), point.set)
+
+    def point(self, name: str) -> Point:
+        """The point of that name."""
+        return next(point for point in self.points if point.name == name)
+
+
+def folder(study: Path, point: Point) -> Path:
+    """The run directory of a point."""
+    return study / "points" / point.name
+
+
+def write_manifest(study: Path, manifest: Manifest) -> None:
+    """Write `study/manifest.json`, whole or not at all."""
+    study.mkdir(parents=True, exist_ok=True)
+    head = {
+        "recipe": manifest.recipe,
+        "experiment": manifest.experiment,
+        "metric": manifest.metric,
+        "notes": list(manifest.notes),
+    }
+    points = [asdict(point) for point in manifest.points]
+    record = {
+        "version": VERSION,
+        "digest": _digest(head),
+        **head,
+        "points": [{"digest": _digest(point), **point} for point in points],
+        "points_digest": _digest(points),
+    }
+    write_whole(study / FILE, json.dumps(record, indent=1) + "\n")
+
+
+def read_manifest(study: Path) -> Manifest:
+    """The manifest of a study.
+
+    Raises:
+      InputError: there is none, it is damaged, of another version, or was edited by hand: a point
+        whose budget says one thing and whose run another would spoil every fit silently.
+    """
+    file = study / FILE
+    if not file.is_file():
+        raise InputError(
+            f"{study} is not a study: it has no {FILE}. `jaxpose scaling plan RECIPE {study}` "
+            "makes one."
+        )
+    try:
+        record = json.loads(file.read_text())
+        version = record["version"]
+        head = {key: record[key] for key in ("recipe", "experiment", "metric", "notes")}
+        digests = [point.pop("digest") for point in record["points"]]
+        points, whole = record["points"], (record["digest"], record["points_digest"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{file} is damaged ({error!r}); plan the study again.") from error
+    if version != VERSION:
+        raise InputError(f"{file} has version {version}; this program reads version {VERSION}.")
+    _check_digests(file, head, points, digests, whole)
+    return Manifest(
+        head["recipe"],
+        head["experiment"],
+        head["metric"],
+        tuple(Point(**point | {"set": tuple(point["set"])}) for point in points),
+        tuple(head["notes"]),
+    )
+
+
+def _check_digests(
+    file: Path,
+    head: dict[str, Any],
+    points: Sequence[dict[str, Any]],
+    digests: Sequence[str],
+    whole: tuple[str, str],
+) -> None:
+    edited = ["its recipe or experiment"] if _digest(head) != whole[0] else []
+    edited += [
+        f"point {point.get('name', number)!r}"
+        for number, (point, digest) in enumerate(zip(points, digests, strict=True))
+        if _digest(point) != digest
+    ]
+    if not edited and _digest(list(points)) != whole[1]:
+        edited = ["its list of points (one was removed, added or moved)"]
+    if edited:
+        raise InputError(
+            f"{file} was edited by hand: {', '.join(edited)}. Budgets, counts and runs belong "
+            "together, so nothing was run or fitted. Undo the edit, or make the change with "
+            "`jaxpose scaling plan`, which also adds points to a study; runs already done are kept."
+        )
+
+
+def _digest(value: Any) -> str:
+    # Floats are written by their shortest exact form, so reading and writing keeps the digest.
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file that other processes may be reading: it appears whole or not at all."""
+    partial = file.with_suffix(".partial")
+    partial.write_text(text)
+    partial.replace(file)
