@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jaxpose.errors import InputError
+from jaxpose.models import litehrnet
 from jaxpose.models.litehrnet import CrossResolutionWeighting, LiteHRNet
 
 TINY = LiteHRNet(channels=(8, 16, 32), modules=(1, 1), blocks=1, reduction=4, stem_channels=8)
