@@ -44,7 +44,7 @@ def get_config() -> Experiment:
             rotation_degrees=10.0, scale=0.15, shift_probability=0.0, half_body=0.0
         ),
         optimizer=Optimizer(
-            learning_rate=2e-3, schedule="cosine", warmup_steps=50, weight_decay=0.05, b2=0.99
+            learning_rate=4e-3, schedule="cosine", warmup_steps=50, weight_decay=0.05, b2=0.99
         ),
         evaluation=Evaluation(every=100_000, batch_size=100),
         steps=1000,
