@@ -57,7 +57,7 @@ def get_config() -> Experiment:
 
 def main(
     out: Annotated[Path, typer.Argument(help="The dataset's folder.")],
-    train: int = 21_000,
+    train: int = 25_000,
     val: int = 1_000,
 ) -> None:
     """Draw the people and write them as records."""
