@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from jaxpose.metrics.report import Report
 from jaxpose.models.build import PoseModel, count_parameters
 from jaxpose.models.published.catalogue import CATALOGUE, find
 from jaxpose.models.published.entry import Published
+from jaxpose.models.published.vitpose import VITPOSE_PLUS_DATASETS
 from jaxpose.models.rtmcc import RTMCCHead
 from jaxpose.models.vit import ViT
 from jaxpose.skeletons import Skeleton
@@ -47,6 +48,8 @@ _USUAL = {
         skeletons.FACE98,
     )
 }
+# Data sets of ViTPose++ that a number of keypoints tells; 17 are COCO's.
+_EXPERTS = {14: "AIC", 16: "MPII", 133: "COCO-WholeBody"}
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def convert(source: Path, out: Path, options: Options) -> None:
             raise InputError(f"{error}\n--report FILE writes the full list.") from error
         options.report.write_text(error.full + "\n")
         raise InputError(f"{error}\nThe full list is in {options.report}.") from error
-    fit = fits[0]
+    fit = fits[0] = _with_expert(fits[0])
     skeleton = _skeleton(fit.num_keypoints, options.skeleton)
     entry = fit.entry
     save_release(
@@ -135,6 +138,15 @@ def _fits(state_dict: Mapping[str, np.ndarray], options: Options) -> list[Identi
     count = options.keypoints or entry.num_keypoints
     size = size or entry.input_hw
     return [Identified(entry, entry.make(count, size), count, size)]
+
+
+def _with_expert(fit: Identified) -> Identified:
+    """A ViT with experts, set to the data set that has so many keypoints; else to the first."""
+    backbone = fit.model.backbone
+    if not (isinstance(backbone, ViT) and backbone.experts == len(VITPOSE_PLUS_DATASETS)):
+        return fit
+    dataset = VITPOSE_PLUS_DATASETS.index(_EXPERTS.get(fit.num_keypoints, "COCO"))
+    return replace(fit, model=fit.model.clone(backbone=backbone.clone(dataset=dataset)))
 
 
 def _named(name: str) -> Published:
@@ -251,6 +263,9 @@ def _table(
     table.add_row("parameters", f"{count_parameters(variables) / 1e6:.2f} M")
     what = f"{fit.num_keypoints}, {skeleton.name if skeleton else 'not named: use --skeleton'}"
     table.add_row("keypoints", what)
+    if isinstance(fit.model.backbone, ViT) and fit.model.backbone.experts:
+        chosen = VITPOSE_PLUS_DATASETS[fit.model.backbone.dataset]
+        table.add_row("expert", f"that of {chosen}, by the number of keypoints")
     table.add_row("input", f"{fit.input_hw[1]} x {fit.input_hw[0]} pixels")
     if options.reset_head:
         table.add_row("arrays", "backbone's; the head is fresh")

@@ -226,7 +226,7 @@ FORMATS = (
     Format(
         name="timm ViT or a masked autoencoder's encoder",
         marker=r"blocks\.0\.attn\.qkv\.weight",
-        head=r"head\..+",
+        head=r"head(_dist)?\..+",
         backbones={ViT: vit.timm},
         heads={ClassificationHead: vit_heads.timm_linear},
         positions="pos_embed",

@@ -69,7 +69,7 @@ def load_pretrained(
     kept: Mapping = {
         key: array for key, array in checkpoint.items() if not re.fullmatch(source.head, key)
     }
-    kept = fit_backbone(kept, model, source, checkpoint_hw)
+    kept = fit_backbone(_with_norm(kept), model, source, checkpoint_hw)
     _warn_of_heads(source, model)
     leaves = flatten(variables)
     backbone = {path: leaf for path, leaf in leaves.items() if path.split("/")[1] == "backbone"}
@@ -160,11 +160,35 @@ def fit_backbone(
     embedding = state_dict.get(source.positions)
     if not isinstance(backbone, ViT) or embedding is None:
         return state_dict
+    if "reg_token" in state_dict:
+        raise InputError(
+            "This ViT has register tokens (arXiv:2309.16588), without which its patches see "
+            "something else, and the models here have none: take weights without registers."
+        )
+    if any(re.fullmatch(r"(backbone\.)?dist_token", key) for key in state_dict):
+        if backbone.class_token:
+            raise InputError(
+                "This is a distilled DeiT, with a token for its teacher beside the class token: "
+                "only its patches have a place here, in a ViT with class_token=False."
+            )
+        embedding = np.delete(embedding, 1, axis=-2)
     patch = backbone.patch
     grid = (checkpoint_hw[0] // patch, checkpoint_hw[1] // patch) if checkpoint_hw else None
     slot = "kept" if backbone.class_token else source.class_slot
     fitted = fit_positions(embedding, backbone.grid_hw, grid, slot, source.positions)
     return {**state_dict, source.positions: fitted}
+
+
+def _with_norm(state_dict: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """The norm that timm's ViTs have after the mean over patches, taken for the one before it."""
+    if "fc_norm.weight" not in state_dict or "norm.weight" in state_dict:
+        return state_dict
+    warnings.warn(
+        "This ViT was trained to normalise the mean of its patches (fc_norm). Here the norm is "
+        "that of every patch: a start for training, whose features are not quite those it had.",
+        stacklevel=3,
+    )
+    return {re.sub(r"^fc_norm\.", "norm.", key): array for key, array in state_dict.items()}
 
 
 def _warn_of_heads(source: Format, model: PoseModel) -> None:
@@ -208,7 +232,8 @@ def with_fresh_head(model: PoseModel) -> dict:
     @jax.jit
     def init(key: jax.Array) -> dict:
         features = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), seen)
-        return model.init(key, features, method=lambda whole, features: whole.head(features, False))
+        head = model.init(key, features, method=lambda whole, features: whole.head(features, False))
+        return dict(head)
 
     fresh = flatten(jax.device_get(init(jax.random.key(0))))
     return nest({path: fresh.get(path, leaf) for path, leaf in flatten(abstract).items()})

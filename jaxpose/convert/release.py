@@ -155,7 +155,11 @@ def model_card(card: Card, arrays: Mapping[str, np.ndarray]) -> str:
     ]
     if card.metrics:
         lines += ["| metric | value |", "|---|---|"]
-        lines += [f"| {name} | {value:.4g} |" for name, value in card.metrics.items()]
+        # COCO gives -1 where there was nobody to find.
+        lines += [
+            f"| {name} | {f'{value:.4g}' if value >= 0 else 'undefined'} |"
+            for name, value in card.metrics.items()
+        ]
     else:
         lines += ["Not measured with these weights yet."]
     if card.published:

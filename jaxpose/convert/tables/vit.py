@@ -148,10 +148,19 @@ def _outside(model: ViT, names: _Names) -> list[Rule]:
         token = Rule(names.class_token, "params/backbone/class_token", lambda x: x.reshape(-1))
     return [
         token,
+        *_teachers(model, names),
         Rule(names.positions, "params/backbone/position_embedding", lambda x: x.squeeze(0)),
         *layouts.dense(names.patches, "backbone/patch_embed/projection", kernel=layouts.patches),
         *layouts.layer_norm(names.norm, "backbone/norm"),
     ]
+
+
+def _teachers(model: ViT, names: _Names) -> list[Rule]:
+    """A distilled DeiT's token for its teacher (arXiv:2012.12877), whose position goes with it."""
+    if model.class_token or "cls_token" not in names.class_token:
+        return []
+    pattern = names.class_token.replace("cls_token", "dist_token")
+    return [Rule(pattern, None, reason="a distilled DeiT's token, of use only to its classifier")]
 
 
 def _inside(model: ViT, names: _Names) -> list[Rule]:
