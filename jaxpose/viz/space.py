@@ -23,8 +23,8 @@ _GRID = np.array([88.0, 92, 98])
 _INK = (12, 12, 12)
 _SHADOW = (17, 17, 17)
 _TILE = 500.0  # mm between lines of the floor
-_BONE = 20.0  # mm, radius of a limb
-_JOINT = 27.0
+_BONE = 0.013  # radius of a limb, as a share of the stage
+_JOINT = 0.0175
 _ZOOM = 2  # drawn so many times as large and averaged down, which makes lines smooth
 _SHIFT = 6
 
@@ -45,6 +45,16 @@ class Stage:
     top: float
     radius: float
 
+    @property
+    def size(self) -> float:
+        """The longer of its height and its width, mm."""
+        return max(self.top - self.floor, 2 * self.radius)
+
+    @property
+    def centre(self) -> np.ndarray:
+        """`[3]`, half way up."""
+        return np.array([self.middle[0], (self.floor + self.top) / 2, self.middle[1]])
+
 
 def stage_of(points: np.ndarray, up: str = "-y") -> Stage:
     """The stage that holds all of `points [..., 3]`; NaN is left out.
@@ -59,15 +69,11 @@ def stage_of(points: np.ndarray, up: str = "-y") -> Stage:
     low, high = points.min(axis=0), points.max(axis=0)
     middle = (low + high)[[0, 2]] / 2
     reach = float(np.linalg.norm(points[:, [0, 2]] - middle, axis=-1).max())
-    height = float(high[1] - low[1])
-    # The floor lies under the soles; a lone point gets a stage as well.
-    floor = float(low[1]) - _JOINT
-    return Stage(
-        (float(middle[0]), float(middle[1])),
-        floor,
-        floor + max(height, 1.0) + 2 * _JOINT,
-        max(reach, 0.3 * height, 100.0),
-    )
+    height = max(float(high[1] - low[1]), 1.0)
+    radius = max(reach, 0.3 * height)
+    sole = _JOINT * max(height, 2 * radius)  # the floor lies under the joints' surface
+    floor, top = float(low[1]) - sole, float(low[1]) + height + sole
+    return Stage((float(middle[0]), float(middle[1])), floor, top, radius)
 
 
 def draw_space(
@@ -193,11 +199,10 @@ def fitted(photo: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
 def _camera(stage: Stage, azimuth: float, elevation: float, size_wh: tuple[int, int]) -> Camera:
     """A camera at the given angles whose picture the stage just fills."""
     half = (stage.top - stage.floor) / 2
-    target = np.array([stage.middle[0], stage.floor + half, stage.middle[1]])
     a, e = np.deg2rad(azimuth), np.deg2rad(elevation)
     away = np.array([np.sin(a) * np.cos(e), np.sin(e), np.cos(a) * np.cos(e)])
     distance = 4.5 * max(half, stage.radius)
-    R, t = look_at(target + distance * away, target, np.array([0.0, 1.0, 0.0]))
+    R, t = look_at(stage.centre + distance * away, stage.centre, np.array([0.0, 1.0, 0.0]))
     # The nearest of the stage's cylinder appears largest.
     upright = half * np.cos(e) + stage.radius * abs(np.sin(e))
     near = distance - stage.radius
@@ -235,7 +240,7 @@ def _draw_shadow(
     cover = np.zeros(canvas.shape[:2], np.uint8)
     ground = people.copy()
     ground[..., 1] = np.where(np.isfinite(ground[..., 1]), stage.floor, np.nan)
-    for pixels, radii in (_seen(camera, person, 1.6 * _BONE) for person in ground):
+    for pixels, radii in (_seen(camera, person, 1.6 * _BONE * stage.size) for person in ground):
         for i, j in skeleton.limb_indices:
             if np.isfinite(pixels[[i, j]]).all():
                 shape = capsule(pixels[i], pixels[j], (radii[i] + radii[j]) / 2)
@@ -251,12 +256,12 @@ def _draw_limbs(
 ) -> None:
     """Limbs and joints from the furthest to the nearest."""
     depths = world_to_camera(camera, people.reshape(-1, 3))[:, 2].reshape(people.shape[:2])
-    middle = float(np.linalg.norm(camera.position - _centre(stage)))
+    middle = float(np.linalg.norm(camera.position - stage.centre))
     limb_colors, joint_colors = skeleton.limb_palette, skeleton.keypoint_palette
     limbed = np.unique(np.asarray(skeleton.limb_indices, int).ravel())
     parts = []
     for person, depth in zip(people, depths, strict=True):
-        pixels, bones = _seen(camera, person, _BONE)
+        pixels, bones = _seen(camera, person, _BONE * stage.size)
         joints = bones * (_JOINT / _BONE)
         for (i, j), color in zip(skeleton.limb_indices, limb_colors, strict=True):
             if np.isfinite(depth[[i, j]]).all():
@@ -266,7 +271,9 @@ def _draw_limbs(
         for k in range(len(person)):
             if np.isfinite(depth[k]):
                 radius = joints[k] if k in limbed else 0.5 * joints[k]
-                parts.append((depth[k] - _JOINT, pixels[k], pixels[k], radius, joint_colors[k]))
+                parts.append(
+                    (depth[k] - _JOINT * stage.size, pixels[k], pixels[k], radius, joint_colors[k])
+                )
     reach = max(stage.radius, 1.0)
     for far, start, end, radius, color in sorted(parts, key=lambda part: -part[0]):
         light = float(np.clip(0.8 - 0.25 * (far - middle) / reach, 0.5, 1.0))
@@ -278,10 +285,6 @@ def _draw_limbs(
             continue
         for r, paint in ((radius + rim, _INK), (radius, (light * color).tolist())):
             cv2.fillConvexPoly(canvas, capsule(start, end, r), paint, cv2.LINE_AA, _SHIFT)
-
-
-def _centre(stage: Stage) -> np.ndarray:
-    return np.array([stage.middle[0], (stage.floor + stage.top) / 2, stage.middle[1]])
 
 
 def _seen(camera: Camera, points: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
