@@ -138,8 +138,8 @@ class Stages:
     def __str__(self) -> str:
         """A table: stage, items, ms per item, share of the whole time."""
         whole = max(self.seconds, 1e-9)
-        lines = [f"{'stage':<10}{'items':>8}{'ms each':>10}{'busy':>8}"]
+        lines = [f"{'stage':<16}{'items':>8}{'ms each':>10}{'busy':>8}"]
         for name, stage in self.by_name.items():
             each = 1000 * stage.seconds / max(stage.items, 1)
-            lines.append(f"{name:<10}{stage.items:>8}{each:>10.2f}{stage.seconds / whole:>8.0%}")
+            lines.append(f"{name:<16}{stage.items:>8}{each:>10.2f}{stage.seconds / whole:>8.0%}")
         return "\n".join([*lines, f"{whole:.2f} s in all; {self.compilations} compilations"])

@@ -1,5 +1,6 @@
 """Pictures into a film."""
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -149,14 +150,22 @@ class _Cv:
         with quiet():
             code = cv2.VideoWriter.fourcc(*fourcc)
             self._writer = cv2.VideoWriter(str(path), code, fps, (hw[1], hw[0]))
+        self._path, self._frames = str(path), 0
         if not self._writer.isOpened():
             raise ValueError(f"no encoder for {fourcc}")
 
     def write(self, picture: np.ndarray) -> None:
-        self._writer.write(np.ascontiguousarray(picture[:, :, ::-1]))
+        with quiet():
+            self._writer.write(np.ascontiguousarray(picture[:, :, ::-1]))
+        self._frames += 1
 
     def close(self) -> None:
         self._writer.release()
+        # OpenCV does not tell of a full disk.
+        with quiet():
+            written = cv2.VideoCapture(self._path).get(cv2.CAP_PROP_FRAME_COUNT)
+        if written < self._frames:
+            raise OSError(errno.EIO, "it is not whole; is the disk full?", self._path)
 
 
 def _open(path: Path, fps: float, hw: tuple[int, int], codec: str | None) -> tuple[str, _Av | _Cv]:
