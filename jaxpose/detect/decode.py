@@ -21,11 +21,14 @@ class Convention:
       mean, std: BGR images on 0 to 255 are normalised with.
       boxes: `(numbers [B, h, w, 4], corners [h, w, 2])` -> boxes (x1, y1, x2, y2), all in strides;
         `corners` are the upper left corners of the places.
+      threshold: score of a box that is worth reporting, chosen on 60 photos of COCO so that nine
+        of ten people larger than 96 x 96 pixels are found by the nano models.
     """
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     boxes: Callable[[jax.Array, jax.Array], jax.Array]
+    threshold: float
 
     def prepare(self, images: jax.Array) -> jax.Array:
         """RGB uint8 `[B, H, W, 3]` -> what the model takes: BGR float32, normalised."""
@@ -64,8 +67,8 @@ def _distances(numbers: jax.Array, corners: jax.Array) -> jax.Array:
     return jnp.concatenate([corners - numbers[..., :2], corners + numbers[..., 2:]], axis=-1)
 
 
-YOLOX = Convention((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), _centres_and_sizes)
-RTMDET = Convention((103.53, 116.28, 123.675), (57.375, 57.12, 58.395), _distances)
+YOLOX = Convention((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), _centres_and_sizes, 0.2)
+RTMDET = Convention((103.53, 116.28, 123.675), (57.375, 57.12, 58.395), _distances, 0.3)
 
 
 def convention_of(model: DetectionModel) -> Convention:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,8 @@ class Detector:
         variables: Any,
         input_hw: tuple[int, int],
         *,
-        threshold: float = 0.3,
-        iou: float = 0.5,
+        threshold: float | None = None,
+        iou: float = 0.65,
         max_people: int = 100,
         batch_size: int = 1,
         person_class: int = 0,
@@ -58,8 +59,10 @@ class Detector:
           model: from `jaxpose.models.yolox` or `rtmdet`.
           variables: its variables.
           input_hw: size of its images in pixels, multiples of 32: larger finds smaller people.
-          threshold: lowest score of a box that is reported, above 0 and below 1.
-          iou: of two boxes that overlap by more of their union, the better is kept.
+          threshold: lowest score of a box that is reported, above 0 and below 1; None takes the
+            family's (see `Convention.threshold`).
+          iou: of two boxes that overlap by more of their union, the better is kept. People stand
+            before each other: the usual value is that of the published evaluations.
           max_people: at most so many boxes of a photo.
           batch_size: photos in one forward pass; the last batch is padded.
           person_class: row of the class that is looked for.
@@ -68,6 +71,7 @@ class Detector:
           InputError: if one of these makes no sense.
         """
         self.convention = convention_of(model)
+        threshold = self.convention.threshold if threshold is None else threshold
         _check(input_hw, threshold, iou, max_people, batch_size)
         if not 0 <= person_class < model.head.num_classes:
             raise InputError(
@@ -75,19 +79,17 @@ class Detector:
             )
         self.input_hw = input_hw
         self.batch_size = batch_size
-        self.model = model
         self.variables = jax.device_put(variables)
+        self._suppress = partial(suppress, threshold=threshold, iou=iou, limit=max_people)
         self.compilations = 0
         """How often the forward pass has been compiled; more than once is a fault."""
 
-        def forward(variables: Any, canvases: jax.Array) -> tuple[Kept, jax.Array]:
+        def places(variables: Any, canvases: jax.Array) -> tuple[jax.Array, jax.Array]:
             self.compilations += 1  # runs when JAX traces, not when it computes
             levels = model.apply(variables, self.convention.prepare(canvases))
-            boxes, scores = self.convention.decode(levels, person_class)
-            kept = suppress(boxes, scores, threshold=threshold, iou=iou, limit=max_people)
-            return kept, jnp.isfinite(scores).all()
+            return self.convention.decode(levels, person_class)
 
-        self._forward = jax.jit(forward)
+        self._places = jax.jit(places)
 
     @classmethod
     def load(
@@ -126,10 +128,19 @@ class Detector:
         running = [(self._launch(batch), batch) for batch in batches]
         return [found for result, batch in running for found in _collect(result, batch)]
 
+    def places(self, canvases: np.ndarray) -> tuple[jax.Array, jax.Array]:
+        """Boxes and scores of all places of canvases, uint8 RGB `[B, h, w, 3]`, as they come.
+
+        Returns:
+          `[B, N, 4]` (x1, y1, x2, y2) in pixels of the canvas, and `[B, N]` in [0, 1].
+        """
+        return self._places(self.variables, canvases)
+
     def _launch(self, batch: list[Letterbox]) -> tuple[Kept, jax.Array]:
         canvases = np.zeros((self.batch_size, *self.input_hw, 3), np.uint8)
         canvases[: len(batch)] = [box.canvas for box in batch]
-        return self._forward(self.variables, canvases)
+        boxes, scores = self.places(canvases)
+        return self._suppress(boxes, scores), jnp.isfinite(scores).all()
 
 
 def _collect(result: tuple[Kept, jax.Array], batch: list[Letterbox]) -> list[Found]:
