@@ -119,9 +119,19 @@ def _likely(
         kinds = type(model.backbone), type(model.head)
         if kinds not in known:
             known[kinds] = _unknown_keys(table(source, model), state_dict)
-        far = abs(math.log((entry.parameters or 2 * millions) / millions))
+        far = abs(math.log((entry.parameters or _millions(model) or 2 * millions) / millions))
         order.append((known[kinds], far, len(order), entry))
     return [entry for *_, entry in sorted(order, key=lambda place: place[:3])]
+
+
+def _millions(model: PoseModel) -> float | None:
+    """About how many parameters a ViT has, those of its matrices; None for other models."""
+    vit = model.backbone
+    if not isinstance(vit, ViT):
+        return None
+    hidden = vit.mlp_hidden or 4 * vit.dim
+    outputs = 2 * vit.dim + (vit.experts - 1) * vit.part_features if vit.experts else 2 * vit.dim
+    return vit.depth * (4 * vit.dim**2 + hidden * outputs) / 1e6
 
 
 def _unknown_keys(rules: Sequence[Rule], state_dict: Mapping[str, np.ndarray]) -> int:

@@ -120,6 +120,11 @@ def pose_vit(**options):
     return PoseModel(backbone, DeconvHead(5, (8,)))
 
 
+def classifier(input_hw):
+    backbone = pose_vit(input_hw=input_hw, patch_padding=0, class_token=True).backbone
+    return PoseModel(backbone, ClassificationHead(7, pool="token"))
+
+
 def start(model, arrays):
     fresh = abstract_variables(model, model.backbone.input_hw)
     return convert.load_pretrained(model, arrays, variables=fresh, reset_head=True)
@@ -127,8 +132,7 @@ def start(model, arrays):
 
 def test_timms_vit_with_its_class_token():
     theirs, arrays = shuffled(timm_vit(), 4)
-    backbone = pose_vit(input_hw=(64, 48), patch_padding=0, class_token=True).backbone
-    ours = PoseModel(backbone, ClassificationHead(7, pool="token"))
+    ours = classifier((64, 48))
     variables = convert.to_variables(arrays, ours)
     images = pictures(2, (64, 48), 4)
     actual = np.asarray(jax.jit(ours.apply)(variables, images))
@@ -143,7 +147,7 @@ def test_a_pose_model_starts_from_timms_vit_whatever_its_tokens():
     loaded = start(pose_vit(), arrays | distilled | {"pos_embed": places})["params"]["backbone"]
     jax.tree.map(np.testing.assert_array_equal, loaded, usual)
     with pytest.raises(InputError, match="distilled DeiT"):
-        start(pose_vit(class_token=True), arrays | distilled)
+        convert.to_variables(arrays | distilled, classifier((64, 48)))
 
     _, averaged = shuffled(timm_vit(img_size=64, class_token=False, global_pool="avg"), 5)
     with pytest.warns(UserWarning, match="fc_norm"):
