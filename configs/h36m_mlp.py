@@ -22,7 +22,7 @@ POSES, CAMERAS = "data/h36m_poses.npz", "data/h36m_cameras.json"
 
 
 def get_config() -> LiftingExperiment:
-    """3,000 steps of 512, which is 26 epochs."""
+    """2,200 steps of 512, which is 18 epochs."""
     return LiftingExperiment(
         skeleton=H36M17,
         model=martinez(17, 16, dropout=0.1),
@@ -34,10 +34,10 @@ def get_config() -> LiftingExperiment:
         optimizer=Optimizer(
             learning_rate=1e-3, schedule="cosine", warmup_steps=200, weight_decay=0.01
         ),
-        evaluation=LiftingEvaluation(every=3000),
-        steps=3000,
+        evaluation=LiftingEvaluation(every=2200),
+        steps=2200,
         batch_size=512,
         ema_decay=0.998,
-        checkpoint_every=1500,
-        log_every=250,
+        checkpoint_every=1100,
+        log_every=100,
     )

@@ -21,7 +21,7 @@ class Report:
       decode: how outputs became coordinates, such as the codec's description.
       sigmas: what OKS used: the values, a phrase such as `uniform 0.05`, or None where no OKS was
         computed.
-      people: the number of people scored.
+      people: the number of people scored, of motion in each frame anew.
       notes: anything else that the reader has to know, by name.
       by_action: of motion, metric -> subject -> action -> value.
     """
@@ -48,7 +48,8 @@ class Report:
 
     def table(self) -> RenderableType:
         """Metrics, then the conditions, as a table for the terminal; before it those by action."""
-        table = Table("metric", "value", title=f"{self.people:,} people")
+        scored = f"{self.people:,} {'poses' if self.by_action else 'people'}"
+        table = Table("metric", "value", title=scored)
         for name, value in self.metrics.items():
             table.add_row(name, "nobody to measure" if value == -1 else f"{value:.4f}")
         table.add_section()

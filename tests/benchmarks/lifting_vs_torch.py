@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxpose.codecs.lifting import LiftingCodec
-from jaxpose.config import LiftingExperiment, Mesh, Optimizer
+from jaxpose.config import LiftingExperiment, Optimizer
 from jaxpose.data.clips import Clips
 from jaxpose.data.motion import Clip, motion_of
 from jaxpose.data.windows import every_frame
@@ -65,7 +65,6 @@ def experiment_of(batch: int) -> LiftingExperiment:
             weight_decay=0.0,
             clip_norm=None,
         ),
-        mesh=Mesh(data=1),
         steps=1_000_000,
         batch_size=batch,
     )
