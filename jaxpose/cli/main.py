@@ -101,11 +101,25 @@ def train(
             help="Change a value of the recipe, e.g. `optimizer.learning_rate=1e-4`; repeatable.",
         ),
     ] = None,
+    mesh: Annotated[
+        str | None,
+        typer.Option(metavar="AXIS=N,...", help="Devices along data, fsdp and tensor."),
+    ] = None,
+    coordinator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Process 0 of several; `auto` finds it. SLURM's and a pod's is known.",
+        ),
+    ] = None,
+    processes: Annotated[int | None, typer.Option(min=1, help="How many processes.")] = None,
+    process: Annotated[int | None, typer.Option(min=0, help="Which this is, from 0.")] = None,
 ) -> None:
-    """Train a model, or resume its training."""
+    """Train a model, or resume its training, on one host or several."""
+    from jaxpose.cli.train import Processes
     from jaxpose.cli.train import train as run
 
-    run(config, workdir, set_ or [])
+    run(config, workdir, set_ or [], mesh, Processes(coordinator, processes, process))
 
 
 @app.command("eval")

@@ -1,5 +1,6 @@
 """`jaxpose train`: begin or resume a run."""
 
+import dataclasses
 import signal
 from pathlib import Path
 
@@ -7,19 +8,39 @@ import typer
 from rich.console import Console
 
 from jaxpose.config import Experiment, load_recipe, override
+from jaxpose.train import hosts
 from jaxpose.train.loop import train as run_training
+from jaxpose.train.mesh import parse_mesh
 
 
-def train(config: str, workdir: Path, set_: list[str]) -> None:
+@dataclasses.dataclass(frozen=True)
+class Processes:
+    """Where the other processes are; see `hosts.connect`."""
+
+    coordinator: str | None = None
+    processes: int | None = None
+    process: int | None = None
+
+
+def train(
+    config: str,
+    workdir: Path,
+    set_: list[str],
+    mesh: str | None = None,
+    processes: Processes = Processes(),
+) -> None:
     """Train the recipe `config` in `workdir` with dotted overrides; resumes what it holds."""
-    console = Console()
+    hosts.connect(*dataclasses.astuple(processes))
+    console = Console(quiet=not hosts.is_first())
     experiment = override(load_recipe(config), set_)
+    if mesh is not None:
+        experiment = dataclasses.replace(experiment, mesh=parse_mesh(mesh, experiment.mesh))
     outcome = run_training(experiment, workdir, console)
     if outcome.stopped_by is not None:
         console.print(f"Saved at step {outcome.step}. The same command goes on from there.")
         # Preemption is an orderly end; Ctrl-C is reported as the shell expects it.
         raise typer.Exit(130 if outcome.stopped_by is signal.SIGINT else 0)
-    if outcome.report is not None:
+    if outcome.report is not None and hosts.is_first():
         (workdir / "report.json").write_text(outcome.report.to_json() + "\n")
         console.print(outcome.report.table())
         if (workdir / "predictions.png").exists():

@@ -37,6 +37,9 @@ class Optimizer:
     frozen: tuple[str, ...] = ()
     b1: float = 0.9
     b2: float = 0.999
+    # Added to the root of the second moment. A larger one keeps rounding in gradients that are
+    # almost zero from growing into steps of full length.
+    eps: float = 1e-8
 
     def __post_init__(self) -> None:
         if self.learning_rate <= 0:
@@ -62,12 +65,18 @@ class Optimizer:
 class Mesh:
     """Devices along each axis of the mesh; one axis may be -1 and takes what the others leave.
 
-    Batches are split over `data` and `fsdp`; parameters are held whole by every device.
+    Batches are split over `data` and `fsdp`, parameters over `fsdp` and `tensor` (see
+    `train.sharding`). `rules` come before the defaults: pairs of a regular expression that matches
+    the whole path of a parameter, and the mesh axis (or None) for each of its last axes, such as
+    `("backbone/blocks/mlp/fc1/kernel", ("fsdp", "tensor"))`. Parameters of fewer values than
+    `fsdp_from` are held whole by every device.
     """
 
     data: int = -1
     fsdp: int = 1
     tensor: int = 1
+    rules: tuple[tuple[str, tuple[str | None, ...]], ...] = ()
+    fsdp_from: int = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +90,10 @@ class Training:
     optimizer: Optimizer = field(default_factory=Optimizer)
     mesh: Mesh = field(default_factory=Mesh)
     seed: int = 0
+    # Parts of the batch that are differentiated one after the other, for less memory.
+    accumulate: int = 1
+    # Whether a step whose loss or gradient is not finite ends the run, or changes nothing.
+    on_nonfinite: Literal["stop", "skip"] = "stop"
     ema_decay: float | None = None
     # A safetensors or npz state dict whose weights the run starts from (resume comes first).
     init_from: str | None = None
@@ -89,7 +102,7 @@ class Training:
     log_every: int = 50
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "checkpoint_every", "log_every"):
+        for name in ("steps", "batch_size", "accumulate", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, and is {getattr(self, name)}.")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:

@@ -10,11 +10,13 @@ import numpy as np
 from jaxpose import viz
 from jaxpose.augment import center_crop
 from jaxpose.config import Experiment
+from jaxpose.data.index import process_slice
 from jaxpose.data.source import Source
 from jaxpose.geometry import apply_affine, invert_affine
 from jaxpose.infer.forward import predict_keypoints
 from jaxpose.metrics import oks
 from jaxpose.train.feed import eval_batches, to_device
+from jaxpose.train.hosts import gather, share
 from jaxpose.train.mesh import replicated
 
 Estimate = Callable[[dict[str, Any], dict[str, jax.Array]], tuple[jax.Array, jax.Array]]
@@ -103,6 +105,8 @@ def estimate_all(
 ) -> Estimates:
     """Run `estimate` over every person of `source`, in order.
 
+    Of several processes each reads its part of a batch, and all get all estimates.
+
     Args:
       estimate: from `make_estimate`.
       variables: `{"params", "batch_stats"}`.
@@ -110,9 +114,11 @@ def estimate_all(
     """
     rows: list[dict[str, np.ndarray]] = []
     pictures: list[np.ndarray] = []
-    for batch, (keypoints, scores) in _results(
-        estimate, variables, eval_batches(experiment, source), mesh
-    ):
+    size = experiment.evaluation.batch_size
+    own = process_slice(size, *share(size, mesh))
+    batches = _results(estimate, variables, eval_batches(experiment, source, mesh), mesh)
+    for number, (batch, results) in enumerate(batches, start=1):
+        keypoints, scores = (values[own] for values in results)
         valid = batch["mask"].astype(bool)
         for row in np.flatnonzero(valid)[: experiment.evaluation.pictures - len(pictures)]:
             pictures.append(
@@ -140,10 +146,14 @@ def estimate_all(
             "box_xywh": np.concatenate([corners[:, 0], corners[:, 1] - corners[:, 0]], axis=-1),
             "area": batch["area"].astype(np.float64),
         }
-        rows.append({name: value[valid] for name, value in row_values.items()})
-        on_batch(sum(len(r["area"]) for r in rows))
-    columns = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-    return Estimates(**columns, pictures=pictures)
+        rows.append(row_values | {"valid": valid})
+        on_batch(min(number * size, len(source)))
+    columns = gather({name: np.concatenate([row[name] for row in rows]) for name in rows[0]})
+    # Sorts by sample, and drops what fills up batches or was read twice.
+    places = np.flatnonzero(columns.pop("valid"))
+    _, first = np.unique(columns["index"][places], return_index=True)
+    kept = {name: values[places[first]] for name, values in columns.items()}
+    return Estimates(**kept, pictures=pictures)
 
 
 def _results(

@@ -8,8 +8,9 @@ import numpy as np
 
 from jaxpose.config import Experiment
 from jaxpose.data import resident
-from jaxpose.data.index import sample_indices
+from jaxpose.data.index import process_slice, sample_indices
 from jaxpose.data.source import Source
+from jaxpose.train.hosts import share
 from jaxpose.train.mesh import batch_sharded
 
 # What the step reads; ids, areas and maps to the photo stay on the host.
@@ -40,16 +41,24 @@ def train_batches(
     return _streamed(experiment, source, mesh, start_step)
 
 
-def eval_batches(experiment: Experiment, source: Source) -> Iterator[dict[str, np.ndarray]]:
-    """Every person of `source` once, in order, on the host; the last batch is padded and masked."""
+def eval_batches(
+    experiment: Experiment, source: Source, mesh: jax.sharding.Mesh
+) -> Iterator[dict[str, np.ndarray]]:
+    """Every person of `source` once, in order, on the host; the last batch is padded and masked.
+
+    Of several processes each gets its part of every batch.
+    """
+    size = experiment.evaluation.batch_size
+    part, parts = share(size, mesh)
     if not experiment.resident:
         from jaxpose.data.pipeline import sequential
 
-        yield from sequential(source, experiment.evaluation.batch_size)
+        yield from sequential(source, size, process_index=part, process_count=parts)
         return
     # A run that keeps its data on the device needs no TensorFlow, here neither.
-    for start in range(0, len(source), experiment.evaluation.batch_size):
-        places = np.arange(start, start + experiment.evaluation.batch_size)
+    rows = process_slice(size, part, parts)
+    for start in range(0, len(source), size):
+        places = np.arange(start, start + size)[rows]
         batch = source.samples(np.minimum(places, len(source) - 1))
         yield batch | {"mask": places < len(source)}
 
@@ -59,13 +68,14 @@ def _streamed(
 ) -> Iterator[dict[str, jax.Array]]:
     from jaxpose.data.pipeline import stream
 
+    part, parts = share(experiment.batch_size, mesh)
     batches = stream(
         source,
         seed=experiment.seed,
         start_step=start_step,
         batch_size=experiment.batch_size,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
+        process_index=part,
+        process_count=parts,
     )
     # Two batches ahead: the copy to the device overlaps with the step before.
     ahead: deque[dict[str, jax.Array]] = deque()

@@ -24,17 +24,26 @@ class RunLog:
         checkpoint) are dropped, so that each step stands in the file once.
       batch_size: to turn steps into images a second.
       console: where to print.
+      writes: whether to write files; of several processes one does.
     """
 
     def __init__(
-        self, directory: Path, steps: int, start_step: int, batch_size: int, console: Console
+        self,
+        directory: Path,
+        steps: int,
+        start_step: int,
+        batch_size: int,
+        console: Console,
+        writes: bool = True,
     ) -> None:
         self._file = directory / "metrics.jsonl"
         self._batch_size = batch_size
         self._console = console
         self._last: tuple[int, float] | None = None
-        _drop_after(self._file, start_step)
-        self._events = SummaryWriter(str(directory), purge_step=start_step + 1)
+        self._events = None
+        if writes:
+            _drop_after(self._file, start_step)
+            self._events = SummaryWriter(str(directory), purge_step=start_step + 1)
         self._progress = Progress(
             TextColumn("step {task.completed}/{task.total}"),
             BarColumn(),
@@ -54,7 +63,8 @@ class RunLog:
 
     def __exit__(self, *exception: object) -> None:
         self._progress.stop()
-        self._events.close()
+        if self._events is not None:
+            self._events.close()
 
     def advance(self, step: int) -> None:
         """Move the bar to `step` finished steps."""
@@ -87,13 +97,16 @@ class RunLog:
 
     def picture(self, step: int, name: str, image: np.ndarray) -> None:
         """Add a uint8 RGB picture [H, W, 3] to the event files."""
-        self._events.add_image(name, image, step, dataformats="HWC")
+        if self._events is not None:
+            self._events.add_image(name, image, step, dataformats="HWC")
 
     def say(self, text: str) -> None:
         """Print a line above the progress bar."""
         self._console.print(text, highlight=False)
 
     def _write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+        if self._events is None:
+            return
         try:
             with self._file.open("a") as file:
                 file.write(json.dumps({"step": step, "kind": kind} | dict(values)) + "\n")

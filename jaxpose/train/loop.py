@@ -1,6 +1,5 @@
 """The training loop: begin or resume, step, evaluate, save, stop cleanly."""
 
-import math
 import signal
 import time
 from collections.abc import Mapping
@@ -13,17 +12,16 @@ from rich.console import Console
 from rich.progress import Progress
 
 from jaxpose import viz
-from jaxpose.config import AnyExperiment
-from jaxpose.errors import InputError
+from jaxpose.config import AnyExperiment, to_json
 from jaxpose.metrics.report import Report
-from jaxpose.models.build import init_variables
+from jaxpose.train import hosts
 from jaxpose.train import mesh as meshes
 from jaxpose.train.checkpoint import Checkpoints
 from jaxpose.train.log import RunLog
-from jaxpose.train.optimizer import build
-from jaxpose.train.pretrained import with_pretrained
+from jaxpose.train.nonfinite import Flight
 from jaxpose.train.run import begin, open_checkpoints
-from jaxpose.train.state import TrainState, new_state
+from jaxpose.train.start import abstract_state, first_state
+from jaxpose.train.state import TrainState
 from jaxpose.train.step import compile_step
 from jaxpose.train.task import task_of
 from jaxpose.train.watch import CompileCounter, StopRequest
@@ -57,15 +55,24 @@ def train(experiment: AnyExperiment, directory: Path, console: Console) -> Outco
         finite. Checkpoints already written stay as they are.
     """
     mesh = meshes.make_mesh(experiment.mesh)
-    meshes.check_batch(experiment.batch_size, mesh, "batch_size")
+    meshes.check_batch(experiment.batch_size, mesh, "batch_size", experiment.accumulate)
     meshes.check_batch(experiment.evaluation.batch_size, mesh, "evaluation.batch_size")
+    if not hosts.is_first():
+        console = Console(quiet=True)
     task = task_of(experiment)
     task.check()
     sources = {role: task.open(role) for role in ("train", "eval")}
     experiment = task.fitted(sources["train"])
-    begin(directory, experiment, {role: s.fingerprint() for role, s in sources.items()})
+    fingerprints = {role: source.fingerprint() for role, source in sources.items()}
+    hosts.require_same({"experiment": to_json(experiment), "data": fingerprints})
+    shapes, layout = abstract_state(experiment, mesh)
+    begin(directory, experiment, fingerprints)
     checkpoints = open_checkpoints(directory, experiment, read_only=False)
-    state, start = _initial_state(experiment, checkpoints, mesh)
+    if checkpoints.latest_step() is None:
+        state, start = first_state(experiment, layout), 0
+    else:
+        state, position = checkpoints.restore(shapes)
+        start = int(position["next_step"])
     if start >= experiment.steps:
         console.print(f"{directory} is already trained for {start} steps.")
         checkpoints.close()
@@ -76,22 +83,6 @@ def train(experiment: AnyExperiment, directory: Path, console: Console) -> Outco
         return _run(experiment, directory, console, mesh, sources, checkpoints, state, start)
     finally:
         checkpoints.close()
-
-
-def _initial_state(
-    experiment: AnyExperiment, checkpoints: Checkpoints, mesh: jax.sharding.Mesh
-) -> tuple[TrainState, int]:
-    init_key = jax.random.fold_in(jax.random.key(experiment.seed), 0x1417)
-    tx = build(experiment.optimizer, experiment.steps)
-    variables = init_variables(experiment.model, init_key, experiment.input_hw)
-    resuming = checkpoints.latest_step() is not None
-    if not resuming:
-        variables = with_pretrained(experiment, variables)
-    state = jax.device_put(new_state(experiment, variables, tx), meshes.replicated(mesh))
-    if not resuming:
-        return state, 0
-    state, position = checkpoints.restore(state)
-    return state, int(position["next_step"])
 
 
 def _run(
@@ -119,9 +110,17 @@ def _run(
     step_fn = compile_step(experiment, state, batch, key)
     console.print(f"Compiled the training step in {time.perf_counter() - begun:.1f} s.")
     scorer = task.scorer(sources["eval"], mesh, experiment.evaluation.flip_test)
-    report, stopped_by, pending = None, None, None
-    log = RunLog(directory, experiment.steps, start, experiment.batch_size, console)
-    compiles = CompileCounter()
+    report, stopped_by = None, None
+    log = RunLog(
+        directory, experiment.steps, start, experiment.batch_size, console, hosts.is_first()
+    )
+    compiles, agreement = CompileCounter(), hosts.Agreement(mesh)
+
+    def note(step: int, values: Mapping[str, float]) -> None:
+        if step % experiment.log_every == 0:
+            log.scalars(step, values)
+
+    flight = Flight(experiment, sources["train"], note, log.say)
 
     def evaluate(step: int) -> Report:
         with compiles.expected():
@@ -129,16 +128,18 @@ def _run(
         log.metrics(step, scored.report.metrics)
         if scored.picture is not None:
             log.picture(step, "predictions", scored.picture)
+        if scored.picture is not None and hosts.is_first():
             viz.save_image(directory / "predictions.png", scored.picture)
         return scored.report
 
     with StopRequest() as stop, log, compiles:
         for step in range(start + 1, experiment.steps + 1):
+            agreement.tell(step, stop.signal)
             state, scalars = step_fn(state, batch, key)
-            # The step runs on the device while the host logs the one before and fetches the next.
-            if pending is not None:
-                _log_finite(log, *pending)
-            pending = (step, scalars) if step % experiment.log_every == 0 else None
+            flight.add(step, scalars, batch)
+            # The step runs on the device while the host looks at earlier ones and fetches the next.
+            with compiles.expected():
+                flight.land(state, key)
             last = step == experiment.steps
             if not last:
                 batch = next(batches)
@@ -148,11 +149,11 @@ def _run(
                 log.restart_clock(step)
                 compiles.start()
             scored = last or step % experiment.evaluation.every == 0
-            stopping = stop.signal  # read once: a signal between two reads would skip the save
+            stopping = agreement.hear()  # once: a signal between two reads would skip the save
             save = scored or stopping or step % experiment.checkpoint_every == 0
             if save:
-                _log_finite(log, step, scalars)
-                pending = None
+                with compiles.expected():
+                    flight.land(state, key, left=0)
             if scored:
                 report = evaluate(step)
             if save:
@@ -167,15 +168,3 @@ def _run(
         checkpoints.wait()
     console.print(f"Compilations after the first step: {compiles.unexpected}.")
     return Outcome(step, report, stopped_by, compiles.unexpected)
-
-
-def _log_finite(log: RunLog, step: int, scalars: Mapping[str, jax.Array]) -> None:
-    values = jax.device_get(dict(scalars))
-    if not math.isfinite(values["loss"]) or not math.isfinite(values["gradient_norm"]):
-        raise InputError(
-            f"The loss is {values['loss']} at step {step} and the gradient's norm "
-            f"{values['gradient_norm']}; the run ends here and its checkpoints are kept. Lower "
-            "optimizer.learning_rate, lengthen optimizer.warmup_steps, or set optimizer.clip_norm; "
-            "`jaxpose data check` finds annotations that cause this."
-        )
-    log.scalars(step, values)

@@ -1,11 +1,13 @@
 """The device mesh and where arrays live on it."""
 
+import dataclasses
+
 import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxpose.config import Mesh
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, nearest
 
 AXES = ("data", "fsdp", "tensor")
 
@@ -41,15 +43,41 @@ def batch_sharded(mesh: jax.sharding.Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
 
 
-def check_batch(batch_size: int, mesh: jax.sharding.Mesh, key: str) -> None:
-    """Refuse a batch that the mesh cannot split evenly.
+def mesh_of(array: jax.Array) -> jax.sharding.Mesh:
+    """The mesh that an array lies on."""
+    assert isinstance(array.sharding, NamedSharding)
+    return array.sharding.mesh
+
+
+def check_batch(batch_size: int, mesh: jax.sharding.Mesh, key: str, accumulate: int = 1) -> None:
+    """Refuse a batch that the mesh, or the parts it is taken in, cannot split evenly.
 
     Raises:
       InputError: names the configuration key and the nearest sizes that fit.
     """
-    parts = mesh.shape["data"] * mesh.shape["fsdp"]
+    devices = mesh.shape["data"] * mesh.shape["fsdp"]
+    parts = devices * accumulate
     if batch_size % parts:
+        times = f" in {accumulate} parts (accumulate)" if accumulate > 1 else ""
         raise InputError(
-            f"{key} = {batch_size} does not split over {parts} devices; use "
+            f"{key} = {batch_size} does not split over {devices} devices{times}; use "
             f"{batch_size // parts * parts or parts} or {-(-batch_size // parts) * parts}."
         )
+
+
+def parse_mesh(text: str, shape: Mesh) -> Mesh:
+    """`shape` with the sizes that `data=2,fsdp=4` names; the others become 1.
+
+    Raises:
+      InputError: another axis, or a size that is no number.
+    """
+    sizes = dict.fromkeys(AXES, 1)
+    for part in text.split(","):
+        axis, _, size = (word.strip() for word in part.partition("="))
+        if axis not in AXES or not size.removeprefix("-").isdigit():
+            raise InputError(
+                f"--mesh {text!r} is not of the form data=2,fsdp=4,tensor=1 (one may be -1)."
+                f"{nearest(axis, AXES)}"
+            )
+        sizes[axis] = int(size)
+    return dataclasses.replace(shape, **sizes)  # type: ignore[arg-type]  # sizes only

@@ -61,7 +61,7 @@ def weight_decay_mask(params: Any) -> Any:
         name = path_name(path)
         last = name.rsplit("/", 1)[-1]
         kept = last == "bias" or last.endswith(("_bias", "position_embedding", "_token"))
-        return not kept and leaf.ndim - _is_stacked(name) > 1
+        return not kept and leaf.ndim - is_stacked(name) > 1
 
     return jax.tree_util.tree_map_with_path(decays, params)
 
@@ -85,13 +85,13 @@ def layer_scales(params: Any, decay: float) -> Any:
     depths = {
         leaf.shape[0]
         for path, leaf in jax.tree_util.tree_leaves_with_path(params)
-        if _is_stacked(path_name(path))
+        if is_stacked(path_name(path))
     }
     top = len(stages) + max(depths, default=0) + 1
 
     def scale(path: tuple[Any, ...], leaf: jax.Array) -> np.ndarray | np.float32:
         name = path_name(path)
-        if _is_stacked(name):
+        if is_stacked(name):
             ids = len(stages) + 1 + np.arange(leaf.shape[0], dtype=np.float32)
             return (decay ** (top - ids)).reshape(-1, *(1,) * (leaf.ndim - 1))
         stage = _stage(name)
@@ -107,7 +107,8 @@ def layer_scales(params: Any, decay: float) -> Any:
 _BACKBONE = r"(?:student/|teacher/)?backbone/(?:trunk/)?"
 
 
-def _is_stacked(name: str) -> bool:
+def is_stacked(name: str) -> bool:
+    """Whether the first axis of the parameter at path `name` is a transformer's layers."""
     return re.match(rf"{_BACKBONE}blocks/", name) is not None
 
 
@@ -160,7 +161,7 @@ def build(optimizer: Optimizer, steps: int) -> optax.GradientTransformation:
     parts = []
     if optimizer.clip_norm is not None:
         parts.append(optax.clip_by_global_norm(optimizer.clip_norm))
-    parts.append(optax.scale_by_adam(optimizer.b1, optimizer.b2))
+    parts.append(optax.scale_by_adam(optimizer.b1, optimizer.b2, optimizer.eps))
     parts.append(optax.add_decayed_weights(optimizer.weight_decay, weight_decay_mask))
     if optimizer.layer_decay != 1.0:
         parts.append(_scale_by_layer(optimizer.layer_decay))

@@ -18,6 +18,7 @@ import jaxpose
 from jaxpose.config import AnyExperiment, differences, from_json, to_json
 from jaxpose.errors import InputError
 from jaxpose.models.build import abstract_variables
+from jaxpose.train import hosts
 from jaxpose.train.checkpoint import Checkpoints
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -35,8 +36,11 @@ METRIC_KEY = {
 LIFTING_KEY = {"mpjpe": "MPJPE", "p_mpjpe": "P-MPJPE"}
 # Errors, of which the lowest is best.
 LOWER_IS_BETTER = ("epe", "nme", *LIFTING_KEY)
-# Keys that steer reporting, not the numbers of the training: they may change on resume.
-REPORTING = ("log_every", "evaluation.every", "evaluation.pictures", "evaluation.batch_size")
+# Keys that may change on resume: they steer reporting, or where the numbers are computed.
+MAY_CHANGE = (
+    *("log_every", "evaluation.every", "evaluation.pictures", "evaluation.batch_size"),
+    *("mesh.", "on_nonfinite"),
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class Run:
 
 def begin(directory: Path, experiment: AnyExperiment, data: dict[str, str]) -> dict[str, Any]:
     """Write `config.json` of a new run, or check that a begun one is the same experiment.
+
+    Of several processes the first writes.
 
     Args:
       directory: the run directory; made if absent.
@@ -70,12 +76,15 @@ def begin(directory: Path, experiment: AnyExperiment, data: dict[str, str]) -> d
         "git_revision": git_revision(),
     }
     file = directory / "config.json"
-    if file.exists():
+    begun = file.exists()
+    hosts.barrier("looked for config.json")
+    if begun:
         stored = read_record(directory)
         changed = [
             line
-            for line in differences(stored["experiment"], record["experiment"])
-            if not line.startswith(REPORTING)
+            # Through the experiment: what an earlier version did not know has its default.
+            for line in differences(to_json(from_json(stored["experiment"])), record["experiment"])
+            if not line.startswith(MAY_CHANGE)
         ]
         if changed:
             raise InputError(
@@ -90,6 +99,8 @@ def begin(directory: Path, experiment: AnyExperiment, data: dict[str, str]) -> d
                 "\nPrepare it again as it was, or use another --workdir."
             )
         return stored
+    if not hosts.is_first():
+        return record
     try:
         directory.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(".partial")

@@ -8,12 +8,15 @@ import jax.numpy as jnp
 import optax
 
 from jaxpose.config import AnyExperiment
+from jaxpose.train.mesh import mesh_of
 from jaxpose.train.optimizer import build, learning_rate_schedule, without_frozen
+from jaxpose.train.sharding import Layout
 from jaxpose.train.state import TrainState
 from jaxpose.train.task import task_of
 
 Batch = dict[str, Any]
 Step = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, dict[str, jax.Array]]]
+Scalars = dict[str, jax.Array]
 
 
 def train_step(
@@ -23,8 +26,11 @@ def train_step(
     *,
     experiment: AnyExperiment,
     tx: optax.GradientTransformation,
-) -> tuple[TrainState, dict[str, jax.Array]]:
+    layout: Layout | None = None,
+) -> tuple[TrainState, Scalars]:
     """Augment, encode, differentiate, update.
+
+    With a loss or a gradient that is not finite the step counts, but changes nothing else.
 
     Args:
       state: the state after `state.step` steps.
@@ -32,25 +38,16 @@ def train_step(
       key: the run's key; every draw of this step follows from it and `state.step`.
       experiment: static; its task, model and loss.
       tx: static; the update rule.
+      layout: static; where the state lives on a mesh.
 
     Returns:
       The state after the step, and float32 scalars `loss` and `gradient_norm`.
     """
-    augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
-    inputs, targets, weights = task_of(experiment).encode(augment_key, batch)
-
-    def objective(params: Any) -> tuple[jax.Array, Any]:
-        outputs, updated = experiment.model.apply(
-            {"params": params, "batch_stats": state.batch_stats},
-            inputs,
-            train=True,
-            rngs={"dropout": dropout_key},
-            mutable=["batch_stats"],
-        )
-        return experiment.loss(outputs, targets, weights), updated.get("batch_stats", {})
-
-    (loss, batch_stats), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+    augment_key, dropout_key = step_keys(key, state.step)
+    data = task_of(experiment).encode(augment_key, batch)
+    loss, batch_stats, gradients = _gradients(state, data, dropout_key, experiment, layout)
     gradients = without_frozen(gradients, experiment.optimizer.frozen)
+    norm = optax.tree.norm(gradients)
     updates, opt_state = tx.update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     ema = state.ema
@@ -58,8 +55,75 @@ def train_step(
         # Short memory while there is little to remember (as TensorFlow's moving averages).
         decay = jnp.minimum(experiment.ema_decay, (1.0 + state.step) / (10.0 + state.step))
         ema = jax.tree.map(lambda e, p: e + (1.0 - decay) * (p - e), ema, params)
-    state = TrainState(state.step + 1, params, batch_stats, opt_state, ema)
-    return state, {"loss": loss, "gradient_norm": optax.tree.norm(gradients)}
+    finite = jnp.isfinite(loss) & jnp.isfinite(norm)
+    after = TrainState(state.step, params, batch_stats, opt_state, ema)
+    kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, state)
+    return kept._replace(step=state.step + 1), {"loss": loss, "gradient_norm": norm}
+
+
+def step_keys(key: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The keys of augmentation and of dropout in the step after `step` steps."""
+    augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, step))
+    return augment_key, dropout_key
+
+
+def _gradients(
+    state: TrainState,
+    data: tuple[Any, Any, Any],
+    dropout_key: jax.Array,
+    experiment: AnyExperiment,
+    layout: Layout | None,
+) -> tuple[jax.Array, Any, Any]:
+    """Loss, running statistics and gradients of a batch, taken in `accumulate` equal parts.
+
+    Losses are means over samples, so the mean over parts is that of the whole batch. Batch norm
+    normalises each part by itself and updates its running statistics part by part; a part draws
+    its own dropout.
+    """
+    parts = experiment.accumulate
+    samples = jax.tree.leaves(data[0])[0].shape[0] // parts
+    model_apply = experiment.model.apply
+    if layout is not None:
+        model_apply = layout.apply(model_apply, samples)
+
+    def objective(params: Any, stats: Any, part: tuple[Any, Any, Any], key: jax.Array) -> Any:
+        inputs, targets, weights = part
+        outputs, updated = model_apply(
+            {"params": params, "batch_stats": stats},
+            inputs,
+            train=True,
+            rngs={"dropout": key},
+            mutable=["batch_stats"],
+        )
+        return experiment.loss(outputs, targets, weights), updated.get("batch_stats", {})
+
+    def of_part(stats: Any, part: tuple[Any, Any, Any], key: jax.Array) -> Any:
+        (loss, stats), gradients = jax.value_and_grad(objective, has_aux=True)(
+            state.params, stats, part, key
+        )
+        return loss, stats, gradients if layout is None else layout.parameters(gradients)
+
+    if parts == 1:
+        return of_part(state.batch_stats, data, dropout_key)
+
+    def add(carry: tuple[Any, Any, Any], now: tuple[jax.Array, Any]) -> tuple[Any, None]:
+        loss, stats, gradients = carry
+        i, part = now
+        more, stats, also = of_part(stats, part, jax.random.fold_in(dropout_key, i))
+        return (loss + more, stats, jax.tree.map(jnp.add, gradients, also)), None
+
+    # Part i is every `parts`-th sample from i on: of each device's own samples, so none moves.
+    split = jax.tree.map(
+        lambda x: jnp.moveaxis(x.reshape(samples, parts, *x.shape[1:]), 1, 0), data
+    )
+    zeros = jax.tree.map(jnp.zeros_like, state.params)
+    start = (
+        jnp.zeros(()),
+        state.batch_stats,
+        zeros if layout is None else layout.parameters(zeros),
+    )
+    (loss, stats, gradients), _ = jax.lax.scan(add, start, (jnp.arange(parts), split))
+    return loss / parts, stats, jax.tree.map(lambda g: g / parts, gradients)
 
 
 def compile_step(
@@ -70,18 +134,27 @@ def compile_step(
 ) -> Step:
     """`train_step` compiled once for the shapes and shardings of its arguments; donates the state.
 
-    An executable cannot recompile: a batch of another shape is an error, not a slow step.
+    The arguments may be `jax.ShapeDtypeStruct`s with shardings. An executable cannot recompile: a
+    batch of another shape is an error, not a slow step.
     """
+    return lower_step(experiment, state, batch, key).compile()
+
+
+def lower_step(
+    experiment: AnyExperiment, state: TrainState, batch: Batch, key: jax.Array
+) -> jax.stages.Lowered:
+    """What `compile_step` compiles."""
     tx = build(experiment.optimizer, experiment.steps)
     schedule = learning_rate_schedule(experiment.optimizer, experiment.steps)
+    shardings = jax.tree.map(lambda x: x.sharding, (state, batch, key))
+    layout = Layout(mesh_of(key), shardings[0])
 
-    def step(state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, dict]:
+    def step(state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Scalars]:
         rate = schedule(state.step)
-        state, scalars = train_step(state, batch, key, experiment=experiment, tx=tx)
+        state, scalars = train_step(state, batch, key, experiment=experiment, tx=tx, layout=layout)
         return state, scalars | {"learning_rate": jnp.asarray(rate, jnp.float32)}
 
-    shardings = jax.tree.map(lambda x: x.sharding, (state, batch, key))
     jitted = jax.jit(
         step, in_shardings=shardings, out_shardings=(shardings[0], None), donate_argnums=0
     )
-    return jitted.lower(state, batch, key).compile()
+    return jitted.lower(state, batch, key)

@@ -1,0 +1,22 @@
+"""A way to have a say in what modules give, from outside of the model."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+
+@contextmanager
+def outputs_through(change: Callable[[jax.Array], jax.Array]) -> Iterator[None]:
+    """Within this context each array that a module's `__call__` returns goes through `change`."""
+
+    def intercept(
+        call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext
+    ) -> Any:
+        outputs = call(*args, **kwargs)
+        return jax.tree.map(change, outputs) if context.method_name == "__call__" else outputs
+
+    with nn.intercept_methods(intercept):
+        yield

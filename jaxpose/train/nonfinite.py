@@ -1,0 +1,195 @@
+"""What is done about a loss or a gradient that is not finite, and what is said about it."""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxpose.config import AnyExperiment
+from jaxpose.data.index import sample_indices
+from jaxpose.errors import InputError
+from jaxpose.losses.combine import IntegralLoss, StageSum, WeightedSum
+from jaxpose.train.mesh import mesh_of, replicated
+from jaxpose.train.state import TrainState
+from jaxpose.train.step import step_keys
+from jaxpose.train.task import task_of
+
+IN_FLIGHT = 2
+"""Steps whose figures the host has not looked at: as many as may wait on the device."""
+
+_SHOWN = 5  # records that a message names
+_IN_A_ROW = 10  # skipped steps after which skipping is given up
+
+Values = dict[str, float]
+
+
+class Flight:
+    """The steps between being sent to the device and being found finite.
+
+    Their figures are copied to the host while later steps run, so that looking at them costs no
+    wait.
+
+    Args:
+      experiment: says what is done about a step that is not finite.
+      source: the training data, for the names of records.
+      log: hears (step, figures) of each finite step, in order.
+      say: prints a line.
+    """
+
+    def __init__(
+        self,
+        experiment: AnyExperiment,
+        source: Any,
+        log: Callable[[int, Values], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._experiment, self._source = experiment, source
+        self._log, self._say = log, say
+        self._flying: deque[tuple[int, Mapping[str, jax.Array], Any]] = deque()
+        self._skipped = 0
+
+    def add(self, step: int, scalars: Mapping[str, jax.Array], batch: Any) -> None:
+        """Note that `step` was sent to the device with `batch`."""
+        for value in scalars.values():
+            value.copy_to_host_async()
+        self._flying.append((step, scalars, batch))
+
+    def land(self, state: TrainState, key: jax.Array, left: int = IN_FLIGHT) -> None:
+        """Look at all steps but the last `left`.
+
+        Args:
+          state: after the last step added; a step that was not finite did not change it.
+          key: the run's.
+
+        Raises:
+          InputError: a step was not finite and the experiment says to stop, or ten in a row.
+        """
+        while len(self._flying) > left:
+            step, scalars, batch = self._flying.popleft()
+            values = {name: float(value) for name, value in jax.device_get(dict(scalars)).items()}
+            if math.isfinite(values["loss"]) and math.isfinite(values["gradient_norm"]):
+                self._skipped = 0
+                self._log(step, values)
+                continue
+            self._skipped += 1
+            what = self._describe(step, values, state, batch, key)
+            if self._experiment.on_nonfinite == "stop" or self._skipped == _IN_A_ROW:
+                raise InputError(
+                    f"{what} The run ends here and its checkpoints are kept. Lower "
+                    "optimizer.learning_rate, lengthen optimizer.warmup_steps, or set "
+                    "optimizer.clip_norm; `jaxpose data check` finds annotations that cause this."
+                )
+            self._say(f"{what} The step is skipped.")
+
+    def _describe(
+        self, step: int, values: Values, state: TrainState, batch: Any, key: jax.Array
+    ) -> str:
+        what = (
+            f"The loss is {values['loss']} at step {step} and the gradient's norm "
+            f"{values['gradient_norm']}."
+        )
+        terms = examine(
+            self._experiment, state._replace(step=state.step * 0 + step - 1), batch, key
+        )
+        bad = {name: np.flatnonzero(~np.isfinite(rows)) for name, rows in terms.items()}
+        bad = {name: rows for name, rows in bad.items() if len(rows)}
+        if not bad:
+            return f"{what} The loss of each record is finite, so it is the gradient that is not."
+        rows = np.unique(np.concatenate(list(bad.values())))
+        size = len(next(iter(terms.values())))
+        order = sample_indices(
+            self._experiment.seed, step - 1, self._experiment.batch_size, len(self._source)
+        )
+        names = ", ".join(_records(self._source, order[rows[:_SHOWN]]))
+        more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
+        return (
+            f"{what} Not finite: {', '.join(bad)}, for {len(rows)} of {size} records: "
+            f"{names}{more}."
+        )
+
+
+def examine(
+    experiment: AnyExperiment, state: TrainState, batch: Any, key: jax.Array
+) -> dict[str, np.ndarray]:
+    """What the step after `state` computes for each record of its batch, in the order of the flow.
+
+    Returns:
+      `[B]` float32 each: `inputs`, `targets` and `outputs` (0, or not a number), then the terms of
+      the loss by name.
+    """
+    task, model = task_of(experiment), experiment.model
+
+    def compute(state: TrainState, batch: Any, key: jax.Array) -> dict[str, jax.Array]:
+        augment_key, dropout_key = step_keys(key, state.step)
+        inputs, targets, weights = task.encode(augment_key, batch)
+        outputs, _ = model.apply(
+            {"params": state.params, "batch_stats": state.batch_stats},
+            inputs,
+            train=True,
+            rngs={"dropout": dropout_key},
+            mutable=["batch_stats"],
+        )
+        count = weights.shape[0]
+        parts = {"inputs": inputs, "targets": targets, "outputs": outputs}
+        found = {name: _marks(part, count) for name, part in parts.items()}
+        for name, term in _terms(experiment.loss):
+
+            def one(i: jax.Array, term: Callable[..., jax.Array] = term) -> jax.Array:
+                return term(*(_row(tree, i, count) for tree in (outputs, targets, weights)))
+
+            found[name] = jax.lax.map(one, jnp.arange(count))
+        return found
+
+    whole = replicated(mesh_of(key))
+    return jax.device_get(jax.jit(compute, out_shardings=whole)(state, batch, key))
+
+
+def _marks(tree: Any, count: int) -> jax.Array:
+    """`[B]`: not a number where a value of that record is not finite, else 0."""
+    marks = jnp.zeros(count)
+    for leaf in jax.tree.leaves(tree):
+        if leaf.shape[:1] == (count,) and jnp.issubdtype(leaf.dtype, jnp.inexact):
+            finite = jnp.isfinite(leaf).reshape(count, -1).all(axis=1)
+            marks = jnp.where(finite, marks, jnp.nan)
+    return marks
+
+
+def _row(tree: Any, i: jax.Array, count: int) -> Any:
+    """Record `i` of each array over records, as a batch of one; other arrays as they are."""
+
+    def take(leaf: jax.Array) -> jax.Array:
+        return jax.lax.dynamic_slice_in_dim(leaf, i, 1) if leaf.shape[:1] == (count,) else leaf
+
+    return jax.tree.map(take, tree)
+
+
+def _terms(loss: Any, above: str = "") -> Iterator[tuple[str, Callable[..., jax.Array]]]:
+    """The parts that a loss is a sum of, by name."""
+    if isinstance(loss, WeightedSum):
+        for part in loss.losses:
+            yield from _terms(part, above)
+    elif isinstance(loss, IntegralLoss):
+        yield f"{above}coordinates", lambda o, t, w: loss.coordinates(o[0], t[0], w)
+        if loss.heatmaps is not None:
+            heatmaps = loss.heatmaps
+            yield f"{above}heatmaps", lambda o, t, w: heatmaps(o[1], t[1], w)
+    else:
+        name = type(loss.loss if isinstance(loss, StageSum) else loss).__name__
+        yield above + name, loss
+
+
+def _records(source: Any, indices: np.ndarray) -> list[str]:
+    """Names by which a person finds these samples again."""
+    if not hasattr(source, "samples"):
+        return [f"window {index}" for index in indices]
+    batch = source.samples(indices)
+    return [
+        f"annotation {annotation} of image {image} (record {index})"
+        for index, annotation, image in zip(
+            indices, batch["annotation_id"], batch["image_id"], strict=True
+        )
+    ]

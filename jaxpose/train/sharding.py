@@ -1,0 +1,187 @@
+"""Where the train state lives on the mesh: rules from a parameter's path to its PartitionSpec.
+
+A rule's spec is for a parameter's last axes, since a transformer's layers are stacked in front of
+them. Optimiser state and moving average lie as the parameters they belong to, all else is held
+whole by every device.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from jaxpose.config import Mesh
+from jaxpose.errors import InputError
+from jaxpose.models.outputs import outputs_through
+from jaxpose.train.mesh import AXES, batch_sharded, replicated
+from jaxpose.train.optimizer import is_stacked, path_name
+
+Rule = tuple[str, tuple[str | None, ...]]
+
+# Attention by heads and the MLP by hidden units, so that a block has two all-reduces (Megatron-LM,
+# arXiv:1909.08053, section 3). Convolutions stay whole: XLA's gradient of a strided one split by
+# output channels is wrong (jax 0.10).
+TENSOR_RULES: tuple[Rule, ...] = (
+    (r"(.*/)?attention/qkv/(kernel|bias)", ("tensor", None)),  # [..., heads, head_dim]
+    (r"(.*/)?attention/out/kernel", ("tensor", None, None)),  # [heads, head_dim, D]
+    (r"(.*/)?blocks/(query|key|value)/(kernel|bias)", ("tensor",)),
+    (r"(.*/)?blocks/out/kernel", ("tensor", None)),
+    (r"(.*/)?fc1/(kernel|bias)", ("tensor",)),
+    (r"(.*/)?(fc2|experts)/kernel", ("tensor", None)),
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A train state's place on a mesh.
+
+    Attributes:
+      mesh: the devices.
+      state: a tree like the state's, of NamedSharding.
+    """
+
+    mesh: jax.sharding.Mesh
+    state: Any
+
+    def parameters(self, tree: Any) -> Any:
+        """Within jit: `tree`, which is like the parameters, where they are (gradients, say)."""
+        return jax.lax.with_sharding_constraint(tree, self.state.params)
+
+    def apply(self, function: Callable[..., Any], batch_size: int) -> Callable[..., Any]:
+        """`function`, which applies a model, with activations split over the batch.
+
+        Without this XLA may leave sharded weights where they are and move activations instead.
+        """
+        if self.mesh.shape["fsdp"] * self.mesh.shape["tensor"] == 1:
+            return function
+        first = batch_sharded(self.mesh).spec[0]
+
+        def split(x: Any) -> Any:
+            if not isinstance(x, jax.Array) or x.ndim < 2 or x.shape[0] != batch_size:
+                return x
+            # Tokens [B, N, D] may be split by features, too; maps [B, h, w, C] stay whole.
+            rest = PartitionSpec.UNCONSTRAINED if x.ndim < 4 else None
+            spec = PartitionSpec(first, *[rest] * (x.ndim - 1))
+            return jax.lax.with_sharding_constraint(x, NamedSharding(self.mesh, spec))
+
+        def applied(*args: Any, **kwargs: Any) -> Any:
+            with outputs_through(split):
+                return function(*args, **kwargs)
+
+        return applied
+
+
+def lay_out(config: Mesh, mesh: jax.sharding.Mesh, state: Any) -> Layout:
+    """Where each array of `state` (a TrainState of arrays or shapes) lives.
+
+    Raises:
+      InputError: a rule of the configuration that matches nothing, names an axis that is none, or
+        does not divide a parameter.
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(state.params)
+    names = [path_name(path) for path, _ in leaves]
+    _check_rules(config.rules, names)
+    specs = {
+        name: (leaf.shape, _spec(name, leaf.shape, config, mesh))
+        for name, (_, leaf) in zip(names, leaves, strict=True)
+    }
+
+    def place(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
+        name = path_name(path)
+        # `opt_state/1/mu/backbone/...` ends with the parameter's own path.
+        while name:
+            shape, spec = specs.get(name, (None, PartitionSpec()))
+            if shape == leaf.shape:
+                return NamedSharding(mesh, spec)
+            name = name.partition("/")[2]
+        return replicated(mesh)
+
+    return Layout(mesh, jax.tree_util.tree_map_with_path(place, state))
+
+
+def put(tree: Any, shardings: Any) -> Any:
+    """Host arrays that every process has whole, as global arrays; a device gets only its part."""
+
+    def place(x: Any, sharding: NamedSharding) -> jax.Array:
+        array = np.asarray(x)
+        return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+
+    return jax.tree.map(place, tree, shardings)
+
+
+def _check_rules(rules: tuple[Rule, ...], names: list[str]) -> None:
+    for pattern, spec in rules:
+        try:
+            matched = any(re.fullmatch(pattern, name) for name in names)
+        except re.error as error:
+            raise InputError(
+                f"mesh.rules: {pattern!r} is no regular expression: {error}."
+            ) from None
+        if not matched:
+            raise InputError(
+                f"mesh.rules has {pattern!r}, which matches no parameter. The first are: "
+                f"{', '.join(names[:4])}."
+            )
+        used = [axis for axis in spec if axis is not None]
+        if not set(used) <= set(AXES) or len(set(used)) < len(used):
+            raise InputError(
+                f"mesh.rules: {pattern!r} has the axes {spec}; each of {', '.join(AXES)} may stand "
+                "there once, or None."
+            )
+
+
+def _spec(name: str, shape: tuple[int, ...], config: Mesh, mesh: jax.sharding.Mesh) -> Any:
+    for pattern, spec in config.rules:
+        if re.fullmatch(pattern, name):
+            return PartitionSpec(*_by_rule(name, shape, pattern, spec, mesh))
+    axes: list[str | None] = [None] * len(shape)
+    if mesh.shape["tensor"] > 1:
+        axes = _by_default_rule(name, shape, mesh)
+    parts = mesh.shape["fsdp"]
+    if parts > 1 and np.prod(shape) >= config.fsdp_from:
+        # The loop over stacked layers takes one at a time: that axis stays whole.
+        free = [
+            axis
+            for axis in range(int(is_stacked(name)), len(shape))
+            if axes[axis] is None and shape[axis] % parts == 0
+        ]
+        if free:
+            axes[max(free, key=lambda axis: shape[axis])] = "fsdp"
+    return PartitionSpec(*axes)
+
+
+def _by_rule(
+    name: str,
+    shape: tuple[int, ...],
+    pattern: str,
+    spec: tuple[str | None, ...],
+    mesh: jax.sharding.Mesh,
+) -> list[str | None]:
+    if len(spec) > len(shape):
+        raise InputError(f"mesh.rules: {pattern!r} has {len(spec)} axes, {name} only {len(shape)}.")
+    axes = [None] * (len(shape) - len(spec)) + list(spec)
+    for size, axis in zip(shape, axes, strict=True):
+        if axis is not None and size % mesh.shape[axis]:
+            raise InputError(
+                f"mesh.rules: {pattern!r} splits an axis of {size} of {name} {list(shape)} over "
+                f"{axis} = {mesh.shape[axis]}, which does not divide it."
+            )
+    return axes
+
+
+def _by_default_rule(
+    name: str, shape: tuple[int, ...], mesh: jax.sharding.Mesh
+) -> list[str | None]:
+    """The axes of the first default rule that fits; one that does not divide is left whole."""
+    for pattern, spec in TENSOR_RULES:
+        if len(spec) <= len(shape) and re.fullmatch(pattern, name):
+            axes = [None] * (len(shape) - len(spec)) + list(spec)
+            return [
+                axis if axis is None or size % mesh.shape[axis] == 0 else None
+                for size, axis in zip(shape, axes, strict=True)
+            ]
+    return [None] * len(shape)
