@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxpose.codecs.lifting import LiftingCodec, Statistics
 from jaxpose.errors import InputError
-from jaxpose.geometry.cameras import Camera
+from jaxpose.geometry.cameras import Camera, check_cameras
 from jaxpose.infer.lifting import lift, reach
 from jaxpose.models.lifting.lifter import Lifter
 from jaxpose.motion.fill import fill_gaps
@@ -101,10 +101,12 @@ class TrackLifter:
 
         Raises:
           InputError: keypoints that do not fit the skeleton, a joint that is seen in no frame, a
-            picture without size, no camera where one is needed.
+            picture without size, no camera where one is needed or one that is none.
         """
         if not (np.shape(image_wh) == (2,) and min(image_wh) > 0):
             raise InputError(f"the picture's width and height must be positive, not {image_wh}")
+        if camera is not None:
+            check_cameras(Camera(*(np.asarray(field, np.float64) for field in camera)))
         complete, certain, seen = self.complete(
             keypoints,
             scores,

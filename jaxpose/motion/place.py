@@ -4,7 +4,7 @@ import numpy as np
 
 from jaxpose.errors import InputError
 from jaxpose.geometry.axes import y_up
-from jaxpose.geometry.cameras import Camera, normalise
+from jaxpose.geometry.cameras import Camera, check_cameras, normalise
 
 
 def on_floor(points: np.ndarray, up: str = "-y") -> np.ndarray:
@@ -44,7 +44,7 @@ def before_camera(
       `[T, K, 3]` mm; NaN in frames of fewer than two joints.
 
     Raises:
-      InputError: shapes that do not fit.
+      InputError: shapes that do not fit, a camera that is none.
     """
     points, keypoints = np.asarray(points, np.float64), np.asarray(keypoints, np.float64)
     if points.ndim != 3 or points.shape[-1] != 3 or keypoints.shape != (*points.shape[:2], 2):
@@ -52,6 +52,7 @@ def before_camera(
             f"points of shape {points.shape} and keypoints of {keypoints.shape}; they have to be "
             "[T, K, 3] and [T, K, 2]"
         )
+    check_cameras(camera)
     known = np.isfinite(points).all(axis=-1) & np.isfinite(keypoints).all(axis=-1)
     trust = known * (np.ones(known.shape) if weights is None else np.asarray(weights, np.float64))
     filled = np.where(known[..., None], points, 0.0)

@@ -5,8 +5,9 @@ from scipy.spatial.transform import Rotation
 
 from jaxpose.errors import InputError
 from jaxpose.geometry.axes import y_up
+from jaxpose.geometry.bones import check_millimetres
 from jaxpose.geometry.procrustes import procrustes
-from jaxpose.motion.bones import check_millimetres, consistency
+from jaxpose.motion.bones import consistency
 from jaxpose.motion.bvh import Bvh
 from jaxpose.skeletons import Skeleton
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxpose.errors import InputError
-from jaxpose.geometry.cameras import Camera, rays
+from jaxpose.geometry.cameras import Camera, check_cameras, rays
 
 
 def ray_distances(cameras: Camera, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -48,13 +48,14 @@ def match_people(
       for each view `[P_v]` int: the person's number. Someone seen once has a number of their own.
 
     Raises:
-      InputError: one view only, or not one array per camera.
+      InputError: one view only, not one array per camera, or cameras that are none.
     """
     if len(people) < 2 or len(people) != len(np.atleast_3d(cameras.K)):
         raise InputError(
             f"matching needs two views or more and people for each: {len(people)} arrays for "
             f"cameras of shape {cameras.K.shape[:-2]}"
         )
+    check_cameras(cameras)
     if weights is None:
         weights = [np.ones(p.shape[:-1]) for p in people]
     view = np.repeat(np.arange(len(people)), [len(p) for p in people])

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxpose.errors import InputError
-from jaxpose.geometry.cameras import Camera, project
+from jaxpose.geometry.bones import check_millimetres
+from jaxpose.geometry.cameras import Camera, check_cameras, project
 from jaxpose.geometry.namespace import lift, transform
 from jaxpose.multiview.triangulate import checked_views
 
@@ -60,8 +61,10 @@ def refine(
       float32 `[T, K, 3]` mm.
 
     Raises:
-      InputError: as `triangulate`; shapes that do not fit; points that are not finite.
+      InputError: as `triangulate`; shapes that do not fit; points that are not finite; bones that
+        are no body's in millimetres.
     """
+    check_cameras(Camera(*(np.asarray(field, np.float64) for field in cameras)))
     keypoints, weights = checked_views(cameras, np.asarray(keypoints), weights)
     start = np.asarray(points, np.float32)
     if start.ndim != 3 or start.shape != (*keypoints.shape[1:-1], 3):
@@ -71,6 +74,8 @@ def refine(
         )
     if not np.isfinite(start).all():
         raise InputError("points to refine are not finite; fill the gaps first (motion.fill)")
+    if priors is not None and priors.bones:
+        check_millimetres(start, priors.bones)
     if priors is None:
         weights = weights * (np.sum(weights > 0, axis=0) >= 2)[None]
     cameras = jax.tree.map(lambda field: jnp.asarray(field, jnp.float32), cameras)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from jaxpose.errors import InputError
-from jaxpose.motion.bones import bone_lengths, check_millimetres, consistency
+from jaxpose.geometry.bones import bone_lengths, check_millimetres
+from jaxpose.motion.bones import consistency
 from jaxpose.motion.fill import check_order, fill_gaps
 from jaxpose.motion.limits import beyond_limits, joint_angles
 from jaxpose.motion.smooth import one_euro, savitzky_golay
