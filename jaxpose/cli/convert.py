@@ -97,7 +97,7 @@ def convert(source: Path, out: Path, options: Options) -> None:
             raise InputError(f"{error}\n--report FILE writes the full list.") from error
         options.report.write_text(error.full + "\n")
         raise InputError(f"{error}\nThe full list is in {options.report}.") from error
-    fit = fits[0] = _with_expert(fits[0])
+    fit = fits[0] = with_expert(fits[0])
     skeleton = _skeleton(fit.num_keypoints, options.skeleton)
     entry = fit.entry
     save_release(
@@ -140,7 +140,7 @@ def _fits(state_dict: Mapping[str, np.ndarray], options: Options) -> list[Identi
     return [Identified(entry, entry.make(count, size), count, size)]
 
 
-def _with_expert(fit: Identified) -> Identified:
+def with_expert(fit: Identified) -> Identified:
     """A ViT with experts, set to the data set that has so many keypoints; else to the first."""
     backbone = fit.model.backbone
     if not (isinstance(backbone, ViT) and backbone.experts == len(VITPOSE_PLUS_DATASETS)):

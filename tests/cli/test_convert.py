@@ -8,9 +8,12 @@ from reference import load
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
+from jaxpose.cli.convert import with_expert
 from jaxpose.cli.main import app
 from jaxpose.cli.trained import load_trained
 from jaxpose.codecs import Heatmap
+from jaxpose.convert.identify import Identified
+from jaxpose.models.published.catalogue import find
 from jaxpose.skeletons import COCO17
 
 
@@ -61,6 +64,7 @@ def test_half_a_checkpoint_is_refused_on_one_screen(small, tmp_path):
     assert result.exit_code == 2
     assert len(result.output.splitlines()) < 50
     assert "vitpose-s" in result.output
+    assert "is incomplete" in " ".join(result.output.split())
     assert "params/head/final/kernel [1, 1, 256, 17]" in (tmp_path / "all.txt").read_text()
     assert not (tmp_path / "out").exists()
 
@@ -74,3 +78,17 @@ def test_a_backbone_needs_a_model_and_a_fresh_head(small, tmp_path):
     assert result.exit_code == 0, result.output
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["num_keypoints"] == 9 and config["skeleton"] is None
+
+
+@pytest.mark.parametrize(("keypoints", "dataset"), [(17, 0), (16, 2), (133, 5)])
+def test_vitpose_plus_is_released_with_the_expert_of_its_keypoints(keypoints, dataset):
+    entry = find("vitpose-plus-s")
+    model = entry.make(keypoints, (256, 192))
+    fit = with_expert(Identified(entry, model, keypoints, (256, 192)))
+    assert fit.model.backbone.dataset == dataset
+
+
+def test_a_size_that_is_none_is_refused(tmp_path):
+    np.savez(tmp_path / "x.npz", **{"backbone.conv1.weight": np.zeros(3)})
+    result = invoke(tmp_path / "x.npz", tmp_path / "out", "--input-size", "256")
+    assert result.exit_code == 2 and "as in 256x192" in result.output

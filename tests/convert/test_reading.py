@@ -135,6 +135,20 @@ def test_other_files_are_refused(name, message, tmp_path):
         load_state_dict(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("<!DOCTYPE html><html>Sign in</html>", "is a web page"),
+        ("version https://git-lfs.github.com/spec/v1\nsize 9\n", "is a pointer of Git LFS"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_what_a_download_brought_instead_is_named(content, message, suffix, tmp_path):
+    (tmp_path / f"x{suffix}").write_text(content)
+    with pytest.raises(InputError, match=message):
+        load_state_dict(tmp_path / f"x{suffix}")
+
+
 def test_an_empty_file_of_arrays_is_refused(tmp_path):
     np.savez(tmp_path / "x.npz")
     with pytest.raises(InputError, match="holds no arrays"):

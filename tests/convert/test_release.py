@@ -12,7 +12,7 @@ from jaxpose.convert.rules import flatten
 from jaxpose.errors import InputError
 from jaxpose.models import DeconvHead, PoseModel, ViT, init_variables
 
-CARD = Card("tiny", "made up", (64, 48), ("nose", "left_eye"), metrics={"AP": 0.5})
+CARD = Card("tiny", "made up", (64, 48), ("nose", "left_eye"), metrics={"AP": 0.5, "APM": -1.0})
 
 
 def model(num_keypoints=2, input_hw=(64, 48)):
@@ -42,6 +42,7 @@ def test_variables_and_configuration_come_back(variables, tmp_path):
         "48 x 64 pixels",
         "nose, left_eye",
         "| AP | 0.5 |",
+        "| APM | undefined |",
         "Licence",
     ):
         assert words in card

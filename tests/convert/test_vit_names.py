@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jaxpose import convert
+from jaxpose.errors import InputError
 from jaxpose.models import ClassificationHead, DeconvHead, PoseModel, ViT
 
 TINY = ViT(input_hw=(32, 32), dim=16, depth=2, heads=2, patch=8, class_token=True)
@@ -105,6 +106,21 @@ def test_pose_models_start_from_their_patches_alone(project):
     kernel = timm_weights()["blocks.1.mlp.fc1.weight"].T
     np.testing.assert_array_equal(loaded["blocks"]["mlp"]["fc1"]["kernel"][1], kernel)
     assert "class_token" not in loaded
+
+
+def test_a_class_token_beside_a_pose_head_is_refused():
+    model = PoseModel(TINY.clone(class_token=False), DeconvHead(3, ()))
+    weights = renamed(timm_weights(), MMPRETRAIN)
+    pose = {key: array for key, array in weights.items() if not key.startswith("head")}
+    pose["head.final_layer.weight"] = np.zeros((3, 16, 1, 1), np.float32)
+    pose["head.final_layer.bias"] = np.zeros(3, np.float32)
+    with pytest.raises(InputError, match=r"has a class token.*and a pose head.*reset_head=True"):
+        convert.to_variables(pose, model)
+    with pytest.raises(InputError, match=r"a backbone without a pose head.*reset_head=True"):
+        convert.to_variables(weights, model)
+    del pose["backbone.cls_token"]
+    with pytest.raises(InputError, match="17 positions, which is 4 x 4 patches and a class token"):
+        convert.to_variables(pose, model)
 
 
 def test_official_vitpose_plus_keeps_the_experts_and_the_first_head():
