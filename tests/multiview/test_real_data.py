@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from jaxpose.geometry.cameras import project, world_to_camera
 from jaxpose.multiview.calibration import Rig, read_panoptic, read_voxelpose
 from jaxpose.multiview.triangulate import reprojection_errors, triangulate
 
@@ -40,9 +41,10 @@ def test_annotations_of_actors(shared, name):
         assert np.linalg.norm(found - points, axis=-1).mean() < 20
 
 
-def panoptic(shared) -> tuple[Rig, list[np.ndarray]]:
-    folder = shared / "data" / "samples" / "panoptic_body3d" / "160906_band1"
-    rig = read_panoptic(folder / "calibration_160906_band1.json")
+def panoptic(shared, scene: str, kind: str) -> tuple[Rig, list[np.ndarray]]:
+    """Cameras, and the bodies of the published 3D skeletons, `[N, 3]` mm."""
+    folder = shared / "data" / "samples" / "panoptic_body3d" / scene
+    rig = read_panoptic(folder / f"calibration_{scene}.json", kind)
     bodies = []
     for path in sorted((folder / "hdPose3d_stage1_coco19").glob("*.json")):
         for body in json.loads(path.read_text())["bodies"]:
@@ -51,15 +53,32 @@ def panoptic(shared) -> tuple[Rig, list[np.ndarray]]:
     return rig, bodies
 
 
-def test_panoptic_views_agree(shared):
-    from jaxpose.geometry.cameras import project
+def opencv_pixels(rig: Rig, points: np.ndarray) -> np.ndarray:
+    """`[V, N, 2]`: where OpenCV, which Panoptic was calibrated for, projects the points."""
+    import cv2
 
-    rig, bodies = panoptic(shared)
-    assert len(rig.names) == 31 and bodies
+    found = []
+    for K, R, t, distortion in zip(*rig.cameras, strict=True):
+        turn, _ = cv2.Rodrigues(R)
+        found.append(cv2.projectPoints(points, turn, t, K, distortion)[0][:, 0])
+    return np.stack(found)
+
+
+@pytest.mark.parametrize("scene", ["160906_band1", "160906_band2"])
+@pytest.mark.parametrize(("kind", "number"), [("hd", 31), ("vga", 479)])
+def test_panoptic_views_agree(shared, scene, kind, number):
+    """The sample has no 2D labels, so the published skeletons are seen through OpenCV's cameras."""
+    rig, bodies = panoptic(shared, scene, kind)
+    assert len(rig.names) == number and bodies
+    width, height = rig.size_wh[0]
     for points in bodies:
-        pixels = project(rig.cameras, points[None])
-        inside = ((pixels >= 0) & (pixels <= [1919, 1079])).all(axis=-1)
+        pixels = opencv_pixels(rig, points)
+        inside = ((pixels >= 0) & (pixels <= [width - 1, height - 1])).all(axis=-1)
+        inside &= world_to_camera(rig.cameras, points[None])[..., 2] > 0
+        assert np.abs(project(rig.cameras, points[None]) - pixels)[inside].max() < 1e-6
         enough = inside.sum(axis=0) >= 2
+        exact = triangulate(rig.cameras, pixels, inside.astype(float))
+        assert np.abs(exact - points)[enough].max() < 1e-5
         found = triangulate(rig.cameras, np.round(pixels), inside.astype(float))
         errors = reprojection_errors(rig.cameras, np.round(pixels), found)
         # Pixels rounded to integers are 0.41 px off on average.
