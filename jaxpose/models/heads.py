@@ -35,7 +35,9 @@ class Final(nn.Module):
         bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
         taps = kernel.transpose(2, 0, 1, 3).reshape(x.shape[-1], n * n * self.features)
         y = jnp.matmul(
-            x.astype(self.dtype), taps.astype(self.dtype), preferred_element_type=jnp.float32
+            x.astype(self.dtype),
+            taps.astype(self.dtype),
+            preferred_element_type=jnp.promote_types(self.dtype, jnp.float32),
         )
         if self.scale > 1:
             y = enlarge(y, self.scale)
@@ -46,7 +48,7 @@ class Final(nn.Module):
             y = y.reshape(batch, height + 2 * half, width + 2 * half, n, n, self.features)
             y = sum(
                 (y[:, r : r + height, s : s + width, r, s] for r in range(n) for s in range(n)),
-                start=jnp.zeros((), jnp.float32),
+                start=jnp.zeros((), y.dtype),
             )
         return y + bias[None, None, None]
 
@@ -132,7 +134,7 @@ class SimCCHead(nn.Module):
                 "bpk,pn->bkn",
                 maps,
                 kernel.astype(self.dtype),
-                preferred_element_type=jnp.float32,
+                preferred_element_type=jnp.promote_types(self.dtype, jnp.float32),
             )
             return logits + bias[None, None]
 

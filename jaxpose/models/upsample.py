@@ -102,7 +102,7 @@ def kernel_gradient_by_matmul(x: jax.Array, kernel: jax.Array, gradient: jax.Arr
                     taps[r, s] = jnp.matmul(
                         seen.reshape(-1, channels).T,
                         of_parity,
-                        preferred_element_type=jnp.float32,
+                        preferred_element_type=jnp.promote_types(x.dtype, jnp.float32),
                     )
     rows = [jnp.stack([taps[r, s] for s in range(4)]) for r in range(4)]
     return jnp.stack(rows).astype(kernel.dtype)
