@@ -1,7 +1,7 @@
 """`jaxpose predict`: photos and films in, named keypoints, tables and drawn pictures out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from jaxpose.infer.flow import ahead
 from jaxpose.infer.lift import TrackLifter
 from jaxpose.infer.media import Media, open_media
 from jaxpose.infer.people import People
-from jaxpose.infer.video import is_address
+from jaxpose.infer.video import Skipped, is_address
 from jaxpose.infer.write import FORMATS, Writer, writer
 from jaxpose.pipeline.options import Options as Steps
 from jaxpose.pipeline.pipeline import Pipeline
@@ -113,7 +113,7 @@ def predict(
     tail = {"tail": lambda: {"skipped": outcome.skipped_of(media)}}
     name = "photos" if media.still else "frames"
     writers = [writer(kind, out, trained.skeleton, head, name=name, **tail) for kind in formats]
-    output = _Output(writers, out, pictures, lifter, options.min_score)
+    output = _Output(writers, out, pictures, lifter, options.min_score, media.skipped)
     results = pipeline.results(media, boxes=located)
     try:
         with results, output, _progress(results.count) as progress:
@@ -144,12 +144,14 @@ class _Output:
         pictures: Mapping[str, str],
         lifter: TrackLifter | None,
         min_score: float,
+        skipped: list[Skipped],
     ) -> None:
         self._writers = writers
         self._out = out
         self._pictures = pictures
         self._lifter = lifter
         self._min_score = min_score
+        self._skipped = skipped
         self._film: VideoWriter | None = None
         self._of = ""
         self._waiting: list[tuple[People, str | None]] = []
@@ -171,8 +173,8 @@ class _Output:
         if people.source != self._of:
             self._next_source(people.source)
         picture = None if photo is None else self._draw(people, photo)
-        if self._lifter is not None and people.seconds is not None:
-            self._waiting.append((people, picture))
+        if self._lifter is not None:
+            self._waiting.append((replace(people, _photo=None), picture))
         else:
             self._write(people, picture)
 
@@ -198,7 +200,12 @@ class _Output:
         finally:
             people = [one for one, _ in waiting]
             if self._lifter is not None and any(map(len, people)):
-                people = lift_people(people, self._lifter)[0]
+                of = people[0].source
+                people = lift_people(
+                    people,
+                    self._lifter,
+                    report=lambda why: self._skipped.append(Skipped(of, f"not lifted: {why}")),
+                )[0]
             for one, (_, picture) in zip(people, waiting, strict=True):
                 self._write(one, picture)
 

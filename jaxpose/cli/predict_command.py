@@ -49,7 +49,7 @@ def predict(
         int, typer.Option(min=0, help="At most so many in a frame; 0 is all.")
     ] = 0,
     lift: Annotated[
-        Path | None, typer.Option(help="A lifter: joints of films in millimetres as well.")
+        Path | None, typer.Option(help="A lifter: joints in millimetres as well.")
     ] = None,
     formats: Annotated[
         str,

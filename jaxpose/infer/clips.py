@@ -1,6 +1,6 @@
 """The results of a film, person by person: their tracks, lifted into space."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -190,19 +190,31 @@ def _placed(joints: np.ndarray, track: Track, lifter: TrackLifter, options: Lift
 
 
 def lift_people(
-    results: Sequence[People], lifter: TrackLifter, options: Lifting | None = None
+    results: Sequence[People],
+    lifter: TrackLifter,
+    options: Lifting | None = None,
+    *,
+    report: Callable[[str], None] | None = None,
 ) -> tuple[list[People], list[LiftedTrack]]:
     """The same results with `joints`, and the tracks they are from, the longest first.
 
+    With `report` a track that cannot be lifted stays without joints, and the reason is reported.
+
     Raises:
-      InputError: as `tracks_of` and `lift_track`.
+      InputError: as `tracks_of`, and without `report` as `lift_track`.
     """
     options = options or Lifting()
     count = lifter.skeleton.num_keypoints
     joints = [np.full((len(people), count, 3), np.nan, np.float32) for people in results]
     lifted = []
     for track in tracks_of(results, options.fps):
-        lifted.append(lift_track(track, lifter, options))
+        try:
+            lifted.append(lift_track(track, lifter, options))
+        except InputError as error:
+            if report is None:
+                raise
+            report(f"track {track.number}: {error}")
+            continue
         for row, person, pose in zip(track.rows, track.people, lifted[-1].joints_mm, strict=True):
             if person >= 0:
                 joints[row][person] = pose

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from jaxpose.geometry.bones import bone_lengths
 from jaxpose.measure.parts import columns, part
-from jaxpose.motion.bones import bone_lengths
 from jaxpose.skeletons import Skeleton
 
 SEGMENTS: dict[str, tuple[str, str]] = {

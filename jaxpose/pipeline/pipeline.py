@@ -32,7 +32,7 @@ from jaxpose.infer.people import People
 from jaxpose.infer.predictor import Predictor
 from jaxpose.infer.smooth import smooth_people
 from jaxpose.infer.track import Tracker
-from jaxpose.infer.video import Frame
+from jaxpose.infer.video import Frame, Skipped
 from jaxpose.pipeline.options import Options
 from jaxpose.pipeline.results import Results
 
@@ -185,7 +185,7 @@ class Pipeline:
             if options.smoothing is not None:
                 made = smooth_people(made, options.smoothing)
             if self.lifter is not None:
-                made = self._lifted(made, stages)
+                made = self._lifted(made, stages, media.skipped)
             yield from made
         finally:
             for one in reversed(opened):
@@ -294,7 +294,9 @@ class Pipeline:
         best = pose_nms(alike, people.scores.mean(axis=1), options.nms)
         return people if len(best) == len(people) else people.keep(np.sort(best))
 
-    def _lifted(self, made: Iterable[People], stages: Stages) -> Iterator[People]:
+    def _lifted(
+        self, made: Iterable[People], stages: Stages, skipped: list[Skipped]
+    ) -> Iterator[People]:
         """Whole films at a time, without their pictures: a lifter wants the whole track."""
         lifter, film = self.lifter, list[People]()
 
@@ -302,7 +304,12 @@ class Pipeline:
             with stages("lift", len(film)):
                 done = film
                 if lifter is not None and any(map(len, film)):
-                    done = lift_people(film, lifter)[0]
+                    source = film[0].source
+                    done = lift_people(
+                        film,
+                        lifter,
+                        report=lambda why: skipped.append(Skipped(source, f"not lifted: {why}")),
+                    )[0]
             yield from done
             film.clear()
 

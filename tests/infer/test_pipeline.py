@@ -250,3 +250,31 @@ def test_it_is_found_where_it_should_be(tmp_path):
         Pipeline.load(tmp_path, detect_evry=3)
     with pytest.raises(InputError, match="run directory"):
         Pipeline.load(tmp_path)
+
+
+class Depth:
+    """Lifts by putting everything at a depth of one metre; refuses short tracks."""
+
+    skeleton = SKELETON
+
+    def __call__(self, keypoints, scores, **_):
+        if len(keypoints) < 8:
+            raise InputError("too short")
+        depth = np.full((*keypoints.shape[:2], 1), 1000.0)
+        return np.concatenate([10 * keypoints, depth], axis=-1)
+
+
+def test_films_are_lifted_a_whole_track_at_a_time(tmp_path):
+    lifting = Pipeline(TRAINED, DotDetector(), Depth(), Options(batch_size=4, smooth="one-euro"))
+    results = lifting([film(tmp_path, walk(12)), film(tmp_path, walk(9), "b.avi")])
+    seen = list(results)
+    assert [people.index for people in seen] == [*range(12), *range(9)]
+    for people in seen:
+        assert people.joints.shape == (len(people), 2, 3)
+        np.testing.assert_allclose(people.joints[:2, :, 2], 1000, atol=1e-3)
+    assert np.isnan(seen[-1].joints[2]).all()
+    assert [s.reason for s in results.skipped] == ["not lifted: track 3: too short"] * 2
+    people = seen[0]
+    assert people[0].to_dict()["joints_mm"]["left_dot"][2] == 1000.0
+    assert np.isnan(lifting(frame(30)).joints).all()  # a photo is a track of one frame
+    assert [len(p) for p in lifting(film(tmp_path, [frame()] * 3))] == [0, 0, 0]
