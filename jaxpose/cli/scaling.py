@@ -137,6 +137,42 @@ def run(
     raise typer.Exit(scaling_work.run(study, patience, limit, retry))
 
 
+@app.command()
+@plain_faults
+def fit(
+    study: Study,
+    resamples: Annotated[
+        int, typer.Option(min=50, help="Bootstrap replicates behind each interval.")
+    ] = 400,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Fit in spite of reasons against it; they are shown.")
+    ] = False,
+) -> None:
+    """Fit laws to what is done, on the loss and on the score, with intervals and a test.
+
+    Ends with status 2 and the reasons if the points carry no law at all.
+    """
+    from jaxpose.cli import scaling_fit
+
+    scaling_fit.fit(study, resamples, anyway)
+
+
+@app.command()
+@plain_faults
+def plot(
+    study: Study,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the pictures; `plots` in the study if absent.")
+    ] = None,
+    resamples: Annotated[int, typer.Option(min=50, help="As for `fit`.")] = 400,
+    anyway: Annotated[bool, typer.Option("--anyway", help="As for `fit`.")] = False,
+) -> None:
+    """Draw the laws: over compute with the efficient frontier, and isoFLOP curves over size."""
+    from jaxpose.cli import scaling_fit
+
+    scaling_fit.plot(study, out, resamples, anyway)
+
+
 def _numbers(option: str, text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",") if part.strip()]

@@ -1,0 +1,111 @@
+"""`jaxpose scaling fit` and `plot`: the laws of a study."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from jaxpose.errors import InputError
+from jaxpose.scaling.analysis import Analysis, analyse, require_a_law, summary
+from jaxpose.scaling.manifest import read_manifest, write_whole
+from jaxpose.scaling.observations import in_words, observe
+
+QUANTITIES = ("loss", "score")
+
+
+def fit(study: Path, resamples: int, anyway: bool) -> None:
+    """Print the laws of a study and write them to `study/fit.json`."""
+    analyses = _analyses(study, resamples, anyway)
+    require_a_law(analyses)
+    console = Console()
+    found = {}
+    for analysis in analyses:
+        found[analysis.quantity] = result = summary(analysis)
+        _show(console, result)
+    write_whole(study / "fit.json", json.dumps(found, indent=1) + "\n")
+    console.print(f"Written to {study / 'fit.json'}. Next: jaxpose scaling plot {study}")
+
+
+def plot(study: Path, out: Path | None, resamples: int, anyway: bool) -> None:
+    """Draw `QUANTITY.png`, and `QUANTITY_laws.png` where there are laws in one input."""
+    from jaxpose.scaling.plots import draw, draw_laws
+
+    out = out or study / "plots"
+    console = Console()
+    for analysis in _analyses(study, resamples, anyway):
+        written = [out / f"{analysis.quantity}.png"]
+        draw(analysis, written[0])
+        laws = out / f"{analysis.quantity}_laws.png"
+        written += [laws] if draw_laws(analysis, laws) else []
+        for file in written:
+            console.print(f"{file}", soft_wrap=True)
+        for reason in analysis.refused.get("joint", []):
+            console.print(f"{analysis.words}, no joint law: {reason}", highlight=False)
+
+
+def _analyses(study: Path, resamples: int, anyway: bool) -> list[Analysis]:
+    manifest = read_manifest(study)
+    analyses = []
+    for quantity in QUANTITIES:
+        points, held_out = observe(study, manifest, quantity)
+        if not len(points):
+            raise InputError(
+                f"No point of {study} is done yet: `jaxpose scaling run {study}` trains them."
+            )
+        words = in_words(manifest, quantity)
+        analyses.append(analyse(quantity, words, points, held_out, resamples, anyway))
+    return analyses
+
+
+def _show(console: Console, result: dict[str, Any]) -> None:
+    table = Table("law", "parameter", "value", "90 % interval", title=result["quantity"])
+    for name, law in result["laws"].items():
+        for parameter, value in law["parameters"].items():
+            low, high = law["intervals"][parameter]
+            table.add_row(name, parameter, f"{value:.4g}", f"{low:.4g} to {high:.4g}")
+            name = ""
+        table.add_row("", "noise", f"{law['deviation']:.2%}", "")
+        table.add_section()
+    if result["laws"]:
+        console.print(table)
+    against: dict[str, list[str]] = {}
+    for name, reasons in result["not_said"].items():
+        for reason in reasons:
+            against.setdefault(reason, []).append(name)
+    for reason, names in against.items():
+        said = f"{result['quantity']}, nothing said of {', '.join(names)}: {reason}."
+        console.print(said, highlight=False, soft_wrap=True)
+    if "frontier" in result:
+        _show_frontier(console, result)
+    for row in result["extrapolation"]:
+        left = ", fitted without the largest budget" if "left_out" in row else ", held out"
+        console.print(
+            f"{row['point']}{left}: foretold {row['predicted']:.4g} ({row['low']:.4g} to "
+            f"{row['high']:.4g}), measured {row['measured']:.4g}: off by {row['error']:+.1%}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _show_frontier(console: Console, result: dict[str, Any]) -> None:
+    exponents = result["frontier"]["exponents"]
+    words = {
+        "size": "best size",
+        "samples": "best number of samples",
+        "loss": f"{result['quantity']} above its limit falls",
+    }
+    for name, value in exponents.items():
+        low, high = value["interval"]
+        sign = "-" if name == "loss" else ""
+        console.print(
+            f"{words[name]}: as compute^{sign}{value['value']:.3f} ({low:.3f} to {high:.3f})",
+            highlight=False,
+        )
+    exponent = result["parabolas"]["exponent"]
+    if exponent is not None:
+        console.print(
+            f"(by parabolas, which are biased off the centre: compute^{exponent:.3f})",
+            highlight=False,
+        )

@@ -1,0 +1,201 @@
+"""The laws of a study: fitted where the points can carry them, refused with reasons where not."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jaxpose.errors import InputError
+from jaxpose.scaling import frontier, parabola
+from jaxpose.scaling.bootstrap import LEVEL, Ensemble, bootstrap
+from jaxpose.scaling.checks import off_centre, reasons_against
+from jaxpose.scaling.laws import COMPUTE, JOINT, PARAMETERS, SAMPLES, Form
+from jaxpose.scaling.observations import Observations
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The laws of one quantity.
+
+    Attributes:
+      quantity: `loss` or `score`; words: what it is, such as `1 - AP`.
+      points, held_out: what the laws were fitted to, and what they are tested on.
+      laws: by form.
+      refused: reasons, by the form or other finding that they stand against.
+      parts: the points that each law was fitted to, or refused.
+      price: what a sample costs by size; None with a single size.
+    """
+
+    quantity: str
+    words: str
+    points: Observations
+    held_out: Observations
+    laws: dict[str, Ensemble]
+    refused: dict[str, list[str]]
+    parts: dict[str, Observations]
+    price: frontier.Price | None
+
+    @property
+    def joint(self) -> Ensemble | None:
+        """The law in parameters and samples."""
+        return self.laws.get(JOINT.name)
+
+
+def analyse(
+    quantity: str,
+    words: str,
+    points: Observations,
+    held_out: Observations,
+    resamples: int = 400,
+    anyway: bool = False,
+) -> Analysis:
+    """Fit every law that the points can carry.
+
+    The joint law takes all points; the law in compute the best point of each budget; those in
+    parameters and samples the runs that are equal in the other.
+
+    Args:
+      anyway: fit a law in spite of reasons against it, as long as there are more points than
+        parameters; the reasons are kept.
+    """
+    laws: dict[str, Ensemble] = {}
+    refused: dict[str, list[str]] = {}
+    parts = _parts(points)
+    for form, part in parts.items():
+        reasons = reasons_against(form, part, quantity)
+        if reasons:
+            refused[form.name] = reasons
+        if not reasons or (anyway and len(part) > form.size):
+            laws[form.name] = bootstrap(form, part.inputs(form), part.value, resamples)
+    price = None
+    if len(np.unique(points.parameters)) > 1:
+        price = frontier.price(points.parameters, points.flops)
+    if JOINT.name in laws and price is not None:
+        reasons = off_centre(laws[JOINT.name].law, price, points.groups("compute"))
+        if reasons:
+            refused["frontier"] = reasons
+    by_name = {form.name: part for form, part in parts.items()}
+    return Analysis(quantity, words, points, held_out, laws, refused, by_name, price)
+
+
+def _parts(points: Observations) -> dict[Form, Observations]:
+    """The points that a law of each form is about."""
+    best = [int(np.argmin(group.value)) for group in points.groups("compute")]
+    groups = points.groups("compute")
+    frontier_points = [group.where(np.array([b])) for group, b in zip(groups, best, strict=True)]
+    sizes = [points.where(points.parameters == n) for n in np.unique(points.parameters)]
+    return {
+        JOINT: points,
+        COMPUTE: _joined(frontier_points, points),
+        PARAMETERS: max(points.groups("samples"), key=_extent("parameters"), default=points),
+        SAMPLES: max(sizes, key=_extent("samples"), default=points),
+    }
+
+
+def _extent(name: str) -> Any:
+    return lambda group: len(np.unique(getattr(group, name)))
+
+
+def _joined(parts: list[Observations], like: Observations) -> Observations:
+    names = np.concatenate([part.name for part in parts]) if parts else np.array([])
+    return like.where(np.isin(like.name, names))
+
+
+def extrapolations(analysis: Analysis, resamples: int = 400) -> list[dict[str, Any]]:
+    """Held-out points, and the largest budget left out of the fit: predicted and measured.
+
+    Each is a dict of point, predicted, low, high (bounds of a new run), measured and error, the
+    relative difference of the prediction.
+    """
+    if analysis.joint is None:
+        return []
+    rows = [_tested(analysis.joint, analysis.held_out, i) for i in range(len(analysis.held_out))]
+    groups = analysis.points.groups("compute")
+    if len(groups) < 3:
+        return rows
+    last = groups[-1]
+    rest = analysis.points.where(~np.isin(analysis.points.name, last.name))
+    if len(rest) > JOINT.size + 1:
+        without = bootstrap(JOINT, rest.inputs(JOINT), rest.value, resamples)
+        for i in range(len(last)):
+            rows.append(_tested(without, last, i) | {"left_out": "largest budget"})
+    return rows
+
+
+def _tested(ensemble: Ensemble, points: Observations, row: int) -> dict[str, Any]:
+    inputs = {"parameters": points.parameters[row], "samples": points.samples[row]}
+    predicted, low, high = ensemble.prediction(inputs)
+    measured = float(points.value[row])
+    return {
+        "point": str(points.name[row]),
+        "predicted": predicted,
+        "low": low,
+        "high": high,
+        "measured": measured,
+        "error": predicted / measured - 1,
+    }
+
+
+def summary(analysis: Analysis) -> dict[str, Any]:
+    """An analysis as JSON types."""
+    laws = {
+        name: {
+            "parameters": ensemble.law.parameters(),
+            "intervals": {p: ensemble.interval(p) for p in ensemble.law.parameters()},
+            "level": LEVEL,
+            "deviation": ensemble.law.deviation,
+        }
+        for name, ensemble in analysis.laws.items()
+    }
+    result: dict[str, Any] = {
+        "quantity": analysis.words,
+        "points": len(analysis.points),
+        "laws": laws,
+        "not_said": analysis.refused,
+        "extrapolation": extrapolations(analysis),
+    }
+    joint, price = analysis.joint, analysis.price
+    if joint is not None and price is not None and "frontier" not in analysis.refused:
+        groups = [g for g in analysis.points.groups("compute") if len(g) >= 3]
+        budgets = np.array([g.compute.mean() for g in groups])
+        result["frontier"] = {
+            "flops_of_a_sample": {"k": price.k, "m": price.m},
+            "exponents": _frontier_exponents(joint, price),
+            "budgets": budgets.tolist(),
+            "best_parameters": frontier.best_size(joint.law, price, budgets).tolist(),
+            "best_values": frontier.best_value(joint.law, price, budgets).tolist(),
+        }
+        result["parabolas"] = parabola.best_sizes(
+            budgets, [(g.parameters, g.value) for g in groups]
+        )
+    return result
+
+
+def _frontier_exponents(joint: Ensemble, price: frontier.Price) -> dict[str, Any]:
+    fitted = frontier.exponents(joint.law, price)
+    many = [frontier.exponents(law, price) for law in joint.replicates]
+    tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    return {
+        name: {"value": value, "interval": np.quantile([m[name] for m in many], tails).tolist()}
+        for name, value in fitted.items()
+    }
+
+
+def require_a_law(analyses: list[Analysis]) -> None:
+    """Refuse a study that carries no law at all.
+
+    Raises:
+      InputError: the reasons, for each quantity and law.
+    """
+    if any(analysis.laws for analysis in analyses):
+        return
+    against: dict[str, dict[str, None]] = {}
+    for analysis in analyses:
+        for form, reasons in analysis.refused.items():
+            for reason in reasons:
+                against.setdefault(reason, {})[f"{form} law"] = None
+    lines = [f"{', '.join(laws)}: {reason}" for reason, laws in against.items()]
+    raise InputError(
+        "These points carry no law:\n  " + "\n  ".join(lines) + "\n`jaxpose scaling plan` adds "
+        "points to a study; --anyway fits what can be fitted in spite of this."
+    )

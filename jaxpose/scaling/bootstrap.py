@@ -1,0 +1,71 @@
+"""How sure a fitted law is: the same fit to many data sets that could have been measured."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxpose.scaling.laws import Form, Inputs, Law, fit, fit_many
+
+LEVEL = 0.9
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """A law and its bootstrap replicates.
+
+    Attributes:
+      law: fitted to the data.
+      replicates: fitted to resampled data.
+    """
+
+    law: Law
+    replicates: tuple[Law, ...]
+
+    def interval(self, name: str, level: float = LEVEL) -> tuple[float, float]:
+        """The percentile interval of a parameter."""
+        return _percentiles(np.array([law.parameters()[name] for law in self.replicates]), level)
+
+    def band(self, inputs: Inputs, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper bound of the law itself at `inputs`."""
+        curves = np.stack([law(inputs) for law in self.replicates])
+        low, high = np.quantile(curves, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        return low, high
+
+    def prediction(
+        self, inputs: Mapping[str, float], level: float = LEVEL
+    ) -> tuple[float, float, float]:
+        """What a new run at `inputs` will measure, and the bounds of it: noise is added."""
+        at = {name: np.array([value]) for name, value in inputs.items()}
+        curves = np.array([law(at)[0] for law in self.replicates])
+        noise = np.random.default_rng(1).normal(size=len(curves)) * self.law.deviation
+        return float(self.law(at)[0]), *_percentiles(curves * np.exp(noise), level)
+
+
+def bootstrap(
+    form: Form, inputs: Inputs, values: np.ndarray, resamples: int = 400, seed: int = 0
+) -> Ensemble:
+    """A law with replicates by the residual bootstrap in log space.
+
+    Residuals are scaled up for the degrees of freedom that the fit has taken. Each resample also
+    draws how large the noise really is (chi-squared), without which a handful of points would seem
+    to know it exactly and the intervals would be too narrow.
+
+    Args:
+      inputs: `[n]` each.   values: `[n]`, positive; n must exceed the form's parameters.
+    """
+    law = fit(form, inputs, values)
+    predicted = law(inputs)
+    count, freedom = len(values), len(values) - form.size
+    residuals = np.log(values / predicted)
+    residuals = (residuals - residuals.mean()) * np.sqrt(count / freedom)
+    rng = np.random.default_rng(seed)
+    noise = rng.choice(residuals, size=(resamples, count))
+    noise *= np.sqrt(freedom / rng.chisquare(freedom, size=(resamples, 1)))
+    replicates = fit_many(form, inputs, predicted * np.exp(noise), rounds=1)
+    return Ensemble(law, tuple(replicates))
+
+
+def _percentiles(values: np.ndarray, level: float) -> tuple[float, float]:
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

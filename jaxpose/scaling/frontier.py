@@ -1,0 +1,60 @@
+"""The efficient frontier: the size that a budget of compute is best spent on, and what it reaches.
+
+With a sample of a model of N parameters costing `k N^m` FLOPs (m is near 1 for large transformers,
+less for small ones, whose head and patches count), a budget C buys `D = C / (k N^m)` samples, and
+the joint law has its minimum over N in closed form (arXiv:2203.15556, eq. 4, for m = 1):
+
+    N*^(a + m b) = a A / (m b B) (C / k)^b        L*(C) - E ~ C^(-a b / (a + m b))
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxpose.scaling.laws import Law
+
+
+@dataclass(frozen=True)
+class Price:
+    """FLOPs of one training sample as a power of the parameters: `k N^m`."""
+
+    k: float
+    m: float
+
+    def __call__(self, parameters: np.ndarray) -> np.ndarray:
+        """FLOPs of one sample."""
+        return self.k * np.asarray(parameters, np.float64) ** self.m
+
+
+def price(parameters: np.ndarray, flops: np.ndarray) -> Price:
+    """The power of the parameters nearest to the FLOPs a sample, in logarithms."""
+    slope, offset = np.polyfit(np.log(parameters), np.log(flops), 1)
+    return Price(float(np.exp(offset)), float(slope))
+
+
+def exponents(law: Law, price: Price) -> dict[str, float]:
+    """Exponents in compute of the best size, the best number of samples, and the loss above E."""
+    a, b = law.exponents
+    size = b / (a + price.m * b)
+    return {"size": size, "samples": 1 - price.m * size, "loss": a * size}
+
+
+def best_size(law: Law, price: Price, compute: np.ndarray) -> np.ndarray:
+    """The number of parameters that the joint law reaches its lowest value with, for each budget.
+
+    A law in which size or data does not matter has no best size: zero or infinity.
+    """
+    values = law.parameters()
+    a, b, A, B = (values[name] for name in ("a", "b", "A", "B"))
+    m = price.m
+    with np.errstate(divide="ignore", over="ignore"):
+        ratio = np.divide(a * A, m * b * B)
+        power = 1 / (a + m * b)
+        return ratio**power * (np.asarray(compute, np.float64) / price.k) ** (b * power)
+
+
+def best_value(law: Law, price: Price, compute: np.ndarray) -> np.ndarray:
+    """The value at the best size for each budget."""
+    compute = np.asarray(compute, np.float64)
+    size = np.clip(best_size(law, price, compute), 1e-300, 1e300)
+    return law({"parameters": size, "samples": compute / price(size)})

@@ -1,0 +1,117 @@
+"""What the finished points of a study measured, as arrays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxpose.errors import InputError
+from jaxpose.scaling.laws import Form
+from jaxpose.scaling.manifest import Manifest, Point
+from jaxpose.scaling.work import read_result
+from jaxpose.train.run import LOWER_IS_BETTER
+
+SAME_BUDGET = 0.05
+"""Runs whose compute, or samples, differ by less than this part count as of one budget."""
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Runs and what they measured; each array is `[n]`.
+
+    Attributes:
+      name, size: of the point.
+      parameters, samples, compute, flops, epochs: see `manifest.Point`.
+      value: what laws are fitted to; positive, and the lower the better.
+    """
+
+    name: np.ndarray
+    size: np.ndarray
+    parameters: np.ndarray
+    samples: np.ndarray
+    compute: np.ndarray
+    flops: np.ndarray
+    epochs: np.ndarray
+    value: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def where(self, rows: Any) -> "Observations":
+        """The rows of a mask or an index."""
+        return Observations(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    def inputs(self, form: Form) -> dict[str, np.ndarray]:
+        """What a law of that form takes."""
+        return {name: getattr(self, name) for name in form.inputs}
+
+    def groups(self, name: str) -> list["Observations"]:
+        """Runs of equal budget in `compute` or `samples`, from the smallest budget on."""
+        order = np.argsort(getattr(self, name))
+        values = getattr(self, name)[order]
+        parts: list[list[int]] = []
+        for place, value in zip(order, values, strict=True):
+            if parts and value <= (1 + SAME_BUDGET) * getattr(self, name)[parts[-1][0]]:
+                parts[-1].append(place)
+            else:
+                parts.append([place])
+        return [self.where(np.array(part)) for part in parts]
+
+
+def observe(study: Path, manifest: Manifest, quantity: str) -> tuple[Observations, Observations]:
+    """The finished points of a study, and those that were held out.
+
+    Args:
+      quantity: `loss` (held-out; of training where there is no such), or `score`: one minus the
+        study's metric, or the metric itself where lower is better.
+
+    Raises:
+      InputError: damaged results, or a value that is not positive.
+    """
+    rows: dict[bool, list[tuple[Point, float]]] = {False: [], True: []}
+    for point in manifest.points:
+        result = None if point.trunk else read_result(study, point)
+        if result is None:
+            continue
+        if quantity == "loss":
+            value = result.training_loss if result.loss is None else result.loss
+        else:
+            value = result.metrics.get(manifest.metric)
+            value = _error(value, manifest) if value is not None else None
+        if value is None or not value > 0:
+            raise InputError(
+                f"{point.name} has no positive {quantity} ({value}), which a power law needs."
+            )
+        rows[point.held_out].append((point, value))
+    return _arrays(rows[False]), _arrays(rows[True])
+
+
+def in_words(manifest: Manifest, quantity: str) -> str:
+    """What the values of a quantity are."""
+    if quantity == "loss":
+        return "held-out loss"
+    return manifest.metric if _lower_is_better(manifest) else f"1 - {manifest.metric}"
+
+
+def _error(value: float, manifest: Manifest) -> float:
+    return value if _lower_is_better(manifest) else 1 - value
+
+
+def _lower_is_better(manifest: Manifest) -> bool:
+    return manifest.experiment["evaluation"]["metric"] in LOWER_IS_BETTER
+
+
+def _arrays(rows: Sequence[tuple[Point, float]]) -> Observations:
+    points = [point for point, _ in rows]
+    numbers = {
+        name: np.array([getattr(point, name) for point in points], np.float64)
+        for name in ("parameters", "samples", "compute", "flops", "epochs")
+    }
+    return Observations(
+        name=np.array([point.name for point in points]),
+        size=np.array([point.size for point in points]),
+        value=np.array([value for _, value in rows], np.float64),
+        **numbers,
+    )
