@@ -1,6 +1,7 @@
 """`jaxpose convert`: a checkpoint of another project, or a run, into a release folder."""
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -165,7 +166,12 @@ def _variables(
     state_dict: Mapping[str, np.ndarray], fit: Identified, options: Options
 ) -> dict[str, Any]:
     if options.reset_head:
-        return load_pretrained(fit.model, state_dict, reset_head=True)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            variables = load_pretrained(fit.model, state_dict, reset_head=True)
+        for warning in caught:
+            Console(stderr=True).print(f"Note: {warning.message}", highlight=False)
+        return variables
     return to_variables(state_dict, fit.model, fit.input_hw)
 
 

@@ -57,8 +57,8 @@ class Format:
     Attributes:
       name: what to call it in messages.
       marker: regular expression that some key matches if the checkpoint is of this format.
-      head: regular expression for the keys of the head, be it for poses or for ImageNet; `""`
-        where the project's checkpoints have none.
+      head: regular expression for the keys of the head, be it for poses or for ImageNet, and of
+        what stands between it and the backbone; `""` where the project's checkpoints have none.
       backbones, necks, heads: for each kind of module, its table.
       positions: the key of a ViT's position embedding, `[1, N, D]`; `""` for none.
       class_slot: what becomes of the first position embedding, a class token's, where there is
@@ -270,7 +270,7 @@ FORMATS = (
     Format(
         name="MMPose 1.x",
         marker=r"backbone\..+",
-        head=r"head\..+",
+        head=r"(head|neck)\..+",
         backbones=_MMPOSE_BACKBONES,
         heads=_MMPOSE_HEADS,
         positions="backbone.pos_embed",

@@ -29,6 +29,9 @@ from jaxpose.models.vit import ViT
 
 # Image sizes that pose models are published at, for heads whose shapes follow the size.
 _SIZES = ((256, 192), (384, 288), (256, 256), (384, 384), (512, 512), (224, 224), (288, 384))
+# Classes of ImageNet-1k and of the two editions of ImageNet-21k. A linear layer of so many outputs
+# would else be taken for one of coordinates.
+_IMAGENET = (1000, 21841, 21843)
 # Models that are compared array by array before the search is given up.
 _TRIES = 6
 
@@ -70,6 +73,13 @@ def identify(
         raise InputError(
             f"{no_pose_head(source, state_dict)} Any model of that backbone can start from it: "
             "name one, and let its head start fresh (--model NAME --reset-head)."
+        )
+    classifier = state_dict.get("head.fc.weight")
+    if classifier is not None and len(classifier) in _IMAGENET:
+        raise InputError(
+            f"These weights classify {len(classifier)} kinds of pictures, as ImageNet has: a "
+            "backbone without a pose head. Any model of that backbone can start from it: name one, "
+            "and let its head start fresh (--model NAME --reset-head)."
         )
     found: list[Identified] = []
     rejected: set[nn.Module] = set()

@@ -204,7 +204,8 @@ def _warn_of_heads(source: Format, model: PoseModel) -> None:
         warnings.warn(
             f"ViTs of width {backbone.dim} for ImageNet have {usual} attention heads, this model "
             f"has {backbone.heads}. The arrays fit either way, but features differ: build the "
-            f"model with heads={usual}, unless the checkpoint was trained with {backbone.heads}.",
+            f"model with heads={usual} (of S, `--model vitpose-s-6heads`), unless the checkpoint "
+            f"was trained with {backbone.heads}.",
             stacklevel=3,
         )
 

@@ -72,7 +72,10 @@ def _simcc(
 
 
 # Name, constructor, image, and millions of parameters at 17 keypoints, counted.
+_TABLE: tuple[tuple[str, Make, tuple[int, int], float | None], ...]
 _TABLE = (
+    # Shaped like ViTPose-S, which is therefore found first.
+    ("vitpose-s-6heads", partial(vitpose, "S", heads=6), _SMALL, None),
     ("vitpose-ti", partial(vitpose, "Ti"), _SMALL, 7.36),
     ("vitpose-ti-simple", partial(vitpose, "Ti", head="simple"), _SMALL, 5.55),
     ("vitpose-g", partial(vitpose, "g"), _SMALL, 1018.18),

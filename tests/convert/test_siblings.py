@@ -3,9 +3,11 @@
 import pytest
 from test_parity_resnet import norm, published_shapes, zeros
 
+from jaxpose.convert import load_pretrained
 from jaxpose.convert.identify import identify
 from jaxpose.convert.siblings import SIBLINGS
 from jaxpose.errors import InputError
+from jaxpose.models import simple_baseline
 from jaxpose.models.build import abstract_variables, count_parameters
 from jaxpose.models.published.catalogue import CATALOGUE
 
@@ -51,3 +53,18 @@ def test_the_image_size_is_read_off_coordinate_classifiers_or_taken_as_told():
     assert found[0].input_hw == (384, 288) and found[0].num_keypoints == 9
     with pytest.raises(InputError, match=r"mlp_head_x"):
         identify(arrays, [found[0].entry], input_hw=(256, 192))
+
+
+def test_a_classifier_is_not_taken_for_a_head_of_coordinates():
+    shapes = published_shapes((2, 2, 2, 2), False, "v1b", "mmpose")
+    shapes |= {"head.fc.weight": (1000, 512), "head.fc.bias": (1000,)}
+    with pytest.raises(InputError, match="classify 1000 kinds of pictures"):
+        identify(zeros(shapes), KNOWN)
+    model = simple_baseline(18)
+    neck = {"neck.downsample.weight": (3, 3)}
+    load_pretrained(
+        model,
+        zeros(shapes | neck),
+        variables=abstract_variables(model, (64, 64)),
+        reset_head=True,
+    )
