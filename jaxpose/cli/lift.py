@@ -28,6 +28,7 @@ class Options:
       track: the number of the person; None for the one seen in most frames.
       skeleton, size: of a bare list of keypoints: a name or file, and WIDTHxHEIGHT.
       fps: frames per second, where the file does not say or is wrong.
+      trained_fps: of the lifter's training, where it does not say itself.
       focal: focal length in pixels, to place people before the camera.
       same_camera: the film is by the cameras that the lifter was trained on.
       flip_test: average with the mirror image.
@@ -41,6 +42,7 @@ class Options:
     skeleton: str | None = None
     size: str | None = None
     fps: float | None = None
+    trained_fps: float | None = None
     focal: float | None = None
     same_camera: bool = False
     flip_test: bool = True
@@ -75,7 +77,7 @@ def lift(source: Path, out: list[Path], weights: Path, options: Options | None =
     size = None if options.size is None else _size(options.size)
     skeleton = None if options.skeleton is None else load(options.skeleton)
     tracks = tracks_of(read_results(source, skeleton=skeleton, image_wh=size), options.fps)
-    lifter = open_lifter(weights, options.checkpoint, options.flip_test)
+    lifter = open_lifter(weights, options)
     chosen = _chosen(tracks, options.track)
     wanted = tracks if any(path.suffix.lower() == ".json" for path in out) else [chosen]
     lifted = {id(track): lift_track(track, lifter, options.lifting) for track in wanted}
@@ -88,11 +90,16 @@ def lift(source: Path, out: list[Path], weights: Path, options: Options | None =
     _summarise(one, chosen, len(tracks), out)
 
 
-def open_lifter(weights: Path, checkpoint: Literal["best", "last"], flip_test: bool) -> TrackLifter:
+def open_lifter(weights: Path, options: Options) -> TrackLifter:
     """The lifter of a run directory or a release, ready for tracks."""
-    trained = load_lifter(weights, checkpoint)
+    trained = load_lifter(weights, options.checkpoint)
     return TrackLifter(
-        trained.model, trained.variables, trained.codec, trained.skeleton, flip_test=flip_test
+        trained.model,
+        trained.variables,
+        trained.codec,
+        trained.skeleton,
+        flip_test=options.flip_test,
+        trained_fps=options.trained_fps,
     )
 
 

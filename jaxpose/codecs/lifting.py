@@ -160,6 +160,7 @@ class LiftingCodec:
       confidence: give the inputs a third channel.
       input_statistics, target_statistics: of inputs in their frame (x, y), and of targets in
         metres; None to leave them as they are.
+      fps: frames per second of the training set; None if unknown or mixed.
     """
 
     num_keypoints: int = 17
@@ -169,6 +170,7 @@ class LiftingCodec:
     confidence: bool = False
     input_statistics: Statistics | None = None
     target_statistics: Statistics | None = None
+    fps: float | None = None
 
     def __post_init__(self) -> None:
         if self.frame not in _FRAMES:

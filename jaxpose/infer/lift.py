@@ -22,8 +22,9 @@ class TrackLifter:
     """Lifts a track: keypoints of a person in each frame of a clip, by windows of frames.
 
     Windows that reach beyond the clip repeat its first or last frame, so any clip is long enough.
-    A lifter knows frames, not seconds: one trained on 60 frames a second sees a slower film as fast
-    motion. Without a camera the size of the body is that of the people it was trained on.
+    A lifter knows frames, not seconds: one trained on 60 frames a second takes a slower film for
+    fast motion, unless `trained_fps` says so. Without a camera the size of the body is that of the
+    people it was trained on.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class TrackLifter:
         skeleton: Skeleton,
         *,
         flip_test: bool = True,
+        trained_fps: float | None = None,
     ) -> None:
         """Binds a trained lifter, such as `cli.trained.load_lifter` or a run has it.
 
@@ -43,6 +45,8 @@ class TrackLifter:
           codec: with the statistics of the training set.
           skeleton: of the joints, and of the keypoints that it was trained on.
           flip_test: average with what is said of the mirror image.
+          trained_fps: frames per second of its training, to which films of other rates are
+            resampled; None if the codec says. Where neither says, frames are taken as they come.
         """
         if not isinstance(codec, LiftingCodec):
             raise InputError(
@@ -53,6 +57,8 @@ class TrackLifter:
         self.codec = codec
         self.skeleton = skeleton
         self.reach = reach(model)
+        alone = self.reach.before + self.reach.after == 0
+        self.trained_fps = None if alone else trained_fps or codec.fps
         permutation = skeleton.flip_permutation
 
         def forward(variables: Any, framed: jax.Array) -> jax.Array:
@@ -115,7 +121,11 @@ class TrackLifter:
             max_gap=max(1, round(longest_gap * fps)),
         )
         framed = self._framed(complete, certain, image_wh, refit, camera)
-        joints = self._windows(framed)
+        if self.trained_fps is None:
+            joints = self._windows(framed)
+        else:
+            count = round((len(framed) - 1) * self.trained_fps / fps) + 1
+            joints = _resampled(self._windows(_resampled(framed, count)), len(framed))
         joints[~seen] = np.nan
         return joints
 
@@ -239,6 +249,16 @@ def completed(
         for axis in range(filled.shape[-1]):
             filled[:, joint, axis] = np.interp(frames, usable, filled[usable, joint, axis])
     return filled, known.mean(axis=1) >= 0.5
+
+
+def _resampled(values: np.ndarray, count: int) -> np.ndarray:
+    """`[T, ...]` as `[count, ...]` over the same time, interpolated linearly."""
+    if count == len(values):
+        return values
+    at = np.linspace(0, len(values) - 1, count)
+    before = np.minimum(at.astype(int), max(len(values) - 2, 0))
+    share = (at - before).reshape(-1, *(1,) * (values.ndim - 1)).astype(values.dtype)
+    return (1 - share) * values[before] + share * values[np.minimum(before + 1, len(values) - 1)]
 
 
 def refitted(keypoints: np.ndarray, statistics: Statistics, root: tuple[int, ...]) -> np.ndarray:

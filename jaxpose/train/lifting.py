@@ -119,7 +119,13 @@ class LiftingTask:
         targets, weights = plain.encode(joints, labelled)
         inputs = _statistics(framed[..., :2], labelled)
         kept = _statistics(targets, weights) if experiment.standardise == "both" else None
-        codec = dataclasses.replace(codec, input_statistics=inputs, target_statistics=kept)
+        rates = set(source.motion.fps.tolist()) - {0.0}
+        codec = dataclasses.replace(
+            codec,
+            input_statistics=inputs,
+            target_statistics=kept,
+            fps=rates.pop() if len(rates) == 1 else None,
+        )
         return dataclasses.replace(experiment, codec=codec)
 
     def batches(

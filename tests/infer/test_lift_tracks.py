@@ -1,5 +1,6 @@
 """Tracks in space: gaps, windows, refitting, cleaning, the files they become, refusals."""
 
+import copy
 import json
 
 import jax
@@ -15,7 +16,7 @@ from jaxpose.infer.lift import TrackLifter, completed, refitted
 from jaxpose.infer.lifted import LiftedTrack, quality, save_lifted
 from jaxpose.infer.people import People
 from jaxpose.infer.results import read_results
-from jaxpose.models import videopose3d
+from jaxpose.models import martinez, videopose3d
 from jaxpose.motion.bvh import forward_kinematics, read_bvh
 from jaxpose.motion.clean import Cleaning, clean
 from jaxpose.motion.place import before_camera, on_floor
@@ -97,6 +98,23 @@ def test_refit_makes_the_film_not_matter(lifter):
     # A track as the training's own stays nearly as it was.
     framed = 2 * film / WH[0] - np.array([1, WH[1] / WH[0]])
     assert np.abs(refitted(film, lifter.codec.input_statistics, (0,)) - framed).max() < 0.02
+
+
+def test_films_of_any_rate(lifter):
+    """Every third frame of a film, resampled to the training's rate, gives what the film gives."""
+    film = pixels(body(61))
+    expected = lifter(film, image_wh=WH, refit=False)[::3]
+    slow = copy.copy(lifter)
+    slow.trained_fps = 75.0
+    found = slow(film[::3], image_wh=WH, refit=False, fps=25)
+    plain = lifter(film[::3], image_wh=WH, refit=False, fps=25)
+    assert found.shape == expected.shape
+    # Straight lines between the frames that are left cut a wave's crests.
+    assert np.abs(found - expected).mean() < 0.2 * np.abs(plain - expected).mean()
+    assert slow(film[:1], image_wh=WH, fps=25).shape == (1, 17, 3)
+    single = martinez(17, 17, channels=8)
+    alone = TrackLifter(single, {}, LiftingCodec(fps=50.0), H36M17)
+    assert lifter.trained_fps is None and alone.trained_fps is None
 
 
 def test_missing_keypoints(lifter):

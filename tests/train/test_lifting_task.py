@@ -48,7 +48,7 @@ def clip(frames, seed, flat=False, **fields):
         joints[..., 2] = DEPTH
     known = {"split": "train", "subject": "S1", "action": "Walking", "image_wh": (640, 480)}
     fields = {"view": VIEW, "name": f"clip {seed}", **known, **fields}
-    return Clip(joints_mm=joints, keypoints=project(VIEW, joints), **fields)
+    return Clip(joints_mm=joints, keypoints=project(VIEW, joints), fps=50.0, **fields)
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +119,7 @@ def test_the_run_keeps_the_statistics_of_its_training_set(path, finished):
     wanted = Statistics.of(screen)
     np.testing.assert_allclose(codec.input_statistics.mean, wanted.mean, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(codec.input_statistics.std, wanted.std, rtol=1e-4)
+    assert codec.fps == 50
     relative = (motion.joints_mm - motion.joints_mm[:, :1]) / 1000
     np.testing.assert_allclose(codec.target_statistics.std, Statistics.of(relative).std, rtol=1e-4)
 
