@@ -1,6 +1,5 @@
 """Stages that work at the same time: threads with bounded queues between them, and their times."""
 
-import atexit
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -12,7 +11,6 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _END = object()
-_under_way: dict[threading.Thread, threading.Event] = {}
 _LOOK = 0.1  # seconds after which a waiting thread looks whether it is still wanted
 
 
@@ -52,10 +50,8 @@ def ahead(items: Iterable[T], depth: int = 4) -> Iterator[T]:
             close = getattr(source, "close", None)
             if close is not None:
                 close()
-            _under_way.pop(thread, None)
 
     thread = threading.Thread(target=work, name="jaxpose-ahead", daemon=True)
-    _under_way[thread] = stop
     thread.start()
     try:
         while True:
@@ -71,17 +67,7 @@ def ahead(items: Iterable[T], depth: int = 4) -> Iterator[T]:
             del item  # or it would be held until the next one is there
     finally:
         stop.set()
-        if thread.is_alive():
-            thread.join()
-
-
-@atexit.register
-def _stop_all() -> None:
-    """Ends what a program left under way, before the interpreter takes itself apart."""
-    for stop in [*_under_way.values()]:
-        stop.set()
-    for thread in [*_under_way]:
-        thread.join(timeout=10)
+        thread.join()
 
 
 @dataclass

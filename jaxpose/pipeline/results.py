@@ -1,7 +1,9 @@
 """What a pipeline returns: the people of each frame, as they come."""
 
+import atexit
 from collections.abc import Iterator
 from typing import Any
+from weakref import WeakSet
 
 from jaxpose.infer.flow import Stages
 from jaxpose.infer.media import Media
@@ -28,6 +30,7 @@ class Results(Iterator[People]):
         self._last: Any = None
         self.stages = stages
         self.count = media.count
+        _open.add(self)
 
     @property
     def skipped(self) -> list[Skipped]:
@@ -56,3 +59,13 @@ class Results(Iterator[People]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+_open: WeakSet[Results] = WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Ends the threads that a program left under way, before the interpreter goes."""
+    for results in list(_open):
+        results.close()
