@@ -23,7 +23,7 @@ from jaxpose.convert.formats import detect
 from jaxpose.convert.identify import Identified, identify
 from jaxpose.convert.load import load_pretrained, plan_for, recognise, to_variables
 from jaxpose.convert.mismatch import Mismatch
-from jaxpose.convert.reading import load_state_dict
+from jaxpose.convert.reading import RELEASE, load_state_dict
 from jaxpose.convert.release import Card, check_free, save_release
 from jaxpose.convert.siblings import SIBLINGS
 from jaxpose.errors import InputError
@@ -89,6 +89,11 @@ def convert(source: Path, out: Path, options: Options) -> None:
     if (source / "checkpoints").is_dir():
         _release_run(load_run(source), out, options.overwrite)
         return
+    if (source / RELEASE).is_file() and not options.model:
+        raise InputError(
+            f"{source} is a release already: `jaxpose predict --from {source}` and "
+            f"`jaxpose train --set init_from={source}` take it as it is."
+        )
     state_dict = load_state_dict(source, ema=options.ema)
     try:
         fits = _fits(state_dict, options)

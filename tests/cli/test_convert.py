@@ -2,10 +2,13 @@
 
 import json
 
+import drawn
+import jax
 import numpy as np
 import pytest
 from reference import load
 from safetensors.numpy import save_file
+from tiny import get_config
 from typer.testing import CliRunner
 
 from jaxpose.cli.convert import with_expert
@@ -15,6 +18,7 @@ from jaxpose.codecs import Heatmap
 from jaxpose.convert.identify import Identified
 from jaxpose.models.published.catalogue import find
 from jaxpose.skeletons import COCO17
+from jaxpose.train.run import Run
 
 
 def invoke(*arguments):
@@ -92,3 +96,20 @@ def test_a_size_that_is_none_is_refused(tmp_path):
     np.savez(tmp_path / "x.npz", **{"backbone.conv1.weight": np.zeros(3)})
     result = invoke(tmp_path / "x.npz", tmp_path / "out", "--input-size", "256")
     assert result.exit_code == 2 and "as in 256x192" in result.output
+
+
+def test_a_run_becomes_a_release_that_predicts_as_it_does(tmp_path, monkeypatch):
+    experiment = get_config()
+    variables = drawn.variables(experiment.model, experiment.codec.input_hw)
+    directory = tmp_path / "run"
+    (directory / "checkpoints").mkdir(parents=True)
+    run = Run(directory, experiment, variables, 12, {})
+    monkeypatch.setattr("jaxpose.cli.convert.load_run", lambda directory: run)
+    result = invoke(directory, tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    trained = load_trained(tmp_path / "out", "best")
+    assert trained.model == experiment.model and trained.codec == experiment.codec
+    assert trained.skeleton == experiment.skeleton and trained.padding == experiment.padding
+    jax.tree.map(np.testing.assert_array_equal, trained.variables, variables)
+    again = invoke(tmp_path / "out", tmp_path / "again")
+    assert again.exit_code == 2 and "is a release already" in " ".join(again.output.split())
