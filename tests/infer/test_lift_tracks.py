@@ -101,16 +101,16 @@ def test_refit_makes_the_film_not_matter(lifter):
 
 
 def test_films_of_any_rate(lifter):
-    """Every third frame of a film, resampled to the training's rate, gives what the film gives."""
+    """Every other frame of a film, resampled to the training's rate, gives what the film gives."""
     film = pixels(body(61))
-    expected = lifter(film, image_wh=WH, refit=False)[::3]
+    expected = lifter(film, image_wh=WH, refit=False)[::2]
     slow = copy.copy(lifter)
-    slow.trained_fps = 75.0
-    found = slow(film[::3], image_wh=WH, refit=False, fps=25)
-    plain = lifter(film[::3], image_wh=WH, refit=False, fps=25)
+    slow.trained_fps = 50.0
+    found = slow(film[::2], image_wh=WH, refit=False, fps=25)
+    plain = lifter(film[::2], image_wh=WH, refit=False, fps=25)
     assert found.shape == expected.shape
     # Straight lines between the frames that are left cut a wave's crests.
-    assert np.abs(found - expected).mean() < 0.2 * np.abs(plain - expected).mean()
+    assert np.abs(found - expected).mean() < 0.4 * np.abs(plain - expected).mean()
     assert slow(film[:1], image_wh=WH, fps=25).shape == (1, 17, 3)
     single = martinez(17, 17, channels=8)
     alone = TrackLifter(single, {}, LiftingCodec(fps=50.0), H36M17)
