@@ -33,9 +33,10 @@ def yolox(size: str, num_classes: int = 80, *, dtype: str = "float32") -> Detect
     )
 
 
-_SOURCE = "YOLOX's README (its FLOPs count a multiply-add as two)"
+_SOURCE = "YOLOX's README"
 
-# Size, side of the images, parameters (M), multiply-adds (G), AP of boxes.
+# Size, side of the images, parameters (M), multiply-adds (G: half of the README's FLOPs, which
+# count two for each), AP of boxes.
 _TABLE = (
     ("nano", 416, 0.91, 0.54, 25.8),
     ("tiny", 416, 5.06, 3.225, 32.8),
