@@ -15,6 +15,8 @@ from jaxpose.models.published.catalogue import DETECTORS
 from jaxpose.models.published.detection import PublishedDetector
 
 _CLASSES = "params/head/class_0/kernel"
+# Logarithm of the ratio of sizes from which on a model is not tried.
+_FAR = math.log(2)
 
 
 class Recognised(NamedTuple):
@@ -41,7 +43,9 @@ def recognise_detector(state_dict: Mapping[str, np.ndarray]) -> Recognised:
             f"{', '.join(entry.name for entry in DETECTORS)}."
         )
     millions = max(sum(array.size for array in state_dict.values()) / 1e6, 1e-6)
-    entries.sort(key=lambda entry: abs(math.log((entry.parameters or millions) / millions)))
+    distances = {e.name: abs(math.log((e.parameters or millions) / millions)) for e in entries}
+    entries.sort(key=lambda entry: distances[entry.name])
+    entries = [e for e in entries if distances[e.name] < _FAR] or entries[:1]
     misfits: list[tuple[int, str, Mismatch]] = []
     for entry in entries:
         model = entry.model()

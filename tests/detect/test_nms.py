@@ -2,26 +2,9 @@
 
 import numpy as np
 import pytest
+from suppression import plain
 
 from jaxpose.detect.nms import suppress
-
-
-def plain(boxes, scores, threshold, iou, limit):
-    """Indices that greedy suppression keeps."""
-
-    def overlap(a, b):
-        sides = np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0)
-        areas = [np.maximum(box[2:] - box[:2], 0).prod() for box in (a, b)]
-        union = sum(areas) - sides.prod()
-        return sides.prod() / union if union > 0 else 0
-
-    waiting = [i for i in np.argsort(-scores, kind="stable") if scores[i] >= threshold]
-    kept = []
-    while waiting and len(kept) < limit:
-        best, *waiting = waiting
-        kept.append(best)
-        waiting = [i for i in waiting if overlap(boxes[best], boxes[i]) <= iou]
-    return kept
 
 
 @pytest.mark.parametrize("iou", [0.2, 0.65, 1.0])
