@@ -126,6 +126,8 @@ class TrackLifter:
         else:
             count = round((len(framed) - 1) * self.trained_fps / fps) + 1
             joints = _resampled(self._windows(_resampled(framed, count)), len(framed))
+        # Whatever a lifter says of the root itself, joints are about it.
+        joints -= joints[:, list(self.codec.root)].mean(axis=1, keepdims=True)
         joints[~seen] = np.nan
         return joints
 

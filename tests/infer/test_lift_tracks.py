@@ -16,6 +16,7 @@ from jaxpose.infer.lift import TrackLifter, completed, refitted
 from jaxpose.infer.lifted import LiftedTrack, quality, save_lifted
 from jaxpose.infer.people import People
 from jaxpose.infer.results import read_results
+from jaxpose.infer.write import JsonLinesWriter, JsonWriter
 from jaxpose.models import martinez, videopose3d
 from jaxpose.motion.bvh import forward_kinematics, read_bvh
 from jaxpose.motion.clean import Cleaning, clean
@@ -234,9 +235,14 @@ def test_people_get_joints(lifter):
 
 
 def test_results_from_files(lifter, tmp_path):
-    records = [{"source": p.source, **p.to_dict()} for p in results()]
-    (tmp_path / "a.json").write_text(json.dumps({"photos": records}))
-    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(r) for r in [{"head": 1}, *records]))
+    writers = (
+        JsonWriter(tmp_path / "a.json", {"jaxpose": "0"}),
+        JsonLinesWriter(tmp_path / "a.jsonl"),
+    )
+    for writer in writers:
+        for people in results():
+            writer.write(people)
+        writer.close()
     expected = tracks_of(results())
     for name in ("a.json", "a.jsonl"):
         found = tracks_of(read_results(tmp_path / name))
