@@ -173,14 +173,20 @@ def test_timms_resnets(bottleneck, blocks, variant):
     assert distance(actual, reply(theirs, images).numpy()) <= TOLERANCE
 
 
-def test_torchvisions_mobilenetv2():
-    torchvision = oracle("torchvision")
-    theirs, arrays = shuffled(torchvision.models.MobileNetV2(width_mult=0.35), 7)
+@pytest.mark.parametrize("project", ["torchvision", "timm"])
+def test_mobilenetv2(project):
+    models = oracle(project).models
+    if project == "timm":
+        theirs, arrays = shuffled(models.mobilenetv2_035(), 7)
+        features = theirs.forward_features
+    else:
+        theirs, arrays = shuffled(models.MobileNetV2(width_mult=0.35), 7)
+        features = theirs.features
     model = PoseModel(MobileNetV2(0.35), DeconvHead(5, ()))
     backbone = start_convolutions(model, arrays)
     images = pictures(1, (64, 64), 7)
     actual = np.asarray(jax.jit(model.backbone.apply)(backbone, images))
-    assert distance(actual, from_nchw(reply(theirs.features, images))) <= TOLERANCE
+    assert distance(actual, from_nchw(reply(features, images))) <= TOLERANCE
 
 
 def test_torchvisions_vgg():
