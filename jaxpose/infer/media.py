@@ -32,6 +32,7 @@ class Media:
     Attributes:
       skipped: what has been left out so far.
       still: nothing but photos, so far as is known before reading.
+      single: one photo was given as such, and not a folder or list that holds one.
       live: frames come from a webcam or a stream and should not wait for each other.
       count: how many frames there will be at most; None if unknown.
     """
@@ -46,6 +47,7 @@ class Media:
         self.skipped: list[Skipped] = []
         self._items = items
         self._fps = fps
+        self.single = False
         known = list(items) if isinstance(items, list) else None
         self.paths = [Path(i) for i in known or () if _is_path(i)]
         self.still = known is not None and fps is None and not any(_moves(i) for i in known)
@@ -129,6 +131,7 @@ def open_media(what: Any, *, fps: float | None = None) -> Media:
         raise InputError(f"nothing to read{': ' + reasons if reasons else ''}")
     media = Media(items, fps)
     media.skipped[:0] = skipped
+    media.single = media.still and _is_one(what)
     return media
 
 
@@ -178,6 +181,14 @@ def _items(what: Any) -> Iterator[_Item]:
         yield from _items(np.asarray(what))
     else:
         raise InputError(f"pictures cannot be read from a {type(what).__name__}")
+
+
+def _is_one(what: Any) -> bool:
+    """Whether it is a photo rather than something that holds photos."""
+    if isinstance(what, str | os.PathLike):
+        path = Path(what)
+        return list(_from_path(path)) == [path]
+    return not isinstance(what, list | tuple) and np.ndim(what) < 4
 
 
 def _from_path(path: Path) -> Iterator[_Item]:

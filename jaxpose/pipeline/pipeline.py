@@ -136,7 +136,7 @@ class Pipeline:
         """
         media = open_media(what, fps=fps)
         results = self.results(media, boxes=boxes)
-        if not (media.still and media.count == 1 and not isinstance(what, list | tuple)):
+        if not media.single:
             return results
         with results:
             for people in results._made:

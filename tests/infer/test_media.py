@@ -130,6 +130,19 @@ def test_arrays_of_every_kind():
     assert as_photo(np.zeros((1, 1), np.uint8)).shape == (1, 1, 3)
 
 
+def test_one_photo_is_told_from_what_holds_one(tmp_path):
+    save_image(tmp_path / "in" / "a.png", numbered(1))
+    (tmp_path / "list.txt").write_text("in/a.png")
+    image = numbered(1)
+    for what in (tmp_path / "in" / "a.png", str(tmp_path / "in" / "a.png"), image, image[..., 0]):
+        assert open_media(what).single
+    holders = (tmp_path / "in", tmp_path / "list.txt", str(tmp_path / "in" / "*.png"))
+    for what in (*holders, [image], image[None], iter([image]), [tmp_path / "in" / "a.png"]):
+        assert not open_media(what).single
+    assert not open_media(write_film(tmp_path / "a.avi", 2)).single
+    assert not open_media(image, fps=10).single
+
+
 def test_what_cannot_be_read(tmp_path):
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("no film at all, but a text of some length")

@@ -1,5 +1,6 @@
 """People keep their ids, duplicates go, and jitter is taken out without lag."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +11,11 @@ from jaxpose.infer.nms import box_around, box_overlap, pose_nms, pose_similarity
 from jaxpose.infer.people import People
 from jaxpose.infer.smooth import Smoothing, smooth_people
 from jaxpose.infer.track import Tracker
+from jaxpose.measure import angle, count_repetitions
 from jaxpose.metrics.oks import oks
 from jaxpose.motion.smooth import one_euro, savitzky_golay
-from jaxpose.skeletons import COCO17, Skeleton
+from jaxpose.skeletons import BLAZEPOSE33, COCO17, Skeleton
+from jaxpose.skeletons.mapping import mapped
 
 # A standing person, 160 pixels tall, about the origin.
 BODY = np.array(
@@ -189,3 +192,28 @@ def test_two_points_make_no_body():
     tracker = Tracker(dots)
     assert tracker(pose, np.ones((1, 2)), np.array([[0.0, 0, 10, 10]]), 0.0).tolist() == [1]
     assert tracker(pose + 1, np.ones((1, 2)), np.array([[0.0, 0, 10, 10]]), 0.1).tolist() == [1]
+
+
+@pytest.mark.parametrize("method", [None, "one-euro", "savitzky-golay"])
+def test_a_real_film_keeps_its_person_and_its_repetitions(shared, method):
+    """Someone squats: down, up, down, up, down, and the film ends (seen in the film)."""
+    path = shared / "data" / "video" / "pose_squats.full.json"
+    if not path.is_file():
+        pytest.skip("the film's keypoints are not there")
+    found = np.array(json.loads(path.read_text()))[:, :, :2]
+    poses, _ = mapped(found, np.ones(found.shape[:2]), BLAZEPOSE33, COCO17)
+    poses = poses + np.random.default_rng(0).normal(0, 5, poses.shape)
+    tracker = Tracker(COCO17)
+    ids = [
+        tracker(pose[None], np.ones((1, 17)), box_around(pose[None], np.ones((1, 17))), t / 5)[0]
+        for t, pose in enumerate(poses)
+    ]
+    assert set(ids) == {1}
+    results = film(poses, 5, ids)
+    if method is not None:
+        results = list(smooth_people(results, Smoothing(method)))
+    points = np.concatenate([people.keypoints for people in results])
+    for side in ("left", "right"):
+        counted = count_repetitions(angle(points, COCO17, f"{side}_knee"), min_range=30)
+        assert (len(counted), counted.unfinished) == (2, True)
+        np.testing.assert_allclose(counted.turns, [10, 34], atol=2)
