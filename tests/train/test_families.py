@@ -58,9 +58,9 @@ MAPS = (16, 16)
 PEOPLE = SyntheticPeople(count=8, seed=0, canvas_hw=(96, 96), plain=True)
 STILL = Augmentation(flip=0, rotation_probability=0, scale=0, shift_probability=0, half_body=0)
 STEPS = 30
-# What the normal run trains, and steps in bfloat16; convolution networks compile too long for it
-# and are marked slow.
-TYPICAL = ("vit", "pyramid")
+# What the normal run trains, and steps in bfloat16; networks that take longer to
+# compile are marked slow.
+TYPICAL = ("vit", "vit-simcc", "pyramid", "resnet-rle", "resnet-regression", "srcnn")
 IN_HALF = ("vit",)
 MSE = HeatmapMSE()
 HEATMAPS = udp(HW, MAPS, sigma=1.0)
@@ -145,9 +145,9 @@ def narrow(head) -> dict:
 
 FAMILIES = {
     "vit": Family(functools.partial(small_vit, "classic"), learning_rate=1e-3),
-    "vit-simple": Family(functools.partial(small_vit, "simple")),
-    "vit-simcc": Family(functools.partial(small_vit, "simcc"), SimCC(HW), SimCCKL()),
-    "vit-experts": Family(small_mixture),
+    "vit-simple": Family(functools.partial(small_vit, "simple"), learning_rate=3e-4),
+    "vit-simcc": Family(functools.partial(small_vit, "simcc"), SimCC(HW), SimCCKL(), 1e-2),
+    "vit-experts": Family(small_mixture, learning_rate=3e-4),
     "transpose": Family(small_hybrid),
     "pyramid": Family(
         lambda dtype: PoseModel(pyramid(dtype), DeconvHead(17, (16,), dtype=dtype)),
