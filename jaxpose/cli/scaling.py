@@ -19,7 +19,30 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe; repeatable."),
 ]
 Study = Annotated[Path, typer.Argument(help="The study's folder.")]
-Values = Annotated[str, typer.Option(metavar="A,B,...")]
+
+
+@app.command()
+@plain_faults
+def count(
+    config: Config,
+    mesh: Annotated[
+        str,
+        typer.Option(metavar="data=D,fsdp=F,tensor=T", help="The mesh; the recipe's if absent."),
+    ] = "",
+    devices: Annotated[
+        int | None,
+        typer.Option(min=1, help="Devices of the mesh, which need not exist, for an axis of -1."),
+    ] = None,
+    set_: Overrides = None,
+) -> None:
+    """Count parameters, FLOPs of a training step, and memory on each device of a mesh.
+
+    FLOPs are those of matrix products and convolutions, two for each multiply-add. Parameters,
+    optimiser state and average are exact, gradients, activations and batch an estimate.
+    """
+    from jaxpose.cli import scaling_count
+
+    scaling_count.count(config, {k: int(v) for k, v in _pairs(mesh).items()}, devices, set_ or [])
 
 
 @app.command()
@@ -185,4 +208,4 @@ def _pairs(text: str) -> dict[str, float]:
     try:
         return {name.strip(): float(value) for name, _, value in pairs}
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is not of the form width=0.2,depth=0.4.") from None
+        raise typer.BadParameter(f"{text!r} is not of the form NAME=NUMBER,NAME=NUMBER.") from None

@@ -62,7 +62,7 @@ def bootstrap(
     rng = np.random.default_rng(seed)
     noise = rng.choice(residuals, size=(resamples, count))
     noise *= np.sqrt(freedom / rng.chisquare(freedom, size=(resamples, 1)))
-    replicates = fit_many(form, inputs, predicted * np.exp(noise), rounds=1)
+    replicates = fit_many(form, inputs, predicted * np.exp(noise), near=law)
     return Ensemble(law, tuple(replicates))
 
 

@@ -124,13 +124,20 @@ def fit(form: Form, inputs: Inputs, values: np.ndarray) -> Law:
     return laws[0]
 
 
-def fit_many(form: Form, inputs: Inputs, values: np.ndarray, rounds: int = 3) -> list[Law]:
-    """`fit` for each row of `values` `[m, n]` at the same inputs, all at once."""
+def fit_many(form: Form, inputs: Inputs, values: np.ndarray, near: Law | None = None) -> list[Law]:
+    """`fit` for each row of `values` `[m, n]` at the same inputs, all at once.
+
+    `near` is a law that all of them are near to: it spares the search over the whole range.
+    """
     scale = {name: float(np.exp(np.log(inputs[name]).mean())) for name in form.inputs}
     logs = [np.log(np.asarray(inputs[name], np.float64) / scale[name]) for name in form.inputs]
     weights = values**-2.0  # relative residuals, which are those of log L while they are small
-    exponents = _search(form, logs, values, weights)
-    for _ in range(rounds):
+    if near is None:
+        exponents = _search(form, logs, values, weights)
+    else:
+        start = np.broadcast_to(near.exponents, (len(values), len(near.exponents)))
+        exponents = _refine(form, logs, values, weights, start, width=0.5, rounds=6)
+    for _ in range(3 if near is None else 1):
         predicted = _predict(form, logs, exponents, values, weights)[1]
         weights = _log_huber_weights(predicted, values)
         exponents = _refine(form, logs, values, weights, exponents, width=0.3, rounds=6)

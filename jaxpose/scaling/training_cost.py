@@ -46,7 +46,7 @@ def training_cost(
       frozen: regular expressions of `optimizer.frozen`.
     """
     params = abstract_variables(model, input_hw)["params"]
-    forward, both = _passes(_without_remat(model), input_hw, frozen)
+    forward, both = _passes(without_remat(model), input_hw, frozen)
     with_remat = _passes(model, input_hw, frozen)[1] if _has_remat(model) else both
     still = frozen_mask(params, frozen)
     sizes = jax.tree.map(lambda x: x.size, params)
@@ -129,7 +129,8 @@ def _has_remat(model: Any) -> bool:
     return getattr(getattr(model, "backbone", None), "remat", "none") != "none"
 
 
-def _without_remat(model: Any) -> Any:
+def without_remat(model: Any) -> Any:
+    """The model with nothing recomputed; itself where there is nothing to."""
     if not _has_remat(model):
         return model
     return model.clone(backbone=model.backbone.clone(remat="none"))

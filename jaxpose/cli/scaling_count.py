@@ -1,0 +1,51 @@
+"""`jaxpose scaling count`: what training a recipe costs."""
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from jaxpose.config import load_recipe, override
+from jaxpose.scaling.memory import memory_per_device
+from jaxpose.scaling.training_cost import training_cost
+
+GIB = 2**30
+
+
+def count(config: str, mesh: Mapping[str, int], devices: int | None, set_: Sequence[str]) -> None:
+    """Print parameters, FLOPs and memory of the recipe `config` on a mesh.
+
+    `devices` is needed for a mesh with an axis of -1; it is 1 where neither says anything.
+    """
+    axes = [f"mesh.{axis}={size}" for axis, size in mesh.items()]
+    experiment = override(load_recipe(config), [*axes, *set_])
+    sizes = (experiment.mesh.data, experiment.mesh.fsdp, experiment.mesh.tensor)
+    if devices is None and -1 in sizes:
+        devices = 1
+    cost = training_cost(experiment.model, experiment.input_hw, experiment.optimizer.frozen)
+    memory = memory_per_device(experiment, devices)
+    batch = experiment.batch_size
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(justify="left")
+    table.add_column(justify="right")
+    rows = {
+        "parameters": f"{cost.parameters:,}",
+        "of these trained": f"{cost.trainable:,}",
+        "forward, a sample": f"{2 * cost.forward / 1e9:,.4g} GFLOPs",
+        "backward, a sample": f"{2 * cost.backward / 1e9:,.4g} GFLOPs",
+        "recomputed, a sample": f"{2 * cost.recomputed / 1e9:,.4g} GFLOPs",
+        f"a step of {batch:,}": f"{cost.flops * batch / 1e12:,.4g} TFLOPs",
+        f"{experiment.steps:,} steps": f"{cost.flops * batch * experiment.steps:.4g} FLOPs",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    table.add_section()
+    for name, size in memory._asdict().items():
+        exact = "" if name in ("parameters", "optimizer", "average") else " (estimate)"
+        table.add_row(f"{name} on a device{exact}", _size(size))
+    table.add_row("together", _size(memory.total))
+    Console().print(table)
+
+
+def _size(number: int) -> str:
+    return f"{number / GIB:.3f} GiB" if number >= GIB / 10 else f"{number / 2**20:.2f} MiB"
