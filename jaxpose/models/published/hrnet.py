@@ -10,12 +10,12 @@ from jaxpose.models.hrnet import HRNet
 from jaxpose.models.published.entry import Published
 
 # Width of the first branch, exchange modules, residual blocks per branch, stage-1 width and blocks.
-# W32 and W48: arXiv:1902.09212, section 3. W18 and W18-small (v1): arXiv:1908.07919 and its code.
+# W32 and W48: arXiv:1902.09212, section 3. The others, small ones (v1 and v2): arXiv:1908.07919 and
+# its code.
 _HRNET_SIZES = {
     "W18-small": (16, (1, 1, 1), 2, 32, 1),
-    "W18": (18, (1, 4, 3), 4, 64, 4),
-    "W32": (32, (1, 4, 3), 4, 64, 4),
-    "W48": (48, (1, 4, 3), 4, 64, 4),
+    "W18-small-v2": (18, (1, 3, 2), 2, 64, 2),
+    **{f"W{width}": (width, (1, 4, 3), 4, 64, 4) for width in (18, 30, 32, 40, 44, 48, 64)},
 }
 
 
