@@ -108,7 +108,7 @@ def predict(
     detector = Detector.load(options.detector) if options.detector else None
     pipeline = Pipeline(trained, detector, options=options.steps())
     lifter = None if options.lift is None else _lifter(options.lift, options.checkpoint)
-    outcome = Outcome(options.min_score)
+    outcome = Outcome(options.min_score if options.draw else 0.0)
     head = _head(trained, boxes, options)
     tail = {"tail": lambda: {"skipped": outcome.skipped_of(media)}}
     name = "photos" if media.still else "frames"

@@ -28,11 +28,13 @@ class Located:
     Attributes:
       boxes_xywh: `[P, 4]` pixels.
       scores: `[P]` of a detector; None where the boxes are given.
+      rows: `[P]` positions among the boxes given, where some were left out; None if all are here.
     """
 
     frame: Frame
     boxes_xywh: np.ndarray
     scores: np.ndarray | None = None
+    rows: np.ndarray | None = None
 
 
 Locate = Callable[[Sequence[Frame]], list[Located]]
@@ -77,11 +79,12 @@ def by_boxes(boxes: Any, max_people: int | None) -> Locate:
     def locate(frames: Sequence[Frame]) -> list[Located]:
         located = []
         for frame in frames:
-            found = of(frame)
+            found, rows = of(frame), None
             if max_people is not None and len(found) > max_people:
                 area = np.nan_to_num(found[:, 2] * found[:, 3])
-                found = found[np.sort(np.argsort(-area, kind="stable")[:max_people])]
-            located.append(Located(frame, found))
+                rows = np.sort(np.argsort(-area, kind="stable")[:max_people])
+                found = found[rows]
+            located.append(Located(frame, found, rows=rows))
         return located
 
     return locate

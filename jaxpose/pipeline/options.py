@@ -65,9 +65,7 @@ class Options:
                 raise InputError(f"{name} is in [0, 1], not {getattr(self, name)}")
         if self.keypoint_margin <= 0:
             raise InputError(f"keypoint_margin must be positive, not {self.keypoint_margin}")
-        if isinstance(self.smooth, str):
-            object.__setattr__(self, "smooth", Smoothing(self.smooth))
-        if self.smooth is not None and not self.track:
+        if self.smoothing is not None and not self.track:
             raise InputError("smoothing follows people by their track ids: it needs track=True")
 
     @property

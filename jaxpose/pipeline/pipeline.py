@@ -322,8 +322,16 @@ class Pipeline:
 
 
 def _labelled(people: People, located: Located) -> People:
-    """With where the frame came from, and the detector's scores."""
-    frame, scores = located.frame, located.scores
+    """With where the frame came from, the detector's scores, and positions among all the boxes."""
+    frame, scores, rows = located.frame, located.scores, located.rows
+    if rows is not None:
+        people = replace(
+            people,
+            box_indices=rows[people.box_indices],
+            skipped=tuple(
+                one._replace(box_index=int(rows[one.box_index])) for one in people.skipped
+            ),
+        )
     return replace(
         people,
         source=frame.source,
