@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jaxpose.errors import InputError
+from jaxpose.infer import video
 from jaxpose.infer.media import as_photo, open_media
 from jaxpose.infer.video import open_video
 from jaxpose.viz import VideoWriter, save_image
@@ -210,3 +211,37 @@ def test_a_film_is_kept_after_an_exception_and_refused_where_it_cannot_be(tmp_pa
     ):
         with pytest.raises(InputError, match=message):
             VideoWriter(*arguments[:2], codec=(*arguments, None)[2])
+
+
+class Camera:
+    """Stands in for a webcam: three frames, a failure, another frame, the end."""
+
+    def __init__(self, source):
+        self.answers = [True, True, True, False, True]
+        self.released = False
+
+    def isOpened(self):
+        return True
+
+    def get(self, what):
+        return {cv2.CAP_PROP_FPS: 0.0, cv2.CAP_PROP_FRAME_WIDTH: 64.0}.get(what, 48.0)
+
+    def read(self):
+        found = bool(self.answers) and self.answers.pop(0)
+        return found, numbered(5) if found else None
+
+    def release(self):
+        self.released = True
+
+
+def test_a_webcam_gives_frames_until_it_stops(monkeypatch):
+    monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    monkeypatch.setattr(video, "_PATIENCE", 3)
+    media = open_media(0)
+    assert (media.live, media.still, media.count) == (True, False, None)
+    frames = list(media)
+    assert [frame.index for frame in frames] == [0, 1, 2, 3]
+    assert [frame.source for frame in frames] == ["webcam 0"] * 4
+    times = [frame.seconds for frame in frames]
+    assert times == sorted(times) and times[0] >= 0
+    assert [skipped.reason for skipped in media.skipped] == ["no more frames came"]
