@@ -107,10 +107,12 @@ class TrackLifter:
 
         Raises:
           InputError: keypoints that do not fit the skeleton, a joint that is seen in no frame, a
-            picture without size, no camera where one is needed or one that is none.
+            picture or a frame rate without size, no camera where one is needed or one that is none.
         """
         if not (np.shape(image_wh) == (2,) and min(image_wh) > 0):
             raise InputError(f"the picture's width and height must be positive, not {image_wh}")
+        if not (np.isfinite(fps) and fps > 0):
+            raise InputError(f"the frames per second must be positive, not {fps}")
         if camera is not None:
             check_cameras(Camera(*(np.asarray(field, np.float64) for field in camera)))
         complete, certain, seen = self.complete(

@@ -144,6 +144,8 @@ def test_refusals(lifter):
         lifter(film, image_wh=WH)
     with pytest.raises(InputError, match="width and height must be positive"):
         lifter(pixels(body(4)), image_wh=(0, 480))
+    with pytest.raises(InputError, match="positive, not nan"):
+        lifter(pixels(body(4)), image_wh=WH, fps=np.nan)
     with pytest.raises(InputError, match=r"\[T, K, 2\] with T > 0"):
         lifter(np.zeros((0, 17, 2)), image_wh=WH)
     blind = TrackLifter.__new__(TrackLifter)
