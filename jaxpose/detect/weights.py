@@ -36,16 +36,18 @@ def recognise_detector(state_dict: Mapping[str, np.ndarray]) -> Recognised:
       InputError: if there is none, telling what is amiss with the nearest.
     """
     source, state_dict = recognise(state_dict)
+    known = ", ".join(entry.name for entry in DETECTORS)
     entries = [entry for entry in DETECTORS if has_table(source, entry.model())]
     if not entries:
         raise InputError(
-            f"These are {source.name} weights, not a detector's. Known detectors: "
-            f"{', '.join(entry.name for entry in DETECTORS)}."
+            f"These are {source.name} weights, not a detector's. Known detectors: {known}."
         )
     millions = max(sum(array.size for array in state_dict.values()) / 1e6, 1e-6)
     distances = {e.name: abs(math.log((e.parameters or millions) / millions)) for e in entries}
     entries.sort(key=lambda entry: distances[entry.name])
-    entries = [e for e in entries if distances[e.name] < _FAR] or entries[:1]
+    # If none fits, the nearest of each family tells best what is amiss.
+    nearest = {type(entry.model().head): entry.name for entry in reversed(entries)}.values()
+    entries = [e for e in entries if distances[e.name] < _FAR or e.name in nearest]
     misfits: list[tuple[int, str, Mismatch]] = []
     for entry in entries:
         model = entry.model()
@@ -59,7 +61,12 @@ def recognise_detector(state_dict: Mapping[str, np.ndarray]) -> Recognised:
                 return Recognised(_named(entry, count), variant, variables)
             misfits.append((plan.faults, entry.name, mismatch(plan)))
     _, name, closest = min(misfits, key=lambda misfit: misfit[0])
-    raise closest.about(f"No published detector fits; {name} comes nearest. ")
+    # The last line is advice on pose models.
+    what_differs = str(closest).rpartition("\n")[0]
+    raise InputError(
+        f"No published detector fits; {name} comes nearest. {what_differs}\n"
+        f"Known detectors: {known}."
+    )
 
 
 def _variants(entry: PublishedDetector, num_classes: int) -> list[DetectionModel]:
