@@ -1,5 +1,6 @@
 """The Python face of the package: from pictures to people in one call."""
 
+from jaxpose.infer.clips import Track, tracks_of
 from jaxpose.infer.people import COLUMNS, People, Person, dataframe
 from jaxpose.infer.smooth import Smoothing
 from jaxpose.infer.track import Tracking
@@ -15,6 +16,8 @@ __all__ = [
     "Pipeline",
     "Results",
     "Smoothing",
+    "Track",
     "Tracking",
     "dataframe",
+    "tracks_of",
 ]
