@@ -122,6 +122,29 @@ def train(
     run(config, workdir, set_ or [], mesh, Processes(coordinator, processes, process))
 
 
+@app.command("compile")
+@plain_faults
+def compile_(
+    config: Annotated[
+        str, typer.Argument(help="A recipe: a path to a .py file or the name of a shipped one.")
+    ],
+    devices: Annotated[int, typer.Option(min=1, help="How many devices to compile for.")],
+    mesh: Annotated[
+        str | None,
+        typer.Option(metavar="AXIS=N,...", help="Devices along data, fsdp and tensor."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compile a training step for many devices without having them: memory, FLOPs, traffic."""
+    from jaxpose.cli.compile import compile_recipe
+
+    compile_recipe(config, devices, mesh, set_ or [], json)
+
+
 @app.command("eval")
 @plain_faults
 def evaluate(
@@ -175,6 +198,10 @@ def lift(
     fps: Annotated[
         float | None, typer.Option(min=0.01, help="Frames per second, if the file has none.")
     ] = None,
+    trained_fps: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Of the lifter's training, if it does not say itself."),
+    ] = None,
     skeleton: Annotated[
         str | None, typer.Option(help="Of a bare list of keypoints, such as blazepose33.")
     ] = None,
@@ -190,6 +217,10 @@ def lift(
             "the floor, in one place.",
         ),
     ] = None,
+    tilt: Annotated[
+        float,
+        typer.Option(min=-90.0, max=90.0, help="Degrees by which the camera looks down."),
+    ] = 0.0,
     same_camera: Annotated[
         bool,
         typer.Option("--same-camera", help="The film is by the cameras of the lifter's training."),
@@ -220,7 +251,9 @@ def lift(
         skeleton=skeleton,
         size=size,
         fps=fps,
+        trained_fps=trained_fps,
         focal=focal,
+        tilt=tilt,
         same_camera=same_camera,
         flip_test=flip_test,
         min_score=min_score,

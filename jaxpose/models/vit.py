@@ -39,6 +39,12 @@ def drop_path(x: jax.Array, rate: jax.Array | float, key: jax.Array) -> jax.Arra
     return jnp.where(keep, x / jnp.asarray(1.0 - rate, x.dtype), jnp.zeros((), x.dtype))
 
 
+def layer_norm(epsilon: float, bias: bool, dtype: str, name: str) -> nn.Module:
+    """A layer norm; without bias an RMS norm (arXiv:1910.07467), which does not centre either."""
+    kind = nn.LayerNorm if bias else nn.RMSNorm
+    return kind(epsilon=epsilon, dtype=dtype, name=name)
+
+
 class Attention(nn.Module):
     """Multi-head self-attention with a fused query-key-value projection.
 
@@ -49,6 +55,8 @@ class Attention(nn.Module):
     heads: int
     implementation: Literal["xla", "cudnn"]
     dtype: str
+    bias: bool = True
+    qk_norm: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -56,11 +64,16 @@ class Attention(nn.Module):
         dim = x.shape[-1]
         qkv = nn.DenseGeneral(
             (3, self.heads, dim // self.heads),
+            use_bias=self.bias,
             dtype=self.dtype,
             kernel_init=kernel_init,
             name="qkv",
         )(x)
         q, k, v = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
+        if self.qk_norm:
+            # Over each head, so that logits cannot grow with the width.
+            q = layer_norm(1e-6, self.bias, self.dtype, "query_norm")(q)
+            k = layer_norm(1e-6, self.bias, self.dtype, "key_norm")(k)
         # Scaling the queries spares scaling [N, N] logits, forward and backward.
         q = q * jnp.asarray((dim // self.heads) ** -0.5, q.dtype)
         x = jax.nn.dot_product_attention(q, k, v, scale=1.0, implementation=self.implementation)
@@ -85,7 +98,10 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Pre-norm transformer block (Dosovitskiy et al. 2021, arXiv:2010.11929, eq. 2-3)."""
+    """Pre-norm transformer block (Dosovitskiy et al. 2021, arXiv:2010.11929, eq. 2-3).
+
+    `parallel`, `qk_norm` and `bias` as in ViT-22B (arXiv:2302.05442, section 2).
+    """
 
     heads: int
     mlp_hidden: int
@@ -96,6 +112,9 @@ class Block(nn.Module):
     experts: int = 0
     part_features: int = 0
     dataset: int = 0
+    bias: bool = True
+    qk_norm: bool = False
+    parallel: bool = False
 
     @nn.compact
     def __call__(
@@ -109,17 +128,22 @@ class Block(nn.Module):
             return drop_path(branch, drop_rate, self.make_rng("dropout"))
 
         def norm(name: str) -> nn.Module:
-            return nn.LayerNorm(self.norm_eps, dtype=self.dtype, name=name)
+            return layer_norm(self.norm_eps, self.bias, self.dtype, name)
 
-        attend = Attention(self.heads, self.attention, self.dtype, name="attention")
-        x = x + residual(attend(norm("norm1")(x)))
-        y = norm("norm2")(x)
-        if self.experts:
+        def mlp(y: jax.Array) -> jax.Array:
+            if not self.experts:
+                return MLP(self.mlp_hidden, self.dtype, name="mlp")(y)
             mixture = (self.experts, self.part_features, self.dataset)
-            y = MixtureMLP(self.mlp_hidden, *mixture, self.dtype, name="mlp")(y, dataset_index)
-        else:
-            y = MLP(self.mlp_hidden, self.dtype, name="mlp")(y)
-        return x + residual(y), None
+            return MixtureMLP(self.mlp_hidden, *mixture, self.dtype, name="mlp")(y, dataset_index)
+
+        attend = Attention(
+            self.heads, self.attention, self.dtype, self.bias, self.qk_norm, name="attention"
+        )
+        y = norm("norm1")(x)
+        if self.parallel:
+            return x + residual(attend(y) + mlp(y)), None
+        x = x + residual(attend(y))
+        return x + residual(mlp(norm("norm2")(x))), None
 
 
 class ViT(nn.Module):
@@ -150,6 +174,10 @@ class ViT(nn.Module):
       remat: "none", "block" (keep block inputs, recompute the rest in the backward pass) or
         "dots" (keep matmul results too).
       attention: "xla" or "cudnn" (fused; NVIDIA and bfloat16 only).
+      qk_norm: normalise queries and keys, which keeps very large models from diverging.
+      parallel: attention and MLP beside one another, on the same normed input.
+      bias: False leaves out the biases of queries, keys and values and makes layer norms RMS
+        norms. These three are the choices of ViT-22B (arXiv:2302.05442, section 2).
       dtype: compute dtype; parameters, norm statistics and softmax stay float32.
     """
 
@@ -171,6 +199,9 @@ class ViT(nn.Module):
     unroll: int = 0
     remat: str = "none"
     attention: Literal["xla", "cudnn"] = "xla"
+    qk_norm: bool = False
+    parallel: bool = False
+    bias: bool = True
     dtype: str = "float32"
 
     @property
@@ -260,10 +291,13 @@ class ViT(nn.Module):
             experts=self.experts,
             part_features=self.part_features,
             dataset=self.dataset,
+            bias=self.bias,
+            qk_norm=self.qk_norm,
+            parallel=self.parallel,
             name="blocks",
         )
         x, _ = layers(x, jnp.linspace(0.0, self.drop_path, self.depth), dataset_index)
-        x = nn.LayerNorm(self.norm_eps, dtype=self.dtype, name="norm")(x)
+        x = layer_norm(self.norm_eps, self.bias, self.dtype, "norm")(x)
         first = int(self.class_token)
         feature_map = x[:, first : first + height * width].reshape(batch, height, width, self.dim)
         return TokenFeatures(feature_map, x[:, 0]) if self.class_token else feature_map

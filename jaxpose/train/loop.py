@@ -20,7 +20,7 @@ from jaxpose.train.checkpoint import Checkpoints
 from jaxpose.train.log import RunLog
 from jaxpose.train.nonfinite import Flight
 from jaxpose.train.run import begin, open_checkpoints
-from jaxpose.train.start import abstract_state, first_state
+from jaxpose.train.start import abstract_state, first_state, run_key
 from jaxpose.train.state import TrainState
 from jaxpose.train.step import compile_step
 from jaxpose.train.task import task_of
@@ -96,7 +96,7 @@ def _run(
     start: int,
 ) -> Outcome:
     task = task_of(experiment)
-    key = jax.device_put(jax.random.key(experiment.seed), meshes.replicated(mesh))
+    key = run_key(experiment, mesh)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
         bar = progress.add_task("samples into memory", total=len(sources["train"]))
         batches = task.batches(

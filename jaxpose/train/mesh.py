@@ -46,7 +46,9 @@ def batch_sharded(mesh: jax.sharding.Mesh) -> NamedSharding:
 def mesh_of(array: jax.Array) -> jax.sharding.Mesh:
     """The mesh that an array lies on."""
     assert isinstance(array.sharding, NamedSharding)
-    return array.sharding.mesh
+    mesh = array.sharding.mesh
+    assert isinstance(mesh, jax.sharding.Mesh)
+    return mesh
 
 
 def check_batch(batch_size: int, mesh: jax.sharding.Mesh, key: str, accumulate: int = 1) -> None:

@@ -40,12 +40,8 @@ def first_state(experiment: AnyExperiment, layout: Layout) -> TrainState:
     key = jax.random.fold_in(jax.random.key(experiment.seed), 0x1417)
     named = (getattr(experiment, f"{name}_from", None) for name in ("init", "teacher", "knowledge"))
     if not any(named):
-        key = put(jax.random.key_data(key), replicated(layout.mesh))
-
-        def fresh(data: jax.Array) -> TrainState:
-            return _fresh(experiment, jax.random.wrap_key_data(data))
-
-        return jax.jit(fresh, out_shardings=layout.state)(key)
+        fresh = jax.jit(lambda key: _fresh(experiment, key), out_shardings=layout.state)
+        return fresh(_on_mesh(key, layout.mesh))
     variables = with_pretrained(
         experiment, init_variables(experiment.model, key, experiment.input_hw)
     )
@@ -54,6 +50,16 @@ def first_state(experiment: AnyExperiment, layout: Layout) -> TrainState:
     tx = build(experiment.optimizer, experiment.steps)
     make = jax.jit(lambda v: new_state(experiment, v, tx), out_shardings=layout.state)
     return make(variables)
+
+
+def run_key(experiment: AnyExperiment, mesh: jax.sharding.Mesh) -> jax.Array:
+    """The key that, with the step, fixes every draw of a run; on all devices of the mesh."""
+    return _on_mesh(jax.random.key(experiment.seed), mesh)
+
+
+def _on_mesh(key: jax.Array, mesh: jax.sharding.Mesh) -> jax.Array:
+    data = put(jax.random.key_data(key), replicated(mesh))
+    return jax.jit(jax.random.wrap_key_data, out_shardings=replicated(mesh))(data)
 
 
 def _fresh(experiment: AnyExperiment, key: jax.Array) -> TrainState:

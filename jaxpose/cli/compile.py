@@ -1,0 +1,133 @@
+"""`jaxpose compile`: what a training step would cost each of many devices, without having them."""
+
+import dataclasses
+import json
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from rich.console import Console
+from rich.table import Table
+
+from jaxpose.config import Experiment, load_recipe, override
+from jaxpose.errors import InputError
+from jaxpose.models.build import count_parameters
+from jaxpose.scaling.flops import multiply_adds
+from jaxpose.train import program
+from jaxpose.train.mesh import batch_sharded, check_batch, make_mesh, parse_mesh, replicated
+from jaxpose.train.start import abstract_state
+from jaxpose.train.state import TrainState
+from jaxpose.train.step import lower_step, train_step
+
+_CANVAS_HW = (384, 288)  # where the data is not at hand: what `jaxpose prepare` writes
+_GIB = 2**30
+
+
+def compile_recipe(
+    config: str, devices: int, mesh: str | None, set_: list[str], as_json: bool
+) -> None:
+    """Compile the training step of the recipe `config` for `devices` simulated CPU devices."""
+    console = Console()
+    experiment = override(load_recipe(config), set_)
+    if not isinstance(experiment, Experiment):
+        raise InputError("`jaxpose compile` is for recipes that train on pictures.")
+    if mesh is not None:
+        experiment = dataclasses.replace(experiment, mesh=parse_mesh(mesh, experiment.mesh))
+    report = account(experiment, _simulated(devices))
+    if as_json:
+        console.print_json(json.dumps(report))
+        return
+    shape = ", ".join(f"{axis} {size}" for axis, size in report["mesh"].items())
+    console.print(
+        f"{report['parameters'] / 1e6:,.0f} M parameters, batch {experiment.batch_size}, "
+        f"{devices} devices ({shape}); compiled in {report['compile_seconds']:.1f} s."
+    )
+    table = Table("each device, each step", "", show_header=True, box=None)
+    table.add_row("state and batch", f"{report['state_and_batch_bytes'] / _GIB:.2f} GiB")
+    table.add_row("temporary", f"{report['temporary_bytes'] / _GIB:.2f} GiB")
+    table.add_row("memory in all", f"{report['memory_bytes'] / _GIB:.2f} GiB")
+    table.add_row("FLOPs (the step's, shared out)", f"{report['flops'] / 1e9:,.1f} G")
+    table.add_row("FLOPs (XLA; loop bodies once)", f"{report['xla_flops'] / 1e9:,.1f} G")
+    for kind, found in report["collectives"].items():
+        table.add_row(f"{kind} x {found['count']}", f"{found['sent_bytes'] / 1e6:,.1f} MB sent")
+    console.print(table)
+    console.print(
+        "Simulated on CPU: computes bfloat16 in float32, which takes more memory and traffic than "
+        "an accelerator's, and shards by the same rules.",
+        style="dim",
+    )
+
+
+def account(experiment: Experiment, devices: list[jax.Device]) -> dict[str, Any]:
+    """What the step costs on `devices`, as JSON types; nothing is allocated and nothing runs.
+
+    Raises:
+      InputError: the mesh or the batch does not fit the devices.
+    """
+    mesh = make_mesh(experiment.mesh, devices)
+    check_batch(experiment.batch_size, mesh, "batch_size", experiment.accumulate)
+    state, _ = abstract_state(experiment, mesh)
+    batch = _abstract_batch(experiment, mesh)
+    key = jax.device_put(jax.random.key(0), replicated(mesh))
+    begun = time.perf_counter()
+    compiled = lower_step(experiment, state, batch, key).compile()
+    seconds = time.perf_counter() - begun
+    memory = program.memory(compiled)
+    costs = compiled.cost_analysis() or {}
+    work = 2 * multiply_adds(lambda s, b, k: _whole_step(experiment, s, b, k), state, batch, key)
+    return {
+        "devices": len(devices),
+        "mesh": dict(mesh.shape),
+        "parameters": count_parameters({"params": state.params}),
+        "compile_seconds": seconds,
+        "state_and_batch_bytes": memory.state_and_batch,
+        "temporary_bytes": memory.temporary,
+        "memory_bytes": memory.total,
+        "flops": work / len(devices),
+        "xla_flops": float(costs.get("flops", 0.0)),
+        "collectives": {
+            kind: {"count": found.count, "sent_bytes": found.sent}
+            for kind, found in program.traffic(compiled.as_text()).items()
+        },
+    }
+
+
+def _whole_step(experiment: Experiment, state: TrainState, batch: Any, key: jax.Array) -> Any:
+    from jaxpose.train.optimizer import build
+
+    tx = build(experiment.optimizer, experiment.steps)
+    return train_step(state, batch, key, experiment=experiment, tx=tx)
+
+
+def _abstract_batch(experiment: Experiment, mesh: jax.sharding.Mesh) -> dict[str, Any]:
+    try:
+        height, width = experiment.train_data.open().canvas_hw
+    except InputError:
+        height, width = _CANVAS_HW
+    points = experiment.skeleton.num_keypoints
+    shapes = {
+        "image": ((height, width, 3), jnp.uint8),
+        "keypoints": ((points, 2), jnp.float32),
+        "visible": ((points,), jnp.uint8),
+        "box_xywh": ((4,), jnp.float32),
+        "mask": ((), jnp.bool_),
+    }
+    return {
+        name: jax.ShapeDtypeStruct(
+            (experiment.batch_size, *shape), dtype, sharding=batch_sharded(mesh)
+        )
+        for name, (shape, dtype) in shapes.items()
+    }
+
+
+def _simulated(count: int) -> list[jax.Device]:
+    try:
+        jax.config.update("jax_platforms", "cpu")
+        jax.config.update("jax_num_cpu_devices", count)
+    except RuntimeError:  # JAX has started: with enough devices, one hopes
+        pass
+    devices = jax.devices("cpu")
+    if len(devices) < count:
+        raise InputError(f"JAX has already started with {len(devices)} devices, not {count}.")
+    return devices[:count]

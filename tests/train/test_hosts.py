@@ -1,0 +1,159 @@
+"""Several processes: what each feeds, what they refuse, and a run that they carry on in turn."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from jaxpose.config import Mesh
+from jaxpose.errors import InputError
+from jaxpose.train import hosts
+from jaxpose.train.log import read_metrics
+from jaxpose.train.mesh import make_mesh
+from jaxpose.train.run import load_run
+
+TINY = Path(__file__).resolve().parents[1] / "tiny.py"
+
+
+def start(workdir: Path, processes: int, *changes: tuple[str, ...]) -> list[subprocess.Popen]:
+    """`jaxpose train` in `processes` processes on loopback, eight simulated devices in all."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "jaxpose", "train", str(TINY), "--workdir", str(workdir)]
+    command += ["--mesh", "data=4,fsdp=2", "--set", "mesh.fsdp_from=1"]
+    started = []
+    for process in range(processes):
+        own = list(command)
+        if processes > 1:
+            own += ["--coordinator", f"127.0.0.1:{port}", "--processes", str(processes)]
+            own += ["--process", str(process)]
+        for change in changes[process] if changes else ():
+            own += ["--set", change]
+        environment = os.environ | {
+            "JAX_NUM_CPU_DEVICES": str(8 // processes),
+            # Compiles five times as fast.
+            "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false",
+        }
+        started.append(
+            subprocess.Popen(
+                own,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+    return started
+
+
+def finish(processes: list[subprocess.Popen], code: int = 0) -> list[tuple[str, str]]:
+    """Output and errors of processes that have to end with status `code`."""
+    ends = [process.communicate(timeout=500) for process in processes]
+    for process, (_, errors) in zip(processes, ends, strict=True):
+        assert process.returncode == code, errors[-3000:]
+    return ends
+
+
+def signal_after(processes: list[subprocess.Popen], workdir: Path, step: int, number: int) -> None:
+    """Send `number` to the last process (SIGKILL: to all) once `step` is logged."""
+    deadline = time.monotonic() + 500
+    while max((r["step"] for r in read_metrics(workdir)), default=0) < step:
+        assert all(p.poll() is None for p in processes), processes[0].stderr.read()[-3000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    for process in processes if number == signal.SIGKILL else processes[-1:]:
+        process.send_signal(number)
+
+
+def state_of(workdir: Path) -> dict[str, np.ndarray]:
+    run = load_run(workdir, "last")
+    leaves = jax.tree_util.tree_leaves_with_path(run.variables)
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+@pytest.mark.slow
+def test_two_processes_killed_and_resumed_by_one_and_by_two_again(tmp_path):
+    """Must show: the same parameters as those of an undisturbed run of two processes."""
+    undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
+    (said, _), (silent, _) = finish(start(undisturbed, 2))
+    assert "step 12/12" in said
+    # Gloo reports its connections on stdout; else process 1 is silent.
+    assert all(line.startswith("[Gloo]") for line in silent.splitlines())
+    for processes, step in ((2, 3), (1, 7)):
+        running = start(disturbed, processes)
+        signal_after(running, disturbed, step, signal.SIGKILL)
+        for process in running:
+            process.communicate()
+    (said, _), _ = finish(start(disturbed, 2))
+    assert "Resuming" in said
+    expected, found = state_of(undisturbed), state_of(disturbed)
+    worst = 0.0
+    for name, value in expected.items():
+        distance = np.linalg.norm(value - found[name]) / max(np.linalg.norm(value), 1e-12)
+        worst = max(worst, float(distance))
+    print(f"largest relative difference of a parameter array: {worst:.2g}")
+    assert worst <= 1e-5
+    losses = [
+        {r["step"]: r["loss"] for r in read_metrics(d) if r["kind"] == "train"}
+        for d in (undisturbed, disturbed)
+    ]
+    assert sorted(losses[0]) == sorted(losses[1]) == list(range(1, 13))
+    np.testing.assert_allclose(
+        [losses[0][step] for step in range(1, 13)],
+        [losses[1][step] for step in range(1, 13)],
+        rtol=1e-5,
+    )
+
+
+@pytest.mark.slow
+def test_sigterm_to_one_of_two_saves_and_ends_both(tmp_path):
+    running = start(tmp_path, 2, ("steps=100000",), ("steps=100000",))
+    signal_after(running, tmp_path, 3, signal.SIGTERM)
+    (said, _), _ = finish(running)
+    assert "SIGTERM" in said and "Saved at step" in said
+
+
+@pytest.mark.slow
+def test_processes_with_different_configurations_refuse_to_start(tmp_path):
+    running = start(tmp_path, 2, ("seed=1",), ("seed=2",))
+    for _, errors in finish(running, code=2):
+        assert "Process 1 was started with another configuration" in errors
+        assert "experiment.seed: 1 -> 2" in errors
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_one_process_feeds_whole_batches():
+    assert hosts.share(16, make_mesh(Mesh(data=2, fsdp=2, tensor=2))) == (0, 1)
+
+
+def test_flags_that_lack_one_another_are_refused(monkeypatch):
+    with pytest.raises(InputError, match="need --coordinator"):
+        hosts.connect(processes=2, process=0)
+    with pytest.raises(InputError, match="they are 2 and 2"):
+        hosts.connect("127.0.0.1:1", 2, 2)
+    monkeypatch.setenv("JAX_PROCESS_ID", "first")
+    with pytest.raises(InputError, match="JAX_PROCESS_ID must be a number"):
+        hosts.connect("127.0.0.1:1", 2)
+
+
+def test_alone_in_no_cluster_nothing_is_started(monkeypatch):
+    for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "TPU_WORKER_HOSTNAMES"):
+        monkeypatch.delenv(name, raising=False)
+    hosts.connect()
+    assert jax.process_count() == 1
+
+
+def test_a_process_hears_its_own_signal_at_once():
+    agreement = hosts.Agreement(make_mesh(Mesh()))
+    agreement.tell(1, None)
+    assert agreement.hear() is None
+    agreement.tell(2, signal.SIGTERM)
+    assert agreement.hear() == signal.SIGTERM
