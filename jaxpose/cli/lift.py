@@ -30,6 +30,7 @@ class Options:
       fps: frames per second, where the file does not say or is wrong.
       trained_fps: of the lifter's training, where it does not say itself.
       focal: focal length in pixels, to place people before the camera.
+      tilt: degrees by which the camera looks down.
       same_camera: the film is by the cameras that the lifter was trained on.
       flip_test: average with the mirror image.
       min_score: keypoints below are missing.
@@ -44,6 +45,7 @@ class Options:
     fps: float | None = None
     trained_fps: float | None = None
     focal: float | None = None
+    tilt: float = 0.0
     same_camera: bool = False
     flip_test: bool = True
     min_score: float = 0.3
@@ -58,6 +60,7 @@ class Options:
             min_score=self.min_score,
             cleaning=Cleaning(self.smooth, self.rigid),
             focal=self.focal,
+            tilt=self.tilt,
             fps=self.fps,
         )
 

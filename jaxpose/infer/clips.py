@@ -56,6 +56,7 @@ class Lifting:
       cleaning: what is done to the joints.
       focal: focal length in pixels, to put people where the camera sees them; None leaves each
         about their own root.
+      tilt: degrees by which the camera looks down, for what is written upright.
       fps: frames per second, where the film's own are wrong or unknown.
     """
 
@@ -64,6 +65,7 @@ class Lifting:
     longest_gap: float = 0.5
     cleaning: Cleaning = field(default_factory=Cleaning)
     focal: float | None = None
+    tilt: float = 0.0
     fps: float | None = None
 
 
@@ -168,6 +170,7 @@ def lift_track(track: Track, lifter: TrackLifter, options: Lifting | None = None
         track.fps,
         track.number,
         placed=options.focal is not None,
+        tilt=options.tilt,
         quality=found,
     )
 

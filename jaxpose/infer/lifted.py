@@ -15,7 +15,7 @@ from jaxpose.motion.bones import consistency
 from jaxpose.motion.bvh import write_bvh
 from jaxpose.motion.limits import beyond_limits
 from jaxpose.motion.markers import write_c3d, write_trc
-from jaxpose.motion.place import on_floor
+from jaxpose.motion.place import levelled, on_floor
 from jaxpose.motion.rig import bvh_from_points
 from jaxpose.skeletons import Skeleton
 from jaxpose.viz import contact_sheet, draw_space, save_animation, save_image, turning
@@ -64,6 +64,7 @@ class LiftedTrack:
       fps: frames per second.
       track: what the person is called.
       placed: the joints lie where the camera saw them, and not about their root.
+      tilt: degrees by which the camera looks down.
       quality: of what the lifter said, before it was cleaned.
     """
 
@@ -73,6 +74,7 @@ class LiftedTrack:
     fps: float
     track: int = 0
     placed: bool = False
+    tilt: float = 0.0
     quality: Quality | None = None
 
     @property
@@ -81,8 +83,9 @@ class LiftedTrack:
         return np.isfinite(self.joints_mm).all(axis=(1, 2))
 
     def standing(self) -> np.ndarray:
-        """The joints with their lowest on the floor, unless they are placed (`place.on_floor`)."""
-        return self.joints_mm if self.placed else on_floor(self.joints_mm)
+        """The joints upright, y down; unless they are placed, the lowest of each frame at 0."""
+        upright = levelled(self.joints_mm, self.tilt)
+        return upright if self.placed else on_floor(upright)
 
     def without_gaps(self) -> np.ndarray:
         """`standing` from the first frame seen to the last, interpolated: `[T', K, 3]`.
@@ -116,7 +119,7 @@ def save_lifted(
     """Writes a track as its suffix says.
 
     - `.bvh` (Blender): rigid bones in centimetres, y up; `.trc` (OpenSim) and `.c3d`: markers in
-      mm, y up. The camera is taken to be level, and people stand on the floor.
+      mm, y up, people on the floor, the camera as level as `LiftedTrack.tilt` says.
     - `.json`: mm along the camera's axes about the root, see `LiftedTrack.to_dict`.
     - `.gif`, `.mp4`: a camera walks once around the person; `.png`: moments from two sides.
 

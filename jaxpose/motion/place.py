@@ -22,6 +22,17 @@ def on_floor(points: np.ndarray, up: str = "-y") -> np.ndarray:
     return points - lowest[:, None, None] * vertical[None, None]
 
 
+def levelled(points: np.ndarray, tilt: float) -> np.ndarray:
+    """`points [..., 3]` of a camera that looks `tilt` degrees down, in the frame of a level one.
+
+    The camera's axes: x right, y down, z forward.
+    """
+    angle = np.deg2rad(tilt)
+    cos, sin = np.cos(angle), np.sin(angle)
+    turn = np.array([[1.0, 0, 0], [0, cos, sin], [0, -sin, cos]])
+    return np.asarray(points, np.float64) @ turn.T
+
+
 def before_camera(
     camera: Camera,
     points: np.ndarray,
