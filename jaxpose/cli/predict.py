@@ -110,14 +110,19 @@ def predict(
     lifter = None if options.lift is None else _lifter(options.lift, options.checkpoint)
     outcome = Outcome(options.min_score if options.draw else 0.0)
     head = _head(trained, boxes, options)
-    tail = {"tail": lambda: {"skipped": outcome.skipped_of(media)}}
     name = "photos" if media.still else "frames"
-    writers = [writer(kind, out, trained.skeleton, head, name=name, **tail) for kind in formats]
+
+    def tail() -> dict[str, Any]:
+        return {"skipped": outcome.skipped_of(media)}
+
+    # OpenPose's is the one that may refuse, before another has begun a file.
+    kinds = sorted(formats, key=lambda kind: kind != "openpose")
+    writers = [writer(kind, out, trained.skeleton, head, name=name, tail=tail) for kind in kinds]
     output = _Output(writers, out, pictures, lifter, options.min_score, media.skipped)
     results = pipeline.results(media, boxes=located)
     try:
         with results, output, _progress(results.count) as progress:
-            bar = progress.add_task("frames" if not media.still else "photos", total=results.count)
+            bar = progress.add_task(name, total=results.count)
             # The models work on while this thread draws and writes.
             made = ahead(((people, _photo(people, options.draw)) for people in results), 2)
             try:

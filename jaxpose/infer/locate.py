@@ -29,12 +29,14 @@ class Located:
       boxes_xywh: `[P, 4]` pixels.
       scores: `[P]` of a detector; None where the boxes are given.
       rows: `[P]` positions among the boxes given, where some were left out; None if all are here.
+      given: someone says that these are people, so none is taken for another one found twice.
     """
 
     frame: Frame
     boxes_xywh: np.ndarray
     scores: np.ndarray | None = None
     rows: np.ndarray | None = None
+    given: bool = False
 
 
 Locate = Callable[[Sequence[Frame]], list[Located]]
@@ -84,7 +86,7 @@ def by_boxes(boxes: Any, max_people: int | None) -> Locate:
                 area = np.nan_to_num(found[:, 2] * found[:, 3])
                 rows = np.sort(np.argsort(-area, kind="stable")[:max_people])
                 found = found[rows]
-            located.append(Located(frame, found, rows=rows))
+            located.append(Located(frame, found, rows=rows, given=True))
         return located
 
     return locate

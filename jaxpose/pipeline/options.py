@@ -23,7 +23,8 @@ class Options:
       min_person_score: people whose mean keypoint score is below this are left out; 0 keeps all.
       max_people: at most so many a frame: the best boxes of a detector, else the largest; None is
         all.
-      nms: people more alike than this (OKS) are one, found twice; None keeps both.
+      nms: people more alike than this (OKS) are one, found twice; None keeps both, and people in
+        given boxes are kept in any case.
       detect_every: of a film, the detector looks at every n-th frame; in between boxes follow the
         keypoints of the frame before, and the detector helps where nobody is left.
         Above 1 a frame waits for the one before, so batches hold one frame's people.

@@ -226,7 +226,7 @@ class Pipeline:
                 return
             busy = time.perf_counter() - begun - (waited - before)
             stages.add("pose", len(people), busy)
-            yield _labelled(people, under_way.popleft())
+            yield self._distinct(people, under_way.popleft())
 
     def _followed(
         self, frames: Iterable[Frame], locate: Locate, stages: Stages
@@ -260,13 +260,12 @@ class Pipeline:
         """Keypoints in the boxes of one frame."""
         with stages("pose", len(located.boxes_xywh)):
             people = self.predictor(located.frame.image, located.boxes_xywh)
-        return self._distinct(_labelled(people, located))
+        return self._distinct(people, located)
 
     def _tracked(self, made: Iterable[People], stages: Stages) -> Iterator[People]:
-        """Without duplicates and doubtful people, and with ids in films."""
+        """With ids in films."""
         options, tracker, source = self.options, None, None
         for people in made:
-            people = self._distinct(people)
             if options.track and people.seconds is not None:
                 if tracker is None or people.source != source:
                     tracker, source = Tracker(people.skeleton, options.tracking), people.source
@@ -277,11 +276,12 @@ class Pipeline:
                 people = replace(people, track_ids=ids)
             yield people
 
-    def _distinct(self, people: People) -> People:
-        options = self.options
+    def _distinct(self, people: People, located: Located) -> People:
+        """Labelled, without doubtful people and, of those that were found, without duplicates."""
+        options, people = self.options, _labelled(people, located)
         kept = np.flatnonzero(people.scores.mean(axis=1) >= options.min_person_score)
         people = people.keep(kept) if len(kept) < len(people) else people
-        if options.nms is None or len(people) < 2:
+        if options.nms is None or located.given or len(people) < 2:
             return people
         alike = pose_similarity(
             people.keypoints,

@@ -93,7 +93,7 @@ def run(pipeline: Pipeline, film: Path, people: int, *, draw: bool = False) -> S
                 warm = pipeline.compilations - before
             if photo is not None:
                 with results.stages("draw"):
-                    one.draw(photo)
+                    one.draw(photo, min_score=0.0)  # zeros score nothing
             with results.stages("write"):
                 lines.write(one)
             found += len(one)

@@ -332,6 +332,7 @@ def test_a_webcam_that_is_not_there_and_keypoints_that_are_no_body(folder):
     result = run(folder, "93")
     assert result.exit_code == 2
     assert "there is no webcam 93" in result.output.replace("\n", "")
-    result = run(folder, folder / "photos", format="openpose")
+    result = run(folder, folder / "photos", format="json,openpose", out="other")
+    assert list((folder / "other").iterdir()) == []
     assert result.exit_code == 2
     assert "hardly a keypoint" in result.output.replace("\n", " ")

@@ -188,13 +188,23 @@ def test_iterators_arrays_and_many_people(pipeline):
     results = pipeline(iter([frame(30), np.zeros((1, 1), np.uint8), frame(60, 200)]))
     assert [len(people) for people in results] == [1, 0, 2]
     boxes = np.tile([[30.0, 20, 48, 64]], (500, 1))
-    unlike = Pipeline(TRAINED, options=Options(batch_size=64, nms=None))
-    assert len(unlike(frame(30), boxes=boxes)) == 500
-    unlike.options = replace(unlike.options, nms=0.9)
-    assert len(unlike(frame(30), boxes=boxes)) == 1
-    unlike.options = replace(unlike.options, max_people=3, nms=None)
+    crowd = Pipeline(TRAINED, options=Options(batch_size=64))
+    assert len(crowd(frame(30), boxes=boxes)) == 500
+    crowd.options = replace(crowd.options, max_people=3)
     boxes[[7, 9, 400], 2:] += 2
-    assert unlike(frame(30), boxes=boxes).box_indices.tolist() == [7, 9, 400]
+    assert crowd(frame(30), boxes=boxes).box_indices.tolist() == [7, 9, 400]
+
+
+def test_whoever_is_found_twice_is_one(pipeline):
+    class Twice(DotDetector):
+        def _find(self, image):
+            found = super()._find(image)
+            return Found(*(np.repeat(values, 2, axis=0) for values in vars(found).values()))
+
+    twice = Pipeline(TRAINED, Twice(), options=Options(batch_size=4))
+    assert len(twice(frame(30, 150))) == 2
+    twice.options = Options(batch_size=4, nms=None)
+    assert len(twice(frame(30, 150))) == 4
 
 
 def test_leaving_the_loop_stops_the_threads(pipeline, tmp_path):
