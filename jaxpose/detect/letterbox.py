@@ -35,7 +35,9 @@ def letterbox(photo: np.ndarray, input_hw: tuple[int, int]) -> Letterbox:
     """The photo as large as it fits on a canvas of `input_hw`, its aspect kept, the rest grey.
 
     Resampling is OpenCV's bilinear one, which the published detectors were trained and are
-    evaluated with: it does not average when it shrinks.
+    evaluated with: it does not average when it shrinks. On the host, because the photo would have
+    to travel to the device whole, on a canvas larger than any photo, and its 0.2 ms for 1920 x 1080
+    pixels are a hundredth of what the smallest model takes on the same CPU.
 
     Raises:
       InputError: unless `photo` is uint8 RGB `[H, W, 3]` with at least one pixel.
