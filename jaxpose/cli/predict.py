@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import jaxpose
 from jaxpose.cli.outcome import Outcome, make_writable, picture_names, summarise
+from jaxpose.cli.overview import Overview
 from jaxpose.cli.trained import Trained, load_lifter, load_trained
 from jaxpose.detect.detector import Detector
 from jaxpose.errors import InputError, nearest
@@ -47,6 +48,7 @@ class Options:
       lift: a lifter, for joints in space.
       formats: names of `infer.write.FORMATS`, with commas between.
       draw: write pictures and films with the people drawn on them.
+      sheet: write a contact sheet, `overview.jpg`, of up to 24 of them.
     """
 
     checkpoint: Literal["best", "last"] = "best"
@@ -62,6 +64,7 @@ class Options:
     lift: Path | None = None
     formats: str = "json"
     draw: bool = True
+    sheet: bool = False
 
     def steps(self) -> Steps:
         """For the pipeline."""
@@ -100,6 +103,8 @@ def predict(
     formats = _formats(options.formats)
     if boxes is not None and options.detector is not None:
         raise InputError("--boxes says where people are and --detector finds them: give one")
+    if options.sheet and not options.draw:
+        raise InputError("--sheet shows what is drawn; it cannot go with --no-draw")
     media = open_media([_source(source) for source in sources])
     located = _boxes(boxes, options, media)
     pictures = picture_names(media, out) if options.draw else {}
@@ -118,7 +123,8 @@ def predict(
     # OpenPose's is the one that may refuse, before another has begun a file.
     kinds = sorted(formats, key=lambda kind: kind != "openpose")
     writers = [writer(kind, out, trained.skeleton, head, name=name, tail=tail) for kind in kinds]
-    output = _Output(writers, out, pictures, lifter, options.min_score, media.skipped)
+    sheet = Overview(media.count) if options.sheet else None
+    output = _Output(writers, out, pictures, lifter, options.min_score, media.skipped, sheet)
     results = pipeline.results(media, boxes=located)
     try:
         with results, output, _progress(results.count) as progress:
@@ -150,6 +156,7 @@ class _Output:
         lifter: TrackLifter | None,
         min_score: float,
         skipped: list[Skipped],
+        sheet: Overview | None,
     ) -> None:
         self._writers = writers
         self._out = out
@@ -157,6 +164,7 @@ class _Output:
         self._lifter = lifter
         self._min_score = min_score
         self._skipped = skipped
+        self._sheet = sheet
         self._film: VideoWriter | None = None
         self._of = ""
         self._waiting: list[tuple[People, str | None]] = []
@@ -172,6 +180,8 @@ class _Output:
         finally:
             for one in self._writers:
                 one.close()
+            if self._sheet is not None:
+                self._sheet.save(self._out / "overview.jpg")
 
     def add(self, people: People, photo: np.ndarray | None) -> None:
         """Draws a frame and writes it, or keeps what a lifter needs as a whole."""
@@ -185,6 +195,8 @@ class _Output:
 
     def _draw(self, people: People, photo: np.ndarray) -> str:
         drawn = _draw(people, photo, self._min_score)
+        if self._sheet is not None:
+            self._sheet.add(people, drawn)
         name = self._pictures.get(people.source) or _film_name(people.source)
         if people.seconds is None:
             save_image(self._out / name, drawn)

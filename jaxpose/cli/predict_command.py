@@ -60,6 +60,9 @@ def predict(
     draw: Annotated[
         bool, typer.Option("--draw/--no-draw", help="Write pictures and films with the people on.")
     ] = True,
+    sheet: Annotated[
+        bool, typer.Option("--sheet", help="A contact sheet too: overview.jpg, 24 of the pictures.")
+    ] = False,
     checkpoint: Annotated[
         Checkpoint, typer.Option(help="The checkpoint with the best score, or the newest.")
     ] = Checkpoint.BEST,
@@ -99,5 +102,6 @@ def predict(
         lift=lift,
         formats=formats,
         draw=draw,
+        sheet=sheet,
     )
     raise typer.Exit(run_prediction(sources, run, boxes, out, options))

@@ -264,7 +264,8 @@ def test_a_film_in_every_format(folder, monkeypatch):
     monkeypatch.setattr(write, "_BODY_25", (*(("left_dot", "right_dot"),) * 8, ("nose",)))
     source = film(folder / "walk.avi")
     others = {"format": "json,jsonl,csv,coco,openpose", "detector": "x.npz", "every": 4}
-    result = run(folder, source, "--smooth", "savitzky-golay", boxes=None, **others)
+    smooth = ("--smooth", "savitzky-golay")
+    result = run(folder, source, *smooth, "--sheet", boxes=None, **others)
     assert result.exit_code == 0, result.output
     assert "1 film of 12 frames, 12 people on 1 track." in result.output
     assert "pose" in result.output and "compilations" in result.output
@@ -289,6 +290,7 @@ def test_a_film_in_every_format(folder, monkeypatch):
     assert body["person_id"] == [1] and body["pose_keypoints_2d"][-3:] == [0, 0, 0]
     frames = [f.image for f in open_media(folder / "out" / "walk.mp4")]
     assert len(frames) == 12
+    assert read_photo(folder / "out" / "overview.jpg").shape[1] > 3 * 320
     middle = (np.mean(DOTS, axis=0) + np.array([15, 0])).astype(int)
     assert np.ptp(frames[5][middle[1], middle[0]].astype(int)) > 40
     assert read_results(folder / "out" / "predictions.json")[3].track_ids.tolist() == [1]
