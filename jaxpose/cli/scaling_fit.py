@@ -9,20 +9,24 @@ from rich.table import Table
 
 from jaxpose.errors import InputError
 from jaxpose.scaling.analysis import Analysis, analyse, require_a_law, summary
-from jaxpose.scaling.manifest import read_manifest, write_whole
+from jaxpose.scaling.manifest import Manifest, read_manifest, write_whole
 from jaxpose.scaling.observations import in_words, observe
+from jaxpose.scaling.star import arms, shape_law
 
 QUANTITIES = ("loss", "score")
 
 
 def fit(study: Path, resamples: int, anyway: bool) -> None:
     """Print the laws of a study and write them to `study/fit.json`."""
-    analyses = _analyses(study, resamples, anyway)
+    manifest = read_manifest(study)
+    analyses = _analyses(study, manifest, resamples, anyway)
     require_a_law(analyses)
     console = Console()
     found = {}
     for analysis in analyses:
         found[analysis.quantity] = result = summary(analysis)
+        stars = arms(manifest, analysis.points)
+        result["shapes"] = [shape_law(arm, resamples, anyway) for arm in stars]
         _show(console, result)
     write_whole(study / "fit.json", json.dumps(found, indent=1) + "\n")
     console.print(f"Written to {study / 'fit.json'}. Next: jaxpose scaling plot {study}")
@@ -34,7 +38,7 @@ def plot(study: Path, out: Path | None, resamples: int, anyway: bool) -> None:
 
     out = out or study / "plots"
     console = Console()
-    for analysis in _analyses(study, resamples, anyway):
+    for analysis in _analyses(study, read_manifest(study), resamples, anyway):
         written = [out / f"{analysis.quantity}.png"]
         draw(analysis, written[0])
         laws = out / f"{analysis.quantity}_laws.png"
@@ -45,8 +49,7 @@ def plot(study: Path, out: Path | None, resamples: int, anyway: bool) -> None:
             console.print(f"{analysis.words}, no joint law: {reason}", highlight=False)
 
 
-def _analyses(study: Path, resamples: int, anyway: bool) -> list[Analysis]:
-    manifest = read_manifest(study)
+def _analyses(study: Path, manifest: Manifest, resamples: int, anyway: bool) -> list[Analysis]:
     analyses = []
     for quantity in QUANTITIES:
         points, held_out = observe(study, manifest, quantity)
@@ -79,6 +82,8 @@ def _show(console: Console, result: dict[str, Any]) -> None:
         console.print(said, highlight=False, soft_wrap=True)
     if "frontier" in result:
         _show_frontier(console, result)
+    for law in result["shapes"]:
+        _show_shape(console, law)
     for row in result["extrapolation"]:
         left = ", fitted without the largest budget" if "left_out" in row else ", held out"
         console.print(
@@ -86,6 +91,18 @@ def _show(console: Console, result: dict[str, Any]) -> None:
             f"{row['high']:.4g}), measured {row['measured']:.4g}: off by {row['error']:+.1%}",
             highlight=False,
             soft_wrap=True,
+        )
+
+
+def _show_shape(console: Console, law: dict[str, Any]) -> None:
+    for reason in law["not_said"]:
+        console.print(f"{law['axis']}: {reason}.", highlight=False, soft_wrap=True)
+    if "exponent" in law:
+        low, high = law["interval"]
+        console.print(
+            f"best {law['axis']}: as compute^{law['exponent']:.3f} ({low:.3f} to {high:.3f}); "
+            f"{law['best']:.4g} at {law['compute']:.2g} FLOPs",
+            highlight=False,
         )
 
 

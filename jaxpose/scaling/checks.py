@@ -25,7 +25,7 @@ def reasons_against(form: Form, points: Observations, quantity: str) -> list[str
             f"too few points: {len(points)} for the {form.size} parameters of the {form.name} law, "
             f"which needs {form.size + SPARE}"
         )
-    reasons += _repeated(points)
+    reasons += repeated(points)
     if quantity == "score" and len(points):
         blind = points.value > CHANCE
         if blind.mean() > 0.25:
@@ -43,7 +43,8 @@ def reasons_against(form: Form, points: Observations, quantity: str) -> list[str
     return reasons
 
 
-def _repeated(points: Observations) -> list[str]:
+def repeated(points: Observations) -> list[str]:
+    """Why runs that see their data too often should not be fitted."""
     many = points.epochs > MAX_EPOCHS
     if not many.any():
         return []

@@ -58,3 +58,21 @@ def best_value(law: Law, price: Price, compute: np.ndarray) -> np.ndarray:
     compute = np.asarray(compute, np.float64)
     size = np.clip(best_size(law, price, compute), 1e-300, 1e300)
     return law({"parameters": size, "samples": compute / price(size)})
+
+
+def best_shape(law: Law, compute: np.ndarray) -> np.ndarray:
+    """The value of a shape's dimension that a law of the form `shape` is lowest at.
+
+    `x*^(a + b) = a A C^c / (b B)` (SoViT, arXiv:2305.13035): it grows as `C^(c / (a + b))`.
+    """
+    values = law.parameters()
+    a, b, c = law.exponents
+    with np.errstate(divide="ignore"):
+        ratio = np.divide(a * values["A"], b * values["B"])
+    return (ratio * np.asarray(compute, np.float64) ** c) ** (1 / (a + b))
+
+
+def shape_exponent(law: Law) -> float:
+    """The exponent in compute of `best_shape`."""
+    a, b, c = law.exponents
+    return float(c / (a + b))

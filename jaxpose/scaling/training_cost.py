@@ -1,5 +1,6 @@
 """What one sample costs in training, from traces: nothing is allocated and nothing runs."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -35,6 +36,7 @@ class TrainingCost(NamedTuple):
         return 2 * (self.forward + self.backward)
 
 
+@functools.cache
 def training_cost(
     model: Any, input_hw: tuple[int, int] | None, frozen: tuple[str, ...] = ()
 ) -> TrainingCost:
@@ -116,7 +118,7 @@ def _passes(
     def total(*arguments: Any) -> jax.Array:
         return sum((x.sum() for x in outputs(*arguments)), start=jnp.zeros(()))
 
-    return _used(total, arguments), _used(jax.grad(total), arguments)
+    return _used(total, arguments), _used(jax.value_and_grad(total), arguments)
 
 
 def _used(function: Callable[..., Any], arguments: tuple[Any, ...]) -> int:

@@ -1,0 +1,291 @@
+"""Plans, manifests, claims and workers; training itself is replaced where it is not the matter."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from jaxpose.config import load_recipe, override
+from jaxpose.errors import InputError
+from jaxpose.scaling import claims, shapes, work
+from jaxpose.scaling.manifest import FILE, folder, read_manifest, write_manifest
+from jaxpose.scaling.plan import extend, plan
+from jaxpose.scaling.work import RESULT, Result, state_of
+from jaxpose.train.loop import Outcome
+
+TINY = str(Path(__file__).parents[1] / "tiny.py")
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return override(load_recipe(TINY), ["optimizer.schedule=rsqrt"])
+
+
+def planned(tiny, **options):
+    sizes = shapes.grid(tiny, {"width": [16, 32]})
+    return plan(tiny, "tiny", sizes, **({"samples": [96, 160], "max_epochs": 9} | options))
+
+
+@pytest.fixture(scope="module")
+def manifest(tiny):
+    return planned(tiny)
+
+
+@pytest.fixture(scope="module")
+def trunked(tiny):
+    return planned(tiny, cooldown=0.25)
+
+
+def quiet() -> Console:
+    return Console(file=StringIO())
+
+
+def test_an_isoflop_plan_spends_the_same_on_every_size(tiny):
+    budget = 4e8
+    points = planned(tiny, samples=(), flops=[budget]).points
+    assert len(points) == 2 and points[0].parameters < points[1].parameters
+    for point in points:
+        step = point.flops * tiny.batch_size
+        assert point.steps == round(budget / step)
+        assert point.compute == pytest.approx(budget, rel=0.5 / point.steps)
+        assert point.epochs == pytest.approx(point.samples / tiny.train_data.count)
+
+
+def test_a_point_is_the_recipe_with_its_size_budget_and_seed(tiny):
+    manifest = planned(tiny, seeds=(3,))
+    point = manifest.point("w16-n160-s3")
+    experiment = manifest.experiment_of(point)
+    assert (experiment.model.backbone.dim, experiment.model.backbone.heads) == (16, 1)
+    assert (experiment.steps, experiment.seed, experiment.evaluation.every) == (20, 3, 20)
+
+
+def test_runs_of_one_size_share_a_trunk_and_cool_down_from_it(trunked):
+    names = [p.name for p in trunked.points if p.size == "w16"]
+    assert names == ["w16-s0-trunk9", "w16-n96-s0", "w16-s0-trunk15", "w16-n160-s0"]
+    after = {p.name: p.after for p in trunked.points}
+    assert after["w16-n96-s0"] == "w16-s0-trunk9" == after["w16-s0-trunk15"]
+    run, trunk = (trunked.experiment_of(trunked.point(n)) for n in (names[3], names[2]))
+    assert (run.steps, run.optimizer.cooldown_steps) == (20, 5)
+    assert (trunk.steps, trunk.optimizer.cooldown_steps) == (15, 0)
+
+
+def test_stars_vary_one_axis_and_joint_scaling_all(tiny):
+    axes = {"width": [16, 64], "depth": [1], "mlp": [64]}
+    sizes = shapes.star(tiny, axes)
+    assert [s.name for s in sizes] == ["centre", "w16", "w64", "d1", "m64"]
+    wide = override(tiny, sizes[2].set).model.backbone
+    assert (wide.dim, wide.depth, wide.mlp_hidden) == (64, 2, 128)
+    (scaled,) = shapes.joint(tiny, [16.0])
+    assert scaled.shape == {"width": 64.0, "depth": 7.0, "mlp": 672.0}
+
+
+def test_patch_and_resolution_bring_head_and_codec_along(tiny):
+    for axis, value, head, heatmap in (
+        ("patch", 8, (16,), (16, 12)),
+        ("resolution", 128, (16, 16), (32, 24)),
+    ):
+        (size,) = shapes.grid(tiny, {axis: [value]})
+        sized = override(tiny, size.set)
+        assert sized.model.head.deconv_channels == head
+        assert sized.codec.heatmap_hw == heatmap
+        assert sized.model.backbone.input_hw == sized.codec.input_hw
+    (half,) = shapes.grid(tiny, {"data": [0.5]})
+    assert override(tiny, half.set).train_data.count == 12
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"samples": [16]}, "2 steps, but warm-up takes 2"),
+        ({"samples": [960]}, "sees its data 40.0 times, more than 9"),
+        ({"samples": [-1.0]}, "Budgets must be positive"),
+        ({"samples": ()}, "budgets of one kind"),
+        ({"cooldown": 1.5}, "in \\(0, 1\\)"),
+    ],
+)
+def test_impossible_budgets_are_refused(tiny, options, message):
+    with pytest.raises(InputError, match=message):
+        planned(tiny, **options)
+
+
+def test_a_trunk_needs_a_schedule_without_an_end(tiny):
+    with pytest.raises(InputError, match="schedule=rsqrt"):
+        planned(override(tiny, ["optimizer.schedule=cosine"]), cooldown=0.2)
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [({"width": [24]}, "head dimension 16"), ({"patch": [10]}, "does not divide"),
+     ({"height": [3]}, "no axis"), ({"data": [2.0]}, "fraction")],
+)  # fmt: skip
+def test_shapes_that_no_model_has_are_refused(tiny, axes, message):
+    with pytest.raises(InputError, match=message):
+        shapes.star(tiny, axes) if "height" in axes else shapes.grid(tiny, axes)
+
+
+def test_a_study_grows_by_points_of_the_same_experiment_only(tiny, manifest):
+    more = planned(tiny, samples=[96, 200], held_out=True)
+    with pytest.raises(InputError, match="already has a point"):
+        extend(manifest, more)
+    new = planned(tiny, samples=[200], held_out=True)
+    assert len(extend(manifest, new).points) == len(manifest.points) + 2
+    other = replace(manifest, experiment={**manifest.experiment, "seed": 1})
+    with pytest.raises(InputError, match="another experiment"):
+        extend(manifest, other)
+
+
+def test_a_manifest_edited_by_hand_is_refused(tmp_path, manifest):
+    write_manifest(tmp_path, manifest)
+    assert read_manifest(tmp_path) == manifest
+    file = tmp_path / FILE
+    whole = file.read_text()
+    record = json.loads(whole)
+    record["points"][1]["steps"] += 1
+    file.write_text(json.dumps(record))
+    with pytest.raises(InputError, match="edited by hand: point 'w16-n160-s0'"):
+        work.work(tmp_path, quiet())
+    del record["points"][1]
+    file.write_text(json.dumps(record))
+    with pytest.raises(InputError, match="one was removed"):
+        read_manifest(tmp_path)
+    file.write_text(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="damaged"):
+        read_manifest(tmp_path)
+    assert not (tmp_path / "points").exists()
+
+
+def finish(study, point, **metrics):
+    where = folder(study, point)
+    where.mkdir(parents=True, exist_ok=True)
+    result = Result(metrics or {"AP": 0.5}, 0.1, 0.1, 1.0, "cpu")
+    (where / RESULT).write_text(json.dumps(asdict(result)))
+
+
+def test_a_point_waits_for_its_trunk(tmp_path, trunked):
+    write_manifest(tmp_path, trunked)
+    assert state_of(tmp_path, trunked, 60).free == ("w16-s0-trunk9", "w32-s0-trunk9")
+    finish(tmp_path, trunked.points[0])
+    assert "w16-n96-s0" in state_of(tmp_path, trunked, 60).free
+
+
+def test_a_claim_holds_while_its_process_lives_and_touches_it(tmp_path):
+    file = tmp_path / "claims" / "x.json"
+    with claims.locked(tmp_path):
+        claim = claims.take(file, patience=60)
+        assert claim is not None and claims.take(file, patience=60) is None
+        assert str(os.getpid()) in claims.holder(file, 60)
+    claim.release(tmp_path)
+    assert claims.holder(file, 60) is None
+
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    record = {"machine": claims._machine(), "pid": ended.pid, "token": "t", "host": "h"}
+    file.write_text(json.dumps(record))
+    assert claims.holder(file, 60) is None  # its process has ended
+    file.write_text(json.dumps(record | {"machine": "elsewhere"}))
+    assert claims.holder(file, 60) is not None  # nobody here can tell
+    old = time.time() - 100
+    os.utime(file, (old, old))
+    assert claims.holder(file, 60) is None  # silent for too long
+
+
+_ROBBED = """
+import sys, time
+from pathlib import Path
+from jaxpose.scaling import claims
+claims.Claim(Path(sys.argv[1]), patience=0.3)
+print("held", flush=True)
+time.sleep(30)
+"""
+
+
+def test_a_worker_whose_point_was_taken_over_ends_at_once(tmp_path):
+    file = tmp_path / "point.json"
+    process = subprocess.Popen(
+        [sys.executable, "-c", _ROBBED, str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout.readline() == b"held\n"
+    file.write_text(json.dumps({"token": "another"}))
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == claims.LOST_CLAIM and b"taken over" in said
+
+
+def test_workers_share_the_points_and_a_failed_one_does_not_stop_them(
+    tmp_path, manifest, monkeypatch
+):
+    write_manifest(tmp_path, manifest)
+    trained = []
+
+    def train(experiment, directory, console):
+        trained.append(directory.name)
+        if directory.name == "w16-n160-s0":
+            raise InputError("The loss is nan at step 3.")
+        if len(trained) == 1:
+            # While this worker trains, a second one does all the rest.
+            second = work.work(tmp_path, quiet())
+            assert set(second.held) == {"w16-n96-s0"} and len(second.done) == 2
+        return Outcome(experiment.steps, None, None, 0)
+
+    monkeypatch.setattr(work, "train", train)
+    monkeypatch.setattr(work, "_result", lambda *_: Result({"AP": 0.1}, 0.2, 0.2, 1.0, "cpu"))
+    said = quiet()
+    state = work.work(tmp_path, said)
+    assert sorted(trained) == sorted(p.name for p in manifest.points)
+    assert len(state.done) == 3 and "nan" in state.failed["w16-n160-s0"]
+    assert said.file.getvalue().count("held-out loss") == 1
+    trained.clear()
+    assert len(work.work(tmp_path, quiet()).failed) == 1 and not trained
+    work.work(tmp_path, quiet(), retry=True)
+    assert trained == ["w16-n160-s0"]
+
+
+_DOOMED = """
+import sys, time
+from pathlib import Path
+from rich.console import Console
+from jaxpose.scaling import work
+
+def train(experiment, directory, console):
+    (directory / "progress").write_text("5")
+    print("training", flush=True)
+    time.sleep(60)
+
+work.train = train
+work.work(Path(sys.argv[1]), Console(stderr=True))
+"""
+
+
+def test_the_point_of_a_killed_worker_is_taken_up_again_at_once(tmp_path, manifest, monkeypatch):
+    write_manifest(tmp_path, replace(manifest, points=manifest.points[:1]))
+    process = subprocess.Popen(
+        [sys.executable, "-c", _DOOMED, str(tmp_path)], stdout=subprocess.PIPE
+    )
+    assert process.stdout.readline() == b"training\n"
+    (held,) = work.work(tmp_path, quiet()).held.values()
+    assert str(process.pid) in held
+    process.kill()
+    process.wait()
+
+    def train(experiment, directory, console):
+        assert (directory / "progress").read_text() == "5"
+        return Outcome(experiment.steps, None, None, 0)
+
+    monkeypatch.setattr(work, "train", train)
+    monkeypatch.setattr(work, "_result", lambda *_: Result({"AP": 0.1}, 0.2, 0.2, 1.0, "cpu"))
+    assert work.work(tmp_path, quiet()).done == ("w16-n96-s0",)
+
+
+def test_no_study_and_a_damaged_result_are_named(tmp_path, manifest):
+    with pytest.raises(InputError, match="scaling plan"):
+        work.work(tmp_path / "none", quiet())
+    finish(tmp_path, manifest.points[0])
+    (folder(tmp_path, manifest.points[0]) / RESULT).write_text("{")
+    with pytest.raises(InputError, match="Delete it"):
+        work.read_result(tmp_path, manifest.points[0])
