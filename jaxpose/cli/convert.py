@@ -29,6 +29,7 @@ from jaxpose.convert.siblings import SIBLINGS
 from jaxpose.errors import InputError
 from jaxpose.metrics.report import Report
 from jaxpose.models.build import PoseModel, count_parameters
+from jaxpose.models.lifting.lifter import pose_part
 from jaxpose.models.published.catalogue import CATALOGUE, find
 from jaxpose.models.published.entry import Published
 from jaxpose.models.published.vitpose import VITPOSE_PLUS_DATASETS
@@ -186,17 +187,19 @@ def _release_run(run: Run, out: Path, overwrite: bool) -> None:
     file = run.directory / "report.json"
     metrics = Report.from_json(file.read_text()).metrics if file.is_file() else None
     of_pictures, lifts = {}, ""
+    model, variables = experiment.model, run.variables
     if isinstance(experiment, LiftingExperiment):
-        frames, frame = experiment.model.backbone.frames, experiment.codec.frame
+        model, variables = pose_part(experiment.model, variables)
+        frames, frame = model.backbone.frames, experiment.codec.frame
         lifts = f"one person's keypoints on the {frame}, frames: {frames}; gives mm about the root"
     else:
         of_pictures = {"padding": experiment.padding, "input_hw": list(experiment.input_hw)}
     save_release(
         out,
-        jax.device_get(run.variables),
+        jax.device_get(variables),
         {
             "name": run.directory.name,
-            "model": to_json(experiment.model),
+            "model": to_json(model),
             "codec": to_json(experiment.codec),
             "skeleton": to_json(experiment.skeleton),
             "num_keypoints": experiment.skeleton.num_keypoints,

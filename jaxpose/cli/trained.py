@@ -8,13 +8,13 @@ import jax
 
 from jaxpose.codecs import Codec
 from jaxpose.codecs.lifting import LiftingCodec
-from jaxpose.config import from_json
+from jaxpose.config import LiftingExperiment, from_json
 from jaxpose.convert.reading import RELEASE
 from jaxpose.convert.release import load_release
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel
 from jaxpose.models.distill import Distilled
-from jaxpose.models.lifting.lifter import Lifter
+from jaxpose.models.lifting.lifter import Lifter, pose_part
 from jaxpose.skeletons import Skeleton
 from jaxpose.train.run import load_run
 
@@ -105,7 +105,10 @@ def _stored(directory: Path, checkpoint: Literal["best", "last"]) -> _Stored:
         run = load_run(directory, checkpoint)
         of = run.experiment
         padding = getattr(of, "padding", 0.0)
-        return _Stored(of.model, run.variables, of.codec, of.skeleton, padding, run.step)
+        model, variables = of.model, run.variables
+        if isinstance(of, LiftingExperiment):
+            model, variables = pose_part(of.model, variables)
+        return _Stored(model, variables, of.codec, of.skeleton, padding, run.step)
     release = load_release(directory)
     parts = {
         name: from_json(release.config.get(name), name) for name in ("model", "codec", "skeleton")

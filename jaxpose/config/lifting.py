@@ -7,7 +7,7 @@ from jaxpose.codecs.lifting import LiftingCodec
 from jaxpose.config.settings import Training
 from jaxpose.data.clips import Clips
 from jaxpose.errors import InputError
-from jaxpose.models.lifting.lifter import Lifter
+from jaxpose.models.lifting.lifter import Lifter, PoseAndTrajectory
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class LiftingEvaluation:
 class LiftingExperiment(Training):
     """Everything that determines the training of a lifter, and nothing that does not."""
 
-    model: Lifter
+    model: Lifter | PoseAndTrajectory
     codec: LiftingCodec
     train_data: Clips
     eval_data: Clips
@@ -47,15 +47,23 @@ class LiftingExperiment(Training):
                 f"Lifters are trained on the screen or the image plane, not on "
                 f"{self.codec.frame!r}: set codec.frame."
             )
-        number, codec = self.skeleton.num_keypoints, self.codec
+        number, codec, lifter = self.skeleton.num_keypoints, self.codec, self.lifter
+        if lifter is not self.model and (
+            codec.frame != "image plane" or codec.drop_root or self.standardise == "both"
+        ):
+            raise InputError(
+                "A lifter with a trajectory is trained by what its joints look like: it needs "
+                "codec.frame 'image plane', codec.drop_root False and standardise 'inputs' or "
+                "'none'."
+            )
         outputs = number - codec.drop_root
         given = {
-            "model.backbone.num_keypoints": (self.model.backbone.num_keypoints, number),
+            "model.backbone.num_keypoints": (lifter.backbone.num_keypoints, number),
             "model.backbone.in_features": (
-                self.model.backbone.in_features,
+                lifter.backbone.in_features,
                 3 if codec.confidence else 2,
             ),
-            "model.head.num_keypoints": (self.model.head.num_keypoints, outputs),
+            "model.head.num_keypoints": (lifter.head.num_keypoints, outputs),
             "codec.num_keypoints": (codec.num_keypoints, number),
         }
         for name, (value, wanted) in given.items():
@@ -64,6 +72,11 @@ class LiftingExperiment(Training):
                     f"{name} is {value}, but has to be {wanted} for skeleton "
                     f"{self.skeleton.name!r} and this codec."
                 )
+
+    @property
+    def lifter(self) -> Lifter:
+        """What lifts poses: the model, or its part beside the trajectory."""
+        return self.model if isinstance(self.model, Lifter) else self.model.pose
 
     @property
     def input_hw(self) -> None:

@@ -1,10 +1,13 @@
 """Motion that a configuration can name: clips of a prepared dataset, and cameras to see it by."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from jaxpose.data.motion import Motion, read_motion
+from jaxpose.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class Rig:
 class Clips:
     """The clips of a file written by `jaxpose prepare` whose attributes are among those named.
 
-    An empty tuple takes all. `rig` is for motion in the world's frame, and for no other.
+    An empty tuple takes all. `rig` is for motion in the world's frame, and for no other. Of the
+    subjects named in `unlabelled` only keypoints are used: their joints count as not known.
     """
 
     path: str
@@ -38,19 +42,29 @@ class Clips:
     action: tuple[str, ...] = ()
     camera: tuple[str, ...] = ()
     rig: Rig | None = None
+    unlabelled: tuple[str, ...] = ()
 
     def open(self) -> Motion:
         """The clips in memory; InputError as `read_motion` and `Motion.select`."""
-        return read_motion(Path(self.path)).select(
+        motion = read_motion(Path(self.path)).select(
             split=self.split or None,
             subject=self.subject or None,
             action=self.action or None,
             camera=self.camera or None,
         )
+        if not self.unlabelled:
+            return motion
+        if absent := set(self.unlabelled) - set(motion.subject.tolist()):
+            raise InputError(f"{self.path}: no clip of {', '.join(sorted(absent))} is chosen.")
+        hidden = np.isin(motion.subject, self.unlabelled)[motion.clip_of_frame]
+        return replace(motion, labelled=motion.labelled & ~hidden[:, None])
 
     def fingerprint(self) -> str:
         """Identifies the content: of the files and of the choice among the clips."""
-        digest = hashlib.sha256(repr((self.split, self.subject, self.action, self.camera)).encode())
+        chosen: tuple = self.split, self.subject, self.action, self.camera
+        if self.unlabelled:
+            chosen = *chosen, self.unlabelled
+        digest = hashlib.sha256(repr(chosen).encode())
         for path in (self.path, *((self.rig.path,) if self.rig else ())):
             digest.update(Path(path).read_bytes())
         return digest.hexdigest()[:16]

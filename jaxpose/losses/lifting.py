@@ -5,6 +5,7 @@ is `coordinates.mpjpe`, which takes the same shapes.
 """
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,20 @@ from jaxpose.losses.coordinates import mpjpe
 from jaxpose.losses.loss import Loss, difference, length, weighted_mean
 
 _AHEAD = 1e-3  # the least depth, in the unit of the coordinates: nothing is seen from behind
+
+
+class Placed(NamedTuple):
+    """Targets of a lifter with a trajectory, or weights of theirs without the last axis.
+
+    Attributes:
+      pose: joints about the root `[B, T, K, 3]`.
+      root: `[B, T, 1, 3]` in the camera's frame.
+      rays: undistorted points (x / z, y / z) `[B, T, K, 2]`; they weigh where there is no label.
+    """
+
+    pose: jax.Array
+    root: jax.Array
+    rays: jax.Array
 
 
 def trajectory_mpjpe(outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
@@ -36,6 +51,7 @@ def mean_bone_length(
     weights: jax.Array,
     *,
     bones: tuple[tuple[int, int], ...],
+    target_weights: jax.Array | None = None,
 ) -> jax.Array:
     """Mean over bones of the difference between two batches' mean lengths.
 
@@ -47,6 +63,7 @@ def mean_bone_length(
       targets: poses of the labelled batch `[..., K, 3]`, of any other size.
       weights: `[..., K]` of the unlabelled batch; a bone weighs the product of its ends' weights.
       bones: the indices of the two ends of each.
+      target_weights: `[..., K]` of the labelled batch; ones if absent.
     """
     start, end = np.asarray(bones, np.int32).reshape(-1, 2).T
 
@@ -55,12 +72,17 @@ def mean_bone_length(
         sizes = length(points[..., end, :] - points[..., start, :])
         return sizes.reshape(-1, len(bones))
 
-    weights = weights.astype(jnp.float32)
-    known = (weights[..., start] * weights[..., end]).reshape(-1, len(bones))
-    total = known.sum(axis=0)
-    ours = (known * lengths(outputs)).sum(axis=0) / jnp.where(total > 0, total, 1.0)
-    theirs = lengths(targets).mean(axis=0)
-    return jnp.mean(jnp.where(total > 0, jnp.abs(ours - theirs), 0.0))
+    def mean(points: jax.Array, weights: jax.Array) -> tuple[jax.Array, jax.Array]:
+        weights = weights.astype(jnp.float32)
+        known = (weights[..., start] * weights[..., end]).reshape(-1, len(bones))
+        total = known.sum(axis=0)
+        return (known * lengths(points)).sum(axis=0) / jnp.where(total > 0, total, 1.0), total > 0
+
+    ours, there = mean(outputs, weights)
+    if target_weights is None:
+        target_weights = jnp.ones(targets.shape[:-1], jnp.float32)
+    theirs, here = mean(targets, target_weights)
+    return jnp.mean(jnp.where(there & here, jnp.abs(ours - theirs), 0.0))
 
 
 def reprojection(
@@ -155,3 +177,39 @@ class NMPJPE(Loss):
 
     def __call__(self, outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
         return n_mpjpe(outputs, targets, weights)
+
+
+@dataclass(frozen=True)
+class SemiSupervised(Loss):
+    """Pose and trajectory where there are labels, reprojection and bone lengths where not.
+
+    Targets and weights are `Placed`.
+
+    The sum of arXiv:1811.11742, section 4, on a batch that holds both. Each term is a mean over its
+    own share of the batch, so that its size does not depend on how large that is.
+
+    Attributes:
+      bones: the indices of the two ends of each.
+      reprojection, bone_length: factors of the two terms of what is not labelled.
+    """
+
+    bones: tuple[tuple[int, int], ...]
+    reprojection: float = 1.0
+    bone_length: float = 1.0
+
+    def __call__(
+        self, outputs: tuple[jax.Array, jax.Array], targets: Placed, weights: Any
+    ) -> jax.Array:
+        pose, root = outputs
+
+        def share(value: jax.Array, part: jax.Array) -> jax.Array:
+            known = weighted_mean(jnp.ones(part.shape, jnp.float32), part)
+            return value / jnp.where(known > 0, known, 1.0)
+
+        supervised = share(mpjpe(pose, targets.pose, weights.pose), weights.pose)
+        supervised += share(trajectory_mpjpe(root, targets.root, weights.root), weights.root)
+        seen = share(reprojection(outputs, targets.rays, weights.rays), weights.rays)
+        bones = mean_bone_length(
+            pose, targets.pose, weights.rays, bones=self.bones, target_weights=weights.pose
+        )
+        return supervised + self.reprojection * seen + self.bone_length * bones

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose.codecs.lifting import Statistics
+from jaxpose.codecs.lifting import Statistics, root_place
 from jaxpose.config import LiftingExperiment
 from jaxpose.data.clips import Clips
 from jaxpose.data.motion import Motion
@@ -30,6 +30,8 @@ from jaxpose.data.windows import (
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import Camera, check_cameras, stack
 from jaxpose.infer.lifting import Reach, lift, reach
+from jaxpose.losses import Placed
+from jaxpose.models.lifting.lifter import PoseAndTrajectory, pose_part
 from jaxpose.multiview.calibration import read_h36m
 from jaxpose.train.lifting_score import lift_all, report
 from jaxpose.train.mesh import batch_sharded, replicated
@@ -66,7 +68,7 @@ class LiftingTask:
 
     def check(self) -> None:
         """InputError where the model answers for neither one frame nor all of its window."""
-        reach(self.experiment.model)
+        reach(self.experiment.lifter)
 
     def open(self, role: str) -> MotionSource:
         experiment = self.experiment
@@ -102,7 +104,7 @@ class LiftingTask:
                 motion = before_each_camera(motion, views, rig.image_wh, rig.area_mm)
         if self.experiment.codec.frame == "image plane" and cameras is None:
             check_cameras(motion.cameras, tuple(motion.name.tolist()))
-        windows = _windows(reach(self.experiment.model), motion.length, every=role == "train")
+        windows = _windows(reach(self.experiment.lifter), motion.length, every=role == "train")
         return MotionSource(motion, windows, cameras, data.fingerprint())
 
     def fitted(self, source: MotionSource) -> LiftingExperiment:
@@ -114,7 +116,7 @@ class LiftingTask:
         rows = np.random.default_rng(0).permutation(len(source.motion.joints_mm))[:_SAMPLE]
         alone = Windows(*(rows.astype(np.int32),) * 3)
         batch = _gather(_on_device(source, None), alone, np.arange(len(rows)), 0, 0)
-        framed, joints, labelled = _views(experiment, jax.random.key(0), batch)
+        framed, joints, labelled, _ = _views(experiment, jax.random.key(0), batch)
         plain = dataclasses.replace(codec, target_statistics=None)
         targets, weights = plain.encode(joints, labelled)
         inputs = _statistics(framed[..., :2], labelled)
@@ -140,7 +142,7 @@ class LiftingTask:
         arrays = _on_device(source, replicated(mesh))
         windows = jax.device_put(source.windows, replicated(mesh))
         on_loaded(len(source))
-        before, after, _ = reach(experiment.model)
+        before, after, _ = reach(experiment.lifter)
         sharding = batch_sharded(mesh)
 
         @functools.partial(jax.jit, static_argnames="rows")
@@ -160,40 +162,52 @@ class LiftingTask:
                 yield take(arrays, windows, ahead, np.int32(i), rows=len(source))
             step += _AHEAD
 
-    def encode(self, key: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def encode(self, key: jax.Array, batch: Batch) -> tuple[jax.Array, Any, Any]:
         """Inputs `[B, T, K, D]`, targets `[B, T_out, K_out, 3]`, weights `[B, T_out, K_out]`.
+
+        For a model with a trajectory targets and weights are `losses.Placed`; there a pose without
+        any label weighs by its rays.
 
         `batch`: joints `[B, T, K, 3]` mm and labelled, inside `[B, T, K]`, `[B, T]`; keypoints
         `[B, T, K, 2]`, confidence, image_wh `[B, 2]` and camera `[B]`, or a rig `[V]` to draw from.
         """
         experiment, codec = self.experiment, self.experiment.codec
         view_key, mirror_key = jax.random.split(key)
-        framed, joints, labelled = _views(experiment, view_key, batch)
+        views = _views(experiment, view_key, batch)
         if experiment.mirror:
-            framed, joints, labelled = random_mirror(
-                mirror_key, experiment.skeleton.flip_permutation, framed, joints, labelled
-            )
-        answers = reach(experiment.model).answers
+            views = random_mirror(mirror_key, experiment.skeleton.flip_permutation, *views)
+        framed, joints, labelled, confidence = views
+        answers = reach(experiment.lifter).answers
         targets, weights = codec.encode(joints[:, answers], labelled[:, answers])
-        weights = weights * batch["inside"][:, answers, None].astype(jnp.float32)
-        return codec.standardised(framed), targets, weights
+        inside = batch["inside"][:, answers, None].astype(jnp.float32)
+        weights = weights * inside
+        inputs = codec.standardised(framed)
+        if not isinstance(experiment.model, PoseAndTrajectory):
+            return inputs, targets, weights
+        root = list(codec.root)
+        place = root_place(joints[:, answers], root) / 1000.0
+        placed = weights[..., root].min(axis=-1, keepdims=True)
+        free = inside * (1.0 - weights.max(axis=-1, keepdims=True))
+        aims = Placed(targets, place, framed[:, answers, :, :2])
+        return inputs, aims, Placed(weights, placed, free * confidence[:, answers])
 
     def scorer(self, source: MotionSource, mesh: jax.sharding.Mesh, flip_test: bool) -> Scorer:
         experiment = self.experiment
         whole = replicated(mesh)
         arrays = _on_device(source, whole)
         windows = jax.device_put(source.windows, whole)
-        before, after, answers = reach(experiment.model)
+        before, after, answers = reach(experiment.lifter)
 
         @functools.partial(jax.jit, out_shardings=whole)
         def estimate(variables: Any, arrays: Batch, windows: Windows, indices: jax.Array) -> Any:
             batch = _gather(arrays, windows, indices, before, after)
             batch = jax.lax.with_sharding_constraint(batch, batch_sharded(mesh))
-            framed, _, _ = _views(experiment, jax.random.key(0), batch)
+            framed, *_ = _views(experiment, jax.random.key(0), batch)
+            lifter, of_lifter = pose_part(experiment.model, variables)
             joints = lift(
-                variables,
+                of_lifter,
                 framed,
-                model=experiment.model,
+                model=lifter,
                 codec=experiment.codec,
                 permutation=experiment.skeleton.flip_permutation,
                 flip_test=flip_test,
@@ -259,10 +273,11 @@ def _gather(arrays: Batch, windows: Windows, indices: Any, before: int, after: i
     }
 
 
-def _views(
-    experiment: LiftingExperiment, key: jax.Array, batch: Batch
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Framed keypoints `[B, T, K, D]`, joints `[B, T, K, 3]` mm in the camera's frame, labels."""
+def _views(experiment: LiftingExperiment, key: jax.Array, batch: Batch) -> tuple[jax.Array, ...]:
+    """Framed keypoints `[B, T, K, D]`, joints `[B, T, K, 3]` mm, labels, keypoints' confidence.
+
+    Joints are in the frame of the camera that sees them.
+    """
     codec, joints, labelled = experiment.codec, batch["joints"], batch["labelled"]
     if "rig" in batch:
         rig = experiment.train_data.rig
@@ -279,7 +294,7 @@ def _views(
         camera=jax.tree.map(lambda field: field[:, None], camera),
         confidence=confidence,
     )
-    return framed, joints, labelled.astype(jnp.float32)
+    return framed, joints, labelled.astype(jnp.float32), confidence
 
 
 def _statistics(values: jax.Array, weights: jax.Array) -> Statistics:

@@ -73,7 +73,7 @@ def report(
         people=len(clip),
         notes={
             "unit": "mm about the root; means are over subjects' actions, not frames",
-            "frames": str(experiment.model.backbone.frames),
+            "frames": str(experiment.lifter.backbone.frames),
             "cameras": "of the data set" if data.rig is None else f"{data.rig.path}",
         },
         by_action=by_action,

@@ -1,6 +1,7 @@
 """Lifters through the one training loop: data on the device, statistics, windows, scores."""
 
 import dataclasses
+import functools
 import json
 import signal
 from pathlib import Path
@@ -21,18 +22,25 @@ from jaxpose.data.clips import Clips, Rig
 from jaxpose.data.motion import Clip, motion_of, read_motion, write_motion
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import pinhole, project
-from jaxpose.infer.lifting import lift
-from jaxpose.losses import MPJPE
+from jaxpose.losses import MPJPE, SemiSupervised
 from jaxpose.metrics.report import Report
-from jaxpose.models import martinez, motionbert
-from jaxpose.models.lifting.lifter import CoordinateHead, Lifter
+from jaxpose.models import init_variables, martinez, motionbert
+from jaxpose.models.lifting.lifter import (
+    CoordinateHead,
+    Lifter,
+    PoseAndTrajectory,
+    pose_part,
+)
 from jaxpose.models.lifting.temporal import TemporalConvolutions
 from jaxpose.skeletons import H36M17, HUMANEVA15
 from jaxpose.train.lifting import LiftingTask
 from jaxpose.train.lifting_score import lift_all, report
 from jaxpose.train.loop import train
 from jaxpose.train.mesh import make_mesh
+from jaxpose.train.optimizer import build
 from jaxpose.train.run import load_run
+from jaxpose.train.state import new_state
+from jaxpose.train.step import train_step
 
 QUIET = Console(quiet=True)
 K, DEPTH = HUMANEVA15.num_keypoints, 4000.0
@@ -214,20 +222,6 @@ def test_the_flip_test_averages_with_the_mirror_image(flat):
     np.testing.assert_allclose(means, [30, 0], atol=0.01)
 
 
-def test_standardised_targets_come_back_in_millimetres():
-    mean, std = np.full((K, 3), 0.2), np.full((K, 3), 0.5)
-    codec = LiftingCodec(K, target_statistics=Statistics(mean.tolist(), std.tolist()))
-    joints = lift(
-        perfect(),
-        jnp.zeros((2, 1, K, 2)),
-        model=Lifter(Seen(), CoordinateHead(K)),
-        codec=codec,
-        permutation=HUMANEVA15.flip_permutation,
-        flip_test=False,
-    )
-    np.testing.assert_allclose(joints, 200, rtol=1e-6)
-
-
 @pytest.mark.parametrize(
     ("model", "confidence", "answered"),
     [
@@ -299,6 +293,61 @@ def test_missing_joints_and_keypoints_do_not_poison_loss_or_score(tmp_path):
     scored = report(lifted, motion, experiment, False)
     assert scored.metrics["MPJPE"] == 0
     assert scored.by_action["MPJPE"] == {"S1": {"Walking": 0.0}, "S2": {"Walking": -1.0}}
+
+
+def small(outputs):
+    return Lifter(TemporalConvolutions(K, 2, (3,), 4), CoordinateHead(outputs))
+
+
+def semi_supervised(path, **changes):
+    return experiment_on(
+        path,
+        model=PoseAndTrajectory(small(K), small(1)),
+        codec=LiftingCodec(K, frame="image plane"),
+        standardise="inputs",
+        loss=SemiSupervised(HUMANEVA15.limb_indices),
+        train_data=Clips(path, split=("train",), unlabelled=("S2",)),
+        **changes,
+    )
+
+
+def test_people_without_labels_are_trained_on_by_what_they_look_like(path, tmp_path):
+    experiment = semi_supervised(path, mirror=False)
+    task = LiftingTask(experiment)
+    source = task.open("train")
+    assert not source.motion.labelled[40:].any() and source.motion.labelled[:40].all()
+    with pytest.raises(InputError, match="no clip of S7"):
+        dataclasses.replace(experiment.train_data, unlabelled=("S7",)).open()
+    batch = next(task.batches(source, make_mesh(experiment.mesh), 0))
+    inputs, targets, weights = jax.jit(task.encode)(jax.random.key(0), batch)
+    free = np.asarray(weights.rays[..., 0])
+    assert 0 < free.sum() < 8 and (free + np.asarray(weights.pose[..., 0]) == 1).all()
+    # What is asked of pose and root is what was seen.
+    joints = targets.pose + targets.root
+    rays = joints[..., :2] / joints[..., 2:]
+    known = np.asarray(weights.root)[..., None] > 0
+    assert np.abs(np.where(known, rays - targets.rays, 0)).max() < 1e-5
+
+    def loss(pose, root):
+        return experiment.loss((pose, root), targets, weights)
+
+    gradients = jax.jit(jax.grad(loss, argnums=(0, 1)))(targets.pose + 0.01, targets.root + 0.01)
+    assert all(np.isfinite(g).all() and (np.abs(g).sum((1, 2, 3)) > 0).all() for g in gradients)
+
+    fitted = task.fitted(source)
+    tx = build(fitted.optimizer, fitted.steps)
+    state = jax.eval_shape(
+        lambda key: new_state(fitted, init_variables(fitted.model, key, None), tx),
+        jax.random.key(0),
+    )
+    step = functools.partial(train_step, experiment=fitted, tx=tx)
+    after, scalars = jax.eval_shape(step, state, batch, jax.random.key(0))
+    assert scalars["loss"].shape == ()
+    lifter, variables = pose_part(fitted.model, after.variables())
+    assert lifter == small(K) and set(variables["params"]) == {"backbone", "head"}
+    assert jax.eval_shape(lifter.apply, variables, inputs).shape == (8, 1, K, 3)
+    with pytest.raises(InputError, match=r"codec\.frame 'image plane'"):
+        dataclasses.replace(experiment, codec=LiftingCodec(K))
 
 
 def test_a_camera_that_is_not_known_is_named(tmp_path):

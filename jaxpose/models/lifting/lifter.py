@@ -1,5 +1,7 @@
 """A lifting backbone and a head joined, and the heads of lifters."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -48,6 +50,15 @@ class PoseAndTrajectory(nn.Module):
     def input_shape(self) -> tuple[int, ...]:
         """That of the pose lifter."""
         return self.pose.input_shape()
+
+
+def pose_part(
+    model: Lifter | PoseAndTrajectory, variables: dict[str, Any]
+) -> tuple[Lifter, dict[str, Any]]:
+    """The lifter of poses alone, and its variables: what is of use after the training."""
+    if isinstance(model, Lifter):
+        return model, variables
+    return model.pose, {kind: tree.get("pose", {}) for kind, tree in variables.items()}
 
 
 class CoordinateHead(nn.Module):
