@@ -30,7 +30,7 @@ class Options:
       fps: frames per second, where the file does not say or is wrong.
       trained_fps: of the lifter's training, where it does not say itself.
       focal: focal length in pixels, to place people before the camera.
-      tilt: degrees by which the camera looks down.
+      tilt: degrees by which the camera looks down; None makes people upright.
       same_camera: the film is by the cameras that the lifter was trained on.
       flip_test: average with the mirror image.
       min_score: keypoints below are missing.
@@ -45,7 +45,7 @@ class Options:
     fps: float | None = None
     trained_fps: float | None = None
     focal: float | None = None
-    tilt: float = 0.0
+    tilt: float | None = None
     same_camera: bool = False
     flip_test: bool = True
     min_score: float = 0.3
@@ -142,5 +142,6 @@ def _summarise(lifted: LiftedTrack, track: Track, count: int, out: list[Path]) -
             table.add_row("as lifted", f"bones' lengths vary by {spread:.1f} %")
         if np.isfinite(beyond):
             table.add_row("", f"{beyond:.1f} % of elbows and knees bend too far")
+    table.add_row("camera", f"looks {lifted.tilt:.0f} degrees down")
     table.add_row("written", ", ".join(map(str, out)))
     Console(soft_wrap=True).print(table, highlight=False)

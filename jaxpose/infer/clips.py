@@ -12,7 +12,7 @@ from jaxpose.infer.lifted import LiftedTrack, quality
 from jaxpose.infer.people import People
 from jaxpose.motion.clean import Cleaning, clean
 from jaxpose.motion.fill import check_order
-from jaxpose.motion.place import before_camera
+from jaxpose.motion.place import before_camera, tilt_of
 from jaxpose.skeletons import Skeleton
 
 _FPS = 30.0  # where a film does not say
@@ -56,7 +56,8 @@ class Lifting:
       cleaning: what is done to the joints.
       focal: focal length in pixels, to put people where the camera sees them; None leaves each
         about their own root.
-      tilt: degrees by which the camera looks down, for what is written upright.
+      tilt: degrees by which the camera looks down, for what is written upright; None takes it from
+        the people (`place.tilt_of`).
       fps: frames per second, where the film's own are wrong or unknown.
     """
 
@@ -65,7 +66,7 @@ class Lifting:
     longest_gap: float = 0.5
     cleaning: Cleaning = field(default_factory=Cleaning)
     focal: float | None = None
-    tilt: float = 0.0
+    tilt: float | None = None
     fps: float | None = None
 
 
@@ -170,7 +171,7 @@ def lift_track(track: Track, lifter: TrackLifter, options: Lifting | None = None
         track.fps,
         track.number,
         placed=options.focal is not None,
-        tilt=options.tilt,
+        tilt=tilt_of(joints, lifter.skeleton) if options.tilt is None else options.tilt,
         quality=found,
     )
 

@@ -281,9 +281,12 @@ def refitted(keypoints: np.ndarray, statistics: Statistics, root: tuple[int, ...
     mean = np.asarray(statistics.mean)[:, :2]
     middle = mean[list(root)].mean(axis=0)
     anchor = keypoints[:, list(root)].mean(axis=1)
-    # Upright extent, since people face all ways; that of a stretched frame, since some squat.
+    # In training most stand and face all ways, so their mean pose is long and narrow. Here length
+    # is along the body, which may lie; that of a stretched frame, since some squat.
     usual = np.abs(mean[:, 1] - middle[1]).mean()
-    tall = np.abs(keypoints[..., 1] - anchor[:, None, 1]).mean(axis=1)
-    size = max(float(np.percentile(tall, 80)), 1e-6)
+    about_root = keypoints - anchor[:, None]
+    _, axes = np.linalg.eigh(about_root.mT @ about_root)
+    length = np.abs(about_root @ axes[..., -1:]).mean(axis=(1, 2))
+    size = max(float(np.percentile(length, 80)), 1e-6)
     centre = np.median(anchor, axis=0)
     return (keypoints - centre[None, None]) * (usual / size) + middle[None, None]

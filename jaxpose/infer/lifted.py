@@ -102,9 +102,10 @@ class LiftedTrack:
         return np.stack(filled, axis=-1).reshape(len(wanted), *self.joints_mm.shape[1:])
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able: `track`, `frames` and for each `joints_mm`, null where nobody was seen."""
+        """JSON-able: `track`, `tilt`, `frames` and `joints_mm` for each, null where not seen."""
         return {
             "track": self.track,
+            "tilt": round(self.tilt, 2),
             "frames": self.frames.tolist(),
             "joints_mm": [
                 pose.round(2).tolist() if whole else None

@@ -20,7 +20,7 @@ from jaxpose.infer.write import JsonLinesWriter, JsonWriter
 from jaxpose.models import martinez, videopose3d
 from jaxpose.motion.bvh import forward_kinematics, read_bvh
 from jaxpose.motion.clean import Cleaning, clean
-from jaxpose.motion.place import before_camera, levelled, on_floor
+from jaxpose.motion.place import before_camera, levelled, on_floor, tilt_of
 from jaxpose.skeletons import COCO17, H36M17
 
 WH = (640, 480)
@@ -184,6 +184,9 @@ def test_standing_and_placed():
     np.testing.assert_allclose(levelled(down, 30), [0, 1, 0], atol=1e-12)
     track = LiftedTrack(H36M17, levelled(film - film[:, :1], -30), np.arange(6), 25, tilt=30)
     np.testing.assert_allclose(track.standing(), on_floor(film - film[:, :1]), atol=1e-9)
+    assert tilt_of(track.joints_mm, H36M17) == pytest.approx(30, abs=2)
+    assert tilt_of(track.joints_mm[..., [1, 0, 2]], H36M17) == 0  # lies
+    assert tilt_of(film * np.nan, H36M17) == 0
     camera = pinhole([[600, 0, 319.5], [0, 600, 239.5], [0, 0, 1]], np.eye(3), np.zeros(3))
     about_root, seen = film - film[:, :1], pixels(film)
     np.testing.assert_allclose(before_camera(camera, about_root, seen), film, atol=1e-6)
