@@ -7,8 +7,8 @@ import typer
 
 import jaxpose
 from jaxpose.cli import prepare as preparing
-from jaxpose.cli.choices import Checkpoint
 from jaxpose.cli import scaling
+from jaxpose.cli.choices import Checkpoint
 from jaxpose.cli.faults import plain_faults
 from jaxpose.cli.predict_command import predict
 
@@ -218,9 +218,13 @@ def lift(
         ),
     ] = None,
     tilt: Annotated[
-        float,
-        typer.Option(min=-90.0, max=90.0, help="Degrees by which the camera looks down."),
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            min=-90.0,
+            max=90.0,
+            help="Degrees by which the camera looks down; so that people are upright, if absent.",
+        ),
+    ] = None,
     same_camera: Annotated[
         bool,
         typer.Option("--same-camera", help="The film is by the cameras of the lifter's training."),
