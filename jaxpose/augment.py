@@ -31,7 +31,8 @@ class Augmentation:
 
     Attributes:
       flip: probability of mirroring left and right.
-      rotation_degrees: standard deviation of the rotation, truncated at two of them.
+      rotation_degrees: standard deviation of the rotation, truncated at two of them (MMPose 1.x
+        has 80, truncated at one).
       rotation_probability: how often there is any rotation.
       scale: the box is resized by 1 + scale * (truncated at -1 and 1); must be less than 1.
       shift: the centre moves by shift * padded box size * (truncated at -1 and 1) on each axis.
