@@ -15,8 +15,11 @@ from jaxpose.infer.clips import Lifting, Track, lift_track, tracks_of
 from jaxpose.infer.lift import TrackLifter
 from jaxpose.infer.lifted import FORMATS, LiftedTrack, document, save_lifted
 from jaxpose.infer.results import read_results
+from jaxpose.infer.video import open_video
 from jaxpose.motion.clean import Cleaning
 from jaxpose.skeletons import load
+from jaxpose.viz import draw_people
+from jaxpose.viz.space import VIEW_WH, fitted
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Options:
     Attributes:
       checkpoint: of a run, the one with the best held-out score, or the newest.
       track: the number of the person; None for the one seen in most frames.
+      film: what the keypoints are of, to stand beside an animation.
       skeleton, size: of a bare list of keypoints: a name or file, and WIDTHxHEIGHT.
       fps: frames per second, where the file does not say or is wrong.
       trained_fps: of the lifter's training, where it does not say itself.
@@ -40,6 +44,7 @@ class Options:
 
     checkpoint: Literal["best", "last"] = "best"
     track: int | None = None
+    film: Path | None = None
     skeleton: str | None = None
     size: str | None = None
     fps: float | None = None
@@ -85,11 +90,13 @@ def lift(source: Path, out: list[Path], weights: Path, options: Options | None =
     wanted = tracks if any(path.suffix.lower() == ".json" for path in out) else [chosen]
     lifted = {id(track): lift_track(track, lifter, options.lifting) for track in wanted}
     one = lifted[id(chosen)]
+    moving = any(path.suffix.lower() in (".gif", ".mp4") for path in out)
+    beside = None if options.film is None or not moving else _beside(options.film, chosen)
     for path in out:
         if path.suffix.lower() == ".json":
             _write(path, list(lifted.values()))
         else:
-            save_lifted(path, one)
+            save_lifted(path, one, photos=beside)
     _summarise(one, chosen, len(tracks), out)
 
 
@@ -104,6 +111,31 @@ def open_lifter(weights: Path, options: Options) -> TrackLifter:
         flip_test=options.flip_test,
         trained_fps=options.trained_fps,
     )
+
+
+def _beside(film: Path, track: Track) -> list[np.ndarray]:
+    """The frames of a track with its keypoints drawn on them, small.
+
+    Raises:
+      InputError: no film, one of another size or without some of the frames.
+    """
+    wanted = {int(frame): at for at, frame in enumerate(track.frames)}
+    shown: dict[int, np.ndarray] = {}
+    for frame in open_video(film, lambda skipped: None):
+        if frame.index > track.frames[-1]:
+            break
+        if frame.index not in wanted:
+            continue
+        at = wanted[frame.index]
+        if frame.image.shape[1::-1] != tuple(track.image_wh):
+            width, height = frame.image.shape[1::-1]
+            raise InputError(f"{film} is {width} x {height}, its keypoints are of {track.image_wh}")
+        person, scores = track.keypoints[at][None], track.scores[at][None]
+        drawn = draw_people(frame.image, person, track.skeleton, scores=scores)
+        shown[at] = fitted(drawn, VIEW_WH)
+    if len(shown) < len(wanted):
+        raise InputError(f"{film} lacks {len(wanted) - len(shown)} of the {len(wanted)} frames")
+    return [shown[at] for at in range(len(wanted))]
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -195,6 +195,9 @@ def lift(
     track: Annotated[
         int | None, typer.Option(help="Whom to write; the one seen longest if absent.")
     ] = None,
+    film: Annotated[
+        Path | None, typer.Option(help="What the keypoints are of, to stand beside a GIF or MP4.")
+    ] = None,
     fps: Annotated[
         float | None, typer.Option(min=0.01, help="Frames per second, if the file has none.")
     ] = None,
@@ -252,6 +255,7 @@ def lift(
     options = Options(
         checkpoint=checkpoint.value,
         track=track,
+        film=film,
         skeleton=skeleton,
         size=size,
         fps=fps,

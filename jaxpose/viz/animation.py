@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from jaxpose.viz.film import VideoWriter
 from jaxpose.viz.people import as_rgb
 
 _GIF_FPS = 25.0  # browsers slow a GIF down that asks for much more
-_COLORS = 128
+_OFTEN, _RARE = 160, 96  # colours of a GIF
 _SAMPLES = 8  # pictures that the palette is made of
 
 
@@ -63,7 +64,7 @@ def _write_gif(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
     step = int(np.ceil(fps / _GIF_FPS))
     kept = list(islice(pictures, 0, None, step))
     sample = kept[:: max(1, len(kept) // _SAMPLES)]
-    palette = Image.fromarray(np.concatenate(sample)).quantize(_COLORS)
+    palette = _palette(Image.fromarray(np.concatenate(sample)))
     frames = [
         Image.fromarray(picture).quantize(palette=palette, dither=Image.Dither.NONE)
         for picture in kept
@@ -88,3 +89,18 @@ def _write_gif(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def _palette(picture: Any) -> Any:
+    """An image with 256 colours: those that are frequent, and some of all others.
+
+    A limb's colour is rare beside a photo's, and has to be there all the same.
+    """
+    from PIL import Image
+
+    often = picture.quantize(_OFTEN, method=Image.Quantize.MEDIANCUT)
+    rare = picture.quantize(_RARE, method=Image.Quantize.MAXCOVERAGE)
+    colors = often.getpalette()[: 3 * _OFTEN] + rare.getpalette()[: 3 * _RARE]
+    holder = Image.new("P", (1, 1))
+    holder.putpalette(colors)
+    return holder

@@ -18,6 +18,7 @@ from jaxpose.skeletons import Skeleton
 from jaxpose.viz.people import capsule
 from jaxpose.viz.sheets import contact_sheet
 
+VIEW_WH = (360, 480)  # of one view beside others
 _PAPER = np.array([30.0, 30, 30])
 _GRID = np.array([88.0, 92, 98])
 _INK = (12, 12, 12)
@@ -128,7 +129,7 @@ def draw_views(
     azimuths: Sequence[float] = (0.0, 60.0, 120.0),
     captions: Sequence[str] | None = None,
     up: str = "-y",
-    size_wh: tuple[int, int] = (360, 480),
+    size_wh: tuple[int, int] = VIEW_WH,
 ) -> np.ndarray:
     """One moment side by side: the photo with its skeleton if there is one, and several views.
 
@@ -156,7 +157,7 @@ def turning(
     photos: Sequence[np.ndarray] | None = None,
     turn: tuple[float, float] = (0.0, 360.0),
     up: str = "-y",
-    size_wh: tuple[int, int] = (360, 480),
+    size_wh: tuple[int, int] = VIEW_WH,
 ) -> Iterator[np.ndarray]:
     """A picture for each frame of a sequence, from a camera that walks around it.
 
