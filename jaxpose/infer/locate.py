@@ -112,10 +112,11 @@ def locate_all(frames: Iterable[Frame], locate: Locate, group: int) -> Iterator[
 def following(people: People, min_score: float, margin: float) -> np.ndarray:
     """Boxes `[P, 4]` in which to look for the same people in the next frame.
 
-    Around their keypoints, times `margin`; without those who have fewer than two keypoints of
-    `min_score`, or have left the picture.
+    Around their keypoints, times `margin`, as far as they are near the last boxes; without those
+    who have fewer than two keypoints of `min_score`, or have left the picture.
     """
-    boxes = box_around(people.keypoints, people.scores, min_score, margin)
+    last = people.boxes_xywh
+    boxes = box_around(people.keypoints, people.scores, min_score, margin, within=last)
     height, width = people.photo_hw
     low = np.maximum(boxes[:, :2], 0)
     high = np.minimum(boxes[:, :2] + boxes[:, 2:], np.array([width, height])[None])

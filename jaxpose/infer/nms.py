@@ -11,6 +11,9 @@ _AREA_OF_BOX = 0.53
 # For keypoint sets without published sigmas: about that of COCO's shoulders and wrists.
 _SIGMA = 0.07
 
+# From one frame to the next: enough for arms that are thrown out and for running at 5 Hz.
+REACH = 0.2
+
 
 def pose_similarity(
     a: np.ndarray,
@@ -50,11 +53,21 @@ def pose_similarity(
 
 
 def box_around(
-    keypoints: np.ndarray, scores: np.ndarray, min_score: float = 0.3, enlarge: float = 1.0
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    min_score: float = 0.3,
+    enlarge: float = 1.0,
+    within: np.ndarray | None = None,
 ) -> np.ndarray:
     """Boxes `[P, 4]` (x, y, w, h) around the keypoints `[P, K, 2]` that score `min_score`.
 
-    NaN where fewer than two keypoints do; `enlarge` multiplies the size about the centre.
+    Args:
+      keypoints: pixels.
+      scores: `[P, K]`.
+      min_score: keypoints below are not counted; NaN where fewer than two are.
+      enlarge: multiplies the size about the centre.
+      within: `[P, 4]` boxes in which they were looked for. What reaches out of them by more than
+        `REACH` of their size is cut off, so that one keypoint that is far off does not count.
     """
     seen = (scores >= min_score) & np.isfinite(keypoints).all(axis=-1)
     some = seen.sum(axis=1) >= 2
@@ -62,7 +75,12 @@ def box_around(
     high = np.where(seen[..., None], keypoints, -np.inf).max(axis=1, initial=-np.inf)
     low, high = (np.where(some[:, None], corner, np.nan) for corner in (low, high))
     size = (high - low) * enlarge
-    return np.concatenate([(low + high - size) / 2, size], axis=1)
+    low = (low + high - size) / 2
+    high = low + size
+    if within is not None:
+        low = np.maximum(low, within[:, :2] - REACH * within[:, 2:])
+        high = np.minimum(high, within[:, :2] + (1 + REACH) * within[:, 2:])
+    return np.concatenate([low, high - low], axis=1)
 
 
 def box_overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -72,13 +72,15 @@ class Tracker:
         Args:
           keypoints: `[P, K, 2]` pixels.
           scores: `[P, K]` in [0, 1].
-          boxes_xywh: `[P, 4]`; counts where too few keypoints are certain.
+          boxes_xywh: `[P, 4]` in which they were looked for; they count where too few keypoints are
+            certain.
           seconds: time stamp, not before the last one's.
         """
         oldest = seconds - self.options.patience
         self._tracks = [track for track in self._tracks if track.seconds >= oldest]
-        boxes = box_around(keypoints, scores, self.options.min_score)
-        boxes = np.where(np.isfinite(boxes).all(axis=1)[:, None], boxes, boxes_xywh)
+        boxes = box_around(keypoints, scores, self.options.min_score, within=boxes_xywh)
+        usable = np.all(boxes[:, 2:] > 0, axis=1, keepdims=True)
+        boxes = np.where(usable, boxes, boxes_xywh)
         numbers: np.ndarray = np.zeros(len(keypoints), np.int64)
         for person, track in self._assign(keypoints, scores, boxes, seconds).items():
             self._continue(track, keypoints[person], scores[person], boxes[person], seconds)
@@ -133,6 +135,9 @@ class Tracker:
         elapsed = seconds - track.seconds
         if elapsed > 0:
             moved = (box[:2] + box[2:] / 2) - (track.box_xywh[:2] + track.box_xywh[2:] / 2)
+            both = np.minimum(scores, track.scores) >= self.options.min_score
+            if both.sum() >= 3:  # the median does not mind a keypoint that jumps
+                moved = np.median(keypoints[both] - track.keypoints[both], axis=0)
             track.velocity += _VELOCITY_SHARE * (moved / elapsed - track.velocity)
         track.keypoints, track.scores = np.array(keypoints), np.array(scores)
         track.box_xywh, track.seconds = np.array(box), seconds

@@ -114,6 +114,21 @@ def test_fast_motion_at_a_low_rate_is_followed():
     assert follow(frames, fps=5) == [[1]] * 12
 
 
+def test_a_keypoint_that_jumps_does_not_lose_the_person():
+    frames = np.concatenate([at((100 + 4 * t, 200), jitter=1, seed=t) for t in range(20)])
+    boxes = box_around(frames, sure(frames), enlarge=1.2)
+    frames[9, 10] += (900, -1200)
+    frames[14, 9] += (-500, 3)
+    tracker = Tracker(COCO17)
+    ids = [
+        tracker(pose[None], np.ones((1, 17)), box[None], t / 5).tolist()
+        for t, (pose, box) in enumerate(zip(frames, boxes, strict=True))
+    ]
+    assert ids == [[1]] * 20
+    cut = box_around(frames[9:10], np.ones((1, 17)), within=boxes[9:10])
+    assert (cut[0, 2:] <= 1.4 * boxes[9, 2:] + 1e-9).all()
+
+
 def test_someone_without_certain_keypoints_is_followed_by_the_box():
     tracker = Tracker(COCO17)
     for t in range(5):
