@@ -285,7 +285,7 @@ def _head(trained: Trained, boxes: str | None, options: Options) -> dict[str, An
     return {
         "jaxpose": jaxpose.__version__,
         "units": "keypoints and boxes in pixels of the photo (pixel centres at integers), scores "
-        "in [0, 1]",
+        "in [0, 1]; joints_mm in mm about the root, x right, y down, z forward as the camera looks",
         "model": {
             "run": str(trained.directory),
             "checkpoint": options.checkpoint,
@@ -296,6 +296,7 @@ def _head(trained: Trained, boxes: str | None, options: Options) -> dict[str, An
         "flip_test": options.flip_test,
         "detect_every": options.every,
         "smooth": options.smooth,
+        **({} if options.lift is None else {"lifter": str(options.lift)}),
     }
 
 
