@@ -60,7 +60,9 @@ def weight_decay_mask(params: Any) -> Any:
     def decays(path: tuple[Any, ...], leaf: jax.Array) -> bool:
         name = path_name(path)
         last = name.rsplit("/", 1)[-1]
-        kept = last == "bias" or last.endswith(("_bias", "position_embedding", "_token"))
+        kept = last == "bias" or last.endswith(
+            ("_bias", "_position", "position_embedding", "_token")
+        )
         return not kept and leaf.ndim - is_stacked(name) > 1
 
     return jax.tree_util.tree_map_with_path(decays, params)
@@ -103,13 +105,13 @@ def layer_scales(params: Any, decay: float) -> Any:
     return jax.tree_util.tree_map_with_path(scale, params)
 
 
-# A hybrid's convolutions are the `trunk` of its backbone; a distilled model holds two models.
-_BACKBONE = r"(?:student/|teacher/)?backbone/(?:trunk/)?"
+# A hybrid's convolutions are the `trunk` of its backbone; some models hold two models.
+_BACKBONE = r"(?:student/|teacher/|pose/|trajectory/)?backbone/(?:trunk/)?"
 
 
 def is_stacked(name: str) -> bool:
     """Whether the first axis of the parameter at path `name` is a transformer's layers."""
-    return re.match(rf"{_BACKBONE}blocks/", name) is not None
+    return re.match(rf"{_BACKBONE}(?:blocks|layers)/", name) is not None
 
 
 def _stage(name: str) -> int | None:

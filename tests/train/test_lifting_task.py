@@ -25,6 +25,7 @@ from jaxpose.geometry.cameras import pinhole, project
 from jaxpose.losses import MPJPE, SemiSupervised
 from jaxpose.metrics.report import Report
 from jaxpose.models import init_variables, martinez, motionbert
+from jaxpose.models.build import abstract_variables
 from jaxpose.models.lifting.lifter import (
     CoordinateHead,
     Lifter,
@@ -37,7 +38,7 @@ from jaxpose.train.lifting import LiftingTask
 from jaxpose.train.lifting_score import lift_all, report
 from jaxpose.train.loop import train
 from jaxpose.train.mesh import make_mesh
-from jaxpose.train.optimizer import build
+from jaxpose.train.optimizer import build, weight_decay_mask
 from jaxpose.train.run import load_run
 from jaxpose.train.state import new_state
 from jaxpose.train.step import train_step
@@ -386,3 +387,12 @@ def test_data_that_does_not_fit_is_named(path, tmp_path):
     LiftingTask(experiment_on(path, model=some)).check()
     with pytest.raises(InputError, match="No clip has split 'val'"):
         LiftingTask(experiment_on(path)).elsewhere(path, "val")
+
+
+def test_only_matrices_of_a_stacked_lifter_decay():
+    params = abstract_variables(motionbert(9, K, dim=8, depth=2), None)["params"]
+    mask = weight_decay_mask(params)["backbone"]
+    assert not mask["joint_position"] and not mask["frame_position"]
+    block = mask["layers"]["st_time"]
+    assert not block["norm1"]["scale"] and not block["mlp"]["fc1"]["bias"]
+    assert block["mlp"]["fc1"]["kernel"] and block["attention"]["qkv"]["kernel"]
