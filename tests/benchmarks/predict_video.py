@@ -1,10 +1,11 @@
 """Throughput and memory of the whole road from a film to files, on a film drawn here.
 
-    python -m tests.benchmarks.predict_video [--frames 1000] [--model rtmpose-s] [--detector FILE]
-        [--every 1] [--people 2] [--draw]
+    python -m tests.benchmarks.predict_video [--frames 1000] [--model rtmpose-s | --run RUN]
+        [--detector FILE] [--every 1] [--people 2] [--draw]
 
 Synthetic people walk over a 640 x 480 film, which is written as MPEG-4 and read back. Weights are
-zeros, which cost what others do. Boxes come from the drawing unless a detector is named. Prints the
+zeros, which cost what others do, but nobody can be followed by their keypoints: measure `--every`
+with a trained model (`--run`). Boxes come from the drawing unless a detector is named. Prints the
 stage table, frames and people a second, the resident memory every tenth of the film, and how often
 models were compiled during warm-up and after it.
 """
@@ -23,6 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxpose.cli.trained import load_trained
 from jaxpose.codecs.codec import Codec
 from jaxpose.codecs.heatmap import udp
 from jaxpose.codecs.simcc import SimCC
@@ -46,6 +48,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=1000)
     parser.add_argument("--people", type=int, default=2)
     parser.add_argument("--model", default="rtmpose-s", help="a name of `jaxpose models`")
+    parser.add_argument("--run", type=Path, help="a run or a release, instead of --model")
     parser.add_argument("--detector", type=Path, help="weights; boxes are given if absent")
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--batch", type=int, default=8)
@@ -57,12 +60,11 @@ def main() -> None:
         batch_size=options.batch,
         detect_every=options.every,
         smooth="one-euro",
-        nms=None,  # a model of zeros puts everyone's keypoints in one place of the box
-        lost_score=0.0,
-        min_score=0.0,
+        **({} if options.run else {"nms": None, "lost_score": 0.0, "min_score": 0.0}),
     )
     detector = Detector.load(options.detector) if options.detector else None
-    pipeline = Pipeline(published(options.model), detector, options=steps)
+    pose = load_trained(options.run, "best") if options.run else published(options.model)
+    pipeline = Pipeline(pose, detector, options=steps)
     with tempfile.TemporaryDirectory() as folder:
         film = draw_film(Path(folder) / "film.mp4", options.frames, options.people)
         report = run(pipeline, film, options.people, draw=options.draw)
