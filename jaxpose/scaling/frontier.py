@@ -26,6 +26,10 @@ class Price:
         return self.k * np.asarray(parameters, np.float64) ** self.m
 
 
+# Where a law has no best size: beyond any model, and within what powers of it can be held.
+_SIZES = (1e-30, 1e60)
+
+
 def price(parameters: np.ndarray, flops: np.ndarray) -> Price:
     """The power of the parameters nearest to the FLOPs a sample, in logarithms."""
     slope, offset = np.polyfit(np.log(parameters), np.log(flops), 1)
@@ -42,21 +46,25 @@ def exponents(law: Law, price: Price) -> dict[str, float]:
 def best_size(law: Law, price: Price, compute: np.ndarray) -> np.ndarray:
     """The number of parameters that the joint law reaches its lowest value with, for each budget.
 
-    A law in which size or data does not matter has no best size: zero or infinity.
+    Zero for a law in which size does not matter, infinity for one in which only size does.
     """
     values = law.parameters()
     a, b, A, B = (values[name] for name in ("a", "b", "A", "B"))
     m = price.m
-    with np.errstate(divide="ignore", over="ignore"):
-        ratio = np.divide(a * A, m * b * B)
-        power = 1 / (a + m * b)
-        return ratio**power * (np.asarray(compute, np.float64) / price.k) ** (b * power)
+    power = 1 / (a + m * b)
+    ratio = a * A / (m * b * B) if B else _unbounded(A)
+    return ratio**power * (np.asarray(compute, np.float64) / price.k) ** (b * power)
+
+
+def _unbounded(A: float) -> float:
+    """The best size where more data does not help: none is large enough, unless none matters."""
+    return np.inf if A else 0.0
 
 
 def best_value(law: Law, price: Price, compute: np.ndarray) -> np.ndarray:
     """The value at the best size for each budget."""
     compute = np.asarray(compute, np.float64)
-    size = np.clip(best_size(law, price, compute), 1e-300, 1e300)
+    size = np.clip(best_size(law, price, compute), *_SIZES)
     return law({"parameters": size, "samples": compute / price(size)})
 
 
@@ -67,8 +75,8 @@ def best_shape(law: Law, compute: np.ndarray) -> np.ndarray:
     """
     values = law.parameters()
     a, b, c = law.exponents
-    with np.errstate(divide="ignore"):
-        ratio = np.divide(a * values["A"], b * values["B"])
+    A, B = values["A"], values["B"]
+    ratio = a * A / (b * B) if B else _unbounded(A)
     return (ratio * np.asarray(compute, np.float64) ** c) ** (1 / (a + b))
 
 

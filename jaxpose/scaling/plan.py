@@ -141,9 +141,9 @@ def _faults(point: Point, experiment: AnyExperiment, max_epochs: float) -> list[
     least = max(FEWEST_STEPS, 2 * experiment.optimizer.warmup_steps)
     if point.steps < least:
         return [
-            f"{point.name}: {point.steps} steps, but warm-up takes "
-            f"{experiment.optimizer.warmup_steps} and half of a run at most ({least} steps at "
-            "least): a larger budget, a smaller size or batch, or a shorter warm-up"
+            f"{point.name}: {point.steps} steps, and {least} are the least with a warm-up of "
+            f"{experiment.optimizer.warmup_steps}: a larger budget, a smaller size or batch, or a "
+            "shorter warm-up"
         ]
     if point.epochs > max_epochs:
         return [

@@ -24,7 +24,7 @@ def draw(analysis: Analysis, path: Path, held_out: bool = True) -> None:
     figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained")
     left, right = figure.subplots(1, 2)
     _over_compute(left, analysis, held_out)
-    _iso_flop(right, analysis)
+    _over_size(right, analysis)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
 
@@ -32,7 +32,7 @@ def draw(analysis: Analysis, path: Path, held_out: bool = True) -> None:
 def _colours(count: int) -> Any:
     from matplotlib import colormaps
 
-    return colormaps["viridis"](np.linspace(0.05, 0.85, max(count, 1)))
+    return colormaps["viridis"](np.linspace(0.05, 0.85, count))
 
 
 def _over_compute(axes: Any, analysis: Analysis, held_out: bool) -> None:
@@ -96,28 +96,37 @@ def _predictions(axes: Any, analysis: Analysis) -> None:
         )
 
 
-def _iso_flop(axes: Any, analysis: Analysis) -> None:
-    """A curve for each budget that was spent on three sizes or more."""
-    groups = [g for g in analysis.points.groups("compute") if len(g) >= 3]
+def _over_size(axes: Any, analysis: Analysis) -> None:
+    """A curve over size for each budget of compute that was spent on three sizes or more.
+
+    In a study of equal samples there are none, and the curves are those of equal samples.
+    """
     joint, price = analysis.joint, analysis.price
+    name = "compute"
+    groups = [g for g in analysis.points.groups(name) if len(g) >= 3]
+    if not groups:
+        name = "samples"
+        groups = [g for g in analysis.points.groups(name) if len(g) >= 2]
+    low, high = analysis.points.parameters.min() / 1.6, analysis.points.parameters.max() * 1.6
+    sizes = np.geomspace(low, high, 80)
     for group, colour in zip(groups, _colours(len(groups)), strict=True):
-        compute = group.compute.mean()
+        budget = getattr(group, name).mean()
+        label = f"{budget:.1e}"
         axes.plot(group.parameters, group.value, "o", color=colour, markersize=4.5)
         if joint is None or price is None:
             continue
-        low, high = analysis.points.parameters.min(), analysis.points.parameters.max()
-        sizes = np.geomspace(low / 1.6, high * 1.6, 80)
-        at = {"parameters": sizes, "samples": compute / price(sizes)}
+        samples = budget / price(sizes) if name == "compute" else np.full_like(sizes, budget)
+        at = {"parameters": sizes, "samples": samples}
         axes.fill_between(sizes, *joint.band(at), color=colour, alpha=0.15, linewidth=0)
-        axes.plot(sizes, joint.law(at), color=colour, linewidth=1.2, label=f"{compute:.1e}")
-    if joint is not None and price is not None and groups and "frontier" not in analysis.refused:
-        ends = [groups[0].compute.mean(), groups[-1].compute.mean()]
-        compute = np.geomspace(ends[0] / 2, ends[1] * 2, 40)
+        axes.plot(sizes, joint.law(at), color=colour, linewidth=1.2, label=label)
+    if joint is not None and price is not None and "frontier" not in analysis.refused:
+        budgets = np.array([g.compute.mean() for g in groups])
+        compute = np.geomspace(budgets.min() / 2, budgets.max() * 2, 40)
         best = frontier.best_size(joint.law, price, compute)
         values = frontier.best_value(joint.law, price, compute)
         axes.plot(best, values, color="tab:red", linewidth=1.5, label="best size")
     axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel=analysis.words)
-    _finish(axes, "FLOPs")
+    _finish(axes, "FLOPs" if name == "compute" else "samples")
 
 
 def _finish(axes: Any, title: str) -> None:

@@ -44,6 +44,23 @@ def test_lift3d_runs_and_shows_its_pictures(tmp_path, monkeypatch):
     assert (tmp_path / "walk.bvh").is_file()
 
 
+def test_scaling_runs_a_study_and_shows_its_law(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCALING_PEOPLE", "256")
+    monkeypatch.setenv("SCALING_SAMPLES", "192,480,1024")
+    monkeypatch.setenv("SCALING_WIDTHS", "16,48")
+    notebook = nbformat.read(COLAB / "scaling.ipynb", as_version=4)
+    client = nbclient.NotebookClient(
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
+    )
+    client.execute()
+    outputs = [o for cell in notebook.cells if cell.cell_type == "code" for o in cell.outputs]
+    printed = "".join(o.get("text", "") for o in outputs)
+    assert "7 points done" in printed
+    assert "joint" in printed and "held out: foretold" in printed
+    assert len([o for o in outputs if "image/png" in o.get("data", {})]) == 1
+    assert not [o for o in outputs if o.output_type == "error"]
+
+
 def test_notebooks_carry_no_outputs():
     for path in COLAB.glob("*.ipynb"):
         notebook = nbformat.read(path, as_version=4)

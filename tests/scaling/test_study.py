@@ -103,7 +103,7 @@ def test_patch_and_resolution_bring_head_and_codec_along(tiny):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"samples": [16]}, "2 steps, but warm-up takes 2"),
+        ({"samples": [16]}, "2 steps, and 10 are the least"),
         ({"samples": [960]}, "sees its data 40.0 times, more than 9"),
         ({"samples": [-1.0]}, "Budgets must be positive"),
         ({"samples": ()}, "budgets of one kind"),
