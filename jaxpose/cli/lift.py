@@ -29,7 +29,7 @@ class Options:
     Attributes:
       checkpoint: of a run, the one with the best held-out score, or the newest.
       track: the number of the person; None for the one seen in most frames.
-      film: what the keypoints are of, to stand beside an animation.
+      film: what the keypoints are of, to stand beside pictures.
       skeleton, size: of a bare list of keypoints: a name or file, and WIDTHxHEIGHT.
       fps: frames per second, where the file does not say or is wrong.
       trained_fps: of the lifter's training, where it does not say itself.
@@ -90,8 +90,8 @@ def lift(source: Path, out: list[Path], weights: Path, options: Options | None =
     wanted = tracks if any(path.suffix.lower() == ".json" for path in out) else [chosen]
     lifted = {id(track): lift_track(track, lifter, options.lifting) for track in wanted}
     one = lifted[id(chosen)]
-    moving = any(path.suffix.lower() in (".gif", ".mp4") for path in out)
-    beside = None if options.film is None or not moving else _beside(options.film, chosen)
+    drawn = any(path.suffix.lower() in (".gif", ".mp4", ".png") for path in out)
+    beside = None if options.film is None or not drawn else _beside(options.film, chosen)
     for path in out:
         if path.suffix.lower() == ".json":
             _write(path, list(lifted.values()))

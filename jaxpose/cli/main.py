@@ -196,7 +196,8 @@ def lift(
         int | None, typer.Option(help="Whom to write; the one seen longest if absent.")
     ] = None,
     film: Annotated[
-        Path | None, typer.Option(help="What the keypoints are of, to stand beside a GIF or MP4.")
+        Path | None,
+        typer.Option(help="What the keypoints are of, to stand beside pictures."),
     ] = None,
     fps: Annotated[
         float | None, typer.Option(min=0.01, help="Frames per second, if the file has none.")

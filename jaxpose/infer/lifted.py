@@ -19,10 +19,10 @@ from jaxpose.motion.place import levelled, on_floor
 from jaxpose.motion.rig import bvh_from_points
 from jaxpose.skeletons import Skeleton
 from jaxpose.viz import contact_sheet, draw_space, save_animation, save_image, turning
-from jaxpose.viz.space import stage_of
+from jaxpose.viz.space import fitted, stage_of
 
 FORMATS = (".json", ".bvh", ".trc", ".c3d", ".gif", ".mp4", ".png")
-_VIEWS = 6  # moments in a picture
+_VIEWS, _VIEW_WH = 6, (240, 320)  # moments in a picture
 
 
 class Quality(NamedTuple):
@@ -127,7 +127,7 @@ def save_lifted(
     Args:
       path: one of `FORMATS`.
       track: what to write. Gaps are blank in markers and JSON, elsewhere interpolated.
-      photos: T pictures to stand beside the animation.
+      photos: T pictures to stand beside an animation and above moments.
 
     Raises:
       InputError: another suffix, a track without a frame, a file that cannot be written.
@@ -137,6 +137,8 @@ def save_lifted(
     if suffix not in FORMATS:
         raise InputError(f"{path}: lifted joints can be written as {', '.join(FORMATS)}")
     whole = track.without_gaps()
+    first = int(np.flatnonzero(track.seen)[0])
+    shown = None if photos is None else photos[first : first + len(whole)]
     skeleton, names = track.skeleton, track.skeleton.keypoints
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -148,10 +150,8 @@ def save_lifted(
             write = write_trc if suffix == ".trc" else write_c3d
             write(path, y_up(track.standing(), "-y"), names, track.fps)
         elif suffix == ".png":
-            save_image(path, moments(whole, skeleton))
+            save_image(path, moments(whole, skeleton, photos=shown))
         else:
-            first = int(np.flatnonzero(track.seen)[0])
-            shown = None if photos is None else photos[first : first + len(whole)]
             save_animation(path, turning(whole, skeleton, photos=shown), track.fps)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
@@ -173,13 +173,23 @@ def document(tracks: Sequence[LiftedTrack]) -> dict[str, Any]:
     }
 
 
-def moments(joints_mm: np.ndarray, skeleton: Skeleton, count: int = _VIEWS) -> np.ndarray:
-    """A picture of `count` moments of `[T, K, 3]`, evenly apart, from the front and a side."""
+def moments(
+    joints_mm: np.ndarray,
+    skeleton: Skeleton,
+    *,
+    count: int = _VIEWS,
+    photos: Sequence[np.ndarray] | None = None,
+) -> np.ndarray:
+    """A picture of `count` moments of `[T, K, 3]`, evenly apart, from the front and a side.
+
+    Photos of the T frames, if there are any, stand above.
+    """
     at = np.unique(np.linspace(0, len(joints_mm) - 1, count).round().astype(int))
     stage = stage_of(joints_mm[at])
+    above = [] if photos is None else [fitted(photos[i], _VIEW_WH) for i in at]
     views = [
-        draw_space(joints_mm[i], skeleton, stage=stage, azimuth=azimuth, size_wh=(240, 320))
+        draw_space(joints_mm[i], skeleton, stage=stage, azimuth=azimuth, size_wh=_VIEW_WH)
         for azimuth in (0.0, 75.0)
         for i in at
     ]
-    return contact_sheet(views, columns=len(at))
+    return contact_sheet([*above, *views], columns=len(at))
