@@ -12,7 +12,9 @@ from jaxpose.codecs.lifting import LiftingCodec, Statistics
 from jaxpose.config import to_json
 from jaxpose.convert.release import Card, save_release
 from jaxpose.models import martinez
+from jaxpose.photo import read_photo
 from jaxpose.skeletons import COCO17, H36M17
+from jaxpose.viz import VideoWriter
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,21 @@ def test_every_format_from_one_command(release, tmp_path):
     (track,) = document["tracks"]
     assert np.shape(track["joints_mm"]) == (20, 17, 3)
     np.testing.assert_array_equal(np.array(track["joints_mm"])[:, 0], 0)
+
+
+def test_the_film_stands_beside_what_is_lifted(release, tmp_path):
+    picture = np.full((480, 640, 3), 200, np.uint8)
+    with VideoWriter(tmp_path / "film.mp4", 25) as writer:
+        for _ in range(20):
+            writer.write(picture)
+    film, out = str(tmp_path / "film.mp4"), tmp_path / "a.png"
+    assert lift(release, str(out), film=film).exit_code == 0
+    shown = read_photo(out)
+    # Three rows: the film, twice the joints.
+    bright = (shown > 180).mean(axis=(1, 2))
+    assert bright[: len(bright) // 3].mean() > 0.4 > 0.1 > bright[len(bright) // 3 :].mean()
+    result = lift(release, str(out), film=film, size="320x240")
+    assert result.exit_code == 2 and "is 640 x 480" in " ".join(result.output.split())
 
 
 @pytest.mark.parametrize(
