@@ -21,10 +21,12 @@ from jaxpose.train.task import task_of
 IN_FLIGHT = 2
 """Steps whose figures the host has not looked at: as many as may wait on the device."""
 
+_FLOW = ("inputs", "targets", "outputs")
 _SHOWN = 5  # records that a message names
 _IN_A_ROW = 10  # skipped steps after which skipping is given up
 
 Values = dict[str, float]
+Examiner = Callable[[TrainState, Any, jax.Array], dict[str, jax.Array]]
 
 
 class Flight:
@@ -51,6 +53,7 @@ class Flight:
         self._log, self._say = log, say
         self._flying: deque[tuple[int, Mapping[str, jax.Array], Any]] = deque()
         self._skipped = 0
+        self._examine: Examiner | None = None
 
     def add(self, step: int, scalars: Mapping[str, jax.Array], batch: Any) -> None:
         """Note that `step` was sent to the device with `batch`."""
@@ -92,34 +95,36 @@ class Flight:
             f"The loss is {values['loss']} at step {step} and the gradient's norm "
             f"{values['gradient_norm']}."
         )
-        terms = examine(
-            self._experiment, state._replace(step=state.step * 0 + step - 1), batch, key
+        if self._examine is None:
+            self._examine = examiner(self._experiment, mesh_of(key))
+        terms = jax.device_get(
+            self._examine(state._replace(step=state.step * 0 + step - 1), batch, key)
         )
-        bad = {name: np.flatnonzero(~np.isfinite(rows)) for name, rows in terms.items()}
+        # jit sorts names; a sample passes these three, then the terms of the loss.
+        names = sorted(terms, key=lambda name: (*_FLOW, name).index(name))
+        bad = {name: np.flatnonzero(~np.isfinite(terms[name])) for name in names}
         bad = {name: rows for name, rows in bad.items() if len(rows)}
         if not bad:
             return f"{what} The loss of each record is finite, so it is the gradient that is not."
-        rows = np.unique(np.concatenate(list(bad.values())))
+        # Batch norm carries it to all others later on.
+        rows = next(iter(bad.values()))
         size = len(next(iter(terms.values())))
         order = sample_indices(
             self._experiment.seed, step - 1, self._experiment.batch_size, len(self._source)
         )
-        names = ", ".join(_records(self._source, order[rows[:_SHOWN]]))
+        records = ", ".join(_records(self._source, order[rows[:_SHOWN]]))
         more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
         return (
-            f"{what} Not finite: {', '.join(bad)}, for {len(rows)} of {size} records: "
-            f"{names}{more}."
+            f"{what} Not finite: {', '.join(bad)}, at first for {len(rows)} of {size} records: "
+            f"{records}{more}."
         )
 
 
-def examine(
-    experiment: AnyExperiment, state: TrainState, batch: Any, key: jax.Array
-) -> dict[str, np.ndarray]:
-    """What the step after `state` computes for each record of its batch, in the order of the flow.
+def examiner(experiment: AnyExperiment, mesh: jax.sharding.Mesh) -> Examiner:
+    """What the step after a state computes for each record of its batch, in the order of the flow.
 
-    Returns:
-      `[B]` float32 each: `inputs`, `targets` and `outputs` (0, or not a number), then the terms of
-      the loss by name.
+    The function takes (state, batch, key) and answers `[B]` float32 each: `inputs`, `targets` and
+    `outputs` (0, or not a number), then the terms of the loss by name.
     """
     task, model = task_of(experiment), experiment.model
 
@@ -134,7 +139,7 @@ def examine(
             mutable=["batch_stats"],
         )
         count = weights.shape[0]
-        parts = {"inputs": inputs, "targets": targets, "outputs": outputs}
+        parts = dict(zip(_FLOW, (inputs, targets, outputs), strict=True))
         found = {name: _marks(part, count) for name, part in parts.items()}
         for name, term in _terms(experiment.loss):
 
@@ -144,8 +149,7 @@ def examine(
             found[name] = jax.lax.map(one, jnp.arange(count))
         return found
 
-    whole = replicated(mesh_of(key))
-    return jax.device_get(jax.jit(compute, out_shardings=whole)(state, batch, key))
+    return jax.jit(compute, out_shardings=replicated(mesh))
 
 
 def _marks(tree: Any, count: int) -> jax.Array:
