@@ -51,8 +51,8 @@ def analyse(
 ) -> Analysis:
     """Fit every law that the points can carry.
 
-    The joint law takes all points; the law in compute the best point of each budget; those in
-    parameters and samples the runs that are equal in the other.
+    The joint law takes all points; the law in compute the best point of each budget that was spent
+    on three sizes or more; those in parameters and samples the runs that are equal in the other.
 
     Args:
       anyway: fit a law in spite of reasons against it, as long as there are more points than
@@ -74,19 +74,22 @@ def analyse(
         reasons = off_centre(laws[JOINT.name].law, price, points.groups("compute"))
         if reasons:
             refused["frontier"] = reasons
+            # The best of sizes that are all too large is no point of the frontier.
+            refused.setdefault(COMPUTE.name, []).extend(reasons)
+            if not anyway:
+                laws.pop(COMPUTE.name, None)
     by_name = {form.name: part for form, part in parts.items()}
     return Analysis(quantity, words, points, held_out, laws, refused, by_name, price)
 
 
 def _parts(points: Observations) -> dict[Form, Observations]:
     """The points that a law of each form is about."""
-    best = [int(np.argmin(group.value)) for group in points.groups("compute")]
-    groups = points.groups("compute")
-    frontier_points = [group.where(np.array([b])) for group, b in zip(groups, best, strict=True)]
+    compared = [group for group in points.groups("compute") if len(group) >= 3]
+    best = [group.name[np.argmin(group.value)] for group in compared]
     sizes = [points.where(points.parameters == n) for n in np.unique(points.parameters)]
     return {
         JOINT: points,
-        COMPUTE: _joined(frontier_points, points),
+        COMPUTE: points.where(np.isin(points.name, best)),
         PARAMETERS: max(points.groups("samples"), key=_extent("parameters"), default=points),
         SAMPLES: max(sizes, key=_extent("samples"), default=points),
     }
@@ -94,11 +97,6 @@ def _parts(points: Observations) -> dict[Form, Observations]:
 
 def _extent(name: str) -> Any:
     return lambda group: len(np.unique(getattr(group, name)))
-
-
-def _joined(parts: list[Observations], like: Observations) -> Observations:
-    names = np.concatenate([part.name for part in parts]) if parts else np.array([])
-    return like.where(np.isin(like.name, names))
 
 
 def extrapolations(analysis: Analysis, resamples: int = 400) -> list[dict[str, Any]]:
