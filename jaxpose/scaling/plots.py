@@ -16,8 +16,8 @@ _PLACE = {"which": "both", "alpha": 0.25, "linewidth": 0.5}
 def draw(analysis: Analysis, path: Path, held_out: bool = True) -> None:
     """Two panels into a PNG: runs and efficient frontier over compute, isoFLOP curves over size.
 
-    Lines are the joint law, bands its 90 % intervals; filled dots are runs, open ones held out.
-    Without a joint law only the runs are shown.
+    Lines are the joint law (dotted at each size), bands its 90 % intervals, filled dots runs, open
+    ones held out. What nothing is said of is not drawn.
     """
     from matplotlib.figure import Figure
 
@@ -47,19 +47,22 @@ def _over_compute(axes: Any, analysis: Analysis, held_out: bool) -> None:
         axes.plot(
             part.compute,
             part.value,
-            "o-",
+            "o",
             color=colours[size],
             markersize=4.5,
-            linewidth=0.8,
             label=f"{size:,.0f}",
         )
         if held_out and len(late):
             axes.plot(
                 late.compute, late.value, "o", color=colours[size], mfc="white", ms=7, mew=1.6
             )
-    joint, price = analysis.joint, analysis.price
-    if joint is not None and price is not None:
-        _frontier(axes, analysis, compute)
+    if analysis.joint is not None and analysis.price is not None:
+        for size in sizes:
+            samples = compute / analysis.price(size)
+            law = analysis.joint.law({"parameters": size, "samples": samples})
+            axes.plot(compute, law, ":", color=colours[size], linewidth=1)
+        if "frontier" not in analysis.refused:
+            _frontier(axes, analysis, compute)
         if held_out and len(tested):
             _predictions(axes, analysis)
     axes.set(xscale="log", yscale="log", xlabel="training FLOPs", ylabel=analysis.words)
@@ -130,12 +133,20 @@ def _over_size(axes: Any, analysis: Analysis) -> None:
 
 
 def _finish(axes: Any, title: str) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, ScalarFormatter
+    from matplotlib.ticker import (
+        FuncFormatter,
+        LogLocator,
+        MaxNLocator,
+        NullFormatter,
+        ScalarFormatter,
+    )
 
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0e}".replace("e+", "e")))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)))
+    low, high = axes.get_ylim()
+    wide = high > 3 * low
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)) if wide else MaxNLocator(6))
     axes.yaxis.set_major_formatter(ScalarFormatter())
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.grid(**_PLACE)
