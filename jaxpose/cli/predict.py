@@ -54,7 +54,7 @@ class Options:
     checkpoint: Literal["best", "last"] = "best"
     flip_test: bool = True
     min_score: float = 0.3
-    min_box_score: float = 0.3
+    min_box_score: float = 0.2
     batch_size: int = 8
     detector: Path | None = None
     every: int = 1

@@ -81,7 +81,7 @@ def predict(
     ] = 0.3,
     min_box_score: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Use boxes of at least this score.")
-    ] = 0.3,
+    ] = 0.2,
     batch_size: Annotated[int, typer.Option(min=1, help="People in one forward pass.")] = 8,
 ) -> None:
     """Find keypoints in photos and films: files with coordinates, drawn pictures and films."""

@@ -18,7 +18,8 @@ class Options:
         is one look, `(0.9, 1.0, 1.15)` three, three times the work.
       padding: factor by which boxes are enlarged; None is what the model was trained with (1.25).
       batch_size: people in one forward pass. Crops of consecutive frames fill it.
-      min_box_score: boxes of the detector below this are not looked into.
+      min_box_score: boxes below this are not looked into; detectors report none below thresholds of
+        their own (YOLOX 0.2, RTMDet 0.3).
       min_score: keypoints below this do not count as seen, for tracking and for boxes.
       min_person_score: people whose mean keypoint score is below this are left out; 0 keeps all.
       max_people: at most so many a frame: the best boxes of a detector, else the largest; None is
@@ -42,7 +43,7 @@ class Options:
     scales: tuple[float, ...] = (1.0,)
     padding: float | None = None
     batch_size: int = 8
-    min_box_score: float = 0.3
+    min_box_score: float = 0.2
     min_score: float = 0.3
     min_person_score: float = 0.0
     max_people: int | None = None
