@@ -50,7 +50,7 @@ def compile_recipe(
     table.add_row("FLOPs (the step's, shared out)", f"{report['flops'] / 1e9:,.1f} G")
     table.add_row("FLOPs (XLA; loop bodies once)", f"{report['xla_flops'] / 1e9:,.1f} G")
     for kind, found in report["collectives"].items():
-        table.add_row(f"{kind} x {found['count']}", f"{found['sent_bytes'] / 1e6:,.1f} MB sent")
+        table.add_row(f"{kind} x {found['number']}", f"{found['sent_bytes'] / 1e6:,.1f} MB sent")
     console.print(table)
     console.print(
         "Simulated on CPU: computes bfloat16 in float32, which takes more memory and traffic than "
@@ -87,8 +87,8 @@ def account(experiment: Experiment, devices: list[jax.Device]) -> dict[str, Any]
         "flops": work / len(devices),
         "xla_flops": float(costs.get("flops", 0.0)),
         "collectives": {
-            kind: {"count": found.count, "sent_bytes": found.sent}
-            for kind, found in program.traffic(compiled.as_text()).items()
+            kind: {"number": found.number, "sent_bytes": found.sent}
+            for kind, found in program.traffic(compiled.as_text() or "").items()
         },
     }
 

@@ -38,13 +38,14 @@ class Memory(NamedTuple):
 class Traffic(NamedTuple):
     """Collectives of one kind in one step: how many, and the bytes that each device sends."""
 
-    count: int
+    number: int
     sent: int
 
 
 def memory(compiled: jax.stages.Compiled) -> Memory:
     """What the compiler has set aside on each device."""
     account = compiled.memory_analysis()
+    assert account is not None  # XLA gives one on CPU, GPU and TPU
     # Outputs that overwrite donated arguments take no room of their own.
     fresh = account.output_size_in_bytes - account.alias_size_in_bytes
     return Memory(account.argument_size_in_bytes + max(fresh, 0), account.temp_size_in_bytes)
