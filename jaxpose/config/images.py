@@ -62,7 +62,8 @@ class Experiment(Training):
                 "teacher_from names the weights of a Distilled model's teacher: set both or none."
             )
         if self.knowledge_from is not None and not (
-            isinstance(self.model, PoseModel) and getattr(self.model.backbone, "knowledge_token", 0)
+            isinstance(self.model, PoseModel)
+            and getattr(self.model.backbone, "knowledge_token", 0) > 0
         ):
             raise InputError(
                 "knowledge_from is for a ViT with model.backbone.knowledge_token set to the width "

@@ -63,7 +63,8 @@ STEPS = 30
 TYPICAL = ("vit", "vit-simcc", "pyramid", "resnet-rle", "resnet-regression", "srcnn")
 IN_HALF = ("vit",)
 MSE = HeatmapMSE()
-HEATMAPS = udp(HW, MAPS, sigma=1.0)
+HEATMAPS, WIDE = (udp(HW, MAPS, sigma=sigma) for sigma in (1.0, 3.0))
+LARGER = (128, 128)
 
 
 @dataclass(frozen=True)
@@ -145,16 +146,19 @@ def narrow(head) -> dict:
 
 FAMILIES = {
     "vit": Family(functools.partial(small_vit, "classic"), learning_rate=1e-3),
-    "vit-simple": Family(functools.partial(small_vit, "simple"), learning_rate=3e-4),
+    # Four rows of tokens, enlarged: no narrower peaks can be drawn.
+    "vit-simple": Family(functools.partial(small_vit, "simple"), WIDE, learning_rate=1e-3),
     "vit-simcc": Family(functools.partial(small_vit, "simcc"), SimCC(HW), SimCCKL(), 1e-2),
-    "vit-experts": Family(small_mixture, learning_rate=3e-4),
+    "vit-experts": Family(small_mixture, WIDE, learning_rate=1e-3),
     "transpose": Family(small_hybrid),
     "pyramid": Family(
         lambda dtype: PoseModel(pyramid(dtype), DeconvHead(17, (16,), dtype=dtype)),
         learning_rate=1e-2,
     ),
     "hrnet": Family(functools.partial(small_hrnet, hrnet_pose, "W18-small"), msra(HW, sigma=1.0)),
-    "hrnetv2": Family(functools.partial(small_hrnet, hrnetv2_pose, "W18-small")),
+    "hrnetv2": Family(
+        functools.partial(small_hrnet, hrnetv2_pose, "W18-small"), learning_rate=1e-3
+    ),
     "resnet": Family(functools.partial(small_resnet, simple_baseline), msra(HW, sigma=1.0)),
     "resnet-simcc": Family(
         functools.partial(small_resnet, simcc_resnet, input_hw=HW), SimCC(HW), SimCCKL()
@@ -164,14 +168,16 @@ FAMILIES = {
     ),
     "resnet-integral": Family(
         functools.partial(small_resnet, integral_regression),
-        IntegralRegression(HW, MAPS, sigma=1.0),
+        IntegralRegression(HW, MAPS, sigma=2.0),
         IntegralLoss(SmoothL1(), HeatmapJS()),
+        1e-2,
     ),
     "resnet-rle": Family(functools.partial(small_resnet, rle), Regression(HW), RLE()),
     "rtmpose": Family(
-        lambda dtype: resized(rtmpose("t", input_hw=HW, dtype=dtype), {"widen": 0.125}),
-        rtmpose_codec(HW),
+        lambda dtype: resized(rtmpose("t", input_hw=LARGER, dtype=dtype), {"widen": 0.125}),
+        rtmpose_codec(LARGER),
         SimCCKL(beta=10.0, label_softmax=True),
+        1e-3,
     ),
     "mobilenetv2": Family(
         lambda dtype: resized(
