@@ -12,6 +12,8 @@ _COMPILED = tempfile.TemporaryDirectory(prefix="jaxpose-compiled-")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _COMPILED.name)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
 os.environ["JAX_PLATFORMS"] = "cpu"
+# They compile much and compute little: LLVM's passes would cost more than they save.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
 
 import jax  # noqa: E402  (reads the environment when it is imported)
 
