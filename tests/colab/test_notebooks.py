@@ -54,7 +54,8 @@ def test_scaling_runs_a_study_and_shows_its_law(tmp_path, monkeypatch):
     )
     client.execute()
     outputs = [o for cell in notebook.cells if cell.cell_type == "code" for o in cell.outputs]
-    printed = "".join(o.get("text", "") for o in outputs)
+    shown = (o.get("data", {}).get("text/plain", "") for o in outputs)  # tables are
+    printed = "".join(o.get("text", "") for o in outputs) + "".join(shown)
     assert "7 points done" in printed
     assert "joint" in printed and "held out: foretold" in printed
     assert len([o for o in outputs if "image/png" in o.get("data", {})]) == 1

@@ -225,7 +225,7 @@ def test_an_interrupted_run_leaves_nothing_that_looks_whole(coco, tmp_path, sign
     run = _start(*paths, tmp_path / "out", "slow")
     assert run.stdout.readline() == "drawing\n"
     run.send_signal(sign)
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     run.stdout.close(), run.stderr.close()
     assert run.returncode != 0
     assert not (tmp_path / "out").exists()

@@ -22,7 +22,9 @@ from jaxpose.losses import (
     HeatmapMSE,
     IntegralLoss,
     MeanBoneLength,
+    Placed,
     Reprojection,
+    SemiSupervised,
     SimCCDistillation,
     SimCCKL,
     SmoothL1,
@@ -86,6 +88,11 @@ CASES = {
     "TrajectoryMPJPE": (TrajectoryMPJPE(), poses(), poses(1)),
     "MeanBoneLength": (MeanBoneLength(((0, 1), (1, 2))), poses(), poses(1)),
     "Reprojection": (Reprojection(), (poses(), normal(2, B, 1, 3)), points(1)),
+    "SemiSupervised": (
+        SemiSupervised(((0, 1), (1, 2))),
+        (normal(0, B, 1, K, 3), normal(1, B, 1, 1, 3)),
+        Placed(normal(2, B, 1, K, 3), normal(3, B, 1, 1, 3), normal(4, B, 1, K, 2)),
+    ),
     "Velocity": (Velocity(), normal(0, B, 3, K, 3), normal(1, B, 3, K, 3)),
     "RLE": (RLE(), rle_outputs(), points(1)),
     "StageSum": (StageSum(HeatmapMSE()), (maps(), maps(2)), maps(1)),
@@ -125,6 +132,9 @@ def test_bfloat16_gives_no_nan(name, scale):
     weights = jnp.ones((B, K)).at[1, 3:].set(0.0)
     if name == "Velocity":
         weights = jnp.broadcast_to(weights[:, None], (B, 3, K))
+    if name == "SemiSupervised":
+        labelled = weights[:, None]
+        weights = Placed(labelled, jnp.ones((B, 1, 1)), 1 - labelled)
     value, gradient = jax.value_and_grad(loss)(half, targets, weights)
     assert value.dtype == jnp.float32 and np.isfinite(value)
     for leaf in jax.tree.leaves(gradient):
@@ -135,8 +145,8 @@ def test_every_loss_is_tried():
     import jaxpose.losses as losses
 
     public = {getattr(losses, name) for name in losses.__all__}
-    classes = {c for c in public if isinstance(c, type)} - {losses.Loss}
-    assert classes == {type(loss) for loss, _, _ in CASES.values()}
+    classes = {c for c in public if isinstance(c, type) and issubclass(c, losses.Loss)}
+    assert classes - {losses.Loss} == {type(loss) for loss, _, _ in CASES.values()}
 
 
 def test_stages_add_up():

@@ -83,7 +83,7 @@ def test_gradients_equal_central_differences(name, monkeypatch, record_property)
     with jax.enable_x64(True):
         errors = relative_errors(make(), paths, np.random.default_rng(0))
     for path, error in errors.items():
-        record_property(path, error)
+        record_property(path, float(error))
         print(f"{name} {path}: {error:.1e}")
     assert max(errors.values()) <= TOLERANCE, errors
 
