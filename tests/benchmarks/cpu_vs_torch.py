@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxpose.models import PoseModel, count_parameters, hrnet_pose, init_variables, vitpose
+from tests.benchmarks.alternate import measure
 
 try:
     import torch
@@ -84,29 +84,6 @@ def of_torch(model, batch: int) -> tuple[dict[str, Callable], int]:
 
     parameters = sum(p.numel() for p in model.parameters())
     return {"forward": forward, "forward+backward": backward}, parameters
-
-
-def measure(rivals: dict[str, Callable], batch: int, repeats: int) -> dict[str, dict[str, float]]:
-    """img/s and CPU-seconds of each rival, repetitions alternating."""
-    clock: dict[str, list[float]] = {name: [] for name in rivals}
-    cpu: dict[str, list[float]] = {name: [] for name in rivals}
-    for repeat in range(repeats + 1):
-        for name, run in rivals.items():
-            time.sleep(0.3)  # the other one's idle threads stop spinning
-            started, cpu_started = time.perf_counter(), time.process_time()
-            run()
-            if repeat:  # the first warms up
-                clock[name].append(batch / (time.perf_counter() - started))
-                cpu[name].append(time.process_time() - cpu_started)
-    return {
-        name: {
-            "median": statistics.median(clock[name]),
-            "slowest": min(clock[name]),
-            "fastest": max(clock[name]),
-            "cpu_seconds": statistics.median(cpu[name]),
-        }
-        for name in rivals
-    }
 
 
 def main() -> None:

@@ -14,8 +14,6 @@ import argparse
 import json
 import os
 import platform
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +35,7 @@ from jaxpose.train.mesh import make_mesh, replicated
 from jaxpose.train.optimizer import build
 from jaxpose.train.state import new_state
 from jaxpose.train.step import compile_step
+from tests.benchmarks.alternate import measure
 
 try:
     import torch
@@ -135,29 +134,6 @@ def of_torch(batch: int, steps: int) -> tuple[Callable, int]:
             adam.step()
 
     return train, sum(p.numel() for p in model.parameters())
-
-
-def measure(rivals: dict[str, Callable], samples: int, repeats: int) -> dict[str, dict[str, float]]:
-    """Samples/s and CPU-seconds of each rival, repetitions alternating."""
-    clock: dict[str, list[float]] = {name: [] for name in rivals}
-    cpu: dict[str, list[float]] = {name: [] for name in rivals}
-    for repeat in range(repeats + 1):
-        for name, run in rivals.items():
-            time.sleep(0.3)  # the other one's idle threads stop spinning
-            started, cpu_started = time.perf_counter(), time.process_time()
-            run()
-            if repeat:  # the first warms up
-                clock[name].append(samples / (time.perf_counter() - started))
-                cpu[name].append(time.process_time() - cpu_started)
-    return {
-        name: {
-            "median": statistics.median(clock[name]),
-            "slowest": min(clock[name]),
-            "fastest": max(clock[name]),
-            "cpu_seconds": statistics.median(cpu[name]),
-        }
-        for name in rivals
-    }
 
 
 def main() -> None:

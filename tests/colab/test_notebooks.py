@@ -10,31 +10,32 @@ nbclient = pytest.importorskip("nbclient")
 COLAB = Path(__file__).parents[2] / "colab"
 
 
-def test_quickstart_runs_and_shows_its_pictures(tmp_path, monkeypatch):
-    monkeypatch.setenv("QUICKSTART_STEPS", "40")
-    monkeypatch.setenv("QUICKSTART_PEOPLE", "128")
-    notebook = nbformat.read(COLAB / "quickstart.ipynb", as_version=4)
+def outputs_of(name: str, folder: Path) -> list:
+    """Runs a notebook in `folder`; everything that its cells show, none of it an error."""
+    notebook = nbformat.read(COLAB / f"{name}.ipynb", as_version=4)
     client = nbclient.NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": folder}}
     )
     client.execute()
     outputs = [o for cell in notebook.cells if cell.cell_type == "code" for o in cell.outputs]
+    assert not [o for o in outputs if o.output_type == "error"]
+    return outputs
+
+
+def test_quickstart_runs_and_shows_its_pictures(tmp_path, monkeypatch):
+    monkeypatch.setenv("QUICKSTART_STEPS", "40")
+    monkeypatch.setenv("QUICKSTART_PEOPLE", "128")
+    outputs = outputs_of("quickstart", tmp_path)
     pictures = [o for o in outputs if "image/png" in o.get("data", {})]
     assert len(pictures) == 3  # the loss, the held-out people, the photo
     printed = "".join(o.get("text", "") for o in outputs)
     assert "AP" in printed and "Keypoint(" in printed
-    assert not [o for o in outputs if o.output_type == "error"]
 
 
 def test_lift3d_runs_and_shows_its_pictures(tmp_path, monkeypatch):
     monkeypatch.setenv("LIFT_STEPS", "30")
     monkeypatch.setenv("LIFT_CLIPS", "20")
-    notebook = nbformat.read(COLAB / "lift3d.ipynb", as_version=4)
-    client = nbclient.NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
-    )
-    client.execute()
-    outputs = [o for cell in notebook.cells if cell.cell_type == "code" for o in cell.outputs]
+    outputs = outputs_of("lift3d", tmp_path)
     kinds = [kind for o in outputs for kind in o.get("data", {}) if kind.startswith("image/")]
     assert kinds == ["image/png", "image/gif"]  # several views of a moment, a turning film
     printed = "".join(o.get("text", "") for o in outputs)
@@ -48,18 +49,12 @@ def test_scaling_runs_a_study_and_shows_its_law(tmp_path, monkeypatch):
     monkeypatch.setenv("SCALING_PEOPLE", "256")
     monkeypatch.setenv("SCALING_SAMPLES", "192,480,1024")
     monkeypatch.setenv("SCALING_WIDTHS", "16,48")
-    notebook = nbformat.read(COLAB / "scaling.ipynb", as_version=4)
-    client = nbclient.NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
-    )
-    client.execute()
-    outputs = [o for cell in notebook.cells if cell.cell_type == "code" for o in cell.outputs]
+    outputs = outputs_of("scaling", tmp_path)
     shown = (o.get("data", {}).get("text/plain", "") for o in outputs)  # tables are
     printed = "".join(o.get("text", "") for o in outputs) + "".join(shown)
     assert "7 points done" in printed
     assert "joint" in printed and "held out: foretold" in printed
     assert len([o for o in outputs if "image/png" in o.get("data", {})]) == 1
-    assert not [o for o in outputs if o.output_type == "error"]
 
 
 def test_notebooks_carry_no_outputs():
