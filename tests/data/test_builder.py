@@ -87,7 +87,10 @@ from jaxpose.skeletons import COCO17
 file, images, out = map(Path, sys.argv[1:4])
 photos, skipped, _ = read_people(file, images, COCO17)
 if "slow" in sys.argv:
+    import signal
     import time
+    # A run started in the background of a script ignores Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     from jaxpose.data import builder
     draw = builder.draw
     def slowly(*args):
