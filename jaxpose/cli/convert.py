@@ -251,11 +251,6 @@ def _skeleton(num_keypoints: int, name: str | None) -> Skeleton | None:
     return skeleton
 
 
-def _published(entry: Published) -> str:
-    """The authors' score with its source; empty where none is known."""
-    return f"{entry.score} ({entry.source})" if entry.score else ""
-
-
 def _json(value: Any) -> Any:
     return None if value is None else to_json(value)
 

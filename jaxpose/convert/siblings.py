@@ -41,10 +41,6 @@ def _any_size(make: Make, num_keypoints: int, input_hw: tuple[int, int]) -> Pose
     return make(num_keypoints)
 
 
-def _sized(make: Make, num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
-    return make(num_keypoints, input_hw)
-
-
 def _simple_baseline(depth: int, variant: Variant, num_keypoints: int) -> PoseModel:
     return simple_baseline(depth, num_keypoints, variant)
 

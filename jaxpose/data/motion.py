@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxpose.errors import InputError, nearest
+from jaxpose.geometry.bones import bone_lengths
 from jaxpose.geometry.cameras import Camera
 from jaxpose.skeletons import Skeleton, load
 
@@ -247,7 +248,7 @@ def check_units(joints_mm: np.ndarray, labelled: np.ndarray, skeleton: Skeleton)
     """
     a, b = np.array(skeleton.limb_indices, np.int64).reshape(-1, 2).T
     both = labelled[:, a] & labelled[:, b]
-    lengths = np.linalg.norm(joints_mm[:, a] - joints_mm[:, b], axis=-1)[both]
+    lengths = bone_lengths(joints_mm, skeleton.limb_indices)[both]
     if lengths.size and np.median(lengths) < _METRES:
         raise InputError(
             f"Limbs are {np.median(lengths):.3g} long in the median. In millimetres a person's are "

@@ -131,7 +131,7 @@ def open_media(what: Any, *, fps: float | None = None) -> Media:
         raise InputError(f"nothing to read{': ' + reasons if reasons else ''}")
     media = Media(items, fps)
     media.skipped[:0] = skipped
-    media.single = media.still and _is_one(what)
+    media.single = media.still and _is_one(what, items)
     return media
 
 
@@ -183,11 +183,10 @@ def _items(what: Any) -> Iterator[_Item]:
         raise InputError(f"pictures cannot be read from a {type(what).__name__}")
 
 
-def _is_one(what: Any) -> bool:
+def _is_one(what: Any, items: list[_Item]) -> bool:
     """Whether it is a photo rather than something that holds photos."""
     if isinstance(what, str | os.PathLike):
-        path = Path(what)
-        return list(_from_path(path)) == [path]
+        return items == [Path(what)]
     return not isinstance(what, list | tuple) and np.ndim(what) < 4
 
 
