@@ -16,7 +16,7 @@ MAX_PIXELS = 2**28
 """Photos with more pixels are refused before they are decoded (2^28 pixels are 0.8 GB of RGB)."""
 
 PHOTO_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-"""Names that `list_photos` takes for photos."""
+"""Names that are taken for photos in a folder."""
 
 _HEAD_BYTES = 32
 
@@ -60,26 +60,6 @@ def decode_photo(data: bytes) -> np.ndarray:
     if image is None:
         raise InputError(f"this {kind} is damaged or of a variety that OpenCV does not read")
     return image
-
-
-def list_photos(folder: str | Path) -> list[Path]:
-    """The photos directly in `folder`, by the endings in `PHOTO_SUFFIXES`, sorted by name.
-
-    Hidden files are left out (macOS leaves `._name.jpg` beside a photo). Raises `InputError` if
-    the folder is missing or is a file.
-    """
-    folder = Path(folder)
-    if not folder.exists():
-        raise InputError(missing(folder))
-    if not folder.is_dir():
-        raise InputError(f"{folder} is a file, not a folder of photos")
-    return sorted(
-        entry
-        for entry in folder.iterdir()
-        if entry.suffix.lower() in PHOTO_SUFFIXES
-        and not entry.name.startswith(".")
-        and entry.is_file()
-    )
 
 
 def on_white(image: np.ndarray) -> np.ndarray:

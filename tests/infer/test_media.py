@@ -97,6 +97,16 @@ def test_folders_are_searched_in_natural_order(tmp_path):
     assert not media.still
 
 
+def test_what_is_no_photo_is_left_out_of_a_folder(tmp_path):
+    for name in ("b.JPG", "a.png", "notes.txt", "._b.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "folder.jpg").mkdir()
+    assert [path.name for path in open_media(tmp_path).paths] == ["a.png", "b.JPG"]
+    nowhere = open_media(tmp_path / "nowhere")
+    assert not list(nowhere)
+    assert "does not exist" in nowhere.skipped[0].reason
+
+
 def test_patterns_and_lists(tmp_path):
     for index in range(12):
         save_image(tmp_path / "in" / f"{index}.png", numbered(index))
