@@ -1,36 +1,10 @@
-"""Lite-HRNet-18 through the converter: the same outputs as MMPose 1.3.2."""
+"""Lite-HRNet-18 through the converter: its other kind of block, and names that do not fit."""
 
-import jax
 import numpy as np
-from reference import TOLERANCE, distance, feature_distance, load
-from safetensors.numpy import save_file
+from reference import load
 
 from jaxpose import convert
 from jaxpose.models import abstract_variables, count_parameters, litehrnet
-
-
-def test_outputs_equal_mmposes(shared, tmp_path):
-    golden = load(shared, "litehrnet18_256x192")
-    path = tmp_path / "checkpoint.safetensors"
-    save_file(golden.state_dict, path)
-
-    model = litehrnet("18")
-    variables = convert.to_variables(convert.load_state_dict(path), model)
-    assert count_parameters(variables) == golden.description["parameters"]
-
-    @jax.jit
-    def forward(variables, images):
-        output, state = model.apply(
-            variables, images, capture_intermediates=lambda module, _: module.name == "backbone"
-        )
-        return output, state["intermediates"]["backbone"]["__call__"][0]
-
-    output, features = (
-        np.asarray(a).transpose(0, 3, 1, 2) for a in forward(variables, golden.images)
-    )
-    (summary,) = golden.description["backbone_features"]
-    assert feature_distance(features, summary) <= TOLERANCE
-    assert distance(output, golden.outputs["output"]) <= TOLERANCE
 
 
 def test_naive_blocks_are_found_under_mmposes_names(shared):

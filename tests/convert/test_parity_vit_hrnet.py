@@ -1,4 +1,4 @@
-"""ViTPose and HRNet through the converter: the same outputs as MMPose 1.3.2."""
+"""ViTPose, HRNet and Lite-HRNet through the converter: the same outputs as MMPose 1.3.2."""
 
 import json
 
@@ -10,12 +10,13 @@ from reference import TOLERANCE, distance, feature_distance, load
 from safetensors.numpy import save_file
 
 from jaxpose import convert
-from jaxpose.models import abstract_variables, count_parameters, hrnet_pose, vitpose
+from jaxpose.models import abstract_variables, count_parameters, hrnet_pose, litehrnet, vitpose
 
 MODELS = {
     "vitpose_s_256x192": lambda: vitpose("S"),
     "vitpose_b_simple_256x192": lambda: vitpose("B", head="simple"),
     "hrnet_w32_256x192": lambda: hrnet_pose("W32"),
+    "litehrnet18_256x192": lambda: litehrnet("18"),
 }
 
 
