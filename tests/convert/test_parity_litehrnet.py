@@ -1,4 +1,4 @@
-"""Lite-HRNet-18 through the converter: its other kind of block, and names that do not fit."""
+"""Lite-HRNet-18's other kind of block through the converter, under MMPose's names."""
 
 import numpy as np
 from reference import load
