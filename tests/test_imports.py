@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "geometry": _LOWEST,
     "photo": _LOWEST,
     "scripts": _LOWEST,
+    "weights": _LOWEST,
     "codecs": _GROUND,
     "losses": _GROUND,
     "motion": _GROUND,
@@ -35,13 +36,14 @@ ALLOWED: dict[str, set[str]] = {
     "augment": _GROUND,
     "viz": _GROUND,
     "models": _LOWEST,
-    "convert": {*_LOWEST, "models"},
+    "convert": {*_LOWEST, "models", "weights"},
     "data": _HANDS,
     "detect": {*_GROUND, "models", "convert"},
     "infer": {*_TOOLS, "motion"} - {"data", "losses"},
     "config": {*_TOOLS, "infer", "scripts"},
     "train": {*_TOOLS, "infer", "config", "multiview"},
     "scaling": {*_TOOLS, "infer", "config", "train"},
+    "bench": {*_TOOLS, "infer", "config", "train", "scaling"},
 }
 # The two faces of the package, in Python and in a shell.
 ANYTHING = {"pipeline", "cli", "__main__", "__init__"}

@@ -10,6 +10,7 @@ import numpy as np
 from jaxpose.convert.pickles import Tensor
 from jaxpose.convert.pth import Checkpoint
 from jaxpose.errors import InputError
+from jaxpose.weights import local
 
 PYTORCH = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar")
 RELEASE = "model.safetensors"
@@ -33,16 +34,17 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
     `_orig_mod.` or `model.` before every key is taken off.
 
     Args:
-      path: the file, or a folder that `save_release` wrote.
+      path: the file, or a folder that `save_release` wrote, or the `https://` address of either
+        (`jaxpose.weights`).
       ema: whether to take the moving average of the weights or the weights themselves, in files
         that hold both. None takes what the file's own project evaluates with, which is the average
         (timm, DeiT, MMEngine).
 
     Raises:
-      InputError: if there is no such file, it is of another kind, damaged, or asks for code; or if
-        `ema` asks for what it does not have.
+      InputError: if there is no such file, it is of another kind, damaged, or asks for code; if
+        `ema` asks for what it does not have; or as `weights.local`.
     """
-    path = Path(path)
+    path = local(path)
     if (path / RELEASE).is_file():
         path = path / RELEASE
     if not path.is_file():
