@@ -53,13 +53,27 @@ def decode_photo(data: bytes) -> np.ndarray:
     kind = _kind(data)
     if kind == "JPEG":
         return _decode_jpeg(data)
-    _check_size(*_declared_size(kind, data))
+    _check_size(*(_header_size(kind, data) or (0, 0)))
     if kind in ("PNG", "WebP"):
         return _decode_with_alpha(kind, data)
     image = _imdecode(data)
     if image is None:
         raise InputError(f"this {kind} is damaged or of a variety that OpenCV does not read")
     return image
+
+
+def declared_size(data: bytes) -> tuple[int, int] | None:
+    """(height, width) of the content of a photo file as its header says, before EXIF turns it.
+
+    None for TIFF, JPEG 2000 and AVIF, whose headers are not read here. Nothing is decoded.
+
+    Raises:
+      InputError: as `decode_photo`, where the first bytes or a JPEG's markers tell.
+    """
+    kind = _kind(data)
+    if kind == "JPEG":
+        return _walk_jpeg(data)[:2]
+    return _header_size(kind, data)
 
 
 def on_white(image: np.ndarray) -> np.ndarray:
@@ -148,8 +162,8 @@ def _check_size(height: int, width: int) -> None:
         )
 
 
-def _declared_size(kind: str, data: bytes) -> tuple[int, int]:
-    """(height, width) from the header; (0, 0) for formats whose decoder sets its own limit."""
+def _header_size(kind: str, data: bytes) -> tuple[int, int] | None:
+    """(height, width) from the header; None for formats whose decoder sets its own limit."""
     if kind == "PNG":
         return int.from_bytes(data[20:24]), int.from_bytes(data[16:20])
     if kind == "GIF":
@@ -157,7 +171,20 @@ def _declared_size(kind: str, data: bytes) -> tuple[int, int]:
     if kind == "BMP":
         height = int.from_bytes(data[22:26], "little", signed=True)  # negative: rows run downwards
         return abs(height), int.from_bytes(data[18:22], "little")
-    return 0, 0
+    if kind == "WebP":
+        return _webp_size(data)
+    return None
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """From the first chunk (RFC 9649): extended, lossless or lossy."""
+    if data[12:16] == b"VP8X":
+        return int.from_bytes(data[27:30], "little") + 1, int.from_bytes(data[24:27], "little") + 1
+    if data[12:16] == b"VP8L":
+        sides = int.from_bytes(data[21:25], "little")  # 14 bits each, less one
+        return (sides >> 14 & 0x3FFF) + 1, (sides & 0x3FFF) + 1
+    sides = int.from_bytes(data[26:30], "little")  # 14 bits each, with two bits of a scale above
+    return sides >> 16 & 0x3FFF, sides & 0x3FFF
 
 
 def _decode_jpeg(data: bytes) -> np.ndarray:

@@ -230,6 +230,23 @@ def test_gigantic_pictures_are_refused_before_they_are_decoded(tmp_path, scene):
             photo.read_photo(write(tmp_path / "big", bytes(data)))
 
 
+@pytest.mark.parametrize("kind", [".jpg", ".png", ".bmp", ".gif", "VP8 ", "VP8L", "VP8X"])
+def test_headers_declare_the_size_without_decoding(scene, kind):
+    picture, options, suffix = scene[:31, :50], [], kind
+    if kind.startswith("VP8"):
+        suffix, options = ".webp", [cv2.IMWRITE_WEBP_QUALITY, 101 if kind == "VP8L" else 80]
+    if kind == "VP8X":  # lossy with transparency needs the extended header
+        alpha = np.indices(picture.shape[:2]).sum(0).astype(np.uint8)
+        picture = np.dstack([picture, alpha])
+    data = encode(picture, suffix, *options)
+    assert not kind.startswith("VP8") or data[12:16] == kind.encode()
+    assert photo.declared_size(data) == (31, 50)
+
+
+def test_headers_that_are_not_read(scene):
+    assert photo.declared_size(encode(scene, ".tiff")) is None
+
+
 def test_real_photos_read_as_opencv_reads_them(shared):
     paths = sorted((shared / "data" / "coco" / "val2017").glob("*.jpg"))
     assert len(paths) == 32

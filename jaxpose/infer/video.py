@@ -75,6 +75,15 @@ class Video:
     report: Callable[[Skipped], None]
     _capture: Any = field(repr=False)
 
+    @property
+    def hw(self) -> tuple[int, int]:
+        """Height and width of the frames, as the film announces them; nothing is decoded for it."""
+        import cv2
+
+        properties = cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH
+        height, width = (int(self._capture.get(one)) for one in properties)
+        return height, width
+
     def __iter__(self) -> Iterator[Frame]:
         try:
             yield from self._live() if self.live else self._film()
