@@ -15,7 +15,7 @@ PACKAGE = ROOT / "jaxpose"
 # A room may import itself and these. A new room has to be entered here, which gives it its place.
 _LOWEST = {"errors"}
 _GROUND = {"errors", "skeletons", "geometry"}
-_HANDS = {*_GROUND, "photo"}
+_HANDS = {*_GROUND, "photo", "places"}
 _TOOLS = {
     *_HANDS,
     *("codecs", "losses", "metrics", "augment", "viz", "models", "convert", "detect", "data"),
@@ -25,6 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "skeletons": _LOWEST,
     "geometry": _LOWEST,
     "photo": _LOWEST,
+    "places": _LOWEST,
     "scripts": _LOWEST,
     "weights": _LOWEST,
     "codecs": _GROUND,
@@ -38,11 +39,12 @@ ALLOWED: dict[str, set[str]] = {
     "models": _LOWEST,
     "convert": {*_LOWEST, "models", "weights"},
     "data": _HANDS,
-    "detect": {*_GROUND, "models", "convert"},
+    "detect": {*_GROUND, "models", "convert", "weights"},
     "infer": {*_TOOLS, "motion"} - {"data", "losses"},
     "config": {*_TOOLS, "infer", "scripts"},
     "train": {*_TOOLS, "infer", "config", "multiview"},
     "scaling": {*_TOOLS, "infer", "config", "train"},
+    "demo": {*_HANDS, "viz", "infer"},
     "bench": {*_TOOLS, "infer", "config", "train", "scaling"},
 }
 # The two faces of the package, in Python and in a shell.

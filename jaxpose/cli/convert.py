@@ -26,6 +26,8 @@ from jaxpose.convert.mismatch import Mismatch
 from jaxpose.convert.reading import RELEASE, load_state_dict
 from jaxpose.convert.release import Card, check_free, save_release
 from jaxpose.convert.siblings import SIBLINGS
+from jaxpose.detect.detector import Detector
+from jaxpose.detect.weights import is_detector, recognise_detector
 from jaxpose.errors import InputError
 from jaxpose.metrics.report import Report
 from jaxpose.models.build import PoseModel, count_parameters
@@ -37,6 +39,7 @@ from jaxpose.models.rtmcc import RTMCCHead
 from jaxpose.models.vit import ViT
 from jaxpose.skeletons import Skeleton
 from jaxpose.train.run import Run, load_run
+from jaxpose.weights import local
 
 # What so many keypoints are, unless told otherwise.
 _USUAL = {
@@ -80,22 +83,40 @@ class Options:
     report: Path | None = None
 
 
-def convert(source: Path, out: Path, options: Options) -> None:
-    """Writes the release folder `out` from the checkpoint or run directory `source`.
+def convert(source: str | Path, out: Path, options: Options) -> None:
+    """Writes the release folder `out` from a checkpoint or a run directory.
+
+    Args:
+      source: its path, or the `https://` address of a checkpoint.
+      out: the folder to write.
+      options: how.
 
     Raises:
-      InputError: as the functions of `jaxpose.convert`, and if `out` exists.
+      InputError: as the functions of `jaxpose.convert` and `weights.local`, and if `out` exists.
     """
     check_free(out, options.overwrite)
-    if (source / "checkpoints").is_dir():
-        _release_run(load_run(source), out, options.overwrite)
-        return
-    if (source / RELEASE).is_file() and not options.model:
+    path = local(source)
+    if (path / "checkpoints").is_dir():
+        _release_run(load_run(path), out, options.overwrite)
+    elif (path / RELEASE).is_file() and not options.model:
         raise InputError(
             f"{source} is a release already: `jaxpose predict --from {source}` and "
             f"`jaxpose train --set init_from={source}` take it as it is."
         )
+    else:
+        Console().print(release_checkpoint(path, out, options))
+    Console().print(f"Written to {out}: model.safetensors, config.json, README.md")
+
+
+def release_checkpoint(source: Path, out: Path, options: Options) -> Table:
+    """Writes the release folder `out` from the checkpoint `source`, and tells what it holds.
+
+    Raises:
+      InputError: as `convert`.
+    """
     state_dict = load_state_dict(source, ema=options.ema)
+    if is_detector(state_dict):
+        return _release_detector(source, state_dict, out, options)
     try:
         fits = _fits(state_dict, options)
         variables = _variables(state_dict, fits[0], options)
@@ -129,9 +150,7 @@ def convert(source: Path, out: Path, options: Options) -> None:
         ),
         overwrite=options.overwrite,
     )
-    console = Console()
-    console.print(_table(state_dict, fits, variables, skeleton, options))
-    console.print(f"Written to {out}: model.safetensors, config.json, README.md")
+    return _table(state_dict, fits, variables, skeleton, options)
 
 
 def _fits(state_dict: Mapping[str, np.ndarray], options: Options) -> list[Identified]:
@@ -181,6 +200,28 @@ def _variables(
     return to_variables(state_dict, fit.model, fit.input_hw)
 
 
+def _release_detector(
+    source: Path, state_dict: Mapping[str, np.ndarray], out: Path, options: Options
+) -> Table:
+    """Publishes the weights of a detector."""
+    if options.keypoints or options.skeleton or options.reset_head:
+        raise InputError(
+            f"{source} is a detector, which has no keypoints and is not trained here: leave "
+            "--keypoints, --skeleton and --reset-head out."
+        )
+    entry, model, variables = recognise_detector(state_dict, options.model)
+    size = _parse_size(options.input_size) if options.input_size else entry.input_hw
+    detector = Detector(model, variables, size, name=entry.name)
+    name = detect(state_dict).name
+    detector.save(out, source=f"{source.name} ({name})", overwrite=options.overwrite)
+    table = Table(show_header=False)
+    table.add_row("format", name)
+    table.add_row("detector", entry.name)
+    table.add_row("parameters", f"{count_parameters(variables) / 1e6:.2f} M")
+    table.add_row("input", f"{size[1]} x {size[0]} pixels")
+    return table
+
+
 def _release_run(run: Run, out: Path, overwrite: bool) -> None:
     """Publishes a run: its best checkpoint, and the figures it reached."""
     experiment = run.experiment
@@ -216,7 +257,6 @@ def _release_run(run: Run, out: Path, overwrite: bool) -> None:
         ),
         overwrite=overwrite,
     )
-    Console().print(f"Written to {out}: model.safetensors, config.json, README.md")
 
 
 def codec_of(model: PoseModel, input_hw: tuple[int, int], variables: Mapping) -> AnyCodec | None:

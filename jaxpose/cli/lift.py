@@ -70,7 +70,9 @@ class Options:
         )
 
 
-def lift(source: Path, out: list[Path], weights: Path, options: Options | None = None) -> None:
+def lift(
+    source: Path, out: list[Path], weights: str | Path, options: Options | None = None
+) -> None:
     """Lifts the people of a file of predictions, and writes one of them in each format asked for.
 
     A `.json` holds all people, the other formats the one that `track` names.
@@ -100,7 +102,7 @@ def lift(source: Path, out: list[Path], weights: Path, options: Options | None =
     _summarise(one, chosen, len(tracks), out)
 
 
-def open_lifter(weights: Path, options: Options) -> TrackLifter:
+def open_lifter(weights: str | Path, options: Options) -> TrackLifter:
     """The lifter of a run directory or a release, ready for tracks."""
     trained = load_lifter(weights, options.checkpoint)
     return TrackLifter(

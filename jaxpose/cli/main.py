@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 import jaxpose
+from jaxpose.cli import bench_command, scaling
 from jaxpose.cli import prepare as preparing
-from jaxpose.cli import scaling
 from jaxpose.cli.choices import Checkpoint
+from jaxpose.cli.demo_command import demo
 from jaxpose.cli.faults import plain_faults
 from jaxpose.cli.predict_command import predict
 
@@ -174,6 +175,7 @@ def evaluate(
 
 
 app.command()(plain_faults(predict))
+app.command()(plain_faults(demo))
 
 
 @app.command()
@@ -190,7 +192,7 @@ def lift(
         ),
     ],
     weights: Annotated[
-        Path, typer.Option("--from", help="A lifter: a run directory, or a release folder.")
+        str, typer.Option("--from", help="A lifter: a run directory, or a release or its address.")
     ],
     track: Annotated[
         int | None, typer.Option(help="Whom to write; the one seen longest if absent.")
@@ -287,9 +289,10 @@ def models(
 @plain_faults
 def convert(
     source: Annotated[
-        Path,
+        str,
         typer.Argument(
-            metavar="IN", help="A .safetensors, .pth, .pt, .bin or .npz file, or a run directory."
+            metavar="IN",
+            help="A .safetensors, .pth, .pt, .bin or .npz file, its address, or a run directory.",
         ),
     ],
     out: Annotated[Path, typer.Argument(help="The release folder to write.")],
@@ -335,6 +338,7 @@ def convert(
 
 
 app.add_typer(scaling.app, name="scaling")
+app.add_typer(bench_command.app, name="bench")
 
 
 @app.command()

@@ -56,12 +56,12 @@ class Options:
     min_score: float = 0.3
     min_box_score: float = 0.2
     batch_size: int = 8
-    detector: Path | None = None
+    detector: str | None = None
     every: int = 1
     track: bool = True
     smooth: str = "none"
     max_people: int = 0
-    lift: Path | None = None
+    lift: str | None = None
     formats: str = "json"
     draw: bool = True
     sheet: bool = False
@@ -81,7 +81,7 @@ class Options:
 
 def predict(
     sources: Sequence[str | Path],
-    run: Path,
+    run: str | Path,
     boxes: str | None,
     out: Path,
     options: Options | None = None,
@@ -96,7 +96,7 @@ def predict(
       read.
 
     Raises:
-      InputError: nothing to read, a run, box file or detector that cannot be used, options that
+      InputError: nothing to read, a model, box file or detector that cannot be used, options that
         make no sense, or an `out` that cannot be written.
     """
     options = options or Options()
@@ -114,7 +114,7 @@ def predict(
     pipeline = Pipeline(trained, detector, options=options.steps())
     lifter = None if options.lift is None else _lifter(options.lift, options.checkpoint)
     outcome = Outcome(options.min_score if options.draw else 0.0)
-    head = _head(trained, boxes, options)
+    head = _head(trained, run, boxes, options)
     name = "photos" if media.still else "frames"
 
     def tail() -> dict[str, Any]:
@@ -258,8 +258,8 @@ def _boxes(boxes: str | None, options: Options, media: Media) -> BoxFile | None:
     return file
 
 
-def _lifter(path: Path, checkpoint: Literal["best", "last"]) -> TrackLifter:
-    trained = load_lifter(path, checkpoint)
+def _lifter(where: str | Path, checkpoint: Literal["best", "last"]) -> TrackLifter:
+    trained = load_lifter(where, checkpoint)
     return TrackLifter(trained.model, trained.variables, trained.codec, trained.skeleton)
 
 
@@ -277,7 +277,7 @@ def _film_name(source: str) -> str:
     return f"{words.strip('-')}.mp4"
 
 
-def _head(trained: Trained, boxes: str | None, options: Options) -> dict[str, Any]:
+def _head(trained: Trained, run: str | Path, boxes: str | None, options: Options) -> dict[str, Any]:
     skeleton = trained.skeleton
     found_by = {"boxes": boxes or WHOLE_PHOTO}
     if options.detector is not None:
@@ -287,7 +287,7 @@ def _head(trained: Trained, boxes: str | None, options: Options) -> dict[str, An
         "units": "keypoints and boxes in pixels of the photo (pixel centres at integers), scores "
         "in [0, 1]; joints_mm in mm about the root, x right, y down, z forward as the camera looks",
         "model": {
-            "run": str(trained.directory),
+            "run": str(run),
             "checkpoint": options.checkpoint,
             "step": trained.step,
         },

@@ -18,7 +18,13 @@ def predict(
         ),
     ],
     run: Annotated[
-        Path, typer.Option("--from", help="A run directory, or a folder that `convert` wrote.")
+        str,
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            help="A run directory, a folder that `convert` wrote, a checkpoint that it knows, or "
+            "the https:// address of either, with #sha256=DIGITS to pin it.",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the files, pictures and films.")],
     boxes: Annotated[
@@ -31,7 +37,12 @@ def predict(
         ),
     ] = None,
     detector: Annotated[
-        Path | None, typer.Option(help="Weights of YOLOX or RTMDet, which find the people.")
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Weights of YOLOX or RTMDet, which find the people: a file, a folder that "
+            "`convert` wrote, or an address.",
+        ),
     ] = None,
     every: Annotated[
         int,
@@ -49,7 +60,8 @@ def predict(
         int, typer.Option(min=0, help="At most so many in a frame; 0 is all.")
     ] = 0,
     lift: Annotated[
-        Path | None, typer.Option(help="A lifter: joints in millimetres as well.")
+        str | None,
+        typer.Option(metavar="MODEL", help="A lifter: joints in millimetres as well."),
     ] = None,
     formats: Annotated[
         str,

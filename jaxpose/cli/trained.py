@@ -1,15 +1,18 @@
-"""A model ready to predict with, from a run directory or from a release folder."""
+"""A model ready to predict with, from a run, a release or a checkpoint, by path or address."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
+from rich.console import Console
 
+import jaxpose
+from jaxpose.cli.convert import Options, release_checkpoint
 from jaxpose.codecs import Codec
 from jaxpose.codecs.lifting import LiftingCodec
 from jaxpose.config import LiftingExperiment, from_json
-from jaxpose.convert.reading import RELEASE
+from jaxpose.convert.reading import PYTORCH, RELEASE
 from jaxpose.convert.release import load_release
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel
@@ -17,6 +20,7 @@ from jaxpose.models.distill import Distilled
 from jaxpose.models.lifting.lifter import Lifter, pose_part
 from jaxpose.skeletons import Skeleton
 from jaxpose.train.run import load_run
+from jaxpose.weights import cache_folder, checksum, local
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Trained:
     """A model with all that prediction needs.
 
     Attributes:
-      directory: where it was read from.
+      directory: the run or release that it was read from.
       step: of the training; None for a release.
     """
 
@@ -49,21 +53,27 @@ class TrainedLifter:
     step: int | None
 
 
-def load_trained(directory: Path, checkpoint: Literal["best", "last"]) -> Trained:
-    """The model of a run directory, or of a folder that `jaxpose convert` wrote.
+def load_trained(where: str | Path, checkpoint: Literal["best", "last"] = "best") -> Trained:
+    """A model for pictures.
+
+    Args:
+      where: a run directory, a folder that `jaxpose convert` wrote, a checkpoint that it can tell
+        the model of, or the `https://` address of such a folder or checkpoint. A checkpoint is
+        converted once, into the cache (`jaxpose.weights.cache_folder`).
+      checkpoint: of a run, the one with the best held-out score, or the newest.
 
     Raises:
-      InputError: as `load_run` and `load_release`; a release that does not say how its outputs
-        become keypoints; a lifter.
+      InputError: as `load_run`, `load_release`, `jaxpose convert` and `weights.local`; a release
+        that does not say how its outputs become keypoints; a lifter.
     """
-    stored = _stored(directory, checkpoint)
+    stored = _stored(where, checkpoint)
     if isinstance(stored.codec, LiftingCodec):
         raise InputError(
-            f"{directory} holds a lifter, which takes keypoints and not pictures. Name it with "
+            f"{where} holds a lifter, which takes keypoints and not pictures. Name it with "
             "--lift, and a model for pictures with --from."
         )
     return Trained(
-        directory,
+        stored.directory,
         stored.model,
         stored.variables,
         stored.codec,
@@ -73,24 +83,29 @@ def load_trained(directory: Path, checkpoint: Literal["best", "last"]) -> Traine
     )
 
 
-def load_lifter(directory: Path, checkpoint: Literal["best", "last"] = "best") -> TrainedLifter:
-    """The lifter of a run directory, or of a folder that `jaxpose convert` wrote.
+def load_lifter(where: str | Path, checkpoint: Literal["best", "last"] = "best") -> TrainedLifter:
+    """A lifter, of a run directory or of a folder that `jaxpose convert` wrote.
+
+    Args:
+      where: the folder, or the `https://` address of a release.
+      checkpoint: as in `load_trained`.
 
     Raises:
       InputError: as `load_trained`; a model for pictures.
     """
-    stored = _stored(directory, checkpoint)
+    stored = _stored(where, checkpoint)
     if not isinstance(stored.codec, LiftingCodec):
         raise InputError(
-            f"{directory} holds a model for pictures, not a lifter. Train one with a recipe such "
+            f"{where} holds a model for pictures, not a lifter. Train one with a recipe such "
             "as h36m_mlp."
         )
     return TrainedLifter(
-        directory, stored.model, stored.variables, stored.codec, stored.skeleton, stored.step
+        stored.directory, stored.model, stored.variables, stored.codec, stored.skeleton, stored.step
     )
 
 
 class _Stored(NamedTuple):
+    directory: Path
     model: Any
     variables: Any
     codec: Any
@@ -99,8 +114,11 @@ class _Stored(NamedTuple):
     step: int | None
 
 
-def _stored(directory: Path, checkpoint: Literal["best", "last"]) -> _Stored:
-    """Whatever model the folder holds."""
+def _stored(where: str | Path, checkpoint: Literal["best", "last"]) -> _Stored:
+    """Whatever model is there."""
+    directory = local(where)
+    if directory.is_file() or directory.suffix.lower() in PYTORCH:
+        directory = _released(directory)
     if not (directory / RELEASE).is_file():
         run = load_run(directory, checkpoint)
         of = run.experiment
@@ -108,17 +126,36 @@ def _stored(directory: Path, checkpoint: Literal["best", "last"]) -> _Stored:
         model, variables = of.model, run.variables
         if isinstance(of, LiftingExperiment):
             model, variables = pose_part(of.model, variables)
-        return _Stored(model, variables, of.codec, of.skeleton, padding, run.step)
+        return _Stored(directory, model, variables, of.codec, of.skeleton, padding, run.step)
     release = load_release(directory)
+    if "finds" in release.config:
+        raise InputError(
+            f"{where} holds a detector. Name it with --detector, and a model for keypoints with "
+            "--from."
+        )
     parts = {
         name: from_json(release.config.get(name), name) for name in ("model", "codec", "skeleton")
     }
     if not all(parts.values()):
         absent = ", ".join(name for name, part in parts.items() if not part)
         raise InputError(
-            f"{directory / 'config.json'} has no {absent}, which prediction needs. Convert the "
-            "checkpoint again with --skeleton, or load it with jaxpose.convert.load_pretrained."
+            f"{where} does not say its {absent}, which prediction needs. Convert the checkpoint "
+            "with --skeleton, or load it with jaxpose.convert.load_pretrained."
         )
     padding = float(release.config.get("padding", 1.25))
     variables = jax.device_put(release.variables)
-    return _Stored(**parts, variables=variables, padding=padding, step=None)
+    return _Stored(directory, **parts, variables=variables, padding=padding, step=None)
+
+
+def _released(file: Path) -> Path:
+    """The release that `jaxpose convert` makes of a checkpoint, made once for each content."""
+    if not file.is_file():
+        raise InputError(f"There is no checkpoint file {file}.")
+    name = f"{checksum(file)[:16]}-{jaxpose.__version__}"
+    folder = cache_folder() / "releases" / name
+    if not (folder / RELEASE).is_file():
+        table = release_checkpoint(file, folder, Options())
+        console = Console(stderr=True, soft_wrap=True)
+        console.print(table)
+        console.print(f"Converted once; kept in {folder}", highlight=False, markup=False)
+    return folder

@@ -32,6 +32,7 @@ class Card:
       metrics: figures by name, as measured with these very weights.
       published: what the authors report, with its source.
       lifts: what a lifter takes, in words; empty for models of pictures.
+      finds: what a detector finds, in words; empty for the others.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Card:
     metrics: Mapping[str, float] | None = None
     published: str = ""
     lifts: str = ""
+    finds: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,16 @@ def load_release(folder: str | Path) -> Release:
     Raises:
       InputError: if it is no release, of a later format, or damaged.
     """
+    config = load_config(folder)
+    return Release(nest(load_state_dict(folder)), config)
+
+
+def load_config(folder: str | Path) -> dict[str, Any]:
+    """The content of a release's `config.json`.
+
+    Raises:
+      InputError: as `load_release`.
+    """
     folder = Path(folder)
     file = folder / CONFIG
     if not file.is_file() or not (folder / RELEASE).is_file():
@@ -133,7 +145,7 @@ def load_release(folder: str | Path) -> Release:
             f"{folder} is of the format {version!r}, and this version reads {FORMAT!r}: use the "
             "version of jaxpose that it was written with, or a newer one."
         )
-    return Release(nest(load_state_dict(folder)), config)
+    return config
 
 
 def model_card(card: Card, arrays: Mapping[str, np.ndarray]) -> str:
@@ -148,7 +160,7 @@ def model_card(card: Card, arrays: Mapping[str, np.ndarray]) -> str:
         f"- Licence of the weights: {card.licence}",
         f"- Parameters: {parameters / 1e6:.2f} M",
         f"- Input: {_input(card)}",
-        f"- Keypoints: {', '.join(card.keypoints)}",
+        f"- Finds: {card.finds}" if card.finds else f"- Keypoints: {', '.join(card.keypoints)}",
         "",
         "## Metrics",
         "",
@@ -165,18 +177,12 @@ def model_card(card: Card, arrays: Mapping[str, np.ndarray]) -> str:
     if card.published:
         lines += ["", f"Published: {card.published}"]
     predict = "PHOTO --from THIS_FOLDER --boxes full"
+    train = ["jaxpose train RECIPE --workdir run --set init_from=THIS_FOLDER"]
     if card.lifts:
         predict = "VIDEO --from POSE_MODEL --lift THIS_FOLDER"
-    lines += [
-        "",
-        "## Use",
-        "",
-        "```",
-        f"jaxpose predict {predict} --out out",
-        "jaxpose train RECIPE --workdir run --set init_from=THIS_FOLDER",
-        "```",
-        "",
-    ]
+    if card.finds:
+        predict, train = "PHOTO --from POSE_MODEL --detector THIS_FOLDER", []
+    lines += ["", "## Use", "", "```", f"jaxpose predict {predict} --out out", *train, "```", ""]
     return "\n".join(lines)
 
 
@@ -184,4 +190,5 @@ def _input(card: Card) -> str:
     if card.input_hw is None:
         return card.lifts
     height, width = card.input_hw
-    return f"RGB, {width} x {height} pixels (width x height), one person's box"
+    of = "a whole photo" if card.finds else "one person's box"
+    return f"RGB, {width} x {height} pixels (width x height), {of}"

@@ -11,11 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxpose.convert.reading import load_state_dict
+from jaxpose.convert.release import CONFIG, Card, load_config, save_release
 from jaxpose.detect.decode import convention_of
 from jaxpose.detect.letterbox import Letterbox, letterbox
 from jaxpose.detect.nms import Kept, suppress
 from jaxpose.detect.weights import recognise_detector
 from jaxpose.errors import InputError
+from jaxpose.weights import local
+
+# What a release keeps of how a detector works, beside its size.
+_SAVED = {"threshold": float, "iou": float, "max_people": int, "person_class": int}
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Detector:
         max_people: int = 100,
         batch_size: int = 1,
         person_class: int = 0,
+        name: str = "",
     ) -> None:
         """Binds a detector.
 
@@ -66,6 +72,7 @@ class Detector:
           max_people: at most so many boxes of a photo.
           batch_size: photos in one forward pass; the last batch is padded.
           person_class: row of the class that is looked for.
+          name: of the published model, or of your own.
 
         Raises:
           InputError: if one of these makes no sense.
@@ -77,9 +84,17 @@ class Detector:
             raise InputError(
                 f"person_class is a row from 0 to {model.head.num_classes - 1}, not {person_class}"
             )
+        self.name = name
+        self.num_classes = model.head.num_classes
         self.input_hw = input_hw
         self.batch_size = batch_size
         self.variables = jax.device_put(variables)
+        self._settings = {
+            "threshold": threshold,
+            "iou": iou,
+            "max_people": max_people,
+            "person_class": person_class,
+        }
         self._suppress = partial(suppress, threshold=threshold, iou=iou, limit=max_people)
         self.compilations = 0
         """How often the forward pass has been compiled; more than once is a fault."""
@@ -93,25 +108,57 @@ class Detector:
 
     @classmethod
     def load(
-        cls, path: str | Path, *, input_hw: tuple[int, int] | None = None, **options: Any
+        cls, where: str | Path, *, input_hw: tuple[int, int] | None = None, **options: Any
     ) -> "Detector":
-        """The detector whose weights are at `path`.
+        """The detector whose weights are there.
 
         Args:
-          path: official PyTorch weights of YOLOX or RTMDet (`.pth`, `.safetensors`, or `.npz` with
-            the same names; batch norms folded or not), or a release folder.
-          input_hw: as for a new detector; None takes the size that it was published for.
-          options: the others.
+          where: official PyTorch weights of YOLOX or RTMDet (`.pth`, `.safetensors`, or `.npz` with
+            the same names; batch norms folded or not), a release folder, or the `https://` address
+            of either.
+          input_hw: as for a new detector; None takes the size that it was published or saved for.
+          options: the others; a release folder has its own defaults.
 
         Raises:
-          InputError: if the file cannot be read or holds no detector's weights.
+          InputError: if the file cannot be read or holds no detector's weights, or an option makes
+            no sense.
         """
+        path = local(where)
+        saved = load_config(path) if (path / CONFIG).is_file() else {}
         state_dict = load_state_dict(path)
         try:
             entry, model, variables = recognise_detector(state_dict)
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from error
-        return cls(model, variables, input_hw or entry.input_hw, **options)
+            saved_hw = saved.pop("input_hw", entry.input_hw)
+            size = tuple(int(side) for side in input_hw or saved_hw)
+            kept = {key: type_(saved[key]) for key, type_ in _SAVED.items() if key in saved}
+            name = str(saved.get("name") or entry.name)
+            return cls(model, variables, size, **{"name": name, **kept, **options})  # type: ignore
+        except (InputError, TypeError, ValueError) as error:
+            raise InputError(f"{where}: {error}") from error
+
+    def save(self, folder: str | Path, *, source: str = "", overwrite: bool = False) -> None:
+        """Writes a release folder, which `load` and `jaxpose predict --detector` take.
+
+        Args:
+          folder: where to; it appears whole or not at all.
+          source: where the weights come from, for the model card.
+          overwrite: replace `folder` if it is a release.
+
+        Raises:
+          InputError: if `folder` exists and is not to be overwritten, or cannot be written.
+        """
+        config = {
+            "name": self.name,
+            "finds": "people",
+            "input_hw": list(self.input_hw),
+            "num_classes": self.num_classes,
+            **self._settings,
+        }
+        card = Card(
+            self.name or "detector", source or "not stated", self.input_hw, (), finds="people"
+        )
+        variables = jax.device_get(self.variables)
+        save_release(folder, variables, config, card, overwrite=overwrite)
 
     def __call__(self, photos: Sequence[np.ndarray]) -> list[Found]:
         """The people in each of `photos`, uint8 RGB `[H, W, 3]`; sizes may differ.

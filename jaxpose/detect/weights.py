@@ -6,14 +6,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxpose.convert.formats import detect
 from jaxpose.convert.load import expected_leaves, has_table, plan_for, recognise
 from jaxpose.convert.mismatch import Mismatch
 from jaxpose.convert.rules import assemble, mismatch, nest
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, nearest
 from jaxpose.models.detection import DetectionModel, RTMDetHead
 from jaxpose.models.published.catalogue import DETECTORS
 from jaxpose.models.published.detection import PublishedDetector
 
+_NECK = "params/neck/"
 _CLASSES = "params/head/class_0/kernel"
 # Logarithm of the ratio of sizes from which on a model is not tried.
 _FAR = math.log(2)
@@ -27,17 +29,35 @@ class Recognised(NamedTuple):
     variables: dict
 
 
-def recognise_detector(state_dict: Mapping[str, np.ndarray]) -> Recognised:
+def is_detector(state_dict: Mapping[str, np.ndarray]) -> bool:
+    """Whether the names of arrays are a detector's: it has a neck, and pose models have none.
+
+    Raises:
+      InputError: names of no known format.
+    """
+    source = detect(state_dict)
+    return bool(source.necks) or (source.own and any(key.startswith(_NECK) for key in state_dict))
+
+
+def recognise_detector(state_dict: Mapping[str, np.ndarray], name: str | None = None) -> Recognised:
     """The published detector that takes every array of `state_dict`, with these in it.
 
     The number of classes is read off the head, and so is whether batch norms were folded.
+
+    Args:
+      state_dict: `{key: array}` (see `jaxpose.convert.load_state_dict`).
+      name: of the one detector that is tried; None tries all.
 
     Raises:
       InputError: if there is none, telling what is amiss with the nearest.
     """
     source, state_dict = recognise(state_dict)
     known = ", ".join(entry.name for entry in DETECTORS)
-    entries = [entry for entry in DETECTORS if has_table(source, entry.model())]
+    if name is not None and not any(entry.name == name for entry in DETECTORS):
+        near = nearest(name, [entry.name for entry in DETECTORS])
+        raise InputError(f"There is no detector {name!r}.{near} Known: {known}.")
+    tried = [entry for entry in DETECTORS if name in (None, entry.name)]
+    entries = [entry for entry in tried if has_table(source, entry.model())]
     if not entries:
         raise InputError(
             f"These are {source.name} weights, not a detector's. Known detectors: {known}."
@@ -46,8 +66,8 @@ def recognise_detector(state_dict: Mapping[str, np.ndarray]) -> Recognised:
     distances = {e.name: abs(math.log((e.parameters or millions) / millions)) for e in entries}
     entries.sort(key=lambda entry: distances[entry.name])
     # If none fits, the nearest of each family tells best what is amiss.
-    nearest = {type(entry.model().head): entry.name for entry in reversed(entries)}.values()
-    entries = [e for e in entries if distances[e.name] < _FAR or e.name in nearest]
+    close = {type(entry.model().head): entry.name for entry in reversed(entries)}.values()
+    entries = [e for e in entries if distances[e.name] < _FAR or e.name in close]
     misfits: list[tuple[int, str, Mismatch]] = []
     for entry in entries:
         model = entry.model()

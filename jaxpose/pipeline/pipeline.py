@@ -94,28 +94,32 @@ class Pipeline:
         checkpoint: Literal["best", "last"] = "best",
         **options: Any,
     ) -> "Pipeline":
-        """The pipeline of models in folders or files.
+        """The pipeline of models in folders or files, or at `https://` addresses of such.
+
+        What an address names is fetched once, checked and kept (`jaxpose.weights`).
 
         Args:
-          pose: a run directory, or a folder that `jaxpose convert` wrote.
+          pose: a run directory, a folder that `jaxpose convert` wrote, or a checkpoint that it can
+            tell the model of.
           detector: weights of YOLOX or RTMDet (`Detector.load`), or anything that is called as one.
           lifter: a run directory or a release of a lifter.
           checkpoint: of a run, the one with the best held-out score, or the newest.
           options: as in `Options`.
 
         Raises:
-          InputError: a path that does not hold what it should, or an option that does not exist.
+          InputError: a path or address that does not hold what it should, or an option that does
+            not exist.
         """
         if isinstance(detector, str | Path):
             detector = Detector.load(detector)
         if isinstance(lifter, str | Path):
-            trained = load_lifter(Path(lifter), checkpoint)
+            trained = load_lifter(lifter, checkpoint)
             lifter = TrackLifter(trained.model, trained.variables, trained.codec, trained.skeleton)
         try:
             chosen = Options(**options)
         except TypeError as error:
             raise InputError(f"{error}; see jaxpose.pipeline.Options") from None
-        return cls(load_trained(Path(pose), checkpoint), detector, lifter, chosen)
+        return cls(load_trained(pose, checkpoint), detector, lifter, chosen)
 
     def __call__(self, what: Any, *, boxes: Any = None, fps: float | None = None) -> Any:
         """The people in pictures.

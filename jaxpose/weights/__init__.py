@@ -2,6 +2,6 @@
 
 from jaxpose.weights.address import Address, address_of
 from jaxpose.weights.cache import cache_folder
-from jaxpose.weights.fetching import fetch, local
+from jaxpose.weights.fetching import checksum, fetch, local
 
-__all__ = ["Address", "address_of", "cache_folder", "fetch", "local"]
+__all__ = ["Address", "address_of", "cache_folder", "checksum", "fetch", "local"]

@@ -50,6 +50,19 @@ def fetch(address: Address) -> Path:
     return folder
 
 
+def checksum(path: Path) -> str:
+    """The SHA-256 of a file, 64 digits.
+
+    Raises:
+      InputError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+
+
 def _file(address: Address, folder: Path) -> Path:
     path = folder / address.name
     note = path.with_name(f"{path.name}.sha256")
