@@ -6,21 +6,20 @@ import time
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from rich.console import Console
 from rich.table import Table
 
+from jaxpose.bench.stand_in import abstract_batch
 from jaxpose.config import Experiment, load_recipe, override
 from jaxpose.errors import InputError
 from jaxpose.models.build import count_parameters
 from jaxpose.scaling.flops import multiply_adds
 from jaxpose.train import program
-from jaxpose.train.mesh import batch_sharded, check_batch, make_mesh, parse_mesh, replicated
+from jaxpose.train.mesh import check_batch, make_mesh, parse_mesh, replicated
 from jaxpose.train.start import abstract_state
 from jaxpose.train.state import TrainState
 from jaxpose.train.step import lower_step, train_step
 
-_CANVAS_HW = (384, 288)  # where the data is not at hand: what `jaxpose prepare` writes
 _GIB = 2**30
 
 
@@ -68,7 +67,7 @@ def account(experiment: Experiment, devices: list[jax.Device]) -> dict[str, Any]
     mesh = make_mesh(experiment.mesh, devices)
     check_batch(experiment.batch_size, mesh, "batch_size", experiment.accumulate)
     state, _ = abstract_state(experiment, mesh)
-    batch = _abstract_batch(experiment, mesh)
+    batch = abstract_batch(experiment, mesh)
     key = jax.device_put(jax.random.key(0), replicated(mesh))
     begun = time.perf_counter()
     compiled = lower_step(experiment, state, batch, key).compile()
@@ -98,27 +97,6 @@ def _whole_step(experiment: Experiment, state: TrainState, batch: Any, key: jax.
 
     tx = build(experiment.optimizer, experiment.steps)
     return train_step(state, batch, key, experiment=experiment, tx=tx)
-
-
-def _abstract_batch(experiment: Experiment, mesh: jax.sharding.Mesh) -> dict[str, Any]:
-    try:
-        height, width = experiment.train_data.open().canvas_hw
-    except InputError:
-        height, width = _CANVAS_HW
-    points = experiment.skeleton.num_keypoints
-    shapes = {
-        "image": ((height, width, 3), jnp.uint8),
-        "keypoints": ((points, 2), jnp.float32),
-        "visible": ((points,), jnp.uint8),
-        "box_xywh": ((4,), jnp.float32),
-        "mask": ((), jnp.bool_),
-    }
-    return {
-        name: jax.ShapeDtypeStruct(
-            (experiment.batch_size, *shape), dtype, sharding=batch_sharded(mesh)
-        )
-        for name, (shape, dtype) in shapes.items()
-    }
 
 
 def _simulated(count: int) -> list[jax.Device]:

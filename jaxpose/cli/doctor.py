@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,6 @@ OPTIONAL = {
 # TPU chips on the PCI bus; Google's other devices (network, storage) carry other numbers.
 _GOOGLE = "0x1ae0"
 _TPU_CHIPS = ("0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076")
-_MATMUL_SECONDS = 0.5
 
 # What the data room does with TensorFlow, in a process of its own: it must import, and see the CPU
 # only, so that the accelerator is left to JAX.
@@ -204,31 +202,15 @@ def _usable_cores() -> int:
 def matmul_rates() -> Iterator[Finding]:
     """What the first device reaches in a large square product, half a second for each type."""
     try:
+        from jaxpose.bench.matmul import matmul_rate
+
         for dtype in ("float32", "bfloat16"):
-            size, rate = matmul_rate(dtype)
-            yield Finding(f"matmul {dtype}", f"{rate / 1e9:,.0f} GFLOP/s ({size} x {size})")
+            size, _, rate = matmul_rate(dtype)
+            found = f"{rate.median / 1e9:,.0f} GFLOP/s ({size} x {size})"
+            yield Finding(f"matmul {dtype}", found)
     except Exception as error:
         first = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
         yield Finding("matmul", first, "missing", "JAX cannot compute on its first device")
-
-
-def matmul_rate(dtype: str, seconds: float = _MATMUL_SECONDS) -> tuple[int, float]:
-    """(size, floating-point operations per second) of square products on the first device."""
-    import jax
-    import jax.numpy as jnp
-
-    device = jax.devices()[0]
-    size = 1024 if device.platform == "cpu" else 8192
-    operand = jax.device_put(jnp.ones((size, size), dtype), device)
-    multiply = jax.jit(lambda a, b: a @ b)
-    multiply(operand, operand).block_until_ready()
-    products, begin = 0, time.perf_counter()
-    while time.perf_counter() - begin < seconds:
-        # Several at once, so that the host's share does not count on a fast device.
-        results = [multiply(operand, operand) for _ in range(4)]
-        jax.block_until_ready(results)
-        products += len(results)
-    return size, products * 2 * size**3 / (time.perf_counter() - begin)
 
 
 def tensorflow() -> Iterator[Finding]:

@@ -1,0 +1,148 @@
+"""An evaluation, stage by stage: held-out people to keypoints to scores."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from jaxpose.augment import center_crop
+from jaxpose.bench.part import Part
+from jaxpose.bench.timing import Timing, timed
+from jaxpose.codecs.codec import Codec
+from jaxpose.config import Experiment
+from jaxpose.data.source import Source
+from jaxpose.train.evaluate import estimate_all, make_estimate
+from jaxpose.train.feed import eval_batches, to_device
+from jaxpose.train.mesh import check_batch, make_mesh, replicated
+from jaxpose.train.score import score
+from jaxpose.train.watch import CompileCounter
+
+
+class Stage(NamedTuple):
+    """Seconds for one batch of `people`."""
+
+    name: str
+    timing: Timing
+    people: int
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationFigures:
+    """What was measured.
+
+    Attributes:
+      stages: each part alone, for one batch; `forward` is one pass, `forward + flip` the pass over
+        a batch and its mirror image.
+      people, seconds: of the whole evaluation, reading and scoring included, compiled beforehand.
+      score_seconds: of it, for the metric.
+      metric: its name.
+      recompilations: in the whole, which should be none.
+    """
+
+    stages: list[Stage]
+    people: int
+    batch_size: int
+    flip_test: bool
+    seconds: float
+    score_seconds: float
+    metric: str
+    recompilations: int
+
+
+def measure_evaluation(
+    experiment: Experiment,
+    variables: Any,
+    source: Source,
+    *,
+    people: int | None = None,
+    flip_test: bool | None = None,
+    rounds: int = 5,
+) -> EvaluationFigures:
+    """Measures the stages of one batch, then the evaluation of `people`.
+
+    Args:
+      experiment: its model, codec and evaluation.
+      variables: of the model.
+      source: held-out people.
+      people: how many of them; all if absent.
+      flip_test: as the experiment says if absent.
+      rounds: measurements of each stage.
+
+    Raises:
+      InputError: the batch does not split over the mesh.
+    """
+    flip = experiment.evaluation.flip_test if flip_test is None else flip_test
+    mesh = make_mesh(experiment.mesh)
+    check_batch(experiment.evaluation.batch_size, mesh, "evaluation.batch_size")
+    part = source if people is None or people >= len(source) else Part(source, people)
+    variables = jax.device_put(variables, replicated(mesh))
+    batch = next(iter(eval_batches(experiment, part, mesh)))
+    placed = to_device(batch, mesh)
+    works = _stages(experiment, variables, part, batch, placed, mesh)
+    size = experiment.evaluation.batch_size
+    stages = [Stage(name, timed(work, rounds=rounds), size) for name, work in works.items()]
+    estimate = make_estimate(experiment, mesh, flip)
+    jax.block_until_ready(estimate(variables, placed))
+    with CompileCounter() as compiles:
+        compiles.start()
+        begun = time.perf_counter()
+        estimates = estimate_all(estimate, variables, part, experiment, mesh)
+        estimated = time.perf_counter()
+        score(estimates, experiment, flip, part)
+        ended = time.perf_counter()
+    return EvaluationFigures(
+        stages=stages,
+        people=len(part),
+        batch_size=size,
+        flip_test=flip,
+        seconds=ended - begun,
+        score_seconds=ended - estimated,
+        metric=experiment.evaluation.metric,
+        recompilations=compiles.unexpected,
+    )
+
+
+def _stages(
+    experiment: Experiment,
+    variables: Any,
+    source: Source,
+    batch: dict[str, Any],
+    placed: dict[str, jax.Array],
+    mesh: jax.sharding.Mesh,
+) -> dict[str, Callable[[], object]]:
+    """Each stage as a call that ends when it is done."""
+    codec: Codec = experiment.codec
+    model: Any = experiment.model
+    permutation = experiment.skeleton.flip_permutation
+    rows = batch["index"]
+
+    @jax.jit
+    def crop(batch: dict[str, jax.Array]) -> jax.Array:
+        return center_crop(
+            batch, input_hw=codec.input_hw, udp=codec.udp, padding=experiment.padding
+        )[0]
+
+    @jax.jit
+    def forward(variables: Any, images: jax.Array) -> Any:
+        return model.apply(variables, images, train=False)
+
+    @jax.jit
+    def flipped(variables: Any, images: jax.Array) -> Any:
+        mirrored = model.apply(variables, images[:, :, ::-1], train=False)
+        plain = model.apply(variables, images, train=False)
+        return codec.average(plain, codec.flip_back(mirrored, permutation))
+
+    decode = jax.jit(codec.decode)
+    images = crop(placed)
+    outputs = forward(variables, images)
+    done = jax.block_until_ready
+    return {
+        "read samples": lambda: source.samples(rows),
+        "transfer to device": lambda: done(to_device(batch, mesh)),
+        "crop": lambda: done(crop(placed)),
+        "forward": lambda: done(forward(variables, images)),
+        "forward + flip": lambda: done(flipped(variables, images)),
+        "decode keypoints": lambda: done(decode(outputs)),
+    }

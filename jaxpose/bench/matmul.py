@@ -1,0 +1,44 @@
+"""The ceiling: how fast a device multiplies large square matrices."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxpose.bench.timing import Spread, timed
+
+
+class Ceiling(NamedTuple):
+    """Floating-point operations a second of `size` x `size` products, two for a multiply-add."""
+
+    size: int
+    dtype: str
+    flops: Spread
+
+
+def matmul_rate(
+    dtype: str, *, rounds: int = 5, seconds: float = 0.1, size: int | None = None
+) -> Ceiling:
+    """The rate of square products on the first device.
+
+    Operands are random: of ones or zeros a chip draws less power and runs faster than it can in
+    training.
+
+    Args:
+      dtype: of operands and product.
+      rounds, seconds: as in `timed`.
+      size: of the matrices; 1024 on a CPU and 8192 elsewhere if absent.
+    """
+    device = jax.devices()[0]
+    size = size or (1024 if device.platform == "cpu" else 8192)
+    values = np.random.default_rng(0).standard_normal((size, size), np.float32)
+    operand = jax.device_put(jnp.asarray(values, dtype), device)
+    multiply = jax.jit(lambda a, b: a @ b)
+
+    def several() -> None:
+        # Several at once, so that the host's share does not count on a fast device.
+        jax.block_until_ready([multiply(operand, operand) for _ in range(4)])
+
+    timing = timed(several, rounds=rounds, seconds=seconds)
+    return Ceiling(size, dtype, timing.rate(4 * 2 * size**3))

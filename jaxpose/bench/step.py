@@ -1,0 +1,237 @@
+"""A training step: speed, share of the chip's peak, memory, compilations, the host's part."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.monitoring
+
+from jaxpose.bench import stand_in
+from jaxpose.bench.matmul import Ceiling, matmul_rate
+from jaxpose.bench.peaks import datasheet
+from jaxpose.bench.timing import Spread, timed
+from jaxpose.config import Experiment
+from jaxpose.data.source import SyntheticPeople
+from jaxpose.scaling.training_cost import training_cost
+from jaxpose.train import program
+from jaxpose.train.mesh import check_batch, make_mesh
+from jaxpose.train.nonfinite import Flight
+from jaxpose.train.start import abstract_state, run_key
+from jaxpose.train.step import Step, lower_step
+from jaxpose.train.task import task_of
+from jaxpose.train.watch import CompileCounter
+
+_CACHE_HIT = "/jax/compilation_cache/cache_hits"
+
+
+@dataclasses.dataclass(frozen=True)
+class StepFigures:
+    """What was measured of a training step; FLOPs are two for a multiply-add, times in seconds.
+
+    Attributes:
+      dtype: that the model computes in.
+      seconds: of a step, batch on the device.
+      model_flops: of a step on all devices, from the model's trace, head included; neither
+        recomputation nor augmentation.
+      xla_flops: the compiler's count for a step on all devices; loop bodies count once.
+      ceiling: the matmul rate of one device, from the same run.
+      datasheet_flops, datasheet_source: of one device; None where the chip is not known.
+      memory_bytes: peak of one device, and by whose account: the `device`'s or the `compiler`'s.
+      compile_seconds: of the step; `compiled_from_cache` says that it was only read.
+      recompilations: after the first step.
+      augment_seconds: augmentation and targets alone, as a program of their own.
+      dispatch_seconds: until the host is free again after sending a step.
+    """
+
+    devices: int
+    mesh: dict[str, int]
+    batch_size: int
+    parameters: int
+    dtype: str
+    steps: int
+    seconds: Spread
+    model_flops: float
+    xla_flops: float
+    ceiling: Ceiling
+    datasheet_flops: float | None
+    datasheet_source: str | None
+    memory_bytes: int
+    memory_by: str
+    compile_seconds: float
+    compiled_from_cache: bool
+    recompilations: int
+    augment_seconds: Spread
+    dispatch_seconds: Spread
+
+    @property
+    def images_per_second(self) -> Spread:
+        """Of all devices together."""
+        median, lowest, highest = (self.batch_size / s for s in self.seconds)
+        return Spread(median, highest, lowest)
+
+    @property
+    def mfu(self) -> float:
+        """Model FLOPs a second over the measured matmul rate."""
+        return self.model_flops / self.seconds.median / self.devices / self.ceiling.flops.median
+
+    @property
+    def datasheet_mfu(self) -> float | None:
+        """Model FLOPs a second over the maker's peak."""
+        if self.datasheet_flops is None:
+            return None
+        return self.model_flops / self.seconds.median / self.devices / self.datasheet_flops
+
+    @property
+    def augment_share(self) -> float:
+        """Of a step; an upper bound, since inside the step it overlaps and fuses with the rest."""
+        return self.augment_seconds.median / self.seconds.median
+
+    @property
+    def waits_for_device(self) -> bool:
+        """Whether sending a step takes so long that the host must be waiting for the device."""
+        return self.dispatch_seconds.median > self.seconds.median / 2
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON types."""
+        report = dataclasses.asdict(self)
+        for name in ("images_per_second", "mfu", "datasheet_mfu", "augment_share"):
+            report[name] = getattr(self, name)
+        report["waits_for_device"] = self.waits_for_device
+        report["ceiling"] = self.ceiling._asdict() | {"flops": self.ceiling.flops._asdict()}
+        return {k: v._asdict() if isinstance(v, Spread) else v for k, v in report.items()}
+
+
+def measure_step(
+    experiment: Experiment,
+    *,
+    steps: int = 20,
+    ceiling: Ceiling | None = None,
+    devices: list[jax.Device] | None = None,
+) -> StepFigures:
+    """Compiles the training step of an experiment and runs it on a batch that stays in memory.
+
+    The loop is that of training: the state is donated, figures are copied to the host while later
+    steps run. Nothing may move between host and device without being asked for, or JAX raises.
+
+    Args:
+      experiment: its data need not be there and its weights are stand-ins.
+      steps: how many are measured, in at most ten rounds.
+      ceiling: the matmul rate, if it was measured in this run already.
+      devices: of the mesh; all if absent.
+
+    Raises:
+      InputError: the mesh does not fit the devices, or the batch the mesh.
+    """
+    mesh = make_mesh(experiment.mesh, devices)
+    check_batch(experiment.batch_size, mesh, "batch_size", experiment.accumulate)
+    shapes, _ = abstract_state(experiment, mesh)
+    state = stand_in.state(shapes)
+    batch = stand_in.batch(stand_in.abstract_batch(experiment, mesh))
+    key = run_key(experiment, mesh)
+    compiled, compile_seconds, cached = compile_watched(
+        lambda: lower_step(experiment, state, batch, key)
+    )
+    costs = compiled.cost_analysis() or {}
+    rounds = min(10, steps)
+    with CompileCounter() as compiles:
+        seconds, dispatch = _run(
+            experiment, compiled, state, batch, key, rounds, -(-steps // rounds), compiles
+        )
+    memory, memory_by = _peak_memory(compiled, mesh.devices.flat[0])
+    cost = training_cost(experiment.model, experiment.input_hw, experiment.optimizer.frozen)
+    dtype = compute_dtype(experiment.model)
+    peak = datasheet(mesh.devices.flat[0].device_kind)
+    return StepFigures(
+        devices=mesh.size,
+        mesh=dict(mesh.shape),
+        batch_size=experiment.batch_size,
+        parameters=cost.parameters,
+        dtype=dtype,
+        steps=rounds * -(-steps // rounds),
+        seconds=Spread.of(seconds),
+        model_flops=float(cost.flops * experiment.batch_size),
+        xla_flops=float(costs.get("flops", 0.0)) * mesh.size,
+        ceiling=ceiling or matmul_rate(dtype),
+        datasheet_flops=peak and peak.flops,
+        datasheet_source=peak and peak.source,
+        memory_bytes=memory,
+        memory_by=memory_by,
+        compile_seconds=compile_seconds,
+        compiled_from_cache=cached,
+        recompilations=compiles.unexpected,
+        augment_seconds=_augmentation(experiment, batch, key, rounds),
+        dispatch_seconds=Spread.of(dispatch),
+    )
+
+
+def compile_watched(lower: Callable[[], jax.stages.Lowered]) -> tuple[Any, float, bool]:
+    """What `lower` gives, compiled; seconds of both; whether it came from JAX's disk cache."""
+    hits: list[str] = []
+
+    def note(event: str, **labels: str | int) -> None:
+        if event == _CACHE_HIT:
+            hits.append(event)
+
+    jax.monitoring.register_event_listener(note)
+    begun = time.perf_counter()
+    try:
+        compiled = lower().compile()
+    finally:
+        jax.monitoring.unregister_event_listener(note)
+    return compiled, time.perf_counter() - begun, bool(hits)
+
+
+def compute_dtype(model: Any) -> str:
+    """What the backbone computes in."""
+    model = getattr(model, "student", model)
+    return str(getattr(model.backbone, "dtype", "float32"))
+
+
+def _run(
+    experiment: Experiment,
+    step_fn: Step,
+    state: Any,
+    batch: dict[str, jax.Array],
+    key: jax.Array,
+    rounds: int,
+    each: int,
+    compiles: CompileCounter,
+) -> tuple[list[float], list[float]]:
+    """Seconds of a step in each round, and seconds of sending each."""
+    people = SyntheticPeople(experiment.batch_size, 0).open()
+    flight = Flight(experiment, people, lambda step, values: None, lambda line: None)
+    number, seconds, dispatch = 0, [], []
+    state, scalars = step_fn(state, batch, key)
+    jax.block_until_ready(scalars)
+    compiles.start()
+    with jax.transfer_guard("disallow"):
+        for _ in range(rounds):
+            begun = time.perf_counter()
+            for _ in range(each):
+                sent = time.perf_counter()
+                state, scalars = step_fn(state, batch, key)
+                number += 1
+                flight.add(number, scalars, batch)
+                dispatch.append(time.perf_counter() - sent)
+                flight.land(state, key)
+            jax.block_until_ready(state)
+            seconds.append((time.perf_counter() - begun) / each)
+        flight.land(state, key, left=0)
+    return seconds, dispatch
+
+
+def _augmentation(
+    experiment: Experiment, batch: dict[str, jax.Array], key: jax.Array, rounds: int
+) -> Spread:
+    """Seconds that augmenting a batch and encoding its targets takes by itself."""
+    encode = jax.jit(task_of(experiment).encode)
+    return timed(lambda: jax.block_until_ready(encode(key, batch)), rounds=rounds, calls=2).seconds
+
+
+def _peak_memory(compiled: Any, device: jax.Device) -> tuple[int, str]:
+    stats = device.memory_stats() or {}
+    if "peak_bytes_in_use" in stats:
+        return int(stats["peak_bytes_in_use"]), "device"
+    return program.memory(compiled).total, "compiler"

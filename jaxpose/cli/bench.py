@@ -1,0 +1,320 @@
+"""`jaxpose bench`: measures, prints tables, writes JSON."""
+
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from jaxpose.bench.timing import Spread
+from jaxpose.config import AnyExperiment, Experiment, load_recipe, override
+from jaxpose.errors import InputError
+
+
+def bench_step(
+    config: str,
+    mesh: str | None,
+    batch_size: int | None,
+    steps: int,
+    set_: list[str],
+    json_to: str | None,
+) -> None:
+    """Measures the training step of a recipe."""
+    from jaxpose.bench.step import measure_step
+    from jaxpose.train.mesh import parse_mesh
+
+    experiment = _recipe(config, set_)
+    # What the weights are does not change how long a step takes.
+    changes: dict[str, Any] = {"init_from": None, "knowledge_from": None}
+    if mesh is not None:
+        changes["mesh"] = parse_mesh(mesh, experiment.mesh)
+    if batch_size is not None:
+        changes["batch_size"] = batch_size
+    figures = measure_step(dataclasses.replace(experiment, **changes), steps=steps)
+    shape = ", ".join(f"{axis} {size}" for axis, size in figures.mesh.items())
+    table = Table("a training step", "", show_header=True)
+    images, ceiling = figures.images_per_second, figures.ceiling
+    table.add_row("batch", f"{figures.batch_size}; {figures.devices} device(s): {shape}")
+    table.add_row("parameters", f"{figures.parameters / 1e6:,.1f} M, computes in {figures.dtype}")
+    table.add_row("images a second", _spread(images))
+    table.add_row("milliseconds a step", _spread(_times(figures.seconds, 1e3)))
+    table.add_row(
+        "augmentation and targets",
+        f"{1e3 * figures.augment_seconds.median:,.2f} ms alone, {figures.augment_share:.1%}",
+    )
+    busy = "waits for the device" if figures.waits_for_device else "does not wait for the device"
+    table.add_row("host", f"{1e3 * figures.dispatch_seconds.median:,.2f} ms to send a step; {busy}")
+    table.add_section()
+    table.add_row("model FLOPs (its trace)", f"{_flops(figures.model_flops)} a step")
+    table.add_row("XLA's FLOPs (loops once)", f"{_flops(figures.xla_flops)} a step")
+    rate = _spread(_times(ceiling.flops, 1e-12))
+    table.add_row(f"matmul {ceiling.dtype} {ceiling.size}²", f"{rate} TFLOP/s")
+    table.add_row("MFU of that", f"{figures.mfu:.1%}")
+    if figures.datasheet_flops is None or figures.datasheet_mfu is None:
+        table.add_row("MFU of the datasheet", "this chip has no figure for bfloat16 here")
+    else:
+        peak = f"{figures.datasheet_flops / 1e12:,.0f} TFLOP/s, {figures.datasheet_source}"
+        table.add_row("MFU of the datasheet", f"{figures.datasheet_mfu:.1%} of {peak}")
+    table.add_section()
+    table.add_row(
+        "peak memory a device",
+        f"{figures.memory_bytes / 2**30:,.2f} GiB, by the {figures.memory_by}'s account",
+    )
+    cached = " (read from JAX's cache)" if figures.compiled_from_cache else ""
+    table.add_row("compile", f"{figures.compile_seconds:.1f} s{cached}")
+    table.add_row("compilations afterwards", str(figures.recompilations))
+    _report(table, "step", figures.to_json(), json_to)
+
+
+def bench_data(
+    what: str,
+    split: str,
+    batch_size: int,
+    cores: int,
+    rounds: int,
+    seconds: float,
+    set_: list[str],
+    json_to: str | None,
+) -> None:
+    """Measures the input path of a recipe's training data, or of a prepared dataset."""
+    from jaxpose.bench.input_path import measure_input, on_cores
+    from jaxpose.data.source import Records
+
+    with on_cores(cores) as used:
+        if Path(what).is_dir():
+            source = Records(what, split).open()
+        else:
+            source = _recipe(what, set_).train_data.open()
+        height, width = source.canvas_hw
+        table = Table(
+            *("stage", "samples/s", "lowest to highest", "by core time"),
+            title=f"{len(source):,} people, canvas {height}x{width}, batch {batch_size}, "
+            f"{used} core{'s' * (used > 1)}",
+        )
+        stages: list[dict[str, Any]] = []
+        for name, timing, samples in measure_input(
+            source, batch_size, rounds=rounds, seconds=seconds
+        ):
+            rate, core_rate = timing.rate(samples), timing.core_rate(samples)
+            table.add_row(name, *_columns(rate), f"{core_rate.median:,.0f}")
+            stages.append(
+                {
+                    "stage": name,
+                    "samples_per_second": rate._asdict(),
+                    "samples_per_core_second": core_rate._asdict(),
+                }
+            )
+    figures = {"canvas_hw": [height, width], "batch_size": batch_size, "cores": used}
+    _report(table, "data", {**figures, "people": len(source), "stages": stages}, json_to)
+
+
+def bench_eval(
+    what: str,
+    people: int | None,
+    batch_size: int | None,
+    flip_test: bool | None,
+    rounds: int,
+    set_: list[str],
+    json_to: str | None,
+) -> None:
+    """Measures an evaluation with a run's weights, or with stand-ins for a recipe's."""
+    from jaxpose.bench.evaluation import measure_evaluation
+    from jaxpose.train.task import task_of
+
+    experiment, variables = _run_or_recipe(what, set_)
+    if batch_size is not None:
+        evaluation = dataclasses.replace(experiment.evaluation, batch_size=batch_size)
+        experiment = dataclasses.replace(experiment, evaluation=evaluation)
+    figures = measure_evaluation(
+        experiment,
+        variables,
+        task_of(experiment).open("eval"),
+        people=people,
+        flip_test=flip_test,
+        rounds=rounds,
+    )
+    table = Table(
+        *("stage", "ms a batch", "lowest to highest", "people/s"),
+        title=f"{figures.people:,} people in batches of {figures.batch_size}",
+    )
+    stages = []
+    for name, timing, size in figures.stages:
+        people_rate = timing.rate(size)
+        milliseconds = _times(timing.seconds, 1e3)
+        table.add_row(name, *_columns(milliseconds, 2), f"{people_rate.median:,.0f}")
+        stages.append(
+            {
+                "stage": name,
+                "seconds": timing.seconds._asdict(),
+                "people_per_second": people_rate._asdict(),
+            }
+        )
+    table.add_section()
+    flip = "with" if figures.flip_test else "without"
+    for name, seconds in (
+        (f"{figures.metric} evaluation", figures.score_seconds),
+        (f"the whole, {flip} flip test", figures.seconds),
+    ):
+        table.add_row(
+            name, f"{1e3 * seconds:,.1f}", "all of them", f"{figures.people / seconds:,.0f}"
+        )
+    table.add_row("compilations meanwhile", str(figures.recompilations))
+    report = {f.name: getattr(figures, f.name) for f in dataclasses.fields(figures)}
+    _report(table, "eval", report | {"stages": stages}, json_to)
+
+
+class Film(NamedTuple):
+    """What to predict on: a source, or a drawn film of so many frames and people."""
+
+    source: str | None
+    frames: int
+    people: int
+
+
+def bench_predict(
+    run: str,
+    film: Film,
+    detector: Path | None,
+    every: int,
+    batch_size: int,
+    flip_test: bool,
+    draw: bool,
+    json_to: str | None,
+) -> None:
+    """Measures prediction by a run, a release or a published model."""
+    from jaxpose.bench.film import draw_film, places
+    from jaxpose.bench.prediction import measure_prediction
+    from jaxpose.cli.trained import load_trained
+    from jaxpose.detect.detector import Detector
+    from jaxpose.pipeline import Options, Pipeline
+
+    stand_in = not Path(run).exists() and "://" not in run
+    # Nobody can be followed by the keypoints of weights that learnt nothing, nor told apart.
+    lenient: dict[str, Any] = {"nms": None, "lost_score": 0.0, "min_score": 0.0} if stand_in else {}
+    options = Options(
+        flip_test=flip_test, batch_size=batch_size, detect_every=every, smooth="one-euro", **lenient
+    )
+    pose = _published(run) if stand_in else load_trained(Path(run), "best")
+    pipeline = Pipeline(pose, Detector.load(detector) if detector else None, options=options)
+    with tempfile.TemporaryDirectory() as folder:
+        source, boxes = film.source, None
+        if source is None:
+            source = str(draw_film(Path(folder) / "film.mp4", film.frames, film.people))
+            boxes = None if detector else lambda frame: places(frame, film.people)
+        figures = measure_prediction(
+            pipeline, [source], Path(folder) / "keypoints.jsonl", boxes=boxes, draw=draw
+        )
+    if not figures.frames:
+        raise InputError(f"Nothing could be read from {film.source}.")
+    stages, whole = figures.stages.by_name, max(figures.stages.seconds, 1e-9)
+    table = Table(
+        *("stage", "items", "ms each", "busy"),
+        title=f"{figures.frames} frames, {figures.people} people",
+    )
+    for name, stage in stages.items():
+        each = 1e3 * stage.seconds / max(stage.items, 1)
+        table.add_row(name, str(stage.items), f"{each:,.2f}", f"{stage.seconds / whole:.0%}")
+    table.add_section()
+    rates = {
+        "frames_per_second": figures.frames / figures.seconds,
+        "people_per_second": figures.people / figures.seconds,
+    }
+    table.add_row("frames a second", f"{rates['frames_per_second']:,.1f}")
+    table.add_row("people a second", f"{rates['people_per_second']:,.1f}")
+    table.add_row("memory, MB", " ".join(f"{size:.0f}" for size in figures.memory[::3]))
+    table.add_row("compilations", f"{figures.warm}, then {figures.later}")
+    report = {f.name: getattr(figures, f.name) for f in dataclasses.fields(figures)} | rates
+    report["stages"] = {name: dataclasses.asdict(stage) for name, stage in stages.items()}
+    _report(table, "predict", report, json_to)
+
+
+def _recipe(config: str, set_: list[str]) -> Experiment:
+    return _on_pictures(override(load_recipe(config), set_))
+
+
+def _on_pictures(experiment: AnyExperiment) -> Experiment:
+    if not isinstance(experiment, Experiment):
+        raise InputError("`jaxpose bench` is for recipes and runs that train on pictures.")
+    return experiment
+
+
+def _run_or_recipe(what: str, set_: list[str]) -> tuple[Experiment, Any]:
+    from jaxpose.bench import stand_in
+    from jaxpose.models.build import abstract_variables
+    from jaxpose.train.run import load_run
+
+    if not Path(what).is_dir():
+        experiment = _recipe(what, set_)
+        return experiment, stand_in.values(
+            abstract_variables(experiment.model, experiment.input_hw)
+        )
+    trained = load_run(what)
+    return _on_pictures(override(trained.experiment, set_)), trained.variables
+
+
+def _published(name: str) -> Any:
+    """A published model with stand-in weights, as `Pipeline` wants it."""
+    from jaxpose.bench import stand_in
+    from jaxpose.codecs.heatmap import udp
+    from jaxpose.codecs.simcc import SimCC
+    from jaxpose.models.build import abstract_variables
+    from jaxpose.models.published.catalogue import find
+    from jaxpose.skeletons import COCO17
+
+    entry = find(name)
+    model: Any = entry.model()
+    height, width = entry.input_hw
+    codec: Any = udp(input_hw=entry.input_hw, heatmap_hw=(height // 4, width // 4))
+    if name.startswith("rtmpose"):
+        codec = SimCC(entry.input_hw)
+    variables = stand_in.values(abstract_variables(model, entry.input_hw))
+    return SimpleNamespace(
+        model=model, variables=variables, codec=codec, skeleton=COCO17, padding=1.25
+    )
+
+
+def _flops(number: float) -> str:
+    return f"{number / 1e12:,.2f} T" if number >= 1e12 else f"{number / 1e9:,.3f} G"
+
+
+def _times(spread: Spread, factor: float) -> Spread:
+    return Spread(*(value * factor for value in spread))
+
+
+def _spread(spread: Spread) -> str:
+    """`12.3 (11.9 to 12.8)`; fewer digits for large values."""
+    median, others = _columns(spread, 0 if spread.median >= 1000 else 2)
+    return f"{median} ({others})"
+
+
+def _columns(spread: Spread, digits: int = 0) -> tuple[str, str]:
+    median, low, high = (f"{value:,.{digits}f}" for value in spread)
+    return median, f"{low} to {high}"
+
+
+def _report(table: Table, what: str, figures: dict[str, Any], json_to: str | None) -> None:
+    """Prints the table and where it was measured; writes the JSON to a file or the output."""
+    from jaxpose.bench.machine import surroundings
+
+    around = surroundings()
+    console = Console(stderr=json_to == "-", highlight=False)
+    console.print(table)
+    machine, load = around["machine"], around["load"]
+    console.print(
+        f"{machine['processor']}, {machine['cores']} cores, {machine['devices']}, "
+        f"jax {around['versions']['jax']}"
+        + (f", load {load[0]:.1f}" if load else "")
+        + ". Median (lowest to highest).",
+        style="dim",
+    )
+    if json_to is None:
+        return
+    text = json.dumps({"bench": what, **around, **figures}, indent=1) + "\n"
+    if json_to == "-":
+        print(text, end="")
+        return
+    Path(json_to).write_text(text)
