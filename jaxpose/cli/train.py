@@ -41,7 +41,6 @@ def train(
         # Preemption is an orderly end; Ctrl-C is reported as the shell expects it.
         raise typer.Exit(130 if outcome.stopped_by is signal.SIGINT else 0)
     if outcome.report is not None and hosts.is_first():
-        (workdir / "report.json").write_text(outcome.report.to_json() + "\n")
         console.print(outcome.report.table())
         if (workdir / "predictions.png").exists():
             console.print(f"Predictions beside the truth: {workdir / 'predictions.png'}")

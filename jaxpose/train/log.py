@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from tensorboardX import SummaryWriter
 
 from jaxpose.errors import InputError
+from jaxpose.places import write_whole
 
 
 class RunLog:
@@ -131,6 +132,4 @@ def read_metrics(directory: Path) -> list[dict[str, Any]]:
 def _drop_after(file: Path, step: int) -> None:
     if file.exists():
         kept = [r for r in read_metrics(file.parent) if r["step"] <= step]
-        partial = file.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(r) + "\n" for r in kept))
-        partial.replace(file)
+        write_whole(file, "".join(json.dumps(r) + "\n" for r in kept))

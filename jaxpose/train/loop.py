@@ -14,6 +14,7 @@ from rich.progress import Progress
 from jaxpose import viz
 from jaxpose.config import AnyExperiment, to_json
 from jaxpose.metrics.report import Report
+from jaxpose.places import through_disk, write_whole
 from jaxpose.train import hosts
 from jaxpose.train import mesh as meshes
 from jaxpose.train.checkpoint import Checkpoints
@@ -128,8 +129,12 @@ def _run(
         log.metrics(step, scored.report.metrics)
         if scored.picture is not None:
             log.picture(step, "predictions", scored.picture)
-        if scored.picture is not None and hosts.is_first():
-            viz.save_image(directory / "predictions.png", scored.picture)
+        # Before the checkpoint that says that this step is done.
+        if hosts.is_first():
+            write_whole(directory / "report.json", scored.report.to_json() + "\n")
+            if scored.picture is not None:
+                with through_disk(directory / "predictions.png") as file:
+                    viz.save_image(file, scored.picture)
         return scored.report
 
     with StopRequest() as stop, log, compiles:

@@ -18,6 +18,7 @@ import jaxpose
 from jaxpose.config import AnyExperiment, differences, from_json, to_json
 from jaxpose.errors import InputError
 from jaxpose.models.build import abstract_variables
+from jaxpose.places import write_whole
 from jaxpose.train import hosts
 from jaxpose.train.checkpoint import Checkpoints
 
@@ -103,9 +104,7 @@ def begin(directory: Path, experiment: AnyExperiment, data: dict[str, str]) -> d
         return record
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps(record, indent=1) + "\n")
-        partial.replace(file)
+        write_whole(file, json.dumps(record, indent=1) + "\n")
     except OSError as error:
         raise InputError(f"Cannot write to the run directory {directory}: {error}.") from error
     return record
