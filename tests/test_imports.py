@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "skeletons": _LOWEST,
     "geometry": _LOWEST,
     "photo": _LOWEST,
-    "places": _LOWEST,
+    "places": {*_LOWEST, "weights"},
     "scripts": _LOWEST,
     "weights": _LOWEST,
     "codecs": _GROUND,

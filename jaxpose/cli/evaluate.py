@@ -10,6 +10,7 @@ from rich.progress import Progress
 
 from jaxpose import viz
 from jaxpose.errors import InputError
+from jaxpose.places import through_disk
 from jaxpose.train.mesh import check_batch, make_mesh, replicated
 from jaxpose.train.run import load_run
 from jaxpose.train.task import task_of
@@ -50,7 +51,8 @@ def evaluate(
     except OSError as error:
         raise InputError(f"Cannot write to {out}: {error}.") from error
     if scored.picture is not None:
-        viz.save_image(out / "predictions.png", scored.picture)
+        with through_disk(out / "predictions.png") as file:
+            viz.save_image(file, scored.picture)
     console.print(f"Checkpoint of step {trained.step} ({checkpoint}).")
     console.print(scored.report.table())
     console.print(f"Written to {out}: {', '.join(sorted(p.name for p in out.iterdir()))}")

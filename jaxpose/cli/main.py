@@ -12,6 +12,7 @@ from jaxpose.cli.choices import Checkpoint
 from jaxpose.cli.demo_command import demo
 from jaxpose.cli.faults import plain_faults
 from jaxpose.cli.predict_command import predict
+from jaxpose.places import place
 
 app = typer.Typer(
     name="jaxpose",
@@ -92,7 +93,13 @@ def train(
         str, typer.Argument(help="A recipe: a path to a .py file or the name of a shipped one.")
     ],
     workdir: Annotated[
-        Path, typer.Option(help="The run directory. If it holds a run, that run is resumed.")
+        Path,
+        typer.Option(
+            parser=place,
+            metavar="DIR",
+            help="The run directory, here or in a bucket (gs://...). If it holds a run, that run "
+            "is resumed.",
+        ),
     ],
     set_: Annotated[
         list[str] | None,
@@ -149,7 +156,10 @@ def compile_(
 @app.command("eval")
 @plain_faults
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="The run directory of a trained model.")],
+    run: Annotated[
+        Path,
+        typer.Argument(parser=place, metavar="RUN", help="The run directory of a trained model."),
+    ],
     checkpoint: Annotated[
         Checkpoint, typer.Option(help="The checkpoint with the best score, or the newest.")
     ] = Checkpoint.BEST,
@@ -165,7 +175,10 @@ def evaluate(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the report; `eval` in the run if absent.")
+        Path | None,
+        typer.Option(
+            parser=place, metavar="DIR", help="Folder for the report; `eval` in the run if absent."
+        ),
     ] = None,
 ) -> None:
     """Score a trained model on held-out people."""

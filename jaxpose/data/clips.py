@@ -2,12 +2,12 @@
 
 import hashlib
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from jaxpose.data.motion import Motion, read_motion
 from jaxpose.errors import InputError
+from jaxpose.places import on_disk, place
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ class Clips:
 
     def open(self) -> Motion:
         """The clips in memory; InputError as `read_motion` and `Motion.select`."""
-        motion = read_motion(Path(self.path)).select(
+        with on_disk(place(self.path)) as file:
+            motion = read_motion(file)
+        motion = motion.select(
             split=self.split or None,
             subject=self.subject or None,
             action=self.action or None,
@@ -66,5 +68,5 @@ class Clips:
             chosen = *chosen, self.unlabelled
         digest = hashlib.sha256(repr(chosen).encode())
         for path in (self.path, *((self.rig.path,) if self.rig else ())):
-            digest.update(Path(path).read_bytes())
+            digest.update(place(path).read_bytes())
         return digest.hexdigest()[:16]

@@ -20,6 +20,7 @@ from jaxpose import photo
 from jaxpose.data import example
 from jaxpose.data.source import Batch, check_indices
 from jaxpose.errors import InputError, nearest
+from jaxpose.places import check_reachable, in_bucket, kept_on_disk, place
 from jaxpose.skeletons import Skeleton
 
 FORMAT = 1
@@ -99,7 +100,7 @@ class RecordSource:
     """
 
     def __init__(self, path: str | Path, split: str, *, threads: int | None = None) -> None:
-        self.path = Path(path)
+        self.path = _on_this_machine(place(path))
         self.split = split
         info = _read_json(self.path, INFO_FILE)
         self.metadata = _read_json(self.path, METADATA_FILE)
@@ -189,8 +190,8 @@ class RecordSource:
                 found = self._reader(int(shard)).read(positions.tolist())
             except Exception as error:
                 raise self._first_unreadable(int(shard), indices[places], error) from error
-            for place, row in zip(places, found, strict=True):
-                rows[place] = row
+            for slot, row in zip(places, found, strict=True):
+                rows[slot] = row
         return rows
 
     @functools.cached_property
@@ -250,6 +251,16 @@ def decode_canvas(data: bytes, canvas_hw: tuple[int, int]) -> np.ndarray:
     if image.shape != (*canvas_hw, 3):
         raise InputError(f"its JPEG has {image.shape[0]}x{image.shape[1]} pixels")
     return image
+
+
+def _on_this_machine(folder: Path) -> Path:
+    """ArrayRecord's reader knows no buckets: a data set in one is copied once, by its content."""
+    if not in_bucket(folder):
+        return folder
+    check_reachable(folder)
+    summary = _read_json(folder, SUMMARY_FILE)
+    names = [*summary["files"], INFO_FILE, METADATA_FILE, SUMMARY_FILE]
+    return kept_on_disk(folder, names, summary["fingerprint"])
 
 
 def _read_json(folder: Path, name: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as managers
 
 from jaxpose.errors import InputError
+from jaxpose.places import in_bucket
 from jaxpose.train.state import TrainState
 
 
@@ -34,7 +35,7 @@ class Checkpoints:
     ) -> None:
         # Orbax reports each phase of each save at INFO and, on one host, at WARNING.
         logging.getLogger("absl").setLevel(logging.ERROR)
-        self.directory = directory.resolve()
+        self.directory = directory if in_bucket(directory) else directory.resolve()
 
         def best(metrics: Mapping[str, float]) -> float:
             value = metrics[metric]

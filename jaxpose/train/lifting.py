@@ -33,6 +33,7 @@ from jaxpose.infer.lifting import Reach, lift, reach
 from jaxpose.losses import Placed
 from jaxpose.models.lifting.lifter import PoseAndTrajectory, pose_part
 from jaxpose.multiview.calibration import read_h36m
+from jaxpose.places import on_disk, place
 from jaxpose.train.lifting_score import lift_all, report
 from jaxpose.train.mesh import batch_sharded, replicated
 from jaxpose.train.task import Scored, Scorer
@@ -94,7 +95,8 @@ class LiftingTask:
         cameras = None
         if data.rig is not None:
             rig = data.rig
-            views = {name: read_h36m(rig.path, name).cameras for name in rig.subjects}
+            with on_disk(place(rig.path)) as file:
+                views = {name: read_h36m(file, name).cameras for name in rig.subjects}
             if role == "train":
                 each = [view.take(i) for view in views.values() for i in range(len(view.t))]
                 cameras = stack(each)

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from tensorboardX import SummaryWriter
 
 from jaxpose.errors import InputError
-from jaxpose.places import write_whole
+from jaxpose.places import in_bucket, write_whole
 
 
 class RunLog:
@@ -37,13 +37,13 @@ class RunLog:
         console: Console,
         writes: bool = True,
     ) -> None:
-        self._file = directory / "metrics.jsonl"
         self._batch_size = batch_size
         self._console = console
         self._last: tuple[int, float] | None = None
+        self._lines = Lines(directory / "metrics.jsonl")
         self._events = None
         if writes:
-            _drop_after(self._file, start_step)
+            _drop_after(directory / "metrics.jsonl", start_step)
             self._events = SummaryWriter(str(directory), purge_step=start_step + 1)
         self._progress = Progress(
             TextColumn("step {task.completed}/{task.total}"),
@@ -66,6 +66,11 @@ class RunLog:
         self._progress.stop()
         if self._events is not None:
             self._events.close()
+            self._lines.flush()
+
+    def flush(self) -> None:
+        """Have everything on disk, or in the bucket, that was recorded."""
+        self._lines.flush()
 
     def advance(self, step: int) -> None:
         """Move the bar to `step` finished steps."""
@@ -108,13 +113,50 @@ class RunLog:
     def _write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
         if self._events is None:
             return
-        try:
-            with self._file.open("a") as file:
-                file.write(json.dumps({"step": step, "kind": kind} | dict(values)) + "\n")
-            for name, value in values.items():
-                self._events.add_scalar(f"{kind}/{name}", value, step)
-        except OSError as error:
-            raise InputError(f"Cannot write to {self._file}: {error}.") from error
+        self._lines.add(json.dumps({"step": step, "kind": kind} | dict(values)))
+        for name, value in values.items():
+            self._events.add_scalar(f"{kind}/{name}", value, step)
+
+
+class Lines:
+    """A file that grows line by line, on disk at once.
+
+    In a bucket nothing can be appended: there the whole file is written anew every half minute and
+    on `flush`.
+    """
+
+    EVERY = 30.0
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._whole: str | None = None
+        self._unwritten, self._written_at = False, time.monotonic()
+
+    def add(self, line: str) -> None:
+        """Append a line.
+
+        Raises:
+          InputError: the file cannot be written.
+        """
+        if not in_bucket(self._file):
+            try:
+                with self._file.open("a") as file:
+                    file.write(line + "\n")
+            except OSError as error:
+                raise InputError(f"Cannot write to {self._file}: {error}.") from error
+            return
+        if self._whole is None:
+            self._whole = self._file.read_text() if self._file.exists() else ""
+        self._whole += line + "\n"
+        self._unwritten = True
+        if time.monotonic() - self._written_at > self.EVERY:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is not written yet."""
+        if self._unwritten and self._whole is not None:
+            self._file.write_text(self._whole)
+            self._unwritten, self._written_at = False, time.monotonic()
 
 
 def read_metrics(directory: Path) -> list[dict[str, Any]]:

@@ -162,6 +162,7 @@ def _run(
             if scored:
                 report = evaluate(step)
             if save:
+                log.flush()
                 position = {"next_step": step, "seed": experiment.seed}
                 with compiles.expected():  # Orbax slices replicated arrays with small programs
                     checkpoints.save(state, position, report.metrics if scored and report else None)

@@ -9,6 +9,7 @@ from jaxpose.convert import load_pretrained, load_state_dict
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel
 from jaxpose.models.distill import Distilled
+from jaxpose.places import in_bucket, on_disk, place
 
 Variables = dict[str, Any]
 
@@ -50,6 +51,9 @@ def _distilled(experiment: Experiment, model: Distilled, variables: Variables) -
 
 def _started(model: Any, start: str, variables: Variables, reset_head: bool) -> Variables:
     """The weights at `start`; a knowledge token that they lack stays fresh."""
+    if in_bucket(start):
+        with on_disk(place(start)) as copy:
+            return _started(model, str(copy), variables, reset_head)
     if not getattr(getattr(model, "backbone", None), "knowledge_token", 0):
         return load_pretrained(model, start, variables=variables, reset_head=reset_head)
     state_dict = load_state_dict(start)

@@ -18,7 +18,7 @@ import jaxpose
 from jaxpose.config import AnyExperiment, differences, from_json, to_json
 from jaxpose.errors import InputError
 from jaxpose.models.build import abstract_variables
-from jaxpose.places import write_whole
+from jaxpose.places import check_reachable, place, write_whole
 from jaxpose.train import hosts
 from jaxpose.train.checkpoint import Checkpoints
 
@@ -77,6 +77,7 @@ def begin(directory: Path, experiment: AnyExperiment, data: dict[str, str]) -> d
         "git_revision": git_revision(),
     }
     file = directory / "config.json"
+    check_reachable(directory)
     begun = file.exists()
     hosts.barrier("looked for config.json")
     if begun:
@@ -116,6 +117,7 @@ def read_record(directory: Path) -> dict[str, Any]:
     Raises:
       InputError: the directory is not a run, or the file is damaged.
     """
+    check_reachable(directory)
     file = directory / "config.json"
     if not file.is_file():
         raise InputError(
@@ -151,7 +153,7 @@ def load_run(directory: str | Path, which: Literal["best", "last"] = "best") -> 
     Raises:
       InputError: not a run, no checkpoint yet, or a configuration this version cannot rebuild.
     """
-    directory = Path(directory)
+    directory = place(directory)
     record = read_record(directory)
     experiment = from_json(record["experiment"])
     if not (directory / "checkpoints").is_dir():
