@@ -1,0 +1,30 @@
+"""Uploads and results on the disk, for a while."""
+
+import shutil
+import time
+from pathlib import Path
+
+
+def stored(folder: Path) -> int:
+    """Bytes of all files below a folder; files that vanish meanwhile do not count."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:
+            continue
+    return total
+
+
+def sweep(folder: Path, seconds: float) -> None:
+    """Removes what has lain in a folder for longer than that, whether file or folder."""
+    for path in folder.iterdir():
+        try:
+            if time.time() - path.stat().st_mtime <= seconds:
+                continue
+        except FileNotFoundError:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
