@@ -1,4 +1,4 @@
-"""A contact sheet of what `jaxpose predict` drew: one look over a folder or a film."""
+"""Sheets of what `jaxpose predict` saw: one look over a folder or a film, heatmaps of a photo."""
 
 import math
 from pathlib import Path
@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 
 from jaxpose.infer.people import People
-from jaxpose.viz import contact_sheet, save_image
+from jaxpose.infer.predictor import Predictor
+from jaxpose.viz import contact_sheet, draw_heatmaps, save_image
 
 _MOST = 24
 _SIDE = 360  # pixels, the longer side of a cell
@@ -40,3 +41,25 @@ class Overview:
         """Writes the sheet, if there is anything to see."""
         if self._cells:
             save_image(path, contact_sheet(self._cells, captions=self._captions))
+
+
+class Heatmaps:
+    """Writes, for each photo, the crops of its people with the model's heatmaps over them."""
+
+    def __init__(self, predictor: Predictor, folder: Path) -> None:
+        """Into `folder`, with a predictor of a model that has maps."""
+        self._predictor = predictor
+        self._folder = folder
+
+    def write(self, people: People, photo: np.ndarray, name: str) -> None:
+        """A sheet of the first 24 people, numbered as in the files; none where there is nobody."""
+        if not len(people):
+            return
+        codec = self._predictor.codec
+        cells = []
+        for crop, maps in zip(*self._predictor.maps(photo, people.boxes_xywh[:_MOST]), strict=True):
+            zoom = max(1, round(_SIDE / max(crop.shape)))
+            large = cv2.resize(crop, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
+            cells.append(draw_heatmaps(large, maps, skeleton=people.skeleton, udp=codec.udp))
+        captions = [f"{row}: {people[row].score:.2f}" for row in range(len(cells))]
+        save_image(self._folder / name, contact_sheet(cells, captions=captions))

@@ -11,8 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import jaxpose
 from jaxpose.cli.outcome import Outcome, make_writable, picture_names, summarise
-from jaxpose.cli.overview import Overview
+from jaxpose.cli.overview import Heatmaps, Overview
 from jaxpose.cli.trained import Trained, load_lifter, load_trained
+from jaxpose.codecs.maps import has_maps
 from jaxpose.detect.detector import Detector
 from jaxpose.errors import InputError, nearest
 from jaxpose.infer.boxes import BoxFile, read_boxes
@@ -49,6 +50,7 @@ class Options:
       formats: names of `infer.write.FORMATS`, with commas between.
       draw: write pictures and films with the people drawn on them.
       sheet: write a contact sheet, `overview.jpg`, of up to 24 of them.
+      heatmaps: of each photo, write the crops of its people with the model's heatmaps over them.
     """
 
     checkpoint: Literal["best", "last"] = "best"
@@ -65,6 +67,7 @@ class Options:
     formats: str = "json"
     draw: bool = True
     sheet: bool = False
+    heatmaps: bool = False
 
     def steps(self) -> Steps:
         """For the pipeline."""
@@ -103,13 +106,18 @@ def predict(
     formats = _formats(options.formats)
     if boxes is not None and options.detector is not None:
         raise InputError("--boxes says where people are and --detector finds them: give one")
-    if options.sheet and not options.draw:
-        raise InputError("--sheet shows what is drawn; it cannot go with --no-draw")
+    for name in ("sheet", "heatmaps"):
+        if getattr(options, name) and not options.draw:
+            raise InputError(f"--{name} is drawn; it cannot go with --no-draw")
     media = open_media([_source(source) for source in sources])
+    if options.heatmaps and not media.still:
+        raise InputError("--heatmaps is for photos, and here is a film: leave one of them out")
     located = _boxes(boxes, options, media)
     pictures = picture_names(media, out) if options.draw else {}
     make_writable(out)
     trained = load_trained(run, options.checkpoint)
+    if options.heatmaps and not has_maps(trained.codec):
+        raise InputError(f"{run} gives coordinates, not heatmaps: leave --heatmaps out")
     detector = Detector.load(options.detector) if options.detector else None
     pipeline = Pipeline(trained, detector, options=options.steps())
     lifter = None if options.lift is None else _lifter(options.lift, options.checkpoint)
@@ -124,7 +132,8 @@ def predict(
     kinds = sorted(formats, key=lambda kind: kind != "openpose")
     writers = [writer(kind, out, trained.skeleton, head, name=name, tail=tail) for kind in kinds]
     sheet = Overview(media.count) if options.sheet else None
-    output = _Output(writers, out, pictures, lifter, options.min_score, media.skipped, sheet)
+    seen = Heatmaps(pipeline.predictor, out / "heatmaps") if options.heatmaps else None
+    output = _Output(writers, out, pictures, lifter, options.min_score, media.skipped, sheet, seen)
     results = pipeline.results(media, boxes=located)
     try:
         with results, output, _progress(results.count) as progress:
@@ -157,6 +166,7 @@ class _Output:
         min_score: float,
         skipped: list[Skipped],
         sheet: Overview | None,
+        heatmaps: Heatmaps | None,
     ) -> None:
         self._writers = writers
         self._out = out
@@ -165,6 +175,7 @@ class _Output:
         self._min_score = min_score
         self._skipped = skipped
         self._sheet = sheet
+        self._heatmaps = heatmaps
         self._film: VideoWriter | None = None
         self._of = ""
         self._waiting: list[tuple[People, str | None]] = []
@@ -200,6 +211,8 @@ class _Output:
         name = self._pictures.get(people.source) or _film_name(people.source)
         if people.seconds is None:
             save_image(self._out / name, drawn)
+            if self._heatmaps is not None:
+                self._heatmaps.write(people, photo, name)
             return name
         if self._film is None:
             self._film = VideoWriter(self._out / name, people.fps or 25.0)

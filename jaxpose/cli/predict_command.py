@@ -33,7 +33,7 @@ def predict(
             metavar="FILE|full",
             help="Where the people are: `full`, the default without a detector, takes each whole "
             "photo as one person; a file holds COCO results or annotations, a JSON map from photo "
-            "to boxes, or a CSV table file,x,y,w,h.",
+            "to boxes, or a CSV table file,x,y,w,h; of films with frame as well.",
         ),
     ] = None,
     detector: Annotated[
@@ -75,6 +75,10 @@ def predict(
     sheet: Annotated[
         bool, typer.Option("--sheet", help="A contact sheet too: overview.jpg, 24 of the pictures.")
     ] = False,
+    heatmaps: Annotated[
+        bool,
+        typer.Option("--heatmaps", help="Photos: each person's heatmaps too, in OUT/heatmaps."),
+    ] = False,
     checkpoint: Annotated[
         Checkpoint, typer.Option(help="The checkpoint with the best score, or the newest.")
     ] = Checkpoint.BEST,
@@ -115,5 +119,6 @@ def predict(
         formats=formats,
         draw=draw,
         sheet=sheet,
+        heatmaps=heatmaps,
     )
     raise typer.Exit(run_prediction(sources, run, boxes, out, options))

@@ -9,7 +9,13 @@ import numpy as np
 
 from jaxpose.codecs.codec import mean_of_two, mirror_maps, visible_to_weight
 from jaxpose.codecs.decoded import Decoded
-from jaxpose.codecs.refine import dark_step, dark_udp_step, highest, quarter_step
+from jaxpose.codecs.refine import (
+    dark_step,
+    dark_udp_step,
+    highest,
+    quarter_step,
+    shortened,
+)
 from jaxpose.errors import InputError
 
 
@@ -32,6 +38,8 @@ class Heatmap:
         higher neighbour, or the DARK step (`jaxpose.codecs.refine`).
       blur_kernel: taps of the Gaussian that modulates the maps before the DARK step; 11 for
         sigma 2, 17 for sigma 3.
+      longest_step: heatmap pixels that the DARK step may lead away from the highest pixel; None
+        sets no bound, as published. `jaxpose.infer.predictor` sets one.
     """
 
     input_hw: tuple[int, int] = (256, 192)
@@ -41,12 +49,15 @@ class Heatmap:
     unbiased: bool = False
     refine: Literal["none", "quarter", "dark"] = "dark"
     blur_kernel: int = 11
+    longest_step: float | None = None
 
     def __post_init__(self) -> None:
         if self.refine not in ("none", "quarter", "dark"):
             raise InputError(f"refine is {self.refine!r}; choose 'none', 'quarter' or 'dark'.")
         if self.blur_kernel < 1 or self.blur_kernel % 2 == 0:
             raise InputError(f"blur_kernel is {self.blur_kernel}; it must be odd and positive.")
+        if self.longest_step is not None and self.longest_step <= 0:
+            raise InputError(f"longest_step is {self.longest_step}; it must be positive or None.")
         if self.sigma <= 0:
             raise InputError(f"sigma is {self.sigma}; it must be positive.")
         if min(self.input_hw) < 1 or min(self.heatmap_hw) < (2 if self.udp else 1):
@@ -108,6 +119,8 @@ class Heatmap:
         elif self.refine == "dark":
             step = dark_udp_step if self.udp else dark_step
             dx, dy = step(maps, x, y, self.blur_kernel)
+            if self.longest_step is not None:
+                dx, dy = shortened((dx, dy), self.longest_step)
         else:
             dx = dy = jnp.zeros_like(raw)
         position = jnp.stack([x + dx, y + dy], axis=-1)

@@ -79,6 +79,19 @@ def dark_udp_step(maps: jax.Array, x: jax.Array, y: jax.Array, blur_kernel: int)
     return _newton(dx, dy, dxx, dxy, dyy, jnp.ones_like(x, dtype=bool))
 
 
+def shortened(step: Step, longest: float) -> Step:
+    """The step, no longer than `longest` heatmap pixels; its direction stays.
+
+    Newton's step rests on the pixels around the peak and says nothing of what is beyond them. On
+    the blurred, many-peaked maps of a weak network its curvature comes near zero and the published
+    step leads anywhere, out of the picture too.
+    """
+    dx, dy = step
+    length = jnp.hypot(dx, dy)
+    share = jnp.where(length > longest, longest / jnp.maximum(length, longest), 1.0)
+    return dx * share, dy * share
+
+
 def dark_step_1d(vectors: jax.Array, peak: jax.Array, blur_kernel: int) -> jax.Array:
     """The DARK step on vectors `[B, K, N]` with peaks int32 `[B, K]`: `[B, K]` in bins."""
     log = jnp.log(jnp.clip(modulate(vectors, blur_kernel, axes=(2,)), 1e-3, 50.0))

@@ -3,9 +3,9 @@
 import csv
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from jaxpose.photo import missing
 
 _FORMS = (
     "a list of {file_name or image_id, bbox [x, y, w, h], score}, a COCO annotation file, a map "
-    '{"photo.jpg": [[x, y, w, h], ...]}, or a CSV table with the columns file,x,y,w,h'
+    '{"photo.jpg": [[x, y, w, h], ...]}, or a CSV table with the columns file,x,y,w,h; of films '
+    'with frame as well, or {"film.mp4": {"0": [[x, y, w, h], ...]}}'
 )
 
 
@@ -27,22 +28,35 @@ class BoxFile:
       by_name: float32 `[P, 4]` boxes (x, y, w, h) in pixels of the photo, by name or relative path.
       by_id: the same by COCO image id, for records that know no name; COCO's own photos are named
         by their id (`000000397133.jpg`).
+      by_frame: of films whose frames the file tells apart: `{name: {frame: boxes}}`.
     """
 
     path: Path
     by_name: Mapping[str, np.ndarray]
     by_id: Mapping[int, np.ndarray]
+    by_frame: Mapping[str, Mapping[int, np.ndarray]] = field(default_factory=dict)
 
     def __contains__(self, photo: str | Path) -> bool:
-        return self._find(Path(photo)) is not None
+        photo = Path(photo)
+        return self._find(photo) is not None or _ending(self.by_frame, photo) is not None
 
-    def of(self, photo: str | Path) -> np.ndarray:
-        """The boxes `[P, 4]` of a photo; none for one that the file does not mention.
+    def of(self, photo: str | Path, frame: int | None = None) -> np.ndarray:
+        """The boxes `[P, 4]` of a photo or film; none for one that the file does not mention.
 
         The longest ending of the photo's path that the file knows counts, so that `a/1.jpg` and
         `b/1.jpg` are told apart where the file tells them apart.
+
+        Args:
+          photo: its path.
+          frame: number of a film's frame, from 0. Where the file tells the film's frames apart,
+            those that it does not mention have no boxes; else all frames have the film's.
         """
-        boxes = self._find(Path(photo))
+        frames = None if frame is None else _ending(self.by_frame, Path(photo))
+        if frames is None:
+            boxes = self._find(Path(photo))
+        else:
+            assert frame is not None
+            boxes = frames.get(frame)
         return np.zeros((0, 4), np.float32) if boxes is None else boxes
 
     def check_mentions(self, photos: Iterable[str | Path]) -> None:
@@ -50,7 +64,8 @@ class BoxFile:
         photos = list(photos)
         if not photos or any(photo in self for photo in photos):
             return
-        known = [repr(name) for name in self.by_name] or [f"image id {i}" for i in self.by_id]
+        names = [repr(name) for name in (*self.by_name, *self.by_frame)]
+        known = names or [f"image id {i}" for i in self.by_id]
         raise InputError(
             f"{self.path} has boxes for {', '.join(known[:3]) or 'no photo'}"
             f"{' and others' if len(known) > 3 else ''}, but for none of the photos given "
@@ -58,12 +73,17 @@ class BoxFile:
         )
 
     def _find(self, photo: Path) -> np.ndarray | None:
-        parts = photo.parts
-        for start in range(len(parts)):
-            boxes = self.by_name.get("/".join(parts[start:]))
-            if boxes is not None:
-                return boxes
-        return self.by_id.get(int(photo.stem)) if photo.stem.isdecimal() else None
+        boxes = _ending(self.by_name, photo)
+        if boxes is None and photo.stem.isdecimal():
+            return self.by_id.get(int(photo.stem))
+        return boxes
+
+
+def _ending(named: Mapping[str, Any], photo: Path) -> Any:
+    """The entry of the longest ending of a path, or None."""
+    parts = photo.parts
+    endings = ("/".join(parts[start:]) for start in range(len(parts)))
+    return next((named[ending] for ending in endings if ending in named), None)
 
 
 def whole_photo(photo_hw: tuple[int, int]) -> np.ndarray:
@@ -82,6 +102,9 @@ def read_boxes(path: str | Path, min_score: float = 0.0) -> BoxFile:
     its categories, in a list of results people are category 1 as in COCO. Boxes whose numbers make
     no sense are kept; prediction reports and skips them.
 
+    Of films, records and lines have a `frame` beside the file, a number from 0, and a map has a map
+    of frames in place of the list. The COCO results that prediction writes are of this form.
+
     Args:
       path: the file; what it is, is decided by its content.
       min_score: records with a lower score are left out; those without a score stay.
@@ -96,25 +119,54 @@ def read_boxes(path: str | Path, min_score: float = 0.0) -> BoxFile:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a readable text file; expected {_FORMS}") from error
-    records = _records(path, text)
     names: dict[str, list[list[float]]] = {}
     ids: dict[int, list[list[float]]] = {}
-    for where, key, box, score in records:
-        boxes = ids.setdefault(key, []) if isinstance(key, int) else names.setdefault(key, [])
-        if box is None:
+    frames: dict[str, dict[int, list[list[float]]]] = {}
+    for record in _records(path, text):
+        boxes = _place(path, record, names, ids, frames)
+        if record.box is None:
             continue
-        numbers = _numbers(path, where, box)
-        if score is None or _score(path, where, score) >= min_score:
+        numbers = _numbers(path, record.where, record.box)
+        if record.score is None or _score(path, record.where, record.score) >= min_score:
             boxes.append(numbers)
     return BoxFile(
         path,
-        {name: np.array(boxes, np.float32).reshape(-1, 4) for name, boxes in names.items()},
-        {key: np.array(boxes, np.float32).reshape(-1, 4) for key, boxes in ids.items()},
+        {name: _array(boxes) for name, boxes in names.items()},
+        {key: _array(boxes) for key, boxes in ids.items()},
+        {name: {n: _array(b) for n, b in film.items()} for name, film in frames.items()},
     )
 
 
-# Where it stands, the photo's name or id, the box (None: the photo has none), the score.
-_Record = tuple[str, str | int, Any, Any]
+class _Record(NamedTuple):
+    """Where it stands, the photo's name or id, the box (None: the photo has none), score, frame."""
+
+    where: str
+    key: str | int
+    box: Any
+    score: Any = None
+    frame: Any = None
+
+
+def _array(boxes: list[list[float]]) -> np.ndarray:
+    return np.array(boxes, np.float32).reshape(-1, 4)
+
+
+def _place(
+    path: Path,
+    record: _Record,
+    names: dict[str, list[list[float]]],
+    ids: dict[int, list[list[float]]],
+    frames: dict[str, dict[int, list[list[float]]]],
+) -> list[list[float]]:
+    """The list that a record's box belongs to."""
+    if isinstance(record.key, int):
+        return ids.setdefault(record.key, [])
+    if record.frame in (None, ""):
+        return names.setdefault(record.key, [])
+    text = str(record.frame).strip()
+    if not text.isdecimal():
+        raise InputError(f"{path}, {record.where}: the frame {record.frame!r} is not 0, 1, 2, ...")
+    return frames.setdefault(record.key, {}).setdefault(int(text), [])
 
 
 def _records(path: Path, text: str) -> Iterable[_Record]:
@@ -143,7 +195,7 @@ def _results(path: Path, content: list[Any]) -> Iterable[_Record]:
         key = record.get("file_name", record.get("image_id"))
         if isinstance(key, bool) or not isinstance(key, (str, int)):
             raise InputError(f"{path}, {where}: neither `file_name` nor `image_id`")
-        yield where, key, record["bbox"], record.get("score")
+        yield _Record(where, key, record["bbox"], record.get("score"), record.get("frame"))
 
 
 def _annotations(path: Path, content: dict[str, Any]) -> Iterable[_Record]:
@@ -174,23 +226,32 @@ def _annotations(path: Path, content: dict[str, Any]) -> Iterable[_Record]:
         if record.get("bbox") is None:
             raise InputError(f"{path}, {where}: no `bbox`")
         mentioned.add(record["image_id"])
-        yield where, file_names[record["image_id"]], record["bbox"], record.get("score")
+        name = file_names[record["image_id"]]
+        yield _Record(where, name, record["bbox"], record.get("score"))
     for key, name in file_names.items():
         if key not in mentioned:
-            yield f"image {key}", name, None, None
+            yield _Record(f"image {key}", name, None)
 
 
 def _named(path: Path, content: dict[str, Any]) -> Iterable[_Record]:
     for name, boxes in content.items():
-        if not isinstance(boxes, list):
-            raise InputError(f"{path}, {name!r}: not a list of boxes; expected {_FORMS}")
-        # One box may stand without the outer list.
-        if boxes and not isinstance(boxes[0], list):
-            boxes = [boxes]
-        if not boxes:
-            yield f"{name!r}", name, None, None
-        for index, box in enumerate(boxes):
-            yield f"{name!r}, box {index}", name, box, None
+        if isinstance(boxes, dict):
+            for frame, found in boxes.items():
+                yield from _listed(path, f"{name!r}, frame {frame}", name, found, frame)
+        else:
+            yield from _listed(path, repr(name), name, boxes, None)
+
+
+def _listed(path: Path, where: str, name: str, boxes: Any, frame: Any) -> Iterable[_Record]:
+    if not isinstance(boxes, list):
+        raise InputError(f"{path}, {where}: not a list of boxes; expected {_FORMS}")
+    # One box may stand without the outer list.
+    if boxes and not isinstance(boxes[0], list):
+        boxes = [boxes]
+    if not boxes:
+        yield _Record(where, name, None, None, frame)
+    for index, box in enumerate(boxes):
+        yield _Record(f"{where}, box {index}", name, box, None, frame)
 
 
 def _table(path: Path, text: str) -> Iterable[_Record]:
@@ -206,7 +267,8 @@ def _table(path: Path, text: str) -> Iterable[_Record]:
         where = f"line {rows.line_num}"
         if not cells["file"]:
             raise InputError(f"{path}, {where}: no file name")
-        yield where, cells["file"].strip(), [cells[c] for c in "xywh"], cells.get("score") or None
+        box, name = [cells[c] for c in "xywh"], cells["file"].strip()
+        yield _Record(where, name, box, cells.get("score") or None, cells.get("frame"))
 
 
 def _numbers(path: Path, where: str, box: Any) -> list[float]:

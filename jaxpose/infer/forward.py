@@ -35,12 +35,24 @@ def predict_keypoints(
     Returns:
       keypoints `[B, K, 2]` in pixels of `images`, scores `[B, K]` in [0, 1], raw scores `[B, K]`.
     """
+    return codec.decode(predict_outputs(model, variables, images, codec, permutation, flip_test))
+
+
+def predict_outputs(
+    model: Any,
+    variables: Any,
+    images: jax.Array,
+    codec: Codec,
+    permutation: np.ndarray | jax.Array,
+    flip_test: bool,
+) -> Any:
+    """What `predict_keypoints` decodes: the model's outputs, averaged if there is a flip test."""
     if not flip_test:
-        return codec.decode(model.apply(variables, images, train=False))
+        return model.apply(variables, images, train=False)
     # Each image next to its mirror image, so that a batch split over devices stays where it is.
     both = jnp.stack([images, images[:, :, ::-1]], axis=1)
     outputs = model.apply(variables, both.reshape(-1, *images.shape[1:]), train=False)
     plain, mirrored = (
         jax.tree.map(lambda x, i=i: x.reshape(-1, 2, *x.shape[1:])[:, i], outputs) for i in (0, 1)
     )
-    return codec.decode(codec.average(plain, codec.flip_back(mirrored, permutation)))
+    return codec.average(plain, codec.flip_back(mirrored, permutation))

@@ -66,12 +66,13 @@ def by_detector(
 def by_boxes(boxes: Any, max_people: int | None) -> Locate:
     """Given boxes: a `BoxFile` by the photo's name, a function of the frame, or one array for all.
 
-    Of more than `max_people` the largest count. A frame of a film is looked up as the film's name.
+    Of more than `max_people` the largest count. A frame of a film is looked up by the film's name
+    and its number.
     """
 
     def of(frame: Frame) -> np.ndarray:
         if isinstance(boxes, BoxFile):
-            return boxes.of(frame.source)
+            return boxes.of(frame.source, None if frame.seconds is None else frame.index)
         found = np.asarray(boxes(frame) if callable(boxes) else boxes, np.float32)
         found = found.reshape(0, 4) if found.size == 0 else found
         if found.ndim != 2 or found.shape[1] != 4:

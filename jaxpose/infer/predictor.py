@@ -3,7 +3,7 @@
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -13,13 +13,17 @@ from jaxpose import geometry
 from jaxpose.augment import normalize
 from jaxpose.codecs.codec import Codec
 from jaxpose.codecs.decoded import Decoded
+from jaxpose.codecs.heatmap import Heatmap
+from jaxpose.codecs.maps import as_maps, has_maps
 from jaxpose.errors import InputError
-from jaxpose.infer.forward import predict_keypoints
+from jaxpose.infer.forward import predict_keypoints, predict_outputs
 from jaxpose.infer.people import People, SkippedBox
 from jaxpose.skeletons import Skeleton
 
 # No camera's photo is this large; float32 still resolves a tenth of a pixel there.
 _LARGEST_COORDINATE = 1e6
+# Heatmap pixels that DARK's step may go: what a sharp peak needs is below one.
+_LONGEST_STEP = 2.0
 # Keypoints without any score still have a mean over the scales.
 _LEAST = 1e-6
 
@@ -50,7 +54,9 @@ class Predictor:
 
     Crops of consecutive photos share batches and every batch is padded to one of a few sizes (by
     default to one), so the model is compiled once for each. The crops are those of evaluation: same
-    padding, same aspect, same matrix; only the resampling is OpenCV's, on the photo itself.
+    padding, same aspect, same matrix; only the resampling is OpenCV's, on the photo itself. DARK's
+    step is no longer than two heatmap pixels, where evaluation, like the published code, sets no
+    bound: on maps without a sharp peak it can lead out of the picture.
     """
 
     def __init__(
@@ -88,7 +94,7 @@ class Predictor:
         if not scales or not all(scale > 0 for scale in scales):
             raise InputError(f"scales must be positive numbers, and are {list(scales)}")
         self.variables = variables
-        self.codec = codec
+        self.codec = codec = _bounded(codec)
         self.skeleton = skeleton
         self.padding = padding
         self.batch_size = batch_size
@@ -103,7 +109,12 @@ class Predictor:
             images = normalize(images)
             return predict_keypoints(model, variables, images, codec, permutation, flip_test)
 
+        def maps(variables: Any, images: jax.Array) -> jax.Array:
+            arguments = model, variables, normalize(images), codec, permutation, flip_test
+            return as_maps(codec, predict_outputs(*arguments))
+
         self._forward = jax.jit(forward)
+        self._maps = jax.jit(maps)
 
     def warm_up(self, *, every_size: bool = True) -> None:
         """Compiles the forward pass for every batch size, or for the largest only."""
@@ -153,6 +164,38 @@ class Predictor:
             _collect(*running.popleft(), len(self.scales) > 1)
         for entry in photos:
             yield self._finish(entry)
+
+    def maps(self, photo: np.ndarray, boxes_xywh: Any) -> tuple[np.ndarray, np.ndarray]:
+        """What the model sees and answers in boxes, for `viz.draw_heatmaps` to show.
+
+        Args:
+          photo: uint8 RGB `[H, W, 3]`.
+          boxes_xywh: `[P, 4]` pixels; odd ones are left out as in `__call__`.
+
+        Returns:
+          The crops, uint8 `[P, h, w, 3]`, and their maps, float32 `[P, h', w', K]`
+          (`codecs.maps.as_maps`).
+
+        Raises:
+          InputError: as `__call__`; the model gives coordinates rather than maps.
+        """
+        if not has_maps(self.codec):
+            raise InputError(
+                f"this model ({type(self.codec).__name__}) gives coordinates, not heatmaps: there "
+                "is none to show"
+            )
+        entry = self._enter(photo, boxes_xywh)
+        crops = [self._cut(photo, entry, row, 1.0).image for row in range(len(entry.boxes_xywh))]
+        images = np.zeros((0, *self.codec.input_hw, 3), np.uint8)
+        images = np.stack(crops) if crops else images
+        made = []
+        for start in range(0, len(crops), self.batch_size):
+            part = images[start : start + self.batch_size]
+            short = self.batch_size - len(part)
+            padded = np.pad(part, ((0, short), *((0, 0),) * 3))
+            made.append(np.asarray(self._maps(self.variables, padded))[: len(part)])
+        count = self.skeleton.num_keypoints
+        return images, np.concatenate(made) if made else np.zeros((0, 1, 1, count), np.float32)
 
     def _enter(self, photo: np.ndarray, boxes_xywh: Any) -> _Photo:
         if photo.ndim != 3 or photo.shape[-1] != 3 or photo.dtype != np.uint8:
@@ -211,6 +254,13 @@ class Predictor:
             entry.box_indices,
             entry.skipped,
         )
+
+
+def _bounded(codec: Codec) -> Codec:
+    """The codec with a bound on the DARK step, unless it has one."""
+    if isinstance(codec, Heatmap) and codec.longest_step is None:
+        return replace(codec, longest_step=_LONGEST_STEP)
+    return codec
 
 
 def _collect(result: Decoded, batch: list[_Crop], several: bool) -> None:

@@ -296,6 +296,30 @@ def test_a_film_in_every_format(folder, monkeypatch):
     assert read_results(folder / "out" / "predictions.json")[3].track_ids.tolist() == [1]
 
 
+def test_heatmaps_lie_over_the_crops(folder):
+    boxes = boxes_file(folder, {"a.png": [BOX, BOX], "b.jpg": []})
+    result = run(folder, folder / "photos", "--heatmaps", boxes=boxes)
+    assert result.exit_code == 0, result.output
+    (picture,) = (folder / "out" / "heatmaps").iterdir()
+    sheet = read_photo(picture).astype(int)
+    assert picture.name == "a.png"
+    # Where the dots are it is coloured, which the photo is not; elsewhere it is black.
+    coloured = np.ptp(sheet, axis=-1) > 40
+    assert 0.002 < coloured.mean() < 0.1
+    result = run(folder, film(folder / "walk.avi", 2), "--heatmaps", out="other")
+    assert result.exit_code == 2 and "is for photos" in " ".join(result.output.split())
+
+
+def test_boxes_of_each_frame_of_a_film(folder):
+    lines = [f"walk.avi,{t},{BOX[0] + 3 * t},60,96,128" for t in (0, 1, 3)]
+    (folder / "boxes.csv").write_text("\n".join(["file,frame,x,y,w,h", *lines]))
+    result = run(folder, film(folder / "walk.avi", 4), "--no-draw", boxes=folder / "boxes.csv")
+    assert result.exit_code == 0, result.output
+    frames = [entry["people"] for entry in predictions(folder)["frames"]]
+    assert [len(people) for people in frames] == [1, 1, 0, 1]
+    assert frames[3][0]["keypoints"]["left_dot"]["x"] == pytest.approx(DOTS[0][0] + 9, abs=1)
+
+
 def test_photos_and_films_together_and_without_pictures(folder):
     film(folder / "photos" / "walk.avi", 5)
     (folder / "photos" / "broken.mp4").write_text("no film")

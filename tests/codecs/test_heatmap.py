@@ -1,5 +1,6 @@
 """Heatmap codecs against MMPose 1.3.2 (golden/codecs.npz), and what they promise by themselves."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -139,13 +140,39 @@ def test_flat_maps_stay_finite(name):
         assert all(np.isfinite(part).all() for part in decoded)
 
 
+def test_the_dark_step_may_be_bounded():
+    """On noise it leads anywhere; a peak of its own shape needs no bound."""
+    rng, free = np.random.default_rng(0), udp()
+    peak = -((np.arange(64)[:, None] - 20.3) ** 2) - (np.arange(48)[None] - 30.4) ** 2
+    maps = rng.uniform(size=(2, 64, 48, 9)).astype(np.float32)
+    maps[0, ..., 0] = np.exp(peak / 8)
+    loose, tight = (
+        np.asarray(decode(codec, maps).keypoints)
+        for codec in (free, replace(free, longest_step=2.0))
+    )
+    rows, columns = np.unravel_index(maps.reshape(2, -1, 9).argmax(1), (64, 48))
+    highest = np.stack([columns * 191 / 47, rows * 255 / 63], axis=-1)
+    far, near = (np.linalg.norm(found - highest, axis=-1) / 4.05 for found in (loose, tight))
+    assert far.max() > 3 and near.max() < 2.02
+    kept = far < 1.95
+    assert kept[0, 0] and kept.sum() > 3
+    np.testing.assert_array_equal(tight[kept], loose[kept])
+
+
 def test_bfloat16_outputs_are_read_as_float32():
     decoded = decode(udp(), np.zeros((1, 64, 48, 2), jnp.bfloat16))
     assert all(part.dtype == jnp.float32 for part in decoded)
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"refine": "drak"}, {"blur_kernel": 10}, {"sigma": 0.0}, {"heatmap_hw": (1, 1)}]
+    "arguments",
+    [
+        {"refine": "drak"},
+        {"blur_kernel": 10},
+        {"sigma": 0.0},
+        {"heatmap_hw": (1, 1)},
+        {"longest_step": 0.0},
+    ],
 )
 def test_bad_settings_are_refused(arguments):
     with pytest.raises(InputError):

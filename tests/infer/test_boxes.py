@@ -89,6 +89,29 @@ def test_plain_map_and_table(tmp_path):
     np.testing.assert_array_equal(table.of("a.jpg"), [[1, 2, 3, 4.5]])
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "file,frame,x,y,w,h\na.mp4,0,1,2,3,4\na.mp4,7,5,6,7,8\na.mp4,7,0,0,2,2\nb.jpg,,9,9,9,9\n",
+        {"a.mp4": {"0": [1, 2, 3, 4], "7": [[5, 6, 7, 8], [0, 0, 2, 2]]}, "b.jpg": [9, 9, 9, 9]},
+        [
+            {"file_name": "a.mp4", "frame": 0, "bbox": [1, 2, 3, 4]},
+            {"file_name": "a.mp4", "frame": 7, "bbox": [5, 6, 7, 8]},
+            {"file_name": "a.mp4", "frame": 7, "bbox": [0, 0, 2, 2]},
+            {"file_name": "b.jpg", "bbox": [9, 9, 9, 9]},
+        ],
+    ],
+)
+def test_the_frames_of_films_have_boxes_of_their_own(tmp_path, content):
+    file = read_boxes(written(tmp_path, content))
+    assert [len(file.of("x/a.mp4", frame)) for frame in (0, 1, 7)] == [1, 0, 2]
+    np.testing.assert_array_equal(file.of("a.mp4", 7)[0], [5, 6, 7, 8])
+    # Boxes of a whole film hold in every frame.
+    np.testing.assert_array_equal(file.of("b.jpg", 3), [[9, 9, 9, 9]])
+    assert "a.mp4" in file and len(file.of("a.mp4")) == 0
+    file.check_mentions(["x/a.mp4"])
+
+
 def test_senseless_numbers_are_left_to_prediction(tmp_path):
     file = read_boxes(written(tmp_path, '{"a.jpg": [[NaN, 0, 5, 5], [0, 0, -3, 5]]}'))
     assert np.isnan(file.of("a.jpg")[0, 0])
@@ -119,6 +142,8 @@ def test_senseless_numbers_are_left_to_prediction(tmp_path):
         ("name,x,y\na.jpg,1,2\n", "does not name the column 'file'"),
         ("file,x,y,w,h\na.jpg,1,2,3\n", r"line 2: .* is not four numbers"),
         ("", "does not name the column"),
+        ("file,frame,x,y,w,h\na.mp4,-1,1,2,3,4\n", "line 2: the frame '-1' is not 0, 1, 2"),
+        ({"a.mp4": {"0": 5}}, "'a.mp4', frame 0: not a list of boxes"),
     ],
 )
 def test_broken_files_name_the_record(tmp_path, content, message):
