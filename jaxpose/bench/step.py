@@ -1,8 +1,10 @@
 """A training step: speed, share of the chip's peak, memory, compilations, the host's part."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -109,6 +111,7 @@ def measure_step(
     steps: int = 20,
     ceiling: Ceiling | None = None,
     devices: list[jax.Device] | None = None,
+    trace: Path | None = None,
 ) -> StepFigures:
     """Compiles the training step of an experiment and runs it on a batch that stays in memory.
 
@@ -120,6 +123,7 @@ def measure_step(
       steps: how many are measured, in at most ten rounds.
       ceiling: the matmul rate, if it was measured in this run already.
       devices: of the mesh; all if absent.
+      trace: a folder for a profile of three more steps, for XProf or Perfetto.
 
     Raises:
       InputError: the mesh does not fit the devices, or the batch the mesh.
@@ -131,14 +135,19 @@ def measure_step(
     batch = stand_in.batch(stand_in.abstract_batch(experiment, mesh))
     key = run_key(experiment, mesh)
     compiled, compile_seconds, cached = compile_watched(
-        lambda: lower_step(experiment, state, batch, key)
+        functools.partial(lower_step, experiment, state, batch, key)
     )
     costs = compiled.cost_analysis() or {}
     rounds = min(10, steps)
     with CompileCounter() as compiles:
-        seconds, dispatch = _run(
+        seconds, dispatch, state = _run(
             experiment, compiled, state, batch, key, rounds, -(-steps // rounds), compiles
         )
+        if trace is not None:
+            with jax.profiler.trace(str(trace)):
+                for _ in range(3):
+                    state, _ = compiled(state, batch, key)
+                jax.block_until_ready(state)
     memory, memory_by = _peak_memory(compiled, mesh.devices.flat[0])
     cost = training_cost(experiment.model, experiment.input_hw, experiment.optimizer.frozen)
     dtype = compute_dtype(experiment.model)
@@ -198,8 +207,8 @@ def _run(
     rounds: int,
     each: int,
     compiles: CompileCounter,
-) -> tuple[list[float], list[float]]:
-    """Seconds of a step in each round, and seconds of sending each."""
+) -> tuple[list[float], list[float], Any]:
+    """Seconds of a step in each round, seconds of sending each, and the state at the end."""
     people = SyntheticPeople(experiment.batch_size, 0).open()
     flight = Flight(experiment, people, lambda step, values: None, lambda line: None)
     number, seconds, dispatch = 0, [], []
@@ -219,7 +228,7 @@ def _run(
             jax.block_until_ready(state)
             seconds.append((time.perf_counter() - begun) / each)
         flight.land(state, key, left=0)
-    return seconds, dispatch
+    return seconds, dispatch, state
 
 
 def _augmentation(

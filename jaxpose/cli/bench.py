@@ -20,6 +20,7 @@ def bench_step(
     mesh: str | None,
     batch_size: int | None,
     steps: int,
+    profile: Path | None,
     set_: list[str],
     json_to: str | None,
 ) -> None:
@@ -34,7 +35,7 @@ def bench_step(
         changes["mesh"] = parse_mesh(mesh, experiment.mesh)
     if batch_size is not None:
         changes["batch_size"] = batch_size
-    figures = measure_step(dataclasses.replace(experiment, **changes), steps=steps)
+    figures = measure_step(dataclasses.replace(experiment, **changes), steps=steps, trace=profile)
     shape = ", ".join(f"{axis} {size}" for axis, size in figures.mesh.items())
     table = Table("a training step", "", show_header=True)
     images, ceiling = figures.images_per_second, figures.ceiling

@@ -42,6 +42,9 @@ def step(
         int | None, typer.Option(min=1, help="Images in a step; the recipe's if absent.")
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="How many steps are measured.")] = 20,
+    profile: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a profile of three more steps.")
+    ] = None,
     set_: Overrides = None,
     json: Json = None,
 ) -> None:
@@ -53,7 +56,7 @@ def step(
     """
     from jaxpose.cli.bench import bench_step
 
-    bench_step(config, mesh, batch_size, steps, set_ or [], json)
+    bench_step(config, mesh, batch_size, steps, profile, set_ or [], json)
 
 
 @app.command()

@@ -26,6 +26,7 @@ OPTIONAL = {
 }
 # TPU chips on the PCI bus; Google's other devices (network, storage) carry other numbers.
 _GOOGLE = "0x1ae0"
+_MATMUL_SECONDS = 0.1  # of each of five measurements
 _TPU_CHIPS = ("0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076")
 
 # What the data room does with TensorFlow, in a process of its own: it must import, and see the CPU
@@ -205,7 +206,7 @@ def matmul_rates() -> Iterator[Finding]:
         from jaxpose.bench.matmul import matmul_rate
 
         for dtype in ("float32", "bfloat16"):
-            size, _, rate = matmul_rate(dtype)
+            size, _, rate = matmul_rate(dtype, seconds=_MATMUL_SECONDS)
             found = f"{rate.median / 1e9:,.0f} GFLOP/s ({size} x {size})"
             yield Finding(f"matmul {dtype}", found)
     except Exception as error:

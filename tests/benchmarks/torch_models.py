@@ -23,12 +23,19 @@ class Block(nn.Module):
 
 
 class ViTPose(nn.Module):
-    """Images [B, 3, 256, 192] to heatmaps [B, 17, 64, 48], two deconvolutions."""
+    """Images [B, 3, H, W] to heatmaps [B, 17, H / 4, W / 4], two deconvolutions."""
 
-    def __init__(self, dim: int = 768, depth: int = 12, heads: int = 12) -> None:
+    def __init__(
+        self,
+        dim: int = 768,
+        depth: int = 12,
+        heads: int = 12,
+        input_hw: tuple[int, int] = (256, 192),
+    ) -> None:
         super().__init__()
         self.patch_embed = nn.Conv2d(3, dim, 16, 16, 2)
-        self.position_embedding = nn.Parameter(0.02 * torch.randn(1, 192, dim))
+        patches = input_hw[0] // 16 * (input_hw[1] // 16)
+        self.position_embedding = nn.Parameter(0.02 * torch.randn(1, patches, dim))
         self.blocks = nn.Sequential(*(Block(dim, heads) for _ in range(depth)))
         self.norm = nn.LayerNorm(dim, 1e-6)
         layers: list[nn.Module] = []

@@ -5,9 +5,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from benchmarks.predict_video import draw_film, places, run
 from dots import SKELETON, Dots, codec
 
+from jaxpose.bench.film import draw_film, places
+from jaxpose.bench.prediction import measure_prediction
 from jaxpose.infer.media import open_media
 from jaxpose.pipeline import Options, Pipeline
 
@@ -24,11 +25,12 @@ def film(tmp_path_factory):
 @pytest.mark.parametrize("every", [1, 4])
 def test_nothing_is_compiled_after_the_warm_up(film, every):
     options = Options(batch_size=4, detect_every=every, smooth="one-euro", nms=None, lost_score=0)
-    report = run(Pipeline(TRAINED, options=options), film, 2)
-    assert (report.warm, report.later) == (1 if every == 1 else 2, 0)
-    assert report.people >= 60 and len(report.memory) == 10
-    lines = film.with_suffix(".jsonl").read_text().splitlines()
-    assert len(lines) == 60
+    lines = film.with_suffix(".jsonl")
+    pipeline = Pipeline(TRAINED, options=options)
+    figures = measure_prediction(pipeline, film, lines, boxes=lambda frame: places(frame, 2))
+    assert (figures.warm, figures.later) == (1 if every == 1 else 2, 0)
+    assert figures.frames == 60 and figures.people >= 60 and len(figures.memory) == 10
+    assert len(lines.read_text().splitlines()) == 60
 
 
 @pytest.mark.parametrize("smooth", [None, "savitzky-golay"])
