@@ -16,8 +16,9 @@ from jaxpose.train.optimizer import path_name
 
 HW = (64, 64)
 # A wide step takes ReLUs over their kinks, which a narrow one leaves alone but drowns in rounding
-# (1e-16 / step of the objective, about 1). Wrong gradients are wrong at each; the best is taken.
-STEPS = (1e-5, 1e-7, 1e-8)
+# (1e-16 / step of the objective, about 1). Wrong gradients are wrong at each, so one step that
+# agrees suffices.
+STEPS = (1e-7, 1e-8, 1e-5)
 TOLERANCE = 1e-5
 COMPILES_LONG = ("hrnet-W18-small",)
 
@@ -114,7 +115,12 @@ def relative_errors(model, paths, rng):
         def at(step):
             return float(both(jax.tree.map(lambda p, d: p + step * d, params, direction))[0])
 
-        return min(abs((at(h) - at(-h)) / (2 * h) - slope) / abs(slope) for h in STEPS)
+        least = np.inf
+        for h in STEPS:
+            least = min(least, abs((at(h) - at(-h)) / (2 * h) - slope) / abs(slope))
+            if least <= TOLERANCE:
+                break
+        return least
 
     errors = {}
     for wanted_path in paths:
