@@ -1,6 +1,7 @@
 """`jaxpose eval`: score a run's model on held-out people."""
 
 import json
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -9,9 +10,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from jaxpose import viz
+from jaxpose.config import Mesh
 from jaxpose.errors import InputError
 from jaxpose.places import through_disk
-from jaxpose.train.mesh import check_batch, make_mesh, replicated
+from jaxpose.train.mesh import make_mesh, replicated
 from jaxpose.train.run import load_run
 from jaxpose.train.task import task_of
 
@@ -34,8 +36,9 @@ def evaluate(
     experiment = trained.experiment
     task = task_of(experiment)
     source = task.elsewhere(data, split) if data else task.open("eval")
-    mesh = make_mesh(experiment.mesh)
-    check_batch(experiment.evaluation.batch_size, mesh, "evaluation.batch_size")
+    # Batches over the devices of this machine, whatever mesh the training had.
+    devices = jax.devices()[: math.gcd(jax.device_count(), experiment.evaluation.batch_size)]
+    mesh = make_mesh(Mesh(), devices)
     flip = experiment.evaluation.flip_test if flip_test is None else flip_test
     with Progress(console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("samples", total=len(source))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 
@@ -23,6 +23,7 @@ class ImageTask:
     """See `task.Task`."""
 
     experiment: Experiment
+    unit: ClassVar[str] = "images"
 
     def check(self) -> None:
         check_outputs(self.experiment)

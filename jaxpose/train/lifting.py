@@ -7,7 +7,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -66,6 +66,7 @@ class LiftingTask:
     """See `task.Task`."""
 
     experiment: LiftingExperiment
+    unit: ClassVar[str] = "windows"
 
     def check(self) -> None:
         """InputError where the model answers for neither one frame nor all of its window."""
@@ -230,6 +231,47 @@ class LiftingTask:
             return Scored(result, None, _clips_as_json(lifted.predicted, source.motion))
 
         return scored
+
+
+def abstract_windows(experiment: LiftingExperiment, mesh: jax.sharding.Mesh) -> Batch:
+    """Shapes and places of the batches of `LiftingTask`; needs no data.
+
+    A rig whose file is not at hand counts four cameras for each subject.
+    """
+    count, points, rig = 1, experiment.skeleton.num_keypoints, experiment.train_data.rig
+
+    def shape(*sizes: int, dtype: Any = jnp.float32) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(sizes, dtype)
+
+    def cameras(number: int) -> Camera:
+        return Camera(shape(number, 3, 3), shape(number, 3, 3), shape(number, 3), shape(number, 5))
+
+    joints = shape(count, points, 3)
+    arrays: Batch = {"joints": joints, "labelled": shape(count, points, dtype=bool)}
+    if rig is not None:
+        arrays["rig"] = cameras(4 * len(rig.subjects))
+    else:
+        arrays |= {
+            "keypoints": shape(count, points, 2),
+            "confidence": shape(count, points),
+            "clip": shape(count, dtype=jnp.int32),
+            "image_wh": shape(count, 2, dtype=jnp.int32),
+            "camera": cameras(count),
+        }
+    before, after, _ = reach(experiment.lifter)
+    index = shape(count, dtype=jnp.int32)
+    batch = jax.eval_shape(
+        lambda arrays, windows, i: _gather(arrays, windows, i, before, after),
+        *(arrays, Windows(index, index, index), shape(experiment.batch_size, dtype=jnp.int32)),
+    )
+
+    def placed(sharding: jax.sharding.Sharding) -> Callable[[Any], Any]:
+        return lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+
+    return {
+        name: jax.tree.map(placed(replicated(mesh) if name == "rig" else batch_sharded(mesh)), x)
+        for name, x in batch.items()
+    }
 
 
 def _windows(seen: Reach, lengths: np.ndarray, every: bool) -> Windows:

@@ -23,7 +23,7 @@ class RunLog:
       steps: the length of the run.
       start_step: where it begins; records beyond it (of a process that was killed after its last
         checkpoint) are dropped, so that each step stands in the file once.
-      batch_size: to turn steps into images a second.
+      batch_size, unit: to turn steps into so many of what a second.
       console: where to print.
       writes: whether to write files; of several processes one does.
     """
@@ -36,8 +36,9 @@ class RunLog:
         batch_size: int,
         console: Console,
         writes: bool = True,
+        unit: str = "images",
     ) -> None:
-        self._batch_size = batch_size
+        self._batch_size, self._unit = batch_size, unit
         self._console = console
         self._last: tuple[int, float] | None = None
         self._lines = Lines(directory / "metrics.jsonl")
@@ -77,7 +78,7 @@ class RunLog:
         self._progress.update(self._task, completed=step)
 
     def restart_clock(self, step: int) -> None:
-        """Measure img/s from here on: compilation and evaluation are not training."""
+        """Measure speed from here on: compilation and evaluation are not training."""
         self._last = (step, time.perf_counter())
 
     def scalars(self, step: int, values: Mapping[str, Any]) -> None:
@@ -85,12 +86,13 @@ class RunLog:
         record = {name: float(value) for name, value in values.items()}
         now = time.perf_counter()
         if self._last is not None and step > self._last[0]:
-            images = (step - self._last[0]) * self._batch_size
-            record["images_per_second"] = images / (now - self._last[1])
+            samples = (step - self._last[0]) * self._batch_size
+            record[f"{self._unit}_per_second"] = samples / (now - self._last[1])
         self._last = (step, now)
         self._write(step, "train", record)
-        rate = f"  {record['images_per_second']:.0f} img/s" if "images_per_second" in record else ""
-        status = f"loss {record['loss']:.3g}{rate}"
+        rate = record.get(f"{self._unit}_per_second")
+        speed = "" if rate is None else f"  {rate:,.0f} {self._unit}/s"
+        status = f"loss {record['loss']:.3g}{speed}"
         self._progress.update(self._task, status=status)
         if not self._console.is_terminal:
             self._console.print(f"step {step}/{self._steps}  {status}", highlight=False)

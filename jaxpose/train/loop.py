@@ -113,7 +113,13 @@ def _run(
     scorer = task.scorer(sources["eval"], mesh, experiment.evaluation.flip_test)
     report, stopped_by = None, None
     log = RunLog(
-        directory, experiment.steps, start, experiment.batch_size, console, hosts.is_first()
+        directory,
+        experiment.steps,
+        start,
+        experiment.batch_size,
+        console,
+        hosts.is_first(),
+        task.unit,
     )
     compiles, agreement = CompileCounter(), hosts.Agreement(mesh)
 

@@ -1,7 +1,7 @@
 """What an experiment trains, behind one face: the loop, the step and the commands know no more."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -30,6 +30,9 @@ Scorer = Callable[..., Scored]
 
 class Task(Protocol):
     """The part of a run that depends on what is trained; `source` is what `open` returned."""
+
+    unit: ClassVar[str]
+    """What a batch holds, in the plural."""
 
     def check(self) -> None:
         """Refuse parts that do not fit together (InputError); computes shapes only."""

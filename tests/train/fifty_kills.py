@@ -116,6 +116,8 @@ def begin(workdir: Path, changes: list[str], warm: bool) -> Life:
 
     def live() -> NoReturn:
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        # A shell that starts this in the background has SIGINT ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler if warm else signal.SIG_DFL)
         os.dup2(out, 1)
         os.dup2(out, 2)
         if warm:

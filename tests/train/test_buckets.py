@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -93,6 +94,8 @@ def google(monkeypatch, tmp_path):
     pytest.importorskip("gcsfs")
     storage = pytest.importorskip("google.cloud.storage")
     server.start()
+    # It logs every request into a pipe that somebody has to empty.
+    threading.Thread(target=server._process.stderr.read, daemon=True).start()
     address = f"http://127.0.0.1:{server.port}"
     for name, value in {
         "STORAGE_EMULATOR_HOST": address,

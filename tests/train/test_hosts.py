@@ -8,26 +8,34 @@ import sys
 import time
 from pathlib import Path
 
+import drawn
 import jax
 import numpy as np
 import pytest
+from test_lifting_task import clip
 
-from jaxpose.config import Mesh
+from jaxpose.config import Mesh, load_recipe, to_json
+from jaxpose.convert.release import Card, save_release
+from jaxpose.data.motion import motion_of, write_motion
 from jaxpose.errors import InputError
+from jaxpose.skeletons import COCO17, HUMANEVA15
 from jaxpose.train import hosts
 from jaxpose.train.log import read_metrics
 from jaxpose.train.mesh import make_mesh
 from jaxpose.train.run import load_run
 
-TINY = Path(__file__).resolve().parents[1] / "tiny.py"
+TESTS = Path(__file__).resolve().parents[1]
 
 
-def start(workdir: Path, processes: int, *changes: tuple[str, ...]) -> list[subprocess.Popen]:
+def start(
+    workdir: Path, processes: int, *changes: tuple[str, ...], recipe: str = "tiny"
+) -> list[subprocess.Popen]:
     """`jaxpose train` in `processes` processes on loopback, eight simulated devices in all."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "jaxpose", "train", str(TINY), "--workdir", str(workdir)]
+    command = [sys.executable, "-m", "jaxpose", "train", str(TESTS / f"{recipe}.py")]
+    command += ["--workdir", str(workdir)]
     command += ["--mesh", "data=4,fsdp=2", "--set", "mesh.fsdp_from=1"]
     # One process reduces in another order than two. See test_step for what Adam makes of that.
     command += ["--set", "optimizer.eps=1e-3", "--set", "optimizer.learning_rate=1e-2"]
@@ -81,6 +89,27 @@ def state_of(workdir: Path) -> dict[str, np.ndarray]:
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
+def assert_same(first: Path, second: Path) -> None:
+    """Two runs of twelve steps have the same parameters and losses, to rounding."""
+    expected, found = state_of(first), state_of(second)
+    worst = 0.0
+    for name, value in expected.items():
+        distance = np.linalg.norm(value - found[name]) / max(np.linalg.norm(value), 1e-12)
+        worst = max(worst, float(distance))
+    print(f"largest relative difference of a parameter array: {worst:.2g}")
+    assert worst <= 1e-5
+    losses = [
+        {r["step"]: r["loss"] for r in read_metrics(d) if r["kind"] == "train"}
+        for d in (first, second)
+    ]
+    assert sorted(losses[0]) == sorted(losses[1]) == list(range(1, 13))
+    np.testing.assert_allclose(
+        [losses[0][step] for step in range(1, 13)],
+        [losses[1][step] for step in range(1, 13)],
+        rtol=1e-5,
+    )
+
+
 @pytest.mark.slow
 def test_two_processes_killed_and_resumed_by_one_and_by_two_again(tmp_path):
     """Must show: the same parameters as those of an undisturbed run of two processes."""
@@ -96,23 +125,30 @@ def test_two_processes_killed_and_resumed_by_one_and_by_two_again(tmp_path):
             process.communicate()
     (said, _), _ = finish(start(disturbed, 2))
     assert "Resuming" in said
-    expected, found = state_of(undisturbed), state_of(disturbed)
-    worst = 0.0
-    for name, value in expected.items():
-        distance = np.linalg.norm(value - found[name]) / max(np.linalg.norm(value), 1e-12)
-        worst = max(worst, float(distance))
-    print(f"largest relative difference of a parameter array: {worst:.2g}")
-    assert worst <= 1e-5
-    losses = [
-        {r["step"]: r["loss"] for r in read_metrics(d) if r["kind"] == "train"}
-        for d in (undisturbed, disturbed)
-    ]
-    assert sorted(losses[0]) == sorted(losses[1]) == list(range(1, 13))
-    np.testing.assert_allclose(
-        [losses[0][step] for step in range(1, 13)],
-        [losses[1][step] for step in range(1, 13)],
-        rtol=1e-5,
-    )
+    assert_same(undisturbed, disturbed)
+
+
+@pytest.mark.slow
+def test_streamed_data_and_given_weights_in_two_processes(tmp_path):
+    model = load_recipe(str(TESTS / "tiny.py")).model
+    card = Card("tiny", "drawn", (64, 48), COCO17.keypoints)
+    weights = drawn.variables(model, (64, 48))
+    save_release(tmp_path / "weights", weights, {"model": to_json(model)}, card)
+    changes = ("resident=False", f"init_from={tmp_path / 'weights'}")
+    finish(start(tmp_path / "one", 1, changes))
+    finish(start(tmp_path / "two", 2, changes, changes))
+    assert_same(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_a_lifter_in_two_processes(tmp_path):
+    file = tmp_path / "motion.npz"
+    clips = [clip(40, 0), clip(9, 1, subject="S2"), clip(20, 2, split="validate")]
+    write_motion(file, motion_of(HUMANEVA15, clips))
+    changes = (f"train_data.path={file}", f"eval_data.path={file}")
+    finish(start(tmp_path / "one", 1, changes, recipe="tiny_lifter"))
+    finish(start(tmp_path / "two", 2, changes, changes, recipe="tiny_lifter"))
+    assert_same(tmp_path / "one", tmp_path / "two")
 
 
 @pytest.mark.slow
@@ -151,6 +187,17 @@ def test_alone_in_no_cluster_nothing_is_started(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     hosts.connect()
     assert jax.process_count() == 1
+
+
+def test_a_lost_step_stops_the_run(monkeypatch):
+    agreement = hosts.Agreement(make_mesh(Mesh()))
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    low, high = np.asarray([6, 0]), np.asarray([7, 0])
+    agreement._told.extend([(low, low), (low, high)])
+    assert agreement.hear() is None
+    agreement._told.append((high, high))
+    with pytest.raises(InputError, match="lost step: one is at 6, another at 7"):
+        agreement.hear()
 
 
 def test_a_process_hears_its_own_signal_at_once():

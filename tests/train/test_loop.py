@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from rich.console import Console
@@ -68,6 +70,23 @@ def test_eval_repeats_the_score_of_training(finished):
     rows = json.loads((directory / "eval" / "predictions.json").read_text())
     assert len(rows) == 10 and len(rows[0]["keypoints"]) == 51
     assert np.isfinite([row["score"] for row in rows]).all()
+
+
+def test_eval_gives_the_same_score_on_another_number_of_devices(finished, tmp_path, monkeypatch):
+    directory, _ = finished  # trained on eight
+    record = json.loads((directory / "config.json").read_text())
+    record["experiment"]["mesh"] |= {"data": 2, "fsdp": 4}
+    copy = tmp_path / "run"
+    shutil.copytree(directory, copy)
+    (copy / "config.json").write_text(json.dumps(record))
+    first = jax.devices()[:1]
+    monkeypatch.setattr(jax, "devices", lambda: first)
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
+    result = CliRunner().invoke(app, ["eval", str(copy), "--checkpoint", "last"])
+    assert result.exit_code == 0, result.output
+    one = Report.from_json((copy / "eval" / "report.json").read_text())
+    eight = Report.from_json((directory / "report.json").read_text())
+    assert one.metrics == pytest.approx(eight.metrics, abs=1e-6)
 
 
 def test_data_of_another_skeleton_is_refused(tiny, tmp_path):

@@ -8,11 +8,13 @@ import jax
 import numpy as np
 import pytest
 
-from jaxpose.config import load_recipe, override, to_json
+from jaxpose.config import Mesh, load_recipe, override, to_json
 from jaxpose.convert.release import Card, save_release
 from jaxpose.errors import InputError
 from jaxpose.skeletons import COCO17
+from jaxpose.train.mesh import make_mesh
 from jaxpose.train.pretrained import with_pretrained
+from jaxpose.train.start import abstract_state, first_state
 
 TINY = Path(__file__).resolve().parents[1] / "tiny.py"
 HW = (64, 48)
@@ -50,6 +52,17 @@ def test_a_model_with_a_token_starts_from_weights_without_one(tiny, release):
     np.testing.assert_array_equal(backbone["knowledge_token"], token)
     del backbone["knowledge_token"]
     jax.tree.map(np.testing.assert_array_equal, variables["params"], known["params"])
+
+
+def test_given_weights_lie_on_a_mesh_as_fresh_ones_do(tiny, release):
+    path, known = release(tiny.model, 5)
+    mesh = Mesh(data=2, fsdp=4, fsdp_from=1)
+    experiment = dataclasses.replace(tiny, init_from=path, mesh=mesh)
+    _, layout = abstract_state(experiment, make_mesh(mesh))
+    state = first_state(experiment, layout)
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(state.params), known["params"])
+    jax.tree.map(np.testing.assert_array_equal, state.ema, state.params)
+    assert jax.tree.map(lambda x: x.sharding, state) == layout.state
 
 
 def test_a_student_takes_over_the_token_alone(tiny, release):

@@ -5,13 +5,20 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from test_lifting_task import clip
 from typer.testing import CliRunner
 
 from jaxpose.cli.main import app
+from jaxpose.config import Mesh, load_recipe, override
+from jaxpose.data.motion import motion_of, write_motion
 from jaxpose.models.vit import ViT
+from jaxpose.skeletons import HUMANEVA15
+from jaxpose.train.lifting import LiftingTask, abstract_windows
+from jaxpose.train.mesh import make_mesh
 from jaxpose.train.program import Traffic, traffic
 
 TINY = str(Path(__file__).resolve().parents[1] / "tiny.py")
+LIFTER = str(Path(__file__).resolve().parents[1] / "tiny_lifter.py")
 
 PROGRAM = """\
 HloModule jit_step, entry_computation_layout={(f32[8]{0})->f32[8]{0}}
@@ -78,6 +85,26 @@ def test_compile_tells_memory_work_and_traffic():
     assert report["memory_bytes"] > report["state_and_batch_bytes"]
     assert report["flops"] > 0
     assert report["collectives"]["all-gather"]["sent_bytes"] > 0
+
+
+def test_windows_are_counted_as_a_lifter_gets_them(tmp_path):
+    file = tmp_path / "motion.npz"
+    write_motion(file, motion_of(HUMANEVA15, [clip(9, 0)]))
+    experiment = override(load_recipe(LIFTER), [f"train_data.path={file}"])
+    task, mesh = LiftingTask(experiment), make_mesh(Mesh(data=2, fsdp=4))
+    batch = next(task.batches(task.open("train"), mesh, 0))
+    expected = abstract_windows(experiment, mesh)
+    assert jax.tree.structure(batch) == jax.tree.structure(expected)
+    for found, counted in zip(jax.tree.leaves(batch), jax.tree.leaves(expected), strict=True):
+        assert (found.shape, found.dtype) == (counted.shape, counted.dtype)
+        assert found.sharding.is_equivalent_to(counted.sharding, found.ndim)
+
+
+def test_compile_takes_lifters_without_their_data():
+    command = ["compile", LIFTER, "--devices", "4", "--mesh", "data=2,fsdp=2", "--json"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.output)["mesh"] == {"data": 2, "fsdp": 2, "tensor": 1}
 
 
 def test_a_mesh_that_does_not_fit_ends_compile():
