@@ -32,6 +32,9 @@ class Recognised(NamedTuple):
 def is_detector(state_dict: Mapping[str, np.ndarray]) -> bool:
     """Whether the names of arrays are a detector's: it has a neck, and pose models have none.
 
+    Args:
+      state_dict: `{key: array}` in PyTorch's layouts, such as `[out, in, h, w]`, or in ours.
+
     Raises:
       InputError: names of no known format.
     """
@@ -45,7 +48,8 @@ def recognise_detector(state_dict: Mapping[str, np.ndarray], name: str | None = 
     The number of classes is read off the head, and so is whether batch norms were folded.
 
     Args:
-      state_dict: `{key: array}` (see `jaxpose.convert.load_state_dict`).
+      state_dict: `{key: array}` in PyTorch's layouts, such as `[out, in, h, w]`, or in ours (see
+        `jaxpose.convert.load_state_dict`).
       name: of the one detector that is tried; None tries all.
 
     Raises:

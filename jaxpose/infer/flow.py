@@ -103,6 +103,7 @@ class Stages:
             self.add(name, items, time.perf_counter() - begun)
 
     def add(self, name: str, items: int, seconds: float) -> None:
+        """Counts so many items and seconds of work for a stage."""
         with self._lock:
             stage = self.by_name.setdefault(name, Stage())
             stage.items += items

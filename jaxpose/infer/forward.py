@@ -46,7 +46,11 @@ def predict_outputs(
     permutation: np.ndarray | jax.Array,
     flip_test: bool,
 ) -> Any:
-    """What `predict_keypoints` decodes: the model's outputs, averaged if there is a flip test."""
+    """What `predict_keypoints` decodes: the model's outputs, averaged if there is a flip test.
+
+    Args as of `predict_keypoints`; what comes back has the shapes of the codec, such as heatmaps
+    `[B, h', w', K]`.
+    """
     if not flip_test:
         return model.apply(variables, images, train=False)
     # Each image next to its mirror image, so that a batch split over devices stays where it is.

@@ -144,7 +144,10 @@ class TrackLifter:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What is lifted: keypoints `[T, K, 2]` of the lifter's skeleton without gaps.
 
-        Arguments and errors as of `__call__`, `max_gap` in frames.
+        Arguments as of `__call__`, `max_gap` in frames.
+
+        Raises:
+          InputError: as `__call__`.
 
         Returns:
           keypoints, their scores `[T, K]`, and `[T]` whether at least half of them is known.

@@ -83,7 +83,7 @@ class LiftedTrack:
         return np.isfinite(self.joints_mm).all(axis=(1, 2))
 
     def standing(self) -> np.ndarray:
-        """The joints upright, y down; unless they are placed, the lowest of each frame at 0."""
+        """The joints `[T, K, 3]` mm upright, y down; unless placed, each frame's lowest at 0."""
         upright = levelled(self.joints_mm, self.tilt)
         return upright if self.placed else on_floor(upright)
 
@@ -127,7 +127,7 @@ def save_lifted(
     Args:
       path: one of `FORMATS`.
       track: what to write. Gaps are blank in markers and JSON, elsewhere interpolated.
-      photos: T pictures to stand beside an animation and above moments.
+      photos: T pictures, uint8 RGB `[H, W, 3]`, to stand beside an animation and above moments.
 
     Raises:
       InputError: another suffix, a track without a frame, a file that cannot be written.

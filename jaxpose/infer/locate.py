@@ -68,6 +68,14 @@ def by_boxes(boxes: Any, max_people: int | None) -> Locate:
 
     Of more than `max_people` the largest count. A frame of a film is looked up by the film's name
     and its number.
+
+    Args:
+      boxes: a `BoxFile`, `[P, 4]` (x, y, w, h) in pixels, or a function of the `Frame` that gives
+        such boxes.
+      max_people: None is all.
+
+    Raises:
+      InputError: when it is called, if the boxes are not four numbers each.
     """
 
     def of(frame: Frame) -> np.ndarray:

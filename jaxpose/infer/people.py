@@ -131,6 +131,7 @@ class People:
         return len(self.keypoints)
 
     def __getitem__(self, index: int) -> Person:
+        """The person in that row."""
         return Person(
             self.skeleton,
             self.keypoints[index],
@@ -146,7 +147,7 @@ class People:
         return (self[index] for index in range(len(self)))
 
     def keep(self, rows: np.ndarray | list[int]) -> "People":
-        """Only the people of these rows, in this order."""
+        """Only the people of these rows `[N]`, in this order."""
         first, second = ("keypoints", "scores", "boxes_xywh", "box_indices"), ("track_ids",)
         names = (*first, *second, "box_scores", "joints")
         values = {name: getattr(self, name) for name in names}

@@ -139,6 +139,7 @@ class Predictor:
     ) -> Iterator[People]:
         """`People` for each (photo, boxes), in order, with batches filled across photos.
 
+        Photos are uint8 RGB `[H, W, 3]`, boxes `[P, 4]` (x, y, w, h) in their pixels.
         With `full` the last batch is padded to the full size, so that only that one is compiled.
         The host cuts the next crops while the device works. A result may come up to two batches
         after its photo was taken from `items`.

@@ -55,6 +55,7 @@ class Tracker:
     """
 
     def __init__(self, skeleton: Skeleton, options: Tracking = Tracking()) -> None:
+        """Of people with that skeleton, in one film."""
         self.skeleton = skeleton
         self.options = options
         self._tracks: list[_Track] = []

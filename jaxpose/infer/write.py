@@ -234,7 +234,11 @@ class OpenPoseWriter:
             raise InputError(f"{folder} cannot be made: {error.strerror}") from error
 
     def write(self, people: People, picture: str | None = None) -> None:
-        """Writes the file of a photo (number 0) or of a frame."""
+        """Writes the file of a photo (number 0) or of a frame.
+
+        Raises:
+          InputError: it cannot be written.
+        """
         others = ("face", "hand_left", "hand_right")
         content = {
             "version": 1.3,

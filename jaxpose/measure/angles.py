@@ -55,7 +55,11 @@ def angle(points: np.ndarray, skeleton: Skeleton, name: str) -> np.ndarray:
 
 
 def angles(points: np.ndarray, skeleton: Skeleton) -> dict[str, np.ndarray]:
-    """All of `ANGLES` that the skeleton has keypoints for, each `[...]` degrees; see `angle`."""
+    """All of `ANGLES` that the skeleton has keypoints for, each `[...]` degrees; see `angle`.
+
+    Raises:
+      InputError: the points are not of the skeleton.
+    """
     found = {}
     for name, ends in ANGLES.items():
         places = [columns(end, skeleton) for end in ends]

@@ -17,7 +17,7 @@ _FASTEST = 3.0
 
 @dataclass(frozen=True)
 class Steps:
-    """Events of a walk, in seconds from the first frame, each in order.
+    """Events of a walk, each `[N]` seconds from the first frame, in order.
 
     Attributes:
       left_strikes, right_strikes: the foot meets the ground.
@@ -31,7 +31,7 @@ class Steps:
 
     @property
     def strikes(self) -> np.ndarray:
-        """Of both feet, in order."""
+        """`[N]` seconds, of both feet, in order."""
         return np.sort(np.concatenate([self.left_strikes, self.right_strikes]))
 
 

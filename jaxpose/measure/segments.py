@@ -32,6 +32,9 @@ def segment_lengths(points: np.ndarray, skeleton: Skeleton) -> dict[str, np.ndar
 
     Args:
       points: `[..., K, 2 or 3]`; NaN passes on.
+
+    Raises:
+      InputError: the points are not of the skeleton.
     """
     found = {}
     for name, (near, far) in SEGMENTS.items():

@@ -44,6 +44,9 @@ def compare_sides(points: np.ndarray, skeleton: Skeleton) -> dict[str, Sides]:
 
     Returns:
       by joint (`knee`, `hip`, ...); NaN where one was never seen.
+
+    Raises:
+      InputError: the points are not of the skeleton.
     """
     found = angles(points, skeleton)
     ranges = {name: _range(values) for name, values in found.items()}
