@@ -65,7 +65,7 @@ def build(looker: Looker, model: str) -> Any:
                         sources=["upload", "webcam"],
                         label=f"Film, the first {limits.film_seconds:g} seconds of it",
                         elem_id="film",
-                        height=_HEIGHT,
+                        height=_TALLER,
                         buttons=[],
                     )
                 min_score = gr.Slider(
@@ -104,7 +104,12 @@ def build(looker: Looker, model: str) -> Any:
                         )
                     ]
                 space = gr.Image(
-                    label="In space", interactive=False, visible=False, elem_id="space", buttons=[]
+                    label="In space",
+                    interactive=False,
+                    visible=False,
+                    elem_id="space",
+                    height=_TALLER,
+                    buttons=[],
                 )
                 table = gr.Dataframe(
                     headers=list(PHOTO_TABLE), interactive=False, max_height=420, elem_id="table",
@@ -133,6 +138,7 @@ def build(looker: Looker, model: str) -> Any:
         def _all_of(found: Found, score: float) -> dict[Any, Any]:
             path, still = str(found.draw(score)), not found.is_film
             columns = PHOTO_TABLE if still else FILM_TABLE
+            labels = ("Picture" if still else "Film", "JSON", "CSV")
             ready = (path, *(str(found.folder / f"predictions.{kind}") for kind in ("json", "csv")))
             return {
                 state: found,
@@ -142,8 +148,8 @@ def build(looker: Looker, model: str) -> Any:
                 space: gr.update(value=found.space, visible=found.space is not None),
                 table: {"headers": list(columns), "data": found.table(score)},
                 **{
-                    button: gr.update(value=file, interactive=True)
-                    for button, file in zip(files, ready, strict=True)
+                    button: gr.update(value=file, interactive=True, label=label)
+                    for button, file, label in zip(files, ready, labels, strict=True)
                 },
             }
 
