@@ -10,6 +10,7 @@ from jaxpose.cli import bench_command, scaling
 from jaxpose.cli import prepare as preparing
 from jaxpose.cli.choices import Checkpoint
 from jaxpose.cli.demo_command import demo
+from jaxpose.cli.export_command import export
 from jaxpose.cli.faults import plain_faults
 from jaxpose.cli.predict_command import predict
 from jaxpose.places import place
@@ -350,6 +351,7 @@ def convert(
     release(source, out, options)
 
 
+app.command()(plain_faults(export))
 app.add_typer(scaling.app, name="scaling")
 app.add_typer(bench_command.app, name="bench")
 

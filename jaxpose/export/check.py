@@ -1,0 +1,129 @@
+"""Exports run again in their own runtimes: how far from JAX, and how fast beside it."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxpose.augment import normalize
+from jaxpose.data.source import SyntheticPeople
+from jaxpose.export.program import Program
+
+Run = Callable[..., Mapping[str, np.ndarray]]
+
+_REPEATS = 5
+_PAUSE = 0.2  # seconds in which the last one's idle threads stop spinning
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What an export may differ by.
+
+    Attributes:
+      pixels: of keypoints.
+      share: of every other output, in standard deviations of JAX's; of scores, absolutely.
+    """
+
+    pixels: float
+    share: float
+
+
+# Runtimes add in other orders; a keypoint between two heatmap pixels moves by a little more.
+EXACT = Tolerance(pixels=0.1, share=1e-3)
+# Half precision keeps 11 bits of each weight.
+HALF = Tolerance(pixels=2.0, share=5e-2)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The largest between an export and JAX.
+
+    Attributes:
+      pixels: of keypoints; None where there are none.
+      share: as in `Tolerance`.
+    """
+
+    pixels: float | None
+    share: float
+
+    def within(self, tolerance: Tolerance) -> bool:
+        """Whether it may be; NaN may not."""
+        return (self.pixels is None or self.pixels <= tolerance.pixels) and (
+            self.share <= tolerance.share
+        )
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Crops, people or windows a second: median, slowest and fastest of the repetitions."""
+
+    median: float
+    slowest: float
+    fastest: float
+
+
+def drawn(program: Program, count: int) -> tuple[np.ndarray, ...]:
+    """Inputs to compare on: `count` drawn people, or windows of noise for a lifter."""
+    shape: Any = program.inputs[0].shape
+    if "input_hw" not in program.facts:
+        windows = np.random.default_rng(0).normal(0, 0.5, (count, *shape[1:]))
+        return (windows.astype(np.float32),)
+    height, width = program.facts["input_hw"]
+    source = SyntheticPeople(count, seed=0, canvas_hw=(height, width)).open()
+    images = source.samples(range(count))["image"]
+    if program.level == "crops":
+        return (images,)
+    if program.level == "model":
+        return (np.asarray(normalize(jax.numpy.asarray(images))),)
+    photo = np.zeros(shape, np.uint8)
+    image = images[0][: photo.shape[0], : photo.shape[1]]
+    photo[: image.shape[0], : image.shape[1]] = image
+    shift = np.arange(count, dtype=np.float32) * 4
+    boxes = np.stack([shift, shift, width - 2 * shift, height - 2 * shift], axis=1)
+    return photo, np.maximum(boxes, 2).astype(np.float32)
+
+
+def in_jax(program: Program) -> Run:
+    """The program itself, compiled for JAX's default device."""
+    compiled = jax.jit(program.function)
+    return lambda *arrays: {name: np.asarray(x) for name, x in compiled(*arrays).items()}
+
+
+def difference(
+    program: Program, found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]
+) -> Difference:
+    """Of one run; infinite where a shape differs or a number is not finite."""
+    pixels: float | None = None
+    share = 0.0
+    for value in program.outputs:
+        ours, theirs = np.asarray(expected[value.name]), np.asarray(found[value.name])
+        if ours.shape != theirs.shape or not np.isfinite(theirs).all():
+            return Difference(float("inf"), float("inf"))
+        largest = float(np.abs(ours - theirs).max())
+        if value.name in program.pixels:
+            pixels = max(pixels or 0.0, largest)
+        elif value.name == "scores":
+            share = max(share, largest)
+        else:
+            share = max(share, largest / max(float(ours.std()), 1e-12))
+    return Difference(pixels, share)
+
+
+def speeds(runs: Mapping[str, Run], arrays: Sequence[np.ndarray], count: int) -> dict[str, Speed]:
+    """Samples a second of each, in turns, so that a busy machine slows all alike."""
+    found: dict[str, list[float]] = {name: [] for name in runs}
+    for repeat in range(_REPEATS + 1):
+        for name, run in runs.items():
+            time.sleep(_PAUSE)
+            started = time.perf_counter()
+            run(*arrays)
+            if repeat:  # the first warms up
+                found[name].append(count / (time.perf_counter() - started))
+    return {
+        name: Speed(statistics.median(rates), min(rates), max(rates))
+        for name, rates in found.items()
+    }

@@ -1,0 +1,105 @@
+"""ONNX: written from JAX's own program, run by onnxruntime."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.extend.core as jex
+import numpy as np
+
+from jaxpose.errors import InputError
+from jaxpose.export.fold import folded
+from jaxpose.export.onnx_graph import OPSET, Graph
+from jaxpose.export.onnx_ops import OPERATIONS
+from jaxpose.export.program import Program, needed
+
+SUFFIX = ".onnx"
+_MOST_BYTES = 2 << 30  # of one protobuf file
+
+
+def write(program: Program, path: Path) -> None:
+    """One file with the weights in it, for opset 18 (onnxruntime 1.14 and later).
+
+    Raises:
+      InputError: the package onnx is absent, the model uses an operation that is not written yet,
+        or it is larger than 2 GiB.
+    """
+    onnx = needed("onnx")
+    traced = jax.make_jaxpr(folded(program.ordered, portable=True))(*program.arguments())
+    graph = Graph()
+    made = _lower(graph, traced, program)
+    for name, value in zip(made, program.outputs, strict=True):
+        graph.nodes.append(onnx.helper.make_node("Identity", [name], [value.name]))
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            graph.nodes,
+            "jaxpose",
+            [_described(onnx, value) for value in program.inputs],
+            [_described(onnx, value) for value in program.outputs],
+            [onnx.numpy_helper.from_array(array, n) for n, array in graph.used()],
+        ),
+        opset_imports=[onnx.helper.make_opsetid("", OPSET)],
+        ir_version=9,
+        producer_name="jaxpose",
+    )
+    if model.ByteSize() >= _MOST_BYTES:
+        raise InputError(f"an ONNX file holds 2 GiB, and this model is larger; use {_OTHERS}")
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def start(path: Path) -> Callable[..., dict[str, np.ndarray]]:
+    """The file in onnxruntime on the CPU: arrays in the order of the inputs -> named arrays."""
+    runtime = needed("onnxruntime")
+    session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    inputs = [value.name for value in session.get_inputs()]
+    outputs = [value.name for value in session.get_outputs()]
+
+    def run(*arrays: np.ndarray) -> dict[str, np.ndarray]:
+        return dict(
+            zip(outputs, session.run(None, dict(zip(inputs, arrays, strict=True))), strict=True)
+        )
+
+    return run
+
+
+_OTHERS = "stablehlo or savedmodel"
+
+
+def _lower(graph: Graph, traced: jex.ClosedJaxpr, program: Program) -> list[str]:
+    """The names of the results."""
+    names: dict[Any, str] = {}
+    for variable, value in zip(traced.jaxpr.invars, program.inputs, strict=True):
+        names[variable] = value.name
+        graph.enter(value.name, variable.aval.shape)
+    for variable, array in zip(traced.jaxpr.constvars, traced.consts, strict=True):
+        names[variable] = graph.constant(array)
+
+    def read(atom: Any) -> str:
+        if isinstance(atom, jex.Literal):
+            return graph.constant(np.asarray(atom.val, atom.aval.dtype))
+        return names[atom]
+
+    for equation in traced.jaxpr.eqns:
+        name = equation.primitive.name
+        if name not in OPERATIONS:
+            raise InputError(
+                f"jaxpose does not write {name!r} in ONNX yet, which this model uses; export "
+                f"{_OTHERS} instead"
+            )
+        try:
+            made = OPERATIONS[name](graph, equation, [read(atom) for atom in equation.invars])
+        except NotImplementedError as error:
+            raise InputError(
+                f"jaxpose does not write {error} in ONNX yet, which this model uses; export "
+                f"{_OTHERS} instead"
+            ) from error
+        results = [made] if isinstance(made, str) else made
+        names.update(zip(equation.outvars, results, strict=True))
+    return [read(atom) for atom in traced.jaxpr.outvars]
+
+
+def _described(onnx: Any, value: Any) -> Any:
+    kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(value.dtype))
+    return onnx.helper.make_tensor_value_info(value.name, kind, list(value.shape))

@@ -1,0 +1,97 @@
+"""An ONNX graph while it is built: nodes, constants and shapes that may depend on the inputs."""
+
+import ast
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+OPSET = 18
+
+
+class Graph:
+    """Nodes in order, each constant stored once, and symbolic sizes as small integer tensors."""
+
+    def __init__(self) -> None:
+        """An empty graph."""
+        from onnx import helper
+
+        self._make = helper.make_node
+        self.nodes: list[Any] = []
+        self.constants: dict[str, np.ndarray] = {}
+        self._sizes: dict[str, str] = {}
+        self._kept: dict[tuple[Any, ...], str] = {}
+        self._count = 0
+
+    def name(self) -> str:
+        """One that no other tensor has."""
+        self._count += 1
+        return f"t{self._count}"
+
+    def add(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """The output of a new node."""
+        return self.add_several(kind, 1, *inputs, **attributes)[0]
+
+    def add_several(self, kind: str, count: int, *inputs: str, **attributes: Any) -> list[str]:
+        """The outputs of a new node that has `count` of them."""
+        outputs = [self.name() for _ in range(count)]
+        self.nodes.append(self._make(kind, list(inputs), outputs, **attributes))
+        return outputs
+
+    def constant(self, values: Any) -> str:
+        """The tensor of an array."""
+        array = np.asarray(values)
+        key = (array.dtype.str, array.shape, array.tobytes()) if array.size <= 64 else None
+        if key in self._kept:
+            return self._kept[key]
+        name = self.name()
+        self.constants[name] = array
+        if key is not None:
+            self._kept[key] = name
+        return name
+
+    def used(self) -> Iterator[tuple[str, np.ndarray]]:
+        """The constants that some node reads."""
+        read = {name for node in self.nodes for name in node.input}
+        return ((name, array) for name, array in self.constants.items() if name in read)
+
+    def enter(self, name: str, shape: Sequence[Any]) -> None:
+        """Learns from an input what its symbolic sizes are."""
+        for axis, size in enumerate(shape):
+            if not isinstance(size, int) and str(size) not in self._sizes:
+                whole = self.add("Shape", name)
+                self._sizes[str(size)] = self.add("Slice", whole, *self._range(axis, axis + 1))
+
+    def size(self, size: Any) -> str:
+        """A size as int64 `[1]`, computed from those of the inputs."""
+        if isinstance(size, int | np.integer):
+            return self.constant(np.asarray([size], np.int64))
+        text = str(size)
+        if text not in self._sizes:
+            self._sizes[text] = self._expression(ast.parse(text, mode="eval").body)
+        return self._sizes[text]
+
+    def shape(self, sizes: Sequence[Any], *, infer: bool = False) -> str:
+        """A shape as int64 `[rank]`; with `infer` one unknown size may be left to the runtime."""
+        symbolic = [size for size in sizes if not isinstance(size, int | np.integer)]
+        if not symbolic or (infer and len(symbolic) == 1 and 0 not in sizes):
+            known = [size if isinstance(size, int | np.integer) else -1 for size in sizes]
+            return self.constant(np.asarray(known, np.int64))
+        return self.add("Concat", *(self.size(size) for size in sizes), axis=0)
+
+    def _expression(self, node: ast.expr) -> str:
+        """A size such as `2*b` or `h*w + -1`, as JAX writes it."""
+        kinds: dict[type, str] = {ast.Add: "Add", ast.Sub: "Sub", ast.Mult: "Mul"}
+        if isinstance(node, ast.Constant):
+            return self.size(node.value)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            return self.add("Neg", self._expression(node.operand))
+        if isinstance(node, ast.Name) and node.id in self._sizes:
+            return self._sizes[node.id]
+        if isinstance(node, ast.BinOp) and type(node.op) in kinds:
+            sides = self._expression(node.left), self._expression(node.right)
+            return self.add(kinds[type(node.op)], *sides)
+        raise NotImplementedError(f"the size {ast.unparse(node)}")
+
+    def _range(self, start: int, stop: int) -> tuple[str, str]:
+        return self.size(start), self.size(stop)

@@ -1,0 +1,386 @@
+"""What each JAX operation is in ONNX: `OPERATIONS[primitive name](graph, equation, inputs)`.
+
+Inputs and results are names of tensors. Equations come from `jaxpose.export.fold`, so there are no
+calls or loops, and weights are constants.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxpose.export.onnx_graph import Graph
+
+# An equation is a `JaxprEqn`; the types of its variables have no static attributes.
+Lowering = Callable[[Graph, Any, list[str]], str | list[str]]
+
+_END = np.iinfo(np.int64).max
+
+
+def _plain(kind: str, **attributes: Any) -> Lowering:
+    return lambda graph, equation, inputs: graph.add(kind, *inputs, **attributes)
+
+
+def _same(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    return inputs[0]
+
+
+def _dtype(aval: Any) -> int:
+    from onnx import helper
+
+    return helper.np_dtype_to_tensor_dtype(np.dtype(aval.dtype))
+
+
+def _cast(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    return graph.add("Cast", inputs[0], to=_dtype(equation.outvars[0].aval))
+
+
+def _one(graph: Graph, equation: Any) -> str:
+    return graph.constant(np.ones((), equation.invars[0].aval.dtype))
+
+
+def _erfc(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    return graph.add("Sub", _one(graph, equation), graph.add("Erf", inputs[0]))
+
+
+def _power(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    exponent = np.asarray(equation.params["y"], equation.invars[0].aval.dtype)
+    return graph.add("Pow", inputs[0], graph.constant(exponent))
+
+
+def _log1p(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    return graph.add("Log", graph.add("Add", inputs[0], _one(graph, equation)))
+
+
+def _different(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    return graph.add("Not", graph.add("Equal", *inputs))
+
+
+def _finite(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    odd = graph.add("Or", graph.add("IsNaN", inputs[0]), graph.add("IsInf", inputs[0]))
+    return graph.add("Not", odd)
+
+
+def _select(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    which, otherwise, chosen = inputs
+    if equation.invars[0].aval.dtype != bool:
+        which = graph.add("Cast", which, to=_dtype(np.zeros((), bool)))
+    return graph.add("Where", which, chosen, otherwise)
+
+
+def _clamp(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    low, x, high = inputs
+    return graph.add("Min", graph.add("Max", x, low), high)
+
+
+def _size(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    whole = graph.add("Squeeze", graph.size(equation.params["dim"]))
+    return graph.add("Cast", whole, to=_dtype(equation.outvars[0].aval))
+
+
+def _iota(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    aval, axis = equation.outvars[0].aval, equation.params["dimension"]
+    zero, one = (graph.constant(np.asarray(value, np.int64)) for value in (0, 1))
+    stop = graph.add("Squeeze", graph.size(aval.shape[axis]))
+    line = graph.add("Cast", graph.add("Range", zero, stop, one), to=_dtype(aval))
+    ones = [aval.shape[i] if i == axis else 1 for i in range(aval.ndim)]
+    line = graph.add("Reshape", line, graph.shape(ones, infer=True))
+    return graph.add("Expand", line, graph.shape(aval.shape)) if aval.ndim > 1 else line
+
+
+def _reshape(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    shape = graph.shape(equation.outvars[0].aval.shape, infer=True)
+    return graph.add("Reshape", inputs[0], shape)
+
+
+def _broadcast(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    source, target = equation.invars[0].aval.shape, equation.outvars[0].aval.shape
+    spread: list[Any] = [1] * len(target)
+    for size, axis in zip(source, equation.params["broadcast_dimensions"], strict=True):
+        spread[axis] = size
+    x = inputs[0]
+    if tuple(spread) != tuple(source):
+        x = graph.add("Reshape", x, graph.shape(spread, infer=True))
+    return x if tuple(spread) == tuple(target) else graph.add("Expand", x, graph.shape(target))
+
+
+def _transpose(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    return _permuted(graph, inputs[0], equation.params["permutation"])
+
+
+def _permuted(graph: Graph, x: str, order: Sequence[int]) -> str:
+    order = [int(axis) for axis in order]
+    if order == list(range(len(order))):
+        return x
+    if x in graph.constants:
+        return graph.constant(graph.constants[x].transpose(order))
+    return graph.add("Transpose", x, perm=order)
+
+
+def _concatenate(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    return graph.add("Concat", *inputs, axis=int(equation.params["dimension"]))
+
+
+def _stack(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    axis = int(equation.params["axis"])
+    along = graph.size(axis)
+    return graph.add("Concat", *(graph.add("Unsqueeze", x, along) for x in inputs), axis=axis)
+
+
+def _split(graph: Graph, equation: Any, inputs: list[str]) -> list[str]:
+    sizes = np.asarray(equation.params["sizes"], np.int64)
+    axis = int(equation.params["axis"])
+    return graph.add_several("Split", len(sizes), inputs[0], graph.constant(sizes), axis=axis)
+
+
+def sliced(
+    graph: Graph, x: str, shape: Sequence[Any], starts: Any, sizes: Sequence[Any], steps: Any
+) -> str:
+    """`x` of a shape, from `starts` over so many source pixels; whole axes may be symbolic."""
+    axes = [i for i in range(len(shape)) if sizes[i] is not shape[i] and sizes[i] != shape[i]]
+    axes = [i for i in range(len(shape)) if i in axes or steps[i] != 1]
+    if not axes:
+        return x
+
+    def of(values: Any) -> str:
+        return graph.constant(np.asarray([int(values[i]) for i in axes], np.int64))
+
+    stops = {i: int(starts[i]) + int(sizes[i]) if sizes[i] != shape[i] else _END for i in axes}
+    return graph.add("Slice", x, of(starts), of(stops), of(range(len(shape))), of(steps))
+
+
+def _slice(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    shape, of = equation.invars[0].aval.shape, equation.params
+    starts, stops = of["start_indices"], of["limit_indices"]
+    sizes = [stop - start for start, stop in zip(starts, stops, strict=True)]
+    return sliced(graph, inputs[0], shape, starts, sizes, of["strides"] or (1,) * len(shape))
+
+
+def _reverse(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    axes = np.asarray(equation.params["dimensions"], np.int64)
+    last, end = np.full_like(axes, -1), np.full_like(axes, np.iinfo(np.int64).min)
+    return graph.add("Slice", inputs[0], *map(graph.constant, (last, end, axes, last)))
+
+
+def _pad(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    config = equation.params["padding_config"]
+    if any(int(between) for *_, between in config):
+        raise NotImplementedError("pad with zeros between")
+    pads = [int(low) for low, *_ in config] + [int(high) for _, high, _ in config]
+    return graph.add("Pad", inputs[0], graph.constant(np.asarray(pads, np.int64)), inputs[1])
+
+
+def _reduce(kind: str) -> Lowering:
+    def lower(graph: Graph, equation: Any, inputs: list[str]) -> str:
+        axes = graph.constant(np.asarray(equation.params["axes"], np.int64))
+        return graph.add(kind, inputs[0], axes, keepdims=0)
+
+    return lower
+
+
+def _arg(kind: str) -> Lowering:
+    def lower(graph: Graph, equation: Any, inputs: list[str]) -> str:
+        found = graph.add(kind, inputs[0], axis=int(equation.params["axes"][0]), keepdims=0)
+        return graph.add("Cast", found, to=_dtype(equation.outvars[0].aval))
+
+    return lower
+
+
+def _pool(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    """Maximum over windows of `[B, ..., C]`."""
+    of = equation.params
+    window, strides, padding = (
+        of[name] for name in ("window_dimensions", "window_strides", "padding")
+    )
+    rank = len(window)
+    if window[0] != 1 or window[-1] != 1:
+        raise NotImplementedError("windows over the batch or the channels")
+    pads = [int(padding[i][side]) for side in (0, 1) for i in range(1, rank - 1)]
+    x = graph.add(
+        "MaxPool",
+        _permuted(graph, inputs[0], [0, rank - 1, *range(1, rank - 1)]),
+        kernel_shape=[int(size) for size in window[1:-1]],
+        strides=[int(step) for step in strides[1:-1]],
+        pads=pads,
+    )
+    return _permuted(graph, x, [0, *range(2, rank), 1])
+
+
+def _product(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    """Any `dot_general` as a matrix product with the batch in front."""
+    (left_sum, right_sum), (left_batch, right_batch) = equation.params["dimension_numbers"]
+    left, right = (variable.aval.shape for variable in equation.invars)
+    left_free = [i for i in range(len(left)) if i not in (*left_sum, *left_batch)]
+    right_free = [i for i in range(len(right)) if i not in (*right_sum, *right_batch)]
+    x = _permuted(graph, inputs[0], [*left_batch, *left_free, *left_sum])
+    y = _permuted(graph, inputs[1], [*right_batch, *right_sum, *right_free])
+    batch = [left[i] for i in left_batch]
+    summed = _volume(left[i] for i in left_sum)
+    columns = _volume(right[i] for i in right_free)
+    rows = [left[i] for i in left_free]
+    if batch:  # without one, a matrix product keeps all axes of the left side
+        rows = [_volume(rows)]
+    x = _shaped(graph, x, [*batch, *rows, summed])
+    y = _shaped(graph, y, [*batch, summed, columns])
+    product = graph.add("MatMul", x, y)
+    whole = [*batch, *rows, columns]
+    target = equation.outvars[0].aval.shape
+    return product if whole == list(target) else _shaped(graph, product, target)
+
+
+def _shaped(graph: Graph, x: str, shape: Sequence[Any]) -> str:
+    if x in graph.constants:
+        return graph.constant(graph.constants[x].reshape([int(size) for size in shape]))
+    return graph.add("Reshape", x, graph.shape(shape, infer=True))
+
+
+def _volume(sizes: Any) -> Any:
+    total: Any = 1
+    for size in sizes:
+        total = total * size
+    return total
+
+
+def _convolution(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    of = equation.params
+    layout = of["dimension_numbers"]
+    if of["batch_group_count"] != 1 or any(step != 1 for step in of["lhs_dilation"]):
+        raise NotImplementedError("a transposed or batch-grouped convolution")
+    x = graph.add(
+        "Conv",
+        _permuted(graph, inputs[0], layout.lhs_spec),
+        _permuted(graph, inputs[1], layout.rhs_spec),
+        pads=[int(pair[side]) for side in (0, 1) for pair in of["padding"]],
+        strides=[int(step) for step in of["window_strides"]],
+        dilations=[int(step) for step in of["rhs_dilation"]],
+        group=int(of["feature_group_count"]),
+    )
+    return _permuted(graph, x, np.argsort(layout.out_spec).tolist())
+
+
+def _gather(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    of, (operand, indices) = equation.params, (v.aval for v in equation.invars)
+    numbers, sizes = of["dimension_numbers"], of["slice_sizes"]
+    where = inputs[1]
+    if where in graph.constants and indices.ndim == 1 and not numbers.operand_batching_dims:
+        return _window(graph, equation, inputs, graph.constants[where])
+    # Indices of one axis: JAX keeps them in a last axis of length 1. They are in range: whoever
+    # takes one that may not be clips it.
+    if len(numbers.start_index_map) != 1 or indices.shape[-1] != 1:
+        raise NotImplementedError("a gather along several axes")
+    axis = numbers.start_index_map[0]
+    if numbers.operand_batching_dims:
+        if any(size != 1 for size in sizes):
+            raise NotImplementedError("a gather of slices in a batch")
+        order = _order(numbers, operand.ndim, axis)
+        where = graph.add("Squeeze", where, graph.size(indices.ndim - 1))
+        where = _permuted(graph, where, order)
+        found = graph.add("GatherElements", inputs[0], where, axis=axis)
+        return _permuted(graph, found, np.argsort(order).tolist())
+    where = graph.add("Squeeze", where, graph.size(indices.ndim - 1))
+    # ONNX puts the axes of the indices in the place of the axis.
+    found = graph.add("Gather", inputs[0], where, axis=axis)
+    count = indices.ndim - 1
+    rest = [i for i in range(operand.ndim) if i != axis]
+    place = {i: i if i < axis else i + count - 1 for i in rest}
+    kept = [place[i] for i in rest if i not in numbers.collapsed_slice_dims]
+    gone = [place[i] for i in rest if i in numbers.collapsed_slice_dims]
+    target = equation.outvars[0].aval.shape
+    ahead = iter(range(axis, axis + count))
+    slices = iter(kept)
+    order = [next(slices) if i in numbers.offset_dims else next(ahead) for i in range(len(target))]
+    found = _permuted(graph, found, [*order, *gone])
+    return _shaped(graph, found, target) if gone else found
+
+
+def _order(numbers: Any, rank: int, axis: int) -> list[int]:
+    """Which axis of the indices belongs to each axis of the operand."""
+    order = [0] * rank
+    for i, source in zip(
+        numbers.operand_batching_dims, numbers.start_indices_batching_dims, strict=True
+    ):
+        order[i] = source
+    left = [i for i in range(rank) if i not in numbers.start_indices_batching_dims]
+    if len(left) != 1 or len(numbers.operand_batching_dims) != rank - 1:
+        raise NotImplementedError("a gather that is no take_along_axis")
+    order[axis] = left[0]
+    return order
+
+
+def _window(graph: Graph, equation: Any, inputs: list[str], start: np.ndarray) -> str:
+    """A slice at a place that is known."""
+    numbers, sizes = (equation.params[name] for name in ("dimension_numbers", "slice_sizes"))
+    shape = equation.invars[0].aval.shape
+    starts = [0] * len(shape)
+    for axis, index in zip(numbers.start_index_map, start, strict=True):
+        starts[axis] = int(index)
+    x = sliced(graph, inputs[0], shape, starts, sizes, (1,) * len(shape))
+    return _shaped(graph, x, equation.outvars[0].aval.shape)
+
+
+OPERATIONS: dict[str, Lowering] = {
+    "abs": _plain("Abs"),
+    "add": _plain("Add"),
+    "and": _plain("And"),
+    "argmax": _arg("ArgMax"),
+    "argmin": _arg("ArgMin"),
+    "broadcast_in_dim": _broadcast,
+    "ceil": _plain("Ceil"),
+    "clamp": _clamp,
+    "concatenate": _concatenate,
+    "conv_general_dilated": _convolution,
+    "convert_element_type": _cast,
+    "copy": _same,
+    "copy_p": _same,
+    "cos": _plain("Cos"),
+    "dim_as_value": _size,
+    "div": _plain("Div"),
+    "dot_general": _product,
+    "eq": _plain("Equal"),
+    "erf": _plain("Erf"),
+    "erfc": _erfc,
+    "exp": _plain("Exp"),
+    "floor": _plain("Floor"),
+    "gather": _gather,
+    "ge": _plain("GreaterOrEqual"),
+    "gt": _plain("Greater"),
+    "integer_pow": _power,
+    "iota": _iota,
+    "is_finite": _finite,
+    "le": _plain("LessOrEqual"),
+    "log": _plain("Log"),
+    "log1p": _log1p,
+    "logistic": _plain("Sigmoid"),
+    "lt": _plain("Less"),
+    "max": _plain("Max"),
+    "min": _plain("Min"),
+    "mul": _plain("Mul"),
+    "ne": _different,
+    "neg": _plain("Neg"),
+    "not": _plain("Not"),
+    "or": _plain("Or"),
+    "pad": _pad,
+    "pow": _plain("Pow"),
+    "reduce_max": _reduce("ReduceMax"),
+    "reduce_min": _reduce("ReduceMin"),
+    "reduce_sum": _reduce("ReduceSum"),
+    "reduce_window_max": _pool,
+    "rem": _plain("Mod", fmod=1),
+    "reshape": _reshape,
+    "rev": _reverse,
+    "round": _plain("Round"),
+    "rsqrt": lambda graph, _, inputs: graph.add("Reciprocal", graph.add("Sqrt", inputs[0])),
+    "select_n": _select,
+    "sign": _plain("Sign"),
+    "sin": _plain("Sin"),
+    "slice": _slice,
+    "split": _split,
+    "sqrt": _plain("Sqrt"),
+    "square": lambda graph, _, inputs: graph.add("Mul", inputs[0], inputs[0]),
+    "squeeze": _reshape,
+    "stack": _stack,
+    "stop_gradient": _same,
+    "sub": _plain("Sub"),
+    "tanh": _plain("Tanh"),
+    "transpose": _transpose,
+}

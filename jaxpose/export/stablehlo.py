@@ -1,0 +1,48 @@
+"""StableHLO: JAX's own format, for CPU, CUDA and TPU in one file."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.export
+import numpy as np
+
+from jaxpose.errors import InputError
+from jaxpose.export.fold import folded
+from jaxpose.export.program import Program
+
+SUFFIX = ".stablehlo"
+PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+def write(program: Program, path: Path) -> None:
+    """One file with the weights in it."""
+
+    def function(*arrays: jax.Array) -> dict[str, jax.Array]:
+        results = folded(program.ordered)(*arrays)
+        return {value.name: x for value, x in zip(program.outputs, results, strict=True)}
+
+    exported = jax.export.export(jax.jit(function), platforms=PLATFORMS)(*program.arguments())
+    path.write_bytes(exported.serialize())
+
+
+def start(path: Path) -> Callable[..., dict[str, np.ndarray]]:
+    """The file on JAX's default device: arrays in the order of the inputs -> named arrays.
+
+    Raises:
+      InputError: there is no such file, or it is none of ours.
+    """
+    try:
+        exported = jax.export.deserialize(bytearray(path.read_bytes()))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except Exception as error:  # whatever a damaged flatbuffer leads to
+        raise InputError(
+            f"{path} is not StableHLO as `jaxpose export` writes it, or is damaged ({error})"
+        ) from error
+    call = jax.jit(exported.call)
+
+    def run(*arrays: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: np.asarray(x) for name, x in call(*arrays).items()}
+
+    return run
