@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from jaxpose.cli.faults import plain_faults
+from jaxpose.places import in_bucket
 
 app = typer.Typer(
     help="Count what training costs; plan, run and fit scaling studies.", no_args_is_help=True
@@ -18,7 +19,20 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe; repeatable."),
 ]
-Study = Annotated[Path, typer.Argument(help="The study's folder.")]
+
+
+def _shared_folder(text: str) -> Path:
+    if in_bucket(text):
+        raise typer.BadParameter(
+            f"{text} is in a bucket, which knows no locks, and a study's workers share its points "
+            "by one. Use a folder on a disk that they share (NFS, Filestore)."
+        )
+    return Path(text)
+
+
+Study = Annotated[
+    Path, typer.Argument(parser=_shared_folder, metavar="STUDY", help="The study's folder.")
+]
 
 
 @app.command()
@@ -153,11 +167,17 @@ def run(
         int | None, typer.Option(min=1, help="Train this many points, then end.")
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Try failed points again.")] = False,
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep-checkpoints", help="Do not remove those of finished points (trunks keep them)."
+        ),
+    ] = False,
 ) -> None:
     """Train the points of a study; start it as often as there are machines to work on it."""
     from jaxpose.cli import scaling_work
 
-    raise typer.Exit(scaling_work.run(study, patience, limit, retry))
+    raise typer.Exit(scaling_work.run(study, patience, limit, retry, keep))
 
 
 @app.command()

@@ -83,10 +83,10 @@ def _table(manifest: Manifest) -> Table:
     return table
 
 
-def run(study: Path, patience: float, limit: int | None, retry: bool) -> int:
+def run(study: Path, patience: float, limit: int | None, retry: bool, keep: bool) -> int:
     """Work on a study; the exit status is 1 when points have failed."""
     console = Console()
-    state = work(study, console, patience=patience, limit=limit, retry=retry)
+    state = work(study, console, patience=patience, limit=limit, retry=retry, keep=keep)
     console.print(_in_words(state), highlight=False)
     for name, reason in state.failed.items():
         console.print(f"{name}: {reason}", highlight=False)

@@ -18,6 +18,7 @@ import numpy as np
 
 from jaxpose import photo
 from jaxpose.data import example
+from jaxpose.data.index import sample_indices
 from jaxpose.data.source import Batch, check_indices
 from jaxpose.errors import InputError, nearest
 from jaxpose.places import check_reachable, in_bucket, kept_on_disk, place
@@ -93,13 +94,17 @@ class RecordSource:
     Args:
       path: the dataset's folder.
       split: the split's name.
+      part: see `source.Records`; samples are numbered from 0 all the same.
       threads: decoding threads; by default one per CPU core this process may use.
 
     Raises:
-      InputError: there is no such dataset or split, or a file of it is missing or cut.
+      InputError: there is no such dataset or split, a file of it is missing or cut, or the part is
+        none.
     """
 
-    def __init__(self, path: str | Path, split: str, *, threads: int | None = None) -> None:
+    def __init__(
+        self, path: str | Path, split: str, *, part: float = 1.0, threads: int | None = None
+    ) -> None:
         self.path = _on_this_machine(place(path))
         self.split = split
         info = _read_json(self.path, INFO_FILE)
@@ -113,6 +118,7 @@ class RecordSource:
         self._shards = _shards(self.path, split, info)
         _check_sizes(self.path, self.summary)
         self._ends = np.cumsum([shard.length for shard in self._shards])
+        self._rows = _part_of(int(self._ends[-1]), part)
         self._skeleton = skeleton_from_json(self.metadata["skeleton"])
         self._layout = numeric_features(self._skeleton.num_keypoints)
         self._threads = threads or usable_cores()
@@ -127,11 +133,12 @@ class RecordSource:
         return self._skeleton
 
     def __len__(self) -> int:
-        return int(self._ends[-1])
+        return len(self._rows)
 
     def fingerprint(self) -> str:
-        """SHA-256 over the dataset's digests, taken when it was written, and the split's name."""
-        return f"{self.summary['fingerprint']}-{self.split}"
+        """SHA-256 over the dataset's digests, taken when it was written, and what is used of it."""
+        used = "" if len(self._rows) == self._ends[-1] else f"-{len(self._rows)}"
+        return f"{self.summary['fingerprint']}-{self.split}{used}"
 
     def samples(self, indices: Sequence[int] | np.ndarray) -> Batch:
         """The batch of these records, decoded; see `Batch`.
@@ -154,7 +161,7 @@ class RecordSource:
                     batch[name][row] = example.numbers(features, name, *self._layout[name])
                 batch["image"][row] = decode_canvas(example.data(features, "image"), self.canvas_hw)
             except InputError as error:
-                raise self._damaged(int(indices[row]), str(error)) from error
+                raise self._damaged(int(self._rows[indices[row]]), str(error)) from error
 
         if self._threads > 1 and len(rows) > 1:
             list(self._pool.map(fill, range(len(rows))))
@@ -182,6 +189,7 @@ class RecordSource:
             InputError: a record is damaged; the message says which and where it lies.
         """
         rows: list[bytes] = [b""] * len(indices)
+        indices = self._rows[indices]
         shard_of = np.searchsorted(self._ends, indices, side="right")
         for shard in np.unique(shard_of):
             places = np.flatnonzero(shard_of == shard)
@@ -251,6 +259,15 @@ def decode_canvas(data: bytes, canvas_hw: tuple[int, int]) -> np.ndarray:
     if image.shape != (*canvas_hw, 3):
         raise InputError(f"its JPEG has {image.shape[0]}x{image.shape[1]} pixels")
     return image
+
+
+def _part_of(count: int, part: float) -> np.ndarray:
+    """The rows of that part, int64; of a smaller part the first of a larger one's."""
+    if not 0.0 < part <= 1.0:
+        raise InputError(f"A part of a data set is a fraction in (0, 1], not {part:g}.")
+    if part == 1.0 or not count:
+        return np.arange(count, dtype=np.int64)
+    return sample_indices(0, 0, max(1, round(part * count)), count)
 
 
 def _on_this_machine(folder: Path) -> Path:

@@ -55,16 +55,19 @@ class Records:
     Attributes:
       path: the dataset's folder, the one that holds `dataset_info.json`.
       split: the split's name, such as `train`.
+      part: how much of the split is used, in (0, 1]: people drawn at random, among them all those
+        of any smaller part.
     """
 
     path: str
     split: str
+    part: float = 1.0
 
     def open(self) -> Source:
         """Raises InputError, naming the nearest folder or split, if there is no such dataset."""
         from jaxpose.data.records import RecordSource
 
-        return RecordSource(self.path, self.split)
+        return RecordSource(self.path, self.split, part=self.part)
 
 
 @dataclass(frozen=True)

@@ -201,10 +201,7 @@ def _part_of_data(image: Experiment, fraction: float) -> list[str]:
     if fraction == 1:
         return []
     if not isinstance(image.train_data, SyntheticPeople):
-        raise InputError(
-            "Parts of prepared records cannot be named yet: prepare each part as a data set of its "
-            "own, and give the sizes as --size 'NAME: train_data.path=...'."
-        )
+        return [f"train_data.part={fraction * image.train_data.part:.6g}"]
     return [f"train_data.count={max(1, round(fraction * image.train_data.count))}"]
 
 

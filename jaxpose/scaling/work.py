@@ -87,6 +87,7 @@ def work(
     patience: float = PATIENCE,
     limit: int | None = None,
     retry: bool = False,
+    keep: bool = False,
     pause: Callable[[float], None] = time.sleep,
 ) -> State:
     """Train points until none is left for this worker.
@@ -100,6 +101,8 @@ def work(
       patience: see `claims`.
       limit: the number of points after which this worker ends.
       retry: try failed points again.
+      keep: leave finished points their checkpoints; if not, those stay whose point others go on
+        from.
 
     Returns:
       The study's state when the worker ended.
@@ -114,6 +117,8 @@ def work(
         with locked_study(study):
             manifest = read_manifest(study)
             state = state_of(study, manifest, patience)
+            if not keep:
+                _drop_checkpoints(study, manifest, state)
             claim = None
             if state.free and trained != limit:
                 point = manifest.point(state.free[0])
@@ -155,8 +160,8 @@ def read_result(study: Path, point: Point) -> Result | None:
         return Result(**json.loads(file.read_text()))
     except (ValueError, TypeError) as error:
         raise InputError(
-            f"{file} is damaged ({error}). Delete it: `jaxpose scaling run` then writes it again "
-            "from the point's checkpoint."
+            f"{file} is damaged ({error}). Delete it: `jaxpose scaling run` then writes it again, "
+            "from the point's checkpoint if that was kept."
         ) from error
 
 
@@ -168,6 +173,13 @@ def _forget_failures(study: Path) -> None:
     with locked_study(study):
         for point in read_manifest(study).points:
             (folder(study, point) / FAILURE).unlink(missing_ok=True)
+
+
+def _drop_checkpoints(study: Path, manifest: Manifest, state: State) -> None:
+    """A finished run has been scored; nobody reads its state again, unless it is a trunk's."""
+    for name in state.done:
+        if not manifest.point(name).trunk:
+            shutil.rmtree(folder(study, manifest.point(name)) / "checkpoints", ignore_errors=True)
 
 
 def _attempt(

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from jaxpose.cli.main import app
 from jaxpose.config import load_recipe, override
+from jaxpose.data.source import Records
 from jaxpose.errors import InputError
 from jaxpose.scaling import claims, shapes, work
 from jaxpose.scaling.manifest import FILE, folder, read_manifest, write_manifest
@@ -98,6 +101,9 @@ def test_patch_and_resolution_bring_head_and_codec_along(tiny):
         assert sized.model.backbone.input_hw == sized.codec.input_hw
     (half,) = shapes.grid(tiny, {"data": [0.5]})
     assert override(tiny, half.set).train_data.count == 12
+    prepared = replace(tiny, train_data=Records("data/coco", "train", part=0.5))
+    (half,) = shapes.grid(prepared, {"data": [0.2]})
+    assert override(prepared, half.set).train_data == Records("data/coco", "train", part=0.1)
 
 
 @pytest.mark.parametrize(
@@ -173,6 +179,27 @@ def test_a_point_waits_for_its_trunk(tmp_path, trunked):
     assert state_of(tmp_path, trunked, 60).free == ("w16-s0-trunk9", "w32-s0-trunk9")
     finish(tmp_path, trunked.points[0])
     assert "w16-n96-s0" in state_of(tmp_path, trunked, 60).free
+
+
+def test_finished_points_lose_their_checkpoints_and_trunks_keep_them(tmp_path, trunked):
+    write_manifest(tmp_path, trunked)
+    for point in trunked.points:
+        finish(tmp_path, point)
+        (folder(tmp_path, point) / "checkpoints" / str(point.steps)).mkdir(parents=True)
+
+    def left():
+        return {p.name for p in trunked.points if (folder(tmp_path, p) / "checkpoints").exists()}
+
+    work.work(tmp_path, quiet(), keep=True)
+    assert left() == {p.name for p in trunked.points}
+    work.work(tmp_path, quiet())
+    assert left() == {p.name for p in trunked.points if p.trunk}
+    assert len(work.work(tmp_path, quiet()).done) == len(trunked.points)
+
+
+def test_a_study_in_a_bucket_is_refused():
+    result = CliRunner().invoke(app, ["scaling", "run", "gs://mine/study"])
+    assert result.exit_code == 2 and "locks" in result.output
 
 
 def test_a_claim_holds_while_its_process_lives_and_touches_it(tmp_path):
