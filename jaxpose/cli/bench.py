@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -130,10 +131,11 @@ def bench_eval(
     if batch_size is not None:
         evaluation = dataclasses.replace(experiment.evaluation, batch_size=batch_size)
         experiment = dataclasses.replace(experiment, evaluation=evaluation)
+    source = task_of(experiment).open("eval")
     figures = measure_evaluation(
         experiment,
-        variables,
-        task_of(experiment).open("eval"),
+        variables(),
+        source,
         people=people,
         flip_test=flip_test,
         rounds=rounds,
@@ -243,18 +245,19 @@ def _on_pictures(experiment: AnyExperiment) -> Experiment:
     return experiment
 
 
-def _run_or_recipe(what: str, set_: list[str]) -> tuple[Experiment, Any]:
+def _run_or_recipe(what: str, set_: list[str]) -> tuple[Experiment, Callable[[], Any]]:
+    """The experiment, and what gives its variables."""
     from jaxpose.bench import stand_in
     from jaxpose.models.build import abstract_variables
     from jaxpose.train.run import load_run
 
-    if not Path(what).is_dir():
-        experiment = _recipe(what, set_)
-        return experiment, stand_in.values(
-            abstract_variables(experiment.model, experiment.input_hw)
-        )
-    trained = load_run(what)
-    return _on_pictures(override(trained.experiment, set_)), trained.variables
+    if Path(what).is_dir():
+        trained = load_run(what)
+        return _on_pictures(override(trained.experiment, set_)), lambda: trained.variables
+    experiment = _recipe(what, set_)
+    return experiment, lambda: stand_in.values(
+        abstract_variables(experiment.model, experiment.input_hw)
+    )
 
 
 def _published(name: str) -> Any:

@@ -2,17 +2,19 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from jaxpose.bench.prediction import PredictionFigures
 from jaxpose.cli.main import app
-from jaxpose.config import load_recipe
 from jaxpose.data.builder import write_dataset
 from jaxpose.data.canvas import Canvas, Person, Photo
-from jaxpose.scaling.training_cost import training_cost
+from jaxpose.infer.flow import Stages
+from jaxpose.infer.media import open_media
 from jaxpose.skeletons import COCO17
 
 TINY = str(Path(__file__).resolve().parents[1] / "tiny.py")
@@ -20,45 +22,6 @@ TINY = str(Path(__file__).resolve().parents[1] / "tiny.py")
 
 def bench(*arguments):
     return CliRunner().invoke(app, ["bench", *map(str, arguments)], env={"COLUMNS": "120"})
-
-
-@pytest.fixture(scope="module")
-def step(tmp_path_factory):
-    file = tmp_path_factory.mktemp("bench") / "step.json"
-    result = bench("step", TINY, "--steps", 3, "--mesh", "data=4,fsdp=2", "--set", "ema_decay=None",
-                   "--set", "model.backbone.depth=1", "--json", file)  # fmt: skip
-    assert result.exit_code == 0, result.output
-    return json.loads(file.read_text()), result.output
-
-
-def test_a_step_is_counted_by_its_trace_and_by_xla(step):
-    figures, shown = step
-    experiment = load_recipe(TINY)
-    model = experiment.model.clone(backbone=experiment.model.backbone.clone(depth=1))
-    cost = training_cost(model, (64, 48))
-    assert figures["model_flops"] == 8 * cost.flops
-    assert figures["parameters"] == cost.parameters
-    # XLA adds norms, softmax, augmentation and the optimiser.
-    assert 0.8 < figures["xla_flops"] / figures["model_flops"] < 4
-    assert figures["mfu"] == pytest.approx(
-        figures["model_flops"]
-        / figures["seconds"]["median"]
-        / 8
-        / figures["ceiling"]["flops"]["median"]
-    )
-    assert "model FLOPs" in shown and "XLA's FLOPs" in shown
-
-
-def test_a_step_is_compiled_once_and_runs_on_the_mesh(step):
-    figures, shown = step
-    assert figures["recompilations"] == 0 and figures["steps"] == 3
-    assert figures["mesh"] == {"data": 4, "fsdp": 2, "tensor": 1}
-    rate = figures["images_per_second"]
-    assert rate["lowest"] <= rate["median"] == 8 / figures["seconds"]["median"] <= rate["highest"]
-    # State: parameters and Adam's two moments in float32, of which small ones are on each device.
-    assert figures["memory_bytes"] > 3 * 4 * figures["parameters"] / 8
-    assert figures["memory_by"] == "compiler" and figures["datasheet_mfu"] is None
-    assert "no figure for bfloat16" in shown
 
 
 @pytest.mark.parametrize(
@@ -113,7 +76,9 @@ def dataset(tmp_path_factory):
     return folder / "set"
 
 
-def test_the_input_path_is_measured_stage_by_stage(dataset):
+def test_the_input_path_is_measured_stage_by_stage(dataset, monkeypatch):
+    # TensorFlow takes seconds to import; its stream has tests of its own.
+    monkeypatch.setattr("jaxpose.data.pipeline.stream", lambda *a, **k: iter(int, 1))
     result = bench("data", dataset, "--split", "val", "--batch-size", 4, "--rounds", 2,
                    "--seconds", 0, "--json", "-")  # fmt: skip
     assert result.exit_code == 0, result.output
@@ -146,12 +111,23 @@ def test_an_evaluation_is_measured_stage_by_stage(tmp_path):
     assert figures["metric"] == "oks" and not figures["flip_test"]
 
 
-def test_prediction_is_measured_on_a_drawn_film(tmp_path):
+def test_prediction_on_a_drawn_film_is_shown(tmp_path, monkeypatch):
+    sent = []
+
+    def canned(pipeline, source, lines, *, boxes, draw):
+        sent.append((pipeline.predictor.batch_size, boxes(SimpleNamespace(index=3)).shape, draw))
+        sent.append(sum(1 for _ in open_media(source)))
+        stages = Stages()
+        stages.add("pose", 8, 0.5)
+        return PredictionFigures(stages, 4, 8, 2.0, [100.0, 101.0], 1, 0)
+
+    monkeypatch.setattr("jaxpose.bench.prediction.measure_prediction", canned)
     file = tmp_path / "predict.json"
-    result = bench("predict", "rtmpose-t", "--frames", 4, "--people", 1, "--batch-size", 1,
-                   "--no-flip-test", "--json", file)  # fmt: skip
+    result = bench("predict", "rtmpose-t", "--frames", 4, "--people", 2, "--batch-size", 3,
+                   "--json", file)  # fmt: skip
     assert result.exit_code == 0, result.output
+    assert sent == [(3, (2, 4), False), 4]
     figures = json.loads(file.read_text())
-    assert (figures["frames"], figures["people"], figures["later"]) == (4, 4, 0)
-    assert figures["stages"]["pose"]["items"] == 4
-    assert figures["people_per_second"] == pytest.approx(4 / figures["seconds"])
+    assert figures["stages"]["pose"] == {"items": 8, "seconds": 0.5}
+    assert (figures["frames_per_second"], figures["people_per_second"]) == (2.0, 4.0)
+    assert "1, then 0" in result.output

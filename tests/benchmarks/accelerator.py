@@ -36,7 +36,7 @@ from jaxpose.bench.machine import surroundings
 from jaxpose.bench.matmul import Ceiling, matmul_rate
 from jaxpose.bench.peaks import datasheet
 from jaxpose.bench.step import StepFigures, measure_step
-from jaxpose.bench.timing import timed
+from jaxpose.bench.timing import Spread, timed
 from jaxpose.codecs.heatmap import udp
 from jaxpose.config import Experiment
 from jaxpose.data.source import SyntheticPeople
@@ -126,7 +126,7 @@ class Run:
         self.longest: dict[str, float] = {}
         self.console.print(f"{self.around['machine']['devices']}, jax {jax.__version__}")
         self.ceiling: Ceiling = matmul_rate(BFLOAT16, size=256 if options.tiny else None)
-        flops = self.ceiling.flops
+        flops: Spread = self.ceiling.flops
         self.console.print(
             f"matmul {self.ceiling.size}²: {flops.median / 1e12:,.1f} TFLOP/s "
             f"({flops.lowest / 1e12:,.1f} to {flops.highest / 1e12:,.1f})"
@@ -316,7 +316,8 @@ def measure_all(run: Run, cases: dict[str, Case]) -> None:
                 name, work, "PyTorch",
                 lambda: rival_row(run, rivals, name, case, work, flip, batch),
             )  # fmt: skip
-            rivals.release()
+            if not run.options.tiny:
+                rivals.release()
 
     for name, case in cases.items():
         run.job(name, "train", "jaxpose", lambda n=name, c=case: train_row(run, n, c, "train"))
@@ -379,7 +380,7 @@ def main(arguments: list[str] | None = None) -> list[Row]:
     if unknown:
         parser.error(f"no such model: {', '.join(unknown)}; there are {', '.join(cases)}")
     if options.tiny:
-        options.steps, options.batches = 2, [2]
+        options.steps, options.batches = 1, [2]
     run = Run(options)
     measure_all(run, {n: c for n, c in cases.items() if n in (options.models or cases)})
     show(run)

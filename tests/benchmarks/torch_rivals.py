@@ -173,7 +173,7 @@ class Runs:
 
 
 def release() -> None:
-    """Gives memory that is no longer used back to the device."""
+    """Gives memory and programs that are no longer used back."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    torch._dynamo.reset()
+    torch.compiler.reset()
