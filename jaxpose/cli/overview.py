@@ -12,6 +12,7 @@ from jaxpose.viz import contact_sheet, draw_heatmaps, save_image
 
 _MOST = 24
 _SIDE = 360  # pixels, the longer side of a cell
+_ROW = 6  # people side by side
 
 
 class Overview:
@@ -62,4 +63,5 @@ class Heatmaps:
             large = cv2.resize(crop, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
             cells.append(draw_heatmaps(large, maps, skeleton=people.skeleton, udp=codec.udp))
         captions = [f"{row}: {people[row].score:.2f}" for row in range(len(cells))]
-        save_image(self._folder / name, contact_sheet(cells, captions=captions))
+        sheet = contact_sheet(cells, columns=min(len(cells), _ROW), captions=captions)
+        save_image(self._folder / name, sheet)

@@ -113,7 +113,7 @@ def read_boxes(path: str | Path, min_score: float = 0.0) -> BoxFile:
       InputError: no such file, not JSON or CSV, or a record of the wrong form (named).
     """
     path = Path(path)
-    if not path.is_file():
+    if path.is_dir() or not path.exists():
         raise InputError(f"{path} is a folder, not a file" if path.exists() else missing(path))
     try:
         text = path.read_text("utf-8-sig")
