@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxpose.demo.limits import GONE
 from jaxpose.errors import InputError
 from jaxpose.infer.people import People
 from jaxpose.infer.video import Frame, open_video
@@ -63,7 +64,7 @@ class Found:
         if path.exists():
             return path
         if not self.source.exists():
-            raise InputError("the upload is not kept any longer; hand it over again")
+            raise InputError(GONE)
         if not self.is_film:
             photo = decode_photo(self.source.read_bytes())
             save_image(path, _numbered(self.people[0]).draw(photo, min_score=min_score))

@@ -51,6 +51,7 @@ class Guard:
         elif path == _UPLOAD:
             refused = self._no_room_for(int(length))
             if refused:
+                await self._read_past(receive)
                 await _refuse(send, *refused)
             else:
                 await self._app(scope, receive, send)
@@ -66,6 +67,14 @@ class Guard:
         if stored(self._folder) + length > self._limits.stored_bytes:
             return 503, "there is no room for further uploads; try again in some minutes"
         return None
+
+    async def _read_past(self, receive: Receive) -> None:
+        """Lets a client finish, if it does soon, since until then it does not listen."""
+        left, more = 2 * self._limits.upload_bytes, True
+        while more and left > 0:
+            message = await receive()
+            left -= len(message.get("body", b""))
+            more = message.get("more_body", False)
 
     async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hands on JSON whose paths are those of uploads, as it was understood here."""

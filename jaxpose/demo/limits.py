@@ -13,6 +13,8 @@ from jaxpose.errors import InputError
 from jaxpose.infer.video import open_video
 from jaxpose.photo import declared_size, decode_photo
 
+GONE = "the upload is not kept any longer; hand it over again"
+
 _MB = 1_000_000
 
 
@@ -61,7 +63,7 @@ def read_upload(path: Path, limits: Limits) -> np.ndarray:
     """The photo in an upload, uint8 RGB `[H, W, 3]`.
 
     Raises:
-      InputError: too many bytes or pixels, not a photo, damaged. No message names a path.
+      InputError: too many bytes or pixels, not a photo, damaged.
     """
     data = path.read_bytes() if _size(path, limits) else b""
     size = declared_size(data)
@@ -100,7 +102,7 @@ def _size(path: Path, limits: Limits) -> int:
     try:
         size = path.stat().st_size
     except FileNotFoundError:
-        raise InputError("the upload is not kept any longer; hand it over again") from None
+        raise InputError(GONE) from None
     if size > limits.upload_bytes:
         raise InputError(
             f"the file has {size / _MB:.1f} MB; at most {limits.upload_mb:g} MB are taken"

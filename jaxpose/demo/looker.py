@@ -1,5 +1,6 @@
 """From an upload to what is shown of it, by one pipeline."""
 
+import re
 import shutil
 import time
 import uuid
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxpose.demo.found import Found
-from jaxpose.demo.limits import Limits, check_film, read_upload
+from jaxpose.demo.limits import GONE, Limits, check_film, read_upload
 from jaxpose.errors import InputError
 from jaxpose.infer.clips import lift_people
 from jaxpose.infer.lift import TrackLifter
@@ -60,7 +61,7 @@ class Looker:
         """The people of a photo.
 
         Raises:
-          InputError: what cannot be looked at, in a sentence without a path.
+          InputError: what cannot be looked at.
         """
         image = read_upload(upload, self.limits)
         begun = time.perf_counter()
@@ -76,19 +77,20 @@ class Looker:
           progress: called with the number of frames done, and of those there will be.
 
         Raises:
-          InputError: what cannot be looked at, in a sentence without a path.
+          InputError: what cannot be looked at.
         """
         # A name of ours: what is read from a path depends on how it ends.
-        folder = self._new_folder()
-        film = folder / "film.mp4"
+        film = self._new_folder() / "film.mp4"
         try:
             shutil.copyfile(upload, film)
-            check_film(film, self.limits)
-            return self._film(film, progress)
         except FileNotFoundError:
-            raise InputError("the upload is not kept any longer; hand it over again") from None
-        except InputError as error:
-            raise InputError(str(error).replace(str(film), "the film")) from None
+            raise InputError(GONE) from None
+        check_film(film, self.limits)
+        return self._film(film, progress)
+
+    def without_folders(self, message: str) -> str:
+        """A message for visitors: files of this page by their names alone."""
+        return re.sub(rf"{re.escape(str(self.folder))}[\\/](\S*[\\/])?", "", message)
 
     def _film(self, film: Path, progress: Callable[[int, int], None] | None) -> Found:
         begun, limits = time.perf_counter(), self.limits

@@ -1,6 +1,8 @@
 """From an upload to a picture, a table and files, with a model that finds dots."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -125,15 +127,31 @@ def test_a_film_up_to_its_limit(looker, tmp_path):
     ("content", "message"),
     [
         (b"#EXTM3U\nfile:///etc/passwd", "not a film in MP4"),
-        (b"\0\0\0\x18ftypmp42" + bytes(99), "^the film: not a film that can be read"),
+        (b"\0\0\0\x18ftypmp42" + bytes(99), "not a film that can be read"),
         (bytes(1_000_001), "at most 1 MB"),
     ],
 )
 def test_a_film_that_is_none(looker, tmp_path, content, message):
-    (tmp_path / "upload").write_bytes(content)
+    path = looker.folder / "some" / "upload"
+    path.parent.mkdir()
+    path.write_bytes(content)
     with pytest.raises(InputError, match=message) as caught:
-        looker.film(tmp_path / "upload")
-    assert str(tmp_path) not in str(caught.value)
+        looker.film(path)
+    told = looker.without_folders(str(caught.value))
+    assert str(tmp_path) not in told and message in told
+
+
+def test_a_full_disk(looker, tmp_path, monkeypatch):
+    found = looker.photo(upload(tmp_path))
+
+    def full(path, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(InputError) as caught:
+        found.draw(0.3)
+    told = looker.without_folders(str(caught.value))
+    assert told == "drawn_0.30.jpg: the picture cannot be written: No space left on device."
 
 
 def test_uploads_that_are_gone(looker, tmp_path):
