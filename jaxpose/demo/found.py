@@ -69,7 +69,7 @@ class Found:
             photo = decode_photo(self.source.read_bytes())
             save_image(path, _numbered(self.people[0]).draw(photo, min_score=min_score))
             return path
-        with VideoWriter(path, self.people[0].fps or 25.0) as writer:
+        with VideoWriter(path, self._rate()) as writer:
             for people, frame in self._frames():
                 writer.write(people.draw(frame.image, min_score=min_score))
         return path
@@ -102,6 +102,12 @@ class Found:
             )
         frames = f"{len(self.people)} frames in " if self.is_film else ""
         return ". ".join([f"{what}; {frames}{self.seconds:.2f} s", *self.notes]) + "."
+
+    def _rate(self) -> float:
+        """Frames a second, by their time stamps: browsers' recordings declare none."""
+        steps = np.diff([people.seconds or 0.0 for people in self.people])
+        step = float(np.median(steps)) if len(steps) else 0.0
+        return float(np.clip(1 / step, 1, 120)) if step > 0 else self.people[0].fps or 25.0
 
     def _frames(self) -> Iterator[tuple[People, Frame]]:
         """The film once more, beside what was found in it."""

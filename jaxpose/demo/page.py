@@ -167,10 +167,8 @@ def _connect(gr: Any, looker: Looker, asked: _Asked, shown: _Shown, state: Any) 
         "api_visibility": "private",
     }
     asked.photo.input(on_photo, [asked.photo, asked.min_score], **way)
-    asked.film.input(on_film, [asked.film, asked.min_score], **way)
+    asked.film.change(on_film, [asked.film, asked.min_score], **way)  # recordings are no input
     asked.min_score.input(on_score, [state, asked.min_score], trigger_mode="always_last", **way)
-    for part in (asked.photo, asked.film):
-        part.clear(nothing, outputs=results, api_visibility="private", queue=False)
 
 
 def _all_of(gr: Any, found: Found, score: float) -> _Shown:

@@ -117,6 +117,7 @@ def test_a_film_up_to_its_limit(looker, tmp_path):
     path.unlink()  # what is shown later needs nothing of the upload
     shown = found.draw(0.3)
     capture = cv2.VideoCapture(str(shown))
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 9 and found.draw(0.3) == shown
     assert capture.read()[1].shape == (*HW, 3)
     frames = json.loads((found.folder / "predictions.json").read_text())["frames"]
