@@ -113,6 +113,8 @@ def _is_constant(equation: Any, operands: list[Any]) -> bool:
     """Whether the results are numbers, and worth storing."""
     if equation.effects or any(isinstance(operand, Tracer) for operand in operands):
         return False
+    if equation.primitive.name in ("dim_as_value", "platform_index"):
+        return False  # known when the export runs
     shapes = [variable.aval.shape for variable in equation.outvars]
     if not all(isinstance(size, int) for shape in shapes for size in shape):
         return False

@@ -87,9 +87,7 @@ def load(path: str | Path) -> Exported:
     try:
         facts = json.loads(card.read_text())
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"{card}, which belongs to {path.name}, cannot be read: {error}"
-        ) from error
+        raise InputError(f"{card} cannot be read: {error}; it belongs to {path.name}") from error
     return Exported(facts, FORMATS[name].start(path))
 
 

@@ -78,7 +78,8 @@ def _lower(graph: Graph, traced: jex.ClosedJaxpr, program: Program) -> list[str]
 
     def read(atom: Any) -> str:
         if isinstance(atom, jex.Literal):
-            return graph.constant(np.asarray(atom.val, atom.aval.dtype))
+            aval: Any = atom.aval
+            return graph.constant(np.asarray(atom.val, aval.dtype))
         return names[atom]
 
     for equation in traced.jaxpr.eqns:

@@ -259,36 +259,53 @@ def _convolution(graph: Graph, equation: Any, inputs: list[str]) -> str:
 
 
 def _gather(graph: Graph, equation: Any, inputs: list[str]) -> str:
-    of, (operand, indices) = equation.params, (v.aval for v in equation.invars)
-    numbers, sizes = of["dimension_numbers"], of["slice_sizes"]
-    where = inputs[1]
-    if where in graph.constants and indices.ndim == 1 and not numbers.operand_batching_dims:
-        return _window(graph, equation, inputs, graph.constants[where])
-    # Indices of one axis: JAX keeps them in a last axis of length 1. They are in range: whoever
-    # takes one that may not be clips it.
-    if len(numbers.start_index_map) != 1 or indices.shape[-1] != 1:
+    """Slices at known places, numbers along one axis, or `take_along_axis`.
+
+    Indices are in range: whoever takes one that may not be clips it.
+    """
+    numbers, sizes = (equation.params[name] for name in ("dimension_numbers", "slice_sizes"))
+    operand, indices = (variable.aval for variable in equation.invars)
+    x, where = inputs
+    axes = list(numbers.start_index_map)
+    if where in graph.constants and not numbers.operand_batching_dims:
+        # What does not vary is a plain slice.
+        places = graph.constants[where].reshape(-1, len(axes))
+        fixed = [i for i in range(len(axes)) if np.ptp(places[:, i]) == 0]
+        if indices.ndim > 1 and len(fixed) == len(axes):
+            fixed = fixed[1:]
+        starts, cut = [0] * operand.ndim, list(operand.shape)
+        for i in fixed:
+            starts[axes[i]], cut[axes[i]] = int(places[0, i]), sizes[axes[i]]
+        x = sliced(graph, x, operand.shape, starts, cut, (1,) * operand.ndim)
+        if len(fixed) == len(axes):
+            return _shaped(graph, x, equation.outvars[0].aval.shape)
+        left = [i for i in range(len(axes)) if i not in fixed]
+        where = graph.constant(graph.constants[where][..., left])
+        axes = [axes[i] for i in left]
+    if len(axes) != 1:
         raise NotImplementedError("a gather along several axes")
-    axis = numbers.start_index_map[0]
+    where = graph.add("Squeeze", where, graph.size(indices.ndim - 1))
     if numbers.operand_batching_dims:
         if any(size != 1 for size in sizes):
             raise NotImplementedError("a gather of slices in a batch")
-        order = _order(numbers, operand.ndim, axis)
-        where = graph.add("Squeeze", where, graph.size(indices.ndim - 1))
+        order = _order(numbers, operand.ndim, axes[0])
         where = _permuted(graph, where, order)
-        found = graph.add("GatherElements", inputs[0], where, axis=axis)
+        found = graph.add("GatherElements", x, where, axis=axes[0])
         return _permuted(graph, found, np.argsort(order).tolist())
-    where = graph.add("Squeeze", where, graph.size(indices.ndim - 1))
-    # ONNX puts the axes of the indices in the place of the axis.
-    found = graph.add("Gather", inputs[0], where, axis=axis)
-    count = indices.ndim - 1
-    rest = [i for i in range(operand.ndim) if i != axis]
-    place = {i: i if i < axis else i + count - 1 for i in rest}
-    kept = [place[i] for i in rest if i not in numbers.collapsed_slice_dims]
-    gone = [place[i] for i in rest if i in numbers.collapsed_slice_dims]
-    target = equation.outvars[0].aval.shape
+    found = graph.add("Gather", x, where, axis=axes[0])
+    return _arranged(graph, equation, found, axes[0])
+
+
+def _arranged(graph: Graph, equation: Any, found: str, axis: int) -> str:
+    """The axes of ONNX's Gather, which has those of the indices in the axis's place, as JAX's."""
+    numbers = equation.params["dimension_numbers"]
+    operand, indices = (variable.aval for variable in equation.invars)
+    target, count = equation.outvars[0].aval.shape, indices.ndim - 1
+    place = {i: i if i < axis else i + count - 1 for i in range(operand.ndim) if i != axis}
+    slices = iter([place[i] for i in place if i not in numbers.collapsed_slice_dims])
+    gone = [place[i] for i in place if i in numbers.collapsed_slice_dims]
     ahead = iter(range(axis, axis + count))
-    slices = iter(kept)
-    order = [next(slices) if i in numbers.offset_dims else next(ahead) for i in range(len(target))]
+    order = [next(slices if i in numbers.offset_dims else ahead) for i in range(len(target))]
     found = _permuted(graph, found, [*order, *gone])
     return _shaped(graph, found, target) if gone else found
 
@@ -305,17 +322,6 @@ def _order(numbers: Any, rank: int, axis: int) -> list[int]:
         raise NotImplementedError("a gather that is no take_along_axis")
     order[axis] = left[0]
     return order
-
-
-def _window(graph: Graph, equation: Any, inputs: list[str], start: np.ndarray) -> str:
-    """A slice at a place that is known."""
-    numbers, sizes = (equation.params[name] for name in ("dimension_numbers", "slice_sizes"))
-    shape = equation.invars[0].aval.shape
-    starts = [0] * len(shape)
-    for axis, index in zip(numbers.start_index_map, start, strict=True):
-        starts[axis] = int(index)
-    x = sliced(graph, inputs[0], shape, starts, sizes, (1,) * len(shape))
-    return _shaped(graph, x, equation.outvars[0].aval.shape)
 
 
 OPERATIONS: dict[str, Lowering] = {
