@@ -8,7 +8,8 @@ given boxes of a 640 x 480 photo: crop, normalise, forward, flip test if there i
 into the photo; of this package through `Predictor`, of PyTorch with the same crops and a plain
 highest cell (ours refine it). Networks have random weights; RTMPose-s's are the same in both, and
 the outputs are compared. Repetitions alternate, so that a busy machine slows all alike; printed are
-the median, slowest and fastest, and the load. `--weights` names a folder with the weights and ONNX
+the median, slowest and fastest, the ratio of the medians, the CPU-seconds of a repetition, which
+depend less on what else the machine does, and the load. `--weights` names a folder with the weights and ONNX
 files of YOLOX-nano and RTMDet-nano, which are then measured from photo to boxes.
 
 Of an accelerator: `--bfloat16 --batch 64,256 --people 2048 --models vitpose-b vitpose-l vitpose-h`.
@@ -253,14 +254,15 @@ def main() -> None:
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     kind = jax.devices()[0].device_kind
     table = Table(title=f"per second, {kind}, {os.cpu_count()} cores, load {load:.1f}")
-    for title in ("what", "library", "median", "slowest to fastest", "ratio"):
+    for title in ("what", "library", "median", "slowest to fastest", "ratio", "CPU-s"):
         table.add_column(title, justify="left" if title in ("what", "library") else "right")
     for what, measured in rates.items():
         for library, figures in measured.items():
             spread = f"{figures['slowest']:.2f} to {figures['fastest']:.2f}"
             ratio = figures["median"] / measured[list(measured)[-1]]["median"]
+            cpu = f"{figures['cpu_seconds']:.2f}"
             told = f"{ratio:.2f}" if library == "jaxpose" and len(measured) > 1 else ""
-            table.add_row(what, library, f"{figures['median']:.2f}", spread, told)
+            table.add_row(what, library, f"{figures['median']:.2f}", spread, told, cpu)
     Console(width=110).print(table)
     if options.json:
         options.json.write_text(json.dumps(rates, indent=1) + "\n")
