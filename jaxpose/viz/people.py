@@ -18,6 +18,7 @@ _EDGE_OPACITY = 0.6
 _FAINTEST = 0.35
 _LINE_PER_SIZE = 0.014
 _LINES_PER_PHOTO = 1400.0
+_BAND = 512  # rows that are blended at a time: as floats, a whole photo takes ten times its bytes
 _SHIFT = 6  # OpenCV takes fixed-point coordinates: 1/64 pixel
 
 
@@ -189,8 +190,11 @@ def _draw_person(
         layer = cv2.resize(layer, size, interpolation=cv2.INTER_AREA)
         cover = cv2.resize(cover, size, interpolation=cv2.INTER_AREA)
     part = canvas[low[1] : high[1], low[0] : high[0]]
-    share = cover.astype(np.float32) / 255
-    part[:] = cv2.blendLinear(np.ascontiguousarray(part), layer, 1 - share, share)
+    for top in range(0, len(part), _BAND):
+        rows = slice(top, top + _BAND)
+        share = cover[rows].astype(np.float32) / 255
+        blended = cv2.blendLinear(np.ascontiguousarray(part[rows]), layer[rows], 1 - share, share)
+        part[rows] = blended
 
 
 def _weights(

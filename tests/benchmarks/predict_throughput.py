@@ -9,8 +9,8 @@ into the photo; of this package through `Predictor`, of PyTorch with the same cr
 highest cell (ours refine it). Networks have random weights; RTMPose-s's are the same in both, and
 the outputs are compared. Repetitions alternate, so that a busy machine slows all alike; printed are
 the median, slowest and fastest, the ratio of the medians, the CPU-seconds of a repetition, which
-depend less on what else the machine does, and the load. `--weights` names a folder with the weights and ONNX
-files of YOLOX-nano and RTMDet-nano, which are then measured from photo to boxes.
+depend less on what else the machine does, and the load. `--weights` names a folder with the weights
+and ONNX files of YOLOX-nano and RTMDet-nano, which are then measured from photo to boxes.
 
 Of an accelerator: `--bfloat16 --batch 64,256 --people 2048 --models vitpose-b vitpose-l vitpose-h`.
 """
