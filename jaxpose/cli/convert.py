@@ -37,6 +37,7 @@ from jaxpose.models.published.entry import Published
 from jaxpose.models.published.vitpose import VITPOSE_PLUS_DATASETS
 from jaxpose.models.rtmcc import RTMCCHead
 from jaxpose.models.vit import ViT
+from jaxpose.places import in_bucket, place
 from jaxpose.skeletons import Skeleton
 from jaxpose.train.run import Run, load_run
 from jaxpose.weights import local
@@ -87,7 +88,7 @@ def convert(source: str | Path, out: Path, options: Options) -> None:
     """Writes the release folder `out` from a checkpoint or a run directory.
 
     Args:
-      source: its path, or the `https://` address of a checkpoint.
+      source: its path, a run in a bucket too, or the `https://` address of a checkpoint.
       out: the folder to write.
       options: how.
 
@@ -95,7 +96,7 @@ def convert(source: str | Path, out: Path, options: Options) -> None:
       InputError: as the functions of `jaxpose.convert` and `weights.local`, and if `out` exists.
     """
     check_free(out, options.overwrite)
-    path = local(source)
+    path = place(source) if in_bucket(source) else local(source)
     if (path / "checkpoints").is_dir():
         _release_run(load_run(path), out, options.overwrite)
     elif (path / RELEASE).is_file() and not options.model:

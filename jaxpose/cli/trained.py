@@ -18,6 +18,7 @@ from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel
 from jaxpose.models.distill import Distilled
 from jaxpose.models.lifting.lifter import Lifter, pose_part
+from jaxpose.places import in_bucket, on_disk, place
 from jaxpose.skeletons import Skeleton
 from jaxpose.train.run import load_run
 from jaxpose.weights import cache_folder, checksum, local
@@ -57,9 +58,9 @@ def load_trained(where: str | Path, checkpoint: Literal["best", "last"] = "best"
     """A model for pictures.
 
     Args:
-      where: a run directory, a folder that `jaxpose convert` wrote, a checkpoint that it can tell
-        the model of, or the `https://` address of such a folder or checkpoint. A checkpoint is
-        converted once, into the cache (`jaxpose.weights.cache_folder`).
+      where: a run directory, a folder that `jaxpose convert` wrote, or a checkpoint that it can
+        tell the model of; on this machine, in a bucket, or, but for a run, at an `https://`
+        address. A checkpoint is converted once, into the cache (`jaxpose.weights.cache_folder`).
       checkpoint: of a run, the one with the best held-out score, or the newest.
 
     Raises:
@@ -116,7 +117,11 @@ class _Stored(NamedTuple):
 
 def _stored(where: str | Path, checkpoint: Literal["best", "last"]) -> _Stored:
     """Whatever model is there."""
-    directory = local(where)
+    bucket = in_bucket(where)
+    directory = place(where) if bucket else local(where)
+    if bucket and not (directory / "checkpoints").is_dir():  # no run, which is read from there
+        with on_disk(directory) as copy:
+            return _stored(copy, checkpoint)
     if directory.is_file() or directory.suffix.lower() in PYTORCH:
         directory = _released(directory)
     if not (directory / RELEASE).is_file():

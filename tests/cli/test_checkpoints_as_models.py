@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 from tiny import get_config
 from typer.testing import CliRunner
 
+from jaxpose import places
 from jaxpose.cli import trained as trained_module
 from jaxpose.cli.main import app
 from jaxpose.cli.trained import load_trained
@@ -63,6 +64,11 @@ def test_a_checkpoint_serves_as_a_model_and_is_converted_once(tmp_path, cache, c
     assert converted == [path] and not capsys.readouterr().err
     with pytest.raises(InputError, match="There is no checkpoint file"):
         load_trained(tmp_path / "none.pth")
+    # A bucket, for which a folder stands: what is no run is copied from there.
+    for module in (trained_module, places):
+        monkeypatch.setattr(module, "in_bucket", lambda path: str(path).startswith("gs://mine"))
+    monkeypatch.setattr(trained_module, "place", lambda path: first.directory)
+    assert load_trained("gs://mine/tiny").codec == experiment.codec
 
 
 def test_a_detector_becomes_a_release(tmp_path):
