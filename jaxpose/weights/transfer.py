@@ -60,8 +60,8 @@ def receive(address: Address, path: Path) -> str:
                         file.seek(0)
                         file.truncate()
                         digest = hashlib.sha256()
-                    length = response.headers.get("Content-Length")
-                    total = file.tell() + int(length) if length else None
+                    length = response.headers.get("Content-Length", "")
+                    total = file.tell() + int(length) if length.isdecimal() else None
                     _check_room(address, total, path)
                     tag = response.headers.get("ETag", "")
                     progress.update(bar, total=total, completed=file.tell())
