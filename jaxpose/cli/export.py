@@ -188,7 +188,7 @@ def _compare(written: list[_Written], options: Options) -> tuple[list[_Row], boo
     size = options.batch or options.samples
     runs: dict[str, check.Run] = {"JAX": _in_turns(check.in_jax(program), size)}
     for one in written:
-        run = FORMATS[one.name].start(one.path)
+        run = FORMATS[one.name].start(one.path, [value.name for value in program.inputs])
         runs[one.name] = run if one.name == "tflite" else _in_turns(run, size)
     expected = runs["JAX"](*arrays)
     found = {

@@ -88,7 +88,7 @@ def load(path: str | Path) -> Exported:
         facts = json.loads(card.read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"{card} cannot be read: {error}; it belongs to {path.name}") from error
-    return Exported(facts, FORMATS[name].start(path))
+    return Exported(facts, FORMATS[name].start(path, [value["name"] for value in facts["inputs"]]))
 
 
 def _check(array: np.ndarray, value: Mapping[str, Any], in_turns: bool) -> None:

@@ -1,6 +1,6 @@
 """ONNX: written from JAX's own program, run by onnxruntime."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,17 +49,15 @@ def write(program: Program, path: Path) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-def start(path: Path) -> Callable[..., dict[str, np.ndarray]]:
-    """The file in onnxruntime on the CPU: arrays in the order of the inputs -> named arrays."""
+def start(path: Path, names: Sequence[str]) -> Callable[..., dict[str, np.ndarray]]:
+    """The file in onnxruntime on the CPU: arrays in the order of `names` -> named arrays."""
     runtime = needed("onnxruntime")
     session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    inputs = [value.name for value in session.get_inputs()]
     outputs = [value.name for value in session.get_outputs()]
 
     def run(*arrays: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(
-            zip(outputs, session.run(None, dict(zip(inputs, arrays, strict=True))), strict=True)
-        )
+        found = session.run(outputs, dict(zip(names, arrays, strict=True)))
+        return dict(zip(outputs, found, strict=True))
 
     return run
 

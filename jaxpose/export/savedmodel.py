@@ -1,7 +1,7 @@
 """TensorFlow SavedModel, by jax2tf: StableHLO inside of a TensorFlow function."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +17,24 @@ SUFFIX = ".savedmodel"
 
 def write(program: Program, path: Path) -> None:
     """A folder with the signature `serving_default`; runs where TensorFlow has XLA."""
-    tf, module, signature = as_tensorflow(program, portable=False)
-    tf.saved_model.save(module, str(path), signatures=signature)
+    save(program, path, portable=False)
 
 
-def start(path: Path) -> Callable[..., dict[str, np.ndarray]]:
-    """The folder in TensorFlow: arrays in the order of the inputs -> named arrays."""
+def start(path: Path, names: Sequence[str]) -> Callable[..., dict[str, np.ndarray]]:
+    """The folder in TensorFlow: arrays in the order of `names` -> named arrays."""
     tf = tensorflow()
     loaded = tf.saved_model.load(str(path))
+    serve = loaded.signatures["serving_default"]
 
     def run(*arrays: np.ndarray) -> dict[str, np.ndarray]:
-        return {name: x.numpy() for name, x in loaded.run(*arrays).items()}
+        tensors = dict(zip(names, map(tf.constant, arrays), strict=True))
+        return {name: x.numpy() for name, x in serve(**tensors).items()}
 
     return run
 
 
-def as_tensorflow(program: Program, *, portable: bool) -> tuple[Any, Any, Any]:
-    """TensorFlow, a module whose `run` is the program, and its concrete function."""
+def save(program: Program, path: Path, *, portable: bool) -> None:
+    """Writes the folder; with `portable` as the converter to TFLite wants it."""
     tf = tensorflow()
     from jax.experimental import jax2tf
 
@@ -56,9 +57,9 @@ def as_tensorflow(program: Program, *, portable: bool) -> tuple[Any, Any, Any]:
         )
         for value in program.inputs
     ]
-    module = tf.Module()
-    module.run = tf.function(converted, autograph=False, input_signature=specs)
-    return tf, module, module.run.get_concrete_function()
+    # A signature only: a function beside it would be traced again, with the weights once more.
+    serve = tf.function(converted, autograph=False, input_signature=specs).get_concrete_function()
+    tf.saved_model.save(tf.Module(), str(path), signatures=serve)
 
 
 def tensorflow() -> Any:

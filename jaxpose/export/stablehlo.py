@@ -1,6 +1,6 @@
 """StableHLO: JAX's own format, for CPU, CUDA and TPU in one file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
@@ -26,8 +26,8 @@ def write(program: Program, path: Path) -> None:
     path.write_bytes(exported.serialize())
 
 
-def start(path: Path) -> Callable[..., dict[str, np.ndarray]]:
-    """The file on JAX's default device: arrays in the order of the inputs -> named arrays.
+def start(path: Path, names: Sequence[str]) -> Callable[..., dict[str, np.ndarray]]:
+    """The file on JAX's default device: arrays in the order of `names` -> named arrays.
 
     Raises:
       InputError: there is no such file, or it is none of ours.

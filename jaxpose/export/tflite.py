@@ -3,14 +3,14 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from jaxpose.errors import InputError
 from jaxpose.export.program import Program, needed
-from jaxpose.export.savedmodel import as_tensorflow
+from jaxpose.export.savedmodel import save, tensorflow
 
 SUFFIX = ".tflite"
 
@@ -31,9 +31,9 @@ def write(program: Program, path: Path, *, float16: bool = False) -> None:
             "TFLite carries crops, not photos: use --level crops, or one of stablehlo, savedmodel "
             "and onnx"
         )
-    tf, module, _ = as_tensorflow(program, portable=True)
+    tf = tensorflow()
     with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(module, folder, signatures=module.run.get_concrete_function())
+        save(program, Path(folder), portable=True)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         if float16:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -49,7 +49,7 @@ def write(program: Program, path: Path, *, float16: bool = False) -> None:
     path.write_bytes(content)
 
 
-def start(path: Path) -> Callable[..., dict[str, np.ndarray]]:
+def start(path: Path, names: Sequence[str]) -> Callable[..., dict[str, np.ndarray]]:
     """The file in LiteRT's interpreter: the input -> named arrays.
 
     Takes any multiple of the file's batch, which it runs in turns.
@@ -58,8 +58,8 @@ def start(path: Path) -> Callable[..., dict[str, np.ndarray]]:
         model_path=str(path), num_threads=os.cpu_count()
     )
     run_once = interpreter.get_signature_runner()
-    ((name, details),) = run_once.get_input_details().items()
-    size = int(details["shape"][0])
+    (name,) = names
+    size = int(run_once.get_input_details()[name]["shape"][0])
 
     def run(array: np.ndarray) -> dict[str, np.ndarray]:
         parts = [run_once(**{name: array[i : i + size]}) for i in range(0, len(array), size)]

@@ -113,7 +113,7 @@ def test_the_table_says_how_far_from_jax(shift, status, trained, tmp_path, monke
 
     monkeypatch.setattr(check, "in_jax", lambda program: run)
     monkeypatch.setattr(check, "_PAUSE", 0.0)
-    monkeypatch.setattr(stablehlo, "start", lambda path: moved)
+    monkeypatch.setattr(stablehlo, "start", lambda path, names: moved)
     result = export("model", "--out", tmp_path / "out", "--batch", 2)
     assert result.exit_code == status, result.output
     assert f"{shift:.2g}" in result.output and "JAX" in result.output

@@ -119,7 +119,7 @@ def test_files_that_are_no_export_are_refused(exports, tmp_path):
     (tmp_path / "model.stablehlo").write_bytes(b"noise")
     with pytest.raises(InputError, match=r"cannot be read.*it belongs to model\.stablehlo"):
         export.load(tmp_path / "model.stablehlo")
-    card_of(tmp_path / "model.stablehlo").write_text("{}")
+    card_of(tmp_path / "model.stablehlo").write_text('{"inputs": []}')
     with pytest.raises(InputError, match="or is damaged"):
         export.load(tmp_path / "model.stablehlo")
 
@@ -135,7 +135,7 @@ def test_a_photo_is_cut_as_it_is_for_evaluation(tiny, program, tmp_path):
     photo = np.zeros((80, 100, 3), np.uint8)
     photo[:70, :90] = np.random.default_rng(0).integers(0, 256, (70, 90, 3))
     boxes = np.array([[10, 12, 30, 50], [-9, 20, 60, 70], [4, 4, 20, 20]], np.float32)
-    theirs = onnx.start(tmp_path / "model.onnx")(photo, boxes)
+    theirs = onnx.start(tmp_path / "model.onnx", ("photo", "boxes"))(photo, boxes)
 
     @jax.jit
     def expected(photo):
@@ -159,7 +159,7 @@ def test_a_lifter_answers_in_millimetres(tmp_path):
     assert windows.outputs[0].shape == ("B", 1, 17, 3)
     arrays = check.drawn(windows, 3)
     onnx.write(windows, tmp_path / "lifter.onnx")
-    found = onnx.start(tmp_path / "lifter.onnx")(*arrays)
+    found = onnx.start(tmp_path / "lifter.onnx", ("keypoints",))(*arrays)
     assert distance(found["joints"], check.in_jax(windows)(*arrays)["joints"]) <= TOLERANCE
     with pytest.raises(InputError, match="a lifter takes keypoints, not photos"):
         of_windows(model, variables, LiftingCodec(), H36M17, level="photo")

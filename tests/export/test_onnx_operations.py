@@ -86,7 +86,7 @@ def found(tmp_path_factory):
     traced = program(FUNCTIONS)
     onnx.write(traced, path)
     x = np.random.default_rng(1).normal(size=(3, 3, 5, 2)).astype(np.float32)
-    return onnx.start(path)(x), jax.jit(traced.function)(x)
+    return onnx.start(path, ("x",))(x), jax.jit(traced.function)(x)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
