@@ -57,6 +57,41 @@ def test_scaling_runs_a_study_and_shows_its_law(tmp_path, monkeypatch):
     assert len([o for o in outputs if "image/png" in o.get("data", {})]) == 1
 
 
+def test_predict_says_that_it_is_offline_and_shows_photo_film_and_angle(tmp_path, monkeypatch):
+    pytest.importorskip("pandas")
+    monkeypatch.setenv("PREDICT_HOME", "https://weights.invalid")
+    monkeypatch.setenv("PREDICT_STEPS", "40")
+    monkeypatch.setenv("PREDICT_PEOPLE", "128")
+    monkeypatch.setenv("PREDICT_SECONDS", "1.6")
+    outputs = outputs_of("predict", tmp_path)
+    printed = "".join(o.get("text", "") for o in outputs)
+    assert "cannot reach weights.invalid" in printed
+    assert "2 people" in printed and "Keypoint(" in printed
+    assert "repetitions" in printed and "degrees" in printed
+    kinds = [kind for o in outputs for kind in o.get("data", {}) if kind.startswith("image/")]
+    assert kinds == ["image/png", "image/png"]  # the photo, the angle over time
+    assert any("<video" in o.get("data", {}).get("text/html", "") for o in outputs)
+    frames, keypoints = 40, 17
+    table = (tmp_path / "out" / "predictions.csv").read_text().splitlines()
+    assert len(table) == 1 + frames * keypoints
+    assert len((tmp_path / "out" / "predictions.jsonl").read_text().splitlines()) == frames
+
+
+def test_finetune_goes_from_labels_to_an_exported_model(tmp_path, monkeypatch):
+    # The network to start from is as in quickstart and predict: it is compiled once for the three.
+    monkeypatch.setenv("FINETUNE_PRETRAINING", "40")
+    monkeypatch.setenv("FINETUNE_PEOPLE", "128")
+    monkeypatch.setenv("FINETUNE_PHOTOS", "12")
+    monkeypatch.setenv("FINETUNE_STEPS", "8")
+    outputs = outputs_of("finetune_your_keypoints", tmp_path)
+    printed = "".join(o.get("text", "") for o in outputs)
+    assert "12 photos to label, 18 held out" in printed
+    assert "from people: AP" in printed and "from nothing: AP" in printed
+    assert "PCK@0.1 of the crane's size" in printed
+    kinds = [kind for o in outputs for kind in o.get("data", {}) if kind.startswith("image/")]
+    assert kinds == ["image/png"] * 3  # labels to check, both runs' curves, held-out photos
+
+
 def test_notebooks_carry_no_outputs():
     for path in COLAB.glob("*.ipynb"):
         notebook = nbformat.read(path, as_version=4)
