@@ -8,13 +8,14 @@ from typing import Any, Literal
 from rich.console import Console
 
 import jaxpose
-from jaxpose.cli.trained import Trained, load_lifter, load_trained
+from jaxpose.cli.lift import Options as Lifting
+from jaxpose.cli.lift import open_lifter
+from jaxpose.cli.trained import Trained, load_trained
 from jaxpose.demo.limits import Limits
 from jaxpose.demo.looker import Looker
 from jaxpose.demo.page import gradio
 from jaxpose.demo.serve import check_free, is_local, serve
 from jaxpose.detect.detector import Detector
-from jaxpose.infer.lift import TrackLifter
 from jaxpose.pipeline import Pipeline
 
 
@@ -44,7 +45,7 @@ def demo(
         )
     trained = load_trained(run, checkpoint)
     found_by = None if detector is None else Detector.load(detector)
-    in_space = None if lifter is None else _lifter(lifter, checkpoint)
+    in_space = None if lifter is None else open_lifter(lifter, Lifting(checkpoint))
     pipeline = Pipeline(trained, found_by)
     with TemporaryDirectory(prefix="jaxpose-demo-", ignore_cleanup_errors=True) as folder:
         head = _head(trained, run, detector, lifter)
@@ -59,11 +60,6 @@ def demo(
             console.print(f"The page is at {address} until Ctrl-C.", highlight=False)
 
         serve(looker, _described(trained, run, detector), host, port, ready)
-
-
-def _lifter(where: str, checkpoint: Literal["best", "last"]) -> TrackLifter:
-    trained = load_lifter(where, checkpoint)
-    return TrackLifter(trained.model, trained.variables, trained.codec, trained.skeleton)
 
 
 def _described(trained: Trained, run: str, detector: str | None) -> str:

@@ -101,7 +101,8 @@ class Found:
                 f"{scores.size:,} keypoints score {min_score:.2f} or more"
             )
         frames = f"{len(self.people)} frames in " if self.is_film else ""
-        return ". ".join([f"{what}; {frames}{self.seconds:.2f} s", *self.notes]) + "."
+        notes = [note.removesuffix(".") for note in self.notes]
+        return ". ".join([f"{what}; {frames}{self.seconds:.2f} s", *notes]) + "."
 
     def _rate(self) -> float:
         """Frames a second, by their time stamps: browsers' recordings declare none."""
