@@ -180,7 +180,8 @@ def of_pose(name: str, batch: int, options: argparse.Namespace) -> dict[str, dic
             other = TorchPredictor(theirs, ours, bool(flip), options.bfloat16)
             rivals["PyTorch"] = lambda other=other: other(photo, boxes)
             if flip is None:
-                there = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).to(other.device)
+                # Channels last, as crops come and as its convolutions like them.
+                there = torch.from_numpy(images).to(other.device).permute(0, 3, 1, 2)
                 rivals["PyTorch"] = lambda other=other, x=there: _waited(other.forward(x))
         kind = {None: "network", False: "people", True: "people, flip test"}[flip]
         count = batch if flip is None else options.people
@@ -205,6 +206,7 @@ def of_detector(name: str, folder: Path, repeats: int) -> dict[str, dict[str, di
     detector = Detector.load(folder / weights)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = _cores()
     session = onnxruntime.InferenceSession(str(folder / file), options)
     (photo, _), count = photo_and_boxes(1), 16
     detector([photo])
@@ -233,6 +235,11 @@ class _Holds:
         self.session = session
 
 
+def _cores() -> int:
+    """Those that this process may use: `taskset` gives it fewer."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="*", default=["vitpose-s", "vitpose-b", "rtmpose-s"])
@@ -243,8 +250,8 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="folder of the detectors' files")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
-    if torch is not None and hasattr(os, "sched_getaffinity"):
-        torch.set_num_threads(len(os.sched_getaffinity(0)))
+    if torch is not None:
+        torch.set_num_threads(_cores())
     rates: dict[str, dict[str, dict]] = {}
     for name in options.models:
         for batch in map(int, options.batch.split(",")):
@@ -253,7 +260,7 @@ def main() -> None:
         rates |= of_detector(name, options.weights, options.repeats)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     kind = jax.devices()[0].device_kind
-    table = Table(title=f"per second, {kind}, {os.cpu_count()} cores, load {load:.1f}")
+    table = Table(title=f"per second, {kind}, {_cores()} cores, load {load:.1f}")
     for title in ("what", "library", "median", "slowest to fastest", "ratio", "CPU-s"):
         table.add_column(title, justify="left" if title in ("what", "library") else "right")
     for what, measured in rates.items():
