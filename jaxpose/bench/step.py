@@ -40,7 +40,8 @@ class StepFigures:
       xla_flops: the compiler's count for a step on all devices; loop bodies count once.
       ceiling: the matmul rate of one device, from the same run.
       datasheet_flops, datasheet_source: of one device; None where the chip is not known.
-      memory_bytes: peak of one device, and by whose account: the `device`'s or the `compiler`'s.
+      memory_bytes: peak of one device since the process began, by the `device`'s account; by the
+        `compiler`'s for the step alone, where the device keeps none (`memory_by`).
       compile_seconds: of the step; `compiled_from_cache` says that it was only read.
       recompilations: after the first step.
       augment_seconds: augmentation and targets alone, as a program of their own.

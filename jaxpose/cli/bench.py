@@ -64,7 +64,7 @@ def bench_step(
     table.add_section()
     table.add_row(
         "peak memory a device",
-        f"{figures.memory_bytes / 2**30:,.2f} GiB, by the {figures.memory_by}'s account",
+        f"{figures.memory_bytes / 2**20:,.0f} MiB, by the {figures.memory_by}'s account",
     )
     cached = " (read from JAX's cache)" if figures.compiled_from_cache else ""
     table.add_row("compile", f"{figures.compile_seconds:.1f} s{cached}")

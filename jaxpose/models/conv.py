@@ -1,9 +1,12 @@
 """A convolution with its batch norm and activation: the brick of every convolution network."""
 
+from functools import partial
 from typing import Literal
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
+from jax import lax
 
 from jaxpose.models.depthwise import DepthwiseConv
 from jaxpose.models.norm import BatchNorm
@@ -43,6 +46,8 @@ class ConvNorm(nn.Module):
         init = _init(self.kernel_init_std)
         if 1 < self.groups == x.shape[-1] == self.features and not self.bias:
             x = DepthwiseConv(self.size, self.stride, init, self.dtype, name="conv")(x)
+        elif self.size == self.groups == 1:
+            x = Pointwise(self.features, self.stride, self.bias, init, self.dtype, name="conv")(x)
         else:
             x = nn.Conv(
                 self.features,
@@ -57,6 +62,74 @@ class ConvNorm(nn.Module):
             )(x)
         x = BatchNorm(self.norm_momentum, self.norm_epsilon, self.dtype, name="norm")(x, train)
         return _ACTIVATIONS[self.activation](x)
+
+
+class Pointwise(nn.Module):
+    """1x1 convolution, with the parameters of `nn.Conv`."""
+
+    features: int
+    stride: int
+    bias: bool
+    kernel_init: nn.initializers.Initializer
+    dtype: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """`[B, h, w, C]` -> `[B, h / stride, w / stride, features]` in `dtype`."""
+        shape = (1, 1, x.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        x = pointwise(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
+        if self.bias:
+            bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
+            x = x + bias.astype(self.dtype)[None, None, None]
+        return x
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def pointwise(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+    """Convolution of `[B, h, w, C]` by `[1, 1, C, F]`."""
+    return _pointwise(x, kernel, stride)
+
+
+def _pointwise(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    return lax.conv_general_dilated(
+        x, kernel, (stride, stride), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def _forward(x, kernel, stride):
+    return pointwise(x, kernel, stride), (x, kernel)
+
+
+def _backward(stride, saved, gradient):
+    x, kernel = saved
+    # As in `upsample.deconv`: on CPUs XLA's convolution with image-sized windows, which is the
+    # plain derivative by the kernel, takes two to five times as long as the same sums as a matmul.
+    (x_gradient,) = jax.vjp(lambda x: _pointwise(x, kernel, stride), x)[1](gradient)
+    kernel_gradient = lax.platform_dependent(
+        x,
+        kernel,
+        gradient,
+        cpu=partial(kernel_gradient_by_matmul, stride=stride),
+        default=lambda x, kernel, g: jax.vjp(lambda k: _pointwise(x, k, stride), kernel)[1](g)[0],
+    )
+    return x_gradient, kernel_gradient
+
+
+pointwise.defvjp(_forward, _backward)
+
+
+def kernel_gradient_by_matmul(
+    x: jax.Array, kernel: jax.Array, gradient: jax.Array, stride: int
+) -> jax.Array:
+    """Derivative of `pointwise` by its kernel: one matmul over all pixels."""
+    seen = x[:, ::stride, ::stride].reshape(-1, x.shape[-1])
+    product = jnp.matmul(
+        seen.T,
+        gradient.reshape(-1, gradient.shape[-1]),
+        preferred_element_type=jnp.promote_types(x.dtype, jnp.float32),
+    )
+    return product.reshape(kernel.shape).astype(kernel.dtype)
 
 
 def _init(std: float | None) -> nn.initializers.Initializer:

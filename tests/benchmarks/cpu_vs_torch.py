@@ -1,6 +1,7 @@
 """Forward and forward+backward img/s of ViT-B and HRNet-W32 on CPU: this package beside PyTorch.
 
-    taskset -c 0,1 python -m tests.benchmarks.cpu_vs_torch [--repeats 7] [--json FILE]
+    taskset -c 0,1 python -m tests.benchmarks.cpu_vs_torch [--repeats 7] [--models ViT-B]
+        [--passes forward+backward] [--json FILE]
 
 Batch 8 of 256x192, float32, the same networks (parameter counts are compared), two threads each.
 Repetitions alternate between the two, so that a busy machine slows both. Given are the median,
@@ -13,7 +14,6 @@ References from a like machine with PyTorch: ViTPose-B 4.2 and 1.3 img/s, HRNet-
 import argparse
 import json
 import os
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +24,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from jaxpose.bench.machine import processor
+from jaxpose.data.records import usable_cores
 from jaxpose.models import PoseModel, count_parameters, hrnet_pose, init_variables, vitpose
 from tests.benchmarks.alternate import measure
 
@@ -34,11 +36,14 @@ try:
 except ImportError:
     torch = None
 
+PASSES = ["forward", "forward+backward"]
 INPUT_HW, HEATMAP_HW, KEYPOINTS = (256, 192), (64, 48), 17
 
 
-def of_jaxpose(model: PoseModel, batch: int) -> tuple[dict[str, Callable], int, dict[str, float]]:
-    """The two passes, compiled; the number of parameters; compile seconds of each pass."""
+def of_jaxpose(
+    model: PoseModel, batch: int, wanted: list[str]
+) -> tuple[dict[str, Callable], int, dict[str, float]]:
+    """The passes, compiled; the number of parameters; compile seconds of each pass."""
     variables = init_variables(model, jax.random.key(0), INPUT_HW)
     images = jax.random.normal(jax.random.key(1), (batch, *INPUT_HW, 3))
     targets = jnp.zeros((batch, *HEATMAP_HW, KEYPOINTS))
@@ -60,6 +65,8 @@ def of_jaxpose(model: PoseModel, batch: int) -> tuple[dict[str, Callable], int, 
         ("forward", forward, variables),
         ("forward+backward", backward, variables["params"]),
     ):
+        if name not in wanted:
+            continue
         started = time.perf_counter()
         compiled = jax.jit(function).lower(argument, images).compile()
         seconds[name] = time.perf_counter() - started
@@ -91,9 +98,10 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--models", nargs="+", default=["ViT-B", "HRNet-W32"])
+    parser.add_argument("--passes", nargs="+", default=PASSES, choices=PASSES)
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = usable_cores()
     networks = {
         "ViT-B": (lambda: vitpose("B", drop_path=0.0), lambda: ViTPose()),
         "HRNet-W32": (lambda: hrnet_pose("W32"), lambda: HRNetPose()),
@@ -101,7 +109,7 @@ def main() -> None:
     if torch is not None:
         torch.set_num_threads(cores)
     report: dict = {
-        "machine": f"{platform.processor() or platform.machine()}, {cores} cores",
+        "machine": f"{processor()}, {cores} cores",
         "load_at_start": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "versions": {"jax": jax.__version__, "torch": torch and torch.__version__},
         "batch": options.batch,
@@ -112,7 +120,7 @@ def main() -> None:
     table = Table(*columns, title=f"Batch {options.batch}, 256x192, float32, {cores} cores")
     for name in options.models:
         ours, theirs = networks[name]
-        our_passes, our_count, compile_seconds = of_jaxpose(ours(), options.batch)
+        our_passes, our_count, compile_seconds = of_jaxpose(ours(), options.batch, options.passes)
         their_passes: dict[str, Callable] = {}
         if torch is not None:
             their_passes, their_count = of_torch(theirs(), options.batch)
@@ -140,7 +148,9 @@ def main() -> None:
             if "torch" in measured:
                 ratio = measured["jaxpose"]["median"] / measured["torch"]["median"]
                 table.add_row(name, kind, "jaxpose / torch", f"{ratio:.2f}", end_section=True)
-    Console(width=100).print(table)
+    console = Console(width=100)
+    console.print(table)
+    console.print(f"load {report['load_at_start']:.1f} at the start, {os.getloadavg()[0]:.1f} now")
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n")
 
