@@ -31,7 +31,7 @@ def demo(
     host: Annotated[
         str, typer.Option(help="Where to listen; 0.0.0.0 lets other machines in.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 7860,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the page.")] = 7860,
     max_upload_mb: Annotated[
         float, typer.Option(min=0.1, help="Larger uploads are refused.")
     ] = 64.0,

@@ -88,7 +88,11 @@ def check_film(path: Path, limits: Limits) -> None:
         raise InputError("the file is empty")
     if not _is_film(head):
         raise InputError("this is not a film in MP4, MOV, WebM, MKV or AVI; convert it to one")
-    _check_pixels(open_video(path, lambda skipped: None).hw, limits, "frames have")
+    try:
+        film = open_video(path, lambda skipped: None)
+    except InputError as error:
+        raise InputError(str(error).removeprefix(f"{path}: ")) from None
+    _check_pixels(film.hw, limits, "frames have")
 
 
 def _is_film(head: bytes) -> bool:
