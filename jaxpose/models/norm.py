@@ -32,12 +32,11 @@ class BatchNorm(nn.Module):
         broadcast = (1,) * (x.ndim - 1) + (channels,)
         x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         if train:
-            axes = tuple(range(x.ndim - 1))
             count = x.size // channels
-            mean = x.mean(axes)
+            mean = _mean(x)
             # E[(x - E x)^2] rather than E[x^2] - (E x)^2: HRNet's sums of branches have means
             # that are large beside their spread.
-            var = jnp.square(x - mean.reshape(broadcast)).mean(axes)
+            var = _mean(jnp.square(x - mean.reshape(broadcast)))
             if not self.is_initializing():
                 keep = self.momentum
                 unbiased = var * (count / max(count - 1, 1))
@@ -48,3 +47,12 @@ class BatchNorm(nn.Module):
         gain = scale * lax.rsqrt(var + self.epsilon)
         x = (x - mean.reshape(broadcast)) * gain.reshape(broadcast) + bias.reshape(broadcast)
         return x.astype(self.dtype)
+
+
+def _mean(x: jax.Array) -> jax.Array:
+    """Over every axis but the last, of each sample first: those do not depend on the mesh.
+
+    One sum over batch and places rounds otherwise on every number of devices, which small
+    gradients that cancel down from larger terms show at once.
+    """
+    return x.mean(tuple(range(1, x.ndim - 1))).mean(0)

@@ -259,7 +259,7 @@ def abstract_windows(experiment: LiftingExperiment, mesh: jax.sharding.Mesh) -> 
             "camera": cameras(count),
         }
     before, after, _ = reach(experiment.lifter)
-    index = shape(count, dtype=jnp.int32)
+    index: Any = shape(count, dtype=jnp.int32)
     batch = jax.eval_shape(
         lambda arrays, windows, i: _gather(arrays, windows, i, before, after),
         *(arrays, Windows(index, index, index), shape(experiment.batch_size, dtype=jnp.int32)),

@@ -23,8 +23,7 @@ from jaxpose.train.optimizer import is_stacked, path_name
 Rule = tuple[str, tuple[str | None, ...]]
 
 # Attention by heads and the MLP by hidden units, so that a block has two all-reduces (Megatron-LM,
-# arXiv:1909.08053, section 3). Convolutions stay whole: XLA's gradient of a strided one split by
-# output channels is wrong (jax 0.10).
+# arXiv:1909.08053, section 3). Convolutions stay whole, as their maps do.
 TENSOR_RULES: tuple[Rule, ...] = (
     (r"(.*/)?attention/qkv/(kernel|bias)", ("tensor", None)),  # [..., heads, head_dim]
     (r"(.*/)?attention/out/kernel", ("tensor", None, None)),  # [heads, head_dim, D]
@@ -55,6 +54,9 @@ class Layout:
         """`function`, which applies a model, with activations split over the batch.
 
         Without this XLA may leave sharded weights where they are and move activations instead.
+        And the gradient of a strided convolution whose kernel is split by inputs and by outputs is
+        wrong, behind one that is split by outputs (XLA's partitioner, jax 0.10): that cannot come
+        about while maps are not split by channels.
         """
         if self.mesh.shape["fsdp"] * self.mesh.shape["tensor"] == 1:
             return function

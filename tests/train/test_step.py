@@ -158,9 +158,23 @@ def test_every_mesh_trains_to_the_same_parameters(tiny, tiny_hrnet, run, kind, m
     whole, worst = differences(numbers(one), numbers(many))
     print(f"{kind} on {mesh}: relative difference {whole:.1e}, of one array {worst:.1e}")
     np.testing.assert_allclose(losses, also, rtol=1e-5)
-    # The biases of norms start at zero: after three steps they are as small as their gradients,
-    # which cancel down from larger sums.
-    assert whole <= 1e-5 and worst <= 3e-5
+    assert whole <= 1e-5 and worst <= 1e-5
+
+
+@pytest.mark.slow
+def test_convolutions_split_two_ways_have_right_gradients(tiny_hrnet, run):
+    """XLA's own are wrong by their size (jax 0.10): maps that stay whole keep it from that road."""
+    rules = (
+        ("backbone/stem_0/conv/kernel", (None, None, None, "tensor")),
+        ("backbone/stem_1/conv/kernel", (None, None, "fsdp", "tensor")),
+    )
+    mesh = dataclasses.replace(tiny_hrnet.mesh, rules=rules)
+    experiment = dataclasses.replace(tiny_hrnet, mesh=mesh)
+    one, losses = run(tiny_hrnet, steps=1)
+    many, also = run(experiment, (2, 2, 2), steps=1)
+    np.testing.assert_allclose(losses, also, rtol=1e-5)
+    moments = [jax.tree.leaves(state.opt_state)[1:] for state in (one, many)]
+    assert differences(*moments)[0] <= 1e-5
 
 
 def test_same_seed_same_bits(tiny, run):
