@@ -1,6 +1,7 @@
 """An ONNX graph while it is built: nodes, constants and shapes that may depend on the inputs."""
 
 import ast
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -41,14 +42,12 @@ class Graph:
     def constant(self, values: Any) -> str:
         """The tensor of an array."""
         array = np.asarray(values)
-        key = (array.dtype.str, array.shape, array.tobytes()) if array.size <= 64 else None
-        if key in self._kept:
-            return self._kept[key]
-        name = self.name()
-        self.constants[name] = array
-        if key is not None:
-            self._kept[key] = name
-        return name
+        content = hashlib.blake2b(array.tobytes(), digest_size=16).hexdigest()
+        key = array.dtype.str, array.shape, content
+        if key not in self._kept:
+            self._kept[key] = self.name()
+            self.constants[self._kept[key]] = array
+        return self._kept[key]
 
     def used(self) -> Iterator[tuple[str, np.ndarray]]:
         """The constants that some node reads."""
