@@ -121,7 +121,7 @@ def measure_step(
 
     Args:
       experiment: its data need not be there and its weights are stand-ins.
-      steps: how many are measured, in at most ten rounds.
+      steps: how many are measured, in at most five rounds.
       ceiling: the matmul rate, if it was measured in this run already.
       devices: of the mesh; all if absent.
       trace: a folder for a profile of three more steps, for XProf or Perfetto.
@@ -139,7 +139,7 @@ def measure_step(
         functools.partial(lower_step, experiment, state, batch, key)
     )
     costs = compiled.cost_analysis() or {}
-    rounds = min(10, steps)
+    rounds = min(5, steps)
     with CompileCounter() as compiles:
         seconds, dispatch, state = _run(
             experiment, compiled, state, batch, key, rounds, -(-steps // rounds), compiles

@@ -10,6 +10,7 @@ from jaxpose.bench.timing import Spread
 from jaxpose.cli.main import app
 from jaxpose.scaling.training_cost import training_cost
 from tests.benchmarks import accelerator
+from tests.benchmarks.accelerator_cases import TINY
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_the_script_measures_both_libraries_and_writes_as_it_goes(measured):
 
 def test_a_step_is_counted_by_its_trace_and_by_xla(measured):
     figures = measured[1]
-    cost = training_cost(accelerator.TINY["tiny ViT"].make(), (64, 48))
+    cost = training_cost(TINY["tiny ViT"].make(), (64, 48))
     assert figures.model_flops == 2 * cost.flops and figures.parameters == cost.parameters
     # XLA adds norms, softmax, augmentation and the optimiser, much beside a network so small.
     assert 1 < figures.xla_flops / figures.model_flops < 10

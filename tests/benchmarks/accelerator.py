@@ -17,14 +17,13 @@ import argparse
 import gc
 import json
 import os
+import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
-
-# Memory is asked for as it is needed, so that PyTorch in the same process gets its share.
-os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 import jax
 import jax.numpy as jnp
@@ -42,66 +41,10 @@ from jaxpose.config import Experiment
 from jaxpose.data.source import SyntheticPeople
 from jaxpose.infer.forward import predict_keypoints
 from jaxpose.losses import HeatmapMSE
-from jaxpose.models import DeconvHead, PoseModel, abstract_variables, hrnet_pose, vitpose
-from jaxpose.models.hrnet import HRNet
-from jaxpose.models.vit import ViT
+from jaxpose.models import PoseModel, abstract_variables
 from jaxpose.scaling.training_cost import training_cost
 from jaxpose.skeletons import COCO17
-
-BFLOAT16 = "bfloat16"
-
-
-class Case(NamedTuple):
-    """A model, its batch in training, and how PyTorch's is made (from `torch_rivals`)."""
-
-    make: Callable[..., Any]
-    batch: int
-    rival: Callable[[Any], Any] | None
-    input_hw: tuple[int, int] = (256, 192)
-
-
-def _vit(size: str, batch: int, dim: int, depth: int, heads: int) -> Case:
-    return Case(
-        lambda **options: vitpose(size, dtype=BFLOAT16, **options),
-        batch,
-        lambda rivals: rivals.vitpose((256, 192), dim, depth, heads),
-    )
-
-
-def _hrnet(width: int, batch: int) -> Case:
-    return Case(
-        lambda: hrnet_pose(f"W{width}", dtype=BFLOAT16), batch, lambda rivals: rivals.hrnet(width)
-    )
-
-
-# The most important first: the minutes may not suffice for all.
-CASES = {
-    "ViTPose-B": _vit("B", 256, 768, 12, 12),
-    "ViTPose-L": _vit("L", 128, 1024, 24, 16),
-    "ViTPose-H": _vit("H", 64, 1280, 32, 16),
-    "HRNet-W32": _hrnet(32, 128),
-    "ViTPose-S": _vit("S", 512, 384, 12, 12),
-    "HRNet-W48": _hrnet(48, 96),
-}
-
-
-def _tiny_vit(**options: Any) -> PoseModel:
-    backbone = ViT(input_hw=(64, 48), dim=32, depth=1, heads=2, dtype=BFLOAT16, **options)
-    return PoseModel(backbone, DeconvHead(17, (8, 8), dtype=BFLOAT16))
-
-
-def _tiny_hrnet() -> PoseModel:
-    backbone = HRNet(
-        channels=(4, 8), modules=(1,), blocks=1, stem_channels=4, stage1_channels=4,
-        stage1_blocks=1, dtype=BFLOAT16,
-    )  # fmt: skip
-    return PoseModel(backbone, DeconvHead(17, (), dtype=BFLOAT16))
-
-
-TINY = {
-    "tiny ViT": Case(_tiny_vit, 2, lambda rivals: rivals.vitpose((64, 48), 32, 1, 2), (64, 48)),
-    "tiny HRNet": Case(_tiny_hrnet, 2, None, (64, 48)),
-}
+from tests.benchmarks.accelerator_cases import BFLOAT16, CASES, TINY, Case
 
 
 class Row(NamedTuple):
@@ -125,7 +68,8 @@ class Run:
         self.begun = time.perf_counter()
         self.longest: dict[str, float] = {}
         self.console.print(f"{self.around['machine']['devices']}, jax {jax.__version__}")
-        self.ceiling: Ceiling = matmul_rate(BFLOAT16, size=256 if options.tiny else None)
+        quick = {"size": 256, "rounds": 2, "seconds": 0.0} if options.tiny else {}
+        self.ceiling: Ceiling = matmul_rate(BFLOAT16, **quick)
         flops: Spread = self.ceiling.flops
         self.console.print(
             f"matmul {self.ceiling.size}²: {flops.median / 1e12:,.1f} TFLOP/s "
@@ -139,7 +83,8 @@ class Run:
     def job(self, model: str, work: str, library: str, measure: Callable[[], Row | list[Row]]):
         """Measures, if there is time for as much as the longest of its kind has taken so far."""
         kind = f"{library} {work}"
-        if self.left() < self.longest.get(kind, 0.0):
+        least = 0.0 if self.options.tiny else 20.0
+        if self.left() < max(least, self.longest.get(kind, 0.0)):
             self.add(Row(model, work, library, None, {"left out": "no time left"}))
             return
         begun = time.perf_counter()
@@ -381,10 +326,24 @@ def main(arguments: list[str] | None = None) -> list[Row]:
         parser.error(f"no such model: {', '.join(unknown)}; there are {', '.join(cases)}")
     if options.tiny:
         options.steps, options.batches = 1, [2]
+    # Each library its share of the memory; read when JAX starts, which is now.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.9" if options.no_torch else "0.5")
     run = Run(options)
+    watch = threading.Timer(60 * options.minutes + 20, stop, [run])  # nothing else ends a compiler
+    watch.daemon = True
+    watch.start()
     measure_all(run, {n: c for n, c in cases.items() if n in (options.models or cases)})
+    watch.cancel()
     show(run)
     return run.rows
+
+
+def stop(run: Run) -> None:
+    """Ends the program in the middle of what it does."""
+    run.console.print("The minutes are over.")
+    show(run)
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -4,19 +4,19 @@
 
 Names are those of `jaxpose models`; by default every architecture once. For each, prints the
 seconds that tracing and compiling take without any cache, and images a second: the median of the
-rounds, slowest and fastest beside it. Weights are zeros, which cost what others do.
+rounds, slowest and fastest beside it. Weights are random numbers, which cost what others do.
 """
 
 import argparse
-import statistics
 import time
 
 import jax
-import jax.numpy as jnp
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from jaxpose.bench import stand_in
+from jaxpose.bench.timing import timed
 from jaxpose.models import abstract_variables
 from jaxpose.models.published.catalogue import find
 from jaxpose.models.published.entry import Published
@@ -49,27 +49,22 @@ def main() -> None:
 def measure(entry: Published, batch: int, rounds: int) -> tuple[str, ...]:
     """The row of one model."""
     model = entry.model()
-    shapes = abstract_variables(model, entry.input_hw)
-    variables = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    variables = stand_in.values(abstract_variables(model, entry.input_hw))
     images = jax.random.normal(jax.random.key(0), (batch, *entry.input_hw, 3))
     begun = time.perf_counter()
     lowered = jax.jit(lambda v, x: model.apply(v, x)).lower(variables, images)
     traced = time.perf_counter()
     forward = lowered.compile()
     compiled = time.perf_counter()
-    jax.block_until_ready(forward(variables, images))
-    rates = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        jax.block_until_ready(forward(variables, images))
-        rates.append(batch / (time.perf_counter() - start))
+    timing = timed(lambda: jax.block_until_ready(forward(variables, images)), rounds=rounds)
+    rate = timing.rate(batch)
     return (
         entry.name,
         f"{entry.input_hw[0]}x{entry.input_hw[1]}",
         f"{traced - begun:.1f}",
         f"{compiled - traced:.1f}",
-        f"{statistics.median(rates):.1f}",
-        f"{min(rates):.1f} to {max(rates):.1f}",
+        f"{rate.median:.1f}",
+        f"{rate.lowest:.1f} to {rate.highest:.1f}",
     )
 
 
