@@ -23,8 +23,8 @@ def outputs_of(name: str, folder: Path) -> list:
 
 
 def test_quickstart_runs_and_shows_its_pictures(tmp_path, monkeypatch):
-    monkeypatch.setenv("QUICKSTART_STEPS", "40")
-    monkeypatch.setenv("QUICKSTART_PEOPLE", "128")
+    monkeypatch.setenv("QUICKSTART_STEPS", "20")
+    monkeypatch.setenv("QUICKSTART_PEOPLE", "64")
     outputs = outputs_of("quickstart", tmp_path)
     pictures = [o for o in outputs if "image/png" in o.get("data", {})]
     assert len(pictures) == 3  # the loss, the held-out people, the photo
@@ -60,8 +60,8 @@ def test_scaling_runs_a_study_and_shows_its_law(tmp_path, monkeypatch):
 def test_predict_says_that_it_is_offline_and_shows_photo_film_and_angle(tmp_path, monkeypatch):
     pytest.importorskip("pandas")
     monkeypatch.setenv("PREDICT_HOME", "https://weights.invalid")
-    monkeypatch.setenv("PREDICT_STEPS", "40")
-    monkeypatch.setenv("PREDICT_PEOPLE", "128")
+    monkeypatch.setenv("PREDICT_STEPS", "20")
+    monkeypatch.setenv("PREDICT_PEOPLE", "64")
     monkeypatch.setenv("PREDICT_SECONDS", "1.6")
     outputs = outputs_of("predict", tmp_path)
     printed = "".join(o.get("text", "") for o in outputs)
@@ -79,8 +79,8 @@ def test_predict_says_that_it_is_offline_and_shows_photo_film_and_angle(tmp_path
 
 def test_finetune_goes_from_labels_to_an_exported_model(tmp_path, monkeypatch):
     # The network to start from is as in quickstart and predict: it is compiled once for the three.
-    monkeypatch.setenv("FINETUNE_PRETRAINING", "40")
-    monkeypatch.setenv("FINETUNE_PEOPLE", "128")
+    monkeypatch.setenv("FINETUNE_PRETRAINING", "20")
+    monkeypatch.setenv("FINETUNE_PEOPLE", "64")
     monkeypatch.setenv("FINETUNE_PHOTOS", "12")
     monkeypatch.setenv("FINETUNE_STEPS", "8")
     outputs = outputs_of("finetune_your_keypoints", tmp_path)
