@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
 from test_lifting_task import clip
 from typer.testing import CliRunner
 
@@ -100,6 +101,7 @@ def test_windows_are_counted_as_a_lifter_gets_them(tmp_path):
         assert found.sharding.is_equivalent_to(counted.sharding, found.ndim)
 
 
+@pytest.mark.slow
 def test_compile_takes_lifters_without_their_data():
     command = ["compile", LIFTER, "--devices", "4", "--mesh", "data=2,fsdp=2", "--json"]
     result = CliRunner().invoke(app, command)

@@ -66,6 +66,7 @@ def assert_same_bits(a: Path, b: Path) -> None:
         assert value.tobytes() == second[name].tobytes(), name
 
 
+@pytest.mark.slow  # a slice of fifty_kills is the same and more
 def test_killed_in_training_and_in_a_save_ends_bit_identical(tmp_path):
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
     process = start(undisturbed)
