@@ -195,13 +195,13 @@ def bench_predict(
     from jaxpose.detect.detector import Detector
     from jaxpose.pipeline import Options, Pipeline
 
-    stand_in = not Path(run).exists() and "://" not in run
+    stand_in = "/" not in run and not Path(run).exists()
     # Nobody can be followed by the keypoints of weights that learnt nothing, nor told apart.
     lenient: dict[str, Any] = {"nms": None, "lost_score": 0.0, "min_score": 0.0} if stand_in else {}
     options = Options(
         flip_test=flip_test, batch_size=batch_size, detect_every=every, smooth="one-euro", **lenient
     )
-    pose = _published(run) if stand_in else load_trained(Path(run), "best")
+    pose = _published(run) if stand_in else load_trained(run)
     pipeline = Pipeline(pose, Detector.load(detector) if detector else None, options=options)
     with tempfile.TemporaryDirectory() as folder:
         source, boxes = film.source, None
