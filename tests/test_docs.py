@@ -1,4 +1,4 @@
-"""What the README and the pages say can be typed: commands parse, imports resolve, links lead on."""
+"""What README and pages say can be typed: commands parse, imports are there, links lead on."""
 
 import ast
 import importlib
