@@ -18,7 +18,7 @@ from etils import epath
 from jaxpose.errors import InputError
 from jaxpose.weights.cache import cache_folder
 
-SCHEMES = ("gs://", "s3://")
+SCHEMES = ("gs://",)
 
 
 def place(text: str | os.PathLike[str]) -> Path:
