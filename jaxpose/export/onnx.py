@@ -15,7 +15,6 @@ from jaxpose.export.onnx_ops import OPERATIONS
 from jaxpose.export.program import Program, needed
 
 SUFFIX = ".onnx"
-_MOST_BYTES = 2 << 30  # of one protobuf file
 
 
 def write(program: Program, path: Path) -> None:
@@ -23,8 +22,9 @@ def write(program: Program, path: Path) -> None:
 
     Raises:
       InputError: the package onnx is absent, the model uses an operation that is not written yet,
-        or it is larger than 2 GiB.
+        or its weights are 2 GiB or more.
     """
+    program.check_size("ONNX")
     onnx = needed("onnx")
     traced = jax.make_jaxpr(folded(program.ordered, portable=True))(*program.arguments())
     graph = Graph()
@@ -43,8 +43,6 @@ def write(program: Program, path: Path) -> None:
         ir_version=9,
         producer_name="jaxpose",
     )
-    if model.ByteSize() >= _MOST_BYTES:
-        raise InputError(f"an ONNX file holds 2 GiB, and this model is larger; use {_OTHERS}")
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
 

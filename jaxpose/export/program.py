@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ LEVELS: tuple[Level, ...] = ("model", "crops", "photo")
 
 _CROP_FRAME = "(x, y) in pixels of the crop, pixel centres at integers"
 _PHOTO_FRAME = "(x, y) in pixels of the photo, pixel centres at integers"
+_MOST_BYTES = 2 << 30
 _SCORES = "of each keypoint, in [0, 1]"
 
 
@@ -57,6 +58,7 @@ class Program:
       level: how much is in it.
       facts: what else the card says, as JSON.
       pixels: which outputs are keypoints in pixels.
+      weight_bytes: of the weights inside.
     """
 
     function: Callable[..., dict[str, jax.Array]]
@@ -65,6 +67,7 @@ class Program:
     level: Level
     facts: dict[str, Any] = field(default_factory=dict)
     pixels: tuple[str, ...] = ()
+    weight_bytes: int = 0
 
     def ordered(self, *arrays: jax.Array) -> tuple[jax.Array, ...]:
         """The outputs in their order."""
@@ -90,14 +93,21 @@ class Program:
             shape = tuple(batch if size in ("B", "P") else size for size in value.shape)
             return Value(value.name, shape, value.dtype, value.meaning)
 
-        return Program(
-            self.function,
-            tuple(map(of, self.inputs)),
-            tuple(map(of, self.outputs)),
-            self.level,
-            self.facts,
-            self.pixels,
+        return replace(
+            self, inputs=tuple(map(of, self.inputs)), outputs=tuple(map(of, self.outputs))
         )
+
+    def check_size(self, name: str) -> None:
+        """Whether a format that is one protobuf or flatbuffer has room for the weights.
+
+        Raises:
+          InputError: they are 2 GiB or more.
+        """
+        if self.weight_bytes >= _MOST_BYTES:
+            raise InputError(
+                f"{name} holds 2 GiB, and the weights are {self.weight_bytes / 2**30:.1f} GiB: "
+                "export stablehlo"
+            )
 
 
 def of_images(
@@ -126,6 +136,7 @@ def of_images(
         and below, which changes nothing: outside a photo all is zero.
     """
     codec = Predictor(model, variables, codec, skeleton, padding=padding).codec
+    weight_bytes = _bytes(variables)
     height, width = codec.input_hw
     count = skeleton.num_keypoints
     facts = {
@@ -173,11 +184,13 @@ def of_images(
         )
         example = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
         outputs = _outputs_like(bare, example, "what the model's head gives, not decoded")
-        return Program(bare, (images,), outputs, level, facts)
+        return Program(bare, (images,), outputs, level, facts, (), weight_bytes)
     if level == "crops":
         images = Value("images", ("B", height, width, 3), "uint8", "RGB crops, 0 to 255")
         place = Value("keypoints", ("B", count, 2), "float32", _CROP_FRAME)
-        return Program(keypoints, (images,), (place, scores), level, facts, ("keypoints",))
+        return Program(
+            keypoints, (images,), (place, scores), level, facts, ("keypoints",), weight_bytes
+        )
     return Program(
         photo,
         (
@@ -191,6 +204,7 @@ def of_images(
         level,
         facts,
         ("keypoints",),
+        weight_bytes,
     )
 
 
@@ -215,6 +229,7 @@ def of_windows(
         raise InputError(
             "a lifter takes keypoints, not photos: export it with --level crops or model"
         )
+    weight_bytes = _bytes(variables)
     _, frames, count, features = model.input_shape()
     facts = {
         "keypoints": list(skeleton.keypoints),
@@ -245,12 +260,14 @@ def of_windows(
     if level == "model":
         given = f"{what} of windows of frames, {frame}, standardised as in training"
         outputs = _outputs_like(bare, example, "what the model's head gives, not decoded")
-        return Program(bare, (Value("keypoints", shape, "float32", given),), outputs, level, facts)
+        inputs = (Value("keypoints", shape, "float32", given),)
+        return Program(bare, inputs, outputs, level, facts, (), weight_bytes)
     given = f"{what} of windows of frames, {frame}"
     outputs = _outputs_like(
         joints, example, "(x, y, z) in millimetres about the root, along the camera's axes, y down"
     )
-    return Program(joints, (Value("keypoints", shape, "float32", given),), outputs, level, facts)
+    inputs = (Value("keypoints", shape, "float32", given),)
+    return Program(joints, inputs, outputs, level, facts, (), weight_bytes)
 
 
 _FRAMES = {
@@ -273,6 +290,10 @@ def needed(package: str) -> ModuleType:
         raise InputError(
             f'this format needs {package.split(".")[0]}: pip install "jaxpose[export]" ({error})'
         ) from error
+
+
+def _bytes(variables: Any) -> int:
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(variables))
 
 
 def _named(outputs: Any) -> dict[str, jax.Array]:

@@ -34,7 +34,12 @@ def start(path: Path, names: Sequence[str]) -> Callable[..., dict[str, np.ndarra
 
 
 def save(program: Program, path: Path, *, portable: bool) -> None:
-    """Writes the folder; with `portable` as the converter to TFLite wants it."""
+    """Writes the folder; with `portable` as the converter to TFLite wants it.
+
+    Raises:
+      InputError: the weights are 2 GiB or more.
+    """
+    program.check_size("a SavedModel or TFLite file")
     tf = tensorflow()
     from jax.experimental import jax2tf
 
