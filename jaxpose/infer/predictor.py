@@ -186,17 +186,18 @@ class Predictor:
                 "is none to show"
             )
         entry = self._enter(photo, boxes_xywh)
-        crops = [self._cut(photo, entry, row, 1.0).image for row in range(len(entry.boxes_xywh))]
-        images = np.zeros((0, *self.codec.input_hw, 3), np.uint8)
-        images = np.stack(crops) if crops else images
-        made = []
-        for start in range(0, len(crops), self.batch_size):
-            part = images[start : start + self.batch_size]
-            short = self.batch_size - len(part)
-            padded = np.pad(part, ((0, short), *((0, 0),) * 3))
-            made.append(np.asarray(self._maps(self.variables, padded))[: len(part)])
-        count = self.skeleton.num_keypoints
-        return images, np.concatenate(made) if made else np.zeros((0, 1, 1, count), np.float32)
+        rows = range(len(entry.boxes_xywh))
+        shape = (*self.codec.input_hw, 3)
+        crops = np.zeros((len(rows), *shape), np.uint8)
+        made = [np.zeros((0, 1, 1, self.skeleton.num_keypoints), np.float32)] if not rows else []
+        for row in rows:
+            crops[row] = self._cut(photo, entry, row, 1.0).image
+        for start in range(0, len(rows), self.batch_size):
+            part = crops[start : start + self.batch_size]
+            batch = np.zeros((self.batch_size, *shape), np.uint8)
+            batch[: len(part)] = part
+            made.append(np.asarray(self._maps(self.variables, batch))[: len(part)])
+        return crops, np.concatenate(made)
 
     def _enter(self, photo: np.ndarray, boxes_xywh: Any) -> _Photo:
         if photo.ndim != 3 or photo.shape[-1] != 3 or photo.dtype != np.uint8:
