@@ -337,7 +337,6 @@ OPERATIONS: dict[str, Lowering] = {
     "conv_general_dilated": _convolution,
     "convert_element_type": _cast,
     "copy": _same,
-    "copy_p": _same,
     "cos": _plain("Cos"),
     "dim_as_value": _size,
     "div": _plain("Div"),

@@ -5,12 +5,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
-from jaxpose.export.fold import folded
 from jaxpose.export.program import Program
-from jaxpose.export.stablehlo import PLATFORMS
+from jaxpose.export.stablehlo import PLATFORMS, named
 
 SUFFIX = ".savedmodel"
 
@@ -43,13 +41,9 @@ def save(program: Program, path: Path, *, portable: bool) -> None:
     tf = tensorflow()
     from jax.experimental import jax2tf
 
-    def function(*arrays: jax.Array) -> dict[str, jax.Array]:
-        results = folded(program.ordered, portable=portable)(*arrays)
-        return {value.name: x for value, x in zip(program.outputs, results, strict=True)}
-
     shapes = ["(" + ", ".join(map(str, value.shape)) + ")" for value in program.inputs]
     converted = jax2tf.convert(
-        function,
+        named(program, portable=portable),
         polymorphic_shapes=shapes,
         with_gradient=False,
         native_serialization_platforms=["cpu"] if portable else list(PLATFORMS),

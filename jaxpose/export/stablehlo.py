@@ -17,13 +17,18 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 
 def write(program: Program, path: Path) -> None:
     """One file with the weights in it."""
+    exported = jax.export.export(jax.jit(named(program)), platforms=PLATFORMS)(*program.arguments())
+    path.write_bytes(exported.serialize())
+
+
+def named(program: Program, *, portable: bool = False) -> Callable[..., dict[str, jax.Array]]:
+    """The folded program with its outputs by name; `portable` as in `folded`."""
 
     def function(*arrays: jax.Array) -> dict[str, jax.Array]:
-        results = folded(program.ordered)(*arrays)
+        results = folded(program.ordered, portable=portable)(*arrays)
         return {value.name: x for value, x in zip(program.outputs, results, strict=True)}
 
-    exported = jax.export.export(jax.jit(function), platforms=PLATFORMS)(*program.arguments())
-    path.write_bytes(exported.serialize())
+    return function
 
 
 def start(path: Path, names: Sequence[str]) -> Callable[..., dict[str, np.ndarray]]:
