@@ -21,6 +21,16 @@ jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+# Minutes each: begun first, they leave no worker with one of them while the other has ended.
+_LONGEST = ("test_notebooks.py", "test_step.py", "test_families.py", "test_recipes.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest files first and leaves the order as it is otherwise."""
+    place = {name: number for number, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of golden files and real data beside the checkout; skips where it is absent."""

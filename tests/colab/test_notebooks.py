@@ -46,8 +46,8 @@ def test_lift3d_runs_and_shows_its_pictures(tmp_path, monkeypatch):
 
 
 def test_scaling_runs_a_study_and_shows_its_law(tmp_path, monkeypatch):
-    monkeypatch.setenv("SCALING_PEOPLE", "256")
-    monkeypatch.setenv("SCALING_SAMPLES", "192,480,1024")
+    monkeypatch.setenv("SCALING_PEOPLE", "128")
+    monkeypatch.setenv("SCALING_SAMPLES", "192,320,512")
     monkeypatch.setenv("SCALING_WIDTHS", "16,48")
     outputs = outputs_of("scaling", tmp_path)
     shown = (o.get("data", {}).get("text/plain", "") for o in outputs)  # tables are

@@ -34,7 +34,18 @@ EVERY = (*CATALOGUE, *DETECTORS)
 MEASURED = [e for e in EVERY if e.parameters is not None or e.gflops is not None]
 
 
-@pytest.mark.parametrize("entry", MEASURED, ids=lambda entry: entry.name)
+def repeats(entry) -> bool:
+    """Whether the same network is traced anyway, for other images or other keypoints."""
+    return any(entry.name.startswith(f"{other.name}-") for other in MEASURED)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param(entry, id=entry.name, marks=[pytest.mark.slow] if repeats(entry) else [])
+        for entry in MEASURED
+    ],
+)
 def test_size_and_work_are_as_published(entry):
     counted = cost(entry.model(), entry.input_hw)
     parameters, multiply_adds = DIFFERENCES.get(entry.name, (0.01, 0.01))
