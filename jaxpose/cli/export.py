@@ -101,8 +101,9 @@ class _Row:
 
 def _check(formats: list[str], out: Path, options: Options) -> None:
     for name in formats:
-        for package in {_NEEDS.get(name), _RUNS.get(name) if options.check else None} - {None}:
-            needed(str(package))
+        for package in (_NEEDS.get(name), _RUNS.get(name) if options.check else None):
+            if package is not None:
+                needed(package)
     if options.float16 and "tflite" not in formats:
         raise InputError("--float16 is of TFLite; add tflite to --to, or leave it out")
     if options.batch and options.check and options.samples % options.batch:
