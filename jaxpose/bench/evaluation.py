@@ -13,6 +13,7 @@ from jaxpose.bench.timing import Timing, timed
 from jaxpose.codecs.codec import Codec
 from jaxpose.config import Experiment
 from jaxpose.data.source import Source
+from jaxpose.infer.forward import predict_outputs
 from jaxpose.train.evaluate import estimate_all, make_estimate
 from jaxpose.train.feed import eval_batches, to_device
 from jaxpose.train.mesh import check_batch, make_mesh, replicated
@@ -124,16 +125,14 @@ def _stages(
             batch, input_hw=codec.input_hw, udp=codec.udp, padding=experiment.padding
         )[0]
 
-    @jax.jit
-    def forward(variables: Any, images: jax.Array) -> Any:
-        return model.apply(variables, images, train=False)
+    def outputs_of(flip_test: bool) -> Callable[[Any, jax.Array], Any]:
+        return jax.jit(
+            lambda variables, images: predict_outputs(
+                model, variables, images, codec, permutation, flip_test
+            )
+        )
 
-    @jax.jit
-    def flipped(variables: Any, images: jax.Array) -> Any:
-        mirrored = model.apply(variables, images[:, :, ::-1], train=False)
-        plain = model.apply(variables, images, train=False)
-        return codec.average(plain, codec.flip_back(mirrored, permutation))
-
+    forward, flipped = outputs_of(False), outputs_of(True)
     decode = jax.jit(codec.decode)
     images = crop(placed)
     outputs = forward(variables, images)

@@ -263,19 +263,17 @@ def _run_or_recipe(what: str, set_: list[str]) -> tuple[Experiment, Callable[[],
 def _published(name: str) -> Any:
     """A published model with stand-in weights, as `Pipeline` wants it."""
     from jaxpose.bench import stand_in
-    from jaxpose.codecs.heatmap import udp
-    from jaxpose.codecs.simcc import SimCC
+    from jaxpose.cli.convert import codec_of
     from jaxpose.models.build import abstract_variables
     from jaxpose.models.published.catalogue import find
     from jaxpose.skeletons import COCO17
 
     entry = find(name)
     model: Any = entry.model()
-    height, width = entry.input_hw
-    codec: Any = udp(input_hw=entry.input_hw, heatmap_hw=(height // 4, width // 4))
-    if name.startswith("rtmpose"):
-        codec = SimCC(entry.input_hw)
     variables = stand_in.values(abstract_variables(model, entry.input_hw))
+    codec = codec_of(model, entry.input_hw, variables)
+    if codec is None:
+        raise InputError(f"{name} gives nothing that becomes the keypoints of one person.")
     return SimpleNamespace(
         model=model, variables=variables, codec=codec, skeleton=COCO17, padding=1.25
     )

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-import jaxpose
 from jaxpose.cli.lift import Options as Lifting
 from jaxpose.cli.lift import open_lifter
+from jaxpose.cli.outcome import head_of
 from jaxpose.cli.trained import Trained, load_trained
 from jaxpose.demo.limits import Limits
 from jaxpose.demo.looker import Looker
@@ -76,13 +76,8 @@ def _head(trained: Trained, run: str, detector: str | None, lifter: str | None) 
     """Of the JSON file, which visitors take home: names, and no folders of this machine."""
     models = {"pose": run, "detector": detector, "lifter": lifter}
     return {
-        "jaxpose": jaxpose.__version__,
-        "units": "pixels of the photo (pixel centres at integers), scores in [0, 1], joints in mm",
+        **head_of(trained.skeleton),
         "models": {part: _name(where) for part, where in models.items() if where is not None},
-        "skeleton": {
-            "name": trained.skeleton.name,
-            "keypoints": list(trained.skeleton.keypoints),
-        },
     }
 
 

@@ -16,7 +16,7 @@ from rich.table import Table
 
 import jaxpose
 from jaxpose.cli.outcome import make_writable
-from jaxpose.cli.trained import Trained, TrainedLifter, load_lifter, load_trained
+from jaxpose.cli.trained import TrainedLifter, load_any
 from jaxpose.errors import InputError
 from jaxpose.export import check, tflite
 from jaxpose.export.formats import FORMATS, card_of, chosen
@@ -122,7 +122,7 @@ def _check(formats: list[str], out: Path, options: Options) -> None:
 
 
 def _program(source: str, options: Options) -> Program:
-    trained = _trained(source, options.checkpoint)
+    trained = load_any(source, options.checkpoint)
     if isinstance(trained, TrainedLifter):
         program = of_windows(
             trained.model,
@@ -144,17 +144,6 @@ def _program(source: str, options: Options) -> Program:
             photo_hw=_size(options.size),
         )
     return program if options.batch is None else program.fixed(options.batch)
-
-
-def _trained(source: str, checkpoint: Literal["best", "last"]) -> Trained | TrainedLifter:
-    try:
-        return load_trained(source, checkpoint)
-    except InputError:
-        try:
-            return load_lifter(source, checkpoint)
-        except InputError:
-            pass
-        raise
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -190,7 +179,7 @@ def _compare(written: list[_Written], options: Options) -> tuple[list[_Row], boo
     runs: dict[str, check.Run] = {"JAX": _in_turns(check.in_jax(program), size)}
     for one in written:
         run = FORMATS[one.name].start(one.path, [value.name for value in program.inputs])
-        runs[one.name] = run if one.name == "tflite" else _in_turns(run, size)
+        runs[one.name] = _in_turns(run, size)
     expected = runs["JAX"](*arrays)
     found = {
         one.name: check.difference(program, runs[one.name](*arrays), expected) for one in written

@@ -8,13 +8,25 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+import jaxpose
 from jaxpose.errors import InputError
 from jaxpose.infer.flow import Stages
 from jaxpose.infer.media import Media
 from jaxpose.infer.people import People
 from jaxpose.infer.video import VIDEO_SUFFIXES
+from jaxpose.skeletons import Skeleton
 
 _LISTED = 20
+
+
+def head_of(skeleton: Skeleton) -> dict[str, Any]:
+    """What a file of keypoints says first, whichever command writes it: version, units, names."""
+    return {
+        "jaxpose": jaxpose.__version__,
+        "units": "keypoints and boxes in pixels of the photo (pixel centres at integers), scores "
+        "in [0, 1]; joints_mm in mm about the root, x right, y down, z forward as the camera looks",
+        "skeleton": {"name": skeleton.name, "keypoints": list(skeleton.keypoints)},
+    }
 
 
 class Outcome:

@@ -9,8 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-import jaxpose
-from jaxpose.cli.outcome import Outcome, make_writable, picture_names, summarise
+from jaxpose.cli.outcome import Outcome, head_of, make_writable, picture_names, summarise
 from jaxpose.cli.overview import Heatmaps, Overview
 from jaxpose.cli.trained import Trained, load_lifter, load_trained
 from jaxpose.codecs.maps import has_maps
@@ -291,20 +290,16 @@ def _film_name(source: str) -> str:
 
 
 def _head(trained: Trained, run: str | Path, boxes: str | None, options: Options) -> dict[str, Any]:
-    skeleton = trained.skeleton
     found_by = {"boxes": boxes or WHOLE_PHOTO}
     if options.detector is not None:
         found_by = {"detector": str(options.detector)}
     return {
-        "jaxpose": jaxpose.__version__,
-        "units": "keypoints and boxes in pixels of the photo (pixel centres at integers), scores "
-        "in [0, 1]; joints_mm in mm about the root, x right, y down, z forward as the camera looks",
+        **head_of(trained.skeleton),
         "model": {
             "run": str(run),
             "checkpoint": options.checkpoint,
             "step": trained.step,
         },
-        "skeleton": {"name": skeleton.name, "keypoints": list(skeleton.keypoints)},
         **found_by,
         "flip_test": options.flip_test,
         "detect_every": options.every,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 from rich.console import Console
@@ -67,21 +67,13 @@ def load_trained(where: str | Path, checkpoint: Literal["best", "last"] = "best"
       InputError: as `load_run`, `load_release`, `jaxpose convert` and `weights.local`; a release
         that does not say how its outputs become keypoints; a lifter.
     """
-    stored = _stored(where, checkpoint)
-    if isinstance(stored.codec, LiftingCodec):
+    trained = load_any(where, checkpoint)
+    if isinstance(trained, TrainedLifter):
         raise InputError(
             f"{where} holds a lifter, which takes keypoints and not pictures. Name it with "
             "--lift, and a model for pictures with --from."
         )
-    return Trained(
-        stored.directory,
-        stored.model,
-        stored.variables,
-        stored.codec,
-        stored.skeleton,
-        stored.padding,
-        stored.step,
-    )
+    return trained
 
 
 def load_lifter(where: str | Path, checkpoint: Literal["best", "last"] = "best") -> TrainedLifter:
@@ -94,44 +86,35 @@ def load_lifter(where: str | Path, checkpoint: Literal["best", "last"] = "best")
     Raises:
       InputError: as `load_trained`; a model for pictures.
     """
-    stored = _stored(where, checkpoint)
-    if not isinstance(stored.codec, LiftingCodec):
+    trained = load_any(where, checkpoint)
+    if isinstance(trained, Trained):
         raise InputError(
             f"{where} holds a model for pictures, not a lifter. Train one with a recipe such "
             "as h36m_mlp."
         )
-    return TrainedLifter(
-        stored.directory, stored.model, stored.variables, stored.codec, stored.skeleton, stored.step
-    )
+    return trained
 
 
-class _Stored(NamedTuple):
-    directory: Path
-    model: Any
-    variables: Any
-    codec: Any
-    skeleton: Skeleton
-    padding: float
-    step: int | None
-
-
-def _stored(where: str | Path, checkpoint: Literal["best", "last"]) -> _Stored:
-    """Whatever model is there."""
+def load_any(
+    where: str | Path, checkpoint: Literal["best", "last"] = "best"
+) -> Trained | TrainedLifter:
+    """Whichever of the two is there; arguments and errors as of `load_trained`."""
     bucket = in_bucket(where)
     directory = place(where) if bucket else local(where)
     if bucket and not (directory / "checkpoints").is_dir():  # no run, which is read from there
         with on_disk(directory) as copy:
-            return _stored(copy, checkpoint)
+            return load_any(copy, checkpoint)
     if directory.is_file() or directory.suffix.lower() in PYTORCH:
         directory = _released(directory)
     if not (directory / RELEASE).is_file():
         run = load_run(directory, checkpoint)
         of = run.experiment
-        padding = getattr(of, "padding", 0.0)
-        model, variables = of.model, run.variables
         if isinstance(of, LiftingExperiment):
-            model, variables = pose_part(of.model, variables)
-        return _Stored(directory, model, variables, of.codec, of.skeleton, padding, run.step)
+            lifter, variables = pose_part(of.model, run.variables)
+            return TrainedLifter(directory, lifter, variables, of.codec, of.skeleton, run.step)
+        return Trained(
+            directory, of.model, run.variables, of.codec, of.skeleton, of.padding, run.step
+        )
     release = load_release(directory)
     if "finds" in release.config:
         raise InputError(
@@ -147,9 +130,11 @@ def _stored(where: str | Path, checkpoint: Literal["best", "last"]) -> _Stored:
             f"{where} does not say its {absent}, which prediction needs. Convert the checkpoint "
             "with --skeleton, or load it with jaxpose.convert.load_pretrained."
         )
-    padding = float(release.config.get("padding", 1.25))
     variables = jax.device_put(release.variables)
-    return _Stored(directory, **parts, variables=variables, padding=padding, step=None)
+    if isinstance(parts["codec"], LiftingCodec):
+        return TrainedLifter(directory, **parts, variables=variables, step=None)
+    padding = float(release.config.get("padding", 1.25))
+    return Trained(directory, **parts, variables=variables, padding=padding, step=None)
 
 
 def _released(file: Path) -> Path:

@@ -18,7 +18,7 @@ from jaxpose.codecs.lifting import LiftingCodec
 from jaxpose.errors import InputError
 from jaxpose.infer.forward import predict_keypoints
 from jaxpose.infer.lifting import lift
-from jaxpose.infer.predictor import Predictor
+from jaxpose.infer.predictor import bounded
 from jaxpose.models.lifting.lifter import Lifter
 from jaxpose.skeletons import Skeleton
 
@@ -135,7 +135,7 @@ def of_images(
       photo_hw: size of the photo, for "photo". A smaller one is filled up with zeros on the right
         and below, which changes nothing: outside a photo all is zero.
     """
-    codec = Predictor(model, variables, codec, skeleton, padding=padding).codec
+    codec = bounded(codec)
     weight_bytes = _bytes(variables)
     height, width = codec.input_hw
     count = skeleton.num_keypoints
@@ -166,9 +166,7 @@ def of_images(
         return _named(model.apply(variables, images, train=False))
 
     def photo(photo: jax.Array, boxes: jax.Array) -> dict[str, jax.Array]:
-        center, size = geometry.box_to_center_scale(boxes, padding)
-        size = geometry.fix_aspect_ratio(size, width / height)
-        matrices = geometry.crop_matrix(center, size, (height, width), udp=codec.udp)
+        matrices = geometry.box_crop_matrix(boxes, (height, width), padding=padding, udp=codec.udp)
 
         def crop(matrix: jax.Array) -> jax.Array:
             return geometry.warp(photo[None], matrix[None], (height, width))[0]

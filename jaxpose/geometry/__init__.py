@@ -6,6 +6,7 @@
 
 from jaxpose.geometry.planar import (
     apply_affine,
+    box_crop_matrix,
     box_to_center_scale,
     box_xywh_to_xyxy,
     box_xyxy_to_xywh,
@@ -20,6 +21,7 @@ from jaxpose.geometry.planar import (
 
 __all__ = [
     "apply_affine",
+    "box_crop_matrix",
     "box_to_center_scale",
     "box_xywh_to_xyxy",
     "box_xyxy_to_xywh",

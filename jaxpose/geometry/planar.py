@@ -99,6 +99,18 @@ def crop_matrix(
     return _affine(xp, a, b, target_x - a * x - b * y, c, d, target_y - c * x - d * y)
 
 
+def box_crop_matrix(
+    box_xywh: ArrayT, input_hw: tuple[int, int], *, padding: float = 1.25, udp: bool = False
+) -> ArrayT:
+    """The map `[..., 2, 3]` from photo to input pixels of the upright crop of boxes `[..., 4]`.
+
+    The padded box in the middle, enlarged to the aspect of the input.
+    """
+    center, size = box_to_center_scale(box_xywh, padding)
+    size = fix_aspect_ratio(size, input_hw[1] / input_hw[0])
+    return crop_matrix(center, size, input_hw, udp=udp)
+
+
 def invert_affine(matrix: ArrayT) -> ArrayT:
     """The inverse `[..., 2, 3]` of affine maps `[..., 2, 3]`; not finite where there is none."""
     xp = namespace(matrix)

@@ -94,7 +94,7 @@ class Predictor:
         if not scales or not all(scale > 0 for scale in scales):
             raise InputError(f"scales must be positive numbers, and are {list(scales)}")
         self.variables = variables
-        self.codec = codec = _bounded(codec)
+        self.codec = codec = bounded(codec)
         self.skeleton = skeleton
         self.padding = padding
         self.batch_size = batch_size
@@ -226,9 +226,9 @@ class Predictor:
     def _cut(self, photo: np.ndarray, entry: _Photo, row: int, scale: float) -> _Crop:
         height, width = self.codec.input_hw
         padding = self.padding * scale
-        center, size = geometry.box_to_center_scale(entry.boxes_xywh[row], padding)
-        size = geometry.fix_aspect_ratio(size, width / height)
-        matrix = geometry.crop_matrix(center, size, (height, width), udp=self.codec.udp)
+        matrix = geometry.box_crop_matrix(
+            entry.boxes_xywh[row], (height, width), padding=padding, udp=self.codec.udp
+        )
         image = geometry.crop_photo(photo, matrix, (height, width))
         return _Crop(image, geometry.invert_affine(matrix), entry, row)
 
@@ -258,7 +258,7 @@ class Predictor:
         )
 
 
-def _bounded(codec: Codec) -> Codec:
+def bounded(codec: Codec) -> Codec:
     """The codec with a bound on the DARK step, unless it has one."""
     if isinstance(codec, Heatmap) and codec.longest_step is None:
         return replace(codec, longest_step=_LONGEST_STEP)

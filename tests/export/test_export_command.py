@@ -32,7 +32,7 @@ def trained(monkeypatch):
         skeleton=COCO17,
         padding=1.25,
     )
-    monkeypatch.setattr(command, "load_trained", lambda *_: of)
+    monkeypatch.setattr(command, "load_any", lambda *_: of)
     monkeypatch.setattr(stablehlo, "write", lambda program, path: path.write_bytes(b"export"))
 
 
@@ -128,6 +128,6 @@ def test_a_lifter_has_no_photo(tmp_path, monkeypatch):
     lifter = command.TrainedLifter(
         tmp_path, model, drawn.variables(model, None), LiftingCodec(), H36M17, None
     )
-    monkeypatch.setattr(command, "load_trained", lambda *_: lifter)
+    monkeypatch.setattr(command, "load_any", lambda *_: lifter)
     result = export("model", "--out", tmp_path / "out", "--level", "photo")
     assert result.exit_code == 2 and "a lifter takes keypoints, not photos" in result.output
