@@ -81,20 +81,21 @@ def _lower(graph: Graph, traced: jex.ClosedJaxpr, program: Program) -> list[str]
     for equation in traced.jaxpr.eqns:
         name = equation.primitive.name
         if name not in OPERATIONS:
-            raise InputError(
-                f"jaxpose does not write {name!r} in ONNX yet, which this model uses; export "
-                f"{_OTHERS} instead"
-            )
+            raise _unwritten(repr(name))
         try:
             made = OPERATIONS[name](graph, equation, [read(atom) for atom in equation.invars])
         except NotImplementedError as error:
-            raise InputError(
-                f"jaxpose does not write {error} in ONNX yet, which this model uses; export "
-                f"{_OTHERS} instead"
-            ) from error
+            raise _unwritten(str(error)) from error
         results = [made] if isinstance(made, str) else made
         names.update(zip(equation.outvars, results, strict=True))
     return [read(atom) for atom in traced.jaxpr.outvars]
+
+
+def _unwritten(what: str) -> InputError:
+    return InputError(
+        f"jaxpose does not write {what} in ONNX yet, which this model uses; export {_OTHERS} "
+        "instead"
+    )
 
 
 def _described(onnx: Any, value: Any) -> Any:

@@ -115,9 +115,12 @@ class RunLog:
     def _write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
         if self._events is None:
             return
-        self._lines.add(json.dumps({"step": step, "kind": kind} | dict(values)))
-        for name, value in values.items():
-            self._events.add_scalar(f"{kind}/{name}", value, step)
+        try:
+            self._lines.add(json.dumps({"step": step, "kind": kind} | dict(values)))
+            for name, value in values.items():
+                self._events.add_scalar(f"{kind}/{name}", value, step)
+        except OSError as error:
+            raise InputError(f"Cannot write to {self._lines.file}: {error}.") from error
 
 
 class Lines:
@@ -130,25 +133,18 @@ class Lines:
     EVERY = 30.0
 
     def __init__(self, file: Path) -> None:
-        self._file = file
+        self.file = file
         self._whole: str | None = None
         self._unwritten, self._written_at = False, time.monotonic()
 
     def add(self, line: str) -> None:
-        """Append a line.
-
-        Raises:
-          InputError: the file cannot be written.
-        """
-        if not in_bucket(self._file):
-            try:
-                with self._file.open("a") as file:
-                    file.write(line + "\n")
-            except OSError as error:
-                raise InputError(f"Cannot write to {self._file}: {error}.") from error
+        """Append a line; OSError if the file cannot be written."""
+        if not in_bucket(self.file):
+            with self.file.open("a") as file:
+                file.write(line + "\n")
             return
         if self._whole is None:
-            self._whole = self._file.read_text() if self._file.exists() else ""
+            self._whole = self.file.read_text() if self.file.exists() else ""
         self._whole += line + "\n"
         self._unwritten = True
         if time.monotonic() - self._written_at > self.EVERY:
@@ -157,7 +153,7 @@ class Lines:
     def flush(self) -> None:
         """Write what is not written yet."""
         if self._unwritten and self._whole is not None:
-            self._file.write_text(self._whole)
+            self.file.write_text(self._whole)
             self._unwritten, self._written_at = False, time.monotonic()
 
 
