@@ -8,19 +8,20 @@ there is one.
 """
 
 from jaxpose.codecs.heatmap import msra
-from jaxpose.config import Evaluation, Experiment, Optimizer
 from jaxpose.data.source import Records
 from jaxpose.losses import HeatmapMSE, StageSum
 from jaxpose.models import hourglass
 from jaxpose.skeletons import COCO17
+from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
+from jaxpose.train.experiment import Optimizer
 
 TRAIN_PEOPLE = 149_813  # people with keypoints in train2017
 
 
-def get_config() -> Experiment:
+def get_config() -> TopDownExperiment:
     """Batch 256 at 5e-4 for Adam, falls at epochs 170 and 200; no weight decay."""
     batch_size = 256
-    return Experiment(
+    return TopDownExperiment(
         skeleton=COCO17,
         model=hourglass("52", dtype="bfloat16"),
         codec=msra(input_hw=(256, 256)),

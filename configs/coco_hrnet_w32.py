@@ -4,19 +4,20 @@ The data is prepared as `coco_vitpose_b` says.
 """
 
 from jaxpose.codecs.heatmap import msra
-from jaxpose.config import Evaluation, Experiment, Optimizer
 from jaxpose.data.source import Records
 from jaxpose.losses import HeatmapMSE
 from jaxpose.models import hrnet_pose
 from jaxpose.skeletons import COCO17
+from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
+from jaxpose.train.experiment import Optimizer
 
 TRAIN_PEOPLE = 149_813  # people with keypoints in train2017
 
 
-def get_config() -> Experiment:
+def get_config() -> TopDownExperiment:
     """Batch 512 at 5e-4 for Adam, falls at epochs 170 and 200; no weight decay."""
     batch_size = 512
-    return Experiment(
+    return TopDownExperiment(
         skeleton=COCO17,
         model=hrnet_pose("W32", dtype="bfloat16"),
         codec=msra(),

@@ -6,21 +6,22 @@ Settings of MMPose 1.3, `topdown_heatmap/coco/td-hm_litehrnet-18_8xb64-210e_coco
 vary less than for larger networks.
 """
 
-from jaxpose.augment import Augmentation
 from jaxpose.codecs.heatmap import msra
-from jaxpose.config import Evaluation, Experiment, Optimizer
 from jaxpose.data.source import Records
 from jaxpose.losses import HeatmapMSE
 from jaxpose.models import litehrnet
 from jaxpose.skeletons import COCO17
+from jaxpose.tasks.topdown.augment import Augmentation
+from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
+from jaxpose.train.experiment import Optimizer
 
 TRAIN_PEOPLE = 149_813  # people with keypoints in train2017
 
 
-def get_config() -> Experiment:
+def get_config() -> TopDownExperiment:
     """Batch 512 at 5e-4 for Adam, falls at epochs 170 and 200; no weight decay."""
     batch_size = 512
-    return Experiment(
+    return TopDownExperiment(
         skeleton=COCO17,
         model=litehrnet("18", dtype="bfloat16"),
         codec=msra(),

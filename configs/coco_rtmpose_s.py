@@ -9,21 +9,22 @@ images are not blurred and nothing is cut out of them, and the last 30 epochs va
 others do.
 """
 
-from jaxpose.augment import Augmentation
 from jaxpose.codecs.simcc import rtmpose as rtmpose_codec
-from jaxpose.config import Evaluation, Experiment, Optimizer
 from jaxpose.data.source import Records
 from jaxpose.losses import SimCCKL
 from jaxpose.models import rtmpose
 from jaxpose.skeletons import COCO17
+from jaxpose.tasks.topdown.augment import Augmentation
+from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
+from jaxpose.train.experiment import Optimizer
 
 TRAIN_PEOPLE = 149_813  # people with keypoints in train2017
 
 
-def get_config() -> Experiment:
+def get_config() -> TopDownExperiment:
     """Batch 1024 at 4e-3 for AdamW, a thousand steps of warm-up; averaged weights."""
     batch_size = 1024
-    return Experiment(
+    return TopDownExperiment(
         skeleton=COCO17,
         model=rtmpose("s", dtype="bfloat16"),
         codec=rtmpose_codec(),

@@ -10,19 +10,20 @@ Settings of MMPose 1.3, `simcc/coco/simcc_res50_8xb64-210e_coco-256x192`, from I
 """
 
 from jaxpose.codecs import SimCC
-from jaxpose.config import Evaluation, Experiment, Optimizer
 from jaxpose.data.source import Records
 from jaxpose.losses import SimCCKL
 from jaxpose.models import simcc_resnet
 from jaxpose.skeletons import COCO17
+from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
+from jaxpose.train.experiment import Optimizer
 
 TRAIN_PEOPLE = 149_813  # people with keypoints in train2017
 
 
-def get_config() -> Experiment:
+def get_config() -> TopDownExperiment:
     """Batch 512 at 1e-3 for Adam, falls at epochs 170 and 200; no weight decay."""
     batch_size = 512
-    return Experiment(
+    return TopDownExperiment(
         skeleton=COCO17,
         model=simcc_resnet(50, dtype="bfloat16"),
         codec=SimCC(sigma=6.0, split_ratio=2.0),

@@ -10,19 +10,20 @@ weights (torchvision's ResNet-50):
 """
 
 from jaxpose.codecs.heatmap import msra
-from jaxpose.config import Evaluation, Experiment, Optimizer
 from jaxpose.data.source import Records
 from jaxpose.losses import HeatmapMSE
 from jaxpose.models import simple_baseline
 from jaxpose.skeletons import COCO17
+from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
+from jaxpose.train.experiment import Optimizer
 
 TRAIN_PEOPLE = 149_813  # people with keypoints in train2017
 
 
-def get_config() -> Experiment:
+def get_config() -> TopDownExperiment:
     """Batch 512 at 5e-4 for Adam, falls at epochs 170 and 200; no weight decay."""
     batch_size = 512
-    return Experiment(
+    return TopDownExperiment(
         skeleton=COCO17,
         model=simple_baseline(50, dtype="bfloat16"),
         codec=msra(),

@@ -8,19 +8,20 @@
 """
 
 from jaxpose.codecs.heatmap import udp
-from jaxpose.config import Evaluation, Experiment, Optimizer
 from jaxpose.data.source import Records
 from jaxpose.losses import HeatmapMSE
 from jaxpose.models import vitpose
 from jaxpose.skeletons import COCO17
+from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
+from jaxpose.train.experiment import Optimizer
 
 TRAIN_PEOPLE = 149_813  # people with keypoints in train2017
 
 
-def get_config() -> Experiment:
+def get_config() -> TopDownExperiment:
     """Batch 512, AdamW at 5e-4, layer-wise decay 0.75, falls at epochs 170 and 200."""
     batch_size = 512
-    return Experiment(
+    return TopDownExperiment(
         skeleton=COCO17,
         model=vitpose("B", dtype="bfloat16"),
         codec=udp(),

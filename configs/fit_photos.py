@@ -8,21 +8,22 @@ says so in minutes. It says nothing about other photos.
         --set eval_data.path=data/mine
 """
 
-from jaxpose.augment import Augmentation
 from jaxpose.codecs.heatmap import udp
-from jaxpose.config import Evaluation, Experiment, Optimizer
 from jaxpose.data.source import Records
 from jaxpose.losses import HeatmapMSE
 from jaxpose.models.build import PoseModel
 from jaxpose.models.heads import DeconvHead
 from jaxpose.models.pyramid import Pyramid
 from jaxpose.skeletons import COCO17
+from jaxpose.tasks.topdown.augment import Augmentation
+from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
+from jaxpose.train.experiment import Optimizer
 
 
-def get_config() -> Experiment:
+def get_config() -> TopDownExperiment:
     """600 steps without augmentation; trained and scored on the same people."""
     input_hw = (128, 96)
-    return Experiment(
+    return TopDownExperiment(
         skeleton=COCO17,
         model=PoseModel(
             Pyramid(patch=8, widths=(64, 128, 256), depths=(2, 2, 2), path_width=64),

@@ -12,11 +12,12 @@ published, its poses a tenth as dense in time and placed anew, its input project
 """
 
 from jaxpose.codecs.lifting import LiftingCodec
-from jaxpose.config import LiftingEvaluation, LiftingExperiment, Optimizer
-from jaxpose.data.clips import Clips, Rig
+from jaxpose.data.motion_dataset import CameraSet, MotionDataset
 from jaxpose.losses import MPJPE
 from jaxpose.models import martinez
 from jaxpose.skeletons import H36M17
+from jaxpose.tasks.lifting.experiment import LiftingEvaluation, LiftingExperiment
+from jaxpose.train.experiment import Optimizer
 
 POSES, CAMERAS = "data/h36m_poses.npz", "data/h36m_cameras.json"
 
@@ -29,8 +30,10 @@ def get_config() -> LiftingExperiment:
         codec=LiftingCodec(num_keypoints=17, root=(0,), drop_root=True),
         loss=MPJPE(),
         standardise="inputs",
-        train_data=Clips(POSES, split=("train",), rig=Rig(CAMERAS, ("S1", "S5", "S6", "S7", "S8"))),
-        eval_data=Clips(POSES, split=("test",), rig=Rig(CAMERAS, ("S9", "S11"))),
+        train_data=MotionDataset(
+            POSES, split=("train",), rig=CameraSet(CAMERAS, ("S1", "S5", "S6", "S7", "S8"))
+        ),
+        eval_data=MotionDataset(POSES, split=("test",), rig=CameraSet(CAMERAS, ("S9", "S11"))),
         optimizer=Optimizer(
             learning_rate=1e-3, schedule="cosine", warmup_steps=200, weight_decay=0.01
         ),

@@ -10,11 +10,12 @@ schedule ends at rate 0, so the last checkpoint is the result.
 """
 
 from jaxpose.codecs.lifting import LiftingCodec
-from jaxpose.config import LiftingEvaluation, LiftingExperiment, Optimizer
-from jaxpose.data.clips import Clips
+from jaxpose.data.motion_dataset import MotionDataset
 from jaxpose.losses import MPJPE
 from jaxpose.models import martinez
 from jaxpose.skeletons import HUMANEVA15
+from jaxpose.tasks.lifting.experiment import LiftingEvaluation, LiftingExperiment
+from jaxpose.train.experiment import Optimizer
 
 ACTIONS = ("Walking", "Jog", "Box")
 
@@ -27,8 +28,8 @@ def get_config() -> LiftingExperiment:
         codec=LiftingCodec(num_keypoints=15, root=(0,)),
         loss=MPJPE(),
         standardise="inputs",
-        train_data=Clips("data/humaneva.npz", split=("train",), action=ACTIONS),
-        eval_data=Clips("data/humaneva.npz", split=("validate",), action=ACTIONS),
+        train_data=MotionDataset("data/humaneva.npz", split=("train",), action=ACTIONS),
+        eval_data=MotionDataset("data/humaneva.npz", split=("validate",), action=ACTIONS),
         optimizer=Optimizer(
             learning_rate=1e-3, schedule="cosine", warmup_steps=100, weight_decay=0.01
         ),

@@ -8,12 +8,13 @@ overlap by two thirds, and what they say of a frame is averaged.
 """
 
 from jaxpose.codecs.lifting import LiftingCodec
-from jaxpose.config import LiftingEvaluation, LiftingExperiment, Optimizer
-from jaxpose.data.clips import Clips
+from jaxpose.data.motion_dataset import MotionDataset
 from jaxpose.losses import MPJPE, Velocity, WeightedSum
 from jaxpose.models.lifting.dstformer import DSTFormer
 from jaxpose.models.lifting.lifter import JointHead, Lifter
 from jaxpose.skeletons import HUMANEVA15
+from jaxpose.tasks.lifting.experiment import LiftingEvaluation, LiftingExperiment
+from jaxpose.train.experiment import Optimizer
 
 ACTIONS = ("Walking", "Jog", "Box")
 
@@ -26,8 +27,8 @@ def get_config() -> LiftingExperiment:
         codec=LiftingCodec(num_keypoints=15, root=(0,), confidence=True),
         loss=WeightedSum((MPJPE(), Velocity()), (1.0, 2.0)),
         standardise="inputs",
-        train_data=Clips("data/humaneva.npz", split=("train",), action=ACTIONS),
-        eval_data=Clips("data/humaneva.npz", split=("validate",), action=ACTIONS),
+        train_data=MotionDataset("data/humaneva.npz", split=("train",), action=ACTIONS),
+        eval_data=MotionDataset("data/humaneva.npz", split=("validate",), action=ACTIONS),
         optimizer=Optimizer(
             learning_rate=1e-3, schedule="cosine", warmup_steps=200, weight_decay=0.01
         ),

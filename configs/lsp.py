@@ -11,20 +11,21 @@ another 10 %). The schedule ends at rate 0, so the last checkpoint is the result
 of several on the test set would flatter it.
 """
 
-from jaxpose.augment import Augmentation
 from jaxpose.codecs.heatmap import udp
-from jaxpose.config import Evaluation, Experiment, Optimizer
 from jaxpose.data.source import Records
 from jaxpose.losses import HeatmapMSE
 from jaxpose.models.build import PoseModel
 from jaxpose.models.heads import DeconvHead
 from jaxpose.models.pyramid import Pyramid
 from jaxpose.skeletons import LSP14
+from jaxpose.tasks.topdown.augment import Augmentation
+from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
+from jaxpose.train.experiment import Optimizer
 
 
-def get_config() -> Experiment:
+def get_config() -> TopDownExperiment:
     """8,000 steps of 32, which is 23 epochs."""
-    return Experiment(
+    return TopDownExperiment(
         skeleton=LSP14,
         model=PoseModel(
             Pyramid(patch=8, widths=(64, 128, 256), depths=(2, 2, 2), path_width=64),

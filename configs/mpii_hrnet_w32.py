@@ -8,19 +8,20 @@
 """
 
 from jaxpose.codecs.heatmap import msra
-from jaxpose.config import Evaluation, Experiment, Optimizer
 from jaxpose.data.source import Records
 from jaxpose.losses import HeatmapMSE
 from jaxpose.models import hrnet_pose
 from jaxpose.skeletons import MPII16
+from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
+from jaxpose.train.experiment import Optimizer
 
 TRAIN_PEOPLE = 22_246  # people of MPII's usual training split
 
 
-def get_config() -> Experiment:
+def get_config() -> TopDownExperiment:
     """Batch 512 at 5e-4 for Adam, falls at epochs 170 and 200; scored by PCKh@0.5."""
     batch_size = 512
-    return Experiment(
+    return TopDownExperiment(
         skeleton=MPII16,
         model=hrnet_pose("W32", num_keypoints=16, dtype="bfloat16"),
         codec=msra(input_hw=(256, 256)),

@@ -5,21 +5,22 @@ train_data.plain=false --set eval_data.plain=false` gives the full variety, whic
 slowly: occluded, cut off, crowded, sitting and lying people.
 """
 
-from jaxpose.augment import Augmentation
 from jaxpose.codecs.heatmap import udp
-from jaxpose.config import Evaluation, Experiment, Optimizer
 from jaxpose.data.source import SyntheticPeople
 from jaxpose.losses import HeatmapMSE
 from jaxpose.models.build import PoseModel
 from jaxpose.models.heads import DeconvHead
 from jaxpose.models.pyramid import Pyramid
 from jaxpose.skeletons import COCO17
+from jaxpose.tasks.topdown.augment import Augmentation
+from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
+from jaxpose.train.experiment import Optimizer
 
 
-def get_config() -> Experiment:
+def get_config() -> TopDownExperiment:
     """1,400 steps of 32 on 5,000 people; scored on 200 others."""
     input_hw, canvas_hw = (128, 96), (192, 144)
-    return Experiment(
+    return TopDownExperiment(
         skeleton=COCO17,
         model=PoseModel(
             Pyramid(patch=8, widths=(64, 128, 256), depths=(2, 2, 2), path_width=64),

@@ -6,12 +6,13 @@ In all else it is the quick start; targets are as wide in input pixels.
 import dataclasses
 
 from jaxpose.codecs.heatmap import udp
-from jaxpose.config import Experiment, load_recipe
 from jaxpose.models.build import PoseModel
 from jaxpose.models.refine import SRCNN, RefinedHead
+from jaxpose.tasks.topdown.experiment import TopDownExperiment
+from jaxpose.train.recipe import load_recipe
 
 
-def get_config() -> Experiment:
+def get_config() -> TopDownExperiment:
     """1,400 steps of 32 on 5,000 people; scored on 200 others."""
     coarse = load_recipe("quickstart")
     assert isinstance(coarse.model, PoseModel)

@@ -19,7 +19,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from jaxpose.data.canvas import Canvas, Person, Photo
+from jaxpose.data.canvas import Canvas, ImageAnnotation, InstanceAnnotation
 from jaxpose.data.matlab import read_mat
 from jaxpose.data.summary import Summary
 from jaxpose.errors import InputError
@@ -68,7 +68,7 @@ def prepare(
     )
 
 
-def lsp_people(mat: Path) -> list[Person]:
+def lsp_people(mat: Path) -> list[InstanceAnnotation]:
     """All of LSP.
 
     Raises:
@@ -85,7 +85,7 @@ def lsp_people(mat: Path) -> list[Person]:
     return _people(np.stack([x, y], axis=-1), visible, first_id=0)
 
 
-def lspet_people(mat: Path) -> list[Person]:
+def lspet_people(mat: Path) -> list[InstanceAnnotation]:
     """All of LSP-Extended.
 
     Raises:
@@ -109,10 +109,10 @@ def _joints(mat: Path) -> np.ndarray:
     return joints.astype(np.float64)
 
 
-def _people(points: np.ndarray, visible: np.ndarray, first_id: int) -> list[Person]:
+def _people(points: np.ndarray, visible: np.ndarray, first_id: int) -> list[InstanceAnnotation]:
     """From `[14, N, 2]` places and `[14, N]` flags; numbers start at `first_id + 1`."""
     return [
-        Person(
+        InstanceAnnotation(
             annotation_id=first_id + 1 + n,
             keypoints=points[:, n] - 1,
             visible=visible[:, n],
@@ -131,12 +131,12 @@ def box_of_joints(points: np.ndarray, labelled: np.ndarray) -> np.ndarray:
     return np.concatenate([(low + high - size) / 2, size])
 
 
-def _photo(path: Path, person: Person) -> Photo:
-    return Photo(path, path.name, person.annotation_id, (person,), first_key=0)
+def _photo(path: Path, person: InstanceAnnotation) -> ImageAnnotation:
+    return ImageAnnotation(path, path.name, person.annotation_id, (person,), first_key=0)
 
 
-def _in_order(photos: list[Photo]) -> list[Photo]:
+def _in_order(photos: list[ImageAnnotation]) -> list[ImageAnnotation]:
     return [
-        Photo(photo.path, photo.name, photo.image_id, photo.people, first_key=key)
+        ImageAnnotation(photo.path, photo.name, photo.image_id, photo.people, first_key=key)
         for key, photo in enumerate(photos)
     ]

@@ -19,12 +19,12 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from jaxpose.data.canvas import Canvas, Person, Photo, Skip, by_photo
+from jaxpose.data.canvas import Canvas, ImageAnnotation, InstanceAnnotation, Skip, by_photo
 from jaxpose.data.coco_json import NOT_NUMBERS, WRONG_LENGTH, read_json
 from jaxpose.data.matlab import read_mat
 from jaxpose.data.summary import Summary
 from jaxpose.errors import InputError
-from jaxpose.photo import missing
+from jaxpose.media.image import missing
 from jaxpose.skeletons import MPII16
 
 NO_CENTRE = "no centre or scale"
@@ -32,7 +32,7 @@ PIXELS_PER_SCALE, DOWN_PER_SCALE = 200.0, 15.0
 PEOPLE_PER_PHOTO = 1000
 """Ids from the .mat: photo n of the list is n, its person m is n times this plus m."""
 
-People = tuple[list[Photo], list[Skip]]
+People = tuple[list[ImageAnnotation], list[Skip]]
 
 
 def prepare(
@@ -86,7 +86,7 @@ def people_of_json(path: Path, images: Path) -> People:
             f"{path} is not an MPII list: its objects lack "
             f"{', '.join(key for key in wanted if key not in entries[0])}."
         )
-    people: list[tuple[Photo, Person]] = []
+    people: list[tuple[ImageAnnotation, InstanceAnnotation]] = []
     skips: list[Skip] = []
     first_of: dict[str, int] = {}
     for number, entry in enumerate(entries, start=1):
@@ -106,8 +106,8 @@ def people_of_json(path: Path, images: Path) -> People:
         image_id = first_of.setdefault(name, number)
         box = box_of_scale(center, scale)
         visible = np.where(labelled > 0, 2, 0)
-        person = Person(number, points - 1, visible, box, clip=False)
-        people.append((Photo(images / name, name, image_id, (), 0), person))
+        person = InstanceAnnotation(number, points - 1, visible, box, clip=False)
+        people.append((ImageAnnotation(images / name, name, image_id, (), 0), person))
     return list(by_photo(people)), skips
 
 
@@ -120,11 +120,11 @@ def people_of_mat(path: Path, images: Path) -> People:
     release = read_mat(path, "RELEASE")
     if not hasattr(release, "annolist"):
         raise InputError(f"{path} is not MPII's file: RELEASE has no field `annolist`.")
-    people: list[tuple[Photo, Person]] = []
+    people: list[tuple[ImageAnnotation, InstanceAnnotation]] = []
     skips: list[Skip] = []
     for number, entry in enumerate(_structs(release.annolist), start=1):
         name = str(entry.image.name)
-        photo = Photo(images / name, name, number, (), 0)
+        photo = ImageAnnotation(images / name, name, number, (), 0)
         for place, rect in enumerate(_structs(getattr(entry, "annorect", [])), start=1):
             if not list(_structs(getattr(rect, "annopoints", []))):
                 continue  # test people, and people of training photos whom nobody annotated
@@ -133,7 +133,7 @@ def people_of_mat(path: Path, images: Path) -> People:
                 skips.append(Skip(NO_CENTRE, f"person {place} in {name}"))
                 continue
             points, visible = _joints(rect.annopoints)
-            person = Person(
+            person = InstanceAnnotation(
                 annotation_id=number * PEOPLE_PER_PHOTO + place,
                 keypoints=points,
                 visible=visible,

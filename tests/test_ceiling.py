@@ -15,16 +15,17 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from jaxpose.augment import center_crop
 from jaxpose.cli.main import app
 from jaxpose.codecs.heatmap import msra, udp
 from jaxpose.codecs.simcc import SimCC
-from jaxpose.config import load_recipe, override
+from jaxpose.config import override
 from jaxpose.data.source import Records
 from jaxpose.geometry import apply_affine, invert_affine
-from jaxpose.train.evaluate import estimate_all
+from jaxpose.tasks.topdown.augment import center_crop
+from jaxpose.tasks.topdown.estimate import estimate_all
+from jaxpose.tasks.topdown.score import score
 from jaxpose.train.mesh import make_mesh
-from jaxpose.train.score import score
+from jaxpose.train.recipe import load_recipe
 
 
 @pytest.fixture(scope="module", params=["train", "val"])

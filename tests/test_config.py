@@ -5,8 +5,9 @@ import json
 
 import pytest
 
-from jaxpose.config import differences, from_json, load_recipe, override, to_json
+from jaxpose.config import differences, from_json, override, to_json
 from jaxpose.errors import InputError
+from jaxpose.train.recipe import load_recipe
 
 
 @pytest.fixture(scope="module")

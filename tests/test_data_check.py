@@ -10,7 +10,7 @@ from annotated import WIDTH, Canvases, codes, finding, good_canvases, good_docum
 from typer.testing import CliRunner
 
 from jaxpose.cli.data_check import data_check
-from jaxpose.data.check import check_annotations, check_source
+from jaxpose.data.lint.check import check_annotations, check_source
 from jaxpose.skeletons import COCO17, LSP14
 
 

@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxpose.config import Experiment, config_fields, from_json, load_recipe, override, to_json
+from jaxpose.config import config_fields, from_json, override, to_json
 from jaxpose.models.build import abstract_variables
-from jaxpose.train.optimizer import build, frozen_mask
+from jaxpose.tasks.topdown.experiment import TopDownExperiment
+from jaxpose.train.optimizers import build, frozen_mask
+from jaxpose.train.recipe import load_recipe
 from jaxpose.train.state import new_state
 from jaxpose.train.step import train_step
-from jaxpose.train.task import task_of
 
 RECIPES = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 # It compiles in seconds; `train/test_families.py` trains every kind of model.
@@ -82,8 +83,8 @@ def test_recipe_fits_together(recipe):
     assert from_json(to_json(experiment)) == experiment
     # Several branches take ten seconds to trace; their step, below, fails on what does not fit.
     if not hasattr(getattr(experiment.model, "backbone", None), "modules"):
-        task_of(experiment).check()
-    if not isinstance(experiment, Experiment):
+        experiment.task().check()
+    if not isinstance(experiment, TopDownExperiment):
         return  # its batches are made from its files
     experiment = shrunken(experiment)
     tx = build(experiment.optimizer, experiment.steps)

@@ -209,7 +209,7 @@ def test_contact_sheet_faults():
 
 
 def test_pictures_come_back_from_normalised_crops():
-    normalize = pytest.importorskip("jaxpose.augment").normalize
+    normalize = pytest.importorskip("jaxpose.tasks.topdown.augment").normalize
     images = np.random.default_rng(0).integers(0, 256, (2, 8, 6, 3), dtype=np.uint8)
     np.testing.assert_array_equal(viz.to_uint8(np.asarray(normalize(images))), images)
     assert viz.to_uint8(images) is images

@@ -6,7 +6,7 @@ import pytest
 from jaxpose import viz
 from jaxpose.errors import InputError
 from jaxpose.skeletons import H36M17, Skeleton
-from jaxpose.viz.space import Stage, fitted, stage_of
+from jaxpose.viz.pose3d import Stage, fitted, stage_of
 
 STICK = Skeleton(
     name="stick",

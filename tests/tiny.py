@@ -4,21 +4,22 @@ It is also a recipe in its own right (`jaxpose train tests/tiny.py`), for tests 
 of their own.
 """
 
-from jaxpose.augment import Augmentation
 from jaxpose.codecs.heatmap import udp
-from jaxpose.config import Evaluation, Experiment, Optimizer
 from jaxpose.data.source import SyntheticPeople
 from jaxpose.losses import HeatmapMSE
 from jaxpose.models.build import PoseModel
 from jaxpose.models.heads import DeconvHead
 from jaxpose.models.vit import ViT
 from jaxpose.skeletons import COCO17
+from jaxpose.tasks.topdown.augment import Augmentation
+from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
+from jaxpose.train.experiment import Optimizer
 
 
-def get_config() -> Experiment:
+def get_config() -> TopDownExperiment:
     """Twelve steps of a two-layer ViT on 24 synthetic people."""
     input_hw = (64, 48)
-    return Experiment(
+    return TopDownExperiment(
         skeleton=COCO17,
         model=PoseModel(
             ViT(input_hw=input_hw, dim=32, depth=2, heads=2, drop_path=0.1),

@@ -5,11 +5,12 @@ process of their own.
 """
 
 from jaxpose.codecs.lifting import LiftingCodec
-from jaxpose.config import LiftingEvaluation, LiftingExperiment, Optimizer
-from jaxpose.data.clips import Clips
+from jaxpose.data.motion_dataset import MotionDataset
 from jaxpose.losses import MPJPE
 from jaxpose.models import martinez
 from jaxpose.skeletons import HUMANEVA15
+from jaxpose.tasks.lifting.experiment import LiftingEvaluation, LiftingExperiment
+from jaxpose.train.experiment import Optimizer
 
 
 def get_config() -> LiftingExperiment:
@@ -20,8 +21,8 @@ def get_config() -> LiftingExperiment:
         model=martinez(joints, joints, channels=16, dropout=0.1),
         codec=LiftingCodec(joints),
         loss=MPJPE(),
-        train_data=Clips("motion.npz", split=("train",)),
-        eval_data=Clips("motion.npz", split=("validate",)),
+        train_data=MotionDataset("motion.npz", split=("train",)),
+        eval_data=MotionDataset("motion.npz", split=("validate",)),
         optimizer=Optimizer(warmup_steps=2),
         evaluation=LiftingEvaluation(every=12, batch_size=16),
         steps=12,

@@ -7,18 +7,18 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jaxpose.augment import center_crop
-from jaxpose.bench.part import Part
+from jaxpose.bench.subset import Part
 from jaxpose.bench.timing import Timing, timed
 from jaxpose.codecs.codec import Codec
-from jaxpose.config import Experiment
 from jaxpose.data.source import Source
-from jaxpose.infer.forward import predict_outputs
-from jaxpose.train.evaluate import estimate_all, make_estimate
-from jaxpose.train.feed import eval_batches, to_device
+from jaxpose.tasks.topdown.augment import center_crop
+from jaxpose.tasks.topdown.estimate import estimate_all, make_estimate
+from jaxpose.tasks.topdown.experiment import TopDownExperiment
+from jaxpose.tasks.topdown.forward import predict_outputs
+from jaxpose.tasks.topdown.score import score
+from jaxpose.train.device_batches import eval_batches, to_device
 from jaxpose.train.mesh import check_batch, make_mesh, replicated
-from jaxpose.train.score import score
-from jaxpose.train.watch import CompileCounter
+from jaxpose.train.signals import CompileCounter
 
 
 class Stage(NamedTuple):
@@ -53,7 +53,7 @@ class EvaluationFigures:
 
 
 def measure_evaluation(
-    experiment: Experiment,
+    experiment: TopDownExperiment,
     variables: Any,
     source: Source,
     *,
@@ -106,7 +106,7 @@ def measure_evaluation(
 
 
 def _stages(
-    experiment: Experiment,
+    experiment: TopDownExperiment,
     variables: Any,
     source: Source,
     batch: dict[str, Any],

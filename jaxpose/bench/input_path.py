@@ -8,13 +8,13 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxpose.bench.part import Part
+from jaxpose.bench.subset import Part
 from jaxpose.bench.timing import Timing, timed
-from jaxpose.config import Mesh
 from jaxpose.data import example, records, resident
 from jaxpose.data.index import sample_indices
 from jaxpose.data.source import Source, SyntheticPeople
-from jaxpose.train.feed import DEVICE_KEYS, to_device
+from jaxpose.train.device_batches import DEVICE_KEYS, to_device
+from jaxpose.train.experiment import Mesh
 from jaxpose.train.mesh import batch_sharded, make_mesh
 
 _RESIDENT = 512  # canvases in device memory; gathering one takes as long among more

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from jaxpose.bench.machine import resident_megabytes
-from jaxpose.infer.flow import Stages, ahead
-from jaxpose.infer.write import JsonLinesWriter
+from jaxpose.media.prefetch import StageTimer, ahead
+from jaxpose.results.writers import JsonLinesWriter
 
 
 class Predicts(Protocol):
@@ -33,7 +33,7 @@ class PredictionFigures:
         in a film.
     """
 
-    stages: Stages
+    stages: StageTimer
     frames: int
     people: int
     seconds: float
@@ -76,7 +76,7 @@ def measure_prediction(
             if frames % every == 0 and len(memory) < 10:
                 gc.collect()
                 memory.append(resident_megabytes() or 0.0)
-    stages: Stages = results.stages
+    stages: StageTimer = results.stages
     compiling = stages.by_name.get("compile")
     return PredictionFigures(
         stages=stages,

@@ -10,20 +10,19 @@ from typing import Any
 import jax
 import jax.monitoring
 
-from jaxpose.bench import stand_in
+from jaxpose.bench import dummy_inputs
 from jaxpose.bench.matmul import Ceiling, matmul_rate
 from jaxpose.bench.peaks import datasheet
 from jaxpose.bench.timing import Spread, timed
-from jaxpose.config import Experiment
 from jaxpose.data.source import SyntheticPeople
 from jaxpose.scaling.training_cost import training_cost
-from jaxpose.train import program
+from jaxpose.tasks.topdown.experiment import TopDownExperiment
+from jaxpose.train import hlo_cost
+from jaxpose.train.init_state import abstract_state, run_key
 from jaxpose.train.mesh import check_batch, make_mesh
-from jaxpose.train.nonfinite import Flight
-from jaxpose.train.start import abstract_state, run_key
+from jaxpose.train.nonfinite import PendingSteps
+from jaxpose.train.signals import CompileCounter
 from jaxpose.train.step import Step, lower_step
-from jaxpose.train.task import task_of
-from jaxpose.train.watch import CompileCounter
 
 _CACHE_HIT = "/jax/compilation_cache/cache_hits"
 
@@ -107,7 +106,7 @@ class StepFigures:
 
 
 def measure_step(
-    experiment: Experiment,
+    experiment: TopDownExperiment,
     *,
     steps: int = 20,
     ceiling: Ceiling | None = None,
@@ -132,8 +131,8 @@ def measure_step(
     mesh = make_mesh(experiment.mesh, devices)
     check_batch(experiment.batch_size, mesh, "batch_size", experiment.accumulate)
     shapes, _ = abstract_state(experiment, mesh)
-    state = stand_in.state(shapes)
-    batch = stand_in.batch(stand_in.abstract_batch(experiment, mesh))
+    state = dummy_inputs.state(shapes)
+    batch = dummy_inputs.batch(experiment.task().abstract_batch(mesh))
     key = run_key(experiment, mesh)
     compiled, compile_seconds, cached = compile_watched(
         functools.partial(lower_step, experiment, state, batch, key)
@@ -200,7 +199,7 @@ def compute_dtype(model: Any) -> str:
 
 
 def _run(
-    experiment: Experiment,
+    experiment: TopDownExperiment,
     step_fn: Step,
     state: Any,
     batch: dict[str, jax.Array],
@@ -211,7 +210,7 @@ def _run(
 ) -> tuple[list[float], list[float], Any]:
     """Seconds of a step in each round, seconds of sending each, and the state at the end."""
     people = SyntheticPeople(experiment.batch_size, 0).open()
-    flight = Flight(experiment, people, lambda step, values: None, lambda line: None)
+    pending = PendingSteps(experiment, people, lambda step, values: None, lambda line: None)
     number, seconds, dispatch = 0, [], []
     state, scalars = step_fn(state, batch, key)
     jax.block_until_ready(scalars)
@@ -223,20 +222,20 @@ def _run(
                 sent = time.perf_counter()
                 state, scalars = step_fn(state, batch, key)
                 number += 1
-                flight.add(number, scalars, batch)
+                pending.push(number, scalars, batch)
                 dispatch.append(time.perf_counter() - sent)
-                flight.land(state, key)
+                pending.check(state, key)
             jax.block_until_ready(state)
             seconds.append((time.perf_counter() - begun) / each)
-        flight.land(state, key, left=0)
+        pending.check(state, key, left=0)
     return seconds, dispatch, state
 
 
 def _augmentation(
-    experiment: Experiment, batch: dict[str, jax.Array], key: jax.Array, rounds: int
+    experiment: TopDownExperiment, batch: dict[str, jax.Array], key: jax.Array, rounds: int
 ) -> Spread:
     """Seconds that augmenting a batch and encoding its targets takes by itself."""
-    encode = jax.jit(task_of(experiment).encode)
+    encode = jax.jit(experiment.task().encode)
     return timed(lambda: jax.block_until_ready(encode(key, batch)), rounds=rounds, calls=2).seconds
 
 
@@ -244,4 +243,4 @@ def _peak_memory(compiled: Any, device: jax.Device) -> tuple[int, str]:
     stats = device.memory_stats() or {}
     if "peak_bytes_in_use" in stats:
         return int(stats["peak_bytes_in_use"]), "device"
-    return program.memory(compiled).total, "compiler"
+    return hlo_cost.memory(compiled).total, "compiler"

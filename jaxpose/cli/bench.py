@@ -5,15 +5,16 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
 from jaxpose.bench.timing import Spread
-from jaxpose.config import AnyExperiment, Experiment, load_recipe, override
+from jaxpose.config import override
 from jaxpose.errors import InputError
+from jaxpose.train.experiment import Experiment
+from jaxpose.train.recipe import load_recipe
 
 
 def bench_step(
@@ -125,13 +126,12 @@ def bench_eval(
 ) -> None:
     """Measures an evaluation with a run's weights, or with stand-ins for a recipe's."""
     from jaxpose.bench.evaluation import measure_evaluation
-    from jaxpose.train.task import task_of
 
     experiment, variables = _run_or_recipe(what, set_)
     if batch_size is not None:
         evaluation = dataclasses.replace(experiment.evaluation, batch_size=batch_size)
         experiment = dataclasses.replace(experiment, evaluation=evaluation)
-    source = task_of(experiment).open("eval")
+    source = experiment.task().open("eval")
     figures = measure_evaluation(
         experiment,
         variables(),
@@ -189,10 +189,10 @@ def bench_predict(
     json_to: str | None,
 ) -> None:
     """Measures prediction by a run, a release or a published model."""
-    from jaxpose.bench.film import draw_film, places
     from jaxpose.bench.prediction import measure_prediction
-    from jaxpose.cli.trained import load_trained
+    from jaxpose.bench.synthetic_video import draw_film, places
     from jaxpose.detect.detector import Detector
+    from jaxpose.hub.load import load_pose
     from jaxpose.pipeline import Options, Pipeline
 
     stand_in = "/" not in run and not Path(run).exists()
@@ -201,7 +201,7 @@ def bench_predict(
     options = Options(
         flip_test=flip_test, batch_size=batch_size, detect_every=every, smooth="one-euro", **lenient
     )
-    pose = _published(run) if stand_in else load_trained(run)
+    pose = _published(run) if stand_in else load_pose(run)
     pipeline = Pipeline(pose, Detector.load(detector) if detector else None, options=options)
     with tempfile.TemporaryDirectory() as folder:
         source, boxes = film.source, None
@@ -235,48 +235,48 @@ def bench_predict(
     _report(table, "predict", report, json_to)
 
 
-def _recipe(config: str, set_: list[str]) -> Experiment:
-    return _on_pictures(override(load_recipe(config), set_))
+def _recipe(config: str, set_: list[str]) -> Any:
+    return _on_images(override(load_recipe(config), set_))
 
 
-def _on_pictures(experiment: AnyExperiment) -> Experiment:
-    if not isinstance(experiment, Experiment):
-        raise InputError("`jaxpose bench` is for recipes and runs that train on pictures.")
+def _on_images(experiment: Experiment) -> Any:
+    if experiment.input_hw is None:
+        raise InputError("`jaxpose bench` is for recipes and runs that train on images.")
     return experiment
 
 
-def _run_or_recipe(what: str, set_: list[str]) -> tuple[Experiment, Callable[[], Any]]:
+def _run_or_recipe(what: str, set_: list[str]) -> tuple[Any, Callable[[], Any]]:
     """The experiment, and what gives its variables."""
-    from jaxpose.bench import stand_in
+    from jaxpose.bench import dummy_inputs
     from jaxpose.models.build import abstract_variables
-    from jaxpose.train.run import load_run
+    from jaxpose.train.run_dir import load_run
 
     if Path(what).is_dir():
         trained = load_run(what)
-        return _on_pictures(override(trained.experiment, set_)), lambda: trained.variables
+        return _on_images(override(trained.experiment, set_)), lambda: trained.variables
     experiment = _recipe(what, set_)
-    return experiment, lambda: stand_in.values(
+    return experiment, lambda: dummy_inputs.values(
         abstract_variables(experiment.model, experiment.input_hw)
     )
 
 
 def _published(name: str) -> Any:
     """A published model with stand-in weights, as `Pipeline` wants it."""
-    from jaxpose.bench import stand_in
-    from jaxpose.cli.convert import codec_of
+    from jaxpose.bench import dummy_inputs
+    from jaxpose.hub.from_checkpoint import codec_of
+    from jaxpose.hub.load import Trained
     from jaxpose.models.build import abstract_variables
     from jaxpose.models.published.catalogue import find
     from jaxpose.skeletons import COCO17
+    from jaxpose.tasks.topdown.estimator import TopDownEstimator
 
     entry = find(name)
     model: Any = entry.model()
-    variables = stand_in.values(abstract_variables(model, entry.input_hw))
+    variables = dummy_inputs.values(abstract_variables(model, entry.input_hw))
     codec = codec_of(model, entry.input_hw, variables)
     if codec is None:
         raise InputError(f"{name} gives nothing that becomes the keypoints of one person.")
-    return SimpleNamespace(
-        model=model, variables=variables, codec=codec, skeleton=COCO17, padding=1.25
-    )
+    return Trained(Path(name), TopDownEstimator(model, codec, COCO17), variables, None)
 
 
 def _flops(number: float) -> str:

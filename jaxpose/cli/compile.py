@@ -9,15 +9,15 @@ import jax
 from rich.console import Console
 from rich.table import Table
 
-from jaxpose.bench.stand_in import abstract_batch
-from jaxpose.config import AnyExperiment, Experiment, load_recipe, override
+from jaxpose.config import override
 from jaxpose.errors import InputError
 from jaxpose.models.build import count_parameters
 from jaxpose.scaling.flops import multiply_adds
-from jaxpose.train import program
-from jaxpose.train.lifting import abstract_windows
+from jaxpose.train import hlo_cost
+from jaxpose.train.experiment import Experiment
+from jaxpose.train.init_state import abstract_state
 from jaxpose.train.mesh import check_batch, make_mesh, parse_mesh, replicated
-from jaxpose.train.start import abstract_state
+from jaxpose.train.recipe import load_recipe
 from jaxpose.train.state import TrainState
 from jaxpose.train.step import lower_step, train_step
 
@@ -58,7 +58,7 @@ def compile_recipe(
     )
 
 
-def account(experiment: AnyExperiment, devices: list[jax.Device]) -> dict[str, Any]:
+def account(experiment: Experiment, devices: list[jax.Device]) -> dict[str, Any]:
     """What the step costs on `devices`, as JSON types; nothing is allocated and nothing runs.
 
     Raises:
@@ -67,16 +67,12 @@ def account(experiment: AnyExperiment, devices: list[jax.Device]) -> dict[str, A
     mesh = make_mesh(experiment.mesh, devices)
     check_batch(experiment.batch_size, mesh, "batch_size", experiment.accumulate)
     state, _ = abstract_state(experiment, mesh)
-    batch: Any = (
-        abstract_batch(experiment, mesh)
-        if isinstance(experiment, Experiment)
-        else abstract_windows(experiment, mesh)
-    )
+    batch = experiment.task().abstract_batch(mesh)
     key = jax.device_put(jax.random.key(0), replicated(mesh))
     begun = time.perf_counter()
     compiled = lower_step(experiment, state, batch, key).compile()
     seconds = time.perf_counter() - begun
-    memory = program.memory(compiled)
+    memory = hlo_cost.memory(compiled)
     costs = compiled.cost_analysis() or {}
     work = 2 * multiply_adds(lambda s, b, k: _whole_step(experiment, s, b, k), state, batch, key)
     return {
@@ -91,13 +87,13 @@ def account(experiment: AnyExperiment, devices: list[jax.Device]) -> dict[str, A
         "xla_flops": float(costs.get("flops", 0.0)),
         "collectives": {
             kind: {"number": found.number, "sent_bytes": found.sent}
-            for kind, found in program.traffic(compiled.as_text() or "").items()
+            for kind, found in hlo_cost.traffic(compiled.as_text() or "").items()
         },
     }
 
 
-def _whole_step(experiment: AnyExperiment, state: TrainState, batch: Any, key: jax.Array) -> Any:
-    from jaxpose.train.optimizer import build
+def _whole_step(experiment: Experiment, state: TrainState, batch: Any, key: jax.Array) -> Any:
+    from jaxpose.train.optimizers import build
 
     tx = build(experiment.optimizer, experiment.steps)
     return train_step(state, batch, key, experiment=experiment, tx=tx)

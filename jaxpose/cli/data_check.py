@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxpose import skeletons
-from jaxpose.data.check import check_annotations, check_source
-from jaxpose.data.finding import Finding
+from jaxpose.data.lint.check import check_annotations, check_source
+from jaxpose.data.lint.finding import Finding
 from jaxpose.errors import InputError
-from jaxpose.photo import missing
+from jaxpose.media.image import missing
 from jaxpose.skeletons import Skeleton
 
 SAMPLES = 8
@@ -88,8 +88,8 @@ def draw_samples(batch: dict[str, np.ndarray], skeleton: Skeleton) -> np.ndarray
       uint8 RGB `[H, W, 3]`.
     """
     from jaxpose import viz
-    from jaxpose.augment import center_crop
     from jaxpose.codecs.heatmap import Heatmap
+    from jaxpose.tasks.topdown.augment import center_crop
 
     codec = Heatmap()
     crops, keypoints, visible, _ = center_crop(batch, input_hw=codec.input_hw, udp=codec.udp)

@@ -9,13 +9,13 @@ from rich.console import Console
 
 from jaxpose.cli.lift import Options as Lifting
 from jaxpose.cli.lift import open_lifter
-from jaxpose.cli.outcome import head_of
-from jaxpose.cli.trained import Trained, load_trained
+from jaxpose.cli.predict_summary import head_of
 from jaxpose.demo.limits import Limits
-from jaxpose.demo.looker import Looker
 from jaxpose.demo.page import gradio
 from jaxpose.demo.serve import check_free, is_local, serve
+from jaxpose.demo.session import DemoSession
 from jaxpose.detect.detector import Detector
+from jaxpose.hub.load import Trained, load_pose
 from jaxpose.pipeline import Pipeline
 
 
@@ -43,13 +43,13 @@ def demo(
             style="yellow",
             highlight=False,
         )
-    trained = load_trained(run, checkpoint)
+    trained = load_pose(run, checkpoint)
     found_by = None if detector is None else Detector.load(detector)
     in_space = None if lifter is None else open_lifter(lifter, Lifting(checkpoint))
     pipeline = Pipeline(trained, found_by)
     with TemporaryDirectory(prefix="jaxpose-demo-", ignore_cleanup_errors=True) as folder:
         head = _head(trained, run, detector, lifter)
-        looker = Looker(pipeline, in_space, limits, Path(folder).resolve(), head)
+        looker = DemoSession(pipeline, in_space, limits, Path(folder).resolve(), head)
         begun = time.perf_counter()
         with console.status("Compiling the models, so that no upload waits for it ..."):
             looker.warm_up()

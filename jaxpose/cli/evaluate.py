@@ -10,12 +10,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from jaxpose import viz
-from jaxpose.config import Mesh
 from jaxpose.errors import InputError
-from jaxpose.places import through_disk
+from jaxpose.paths import write_via_local
+from jaxpose.train.experiment import Mesh
 from jaxpose.train.mesh import make_mesh, replicated
-from jaxpose.train.run import load_run
-from jaxpose.train.task import task_of
+from jaxpose.train.run_dir import load_run
 
 
 def evaluate(
@@ -34,15 +33,15 @@ def evaluate(
     console = Console()
     trained = load_run(run, checkpoint)
     experiment = trained.experiment
-    task = task_of(experiment)
-    source = task.elsewhere(data, split) if data else task.open("eval")
+    task = experiment.task()
+    source = task.open_dataset(data, split) if data else task.open("eval")
     # Batches over the devices of this machine, whatever mesh the training had.
     devices = jax.devices()[: math.gcd(jax.device_count(), experiment.evaluation.batch_size)]
     mesh = make_mesh(Mesh(), devices)
     flip = experiment.evaluation.flip_test if flip_test is None else flip_test
     with Progress(console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("samples", total=len(source))
-        scored = task.scorer(source, mesh, flip)(
+        scored = task.evaluator(source, mesh, flip)(
             jax.device_put(trained.variables, replicated(mesh)),
             on_batch=lambda samples: progress.update(bar, completed=samples),
         )
@@ -54,7 +53,7 @@ def evaluate(
     except OSError as error:
         raise InputError(f"Cannot write to {out}: {error}.") from error
     if scored.picture is not None:
-        with through_disk(out / "predictions.png") as file:
+        with write_via_local(out / "predictions.png") as file:
             viz.save_image(file, scored.picture)
     console.print(f"Checkpoint of step {trained.step} ({checkpoint}).")
     console.print(scored.report.table())

@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.table import Table
 
 import jaxpose
-from jaxpose.cli.outcome import make_writable
-from jaxpose.cli.trained import TrainedLifter, load_any
+from jaxpose.cli.predict_summary import make_writable
 from jaxpose.errors import InputError
 from jaxpose.export import check, tflite
 from jaxpose.export.formats import FORMATS, card_of, chosen
-from jaxpose.export.program import Level, Program, needed, of_images, of_windows
+from jaxpose.export.program import Level, Program, needed
+from jaxpose.hub.load import load
 
 NAME = "model"
 # What each format needs beyond jaxpose's own packages, to be written and to be run.
@@ -122,27 +122,13 @@ def _check(formats: list[str], out: Path, options: Options) -> None:
 
 
 def _program(source: str, options: Options) -> Program:
-    trained = load_any(source, options.checkpoint)
-    if isinstance(trained, TrainedLifter):
-        program = of_windows(
-            trained.model,
-            trained.variables,
-            trained.codec,
-            trained.skeleton,
-            level=options.level,
-            flip_test=options.flip_test,
-        )
-    else:
-        program = of_images(
-            trained.model,
-            trained.variables,
-            trained.codec,
-            trained.skeleton,
-            level=options.level,
-            flip_test=options.flip_test,
-            padding=trained.padding,
-            photo_hw=_size(options.size),
-        )
+    trained = load(source, options.checkpoint)
+    program = trained.estimator.program(
+        trained.variables,
+        level=options.level,
+        flip_test=options.flip_test,
+        photo_hw=_size(options.size),
+    )
     return program if options.batch is None else program.fixed(options.batch)
 
 
@@ -174,7 +160,8 @@ def _write(
 
 def _compare(written: list[_Written], options: Options) -> tuple[list[_Row], bool]:
     program = written[0].program
-    arrays = check.drawn(program, options.samples)
+    assert program.samples is not None  # every estimator says what to compare on
+    arrays = program.samples(options.samples)
     size = options.batch or options.samples
     runs: dict[str, check.Run] = {"JAX": _in_turns(check.in_jax(program), size)}
     for one in written:

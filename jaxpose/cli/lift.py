@@ -9,17 +9,17 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from jaxpose.cli.trained import load_lifter
 from jaxpose.errors import InputError
-from jaxpose.infer.clips import Lifting, Track, lift_track, tracks_of
-from jaxpose.infer.lift import TrackLifter
-from jaxpose.infer.lifted import FORMATS, LiftedTrack, document, save_lifted
-from jaxpose.infer.results import read_results
-from jaxpose.infer.video import open_video
+from jaxpose.hub.load import load_lifter
+from jaxpose.media.video import open_video
 from jaxpose.motion.clean import Cleaning
+from jaxpose.results.motion_files import FORMATS, LiftedTrack, document, save_lifted
+from jaxpose.results.readers import read_results
 from jaxpose.skeletons import load
+from jaxpose.tasks.lifting.track_lifter import TrackLifter
+from jaxpose.tasks.lifting.tracks import Lifting, Track, lift_track, tracks_of
 from jaxpose.viz import draw_people
-from jaxpose.viz.space import VIEW_WH, fitted
+from jaxpose.viz.pose3d import VIEW_WH, fitted
 
 
 @dataclass(frozen=True)
@@ -105,14 +105,7 @@ def lift(
 def open_lifter(weights: str | Path, options: Options) -> TrackLifter:
     """The lifter of a run directory or a release, ready for tracks."""
     trained = load_lifter(weights, options.checkpoint)
-    return TrackLifter(
-        trained.model,
-        trained.variables,
-        trained.codec,
-        trained.skeleton,
-        flip_test=options.flip_test,
-        trained_fps=options.trained_fps,
-    )
+    return trained.predictor(flip_test=options.flip_test, trained_fps=options.trained_fps)
 
 
 def _beside(film: Path, track: Track) -> list[np.ndarray]:

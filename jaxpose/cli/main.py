@@ -13,7 +13,7 @@ from jaxpose.cli.demo_command import demo
 from jaxpose.cli.export_command import export
 from jaxpose.cli.faults import plain_faults
 from jaxpose.cli.predict_command import predict
-from jaxpose.places import place
+from jaxpose.paths import as_path
 
 app = typer.Typer(
     name="jaxpose",
@@ -96,7 +96,7 @@ def train(
     workdir: Annotated[
         Path,
         typer.Option(
-            parser=place,
+            parser=as_path,
             metavar="DIR",
             help="The run directory, here or in a bucket (gs://...). If it holds a run, that run "
             "is resumed.",
@@ -159,7 +159,7 @@ def compile_(
 def evaluate(
     run: Annotated[
         Path,
-        typer.Argument(parser=place, metavar="RUN", help="The run directory of a trained model."),
+        typer.Argument(parser=as_path, metavar="RUN", help="The run directory of a trained model."),
     ],
     checkpoint: Annotated[
         Checkpoint, typer.Option(help="The checkpoint with the best score, or the newest.")
@@ -178,7 +178,9 @@ def evaluate(
     out: Annotated[
         Path | None,
         typer.Option(
-            parser=place, metavar="DIR", help="Folder for the report; `eval` in the run if absent."
+            parser=as_path,
+            metavar="DIR",
+            help="Folder for the report; `eval` in the run if absent.",
         ),
     ] = None,
 ) -> None:
@@ -344,10 +346,10 @@ def convert(
     ] = None,
 ) -> None:
     """Turn a PyTorch checkpoint, or a run, into a release: safetensors, config.json, model card."""
-    from jaxpose.cli.convert import Options
     from jaxpose.cli.convert import convert as release
+    from jaxpose.hub.from_checkpoint import ConvertOptions
 
-    options = Options(model, keypoints, input_size, skeleton, ema, reset_head, force, report)
+    options = ConvertOptions(model, keypoints, input_size, skeleton, ema, reset_head, force, report)
     release(source, out, options)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from jaxpose.infer.people import People
-from jaxpose.infer.predictor import Predictor
+from jaxpose.results.people import People
+from jaxpose.tasks.topdown.predictor import Predictor
 from jaxpose.viz import contact_sheet, draw_heatmaps, save_image
 
 _MOST = 24

@@ -9,22 +9,28 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from jaxpose.cli.outcome import Outcome, head_of, make_writable, picture_names, summarise
 from jaxpose.cli.overview import Heatmaps, Overview
-from jaxpose.cli.trained import Trained, load_lifter, load_trained
-from jaxpose.codecs.maps import has_maps
+from jaxpose.cli.predict_summary import (
+    PredictSummary,
+    head_of,
+    make_writable,
+    picture_names,
+    summarise,
+)
+from jaxpose.codecs.visualize import has_maps
 from jaxpose.detect.detector import Detector
 from jaxpose.errors import InputError, nearest
-from jaxpose.infer.boxes import BoxFile, read_boxes
-from jaxpose.infer.clips import lift_people
-from jaxpose.infer.flow import ahead
-from jaxpose.infer.lift import TrackLifter
-from jaxpose.infer.media import Media, open_media
-from jaxpose.infer.people import People
-from jaxpose.infer.video import Skipped, is_address
-from jaxpose.infer.write import FORMATS, Writer, writer
+from jaxpose.hub.load import Trained, load_lifter, load_pose
+from jaxpose.media.prefetch import ahead
+from jaxpose.media.sources import Media, open_media
+from jaxpose.media.video import Skipped, is_address
 from jaxpose.pipeline.options import Options as Steps
 from jaxpose.pipeline.pipeline import Pipeline
+from jaxpose.results.box_files import BoxFile, read_boxes
+from jaxpose.results.people import People
+from jaxpose.results.writers import FORMATS, Writer, writer
+from jaxpose.tasks.lifting.track_lifter import TrackLifter
+from jaxpose.tasks.lifting.tracks import lift_people
 from jaxpose.viz import VideoWriter, save_image
 
 WHOLE_PHOTO = "full"
@@ -114,13 +120,13 @@ def predict(
     located = _boxes(boxes, options, media)
     pictures = picture_names(media, out) if options.draw else {}
     make_writable(out)
-    trained = load_trained(run, options.checkpoint)
+    trained = load_pose(run, options.checkpoint)
     if options.heatmaps and not has_maps(trained.codec):
         raise InputError(f"{run} gives coordinates, not heatmaps: leave --heatmaps out")
     detector = Detector.load(options.detector) if options.detector else None
     pipeline = Pipeline(trained, detector, options=options.steps())
     lifter = None if options.lift is None else _lifter(options.lift, options.checkpoint)
-    outcome = Outcome(options.min_score if options.draw else 0.0)
+    outcome = PredictSummary(options.min_score if options.draw else 0.0)
     head = _head(trained, run, boxes, options)
     name = "photos" if media.still else "frames"
 
@@ -271,8 +277,7 @@ def _boxes(boxes: str | None, options: Options, media: Media) -> BoxFile | None:
 
 
 def _lifter(where: str | Path, checkpoint: Literal["best", "last"]) -> TrackLifter:
-    trained = load_lifter(where, checkpoint)
-    return TrackLifter(trained.model, trained.variables, trained.codec, trained.skeleton)
+    return load_lifter(where, checkpoint).predictor()
 
 
 def _photo(people: People, wanted: bool) -> np.ndarray | None:

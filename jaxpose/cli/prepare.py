@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from jaxpose.config.scripts import find_script, load_script
 from jaxpose.errors import InputError
-from jaxpose.scripts import find_script, load_script
 
 CONTEXT_SETTINGS = {
     "allow_extra_args": True,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from jaxpose.cli.faults import plain_faults
-from jaxpose.places import in_bucket
+from jaxpose.paths import in_bucket
 
 app = typer.Typer(
     help="Count what training costs; plan, run and fit scaling studies.", no_args_is_help=True

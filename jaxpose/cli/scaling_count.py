@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from jaxpose.config import load_recipe, override
+from jaxpose.config import override
 from jaxpose.scaling.memory import memory_per_device
 from jaxpose.scaling.training_cost import training_cost
+from jaxpose.train.recipe import load_recipe
 
 GIB = 2**30
 

@@ -11,7 +11,7 @@ from jaxpose.errors import InputError
 from jaxpose.scaling.analysis import Analysis, analyse, require_a_law, summary
 from jaxpose.scaling.manifest import Manifest, read_manifest, write_whole
 from jaxpose.scaling.observations import in_words, observe
-from jaxpose.scaling.star import arms, shape_law
+from jaxpose.scaling.one_axis_sweep import arms, shape_law
 
 QUANTITIES = ("loss", "score")
 

@@ -6,13 +6,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from jaxpose.config import load_recipe, override
+from jaxpose.config import override
 from jaxpose.errors import InputError
 from jaxpose.scaling import plan as planning
 from jaxpose.scaling import shapes
-from jaxpose.scaling.claims import locked
+from jaxpose.scaling.leases import locked
 from jaxpose.scaling.manifest import FILE, Manifest, read_manifest, write_manifest
-from jaxpose.scaling.work import State, work
+from jaxpose.scaling.worker import State, work
+from jaxpose.train.recipe import load_recipe
 
 
 def plan(

@@ -7,15 +7,17 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from jaxpose.config import Experiment, load_recipe, override
-from jaxpose.train import hosts
+from jaxpose.config import override
+from jaxpose.hub.load import weights
+from jaxpose.train import distributed
 from jaxpose.train.loop import train as run_training
 from jaxpose.train.mesh import parse_mesh
+from jaxpose.train.recipe import load_recipe
 
 
 @dataclasses.dataclass(frozen=True)
 class Processes:
-    """Where the other processes are; see `hosts.connect`."""
+    """Where the other processes are; see `distributed.connect`."""
 
     coordinator: str | None = None
     processes: int | None = None
@@ -30,19 +32,19 @@ def train(
     processes: Processes = Processes(),
 ) -> None:
     """Train the recipe `config` in `workdir` with dotted overrides; resumes what it holds."""
-    hosts.connect(*dataclasses.astuple(processes))
-    console = Console(quiet=not hosts.is_first())
+    distributed.connect(*dataclasses.astuple(processes))
+    console = Console(quiet=not distributed.is_first())
     experiment = override(load_recipe(config), set_)
     if mesh is not None:
         experiment = dataclasses.replace(experiment, mesh=parse_mesh(mesh, experiment.mesh))
-    outcome = run_training(experiment, workdir, console)
+    outcome = run_training(experiment, workdir, console, weights)
     if outcome.stopped_by is not None:
         console.print(f"Saved at step {outcome.step}. The same command goes on from there.")
         # Preemption is an orderly end; Ctrl-C is reported as the shell expects it.
         raise typer.Exit(130 if outcome.stopped_by is signal.SIGINT else 0)
-    if outcome.report is not None and hosts.is_first():
+    if outcome.report is not None and distributed.is_first():
         console.print(outcome.report.table())
         if (workdir / "predictions.png").exists():
             console.print(f"Predictions beside the truth: {workdir / 'predictions.png'}")
-    if isinstance(experiment, Experiment):
-        console.print(f"Next: jaxpose predict PHOTO --from {workdir} --boxes full --out out")
+    if hint := experiment.task().next_step(str(workdir)):
+        console.print(f"Next: {hint}")

@@ -39,7 +39,7 @@ class Heatmap:
       blur_kernel: taps of the Gaussian that modulates the maps before the DARK step; 11 for
         sigma 2, 17 for sigma 3.
       longest_step: heatmap pixels that the DARK step may lead away from the highest pixel; None
-        sets no bound, as published. `jaxpose.infer.predictor` sets one.
+        sets no bound, as published. `jaxpose.tasks.topdown.predictor` sets one.
     """
 
     input_hw: tuple[int, int] = (256, 192)

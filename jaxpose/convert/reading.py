@@ -9,8 +9,8 @@ import numpy as np
 
 from jaxpose.convert.pickles import Tensor
 from jaxpose.convert.pth import Checkpoint
+from jaxpose.download import local
 from jaxpose.errors import InputError
-from jaxpose.weights import local
 
 PYTORCH = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar")
 RELEASE = "model.safetensors"
@@ -35,7 +35,7 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
 
     Args:
       path: the file, or a folder that `save_release` wrote, or the `https://` address of either
-        (`jaxpose.weights`).
+        (`jaxpose.download`).
       ema: whether to take the moving average of the weights or the weights themselves, in files
         that hold both. None takes what the file's own project evaluates with, which is the average
         (timm, DeiT, MMEngine).

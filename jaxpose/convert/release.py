@@ -14,7 +14,8 @@ from jaxpose.convert.reading import RELEASE, load_state_dict
 from jaxpose.convert.rules import flatten, nest
 from jaxpose.errors import InputError
 
-FORMAT = "jaxpose 1"
+FORMAT = "jaxpose 2"
+_FIRST = "jaxpose 1"
 CONFIG = "config.json"
 CARD = "README.md"
 
@@ -27,22 +28,22 @@ class Card:
       name: the model's.
       source: where the weights come from.
       licence: under which they may be used; whoever converts weights has to look it up.
-      input_hw: size of the images in pixels; None for a lifter.
+      input: what the model takes, in words.
       keypoints: names of the keypoints, or one phrase on what they are.
       metrics: figures by name, as measured with these very weights.
       published: what the authors report, with its source.
-      lifts: what a lifter takes, in words; empty for models of pictures.
+      takes: as of an `Estimator`; "images" with `finds` for a detector.
       finds: what a detector finds, in words; empty for the others.
     """
 
     name: str
     source: str
-    input_hw: tuple[int, int] | None
+    input: str
     keypoints: tuple[str, ...]
     licence: str = "not stated: that of the source applies"
     metrics: Mapping[str, float] | None = None
     published: str = ""
-    lifts: str = ""
+    takes: str = "crops"
     finds: str = ""
 
 
@@ -140,12 +141,29 @@ def load_config(folder: str | Path) -> dict[str, Any]:
         version = config.pop("format")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file} is damaged ({error}). Fetch or write it again.") from error
+    if version == _FIRST:
+        return with_estimator(config)
     if version != FORMAT:
         raise InputError(
             f"{folder} is of the format {version!r}, and this version reads {FORMAT!r}: use the "
             "version of jaxpose that it was written with, or a newer one."
         )
     return config
+
+
+def with_estimator(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a release of the first format, with its parts put into an estimator."""
+    parts = {name: config.pop(name, None) for name in ("model", "codec", "skeleton")}
+    if "finds" in config:
+        return config
+    height_width = config.pop("input_hw", None)
+    padding = config.pop("padding", 1.25)
+    if not all(parts.values()):
+        return config | {"estimator": None}
+    lifts = str(parts["codec"].get("class", "")).endswith(".LiftingCodec")
+    name = "lifting.estimator.LiftingEstimator" if lifts else "topdown.estimator.TopDownEstimator"
+    more = {} if lifts or height_width is None else {"padding": padding}
+    return config | {"estimator": {"class": f"jaxpose.tasks.{name}"} | parts | more}
 
 
 def model_card(card: Card, arrays: Mapping[str, np.ndarray]) -> str:
@@ -159,7 +177,7 @@ def model_card(card: Card, arrays: Mapping[str, np.ndarray]) -> str:
         f"- Source of the weights: {card.source}",
         f"- Licence of the weights: {card.licence}",
         f"- Parameters: {parameters / 1e6:.2f} M",
-        f"- Input: {_input(card)}",
+        f"- Input: {card.input}",
         f"- Finds: {card.finds}" if card.finds else f"- Keypoints: {', '.join(card.keypoints)}",
         "",
         "## Metrics",
@@ -178,17 +196,9 @@ def model_card(card: Card, arrays: Mapping[str, np.ndarray]) -> str:
         lines += ["", f"Published: {card.published}"]
     predict = "PHOTO --from THIS_FOLDER --boxes full"
     train = ["jaxpose train RECIPE --workdir run --set init_from=THIS_FOLDER"]
-    if card.lifts:
+    if card.takes == "tracks":
         predict = "VIDEO --from POSE_MODEL --lift THIS_FOLDER"
     if card.finds:
         predict, train = "PHOTO --from POSE_MODEL --detector THIS_FOLDER", []
     lines += ["", "## Use", "", "```", f"jaxpose predict {predict} --out out", *train, "```", ""]
     return "\n".join(lines)
-
-
-def _input(card: Card) -> str:
-    if card.input_hw is None:
-        return card.lifts
-    height, width = card.input_hw
-    of = "a whole photo" if card.finds else "one person's box"
-    return f"RGB, {width} x {height} pixels (width x height), {of}"

@@ -25,7 +25,7 @@ import tensorflow_datasets as tfds
 from rich import console, progress
 
 from jaxpose.data import records
-from jaxpose.data.canvas import Canvas, Drawn, Photo, Skip, draw
+from jaxpose.data.canvas import Canvas, Drawn, ImageAnnotation, Skip, draw
 from jaxpose.data.example import with_sorted_features
 from jaxpose.data.summary import SplitSummary, Summary
 from jaxpose.errors import InputError
@@ -96,7 +96,7 @@ def write_dataset(
     out: str | Path,
     *,
     name: str,
-    splits: Mapping[str, Sequence[Photo]],
+    splits: Mapping[str, Sequence[ImageAnnotation]],
     skipped: Mapping[str, Sequence[Skip]],
     skeleton: Skeleton,
     canvas: Canvas,
@@ -183,7 +183,7 @@ class _Log:
         self.split, self.skips, self.written = split, skips, 0
 
     def records(
-        self, photos: Sequence[Photo], canvas: Canvas, processes: int | None
+        self, photos: Sequence[ImageAnnotation], canvas: Canvas, processes: int | None
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         people = sum(len(photo.people) for photo in photos)
         with _progress() as bar:
@@ -226,7 +226,7 @@ def _nothing_written(split: str, skips: Sequence[Skip]) -> InputError:
 
 
 def _draw_all(
-    photos: Sequence[Photo], canvas: Canvas, processes: int | None
+    photos: Sequence[ImageAnnotation], canvas: Canvas, processes: int | None
 ) -> Iterator[list[Drawn]]:
     """`draw` of every photo in order, by several processes that stay a little ahead."""
     processes = min(processes or records.usable_cores(), len(photos))
@@ -254,7 +254,9 @@ def _start_worker() -> None:
     cv2.setNumThreads(1)
 
 
-def _beam_people(photos: Sequence[Photo], canvas: Canvas, folder: Path, split: str) -> Any:
+def _beam_people(
+    photos: Sequence[ImageAnnotation], canvas: Canvas, folder: Path, split: str
+) -> Any:
     """A Beam transform that yields the records and writes the skips to a file in `folder`."""
     try:
         import apache_beam as beam

@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxpose import geometry
 from jaxpose.errors import InputError
-from jaxpose.photo import read_photo
+from jaxpose.media.image import read_photo
 
 AREA_OF_BOX = 0.53
 """A person's area over their box's, for annotations without one; the ratio MMPose assumes too."""
@@ -65,7 +65,7 @@ class Canvas:
 
 
 @dataclass(frozen=True)
-class Person:
+class InstanceAnnotation:
     """One annotated person, in pixels of the photo.
 
     Attributes:
@@ -88,7 +88,7 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Photo:
+class ImageAnnotation:
     """One photo and its people.
 
     Attributes:
@@ -103,7 +103,7 @@ class Photo:
     path: Path
     name: str
     image_id: int
-    people: tuple[Person, ...]
+    people: tuple[InstanceAnnotation, ...]
     first_key: int
     photo_hw: tuple[int, int] | None = None
 
@@ -120,7 +120,7 @@ Drawn = tuple[int, dict[str, Any]] | Skip
 """A key with the features of one record, or the reason why there is none."""
 
 
-def draw(photo: Photo, canvas: Canvas) -> list[Drawn]:
+def draw(photo: ImageAnnotation, canvas: Canvas) -> list[Drawn]:
     """The records of one photo's people, in their order."""
     image, reason, detail = _read(photo)
     drawn: list[Drawn] = []
@@ -151,7 +151,7 @@ def clip_box(box_xywh: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.concatenate([low, high - low]).astype(np.float64)
 
 
-def _read(photo: Photo) -> tuple[np.ndarray | None, str, str]:
+def _read(photo: ImageAnnotation) -> tuple[np.ndarray | None, str, str]:
     """The photo, or None with the reason and a detail for the summary."""
     if not photo.path.is_file():
         return None, PHOTO_MISSING, ""
@@ -165,7 +165,7 @@ def _read(photo: Photo) -> tuple[np.ndarray | None, str, str]:
     return image, "", ""
 
 
-def _fault(person: Person) -> str:
+def _fault(person: InstanceAnnotation) -> str:
     """Why a person cannot be used, as far as the annotation tells; empty if nothing is wrong."""
     if not np.isin(person.visible, (0, 1, 2)).all():
         return BAD_FLAG
@@ -181,7 +181,11 @@ def _fault(person: Person) -> str:
 
 
 def _features(
-    photo: Photo, person: Person, box_xywh: np.ndarray, image: np.ndarray, canvas: Canvas
+    photo: ImageAnnotation,
+    person: InstanceAnnotation,
+    box_xywh: np.ndarray,
+    image: np.ndarray,
+    canvas: Canvas,
 ) -> dict[str, Any]:
     height, width = canvas.hw
     center, scale = geometry.box_to_center_scale(box_xywh, canvas.padding)
@@ -220,15 +224,17 @@ def _jpeg(image: np.ndarray, canvas: Canvas) -> bytes:
     return data.tobytes()
 
 
-def by_photo(people: list[tuple[Photo, Person]]) -> Iterator[Photo]:
+def by_photo(people: list[tuple[ImageAnnotation, InstanceAnnotation]]) -> Iterator[ImageAnnotation]:
     """Groups people of the same photo, in order of each photo's first person, and numbers them.
 
-    Each entry's `Photo` says which photo; its own `people` and `first_key` are not looked at.
+    Each entry's `ImageAnnotation` names the photo; its own `people` and `first_key` are not read.
     """
-    groups: dict[Path, tuple[Photo, list[Person]]] = {}
+    groups: dict[Path, tuple[ImageAnnotation, list[InstanceAnnotation]]] = {}
     for photo, person in people:
         groups.setdefault(photo.path, (photo, []))[1].append(person)
     key = 0
     for photo, members in groups.values():
-        yield Photo(photo.path, photo.name, photo.image_id, tuple(members), key, photo.photo_hw)
+        yield ImageAnnotation(
+            photo.path, photo.name, photo.image_id, tuple(members), key, photo.photo_hw
+        )
         key += len(members)

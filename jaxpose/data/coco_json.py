@@ -11,9 +11,9 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from jaxpose.data.canvas import Person, Photo, Skip, by_photo
+from jaxpose.data.canvas import ImageAnnotation, InstanceAnnotation, Skip, by_photo
 from jaxpose.errors import InputError, nearest
-from jaxpose.photo import missing
+from jaxpose.media.image import missing
 from jaxpose.skeletons import Skeleton
 
 CROWD = "crowd"
@@ -47,7 +47,7 @@ def read_json(path: str | Path) -> Any:
 
 def read_people(
     path: str | Path, images: str | Path, skeleton: Skeleton
-) -> tuple[list[Photo], list[Skip], list[str]]:
+) -> tuple[list[ImageAnnotation], list[Skip], list[str]]:
     """The photos with their people, the people left out, and remarks on the file.
 
     Args:
@@ -67,7 +67,7 @@ def read_people(
     categories, notes = _categories(path, content["categories"], skeleton)
     listed, twice = _photos(content["images"], images)
     skips: list[Skip] = []
-    people: list[tuple[Photo, Person]] = []
+    people: list[tuple[ImageAnnotation, InstanceAnnotation]] = []
     seen: set[int] = set()
     for place, entry in enumerate(content["annotations"]):
         who = _who(entry, place, listed)
@@ -145,9 +145,11 @@ def _categories(
     return usable, notes
 
 
-def _photos(entries: list[dict[str, Any]], images: Path) -> tuple[dict[Any, Photo], set[Any]]:
+def _photos(
+    entries: list[dict[str, Any]], images: Path
+) -> tuple[dict[Any, ImageAnnotation], set[Any]]:
     """The photos by id, without people, and the ids that two files share."""
-    listed: dict[Any, Photo] = {}
+    listed: dict[Any, ImageAnnotation] = {}
     twice: set[Any] = set()
     for entry in entries:
         number, name = entry.get("id"), entry.get("file_name")
@@ -155,7 +157,7 @@ def _photos(entries: list[dict[str, Any]], images: Path) -> tuple[dict[Any, Phot
             continue
         size = entry.get("height"), entry.get("width")
         known = all(isinstance(side, int) for side in size)
-        photo = Photo(images / name, name, number, (), 0, size if known else None)  # type: ignore[arg-type]
+        photo = ImageAnnotation(images / name, name, number, (), 0, size if known else None)  # type: ignore[arg-type]
         if number in listed and listed[number] != photo:
             twice.add(number)
         listed[number] = photo
@@ -164,12 +166,12 @@ def _photos(entries: list[dict[str, Any]], images: Path) -> tuple[dict[Any, Phot
 
 def _person(
     entry: dict[str, Any],
-    listed: dict[Any, Photo],
+    listed: dict[Any, ImageAnnotation],
     twice: set[Any],
     categories: set[Any],
     seen: set[int],
     skeleton: Skeleton,
-) -> tuple[Photo, Person]:
+) -> tuple[ImageAnnotation, InstanceAnnotation]:
     number, image_id = entry.get("id"), entry.get("image_id")
     if not _whole(number) or not _whole(image_id):
         raise _Unusable(BAD_ID)
@@ -192,7 +194,7 @@ def _person(
         raise _Unusable(NOT_NUMBERS)
     area = entry.get("area")
     table = keypoints.reshape(-1, 3)
-    return listed[image_id], Person(
+    return listed[image_id], InstanceAnnotation(
         annotation_id=number,
         keypoints=table[:, :2],
         visible=table[:, 2],
@@ -213,7 +215,7 @@ def _numbers(values: Any) -> np.ndarray:
         raise _Unusable(NOT_NUMBERS) from error
 
 
-def _who(entry: dict[str, Any], place: int, listed: dict[Any, Photo]) -> str:
+def _who(entry: dict[str, Any], place: int, listed: dict[Any, ImageAnnotation]) -> str:
     image_id = entry.get("image_id")
     photo = listed.get(image_id) if _whole(image_id) else None
     where = photo.name if photo else f"photo id {image_id!r}"
@@ -224,7 +226,7 @@ def _check_lengths(
     path: Path,
     entries: list[dict[str, Any]],
     skips: list[Skip],
-    people: list[tuple[Photo, Person]],
+    people: list[tuple[ImageAnnotation, InstanceAnnotation]],
     skeleton: Skeleton,
 ) -> None:
     """Where every annotation has the wrong length, the file has another skeleton."""

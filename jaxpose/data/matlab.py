@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxpose.errors import InputError, nearest
-from jaxpose.photo import missing
+from jaxpose.media.image import missing
 
 
 def read_mat(path: str | Path, variable: str) -> Any:

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from jaxpose import photo
 from jaxpose.data import example
 from jaxpose.data.index import sample_indices
 from jaxpose.data.source import Batch, check_indices
 from jaxpose.errors import InputError, nearest
-from jaxpose.places import check_reachable, in_bucket, kept_on_disk, place
+from jaxpose.media import image
+from jaxpose.paths import as_path, check_reachable, in_bucket, kept_on_disk
 from jaxpose.skeletons import Skeleton
 
 FORMAT = 1
@@ -105,7 +105,7 @@ class RecordSource:
     def __init__(
         self, path: str | Path, split: str, *, part: float = 1.0, threads: int | None = None
     ) -> None:
-        self.path = _on_this_machine(place(path))
+        self.path = _on_this_machine(as_path(path))
         self.split = split
         info = _read_json(self.path, INFO_FILE)
         self.metadata = _read_json(self.path, METADATA_FILE)
@@ -282,7 +282,7 @@ def _on_this_machine(folder: Path) -> Path:
 
 def _read_json(folder: Path, name: str) -> dict[str, Any]:
     if not folder.exists():
-        raise InputError(f"{photo.missing(folder)}. Datasets are made by `jaxpose prepare`.")
+        raise InputError(f"{image.missing(folder)}. Datasets are made by `jaxpose prepare`.")
     file = folder / name
     try:
         content = json.loads(file.read_bytes())

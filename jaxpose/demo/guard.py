@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxpose.demo.limits import Limits
-from jaxpose.demo.shelf import stored
+from jaxpose.demo.temp_files import stored
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

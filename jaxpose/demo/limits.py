@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from jaxpose.errors import InputError
-from jaxpose.infer.video import open_video
-from jaxpose.photo import declared_size, decode_photo
+from jaxpose.media.image import declared_size, decode_photo
+from jaxpose.media.video import open_video
 
 GONE = "the upload is not kept any longer; hand it over again"
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxpose.demo.found import FILM_TABLE, PHOTO_TABLE, Found
 from jaxpose.demo.limits import Limits
-from jaxpose.demo.looker import Looker
+from jaxpose.demo.result import FILM_TABLE, PHOTO_TABLE, DemoResult
+from jaxpose.demo.session import DemoSession
 from jaxpose.errors import InputError
 
 _MIN_SCORE = 0.3
@@ -38,7 +38,7 @@ def look_of_page() -> dict[str, Any]:
     return {"theme": theme, "css": _CSS}
 
 
-def build(looker: Looker, model: str) -> Any:
+def build(looker: DemoSession, model: str) -> Any:
     """The page as Gradio's `Blocks`, with a bounded queue for the one pipeline.
 
     Args:
@@ -125,11 +125,11 @@ def _shown(gr: Any) -> _Shown:
     return _Shown(told, drawn, moving, space, table, *files)
 
 
-def _connect(gr: Any, looker: Looker, asked: _Asked, shown: _Shown, state: Any) -> None:
+def _connect(gr: Any, looker: DemoSession, asked: _Asked, shown: _Shown, state: Any) -> None:
     """What happens when something is handed over, cleared, or asked for with another score."""
     bar = gr.Progress()
 
-    def answer(look: Callable[[Any], Found], what: Any, score: float) -> list[Any]:
+    def answer(look: Callable[[Any], DemoResult], what: Any, score: float) -> list[Any]:
         """What `results` become; a sentence where nothing can be shown."""
         try:
             if what is None:
@@ -154,7 +154,7 @@ def _connect(gr: Any, looker: Looker, asked: _Asked, shown: _Shown, state: Any) 
 
         return answer(lambda path: looker.film(path, tell), _path(upload), score)
 
-    def on_score(found: Found | None, score: float) -> list[Any]:
+    def on_score(found: DemoResult | None, score: float) -> list[Any]:
         return answer(lambda same: same, found, score)
 
     results = [state, *shown]
@@ -171,7 +171,7 @@ def _connect(gr: Any, looker: Looker, asked: _Asked, shown: _Shown, state: Any) 
     asked.min_score.input(on_score, [state, asked.min_score], trigger_mode="always_last", **way)
 
 
-def _all_of(gr: Any, found: Found, score: float) -> _Shown:
+def _all_of(gr: Any, found: DemoResult, score: float) -> _Shown:
     """All that is to be seen of what was found."""
     path, still = str(found.draw(score)), not found.is_film
     columns = PHOTO_TABLE if still else FILM_TABLE

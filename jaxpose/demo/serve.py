@@ -9,16 +9,18 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxpose.demo.guard import Guard
-from jaxpose.demo.looker import Looker
 from jaxpose.demo.page import build, gradio, look_of_page
-from jaxpose.demo.shelf import sweep
+from jaxpose.demo.session import DemoSession
+from jaxpose.demo.temp_files import sweep
 from jaxpose.errors import InputError
 
 _SWEEP_EVERY = 20.0  # seconds
 _MOST_VISITORS = 100
 
 
-def serve(looker: Looker, model: str, host: str, port: int, ready: Callable[[str], None]) -> None:
+def serve(
+    looker: DemoSession, model: str, host: str, port: int, ready: Callable[[str], None]
+) -> None:
     """Serves the page until Ctrl-C or a signal to end.
 
     Args:
@@ -85,7 +87,7 @@ def _fault(host: str, port: int) -> OSError | None:
     return None
 
 
-def _launch(page: Any, looker: Looker, host: str, port: int) -> None:
+def _launch(page: Any, looker: DemoSession, host: str, port: int) -> None:
     from starlette.middleware import Middleware
 
     limits = looker.limits

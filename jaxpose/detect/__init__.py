@@ -1,5 +1,5 @@
 """Detection of people: YOLOX and RTMDet."""
 
-from jaxpose.detect.detector import Detector, Found
+from jaxpose.detect.detector import Detections, Detector
 
-__all__ = ["Detector", "Found"]
+__all__ = ["Detections", "Detector"]

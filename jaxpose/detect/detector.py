@@ -16,15 +16,15 @@ from jaxpose.detect.decode import convention_of
 from jaxpose.detect.letterbox import Letterbox, letterbox
 from jaxpose.detect.nms import Kept, suppress
 from jaxpose.detect.weights import recognise_detector
+from jaxpose.download import local
 from jaxpose.errors import InputError
-from jaxpose.weights import local
 
 # What a release keeps of how a detector works, beside its size.
 _SAVED = {"threshold": float, "iou": float, "max_people": int, "person_class": int}
 
 
 @dataclass(frozen=True)
-class Found:
+class Detections:
     """The people in one photo, best first.
 
     Attributes:
@@ -154,13 +154,18 @@ class Detector:
             "num_classes": self.num_classes,
             **self._settings,
         }
+        height, width = self.input_hw
         card = Card(
-            self.name or "detector", source or "not stated", self.input_hw, (), finds="people"
+            self.name or "detector",
+            source or "not stated",
+            f"RGB, {width} x {height} pixels (width x height), a whole image",
+            (),
+            finds="people",
         )
         variables = jax.device_get(self.variables)
         save_release(folder, variables, config, card, overwrite=overwrite)
 
-    def __call__(self, photos: Sequence[np.ndarray]) -> list[Found]:
+    def __call__(self, photos: Sequence[np.ndarray]) -> list[Detections]:
         """The people in each of `photos`, uint8 RGB `[H, W, 3]`; sizes may differ.
 
         Raises:
@@ -190,18 +195,18 @@ class Detector:
         return self._suppress(boxes, scores), jnp.isfinite(scores).all()
 
 
-def _collect(result: tuple[Kept, jax.Array], batch: list[Letterbox]) -> list[Found]:
+def _collect(result: tuple[Kept, jax.Array], batch: list[Letterbox]) -> list[Detections]:
     (boxes_xyxy, scores), finite = jax.device_get(result)
     if not finite:
         raise InputError("the detector's output is not finite: are these weights its own?")
     return [_found(box, boxes_xyxy[row], scores[row]) for row, box in enumerate(batch)]
 
 
-def _found(box: Letterbox, boxes_xyxy: np.ndarray, scores: np.ndarray) -> Found:
+def _found(box: Letterbox, boxes_xyxy: np.ndarray, scores: np.ndarray) -> Detections:
     """The boxes of one photo that have a score, and an area within the photo."""
     boxes_xywh = box.to_photo(boxes_xyxy)
     there = (scores > 0) & (boxes_xywh[:, 2:] > 0).all(axis=1)
-    return Found(boxes_xywh[there], scores[there])
+    return Detections(boxes_xywh[there], scores[there])
 
 
 def _check(

@@ -49,7 +49,7 @@ def letterbox(photo: np.ndarray, input_hw: tuple[int, int]) -> Letterbox:
     if photo.ndim != 3 or photo.shape[-1] != 3 or photo.dtype != np.uint8:
         raise InputError(
             f"a photo is uint8 RGB [H, W, 3], not {photo.dtype} {list(photo.shape)}; "
-            "jaxpose.photo.read_photo reads files so"
+            "jaxpose.media.image.read_photo reads files so"
         )
     height, width = photo.shape[:2]
     if not height or not width:

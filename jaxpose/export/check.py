@@ -4,13 +4,10 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import numpy as np
 
-from jaxpose.augment import normalize
-from jaxpose.data.source import SyntheticPeople
 from jaxpose.export.program import Program
 
 Run = Callable[..., Mapping[str, np.ndarray]]
@@ -64,27 +61,6 @@ class Speed:
     median: float
     slowest: float
     fastest: float
-
-
-def drawn(program: Program, count: int) -> tuple[np.ndarray, ...]:
-    """Inputs to compare on: `count` drawn people, or windows of noise for a lifter."""
-    shape: Any = program.inputs[0].shape
-    if "input_hw" not in program.facts:
-        windows = np.random.default_rng(0).normal(0, 0.5, (count, *shape[1:]))
-        return (windows.astype(np.float32),)
-    height, width = program.facts["input_hw"]
-    source = SyntheticPeople(count, seed=0, canvas_hw=(height, width)).open()
-    images = source.samples(range(count))["image"]
-    if program.level == "crops":
-        return (images,)
-    if program.level == "model":
-        return (np.asarray(normalize(jax.numpy.asarray(images))),)
-    photo = np.zeros(shape, np.uint8)
-    image = images[0][: photo.shape[0], : photo.shape[1]]
-    photo[: image.shape[0], : image.shape[1]] = image
-    shift = np.arange(count, dtype=np.float32) * 4
-    boxes = np.stack([shift, shift, width - 2 * shift, height - 2 * shift], axis=1)
-    return photo, np.maximum(boxes, 2).astype(np.float32)
 
 
 def in_jax(program: Program) -> Run:

@@ -13,7 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxpose.errors import InputError
-from jaxpose.geometry.namespace import ArrayT, floating, lift, namespace, transform, transpose
+from jaxpose.geometry.namespace import (
+    ArrayT,
+    floating,
+    namespace,
+    prepend_axes,
+    transform,
+    transpose,
+)
 
 # The furthest a calibrated rotation may be from orthonormal: files print few digits.
 _ORTHONORMAL = 5e-3
@@ -162,8 +169,8 @@ def _distorted(distortion: Any, points: Any) -> tuple[Any, tuple[Any, Any, Any, 
     """Distorted points, and the Jacobian (dx/dx, dx/dy, dy/dx, dy/dy)."""
     xp = namespace(distortion, points)
     rank = max(distortion.ndim + 1, points.ndim)
-    terms = lift(distortion[..., None, :], rank)
-    points = lift(points, rank)
+    terms = prepend_axes(distortion[..., None, :], rank)
+    points = prepend_axes(points, rank)
     k1, k2, p1, p2, k3 = (terms[..., i] for i in range(5))
     x, y = points[..., 0], points[..., 1]
     r2 = x * x + y * y
@@ -189,7 +196,7 @@ def project(camera: Camera, points: ArrayT) -> ArrayT:
 
 def _to_pixels(K: Any, image: Any) -> Any:
     rank = max(K.ndim, image.ndim)
-    K, image = lift(K[..., None, :, :], rank + 1), lift(image, rank)
+    K, image = prepend_axes(K[..., None, :, :], rank + 1), prepend_axes(image, rank)
     xp = namespace(K, image)
     x, y = image[..., 0], image[..., 1]
     column = K[..., 0, 0] * x + K[..., 0, 1] * y + K[..., 0, 2]
@@ -200,8 +207,8 @@ def normalise(camera: Camera, pixels: ArrayT, iterations: int = 8) -> ArrayT:
     """Ideal image points `[..., N, 2]` (x / z, y / z) of pixels `[..., N, 2]`, undistorted."""
     xp = namespace(camera.K, pixels)
     rank = max(camera.K.ndim, pixels.ndim)
-    K = lift(camera.K[..., None, :, :], rank + 1)
-    pixels = lift(floating(pixels, xp), rank)
+    K = prepend_axes(camera.K[..., None, :, :], rank + 1)
+    pixels = prepend_axes(floating(pixels, xp), rank)
     y = (pixels[..., 1] - K[..., 1, 2]) / K[..., 1, 1]
     x = (pixels[..., 0] - K[..., 0, 2] - K[..., 0, 1] * y) / K[..., 0, 0]
     return undistort(camera.distortion, xp.stack([x, y], axis=-1), iterations)
@@ -211,7 +218,7 @@ def back_project(camera: Camera, pixels: ArrayT, depth: ArrayT) -> ArrayT:
     """World points `[..., N, 3]` seen at pixels `[..., N, 2]`, `depth [..., N]` mm along z."""
     xp = namespace(camera.K, pixels, depth)
     image = normalise(camera, pixels)
-    depth = lift(depth, image.ndim - 1)[..., None]
+    depth = prepend_axes(depth, image.ndim - 1)[..., None]
     image, depth = xp.broadcast_arrays(image, depth)
     return camera_to_world(camera, xp.concatenate([image * depth, depth[..., :1]], axis=-1))
 
@@ -227,8 +234,10 @@ def rays(camera: Camera, pixels: ArrayT) -> tuple[ArrayT, ArrayT]:
     ahead = xp.concatenate([image, xp.ones_like(image[..., :1])], axis=-1)
     ahead = ahead / xp.sqrt(xp.sum(ahead * ahead, axis=-1, keepdims=True))
     rank = max(ahead.ndim + 1, camera.R.ndim + 1)
-    turned = transform(transpose(lift(camera.R[..., None, :, :], rank)), lift(ahead, rank - 1))
-    return lift(camera.position[..., None, :], rank - 1), turned
+    turned = transform(
+        transpose(prepend_axes(camera.R[..., None, :, :], rank)), prepend_axes(ahead, rank - 1)
+    )
+    return prepend_axes(camera.position[..., None, :], rank - 1), turned
 
 
 def look_at(position: ArrayT, target: ArrayT, up: ArrayT) -> tuple[ArrayT, ArrayT]:
@@ -278,8 +287,8 @@ def random_cameras(
     vertical = _unit(np.asarray(up, np.float32))
     # Any horizontal axis serves, since the bearing is uniform; the least vertical one is stable.
     first = _unit(np.cross(vertical, np.eye(3, dtype=np.float32)[np.argmin(np.abs(vertical))]))
-    axes = [lift(jnp.asarray(a), subjects.ndim) for a in (first, np.cross(vertical, first))]
-    vertical = lift(jnp.asarray(vertical), subjects.ndim)
+    axes = [prepend_axes(jnp.asarray(a), subjects.ndim) for a in (first, np.cross(vertical, first))]
+    vertical = prepend_axes(jnp.asarray(vertical), subjects.ndim)
     flat = jnp.cos(bearing)[..., None] * axes[0] + jnp.sin(bearing)[..., None] * axes[1]
     direction = jnp.cos(elevation)[..., None] * flat + jnp.sin(elevation)[..., None] * vertical
     position = subjects + away[..., None] * direction
@@ -301,7 +310,7 @@ def _paired(R: Any, t: Any, points: Any) -> tuple[Any, Any, Any]:
     """R `[..., 1, 3, 3]`, t `[..., 1, 3]` and points `[..., N, 3]` lifted to matching ranks."""
     rank = max(t.ndim + 1, points.ndim)
     return (
-        lift(R[..., None, :, :], rank + 1),
-        lift(t[..., None, :], rank),
-        lift(floating(points, namespace(R, points)), rank),
+        prepend_axes(R[..., None, :, :], rank + 1),
+        prepend_axes(t[..., None, :], rank),
+        prepend_axes(floating(points, namespace(R, points)), rank),
     )

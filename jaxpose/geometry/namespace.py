@@ -26,7 +26,7 @@ def floating(array: Any, xp: ModuleType) -> Any:
     return array if xp.issubdtype(array.dtype, xp.floating) else array.astype(xp.float32)
 
 
-def lift(array: Any, rank: int) -> Any:
+def prepend_axes(array: Any, rank: int) -> Any:
     """Put axes of length 1 in front until the array has `rank` axes."""
     return array.reshape((1,) * (rank - array.ndim) + array.shape)
 

@@ -20,7 +20,7 @@ from jaxpose.losses.coordinates import (
     smooth_l1,
     wing,
 )
-from jaxpose.losses.distill import (
+from jaxpose.losses.distillation import (
     Distillation,
     FeatureDistillation,
     HeatmapDistillation,
@@ -42,10 +42,10 @@ from jaxpose.losses.heatmap import (
 from jaxpose.losses.lifting import (
     NMPJPE,
     MeanBoneLength,
-    Placed,
     Reprojection,
     SemiSupervised,
     TrajectoryMPJPE,
+    TrajectoryTargets,
     Velocity,
     mean_bone_length,
     n_mpjpe,
@@ -74,7 +74,6 @@ __all__ = [
     "IntegralLoss",
     "Loss",
     "MeanBoneLength",
-    "Placed",
     "Reprojection",
     "SemiSupervised",
     "SimCCDistillation",
@@ -82,6 +81,7 @@ __all__ = [
     "SmoothL1",
     "StageSum",
     "TrajectoryMPJPE",
+    "TrajectoryTargets",
     "Velocity",
     "WeightedSum",
     "Wing",

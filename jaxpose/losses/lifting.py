@@ -17,7 +17,7 @@ from jaxpose.losses.loss import Loss, difference, length, weighted_mean
 _AHEAD = 1e-3  # the least depth, in the unit of the coordinates: nothing is seen from behind
 
 
-class Placed(NamedTuple):
+class TrajectoryTargets(NamedTuple):
     """Targets of a lifter with a trajectory, or weights of theirs without the last axis.
 
     Attributes:
@@ -183,7 +183,7 @@ class NMPJPE(Loss):
 class SemiSupervised(Loss):
     """Pose and trajectory where there are labels, reprojection and bone lengths where not.
 
-    Targets and weights are `Placed`.
+    Targets and weights are `TrajectoryTargets`.
 
     The sum of arXiv:1811.11742, section 4, on a batch that holds both. Each term is a mean over its
     own share of the batch, so that its size does not depend on how large that is.
@@ -198,7 +198,7 @@ class SemiSupervised(Loss):
     bone_length: float = 1.0
 
     def __call__(
-        self, outputs: tuple[jax.Array, jax.Array], targets: Placed, weights: Any
+        self, outputs: tuple[jax.Array, jax.Array], targets: TrajectoryTargets, weights: Any
     ) -> jax.Array:
         pose, root = outputs
 

@@ -189,7 +189,7 @@ def _curves(
     bounds = np.array(list(AREA_RANGES.values()))[:, :, None]  # [A, 2, 1]
     area = truth.area[people][None, :]
     outside = (area < bounds[:, 0]) | (area > bounds[:, 1])
-    ignored = truth.ignore[people][None, :] | outside  # [A, N]
+    truth_ignored = truth.ignore[people][None, :] | outside  # [A, N]
 
     # lexsort is stable: equal scores keep the order of the file.
     rows = rows[np.lexsort((-detections.scores[rows], detections.image_id[rows]))]
@@ -197,15 +197,15 @@ def _curves(
     rank = np.arange(len(rows)) - np.searchsorted(photo, photo, side="left")
     rows, rank = rows[rank < max_detections], rank[rank < max_detections]
     pairs = _candidates(truth, detections, sigmas, people, rows, rank)
-    matched, of_no_account = _match(pairs, ignored, truth.iscrowd[people], len(rows))
+    matched, ignored = _match(pairs, truth_ignored, truth.iscrowd[people], len(rows))
 
     size = detections.area[rows][None, :]
     wrong_size = (size < bounds[:, 0]) | (size > bounds[:, 1])
-    of_no_account = of_no_account | (~matched & wrong_size[:, None, :])
+    ignored = ignored | (~matched & wrong_size[:, None, :])
     order = np.argsort(-detections.scores[rows], kind="stable")
-    hits = np.cumsum((matched & ~of_no_account)[..., order], axis=-1).astype(np.float64)
-    misses = np.cumsum((~matched & ~of_no_account)[..., order], axis=-1).astype(np.float64)
-    to_find = np.count_nonzero(~ignored, axis=1)  # [A]
+    hits = np.cumsum((matched & ~ignored)[..., order], axis=-1).astype(np.float64)
+    misses = np.cumsum((~matched & ~ignored)[..., order], axis=-1).astype(np.float64)
+    to_find = np.count_nonzero(~truth_ignored, axis=1)  # [A]
 
     shape = (len(AREA_RANGES), len(THRESHOLDS))
     precision, recall = np.full((*shape, len(RECALLS)), -1.0), np.full(shape, -1.0)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxpose.errors import InputError
-from jaxpose.motion.rig import rigid
+from jaxpose.motion.armature import rigid
 from jaxpose.motion.smooth import savitzky_golay
 from jaxpose.skeletons import Skeleton
 

@@ -14,7 +14,7 @@ import numpy as np
 from jaxpose.errors import InputError
 from jaxpose.geometry.bones import check_millimetres
 from jaxpose.geometry.cameras import Camera, check_cameras, project
-from jaxpose.geometry.namespace import lift, transform
+from jaxpose.geometry.namespace import prepend_axes, transform
 from jaxpose.multiview.triangulate import checked_views
 
 
@@ -120,7 +120,7 @@ def _descend(
         def curvature(move: jax.Array) -> jax.Array:
             return transform(normal, move) + backward(forward(move))[0] + ridge * move
 
-        blocks = normal + (inertia + ridge)[..., None] * lift(jnp.eye(3), normal.ndim)
+        blocks = normal + (inertia + ridge)[..., None] * prepend_axes(jnp.eye(3), normal.ndim)
         inverse = jnp.linalg.inv(blocks)
         move, _ = jax.scipy.sparse.linalg.cg(
             curvature, -gradient, M=lambda v: transform(inverse, v), maxiter=40, tol=1e-4

@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import Camera, check_cameras, normalise, project, world_to_camera
-from jaxpose.geometry.namespace import ArrayT, floating, lift, namespace, transform
+from jaxpose.geometry.namespace import ArrayT, floating, namespace, prepend_axes, transform
 
 
 def triangulate(cameras: Camera, keypoints: ArrayT, weights: ArrayT | None = None) -> ArrayT:
@@ -57,7 +57,7 @@ def reprojection_errors(cameras: Camera, keypoints: ArrayT, points: ArrayT) -> A
     Infinite behind a camera, NaN where the keypoint or the point is.
     """
     xp = namespace(cameras.K, keypoints, points)
-    flat = lift(points.reshape(-1, 3), 3)
+    flat = prepend_axes(points.reshape(-1, 3), 3)
     seen = project(cameras, flat) - keypoints.reshape(len(keypoints), -1, 2)
     errors = xp.sqrt(xp.sum(seen * seen, axis=-1))
     behind = world_to_camera(cameras, flat)[..., 2] <= 0

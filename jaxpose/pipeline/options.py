@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from jaxpose.errors import InputError
-from jaxpose.infer.smooth import Smoothing
-from jaxpose.infer.track import Tracking
+from jaxpose.tracking.smoothing import Smoothing
+from jaxpose.tracking.tracker import Tracking
 
 
 @dataclass(frozen=True)

@@ -9,32 +9,31 @@ from typing import Any, Literal
 
 import numpy as np
 
-from jaxpose.cli.trained import Trained, load_lifter, load_trained
 from jaxpose.detect.detector import Detector
 from jaxpose.errors import InputError
-from jaxpose.infer.boxes import read_boxes
-from jaxpose.infer.clips import lift_people
-from jaxpose.infer.flow import Stages, ahead
-from jaxpose.infer.lift import TrackLifter
-from jaxpose.infer.locate import (
-    FindsPeople,
+from jaxpose.hub.load import Trained, load_lifter, load_pose
+from jaxpose.media.prefetch import StageTimer, ahead
+from jaxpose.media.sources import Media, open_media
+from jaxpose.media.video import Frame, Skipped
+from jaxpose.pipeline.options import Options
+from jaxpose.pipeline.person_boxes import (
     Locate,
     Located,
+    PersonDetector,
     by_boxes,
     by_detector,
     by_whole_photo,
     following,
     locate_all,
 )
-from jaxpose.infer.media import Media, open_media
-from jaxpose.infer.nms import pose_nms, pose_similarity
-from jaxpose.infer.people import People
-from jaxpose.infer.predictor import Predictor
-from jaxpose.infer.smooth import smooth_people
-from jaxpose.infer.track import Tracker
-from jaxpose.infer.video import Frame, Skipped
-from jaxpose.pipeline.options import Options
 from jaxpose.pipeline.results import Results
+from jaxpose.results.box_files import read_boxes
+from jaxpose.results.people import People
+from jaxpose.tasks.lifting.track_lifter import TrackLifter
+from jaxpose.tasks.lifting.tracks import lift_people
+from jaxpose.tracking.pose_nms import pose_nms, pose_similarity
+from jaxpose.tracking.smoothing import smooth_people
+from jaxpose.tracking.tracker import Tracker
 
 
 class Pipeline:
@@ -56,7 +55,7 @@ class Pipeline:
     def __init__(
         self,
         pose: Trained,
-        detector: FindsPeople | None = None,
+        detector: PersonDetector | None = None,
         lifter: TrackLifter | None = None,
         options: Options | None = None,
     ) -> None:
@@ -72,13 +71,9 @@ class Pipeline:
         self.detector = detector
         self.lifter = lifter
         small = [4**n for n in range(4) if 4**n < options.batch_size]
-        self.predictor = Predictor(
-            pose.model,
-            pose.variables,
-            pose.codec,
-            pose.skeleton,
+        self.predictor = pose.predictor(
             flip_test=options.flip_test,
-            padding=options.padding or pose.padding,
+            padding=options.padding,
             batch_size=options.batch_size,
             sizes=small,
             scales=options.scales,
@@ -88,7 +83,7 @@ class Pipeline:
     def load(
         cls,
         pose: str | Path,
-        detector: str | Path | FindsPeople | None = None,
+        detector: str | Path | PersonDetector | None = None,
         lifter: str | Path | TrackLifter | None = None,
         *,
         checkpoint: Literal["best", "last"] = "best",
@@ -96,7 +91,7 @@ class Pipeline:
     ) -> "Pipeline":
         """The pipeline of models in folders or files, or at `https://` addresses of such.
 
-        What an address names is fetched once, checked and kept (`jaxpose.weights`).
+        What an address names is fetched once, checked and kept (`jaxpose.download`).
 
         Args:
           pose: a run directory, a folder that `jaxpose convert` wrote, or a checkpoint that it can
@@ -112,14 +107,16 @@ class Pipeline:
         """
         if isinstance(detector, str | Path):
             detector = Detector.load(detector)
-        if isinstance(lifter, str | Path):
-            trained = load_lifter(lifter, checkpoint)
-            lifter = TrackLifter(trained.model, trained.variables, trained.codec, trained.skeleton)
+        lifts: TrackLifter | None = (
+            load_lifter(lifter, checkpoint).predictor()
+            if isinstance(lifter, str | Path)
+            else lifter
+        )
         try:
             chosen = Options(**options)
         except TypeError as error:
             raise InputError(f"{error}; see jaxpose.pipeline.Options") from None
-        return cls(load_trained(pose, checkpoint), detector, lifter, chosen)
+        return cls(load_pose(pose, checkpoint), detector, lifts, chosen)
 
     def __call__(self, what: Any, *, boxes: Any = None, fps: float | None = None) -> Any:
         """The people in pictures.
@@ -149,7 +146,7 @@ class Pipeline:
 
     def results(self, media: Media, *, boxes: Any = None) -> Results:
         """`Results` of opened media; see `__call__`."""
-        stages = Stages()
+        stages = StageTimer()
         return Results(self._run(media, boxes, stages), media, stages)
 
     def warm_up(self, *, every_size: bool = True) -> None:
@@ -167,7 +164,7 @@ class Pipeline:
         """How often the models have been compiled; it must not grow once `warm_up` is done."""
         return self.predictor.compilations + int(getattr(self.detector, "compilations", 0))
 
-    def _run(self, media: Media, boxes: Any, stages: Stages) -> Iterator[People]:
+    def _run(self, media: Media, boxes: Any, stages: StageTimer) -> Iterator[People]:
         options, before = self.options, self.compilations
         one_by_one = media.live or (options.detect_every > 1 and not media.still)
         opened: list[Any] = []
@@ -197,7 +194,7 @@ class Pipeline:
             stages.compilations = self.compilations - before
             stages.end()
 
-    def _locate(self, boxes: Any, stages: Stages) -> Locate:
+    def _locate(self, boxes: Any, stages: StageTimer) -> Locate:
         options = self.options
         if isinstance(boxes, str | Path):
             boxes = read_boxes(boxes, options.min_box_score)
@@ -207,7 +204,9 @@ class Pipeline:
             return by_whole_photo
         return by_detector(self.detector, stages, options.min_box_score, options.max_people)
 
-    def _looked(self, located: Iterable[Located], stages: Stages, full: bool) -> Iterator[People]:
+    def _looked(
+        self, located: Iterable[Located], stages: StageTimer, full: bool
+    ) -> Iterator[People]:
         """Keypoints in all boxes, in batches filled across frames."""
         under_way: deque[Located] = deque()
         waited = 0.0
@@ -233,7 +232,7 @@ class Pipeline:
             yield self._distinct(people, under_way.popleft())
 
     def _followed(
-        self, frames: Iterable[Frame], locate: Locate, stages: Stages
+        self, frames: Iterable[Frame], locate: Locate, stages: StageTimer
     ) -> Iterator[People]:
         """Keypoints in the detector's boxes of every n-th frame, and around themselves between."""
         options, last, since = self.options, None, 0
@@ -248,7 +247,7 @@ class Pipeline:
             last, since = found, since + 1
             yield found
 
-    def _continued(self, frame: Frame, last: People | None, stages: Stages) -> People | None:
+    def _continued(self, frame: Frame, last: People | None, stages: StageTimer) -> People | None:
         """The people of the frame before, where they are now; None if nobody is left."""
         options = self.options
         if last is None:
@@ -260,13 +259,13 @@ class Pipeline:
         there = np.flatnonzero(people.scores.mean(axis=1) >= options.lost_score)
         return people.keep(there) if len(there) else None
 
-    def _look(self, located: Located, stages: Stages) -> People:
+    def _look(self, located: Located, stages: StageTimer) -> People:
         """Keypoints in the boxes of one frame."""
         with stages("pose", len(located.boxes_xywh)):
             people = self.predictor(located.frame.image, located.boxes_xywh)
         return self._distinct(people, located)
 
-    def _tracked(self, made: Iterable[People], stages: Stages) -> Iterator[People]:
+    def _tracked(self, made: Iterable[People], stages: StageTimer) -> Iterator[People]:
         """With ids in films."""
         options, tracker, source = self.options, None, None
         for people in made:
@@ -285,7 +284,7 @@ class Pipeline:
         options, people = self.options, _labelled(people, located)
         kept = np.flatnonzero(people.scores.mean(axis=1) >= options.min_person_score)
         people = people.keep(kept) if len(kept) < len(people) else people
-        if options.nms is None or located.given or len(people) < 2:
+        if options.nms is None or located.user_boxes or len(people) < 2:
             return people
         alike = pose_similarity(
             people.keypoints,
@@ -299,7 +298,7 @@ class Pipeline:
         return people if len(best) == len(people) else people.keep(np.sort(best))
 
     def _lifted(
-        self, made: Iterable[People], stages: Stages, skipped: list[Skipped]
+        self, made: Iterable[People], stages: StageTimer, skipped: list[Skipped]
     ) -> Iterator[People]:
         """Whole films at a time, without their pictures: a lifter wants the whole track."""
         lifter, film = self.lifter, list[People]()

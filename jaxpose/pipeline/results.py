@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 from weakref import WeakSet
 
-from jaxpose.infer.flow import Stages
-from jaxpose.infer.media import Media
-from jaxpose.infer.people import People, dataframe
-from jaxpose.infer.video import Skipped
+from jaxpose.media.prefetch import StageTimer
+from jaxpose.media.sources import Media
+from jaxpose.media.video import Skipped
+from jaxpose.results.people import People, dataframe
 
 
 class Results(Iterator[People]):
@@ -23,7 +23,7 @@ class Results(Iterator[People]):
       count: how many frames there will be at most; None if unknown.
     """
 
-    def __init__(self, made: Iterator[People], media: Media, stages: Stages) -> None:
+    def __init__(self, made: Iterator[People], media: Media, stages: StageTimer) -> None:
         """Wraps an iterator of results."""
         self._made = made
         self._media = media

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from jaxpose.errors import InputError
-from jaxpose.scaling import frontier, parabola
+from jaxpose.scaling import frontier, isoflop
 from jaxpose.scaling.bootstrap import LEVEL, Ensemble, bootstrap
 from jaxpose.scaling.checks import off_centre, reasons_against
 from jaxpose.scaling.laws import COMPUTE, JOINT, PARAMETERS, SAMPLES, Form
@@ -163,9 +163,7 @@ def summary(analysis: Analysis) -> dict[str, Any]:
             "best_parameters": frontier.best_size(joint.law, price, budgets).tolist(),
             "best_values": frontier.best_value(joint.law, price, budgets).tolist(),
         }
-        result["parabolas"] = parabola.best_sizes(
-            budgets, [(g.parameters, g.value) for g in groups]
-        )
+        result["parabolas"] = isoflop.best_sizes(budgets, [(g.parameters, g.value) for g in groups])
     return result
 
 

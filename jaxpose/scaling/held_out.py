@@ -1,24 +1,11 @@
 """The loss of a trained model on held-out data."""
 
-from dataclasses import replace
 from typing import Any
 
 import jax
 
-from jaxpose.augment import Augmentation
-from jaxpose.config import Experiment
 from jaxpose.train.mesh import make_mesh, replicated
-from jaxpose.train.run import Run
-from jaxpose.train.task import task_of
-
-STILL = Augmentation(
-    flip=0.0,
-    rotation_degrees=0.0,
-    rotation_probability=0.0,
-    scale=0.0,
-    shift_probability=0.0,
-    half_body=0.0,
-)
+from jaxpose.train.run_dir import Run
 
 
 def held_out_loss(run: Run) -> float | None:
@@ -27,9 +14,9 @@ def held_out_loss(run: Run) -> float | None:
     Whole batches only. None for a loss that compares what a model gives in training alone, such as
     the outputs of several stages.
     """
-    experiment = _still(run.experiment)
+    experiment = run.experiment.task().without_augmentation()
     mesh = make_mesh(experiment.mesh)
-    task = task_of(experiment)
+    task = experiment.task()
     source = task.open("eval")
     key = jax.device_put(jax.random.key(0), replicated(mesh))
 
@@ -49,9 +36,3 @@ def held_out_loss(run: Run) -> float | None:
                 raise
             return None
     return float(sum(jax.device_get(values)) / len(values))
-
-
-def _still(experiment: Any) -> Any:
-    if isinstance(experiment, Experiment):
-        return replace(experiment, augmentation=STILL)
-    return replace(experiment, mirror=False)

@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jaxpose.config import AnyExperiment, from_json, override
+from jaxpose.config import from_json, override
 from jaxpose.errors import InputError
+from jaxpose.train.experiment import Experiment
 
 VERSION = 1
 FILE = "manifest.json"
@@ -73,7 +74,7 @@ class Manifest:
     points: tuple[Point, ...]
     notes: tuple[str, ...] = field(default=())
 
-    def experiment_of(self, point: Point) -> AnyExperiment:
+    def experiment_of(self, point: Point) -> Experiment:
         """The experiment of a point."""
         return override(from_json(self.experiment), point.set)
 

@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxpose.config import AnyExperiment, Mesh
 from jaxpose.errors import InputError
 from jaxpose.scaling.training_cost import residual_bytes, without_remat
+from jaxpose.train.experiment import Experiment, Mesh
+from jaxpose.train.init_state import abstract_state
 from jaxpose.train.mesh import AXES
-from jaxpose.train.start import abstract_state
 
 
 class Memory(NamedTuple):
@@ -66,7 +66,7 @@ def abstract_mesh(config: Mesh, devices: int | None) -> jax.sharding.AbstractMes
     return jax.sharding.AbstractMesh(tuple(sizes), AXES)
 
 
-def memory_per_device(experiment: AnyExperiment, devices: int | None = None) -> Memory:
+def memory_per_device(experiment: Experiment, devices: int | None = None) -> Memory:
     """Memory of a training step of the experiment on its mesh, for the worst device.
 
     Raises:
@@ -103,7 +103,7 @@ def _bytes(tree: Any) -> int:
     )
 
 
-def _batch_bytes(experiment: AnyExperiment) -> int:
+def _batch_bytes(experiment: Experiment) -> int:
     if experiment.input_hw is None:
         shape = experiment.model.input_shape()[1:]
         return experiment.batch_size * int(np.prod(shape)) * 4

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from jaxpose.config import from_json
 from jaxpose.errors import InputError
 from jaxpose.scaling.laws import Form
 from jaxpose.scaling.manifest import Manifest, Point
-from jaxpose.scaling.work import read_result
-from jaxpose.train.run import LOWER_IS_BETTER
+from jaxpose.scaling.worker import read_result
 
 SAME_BUDGET = 0.05
 """Runs whose compute, or samples, differ by less than this part count as of one budget."""
@@ -100,7 +100,7 @@ def _error(value: float, manifest: Manifest) -> float:
 
 
 def _lower_is_better(manifest: Manifest) -> bool:
-    return manifest.experiment["evaluation"]["metric"] in LOWER_IS_BETTER
+    return from_json(manifest.experiment).evaluation.lower_is_better
 
 
 def _arrays(rows: Sequence[tuple[Point, float]]) -> Observations:

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from jaxpose.config import AnyExperiment, override, to_json
+from jaxpose.config import override, to_json
 from jaxpose.errors import InputError
 from jaxpose.scaling.manifest import Manifest, Point
 from jaxpose.scaling.shapes import Size
 from jaxpose.scaling.training_cost import training_cost
-from jaxpose.train.run import LIFTING_KEY, METRIC_KEY
-from jaxpose.train.task import task_of
+from jaxpose.train.experiment import Experiment
 
 FEWEST_STEPS = 10
 MAX_EPOCHS = 4.0
@@ -18,7 +17,7 @@ MAX_EPOCHS = 4.0
 
 
 def plan(
-    experiment: AnyExperiment,
+    experiment: Experiment,
     recipe: str,
     sizes: Sequence[Size],
     *,
@@ -60,9 +59,9 @@ def plan(
     faults: list[str] = []
     for size in sizes:
         sized = override(experiment, size.set)
-        task_of(sized).check()
+        sized.task().check()
         counts = training_cost(sized.model, sized.input_hw, sized.optimizer.frozen)
-        people = len(task_of(sized).open("train"))
+        people = len(sized.task().open("train"))
         batch = sized.batch_size
         for seed in seeds:
             runs = []
@@ -86,7 +85,7 @@ def plan(
     if faults:
         more = f"\n  and {len(faults) - 8} more" if len(faults) > 8 else ""
         raise InputError("The plan cannot be carried out:\n  " + "\n  ".join(faults[:8]) + more)
-    metric = (METRIC_KEY | LIFTING_KEY)[experiment.evaluation.metric]
+    metric = experiment.evaluation.best
     return Manifest(recipe, to_json(experiment), metric, tuple(points))
 
 
@@ -121,7 +120,7 @@ def _check_unique(sizes: Sequence[Size]) -> None:
         )
 
 
-def _with_trunk_schedule(experiment: AnyExperiment, cooldown: float | None) -> Any:
+def _with_trunk_schedule(experiment: Experiment, cooldown: float | None) -> Any:
     if cooldown is None:
         return experiment
     if not 0 < cooldown < 1:
@@ -136,7 +135,7 @@ def _with_trunk_schedule(experiment: AnyExperiment, cooldown: float | None) -> A
     return override(experiment, ["optimizer.cooldown_steps=0"])
 
 
-def _faults(point: Point, experiment: AnyExperiment, max_epochs: float) -> list[str]:
+def _faults(point: Point, experiment: Experiment, max_epochs: float) -> list[str]:
     """Why a run of that length says nothing about scaling."""
     least = max(FEWEST_STEPS, 2 * experiment.optimizer.warmup_steps)
     if point.steps < least:
@@ -155,7 +154,7 @@ def _faults(point: Point, experiment: AnyExperiment, max_epochs: float) -> list[
 
 def _with_settings(
     runs: Sequence[Point],
-    experiment: AnyExperiment,
+    experiment: Experiment,
     seed: int,
     cooldown: float | None,
     name: str,
@@ -189,7 +188,7 @@ def _lengthened(run: Point, steps: int, name: str, before: Point | None) -> Poin
     )
 
 
-def _complete(point: Point, experiment: AnyExperiment, seed: int, cooled: int) -> Point:
+def _complete(point: Point, experiment: Experiment, seed: int, cooled: int) -> Point:
     changes = [
         f"steps={point.steps}",
         f"seed={seed}",

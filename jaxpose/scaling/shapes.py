@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jaxpose.config import AnyExperiment, Experiment
 from jaxpose.data.source import SyntheticPeople
 from jaxpose.errors import InputError
 from jaxpose.models.heads import DeconvHead
 from jaxpose.models.vit import ViT
+from jaxpose.train.experiment import Experiment
 
 AXES = ("width", "depth", "mlp", "patch", "resolution", "data")
 SHAPE_EXPONENTS = {"width": 0.22, "depth": 0.45, "mlp": 0.6}
@@ -50,7 +50,7 @@ def named(text: str) -> Size:
     return Size(name, tuple(shlex.split(rest)), {})
 
 
-def grid(experiment: AnyExperiment, axes: Mapping[str, Sequence[float]]) -> list[Size]:
+def grid(experiment: Experiment, axes: Mapping[str, Sequence[float]]) -> list[Size]:
     """Every combination of the values on the axes."""
     names = list(axes)
     return [
@@ -59,7 +59,7 @@ def grid(experiment: AnyExperiment, axes: Mapping[str, Sequence[float]]) -> list
     ]
 
 
-def star(experiment: AnyExperiment, axes: Mapping[str, Sequence[float]]) -> list[Size]:
+def star(experiment: Experiment, axes: Mapping[str, Sequence[float]]) -> list[Size]:
     """The centre, and shapes that differ from it on one axis (SoViT, arXiv:2305.13035).
 
     The centre is the experiment itself. Its MLP is fixed at its number of hidden units, so that a
@@ -73,7 +73,7 @@ def star(experiment: AnyExperiment, axes: Mapping[str, Sequence[float]]) -> list
 
 
 def joint(
-    experiment: AnyExperiment,
+    experiment: Experiment,
     factors: Sequence[float],
     exponents: Mapping[str, float] = SHAPE_EXPONENTS,
 ) -> list[Size]:
@@ -96,7 +96,7 @@ def joint(
     return sizes
 
 
-def centre_of(experiment: AnyExperiment, axes: Mapping[str, Any]) -> dict[str, float]:
+def centre_of(experiment: Experiment, axes: Mapping[str, Any]) -> dict[str, float]:
     """The experiment's own value on each axis.
 
     Raises:
@@ -118,7 +118,7 @@ def centre_of(experiment: AnyExperiment, axes: Mapping[str, Any]) -> dict[str, f
     return {axis: float(own[axis]) for axis in axes}
 
 
-def _size(experiment: AnyExperiment, shape: Mapping[str, float], label: str | None = None) -> Size:
+def _size(experiment: Experiment, shape: Mapping[str, float], label: str | None = None) -> Size:
     name = label or "-".join(f"{_LETTER[axis]}{value:g}" for axis, value in shape.items())
     return Size(name, tuple(_overrides(experiment, shape)), dict(shape))
 
@@ -131,7 +131,7 @@ def _differing(shape: Mapping[str, float], centre: Mapping[str, float]) -> str:
     return "-".join(parts) or "centre"
 
 
-def _overrides(experiment: AnyExperiment, shape: Mapping[str, float]) -> list[str]:
+def _overrides(experiment: Experiment, shape: Mapping[str, float]) -> list[str]:
     image, changes = _image_experiment(experiment), []
     vit, codec = image.model.backbone, image.codec
     if "width" in shape:
@@ -162,7 +162,7 @@ def _overrides(experiment: AnyExperiment, shape: Mapping[str, float]) -> list[st
     return changes
 
 
-def _resized(image: Experiment, height: int) -> tuple[tuple[int, int], tuple[int, int] | None]:
+def _resized(image: Any, height: int) -> tuple[tuple[int, int], tuple[int, int] | None]:
     """Input and heatmap of that height, at the same aspect and the same stride."""
     codec, patch = image.codec, image.model.backbone.patch
     scale = height / codec.input_hw[0]
@@ -177,7 +177,7 @@ def _resized(image: Experiment, height: int) -> tuple[tuple[int, int], tuple[int
     return (whole[0], whole[1]), (whole[2], whole[3]) if heatmap else None
 
 
-def _head_for(image: Experiment, before: int, patch: int) -> list[str]:
+def _head_for(image: Any, before: int, patch: int) -> list[str]:
     """More or fewer deconvolutions, so that the heatmap keeps its size."""
     more = math.log2(patch / before)
     head = image.model.head
@@ -195,7 +195,7 @@ def _head_for(image: Experiment, before: int, patch: int) -> list[str]:
     return [f"model.head.deconv_channels={longer}"]
 
 
-def _part_of_data(image: Experiment, fraction: float) -> list[str]:
+def _part_of_data(image: Any, fraction: float) -> list[str]:
     if not 0 < fraction <= 1:
         raise InputError(f"data is a fraction of the training set in (0, 1], and is {fraction:g}.")
     if fraction == 1:
@@ -205,10 +205,8 @@ def _part_of_data(image: Experiment, fraction: float) -> list[str]:
     return [f"train_data.count={max(1, round(fraction * image.train_data.count))}"]
 
 
-def _image_experiment(experiment: AnyExperiment) -> Any:
-    if not isinstance(experiment, Experiment) or not isinstance(
-        getattr(experiment.model, "backbone", None), ViT
-    ):
+def _image_experiment(experiment: Experiment) -> Any:
+    if not isinstance(getattr(experiment.model, "backbone", None), ViT):
         raise InputError(
             "width, depth, mlp, patch and resolution are those of a ViT in pictures, and this "
             "recipe has none. Give its sizes as --size 'NAME: key=value key=value'."
@@ -216,7 +214,7 @@ def _image_experiment(experiment: AnyExperiment) -> Any:
     return experiment
 
 
-def _head_dim(experiment: AnyExperiment) -> int:
+def _head_dim(experiment: Experiment) -> int:
     vit = _image_experiment(experiment).model.backbone
     return vit.dim // vit.heads
 

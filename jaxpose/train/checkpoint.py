@@ -12,7 +12,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as managers
 
 from jaxpose.errors import InputError
-from jaxpose.places import in_bucket
+from jaxpose.paths import in_bucket
 from jaxpose.train.state import TrainState
 
 

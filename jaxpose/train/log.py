@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from tensorboardX import SummaryWriter
 
 from jaxpose.errors import InputError
-from jaxpose.places import in_bucket, write_whole
+from jaxpose.paths import atomic_write, in_bucket
 
 
 class RunLog:
@@ -172,4 +172,4 @@ def read_metrics(directory: Path) -> list[dict[str, Any]]:
 def _drop_after(file: Path, step: int) -> None:
     if file.exists():
         kept = [r for r in read_metrics(file.parent) if r["step"] <= step]
-        write_whole(file, "".join(json.dumps(r) + "\n" for r in kept))
+        atomic_write(file, "".join(json.dumps(r) + "\n" for r in kept))

@@ -2,34 +2,35 @@
 
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
 from jaxpose import viz
-from jaxpose.config import AnyExperiment, to_json
+from jaxpose.config import to_json
 from jaxpose.metrics.report import Report
-from jaxpose.places import through_disk, write_whole
-from jaxpose.train import hosts
+from jaxpose.paths import atomic_write, write_via_local
+from jaxpose.train import distributed
 from jaxpose.train import mesh as meshes
 from jaxpose.train.checkpoint import Checkpoints
+from jaxpose.train.experiment import Experiment
+from jaxpose.train.init_state import abstract_state, first_state, local_weights, run_key
 from jaxpose.train.log import RunLog
-from jaxpose.train.nonfinite import Flight
-from jaxpose.train.run import begin, open_checkpoints
-from jaxpose.train.start import abstract_state, first_state, run_key
+from jaxpose.train.nonfinite import PendingSteps
+from jaxpose.train.run_dir import begin, open_checkpoints
+from jaxpose.train.signals import CompileCounter, StopRequest
 from jaxpose.train.state import TrainState
 from jaxpose.train.step import compile_step
-from jaxpose.train.task import task_of
-from jaxpose.train.watch import CompileCounter, StopRequest
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainResult:
     """How a call of `train` ended.
 
     Attributes:
@@ -45,11 +46,20 @@ class Outcome:
     recompilations: int
 
 
-def train(experiment: AnyExperiment, directory: Path, console: Console) -> Outcome:
+def train(
+    experiment: Experiment,
+    directory: Path,
+    console: Console,
+    weights: Callable[[str], Mapping[str, np.ndarray]] = local_weights,
+) -> TrainResult:
     """Train `experiment` in the run directory `directory`, from its last checkpoint if it has one.
 
     Where the state comes from, first that applies: the newest checkpoint of the directory, the
     weights at `experiment.init_from`, fresh initialisation.
+
+    Args:
+      weights: reads what `init_from` and the like name: files and releases, or with `hub.weights`
+        names, addresses and runs too.
 
     Raises:
       InputError: wrong data, mesh, weights or directory; a disk that is full; a loss that is not
@@ -58,26 +68,26 @@ def train(experiment: AnyExperiment, directory: Path, console: Console) -> Outco
     mesh = meshes.make_mesh(experiment.mesh)
     meshes.check_batch(experiment.batch_size, mesh, "batch_size", experiment.accumulate)
     meshes.check_batch(experiment.evaluation.batch_size, mesh, "evaluation.batch_size")
-    if not hosts.is_first():
+    if not distributed.is_first():
         console = Console(quiet=True)
-    task = task_of(experiment)
+    task = experiment.task()
     task.check()
     sources = {role: task.open(role) for role in ("train", "eval")}
-    experiment = task.fitted(sources["train"])
+    experiment = task.fit_to_data(sources["train"])
     fingerprints = {role: source.fingerprint() for role, source in sources.items()}
-    hosts.require_same({"experiment": to_json(experiment), "data": fingerprints})
+    distributed.require_same({"experiment": to_json(experiment), "data": fingerprints})
     shapes, layout = abstract_state(experiment, mesh)
     begin(directory, experiment, fingerprints)
     checkpoints = open_checkpoints(directory, experiment, read_only=False)
     if checkpoints.latest_step() is None:
-        state, start = first_state(experiment, layout), 0
+        state, start = first_state(experiment, layout, weights), 0
     else:
         state, position = checkpoints.restore(shapes)
         start = int(position["next_step"])
     if start >= experiment.steps:
         console.print(f"{directory} is already trained for {start} steps.")
         checkpoints.close()
-        return Outcome(start, None, None, 0)
+        return TrainResult(start, None, None, 0)
     if start:
         console.print(f"Resuming {directory} at step {start}.")
     try:
@@ -87,7 +97,7 @@ def train(experiment: AnyExperiment, directory: Path, console: Console) -> Outco
 
 
 def _run(
-    experiment: AnyExperiment,
+    experiment: Experiment,
     directory: Path,
     console: Console,
     mesh: jax.sharding.Mesh,
@@ -95,8 +105,8 @@ def _run(
     checkpoints: Checkpoints,
     state: TrainState,
     start: int,
-) -> Outcome:
-    task = task_of(experiment)
+) -> TrainResult:
+    task = experiment.task()
     key = run_key(experiment, mesh)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
         bar = progress.add_task("samples into memory", total=len(sources["train"]))
@@ -110,7 +120,7 @@ def _run(
     begun = time.perf_counter()
     step_fn = compile_step(experiment, state, batch, key)
     console.print(f"Compiled the training step in {time.perf_counter() - begun:.1f} s.")
-    scorer = task.scorer(sources["eval"], mesh, experiment.evaluation.flip_test)
+    evaluator = task.evaluator(sources["eval"], mesh, experiment.evaluation.flip_test)
     report, stopped_by = None, None
     log = RunLog(
         directory,
@@ -118,39 +128,39 @@ def _run(
         start,
         experiment.batch_size,
         console,
-        hosts.is_first(),
+        distributed.is_first(),
         task.unit,
     )
-    compiles, agreement = CompileCounter(), hosts.Agreement(mesh)
+    compiles, sync = CompileCounter(), distributed.StepSync(mesh)
 
     def note(step: int, values: Mapping[str, float]) -> None:
         if step % experiment.log_every == 0:
             log.scalars(step, values)
 
-    flight = Flight(experiment, sources["train"], note, log.say)
+    pending = PendingSteps(experiment, sources["train"], note, log.say)
 
     def evaluate(step: int) -> Report:
         with compiles.expected():
-            scored = scorer(state.variables())
+            scored = evaluator(state.variables())
         log.metrics(step, scored.report.metrics)
         if scored.picture is not None:
             log.picture(step, "predictions", scored.picture)
         # Before the checkpoint that says that this step is done.
-        if hosts.is_first():
-            write_whole(directory / "report.json", scored.report.to_json() + "\n")
+        if distributed.is_first():
+            atomic_write(directory / "report.json", scored.report.to_json() + "\n")
             if scored.picture is not None:
-                with through_disk(directory / "predictions.png") as file:
+                with write_via_local(directory / "predictions.png") as file:
                     viz.save_image(file, scored.picture)
         return scored.report
 
     with StopRequest() as stop, log, compiles:
         for step in range(start + 1, experiment.steps + 1):
-            agreement.tell(step, stop.signal)
+            sync.post(step, stop.signal)
             state, scalars = step_fn(state, batch, key)
-            flight.add(step, scalars, batch)
+            pending.push(step, scalars, batch)
             # The step runs on the device while the host looks at earlier ones and fetches the next.
             with compiles.expected():
-                flight.land(state, key)
+                pending.check(state, key)
             last = step == experiment.steps
             if not last:
                 batch = next(batches)
@@ -160,11 +170,11 @@ def _run(
                 log.restart_clock(step)
                 compiles.start()
             scored = last or step % experiment.evaluation.every == 0
-            stopping = agreement.hear()  # once: a signal between two reads would skip the save
+            stopping = sync.poll()  # once: a signal between two reads would skip the save
             save = scored or stopping or step % experiment.checkpoint_every == 0
             if save:
                 with compiles.expected():
-                    flight.land(state, key, left=0)
+                    pending.check(state, key, left=0)
             if scored:
                 report = evaluate(step)
             if save:
@@ -179,4 +189,4 @@ def _run(
                 break
         checkpoints.wait()
     console.print(f"Compilations after the first step: {compiles.unexpected}.")
-    return Outcome(step, report, stopped_by, compiles.unexpected)
+    return TrainResult(step, report, stopped_by, compiles.unexpected)

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxpose.config import Mesh
 from jaxpose.errors import InputError, nearest
+from jaxpose.train.experiment import Mesh
 
 AXES = ("data", "fsdp", "tensor")
 

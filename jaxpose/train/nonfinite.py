@@ -9,14 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose.config import AnyExperiment
 from jaxpose.data.index import sample_indices
 from jaxpose.errors import InputError
 from jaxpose.losses.combine import IntegralLoss, StageSum, WeightedSum
+from jaxpose.train.experiment import Experiment
 from jaxpose.train.mesh import mesh_of, replicated
 from jaxpose.train.state import TrainState
 from jaxpose.train.step import step_keys
-from jaxpose.train.task import task_of
 
 IN_FLIGHT = 2
 """Steps whose figures the host has not looked at: as many as may wait on the device."""
@@ -29,7 +28,7 @@ Values = dict[str, float]
 Examiner = Callable[[TrainState, Any, jax.Array], dict[str, jax.Array]]
 
 
-class Flight:
+class PendingSteps:
     """The steps between being sent to the device and being found finite.
 
     Their figures are copied to the host while later steps run, so that looking at them costs no
@@ -44,24 +43,24 @@ class Flight:
 
     def __init__(
         self,
-        experiment: AnyExperiment,
+        experiment: Experiment,
         source: Any,
         log: Callable[[int, Values], None],
         say: Callable[[str], None],
     ) -> None:
         self._experiment, self._source = experiment, source
         self._log, self._say = log, say
-        self._flying: deque[tuple[int, Mapping[str, jax.Array], Any]] = deque()
+        self._pending: deque[tuple[int, Mapping[str, jax.Array], Any]] = deque()
         self._skipped = 0
         self._examine: Examiner | None = None
 
-    def add(self, step: int, scalars: Mapping[str, jax.Array], batch: Any) -> None:
+    def push(self, step: int, scalars: Mapping[str, jax.Array], batch: Any) -> None:
         """Note that `step` was sent to the device with `batch`."""
         for value in scalars.values():
             value.copy_to_host_async()
-        self._flying.append((step, scalars, batch))
+        self._pending.append((step, scalars, batch))
 
-    def land(self, state: TrainState, key: jax.Array, left: int = IN_FLIGHT) -> None:
+    def check(self, state: TrainState, key: jax.Array, left: int = IN_FLIGHT) -> None:
         """Look at all steps but the last `left`.
 
         Args:
@@ -71,8 +70,8 @@ class Flight:
         Raises:
           InputError: a step was not finite and the experiment says to stop, or ten in a row.
         """
-        while len(self._flying) > left:
-            step, scalars, batch = self._flying.popleft()
+        while len(self._pending) > left:
+            step, scalars, batch = self._pending.popleft()
             values = {name: float(value) for name, value in jax.device_get(dict(scalars)).items()}
             if math.isfinite(values["loss"]) and math.isfinite(values["gradient_norm"]):
                 self._skipped = 0
@@ -112,7 +111,9 @@ class Flight:
         order = sample_indices(
             self._experiment.seed, step - 1, self._experiment.batch_size, len(self._source)
         )
-        records = ", ".join(_records(self._source, order[rows[:_SHOWN]]))
+        records = ", ".join(
+            self._experiment.task().sample_names(self._source, order[rows[:_SHOWN]])
+        )
         more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
         return (
             f"{what} Not finite: {', '.join(bad)}, at first for {len(rows)} of {size} records: "
@@ -120,13 +121,13 @@ class Flight:
         )
 
 
-def examiner(experiment: AnyExperiment, mesh: jax.sharding.Mesh) -> Examiner:
+def examiner(experiment: Experiment, mesh: jax.sharding.Mesh) -> Examiner:
     """What the step after a state computes for each record of its batch, in the order of the flow.
 
     The function takes (state, batch, key) and answers `[B]` float32 each: `inputs`, `targets` and
     `outputs` (0, or not a number), then the terms of the loss by name.
     """
-    task, model = task_of(experiment), experiment.model
+    task, model = experiment.task(), experiment.model
 
     def compute(state: TrainState, batch: Any, key: jax.Array) -> dict[str, jax.Array]:
         augment_key, dropout_key = step_keys(key, state.step)
@@ -184,16 +185,3 @@ def _terms(loss: Any, above: str = "") -> Iterator[tuple[str, Callable[..., jax.
     else:
         name = type(loss.loss if isinstance(loss, StageSum) else loss).__name__
         yield above + name, loss
-
-
-def _records(source: Any, indices: np.ndarray) -> list[str]:
-    """Names by which a person finds these samples again."""
-    if not hasattr(source, "samples"):
-        return [f"window {index}" for index in indices]
-    batch = source.samples(indices)
-    return [
-        f"annotation {annotation} of image {image} (record {index})"
-        for index, annotation, image in zip(
-            indices, batch["annotation_id"], batch["image_id"], strict=True
-        )
-    ]

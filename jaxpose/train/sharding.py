@@ -14,11 +14,11 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxpose.config import Mesh
 from jaxpose.errors import InputError
 from jaxpose.models.outputs import outputs_through
+from jaxpose.train.experiment import Mesh
 from jaxpose.train.mesh import AXES, batch_sharded, replicated
-from jaxpose.train.optimizer import is_stacked, path_name
+from jaxpose.train.optimizers import is_stacked, path_name
 
 Rule = tuple[str, tuple[str | None, ...]]
 

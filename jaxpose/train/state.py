@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxpose.config import AnyExperiment
+from jaxpose.train.experiment import Experiment
 
 
 class TrainState(NamedTuple):
@@ -33,7 +33,7 @@ class TrainState(NamedTuple):
 
 
 def new_state(
-    experiment: AnyExperiment, variables: dict[str, Any], tx: optax.GradientTransformation
+    experiment: Experiment, variables: dict[str, Any], tx: optax.GradientTransformation
 ) -> TrainState:
     """The state before the first step, from initial `variables`."""
     params = variables["params"]

@@ -7,12 +7,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxpose.config import AnyExperiment
+from jaxpose.train.experiment import Experiment
 from jaxpose.train.mesh import mesh_of
-from jaxpose.train.optimizer import build, learning_rate_schedule, without_frozen
+from jaxpose.train.optimizers import build, learning_rate_schedule, without_frozen
 from jaxpose.train.sharding import Layout
 from jaxpose.train.state import TrainState
-from jaxpose.train.task import task_of
 
 Batch = dict[str, Any]
 Step = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, dict[str, jax.Array]]]
@@ -24,7 +23,7 @@ def train_step(
     batch: Batch,
     key: jax.Array,
     *,
-    experiment: AnyExperiment,
+    experiment: Experiment,
     tx: optax.GradientTransformation,
     layout: Layout | None = None,
 ) -> tuple[TrainState, Scalars]:
@@ -44,7 +43,7 @@ def train_step(
       The state after the step, and float32 scalars `loss` and `gradient_norm`.
     """
     augment_key, dropout_key = step_keys(key, state.step)
-    data = task_of(experiment).encode(augment_key, batch)
+    data = experiment.task().encode(augment_key, batch)
     loss, batch_stats, gradients = _gradients(state, data, dropout_key, experiment, layout)
     gradients = without_frozen(gradients, experiment.optimizer.frozen)
     norm = optax.tree.norm(gradients)
@@ -71,7 +70,7 @@ def _gradients(
     state: TrainState,
     data: tuple[Any, Any, Any],
     dropout_key: jax.Array,
-    experiment: AnyExperiment,
+    experiment: Experiment,
     layout: Layout | None,
 ) -> tuple[jax.Array, Any, Any]:
     """Loss, running statistics and gradients of a batch, taken in `accumulate` equal parts.
@@ -127,7 +126,7 @@ def _gradients(
 
 
 def compile_step(
-    experiment: AnyExperiment,
+    experiment: Experiment,
     state: TrainState,
     batch: Batch,
     key: jax.Array,
@@ -141,7 +140,7 @@ def compile_step(
 
 
 def lower_step(
-    experiment: AnyExperiment, state: TrainState, batch: Batch, key: jax.Array
+    experiment: Experiment, state: TrainState, batch: Batch, key: jax.Array
 ) -> jax.stages.Lowered:
     """What `compile_step` compiles."""
     tx = build(experiment.optimizer, experiment.steps)

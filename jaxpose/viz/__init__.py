@@ -2,11 +2,11 @@
 
 from jaxpose.viz.animation import save_animation
 from jaxpose.viz.files import save_image
-from jaxpose.viz.film import VideoWriter
 from jaxpose.viz.heatmaps import draw_heatmaps
 from jaxpose.viz.people import draw_people
+from jaxpose.viz.pose3d import draw_space, draw_views, turning
 from jaxpose.viz.sheets import comparison, contact_sheet, sample_sheet, to_uint8
-from jaxpose.viz.space import draw_space, draw_views, turning
+from jaxpose.viz.video import VideoWriter
 
 __all__ = [
     "VideoWriter",

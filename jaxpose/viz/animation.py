@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from jaxpose.errors import InputError
-from jaxpose.viz.film import VideoWriter
 from jaxpose.viz.people import as_rgb
+from jaxpose.viz.video import VideoWriter
 
 _GIF_FPS = 25.0  # browsers slow a GIF down that asks for much more
 _OFTEN, _RARE = 160, 96  # colours of a GIF

@@ -14,8 +14,8 @@ from jaxpose.viz.text import caption_strip
 
 _PAPER = 30
 
-# What `jaxpose.augment.normalize` subtracts and divides by, on a scale of 0 to 255: the mean and
-# the standard deviation of ImageNet. A test holds the two to be inverse.
+# Mean and standard deviation of ImageNet, on a scale of 0 to 255, as in
+# `tasks.topdown.augment.normalize`. A test holds the two to be inverse.
 _MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)
 _STD = np.array([58.395, 57.12, 57.375], dtype=np.float32)
 

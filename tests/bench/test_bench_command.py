@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from jaxpose.bench.prediction import PredictionFigures
 from jaxpose.cli.main import app
 from jaxpose.data.builder import write_dataset
-from jaxpose.data.canvas import Canvas, Person, Photo
-from jaxpose.infer.flow import Stages
-from jaxpose.infer.media import open_media
+from jaxpose.data.canvas import Canvas, ImageAnnotation, InstanceAnnotation
+from jaxpose.media.prefetch import StageTimer
+from jaxpose.media.sources import open_media
 from jaxpose.skeletons import COCO17
 
 TINY = str(Path(__file__).resolve().parents[1] / "tiny.py")
@@ -55,14 +55,14 @@ def dataset(tmp_path_factory):
     for number in range(6):
         path = folder / f"{number}.png"
         cv2.imwrite(str(path), rng.integers(0, 256, (64, 48, 3), np.uint8))
-        person = Person(
+        person = InstanceAnnotation(
             annotation_id=number,
             keypoints=rng.uniform(8, 40, (17, 2)).astype(np.float32),
             visible=np.full(17, 2, np.uint8),
             box_xywh=np.array([4.0, 4.0, 40.0, 56.0], np.float32),
             area=1000.0,
         )
-        photos.append(Photo(path, path.name, number, (person,), number, (64, 48)))
+        photos.append(ImageAnnotation(path, path.name, number, (person,), number, (64, 48)))
     write_dataset(
         folder / "set",
         name="six",
@@ -117,7 +117,7 @@ def test_prediction_on_a_drawn_film_is_shown(tmp_path, monkeypatch):
     def canned(pipeline, source, lines, *, boxes, draw):
         sent.append((pipeline.predictor.batch_size, boxes(SimpleNamespace(index=3)).shape, draw))
         sent.append(sum(1 for _ in open_media(source)))
-        stages = Stages()
+        stages = StageTimer()
         stages.add("pose", 8, 0.5)
         return PredictionFigures(stages, 4, 8, 2.0, [100.0, 101.0], 1, 0)
 

@@ -30,20 +30,20 @@ import jax.numpy as jnp
 from rich.console import Console
 from rich.table import Table
 
-from jaxpose.bench import stand_in
+from jaxpose.bench import dummy_inputs
 from jaxpose.bench.machine import surroundings
 from jaxpose.bench.matmul import Ceiling, matmul_rate
 from jaxpose.bench.peaks import datasheet
 from jaxpose.bench.step import StepFigures, measure_step
 from jaxpose.bench.timing import Spread, timed
 from jaxpose.codecs.heatmap import udp
-from jaxpose.config import Experiment
 from jaxpose.data.source import SyntheticPeople
-from jaxpose.infer.forward import predict_keypoints
 from jaxpose.losses import HeatmapMSE
 from jaxpose.models import PoseModel, abstract_variables
 from jaxpose.scaling.training_cost import training_cost
 from jaxpose.skeletons import COCO17
+from jaxpose.tasks.topdown.experiment import TopDownExperiment
+from jaxpose.tasks.topdown.forward import predict_keypoints
 from tests.benchmarks.accelerator_cases import BFLOAT16, CASES, TINY, Case
 
 
@@ -121,11 +121,11 @@ class Run:
             self.options.json.write_text(json.dumps(report, indent=1) + "\n")
 
 
-def experiment_of(case: Case, model: PoseModel, batch: int) -> Experiment:
+def experiment_of(case: Case, model: PoseModel, batch: int) -> TopDownExperiment:
     """A recipe around the model, as ViTPose was trained."""
     height, width = case.input_hw
     people = SyntheticPeople(batch, 0, (height * 3 // 2, width * 3 // 2))
-    return Experiment(
+    return TopDownExperiment(
         skeleton=COCO17,
         model=model,
         codec=udp(case.input_hw, heatmap_hw=(height // 4, width // 4)),
@@ -181,7 +181,7 @@ def inference_rows(run: Run, name: str, case: Case) -> list[Row]:
     """jaxpose's forward pass and decoding, for each batch, without and with flip test."""
     model = case.make()
     experiment = experiment_of(case, model, 1)
-    variables = stand_in.values(abstract_variables(model, case.input_hw))
+    variables = dummy_inputs.values(abstract_variables(model, case.input_hw))
     permutation = COCO17.flip_permutation
 
     def predict(flip: bool) -> Callable[..., Any]:

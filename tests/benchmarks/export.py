@@ -11,10 +11,10 @@ import json
 import os
 from pathlib import Path
 
-from jaxpose.cli.trained import load_trained
 from jaxpose.export import check, load
 from jaxpose.export.formats import FORMATS
-from jaxpose.export.program import of_images
+from jaxpose.hub.load import load_pose
+from jaxpose.tasks.topdown.program import image_program
 from tests.benchmarks.alternate import measure
 
 
@@ -27,9 +27,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
 
-    trained = load_trained(arguments.release)
+    trained = load_pose(arguments.release)
     parts = trained.model, trained.variables, trained.codec, trained.skeleton
-    program = of_images(*parts, padding=trained.padding)
+    program = image_program(*parts, padding=trained.estimator.padding)
     images = check.drawn(program, arguments.crops)
     runs = {"JAX": check.in_jax(program)}
     for name, module in FORMATS.items():

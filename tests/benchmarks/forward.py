@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from jaxpose.bench import stand_in
+from jaxpose.bench import dummy_inputs
 from jaxpose.bench.timing import timed
 from jaxpose.models import abstract_variables
 from jaxpose.models.published.catalogue import find
@@ -49,7 +49,7 @@ def main() -> None:
 def measure(entry: Published, batch: int, rounds: int) -> tuple[str, ...]:
     """The row of one model."""
     model = entry.model()
-    variables = stand_in.values(abstract_variables(model, entry.input_hw))
+    variables = dummy_inputs.values(abstract_variables(model, entry.input_hw))
     images = jax.random.normal(jax.random.key(0), (batch, *entry.input_hw, 3))
     begun = time.perf_counter()
     lowered = jax.jit(lambda v, x: model.apply(v, x)).lower(variables, images)

@@ -23,16 +23,17 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxpose.codecs.lifting import LiftingCodec
-from jaxpose.config import LiftingExperiment, Optimizer
-from jaxpose.data.clips import Clips
 from jaxpose.data.motion import Clip, motion_of
+from jaxpose.data.motion_dataset import MotionDataset
 from jaxpose.data.windows import every_frame
 from jaxpose.losses import MPJPE
 from jaxpose.models import count_parameters, init_variables, martinez
 from jaxpose.skeletons import H36M17
-from jaxpose.train.lifting import LiftingTask, MotionSource
+from jaxpose.tasks.lifting.experiment import LiftingExperiment
+from jaxpose.tasks.lifting.task import LiftingTask, MotionSource
+from jaxpose.train.experiment import Optimizer
 from jaxpose.train.mesh import make_mesh, replicated
-from jaxpose.train.optimizer import build
+from jaxpose.train.optimizers import build
 from jaxpose.train.state import new_state
 from jaxpose.train.step import compile_step
 from tests.benchmarks.alternate import measure
@@ -49,7 +50,7 @@ FRAMES, KEYPOINTS, WIDTH, DROPOUT, RATE = 100_000, 17, 1024, 0.5, 1e-3
 
 def experiment_of(batch: int) -> LiftingExperiment:
     """Adam without decay, clipping, warm-up or averaged parameters: what PyTorch's step does."""
-    nowhere = Clips("")
+    nowhere = MotionDataset("")
     return LiftingExperiment(
         skeleton=H36M17,
         model=martinez(KEYPOINTS, KEYPOINTS, channels=WIDTH, dropout=DROPOUT),
@@ -83,7 +84,7 @@ def random_motion() -> MotionSource:
 def of_jaxpose(batch: int, steps: int) -> tuple[dict[str, Callable], int]:
     """`steps` whole steps, and the input's share of them; the number of parameters."""
     source = random_motion()
-    experiment = LiftingTask(experiment_of(batch)).fitted(source)
+    experiment = LiftingTask(experiment_of(batch)).fit_to_data(source)
     task, mesh = LiftingTask(experiment), make_mesh(experiment.mesh)
     variables = init_variables(experiment.model, jax.random.key(0), None)
     tx = build(experiment.optimizer, experiment.steps)

@@ -29,17 +29,17 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxpose import geometry
-from jaxpose.bench.film import HW
-from jaxpose.bench.stand_in import values
-from jaxpose.cli.convert import codec_of
+from jaxpose.bench.dummy_inputs import values
+from jaxpose.bench.synthetic_video import HW
 from jaxpose.convert import to_variables
 from jaxpose.data.synthetic import render
 from jaxpose.detect import Detector
 from jaxpose.detect.letterbox import letterbox
-from jaxpose.infer.predictor import Predictor
+from jaxpose.hub.from_checkpoint import codec_of
 from jaxpose.models import abstract_variables
 from jaxpose.models.published.catalogue import find
 from jaxpose.skeletons import COCO17
+from jaxpose.tasks.topdown.predictor import Predictor
 from tests.benchmarks.alternate import measure
 
 try:

@@ -20,10 +20,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from jaxpose.augment import center_crop
 from jaxpose.data import resident
 from jaxpose.models.upsample import enlarge
-from jaxpose.train.run import load_run
+from jaxpose.tasks.topdown.augment import center_crop
+from jaxpose.train.run_dir import load_run
 
 BATCH = 50
 

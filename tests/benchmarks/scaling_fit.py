@@ -13,7 +13,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from jaxpose.scaling import frontier, parabola
+from jaxpose.scaling import frontier, isoflop
 from jaxpose.scaling.bootstrap import bootstrap
 from jaxpose.scaling.laws import COMPUTE, JOINT, fit
 
@@ -96,7 +96,7 @@ def bias(offset):
     parameters, samples = sweep(law, offset=offset)
     values = value(law, parameters, samples)
     curves = list(zip(parameters, values, strict=True))
-    by_parabola = parabola.best_sizes(BUDGETS, curves)
+    by_parabola = isoflop.best_sizes(BUDGETS, curves)
     inputs = {"parameters": parameters.ravel(), "samples": samples.ravel()}
     fitted = fit(JOINT, inputs, values.ravel())
     price = frontier.price(inputs["parameters"], 6 * inputs["parameters"])

@@ -13,24 +13,25 @@ from typing import Annotated
 
 import typer
 
-from jaxpose.augment import Augmentation
 from jaxpose.codecs.heatmap import udp
-from jaxpose.config import Evaluation, Experiment, Optimizer
-from jaxpose.data.canvas import Canvas, Person, Photo
+from jaxpose.data.canvas import Canvas, ImageAnnotation, InstanceAnnotation
 from jaxpose.data.source import Records, SyntheticPeople
 from jaxpose.losses import HeatmapMSE
 from jaxpose.models.build import PoseModel
 from jaxpose.models.heads import DeconvHead
 from jaxpose.models.vit import ViT
 from jaxpose.skeletons import COCO17
+from jaxpose.tasks.topdown.augment import Augmentation
+from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
+from jaxpose.train.experiment import Optimizer
 from jaxpose.viz import save_image
 
 CANVAS_HW, INPUT_HW = (96, 72), (64, 48)
 
 
-def get_config() -> Experiment:
+def get_config() -> TopDownExperiment:
     """A small ViT on 64x48 pixels; the study changes its width and the number of steps."""
-    return Experiment(
+    return TopDownExperiment(
         skeleton=COCO17,
         model=PoseModel(
             ViT(input_hw=INPUT_HW, dim=48, depth=4, heads=6, patch=8, patch_padding=0),
@@ -81,21 +82,21 @@ def main(
     typer.echo(f"{train + val} people in {out}")
 
 
-def _photos(people: SyntheticPeople, folder: Path) -> list[Photo]:
+def _photos(people: SyntheticPeople, folder: Path) -> list[ImageAnnotation]:
     """Each person's canvas as a photo on disk, which a canvas of the same size takes whole."""
     source, photos = people.open(), []
     for index in range(people.count):
         sample = source.samples([index])
         path = folder / f"{index:06d}.png"
         save_image(path, sample["image"][0])
-        person = Person(
+        person = InstanceAnnotation(
             annotation_id=index,
             keypoints=sample["keypoints"][0],
             visible=sample["visible"][0],
             box_xywh=sample["box_xywh"][0],
             area=float(sample["area"][0]),
         )
-        photos.append(Photo(path, path.name, index, (person,), index, CANVAS_HW))
+        photos.append(ImageAnnotation(path, path.name, index, (person,), index, CANVAS_HW))
     return photos
 
 

@@ -11,15 +11,15 @@ from safetensors.numpy import save_file
 from tiny import get_config
 from typer.testing import CliRunner
 
-from jaxpose import places
-from jaxpose.cli import trained as trained_module
+from jaxpose import paths as path_module
 from jaxpose.cli.main import app
-from jaxpose.cli.trained import load_trained
 from jaxpose.config import to_json
 from jaxpose.convert.release import Card, save_release
 from jaxpose.convert.rules import flatten
 from jaxpose.detect import Detector
 from jaxpose.errors import InputError
+from jaxpose.hub import load as trained_module
+from jaxpose.hub.load import load_pose
 from jaxpose.models.published.catalogue import DETECTORS
 
 
@@ -44,31 +44,31 @@ def test_a_checkpoint_serves_as_a_model_and_is_converted_once(tmp_path, cache, c
 
     def release(source, out, options):
         converted.append(source)
-        parts = {name: getattr(experiment, name) for name in ("model", "codec", "skeleton")}
-        config = {name: to_json(part) for name, part in parts.items()}
-        save_release(out, variables, config, Card("tiny", "theirs", (64, 48), ()))
+        estimator, _ = experiment.task().estimator(variables)
+        config = {"estimator": to_json(estimator)}
+        save_release(out, variables, config, Card("tiny", "theirs", "crops", ()))
         table = Table(show_header=False)
         table.add_row("model", "tiny")
         return table
 
     monkeypatch.setattr(trained_module, "release_checkpoint", release)
     path = saved(tmp_path / "theirs.safetensors", variables)
-    first = load_trained(path)
+    first = load_pose(path)
     told = capsys.readouterr().err
     assert "tiny" in told and "Converted once" in told
     assert first.skeleton == experiment.skeleton and first.codec == experiment.codec
     assert first.directory.parent == cache / "releases"
     jax.tree.map(np.testing.assert_array_equal, first.variables, variables)
     path.rename(tmp_path / "moved.safetensors")
-    assert load_trained(tmp_path / "moved.safetensors").directory == first.directory
+    assert load_pose(tmp_path / "moved.safetensors").directory == first.directory
     assert converted == [path] and not capsys.readouterr().err
     with pytest.raises(InputError, match="There is no checkpoint file"):
-        load_trained(tmp_path / "none.pth")
+        load_pose(tmp_path / "none.pth")
     # A bucket, for which a folder stands: what is no run is copied from there.
-    for module in (trained_module, places):
+    for module in (trained_module, path_module):
         monkeypatch.setattr(module, "in_bucket", lambda path: str(path).startswith("gs://mine"))
-    monkeypatch.setattr(trained_module, "place", lambda path: first.directory)
-    assert load_trained("gs://mine/tiny").codec == experiment.codec
+    monkeypatch.setattr(trained_module, "as_path", lambda path: first.directory)
+    assert load_pose("gs://mine/tiny").codec == experiment.codec
 
 
 def test_a_detector_becomes_a_release(tmp_path):
@@ -91,7 +91,7 @@ def test_a_detector_becomes_a_release(tmp_path):
     with pytest.raises(InputError, match="mine: max_people and batch_size must be"):
         Detector.load(tmp_path / "mine")
     with pytest.raises(InputError, match=r"out holds a detector\. Name it with --detector"):
-        load_trained(tmp_path / "out")
+        load_pose(tmp_path / "out")
     result = invoke(path, tmp_path / "other", "--keypoints", "17")
     assert result.exit_code == 2 and "has no keypoints" in " ".join(result.output.split())
     result = invoke(path, tmp_path / "other", "--model", "yolox-nono")

@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 
 from jaxpose.cli.convert import with_expert
 from jaxpose.cli.main import app
-from jaxpose.cli.trained import load_trained
 from jaxpose.codecs import Heatmap
 from jaxpose.convert.identify import Identified
+from jaxpose.hub.load import load_pose
 from jaxpose.models.published.catalogue import find
 from jaxpose.skeletons import COCO17
-from jaxpose.train.run import Run
+from jaxpose.train.run_dir import Run
 
 
 def invoke(*arguments):
@@ -38,7 +38,7 @@ def test_a_checkpoint_is_recognised_and_released(small, tmp_path):
     assert result.exit_code == 0, result.output
     for words in ("MMPose 1.x", "vitpose-s", "24.29 M", "17, coco17", "192 x 256", "161 used"):
         assert words in result.output
-    trained = load_trained(tmp_path / "out", "best")
+    trained = load_pose(tmp_path / "out", "best")
     assert trained.skeleton == COCO17
     assert isinstance(trained.codec, Heatmap) and trained.codec.udp
     np.testing.assert_array_equal(
@@ -107,7 +107,7 @@ def test_a_run_becomes_a_release_that_predicts_as_it_does(tmp_path, monkeypatch)
     monkeypatch.setattr("jaxpose.cli.convert.load_run", lambda directory: run)
     result = invoke(directory, tmp_path / "out")
     assert result.exit_code == 0, result.output
-    trained = load_trained(tmp_path / "out", "best")
+    trained = load_pose(tmp_path / "out", "best")
     assert trained.model == experiment.model and trained.codec == experiment.codec
     assert trained.skeleton == experiment.skeleton and trained.padding == experiment.padding
     jax.tree.map(np.testing.assert_array_equal, trained.variables, variables)

@@ -11,8 +11,8 @@ from jaxpose.cli.main import app
 from jaxpose.codecs.lifting import LiftingCodec, Statistics
 from jaxpose.config import to_json
 from jaxpose.convert.release import Card, save_release
+from jaxpose.media.image import read_photo
 from jaxpose.models import martinez
-from jaxpose.photo import read_photo
 from jaxpose.skeletons import COCO17, H36M17
 from jaxpose.viz import VideoWriter
 
@@ -29,7 +29,7 @@ def release(tmp_path_factory):
     joints = Statistics.of(0.3 * rng.normal(size=(50, 17, 3)))
     codec = LiftingCodec(input_statistics=statistics, target_statistics=joints)
     parts = {"model": model, "codec": codec, "skeleton": H36M17}
-    card = Card("tiny", "random", (0, 0), H36M17.keypoints)
+    card = Card("tiny", "random", "tracks", H36M17.keypoints)
     config = {name: to_json(part) for name, part in parts.items()}
     save_release(folder / "lifter", variables, config, card)
     film = rng.uniform(100, 300, (20, COCO17.num_keypoints, 2))

@@ -13,14 +13,14 @@ from dots import SKELETON, Dots, codec, photo
 from typer.testing import CliRunner
 
 from jaxpose.cli import predict as predict_module
-from jaxpose.cli import trained as trained_module
 from jaxpose.cli.main import app
 from jaxpose.errors import InputError
-from jaxpose.infer import write
-from jaxpose.infer.media import open_media
-from jaxpose.infer.results import read_results
-from jaxpose.photo import read_photo
-from jaxpose.train.run import Run
+from jaxpose.hub import load as trained_module
+from jaxpose.media.image import read_photo
+from jaxpose.media.sources import open_media
+from jaxpose.results import writers
+from jaxpose.results.readers import read_results
+from jaxpose.train.run_dir import Run
 
 DOTS = [(76.8 + 40, 38.4 + 60), (25.6 + 40, 89.6 + 60)]
 BOX = [40, 60, 96, 128]
@@ -261,7 +261,7 @@ class Detector:
 
 def test_a_film_in_every_format(folder, monkeypatch):
     monkeypatch.setattr(predict_module.Detector, "load", lambda path: Detector())
-    monkeypatch.setattr(write, "_BODY_25", (*(("left_dot", "right_dot"),) * 8, ("nose",)))
+    monkeypatch.setattr(writers, "_BODY_25", (*(("left_dot", "right_dot"),) * 8, ("nose",)))
     source = film(folder / "walk.avi")
     others = {"format": "json,jsonl,csv,coco,openpose", "detector": "x.npz", "every": 4}
     smooth = ("--smooth", "savitzky-golay")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxpose.codecs import Heatmap, IntegralRegression, Regression, SimCC
-from jaxpose.codecs.maps import as_maps, has_maps
+from jaxpose.codecs.visualize import as_maps, has_maps
 
 KEYPOINTS = np.array([[[20.0, 44.0], [37.0, 9.0]]])
 

@@ -20,7 +20,7 @@ from jaxpose.detect.letterbox import letterbox
 from jaxpose.detect.nms import suppress
 from jaxpose.detect.weights import recognise_detector
 from jaxpose.errors import InputError
-from jaxpose.photo import read_photo
+from jaxpose.media.image import read_photo
 
 # onnxruntime in float32 is itself up to 3e-4 of their spread away from float64, ours a tenth of it.
 TOLERANCE = 1e-3

@@ -12,7 +12,9 @@ from jaxpose.convert.rules import flatten
 from jaxpose.errors import InputError
 from jaxpose.models import DeconvHead, PoseModel, ViT, init_variables
 
-CARD = Card("tiny", "made up", (64, 48), ("nose", "left_eye"), metrics={"AP": 0.5, "APM": -1.0})
+CARD = Card(
+    "tiny", "made up", "RGB, 48 x 64 pixels", ("nose", "left_eye"), metrics={"AP": 0.5, "APM": -1.0}
+)
 
 
 def model(num_keypoints=2, input_hw=(64, 48)):

@@ -6,7 +6,7 @@ import pytest
 
 from jaxpose import geometry
 from jaxpose.data import canvas as cut
-from jaxpose.data.canvas import Canvas, Person, Photo, Skip, by_photo, draw
+from jaxpose.data.canvas import Canvas, ImageAnnotation, InstanceAnnotation, Skip, by_photo, draw
 from jaxpose.data.records import decode_canvas
 from jaxpose.errors import InputError
 
@@ -22,11 +22,11 @@ def _person(**changes):
         "box_xywh": np.array([25.0, 15.0, 20.0, 40.0]),
         "area": 321.0,
     }
-    return Person(**{**values, **changes})
+    return InstanceAnnotation(**{**values, **changes})
 
 
 def _draw(path, *people, photo_hw=None):
-    return draw(Photo(path, path.name, 7, people or (_person(),), 40, photo_hw), CANVAS)
+    return draw(ImageAnnotation(path, path.name, 7, people or (_person(),), 40, photo_hw), CANVAS)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_the_picture_moves_as_the_keypoints_do(photo, make_photo):
 
 
 def test_an_unaugmented_crop_is_a_shift_by_whole_pixels(photo):
-    ((_, record),) = draw(Photo(photo, "x", 1, (_person(),), 0), Canvas(hw=(384, 288)))
+    ((_, record),) = draw(ImageAnnotation(photo, "x", 1, (_person(),), 0), Canvas(hw=(384, 288)))
     center, scale = geometry.box_to_center_scale(record["box_xywh"], 1.25)
     scale = geometry.fix_aspect_ratio(scale, 192 / 256)
     matrix = geometry.crop_matrix(center, scale, (256, 192))
@@ -196,7 +196,7 @@ def test_unusual_kinds_of_photo_give_the_same_canvas(tmp_path, photo, make_photo
 
 def test_people_are_gathered_by_photo_in_order(tmp_path):
     def photo(name, number):
-        return Photo(tmp_path / name, name, number, (), 0)
+        return ImageAnnotation(tmp_path / name, name, number, (), 0)
 
     people = [
         (photo("b", 1), _person(annotation_id=1)),

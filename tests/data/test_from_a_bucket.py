@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from jaxpose import places
+from jaxpose import paths
 from jaxpose.data.records import RecordSource
 
 
 def test_records_in_a_bucket_are_those_on_disk(prepared, tmp_path, monkeypatch):
     expected = RecordSource(prepared, "train")
-    monkeypatch.setattr(places, "SCHEMES", (str(prepared),))
+    monkeypatch.setattr(paths, "SCHEMES", (str(prepared),))
     monkeypatch.setenv("JAXPOSE_CACHE", str(tmp_path / "cache"))
     found = RecordSource(prepared, "train")
     assert found.path.is_relative_to(tmp_path / "cache")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from annotated import HEIGHT, WIDTH, codes, edit, finding, good_document, table_of
 
-from jaxpose.data.check import check_annotations
+from jaxpose.data.lint.check import check_annotations
 from jaxpose.skeletons import COCO17, LSP14, Skeleton
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxpose.data.motion import Clip, motion_of
-from jaxpose.data.rig import before_each_camera, before_random_cameras, placed, upright
+from jaxpose.data.virtual_cameras import before_each_camera, before_random_cameras, placed, upright
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import camera_to_world, look_at, pinhole, project, stack
 from jaxpose.skeletons import H36M17

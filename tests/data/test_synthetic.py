@@ -14,13 +14,13 @@ from jaxpose.data.synthetic import (
     body,
     clothes,
     drawing,
-    photo,
+    image,
     poses,
     render,
     render_photo,
     scene,
 )
-from jaxpose.data.synthetic.photo import generator
+from jaxpose.data.synthetic.image import generator
 from jaxpose.errors import InputError
 from jaxpose.skeletons import COCO17
 
@@ -183,8 +183,8 @@ def _photograph(person: scene.Person, boxes: list[scene.Box], *others: scene.Per
     camera = scene.look_at(np.array([4000.0, 0.0, 1100.0]), np.array([0.0, 0.0, 950.0]))
     camera = replace(camera, K=np.array([[200.0, 0, 63.5], [0, 200.0, 63.5], [0, 0, 1]]))
     light = drawing.sample_light(generator(0, 0))
-    stage = photo.Stage([person, *others], boxes, camera, light, -3000.0)
-    return photo.photograph(generator(0, 0), stage, (128, 128))
+    stage = image.Stage([person, *others], boxes, camera, light, -3000.0)
+    return image.photograph(generator(0, 0), stage, (128, 128))
 
 
 def test_left_is_left():
@@ -312,7 +312,7 @@ def test_unknown_family_names_the_nearest():
 
 def test_a_joint_called_visible_lies_on_the_drawn_person(monkeypatch):
     hits = []
-    annotate = photo._annotate
+    annotate = image._annotate
 
     def spy(stage, faces, owner, number):
         found = annotate(stage, faces, owner, number)
@@ -322,7 +322,7 @@ def test_a_joint_called_visible_lies_on_the_drawn_person(monkeypatch):
             hits.extend(owner[y.clip(0, owner.shape[0] - 1), x.clip(0, owner.shape[1] - 1)] == 1)
         return found
 
-    monkeypatch.setattr(photo, "_annotate", spy)
+    monkeypatch.setattr(image, "_annotate", spy)
     for i in range(60):
         render(12, i, canvas_hw=HW)
     # Noses and eyes on the outline of a profile may fall a fraction of a pixel beside it.

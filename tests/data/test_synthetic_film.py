@@ -5,7 +5,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from jaxpose.data.synthetic.film import render_film
+from jaxpose.data.synthetic.video import render_film
 from jaxpose.errors import InputError
 from jaxpose.measure import angle, count_repetitions
 from jaxpose.skeletons import COCO17

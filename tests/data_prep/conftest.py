@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from jaxpose.cli.main import app
-from jaxpose.scripts import find_script, load_script
+from jaxpose.config.scripts import find_script, load_script
 
 
 @pytest.fixture

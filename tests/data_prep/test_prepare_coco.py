@@ -7,13 +7,13 @@ import pytest
 
 from jaxpose import geometry
 from jaxpose.data.records import RecordSource
-from jaxpose.photo import read_photo
+from jaxpose.media.image import read_photo
 
 
 @pytest.fixture(scope="module")
 def real(shared, tmp_path_factory):
     """The 28 real training photos, prepared; the source and the JSON."""
-    from jaxpose.scripts import find_script, load_script
+    from jaxpose.config.scripts import find_script, load_script
 
     coco = shared / "data" / "coco"
     annotations = coco / "annotations" / "person_keypoints_train2017.json"

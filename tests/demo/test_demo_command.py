@@ -32,7 +32,7 @@ def served(monkeypatch, tmp_path):
     )
     monkeypatch.setattr(demo_module, "gradio", lambda: None)
     monkeypatch.setattr(demo_module, "check_free", lambda host, port: None)
-    monkeypatch.setattr(demo_module, "load_trained", lambda run, checkpoint: trained)
+    monkeypatch.setattr(demo_module, "load_pose", lambda run, checkpoint: trained)
     monkeypatch.setattr(demo_module.Looker, "warm_up", lambda looker: None)
     monkeypatch.setattr(demo_module, "serve", serve)
     return calls

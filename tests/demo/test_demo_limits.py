@@ -9,7 +9,7 @@ import pytest
 
 from jaxpose.demo import limits as limits_module
 from jaxpose.demo.limits import Limits, check_film, read_upload
-from jaxpose.demo.shelf import stored, sweep
+from jaxpose.demo.temp_files import stored, sweep
 from jaxpose.errors import InputError
 
 SMALL = Limits(upload_mb=0.01, megapixels=0.01, film_seconds=1)

@@ -29,7 +29,7 @@ from tiny import get_config
 
 from jaxpose.config import to_json
 from jaxpose.convert.release import Card, save_release
-from jaxpose.photo import read_photo
+from jaxpose.media.image import read_photo
 from jaxpose.pipeline import Pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,7 +67,7 @@ def release(tmp_path_factory) -> Path:
     variables = drawn.variables(experiment.model, experiment.input_hw)
     parts = {name: getattr(experiment, name) for name in ("model", "codec", "skeleton")}
     config = {name: to_json(part) for name, part in parts.items()}
-    save_release(out, variables, config, Card("tiny", "random", (64, 48), ()))
+    save_release(out, variables, config, Card("tiny", "random", "crops", ()))
     return out
 
 

@@ -21,9 +21,10 @@ from jaxpose.convert.release import Card, save_release
 from jaxpose.errors import InputError
 from jaxpose.export import check, onnx
 from jaxpose.export.formats import FORMATS, card_of
-from jaxpose.export.program import of_images, of_windows
 from jaxpose.models import videopose3d
 from jaxpose.skeletons import COCO17, H36M17
+from jaxpose.tasks.lifting.program import window_program
+from jaxpose.tasks.topdown.program import image_program
 
 RUNTIMES = {"tflite": "ai_edge_litert", "onnx": "onnxruntime"}
 
@@ -56,7 +57,7 @@ def tiny():
 @pytest.fixture(scope="module")
 def program(tiny):
     experiment, variables = tiny
-    return of_images(experiment.model, variables, experiment.codec, COCO17)
+    return image_program(experiment.model, variables, experiment.codec, COCO17)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def release(tiny, tmp_path_factory):
     folder = tmp_path_factory.mktemp("release") / "tiny"
     parts = {name: getattr(experiment, name) for name in ("model", "codec", "skeleton")}
     config = {"name": "tiny", **{name: to_json(part) for name, part in parts.items()}}
-    save_release(folder, variables, config, Card("tiny", "drawn", (64, 48), COCO17.keypoints))
+    save_release(folder, variables, config, Card("tiny", "drawn", "crops", COCO17.keypoints))
     return folder
 
 
@@ -81,7 +82,7 @@ def exports(release, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(program):
-    images = check.drawn(program, 3)
+    images = program.samples(3)
     return images, check.in_jax(program)(*images)
 
 
@@ -136,8 +137,8 @@ def test_a_photo_is_cut_as_it_is_for_evaluation(tiny, tmp_path):
     runs("onnx")
     experiment, variables = tiny
     parts = experiment.model, variables, experiment.codec, COCO17
-    in_photo = of_images(*parts, level="photo", photo_hw=(80, 100), flip_test=False)
-    of_crops = of_images(*parts, flip_test=False)
+    in_photo = image_program(*parts, level="photo", photo_hw=(80, 100), flip_test=False)
+    of_crops = image_program(*parts, flip_test=False)
     onnx.write(in_photo, tmp_path / "model.onnx")
     photo = np.zeros((80, 100, 3), np.uint8)
     photo[:70, :90] = np.random.default_rng(0).integers(0, 256, (70, 90, 3))
@@ -162,19 +163,19 @@ def test_a_lifter_answers_in_millimetres(tmp_path):
     runs("onnx")
     model = videopose3d(27, channels=8)
     variables = drawn.variables(model, None)
-    windows = of_windows(model, variables, LiftingCodec(), H36M17)
+    windows = window_program(model, variables, LiftingCodec(), H36M17)
     assert windows.outputs[0].shape == ("B", 1, 17, 3)
-    arrays = check.drawn(windows, 3)
+    arrays = windows.samples(3)
     onnx.write(windows, tmp_path / "lifter.onnx")
     found = onnx.start(tmp_path / "lifter.onnx", ("keypoints",))(*arrays)
     assert distance(found["joints"], check.in_jax(windows)(*arrays)["joints"]) <= TOLERANCE
     with pytest.raises(InputError, match="a lifter takes keypoints, not photos"):
-        of_windows(model, variables, LiftingCodec(), H36M17, level="photo")
+        window_program(model, variables, LiftingCodec(), H36M17, level="photo")
 
 
 def test_the_bare_outputs_have_names_of_their_own(tiny):
     experiment, variables = tiny
-    bare = of_images(experiment.model, variables, experiment.codec, COCO17, level="model")
+    bare = image_program(experiment.model, variables, experiment.codec, COCO17, level="model")
     assert [(v.name, v.shape) for v in bare.outputs] == [("output", ("B", 16, 12, 17))]
     assert [(v.dtype, v.shape) for v in bare.inputs] == [("float32", ("B", 64, 48, 3))]
     assert not bare.facts["normalisation"]["included"] and not bare.facts["flip_test"]

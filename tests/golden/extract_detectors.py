@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxpose.detect.letterbox import letterbox
-from jaxpose.photo import read_photo
+from jaxpose.media.image import read_photo
 
 STEP = 7
 PHOTO = "data/video/three_people.jpg"

@@ -22,7 +22,6 @@ from jaxpose.losses import (
     HeatmapMSE,
     IntegralLoss,
     MeanBoneLength,
-    Placed,
     Reprojection,
     SemiSupervised,
     SimCCDistillation,
@@ -30,13 +29,14 @@ from jaxpose.losses import (
     SmoothL1,
     StageSum,
     TrajectoryMPJPE,
+    TrajectoryTargets,
     Velocity,
     WeightedSum,
     Wing,
     feature_distillation,
     simcc_distillation,
 )
-from jaxpose.models.distill import Taught
+from jaxpose.models.distillation import DistillOutputs
 
 B, K = 2, 9
 
@@ -91,7 +91,7 @@ CASES = {
     "SemiSupervised": (
         SemiSupervised(((0, 1), (1, 2))),
         (normal(0, B, 1, K, 3), normal(1, B, 1, 1, 3)),
-        Placed(normal(2, B, 1, K, 3), normal(3, B, 1, 1, 3), normal(4, B, 1, K, 2)),
+        TrajectoryTargets(normal(2, B, 1, K, 3), normal(3, B, 1, 1, 3), normal(4, B, 1, K, 2)),
     ),
     "Velocity": (Velocity(), normal(0, B, 3, K, 3), normal(1, B, 3, K, 3)),
     "RLE": (RLE(), rle_outputs(), points(1)),
@@ -112,7 +112,7 @@ CASES = {
     "HeatmapDistillation": (HeatmapDistillation(), maps(), maps(1)),
     "Distillation": (
         Distillation(HeatmapMSE(), HeatmapDistillation(), 0.5, FeatureDistillation()),
-        Taught(maps(), maps(2), maps(3), maps(4)),
+        DistillOutputs(maps(), maps(2), maps(3), maps(4)),
         maps(1),
     ),
 }
@@ -134,7 +134,7 @@ def test_bfloat16_gives_no_nan(name, scale):
         weights = jnp.broadcast_to(weights[:, None], (B, 3, K))
     if name == "SemiSupervised":
         labelled = weights[:, None]
-        weights = Placed(labelled, jnp.ones((B, 1, 1)), 1 - labelled)
+        weights = TrajectoryTargets(labelled, jnp.ones((B, 1, 1)), 1 - labelled)
     value, gradient = jax.value_and_grad(loss)(half, targets, weights)
     assert value.dtype == jnp.float32 and np.isfinite(value)
     for leaf in jax.tree.leaves(gradient):

@@ -9,10 +9,10 @@ from jaxpose.losses import MPJPE, WeightedSum
 from jaxpose.losses.lifting import (
     NMPJPE,
     MeanBoneLength,
-    Placed,
     Reprojection,
     SemiSupervised,
     TrajectoryMPJPE,
+    TrajectoryTargets,
     Velocity,
 )
 
@@ -101,9 +101,9 @@ def test_motionberts_loss_is_a_sum():
 def test_each_term_of_the_semi_supervised_loss_is_a_mean_over_its_own_share():
     place = np.broadcast_to(np.array([0.1, 0.2, 8.0], np.float32), (2, 3, 1, 3))
     joints = TARGETS + place
-    targets = Placed(TARGETS, place, joints[..., :2] / joints[..., 2:])
+    targets = TrajectoryTargets(TARGETS, place, joints[..., :2] / joints[..., 2:])
     first = np.array([1.0, 0.0], np.float32)[:, None, None]  # the first sample has labels
-    weights = Placed(ONES * first, ONES[..., :1] * first, ONES * (1 - first))
+    weights = TrajectoryTargets(ONES * first, ONES[..., :1] * first, ONES * (1 - first))
     loss = SemiSupervised(BONES, reprojection=2.0, bone_length=3.0)
     root = place + np.array([0.0, 0.0, 1.0], np.float32)
     outputs = OUTPUTS, root
@@ -115,6 +115,6 @@ def test_each_term_of_the_semi_supervised_loss_is_a_mean_over_its_own_share():
         + 3 * MeanBoneLength(BONES)(OUTPUTS[1:], TARGETS[:1], one)
     )
     assert float(loss(outputs, targets, weights)) == pytest.approx(float(expected), rel=1e-5)
-    labelled = Placed(ONES, ONES[..., :1], 0 * ONES)
+    labelled = TrajectoryTargets(ONES, ONES[..., :1], 0 * ONES)
     expected = MPJPE()(OUTPUTS, TARGETS, ONES) + TrajectoryMPJPE()(root, place, ONES[..., :1])
     assert float(loss(outputs, targets, labelled)) == pytest.approx(float(expected), rel=1e-5)

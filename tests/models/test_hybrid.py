@@ -9,7 +9,7 @@ import optax
 from jaxpose.models import DeconvHead, PoseModel, ResNet, abstract_variables, count_parameters
 from jaxpose.models.hybrid import TransPose, sine_positions
 from jaxpose.models.published.hybrid import PUBLISHED, transpose_r
-from jaxpose.train.optimizer import layer_scales
+from jaxpose.train.optimizers import layer_scales
 
 
 def test_parameters_are_the_published_ones_less_the_table_of_positions():

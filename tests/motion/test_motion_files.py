@@ -7,9 +7,9 @@ import pytest
 
 from jaxpose.errors import InputError
 from jaxpose.geometry.axes import y_up
+from jaxpose.motion.armature import bvh_from_points, parents_of
 from jaxpose.motion.bvh import forward_kinematics, read_bvh, write_bvh
 from jaxpose.motion.markers import write_c3d, write_trc
-from jaxpose.motion.rig import bvh_from_points, parents_of
 from jaxpose.skeletons.coco17 import COCO17
 from jaxpose.skeletons.h36m17 import H36M17
 

@@ -7,7 +7,7 @@ import pytest
 from walker import BONES, motion, ring, seen
 
 from jaxpose.errors import InputError
-from jaxpose.motion.place import before_camera
+from jaxpose.motion.root_position import before_camera
 from jaxpose.multiview.calibration import Rig
 from jaxpose.multiview.match import match_people
 from jaxpose.multiview.refine import Priors, refine

@@ -8,12 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 from jaxpose.cli.main import app
-from jaxpose.photo import read_photo
+from jaxpose.media.image import read_photo
 from jaxpose.scaling.analysis import analyse, extrapolations, summary
 from jaxpose.scaling.manifest import Manifest, Point, folder, read_manifest, write_manifest
 from jaxpose.scaling.observations import observe
-from jaxpose.scaling.star import arms, shape_law
-from jaxpose.scaling.work import RESULT, Result
+from jaxpose.scaling.one_axis_sweep import arms, shape_law
+from jaxpose.scaling.worker import RESULT, Result
 
 SIZES, BUDGETS = (20_000, 60_000, 180_000, 540_000), (1e11, 3e11, 9e11, 2.7e12, 8.1e12)
 HELD_OUT = (1_000_000, 8e13)

@@ -5,7 +5,7 @@ import pytest
 
 from jaxpose.scaling import frontier, laws
 from jaxpose.scaling.bootstrap import bootstrap
-from jaxpose.scaling.parabola import vertex
+from jaxpose.scaling.isoflop import vertex
 from tests.benchmarks import scaling_fit
 
 CHINCHILLA = scaling_fit.CHINCHILLA

@@ -7,14 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxpose.config import load_recipe, override
+from jaxpose.config import override
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel
 from jaxpose.models.heads import DeconvHead
 from jaxpose.models.vit import ViT
 from jaxpose.scaling.memory import memory_per_device
 from jaxpose.scaling.training_cost import training_cost
-from jaxpose.train.start import abstract_state
+from jaxpose.train.init_state import abstract_state
+from jaxpose.train.recipe import load_recipe
 
 
 @pytest.fixture(scope="module")

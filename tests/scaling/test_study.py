@@ -14,14 +14,15 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from jaxpose.cli.main import app
-from jaxpose.config import load_recipe, override
+from jaxpose.config import override
 from jaxpose.data.source import Records
 from jaxpose.errors import InputError
-from jaxpose.scaling import claims, shapes, work
+from jaxpose.scaling import leases, shapes, worker
 from jaxpose.scaling.manifest import FILE, folder, read_manifest, write_manifest
 from jaxpose.scaling.plan import extend, plan
-from jaxpose.scaling.work import RESULT, Result, state_of
-from jaxpose.train.loop import Outcome
+from jaxpose.scaling.worker import RESULT, Result, state_of
+from jaxpose.train.loop import TrainResult
+from jaxpose.train.recipe import load_recipe
 
 TINY = str(Path(__file__).parents[1] / "tiny.py")
 
@@ -156,7 +157,7 @@ def test_a_manifest_edited_by_hand_is_refused(tmp_path, manifest):
     record["points"][1]["steps"] += 1
     file.write_text(json.dumps(record))
     with pytest.raises(InputError, match="edited by hand: point 'w16-n160-s0'"):
-        work.work(tmp_path, quiet())
+        worker.work(tmp_path, quiet())
     del record["points"][1]
     file.write_text(json.dumps(record))
     with pytest.raises(InputError, match="one was removed"):
@@ -190,11 +191,11 @@ def test_finished_points_lose_their_checkpoints_and_trunks_keep_them(tmp_path, t
     def left():
         return {p.name for p in trunked.points if (folder(tmp_path, p) / "checkpoints").exists()}
 
-    work.work(tmp_path, quiet(), keep=True)
+    worker.work(tmp_path, quiet(), keep=True)
     assert left() == {p.name for p in trunked.points}
-    work.work(tmp_path, quiet())
+    worker.work(tmp_path, quiet())
     assert left() == {p.name for p in trunked.points if p.trunk}
-    assert len(work.work(tmp_path, quiet()).done) == len(trunked.points)
+    assert len(worker.work(tmp_path, quiet()).done) == len(trunked.points)
 
 
 def test_a_study_in_a_bucket_is_refused():
@@ -204,30 +205,30 @@ def test_a_study_in_a_bucket_is_refused():
 
 def test_a_claim_holds_while_its_process_lives_and_touches_it(tmp_path):
     file = tmp_path / "claims" / "x.json"
-    with claims.locked(tmp_path):
-        claim = claims.take(file, patience=60)
-        assert claim is not None and claims.take(file, patience=60) is None
-        assert str(os.getpid()) in claims.holder(file, 60)
+    with leases.locked(tmp_path):
+        claim = leases.take(file, patience=60)
+        assert claim is not None and leases.take(file, patience=60) is None
+        assert str(os.getpid()) in leases.holder(file, 60)
     claim.release(tmp_path)
-    assert claims.holder(file, 60) is None
+    assert leases.holder(file, 60) is None
 
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    record = {"machine": claims._machine(), "pid": ended.pid, "token": "t", "host": "h"}
+    record = {"machine": leases._machine(), "pid": ended.pid, "token": "t", "host": "h"}
     file.write_text(json.dumps(record))
-    assert claims.holder(file, 60) is None  # its process has ended
+    assert leases.holder(file, 60) is None  # its process has ended
     file.write_text(json.dumps(record | {"machine": "elsewhere"}))
-    assert claims.holder(file, 60) is not None  # nobody here can tell
+    assert leases.holder(file, 60) is not None  # nobody here can tell
     old = time.time() - 100
     os.utime(file, (old, old))
-    assert claims.holder(file, 60) is None  # silent for too long
+    assert leases.holder(file, 60) is None  # silent for too long
 
 
 _ROBBED = """
 import sys, time
 from pathlib import Path
-from jaxpose.scaling import claims
-claims.Claim(Path(sys.argv[1]), patience=0.3)
+from jaxpose.scaling import leases
+leases.Claim(Path(sys.argv[1]), patience=0.3)
 print("held", flush=True)
 time.sleep(30)
 """
@@ -241,7 +242,7 @@ def test_a_worker_whose_point_was_taken_over_ends_at_once(tmp_path):
     assert process.stdout.readline() == b"held\n"
     file.write_text(json.dumps({"token": "another"}))
     _, said = process.communicate(timeout=20)
-    assert process.returncode == claims.LOST_CLAIM and b"taken over" in said
+    assert process.returncode == leases.LOST_CLAIM and b"taken over" in said
 
 
 def test_workers_share_the_points_and_a_failed_one_does_not_stop_them(
@@ -256,20 +257,20 @@ def test_workers_share_the_points_and_a_failed_one_does_not_stop_them(
             raise InputError("The loss is nan at step 3.")
         if len(trained) == 1:
             # While this worker trains, a second one does all the rest.
-            second = work.work(tmp_path, quiet())
+            second = worker.work(tmp_path, quiet())
             assert set(second.held) == {"w16-n96-s0"} and len(second.done) == 2
-        return Outcome(experiment.steps, None, None, 0)
+        return TrainResult(experiment.steps, None, None, 0)
 
-    monkeypatch.setattr(work, "train", train)
-    monkeypatch.setattr(work, "_result", lambda *_: Result({"AP": 0.1}, 0.2, 0.2, 1.0, "cpu"))
+    monkeypatch.setattr(worker, "train", train)
+    monkeypatch.setattr(worker, "_result", lambda *_: Result({"AP": 0.1}, 0.2, 0.2, 1.0, "cpu"))
     said = quiet()
-    state = work.work(tmp_path, said)
+    state = worker.work(tmp_path, said)
     assert sorted(trained) == sorted(p.name for p in manifest.points)
     assert len(state.done) == 3 and "nan" in state.failed["w16-n160-s0"]
     assert said.file.getvalue().count("held-out loss") == 1
     trained.clear()
-    assert len(work.work(tmp_path, quiet()).failed) == 1 and not trained
-    work.work(tmp_path, quiet(), retry=True)
+    assert len(worker.work(tmp_path, quiet()).failed) == 1 and not trained
+    worker.work(tmp_path, quiet(), retry=True)
     assert trained == ["w16-n160-s0"]
 
 
@@ -277,15 +278,15 @@ _DOOMED = """
 import sys, time
 from pathlib import Path
 from rich.console import Console
-from jaxpose.scaling import work
+from jaxpose.scaling import worker
 
 def train(experiment, directory, console):
     (directory / "progress").write_text("5")
     print("training", flush=True)
     time.sleep(60)
 
-work.train = train
-work.work(Path(sys.argv[1]), Console(stderr=True))
+worker.train = train
+worker.work(Path(sys.argv[1]), Console(stderr=True))
 """
 
 
@@ -295,24 +296,24 @@ def test_the_point_of_a_killed_worker_is_taken_up_again_at_once(tmp_path, manife
         [sys.executable, "-c", _DOOMED, str(tmp_path)], stdout=subprocess.PIPE
     )
     assert process.stdout.readline() == b"training\n"
-    (held,) = work.work(tmp_path, quiet()).held.values()
+    (held,) = worker.work(tmp_path, quiet()).held.values()
     assert str(process.pid) in held
     process.kill()
     process.wait()
 
     def train(experiment, directory, console):
         assert (directory / "progress").read_text() == "5"
-        return Outcome(experiment.steps, None, None, 0)
+        return TrainResult(experiment.steps, None, None, 0)
 
-    monkeypatch.setattr(work, "train", train)
-    monkeypatch.setattr(work, "_result", lambda *_: Result({"AP": 0.1}, 0.2, 0.2, 1.0, "cpu"))
-    assert work.work(tmp_path, quiet()).done == ("w16-n96-s0",)
+    monkeypatch.setattr(worker, "train", train)
+    monkeypatch.setattr(worker, "_result", lambda *_: Result({"AP": 0.1}, 0.2, 0.2, 1.0, "cpu"))
+    assert worker.work(tmp_path, quiet()).done == ("w16-n96-s0",)
 
 
 def test_no_study_and_a_damaged_result_are_named(tmp_path, manifest):
     with pytest.raises(InputError, match="scaling plan"):
-        work.work(tmp_path / "none", quiet())
+        worker.work(tmp_path / "none", quiet())
     finish(tmp_path, manifest.points[0])
     (folder(tmp_path, manifest.points[0]) / RESULT).write_text("{")
     with pytest.raises(InputError, match="Delete it"):
-        work.read_result(tmp_path, manifest.points[0])
+        worker.read_result(tmp_path, manifest.points[0])

@@ -36,10 +36,10 @@ from rich.table import Table
 
 from jaxpose.cli.main import app
 from jaxpose.config import from_json
+from jaxpose.train.init_state import abstract_state
 from jaxpose.train.log import read_metrics
 from jaxpose.train.mesh import make_mesh
-from jaxpose.train.run import load_run, open_checkpoints, read_record
-from jaxpose.train.start import abstract_state
+from jaxpose.train.run_dir import load_run, open_checkpoints, read_record
 
 TINY = Path(__file__).resolve().parents[1] / "tiny.py"
 # What a life is killed in, and how often.

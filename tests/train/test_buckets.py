@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxpose import places
+from jaxpose import paths
 from jaxpose.errors import InputError
 from jaxpose.train.log import Lines, read_metrics
-from jaxpose.train.run import read_record
+from jaxpose.train.run_dir import read_record
 
 TINY = Path(__file__).resolve().parents[1] / "tiny.py"
 
@@ -25,15 +25,15 @@ def bucket(tmp_path, monkeypatch):
     """A folder that counts as a bucket."""
     folder = tmp_path / "bucket"
     folder.mkdir()
-    monkeypatch.setattr(places, "SCHEMES", (str(folder),))
-    return places.place(folder)
+    monkeypatch.setattr(paths, "SCHEMES", (str(folder),))
+    return paths.place(folder)
 
 
 def test_addresses_of_buckets_keep_both_slashes():
-    path = places.place("gs://mine/runs/b") / "config.json"
-    assert os.fspath(path) == "gs://mine/runs/b/config.json" and places.in_bucket(path)
-    assert type(places.place("runs/b")) is type(Path())
-    assert not places.in_bucket("https://example.org/weights.pth")
+    path = paths.place("gs://mine/runs/b") / "config.json"
+    assert os.fspath(path) == "gs://mine/runs/b/config.json" and paths.in_bucket(path)
+    assert type(paths.place("runs/b")) is type(Path())
+    assert not paths.in_bucket("https://example.org/weights.pth")
 
 
 def test_lines_reach_a_bucket_whole_and_in_order(bucket):
@@ -50,40 +50,40 @@ def test_lines_reach_a_bucket_whole_and_in_order(bucket):
 
 
 def test_files_pass_through_the_disk_both_ways(bucket):
-    with places.through_disk(bucket / "a.npy") as local:
+    with paths.through_disk(bucket / "a.npy") as local:
         np.save(local, np.arange(3))
-        assert not places.in_bucket(local)
-    with places.on_disk(bucket / "a.npy") as local:
-        assert not places.in_bucket(local) and np.load(local).tolist() == [0, 1, 2]
-    with places.on_disk(bucket) as local:
+        assert not paths.in_bucket(local)
+    with paths.on_disk(bucket / "a.npy") as local:
+        assert not paths.in_bucket(local) and np.load(local).tolist() == [0, 1, 2]
+    with paths.on_disk(bucket) as local:
         assert [file.name for file in local.iterdir()] == ["a.npy"]
-    with pytest.raises(InputError, match="nothing at"), places.on_disk(bucket / "b.npy"):
+    with pytest.raises(InputError, match="nothing at"), paths.on_disk(bucket / "b.npy"):
         pass
 
 
 def test_data_in_a_bucket_is_copied_once_for_its_content(bucket, tmp_path, monkeypatch):
     monkeypatch.setenv("JAXPOSE_CACHE", str(tmp_path / "cache"))
     (bucket / "shard").write_text("one")
-    copy = places.kept_on_disk(bucket, ["shard"], "first")
-    assert not places.in_bucket(copy) and (copy / "shard").read_text() == "one"
+    copy = paths.kept_on_disk(bucket, ["shard"], "first")
+    assert not paths.in_bucket(copy) and (copy / "shard").read_text() == "one"
     (bucket / "shard").write_text("two")
-    assert places.kept_on_disk(bucket, ["shard"], "first") == copy
+    assert paths.kept_on_disk(bucket, ["shard"], "first") == copy
     assert (copy / "shard").read_text() == "one"
-    assert (places.kept_on_disk(bucket, ["shard"], "second") / "shard").read_text() == "two"
+    assert (paths.kept_on_disk(bucket, ["shard"], "second") / "shard").read_text() == "two"
 
 
 def test_a_missing_package_and_a_missing_login_are_sentences(monkeypatch):
-    monkeypatch.setattr(places, "_has", lambda module: False)
+    monkeypatch.setattr(paths, "_has", lambda module: False)
     with pytest.raises(InputError, match=r'pip install "jaxpose\[gcs\]"'):
-        read_record(places.place("gs://mine/run"))
+        read_record(paths.place("gs://mine/run"))
 
     class Locked(str):
         def exists(self) -> bool:
             raise PermissionError("Anonymous caller\nsecond line")
 
-    monkeypatch.setattr(places, "_has", lambda module: True)
+    monkeypatch.setattr(paths, "_has", lambda module: True)
     with pytest.raises(InputError, match=r"Anonymous caller\. Is the bucket's name right") as error:
-        places.check_reachable(Locked("gs://mine/run"))
+        paths.check_reachable(Locked("gs://mine/run"))
     assert "second line" not in str(error.value)
 
 

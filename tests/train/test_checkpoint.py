@@ -11,7 +11,7 @@ import pytest
 
 from jaxpose.errors import InputError
 from jaxpose.train.checkpoint import Checkpoints
-from jaxpose.train.run import load_run, read_record
+from jaxpose.train.run_dir import load_run, read_record
 from jaxpose.train.state import TrainState
 
 

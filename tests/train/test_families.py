@@ -8,12 +8,10 @@ import jax
 import numpy as np
 import pytest
 
-from jaxpose.augment import Augmentation
 from jaxpose.codecs import IntegralRegression, Regression, SimCC
 from jaxpose.codecs.codec import Codec
 from jaxpose.codecs.heatmap import msra, udp
 from jaxpose.codecs.simcc import rtmpose as rtmpose_codec
-from jaxpose.config import Experiment, Optimizer
 from jaxpose.data.source import SyntheticPeople
 from jaxpose.losses import (
     RLE,
@@ -49,7 +47,10 @@ from jaxpose.models import (
 from jaxpose.models.pyramid import Pyramid
 from jaxpose.models.refine import SRCNN, RefinedHead
 from jaxpose.skeletons import COCO17
-from jaxpose.train.optimizer import build
+from jaxpose.tasks.topdown.augment import Augmentation
+from jaxpose.tasks.topdown.experiment import TopDownExperiment
+from jaxpose.train.experiment import Optimizer
+from jaxpose.train.optimizers import build
 from jaxpose.train.state import new_state
 from jaxpose.train.step import train_step
 
@@ -196,8 +197,8 @@ FAMILIES = {
 }
 
 
-def experiment(family: Family, dtype: str) -> Experiment:
-    return Experiment(
+def experiment(family: Family, dtype: str) -> TopDownExperiment:
+    return TopDownExperiment(
         skeleton=COCO17,
         model=family.make(dtype),
         codec=family.codec,

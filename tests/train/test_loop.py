@@ -12,16 +12,17 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from jaxpose.cli.main import app
-from jaxpose.config import load_recipe, override, to_json
+from jaxpose.config import override, to_json
 from jaxpose.data.source import SyntheticPeople
 from jaxpose.errors import InputError
+from jaxpose.media.image import read_photo
 from jaxpose.metrics.report import Report
 from jaxpose.models import vitpose
-from jaxpose.photo import read_photo
 from jaxpose.skeletons import AP10K17
 from jaxpose.train.log import read_metrics
 from jaxpose.train.loop import train
-from jaxpose.train.run import load_run, read_record
+from jaxpose.train.recipe import load_recipe
+from jaxpose.train.run_dir import load_run, read_record
 
 TINY = Path(__file__).resolve().parents[1] / "tiny.py"
 QUIET = Console(quiet=True)

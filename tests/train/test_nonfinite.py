@@ -9,16 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxpose.config import load_recipe
 from jaxpose.data.index import sample_indices
 from jaxpose.errors import InputError
 from jaxpose.losses import HeatmapMSE
 from jaxpose.losses.combine import WeightedSum
-from jaxpose.train.feed import to_device
+from jaxpose.train.device_batches import to_device
+from jaxpose.train.init_state import run_key
 from jaxpose.train.mesh import make_mesh
-from jaxpose.train.nonfinite import Flight
-from jaxpose.train.optimizer import build
-from jaxpose.train.start import run_key
+from jaxpose.train.nonfinite import PendingSteps
+from jaxpose.train.optimizers import build
+from jaxpose.train.recipe import load_recipe
 from jaxpose.train.state import new_state
 
 TINY = Path(__file__).resolve().parents[1] / "tiny.py"
@@ -40,11 +40,11 @@ def parts():
     return experiment, source, state, to_device(batch, mesh), run_key(experiment, mesh)
 
 
-def flight(parts, **changes):
+def pending_steps(parts, **changes):
     experiment = dataclasses.replace(parts[0], **changes)
     logged, said = [], []
     return (
-        Flight(experiment, parts[1], lambda step, _: logged.append(step), said.append),
+        PendingSteps(experiment, parts[1], lambda step, _: logged.append(step), said.append),
         logged,
         said,
     )
@@ -52,16 +52,16 @@ def flight(parts, **changes):
 
 def test_stopping_names_step_loss_term_and_record(parts):
     experiment, source, state, batch, key = parts
-    flying, logged, _ = flight(parts)
-    flying.add(4, FINE, batch)
-    flying.add(5, NAN, batch)
-    flying.land(state, key)
+    pending, logged, _ = pending_steps(parts)
+    pending.push(4, FINE, batch)
+    pending.push(5, NAN, batch)
+    pending.check(state, key)
     assert logged == []  # the host looks at a step when two later ones are on their way
-    flying.add(6, FINE, batch)
-    flying.land(state, key)
+    pending.push(6, FINE, batch)
+    pending.check(state, key)
     assert logged == [4]
     with pytest.raises(InputError) as error:
-        flying.land(state, key, left=0)
+        pending.check(state, key, left=0)
     text = str(error.value)
     index = sample_indices(experiment.seed, 4, 8, len(source))[3]
     sample = source.samples([index])
@@ -73,22 +73,22 @@ def test_stopping_names_step_loss_term_and_record(parts):
 
 def test_skipping_goes_on_until_ten_in_a_row(parts, monkeypatch):
     _, _, state, batch, key = parts
-    flying, logged, said = flight(parts, on_nonfinite="skip")
-    monkeypatch.setattr(flying, "_describe", lambda step, *_: f"Step {step} is not finite.")
+    pending, logged, said = pending_steps(parts, on_nonfinite="skip")
+    monkeypatch.setattr(pending, "_describe", lambda step, *_: f"Step {step} is not finite.")
     for step in range(1, 12):
-        flying.add(step, FINE if step == 2 else NAN, batch)
-    flying.land(state, key, left=0)
+        pending.push(step, FINE if step == 2 else NAN, batch)
+    pending.check(state, key, left=0)
     assert logged == [2] and len(said) == 10
     assert said[0] == "Step 1 is not finite. The step is skipped."
-    flying.add(12, NAN, batch)
+    pending.push(12, NAN, batch)
     with pytest.raises(InputError, match="Step 12 is not finite"):
-        flying.land(state, key, left=0)
+        pending.check(state, key, left=0)
 
 
 def test_a_gradient_alone_is_said_to_be_it(parts, monkeypatch):
     _, _, state, batch, key = parts
-    flying, _, _ = flight(parts)
-    monkeypatch.setattr(flying, "_examine", lambda *_: {"HeatmapMSE": jnp.zeros(8)})
-    flying.add(1, FINE | {"gradient_norm": jnp.asarray(jnp.inf)}, batch)
+    pending, _, _ = pending_steps(parts)
+    monkeypatch.setattr(pending, "_examine", lambda *_: {"HeatmapMSE": jnp.zeros(8)})
+    pending.push(1, FINE | {"gradient_norm": jnp.asarray(jnp.inf)}, batch)
     with pytest.raises(InputError, match="it is the gradient that is not"):
-        flying.land(state, key, left=0)
+        pending.check(state, key, left=0)

@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from jaxpose.config import load_recipe, override
+from jaxpose.config import override
 from jaxpose.data.index import sample_indices
 from jaxpose.errors import InputError
-from jaxpose.train.feed import train_batches
+from jaxpose.train.device_batches import train_batches
 from jaxpose.train.log import read_metrics
 from jaxpose.train.loop import train
 from jaxpose.train.mesh import make_mesh
-from jaxpose.train.run import load_run
+from jaxpose.train.recipe import load_recipe
+from jaxpose.train.run_dir import load_run
 
 TINY = Path(__file__).resolve().parents[1] / "tiny.py"
 QUIET = Console(quiet=True)

@@ -9,15 +9,16 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from jaxpose.codecs.heatmap import udp
-from jaxpose.config import Mesh, load_recipe
 from jaxpose.errors import InputError
 from jaxpose.models import hrnet_pose, vitpose
 from jaxpose.train.checkpoint import Checkpoints
-from jaxpose.train.feed import train_batches
+from jaxpose.train.device_batches import train_batches
+from jaxpose.train.experiment import Mesh
+from jaxpose.train.init_state import abstract_state
 from jaxpose.train.mesh import make_mesh
-from jaxpose.train.optimizer import path_name
+from jaxpose.train.optimizers import path_name
+from jaxpose.train.recipe import load_recipe
 from jaxpose.train.sharding import put
-from jaxpose.train.start import abstract_state
 
 TINY = Path(__file__).resolve().parents[1] / "tiny.py"
 

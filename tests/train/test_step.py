@@ -9,18 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxpose.augment import Augmentation
 from jaxpose.codecs.heatmap import udp
-from jaxpose.config import Mesh, load_recipe, override
+from jaxpose.config import override
 from jaxpose.errors import InputError
 from jaxpose.models import PoseModel, hrnet_pose
 from jaxpose.models.heads import SimpleHead
 from jaxpose.models.vit import ViT
+from jaxpose.tasks.topdown.augment import Augmentation
 from jaxpose.train import mesh as meshes
-from jaxpose.train.feed import to_device
-from jaxpose.train.optimizer import build
+from jaxpose.train.device_batches import to_device
+from jaxpose.train.experiment import Mesh
+from jaxpose.train.init_state import abstract_state, run_key
+from jaxpose.train.optimizers import build
+from jaxpose.train.recipe import load_recipe
 from jaxpose.train.sharding import put
-from jaxpose.train.start import abstract_state, run_key
 from jaxpose.train.state import new_state
 from jaxpose.train.step import lower_step
 

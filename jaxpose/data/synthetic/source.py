@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxpose.data.source import Batch, check_indices
-from jaxpose.data.synthetic.photo import render, render_photo
+from jaxpose.data.synthetic.image import render, render_photo
 from jaxpose.errors import InputError
 from jaxpose.skeletons import COCO17, Skeleton
 

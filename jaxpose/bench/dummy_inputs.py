@@ -1,0 +1,63 @@
+"""Weights and batches that cost what real ones do, without a file and without compiling."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxpose.train.state import TrainState
+
+_POOL = 1 << 20
+
+
+def values(shapes: Any, seed: int = 0) -> Any:
+    """Arrays of the shapes (and places) of a tree of variables: norms do nothing, kernels scale.
+
+    Random rather than zeros, which multiply faster than what a model learns.
+    """
+    pool = np.random.default_rng(seed).standard_normal(_POOL, np.float32)
+
+    def fill(path: Any, leaf: Any) -> jax.Array:
+        name, shape = getattr(path[-1], "key", ""), leaf.shape
+        if name in ("scale", "var"):
+            array = np.ones(shape, leaf.dtype)
+        elif name in ("bias", "mean"):
+            array = np.zeros(shape, leaf.dtype)
+        else:
+            fan = max(1, int(np.prod(shape[:-1]))) if "kernel" in name else 2500
+            array = (np.resize(pool, shape) / np.sqrt(fan)).astype(leaf.dtype)
+        return jax.device_put(array, getattr(leaf, "sharding", None))
+
+    return jax.tree_util.tree_map_with_path(fill, shapes)
+
+
+def state(shapes: TrainState) -> TrainState:
+    """A train state of the shapes that `abstract_state` gives, before its first step."""
+    params = values(shapes.params)
+
+    def zeros(tree: Any) -> Any:
+        return jax.tree.map(lambda x: jax.device_put(np.zeros(x.shape, x.dtype), x.sharding), tree)
+
+    return TrainState(
+        step=zeros(shapes.step),
+        params=params,
+        batch_stats=values(shapes.batch_stats),
+        opt_state=zeros(shapes.opt_state),
+        ema=values(shapes.ema),
+    )
+
+
+def batch(shapes: dict[str, Any], seed: int = 0) -> dict[str, jax.Array]:
+    """A batch of `abstract_batch`: noise with people who fill the middle of their canvas."""
+    rng = np.random.default_rng(seed)
+    count, height, width, _ = shapes["image"].shape
+    points = shapes["keypoints"].shape[1]
+    box = np.array([width / 6, height / 6, width * 2 / 3, height * 2 / 3], np.float32)
+    arrays = {
+        "image": np.resize(rng.integers(0, 256, _POOL, np.uint8), shapes["image"].shape),
+        "keypoints": box[:2] + box[2:] * rng.random((count, points, 2), np.float32),
+        "visible": np.full((count, points), 2, np.uint8),
+        "box_xywh": np.tile(box, (count, 1)),
+        "mask": np.ones(count, bool),
+    }
+    return {name: jax.device_put(arrays[name], shapes[name].sharding) for name in shapes}

@@ -1,0 +1,182 @@
+"""What `jaxpose predict` has done: counted as it goes, told at the end; where its files go."""
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+import jaxpose
+from jaxpose.errors import InputError
+from jaxpose.media.prefetch import StageTimer
+from jaxpose.media.sources import Media
+from jaxpose.media.video import VIDEO_SUFFIXES
+from jaxpose.results.people import People
+from jaxpose.skeletons import Skeleton
+
+_LISTED = 20
+
+
+def head_of(skeleton: Skeleton) -> dict[str, Any]:
+    """What a file of keypoints says first, whichever command writes it: version, units, names."""
+    return {
+        "jaxpose": jaxpose.__version__,
+        "units": "keypoints and boxes in pixels of the photo (pixel centres at integers), scores "
+        "in [0, 1]; joints_mm in mm about the root, x right, y down, z forward as the camera looks",
+        "skeleton": {"name": skeleton.name, "keypoints": list(skeleton.keypoints)},
+    }
+
+
+class PredictSummary:
+    """Counts of what was found; bounded, however long the film."""
+
+    def __init__(self, min_score: float) -> None:
+        """Begins with nothing; `min_score` is the lowest score of a keypoint that is drawn."""
+        self.min_score = min_score
+        self.photos = self.frames = self.people = self.faint = self.without = self.left_out = 0
+        self.boxes: list[str] = []
+        self.films: list[tuple[str, str]] = []
+        self.tracks: Counter[str] = Counter()
+
+    def add(self, people: People) -> None:
+        """Counts a photo or frame."""
+        if people.seconds is None:
+            self.photos += 1
+        else:
+            self.frames += 1
+            highest = people.track_ids.max(initial=0) if people.track_ids is not None else 0
+            self.tracks[people.source] = max(self.tracks[people.source], int(highest))
+        self.people += len(people)
+        self.without += not len(people) and not people.skipped
+        self.faint += int(np.sum(people.scores.max(axis=1, initial=0) < self.min_score))
+        self.left_out += len(people.skipped)
+        name = people.source if people.index is None else f"{people.source}, frame {people.index}"
+        for box in people.skipped[: _LISTED - len(self.boxes)]:
+            self.boxes.append(f"{name}: {box.reason}")
+
+    @staticmethod
+    def skipped_of(media: Media) -> list[dict[str, Any]]:
+        """What was left out, for the JSON file."""
+        return [
+            {"file": one.source, "reason": one.reason}
+            | ({} if one.index is None else {"frame": one.index})
+            for one in media.skipped
+        ]
+
+
+def picture_names(media: Media, out: Path) -> dict[str, str]:
+    """A name in `out` for each drawn photo and film: its own, numbered where two share it.
+
+    Raises:
+      InputError: a picture would overwrite one of the files that are read.
+    """
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for path in media.paths:
+        suffix = ".mp4" if path.suffix.lower() in VIDEO_SUFFIXES else ".png"
+        number = 1
+        name = f"{path.stem}{suffix}"
+        while name in taken:
+            number += 1
+            name = f"{path.stem}-{number}{suffix}"
+        taken.add(name)
+        names[str(path)] = name
+    originals = {path.resolve() for path in media.paths}
+    for name in taken:
+        if (out / name).resolve() in originals:
+            raise InputError(
+                f"the picture {out / name} would overwrite a photo of that name; "
+                "choose another folder for --out"
+            )
+    return names
+
+
+def make_writable(out: Path) -> None:
+    """Makes the folder, and finds out before the work begins whether it can be written.
+
+    Raises:
+      InputError: if it cannot.
+    """
+    probe = out / f".jaxpose-{os.getpid()}"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"cannot write into {out}: {error.strerror}") from error
+
+
+def summarise(
+    outcome: PredictSummary,
+    media: Media,
+    out: Path,
+    boxes: str | None,
+    stages: StageTimer,
+    formats: list[str],
+) -> int:
+    """Prints what was done and what was left out, and gives the exit status."""
+    console, errors = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
+    done = outcome.photos + outcome.frames
+    if done:
+        _tell_done(outcome, out, boxes, formats, console)
+    if outcome.frames:
+        console.print(str(stages), highlight=False, markup=False)
+    if faint := outcome.faint:
+        console.print(
+            f"{_count(faint, 'person', 'people')} not drawn: no keypoint scores "
+            f"{outcome.min_score} or more (--min-score).",
+            style="yellow",
+            highlight=False,
+        )
+    lines = [f"{one.source}: {one.reason}" for one in media.skipped]
+    kinds = ("photo", "photos")
+    if not media.still:
+        kinds = ("photo, film or part of one", "photos, films or parts of them")
+    what = _count(len(lines), *kinds)
+    for title, some, total in (
+        (what, lines, len(lines)),
+        (_count(outcome.left_out, "box", "boxes"), outcome.boxes, outcome.left_out),
+    ):
+        if some:
+            errors.print(f"{title} left out:", style="yellow", highlight=False)
+            for line in some[:_LISTED]:
+                errors.print(f"  {line}", markup=False, highlight=False)
+            if total > _LISTED:
+                errors.print(f"  and {total - _LISTED} more, in the files written")
+    if not done:
+        nothing = "No photo could be read." if media.still else "Nothing could be read."
+        errors.print(nothing, style="bold red")
+        return 2
+    return 1 if lines or outcome.left_out else 0
+
+
+def _tell_done(
+    outcome: PredictSummary, out: Path, boxes: str | None, formats: list[str], console: Console
+) -> None:
+    parts = []
+    if outcome.photos:
+        parts.append(_count(outcome.photos, "photo"))
+    if outcome.frames:
+        films = _count(len(outcome.tracks), "film")
+        parts.append(f"{films} of {_count(outcome.frames, 'frame')}")
+    place = f"a box in {boxes}" if boxes else "anybody"
+    note = f" ({outcome.without} without {place})" if outcome.without else ""
+    people = _count(outcome.people, "person", "people")
+    tracks = sum(outcome.tracks.values())
+    tracked = f" on {_count(tracks, 'track')}" if tracks else ""
+    console.print(f"{', '.join(parts)}{note}, {people}{tracked}.", highlight=False)
+    drawn = [f"{name} ({codec})" for name, codec in outcome.films[:3]]
+    console.print(f"Written to {out}: {', '.join([*formats, *drawn])}.", highlight=False)
+    if any(codec == "mp4v" for _, codec in outcome.films):
+        console.print(
+            "The film is MPEG-4 part 2, which browsers do not play; "
+            "pip install 'jaxpose[video]' for H.264.",
+            style="yellow",
+            highlight=False,
+        )
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -1,0 +1,36 @@
+"""Recipes and dataset scripts: Python files that are run by their path or by a bare name."""
+
+import importlib.util
+import types
+from pathlib import Path
+
+from jaxpose.errors import InputError, nearest
+
+
+def find_script(path: str, folder: str) -> Path:
+    """The .py file at `path`, or the shipped one of that bare name in `configs` or `data_prep`.
+
+    A checkout holds the folder at its root; an installed wheel carries it inside the package.
+    """
+    if Path(path).is_file():
+        return Path(path)
+    package = Path(__file__).resolve().parents[1]
+    shipped = [d for d in (package / "_recipes" / folder, package.parent / folder) if d.is_dir()]
+    by_name = {f.stem: f for d in shipped for f in sorted(d.glob("*.py"))}
+    name = Path(path).stem if Path(path).parent == Path(".") else path
+    if name in by_name:
+        return by_name[name]
+    raise InputError(
+        f"There is no file {path!r} and no shipped script of that name."
+        f"{nearest(Path(path).stem, by_name)} Shipped: {', '.join(sorted(by_name))}."
+    )
+
+
+def load_script(file: Path) -> types.ModuleType:
+    """The module of a script at `file`, run once and not put into `sys.modules`."""
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{file} is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,1 @@
+"""Checks of annotations, before training does."""

@@ -1,0 +1,369 @@
+"""Faults in annotations, found before a training run finds them: the work of `jaxpose data check`.
+
+What is malformed is found here; what is well-formed but implausible, in `plausible`.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxpose.data.lint.finding import Finding, People, Severity
+from jaxpose.data.lint.plausible import check_people
+from jaxpose.data.source import Source
+from jaxpose.errors import InputError, nearest
+from jaxpose.media.image import read_photo
+from jaxpose.skeletons import Skeleton
+
+# Photos opened to compare their size with the file's: enough to catch a systematic fault.
+_OPENED = 64
+_ORDER = {"error": 0, "warning": 1, "info": 2}
+
+
+def check_annotations(
+    document: Any, skeleton: Skeleton, photos: Path | None = None
+) -> list[Finding]:
+    """Everything worth knowing about a parsed COCO keypoints file, errors first.
+
+    Args:
+      document: the content of the file; anything at all.
+      skeleton: what its keypoints are meant to be.
+      photos: the folder that its `file_name` entries start from; without it photos are not
+        looked at.
+
+    Returns:
+      Findings; nothing is raised, whatever the document holds.
+    """
+    broken = _not_coco(document)
+    if broken:
+        return [broken]
+    findings, usable = _categories(document["categories"], skeleton)
+    if any(finding.code == "other-skeleton" for finding in findings) and not usable:
+        return findings
+    images, image_findings = _images(document["images"])
+    findings += image_findings
+    people, entry_findings = _entries(document["annotations"], images, usable, skeleton)
+    findings += entry_findings
+    findings += check_people(people, skeleton)
+    if photos is not None:
+        used = {a["image_id"] for a in document["annotations"] if _whole(a.get("image_id"))}
+        findings += _files([images[i] for i in sorted(used) if i in images], photos)
+    return in_order(findings)
+
+
+def check_source(
+    source: Source, limit: int | None = None, on_batch: Callable[[int], None] = lambda done: None
+) -> list[Finding]:
+    """Everything worth knowing about prepared records, errors first, in canvas pixels.
+
+    Args:
+      source: the records.
+      limit: look at no more than this many, spread evenly; None looks at all.
+      on_batch: called with the number looked at so far.
+    """
+    if not len(source):
+        return [Finding("error", "empty", "the dataset holds nobody", 0)]
+    number = len(source) if limit is None else min(limit, len(source))
+    chosen = np.unique(np.linspace(0, len(source) - 1, number).round().astype(np.int64))
+    parts = defaultdict(list)
+    for start in range(0, len(chosen), 64):
+        batch = source.samples(chosen[start : start + 64])
+        for name in ("keypoints", "visible", "box_xywh", "area", "photo_from_canvas"):
+            parts[name].append(np.asarray(batch[name], np.float64))
+        parts["annotation_id"].append(batch["annotation_id"])
+        on_batch(min(start + 64, len(chosen)))
+    columns = {name: np.concatenate(arrays) for name, arrays in parts.items()}
+    ids = columns["annotation_id"]
+    who = [f"record {row} (annotation {i})" for row, i in zip(chosen, ids, strict=True)]
+    finite = np.ones(len(ids), bool)
+    for name in ("keypoints", "box_xywh", "area", "photo_from_canvas"):
+        finite &= np.isfinite(columns[name].reshape(len(ids), -1)).all(axis=1)
+    positive = (columns["box_xywh"][:, 2:] > 0).all(axis=1)
+    good = finite & positive
+    faults = _Faults()
+    for row in np.flatnonzero(~good):
+        faults.add("not-finite" if not finite[row] else "negative-box", who[row])
+    for row in np.flatnonzero(_repeats(ids)):
+        faults.add("annotation-id-twice", who[row])
+    matrix = columns["photo_from_canvas"][good][:, :, :2]
+    height, width = source.canvas_hw
+    people = People(
+        who=[who[row] for row in np.flatnonzero(good)],
+        keypoints=columns["keypoints"][good],
+        visible=columns["visible"][good],
+        box_xywh=columns["box_xywh"][good],
+        # Areas are those of the photo; one canvas pixel covers |det| of its pixels.
+        area=columns["area"][good] / np.maximum(np.abs(np.linalg.det(matrix)), 1e-12),
+        frame_wh=np.full((int(good.sum()), 2), (width, height), np.float64),
+    )
+    findings = check_people(people, source.skeleton, frame="canvas")
+    return in_order(faults.findings() + findings)
+
+
+def in_order(findings: list[Finding]) -> list[Finding]:
+    """Errors, then warnings, then statistics."""
+    return sorted(findings, key=lambda finding: _ORDER[finding.severity])
+
+
+_FAULTS: dict[str, tuple[Severity, str]] = {
+    "annotation-id-twice": ("error", "annotation ids are used twice; the second is left out"),
+    "id-not-a-number": ("error", "id or image_id is not a whole number"),
+    "unknown-photo": ("error", "image_id is not among the file's images"),
+    "category-without-keypoints": ("error", "annotations of a category without keypoints"),
+    "no-keypoints-entry": ("error", "annotations without 'keypoints'"),
+    "keypoints-length": ("error", "keypoints are not 3 numbers for each of the skeleton"),
+    "not-numbers": ("error", "keypoints, box or area are not numbers"),
+    "not-finite": ("error", "NaN, infinite or absurdly large numbers in keypoints, box or area"),
+    "bad-flag": ("error", "keypoint flag other than 0, 1 or 2"),
+    "no-box": ("error", "no 'bbox' of four numbers"),
+    "negative-box": ("error", "box without width or height, or with a negative one"),
+    "no-area": ("warning", "no 'area'; 0.53 of the box's area is taken for OKS"),
+    "hidden-from-score": (
+        "error",
+        "num_keypoints is 0 although keypoints are labelled: COCO's evaluation ignores them",
+    ),
+    "num-keypoints": ("warning", "num_keypoints is not the number of labelled keypoints"),
+    "crowd": ("info", "crowd regions; neither trained on nor scored"),
+}
+
+
+class _Faults:
+    """Collects who shows each fault of `_FAULTS`."""
+
+    def __init__(self) -> None:
+        self._who: dict[str, list[str]] = defaultdict(list)
+
+    def add(self, code: str, who: str) -> None:
+        self._who[code].append(who)
+
+    def findings(self) -> list[Finding]:
+        return [
+            Finding(severity, code, message, len(self._who[code]), tuple(self._who[code][:3]))
+            for code, (severity, message) in _FAULTS.items()
+            if code in self._who
+        ]
+
+
+def _not_coco(document: Any) -> Finding | None:
+    keys = ("images", "annotations", "categories")
+    if not isinstance(document, dict):
+        kind = type(document).__name__
+        message = f"not COCO JSON: it holds a {kind}, not an object with {', '.join(keys)}"
+        if isinstance(document, list) and document and isinstance(document[0], dict):
+            message += "; a list of people is a results file, not annotations"
+        return Finding("error", "not-coco", message, 1)
+    for key in keys:
+        if key not in document:
+            hint = nearest(key, map(str, document))
+            return Finding("error", "not-coco", f"not COCO JSON: it has no {key!r}.{hint}", 1)
+        value = document[key]
+        if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+            message = f"not COCO JSON: {key!r} is not a list of objects"
+            return Finding("error", "not-coco", message, 1)
+    for key in ("images", "annotations"):
+        if not document[key]:
+            return Finding("error", "empty", f"the dataset holds nothing: {key!r} is empty", 0)
+    return None
+
+
+def _categories(
+    entries: list[dict[str, Any]], skeleton: Skeleton
+) -> tuple[list[Finding], list[Any]]:
+    """Findings, and the ids of the categories that have this skeleton's keypoints."""
+    with_keypoints = [entry for entry in entries if entry.get("keypoints")]
+    if not with_keypoints:
+        message = "no category lists the names of its keypoints; give the people's one a list"
+        names = tuple(str(entry.get("name", entry.get("id"))) for entry in entries[:3])
+        finding = Finding("error", "categories-without-keypoints", message, len(entries), names)
+        return [finding], []
+    findings, usable = [], []
+    for entry in with_keypoints:
+        name, listed = entry.get("name", entry.get("id")), entry["keypoints"]
+        size = len(listed) if isinstance(listed, list) else 0
+        if size != skeleton.num_keypoints:
+            message = (
+                f"category {name!r} has {size} keypoints, skeleton {skeleton.name!r} has "
+                f"{skeleton.num_keypoints}; choose the right one with --skeleton"
+            )
+            findings.append(Finding("error", "other-skeleton", message, 1))
+            continue
+        usable.append(entry.get("id"))
+        theirs = [str(n).strip().lower().replace(" ", "_").replace("-", "_") for n in listed]
+        pairs = list(zip(theirs, skeleton.keypoints, strict=True))
+        moved = tuple(f"{a} where {b} is expected" for a, b in pairs if a != b)
+        if moved and set(theirs) & {b for a, b in pairs if a != b}:
+            message = f"category {name!r} has the keypoints of {skeleton.name!r} in another order"
+            findings.append(Finding("error", "keypoint-order", message, len(moved), moved))
+        elif moved:
+            message = f"category {name!r} calls keypoints otherwise than {skeleton.name!r}"
+            findings.append(Finding("warning", "keypoint-names", message, len(moved), moved))
+    return findings, usable
+
+
+def _images(entries: list[dict[str, Any]]) -> tuple[dict[int, dict[str, Any]], list[Finding]]:
+    findings = []
+    ids = [entry.get("id") for entry in entries]
+    bad = [e for e in entries if not _whole(e.get("id"))]
+    if bad:
+        names = tuple(str(e.get("file_name", "?")) for e in bad[:3])
+        message = "photos whose id is not a whole number"
+        findings.append(Finding("error", "photo-id-not-a-number", message, len(bad), names))
+    twice = [i for i, number in Counter(filter(_whole, ids)).items() if number > 1]
+    if twice:
+        message = "photo ids are used twice, so keypoints may land on the wrong photo"
+        names = tuple(f"photo id {i}" for i in twice[:3])
+        findings.append(Finding("error", "photo-id-twice", message, len(twice), names))
+    return {e["id"]: e for e in entries if _whole(e.get("id"))}, findings
+
+
+def _entries(
+    entries: list[dict[str, Any]],
+    images: dict[int, dict[str, Any]],
+    usable: list[Any],
+    skeleton: Skeleton,
+) -> tuple[People, list[Finding]]:
+    """The sound people, and the faults of the others."""
+    faults, seen = _Faults(), set()
+    who: list[str] = []
+    tables: list[np.ndarray] = []
+    boxes: list[np.ndarray] = []
+    areas: list[float] = []
+    frames: list[list[float]] = []
+    for place, entry in enumerate(entries):
+        name = _name(entry, place, images)
+        number, image_id = entry.get("id"), entry.get("image_id")
+        if not _whole(number) or not _whole(image_id):
+            faults.add("id-not-a-number", name)
+            continue
+        if number in seen:
+            faults.add("annotation-id-twice", name)
+        seen.add(number)
+        if image_id not in images:
+            faults.add("unknown-photo", name)
+            continue
+        if usable and entry.get("category_id") not in usable:
+            faults.add("category-without-keypoints", name)
+            continue
+        if entry.get("iscrowd"):
+            faults.add("crowd", name)
+            continue
+        fault, table, box, area = _numbers(entry, skeleton)
+        if fault:
+            faults.add(fault, name)
+            continue
+        if np.isnan(area):
+            faults.add("no-area", name)
+        labelled, said = int((table[:, 2] > 0).sum()), entry.get("num_keypoints")
+        if said is not None and said != labelled:
+            faults.add("num-keypoints" if said else "hidden-from-score", name)
+        photo = images[image_id]
+        who.append(name)
+        tables.append(table)
+        boxes.append(box)
+        areas.append(area)
+        frames.append([_side(photo.get("width")), _side(photo.get("height"))])
+    table = np.array(tables).reshape(len(who), skeleton.num_keypoints, 3)
+    people = People(
+        who=who,
+        keypoints=table[..., :2],
+        visible=table[..., 2],
+        box_xywh=np.array(boxes).reshape(len(who), 4),
+        area=np.array(areas, np.float64),
+        frame_wh=np.array(frames, np.float64).reshape(len(who), 2),
+    )
+    return people, faults.findings()
+
+
+def _side(value: Any) -> float:
+    return float(value) if _whole(value) and 0 < value < _ABSURD else float("nan")
+
+
+_NOTHING = np.zeros(0)
+# No photo has pixels out here; smaller numbers cannot overflow what is computed from them.
+_ABSURD = 1e9
+
+
+def _numbers(
+    entry: dict[str, Any], skeleton: Skeleton
+) -> tuple[str, np.ndarray, np.ndarray, float]:
+    """A fault or nothing, keypoints `[K, 3]`, box `[4]`, area (NaN where absent)."""
+    if not entry.get("keypoints"):
+        return "no-keypoints-entry", _NOTHING, _NOTHING, 0.0
+    try:
+        table = np.asarray(entry["keypoints"], np.float64).reshape(-1)
+        box = np.asarray(entry.get("bbox") or [], np.float64).reshape(-1)
+        area = float("nan") if entry.get("area") is None else float(entry["area"])
+    except (TypeError, ValueError, OverflowError):
+        return "not-numbers", _NOTHING, _NOTHING, 0.0
+    # What is not labelled may be anything; it becomes 0.
+    flags = np.repeat(table[2::3], 3)[: table.size]
+    table = np.where(flags == 0, 0, table) if flags.size == table.size else table
+    # Comparisons with NaN are False.
+    finite = (np.abs(table) < _ABSURD).all() and (np.abs(box) < _ABSURD).all()
+    checks = {
+        "keypoints-length": table.size == 3 * skeleton.num_keypoints,
+        "no-box": box.size == 4,
+        "not-finite": finite and (entry.get("area") is None or abs(area) < _ABSURD**2),
+        "bad-flag": np.isin(table[2::3], (0, 1, 2)).all(),
+        "negative-box": (box[2:] > 0).all(),
+    }
+    fault = next((code for code, sound in checks.items() if not sound), "")
+    return fault, table if fault else table.reshape(-1, 3), box, area
+
+
+def _files(images: list[dict[str, Any]], folder: Path) -> list[Finding]:
+    """Photos that are missing, unreadable or of another size than the file says."""
+    if not folder.is_dir():
+        return [Finding("error", "photo-missing", f"there is no folder {folder}", len(images))]
+    names = [str(image.get("file_name", "")) for image in images]
+    there = [bool(name) and (folder / name).is_file() for name in names]
+    absent = [name for name, exists in zip(names, there, strict=True) if not exists]
+    findings = []
+    if absent:
+        message = f"photos are not in {folder}"
+        findings.append(Finding("error", "photo-missing", message, len(absent), tuple(absent[:3])))
+    present = [image for image, exists in zip(images, there, strict=True) if exists]
+    step = max(1, len(present) // _OPENED)
+    other, unreadable = [], []
+    for image in present[::step][:_OPENED]:
+        try:
+            height, width = read_photo(folder / str(image["file_name"])).shape[:2]
+        except InputError as error:
+            unreadable.append(str(error))
+            continue
+        declared = (image.get("width"), image.get("height"))
+        if None not in declared and declared != (width, height):
+            said = f"{declared[0]}x{declared[1]}"
+            other.append(f"{image['file_name']} is {width}x{height}, the file says {said}")
+    if unreadable:
+        message = f"photos cannot be read ({len(present[::step][:_OPENED])} were opened)"
+        findings.append(
+            Finding("error", "photo-unreadable", message, len(unreadable), tuple(unreadable[:3]))
+        )
+    if other:
+        message = (
+            "photos have another size than the file says, so the keypoints do not fit them "
+            f"({len(present[::step][:_OPENED])} were opened)"
+        )
+        findings.append(Finding("error", "photo-size", message, len(other), tuple(other[:3])))
+    return findings
+
+
+def _name(entry: dict[str, Any], place: int, images: dict[int, dict[str, Any]]) -> str:
+    image_id = entry.get("image_id")
+    photo = images.get(image_id) if _whole(image_id) else None  # type: ignore[arg-type]
+    where = photo.get("file_name", f"photo {image_id}") if photo else f"photo {image_id!r}"
+    return f"annotation {entry['id']} in {where}" if "id" in entry else f"annotations[{place}]"
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _repeats(ids: np.ndarray) -> np.ndarray:
+    """bool `[N]`: True where a value has occurred before."""
+    repeated = np.ones(len(ids), bool)
+    repeated[np.unique(ids, return_index=True)[1]] = False
+    return repeated

@@ -1,0 +1,72 @@
+"""Motion that a configuration can name: clips of a prepared dataset, and cameras to see it by."""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from jaxpose.data.motion import Motion, read_motion
+from jaxpose.errors import InputError
+from jaxpose.paths import as_path, local_copy
+
+
+@dataclass(frozen=True)
+class CameraSet:
+    """Real cameras that look at motion which no camera saw.
+
+    Attributes:
+      path: Human3.6M's cameras as JSON with `intrinsics` and `extrinsics`.
+      subjects: whose cameras; training draws among all of them, evaluation takes all of them in
+        turn.
+      image_wh: size of the pictures.
+      area_mm: people stand at most so far from the world's origin along x and y.
+    """
+
+    path: str
+    subjects: tuple[str, ...]
+    image_wh: tuple[int, int] = (1000, 1000)
+    area_mm: float = 1000.0
+
+
+@dataclass(frozen=True)
+class MotionDataset:
+    """The clips of a file written by `jaxpose prepare` whose attributes are among those named.
+
+    An empty tuple takes all. `rig` is for motion in the world's frame, and for no other. Of the
+    subjects named in `unlabelled` only keypoints are used: their joints count as not known.
+    """
+
+    path: str
+    split: tuple[str, ...] = ()
+    subject: tuple[str, ...] = ()
+    action: tuple[str, ...] = ()
+    camera: tuple[str, ...] = ()
+    rig: CameraSet | None = None
+    unlabelled: tuple[str, ...] = ()
+
+    def open(self) -> Motion:
+        """The clips in memory; InputError as `read_motion` and `Motion.select`."""
+        with local_copy(as_path(self.path)) as file:
+            motion = read_motion(file)
+        motion = motion.select(
+            split=self.split or None,
+            subject=self.subject or None,
+            action=self.action or None,
+            camera=self.camera or None,
+        )
+        if not self.unlabelled:
+            return motion
+        if absent := set(self.unlabelled) - set(motion.subject.tolist()):
+            raise InputError(f"{self.path}: no clip of {', '.join(sorted(absent))} is chosen.")
+        hidden = np.isin(motion.subject, self.unlabelled)[motion.clip_of_frame]
+        return replace(motion, labelled=motion.labelled & ~hidden[:, None])
+
+    def fingerprint(self) -> str:
+        """Identifies the content: of the files and of the choice among the clips."""
+        chosen: tuple = self.split, self.subject, self.action, self.camera
+        if self.unlabelled:
+            chosen = *chosen, self.unlabelled
+        digest = hashlib.sha256(repr(chosen).encode())
+        for path in (self.path, *((self.rig.path,) if self.rig else ())):
+            digest.update(as_path(path).read_bytes())
+        return digest.hexdigest()[:16]

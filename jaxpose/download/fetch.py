@@ -1,0 +1,129 @@
+"""Weights by their address: fetched once, checked, and kept."""
+
+import hashlib
+import os
+import re
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from rich.console import Console
+
+from jaxpose.download.address import Address, address_of
+from jaxpose.download.transfer import receive
+from jaxpose.errors import InputError
+from jaxpose.paths import CACHE_VARIABLE, cache_folder
+
+_RELEASE = ("config.json", "model.safetensors")
+_STALE = 24 * 3600.0  # seconds after which nobody is still at a partial file
+
+
+def local(where: str | Path) -> Path:
+    """The path of weights: `where` itself, or what its address fetches.
+
+    Args:
+      where: a path, or an `https://` address of a file or of a release folder.
+
+    Raises:
+      InputError: as `address_of` and `fetch`.
+    """
+    address = address_of(where)
+    return Path(where) if address is None else fetch(address)
+
+
+def fetch(address: Address) -> Path:
+    """The file or release folder of an address, from the cache if it is there already.
+
+    A file appears in the cache whole and checked, or not at all. Where nothing says what it must
+    be, its SHA-256 is printed, to be pinned. It is not refused for that: nothing in weights is ever
+    run, and whoever looks a checksum up finds it where the file is.
+
+    Raises:
+      InputError: the host cannot be reached or refuses, the content is a web page, too large or not
+        what its checksum says, or the cache cannot be written.
+    """
+    folder = cache_folder() / "weights" / hashlib.sha256(address.url.encode()).hexdigest()[:16]
+    if not address.is_folder:
+        return _file(address, folder)
+    for name in _RELEASE:
+        _file(address.inside(name), folder)
+    return folder
+
+
+def checksum(path: Path) -> str:
+    """The SHA-256 of a file, 64 digits.
+
+    Raises:
+      InputError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _file(address: Address, folder: Path) -> Path:
+    path = folder / address.name
+    note = path.with_name(f"{path.name}.sha256")
+    kept = _noted(note) if path.is_file() else ""
+    if kept and kept.startswith(address.sha256):
+        return path
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_stale(folder)
+        try:
+            sha256 = receive(address, partial)
+            _check(address, sha256)
+            # Without its note a file does not count, so the two never disagree.
+            note.unlink(missing_ok=True)
+            partial.replace(path)
+            note.write_text(f"{sha256}  {path.name}\n")
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{address.url} cannot be kept in {folder}: {error.strerror or error}. Make room, or "
+            f"name another folder with the environment variable {CACHE_VARIABLE}."
+        ) from error
+    if not address.sha256 and path.suffix != ".json":
+        Console(stderr=True, soft_wrap=True).print(
+            f"Nothing says what {path.name} must be. To get this very file and no other again, "
+            f"write its checksum behind the address: #sha256={sha256}",
+            style="yellow",
+            highlight=False,
+            markup=False,
+        )
+    return path
+
+
+def _noted(note: Path) -> str:
+    """The checksum that a fetched file had; empty if its note is not there or not whole."""
+    try:
+        found = re.match(r"([0-9a-f]{64})  ", note.read_text())
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return found[1] if found else ""
+
+
+def _check(address: Address, sha256: str) -> None:
+    if sha256.startswith(address.sha256):
+        return
+    if address.pinned:
+        raise InputError(
+            f"{address.url} has the SHA-256 {sha256}, and #sha256={address.sha256} was asked for: "
+            "it is another file than the one that was pinned, or was changed on its way."
+        )
+    raise InputError(
+        f"{address.url} has the SHA-256 {sha256}, and its name promises {address.sha256}...: it is "
+        f"damaged or another file. If it is what you want, pin it: #sha256={sha256}"
+    )
+
+
+def _remove_stale(folder: Path) -> None:
+    """Takes away what a process that was killed had begun."""
+    for path in folder.glob(".*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _STALE:
+                path.unlink()

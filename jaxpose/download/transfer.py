@@ -1,0 +1,192 @@
+"""One file over HTTP: what is let in, and what is said when it does not come."""
+
+import hashlib
+import http.client
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+import jaxpose
+from jaxpose.download.address import Address, is_loopback
+from jaxpose.errors import InputError
+
+MAX_BYTES = 16 * 2**30
+"""Larger files are refused; the largest published ViT takes a quarter of it."""
+
+_BLOCK = 2**20
+_TIMEOUT = 30.0  # seconds without a byte
+_ATTEMPTS = 4
+_PAUSE = 1.0  # seconds before the second attempt, then longer
+_ELSEWHERE = "Download it elsewhere and give its path."
+
+
+class _Broken(Exception):
+    """The connection broke in the middle of the file."""
+
+
+def receive(address: Address, path: Path) -> str:
+    """Writes the file of an address to `path` and gives its SHA-256.
+
+    A connection that breaks is taken up where it broke, if the server can do so.
+
+    Raises:
+      InputError: the host cannot be reached, refuses, sends a web page or too much, or leads to
+        where it must not.
+      OSError: the file cannot be written.
+    """
+    opener, tag, why = _opener(address), "", ""
+    with path.open("wb") as file, _progress() as progress:
+        bar, digest = progress.add_task(address.name, total=None), hashlib.sha256()
+        for attempt in range(_ATTEMPTS):
+            time.sleep(attempt * _PAUSE)
+            try:
+                with _opened(opener, address, file.tell(), tag) as response:
+                    if response.status != http.client.PARTIAL_CONTENT:
+                        file.seek(0)
+                        file.truncate()
+                        digest = hashlib.sha256()
+                    length = response.headers.get("Content-Length", "")
+                    total = file.tell() + int(length) if length.isdecimal() else None
+                    _check_room(address, total, path)
+                    tag = response.headers.get("ETag", "")
+                    progress.update(bar, total=total, completed=file.tell())
+                    while block := _read(response):
+                        _check_content(address, block, file.tell())
+                        file.write(block)
+                        digest.update(block)
+                        progress.update(bar, completed=file.tell())
+                if total is None or file.tell() >= total:
+                    return digest.hexdigest()
+                why = f"after {file.tell():,} of {total:,} bytes"
+            except _Broken as error:
+                why = f"after {file.tell():,} bytes ({error})"
+    raise InputError(f"{address.url} broke off {why}, {_ATTEMPTS} times. {_ELSEWHERE}")
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows to `https://`; to `http://` only what is pinned, or within this machine."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
+        """As the parent, or `InputError`."""
+        to = urlsplit(newurl)
+        here = is_loopback(to.hostname) and is_loopback(urlsplit(self._address.url).hostname)
+        if to.scheme != "https" and not (to.scheme == "http" and (self._address.pinned or here)):
+            raise InputError(
+                f"{self._address.url} leads to {newurl}, and weights come by https:// only. "
+                f"{_ELSEWHERE}"
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _opener(address: Address) -> urllib.request.OpenerDirector:
+    """Opens `http` and `https` and nothing else: no files, no FTP."""
+    host = urlsplit(address.url).hostname
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler({} if is_loopback(host) else None),
+        urllib.request.UnknownHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        _Redirects(address),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def _opened(opener: urllib.request.OpenerDirector, address: Address, done: int, tag: str) -> Any:
+    """The response, from byte `done` on if the server still has the same file (`tag`)."""
+    headers = {"User-Agent": f"jaxpose/{jaxpose.__version__}", "Accept-Encoding": "identity"}
+    if done and tag.startswith('"'):
+        headers |= {"Range": f"bytes={done}-", "If-Range": tag}
+    try:
+        return opener.open(urllib.request.Request(address.url, headers=headers), timeout=_TIMEOUT)
+    except urllib.error.HTTPError as error:
+        raise InputError(_refused(address, error)) from None
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        why = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+        if done:
+            raise _Broken(why) from None
+        raise InputError(f"cannot reach {address.host}: {why}. {_ELSEWHERE}") from None
+
+
+def _refused(address: Address, error: urllib.error.HTTPError) -> str:
+    if error.code in (401, 403):
+        why = "which asks for signing in, or forbids it"
+    elif 300 <= error.code < 400:
+        why = f"which leads elsewhere: {error.reason}"
+    elif error.code == 404 and address.name == "config.json":
+        why = "so this is no release folder; the name of a file of weights ends in .pth or the like"
+    else:
+        why = error.reason
+    return f"{address.host} answers {address.url} with {error.code}, {why}. {_ELSEWHERE}"
+
+
+def _read(response: Any) -> bytes:
+    try:
+        return response.read(_BLOCK)
+    except (OSError, http.client.HTTPException) as error:
+        raise _Broken(str(error) or type(error).__name__) from None
+
+
+def _check_room(address: Address, total: int | None, path: Path) -> None:
+    """Before the work begins."""
+    if total is None:
+        return
+    if total > MAX_BYTES:
+        raise InputError(_too_large(address))
+    if total > (free := shutil.disk_usage(path.parent).free):
+        raise InputError(
+            f"{address.url} has {total / 1e6:,.0f} MB, and {path.parent} room for "
+            f"{free / 1e6:,.0f}. Make room, or name another folder with JAXPOSE_CACHE."
+        )
+
+
+def _check_content(address: Address, block: bytes, done: int) -> None:
+    if not done and block.lstrip().startswith(b"<"):
+        raise InputError(
+            f"{address.url} is a web page, not a checkpoint. Give the direct address of the file, "
+            "or download it elsewhere, signed in if the site asks for that, and give its path."
+        )
+    if done + len(block) > MAX_BYTES:
+        raise InputError(_too_large(address))
+
+
+def _too_large(address: Address) -> str:
+    return f"{address.url} has more than {MAX_BYTES / 2**30:.0f} GiB: that is no pose model"
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    console = Console(stderr=True)
+    with Progress(
+        "{task.description}",
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        yield progress

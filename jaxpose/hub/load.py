@@ -1,0 +1,151 @@
+"""A model ready to predict with, from a run, a release or a checkpoint, by path or address."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from rich.console import Console
+
+import jaxpose
+from jaxpose.config import from_json
+from jaxpose.convert.reading import PYTORCH, RELEASE, load_state_dict
+from jaxpose.convert.release import load_release
+from jaxpose.convert.rules import flatten
+from jaxpose.download.fetch import checksum, local
+from jaxpose.errors import InputError
+from jaxpose.hub.from_checkpoint import ConvertOptions, release_checkpoint
+from jaxpose.paths import as_path, cache_folder, in_bucket, local_copy
+from jaxpose.skeletons import Skeleton
+from jaxpose.train.run_dir import load_run
+
+Checkpoint = Literal["best", "last"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model: what prediction needs, and where it was read from.
+
+    Attributes:
+      directory: the run or release.
+      estimator: model, codec, skeleton and the like.
+      variables: of `estimator.model`, on the device.
+      step: of the training; None for a release.
+    """
+
+    directory: Path
+    estimator: Any
+    variables: Any
+    step: int | None
+
+    @property
+    def model(self) -> Any:
+        """The Linen module."""
+        return self.estimator.model
+
+    @property
+    def codec(self) -> Any:
+        """The codec that the model was trained with."""
+        return self.estimator.codec
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The keypoints."""
+        return self.estimator.skeleton
+
+    def predictor(self, **options: Any) -> Any:
+        """Ready to predict; options as of the estimator's `predictor`."""
+        return self.estimator.predictor(self.variables, **options)
+
+
+def load(where: str | Path, checkpoint: Checkpoint = "best") -> Trained:
+    """A model with all that prediction needs.
+
+    Args:
+      where: a run directory, a folder that `jaxpose convert` wrote, or a checkpoint that it can
+        tell the model of; on this machine, in a bucket, or, but for a run, at an `https://`
+        address. A checkpoint is converted once, into the cache (`jaxpose.paths.cache_folder`).
+      checkpoint: of a run, the one with the best held-out score, or the newest.
+
+    Raises:
+      InputError: as `load_run`, `load_release`, `jaxpose convert` and `download.local`; a release
+        without a codec or a skeleton; a detector.
+    """
+    bucket = in_bucket(where)
+    directory = as_path(where) if bucket else local(where)
+    if bucket and not (directory / "checkpoints").is_dir():  # no run, which is read from there
+        with local_copy(directory) as copy:
+            return load(copy, checkpoint)
+    if directory.is_file() or directory.suffix.lower() in PYTORCH:
+        directory = _released(directory)
+    if not (directory / RELEASE).is_file():
+        run = load_run(directory, checkpoint)
+        estimator, variables = run.experiment.task().estimator(run.variables)
+        return Trained(directory, estimator, variables, run.step)
+    release = load_release(directory)
+    if "finds" in release.config:
+        raise InputError(
+            f"{where} holds a detector. Name it with --detector, and a model for keypoints with "
+            "--from."
+        )
+    estimator = from_json(release.config.get("estimator"), "estimator")
+    if estimator is None:
+        raise InputError(
+            f"{where} does not say its codec or its skeleton, which prediction needs. Convert the "
+            "checkpoint with --skeleton, or load it with jaxpose.convert.load_pretrained."
+        )
+    return Trained(directory, estimator, jax.device_put(release.variables), None)
+
+
+def load_pose(where: str | Path, checkpoint: Checkpoint = "best") -> Trained:
+    """A model that finds keypoints in images; arguments and errors as of `load`, and a lifter."""
+    trained = load(where, checkpoint)
+    if trained.estimator.takes == "tracks":
+        raise InputError(
+            f"{where} holds a lifter, which takes keypoints and not images. Name it with --lift, "
+            "and a model for images with --from."
+        )
+    return trained
+
+
+def load_lifter(where: str | Path, checkpoint: Checkpoint = "best") -> Trained:
+    """A lifter; arguments and errors as of `load`, and a model for images."""
+    trained = load(where, checkpoint)
+    if trained.estimator.takes != "tracks":
+        raise InputError(
+            f"{where} holds a model for images, not a lifter. Train one with a recipe such as "
+            "h36m_mlp."
+        )
+    return trained
+
+
+def weights(where: str) -> dict[str, np.ndarray]:
+    """The state dict that `init_from` and the like name: of a file, a release, a run or an address.
+
+    Raises:
+      InputError: as `load_run`, `convert.load_state_dict` and `download.local`.
+    """
+    bucket = in_bucket(where)
+    path = as_path(where) if bucket else local(where)
+    if (path / "checkpoints").is_dir():
+        run = load_run(path)
+        return dict(flatten(jax.device_get(run.variables)))
+    if bucket:
+        with local_copy(path) as copy:
+            return load_state_dict(copy)
+    return load_state_dict(path)
+
+
+def _released(file: Path) -> Path:
+    """The release that `jaxpose convert` makes of a checkpoint, made once for each content."""
+    if not file.is_file():
+        raise InputError(f"There is no checkpoint file {file}.")
+    name = f"{checksum(file)[:16]}-{jaxpose.__version__}"
+    folder = cache_folder() / "releases" / name
+    if not (folder / RELEASE).is_file():
+        table = release_checkpoint(file, folder, ConvertOptions())
+        console = Console(stderr=True, soft_wrap=True)
+        console.print(table)
+        console.print(f"Converted once; kept in {folder}", highlight=False, markup=False)
+    return folder

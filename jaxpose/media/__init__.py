@@ -1,0 +1,1 @@
+"""Images and videos: everything that opens pixels."""

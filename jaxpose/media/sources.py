@@ -1,0 +1,251 @@
+"""Whatever holds pictures, as one stream of frames: photos, folders, films, webcams, arrays."""
+
+import glob
+import itertools
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxpose.errors import InputError
+from jaxpose.media.image import PHOTO_SUFFIXES, on_white, read_photo
+from jaxpose.media.video import VIDEO_SUFFIXES, Frame, Skipped, Video, is_address, open_video
+
+LIST_SUFFIXES = frozenset({".lst", ".txt"})
+"""Names that are taken for lists of paths, one a line."""
+
+ARRAY = "array"
+"""`Frame.source` of a picture that came from no file."""
+
+_Item = str | Path | int | np.ndarray
+
+
+class Media:
+    """The frames of everything that was given, in order; can be iterated once.
+
+    A photo or a film that cannot be read is left out and entered in `skipped`; so are damaged
+    frames of a film.
+
+    Attributes:
+      skipped: what has been left out so far.
+      still: nothing but photos, so far as is known before reading.
+      single: one photo was given as such, and not a folder or list that holds one.
+      live: frames come from a webcam or a stream and should not wait for each other.
+      count: how many frames there will be at most; None if unknown.
+    """
+
+    def __init__(self, items: Iterable[_Item], fps: float | None = None) -> None:
+        """Takes paths, webcam numbers and arrays; `open_media` makes them of anything.
+
+        Args:
+          items: a list, or an iterator of unknown length.
+          fps: frames per second of arrays that are consecutive frames; None: they are photos.
+        """
+        self.skipped: list[Skipped] = []
+        self._items = items
+        self._fps = fps
+        self.single = False
+        known = list(items) if isinstance(items, list) else None
+        self.paths = [Path(i) for i in known or () if _is_path(i)]
+        self.still = known is not None and fps is None and not any(_moves(i) for i in known)
+        self.live = any(not isinstance(i, np.ndarray) and not _is_path(i) for i in known or ())
+        self.count = len(known) if known is not None and not any(map(_moves, known)) else None
+        self._first: Video | None = None
+        if known is not None and len(known) == 1 and _moves(known[0]):
+            try:
+                self._first = open_video(_film(known[0]), self.skipped.append)
+            except InputError as error:
+                self.skipped.append(_unread(str(known[0]), error))
+                self._items, self.count = [], 0
+            else:
+                self.count = self._first.count
+
+    def __iter__(self) -> Iterator[Frame]:
+        arrays = 0
+        for item in self._items:
+            if isinstance(item, np.ndarray):
+                seconds = None if self._fps is None else arrays / self._fps
+                name = f"{ARRAY} {arrays}" if self._fps is None else ARRAY
+                index = 0 if self._fps is None else arrays
+                arrays += 1
+                try:
+                    yield Frame(as_photo(item), name, index, seconds, self._fps)
+                except InputError as error:
+                    self.skipped.append(Skipped(ARRAY, str(error), arrays - 1))
+                continue
+            try:
+                if _moves(item):
+                    video = self._first or open_video(_film(item), self.skipped.append)
+                    self._first = None
+                    yield from video
+                else:
+                    yield Frame(read_photo(str(item)), str(item))
+            except InputError as error:
+                self.skipped.append(_unread(str(item), error))
+
+
+def open_media(what: Any, *, fps: float | None = None) -> Media:
+    """The frames of a photo, film, folder, pattern, list, webcam, array, or a mixture of them.
+
+    - a path of a photo (by content) or film (`VIDEO_SUFFIXES`), `rtsp://` and `http://` addresses;
+    - a folder: its photos and films and those of its folders, in natural order (`2.jpg` before
+      `10.jpg`), hidden ones left out;
+    - a pattern with `*`, `?` or `[...]`, where `**` crosses folders;
+    - a list file (`LIST_SUFFIXES`): a path a line, from the list's own folder; `#` begins a
+      comment;
+    - the number of a webcam;
+    - an array, uint8 `[H, W]`, `[H, W, 1]`, RGB or RGBA, or `[T, H, W, C]`;
+    - a list or an iterator of any of these.
+
+    Args:
+      what: one of these.
+      fps: says that arrays are consecutive frames of a film at this rate.
+
+    Raises:
+      InputError: there is nothing to read, or it is of another kind.
+    """
+    if isinstance(what, Iterator):
+        return Media(itertools.chain.from_iterable(_items(item) for item in what), fps)
+    given = list(what) if isinstance(what, list | tuple) else [what]
+    skipped: list[Skipped] = []
+    items: list[_Item] = []
+    seen: set[str] = set()
+    for one in given:
+        try:
+            found = list(_items(one))
+        except InputError as error:
+            if len(given) == 1:
+                raise
+            skipped.append(_unread(str(one), error))
+            continue
+        for item in found:
+            key = str(item) if _is_path(item) else ""
+            if not key or key not in seen:
+                items.append(item)
+                seen.add(key)
+    if not items:
+        reasons = "; ".join(f"{s.source}: {s.reason}" for s in skipped)
+        raise InputError(f"nothing to read{': ' + reasons if reasons else ''}")
+    media = Media(items, fps)
+    media.skipped[:0] = skipped
+    media.single = media.still and _is_one(what, items)
+    return media
+
+
+def as_photo(image: np.ndarray) -> np.ndarray:
+    """uint8 RGB `[H, W, 3]` from a uint8 picture: grey, RGB, or RGBA (laid on white).
+
+    Raises:
+      InputError: another type or shape, or without a pixel.
+    """
+    fits = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3, 4))
+    if image.dtype != np.uint8 or not fits or not image.size:
+        raise InputError(
+            f"a picture is uint8 [H, W], [H, W, 1], RGB [H, W, 3] or RGBA, not {image.dtype} "
+            f"{list(image.shape)}"
+        )
+    if image.ndim == 2:
+        image = image[:, :, None]
+    if image.shape[2] == 4:
+        image = on_white(image)
+    return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+
+
+def natural_key(path: Path) -> list[tuple[int, list[tuple[int, int, str]]]]:
+    """Sorts `2.jpg` before `10.jpg`, and a folder's files before those of its folders."""
+
+    def pieces(name: str) -> list[tuple[int, int, str]]:
+        found = [piece for piece in re.split(r"(\d+)", name.lower()) if piece]
+        return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in found]
+
+    return [(1, pieces(part)) for part in path.parts[:-1]] + [(0, pieces(path.name))]
+
+
+def _items(what: Any) -> Iterator[_Item]:
+    if isinstance(what, bool) or what is None:
+        raise InputError(f"{what!r} is nothing that pictures can be read from")
+    if isinstance(what, int | np.integer):
+        if what < 0:
+            raise InputError(f"webcams are numbered from 0; {what} is none")
+        yield int(what)
+    elif isinstance(what, np.ndarray):
+        yield from what if what.ndim == 4 else [what]
+    elif is_address(what):
+        yield what
+    elif isinstance(what, str | os.PathLike):
+        yield from _from_path(Path(what))
+    elif hasattr(what, "__array__"):  # a PIL image, a JAX array
+        yield from _items(np.asarray(what))
+    else:
+        raise InputError(f"pictures cannot be read from a {type(what).__name__}")
+
+
+def _is_one(what: Any, items: list[_Item]) -> bool:
+    """Whether it is a photo rather than something that holds photos."""
+    if isinstance(what, str | os.PathLike):
+        return items == [Path(what)]
+    return not isinstance(what, list | tuple) and np.ndim(what) < 4
+
+
+def _from_path(path: Path) -> Iterator[_Item]:
+    if path.is_dir():
+        yield from _folder(path)
+    elif glob.has_magic(str(path)) and not path.exists():
+        found = [Path(name) for name in glob.glob(str(path), recursive=True)]
+        found = [file for file in found if file.is_file()]
+        if not found:
+            raise InputError(f"no file fits the pattern {path}")
+        yield from sorted(found, key=natural_key)
+    elif path.suffix.lower() in LIST_SUFFIXES and path.is_file():
+        yield from _listed(path)
+    else:
+        yield path
+
+
+def _folder(folder: Path) -> Iterator[Path]:
+    wanted = PHOTO_SUFFIXES | VIDEO_SUFFIXES
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if Path(name).suffix.lower() in wanted and not name.startswith("."):
+                found.append(Path(place, name))
+    if not found:
+        raise InputError(f"the folder {folder} holds no photo and no film")
+    yield from sorted(found, key=natural_key)
+
+
+def _listed(path: Path) -> Iterator[_Item]:
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a readable list of paths, one a line") from error
+    names = [line.split(" #")[0].strip() for line in lines if not line.lstrip().startswith("#")]
+    names = [name for name in names if name]
+    if not names:
+        raise InputError(f"the list {path} names no file")
+    for name in names:
+        yield name if is_address(name) else path.parent / name
+
+
+def _is_path(item: _Item) -> bool:
+    return isinstance(item, str | Path) and not is_address(item)
+
+
+def _moves(item: _Item) -> bool:
+    """Whether it is read as a film."""
+    if isinstance(item, np.ndarray):
+        return False
+    return not _is_path(item) or Path(str(item)).suffix.lower() in VIDEO_SUFFIXES
+
+
+def _film(item: _Item) -> str | Path | int:
+    assert not isinstance(item, np.ndarray)
+    return item
+
+
+def _unread(source: str, error: InputError) -> Skipped:
+    return Skipped(source, str(error).removeprefix(source).removeprefix(":").strip())

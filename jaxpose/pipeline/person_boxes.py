@@ -1,0 +1,138 @@
+"""Where people are: by a detector, from given boxes, the whole photo, or the frame before."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from jaxpose.errors import InputError
+from jaxpose.media.prefetch import StageTimer
+from jaxpose.media.video import Frame
+from jaxpose.results.box_files import BoxFile, whole_photo
+from jaxpose.results.people import People
+from jaxpose.tracking.pose_nms import box_around
+
+
+class PersonDetector(Protocol):
+    """What a detector is to the rest: `jaxpose.detect.Detector`, or your own."""
+
+    def __call__(self, photos: Sequence[np.ndarray]) -> Sequence[Any]:
+        """For each photo, uint8 RGB, an object with `boxes_xywh [P, 4]` and `scores [P]`."""
+
+
+@dataclass(frozen=True)
+class Located:
+    """A frame and the boxes in it.
+
+    Attributes:
+      boxes_xywh: `[P, 4]` pixels.
+      scores: `[P]` of a detector; None where the boxes are given.
+      rows: `[P]` positions among the boxes given, where some were left out; None if all are here.
+      user_boxes: someone says that these are people, so none is taken for another one found twice.
+    """
+
+    frame: Frame
+    boxes_xywh: np.ndarray
+    scores: np.ndarray | None = None
+    rows: np.ndarray | None = None
+    user_boxes: bool = False
+
+
+Locate = Callable[[Sequence[Frame]], list[Located]]
+
+
+def by_detector(
+    detector: PersonDetector, stages: StageTimer, min_score: float, max_people: int | None
+) -> Locate:
+    """Boxes of a detector with at least `min_score`, the best `max_people`."""
+
+    def locate(frames: Sequence[Frame]) -> list[Located]:
+        with stages("detect", len(frames)):
+            answers = detector([frame.image for frame in frames])
+        located = []
+        for frame, found in zip(frames, answers, strict=True):
+            scores = np.asarray(found.scores, np.float32)
+            # A NaN is below any score.
+            order = [i for i in np.argsort(-scores, kind="stable") if scores[i] >= min_score]
+            order = order[:max_people]
+            boxes = np.asarray(found.boxes_xywh, np.float32).reshape(-1, 4)[order]
+            located.append(Located(frame, boxes, scores[order]))
+        return located
+
+    return locate
+
+
+def by_boxes(boxes: Any, max_people: int | None) -> Locate:
+    """Given boxes: a `BoxFile` by the photo's name, a function of the frame, or one array for all.
+
+    Of more than `max_people` the largest count. A frame of a film is looked up by the film's name
+    and its number.
+
+    Args:
+      boxes: a `BoxFile`, `[P, 4]` (x, y, w, h) in pixels, or a function of the `Frame` that gives
+        such boxes.
+      max_people: None is all.
+
+    Raises:
+      InputError: when it is called, if the boxes are not four numbers each.
+    """
+
+    def of(frame: Frame) -> np.ndarray:
+        if isinstance(boxes, BoxFile):
+            return boxes.of(frame.source, None if frame.seconds is None else frame.index)
+        found = np.asarray(boxes(frame) if callable(boxes) else boxes, np.float32)
+        found = found.reshape(0, 4) if found.size == 0 else found
+        if found.ndim != 2 or found.shape[1] != 4:
+            raise InputError(f"boxes are [P, 4] (x, y, w, h), not {list(found.shape)}")
+        return found
+
+    def locate(frames: Sequence[Frame]) -> list[Located]:
+        located = []
+        for frame in frames:
+            found, rows = of(frame), None
+            if max_people is not None and len(found) > max_people:
+                area = np.nan_to_num(found[:, 2] * found[:, 3])
+                rows = np.sort(np.argsort(-area, kind="stable")[:max_people])
+                found = found[rows]
+            located.append(Located(frame, found, rows=rows, user_boxes=True))
+        return located
+
+    return locate
+
+
+def by_whole_photo(frames: Sequence[Frame]) -> list[Located]:
+    """One box around each whole photo: for one dominant person."""
+    return [Located(frame, whole_photo(_hw(frame))) for frame in frames]
+
+
+def locate_all(frames: Iterable[Frame], locate: Locate, group: int) -> Iterator[Located]:
+    """Every frame with its boxes, `group` frames at a time."""
+    waiting: list[Frame] = []
+    for frame in frames:
+        waiting.append(frame)
+        if len(waiting) >= group:
+            yield from locate(waiting)
+            waiting = []
+    if waiting:
+        yield from locate(waiting)
+
+
+def following(people: People, min_score: float, margin: float) -> np.ndarray:
+    """Boxes `[P, 4]` in which to look for the same people in the next frame.
+
+    Around their keypoints, times `margin`, as far as they are near the last boxes; without those
+    who have fewer than two keypoints of `min_score`, or have left the picture.
+    """
+    last = people.boxes_xywh
+    boxes = box_around(people.keypoints, people.scores, min_score, margin, within=last)
+    height, width = people.photo_hw
+    low = np.maximum(boxes[:, :2], 0)
+    high = np.minimum(boxes[:, :2] + boxes[:, 2:], np.array([width, height])[None])
+    boxes = np.concatenate([low, high - low], axis=1)
+    return boxes[(boxes[:, 2:] > 1).all(axis=1)].astype(np.float32)
+
+
+def _hw(frame: Frame) -> tuple[int, int]:
+    height, width = frame.image.shape[:2]
+    return height, width

@@ -1,0 +1,288 @@
+"""Person boxes from a file: detections, annotations, a plain map of names, or a table."""
+
+import csv
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxpose.errors import InputError
+from jaxpose.media.image import missing
+
+_FORMS = (
+    "a list of {file_name or image_id, bbox [x, y, w, h], score}, a COCO annotation file, a map "
+    '{"photo.jpg": [[x, y, w, h], ...]}, or a CSV table with the columns file,x,y,w,h; of films '
+    'with frame as well, or {"film.mp4": {"0": [[x, y, w, h], ...]}}'
+)
+
+
+@dataclass(frozen=True)
+class BoxFile:
+    """The boxes of many photos, found again by the photo's name.
+
+    Attributes:
+      path: where they come from.
+      by_name: float32 `[P, 4]` boxes (x, y, w, h) in pixels of the photo, by name or relative path.
+      by_id: the same by COCO image id, for records that know no name; COCO's own photos are named
+        by their id (`000000397133.jpg`).
+      by_frame: of films whose frames the file tells apart: `{name: {frame: boxes}}`.
+    """
+
+    path: Path
+    by_name: Mapping[str, np.ndarray]
+    by_id: Mapping[int, np.ndarray]
+    by_frame: Mapping[str, Mapping[int, np.ndarray]] = field(default_factory=dict)
+
+    def __contains__(self, photo: str | Path) -> bool:
+        photo = Path(photo)
+        return self._find(photo) is not None or _ending(self.by_frame, photo) is not None
+
+    def of(self, photo: str | Path, frame: int | None = None) -> np.ndarray:
+        """The boxes `[P, 4]` of a photo or film; none for one that the file does not mention.
+
+        The longest ending of the photo's path that the file knows counts, so that `a/1.jpg` and
+        `b/1.jpg` are told apart where the file tells them apart.
+
+        Args:
+          photo: its path.
+          frame: number of a film's frame, from 0. Where the file tells the film's frames apart,
+            those that it does not mention have no boxes; else all frames have the film's.
+        """
+        frames = None if frame is None else _ending(self.by_frame, Path(photo))
+        if frames is None:
+            boxes = self._find(Path(photo))
+        else:
+            assert frame is not None
+            boxes = frames.get(frame)
+        return np.zeros((0, 4), np.float32) if boxes is None else boxes
+
+    def check_mentions(self, photos: Iterable[str | Path]) -> None:
+        """Raises `InputError` if the file mentions none of `photos`: it is for other photos."""
+        photos = list(photos)
+        if not photos or any(photo in self for photo in photos):
+            return
+        names = [repr(name) for name in (*self.by_name, *self.by_frame)]
+        known = names or [f"image id {i}" for i in self.by_id]
+        raise InputError(
+            f"{self.path} has boxes for {', '.join(known[:3]) or 'no photo'}"
+            f"{' and others' if len(known) > 3 else ''}, but for none of the photos given "
+            f"(the first is {Path(photos[0]).name!r})"
+        )
+
+    def _find(self, photo: Path) -> np.ndarray | None:
+        boxes = _ending(self.by_name, photo)
+        if boxes is None and photo.stem.isdecimal():
+            return self.by_id.get(int(photo.stem))
+        return boxes
+
+
+def _ending(named: Mapping[str, Any], photo: Path) -> Any:
+    """The entry of the longest ending of a path, or None."""
+    parts = photo.parts
+    endings = ("/".join(parts[start:]) for start in range(len(parts)))
+    return next((named[ending] for ending in endings if ending in named), None)
+
+
+def whole_photo(photo_hw: tuple[int, int]) -> np.ndarray:
+    """One box `[1, 4]` (x, y, w, h) around a whole photo: for one dominant person."""
+    height, width = photo_hw
+    return np.array([[0, 0, width, height]], np.float32)
+
+
+def read_boxes(path: str | Path, min_score: float = 0.0) -> BoxFile:
+    """Reads the boxes of many photos.
+
+    Four forms are understood: COCO detection results (a list of records with `bbox`, `image_id` or
+    `file_name`, and optionally `score` and `category_id`), a COCO annotation file, a plain map
+    from file name to boxes, and a CSV table with the columns file, x, y, w, h and optionally score.
+    Boxes of other categories than people and crowd regions are left out: an annotation file names
+    its categories, in a list of results people are category 1 as in COCO. Boxes whose numbers make
+    no sense are kept; prediction reports and skips them.
+
+    Of films, records and lines have a `frame` beside the file, a number from 0, and a map has a map
+    of frames in place of the list. The COCO results that prediction writes are of this form.
+
+    Args:
+      path: the file; what it is, is decided by its content.
+      min_score: records with a lower score are left out; those without a score stay.
+
+    Raises:
+      InputError: no such file, not JSON or CSV, or a record of the wrong form (named).
+    """
+    path = Path(path)
+    if path.is_dir() or not path.exists():
+        raise InputError(f"{path} is a folder, not a file" if path.exists() else missing(path))
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a readable text file; expected {_FORMS}") from error
+    names: dict[str, list[list[float]]] = {}
+    ids: dict[int, list[list[float]]] = {}
+    frames: dict[str, dict[int, list[list[float]]]] = {}
+    for record in _records(path, text):
+        boxes = _place(path, record, names, ids, frames)
+        if record.box is None:
+            continue
+        numbers = _numbers(path, record.where, record.box)
+        if record.score is None or _score(path, record.where, record.score) >= min_score:
+            boxes.append(numbers)
+    return BoxFile(
+        path,
+        {name: _array(boxes) for name, boxes in names.items()},
+        {key: _array(boxes) for key, boxes in ids.items()},
+        {name: {n: _array(b) for n, b in film.items()} for name, film in frames.items()},
+    )
+
+
+class _Record(NamedTuple):
+    """Where it stands, the photo's name or id, the box (None: the photo has none), score, frame."""
+
+    where: str
+    key: str | int
+    box: Any
+    score: Any = None
+    frame: Any = None
+
+
+def _array(boxes: list[list[float]]) -> np.ndarray:
+    return np.array(boxes, np.float32).reshape(-1, 4)
+
+
+def _place(
+    path: Path,
+    record: _Record,
+    names: dict[str, list[list[float]]],
+    ids: dict[int, list[list[float]]],
+    frames: dict[str, dict[int, list[list[float]]]],
+) -> list[list[float]]:
+    """The list that a record's box belongs to."""
+    if isinstance(record.key, int):
+        return ids.setdefault(record.key, [])
+    if record.frame in (None, ""):
+        return names.setdefault(record.key, [])
+    text = str(record.frame).strip()
+    if not text.isdecimal():
+        raise InputError(f"{path}, {record.where}: the frame {record.frame!r} is not 0, 1, 2, ...")
+    return frames.setdefault(record.key, {}).setdefault(int(text), [])
+
+
+def _records(path: Path, text: str) -> Iterable[_Record]:
+    if not text.lstrip().startswith(("[", "{")):
+        return _table(path, text)
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+        ) from error
+    if isinstance(content, list):
+        return _results(path, content)
+    if "annotations" in content:
+        return _annotations(path, content)
+    return _named(path, content)
+
+
+def _results(path: Path, content: list[Any]) -> Iterable[_Record]:
+    for index, record in enumerate(content):
+        where = f"record {index}"
+        if not isinstance(record, dict) or record.get("bbox") is None:
+            raise InputError(f"{path}, {where}: no `bbox`; expected {_FORMS}")
+        if record.get("category_id", 1) != 1:
+            continue
+        key = record.get("file_name", record.get("image_id"))
+        if isinstance(key, bool) or not isinstance(key, (str, int)):
+            raise InputError(f"{path}, {where}: neither `file_name` nor `image_id`")
+        yield _Record(where, key, record["bbox"], record.get("score"), record.get("frame"))
+
+
+def _annotations(path: Path, content: dict[str, Any]) -> Iterable[_Record]:
+    try:
+        file_names = {image["id"]: str(image["file_name"]) for image in content["images"]}
+        people = {
+            category["id"]
+            for category in content.get("categories", ())
+            if category.get("name") == "person" or "keypoints" in category
+        }
+        annotations = list(content["annotations"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path} looks like COCO annotations, but `images` or `categories` is missing or not "
+            "a list of records with `id` and `file_name`"
+        ) from error
+    # A photo of which nobody is annotated is mentioned all the same: it has no boxes.
+    mentioned = set()
+    for index, record in enumerate(annotations):
+        where = f"annotation {index}"
+        if not isinstance(record, dict) or "image_id" not in record:
+            raise InputError(f"{path}, {where}: no `image_id`")
+        where = f"annotation {record.get('id', index)}"
+        if record["image_id"] not in file_names:
+            raise InputError(f"{path}, {where}: there is no image {record['image_id']!r}")
+        if record.get("iscrowd") or (people and record.get("category_id") not in people):
+            continue
+        if record.get("bbox") is None:
+            raise InputError(f"{path}, {where}: no `bbox`")
+        mentioned.add(record["image_id"])
+        name = file_names[record["image_id"]]
+        yield _Record(where, name, record["bbox"], record.get("score"))
+    for key, name in file_names.items():
+        if key not in mentioned:
+            yield _Record(f"image {key}", name, None)
+
+
+def _named(path: Path, content: dict[str, Any]) -> Iterable[_Record]:
+    for name, boxes in content.items():
+        if isinstance(boxes, dict):
+            for frame, found in boxes.items():
+                yield from _listed(path, f"{name!r}, frame {frame}", name, found, frame)
+        else:
+            yield from _listed(path, repr(name), name, boxes, None)
+
+
+def _listed(path: Path, where: str, name: str, boxes: Any, frame: Any) -> Iterable[_Record]:
+    if not isinstance(boxes, list):
+        raise InputError(f"{path}, {where}: not a list of boxes; expected {_FORMS}")
+    # One box may stand without the outer list.
+    if boxes and not isinstance(boxes[0], list):
+        boxes = [boxes]
+    if not boxes:
+        yield _Record(where, name, None, None, frame)
+    for index, box in enumerate(boxes):
+        yield _Record(f"{where}, box {index}", name, box, None, frame)
+
+
+def _table(path: Path, text: str) -> Iterable[_Record]:
+    rows = csv.DictReader(text.splitlines(), skipinitialspace=True)
+    columns = {name.strip().lower() for name in rows.fieldnames or () if name}
+    lacking = [name for name in ("file", "x", "y", "w", "h") if name not in columns]
+    if lacking:
+        raise InputError(
+            f"{path}: the first line does not name the column {lacking[0]!r}; expected {_FORMS}"
+        )
+    for row in rows:
+        cells = {name.strip().lower(): cell for name, cell in row.items() if name}
+        where = f"line {rows.line_num}"
+        if not cells["file"]:
+            raise InputError(f"{path}, {where}: no file name")
+        box, name = [cells[c] for c in "xywh"], cells["file"].strip()
+        yield _Record(where, name, box, cells.get("score") or None, cells.get("frame"))
+
+
+def _numbers(path: Path, where: str, box: Any) -> list[float]:
+    try:
+        numbers = [] if isinstance(box, str) else [float(value) for value in box]
+    except (TypeError, ValueError):
+        numbers = []
+    if len(numbers) != 4:
+        raise InputError(f"{path}, {where}: the box {box!r} is not four numbers x, y, w, h")
+    return numbers
+
+
+def _score(path: Path, where: str, score: Any) -> float:
+    try:
+        return float(score)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}, {where}: the score {score!r} is not a number") from error

@@ -1,0 +1,195 @@
+"""A lifted track as files: for Blender, OpenSim, a page, or a program."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import jaxpose
+from jaxpose.errors import InputError
+from jaxpose.geometry.axes import y_up
+from jaxpose.motion.armature import bvh_from_points
+from jaxpose.motion.bones import consistency
+from jaxpose.motion.bvh import write_bvh
+from jaxpose.motion.limits import beyond_limits
+from jaxpose.motion.markers import write_c3d, write_trc
+from jaxpose.motion.root_position import levelled, on_floor
+from jaxpose.skeletons import Skeleton
+from jaxpose.viz import contact_sheet, draw_space, save_animation, save_image, turning
+from jaxpose.viz.pose3d import fitted, stage_of
+
+FORMATS = (".json", ".bvh", ".trc", ".c3d", ".gif", ".mp4", ".png")
+_VIEWS, _VIEW_WH = 6, (240, 320)  # moments in a picture
+
+
+class Quality(NamedTuple):
+    """What can be said of joints without the truth; NaN where nobody is seen.
+
+    Attributes:
+      seen: share of the frames.
+      bone_spread: standard deviation of a bone's length over its median, mean of all bones; 0 for
+        a rigid body.
+      beyond_limits: share of elbows and knees that are bent further than they can be.
+    """
+
+    seen: float
+    bone_spread: float
+    beyond_limits: float
+
+
+def quality(joints_mm: np.ndarray, skeleton: Skeleton) -> Quality:
+    """The quality of `[T, K, 3]`; frames with NaN are left out."""
+    seen = np.isfinite(joints_mm).all(axis=(1, 2))
+    points = joints_mm[seen]
+    if not len(points):
+        return Quality(0.0, np.nan, np.nan)
+    spread = consistency(points, skeleton.limb_indices).spread
+    beyond = [degrees > 0 for degrees in beyond_limits(points, skeleton).values()]
+    share = float(np.mean(beyond)) if beyond else np.nan
+    return Quality(float(seen.mean()), float(np.nanmean(spread)), share)
+
+
+@dataclass(frozen=True)
+class LiftedTrack:
+    """One person in space.
+
+    Attributes:
+      skeleton: of the K joints.
+      joints_mm: `[T, K, 3]`, x right, y down, z forward as the camera looks; frames of which too
+        little was seen are NaN.
+      frames: `[T]` int, numbers of the film's frames.
+      fps: frames per second.
+      track: what the person is called.
+      placed: the joints lie where the camera saw them, and not about their root.
+      tilt: degrees by which the camera looks down.
+      quality: of what the lifter said, before it was cleaned.
+    """
+
+    skeleton: Skeleton
+    joints_mm: np.ndarray
+    frames: np.ndarray
+    fps: float
+    track: int = 0
+    placed: bool = False
+    tilt: float = 0.0
+    quality: Quality | None = None
+
+    @property
+    def seen(self) -> np.ndarray:
+        """`[T]` bool: frames with every joint."""
+        return np.isfinite(self.joints_mm).all(axis=(1, 2))
+
+    def standing(self) -> np.ndarray:
+        """The joints `[T, K, 3]` mm upright, y down; unless placed, each frame's lowest at 0."""
+        upright = levelled(self.joints_mm, self.tilt)
+        return upright if self.placed else on_floor(upright)
+
+    def without_gaps(self) -> np.ndarray:
+        """`standing` from the first frame seen to the last, interpolated: `[T', K, 3]`.
+
+        Raises:
+          InputError: no frame was seen.
+        """
+        seen = np.flatnonzero(self.seen)
+        if not len(seen):
+            raise InputError(f"track {self.track}: too little is seen of the person in every frame")
+        flat = self.standing().reshape(len(self.joints_mm), -1)
+        wanted = np.arange(seen[0], seen[-1] + 1)
+        filled = [np.interp(wanted, seen, column[seen]) for column in flat.T]
+        return np.stack(filled, axis=-1).reshape(len(wanted), *self.joints_mm.shape[1:])
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able: `track`, `tilt`, `frames` and `joints_mm` for each, null where not seen."""
+        return {
+            "track": self.track,
+            "tilt": round(self.tilt, 2),
+            "frames": self.frames.tolist(),
+            "joints_mm": [
+                pose.round(2).tolist() if whole else None
+                for pose, whole in zip(self.joints_mm, self.seen, strict=True)
+            ],
+        }
+
+
+def save_lifted(
+    path: str | Path, track: LiftedTrack, *, photos: Sequence[np.ndarray] | None = None
+) -> None:
+    """Writes a track as its suffix says.
+
+    - `.bvh` (Blender): rigid bones in centimetres, y up; `.trc` (OpenSim) and `.c3d`: markers in
+      mm, y up, people on the floor, the camera as level as `LiftedTrack.tilt` says.
+    - `.json`: mm along the camera's axes about the root, see `LiftedTrack.to_dict`.
+    - `.gif`, `.mp4`: a camera walks once around the person; `.png`: moments from two sides.
+
+    Args:
+      path: one of `FORMATS`.
+      track: what to write. Gaps are blank in markers and JSON, elsewhere interpolated.
+      photos: T pictures, uint8 RGB `[H, W, 3]`, to stand beside an animation and above moments.
+
+    Raises:
+      InputError: another suffix, a track without a frame, a file that cannot be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise InputError(f"{path}: lifted joints can be written as {', '.join(FORMATS)}")
+    whole = track.without_gaps()
+    first = int(np.flatnonzero(track.seen)[0])
+    shown = None if photos is None else photos[first : first + len(whole)]
+    skeleton, names = track.skeleton, track.skeleton.keypoints
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if suffix == ".json":
+            path.write_text(json.dumps(document([track]), allow_nan=False) + "\n")
+        elif suffix == ".bvh":
+            write_bvh(path, bvh_from_points(whole, skeleton, track.fps, up="-y"))
+        elif suffix in (".trc", ".c3d"):
+            write = write_trc if suffix == ".trc" else write_c3d
+            write(path, y_up(track.standing(), "-y"), names, track.fps)
+        elif suffix == ".png":
+            save_image(path, moments(whole, skeleton, photos=shown))
+        else:
+            save_animation(path, turning(whole, skeleton, photos=shown), track.fps)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def document(tracks: Sequence[LiftedTrack]) -> dict[str, Any]:
+    """JSON-able: tracks of one film with what is needed to understand them."""
+    skeleton = tracks[0].skeleton
+    return {
+        "jaxpose": jaxpose.__version__,
+        "units": "mm; x right, y down, z forward as the camera looks",
+        "skeleton": {
+            "name": skeleton.name,
+            "keypoints": list(skeleton.keypoints),
+            "limbs": [list(limb) for limb in skeleton.limbs],
+        },
+        "fps": tracks[0].fps,
+        "tracks": [track.to_dict() for track in tracks],
+    }
+
+
+def moments(
+    joints_mm: np.ndarray,
+    skeleton: Skeleton,
+    *,
+    count: int = _VIEWS,
+    photos: Sequence[np.ndarray] | None = None,
+) -> np.ndarray:
+    """A picture of `count` moments of `[T, K, 3]`, evenly apart, from the front and a side.
+
+    Photos of the T frames, if there are any, stand above.
+    """
+    at = np.unique(np.linspace(0, len(joints_mm) - 1, count).round().astype(int))
+    stage = stage_of(joints_mm[at])
+    above = [] if photos is None else [fitted(photos[i], _VIEW_WH) for i in at]
+    views = [
+        draw_space(joints_mm[i], skeleton, stage=stage, azimuth=azimuth, size_wh=_VIEW_WH)
+        for azimuth in (0.0, 75.0)
+        for i in at
+    ]
+    return contact_sheet([*above, *views], columns=len(at))

@@ -1,0 +1,136 @@
+"""Results of a prediction, read back from a file."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxpose.errors import InputError
+from jaxpose.results.people import People
+from jaxpose.skeletons import BUILT_IN, Skeleton, pairs_by_name
+
+_FORM = "a file of `jaxpose predict`, or [frames][keypoints][x, y] or [x, y, score] of one person"
+
+
+def read_results(
+    path: str | Path,
+    *,
+    skeleton: Skeleton | None = None,
+    image_wh: tuple[int, int] | None = None,
+) -> list[People]:
+    """Results from a file: JSON or JSON lines of `jaxpose predict`, or a bare list of one person.
+
+    Args:
+      path: the file.
+      skeleton: of the keypoints in a bare list, `[frames][keypoints][x, y(, ...)]`; also one whose
+        names the file uses and which is not built in.
+      image_wh: the picture's size, which a bare list does not say.
+
+    Raises:
+      InputError: no such file, or none of these forms.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as text; expected {_FORM}") from error
+    try:
+        try:
+            content = json.loads(text)
+        except json.JSONDecodeError:
+            content = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is neither JSON nor JSON lines: {error.msg}") from error
+    try:
+        if isinstance(content, list) and content and isinstance(content[0], list):
+            return _bare(path, content, skeleton, image_wh)
+        return list(_records(path, content, skeleton))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: {error!r} where {_FORM} was expected") from error
+
+
+def _bare(
+    path: Path,
+    content: list[Any],
+    skeleton: Skeleton | None,
+    image_wh: tuple[int, int] | None,
+) -> list[People]:
+    points = np.array(content, np.float64)
+    if skeleton is None or image_wh is None:
+        raise InputError(f"{path} is a bare list of keypoints: name its skeleton and picture size")
+    if points.ndim != 3 or points.shape[1] != skeleton.num_keypoints or points.shape[2] < 2:
+        raise InputError(
+            f"{path} holds {list(points.shape)} numbers; [frames, {skeleton.num_keypoints}, 2 or "
+            f"more] is needed for skeleton {skeleton.name!r}"
+        )
+    # A third number is a score in some files and a depth in others.
+    third = points[..., 2] if points.shape[2] == 3 else np.full(points.shape[:2], np.nan)
+    scores = third if ((third >= 0) & (third <= 1)).all() else np.ones(points.shape[:2])
+    return [
+        _people(skeleton, image_wh, pose[None, :, :2], own[None], str(path), frame, None, None)
+        for frame, (pose, own) in enumerate(zip(points, scores, strict=True))
+    ]
+
+
+def _records(path: Path, content: Any, skeleton: Skeleton | None) -> Iterator[People]:
+    """`People` of each record that has a list `people`."""
+    records = content
+    if isinstance(content, dict):
+        lists = [content[key] for key in ("frames", "photos", "results") if key in content]
+        records = [entry for group in lists for entry in group]
+    records = [entry for entry in records if isinstance(entry, dict) and "people" in entry]
+    names = [list(p["keypoints"]) for entry in records for p in entry["people"]]
+    if not names:
+        raise InputError(f"{path} holds no person; expected {_FORM}")
+    known = _skeleton(tuple(names[0]), skeleton)
+    for entry in records:
+        people = entry["people"]
+        named = [p["keypoints"] for p in people]
+        points = [[[p[n]["x"], p[n]["y"], p[n]["score"]] for n in known.keypoints] for p in named]
+        values = np.array(points, np.float64).reshape(len(people), known.num_keypoints, 3)
+        ids = [p.get("track_id") for p in people]
+        yield _people(
+            known,
+            (entry["width"], entry["height"]),
+            values[..., :2],
+            values[..., 2],
+            str(entry.get("source") or entry.get("file") or path),
+            entry.get("frame"),
+            entry.get("seconds"),
+            None if None in ids else np.array(ids, np.int64),
+        )
+
+
+def _people(
+    skeleton: Skeleton,
+    image_wh: tuple[int, int],
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    source: str,
+    frame: int | None,
+    seconds: float | None,
+    track_ids: np.ndarray | None,
+) -> People:
+    count = len(keypoints)
+    return People(
+        skeleton,
+        (image_wh[1], image_wh[0]),
+        keypoints.astype(np.float32),
+        scores.astype(np.float32),
+        np.zeros((count, 4), np.float32),
+        np.arange(count),
+        source=source,
+        index=frame,
+        seconds=seconds,
+        track_ids=track_ids,
+    )
+
+
+def _skeleton(names: tuple[str, ...], given: Skeleton | None) -> Skeleton:
+    """The set that has these names: the one given, one that is built in, or the bare names."""
+    for candidate in ([given] if given else []) + list(BUILT_IN.values()):
+        if candidate.keypoints == names:
+            return candidate
+    return Skeleton("predicted", names, pairs_by_name(names))

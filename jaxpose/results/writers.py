@@ -1,0 +1,310 @@
+"""Results into files, frame by frame: JSON, JSON lines, CSV, COCO results, OpenPose's JSON.
+
+Every writer appends as results come, so memory does not grow with the film, and `close` leaves a
+whole file of what was done, after an error or Ctrl-C too.
+"""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import numpy as np
+
+from jaxpose.errors import InputError
+from jaxpose.metrics.oks import instance_score
+from jaxpose.results.people import COLUMNS, People, Person
+from jaxpose.skeletons import Skeleton
+
+
+class Writer(Protocol):
+    """Takes results one after the other."""
+
+    def write(self, people: People, picture: str | None = None) -> None:
+        """Appends a photo's or frame's people; `picture` is the name of the drawn file."""
+
+    def close(self) -> None:
+        """Finishes the file."""
+
+
+class _File:
+    """A text file that appears under its name when it is closed, or at once if `visible`."""
+
+    def __init__(self, path: Path, *, visible: bool = False) -> None:
+        self.path = path
+        self._partial = path if visible else path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.stream: IO[str] = self._partial.open("w", encoding="utf-8", newline="")
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error.strerror}") from error
+
+    def close(self) -> None:
+        try:
+            self.stream.close()
+            self._partial.replace(self.path)
+        except OSError as error:
+            with suppress(OSError):
+                self._partial.unlink(missing_ok=True)
+            raise InputError(f"{self.path} cannot be written: {error.strerror}") from error
+
+
+class _JsonList:
+    """A JSON file that is, or ends in, a list to which entries are appended."""
+
+    def __init__(self, path: Path, opening: str) -> None:
+        self._file = _File(path)
+        self._file.stream.write(opening)
+        self._first = True
+
+    def append(self, entry: Any) -> None:
+        text = json.dumps(entry, allow_nan=False)
+        self._file.stream.write(f"{'' if self._first else ','}\n {text}")
+        self._first = False
+
+    def close(self, closing: str) -> None:
+        with suppress(OSError):  # closing tells of a full disk
+            self._file.stream.write(closing)
+        self._file.close()
+
+
+class JsonWriter:
+    """One JSON object: what is told of the whole, then a list with an entry for each frame."""
+
+    def __init__(
+        self,
+        path: Path,
+        head: Mapping[str, Any],
+        *,
+        name: str = "frames",
+        tail: Callable[[], Mapping[str, Any]] = dict,
+    ) -> None:
+        """Begins the file.
+
+        Args:
+          path: where to.
+          head: JSON types that stand before the list.
+          name: of the list.
+          tail: called at the end for what stands behind the list.
+        """
+        self._tail = tail
+        opening = json.dumps(dict(head), indent=1, allow_nan=False).removesuffix("}").rstrip()
+        comma = "," if head else ""
+        self._list = _JsonList(path, f'{opening}{comma}\n "{name}": [')
+
+    def write(self, people: People, picture: str | None = None) -> None:
+        """Appends an entry: `file`, `picture` if there is one, and `People.to_dict`."""
+        self._list.append(entry(people, picture))
+
+    def close(self) -> None:
+        """Ends the list and writes the tail."""
+        tail = "".join(
+            f",\n {json.dumps(key)}: {json.dumps(value, allow_nan=False)}"
+            for key, value in self._tail().items()
+        )
+        self._list.close(f"\n ]{tail}\n}}\n")
+
+
+class JsonLinesWriter:
+    """A line of JSON for each frame, in the file at once: for long films and for `tail -f`."""
+
+    def __init__(self, path: Path) -> None:
+        """Begins the file."""
+        self._file = _File(path, visible=True)
+
+    def write(self, people: People, picture: str | None = None) -> None:
+        """Appends a line as `JsonWriter` does an entry."""
+        self._file.stream.write(json.dumps(entry(people, picture), allow_nan=False) + "\n")
+        self._file.stream.flush()
+
+    def close(self) -> None:
+        """Ends the file."""
+        self._file.close()
+
+
+class CsvWriter:
+    """A table with a line for each keypoint (`people.COLUMNS`)."""
+
+    def __init__(self, path: Path) -> None:
+        """Begins the file with the names of the columns."""
+        self._file = _File(path, visible=True)
+        self._table = csv.DictWriter(self._file.stream, COLUMNS)
+        self._table.writeheader()
+
+    def write(self, people: People, picture: str | None = None) -> None:
+        """Appends the lines of a frame's people."""
+        self._table.writerows(people.rows())
+
+    def close(self) -> None:
+        """Ends the file."""
+        self._file.close()
+
+
+class CocoWriter:
+    """COCO's format of results (cocodataset.org/#format-results): an entry for each person.
+
+    `image_id` is the number that a photo's name is, as in COCO; other photos and the frames of
+    films are numbered from 1 as they come, above all numbers so far. `file_name` and `frame` say
+    which it was. The score is the box's times the mean of the keypoints that count (`metrics.oks`).
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Begins the file."""
+        self._list = _JsonList(path, "[")
+        self._last = 0
+
+    def write(self, people: People, picture: str | None = None) -> None:
+        """Appends a frame's people."""
+        stem = Path(people.source).stem
+        named = people.index is None and stem.isdecimal() and int(stem) > 0
+        image_id = int(stem) if named else self._last + 1
+        self._last = max(self._last, image_id)
+        for person in people:
+            points = np.concatenate([person.keypoints, person.scores[:, None]], axis=1)
+            boxed = 1.0 if person.box_score is None else person.box_score
+            record: dict[str, Any] = {
+                "image_id": image_id,
+                "file_name": Path(people.source).name,
+                "category_id": 1,
+                "keypoints": [round(float(v), 3) for v in points.reshape(-1)],
+                "score": round(float(instance_score(person.scores, boxed)), 5),
+                "bbox": [round(float(v), 2) for v in person.box_xywh],
+            }
+            if people.index is not None:
+                record["frame"] = people.index
+            if person.track_id is not None:
+                record["track_id"] = person.track_id
+            self._list.append(record)
+
+    def close(self) -> None:
+        """Ends the list."""
+        self._list.close("\n]\n")
+
+
+# BODY_25 (CMU-Perceptual-Computing-Lab/openpose, doc/02_output.md) by our names; two are means.
+_BODY_25: tuple[tuple[str, ...], ...] = (
+    ("nose",),
+    ("left_shoulder", "right_shoulder"),
+    *((f"right_{name}",) for name in ("shoulder", "elbow", "wrist")),
+    *((f"left_{name}",) for name in ("shoulder", "elbow", "wrist")),
+    ("left_hip", "right_hip"),
+    *((f"right_{name}",) for name in ("hip", "knee", "ankle")),
+    *((f"left_{name}",) for name in ("hip", "knee", "ankle")),
+    ("right_eye",),
+    ("left_eye",),
+    ("right_ear",),
+    ("left_ear",),
+    *((f"left_{name}",) for name in ("big_toe", "small_toe", "heel")),
+    *((f"right_{name}",) for name in ("big_toe", "small_toe", "heel")),
+)
+
+
+class OpenPoseWriter:
+    """OpenPose's JSON, a file for each frame: `<name>_000000000012_keypoints.json`.
+
+    People are written as BODY_25: keypoints by their names, neck and mid-hip as means with the
+    lower of both scores, the others 0, 0, 0 as OpenPose writes what it has not found. `person_id`
+    is the track's.
+    """
+
+    def __init__(self, folder: Path, skeleton: Skeleton) -> None:
+        """Makes the folder.
+
+        Raises:
+          InputError: the skeleton is no body, or the folder cannot be made.
+        """
+        self._folder = folder
+        self._columns = [
+            [skeleton.index(name) for name in names]
+            if all(name in skeleton.keypoints for name in names)
+            else []
+            for names in _BODY_25
+        ]
+        if sum(map(bool, self._columns)) < 8:
+            raise InputError(
+                f"OpenPose's files hold bodies, and skeleton {skeleton.name!r} has hardly a "
+                "keypoint of one; choose another format"
+            )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{folder} cannot be made: {error.strerror}") from error
+
+    def write(self, people: People, picture: str | None = None) -> None:
+        """Writes the file of a photo (number 0) or of a frame.
+
+        Raises:
+          InputError: it cannot be written.
+        """
+        others = ("face", "hand_left", "hand_right")
+        content = {
+            "version": 1.3,
+            "people": [
+                {
+                    "person_id": [-1 if person.track_id is None else person.track_id],
+                    "pose_keypoints_2d": self._body(person),
+                    **{f"{name}_keypoints_2d": [] for name in others},
+                    "pose_keypoints_3d": [],
+                    **{f"{name}_keypoints_3d": [] for name in others},
+                }
+                for person in people
+            ],
+        }
+        stem = Path(people.source).stem if picture is None else Path(picture).stem
+        path = self._folder / f"{stem}_{people.index or 0:012d}_keypoints.json"
+        try:
+            path.write_text(json.dumps(content, allow_nan=False))
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+    def _body(self, person: Person) -> list[float]:
+        values: list[float] = []
+        for columns in self._columns:
+            if columns:
+                x, y = person.keypoints[columns].mean(axis=0)
+                score = person.scores[columns].min()
+                values += [round(float(v), 3) for v in (x, y, score)]
+            else:
+                values += [0.0, 0.0, 0.0]
+        return values
+
+
+FORMATS = ("json", "jsonl", "csv", "coco", "openpose")
+"""Names of the formats that `writer` makes."""
+
+
+def writer(
+    kind: str,
+    out: Path,
+    skeleton: Skeleton,
+    head: Mapping[str, Any],
+    *,
+    name: str = "frames",
+    tail: Callable[[], Mapping[str, Any]] = dict,
+) -> Writer:
+    """The writer of one of `FORMATS` into the folder `out`; see their classes.
+
+    Raises:
+      InputError: what cannot be written, or not in this format.
+    """
+    if kind == "json":
+        return JsonWriter(out / "predictions.json", head, name=name, tail=tail)
+    if kind == "jsonl":
+        return JsonLinesWriter(out / "predictions.jsonl")
+    if kind == "csv":
+        return CsvWriter(out / "predictions.csv")
+    if kind == "coco":
+        return CocoWriter(out / "coco_results.json")
+    return OpenPoseWriter(out / "openpose", skeleton)
+
+
+def entry(people: People, picture: str | None = None) -> dict[str, Any]:
+    """What the JSON formats hold of a photo or frame."""
+    named = {} if picture is None else {"picture": picture}
+    return {"file": people.source, **named, **people.to_dict()}

@@ -1,0 +1,94 @@
+"""An experiment on motion: 3D joints from 2D keypoints."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from jaxpose.codecs.lifting import LiftingCodec
+from jaxpose.data.motion_dataset import MotionDataset
+from jaxpose.errors import InputError
+from jaxpose.models.lifting.lifter import Lifter, PoseAndTrajectory
+from jaxpose.skeletons import Skeleton
+from jaxpose.tasks.lifting.task import LiftingTask
+from jaxpose.train.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class LiftingEvaluation:
+    """When and how held-out frames are scored: by subject and action, in mm about the root.
+
+    `metric` picks the best checkpoint, the lowest: `mpjpe`, or `p_mpjpe` after the best similarity
+    of each pose.
+    """
+
+    metric: Literal["mpjpe", "p_mpjpe"] = "mpjpe"
+    every: int = 1000
+    flip_test: bool = True
+    batch_size: int = 1024
+
+    @property
+    def best(self) -> str:
+        """The figure that picks the best checkpoint."""
+        return {"mpjpe": "MPJPE", "p_mpjpe": "P-MPJPE"}[self.metric]
+
+    @property
+    def lower_is_better(self) -> bool:
+        """True: both figures are errors."""
+        return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiftingExperiment(Experiment):
+    """Training of a lifter: 2D keypoints of a window of frames to 3D joints."""
+
+    skeleton: Skeleton
+
+    model: Lifter | PoseAndTrajectory
+    codec: LiftingCodec
+    train_data: MotionDataset
+    eval_data: MotionDataset
+    evaluation: LiftingEvaluation = field(default_factory=LiftingEvaluation)
+    # Windows are mirrored with probability one half, left and right exchanged.
+    mirror: bool = True
+    # What is standardised by the training set, joint by joint; the run keeps the statistics.
+    standardise: Literal["none", "inputs", "both"] = "both"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.codec.frame not in ("screen", "image plane"):
+            raise InputError(
+                f"Lifters are trained on the screen or the image plane, not on "
+                f"{self.codec.frame!r}: set codec.frame."
+            )
+        number, codec, lifter = self.skeleton.num_keypoints, self.codec, self.lifter
+        if lifter is not self.model and (
+            codec.frame != "image plane" or codec.drop_root or self.standardise == "both"
+        ):
+            raise InputError(
+                "A lifter with a trajectory is trained by what its joints look like: it needs "
+                "codec.frame 'image plane', codec.drop_root False and standardise 'inputs' or "
+                "'none'."
+            )
+        outputs = number - codec.drop_root
+        given = {
+            "model.backbone.num_keypoints": (lifter.backbone.num_keypoints, number),
+            "model.backbone.in_features": (
+                lifter.backbone.in_features,
+                3 if codec.confidence else 2,
+            ),
+            "model.head.num_keypoints": (lifter.head.num_keypoints, outputs),
+            "codec.num_keypoints": (codec.num_keypoints, number),
+        }
+        for name, (value, wanted) in given.items():
+            if value != wanted:
+                raise InputError(
+                    f"{name} is {value}, but has to be {wanted} for skeleton "
+                    f"{self.skeleton.name!r} and this codec."
+                )
+
+    @property
+    def lifter(self) -> Lifter:
+        """The lifter of poses: the model, or its part beside the trajectory."""
+        return self.model if isinstance(self.model, Lifter) else self.model.pose
+
+    def task(self) -> LiftingTask:
+        return LiftingTask(self)

@@ -1,0 +1,229 @@
+"""The results of a film, person by person: their tracks, lifted into space."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from jaxpose.errors import InputError
+from jaxpose.geometry.cameras import pinhole
+from jaxpose.motion.clean import Cleaning, clean
+from jaxpose.motion.fill import check_order
+from jaxpose.motion.root_position import before_camera, tilt_of
+from jaxpose.results.motion_files import LiftedTrack, quality
+from jaxpose.results.people import People
+from jaxpose.skeletons import Skeleton
+from jaxpose.tasks.lifting.track_lifter import TrackLifter
+
+_FPS = 30.0  # where a film does not say
+
+
+@dataclass(frozen=True)
+class Track:
+    """One person over consecutive frames of a film, or in one photo.
+
+    Attributes:
+      source: of the film or photo.
+      number: the track's; in a photo the person's position.
+      skeleton: of the K keypoints.
+      rows: `[T]` positions of the frames among the results.
+      people: `[T]` the person's position in each frame, -1 where they are not.
+      frames: `[T]` the film's own numbers of the frames.
+      keypoints: `[T, K, 2]` pixels; NaN where the person is not.
+      scores: `[T, K]`, 0 there.
+      image_wh: of the pictures.
+      fps: frames per second.
+    """
+
+    source: str
+    number: int
+    skeleton: Skeleton
+    rows: np.ndarray
+    people: np.ndarray
+    frames: np.ndarray
+    keypoints: np.ndarray
+    scores: np.ndarray
+    image_wh: tuple[int, int]
+    fps: float
+
+
+@dataclass(frozen=True)
+class Lifting:
+    """How tracks are lifted.
+
+    Attributes:
+      refit, min_score, longest_gap: as in `TrackLifter.__call__`.
+      cleaning: what is done to the joints.
+      focal: focal length in pixels, to put people where the camera sees them; None leaves each
+        about their own root.
+      tilt: degrees by which the camera looks down, for what is written upright; None takes it from
+        the people (`place.tilt_of`).
+      fps: frames per second, where the film's own are wrong or unknown.
+    """
+
+    refit: bool = True
+    min_score: float = 0.3
+    longest_gap: float = 0.5
+    cleaning: Cleaning = field(default_factory=Cleaning)
+    focal: float | None = None
+    tilt: float | None = None
+    fps: float | None = None
+
+
+def tracks_of(results: Sequence[People], fps: float | None = None) -> list[Track]:
+    """The people of films by track, and those of photos one by one; the longest tracks first.
+
+    Raises:
+      InputError: frames out of order or of several sizes; several people in a frame of a film and
+        no track ids.
+    """
+    films: dict[str, list[int]] = {}
+    for row, people in enumerate(results):
+        still = people.index is None
+        films.setdefault(f"{row} {people.source}" if still else people.source, []).append(row)
+    found = []
+    for rows in films.values():
+        found += _tracks_of_film(results, rows, fps)
+    return sorted(found, key=lambda track: -int((track.people >= 0).sum()))
+
+
+def _tracks_of_film(results: Sequence[People], rows: list[int], fps: float | None) -> list[Track]:
+    frames = [results[row] for row in rows]
+    source, numbers = frames[0].source, np.array([f.index or 0 for f in frames])
+    check_order(numbers)
+    sizes = {f.photo_hw for f in frames}
+    if len(sizes) > 1:
+        raise InputError(f"{source}: frames of several sizes, such as {sorted(sizes)[:2]}")
+    ids = [_ids(f) for f in frames]
+    height, width = frames[0].photo_hw
+    skeleton, found = frames[0].skeleton, []
+    for number in sorted({int(i) for row in ids for i in row}):
+        place = [np.flatnonzero(row == number) for row in ids]
+        people = np.array([p[0] if len(p) else -1 for p in place])
+        there = np.flatnonzero(people >= 0)
+        span = np.arange(there[0], there[-1] + 1)
+        shape = (len(span), skeleton.num_keypoints)
+        keypoints, scores = np.full((*shape, 2), np.nan), np.zeros(shape)
+        for i, at in enumerate(span):
+            if people[at] >= 0:
+                keypoints[i] = frames[at].keypoints[people[at]]
+                scores[i] = frames[at].scores[people[at]]
+        rate = fps or _rate(frames)
+        found.append(
+            Track(
+                source,
+                number,
+                skeleton,
+                np.array(rows)[span],
+                people[span],
+                numbers[span],
+                keypoints,
+                scores,
+                (width, height),
+                rate,
+            )
+        )
+    return found
+
+
+def _ids(people: People) -> np.ndarray:
+    if people.track_ids is not None:
+        return np.asarray(people.track_ids)
+    if people.index is not None and len(people) > 1:
+        raise InputError(
+            f"{people.source}, frame {people.index}: {len(people)} people and no track ids, so "
+            "nothing says who is who in the next frame; predict with tracking"
+        )
+    return np.arange(len(people))
+
+
+def _rate(frames: Sequence[People]) -> float:
+    seconds = np.array([f.seconds for f in frames if f.seconds is not None])
+    steps = np.diff(seconds)
+    return float(1.0 / np.median(steps)) if len(steps) and np.median(steps) > 0 else _FPS
+
+
+def lift_track(track: Track, lifter: TrackLifter, options: Lifting | None = None) -> LiftedTrack:
+    """A track in space.
+
+    Raises:
+      InputError: as `TrackLifter.__call__` and `clean`.
+    """
+    options = options or Lifting()
+    joints = lifter(
+        track.keypoints,
+        track.scores,
+        image_wh=track.image_wh,
+        fps=track.fps,
+        skeleton=track.skeleton,
+        refit=options.refit,
+        min_score=options.min_score,
+        longest_gap=options.longest_gap,
+    )
+    found = quality(joints, lifter.skeleton)
+    joints = clean(joints, lifter.skeleton, track.fps, options.cleaning)
+    if options.focal is not None:
+        joints = _placed(joints, track, lifter, options)
+    return LiftedTrack(
+        lifter.skeleton,
+        joints,
+        track.frames,
+        track.fps,
+        track.number,
+        placed=options.focal is not None,
+        tilt=tilt_of(joints, lifter.skeleton) if options.tilt is None else options.tilt,
+        quality=found,
+    )
+
+
+def _placed(joints: np.ndarray, track: Track, lifter: TrackLifter, options: Lifting) -> np.ndarray:
+    """Joints where a camera of the given focal length sees them, smooth as the joints are."""
+    width, height = track.image_wh
+    K = [[options.focal, 0, (width - 1) / 2], [0, options.focal, (height - 1) / 2], [0, 0, 1]]
+    camera = pinhole(K, np.eye(3), np.zeros(3))
+    complete = lifter.complete(
+        track.keypoints,
+        track.scores,
+        skeleton=track.skeleton,
+        min_score=options.min_score,
+        max_gap=max(1, round(options.longest_gap * track.fps)),
+    )[0]
+    shift = before_camera(camera, joints, complete)[:, :1] - joints[:, :1]
+    steady = Cleaning(options.cleaning.smooth_seconds, rigid=False)
+    return joints + clean(shift, lifter.skeleton, track.fps, steady)
+
+
+def lift_people(
+    results: Sequence[People],
+    lifter: TrackLifter,
+    options: Lifting | None = None,
+    *,
+    report: Callable[[str], None] | None = None,
+) -> tuple[list[People], list[LiftedTrack]]:
+    """The same results with `joints`, and the tracks they are from, the longest first.
+
+    With `report` a track that cannot be lifted stays without joints, and the reason is reported.
+
+    Raises:
+      InputError: as `tracks_of`, and without `report` as `lift_track`.
+    """
+    options = options or Lifting()
+    count = lifter.skeleton.num_keypoints
+    joints = [np.full((len(people), count, 3), np.nan, np.float32) for people in results]
+    lifted = []
+    for track in tracks_of(results, options.fps):
+        try:
+            lifted.append(lift_track(track, lifter, options))
+        except InputError as error:
+            if report is None:
+                raise
+            report(f"track {track.number}: {error}")
+            continue
+        for row, person, pose in zip(track.rows, track.people, lifted[-1].joints_mm, strict=True):
+            if person >= 0:
+                joints[row][person] = pose
+    changed = [
+        replace(people, joints=own, joint_skeleton=lifter.skeleton)
+        for people, own in zip(results, joints, strict=True)
+    ]
+    return changed, lifted

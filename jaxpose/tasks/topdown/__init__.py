@@ -1,0 +1,1 @@
+"""Keypoints of one person in a crop."""

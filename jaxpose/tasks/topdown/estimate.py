@@ -1,0 +1,177 @@
+"""Held-out people estimated: crop, forward, decode, back to the photo."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from jaxpose import viz
+from jaxpose.data.index import process_slice
+from jaxpose.data.source import Source
+from jaxpose.geometry import apply_affine, invert_affine
+from jaxpose.metrics import oks
+from jaxpose.tasks.topdown.augment import center_crop
+from jaxpose.tasks.topdown.forward import predict_keypoints
+from jaxpose.train.device_batches import eval_batches, to_device
+from jaxpose.train.distributed import batch_shard, gather
+from jaxpose.train.mesh import replicated
+
+if TYPE_CHECKING:
+    from jaxpose.tasks.topdown.experiment import TopDownExperiment
+
+Estimate = Callable[[dict[str, Any], dict[str, jax.Array]], tuple[jax.Array, jax.Array]]
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """What a model says of every person of a data set, beside what is true.
+
+    Keypoints are in photo pixels, float64; rows are people.
+
+    Attributes:
+      index: `[N]` int64, rows of the data set; image_id, annotation_id: `[N]` int64.
+      keypoints: `[N, K, 2]` estimated.
+      scores: `[N, K]` in [0, 1].
+      truth: `[N, K, 2]` annotated; `visible` `[N, K]` in {0, 1, 2}.
+      box_xywh: `[N, 4]` the boxes the crops were made from; `area` `[N]` px².
+      pictures: the first canvases, uint8 RGB, with their estimates drawn beside the truth.
+    """
+
+    index: np.ndarray
+    image_id: np.ndarray
+    annotation_id: np.ndarray
+    keypoints: np.ndarray
+    scores: np.ndarray
+    truth: np.ndarray
+    visible: np.ndarray
+    box_xywh: np.ndarray
+    area: np.ndarray
+    pictures: list[np.ndarray]
+
+    def coco_results(self) -> list[dict[str, Any]]:
+        """The estimates in the COCO results format, one entry for each person."""
+        points = np.concatenate([self.keypoints, self.scores[..., None]], axis=-1)
+        instance = oks.instance_score(self.scores)
+        return [
+            {
+                "image_id": int(self.image_id[row]),
+                "category_id": 1,
+                "keypoints": points[row].round(4).ravel().tolist(),
+                "score": float(instance[row]),
+            }
+            for row in range(len(self.area))
+        ]
+
+
+def estimate_batch(
+    variables: dict[str, Any],
+    batch: dict[str, jax.Array],
+    *,
+    experiment: "TopDownExperiment",
+    flip_test: bool,
+) -> tuple[jax.Array, jax.Array]:
+    """Keypoints `[B, K, 2]` in canvas pixels and scores `[B, K]` for one batch; pure."""
+    codec = experiment.codec
+    images, _, _, input_from_canvas = center_crop(
+        batch, input_hw=codec.input_hw, udp=codec.udp, padding=experiment.padding
+    )
+    decoded = predict_keypoints(
+        experiment.model,
+        variables,
+        images,
+        codec,
+        experiment.skeleton.flip_permutation,
+        flip_test=flip_test,
+    )
+    return apply_affine(invert_affine(input_from_canvas), decoded.keypoints), decoded.scores
+
+
+def make_estimate(
+    experiment: "TopDownExperiment", mesh: jax.sharding.Mesh, flip_test: bool
+) -> Estimate:
+    """`estimate_batch` jitted; its results are gathered on every device."""
+
+    def estimate(variables: dict[str, Any], batch: dict[str, jax.Array]) -> Any:
+        return estimate_batch(variables, batch, experiment=experiment, flip_test=flip_test)
+
+    return jax.jit(estimate, out_shardings=replicated(mesh))
+
+
+def estimate_all(
+    estimate: Estimate,
+    variables: dict[str, Any],
+    source: Source,
+    experiment: "TopDownExperiment",
+    mesh: jax.sharding.Mesh,
+    on_batch: Callable[[int], None] = lambda people: None,
+) -> Estimates:
+    """Run `estimate` over every person of `source`, in order.
+
+    Of several processes each reads its part of a batch, and all get all estimates.
+
+    Args:
+      estimate: from `make_estimate`.
+      variables: `{"params", "batch_stats"}`.
+      on_batch: called with the number of people done after each batch.
+    """
+    rows: list[dict[str, np.ndarray]] = []
+    pictures: list[np.ndarray] = []
+    size = experiment.evaluation.batch_size
+    own = process_slice(size, *batch_shard(size, mesh))
+    batches = _results(estimate, variables, eval_batches(experiment, source, mesh), mesh)
+    for number, (batch, results) in enumerate(batches, start=1):
+        keypoints, scores = (values[own] for values in results)
+        valid = batch["mask"].astype(bool)
+        for row in np.flatnonzero(valid)[: experiment.evaluation.pictures - len(pictures)]:
+            pictures.append(
+                viz.comparison(
+                    batch["image"][row],
+                    keypoints[row][None],
+                    batch["keypoints"][row][None],
+                    experiment.skeleton,
+                    visible=batch["visible"][row][None],
+                    scores=scores[row][None],
+                )
+            )
+        to_photo = batch["photo_from_canvas"].astype(np.float64)
+        corners = batch["box_xywh"].astype(np.float64).reshape(-1, 2, 2)
+        corners[:, 1] += corners[:, 0]
+        corners = apply_affine(to_photo, corners)
+        row_values = {
+            "index": batch["index"],
+            "image_id": batch["image_id"],
+            "annotation_id": batch["annotation_id"],
+            "keypoints": apply_affine(to_photo, keypoints.astype(np.float64)),
+            "scores": scores.astype(np.float64),
+            "truth": apply_affine(to_photo, batch["keypoints"].astype(np.float64)),
+            "visible": batch["visible"],
+            "box_xywh": np.concatenate([corners[:, 0], corners[:, 1] - corners[:, 0]], axis=-1),
+            "area": batch["area"].astype(np.float64),
+        }
+        rows.append(row_values | {"valid": valid})
+        on_batch(min(number * size, len(source)))
+    columns = gather({name: np.concatenate([row[name] for row in rows]) for name in rows[0]})
+    # Sorts by sample, and drops what fills up batches or was read twice.
+    places = np.flatnonzero(columns.pop("valid"))
+    _, first = np.unique(columns["index"][places], return_index=True)
+    kept = {name: values[places[first]] for name, values in columns.items()}
+    return Estimates(**kept, pictures=pictures)
+
+
+def _results(
+    estimate: Estimate,
+    variables: dict[str, Any],
+    batches: Iterator[dict[str, np.ndarray]],
+    mesh: jax.sharding.Mesh,
+) -> Iterator[tuple[dict[str, np.ndarray], tuple[np.ndarray, np.ndarray]]]:
+    """Each batch with its results, one batch behind, so that host and device work side by side."""
+    waiting = None
+    for batch in batches:
+        result = estimate(variables, to_device(batch, mesh))
+        if waiting is not None:
+            yield waiting[0], jax.device_get(waiting[1])
+        waiting = batch, result
+    if waiting is not None:
+        yield waiting[0], jax.device_get(waiting[1])

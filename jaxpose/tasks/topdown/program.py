@@ -1,0 +1,146 @@
+"""The function of a top-down model to export: crops, or an image with boxes, to keypoints."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxpose import geometry
+from jaxpose.codecs.codec import Codec
+from jaxpose.data.source import SyntheticPeople
+from jaxpose.export.program import Level, Program, Value, named_outputs, outputs_like, tree_bytes
+from jaxpose.skeletons import Skeleton
+from jaxpose.tasks.topdown.augment import IMAGENET_MEAN, IMAGENET_STD, normalize
+from jaxpose.tasks.topdown.forward import predict_keypoints
+from jaxpose.tasks.topdown.predictor import bounded
+
+_CROP_FRAME = "(x, y) in pixels of the crop, pixel centres at integers"
+_PHOTO_FRAME = "(x, y) in pixels of the photo, pixel centres at integers"
+_SCORES = "of each keypoint, in [0, 1]"
+
+
+def image_program(
+    model: Any,
+    variables: Any,
+    codec: Codec,
+    skeleton: Skeleton,
+    *,
+    level: Level = "crops",
+    flip_test: bool = True,
+    padding: float = 1.25,
+    photo_hw: tuple[int, int] = (1080, 1920),
+) -> Program:
+    """The program of a top-down model.
+
+    Args:
+      model: a Linen module; `model.apply(variables, images)` gives what `codec` reads.
+      variables: its variables.
+      codec: how outputs become keypoints; `jaxpose predict`'s bound on the DARK step is set.
+      skeleton: the names of the keypoints.
+      level: "model" maps normalised images to the bare outputs, "crops" uint8 crops to keypoints in
+        their pixels, "photo" a uint8 photo and boxes to keypoints in the photo's pixels.
+      flip_test: average with the mirrored crop; of no effect on "model".
+      padding: factor by which boxes are enlarged, for "photo".
+      photo_hw: size of the photo, for "photo". A smaller one is filled up with zeros on the right
+        and below, which changes nothing: outside a photo all is zero.
+    """
+    codec = bounded(codec)
+    weight_bytes = tree_bytes(variables)
+    height, width = codec.input_hw
+    count = skeleton.num_keypoints
+    facts = {
+        "keypoints": list(skeleton.keypoints),
+        "input_hw": [height, width],
+        "normalisation": {
+            "mean": np.asarray(IMAGENET_MEAN).ravel().tolist(),
+            "std": np.asarray(IMAGENET_STD).ravel().tolist(),
+            "of": "RGB, 0 to 255",
+            "included": level != "model",
+        },
+        "crop": {
+            "padding": padding,
+            "udp": codec.udp,
+            "included": level == "photo",
+        },
+        "flip_test": flip_test and level != "model",
+    }
+
+    def keypoints(images: jax.Array) -> dict[str, jax.Array]:
+        found = predict_keypoints(
+            model, variables, normalize(images), codec, skeleton.flip_permutation, flip_test
+        )
+        return {"keypoints": found.keypoints, "scores": found.scores}
+
+    def bare(images: jax.Array) -> dict[str, jax.Array]:
+        return named_outputs(model.apply(variables, images, train=False))
+
+    def photo(photo: jax.Array, boxes: jax.Array) -> dict[str, jax.Array]:
+        matrices = geometry.box_crop_matrix(boxes, (height, width), padding=padding, udp=codec.udp)
+
+        def crop(matrix: jax.Array) -> jax.Array:
+            return geometry.warp(photo[None], matrix[None], (height, width))[0]
+
+        found = keypoints(jax.vmap(crop)(matrices))
+        back = geometry.invert_affine(matrices)
+        return {**found, "keypoints": geometry.apply_affine(back, found["keypoints"])}
+
+    def samples(number: int) -> tuple[np.ndarray, ...]:
+        return _drawn_people(number, (height, width), level, photo_hw)
+
+    scores = Value("scores", ("B", count), "float32", _SCORES)
+    if level == "model":
+        images = Value(
+            "images", ("B", height, width, 3), "float32", "RGB crops, normalised (see below)"
+        )
+        example = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
+        outputs = outputs_like(bare, example, "what the model's head gives, not decoded")
+        return Program(bare, (images,), outputs, level, facts, (), weight_bytes, samples)
+    if level == "crops":
+        images = Value("images", ("B", height, width, 3), "uint8", "RGB crops, 0 to 255")
+        place = Value("keypoints", ("B", count, 2), "float32", _CROP_FRAME)
+        return Program(
+            keypoints,
+            (images,),
+            (place, scores),
+            level,
+            facts,
+            ("keypoints",),
+            weight_bytes,
+            samples,
+        )
+    return Program(
+        photo,
+        (
+            Value("photo", (*photo_hw, 3), "uint8", "RGB photo, 0 to 255; zeros fill up"),
+            Value("boxes", ("P", 4), "float32", "(x, y, w, h) of each person in photo pixels"),
+        ),
+        (
+            Value("keypoints", ("P", count, 2), "float32", _PHOTO_FRAME),
+            Value("scores", ("P", count), "float32", _SCORES),
+        ),
+        level,
+        facts,
+        ("keypoints",),
+        weight_bytes,
+        samples,
+    )
+
+
+def _drawn_people(
+    count: int, input_hw: tuple[int, int], level: Level, photo_hw: tuple[int, int]
+) -> tuple[np.ndarray, ...]:
+    """`count` synthetic people as the inputs of the program."""
+    height, width = input_hw
+    source = SyntheticPeople(count, seed=0, canvas_hw=(height, width)).open()
+    images = source.samples(range(count))["image"]
+    if level == "crops":
+        return (images,)
+    if level == "model":
+        return (np.asarray(normalize(jax.numpy.asarray(images))),)
+    photo = np.zeros((*photo_hw, 3), np.uint8)
+    image = images[0][: photo.shape[0], : photo.shape[1]]
+    photo[: image.shape[0], : image.shape[1]] = image
+    shift = np.arange(count, dtype=np.float32) * 4
+    boxes = np.stack([shift, shift, width - 2 * shift, height - 2 * shift], axis=1)
+    return photo, np.maximum(boxes, 2).astype(np.float32)

@@ -1,0 +1,160 @@
+"""Keypoints of one person in a crop as a task."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxpose import viz
+from jaxpose.data.source import Records, Source
+from jaxpose.errors import InputError
+from jaxpose.tasks.task import EvalResult, Evaluator, Variables, Weights
+from jaxpose.tasks.topdown.augment import STILL, augment
+from jaxpose.tasks.topdown.check_shapes import check_outputs
+from jaxpose.tasks.topdown.estimate import estimate_all, make_estimate
+from jaxpose.tasks.topdown.estimator import TopDownEstimator
+from jaxpose.tasks.topdown.pretrained import with_pretrained
+from jaxpose.tasks.topdown.score import score
+from jaxpose.train.device_batches import train_batches
+from jaxpose.train.mesh import batch_sharded
+
+if TYPE_CHECKING:
+    from jaxpose.tasks.topdown.experiment import TopDownExperiment
+
+CANVAS_HW = (384, 288)
+"""Canvas size where the data is not at hand: that of `jaxpose prepare`."""
+
+
+@dataclass(frozen=True)
+class TopDownTask:
+    """See `task.Task`."""
+
+    experiment: "TopDownExperiment"
+    unit: ClassVar[str] = "images"
+
+    def check(self) -> None:
+        check_outputs(self.experiment)
+
+    def open(self, role: Literal["train", "eval"]) -> Source:
+        data = self.experiment.train_data if role == "train" else self.experiment.eval_data
+        source = self._checked(data.open(), f"{role}_data")
+        if len(source) == 0:
+            raise InputError(f"{role}_data is empty: {data}.")
+        return source
+
+    def open_dataset(self, data: str, split: str) -> Source:
+        return self._checked(Records(path=data, split=split).open(), data)
+
+    def _checked(self, source: Source, name: str) -> Source:
+        skeleton = self.experiment.skeleton
+        if source.skeleton.keypoints != skeleton.keypoints:
+            raise InputError(
+                f"{name} holds the keypoints of skeleton {source.skeleton.name!r}, but the "
+                f"experiment's skeleton is {skeleton.name!r}. Prepare the data with that skeleton, "
+                "or change `skeleton` in the recipe."
+            )
+        return source
+
+    def fit_to_data(self, source: Source) -> "TopDownExperiment":
+        return self.experiment
+
+    def batches(
+        self,
+        source: Source,
+        mesh: jax.sharding.Mesh,
+        start_step: int,
+        on_loaded: Callable[[int], None] = lambda samples: None,
+    ) -> Iterator[dict[str, jax.Array]]:
+        return train_batches(self.experiment, source, mesh, start_step, on_loaded)
+
+    def encode(
+        self, key: jax.Array, batch: dict[str, jax.Array]
+    ) -> tuple[jax.Array, Any, jax.Array]:
+        """Augmented images `[B, H, W, 3]`, the codec's targets, weights `[B, K]`.
+
+        `batch`: image uint8 `[B, Hc, Wc, 3]`, keypoints `[B, K, 2]` and box_xywh `[B, 4]` in
+        canvas pixels, visible `[B, K]`, mask `[B]` (False: padding, which weighs nothing).
+        """
+        experiment = self.experiment
+        skeleton, codec = experiment.skeleton, experiment.codec
+        images, keypoints, visible = augment(
+            key,
+            batch,
+            augmentation=experiment.augmentation,
+            input_hw=codec.input_hw,
+            udp=codec.udp,
+            permutation=skeleton.flip_permutation,
+            upper_body=skeleton.upper_body_mask,
+            padding=experiment.padding,
+        )
+        targets, weights = codec.encode(keypoints, visible)
+        return images, targets, weights * batch["mask"][:, None]
+
+    def evaluator(self, source: Source, mesh: jax.sharding.Mesh, flip_test: bool) -> Evaluator:
+        experiment = self.experiment
+        estimate = make_estimate(experiment, mesh, flip_test)
+
+        def scored(
+            variables: Any, on_batch: Callable[[int], None] = lambda samples: None
+        ) -> EvalResult:
+            estimates = estimate_all(estimate, variables, source, experiment, mesh, on_batch)
+            pictures = estimates.pictures
+            return EvalResult(
+                score(estimates, experiment, flip_test, source),
+                viz.contact_sheet(pictures, columns=4) if pictures else None,
+                estimates.coco_results(),
+            )
+
+        return scored
+
+    def initial_variables(self, fresh: Variables, weights: Weights) -> Variables:
+        return with_pretrained(self.experiment, fresh, weights)
+
+    def abstract_batch(self, mesh: jax.sharding.Mesh) -> dict[str, Any]:
+        """Canvases are of the data's size, if the data is at hand."""
+        experiment = self.experiment
+        try:
+            height, width = experiment.train_data.open().canvas_hw
+        except InputError:
+            height, width = CANVAS_HW
+        points = experiment.skeleton.num_keypoints
+        shapes: dict[str, tuple[tuple[int, ...], Any]] = {
+            "image": ((height, width, 3), jnp.uint8),
+            "keypoints": ((points, 2), jnp.float32),
+            "visible": ((points,), jnp.uint8),
+            "box_xywh": ((4,), jnp.float32),
+            "mask": ((), jnp.bool_),
+        }
+        return {
+            name: jax.ShapeDtypeStruct(
+                (experiment.batch_size, *shape), dtype, sharding=batch_sharded(mesh)
+            )
+            for name, (shape, dtype) in shapes.items()
+        }
+
+    def without_augmentation(self) -> "TopDownExperiment":
+        return replace(self.experiment, augmentation=STILL)
+
+    def sample_names(self, source: Source, indices: np.ndarray) -> list[str]:
+        batch = source.samples(indices)
+        return [
+            f"annotation {annotation} of image {image} (record {index})"
+            for index, annotation, image in zip(
+                indices, batch["annotation_id"], batch["image_id"], strict=True
+            )
+        ]
+
+    def estimator(self, variables: Variables) -> tuple[TopDownEstimator, Variables]:
+        experiment = self.experiment
+        return (
+            TopDownEstimator(
+                experiment.model, experiment.codec, experiment.skeleton, experiment.padding
+            ),
+            variables,
+        )
+
+    def next_step(self, workdir: str) -> str:
+        return f"jaxpose predict IMAGE --from {workdir} --boxes full --out out"

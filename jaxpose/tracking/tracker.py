@@ -1,0 +1,163 @@
+"""The same person in one frame and the next: ids that stay."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from jaxpose.skeletons import Skeleton
+from jaxpose.tracking.pose_nms import box_around, box_overlap, pose_similarity
+
+# The share of the newest displacement in a track's velocity.
+_VELOCITY_SHARE = 0.5
+# Nobody is taken to go straight on for longer than this, in seconds.
+_STRAIGHT_ON = 0.4
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """How people are followed.
+
+    Attributes:
+      min_similarity: lowest mean of box overlap and OKS, both with where the track should be by
+        now, at which a person continues a track.
+      patience: seconds for which a track without a person is kept for an occluded one to return.
+      reach: a person that overlaps no track may still continue one that is this many of its
+        diagonals away, for fast motion and for people who come out of an occlusion.
+      min_score: keypoints below it are not compared.
+    """
+
+    min_similarity: float = 0.2
+    patience: float = 1.5
+    reach: float = 0.5
+    min_score: float = 0.3
+
+
+@dataclass
+class _Track:
+    number: int
+    keypoints: np.ndarray
+    scores: np.ndarray
+    box_xywh: np.ndarray
+    velocity: np.ndarray
+    seconds: float
+
+    def ahead(self, seconds: float) -> np.ndarray:
+        """How far it should have come by then, `[2]` pixels."""
+        return self.velocity * min(seconds - self.seconds, _STRAIGHT_ON)
+
+
+class Tracker:
+    """Gives the people of consecutive frames ids, by optimal assignment to the tracks so far.
+
+    First by overlap and OKS, then what is left by distance (`Tracking.reach`). An id is never given
+    twice; numbers begin with 1.
+    """
+
+    def __init__(self, skeleton: Skeleton, options: Tracking = Tracking()) -> None:
+        """Of people with that skeleton, in one film."""
+        self.skeleton = skeleton
+        self.options = options
+        self._tracks: list[_Track] = []
+        self._next = 1
+
+    def __call__(
+        self,
+        keypoints: np.ndarray,
+        scores: np.ndarray,
+        boxes_xywh: np.ndarray,
+        seconds: float,
+    ) -> np.ndarray:
+        """The ids int64 `[P]` of the people of the next frame.
+
+        Args:
+          keypoints: `[P, K, 2]` pixels.
+          scores: `[P, K]` in [0, 1].
+          boxes_xywh: `[P, 4]` in which they were looked for; they count where too few keypoints are
+            certain.
+          seconds: time stamp, not before the last one's.
+        """
+        oldest = seconds - self.options.patience
+        self._tracks = [track for track in self._tracks if track.seconds >= oldest]
+        boxes = box_around(keypoints, scores, self.options.min_score, within=boxes_xywh)
+        usable = np.all(boxes[:, 2:] > 0, axis=1, keepdims=True)
+        boxes = np.where(usable, boxes, boxes_xywh)
+        numbers: np.ndarray = np.zeros(len(keypoints), np.int64)
+        for person, track in self._assign(keypoints, scores, boxes, seconds).items():
+            self._continue(track, keypoints[person], scores[person], boxes[person], seconds)
+            numbers[person] = track.number
+        for person in np.flatnonzero(numbers == 0).tolist():
+            self._tracks.append(
+                _Track(
+                    self._next,
+                    np.array(keypoints[person]),
+                    np.array(scores[person]),
+                    np.array(boxes[person]),
+                    np.zeros(2),
+                    seconds,
+                )
+            )
+            numbers[person] = self._next
+            self._next += 1
+        return numbers
+
+    def _assign(
+        self, keypoints: np.ndarray, scores: np.ndarray, boxes: np.ndarray, seconds: float
+    ) -> dict[int, _Track]:
+        """The track that each person continues."""
+        tracks = self._tracks
+        if not tracks or not len(keypoints):
+            return {}
+        steps = np.stack([track.ahead(seconds) for track in tracks])
+        places = np.stack([track.box_xywh for track in tracks])
+        places = np.concatenate([places[:, :2] + steps, places[:, 2:]], axis=1)
+        poses = np.stack([track.keypoints for track in tracks]) + steps[:, None]
+        certainty = np.stack([track.scores for track in tracks])
+        options = self.options
+        alike = box_overlap(boxes, places) / 2 + (
+            pose_similarity(keypoints, poses, self.skeleton, scores, certainty, options.min_score)
+            / 2
+        )
+        found = _matches(alike, options.min_similarity)
+        people = [i for i in range(len(boxes)) if i not in found]
+        rest = [j for j in range(len(tracks)) if j not in found.values()]
+        near = options.reach - _distance(boxes[people], places[rest])
+        found |= {people[i]: rest[j] for i, j in _matches(near, 0.0).items()}
+        return {person: tracks[j] for person, j in found.items()}
+
+    def _continue(
+        self,
+        track: _Track,
+        keypoints: np.ndarray,
+        scores: np.ndarray,
+        box: np.ndarray,
+        seconds: float,
+    ) -> None:
+        elapsed = seconds - track.seconds
+        if elapsed > 0:
+            moved = (box[:2] + box[2:] / 2) - (track.box_xywh[:2] + track.box_xywh[2:] / 2)
+            both = np.minimum(scores, track.scores) >= self.options.min_score
+            if both.sum() >= 3:  # the median does not mind a keypoint that jumps
+                moved = np.median(keypoints[both] - track.keypoints[both], axis=0)
+            track.velocity += _VELOCITY_SHARE * (moved / elapsed - track.velocity)
+        track.keypoints, track.scores = np.array(keypoints), np.array(scores)
+        track.box_xywh, track.seconds = np.array(box), seconds
+
+
+def _matches(gain: np.ndarray, lowest: float) -> dict[int, int]:
+    """Row -> column of the assignment with the highest sum, without pairs under `lowest`."""
+    if not gain.size:
+        return {}
+    allowed = gain >= lowest
+    # A pair that is not allowed must not push an allowed one aside.
+    rows, columns = linear_sum_assignment(np.where(allowed, gain - lowest + 1.0, 0), maximize=True)
+    return {int(i): int(j) for i, j in zip(rows, columns, strict=True) if allowed[i, j]}
+
+
+def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """`[P, Q]` between centres, in diagonals of the larger; infinite if sizes differ twofold."""
+    apart = (a[:, None, :2] + a[:, None, 2:] / 2) - (b[None, :, :2] + b[None, :, 2:] / 2)
+    diagonal = np.linalg.norm(a[:, 2:], axis=1)[:, None], np.linalg.norm(b[:, 2:], axis=1)[None]
+    large, small = np.maximum(*diagonal), np.minimum(*diagonal)
+    far = np.linalg.norm(apart, axis=-1) / np.maximum(large, 1e-9)
+    return np.where((large <= 2 * small) & np.isfinite(far), far, np.inf)

@@ -1,0 +1,101 @@
+"""Batches on the mesh, from a stream on the host or from canvases kept in device memory."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxpose.data import resident
+from jaxpose.data.index import process_slice, sample_indices
+from jaxpose.data.source import Source
+from jaxpose.train.distributed import batch_shard
+from jaxpose.train.mesh import batch_sharded
+
+# What the step reads; ids, areas and maps to the photo stay on the host.
+DEVICE_KEYS = ("image", "keypoints", "visible", "box_xywh", "mask")
+
+
+def to_device(batch: dict[str, np.ndarray], mesh: jax.sharding.Mesh) -> dict[str, jax.Array]:
+    """This process's part of a batch as global arrays, split over the mesh."""
+    sharding = batch_sharded(mesh)
+    return {
+        key: jax.make_array_from_process_local_data(sharding, batch[key]) for key in DEVICE_KEYS
+    }
+
+
+def train_batches(
+    experiment: Any,
+    source: Source,
+    mesh: jax.sharding.Mesh,
+    start_step: int,
+    on_loaded: Callable[[int], None] = lambda people: None,
+) -> Iterator[dict[str, jax.Array]]:
+    """Training batches from `start_step` on: the same samples in the same order either way.
+
+    `on_loaded` hears how many people are in device memory while a resident set is being read.
+    """
+    if experiment.resident:
+        return _resident(experiment, source, mesh, start_step, on_loaded)
+    return _streamed(experiment, source, mesh, start_step)
+
+
+def eval_batches(
+    experiment: Any, source: Source, mesh: jax.sharding.Mesh
+) -> Iterator[dict[str, np.ndarray]]:
+    """Every person of `source` once, in order, on the host; the last batch is padded and masked.
+
+    Of several processes each gets its part of every batch.
+    """
+    size = experiment.evaluation.batch_size
+    part, parts = batch_shard(size, mesh)
+    if not experiment.resident:
+        from jaxpose.data.pipeline import sequential
+
+        yield from sequential(source, size, process_index=part, process_count=parts)
+        return
+    # A run that keeps its data on the device needs no TensorFlow, here neither.
+    rows = process_slice(size, part, parts)
+    for start in range(0, len(source), size):
+        places = np.arange(start, start + size)[rows]
+        batch = source.samples(np.minimum(places, len(source) - 1))
+        yield batch | {"mask": places < len(source)}
+
+
+def _streamed(
+    experiment: Any, source: Source, mesh: jax.sharding.Mesh, start_step: int
+) -> Iterator[dict[str, jax.Array]]:
+    from jaxpose.data.pipeline import stream
+
+    part, parts = batch_shard(experiment.batch_size, mesh)
+    batches = stream(
+        source,
+        seed=experiment.seed,
+        start_step=start_step,
+        batch_size=experiment.batch_size,
+        process_index=part,
+        process_count=parts,
+    )
+    # Two batches ahead: the copy to the device overlaps with the step before.
+    ahead: deque[dict[str, jax.Array]] = deque()
+    for _, batch in batches:
+        ahead.append(to_device(batch, mesh))
+        if len(ahead) > 2:
+            yield ahead.popleft()
+    yield from ahead
+
+
+def _resident(
+    experiment: Any,
+    source: Source,
+    mesh: jax.sharding.Mesh,
+    start_step: int,
+    on_loaded: Callable[[int], None],
+) -> Iterator[dict[str, jax.Array]]:
+    arrays = resident.load(source, mesh=mesh, keys=DEVICE_KEYS, on_chunk=on_loaded)
+    step = start_step
+    while True:
+        indices = sample_indices(experiment.seed, step, experiment.batch_size, len(source))
+        yield resident.take(arrays, indices, sharding=batch_sharded(mesh))
+        step += 1

@@ -1,0 +1,89 @@
+"""The state that a run starts from, made where it lives."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxpose.convert import load_state_dict
+from jaxpose.models.build import init_variables
+from jaxpose.paths import as_path, in_bucket, local_copy
+from jaxpose.train.experiment import Experiment
+from jaxpose.train.mesh import replicated
+from jaxpose.train.optimizers import build
+from jaxpose.train.sharding import Layout, lay_out, put
+from jaxpose.train.state import TrainState, new_state
+
+
+def abstract_state(experiment: Experiment, mesh: jax.sharding.Mesh) -> tuple[TrainState, Layout]:
+    """The train state as shapes with shardings, and its place on the mesh; computes nothing.
+
+    Raises:
+      InputError: as `sharding.lay_out`.
+    """
+    shapes = jax.eval_shape(lambda key: _fresh(experiment, key), jax.random.key(0))
+    layout = lay_out(experiment.mesh, mesh, shapes)
+    state = jax.tree.map(
+        lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+        shapes,
+        layout.state,
+    )
+    return state, layout
+
+
+def local_weights(where: str) -> Mapping[str, np.ndarray]:
+    """The state dict of a checkpoint file or a release folder, here or in a bucket.
+
+    Raises:
+      InputError: as `convert.load_state_dict`.
+    """
+    if in_bucket(where):
+        with local_copy(as_path(where)) as copy:
+            return load_state_dict(copy)
+    return load_state_dict(where)
+
+
+def first_state(
+    experiment: Experiment,
+    layout: Layout,
+    weights: Callable[[str], Mapping[str, np.ndarray]] = local_weights,
+) -> TrainState:
+    """The state before the first step: fresh, or with the weights that the experiment names.
+
+    A fresh one is computed in its place, so that no device ever holds more than its part of it.
+
+    Args:
+      weights: reads what `init_from` and the like name.
+
+    Raises:
+      InputError: as the task's `initial_variables`.
+    """
+    key = jax.random.fold_in(jax.random.key(experiment.seed), 0x1417)
+    named = (getattr(experiment, f"{name}_from", None) for name in ("init", "teacher", "knowledge"))
+    if not any(named):
+        fresh = jax.jit(lambda key: _fresh(experiment, key), out_shardings=layout.state)
+        return fresh(_on_mesh(key, layout.mesh))
+    variables = experiment.task().initial_variables(
+        init_variables(experiment.model, key, experiment.input_hw), weights
+    )
+    places = {"params": layout.state.params, "batch_stats": layout.state.batch_stats}
+    variables = put({kind: variables[kind] for kind in places}, places)
+    tx = build(experiment.optimizer, experiment.steps)
+    make = jax.jit(lambda v: new_state(experiment, v, tx), out_shardings=layout.state)
+    return make(variables)
+
+
+def run_key(experiment: Experiment, mesh: jax.sharding.Mesh) -> jax.Array:
+    """The key that, with the step, fixes every draw of a run; on all devices of the mesh."""
+    return _on_mesh(jax.random.key(experiment.seed), mesh)
+
+
+def _on_mesh(key: jax.Array, mesh: jax.sharding.Mesh) -> jax.Array:
+    data = put(jax.random.key_data(key), replicated(mesh))
+    return jax.jit(jax.random.wrap_key_data, out_shardings=replicated(mesh))(data)
+
+
+def _fresh(experiment: Experiment, key: jax.Array) -> TrainState:
+    variables: dict[str, Any] = init_variables(experiment.model, key, experiment.input_hw)
+    return new_state(experiment, variables, build(experiment.optimizer, experiment.steps))
