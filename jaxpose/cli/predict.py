@@ -17,7 +17,6 @@ from jaxpose.cli.predict_summary import (
     picture_names,
     summarise,
 )
-from jaxpose.codecs.visualize import has_maps
 from jaxpose.detect.detector import Detector
 from jaxpose.errors import InputError, nearest
 from jaxpose.hub.load import Trained, load_lifter, load_pose
@@ -121,7 +120,7 @@ def predict(
     pictures = picture_names(media, out) if options.draw else {}
     make_writable(out)
     trained = load_pose(run, options.checkpoint)
-    if options.heatmaps and not has_maps(trained.codec):
+    if options.heatmaps and not hasattr(trained.codec, "maps"):
         raise InputError(f"{run} gives coordinates, not heatmaps: leave --heatmaps out")
     detector = Detector.load(options.detector) if options.detector else None
     pipeline = Pipeline(trained, detector, options=options.steps())

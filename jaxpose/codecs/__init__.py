@@ -10,17 +10,17 @@ from jaxpose.codecs.heatmap import Heatmap
 from jaxpose.codecs.integral import IntegralRegression
 from jaxpose.codecs.megvii import Megvii
 from jaxpose.codecs.regression import Regression
+from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.codecs.simcc import SimCC
 
-AnyCodec = Heatmap | Megvii | SimCC | Regression | IntegralRegression
-
 __all__ = [
-    "AnyCodec",
     "Codec",
     "Decoded",
     "Heatmap",
     "IntegralRegression",
     "Megvii",
     "Regression",
+    "Sample",
     "SimCC",
+    "Targets",
 ]

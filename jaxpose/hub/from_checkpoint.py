@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxpose import skeletons
-from jaxpose.codecs import AnyCodec, IntegralRegression, Regression, SimCC
+from jaxpose.codecs import Codec, IntegralRegression, Regression, SimCC
 from jaxpose.codecs.heatmap import msra, udp
 from jaxpose.codecs.simcc import rtmpose
 from jaxpose.config import to_json
@@ -229,7 +229,7 @@ def _estimator(
     return to_json(TopDownEstimator(fit.model, codec, skeleton))
 
 
-def codec_of(model: PoseModel, input_hw: tuple[int, int], variables: Mapping) -> AnyCodec | None:
+def codec_of(model: PoseModel, input_hw: tuple[int, int], variables: Mapping) -> Codec | None:
     """The codec that the published model of this kind was trained with; None if not known.
 
     ViTPose uses UDP heatmaps, convolution networks Simple Baselines' (MMPose's plain recipes).

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from jaxpose.codecs import AnyCodec
+from jaxpose.codecs.codec import Codec
 from jaxpose.data.source import Records, SyntheticPeople
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel
@@ -62,7 +62,7 @@ class TopDownExperiment(Experiment):
     skeleton: Skeleton
 
     model: PoseModel | DistillationModel
-    codec: AnyCodec
+    codec: Codec
     train_data: Records | SyntheticPeople
     eval_data: Records | SyntheticPeople
     augmentation: Augmentation = field(default_factory=Augmentation)

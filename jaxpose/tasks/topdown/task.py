@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxpose import viz
+from jaxpose.codecs.sample import Sample
 from jaxpose.data.source import Records, Source
 from jaxpose.errors import InputError
 from jaxpose.tasks.task import EvalResult, Evaluator, Variables, Weights
@@ -90,7 +91,7 @@ class TopDownTask:
             upper_body=skeleton.upper_body_mask,
             padding=experiment.padding,
         )
-        targets, weights = codec.encode(keypoints, visible)
+        targets, weights = codec.encode(Sample(visible, keypoints))
         return images, targets, weights * batch["mask"][:, None]
 
     def evaluator(self, source: Source, mesh: jax.sharding.Mesh, flip_test: bool) -> Evaluator:
