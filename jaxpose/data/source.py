@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,7 +15,8 @@ Batch = dict[str, np.ndarray]
 image uint8 `[B, H, W, 3]` RGB; keypoints float32 `[B, K, 2]`; visible uint8 `[B, K]` (0 not
 labelled, 1 occluded, 2 visible); box_xywh float32 `[B, 4]`, not padded; photo_from_canvas float32
 `[B, 2, 3]`; area float32 `[B]` in photo pixels squared (the area of OKS); image_id, annotation_id
-and index int64 `[B]`; mask bool `[B]`, False where a row only fills up the batch.
+and index int64 `[B]`; mask bool `[B]`, False where a row only fills up the batch. A `Mixture` adds
+dataset int32 `[B]`.
 """
 
 
@@ -44,6 +45,19 @@ class Source(Protocol):
 
         Raises:
             InputError: a sample cannot be read; the message names it.
+        """
+        ...
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """What a configuration names as data: a frozen dataclass that opens a `Source`."""
+
+    def open(self) -> Any:
+        """The data as a `Source`.
+
+        Raises:
+          InputError: there is no such data.
         """
         ...
 

@@ -1,16 +1,17 @@
 """An experiment on crops: the keypoints of one person in each."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from jaxpose.codecs.codec import Codec
-from jaxpose.data.source import Records, SyntheticPeople
+from jaxpose.data.source import Dataset
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel
 from jaxpose.models.distillation import DistillationModel
 from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.topdown.augment import Augmentation
 from jaxpose.tasks.topdown.task import TopDownTask
+from jaxpose.train.device_batches import DEVICE_KEYS
 from jaxpose.train.experiment import Experiment
 
 
@@ -63,8 +64,8 @@ class TopDownExperiment(Experiment):
 
     model: PoseModel | DistillationModel
     codec: Codec
-    train_data: Records | SyntheticPeople
-    eval_data: Records | SyntheticPeople
+    train_data: Dataset
+    eval_data: Dataset
     augmentation: Augmentation = field(default_factory=Augmentation)
     evaluation: Evaluation = field(default_factory=Evaluation)
     # Box size times this is what the model sees. 1.25 is the published choice; keypoints labelled
@@ -112,6 +113,23 @@ class TopDownExperiment(Experiment):
                 "evaluation.metric='wholebody' is for COCO-WholeBody's 133 keypoints, and skeleton "
                 f"{self.skeleton.name!r} has {self.skeleton.num_keypoints}. Use 'oks'."
             )
+
+    def device_keys(self, data: Any) -> tuple[str, ...]:
+        """The arrays of a batch that the device needs, of a data set or its opened source.
+
+        The data set of each sample is among them where there are several and the model has weights
+        of its own for each.
+        """
+        return (
+            (*DEVICE_KEYS, "dataset")
+            if self.experts and hasattr(data, "datasets")
+            else (DEVICE_KEYS)
+        )
+
+    @property
+    def experts(self) -> int:
+        """Number of data sets that the backbone has weights of its own for (`models.moe`)."""
+        return getattr(getattr(self.model, "backbone", None), "experts", 0)
 
     def task(self) -> TopDownTask:
         return TopDownTask(self)
