@@ -88,15 +88,20 @@ def test_the_flip_test_keeps_each_images_data_set():
     images = jax.random.normal(jax.random.key(0), (2, 64, 48, 3))
     permutation = experiment.skeleton.flip_permutation
 
+    kernel = variables["params"]["backbone"]["blocks"]["mlp"]["experts"]["kernel"]
+    variables["params"]["backbone"]["blocks"]["mlp"]["experts"]["kernel"] = 1000 * kernel
+
+    @jax.jit
     def predict(index):
-        return predict_keypoints(
+        raw = predict_keypoints(
             experiment.model, variables, images, experiment.codec, permutation, True, index
         ).raw
+        return raw * 1e6  # a fresh head's outputs are that small
 
     both = predict(np.array([0, 2]))
-    np.testing.assert_allclose(both[0], predict(np.array([0, 0]))[0], atol=1e-6)
-    np.testing.assert_allclose(both[1], predict(np.array([2, 2]))[1], atol=1e-6)
-    assert np.abs(both[1] - predict(np.array([0, 0]))[1]).max() > 1e-6
+    np.testing.assert_allclose(both[0], predict(np.array([0, 0]))[0], rtol=1e-3)
+    np.testing.assert_allclose(both[1], predict(np.array([2, 2]))[1], rtol=1e-3)
+    assert np.abs(both[1] / predict(np.array([0, 0]))[1] - 1).max() > 0.1
 
 
 def test_a_mixture_is_configuration():
