@@ -4,6 +4,7 @@ A codec is a frozen dataclass whose methods are pure, batched `jax.numpy` functi
 `jaxpose.codecs.codec.Codec` for the interface that all of them share.
 """
 
+from jaxpose.codecs.center_offsets import CenterOffsets
 from jaxpose.codecs.codec import Codec
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.heatmap import Heatmap
@@ -14,6 +15,7 @@ from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.codecs.simcc import SimCC
 
 __all__ = [
+    "CenterOffsets",
     "Codec",
     "Decoded",
     "Heatmap",

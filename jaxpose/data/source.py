@@ -106,6 +106,57 @@ class SyntheticPeople:
         return SyntheticSource(self.count, self.seed, self.canvas_hw, plain=self.plain)
 
 
+@dataclass(frozen=True)
+class Images:
+    """One split of a dataset of whole images (`jaxpose prepare coco --layout images`).
+
+    Attributes:
+      path: the dataset's folder, the one that holds `dataset_info.json`.
+      split: the split's name, such as `train`.
+      people: rows for people in each sample; None is what the fullest image of the split needs.
+      part: how much of the split is used, in (0, 1]: images drawn at random, among them all those
+        of any smaller part.
+    """
+
+    path: str
+    split: str
+    people: int | None = None
+    part: float = 1.0
+
+    def open(self) -> Source:
+        """The images.
+
+        Raises:
+          InputError: there is no such dataset or it holds crops; an image with more people than
+            there are rows.
+        """
+        from jaxpose.data.image_records import ImageSource
+
+        return ImageSource(self.path, self.split, people=self.people, part=self.part)
+
+
+@dataclass(frozen=True)
+class SyntheticScenes:
+    """Drawn images of several people with COCO-17 keypoints: image i is a function of (seed, i).
+
+    Attributes:
+      count: number of images.
+      seed: another seed is another, unrelated set.
+      canvas_hw: height and width of the images in pixels.
+      people: the largest number of people in one image, and rows for people in each sample.
+    """
+
+    count: int
+    seed: int
+    canvas_hw: tuple[int, int] = (256, 256)
+    people: int = 4
+
+    def open(self) -> Source:
+        from jaxpose.data.synthetic.scenes import SceneSource
+
+        return SceneSource(self.count, self.seed, self.canvas_hw, self.people)
+
+
 def check_indices(indices: Sequence[int] | np.ndarray, count: int) -> np.ndarray:
     """`indices` as int64 `[B]`.
 

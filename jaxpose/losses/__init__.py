@@ -5,6 +5,7 @@ that only pad the batch have weight 0 and add nothing. Means are taken over all 
 samples, weight 0 included, as in MMPose: so a sample with few labelled keypoints weighs less.
 """
 
+from jaxpose.losses.center_offsets import CenterOffsetLoss
 from jaxpose.losses.combine import IntegralLoss, StageSum, WeightedSum
 from jaxpose.losses.coordinates import (
     L1,
@@ -66,6 +67,7 @@ __all__ = [
     "RLE",
     "AdaptiveWing",
     "BoneLength",
+    "CenterOffsetLoss",
     "Distillation",
     "FeatureDistillation",
     "HeatmapDistillation",
