@@ -26,8 +26,11 @@ IGNORE_STRIDE = 4
 """Canvas pixels of one pixel of `ignore`."""
 
 
-def instance_shapes(num_keypoints: int) -> dict[str, tuple[tuple[int, ...], Any]]:
+def instance_shapes(
+    num_keypoints: int, has_3d: bool = False
+) -> dict[str, tuple[tuple[int, ...], Any]]:
     """Shape and type of what is known of one person."""
+    space = {"keypoints_3d": ((num_keypoints, 3), np.float32)} if has_3d else {}
     return {
         "keypoints": ((num_keypoints, 2), np.float32),
         "visible": ((num_keypoints,), np.uint8),
@@ -35,6 +38,7 @@ def instance_shapes(num_keypoints: int) -> dict[str, tuple[tuple[int, ...], Any]
         "area": ((), np.float32),
         "annotation_id": ((), np.int64),
         "crowd": ((), np.bool_),
+        **space,
     }
 
 

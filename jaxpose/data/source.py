@@ -64,13 +64,15 @@ class Dataset(Protocol):
 
 @dataclass(frozen=True)
 class Records:
-    """One split of a dataset written by `jaxpose prepare`.
+    """The people of one split of a dataset written by `jaxpose prepare`, one a sample.
+
+    Of a dataset of whole images (`Images`) each sample is the image with one person's box.
 
     Attributes:
       path: the dataset's folder, the one that holds `dataset_info.json`.
       split: the split's name, such as `train`.
-      part: how much of the split is used, in (0, 1]: people drawn at random, among them all those
-        of any smaller part.
+      part: how much of the split is used, in (0, 1]: people (or whole images) drawn at random,
+        among them all those of any smaller part.
     """
 
     path: str
@@ -79,8 +81,12 @@ class Records:
 
     def open(self) -> Source:
         """Raises InputError, naming the nearest folder or split, if there is no such dataset."""
-        from jaxpose.data.records import RecordSource
+        from jaxpose.data import image_records
+        from jaxpose.data.records import RecordSource, record_format
 
+        if record_format(self.path) == image_records.FORMAT:
+            images = image_records.ImageSource(self.path, self.split, part=self.part)
+            return images.single_people()
         return RecordSource(self.path, self.split, part=self.part)
 
 
