@@ -3,12 +3,11 @@
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
-from dots import SKELETON, Dots, codec, photo
+from dots import SKELETON, photo, trained
 
 import jaxpose
 from jaxpose.errors import InputError
@@ -55,9 +54,7 @@ class DotDetector:
         return Found(np.array(boxes, np.float32), np.array(scores, np.float32))
 
 
-TRAINED = SimpleNamespace(
-    model=Dots(), variables={}, codec=codec(), skeleton=SKELETON, padding=1.25
-)
+TRAINED = trained()
 
 
 @pytest.fixture(scope="module")
