@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from test_lifting_task import clip
+from motion_clips import clip
 from typer.testing import CliRunner
 
 from jaxpose.cli.main import app
