@@ -141,9 +141,10 @@ def _package_page(package: griffe.Module) -> str:
             shown = thing if thing.docstring else thing.module  # undocumented constants
             lines.append(f"| [`{thing.name}`][{shown.path}] | {_first_line(shown)} |")
         lines.append("")
-    own = [m for m in package.members.values() if not m.is_alias and m.is_public and m.docstring]
-    if any(not m.is_module for m in own):
-        lines += _reference(package.path, "show_root_heading: false", "show_docstring_description: false")
+    own = [m for m in package.members.values() if not (m.is_alias or m.is_module)]
+    if any(m.is_public and m.docstring for m in own):
+        hidden = ("show_root_heading: false", "show_docstring_description: false")
+        lines += _reference(package.path, *hidden)
     for _, module in sorted(package.modules.items()):
         if not module.is_init_module and not module.name.startswith("_"):
             lines += _reference(module.path)
@@ -158,9 +159,9 @@ def _reference(path: str, *options: str) -> list[str]:
 def _scripts_page(folder: Path) -> str:
     """Every script of a folder as code, under its name."""
     title = {"configs": "Shipped recipes", "data_prep": "Dataset scripts"}[folder.name]
-    use = {"configs": "jaxpose train", "data_prep": "jaxpose prepare"}[folder.name]
+    command = {"configs": "train", "data_prep": "prepare"}[folder.name]
     lines = [f"# {title}", ""]
     for file in sorted(folder.glob("*.py")):
-        lines += [f"## {file.stem}", "", f"`{use} {file.stem}`", ""]
-        lines += [f'```python title="{folder.name}/{file.name}"', file.read_text().rstrip(), "```", ""]
+        lines += [f"## {file.stem}", "", f"`jaxpose {command} {file.stem}`", ""]
+        lines += [f'```python title="{folder.name}/{file.name}"', file.read_text(), "```", ""]
     return "\n".join(lines)
