@@ -122,6 +122,15 @@ def _address(package: griffe.Module) -> str:
     return f"api/{package.path}.md"
 
 
+def _modules(package: griffe.Module) -> dict[str, str]:
+    """The paths of a package's own public modules, by name."""
+    return {
+        name: module.path
+        for name, module in sorted(package.modules.items())
+        if not (module.is_init_module or name.startswith("_"))
+    }
+
+
 def _first_line(thing: griffe.Object | griffe.Alias) -> str:
     return thing.docstring.value.partition("\n\n")[0].replace("\n", " ") if thing.docstring else ""
 
@@ -132,7 +141,9 @@ def _package_page(package: griffe.Module) -> str:
     below = [p for p in _packages() if p.parent is package]
     if below:
         lines += ["| package | |", "|---|---|"]
-        lines += [f"| [`{p.path}`]({p.path}.md) | {_first_line(p)} |" for p in below]
+        for p in below:
+            content = _first_line(p) or ", ".join(f"`{name}`" for name in _modules(p))
+            lines.append(f"| [`{p.path}`]({p.path}.md) | {content} |")
         lines.append("")
     exported = [package[name] for name in package.exports or () if package[name].is_alias]
     if exported:
@@ -141,13 +152,12 @@ def _package_page(package: griffe.Module) -> str:
             shown = thing if thing.docstring else thing.module  # undocumented constants
             lines.append(f"| [`{thing.name}`][{shown.path}] | {_first_line(shown)} |")
         lines.append("")
-    own = [m for m in package.members.values() if not (m.is_alias or m.is_module)]
-    if any(m.is_public and m.docstring for m in own):
-        hidden = ("show_root_heading: false", "show_docstring_description: false")
-        lines += _reference(package.path, *hidden)
-    for _, module in sorted(package.modules.items()):
-        if not module.is_init_module and not module.name.startswith("_"):
-            lines += _reference(module.path)
+    own = [m for name, m in package.members.items() if not (name.startswith("_") or m.is_alias)]
+    if any(m.docstring for m in own if not m.is_module):
+        hidden = ("show_root_heading", "show_root_toc_entry", "show_docstring_description")
+        lines += _reference(package.path, *(f"{option}: false" for option in hidden))
+    for path in _modules(package).values():
+        lines += _reference(path)
     return "\n".join(lines)
 
 
