@@ -24,7 +24,6 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
 GITHUB = ROOT / ".github"
-COMMAND_LINE = {"jaxpose.cli", "jaxpose.__main__"}
 
 # Files that lie elsewhere, by their place on the site.
 PLACED = {
@@ -40,17 +39,21 @@ SCRIPTS = {"recipes.md": ROOT / "configs", "data_prep.md": ROOT / "data_prep"}
 # Where a file of the repository is found on the site.
 PAGES = {file.resolve(): place for place, file in (PLACED | SCRIPTS).items()}
 
+PACKAGES: list[griffe.Module] = []
+"""`jaxpose` and the packages below it, in order of their paths; filled by `on_config`."""
+
 log = get_plugin_logger("jaxpose")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Adds the API pages to the navigation; in GitHub Actions, the repository's address."""
+    """Adds the API pages to the navigation, and in GitHub Actions the repository's address."""
     repository = os.environ.get("GITHUB_REPOSITORY")
     if repository:
         config.repo_url = f"{os.environ['GITHUB_SERVER_URL']}/{repository}"
         config.repo_name = repository
+    PACKAGES[:] = _walk(griffe.load("jaxpose", search_paths=[ROOT], allow_inspection=False))
     reference = next(entry["Reference"] for entry in config.nav if "Reference" in entry)
-    reference[:0] = [{package.path: _address(package)} for package in _packages()]
+    reference[:0] = [{package.path: _address(package)} for package in PACKAGES]
     return config
 
 
@@ -60,7 +63,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, place, abs_src_path=str(path)))
     for place, folder in SCRIPTS.items():
         files.append(File.generated(config, place, content=_scripts_page(folder)))
-    for package in _packages():
+    for package in PACKAGES:
         files.append(File.generated(config, _address(package), content=_package_page(package)))
     return files
 
@@ -102,20 +105,12 @@ def _place(path: Path) -> str | None:
     return None
 
 
-def _packages() -> Iterator[griffe.Module]:
-    """`jaxpose` and each package below it that has modules to read, by path."""
-    return iter(_PACKAGES)
-
-
 def _walk(package: griffe.Module) -> Iterator[griffe.Module]:
-    if package.path not in COMMAND_LINE:
-        yield package
-        for _, module in sorted(package.modules.items()):
-            if module.is_init_module and not module.name.startswith("_"):
-                yield from _walk(module)
-
-
-_PACKAGES = list(_walk(griffe.load("jaxpose", search_paths=[ROOT], allow_inspection=False)))
+    """A package and all public ones below it, except the command line."""
+    yield package
+    for name, module in sorted(package.modules.items()):
+        if module.is_init_module and not name.startswith("_") and module.path != "jaxpose.cli":
+            yield from _walk(module)
 
 
 def _address(package: griffe.Module) -> str:
@@ -131,24 +126,37 @@ def _modules(package: griffe.Module) -> dict[str, str]:
     }
 
 
-def _first_line(thing: griffe.Object | griffe.Alias) -> str:
-    return thing.docstring.value.partition("\n\n")[0].replace("\n", " ") if thing.docstring else ""
+def _exported(package: griffe.Module) -> list[griffe.Object]:
+    """The classes, functions and values that a package offers from its modules.
+
+    They are those of `__all__`, or, without one, all that it imports from `jaxpose`.
+    """
+    names = package.members if package.exports is None else map(str, package.exports)
+    members = [package.members[name] for name in names if name in package.members]
+    ours = [m for m in members if m.is_alias and m.target_path.startswith("jaxpose.")]
+    return [m.final_target for m in ours if not m.final_target.is_module]
+
+
+def _first_line(thing: griffe.Object) -> str:
+    """The first paragraph of a docstring, to stand in a table; empty without one."""
+    text = thing.docstring.value if thing.docstring else ""
+    return text.partition("\n\n")[0].replace("\n", " ").replace("|", r"\|")
 
 
 def _package_page(package: griffe.Module) -> str:
     """Its docstring, its names and packages as tables, then each module with its members."""
     lines = [f"# {package.path}", "", package.docstring.value if package.docstring else "", ""]
-    below = [p for p in _packages() if p.parent is package]
+    below = [p for p in PACKAGES if p.parent is package]
     if below:
         lines += ["| package | |", "|---|---|"]
         for p in below:
             content = _first_line(p) or ", ".join(f"`{name}`" for name in _modules(p))
             lines.append(f"| [`{p.path}`]({p.path}.md) | {content} |")
         lines.append("")
-    exported = [package[name] for name in package.exports or () if package[name].is_alias]
+    exported = _exported(package)
     if exported:
         lines += [f"| `from {package.path} import` | |", "|---|---|"]
-        for thing in (alias.final_target for alias in exported):
+        for thing in exported:
             shown = thing if thing.docstring else thing.module  # undocumented constants
             lines.append(f"| [`{thing.name}`][{shown.path}] | {_first_line(shown)} |")
         lines.append("")
