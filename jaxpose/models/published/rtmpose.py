@@ -48,7 +48,7 @@ _UBODY = "MMPose projects/rtmpose, COCO+UBody: COCO-WholeBody val AP"
 _FACE = "MMPose projects/rtmpose, Face6: NME on LaPa"
 _HAND = "MMPose projects/rtmpose, Hand5"
 _ANIMAL = "MMPose projects/rtmpose, AP-10K"
-_GOLDEN = "rtmpose_s_256x192"
+_GOLDEN = "rtmpose_s_256x192_calibrated"
 
 # Size, what the name ends in, keypoints, image, parameters (M), multiply-adds (G), score, source.
 _TABLE = (
