@@ -42,9 +42,9 @@ class Output:
         The drift is the difference of the means and of the standard deviations, also in standard
         deviations: values that are not stored count there.
         """
-        if actual.shape != self.shape:
-            return float("inf")
         actual = np.asarray(actual, np.float64)
+        if actual.shape != self.shape or not np.isfinite(actual).all():
+            return float("inf")
         nearest = np.abs(actual.ravel()[:: self.stride] - self.values).max()
         drift = max(abs(actual.mean() - self.mean), abs(actual.std() - self.std))
         return float(max(nearest, drift) / self.std)
@@ -116,12 +116,13 @@ def empty_state_dict(name: str) -> dict[str, np.ndarray]:
 
 
 def distance(actual: np.ndarray, expected: np.ndarray | Output) -> float:
-    """max|a - b| / std(b); infinite if shapes differ, so that it can be compared directly."""
+    """max|a - b| / std(b); infinite if the shape is another or a value is not finite."""
     if isinstance(expected, Output):
         return expected.distance(actual)
-    if actual.shape != expected.shape:
+    actual = np.asarray(actual)
+    if actual.shape != expected.shape or not np.isfinite(actual).all():
         return float("inf")
-    return float(np.abs(np.asarray(actual) - expected).max() / expected.std())
+    return float(np.abs(actual - expected).max() / expected.std())
 
 
 def feature_distance(features: np.ndarray, summary: dict) -> float:
