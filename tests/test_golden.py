@@ -37,6 +37,15 @@ COMPARED_IN = (
 )
 
 
+OFFICIAL_LIFTERS = (
+    "official_videopose3d_27",
+    "official_videopose3d_27_causal",
+    "official_videopose3d_27_traj",
+    "official_motionbert_lite",
+    "poseformer_9",
+)
+
+
 def load_module(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"golden_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
@@ -182,6 +191,33 @@ def test_every_model_that_is_named_is_kept():
     published = [*catalogue.CATALOGUE, *LIFTERS]
     named = {name for entry in published for name in entry.golden}
     assert named <= set(reference.models()) == set(extract().MODELS)
+
+
+@pytest.mark.parametrize("name", OFFICIAL_LIFTERS)
+def test_a_lifters_state_dict_is_filled(name):
+    golden = reference.load(name)
+    buffers = ("running_mean", "running_var", "num_batches_tracked")
+    arrays = {k: a for k, a in golden.state_dict.items() if not k.endswith(buffers)}
+    assert sum(array.size for array in arrays.values()) == golden.description["parameters"]
+    assert list(golden.images.shape) == golden.description["input_shape"]
+    for output in golden.outputs.values():
+        assert len(output.values) == -(-np.prod(output.shape) // output.stride)
+        assert np.isfinite(output.values).all() and output.std > 0
+
+
+def test_an_output_is_compared_where_it_is_stored_and_as_a_whole():
+    rng = np.random.default_rng(0)
+    array = rng.standard_normal((3, 50)).astype(np.float32)
+    output = reference.Output((3, 50), 7, array.ravel()[::7], array.mean(), array.std())
+    assert reference.distance(array, output) < 1e-6
+    stored, whole, broken = array.copy(), array.copy(), array.copy()
+    stored[0, 7] += 1
+    whole.ravel()[np.arange(150) % 7 > 0] += 0.01
+    broken[0, 1] = np.nan
+    assert reference.distance(stored, output) == pytest.approx(1 / array.std(), rel=1e-5)
+    assert 0.005 < reference.distance(whole, output) < 0.02
+    for other in (broken, array.T, array[:2]):
+        assert reference.distance(other, output) == np.inf
 
 
 def test_references_stay_small():
