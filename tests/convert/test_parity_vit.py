@@ -117,6 +117,22 @@ def test_imagenet_features_and_logits_equal_timms():
     assert distance(np.asarray(logits), golden.outputs["logits"]) <= TOLERANCE
 
 
+@pytest.mark.parametrize("fault", ["epsilon 1e-5 for 1e-6", "approximate GELU"])
+def test_a_wrong_constant_is_seen(fault, monkeypatch):
+    """The heatmaps of `vitpose_s_256x192` would not show this epsilon: 1.3e-5 apart."""
+    backbone = CLASSIFIER.backbone
+    if fault == "approximate GELU":
+        gelu = jax.nn.gelu
+        monkeypatch.setattr(jax.nn, "gelu", lambda x, approximate: gelu(x, approximate=True))
+    else:
+        backbone = backbone.clone(norm_eps=1e-5)
+    golden = load("timm_vit_small_patch16_224")
+    variables = convert.to_variables(golden.state_dict, CLASSIFIER)
+    model = PoseModel(backbone, CLASSIFIER.head)
+    logits = jax.jit(lambda variables: model.apply(variables, golden.images))(variables)
+    assert distance(np.asarray(logits), golden.outputs["logits"]) > TOLERANCE
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_a_broken_layer_of_the_classifier_is_seen(place):
     golden = load("timm_vit_small_patch16_224")
