@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 
 import jaxpose
 from jaxpose.config import config_fields, differences, from_json, to_json
@@ -30,7 +31,7 @@ from jaxpose.config.recipe_source import (
     stored_recipe,
 )
 from jaxpose.config.schema import SCHEMA, migrate, schema_of
-from jaxpose.config.trust import Classes, classes_for, outside_paths, record_as_own
+from jaxpose.config.trust import classes_for, outside_paths, record_as_own
 from jaxpose.errors import InputError
 from jaxpose.models.build import abstract_variables
 from jaxpose.paths import as_path, atomic_write, check_reachable, in_bucket
@@ -41,7 +42,7 @@ from jaxpose.train.optimizers import learning_rate_schedule
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 # Keys that may change on resume. They steer reporting and saving, or where the numbers are
-# computed; of `steps` the learning rate depends, which `Start.notes` says.
+# computed. The learning rate depends on `steps`, which `Start.notes` says.
 MAY_CHANGE = (
     *("steps", "log_every", "checkpoint_every"),
     *("evaluation.every", "evaluation.pictures", "evaluation.batch_size"),
@@ -70,6 +71,7 @@ class Start:
 
     Attributes:
       directory: the run directory.
+      experiment: what is to be trained.
       record: the new content of `config.json`.
       recipe: the source that is stored; None if there is none.
       before: the experiment as it was when the run began; None for a new run, or where only the
@@ -77,10 +79,10 @@ class Start:
       changed: the keys that changed since, as `key: old -> new`.
       remarks: what is to be told about the recipe's source.
       differs: whether a stored `config.json` has to be written again.
-      known: finds the classes of the experiment that are not part of jaxpose.
     """
 
     directory: Path
+    experiment: Experiment
     record: dict[str, Any]
     recipe: RecipeSource | None
     resumes: bool = False
@@ -88,7 +90,6 @@ class Start:
     changed: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     differs: bool = True
-    known: Classes | None = None
     _made: bool = False
 
     def write(self, step: int = 0) -> None:
@@ -129,9 +130,8 @@ class Start:
         lines = [*self.remarks]
         if self.changed:
             lines.append("Changed since the run began: " + "; ".join(self.changed) + ".")
-        now = from_json(self.record["experiment"], classes=self.known) if self.before else None
-        if self.before and now and self.before.steps != now.steps:
-            lines.append(_on_length(self.before, now, step))
+        if step and self.before and self.before.steps != self.experiment.steps:
+            lines.append(_on_length(self.before, self.experiment, step))
         return lines
 
     def abandon(self) -> None:
@@ -185,7 +185,7 @@ def begin(
     begun = not overwrite and (directory / "config.json").exists()
     distributed.barrier("looked for config.json")
     if not begun:
-        return Start(directory, record, recipe)
+        return Start(directory, experiment, record, recipe)
     return _resumed(directory, record, experiment, recipe)
 
 
@@ -224,9 +224,16 @@ def _resumed(
         record["recipe"] = stored.get("recipe")
     kept = {key: stored[key] for key in ("data", "versions", "git_revision") if key in stored}
     record = stored | record | kept
-    differs = record != raw
     return Start(
-        directory, record, recipe, True, before, tuple(changed), tuple(remarks), differs, known.get
+        directory,
+        experiment,
+        record,
+        recipe,
+        resumes=True,
+        before=before,
+        changed=tuple(changed),
+        remarks=tuple(remarks),
+        differs=record != raw,
     )
 
 
@@ -285,22 +292,19 @@ def write_recipe(recipe: RecipeSource, directory: Path) -> None:
 
 
 def _on_length(before: Experiment, now: Experiment, step: int) -> str:
-    """What another number of steps does to the learning rate of the steps to come."""
-    old = learning_rate_schedule(before.optimizer, before.steps)
-    new = learning_rate_schedule(now.optimizer, now.steps)
-    last = min(before.steps, now.steps)
-    past = [float(new(i)) for i in (step // 2, max(step - 1, 0))]
-    same = past == [float(old(i)) for i in (step // 2, max(step - 1, 0))]
-    if same and float(old(last - 1)) == float(new(last - 1)):
+    """What another number of steps does to the learning rates, past and to come."""
+    old, new = (learning_rate_schedule(e.optimizer, e.steps) for e in (before, now))
+    past = jnp.arange(step)
+    if bool((jax.vmap(old)(past) == jax.vmap(new)(past)).all()):
         return (
-            f"The learning rate up to step {last} does not depend on the number of steps: the "
-            f"result is the same as of a run that began with {now.steps}."
+            "The learning rates of the steps so far do not depend on `steps`: the result is that "
+            f"of a run that began with {now.steps} steps."
         )
     return (
-        f"The learning rate follows the schedule for {now.steps} steps from step {step + 1} on: "
-        f"{float(new(step)):.3g} there. So far it followed the one for {before.steps} steps "
-        f"({float(old(max(step - 1, 0))):.3g} at the end), so the result is not that of a run "
-        f"that began with {now.steps}."
+        f"The learning rate now follows the schedule of {now.steps} steps: {float(new(step)):.3g} "
+        f"in step {step + 1}. So far it followed that of {before.steps}, and was "
+        f"{float(old(step - 1)):.3g} in step {step}. The result is not that of a run that began "
+        f"with {now.steps} steps."
     )
 
 

@@ -34,15 +34,15 @@ from typer.testing import CliRunner
 
 # All that these tests take from the package: where something moves, only these lines change.
 from jaxpose.cli.main import app
-from jaxpose.cli.trained import TrainedLifter, load_any
 from jaxpose.config import from_json, to_json
 from jaxpose.detect import Detector
 from jaxpose.geometry.cameras import pinhole
-from jaxpose.infer.forward import predict_keypoints
-from jaxpose.infer.lift import TrackLifter
-from jaxpose.infer.predictor import Predictor
+from jaxpose.hub.load import Trained, load
+from jaxpose.tasks.lifting.track_lifter import TrackLifter
+from jaxpose.tasks.topdown.forward import predict_keypoints
+from jaxpose.tasks.topdown.predictor import Predictor
 from jaxpose.train.loop import train
-from jaxpose.train.run import load_run
+from jaxpose.train.run_dir import load_run
 
 VERSION = "0.1.0"
 HERE = Path(__file__).resolve().parent
@@ -98,8 +98,8 @@ def outputs(where: str, checkpoint: str = "best") -> tuple[str, Arrays]:
     """
     if Path(where).name in DETECTORS:
         return detections(where)
-    trained = load_any(where, checkpoint)
-    if isinstance(trained, TrainedLifter):
+    trained = load(where, checkpoint)
+    if trained.estimator.takes == "tracks":
         return digest(trained.variables), lifted(trained)
     model, variables, codec = trained.model, trained.variables, trained.codec
     images = (4 * noise(0, 2, *codec.input_hw, 3) - 2).astype(np.float32)
@@ -109,7 +109,7 @@ def outputs(where: str, checkpoint: str = "best") -> tuple[str, Arrays]:
         lambda v, x: predict_keypoints(model, v, x, codec, permutation, flip_test=True)
     )(variables, images)
     predictor = Predictor(
-        model, variables, codec, trained.skeleton, padding=trained.padding, batch_size=4
+        model, variables, codec, trained.skeleton, padding=trained.estimator.padding, batch_size=4
     )
     people = predictor(photo(), BOXES)
     arrays = {f"raw {i}": thinned(leaf) for i, leaf in enumerate(jax.tree.leaves(raw))}
@@ -123,7 +123,7 @@ def thinned(values: Any) -> np.ndarray:
     return np.asarray(values) if values.size <= 1000 else np.asarray(values).ravel()[::7]
 
 
-def lifted(trained: TrainedLifter) -> Arrays:
+def lifted(trained: Trained) -> Arrays:
     """What a lifter makes of a window, and of a track with and without refitting."""
     model, codec, skeleton = trained.model, trained.codec, trained.skeleton
     window = (2 * noise(2, 2, *model.input_shape()[1:]) - 1).astype(np.float32)
@@ -331,7 +331,7 @@ def classes_in(record: Any) -> Iterator[tuple[str, list[str]]]:
 def test_every_configuration_is_rebuilt(configs):
     for kind, records in configs.items():
         for name, record in records.items():
-            value = from_json(record)
+            value = from_json(record, schema=1)
             again = to_json(value)
             assert from_json(again) == value, f"{kind} {name}"
             now = dict(leaves(again))
