@@ -77,6 +77,17 @@ class RecipeSource:
             sys.meta_path.insert(0, _FINDER)
         return importlib.import_module(f"{self.package}.{name or _dotted(self.main)}")
 
+    def write(self, directory: Path) -> None:
+        """Write the files into the folder `recipe` of a run or a release.
+
+        Raises:
+          OSError: as of a file that cannot be written.
+        """
+        for name, content in self.files.items():
+            file = directory / FOLDER / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+
     def has_module(self, name: str) -> bool:
         """Whether a module of that dotted name is among the files."""
         return _file_of(self.files, name) is not None

@@ -84,7 +84,7 @@ def checked(value: Any, hint: Any, where: str) -> Any:
             return value
     elif isinstance(hint, type) and isinstance(value, hint):
         return value
-    raise InputError(f"{where} must be {_readable(hint)}, and {value!r} is not.")
+    raise InputError(f"{where} must be {readable(hint)}, and {value!r} is not.")
 
 
 def _is_outside(value: Any) -> bool:
@@ -109,11 +109,12 @@ def _is_union(hint: Any) -> bool:
     return typing.get_origin(hint) in (typing.Union, types.UnionType)
 
 
-def _readable(hint: Any) -> str:
+def readable(hint: Any) -> str:
+    """A type as a person writes it."""
     if typing.get_origin(hint) is Literal:
         return "one of " + ", ".join(map(repr, typing.get_args(hint)))
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return " or ".join(map(_readable, typing.get_args(hint)))
+        return " or ".join(map(readable, typing.get_args(hint)))
     if hint is type(None):
         return "None"
     return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)

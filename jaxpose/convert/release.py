@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxpose.config.recipe_source import RecipeSource
 from jaxpose.config.schema import SCHEMA, migrate, schema_of
 from jaxpose.convert.reading import RELEASE, load_state_dict
 from jaxpose.convert.rules import flatten, nest
@@ -63,6 +64,7 @@ def save_release(
     card: Card,
     *,
     overwrite: bool = False,
+    recipe: RecipeSource | None = None,
 ) -> None:
     """Writes `model.safetensors`, `config.json` and `README.md` into a new `folder`.
 
@@ -74,6 +76,7 @@ def save_release(
       config: JSON types: the model and whatever is needed to run it.
       card: for the model card.
       overwrite: replace `folder` if it is a release.
+      recipe: source of classes in the configuration that are not part of jaxpose.
 
     Raises:
       InputError: if `folder` exists and is not to be overwritten, or cannot be written.
@@ -89,6 +92,9 @@ def save_release(
             partial.mkdir(parents=True)
             save_file(arrays, partial / RELEASE, {"format": FORMAT})
             content = {"format": FORMAT, "schema": SCHEMA, **config}
+            if recipe is not None:
+                content["recipe"] = recipe.to_json()
+                recipe.write(partial)
             (partial / CONFIG).write_text(json.dumps(content, indent=1) + "\n")
             (partial / CARD).write_text(model_card(card, arrays))
             if folder.exists():
@@ -130,6 +136,20 @@ def load_config(folder: str | Path) -> dict[str, Any]:
     Raises:
       InputError: as `load_release`.
     """
+    config = read_config(folder)
+    schema = schema_of(config, Path(folder) / CONFIG)
+    config = {key: value for key, value in config.items() if key not in ("format", "schema")}
+    if schema == 1:
+        config = with_estimator(config)
+    return dict(migrate(config, schema))
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """The content of a release's `config.json`, as it is in the file.
+
+    Raises:
+      InputError: as `load_release`.
+    """
     folder = Path(folder)
     file = folder / CONFIG
     if not file.is_file() or not (folder / RELEASE).is_file():
@@ -139,14 +159,10 @@ def load_config(folder: str | Path) -> dict[str, Any]:
         )
     try:
         config = json.loads(file.read_text())
-        config.pop("format")
+        config["format"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file} is damaged ({error}). Fetch or write it again.") from error
-    schema = schema_of(config, file)
-    config.pop("schema", None)
-    if schema == 1:
-        config = with_estimator(config)
-    return dict(migrate(config, schema))
+    return dict(config)
 
 
 def with_estimator(config: dict[str, Any]) -> dict[str, Any]:

@@ -113,7 +113,7 @@ class Start:
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             if self.recipe is not None:
-                write_recipe(self.recipe, self.directory)
+                self.recipe.write(self.directory)
             text = json.dumps(self.record, indent=1) + "\n"
             atomic_write(self.directory / "config.json", text)
         except OSError as error:
@@ -277,18 +277,6 @@ def _classes_in(value: Any) -> Iterator[type]:
         yield type(value)
         for field in config_fields(value):
             yield from _classes_in(getattr(value, field.name))
-
-
-def write_recipe(recipe: RecipeSource, directory: Path) -> None:
-    """Write the files of a recipe into the folder `recipe` of a run or a release.
-
-    Raises:
-      OSError: as of a file that cannot be written.
-    """
-    for name, content in recipe.files.items():
-        file = directory / FOLDER / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
 
 
 def _on_length(before: Experiment, now: Experiment, step: int) -> str:
