@@ -34,15 +34,14 @@ from typer.testing import CliRunner
 
 # All that these tests take from the package: where something moves, only these lines change.
 from jaxpose.cli.main import app
+from jaxpose.cli.trained import TrainedLifter, load_any
 from jaxpose.config import from_json, to_json
 from jaxpose.detect import Detector
 from jaxpose.geometry.cameras import pinhole
-from jaxpose.hub.load import Trained, load
-from jaxpose.tasks.lifting.track_lifter import TrackLifter
-from jaxpose.tasks.topdown.forward import predict_keypoints
-from jaxpose.tasks.topdown.predictor import Predictor
+from jaxpose.infer.lift import TrackLifter
+from jaxpose.infer.predictor import Predictor
 from jaxpose.train.loop import train
-from jaxpose.train.run_dir import load_run
+from jaxpose.train.run import load_run
 
 VERSION = "0.1.0"
 HERE = Path(__file__).resolve().parent
@@ -53,6 +52,8 @@ DETECTORS = [name for name in RELEASES if name.startswith("detector")]
 # additions deep; steps of AdamW enlarge what is small.
 ELSEWHERE = 1e-3
 CHECKPOINTS = ("best", "last")
+# Runs that the normal suite does not train further; each of their parts is in another one.
+LONG = ("distilled", "simcc")
 
 Arrays = dict[str, np.ndarray]
 
@@ -88,7 +89,7 @@ BOXES = [[10.0, 5.0, 60.0, 80.0], [50.5, 20.25, 40.0, 60.0], [-8.0, 30.0, 50.0, 
 
 
 def outputs(where: str, checkpoint: str = "best") -> tuple[str, Arrays]:
-    """What is read there, as a digest, and what it estimates.
+    """What is read there, as a digest, and what it estimates, in crops and with the flip test.
 
     Of large outputs of a model every seventh value; what is decoded depends on all of them.
 
@@ -103,13 +104,10 @@ def outputs(where: str, checkpoint: str = "best") -> tuple[str, Arrays]:
         return digest(trained.variables), lifted(trained)
     model, variables, codec = trained.model, trained.variables, trained.codec
     images = (4 * noise(0, 2, *codec.input_hw, 3) - 2).astype(np.float32)
-    raw = jax.jit(lambda v, x: model.apply(v, x))(variables, images[:1])
-    permutation = trained.skeleton.flip_permutation
-    decoded = jax.jit(
-        lambda v, x: predict_keypoints(model, v, x, codec, permutation, flip_test=True)
-    )(variables, images)
+    raw = jax.jit(lambda v, x: model.apply(v, x))(variables, images)
+    decoded = jax.jit(codec.decode)(raw)
     predictor = Predictor(
-        model, variables, codec, trained.skeleton, padding=trained.estimator.padding, batch_size=4
+        model, variables, codec, trained.skeleton, padding=trained.estimator.padding, batch_size=3
     )
     people = predictor(photo(), BOXES)
     arrays = {f"raw {i}": thinned(leaf) for i, leaf in enumerate(jax.tree.leaves(raw))}
@@ -245,7 +243,7 @@ def assert_same(name: str, actual: Any, wanted: Any, exact: bool) -> None:
 
 
 def test_every_kind_is_there():
-    assert len(RUNS) == 6 and len(RELEASES) == 11 and len(DETECTORS) == 1
+    assert len(RUNS) == 6 and len(RELEASES) == 12 and len(DETECTORS) == 1
 
 
 def test_bits_are_compared_here(expected):
@@ -290,7 +288,9 @@ def test_a_run_scores_what_it_did(name, expected, exact, tmp_path):
         assert_same(metric, value, wanted[metric], exact)
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in RUNS]
+)
 def test_a_stopped_run_goes_on_to_the_same_bits(name, expected, exact, tmp_path, home, monkeypatch):
     unpack(HERE / f"runs-{VERSION}/{name}.tar.xz", tmp_path / "runs")
     for part in ("people", "motion.npz", "releases"):
