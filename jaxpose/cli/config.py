@@ -1,4 +1,7 @@
-"""`jaxpose config`: the keys of a recipe, with their types and values."""
+"""`jaxpose config`: the keys of a recipe, with their types and values.
+
+One line a key, so that `grep` finds it.
+"""
 
 import dataclasses
 import inspect
@@ -9,8 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from jaxpose.config import config_fields, override
 from jaxpose.config.recipe_source import class_path
@@ -27,16 +29,21 @@ def print_config(recipe: str, set_: list[str]) -> None:
       InputError: as `load_recipe` and `override`.
     """
     experiment = override(load_recipe(recipe), set_)
-    table = Table("key", "type", "value", "meaning", box=None, pad_edge=False)
-    for row in rows(experiment, ""):
-        style = "bold" if row[1] == "" else None
-        table.add_row(*map(escape, row), style=style)
-    Console(soft_wrap=False).print(table)
-    Console().print(
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(Text(class_path(type(experiment)), style="bold"))
+    for key, kind, value, meaning in rows(experiment, ""):
+        if kind:
+            line = Text(f"{key} = {value}")
+            line.append(f"  [{kind}]", style="cyan")
+        else:
+            line = Text(f"{key}: {value}", style="bold")
+        if meaning:
+            line.append(f"  # {meaning}", style="dim")
+        console.print(line)
+    console.print(
         "\n--set KEY=VALUE changes one. --set skeleton=NAME|FILE also sizes the model for it; "
         "--set dtype=bfloat16 sets every dtype of the model.",
         style="dim",
-        highlight=False,
     )
 
 
