@@ -263,20 +263,20 @@ def _run_or_recipe(what: str, set_: list[str]) -> tuple[Any, Callable[[], Any]]:
 def _published(name: str) -> Any:
     """A published model with stand-in weights, as `Pipeline` wants it."""
     from jaxpose.bench import dummy_inputs
-    from jaxpose.hub.from_checkpoint import codec_of
     from jaxpose.hub.load import Trained
     from jaxpose.models.build import abstract_variables
     from jaxpose.models.published.catalogue import find
+    from jaxpose.models.published.record import PublishedPose
     from jaxpose.skeletons import COCO17
     from jaxpose.tasks.topdown.estimator import TopDownEstimator
 
     entry = find(name)
+    if not isinstance(entry, PublishedPose) or entry.codec is None:
+        raise InputError(f"{name} gives nothing that becomes the keypoints of one person.")
     model: Any = entry.model()
     variables = dummy_inputs.values(abstract_variables(model, entry.input_hw))
-    codec = codec_of(model, entry.input_hw, variables)
-    if codec is None:
-        raise InputError(f"{name} gives nothing that becomes the keypoints of one person.")
-    return Trained(Path(name), TopDownEstimator(model, codec, COCO17), variables, None)
+    estimator = TopDownEstimator(model, entry.codec(entry.input_hw), entry.skeleton or COCO17)
+    return Trained(Path(name), estimator, variables, None)
 
 
 def _flops(number: float) -> str:

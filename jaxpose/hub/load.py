@@ -90,6 +90,8 @@ def load(where: str | Path, checkpoint: Checkpoint = "best") -> Trained:
             "--from."
         )
     estimator = from_json(release.config.get("estimator"), "estimator")
+    if estimator is None and "limit" in release.config:
+        raise InputError(f"{where} cannot predict yet. {release.config['limit']}")
     if estimator is None:
         raise InputError(
             f"{where} does not say its codec or its skeleton, which prediction needs. Convert the "

@@ -35,7 +35,6 @@ from jaxpose.convert import to_variables
 from jaxpose.data.synthetic import render
 from jaxpose.detect import Detector
 from jaxpose.detect.letterbox import letterbox
-from jaxpose.hub.from_checkpoint import codec_of
 from jaxpose.models import abstract_variables
 from jaxpose.models.published.catalogue import find
 from jaxpose.skeletons import COCO17

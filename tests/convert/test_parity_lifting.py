@@ -8,7 +8,7 @@ from safetensors.numpy import save_file
 
 from jaxpose import convert
 from jaxpose.models import count_parameters
-from jaxpose.models.published.lifting import LIFTERS
+from jaxpose.models.published.catalogue import LIFTERS
 
 TESTED = {name: lifter for lifter in LIFTERS for name in lifter.golden}
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxpose.convert.rules import Rule, apply, flatten, nest
+from jaxpose.convert.rules import apply, flatten, nest
+from jaxpose.models.conversion import Rule
 from jaxpose.errors import InputError
 
 RULES = [

@@ -5,7 +5,7 @@ from test_parity_resnet import norm, published_shapes, zeros
 
 from jaxpose.convert import load_pretrained
 from jaxpose.convert.identify import identify
-from jaxpose.convert.unpublished_variants import SIBLINGS
+from jaxpose.models.published.catalogue import UNPUBLISHED as SIBLINGS
 from jaxpose.errors import InputError
 from jaxpose.models import simple_baseline
 from jaxpose.models.build import abstract_variables, count_parameters
