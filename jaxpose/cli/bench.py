@@ -191,8 +191,7 @@ def bench_predict(
     """Measures prediction by a run, a release or a published model."""
     from jaxpose.bench.prediction import measure_prediction
     from jaxpose.bench.synthetic_video import draw_film, places
-    from jaxpose.detect.detector import Detector
-    from jaxpose.hub.load import load_pose
+    from jaxpose.hub.load import load_detector, load_pose
     from jaxpose.pipeline import Options, Pipeline
 
     stand_in = "/" not in run and not Path(run).exists()
@@ -202,7 +201,7 @@ def bench_predict(
         flip_test=flip_test, batch_size=batch_size, detect_every=every, smooth="one-euro", **lenient
     )
     pose = _published(run) if stand_in else load_pose(run)
-    pipeline = Pipeline(pose, Detector.load(detector) if detector else None, options=options)
+    pipeline = Pipeline(pose, load_detector(detector) if detector else None, options=options)
     with tempfile.TemporaryDirectory() as folder:
         source, boxes = film.source, None
         if source is None:

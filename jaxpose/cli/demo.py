@@ -14,8 +14,7 @@ from jaxpose.demo.limits import Limits
 from jaxpose.demo.page import gradio
 from jaxpose.demo.serve import check_free, is_local, serve
 from jaxpose.demo.session import DemoSession
-from jaxpose.detect.detector import Detector
-from jaxpose.hub.load import Trained, load_pose
+from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.pipeline import Pipeline
 
 
@@ -44,7 +43,7 @@ def demo(
             highlight=False,
         )
     trained = load_pose(run, checkpoint)
-    found_by = None if detector is None else Detector.load(detector)
+    found_by = None if detector is None else load_detector(detector)
     in_space = None if lifter is None else open_lifter(lifter, Lifting(checkpoint))
     pipeline = Pipeline(trained, found_by)
     with TemporaryDirectory(prefix="jaxpose-demo-", ignore_cleanup_errors=True) as folder:
