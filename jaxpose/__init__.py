@@ -42,4 +42,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_NAMESPACES, *_NAMES})
+    return sorted({*(n for n in globals() if n.startswith("__")), *_NAMESPACES, *_NAMES})

@@ -93,8 +93,8 @@ class Pipeline:
         What an address names is fetched once, checked and kept (`jaxpose.download`).
 
         Args:
-          pose: the name of a published model (`jaxpose.list_models`), a run directory, a folder that
-            `jaxpose convert` wrote, or a checkpoint that it recognises.
+          pose: the name of a published model (`jaxpose.list_models`), a run directory, a folder
+            that `jaxpose convert` wrote, or a checkpoint that it recognises.
           detector: the name of a published one, weights of YOLOX or RTMDet (`Detector.load`), or
             anything that is called as one.
           lifter: as `pose`, of a lifter.

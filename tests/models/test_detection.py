@@ -8,11 +8,11 @@ import pytest
 
 from jaxpose.convert.mismatch import Mismatch
 from jaxpose.convert.rules import apply, flatten, nest
-from jaxpose.models.published.rtmdet import RTMDET
 from jaxpose.errors import InputError
 from jaxpose.models import rtmdet, yolox
 from jaxpose.models.darknet import focus
 from jaxpose.models.detection import RTMDetHead
+from jaxpose.models.published.rtmdet import RTMDET
 
 HEAD = RTMDetHead(num_classes=2, features=4)
 
