@@ -304,7 +304,7 @@ RESNET = Family(
                 source=_ZOO,
                 trained_on=("COCO",),
                 golden=(golden,) if golden else (),
-                same_arrays_as="integral-r50" if base == "integral-r50-debias" else "",
+                same_arrays_as="integral-r50-256x256" if base == "integral-r50-debias" else "",
             )
             for base, make, codec, hw, ap, golden in _OTHERS
         ),

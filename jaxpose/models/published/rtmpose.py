@@ -86,7 +86,7 @@ _BODY = "MMPose projects/rtmpose, AIC+COCO: COCO val2017 AP, flip test"
 _BODY8 = "MMPose projects/rtmpose, Body8: COCO val2017 AP, flip test"
 _HALPE = "MMPose projects/rtmpose, Body8-Halpe26"
 _WHOLEBODY = "MMPose projects/rtmpose, COCO-WholeBody val AP, flip test"
-_UBODY = "MMPose projects/rtmpose, COCO+UBody: COCO-WholeBody val AP"
+_UBODY = "MMPose projects/rtmpose (DWPose), COCO+UBody: COCO-WholeBody val AP"
 _FACE = "MMPose projects/rtmpose, Face6: NME on LaPa"
 _HAND = "MMPose projects/rtmpose, Hand5"
 _ANIMAL = "MMPose projects/rtmpose, AP-10K"
@@ -127,6 +127,8 @@ _FILES = {
     "m-halpe26-384x288": f"m_{_BODY7_HALPE}-384x288-89e6428b_20230605",
     "l-halpe26-384x288": f"l_{_BODY7_HALPE}-384x288-734182ce_20230605",
     "x-halpe26-384x288": f"x_{_BODY7_HALPE}-384x288-7fb6e239_20230606",
+    "t-wholebody": "t_simcc-ucoco_dw-ucoco_270e-256x192-dcf277bf_20230728",
+    "s-wholebody": "s_simcc-ucoco_dw-ucoco_270e-256x192-3fd922c8_20230728",
     "m-wholebody": "m_simcc-coco-wholebody_pt-aic-coco_270e-256x192-cd5e845c_20230123",
     "l-wholebody": "l_simcc-coco-wholebody_pt-aic-coco_270e-256x192-6f206314_20230124",
     "l-wholebody-384x288": "l_simcc-coco-wholebody_pt-aic-coco_270e-384x288-eaeb96c8_20230125",
