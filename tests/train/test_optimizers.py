@@ -7,8 +7,8 @@ import optax
 import pytest
 
 from jaxpose.models import abstract_variables, hrnet_pose, vitpose
-from jaxpose.train.experiment import Optimizer
 from jaxpose.train.optimizers import (
+    AdamW,
     build,
     layer_scales,
     learning_rate_schedule,
@@ -18,7 +18,7 @@ from jaxpose.train.optimizers import (
 
 
 def test_step_schedule_warms_up_and_falls_at_the_milestones():
-    optimizer = Optimizer(learning_rate=1.0, warmup_steps=10, milestones=(0.5, 0.8))
+    optimizer = AdamW(learning_rate=1.0, warmup_steps=10, milestones=(0.5, 0.8))
     rate = learning_rate_schedule(optimizer, 100)
     np.testing.assert_allclose(rate(0), 0.1, rtol=1e-6)
     np.testing.assert_allclose(rate(9), 1.0, rtol=1e-6)
@@ -27,9 +27,7 @@ def test_step_schedule_warms_up_and_falls_at_the_milestones():
 
 
 def test_cosine_schedule_ends_near_zero():
-    rate = learning_rate_schedule(
-        Optimizer(learning_rate=2.0, warmup_steps=20, schedule="cosine"), 120
-    )
+    rate = learning_rate_schedule(AdamW(learning_rate=2.0, warmup_steps=20, schedule="cosine"), 120)
     np.testing.assert_allclose(rate(20), 2.0, rtol=1e-6)
     np.testing.assert_allclose(rate(70), 1.0, rtol=1e-6)  # half way down
     assert rate(119) < 1e-3
@@ -37,7 +35,7 @@ def test_cosine_schedule_ends_near_zero():
 
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_a_run_shorter_than_its_warmup_has_finite_positive_rates(steps):
-    rate = learning_rate_schedule(Optimizer(warmup_steps=500), steps)
+    rate = learning_rate_schedule(AdamW(warmup_steps=500), steps)
     rates = np.asarray([rate(s) for s in range(steps)])
     assert (rates > 0).all() and np.isfinite(rates).all()
 
@@ -138,7 +136,7 @@ def test_decay_follows_the_rank_and_not_the_name():
 
 
 def test_update_equals_optax_adamw_where_the_groups_do_not_matter():
-    optimizer = Optimizer(
+    optimizer = AdamW(
         learning_rate=0.01, warmup_steps=0, milestones=(), weight_decay=0.1, clip_norm=None
     )
     params = {"head": {"kernel": jnp.asarray([1.0, -2.0]), "bias": jnp.asarray([0.5])}}
@@ -154,7 +152,7 @@ def test_update_equals_optax_adamw_where_the_groups_do_not_matter():
 
 
 def test_clipping_bounds_the_first_moment():
-    optimizer = Optimizer(learning_rate=1.0, warmup_steps=0, clip_norm=1.0)
+    optimizer = AdamW(learning_rate=1.0, warmup_steps=0, clip_norm=1.0)
     tx = build(optimizer, 10)
     params = {"head": {"kernel": jnp.zeros(2)}}
     _, state = tx.update({"head": {"kernel": jnp.asarray([300.0, 400.0])}}, tx.init(params), params)
