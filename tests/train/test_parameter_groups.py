@@ -32,10 +32,9 @@ PUBLISHED = json.loads(
 )
 # One of each kind of backbone and head; the others are marked slow.
 QUICK = (
-    *("vitpose-s", "vitpose-s-simple", "vitpose-plus-s", "simple-baseline-r50", "simcc-r50"),
-    *("deeppose-r50", "rle-r50", "integral-r50-256x256", "hourglass52", "litehrnet18"),
-    *("mobilenetv2", "openpose", "transpose-r-a3", "martinez", "videopose3d-27"),
-    *("poseformer-81", "motionbert-243", "videopose3d-with-trajectory", "yolox-tiny"),
+    *("vitpose-s", "vitpose-plus-s", "simcc-r50", "rle-r50", "hourglass-52", "litehrnet-18"),
+    *("rtmpose-t", "mobilenetv2", "openpose", "transpose-r-a3", "martinez", "videopose3d-27"),
+    *("poseformer-81", "motionbert-243", "videopose3d-with-trajectory", "yolox-nano"),
 )
 
 
