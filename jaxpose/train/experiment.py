@@ -1,5 +1,6 @@
 """The part of an experiment that is the same for every task: optimizer, mesh, length, seed."""
 
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,6 +29,14 @@ class Mesh:
     tensor: int = 1
     rules: tuple[tuple[str, tuple[str | None, ...]], ...] = ()
     fsdp_from: int = 4096
+
+
+def __getattr__(name: str) -> Any:
+    if name != "Optimizer":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    message = f"{__name__}.Optimizer is now jaxpose.train.optimizers.AdamW."
+    warnings.warn(message, DeprecationWarning, stacklevel=2)
+    return optimizers.AdamW
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,17 @@
-"""Optimizers: frozen dataclasses that build an optax update rule for a run and a model."""
+"""Optimizers: frozen dataclasses that build an optax update rule for a run and a model.
+
+Memory of the state for ViTPose-B and H, 90 and 637 million parameters, in MiB:
+
+| optimizer                      |   B |    H |
+|--------------------------------|-----|------|
+| AdamW                          | 687 | 4862 |
+| Muon                           | 347 | 2438 |
+| SGD with momentum              | 343 | 2431 |
+| Lion                           | 343 | 2431 |
+| Lion, bfloat16                 | 172 | 1215 |
+| Adafactor                      | 174 | 1228 |
+| Adafactor without momentum     |   3 |   12 |
+"""
 
 import functools
 import math
@@ -148,8 +161,7 @@ class AdamW(ScheduledOptimizer):
 
     `b1`, `b2` are the decay rates of the moments. `eps` is added to the root of the second moment;
     a larger one keeps rounding in gradients that are almost zero from growing into steps of full
-    length. The state holds two float32 values for each parameter: 656 MiB for ViTPose-B's
-    86 million.
+    length. The state holds two float32 values for each parameter.
     """
 
     b1: float = 0.9
