@@ -26,8 +26,8 @@ from jaxpose.train.experiment import Experiment
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 # Keys that may change on resume: they steer reporting, or where the numbers are computed.
 MAY_CHANGE = (
-    *("log_every", "evaluation.every", "evaluation.pictures", "evaluation.batch_size"),
-    *("mesh.", "on_nonfinite"),
+    *("log_every", "evaluation.every", "evaluation.examples", "evaluation.batch_size"),
+    *("mesh.", "on_nonfinite", "more_evaluations", "loggers"),
 )
 
 
