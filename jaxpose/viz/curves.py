@@ -7,8 +7,10 @@ import numpy as np
 
 from jaxpose.viz.figures import new_figure, to_image
 
-_SHOWN = 6  # curves in one panel that can be told apart
+_SHOWN = 5  # curves in one panel that can be told apart
 _COLUMNS = 3
+
+_NOISY = ("loss", "gradient norm", "images per second", "windows per second")
 
 Record = Mapping[str, Any]
 """A line of `metrics.jsonl`: step, kind ("train" or "eval"), and values by name."""
@@ -43,17 +45,20 @@ def training_curves(
     last = max(steps[-1] for _, curves in panels for steps, _ in curves.values())
     for axes, (title, curves) in zip(grid, panels, strict=False):
         for name, (steps, values) in curves.items():
-            _draw(axes, name, steps, values, title in ("loss", "gradient norm"))
+            _draw(axes, name, steps, values, title in _NOISY)
+        words = ""
         if best in curves:
-            _mark(axes, *curves[best], lower_is_better)
-        axes.set_title(title, fontsize=10)
-        axes.set_xlim(0, 1.02 * last)
+            words = f"; best {best} {_mark(axes, *curves[best], lower_is_better)}"
+        axes.set_title(title + words, fontsize=9)
+        axes.set_xlim(0, 1.03 * last)
+        if title not in ("loss", "gradient norm"):
+            _from_zero(axes, curves)
         axes.tick_params(labelsize=8)
         axes.grid(alpha=0.3, linewidth=0.6)
         if _log_scale(curves) and title in ("loss", "gradient norm"):
             axes.set_yscale("log")
         if len(curves) > 1:
-            axes.legend(fontsize=7, framealpha=0.7)
+            axes.legend(fontsize=7, framealpha=0.6, ncols=2 if len(curves) > 3 else 1)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     for axes in grid[max(0, len(panels) - columns) : len(panels)]:
@@ -85,7 +90,7 @@ def _panels(train: Curves, scores: Curves, best: str) -> list[tuple[str, Curves]
         groups.setdefault(_group(name, scores), {})[name] = curve
     for title, curves in groups.items():
         names = sorted(curves, key=lambda name: name != best)[:_SHOWN]
-        more = f" (6 of {len(curves)})" if len(curves) > _SHOWN else ""
+        more = f" ({_SHOWN} of {len(curves)})" if len(curves) > _SHOWN else ""
         panels.append((title + more, {name: curves[name] for name in names}))
     for name, title in (("gradient_norm", "gradient norm"), ("learning_rate", "learning rate")):
         if name in train:
@@ -111,12 +116,20 @@ def _group(name: str, scores: Curves) -> str:
 
 def _draw(axes: Any, name: str, steps: np.ndarray, values: np.ndarray, noisy: bool) -> None:
     few = len(steps) <= 25
-    if noisy and len(steps) > 100 and not name.startswith("loss/"):
+    name = name.rpartition("/")[2]
+    if noisy and len(steps) > 100:
         (line,) = axes.plot(steps, values, linewidth=0.6, alpha=0.3)
         smooth = _running_median(values, max(5, len(values) // 40))
         axes.plot(steps, smooth, color=line.get_color(), linewidth=1.5, label=name)
         return
     axes.plot(steps, values, marker="o" if few else "", ms=3, linewidth=1.3, label=name)
+
+
+def _from_zero(axes: Any, curves: Curves) -> None:
+    """Start the axis at 0, so that a small change looks small."""
+    values = np.concatenate([values for _, values in curves.values()])
+    if (values >= 0).all():
+        axes.set_ylim(0, 1.1 * values.max() if values.max() > 0 else 1.0)
 
 
 def _running_median(values: np.ndarray, width: int) -> np.ndarray:
@@ -125,17 +138,11 @@ def _running_median(values: np.ndarray, width: int) -> np.ndarray:
     return np.median(np.lib.stride_tricks.sliding_window_view(padded, width), axis=-1)
 
 
-def _mark(axes: Any, steps: np.ndarray, values: np.ndarray, lower_is_better: bool) -> None:
+def _mark(axes: Any, steps: np.ndarray, values: np.ndarray, lower_is_better: bool) -> str:
+    """Draw a star at the best value; it in words, for the title."""
     at = int(np.argmin(values) if lower_is_better else np.argmax(values))
     axes.plot(steps[at], values[at], marker="*", ms=11, color="black", zorder=5, linestyle="")
-    axes.annotate(
-        f"best {values[at]:.4g}",
-        (steps[at], values[at]),
-        textcoords="offset points",
-        xytext=(-6, -13 if not lower_is_better else 7),
-        ha="right" if steps[at] > steps.mean() or len(steps) == 1 else "left",
-        fontsize=8,
-    )
+    return f"{values[at]:.4g} at step {steps[at]:,.0f}"
 
 
 def _log_scale(curves: Curves) -> bool:
