@@ -312,8 +312,14 @@ def _package(name: str, extra: str, title: str) -> Any:
 
 
 def _mlflow_name(name: str) -> str:
-    """MLflow's names hold letters, digits and `_-. :/` only."""
-    return "".join(c if c.isalnum() or c in "_-. :/" else "_" for c in name)
+    """`train/loss.L1` of `train/loss/L1`.
+
+    MLflow's names hold letters, digits and `_-. :/` only, and its file store makes folders of the
+    slashes, so that no name may go on where another ends.
+    """
+    kind, slash, rest = name.partition("/")
+    known = "".join(c if c.isalnum() or c in "_-. :/" else "_" for c in rest)
+    return kind + slash + known.replace("/", ".")
 
 
 def _first_line(error: BaseException) -> str:

@@ -238,7 +238,7 @@ def test_mlflow_goes_on_as_the_same_run(tmp_path, monkeypatch):
     assert fake.calls == [
         ("create_run", "7", tmp_path.name),
         ("r1", "config.json", {"seed": 0}),
-        ("r1", [("eval/PCK_0.1/knee", 0.5, 2)]),
+        ("r1", [("eval/PCK_0.1.knee", 0.5, 2)]),
         ("r1", "crowd/predictions/step_0000002.png", (4, 6, 3)),
     ]
     with run_log(tmp_path, logger, start=2) as log:

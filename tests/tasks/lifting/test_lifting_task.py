@@ -203,7 +203,7 @@ def test_a_perfect_lifter_scores_0_and_loses_nothing(flat):
     experiment = flat_experiment(flat)
     task, mesh = LiftingTask(experiment), make_mesh(experiment.mesh)
     source = task.open("eval")
-    scored = task.scorer(source, mesh, True)(perfect())
+    scored = task.evaluator(source, mesh, True)(perfect())
     # A hundredth of a mm: float32 at four metres, through the undistortion.
     assert scored.report.metrics["MPJPE"] < 0.01 and scored.report.metrics["P-MPJPE"] < 0.01
     assert set(scored.report.by_action["MPJPE"]["S2"]) == {"Box"}
@@ -221,7 +221,7 @@ def test_the_flip_test_averages_with_the_mirror_image(flat):
     biased = perfect()
     # 30 mm to the right of where they are, the root too, whatever is seen: a mirror undoes it.
     biased["params"]["head"]["joints"]["bias"].reshape(K, 3)[:, 0] += 0.03
-    means = [task.scorer(source, mesh, f)(biased).report.metrics["MPJPE"] for f in (False, True)]
+    means = [task.evaluator(source, mesh, f)(biased).report.metrics["MPJPE"] for f in (False, True)]
     np.testing.assert_allclose(means, [30, 0], atol=0.01)
 
 
