@@ -9,7 +9,7 @@ from jaxpose.models.pyramid import Pyramid
 from jaxpose.skeletons import COCO17
 from jaxpose.tasks.bottomup.augment import ImageAugmentation
 from jaxpose.tasks.bottomup.experiment import BottomUpExperiment, Evaluation
-from jaxpose.train.experiment import Optimizer
+from jaxpose.train.optimizers import AdamW
 
 
 def get_config() -> BottomUpExperiment:
@@ -26,7 +26,7 @@ def get_config() -> BottomUpExperiment:
         train_data=SyntheticScenes(count=4000, seed=0, canvas_hw=size, people=3),
         eval_data=SyntheticScenes(count=100, seed=1, canvas_hw=size, people=3),
         augmentation=ImageAugmentation(rotation_degrees=10.0, scale=(0.8, 1.25)),
-        optimizer=Optimizer(
+        optimizer=AdamW(
             learning_rate=2e-3, schedule="cosine", warmup_steps=100, weight_decay=0.05, b2=0.99
         ),
         evaluation=Evaluation(every=1000),

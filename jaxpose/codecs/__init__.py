@@ -13,6 +13,7 @@ from jaxpose.codecs.megvii import Megvii
 from jaxpose.codecs.regression import Regression
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.codecs.simcc import SimCC
+from jaxpose.deprecations import moved_names
 
 __all__ = [
     "CenterOffsets",
@@ -26,3 +27,5 @@ __all__ = [
     "SimCC",
     "Targets",
 ]
+
+__getattr__ = moved_names(__name__)

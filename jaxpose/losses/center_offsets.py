@@ -25,10 +25,13 @@ class CenterOffsetLoss(Loss):
     background: float = 0.1
     offset: float = 0.02
 
-    def __call__(self, outputs: Pair, targets: Pair, weights: Pair) -> jax.Array:
-        return self.heatmap_term(outputs, targets, weights) + self.offset * self.offset_term(
-            outputs, targets, weights
-        )
+    def with_terms(
+        self, outputs: Pair, targets: Pair, weights: Pair
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """The loss, and its terms `heatmaps` and `offsets`."""
+        heatmaps = self.heatmap_term(outputs, targets, weights)
+        offsets = self.offset * self.offset_term(outputs, targets, weights)
+        return heatmaps + offsets, {"heatmaps": heatmaps, "offsets": offsets}
 
     def heatmap_term(self, outputs: Pair, targets: Pair, weights: Pair) -> jax.Array:
         """Mean over samples, pixels and maps: a float32 scalar."""

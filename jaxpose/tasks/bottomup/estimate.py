@@ -12,8 +12,9 @@ from jaxpose.codecs.decoded import Decoded
 from jaxpose.data.index import process_slice
 from jaxpose.data.source import Source
 from jaxpose.geometry import apply_affine, invert_affine
-from jaxpose.metrics import oks
+from jaxpose.metrics import metric
 from jaxpose.metrics.coco import Detections, GroundTruth
+from jaxpose.metrics.people import PeopleInImages
 from jaxpose.metrics.report import Report
 from jaxpose.tasks.bottomup.augment import STILL, augment
 from jaxpose.tasks.topdown.forward import predict_keypoints
@@ -44,7 +45,7 @@ class Estimates:
       keypoints: `[N, Q, K, 2]`; scores `[N, Q, K]` in [0, 1]; found bool `[N, Q]`.
       truth: `[N, P, K, 2]`; visible `[N, P, K]`; box_xywh `[N, P, 4]`; area `[N, P]` px²; crowd and
         valid bool `[N, P]`.
-      pictures: the first canvases, uint8 RGB, each with the truth beside the estimates.
+      drawn: the first canvases, uint8 RGB, each with the truth beside the estimates.
     """
 
     image_id: np.ndarray
@@ -57,7 +58,7 @@ class Estimates:
     area: np.ndarray
     crowd: np.ndarray
     valid: np.ndarray
-    pictures: list[np.ndarray]
+    drawn: list[np.ndarray]
 
     def detections(self) -> Detections:
         """The people found, one row each."""
@@ -137,7 +138,7 @@ def estimate_all(
       on_batch: called with the number of images done after each batch.
     """
     rows: list[dict[str, np.ndarray]] = []
-    pictures: list[np.ndarray] = []
+    drawn: list[np.ndarray] = []
     size = experiment.evaluation.batch_size
     own = process_slice(size, *batch_shard(size, mesh))
     for number, batch in enumerate(eval_batches(experiment, source, mesh), start=1):
@@ -145,9 +146,9 @@ def estimate_all(
         keypoints, scores, _, there = (values[own] for values in decoded)
         real = batch["mask"].astype(bool)
         found = there.any(axis=-1)
-        for row in np.flatnonzero(real)[: experiment.evaluation.pictures - len(pictures)]:
+        for row in np.flatnonzero(real)[: experiment.evaluation.examples - len(drawn)]:
             shown = keypoints[row][found[row]], scores[row][found[row]]
-            pictures.append(_picture(batch, row, *shown, experiment))
+            drawn.append(_picture(batch, row, *shown, experiment))
         to_photo = batch["photo_from_canvas"].astype(np.float64)[:, None]
         corners = batch["box_xywh"].astype(np.float64).reshape(*batch["area"].shape, 2, 2)
         corners[..., 1, :] += corners[..., 0, :]
@@ -175,21 +176,28 @@ def estimate_all(
     places = np.flatnonzero(columns.pop("real"))
     _, first = np.unique(columns.pop("index")[places], return_index=True)
     kept = {name: values[places[first]] for name, values in columns.items()}
-    return Estimates(**kept, pictures=pictures)
+    return Estimates(**kept, drawn=drawn)
 
 
 def score(estimates: Estimates, experiment: "BottomUpExperiment", flip_test: bool) -> Report:
-    """COCO's average precision and recall, with all that they depend on."""
+    """The metrics of the experiment's evaluation, with all that they depend on."""
     skeleton = experiment.skeleton
+    evaluation = experiment.evaluation
     truth, found = estimates.ground_truth(), estimates.detections()
+    people: Any = PeopleInImages(skeleton, truth, found)
+    scored = metric.score(evaluation.metrics, people, evaluation.best)
     return Report(
-        metrics=oks.coco_keypoint_ap(truth, found, skeleton.oks_sigmas()),
+        metrics=scored.figures,
         boxes="none: whole images",
         flip_test=flip_test,
         decode=str(experiment.codec),
-        sigmas=skeleton.describe_sigmas(),
+        sigmas=skeleton.describe_sigmas() if skeleton.sigmas is not None else None,
         people=int((~truth.ignore).sum()),
-        notes={"images": f"{len(estimates.image_id):,}", "people found": f"{len(found):,}"},
+        notes={
+            "images": f"{len(estimates.image_id):,}",
+            "people found": f"{len(found):,}",
+            **scored.notes,
+        },
     )
 
 

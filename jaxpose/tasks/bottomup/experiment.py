@@ -5,38 +5,30 @@ from dataclasses import dataclass, field
 from jaxpose.codecs.center_offsets import CenterOffsets
 from jaxpose.data.source import Dataset
 from jaxpose.errors import InputError
+from jaxpose.metrics.metric import Metric, check_metrics
+from jaxpose.metrics.oks import CocoAP
 from jaxpose.models.build import PoseModel
 from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.bottomup.augment import ImageAugmentation
 from jaxpose.tasks.bottomup.task import BottomUpTask
+from jaxpose.train.evaluation import EvaluationBase
 from jaxpose.train.experiment import Experiment
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """When and how held-out images are scored: COCO's AP and AR, over all people of each image.
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(EvaluationBase):
+    """When and how held-out images are scored; see `EvaluationBase`.
 
     Attributes:
-      every: steps from one evaluation to the next.
-      flip_test: average with the outputs of the mirrored image.
-      batch_size: images in one forward pass.
-      pictures: images of estimates beside the truth that are kept.
+      metrics: those that match people themselves: `CocoAP()`, `CrowdPoseAP()`, `WholeBodyAP()`.
+      examples: images of estimates beside the truth that are kept.
+      data: another dataset than the experiment's `eval_data`.
     """
 
-    every: int = 1000
-    flip_test: bool = True
+    metrics: tuple[Metric, ...] = (CocoAP(),)
     batch_size: int = 16
-    pictures: int = 4
-
-    @property
-    def best(self) -> str:
-        """The figure that picks the best checkpoint."""
-        return "AP"
-
-    @property
-    def lower_is_better(self) -> bool:
-        """Whether that figure is an error."""
-        return False
+    examples: int = 4
+    data: Dataset | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +36,7 @@ class BottomUpExperiment(Experiment):
     """Training of a model that finds the keypoints of all people in an image.
 
     Attributes:
-      skeleton: the keypoints; it needs OKS sigmas.
+      skeleton: the keypoints.
       codec: what people are encoded as, and decoded from.
       train_data, eval_data: sources of whole images, such as `Images` and `SyntheticScenes`.
       resident: keep the whole training set as uint8 images in device memory.
@@ -57,6 +49,7 @@ class BottomUpExperiment(Experiment):
     eval_data: Dataset
     augmentation: ImageAugmentation = field(default_factory=ImageAugmentation)
     evaluation: Evaluation = field(default_factory=Evaluation)
+    more_evaluations: tuple[Evaluation, ...] = ()
     resident: bool = False
 
     def __post_init__(self) -> None:
@@ -67,11 +60,15 @@ class BottomUpExperiment(Experiment):
                 f"model.head.num_keypoints is {outputs}, but skeleton {self.skeleton.name!r} has "
                 f"{self.skeleton.num_keypoints} keypoints. Set them to the same number."
             )
-        if self.skeleton.sigmas is None:
-            raise InputError(
-                f"Skeleton {self.skeleton.name!r} has no OKS sigmas, which scoring needs. Give it "
-                "sigmas (a list, or one uniform value)."
-            )
+        for evaluation in (self.evaluation, *self.more_evaluations):
+            check_metrics(evaluation.metrics, self.skeleton, dimensions=2)
+            for metric in evaluation.metrics:
+                if not metric.whole_images:
+                    raise InputError(
+                        f"{type(metric).__name__} scores people in given boxes, and here they are "
+                        "still to be found in whole images. Use CocoAP() or another metric with "
+                        "`whole_images`."
+                    )
 
     def task(self) -> BottomUpTask:
         return BottomUpTask(self)

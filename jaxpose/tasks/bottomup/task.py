@@ -108,10 +108,10 @@ class BottomUpTask:
             variables: Any, on_batch: Callable[[int], None] = lambda samples: None
         ) -> EvalResult:
             estimates = estimate_all(estimate, variables, source, experiment, mesh, on_batch)
-            pictures = estimates.pictures
+            drawn = estimates.drawn
             return EvalResult(
                 score(estimates, experiment, flip_test),
-                viz.contact_sheet(pictures, columns=2) if pictures else None,
+                viz.contact_sheet(drawn, columns=2) if drawn else None,
                 estimates.coco_results(),
             )
 

@@ -12,6 +12,7 @@ import numpy as np
 from jaxpose import geometry
 from jaxpose.codecs.codec import Codec
 from jaxpose.codecs.decoded import Decoded
+from jaxpose.codecs.visualize import as_maps, has_maps
 from jaxpose.errors import InputError
 from jaxpose.results.people import People, SkippedBox
 from jaxpose.skeletons import Skeleton
@@ -107,7 +108,7 @@ class Predictor:
 
         def maps(variables: Any, images: jax.Array) -> jax.Array:
             arguments = model, variables, normalize(images), codec, permutation, flip_test
-            return codec.maps(predict_outputs(*arguments))  # type: ignore[attr-defined]
+            return as_maps(codec, predict_outputs(*arguments))
 
         self._forward = jax.jit(forward)
         self._maps = jax.jit(maps)
@@ -176,7 +177,7 @@ class Predictor:
         Raises:
           InputError: as `__call__`; the model gives coordinates rather than maps.
         """
-        if not hasattr(self.codec, "maps"):
+        if not has_maps(self.codec):
             raise InputError(
                 f"this model ({type(self.codec).__name__}) gives coordinates, not heatmaps: there "
                 "is none to show"

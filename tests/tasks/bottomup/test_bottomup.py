@@ -14,6 +14,7 @@ from jaxpose.data.source import SyntheticPeople, SyntheticScenes
 from jaxpose.errors import InputError
 from jaxpose.hub.load import Trained
 from jaxpose.losses import CenterOffsetLoss
+from jaxpose.metrics.pck import PCK
 from jaxpose.models.build import PoseModel
 from jaxpose.models.center_offsets import CenterOffsetHead
 from jaxpose.models.pyramid import Pyramid
@@ -21,9 +22,9 @@ from jaxpose.skeletons import COCO17
 from jaxpose.tasks.bottomup.augment import STILL, ImageAugmentation, augment
 from jaxpose.tasks.bottomup.estimate import DEVICE_KEYS
 from jaxpose.tasks.bottomup.experiment import BottomUpExperiment, Evaluation
-from jaxpose.train.experiment import Optimizer
 from jaxpose.train.init_state import abstract_state, first_state, run_key
 from jaxpose.train.mesh import make_mesh
+from jaxpose.train.optimizers import AdamW
 from jaxpose.train.step import compile_step
 
 SIZE = (64, 64)
@@ -43,7 +44,7 @@ def experiment(**changes):
             eval_data=SyntheticScenes(5, 1, SIZE, people=3),
             augmentation=ImageAugmentation(),
             evaluation=Evaluation(every=10, batch_size=8),
-            optimizer=Optimizer(learning_rate=3e-3, warmup_steps=5, schedule="constant"),
+            optimizer=AdamW(learning_rate=3e-3, warmup_steps=5, schedule="constant"),
             steps=20,
             batch_size=8,
             resident=True,
@@ -188,7 +189,7 @@ def test_evaluation_finds_everybody_whom_the_outputs_hold():
     assert result.report.people == scenes["valid"].sum()
     assert len(result.predictions) == scenes["valid"].sum()
     assert result.report.metrics["AR50"] > 0.9
-    assert result.picture.dtype == np.uint8
+    assert result.image.dtype == np.uint8
 
 
 def test_evaluation_of_a_trained_model_fills_up_the_last_batch(trained):
@@ -265,5 +266,7 @@ def test_parts_that_do_not_fit_are_refused():
         experiment(codec=CenterOffsets(SIZE, (32, 32))).task().check()
     with pytest.raises(InputError, match="crops of single people"):
         experiment(train_data=SyntheticPeople(4, 0, SIZE)).task().open("train")
+    with pytest.raises(InputError, match="PCK scores people in given boxes"):
+        experiment(evaluation=Evaluation(metrics=(PCK(),)))
     with pytest.raises(InputError, match="num_keypoints is 5"):
         experiment(model=experiment().model.clone(head=CenterOffsetHead(5)))
