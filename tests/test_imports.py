@@ -17,7 +17,7 @@ PACKAGE = ROOT / "jaxpose"
 FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
-        "errors",
+        "errors deprecations",
         "paths skeletons geometry",
         "download losses codecs",
         "models",

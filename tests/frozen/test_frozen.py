@@ -34,14 +34,14 @@ from typer.testing import CliRunner
 
 # All that these tests take from the package: where something moves, only these lines change.
 from jaxpose.cli.main import app
-from jaxpose.cli.trained import TrainedLifter, load_any
 from jaxpose.config import from_json, to_json
 from jaxpose.detect import Detector
 from jaxpose.geometry.cameras import pinhole
-from jaxpose.infer.lift import TrackLifter
-from jaxpose.infer.predictor import Predictor
+from jaxpose.hub.load import Trained, load
+from jaxpose.tasks.lifting.track_lifter import TrackLifter
+from jaxpose.tasks.topdown.predictor import Predictor
 from jaxpose.train.loop import train
-from jaxpose.train.run import load_run
+from jaxpose.train.run_dir import load_run
 
 VERSION = "0.1.0"
 HERE = Path(__file__).resolve().parent

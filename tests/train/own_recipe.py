@@ -52,14 +52,14 @@ class MyExperiment(TopDownExperiment):
 def get_config() -> MyExperiment:
     """Six steps of a network of two layers."""
     assert own_parts.Head is Head and jax.__name__ == "jax"
-    input_hw = (32, 24)
+    input_hw = (64, 48)
     return MyExperiment(
         skeleton=COCO17,
         model=PoseModel(Backbone(width=4), Head(17)),
-        codec=WideHeatmap(input_hw, (8, 6), sigma=1.0),
+        codec=WideHeatmap(input_hw, (16, 12), sigma=1.0),
         loss=MyMSE(factor=2.0),
-        train_data=SyntheticPeople(count=16, seed=0, canvas_hw=(48, 36), plain=True),
-        eval_data=SyntheticPeople(count=8, seed=1, canvas_hw=(48, 36), plain=True),
+        train_data=SyntheticPeople(count=16, seed=0, canvas_hw=(96, 72), plain=True),
+        eval_data=SyntheticPeople(count=8, seed=1, canvas_hw=(96, 72), plain=True),
         augmentation=Augmentation(),
         optimizer=Optimizer(learning_rate=1e-3, warmup_steps=2, schedule="cosine"),
         evaluation=Evaluation(metric="pck", every=6, batch_size=8, pictures=0),

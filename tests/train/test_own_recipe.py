@@ -117,7 +117,7 @@ def test_a_run_is_evaluated_predicted_converted_and_exported(run, tmp_path):
     command("eval", run, "--out", tmp_path / "eval")
     cv2.imwrite(str(tmp_path / "image.png"), np.full((48, 36, 3), 90, np.uint8))
     command("predict", tmp_path / "image.png", "--from", run, "--out", tmp_path / "people")
-    assert (tmp_path / "people" / "keypoints.json").is_file()
+    assert (tmp_path / "people" / "predictions.json").is_file()
     command("convert", run, tmp_path / "release")
     assert (tmp_path / "release" / "recipe" / "own_parts.py").is_file()
     released, trained = load(tmp_path / "release"), load(run)
