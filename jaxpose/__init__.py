@@ -2,10 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
+from jaxpose import deprecations
+
 if TYPE_CHECKING:
     from jaxpose.pipeline import Pipeline as Pipeline
 
 __version__ = "0.1.0"
+
+deprecations.install()
 
 
 def __getattr__(name: str) -> Any:

@@ -19,6 +19,7 @@ from jaxpose.codecs import AnyCodec, IntegralRegression, Regression, SimCC
 from jaxpose.codecs.heatmap import msra, udp
 from jaxpose.codecs.simcc import rtmpose
 from jaxpose.config import to_json
+from jaxpose.config.trust import outside_paths, record_as_own
 from jaxpose.convert.formats import detect
 from jaxpose.convert.identify import Identified, identify
 from jaxpose.convert.load import load_pretrained, plan_for, recognise, to_variables
@@ -202,10 +203,12 @@ def release_run(run: Run, out: Path, overwrite: bool) -> None:
     file = run.directory / "report.json"
     metrics = Report.from_json(file.read_text()).metrics if file.is_file() else None
     estimator, variables = run.experiment.task().estimator(run.variables)
+    config = to_json(estimator)
+    recipe = run.recipe if outside_paths(config) else None
     save_release(
         out,
         jax.device_get(variables),
-        {"name": run.directory.name, "estimator": to_json(estimator)},
+        {"name": run.directory.name, "estimator": config},
         Card(
             run.directory.name,
             f"trained with jaxpose, checkpoint of step {run.step}",
@@ -216,7 +219,9 @@ def release_run(run: Run, out: Path, overwrite: bool) -> None:
             takes=estimator.takes,
         ),
         overwrite=overwrite,
+        recipe=recipe,
     )
+    record_as_own(config, recipe, out)
 
 
 def _estimator(

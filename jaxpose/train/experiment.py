@@ -1,10 +1,10 @@
 """The part of an experiment that is the same for every task: optimizer, mesh, length, seed."""
 
-import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
 from jaxpose.losses import Loss
 from jaxpose.train import optimizers
@@ -29,14 +29,6 @@ class Mesh:
     tensor: int = 1
     rules: tuple[tuple[str, tuple[str | None, ...]], ...] = ()
     fsdp_from: int = 4096
-
-
-def __getattr__(name: str) -> Any:
-    if name != "Optimizer":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    message = f"{__name__}.Optimizer is now jaxpose.train.optimizers.AdamW."
-    warnings.warn(message, DeprecationWarning, stacklevel=2)
-    return optimizers.AdamW
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,3 +89,6 @@ class Experiment(ABC):
     def input_hw(self) -> tuple[int, int] | None:
         """Height and width of the model's images; None if the model has `input_shape()`."""
         return None
+
+
+__getattr__ = moved_names(__name__)

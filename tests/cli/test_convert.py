@@ -11,10 +11,10 @@ from safetensors.numpy import save_file
 from tiny import get_config
 from typer.testing import CliRunner
 
-from jaxpose.cli.convert import with_expert
 from jaxpose.cli.main import app
 from jaxpose.codecs import Heatmap
 from jaxpose.convert.identify import Identified
+from jaxpose.hub.from_checkpoint import with_expert
 from jaxpose.hub.load import load_pose
 from jaxpose.models.published.catalogue import find
 from jaxpose.skeletons import COCO17
@@ -26,8 +26,8 @@ def invoke(*arguments):
 
 
 @pytest.fixture(scope="module")
-def small(shared):
-    return load(shared, "vitpose_s_256x192").state_dict
+def small():
+    return load("vitpose_s_256x192").state_dict
 
 
 def test_a_checkpoint_is_recognised_and_released(small, tmp_path):
@@ -57,7 +57,7 @@ def test_keypoints_and_size_are_read_off_the_arrays(small, tmp_path):
     result = invoke(tmp_path / "x.safetensors", tmp_path / "out")
     assert result.exit_code == 0, result.output
     config = json.loads((tmp_path / "out" / "config.json").read_text())
-    assert config["num_keypoints"] == 21 and config["input_hw"] == [384, 288]
+    assert config["num_keypoints"] == 21 and config["estimator"]["codec"]["input_hw"] == [384, 288]
     assert "hand21" in result.output
 
 
@@ -81,7 +81,7 @@ def test_a_backbone_needs_a_model_and_a_fresh_head(small, tmp_path):
     result = invoke(*arguments, "--model", "vitpose-s", "--keypoints", 9)
     assert result.exit_code == 0, result.output
     config = json.loads((tmp_path / "out" / "config.json").read_text())
-    assert config["num_keypoints"] == 9 and config["skeleton"] is None
+    assert config["num_keypoints"] == 9 and config["estimator"] is None
 
 
 @pytest.mark.parametrize(("keypoints", "dataset"), [(17, 0), (16, 2), (133, 5)])
@@ -109,7 +109,9 @@ def test_a_run_becomes_a_release_that_predicts_as_it_does(tmp_path, monkeypatch)
     assert result.exit_code == 0, result.output
     trained = load_pose(tmp_path / "out", "best")
     assert trained.model == experiment.model and trained.codec == experiment.codec
-    assert trained.skeleton == experiment.skeleton and trained.padding == experiment.padding
+    assert (
+        trained.skeleton == experiment.skeleton and trained.estimator.padding == experiment.padding
+    )
     jax.tree.map(np.testing.assert_array_equal, trained.variables, variables)
     again = invoke(tmp_path / "out", tmp_path / "again")
     assert again.exit_code == 2 and "is a release already" in " ".join(again.output.split())

@@ -48,7 +48,11 @@ _UBODY = "MMPose projects/rtmpose, COCO+UBody: COCO-WholeBody val AP"
 _FACE = "MMPose projects/rtmpose, Face6: NME on LaPa"
 _HAND = "MMPose projects/rtmpose, Hand5"
 _ANIMAL = "MMPose projects/rtmpose, AP-10K"
-_GOLDEN = "rtmpose_s_256x192"
+_GOLDEN = {
+    ("s", ""): ("rtmpose_s_256x192_calibrated",),
+    ("m", "-hand"): ("rtmpose_m_hand5_256x256",),
+    ("m", "-face"): ("rtmpose_m_face106_256x256",),
+}
 
 # Size, what the name ends in, keypoints, image, parameters (M), multiply-adds (G), score, source.
 _TABLE = (
@@ -89,7 +93,7 @@ PUBLISHED = tuple(
         gflops,
         score,
         source,
-        (_GOLDEN,) if (size, suffix) == ("s", "") else (),
+        _GOLDEN.get((size, suffix), ()),
     )
     for size, suffix, num_keypoints, input_hw, parameters, gflops, score, source in _TABLE
 )

@@ -11,15 +11,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from motion_clips import DEPTH, K, clip
 from rich.console import Console
 from typer.testing import CliRunner
 
 from jaxpose.cli.main import app
 from jaxpose.codecs.lifting import LiftingCodec, Statistics
-from jaxpose.data.motion import Clip, motion_of, read_motion, write_motion
+from jaxpose.data.motion import motion_of, read_motion, write_motion
 from jaxpose.data.motion_dataset import CameraSet, MotionDataset
 from jaxpose.errors import InputError
-from jaxpose.geometry.cameras import pinhole, project
 from jaxpose.hub.load import load_lifter, load_pose
 from jaxpose.losses import MPJPE, SemiSupervised
 from jaxpose.metrics.report import Report
@@ -45,20 +45,6 @@ from jaxpose.train.state import new_state
 from jaxpose.train.step import train_step
 
 QUIET = Console(quiet=True)
-K, DEPTH = HUMANEVA15.num_keypoints, 4000.0
-VIEW = pinhole([[800.0, 0, 320], [0, 800, 240], [0, 0, 1]], np.eye(3), np.zeros(3))
-
-
-def clip(frames, seed, flat=False, **fields):
-    """Joints around a place in front of a camera, swinging; `flat`: all at one depth."""
-    rng = np.random.default_rng(seed)
-    swing = np.sin(np.arange(frames)[:, None, None] / 5 + rng.uniform(0, 6, (1, K, 3)))
-    joints = rng.normal(scale=300, size=(1, K, 3)) + 100 * swing + np.array([0, 0, DEPTH])
-    if flat:
-        joints[..., 2] = DEPTH
-    known = {"split": "train", "subject": "S1", "action": "Walking", "image_wh": (640, 480)}
-    fields = {"view": VIEW, "name": f"clip {seed}", **known, **fields}
-    return Clip(joints_mm=joints, keypoints=project(VIEW, joints), fps=50.0, **fields)
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +188,7 @@ def test_a_perfect_lifter_scores_0_and_loses_nothing(flat):
     experiment = flat_experiment(flat)
     task, mesh = LiftingTask(experiment), make_mesh(experiment.mesh)
     source = task.open("eval")
-    scored = task.scorer(source, mesh, True)(perfect())
+    scored = task.evaluator(source, mesh, True)(perfect())
     # A hundredth of a mm: float32 at four metres, through the undistortion.
     assert scored.report.metrics["MPJPE"] < 0.01 and scored.report.metrics["P-MPJPE"] < 0.01
     assert set(scored.report.by_action["MPJPE"]["S2"]) == {"Box"}
@@ -220,7 +206,7 @@ def test_the_flip_test_averages_with_the_mirror_image(flat):
     biased = perfect()
     # 30 mm to the right of where they are, the root too, whatever is seen: a mirror undoes it.
     biased["params"]["head"]["joints"]["bias"].reshape(K, 3)[:, 0] += 0.03
-    means = [task.scorer(source, mesh, f)(biased).report.metrics["MPJPE"] for f in (False, True)]
+    means = [task.evaluator(source, mesh, f)(biased).report.metrics["MPJPE"] for f in (False, True)]
     np.testing.assert_allclose(means, [30, 0], atol=0.01)
 
 

@@ -11,6 +11,7 @@ import pytest
 from jaxpose.config import from_json, to_json
 from jaxpose.convert.release import Card, save_release
 from jaxpose.errors import InputError
+from jaxpose.hub.load import weights
 from jaxpose.losses import Distillation, FeatureDistillation, HeatmapDistillation, HeatmapMSE
 from jaxpose.models import PoseModel
 from jaxpose.models.distillation import DistillationModel
@@ -68,7 +69,7 @@ def trained(experiment):
     check_outputs(experiment)
     mesh = meshes.make_mesh(experiment.mesh, jax.devices()[:1])
     fresh = drawn.variables(experiment.model, experiment.codec.input_hw)
-    variables = with_pretrained(experiment, fresh)
+    variables = with_pretrained(experiment, fresh, weights)
     tx = experiment.optimizer.build(experiment.steps, experiment.model)
     state = jax.device_put(new_state(experiment, variables, tx), meshes.replicated(mesh))
     before = jax.device_get(state.variables())
