@@ -8,12 +8,12 @@ import optax
 
 from jaxpose.models import DeconvHead, PoseModel, ResNet, abstract_variables, count_parameters
 from jaxpose.models.hybrid import TransPose, sine_positions
-from jaxpose.models.published.hybrid import PUBLISHED, transpose_r
+from jaxpose.models.published.hybrid import TRANSPOSE, transpose_r
 from jaxpose.train.parameter_groups import parameter_groups
 
 
 def test_parameters_are_the_published_ones_less_the_table_of_positions():
-    for entry in PUBLISHED:
+    for entry in TRANSPOSE.published:
         count = count_parameters(abstract_variables(entry.model(), entry.input_hw))
         published = (count + 32 * 24 * 256) / 1e6  # the reference keeps its sines as a parameter
         assert abs(published - entry.parameters) < 0.05

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxpose.convert.rules import Rule, Transform
+from jaxpose.models.conversion import Rule, Transform
 
 
 def linear(weight: np.ndarray) -> np.ndarray:
@@ -96,3 +96,13 @@ def folded_norm(source: str, target: str, epsilon: float = 1e-5) -> Rule:
     `target` is the norm, or the convolution of a `ConvNorm` that has a bias of its own.
     """
     return Rule(rf"{source}\.bias", f"params/{target}/bias", folded_epsilon=epsilon)
+
+
+def residual_block(source: str, target: str, convolutions: int) -> list[Rule]:
+    """Rules for a `ResidualBlock` of two or three convolutions under torchvision's names."""
+    rules = conv_norm(
+        rf"{source}\.downsample\.0", rf"{source}\.downsample\.1", f"{target}/shortcut"
+    )
+    for i in range(convolutions):
+        rules += conv_norm(rf"{source}\.conv{i + 1}", rf"{source}\.bn{i + 1}", f"{target}/conv_{i}")
+    return rules

@@ -1,9 +1,17 @@
-"""Tables for vision transformers, one function for each project's names."""
+"""Conversion tables of vision transformers, one function for each project's names."""
 
 from typing import NamedTuple
 
-from jaxpose.convert import layouts
-from jaxpose.convert.rules import Rule
+from jaxpose.models import layouts
+from jaxpose.models.classifier import ClassificationHead
+from jaxpose.models.conversion import Format, Rule
+from jaxpose.models.heads import DeconvHead, SimpleHead
+from jaxpose.models.published.heads import (
+    KEYPOINT_HEAD,
+    MM_RULES,
+    mmpose_heatmap,
+    mmpretrain_linear,
+)
 from jaxpose.models.vit import ViT
 
 
@@ -41,7 +49,7 @@ def mmpose(model: ViT) -> list[Rule]:
     return [*_outside(model, names), *_inside(model, names), *_fused_qkv(model, names)]
 
 
-def official(model: ViT) -> list[Rule]:
+def _official(model: ViT) -> list[Rule]:
     """ViTPose's and ViTPose++'s own code."""
     names = _timm_names(r"backbone\.", r"backbone\.last_norm")
     return [
@@ -52,13 +60,13 @@ def official(model: ViT) -> list[Rule]:
     ]
 
 
-def timm(model: ViT) -> list[Rule]:
+def _timm(model: ViT) -> list[Rule]:
     """timm's VisionTransformer, and the encoder of a masked autoencoder (arXiv:2111.06377)."""
     names = _timm_names("", "norm")
     return [*_outside(model, names), *_inside(model, names), *_fused_qkv(model, names)]
 
 
-def torchvision(model: ViT) -> list[Rule]:
+def _torchvision(model: ViT) -> list[Rule]:
     """torchvision's VisionTransformer; its files call the MLP's layers other names than its code.
 
     Attention is PyTorch's own, with the three projections in one.
@@ -80,7 +88,7 @@ def torchvision(model: ViT) -> list[Rule]:
     return [*_outside(model, names), *_inside(model, names), *_fused_qkv(model, names)]
 
 
-def hugging_face(model: ViT) -> list[Rule]:
+def _hugging_face(model: ViT) -> list[Rule]:
     """Hugging Face's VitPose and VitPose++, with query, key and value apart."""
     names = _Names(
         positions=r"backbone\.embeddings\.position_embeddings",
@@ -213,3 +221,102 @@ def _experts(model: ViT, names: _Names) -> list[Rule]:
             join_order=order,
         ),
     ]
+
+
+def _hugging_face_head(head: DeconvHead | SimpleHead) -> list[Rule]:
+    """VitPose's decoders: numbered layers, then a convolution."""
+    rules = layouts.dense(r"head\.conv", "head/final", kernel=layouts.conv)
+    for i in range(len(head.deconv_channels) if isinstance(head, DeconvHead) else 0):
+        source, norm = rf"head\.deconv{i + 1}", f"head/norm_{i}"
+        rules += [
+            Rule(rf"{source}\.weight", f"params/head/deconv_{i}/kernel", layouts.deconv),
+            layouts.folded_norm(source, norm),
+            *layouts.batch_norm(rf"head\.batchnorm{i + 1}", norm),
+        ]
+    return rules
+
+
+def _timm_linear(head: ClassificationHead) -> list[Rule]:
+    """The classifier of timm's ViT."""
+    return layouts.dense("head", "head/linear")
+
+
+def _torchvision_linear(head: ClassificationHead) -> list[Rule]:
+    """The classifier of torchvision's ViT."""
+    return layouts.dense(r"heads\.head", "head/linear")
+
+
+_DECODER = "a masked autoencoder's decoder, of use only in pretraining"
+
+# Narrower markers first: a masked autoencoder has timm's names, and more.
+FORMATS = (
+    Format(
+        name="official ViTPose",
+        marker=r"backbone\.blocks\..+",
+        head=r"head\..+",
+        tables={ViT: _official, DeconvHead: mmpose_heatmap, SimpleHead: mmpose_heatmap},
+        positions="backbone.pos_embed",
+        class_slot="added",
+        renames=KEYPOINT_HEAD,
+        rules=(
+            Rule(
+                r"associate_keypoint_heads\..+",
+                None,
+                reason="ViTPose++'s heads for other data sets than the first",
+            ),
+        ),
+    ),
+    Format(
+        name="Hugging Face VitPose",
+        marker=r"backbone\.encoder\.layer\..+",
+        head=r"head\..+",
+        tables={
+            ViT: _hugging_face,
+            DeconvHead: _hugging_face_head,
+            SimpleHead: _hugging_face_head,
+        },
+        positions="backbone.embeddings.position_embeddings",
+        class_slot="added",
+        dataset="COCO",
+    ),
+    Format(
+        name="MMPretrain ViT",
+        marker=r"backbone\.cls_token|layers\.0\.ln1\.weight",
+        head=r"head\..+",
+        purpose="classification",
+        tables={ViT: mmpose, ClassificationHead: mmpretrain_linear},
+        positions="backbone.pos_embed",
+        class_slot="dropped",
+        # A backbone saved by itself has no prefix.
+        renames=((r"^(?=(cls_token|pos_embed|patch_embed|layers|ln1)\b)", "backbone."),),
+        rules=(*MM_RULES, Rule(r"neck\..+", None, reason=_DECODER)),
+    ),
+    Format(
+        name="masked autoencoder",
+        marker=r"decoder_blocks\..+",
+        head="",
+        purpose="classification",
+        tables={ViT: _timm},
+        positions="pos_embed",
+        class_slot="dropped",
+        rules=(Rule(r"mask_token|decoder_.+", None, reason=_DECODER),),
+    ),
+    Format(
+        name="timm ViT or a masked autoencoder's encoder",
+        marker=r"patch_embed\.proj\.weight",
+        head=r"head(_dist)?\..+",
+        purpose="classification",
+        tables={ViT: _timm, ClassificationHead: _timm_linear},
+        positions="pos_embed",
+        class_slot="dropped",
+    ),
+    Format(
+        name="torchvision ViT",
+        marker=r"encoder\.layers\.encoder_layer_0\..+",
+        head=r"heads\..+",
+        purpose="classification",
+        tables={ViT: _torchvision, ClassificationHead: _torchvision_linear},
+        positions="encoder.pos_embedding",
+        class_slot="dropped",
+    ),
+)

@@ -1,12 +1,16 @@
-"""Rules for the parts that CSPNeXt, CSPDarknet and the detectors over them have in common."""
+"""Conversion tables of what CSPNeXt, CSPDarknet and the detectors over them have in common."""
 
 from dataclasses import dataclass
 
-from jaxpose.convert import layouts
-from jaxpose.convert.rules import Rule
+from jaxpose.models import layouts
+from jaxpose.models.conversion import Rule
 from jaxpose.models.csp import LAST_STAGE, BlockKind
+from jaxpose.models.cspnext import CSPNeXt
 from jaxpose.models.darknet import NORM_EPSILON
 from jaxpose.models.detection import PathAggregation
+from jaxpose.models.published.record import Family
+
+__all__ = ["CSP"]
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ MM: dict[BlockKind, Names] = {
 """The names of MMDetection and its siblings."""
 
 
-def mmdet_neck(neck: PathAggregation) -> list[Rule]:
+def _mmdet_neck(neck: PathAggregation) -> list[Rule]:
     """YOLOXPAFPN and CSPNeXtPAFPN."""
     names = MM[neck.kind]
     rules = names.conv(r"neck\.out_convs\.(?P<i>\d+)", "neck/out_{i}")
@@ -117,3 +121,18 @@ def mmdet_neck(neck: PathAggregation) -> list[Rule]:
     for theirs, ours in (("top_down_blocks", "down"), ("bottom_up_blocks", "up")):
         rules += names.layer(rf"neck\.{theirs}\.(?P<i>\d+)", f"neck/{ours}_{{i}}")
     return rules
+
+
+def _cspnext(model: CSPNeXt) -> list[Rule]:
+    """CSPNeXt, with the names that MMPose, MMDetection and MMPretrain share."""
+    names = MM["cspnext"]
+    stages = tuple(rf"backbone\.stage{s}" for s in range(1, max(model.outputs) + 1))
+    stem = names.conv(r"backbone\.stem\.(?P<i>\d+)", "backbone/stem_{i}")
+    return stem + names.stages(stages)
+
+
+CSP = Family(
+    "csp",
+    mmpose={CSPNeXt: _cspnext},
+    mmdet={CSPNeXt: _cspnext, PathAggregation: _mmdet_neck},
+)
