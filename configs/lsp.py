@@ -14,6 +14,7 @@ of several on the test set would flatter it.
 from jaxpose.codecs.heatmap import udp
 from jaxpose.data.source import Records
 from jaxpose.losses import HeatmapMSE
+from jaxpose.metrics import PCK
 from jaxpose.models.build import PoseModel
 from jaxpose.models.heads import DeconvHead
 from jaxpose.models.pyramid import Pyramid
@@ -43,7 +44,7 @@ def get_config() -> TopDownExperiment:
         optimizer=AdamW(
             learning_rate=2e-3, schedule="cosine", warmup_steps=400, weight_decay=0.05, b2=0.99
         ),
-        evaluation=Evaluation(metric="pck", every=4000, batch_size=50),
+        evaluation=Evaluation(metrics=(PCK(0.2),), every=4000, batch_size=50),
         steps=8000,
         batch_size=32,
         ema_decay=0.998,

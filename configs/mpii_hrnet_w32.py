@@ -10,6 +10,7 @@
 from jaxpose.codecs.heatmap import msra
 from jaxpose.data.source import Records
 from jaxpose.losses import HeatmapMSE
+from jaxpose.metrics import PCKh
 from jaxpose.models import hrnet_pose
 from jaxpose.skeletons import MPII16
 from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
@@ -29,7 +30,9 @@ def get_config() -> TopDownExperiment:
         train_data=Records("data/mpii_train", "train"),
         eval_data=Records("data/mpii_val", "val"),
         optimizer=AdamW(learning_rate=5e-4, weight_decay=0.0, clip_norm=None),
-        evaluation=Evaluation(metric="pckh", every=10 * TRAIN_PEOPLE // batch_size, batch_size=256),
+        evaluation=Evaluation(
+            metrics=(PCKh(0.5),), every=10 * TRAIN_PEOPLE // batch_size, batch_size=256
+        ),
         steps=210 * TRAIN_PEOPLE // batch_size,
         batch_size=batch_size,
         padding=1.0,  # MPII's scale already holds the margin

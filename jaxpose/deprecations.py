@@ -86,6 +86,7 @@ MODULES: dict[str, str] = {
 
 NAMES: dict[str, str] = {
     # Old module and name -> path of today. Since 0.1.0:
+    "jaxpose.codecs.AnyCodec": "jaxpose.codecs.codec.Codec",
     "jaxpose.config.AnyExperiment": "jaxpose.train.experiment.Experiment",
     "jaxpose.config.Evaluation": f"{_T}.experiment.Evaluation",
     "jaxpose.config.Experiment": f"{_T}.experiment.TopDownExperiment",

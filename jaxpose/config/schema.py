@@ -29,6 +29,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from jaxpose.config.migrations_evaluation import migrate_evaluation
 from jaxpose.deprecations import moved
 from jaxpose.errors import InputError
 
@@ -39,7 +40,10 @@ JSON = dict[str, Any]
 
 KEY_CHANGES: dict[int, dict[str, Callable[[JSON], Any]]] = {
     # From schema 1 (version 0.1.0) to 2:
-    1: {},
+    1: {
+        "jaxpose.tasks.topdown.experiment.Evaluation": migrate_evaluation,
+        "jaxpose.tasks.lifting.experiment.LiftingEvaluation": migrate_evaluation,
+    },
 }
 
 

@@ -1,5 +1,6 @@
 """The part of an experiment that is the same for every task: optimizer, mesh, length, seed."""
 
+import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -8,6 +9,7 @@ from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
 from jaxpose.losses import Loss
 from jaxpose.train import optimizers
+from jaxpose.train.loggers import Logger, TensorBoard
 
 if TYPE_CHECKING:
     from jaxpose.tasks.task import Task
@@ -42,8 +44,10 @@ class Experiment(ABC):
     Attributes:
       model: a Linen module, or what has the same `init`, `apply` and `clone`.
       loss: `loss(outputs, targets, weights)` -> a float32 scalar, the mean over samples.
-      evaluation: how held-out samples are scored: `every` so many steps, `batch_size`, `flip_test`,
-        and which figure picks the best checkpoint (`best`, `lower_is_better`).
+      evaluation: how held-out samples are scored, an `EvaluationBase`; its figure `best` picks the
+        best checkpoint.
+      more_evaluations: others, each with a name and a schedule of its own, and where it has `data`
+        on that dataset. They change nothing in the training.
       optimizer: `AdamW`, another class of `train.optimizers`, or any frozen dataclass whose
         `build(steps, model)` returns an update rule of optax.
       steps, batch_size: length of the run, and samples of all devices in a step.
@@ -54,11 +58,13 @@ class Experiment(ABC):
       init_from: weights that the run starts from (an interrupted run resumes in any case): a state
         dict, a release or a run.
       reset_head: take the backbone of `init_from` alone.
+      loggers: where figures go besides `metrics.jsonl`; see `train.loggers`.
     """
 
     model: Any
     loss: Loss
     evaluation: Any
+    more_evaluations: tuple[Any, ...] = ()
     steps: int
     batch_size: int
     optimizer: optimizers.Optimizer = field(default_factory=optimizers.AdamW)
@@ -71,6 +77,7 @@ class Experiment(ABC):
     reset_head: bool = False
     checkpoint_every: int = 1000
     log_every: int = 50
+    loggers: tuple[Logger, ...] = (TensorBoard(),)
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "accumulate", "checkpoint_every", "log_every"):
@@ -78,8 +85,37 @@ class Experiment(ABC):
                 raise InputError(f"{name} must be at least 1, and is {getattr(self, name)}.")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise InputError(f"ema_decay must be in (0, 1) or None, and is {self.ema_decay}.")
-        if self.evaluation.every < 1 or self.evaluation.batch_size < 1:
-            raise InputError("evaluation.every and evaluation.batch_size must be at least 1.")
+        names = [evaluation.name for evaluation in self.more_evaluations]
+        if self.evaluation.name:
+            raise InputError(
+                f"evaluation.name is {self.evaluation.name!r}: the main evaluation has no name, "
+                "its figures stand by themselves. Names are for more_evaluations."
+            )
+        if not all(name.replace("-", "").replace("_", "").isalnum() for name in names):
+            raise InputError(
+                "Each of more_evaluations needs a name of letters, digits, - and _, such as "
+                f"name='crowd'; the names are {names}."
+            )
+        if len(set(names)) < len(names):
+            raise InputError(f"Two of more_evaluations have the same name: {', '.join(names)}.")
+
+    def evaluations(self) -> "dict[str, Experiment]":
+        """This experiment for each of its evaluations by name, the main one, "", first.
+
+        Each has that evaluation alone, and its dataset as `eval_data`; its `task()` opens and
+        scores it.
+        """
+
+        def view(evaluation: Any) -> "Experiment":
+            changes: dict[str, Any] = {"evaluation": evaluation, "more_evaluations": ()}
+            data = getattr(evaluation, "data", None)
+            if data is not None:
+                changes["eval_data"] = data
+            if evaluation.name:
+                changes["evaluation"] = dataclasses.replace(evaluation, name="")
+            return dataclasses.replace(self, **changes)
+
+        return {e.name: view(e) for e in (self.evaluation, *self.more_evaluations)}
 
     @abstractmethod
     def task(self) -> "Task":

@@ -22,6 +22,7 @@ from jaxpose.data.motion_dataset import CameraSet, MotionDataset
 from jaxpose.errors import InputError
 from jaxpose.hub.load import load_lifter, load_pose
 from jaxpose.losses import MPJPE, SemiSupervised
+from jaxpose.metrics import EPE
 from jaxpose.metrics.report import Report
 from jaxpose.models import init_variables, martinez, motionbert
 from jaxpose.models.build import abstract_variables
@@ -278,7 +279,7 @@ def test_missing_joints_and_keypoints_do_not_poison_loss_or_score(tmp_path):
     motion = source.motion
     truth = motion.joints_mm - motion.joints_mm[:, :1]
     lifted = lift_all(right, motion, len(source), experiment, lambda samples: None)
-    scored = report(lifted, motion, experiment, False)
+    scored = report(lifted, experiment, False)
     assert scored.metrics["MPJPE"] == 0
     assert scored.by_action["MPJPE"] == {"S1": {"Walking": 0.0}, "S2": {"Walking": -1.0}}
 
@@ -353,7 +354,7 @@ def test_a_camera_that_is_not_known_is_named(tmp_path):
         ({"codec": LiftingCodec(K, confidence=True)}, "in_features is 2, but has to be 3"),
         ({"codec": LiftingCodec(K, drop_root=True)}, "has to be 14"),
         ({"codec": LiftingCodec(K, frame="pixels")}, "not on 'pixels'"),
-        ({"evaluation": LiftingEvaluation(every=0)}, "at least 1"),
+        ({"evaluation": LiftingEvaluation(metrics=(EPE(),))}, "EPE measures 2D keypoints"),
     ],
 )
 def test_parts_that_do_not_fit_are_named(path, changes, message):
