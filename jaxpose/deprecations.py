@@ -118,6 +118,7 @@ NAMES: dict[str, str] = {
     "jaxpose.places.place": "jaxpose.paths.as_path",
     "jaxpose.places.through_disk": "jaxpose.paths.write_via_local",
     "jaxpose.places.write_whole": "jaxpose.paths.atomic_write",
+    "jaxpose.train.experiment.Optimizer": "jaxpose.train.optimizers.AdamW",
     "jaxpose.train.images.ImageTask": f"{_T}.task.TopDownTask",
     "jaxpose.train.loop.Outcome": "jaxpose.train.loop.TrainResult",
     "jaxpose.train.task.Scored": "jaxpose.tasks.task.EvalResult",

@@ -14,7 +14,6 @@ from jaxpose.errors import InputError
 from jaxpose.tasks.topdown.forward import predict_keypoints
 from jaxpose.train.init_state import abstract_state, first_state, run_key
 from jaxpose.train.mesh import make_mesh
-from jaxpose.train.optimizers import build
 from jaxpose.train.step import train_step
 
 
@@ -46,7 +45,7 @@ def test_experts_learn_from_their_own_data_set_alone(resident):
     assert {k: v.shape for k, v in batch.items()} == {k: v.shape for k, v in abstract.items()}
     _, layout = abstract_state(experiment, mesh)
     state = first_state(experiment, layout)
-    tx = build(experiment.optimizer, experiment.steps)
+    tx = experiment.optimizer.build(experiment.steps, experiment.model)
 
     def step(state, batch, key):
         return train_step(state, batch, key, experiment=experiment, tx=tx)[0]
