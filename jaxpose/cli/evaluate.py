@@ -24,6 +24,7 @@ def evaluate(
     split: str = "val",
     flip_test: bool | None = None,
     out: Path | None = None,
+    trust_recipe: bool = False,
 ) -> None:
     """Score `run` on its own held-out data, or on the prepared dataset `data`.
 
@@ -33,7 +34,7 @@ def evaluate(
     with `data` there is the main evaluation alone.
     """
     console = Console()
-    trained = load_run(run, checkpoint)
+    trained = load_run(run, checkpoint, trust_recipe=trust_recipe)
     views = trained.experiment.evaluations()
     if data:
         views = {"": views[""]}

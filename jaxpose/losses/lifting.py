@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxpose.deprecations import moved_names
 from jaxpose.losses.coordinates import mpjpe
 from jaxpose.losses.loss import Loss, Terms, add_up, difference, length, weighted_mean
 
@@ -218,3 +219,6 @@ class SemiSupervised(Loss):
             "bone_length": self.bone_length * bones,
         }
         return add_up([(value, {name: value}) for name, value in terms.items()])
+
+
+__getattr__ = moved_names(__name__)

@@ -55,8 +55,8 @@ class Estimates:
         shape = np.shape(self.keypoints)
         if len(shape) != 3 or shape[2] not in (2, 3) or np.shape(self.truth) != shape:
             raise InputError(
-                "Estimates need keypoints and truth of one shape, [N, K, 2] or [N, K, 3]; these are "
-                f"{list(shape)} and {list(np.shape(self.truth))}."
+                "Estimates need keypoints and truth of one shape, [N, K, 2] or [N, K, 3]; these "
+                f"are {list(shape)} and {list(np.shape(self.truth))}."
             )
         if shape[1] != self.skeleton.num_keypoints or np.shape(self.visible) != shape[:2]:
             raise InputError(

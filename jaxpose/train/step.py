@@ -9,7 +9,8 @@ import optax
 
 from jaxpose.train.experiment import Experiment
 from jaxpose.train.mesh import mesh_of
-from jaxpose.train.optimizers import build, learning_rate_schedule, without_frozen
+from jaxpose.train.optimizers import frozen_patterns
+from jaxpose.train.parameter_groups import without_frozen
 from jaxpose.train.sharding import Layout
 from jaxpose.train.state import TrainState
 
@@ -46,7 +47,7 @@ def train_step(
     augment_key, dropout_key = step_keys(key, state.step)
     data = experiment.task().encode(augment_key, batch)
     loss, terms, batch_stats, gradients = _gradients(state, data, dropout_key, experiment, layout)
-    gradients = without_frozen(gradients, experiment.optimizer.frozen)
+    gradients = without_frozen(gradients, frozen_patterns(experiment.optimizer))
     norm = optax.tree.norm(gradients)
     updates, opt_state = tx.update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
@@ -148,15 +149,19 @@ def lower_step(
     experiment: Experiment, state: TrainState, batch: Batch, key: jax.Array
 ) -> jax.stages.Lowered:
     """What `compile_step` compiles."""
-    tx = build(experiment.optimizer, experiment.steps)
-    schedule = learning_rate_schedule(experiment.optimizer, experiment.steps)
+    optimizer = experiment.optimizer
+    tx = optimizer.build(experiment.steps, experiment.model)
+    rates = getattr(optimizer, "learning_rates", None)
+    schedule = rates(experiment.steps) if rates else None
     shardings = jax.tree.map(lambda x: x.sharding, (state, batch, key))
     layout = Layout(mesh_of(key), shardings[0])
 
     def step(state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Scalars]:
-        rate = schedule(state.step)
+        rate = {}
+        if schedule is not None:
+            rate = {"learning_rate": jnp.asarray(schedule(state.step), jnp.float32)}
         state, scalars = train_step(state, batch, key, experiment=experiment, tx=tx, layout=layout)
-        return state, scalars | {"learning_rate": jnp.asarray(rate, jnp.float32)}
+        return state, scalars | rate
 
     jitted = jax.jit(
         step, in_shardings=shardings, out_shardings=(shardings[0], None), donate_argnums=0
