@@ -293,9 +293,14 @@ def lift(
 @app.command()
 @plain_faults
 def models(
-    word: Annotated[str, typer.Argument(help="Show the models whose name contains this.")] = "",
+    word: Annotated[
+        str,
+        typer.Argument(
+            help="Part of a name, for a shorter list; or one whole name, for its record."
+        ),
+    ] = "",
 ) -> None:
-    """List the published models: size, work, score, and what they are tested against."""
+    """List the published models with their size, work and score, or print one's whole record."""
     from jaxpose.cli.models import models as list_models
 
     list_models(word)
