@@ -10,6 +10,8 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from jaxpose import deprecations
+
 if TYPE_CHECKING:
     from jaxpose import codecs as codecs
     from jaxpose import data as data
@@ -30,6 +32,8 @@ _NAMES = {
     "list_models": "jaxpose.hub.catalogue",
     "load": "jaxpose.hub.load",
 }
+
+deprecations.install()
 
 
 def __getattr__(name: str) -> Any:

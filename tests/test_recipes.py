@@ -1,12 +1,15 @@
 """Every shipped recipe loads, fits together and can take a step; one takes one, shrunken."""
 
+import dataclasses
 from pathlib import Path
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxpose import codecs, losses, models
 from jaxpose.config import config_fields, from_json, override, to_json
 from jaxpose.models.build import abstract_variables
 from jaxpose.tasks.topdown.experiment import TopDownExperiment
@@ -75,6 +78,34 @@ def step_of(experiment, tx):
 
 def test_there_are_recipes():
     assert {"quickstart", "coco_vitpose_b", "coco_hrnet_w32", "lsp"} <= {r.stem for r in RECIPES}
+
+
+def strings(node):
+    """Every string of a configuration, with its path."""
+    if dataclasses.is_dataclass(node):
+        node = {field.name: getattr(node, field.name) for field in config_fields(node)}
+    if isinstance(node, list | tuple):
+        node = dict(enumerate(node))
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from ((f"{key}.{path}".rstrip("."), text) for path, text in strings(value))
+    elif isinstance(node, str):
+        yield "", node
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
+def test_recipe_holds_its_model_and_names_none(recipe):
+    """One hop from a recipe to its model: the object itself, not a word that is looked up."""
+    experiment = load_recipe(str(recipe))
+    assert isinstance(experiment.model, nn.Module)
+    classes = {
+        name
+        for room in (models, codecs, losses)
+        for name, value in vars(room).items()
+        if isinstance(value, type)
+    }
+    assert len(classes) > 30
+    assert [path for path, text in strings(experiment) if text in classes] == []
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)

@@ -123,11 +123,12 @@ def bench_eval(
     rounds: int,
     set_: list[str],
     json_to: str | None,
+    trust_recipe: bool = False,
 ) -> None:
     """Measures an evaluation with a run's weights, or with stand-ins for a recipe's."""
     from jaxpose.bench.evaluation import measure_evaluation
 
-    experiment, variables = _run_or_recipe(what, set_)
+    experiment, variables = _run_or_recipe(what, set_, trust_recipe)
     if batch_size is not None:
         evaluation = dataclasses.replace(experiment.evaluation, batch_size=batch_size)
         experiment = dataclasses.replace(experiment, evaluation=evaluation)
@@ -187,6 +188,7 @@ def bench_predict(
     flip_test: bool,
     draw: bool,
     json_to: str | None,
+    trust_recipe: bool = False,
 ) -> None:
     """Measures prediction by a run, a release or a published model."""
     from jaxpose.bench.prediction import measure_prediction
@@ -200,7 +202,7 @@ def bench_predict(
     options = Options(
         flip_test=flip_test, batch_size=batch_size, detect_every=every, smooth="one-euro", **lenient
     )
-    pose = _published(run) if stand_in else load_pose(run)
+    pose = _published(run) if stand_in else load_pose(run, trust_recipe=trust_recipe)
     pipeline = Pipeline(pose, load_detector(detector) if detector else None, options=options)
     with tempfile.TemporaryDirectory() as folder:
         source, boxes = film.source, None
@@ -244,14 +246,16 @@ def _on_images(experiment: Experiment) -> Any:
     return experiment
 
 
-def _run_or_recipe(what: str, set_: list[str]) -> tuple[Any, Callable[[], Any]]:
+def _run_or_recipe(
+    what: str, set_: list[str], trust_recipe: bool = False
+) -> tuple[Any, Callable[[], Any]]:
     """The experiment, and what gives its variables."""
     from jaxpose.bench import dummy_inputs
     from jaxpose.models.build import abstract_variables
     from jaxpose.train.run_dir import load_run
 
     if Path(what).is_dir():
-        trained = load_run(what)
+        trained = load_run(what, trust_recipe=trust_recipe)
         return _on_images(override(trained.experiment, set_)), lambda: trained.variables
     experiment = _recipe(what, set_)
     return experiment, lambda: dummy_inputs.values(

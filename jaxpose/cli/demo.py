@@ -26,6 +26,7 @@ def demo(
     host: str,
     port: int,
     limits: Limits,
+    trust_recipe: bool = False,
 ) -> None:
     """Loads and compiles the models, and serves the page until Ctrl-C.
 
@@ -42,9 +43,10 @@ def demo(
             style="yellow",
             highlight=False,
         )
-    trained = load_pose(run, checkpoint)
+    trained = load_pose(run, checkpoint, trust_recipe=trust_recipe)
     found_by = None if detector is None else load_detector(detector)
-    in_space = None if lifter is None else open_lifter(lifter, Lifting(checkpoint))
+    lifting = Lifting(checkpoint, trust_recipe=trust_recipe)
+    in_space = None if lifter is None else open_lifter(lifter, lifting)
     pipeline = Pipeline(trained, found_by)
     with TemporaryDirectory(prefix="jaxpose-demo-", ignore_cleanup_errors=True) as folder:
         head = _head(trained, run, detector, lifter)

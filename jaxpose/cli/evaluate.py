@@ -24,6 +24,7 @@ def evaluate(
     split: str = "val",
     flip_test: bool | None = None,
     out: Path | None = None,
+    trust_recipe: bool = False,
 ) -> None:
     """Score `run` on its own held-out data, or on the prepared dataset `data`.
 
@@ -31,7 +32,7 @@ def evaluate(
     for pictures, `predictions.png` into `out` (default: `run/eval`).
     """
     console = Console()
-    trained = load_run(run, checkpoint)
+    trained = load_run(run, checkpoint, trust_recipe=trust_recipe)
     experiment = trained.experiment
     task = experiment.task()
     source = task.open_dataset(data, split) if data else task.open("eval")

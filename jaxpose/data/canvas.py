@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from jaxpose import geometry
+from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
 from jaxpose.media.image import read_photo
 
@@ -238,3 +239,6 @@ def by_photo(people: list[tuple[ImageAnnotation, InstanceAnnotation]]) -> Iterat
             photo.path, photo.name, photo.image_id, tuple(members), key, photo.photo_hw
         )
         key += len(members)
+
+
+__getattr__ = moved_names(__name__)

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from jaxpose import skeletons
 from jaxpose.config import to_json
+from jaxpose.config.trust import outside_paths, record_as_own
 from jaxpose.convert.choose import Clues, choose, skeleton_of_dataset
 from jaxpose.convert.formats import detect
 from jaxpose.convert.identify import Identified, identify
@@ -196,10 +197,12 @@ def release_run(run: Run, out: Path, overwrite: bool) -> None:
     file = run.directory / "report.json"
     metrics = Report.from_json(file.read_text()).metrics if file.is_file() else None
     estimator, variables = run.experiment.task().estimator(run.variables)
+    config = to_json(estimator)
+    recipe = run.recipe if outside_paths(config) else None
     save_release(
         out,
         jax.device_get(variables),
-        {"name": run.directory.name, "estimator": to_json(estimator)},
+        {"name": run.directory.name, "estimator": config},
         Card(
             run.directory.name,
             f"trained with jaxpose, checkpoint of step {run.step}",
@@ -210,7 +213,9 @@ def release_run(run: Run, out: Path, overwrite: bool) -> None:
             takes=estimator.takes,
         ),
         overwrite=overwrite,
+        recipe=recipe,
     )
+    record_as_own(config, recipe, out)
 
 
 def _estimator(

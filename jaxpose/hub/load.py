@@ -8,11 +8,14 @@ import jax
 import numpy as np
 
 from jaxpose.config import from_json
+from jaxpose.config.recipe_source import FOLDER, RecipeSource, recipe_files, stored_recipe
+from jaxpose.config.trust import classes_for
 from jaxpose.convert.reading import PYTORCH, RELEASE, load_state_dict
-from jaxpose.convert.release import load_release
+from jaxpose.convert.release import CONFIG, load_release, read_config
 from jaxpose.convert.rules import flatten
 from jaxpose.detect.detector import Detector
-from jaxpose.download.fetch import local
+from jaxpose.download.address import address_of
+from jaxpose.download.fetch import fetch_inside, local
 from jaxpose.errors import InputError
 from jaxpose.hub.catalogue import released, resolve
 from jaxpose.paths import as_path, in_bucket, local_copy
@@ -58,7 +61,9 @@ class Trained:
         return self.estimator.predictor(self.variables, **options)
 
 
-def load(where: str | Path, checkpoint: Checkpoint = "best") -> Trained:
+def load(
+    where: str | Path, checkpoint: Checkpoint = "best", *, trust_recipe: bool = False
+) -> Trained:
     """A model with all that prediction needs.
 
     Args:
@@ -67,6 +72,8 @@ def load(where: str | Path, checkpoint: Checkpoint = "best") -> Trained:
         for a run, at an `https://` address. A checkpoint is converted once, into the cache
         (`jaxpose.paths.cache_folder`).
       checkpoint: of a run, the one with the best held-out score, or the newest.
+      trust_recipe: run the code of a recipe, or of a package, that the model needs even though it
+        was not written on this machine by this user (see `config.trust`).
 
     Raises:
       InputError: as `resolve`, `load_run`, `load_release`, `jaxpose convert` and `download.local`;
@@ -77,11 +84,11 @@ def load(where: str | Path, checkpoint: Checkpoint = "best") -> Trained:
     directory = as_path(where) if bucket else local(where)
     if bucket and not (directory / "checkpoints").is_dir():  # no run, which is read from there
         with local_copy(directory) as copy:
-            return load(copy, checkpoint)
+            return load(copy, checkpoint, trust_recipe=trust_recipe)
     if directory.is_file() or directory.suffix.lower() in PYTORCH:
         directory = released(directory)
     if not (directory / RELEASE).is_file():
-        run = load_run(directory, checkpoint)
+        run = load_run(directory, checkpoint, trust_recipe=trust_recipe)
         estimator, variables = run.experiment.task().estimator(run.variables)
         return Trained(directory, estimator, variables, run.step)
     release = load_release(directory)
@@ -90,7 +97,17 @@ def load(where: str | Path, checkpoint: Checkpoint = "best") -> Trained:
             f"{where} holds a detector. Name it with --detector, and a model for keypoints with "
             "--from."
         )
-    estimator = from_json(release.config.get("estimator"), "estimator")
+    raw = read_config(directory)
+
+    def source() -> RecipeSource | None:
+        if (entry := raw.get("recipe")) and address_of(where) is not None:
+            names = recipe_files(entry, directory / CONFIG)
+            fetch_inside(where, {f"{FOLDER}/{name}": entry["files"][name] for name in names})
+        return stored_recipe(entry, directory / FOLDER, directory / CONFIG)
+
+    # As it is in the file: what was recorded as one's own.
+    classes = classes_for(raw.get("estimator"), source, where, trust_recipe)
+    estimator = from_json(release.config.get("estimator"), "estimator", classes=classes)
     if estimator is None and "limit" in release.config:
         raise InputError(f"{where} cannot predict yet. {release.config['limit']}")
     if estimator is None:
@@ -101,9 +118,11 @@ def load(where: str | Path, checkpoint: Checkpoint = "best") -> Trained:
     return Trained(directory, estimator, jax.device_put(release.variables), None)
 
 
-def load_pose(where: str | Path, checkpoint: Checkpoint = "best") -> Trained:
+def load_pose(
+    where: str | Path, checkpoint: Checkpoint = "best", *, trust_recipe: bool = False
+) -> Trained:
     """A model that finds keypoints in images; arguments and errors as of `load`, and a lifter."""
-    trained = load(where, checkpoint)
+    trained = load(where, checkpoint, trust_recipe=trust_recipe)
     if trained.estimator.takes == "tracks":
         raise InputError(
             f"{where} holds a lifter, which takes keypoints and not images. Name it with --lift, "
@@ -112,9 +131,11 @@ def load_pose(where: str | Path, checkpoint: Checkpoint = "best") -> Trained:
     return trained
 
 
-def load_lifter(where: str | Path, checkpoint: Checkpoint = "best") -> Trained:
+def load_lifter(
+    where: str | Path, checkpoint: Checkpoint = "best", *, trust_recipe: bool = False
+) -> Trained:
     """A lifter; arguments and errors as of `load`, and a model for images."""
-    trained = load(where, checkpoint)
+    trained = load(where, checkpoint, trust_recipe=trust_recipe)
     if trained.estimator.takes != "tracks":
         raise InputError(
             f"{where} holds a model for images, not a lifter. Train one with a recipe such as "
@@ -132,8 +153,12 @@ def load_detector(where: str | Path, **options: Any) -> Detector:
     return Detector.load(resolve(where), **options)
 
 
-def weights(where: str) -> dict[str, np.ndarray]:
+def weights(where: str, *, trust_recipe: bool = False) -> dict[str, np.ndarray]:
     """The state dict that `init_from` and the like name; places as of `load`.
+
+    Args:
+      where: name, path or address.
+      trust_recipe: as of `load`, for a run.
 
     Raises:
       InputError: as `resolve`, `load_run`, `convert.load_state_dict` and `download.local`.
@@ -142,7 +167,7 @@ def weights(where: str) -> dict[str, np.ndarray]:
     bucket = in_bucket(where)
     path = as_path(where) if bucket else local(where)
     if (path / "checkpoints").is_dir():
-        run = load_run(path)
+        run = load_run(path, trust_recipe=trust_recipe)
         return dict(flatten(jax.device_get(run.variables)))
     if bucket:
         with local_copy(path) as copy:

@@ -5,6 +5,7 @@ that only pad the batch have weight 0 and add nothing. Means are taken over all 
 samples, weight 0 included, as in MMPose: so a sample with few labelled keypoints weighs less.
 """
 
+from jaxpose.deprecations import moved_names
 from jaxpose.losses.combine import IntegralLoss, StageSum, WeightedSum
 from jaxpose.losses.coordinates import (
     L1,
@@ -107,3 +108,5 @@ __all__ = [
     "velocity",
     "wing",
 ]
+
+__getattr__ = moved_names(__name__)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxpose.deprecations import moved_names
 from jaxpose.losses.coordinates import mpjpe
 from jaxpose.losses.loss import Loss, difference, length, weighted_mean
 
@@ -213,3 +214,6 @@ class SemiSupervised(Loss):
             pose, targets.pose, weights.rays, bones=self.bones, target_weights=weights.pose
         )
         return supervised + self.reprojection * seen + self.bone_length * bones
+
+
+__getattr__ = moved_names(__name__)

@@ -86,6 +86,7 @@ class Pipeline:
         lifter: str | Path | TrackLifter | None = None,
         *,
         checkpoint: Literal["best", "last"] = "best",
+        trust_recipe: bool = False,
         **options: Any,
     ) -> "Pipeline":
         """The pipeline of models in folders or files, or at `https://` addresses of such.
@@ -99,6 +100,7 @@ class Pipeline:
             anything that is called as one.
           lifter: as `pose`, of a lifter.
           checkpoint: of a run, the one with the best held-out score, or the newest.
+          trust_recipe: run code that came with the models, as of `jaxpose.hub.load.load`.
           options: as in `Options`.
 
         Raises:
@@ -108,7 +110,7 @@ class Pipeline:
         if isinstance(detector, str | Path):
             detector = load_detector(detector)
         lifts: TrackLifter | None = (
-            load_lifter(lifter, checkpoint).predictor()
+            load_lifter(lifter, checkpoint, trust_recipe=trust_recipe).predictor()
             if isinstance(lifter, str | Path)
             else lifter
         )
@@ -116,7 +118,8 @@ class Pipeline:
             chosen = Options(**options)
         except TypeError as error:
             raise InputError(f"{error}; see jaxpose.pipeline.Options") from None
-        return cls(load_pose(pose, checkpoint), detector, lifts, chosen)
+        trained = load_pose(pose, checkpoint, trust_recipe=trust_recipe)
+        return cls(trained, detector, lifts, chosen)
 
     def __call__(self, what: Any, *, boxes: Any = None, fps: float | None = None) -> Any:
         """The people in pictures.

@@ -1,5 +1,6 @@
 """The training loop: begin or resume, step, evaluate, save, stop cleanly."""
 
+import contextlib
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +15,8 @@ from rich.progress import Progress
 
 from jaxpose import viz
 from jaxpose.config import to_json
+from jaxpose.config.recipe_source import RecipeSource
+from jaxpose.deprecations import moved_names
 from jaxpose.metrics.report import Report
 from jaxpose.paths import atomic_write, write_via_local
 from jaxpose.train import distributed
@@ -23,7 +26,7 @@ from jaxpose.train.experiment import Experiment
 from jaxpose.train.init_state import abstract_state, first_state, local_weights, run_key
 from jaxpose.train.log import RunLog
 from jaxpose.train.nonfinite import PendingSteps
-from jaxpose.train.run_dir import begin, open_checkpoints
+from jaxpose.train.run_dir import Start, begin, clear, open_checkpoints, same_people
 from jaxpose.train.signals import CompileCounter, StopRequest
 from jaxpose.train.state import TrainState
 from jaxpose.train.step import compile_step
@@ -51,6 +54,9 @@ def train(
     directory: Path,
     console: Console,
     weights: Callable[[str], Mapping[str, np.ndarray]] = local_weights,
+    *,
+    recipe: RecipeSource | None = None,
+    overwrite: bool = False,
 ) -> TrainResult:
     """Train `experiment` in the run directory `directory`, from its last checkpoint if it has one.
 
@@ -60,6 +66,11 @@ def train(
     Args:
       weights: reads what `init_from` and the like name: files and releases, or with `hub.weights`
         names, addresses and runs too.
+      recipe: the source of the recipe, for the run to keep; sources of the experiment's classes
+        are kept in any case.
+      overwrite: begin afresh, in place of what the directory holds.
+
+    A start that fails leaves nothing in the directory.
 
     Raises:
       InputError: wrong data, mesh, weights or directory; a disk that is full; a loss that is not
@@ -77,28 +88,44 @@ def train(
     fingerprints = {role: source.fingerprint() for role, source in sources.items()}
     distributed.require_same({"experiment": to_json(experiment), "data": fingerprints})
     shapes, layout = abstract_state(experiment, mesh)
-    begin(directory, experiment, fingerprints)
-    checkpoints = open_checkpoints(directory, experiment, read_only=False)
-    if checkpoints.latest_step() is None:
-        state, start = first_state(experiment, layout, weights), 0
-    else:
-        state, position = checkpoints.restore(shapes)
-        start = int(position["next_step"])
-    if start >= experiment.steps:
-        console.print(f"{directory} is already trained for {start} steps.")
-        checkpoints.close()
-        return TrainResult(start, None, None, 0)
-    if start:
-        console.print(f"Resuming {directory} at step {start}.")
+    begun = begin(directory, experiment, fingerprints, recipe, overwrite=overwrite)
+    if same_people(fingerprints):
+        console.print(
+            "Training and evaluation use the same samples, or some of them: the score will not say "
+            "how the model does on others. Give eval_data another split.",
+            style="yellow",
+        )
     try:
-        return _run(experiment, directory, console, mesh, sources, checkpoints, state, start)
-    finally:
-        checkpoints.close()
+        state = None
+        if overwrite:
+            state = first_state(experiment, layout, weights)  # fails before the old run is gone
+            clear(directory)
+        with contextlib.closing(open_checkpoints(directory, experiment, False)) as checkpoints:
+            start = 0
+            if checkpoints.latest_step() is not None:
+                state, position = checkpoints.restore(shapes)
+                start = int(position["next_step"])
+            elif state is None:
+                state = first_state(experiment, layout, weights)
+            if start >= experiment.steps:
+                console.print(
+                    f"{directory} is already trained for {start} steps. A larger `steps` trains it "
+                    "further."
+                )
+                return TrainResult(start, None, None, 0)
+            if start:
+                console.print(f"Resuming {directory} at step {start}.")
+            for note in begun.notes(start):
+                console.print(note, highlight=False)
+            return _run(experiment, begun, console, mesh, sources, checkpoints, state, start)
+    except BaseException:
+        begun.abandon()
+        raise
 
 
 def _run(
     experiment: Experiment,
-    directory: Path,
+    begun: Start,
     console: Console,
     mesh: jax.sharding.Mesh,
     sources: Mapping[str, Any],
@@ -106,7 +133,7 @@ def _run(
     state: TrainState,
     start: int,
 ) -> TrainResult:
-    task = experiment.task()
+    task, directory = experiment.task(), begun.directory
     key = run_key(experiment, mesh)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
         bar = progress.add_task("samples into memory", total=len(sources["train"]))
@@ -117,11 +144,12 @@ def _run(
             on_loaded=lambda samples: progress.update(bar, completed=samples),
         )
         batch = next(batches)
-    begun = time.perf_counter()
+    clock = time.perf_counter()
     step_fn = compile_step(experiment, state, batch, key)
-    console.print(f"Compiled the training step in {time.perf_counter() - begun:.1f} s.")
+    console.print(f"Compiled the training step in {time.perf_counter() - clock:.1f} s.")
     evaluator = task.evaluator(sources["eval"], mesh, experiment.evaluation.flip_test)
     report, stopped_by = None, None
+    begun.write(start)
     log = RunLog(
         directory,
         experiment.steps,
@@ -190,3 +218,6 @@ def _run(
         checkpoints.wait()
     console.print(f"Compilations after the first step: {compiles.unexpected}.")
     return TrainResult(step, report, stopped_by, compiles.unexpected)
+
+
+__getattr__ = moved_names(__name__)

@@ -24,8 +24,8 @@ def invoke(*arguments):
 
 
 @pytest.fixture(scope="module")
-def small(shared):
-    return load(shared, "vitpose_s_256x192").state_dict
+def small():
+    return load("vitpose_s_256x192").state_dict
 
 
 def test_a_checkpoint_is_recognised_and_released(small, tmp_path):

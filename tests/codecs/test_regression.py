@@ -17,21 +17,23 @@ PERMUTATION = np.array([0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15
 
 
 def golden(name, *keys):
-    return [GOLDEN[f"encode/{name}/{key}"] for key in ("keypoints", "visible", *keys)]
+    return [GOLDEN[f"{name}/{key}"] for key in ("keypoints", "visible", *keys)]
 
 
-@pytest.mark.parametrize("case", ["regression/0", "regression/1"])
-def test_regression_targets_match_golden(case):
-    keypoints, visible, labels, weights = golden(case, "keypoint_labels", "keypoint_weights")
+@pytest.mark.parametrize("golden_case", ["encode/regression/0", "encode/regression/1"])
+def test_regression_targets_match_golden(golden_case):
+    keypoints, visible, labels, weights = golden(golden_case, "keypoint_labels", "keypoint_weights")
     ours, our_weights = Regression().encode(jnp.asarray(keypoints), jnp.asarray(visible))
     np.testing.assert_allclose(ours, labels, rtol=2e-7)
     np.testing.assert_array_equal(our_weights, weights)
 
 
-@pytest.mark.parametrize("case", ["integral_regression/0", "integral_regression/1"])
-def test_integral_targets_match_golden(case):
+@pytest.mark.parametrize(
+    "golden_case", ["encode/integral_regression/0", "encode/integral_regression/1"]
+)
+def test_integral_targets_match_golden(golden_case):
     keypoints, visible, labels, weights, maps = golden(
-        case, "keypoint_labels", "keypoint_weights", "heatmaps"
+        golden_case, "keypoint_labels", "keypoint_weights", "heatmaps"
     )
     encode = jax.jit(IntegralRegression().encode)
     (coordinates, ours), our_weights = encode(jnp.asarray(keypoints), jnp.asarray(visible))

@@ -24,26 +24,23 @@ def relative_error(ours, theirs) -> float:
     return float(np.max(np.abs(np.asarray(ours) - theirs)) / np.std(theirs))
 
 
-@pytest.mark.parametrize("case", ["0", "1"])
-@pytest.mark.parametrize("name", CODECS)
-def test_encode_matches_golden(name, case):
-    prefix = f"encode/{name}/{case}"
-    (x, y), weights = jax.jit(CODECS[name].encode)(
-        GOLDEN[f"{prefix}/keypoints"], GOLDEN[f"{prefix}/visible"]
+@pytest.mark.parametrize("golden_case", [f"encode/{name}/{i}" for name in CODECS for i in (0, 1)])
+def test_encode_matches_golden(golden_case):
+    (x, y), weights = jax.jit(CODECS[golden_case.split("/")[1]].encode)(
+        GOLDEN[f"{golden_case}/keypoints"], GOLDEN[f"{golden_case}/visible"]
     )
-    assert relative_error(x, GOLDEN[f"{prefix}/keypoint_x_labels"]) <= PARITY
-    assert relative_error(y, GOLDEN[f"{prefix}/keypoint_y_labels"]) <= PARITY
-    np.testing.assert_array_equal(weights, GOLDEN[f"{prefix}/keypoint_weights"])
+    assert relative_error(x, GOLDEN[f"{golden_case}/keypoint_x_labels"]) <= PARITY
+    assert relative_error(y, GOLDEN[f"{golden_case}/keypoint_y_labels"]) <= PARITY
+    np.testing.assert_array_equal(weights, GOLDEN[f"{golden_case}/keypoint_weights"])
 
 
-@pytest.mark.parametrize("name", CODECS)
-def test_decode_matches_golden(name):
-    prefix = f"decode/{name}"
-    decoded = jax.jit(CODECS[name].decode)(
-        (GOLDEN[f"{prefix}/simcc_x"], GOLDEN[f"{prefix}/simcc_y"])
+@pytest.mark.parametrize("golden_case", [f"decode/{name}" for name in CODECS])
+def test_decode_matches_golden(golden_case):
+    decoded = jax.jit(CODECS[golden_case.split("/")[1]].decode)(
+        (GOLDEN[f"{golden_case}/simcc_x"], GOLDEN[f"{golden_case}/simcc_y"])
     )
-    np.testing.assert_array_equal(decoded.keypoints, GOLDEN[f"{prefix}/keypoints"])
-    np.testing.assert_array_equal(decoded.raw, GOLDEN[f"{prefix}/scores"])
+    np.testing.assert_array_equal(decoded.keypoints, GOLDEN[f"{golden_case}/keypoints"])
+    np.testing.assert_array_equal(decoded.raw, GOLDEN[f"{golden_case}/scores"])
     assert np.all((decoded.scores >= 0) & (decoded.scores <= 1))
 
 

@@ -178,7 +178,7 @@ _TABLE = (
     ("m", "-ap10k", 17, (256, 256), None, 2.57, "AP 72.2", _ANIMAL),
 )
 _GOLDEN = {
-    "s": ("rtmpose_s_256x192",),
+    "s": ("rtmpose_s_256x192_calibrated",),
     "m-hand": ("rtmpose_m_hand5_256x256",),
     "m-face": ("rtmpose_m_face106_256x256",),
 }
