@@ -26,8 +26,10 @@ To change the keys of a class:
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+from jaxpose.config.migrations_evaluation import migrate_evaluation
 from jaxpose.deprecations import moved
 from jaxpose.errors import InputError
 
@@ -38,7 +40,10 @@ JSON = dict[str, Any]
 
 KEY_CHANGES: dict[int, dict[str, Callable[[JSON], Any]]] = {
     # From schema 1 (version 0.1.0) to 2:
-    1: {},
+    1: {
+        "jaxpose.tasks.topdown.experiment.Evaluation": migrate_evaluation,
+        "jaxpose.tasks.lifting.experiment.LiftingEvaluation": migrate_evaluation,
+    },
 }
 
 
@@ -67,7 +72,7 @@ def schema_of(record: Mapping[str, Any], where: object) -> int:
 def migrate(value: Any, schema: int) -> Any:
     """The JSON form of today of a value that was written with `schema`; `value` is not changed."""
     for step in range(schema, SCHEMA):
-        value = _with_objects(value, lambda old, step=step: _new_keys(old, KEY_CHANGES[step]))
+        value = _with_objects(value, partial(_new_keys, changes=KEY_CHANGES[step]))
     # Of the newest schema, too: a class that moves does not raise it.
     return _with_objects(value, lambda old: old | {"class": moved(old["class"])})
 

@@ -159,7 +159,7 @@ def of_pose(name: str, batch: int, options: argparse.Namespace) -> dict[str, dic
     """Rates of the networks alone, and of the whole road with and without flip test."""
     entry = find(name)
     model, variables, theirs = networks(name, options.bfloat16)
-    codec = entry.codec(entry.input_hw)
+    codec: Any = entry.codec(entry.input_hw)
     photo, boxes = photo_and_boxes(options.people)
     rates = {}
     images = np.random.default_rng(0).standard_normal((batch, *entry.input_hw, 3), np.float32)

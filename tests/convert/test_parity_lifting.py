@@ -13,7 +13,7 @@ from jaxpose import convert
 from jaxpose.models import count_parameters, motionbert, poseformer, videopose3d
 from jaxpose.models.published.catalogue import LIFTERS
 
-# VideoPose3D's own are narrower than published, and MotionBERT's input has 16 frames.
+# VideoPose3D's own are narrower than published, and MotionBERT's have 16 frames.
 OFFICIAL = {
     "official_videopose3d_27": partial(videopose3d, 27, channels=256),
     "official_videopose3d_27_causal": partial(videopose3d, 27, channels=256, causal=True),
@@ -24,13 +24,20 @@ OFFICIAL = {
 MMPOSE = {
     name: lifter.model for lifter in LIFTERS for name in lifter.golden if name not in OFFICIAL
 }
-TESTED = OFFICIAL | MMPOSE
+MAKE = MMPOSE | OFFICIAL
+
+
+def converted(state_dict, model, tmp_path, prefix=""):
+    """The variables of a checkpoint file with these arrays."""
+    path = tmp_path / "checkpoint.safetensors"
+    save_file({prefix + key: array for key, array in state_dict.items()}, path)
+    return convert.to_variables(convert.load_state_dict(path), model)
 
 
 @cache
 def forward(name):
     """Compiled: variables and keypoints in the source's layout -> features and joints."""
-    model = TESTED[name]()
+    model = MAKE[name]()
 
     @jax.jit
     def run(variables, keypoints):
@@ -38,28 +45,13 @@ def forward(name):
         return features, model.apply(variables, keypoints)
 
     def call(variables, keypoints):
+        if keypoints.ndim == 3:  # MMPose flattens keypoints to channels: [B, K * D, T]
+            keypoints = keypoints.transpose(0, 2, 1)
         if name in MMPOSE:
-            if keypoints.ndim == 3:  # MMPose flattens keypoints to channels: [B, K * D, T]
-                keypoints = keypoints.transpose(0, 2, 1)
             keypoints = keypoints.reshape(model.input_shape())
         return map(np.asarray, run(variables, keypoints))
 
     return call
-
-
-def converted(golden, name, tmp_path):
-    path = tmp_path / "checkpoint.safetensors"
-    # The authors' files were saved from `DataParallel`.
-    prefix = "module." if name in OFFICIAL else ""
-    save_file({prefix + key: array for key, array in golden.state_dict.items()}, path)
-    variables = convert.to_variables(convert.load_state_dict(path), TESTED[name]())
-    assert count_parameters(variables) == golden.description["parameters"]
-    return variables
-
-
-def first_output(golden):
-    """The joints; of MotionBERT the representation is stored, too."""
-    return golden.outputs.get("output") or next(iter(golden.outputs.values()))
 
 
 def test_every_reference_is_compared():
@@ -69,38 +61,41 @@ def test_every_reference_is_compared():
 @pytest.mark.parametrize("name", OFFICIAL)
 def test_outputs_equal_those_of_the_authors_code(name, tmp_path):
     golden = load(name)
-    _, output = forward(name)(converted(golden, name, tmp_path), golden.images)
-    assert distance(output, first_output(golden)) <= TOLERANCE
+    # The published files were saved from `DataParallel`.
+    variables = converted(golden.state_dict, MAKE[name](), tmp_path, prefix="module.")
+    assert count_parameters(variables) == golden.description["parameters"]
+    _, output = forward(name)(variables, golden.images)
+    assert distance(output, golden.outputs["output"]) <= TOLERANCE
 
 
 @pytest.mark.parametrize("name", MMPOSE)
 def test_outputs_equal_mmposes(name, tmp_path):
     golden = load(name)
-    features, output = forward(name)(converted(golden, name, tmp_path), golden.images)
+    variables = converted(golden.state_dict, MAKE[name](), tmp_path)
+    assert count_parameters(variables) == golden.description["parameters"]
+    features, output = forward(name)(variables, golden.images)
     summary = golden.description["backbone_features"][-1]
     first = features.reshape(-1)[: len(summary["first"])]
     assert np.abs(first - summary["first"]).max() / summary["std"] <= TOLERANCE
     assert abs(features.std(ddof=1) / summary["std"] - 1) <= TOLERANCE
-    expected = first_output(golden)
+    (expected,) = golden.outputs.values()
     # MMPose's heads for one frame drop the axis of frames.
     assert distance(output.reshape(expected.shape), expected) <= TOLERANCE
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("name", TESTED)
+@pytest.mark.parametrize("name", MAKE)
 def test_a_broken_layer_is_seen(name, place):
     golden = load(name)
     layer, broken = with_fault(golden.state_dict, place)
-    variables = convert.to_variables(broken, TESTED[name]())
+    variables = convert.to_variables(broken, MAKE[name]())
     _, output = forward(name)(variables, golden.images)
-    expected = first_output(golden)
+    (expected,) = golden.outputs.values()
     assert distance(output.reshape(expected.shape), expected) > TOLERANCE, layer
 
 
-def test_causal_residuals_are_seen():
-    """Of a causal lifter they are cut elsewhere, with the same arrays."""
+def test_the_residuals_of_a_causal_lifter_are_cut_elsewhere(tmp_path):
     golden = load("official_videopose3d_27_causal")
-    model = OFFICIAL["official_videopose3d_27"]()
-    variables = convert.to_variables(golden.state_dict, model)
-    output = np.asarray(jax.jit(model.apply)(variables, golden.images))
-    assert distance(output, first_output(golden)) > 100 * TOLERANCE
+    variables = converted(golden.state_dict, MAKE["official_videopose3d_27"](), tmp_path)
+    _, output = forward("official_videopose3d_27")(variables, golden.images)
+    assert distance(output, golden.outputs["output"]) > 100 * TOLERANCE

@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxpose.models import layouts
-from jaxpose.models.conversion import Format, Rule
+from jaxpose.models.conversion import Format, Rule, Tables
 from jaxpose.models.lifting.dstformer import DSTFormer
 from jaxpose.models.lifting.lifter import CoordinateHead, JointHead
 from jaxpose.models.lifting.poseformer import PoseFormer
@@ -154,7 +154,7 @@ def _poseformer_coordinates(head: CoordinateHead) -> list[Rule]:
     ]
 
 
-MMPOSE = {
+MMPOSE: Tables = {
     TemporalConvolutions: _mmpose_temporal,
     DSTFormer: _mmpose_dstformer,
     CoordinateHead: _mmpose_coordinates,

@@ -30,11 +30,12 @@ from jaxpose.data.windows import (
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import Camera, check_cameras, stack
 from jaxpose.losses import TrajectoryTargets
+from jaxpose.metrics.metric import check_metrics
 from jaxpose.models.lifting.lifter import PoseAndTrajectory, pose_part
 from jaxpose.multiview.calibration import read_h36m
 from jaxpose.paths import as_path, local_copy
 from jaxpose.tasks.lifting.estimator import LiftingEstimator
-from jaxpose.tasks.lifting.score import lift_all, report
+from jaxpose.tasks.lifting.score import COLUMNS, error_images, lift_all, report
 from jaxpose.tasks.lifting.windows import WindowSpec, lift, window_spec
 from jaxpose.tasks.task import EvalResult, Evaluator, Variables, Weights
 from jaxpose.train.mesh import batch_sharded, replicated
@@ -277,6 +278,9 @@ class LiftingTask:
         self, source: MotionSource, mesh: jax.sharding.Mesh, flip_test: bool
     ) -> Evaluator:
         experiment = self.experiment
+        check_metrics(
+            experiment.evaluation.metrics, experiment.skeleton, dimensions=3, columns=COLUMNS
+        )
         whole = replicated(mesh)
         arrays = _on_device(source, whole)
         windows = jax.device_put(source.windows, whole)
@@ -301,15 +305,19 @@ class LiftingTask:
         def scored(
             variables: Any, on_batch: Callable[[int], None] = lambda samples: None
         ) -> EvalResult:
-            lifted = lift_all(
+            estimates = lift_all(
                 lambda indices: estimate(variables, arrays, windows, indices),
                 source.motion,
                 len(source),
                 experiment,
                 on_batch,
             )
-            result = report(lifted, source.motion, experiment, flip_test)
-            return EvalResult(result, None, _clips_as_json(lifted.predicted, source.motion))
+            return EvalResult(
+                report(estimates, experiment, flip_test),
+                None,
+                _clips_as_json(estimates.keypoints, source.motion),
+                lambda: error_images(estimates),
+            )
 
         return scored
 

@@ -11,10 +11,12 @@ import numpy as np
 from jaxpose import viz
 from jaxpose.data.source import Records, Source
 from jaxpose.errors import InputError
+from jaxpose.metrics.metric import check_metrics
 from jaxpose.tasks.task import EvalResult, Evaluator, Variables, Weights
 from jaxpose.tasks.topdown.augment import STILL, augment
 from jaxpose.tasks.topdown.check_shapes import check_outputs
-from jaxpose.tasks.topdown.estimate import estimate_all, make_estimate
+from jaxpose.tasks.topdown.error_images import error_images
+from jaxpose.tasks.topdown.estimate import coco_results, columns_of, estimate_all, make_estimate
 from jaxpose.tasks.topdown.estimator import TopDownEstimator
 from jaxpose.tasks.topdown.pretrained import with_pretrained
 from jaxpose.tasks.topdown.score import score
@@ -95,17 +97,23 @@ class TopDownTask:
 
     def evaluator(self, source: Source, mesh: jax.sharding.Mesh, flip_test: bool) -> Evaluator:
         experiment = self.experiment
+        check_metrics(
+            experiment.evaluation.metrics,
+            experiment.skeleton,
+            dimensions=2,
+            columns=columns_of(source, experiment),
+        )
         estimate = make_estimate(experiment, mesh, flip_test)
 
         def scored(
             variables: Any, on_batch: Callable[[int], None] = lambda samples: None
         ) -> EvalResult:
-            estimates = estimate_all(estimate, variables, source, experiment, mesh, on_batch)
-            pictures = estimates.pictures
+            estimates, drawn = estimate_all(estimate, variables, source, experiment, mesh, on_batch)
             return EvalResult(
-                score(estimates, experiment, flip_test, source),
-                viz.contact_sheet(pictures, columns=4) if pictures else None,
-                estimates.coco_results(),
+                score(estimates, experiment, flip_test),
+                viz.contact_sheet(drawn, columns=4) if drawn else None,
+                coco_results(estimates),
+                lambda: error_images(estimates, source, experiment),
             )
 
         return scored
