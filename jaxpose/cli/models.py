@@ -87,6 +87,8 @@ def table(rows: list[Published], costs: list[Cost]) -> Table:
 def record_table(record: Published, counted: Cost) -> Table:
     """All that is known of one model, a row for each fact."""
     result = Table(show_header=False)
+    result.add_column()
+    result.add_column(overflow="fold")
     result.add_row("name", record.name)
     result.add_row("kind", record.kind)
     result.add_row("frames" if record.kind == "lifter" else "input", _takes(record))
