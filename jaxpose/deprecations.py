@@ -89,6 +89,7 @@ MODULES: dict[str, str] = {
 
 NAMES: dict[str, str] = {
     # Old module and name -> path of today. Since 0.1.0:
+    "jaxpose.codecs.AnyCodec": "jaxpose.codecs.codec.Codec",
     "jaxpose.config.AnyExperiment": "jaxpose.train.experiment.Experiment",
     "jaxpose.config.Evaluation": f"{_T}.experiment.Evaluation",
     "jaxpose.config.Experiment": f"{_T}.experiment.TopDownExperiment",
@@ -122,6 +123,7 @@ NAMES: dict[str, str] = {
     "jaxpose.places.place": "jaxpose.paths.as_path",
     "jaxpose.places.through_disk": "jaxpose.paths.write_via_local",
     "jaxpose.places.write_whole": "jaxpose.paths.atomic_write",
+    "jaxpose.train.experiment.Optimizer": "jaxpose.train.optimizers.AdamW",
     "jaxpose.train.images.ImageTask": f"{_T}.task.TopDownTask",
     "jaxpose.train.loop.Outcome": "jaxpose.train.loop.TrainResult",
     "jaxpose.train.task.Scored": "jaxpose.tasks.task.EvalResult",

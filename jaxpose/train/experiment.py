@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
 from jaxpose.losses import Loss
 from jaxpose.train import optimizers
@@ -124,3 +125,6 @@ class Experiment(ABC):
     def input_hw(self) -> tuple[int, int] | None:
         """Height and width of the model's images; None if the model has `input_shape()`."""
         return None
+
+
+__getattr__ = moved_names(__name__)

@@ -100,6 +100,7 @@ def train(
             "how the model does on others. Give eval_data another split.",
             style="yellow",
         )
+    begun.make_folder()
     try:
         state = None
         if overwrite:
