@@ -362,7 +362,11 @@ def convert(
     ],
     out: Annotated[Path, typer.Argument(help="The release folder to write.")],
     model: Annotated[
-        str | None, typer.Option(help="A name from `jaxpose models`; found by shapes if absent.")
+        str | None,
+        typer.Option(
+            help="A name from `jaxpose models`; if absent, found by the arrays, the metadata and the "
+            "file's name."
+        ),
     ] = None,
     keypoints: Annotated[
         int | None, typer.Option(min=1, help="Number of keypoints; read off the head if absent.")
@@ -376,7 +380,11 @@ def convert(
         ),
     ] = None,
     skeleton: Annotated[
-        str | None, typer.Option(help="Which keypoints these are: a name, or a .toml or .py file.")
+        str | None,
+        typer.Option(
+            help="Keypoints of the model: a name such as coco17, or a .toml or .py file; if absent, "
+            "those of the checkpoint's data set, or else the published model's."
+        ),
     ] = None,
     ema: Annotated[
         bool | None,

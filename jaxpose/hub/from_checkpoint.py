@@ -111,7 +111,7 @@ def release_checkpoint(source: Path, out: Path, options: ConvertOptions) -> Tabl
     if limit:
         config["limit"] = limit
     save_release(out, variables, config, card, overwrite=options.overwrite)
-    return _table(state_dict, fits, variables, skeleton, options)
+    return _table(state_dict, fits, variables, skeleton, dataset, options)
 
 
 def _fits(state_dict: Mapping[str, np.ndarray], options: ConvertOptions) -> list[Identified]:
@@ -235,7 +235,10 @@ def _estimator(
 
 
 def _skeleton(fit: Identified, named: Skeleton | None, dataset: str) -> Skeleton | None:
-    """The keypoints: as the user says, or the metadata, or the record; None if nothing does."""
+    """The keypoints: as the user says, or the metadata, or the record; None if nothing does.
+
+    A data set that is not built in has keypoints of its own, whatever their number.
+    """
     count = fit.num_keypoints
     if named is not None and named.num_keypoints != count:
         raise InputError(f"The model has {count} keypoints, {named.name} {named.num_keypoints}.")
@@ -244,7 +247,7 @@ def _skeleton(fit: Identified, named: Skeleton | None, dataset: str) -> Skeleton
         published = None
     if isinstance(fit.entry, PublishedLifter):
         return named or published
-    return named or skeleton_of_dataset(dataset, count) or published
+    return named or (skeleton_of_dataset(dataset, count) if dataset else published)
 
 
 def _table(
@@ -252,6 +255,7 @@ def _table(
     fits: list[Identified],
     variables: dict[str, Any],
     skeleton: Skeleton | None,
+    dataset: str,
     options: ConvertOptions,
 ) -> Table:
     fit, *others = fits
@@ -264,6 +268,8 @@ def _table(
     table.add_row("parameters", f"{count_parameters(variables) / 1e6:.2f} M")
     what = f"{fit.num_keypoints}, {skeleton.name if skeleton else 'not named: use --skeleton'}"
     table.add_row("keypoints", what)
+    if dataset and not skeleton:
+        table.add_row("", f"the checkpoint's data set, {dataset}, is not built in")
     if fit.input_hw is not None:
         table.add_row("input", f"{fit.input_hw[1]} x {fit.input_hw[0]} pixels")
     if isinstance(fit.entry, PublishedLifter) and fit.entry.limit:

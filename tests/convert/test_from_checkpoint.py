@@ -38,6 +38,20 @@ def test_rtmpose_of_animals_is_released_with_their_skeleton(tmp_path):
     assert "Apache-2.0" in (tmp_path / "out/README.md").read_text()
 
 
+def test_keypoints_of_an_unknown_data_set_are_not_named(tmp_path):
+    """17 of them are not COCO's because COCO's are 17."""
+    arrays = load("vitpose_s_256x192").state_dict
+    meta = {"dataset_meta": {"dataset_name": "horse17"}}
+    path = torch_file.write(
+        tmp_path / "x.pth", arrays, lambda tensors: {"state_dict": tensors, "meta": meta}
+    )
+    result = invoke(path, tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "17, not named" in result.output and "horse17, is not built in" in result.output
+    with pytest.raises(InputError, match="does not say"):
+        load_pose(tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("reference", "name", "frame"),
     [
