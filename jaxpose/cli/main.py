@@ -364,8 +364,8 @@ def convert(
     model: Annotated[
         str | None,
         typer.Option(
-            help="A name from `jaxpose models`; if absent, found by the arrays, the metadata and the "
-            "file's name."
+            help="A name from `jaxpose models`; if absent, found by the arrays, the metadata and "
+            "the file's name."
         ),
     ] = None,
     keypoints: Annotated[
@@ -382,8 +382,8 @@ def convert(
     skeleton: Annotated[
         str | None,
         typer.Option(
-            help="Keypoints of the model: a name such as coco17, or a .toml or .py file; if absent, "
-            "those of the checkpoint's data set, or else the published model's."
+            help="Keypoints of the model: a name such as coco17, or a .toml or .py file; if "
+            "absent, those of the checkpoint's data set, or else the published model's."
         ),
     ] = None,
     ema: Annotated[

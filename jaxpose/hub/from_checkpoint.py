@@ -25,6 +25,7 @@ from jaxpose.convert.reading import dataset_of, load_state_dict
 from jaxpose.convert.release import Card, save_release
 from jaxpose.detect.detector import Detector
 from jaxpose.detect.weights import is_detector, recognise_detector
+from jaxpose.download.fetch import checksum
 from jaxpose.errors import InputError
 from jaxpose.metrics.report import Report
 from jaxpose.models.build import count_parameters
@@ -101,7 +102,7 @@ def release_checkpoint(source: Path, out: Path, options: ConvertOptions) -> Tabl
         f"{source.name} ({detect(state_dict).name})",
         _input(fit),
         skeleton.keypoints if skeleton else (f"{fit.num_keypoints}, not named",),
-        licence=entry.licence or Card.licence,
+        licence=_licence(source, entry, options),
         published=""
         if options.reset_head
         else ", ".join(filter(None, (entry.score, entry.source))),
@@ -135,6 +136,18 @@ def _named(name: str) -> Keypointed:
         raise InputError(f"{name} is a detector, and these weights are none.")
     assert isinstance(record, Keypointed)
     return record
+
+
+def _licence(source: Path, entry: Keypointed, options: ConvertOptions) -> str:
+    """The record's if the file is the published one; other weights of a model have their own."""
+    weights = entry.weights
+    if weights is None or not entry.licence:
+        return Card.licence
+    if weights.sha256:
+        published = checksum(source).startswith(weights.sha256)
+    else:
+        published = options.model == entry.name and source.name == weights.file_name
+    return entry.licence if published else Card.licence
 
 
 def _input(fit: Identified) -> str:
