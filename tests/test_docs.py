@@ -16,7 +16,6 @@ import pytest
 import typer
 from doc_pages import PAGES, ROOT, Step, steps, strings
 from doc_stand_ins import (
-    IMAGE_HW,
     SMALL_PYRAMID,
     SMALL_QUICKSTART,
     SMALL_VIT,
@@ -28,6 +27,7 @@ from doc_stand_ins import (
 from jaxpose.cli import demo as demo_module
 from jaxpose.cli.main import app
 from jaxpose.config import override
+from jaxpose.config.scripts import load_script
 from jaxpose.detect import Detector
 from jaxpose.paths import CACHE_VARIABLE
 from jaxpose.skeletons import H36M17
@@ -68,7 +68,8 @@ SHRUNK: list[tuple[str, list[str]]] = [
     (r"compile", ["--devices", "8", "--mesh", "data=2,fsdp=4"]),
     (r"compile coco_vitpose_b", _set(*SMALL_VIT, "batch_size=8")),
     (r"compile humaneva_temporal", _set("model.backbone.channels=8", "batch_size=8")),
-    (r"scaling plan", ["--width", "16,32", "--flops", "1e8,3e8", "--max-epochs", "99"]),
+    (r"scaling plan", ["--width", "16,32", "--flops", "6e8,9e8", "--max-epochs", "99"]),
+    (r"scaling plan .*--held-out", ["--width", "48", "--flops", "2e9"]),
     (r"scaling run", ["--limit", "1"]),
     (r"scaling (fit|plot)", ["--resamples", "50"]),
 ]
@@ -96,14 +97,14 @@ SHRUNK_PYTHON = {'vitpose("B"': 'vitpose("S"'}
 def given() -> dict[str, object]:
     """Names that blocks of Python use as the reader's own."""
     rng = np.random.default_rng(0)
-    height, width = IMAGE_HW
+    walker = load_script(ROOT / "tests" / "multiview" / "walker.py")
     return {
         "crops": rng.integers(0, 256, (2, 64, 48, 3), np.uint8),
         "photo": rng.integers(0, 256, (480, 640, 3), np.uint8),
         "image": rng.integers(0, 256, (480, 640, 3), np.uint8),
         "boxes": np.array([[20, 10, 200, 220]], np.float32),
         "images": rng.normal(size=(1, 256, 192, 3)).astype(np.float32),
-        "keypoints": rng.uniform(400, 600, (3, 4, 17, 2)),
+        "keypoints": walker.seen(walker.ring(3), walker.motion(4)),
         "scores": np.ones((3, 4, 17)),
         "skeleton": H36M17,
     }
