@@ -38,7 +38,8 @@ def override(experiment: ExperimentT, assignments: Sequence[str]) -> ExperimentT
             _set_dtype(draft, value)
         else:
             _assign(draft, keys, value, "")
-    return draft.build()
+    changed: ExperimentT = draft.build()
+    return changed
 
 
 def _literal(text: str) -> Any:

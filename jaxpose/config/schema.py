@@ -26,6 +26,7 @@ To change the keys of a class:
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from jaxpose.deprecations import moved
@@ -67,7 +68,7 @@ def schema_of(record: Mapping[str, Any], where: object) -> int:
 def migrate(value: Any, schema: int) -> Any:
     """The JSON form of today of a value that was written with `schema`; `value` is not changed."""
     for step in range(schema, SCHEMA):
-        value = _with_objects(value, lambda old, step=step: _new_keys(old, KEY_CHANGES[step]))
+        value = _with_objects(value, partial(_new_keys, changes=KEY_CHANGES[step]))
     # Of the newest schema, too: a class that moves does not raise it.
     return _with_objects(value, lambda old: old | {"class": moved(old["class"])})
 

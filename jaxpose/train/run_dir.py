@@ -372,7 +372,7 @@ def _read(directory: Path) -> dict[str, Any]:
             "`jaxpose train RECIPE --workdir DIR` makes one."
         )
     try:
-        record = json.loads(file.read_text())
+        record: dict[str, Any] = json.loads(file.read_text())
         record["experiment"], record["data"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file} is damaged ({error}).") from error
@@ -427,7 +427,9 @@ def load_run(
         raise InputError(f"{directory} has no whole checkpoint yet: train it further.")
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     like = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
+        lambda x: jax.ShapeDtypeStruct(  # type: ignore[no-untyped-call]
+            x.shape, x.dtype, sharding=device
+        ),
         abstract_variables(experiment.model, experiment.input_hw),
     )
     variables = checkpoints.restore_variables(like, experiment.ema_decay is not None, step)
