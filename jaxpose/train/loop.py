@@ -86,7 +86,13 @@ def train(
     sources = {role: task.open(role) for role in ("train", "eval")}
     experiment = task.fit_to_data(sources["train"])
     fingerprints = {role: source.fingerprint() for role, source in sources.items()}
-    distributed.require_same({"experiment": to_json(experiment), "data": fingerprints})
+    distributed.require_same(
+        {
+            "experiment": to_json(experiment),
+            "data": fingerprints,
+            "recipe": recipe.to_json() if recipe else None,
+        }
+    )
     shapes, layout = abstract_state(experiment, mesh)
     begun = begin(directory, experiment, fingerprints, recipe, overwrite=overwrite)
     if same_people(fingerprints):
@@ -101,6 +107,7 @@ def train(
         if overwrite:
             state = first_state(experiment, layout, weights)  # fails before the old run is gone
             clear(directory)
+            distributed.barrier("cleared the run directory")
         with contextlib.closing(open_checkpoints(directory, experiment, False)) as checkpoints:
             start = 0
             if checkpoints.latest_step() is not None:
