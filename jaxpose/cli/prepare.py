@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from jaxpose.config.scripts import find_script, load_script
 from jaxpose.errors import InputError
 
 CONTEXT_SETTINGS = {
@@ -19,6 +18,8 @@ def prepare(
     name: Annotated[str, typer.Argument(help="coco, lsp, mpii, or the path of a script.")],
 ) -> None:
     """Turn a dataset's own files into records; `jaxpose prepare NAME --help` lists its options."""
+    from jaxpose.config.scripts import find_script, load_script  # imports flax
+
     file = find_script(name, "data_prep")
     script = load_script(file)
     command = getattr(script, "prepare", None)
