@@ -5,13 +5,17 @@ right half of its input for the left one (people face the camera), as a trained 
 its left knee: mirrored pictures come out mirrored, with the sides exchanged.
 """
 
+from pathlib import Path
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxpose.codecs.heatmap import Heatmap
+from jaxpose.hub.load import Trained
 from jaxpose.skeletons import Skeleton
+from jaxpose.tasks.topdown.estimator import TopDownEstimator
 
 INPUT_HW = (64, 48)
 SKELETON = Skeleton(
@@ -53,6 +57,11 @@ class Dots(nn.Module):
         )
         right = (jnp.arange(half[1]) >= half[1] / 2).astype(jnp.float32)[None, None, :, None]
         return jnp.concatenate([maps * right, maps * (1 - right)], axis=-1)
+
+
+def trained(udp: bool = True) -> Trained:
+    """The model as `hub.load` returns one."""
+    return Trained(Path("dots"), TopDownEstimator(Dots(), codec(udp), SKELETON), {}, None)
 
 
 def photo(hw: tuple[int, int], dots: list[tuple[float, float]], radius: float) -> np.ndarray:

@@ -193,8 +193,7 @@ def bench_predict(
     """Measures prediction by a run, a release or a published model."""
     from jaxpose.bench.prediction import measure_prediction
     from jaxpose.bench.synthetic_video import draw_film, places
-    from jaxpose.detect.detector import Detector
-    from jaxpose.hub.load import load_pose
+    from jaxpose.hub.load import load_detector, load_pose
     from jaxpose.pipeline import Options, Pipeline
 
     stand_in = "/" not in run and not Path(run).exists()
@@ -204,7 +203,7 @@ def bench_predict(
         flip_test=flip_test, batch_size=batch_size, detect_every=every, smooth="one-euro", **lenient
     )
     pose = _published(run) if stand_in else load_pose(run, trust_recipe=trust_recipe)
-    pipeline = Pipeline(pose, Detector.load(detector) if detector else None, options=options)
+    pipeline = Pipeline(pose, load_detector(detector) if detector else None, options=options)
     with tempfile.TemporaryDirectory() as folder:
         source, boxes = film.source, None
         if source is None:
@@ -267,20 +266,20 @@ def _run_or_recipe(
 def _published(name: str) -> Any:
     """A published model with stand-in weights, as `Pipeline` wants it."""
     from jaxpose.bench import dummy_inputs
-    from jaxpose.hub.from_checkpoint import codec_of
     from jaxpose.hub.load import Trained
     from jaxpose.models.build import abstract_variables
     from jaxpose.models.published.catalogue import find
+    from jaxpose.models.published.record import PublishedPose
     from jaxpose.skeletons import COCO17
     from jaxpose.tasks.topdown.estimator import TopDownEstimator
 
     entry = find(name)
+    if not isinstance(entry, PublishedPose) or entry.codec is None:
+        raise InputError(f"{name} gives nothing that becomes the keypoints of one person.")
     model: Any = entry.model()
     variables = dummy_inputs.values(abstract_variables(model, entry.input_hw))
-    codec = codec_of(model, entry.input_hw, variables)
-    if codec is None:
-        raise InputError(f"{name} gives nothing that becomes the keypoints of one person.")
-    return Trained(Path(name), TopDownEstimator(model, codec, COCO17), variables, None)
+    estimator = TopDownEstimator(model, entry.codec(entry.input_hw), entry.skeleton or COCO17)
+    return Trained(Path(name), estimator, variables, None)
 
 
 def _flops(number: float) -> str:

@@ -14,8 +14,7 @@ from jaxpose.demo.limits import Limits
 from jaxpose.demo.page import gradio
 from jaxpose.demo.serve import check_free, is_local, serve
 from jaxpose.demo.session import DemoSession
-from jaxpose.detect.detector import Detector
-from jaxpose.hub.load import Trained, load_pose
+from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.pipeline import Pipeline
 
 
@@ -45,7 +44,7 @@ def demo(
             highlight=False,
         )
     trained = load_pose(run, checkpoint, trust_recipe=trust_recipe)
-    found_by = None if detector is None else Detector.load(detector)
+    found_by = None if detector is None else load_detector(detector)
     lifting = Lifting(checkpoint, trust_recipe=trust_recipe)
     in_space = None if lifter is None else open_lifter(lifter, lifting)
     pipeline = Pipeline(trained, found_by)

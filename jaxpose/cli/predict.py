@@ -18,9 +18,8 @@ from jaxpose.cli.predict_summary import (
     summarise,
 )
 from jaxpose.codecs.visualize import has_maps
-from jaxpose.detect.detector import Detector
 from jaxpose.errors import InputError, nearest
-from jaxpose.hub.load import Trained, load_lifter, load_pose
+from jaxpose.hub.load import Trained, load_detector, load_lifter, load_pose
 from jaxpose.media.prefetch import ahead
 from jaxpose.media.sources import Media, open_media
 from jaxpose.media.video import Skipped, is_address
@@ -125,7 +124,7 @@ def predict(
     trained = load_pose(run, options.checkpoint, trust_recipe=options.trust_recipe)
     if options.heatmaps and not has_maps(trained.codec):
         raise InputError(f"{run} gives coordinates, not heatmaps: leave --heatmaps out")
-    detector = Detector.load(options.detector) if options.detector else None
+    detector = load_detector(options.detector) if options.detector else None
     pipeline = Pipeline(trained, detector, options=options.steps())
     lifter = None if options.lift is None else _lifter(options.lift, options)
     outcome = PredictSummary(options.min_score if options.draw else 0.0)

@@ -18,7 +18,7 @@ def prepare(
     name: Annotated[str, typer.Argument(help="coco, lsp, mpii, or the path of a script.")],
 ) -> None:
     """Turn a dataset's own files into records; `jaxpose prepare NAME --help` lists its options."""
-    from jaxpose.config.scripts import find_script, load_script  # imports flax
+    from jaxpose.config.scripts import find_script, load_script
 
     file = find_script(name, "data_prep")
     script = load_script(file)

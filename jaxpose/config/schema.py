@@ -17,7 +17,7 @@ To change the keys of a class:
    not change the dict that it was given.
 
        def _metric_object(old: JSON) -> JSON:
-           metric = {"class": "jaxpose.metrics.coco.CocoAP"}
+           metric = {"class": "jaxpose.metrics.oks.CocoAP"}
            return {k: v for k, v in old.items() if k != "metric"} | {"metrics": [metric]}
 
 3. A key that only got a default needs no entry: what a file does not contain is left out.
@@ -29,6 +29,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from jaxpose.config.migrations_evaluation import migrate_evaluation
 from jaxpose.deprecations import moved
 from jaxpose.errors import InputError
 
@@ -39,7 +40,10 @@ JSON = dict[str, Any]
 
 KEY_CHANGES: dict[int, dict[str, Callable[[JSON], Any]]] = {
     # From schema 1 (version 0.1.0) to 2:
-    1: {},
+    1: {
+        "jaxpose.tasks.topdown.experiment.Evaluation": migrate_evaluation,
+        "jaxpose.tasks.lifting.experiment.LiftingEvaluation": migrate_evaluation,
+    },
 }
 
 

@@ -36,6 +36,7 @@ class Card:
       published: what the authors report, with its source.
       takes: as of an `Estimator`; "images" with `finds` for a detector.
       finds: what a detector finds, in words; empty for the others.
+      limit: what the weights cannot be used for, in a sentence; empty for nothing.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Card:
     published: str = ""
     takes: str = "crops"
     finds: str = ""
+    limit: str = ""
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,7 @@ def model_card(card: Card, arrays: Mapping[str, np.ndarray]) -> str:
         f"- Parameters: {parameters / 1e6:.2f} M",
         f"- Input: {card.input}",
         f"- Finds: {card.finds}" if card.finds else f"- Keypoints: {', '.join(card.keypoints)}",
+        *([f"- Limit: {card.limit}"] if card.limit else []),
         "",
         "## Metrics",
         "",

@@ -9,9 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from jaxpose.detect.detector import Detector
 from jaxpose.errors import InputError
-from jaxpose.hub.load import Trained, load_lifter, load_pose
+from jaxpose.hub.load import Trained, load_detector, load_lifter, load_pose
 from jaxpose.media.prefetch import StageTimer, ahead
 from jaxpose.media.sources import Media, open_media
 from jaxpose.media.video import Frame, Skipped
@@ -95,10 +94,11 @@ class Pipeline:
         What an address names is fetched once, checked and kept (`jaxpose.download`).
 
         Args:
-          pose: a run directory, a folder that `jaxpose convert` wrote, or a checkpoint that it can
-            tell the model of.
-          detector: weights of YOLOX or RTMDet (`Detector.load`), or anything that is called as one.
-          lifter: a run directory or a release of a lifter.
+          pose: the name of a published model (`jaxpose.list_models`), a run directory, a folder
+            that `jaxpose convert` wrote, or a checkpoint that it recognises.
+          detector: the name of a published one, weights of YOLOX or RTMDet (`Detector.load`), or
+            anything that is called as one.
+          lifter: as `pose`, of a lifter.
           checkpoint: of a run, the one with the best held-out score, or the newest.
           trust_recipe: run code that came with the models, as of `jaxpose.hub.load.load`.
           options: as in `Options`.
@@ -108,7 +108,7 @@ class Pipeline:
             not exist.
         """
         if isinstance(detector, str | Path):
-            detector = Detector.load(detector)
+            detector = load_detector(detector)
         lifts: TrackLifter | None = (
             load_lifter(lifter, checkpoint, trust_recipe=trust_recipe).predictor()
             if isinstance(lifter, str | Path)

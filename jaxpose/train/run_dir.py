@@ -38,18 +38,21 @@ from jaxpose.paths import as_path, atomic_write, check_reachable, in_bucket
 from jaxpose.train import distributed
 from jaxpose.train.checkpoint import Checkpoints
 from jaxpose.train.experiment import Experiment
-from jaxpose.train.optimizers import learning_rate_schedule
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 # Keys that may change on resume. They steer reporting and saving, or where the numbers are
 # computed. The learning rate depends on `steps`, which `Start.notes` says.
 MAY_CHANGE = (
     *("steps", "log_every", "checkpoint_every"),
-    *("evaluation.every", "evaluation.pictures", "evaluation.batch_size"),
-    *("mesh.", "on_nonfinite"),
+    *("evaluation.every", "evaluation.examples", "evaluation.batch_size"),
+    *("mesh.", "on_nonfinite", "more_evaluations", "loggers"),
 )
 # What `jaxpose train` and `jaxpose eval` write.
-_WRITTEN = ("config.json", "checkpoints", "metrics.jsonl", "report.json", "predictions.png")
+_WRITTEN = (
+    *("config.json", "checkpoints", "metrics.jsonl", "report.json", "evaluations", "loggers.json"),
+    *("predictions.png", "curves.png", "keypoint_errors.png", "worst.png"),
+    *("train.csv", "eval.csv"),
+)
 _WRITTEN_TOO = (FOLDER, "eval", "events.out.*")
 
 
@@ -298,7 +301,10 @@ def _classes_in(value: Any) -> Iterator[type]:
 
 def _on_length(before: Experiment, now: Experiment, step: int) -> str:
     """What another number of steps does to the learning rates, past and to come."""
-    old, new = (learning_rate_schedule(e.optimizer, e.steps) for e in (before, now))
+    rates = [getattr(e.optimizer, "learning_rates", None) for e in (before, now)]
+    if rates[0] is None or rates[1] is None:
+        return f"The run is now {now.steps} steps long; it began with {before.steps}."
+    old, new = rates[0](before.steps), rates[1](now.steps)
     past = jnp.arange(step)
     if bool((jax.vmap(old)(past) == jax.vmap(new)(past)).all()):
         return (

@@ -14,6 +14,7 @@ from jaxpose.convert.release import Card, save_release
 from jaxpose.media.image import read_photo
 from jaxpose.models import martinez
 from jaxpose.skeletons import COCO17, H36M17
+from jaxpose.tasks.lifting.estimator import LiftingEstimator
 from jaxpose.viz import VideoWriter
 
 
@@ -28,9 +29,8 @@ def release(tmp_path_factory):
     statistics = Statistics.of(rng.normal(size=(50, 17, 2)))
     joints = Statistics.of(0.3 * rng.normal(size=(50, 17, 3)))
     codec = LiftingCodec(input_statistics=statistics, target_statistics=joints)
-    parts = {"model": model, "codec": codec, "skeleton": H36M17}
     card = Card("tiny", "random", "tracks", H36M17.keypoints)
-    config = {name: to_json(part) for name, part in parts.items()}
+    config = {"estimator": to_json(LiftingEstimator(model, codec, H36M17))}
     save_release(folder / "lifter", variables, config, card)
     film = rng.uniform(100, 300, (20, COCO17.num_keypoints, 2))
     (folder / "film.json").write_text(json.dumps(film.tolist()))

@@ -20,6 +20,7 @@ from jaxpose.media.image import read_photo
 from jaxpose.media.sources import open_media
 from jaxpose.results import writers
 from jaxpose.results.readers import read_results
+from jaxpose.tasks.topdown.estimator import TopDownEstimator
 from jaxpose.train.run_dir import Run
 
 DOTS = [(76.8 + 40, 38.4 + 60), (25.6 + 40, 89.6 + 60)]
@@ -29,7 +30,9 @@ BOX = [40, 60, 96, 128]
 @pytest.fixture(autouse=True)
 def trained(monkeypatch):
     """A run whose model is known beforehand. Its loading is tested with the runs themselves."""
-    experiment = SimpleNamespace(model=Dots(), codec=codec(), skeleton=SKELETON, padding=1.25)
+    estimator = TopDownEstimator(Dots(), codec(), SKELETON)
+    task = SimpleNamespace(estimator=lambda variables: (estimator, variables))
+    experiment = SimpleNamespace(task=lambda: task)
 
     def load_run(directory, which):
         if directory.name != "run":
@@ -260,7 +263,7 @@ class Detector:
 
 
 def test_a_film_in_every_format(folder, monkeypatch):
-    monkeypatch.setattr(predict_module.Detector, "load", lambda path: Detector())
+    monkeypatch.setattr(predict_module, "load_detector", lambda path: Detector())
     monkeypatch.setattr(writers, "_BODY_25", (*(("left_dot", "right_dot"),) * 8, ("nose",)))
     source = film(folder / "walk.avi")
     others = {"format": "json,jsonl,csv,coco,openpose", "detector": "x.npz", "every": 4}

@@ -6,7 +6,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from dots import SKELETON, Dots, codec
+from dots import trained
 from typer.testing import CliRunner
 
 from jaxpose.cli import demo as demo_module
@@ -27,13 +27,10 @@ def served(monkeypatch, tmp_path):
         ready(f"http://{host}:{port}/")
         calls.append(SimpleNamespace(looker=looker, model=model, host=host))
 
-    trained = SimpleNamespace(
-        model=Dots(), variables={}, codec=codec(), skeleton=SKELETON, padding=1.25
-    )
     monkeypatch.setattr(demo_module, "gradio", lambda: None)
     monkeypatch.setattr(demo_module, "check_free", lambda host, port: None)
-    monkeypatch.setattr(demo_module, "load_pose", lambda run, checkpoint: trained)
-    monkeypatch.setattr(demo_module.Looker, "warm_up", lambda looker: None)
+    monkeypatch.setattr(demo_module, "load_pose", lambda run, checkpoint: trained())
+    monkeypatch.setattr(demo_module.DemoSession, "warm_up", lambda looker: None)
     monkeypatch.setattr(demo_module, "serve", serve)
     return calls
 

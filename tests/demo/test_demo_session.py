@@ -10,7 +10,7 @@ import cv2
 import drawn
 import numpy as np
 import pytest
-from dots import SKELETON, Dots, codec, photo
+from dots import SKELETON, photo, trained
 
 from jaxpose.codecs.lifting import LiftingCodec, Statistics
 from jaxpose.demo.limits import Limits
@@ -25,9 +25,7 @@ from jaxpose.tasks.lifting.track_lifter import TrackLifter
 
 HW = (128, 96)
 DOTS = [(76.8, 38.4), (25.6, 89.6)]
-TRAINED = SimpleNamespace(
-    model=Dots(), variables={}, codec=codec(), skeleton=SKELETON, padding=1.25
-)
+TRAINED = trained()
 
 
 class Boxes:

@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from types import SimpleNamespace
+from pathlib import Path
 
 import drawn
 import pytest
@@ -13,8 +13,10 @@ from jaxpose.cli import export as command
 from jaxpose.cli.main import app
 from jaxpose.codecs.lifting import LiftingCodec
 from jaxpose.export import check, stablehlo
+from jaxpose.hub.load import Trained
 from jaxpose.models import videopose3d
-from jaxpose.skeletons import COCO17, H36M17
+from jaxpose.skeletons import H36M17
+from jaxpose.tasks.lifting.estimator import LiftingEstimator
 
 
 def export(*arguments):
@@ -25,14 +27,10 @@ def export(*arguments):
 def trained(monkeypatch):
     """A model without a file; StableHLO is a stand-in that is quick to write."""
     experiment = get_config()
-    of = SimpleNamespace(
-        model=experiment.model,
-        variables=drawn.variables(experiment.model, experiment.input_hw),
-        codec=experiment.codec,
-        skeleton=COCO17,
-        padding=1.25,
-    )
-    monkeypatch.setattr(command, "load_any", lambda *_: of)
+    variables = drawn.variables(experiment.model, experiment.input_hw)
+    estimator, variables = experiment.task().estimator(variables)
+    of = Trained(Path("tiny"), estimator, variables, None)
+    monkeypatch.setattr(command, "load", lambda *_: of)
     monkeypatch.setattr(stablehlo, "write", lambda program, path: path.write_bytes(b"export"))
 
 
@@ -125,9 +123,8 @@ def test_the_table_says_how_far_from_jax(shift, status, trained, tmp_path, monke
 
 def test_a_lifter_has_no_photo(tmp_path, monkeypatch):
     model = videopose3d(27, channels=8)
-    lifter = command.TrainedLifter(
-        tmp_path, model, drawn.variables(model, None), LiftingCodec(), H36M17, None
-    )
-    monkeypatch.setattr(command, "load_any", lambda *_: lifter)
+    estimator = LiftingEstimator(model, LiftingCodec(), H36M17)
+    lifter = Trained(tmp_path, estimator, drawn.variables(model, None), None)
+    monkeypatch.setattr(command, "load", lambda *_: lifter)
     result = export("model", "--out", tmp_path / "out", "--level", "photo")
     assert result.exit_code == 2 and "a lifter takes keypoints, not photos" in result.output

@@ -64,8 +64,8 @@ def program(tiny):
 def release(tiny, tmp_path_factory):
     experiment, variables = tiny
     folder = tmp_path_factory.mktemp("release") / "tiny"
-    parts = {name: getattr(experiment, name) for name in ("model", "codec", "skeleton")}
-    config = {"name": "tiny", **{name: to_json(part) for name, part in parts.items()}}
+    estimator, _ = experiment.task().estimator(variables)
+    config = {"name": "tiny", "estimator": to_json(estimator)}
     save_release(folder, variables, config, Card("tiny", "drawn", "crops", COCO17.keypoints))
     return folder
 

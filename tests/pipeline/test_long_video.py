@@ -1,20 +1,17 @@
 """Films of any length: frames are let go of, and nothing is compiled once the warm-up is done."""
 
 import weakref
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from dots import SKELETON, Dots, codec
+from dots import trained
 
 from jaxpose.bench.prediction import measure_prediction
 from jaxpose.bench.synthetic_video import draw_film, places
 from jaxpose.media.sources import open_media
 from jaxpose.pipeline import Options, Pipeline
 
-TRAINED = SimpleNamespace(
-    model=Dots(), variables={}, codec=codec(), skeleton=SKELETON, padding=1.25
-)
+TRAINED = trained()
 
 
 @pytest.fixture(scope="module")

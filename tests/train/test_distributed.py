@@ -12,7 +12,7 @@ import drawn
 import jax
 import numpy as np
 import pytest
-from test_lifting_task import clip
+from motion_clips import clip
 
 from jaxpose.config import to_json
 from jaxpose.convert.release import Card, save_release

@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from test_lifting_task import clip
+from motion_clips import clip
 from typer.testing import CliRunner
 
 from jaxpose.cli.main import app
@@ -14,7 +14,7 @@ from jaxpose.config import override
 from jaxpose.data.motion import motion_of, write_motion
 from jaxpose.models.vit import ViT
 from jaxpose.skeletons import HUMANEVA15
-from jaxpose.tasks.lifting.task import LiftingTask, abstract_windows
+from jaxpose.tasks.lifting.task import LiftingTask
 from jaxpose.train.experiment import Mesh
 from jaxpose.train.hlo_cost import Traffic, traffic
 from jaxpose.train.mesh import make_mesh
@@ -96,7 +96,7 @@ def test_windows_are_counted_as_a_lifter_gets_them(tmp_path):
     experiment = override(load_recipe(LIFTER), [f"train_data.path={file}"])
     task, mesh = LiftingTask(experiment), make_mesh(Mesh(data=2, fsdp=4))
     batch = next(task.batches(task.open("train"), mesh, 0))
-    expected = abstract_windows(experiment, mesh)
+    expected = LiftingTask(experiment).abstract_batch(mesh)
     assert jax.tree.structure(batch) == jax.tree.structure(expected)
     for found, counted in zip(jax.tree.leaves(batch), jax.tree.leaves(expected), strict=True):
         assert (found.shape, found.dtype) == (counted.shape, counted.dtype)

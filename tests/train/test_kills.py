@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from test_lifting_task import clip
+from motion_clips import clip
 
 from jaxpose.data.motion import motion_of, write_motion
 from jaxpose.skeletons import HUMANEVA15

@@ -11,6 +11,7 @@ import pytest
 from jaxpose.config import override, to_json
 from jaxpose.convert.release import Card, save_release
 from jaxpose.errors import InputError
+from jaxpose.hub.load import weights
 from jaxpose.skeletons import COCO17
 from jaxpose.tasks.topdown.pretrained import with_pretrained
 from jaxpose.train.experiment import Mesh
@@ -48,7 +49,7 @@ def fresh(experiment):
 def test_a_model_with_a_token_starts_from_weights_without_one(tiny, release):
     path, known = release(tiny.model, 1)
     experiment = override(tiny, ["model.backbone.knowledge_token=32", f"init_from={path}"])
-    variables = with_pretrained(experiment, fresh(experiment))
+    variables = with_pretrained(experiment, fresh(experiment), weights)
     backbone = variables["params"]["backbone"]
     token = fresh(experiment)["params"]["backbone"]["knowledge_token"]
     np.testing.assert_array_equal(backbone["knowledge_token"], token)
@@ -71,7 +72,7 @@ def test_a_student_takes_over_the_token_alone(tiny, release):
     teacher = override(tiny, ["model.backbone.dim=48", "model.backbone.knowledge_token=48"]).model
     path, known = release(teacher, 2)
     student = override(tiny, ["model.backbone.knowledge_token=48", f"knowledge_from={path}"])
-    variables = with_pretrained(student, fresh(student))["params"]
+    variables = with_pretrained(student, fresh(student), weights)["params"]
     expected = fresh(student)["params"]
     token = known["params"]["backbone"]["knowledge_token"]
     np.testing.assert_array_equal(variables["backbone"]["knowledge_token"], token)
@@ -83,14 +84,14 @@ def test_a_token_of_another_width_is_refused(tiny, release):
     path, _ = release(override(tiny, ["model.backbone.knowledge_token=24"]).model, 3)
     student = override(tiny, ["model.backbone.knowledge_token=32", f"knowledge_from={path}"])
     with pytest.raises(InputError, match="knowledge_token=24"):
-        with_pretrained(student, fresh(student))
+        with_pretrained(student, fresh(student), weights)
 
 
 def test_a_file_without_a_token_is_refused(tiny, release):
     path, _ = release(tiny.model, 4)
     student = override(tiny, ["model.backbone.knowledge_token=32", f"knowledge_from={path}"])
     with pytest.raises(InputError, match="no knowledge token"):
-        with_pretrained(student, fresh(student))
+        with_pretrained(student, fresh(student), weights)
 
 
 def test_a_token_needs_a_model_that_has_one(tiny):
