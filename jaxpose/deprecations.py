@@ -29,7 +29,6 @@ MODULES: dict[str, str] = {
     "jaxpose.config.lifting": f"{_L}.experiment",
     "jaxpose.config.recipe": "jaxpose.train.recipe",
     "jaxpose.config.settings": "jaxpose.train.experiment",
-    "jaxpose.convert.siblings": "jaxpose.convert.unpublished_variants",
     "jaxpose.data.check": "jaxpose.data.lint.check",
     "jaxpose.data.clips": "jaxpose.data.motion_dataset",
     "jaxpose.data.finding": "jaxpose.data.lint.finding",

@@ -45,7 +45,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 MAY_CHANGE = (
     *("steps", "log_every", "checkpoint_every"),
     *("evaluation.every", "evaluation.examples", "evaluation.batch_size"),
-    *("mesh.", "on_nonfinite", "more_evaluations", "loggers"),
+    *("mesh", "on_nonfinite", "more_evaluations", "loggers"),
 )
 # What `jaxpose train` and `jaxpose eval` write.
 _WRITTEN = (
@@ -224,7 +224,7 @@ def _resumed(
     except InputError:
         before, old = None, stored["experiment"]
     changed = list(differences(old, record["experiment"]))
-    fixed = [line for line in changed if not line.startswith(MAY_CHANGE)]
+    fixed = [line for line in changed if not _may_change(line.partition(":")[0])]
     if fixed:
         raise InputError(
             f"{directory} holds a run of another experiment. Changed since it began:\n  "
@@ -255,6 +255,10 @@ def _resumed(
         remarks=tuple(remarks),
         differs=record != raw,
     )
+
+
+def _may_change(key: str) -> bool:
+    return any(key == free or key.startswith(f"{free}.") for free in MAY_CHANGE)
 
 
 def _compare_source(
