@@ -30,6 +30,7 @@ MODULES: dict[str, str] = {
     "jaxpose.config.recipe": "jaxpose.train.recipe",
     "jaxpose.config.settings": "jaxpose.train.experiment",
     "jaxpose.convert.layouts": "jaxpose.models.layouts",
+    "jaxpose.convert.siblings": "jaxpose.models.published.catalogue",
     "jaxpose.data.check": "jaxpose.data.lint.check",
     "jaxpose.data.clips": "jaxpose.data.motion_dataset",
     "jaxpose.data.finding": "jaxpose.data.lint.finding",
