@@ -6,6 +6,7 @@ Everything is rebuilt from there without the recipe.
 """
 
 import dataclasses
+import functools
 import importlib.metadata
 import json
 import re
@@ -463,6 +464,7 @@ def rebuild(
     raw = _read(directory)
     record = _migrated(raw, directory)
 
+    @functools.cache  # what is checked is what is run and passed on
     def source() -> RecipeSource | None:
         return _stored_recipe(directory, record)
 
