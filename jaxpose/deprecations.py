@@ -86,17 +86,19 @@ MODULES: dict[str, str] = {
 
 NAMES: dict[str, str] = {
     # Old module and name -> path of today. Since 0.1.0:
+    "jaxpose.codecs.AnyCodec": "jaxpose.codecs.codec.Codec",
     "jaxpose.config.AnyExperiment": "jaxpose.train.experiment.Experiment",
     "jaxpose.config.Evaluation": f"{_T}.experiment.Evaluation",
     "jaxpose.config.Experiment": f"{_T}.experiment.TopDownExperiment",
     "jaxpose.config.LiftingEvaluation": f"{_L}.experiment.LiftingEvaluation",
     "jaxpose.config.LiftingExperiment": f"{_L}.experiment.LiftingExperiment",
     "jaxpose.config.Mesh": "jaxpose.train.experiment.Mesh",
-    "jaxpose.config.Optimizer": "jaxpose.train.experiment.Optimizer",
+    "jaxpose.config.Optimizer": "jaxpose.train.optimizers.AdamW",
     "jaxpose.config.Training": "jaxpose.train.experiment.Experiment",
     "jaxpose.config.load_recipe": "jaxpose.train.recipe.load_recipe",
     "jaxpose.config.images.Experiment": f"{_T}.experiment.TopDownExperiment",
     "jaxpose.config.recipe.AnyExperiment": "jaxpose.train.experiment.Experiment",
+    "jaxpose.config.settings.Optimizer": "jaxpose.train.optimizers.AdamW",
     "jaxpose.config.settings.Training": "jaxpose.train.experiment.Experiment",
     "jaxpose.data.canvas.Person": "jaxpose.data.canvas.InstanceAnnotation",
     "jaxpose.data.canvas.Photo": "jaxpose.data.canvas.ImageAnnotation",

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from jaxpose.cli.main import app
 from jaxpose.codecs.heatmap import msra, udp
+from jaxpose.codecs.sample import Sample
 from jaxpose.codecs.simcc import SimCC
 from jaxpose.config import override
 from jaxpose.data.source import Records
@@ -55,7 +56,7 @@ def truth_through(codec, records, padding):
         _, keypoints, visible, input_from_canvas = center_crop(
             batch, input_hw=codec.input_hw, udp=codec.udp, padding=padding
         )
-        targets, _ = codec.encode(keypoints, visible)
+        targets, _ = codec.encode(Sample(visible, keypoints))
         decoded = codec.decode(targets)
         return apply_affine(invert_affine(input_from_canvas), decoded.keypoints), decoded.scores
 

@@ -6,6 +6,7 @@ samples, weight 0 included, as in MMPose: so a sample with few labelled keypoint
 """
 
 from jaxpose.deprecations import moved_names
+from jaxpose.losses.center_offsets import CenterOffsetLoss
 from jaxpose.losses.combine import IntegralLoss, StageSum, WeightedSum
 from jaxpose.losses.coordinates import (
     L1,
@@ -67,6 +68,7 @@ __all__ = [
     "RLE",
     "AdaptiveWing",
     "BoneLength",
+    "CenterOffsetLoss",
     "Distillation",
     "FeatureDistillation",
     "HeatmapDistillation",

@@ -95,6 +95,7 @@ class CrowdPoseAP(Metric):
     """`crowdpose_ap` as an object for a config; crowd indices are of the annotations scored."""
 
     uses_sigmas: ClassVar[bool] = True
+    whole_images: ClassVar[bool] = True
 
     @property
     def figures(self) -> dict[str, Direction]:

@@ -48,11 +48,14 @@ class Metric:
       dimensions: of the keypoints that it measures, 2 (pixels) or 3 (mm).
       uses_sigmas: whether it depends on the skeleton's OKS sigmas; a report then states them.
       reads: columns of `Estimates` that are filled only for metrics that name them here.
+      whole_images: whether it takes `metrics.people.PeopleInImages` as well, where people are found
+        without boxes and are still to be matched.
     """
 
     dimensions: ClassVar[int] = 2
     uses_sigmas: ClassVar[bool] = False
     reads: ClassVar[tuple[str, ...]] = ()
+    whole_images: ClassVar[bool] = False
 
     @property
     def figures(self) -> Mapping[str, Direction]:
@@ -143,7 +146,8 @@ def score(metrics: Sequence[Metric], estimates: Estimates, best: str = "") -> Sc
     Raises:
       InputError: two metrics report one figure, or none reports `best`.
     """
-    leading, others = {}, {}
+    leading: dict[str, float] = {}
+    others: dict[str, float] = {}
     notes: dict[str, str] = {}
     by_action: dict[str, Mapping[str, Mapping[str, float]]] = {}
     owners: dict[str, Metric] = {}

@@ -11,7 +11,7 @@ thresholds and all size ranges at once.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar
 
@@ -21,6 +21,7 @@ from jaxpose.errors import InputError
 from jaxpose.metrics.coco import Detections, GroundTruth
 from jaxpose.metrics.estimates import Estimates
 from jaxpose.metrics.metric import Direction, Metric
+from jaxpose.metrics.people import PeopleInImages
 from jaxpose.skeletons import Skeleton
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -105,13 +106,16 @@ NEEDS = ("image_id", "box_xywh", "area", "scores")
 
 
 def people_of(
-    estimates: Estimates, area: np.ndarray | None = None
+    estimates: Estimates | PeopleInImages, area: np.ndarray | None = None
 ) -> tuple[GroundTruth, Detections]:
     """Annotated and estimated people of estimates in images.
 
     Args:
       area: `[N]` px² of the people, instead of the annotated one.
     """
+    if isinstance(estimates, PeopleInImages):
+        own = estimates.truth
+        return (own if area is None else replace(own, area=area)), estimates.found
     truth = GroundTruth(
         image_id=estimates.column("image_id"),
         keypoints=estimates.truth,
@@ -132,6 +136,7 @@ class CocoAP(Metric):
     """`coco_keypoint_ap` as an object for a config: COCO's AP and AR over OKS."""
 
     uses_sigmas: ClassVar[bool] = True
+    whole_images: ClassVar[bool] = True
 
     @property
     def figures(self) -> dict[str, Direction]:

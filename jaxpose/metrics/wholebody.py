@@ -77,6 +77,7 @@ class WholeBodyAP(Metric):
     """`wholebody_ap` as an object for a config: AP and AR of the whole and of each part."""
 
     uses_sigmas: ClassVar[bool] = True
+    whole_images: ClassVar[bool] = True
 
     @property
     def figures(self) -> dict[str, Direction]:

@@ -17,6 +17,7 @@ from jaxpose.skeletons.hand21 import HAND21
 from jaxpose.skeletons.humaneva15 import HUMANEVA15
 from jaxpose.skeletons.load import BUILT_IN, load
 from jaxpose.skeletons.lsp14 import LSP14
+from jaxpose.skeletons.mapping import union
 from jaxpose.skeletons.mpi_inf_3dhp17 import MPI_INF_3DHP17
 from jaxpose.skeletons.mpii16 import MPII16
 from jaxpose.skeletons.skeleton import Skeleton, pairs_by_name
@@ -44,4 +45,5 @@ __all__ = [
     "Skeleton",
     "load",
     "pairs_by_name",
+    "union",
 ]

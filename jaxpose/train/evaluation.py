@@ -1,7 +1,10 @@
 """The part of an evaluation that is the same for every task: metrics, schedule, name."""
 
+import warnings
 from dataclasses import dataclass
 
+from jaxpose.config import from_json
+from jaxpose.config.migrations_evaluation import migrate_evaluation
 from jaxpose.errors import InputError, nearest
 from jaxpose.metrics.metric import Metric, directions
 
@@ -42,6 +45,23 @@ class EvaluationBase:
             )
         if self.every < 1 or self.batch_size < 1:
             raise InputError("evaluation.every and evaluation.batch_size must be at least 1.")
+
+    def _take_old_metric(self, metric: str | None) -> None:
+        """Set `metrics` and `best` as version 0.1.0 understood its `metric`."""
+        if metric is None:
+            return
+        new = migrate_evaluation({"metric": metric})
+        if "metrics" not in new:
+            raise InputError(f"evaluation.metric={metric!r} is not a metric of version 0.1.0.")
+        metrics = from_json(new["metrics"], "metrics")
+        names = ", ".join(f"{type(one).__name__}()" for one in metrics)
+        warnings.warn(
+            f"Evaluation(metric={metric!r}) is now Evaluation(metrics=({names},)).",
+            DeprecationWarning,
+            stacklevel=4,
+        )
+        object.__setattr__(self, "metrics", metrics)
+        object.__setattr__(self, "best", new["best"])
 
     @property
     def lower_is_better(self) -> bool:

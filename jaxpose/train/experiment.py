@@ -1,10 +1,9 @@
 """The part of an experiment that is the same for every task: optimizer, mesh, length, seed."""
 
 import dataclasses
-import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 from jaxpose.errors import InputError
 from jaxpose.losses import Loss
@@ -32,14 +31,6 @@ class Mesh:
     tensor: int = 1
     rules: tuple[tuple[str, tuple[str | None, ...]], ...] = ()
     fsdp_from: int = 4096
-
-
-def __getattr__(name: str) -> Any:
-    if name != "Optimizer":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    message = f"{__name__}.Optimizer is now jaxpose.train.optimizers.AdamW."
-    warnings.warn(message, DeprecationWarning, stacklevel=2)
-    return optimizers.AdamW
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,14 +99,14 @@ class Experiment(ABC):
         if len(set(names)) < len(names):
             raise InputError(f"Two of more_evaluations have the same name: {', '.join(names)}.")
 
-    def evaluations(self) -> dict[str, Self]:
+    def evaluations(self) -> "dict[str, Experiment]":
         """This experiment for each of its evaluations by name, the main one, "", first.
 
         Each has that evaluation alone, and its dataset as `eval_data`; its `task()` opens and
         scores it.
         """
 
-        def view(evaluation: EvaluationBase) -> Self:
+        def view(evaluation: EvaluationBase) -> "Experiment":
             changes: dict[str, Any] = {"evaluation": evaluation, "more_evaluations": ()}
             data = getattr(evaluation, "data", None)
             if data is not None:

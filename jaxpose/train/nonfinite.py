@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose.data.index import sample_indices
+from jaxpose.data.index import batch_indices
 from jaxpose.errors import InputError
 from jaxpose.train.experiment import Experiment
 from jaxpose.train.mesh import mesh_of, replicated
@@ -107,8 +107,8 @@ class PendingSteps:
         # Batch norm carries it to all others later on.
         rows = next(iter(bad.values()))
         size = len(next(iter(terms.values())))
-        order = sample_indices(
-            self._experiment.seed, step - 1, self._experiment.batch_size, len(self._source)
+        order = batch_indices(
+            self._source, self._experiment.seed, step - 1, self._experiment.batch_size
         )
         records = ", ".join(
             self._experiment.task().sample_names(self._source, order[rows[:_SHOWN]])
@@ -138,7 +138,7 @@ def examiner(experiment: Experiment, mesh: jax.sharding.Mesh) -> Examiner:
             rngs={"dropout": dropout_key},
             mutable=["batch_stats"],
         )
-        count = weights.shape[0]
+        count = jax.tree.leaves(inputs)[0].shape[0]
         parts = dict(zip(_FLOW, (inputs, targets, outputs), strict=True))
         found = {name: _marks(part, count) for name, part in parts.items()}
 

@@ -5,7 +5,7 @@ from functools import partial
 
 import flax.linen as nn
 
-from jaxpose.codecs import AnyCodec, Regression, SimCC
+from jaxpose.codecs import Codec, Regression, SimCC
 from jaxpose.codecs.heatmap import msra
 from jaxpose.models import layouts
 from jaxpose.models.build import PoseModel
@@ -148,7 +148,7 @@ _OTHERS: tuple[
     tuple[
         str,
         Callable[[int, tuple[int, int]], PoseModel],
-        Callable[[tuple[int, int]], AnyCodec],
+        Callable[[tuple[int, int]], Codec],
         float,
     ],
     ...,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from jaxpose.codecs import AnyCodec
+from jaxpose.codecs import Codec
 from jaxpose.codecs.lifting import LiftingCodec
 from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Format, Tables
@@ -108,7 +108,7 @@ class PublishedPose(Published):
     kind: ClassVar[Kind] = "pose"
 
     make: Callable[[int, tuple[int, int]], PoseModel]
-    codec: Callable[[tuple[int, int]], AnyCodec] | None
+    codec: Callable[[tuple[int, int]], Codec] | None
     input_hw: tuple[int, int] = (256, 192)
     num_keypoints: int = 17
     padding: float = 1.25

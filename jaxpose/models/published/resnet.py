@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
-from jaxpose.codecs import AnyCodec, IntegralRegression, Regression, SimCC
+from jaxpose.codecs import Codec, IntegralRegression, Regression, SimCC
 from jaxpose.codecs.heatmap import msra
 from jaxpose.errors import InputError
 from jaxpose.models import layouts
@@ -230,7 +230,7 @@ _SIMPLE_BASELINES = tuple(
 )
 
 _Make = Callable[[int, tuple[int, int]], PoseModel]
-_Codec = Callable[[tuple[int, int]], AnyCodec]
+_Codec = Callable[[tuple[int, int]], Codec]
 
 # Name, constructor, codec, input, AP, golden.
 _V1D = partial(partial, _simple_baseline)

@@ -1,6 +1,6 @@
 """An experiment on motion: 3D joints from 2D keypoints."""
 
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Literal
 
 from jaxpose.codecs.lifting import LiftingCodec
@@ -29,6 +29,12 @@ class LiftingEvaluation(EvaluationBase):
     metrics: tuple[Metric, ...] = (MPJPE(), PMPJPE())
     batch_size: int = 1024
     data: MotionDataset | None = None
+    # A key of version 0.1.0.
+    metric: InitVar[str | None] = None
+
+    def __post_init__(self, metric: str | None) -> None:
+        self._take_old_metric(metric)
+        super().__post_init__()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxpose.codecs.lifting import Statistics, root_place
+from jaxpose.codecs.sample import Sample
 from jaxpose.convert import load_pretrained
 from jaxpose.data.motion import Motion
 from jaxpose.data.motion_dataset import MotionDataset
@@ -128,7 +129,7 @@ class LiftingTask:
         batch = _gather(_on_device(source, None), alone, np.arange(len(rows)), 0, 0)
         framed, joints, labelled, _ = _views(experiment, jax.random.key(0), batch)
         plain = dataclasses.replace(codec, target_statistics=None)
-        targets, weights = plain.encode(joints, labelled)
+        targets, weights = plain.encode(Sample(labelled, keypoints_3d=joints))
         inputs = _statistics(framed[..., :2], labelled)
         kept = _statistics(targets, weights) if experiment.standardise == "both" else None
         rates = set(source.motion.fps.tolist()) - {0.0}
@@ -188,7 +189,9 @@ class LiftingTask:
             views = random_mirror(mirror_key, experiment.skeleton.flip_permutation, *views)
         framed, joints, labelled, confidence = views
         predicted_frames = window_spec(experiment.lifter).predicted
-        targets, weights = codec.encode(joints[:, predicted_frames], labelled[:, predicted_frames])
+        targets, weights = codec.encode(
+            Sample(labelled[:, predicted_frames], keypoints_3d=joints[:, predicted_frames])
+        )
         inside = batch["inside"][:, predicted_frames, None].astype(jnp.float32)
         weights = weights * inside
         inputs = codec.standardised(framed)

@@ -74,6 +74,7 @@ def estimate_batch(
         codec,
         experiment.skeleton.flip_permutation,
         flip_test=flip_test,
+        dataset_index=batch.get("dataset"),
     )
     return apply_affine(invert_affine(input_from_canvas), decoded.keypoints), decoded.scores
 
@@ -113,7 +114,8 @@ def estimate_all(
     drawn: list[np.ndarray] = []
     size = experiment.evaluation.batch_size
     own = process_slice(size, *batch_shard(size, mesh))
-    batches = _results(estimate, variables, eval_batches(experiment, source, mesh), mesh)
+    keys = experiment.device_keys(source)
+    batches = _results(estimate, variables, eval_batches(experiment, source, mesh), mesh, keys)
     for number, (batch, results) in enumerate(batches, start=1):
         keypoints, scores = (values[own] for values in results)
         valid = batch["mask"].astype(bool)
@@ -161,11 +163,12 @@ def _results(
     variables: dict[str, Any],
     batches: Iterator[dict[str, np.ndarray]],
     mesh: jax.sharding.Mesh,
+    keys: tuple[str, ...],
 ) -> Iterator[tuple[dict[str, np.ndarray], tuple[np.ndarray, np.ndarray]]]:
     """Each batch with its results, one batch behind, so that host and device work side by side."""
     waiting = None
     for batch in batches:
-        result = estimate(variables, to_device(batch, mesh))
+        result = estimate(variables, to_device(batch, mesh, keys))
         if waiting is not None:
             yield waiting[0], jax.device_get(waiting[1])
         waiting = batch, result

@@ -1,9 +1,10 @@
 """An experiment on crops: the keypoints of one person in each."""
 
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
+from typing import Any
 
-from jaxpose.codecs import AnyCodec
-from jaxpose.data.source import Records, SyntheticPeople
+from jaxpose.codecs.codec import Codec
+from jaxpose.data.source import Dataset
 from jaxpose.errors import InputError
 from jaxpose.metrics.metric import Metric, check_metrics
 from jaxpose.metrics.oks import CocoAP
@@ -12,6 +13,7 @@ from jaxpose.models.distillation import DistillationModel
 from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.topdown.augment import Augmentation
 from jaxpose.tasks.topdown.task import TopDownTask
+from jaxpose.train.device_batches import DEVICE_KEYS
 from jaxpose.train.evaluation import EvaluationBase
 from jaxpose.train.experiment import Experiment
 
@@ -31,7 +33,16 @@ class Evaluation(EvaluationBase):
 
     metrics: tuple[Metric, ...] = (CocoAP(),)
     examples: int = 8
-    data: Records | SyntheticPeople | None = None
+    data: Dataset | None = None
+    # Keys of version 0.1.0.
+    metric: InitVar[str | None] = None
+    pictures: InitVar[int | None] = None
+
+    def __post_init__(self, metric: str | None, pictures: int | None) -> None:
+        self._take_old_metric(metric)
+        if pictures is not None:
+            object.__setattr__(self, "examples", pictures)
+        super().__post_init__()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +52,9 @@ class TopDownExperiment(Experiment):
     skeleton: Skeleton
 
     model: PoseModel | DistillationModel
-    codec: AnyCodec
-    train_data: Records | SyntheticPeople
-    eval_data: Records | SyntheticPeople
+    codec: Codec
+    train_data: Dataset
+    eval_data: Dataset
     augmentation: Augmentation = field(default_factory=Augmentation)
     evaluation: Evaluation = field(default_factory=Evaluation)
     more_evaluations: tuple[Evaluation, ...] = ()
@@ -82,6 +93,23 @@ class TopDownExperiment(Experiment):
             )
         for evaluation in (self.evaluation, *self.more_evaluations):
             check_metrics(evaluation.metrics, self.skeleton, dimensions=2)
+
+    def device_keys(self, data: Any) -> tuple[str, ...]:
+        """The arrays of a batch that the device needs, of a data set or its opened source.
+
+        The data set of each sample is among them where there are several and the model has weights
+        of its own for each.
+        """
+        return (
+            (*DEVICE_KEYS, "dataset")
+            if self.experts and hasattr(data, "datasets")
+            else (DEVICE_KEYS)
+        )
+
+    @property
+    def experts(self) -> int:
+        """Number of data sets that the backbone has weights of its own for (`models.moe`)."""
+        return getattr(getattr(self.model, "backbone", None), "experts", 0)
 
     def task(self) -> TopDownTask:
         return TopDownTask(self)
