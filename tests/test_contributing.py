@@ -71,4 +71,4 @@ def test_the_recipe_works(title, checkout, monkeypatch):
 
 
 def test_the_recipes_are_found():
-    assert {"Add a backbone", "Add a dataset"} <= set(RECIPES)
+    assert {"Add a backbone", "Add a dataset", "Add a metric"} <= set(RECIPES)
