@@ -5,9 +5,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
 from jaxpose.losses import Loss
 from jaxpose.train import optimizers
+from jaxpose.train.evaluation import EvaluationBase
 from jaxpose.train.loggers import Logger, TensorBoard
 
 if TYPE_CHECKING:
@@ -62,8 +64,8 @@ class Experiment(ABC):
 
     model: Any
     loss: Loss
-    evaluation: Any
-    more_evaluations: tuple[Any, ...] = ()
+    evaluation: EvaluationBase
+    more_evaluations: tuple[EvaluationBase, ...] = ()
     steps: int
     batch_size: int
     optimizer: optimizers.Optimizer = field(default_factory=optimizers.AdamW)
@@ -105,7 +107,7 @@ class Experiment(ABC):
         scores it.
         """
 
-        def view(evaluation: Any) -> "Experiment":
+        def view(evaluation: EvaluationBase) -> "Experiment":
             changes: dict[str, Any] = {"evaluation": evaluation, "more_evaluations": ()}
             data = getattr(evaluation, "data", None)
             if data is not None:
@@ -124,3 +126,6 @@ class Experiment(ABC):
     def input_hw(self) -> tuple[int, int] | None:
         """Height and width of the model's images; None if the model has `input_shape()`."""
         return None
+
+
+__getattr__ = moved_names(__name__)

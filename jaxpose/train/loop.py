@@ -100,6 +100,7 @@ def train(
             "how the model does on others. Give eval_data another split.",
             style="yellow",
         )
+    begun.make_folder()
     try:
         state = None
         if overwrite:
@@ -122,16 +123,9 @@ def train(
                 console.print(f"Resuming {directory} at step {start}.")
             for note in begun.notes(start):
                 console.print(note, highlight=False)
+            source = sources["train"]
             return _run(
-                experiment,
-                begun,
-                console,
-                mesh,
-                sources["train"],
-                evaluations,
-                checkpoints,
-                state,
-                start,
+                experiment, begun, console, mesh, source, evaluations, checkpoints, state, start
             )
     except BaseException:
         begun.abandon()

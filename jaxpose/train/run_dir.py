@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -48,7 +48,11 @@ MAY_CHANGE = (
     *("mesh.", "on_nonfinite", "more_evaluations", "loggers"),
 )
 # What `jaxpose train` and `jaxpose eval` write.
-_WRITTEN = ("config.json", "checkpoints", "metrics.jsonl", "report.json", "predictions.png")
+_WRITTEN = (
+    *("config.json", "checkpoints", "metrics.jsonl", "report.json", "evaluations", "loggers.json"),
+    *("predictions.png", "curves.png", "keypoint_errors.png", "worst.png"),
+    *("train.csv", "eval.csv"),
+)
 _WRITTEN_TOO = (FOLDER, "eval", "events.out.*")
 
 
@@ -90,6 +94,7 @@ class Start:
     remarks: tuple[str, ...] = ()
     differs: bool = True
     _made: bool = False
+    _new_folder: bool = False
 
     def write(self, step: int = 0) -> None:
         """Write `config.json` and the recipe's source; called when nothing can fail any more.
@@ -109,16 +114,22 @@ class Start:
         if self.changed:
             past = {"step": step, "changed": list(self.changed)}
             self.record["changes"] = [*self.record.get("changes", []), past]
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
+        with _writing(self.directory):
             if self.recipe is not None:
                 self.recipe.write(self.directory)
             text = json.dumps(self.record, indent=1) + "\n"
             atomic_write(self.directory / "config.json", text)
-        except OSError as error:
-            raise InputError(
-                f"Cannot write to the run directory {self.directory}: {error}."
-            ) from error
+
+    def make_folder(self) -> None:
+        """Make the run directory, so that a place that cannot be written is refused early.
+
+        Raises:
+          InputError: as `write`.
+        """
+        if distributed.is_first() and not self.directory.exists():
+            with _writing(self.directory):
+                self.directory.mkdir(parents=True)
+            self._new_folder = True
 
     def notes(self, step: int) -> list[str]:
         """Lines for people on what changed since the run began, and what that does to its result.
@@ -139,7 +150,17 @@ class Start:
             return
         with suppress(OSError):
             (self.directory / "checkpoints").rmdir()
-            self.directory.rmdir()
+        with suppress(OSError):
+            if self._new_folder:
+                self.directory.rmdir()
+
+
+@contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"Cannot write to the run directory {directory}: {error}.") from error
 
 
 def begin(
