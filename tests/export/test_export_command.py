@@ -42,7 +42,7 @@ def trained(monkeypatch):
         (["--float16"], "--float16 is of TFLite"),
         (["--batch", 3], "--samples 4 are not whole batches of 3"),
         (["--level", "photo", "--size", "big"], "--size is HEIGHTxWIDTH in pixels"),
-        (["--level", "photo", "--to", "tflite"], "TFLite carries crops, not photos"),
+        (["--level", "photo", "--to", "tflite"], "TFLite exports take crops, not whole images"),
     ],
 )
 def test_what_cannot_be_is_refused(arguments, message, trained, tmp_path):

@@ -161,17 +161,17 @@ def test_what_cannot_be_read(tmp_path):
     (tmp_path / "list.txt").write_text("# nothing\n")
     for name, message in (
         ("empty.mp4", "the file is empty"),
-        ("text.mp4", "not a film that can be read"),
+        ("text.mp4", "not a readable video"),
         ("none.mp4", "does not exist"),
     ):
         media = open_media(tmp_path / name)
         assert list(media) == [] and message in media.skipped[0].reason
     for what, message in (
-        (tmp_path / "folder", "holds no photo and no film"),
-        (tmp_path / "list.txt", "names no file"),
-        (str(tmp_path / "*.jpg"), "no file fits the pattern"),
+        (tmp_path / "folder", "contains no image and no video"),
+        (tmp_path / "list.txt", "lists no file"),
+        (str(tmp_path / "*.jpg"), "no file matches the pattern"),
         ([], "nothing to read"),
-        (None, "nothing that pictures"),
+        (None, "not a source of images"),
         (-1, "numbered from 0"),
         (object(), "cannot be read from a object"),
     ):
