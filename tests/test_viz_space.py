@@ -125,7 +125,7 @@ def test_turning_film(tmp_path):
     ("name", "pictures", "fps", "message"),
     [
         ("a.avi", 1, 30, "must end in .gif or .mp4"),
-        ("a.gif", 0, 30, "no picture"),
+        ("a.gif", 0, 30, "at least one image"),
         ("a.gif", 1, 0, "must be positive"),
         ("a.mp4", 1, np.nan, "must be positive"),
     ],

@@ -36,5 +36,5 @@ def check_millimetres(points: np.ndarray, bones: Sequence[tuple[int, int]]) -> N
                 f"expected: multiply the points by {factor:g}"
             )
     raise InputError(
-        f"the median bone is {typical:.3g} long, too long for a body in millimetres; check the unit"
+        f"the median bone is {typical:.3g} long, which no body has in millimetres; check the unit"
     )

@@ -1,4 +1,4 @@
-"""Keypoint sets as data: names, left/right pairs, limbs, OKS sigmas, colours."""
+"""Skeletons as data: keypoint names, left/right pairs, limbs, OKS sigmas, colours."""
 
 from jaxpose.skeletons.ap10k17 import AP10K17
 from jaxpose.skeletons.blazepose33 import BLAZEPOSE33

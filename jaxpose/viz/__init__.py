@@ -1,4 +1,4 @@
-"""Pictures of poses, drawn with OpenCV: on photos, in space, heatmaps, contact sheets, films."""
+"""Drawings of poses with OpenCV: on images, in 3D, heatmaps, contact sheets, videos."""
 
 from jaxpose.viz.animation import save_animation
 from jaxpose.viz.files import save_image

@@ -127,4 +127,4 @@ def test_a_lifter_has_no_photo(tmp_path, monkeypatch):
     lifter = Trained(tmp_path, estimator, drawn.variables(model, None), None)
     monkeypatch.setattr(command, "load", lambda *_: lifter)
     result = export("model", "--out", tmp_path / "out", "--level", "photo")
-    assert result.exit_code == 2 and "a lifter takes keypoints, not photos" in result.output
+    assert result.exit_code == 2 and "a lifter takes keypoints, not images" in result.output

@@ -216,7 +216,7 @@ def test_a_film_is_kept_after_an_exception_and_refused_where_it_cannot_be(tmp_pa
         VideoWriter(tmp_path / "file" / "c.mp4", 10).write(numbered(1))
     for arguments, message in (
         (("a.avi", 10), "end in .mp4"),
-        (("a.mp4", 0), "pictures per second"),
+        (("a.mp4", 0), "frames per second"),
         (("a.mp4", 10, "theora"), "theora"),
     ):
         with pytest.raises(InputError, match=message):

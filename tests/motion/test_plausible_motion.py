@@ -36,7 +36,7 @@ def test_units_are_told_by_the_bones():
         check_millimetres(leg() / 1000, CHAIN)
     with pytest.raises(InputError, match=r"in centimetres.*by 10"):
         check_millimetres(leg() / 10, CHAIN)
-    with pytest.raises(InputError, match="for a body"):
+    with pytest.raises(InputError, match="no body"):
         check_millimetres(leg() * 1000, CHAIN)
     with pytest.raises(InputError, match="every joint is missing"):
         check_millimetres(leg() * np.nan, CHAIN)
