@@ -188,7 +188,7 @@ class StepSync:
         low, high = jax.device_get(self._posted.popleft())
         if low[0] != high[0]:
             raise InputError(
-                f"The processes are at different steps: one is at {low[0]}, another at {high[0]}. Nothing "
-                "was saved since; run the same command again in all of them."
+                f"The processes are at different steps: one is at {low[0]}, another at "
+                f"{high[0]}. Nothing was saved since; run the same command again in all of them."
             )
         return int(high[1]) or None

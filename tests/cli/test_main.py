@@ -131,7 +131,7 @@ def test_our_own_faults_keep_their_traceback():
         (
             RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes"),
             2,
-            "too few keypoints",
+            "too little",
         ),
     ],
 )
