@@ -90,7 +90,7 @@ def test_motion_of_the_world_has_no_keypoints(tmp_path):
 @pytest.mark.parametrize(
     ("clips", "message"),
     [
-        ([], "no clip"),
+        ([], "at least one clip"),
         ([clip(joints_mm=clip().joints_mm / 1000)], "probably metres; multiply them by 1,000"),
         ([clip(joints_mm=clip().joints_mm[:, :14])], r"have to be \[frames, 15, 3\]"),
         ([clip(keypoints=None)], "has no keypoints, but the dataset's frame is 'camera'"),

@@ -135,7 +135,7 @@ def test_what_an_address_says():
         ("http://host/x-fcb2599b.pth", "can be changed on its way"),
         ("ftp://host/x.pth", "not ftp://"),
         ("file:///etc/passwd", "not file://"),
-        ("https://host/x.pth#md5=1", "sha256= and its 64 digits"),
+        ("https://host/x.pth#md5=1", "sha256= and 64 digits"),
     ],
 )
 def test_addresses_that_are_refused(where, message):

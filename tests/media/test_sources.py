@@ -71,7 +71,7 @@ def test_a_film_that_ends_early_says_so(tmp_path):
     path.write_bytes(data)
     media = open_media(path)
     assert numbers(media)[:12] == list(range(12))
-    assert any("announces 30 frames" in skipped.reason for skipped in media.skipped)
+    assert any("header states 30 frames" in skipped.reason for skipped in media.skipped)
 
 
 def test_rotation_metadata_is_applied(tmp_path):
@@ -206,7 +206,7 @@ def test_a_film_is_kept_after_an_exception_and_refused_where_it_cannot_be(tmp_pa
     assert len(list(open_media(tmp_path / "a.mp4"))) == 4
     with VideoWriter(tmp_path / "b.mp4", 10) as writer:
         writer.write(numbered(1))
-        with pytest.raises(InputError, match="a picture of 64 x 40"):
+        with pytest.raises(InputError, match="an image of 64 x 40"):
             writer.write(numbered(1, (40, 64)))
     with VideoWriter(tmp_path / "none.mp4", 10):
         pass

@@ -176,7 +176,7 @@ def _places(people: People, labelled: np.ndarray, frame: str) -> list[Finding]:
     out = labelled & ((points < -1) | (points > people.frame_wh[:, None] + 1)).any(axis=-1)
     return findings + found(
         "error" if out[labelled].mean() > 0.05 else "warning",
-        f"keypoints-outside-{frame}",
+        "keypoints-outside-canvas" if frame == "canvas" else "keypoints-outside-photo",
         f"labelled keypoints outside the {frame} ({out[labelled].mean():.1%} of all)",
         people.who,
         out.any(axis=1),
