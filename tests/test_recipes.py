@@ -13,7 +13,7 @@ from jaxpose import codecs, losses, models
 from jaxpose.config import config_fields, from_json, override, to_json
 from jaxpose.models.build import abstract_variables
 from jaxpose.tasks.topdown.experiment import TopDownExperiment
-from jaxpose.train.optimizers import build, frozen_mask
+from jaxpose.train.parameter_groups import frozen_mask
 from jaxpose.train.recipe import load_recipe
 from jaxpose.train.state import new_state
 from jaxpose.train.step import train_step
@@ -118,7 +118,7 @@ def test_recipe_fits_together(recipe):
     if not isinstance(experiment, TopDownExperiment):
         return  # its batches are made from its files
     experiment = shrunken(experiment)
-    tx = build(experiment.optimizer, experiment.steps)
+    tx = experiment.optimizer.build(experiment.steps, experiment.model)
     variables = abstract_variables(experiment.model, experiment.codec.input_hw)
     state = jax.eval_shape(lambda v: new_state(experiment, v, tx), variables)
     batch = jax.eval_shape(lambda: random_batch(experiment, np.random.default_rng(0)))
@@ -136,7 +136,7 @@ def shape_and_type(array):
 def test_recipe_takes_a_step(name):
     experiment = shrunken(load_recipe(name))
     rng = np.random.default_rng(0)
-    tx = build(experiment.optimizer, experiment.steps)
+    tx = experiment.optimizer.build(experiment.steps, experiment.model)
     state = new_state(experiment, drawn_variables(experiment, rng), tx)
     step = jax.jit(step_of(experiment, tx), compiler_options={"xla_backend_optimization_level": 0})
     after, scalars = step(state, random_batch(experiment, rng), jax.random.key(1))

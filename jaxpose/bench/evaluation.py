@@ -37,8 +37,8 @@ class EvaluationFigures:
       stages: each part alone, for one batch; `forward` is one pass, `forward + flip` the pass over
         a batch and its mirror image.
       people, seconds: of the whole evaluation, with reading and scoring, compiled beforehand.
-      score_seconds: the part of `seconds` that the metric takes.
-      metric: name of the metric.
+      score_seconds: the part of `seconds` that the metrics take.
+      metric: names of the metrics.
       recompilations: compilations during the whole evaluation; there should be none.
     """
 
@@ -89,9 +89,9 @@ def measure_evaluation(
     with CompileCounter() as compiles:
         compiles.start()
         begun = time.perf_counter()
-        estimates = estimate_all(estimate, variables, part, experiment, mesh)
+        estimates, _ = estimate_all(estimate, variables, part, experiment, mesh)
         estimated = time.perf_counter()
-        score(estimates, experiment, flip, part)
+        score(estimates, experiment, flip)
         ended = time.perf_counter()
     return EvaluationFigures(
         stages=stages,
@@ -100,7 +100,7 @@ def measure_evaluation(
         flip_test=flip,
         seconds=ended - begun,
         score_seconds=ended - estimated,
-        metric=experiment.evaluation.metric,
+        metric=" and ".join(type(metric).__name__ for metric in experiment.evaluation.metrics),
         recompilations=compiles.unexpected,
     )
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from jaxpose.cli.choices import TrustRecipe
 from jaxpose.cli.faults import plain_faults
 
 app = typer.Typer(
@@ -93,6 +94,7 @@ def evaluate(
     ] = None,
     flip_test: FlipTest = None,
     rounds: Rounds = 5,
+    trust_recipe: TrustRecipe = False,
     set_: Overrides = None,
     json: Json = None,
 ) -> None:
@@ -102,7 +104,7 @@ def evaluate(
     """
     from jaxpose.cli.bench import bench_eval
 
-    bench_eval(what, people, batch_size, flip_test, rounds, set_ or [], json)
+    bench_eval(what, people, batch_size, flip_test, rounds, set_ or [], json, trust_recipe)
 
 
 @app.command()
@@ -126,10 +128,11 @@ def predict(
         bool, typer.Option("--flip-test/--no-flip-test", help="Average with the mirrored image.")
     ] = True,
     draw: Annotated[bool, typer.Option("--draw", help="Draw the people as well.")] = False,
+    trust_recipe: TrustRecipe = False,
     json: Json = None,
 ) -> None:
     """Measure prediction stage by stage: people a second, memory, compilations."""
     from jaxpose.cli.bench import Film, bench_predict
 
     film = Film(source, frames, people)
-    bench_predict(run, film, detector, every, batch_size, flip_test, draw, json)
+    bench_predict(run, film, detector, every, batch_size, flip_test, draw, json, trust_recipe)

@@ -14,8 +14,7 @@ from jaxpose.demo.limits import Limits
 from jaxpose.demo.page import gradio
 from jaxpose.demo.serve import check_free, is_local, serve
 from jaxpose.demo.session import DemoSession
-from jaxpose.detect.detector import Detector
-from jaxpose.hub.load import Trained, load_pose
+from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.pipeline import Pipeline
 
 
@@ -27,6 +26,7 @@ def demo(
     host: str,
     port: int,
     limits: Limits,
+    trust_recipe: bool = False,
 ) -> None:
     """Loads and compiles the models, and serves the page until Ctrl-C.
 
@@ -43,9 +43,10 @@ def demo(
             style="yellow",
             highlight=False,
         )
-    trained = load_pose(run, checkpoint)
-    found_by = None if detector is None else Detector.load(detector)
-    in_space = None if lifter is None else open_lifter(lifter, Lifting(checkpoint))
+    trained = load_pose(run, checkpoint, trust_recipe=trust_recipe)
+    found_by = None if detector is None else load_detector(detector)
+    lifting = Lifting(checkpoint, trust_recipe=trust_recipe)
+    in_space = None if lifter is None else open_lifter(lifter, lifting)
     pipeline = Pipeline(trained, found_by)
     with TemporaryDirectory(prefix="jaxpose-demo-", ignore_cleanup_errors=True) as folder:
         head = _head(trained, run, detector, lifter)

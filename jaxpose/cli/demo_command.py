@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from jaxpose.cli.choices import Checkpoint
+from jaxpose.cli.choices import Checkpoint, TrustRecipe
 
 
 def demo(
@@ -44,10 +44,11 @@ def demo(
     checkpoint: Annotated[
         Checkpoint, typer.Option(help="The checkpoint with the best score, or the newest.")
     ] = Checkpoint.BEST,
+    trust_recipe: TrustRecipe = False,
 ) -> None:
     """Serve a page: hand over a photo or a film, see skeletons, take a table home."""
     from jaxpose.cli.demo import demo as serve
     from jaxpose.demo.limits import Limits
 
     limits = Limits(max_upload_mb, max_megapixels, max_film_seconds)
-    serve(run, detector, lifter, checkpoint.value, host, port, limits)
+    serve(run, detector, lifter, checkpoint.value, host, port, limits, trust_recipe)

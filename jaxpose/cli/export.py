@@ -42,6 +42,7 @@ class Options:
     samples: int = 4
     checkpoint: Literal["best", "last"] = "best"
     overwrite: bool = False
+    trust_recipe: bool = False
 
 
 def export(source: str, out: Path, to: str, options: Options) -> int:
@@ -122,7 +123,7 @@ def _check(formats: list[str], out: Path, options: Options) -> None:
 
 
 def _program(source: str, options: Options) -> Program:
-    trained = load(source, options.checkpoint)
+    trained = load(source, options.checkpoint, trust_recipe=options.trust_recipe)
     program = trained.estimator.program(
         trained.variables,
         level=options.level,

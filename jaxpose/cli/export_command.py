@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jaxpose.cli.choices import Checkpoint
+from jaxpose.cli.choices import Checkpoint, TrustRecipe
 
 
 class Level(enum.StrEnum):
@@ -70,8 +70,9 @@ def export(
         Checkpoint, typer.Option(help="The checkpoint with the best score, or the newest.")
     ] = Checkpoint.BEST,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an export at --out.")
+        bool, typer.Option("--overwrite", help="Replace what `export` wrote to --out earlier.")
     ] = False,
+    trust_recipe: TrustRecipe = False,
 ) -> None:
     """Write a model for other runtimes, run it there, and compare it with JAX."""
     from jaxpose.cli.export import Options
@@ -87,5 +88,6 @@ def export(
         samples=samples,
         checkpoint=checkpoint.value,
         overwrite=overwrite,
+        trust_recipe=trust_recipe,
     )
     raise typer.Exit(run_export(source, out, to, options))

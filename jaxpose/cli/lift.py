@@ -40,6 +40,7 @@ class Options:
       min_score: keypoints below are missing.
       smooth: seconds that each pose is smoothed over; 0 does not.
       rigid: keep the bones' lengths.
+      trust_recipe: run code that came with the lifter.
     """
 
     checkpoint: Literal["best", "last"] = "best"
@@ -56,6 +57,7 @@ class Options:
     min_score: float = 0.3
     smooth: float = 0.25
     rigid: bool = True
+    trust_recipe: bool = False
 
     @property
     def lifting(self) -> Lifting:
@@ -104,7 +106,7 @@ def lift(
 
 def open_lifter(weights: str | Path, options: Options) -> TrackLifter:
     """The lifter of a run directory or a release, ready for tracks."""
-    trained = load_lifter(weights, options.checkpoint)
+    trained = load_lifter(weights, options.checkpoint, trust_recipe=options.trust_recipe)
     return trained.predictor(flip_test=options.flip_test, trained_fps=options.trained_fps)
 
 

@@ -8,7 +8,8 @@ import typer
 import jaxpose
 from jaxpose.cli import bench_command, scaling
 from jaxpose.cli import prepare as preparing
-from jaxpose.cli.choices import Checkpoint
+from jaxpose.cli.choices import Checkpoint, TrustRecipe
+from jaxpose.cli.compiled import keep_compiled
 from jaxpose.cli.demo_command import demo
 from jaxpose.cli.export_command import export
 from jaxpose.cli.faults import plain_faults
@@ -35,6 +36,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def main(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -43,6 +45,9 @@ def main(
     ] = False,
 ) -> None:
     """Human pose estimation in JAX: prepare data, train, evaluate, predict."""
+    # These two measure how long compiling takes.
+    if context.invoked_subcommand not in ("bench", "compile"):
+        keep_compiled()
 
 
 # Registered in the order in which they are used, which is the order of the help.
@@ -107,7 +112,9 @@ def train(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Change a value of the recipe, e.g. `optimizer.learning_rate=1e-4`; repeatable.",
+            help="Change a value of the recipe, e.g. `optimizer.learning_rate=1e-4`; repeatable. "
+            "`skeleton=NAME|FILE` also sizes the model for it, `dtype=bfloat16` sets every dtype "
+            "of the model. `jaxpose config RECIPE` lists the keys.",
         ),
     ] = None,
     mesh: Annotated[
@@ -123,12 +130,46 @@ def train(
     ] = None,
     processes: Annotated[int | None, typer.Option(min=1, help="How many processes.")] = None,
     process: Annotated[int | None, typer.Option(min=0, help="Which this is, from 0.")] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", help="Begin afresh, in place of what `train` wrote to --workdir earlier."
+        ),
+    ] = False,
+    trust_recipe: TrustRecipe = False,
 ) -> None:
-    """Train a model, or resume its training, on one host or several."""
+    """Train a model, or resume its training, on one host or several.
+
+    A run can be made longer: the same command with a larger `steps` goes on from its end. Values
+    that only steer reports and saving may change too; what else changed is listed and refused.
+    """
     from jaxpose.cli.train import Processes
     from jaxpose.cli.train import train as run
 
-    run(config, workdir, set_ or [], mesh, Processes(coordinator, processes, process))
+    several = Processes(coordinator, processes, process)
+    run(config, workdir, set_ or [], mesh, several, overwrite, trust_recipe)
+
+
+@app.command("config")
+@plain_faults
+def config_(
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe: a path to a .py file or the name of a shipped one.")
+    ],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a value first. `skeleton=NAME|FILE` also sizes the model for it, "
+            "`dtype=bfloat16` sets every dtype of the model; repeatable.",
+        ),
+    ] = None,
+) -> None:
+    """Print every key of a recipe that `--set` can change, with its type and value."""
+    from jaxpose.cli.config import print_config
+
+    print_config(recipe, set_ or [])
 
 
 @app.command("compile")
@@ -183,11 +224,12 @@ def evaluate(
             help="Folder for the report; `eval` in the run if absent.",
         ),
     ] = None,
+    trust_recipe: TrustRecipe = False,
 ) -> None:
     """Score a trained model on held-out people."""
     from jaxpose.cli.evaluate import evaluate as score
 
-    score(run, checkpoint.value, data, split, flip_test, out)
+    score(run, checkpoint.value, data, split, flip_test, out, trust_recipe)
 
 
 app.command()(plain_faults(predict))
@@ -266,6 +308,7 @@ def lift(
     checkpoint: Annotated[
         Checkpoint, typer.Option(help="The checkpoint with the best score, or the newest.")
     ] = Checkpoint.BEST,
+    trust_recipe: TrustRecipe = False,
 ) -> None:
     """Lift people from a film's keypoints into space: joints in millimetres."""
     from jaxpose.cli.lift import Options
@@ -286,6 +329,7 @@ def lift(
         min_score=min_score,
         smooth=smooth,
         rigid=rigid,
+        trust_recipe=trust_recipe,
     )
     lift_file(source, out, weights, options)
 
@@ -293,9 +337,14 @@ def lift(
 @app.command()
 @plain_faults
 def models(
-    word: Annotated[str, typer.Argument(help="Show the models whose name contains this.")] = "",
+    word: Annotated[
+        str,
+        typer.Argument(
+            help="Part of a name, for a shorter list; or one whole name, for its record."
+        ),
+    ] = "",
 ) -> None:
-    """List the published models: size, work, score, and what they are tested against."""
+    """List the published models with their size, work and score, or print one's whole record."""
     from jaxpose.cli.models import models as list_models
 
     list_models(word)
@@ -313,7 +362,11 @@ def convert(
     ],
     out: Annotated[Path, typer.Argument(help="The release folder to write.")],
     model: Annotated[
-        str | None, typer.Option(help="A name from `jaxpose models`; found by shapes if absent.")
+        str | None,
+        typer.Option(
+            help="A name from `jaxpose models`; if absent, found by the arrays, the metadata and "
+            "the file's name."
+        ),
     ] = None,
     keypoints: Annotated[
         int | None, typer.Option(min=1, help="Number of keypoints; read off the head if absent.")
@@ -327,7 +380,11 @@ def convert(
         ),
     ] = None,
     skeleton: Annotated[
-        str | None, typer.Option(help="Which keypoints these are: a name, or a .toml or .py file.")
+        str | None,
+        typer.Option(
+            help="Keypoints of the model: a name such as coco17, or a .toml or .py file; if "
+            "absent, those of the checkpoint's data set, or else the published model's."
+        ),
     ] = None,
     ema: Annotated[
         bool | None,
@@ -340,17 +397,28 @@ def convert(
     reset_head: Annotated[
         bool, typer.Option("--reset-head", help="Keep only the backbone (needs --model).")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a release at OUT.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a release at OUT.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", hidden=True, help="Old name of --overwrite.")
+    ] = False,
     report: Annotated[
         Path | None, typer.Option(help="File for the full list of arrays that do not fit.")
     ] = None,
+    trust_recipe: TrustRecipe = False,
 ) -> None:
     """Turn a PyTorch checkpoint, or a run, into a release: safetensors, config.json, model card."""
     from jaxpose.cli.convert import convert as release
     from jaxpose.hub.from_checkpoint import ConvertOptions
 
-    options = ConvertOptions(model, keypoints, input_size, skeleton, ema, reset_head, force, report)
-    release(source, out, options)
+    if force:
+        typer.echo("--force is now --overwrite; the old name will go in a later version.", err=True)
+    replaces = overwrite or force
+    options = ConvertOptions(
+        model, keypoints, input_size, skeleton, ema, reset_head, replaces, report
+    )
+    release(source, out, options, trust_recipe=trust_recipe)
 
 
 app.command()(plain_faults(export))

@@ -18,9 +18,8 @@ from jaxpose.cli.predict_summary import (
     summarise,
 )
 from jaxpose.codecs.visualize import has_maps
-from jaxpose.detect.detector import Detector
 from jaxpose.errors import InputError, nearest
-from jaxpose.hub.load import Trained, load_lifter, load_pose
+from jaxpose.hub.load import Trained, load_detector, load_lifter, load_pose
 from jaxpose.media.prefetch import ahead
 from jaxpose.media.sources import Media, open_media
 from jaxpose.media.video import Skipped, is_address
@@ -56,6 +55,7 @@ class Options:
       draw: write pictures and films with the people drawn on them.
       sheet: write a contact sheet, `overview.jpg`, of up to 24 of them.
       heatmaps: of each photo, write the crops of its people with the model's heatmaps over them.
+      trust_recipe: run code that came with the models.
     """
 
     checkpoint: Literal["best", "last"] = "best"
@@ -73,6 +73,7 @@ class Options:
     draw: bool = True
     sheet: bool = False
     heatmaps: bool = False
+    trust_recipe: bool = False
 
     def steps(self) -> Steps:
         """For the pipeline."""
@@ -120,12 +121,12 @@ def predict(
     located = _boxes(boxes, options, media)
     pictures = picture_names(media, out) if options.draw else {}
     make_writable(out)
-    trained = load_pose(run, options.checkpoint)
+    trained = load_pose(run, options.checkpoint, trust_recipe=options.trust_recipe)
     if options.heatmaps and not has_maps(trained.codec):
         raise InputError(f"{run} gives coordinates, not heatmaps: leave --heatmaps out")
-    detector = Detector.load(options.detector) if options.detector else None
+    detector = load_detector(options.detector) if options.detector else None
     pipeline = Pipeline(trained, detector, options=options.steps())
-    lifter = None if options.lift is None else _lifter(options.lift, options.checkpoint)
+    lifter = None if options.lift is None else _lifter(options.lift, options)
     outcome = PredictSummary(options.min_score if options.draw else 0.0)
     head = _head(trained, run, boxes, options)
     name = "photos" if media.still else "frames"
@@ -276,8 +277,9 @@ def _boxes(boxes: str | None, options: Options, media: Media) -> BoxFile | None:
     return file
 
 
-def _lifter(where: str | Path, checkpoint: Literal["best", "last"]) -> TrackLifter:
-    return load_lifter(where, checkpoint).predictor()
+def _lifter(where: str | Path, options: Options) -> TrackLifter:
+    trained = load_lifter(where, options.checkpoint, trust_recipe=options.trust_recipe)
+    return trained.predictor()
 
 
 def _photo(people: People, wanted: bool) -> np.ndarray | None:

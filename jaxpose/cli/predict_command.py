@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from jaxpose.cli.choices import Checkpoint
+from jaxpose.cli.choices import Checkpoint, TrustRecipe
 
 
 def predict(
@@ -99,6 +99,7 @@ def predict(
         float, typer.Option(min=0.0, max=1.0, help="Use boxes of at least this score.")
     ] = 0.2,
     batch_size: Annotated[int, typer.Option(min=1, help="People in one forward pass.")] = 8,
+    trust_recipe: TrustRecipe = False,
 ) -> None:
     """Find keypoints in photos and films: files with coordinates, drawn pictures and films."""
     from jaxpose.cli.predict import Options
@@ -120,5 +121,6 @@ def predict(
         draw=draw,
         sheet=sheet,
         heatmaps=heatmaps,
+        trust_recipe=trust_recipe,
     )
     raise typer.Exit(run_prediction(sources, run, boxes, out, options))

@@ -9,9 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from jaxpose.detect.detector import Detector
 from jaxpose.errors import InputError
-from jaxpose.hub.load import Trained, load_lifter, load_pose
+from jaxpose.hub.load import Trained, load_detector, load_lifter, load_pose
 from jaxpose.media.prefetch import StageTimer, ahead
 from jaxpose.media.sources import Media, open_media
 from jaxpose.media.video import Frame, Skipped
@@ -87,6 +86,7 @@ class Pipeline:
         lifter: str | Path | TrackLifter | None = None,
         *,
         checkpoint: Literal["best", "last"] = "best",
+        trust_recipe: bool = False,
         **options: Any,
     ) -> "Pipeline":
         """The pipeline of models in folders or files, or at `https://` addresses of such.
@@ -94,11 +94,13 @@ class Pipeline:
         What an address names is fetched once, checked and kept (`jaxpose.download`).
 
         Args:
-          pose: a run directory, a folder that `jaxpose convert` wrote, or a checkpoint that it can
-            tell the model of.
-          detector: weights of YOLOX or RTMDet (`Detector.load`), or anything that is called as one.
-          lifter: a run directory or a release of a lifter.
+          pose: the name of a published model (`jaxpose.list_models`), a run directory, a folder
+            that `jaxpose convert` wrote, or a checkpoint that it recognises.
+          detector: the name of a published one, weights of YOLOX or RTMDet (`Detector.load`), or
+            anything that is called as one.
+          lifter: as `pose`, of a lifter.
           checkpoint: of a run, the one with the best held-out score, or the newest.
+          trust_recipe: run code that came with the models, as of `jaxpose.hub.load.load`.
           options: as in `Options`.
 
         Raises:
@@ -106,9 +108,9 @@ class Pipeline:
             not exist.
         """
         if isinstance(detector, str | Path):
-            detector = Detector.load(detector)
+            detector = load_detector(detector)
         lifts: TrackLifter | None = (
-            load_lifter(lifter, checkpoint).predictor()
+            load_lifter(lifter, checkpoint, trust_recipe=trust_recipe).predictor()
             if isinstance(lifter, str | Path)
             else lifter
         )
@@ -116,7 +118,8 @@ class Pipeline:
             chosen = Options(**options)
         except TypeError as error:
             raise InputError(f"{error}; see jaxpose.pipeline.Options") from None
-        return cls(load_pose(pose, checkpoint), detector, lifts, chosen)
+        trained = load_pose(pose, checkpoint, trust_recipe=trust_recipe)
+        return cls(trained, detector, lifts, chosen)
 
     def __call__(self, what: Any, *, boxes: Any = None, fps: float | None = None) -> Any:
         """The people in pictures.

@@ -264,7 +264,7 @@ def render_photo(
     Returns:
       image uint8 `[H, W, 3]` RGB; K, R, t as in `render`; people: one dict each with keypoints,
       visible, box_xywh, area, joints_3d and stature as in `render`, in image pixels. People with
-      fewer than four labelled or fewer than three visible keypoints are not listed.
+      fewer than four labelled or fewer than three visible keypoints are `unlisted`.
 
     Raises:
       InputError: `people` is below 1 or above 200.
@@ -292,8 +292,10 @@ def render_photo(
     boxes += s.background_boxes(rng, wall)
     stage = Stage(crowd, boxes, camera, drawing.sample_light(rng), -wall)
     shot = photograph(rng, stage, photo_hw)
-    listed = [p for p in shot["people"] if p and _recognisable(p)]
-    return {**shot, "people": listed, **_lens_arrays(camera)}
+    seen = [p for p in shot["people"] if p]
+    listed = [p for p in seen if _recognisable(p)]
+    unlisted = [p for p in seen if not _recognisable(p)]
+    return {**shot, "people": listed, "unlisted": unlisted, **_lens_arrays(camera)}
 
 
 def _recognisable(person: dict[str, Any]) -> bool:

@@ -98,7 +98,7 @@ class TrackLifter:
             (`skeletons.mapping`). None if it is the lifter's own.
           refit: move and scale the track to the mean position and size of people in training
             (`refitted`). Use False for videos from the cameras of the training set, whose images
-            contain more information.
+            contain more information. A lifter on the screen without statistics never refits.
           camera: for a lifter on the image plane without `refit`; K and distortion are used.
           min_score: keypoints with a lower score are missing.
           longest_gap: longest gap of missing keypoints that is filled, seconds.
@@ -107,9 +107,8 @@ class TrackLifter:
           NaN in frames in which less than half of the keypoints are known.
 
         Raises:
-          InputError: keypoints that do not fit the skeleton, a joint that is visible in no frame,
-            an
-            image size or a frame rate that is not positive, a camera that is missing or invalid.
+          InputError: keypoints that do not fit the skeleton, a joint that is visible in no frame, a
+            size or frame rate that is not positive, a camera that is missing or invalid.
         """
         if not (np.shape(image_wh) == (2,) and min(image_wh) > 0):
             raise InputError(f"the image's width and height must be positive, not {image_wh}")
@@ -171,7 +170,8 @@ class TrackLifter:
         camera: Camera | None,
     ) -> np.ndarray:
         """Keypoints in the codec's frame, float32 `[T, K, D]`."""
-        if not refit:
+        # Published lifters on the screen have no statistics and use people at their position.
+        if not refit or (self.codec.input_statistics is None and self.codec.frame == "screen"):
             framed = self.codec.framed(
                 jnp.asarray(keypoints, jnp.float32),
                 image_wh=jnp.asarray(image_wh, jnp.float32)[None],
