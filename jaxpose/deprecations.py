@@ -15,7 +15,8 @@ import importlib.machinery
 import sys
 import types
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 _T, _L = "jaxpose.tasks.topdown", "jaxpose.tasks.lifting"
@@ -28,7 +29,8 @@ MODULES: dict[str, str] = {
     "jaxpose.config.lifting": f"{_L}.experiment",
     "jaxpose.config.recipe": "jaxpose.train.recipe",
     "jaxpose.config.settings": "jaxpose.train.experiment",
-    "jaxpose.convert.siblings": "jaxpose.convert.unpublished_variants",
+    "jaxpose.convert.layouts": "jaxpose.models.layouts",
+    "jaxpose.convert.siblings": "jaxpose.models.published.catalogue",
     "jaxpose.data.check": "jaxpose.data.lint.check",
     "jaxpose.data.clips": "jaxpose.data.motion_dataset",
     "jaxpose.data.finding": "jaxpose.data.lint.finding",
@@ -56,6 +58,8 @@ MODULES: dict[str, str] = {
     "jaxpose.infer.write": "jaxpose.results.writers",
     "jaxpose.losses.distill": "jaxpose.losses.distillation",
     "jaxpose.models.distill": "jaxpose.models.distillation",
+    "jaxpose.models.published.detection": "jaxpose.models.published.record",
+    "jaxpose.models.published.entry": "jaxpose.models.published.record",
     "jaxpose.motion.place": "jaxpose.motion.root_position",
     "jaxpose.motion.rig": "jaxpose.motion.armature",
     "jaxpose.photo": "jaxpose.media.image",
@@ -114,10 +118,12 @@ NAMES: dict[str, str] = {
     "jaxpose.losses.lifting.Placed": "jaxpose.losses.lifting.TrajectoryTargets",
     "jaxpose.models.distill.Distilled": "jaxpose.models.distillation.DistillationModel",
     "jaxpose.models.distill.Taught": "jaxpose.models.distillation.DistillOutputs",
+    "jaxpose.models.published.entry.Published": "jaxpose.models.published.record.PublishedPose",
     "jaxpose.places.on_disk": "jaxpose.paths.local_copy",
     "jaxpose.places.place": "jaxpose.paths.as_path",
     "jaxpose.places.through_disk": "jaxpose.paths.write_via_local",
     "jaxpose.places.write_whole": "jaxpose.paths.atomic_write",
+    "jaxpose.train.experiment.Optimizer": "jaxpose.train.optimizers.AdamW",
     "jaxpose.train.images.ImageTask": f"{_T}.task.TopDownTask",
     "jaxpose.train.loop.Outcome": "jaxpose.train.loop.TrainResult",
     "jaxpose.train.task.Scored": "jaxpose.tasks.task.EvalResult",
@@ -158,6 +164,15 @@ def moved_names(module: str) -> Callable[[str], Any]:
         return value
 
     return get
+
+
+@contextmanager
+def shown() -> Iterator[None]:
+    """Show these warnings, which Python hides outside of a program's main file, once a line."""
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.filterwarnings("default", r"jaxpose\.", DeprecationWarning)
+        yield
 
 
 class _Alias(importlib.abc.MetaPathFinder, importlib.abc.Loader):

@@ -337,9 +337,14 @@ def lift(
 @app.command()
 @plain_faults
 def models(
-    word: Annotated[str, typer.Argument(help="Show the models whose name contains this.")] = "",
+    word: Annotated[
+        str,
+        typer.Argument(
+            help="Part of a name, for a shorter list; or one whole name, for its record."
+        ),
+    ] = "",
 ) -> None:
-    """List the published models: size, work, score, and what they are tested against."""
+    """List the published models with their size, work and score, or print one's whole record."""
     from jaxpose.cli.models import models as list_models
 
     list_models(word)
@@ -357,7 +362,11 @@ def convert(
     ],
     out: Annotated[Path, typer.Argument(help="The release folder to write.")],
     model: Annotated[
-        str | None, typer.Option(help="A name from `jaxpose models`; found by shapes if absent.")
+        str | None,
+        typer.Option(
+            help="A name from `jaxpose models`; if absent, found by the arrays, the metadata and "
+            "the file's name."
+        ),
     ] = None,
     keypoints: Annotated[
         int | None, typer.Option(min=1, help="Number of keypoints; read off the head if absent.")
@@ -371,7 +380,11 @@ def convert(
         ),
     ] = None,
     skeleton: Annotated[
-        str | None, typer.Option(help="Which keypoints these are: a name, or a .toml or .py file.")
+        str | None,
+        typer.Option(
+            help="Keypoints of the model: a name such as coco17, or a .toml or .py file; if "
+            "absent, those of the checkpoint's data set, or else the published model's."
+        ),
     ] = None,
     ema: Annotated[
         bool | None,

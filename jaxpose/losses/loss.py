@@ -61,7 +61,7 @@ def add_up(parts: Sequence[tuple[jax.Array, Terms]]) -> tuple[jax.Array, Terms]:
     return total, terms
 
 
-def weighted_mean(values: jax.Array, weights: jax.Array) -> jax.Array:
+def weighted_mean(values: jax.Array, weights: Any) -> jax.Array:
     """Mean over B and K of `weights` times `values`, both `[B, K]`: a float32 scalar."""
     return jnp.mean(weights.astype(jnp.float32) * values)
 

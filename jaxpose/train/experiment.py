@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
 from jaxpose.losses import Loss
 from jaxpose.train import optimizers
@@ -55,8 +56,8 @@ class Experiment(ABC):
       on_nonfinite: whether a step whose loss or gradient is not finite ends the run, or changes
         nothing.
       ema_decay: of the moving average of the parameters that is evaluated; None for no average.
-      init_from: weights that the run starts from (an interrupted run resumes in any case): a state
-        dict, a release or a run.
+      init_from: weights that the run starts from (an interrupted run resumes in any case): a
+        published name, a state dict, a release or a run.
       reset_head: take the backbone of `init_from` alone.
       loggers: where figures go besides `metrics.jsonl`; see `train.loggers`.
     """
@@ -125,3 +126,6 @@ class Experiment(ABC):
     def input_hw(self) -> tuple[int, int] | None:
         """Height and width of the model's images; None if the model has `input_shape()`."""
         return None
+
+
+__getattr__ = moved_names(__name__)

@@ -91,7 +91,13 @@ def train(
         logger.check()
     evaluations = _open_evaluations(experiment, sources["eval"], mesh)
     fingerprints = {role: source.fingerprint() for role, source in sources.items()}
-    distributed.require_same({"experiment": to_json(experiment), "data": fingerprints})
+    distributed.require_same(
+        {
+            "experiment": to_json(experiment),
+            "data": fingerprints,
+            "recipe": recipe.to_json() if recipe else None,
+        }
+    )
     shapes, layout = abstract_state(experiment, mesh)
     begun = begin(directory, experiment, fingerprints, recipe, overwrite=overwrite)
     if same_people(fingerprints):
@@ -100,11 +106,13 @@ def train(
             "how the model does on others. Give eval_data another split.",
             style="yellow",
         )
+    begun.make_folder()
     try:
         state = None
         if overwrite:
             state = first_state(experiment, layout, weights)  # fails before the old run is gone
             clear(directory)
+            distributed.barrier("cleared the run directory")
         with contextlib.closing(open_checkpoints(directory, experiment, False)) as checkpoints:
             start = 0
             if checkpoints.latest_step() is not None:
@@ -122,16 +130,9 @@ def train(
                 console.print(f"Resuming {directory} at step {start}.")
             for note in begun.notes(start):
                 console.print(note, highlight=False)
+            source = sources["train"]
             return _run(
-                experiment,
-                begun,
-                console,
-                mesh,
-                sources["train"],
-                evaluations,
-                checkpoints,
-                state,
-                start,
+                experiment, begun, console, mesh, source, evaluations, checkpoints, state, start
             )
     except BaseException:
         begun.abandon()

@@ -133,10 +133,10 @@ class ParameterGroups:
         first = int(self.is_stacked(name))
         if not (last == "kernel" or last.endswith("_kernel")) or len(shape) - first < 2:
             return None
-        roles: list[str | None] = ["in"] * (len(shape) - first - 1) + ["out"]
+        roles: Spec = ("in",) * (len(shape) - first - 1) + ("out",)
         for pattern, given in rules.matrices:
             if len(given) <= len(shape) and re.fullmatch(pattern, inside):
-                roles = [None] * (len(shape) - first - len(given)) + list(given)
+                roles = (None,) * (len(shape) - first - len(given)) + given
                 break
         inputs = tuple(axis for axis, role in enumerate(roles, first) if role == "in")
         outputs = tuple(axis for axis, role in enumerate(roles, first) if role == "out")

@@ -6,13 +6,14 @@ Everything is rebuilt from there without the recipe.
 """
 
 import dataclasses
+import functools
 import importlib.metadata
 import json
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -45,7 +46,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 MAY_CHANGE = (
     *("steps", "log_every", "checkpoint_every"),
     *("evaluation.every", "evaluation.examples", "evaluation.batch_size"),
-    *("mesh.", "on_nonfinite", "more_evaluations", "loggers"),
+    *("mesh", "on_nonfinite", "more_evaluations", "loggers"),
 )
 # What `jaxpose train` and `jaxpose eval` write.
 _WRITTEN = (
@@ -94,6 +95,7 @@ class Start:
     remarks: tuple[str, ...] = ()
     differs: bool = True
     _made: bool = False
+    _new_folder: bool = False
 
     def write(self, step: int = 0) -> None:
         """Write `config.json` and the recipe's source; called when nothing can fail any more.
@@ -113,16 +115,22 @@ class Start:
         if self.changed:
             past = {"step": step, "changed": list(self.changed)}
             self.record["changes"] = [*self.record.get("changes", []), past]
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
+        with _writing(self.directory):
             if self.recipe is not None:
                 self.recipe.write(self.directory)
             text = json.dumps(self.record, indent=1) + "\n"
             atomic_write(self.directory / "config.json", text)
-        except OSError as error:
-            raise InputError(
-                f"Cannot write to the run directory {self.directory}: {error}."
-            ) from error
+
+    def make_folder(self) -> None:
+        """Make the run directory, so that a place that cannot be written is refused early.
+
+        Raises:
+          InputError: as `write`.
+        """
+        if distributed.is_first() and not self.directory.exists():
+            with _writing(self.directory):
+                self.directory.mkdir(parents=True)
+            self._new_folder = True
 
     def notes(self, step: int) -> list[str]:
         """Lines for people on what changed since the run began, and what that does to its result.
@@ -143,7 +151,17 @@ class Start:
             return
         with suppress(OSError):
             (self.directory / "checkpoints").rmdir()
-            self.directory.rmdir()
+        with suppress(OSError):
+            if self._new_folder:
+                self.directory.rmdir()
+
+
+@contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"Cannot write to the run directory {directory}: {error}.") from error
 
 
 def begin(
@@ -207,7 +225,7 @@ def _resumed(
     except InputError:
         before, old = None, stored["experiment"]
     changed = list(differences(old, record["experiment"]))
-    fixed = [line for line in changed if not line.startswith(MAY_CHANGE)]
+    fixed = [line for line in changed if not _may_change(line.partition(":")[0])]
     if fixed:
         raise InputError(
             f"{directory} holds a run of another experiment. Changed since it began:\n  "
@@ -238,6 +256,10 @@ def _resumed(
         remarks=tuple(remarks),
         differs=record != raw,
     )
+
+
+def _may_change(key: str) -> bool:
+    return any(key == free or key.startswith(f"{free}.") for free in MAY_CHANGE)
 
 
 def _compare_source(
@@ -361,7 +383,7 @@ def _read(directory: Path) -> dict[str, Any]:
             "`jaxpose train RECIPE --workdir DIR` makes one."
         )
     try:
-        record = json.loads(file.read_text())
+        record: dict[str, Any] = json.loads(file.read_text())
         record["experiment"], record["data"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file} is damaged ({error}).") from error
@@ -416,7 +438,9 @@ def load_run(
         raise InputError(f"{directory} has no whole checkpoint yet: train it further.")
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     like = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
+        lambda x: jax.ShapeDtypeStruct(  # type: ignore[no-untyped-call]
+            x.shape, x.dtype, sharding=device
+        ),
         abstract_variables(experiment.model, experiment.input_hw),
     )
     variables = checkpoints.restore_variables(like, experiment.ema_decay is not None, step)
@@ -440,6 +464,7 @@ def rebuild(
     raw = _read(directory)
     record = _migrated(raw, directory)
 
+    @functools.cache  # what is checked is what is run and passed on
     def source() -> RecipeSource | None:
         return _stored_recipe(directory, record)
 

@@ -65,6 +65,36 @@ def test_hrnetv2_outputs_equal_mmposes(tmp_path):
     assert distance(output, golden.outputs["output"]) <= TOLERANCE
 
 
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [("hrnet_w32_256x192", hrnet_pose("W32")), ("hrnetv2_w18_wflw_256x256", V2)],
+)
+def test_heads_add_their_biases(name, model):
+    """On features of unit size, by NumPy.
+
+    The features of these references are in the thousands: without its last bias the output would
+    move by only 2e-5 of its spread.
+    """
+    state_dict = load(name).state_dict
+    head = {key.removeprefix("head."): array for key, array in state_dict.items() if "head" in key}
+    channels = head[next(iter(head))].shape[1]
+    features = np.random.default_rng(0).standard_normal((1, 2, 3, channels), np.float32)
+    expected = features
+    if "conv_layers.0.weight" in head:
+        expected = (
+            expected @ head["conv_layers.0.weight"][:, :, 0, 0].T + head["conv_layers.0.bias"]
+        )
+        gain, shift, mean, variance = (
+            head[f"conv_layers.1.{leaf}"]
+            for leaf in ("weight", "bias", "running_mean", "running_var")
+        )
+        expected = np.maximum((expected - mean) / np.sqrt(variance + 1e-5) * gain + shift, 0)
+    expected = expected @ head["final_layer.weight"][:, :, 0, 0].T + head["final_layer.bias"]
+    variables = convert.to_variables(state_dict, model)
+    own = {kind: tree["head"] for kind, tree in variables.items() if "head" in tree}
+    assert distance(model.head.apply(own, features), expected) <= 1e-5
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_a_broken_layer_of_hrnetv2_is_seen(place):
     golden = load("hrnetv2_w18_wflw_256x256")

@@ -474,4 +474,4 @@ def test_an_optimizer_from_outside_logs_no_rate_that_nobody_knows(tiny):
     state, _ = abstract_state(experiment, mesh)
     batch = to_device(experiment.train_data.open().samples(np.arange(8)), mesh)
     lowered = lower_step(experiment, state, batch, run_key(experiment, mesh))
-    assert set(lowered.out_info[1]) == {"loss", "gradient_norm"}
+    assert "loss" in lowered.out_info[1] and "learning_rate" not in lowered.out_info[1]

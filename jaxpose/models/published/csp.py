@@ -10,12 +10,12 @@ from jaxpose.models.darknet import NORM_EPSILON
 from jaxpose.models.detection import PathAggregation
 from jaxpose.models.published.record import Family
 
-__all__ = ["CSP"]
+__all__ = ["CSP", "CSPNeXt"]
 
 
 @dataclass(frozen=True)
 class Names:
-    """How a project calls the parts of a CSP network.
+    """Names that a project gives the parts of a CSP network.
 
     Attributes:
       depthwise, pointwise: the convolutions of a separable one.
