@@ -9,7 +9,7 @@ import typer
 from annotated import WIDTH, Canvases, codes, finding, good_canvases, good_document, photos_for
 from typer.testing import CliRunner
 
-from jaxpose.cli.data_check import data_check
+from jaxpose.cli.data_command import check
 from jaxpose.data.lint.check import check_annotations, check_source
 from jaxpose.skeletons import COCO17, LSP14
 
@@ -224,7 +224,7 @@ def test_no_records():
 
 
 app = typer.Typer(pretty_exceptions_enable=False)
-app.command()(data_check)
+app.command()(check)
 
 
 def run(*arguments):

@@ -2,14 +2,13 @@
 
 import json
 import math
-from pathlib import Path
-from typing import Literal
 
 import jax
 from rich.console import Console
 from rich.progress import Progress
 
 from jaxpose import viz
+from jaxpose.cli.evaluate_command import Eval
 from jaxpose.errors import InputError
 from jaxpose.paths import write_via_local
 from jaxpose.train.experiment import Mesh
@@ -17,35 +16,29 @@ from jaxpose.train.mesh import make_mesh, replicated
 from jaxpose.train.run_dir import load_run
 
 
-def evaluate(
-    run: Path,
-    checkpoint: Literal["best", "last"] = "best",
-    data: str | None = None,
-    split: str = "val",
-    flip_test: bool | None = None,
-    out: Path | None = None,
-) -> None:
-    """Score `run` on its own held-out data, or on the prepared dataset `data`.
+def evaluate(options: Eval) -> None:
+    """Score a run on its own held-out data, or on the prepared dataset `options.data`.
 
     Writes `report.json`, `predictions.json` (COCO results for pictures, poses for lifters) and,
-    for pictures, `predictions.png` into `out` (default: `run/eval`).
+    for pictures, `predictions.png` into `out` (default: `eval` in the run).
     """
+    run, data, checkpoint = options.run, options.data, options.checkpoint
     console = Console()
     trained = load_run(run, checkpoint)
     experiment = trained.experiment
     task = experiment.task()
-    source = task.open_dataset(data, split) if data else task.open("eval")
+    source = task.open_dataset(data, options.split) if data else task.open("eval")
     # Batches over the devices of this machine, whatever mesh the training had.
     devices = jax.devices()[: math.gcd(jax.device_count(), experiment.evaluation.batch_size)]
     mesh = make_mesh(Mesh(), devices)
-    flip = experiment.evaluation.flip_test if flip_test is None else flip_test
+    flip = experiment.evaluation.flip_test if options.flip_test is None else options.flip_test
     with Progress(console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("samples", total=len(source))
         scored = task.evaluator(source, mesh, flip)(
             jax.device_put(trained.variables, replicated(mesh)),
             on_batch=lambda samples: progress.update(bar, completed=samples),
         )
-    out = out or run / "eval"
+    out = options.out or run / "eval"
     try:
         out.mkdir(parents=True, exist_ok=True)
         (out / "report.json").write_text(scored.report.to_json() + "\n")
