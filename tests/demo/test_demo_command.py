@@ -86,4 +86,4 @@ def test_what_is_missing(monkeypatch, tmp_path):
     status, told = run("--from", tmp_path / "none")
     assert status == 2 and "none" in told and "Traceback" not in told
     with pytest.raises(InputError, match="demo"):
-        page.look_of_page()
+        page.theme_and_style()

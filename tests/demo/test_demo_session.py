@@ -48,7 +48,7 @@ def session(pipeline, tmp_path) -> DemoSession:
     (tmp_path / "results").mkdir()
     pipeline.detector.xywh = [[0, 0, 96, 128]]
     limits = Limits(max_upload_mb=1, max_video_seconds=0.85)
-    return DemoSession(pipeline, None, limits, tmp_path / "results", {"models": {"pose": "dots"}})
+    return DemoSession(pipeline, limits, tmp_path / "results", {"models": {"pose": "dots"}})
 
 
 def upload(tmp_path: Path) -> Path:
@@ -178,28 +178,34 @@ def test_people_in_space(tmp_path):
         H36M17,
     )
 
-    class Stub:
-        """A pipeline that finds one body."""
+    class OneBody:
+        """A predictor that finds one body in any image."""
 
-        predictor = SimpleNamespace(skeleton=COCO17)
+        skeleton = COCO17
+        compilations = 0
 
-        def __call__(self, image):
-            points = rng.uniform(0, 90, (1, 17, 2)).astype(np.float32)
-            scores, box = np.ones((1, 17), np.float32), np.ones((1, 4), np.float32)
-            return People(COCO17, HW, points, scores, box, np.arange(1))
+        def stream(self, items, *, full=False):
+            for _ in items:
+                points = rng.uniform(0, 90, (1, 17, 2)).astype(np.float32)
+                scores, box = np.ones((1, 17), np.float32), np.ones((1, 4), np.float32)
+                yield People(COCO17, HW, points, scores, box, np.arange(1))
 
-        def warm_up(self):
+        def warm_up(self, *, every_size=True):
             self.warm = True
 
-    session = DemoSession(Stub(), lifter, Limits(), tmp_path, {})
+    pose = SimpleNamespace(
+        estimator=SimpleNamespace(takes="crops"), predictor=lambda **options: OneBody()
+    )
+    pipeline = Pipeline(pose, lifter=lifter)
+    session = DemoSession(pipeline, Limits(), tmp_path, {})
     session.warm_up()
-    assert session.pipeline.warm
+    assert pipeline.predictor.warm
     found = session.image(upload(tmp_path))
-    assert read_photo(found.space).std() > 5
+    assert read_photo(found.view_3d).std() > 5
     (entry,) = json.loads((found.folder / "predictions.json").read_text())["photos"]
     assert list(entry["people"][0]["joints_mm"]) == list(H36M17.keypoints)
     assert len(dataframe(found.people)) == 17
     # A model of which the lifter can make nothing is known before the page is served.
-    session.pipeline.predictor = SimpleNamespace(skeleton=SKELETON)
+    pipeline.predictor.skeleton = SKELETON
     with pytest.raises(InputError, match="hip"):
         session.warm_up()
