@@ -148,5 +148,5 @@ def _view_3d(tracks: list[LiftedTrack], path: Path) -> Path | None:
 def _random_person(skeleton: Any) -> People:
     """A person with random keypoints, to run a lifter on."""
     points = np.random.default_rng(0).uniform(0, 100, (1, skeleton.num_keypoints, 2))
-    scores, box = np.ones(points.shape[:2], np.float32), np.float32([[0, 0, 100, 100]])
+    scores, box = np.ones(points.shape[:2], np.float32), np.ones((1, 4), np.float32)
     return People(skeleton, (100, 100), points.astype(np.float32), scores, box, np.arange(1))

@@ -17,7 +17,6 @@ from jaxpose.demo.session import DemoSession
 from jaxpose.errors import InputError
 from jaxpose.motion.clean import Cleaning
 from jaxpose.pipeline import Lifting, Options, Pipeline
-from jaxpose.results.readers import read_results
 
 HW = (128, 96)
 DOTS = [(70.8, 38.4), (25.6, 89.6)]
