@@ -9,7 +9,7 @@ from jaxpose.losses import HeatmapMSE
 from jaxpose.models import hrnet_pose
 from jaxpose.skeletons import COCO17
 from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
-from jaxpose.train.experiment import Optimizer
+from jaxpose.train.optimizers import AdamW
 
 TRAIN_PEOPLE = 149_813  # people with keypoints in train2017
 
@@ -24,7 +24,7 @@ def get_config() -> TopDownExperiment:
         loss=HeatmapMSE(),
         train_data=Records("data/coco_train", "train"),
         eval_data=Records("data/coco_val", "val"),
-        optimizer=Optimizer(learning_rate=5e-4, weight_decay=0.0, clip_norm=None),
+        optimizer=AdamW(learning_rate=5e-4, weight_decay=0.0, clip_norm=None),
         evaluation=Evaluation(every=10 * TRAIN_PEOPLE // batch_size, batch_size=256),
         steps=210 * TRAIN_PEOPLE // batch_size,
         batch_size=batch_size,

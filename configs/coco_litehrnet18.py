@@ -13,7 +13,7 @@ from jaxpose.models import litehrnet
 from jaxpose.skeletons import COCO17
 from jaxpose.tasks.topdown.augment import Augmentation
 from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
-from jaxpose.train.experiment import Optimizer
+from jaxpose.train.optimizers import AdamW
 
 TRAIN_PEOPLE = 149_813  # people with keypoints in train2017
 
@@ -29,7 +29,7 @@ def get_config() -> TopDownExperiment:
         train_data=Records("data/coco_train", "train"),
         eval_data=Records("data/coco_val", "val"),
         augmentation=Augmentation(rotation_degrees=30.0, scale=0.25),
-        optimizer=Optimizer(learning_rate=5e-4, weight_decay=0.0, clip_norm=None),
+        optimizer=AdamW(learning_rate=5e-4, weight_decay=0.0, clip_norm=None),
         evaluation=Evaluation(every=10 * TRAIN_PEOPLE // batch_size, batch_size=256),
         steps=210 * TRAIN_PEOPLE // batch_size,
         batch_size=batch_size,

@@ -16,7 +16,7 @@ from jaxpose.models import rtmpose
 from jaxpose.skeletons import COCO17
 from jaxpose.tasks.topdown.augment import Augmentation
 from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
-from jaxpose.train.experiment import Optimizer
+from jaxpose.train.optimizers import AdamW
 
 TRAIN_PEOPLE = 149_813  # people with keypoints in train2017
 
@@ -33,7 +33,7 @@ def get_config() -> TopDownExperiment:
         eval_data=Records("data/coco_val", "val"),
         # Colours by about as much as YOLOX's HSV: 5 of 180 steps of hue, 30 of 256 of the others.
         augmentation=Augmentation(scale=0.4, brightness=0.12, saturation=0.12, hue_degrees=10.0),
-        optimizer=Optimizer(
+        optimizer=AdamW(
             learning_rate=4e-3,
             schedule="cosine",
             warmup_steps=1000,

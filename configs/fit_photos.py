@@ -17,7 +17,7 @@ from jaxpose.models.pyramid import Pyramid
 from jaxpose.skeletons import COCO17
 from jaxpose.tasks.topdown.augment import Augmentation
 from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
-from jaxpose.train.experiment import Optimizer
+from jaxpose.train.optimizers import AdamW
 
 
 def get_config() -> TopDownExperiment:
@@ -37,9 +37,7 @@ def get_config() -> TopDownExperiment:
             flip=0.0, rotation_probability=0.0, scale=0.0, shift_probability=0.0, half_body=0.0
         ),
         padding=1.5,
-        optimizer=Optimizer(
-            learning_rate=2e-3, schedule="cosine", warmup_steps=50, weight_decay=0.0
-        ),
+        optimizer=AdamW(learning_rate=2e-3, schedule="cosine", warmup_steps=50, weight_decay=0.0),
         evaluation=Evaluation(every=300, flip_test=False, batch_size=16),
         steps=600,
         batch_size=32,

@@ -17,7 +17,7 @@ from jaxpose.losses import MPJPE
 from jaxpose.models import martinez
 from jaxpose.skeletons import H36M17
 from jaxpose.tasks.lifting.experiment import LiftingEvaluation, LiftingExperiment
-from jaxpose.train.experiment import Optimizer
+from jaxpose.train.optimizers import AdamW
 
 POSES, CAMERAS = "data/h36m_poses.npz", "data/h36m_cameras.json"
 
@@ -34,9 +34,7 @@ def get_config() -> LiftingExperiment:
             POSES, split=("train",), rig=CameraSet(CAMERAS, ("S1", "S5", "S6", "S7", "S8"))
         ),
         eval_data=MotionDataset(POSES, split=("test",), rig=CameraSet(CAMERAS, ("S9", "S11"))),
-        optimizer=Optimizer(
-            learning_rate=1e-3, schedule="cosine", warmup_steps=200, weight_decay=0.01
-        ),
+        optimizer=AdamW(learning_rate=1e-3, schedule="cosine", warmup_steps=200, weight_decay=0.01),
         evaluation=LiftingEvaluation(every=2200),
         steps=2200,
         batch_size=512,

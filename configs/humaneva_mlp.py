@@ -15,7 +15,7 @@ from jaxpose.losses import MPJPE
 from jaxpose.models import martinez
 from jaxpose.skeletons import HUMANEVA15
 from jaxpose.tasks.lifting.experiment import LiftingEvaluation, LiftingExperiment
-from jaxpose.train.experiment import Optimizer
+from jaxpose.train.optimizers import AdamW
 
 ACTIONS = ("Walking", "Jog", "Box")
 
@@ -30,9 +30,7 @@ def get_config() -> LiftingExperiment:
         standardise="inputs",
         train_data=MotionDataset("data/humaneva.npz", split=("train",), action=ACTIONS),
         eval_data=MotionDataset("data/humaneva.npz", split=("validate",), action=ACTIONS),
-        optimizer=Optimizer(
-            learning_rate=1e-3, schedule="cosine", warmup_steps=100, weight_decay=0.01
-        ),
+        optimizer=AdamW(learning_rate=1e-3, schedule="cosine", warmup_steps=100, weight_decay=0.01),
         evaluation=LiftingEvaluation(every=1300),
         steps=2600,
         batch_size=256,

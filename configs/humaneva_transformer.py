@@ -14,7 +14,7 @@ from jaxpose.models.lifting.dstformer import DSTFormer
 from jaxpose.models.lifting.lifter import JointHead, Lifter
 from jaxpose.skeletons import HUMANEVA15
 from jaxpose.tasks.lifting.experiment import LiftingEvaluation, LiftingExperiment
-from jaxpose.train.experiment import Optimizer
+from jaxpose.train.optimizers import AdamW
 
 ACTIONS = ("Walking", "Jog", "Box")
 
@@ -29,9 +29,7 @@ def get_config() -> LiftingExperiment:
         standardise="inputs",
         train_data=MotionDataset("data/humaneva.npz", split=("train",), action=ACTIONS),
         eval_data=MotionDataset("data/humaneva.npz", split=("validate",), action=ACTIONS),
-        optimizer=Optimizer(
-            learning_rate=1e-3, schedule="cosine", warmup_steps=200, weight_decay=0.01
-        ),
+        optimizer=AdamW(learning_rate=1e-3, schedule="cosine", warmup_steps=200, weight_decay=0.01),
         evaluation=LiftingEvaluation(every=2500, batch_size=256),
         steps=7500,
         batch_size=32,

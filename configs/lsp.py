@@ -14,13 +14,14 @@ of several on the test set would flatter it.
 from jaxpose.codecs.heatmap import udp
 from jaxpose.data.source import Records
 from jaxpose.losses import HeatmapMSE
+from jaxpose.metrics import PCK
 from jaxpose.models.build import PoseModel
 from jaxpose.models.heads import DeconvHead
 from jaxpose.models.pyramid import Pyramid
 from jaxpose.skeletons import LSP14
 from jaxpose.tasks.topdown.augment import Augmentation
 from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
-from jaxpose.train.experiment import Optimizer
+from jaxpose.train.optimizers import AdamW
 
 
 def get_config() -> TopDownExperiment:
@@ -40,10 +41,10 @@ def get_config() -> TopDownExperiment:
         # recipe: most photos end near the person.
         augmentation=Augmentation(scale=0.25, shift=0.08, half_body=0.0),
         padding=1.1,
-        optimizer=Optimizer(
+        optimizer=AdamW(
             learning_rate=2e-3, schedule="cosine", warmup_steps=400, weight_decay=0.05, b2=0.99
         ),
-        evaluation=Evaluation(metric="pck", every=4000, batch_size=50),
+        evaluation=Evaluation(metrics=(PCK(0.2),), every=4000, batch_size=50),
         steps=8000,
         batch_size=32,
         ema_decay=0.998,

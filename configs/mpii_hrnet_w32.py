@@ -10,10 +10,11 @@
 from jaxpose.codecs.heatmap import msra
 from jaxpose.data.source import Records
 from jaxpose.losses import HeatmapMSE
+from jaxpose.metrics import PCKh
 from jaxpose.models import hrnet_pose
 from jaxpose.skeletons import MPII16
 from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
-from jaxpose.train.experiment import Optimizer
+from jaxpose.train.optimizers import AdamW
 
 TRAIN_PEOPLE = 22_246  # people of MPII's usual training split
 
@@ -28,8 +29,10 @@ def get_config() -> TopDownExperiment:
         loss=HeatmapMSE(),
         train_data=Records("data/mpii_train", "train"),
         eval_data=Records("data/mpii_val", "val"),
-        optimizer=Optimizer(learning_rate=5e-4, weight_decay=0.0, clip_norm=None),
-        evaluation=Evaluation(metric="pckh", every=10 * TRAIN_PEOPLE // batch_size, batch_size=256),
+        optimizer=AdamW(learning_rate=5e-4, weight_decay=0.0, clip_norm=None),
+        evaluation=Evaluation(
+            metrics=(PCKh(0.5),), every=10 * TRAIN_PEOPLE // batch_size, batch_size=256
+        ),
         steps=210 * TRAIN_PEOPLE // batch_size,
         batch_size=batch_size,
         padding=1.0,  # MPII's scale already holds the margin

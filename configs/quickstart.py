@@ -14,7 +14,7 @@ from jaxpose.models.pyramid import Pyramid
 from jaxpose.skeletons import COCO17
 from jaxpose.tasks.topdown.augment import Augmentation
 from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
-from jaxpose.train.experiment import Optimizer
+from jaxpose.train.optimizers import AdamW
 
 
 def get_config() -> TopDownExperiment:
@@ -34,7 +34,7 @@ def get_config() -> TopDownExperiment:
         augmentation=Augmentation(
             rotation_degrees=10.0, scale=0.15, shift_probability=0.0, half_body=0.0
         ),
-        optimizer=Optimizer(
+        optimizer=AdamW(
             learning_rate=2e-3, schedule="cosine", warmup_steps=100, weight_decay=0.05, b2=0.99
         ),
         evaluation=Evaluation(every=700),

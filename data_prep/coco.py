@@ -2,14 +2,15 @@
 
 Any dataset in this form will do: person keypoints of COCO itself, or one's own, with the skeleton
 named. Left out, and counted: crowds, people without a labelled keypoint, unusable annotations and
-photos.
+photos. With `--layout images` a record is a whole image; crowds and people without a labelled
+keypoint are then stored too, as regions that training leaves out.
 
     jaxpose prepare coco --annotations person_keypoints_train2017.json --images train2017 \
         --out data/coco_train
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -25,7 +26,21 @@ def prepare(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     split: Annotated[str, typer.Option(help="Name of the split to write.")] = "train",
     skeleton: Annotated[str, typer.Option(help="Name, or .toml or .py file.")] = "coco17",
-    canvas: Annotated[str, typer.Option(help="Stored size, HEIGHTxWIDTH.")] = "384x288",
+    layout: Annotated[
+        Literal["people", "images"],
+        typer.Option(
+            help="What a record is: one person cut out, or a whole image with all its people."
+        ),
+    ] = "people",
+    canvas: Annotated[
+        str | None,
+        typer.Option(
+            help="Stored size, HEIGHTxWIDTH. Default: 384x288 for people, 640x640 for images."
+        ),
+    ] = None,
+    empty: Annotated[
+        bool, typer.Option(help="With --layout images, store images without people too.")
+    ] = False,
     processes: Annotated[int | None, typer.Option(min=1, help="Default: one per core.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a dataset at --out.")] = False,
     beam: Annotated[
@@ -36,17 +51,21 @@ def prepare(
     from jaxpose.data.builder import write_dataset
 
     points = skeletons.load(skeleton)
-    photos, skipped, notes = read_people(annotations, images, points)
+    whole = layout == "images"
+    photos, skipped, notes = read_people(
+        annotations, images, points, whole_images=whole, empty=empty
+    )
     return write_dataset(
         out,
         name="coco",
         splits={split: photos},
         skipped={split: skipped},
         skeleton=points,
-        canvas=Canvas.parse(canvas),
+        canvas=Canvas.parse(canvas or ("640x640" if whole else "384x288")),
         sources={"annotations": annotations},
         processes=processes,
         overwrite=overwrite,
         notes=notes,
         beam_options=None if beam is None else beam.split(),
+        layout=layout,
     )

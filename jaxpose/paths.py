@@ -105,7 +105,7 @@ def write_via_local(file: Path) -> Iterator[Path]:
 
 @contextmanager
 def local_copy(path: Path) -> Iterator[Path]:
-    """`path`, a file or a folder of files, on this machine, for libraries that know no buckets."""
+    """`path`, a file or a folder, on this machine, for libraries that know no buckets."""
     if not in_bucket(path):
         yield path
         return
@@ -113,9 +113,7 @@ def local_copy(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         local = Path(folder) / path.name
         if path.is_dir():
-            local.mkdir()
-            for file in path.iterdir():
-                _fetch(file, local / file.name)
+            _fetch_folder(path, local)
         elif path.exists():
             _fetch(path, local)
         else:
@@ -134,6 +132,15 @@ def kept_on_disk(folder: Path, names: Iterable[str], key: str) -> Path:
         if not (copy / name).exists():
             _fetch(folder / name, copy / name)
     return copy
+
+
+def _fetch_folder(folder: Path, local: Path) -> None:
+    local.mkdir()
+    for path in folder.iterdir():
+        if path.is_dir():
+            _fetch_folder(path, local / path.name)
+        else:
+            _fetch(path, local / path.name)
 
 
 def _fetch(file: Path, local: Path) -> None:

@@ -1,19 +1,53 @@
 """Reference outputs of other projects' models, and how close a port has to come.
 
-`golden/NAME.json` holds a state dict's names and shapes and `golden/recipe.py` fills them;
-`golden/NAME.npz` is what the published code computed from it, in PyTorch's layout.
+`golden/models/NAME.npz` (written by `golden/extract.py`) describes a state dict and holds what the
+published code computed from it. The state dict itself is not stored: each array follows from its
+name, its shape and a seed, so that hundreds of megabytes fit into a few kilobytes.
 """
 
-import importlib.util
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
+FOLDER = Path(__file__).parent / "golden"
+
 # float64 in PyTorch differs from the stored float32 outputs by up to 2e-5 of their spread.
 TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Output:
+    """A part of one output of the published code, in the source's layout.
+
+    Attributes:
+      shape: of the whole output.
+      stride: the flattened output is stored at 0, stride, 2 * stride, ...
+      values: float32, what is stored.
+      mean: of the whole output.
+      std: standard deviation of the whole output.
+    """
+
+    shape: tuple[int, ...]
+    stride: int
+    values: np.ndarray
+    mean: float
+    std: float
+
+    def distance(self, actual: np.ndarray) -> float:
+        """max|a - b| / std(b) of the stored values, or the whole output's drift where it is more.
+
+        The drift is the difference of the means and of the standard deviations, also in standard
+        deviations: values that are not stored count there.
+        """
+        actual = np.asarray(actual, np.float64)
+        if actual.shape != self.shape or not np.isfinite(actual).all():
+            return float("inf")
+        nearest = np.abs(actual.ravel()[:: self.stride] - self.values).max()
+        drift = max(abs(actual.mean() - self.mean), abs(actual.std() - self.std))
+        return float(max(nearest, drift) / self.std)
 
 
 @dataclass(frozen=True)
@@ -21,7 +55,7 @@ class Golden:
     """One reference: what to load, what to feed, what must come out.
 
     Attributes:
-      description: the JSON file.
+      description: the source's settings, the listing of the state dict, summaries of features.
       state_dict: the filled arrays under the source's names.
       images: `[B, H, W, 3]` float32 (a lifter's input keeps the source's layout).
       outputs: by name, in the source's layout.
@@ -30,29 +64,65 @@ class Golden:
     description: dict
     state_dict: dict[str, np.ndarray]
     images: np.ndarray
-    outputs: dict[str, np.ndarray]
+    outputs: dict[str, Output]
 
 
-def load(shared: Path, name: str) -> Golden:
-    """The reference `name` from `shared/golden`."""
-    folder = shared / "golden"
-    description = json.loads((folder / f"{name}.json").read_text())
-    recipe = _recipe(folder)
-    seed = description["seed"]
-    image = recipe.image(description["input_shape"], seed)
+def models() -> list[str]:
+    """Names of all references."""
+    return sorted(path.stem for path in (FOLDER / "models").glob("*.npz"))
+
+
+def load(name: str) -> Golden:
+    """The reference `name`, with its state dict filled anew."""
+    with np.load(FOLDER / "models" / f"{name}.npz") as file:
+        arrays = dict(file)
+    description = json.loads(arrays.pop("description").tobytes())
+    seed, scaled = description["seed"], description.get("scaled", {})
+    state_dict = {}
+    for key, shape in description["state_dict"].items():
+        array = arrays.get(f"state/{key}")
+        if array is None:
+            array = tensor(key, shape, seed)
+            array = array * np.float32(scaled[key]) if key in scaled else array
+        state_dict[key] = array
+    image = noise(description["input_shape"], seed)
     return Golden(
         description=description,
-        state_dict=recipe.weights(description["state_dict"], seed),
+        state_dict=state_dict,
         images=image.transpose(0, 2, 3, 1) if image.ndim == 4 and image.shape[1] == 3 else image,
-        outputs=dict(np.load(folder / f"{name}.npz")),
+        outputs={
+            key: Output(
+                shape=tuple(stored["shape"]),
+                stride=stored["stride"],
+                values=arrays[f"output/{key}"],
+                mean=stored["mean"],
+                std=stored["std"],
+            )
+            for key, stored in description["stored"].items()
+        },
     )
 
 
-def distance(actual: np.ndarray, expected: np.ndarray) -> float:
-    """max|a - b| / std(b); infinite if shapes differ, so that it can be compared directly."""
-    if actual.shape != expected.shape:
+def describe(name: str) -> dict:
+    """The description of the reference `name` alone."""
+    with np.load(FOLDER / "models" / f"{name}.npz") as file:
+        return json.loads(file["description"].tobytes())
+
+
+def empty_state_dict(name: str) -> dict[str, np.ndarray]:
+    """The state dict of the reference `name` as zeros that take no memory."""
+    listing = describe(name)["state_dict"]
+    return {key: np.broadcast_to(np.float32(0), shape) for key, shape in listing.items()}
+
+
+def distance(actual: np.ndarray, expected: np.ndarray | Output) -> float:
+    """max|a - b| / std(b); infinite if the shape is another or a value is not finite."""
+    if isinstance(expected, Output):
+        return expected.distance(actual)
+    actual = np.asarray(actual)
+    if actual.shape != expected.shape or not np.isfinite(actual).all():
         return float("inf")
-    return float(np.abs(np.asarray(actual) - expected).max() / expected.std())
+    return float(np.abs(actual - expected).max() / expected.std())
 
 
 def feature_distance(features: np.ndarray, summary: dict) -> float:
@@ -65,8 +135,28 @@ def feature_distance(features: np.ndarray, summary: dict) -> float:
     return float(max(first, mean, spread) / summary["std"])
 
 
-def _recipe(folder: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("recipe", folder / "recipe.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+# The recipe by which the references were filled: changing a bit of it makes every one wrong.
+
+
+def tensor(name: str, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    """float32 array (int64 for counters) that stands for the PyTorch tensor `name` of `shape`."""
+    shape = tuple(shape)
+    rng = _generator(f"{seed}:{name}")
+    if name.endswith("num_batches_tracked"):
+        return np.zeros(shape, np.int64)
+    if name.endswith("running_var"):
+        return rng.uniform(0.5, 1.5, shape).astype(np.float32)
+    if len(shape) <= 1:
+        if name.endswith("weight"):  # the scale of a normalisation layer
+            return rng.uniform(0.8, 1.2, shape).astype(np.float32)
+        return (0.05 * rng.standard_normal(shape)).astype(np.float32)
+    return (rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:], dtype=int))).astype(np.float32)
+
+
+def noise(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    """float32 normal noise that stands for a normalised image `[N, C, H, W]`."""
+    return _generator(f"{seed}:image").standard_normal(tuple(shape)).astype(np.float32)
+
+
+def _generator(key: str) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(zlib.crc32(key.encode())))

@@ -17,12 +17,13 @@ from typer.testing import CliRunner
 
 from jaxpose.cli.main import app
 from jaxpose.codecs.heatmap import msra, udp
+from jaxpose.codecs.sample import Sample
 from jaxpose.codecs.simcc import SimCC
 from jaxpose.config import override
 from jaxpose.data.source import Records
 from jaxpose.geometry import apply_affine, invert_affine
 from jaxpose.tasks.topdown.augment import center_crop
-from jaxpose.tasks.topdown.estimate import estimate_all
+from jaxpose.tasks.topdown.estimate import coco_results, estimate_all
 from jaxpose.tasks.topdown.score import score
 from jaxpose.train.mesh import make_mesh
 from jaxpose.train.recipe import load_recipe
@@ -55,12 +56,13 @@ def truth_through(codec, records, padding):
         _, keypoints, visible, input_from_canvas = center_crop(
             batch, input_hw=codec.input_hw, udp=codec.udp, padding=padding
         )
-        targets, _ = codec.encode(keypoints, visible)
+        targets, _ = codec.encode(Sample(visible, keypoints))
         decoded = codec.decode(targets)
         return apply_affine(invert_affine(input_from_canvas), decoded.keypoints), decoded.scores
 
     mesh = make_mesh(experiment.mesh)
-    return estimate_all(oracle, {}, records.open(), experiment, mesh), experiment
+    estimates, _ = estimate_all(oracle, {}, records.open(), experiment, mesh)
+    return estimates, experiment
 
 
 def pycocotools_ap(annotations, results):
@@ -84,8 +86,8 @@ def test_ground_truth_survives_the_road(prepared, codec, padding, floor):
     """With the published padding of 1.25 the ceiling is lower: some labels lie outside the crop."""
     annotations, records = prepared
     estimates, experiment = truth_through(codec, records, padding)
-    report = score(estimates, experiment, False, records.open())
-    official = pycocotools_ap(annotations, estimates.coco_results())
+    report = score(estimates, experiment, False)
+    official = pycocotools_ap(annotations, coco_results(estimates))
     print(f"ceiling AP {report.metrics['AP']:.4f}, pycocotools {official:.4f}")
     assert report.metrics["AP"] >= floor
     assert official >= floor

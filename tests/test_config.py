@@ -5,8 +5,11 @@ import json
 
 import pytest
 
-from jaxpose.config import differences, from_json, override, to_json
+from jaxpose.config import differences, from_json, override, schema, to_json
+from jaxpose.config.schema import SCHEMA, migrate, schema_of
 from jaxpose.errors import InputError
+from jaxpose.losses import OKS, BoneLength
+from jaxpose.skeletons import COCO17, COCO_WHOLEBODY133, H36M17, HAND21, HUMANEVA15
 from jaxpose.train.recipe import load_recipe
 
 
@@ -57,6 +60,66 @@ def test_wrong_override_says_what_is_meant(experiment, assignment, message):
         override(experiment, [assignment])
 
 
+def test_overrides_that_depend_on_each_other_go_in_any_order(experiment):
+    changes = ["model.head.num_keypoints=21", "skeleton=hand21", "evaluation.metric=pck"]
+    with pytest.raises(InputError, match="has 17 keypoints"):
+        override(experiment, changes[:1])
+    first = override(experiment, changes)
+    assert override(experiment, changes[::-1]) == first
+    assert first.skeleton == HAND21 and first.model.head.num_keypoints == 21
+
+
+def test_a_skeleton_by_name_sizes_the_model(experiment):
+    changed = override(experiment, ["skeleton=hand21", "evaluation.metric=pck"])
+    assert changed.skeleton == HAND21 and changed.model.head.num_keypoints == 21
+    assert changed.codec == experiment.codec and changed.model.backbone == experiment.model.backbone
+    changed.task().check()
+    assert from_json(to_json(changed)) == changed
+
+
+def test_a_skeleton_from_a_file_sizes_the_model(experiment, tmp_path):
+    file = tmp_path / "cane.toml"
+    file.write_text('keypoints = ["grip", "middle", "tip"]\nsigmas = "uniform:0.05"\n')
+    changed = override(experiment, [f"skeleton={file}"])
+    assert changed.skeleton.keypoints == ("grip", "middle", "tip")
+    assert changed.model.head.num_keypoints == 3
+    with pytest.raises(InputError, match=r"unknown skeleton 'hand12'.*hand21"):
+        override(experiment, ["skeleton=hand12"])
+
+
+def test_a_skeleton_sizes_a_lifter_and_its_codec():
+    lifting = load_recipe("h36m_mlp")
+    assert lifting.skeleton == H36M17
+    changed = override(lifting, ["skeleton=humaneva15"])
+    assert changed.skeleton == HUMANEVA15
+    assert changed.codec.num_keypoints == changed.model.backbone.num_keypoints == 15
+    assert changed.model.head.num_keypoints == 15 - changed.codec.drop_root
+
+
+def test_losses_get_the_sigmas_and_bones_of_the_new_skeleton(experiment):
+    oks = dataclasses.replace(experiment, loss=OKS(COCO17.sigmas, (128, 96)))
+    changed = override(oks, ["skeleton=coco_wholebody133"])
+    assert changed.loss.sigmas == COCO_WHOLEBODY133.sigmas != COCO17.sigmas
+    bones = dataclasses.replace(experiment, loss=BoneLength(tuple(COCO17.limb_indices)))
+    changed = override(bones, ["skeleton=hand21", "evaluation.metric=pck"])
+    assert changed.loss.bones == tuple(HAND21.limb_indices)
+    with pytest.raises(InputError, match=r"loss uses the OKS sigmas.*'humaneva15' has none"):
+        override(oks, ["skeleton=humaneva15"])
+
+
+def test_one_dtype_is_that_of_the_whole_model(experiment):
+    changed = override(experiment, ["dtype=bfloat16"])
+    assert changed.model.backbone.dtype == changed.model.head.dtype == "bfloat16"
+    with pytest.raises(InputError, match=r"model\.backbone\.dtype must be str"):
+        override(experiment, ["dtype=16"])
+
+
+def test_no_override_changes_nothing(experiment):
+    assert override(experiment, []) is experiment
+    same = override(experiment, [f"steps={experiment.steps}"])
+    assert same == experiment and same.model is experiment.model
+
+
 def test_json_round_trip_is_exact(experiment):
     text = json.dumps(to_json(experiment))
     assert from_json(json.loads(text)) == experiment
@@ -98,3 +161,51 @@ def test_recipe_without_get_config(tmp_path):
     (tmp_path / "recipe.py").write_text("x = 1\n")
     with pytest.raises(InputError, match="get_config"):
         load_recipe(str(tmp_path / "recipe.py"))
+
+
+def test_a_newer_schema_is_refused(experiment):
+    assert schema_of({}, "config.json") == 1
+    assert schema_of({"schema": SCHEMA}, "config.json") == SCHEMA
+    with pytest.raises(InputError, match=rf"newer version of jaxpose: it has schema {SCHEMA + 1}"):
+        schema_of({"schema": SCHEMA + 1}, "config.json")
+    for wrong in ("2", 0, None, True):
+        with pytest.raises(InputError, match="is damaged: its schema"):
+            schema_of({"schema": wrong}, "config.json")
+
+
+def test_an_older_schema_is_read_through_the_tables(experiment, monkeypatch):
+    """Renames of every schema, and key changes from the inside to the outside, once each."""
+    old = to_json(experiment)
+    old["class"] = "jaxpose.config.images.Experiment"
+    old["optimizer"] = {
+        "class": "jaxpose.config.settings.Optimizer",
+        "rate": experiment.optimizer.learning_rate,
+    }
+    seen = []
+
+    def new_rate(optimizer):
+        seen.append("optimizer")
+        rest = {k: v for k, v in optimizer.items() if k != "rate"}
+        return rest | {"learning_rate": 2 * optimizer["rate"]}
+
+    def new_seed(whole):
+        seen.append("experiment")
+        assert "learning_rate" in whole["optimizer"]
+        return whole | {"seed": 5}
+
+    changes = {
+        "jaxpose.config.settings.Optimizer": new_rate,  # as the file has it
+        "jaxpose.tasks.topdown.experiment.TopDownExperiment": new_seed,  # as it is today
+    }
+    monkeypatch.setattr(schema, "KEY_CHANGES", {1: changes, 2: {}})
+    monkeypatch.setattr(schema, "SCHEMA", 3)
+    untouched = json.dumps(old)
+    new = from_json(old, schema=1)
+    assert json.dumps(old) == untouched and seen == ["optimizer", "experiment"]
+    assert new.seed == 5
+    assert new.optimizer.learning_rate == 2 * experiment.optimizer.learning_rate
+    assert new.model == experiment.model
+    # A file of the newest schema: no key changes, but what moved since is found.
+    record = to_json(experiment) | {"class": "jaxpose.config.images.Experiment"}
+    assert from_json(record, schema=3) == experiment
+    assert migrate([1, "a", None], 1) == [1, "a", None]

@@ -1,16 +1,19 @@
 """Every shipped recipe loads, fits together and can take a step; one takes one, shrunken."""
 
+import dataclasses
 from pathlib import Path
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxpose import codecs, losses, models
 from jaxpose.config import config_fields, from_json, override, to_json
 from jaxpose.models.build import abstract_variables
 from jaxpose.tasks.topdown.experiment import TopDownExperiment
-from jaxpose.train.optimizers import build, frozen_mask
+from jaxpose.train.parameter_groups import frozen_mask
 from jaxpose.train.recipe import load_recipe
 from jaxpose.train.state import new_state
 from jaxpose.train.step import train_step
@@ -77,6 +80,34 @@ def test_there_are_recipes():
     assert {"quickstart", "coco_vitpose_b", "coco_hrnet_w32", "lsp"} <= {r.stem for r in RECIPES}
 
 
+def strings(node):
+    """Every string of a configuration, with its path."""
+    if dataclasses.is_dataclass(node):
+        node = {field.name: getattr(node, field.name) for field in config_fields(node)}
+    if isinstance(node, list | tuple):
+        node = dict(enumerate(node))
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from ((f"{key}.{path}".rstrip("."), text) for path, text in strings(value))
+    elif isinstance(node, str):
+        yield "", node
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
+def test_recipe_holds_its_model_and_names_none(recipe):
+    """One hop from a recipe to its model: the object itself, not a word that is looked up."""
+    experiment = load_recipe(str(recipe))
+    assert isinstance(experiment.model, nn.Module)
+    classes = {
+        name
+        for room in (models, codecs, losses)
+        for name, value in vars(room).items()
+        if isinstance(value, type)
+    }
+    assert len(classes) > 30
+    assert [path for path, text in strings(experiment) if text in classes] == []
+
+
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
 def test_recipe_fits_together(recipe):
     experiment = load_recipe(str(recipe))
@@ -87,7 +118,7 @@ def test_recipe_fits_together(recipe):
     if not isinstance(experiment, TopDownExperiment):
         return  # its batches are made from its files
     experiment = shrunken(experiment)
-    tx = build(experiment.optimizer, experiment.steps)
+    tx = experiment.optimizer.build(experiment.steps, experiment.model)
     variables = abstract_variables(experiment.model, experiment.codec.input_hw)
     state = jax.eval_shape(lambda v: new_state(experiment, v, tx), variables)
     batch = jax.eval_shape(lambda: random_batch(experiment, np.random.default_rng(0)))
@@ -105,7 +136,7 @@ def shape_and_type(array):
 def test_recipe_takes_a_step(name):
     experiment = shrunken(load_recipe(name))
     rng = np.random.default_rng(0)
-    tx = build(experiment.optimizer, experiment.steps)
+    tx = experiment.optimizer.build(experiment.steps, experiment.model)
     state = new_state(experiment, drawn_variables(experiment, rng), tx)
     step = jax.jit(step_of(experiment, tx), compiler_options={"xla_backend_optimization_level": 0})
     after, scalars = step(state, random_batch(experiment, rng), jax.random.key(1))

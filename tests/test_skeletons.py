@@ -24,6 +24,12 @@ SIZES = {
     "hand21": 21,
     "face68": 68,
     "face98": 98,
+    "face106": 106,
+    "aflw19": 19,
+    "cofw29": 29,
+    "halpe26": 26,
+    "aic14": 14,
+    "crowdpose14": 14,
 }
 built_in = pytest.mark.parametrize("skeleton", skeletons.BUILT_IN.values(), ids=lambda s: s.name)
 
@@ -85,13 +91,14 @@ def test_limbs_exist_once_and_are_coloured(skeleton):
 @built_in
 def test_every_keypoint_is_on_a_limb_or_a_pupil(skeleton):
     touched = {name for limb in skeleton.limbs for name in limb}
-    assert {"left_pupil", "right_pupil"} >= set(skeleton.keypoints) - touched
+    alone = {f"{side}_{point}" for side in ("left", "right") for point in ("pupil", "eye_centre")}
+    assert alone | {"chin"} >= set(skeleton.keypoints) - touched
 
 
 @built_in
 def test_halves_cover_a_body_and_are_their_own_mirror_image(skeleton):
     upper, lower = skeleton.upper_body_mask, skeleton.lower_body_mask
-    whole_body = skeleton.name not in ("hand21", "face68", "face98")
+    whole_body = not skeleton.name.startswith(("hand", "face", "aflw", "cofw"))
     assert (upper | lower).all() if whole_body else not (upper | lower).any()
     for half in (upper, lower):
         np.testing.assert_array_equal(half, half[skeleton.flip_permutation])
@@ -112,7 +119,9 @@ def test_says_where_it_comes_from(skeleton):
 
 def test_sigmas_are_there_exactly_where_published():
     with_sigmas = {s.name for s in skeletons.BUILT_IN.values() if s.sigmas is not None}
-    assert with_sigmas == {"coco17", "coco_wholebody133", "ap10k17"}
+    assert with_sigmas == {
+        *("coco17", "coco_wholebody133", "ap10k17", "halpe26", "aic14", "crowdpose14"),
+    }
 
 
 def test_coco_sigmas_are_those_of_pycocotools():
@@ -166,6 +175,12 @@ def test_wholebody_is_put_together_in_the_order_of_its_annotations():
     [
         # Symmetric landmarks by number: jaw, chin, brows, eyes, nostrils, mouth.
         ("face68", {0: 16, 8: 8, 17: 26, 36: 45, 37: 44, 39: 42, 41: 46, 31: 35, 48: 54, 61: 63}),
+        (
+            "face106",
+            {0: 32, 16: 16, 33: 46, 38: 50, 55: 65, 66: 79, 74: 83, 84: 90, 91: 95, 96: 100},
+        ),
+        ("aflw19", {0: 5, 2: 3, 6: 11, 8: 9, 12: 14, 15: 17, 13: 13, 18: 18}),
+        ("cofw29", {0: 1, 4: 6, 5: 7, 8: 9, 12: 14, 13: 15, 16: 17, 22: 23, 28: 28}),
         ("face98", {0: 32, 16: 16, 33: 46, 38: 50, 60: 72, 64: 68, 67: 73, 76: 82, 87: 83, 96: 97}),
     ],
 )
@@ -175,7 +190,10 @@ def test_face_partners_by_number(name, partners):
         assert (flip[i], flip[j]) == (j, i)
 
 
-@pytest.mark.parametrize(("name", "folder"), [("face68", "300w"), ("face98", "wflw")])
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("face68", "300w"), ("face98", "wflw"), ("aflw19", "aflw"), ("cofw29", "cofw")],
+)
 def test_partners_on_a_real_face_lie_across_it(shared, name, folder):
     """All lines from the right partner to the left one are about parallel, left to the right."""
     file = shared / "data/samples" / folder / f"test_{folder}.json"

@@ -13,7 +13,7 @@ from jaxpose.models.vit import ViT
 from jaxpose.skeletons import COCO17
 from jaxpose.tasks.topdown.augment import Augmentation
 from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
-from jaxpose.train.experiment import Optimizer
+from jaxpose.train.optimizers import AdamW
 
 
 def get_config() -> TopDownExperiment:
@@ -30,7 +30,7 @@ def get_config() -> TopDownExperiment:
         train_data=SyntheticPeople(count=24, seed=0, canvas_hw=(96, 72)),
         eval_data=SyntheticPeople(count=10, seed=1, canvas_hw=(96, 72)),
         augmentation=Augmentation(),
-        optimizer=Optimizer(learning_rate=1e-3, warmup_steps=2, layer_decay=0.9),
+        optimizer=AdamW(learning_rate=1e-3, warmup_steps=2, layer_decay=0.9),
         evaluation=Evaluation(every=6, batch_size=8),
         steps=12,
         batch_size=8,

@@ -10,7 +10,7 @@ from jaxpose.losses import MPJPE
 from jaxpose.models import martinez
 from jaxpose.skeletons import HUMANEVA15
 from jaxpose.tasks.lifting.experiment import LiftingEvaluation, LiftingExperiment
-from jaxpose.train.experiment import Optimizer
+from jaxpose.train.optimizers import AdamW
 
 
 def get_config() -> LiftingExperiment:
@@ -23,7 +23,7 @@ def get_config() -> LiftingExperiment:
         loss=MPJPE(),
         train_data=MotionDataset("motion.npz", split=("train",)),
         eval_data=MotionDataset("motion.npz", split=("validate",)),
-        optimizer=Optimizer(warmup_steps=2),
+        optimizer=AdamW(warmup_steps=2),
         evaluation=LiftingEvaluation(every=12, batch_size=16),
         steps=12,
         batch_size=8,

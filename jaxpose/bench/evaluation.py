@@ -37,8 +37,8 @@ class EvaluationFigures:
       stages: each part alone, for one batch; `forward` is one pass, `forward + flip` the pass over
         a batch and its mirror image.
       people, seconds: of the whole evaluation, reading and scoring included, compiled beforehand.
-      score_seconds: of it, for the metric.
-      metric: its name.
+      score_seconds: of it, for the metrics.
+      metric: their names.
       recompilations: in the whole, which should be none.
     """
 
@@ -89,9 +89,9 @@ def measure_evaluation(
     with CompileCounter() as compiles:
         compiles.start()
         begun = time.perf_counter()
-        estimates = estimate_all(estimate, variables, part, experiment, mesh)
+        estimates, _ = estimate_all(estimate, variables, part, experiment, mesh)
         estimated = time.perf_counter()
-        score(estimates, experiment, flip, part)
+        score(estimates, experiment, flip)
         ended = time.perf_counter()
     return EvaluationFigures(
         stages=stages,
@@ -100,7 +100,7 @@ def measure_evaluation(
         flip_test=flip,
         seconds=ended - begun,
         score_seconds=ended - estimated,
-        metric=experiment.evaluation.metric,
+        metric=" and ".join(type(metric).__name__ for metric in experiment.evaluation.metrics),
         recompilations=compiles.unexpected,
     )
 

@@ -21,6 +21,7 @@ from jaxpose.train import hlo_cost
 from jaxpose.train.init_state import abstract_state, run_key
 from jaxpose.train.mesh import check_batch, make_mesh
 from jaxpose.train.nonfinite import PendingSteps
+from jaxpose.train.optimizers import frozen_patterns
 from jaxpose.train.signals import CompileCounter
 from jaxpose.train.step import Step, lower_step
 
@@ -149,7 +150,8 @@ def measure_step(
                     state, _ = compiled(state, batch, key)
                 jax.block_until_ready(state)
     memory, memory_by = _peak_memory(compiled, mesh.devices.flat[0])
-    cost = training_cost(experiment.model, experiment.input_hw, experiment.optimizer.frozen)
+    frozen = frozen_patterns(experiment.optimizer)
+    cost = training_cost(experiment.model, experiment.input_hw, frozen)
     dtype = compute_dtype(experiment.model)
     peak = datasheet(mesh.devices.flat[0].device_kind)
     return StepFigures(

@@ -105,7 +105,7 @@ def bench_eval(options: Eval) -> None:
     """Measures an evaluation with a run's weights, or with random ones for a recipe."""
     from jaxpose.bench.evaluation import measure_evaluation
 
-    experiment, variables = _run_or_recipe(options.what, options.set_)
+    experiment, variables = _run_or_recipe(options.what, options.set_, options.trust_recipe)
     if options.batch_size is not None:
         evaluation = dataclasses.replace(experiment.evaluation, batch_size=options.batch_size)
         experiment = dataclasses.replace(experiment, evaluation=evaluation)
@@ -152,16 +152,15 @@ def bench_predict(options: Predict) -> None:
     """Measures prediction by a run, a release or a published model."""
     from jaxpose.bench.prediction import measure_prediction
     from jaxpose.bench.synthetic_video import draw_film, places
-    from jaxpose.detect.detector import Detector
-    from jaxpose.hub.load import load_pose
+    from jaxpose.hub.load import load_detector, load_pose
     from jaxpose.pipeline import Options, Pipeline
 
     run, detector = options.run, options.detector
     untrained = "/" not in run and not Path(run).exists()
-    # Nobody can be followed by the keypoints of weights that learnt nothing, nor told apart.
-    lenient: dict[str, Any] = (
-        {"nms": None, "lost_score": 0.0, "min_score": 0.0} if untrained else {}
-    )
+    # Keypoints of random weights can neither be followed nor compared.
+    lenient: dict[str, Any] = {}
+    if untrained:
+        lenient = {"nms": None, "lost_score": 0.0, "min_score": 0.0}
     settings = Options(
         flip_test=options.flip_test,
         batch_size=options.batch_size,
@@ -169,8 +168,8 @@ def bench_predict(options: Predict) -> None:
         smooth="one-euro",
         **lenient,
     )
-    pose = _published(run) if untrained else load_pose(run)
-    pipeline = Pipeline(pose, Detector.load(detector) if detector else None, options=settings)
+    pose = _published(run) if untrained else load_pose(run, trust_recipe=options.trust_recipe)
+    pipeline = Pipeline(pose, load_detector(detector) if detector else None, options=settings)
     with tempfile.TemporaryDirectory() as folder:
         source, boxes = options.source, None
         if source is None:
@@ -213,14 +212,16 @@ def _on_images(experiment: Experiment) -> Any:
     return experiment
 
 
-def _run_or_recipe(what: str, set_: list[str]) -> tuple[Any, Callable[[], Any]]:
+def _run_or_recipe(
+    what: str, set_: list[str], trust_recipe: bool = False
+) -> tuple[Any, Callable[[], Any]]:
     """The experiment, and what gives its variables."""
     from jaxpose.bench import dummy_inputs
     from jaxpose.models.build import abstract_variables
     from jaxpose.train.run_dir import load_run
 
     if Path(what).is_dir():
-        trained = load_run(what)
+        trained = load_run(what, trust_recipe=trust_recipe)
         return _on_images(override(trained.experiment, set_)), lambda: trained.variables
     experiment = _recipe(what, set_)
     return experiment, lambda: dummy_inputs.values(
@@ -231,20 +232,20 @@ def _run_or_recipe(what: str, set_: list[str]) -> tuple[Any, Callable[[], Any]]:
 def _published(name: str) -> Any:
     """A published model with random weights, as `Pipeline` wants it."""
     from jaxpose.bench import dummy_inputs
-    from jaxpose.hub.from_checkpoint import codec_of
     from jaxpose.hub.load import Trained
     from jaxpose.models.build import abstract_variables
     from jaxpose.models.published.catalogue import find
+    from jaxpose.models.published.record import PublishedPose
     from jaxpose.skeletons import COCO17
     from jaxpose.tasks.topdown.estimator import TopDownEstimator
 
     entry = find(name)
+    if not isinstance(entry, PublishedPose) or entry.codec is None:
+        raise InputError(f"{name} gives nothing that becomes the keypoints of one person.")
     model: Any = entry.model()
     variables = dummy_inputs.values(abstract_variables(model, entry.input_hw))
-    codec = codec_of(model, entry.input_hw, variables)
-    if codec is None:
-        raise InputError(f"{name} gives nothing that becomes the keypoints of one person.")
-    return Trained(Path(name), TopDownEstimator(model, codec, COCO17), variables, None)
+    estimator = TopDownEstimator(model, entry.codec(entry.input_hw), entry.skeleton or COCO17)
+    return Trained(Path(name), estimator, variables, None)
 
 
 def _flops(number: float) -> str:

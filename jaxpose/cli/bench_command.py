@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from jaxpose.cli.faults import plain_faults
-from jaxpose.cli.options import Mesh, Overrides, Recipe, flip_flags, takes
+from jaxpose.cli.options import Mesh, Overrides, Recipe, TrustRecipe, flip_flags, takes
 
 app = typer.Typer(
     help="Measure speed and memory: training steps, input, evaluation, prediction.",
@@ -69,6 +69,7 @@ class Eval:
     ] = None
     flip_test: Annotated[bool | None, Flip] = None
     rounds: Rounds = 5
+    trust_recipe: TrustRecipe = False
     set_: Overrides = field(default_factory=list)
     json: Json = None
 
@@ -95,6 +96,7 @@ class Predict:
     batch_size: Annotated[int, typer.Option(min=1, help="People in one forward pass.")] = 8
     flip_test: Annotated[bool, Flip] = True
     draw: Annotated[bool, typer.Option("--draw", help="Draw the people as well.")] = False
+    trust_recipe: TrustRecipe = False
     json: Json = None
 
 

@@ -93,9 +93,7 @@ def account(experiment: Experiment, devices: list[jax.Device]) -> dict[str, Any]
 
 
 def _whole_step(experiment: Experiment, state: TrainState, batch: Any, key: jax.Array) -> Any:
-    from jaxpose.train.optimizers import build
-
-    tx = build(experiment.optimizer, experiment.steps)
+    tx = experiment.optimizer.build(experiment.steps, experiment.model)
     return train_step(state, batch, key, experiment=experiment, tx=tx)
 
 

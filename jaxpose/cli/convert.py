@@ -13,13 +13,16 @@ from jaxpose.paths import as_path, in_bucket
 from jaxpose.train.run_dir import load_run
 
 
-def convert(source: str | Path, out: Path, options: ConvertOptions) -> None:
+def convert(
+    source: str | Path, out: Path, options: ConvertOptions, *, trust_recipe: bool = False
+) -> None:
     """Writes the release folder `out` from a checkpoint or a run directory.
 
     Args:
       source: its path, a run in a bucket too, or the `https://` address of a checkpoint.
       out: the folder to write.
       options: how.
+      trust_recipe: run code that came with a run.
 
     Raises:
       InputError: as the functions of `jaxpose.convert` and `weights.local`, and if `out` exists.
@@ -27,7 +30,7 @@ def convert(source: str | Path, out: Path, options: ConvertOptions) -> None:
     check_free(out, options.overwrite)
     path = as_path(source) if in_bucket(source) else local(source)
     if (path / "checkpoints").is_dir():
-        release_run(load_run(path), out, options.overwrite)
+        release_run(load_run(path, trust_recipe=trust_recipe), out, options.overwrite)
     elif (path / RELEASE).is_file() and not options.model:
         raise InputError(
             f"{source} is a release already: `jaxpose predict --from {source}` and "

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jaxpose.cli.options import takes
+from jaxpose.cli.options import OldName, TrustRecipe, takes
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,13 @@ class Convert:
     reset_head: Annotated[
         bool, typer.Option("--reset-head", help="Keep only the backbone (needs --model).")
     ] = False
-    overwrite: Annotated[bool, typer.Option("--force", help="Replace a release at OUT.")] = False
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a release at OUT."), OldName("--force")
+    ] = False
     report: Annotated[
         Path | None, typer.Option(help="File for the full list of arrays that do not fit.")
     ] = None
+    trust_recipe: TrustRecipe = False
 
 
 @takes(Convert)
@@ -64,4 +67,5 @@ def convert(options: Convert) -> None:
     from jaxpose.cli.options import same_fields
     from jaxpose.hub.from_checkpoint import ConvertOptions
 
-    release(options.source, options.out, same_fields(options, ConvertOptions))
+    chosen = same_fields(options, ConvertOptions)
+    release(options.source, options.out, chosen, trust_recipe=options.trust_recipe)

@@ -77,11 +77,12 @@ def draw_samples(batch: dict[str, np.ndarray], skeleton: Skeleton) -> np.ndarray
     """
     from jaxpose import viz
     from jaxpose.codecs.heatmap import Heatmap
+    from jaxpose.codecs.sample import Sample
     from jaxpose.tasks.topdown.augment import center_crop
 
     codec = Heatmap()
     crops, keypoints, visible, _ = center_crop(batch, input_hw=codec.input_hw, udp=codec.udp)
-    heatmaps, _ = codec.encode(keypoints, visible)
+    heatmaps, _ = codec.encode(Sample(visible, keypoints))
     return viz.sample_sheet(
         np.asarray(crops),
         np.asarray(keypoints),

@@ -15,8 +15,7 @@ from jaxpose.demo.limits import Limits
 from jaxpose.demo.page import gradio
 from jaxpose.demo.serve import check_free, is_local, serve
 from jaxpose.demo.session import DemoSession
-from jaxpose.detect.detector import Detector
-from jaxpose.hub.load import Trained, load_pose
+from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.pipeline import Options, Pipeline
 from jaxpose.pipeline.lifting import open_lifter
 
@@ -39,11 +38,16 @@ def demo(options: Demo) -> None:
             style="yellow",
             highlight=False,
         )
-    trained = load_pose(options.run, options.checkpoint)
-    detector = None if options.detector is None else Detector.load(options.detector)
+    trained = load_pose(options.run, options.checkpoint, trust_recipe=options.trust_recipe)
+    detector = None if options.detector is None else load_detector(options.detector)
     lifter = None
     if options.lifter is not None:
-        lifter = open_lifter(options.lifter, options.checkpoint, settings.lifting)
+        lifter = open_lifter(
+            options.lifter,
+            options.checkpoint,
+            settings.lifting,
+            trust_recipe=options.trust_recipe,
+        )
     pipeline = Pipeline(trained, detector, lifter, settings)
     with TemporaryDirectory(prefix="jaxpose-demo-", ignore_cleanup_errors=True) as folder:
         limits = same_fields(options, Limits)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from jaxpose.cli.options import Checkpoint, OldName, PipelineOverrides, takes
+from jaxpose.cli.options import Checkpoint, OldName, PipelineOverrides, TrustRecipe, takes
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Demo:
         OldName("--max-film-seconds"),
     ] = 20.0
     checkpoint: Checkpoint = "best"
+    trust_recipe: TrustRecipe = False
     set_: PipelineOverrides = field(default_factory=list)
 
 

@@ -2,52 +2,67 @@
 
 import json
 import math
+from typing import Any
 
 import jax
 from rich.console import Console
 from rich.progress import Progress
 
-from jaxpose import viz
 from jaxpose.cli.evaluate_command import Eval
 from jaxpose.errors import InputError
-from jaxpose.paths import write_via_local
-from jaxpose.train.experiment import Mesh
+from jaxpose.tasks.task import EvalResult
+from jaxpose.train.experiment import Experiment, Mesh
 from jaxpose.train.mesh import make_mesh, replicated
+from jaxpose.train.results import write_result
 from jaxpose.train.run_dir import load_run
 
 
 def evaluate(options: Eval) -> None:
     """Score a run on its own held-out data, or on the prepared dataset `options.data`.
 
-    Writes `report.json`, `predictions.json` (COCO results for pictures, poses for lifters) and,
-    for pictures, `predictions.png` into `out` (default: `eval` in the run).
+    Writes `report.json`, `predictions.json` (COCO results for images, poses for lifters) and, for
+    images, `predictions.png`, `keypoint_errors.png` and `worst.png` into `out` (default: `eval` in
+    the run). Each of the experiment's `more_evaluations` has a table too, and a folder there; with
+    `data` there is the main evaluation alone.
     """
-    run, data, checkpoint = options.run, options.data, options.checkpoint
-    console = Console()
-    trained = load_run(run, checkpoint)
-    experiment = trained.experiment
-    task = experiment.task()
-    source = task.open_dataset(data, options.split) if data else task.open("eval")
+    console, run, data = Console(), options.run, options.data
+    trained = load_run(run, options.checkpoint, trust_recipe=options.trust_recipe)
+    views = trained.experiment.evaluations()
+    if data:
+        views = {"": views[""]}
+    console.print(f"Checkpoint of step {trained.step} ({options.checkpoint}).")
+    out = options.out or run / "eval"
+    for name, experiment in views.items():
+        task = experiment.task()
+        source = task.open_dataset(data, options.split) if data else task.open("eval")
+        scored = _scored(experiment, source, trained.variables, options.flip_test, console)
+        folder = out / name if name else out
+        try:
+            write_result(folder, scored, details=True)
+            (folder / "predictions.json").write_text(json.dumps(scored.predictions))
+        except OSError as error:
+            raise InputError(f"Cannot write to {folder}: {error}.") from error
+        if name:
+            console.print(f"Evaluation {name!r}:")
+        console.print(scored.report.table())
+    console.print(f"Written to {out}: {', '.join(sorted(p.name for p in out.iterdir()))}")
+
+
+def _scored(
+    experiment: Experiment,
+    source: Any,
+    variables: Any,
+    flip_test: bool | None,
+    console: Console,
+) -> EvalResult:
+    """The main evaluation of `experiment` on `source`."""
     # Batches over the devices of this machine, whatever mesh the training had.
     devices = jax.devices()[: math.gcd(jax.device_count(), experiment.evaluation.batch_size)]
     mesh = make_mesh(Mesh(), devices)
-    flip = experiment.evaluation.flip_test if options.flip_test is None else options.flip_test
+    flip = experiment.evaluation.flip_test if flip_test is None else flip_test
     with Progress(console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("samples", total=len(source))
-        scored = task.evaluator(source, mesh, flip)(
-            jax.device_put(trained.variables, replicated(mesh)),
+        return experiment.task().evaluator(source, mesh, flip)(
+            jax.device_put(variables, replicated(mesh)),
             on_batch=lambda samples: progress.update(bar, completed=samples),
         )
-    out = options.out or run / "eval"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "report.json").write_text(scored.report.to_json() + "\n")
-        (out / "predictions.json").write_text(json.dumps(scored.predictions))
-    except OSError as error:
-        raise InputError(f"Cannot write to {out}: {error}.") from error
-    if scored.picture is not None:
-        with write_via_local(out / "predictions.png") as file:
-            viz.save_image(file, scored.picture)
-    console.print(f"Checkpoint of step {trained.step} ({checkpoint}).")
-    console.print(scored.report.table())
-    console.print(f"Written to {out}: {', '.join(sorted(p.name for p in out.iterdir()))}")

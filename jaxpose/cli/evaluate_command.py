@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jaxpose.cli.options import Checkpoint, flip_flags, takes
+from jaxpose.cli.options import Checkpoint, TrustRecipe, flip_flags, takes
 from jaxpose.paths import as_path
 
 
@@ -35,6 +35,7 @@ class Eval:
             help="Folder for the report; `eval` in the run if absent.",
         ),
     ] = None
+    trust_recipe: TrustRecipe = False
 
 
 @takes(Eval)

@@ -109,7 +109,7 @@ def _check(formats: list[str], options: Export) -> None:
 
 
 def _program(options: Export) -> Program:
-    trained = load(options.source, options.checkpoint)
+    trained = load(options.source, options.checkpoint, trust_recipe=options.trust_recipe)
     program = trained.estimator.program(
         trained.variables,
         level=options.level,

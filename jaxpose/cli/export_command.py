@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from jaxpose.cli.options import Checkpoint, flip_flags, takes
+from jaxpose.cli.options import Checkpoint, TrustRecipe, flip_flags, takes
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class Export:
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an export at --out.")] = (
         False
     )
+    trust_recipe: TrustRecipe = False
 
 
 @takes(Export)

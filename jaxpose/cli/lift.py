@@ -36,7 +36,9 @@ def lift(options: Lift) -> None:
     skeleton = None if options.skeleton is None else load(options.skeleton)
     results = read_results(options.source, skeleton=skeleton, image_wh=size)
     tracks = tracks_of(results, lifting.fps)
-    lifter = open_lifter(options.weights, options.checkpoint, lifting)
+    lifter = open_lifter(
+        options.weights, options.checkpoint, lifting, trust_recipe=options.trust_recipe
+    )
     chosen = _chosen(tracks, options.track)
     kinds = {path.suffix.lower() for path in options.out}
     wanted = tracks if ".json" in kinds else [chosen]

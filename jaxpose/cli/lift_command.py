@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jaxpose.cli.options import Checkpoint, OldName, Sets, flip_flags, takes
+from jaxpose.cli.options import Checkpoint, OldName, Sets, TrustRecipe, flip_flags, takes
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,7 @@ class Lift:
         Sets("longest_gap"),
     ] = 0.5
     checkpoint: Checkpoint = "best"
+    trust_recipe: TrustRecipe = False
 
 
 @takes(Lift)

@@ -11,6 +11,8 @@ import typer
 import jaxpose
 from jaxpose.cli import bench_command, data_command, scaling
 from jaxpose.cli.compile_command import compile_
+from jaxpose.cli.compiled import keep_compiled
+from jaxpose.cli.config_command import config
 from jaxpose.cli.convert_command import convert
 from jaxpose.cli.demo_command import demo
 from jaxpose.cli.doctor_command import doctor
@@ -42,6 +44,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def main(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -50,12 +53,16 @@ def main(
     ] = False,
 ) -> None:
     """Human pose estimation in JAX: prepare data, train, evaluate, predict."""
+    # These two measure how long compiling takes.
+    if context.invoked_subcommand not in ("bench", "compile"):
+        keep_compiled()
 
 
 # In the order in which they are used, which is the order of the help.
 app.command(context_settings=CONTEXT_SETTINGS)(plain_faults(prepare))
 app.add_typer(data_command.app, name="data")
 app.command()(plain_faults(train))
+app.command()(plain_faults(config))
 app.command("compile")(plain_faults(compile_))
 app.command("eval")(plain_faults(evaluate))
 app.command()(plain_faults(predict))

@@ -33,7 +33,7 @@ class Sets:
 
 @dataclasses.dataclass(frozen=True)
 class OldName:
-    """Mark of a field with an older flag, which still works and is not shown in the help."""
+    """Mark of a field with an older flag: it works, prints a notice, and is not in the help."""
 
     flag: str
 
@@ -46,7 +46,7 @@ def takes(options: type[OptionsT]) -> Callable[[Callable[[OptionsT], R]], Callab
     """
     hints = typing.get_type_hints(options, include_extras=True)
     parameters: dict[str, inspect.Parameter] = {}
-    old_names: dict[str, str] = {}  # parameter of the older flag -> field
+    old_names: dict[str, tuple[str, str]] = {}  # parameter of the older flag -> field, notice
     for field in dataclasses.fields(options):  # type: ignore[arg-type]
         default = field.default
         if field.default_factory is not dataclasses.MISSING:
@@ -57,8 +57,9 @@ def takes(options: type[OptionsT]) -> Callable[[Callable[[OptionsT], R]], Callab
         parameters[field.name] = _parameter(field.name, hint, default)
         for mark in _marks(hint, OldName):
             name = f"{field.name}_by_old_name"
-            old_names[name] = field.name
-            shown = next(iter(_marks(hint, typer.models.OptionInfo)))
+            (shown,) = _marks(hint, typer.models.OptionInfo)
+            notice = f"{mark.flag} is now {_flag(shown, field.name)}; the old name will go in a "
+            old_names[name] = (field.name, f"{notice}later version.")
             hidden = typer.Option(mark.flag, hidden=True, min=shown.min, max=shown.max)
             kind = typing.get_args(hint)[0] | None
             parameters[name] = _parameter(name, Annotated[kind, hidden], None)
@@ -66,9 +67,10 @@ def takes(options: type[OptionsT]) -> Callable[[Callable[[OptionsT], R]], Callab
     def decorate(run: Callable[[OptionsT], R]) -> Callable[..., R]:
         @functools.wraps(run)
         def command(**values: Any) -> R:
-            for name, field in old_names.items():
+            for name, (field, notice) in old_names.items():
                 old = values.pop(name)
                 if old is not None:
+                    typer.echo(notice, err=True)
                     values[field] = old
             return run(options(**values))
 
@@ -101,6 +103,12 @@ def same_fields(options: Any, other: type[OtherT]) -> OtherT:
 def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+def _flag(option: typer.models.OptionInfo, field: str) -> str:
+    """The flag of an option. In `Annotated`, Typer keeps a name that is given as `default`."""
+    named = option.default if isinstance(option.default, str) else None
+    return named or f"--{field.replace('_', '-')}"
 
 
 def _marks(hint: Any, kind: type[OtherT]) -> list[OtherT]:
@@ -141,6 +149,15 @@ Mesh = Annotated[
 Checkpoint = Annotated[
     Literal["best", "last"],
     typer.Option(help="Checkpoint of a run: the one with the best held-out score, or the newest."),
+]
+TrustRecipe = Annotated[
+    bool,
+    typer.Option(
+        "--trust-recipe",
+        help="Run the Python code that a model from elsewhere brings with it, or needs from an "
+        "installed package. Only for models whose author you trust; those that you trained on this "
+        "machine need no flag.",
+    ),
 ]
 
 

@@ -18,11 +18,9 @@ from jaxpose.cli.predict_summary import (
     picture_names,
     summarise,
 )
-from jaxpose.codecs.visualize import has_maps
 from jaxpose.config import override
-from jaxpose.detect.detector import Detector
 from jaxpose.errors import InputError, nearest
-from jaxpose.hub.load import Trained, load_pose
+from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.media.prefetch import ahead
 from jaxpose.media.sources import Media, open_media
 from jaxpose.media.video import is_address
@@ -66,13 +64,20 @@ def predict(options: Predict) -> int:
     boxes = _boxes(options.boxes, settings, media)
     pictures = picture_names(media, out) if options.draw else {}
     make_writable(out)
-    trained = load_pose(options.run, options.checkpoint)
-    if options.heatmaps and (trained.estimator.takes == "images" or not has_maps(trained.codec)):
+    trained = load_pose(options.run, options.checkpoint, trust_recipe=options.trust_recipe)
+    if options.heatmaps and (
+        trained.estimator.takes == "images" or not hasattr(trained.codec, "maps")
+    ):
         raise InputError(f"{options.run} gives coordinates, not heatmaps: leave --heatmaps out")
-    detector = Detector.load(options.detector) if options.detector else None
+    detector = load_detector(options.detector) if options.detector else None
     lifter = None
     if options.lift is not None:
-        lifter = open_lifter(options.lift, options.checkpoint, settings.lifting)
+        lifter = open_lifter(
+            options.lift,
+            options.checkpoint,
+            settings.lifting,
+            trust_recipe=options.trust_recipe,
+        )
     pipeline = Pipeline(trained, detector, lifter, settings)
     outcome = PredictSummary(options.min_score if options.draw else 0.0)
     head = _head(trained, options, settings)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jaxpose.cli.options import Checkpoint, PipelineOverrides, Sets, flip_flags, takes
+from jaxpose.cli.options import Checkpoint, PipelineOverrides, Sets, TrustRecipe, flip_flags, takes
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,7 @@ class Predict:
         int, typer.Option(min=1, help="People in one forward pass."), Sets("batch_size")
     ] = 8
     set_: PipelineOverrides = field(default_factory=list)
+    trust_recipe: TrustRecipe = False
 
 
 @takes(Predict)

@@ -8,6 +8,7 @@ from rich.table import Table
 from jaxpose.config import override
 from jaxpose.scaling.memory import memory_per_device
 from jaxpose.scaling.training_cost import training_cost
+from jaxpose.train.optimizers import frozen_patterns
 from jaxpose.train.recipe import load_recipe
 
 GIB = 2**30
@@ -23,7 +24,8 @@ def count(config: str, mesh: Mapping[str, int], devices: int | None, set_: Seque
     sizes = (experiment.mesh.data, experiment.mesh.fsdp, experiment.mesh.tensor)
     if devices is None and -1 in sizes:
         devices = 1
-    cost = training_cost(experiment.model, experiment.input_hw, experiment.optimizer.frozen)
+    frozen = frozen_patterns(experiment.optimizer)
+    cost = training_cost(experiment.model, experiment.input_hw, frozen)
     memory = memory_per_device(experiment, devices)
     batch = experiment.batch_size
     table = Table(box=None, show_header=False, pad_edge=False)

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from jaxpose.cli.options import Mesh, Recipe, takes
+from jaxpose.cli.options import Mesh, Recipe, TrustRecipe, takes
 from jaxpose.paths import as_path
 
 
 @dataclass(frozen=True)
 class Train:
-    """Options of `jaxpose train`; those of `Processes` have the same names there."""
+    """Options of `jaxpose train`."""
 
     config: Recipe
     workdir: Annotated[
@@ -29,7 +29,9 @@ class Train:
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Change a value of the recipe, e.g. `optimizer.learning_rate=1e-4`; repeatable.",
+            help="Change a value of the recipe, e.g. `optimizer.learning_rate=1e-4`; repeatable. "
+            "`skeleton=NAME|FILE` also sizes the model for it, `dtype=bfloat16` sets every dtype "
+            "of the model. `jaxpose config RECIPE` lists the keys.",
         ),
     ] = field(default_factory=list)
     mesh: Mesh = None
@@ -44,14 +46,23 @@ class Train:
     process: Annotated[int | None, typer.Option(min=0, help="Index of this process, from 0.")] = (
         None
     )
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Start again, in place of the files that `train` wrote to --workdir earlier.",
+        ),
+    ] = False
+    trust_recipe: TrustRecipe = False
 
 
 @takes(Train)
 def train(options: Train) -> None:
-    """Train a model, or resume its training, on one host or several."""
-    from jaxpose.cli.options import same_fields
-    from jaxpose.cli.train import Processes
+    """Train a model, or resume its training, on one host or several.
+
+    A run can be made longer: the same command with a larger `steps` continues from its end. Values
+    that affect only reports and saving may change too; other changes are listed and refused.
+    """
     from jaxpose.cli.train import train as run
 
-    processes = same_fields(options, Processes)
-    run(options.config, options.workdir, options.set_, options.mesh, processes)
+    run(options)

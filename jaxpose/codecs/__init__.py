@@ -4,23 +4,28 @@ A codec is a frozen dataclass whose methods are pure, batched `jax.numpy` functi
 `jaxpose.codecs.codec.Codec` for the interface that all of them share.
 """
 
+from jaxpose.codecs.center_offsets import CenterOffsets
 from jaxpose.codecs.codec import Codec
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.heatmap import Heatmap
 from jaxpose.codecs.integral import IntegralRegression
 from jaxpose.codecs.megvii import Megvii
 from jaxpose.codecs.regression import Regression
+from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.codecs.simcc import SimCC
-
-AnyCodec = Heatmap | Megvii | SimCC | Regression | IntegralRegression
+from jaxpose.deprecations import moved_names
 
 __all__ = [
-    "AnyCodec",
+    "CenterOffsets",
     "Codec",
     "Decoded",
     "Heatmap",
     "IntegralRegression",
     "Megvii",
     "Regression",
+    "Sample",
     "SimCC",
+    "Targets",
 ]
+
+__getattr__ = moved_names(__name__)

@@ -1,18 +1,24 @@
-"""The interface of every codec, and the one rule from visibility to weight."""
+"""The interface of every codec."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 
 from jaxpose.codecs.decoded import Decoded
+from jaxpose.codecs.sample import Sample, Targets
 
 
+@runtime_checkable
 class Codec(Protocol):
-    """Encodes keypoints as targets and decodes outputs of the same form.
+    """Encodes labels as targets and decodes outputs of the same form.
 
     `input_hw` is the size of the model's input that keypoints refer to. `udp` says which crop
     convention belongs to the codec (`jaxpose.geometry.crop_matrix`).
+
+    Two methods more are optional: `maps(outputs)`, float32 maps `[B, h, w, K]` that show where the
+    outputs place each keypoint, and `bounded()`, the codec that prediction uses in place of this
+    one.
     """
 
     @property
@@ -24,22 +30,17 @@ class Codec(Protocol):
     def output_shapes(self, num_keypoints: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
         """Alternatives that `decode` accepts: the shapes of all outputs, without the batch."""
 
-    def encode(self, keypoints: jax.Array, visible: jax.Array) -> tuple[Any, jax.Array]:
-        """Targets and weights `[B, K]` float32 of keypoints `[B, K, 2]`, visible `[B, K]`."""
+    def encode(self, sample: Sample) -> Targets:
+        """Targets of the labels, and what each of them weighs."""
 
     def decode(self, outputs: Any) -> Decoded:
-        """Keypoints in input pixels, scores in [0, 1] and raw values."""
+        """Keypoints in input pixels, scores in [0, 1], raw values, and what is there at all."""
 
     def flip_back(self, outputs: Any, permutation: Any) -> Any:
         """Outputs for the mirrored input, brought back to the frame of the input itself."""
 
     def average(self, a: Any, b: Any) -> Any:
         """The mean of two outputs in the same frame."""
-
-
-def visible_to_weight(visible: jax.Array) -> jax.Array:
-    """1 for a labelled keypoint, occluded or not, and 0 for one that is not: float32."""
-    return (visible > 0).astype(jnp.float32)
 
 
 def mirror_maps(maps: jax.Array, permutation: Any) -> jax.Array:

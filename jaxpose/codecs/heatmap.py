@@ -1,13 +1,13 @@
 """One Gaussian heatmap per keypoint, in the conventions of MSRA, DARK and UDP."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose.codecs.codec import mean_of_two, mirror_maps, visible_to_weight
+from jaxpose.codecs.codec import mean_of_two, mirror_maps
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.refine import (
     dark_step,
@@ -16,7 +16,10 @@ from jaxpose.codecs.refine import (
     quarter_step,
     shortened,
 )
+from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
+
+_LONGEST_STEP = 2.0  # heatmap pixels
 
 
 @dataclass(frozen=True)
@@ -69,17 +72,15 @@ class Heatmap:
         """The shapes `decode` accepts, without the batch."""
         return (((*self.heatmap_hw, num_keypoints),),)
 
-    def encode(self, keypoints: jax.Array, visible: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def encode(self, sample: Sample) -> Targets:
         """Targets float32 `[B, h, w, K]` and weights float32 `[B, K]`.
 
         The Gaussian ends at three sigma, except with `unbiased`. A keypoint that is not labelled,
         or whose Gaussian lies outside the map, has weight 0 and an empty map.
 
-        Args:
-          keypoints: `[B, K, 2]` in input pixels.
-          visible: `[B, K]`, 0 not labelled, more than 0 labelled.
+        `sample`: keypoints `[B, K, 2]`, visible `[B, K]`.
         """
-        position = keypoints.astype(jnp.float32) / self._stride[None, None, :]
+        position = sample.keypoints.astype(jnp.float32) / self._stride[None, None, :]
         reach = 3.0 * self.sigma
         full = self.unbiased and not self.udp
         # Truncation, not floor: the published codecs cast to an integer, which differs left of 0.
@@ -93,7 +94,7 @@ class Heatmap:
 
         size = np.asarray(self.heatmap_hw[::-1], np.float32)[None, None, :]
         inside = jnp.all((middle - reach < size) & (middle + reach + 1 >= 0), axis=-1)
-        weights = visible_to_weight(visible) * inside.astype(jnp.float32)
+        weights = sample.weights() * inside.astype(jnp.float32)
 
         def profile(axis: int, length: int) -> jax.Array:
             pixel = jnp.arange(length, dtype=jnp.float32)[None, :, None]
@@ -108,7 +109,7 @@ class Heatmap:
         # Selected, not multiplied, by the weight: an unlabelled keypoint may be NaN.
         rows = jnp.where(weights[:, None, :] > 0, profile(1, height), 0.0)
         columns = jnp.where(weights[:, None, :] > 0, columns, 0.0)
-        return rows[:, :, None, :] * columns[:, None, :, :], weights
+        return Targets(rows[:, :, None, :] * columns[:, None, :, :], weights)
 
     def decode(self, outputs: jax.Array) -> Decoded:
         """Keypoints of maps `[B, h, w, K]` of any floating type; see the class for the scores."""
@@ -125,7 +126,8 @@ class Heatmap:
             dx = dy = jnp.zeros_like(raw)
         position = jnp.stack([x + dx, y + dy], axis=-1)
         position = jnp.where((raw > 0)[..., None], position, -1.0)
-        return Decoded(position * self._stride[None, None, :], jnp.clip(raw, 0.0, 1.0), raw)
+        keypoints = position * self._stride[None, None, :]
+        return Decoded(keypoints, jnp.clip(raw, 0.0, 1.0), raw, raw > 0)
 
     def flip_back(self, outputs: jax.Array, permutation: Any) -> jax.Array:
         """Maps `[B, h, w, K]` for the mirrored input, in the frame of the input itself.
@@ -142,6 +144,19 @@ class Heatmap:
     def average(self, a: jax.Array, b: jax.Array) -> jax.Array:
         """The mean of two sets of maps in the same frame, float32."""
         return mean_of_two(a, b)
+
+    def maps(self, outputs: jax.Array) -> jax.Array:
+        """The maps themselves, float32."""
+        return outputs.astype(jnp.float32)
+
+    def bounded(self) -> "Heatmap":
+        """The codec with a bound of two pixels on the DARK step, unless it has one.
+
+        A sharp peak needs less than one; on maps without one the step can lead out of the image.
+        """
+        if self.longest_step is not None:
+            return self
+        return replace(self, longest_step=_LONGEST_STEP)
 
     @property
     def _stride(self) -> np.ndarray:

@@ -10,6 +10,7 @@ from jaxpose.codecs.codec import mean_of_two
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.heatmap import Heatmap
 from jaxpose.codecs.regression import Regression
+from jaxpose.codecs.sample import Sample, Targets
 
 Pair = tuple[jax.Array, jax.Array]
 
@@ -50,18 +51,18 @@ class IntegralRegression:
         """The shapes `decode` accepts, without the batch."""
         return (((num_keypoints, 2), (*self.heatmap_hw, num_keypoints)),)
 
-    def encode(self, keypoints: jax.Array, visible: jax.Array) -> tuple[Pair, jax.Array]:
+    def encode(self, sample: Sample) -> Targets:
         """Targets (coordinates `[B, K, 2]`, heatmaps `[B, h, w, K]`) and weights `[B, K]`, float32.
 
         Weights are those of the coordinates, so a keypoint just outside the input has weight 0
         although its map is not empty.
         """
-        maps, _ = self._maps.encode(keypoints, visible)
-        coordinates, weights = self._coordinates.encode(keypoints, visible)
+        maps, _ = self._maps.encode(sample)
+        coordinates, weights = self._coordinates.encode(sample)
         if self.normalize:
             total = jnp.sum(maps, axis=(1, 2), keepdims=True)
             maps = maps / jnp.where(total > 0, total, 1.0)
-        return (coordinates, maps), weights
+        return Targets((coordinates, maps), weights)
 
     def decode(self, outputs: Pair) -> Decoded:
         """Keypoints of the coordinates; the heatmaps are not read."""
@@ -78,6 +79,10 @@ class IntegralRegression:
     def average(self, a: Pair, b: Pair) -> Pair:
         """The mean of two outputs in the same frame, float32."""
         return mean_of_two(a, b)
+
+    def maps(self, outputs: Pair) -> jax.Array:
+        """The heatmaps, float32."""
+        return outputs[1].astype(jnp.float32)
 
     @property
     def _coordinates(self) -> Regression:

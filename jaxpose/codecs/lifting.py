@@ -30,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxpose.codecs.codec import mean_of_two
+from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import Camera, normalise
 from jaxpose.geometry.mirror import mirror
@@ -253,18 +254,18 @@ class LiftingCodec:
             raise InputError(f"Inputs on the {self.frame} need {name}.")
         return value
 
-    def encode(self, joints: jax.Array, labelled: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def encode(self, sample: Sample) -> Targets:
         """Targets `[..., K_out, 3]` and weights `[..., K_out]` float32.
 
-        `joints [..., K, 3]` are mm in the camera's frame (any translation of it serves);
-        `labelled [..., K]` is above 0 where a joint is known. Where the root is not, nothing is.
+        `sample`: keypoints_3d `[..., K, 3]`, of which any translation serves; visible `[..., K]`,
+        above 0 where a joint is known. Where the root is not, nothing is.
         """
-        joints = joints.astype(jnp.float32)
-        known = labelled > 0
+        joints = sample.keypoints_3d.astype(jnp.float32)
+        known = sample.weights() > 0
         anchored = jnp.take(known, np.asarray(self.root, np.int32), axis=-1)
         known = known & anchored.all(axis=-1, keepdims=True)
         relative = jnp.where(known[..., None], joints - root_place(joints, self.root), 0.0)
-        return self._targets(relative), self._kept(known.astype(jnp.float32), -1)
+        return Targets(self._targets(relative), self._kept(known.astype(jnp.float32), -1))
 
     def decode(self, outputs: jax.Array) -> jax.Array:
         """Root-relative joints `[..., K, 3]` in mm of outputs `[..., K_out, 3]`."""
@@ -315,24 +316,21 @@ class ScreenDepthCodec:
         screen = LiftingCodec(self.num_keypoints, self.root, confidence=True)
         return screen.inputs(keypoints, image_wh=image_wh, confidence=confidence)
 
-    def encode(
-        self, joints: jax.Array, labelled: jax.Array, *, K: jax.Array, image_wh: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
+    def encode(self, sample: Sample, *, K: jax.Array, image_wh: jax.Array) -> Targets:
         """Targets `[..., K, 3]` and weights `[..., K]`, float32.
 
         Args:
-          joints: mm in the camera's frame `[..., K, 3]`.
-          labelled: `[..., K]`, above 0 where a joint is known.
+          sample: keypoints_3d `[..., K, 3]`; visible `[..., K]`, above 0 where a joint is known.
           K: intrinsics `[..., 3, 3]` in pixels; distortion is left out, as published.
           image_wh: `[..., 2]`.
         """
-        joints = joints.astype(jnp.float32)
+        joints = sample.keypoints_3d.astype(jnp.float32)
         focal = jnp.stack([K[..., 0, 0], K[..., 1, 1]], axis=-1)[..., None, :]
         pixels = joints[..., :2] / joints[..., 2:] * focal + K[..., None, :2, 2]
         depth = joints[..., 2:] / self.mm_per_unit(joints, K=K, image_wh=image_wh)[..., None, None]
         values = jnp.concatenate([to_screen(pixels, image_wh), depth], axis=-1)
         relative = values - root_place(values, self.root)
-        return relative, (labelled > 0).astype(jnp.float32)
+        return Targets(relative, sample.weights())
 
     def mm_per_unit(self, joints: jax.Array, *, K: jax.Array, image_wh: jax.Array) -> jax.Array:
         """`[...]`: the length in mm, at the root's distance, that spans one unit of the screen."""

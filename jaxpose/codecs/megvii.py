@@ -6,9 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxpose.codecs.codec import mean_of_two, mirror_maps, visible_to_weight
+from jaxpose.codecs.codec import mean_of_two, mirror_maps
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.refine import gaussian_taps, highest, modulate, quarter_step
+from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
 
 _PEAK = 255.0
@@ -51,29 +52,27 @@ class Megvii:
         """The shapes `decode` accepts, without the batch."""
         return (((*self.heatmap_hw, num_keypoints),),)
 
-    def encode(self, keypoints: jax.Array, visible: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def encode(self, sample: Sample) -> Targets:
         """Targets float32 `[B, h, w, K]` and weights float32 `[B, K]`.
 
         The pixel that contains the keypoint is blurred, the map continuing beyond its border as
         its mirror image, and the result scaled so that this pixel is 255. A keypoint that is not
         labelled or lies outside the map has weight 0 and an empty map.
 
-        Args:
-          keypoints: `[B, K, 2]` in input pixels.
-          visible: `[B, K]`, 0 not labelled, more than 0 labelled.
+        `sample`: keypoints `[B, K, 2]`, visible `[B, K]`.
         """
         height, width = self.heatmap_hw
         stride = jnp.asarray(self._stride, jnp.float32)[None, None]
-        pixel = jnp.trunc(keypoints.astype(jnp.float32) / stride)
+        pixel = jnp.trunc(sample.keypoints.astype(jnp.float32) / stride)
         size = jnp.asarray([width, height], jnp.float32)[None, None]
         inside = jnp.all((pixel >= 0) & (pixel < size), axis=-1)
-        weights = visible_to_weight(visible) * inside.astype(jnp.float32)
+        weights = sample.weights() * inside.astype(jnp.float32)
         known = weights > 0
         # Selected, not multiplied, by the weight: an unlabelled keypoint may be NaN.
         pixel = jnp.where(known[..., None], pixel, 0).astype(jnp.int32)
         columns = self._blurred_pixel(pixel[..., 0], width)
         rows = jnp.where(known[:, None], self._blurred_pixel(pixel[..., 1], height), 0.0)
-        return _PEAK * rows[:, :, None, :] * columns[:, None, :, :], weights
+        return Targets(_PEAK * rows[:, :, None, :] * columns[:, None, :, :], weights)
 
     def decode(self, outputs: jax.Array) -> Decoded:
         """Keypoints of maps `[B, h, w, K]` of any floating type; see the class for the scores.
@@ -89,7 +88,7 @@ class Megvii:
         position = jnp.stack([x, y], axis=-1) + jnp.stack(list(steps), axis=-1)
         position = jnp.where((raw > 0)[..., None], position, -1.0)
         keypoints = position * jnp.asarray(self._stride, jnp.float32)[None, None]
-        return Decoded(keypoints, jnp.clip(raw / _PEAK, 0.0, 1.0), raw)
+        return Decoded(keypoints, jnp.clip(raw / _PEAK, 0.0, 1.0), raw, raw > 0)
 
     def flip_back(self, outputs: jax.Array, permutation: Any) -> jax.Array:
         """Maps `[B, h, w, K]` for the mirrored input, in the frame of the input itself.
@@ -101,6 +100,10 @@ class Megvii:
     def average(self, a: jax.Array, b: jax.Array) -> jax.Array:
         """The mean of two sets of maps in the same frame, float32."""
         return mean_of_two(a, b)
+
+    def maps(self, outputs: jax.Array) -> jax.Array:
+        """The maps themselves, float32."""
+        return outputs.astype(jnp.float32)
 
     @property
     def _stride(self) -> tuple[float, float]:

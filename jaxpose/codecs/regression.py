@@ -6,8 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxpose.codecs.codec import mean_of_two, visible_to_weight
+from jaxpose.codecs.codec import mean_of_two
 from jaxpose.codecs.decoded import Decoded
+from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
 
 
@@ -36,21 +37,19 @@ class Regression:
         """The shapes `decode` accepts, without the batch: with sigmas or without."""
         return ((num_keypoints, 2),), ((num_keypoints, 4),)
 
-    def encode(self, keypoints: jax.Array, visible: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def encode(self, sample: Sample) -> Targets:
         """Targets `[B, K, 2]` and weights `[B, K]`, float32.
 
         A keypoint has weight 0 when it is not labelled or lies outside the outermost pixel
         centres; coordinates that are not finite become 0.
 
-        Args:
-          keypoints: `[B, K, 2]` in input pixels.
-          visible: `[B, K]`, 0 not labelled, more than 0 labelled.
+        `sample`: keypoints `[B, K, 2]`, visible `[B, K]`.
         """
-        points = keypoints.astype(jnp.float32)
+        points = sample.keypoints.astype(jnp.float32)
         last = self._size - 1
         inside = jnp.all((points >= 0) & (points <= last), axis=-1)
-        weights = visible_to_weight(visible) * inside.astype(jnp.float32)
-        return jnp.where(jnp.isfinite(points), points, 0.0) / self._size, weights
+        weights = sample.weights() * inside.astype(jnp.float32)
+        return Targets(jnp.where(jnp.isfinite(points), points, 0.0) / self._size, weights)
 
     def decode(self, outputs: jax.Array) -> Decoded:
         """Keypoints of `[B, K, 2]` or, with sigmas in (0, 1), `[B, K, 4]`.
@@ -69,7 +68,8 @@ class Regression:
             raw = jnp.mean(1.0 - values[..., 2:], axis=-1)
         else:
             raw = jnp.ones(values.shape[:-1], jnp.float32)
-        return Decoded(values[..., :2] * self._size, jnp.clip(raw, 0.0, 1.0), raw)
+        there = jnp.ones(raw.shape, bool)
+        return Decoded(values[..., :2] * self._size, jnp.clip(raw, 0.0, 1.0), raw, there)
 
     def flip_back(self, outputs: jax.Array, permutation: Any) -> jax.Array:
         """Outputs for the mirrored input, in the frame of the input itself; see `shift_coords`."""

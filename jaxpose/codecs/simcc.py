@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose.codecs.codec import mean_of_two, visible_to_weight
+from jaxpose.codecs.codec import mean_of_two
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.refine import dark_step_1d
+from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
 
 Vectors = tuple[jax.Array, jax.Array]
@@ -84,25 +85,23 @@ class SimCC:
         x, y = self.bins_xy
         return (((num_keypoints, x), (num_keypoints, y)),)
 
-    def encode(self, keypoints: jax.Array, visible: jax.Array) -> tuple[Vectors, jax.Array]:
+    def encode(self, sample: Sample) -> Targets:
         """Targets (x `[B, K, Wx]`, y `[B, K, Wy]`) and weights `[B, K]`, float32.
 
         Labels are centred on the nearest bin. A keypoint has weight 0 and empty labels when it is
         not labelled or when its label is outside: beyond three sigma for Gaussian labels, not in
         any bin for standard ones.
 
-        Args:
-          keypoints: `[B, K, 2]` in input pixels.
-          visible: `[B, K]`, 0 not labelled, more than 0 labelled.
+        `sample`: keypoints `[B, K, 2]`, visible `[B, K]`.
         """
-        center = jnp.round(keypoints.astype(jnp.float32) * self.split_ratio)
+        center = jnp.round(sample.keypoints.astype(jnp.float32) * self.split_ratio)
         bins = np.asarray(self.bins_xy, np.float32)[None, None, :]
         if self.smoothing == "gaussian":
             reach = 3 * np.asarray(self.sigma_xy, np.float32)[None, None, :]
             inside = (center - reach < bins) & (center + reach + 1 >= 0)
         else:
             inside = (center >= 0) & (center < bins)
-        weights = visible_to_weight(visible) * jnp.all(inside, axis=-1).astype(jnp.float32)
+        weights = sample.weights() * jnp.all(inside, axis=-1).astype(jnp.float32)
 
         def label(axis: int) -> jax.Array:
             bin_index = jnp.arange(self.bins_xy[axis], dtype=jnp.float32)[None, None, :]
@@ -110,7 +109,7 @@ class SimCC:
             # Selected, not multiplied, by the weight: an unlabelled keypoint may be NaN.
             return jnp.where(weights[:, :, None] > 0, values, 0.0)
 
-        return (label(0), label(1)), weights
+        return Targets((label(0), label(1)), weights)
 
     def decode(self, outputs: Vectors) -> Decoded:
         """Keypoints of (x `[B, K, Wx]`, y `[B, K, Wy]`) of any floating type."""
@@ -130,7 +129,8 @@ class SimCC:
             jnp.max(jax.nn.softmax(self.beta * vector, axis=-1), axis=-1) / best
             for vector, best in zip(vectors, self._best_probability(), strict=True)
         ]
-        return Decoded(keypoints, jnp.clip(jnp.minimum(*certainty), 0.0, 1.0), raw)
+        scores = jnp.clip(jnp.minimum(*certainty), 0.0, 1.0)
+        return Decoded(keypoints, scores, raw, jnp.ones(raw.shape, bool))
 
     def flip_back(self, outputs: Vectors, permutation: Any) -> Vectors:
         """Vectors for the mirrored input, in the frame of the input itself; see `align_flip`."""
@@ -144,6 +144,17 @@ class SimCC:
     def average(self, a: Vectors, b: Vectors) -> Vectors:
         """The mean of two outputs in the same frame, float32."""
         return mean_of_two(a, b)
+
+    def maps(self, outputs: Vectors) -> jax.Array:
+        """The outer product of the probabilities of both axes, float32 `[B, H, W, K]`.
+
+        A cell for each input pixel, with the likeliest of its bins.
+        """
+        x, y = (
+            _pooled(jax.nn.softmax(self.beta * vector.astype(jnp.float32), axis=-1), side)
+            for vector, side in zip(outputs, self.input_hw[::-1], strict=True)
+        )
+        return jnp.einsum("bky,bkx->byxk", y, x)
 
     def _label(self, distance: Any, axis: int) -> Any:
         """The label at a distance in bins from its centre."""
@@ -191,3 +202,11 @@ def _blur_kernel(sigma: float) -> int:
     whose width by OpenCV's rule (see `refine.modulate`) does not exceed sigma."""
     taps = int((20 * sigma - 7) // 3)
     return taps - (taps % 2 == 0)
+
+
+def _pooled(vectors: jax.Array, cells: int) -> jax.Array:
+    """`[B, K, N]` -> `[B, K, cells]`: the highest of the values that begin in each cell."""
+    count = vectors.shape[-1]
+    cell = (jnp.arange(count) * cells) // count
+    highest = jax.ops.segment_max(vectors.transpose(2, 0, 1), cell, num_segments=cells)
+    return jnp.maximum(highest, 0.0).transpose(1, 2, 0)  # where no bin begins: minus infinity

@@ -1,71 +1,23 @@
-"""Experiments as values: overrides by dotted key, JSON and back, differences."""
+"""Experiments as values: their fields and types, JSON and back, differences."""
 
-import ast
 import dataclasses
 import importlib
 import inspect
 import json
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Literal
 
 import flax.linen as nn
 
+from jaxpose.config.recipe_source import class_path
+from jaxpose.config.schema import SCHEMA, migrate
+from jaxpose.config.trust import Classes
 from jaxpose.errors import InputError, nearest
 
-ExperimentT = TypeVar("ExperimentT")
 _PACKAGE = __name__.split(".")[0]
-
-
-def override(experiment: ExperimentT, assignments: Sequence[str]) -> ExperimentT:
-    """`experiment` with `dotted.key=value` assignments applied in order.
-
-    Values are Python literals (`1e-4`, `(256, 192)`, `None`, `true`); anything else is a string.
-
-    Raises:
-      InputError: an unknown key (with the nearest valid one), or a value of the wrong type.
-    """
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals:
-            raise InputError(f"--set {assignment!r} is not of the form key=value.")
-        experiment = _replace(experiment, key.strip().split("."), _literal(text.strip()), "")
-    return experiment
-
-
-def _literal(text: str) -> Any:
-    words = {"true": True, "false": False, "none": None, "null": None}
-    if text.lower() in words:
-        return words[text.lower()]
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-
-
-def _replace(node: Any, keys: list[str], value: Any, above: str) -> Any:
-    key, *rest = keys
-    where = f"{above}{key}"
-    if not dataclasses.is_dataclass(node):
-        raise InputError(f"{above.rstrip('.')} is a value, it has no key {key!r}.")
-    names = [f.name for f in config_fields(node)]
-    if key not in names:
-        raise InputError(
-            f"Unknown key {where!r} in {type(node).__name__}.{nearest(key, names)} "
-            f"Valid: {', '.join(names)}."
-        )
-    if rest:
-        value = _replace(getattr(node, key), rest, value, f"{where}.")
-    else:
-        value = _checked(value, _annotations(type(node))[key], where)
-    return _rebuilt(node, {key: value})
-
-
-def _rebuilt(node: Any, changes: Mapping[str, Any]) -> Any:
-    # Not dataclasses.replace: a Linen module's `parent` field must not be passed on.
-    values = {f.name: getattr(node, f.name) for f in config_fields(node)}
-    return type(node)(**{**values, **changes})
 
 
 def config_fields(node: Any) -> list[dataclasses.Field]:
@@ -78,26 +30,35 @@ def config_fields(node: Any) -> list[dataclasses.Field]:
     return fields
 
 
-def _annotations(cls: type) -> dict[str, Any]:
+def annotations(cls: type) -> dict[str, Any]:
+    """The type of each configuration field, evaluated."""
     hints: dict[str, Any] = {}
     for f in config_fields(cls):
         owner = next(c for c in cls.__mro__ if f.name in inspect.get_annotations(c))
         hint = inspect.get_annotations(owner)[f.name]
         if isinstance(hint, str):
-            hint = eval(hint, vars(importlib.import_module(owner.__module__)))
+            try:
+                hint = eval(hint, vars(importlib.import_module(owner.__module__)))
+            except NameError:
+                # Imported for type checkers only, in a module that is not part of this package.
+                hint = Any
         hints[f.name] = hint
     return hints
 
 
-def _checked(value: Any, hint: Any, where: str) -> Any:
-    """`value` as the annotation `hint` wants it (an int may serve as float, a list as tuple)."""
+def checked(value: Any, hint: Any, where: str) -> Any:
+    """`value` as the annotation `hint` wants it (an int may serve as float, a list as tuple).
+
+    Raises:
+      InputError: it is of another type; `where` names it in the message.
+    """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if hint is Any:
+    if hint is Any or (_is_outside(value) and not _is_plain(hint)):
         return value
     if origin in (typing.Union, types.UnionType):
         for choice in arguments:
             try:
-                return _checked(value, choice, where)
+                return checked(value, choice, where)
             except InputError:
                 continue
     elif origin is Literal:
@@ -106,12 +67,10 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
     elif origin is tuple:
         if isinstance(value, (tuple, list)):
             if len(arguments) == 2 and arguments[1] is Ellipsis:
-                return tuple(
-                    _checked(v, arguments[0], f"{where}[{i}]") for i, v in enumerate(value)
-                )
+                return tuple(checked(v, arguments[0], f"{where}[{i}]") for i, v in enumerate(value))
             if len(arguments) == len(value):
                 return tuple(
-                    _checked(v, a, f"{where}[{i}]")
+                    checked(v, a, f"{where}[{i}]")
                     for i, (v, a) in enumerate(zip(value, arguments, strict=True))
                 )
     elif hint is None or hint is type(None):
@@ -125,25 +84,51 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
             return value
     elif isinstance(hint, type) and isinstance(value, hint):
         return value
-    raise InputError(f"{where} must be {_readable(hint)}, and {value!r} is not.")
+    raise InputError(f"{where} must be {readable(hint)}, and {value!r} is not.")
 
 
-def _readable(hint: Any) -> str:
+def _is_outside(value: Any) -> bool:
+    """Whether a value is an object of a class that is not this package's.
+
+    A field names the classes of this package that it takes; it cannot name those of others. That
+    the parts fit is checked by the task.
+    """
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return False
+    return type(value).__module__.split(".")[0] != _PACKAGE
+
+
+def _is_plain(hint: Any) -> bool:
+    """Whether an annotation takes numbers, texts and tuples only."""
+    choices = typing.get_args(hint) if _is_union(hint) else (hint,)
+    plain = (int, float, bool, str, type(None), None)
+    return all(c in plain or typing.get_origin(c) in (Literal, tuple) for c in choices)
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)
+
+
+def readable(hint: Any) -> str:
+    """A type as a person writes it."""
     if typing.get_origin(hint) is Literal:
         return "one of " + ", ".join(map(repr, typing.get_args(hint)))
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return " or ".join(map(_readable, typing.get_args(hint)))
+        return " or ".join(map(readable, typing.get_args(hint)))
     if hint is type(None):
         return "None"
     return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)
 
 
 def to_json(value: Any) -> Any:
-    """`value` as JSON types; a dataclass becomes `{"class": "module.Name", field: …}`."""
+    """`value` as JSON types; a dataclass becomes `{"class": "module.Name", field: …}`.
+
+    Raises:
+      InputError: a value of another type, or a class that cannot be found again by its path.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        cls = type(value)
         fields = {f.name: to_json(getattr(value, f.name)) for f in config_fields(value)}
-        return {"class": f"{cls.__module__}.{cls.__qualname__}"} | fields
+        return {"class": class_path(type(value))} | fields
     if isinstance(value, (tuple, list)):
         return [to_json(v) for v in value]
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -154,25 +139,42 @@ def to_json(value: Any) -> Any:
     )
 
 
-def from_json(value: Any, where: str = "experiment") -> Any:
-    """The inverse of `to_json`. Builds classes of this package only, whatever the file says.
+def from_json(
+    value: Any,
+    where: str = "experiment",
+    *,
+    schema: int = SCHEMA,
+    classes: Classes | None = None,
+) -> Any:
+    """The inverse of `to_json`, of any schema.
+
+    Args:
+      value: what `to_json` returned.
+      where: name of the value, for messages.
+      schema: the schema of the file that it was read from.
+      classes: finds classes outside of this package, see `config.trust`. Without it there are
+        none, whatever the file says.
 
     Raises:
       InputError: an unknown class or key, a missing key, or a value of the wrong type.
     """
+    return _from_json(migrate(value, schema), where, classes)
+
+
+def _from_json(value: Any, where: str, classes: Classes | None) -> Any:
     if isinstance(value, list):
-        return tuple(from_json(v, f"{where}[{i}]") for i, v in enumerate(value))
+        return tuple(_from_json(v, f"{where}[{i}]", classes) for i, v in enumerate(value))
     if not isinstance(value, dict):
         return value
-    cls = _config_class(value.get("class"), where)
+    cls = _config_class(value.get("class"), where, classes)
     names = [f.name for f in config_fields(cls)]
     given = {k: v for k, v in value.items() if k != "class"}
     for key in given:
         if key not in names:
             raise InputError(f"Unknown key {where}.{key} for {cls.__name__}.{nearest(key, names)}")
-    hints = _annotations(cls)
+    hints = annotations(cls)
     values = {
-        k: _checked(from_json(v, f"{where}.{k}"), hints[k], f"{where}.{k}")
+        k: checked(_from_json(v, f"{where}.{k}", classes), hints[k], f"{where}.{k}")
         for k, v in given.items()
     }
     try:
@@ -181,15 +183,16 @@ def from_json(value: Any, where: str = "experiment") -> Any:
         raise InputError(f"{where}: {error}") from error
 
 
-def _config_class(path: Any, where: str) -> type:
+def _config_class(path: Any, where: str, classes: Classes | None) -> type:
     module, _, name = path.rpartition(".") if isinstance(path, str) else ("", "", "")
+    cls = None
     if module.split(".")[0] == _PACKAGE:
-        try:
+        with suppress(ImportError):
             cls = getattr(importlib.import_module(module), name, None)
-        except ImportError:
-            cls = None
-        if isinstance(cls, type) and dataclasses.is_dataclass(cls):
-            return cls
+    elif module and classes is not None:
+        cls = classes(path)
+    if isinstance(cls, type) and dataclasses.is_dataclass(cls):
+        return cls
     raise InputError(
         f"{where}: {path!r} names no configurable class of this version of {_PACKAGE}."
     )

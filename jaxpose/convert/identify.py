@@ -1,4 +1,4 @@
-"""Which published model a checkpoint belongs to."""
+"""The published model that a checkpoint belongs to, found by its arrays."""
 
 import math
 import re
@@ -8,12 +8,10 @@ from dataclasses import dataclass, replace
 import flax.linen as nn
 import numpy as np
 
-from jaxpose.convert.formats import Format
-from jaxpose.convert.keypoints import count_keypoints, keypoint_axes
 from jaxpose.convert.load import (
+    expected_leaves,
     fit_backbone,
     has_table,
-    image_hw,
     no_pose_head,
     plan_for,
     recognise,
@@ -21,10 +19,11 @@ from jaxpose.convert.load import (
 )
 from jaxpose.convert.mismatch import Mismatch
 from jaxpose.convert.positions import read_positions
-from jaxpose.convert.rules import Plan, Rule, mismatch
+from jaxpose.convert.rules import Plan, mismatch
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel
-from jaxpose.models.published.entry import Published
+from jaxpose.models.conversion import Format, Rule
+from jaxpose.models.published.record import Keypointed, PublishedPose
 from jaxpose.models.vit import ViT
 
 # Image sizes that pose models are published at, for heads whose shapes follow the size.
@@ -32,23 +31,34 @@ _SIZES = ((256, 192), (384, 288), (256, 256), (384, 384), (512, 512), (224, 224)
 # Classes of ImageNet-1k and of the two editions of ImageNet-21k. A linear layer of so many outputs
 # would else be taken for one of coordinates.
 _IMAGENET = (1000, 21841, 21843)
+# In place of the size of images, for models that take none.
+_NO_IMAGE = (0, 0)
 # Models that are compared array by array before the search is given up.
 _TRIES = 6
 
 
 @dataclass(frozen=True)
 class Identified:
-    """A published model that takes every array of a checkpoint."""
+    """A published model that takes every array of a checkpoint.
 
-    entry: Published
+    Attributes:
+      entry: the record.
+      model: for the checkpoint's keypoints and images.
+      num_keypoints: of the checkpoint.
+      input_hw: of its images; None for a lifter.
+      size_read: the size was given or read off the arrays, and is not just the published one.
+    """
+
+    entry: Keypointed
     model: PoseModel
     num_keypoints: int
-    input_hw: tuple[int, int]
+    input_hw: tuple[int, int] | None
+    size_read: bool = False
 
 
 def identify(
     state_dict: Mapping[str, np.ndarray],
-    entries: Sequence[Published],
+    entries: Sequence[Keypointed],
     num_keypoints: int | None = None,
     input_hw: tuple[int, int] | None = None,
 ) -> list[Identified]:
@@ -77,7 +87,7 @@ def identify(
     classifier = state_dict.get("head.fc.weight")
     if classifier is not None and len(classifier) in _IMAGENET:
         raise InputError(
-            f"These weights classify {len(classifier)} kinds of pictures, as ImageNet has: a "
+            f"These weights classify {len(classifier)} kinds of images, as ImageNet has: a "
             "backbone without a pose head. Any model of that backbone can start from it: name one, "
             "and let its head start fresh (--model NAME --reset-head)."
         )
@@ -111,8 +121,8 @@ def identify(
 
 
 def _likely(
-    source: Format, state_dict: Mapping[str, np.ndarray], entries: Sequence[Published]
-) -> list[Published]:
+    source: Format, state_dict: Mapping[str, np.ndarray], entries: Sequence[Keypointed]
+) -> list[Keypointed]:
     """The entries with a table, those first whose table knows the keys, then those of its size."""
     learnt = [
         array.size
@@ -121,7 +131,7 @@ def _likely(
     ]
     millions = max(sum(learnt) / 1e6, 1e-6)
     known: dict[tuple[type, type], int] = {}
-    order: list[tuple[int, float, int, Published]] = []
+    order: list[tuple[int, float, int, Keypointed]] = []
     for entry in entries:
         model = entry.model()
         if not has_table(source, model):
@@ -149,11 +159,14 @@ def _unknown_keys(rules: Sequence[Rule], state_dict: Mapping[str, np.ndarray]) -
     return sum(not any(p.fullmatch(key) for p in patterns) for key in state_dict)
 
 
-def _same(entry: Published, fit: Identified) -> list[Identified]:
-    """The entry if it is the same model at the checkpoint's keypoints and size."""
-    if entry.make(fit.num_keypoints, fit.input_hw) != fit.model:
+def _same(entry: Keypointed, fit: Identified) -> list[Identified]:
+    """The entry if its model has the same arrays at the checkpoint's keypoints and size."""
+    size = fit.input_hw if fit.size_read else entry.input_hw
+    model = entry.variant(fit.num_keypoints, size or _NO_IMAGE)
+    twins = {entry.name, entry.same_arrays_as} & {fit.entry.name, fit.entry.same_arrays_as} - {""}
+    if model != fit.model and not twins:
         return []
-    return [replace(fit, entry=entry)]
+    return [replace(fit, entry=entry, model=model, input_hw=size)]
 
 
 def _unlike_published(fit: Identified) -> tuple[bool, bool]:
@@ -164,39 +177,58 @@ def _unlike_published(fit: Identified) -> tuple[bool, bool]:
 def _fit(
     source: Format,
     state_dict: Mapping[str, np.ndarray],
-    entry: Published,
+    entry: Keypointed,
     num_keypoints: int | None,
     input_hw: tuple[int, int] | None,
 ) -> tuple[Identified, Plan]:
     """The entry with the checkpoint's keypoints and size, as far as they can be read."""
     count, size = num_keypoints or entry.num_keypoints, input_hw or entry.input_hw
-    if input_hw is None:
-        size = _size_of_positions(source, state_dict, entry.make(count, size)) or size
+    read = input_hw is not None
+    if input_hw is None and size is not None:
+        found = _size_of_positions(source, state_dict, entry.variant(count, size))
+        size, read = found or size, found is not None
     fit, plan = _try(source, state_dict, entry, count, size)
-    if plan.fits or _backbone_differs(plan):
-        return fit, plan
+    # A head for other keypoints changes the backbone of a lifter, too.
+    if plan.fits or (isinstance(entry, PublishedPose) and _backbone_differs(plan)):
+        return replace(fit, size_read=read or _read_by_head(fit)), plan
     if num_keypoints is None:
-        axes = keypoint_axes(fit.model, image_hw(fit.model))
-        count = count_keypoints(axes, plan.shapes) or count
+        count = _count_keypoints(fit, plan) or count
         if count != fit.num_keypoints:
             fit, plan = _try(source, state_dict, entry, count, size)
-    told = input_hw is not None or plan.unknown or plan.missing
-    if hasattr(fit.model.head, "input_hw") and not told:
+    if _read_by_head(fit) and not (input_hw is not None or plan.unknown or plan.missing):
         for other in _SIZES:
             if plan.fits:
                 break
             fit, plan = _try(source, state_dict, entry, count, other)
-    return fit, plan
+    return replace(fit, size_read=read or _read_by_head(fit)), plan
+
+
+def _read_by_head(fit: Identified) -> bool:
+    """Whether shapes of the head follow the size of the images."""
+    return hasattr(fit.model.head, "input_hw")
+
+
+def _count_keypoints(fit: Identified, plan: Plan) -> int | None:
+    """The number of keypoints that the arrays of a plan are for; None if they do not agree."""
+    counts = set()
+    count = fit.num_keypoints
+    more = expected_leaves(fit.entry.variant(count + 1, fit.input_hw or _NO_IMAGE))
+    for path, shape in plan.wanted.items():
+        for axis, (size, grown) in enumerate(zip(shape, more[path].shape, strict=True)):
+            if grown != size and len(plan.shapes.get(path, ())) > axis:
+                counts.add(count + (plan.shapes[path][axis] - size) / (grown - size))
+    found = counts.pop() if len(counts) == 1 else 0.5
+    return int(found) if found == int(found) and found > 0 else None
 
 
 def _try(
     source: Format,
     state_dict: Mapping[str, np.ndarray],
-    entry: Published,
+    entry: Keypointed,
     count: int,
-    size: tuple[int, int],
+    size: tuple[int, int] | None,
 ) -> tuple[Identified, Plan]:
-    model = entry.make(count, size)
+    model = entry.variant(count, size or _NO_IMAGE)
     plan = plan_for(source, fit_backbone(state_dict, model, source, size), model)
     return Identified(entry, model, count, size), plan
 

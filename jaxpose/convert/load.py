@@ -11,14 +11,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose.convert.formats import Format, Tables, detect
+from jaxpose.convert.formats import detect
 from jaxpose.convert.keypoints import copy_keypoints, count_keypoints, keypoint_axes
 from jaxpose.convert.positions import fit_positions
 from jaxpose.convert.reading import load_state_dict
-from jaxpose.convert.rules import Plan, Rule, apply, flatten, make_plan, nest
+from jaxpose.convert.rules import Plan, apply, flatten, make_plan, nest
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel, abstract_variables
 from jaxpose.models.classifier import ClassificationHead
+from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.detection import DetectionModel
 from jaxpose.models.vit import ViT
 
@@ -134,19 +135,18 @@ def table(source: Format, model: PoseModel, head: bool = True) -> list[Rule]:
     rules = list(source.rules)
     if source.own:
         return rules
-    rules += _of_kind(source.backbones, model.backbone, source)
-    if isinstance(model, DetectionModel) and head:
-        rules += _of_kind(source.necks, model.neck, source)
-    return rules + (_of_kind(source.heads, model.head, source) if head else [])
+    parts = _parts(model) if head else (model.backbone,)
+    return rules + [rule for part in parts for rule in _of_part(part, source)]
 
 
 def has_table(source: Format, model: PoseModel) -> bool:
-    """Whether there are tables from a format to both parts of a model."""
-    return source.own or (
-        type(model.backbone) in source.backbones
-        and type(model.head) in source.heads
-        and (not isinstance(model, DetectionModel) or type(model.neck) in source.necks)
-    )
+    """True if there are tables from a format to all parts of a model."""
+    return source.own or all(type(part) in source.tables for part in _parts(model))
+
+
+def _parts(model: PoseModel) -> tuple[nn.Module, ...]:
+    neck = (model.neck,) if isinstance(model, DetectionModel) else ()
+    return (model.backbone, *neck, model.head)
 
 
 def fit_backbone(
@@ -254,15 +254,15 @@ def image_hw(model: PoseModel) -> tuple[int, int]:
     return 256, 256
 
 
-def _of_kind(tables: Tables, module: nn.Module, source: Format) -> list[Rule]:
-    if type(module) not in tables:
-        kinds = ", ".join(kind.__name__ for kind in tables)
+def _of_part(module: nn.Module, source: Format) -> list[Rule]:
+    if type(module) not in source.tables:
+        kinds = ", ".join(kind.__name__ for kind in source.tables)
         raise InputError(
             f"The checkpoint's names are those of {source.name}, and there is no table from "
             f"{source.name} to {type(module).__name__}"
             + (f"; there is one to {kinds}." if kinds else ".")
         )
-    return tables[type(module)](module)
+    return source.tables[type(module)](module)
 
 
 def _with_keypoints(

@@ -1,5 +1,6 @@
 """State dicts from files. Nothing in a file is ever run."""
 
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +20,19 @@ RELEASE = "model.safetensors"
 # Where a training file keeps the weights that its own project evaluates with, and the others.
 # MMEngine swaps the two when it saves: its `state_dict` is the average, `ema_state_dict` is not.
 _AVERAGED = ("state_dict_ema", "model_ema", "ema")
-_PLAIN = ("state_dict", "model", "model_state_dict", "model_state", "module", "net", "weights")
+_PLAIN = (
+    "state_dict",
+    "model",
+    "model_pos",
+    "model_state_dict",
+    "model_state",
+    "module",
+    "net",
+    "weights",
+)
 _MMENGINE = "ema_state_dict"
+# In the text of an MMPose configuration.
+_DATASET_NAME = r"\bdataset_name\s*=\s*['\"]([\w-]+)['\"]"
 # What data-parallel training, compilation and Lightning modules put before every key.
 _WRAPPERS = ("module.", "_orig_mod.", "model.")
 
@@ -67,6 +79,30 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
     if ema is not None:
         raise InputError(f"{path} holds one set of weights: leave ema out.")
     return _unwrapped(state_dict)
+
+
+def dataset_of(path: str | Path) -> str:
+    """The name of the data set in the metadata that MMPose saves beside weights; empty for none.
+
+    `dataset_meta` of MMPose 1.x states it, and the text of the configuration in 0.x.
+
+    Raises:
+      InputError: as `load_state_dict`, for files of PyTorch; other files have no such metadata.
+    """
+    path = local(path)
+    if path.suffix.lower() not in PYTORCH or not path.is_file():
+        return ""
+    with Checkpoint(path) as checkpoint:
+        content = checkpoint.content
+        meta = content.get("meta") if isinstance(content, Mapping) else None
+    if not isinstance(meta, Mapping):
+        return ""
+    stated = meta.get("dataset_meta")
+    if isinstance(stated, Mapping) and isinstance(stated.get("dataset_name"), str):
+        return stated["dataset_name"]
+    texts = [text for key in ("cfg", "config") if isinstance(text := meta.get(key), str)]
+    names = {name for text in texts for name in re.findall(_DATASET_NAME, text)}
+    return names.pop() if len(names) == 1 else ""
 
 
 def _refuse_text(path: Path) -> None:

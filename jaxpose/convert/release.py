@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from jaxpose.config.recipe_source import RecipeSource
+from jaxpose.config.schema import SCHEMA, migrate, schema_of
 from jaxpose.convert.reading import RELEASE, load_state_dict
 from jaxpose.convert.rules import flatten, nest
 from jaxpose.errors import InputError
 
-FORMAT = "jaxpose 2"
-_FIRST = "jaxpose 1"
+FORMAT = f"jaxpose {SCHEMA}"
+"""Beside `schema` for version 0.1.0, which refuses other formats than its own by this entry."""
 CONFIG = "config.json"
 CARD = "README.md"
 
@@ -34,6 +36,7 @@ class Card:
       published: what the authors report, with its source.
       takes: as of an `Estimator`; "images" with `finds` for a detector.
       finds: what a detector finds, in words; empty for the others.
+      limit: what the weights cannot be used for, in a sentence; empty for nothing.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Card:
     published: str = ""
     takes: str = "crops"
     finds: str = ""
+    limit: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ def save_release(
     card: Card,
     *,
     overwrite: bool = False,
+    recipe: RecipeSource | None = None,
 ) -> None:
     """Writes `model.safetensors`, `config.json` and `README.md` into a new `folder`.
 
@@ -73,6 +78,7 @@ def save_release(
       config: JSON types: the model and whatever is needed to run it.
       card: for the model card.
       overwrite: replace `folder` if it is a release.
+      recipe: source of classes in the configuration that are not part of jaxpose.
 
     Raises:
       InputError: if `folder` exists and is not to be overwritten, or cannot be written.
@@ -87,7 +93,10 @@ def save_release(
         try:
             partial.mkdir(parents=True)
             save_file(arrays, partial / RELEASE, {"format": FORMAT})
-            content = {"format": FORMAT, **config}
+            content = {"format": FORMAT, "schema": SCHEMA, **config}
+            if recipe is not None:
+                content["recipe"] = recipe.to_json()
+                recipe.write(partial)
             (partial / CONFIG).write_text(json.dumps(content, indent=1) + "\n")
             (partial / CARD).write_text(model_card(card, arrays))
             if folder.exists():
@@ -108,7 +117,7 @@ def check_free(folder: Path, overwrite: bool) -> None:
     if not folder.exists():
         return
     if not overwrite:
-        raise InputError(f"{folder} exists. Choose another folder, or overwrite it with --force.")
+        raise InputError(f"{folder} exists. Choose another folder, or replace it with --overwrite.")
     if not (folder / RELEASE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is not a release and is left alone. Choose another folder.")
 
@@ -117,14 +126,28 @@ def load_release(folder: str | Path) -> Release:
     """What `save_release` wrote.
 
     Raises:
-      InputError: if it is no release, of a later format, or damaged.
+      InputError: if it is no release, of a newer schema, or damaged.
     """
     config = load_config(folder)
     return Release(nest(load_state_dict(folder)), config)
 
 
 def load_config(folder: str | Path) -> dict[str, Any]:
-    """The content of a release's `config.json`.
+    """The content of a release's `config.json`, in the schema of today.
+
+    Raises:
+      InputError: as `load_release`.
+    """
+    config = read_config(folder)
+    schema = schema_of(config, Path(folder) / CONFIG)
+    config = {key: value for key, value in config.items() if key not in ("format", "schema")}
+    if schema == 1:
+        config = with_estimator(config)
+    return dict(migrate(config, schema))
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """The content of a release's `config.json`, as it is in the file.
 
     Raises:
       InputError: as `load_release`.
@@ -138,17 +161,10 @@ def load_config(folder: str | Path) -> dict[str, Any]:
         )
     try:
         config = json.loads(file.read_text())
-        version = config.pop("format")
+        config["format"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file} is damaged ({error}). Fetch or write it again.") from error
-    if version == _FIRST:
-        return with_estimator(config)
-    if version != FORMAT:
-        raise InputError(
-            f"{folder} is of the format {version!r}, and this version reads {FORMAT!r}: use the "
-            "version of jaxpose that it was written with, or a newer one."
-        )
-    return config
+    return dict(config)
 
 
 def with_estimator(config: dict[str, Any]) -> dict[str, Any]:
@@ -179,6 +195,7 @@ def model_card(card: Card, arrays: Mapping[str, np.ndarray]) -> str:
         f"- Parameters: {parameters / 1e6:.2f} M",
         f"- Input: {card.input}",
         f"- Finds: {card.finds}" if card.finds else f"- Keypoints: {', '.join(card.keypoints)}",
+        *([f"- Limit: {card.limit}"] if card.limit else []),
         "",
         "## Metrics",
         "",

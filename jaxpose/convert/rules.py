@@ -6,15 +6,14 @@ leaf is used exactly once, and reports all that were not in one message.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import jax
 import numpy as np
 
 from jaxpose.convert.mismatch import Entry, Mismatch
-
-Transform = Callable[[np.ndarray], np.ndarray]
+from jaxpose.models.conversion import Rule
 
 _OTHER_MODEL = (
     "Build the model that the checkpoint was trained as (size, head, number of keypoints); "
@@ -25,41 +24,6 @@ _INCOMPLETE = (
     "Fetch the file again, or save the model's whole state_dict again. If it is a backbone alone, "
     "load it with reset_head=True (--reset-head)."
 )
-
-
-@dataclass(frozen=True)
-class Rule:
-    r"""Where the source keys that match `pattern` go.
-
-    Attributes:
-      pattern: regular expression for the whole key; its named groups may be used in `target`.
-      target: path of a model leaf, such as `"params/head/final/{name}"`; None drops the key, for
-        values the model has no use for.
-      transform: source array to the model's layout.
-      stack: name of the group that numbers the layers: the arrays of all layers are stacked on a
-        new leading axis. `""` for none.
-      join: name of the group that tells apart the parts of one leaf, such as query, key and value
-        of a fused projection: the parts are concatenated. `""` for none.
-      join_order: every value of the `join` group, in order.
-      join_axis: axis of concatenation, after `transform` and before stacking.
-      reason: of a dropped key, why the model has no use for it.
-      folded_epsilon: for the bias of a convolution into which a batch norm of this epsilon may
-        have been folded. The target is the norm's bias, or the convolution's own with the norm
-        beside it. If the source has no more of the norm, it becomes one that changes nothing else
-        (scale 1, bias and mean 0, variance 1 - epsilon).
-      copies: several keys may hold the same array, as PyTorch writes shared parameters.
-    """
-
-    pattern: str
-    target: str | None
-    transform: Transform = np.asarray
-    stack: str = ""
-    join: str = ""
-    join_order: tuple[str, ...] = ()
-    join_axis: int = 0
-    reason: str = ""
-    folded_epsilon: float | None = None
-    copies: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,31 +7,39 @@ same input write the same bytes.
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import io
 import json
 import shutil
 import signal
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow_datasets as tfds
 from rich import console, progress
 
-from jaxpose.data import records
+from jaxpose.data import image_records, records
 from jaxpose.data.canvas import Canvas, Drawn, ImageAnnotation, Skip, draw
 from jaxpose.data.example import with_sorted_features
+from jaxpose.data.instances import IGNORE_STRIDE, instance_shapes
 from jaxpose.data.summary import SplitSummary, Summary
 from jaxpose.errors import InputError
 from jaxpose.skeletons import Skeleton
 
 _SKIPS_FILE = "skips.{split}.json"
+
+
+Layout = Literal["people", "images"]
+"""What a record is: one person on a canvas, or one image with all its people."""
+
+Drawing = Callable[[ImageAnnotation, Canvas], list[Drawn]]
 
 
 class _SortedExampleWriter(tfds.core.ExampleWriter):
@@ -47,7 +55,9 @@ class _SortedExampleWriter(tfds.core.ExampleWriter):
 class _PeopleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """One person per record, in the order of the keys."""
 
+    FORMAT = records.FORMAT
     VERSION = tfds.core.Version(f"{records.FORMAT}.0.0")
+    DESCRIPTION = "People cut from photos, with keypoints, prepared for jaxpose."
 
     def __init__(
         self,
@@ -58,25 +68,28 @@ class _PeopleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         canvas: Canvas,
         sources: Mapping[str, str],
         data_dir: Path,
+        has_3d: bool = False,
     ) -> None:
         self.name = name
+        self._has_3d = has_3d
         self._splits = splits
-        self._people_features = _features(skeleton, canvas)
+        self._people_features = self.record_features(skeleton, canvas)
         self._people_metadata = tfds.core.MetadataDict(
-            format=records.FORMAT,
+            format=self.FORMAT,
             canvas_hw=list(canvas.hw),
             margin=canvas.margin,
             padding=canvas.padding,
             jpeg_quality=canvas.jpeg_quality,
             skeleton=records.skeleton_to_json(skeleton),
             sources=dict(sources),
+            **({"has_3d": has_3d} if self.FORMAT == image_records.FORMAT else {}),
         )
         super().__init__(data_dir=data_dir, file_format="array_record")
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
-            description="People cut from photos, with keypoints, prepared for jaxpose.",
+            description=self.DESCRIPTION,
             features=self._people_features,
             metadata=self._people_metadata,
             disable_shuffling=True,
@@ -90,6 +103,20 @@ class _PeopleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
 
     def _example_writer(self) -> tfds.core.ExampleWriter:
         return _SortedExampleWriter(self.info.file_format)
+
+    def record_features(self, skeleton: Skeleton, canvas: Canvas) -> tfds.features.FeaturesDict:
+        return _features(skeleton, canvas)
+
+
+class _ImagesBuilder(_PeopleBuilder, skip_registration=True):  # type: ignore[call-arg]
+    """One image with all its people per record, in the order of the keys."""
+
+    FORMAT = image_records.FORMAT
+    VERSION = tfds.core.Version(f"{image_records.FORMAT}.0.0")
+    DESCRIPTION = "Photos with the keypoints of all people in them, prepared for jaxpose."
+
+    def record_features(self, skeleton: Skeleton, canvas: Canvas) -> tfds.features.FeaturesDict:
+        return _image_features(skeleton, canvas, self._has_3d)
 
 
 def write_dataset(
@@ -105,6 +132,7 @@ def write_dataset(
     overwrite: bool = False,
     notes: Sequence[str] = (),
     beam_options: Sequence[str] | None = None,
+    layout: Layout = "people",
 ) -> Summary:
     """Writes a dataset folder and returns what went into it.
 
@@ -123,11 +151,15 @@ def write_dataset(
       overwrite: replace a dataset that already stands at `out`.
       notes: remarks for the summary.
       beam_options: Apache Beam pipeline options; not None runs the work through Beam.
+      layout: what a record is; "images" stores whole photos, each with all its people.
 
     Raises:
-      InputError: `out` exists, nothing could be written, or the disk is full.
+      InputError: `out` exists, the layout does not go with the canvas or with Beam, nothing could
+        be written, or the disk is full.
     """
     out = Path(out).absolute()
+    if layout == "images":
+        _check_images(canvas, beam_options)
     _check_free(out, overwrite)
     work = out.with_name(f".{out.name}.incomplete")
     shutil.rmtree(work, ignore_errors=True)  # what a killed run has left
@@ -140,14 +172,22 @@ def write_dataset(
         if beam_options is not None:
             generators = {s: _beam_people(splits[s], canvas, work, s) for s in splits}
         else:
-            generators = {s: log[s].records(splits[s], canvas, processes) for s in splits}
-        builder = _PeopleBuilder(
+            drawing: Drawing = draw
+            if layout == "images":
+                drawing = functools.partial(
+                    image_records.draw_image,
+                    num_keypoints=skeleton.num_keypoints,
+                    has_3d=_any_3d(splits),
+                )
+            generators = {s: log[s].records(splits[s], canvas, processes, drawing) for s in splits}
+        builder = (_PeopleBuilder if layout == "people" else _ImagesBuilder)(
             name=name,
             splits=generators,
             skeleton=skeleton,
             canvas=canvas,
             sources={key: _sha256(path) for key, path in sorted(sources.items())},
             data_dir=work,
+            has_3d=_any_3d(splits),
         )
         with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of downloads; there are none
             builder.download_and_prepare(download_config=_download_config(beam_options))
@@ -155,9 +195,13 @@ def write_dataset(
         if beam_options is not None:
             for split in splits:
                 log[split].read_back(work, builder.info.splits[split].num_examples)
+        if layout == "images":
+            for split in splits:
+                counts = np.array(log[split].counts, np.int32).reshape(-1, 2)
+                np.save(folder / image_records.COUNTS_FILE.format(split=split), counts)
         summary = _summarise(folder, log.values(), notes)
         for split in splits:
-            _verify(folder, split)
+            _verify(folder, split, layout)
         if out.exists():
             out.rename(work / "replaced")  # goes with the rest of the working folder
         folder.rename(out)
@@ -181,21 +225,27 @@ class _Log:
 
     def __init__(self, split: str, skips: list[Skip]) -> None:
         self.split, self.skips, self.written = split, skips, 0
+        self.counts: list[tuple[int, int]] = []  # of images: people with labels, and all
 
     def records(
-        self, photos: Sequence[ImageAnnotation], canvas: Canvas, processes: int | None
+        self,
+        photos: Sequence[ImageAnnotation],
+        canvas: Canvas,
+        processes: int | None,
+        drawing: Drawing,
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        people = sum(len(photo.people) for photo in photos)
         with _progress() as bar:
-            task = bar.add_task(self.split, total=people)
-            for drawn in _draw_all(photos, canvas, processes):
+            task = bar.add_task(self.split, total=len(photos))
+            for drawn in _draw_all(photos, canvas, processes, drawing):
                 for one in drawn:
                     if isinstance(one, Skip):
                         self.skips.append(one)
-                    else:
-                        self.written += 1
-                        yield one
-                bar.update(task, advance=len(drawn))
+                        continue
+                    self.written += 1
+                    if "labelled" in one[1]:
+                        self.counts.append((one[1]["labelled"], one[1]["people"]))
+                    yield one
+                bar.advance(task)
         if not self.written:
             raise _nothing_written(self.split, self.skips)
 
@@ -226,19 +276,19 @@ def _nothing_written(split: str, skips: Sequence[Skip]) -> InputError:
 
 
 def _draw_all(
-    photos: Sequence[ImageAnnotation], canvas: Canvas, processes: int | None
+    photos: Sequence[ImageAnnotation], canvas: Canvas, processes: int | None, drawing: Drawing
 ) -> Iterator[list[Drawn]]:
-    """`draw` of every photo in order, by several processes that stay a little ahead."""
+    """`drawing` of every photo in order, by several processes that stay a little ahead."""
     processes = min(processes or records.usable_cores(), len(photos))
     if processes <= 1:
-        yield from (draw(photo, canvas) for photo in photos)
+        yield from (drawing(photo, canvas) for photo in photos)
         return
     # A started process inherits nothing (TensorFlow's threads do not survive a fork).
     with ProcessPoolExecutor(processes, get_context("spawn"), _start_worker) as pool:
         pending: deque[Future[list[Drawn]]] = deque()
         try:
             for photo in photos:
-                pending.append(pool.submit(draw, photo, canvas))
+                pending.append(pool.submit(drawing, photo, canvas))
                 if len(pending) >= 16 * processes:
                     yield pending.popleft().result()
             while pending:
@@ -313,12 +363,49 @@ def _features(skeleton: Skeleton, canvas: Canvas) -> tfds.features.FeaturesDict:
     )
 
 
+def _image_features(skeleton: Skeleton, canvas: Canvas, has_3d: bool) -> tfds.features.FeaturesDict:
+    points = skeleton.num_keypoints
+    shapes = instance_shapes(points, has_3d)
+    height, width = (side // IGNORE_STRIDE for side in canvas.hw)
+
+    def array(shape: tuple[int | None, ...], dtype: Any) -> tfds.features.Tensor:
+        stored = np.uint8 if dtype is np.bool_ else dtype
+        return tfds.features.Tensor(shape=shape, dtype=np.dtype(stored))
+
+    return tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(shape=(*canvas.hw, 3), encoding_format="jpeg"),
+            "ignore": tfds.features.Image(shape=(height, width, 1), encoding_format="png"),
+            "photo": tfds.features.Text(),
+            "photo_from_canvas": array((2, 3), np.float32),
+            "photo_hw": array((2,), np.int64),
+            **{name: array((), np.int64) for name in ("image_id", "labelled", "people")},
+            **{name: array((None, *shape), dtype) for name, (shape, dtype) in shapes.items()},
+        }
+    )
+
+
+def _any_3d(splits: Mapping[str, Sequence[ImageAnnotation]]) -> bool:
+    people = (person for photos in splits.values() for photo in photos for person in photo.people)
+    return any(person.keypoints_3d is not None for person in people)
+
+
+def _check_images(canvas: Canvas, beam_options: Sequence[str] | None) -> None:
+    if any(side % IGNORE_STRIDE for side in canvas.hw):
+        raise InputError(
+            f"A canvas for whole images has sides that are multiples of {IGNORE_STRIDE}, and not "
+            f"{canvas.hw[0]}x{canvas.hw[1]}."
+        )
+    if beam_options is not None:
+        raise InputError("Whole images are prepared without Beam: leave out --beam.")
+
+
 def _progress() -> progress.Progress:
     return progress.Progress(
         progress.TextColumn("{task.description}"),
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
-        progress.TextColumn("people"),
+        progress.TextColumn("photos"),
         progress.TimeRemainingColumn(),
         console=console.Console(stderr=True),
     )
@@ -359,7 +446,8 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _verify(folder: Path, split: str) -> None:
+def _verify(folder: Path, split: str, layout: Layout) -> None:
     """Reads the ends of a split: a writer that failed silently must not leave a dataset."""
-    source = records.RecordSource(folder, split, threads=1)
+    reader = records.RecordSource if layout == "people" else image_records.ImageSource
+    source = reader(folder, split, threads=1)
     source.samples([0, len(source) - 1])

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from jaxpose import geometry
+from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
 from jaxpose.media.image import read_photo
 
@@ -76,6 +77,9 @@ class InstanceAnnotation:
       area: in pixels squared; None to take `AREA_OF_BOX` of the box.
       clip: whether to clip the box to the photo; False keeps a window given by centre and size.
       head_xyxy: `[4]`, two corners of the head's box (the unit of PCKh); None if not annotated.
+      crowd: a region of several people, who have no keypoints of their own.
+      segmentation: of the region, as COCO has it (`data.segmentation`); None if not annotated.
+      keypoints_3d: `[K, 3]` millimetres in the camera's frame; None if not annotated.
     """
 
     annotation_id: int
@@ -85,6 +89,9 @@ class InstanceAnnotation:
     area: float | None = None
     clip: bool = True
     head_xyxy: np.ndarray | None = None
+    crowd: bool = False
+    segmentation: Any = None
+    keypoints_3d: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,7 @@ class ImageAnnotation:
       path: where the file is.
       name: what the source calls it; goes into the record.
       image_id: the source's id.
-      people: at least one.
+      people: at least one, except in a data set of whole images.
       first_key: order of the first person in the split; the others follow.
       photo_hw: height and width the annotation was made for; None if the source does not say.
     """
@@ -122,11 +129,11 @@ Drawn = tuple[int, dict[str, Any]] | Skip
 
 def draw(photo: ImageAnnotation, canvas: Canvas) -> list[Drawn]:
     """The records of one photo's people, in their order."""
-    image, reason, detail = _read(photo)
+    image, reason, detail = read_image(photo)
     drawn: list[Drawn] = []
     for number, person in enumerate(photo.people):
         who = f"annotation {person.annotation_id} in {photo.name}{detail}"
-        found = reason or _fault(person)
+        found = reason or fault_of(person)
         if found or image is None:
             drawn.append(Skip(found or PHOTO_UNREADABLE, who))
             continue
@@ -151,7 +158,7 @@ def clip_box(box_xywh: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.concatenate([low, high - low]).astype(np.float64)
 
 
-def _read(photo: ImageAnnotation) -> tuple[np.ndarray | None, str, str]:
+def read_image(photo: ImageAnnotation) -> tuple[np.ndarray | None, str, str]:
     """The photo, or None with the reason and a detail for the summary."""
     if not photo.path.is_file():
         return None, PHOTO_MISSING, ""
@@ -165,12 +172,12 @@ def _read(photo: ImageAnnotation) -> tuple[np.ndarray | None, str, str]:
     return image, "", ""
 
 
-def _fault(person: InstanceAnnotation) -> str:
+def fault_of(person: InstanceAnnotation, needs_keypoints: bool = True) -> str:
     """Why a person cannot be used, as far as the annotation tells; empty if nothing is wrong."""
     if not np.isin(person.visible, (0, 1, 2)).all():
         return BAD_FLAG
     labelled = person.visible > 0
-    if not labelled.any():
+    if needs_keypoints and not labelled.any():
         return NO_KEYPOINTS
     area = person.area if person.area is not None else 1.0
     if not all(np.isfinite(x).all() for x in (person.keypoints[labelled], person.box_xywh, area)):
@@ -198,7 +205,7 @@ def _features(
     area = person.area if person.area is not None else AREA_OF_BOX * box_xywh[2] * box_xywh[3]
     head = person.head_xyxy
     return {
-        "image": _jpeg(geometry.crop_photo(image, canvas_from_photo, canvas.hw), canvas),
+        "image": encode_jpeg(geometry.crop_photo(image, canvas_from_photo, canvas.hw), canvas),
         "keypoints": np.where(labelled, keypoints, 0).astype(np.float32),
         "visible": person.visible.astype(np.uint8),
         "box_xywh": np.concatenate([low, high - low]).astype(np.float32),
@@ -212,7 +219,7 @@ def _features(
     }
 
 
-def _jpeg(image: np.ndarray, canvas: Canvas) -> bytes:
+def encode_jpeg(image: np.ndarray, canvas: Canvas) -> bytes:
     import cv2
 
     # Half-resolution chroma decodes a third faster than full, and photos mostly come with it.
@@ -238,3 +245,6 @@ def by_photo(people: list[tuple[ImageAnnotation, InstanceAnnotation]]) -> Iterat
             photo.path, photo.name, photo.image_id, tuple(members), key, photo.photo_hw
         )
         key += len(members)
+
+
+__getattr__ = moved_names(__name__)

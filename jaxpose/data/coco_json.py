@@ -6,6 +6,7 @@ skeleton, is an error.
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -46,7 +47,12 @@ def read_json(path: str | Path) -> Any:
 
 
 def read_people(
-    path: str | Path, images: str | Path, skeleton: Skeleton
+    path: str | Path,
+    images: str | Path,
+    skeleton: Skeleton,
+    *,
+    whole_images: bool = False,
+    empty: bool = False,
 ) -> tuple[list[ImageAnnotation], list[Skip], list[str]]:
     """The photos with their people, the people left out, and remarks on the file.
 
@@ -54,6 +60,8 @@ def read_people(
       path: the annotation file.
       images: the folder that the file's `file_name` entries start from.
       skeleton: what the keypoints are taken for; must agree with the file's categories.
+      whole_images: take crowd regions and segmentations too, which whole images need.
+      empty: of whole images, take those without people too.
 
     Raises:
       InputError: the file is not COCO keypoint JSON or has another skeleton, or there is no such
@@ -73,13 +81,16 @@ def read_people(
         who = _who(entry, place, listed)
         photo = None
         try:
-            photo, person = _person(entry, listed, twice, categories, seen, skeleton)
+            photo, person = _person(entry, listed, twice, categories, seen, skeleton, whole_images)
         except _Unusable as unusable:
             skips.append(Skip(str(unusable), who))
         else:
             people.append((photo, person))
     _check_lengths(path, content["annotations"], skips, people, skeleton)
-    return list(by_photo(people)), skips, notes
+    grouped = list(by_photo(people))
+    if whole_images and empty:
+        grouped += _without_people(grouped, listed, twice)
+    return grouped, skips, notes
 
 
 class _Unusable(Exception):
@@ -171,6 +182,7 @@ def _person(
     categories: set[Any],
     seen: set[int],
     skeleton: Skeleton,
+    whole_images: bool,
 ) -> tuple[ImageAnnotation, InstanceAnnotation]:
     number, image_id = entry.get("id"), entry.get("image_id")
     if not _whole(number) or not _whole(image_id):
@@ -184,9 +196,11 @@ def _person(
         raise _Unusable(PHOTO_ID_TWICE)
     if entry.get("category_id") not in categories:
         raise _Unusable(NO_CATEGORY_KEYPOINTS)
-    if entry.get("iscrowd"):
+    crowd = bool(entry.get("iscrowd"))
+    if crowd and not whole_images:
         raise _Unusable(CROWD)
-    keypoints = _numbers(entry.get("keypoints", []))
+    blank = [0] * 3 * skeleton.num_keypoints
+    keypoints = _numbers(blank if crowd else entry.get("keypoints", []))
     if keypoints.size != 3 * skeleton.num_keypoints:
         raise _Unusable(WRONG_LENGTH)
     box = _numbers(entry.get("bbox", []))
@@ -200,7 +214,19 @@ def _person(
         visible=table[:, 2],
         box_xywh=box,
         area=None if area is None else float(_numbers([area])[0]),
+        crowd=crowd,
+        segmentation=entry.get("segmentation") if whole_images else None,
     )
+
+
+def _without_people(
+    grouped: list[ImageAnnotation], listed: dict[Any, ImageAnnotation], twice: set[Any]
+) -> list[ImageAnnotation]:
+    """The listed photos that nobody is annotated in, numbered after the others."""
+    used = {photo.path for photo in grouped}
+    first = sum(len(photo.people) for photo in grouped)
+    rest = [p for number, p in listed.items() if number not in twice and p.path not in used]
+    return [replace(photo, first_key=first + i) for i, photo in enumerate(rest)]
 
 
 def _whole(value: Any) -> TypeGuard[int]:

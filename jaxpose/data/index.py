@@ -8,6 +8,8 @@ dataset, walked along its cycle until it lands inside (Black and Rogaway, "Ciphe
 finite domains", CT-RSA 2002).
 """
 
+from typing import Any
+
 import numpy as np
 
 from jaxpose.errors import InputError
@@ -74,11 +76,32 @@ def sample_indices(seed: int, step: int, batch_size: int, num_samples: int) -> n
     # Python integers: a product beyond 64 bits must not wrap round silently.
     epoch, offset = divmod(int(step) * int(batch_size), int(num_samples))
     ahead = np.arange(offset, offset + batch_size, dtype=np.uint64)
-    count = np.uint64(num_samples)
-    epochs = np.uint64(epoch % 2**64) + ahead // count
-    seeds = _mix(np.full(batch_size, seed % 2**64, np.uint64) + _GOLDEN)
+    return shuffled(seed, ahead, num_samples, epoch)
+
+
+def shuffled(seed: int, positions: np.ndarray, count: int, epoch: int = 0) -> np.ndarray:
+    """Numbers in `[0, count)`, int64 `[N]`, at `positions [N]` of an endless shuffled sequence.
+
+    Each stretch of `count` positions from a multiple of `count` on holds every number once, in an
+    order of its own. `epoch` counts such stretches before position 0.
+    """
+    positions = positions.astype(np.uint64)
+    epochs = np.uint64(epoch % 2**64) + positions // np.uint64(count)
+    seeds = _mix(np.full(len(positions), seed % 2**64, np.uint64) + _GOLDEN)
     keys = _mix(seeds + epochs * _GOLDEN)
-    return _permute(ahead % count, keys, num_samples).astype(np.int64)
+    return _permute(positions % np.uint64(count), keys, count).astype(np.int64)
+
+
+def batch_indices(source: Any, seed: int, step: int, batch_size: int) -> np.ndarray:
+    """Indices of the global batch of one step in `source`, int64 `[batch_size]`.
+
+    `source.batch_indices(seed, step, batch_size)` where the source has an order of its own, else
+    `sample_indices`; both are functions of their arguments alone.
+    """
+    order = getattr(source, "batch_indices", None)
+    if order is not None:
+        return order(seed, step, batch_size)
+    return sample_indices(seed, step, batch_size, len(source))
 
 
 def process_slice(batch_size: int, process_index: int, process_count: int) -> slice:

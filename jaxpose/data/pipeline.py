@@ -1,7 +1,7 @@
 """Batches from a source while the device computes: reading and decoding in tf.data's threads.
 
 TensorFlow is imported when the first batch is asked for, and never sees an accelerator. It only
-moves data: which samples make a batch is `index.sample_indices`, so starting at any step costs
+moves data: which samples make a batch is `index.batch_indices`, so starting at any step costs
 nothing and every run of the same seed gives the same batches.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxpose.data.index import process_slice, sample_indices
+from jaxpose.data.index import batch_indices, process_slice
 from jaxpose.data.records import BATCH_FEATURES, RecordSource, numeric_features, usable_cores
 from jaxpose.data.source import Batch, Source
 from jaxpose.errors import InputError
@@ -51,11 +51,10 @@ def stream(
         cannot be read.
     """
     share = process_slice(batch_size, process_index, process_count)
-    count = len(source)
-    sample_indices(seed, start_step, batch_size, count)  # says at once what is wrong with these
+    batch_indices(source, seed, start_step, batch_size)  # says at once what is wrong with these
 
     def plan(step: int) -> tuple[np.ndarray, np.ndarray]:
-        indices = sample_indices(seed, step, batch_size, count)[share]
+        indices = batch_indices(source, seed, step, batch_size)[share]
         return indices, np.ones(len(indices), bool)
 
     return _numbered(source, plan, start_step, _LAST_STEP, batch_size // process_count, threads)

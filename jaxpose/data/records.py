@@ -1,7 +1,8 @@
 """Prepared datasets on disk: what a record holds, and reading them without TensorFlow.
 
-A dataset is a TFDS dataset in ArrayRecord format, one person per record, so TFDS reads it too
-(`tfds.builder_from_directory(path).as_data_source()`). Beside TFDS's own files stand
+A dataset is a TFDS dataset in ArrayRecord format, so TFDS reads it too
+(`tfds.builder_from_directory(path).as_data_source()`). A record is one person on a canvas (format
+1, here) or one image with all its people (format 2, `image_records`). Beside TFDS's own files stand
 `metadata.json` (TFDS's metadata: canvas, skeleton, sources) and `summary.json` (counts, digests).
 """
 
@@ -9,10 +10,10 @@ import dataclasses
 import functools
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from jaxpose.paths import as_path, check_reachable, in_bucket, kept_on_disk
 from jaxpose.skeletons import Skeleton
 
 FORMAT = 1
-"""Number of the record layout; a reader refuses any other."""
+"""Number of the layout of records of one person."""
 
 INFO_FILE, METADATA_FILE, SUMMARY_FILE = "dataset_info.json", "metadata.json", "summary.json"
 
@@ -88,8 +89,8 @@ class Shard:
     length: int
 
 
-class RecordSource:
-    """One split of a prepared dataset, by random access.
+class RecordFiles:
+    """The records of one split as bytes, by random access.
 
     Args:
       path: the dataset's folder.
@@ -98,9 +99,12 @@ class RecordSource:
       threads: decoding threads; by default one per CPU core this process may use.
 
     Raises:
-      InputError: there is no such dataset or split, a file of it is missing or cut, or the part is
-        none.
+      InputError: there is no such dataset or split, it is of another format, a file of it is
+        missing or cut, or the part is none.
     """
+
+    format: ClassVar[int]
+    kind: ClassVar[str]
 
     def __init__(
         self, path: str | Path, split: str, *, part: float = 1.0, threads: int | None = None
@@ -110,17 +114,16 @@ class RecordSource:
         info = _read_json(self.path, INFO_FILE)
         self.metadata = _read_json(self.path, METADATA_FILE)
         self.summary = _read_json(self.path, SUMMARY_FILE)
-        if self.metadata.get("format") != FORMAT:
+        if self.metadata.get("format") != self.format:
             raise InputError(
-                f"{self.path} has record format {self.metadata.get('format')!r}; this version "
-                f"reads {FORMAT}. {_AGAIN}"
+                f"{self.path} has record format {self.metadata.get('format')!r}, and {self.kind} "
+                f"have {self.format}. {_AGAIN}"
             )
         self._shards = _shards(self.path, split, info)
         _check_sizes(self.path, self.summary)
         self._ends = np.cumsum([shard.length for shard in self._shards])
         self._rows = _part_of(int(self._ends[-1]), part)
         self._skeleton = skeleton_from_json(self.metadata["skeleton"])
-        self._layout = numeric_features(self._skeleton.num_keypoints)
         self._threads = threads or usable_cores()
 
     @property
@@ -140,47 +143,24 @@ class RecordSource:
         used = "" if len(self._rows) == self._ends[-1] else f"-{len(self._rows)}"
         return f"{self.summary['fingerprint']}-{self.split}{used}"
 
-    def samples(self, indices: Sequence[int] | np.ndarray) -> Batch:
-        """The batch of these records, decoded; see `Batch`.
+    def fill_rows(self, fill: Callable[[int], None], indices: np.ndarray) -> None:
+        """Call `fill(row)` for each row of `indices`, by several threads.
 
         Raises:
-            InputError: a record is damaged; the message says which and where it lies.
+          InputError: what `fill` raised, with the record and where it lies.
         """
-        indices = check_indices(indices, len(self))
-        rows = self.read(indices)
-        batch: Batch = {
-            name: np.empty((len(rows), *self._layout[name][0]), self._layout[name][1])
-            for name in BATCH_FEATURES
-        }
-        batch["image"] = np.empty((len(rows), *self.canvas_hw, 3), np.uint8)
 
-        def fill(row: int) -> None:
+        def one(row: int) -> None:
             try:
-                features = example.parse_features(rows[row])
-                for name in BATCH_FEATURES:
-                    batch[name][row] = example.numbers(features, name, *self._layout[name])
-                batch["image"][row] = decode_canvas(example.data(features, "image"), self.canvas_hw)
+                fill(row)
             except InputError as error:
                 raise self._damaged(int(self._rows[indices[row]]), str(error)) from error
 
-        if self._threads > 1 and len(rows) > 1:
-            list(self._pool.map(fill, range(len(rows))))
+        if self._threads > 1 and len(indices) > 1:
+            list(self._pool.map(one, range(len(indices))))
         else:
-            for row in range(len(rows)):
-                fill(row)
-        batch["index"] = indices
-        batch["mask"] = np.ones(len(rows), bool)
-        return batch
-
-    def photo_names(self, indices: Sequence[int] | np.ndarray) -> list[str]:
-        """The photo each person was cut from, as the source named it."""
-        rows = self.read(check_indices(indices, len(self)))
-        return [example.data(example.parse_features(row), "photo").decode() for row in rows]
-
-    def head_boxes(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Head boxes float32 `[B, 4]`, two corners in photo pixels; zeros if not annotated."""
-        rows = map(example.parse_features, self.read(check_indices(indices, len(self))))
-        return np.stack([example.numbers(row, "head_xyxy", (4,), np.float32) for row in rows])
+            for row in range(len(indices)):
+                one(row)
 
     def read(self, indices: np.ndarray) -> list[bytes]:
         """The serialised records at `indices [B]`, in that order.
@@ -236,6 +216,57 @@ class RecordSource:
             f"Record {index} of split {self.split!r} cannot be read: {reason} "
             f"(file {self._shards[shard].path}, position {position}). {_AGAIN}"
         )
+
+
+class RecordSource(RecordFiles):
+    """One split of a prepared dataset of single people, by random access.
+
+    Arguments and errors are those of `RecordFiles`.
+    """
+
+    format = FORMAT
+    kind = "single people"
+
+    def __init__(
+        self, path: str | Path, split: str, *, part: float = 1.0, threads: int | None = None
+    ) -> None:
+        super().__init__(path, split, part=part, threads=threads)
+        self._layout = numeric_features(self._skeleton.num_keypoints)
+
+    def samples(self, indices: Sequence[int] | np.ndarray) -> Batch:
+        """The batch of these records, decoded; see `Batch`.
+
+        Raises:
+            InputError: a record is damaged; the message says which and where it lies.
+        """
+        indices = check_indices(indices, len(self))
+        rows = self.read(indices)
+        batch: Batch = {
+            name: np.empty((len(rows), *self._layout[name][0]), self._layout[name][1])
+            for name in BATCH_FEATURES
+        }
+        batch["image"] = np.empty((len(rows), *self.canvas_hw, 3), np.uint8)
+
+        def fill(row: int) -> None:
+            features = example.parse_features(rows[row])
+            for name in BATCH_FEATURES:
+                batch[name][row] = example.numbers(features, name, *self._layout[name])
+            batch["image"][row] = decode_canvas(example.data(features, "image"), self.canvas_hw)
+
+        self.fill_rows(fill, indices)
+        batch["index"] = indices
+        batch["mask"] = np.ones(len(rows), bool)
+        return batch
+
+    def photo_names(self, indices: Sequence[int] | np.ndarray) -> list[str]:
+        """The photo each person was cut from, as the source named it."""
+        rows = self.read(check_indices(indices, len(self)))
+        return [example.data(example.parse_features(row), "photo").decode() for row in rows]
+
+    def head_boxes(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Head boxes float32 `[B, 4]`, two corners in photo pixels; zeros if not annotated."""
+        rows = map(example.parse_features, self.read(check_indices(indices, len(self))))
+        return np.stack([example.numbers(row, "head_xyxy", (4,), np.float32) for row in rows])
 
 
 def usable_cores() -> int:
@@ -329,3 +360,12 @@ def _check_sizes(folder: Path, summary: dict[str, Any]) -> None:
                 f"{file} has {file.stat().st_size} bytes where {entry['bytes']} were written. "
                 "Copy it again, or run `jaxpose prepare`."
             )
+
+
+def record_format(path: str | Path) -> Any:
+    """The number of the record layout of a dataset's folder.
+
+    Raises:
+      InputError: it is no prepared dataset.
+    """
+    return _read_json(_on_this_machine(as_path(path)), METADATA_FILE).get("format")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,7 +15,8 @@ Batch = dict[str, np.ndarray]
 image uint8 `[B, H, W, 3]` RGB; keypoints float32 `[B, K, 2]`; visible uint8 `[B, K]` (0 not
 labelled, 1 occluded, 2 visible); box_xywh float32 `[B, 4]`, not padded; photo_from_canvas float32
 `[B, 2, 3]`; area float32 `[B]` in photo pixels squared (the area of OKS); image_id, annotation_id
-and index int64 `[B]`; mask bool `[B]`, False where a row only fills up the batch.
+and index int64 `[B]`; mask bool `[B]`, False where a row only fills up the batch. A `Mixture` adds
+dataset int32 `[B]`.
 """
 
 
@@ -48,15 +49,30 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class Dataset(Protocol):
+    """What a configuration names as data: a frozen dataclass that opens a `Source`."""
+
+    def open(self) -> Any:
+        """The data as a `Source`.
+
+        Raises:
+          InputError: there is no such data.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Records:
-    """One split of a dataset written by `jaxpose prepare`.
+    """The people of one split of a dataset written by `jaxpose prepare`, one a sample.
+
+    Of a dataset of whole images (`Images`) each sample is the image with one person's box.
 
     Attributes:
       path: the dataset's folder, the one that holds `dataset_info.json`.
       split: the split's name, such as `train`.
-      part: how much of the split is used, in (0, 1]: people drawn at random, among them all those
-        of any smaller part.
+      part: how much of the split is used, in (0, 1]: people (or whole images) drawn at random,
+        among them all those of any smaller part.
     """
 
     path: str
@@ -65,8 +81,12 @@ class Records:
 
     def open(self) -> Source:
         """Raises InputError, naming the nearest folder or split, if there is no such dataset."""
-        from jaxpose.data.records import RecordSource
+        from jaxpose.data import image_records
+        from jaxpose.data.records import RecordSource, record_format
 
+        if record_format(self.path) == image_records.FORMAT:
+            images = image_records.ImageSource(self.path, self.split, part=self.part)
+            return images.single_people()
         return RecordSource(self.path, self.split, part=self.part)
 
 
@@ -90,6 +110,57 @@ class SyntheticPeople:
         from jaxpose.data.synthetic import SyntheticSource
 
         return SyntheticSource(self.count, self.seed, self.canvas_hw, plain=self.plain)
+
+
+@dataclass(frozen=True)
+class Images:
+    """One split of a dataset of whole images (`jaxpose prepare coco --layout images`).
+
+    Attributes:
+      path: the dataset's folder, the one that holds `dataset_info.json`.
+      split: the split's name, such as `train`.
+      people: rows for people in each sample; None is what the fullest image of the split needs.
+      part: how much of the split is used, in (0, 1]: images drawn at random, among them all those
+        of any smaller part.
+    """
+
+    path: str
+    split: str
+    people: int | None = None
+    part: float = 1.0
+
+    def open(self) -> Source:
+        """The images.
+
+        Raises:
+          InputError: there is no such dataset or it holds crops; an image with more people than
+            there are rows.
+        """
+        from jaxpose.data.image_records import ImageSource
+
+        return ImageSource(self.path, self.split, people=self.people, part=self.part)
+
+
+@dataclass(frozen=True)
+class SyntheticScenes:
+    """Drawn images of several people with COCO-17 keypoints: image i is a function of (seed, i).
+
+    Attributes:
+      count: number of images.
+      seed: another seed is another, unrelated set.
+      canvas_hw: height and width of the images in pixels.
+      people: the largest number of people in one image, and rows for people in each sample.
+    """
+
+    count: int
+    seed: int
+    canvas_hw: tuple[int, int] = (256, 256)
+    people: int = 4
+
+    def open(self) -> Source:
+        from jaxpose.data.synthetic.scenes import SceneSource
+
+        return SceneSource(self.count, self.seed, self.canvas_hw, self.people)
 
 
 def check_indices(indices: Sequence[int] | np.ndarray, count: int) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxpose.convert.reading import load_state_dict
 from jaxpose.convert.release import CONFIG, Card, load_config, save_release
+from jaxpose.deprecations import moved_names
 from jaxpose.detect.decode import convention_of
 from jaxpose.detect.letterbox import Letterbox, letterbox
 from jaxpose.detect.nms import Kept, suppress
@@ -222,3 +223,6 @@ def _check(
         raise InputError(
             f"max_people and batch_size must be at least 1, and are {max_people} and {batch_size}"
         )
+
+
+__getattr__ = moved_names(__name__)

@@ -1,4 +1,4 @@
-"""Which detector weights are of."""
+"""The published detector that weights belong to."""
 
 import math
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from jaxpose.convert.rules import assemble, mismatch, nest
 from jaxpose.errors import InputError, nearest
 from jaxpose.models.detection import DetectionModel, RTMDetHead
 from jaxpose.models.published.catalogue import DETECTORS
-from jaxpose.models.published.detection import PublishedDetector
+from jaxpose.models.published.record import PublishedDetector
 
 _NECK = "params/neck/"
 _CLASSES = "params/head/class_0/kernel"
@@ -30,7 +30,7 @@ class Recognised(NamedTuple):
 
 
 def is_detector(state_dict: Mapping[str, np.ndarray]) -> bool:
-    """Whether the names of arrays are a detector's: it has a neck, and pose models have none.
+    """True if the names of arrays are a detector's.
 
     Args:
       state_dict: `{key: array}` in PyTorch's layouts, such as `[out, in, h, w]`, or in ours.
@@ -39,7 +39,9 @@ def is_detector(state_dict: Mapping[str, np.ndarray]) -> bool:
       InputError: names of no known format.
     """
     source = detect(state_dict)
-    return bool(source.necks) or (source.own and any(key.startswith(_NECK) for key in state_dict))
+    return source.purpose == "detection" or (
+        source.own and any(key.startswith(_NECK) for key in state_dict)
+    )
 
 
 def recognise_detector(state_dict: Mapping[str, np.ndarray], name: str | None = None) -> Recognised:

@@ -4,7 +4,9 @@ import hashlib
 import os
 import re
 import time
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -42,12 +44,34 @@ def fetch(address: Address) -> Path:
       InputError: the host cannot be reached or refuses, the content is a web page, too large or not
         what its checksum says, or the cache cannot be written.
     """
-    folder = cache_folder() / "weights" / hashlib.sha256(address.url.encode()).hexdigest()[:16]
+    folder = _cached(address)
     if not address.is_folder:
         return _file(address, folder)
     for name in _RELEASE:
         _file(address.inside(name), folder)
     return folder
+
+
+def fetch_inside(where: str | Path, sums: Mapping[str, str]) -> None:
+    """More files of the release folder at the address `where`, beside those that `fetch` fetched.
+
+    Args:
+      where: the address of the folder.
+      sums: SHA-256 of each file, by its name relative to the folder.
+
+    Raises:
+      InputError: as `fetch`.
+    """
+    address = address_of(where)
+    if address is None or not address.is_folder:
+        return
+    folder = _cached(address)
+    for name, sha256 in sums.items():
+        _file(replace(address.inside(name), sha256=sha256, pinned=True), folder)
+
+
+def _cached(address: Address) -> Path:
+    return cache_folder() / "weights" / hashlib.sha256(address.url.encode()).hexdigest()[:16]
 
 
 def checksum(path: Path) -> str:
@@ -71,8 +95,8 @@ def _file(address: Address, folder: Path) -> Path:
         return path
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _remove_stale(folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(path.parent)
         try:
             sha256 = receive(address, partial)
             _check(address, sha256)

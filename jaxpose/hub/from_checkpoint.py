@@ -1,59 +1,40 @@
-"""A checkpoint of another project, or a run, into a release folder."""
+"""Conversion of a checkpoint of another project, or of a run, to a release folder."""
 
 import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from jaxpose import skeletons
-from jaxpose.codecs import AnyCodec, IntegralRegression, Regression, SimCC
-from jaxpose.codecs.heatmap import msra, udp
-from jaxpose.codecs.simcc import rtmpose
 from jaxpose.config import to_json
+from jaxpose.config.trust import outside_paths, record_as_own
+from jaxpose.convert.choose import Clues, choose, skeleton_of_dataset
 from jaxpose.convert.formats import detect
 from jaxpose.convert.identify import Identified, identify
 from jaxpose.convert.load import load_pretrained, plan_for, recognise, to_variables
 from jaxpose.convert.mismatch import Mismatch
-from jaxpose.convert.reading import load_state_dict
+from jaxpose.convert.reading import dataset_of, load_state_dict
 from jaxpose.convert.release import Card, save_release
-from jaxpose.convert.unpublished_variants import SIBLINGS
 from jaxpose.detect.detector import Detector
 from jaxpose.detect.weights import is_detector, recognise_detector
 from jaxpose.errors import InputError
 from jaxpose.metrics.report import Report
-from jaxpose.models.build import PoseModel, count_parameters
-from jaxpose.models.published.catalogue import CATALOGUE, find
-from jaxpose.models.published.entry import Published
-from jaxpose.models.published.vitpose import VITPOSE_PLUS_DATASETS
-from jaxpose.models.rtmcc import RTMCCHead
-from jaxpose.models.vit import ViT
+from jaxpose.models.build import count_parameters
+from jaxpose.models.lifting.lifter import Lifter
+from jaxpose.models.published.catalogue import CATALOGUE, LIFTERS, UNPUBLISHED, find
+from jaxpose.models.published.record import Keypointed, PublishedDetector, PublishedLifter
 from jaxpose.skeletons import Skeleton
+from jaxpose.tasks.lifting.estimator import LiftingEstimator
 from jaxpose.tasks.topdown.estimator import TopDownEstimator
 from jaxpose.train.run_dir import Run
-
-# What so many keypoints are, unless told otherwise.
-_USUAL = {
-    skeleton.num_keypoints: skeleton
-    for skeleton in (
-        skeletons.COCO17,
-        skeletons.COCO_WHOLEBODY133,
-        skeletons.MPII16,
-        skeletons.HAND21,
-        skeletons.FACE68,
-        skeletons.FACE98,
-    )
-}
-# Data sets of ViTPose++ that a number of keypoints tells; 17 are COCO's.
-_EXPERTS = {14: "AIC", 16: "MPII", 133: "COCO-WholeBody"}
 
 
 @dataclass(frozen=True)
@@ -61,11 +42,12 @@ class ConvertOptions:
     """How to convert.
 
     Attributes:
-      model: name in the catalogue or of one of its siblings; None tries all.
+      model: name of a published model, or of one of their unpublished variants; None tries all.
       keypoints: number of keypoints; None reads it off the head.
       input_size: `HEIGHTxWIDTH` of the images it was trained on; None reads it off the arrays where
         they tell, or else takes what is published.
-      skeleton: which keypoints these are; None takes the usual ones of that number.
+      skeleton: name or file of the keypoints; None takes those of the data set in the checkpoint's
+        metadata, or else the published model's.
       ema: as in `load_state_dict`.
       reset_head: keep only the backbone.
       overwrite: replace a release that is there.
@@ -83,71 +65,84 @@ class ConvertOptions:
 
 
 def release_checkpoint(source: Path, out: Path, options: ConvertOptions) -> Table:
-    """Writes the release folder `out` from the checkpoint `source`, and tells what it holds.
+    """Writes the release folder `out` from the checkpoint `source`; a table of what it holds.
 
     Raises:
-      InputError: as `convert`.
+      InputError: as `load_state_dict`, `identify`, `choose` and `save_release`; options that do not
+        fit the checkpoint.
     """
     state_dict = load_state_dict(source, ema=options.ema)
     if is_detector(state_dict):
         return _release_detector(source, state_dict, out, options)
+    dataset = dataset_of(source) or detect(state_dict).dataset
+    named = skeletons.load(options.skeleton) if options.skeleton else None
     try:
         fits = _fits(state_dict, options)
+        if not options.model:
+            fits = choose(fits, Clues(source.name, dataset, named))
         variables = _variables(state_dict, fits[0], options)
     except Mismatch as error:
         if options.report is None:
             raise InputError(f"{error}\n--report FILE writes the full list.") from error
         options.report.write_text(error.full + "\n")
         raise InputError(f"{error}\nThe full list is in {options.report}.") from error
-    fit = fits[0] = with_expert(fits[0])
-    skeleton = _skeleton(fit.num_keypoints, options.skeleton)
+    fit = fits[0]
     entry = fit.entry
-    save_release(
-        out,
-        variables,
-        {
-            "name": entry.name,
-            "estimator": _estimator(fit, skeleton, variables),
-            "num_keypoints": fit.num_keypoints,
-        },
-        Card(
-            entry.name,
-            f"{source.name} ({detect(state_dict).name})",
-            f"RGB, {fit.input_hw[1]} x {fit.input_hw[0]} pixels (width x height), one person's box",
-            skeleton.keypoints if skeleton else (f"{fit.num_keypoints}, not named",),
-            published=""
-            if options.reset_head
-            else ", ".join(filter(None, (entry.score, entry.source))),
-        ),
-        overwrite=options.overwrite,
+    skeleton = _skeleton(fit, named, dataset)
+    estimator = _estimator(fit, skeleton)
+    config = {
+        "name": entry.name,
+        "estimator": None if estimator is None else to_json(estimator),
+        "num_keypoints": fit.num_keypoints,
+    }
+    limit = entry.limit if isinstance(entry, PublishedLifter) else ""
+    card = Card(
+        entry.name,
+        f"{source.name} ({detect(state_dict).name})",
+        _input(fit),
+        skeleton.keypoints if skeleton else (f"{fit.num_keypoints}, not named",),
+        licence=entry.licence or Card.licence,
+        published=""
+        if options.reset_head
+        else ", ".join(filter(None, (entry.score, entry.source))),
+        takes="tracks" if isinstance(entry, PublishedLifter) else "crops",
+        limit=limit,
     )
+    if limit:
+        config["limit"] = limit
+    save_release(out, variables, config, card, overwrite=options.overwrite)
     return _table(state_dict, fits, variables, skeleton, options)
 
 
 def _fits(state_dict: Mapping[str, np.ndarray], options: ConvertOptions) -> list[Identified]:
-    entries = [_named(options.model)] if options.model else [*CATALOGUE, *SIBLINGS]
+    entries = [_named(options.model)] if options.model else [*CATALOGUE, *LIFTERS, *UNPUBLISHED]
     size = _parse_size(options.input_size) if options.input_size else None
     if not options.reset_head:
         return identify(state_dict, entries, options.keypoints, size)
     if not options.model:
         raise InputError("--reset-head needs --model: a backbone alone does not tell which.")
     (entry,) = entries
+    if isinstance(entry, PublishedLifter):
+        raise InputError("--reset-head is for models that take images; leave it out for a lifter.")
     count = options.keypoints or entry.num_keypoints
     size = size or entry.input_hw
-    return [Identified(entry, entry.make(count, size), count, size)]
+    return [Identified(entry, entry.variant(count, size), count, size)]
 
 
-def with_expert(fit: Identified) -> Identified:
-    """A ViT with experts, set to the data set that has so many keypoints; else to the first."""
-    backbone = fit.model.backbone
-    if not (isinstance(backbone, ViT) and backbone.experts == len(VITPOSE_PLUS_DATASETS)):
-        return fit
-    dataset = VITPOSE_PLUS_DATASETS.index(_EXPERTS.get(fit.num_keypoints, "COCO"))
-    return replace(fit, model=fit.model.clone(backbone=backbone.clone(dataset=dataset)))
+def _named(name: str) -> Keypointed:
+    record = find(name)
+    if isinstance(record, PublishedDetector):
+        raise InputError(f"{name} is a detector, and these weights are none.")
+    assert isinstance(record, Keypointed)
+    return record
 
 
-def _named(name: str) -> Published:
-    return next((entry for entry in SIBLINGS if entry.name == name), None) or find(name)
+def _input(fit: Identified) -> str:
+    if fit.input_hw is None:
+        frames = fit.model.backbone.frames
+        return f"one person's {fit.num_keypoints} keypoints, frames: {frames}"
+    height, width = fit.input_hw
+    return f"RGB, {width} x {height} pixels (width x height), one person's box"
 
 
 def _parse_size(text: str) -> tuple[int, int]:
@@ -202,10 +197,12 @@ def release_run(run: Run, out: Path, overwrite: bool) -> None:
     file = run.directory / "report.json"
     metrics = Report.from_json(file.read_text()).metrics if file.is_file() else None
     estimator, variables = run.experiment.task().estimator(run.variables)
+    config = to_json(estimator)
+    recipe = run.recipe if outside_paths(config) else None
     save_release(
         out,
         jax.device_get(variables),
-        {"name": run.directory.name, "estimator": to_json(estimator)},
+        {"name": run.directory.name, "estimator": config},
         Card(
             run.directory.name,
             f"trained with jaxpose, checkpoint of step {run.step}",
@@ -216,49 +213,38 @@ def release_run(run: Run, out: Path, overwrite: bool) -> None:
             takes=estimator.takes,
         ),
         overwrite=overwrite,
+        recipe=recipe,
     )
+    record_as_own(config, recipe, out)
 
 
 def _estimator(
-    fit: Identified, skeleton: Skeleton | None, variables: dict[str, Any]
-) -> dict[str, Any] | None:
-    """The JSON form of the estimator; None where codec or skeleton are not known."""
-    codec = codec_of(fit.model, fit.input_hw, variables)
-    if codec is None or skeleton is None:
+    fit: Identified, skeleton: Skeleton | None
+) -> TopDownEstimator | LiftingEstimator | None:
+    """All that prediction needs; None where codec or skeleton are not known."""
+    entry, model = fit.entry, fit.model
+    if skeleton is None or entry.codec is None:
         return None
-    return to_json(TopDownEstimator(fit.model, codec, skeleton))
+    if isinstance(entry, PublishedLifter):
+        assert isinstance(model, Lifter)
+        if fit.num_keypoints != entry.num_keypoints:
+            return None  # the codec's root and statistics are of the published joints
+        return LiftingEstimator(model, entry.codec, skeleton)
+    codec = entry.codec(fit.input_hw or entry.input_hw)
+    return TopDownEstimator(model, codec, skeleton, entry.padding)
 
 
-def codec_of(model: PoseModel, input_hw: tuple[int, int], variables: Mapping) -> AnyCodec | None:
-    """The codec that the published model of this kind was trained with; None if not known.
-
-    ViTPose uses UDP heatmaps, convolution networks Simple Baselines' (MMPose's plain recipes).
-    """
-    images = jax.ShapeDtypeStruct((1, *input_hw, 3), jnp.float32)
-    outputs = jax.eval_shape(model.apply, variables, images)
-    shapes = [leaf.shape for leaf in jax.tree.leaves(outputs)]
-    ranks = [len(shape) for shape in shapes]
-    if ranks == [4]:
-        make = udp if isinstance(model.backbone, ViT) else msra
-        return make(input_hw, shapes[0][1:3])
-    if ranks == [3, 3]:
-        if isinstance(model.head, RTMCCHead):
-            return rtmpose(input_hw)
-        return SimCC(input_hw, shapes[0][2] / input_hw[1])
-    if ranks == [3, 4]:
-        return IntegralRegression(input_hw, shapes[1][1:3])
-    return Regression(input_hw) if ranks == [3] else None
-
-
-def _skeleton(num_keypoints: int, name: str | None) -> Skeleton | None:
-    if name is None:
-        return _USUAL.get(num_keypoints)
-    skeleton = skeletons.load(name)
-    if skeleton.num_keypoints != num_keypoints:
-        raise InputError(
-            f"The model has {num_keypoints} keypoints, {skeleton.name} {skeleton.num_keypoints}."
-        )
-    return skeleton
+def _skeleton(fit: Identified, named: Skeleton | None, dataset: str) -> Skeleton | None:
+    """The keypoints: as the user says, or the metadata, or the record; None if nothing does."""
+    count = fit.num_keypoints
+    if named is not None and named.num_keypoints != count:
+        raise InputError(f"The model has {count} keypoints, {named.name} {named.num_keypoints}.")
+    published = fit.entry.skeleton
+    if published is not None and published.num_keypoints != count:
+        published = None
+    if isinstance(fit.entry, PublishedLifter):
+        return named or published
+    return named or skeleton_of_dataset(dataset, count) or published
 
 
 def _table(
@@ -278,10 +264,10 @@ def _table(
     table.add_row("parameters", f"{count_parameters(variables) / 1e6:.2f} M")
     what = f"{fit.num_keypoints}, {skeleton.name if skeleton else 'not named: use --skeleton'}"
     table.add_row("keypoints", what)
-    if isinstance(fit.model.backbone, ViT) and fit.model.backbone.experts:
-        chosen = VITPOSE_PLUS_DATASETS[fit.model.backbone.dataset]
-        table.add_row("expert", f"that of {chosen}, by the number of keypoints")
-    table.add_row("input", f"{fit.input_hw[1]} x {fit.input_hw[0]} pixels")
+    if fit.input_hw is not None:
+        table.add_row("input", f"{fit.input_hw[1]} x {fit.input_hw[0]} pixels")
+    if isinstance(fit.entry, PublishedLifter) and fit.entry.limit:
+        table.add_row("limit", fit.entry.limit)
     if options.reset_head:
         table.add_row("arrays", "backbone's; the head is fresh")
         return table

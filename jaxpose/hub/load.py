@@ -6,17 +6,19 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
-from rich.console import Console
 
-import jaxpose
 from jaxpose.config import from_json
+from jaxpose.config.recipe_source import FOLDER, RecipeSource, recipe_files, stored_recipe
+from jaxpose.config.trust import classes_for
 from jaxpose.convert.reading import PYTORCH, RELEASE, load_state_dict
-from jaxpose.convert.release import load_release
+from jaxpose.convert.release import CONFIG, load_release, read_config
 from jaxpose.convert.rules import flatten
-from jaxpose.download.fetch import checksum, local
+from jaxpose.detect.detector import Detector
+from jaxpose.download.address import address_of
+from jaxpose.download.fetch import fetch_inside, local
 from jaxpose.errors import InputError
-from jaxpose.hub.from_checkpoint import ConvertOptions, release_checkpoint
-from jaxpose.paths import as_path, cache_folder, in_bucket, local_copy
+from jaxpose.hub.catalogue import released, resolve
+from jaxpose.paths import as_path, in_bucket, local_copy
 from jaxpose.skeletons import Skeleton
 from jaxpose.train.run_dir import load_run
 
@@ -59,28 +61,34 @@ class Trained:
         return self.estimator.predictor(self.variables, **options)
 
 
-def load(where: str | Path, checkpoint: Checkpoint = "best") -> Trained:
+def load(
+    where: str | Path, checkpoint: Checkpoint = "best", *, trust_recipe: bool = False
+) -> Trained:
     """A model with all that prediction needs.
 
     Args:
-      where: a run directory, a folder that `jaxpose convert` wrote, or a checkpoint that it can
-        tell the model of; on this machine, in a bucket, or, but for a run, at an `https://`
-        address. A checkpoint is converted once, into the cache (`jaxpose.paths.cache_folder`).
+      where: the name of a published model (`list_models`), a run directory, a folder that `jaxpose
+        convert` wrote, or a checkpoint that it recognises; on this machine, in a bucket, or, but
+        for a run, at an `https://` address. A checkpoint is converted once, into the cache
+        (`jaxpose.paths.cache_folder`).
       checkpoint: of a run, the one with the best held-out score, or the newest.
+      trust_recipe: run the code of a recipe, or of a package, that the model needs even though it
+        was not written on this machine by this user (see `config.trust`).
 
     Raises:
-      InputError: as `load_run`, `load_release`, `jaxpose convert` and `download.local`; a release
-        without a codec or a skeleton; a detector.
+      InputError: as `resolve`, `load_run`, `load_release`, `jaxpose convert` and `download.local`;
+        a release without a codec or a skeleton; a detector.
     """
+    where = resolve(where)
     bucket = in_bucket(where)
     directory = as_path(where) if bucket else local(where)
     if bucket and not (directory / "checkpoints").is_dir():  # no run, which is read from there
         with local_copy(directory) as copy:
-            return load(copy, checkpoint)
+            return load(copy, checkpoint, trust_recipe=trust_recipe)
     if directory.is_file() or directory.suffix.lower() in PYTORCH:
-        directory = _released(directory)
+        directory = released(directory)
     if not (directory / RELEASE).is_file():
-        run = load_run(directory, checkpoint)
+        run = load_run(directory, checkpoint, trust_recipe=trust_recipe)
         estimator, variables = run.experiment.task().estimator(run.variables)
         return Trained(directory, estimator, variables, run.step)
     release = load_release(directory)
@@ -89,7 +97,19 @@ def load(where: str | Path, checkpoint: Checkpoint = "best") -> Trained:
             f"{where} holds a detector. Name it with --detector, and a model for keypoints with "
             "--from."
         )
-    estimator = from_json(release.config.get("estimator"), "estimator")
+    raw = read_config(directory)
+
+    def source() -> RecipeSource | None:
+        if (entry := raw.get("recipe")) and address_of(where) is not None:
+            names = recipe_files(entry, directory / CONFIG)
+            fetch_inside(where, {f"{FOLDER}/{name}": entry["files"][name] for name in names})
+        return stored_recipe(entry, directory / FOLDER, directory / CONFIG)
+
+    # As it is in the file: what was recorded as one's own.
+    classes = classes_for(raw.get("estimator"), source, where, trust_recipe)
+    estimator = from_json(release.config.get("estimator"), "estimator", classes=classes)
+    if estimator is None and "limit" in release.config:
+        raise InputError(f"{where} cannot predict yet. {release.config['limit']}")
     if estimator is None:
         raise InputError(
             f"{where} does not say its codec or its skeleton, which prediction needs. Convert the "
@@ -98,9 +118,11 @@ def load(where: str | Path, checkpoint: Checkpoint = "best") -> Trained:
     return Trained(directory, estimator, jax.device_put(release.variables), None)
 
 
-def load_pose(where: str | Path, checkpoint: Checkpoint = "best") -> Trained:
+def load_pose(
+    where: str | Path, checkpoint: Checkpoint = "best", *, trust_recipe: bool = False
+) -> Trained:
     """A model that finds keypoints in images; arguments and errors as of `load`, and a lifter."""
-    trained = load(where, checkpoint)
+    trained = load(where, checkpoint, trust_recipe=trust_recipe)
     if trained.estimator.takes == "tracks":
         raise InputError(
             f"{where} holds a lifter, which takes keypoints and not images. Name it with --lift, "
@@ -109,9 +131,11 @@ def load_pose(where: str | Path, checkpoint: Checkpoint = "best") -> Trained:
     return trained
 
 
-def load_lifter(where: str | Path, checkpoint: Checkpoint = "best") -> Trained:
+def load_lifter(
+    where: str | Path, checkpoint: Checkpoint = "best", *, trust_recipe: bool = False
+) -> Trained:
     """A lifter; arguments and errors as of `load`, and a model for images."""
-    trained = load(where, checkpoint)
+    trained = load(where, checkpoint, trust_recipe=trust_recipe)
     if trained.estimator.takes != "tracks":
         raise InputError(
             f"{where} holds a model for images, not a lifter. Train one with a recipe such as "
@@ -120,32 +144,32 @@ def load_lifter(where: str | Path, checkpoint: Checkpoint = "best") -> Trained:
     return trained
 
 
-def weights(where: str) -> dict[str, np.ndarray]:
-    """The state dict that `init_from` and the like name: of a file, a release, a run or an address.
+def load_detector(where: str | Path, **options: Any) -> Detector:
+    """A detector: of a published name, or as `Detector.load`, whose options these are.
 
     Raises:
-      InputError: as `load_run`, `convert.load_state_dict` and `download.local`.
+      InputError: as `resolve` and `Detector.load`.
     """
+    return Detector.load(resolve(where), **options)
+
+
+def weights(where: str, *, trust_recipe: bool = False) -> dict[str, np.ndarray]:
+    """The state dict that `init_from` and the like name; places as of `load`.
+
+    Args:
+      where: what is named.
+      trust_recipe: as of `load`, for a run.
+
+    Raises:
+      InputError: as `resolve`, `load_run`, `convert.load_state_dict` and `download.local`.
+    """
+    where = str(resolve(where))
     bucket = in_bucket(where)
     path = as_path(where) if bucket else local(where)
     if (path / "checkpoints").is_dir():
-        run = load_run(path)
+        run = load_run(path, trust_recipe=trust_recipe)
         return dict(flatten(jax.device_get(run.variables)))
     if bucket:
         with local_copy(path) as copy:
             return load_state_dict(copy)
     return load_state_dict(path)
-
-
-def _released(file: Path) -> Path:
-    """The release that `jaxpose convert` makes of a checkpoint, made once for each content."""
-    if not file.is_file():
-        raise InputError(f"There is no checkpoint file {file}.")
-    name = f"{checksum(file)[:16]}-{jaxpose.__version__}"
-    folder = cache_folder() / "releases" / name
-    if not (folder / RELEASE).is_file():
-        table = release_checkpoint(file, folder, ConvertOptions())
-        console = Console(stderr=True, soft_wrap=True)
-        console.print(table)
-        console.print(f"Converted once; kept in {folder}", highlight=False, markup=False)
-    return folder

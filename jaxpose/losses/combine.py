@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from jaxpose.errors import InputError
-from jaxpose.losses.loss import Loss
+from jaxpose.losses.loss import Loss, Terms, add_up, term
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,20 @@ class StageSum(Loss):
 
     loss: Loss
 
-    def __call__(self, outputs: Sequence[Any], targets: Any, weights: jax.Array) -> jax.Array:
+    def with_terms(
+        self, outputs: Sequence[Any], targets: Any, weights: jax.Array
+    ) -> tuple[jax.Array, Terms]:
+        """The loss, and that of each stage: `stage_1` and so on."""
         if not isinstance(outputs, (tuple, list)):
             raise InputError(
                 "StageSum adds up a model's stages, but this model gives a single output; use "
                 f"{type(self.loss).__name__} by itself."
             )
-        return sum(
-            (self.loss(stage, targets, weights) for stage in outputs[1:]),
-            start=self.loss(outputs[0], targets, weights),
+        return add_up(
+            [
+                term(f"stage_{number}", self.loss, stage, targets, weights)
+                for number, stage in enumerate(outputs, start=1)
+            ]
         )
 
 
@@ -44,16 +49,18 @@ class IntegralLoss(Loss):
     heatmaps: Loss | None = None
     heatmap_weight: float = 1.0
 
-    def __call__(
+    def with_terms(
         self,
         outputs: tuple[jax.Array, jax.Array],
         targets: tuple[jax.Array, jax.Array],
         weights: jax.Array,
-    ) -> jax.Array:
-        total = self.coordinates(outputs[0], targets[0], weights)
-        if self.heatmaps is None:
-            return total
-        return total + self.heatmap_weight * self.heatmaps(outputs[1], targets[1], weights)
+    ) -> tuple[jax.Array, Terms]:
+        """The loss, and its terms `coordinates` and `heatmaps`."""
+        parts = [term("coordinates", self.coordinates, outputs[0], targets[0], weights)]
+        if self.heatmaps is not None:
+            factor = self.heatmap_weight
+            parts.append(term("heatmaps", self.heatmaps, outputs[1], targets[1], weights, factor))
+        return add_up(parts)
 
 
 @dataclass(frozen=True)
@@ -69,9 +76,22 @@ class WeightedSum(Loss):
                 f"{len(self.losses)} losses and {len(self.factors)} factors; give one for each."
             )
 
-    def __call__(self, outputs: Any, targets: Any, weights: jax.Array) -> jax.Array:
-        terms = [
-            factor * loss(outputs, targets, weights)
-            for loss, factor in zip(self.losses, self.factors, strict=True)
-        ]
-        return sum(terms[1:], start=terms[0])
+    def with_terms(self, outputs: Any, targets: Any, weights: jax.Array) -> tuple[jax.Array, Terms]:
+        """The loss, and each part with its factor by the name of its class.
+
+        A second part of one class is `<name>_2`.
+        """
+        return add_up(
+            [
+                term(name, loss, outputs, targets, weights, factor)
+                for name, loss, factor in zip(self._names(), self.losses, self.factors, strict=True)
+            ]
+        )
+
+    def _names(self) -> list[str]:
+        names: list[str] = []
+        for loss in self.losses:
+            name = type(loss).__name__
+            count = sum(known.partition("_")[0] == name for known in names)
+            names.append(f"{name}_{count + 1}" if count else name)
+        return names

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from jaxpose.errors import InputError
 from jaxpose.losses.heatmap import heatmap_mse
-from jaxpose.losses.loss import Loss, difference, weighted_mean
+from jaxpose.losses.loss import Loss, Terms, add_up, difference, term, weighted_mean
 
 Vectors = tuple[jax.Array, jax.Array]
 
@@ -98,9 +98,9 @@ class HeatmapDistillation(Loss):
 
 @dataclass(frozen=True)
 class Distillation(Loss):
-    """The loss of a `Distilled` model: its own task, and what a teacher says of the same images.
+    """The loss of a `DistillationModel`: its own task, and its distance from the teacher.
 
-    Called with the `Taught` outputs of training. The sum of `task(outputs, targets)`,
+    Called with the `DistillOutputs` of training. The sum of `task(outputs, targets)`,
     `outputs_factor * outputs(outputs, teacher_outputs)` and, where the model gives features,
     `features(features, teacher_features)`.
     """
@@ -110,13 +110,15 @@ class Distillation(Loss):
     outputs_factor: float = 1.0
     features: FeatureDistillation | None = None
 
-    def __call__(self, outputs: Any, targets: Any, weights: jax.Array) -> jax.Array:
-        total = self.task(outputs.outputs, targets, weights)
+    def with_terms(self, outputs: Any, targets: Any, weights: jax.Array) -> tuple[jax.Array, Terms]:
+        """The loss, and its terms `task`, `outputs` and `features`."""
+        parts = [term("task", self.task, outputs.outputs, targets, weights)]
         if self.outputs is not None:
-            known = self.outputs(outputs.outputs, outputs.teacher_outputs, weights)
-            total += self.outputs_factor * known
+            ours, theirs = outputs.outputs, outputs.teacher_outputs
+            parts.append(term("outputs", self.outputs, ours, theirs, weights, self.outputs_factor))
         if self.features is not None:
             if outputs.features is None:
                 raise InputError("Features are to be compared: set features=True on the model.")
-            total += self.features(outputs.features, outputs.teacher_features, weights)
-        return total
+            mine, known = outputs.features, outputs.teacher_features
+            parts.append(term("features", self.features, mine, known, weights))
+        return add_up(parts)

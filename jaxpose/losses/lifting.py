@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxpose.deprecations import moved_names
 from jaxpose.losses.coordinates import mpjpe
-from jaxpose.losses.loss import Loss, difference, length, weighted_mean
+from jaxpose.losses.loss import Loss, Terms, add_up, difference, length, weighted_mean
 
 _AHEAD = 1e-3  # the least depth, in the unit of the coordinates: nothing is seen from behind
 
@@ -197,19 +198,27 @@ class SemiSupervised(Loss):
     reprojection: float = 1.0
     bone_length: float = 1.0
 
-    def __call__(
+    def with_terms(
         self, outputs: tuple[jax.Array, jax.Array], targets: TrajectoryTargets, weights: Any
-    ) -> jax.Array:
+    ) -> tuple[jax.Array, Terms]:
+        """The loss, and its terms `pose`, `trajectory`, `reprojection` and `bone_length`."""
         pose, root = outputs
 
         def share(value: jax.Array, part: jax.Array) -> jax.Array:
             known = weighted_mean(jnp.ones(part.shape, jnp.float32), part)
             return value / jnp.where(known > 0, known, 1.0)
 
-        supervised = share(mpjpe(pose, targets.pose, weights.pose), weights.pose)
-        supervised += share(trajectory_mpjpe(root, targets.root, weights.root), weights.root)
-        seen = share(reprojection(outputs, targets.rays, weights.rays), weights.rays)
         bones = mean_bone_length(
             pose, targets.pose, weights.rays, bones=self.bones, target_weights=weights.pose
         )
-        return supervised + self.reprojection * seen + self.bone_length * bones
+        seen = share(reprojection(outputs, targets.rays, weights.rays), weights.rays)
+        terms = {
+            "pose": share(mpjpe(pose, targets.pose, weights.pose), weights.pose),
+            "trajectory": share(trajectory_mpjpe(root, targets.root, weights.root), weights.root),
+            "reprojection": self.reprojection * seen,
+            "bone_length": self.bone_length * bones,
+        }
+        return add_up([(value, {name: value}) for name, value in terms.items()])
+
+
+__getattr__ = moved_names(__name__)

@@ -1,5 +1,6 @@
-"""What all losses share."""
+"""The interface of a loss, and what several losses use."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -9,12 +10,55 @@ import jax.numpy as jnp
 class Loss:
     """A frozen dataclass that is called with (outputs, targets, weights `[B, K]`).
 
-    Answers a float32 scalar. The outputs are what a model gives with `train=True`, the targets and
-    weights what its codec encodes.
+    The outputs are what a model gives with `train=True`, the targets and weights what its codec
+    encodes. A loss defines `__call__` or, if it is a sum of named terms, `with_terms`.
     """
 
     def __call__(self, outputs: Any, targets: Any, weights: jax.Array) -> jax.Array:
-        raise TypeError(f"{type(self).__name__} is no loss: it does not define __call__.")
+        """The loss, a float32 scalar."""
+        return self.with_terms(outputs, targets, weights)[0]
+
+    def with_terms(
+        self, outputs: Any, targets: Any, weights: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """The loss, and the terms that add up to it by name; no terms for a loss of one piece.
+
+        Training logs each term as `loss/<name>`.
+        """
+        if type(self).__call__ is Loss.__call__:
+            raise TypeError(
+                f"{type(self).__name__} is no loss: it defines neither __call__ nor with_terms."
+            )
+        return self(outputs, targets, weights), {}
+
+
+Terms = dict[str, jax.Array]
+
+
+def term(
+    name: str,
+    loss: Loss,
+    outputs: Any,
+    targets: Any,
+    weights: jax.Array,
+    factor: float | None = None,
+) -> tuple[jax.Array, Terms]:
+    """`factor` times a loss that is one part of a sum, and its terms under the part's `name`.
+
+    A loss of one piece is the term `name`, one of several pieces has `name/<term>` for each.
+    """
+    value, terms = loss.with_terms(outputs, targets, weights)
+    if factor is not None:
+        value, terms = factor * value, {key: factor * part for key, part in terms.items()}
+    return value, {f"{name}/{key}": part for key, part in terms.items()} or {name: value}
+
+
+def add_up(parts: Sequence[tuple[jax.Array, Terms]]) -> tuple[jax.Array, Terms]:
+    """The sum of parts, added from the first to the last, and all their terms."""
+    total, terms = parts[0][0], dict(parts[0][1])
+    for value, more in parts[1:]:
+        total, terms = total + value, terms | more
+    return total, terms
 
 
 def weighted_mean(values: jax.Array, weights: jax.Array) -> jax.Array:

@@ -1,1 +1,34 @@
-"""How well predicted keypoints agree with annotated ones."""
+"""How well estimated keypoints agree with annotated ones: functions, and objects for a config.
+
+The objects go into an evaluation, several at once: `Evaluation(metrics=(CocoAP(), PCK(0.2)))`.
+"""
+
+from jaxpose.metrics.crowdpose import CrowdPoseAP
+from jaxpose.metrics.error import AUC, EPE, NME
+from jaxpose.metrics.estimates import Estimates
+from jaxpose.metrics.joint_error import AUC3D, MPJPE, MPJVE, NMPJPE, PCK3D, PMPJPE
+from jaxpose.metrics.metric import Direction, Metric, Scored
+from jaxpose.metrics.oks import CocoAP
+from jaxpose.metrics.pck import PCK, PCKh
+from jaxpose.metrics.wholebody import WholeBodyAP
+
+__all__ = [
+    "AUC",
+    "AUC3D",
+    "EPE",
+    "MPJPE",
+    "MPJVE",
+    "NME",
+    "NMPJPE",
+    "PCK",
+    "PCK3D",
+    "PMPJPE",
+    "CocoAP",
+    "CrowdPoseAP",
+    "Direction",
+    "Estimates",
+    "Metric",
+    "PCKh",
+    "Scored",
+    "WholeBodyAP",
+]

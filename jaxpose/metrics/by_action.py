@@ -1,13 +1,34 @@
 """Joint errors by subject and action, as tables of 3D pose are published."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from jaxpose.metrics.mpjpe import mpjpe, p_mpjpe
 
-Table = dict[str, dict[str, dict[str, float]]]
+Cells = dict[str, dict[str, float]]
+"""subject -> action -> mm."""
+
+Table = dict[str, Cells]
 """metric -> subject -> action -> mm."""
+
+
+def cells(
+    error: Callable[..., float],
+    columns: Sequence[np.ndarray],
+    subjects: Sequence[str] | np.ndarray,
+    actions: Sequence[str] | np.ndarray,
+) -> Cells:
+    """An error of each subject's actions: `error` of their rows of all `columns`."""
+    subject_of, action_of = np.asarray(subjects), np.asarray(actions)
+    found: Cells = {}
+    for subject in sorted(set(subject_of.tolist())):
+        own = subject_of == subject
+        for action in sorted(set(action_of[own].tolist())):
+            rows = own & (action_of == action)
+            value = error(*(column[rows] for column in columns))
+            found.setdefault(subject, {})[action] = value
+    return found
 
 
 def errors_by_action(
@@ -24,16 +45,11 @@ def errors_by_action(
       visible: `[N, K]`, above 0 where the truth is known.
       subjects, actions: `[N]` names.
     """
-    subject_of, action_of = np.asarray(subjects), np.asarray(actions)
-    table: Table = {"MPJPE": {}, "P-MPJPE": {}}
-    for subject in sorted(set(subject_of.tolist())):
-        own = subject_of == subject
-        for action in sorted(set(action_of[own].tolist())):
-            rows = own & (action_of == action)
-            part = predicted[rows], truth[rows], visible[rows]
-            table["MPJPE"].setdefault(subject, {})[action] = mpjpe(*part)
-            table["P-MPJPE"].setdefault(subject, {})[action] = p_mpjpe(*part)
-    return table
+    columns = (predicted, truth, visible)
+    return {
+        "MPJPE": cells(mpjpe, columns, subjects, actions),
+        "P-MPJPE": cells(p_mpjpe, columns, subjects, actions),
+    }
 
 
 def mean_over_cells(table: Table) -> dict[str, float]:

@@ -1,12 +1,16 @@
 """CrowdPose: AP by how crowded a photo is (Li et al., arXiv:1812.00324)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
 from jaxpose.metrics.coco import Detections, GroundTruth
-from jaxpose.metrics.oks import coco_keypoint_ap
+from jaxpose.metrics.estimates import Estimates
+from jaxpose.metrics.metric import Direction, Metric, Scored
+from jaxpose.metrics.oks import NEEDS, coco_keypoint_ap, people_of
+from jaxpose.skeletons import Skeleton
 
 AREA_OF_BOX = 0.53
 """CrowdPose has no segments: the area of OKS is this share of the box."""
@@ -84,3 +88,25 @@ def crowdpose_ap(
         )
         result[f"AP_{name}"] = metrics["AP"]
     return result
+
+
+@dataclass(frozen=True)
+class CrowdPoseAP(Metric):
+    """`crowdpose_ap` as an object for a config; crowd indices are of the annotations scored."""
+
+    uses_sigmas: ClassVar[bool] = True
+    whole_images: ClassVar[bool] = True
+
+    @property
+    def figures(self) -> dict[str, Direction]:
+        return dict.fromkeys((*METRICS, *(f"AP_{level}" for level in LEVELS)), "higher")
+
+    def needs(self, skeleton: Skeleton) -> tuple[str, ...]:
+        return NEEDS
+
+    def __call__(self, estimates: Estimates) -> Scored:
+        area = AREA_OF_BOX * np.prod(estimates.column("box_xywh")[:, 2:], axis=1)
+        truth, found = people_of(estimates, area)
+        words = f"{AREA_OF_BOX} of the box; crowd index from the annotations scored"
+        values = crowdpose_ap(truth, found, estimates.skeleton.oks_sigmas())
+        return Scored(values, {"area": words})

@@ -3,9 +3,13 @@
 NME means nothing without its normaliser, so the functions below make the published ones.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.metrics.estimates import Estimates
+from jaxpose.metrics.metric import Direction, Metric, Scored
 from jaxpose.metrics.pck import normalised_distances, pck
 from jaxpose.skeletons import Skeleton
 
@@ -100,3 +104,61 @@ def box_lengths(box_xywh: np.ndarray) -> np.ndarray:
     """sqrt(width x height) of each box `[N, 4]`: the side of AFLW's square ones. `[N]` float64."""
     box = np.asarray(box_xywh, np.float64)
     return np.sqrt(box[:, 2] * box[:, 3])
+
+
+@dataclass(frozen=True)
+class EPE(Metric):
+    """`epe` as an object for a config: the mean error in pixels of the image."""
+
+    @property
+    def figures(self) -> dict[str, Direction]:
+        return {"EPE": "lower"}
+
+    def __call__(self, estimates: Estimates) -> Scored:
+        value = epe(estimates.keypoints, estimates.truth, estimates.labelled)
+        return Scored({"EPE": value}, {"EPE": "px of the photo"})
+
+
+@dataclass(frozen=True)
+class AUC(Metric):
+    """`auc` as an object for a config: of PCK up to `up_to` pixels of the image."""
+
+    up_to: float = 30.0
+    steps: int = 20
+
+    @property
+    def figures(self) -> dict[str, Direction]:
+        return {"AUC": "higher"}
+
+    def __call__(self, estimates: Estimates) -> Scored:
+        value = auc(
+            estimates.keypoints, estimates.truth, estimates.labelled, self.up_to, self.steps
+        )
+        return Scored({"AUC": value}, {"AUC": f"of PCK, 0 to {self.up_to:g} px of the photo"})
+
+
+@dataclass(frozen=True)
+class NME(Metric):
+    """`nme` as an object for a config.
+
+    The unit is the distance between the outer eye corners or, on a skeleton without them, the side
+    of the box.
+    """
+
+    @property
+    def figures(self) -> dict[str, Direction]:
+        return {"NME": "lower"}
+
+    def needs(self, skeleton: Skeleton) -> tuple[str, ...]:
+        return ("box_xywh",) if eye_corners(skeleton) is None else ()
+
+    def __call__(self, estimates: Estimates) -> Scored:
+        corners = eye_corners(estimates.skeleton)
+        if corners is None:
+            lengths = box_lengths(estimates.column("box_xywh"))
+            words = "sqrt(width x height) of the box"
+        else:
+            lengths = interocular(estimates.truth, estimates.visible, corners)
+            words = "the distance between the outer eye corners"
+        value = nme(estimates.keypoints, estimates.truth, estimates.labelled, lengths)
+        return Scored({"NME": value}, {"NME": f"in units of {words}"})

@@ -70,13 +70,23 @@ def n_mpjpe(
     return _mean_distance(scale[:, None, None] * predicted, truth, known)
 
 
-def mpjve(predicted: np.ndarray, truth: np.ndarray, visible: np.ndarray | None = None) -> float:
-    """Mean per-joint velocity error of one clip of N frames in order, unit per frame.
+def mpjve(
+    predicted: np.ndarray,
+    truth: np.ndarray,
+    visible: np.ndarray | None = None,
+    clip: np.ndarray | None = None,
+) -> float:
+    """Mean per-joint velocity error of N frames in order, unit per frame.
 
     A velocity is known where both frames are. Errors as `mpjpe`. Pavllo et al., arXiv:1811.11742.
+
+    Args:
+      clip: `[N]`, the clip of each frame: between clips there is no velocity. None for one clip.
     """
     predicted, truth, known = _checked(predicted, truth, visible)
     both = known[1:] & known[:-1]
+    if clip is not None:
+        both &= (np.asarray(clip)[1:] == np.asarray(clip)[:-1])[:, None]
     return _mean_distance(np.diff(predicted, axis=0), np.diff(truth, axis=0), both)
 
 

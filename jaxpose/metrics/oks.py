@@ -11,13 +11,18 @@ thresholds and all size ranges at once.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 
 from jaxpose.errors import InputError
 from jaxpose.metrics.coco import Detections, GroundTruth
+from jaxpose.metrics.estimates import Estimates
+from jaxpose.metrics.metric import Direction, Metric
+from jaxpose.metrics.people import PeopleInImages
+from jaxpose.skeletons import Skeleton
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
@@ -94,6 +99,54 @@ def instance_score(
     counted = scores > threshold
     mean = np.where(counted, scores, 0.0).sum(axis=-1) / np.maximum(counted.sum(axis=-1), 1)
     return np.asarray(box_scores, np.float64) * mean
+
+
+NEEDS = ("image_id", "box_xywh", "area", "scores")
+"""Columns of `Estimates` that `people_of` reads."""
+
+
+def people_of(
+    estimates: Estimates | PeopleInImages, area: np.ndarray | None = None
+) -> tuple[GroundTruth, Detections]:
+    """Annotated and estimated people of estimates in images.
+
+    Args:
+      area: `[N]` px² of the people, instead of the annotated one.
+    """
+    if isinstance(estimates, PeopleInImages):
+        own = estimates.truth
+        return (own if area is None else replace(own, area=area)), estimates.found
+    truth = GroundTruth(
+        image_id=estimates.column("image_id"),
+        keypoints=estimates.truth,
+        visible=estimates.visible,
+        box_xywh=estimates.column("box_xywh"),
+        area=estimates.column("area") if area is None else area,
+    )
+    found = Detections(
+        image_id=estimates.column("image_id"),
+        keypoints=estimates.keypoints,
+        scores=instance_score(estimates.column("scores")),
+    )
+    return truth, found
+
+
+@dataclass(frozen=True)
+class CocoAP(Metric):
+    """`coco_keypoint_ap` as an object for a config: COCO's AP and AR over OKS."""
+
+    uses_sigmas: ClassVar[bool] = True
+    whole_images: ClassVar[bool] = True
+
+    @property
+    def figures(self) -> dict[str, Direction]:
+        return dict.fromkeys(METRICS, "higher")
+
+    def needs(self, skeleton: Skeleton) -> tuple[str, ...]:
+        return NEEDS
+
+    def __call__(self, estimates: Estimates) -> dict[str, float]:
+        return coco_keypoint_ap(*people_of(estimates), estimates.skeleton.oks_sigmas())
 
 
 def coco_keypoint_ap(

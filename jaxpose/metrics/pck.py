@@ -6,10 +6,13 @@ the normaliser, so the caller names it; the protocols of LSP and MPII are functi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.metrics.estimates import Estimates
+from jaxpose.metrics.metric import Direction, Metric, Scored
 from jaxpose.skeletons import Skeleton
 
 # MPII reports neither: they are no joints, and predicted by everyone.
@@ -17,7 +20,7 @@ _NOT_IN_MPII_MEAN = ("pelvis", "thorax")
 
 
 @dataclass(frozen=True)
-class PCK:
+class PCKCounts:
     """Counts of correct keypoints.
 
     Attributes:
@@ -105,7 +108,7 @@ def pck(
     visible: np.ndarray,
     normaliser: np.ndarray,
     alpha: float,
-) -> PCK:
+) -> PCKCounts:
     """The share of keypoints within `alpha` normalisers of the truth, bounds included.
 
     Arguments and errors as in `normalised_distances`. Yang and Ramanan, "Articulated Human
@@ -114,7 +117,7 @@ def pck(
     distances = normalised_distances(predicted, truth, visible, normaliser)
     measured = ~np.isnan(distances)
     labelled = (np.asarray(visible) > 0).any(axis=1)
-    return PCK(
+    return PCKCounts(
         alpha=alpha,
         correct=((distances <= alpha) & measured).sum(axis=0),
         labelled=measured.sum(axis=0),
@@ -212,6 +215,103 @@ def pckh(
     counted = np.array([name not in _NOT_IN_MPII_MEAN for name in skeleton.keypoints])
     joints = {f"PCKh/{joint}": rate for joint, rate in result.per_joint(skeleton).items()}
     return {"PCKh": result.total(counted)} | joints
+
+
+@dataclass(frozen=True)
+class PCK(Metric):
+    """`person_centric_pck` as an object for a config.
+
+    The figure is called `PCK`, with another threshold than LSP's 0.2 `PCK@<threshold>`.
+    """
+
+    threshold: float = 0.2
+
+    def __post_init__(self) -> None:
+        _check_threshold(self)
+
+    @property
+    def figures(self) -> dict[str, Direction]:
+        return {_named("PCK", self.threshold, 0.2): "higher"}
+
+    def check(self, skeleton: Skeleton) -> None:
+        names = ("left_shoulder", "right_hip", "right_shoulder", "left_hip")
+        _check_length(self, skeleton, names, "the length of the torso")
+
+    def __call__(self, estimates: Estimates) -> Scored:
+        values = person_centric_pck(
+            estimates.keypoints,
+            estimates.truth,
+            estimates.labelled,
+            estimates.skeleton,
+            self.threshold,
+        )
+        name = _named("PCK", self.threshold, 0.2)
+        words = f"PCK@{self.threshold:g} of the torso (left shoulder to right hip), person-centric"
+        return Scored(_renamed(values, "PCK", name), {name: words})
+
+
+@dataclass(frozen=True)
+class PCKh(Metric):
+    """`pckh` as an object for a config, in head sizes of the dataset's head boxes.
+
+    Where the dataset has none, the length from neck to head top is the unit. The figure is called
+    `PCKh`, with another threshold than MPII's 0.5 `PCKh@<threshold>`.
+    """
+
+    threshold: float = 0.5
+    reads: ClassVar[tuple[str, ...]] = ("head_boxes",)
+
+    def __post_init__(self) -> None:
+        _check_threshold(self)
+
+    @property
+    def figures(self) -> dict[str, Direction]:
+        return {_named("PCKh", self.threshold, 0.5): "higher"}
+
+    def needs(self, skeleton: Skeleton) -> tuple[str, ...]:
+        return () if _has_head_segment(skeleton) else ("head_boxes",)
+
+    def __call__(self, estimates: Estimates) -> Scored:
+        truth, labelled, skeleton = estimates.truth, estimates.labelled, estimates.skeleton
+        if estimates.head_boxes is not None and np.any(estimates.head_boxes):
+            sizes = head_sizes(estimates.head_boxes)
+            words = "the head size (0.6 of the head box's diagonal)"
+        else:
+            sizes = head_segments(truth, labelled, skeleton)
+            words = "the segment from neck to head top (the data has no head boxes)"
+        values = pckh(estimates.keypoints, truth, labelled, sizes, skeleton, self.threshold)
+        name = _named("PCKh", self.threshold, 0.5)
+        return Scored(_renamed(values, "PCKh", name), {name: f"PCK@{self.threshold:g} of {words}"})
+
+
+def _check_threshold(metric: PCK | PCKh) -> None:
+    if not metric.threshold > 0:
+        raise InputError(
+            f"{type(metric).__name__}.threshold is a share of a length and must be positive; it is "
+            f"{metric.threshold}."
+        )
+
+
+def _check_length(metric: Metric, skeleton: Skeleton, names: Sequence[str], what: str) -> None:
+    missing = [name for name in names if name not in skeleton.keypoints]
+    if missing:
+        raise InputError(
+            f"{type(metric).__name__} is measured in {what}, and skeleton {skeleton.name!r} has no "
+            f"{' and no '.join(missing)}. Use NME() or EPE() instead."
+        )
+
+
+def _has_head_segment(skeleton: Skeleton) -> bool:
+    necks = {"upper_neck", "neck"} & set(skeleton.keypoints)
+    return bool(necks) and "head_top" in skeleton.keypoints
+
+
+def _named(name: str, threshold: float, usual: float) -> str:
+    return name if threshold == usual else f"{name}@{threshold:g}"
+
+
+def _renamed(values: dict[str, float], old: str, new: str) -> dict[str, float]:
+    return {new + name.removeprefix(old): value for name, value in values.items()}
 
 
 def _joint(name: str, skeleton: Skeleton) -> str:

@@ -5,16 +5,18 @@ labelled; its OKS has the person's area and the part's sigmas.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from jaxpose.errors import InputError
 from jaxpose.metrics.coco import Detections, GroundTruth, load_document
-from jaxpose.metrics.oks import coco_keypoint_ap
-from jaxpose.skeletons import COCO_WHOLEBODY133
+from jaxpose.metrics.estimates import Estimates
+from jaxpose.metrics.metric import Direction, Metric
+from jaxpose.metrics.oks import METRICS, NEEDS, coco_keypoint_ap, people_of
+from jaxpose.skeletons import COCO_WHOLEBODY133, Skeleton
 
 PARTS: dict[str, slice] = {
     "body": slice(0, 17),
@@ -68,6 +70,33 @@ def wholebody_ap(truth: GroundTruth, detections: Detections) -> dict[str, float]
         prefix = "" if part == "whole" else f"{part}/"
         result |= {f"{prefix}{name}": value for name, value in metrics.items()}
     return result
+
+
+@dataclass(frozen=True)
+class WholeBodyAP(Metric):
+    """`wholebody_ap` as an object for a config: AP and AR of the whole and of each part."""
+
+    uses_sigmas: ClassVar[bool] = True
+    whole_images: ClassVar[bool] = True
+
+    @property
+    def figures(self) -> dict[str, Direction]:
+        parts = ("", *(f"{part}/" for part in PARTS if part != "whole"))
+        return dict.fromkeys((part + name for part in parts for name in METRICS), "higher")
+
+    def check(self, skeleton: Skeleton) -> None:
+        wanted = COCO_WHOLEBODY133.num_keypoints
+        if skeleton.num_keypoints != wanted:
+            raise InputError(
+                f"WholeBodyAP is for COCO-WholeBody's {wanted} keypoints, and skeleton "
+                f"{skeleton.name!r} has {skeleton.num_keypoints}. Use CocoAP()."
+            )
+
+    def needs(self, skeleton: Skeleton) -> tuple[str, ...]:
+        return NEEDS
+
+    def __call__(self, estimates: Estimates) -> dict[str, float]:
+        return wholebody_ap(*people_of(estimates))
 
 
 def read_ground_truth(source: str | Path | Mapping[str, Any]) -> GroundTruth:

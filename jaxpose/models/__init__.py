@@ -16,31 +16,8 @@ from jaxpose.models.litehrnet import LiteHRNet
 from jaxpose.models.mobilenetv2 import MobileNetV2
 from jaxpose.models.multistage import MultiStageHead
 from jaxpose.models.openpose import OpenPoseHead, VGGStem
-from jaxpose.models.published.hourglass import hourglass
-from jaxpose.models.published.hrnet import hrnet_backbone, hrnet_pose, hrnetv2_pose
-from jaxpose.models.published.hybrid import transpose_r
-from jaxpose.models.published.lifting import (
-    martinez,
-    motionbert,
-    poseformer,
-    videopose3d,
-    videopose3d_with_trajectory,
-)
-from jaxpose.models.published.litehrnet import litehrnet
-from jaxpose.models.published.mobilenetv2 import mobilenet_pose
-from jaxpose.models.published.openpose import openpose
-from jaxpose.models.published.resnet import (
-    deeppose,
-    integral_regression,
-    resnet_backbone,
-    rle,
-    simcc_resnet,
-    simple_baseline,
-)
-from jaxpose.models.published.rtmdet import rtmdet
-from jaxpose.models.published.rtmpose import rtmpose
-from jaxpose.models.published.vitpose import vitpose, vitpose_plus
-from jaxpose.models.published.yolox import yolox
+from jaxpose.models.published import families
+from jaxpose.models.published.families import *  # noqa: F403
 from jaxpose.models.regression_heads import IntegralRegressionHead, RegressionHead, RLEHead
 from jaxpose.models.resnet import ResNet
 from jaxpose.models.rtmcc import RTMCCHead
@@ -69,29 +46,7 @@ __all__ = [
     "ViT",
     "abstract_variables",
     "count_parameters",
-    "deeppose",
-    "hourglass",
-    "hrnet_backbone",
-    "hrnet_pose",
-    "hrnetv2_pose",
     "init_variables",
-    "integral_regression",
-    "litehrnet",
-    "martinez",
-    "mobilenet_pose",
-    "motionbert",
-    "openpose",
-    "poseformer",
-    "resnet_backbone",
-    "rle",
-    "rtmdet",
-    "rtmpose",
-    "simcc_resnet",
-    "simple_baseline",
-    "transpose_r",
-    "videopose3d",
-    "videopose3d_with_trajectory",
-    "vitpose",
-    "vitpose_plus",
-    "yolox",
 ]
+# The constructors of every family.
+__all__ += [name for name in vars(families) if not name.startswith("_")]

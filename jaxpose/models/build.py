@@ -1,5 +1,7 @@
 """A backbone and a head joined, and its variables."""
 
+from typing import NamedTuple
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -9,22 +11,32 @@ from jaxpose.models.classifier import ClassificationHead
 from jaxpose.models.vit import TokenFeatures
 
 
+class DatasetImages(NamedTuple):
+    """Images `[B, H, W, 3]`, and integers `[B]` that name the data set of each."""
+
+    images: jax.Array
+    dataset_index: jax.Array
+
+
 class PoseModel(nn.Module):
     """Image to the head's outputs. Parameters live under `backbone` and `head`."""
 
     backbone: nn.Module
     head: nn.Module
 
-    def __call__(self, images: jax.Array, train: bool = False):
+    def __call__(self, images: jax.Array | DatasetImages, train: bool = False):
         """Normalised RGB `[B, H, W, 3]` -> the head's outputs, float32.
 
         Heatmap heads give `[B, h, w, K]`, SimCC heads a pair (x `[B, K, Wx]`, y `[B, K, Wy]`).
+        `DatasetImages` in place of the images is the same as `mixed`.
         `train=True` updates batch-norm statistics (`mutable=["batch_stats"]`) and, for backbones
         with drop path, needs `rngs={"dropout": key}`.
 
         Raises:
           InputError: if the backbone has a class token and the head is for poses.
         """
+        if isinstance(images, DatasetImages):
+            return self.mixed(*images, train)
         features = self.backbone(images, train)
         if isinstance(features, TokenFeatures) and not isinstance(self.head, ClassificationHead):
             raise InputError(

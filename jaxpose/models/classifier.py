@@ -1,12 +1,13 @@
 """The head of ImageNet models."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxpose.errors import InputError
+from jaxpose.models.parameter_rules import ParameterRules
 from jaxpose.models.vit import TokenFeatures
 
 
@@ -21,6 +22,8 @@ class ClassificationHead(nn.Module):
     num_classes: int
     pool: Literal["mean", "token"] = "mean"
     dtype: str = "float32"
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(output=r"linear/.*")
 
     @nn.compact
     def __call__(self, features: jax.Array | TokenFeatures, train: bool = False) -> jax.Array:

@@ -1,9 +1,12 @@
 """CSPNeXt: cross-stage partial blocks with large depthwise kernels, RTMDet's backbone."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 
 from jaxpose.models.csp import Stages, Style, check
+from jaxpose.models.parameter_rules import ParameterRules
 
 # Channels and blocks of the four stages at a factor of one, as published ("P5").
 _STAGES = ((128, 3), (256, 6), (512, 6), (1024, 3))
@@ -25,6 +28,10 @@ class CSPNeXt(nn.Module):
     outputs: tuple[int, ...] = (4,)
     separable: bool = False
     dtype: str = "float32"
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(
+        embedding=r"stem_\d+/.*", stages=r"stage_(\d+)_\w+/.*"
+    )
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array | tuple[jax.Array, ...]:

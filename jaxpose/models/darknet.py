@@ -1,9 +1,12 @@
 """CSPDarknet: YOLOX's backbone."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 
 from jaxpose.models.csp import Stages, Style, check
+from jaxpose.models.parameter_rules import ParameterRules
 
 # Channels and blocks of the four stages at a factor of one.
 _STAGES = ((128, 3), (256, 9), (512, 9), (1024, 3))
@@ -33,6 +36,10 @@ class CSPDarknet(nn.Module):
     outputs: tuple[int, ...] = (2, 3, 4)
     separable: bool = False
     dtype: str = "float32"
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(
+        embedding=r"stem/.*", stages=r"stage_(\d+)_\w+/.*"
+    )
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array | tuple[jax.Array, ...]:

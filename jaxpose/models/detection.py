@@ -1,7 +1,7 @@
 """What follows the backbone of a one-stage detector: the neck, the heads, and all three joined."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxpose.models.build import PoseModel
 from jaxpose.models.csp import BlockKind, CSPLayer, Style
 from jaxpose.models.norm import BatchNorm
+from jaxpose.models.parameter_rules import ParameterRules
 from jaxpose.models.upsample import repeat
 
 # A fresh classifier gives every place a probability of 0.01 (arXiv:1708.02002, section 3.3).
@@ -143,6 +144,10 @@ class YOLOXHead(nn.Module):
     features: int
     style: Style = Style()
 
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(
+        output=r"(?:box|class|objectness)_\d+/.*"
+    )
+
     @nn.compact
     def __call__(self, maps: tuple[jax.Array, ...], train: bool = False) -> tuple[Level, ...]:
         """Maps `[B, h, w, features]` -> a `Level` each.
@@ -180,6 +185,8 @@ class RTMDetHead(nn.Module):
     shared: bool = True
     exponential: bool = False
     style: Style = Style()
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(output=r"(?:box|class)_\d+/.*")
 
     @nn.compact
     def __call__(self, maps: tuple[jax.Array, ...], train: bool = False) -> tuple[Level, ...]:

@@ -29,7 +29,7 @@ class DistillationModel(nn.Module):
     """`student`, trained with `teacher` looking on; in evaluation it is the student alone.
 
     Parameters live under `student`, `teacher` and, with features, `projection`. Keep the teacher
-    still with `Optimizer(frozen=("teacher/.*",))`: it then has no optimiser state either.
+    still with `AdamW(frozen=("teacher/.*",))`: it then has no optimiser state either.
 
     Attributes:
       student, teacher: any two models for the same keypoints whose heads give the same kind and

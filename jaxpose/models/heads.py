@@ -1,11 +1,14 @@
 """Heads: feature map to keypoint heatmaps or to SimCC bins. Always float32 out."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxpose.models.conv import ConvNorm
 from jaxpose.models.norm import BatchNorm
+from jaxpose.models.parameter_rules import ParameterRules
 from jaxpose.models.upsample import Deconv, enlarge
 
 _small_normal = nn.initializers.normal(0.001)
@@ -68,6 +71,8 @@ class DeconvHead(nn.Module):
     conv_channels: tuple[int, ...] = ()
     dtype: str = "float32"
 
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(output=r"final/.*")
+
     @nn.compact
     def __call__(self, features: jax.Array, train: bool = False) -> jax.Array:
         """`[B, h, w, C]` -> heatmaps `[B, h * 2**n, w * 2**n, K]` for n deconvolutions."""
@@ -91,6 +96,8 @@ class SimpleHead(nn.Module):
     scale: int = 4
     dtype: str = "float32"
 
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(output=r"final/.*")
+
     @nn.compact
     def __call__(self, features: jax.Array, train: bool = False) -> jax.Array:
         """`[B, h, w, C]` -> heatmaps `[B, scale * h, scale * w, K]`."""
@@ -111,6 +118,8 @@ class SimCCHead(nn.Module):
     split_ratio: float = 2.0
     deconv_channels: tuple[int, ...] = ()
     dtype: str = "float32"
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(output=r"[xy]_kernel")
 
     @nn.compact
     def __call__(self, features: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:

@@ -1,12 +1,13 @@
 """Stacked hourglass: networks that go down to a coarse map and back, one after the other."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import flax.linen as nn
 import jax
 
 from jaxpose.errors import InputError
 from jaxpose.models.conv import ConvNorm
+from jaxpose.models.parameter_rules import ParameterRules
 from jaxpose.models.residual import ResidualBlock
 from jaxpose.models.upsample import repeat
 
@@ -71,6 +72,11 @@ class Hourglass(nn.Module):
     blocks: tuple[int, ...] = (2, 2, 2, 2, 2, 4)
     feature_channels: int = 256
     dtype: str = "float32"
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(
+        embedding=r"stem_\w+/.*",
+        stages=r"(?:hourglass|output|input_again|output_again|between)_(\d+)/.*",
+    )
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> tuple[jax.Array, ...]:

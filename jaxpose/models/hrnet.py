@@ -1,11 +1,14 @@
 """High-resolution network: parallel branches that exchange features at every module."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxpose.errors import InputError
 from jaxpose.models.conv import ConvNorm
+from jaxpose.models.parameter_rules import ParameterRules
 from jaxpose.models.residual import ResidualBlock
 from jaxpose.models.upsample import enlarge, repeat
 
@@ -106,6 +109,10 @@ class HRNet(nn.Module):
     enlargement: str = "nearest"
     remat: str = "none"
     dtype: str = "float32"
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(
+        embedding=r"stem_\d+/.*", stages=r"stage_(\d+)_\w+/.*"
+    )
 
     def _check(self, images: jax.Array) -> None:
         stride = 4 * 2 ** (len(self.channels) - 1)

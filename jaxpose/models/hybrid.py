@@ -1,11 +1,14 @@
 """Hybrid backbone: convolutions first, attention between all pixels of their map after."""
 
 import math
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from jaxpose.models.parameter_rules import ParameterRules
 
 
 class EncoderLayer(nn.Module):
@@ -59,6 +62,15 @@ class TransPose(nn.Module):
     heads: int = 8
     mlp_hidden: int = 1024
     dtype: str = "float32"
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(
+        embedding=r"embedding/.*",
+        stacked=r"blocks/.*",
+        tensor=(
+            (r"blocks/(query|key|value|fc1)/(kernel|bias)", ("tensor",)),
+            (r"blocks/(out|fc2)/kernel", ("tensor", None)),
+        ),
+    )
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:

@@ -1,6 +1,6 @@
 """Lite-HRNet: a high-resolution network whose 1x1 convolutions are replaced by channel weights."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import flax.linen as nn
 import jax
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from jaxpose.errors import InputError
 from jaxpose.models.conv import ConvNorm
+from jaxpose.models.parameter_rules import ParameterRules
 from jaxpose.models.upsample import repeat, stretch
 
 _MOMENTUM = 0.9
@@ -235,6 +236,10 @@ class LiteHRNet(nn.Module):
     reduction: int = 8
     stem_channels: int = 32
     dtype: str = "float32"
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(
+        embedding=r"stem/.*", stages=r"(?:stage|merge)_(\d+)(?:_\w+)?/.*"
+    )
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:

@@ -1,9 +1,12 @@
 """MobileNetV2: inverted residuals with linear bottlenecks."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 
 from jaxpose.models.conv import ConvNorm
+from jaxpose.models.parameter_rules import ParameterRules
 
 # Expansion, channels, blocks and stride of each stage (arXiv:1801.04381, table 2).
 STAGES = (
@@ -64,6 +67,10 @@ class MobileNetV2(nn.Module):
 
     widen: float = 1.0
     dtype: str = "float32"
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(
+        embedding=r"stem/.*", stages=r"stage_(\d+)_\w+/.*"
+    )
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:

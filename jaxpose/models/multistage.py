@@ -1,10 +1,13 @@
 """A heatmap head for each stage of a network with intermediate supervision."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 
 from jaxpose.errors import InputError
 from jaxpose.models.heads import DeconvHead
+from jaxpose.models.parameter_rules import ParameterRules
 
 
 class MultiStageHead(nn.Module):
@@ -18,6 +21,8 @@ class MultiStageHead(nn.Module):
     deconv_channels: tuple[int, ...] = ()
     final_size: int = 1
     dtype: str = "float32"
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(output=r"stage_\d+/final/.*")
 
     @nn.compact
     def __call__(

@@ -1,11 +1,14 @@
 """OpenPose: VGG-19's first layers under stages that refine maps and part affinity fields."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxpose.errors import InputError
 from jaxpose.models.heads import Final
+from jaxpose.models.parameter_rules import ParameterRules
 
 # Channels and convolutions between poolings (arXiv:1409.1556, table 1, column E, up to conv4_2).
 VGG_BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 2))
@@ -26,6 +29,8 @@ class VGGStem(nn.Module):
     """The first ten convolutions of VGG-19 (Simonyan & Zisserman 2014, arXiv:1409.1556)."""
 
     dtype: str = "float32"
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(stages=r"conv_(\d+)_\d+/.*")
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
@@ -65,6 +70,8 @@ class OpenPoseHead(nn.Module):
     limbs: int = 0
     stages: int = 6
     dtype: str = "float32"
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(output=r"stage_\d+_\w+_final/.*")
 
     @nn.compact
     def __call__(

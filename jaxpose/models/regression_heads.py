@@ -2,13 +2,14 @@
 
 import math
 from itertools import pairwise
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxpose.models.heads import DeconvHead
+from jaxpose.models.parameter_rules import ParameterRules
 
 
 class RLEOutputs(NamedTuple):
@@ -30,6 +31,8 @@ class RegressionHead(nn.Module):
 
     num_keypoints: int
 
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(output=r"linear/.*")
+
     @nn.compact
     def __call__(self, features: jax.Array, train: bool = False) -> jax.Array:
         """`[B, h, w, C]` -> `[B, K, 2]` (x, y), 0 to 1 across the input."""
@@ -46,6 +49,8 @@ class RLEHead(nn.Module):
     num_keypoints: int
     flow_layers: int = 6
     flow_width: int = 64
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(output=r"linear/.*|flow/.*")
 
     @nn.compact
     def __call__(self, features: jax.Array, train: bool = False) -> jax.Array | RLEOutputs:
@@ -102,6 +107,8 @@ class IntegralRegressionHead(nn.Module):
     beta: float = 1.0
     debias: bool = False
     dtype: str = "float32"
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(output=r"maps/final/.*")
 
     @nn.compact
     def __call__(self, features: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:

@@ -1,12 +1,13 @@
 """Residual networks: one feature map of stride 32."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import flax.linen as nn
 import jax
 
 from jaxpose.errors import InputError
 from jaxpose.models.conv import ConvNorm
+from jaxpose.models.parameter_rules import ParameterRules
 from jaxpose.models.residual import ResidualBlock
 
 
@@ -28,6 +29,10 @@ class ResNet(nn.Module):
     variant: Literal["v1b", "v1d"] = "v1b"
     width: int = 64
     dtype: str = "float32"
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(
+        embedding=r"stem_\d+/.*", stages=r"stage_(\d+)_\w+/.*"
+    )
 
     def _check(self, images: jax.Array) -> None:
         stride = 2 ** (len(self.blocks) + 1)

@@ -1,11 +1,14 @@
 """RTMPose's head: a large convolution, attention between keypoints, SimCC classifiers."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxpose.models.gau import GatedAttentionUnit, ScaleNorm
 from jaxpose.models.heads import Final
+from jaxpose.models.parameter_rules import ParameterRules
 
 
 class RTMCCHead(nn.Module):
@@ -31,6 +34,8 @@ class RTMCCHead(nn.Module):
     expansion: int = 2
     final_size: int = 7
     dtype: str = "float32"
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(output=r"[xy]/.*")
 
     @nn.compact
     def __call__(self, features: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:

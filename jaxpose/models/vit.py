@@ -1,6 +1,6 @@
 """Vision transformer backbone as ViTPose uses it: plain and non-hierarchical."""
 
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from jaxpose.errors import InputError
 from jaxpose.models.moe import MixtureMLP
+from jaxpose.models.parameter_rules import TRANSFORMER_MATRICES, TRANSFORMER_TENSOR, ParameterRules
 from jaxpose.models.patches import ConvStem, PatchEmbedding, kernel_init
 
 # `jax.checkpoint` policies by the name used in the `remat` attribute.
@@ -203,6 +204,14 @@ class ViT(nn.Module):
     parallel: bool = False
     bias: bool = True
     dtype: str = "float32"
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(
+        embedding=r"patch_embed/.*|position_embedding|\w+_token",
+        stacked=r"blocks/.*",
+        no_decay=("position_embedding", r"\w+_token"),
+        tensor=TRANSFORMER_TENSOR,
+        matrices=TRANSFORMER_MATRICES,
+    )
 
     @property
     def grid_hw(self) -> tuple[int, int]:

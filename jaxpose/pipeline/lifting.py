@@ -36,15 +36,19 @@ class LiftedVideo(NamedTuple):
 
 
 def open_lifter(
-    where: str | Path, checkpoint: Literal["best", "last"] = "best", options: Lifting | None = None
+    where: str | Path,
+    checkpoint: Literal["best", "last"] = "best",
+    options: Lifting | None = None,
+    *,
+    trust_recipe: bool = False,
 ) -> TrackLifter:
-    """The lifter of a run directory or a release, ready for tracks.
+    """The lifter of a published name, a run directory or a release, ready for tracks.
 
     Raises:
       InputError: as `hub.load.load_lifter`.
     """
     options = options or Lifting()
-    trained = load_lifter(where, checkpoint)
+    trained = load_lifter(where, checkpoint, trust_recipe=trust_recipe)
     lifter: TrackLifter = trained.predictor(
         flip_test=options.flip_test, trained_fps=options.trained_fps
     )

@@ -9,9 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from jaxpose.detect.detector import Detector
 from jaxpose.errors import InputError
-from jaxpose.hub.load import Trained, load_pose
+from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.media.prefetch import StageTimer, ahead
 from jaxpose.media.sources import Media, open_media
 from jaxpose.media.video import Frame, Skipped
@@ -99,6 +98,7 @@ class Pipeline:
         lifter: str | Path | TrackLifter | None = None,
         *,
         checkpoint: Literal["best", "last"] = "best",
+        trust_recipe: bool = False,
         **options: Any,
     ) -> "Pipeline":
         """The pipeline of models in folders or files, or at `https://` addresses of such.
@@ -106,11 +106,13 @@ class Pipeline:
         An address is downloaded once, checked and kept (`jaxpose.download`).
 
         Args:
-          pose: a run directory, a folder that `jaxpose convert` wrote, or a checkpoint whose model
-            it can identify.
-          detector: weights of YOLOX or RTMDet (`Detector.load`), or any `PersonDetector`.
-          lifter: a run directory or a release of a lifter, or a `TrackLifter`.
+          pose: the name of a published model (`jaxpose.list_models`), a run directory, a folder
+            that `jaxpose convert` wrote, or a checkpoint that it recognises.
+          detector: the name of a published one, weights of YOLOX or RTMDet (`Detector.load`), or
+            any `PersonDetector`.
+          lifter: as `pose`, of a lifter; or a `TrackLifter`.
           checkpoint: of runs: the one with the best held-out score, or the newest.
+          trust_recipe: run code that came with the models, as in `jaxpose.hub.load.load`.
           options: fields of `Options`.
 
         Raises:
@@ -121,10 +123,11 @@ class Pipeline:
         except TypeError as error:
             raise InputError(f"{error}; see jaxpose.pipeline.Options") from None
         if isinstance(detector, str | Path):
-            detector = Detector.load(detector)
+            detector = load_detector(detector)
         if isinstance(lifter, str | Path):
-            lifter = open_lifter(lifter, checkpoint, chosen.lifting)
-        return cls(load_pose(pose, checkpoint), detector, lifter, chosen)
+            lifter = open_lifter(lifter, checkpoint, chosen.lifting, trust_recipe=trust_recipe)
+        trained = load_pose(pose, checkpoint, trust_recipe=trust_recipe)
+        return cls(trained, detector, lifter, chosen)
 
     def __call__(self, what: Any, *, boxes: Any = None, fps: float | None = None) -> Any:
         """The people in images and videos.

@@ -25,6 +25,7 @@ from jaxpose.scaling.training_cost import residual_bytes, without_remat
 from jaxpose.train.experiment import Experiment, Mesh
 from jaxpose.train.init_state import abstract_state
 from jaxpose.train.mesh import AXES
+from jaxpose.train.optimizers import frozen_patterns
 
 
 class Memory(NamedTuple):
@@ -80,7 +81,7 @@ def memory_per_device(experiment: Experiment, devices: int | None = None) -> Mem
         raise InputError(f"A batch of {at_once} at once does not split over {parts} devices.")
     state, _ = abstract_state(experiment, mesh)
     parameters = _bytes(state.params)
-    frozen = experiment.optimizer.frozen
+    frozen = frozen_patterns(experiment.optimizer)
     kept = residual_bytes(experiment.model, experiment.input_hw, frozen)
     plain = without_remat(experiment.model)
     if plain is not experiment.model:

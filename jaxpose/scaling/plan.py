@@ -10,6 +10,8 @@ from jaxpose.scaling.manifest import Manifest, Point
 from jaxpose.scaling.shapes import Size
 from jaxpose.scaling.training_cost import training_cost
 from jaxpose.train.experiment import Experiment
+from jaxpose.train.optimizers import frozen_patterns
+from jaxpose.train.schedules import ENDLESS
 
 FEWEST_STEPS = 10
 MAX_EPOCHS = 4.0
@@ -60,7 +62,7 @@ def plan(
     for size in sizes:
         sized = override(experiment, size.set)
         sized.task().check()
-        counts = training_cost(sized.model, sized.input_hw, sized.optimizer.frozen)
+        counts = training_cost(sized.model, sized.input_hw, frozen_patterns(sized.optimizer))
         people = len(sized.task().open("train"))
         batch = sized.batch_size
         for seed in seeds:
@@ -125,8 +127,8 @@ def _with_trunk_schedule(experiment: Experiment, cooldown: float | None) -> Any:
         return experiment
     if not 0 < cooldown < 1:
         raise InputError(f"--cooldown is a part of the run in (0, 1), and is {cooldown:g}.")
-    schedule = experiment.optimizer.schedule
-    if schedule not in ("constant", "rsqrt"):
+    schedule = getattr(experiment.optimizer, "schedule", None)
+    if schedule not in ENDLESS:
         raise InputError(
             f"Runs of several lengths share a trunk only if the learning rate does not depend on "
             f"the length, and schedule {schedule!r} does: --set optimizer.schedule=rsqrt (or "
@@ -137,11 +139,12 @@ def _with_trunk_schedule(experiment: Experiment, cooldown: float | None) -> Any:
 
 def _faults(point: Point, experiment: Experiment, max_epochs: float) -> list[str]:
     """Why a run of that length says nothing about scaling."""
-    least = max(FEWEST_STEPS, 2 * experiment.optimizer.warmup_steps)
+    warmup = getattr(experiment.optimizer, "warmup_steps", 0)
+    least = max(FEWEST_STEPS, 2 * warmup)
     if point.steps < least:
         return [
             f"{point.name}: {point.steps} steps, and {least} are the least with a warm-up of "
-            f"{experiment.optimizer.warmup_steps}: a larger budget, a smaller size or batch, or a "
+            f"{warmup}: a larger budget, a smaller size or batch, or a "
             "shorter warm-up"
         ]
     if point.epochs > max_epochs:

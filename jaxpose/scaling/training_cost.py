@@ -10,7 +10,7 @@ from jax.interpreters import partial_eval
 
 from jaxpose.models.build import abstract_variables
 from jaxpose.scaling.flops import jaxpr_multiply_adds
-from jaxpose.train.optimizers import frozen_mask
+from jaxpose.train.parameter_groups import frozen_mask
 
 
 class TrainingCost(NamedTuple):

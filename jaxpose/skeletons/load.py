@@ -9,13 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from jaxpose.errors import InputError, nearest
+from jaxpose.skeletons.aflw19 import AFLW19
+from jaxpose.skeletons.aic14 import AIC14
 from jaxpose.skeletons.ap10k17 import AP10K17
 from jaxpose.skeletons.blazepose33 import BLAZEPOSE33
 from jaxpose.skeletons.coco17 import COCO17
 from jaxpose.skeletons.coco_wholebody133 import COCO_WHOLEBODY133
+from jaxpose.skeletons.cofw29 import COFW29
+from jaxpose.skeletons.crowdpose14 import CROWDPOSE14
 from jaxpose.skeletons.face68 import FACE68
 from jaxpose.skeletons.face98 import FACE98
+from jaxpose.skeletons.face106 import FACE106
 from jaxpose.skeletons.h36m17 import H36M17
+from jaxpose.skeletons.halpe26 import HALPE26
 from jaxpose.skeletons.hand21 import HAND21
 from jaxpose.skeletons.humaneva15 import HUMANEVA15
 from jaxpose.skeletons.lsp14 import LSP14
@@ -38,6 +44,12 @@ BUILT_IN: dict[str, Skeleton] = {
         HAND21,
         FACE68,
         FACE98,
+        FACE106,
+        AFLW19,
+        COFW29,
+        HALPE26,
+        AIC14,
+        CROWDPOSE14,
     )
 }
 

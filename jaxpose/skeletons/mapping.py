@@ -5,6 +5,7 @@ are; a joint that the source lacks is a weighted mean of some that it has.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -109,6 +110,49 @@ def mapped(
         made[..., k, :] = (row[used, None] * keypoints[..., used, :]).sum(axis=-2)
         lowest[..., k] = certain[..., used].min(axis=-1)
     return made, lowest
+
+
+def shared_keypoints(source: Skeleton, target: Skeleton) -> np.ndarray:
+    """For labels: the place in `source` of each target keypoint of the same name, int32 `[K]`.
+
+    -1 where the source has none. Nothing is made of other keypoints: what is nearly the right place
+    is good enough as an input, not as a label.
+    """
+    own = _BY_TARGET.get(target.name, {})
+    places = [
+        source.index(name)
+        if name in source.keypoints and (name not in own or source.name == target.name)
+        else -1
+        for name in target.keypoints
+    ]
+    return np.array(places, np.int32)
+
+
+def union(name: str, *skeletons: Skeleton) -> Skeleton:
+    """A skeleton with the keypoints of all, each name once, in the order in which they come.
+
+    A keypoint has the sigma of the first skeleton that names it; there are sigmas only if all have
+    one. Equal names have to mean the same place: rename those that do not.
+    """
+
+    def each(field: str) -> tuple[Any, ...]:
+        return tuple(dict.fromkeys(entry for s in skeletons for entry in getattr(s, field)))
+
+    keypoints = each("keypoints")
+    sigmas: dict[str, float] = {}
+    for skeleton in reversed(skeletons):
+        sigmas |= dict(zip(skeleton.keypoints, skeleton.sigmas or (), strict=False))
+    upper = each("upper_body")
+    return Skeleton(
+        name=name,
+        keypoints=keypoints,
+        pairs=each("pairs"),
+        limbs=each("limbs"),
+        upper_body=upper,
+        lower_body=tuple(k for k in each("lower_body") if k not in upper),
+        sigmas=tuple(sigmas[k] for k in keypoints) if sigmas.keys() >= set(keypoints) else None,
+        source=" + ".join(skeleton.name for skeleton in skeletons),
+    )
 
 
 def _row(

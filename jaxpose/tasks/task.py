@@ -28,13 +28,16 @@ class EvalResult(NamedTuple):
 
     Attributes:
       report: the figures, with all that they depend on.
-      picture: uint8 RGB `[H, W, 3]` of estimates beside the truth; None where there is none.
+      image: uint8 RGB `[H, W, 3]` of estimates beside the truth; None where there is none.
       predictions: the estimates as JSON types.
+      details: draws what is looked at when training has ended, uint8 RGB by file name without
+        suffix: `keypoint_errors`, `worst`.
     """
 
     report: Report
-    picture: np.ndarray | None
+    image: np.ndarray | None
     predictions: Any
+    details: Callable[[], Mapping[str, np.ndarray]] = dict
 
 
 Evaluator = Callable[..., EvalResult]

@@ -1,28 +1,30 @@
 """Batches on the mesh, from a stream on the host or from canvases kept in device memory."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from jaxpose.data import resident
-from jaxpose.data.index import process_slice, sample_indices
+from jaxpose.data.index import batch_indices, process_slice
 from jaxpose.data.source import Source
 from jaxpose.train.distributed import batch_shard
 from jaxpose.train.mesh import batch_sharded
 
-# What the step reads; ids, areas and maps to the photo stay on the host.
+# What the step of a top-down model reads; ids, areas and maps to the photo stay on the host.
 DEVICE_KEYS = ("image", "keypoints", "visible", "box_xywh", "mask")
 
 
-def to_device(batch: dict[str, np.ndarray], mesh: jax.sharding.Mesh) -> dict[str, jax.Array]:
-    """This process's part of a batch as global arrays, split over the mesh."""
+def to_device(
+    batch: dict[str, np.ndarray],
+    mesh: jax.sharding.Mesh,
+    keys: Sequence[str] = DEVICE_KEYS,
+) -> dict[str, jax.Array]:
+    """This process's part of a batch as global arrays `keys`, split over the mesh."""
     sharding = batch_sharded(mesh)
-    return {
-        key: jax.make_array_from_process_local_data(sharding, batch[key]) for key in DEVICE_KEYS
-    }
+    return {key: jax.make_array_from_process_local_data(sharding, batch[key]) for key in keys}
 
 
 def train_batches(
@@ -30,15 +32,18 @@ def train_batches(
     source: Source,
     mesh: jax.sharding.Mesh,
     start_step: int,
-    on_loaded: Callable[[int], None] = lambda people: None,
+    on_loaded: Callable[[int], None] = lambda samples: None,
+    keys: Sequence[str] = DEVICE_KEYS,
 ) -> Iterator[dict[str, jax.Array]]:
     """Training batches from `start_step` on: the same samples in the same order either way.
 
-    `on_loaded` hears how many people are in device memory while a resident set is being read.
+    Args:
+      on_loaded: gets the number of samples in device memory while a resident set is being read.
+      keys: the arrays of a batch that the step reads.
     """
     if experiment.resident:
-        return _resident(experiment, source, mesh, start_step, on_loaded)
-    return _streamed(experiment, source, mesh, start_step)
+        return _resident(experiment, source, mesh, start_step, on_loaded, keys)
+    return _streamed(experiment, source, mesh, start_step, keys)
 
 
 def eval_batches(
@@ -64,7 +69,11 @@ def eval_batches(
 
 
 def _streamed(
-    experiment: Any, source: Source, mesh: jax.sharding.Mesh, start_step: int
+    experiment: Any,
+    source: Source,
+    mesh: jax.sharding.Mesh,
+    start_step: int,
+    keys: Sequence[str],
 ) -> Iterator[dict[str, jax.Array]]:
     from jaxpose.data.pipeline import stream
 
@@ -80,7 +89,7 @@ def _streamed(
     # Two batches ahead: the copy to the device overlaps with the step before.
     ahead: deque[dict[str, jax.Array]] = deque()
     for _, batch in batches:
-        ahead.append(to_device(batch, mesh))
+        ahead.append(to_device(batch, mesh, keys))
         if len(ahead) > 2:
             yield ahead.popleft()
     yield from ahead
@@ -92,10 +101,11 @@ def _resident(
     mesh: jax.sharding.Mesh,
     start_step: int,
     on_loaded: Callable[[int], None],
+    keys: Sequence[str],
 ) -> Iterator[dict[str, jax.Array]]:
-    arrays = resident.load(source, mesh=mesh, keys=DEVICE_KEYS, on_chunk=on_loaded)
+    arrays = resident.load(source, mesh=mesh, keys=keys, on_chunk=on_loaded)
     step = start_step
     while True:
-        indices = sample_indices(experiment.seed, step, experiment.batch_size, len(source))
+        indices = batch_indices(source, experiment.seed, step, experiment.batch_size)
         yield resident.take(arrays, indices, sharding=batch_sharded(mesh))
         step += 1

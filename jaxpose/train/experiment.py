@@ -1,67 +1,18 @@
 """The part of an experiment that is the same for every task: optimizer, mesh, length, seed."""
 
+import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
 from jaxpose.losses import Loss
+from jaxpose.train import optimizers
+from jaxpose.train.loggers import Logger, TensorBoard
 
 if TYPE_CHECKING:
     from jaxpose.tasks.task import Task
-
-
-@dataclass(frozen=True)
-class Optimizer:
-    """AdamW with warm-up, a schedule, layer-wise decay and gradient clipping.
-
-    `learning_rate` is the peak. Weight decay skips norms, biases and position embeddings.
-    `layer_decay` multiplies the rate of each backbone layer by `layer_decay ** (depth above it)`
-    (BEiT, arXiv:2106.08254, as ViTPose uses it); 1.0 turns it off. `milestones` are fractions of
-    the run at which the step schedule multiplies the rate by `step_factor`. Two schedules do not
-    depend on the length of the run before their cooldown, the last `cooldown_steps`, in which the
-    rate falls linearly to 0, so that runs of several lengths share their beginning: `constant`
-    (arXiv:2405.18392) and `rsqrt`, which falls as `1 / sqrt(1 + steps after warm-up / timescale)`
-    (arXiv:2106.04560, section 3.5). Parameters whose path
-    one of the regular expressions in `frozen` matches whole, such as `backbone/.*`, stay as they
-    are (running statistics of batch norm do not).
-    """
-
-    learning_rate: float = 5e-4
-    schedule: Literal["cosine", "step", "constant", "rsqrt"] = "step"
-    warmup_steps: int = 500
-    milestones: tuple[float, ...] = (170 / 210, 200 / 210)
-    step_factor: float = 0.1
-    timescale: int = 10_000
-    cooldown_steps: int = 0
-    weight_decay: float = 0.1
-    layer_decay: float = 1.0
-    clip_norm: float | None = 1.0
-    frozen: tuple[str, ...] = ()
-    b1: float = 0.9
-    b2: float = 0.999
-    # Added to the root of the second moment. A larger one keeps rounding in gradients that are
-    # almost zero from growing into steps of full length.
-    eps: float = 1e-8
-
-    def __post_init__(self) -> None:
-        if self.learning_rate <= 0:
-            raise InputError(
-                f"optimizer.learning_rate must be positive, and is {self.learning_rate}."
-            )
-        if not 0 < self.layer_decay <= 1:
-            raise InputError(f"optimizer.layer_decay must be in (0, 1], and is {self.layer_decay}.")
-        if self.timescale < 1 or self.cooldown_steps < 0:
-            raise InputError("optimizer.timescale is at least 1, optimizer.cooldown_steps 0.")
-        if self.cooldown_steps and self.schedule not in ("constant", "rsqrt"):
-            raise InputError(
-                f"optimizer.cooldown_steps is for the schedules constant and rsqrt, not for "
-                f"{self.schedule!r}, which comes down by itself."
-            )
-        if any(not 0 < m < 1 for m in self.milestones):
-            raise InputError(
-                f"optimizer.milestones are fractions of the run in (0, 1): {self.milestones}."
-            )
 
 
 @dataclass(frozen=True)
@@ -93,8 +44,12 @@ class Experiment(ABC):
     Attributes:
       model: a Linen module, or what has the same `init`, `apply` and `clone`.
       loss: `loss(outputs, targets, weights)` -> a float32 scalar, the mean over samples.
-      evaluation: how held-out samples are scored: `every` so many steps, `batch_size`, `flip_test`,
-        and which figure picks the best checkpoint (`best`, `lower_is_better`).
+      evaluation: how held-out samples are scored, an `EvaluationBase`; its figure `best` picks the
+        best checkpoint.
+      more_evaluations: others, each with a name and a schedule of its own, and where it has `data`
+        on that dataset. They change nothing in the training.
+      optimizer: `AdamW`, another class of `train.optimizers`, or any frozen dataclass whose
+        `build(steps, model)` returns an update rule of optax.
       steps, batch_size: length of the run, and samples of all devices in a step.
       accumulate: parts of the batch that are differentiated one after the other, for less memory.
       on_nonfinite: whether a step whose loss or gradient is not finite ends the run, or changes
@@ -103,14 +58,16 @@ class Experiment(ABC):
       init_from: weights that the run starts from (an interrupted run resumes in any case): a state
         dict, a release or a run.
       reset_head: take the backbone of `init_from` alone.
+      loggers: where figures go besides `metrics.jsonl`; see `train.loggers`.
     """
 
     model: Any
     loss: Loss
     evaluation: Any
+    more_evaluations: tuple[Any, ...] = ()
     steps: int
     batch_size: int
-    optimizer: Optimizer = field(default_factory=Optimizer)
+    optimizer: optimizers.Optimizer = field(default_factory=optimizers.AdamW)
     mesh: Mesh = field(default_factory=Mesh)
     seed: int = 0
     accumulate: int = 1
@@ -120,6 +77,7 @@ class Experiment(ABC):
     reset_head: bool = False
     checkpoint_every: int = 1000
     log_every: int = 50
+    loggers: tuple[Logger, ...] = (TensorBoard(),)
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "accumulate", "checkpoint_every", "log_every"):
@@ -127,8 +85,37 @@ class Experiment(ABC):
                 raise InputError(f"{name} must be at least 1, and is {getattr(self, name)}.")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise InputError(f"ema_decay must be in (0, 1) or None, and is {self.ema_decay}.")
-        if self.evaluation.every < 1 or self.evaluation.batch_size < 1:
-            raise InputError("evaluation.every and evaluation.batch_size must be at least 1.")
+        names = [evaluation.name for evaluation in self.more_evaluations]
+        if self.evaluation.name:
+            raise InputError(
+                f"evaluation.name is {self.evaluation.name!r}: the main evaluation has no name, "
+                "its figures stand by themselves. Names are for more_evaluations."
+            )
+        if not all(name.replace("-", "").replace("_", "").isalnum() for name in names):
+            raise InputError(
+                "Each of more_evaluations needs a name of letters, digits, - and _, such as "
+                f"name='crowd'; the names are {names}."
+            )
+        if len(set(names)) < len(names):
+            raise InputError(f"Two of more_evaluations have the same name: {', '.join(names)}.")
+
+    def evaluations(self) -> "dict[str, Experiment]":
+        """This experiment for each of its evaluations by name, the main one, "", first.
+
+        Each has that evaluation alone, and its dataset as `eval_data`; its `task()` opens and
+        scores it.
+        """
+
+        def view(evaluation: Any) -> "Experiment":
+            changes: dict[str, Any] = {"evaluation": evaluation, "more_evaluations": ()}
+            data = getattr(evaluation, "data", None)
+            if data is not None:
+                changes["eval_data"] = data
+            if evaluation.name:
+                changes["evaluation"] = dataclasses.replace(evaluation, name="")
+            return dataclasses.replace(self, **changes)
+
+        return {e.name: view(e) for e in (self.evaluation, *self.more_evaluations)}
 
     @abstractmethod
     def task(self) -> "Task":
@@ -138,3 +125,6 @@ class Experiment(ABC):
     def input_hw(self) -> tuple[int, int] | None:
         """Height and width of the model's images; None if the model has `input_shape()`."""
         return None
+
+
+__getattr__ = moved_names(__name__)

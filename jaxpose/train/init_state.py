@@ -11,7 +11,7 @@ from jaxpose.models.build import init_variables
 from jaxpose.paths import as_path, in_bucket, local_copy
 from jaxpose.train.experiment import Experiment
 from jaxpose.train.mesh import replicated
-from jaxpose.train.optimizers import build
+from jaxpose.train.parameter_groups import parameter_groups
 from jaxpose.train.sharding import Layout, lay_out, put
 from jaxpose.train.state import TrainState, new_state
 
@@ -23,7 +23,7 @@ def abstract_state(experiment: Experiment, mesh: jax.sharding.Mesh) -> tuple[Tra
       InputError: as `sharding.lay_out`.
     """
     shapes = jax.eval_shape(lambda key: _fresh(experiment, key), jax.random.key(0))
-    layout = lay_out(experiment.mesh, mesh, shapes)
+    layout = lay_out(experiment.mesh, mesh, shapes, parameter_groups(experiment.model))
     state = jax.tree.map(
         lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
         shapes,
@@ -69,7 +69,7 @@ def first_state(
     )
     places = {"params": layout.state.params, "batch_stats": layout.state.batch_stats}
     variables = put({kind: variables[kind] for kind in places}, places)
-    tx = build(experiment.optimizer, experiment.steps)
+    tx = experiment.optimizer.build(experiment.steps, experiment.model)
     make = jax.jit(lambda v: new_state(experiment, v, tx), out_shardings=layout.state)
     return make(variables)
 
@@ -86,4 +86,5 @@ def _on_mesh(key: jax.Array, mesh: jax.sharding.Mesh) -> jax.Array:
 
 def _fresh(experiment: Experiment, key: jax.Array) -> TrainState:
     variables: dict[str, Any] = init_variables(experiment.model, key, experiment.input_hw)
-    return new_state(experiment, variables, build(experiment.optimizer, experiment.steps))
+    tx = experiment.optimizer.build(experiment.steps, experiment.model)
+    return new_state(experiment, variables, tx)

@@ -1,31 +1,33 @@
-"""What a run tells while it runs: a live line, JSON lines, and TensorBoard's event files."""
+"""The log of a run: a live line, `metrics.jsonl`, and the experiment's loggers."""
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from tensorboardX import SummaryWriter
 
 from jaxpose.errors import InputError
 from jaxpose.paths import atomic_write, in_bucket
+from jaxpose.train.loggers import Logger, LogLost, LogWriter, open_all
 
 
 class RunLog:
-    """Writes `metrics.jsonl` and event files; shows the progress line. A context manager.
+    """Writes `metrics.jsonl` and the loggers; shows the progress line. A context manager.
 
     Args:
       directory: the run directory.
       steps: the length of the run.
       start_step: where it begins; records beyond it (of a process that was killed after its last
         checkpoint) are dropped, so that each step stands in the file once.
-      batch_size, unit: to turn steps into so many of what a second.
+      batch_size, unit: number and name of the samples in a step, for the speed.
       console: where to print.
       writes: whether to write files; of several processes one does.
+      loggers: where figures go besides `metrics.jsonl`.
+      config: the experiment as JSON types, for the loggers.
     """
 
     def __init__(
@@ -37,15 +39,19 @@ class RunLog:
         console: Console,
         writes: bool = True,
         unit: str = "images",
+        loggers: Sequence[Logger] = (),
+        config: Mapping[str, Any] | None = None,
     ) -> None:
         self._batch_size, self._unit = batch_size, unit
         self._console = console
         self._last: tuple[int, float] | None = None
         self._lines = Lines(directory / "metrics.jsonl")
-        self._events = None
+        self._writes = writes
+        self._writers: list[LogWriter] = []
+        self._lost: set[int] = set()
         if writes:
             _drop_after(directory / "metrics.jsonl", start_step)
-            self._events = SummaryWriter(str(directory), purge_step=start_step + 1)
+            self._writers = open_all(loggers, directory, start_step, config or {})
         self._progress = Progress(
             TextColumn("step {task.completed}/{task.total}"),
             BarColumn(),
@@ -65,8 +71,8 @@ class RunLog:
 
     def __exit__(self, *exception: object) -> None:
         self._progress.stop()
-        if self._events is not None:
-            self._events.close()
+        if self._writes:
+            self._to_each(lambda writer: writer.close())
             self._lines.flush()
 
     def flush(self) -> None:
@@ -103,24 +109,33 @@ class RunLog:
         figures = "  ".join(f"{name} {value:.3f}" for name, value in list(values.items())[:6])
         self._console.print(f"step {step}: {figures}", highlight=False)
 
-    def picture(self, step: int, name: str, image: np.ndarray) -> None:
-        """Add a uint8 RGB picture [H, W, 3] to the event files."""
-        if self._events is not None:
-            self._events.add_image(name, image, step, dataformats="HWC")
+    def image(self, step: int, name: str, rgb: np.ndarray) -> None:
+        """Give a uint8 RGB image [H, W, 3] to the loggers."""
+        self._to_each(lambda writer: writer.image(step, name, rgb))
 
     def say(self, text: str) -> None:
         """Print a line above the progress bar."""
         self._console.print(text, highlight=False)
 
     def _write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
-        if self._events is None:
+        if not self._writes:
             return
         try:
             self._lines.add(json.dumps({"step": step, "kind": kind} | dict(values)))
-            for name, value in values.items():
-                self._events.add_scalar(f"{kind}/{name}", value, step)
+            named = {f"{kind}/{name}": value for name, value in values.items()}
+            self._to_each(lambda writer: writer.scalars(step, named))
         except OSError as error:
             raise InputError(f"Cannot write to {self._lines.file}: {error}.") from error
+
+    def _to_each(self, send: Callable[[LogWriter], None]) -> None:
+        """A server that cannot be reached does not end a run; the first time it is said."""
+        for number, writer in enumerate(self._writers):
+            try:
+                send(writer)
+            except LogLost as error:
+                if number not in self._lost:
+                    self._lost.add(number)
+                    self.say(f"Figures are lost to a logger, metrics.jsonl has them. {error}.")
 
 
 class Lines:

@@ -1,21 +1,23 @@
 """The training loop: begin or resume, step, evaluate, save, stop cleanly."""
 
+import contextlib
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from jaxpose import viz
 from jaxpose.config import to_json
+from jaxpose.config.recipe_source import RecipeSource
+from jaxpose.deprecations import moved_names
+from jaxpose.errors import InputError
 from jaxpose.metrics.report import Report
-from jaxpose.paths import atomic_write, write_via_local
 from jaxpose.train import distributed
 from jaxpose.train import mesh as meshes
 from jaxpose.train.checkpoint import Checkpoints
@@ -23,7 +25,8 @@ from jaxpose.train.experiment import Experiment
 from jaxpose.train.init_state import abstract_state, first_state, local_weights, run_key
 from jaxpose.train.log import RunLog
 from jaxpose.train.nonfinite import PendingSteps
-from jaxpose.train.run_dir import begin, open_checkpoints
+from jaxpose.train.results import draw_curves, write_result
+from jaxpose.train.run_dir import Start, begin, clear, open_checkpoints, same_people
 from jaxpose.train.signals import CompileCounter, StopRequest
 from jaxpose.train.state import TrainState
 from jaxpose.train.step import compile_step
@@ -51,6 +54,9 @@ def train(
     directory: Path,
     console: Console,
     weights: Callable[[str], Mapping[str, np.ndarray]] = local_weights,
+    *,
+    recipe: RecipeSource | None = None,
+    overwrite: bool = False,
 ) -> TrainResult:
     """Train `experiment` in the run directory `directory`, from its last checkpoint if it has one.
 
@@ -60,6 +66,11 @@ def train(
     Args:
       weights: reads what `init_from` and the like name: files and releases, or with `hub.weights`
         names, addresses and runs too.
+      recipe: the source of the recipe, for the run to keep; sources of the experiment's classes
+        are kept in any case.
+      overwrite: begin afresh, in place of what the directory holds.
+
+    A start that fails leaves nothing in the directory.
 
     Raises:
       InputError: wrong data, mesh, weights or directory; a disk that is full; a loss that is not
@@ -67,61 +78,121 @@ def train(
     """
     mesh = meshes.make_mesh(experiment.mesh)
     meshes.check_batch(experiment.batch_size, mesh, "batch_size", experiment.accumulate)
-    meshes.check_batch(experiment.evaluation.batch_size, mesh, "evaluation.batch_size")
+    for name, view in experiment.evaluations().items():
+        where = f"more_evaluations {name!r}: batch_size" if name else "evaluation.batch_size"
+        meshes.check_batch(view.evaluation.batch_size, mesh, where)
     if not distributed.is_first():
         console = Console(quiet=True)
     task = experiment.task()
     task.check()
     sources = {role: task.open(role) for role in ("train", "eval")}
     experiment = task.fit_to_data(sources["train"])
+    for logger in experiment.loggers:
+        logger.check()
+    evaluations = _open_evaluations(experiment, sources["eval"], mesh)
     fingerprints = {role: source.fingerprint() for role, source in sources.items()}
     distributed.require_same({"experiment": to_json(experiment), "data": fingerprints})
     shapes, layout = abstract_state(experiment, mesh)
-    begin(directory, experiment, fingerprints)
-    checkpoints = open_checkpoints(directory, experiment, read_only=False)
-    if checkpoints.latest_step() is None:
-        state, start = first_state(experiment, layout, weights), 0
-    else:
-        state, position = checkpoints.restore(shapes)
-        start = int(position["next_step"])
-    if start >= experiment.steps:
-        console.print(f"{directory} is already trained for {start} steps.")
-        checkpoints.close()
-        return TrainResult(start, None, None, 0)
-    if start:
-        console.print(f"Resuming {directory} at step {start}.")
+    begun = begin(directory, experiment, fingerprints, recipe, overwrite=overwrite)
+    if same_people(fingerprints):
+        console.print(
+            "Training and evaluation use the same samples, or some of them: the score will not say "
+            "how the model does on others. Give eval_data another split.",
+            style="yellow",
+        )
+    begun.make_folder()
     try:
-        return _run(experiment, directory, console, mesh, sources, checkpoints, state, start)
-    finally:
-        checkpoints.close()
+        state = None
+        if overwrite:
+            state = first_state(experiment, layout, weights)  # fails before the old run is gone
+            clear(directory)
+        with contextlib.closing(open_checkpoints(directory, experiment, False)) as checkpoints:
+            start = 0
+            if checkpoints.latest_step() is not None:
+                state, position = checkpoints.restore(shapes)
+                start = int(position["next_step"])
+            elif state is None:
+                state = first_state(experiment, layout, weights)
+            if start >= experiment.steps:
+                console.print(
+                    f"{directory} is already trained for {start} steps. A larger `steps` trains it "
+                    "further."
+                )
+                return TrainResult(start, None, None, 0)
+            if start:
+                console.print(f"Resuming {directory} at step {start}.")
+            for note in begun.notes(start):
+                console.print(note, highlight=False)
+            return _run(
+                experiment,
+                begun,
+                console,
+                mesh,
+                sources["train"],
+                evaluations,
+                checkpoints,
+                state,
+                start,
+            )
+    except BaseException:
+        begun.abandon()
+        raise
+
+
+class _Evaluation(NamedTuple):
+    """An evaluation that is ready to run."""
+
+    every: int
+    evaluator: Callable[..., Any]
+
+
+def _open_evaluations(
+    experiment: Experiment, held_out: Any, mesh: jax.sharding.Mesh
+) -> dict[str, _Evaluation]:
+    """The experiment's evaluations by name; InputError where the data cannot feed a metric.
+
+    Args:
+      held_out: what the task opened as `eval_data`.
+    """
+    ready = {}
+    for name, view in experiment.evaluations().items():
+        task, own = view.task(), getattr(view.evaluation, "data", None)
+        source = held_out if own is None else task.open("eval")
+        try:
+            evaluator = task.evaluator(source, mesh, view.evaluation.flip_test)
+        except InputError as error:
+            raise InputError(f"more_evaluations {name!r}: {error}") if name else error from None
+        ready[name] = _Evaluation(view.evaluation.every, evaluator)
+    return ready
 
 
 def _run(
     experiment: Experiment,
-    directory: Path,
+    begun: Start,
     console: Console,
     mesh: jax.sharding.Mesh,
-    sources: Mapping[str, Any],
+    source: Any,
+    evaluations: Mapping[str, _Evaluation],
     checkpoints: Checkpoints,
     state: TrainState,
     start: int,
 ) -> TrainResult:
-    task = experiment.task()
+    task, directory = experiment.task(), begun.directory
     key = run_key(experiment, mesh)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-        bar = progress.add_task("samples into memory", total=len(sources["train"]))
+        bar = progress.add_task("samples into memory", total=len(source))
         batches = task.batches(
-            sources["train"],
+            source,
             mesh,
             start,
             on_loaded=lambda samples: progress.update(bar, completed=samples),
         )
         batch = next(batches)
-    begun = time.perf_counter()
+    clock = time.perf_counter()
     step_fn = compile_step(experiment, state, batch, key)
-    console.print(f"Compiled the training step in {time.perf_counter() - begun:.1f} s.")
-    evaluator = task.evaluator(sources["eval"], mesh, experiment.evaluation.flip_test)
+    console.print(f"Compiled the training step in {time.perf_counter() - clock:.1f} s.")
     report, stopped_by = None, None
+    begun.write(start)
     log = RunLog(
         directory,
         experiment.steps,
@@ -130,6 +201,8 @@ def _run(
         console,
         distributed.is_first(),
         task.unit,
+        experiment.loggers,
+        to_json(experiment),
     )
     compiles, sync = CompileCounter(), distributed.StepSync(mesh)
 
@@ -137,21 +210,26 @@ def _run(
         if step % experiment.log_every == 0:
             log.scalars(step, values)
 
-    pending = PendingSteps(experiment, sources["train"], note, log.say)
+    pending = PendingSteps(experiment, source, note, log.say)
 
-    def evaluate(step: int) -> Report:
-        with compiles.expected():
-            scored = evaluator(state.variables())
-        log.metrics(step, scored.report.metrics)
-        if scored.picture is not None:
-            log.picture(step, "predictions", scored.picture)
-        # Before the checkpoint that says that this step is done.
-        if distributed.is_first():
-            atomic_write(directory / "report.json", scored.report.to_json() + "\n")
-            if scored.picture is not None:
-                with write_via_local(directory / "predictions.png") as file:
-                    viz.save_image(file, scored.picture)
-        return scored.report
+    def evaluate(step: int, due: Sequence[str]) -> Report | None:
+        """Score the evaluations `due`; the report of the main one, if it is among them."""
+        figures: dict[str, float] = {}
+        found = None
+        for name in due:
+            with compiles.expected():
+                result = evaluations[name].evaluator(state.variables())
+            prefix = f"{name}/" if name else ""
+            figures |= {f"{prefix}{key}": value for key, value in result.report.metrics.items()}
+            if result.image is not None:
+                log.image(step, f"{prefix}predictions", result.image)
+            # Before the checkpoint that says that this step is done.
+            if distributed.is_first():
+                folder = directory / "evaluations" / name if name else directory
+                write_result(folder, result, details=step == experiment.steps)
+            found = found if name else result.report
+        log.metrics(step, figures)
+        return found
 
     with StopRequest() as stop, log, compiles:
         for step in range(start + 1, experiment.steps + 1):
@@ -169,24 +247,31 @@ def _run(
                 jax.block_until_ready(scalars)
                 log.restart_clock(step)
                 compiles.start()
-            scored = last or step % experiment.evaluation.every == 0
+            due = [n for n, e in evaluations.items() if last or step % e.every == 0]
+            scored = "" in due
             stopping = sync.poll()  # once: a signal between two reads would skip the save
             save = scored or stopping or step % experiment.checkpoint_every == 0
-            if save:
+            if save or due:
                 with compiles.expected():
                     pending.check(state, key, left=0)
-            if scored:
-                report = evaluate(step)
+            if due:
+                report = evaluate(step, due) or report
             if save:
                 log.flush()
                 position = {"next_step": step, "seed": experiment.seed}
                 with compiles.expected():  # Orbax slices replicated arrays with small programs
                     checkpoints.save(state, position, report.metrics if scored and report else None)
+            if save or due:
                 log.restart_clock(step)
             if stopping and not last:
                 stopped_by = signal.Signals(stopping)
                 log.say(f"Stopping after step {step} ({stopped_by.name}): saving.")
                 break
         checkpoints.wait()
+        if distributed.is_first():
+            draw_curves(directory, experiment)
     console.print(f"Compilations after the first step: {compiles.unexpected}.")
     return TrainResult(step, report, stopped_by, compiles.unexpected)
+
+
+__getattr__ = moved_names(__name__)

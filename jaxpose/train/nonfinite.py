@@ -2,16 +2,15 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose.data.index import sample_indices
+from jaxpose.data.index import batch_indices
 from jaxpose.errors import InputError
-from jaxpose.losses.combine import IntegralLoss, StageSum, WeightedSum
 from jaxpose.train.experiment import Experiment
 from jaxpose.train.mesh import mesh_of, replicated
 from jaxpose.train.state import TrainState
@@ -108,8 +107,8 @@ class PendingSteps:
         # Batch norm carries it to all others later on.
         rows = next(iter(bad.values()))
         size = len(next(iter(terms.values())))
-        order = sample_indices(
-            self._experiment.seed, step - 1, self._experiment.batch_size, len(self._source)
+        order = batch_indices(
+            self._source, self._experiment.seed, step - 1, self._experiment.batch_size
         )
         records = ", ".join(
             self._experiment.task().sample_names(self._source, order[rows[:_SHOWN]])
@@ -139,16 +138,16 @@ def examiner(experiment: Experiment, mesh: jax.sharding.Mesh) -> Examiner:
             rngs={"dropout": dropout_key},
             mutable=["batch_stats"],
         )
-        count = weights.shape[0]
+        count = jax.tree.leaves(inputs)[0].shape[0]
         parts = dict(zip(_FLOW, (inputs, targets, outputs), strict=True))
         found = {name: _marks(part, count) for name, part in parts.items()}
-        for name, term in _terms(experiment.loss):
 
-            def one(i: jax.Array, term: Callable[..., jax.Array] = term) -> jax.Array:
-                return term(*(_row(tree, i, count) for tree in (outputs, targets, weights)))
+        def terms(i: jax.Array) -> dict[str, jax.Array]:
+            row = (_row(tree, i, count) for tree in (outputs, targets, weights))
+            value, named = experiment.loss.with_terms(*row)
+            return named or {type(experiment.loss).__name__: value}
 
-            found[name] = jax.lax.map(one, jnp.arange(count))
-        return found
+        return found | jax.lax.map(terms, jnp.arange(count))
 
     return jax.jit(compute, out_shardings=replicated(mesh))
 
@@ -170,18 +169,3 @@ def _row(tree: Any, i: jax.Array, count: int) -> Any:
         return jax.lax.dynamic_slice_in_dim(leaf, i, 1) if leaf.shape[:1] == (count,) else leaf
 
     return jax.tree.map(take, tree)
-
-
-def _terms(loss: Any, above: str = "") -> Iterator[tuple[str, Callable[..., jax.Array]]]:
-    """The parts that a loss is a sum of, by name."""
-    if isinstance(loss, WeightedSum):
-        for part in loss.losses:
-            yield from _terms(part, above)
-    elif isinstance(loss, IntegralLoss):
-        yield f"{above}coordinates", lambda o, t, w: loss.coordinates(o[0], t[0], w)
-        if loss.heatmaps is not None:
-            heatmaps = loss.heatmaps
-            yield f"{above}heatmaps", lambda o, t, w: heatmaps(o[1], t[1], w)
-    else:
-        name = type(loss.loss if isinstance(loss, StageSum) else loss).__name__
-        yield above + name, loss

@@ -1,177 +1,331 @@
-"""AdamW with warm-up, a schedule, layer-wise learning-rate decay and decay groups."""
+"""Optimizers: frozen dataclasses that build an optax update rule for a run and a model.
+
+Memory of the state for ViTPose-B and H, 90 and 637 million parameters, in MiB:
+
+| optimizer                      |   B |    H |
+|--------------------------------|-----|------|
+| AdamW                          | 687 | 4862 |
+| Muon                           | 347 | 2438 |
+| SGD with momentum              | 343 | 2431 |
+| Lion                           | 343 | 2431 |
+| Lion, bfloat16                 | 172 | 1215 |
+| Adafactor                      | 174 | 1228 |
+| Adafactor without momentum     |   3 |   12 |
+"""
 
 import functools
-import re
-from typing import Any
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
+import optax.contrib
 
 from jaxpose.errors import InputError
-from jaxpose.train.experiment import Optimizer
+from jaxpose.train.parameter_groups import (
+    ParameterGroups,
+    frozen_mask,
+    parameter_groups,
+    path_name,
+)
+from jaxpose.train.schedules import ENDLESS, NamedSchedule, Schedule, learning_rate_schedule
 
 
-def learning_rate_schedule(optimizer: Optimizer, steps: int) -> optax.Schedule:
-    """Learning rate as a function of the step: linear warm-up, then the schedule that is named."""
-    peak, warmup = optimizer.learning_rate, min(optimizer.warmup_steps, steps - 1)
-    if optimizer.schedule == "cosine":
-        after = optax.cosine_decay_schedule(peak, max(steps - warmup, 1))
-    elif optimizer.schedule == "constant":
-        after = optax.constant_schedule(peak)
-    elif optimizer.schedule == "rsqrt":
-        after = _rsqrt_schedule(peak, optimizer.timescale)
-    else:
-        # join_schedules restarts the count after warm-up; milestones count from the run's start.
-        edges = {round(m * steps) - warmup: optimizer.step_factor for m in optimizer.milestones}
-        after = optax.piecewise_constant_schedule(peak, edges)
-    if warmup >= 1:
-        # The first update already moves: rate peak/warmup at step 0, peak at step `warmup`.
-        ramp = optax.linear_schedule(peak / warmup, peak * (1 + 1 / warmup), warmup)
-        after = optax.join_schedules([ramp, after], [warmup])
-    return _cooled_down(after, optimizer.cooldown_steps, steps)
+@runtime_checkable
+class Optimizer(Protocol):
+    """An optimizer: any frozen dataclass with `build`.
 
-
-def _rsqrt_schedule(peak: float, timescale: int) -> optax.Schedule:
-    return lambda count: peak * jnp.sqrt(timescale / (timescale + count))
-
-
-def _cooled_down(schedule: optax.Schedule, cooldown: int, steps: int) -> optax.Schedule:
-    """`schedule`, which in the last `cooldown` of `steps` steps falls linearly to 0 at the end."""
-    if not cooldown:
-        return schedule
-    return lambda count: schedule(count) * jnp.minimum(1.0, (steps - count) / cooldown)
-
-
-def path_name(path: tuple[Any, ...]) -> str:
-    """`backbone/blocks/attn/qkv/kernel` for a key path of a parameter tree."""
-    return jax.tree_util.keystr(path, simple=True, separator="/")
-
-
-def weight_decay_mask(params: Any) -> Any:
-    """True for the leaves that decay, by ViTPose's and BEiT's rule.
-
-    Matrices and convolution kernels decay. Biases, whatever has one dimension (norms and other
-    scales), position embeddings and class tokens do not. The axis that stacks a transformer's
-    layers is not counted.
+    A class of one's own may return any chain of optax and use none of the arguments. Two more
+    attributes are used where they exist: `frozen`, regular expressions of parameters whose
+    gradients need not be computed, and `learning_rates(steps)`, the schedule to log. Subclasses of
+    `ScheduledOptimizer` have both.
     """
 
-    def decays(path: tuple[Any, ...], leaf: jax.Array) -> bool:
-        name = path_name(path)
-        last = name.rsplit("/", 1)[-1]
-        kept = last == "bias" or last.endswith(
-            ("_bias", "_position", "position_embedding", "_token")
-        )
-        return not kept and leaf.ndim - is_stacked(name) > 1
-
-    return jax.tree_util.tree_map_with_path(decays, params)
+    def build(self, steps: int, model: Any) -> optax.GradientTransformation:
+        """The whole update rule for a run of `steps` steps of `model`."""
+        ...
 
 
-def layer_scales(params: Any, decay: float) -> Any:
-    """Multiplier of the learning rate for each leaf, by its depth in the network.
+def frozen_patterns(optimizer: Optimizer) -> tuple[str, ...]:
+    """Regular expressions of the parameters that the optimizer does not change."""
+    return getattr(optimizer, "frozen", ())
 
-    The rule of BEiT (arXiv:2106.08254, appendix) and ViTPose, for any backbone. With `n` layers
-    there are ids 0 to `n + 1`, and an id's multiplier is `decay ** (n + 1 - id)`:
 
-    - 0: what comes before the layers: parts of the backbone called a stem, an embedding or a
-      class token;
-    - 1 to n: the layers. A transformer's are stacked along the leading axis of `blocks`, whose
-      multiplier is `[n, 1, ...]`. In other backbones they are the stages, told by the first
-      number in the name of a part: `stage_2_block_0` and `stage_2_transition` are one stage. The
-      blocks above a hybrid's convolutional trunk come after the trunk's stages;
-    - n + 1: all else, such as the last norm and the head.
+@dataclass(frozen=True)
+class ScheduledOptimizer:
+    """Base of optimizers with schedule, weight decay, layer-wise rates, clipping, frozen parts.
+
+    A subclass is a frozen dataclass that defines `scaling`. The update is `scaling` of the clipped
+    gradients, plus `weight_decay` times the parameters, times the layer's multiplier and the
+    learning rate: weight decay is decoupled in all of them (arXiv:1711.05101).
+
+    `learning_rate` is the peak. Weight decay skips norms, biases and position embeddings.
+    `layer_decay` multiplies the rate of each backbone layer by `layer_decay ** (depth above it)`
+    (BEiT, arXiv:2106.08254, as ViTPose uses it); 1.0 turns it off. `milestones` are fractions of
+    the run at which the step schedule multiplies the rate by `step_factor`. Two schedules do not
+    depend on the length of the run before their cooldown, the last `cooldown_steps`, in which the
+    rate falls linearly to 0, so that runs of several lengths share their beginning: `constant`
+    (arXiv:2405.18392) and `rsqrt`, which falls as `1 / sqrt(1 + steps after warm-up / timescale)`
+    (arXiv:2106.04560, section 3.5). `schedule` may also be an object with `build(peak, steps)`.
+    Gradients are clipped to a global norm of `clip_norm`. Parameters whose path one of the regular
+    expressions in `frozen` matches whole, such as `backbone/.*`, stay as they are (running
+    statistics of batch norm do not).
     """
-    names = [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
-    stages = sorted({stage for name in names if (stage := _stage(name)) is not None})
-    depths = {
-        leaf.shape[0]
-        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
-        if is_stacked(path_name(path))
-    }
-    top = len(stages) + max(depths, default=0) + 1
 
-    def scale(path: tuple[Any, ...], leaf: jax.Array) -> np.ndarray | np.float32:
-        name = path_name(path)
-        if is_stacked(name):
-            ids = len(stages) + 1 + np.arange(leaf.shape[0], dtype=np.float32)
-            return (decay ** (top - ids)).reshape(-1, *(1,) * (leaf.ndim - 1))
-        stage = _stage(name)
-        if stage is not None:
-            return np.float32(decay ** (top - 1 - stages.index(stage)))
-        before = re.match(rf"{_BACKBONE}[^/]*(stem|embed|_token)", name)
-        return np.float32(decay**top if before else 1.0)
+    learning_rate: float = 5e-4
+    schedule: NamedSchedule | Schedule = "step"
+    warmup_steps: int = 500
+    milestones: tuple[float, ...] = (170 / 210, 200 / 210)
+    step_factor: float = 0.1
+    timescale: int = 10_000
+    cooldown_steps: int = 0
+    weight_decay: float = 0.1
+    layer_decay: float = 1.0
+    clip_norm: float | None = 1.0
+    frozen: tuple[str, ...] = ()
 
-    return jax.tree_util.tree_map_with_path(scale, params)
-
-
-# A hybrid's convolutions are the `trunk` of its backbone; some models hold two models.
-_BACKBONE = r"(?:student/|teacher/|pose/|trajectory/)?backbone/(?:trunk/)?"
-
-
-def is_stacked(name: str) -> bool:
-    """Whether the first axis of the parameter at path `name` is a transformer's layers."""
-    return re.match(rf"{_BACKBONE}(?:blocks|layers)/", name) is not None
-
-
-def _stage(name: str) -> int | None:
-    """The number of a leaf's stage; None for a leaf outside the stages."""
-    found = re.match(rf"{_BACKBONE}(?!stem|[^/]*embed)[^/\d]*_(\d+)", name)
-    return int(found.group(1)) if found else None
-
-
-def frozen_mask(params: Any, patterns: tuple[str, ...]) -> Any:
-    """True for the leaves whose path is matched by one of the regular expressions `patterns`.
-
-    Raises:
-      InputError: a pattern matches no parameter.
-    """
-    names = [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
-    for pattern in patterns:
-        if not any(re.fullmatch(pattern, name) for name in names):
+    def __post_init__(self) -> None:
+        if self.learning_rate <= 0:
             raise InputError(
-                f"optimizer.frozen has {pattern!r}, which matches no parameter. The first are: "
-                f"{', '.join(names[:4])}."
+                f"optimizer.learning_rate must be positive, and is {self.learning_rate}."
             )
-    return jax.tree_util.tree_map_with_path(
-        lambda path, _: any(re.fullmatch(pattern, path_name(path)) for pattern in patterns), params
-    )
+        if not 0 < self.layer_decay <= 1:
+            raise InputError(f"optimizer.layer_decay must be in (0, 1], and is {self.layer_decay}.")
+        if self.timescale < 1 or self.cooldown_steps < 0:
+            raise InputError("optimizer.timescale is at least 1, optimizer.cooldown_steps 0.")
+        if self.cooldown_steps and isinstance(self.schedule, str) and self.schedule not in ENDLESS:
+            raise InputError(
+                f"optimizer.cooldown_steps is for the schedules constant and rsqrt, not for "
+                f"{self.schedule!r}, which comes down by itself."
+            )
+        if any(not 0 < m < 1 for m in self.milestones):
+            raise InputError(
+                f"optimizer.milestones are fractions of the run in (0, 1): {self.milestones}."
+            )
+
+    def scaling(self, groups: ParameterGroups) -> optax.GradientTransformation:
+        """Gradients -> updates in the direction of the gradients, at a learning rate of 1."""
+        raise NotImplementedError
+
+    def learning_rates(self, steps: int) -> optax.Schedule:
+        """Learning rate as a function of the step in a run of `steps` steps."""
+        return learning_rate_schedule(
+            self.schedule,
+            steps,
+            peak=self.learning_rate,
+            warmup_steps=self.warmup_steps,
+            milestones=self.milestones,
+            step_factor=self.step_factor,
+            timescale=self.timescale,
+            cooldown_steps=self.cooldown_steps,
+        )
+
+    def build(self, steps: int, model: Any) -> optax.GradientTransformation:
+        """The whole update rule: clip, scale, decoupled decay, layer multipliers, schedule.
+
+        Frozen parameters get no update and no state, and do not count in the norm that is clipped.
+        """
+        groups = parameter_groups(model)
+        parts = []
+        if self.clip_norm is not None:
+            parts.append(optax.clip_by_global_norm(self.clip_norm))
+        parts.append(self.scaling(groups))
+        parts.append(optax.add_decayed_weights(self.weight_decay, groups.weight_decay_mask))
+        if self.layer_decay != 1.0:
+            parts.append(_scale_by_layer(groups, self.layer_decay))
+        parts.append(optax.scale_by_learning_rate(self.learning_rates(steps)))
+        rule = optax.chain(*parts)
+        if not self.frozen:
+            return rule
+        return optax.partition(
+            {False: rule, True: optax.set_to_zero()},
+            functools.partial(frozen_mask, patterns=self.frozen),
+        )
 
 
-def without_frozen(gradients: Any, patterns: tuple[str, ...]) -> Any:
-    """`gradients` with zeros for frozen leaves, so that nothing computes what nothing uses."""
-    if not patterns:
-        return gradients
-    mask = frozen_mask(gradients, patterns)
-    return jax.tree.map(lambda g, still: jnp.zeros_like(g) if still else g, gradients, mask)
-
-
-def _scale_by_layer(decay: float) -> optax.GradientTransformation:
+def _scale_by_layer(groups: ParameterGroups, decay: float) -> optax.GradientTransformation:
     def update(updates: Any, state: optax.OptState, params: Any = None) -> tuple[Any, Any]:
         del params
-        scales = layer_scales(updates, decay)
+        scales = groups.layer_scales(updates, decay)
         return jax.tree.map(lambda u, s: u * jnp.asarray(s), updates, scales), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 
 
-def build(optimizer: Optimizer, steps: int) -> optax.GradientTransformation:
-    """The whole update rule: clip, Adam, decoupled decay (AdamW), layer scales, schedule.
+@dataclass(frozen=True)
+class AdamW(ScheduledOptimizer):
+    """Adam with decoupled weight decay (arXiv:1412.6980, arXiv:1711.05101).
 
-    Frozen parameters get no update and no state, and do not count in the norm that is clipped.
+    `b1`, `b2` are the decay rates of the moments. `eps` is added to the root of the second moment;
+    a larger one keeps rounding in gradients that are almost zero from growing into steps of full
+    length. The state holds two float32 values for each parameter.
     """
-    parts = []
-    if optimizer.clip_norm is not None:
-        parts.append(optax.clip_by_global_norm(optimizer.clip_norm))
-    parts.append(optax.scale_by_adam(optimizer.b1, optimizer.b2, optimizer.eps))
-    parts.append(optax.add_decayed_weights(optimizer.weight_decay, weight_decay_mask))
-    if optimizer.layer_decay != 1.0:
-        parts.append(_scale_by_layer(optimizer.layer_decay))
-    parts.append(optax.scale_by_learning_rate(learning_rate_schedule(optimizer, steps)))
-    rule = optax.chain(*parts)
-    if not optimizer.frozen:
-        return rule
-    return optax.partition(
-        {False: rule, True: optax.set_to_zero()},
-        functools.partial(frozen_mask, patterns=optimizer.frozen),
-    )
+
+    b1: float = 0.9
+    b2: float = 0.999
+    eps: float = 1e-8
+
+    def scaling(self, groups: ParameterGroups) -> optax.GradientTransformation:
+        return optax.scale_by_adam(self.b1, self.b2, self.eps)
+
+
+@dataclass(frozen=True)
+class SGD(ScheduledOptimizer):
+    """Stochastic gradient descent, with `momentum` (0 for none) and Nesterov's variant of it.
+
+    Weight decay is decoupled here: PyTorch's `weight_decay` adds to the gradients instead, which
+    without momentum is the same. The state holds one value for each parameter, none without
+    momentum.
+    """
+
+    learning_rate: float = 0.1
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+    nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.momentum < 1 or (self.nesterov and not self.momentum):
+            raise InputError(
+                f"optimizer.momentum is in [0, 1), and above 0 with nesterov; it is "
+                f"{self.momentum}."
+            )
+
+    def scaling(self, groups: ParameterGroups) -> optax.GradientTransformation:
+        return optax.trace(self.momentum, self.nesterov) if self.momentum else optax.identity()
+
+
+@dataclass(frozen=True)
+class Lion(ScheduledOptimizer):
+    """Sign of a momentum (Chen et al. 2023, arXiv:2302.06675).
+
+    Every value moves by the learning rate: the paper's section 5 takes one 3 to 10 times smaller
+    than AdamW's and a weight decay 3 to 10 times larger. `b1` mixes momentum and gradient in the
+    update, `b2` in the momentum. The state holds one value for each parameter, in
+    `momentum_dtype`.
+    """
+
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.5
+    b1: float = 0.9
+    b2: float = 0.99
+    momentum_dtype: Literal["float32", "bfloat16"] = "float32"
+
+    def scaling(self, groups: ParameterGroups) -> optax.GradientTransformation:
+        return optax.scale_by_lion(self.b1, self.b2, mu_dtype=self.momentum_dtype)
+
+
+@dataclass(frozen=True)
+class Adafactor(ScheduledOptimizer):
+    """Adafactor with momentum and without relative steps, as big_vision trains ViTs with it.
+
+    Zhai et al. 2021 (arXiv:2106.04560, section 3.4), after Shazeer & Stern 2018
+    (arXiv:1804.04235): the second moment of an array is the outer product of its means over the
+    two largest axes, where both have at least `min_factored` values, and its decay rate is
+    `1 - step ** -decay_exponent`, at most `b2`. `momentum` (0 for none) is kept in
+    `momentum_dtype`. Updates of an array whose root mean square exceeds `clip_rms` are scaled down
+    to it; None for no such limit. The learning rate is of the size of AdamW's. Weight decay is
+    multiplied by the learning rate, as for all optimizers here: big_vision's `wd` is
+    `weight_decay * learning_rate`.
+    """
+
+    learning_rate: float = 5e-4
+    momentum: float = 0.9
+    momentum_dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    b2: float = 0.999
+    decay_exponent: float = 0.8
+    min_factored: int = 32
+    clip_rms: float | None = None
+    eps: float = 1e-30
+
+    def _decay_rate(self, step: Any, exponent: Any) -> jax.Array:
+        return jnp.minimum(self.b2, 1.0 - (jnp.asarray(step, jnp.float32) + 1.0) ** -exponent)
+
+    def scaling(self, groups: ParameterGroups) -> optax.GradientTransformation:
+        parts = [
+            optax.scale_by_factored_rms(
+                decay_rate=self.decay_exponent,
+                min_dim_size_to_factor=self.min_factored,
+                epsilon=self.eps,
+                decay_rate_fn=self._decay_rate,
+            )
+        ]
+        if self.clip_rms is not None:
+            parts.append(optax.clip_by_block_rms(self.clip_rms))
+        if self.momentum:
+            parts.append(
+                optax.ema(self.momentum, debias=False, accumulator_dtype=self.momentum_dtype)
+            )
+        return optax.chain(*parts)
+
+
+def _scale_to_rms(axes: Callable[[Any], Any], rms: float) -> optax.GradientTransformation:
+    """Orthogonal matrices -> matrices whose values have a root mean square of `rms`."""
+
+    def update(updates: Any, state: optax.OptState, params: Any = None) -> tuple[Any, Any]:
+        del params
+
+        def scaled(u: jax.Array, numbers: Any) -> jax.Array:
+            sides = (math.prod(u.shape[axis] for axis in side) for side in numbers)
+            return u * (rms * math.sqrt(max(sides)))
+
+        return jax.tree.map(scaled, updates, axes(updates)), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+@dataclass(frozen=True)
+class Muon(ScheduledOptimizer):
+    """Orthogonalised momentum for matrices, AdamW for all else (`optax.contrib.scale_by_muon`).
+
+    Of Jordan et al. 2024 (github.com/KellerJordan/Muon). Each matrix of each layer is
+    orthogonalised by itself: stacked layers, and the queries, keys and values of a fused kernel,
+    are apart; a convolution's kernel is one matrix. Biases, norms, position embeddings, stems, the
+    last layer of a head and depthwise convolutions go to AdamW, with `b1`, `b2` and `eps`. Updates
+    of matrices are scaled to a root mean square of `update_rms`, about that of AdamW's, so that
+    one learning rate and one weight decay serve both (arXiv:2502.16982, section 2.2).
+    `newton_schulz_steps` is the number of iterations that orthogonalise.
+    """
+
+    momentum: float = 0.95
+    nesterov: bool = True
+    newton_schulz_steps: int = 5
+    update_rms: float = 0.2
+    b1: float = 0.9
+    b2: float = 0.999
+    eps: float = 1e-8
+
+    def scaling(self, groups: ParameterGroups) -> optax.GradientTransformation:
+        def axes(params: Any) -> Any:
+            """Dimension numbers for each leaf, None for those of AdamW."""
+
+            def of(path: tuple[Any, ...], leaf: jax.Array) -> Any:
+                name = path_name(path)
+                if groups.is_embedding(name) or groups.is_output(name):
+                    return None
+                found = groups.matrix_axes(name, leaf.shape)
+                return found and optax.contrib.MuonDimensionNumbers(*found)
+
+            return jax.tree_util.tree_map_with_path(of, params)
+
+        def labels(params: Any) -> Any:
+            return jax.tree.map(
+                lambda leaf, numbers: "adam" if numbers is None else "muon",
+                params,
+                axes(params),
+            )
+
+        matrices = optax.chain(
+            optax.contrib.scale_by_muon(
+                ns_steps=self.newton_schulz_steps,
+                beta=self.momentum,
+                nesterov=self.nesterov,
+                weight_dimension_numbers=axes,
+            ),
+            _scale_to_rms(axes, self.update_rms),
+        )
+        rest = optax.scale_by_adam(self.b1, self.b2, self.eps)
+        return optax.partition({"muon": matrices, "adam": rest}, labels)

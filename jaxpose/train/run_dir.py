@@ -1,34 +1,55 @@
 """A run directory: what it holds, how it is begun, resumed and read.
 
-`config.json` (experiment, versions, git revision, the data's fingerprint), `checkpoints/`,
-`metrics.jsonl`, TensorBoard's event files and `report.json`. Everything is rebuilt from there
-without the recipe.
+`config.json` (experiment, versions, git revision, the data's fingerprint), `recipe/` (the source
+of the recipe), `checkpoints/`, `metrics.jsonl`, TensorBoard's event files and `report.json`.
+Everything is rebuilt from there without the recipe.
 """
 
+import dataclasses
 import importlib.metadata
 import json
+import re
+import shutil
 import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 
 import jaxpose
-from jaxpose.config import differences, from_json, to_json
+from jaxpose.config import config_fields, differences, from_json, to_json
+from jaxpose.config.recipe_source import (
+    FOLDER,
+    RecipeSource,
+    class_path,
+    joined,
+    source_of,
+    stored_recipe,
+)
+from jaxpose.config.schema import SCHEMA, migrate, schema_of
+from jaxpose.config.trust import classes_for, outside_paths, record_as_own
 from jaxpose.errors import InputError
 from jaxpose.models.build import abstract_variables
-from jaxpose.paths import as_path, atomic_write, check_reachable
+from jaxpose.paths import as_path, atomic_write, check_reachable, in_bucket
 from jaxpose.train import distributed
 from jaxpose.train.checkpoint import Checkpoints
 from jaxpose.train.experiment import Experiment
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-# Keys that may change on resume: they steer reporting, or where the numbers are computed.
+# Keys that may change on resume. They steer reporting and saving, or where the numbers are
+# computed. The learning rate depends on `steps`, which `Start.notes` says.
 MAY_CHANGE = (
-    *("log_every", "evaluation.every", "evaluation.pictures", "evaluation.batch_size"),
-    *("mesh.", "on_nonfinite"),
+    *("steps", "log_every", "checkpoint_every"),
+    *("evaluation.every", "evaluation.examples", "evaluation.batch_size"),
+    *("mesh.", "on_nonfinite", "more_evaluations", "loggers"),
 )
+# What `jaxpose train` and `jaxpose eval` write.
+_WRITTEN = ("config.json", "checkpoints", "metrics.jsonl", "report.json", "predictions.png")
+_WRITTEN_TOO = (FOLDER, "eval", "events.out.*")
 
 
 @dataclass(frozen=True)
@@ -40,70 +61,311 @@ class Run:
     variables: dict[str, Any]
     step: int
     record: dict[str, Any]
+    recipe: RecipeSource | None = None
 
 
-def begin(directory: Path, experiment: Experiment, data: dict[str, str]) -> dict[str, Any]:
-    """Write `config.json` of a new run, or check that a begun one is the same experiment.
+@dataclass
+class Start:
+    """The beginning of a run, or its continuation, before anything is written.
 
-    Of several processes the first writes.
+    Attributes:
+      directory: the run directory.
+      experiment: what is to be trained.
+      record: the new content of `config.json`.
+      recipe: the source that is stored; None if there is none.
+      before: the experiment as it was when the run began; None for a new run, or where only the
+        recipe's own classes could rebuild it.
+      changed: the keys that changed since, as `key: old -> new`.
+      remarks: what is to be told about the recipe's source.
+      differs: whether a stored `config.json` has to be written again.
+    """
+
+    directory: Path
+    experiment: Experiment
+    record: dict[str, Any]
+    recipe: RecipeSource | None
+    resumes: bool = False
+    before: Experiment | None = None
+    changed: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    differs: bool = True
+    _made: bool = False
+    _new_folder: bool = False
+
+    def write(self, step: int = 0) -> None:
+        """Write `config.json` and the recipe's source; called when nothing can fail any more.
+
+        Of several processes the first writes.
+
+        Args:
+          step: the step that the run goes on from.
+
+        Raises:
+          InputError: the directory cannot be written.
+        """
+        self._made = True
+        record_as_own(self.record["experiment"], self.recipe, self.directory)
+        if not distributed.is_first() or not self.differs:
+            return
+        if self.changed:
+            past = {"step": step, "changed": list(self.changed)}
+            self.record["changes"] = [*self.record.get("changes", []), past]
+        with _writing(self.directory):
+            if self.recipe is not None:
+                self.recipe.write(self.directory)
+            text = json.dumps(self.record, indent=1) + "\n"
+            atomic_write(self.directory / "config.json", text)
+
+    def make_folder(self) -> None:
+        """Make the run directory, so that a place that cannot be written is refused early.
+
+        Raises:
+          InputError: as `write`.
+        """
+        if distributed.is_first() and not self.directory.exists():
+            with _writing(self.directory):
+                self.directory.mkdir(parents=True)
+            self._new_folder = True
+
+    def notes(self, step: int) -> list[str]:
+        """Lines for people on what changed since the run began, and what that does to its result.
+
+        Args:
+          step: the step that the run goes on from.
+        """
+        lines = [*self.remarks]
+        if self.changed:
+            lines.append("Changed since the run began: " + "; ".join(self.changed) + ".")
+        if step and self.before and self.before.steps != self.experiment.steps:
+            lines.append(_on_length(self.before, self.experiment, step))
+        return lines
+
+    def abandon(self) -> None:
+        """Remove the empty folders of a new run that did not start."""
+        if self._made or self.resumes or in_bucket(self.directory) or not distributed.is_first():
+            return
+        with suppress(OSError):
+            (self.directory / "checkpoints").rmdir()
+        with suppress(OSError):
+            if self._new_folder:
+                self.directory.rmdir()
+
+
+@contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"Cannot write to the run directory {directory}: {error}.") from error
+
+
+def begin(
+    directory: Path,
+    experiment: Experiment,
+    data: dict[str, str],
+    recipe: RecipeSource | None = None,
+    *,
+    overwrite: bool = False,
+) -> Start:
+    """Check that a run can begin in `directory`, or that a begun one is the same experiment.
+
+    Writes nothing; `Start.write` does.
 
     Args:
-      directory: the run directory; made if absent.
+      directory: the run directory; it need not exist.
       experiment: what is to be trained.
       data: fingerprint of each data set by its role.
+      recipe: the source of the recipe. Sources of classes in the experiment are added.
+      overwrite: begin a new run, whatever the directory holds.
 
     Raises:
-      InputError: the directory holds another experiment or was trained on other data (each
-        difference is listed), or cannot be written.
+      InputError: the directory holds another experiment, was trained on other data or with other
+        code (each difference is listed), or cannot be reached; a class that cannot be found again.
     """
+    sources = [recipe] if recipe else []
+    for cls in _classes_in(experiment):
+        source = source_of(cls)
+        if source is not None and source not in sources:
+            sources.append(source)
+    recipe = joined(sources)
     record = {
+        "schema": SCHEMA,
         "experiment": to_json(experiment),
         "data": data,
+        "recipe": recipe.to_json() if recipe else None,
         "versions": {"jaxpose": jaxpose.__version__}
         | {name: importlib.metadata.version(name) for name in PACKAGES},
         "git_revision": git_revision(),
     }
-    file = directory / "config.json"
     check_reachable(directory)
-    begun = file.exists()
+    begun = not overwrite and (directory / "config.json").exists()
     distributed.barrier("looked for config.json")
-    if begun:
-        stored = read_record(directory)
-        changed = [
-            line
-            # Through the experiment: what an earlier version did not know has its default.
-            for line in differences(to_json(from_json(stored["experiment"])), record["experiment"])
-            if not line.startswith(MAY_CHANGE)
-        ]
-        if changed:
-            raise InputError(
-                f"{directory} holds a run of another experiment. Changed since it began:\n  "
-                + "\n  ".join(changed)
-                + "\nUse another --workdir for the new experiment, or undo the changes to resume."
-            )
-        if stored["data"] != data:
-            lines = "\n  ".join(differences(stored["data"], data))
-            raise InputError(
-                f"The data is not what {directory} was trained on (fingerprints differ):\n  {lines}"
-                "\nPrepare it again as it was, or use another --workdir."
-            )
-        return stored
-    if not distributed.is_first():
-        return record
+    if not begun:
+        return Start(directory, experiment, record, recipe)
+    return _resumed(directory, record, experiment, recipe)
+
+
+def _resumed(
+    directory: Path, record: dict[str, Any], experiment: Experiment, recipe: RecipeSource | None
+) -> Start:
+    raw = _read(directory)
+    stored = _migrated(raw, directory)
+    # Classes of the recipe that was given: nothing that lies in the directory is run.
+    known = {class_path(cls): cls for cls in _classes_in(experiment)}
+    before: Experiment | None
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        atomic_write(file, json.dumps(record, indent=1) + "\n")
+        before = from_json(stored["experiment"], classes=known.get)
+        # Through the experiment: what an earlier version did not know has its default.
+        old = to_json(before)
+    except InputError:
+        before, old = None, stored["experiment"]
+    changed = list(differences(old, record["experiment"]))
+    fixed = [line for line in changed if not line.startswith(MAY_CHANGE)]
+    if fixed:
+        raise InputError(
+            f"{directory} holds a run of another experiment. Changed since it began:\n  "
+            + "\n  ".join(fixed)
+            + "\nUse another --workdir for the new experiment, undo the changes to resume, or "
+            "begin afresh there with --overwrite."
+        )
+    if stored["data"] != record["data"]:
+        lines = "\n  ".join(differences(stored["data"], record["data"]))
+        raise InputError(
+            f"The data is not what {directory} was trained on (fingerprints differ):\n  {lines}"
+            "\nPrepare it again as it was, or use another --workdir."
+        )
+    remarks = _compare_source(directory, stored, experiment, recipe)
+    if recipe is None:
+        recipe = _stored_recipe(directory, stored)
+        record["recipe"] = stored.get("recipe")
+    kept = {key: stored[key] for key in ("data", "versions", "git_revision") if key in stored}
+    record = stored | record | kept
+    return Start(
+        directory,
+        experiment,
+        record,
+        recipe,
+        resumes=True,
+        before=before,
+        changed=tuple(changed),
+        remarks=tuple(remarks),
+        differs=record != raw,
+    )
+
+
+def _compare_source(
+    directory: Path, stored: dict[str, Any], experiment: Experiment, recipe: RecipeSource | None
+) -> list[str]:
+    """Refuse other code than the run began with; returns remarks on harmless differences.
+
+    Raises:
+      InputError: the source of the experiment's classes changed, or is not stored any more.
+    """
+    if recipe is None or stored.get("recipe") == recipe.to_json():
+        return []
+    if not any(source_of(cls) for cls in _classes_in(experiment)):
+        return ["The recipe's file changed since the run began; the experiment is the same."]
+    folder, source = directory / FOLDER, _stored_recipe(directory, stored)
+    old = source.definitions() if source else {}
+    new = recipe.definitions()
+    changed = [
+        f"{file}: {name}"
+        for file in sorted(old.keys() | new.keys())
+        for name in sorted(old.get(file, {}).keys() | new.get(file, {}).keys())
+        if old.get(file, {}).get(name) != new.get(file, {}).get(name)
+    ]
+    if changed:
+        raise InputError(
+            f"The recipe's code is not what {directory} was trained with. Changed since it began:"
+            "\n  " + "\n  ".join(changed) + f"\nTo resume, restore it (a copy is in {folder}), or "
+            f"train from that copy: `jaxpose train {folder / recipe.main} --workdir {directory}`. "
+            "For the new code use another --workdir, or begin afresh there with --overwrite."
+        )
+    return ["The recipe's file changed since the run began, its code did not; it is stored again."]
+
+
+def _classes_in(value: Any) -> Iterator[type]:
+    """Classes of an experiment and of all objects in it."""
+    if isinstance(value, (tuple, list)):
+        for one in value:
+            yield from _classes_in(one)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        yield type(value)
+        for field in config_fields(value):
+            yield from _classes_in(getattr(value, field.name))
+
+
+def _on_length(before: Experiment, now: Experiment, step: int) -> str:
+    """What another number of steps does to the learning rates, past and to come."""
+    rates = [getattr(e.optimizer, "learning_rates", None) for e in (before, now)]
+    if rates[0] is None or rates[1] is None:
+        return f"The run is now {now.steps} steps long; it began with {before.steps}."
+    old, new = rates[0](before.steps), rates[1](now.steps)
+    past = jnp.arange(step)
+    if bool((jax.vmap(old)(past) == jax.vmap(new)(past)).all()):
+        return (
+            "The learning rates of the steps so far do not depend on `steps`: the result is that "
+            f"of a run that began with {now.steps} steps."
+        )
+    return (
+        f"The learning rate now follows the schedule of {now.steps} steps: {float(new(step)):.3g} "
+        f"in step {step + 1}. So far it followed that of {before.steps}, and was "
+        f"{float(old(step - 1)):.3g} in step {step}. The result is not that of a run that began "
+        f"with {now.steps} steps."
+    )
+
+
+def same_people(data: Mapping[str, str]) -> bool:
+    """Whether the training and the held-out data share samples, by their fingerprints.
+
+    Of drawn people the fingerprint has a range of indices, and that of a part of a dataset is the
+    fingerprint of the whole with a number behind it.
+    """
+    train, held_out = (_RANGE.sub("..", data[role]) for role in ("train", "eval"))
+    spans = [_RANGE.search(data[role]) for role in ("train", "eval")]
+    if train == held_out and spans[0] and spans[1]:
+        (a, b), (c, d) = (map(int, span.groups()) for span in spans if span)
+        return a <= d and c <= b
+    return train == held_out or any(
+        re.fullmatch(re.escape(a) + r"-\d+", b) for a, b in ((train, held_out), (held_out, train))
+    )
+
+
+_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+
+
+def clear(directory: Path) -> None:
+    """Remove what training and evaluation wrote into a run directory, and nothing else.
+
+    Raises:
+      InputError: something cannot be removed.
+    """
+    if not distributed.is_first() or not directory.is_dir():
+        return
+    found = [directory / name for name in _WRITTEN]
+    found += [path for pattern in _WRITTEN_TOO for path in directory.glob(pattern)]
+    try:
+        for path in found:
+            if in_bucket(path):
+                path.rmtree() if path.is_dir() else path.unlink(missing_ok=True)  # type: ignore
+            elif path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"Cannot write to the run directory {directory}: {error}.") from error
-    return record
+        raise InputError(f"{error.filename or directory} cannot be removed: {error}.") from error
 
 
 def read_record(directory: Path) -> dict[str, Any]:
-    """The content of a run's `config.json`.
+    """The content of a run's `config.json`, in the schema of today.
 
     Raises:
-      InputError: the directory is not a run, or the file is damaged.
+      InputError: the directory is not a run, or the file is damaged or of a newer schema.
     """
+    return _migrated(_read(directory), directory)
+
+
+def _read(directory: Path) -> dict[str, Any]:
     check_reachable(directory)
     file = directory / "config.json"
     if not file.is_file():
@@ -119,6 +381,15 @@ def read_record(directory: Path) -> dict[str, Any]:
     return record
 
 
+def _migrated(record: dict[str, Any], directory: Path) -> dict[str, Any]:
+    schema = schema_of(record, directory / "config.json")
+    return record | {"schema": SCHEMA, "experiment": migrate(record["experiment"], schema)}
+
+
+def _stored_recipe(directory: Path, record: dict[str, Any]) -> RecipeSource | None:
+    return stored_recipe(record.get("recipe"), directory / FOLDER, directory / "config.json")
+
+
 def open_checkpoints(directory: Path, experiment: Experiment, read_only: bool) -> Checkpoints:
     """The checkpoints of a run directory."""
     evaluation = experiment.evaluation
@@ -130,19 +401,26 @@ def open_checkpoints(directory: Path, experiment: Experiment, read_only: bool) -
     )
 
 
-def load_run(directory: str | Path, which: Literal["best", "last"] = "best") -> Run:
+def load_run(
+    directory: str | Path,
+    which: Literal["best", "last"] = "best",
+    *,
+    trust_recipe: bool = False,
+) -> Run:
     """The trained model of a run directory (the averaged parameters where the run kept them).
 
     Args:
       directory: what `jaxpose train --workdir` wrote.
       which: the checkpoint with the best held-out score, or the newest.
+      trust_recipe: run the code of the recipe, or of a package, that the run needs even though it
+        was not written on this machine by this user (see `config.trust`).
 
     Raises:
-      InputError: not a run, no checkpoint yet, or a configuration this version cannot rebuild.
+      InputError: not a run, no checkpoint yet, code that may not or cannot be run, or a
+        configuration this version cannot rebuild.
     """
     directory = as_path(directory)
-    record = read_record(directory)
-    experiment = from_json(record["experiment"])
+    record, experiment, recipe = rebuild(directory, trust_recipe)
     if not (directory / "checkpoints").is_dir():
         raise InputError(f"{directory} has no checkpoint yet: train it first.")
     checkpoints = open_checkpoints(directory, experiment, read_only=True)
@@ -156,7 +434,32 @@ def load_run(directory: str | Path, which: Literal["best", "last"] = "best") -> 
     )
     variables = checkpoints.restore_variables(like, experiment.ema_decay is not None, step)
     checkpoints.close()
-    return Run(directory, experiment, variables, step, record)
+    return Run(directory, experiment, variables, step, record, recipe)
+
+
+def rebuild(
+    directory: Path, trust_recipe: bool = False
+) -> tuple[dict[str, Any], Experiment, RecipeSource | None]:
+    """The record of a run, its experiment, and the source of its recipe if that has classes of it.
+
+    Args:
+      directory: the run directory.
+      trust_recipe: as of `load_run`.
+
+    Raises:
+      InputError: not a run, code that may not or cannot be run, or a configuration this version
+        cannot rebuild.
+    """
+    raw = _read(directory)
+    record = _migrated(raw, directory)
+
+    def source() -> RecipeSource | None:
+        return _stored_recipe(directory, record)
+
+    # As it is in the file: what was recorded as one's own.
+    classes = classes_for(raw["experiment"], source, directory, trust_recipe)
+    experiment = from_json(record["experiment"], classes=classes)
+    return record, experiment, source() if outside_paths(record["experiment"]) else None
 
 
 def git_revision() -> str | None:

@@ -1,8 +1,9 @@
-"""Where the train state lives on the mesh: rules from a parameter's path to its PartitionSpec.
+"""Layout of the train state on the mesh: rules from a parameter's path to its PartitionSpec.
 
 A rule's spec is for a parameter's last axes, since a transformer's layers are stacked in front of
-them. Optimiser state and moving average lie as the parameters they belong to, all else is held
-whole by every device.
+them. Rules for tensor parallelism are declared by the modules of a model (`ParameterRules`).
+Optimizer state and moving average lie as the parameters they belong to, statistics of a parameter
+that lack one of its axes (Adafactor's) as its other axes, all else is held whole by every device.
 """
 
 import re
@@ -17,26 +18,15 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxpose.errors import InputError
 from jaxpose.models.outputs import outputs_through
 from jaxpose.train.experiment import Mesh
-from jaxpose.train.mesh import AXES, batch_sharded, replicated
-from jaxpose.train.optimizers import is_stacked, path_name
+from jaxpose.train.mesh import AXES, batch_sharded
+from jaxpose.train.parameter_groups import ParameterGroups, path_name
 
 Rule = tuple[str, tuple[str | None, ...]]
-
-# Attention by heads and the MLP by hidden units, so that a block has two all-reduces (Megatron-LM,
-# arXiv:1909.08053, section 3). Convolutions stay whole, as their maps do.
-TENSOR_RULES: tuple[Rule, ...] = (
-    (r"(.*/)?attention/qkv/(kernel|bias)", ("tensor", None)),  # [..., heads, head_dim]
-    (r"(.*/)?attention/out/kernel", ("tensor", None, None)),  # [heads, head_dim, D]
-    (r"(.*/)?blocks/(query|key|value)/(kernel|bias)", ("tensor",)),
-    (r"(.*/)?blocks/out/kernel", ("tensor", None)),
-    (r"(.*/)?fc1/(kernel|bias)", ("tensor",)),
-    (r"(.*/)?(fc2|experts)/kernel", ("tensor", None)),
-)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A train state's place on a mesh.
+    """Placement of a train state on a mesh.
 
     Attributes:
       mesh: the devices.
@@ -77,8 +67,14 @@ class Layout:
         return applied
 
 
-def lay_out(config: Mesh, mesh: jax.sharding.Mesh, state: Any) -> Layout:
-    """Where each array of `state` (a TrainState of arrays or shapes) lives.
+def lay_out(config: Mesh, mesh: jax.sharding.Mesh, state: Any, groups: ParameterGroups) -> Layout:
+    """Layout of `state` (a TrainState of arrays or shapes) on the mesh.
+
+    Args:
+      config: the experiment's mesh, with its rules.
+      mesh: the devices.
+      state: arrays or shapes.
+      groups: of the model's parameters.
 
     Raises:
       InputError: a rule of the configuration that matches nothing, names an axis that is none, or
@@ -88,21 +84,34 @@ def lay_out(config: Mesh, mesh: jax.sharding.Mesh, state: Any) -> Layout:
     names = [path_name(path) for path, _ in leaves]
     _check_rules(config.rules, names)
     specs = {
-        name: (leaf.shape, _spec(name, leaf.shape, config, mesh))
+        name: (leaf.shape, _spec(name, leaf.shape, config, mesh, groups))
         for name, (_, leaf) in zip(names, leaves, strict=True)
     }
 
     def place(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
         name = path_name(path)
         # `opt_state/1/mu/backbone/...` ends with the parameter's own path.
-        while name:
-            shape, spec = specs.get(name, (None, PartitionSpec()))
-            if shape == leaf.shape:
-                return NamedSharding(mesh, spec)
+        while name and name not in specs:
             name = name.partition("/")[2]
-        return replicated(mesh)
+        shape, spec = specs.get(name, ((), PartitionSpec()))
+        if shape == leaf.shape:
+            return NamedSharding(mesh, spec)
+        return NamedSharding(mesh, _without_one_axis(shape, spec, leaf.shape))
 
     return Layout(mesh, jax.tree_util.tree_map_with_path(place, state))
+
+
+def _without_one_axis(
+    shape: tuple[int, ...], spec: PartitionSpec, reduced: tuple[int, ...]
+) -> PartitionSpec:
+    """The spec of a mean over one axis of a parameter; where several fit, the one split most."""
+    axes = list(spec) + [None] * (len(shape) - len(spec))
+    fitting = [
+        PartitionSpec(*axes[:i], *axes[i + 1 :])
+        for i in range(len(shape))
+        if shape[:i] + shape[i + 1 :] == reduced
+    ]
+    return max(fitting, key=lambda s: len(s) - list(s).count(None), default=PartitionSpec())
 
 
 def put(tree: Any, shardings: Any) -> Any:
@@ -136,19 +145,25 @@ def _check_rules(rules: tuple[Rule, ...], names: list[str]) -> None:
             )
 
 
-def _spec(name: str, shape: tuple[int, ...], config: Mesh, mesh: jax.sharding.Mesh) -> Any:
+def _spec(
+    name: str,
+    shape: tuple[int, ...],
+    config: Mesh,
+    mesh: jax.sharding.Mesh,
+    groups: ParameterGroups,
+) -> PartitionSpec:
     for pattern, spec in config.rules:
         if re.fullmatch(pattern, name):
             return PartitionSpec(*_by_rule(name, shape, pattern, spec, mesh))
     axes: list[str | None] = [None] * len(shape)
     if mesh.shape["tensor"] > 1:
-        axes = _by_default_rule(name, shape, mesh)
+        axes = _by_declared_rule(groups.tensor_spec(name, len(shape)), shape, mesh)
     parts = mesh.shape["fsdp"]
     if parts > 1 and np.prod(shape) >= config.fsdp_from:
         # The loop over stacked layers takes one at a time: that axis stays whole.
         free = [
             axis
-            for axis in range(int(is_stacked(name)), len(shape))
+            for axis in range(int(groups.is_stacked(name)), len(shape))
             if axes[axis] is None and shape[axis] % parts == 0
         ]
         if free:
@@ -175,15 +190,12 @@ def _by_rule(
     return axes
 
 
-def _by_default_rule(
-    name: str, shape: tuple[int, ...], mesh: jax.sharding.Mesh
+def _by_declared_rule(
+    spec: tuple[str | None, ...] | None, shape: tuple[int, ...], mesh: jax.sharding.Mesh
 ) -> list[str | None]:
-    """The axes of the first default rule that fits; one that does not divide is left whole."""
-    for pattern, spec in TENSOR_RULES:
-        if len(spec) <= len(shape) and re.fullmatch(pattern, name):
-            axes = [None] * (len(shape) - len(spec)) + list(spec)
-            return [
-                axis if axis is None or size % mesh.shape[axis] == 0 else None
-                for size, axis in zip(shape, axes, strict=True)
-            ]
-    return [None] * len(shape)
+    """The axes of a rule that the model declares; one that does not divide is left whole."""
+    axes = [None] * (len(shape) - len(spec or ())) + list(spec or ())
+    return [
+        axis if axis is None or size % mesh.shape[axis] == 0 else None
+        for size, axis in zip(shape, axes, strict=True)
+    ]

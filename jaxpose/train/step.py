@@ -9,7 +9,8 @@ import optax
 
 from jaxpose.train.experiment import Experiment
 from jaxpose.train.mesh import mesh_of
-from jaxpose.train.optimizers import build, learning_rate_schedule, without_frozen
+from jaxpose.train.optimizers import frozen_patterns
+from jaxpose.train.parameter_groups import without_frozen
 from jaxpose.train.sharding import Layout
 from jaxpose.train.state import TrainState
 
@@ -40,12 +41,13 @@ def train_step(
       layout: static; where the state lives on a mesh.
 
     Returns:
-      The state after the step, and float32 scalars `loss` and `gradient_norm`.
+      The state after the step, and float32 scalars: `loss`, `gradient_norm`, and `loss/<term>` for
+      each term that the loss is a sum of.
     """
     augment_key, dropout_key = step_keys(key, state.step)
     data = experiment.task().encode(augment_key, batch)
-    loss, batch_stats, gradients = _gradients(state, data, dropout_key, experiment, layout)
-    gradients = without_frozen(gradients, experiment.optimizer.frozen)
+    loss, terms, batch_stats, gradients = _gradients(state, data, dropout_key, experiment, layout)
+    gradients = without_frozen(gradients, frozen_patterns(experiment.optimizer))
     norm = optax.tree.norm(gradients)
     updates, opt_state = tx.update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
@@ -57,7 +59,9 @@ def train_step(
     finite = jnp.isfinite(loss) & jnp.isfinite(norm)
     after = TrainState(state.step, params, batch_stats, opt_state, ema)
     kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, state)
-    return kept._replace(step=state.step + 1), {"loss": loss, "gradient_norm": norm}
+    named = {f"loss/{name}": value for name, value in terms.items()}
+    scalars = {"loss": loss, "gradient_norm": norm} | named
+    return kept._replace(step=state.step + 1), scalars
 
 
 def step_keys(key: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -72,8 +76,8 @@ def _gradients(
     dropout_key: jax.Array,
     experiment: Experiment,
     layout: Layout | None,
-) -> tuple[jax.Array, Any, Any]:
-    """Loss, running statistics and gradients of a batch, taken in `accumulate` equal parts.
+) -> tuple[jax.Array, Scalars, Any, Any]:
+    """Loss, its terms, running statistics and gradients, taken in `accumulate` equal parts.
 
     Losses are means over samples, so the mean over parts is that of the whole batch. Batch norm
     normalises each part by itself and updates its running statistics part by part; a part draws
@@ -94,22 +98,23 @@ def _gradients(
             rngs={"dropout": key},
             mutable=["batch_stats"],
         )
-        return experiment.loss(outputs, targets, weights), updated.get("batch_stats", {})
+        loss, terms = experiment.loss.with_terms(outputs, targets, weights)
+        return loss, (terms, updated.get("batch_stats", {}))
 
     def of_part(stats: Any, part: tuple[Any, Any, Any], key: jax.Array) -> Any:
-        (loss, stats), gradients = jax.value_and_grad(objective, has_aux=True)(
+        (loss, (terms, stats)), gradients = jax.value_and_grad(objective, has_aux=True)(
             state.params, stats, part, key
         )
-        return loss, stats, gradients if layout is None else layout.parameters(gradients)
+        return loss, terms, stats, gradients if layout is None else layout.parameters(gradients)
 
     if parts == 1:
         return of_part(state.batch_stats, data, dropout_key)
 
-    def add(carry: tuple[Any, Any, Any], now: tuple[jax.Array, Any]) -> tuple[Any, None]:
+    def add(carry: tuple[Any, Any, Any], now: tuple[jax.Array, Any]) -> tuple[Any, Scalars]:
         loss, stats, gradients = carry
         i, part = now
-        more, stats, also = of_part(stats, part, jax.random.fold_in(dropout_key, i))
-        return (loss + more, stats, jax.tree.map(jnp.add, gradients, also)), None
+        more, terms, stats, also = of_part(stats, part, jax.random.fold_in(dropout_key, i))
+        return (loss + more, stats, jax.tree.map(jnp.add, gradients, also)), terms
 
     # Part i is every `parts`-th sample from i on: of each device's own samples, so none moves.
     split = jax.tree.map(
@@ -121,8 +126,9 @@ def _gradients(
         state.batch_stats,
         zeros if layout is None else layout.parameters(zeros),
     )
-    (loss, stats, gradients), _ = jax.lax.scan(add, start, (jnp.arange(parts), split))
-    return loss / parts, stats, jax.tree.map(lambda g: g / parts, gradients)
+    (loss, stats, gradients), terms = jax.lax.scan(add, start, (jnp.arange(parts), split))
+    terms = {name: jnp.mean(values) for name, values in terms.items()}
+    return loss / parts, terms, stats, jax.tree.map(lambda g: g / parts, gradients)
 
 
 def compile_step(
@@ -143,15 +149,19 @@ def lower_step(
     experiment: Experiment, state: TrainState, batch: Batch, key: jax.Array
 ) -> jax.stages.Lowered:
     """What `compile_step` compiles."""
-    tx = build(experiment.optimizer, experiment.steps)
-    schedule = learning_rate_schedule(experiment.optimizer, experiment.steps)
+    optimizer = experiment.optimizer
+    tx = optimizer.build(experiment.steps, experiment.model)
+    rates = getattr(optimizer, "learning_rates", None)
+    schedule = rates(experiment.steps) if rates else None
     shardings = jax.tree.map(lambda x: x.sharding, (state, batch, key))
     layout = Layout(mesh_of(key), shardings[0])
 
     def step(state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Scalars]:
-        rate = schedule(state.step)
+        rate = {}
+        if schedule is not None:
+            rate = {"learning_rate": jnp.asarray(schedule(state.step), jnp.float32)}
         state, scalars = train_step(state, batch, key, experiment=experiment, tx=tx, layout=layout)
-        return state, scalars | {"learning_rate": jnp.asarray(rate, jnp.float32)}
+        return state, scalars | rate
 
     jitted = jax.jit(
         step, in_shardings=shardings, out_shardings=(shardings[0], None), donate_argnums=0

@@ -1,8 +1,10 @@
-"""Pictures of poses, drawn with OpenCV: on photos, in space, heatmaps, contact sheets, films."""
+"""Images of poses (on images, in 3D, heatmaps, contact sheets, videos), and charts of training."""
 
 from jaxpose.viz.animation import save_animation
+from jaxpose.viz.curves import training_curves
 from jaxpose.viz.files import save_image
 from jaxpose.viz.heatmaps import draw_heatmaps
+from jaxpose.viz.keypoint_errors import keypoint_errors
 from jaxpose.viz.people import draw_people
 from jaxpose.viz.pose3d import draw_space, draw_views, turning
 from jaxpose.viz.sheets import comparison, contact_sheet, sample_sheet, to_uint8
@@ -16,9 +18,11 @@ __all__ = [
     "draw_people",
     "draw_space",
     "draw_views",
+    "keypoint_errors",
     "sample_sheet",
     "save_animation",
     "save_image",
     "to_uint8",
+    "training_curves",
     "turning",
 ]

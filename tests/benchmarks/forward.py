@@ -19,7 +19,7 @@ from jaxpose.bench import dummy_inputs
 from jaxpose.bench.timing import timed
 from jaxpose.models import abstract_variables
 from jaxpose.models.published.catalogue import find
-from jaxpose.models.published.entry import Published
+from jaxpose.models.published.record import Published
 
 ARCHITECTURES = (
     *("vitpose-s", "vitpose-b", "vitpose-l", "vitpose-s-simple", "vitpose-plus-s"),

@@ -31,9 +31,8 @@ from jaxpose.models import count_parameters, init_variables, martinez
 from jaxpose.skeletons import H36M17
 from jaxpose.tasks.lifting.experiment import LiftingExperiment
 from jaxpose.tasks.lifting.task import LiftingTask, MotionSource
-from jaxpose.train.experiment import Optimizer
 from jaxpose.train.mesh import make_mesh, replicated
-from jaxpose.train.optimizers import build
+from jaxpose.train.optimizers import AdamW
 from jaxpose.train.state import new_state
 from jaxpose.train.step import compile_step
 from tests.benchmarks.alternate import measure
@@ -58,7 +57,7 @@ def experiment_of(batch: int) -> LiftingExperiment:
         loss=MPJPE(),
         train_data=nowhere,
         eval_data=nowhere,
-        optimizer=Optimizer(
+        optimizer=AdamW(
             learning_rate=RATE,
             schedule="cosine",
             warmup_steps=0,
@@ -87,7 +86,7 @@ def of_jaxpose(batch: int, steps: int) -> tuple[dict[str, Callable], int]:
     experiment = LiftingTask(experiment_of(batch)).fit_to_data(source)
     task, mesh = LiftingTask(experiment), make_mesh(experiment.mesh)
     variables = init_variables(experiment.model, jax.random.key(0), None)
-    tx = build(experiment.optimizer, experiment.steps)
+    tx = experiment.optimizer.build(experiment.steps, experiment.model)
     state = jax.device_put(new_state(experiment, variables, tx), replicated(mesh))
     key = jax.device_put(jax.random.key(1), replicated(mesh))
     batches = task.batches(source, mesh, 0)

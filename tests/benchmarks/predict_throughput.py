@@ -35,7 +35,6 @@ from jaxpose.convert import to_variables
 from jaxpose.data.synthetic import render
 from jaxpose.detect import Detector
 from jaxpose.detect.letterbox import letterbox
-from jaxpose.hub.from_checkpoint import codec_of
 from jaxpose.models import abstract_variables
 from jaxpose.models.published.catalogue import find
 from jaxpose.skeletons import COCO17
@@ -160,7 +159,7 @@ def of_pose(name: str, batch: int, options: argparse.Namespace) -> dict[str, dic
     """Rates of the networks alone, and of the whole road with and without flip test."""
     entry = find(name)
     model, variables, theirs = networks(name, options.bfloat16)
-    codec: Any = codec_of(entry.model(), entry.input_hw, variables)
+    codec: Any = entry.codec(entry.input_hw)
     photo, boxes = photo_and_boxes(options.people)
     rates = {}
     images = np.random.default_rng(0).standard_normal((batch, *entry.input_hw, 3), np.float32)

@@ -23,7 +23,7 @@ from jaxpose.models.vit import ViT
 from jaxpose.skeletons import COCO17
 from jaxpose.tasks.topdown.augment import Augmentation
 from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
-from jaxpose.train.experiment import Optimizer
+from jaxpose.train.optimizers import AdamW
 from jaxpose.viz import save_image
 
 CANVAS_HW, INPUT_HW = (96, 72), (64, 48)
@@ -44,7 +44,7 @@ def get_config() -> TopDownExperiment:
         augmentation=Augmentation(
             rotation_degrees=10.0, scale=0.15, shift_probability=0.0, half_body=0.0
         ),
-        optimizer=Optimizer(
+        optimizer=AdamW(
             learning_rate=4e-3, schedule="cosine", warmup_steps=50, weight_decay=0.05, b2=0.99
         ),
         evaluation=Evaluation(every=100_000, batch_size=100),

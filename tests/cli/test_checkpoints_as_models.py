@@ -18,6 +18,7 @@ from jaxpose.convert.release import Card, save_release
 from jaxpose.convert.rules import flatten
 from jaxpose.detect import Detector
 from jaxpose.errors import InputError
+from jaxpose.hub import catalogue
 from jaxpose.hub import load as trained_module
 from jaxpose.hub.load import load_pose
 from jaxpose.models.published.catalogue import DETECTORS
@@ -51,7 +52,7 @@ def test_a_checkpoint_serves_as_a_model_and_is_converted_once(tmp_path, cache, c
         table.add_row("model", "tiny")
         return table
 
-    monkeypatch.setattr(trained_module, "release_checkpoint", release)
+    monkeypatch.setattr(catalogue, "release_checkpoint", release)
     path = saved(tmp_path / "theirs.safetensors", variables)
     first = load_pose(path)
     told = capsys.readouterr().err

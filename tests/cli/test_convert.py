@@ -13,11 +13,9 @@ from typer.testing import CliRunner
 
 from jaxpose.cli.main import app
 from jaxpose.codecs import Heatmap
-from jaxpose.convert.identify import Identified
-from jaxpose.hub.from_checkpoint import with_expert
+from jaxpose.errors import InputError
 from jaxpose.hub.load import load_pose
-from jaxpose.models.published.catalogue import find
-from jaxpose.skeletons import COCO17
+from jaxpose.skeletons import COCO17, HAND21
 from jaxpose.train.run_dir import Run
 
 
@@ -26,8 +24,8 @@ def invoke(*arguments):
 
 
 @pytest.fixture(scope="module")
-def small(shared):
-    return load(shared, "vitpose_s_256x192").state_dict
+def small():
+    return load("vitpose_s_256x192").state_dict
 
 
 def test_a_checkpoint_is_recognised_and_released(small, tmp_path):
@@ -56,9 +54,17 @@ def test_keypoints_and_size_are_read_off_the_arrays(small, tmp_path):
     save_file(other, tmp_path / "x.safetensors")
     result = invoke(tmp_path / "x.safetensors", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert "21, not named" in result.output and "288 x 384 pixels" in result.output
+    with pytest.raises(InputError, match="--skeleton"):
+        load_pose(tmp_path / "out")
+    arguments = tmp_path / "x.safetensors", tmp_path / "hand", "--skeleton"
+    result = invoke(*arguments, "mpii16")
+    assert result.exit_code == 2 and "has 21 keypoints, mpii16 16" in result.output
+    result = invoke(*arguments, "hand21", "--model", "vitpose-s")
+    assert result.exit_code == 0, result.output
+    config = json.loads((tmp_path / "hand" / "config.json").read_text())
     assert config["num_keypoints"] == 21 and config["estimator"]["codec"]["input_hw"] == [384, 288]
-    assert "hand21" in result.output
+    assert load_pose(tmp_path / "hand").skeleton == HAND21
 
 
 def test_half_a_checkpoint_is_refused_on_one_screen(small, tmp_path):
@@ -84,14 +90,6 @@ def test_a_backbone_needs_a_model_and_a_fresh_head(small, tmp_path):
     assert config["num_keypoints"] == 9 and config["estimator"] is None
 
 
-@pytest.mark.parametrize(("keypoints", "dataset"), [(17, 0), (16, 2), (133, 5)])
-def test_vitpose_plus_is_released_with_the_expert_of_its_keypoints(keypoints, dataset):
-    entry = find("vitpose-plus-s")
-    model = entry.make(keypoints, (256, 192))
-    fit = with_expert(Identified(entry, model, keypoints, (256, 192)))
-    assert fit.model.backbone.dataset == dataset
-
-
 def test_a_size_that_is_none_is_refused(tmp_path):
     np.savez(tmp_path / "x.npz", **{"backbone.conv1.weight": np.zeros(3)})
     result = invoke(tmp_path / "x.npz", tmp_path / "out", "--input-size", "256")
@@ -104,7 +102,7 @@ def test_a_run_becomes_a_release_that_predicts_as_it_does(tmp_path, monkeypatch)
     directory = tmp_path / "run"
     (directory / "checkpoints").mkdir(parents=True)
     run = Run(directory, experiment, variables, 12, {})
-    monkeypatch.setattr("jaxpose.cli.convert.load_run", lambda directory: run)
+    monkeypatch.setattr("jaxpose.cli.convert.load_run", lambda directory, **_: run)
     result = invoke(directory, tmp_path / "out")
     assert result.exit_code == 0, result.output
     trained = load_pose(tmp_path / "out", "best")

@@ -71,7 +71,9 @@ def test_a_field_is_a_flag():
 
 
 def test_an_old_name_works_and_is_not_shown():
-    assert run("in", "--breadth", "7")[0] == [Flags("in", 7)]
+    got, result = run("in", "--breadth", "7")
+    assert got == [Flags("in", 7)]
+    assert "--breadth is now --width; the old name will go in a later version." in result.stderr
     help_text = run("--help")[1].output
     assert "--width" in help_text and "The width." in help_text and "breadth" not in help_text
 

@@ -34,7 +34,7 @@ def trained(monkeypatch):
     task = SimpleNamespace(estimator=lambda variables: (estimator, variables))
     experiment = SimpleNamespace(task=lambda: task)
 
-    def load_run(directory, which):
+    def load_run(directory, which, **_):
         if directory.name != "run":
             raise InputError(f"{directory} is not a run directory")
         return Run(directory, experiment, {}, 7 if which == "best" else 9, {})
@@ -263,7 +263,7 @@ class Detector:
 
 
 def test_a_film_in_every_format(folder, monkeypatch):
-    monkeypatch.setattr(predict_module.Detector, "load", lambda path: Detector())
+    monkeypatch.setattr(predict_module, "load_detector", lambda path: Detector())
     monkeypatch.setattr(writers, "_BODY_25", (*(("left_dot", "right_dot"),) * 8, ("nose",)))
     source = film(folder / "walk.avi")
     others = {"format": "json,jsonl,csv,coco,openpose", "detector": "x.npz", "every": 4}

@@ -16,6 +16,7 @@ from jaxpose.codecs.lifting import (
     to_box,
     to_screen,
 )
+from jaxpose.codecs.sample import Sample
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import pinhole, project
 from jaxpose.geometry.mirror import mirror
@@ -25,6 +26,7 @@ rng = np.random.default_rng(0)
 ROOT = np.array([100.0, -50.0, 4000.0])
 JOINTS = (ROOT + rng.normal(scale=300, size=(2, 3, 17, 3))).astype(np.float32)
 LABELLED = np.ones((2, 3, 17), np.int32)
+SAMPLE = Sample(jnp.asarray(LABELLED), keypoints_3d=jnp.asarray(JOINTS))
 KEYPOINTS = rng.uniform(200, 800, size=(2, 3, 17, 2)).astype(np.float32)
 WH = np.broadcast_to(np.array([1000, 1002]), (2, 3, 2))
 K = np.array([[1145.0, 0, 512], [0, 1143, 515], [0, 0, 1]], np.float32)
@@ -69,7 +71,7 @@ def test_martinez_standardises_by_the_training_set():
     inputs = codec.inputs(jnp.asarray(KEYPOINTS))
     np.testing.assert_allclose(np.mean(inputs, axis=(0, 1)), 0, atol=1e-4)
     np.testing.assert_allclose(np.std(inputs, axis=(0, 1)), 1, atol=1e-4)
-    encoded, weights = codec.encode(jnp.asarray(JOINTS), jnp.asarray(LABELLED))
+    encoded, weights = codec.encode(SAMPLE)
     assert encoded.shape == (2, 3, 16, 3) and weights.shape == (2, 3, 16)
     np.testing.assert_allclose(np.mean(encoded, axis=(0, 1)), 0, atol=1e-4)
     np.testing.assert_allclose(codec.decode(encoded), relative, atol=MM)
@@ -78,7 +80,7 @@ def test_martinez_standardises_by_the_training_set():
 @pytest.mark.parametrize("root", [(0,), (4, 1)])
 def test_targets_are_metres_from_the_root(root):
     codec = LiftingCodec(root=root)
-    targets, weights = codec.encode(jnp.asarray(JOINTS), jnp.asarray(LABELLED))
+    targets, weights = codec.encode(SAMPLE)
     relative = JOINTS - JOINTS[..., root, :].mean(axis=-2, keepdims=True)
     np.testing.assert_allclose(targets, relative / 1000, atol=ONE)
     np.testing.assert_allclose(codec.decode(targets), relative, atol=MM)
@@ -90,7 +92,9 @@ def test_without_the_root_nothing_counts():
     labelled[0, 0, 0] = 0
     labelled[1, 1, 5] = 0
     joints = np.where(labelled[..., None] > 0, JOINTS, np.nan)
-    targets, weights = LiftingCodec().encode(jnp.asarray(joints), jnp.asarray(labelled))
+    targets, weights = LiftingCodec().encode(
+        Sample(jnp.asarray(labelled), keypoints_3d=jnp.asarray(joints))
+    )
     assert np.isfinite(targets).all()
     assert np.asarray(weights)[0, 0].sum() == 0
     assert np.asarray(weights)[1, 1].tolist() == [1.0] * 5 + [0.0] + [1.0] * 11
@@ -109,8 +113,8 @@ def test_confidence_is_the_third_channel():
 def test_outputs_of_a_mirrored_person_are_mirrored_back(drop_root):
     scale = rng.uniform(0.1, 0.3, size=(16 if drop_root else 17, 3))
     codec = LiftingCodec(drop_root=drop_root, target_statistics=Statistics(scale, scale))
-    targets, _ = codec.encode(jnp.asarray(JOINTS), jnp.asarray(LABELLED))
-    mirrored, _ = codec.encode(mirror(jnp.asarray(JOINTS), FLIP), jnp.asarray(LABELLED))
+    targets, _ = codec.encode(SAMPLE)
+    mirrored, _ = codec.encode(SAMPLE._replace(keypoints_3d=mirror(SAMPLE.keypoints_3d, FLIP)))
     np.testing.assert_allclose(codec.flip_back(mirrored, FLIP), targets, atol=1e-4)
     np.testing.assert_allclose(codec.average(targets, targets), targets)
 
@@ -126,9 +130,7 @@ def test_screen_depth_targets_are_what_the_picture_shows():
     """MMPose's MotionBERTLabel: root-relative screen, depth by the scale at the root."""
     codec = ScreenDepthCodec()
     cameras = np.broadcast_to(K, (2, 3, 3, 3))
-    targets, _ = codec.encode(
-        jnp.asarray(JOINTS), jnp.asarray(LABELLED), K=jnp.asarray(cameras), image_wh=jnp.asarray(WH)
-    )
+    targets, _ = codec.encode(SAMPLE, K=jnp.asarray(cameras), image_wh=jnp.asarray(WH))
     pixels = JOINTS[..., :2] / JOINTS[..., 2:] * K[[0, 1], [0, 1]] + K[:2, 2]
     screen = pixels / 1000 * 2 - np.array([1, 1.002])
     np.testing.assert_allclose(targets[..., :2], screen - screen[..., :1, :], atol=ONE)
@@ -148,7 +150,9 @@ def test_screen_depth_decodes_exactly_what_lies_at_the_roots_distance():
     square[1, 1] = square[0, 0]
     cameras = jnp.broadcast_to(jnp.asarray(square), (2, 3, 3, 3))
     codec, wh = ScreenDepthCodec(), jnp.asarray(WH)
-    targets, _ = codec.encode(jnp.asarray(flat), jnp.asarray(LABELLED), K=cameras, image_wh=wh)
+    targets, _ = codec.encode(
+        SAMPLE._replace(keypoints_3d=jnp.asarray(flat)), K=cameras, image_wh=wh
+    )
     scale = codec.mm_per_unit(jnp.asarray(flat), K=cameras, image_wh=wh)
     np.testing.assert_allclose(codec.decode(targets, scale), flat - flat[..., :1, :], atol=0.02)
 

@@ -10,6 +10,7 @@ import pytest
 from jaxpose import geometry
 from jaxpose.codecs.integral import IntegralRegression
 from jaxpose.codecs.regression import Regression
+from jaxpose.codecs.sample import Sample
 from jaxpose.errors import InputError
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "codecs.npz")
@@ -17,24 +18,26 @@ PERMUTATION = np.array([0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15
 
 
 def golden(name, *keys):
-    return [GOLDEN[f"encode/{name}/{key}"] for key in ("keypoints", "visible", *keys)]
+    return [GOLDEN[f"{name}/{key}"] for key in ("keypoints", "visible", *keys)]
 
 
-@pytest.mark.parametrize("case", ["regression/0", "regression/1"])
-def test_regression_targets_match_golden(case):
-    keypoints, visible, labels, weights = golden(case, "keypoint_labels", "keypoint_weights")
-    ours, our_weights = Regression().encode(jnp.asarray(keypoints), jnp.asarray(visible))
+@pytest.mark.parametrize("golden_case", ["encode/regression/0", "encode/regression/1"])
+def test_regression_targets_match_golden(golden_case):
+    keypoints, visible, labels, weights = golden(golden_case, "keypoint_labels", "keypoint_weights")
+    ours, our_weights = Regression().encode(Sample(jnp.asarray(visible), jnp.asarray(keypoints)))
     np.testing.assert_allclose(ours, labels, rtol=2e-7)
     np.testing.assert_array_equal(our_weights, weights)
 
 
-@pytest.mark.parametrize("case", ["integral_regression/0", "integral_regression/1"])
-def test_integral_targets_match_golden(case):
+@pytest.mark.parametrize(
+    "golden_case", ["encode/integral_regression/0", "encode/integral_regression/1"]
+)
+def test_integral_targets_match_golden(golden_case):
     keypoints, visible, labels, weights, maps = golden(
-        case, "keypoint_labels", "keypoint_weights", "heatmaps"
+        golden_case, "keypoint_labels", "keypoint_weights", "heatmaps"
     )
     encode = jax.jit(IntegralRegression().encode)
-    (coordinates, ours), our_weights = encode(jnp.asarray(keypoints), jnp.asarray(visible))
+    (coordinates, ours), our_weights = encode(Sample(jnp.asarray(visible), jnp.asarray(keypoints)))
     np.testing.assert_allclose(coordinates, labels, rtol=2e-7)
     np.testing.assert_array_equal(our_weights, weights)
     theirs = maps.transpose(1, 2, 0)[None]
@@ -51,11 +54,11 @@ def random_keypoints(seed=0):
 def test_round_trip_and_flip(codec):
     keypoints = random_keypoints()
     visible = jnp.ones(keypoints.shape[:2])
-    targets, weights = codec.encode(jnp.asarray(keypoints), visible)
+    targets, weights = codec.encode(Sample(visible, jnp.asarray(keypoints)))
     np.testing.assert_array_equal(weights, 1)
     np.testing.assert_allclose(codec.decode(targets).keypoints, keypoints, atol=1e-4)
     mirrored = geometry.flip_keypoints(keypoints, 192, PERMUTATION)
-    flipped, _ = codec.encode(jnp.asarray(mirrored), visible)
+    flipped, _ = codec.encode(Sample(visible, jnp.asarray(mirrored)))
     together = codec.average(targets, codec.flip_back(flipped, PERMUTATION))
     np.testing.assert_allclose(codec.decode(together).keypoints, keypoints, atol=1e-4)
 
@@ -64,7 +67,7 @@ def test_without_the_shift_mirrored_coordinates_lie_a_pixel_to_the_right():
     keypoints = jnp.asarray(random_keypoints())
     codec = Regression(shift_coords=False)
     mirrored = geometry.flip_keypoints(keypoints, 192, PERMUTATION)
-    flipped, _ = codec.encode(mirrored, jnp.ones(keypoints.shape[:2]))
+    flipped, _ = codec.encode(Sample(jnp.ones(keypoints.shape[:2]), mirrored))
     back = codec.decode(codec.flip_back(flipped, PERMUTATION)).keypoints
     np.testing.assert_allclose(back - keypoints, np.tile([1.0, 0.0], (8, 17, 1)), atol=1e-4)
 
@@ -84,16 +87,16 @@ def test_outside_and_unlabelled_keypoints_have_no_weight():
     keypoints = jnp.asarray([[[np.nan, 1.0], [191.0, 255.0], [191.5, 5.0], [-0.1, 5.0]]])
     visible = jnp.asarray([[0, 1, 2, 2]])
     for codec in (Regression(), IntegralRegression()):
-        targets, weights = codec.encode(keypoints, visible)
+        targets, weights = codec.encode(Sample(visible, keypoints))
         np.testing.assert_array_equal(weights, [[0, 1, 0, 0]])
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(targets))
 
 
 def test_targets_are_distributions_unless_told_otherwise():
     keypoints, visible = jnp.asarray(random_keypoints()), jnp.ones((8, 17))
-    (_, maps), _ = IntegralRegression().encode(keypoints, visible)
+    (_, maps), _ = IntegralRegression().encode(Sample(visible, keypoints))
     np.testing.assert_allclose(maps.sum(axis=(1, 2)), 1, rtol=1e-5)
-    (_, maps), _ = IntegralRegression(normalize=False).encode(keypoints, visible)
+    (_, maps), _ = IntegralRegression(normalize=False).encode(Sample(visible, keypoints))
     assert float(maps.max()) == 1.0
 
 

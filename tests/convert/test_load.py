@@ -8,9 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from jaxpose import convert
-from jaxpose.convert.layouts import conv_norm
 from jaxpose.convert.rules import apply, flatten, nest
-from jaxpose.convert.tables.heads import mmpose_heatmap
 from jaxpose.errors import InputError
 from jaxpose.models import (
     DeconvHead,
@@ -23,6 +21,8 @@ from jaxpose.models import (
     init_variables,
 )
 from jaxpose.models.conv import ConvNorm
+from jaxpose.models.layouts import conv_norm
+from jaxpose.models.published.heads import mmpose_heatmap
 
 DIM, DEPTH, HEADS = 8, 3, 2
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from broken import PLACES, with_fault
 from golden.extract_detectors import PHOTO, STEP, RTMDetNano, YOLOXNano
 from reference import distance
 from safetensors.numpy import save_file
@@ -50,8 +51,8 @@ def assert_same_boxes(ours, theirs):
             assert apart[twin] < 0.1 and abs(others[twin, 4] - box[4]) < TOLERANCE, box
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_places_and_boxes_equal_the_recorded(kind, shared, load):
+def recorded(kind, shared):
+    """The canvas that a kind of detector looked at, and the arrays that were kept of it."""
     golden = {
         key.split("/")[1]: array
         for key, array in np.load(GOLDEN).items()
@@ -60,11 +61,32 @@ def test_places_and_boxes_equal_the_recorded(kind, shared, load):
     canvas = letterbox(read_photo(shared / PHOTO), kind.input_hw).canvas
     if zlib.crc32(canvas.tobytes()) != golden["canvas_crc32"]:
         pytest.skip("this OpenCV decodes or shrinks the photo differently")
+    return canvas, golden
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_places_and_boxes_equal_the_recorded(kind, shared, load):
+    canvas, golden = recorded(kind, shared)
     boxes, scores = load(kind).places(canvas[None])
     assert distance(np.asarray(boxes[0, ::STEP]), golden["boxes"]) <= TOLERANCE
     assert distance(np.asarray(scores[0, ::STEP]), golden["scores"]) <= TOLERANCE
     if "left" in golden:
         assert_same_boxes(left(boxes, scores, 0.6), golden["left"])
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_broken_layer_is_seen(kind, place, shared, load, monkeypatch):
+    canvas, golden = recorded(kind, shared)
+    state_dict = load_state_dict(shared / "weights" / kind.weights)
+    layer, broken = with_fault(state_dict, place)
+    monkeypatch.setattr(load(kind), "variables", recognise_detector(broken).variables)
+    boxes, scores = load(kind).places(canvas[None])
+    distances = (
+        distance(np.asarray(boxes[0, ::STEP]), golden["boxes"]),
+        distance(np.asarray(scores[0, ::STEP]), golden["scores"]),
+    )
+    assert max(distances) > TOLERANCE, layer
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,15 +1,15 @@
 """Lite-HRNet-18's other kind of block through the converter, under MMPose's names."""
 
 import numpy as np
-from reference import load
+from reference import empty_state_dict
 
 from jaxpose import convert
 from jaxpose.models import abstract_variables, count_parameters, litehrnet
 
 
-def test_naive_blocks_are_found_under_mmposes_names(shared):
+def test_naive_blocks_are_found_under_mmposes_names():
     """Wider naive Lite-HRNet-18 differs from Lite-HRNet-18 in its blocks alone."""
-    source = load(shared, "litehrnet18_256x192").state_dict
+    source = empty_state_dict("litehrnet18_256x192")
     state_dict = {key: array for key, array in source.items() if ".layers." not in key}
     for stage, modules in enumerate((2, 4, 2)):
         for module in range(modules):

@@ -1,8 +1,11 @@
 """ResNet's models through the converter: the same outputs as MMPose 1.3.2 and timm 1.0.31."""
 
+from functools import cache
+
 import jax
 import numpy as np
 import pytest
+from broken import PLACES, with_fault
 from reference import TOLERANCE, distance, feature_distance, load
 from safetensors.numpy import save_file
 
@@ -40,46 +43,81 @@ def to_source_layout(name, output):
     return output
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_outputs_equal_mmposes(name, shared, tmp_path):
-    golden = load(shared, name)
-    path = tmp_path / "checkpoint.safetensors"
-    save_file(golden.state_dict, path)
-
-    model = MODELS[name]
-    variables = convert.to_variables(convert.load_state_dict(path), model)
-    assert count_parameters(variables) == golden.description["parameters"]
-
-    # Two compilations for four models: the backbone is the same.
-    features = np.asarray(backbone(variables, golden.images))
-    outputs = jax.jit(model.head.apply)(part(variables, "head"), features)
-    (summary,) = golden.description["backbone_features"]
-    assert feature_distance(np.transpose(features, (0, 3, 1, 2)), summary) <= TOLERANCE
-    outputs = jax.tree.leaves(outputs)
-    names = [f"output.{i}" for i in range(2)] if len(outputs) > 1 else ["output"]
-    for key, output in zip(names, outputs, strict=True):
-        assert distance(to_source_layout(name, output), golden.outputs[key]) <= TOLERANCE
-
-
 def part(variables, name):
     return {kind: tree[name] for kind, tree in variables.items() if name in tree}
 
 
+# Two compilations for four models: the backbone is the same.
 @jax.jit
 def backbone(variables, images):
     return resnet_backbone(50).apply(part(variables, "backbone"), images)
 
 
-def test_imagenet_weights_give_timms_features_and_logits(shared):
-    golden = load(shared, "timm_resnet50")
-    model = PoseModel(resnet_backbone(50), ClassificationHead(1000))
-    variables = convert.to_variables(golden.state_dict, model)
+@cache
+def head(name):
+    return jax.jit(MODELS[name].head.apply)
+
+
+def run(name, variables, images):
+    """Features and outputs as MMPose's network returns them; the latter by the golden's names."""
+    features = np.asarray(backbone(variables, images))
+    outputs = jax.tree.leaves(head(name)(part(variables, "head"), features))
+    keys = [f"output.{i}" for i in range(2)] if len(outputs) > 1 else ["output"]
+    outputs = [to_source_layout(name, np.asarray(output)) for output in outputs]
+    return np.transpose(features, (0, 3, 1, 2)), dict(zip(keys, outputs, strict=True))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_outputs_equal_mmposes(name, tmp_path):
+    golden = load(name)
+    path = tmp_path / "checkpoint.safetensors"
+    save_file(golden.state_dict, path)
+
+    variables = convert.to_variables(convert.load_state_dict(path), MODELS[name])
     assert count_parameters(variables) == golden.description["parameters"]
-    features = np.asarray(backbone(variables, golden.images))
-    expected = golden.outputs["features"]
-    assert distance(np.transpose(features, (0, 3, 1, 2)), expected) <= TOLERANCE
-    logits = model.head.apply(part(variables, "head"), features)
+    features, outputs = run(name, variables, golden.images)
+    (summary,) = golden.description["backbone_features"]
+    assert feature_distance(features, summary) <= TOLERANCE
+    assert set(outputs) == set(golden.outputs)
+    for key, output in outputs.items():
+        assert distance(output, golden.outputs[key]) <= TOLERANCE, key
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", MODELS)
+def test_a_broken_layer_is_seen(name, place):
+    golden = load(name)
+    layer, broken = with_fault(golden.state_dict, place)
+    _, outputs = run(name, convert.to_variables(broken, MODELS[name]), golden.images)
+    distances = [distance(output, golden.outputs[key]) for key, output in outputs.items()]
+    assert max(distances) > TOLERANCE, layer
+
+
+CLASSIFIER = PoseModel(resnet_backbone(50), ClassificationHead(1000))
+
+
+def classify(state_dict, images):
+    """Variables, features and logits of a state dict under timm's names."""
+    variables = convert.to_variables(state_dict, CLASSIFIER)
+    features = np.asarray(backbone(variables, images))
+    logits = CLASSIFIER.head.apply(part(variables, "head"), features)
+    return variables, np.transpose(features, (0, 3, 1, 2)), np.asarray(logits)
+
+
+def test_imagenet_weights_give_timms_features_and_logits():
+    golden = load("timm_resnet50")
+    variables, features, logits = classify(golden.state_dict, golden.images)
+    assert count_parameters(variables) == golden.description["parameters"]
+    assert distance(features, golden.outputs["features"]) <= TOLERANCE
     assert distance(logits, golden.outputs["logits"]) <= TOLERANCE
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_broken_layer_of_the_classifier_is_seen(place):
+    golden = load("timm_resnet50")
+    layer, broken = with_fault(golden.state_dict, place)
+    _, _, logits = classify(broken, golden.images)
+    assert distance(logits, golden.outputs["logits"]) > TOLERANCE, layer
 
 
 def norm(key, channels):

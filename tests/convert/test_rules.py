@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from jaxpose.convert.rules import Rule, apply, flatten, nest
+from jaxpose.convert.rules import apply, flatten, nest
 from jaxpose.errors import InputError
+from jaxpose.models.conversion import Rule
 
 RULES = [
     Rule(r"layers\.(?P<layer>\d+)\.weight", "params/layers/kernel", lambda w: w.T, stack="layer"),

@@ -5,11 +5,11 @@ from test_parity_resnet import norm, published_shapes, zeros
 
 from jaxpose.convert import load_pretrained
 from jaxpose.convert.identify import identify
-from jaxpose.convert.unpublished_variants import SIBLINGS
 from jaxpose.errors import InputError
 from jaxpose.models import simple_baseline
 from jaxpose.models.build import abstract_variables, count_parameters
 from jaxpose.models.published.catalogue import CATALOGUE
+from jaxpose.models.published.catalogue import UNPUBLISHED as SIBLINGS
 
 KNOWN = [*CATALOGUE, *SIBLINGS]
 
@@ -58,7 +58,7 @@ def test_the_image_size_is_read_off_coordinate_classifiers_or_taken_as_told():
 def test_a_classifier_is_not_taken_for_a_head_of_coordinates():
     shapes = published_shapes((2, 2, 2, 2), False, "v1b", "mmpose")
     shapes |= {"head.fc.weight": (1000, 512), "head.fc.bias": (1000,)}
-    with pytest.raises(InputError, match="classify 1000 kinds of pictures"):
+    with pytest.raises(InputError, match="classify 1000 kinds of images"):
         identify(zeros(shapes), KNOWN)
     model = simple_baseline(18)
     neck = {"neck.downsample.weight": (3, 3)}

@@ -152,7 +152,7 @@ def test_a_broken_description_is_named(prepared):
 def test_another_record_format_is_refused(prepared):
     file = prepared / "metadata.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "format": 99}))
-    with pytest.raises(InputError, match="record format 99; this version reads 1"):
+    with pytest.raises(InputError, match="record format 99, and single people have 1"):
         RecordSource(prepared, "train")
 
 

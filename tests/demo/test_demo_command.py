@@ -29,7 +29,7 @@ def served(monkeypatch, tmp_path):
 
     monkeypatch.setattr(demo_module, "gradio", lambda: None)
     monkeypatch.setattr(demo_module, "check_free", lambda host, port: None)
-    monkeypatch.setattr(demo_module, "load_pose", lambda run, checkpoint: trained())
+    monkeypatch.setattr(demo_module, "load_pose", lambda run, checkpoint, **_: trained())
     monkeypatch.setattr(demo_module.DemoSession, "warm_up", lambda session: None)
     monkeypatch.setattr(demo_module, "serve", serve)
     return calls

@@ -22,10 +22,10 @@ def relative_error(ours, theirs) -> float:
 
 
 @pytest.mark.parametrize("namespace", [np, jnp], ids=["numpy", "jax"])
-@pytest.mark.parametrize("case", CASES)
-def test_crop_matches_golden(case, namespace):
-    golden = {key: GOLDEN[f"{case}/{key}"] for key in ("bbox_xyxy", "center", "scale")}
-    rotation = float(case.rsplit("/", 1)[1])
+@pytest.mark.parametrize("golden_case", CASES)
+def test_crop_matches_golden(golden_case, namespace):
+    golden = {key: GOLDEN[f"{golden_case}/{key}"] for key in ("bbox_xyxy", "center", "scale")}
+    rotation = float(golden_case.rsplit("/", 1)[1])
     box = geometry.box_xyxy_to_xywh(namespace.asarray(golden["bbox_xyxy"]))
     center, scale = geometry.box_to_center_scale(box, padding=1.25)
     fixed = geometry.fix_aspect_ratio(scale, INPUT_HW[1] / INPUT_HW[0])
@@ -40,7 +40,7 @@ def test_crop_matches_golden(case, namespace):
         (geometry.invert_affine(matrix), "inverse"),
         (udp, "udp_matrix"),
     ):
-        assert relative_error(ours, GOLDEN[f"{case}/{name}"]) <= PARITY, name
+        assert relative_error(ours, GOLDEN[f"{golden_case}/{name}"]) <= PARITY, name
 
 
 def random_matrices(rng, count):

@@ -1,13 +1,21 @@
-"""Cut the arrays that tests of the rooms below need out of the golden functions.
+"""Cut what the tests need out of the reference outputs of other projects.
 
     python tests/golden/extract.py ../shared/golden
 
-The source (`functions.npz`, described in its own README) holds inputs and outputs of MMPose 1.3.2
-functions. One small copy per room is written beside this script, so that a bare clone can run
-the tests.
+The source holds inputs and outputs of MMPose 1.3.2 functions (`functions.npz`) and, for each
+model, a state dict's names and shapes (`NAME.json`) and its outputs (`NAME.npz`); its own README
+says how they were made. Small copies are written beside this script, so that a bare clone can run
+the tests: one file of functions per folder of tests, and `models/NAME.npz` with
+
+    description       UTF-8 JSON of NAME.json, less what no test reads
+    output/KEY        every n-th value of the flattened output, float32 as it was; `stored` of the
+                      description gives n and the whole output's shape, mean and standard deviation
+    state/KEY         arrays of the state dict that the recipe does not fill (see `reference.py`)
 """
 
+import json
 import sys
+from math import gcd
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +38,98 @@ KEPT = {
     "metrics": ("metric/",),
 }
 
+MODELS = (
+    # ViTPose and ImageNet's ViT under the names of four projects.
+    "vitpose_s_256x192",
+    "vitpose_b_simple_256x192",
+    "vitpose_h_256x192",
+    "hf_vitpose_small",
+    "hf_vitpose_base_simple",
+    "hf_vitpose_plus_small",
+    "official_vitpose_s",
+    "timm_vit_small_patch16_224",
+    # Convolutional networks.
+    "hrnet_w32_256x192",
+    "hrnetv2_w18_wflw_256x256",
+    "timm_hrnet_w18_small",
+    "litehrnet18_256x192",
+    "hourglass52_256x256",
+    "simplebaseline_r50_256x192",
+    "simcc_r50_256x192",
+    "deeppose_r50_256x192",
+    "rle_r50_256x192",
+    "timm_resnet50",
+    "rtmpose_s_256x192_calibrated",
+    "rtmpose_m_hand5_256x256",
+    "rtmpose_m_face106_256x256",
+    # Lifters.
+    "martinez_h36m",
+    "videopose3d_27",
+    "motionbert_243",
+    "official_videopose3d_27",
+    "official_videopose3d_27_causal",
+    "official_videopose3d_27_traj",
+    "official_motionbert_lite",
+    "poseformer_9",
+)
+
+# Measurements of the references themselves, and settings of the projects that made them.
+LEFT_OUT = {
+    *("backbone", "codec", "conditioning", "influence", "inputs", "sensitivity", "test_cfg"),
+    *("without_influence", "kept"),
+}
+
+# Values of one output that are stored.
+MOST = 8192
+
+
+def stride_of(size: int) -> int:
+    """The least n that stores at most `MOST` of `size` values and no fixed place of a row.
+
+    It has no divisor in common with `size`, so it passes through every channel and column.
+    """
+    stride = -(-size // MOST)
+    while gcd(stride, size) > 1:
+        stride += 1
+    return stride
+
+
+def pack(golden: Path, name: str) -> dict[str, np.ndarray]:
+    """The arrays of `models/<name>.npz`."""
+    source = json.loads((golden / f"{name}.json").read_text())
+    description = {key: value for key, value in source.items() if key not in LEFT_OUT}
+    arrays, stored = {}, {}
+    with np.load(golden / f"{name}.npz") as file:
+        for key in source.get("kept", ()):
+            arrays[f"state/{key}"] = file[f"state/{key}"]
+        for key, shape in source["outputs"].items():
+            output = file[key]
+            assert list(output.shape) == list(shape) and output.dtype == np.float32, (name, key)
+            stride = stride_of(output.size)
+            arrays[f"output/{key}"] = output.ravel()[::stride]
+            stored[key] = {
+                "shape": list(output.shape),
+                "stride": stride,
+                "mean": float(output.mean(dtype=np.float64)),
+                "std": float(output.std(dtype=np.float64)),
+            }
+        left = set(file.files) - set(source["outputs"]) - {k for k in arrays if "state/" in k}
+        assert not left, f"{name}: {left} would be lost"
+    del description["outputs"]
+    text = json.dumps(description | {"stored": stored}, separators=(",", ":"))
+    return {"description": np.frombuffer(text.encode(), np.uint8), **arrays}
+
 
 def main(golden: Path) -> None:
-    """Write `<name>.npz` for each entry of `KEPT` from `golden/functions.npz`."""
+    """Write `<name>.npz` for each entry of `KEPT`, and `models/<name>.npz` for each of `MODELS`."""
+    here = Path(__file__).parent
     with np.load(golden / "functions.npz") as functions:
         for name, prefixes in KEPT.items():
             arrays = {key: functions[key] for key in functions.files if key.startswith(prefixes)}
-            np.savez_compressed(Path(__file__).parent / f"{name}.npz", **arrays)
+            np.savez_compressed(here / f"{name}.npz", **arrays)
+    (here / "models").mkdir(exist_ok=True)
+    for name in MODELS:
+        np.savez_compressed(here / "models" / f"{name}.npz", **pack(golden, name))
 
 
 if __name__ == "__main__":

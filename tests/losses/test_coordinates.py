@@ -23,12 +23,12 @@ def case(name):
     return outputs, targets, weights[..., 0]
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_matches_golden(name):
-    value = LOSSES[name](*case(name))
+@pytest.mark.parametrize("golden_case", CASES)
+def test_matches_golden(golden_case):
+    value = LOSSES[golden_case](*case(golden_case))
     # MMPose's wing loss sums over keypoints where we take the mean.
-    number = 17 if name == "loss/wing" else 1
-    np.testing.assert_allclose(value * number, GOLDEN[f"{name}/value"], rtol=PARITY)
+    number = 17 if golden_case == "loss/wing" else 1
+    np.testing.assert_allclose(value * number, GOLDEN[f"{golden_case}/value"], rtol=PARITY)
 
 
 EVERY = [*LOSSES.values(), BoneLength(BONES), OKS((0.05,) * 17)]

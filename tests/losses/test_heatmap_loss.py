@@ -21,10 +21,10 @@ def heatmap_case(name="loss/keypoint_mse"):
     return [jnp.asarray(a) for a in (*maps, GOLDEN[f"{name}/weight"])]
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_matches_golden(name):
-    value = LOSSES[name](*heatmap_case(name))
-    np.testing.assert_allclose(value, GOLDEN[f"{name}/value"], rtol=PARITY)
+@pytest.mark.parametrize("golden_case", CASES)
+def test_matches_golden(golden_case):
+    value = LOSSES[golden_case](*heatmap_case(golden_case))
+    np.testing.assert_allclose(value, GOLDEN[f"{golden_case}/value"], rtol=PARITY)
 
 
 @pytest.mark.parametrize("loss", LOSSES.values())

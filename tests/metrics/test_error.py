@@ -20,16 +20,14 @@ from jaxpose.skeletons import COCO17, FACE68, FACE98
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "metrics.npz")
 
 
-def case(name):
-    return [GOLDEN[f"{name}/{key}"] for key in ("pred", "gt", "mask")]
-
-
-def test_golden():
+@pytest.mark.parametrize(
+    ("golden_case", "metric", "extra"),
+    [("metric/auc", auc, ()), ("metric/epe", epe, ()), ("metric/nme", nme, ("norm",))],
+)
+def test_golden(golden_case, metric, extra):
+    arrays = [GOLDEN[f"{golden_case}/{key}"] for key in ("pred", "gt", "mask", *extra)]
     # float32 in the reference.
-    assert auc(*case("metric/auc")) == pytest.approx(GOLDEN["metric/auc/value"], rel=1e-6)
-    assert epe(*case("metric/epe")) == pytest.approx(GOLDEN["metric/epe/value"], rel=1e-6)
-    value = nme(*case("metric/nme"), GOLDEN["metric/nme/norm"])
-    assert value == pytest.approx(GOLDEN["metric/nme/value"], rel=1e-6)
+    assert metric(*arrays) == pytest.approx(float(GOLDEN[f"{golden_case}/value"]), rel=1e-6)
 
 
 def faces(count, keypoints, seed=0):

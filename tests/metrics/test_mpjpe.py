@@ -17,12 +17,16 @@ def as_mmpose(metric):
 
 
 @pytest.mark.parametrize(
-    ("case", "metric"),
-    [("none", mpjpe), ("procrustes", as_mmpose(p_mpjpe)), ("scale", as_mmpose(n_mpjpe))],
+    ("golden_case", "metric"),
+    [
+        ("metric/mpjpe/none", mpjpe),
+        ("metric/mpjpe/procrustes", as_mmpose(p_mpjpe)),
+        ("metric/mpjpe/scale", as_mmpose(n_mpjpe)),
+    ],
 )
-def test_golden(case, metric):
+def test_golden(golden_case, metric):
     pred, gt, mask, value = (
-        GOLDEN[f"metric/mpjpe/{case}/{name}"] for name in ("pred", "gt", "mask", "value")
+        GOLDEN[f"{golden_case}/{name}"] for name in ("pred", "gt", "mask", "value")
     )
     # The reference sums in float32.
     assert metric(pred, gt, mask) == pytest.approx(float(value), rel=1e-5)

@@ -12,6 +12,8 @@ from jaxpose.errors import InputError
 from jaxpose.metrics.coco import Detections, GroundTruth
 from jaxpose.metrics.oks import METRICS, coco_keypoint_ap, instance_score, oks
 
+GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "metrics.npz")
+
 # tests/test_keypoints.py of github.com/MiXaiLL76/faster_coco_eval
 PUBLISHED = {
     "AP": 0.5048844884488449,
@@ -175,15 +177,19 @@ def test_fewer_detections_per_photo():
     np.testing.assert_array_equal(ours(document, results, max_detections=5), ours(document, kept))
 
 
-def test_oks_golden():
-    golden = np.load(Path(__file__).parents[1] / "golden" / "metrics.npz")
-    truth = golden["metric/oks/gt"].reshape(17, 3)
-    found = golden["metric/oks/detections"].reshape(-1, 17, 3)
+@pytest.mark.parametrize("golden_case", ["metric/oks"])
+def test_oks_golden(golden_case):
+    golden = {
+        name: GOLDEN[f"{golden_case}/{name}"]
+        for name in ("gt", "detections", "gt_area", "areas", "sigmas", "value")
+    }
+    truth = golden["gt"].reshape(17, 3)
+    found = golden["detections"].reshape(-1, 17, 3)
     # The reference (MMPose's oks_iou, made for suppression) takes the mean area of the two people
     # and counts every keypoint.
-    area = (golden["metric/oks/gt_area"] + golden["metric/oks/areas"]) / 2
-    value = oks(found[..., :2], truth[..., :2], np.ones(17), area, golden["metric/oks/sigmas"])
-    np.testing.assert_allclose(value, golden["metric/oks/value"], rtol=1e-5, atol=1e-9)
+    area = (golden["gt_area"] + golden["areas"]) / 2
+    value = oks(found[..., :2], truth[..., :2], np.ones(17), area, golden["sigmas"])
+    np.testing.assert_allclose(value, golden["value"], rtol=1e-5, atol=1e-9)
 
 
 def test_oks_by_hand():

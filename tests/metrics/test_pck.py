@@ -17,6 +17,8 @@ from jaxpose.metrics.pck import (
 )
 from jaxpose.skeletons import COCO17, FACE68, LSP14, MPII16
 
+GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "metrics.npz")
+
 # Newell et al. 2016, hourglass on MPII's validation people; per cent.
 HOURGLASS = {
     "head_top": 95.94,
@@ -29,13 +31,13 @@ HOURGLASS = {
 }
 
 
-@pytest.mark.parametrize("alpha", [0.05, 0.2, 0.5])
-def test_golden(alpha):
-    golden = np.load(Path(__file__).parents[1] / "golden" / "metrics.npz")
+@pytest.mark.parametrize("golden_case", [f"metric/pck/{alpha}" for alpha in (0.05, 0.2, 0.5)])
+def test_golden(golden_case):
     case = {
-        name: golden[f"metric/pck/{alpha}/{name}"]
+        name: GOLDEN[f"{golden_case}/{name}"]
         for name in ("pred", "gt", "mask", "norm", "per_keypoint", "average")
     }
+    alpha = float(golden_case.split("/")[-1])
     result = pck(case["pred"], case["gt"], case["mask"], case["norm"], alpha)
     np.testing.assert_allclose(result.per_keypoint, case["per_keypoint"], atol=1e-6)
     assert result.mean == pytest.approx(float(case["average"]), abs=1e-6)

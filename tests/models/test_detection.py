@@ -8,11 +8,11 @@ import pytest
 
 from jaxpose.convert.mismatch import Mismatch
 from jaxpose.convert.rules import apply, flatten, nest
-from jaxpose.convert.tables.rtmdet import mmdet_head
 from jaxpose.errors import InputError
 from jaxpose.models import rtmdet, yolox
 from jaxpose.models.darknet import focus
 from jaxpose.models.detection import RTMDetHead
+from jaxpose.models.published.rtmdet import RTMDET
 
 HEAD = RTMDetHead(num_classes=2, features=4)
 
@@ -73,7 +73,7 @@ def load(head, state_dict, maps):
     """The head's variables from a checkpoint of it alone."""
     shapes = jax.eval_shape(lambda: head.init(jax.random.key(0), maps))
     within = {kind: {"head": tree} for kind, tree in shapes.items()}
-    loaded = nest(apply(mmdet_head(head), state_dict, flatten(within)))
+    loaded = nest(apply(RTMDET.mmdet[RTMDetHead](head), state_dict, flatten(within)))
     return {kind: tree["head"] for kind, tree in loaded.items()}
 
 

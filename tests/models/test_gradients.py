@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jaxpose.models import hrnet_pose, rtmpose, vitpose
-from jaxpose.train.optimizers import path_name
+from jaxpose.train.parameter_groups import path_name
 
 HW = (64, 64)
 # A wide step takes ReLUs over their kinks, which a narrow one leaves alone but drowns in rounding

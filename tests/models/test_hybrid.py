@@ -8,12 +8,12 @@ import optax
 
 from jaxpose.models import DeconvHead, PoseModel, ResNet, abstract_variables, count_parameters
 from jaxpose.models.hybrid import TransPose, sine_positions
-from jaxpose.models.published.hybrid import PUBLISHED, transpose_r
-from jaxpose.train.optimizers import layer_scales
+from jaxpose.models.published.hybrid import TRANSPOSE, transpose_r
+from jaxpose.train.parameter_groups import parameter_groups
 
 
 def test_parameters_are_the_published_ones_less_the_table_of_positions():
-    for entry in PUBLISHED:
+    for entry in TRANSPOSE.published:
         count = count_parameters(abstract_variables(entry.model(), entry.input_hw))
         published = (count + 32 * 24 * 256) / 1e6  # the reference keeps its sines as a parameter
         assert abs(published - entry.parameters) < 0.05
@@ -61,7 +61,7 @@ def test_a_small_one_learns_and_its_layers_follow_its_stages():
         losses.append(float(value))
     assert losses[-1] < losses[0] / 2
 
-    scales = layer_scales(params, 0.5)["backbone"]
+    scales = parameter_groups(model).layer_scales(params, 0.5)["backbone"]
     assert scales["trunk"]["stem_0"]["conv"]["kernel"] == 0.5**4
     assert scales["trunk"]["stage_0_block_0"]["conv_0"]["conv"]["kernel"] == 0.5**3
     np.testing.assert_allclose(scales["blocks"]["fc1"]["kernel"].ravel(), [0.25, 0.5])

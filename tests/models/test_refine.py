@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from jaxpose.codecs.heatmap import udp
+from jaxpose.codecs.sample import Sample
 from jaxpose.models.heads import DeconvHead
 from jaxpose.models.refine import SRCNN, RefinedHead
 from jaxpose.models.upsample import enlarge
@@ -61,10 +62,10 @@ def test_it_learns_to_sharpen_and_to_drop_false_peaks():
     rng = np.random.default_rng(0)
     points = jnp.asarray(rng.uniform(12, 52, (64, 1, 2)), jnp.float32).repeat(3, axis=1)
     visible = jnp.full((64, 3), 2)
-    coarse, _ = coarse_codec.encode(points, visible)
-    false, _ = coarse_codec.encode(64 - points, visible)
+    coarse, _ = coarse_codec.encode(Sample(visible, points))
+    false, _ = coarse_codec.encode(Sample(visible, 64 - points))
     coarse = coarse.at[..., 2].add(1.2 * false[..., 2])
-    target, _ = fine_codec.encode(points, visible)
+    target, _ = fine_codec.encode(Sample(visible, points))
     refiner = SRCNN(widths=(16, 8))
     params = refiner.init(jax.random.key(1), coarse)
     tx = optax.adam(3e-3)

@@ -9,7 +9,7 @@ from one_step import assert_reaches_everything, one_step
 
 from jaxpose.errors import InputError
 from jaxpose.models import resnet_backbone
-from jaxpose.models.published.resnet import PUBLISHED
+from jaxpose.models.published.resnet import RESNET
 from jaxpose.models.residual import ResidualBlock
 from jaxpose.models.resnet import ResNet
 
@@ -65,5 +65,5 @@ def test_an_unknown_depth_is_named():
 
 
 def test_published_names_are_unique():
-    names = [entry.name for entry in PUBLISHED]
+    names = [entry.name for entry in RESNET.published]
     assert len(set(names)) == len(names)

@@ -112,15 +112,24 @@ def test_drop_path_drops_whole_samples_and_keeps_the_expectation():
     np.testing.assert_allclose(y.mean(), 1.0, atol=0.02)
 
 
+def without_branches(params):
+    """New parameters: attention and MLP of every block add zero."""
+
+    def leaf(path, value):
+        silenced = {"attention", "out"}, {"mlp", "fc2"}
+        names = {key.key for key in path}
+        return jnp.where(any(pair <= names for pair in silenced), 0.0, value)
+
+    return jax.tree_util.tree_map_with_path(leaf, params)
+
+
 @pytest.mark.parametrize(("layer", "rate"), [(0, 0.0), (1, 0.2), (2, 0.4)])
 def test_drop_path_rate_rises_linearly_from_zero(layer, rate, variables, images):
     # All branches silenced but one: its bias alone tells whether the sample kept it.
-    params = jax.tree.map(np.array, variables["params"])
-    for branch, projection in (("attention", "out"), ("mlp", "fc2")):
-        for leaf in params["blocks"][branch][projection].values():
-            leaf[:] = 0.0
+    params = without_branches(variables["params"])
     silent = TINY.apply({"params": params}, images[:1])
-    params["blocks"]["mlp"]["fc2"]["bias"][layer] = np.arange(16)
+    bias = params["blocks"]["mlp"]["fc2"]["bias"].at[layer].set(jnp.arange(16.0))
+    params["blocks"]["mlp"]["fc2"]["bias"] = bias
     many = jnp.broadcast_to(images[:1], (500, *images.shape[1:]))
 
     @jax.jit

@@ -58,13 +58,15 @@ def lifter(monkeypatch):
     """The lifter that every command opens, and the options that it was opened with."""
     depth, opened = Depth(), []
 
-    def open_lifter(where, checkpoint, options):
+    def open_lifter(where, checkpoint, options, *, trust_recipe):
         opened.append((str(where), checkpoint, options))
         return depth
 
     for module in (predict_module, lift_module):
         monkeypatch.setattr(module, "open_lifter", open_lifter)
-    monkeypatch.setattr(predict_module, "load_pose", lambda run, checkpoint: TRAINED)
+    monkeypatch.setattr(
+        predict_module, "load_pose", lambda run, checkpoint, *, trust_recipe: TRAINED
+    )
     return SimpleNamespace(depth=depth, opened=opened)
 
 

@@ -2,18 +2,23 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from jaxpose.cli.main import app
+from jaxpose.config import to_json
 from jaxpose.media.image import read_photo
 from jaxpose.scaling.analysis import analyse, extrapolations, summary
 from jaxpose.scaling.manifest import Manifest, Point, folder, read_manifest, write_manifest
 from jaxpose.scaling.observations import observe
 from jaxpose.scaling.one_axis_sweep import arms, shape_law
 from jaxpose.scaling.worker import RESULT, Result
+from jaxpose.train.recipe import load_recipe
+
+TINY = str(Path(__file__).resolve().parents[1] / "tiny.py")
 
 SIZES, BUDGETS = (20_000, 60_000, 180_000, 540_000), (1e11, 3e11, 9e11, 2.7e12, 8.1e12)
 HELD_OUT = (1_000_000, 8e13)
@@ -44,7 +49,7 @@ def samples_of_held_out():
 
 
 def write_study(path, points, noise=0.003, score=lambda loss: 1 - 20 * loss):
-    experiment = {"evaluation": {"metric": "oks"}}
+    experiment = to_json(load_recipe(TINY))
     write_manifest(path, Manifest("made up", experiment, "AP", tuple(points)))
     rng = np.random.default_rng(0)
     for p in points:
@@ -143,7 +148,7 @@ def test_a_score_at_its_worst_value_is_not_fitted(tmp_path):
 
 
 def test_no_point_done_is_said(tmp_path):
-    experiment = {"evaluation": {"metric": "oks"}}
+    experiment = to_json(load_recipe(TINY))
     write_manifest(tmp_path, Manifest("made up", experiment, "AP", tuple(whole_sweep())))
     result = run("fit", tmp_path)
     assert result.exit_code == 2 and "No point" in result.output

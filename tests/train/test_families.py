@@ -49,8 +49,7 @@ from jaxpose.models.refine import SRCNN, RefinedHead
 from jaxpose.skeletons import COCO17
 from jaxpose.tasks.topdown.augment import Augmentation
 from jaxpose.tasks.topdown.experiment import TopDownExperiment
-from jaxpose.train.experiment import Optimizer
-from jaxpose.train.optimizers import build
+from jaxpose.train.optimizers import AdamW
 from jaxpose.train.state import new_state
 from jaxpose.train.step import train_step
 
@@ -206,7 +205,7 @@ def experiment(family: Family, dtype: str) -> TopDownExperiment:
         train_data=PEOPLE,
         eval_data=PEOPLE,
         augmentation=STILL,
-        optimizer=Optimizer(family.learning_rate, warmup_steps=0, weight_decay=0.0),
+        optimizer=AdamW(family.learning_rate, warmup_steps=0, weight_decay=0.0),
         steps=100,
         batch_size=PEOPLE.count,
     )
@@ -219,7 +218,7 @@ QUICKLY = {"xla_backend_optimization_level": 0}
 def trained(family: Family, dtype: str, steps: int):
     """The state after some steps on one batch of all people, and each step's scalars."""
     run = experiment(family, dtype)
-    tx = build(run.optimizer, run.steps)
+    tx = run.optimizer.build(run.steps, run.model)
     fresh = jax.jit(
         lambda key: init_variables(run.model, key, run.input_hw), compiler_options=QUICKLY
     )

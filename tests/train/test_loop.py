@@ -38,7 +38,7 @@ def finished(tiny, tmp_path_factory):
     """A run of two steps through the command line."""
     directory = tmp_path_factory.mktemp("runs") / "finished"
     command = ["train", str(TINY), "--workdir", str(directory)]
-    for change in ("steps=2", "evaluation.every=2", "evaluation.pictures=4"):
+    for change in ("steps=2", "evaluation.every=2", "evaluation.examples=4"):
         command += ["--set", change]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
@@ -48,7 +48,7 @@ def finished(tiny, tmp_path_factory):
 def test_a_run_leaves_what_it_takes_to_rebuild_it(tiny, finished):
     directory, output = finished
     record = read_record(directory)
-    expected = override(tiny, ["steps=2", "evaluation.every=2", "evaluation.pictures=4"])
+    expected = override(tiny, ["steps=2", "evaluation.every=2", "evaluation.examples=4"])
     assert record["experiment"] == json.loads(json.dumps(to_json(expected)))
     assert set(record["data"]) == {"train", "eval"}
     assert {"jax", "flax", "jaxpose"} <= record["versions"].keys()

@@ -17,7 +17,6 @@ from jaxpose.train.device_batches import to_device
 from jaxpose.train.init_state import run_key
 from jaxpose.train.mesh import make_mesh
 from jaxpose.train.nonfinite import PendingSteps
-from jaxpose.train.optimizers import build
 from jaxpose.train.recipe import load_recipe
 from jaxpose.train.state import new_state
 
@@ -36,7 +35,8 @@ def parts():
     batch = source.samples(sample_indices(experiment.seed, 4, 8, len(source)))
     batch["box_xywh"][3] = np.nan
     variables = drawn.variables(experiment.model, experiment.input_hw)
-    state = new_state(experiment, variables, build(experiment.optimizer, experiment.steps))
+    tx = experiment.optimizer.build(experiment.steps, experiment.model)
+    state = new_state(experiment, variables, tx)
     return experiment, source, state, to_device(batch, mesh), run_key(experiment, mesh)
 
 

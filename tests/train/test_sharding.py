@@ -16,7 +16,7 @@ from jaxpose.train.device_batches import train_batches
 from jaxpose.train.experiment import Mesh
 from jaxpose.train.init_state import abstract_state
 from jaxpose.train.mesh import make_mesh
-from jaxpose.train.optimizers import path_name
+from jaxpose.train.parameter_groups import path_name
 from jaxpose.train.recipe import load_recipe
 from jaxpose.train.sharding import put
 

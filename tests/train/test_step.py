@@ -20,7 +20,6 @@ from jaxpose.train import mesh as meshes
 from jaxpose.train.device_batches import to_device
 from jaxpose.train.experiment import Mesh
 from jaxpose.train.init_state import abstract_state, run_key
-from jaxpose.train.optimizers import build
 from jaxpose.train.recipe import load_recipe
 from jaxpose.train.sharding import put
 from jaxpose.train.state import new_state
@@ -75,7 +74,7 @@ class Runner:
         devices = meshes.make_mesh(experiment.mesh, jax.devices()[: int(np.prod(mesh))])
         shapes, layout = abstract_state(experiment, devices)
         variables = {"params": shapes.params, "batch_stats": shapes.batch_stats}
-        tx = build(experiment.optimizer, experiment.steps)
+        tx = experiment.optimizer.build(experiment.steps, experiment.model)
         state = put(new_state(experiment, drawn.like(variables), tx), layout.state)
         batch = change_batch(experiment.train_data.open().samples(np.arange(8)))
         batch, key = to_device(batch, devices), run_key(experiment, devices)

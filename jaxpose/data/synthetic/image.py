@@ -254,8 +254,8 @@ def render_photo(
 
     Returns:
       image uint8 `[H, W, 3]` RGB; K, R, t as in `render`; people: one dict each with keypoints,
-      visible, box_xywh, area, joints_3d and stature as in `render`, in photo pixels. Not listed is
-      who is covered so far that fewer than four keypoints can be labelled or fewer than three seen.
+      visible, box_xywh, area, joints_3d and stature as in `render`, in photo pixels. Those covered
+      so far that fewer than four keypoints can be labelled or fewer than three seen are `unlisted`.
 
     Raises:
       InputError: `people` is below 1 or above 200.
@@ -283,8 +283,10 @@ def render_photo(
     boxes += s.background_boxes(rng, wall)
     stage = Stage(crowd, boxes, camera, drawing.sample_light(rng), -wall)
     shot = photograph(rng, stage, photo_hw)
-    listed = [p for p in shot["people"] if p and _recognisable(p)]
-    return {**shot, "people": listed, **_lens_arrays(camera)}
+    seen = [p for p in shot["people"] if p]
+    listed = [p for p in seen if _recognisable(p)]
+    unlisted = [p for p in seen if not _recognisable(p)]
+    return {**shot, "people": listed, "unlisted": unlisted, **_lens_arrays(camera)}
 
 
 def _recognisable(person: dict[str, Any]) -> bool:

@@ -1,11 +1,14 @@
 """DSTFormer: two streams of attention over joints and frames, in opposite order."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxpose.models.lifting.block import Block
 from jaxpose.models.lifting.poseformer import check_sequence, position_init
+from jaxpose.models.parameter_rules import TRANSFORMER_MATRICES, TRANSFORMER_TENSOR, ParameterRules
 
 
 class Layer(nn.Module):
@@ -68,6 +71,14 @@ class DSTFormer(nn.Module):
     mlp_ratio: float = 2.0
     drop_path: float = 0.0
     dtype: str = "float32"
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(
+        embedding=r"joint_embedding/.*",
+        stacked=r"layers/.*",
+        no_decay=(r"(?:joint|frame)_position",),
+        tensor=TRANSFORMER_TENSOR,
+        matrices=TRANSFORMER_MATRICES,
+    )
 
     @nn.compact
     def __call__(self, keypoints: jax.Array, train: bool = False) -> jax.Array:

@@ -1,12 +1,13 @@
 """A lifting backbone and a head joined, and the heads of lifters."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxpose.models.build import PoseModel
+from jaxpose.models.parameter_rules import ParameterRules
 
 # What PyTorch's linear layers and convolutions start from, and so the published lifters.
 uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
@@ -71,6 +72,8 @@ class CoordinateHead(nn.Module):
     norm: bool = False
     dtype: str = "float32"
 
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(output=r"joints/.*")
+
     @nn.compact
     def __call__(self, features: jax.Array, train: bool = False) -> jax.Array:
         """`[B, T, C]` -> `[B, T, K_out, 3]` float32."""
@@ -93,6 +96,8 @@ class JointHead(nn.Module):
     num_keypoints: int
     hidden: int = 512
     dtype: str = "float32"
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(output=r"joints/.*")
 
     @nn.compact
     def __call__(self, features: jax.Array, train: bool = False) -> jax.Array:

@@ -1,11 +1,14 @@
 """PoseFormer: attention among a frame's joints, then among frames."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxpose.errors import InputError
 from jaxpose.models.lifting.block import Block
+from jaxpose.models.parameter_rules import TRANSFORMER_MATRICES, TRANSFORMER_TENSOR, ParameterRules
 
 position_init = nn.initializers.truncated_normal(0.02)
 
@@ -32,6 +35,14 @@ class PoseFormer(nn.Module):
     mlp_ratio: float = 2.0
     drop_path: float = 0.1
     dtype: str = "float32"
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(
+        embedding=r"joint_embedding/.*",
+        stages=r"(?:spatial|temporal)_(\d+)/.*",
+        no_decay=(r"(?:joint|frame)_position",),
+        tensor=TRANSFORMER_TENSOR,
+        matrices=TRANSFORMER_MATRICES,
+    )
 
     @nn.compact
     def __call__(self, keypoints: jax.Array, train: bool = False) -> jax.Array:

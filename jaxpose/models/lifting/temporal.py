@@ -1,6 +1,7 @@
 """Convolutions over time, and with filters of one frame the residual MLP on single frames."""
 
 import math
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from jaxpose.errors import InputError
 from jaxpose.models.lifting.lifter import uniform
 from jaxpose.models.norm import BatchNorm
+from jaxpose.models.parameter_rules import ParameterRules
 
 
 class FrameConv(nn.Module):
@@ -107,6 +109,8 @@ class TemporalConvolutions(nn.Module):
     dropout: float = 0.25
     norm_momentum: float = 0.9
     dtype: str = "float32"
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(stages=r"block_(\d+)_\w+/.*")
 
     @property
     def frames(self) -> int:

@@ -1,45 +1,58 @@
-"""Every published model that has a constructor."""
+"""Every published model, detector and lifter, by name."""
+
+from fnmatch import fnmatchcase
 
 from jaxpose.errors import InputError, nearest
-from jaxpose.models.published import (
-    hourglass,
-    hrnet,
-    hybrid,
-    litehrnet,
-    mobilenetv2,
-    openpose,
-    resnet,
-    rtmdet,
-    rtmpose,
-    vitpose,
-    yolox,
-)
-from jaxpose.models.published.detection import PublishedDetector
-from jaxpose.models.published.entry import Published
-
-CATALOGUE: tuple[Published, ...] = (
-    *vitpose.PUBLISHED,
-    *resnet.PUBLISHED,
-    *hrnet.PUBLISHED,
-    *hourglass.PUBLISHED,
-    *litehrnet.PUBLISHED,
-    *rtmpose.PUBLISHED,
-    *mobilenetv2.PUBLISHED,
-    *openpose.PUBLISHED,
-    *hybrid.PUBLISHED,
+from jaxpose.models.published import families
+from jaxpose.models.published.record import (
+    Family,
+    Keypointed,
+    Kind,
+    Published,
+    PublishedDetector,
+    PublishedLifter,
+    PublishedPose,
 )
 
-DETECTORS: tuple[PublishedDetector, ...] = (*yolox.PUBLISHED, *rtmdet.PUBLISHED)
+FAMILIES: tuple[Family, ...] = tuple(
+    value for value in vars(families).values() if isinstance(value, Family)
+)
+_EVERY = tuple(record for family in FAMILIES for record in family.published)
+
+CATALOGUE = tuple(record for record in _EVERY if isinstance(record, PublishedPose))
+DETECTORS = tuple(record for record in _EVERY if isinstance(record, PublishedDetector))
+LIFTERS = tuple(record for record in _EVERY if isinstance(record, PublishedLifter))
+UNPUBLISHED: tuple[Keypointed, ...] = tuple(
+    record for family in FAMILIES for record in family.unpublished
+)
+"""Models without published weights, which `jaxpose convert` tries after all others."""
+
+
+def records(pattern: str | None = None, kind: Kind | None = None) -> list[Published]:
+    """The published records, in the order of the families.
+
+    Args:
+      pattern: part of a name, or a shell pattern such as `rtmpose-*` for whole names; None takes
+        all.
+      kind: "pose", "detector" or "lifter"; None takes all.
+    """
+    found = [record for record in _EVERY if kind in (None, record.kind)]
+    if pattern is None:
+        return found
+    if not set(pattern) & set("*?["):
+        pattern = f"*{pattern}*"
+    return [record for record in found if fnmatchcase(record.name, pattern)]
 
 
 def find(name: str) -> Published:
-    """The entry called `name`.
+    """The record called `name`, published or not.
 
     Raises:
       InputError: with the nearest name, if there is none.
     """
-    for entry in CATALOGUE:
-        if entry.name == name:
-            return entry
-    names = [entry.name for entry in CATALOGUE]
+    every: tuple[Published, ...] = (*_EVERY, *UNPUBLISHED)
+    for record in every:
+        if record.name == name:
+            return record
+    names = [record.name for record in every]
     raise InputError(f"There is no published model {name!r}.{nearest(name, names)}")

@@ -1,13 +1,21 @@
 """HRNet for pose."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
+from jaxpose import skeletons
+from jaxpose.codecs.heatmap import msra
 from jaxpose.errors import InputError, nearest
+from jaxpose.models import layouts
 from jaxpose.models.build import PoseModel
+from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.heads import DeconvHead
 from jaxpose.models.hrnet import HRNet
-from jaxpose.models.published.entry import Published
+from jaxpose.models.published.heads import heatmaps
+from jaxpose.models.published.record import APACHE, OPENMMLAB, Family, PublishedPose, Weights
+
+__all__ = ["HRNET", "hrnet_backbone", "hrnet_pose", "hrnetv2_pose"]
 
 # Width of the first branch, exchange modules, residual blocks per branch, stage-1 width and blocks.
 # W32 and W48: arXiv:1902.09212, section 3. The others, small ones (v1 and v2): arXiv:1908.07919 and
@@ -83,45 +91,189 @@ def _any_size(
     return make(size, num_keypoints)
 
 
+def _mmpose(model: HRNet) -> list[Rule]:
+    """MMPose's and MMPretrain's HRNet, which numbers its modules as the original code does."""
+    return _whole(model, r"backbone\.")
+
+
+def _official(model: HRNet) -> list[Rule]:
+    """HRNet's own code, for pose and for ImageNet, and timm's, which shares its names."""
+    return _whole(model, "")
+
+
+def _whole(model: HRNet, prefix: str) -> list[Rule]:
+    rules = _branches(model, prefix)
+    if model.outputs != "high":
+        return rules
+    stage, module = len(model.channels), model.modules[-1] - 1
+    unused = rf"{prefix}stage{stage}\.{module}\.fuse_layers\.[1-9]\..+"
+    reason = "the last fusion into lower resolutions, which this model does not return"
+    return [replace(rule, pattern=f"(?!{unused}){rule.pattern}") for rule in rules] + [
+        Rule(unused, None, reason=reason)
+    ]
+
+
+def _branches(model: HRNet, prefix: str) -> list[Rule]:
+    rules = []
+    for i in range(2):
+        rules += layouts.conv_norm(
+            rf"{prefix}conv{i + 1}", rf"{prefix}bn{i + 1}", f"backbone/stem_{i}"
+        )
+    rules += layouts.residual_block(rf"{prefix}layer1\.(?P<k>\d+)", "backbone/stage_1_block_{k}", 3)
+    for s in range(2, len(model.channels) + 1):
+        stage = f"backbone/stage_{s}"
+        # A branch that only changes width is one convolution, a new one is a list of one.
+        transition = rf"{prefix}transition{s - 1}\.(?P<b>\d+)(\.0)?"
+        rules += layouts.conv_norm(
+            rf"{transition}\.0", rf"{transition}\.1", stage + "_transition_{b}"
+        )
+        source, module = rf"{prefix}stage{s}\.(?P<m>\d+)", stage + "_module_{m}"
+        rules += layouts.residual_block(
+            source + r"\.branches\.(?P<b>\d+)\.(?P<k>\d+)", module + "/branch_{b}_block_{k}", 2
+        )
+        fuse = source + r"\.fuse_layers\.(?P<i>\d+)\.(?P<j>\d+)"
+        rules += layouts.conv_norm(rf"{fuse}\.0", rf"{fuse}\.1", module + "/fusion/to_{i}_from_{j}")
+        down = rf"{fuse}\.(?P<k>\d+)"
+        rules += layouts.conv_norm(
+            rf"{down}\.0", rf"{down}\.1", module + "/fusion/to_{i}_from_{j}_{k}"
+        )
+    return rules
+
+
+def _official_head(head: DeconvHead) -> list[Rule]:
+    """The head of HRNet's own code, whose layers stand beside those of the backbone."""
+    return heatmaps(head, "", "head")
+
+
+_FORMATS = (
+    Format(
+        name="HRNet for ImageNet (its own code or timm)",
+        marker=r"incre_modules\..+",
+        head="",
+        purpose="classification",
+        tables={HRNet: _official},
+        rules=(
+            Rule(
+                r"(incre_modules|downsamp_modules|final_layer|classifier)\..+",
+                None,
+                reason="the ImageNet classifier, which no pose model has",
+            ),
+        ),
+    ),
+    Format(
+        name="HRNet's own code",
+        marker=r"stage2\.0\.branches\..+",
+        head=r"(deconv_layers|conv_layers|final_layer)\..+",
+        tables={HRNet: _official, DeconvHead: _official_head},
+        # The face models' head is one sequence.
+        renames=((r"^head\.([01])\.", r"conv_layers.\1."), (r"^head\.3\.", "final_layer.")),
+    ),
+)
+
+_COCO = f"{OPENMMLAB}/v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-"
+
 # AP: COCO val2017 with the detections of 56.4 person AP, flip test.
 _BODIES = tuple(
-    Published(
-        f"hrnet-{size.lower()}{suffix}",
-        partial(_any_size, hrnet_pose, size),
-        input_hw,
+    PublishedPose(
+        name=f"hrnet-{size.lower()}{suffix}",
+        make=partial(_any_size, hrnet_pose, size),
+        codec=msra,
+        skeleton=skeletons.COCO17,
+        input_hw=input_hw,
         parameters=parameters,
         gflops=gflops,
         score=score,
         source="MMPose 0.29, inference speed summary",
+        licence=APACHE,
+        trained_on=("COCO",),
+        weights=Weights(f"{_COCO}{file}.pth", file.split("-")[-1].split("_")[0]),
         golden=golden,
     )
-    for size, suffix, input_hw, parameters, gflops, score, golden in (
-        ("W32", "", (256, 192), 28.54, 7.7, "AP 74.6", ("hrnet_w32_256x192",)),
-        ("W32", "-384", (384, 288), 28.54, 17.33, "AP 76.0", ()),
-        ("W48", "", (256, 192), 63.6, 15.77, "AP 75.6", ()),
-        ("W48", "-384", (384, 288), 63.6, 35.48, "AP 76.7", ()),
+    for size, suffix, input_hw, parameters, gflops, score, golden, file in (
+        ("W32", "", (256, 192), 28.54, 7.7, "AP 74.6", ("hrnet_w32_256x192",),
+         "w32_8xb64-210e_coco-256x192-81c58e40_20220909"),
+        ("W32", "-384", (384, 288), 28.54, 17.33, "AP 76.0", (),
+         "w32_8xb64-210e_coco-384x288-ca5956af_20220909"),
+        ("W48", "", (256, 192), 63.6, 15.77, "AP 75.6", (),
+         "w48_8xb32-210e_coco-256x192-0e67c616_20220913"),
+        ("W48", "-384", (384, 288), 63.6, 35.48, "AP 76.7", (),
+         "w48_8xb32-210e_coco-384x288-c161b7de_20220915"),
     )
+)  # fmt: skip
+
+_ANIMALS = tuple(
+    PublishedPose(
+        name=f"hrnet-{size.lower()}-ap10k",
+        make=partial(_any_size, hrnet_pose, size),
+        codec=msra,
+        skeleton=skeletons.AP10K17,
+        input_hw=(256, 256),
+        parameters=parameters,
+        score=score,
+        source="MMPose model zoo, AP-10K",
+        licence=APACHE,
+        trained_on=("AP-10K",),
+        weights=Weights(f"{OPENMMLAB}/animal/hrnet/hrnet_{size.lower()}_ap10k_{file}.pth", digits),
+    )
+    for size, parameters, score, file, digits in (
+        ("W32", 28.54, "AP 72.2", "256x256-18aac840_20211029", "18aac840"),
+        ("W48", 63.6, "AP 72.8", "256x256-d95ab412_20211029", "d95ab412"),
+    )
+)
+
+_WFLW = Weights(
+    f"{OPENMMLAB}/face/hrnetv2/hrnetv2_w18_wflw_256x256-2bf032a6_20210125.pth", "2bf032a6"
 )
 
 # NME in percent, normalised as each dataset does.
 _FACES_AND_HANDS = tuple(
-    Published(
-        f"hrnetv2-w18-{dataset}",
-        partial(_any_size, hrnetv2_pose, "W18"),
-        (256, 256),
-        num_keypoints,
+    PublishedPose(
+        name=f"hrnetv2-w18-{dataset.lower()}",
+        make=partial(_any_size, hrnetv2_pose, "W18"),
+        codec=msra,
+        skeleton=skeleton,
+        input_hw=(256, 256),
+        num_keypoints=skeleton.num_keypoints,
         score=score,
         source="MMPose 1.3 model zoo",
+        licence=APACHE if weights else "",
+        trained_on=(dataset,),
+        weights=weights,
         golden=golden,
     )
-    for dataset, num_keypoints, score, golden in (
-        ("wflw", 98, "NME 4.06 (test)", ("hrnetv2_w18_wflw_256x256",)),
-        ("300w", 68, "NME 3.45 (full)", ()),
-        ("aflw", 19, "NME 1.41 (full)", ()),
-        ("cofw", 29, "NME 3.48", ()),
-        ("onehand10k", 21, "PCK@0.2 0.990, AUC 0.567, EPE 24.26", ()),
-        ("rhd2d", 21, "PCK@0.2 0.992, AUC 0.902, EPE 2.21", ()),
+    for dataset, skeleton, score, golden, weights in (
+        ("WFLW", skeletons.FACE98, "NME 4.06 (test)", ("hrnetv2_w18_wflw_256x256",), _WFLW),
+        ("300W", skeletons.FACE68, "NME 3.45 (full)", (), None),
+        ("AFLW", skeletons.AFLW19, "NME 1.41 (full)", (), None),
+        ("COFW", skeletons.COFW29, "NME 3.48", (), None),
+        ("OneHand10K", skeletons.HAND21, "PCK@0.2 0.990, AUC 0.567, EPE 24.26", (), None),
+        ("RHD2D", skeletons.HAND21, "PCK@0.2 0.992, AUC 0.902, EPE 2.21", (), None),
     )
 )
 
-PUBLISHED = _BODIES + _FACES_AND_HANDS
+# Name, constructor, image, and millions of parameters at 17 keypoints, counted.
+_OTHERS = (
+    ("hrnet-w18-small", hrnet_pose, "W18-small", (256, 192), 1.28),
+    ("hrnet-w18", hrnet_pose, "W18", (256, 192), 9.32),
+    ("hrnetv2-w18-small", hrnetv2_pose, "W18-small", (256, 256), 1.54),
+    ("hrnetv2-w32", hrnetv2_pose, "W32", (256, 256), 29.55),
+    ("hrnetv2-w48", hrnetv2_pose, "W48", (256, 256), 65.86),
+)
+
+HRNET = Family(
+    "hrnet",
+    mmpose={HRNet: _mmpose},
+    formats=_FORMATS,
+    published=_BODIES + _ANIMALS + _FACES_AND_HANDS,
+    unpublished=tuple(
+        PublishedPose(
+            name=name,
+            make=partial(_any_size, make, size),
+            codec=msra,
+            skeleton=None,
+            input_hw=input_hw,
+            parameters=millions,
+        )
+        for name, make, size, input_hw, millions in _OTHERS
+    ),
+)

@@ -2,12 +2,16 @@
 
 from functools import partial
 
+from jaxpose.codecs.heatmap import msra
 from jaxpose.errors import InputError, nearest
 from jaxpose.models.build import PoseModel
 from jaxpose.models.heads import DeconvHead
 from jaxpose.models.hybrid import TransPose
-from jaxpose.models.published.entry import Published
+from jaxpose.models.published.record import Family, PublishedPose
 from jaxpose.models.resnet import ResNet
+from jaxpose.skeletons import COCO17
+
+__all__ = ["TRANSPOSE", "transpose_r"]
 
 # Encoder layers (arXiv:2012.14214, table 1).
 _DEPTHS = {"A3": 3, "A4": 4}
@@ -34,15 +38,19 @@ def _any_size(size: str, num_keypoints: int, input_hw: tuple[int, int]) -> PoseM
 
 # The published parameters count the fixed table of positions, 0.20 million, too. The published
 # GFLOPs fit a deconvolution counted with all 16 taps for each output, 2.42 more than are needed.
-PUBLISHED = tuple(
-    Published(
-        f"transpose-r-{size.lower()}",
-        partial(_any_size, size),
-        (256, 192),
+_PUBLISHED = tuple(
+    PublishedPose(
+        name=f"transpose-r-{size.lower()}",
+        make=partial(_any_size, size),
+        codec=msra,
+        skeleton=COCO17,
         parameters=parameters,
         gflops=gflops,
         score=f"AP {score}",
         source="TransPose repository, README (COCO val2017, detections of 56.4 person AP)",
+        trained_on=("COCO",),
     )
     for size, parameters, gflops, score in (("A3", 5.2, 8.0, 71.7), ("A4", 6.0, 8.9, 72.6))
 )
+
+TRANSPOSE = Family("transpose", published=_PUBLISHED)

@@ -1,13 +1,19 @@
-"""Lite-HRNet for pose."""
+"""Lite-HRNet for pose. Its own code and MMPose share their names."""
 
 from functools import partial
 from typing import Literal
 
+from jaxpose.codecs.heatmap import msra
 from jaxpose.errors import InputError, nearest
+from jaxpose.models import layouts
 from jaxpose.models.build import PoseModel
+from jaxpose.models.conversion import Rule
 from jaxpose.models.heads import DeconvHead
 from jaxpose.models.litehrnet import LiteHRNet
-from jaxpose.models.published.entry import Published
+from jaxpose.models.published.record import Family, PublishedPose
+from jaxpose.skeletons import COCO17
+
+__all__ = ["LITEHRNET", "litehrnet"]
 
 # Width of the first branch, modules of each stage, block. arXiv:2104.06403, table 1 and its code.
 _SIZES: dict[str, tuple[int, tuple[int, ...], Literal["weighting", "shuffle"]]] = {
@@ -42,16 +48,95 @@ def _any_size(size: str, num_keypoints: int, input_hw: tuple[int, int]) -> PoseM
     return litehrnet(size, num_keypoints)
 
 
+def _mmpose(model: LiteHRNet) -> list[Rule]:
+    """LiteHRNet with weighting or with shuffle blocks."""
+    stem = r"backbone\.stem"
+    return [
+        *_conv_module(rf"{stem}\.conv1", "backbone/stem/conv"),
+        *_conv_module(rf"{stem}\.expand_conv", "backbone/stem/expand"),
+        *_separable((rf"{stem}\.branch1\.0", rf"{stem}\.branch1\.1"), "backbone/stem/first_half"),
+        *_separable(
+            (rf"{stem}\.depthwise_conv", rf"{stem}\.linear_conv"), "backbone/stem/second_half"
+        ),
+        # A branch that only changes width is one layer, a new one is a list of one.
+        *_sequence(
+            r"backbone\.transition(?P<s>\d+)\.(?P<b>\d+)(\.0)?", "backbone/stage_{s}_transition_{b}"
+        ),
+        *_module(r"backbone\.stage(?P<s>\d+)\.(?P<m>\d+)", "backbone/stage_{s}_module_{m}", model),
+        *_merge(model),
+    ]
+
+
+def _module(source: str, target: str, model: LiteHRNet) -> list[Rule]:
+    fuse = source + r"\.fuse_layers\.(?P<i>\d+)\.(?P<j>\d+)"
+    rules = [
+        *layouts.conv_norm(rf"{fuse}\.0", rf"{fuse}\.1", target + "/fusion/to_{i}_from_{j}"),
+        *_sequence(fuse + r"\.(?P<k>\d+)", target + "/fusion/to_{i}_from_{j}_{k}"),
+    ]
+    if model.block == "shuffle":
+        block = source + r"\.layers\.(?P<b>\d+)\.(?P<k>\d+)\.branch2"
+        name = target + "/branch_{b}_block_{k}"
+        return [
+            *rules,
+            *_conv_module(rf"{block}\.0", f"{name}/expand"),
+            *_separable((rf"{block}\.1", rf"{block}\.2"), f"{name}/separable"),
+        ]
+    block, name = source + r"\.layers\.(?P<k>\d+)", target + "/block_{k}"
+    rules += _conv_module(block + r"\.depthwise_convs\.(?P<b>\d+)", name + "/depthwise_{b}")
+    for i, part in enumerate(("squeeze", "excite"), start=1):
+        cross = rf"{block}\.cross_resolution_weighting\.conv{i}"
+        spatial = block + rf"\.spatial_weighting\.(?P<b>\d+)\.conv{i}\.conv"
+        rules += _conv_module(cross, f"{name}/cross_resolution/{part}")
+        rules += layouts.dense(
+            spatial, name + "/spatial_{b}/" + part, kernel=lambda w: layouts.conv(w)[0, 0]
+        )
+    return rules
+
+
+def _merge(model: LiteHRNet) -> list[Rule]:
+    rules = []
+    for i in range(len(model.channels)):  # from the lowest resolution up
+        project = rf"backbone\.head_layer\.projects\.{i}"
+        rules += _separable(
+            (rf"{project}\.depthwise_conv", rf"{project}\.pointwise_conv"),
+            f"backbone/merge_{len(model.channels) - 1 - i}",
+        )
+    return rules
+
+
+def _conv_module(source: str, target: str) -> list[Rule]:
+    return layouts.conv_norm(rf"{source}\.conv", rf"{source}\.bn", target)
+
+
+def _separable(sources: tuple[str, str], target: str) -> list[Rule]:
+    """A depthwise and a 1x1 convolution, each a module of its own in the source."""
+    return [
+        *_conv_module(sources[0], f"{target}/depthwise"),
+        *_conv_module(sources[1], f"{target}/pointwise"),
+    ]
+
+
+def _sequence(source: str, target: str) -> list[Rule]:
+    """A depthwise and a 1x1 convolution with their norms, numbered in one sequence."""
+    return [
+        *layouts.conv_norm(rf"{source}\.0", rf"{source}\.1", f"{target}/depthwise"),
+        *layouts.conv_norm(rf"{source}\.2", rf"{source}\.3", f"{target}/pointwise"),
+    ]
+
+
 # AP: COCO val2017 with the detections of 56.4 person AP, flip test.
-PUBLISHED = tuple(
-    Published(
-        f"litehrnet-{size}{suffix}",
-        partial(_any_size, size),
-        input_hw,
+_PUBLISHED = tuple(
+    PublishedPose(
+        name=f"litehrnet-{size}{suffix}",
+        make=partial(_any_size, size),
+        codec=msra,
+        skeleton=COCO17,
+        input_hw=input_hw,
         parameters=parameters,
         gflops=gflops,
         score=score,
         source="arXiv:2104.06403, table 3, and its code",
+        trained_on=("COCO",),
         golden=golden,
     )
     for size, suffix, input_hw, parameters, gflops, score, golden in (
@@ -63,3 +148,5 @@ PUBLISHED = tuple(
         ("wider-naive-18", "", (256, 192), 1.3, 0.3111, "AP 66.0", ()),
     )
 )
+
+LITEHRNET = Family("litehrnet", mmpose={LiteHRNet: _mmpose}, published=_PUBLISHED)

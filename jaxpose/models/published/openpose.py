@@ -2,9 +2,13 @@
 
 from functools import partial
 
+from jaxpose.models import layouts
 from jaxpose.models.build import PoseModel
-from jaxpose.models.openpose import OpenPoseHead, VGGStem
-from jaxpose.models.published.entry import Published
+from jaxpose.models.conversion import Format, Rule
+from jaxpose.models.openpose import VGG_BLOCKS, OpenPoseHead, VGGStem
+from jaxpose.models.published.record import Family, PublishedPose
+
+__all__ = ["OPENPOSE", "openpose"]
 
 
 def openpose(
@@ -22,13 +26,53 @@ def _any_size(num_keypoints: int, input_hw: tuple[int, int], limbs: int) -> Pose
     return openpose(num_keypoints, limbs=limbs)
 
 
-# The paper's COCO model has 18 keypoints (the neck is one) and 19 fields.
-PUBLISHED = (
-    Published(
-        "openpose",
-        partial(_any_size, limbs=19),
-        (368, 368),
+# Convolutions of VGG-19 after the tenth, by their place in torchvision's sequence.
+_LATER = (23, 25, 28, 30, 32, 34)
+
+
+def _torchvision(model: VGGStem) -> list[Rule]:
+    """VGG-19 in torchvision: convolutions, ReLUs and poolings are numbered in one sequence."""
+    del model  # the keys are the same for every configuration
+    rules, place = [], 0
+    for b, (_, convolutions) in enumerate(VGG_BLOCKS, start=1):
+        for i in range(1, convolutions + 1):
+            source, target = rf"features\.{place}", f"backbone/conv_{b}_{i}"
+            rules += layouts.dense(source, target, kernel=layouts.conv)
+            place += 2  # its ReLU
+        place += 1  # the pooling
+    later = "|".join(str(place) for place in _LATER)
+    rules.append(
+        Rule(rf"features\.({later})\..+", None, reason="a layer after VGG-19's tenth convolution")
+    )
+    return rules
+
+
+# The paper's COCO model has 18 keypoints (the neck is one) and 19 fields, which take an algorithm
+# of their own to become people.
+_PUBLISHED = (
+    PublishedPose(
+        name="openpose",
+        make=partial(_any_size, limbs=19),
+        codec=None,
+        skeleton=None,
+        input_hw=(368, 368),
         num_keypoints=18,
+        normalisation=None,
         source="arXiv:1611.08050, without the background's map",
+        trained_on=("COCO",),
     ),
+)
+
+OPENPOSE = Family(
+    "openpose",
+    formats=(
+        Format(
+            name="torchvision VGG",
+            marker=r"features\.0\.weight",
+            head=r"classifier\..+",
+            purpose="classification",
+            tables={VGGStem: _torchvision},
+        ),
+    ),
+    published=_PUBLISHED,
 )

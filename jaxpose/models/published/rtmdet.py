@@ -3,10 +3,22 @@
 from functools import partial
 
 from jaxpose.errors import InputError, nearest
+from jaxpose.models import layouts
+from jaxpose.models.conversion import Rule
 from jaxpose.models.csp import Style
 from jaxpose.models.cspnext import CSPNeXt
 from jaxpose.models.detection import DetectionModel, PathAggregation, RTMDetHead
-from jaxpose.models.published.detection import PublishedDetector
+from jaxpose.models.published.csp import MM, prediction
+from jaxpose.models.published.record import (
+    APACHE,
+    IMAGENET_BGR,
+    OPENMMLAB,
+    Family,
+    PublishedDetector,
+    Weights,
+)
+
+__all__ = ["RTMDET", "rtmdet"]
 
 # Factors on the backbone's blocks and channels, blocks in the neck's layers, exponential distances
 # (MMDetection's configs/rtmdet, and MMPose's projects/rtmpose/rtmdet for nano).
@@ -45,8 +57,34 @@ def rtmdet(
     )
 
 
+def _mmdet_head(head: RTMDetHead) -> list[Rule]:
+    """RTMDetSepBNHead."""
+    rules = prediction(r"bbox_head\.rtm_cls", "class")
+    rules += prediction(r"bbox_head\.rtm_reg", "box")
+    tower = _shared_tower if head.shared else MM["cspnext"].tower
+    rules += tower(r"bbox_head\.cls_convs", "class")
+    rules += tower(r"bbox_head\.reg_convs", "box")
+    return rules
+
+
+def _shared_tower(source: str, target: str) -> list[Rule]:
+    """Convolutions that a checkpoint repeats for every level, and each level's norms."""
+    tower, place = f"head/{target}_tower", rf"{source}\.(?P<i>\d+)\.(?P<j>\d+)"
+    kernel = Rule(
+        rf"{place}\.conv\.weight", f"params/{tower}/conv_{{j}}/kernel", layouts.conv, copies=True
+    )
+    return [kernel, *layouts.batch_norm(rf"{place}\.bn", f"{tower}/norm_{{i}}_{{j}}")]
+
+
 _MMDET = "MMDetection configs/rtmdet"
 _PERSON = "MMPose projects/rtmpose"
+_WEIGHTS = {
+    f"rtmdet-{size}-person": Weights(f"{OPENMMLAB}/v1/projects/rtmpose/rtmdet_{file}.pth", digits)
+    for size, file, digits in (
+        ("nano", "nano_8xb32-100e_coco-obj365-person-05d8511e", "05d8511e"),
+        ("m", "m_8xb32-100e_coco-obj365-person-235e8209", "235e8209"),
+    )
+}
 
 # Name, size, side of the images, classes, parameters (M), multiply-adds (G), AP of boxes, AP of
 # persons, source.
@@ -58,10 +96,25 @@ _TABLE = (
     ("rtmdet-m-person", "m", 640, 1, 24.66, 38.95, None, 62.5, _PERSON),
 )
 
-PUBLISHED = tuple(
-    PublishedDetector(
-        name, partial(rtmdet, size), (side, side), classes, parameters, gflops, ap, person_ap,
-        source,
-    )
-    for name, size, side, classes, parameters, gflops, ap, person_ap, source in _TABLE
-)  # fmt: skip
+RTMDET = Family(
+    "rtmdet",
+    mmdet={RTMDetHead: _mmdet_head},
+    published=tuple(
+        PublishedDetector(
+            name=name,
+            make=partial(rtmdet, size),
+            input_hw=(side, side),
+            normalisation=IMAGENET_BGR,
+            num_classes=classes,
+            parameters=parameters,
+            gflops=gflops,
+            box_ap=ap,
+            person_ap=person_ap,
+            source=source,
+            licence=APACHE,
+            trained_on=("COCO", "Objects365") if classes == 1 else ("COCO",),
+            weights=_WEIGHTS.get(name),
+        )
+        for name, size, side, classes, parameters, gflops, ap, person_ap, source in _TABLE
+    ),
+)

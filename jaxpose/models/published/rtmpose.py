@@ -2,11 +2,19 @@
 
 from functools import partial
 
+from jaxpose import skeletons
+from jaxpose.codecs import simcc
+from jaxpose.codecs.heatmap import msra
 from jaxpose.errors import InputError, nearest
+from jaxpose.models import layouts
 from jaxpose.models.build import PoseModel
+from jaxpose.models.conversion import Rule
 from jaxpose.models.cspnext import CSPNeXt
-from jaxpose.models.published.entry import Published
+from jaxpose.models.heads import DeconvHead
+from jaxpose.models.published.record import APACHE, OPENMMLAB, Family, PublishedPose, Weights
 from jaxpose.models.rtmcc import RTMCCHead
+
+__all__ = ["RTMPOSE", "rtmpose"]
 
 # Factors on the backbone's blocks and channels (arXiv:2212.07784, table 1, and its code).
 _RTMPOSE_SIZES = {
@@ -40,17 +48,108 @@ def rtmpose(
     return PoseModel(CSPNeXt(deepen, widen, dtype=dtype), head)
 
 
+def _mmpose(head: RTMCCHead) -> list[Rule]:
+    """RTMCCHead."""
+    del head  # the keys are the same for every configuration
+    linear = {
+        r"mlp\.1": "tokens",
+        r"gau\.uv": "attention/gate_value_key",
+        r"gau\.o": "attention/out",
+        "cls_x": "x",
+        "cls_y": "y",
+    }
+    arrays = {
+        r"mlp\.0\.g": "norm/scale",
+        r"gau\.ln\.g": "attention/norm/scale",
+        r"gau\.gamma": "attention/gain",
+        r"gau\.beta": "attention/offset",
+        r"gau\.res_scale\.scale": "attention/residual_scale",
+    }
+    return [
+        *layouts.dense(r"head\.final_layer", "head/maps", kernel=layouts.conv),
+        *(
+            Rule(rf"head\.{source}\.weight", f"params/head/{target}/kernel", layouts.linear)
+            for source, target in linear.items()
+        ),
+        *(Rule(rf"head\.{source}", f"params/head/{target}") for source, target in arrays.items()),
+    ]
+
+
+def _heatmaps(size: str, num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
+    """CSPNeXt under SimpleBaseline's head (arXiv:1804.06208, section 2)."""
+    del input_hw  # fully convolutional
+    deepen, widen = _RTMPOSE_SIZES[size]
+    return PoseModel(CSPNeXt(deepen, widen), DeconvHead(num_keypoints, (256, 256, 256)))
+
+
 _BODY = "MMPose projects/rtmpose, AIC+COCO: COCO val2017 AP, flip test"
 _BODY8 = "MMPose projects/rtmpose, Body8: COCO val2017 AP, flip test"
 _HALPE = "MMPose projects/rtmpose, Body8-Halpe26"
 _WHOLEBODY = "MMPose projects/rtmpose, COCO-WholeBody val AP, flip test"
-_UBODY = "MMPose projects/rtmpose, COCO+UBody: COCO-WholeBody val AP"
+_UBODY = "MMPose projects/rtmpose (DWPose), COCO+UBody: COCO-WholeBody val AP"
 _FACE = "MMPose projects/rtmpose, Face6: NME on LaPa"
 _HAND = "MMPose projects/rtmpose, Hand5"
 _ANIMAL = "MMPose projects/rtmpose, AP-10K"
-_GOLDEN = "rtmpose_s_256x192"
 
-# Size, what the name ends in, keypoints, image, parameters (M), multiply-adds (G), score, source.
+_TRAINED_ON = {
+    _BODY: ("AIC", "COCO"),
+    _BODY8: ("Body8",),
+    _HALPE: ("Body8", "Halpe26"),
+    _WHOLEBODY: ("COCO-WholeBody",),
+    _UBODY: ("COCO-WholeBody", "UBody"),
+    _FACE: ("Face6",),
+    _HAND: ("Hand5",),
+    _ANIMAL: ("AP-10K",),
+}
+_SKELETONS = {
+    _BODY: skeletons.COCO17,
+    _BODY8: skeletons.COCO17,
+    _HALPE: skeletons.HALPE26,
+    _WHOLEBODY: skeletons.COCO_WHOLEBODY133,
+    _UBODY: skeletons.COCO_WHOLEBODY133,
+    _FACE: skeletons.FACE106,
+    _HAND: skeletons.HAND21,
+    _ANIMAL: skeletons.AP10K17,
+}
+_BODY7_HALPE = "simcc-body7_pt-body7-halpe26_700e"
+# What follows the size in the names of the files, by the end of the model's name.
+_FILES = {
+    "t": "tiny_simcc-aic-coco_pt-aic-coco_420e-256x192-cfc8f33d_20230126",
+    "s": "s_simcc-aic-coco_pt-aic-coco_420e-256x192-fcb2599b_20230126",
+    "m": "m_simcc-aic-coco_pt-aic-coco_420e-256x192-63eb25f7_20230126",
+    "l": "l_simcc-aic-coco_pt-aic-coco_420e-256x192-f016ffe0_20230126",
+    "m-384x288": "m_simcc-aic-coco_pt-aic-coco_420e-384x288-a62a0b32_20230228",
+    "l-384x288": "l_simcc-aic-coco_pt-aic-coco_420e-384x288-97d6cb0f_20230228",
+    "t-halpe26": f"t_{_BODY7_HALPE}-256x192-6020f8a6_20230605",
+    "s-halpe26": f"s_{_BODY7_HALPE}-256x192-7f134165_20230605",
+    "m-halpe26": f"m_{_BODY7_HALPE}-256x192-4d3e73dd_20230605",
+    "l-halpe26": f"l_{_BODY7_HALPE}-256x192-2abb7558_20230605",
+    "m-halpe26-384x288": f"m_{_BODY7_HALPE}-384x288-89e6428b_20230605",
+    "l-halpe26-384x288": f"l_{_BODY7_HALPE}-384x288-734182ce_20230605",
+    "x-halpe26-384x288": f"x_{_BODY7_HALPE}-384x288-7fb6e239_20230606",
+    "t-wholebody": "t_simcc-ucoco_dw-ucoco_270e-256x192-dcf277bf_20230728",
+    "s-wholebody": "s_simcc-ucoco_dw-ucoco_270e-256x192-3fd922c8_20230728",
+    "m-wholebody": "m_simcc-coco-wholebody_pt-aic-coco_270e-256x192-cd5e845c_20230123",
+    "l-wholebody": "l_simcc-coco-wholebody_pt-aic-coco_270e-256x192-6f206314_20230124",
+    "l-wholebody-384x288": "l_simcc-coco-wholebody_pt-aic-coco_270e-384x288-eaeb96c8_20230125",
+    "x-wholebody-384x288": "x_simcc-coco-wholebody_pt-body7_270e-384x288-401dfc90_20230629",
+    "m-hand": "m_simcc-hand5_pt-aic-coco_210e-256x256-74fb594_20230320",
+    "t-face": "t_simcc-face6_pt-in1k_120e-256x256-df79d9a5_20230529",
+    "s-face": "s_simcc-face6_pt-in1k_120e-256x256-d779fdef_20230529",
+    "m-face": "m_simcc-face6_pt-in1k_120e-256x256-72a37400_20230529",
+    "m-ap10k": "m_simcc-ap10k_pt-aic-coco_210e-256x256-7a041aa1_20230206",
+}
+
+
+def _weights(name: str) -> Weights | None:
+    if name not in _FILES:
+        return None
+    file = _FILES[name]
+    digits = file.rpartition("_")[0].rpartition("-")[2]
+    return Weights(f"{OPENMMLAB}/v1/projects/rtmposev1/rtmpose-{file}.pth", digits)
+
+
+# Size, end of the name, keypoints, image, parameters (M), multiply-adds (G), score, source.
 _TABLE = (
     ("t", "", 17, (256, 192), 3.34, 0.36, "AP 68.5", _BODY),
     ("s", "", 17, (256, 192), 5.47, 0.68, "AP 72.2", _BODY),
@@ -78,18 +177,43 @@ _TABLE = (
     ("m", "-face", 106, (256, 256), None, 2.852, "NME 1.44", _FACE),
     ("m", "-ap10k", 17, (256, 256), None, 2.57, "AP 72.2", _ANIMAL),
 )
+_GOLDEN = {
+    "s": ("rtmpose_s_256x192_calibrated",),
+    "m-hand": ("rtmpose_m_hand5_256x256",),
+    "m-face": ("rtmpose_m_face106_256x256",),
+}
 
-PUBLISHED = tuple(
-    Published(
-        f"rtmpose-{size}{suffix}",
-        partial(rtmpose, size),
-        input_hw,
-        num_keypoints,
-        parameters,
-        gflops,
-        score,
-        source,
-        (_GOLDEN,) if (size, suffix) == ("s", "") else (),
-    )
-    for size, suffix, num_keypoints, input_hw, parameters, gflops, score, source in _TABLE
+RTMPOSE = Family(
+    "rtmpose",
+    mmpose={RTMCCHead: _mmpose},
+    published=tuple(
+        PublishedPose(
+            name=f"rtmpose-{size}{suffix}",
+            make=partial(rtmpose, size),
+            codec=simcc.rtmpose,
+            skeleton=_SKELETONS[source],
+            input_hw=input_hw,
+            num_keypoints=num_keypoints,
+            parameters=parameters,
+            gflops=gflops,
+            score=score,
+            source=source,
+            licence=APACHE,
+            trained_on=_TRAINED_ON[source],
+            weights=_weights(f"{size}{suffix}"),
+            golden=_GOLDEN.get(f"{size}{suffix}", ()),
+        )
+        for size, suffix, num_keypoints, input_hw, parameters, gflops, score, source in _TABLE
+    ),
+    # Millions of parameters at 17 keypoints, counted.
+    unpublished=tuple(
+        PublishedPose(
+            name=f"cspnext-{size}-heatmap",
+            make=partial(_heatmaps, size),
+            codec=msra,
+            skeleton=None,
+            parameters=millions,
+        )
+        for size, millions in (("t", 6.02), ("s", 8.58), ("m", 17.53), ("l", 32.44), ("x", 54.92))
+    ),
 )

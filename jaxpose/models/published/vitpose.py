@@ -5,11 +5,17 @@ from typing import Literal, NamedTuple
 
 import flax.linen as nn
 
+from jaxpose import skeletons
+from jaxpose.codecs import SimCC
+from jaxpose.codecs.heatmap import udp
 from jaxpose.errors import InputError, nearest
 from jaxpose.models.build import PoseModel
 from jaxpose.models.heads import DeconvHead, SimCCHead, SimpleHead
-from jaxpose.models.published.entry import Published
+from jaxpose.models.published import vit_tables
+from jaxpose.models.published.record import APACHE, OPENMMLAB, Family, PublishedPose, Weights
 from jaxpose.models.vit import ViT
+
+__all__ = ["VITPOSE", "VITPOSE_PLUS_DATASETS", "vitpose", "vitpose_plus"]
 
 
 class _Size(NamedTuple):
@@ -121,43 +127,113 @@ def _head(
     raise InputError(f"Unknown head {name!r}; known: {', '.join(known)}.{nearest(name, known)}")
 
 
+_COCO = f"{OPENMMLAB}/v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_ViTPose-"
+_HUB = "https://huggingface.co/usyd-community"
+
 # AP: COCO val2017 with the detections of 56.4 person AP, flip test. MMPose's tables give neither
 # parameters nor GFLOPs, and the papers count the backbone alone.
-PUBLISHED = (
-    *(
-        Published(
-            f"vitpose-{size.lower()}{suffix}",
-            partial(vitpose, size, head=head),
-            (256, 192),
-            score=f"AP {score}",
-            source="MMPose 1.x model zoo, vitpose_coco",
-            golden=golden,
-        )
-        for size, head, suffix, score, golden in (
-            ("S", "classic", "", 73.9, ("vitpose_s_256x192", "hf_vitpose_small")),
-            ("B", "classic", "", 75.7, ()),
-            ("L", "classic", "", 78.2, ()),
-            ("H", "classic", "", 78.8, ("vitpose_h_256x192",)),
-            ("S", "simple", "-simple", 73.6, ()),
-            ("B", "simple", "-simple", 75.6, ("vitpose_b_simple_256x192",)),
-            ("L", "simple", "-simple", 78.1, ()),
-            ("H", "simple", "-simple", 78.9, ()),
-        )
+_VITPOSE = tuple(
+    PublishedPose(
+        name=f"vitpose-{size.lower()}{suffix}",
+        make=partial(vitpose, size, head=head),
+        codec=udp,
+        skeleton=skeletons.COCO17,
+        score=f"AP {score}",
+        source="MMPose 1.x model zoo, vitpose_coco",
+        licence=APACHE,
+        trained_on=("COCO",),
+        weights=Weights(f"{_COCO}{file}.pth", file.rpartition("_")[0].rpartition("-")[2])
+        if file
+        else None,
+        golden=golden,
+    )
+    for size, head, suffix, score, golden, file in (
+        ("S", "classic", "", 73.9, ("vitpose_s_256x192", "hf_vitpose_small"),
+         "small_8xb64-210e_coco-256x192-62d7a712_20230314"),
+        ("B", "classic", "", 75.7, (), "base_8xb64-210e_coco-256x192-216eae50_20230314"),
+        ("L", "classic", "", 78.2, (), "large_8xb64-210e_coco-256x192-53609f55_20230314"),
+        ("H", "classic", "", 78.8, ("vitpose_h_256x192",),
+         "huge_8xb64-210e_coco-256x192-e32adcd4_20230314"),
+        ("S", "simple", "-simple", 73.6, (),
+         "small-simple_8xb64-210e_coco-256x192-4c101a76_20230314"),
+        ("B", "simple", "-simple", 75.6, ("vitpose_b_simple_256x192",),
+         "base-simple_8xb64-210e_coco-256x192-0b8234ea_20230407"),
+        ("L", "simple", "-simple", 78.1, (),
+         "large-simple_8xb64-210e_coco-256x192-3a7ee9e1_20230314"),
+        ("H", "simple", "-simple", 78.9, (),
+         "huge-simple_8xb64-210e_coco-256x192-ffd48c05_20230314"),
+    )
+)  # fmt: skip
+
+# The skeleton of each data set of ViTPose++; APT-36K labels what AP-10K labels.
+_PLUS_SKELETONS = {
+    "COCO": skeletons.COCO17,
+    "AIC": skeletons.AIC14,
+    "MPII": skeletons.MPII16,
+    "AP-10K": skeletons.AP10K17,
+    "APT-36K": skeletons.AP10K17,
+    "COCO-WholeBody": skeletons.COCO_WHOLEBODY133,
+}
+_PLUS_COCO = {
+    "S": (75.8, "small", ("hf_vitpose_plus_small",)),
+    "B": (77.0, "base", ()),
+    "L": (78.6, "large", ()),
+    "H": (79.4, "huge", ()),
+}
+
+
+def _plus(size: str, dataset: str) -> PublishedPose:
+    """The record of ViTPose++ with the expert and the head of one data set."""
+    skeleton = _PLUS_SKELETONS[dataset]
+    index = VITPOSE_PLUS_DATASETS.index(dataset)
+    name, first = f"vitpose-plus-{size.lower()}", index == 0
+    ap, word, golden = _PLUS_COCO[size]
+    return PublishedPose(
+        name=name if first else f"{name}-{dataset.lower().replace('-', '')}",
+        make=partial(vitpose_plus, size, dataset=index),
+        codec=udp,
+        skeleton=skeleton,
+        num_keypoints=skeleton.num_keypoints,
+        score=f"AP {ap}" if first else "",
+        source="ViTPose repository, README (multi-task training)",
+        licence=APACHE,
+        trained_on=(dataset,),
+        weights=Weights(f"{_HUB}/vitpose-plus-{word}/resolve/main/model.safetensors")
+        if first
+        else None,
+        golden=golden if first else (),
+        same_arrays_as="" if first else name,
+    )
+
+
+# Name, constructor, codec, and millions of parameters at 17 keypoints, counted. The first is shaped
+# like ViTPose-S.
+_OTHERS = (
+    ("vitpose-s-6heads", partial(vitpose, "S", heads=6), udp, None),
+    ("vitpose-ti", partial(vitpose, "Ti"), udp, 7.36),
+    ("vitpose-ti-simple", partial(vitpose, "Ti", head="simple"), udp, 5.55),
+    ("vitpose-g", partial(vitpose, "g"), udp, 1018.18),
+    ("vitpose-g-simple", partial(vitpose, "g", head="simple"), udp, 1011.58),
+    ("vitpose-gigantic", partial(vitpose, "G"), udp, 1850.84),
+    ("vitpose-gigantic-simple", partial(vitpose, "G", head="simple"), udp, 1843.22),
+    ("vitpose-s-simcc", partial(vitpose, "S", head="simcc"), SimCC, 21.84),
+    ("vitpose-b-simcc", partial(vitpose, "B", head="simcc"), SimCC, 85.98),
+    ("vitpose-plus-s-simple", partial(vitpose_plus, "S", head="simple"), udp, 39.43),
+    ("vitpose-plus-b-simple", partial(vitpose_plus, "B", head="simple"), udp, 121.31),
+    ("vitpose-plus-l-simple", partial(vitpose_plus, "L", head="simple"), udp, 429.31),
+    ("vitpose-plus-h-simple", partial(vitpose_plus, "H", head="simple"), udp, 893.30),
+)
+
+VITPOSE = Family(
+    "vitpose",
+    mmpose={ViT: vit_tables.mmpose},
+    formats=vit_tables.FORMATS,
+    published=(
+        *_VITPOSE,
+        *(_plus(size, dataset) for dataset in VITPOSE_PLUS_DATASETS for size in _PLUS_COCO),
     ),
-    *(
-        Published(
-            f"vitpose-plus-{size.lower()}",
-            partial(vitpose_plus, size),
-            (256, 192),
-            score=f"AP {score}",
-            source="ViTPose repository, README (multi-task training)",
-            golden=golden,
-        )
-        for size, score, golden in (
-            ("S", 75.8, ("hf_vitpose_plus_small",)),
-            ("B", 77.0, ()),
-            ("L", 78.6, ()),
-            ("H", 79.4, ()),
-        )
+    unpublished=tuple(
+        PublishedPose(name=name, make=make, codec=codec, skeleton=None, parameters=millions)
+        for name, make, codec, millions in _OTHERS
     ),
 )

@@ -1,39 +1,40 @@
 """An experiment on motion: 3D joints from 2D keypoints."""
 
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Literal
 
 from jaxpose.codecs.lifting import LiftingCodec
 from jaxpose.data.motion_dataset import MotionDataset
 from jaxpose.errors import InputError
+from jaxpose.metrics.joint_error import MPJPE, PMPJPE
+from jaxpose.metrics.metric import Metric, check_metrics
 from jaxpose.models.lifting.lifter import Lifter, PoseAndTrajectory
 from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.lifting.task import LiftingTask
+from jaxpose.train.evaluation import EvaluationBase
 from jaxpose.train.experiment import Experiment
 
 
-@dataclass(frozen=True)
-class LiftingEvaluation:
+@dataclass(frozen=True, kw_only=True)
+class LiftingEvaluation(EvaluationBase):
     """When and how held-out frames are scored: by subject and action, in mm about the root.
 
-    `metric` picks the best checkpoint, the lowest: `mpjpe`, or `p_mpjpe` after the best similarity
-    of each pose.
+    Attributes:
+      metrics: of `jaxpose.metrics`, or your own: `MPJPE()`, `PMPJPE()` after the best similarity
+        of each pose, `NMPJPE()` after the best scale, `MPJVE()` of velocities, `PCK3D(150)`,
+        `AUC3D()`.
+      data: another dataset than the experiment's `eval_data`.
     """
 
-    metric: Literal["mpjpe", "p_mpjpe"] = "mpjpe"
-    every: int = 1000
-    flip_test: bool = True
+    metrics: tuple[Metric, ...] = (MPJPE(), PMPJPE())
     batch_size: int = 1024
+    data: MotionDataset | None = None
+    # A key of version 0.1.0.
+    metric: InitVar[str | None] = None
 
-    @property
-    def best(self) -> str:
-        """The figure that picks the best checkpoint."""
-        return {"mpjpe": "MPJPE", "p_mpjpe": "P-MPJPE"}[self.metric]
-
-    @property
-    def lower_is_better(self) -> bool:
-        """True: both figures are errors."""
-        return True
+    def __post_init__(self, metric: str | None) -> None:
+        self._take_old_metric(metric)
+        super().__post_init__()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,7 @@ class LiftingExperiment(Experiment):
     train_data: MotionDataset
     eval_data: MotionDataset
     evaluation: LiftingEvaluation = field(default_factory=LiftingEvaluation)
+    more_evaluations: tuple[LiftingEvaluation, ...] = ()
     # Windows are mirrored with probability one half, left and right exchanged.
     mirror: bool = True
     # What is standardised by the training set, joint by joint; the run keeps the statistics.
@@ -84,6 +86,9 @@ class LiftingExperiment(Experiment):
                     f"{name} is {value}, but has to be {wanted} for skeleton "
                     f"{self.skeleton.name!r} and this codec."
                 )
+
+        for evaluation in (self.evaluation, *self.more_evaluations):
+            check_metrics(evaluation.metrics, self.skeleton, dimensions=3)
 
     @property
     def lifter(self) -> Lifter:

@@ -1,28 +1,21 @@
 """Held-out frames lifted, and scored by subject and action."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxpose import viz
 from jaxpose.codecs.lifting import root_place
 from jaxpose.data.motion import Motion
-from jaxpose.metrics.by_action import errors_by_action, mean_over_cells
-from jaxpose.metrics.mpjpe import mpjpe
+from jaxpose.metrics.estimates import Estimates
+from jaxpose.metrics.metric import score
 from jaxpose.metrics.report import Report
 
 if TYPE_CHECKING:
     from jaxpose.tasks.lifting.experiment import LiftingExperiment
-
-
-class Lifted(NamedTuple):
-    """Joints in mm about the root, `[N, K, 3]`, of every frame, beside the truth."""
-
-    predicted: np.ndarray
-    truth: np.ndarray
-    known: np.ndarray
 
 
 def lift_all(
@@ -31,7 +24,7 @@ def lift_all(
     windows: int,
     experiment: "LiftingExperiment",
     on_batch: Callable[[int], None],
-) -> Lifted:
+) -> Estimates:
     """Every frame of `motion`, from batches of windows.
 
     Args:
@@ -53,30 +46,48 @@ def lift_all(
     root = experiment.codec.root
     known = motion.labelled & motion.labelled[:, list(root)].all(axis=1, keepdims=True)
     truth = motion.joints_mm - np.asarray(root_place(jnp.asarray(motion.joints_mm), root))
-    return Lifted(total / times[:, None, None], truth, known)
+    clip = motion.clip_of_frame
+    return Estimates(
+        skeleton=experiment.skeleton,
+        keypoints=total / times[:, None, None],
+        truth=truth,
+        visible=known,
+        index=np.arange(len(total)),
+        subject=motion.subject[clip],
+        action=motion.action[clip],
+        clip=clip,
+    )
 
 
-def report(
-    lifted: Lifted, motion: Motion, experiment: "LiftingExperiment", flip_test: bool
-) -> Report:
-    """MPJPE and P-MPJPE by subject and action, and their means."""
-    clip, codec = motion.clip_of_frame, experiment.codec
-    by_action = errors_by_action(*lifted, motion.subject[clip], motion.action[clip])
-    means = mean_over_cells(by_action)
-    leading = "P-MPJPE" if experiment.evaluation.metric == "p_mpjpe" else "MPJPE"
-    ordered = dict(sorted(means.items(), key=lambda item: item[0] != leading))
-    data = experiment.eval_data
+COLUMNS = frozenset(("index", "subject", "action", "clip"))
+"""Columns of `Estimates` that `lift_all` fills."""
+
+
+def report(estimates: Estimates, experiment: "LiftingExperiment", flip_test: bool) -> Report:
+    """The metrics of the experiment's evaluation, by subject and action, and their means."""
+    evaluation, codec, data = experiment.evaluation, experiment.codec, experiment.eval_data
+    scored = score(evaluation.metrics, estimates, evaluation.best)
     return Report(
-        metrics=ordered | {"MPJPE over frames": mpjpe(*lifted)},
+        metrics=scored.figures,
         boxes="none: keypoints of the data set, as they are",
         flip_test=flip_test,
         decode=f"{type(codec).__name__}, inputs on the {codec.frame}",
         sigmas=None,
-        people=len(clip),
+        people=len(estimates),
         notes={
             "unit": "mm about the root; means are over subjects' actions, not frames",
             "frames": str(experiment.lifter.backbone.frames),
             "cameras": "of the data set" if data.rig is None else f"{data.rig.path}",
+            **scored.notes,
         },
-        by_action=by_action,
+        by_action=scored.by_action,
     )
+
+
+def error_images(estimates: Estimates) -> dict[str, np.ndarray]:
+    """The error of each joint, as an image; see `EvalResult.details`."""
+    return {
+        "keypoint_errors": viz.keypoint_errors(
+            estimates.distances, estimates.skeleton, unit="mm about the root"
+        )
+    }

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxpose.codecs.lifting import Statistics, root_place
+from jaxpose.codecs.sample import Sample
 from jaxpose.convert import load_pretrained
 from jaxpose.data.motion import Motion
 from jaxpose.data.motion_dataset import MotionDataset
@@ -30,11 +31,12 @@ from jaxpose.data.windows import (
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import Camera, check_cameras, stack
 from jaxpose.losses import TrajectoryTargets
+from jaxpose.metrics.metric import check_metrics
 from jaxpose.models.lifting.lifter import PoseAndTrajectory, pose_part
 from jaxpose.multiview.calibration import read_h36m
 from jaxpose.paths import as_path, local_copy
 from jaxpose.tasks.lifting.estimator import LiftingEstimator
-from jaxpose.tasks.lifting.score import lift_all, report
+from jaxpose.tasks.lifting.score import COLUMNS, error_images, lift_all, report
 from jaxpose.tasks.lifting.windows import WindowSpec, lift, window_spec
 from jaxpose.tasks.task import EvalResult, Evaluator, Variables, Weights
 from jaxpose.train.mesh import batch_sharded, replicated
@@ -127,7 +129,7 @@ class LiftingTask:
         batch = _gather(_on_device(source, None), alone, np.arange(len(rows)), 0, 0)
         framed, joints, labelled, _ = _views(experiment, jax.random.key(0), batch)
         plain = dataclasses.replace(codec, target_statistics=None)
-        targets, weights = plain.encode(joints, labelled)
+        targets, weights = plain.encode(Sample(labelled, keypoints_3d=joints))
         inputs = _statistics(framed[..., :2], labelled)
         kept = _statistics(targets, weights) if experiment.standardise == "both" else None
         rates = set(source.motion.fps.tolist()) - {0.0}
@@ -187,7 +189,9 @@ class LiftingTask:
             views = random_mirror(mirror_key, experiment.skeleton.flip_permutation, *views)
         framed, joints, labelled, confidence = views
         predicted_frames = window_spec(experiment.lifter).predicted
-        targets, weights = codec.encode(joints[:, predicted_frames], labelled[:, predicted_frames])
+        targets, weights = codec.encode(
+            Sample(labelled[:, predicted_frames], keypoints_3d=joints[:, predicted_frames])
+        )
         inside = batch["inside"][:, predicted_frames, None].astype(jnp.float32)
         weights = weights * inside
         inputs = codec.standardised(framed)
@@ -277,6 +281,9 @@ class LiftingTask:
         self, source: MotionSource, mesh: jax.sharding.Mesh, flip_test: bool
     ) -> Evaluator:
         experiment = self.experiment
+        check_metrics(
+            experiment.evaluation.metrics, experiment.skeleton, dimensions=3, columns=COLUMNS
+        )
         whole = replicated(mesh)
         arrays = _on_device(source, whole)
         windows = jax.device_put(source.windows, whole)
@@ -301,15 +308,19 @@ class LiftingTask:
         def scored(
             variables: Any, on_batch: Callable[[int], None] = lambda samples: None
         ) -> EvalResult:
-            lifted = lift_all(
+            estimates = lift_all(
                 lambda indices: estimate(variables, arrays, windows, indices),
                 source.motion,
                 len(source),
                 experiment,
                 on_batch,
             )
-            result = report(lifted, source.motion, experiment, flip_test)
-            return EvalResult(result, None, _clips_as_json(lifted.predicted, source.motion))
+            return EvalResult(
+                report(estimates, experiment, flip_test),
+                None,
+                _clips_as_json(estimates.keypoints, source.motion),
+                lambda: error_images(estimates),
+            )
 
         return scored
 

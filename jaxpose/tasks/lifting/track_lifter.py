@@ -97,7 +97,7 @@ class TrackLifter:
             (`skeletons.mapping`). None if it is the lifter's own.
           refit: move and scale the track to where and how large people were in training
             (`refitted`). False if the film is by the training's own cameras, whose pictures tell
-            more.
+            more. A lifter on the screen without statistics takes the track as it is.
           camera: for a lifter on the image plane without `refit`; K and distortion are used.
           min_score: keypoints below are missing.
           longest_gap: seconds over which missing keypoints are filled in.
@@ -169,7 +169,8 @@ class TrackLifter:
         camera: Camera | None,
     ) -> np.ndarray:
         """float32 `[T, K, D]` in the codec's frame."""
-        if not refit:
+        # Published lifters on the screen come without statistics, and take people where they are.
+        if not refit or (self.codec.input_statistics is None and self.codec.frame == "screen"):
             framed = self.codec.framed(
                 jnp.asarray(keypoints, jnp.float32),
                 image_wh=jnp.asarray(image_wh, jnp.float32)[None],

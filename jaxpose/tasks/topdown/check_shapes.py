@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
+from jaxpose.codecs.sample import Sample
 from jaxpose.errors import InputError
 from jaxpose.models.build import abstract_variables
 
@@ -49,7 +50,7 @@ def _check_loss(
     )
     points = jax.ShapeDtypeStruct((people, number, 2), jnp.float32)
     flags = jax.ShapeDtypeStruct((people, number), jnp.uint8)
-    targets, weights = jax.eval_shape(codec.encode, points, flags)
+    targets, weights = jax.eval_shape(codec.encode, Sample(flags, points))
     try:
         with jax.numpy_rank_promotion("raise"):
             jax.eval_shape(loss, outputs, targets, weights)

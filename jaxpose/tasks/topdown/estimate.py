@@ -1,7 +1,6 @@
 """Held-out people estimated: crop, forward, decode, back to the photo."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -12,6 +11,7 @@ from jaxpose.data.index import process_slice
 from jaxpose.data.source import Source
 from jaxpose.geometry import apply_affine, invert_affine
 from jaxpose.metrics import oks
+from jaxpose.metrics.estimates import Estimates
 from jaxpose.tasks.topdown.augment import center_crop
 from jaxpose.tasks.topdown.forward import predict_keypoints
 from jaxpose.train.device_batches import eval_batches, to_device
@@ -24,45 +24,35 @@ if TYPE_CHECKING:
 Estimate = Callable[[dict[str, Any], dict[str, jax.Array]], tuple[jax.Array, jax.Array]]
 
 
-@dataclass(frozen=True)
-class Estimates:
-    """What a model says of every person of a data set, beside what is true.
+def coco_results(estimates: Estimates) -> list[dict[str, Any]]:
+    """The estimates in the COCO results format, one entry for each person."""
+    scores, image_id = estimates.column("scores"), estimates.column("image_id")
+    points = np.concatenate([estimates.keypoints, scores[..., None]], axis=-1)
+    instance = oks.instance_score(scores)
+    return [
+        {
+            "image_id": int(image_id[row]),
+            "category_id": 1,
+            "keypoints": points[row].round(4).ravel().tolist(),
+            "score": float(instance[row]),
+        }
+        for row in range(len(estimates))
+    ]
 
-    Keypoints are in photo pixels, float64; rows are people.
 
-    Attributes:
-      index: `[N]` int64, rows of the data set; image_id, annotation_id: `[N]` int64.
-      keypoints: `[N, K, 2]` estimated.
-      scores: `[N, K]` in [0, 1].
-      truth: `[N, K, 2]` annotated; `visible` `[N, K]` in {0, 1, 2}.
-      box_xywh: `[N, 4]` the boxes the crops were made from; `area` `[N]` px².
-      pictures: the first canvases, uint8 RGB, with their estimates drawn beside the truth.
-    """
+def columns_of(source: Source, experiment: "TopDownExperiment") -> frozenset[str]:
+    """Columns of `Estimates` that people of `source` fill."""
+    columns = frozenset(("index", "image_id", "annotation_id", "scores", "box_xywh", "area"))
+    if _reads_head_boxes(experiment):
+        first = np.arange(min(len(source), 32))
+        if hasattr(source, "head_boxes") and source.head_boxes(first).any():
+            columns |= {"head_boxes"}
+    return columns
 
-    index: np.ndarray
-    image_id: np.ndarray
-    annotation_id: np.ndarray
-    keypoints: np.ndarray
-    scores: np.ndarray
-    truth: np.ndarray
-    visible: np.ndarray
-    box_xywh: np.ndarray
-    area: np.ndarray
-    pictures: list[np.ndarray]
 
-    def coco_results(self) -> list[dict[str, Any]]:
-        """The estimates in the COCO results format, one entry for each person."""
-        points = np.concatenate([self.keypoints, self.scores[..., None]], axis=-1)
-        instance = oks.instance_score(self.scores)
-        return [
-            {
-                "image_id": int(self.image_id[row]),
-                "category_id": 1,
-                "keypoints": points[row].round(4).ravel().tolist(),
-                "score": float(instance[row]),
-            }
-            for row in range(len(self.area))
-        ]
+def _reads_head_boxes(experiment: "TopDownExperiment") -> bool:
+    skeleton, metrics = experiment.skeleton, experiment.evaluation.metrics
+    return any("head_boxes" in (*m.reads, *m.needs(skeleton)) for m in metrics)
 
 
 def estimate_batch(
@@ -84,6 +74,7 @@ def estimate_batch(
         codec,
         experiment.skeleton.flip_permutation,
         flip_test=flip_test,
+        dataset_index=batch.get("dataset"),
     )
     return apply_affine(invert_affine(input_from_canvas), decoded.keypoints), decoded.scores
 
@@ -106,7 +97,7 @@ def estimate_all(
     experiment: "TopDownExperiment",
     mesh: jax.sharding.Mesh,
     on_batch: Callable[[int], None] = lambda people: None,
-) -> Estimates:
+) -> tuple[Estimates, list[np.ndarray]]:
     """Run `estimate` over every person of `source`, in order.
 
     Of several processes each reads its part of a batch, and all get all estimates.
@@ -115,17 +106,21 @@ def estimate_all(
       estimate: from `make_estimate`.
       variables: `{"params", "batch_stats"}`.
       on_batch: called with the number of people done after each batch.
+
+    Returns:
+      The estimates, and the first canvases as uint8 RGB with estimates drawn beside the truth.
     """
     rows: list[dict[str, np.ndarray]] = []
-    pictures: list[np.ndarray] = []
+    drawn: list[np.ndarray] = []
     size = experiment.evaluation.batch_size
     own = process_slice(size, *batch_shard(size, mesh))
-    batches = _results(estimate, variables, eval_batches(experiment, source, mesh), mesh)
+    keys = experiment.device_keys(source)
+    batches = _results(estimate, variables, eval_batches(experiment, source, mesh), mesh, keys)
     for number, (batch, results) in enumerate(batches, start=1):
         keypoints, scores = (values[own] for values in results)
         valid = batch["mask"].astype(bool)
-        for row in np.flatnonzero(valid)[: experiment.evaluation.pictures - len(pictures)]:
-            pictures.append(
+        for row in np.flatnonzero(valid)[: experiment.evaluation.examples - len(drawn)]:
+            drawn.append(
                 viz.comparison(
                     batch["image"][row],
                     keypoints[row][None],
@@ -157,7 +152,10 @@ def estimate_all(
     places = np.flatnonzero(columns.pop("valid"))
     _, first = np.unique(columns["index"][places], return_index=True)
     kept = {name: values[places[first]] for name, values in columns.items()}
-    return Estimates(**kept, pictures=pictures)
+    if _reads_head_boxes(experiment) and hasattr(source, "head_boxes"):
+        boxes = source.head_boxes(kept["index"])
+        kept |= {"head_boxes": boxes} if boxes.any() else {}
+    return Estimates(skeleton=experiment.skeleton, **kept), drawn
 
 
 def _results(
@@ -165,11 +163,12 @@ def _results(
     variables: dict[str, Any],
     batches: Iterator[dict[str, np.ndarray]],
     mesh: jax.sharding.Mesh,
+    keys: tuple[str, ...],
 ) -> Iterator[tuple[dict[str, np.ndarray], tuple[np.ndarray, np.ndarray]]]:
     """Each batch with its results, one batch behind, so that host and device work side by side."""
     waiting = None
     for batch in batches:
-        result = estimate(variables, to_device(batch, mesh))
+        result = estimate(variables, to_device(batch, mesh, keys))
         if waiting is not None:
             yield waiting[0], jax.device_get(waiting[1])
         waiting = batch, result

@@ -1,58 +1,48 @@
 """An experiment on crops: the keypoints of one person in each."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import InitVar, dataclass, field
+from typing import Any
 
-from jaxpose.codecs import AnyCodec
-from jaxpose.data.source import Records, SyntheticPeople
+from jaxpose.codecs.codec import Codec
+from jaxpose.data.source import Dataset
 from jaxpose.errors import InputError
+from jaxpose.metrics.metric import Metric, check_metrics
+from jaxpose.metrics.oks import CocoAP
 from jaxpose.models.build import PoseModel
 from jaxpose.models.distillation import DistillationModel
 from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.topdown.augment import Augmentation
 from jaxpose.tasks.topdown.task import TopDownTask
+from jaxpose.train.device_batches import DEVICE_KEYS
+from jaxpose.train.evaluation import EvaluationBase
 from jaxpose.train.experiment import Experiment
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """When and how held-out people are scored.
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(EvaluationBase):
+    """When and how held-out people are scored; see `EvaluationBase`.
 
-    `metric` is `oks` (COCO AP and AR; the skeleton must have sigmas), `pck` (PCK@0.2 of the torso,
-    person-centric), `pckh` (PCK@0.5 of the head's size), `auc` (of PCK up to 30 px), `epe` (mean
-    error in px), `nme` (mean error over the distance of the outer eye corners or, without them,
-    the size of the box), `wholebody` (AP and AR of each part) or `crowdpose` (AP by crowd index).
-    The first figure of the metric picks the best checkpoint: the highest, of `epe` and `nme` the
-    lowest.
+    Attributes:
+      metrics: of `jaxpose.metrics`, or your own: `CocoAP()` (the skeleton must have sigmas),
+        `PCK(0.2)` of the torso, `PCKh(0.5)` of the head's size, `AUC()`, `EPE()` in px, `NME()`,
+        `WholeBodyAP()` (133 keypoints), `CrowdPoseAP()`.
+      examples: the first people of the dataset, and as many of the worst, that are drawn with
+        their estimates.
+      data: another dataset than the experiment's `eval_data`.
     """
 
-    metric: Literal["oks", "pck", "pckh", "auc", "epe", "nme", "wholebody", "crowdpose"] = "oks"
-    every: int = 1000
-    flip_test: bool = True
-    batch_size: int = 32
-    pictures: int = 8
+    metrics: tuple[Metric, ...] = (CocoAP(),)
+    examples: int = 8
+    data: Dataset | None = None
+    # Keys of version 0.1.0.
+    metric: InitVar[str | None] = None
+    pictures: InitVar[int | None] = None
 
-    @property
-    def best(self) -> str:
-        """The figure that picks the best checkpoint."""
-        return _BEST[self.metric]
-
-    @property
-    def lower_is_better(self) -> bool:
-        """Whether that figure is an error."""
-        return self.metric in ("epe", "nme")
-
-
-_BEST = {
-    "oks": "AP",
-    "pck": "PCK",
-    "pckh": "PCKh",
-    "auc": "AUC",
-    "epe": "EPE",
-    "nme": "NME",
-    "wholebody": "AP",
-    "crowdpose": "AP",
-}
+    def __post_init__(self, metric: str | None, pictures: int | None) -> None:
+        self._take_old_metric(metric)
+        if pictures is not None:
+            object.__setattr__(self, "examples", pictures)
+        super().__post_init__()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +52,12 @@ class TopDownExperiment(Experiment):
     skeleton: Skeleton
 
     model: PoseModel | DistillationModel
-    codec: AnyCodec
-    train_data: Records | SyntheticPeople
-    eval_data: Records | SyntheticPeople
+    codec: Codec
+    train_data: Dataset
+    eval_data: Dataset
     augmentation: Augmentation = field(default_factory=Augmentation)
     evaluation: Evaluation = field(default_factory=Evaluation)
+    more_evaluations: tuple[Evaluation, ...] = ()
     # Box size times this is what the model sees. 1.25 is the published choice; keypoints labelled
     # further out are lost to it, and a canvas holds up to 1.875.
     padding: float = 1.25
@@ -100,18 +91,25 @@ class TopDownExperiment(Experiment):
                 f"model.head.num_keypoints is {outputs}, but skeleton {self.skeleton.name!r} has "
                 f"{self.skeleton.num_keypoints} keypoints. Set them to the same number."
             )
-        metric = self.evaluation.metric
-        if metric in ("oks", "crowdpose") and self.skeleton.sigmas is None:
-            raise InputError(
-                f"Skeleton {self.skeleton.name!r} has no OKS sigmas, so evaluation.metric="
-                f"{metric!r} has no meaning. Give it sigmas (a list, or one uniform value), or use "
-                "evaluation.metric='pck'."
-            )
-        if metric == "wholebody" and self.skeleton.num_keypoints != 133:
-            raise InputError(
-                "evaluation.metric='wholebody' is for COCO-WholeBody's 133 keypoints, and skeleton "
-                f"{self.skeleton.name!r} has {self.skeleton.num_keypoints}. Use 'oks'."
-            )
+        for evaluation in (self.evaluation, *self.more_evaluations):
+            check_metrics(evaluation.metrics, self.skeleton, dimensions=2)
+
+    def device_keys(self, data: Any) -> tuple[str, ...]:
+        """The arrays of a batch that the device needs, of a data set or its opened source.
+
+        The data set of each sample is among them where there are several and the model has weights
+        of its own for each.
+        """
+        return (
+            (*DEVICE_KEYS, "dataset")
+            if self.experts and hasattr(data, "datasets")
+            else (DEVICE_KEYS)
+        )
+
+    @property
+    def experts(self) -> int:
+        """Number of data sets that the backbone has weights of its own for (`models.moe`)."""
+        return getattr(getattr(self.model, "backbone", None), "experts", 0)
 
     def task(self) -> TopDownTask:
         return TopDownTask(self)

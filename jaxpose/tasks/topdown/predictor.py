@@ -3,7 +3,7 @@
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -12,7 +12,6 @@ import numpy as np
 from jaxpose import geometry
 from jaxpose.codecs.codec import Codec
 from jaxpose.codecs.decoded import Decoded
-from jaxpose.codecs.heatmap import Heatmap
 from jaxpose.codecs.visualize import as_maps, has_maps
 from jaxpose.errors import InputError
 from jaxpose.results.people import People, SkippedBox
@@ -22,8 +21,6 @@ from jaxpose.tasks.topdown.forward import predict_keypoints, predict_outputs
 
 # No camera's photo is this large; float32 still resolves a tenth of a pixel there.
 _LARGEST_COORDINATE = 1e6
-# Heatmap pixels that DARK's step may go: what a sharp peak needs is below one.
-_LONGEST_STEP = 2.0
 # Keypoints without any score still have a mean over the scales.
 _LEAST = 1e-6
 
@@ -175,7 +172,7 @@ class Predictor:
 
         Returns:
           The crops, uint8 `[P, h, w, 3]`, and their maps, float32 `[P, h', w', K]`
-          (`codecs.maps.as_maps`).
+          (the codec's `maps`).
 
         Raises:
           InputError: as `__call__`; the model gives coordinates rather than maps.
@@ -259,15 +256,13 @@ class Predictor:
 
 
 def bounded(codec: Codec) -> Codec:
-    """The codec with a bound on the DARK step, unless it has one."""
-    if isinstance(codec, Heatmap) and codec.longest_step is None:
-        return replace(codec, longest_step=_LONGEST_STEP)
-    return codec
+    """The codec that prediction uses: what its `bounded` gives, or the codec itself."""
+    return codec.bounded() if hasattr(codec, "bounded") else codec
 
 
 def _collect(result: Decoded, batch: list[_Crop], several: bool) -> None:
     """Waits for a forward pass and writes its keypoints, in photo pixels, to their owners."""
-    keypoints, scores, raw = (np.asarray(values)[: len(batch)] for values in result)
+    keypoints, scores, raw = (np.asarray(values)[: len(batch)] for values in result[:3])
     # The highest of NaNs is NaN or minus infinity, as the backend likes; a score may hide it.
     if not all(np.isfinite(values).all() for values in (keypoints, scores, raw)):
         raise InputError("the model's output is not finite: did its training diverge?")

@@ -9,12 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxpose import viz
+from jaxpose.codecs.sample import Sample
 from jaxpose.data.source import Records, Source
 from jaxpose.errors import InputError
+from jaxpose.metrics.metric import check_metrics
+from jaxpose.models.build import DatasetImages
 from jaxpose.tasks.task import EvalResult, Evaluator, Variables, Weights
 from jaxpose.tasks.topdown.augment import STILL, augment
 from jaxpose.tasks.topdown.check_shapes import check_outputs
-from jaxpose.tasks.topdown.estimate import estimate_all, make_estimate
+from jaxpose.tasks.topdown.error_images import error_images
+from jaxpose.tasks.topdown.estimate import coco_results, columns_of, estimate_all, make_estimate
 from jaxpose.tasks.topdown.estimator import TopDownEstimator
 from jaxpose.tasks.topdown.pretrained import with_pretrained
 from jaxpose.tasks.topdown.score import score
@@ -56,6 +60,13 @@ class TopDownTask:
                 f"experiment's skeleton is {skeleton.name!r}. Prepare the data with that skeleton, "
                 "or change `skeleton` in the recipe."
             )
+        numbers, experts = getattr(source, "datasets", ()), self.experiment.experts
+        if experts and numbers and max(numbers) >= experts:
+            raise InputError(
+                f"{name} holds data set number {max(numbers)}, and the model has experts for "
+                f"{experts} (0 to {experts - 1}). Set model.backbone.experts, or number the parts "
+                "of the mixture anew."
+            )
         return source
 
     def fit_to_data(self, source: Source) -> "TopDownExperiment":
@@ -68,15 +79,17 @@ class TopDownTask:
         start_step: int,
         on_loaded: Callable[[int], None] = lambda samples: None,
     ) -> Iterator[dict[str, jax.Array]]:
-        return train_batches(self.experiment, source, mesh, start_step, on_loaded)
+        keys = self.experiment.device_keys(source)
+        return train_batches(self.experiment, source, mesh, start_step, on_loaded, keys)
 
-    def encode(
-        self, key: jax.Array, batch: dict[str, jax.Array]
-    ) -> tuple[jax.Array, Any, jax.Array]:
+    def encode(self, key: jax.Array, batch: dict[str, jax.Array]) -> tuple[Any, Any, jax.Array]:
         """Augmented images `[B, H, W, 3]`, the codec's targets, weights `[B, K]`.
 
+        `DatasetImages` in place of images where the batch says of which data set each one is.
+
         `batch`: image uint8 `[B, Hc, Wc, 3]`, keypoints `[B, K, 2]` and box_xywh `[B, 4]` in
-        canvas pixels, visible `[B, K]`, mask `[B]` (False: padding, which weighs nothing).
+        canvas pixels, visible `[B, K]`, mask `[B]` (False: padding, which weighs nothing); dataset
+        `[B]` for a model with experts.
         """
         experiment = self.experiment
         skeleton, codec = experiment.skeleton, experiment.codec
@@ -90,22 +103,29 @@ class TopDownTask:
             upper_body=skeleton.upper_body_mask,
             padding=experiment.padding,
         )
-        targets, weights = codec.encode(keypoints, visible)
-        return images, targets, weights * batch["mask"][:, None]
+        targets, weights = codec.encode(Sample(visible, keypoints))
+        inputs = DatasetImages(images, batch["dataset"]) if "dataset" in batch else images
+        return inputs, targets, weights * batch["mask"][:, None]
 
     def evaluator(self, source: Source, mesh: jax.sharding.Mesh, flip_test: bool) -> Evaluator:
         experiment = self.experiment
+        check_metrics(
+            experiment.evaluation.metrics,
+            experiment.skeleton,
+            dimensions=2,
+            columns=columns_of(source, experiment),
+        )
         estimate = make_estimate(experiment, mesh, flip_test)
 
         def scored(
             variables: Any, on_batch: Callable[[int], None] = lambda samples: None
         ) -> EvalResult:
-            estimates = estimate_all(estimate, variables, source, experiment, mesh, on_batch)
-            pictures = estimates.pictures
+            estimates, drawn = estimate_all(estimate, variables, source, experiment, mesh, on_batch)
             return EvalResult(
-                score(estimates, experiment, flip_test, source),
-                viz.contact_sheet(pictures, columns=4) if pictures else None,
-                estimates.coco_results(),
+                score(estimates, experiment, flip_test),
+                viz.contact_sheet(drawn, columns=4) if drawn else None,
+                coco_results(estimates),
+                lambda: error_images(estimates, source, experiment),
             )
 
         return scored
@@ -127,12 +147,15 @@ class TopDownTask:
             "visible": ((points,), jnp.uint8),
             "box_xywh": ((4,), jnp.float32),
             "mask": ((), jnp.bool_),
+            "dataset": ((), jnp.int32),
         }
+        keys = experiment.device_keys(experiment.train_data)
         return {
             name: jax.ShapeDtypeStruct(
                 (experiment.batch_size, *shape), dtype, sharding=batch_sharded(mesh)
             )
             for name, (shape, dtype) in shapes.items()
+            if name in keys
         }
 
     def without_augmentation(self) -> "TopDownExperiment":

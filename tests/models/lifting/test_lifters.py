@@ -19,7 +19,7 @@ from jaxpose.models import (
     videopose3d,
     videopose3d_with_trajectory,
 )
-from jaxpose.models.published.lifting import LIFTERS
+from jaxpose.models.published.catalogue import LIFTERS
 
 NO_IMAGE = (0, 0)
 tiny = partial(videopose3d, num_keypoints=5, num_outputs=4, channels=8)
@@ -35,7 +35,7 @@ def sequences(frames: int, keypoints: int = 5, features: int = 2) -> jax.Array:
 
 @pytest.mark.parametrize("lifter", LIFTERS, ids=lambda lifter: lifter.name)
 def test_published_shapes(lifter):
-    model = lifter.make()
+    model = lifter.model()
     variables = abstract_variables(model, NO_IMAGE)
     shape = model.input_shape()
     assert shape[1] == lifter.frames

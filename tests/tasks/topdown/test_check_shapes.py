@@ -25,7 +25,6 @@ from jaxpose.models import PoseModel, init_variables
 from jaxpose.models.heads import DeconvHead, SimCCHead
 from jaxpose.models.regression_heads import IntegralRegressionHead, RegressionHead, RLEHead
 from jaxpose.tasks.topdown.check_shapes import check_outputs
-from jaxpose.train.optimizers import build
 from jaxpose.train.recipe import load_recipe
 from jaxpose.train.state import new_state
 from jaxpose.train.step import train_step
@@ -72,7 +71,7 @@ def test_each_kind_is_accepted_and_takes_a_step(kind):
     recipe = experiment(*KINDS[kind])
     check_outputs(recipe)
     batch = recipe.train_data.open().samples(np.arange(2))
-    tx = build(recipe.optimizer, recipe.steps)
+    tx = recipe.optimizer.build(recipe.steps, recipe.model)
 
     def first(key):
         state = new_state(recipe, init_variables(recipe.model, key, HW), tx)

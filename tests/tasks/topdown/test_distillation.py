@@ -23,7 +23,6 @@ from jaxpose.tasks.topdown.experiment import TopDownExperiment
 from jaxpose.tasks.topdown.pretrained import with_pretrained
 from jaxpose.train import mesh as meshes
 from jaxpose.train.device_batches import to_device
-from jaxpose.train.optimizers import build
 from jaxpose.train.recipe import load_recipe
 from jaxpose.train.state import new_state
 from jaxpose.train.step import compile_step
@@ -71,7 +70,7 @@ def trained(experiment):
     mesh = meshes.make_mesh(experiment.mesh, jax.devices()[:1])
     fresh = drawn.variables(experiment.model, experiment.codec.input_hw)
     variables = with_pretrained(experiment, fresh, weights)
-    tx = build(experiment.optimizer, experiment.steps)
+    tx = experiment.optimizer.build(experiment.steps, experiment.model)
     state = jax.device_put(new_state(experiment, variables, tx), meshes.replicated(mesh))
     before = jax.device_get(state.variables())
     key = jax.device_put(jax.random.key(0), meshes.replicated(mesh))
@@ -148,4 +147,4 @@ def test_a_frozen_pattern_without_a_parameter_is_refused(experiment):
     optimizer = dataclasses.replace(experiment.optimizer, frozen=("backbon/.*",))
     params = {"backbone": {"kernel": np.zeros((2, 2))}}
     with pytest.raises(InputError, match="matches no parameter"):
-        build(optimizer, 10).init(params)
+        optimizer.build(10, experiment.model).init(params)

@@ -1,0 +1,165 @@
+"""Changes of an experiment by dotted keys, as `--set` gives them."""
+
+import ast
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+from jaxpose import skeletons
+from jaxpose.config.values import annotations, checked, config_fields
+from jaxpose.errors import InputError, nearest
+from jaxpose.skeletons import Skeleton
+
+ExperimentT = TypeVar("ExperimentT")
+
+
+def override(experiment: ExperimentT, assignments: Sequence[str]) -> ExperimentT:
+    """`experiment` with `dotted.key=value` assignments applied in order.
+
+    Values are Python literals (`1e-4`, `(256, 192)`, `None`, `true`); anything else is a string.
+    All assignments are made before the experiment is built again, so values that depend on each
+    other can be set in any order. Two keys are short for several:
+
+    - `skeleton=NAME|FILE` also sizes the model, the codec and the loss (see `set_skeleton`).
+    - `dtype=bfloat16` sets every `dtype` in the model.
+
+    Raises:
+      InputError: an unknown key (with the nearest valid one), or a value of the wrong type.
+    """
+    if not assignments:
+        return experiment
+    draft = Draft(experiment)
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise InputError(f"--set {assignment!r} is not of the form key=value.")
+        keys, value = key.strip().split("."), _literal(text.strip())
+        if keys == ["dtype"] and "dtype" not in draft.values:
+            _set_dtype(draft, value)
+        else:
+            _assign(draft, keys, value, "")
+    return draft.build()
+
+
+def _literal(text: str) -> Any:
+    words = {"true": True, "false": False, "none": None, "null": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+class Draft:
+    """A dataclass taken apart, to be changed in several places before it is built again."""
+
+    def __init__(self, node: Any) -> None:
+        self.cls = type(node)
+        self.values = {f.name: _drafted(getattr(node, f.name)) for f in config_fields(node)}
+        self._node = node
+
+    def build(self) -> Any:
+        """The dataclass with its changes; the very same object if there are none."""
+        values = {name: _built(value) for name, value in self.values.items()}
+        if all(values[name] is getattr(self._node, name) for name in values):
+            return self._node
+        # Not dataclasses.replace: a Linen module's `parent` field must not be passed on.
+        return self.cls(**values)
+
+    def walk(self, where: str = "") -> Iterator[tuple[str, "Draft"]]:
+        """This and all drafts inside of it, with the dotted key of each."""
+        yield where, self
+        for name, value in self.values.items():
+            yield from _walked(value, f"{where}.{name}" if where else name)
+
+
+def _drafted(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return Draft(value)
+    if isinstance(value, tuple) and any(dataclasses.is_dataclass(v) for v in value):
+        return _DraftTuple(value)
+    return value
+
+
+class _DraftTuple:
+    """A tuple with dataclasses in it."""
+
+    def __init__(self, values: tuple[Any, ...]) -> None:
+        self.items = [_drafted(v) for v in values]
+        self._values = values
+
+    def build(self) -> tuple[Any, ...]:
+        items = tuple(_built(item) for item in self.items)
+        same = all(a is b for a, b in zip(items, self._values, strict=True))
+        return self._values if same else items
+
+
+def _built(value: Any) -> Any:
+    return value.build() if isinstance(value, (Draft, _DraftTuple)) else value
+
+
+def _walked(value: Any, where: str) -> Iterator[tuple[str, Draft]]:
+    if isinstance(value, Draft):
+        yield from value.walk(where)
+    elif isinstance(value, _DraftTuple):
+        for i, item in enumerate(value.items):
+            yield from _walked(item, f"{where}[{i}]")
+
+
+def _assign(draft: Draft, keys: list[str], value: Any, above: str) -> None:
+    key, *rest = keys
+    where, names = f"{above}{key}", list(draft.values)
+    if key not in names:
+        raise InputError(
+            f"Unknown key {where!r} in {draft.cls.__name__}.{nearest(key, names)} "
+            f"Valid: {', '.join(names)}."
+        )
+    old = draft.values[key]
+    if rest and isinstance(old, Draft):
+        _assign(old, rest, value, f"{where}.")
+    elif rest:
+        raise InputError(f"{where} is a value, it has no key {rest[0]!r}.")
+    elif isinstance(value, str) and isinstance(old, Draft) and old.cls is Skeleton:
+        set_skeleton(draft, key, skeletons.load(value))
+    else:
+        draft.values[key] = checked(value, annotations(draft.cls)[key], where)
+
+
+def _set_dtype(draft: Draft, value: Any) -> None:
+    """Set every `dtype` of the model."""
+    model = draft.values.get("model")
+    found = [(k, d) for k, d in model.walk("model") if "dtype" in d.values] if model else []
+    if not found:
+        raise InputError("dtype is for models with fields of that name; this one has none.")
+    for where, part in found:
+        part.values["dtype"] = checked(value, annotations(part.cls)["dtype"], f"{where}.dtype")
+
+
+def set_skeleton(draft: Draft, key: str, new: Skeleton) -> None:
+    """Put a skeleton in the place of another, and size all that depends on their number.
+
+    Every `num_keypoints` that is the old skeleton's number, or one less (a codec may drop the
+    root), changes by the difference. OKS sigmas and lists of bones that are the old skeleton's
+    become those of the new one.
+
+    Raises:
+      InputError: the old sigmas are used, and the new skeleton has none.
+    """
+    old = draft.values[key].build()
+    draft.values[key] = Draft(new)
+    for where, part in draft.walk():
+        values = part.values
+        if part.cls is Skeleton:
+            continue
+        if values.get("num_keypoints") in (old.num_keypoints, old.num_keypoints - 1):
+            values["num_keypoints"] += new.num_keypoints - old.num_keypoints
+        if values.get("bones") == tuple(old.limb_indices):
+            values["bones"] = tuple(new.limb_indices)
+        if old.sigmas is not None and values.get("sigmas") == old.sigmas:
+            if new.sigmas is None:
+                raise InputError(
+                    f"{where} uses the OKS sigmas of the keypoints, and skeleton {new.name!r} has "
+                    "none. Give it sigmas, or use another loss."
+                )
+            values["sigmas"] = new.sigmas

@@ -1,0 +1,144 @@
+"""Batches of whole images: all people of each, filled up to the same number.
+
+Arrays of such a batch, keypoints and boxes in canvas pixels (P: people, K: keypoints):
+
+image uint8 `[B, H, W, 3]` RGB, the whole photo with black margins; keypoints float32
+`[B, P, K, 2]`; visible uint8 `[B, P, K]` (0 not labelled, 1 occluded, 2 visible); box_xywh float32
+`[B, P, 4]`; area float32 `[B, P]` in photo pixels squared (the area of OKS); annotation_id int64
+`[B, P]`; valid bool `[B, P]`, False where a row only fills up the image; crowd bool `[B, P]`, a
+region of several people; ignore uint8 `[B, H / 4, W / 4]`, 255 where people are not labelled, one
+by one or at all; photo_from_canvas float32 `[B, 2, 3]`; image_id and index int64 `[B]`; mask bool
+`[B]`, False where a row only fills up the batch. With 3D, keypoints_3d float32 `[B, P, K, 3]` in
+millimetres in the camera's frame, NaN where it is not known.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxpose import geometry
+from jaxpose.data.source import Batch, Source, check_indices
+from jaxpose.errors import InputError
+from jaxpose.skeletons import Skeleton
+
+IGNORE_STRIDE = 4
+"""Canvas pixels of one pixel of `ignore`."""
+
+
+def instance_shapes(
+    num_keypoints: int, has_3d: bool = False
+) -> dict[str, tuple[tuple[int, ...], Any]]:
+    """Shape and type of what is known of one person."""
+    space = {"keypoints_3d": ((num_keypoints, 3), np.float32)} if has_3d else {}
+    return {
+        "keypoints": ((num_keypoints, 2), np.float32),
+        "visible": ((num_keypoints,), np.uint8),
+        "box_xywh": ((4,), np.float32),
+        "area": ((), np.float32),
+        "annotation_id": ((), np.int64),
+        "crowd": ((), np.bool_),
+        **space,
+    }
+
+
+def image_shapes(
+    canvas_hw: tuple[int, int], people: int, num_keypoints: int
+) -> dict[str, tuple[tuple[int, ...], Any]]:
+    """Shape, without the batch, and type of each array of a batch."""
+    height, width = canvas_hw
+    each = instance_shapes(num_keypoints).items()
+    return {
+        "image": ((height, width, 3), np.uint8),
+        **{name: ((people, *shape), dtype) for name, (shape, dtype) in each},
+        "valid": ((people,), np.bool_),
+        "ignore": ((height // IGNORE_STRIDE, width // IGNORE_STRIDE), np.uint8),
+        "photo_from_canvas": ((2, 3), np.float32),
+        "image_id": ((), np.int64),
+        "mask": ((), np.bool_),
+    }
+
+
+def empty_batch(size: int, canvas_hw: tuple[int, int], people: int, num_keypoints: int) -> Batch:
+    """A batch of black images without people; `index` is absent."""
+    shapes = image_shapes(canvas_hw, people, num_keypoints)
+    batch = {name: np.zeros((size, *shape), dtype) for name, (shape, dtype) in shapes.items()}
+    batch["mask"][:] = True
+    return batch
+
+
+def put_people(batch: Batch, row: int, people: Iterable[Mapping[str, Any]]) -> None:
+    """Write one image's people, each with the arrays of `instance_shapes`; `crowd` is optional."""
+    for place, person in enumerate(people):
+        for name in ("keypoints", "visible", "box_xywh", "area", "annotation_id"):
+            batch[name][row, place] = person[name]
+        batch["crowd"][row, place] = person.get("crowd", False)
+        batch["valid"][row, place] = True
+
+
+def cover(ignore: np.ndarray, box_xywh: np.ndarray) -> None:
+    """Mark every pixel of `ignore [h, w]` that a box in canvas pixels touches."""
+    low = np.floor((box_xywh[:2] + 0.5) / IGNORE_STRIDE).astype(int)
+    high = np.ceil((box_xywh[:2] + box_xywh[2:] + 0.5) / IGNORE_STRIDE).astype(int)
+    (x0, y0), (x1, y1) = np.maximum(low, 0), np.maximum(high, 0)
+    ignore[y0:y1, x0:x1] = 255
+
+
+class PeopleOfImages:
+    """The people of a source of whole images, one person a sample: for top-down models.
+
+    Every sample is the whole canvas of its image with the box of one person, who is in it at the
+    size that the canvas has. People without a labelled keypoint and crowd regions are left out.
+
+    Args:
+      images: the source of whole images.
+      labelled: bool `[N, P]`, which people of each image are samples.
+    """
+
+    def __init__(self, images: Source, labelled: np.ndarray) -> None:
+        self._images = images
+        self._image, self._person = np.nonzero(labelled)
+        if not len(self._image):
+            raise InputError("None of these images holds a person with a labelled keypoint.")
+
+    @property
+    def canvas_hw(self) -> tuple[int, int]:
+        return self._images.canvas_hw
+
+    @property
+    def skeleton(self) -> Skeleton:
+        return self._images.skeleton
+
+    def __len__(self) -> int:
+        return len(self._image)
+
+    def fingerprint(self) -> str:
+        return f"people-of-{self._images.fingerprint()}"
+
+    def samples(self, indices: Sequence[int] | np.ndarray) -> Batch:
+        """A batch as of `source.Batch`.
+
+        Raises:
+          InputError: as the source of images.
+        """
+        wanted = check_indices(indices, len(self))
+        found = self._images.samples(self._image[wanted])
+        rows = np.arange(len(wanted)), self._person[wanted]
+        names = ("keypoints", "visible", "box_xywh", "area", "annotation_id")
+        batch = {name: found[name][rows] for name in names}
+        whole = ("image", "photo_from_canvas", "image_id", "mask")
+        return batch | {name: found[name] for name in whole} | {"index": wanted}
+
+
+def letterbox(photo_hw: tuple[int, int], canvas_hw: tuple[int, int]) -> np.ndarray:
+    """The map `[2, 3]` from photo to canvas pixels: the whole photo, as large as fits, centred.
+
+    Outermost pixel centres of the longer side lie on those of the canvas.
+    """
+    height, width = (side - 1 for side in photo_hw)
+    center = np.array([width / 2, height / 2])
+    size = np.maximum(np.array([width, height], np.float64), 1.0)
+    aspect = (canvas_hw[1] - 1) / (canvas_hw[0] - 1)
+    return geometry.crop_matrix(
+        center, geometry.fix_aspect_ratio(size, aspect), canvas_hw, udp=True
+    )

@@ -1,0 +1,107 @@
+"""Published models by name: their list, and the weights that a name stands for."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+import jaxpose
+from jaxpose.convert.reading import PYTORCH, RELEASE
+from jaxpose.download.address import address_of
+from jaxpose.download.fetch import checksum, fetch
+from jaxpose.errors import InputError, nearest
+from jaxpose.hub.from_checkpoint import ConvertOptions, release_checkpoint
+from jaxpose.models.published.catalogue import UNPUBLISHED, records
+from jaxpose.models.published.record import Kind, Published
+from jaxpose.paths import cache_folder
+
+
+def list_models(pattern: str | None = None, kind: Kind | None = None) -> list[str]:
+    """Names of the published models, for `jaxpose.load` and the like.
+
+    Args:
+      pattern: part of a name, or a shell pattern such as `rtmpose-*` for whole names; None takes
+        all.
+      kind: "pose", "detector" or "lifter"; None takes all.
+
+    Raises:
+      InputError: another kind.
+    """
+    kinds = ("pose", "detector", "lifter")
+    if kind not in (None, *kinds):
+        raise InputError(f"kind is {kind!r}; choose one of {', '.join(map(repr, kinds))}, or None.")
+    return [record.name for record in records(pattern, kind)]
+
+
+def resolve(where: str | Path) -> str | Path:
+    """The release folder of a published name; any other place, such as a path, as it is.
+
+    The weights of a name are fetched from their address, checked, converted once and kept in the
+    cache. A file or folder of that name comes first, and a note on standard error says so.
+
+    Raises:
+      InputError: a word that is neither a path nor a published name; a name whose weights have no
+        known address; or as `fetch` and `release_checkpoint`.
+    """
+    name = str(where)
+    if not re.fullmatch(r"[\w.-]+", name):  # a path with folders, an address, a bucket
+        return where
+    record = next((r for r in records(name) if r.name == name), None)
+    if Path(name).exists():
+        if record is not None:
+            _say(f"{name} is a published model, too; the file or folder of that name is taken.")
+        return where
+    if record is not None:
+        return _fetched(record)
+    if Path(name).suffix in (*PYTORCH, ".safetensors", ".npz"):
+        return where  # a file that is not there, which its reader reports
+    unpublished = any(record.name == name for record in UNPUBLISHED)
+    reason = (
+        f"No weights of {name} are published."
+        if unpublished
+        else f"There is no file or folder {name}, and no published model of that name."
+        f"{nearest(name, list_models())}"
+    )
+    raise InputError(f"{reason} `jaxpose models` lists the published models.")
+
+
+def released(file: Path, model: str | None = None) -> Path:
+    """The release that `jaxpose convert` makes of a checkpoint, made once for each content.
+
+    Args:
+      file: the checkpoint.
+      model: name of the published model that it is; None finds it by the arrays.
+
+    Raises:
+      InputError: no such file, or as `release_checkpoint`.
+    """
+    if not file.is_file():
+        raise InputError(f"There is no checkpoint file {file}.")
+    name = "-".join(filter(None, (checksum(file)[:16], model, jaxpose.__version__)))
+    folder = cache_folder() / "releases" / name
+    if not (folder / RELEASE).is_file():
+        table = release_checkpoint(file, folder, ConvertOptions(model=model))
+        console = Console(stderr=True, soft_wrap=True)
+        console.print(table)
+        console.print(f"Converted once; kept in {folder}", highlight=False, markup=False)
+    return folder
+
+
+def _fetched(record: Published) -> Path:
+    weights = record.weights
+    if weights is None:
+        raise InputError(
+            f"The address of {record.name}'s weights is not known here. Fetch them from their "
+            f"authors ({record.source or 'see the paper'}) and convert them: `jaxpose convert FILE "
+            f"OUT --model {record.name}`, or give the https:// address of the file."
+        )
+    address = address_of(weights.address)
+    assert address is not None
+    if not address.sha256:
+        address = replace(address, sha256=weights.sha256)
+    return released(fetch(address), record.name)
+
+
+def _say(text: str) -> None:
+    Console(stderr=True, soft_wrap=True).print(f"Note: {text}", highlight=False, markup=False)

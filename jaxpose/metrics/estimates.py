@@ -1,0 +1,102 @@
+"""Estimates: the input of every metric, as NumPy arrays."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from jaxpose.errors import InputError
+from jaxpose.skeletons import Skeleton
+
+_ALWAYS = ("skeleton", "keypoints", "truth", "visible")
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Estimated keypoints of N samples of a dataset beside the annotated ones; row i is sample i.
+
+    A sample is a person in an image (D = 2, pixels of the image) or a frame of motion (D = 3, mm
+    about the root). A column that a task cannot fill is None; a metric names the columns that it
+    needs (`Metric.needs`).
+
+    Attributes:
+      skeleton: the K keypoints.
+      keypoints: `[N, K, D]` estimated.
+      truth: `[N, K, D]` annotated.
+      visible: `[N, K]`; 0 not labelled, above 0 labelled (2D: 1 occluded, 2 visible).
+      scores: `[N, K]` confidence in [0, 1].
+      index: `[N]` int64, rows of the dataset.
+      image_id, annotation_id: `[N]` int64.
+      box_xywh: `[N, 4]` annotated boxes in pixels; area: `[N]` px².
+      head_boxes: `[N, 4]` annotated head boxes, two corners in pixels; filled only where a metric
+        has the column in `Metric.reads`, and None where the dataset has no such boxes.
+      subject, action: `[N]` names of motion.
+      clip: `[N]` int, the clip of each frame; the frames of a clip are in order.
+
+    Raises:
+      InputError: arrays whose shapes do not fit together.
+    """
+
+    skeleton: Skeleton
+    keypoints: np.ndarray
+    truth: np.ndarray
+    visible: np.ndarray
+    scores: np.ndarray | None = None
+    index: np.ndarray | None = None
+    image_id: np.ndarray | None = None
+    annotation_id: np.ndarray | None = None
+    box_xywh: np.ndarray | None = None
+    area: np.ndarray | None = None
+    head_boxes: np.ndarray | None = None
+    subject: np.ndarray | None = None
+    action: np.ndarray | None = None
+    clip: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.keypoints)
+        if len(shape) != 3 or shape[2] not in (2, 3) or np.shape(self.truth) != shape:
+            raise InputError(
+                "Estimates need keypoints and truth of one shape, [N, K, 2] or [N, K, 3]; these "
+                f"are {list(shape)} and {list(np.shape(self.truth))}."
+            )
+        if shape[1] != self.skeleton.num_keypoints or np.shape(self.visible) != shape[:2]:
+            raise InputError(
+                f"Estimates of {shape[1]} keypoints with visible {list(np.shape(self.visible))} do "
+                f"not fit skeleton {self.skeleton.name!r} of {self.skeleton.num_keypoints}."
+            )
+        for name in self.columns():
+            if len(getattr(self, name)) != shape[0]:
+                raise InputError(
+                    f"Column {name!r} of the estimates has {len(getattr(self, name))} rows for "
+                    f"{shape[0]} samples."
+                )
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    @property
+    def dimensions(self) -> int:
+        """2 for keypoints in images, 3 for joints in space."""
+        return self.keypoints.shape[2]
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """bool `[N, K]`: the keypoints that have a truth."""
+        return np.asarray(self.visible) > 0
+
+    @property
+    def distances(self) -> np.ndarray:
+        """float64 `[N, K]`: from each estimate to the truth, NaN where there is none."""
+        error = np.asarray(self.keypoints, np.float64) - np.asarray(self.truth, np.float64)
+        return np.where(self.labelled, np.linalg.norm(error, axis=-1), np.nan)
+
+    def columns(self) -> frozenset[str]:
+        """Names of the columns that are filled, besides those that always are."""
+        names = (field.name for field in fields(self) if field.name not in _ALWAYS)
+        return frozenset(name for name in names if getattr(self, name) is not None)
+
+    def column(self, name: str) -> np.ndarray:
+        """The column `name`; InputError if it is not filled."""
+        values = getattr(self, name)
+        if values is None:
+            raise InputError(f"These estimates have no {name!r}.")
+        return values

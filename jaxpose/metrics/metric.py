@@ -1,0 +1,182 @@
+"""Metrics as objects: what a metric is, and scoring estimates with several of them.
+
+A metric of your own is one frozen dataclass, in any module:
+
+    @dataclass(frozen=True)
+    class MedianError(Metric):
+        @property
+        def figures(self) -> dict[str, Direction]:
+            return {"median error": "lower"}
+
+        def __call__(self, estimates: Estimates) -> dict[str, float]:
+            return {"median error": float(np.nanmedian(estimates.distances))}
+
+It goes into an evaluation as it is: `Evaluation(metrics=(CocoAP(), MedianError()))`.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from jaxpose.errors import InputError
+from jaxpose.metrics.estimates import Estimates
+from jaxpose.skeletons import Skeleton
+
+Direction = Literal["higher", "lower"]
+"""The values of a figure that are better."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Figures with all that a report says of them.
+
+    Attributes:
+      figures: values by name; -1 where there was nothing to measure.
+      notes: units, thresholds and the like, by name.
+      by_action: of motion, figure -> subject -> action -> value.
+    """
+
+    figures: Mapping[str, float]
+    notes: Mapping[str, str] = field(default_factory=dict)
+    by_action: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+
+
+class Metric:
+    """Base of all metrics: a frozen dataclass that is called with `Estimates`.
+
+    Attributes:
+      dimensions: of the keypoints that it measures, 2 (pixels) or 3 (mm).
+      uses_sigmas: whether it depends on the skeleton's OKS sigmas; a report then states them.
+      reads: columns of `Estimates` that are filled only for metrics that name them here.
+      whole_images: whether it takes `metrics.people.PeopleInImages` as well, where people are found
+        without boxes and are still to be matched.
+    """
+
+    dimensions: ClassVar[int] = 2
+    uses_sigmas: ClassVar[bool] = False
+    reads: ClassVar[tuple[str, ...]] = ()
+    whole_images: ClassVar[bool] = False
+
+    @property
+    def figures(self) -> Mapping[str, Direction]:
+        """Figures that can pick the best checkpoint, the leading one first, with their direction.
+
+        `__call__` reports each of them, and may report more.
+        """
+        raise TypeError(f"{type(self).__name__} is no metric: it does not define `figures`.")
+
+    def check(self, skeleton: Skeleton) -> None:
+        """Refuse a skeleton for which the metric is not defined.
+
+        Raises:
+          InputError: it says why, and what to use instead.
+        """
+        if self.uses_sigmas and skeleton.sigmas is None:
+            raise InputError(
+                f"Skeleton {skeleton.name!r} has no OKS sigmas, so {type(self).__name__} is not "
+                "defined for it. Give it sigmas (a list, or one uniform value), or use another "
+                "metric, such as PCK() or NME()."
+            )
+
+    def needs(self, skeleton: Skeleton) -> tuple[str, ...]:
+        """Columns of `Estimates` that it cannot do without."""
+        return ()
+
+    def __call__(self, estimates: Estimates) -> Mapping[str, float] | Scored:
+        """The figures of `estimates`, by name."""
+        raise TypeError(f"{type(self).__name__} is no metric: it does not define `__call__`.")
+
+
+def directions(metrics: Sequence[Metric]) -> dict[str, Direction]:
+    """All figures that can pick the best checkpoint, the leading one of the first metric first.
+
+    Raises:
+      InputError: no metric, or two that report a figure of the same name.
+    """
+    if not metrics:
+        raise InputError("An evaluation needs at least one metric, such as CocoAP().")
+    owners: dict[str, Metric] = {}
+    for metric in metrics:
+        for name in metric.figures:
+            if name in owners:
+                raise _same_name(name, owners[name], metric)
+            owners[name] = metric
+    return {name: metric.figures[name] for name, metric in owners.items()}
+
+
+def check_metrics(
+    metrics: Sequence[Metric],
+    skeleton: Skeleton,
+    *,
+    dimensions: int,
+    columns: Collection[str] | None = None,
+) -> None:
+    """Refuse metrics that estimates of this kind cannot feed.
+
+    Args:
+      skeleton: of the estimates.
+      dimensions: of their keypoints.
+      columns: those that will be filled; None before the data is known.
+
+    Raises:
+      InputError: the first metric that cannot be computed, and why.
+    """
+    for metric in metrics:
+        name = type(metric).__name__
+        if metric.dimensions != dimensions:
+            wanted = {2: "2D keypoints in images", 3: "3D joints"}
+            raise InputError(
+                f"{name} measures {wanted[metric.dimensions]}, but this task estimates "
+                f"{wanted[dimensions]}. Take it out of evaluation.metrics."
+            )
+        metric.check(skeleton)
+        missing = [c for c in metric.needs(skeleton) if columns is not None and c not in columns]
+        if missing:
+            raise InputError(
+                f"{name} needs {' and '.join(missing)} of every sample, and the evaluation data "
+                "has none. Prepare data that has, or use another metric."
+            )
+
+
+def score(metrics: Sequence[Metric], estimates: Estimates, best: str = "") -> Scored:
+    """All figures of `metrics` together.
+
+    The figure `best` comes first, then the leading figure of each metric, then all others.
+
+    Raises:
+      InputError: two metrics report one figure, or none reports `best`.
+    """
+    leading: dict[str, float] = {}
+    others: dict[str, float] = {}
+    notes: dict[str, str] = {}
+    by_action: dict[str, Mapping[str, Mapping[str, float]]] = {}
+    owners: dict[str, Metric] = {}
+    for metric in metrics:
+        result = metric(estimates)
+        scored = result if isinstance(result, Scored) else Scored(result)
+        first = next(iter(metric.figures))
+        for name, value in scored.figures.items():
+            if name in owners:
+                raise _same_name(name, owners[name], metric)
+            owners[name] = metric
+            (leading if name == first else others)[name] = float(value)
+        notes |= scored.notes
+        by_action |= scored.by_action
+    figures = leading | others
+    if best:
+        if best not in figures:
+            raise InputError(
+                f"No metric reported {best!r}, which picks the best checkpoint; reported: "
+                f"{', '.join(figures)}."
+            )
+        figures = {best: figures[best]} | figures
+    return Scored(figures, notes, by_action)
+
+
+def _same_name(figure: str, one: Metric, other: Metric) -> InputError:
+    pair = " and ".join(sorted({type(one).__name__, type(other).__name__}))
+    who = f"{pair} both report" if type(one) is not type(other) else f"Two {pair} report"
+    return InputError(
+        f"{who} {figure!r}. Leave one out, or put it into `more_evaluations` as an evaluation with "
+        "a name of its own."
+    )

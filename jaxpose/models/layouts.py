@@ -1,0 +1,108 @@
+"""From PyTorch's array layouts to those of the models, and rules for whole layers."""
+
+import numpy as np
+
+from jaxpose.models.conversion import Rule, Transform
+
+
+def linear(weight: np.ndarray) -> np.ndarray:
+    """`[out, in]` -> `[in, out]`."""
+    return weight.transpose(1, 0)
+
+
+def conv(weight: np.ndarray) -> np.ndarray:
+    """`[out, in, h, w]` -> `[h, w, in, out]`."""
+    return weight.transpose(2, 3, 1, 0)
+
+
+def deconv(weight: np.ndarray) -> np.ndarray:
+    """Transposed convolution `[in, out, h, w]` -> `[h, w, in, out]`."""
+    return weight.transpose(2, 3, 0, 1)
+
+
+def patches(weight: np.ndarray) -> np.ndarray:
+    """Patch embedding as a convolution `[out, in, h, w]` -> as a matmul `[h * w * in, out]`."""
+    return weight.transpose(2, 3, 1, 0).reshape(-1, weight.shape[0])
+
+
+def fused_qkv(heads: int) -> Transform:
+    """`[3 * D, D]` -> `[D, 3, heads, D / heads]`."""
+
+    def transform(weight: np.ndarray) -> np.ndarray:
+        dim = weight.shape[1]
+        return weight.transpose(1, 0).reshape(dim, 3, heads, dim // heads)
+
+    return transform
+
+
+def fused_qkv_bias(heads: int) -> Transform:
+    """`[3 * D]` -> `[3, heads, D / heads]`."""
+    return lambda bias: bias.reshape(3, heads, -1)
+
+
+def attention_out(heads: int) -> Transform:
+    """`[D, D]` -> `[heads, D / heads, D]`."""
+    return lambda weight: weight.transpose(1, 0).reshape(heads, -1, weight.shape[0])
+
+
+def layer_norm(source: str, target: str, stack: str = "") -> list[Rule]:
+    """Rules for a layer norm's scale and bias."""
+    return [
+        Rule(rf"{source}\.weight", f"params/{target}/scale", stack=stack),
+        Rule(rf"{source}\.bias", f"params/{target}/bias", stack=stack),
+    ]
+
+
+def batch_norm(source: str, target: str) -> list[Rule]:
+    """Rules for a batch norm; PyTorch's count of batches has no use here and is dropped."""
+    return [
+        Rule(rf"{source}\.weight", f"params/{target}/scale"),
+        Rule(rf"{source}\.bias", f"params/{target}/bias"),
+        Rule(rf"{source}\.running_mean", f"batch_stats/{target}/mean"),
+        Rule(rf"{source}\.running_var", f"batch_stats/{target}/var"),
+        Rule(rf"{source}\.num_batches_tracked", None, reason="a count of training batches"),
+    ]
+
+
+def dense(
+    source: str,
+    target: str,
+    stack: str = "",
+    kernel: Transform = linear,
+    bias: Transform = np.asarray,
+) -> list[Rule]:
+    """Rules for a layer of weight and bias; `kernel` and `bias` bring them to the layout."""
+    return [
+        Rule(rf"{source}\.weight", f"params/{target}/kernel", kernel, stack),
+        Rule(rf"{source}\.bias", f"params/{target}/bias", bias, stack),
+    ]
+
+
+def conv_norm(conv_source: str, norm_source: str, target: str, epsilon: float = 1e-5) -> list[Rule]:
+    """Rules for a convolution and its batch norm, folded or not (`models.conv.ConvNorm`).
+
+    `epsilon` is the norm's, which the statistics of a folded one are made up from.
+    """
+    return [
+        Rule(rf"{conv_source}\.weight", f"params/{target}/conv/kernel", conv),
+        folded_norm(conv_source, f"{target}/norm", epsilon),
+        *batch_norm(norm_source, f"{target}/norm"),
+    ]
+
+
+def folded_norm(source: str, target: str, epsilon: float = 1e-5) -> Rule:
+    """The rule for the bias of a convolution that a batch norm may have been folded into.
+
+    `target` is the norm, or the convolution of a `ConvNorm` that has a bias of its own.
+    """
+    return Rule(rf"{source}\.bias", f"params/{target}/bias", folded_epsilon=epsilon)
+
+
+def residual_block(source: str, target: str, convolutions: int) -> list[Rule]:
+    """Rules for a `ResidualBlock` of two or three convolutions under torchvision's names."""
+    rules = conv_norm(
+        rf"{source}\.downsample\.0", rf"{source}\.downsample\.1", f"{target}/shortcut"
+    )
+    for i in range(convolutions):
+        rules += conv_norm(rf"{source}\.conv{i + 1}", rf"{source}\.bn{i + 1}", f"{target}/conv_{i}")
+    return rules

@@ -1,0 +1,21 @@
+"""List of all families of models: one line each.
+
+A line brings a family's constructors into `jaxpose.models`, its tables into `jaxpose.convert` and
+its records into the catalogue.
+"""
+# ruff: noqa: F403
+
+from jaxpose.models.published.csp import *
+from jaxpose.models.published.heads import *
+from jaxpose.models.published.hourglass import *
+from jaxpose.models.published.hrnet import *
+from jaxpose.models.published.hybrid import *
+from jaxpose.models.published.lifting import *
+from jaxpose.models.published.litehrnet import *
+from jaxpose.models.published.mobilenetv2 import *
+from jaxpose.models.published.openpose import *
+from jaxpose.models.published.resnet import *
+from jaxpose.models.published.rtmdet import *
+from jaxpose.models.published.rtmpose import *
+from jaxpose.models.published.vitpose import *
+from jaxpose.models.published.yolox import *

@@ -1,0 +1,208 @@
+"""Records of published models and detectors, and of the families they belong to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from jaxpose.codecs import Codec
+from jaxpose.codecs.lifting import LiftingCodec
+from jaxpose.models.build import PoseModel
+from jaxpose.models.conversion import Format, Tables
+from jaxpose.models.detection import DetectionModel
+from jaxpose.models.lifting.lifter import Lifter
+from jaxpose.skeletons import Skeleton
+
+Kind = Literal["pose", "detector", "lifter"]
+
+OPENMMLAB = "https://download.openmmlab.com/mmpose"
+"""Server of the weights of MMPose's model zoo."""
+
+APACHE = "Apache-2.0"
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Mean and standard deviation of each channel, on 0 to 255, and the order of the channels."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    order: Literal["RGB", "BGR"] = "RGB"
+
+
+# ImageNet's figures (torchvision), times 255.
+IMAGENET_RGB = Normalisation((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+IMAGENET_BGR = Normalisation((103.53, 116.28, 123.675), (57.375, 57.12, 58.395), "BGR")
+PIXELS_BGR = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "BGR")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Address of a published checkpoint.
+
+    Attributes:
+      address: `https://` address of the file.
+      sha256: first digits of its SHA-256, as many as were published; empty for none.
+    """
+
+    address: str
+    sha256: str = ""
+
+    @property
+    def file_name(self) -> str:
+        """The file's name at its address."""
+        return self.address.rpartition("/")[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """Facts about a model as it was published; see the classes for each kind.
+
+    Attributes:
+      name: for users, such as `vitpose-s`.
+      parameters: published, in millions; None where no figure was found.
+      gflops: published multiply-adds of one forward pass, in billions; None likewise.
+      score: published score with its metric, such as `AP 73.9`; empty where there is none.
+      source: paper, table or model zoo that `parameters`, `gflops` and `score` come from.
+      licence: of the weights; empty if not known.
+      trained_on: data sets of the last training.
+      weights: where they are; None if that is not known, or they may not be passed on.
+      golden: reference outputs that the model is tested against, by name; empty for none.
+      same_arrays_as: name of the record whose checkpoints have the same arrays, where the two
+        models still differ; empty for none.
+      input_hw: height and width of the images in pixels; None for a lifter, which takes none.
+      skeleton: of the keypoints; None where their names are not known, and for a detector.
+    """
+
+    kind: ClassVar[Kind]
+
+    name: str
+    parameters: float | None = None
+    gflops: float | None = None
+    score: str = ""
+    source: str = ""
+    licence: str = ""
+    trained_on: tuple[str, ...] = ()
+    weights: Weights | None = None
+    golden: tuple[str, ...] = ()
+    same_arrays_as: str = ""
+    input_hw: tuple[int, int] | None = None
+    skeleton: Skeleton | None = None
+
+    def model(self) -> Any:
+        """The model as it was published."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedPose(Published):
+    """A model for the keypoints of one person, face, hand or animal in a crop.
+
+    Attributes:
+      make: `make(num_keypoints, input_hw)` -> the model.
+      codec: `codec(input_hw)` -> the codec that it was trained with; None if there is none here.
+      num_keypoints: as published.
+      padding: factor on a person's box before it is cropped, as published.
+      normalisation: of the crop.
+    """
+
+    kind: ClassVar[Kind] = "pose"
+
+    make: Callable[[int, tuple[int, int]], PoseModel]
+    codec: Callable[[tuple[int, int]], Codec] | None
+    input_hw: tuple[int, int] = (256, 192)
+    num_keypoints: int = 17
+    padding: float = 1.25
+    normalisation: Normalisation | None = IMAGENET_RGB
+
+    def model(self) -> PoseModel:
+        return self.variant(self.num_keypoints, self.input_hw)
+
+    def variant(self, num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
+        """The model for other keypoints or images."""
+        return self.make(num_keypoints, input_hw)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedDetector(Published):
+    """A model for the boxes of people, and perhaps of other things.
+
+    Images may have another size, of multiples of 32.
+
+    Attributes:
+      make: `make(num_classes)` -> the model.
+      num_classes: as published; class 0 is the person.
+      normalisation: of the images.
+      box_ap: published AP of boxes of all classes on COCO val2017; None where no figure was found.
+      person_ap: published AP of persons' boxes there; None likewise.
+    """
+
+    kind: ClassVar[Kind] = "detector"
+
+    make: Callable[[int], DetectionModel]
+    input_hw: tuple[int, int]
+    normalisation: Normalisation
+    num_classes: int = 80
+    box_ap: float | None = None
+    person_ap: float | None = None
+
+    def model(self) -> DetectionModel:
+        return self.make(self.num_classes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedLifter(Published):
+    """A model that lifts 2D keypoints over time to 3D.
+
+    Scores are mean joint position errors in mm on Human3.6M, subjects 9 and 11.
+
+    Attributes:
+      make: `make(num_keypoints)` -> the model.
+      frames: that it sees.
+      codec: of its inputs and outputs; None if there is none here, which `limit` explains.
+      num_keypoints: of the input, as published.
+      limit: what these weights cannot be used for, in a sentence; empty for nothing.
+    """
+
+    kind: ClassVar[Kind] = "lifter"
+
+    make: Callable[[int], Lifter]
+    frames: int
+    codec: LiftingCodec | None
+    num_keypoints: int = 17
+    limit: str = ""
+
+    def model(self) -> Lifter:
+        return self.make(self.num_keypoints)
+
+    def variant(self, num_keypoints: int, input_hw: tuple[int, int]) -> Lifter:
+        """The model for other keypoints; it takes no images, so `input_hw` has no effect."""
+        del input_hw
+        return self.make(num_keypoints)
+
+
+Keypointed = PublishedPose | PublishedLifter
+"""A record whose checkpoints `jaxpose convert` finds among all others."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Models of one kind: their conversion tables and the records of those that were published.
+
+    A family is one file with a module-level `Family`, and one line in `families`.
+
+    Attributes:
+      name: of the family.
+      mmpose: tables from the names of MMPose 0.x and 1.x, and MMPretrain.
+      mmdet: tables from MMDetection's names.
+      formats: other projects' names that only this family has, narrower markers first.
+      published: the records.
+      unpublished: other depths, widths and heads, which nobody published weights of but people
+        train; `jaxpose convert` tries them after all published ones.
+    """
+
+    name: str
+    mmpose: Tables = field(default_factory=dict)
+    mmdet: Tables = field(default_factory=dict)
+    formats: tuple[Format, ...] = ()
+    published: tuple[Published, ...] = ()
+    unpublished: tuple[Keypointed, ...] = ()

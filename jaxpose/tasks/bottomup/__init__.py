@@ -1,0 +1,1 @@
+"""Keypoints of all people in a whole image."""

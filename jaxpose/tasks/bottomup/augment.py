@@ -1,0 +1,150 @@
+"""Whole images to the model's input on the device: random for training, plain for evaluation.
+
+One affine map of each image moves its pixels, all its people and its regions to leave out.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxpose import geometry
+from jaxpose.codecs.sample import Sample
+from jaxpose.data.instances import IGNORE_STRIDE
+from jaxpose.errors import InputError
+from jaxpose.tasks.topdown.augment import normalize
+
+Batch = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ImageAugmentation:
+    """How whole images vary; all distributions are uniform, as in HigherHRNet's recipe.
+
+    (arXiv:1908.10357, section 4.1; there a rotation of 30 degrees, scales of 0.75 to 1.5 and
+    shifts of 40 of 512 pixels.)
+
+    Attributes:
+      flip: probability of mirroring left and right.
+      rotation_degrees: largest rotation either way.
+      scale: smallest and largest factor, about the scale at which the canvas fills the input.
+      shift: largest shift along each axis either way, as a part of the input.
+    """
+
+    flip: float = 0.5
+    rotation_degrees: float = 30.0
+    scale: tuple[float, float] = (0.75, 1.5)
+    shift: float = 0.08
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.flip <= 1:
+            raise InputError(f"augmentation.flip is {self.flip}, not in [0, 1].")
+        if self.rotation_degrees < 0 or self.shift < 0:
+            raise InputError("augmentation.rotation_degrees and shift are not below 0.")
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise InputError(f"augmentation.scale is {self.scale}: lowest above 0, then highest.")
+
+
+STILL = ImageAugmentation(flip=0.0, rotation_degrees=0.0, scale=(1.0, 1.0), shift=0.0)
+"""No change at all: images as in evaluation."""
+
+
+def augment(
+    key: jax.Array,
+    batch: Batch,
+    *,
+    augmentation: ImageAugmentation,
+    input_hw: tuple[int, int],
+    heatmap_hw: tuple[int, int],
+    permutation: np.ndarray,
+) -> tuple[jax.Array, Sample, jax.Array]:
+    """Inputs of the model and the labels in their pixels.
+
+    Image i draws from `fold_in(key, i)`, i being its place in the global batch: how the batch is
+    spread over devices does not change it.
+
+    Args:
+      key: of this step; of no effect with `STILL`.
+      batch: as `data.instances` describes it.
+      augmentation, input_hw: static.
+      heatmap_hw: static; size of the codec's maps.
+      permutation: int `[K]`, left and right keypoints exchanged.
+
+    Returns:
+      Images float32 `[B, h, w, 3]`, normalised; the labels, with `counted` of the size of the maps,
+      all False for a row that only fills up the batch; the maps `[B, 2, 3]` from canvas to input.
+    """
+    image = batch["image"]
+    matrix, flip = _matrices(key, image.shape, augmentation, input_hw)
+    keypoints = geometry.apply_affine(matrix[:, None], batch["keypoints"])
+    visible = jnp.asarray(batch["visible"])
+    swap = flip[:, None, None]
+    keypoints = jnp.where(swap[..., None], jnp.take(keypoints, permutation, axis=2), keypoints)
+    visible = jnp.where(swap, jnp.take(visible, permutation, axis=2), visible)
+    ignored = geometry.warp(
+        batch["ignore"][..., None], _ignore_matrix(matrix, input_hw, heatmap_hw), heatmap_hw
+    )[..., 0]
+    rows = batch["mask"]
+    sample = Sample(
+        visible,
+        keypoints,
+        box_xywh=_boxes(matrix, batch["box_xywh"]),
+        area=batch["area"],
+        valid=batch["valid"] & rows[:, None],
+        crowd=batch["crowd"],
+        counted=(ignored < 128) & rows[:, None, None],
+    )
+    return normalize(geometry.warp(image, matrix, input_hw)), sample, matrix
+
+
+def _matrices(
+    key: jax.Array,
+    image_shape: tuple[int, ...],
+    augmentation: ImageAugmentation,
+    input_hw: tuple[int, int],
+) -> tuple[jax.Array, jax.Array]:
+    """Maps `[B, 2, 3]` from canvas to input pixels, and which of them mirror, `[B]`."""
+    batch, height, width = image_shape[:3]
+    a = augmentation
+
+    def draw(i: jax.Array) -> jax.Array:
+        return jax.random.uniform(jax.random.fold_in(key, i), (5,))
+
+    number = jax.vmap(draw)(jnp.arange(batch))
+    center = jnp.array([[(width - 1) / 2, (height - 1) / 2]], jnp.float32)
+    size = jnp.array([[width - 1, height - 1]], jnp.float32)
+    size = geometry.fix_aspect_ratio(size, (input_hw[1] - 1) / (input_hw[0] - 1))
+    low, high = a.scale
+    size = size / (low + (high - low) * number[:, :1])
+    center = center + a.shift * (2 * number[:, 1:3] - 1) * size
+    degrees = a.rotation_degrees * (2 * number[:, 3] - 1)
+    matrix = geometry.crop_matrix(center, size, input_hw, degrees, udp=True)
+    flip = number[:, 4] < a.flip
+    mirror = jnp.array([[[-1.0, 0.0, input_hw[1] - 1.0], [0.0, 1.0, 0.0]]], jnp.float32)
+    mirrored = geometry.compose_affine(jnp.broadcast_to(mirror, matrix.shape), matrix)
+    return jnp.where(flip[:, None, None], mirrored, matrix), flip
+
+
+def _ignore_matrix(
+    matrix: jax.Array, input_hw: tuple[int, int], heatmap_hw: tuple[int, int]
+) -> jax.Array:
+    """Maps `[B, 2, 3]` from pixels of `ignore` to those of heatmaps."""
+    s, half = float(IGNORE_STRIDE), (IGNORE_STRIDE - 1) / 2
+    canvas = jnp.array([[[s, 0.0, half], [0.0, s, half]]], jnp.float32)
+    x = (heatmap_hw[1] - 1) / (input_hw[1] - 1)
+    y = (heatmap_hw[0] - 1) / (input_hw[0] - 1)
+    heatmap = jnp.array([[[x, 0.0, 0.0], [0.0, y, 0.0]]], jnp.float32)
+    inner = geometry.compose_affine(matrix, jnp.broadcast_to(canvas, matrix.shape))
+    return geometry.compose_affine(jnp.broadcast_to(heatmap, matrix.shape), inner)
+
+
+def _boxes(matrix: jax.Array, boxes_xywh: jax.Array) -> jax.Array:
+    """Boxes `[B, P, 4]` (x, y, w, h) around the moved corners of boxes `[B, P, 4]`."""
+    low, size = boxes_xywh[..., :2], boxes_xywh[..., 2:]
+    steps = jnp.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])[None, None]
+    corners = low[:, :, None] + steps * size[:, :, None]
+    moved = geometry.apply_affine(matrix[:, None], corners)
+    least = moved.min(axis=2)
+    return jnp.concatenate([least, moved.max(axis=2) - least], axis=-1)

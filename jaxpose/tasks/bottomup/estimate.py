@@ -1,0 +1,219 @@
+"""Held-out images estimated: letterbox, forward, decode, back to the photo; and scored."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from jaxpose import viz
+from jaxpose.codecs.decoded import Decoded
+from jaxpose.data.index import process_slice
+from jaxpose.data.source import Source
+from jaxpose.geometry import apply_affine, invert_affine
+from jaxpose.metrics import metric
+from jaxpose.metrics.coco import Detections, GroundTruth
+from jaxpose.metrics.people import PeopleInImages
+from jaxpose.metrics.report import Report
+from jaxpose.tasks.bottomup.augment import STILL, augment
+from jaxpose.tasks.topdown.forward import predict_keypoints
+from jaxpose.train.device_batches import eval_batches, to_device
+from jaxpose.train.distributed import batch_shard, gather
+from jaxpose.train.mesh import replicated
+
+if TYPE_CHECKING:
+    from jaxpose.tasks.bottomup.experiment import BottomUpExperiment
+
+DEVICE_KEYS = (
+    *("image", "keypoints", "visible", "box_xywh", "area", "valid", "crowd", "ignore", "mask"),
+)
+"""The arrays of a batch that the step reads; see `data.instances`."""
+
+Estimate = Callable[[dict[str, Any], dict[str, jax.Array]], Decoded]
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Everybody found in every image of a data set, beside what is true.
+
+    Keypoints are in photo pixels, float64. N: images, Q: places for people found, P: for people
+    annotated.
+
+    Attributes:
+      image_id: `[N]` int64.
+      keypoints: `[N, Q, K, 2]`; scores `[N, Q, K]` in [0, 1]; found bool `[N, Q]`.
+      truth: `[N, P, K, 2]`; visible `[N, P, K]`; box_xywh `[N, P, 4]`; area `[N, P]` px²; crowd and
+        valid bool `[N, P]`.
+      drawn: the first canvases, uint8 RGB, each with the truth beside the estimates.
+    """
+
+    image_id: np.ndarray
+    keypoints: np.ndarray
+    scores: np.ndarray
+    found: np.ndarray
+    truth: np.ndarray
+    visible: np.ndarray
+    box_xywh: np.ndarray
+    area: np.ndarray
+    crowd: np.ndarray
+    valid: np.ndarray
+    drawn: list[np.ndarray]
+
+    def detections(self) -> Detections:
+        """The people found, one row each."""
+        images = np.broadcast_to(self.image_id[:, None], self.found.shape)
+        return Detections(
+            image_id=images[self.found],
+            keypoints=self.keypoints[self.found],
+            scores=self.scores[self.found].mean(axis=-1),
+        )
+
+    def ground_truth(self) -> GroundTruth:
+        """The people annotated, one row each."""
+        images = np.broadcast_to(self.image_id[:, None], self.valid.shape)
+        return GroundTruth(
+            image_id=images[self.valid],
+            keypoints=self.truth[self.valid],
+            visible=self.visible[self.valid],
+            box_xywh=self.box_xywh[self.valid],
+            area=self.area[self.valid],
+            iscrowd=self.crowd[self.valid],
+            images=self.image_id,
+        )
+
+    def coco_results(self) -> list[dict[str, Any]]:
+        """The people found in the COCO results format."""
+        points = np.concatenate([self.keypoints, self.scores[..., None]], axis=-1)
+        return [
+            {
+                "image_id": int(self.image_id[row]),
+                "category_id": 1,
+                "keypoints": points[row, place].round(4).ravel().tolist(),
+                "score": float(self.scores[row, place].mean()),
+            }
+            for row, place in zip(*np.nonzero(self.found), strict=True)
+        ]
+
+
+def make_estimate(
+    experiment: "BottomUpExperiment", mesh: jax.sharding.Mesh, flip_test: bool
+) -> Estimate:
+    """From variables and a batch to people in canvas pixels, jitted; gathered on every device."""
+    codec, permutation = experiment.codec, experiment.skeleton.flip_permutation
+
+    def estimate(variables: dict[str, Any], batch: dict[str, jax.Array]) -> Decoded:
+        images, _, matrix = augment(
+            jax.random.key(0),
+            batch,
+            augmentation=STILL,
+            input_hw=codec.input_hw,
+            heatmap_hw=codec.heatmap_hw,
+            permutation=permutation,
+        )
+        found = predict_keypoints(
+            experiment.model, variables, images, codec, permutation, flip_test
+        )
+        back = invert_affine(matrix)[:, None]
+        return found._replace(keypoints=apply_affine(back, found.keypoints))
+
+    return jax.jit(estimate, out_shardings=replicated(mesh))
+
+
+def estimate_all(
+    estimate: Estimate,
+    variables: dict[str, Any],
+    source: Source,
+    experiment: "BottomUpExperiment",
+    mesh: jax.sharding.Mesh,
+    on_batch: Callable[[int], None] = lambda images: None,
+) -> Estimates:
+    """Run `estimate` over every image of `source`.
+
+    Of several processes each reads its part of a batch, and all get all estimates.
+
+    Args:
+      estimate: from `make_estimate`.
+      variables: `{"params", "batch_stats"}`.
+      on_batch: called with the number of images done after each batch.
+    """
+    rows: list[dict[str, np.ndarray]] = []
+    drawn: list[np.ndarray] = []
+    size = experiment.evaluation.batch_size
+    own = process_slice(size, *batch_shard(size, mesh))
+    for number, batch in enumerate(eval_batches(experiment, source, mesh), start=1):
+        decoded = jax.device_get(estimate(variables, to_device(batch, mesh, DEVICE_KEYS)))
+        keypoints, scores, _, there = (values[own] for values in decoded)
+        real = batch["mask"].astype(bool)
+        found = there.any(axis=-1)
+        for row in np.flatnonzero(real)[: experiment.evaluation.examples - len(drawn)]:
+            shown = keypoints[row][found[row]], scores[row][found[row]]
+            drawn.append(_picture(batch, row, *shown, experiment))
+        to_photo = batch["photo_from_canvas"].astype(np.float64)[:, None]
+        corners = batch["box_xywh"].astype(np.float64).reshape(*batch["area"].shape, 2, 2)
+        corners[..., 1, :] += corners[..., 0, :]
+        corners = apply_affine(to_photo, corners)
+        boxes = [corners[..., 0, :], corners[..., 1, :] - corners[..., 0, :]]
+        rows.append(
+            {
+                "index": batch["index"],
+                "image_id": batch["image_id"],
+                "keypoints": apply_affine(to_photo, keypoints.astype(np.float64)),
+                "scores": scores.astype(np.float64),
+                "found": found,
+                "truth": apply_affine(to_photo, batch["keypoints"].astype(np.float64)),
+                "visible": batch["visible"],
+                "box_xywh": np.concatenate(boxes, axis=-1),
+                "area": batch["area"].astype(np.float64),
+                "crowd": batch["crowd"],
+                "valid": batch["valid"],
+                "real": real,
+            }
+        )
+        on_batch(min(number * size, len(source)))
+    columns = gather({name: np.concatenate([row[name] for row in rows]) for name in rows[0]})
+    # Sorts by image, and drops what fills up batches.
+    places = np.flatnonzero(columns.pop("real"))
+    _, first = np.unique(columns.pop("index")[places], return_index=True)
+    kept = {name: values[places[first]] for name, values in columns.items()}
+    return Estimates(**kept, drawn=drawn)
+
+
+def score(estimates: Estimates, experiment: "BottomUpExperiment", flip_test: bool) -> Report:
+    """The metrics of the experiment's evaluation, with all that they depend on."""
+    skeleton = experiment.skeleton
+    evaluation = experiment.evaluation
+    truth, found = estimates.ground_truth(), estimates.detections()
+    people: Any = PeopleInImages(skeleton, truth, found)
+    scored = metric.score(evaluation.metrics, people, evaluation.best)
+    return Report(
+        metrics=scored.figures,
+        boxes="none: whole images",
+        flip_test=flip_test,
+        decode=str(experiment.codec),
+        sigmas=skeleton.describe_sigmas() if skeleton.sigmas is not None else None,
+        people=int((~truth.ignore).sum()),
+        notes={
+            "images": f"{len(estimates.image_id):,}",
+            "people found": f"{len(found):,}",
+            **scored.notes,
+        },
+    )
+
+
+def _picture(
+    batch: dict[str, np.ndarray],
+    row: int,
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    experiment: "BottomUpExperiment",
+) -> np.ndarray:
+    """A canvas with the people annotated beside the same with the people found."""
+    image, valid = batch["image"][row], batch["valid"][row]
+    truth, visible = batch["keypoints"][row][valid], batch["visible"][row][valid]
+    labelled = (visible > 0).astype(np.float32)
+    sides = (
+        viz.draw_people(image, truth, experiment.skeleton, scores=labelled, min_score=0.5),
+        viz.draw_people(image, keypoints, experiment.skeleton, scores=scores, min_score=0.05),
+    )
+    return np.concatenate(sides, axis=1)

@@ -1,0 +1,122 @@
+"""A trained model of whole images: all that prediction needs beside the variables."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxpose.codecs.center_offsets import CenterOffsets
+from jaxpose.data.source import SyntheticScenes
+from jaxpose.errors import InputError
+from jaxpose.export.program import Level, Program, Value, named_outputs, outputs_like, tree_bytes
+from jaxpose.models.build import PoseModel
+from jaxpose.skeletons import Skeleton
+from jaxpose.tasks.bottomup.predictor import ImagePredictor
+from jaxpose.tasks.topdown.augment import IMAGENET_MEAN, IMAGENET_STD, normalize
+from jaxpose.tasks.topdown.forward import predict_keypoints
+
+
+@dataclass(frozen=True)
+class BottomUpEstimator:
+    """Keypoints of everybody in a whole image; see `tasks.task.Estimator`.
+
+    Attributes:
+      codec: turns the model's outputs into people, and decides the size of the input.
+    """
+
+    model: PoseModel
+    codec: CenterOffsets
+    skeleton: Skeleton
+    takes: ClassVar[str] = "images"
+
+    @property
+    def input_hw(self) -> tuple[int, int]:
+        """Height and width of the model's images in pixels."""
+        return self.codec.input_hw
+
+    def describe_input(self) -> str:
+        height, width = self.input_hw
+        return f"RGB, {width} x {height} pixels (width x height), a whole image with black margins"
+
+    def predictor(self, variables: Any, **options: Any) -> ImagePredictor:
+        """See `ImagePredictor`."""
+        return ImagePredictor(self.model, variables, self.codec, self.skeleton, **options)
+
+    def program(
+        self,
+        variables: Any,
+        *,
+        level: Level = "crops",
+        flip_test: bool = True,
+        photo_hw: tuple[int, int] = (1080, 1920),
+    ) -> Program:
+        """The function to export.
+
+        Level "model" maps normalised images to the bare outputs, "crops" uint8 images of the
+        input's size to people in their pixels.
+
+        Raises:
+          InputError: level "photo", which is for models that take crops.
+        """
+        if level == "photo":
+            raise InputError(
+                "Level 'photo' cuts people out of a photo by their boxes; this model takes whole "
+                "images. Export level 'crops': uint8 images of the model's size to people."
+            )
+        height, width = self.input_hw
+        people, count = self.codec.max_people, self.skeleton.num_keypoints
+        facts = {
+            "keypoints": list(self.skeleton.keypoints),
+            "input_hw": [height, width],
+            "normalisation": {
+                "mean": np.asarray(IMAGENET_MEAN).ravel().tolist(),
+                "std": np.asarray(IMAGENET_STD).ravel().tolist(),
+                "of": "RGB, 0 to 255",
+                "included": level != "model",
+            },
+            "flip_test": flip_test and level != "model",
+        }
+
+        def samples(number: int) -> tuple[np.ndarray, ...]:
+            images = SyntheticScenes(number, 0, self.input_hw).open().samples(range(number))
+            image = images["image"]
+            return (np.asarray(normalize(jnp.asarray(image))) if level == "model" else image,)
+
+        def bare(images: jax.Array) -> dict[str, jax.Array]:
+            return named_outputs(self.model.apply(variables, images, train=False))
+
+        def found(images: jax.Array) -> dict[str, jax.Array]:
+            permutation = self.skeleton.flip_permutation
+            decoded = predict_keypoints(
+                self.model, variables, normalize(images), self.codec, permutation, flip_test
+            )
+            return {"keypoints": decoded.keypoints, "scores": decoded.scores}
+
+        weight_bytes = tree_bytes(variables)
+        if level == "model":
+            value = Value("images", ("B", height, width, 3), "float32", "RGB images, normalised")
+            example = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
+            outputs = outputs_like(bare, example, "what the model's head gives, not decoded")
+            return Program(bare, (value,), outputs, level, facts, (), weight_bytes, samples)
+        images = Value("images", ("B", height, width, 3), "uint8", "RGB images, 0 to 255")
+        frame = "(x, y) in pixels of the image, pixel centres at integers"
+        return Program(
+            found,
+            (images,),
+            (
+                Value("keypoints", ("B", people, count, 2), "float32", frame),
+                Value(
+                    "scores",
+                    ("B", people, count),
+                    "float32",
+                    "of each keypoint, in [0, 1]; 0 for places without a person",
+                ),
+            ),
+            level,
+            facts,
+            ("keypoints",),
+            weight_bytes,
+            samples,
+        )

@@ -1,0 +1,79 @@
+"""An experiment on whole images: the keypoints of everybody in each."""
+
+from dataclasses import dataclass, field
+
+from jaxpose.codecs.center_offsets import CenterOffsets
+from jaxpose.data.source import Dataset
+from jaxpose.errors import InputError
+from jaxpose.metrics.metric import Metric, check_metrics
+from jaxpose.metrics.oks import CocoAP
+from jaxpose.models.build import PoseModel
+from jaxpose.skeletons import Skeleton
+from jaxpose.tasks.bottomup.augment import ImageAugmentation
+from jaxpose.tasks.bottomup.task import BottomUpTask
+from jaxpose.train.evaluation import EvaluationBase
+from jaxpose.train.experiment import Experiment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(EvaluationBase):
+    """When and how held-out images are scored; see `EvaluationBase`.
+
+    Attributes:
+      metrics: those that match people themselves: `CocoAP()`, `CrowdPoseAP()`, `WholeBodyAP()`.
+      examples: images of estimates beside the truth that are kept.
+      data: another dataset than the experiment's `eval_data`.
+    """
+
+    metrics: tuple[Metric, ...] = (CocoAP(),)
+    batch_size: int = 16
+    examples: int = 4
+    data: Dataset | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BottomUpExperiment(Experiment):
+    """Training of a model that finds the keypoints of all people in an image.
+
+    Attributes:
+      skeleton: the keypoints.
+      codec: what people are encoded as, and decoded from.
+      train_data, eval_data: sources of whole images, such as `Images` and `SyntheticScenes`.
+      resident: keep the whole training set as uint8 images in device memory.
+    """
+
+    skeleton: Skeleton
+    model: PoseModel
+    codec: CenterOffsets
+    train_data: Dataset
+    eval_data: Dataset
+    augmentation: ImageAugmentation = field(default_factory=ImageAugmentation)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    more_evaluations: tuple[Evaluation, ...] = ()
+    resident: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        outputs = self.model.head.num_keypoints
+        if outputs != self.skeleton.num_keypoints:
+            raise InputError(
+                f"model.head.num_keypoints is {outputs}, but skeleton {self.skeleton.name!r} has "
+                f"{self.skeleton.num_keypoints} keypoints. Set them to the same number."
+            )
+        for evaluation in (self.evaluation, *self.more_evaluations):
+            check_metrics(evaluation.metrics, self.skeleton, dimensions=2)
+            for metric in evaluation.metrics:
+                if not metric.whole_images:
+                    raise InputError(
+                        f"{type(metric).__name__} scores people in given boxes, and here they are "
+                        "still to be found in whole images. Use CocoAP() or another metric with "
+                        "`whole_images`."
+                    )
+
+    def task(self) -> BottomUpTask:
+        return BottomUpTask(self)
+
+    @property
+    def input_hw(self) -> tuple[int, int]:
+        """Height and width of the model's images in pixels."""
+        return self.codec.input_hw

@@ -1,0 +1,168 @@
+"""Keypoints of all people in whole images as a task."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import jax
+import numpy as np
+
+from jaxpose import viz
+from jaxpose.convert import load_pretrained
+from jaxpose.data.instances import image_shapes
+from jaxpose.data.source import Images, Source
+from jaxpose.errors import InputError
+from jaxpose.models.build import abstract_variables
+from jaxpose.tasks.bottomup.augment import STILL, augment
+from jaxpose.tasks.bottomup.estimate import DEVICE_KEYS, estimate_all, make_estimate, score
+from jaxpose.tasks.bottomup.estimator import BottomUpEstimator
+from jaxpose.tasks.task import EvalResult, Evaluator, Variables, Weights
+from jaxpose.train.device_batches import train_batches
+from jaxpose.train.mesh import batch_sharded
+
+if TYPE_CHECKING:
+    from jaxpose.tasks.bottomup.experiment import BottomUpExperiment
+
+
+@dataclass(frozen=True)
+class BottomUpTask:
+    """See `task.Task`."""
+
+    experiment: "BottomUpExperiment"
+    unit: ClassVar[str] = "images"
+
+    def check(self) -> None:
+        """Refuse a model whose outputs the codec does not decode; computes shapes only."""
+        model, codec = self.experiment.model, self.experiment.codec
+        variables = abstract_variables(model, codec.input_hw)
+        images = jax.ShapeDtypeStruct((1, *codec.input_hw, 3), np.float32)
+        outputs = jax.eval_shape(lambda v, x: model.apply(v, x, train=False), variables, images)
+        given = tuple(x.shape[1:] for x in jax.tree.leaves(outputs))
+        wanted = codec.output_shapes(self.experiment.skeleton.num_keypoints)
+        if given not in wanted:
+            words = [" and ".join(str(list(s)) for s in shapes) for shapes in (given, wanted[0])]
+            raise InputError(
+                f"The model's outputs are {words[0]}, but {type(codec).__name__} decodes "
+                f"{words[1]} (height, width, channels). Use a CenterOffsetHead, and make "
+                "codec.heatmap_hw the resolution of its maps."
+            )
+
+    def open(self, role: Literal["train", "eval"]) -> Source:
+        data = self.experiment.train_data if role == "train" else self.experiment.eval_data
+        return self._checked(data.open(), f"{role}_data")
+
+    def open_dataset(self, data: str, split: str) -> Source:
+        return self._checked(Images(path=data, split=split).open(), data)
+
+    def _checked(self, source: Source, name: str) -> Source:
+        skeleton = self.experiment.skeleton
+        if source.skeleton.keypoints != skeleton.keypoints:
+            raise InputError(
+                f"{name} holds the keypoints of skeleton {source.skeleton.name!r}, but the "
+                f"experiment's skeleton is {skeleton.name!r}. Prepare the data with that skeleton, "
+                "or change `skeleton` in the recipe."
+            )
+        if len(source) == 0:
+            raise InputError(f"{name} holds no image.")
+        if not hasattr(source, "people"):
+            raise InputError(
+                f"{name} holds crops of single people. Training on whole images needs data such as "
+                "Images(...), made by `jaxpose prepare coco --layout images`."
+            )
+        return source
+
+    def fit_to_data(self, source: Source) -> "BottomUpExperiment":
+        return self.experiment
+
+    def batches(
+        self,
+        source: Source,
+        mesh: jax.sharding.Mesh,
+        start_step: int,
+        on_loaded: Callable[[int], None] = lambda samples: None,
+    ) -> Iterator[dict[str, jax.Array]]:
+        return train_batches(self.experiment, source, mesh, start_step, on_loaded, DEVICE_KEYS)
+
+    def encode(self, key: jax.Array, batch: dict[str, jax.Array]) -> tuple[jax.Array, Any, Any]:
+        """Augmented images `[B, H, W, 3]`, the codec's targets and weights.
+
+        `batch`: the arrays `DEVICE_KEYS` of `data.instances`.
+        """
+        experiment = self.experiment
+        codec = experiment.codec
+        images, sample, _ = augment(
+            key,
+            batch,
+            augmentation=experiment.augmentation,
+            input_hw=codec.input_hw,
+            heatmap_hw=codec.heatmap_hw,
+            permutation=experiment.skeleton.flip_permutation,
+        )
+        return images, *codec.encode(sample)
+
+    def evaluator(self, source: Source, mesh: jax.sharding.Mesh, flip_test: bool) -> Evaluator:
+        experiment = self.experiment
+        estimate = make_estimate(experiment, mesh, flip_test)
+
+        def scored(
+            variables: Any, on_batch: Callable[[int], None] = lambda samples: None
+        ) -> EvalResult:
+            estimates = estimate_all(estimate, variables, source, experiment, mesh, on_batch)
+            drawn = estimates.drawn
+            return EvalResult(
+                score(estimates, experiment, flip_test),
+                viz.contact_sheet(drawn, columns=2) if drawn else None,
+                estimates.coco_results(),
+            )
+
+        return scored
+
+    def initial_variables(self, fresh: Variables, weights: Weights) -> Variables:
+        experiment = self.experiment
+        if experiment.init_from is None:
+            return fresh
+        return load_pretrained(
+            experiment.model,
+            weights(experiment.init_from),
+            variables=fresh,
+            reset_head=experiment.reset_head,
+        )
+
+    def abstract_batch(self, mesh: jax.sharding.Mesh) -> dict[str, Any]:
+        """Images have the input's size, and room for the codec's people, unless the data says."""
+        experiment = self.experiment
+        canvas_hw, people = experiment.codec.input_hw, experiment.codec.max_people
+        try:
+            source: Any = experiment.train_data.open()
+            canvas_hw, people = source.canvas_hw, source.people
+        except InputError:
+            pass
+        shapes = image_shapes(canvas_hw, people, experiment.skeleton.num_keypoints)
+        return {
+            name: jax.ShapeDtypeStruct(
+                (experiment.batch_size, *shapes[name][0]),
+                shapes[name][1],
+                sharding=batch_sharded(mesh),
+            )
+            for name in DEVICE_KEYS
+        }
+
+    def without_augmentation(self) -> "BottomUpExperiment":
+        return replace(self.experiment, augmentation=STILL)
+
+    def sample_names(self, source: Source, indices: np.ndarray) -> list[str]:
+        batch = source.samples(indices)
+        return [
+            f"image {image} (record {index})"
+            for index, image in zip(indices, batch["image_id"], strict=True)
+        ]
+
+    def estimator(self, variables: Variables) -> tuple[BottomUpEstimator, Variables]:
+        experiment = self.experiment
+        return (
+            BottomUpEstimator(experiment.model, experiment.codec, experiment.skeleton),
+            variables,
+        )
+
+    def next_step(self, workdir: str) -> str:
+        return f"jaxpose predict IMAGE --from {workdir} --boxes full --out out"

@@ -1,0 +1,69 @@
+"""The part of an evaluation that is the same for every task: metrics, schedule, name."""
+
+import warnings
+from dataclasses import dataclass
+
+from jaxpose.config import from_json
+from jaxpose.config.migrations_evaluation import migrate_evaluation
+from jaxpose.errors import InputError, nearest
+from jaxpose.metrics.metric import Metric, directions
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationBase:
+    """When held-out samples are scored, and with which metrics.
+
+    A task derives its own class from this one, with its defaults and with `data`, another dataset
+    to score on (None: `eval_data` of the experiment).
+
+    Attributes:
+      metrics: one or several; no two may report a figure of the same name.
+      best: the figure that picks the best checkpoint. Empty for the leading figure of the first
+        metric, which is then filled in.
+      every: so many steps; the last step is always scored.
+      flip_test: average the predictions on each image, or track, and on its mirror image.
+      name: empty for the main evaluation. Of an evaluation in `more_evaluations` it stands before
+        its figures, such as `crowd/AP`, and is the folder of its report.
+    """
+
+    metrics: tuple[Metric, ...] = ()
+    best: str = ""
+    every: int = 1000
+    flip_test: bool = True
+    batch_size: int = 32
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        known = directions(self.metrics)
+        if not self.best:
+            object.__setattr__(self, "best", next(iter(known)))
+        elif self.best not in known:
+            names = ", ".join(type(metric).__name__ for metric in self.metrics)
+            raise InputError(
+                f"evaluation.best is {self.best!r}, which none of its metrics ({names}) reports."
+                f"{nearest(self.best, known)} They report: {', '.join(known)}."
+            )
+        if self.every < 1 or self.batch_size < 1:
+            raise InputError("evaluation.every and evaluation.batch_size must be at least 1.")
+
+    def _take_old_metric(self, metric: str | None) -> None:
+        """Set `metrics` and `best` as version 0.1.0 understood its `metric`."""
+        if metric is None:
+            return
+        new = migrate_evaluation({"metric": metric})
+        if "metrics" not in new:
+            raise InputError(f"evaluation.metric={metric!r} is not a metric of version 0.1.0.")
+        metrics = from_json(new["metrics"], "metrics")
+        names = ", ".join(f"{type(one).__name__}()" for one in metrics)
+        warnings.warn(
+            f"Evaluation(metric={metric!r}) is now Evaluation(metrics=({names},)).",
+            DeprecationWarning,
+            stacklevel=4,
+        )
+        object.__setattr__(self, "metrics", metrics)
+        object.__setattr__(self, "best", new["best"])
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether the figure `best` is an error."""
+        return directions(self.metrics)[self.best] == "lower"

@@ -1,0 +1,46 @@
+"""Files that a run ends with: reports and images of its evaluations, and the curves of training."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxpose import viz
+from jaxpose.paths import atomic_write, write_via_local
+from jaxpose.train.experiment import Experiment
+from jaxpose.train.log import read_metrics
+
+
+def write_result(folder: Path, result: Any, *, details: bool) -> list[str]:
+    """`report.json` and `predictions.png` of an evaluation; the names of the files written.
+
+    Args:
+      folder: made if absent.
+      result: a `tasks.task.EvalResult`.
+      details: also the images of its errors, such as `keypoint_errors.png` and `worst.png`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(folder / "report.json", result.report.to_json() + "\n")
+    images = {} if result.image is None else {"predictions": result.image}
+    if details:
+        images |= result.details()
+    for name, image in images.items():
+        _save(folder / f"{name}.png", image)
+    return ["report.json", *(f"{name}.png" for name in images)]
+
+
+def draw_curves(directory: Path, experiment: Experiment) -> None:
+    """`curves.png` of a run: loss, figures and rates over its steps, from `metrics.jsonl`."""
+    evaluation = experiment.evaluation
+    image = viz.training_curves(
+        read_metrics(directory),
+        best=evaluation.best,
+        lower_is_better=evaluation.lower_is_better,
+    )
+    if image is not None:
+        _save(directory / "curves.png", image)
+
+
+def _save(path: Path, image: np.ndarray) -> None:
+    with write_via_local(path) as file:
+        viz.save_image(file, image)

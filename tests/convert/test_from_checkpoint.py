@@ -1,0 +1,188 @@
+"""`jaxpose convert` on the checkpoints of published models: skeletons, codecs, lifters."""
+
+import numpy as np
+import pytest
+import torch_file
+from reference import load
+from safetensors.numpy import save_file
+from typer.testing import CliRunner
+
+from jaxpose.cli.main import app
+from jaxpose.convert.choose import Clues, choose, skeleton_of_dataset
+from jaxpose.convert.identify import Identified
+from jaxpose.convert.reading import dataset_of
+from jaxpose.errors import InputError
+from jaxpose.hub.load import load_lifter, load_pose
+from jaxpose.models.published.catalogue import find
+from jaxpose.skeletons import AP10K17, COCO17, FACE106, HALPE26
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, ["convert", *map(str, arguments)])
+
+
+def test_rtmpose_of_animals_is_released_with_their_skeleton(shared, tmp_path):
+    """17 keypoints of AP-10K, in images of a size that RTMPose-m was published for."""
+    arrays = load(shared, "rtmpose_m_hand5_256x256").state_dict
+    for name in ("weight", "bias"):
+        arrays[f"head.final_layer.{name}"] = arrays[f"head.final_layer.{name}"][:17]
+    record = find("rtmpose-m-ap10k")
+    path = tmp_path / record.weights.file_name
+    torch_file.write(path, arrays, lambda tensors: {"state_dict": tensors, "meta": {"epoch": 1}})
+    result = invoke(path, tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "rtmpose-m-ap10k" in result.output and "17, ap10k17" in result.output
+    trained = load_pose(tmp_path / "out")
+    assert trained.skeleton == AP10K17
+    assert trained.codec == record.codec((256, 256))
+    assert "Apache-2.0" in (tmp_path / "out/README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("reference", "name", "frame"),
+    [
+        ("martinez_h36m", "martinez", "pixels"),
+        ("videopose3d_27", "videopose3d-27", "screen"),
+        ("poseformer_9", "poseformer-9", "screen"),
+    ],
+)
+def test_a_lifter_becomes_a_release_that_lifts(reference, name, frame, shared, tmp_path):
+    arrays = load(shared, reference).state_dict
+    save_file(arrays, tmp_path / "x.safetensors")
+    result = invoke(tmp_path / "x.safetensors", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert name in result.output and "17, h36m17" in result.output
+    trained = load_lifter(tmp_path / "out")
+    assert trained.codec.frame == frame and trained.codec.fps == 50
+    film = np.random.default_rng(0).uniform(100, 300, (30, 17, 2))
+    joints = trained.predictor()(film, image_wh=(640, 480), fps=50, skeleton=COCO17)
+    assert joints.shape == (30, 17, 3) and np.isfinite(joints).all()
+    np.testing.assert_allclose(joints[:, 0], 0, atol=1e-9)
+    with pytest.raises(InputError, match="holds a lifter"):
+        load_pose(tmp_path / "out")
+    assert "VIDEO --from POSE_MODEL --lift" in (tmp_path / "out/README.md").read_text()
+
+
+def test_the_authors_lifters_are_found_under_their_wrappers(shared, tmp_path):
+    """MotionBERT gives no millimetres, which its release says."""
+    arrays = load(shared, "official_motionbert_lite").state_dict
+    arrays = {f"module.{key}": array for key, array in arrays.items()}
+    torch_file.write(tmp_path / "x.bin", arrays, lambda tensors: {"epoch": 1, "model_pos": tensors})
+    result = invoke(tmp_path / "x.bin", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "motionbert-lite-243" in result.output
+    with pytest.raises(InputError, match=r"cannot predict yet.*units of the image"):
+        load_lifter(tmp_path / "out")
+    assert "units of the image" in (tmp_path / "out/README.md").read_text()
+
+
+def fits(*names, keypoints=17, size_read=False):
+    """What `identify` finds for arrays that these records share."""
+    records = [find(name) for name in names]
+    return [
+        Identified(r, r.variant(keypoints, r.input_hw), keypoints, r.input_hw, size_read)
+        for r in records
+    ]
+
+
+def names(found):
+    return [fit.entry.name for fit in found]
+
+
+HRNETS = ("hrnet-w32", "hrnet-w32-384", "hrnet-w32-ap10k")
+
+
+@pytest.mark.parametrize(
+    ("clues", "name"),
+    [
+        (Clues("hrnet_w32_ap10k_256x256-18aac840_20211029.pth"), "hrnet-w32-ap10k"),
+        (Clues("my_hrnet_ap10k.pth"), "hrnet-w32-ap10k"),
+        (Clues("my_hrnet_256x192.pth"), "hrnet-w32"),
+        (Clues("hrnet-w32-384.safetensors"), "hrnet-w32-384"),
+        (Clues("x.pth", dataset="ap10k"), "hrnet-w32-ap10k"),
+        (Clues("x.pth", skeleton=AP10K17), "hrnet-w32-ap10k"),
+        # The name of the file counts less than what is inside, or what the user says.
+        (Clues("coco_256x192.pth", dataset="ap10k"), "hrnet-w32-ap10k"),
+        (Clues("x_384x288.pth", skeleton=COCO17), "hrnet-w32-384"),
+    ],
+)
+def test_what_tells_models_of_the_same_arrays_apart(clues, name):
+    assert names(choose(fits(*HRNETS), clues)) == [name]
+
+
+def test_models_that_nothing_tells_apart_are_refused_with_a_list():
+    with pytest.raises(InputError, match="--model NAME") as refused:
+        choose(fits(*HRNETS), Clues("x.pth"))
+    lines = [line.split() for line in str(refused.value).splitlines()]
+    assert ["hrnet-w32-ap10k", "17", "keypoints,", "ap10k17,", "256x256,"] in [
+        line[:5] for line in lines
+    ]
+    with pytest.raises(InputError, match="differ in their use") as refused:
+        choose(fits(*HRNETS), Clues("coco.pth"))  # of which size?
+    assert "ap10k" not in str(refused.value)
+    # A word of another name, and what a model was pretrained on, tell nothing.
+    for name in ("mosaic.pth", "hrnet_pt-aic-coco.pth"):
+        with pytest.raises(InputError, match="hrnet-w32-ap10k"):
+            choose(fits(*HRNETS), Clues(name))
+
+
+def test_models_of_one_size_are_told_by_it_where_it_can_be_read():
+    found = fits("rtmpose-m", "rtmpose-m-384x288", "rtmpose-m-ap10k", size_read=True)
+    sized = [Identified(f.entry, f.model, 17, (256, 256), True) for f in found]
+    assert names(choose(sized, Clues("x.pth"))) == ["rtmpose-m-ap10k"]
+
+
+def test_experts_of_vitpose_plus_are_never_guessed():
+    """The data sets with 17 keypoints have the same arrays, and experts of their own."""
+    every = ("vitpose-plus-s", "vitpose-plus-s-ap10k", "vitpose-plus-s-apt36k")
+    with pytest.raises(InputError, match="vitpose-plus-s-apt36k"):
+        choose(fits(*every, size_read=True), Clues("model.safetensors"))
+    for file, name, dataset in (("coco.pth", every[0], 0), ("apt36k.pth", every[2], 4)):
+        (chosen,) = choose(fits(*every, size_read=True), Clues(file))
+        assert chosen.entry.name == name and chosen.model.backbone.dataset == dataset
+    (chosen,) = choose(fits(*every, size_read=True), Clues("x", dataset="COCO"))
+    assert chosen.entry.name == every[0]
+    found = fits("vitpose-plus-s", "vitpose-plus-s-mpii", keypoints=16, size_read=True)
+    (chosen,) = choose(found, Clues("x.pth"))
+    assert chosen.model.backbone.dataset == 2
+
+
+def test_published_models_come_before_variants_of_the_same_arrays():
+    found = fits("vitpose-s", "vitpose-s-6heads", size_read=True)
+    assert names(choose(found, Clues("x.pth"))) == ["vitpose-s"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "count", "skeleton"),
+    [
+        ("coco", 17, COCO17),
+        ("ap10k", 17, AP10K17),
+        ("halpe26", 26, HALPE26),
+        ("lapa", 106, FACE106),
+        ("coco", 9, None),
+        ("", 17, None),
+        ("mine", 17, None),
+    ],
+)
+def test_data_sets_of_mmpose_name_a_skeleton(dataset, count, skeleton):
+    assert skeleton_of_dataset(dataset, count) == skeleton
+
+
+@pytest.mark.parametrize(
+    ("meta", "dataset"),
+    [
+        ({"dataset_meta": {"dataset_name": "ap10k", "sigmas": [0.1]}}, "ap10k"),
+        ({"config": "data = dict(info=dict(dataset_name='ap10k',))"}, "ap10k"),
+        ({"cfg": "dataset_name='aic' ... dataset_name='coco'"}, ""),
+        ({"epoch": 3}, ""),
+        ("a text", ""),
+    ],
+)
+def test_the_data_set_is_read_off_the_metadata(meta, dataset, tmp_path):
+    arrays = {"x": np.zeros(2, np.float32)}
+    path = torch_file.write(
+        tmp_path / "x.pth", arrays, lambda tensors: {"state_dict": tensors, "meta": meta}
+    )
+    assert dataset_of(path) == dataset
+    save_file(arrays, tmp_path / "x.safetensors")
+    assert dataset_of(tmp_path / "x.safetensors") == ""

@@ -1,0 +1,35 @@
+"""Lite-HRNet-18 on COCO (Yu et al. 2021, arXiv:2104.06403): 210 epochs at 256x192 from scratch.
+
+The data is prepared as `coco_vitpose_b` says.
+
+Settings of MMPose 1.3, `topdown_heatmap/coco/td-hm_litehrnet-18_8xb64-210e_coco-256x192`: boxes
+vary less than for larger networks.
+"""
+
+from jaxpose.augment import Augmentation
+from jaxpose.codecs.heatmap import msra
+from jaxpose.config import Evaluation, Experiment, Optimizer
+from jaxpose.data.source import Records
+from jaxpose.losses import HeatmapMSE
+from jaxpose.models import litehrnet
+from jaxpose.skeletons import COCO17
+
+TRAIN_PEOPLE = 149_813  # people with keypoints in train2017
+
+
+def get_config() -> Experiment:
+    """Batch 512 at 5e-4 for Adam, falls at epochs 170 and 200; no weight decay."""
+    batch_size = 512
+    return Experiment(
+        skeleton=COCO17,
+        model=litehrnet("18", dtype="bfloat16"),
+        codec=msra(),
+        loss=HeatmapMSE(),
+        train_data=Records("data/coco_train", "train"),
+        eval_data=Records("data/coco_val", "val"),
+        augmentation=Augmentation(rotation_degrees=30.0, scale=0.25),
+        optimizer=Optimizer(learning_rate=5e-4, weight_decay=0.0, clip_norm=None),
+        evaluation=Evaluation(every=10 * TRAIN_PEOPLE // batch_size, batch_size=256),
+        steps=210 * TRAIN_PEOPLE // batch_size,
+        batch_size=batch_size,
+    )

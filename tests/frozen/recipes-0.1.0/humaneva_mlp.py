@@ -1,0 +1,41 @@
+"""Martinez's residual MLP on HumanEva-I: joints in space from single frames, in minutes.
+
+    jaxpose prepare humaneva --source humaneva15_flat_nopickle.npz --out data/humaneva.npz
+    jaxpose train humaneva_mlp --workdir runs/humaneva_mlp
+
+One model for subjects S1 to S3, the actions Walking, Jog and Box and all three cameras: trained on
+the split `train`, scored on `validate` by subject and action (as VideoPose3D, arXiv:1811.11742,
+table 4). The input are projected joints, where published figures have a detector's keypoints. The
+schedule ends at rate 0, so the last checkpoint is the result.
+"""
+
+from jaxpose.codecs.lifting import LiftingCodec
+from jaxpose.config import LiftingEvaluation, LiftingExperiment, Optimizer
+from jaxpose.data.clips import Clips
+from jaxpose.losses import MPJPE
+from jaxpose.models import martinez
+from jaxpose.skeletons import HUMANEVA15
+
+ACTIONS = ("Walking", "Jog", "Box")
+
+
+def get_config() -> LiftingExperiment:
+    """2,600 steps of 256, which is 66 epochs."""
+    return LiftingExperiment(
+        skeleton=HUMANEVA15,
+        model=martinez(15, 15, dropout=0.25),
+        codec=LiftingCodec(num_keypoints=15, root=(0,)),
+        loss=MPJPE(),
+        standardise="inputs",
+        train_data=Clips("data/humaneva.npz", split=("train",), action=ACTIONS),
+        eval_data=Clips("data/humaneva.npz", split=("validate",), action=ACTIONS),
+        optimizer=Optimizer(
+            learning_rate=1e-3, schedule="cosine", warmup_steps=100, weight_decay=0.01
+        ),
+        evaluation=LiftingEvaluation(every=1300),
+        steps=2600,
+        batch_size=256,
+        ema_decay=0.998,
+        checkpoint_every=1300,
+        log_every=200,
+    )

@@ -1,0 +1,208 @@
+"""What a run directory refuses, keeps, and takes when a run is begun, made longer or begun anew."""
+
+import json
+import re
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from jaxpose.cli.main import app
+from jaxpose.config import override
+from jaxpose.errors import InputError
+from jaxpose.hub.load import weights
+from jaxpose.train import loop
+from jaxpose.train.loop import train
+from jaxpose.train.recipe import load_recipe
+from jaxpose.train.run_dir import Start, clear, load_run, read_record, same_people
+
+RECIPE = Path(__file__).resolve().parent / "own_recipe.py"
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAXPOSE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def experiment():
+    return load_recipe(str(RECIPE))
+
+
+def said(call, *arguments, **options) -> str:
+    console = Console(record=True, width=1000, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115
+    call(*arguments, console, **options)
+    return console.export_text()
+
+
+def variables(run: Path):
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(load_run(run, "last").variables)]
+
+
+def same(a, b) -> bool:
+    return all(x.tobytes() == y.tobytes() for x, y in zip(a, b, strict=True))
+
+
+def test_a_failed_start_leaves_nothing(experiment, tmp_path):
+    wrong = override(experiment, [f"init_from={tmp_path / 'no_such_weights'}"])
+    run = tmp_path / "runs" / "one"
+    with pytest.raises(InputError):
+        train(wrong, run, QUIET)
+    assert not run.exists()
+    # The same place takes another experiment, and a folder that was there stays.
+    run.mkdir()
+    with pytest.raises(InputError):
+        train(wrong, run, QUIET)
+    assert list(run.iterdir()) == []
+
+
+def test_a_start_that_fails_before_the_first_step_leaves_nothing(experiment, tmp_path, monkeypatch):
+    def fails(*arguments):
+        raise RuntimeError("RESOURCE_EXHAUSTED: out of memory")
+
+    monkeypatch.setattr(loop, "compile_step", fails)
+    with pytest.raises(RuntimeError):
+        train(experiment, tmp_path / "run", QUIET)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_run_can_be_made_longer(experiment, tmp_path):
+    """Where the rate does not depend on the length, to the same bits as a long run."""
+    constant = override(experiment, ["optimizer.schedule=constant", "steps=3"])
+    longer = override(constant, ["steps=6", "checkpoint_every=5", "log_every=2"])
+    train(constant, tmp_path / "short", QUIET)
+    train(longer, tmp_path / "long", QUIET)
+    text = said(train, longer, tmp_path / "short")
+    assert "Changed since the run began: " in text and "steps: 3 -> 6" in text
+    assert "checkpoint_every: 100 -> 5" in text
+    assert "the result is that of a run that began with 6 steps" in text
+    assert same(variables(tmp_path / "short"), variables(tmp_path / "long"))
+    record = read_record(tmp_path / "short")
+    assert record["experiment"]["steps"] == 6
+    (change,) = record["changes"]
+    assert change["step"] == 3 and "steps: 3 -> 6" in change["changed"]
+    assert load_run(tmp_path / "short").experiment == longer
+    assert "already trained for 6 steps" in said(train, longer, tmp_path / "short")
+
+
+def test_a_longer_run_says_that_the_schedule_depends_on_its_length(experiment, tmp_path):
+    short = override(experiment, ["steps=4"])
+    train(short, tmp_path / "run", QUIET)
+    text = said(train, override(short, ["steps=8"]), tmp_path / "run")
+    found = re.search(r"schedule of 8 steps: (\S+) in step 5\..* was (\S+) in step 4\.", text)
+    assert found and float(found[1]) > float(found[2]) > 0
+    assert "not that of a run that began with 8 steps" in text
+
+
+def test_what_changes_the_bits_is_refused_and_named(experiment, tmp_path):
+    train(override(experiment, ["steps=2"]), tmp_path / "run", QUIET)
+    before = (tmp_path / "run" / "config.json").read_text()
+    changed = override(experiment, ["seed=1", "batch_size=16", "optimizer.clip_norm=2.0"])
+    with pytest.raises(InputError) as error:
+        train(changed, tmp_path / "run", QUIET)
+    message = str(error.value)
+    for line in ("seed: 0 -> 1", "batch_size: 8 -> 16", "optimizer.clip_norm: 1.0 -> 2.0"):
+        assert line in message
+    assert "steps" not in message and "--overwrite" in message and "--workdir" in message
+    assert (tmp_path / "run" / "config.json").read_text() == before
+
+
+def test_overwrite_begins_afresh_and_removes_only_what_was_written(experiment, tmp_path):
+    run = tmp_path / "run"
+    train(override(experiment, ["steps=2"]), run, QUIET)
+    (run / "notes.txt").write_text("mine")
+    other = override(experiment, ["steps=2", "seed=1"])
+    train(other, run, QUIET, overwrite=True)
+    train(other, tmp_path / "fresh", QUIET)
+    assert same(variables(run), variables(tmp_path / "fresh"))
+    assert (run / "notes.txt").read_text() == "mine"
+    assert load_run(run).experiment == other
+    assert [p.name for p in (run / "checkpoints").iterdir() if p.is_dir()] == ["2"]
+    # A start that fails leaves the old run as it was.
+    kept = variables(run)
+    with pytest.raises(InputError):
+        train(override(other, ["init_from=no_such_file"]), run, QUIET, overwrite=True)
+    assert same(variables(run), kept)
+
+
+def test_overwrite_of_an_empty_place_is_a_start(experiment, tmp_path):
+    clear(tmp_path / "run")
+    train(override(experiment, ["steps=1"]), tmp_path / "run", QUIET, overwrite=True)
+    assert load_run(tmp_path / "run").step == 1
+
+
+def test_a_run_starts_from_a_run(experiment, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    command = ["train", str(RECIPE), "--set", "steps=1", "--workdir"]
+    result = CliRunner().invoke(app, [*command, str(first)])
+    assert result.exit_code == 0, result.output
+    frozen = "optimizer.frozen=('.*',)"
+    result = CliRunner().invoke(
+        app, [*command, str(second), "--set", f"init_from={first}", "--set", frozen]
+    )
+    assert result.exit_code == 0, result.output
+    # Nothing was trained, so the averaged weights that it began with are those of the first run.
+    assert same(variables(second), variables(first))
+    assert set(weights(str(first))) == {
+        *(f"params/backbone/Conv_0/{name}" for name in ("kernel", "bias")),
+        *(f"params/head/Conv_0/{name}" for name in ("kernel", "bias")),
+    }
+
+
+def test_a_newer_schema_is_refused(experiment, tmp_path):
+    train(override(experiment, ["steps=1"]), tmp_path, QUIET)
+    record = json.loads((tmp_path / "config.json").read_text())
+    assert record["schema"] == 2
+    (tmp_path / "config.json").write_text(json.dumps(record | {"schema": 99}))
+    for call in (lambda: load_run(tmp_path), lambda: train(experiment, tmp_path, QUIET)):
+        with pytest.raises(InputError, match=r"it has schema 99.*Update jaxpose"):
+            call()
+
+
+def test_a_run_of_an_older_schema_is_written_anew_when_it_goes_on(experiment, tmp_path):
+    train(override(experiment, ["steps=1"]), tmp_path, QUIET)
+    file = tmp_path / "config.json"
+    record = json.loads(file.read_text())
+    del record["schema"]
+    record["experiment"]["optimizer"]["class"] = "jaxpose.config.settings.Optimizer"
+    file.write_text(json.dumps(record))
+    train(override(experiment, ["steps=2"]), tmp_path, QUIET)
+    record = json.loads(file.read_text())
+    assert record["schema"] == 2 and "settings" not in json.dumps(record["experiment"])
+
+
+@pytest.mark.parametrize(
+    ("train_data", "eval_data", "shared"),
+    [
+        ("a1b2-train", "a1b2-train", True),
+        ("a1b2-train", "a1b2-train-50", True),
+        ("a1b2-train-50", "a1b2-train", True),
+        ("a1b2-train", "a1b2-val", False),
+        ("a1b2-train", "c3d4-train", False),
+        ("plain-v2-seed0-0..499-96x72", "plain-v2-seed0-0..99-96x72", True),
+        ("plain-v2-seed0-0..499-96x72", "plain-v2-seed0-500..599-96x72", False),
+        ("plain-v2-seed0-0..499-96x72", "plain-v2-seed1-0..99-96x72", False),
+    ],
+)
+def test_shared_people_are_seen_by_the_fingerprints(train_data, eval_data, shared):
+    assert same_people({"train": train_data, "eval": eval_data}) is shared
+
+
+def test_evaluation_on_the_training_people_is_said(experiment, tmp_path):
+    shared = override(experiment, ["eval_data.seed=0", "steps=1"])
+    assert "Training and evaluation use the same samples" in said(train, shared, tmp_path / "a")
+    assert "same samples" not in said(train, override(experiment, ["steps=1"]), tmp_path / "b")
+
+
+def test_an_abandoned_start_keeps_what_others_wrote(experiment, tmp_path):
+    start = Start(tmp_path, experiment, {}, None)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "1").mkdir()
+    start.abandon()
+    assert (tmp_path / "checkpoints" / "1").is_dir()
