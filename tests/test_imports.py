@@ -193,7 +193,7 @@ def test_there_is_no_registry():
 
     The other half, that a recipe holds its model and names none, is in test_recipes.py.
     """
-    # Sources of recipes by their digest, for an import hook: what a name means does not depend on it.
+    # Sources of recipes by their digest, for an import hook: no name depends on it.
     hooks = {"jaxpose/config/recipe_source.py"}
     paths = [path for path in modules() if str(path.relative_to(ROOT)) not in hooks]
     found = [message for path in paths for message in filled_tables(path)]

@@ -17,7 +17,7 @@ To change the keys of a class:
    not change the dict that it was given.
 
        def _metric_object(old: JSON) -> JSON:
-           metric = {"class": "jaxpose.metrics.coco.CocoAP"}
+           metric = {"class": "jaxpose.metrics.oks.CocoAP"}
            return {k: v for k, v in old.items() if k != "metric"} | {"metrics": [metric]}
 
 3. A key that only got a default needs no entry: what a file does not contain is left out.

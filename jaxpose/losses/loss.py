@@ -14,12 +14,12 @@ class Loss:
     encodes. A loss defines `__call__` or, if it is a sum of named terms, `with_terms`.
     """
 
-    def __call__(self, outputs: Any, targets: Any, weights: jax.Array) -> jax.Array:
+    def __call__(self, outputs: Any, targets: Any, weights: Any) -> jax.Array:
         """The loss, a float32 scalar."""
         return self.with_terms(outputs, targets, weights)[0]
 
     def with_terms(
-        self, outputs: Any, targets: Any, weights: jax.Array
+        self, outputs: Any, targets: Any, weights: Any
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """The loss, and the terms that add up to it by name; no terms for a loss of one piece.
 
@@ -40,7 +40,7 @@ def term(
     loss: Loss,
     outputs: Any,
     targets: Any,
-    weights: jax.Array,
+    weights: Any,
     factor: float | None = None,
 ) -> tuple[jax.Array, Terms]:
     """`factor` times a loss that is one part of a sum, and its terms under the part's `name`.
@@ -61,7 +61,7 @@ def add_up(parts: Sequence[tuple[jax.Array, Terms]]) -> tuple[jax.Array, Terms]:
     return total, terms
 
 
-def weighted_mean(values: jax.Array, weights: jax.Array) -> jax.Array:
+def weighted_mean(values: jax.Array, weights: Any) -> jax.Array:
     """Mean over B and K of `weights` times `values`, both `[B, K]`: a float32 scalar."""
     return jnp.mean(weights.astype(jnp.float32) * values)
 

@@ -1,6 +1,6 @@
 """A backbone and a head joined, and its variables."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -24,7 +24,7 @@ class PoseModel(nn.Module):
     backbone: nn.Module
     head: nn.Module
 
-    def __call__(self, images: jax.Array | DatasetImages, train: bool = False):
+    def __call__(self, images: Any, train: bool = False):
         """Normalised RGB `[B, H, W, 3]` -> the head's outputs, float32.
 
         Heatmap heads give `[B, h, w, K]`, SimCC heads a pair (x `[B, K, Wx]`, y `[B, K, Wy]`).

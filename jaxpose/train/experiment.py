@@ -9,6 +9,7 @@ from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
 from jaxpose.losses import Loss
 from jaxpose.train import optimizers
+from jaxpose.train.evaluation import EvaluationBase
 from jaxpose.train.loggers import Logger, TensorBoard
 
 if TYPE_CHECKING:
@@ -63,8 +64,8 @@ class Experiment(ABC):
 
     model: Any
     loss: Loss
-    evaluation: Any
-    more_evaluations: tuple[Any, ...] = ()
+    evaluation: EvaluationBase
+    more_evaluations: tuple[EvaluationBase, ...] = ()
     steps: int
     batch_size: int
     optimizer: optimizers.Optimizer = field(default_factory=optimizers.AdamW)
@@ -106,7 +107,7 @@ class Experiment(ABC):
         scores it.
         """
 
-        def view(evaluation: Any) -> "Experiment":
+        def view(evaluation: EvaluationBase) -> "Experiment":
             changes: dict[str, Any] = {"evaluation": evaluation, "more_evaluations": ()}
             data = getattr(evaluation, "data", None)
             if data is not None:

@@ -123,16 +123,9 @@ def train(
                 console.print(f"Resuming {directory} at step {start}.")
             for note in begun.notes(start):
                 console.print(note, highlight=False)
+            source = sources["train"]
             return _run(
-                experiment,
-                begun,
-                console,
-                mesh,
-                sources["train"],
-                evaluations,
-                checkpoints,
-                state,
-                start,
+                experiment, begun, console, mesh, source, evaluations, checkpoints, state, start
             )
     except BaseException:
         begun.abandon()

@@ -48,7 +48,11 @@ MAY_CHANGE = (
     *("mesh.", "on_nonfinite", "more_evaluations", "loggers"),
 )
 # What `jaxpose train` and `jaxpose eval` write.
-_WRITTEN = ("config.json", "checkpoints", "metrics.jsonl", "report.json", "predictions.png")
+_WRITTEN = (
+    *("config.json", "checkpoints", "metrics.jsonl", "report.json", "evaluations", "loggers.json"),
+    *("predictions.png", "curves.png", "keypoint_errors.png", "worst.png"),
+    *("train.csv", "eval.csv"),
+)
 _WRITTEN_TOO = (FOLDER, "eval", "events.out.*")
 
 

@@ -30,7 +30,7 @@ def bench(*arguments):
         (("step", "coco_vitpos_b"), ["coco_vitpose_b"]),
         (("step", TINY, "--batch-size", 9), ["batch_size = 9", "8 or 16"]),
         (("step", TINY, "--mesh", "data=3"), ["does", "not fit 8 device(s)"]),
-        (("step", "h36m_mlp"), ["on pictures"]),
+        (("step", "h36m_mlp"), ["on images"]),
         (("step", TINY, "--set", "batchsize=3"), ["batch_size"]),
         (("data", "coco_vitpose_b"), ["data/coco_train"]),
         (("eval", "coco_vitpose_b"), ["data/coco_val"]),
@@ -108,7 +108,7 @@ def test_an_evaluation_is_measured_stage_by_stage(tmp_path):
     ]  # fmt: skip
     assert (figures["people"], figures["recompilations"]) == (9, 0)
     assert 0 < figures["score_seconds"] < figures["seconds"]
-    assert figures["metric"] == "oks" and not figures["flip_test"]
+    assert figures["metric"] == "CocoAP" and not figures["flip_test"]
 
 
 def test_prediction_on_a_drawn_film_is_shown(tmp_path, monkeypatch):

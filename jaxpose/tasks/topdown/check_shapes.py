@@ -49,7 +49,7 @@ def _check_loss(
         jax.random.key(0),
     )
     points = jax.ShapeDtypeStruct((people, number, 2), jnp.float32)
-    flags = jax.ShapeDtypeStruct((people, number), jnp.uint8)
+    flags: Any = jax.ShapeDtypeStruct((people, number), jnp.uint8)
     targets, weights = jax.eval_shape(codec.encode, Sample(flags, points))
     try:
         with jax.numpy_rank_promotion("raise"):
