@@ -215,7 +215,7 @@ def _on_images(experiment: Experiment) -> Any:
 def _run_or_recipe(
     what: str, set_: list[str], trust_recipe: bool = False
 ) -> tuple[Any, Callable[[], Any]]:
-    """The experiment, and what gives its variables."""
+    """The experiment, and a function that returns its variables."""
     from jaxpose.bench import dummy_inputs
     from jaxpose.models.build import abstract_variables
     from jaxpose.train.run_dir import load_run
@@ -268,7 +268,7 @@ def _columns(spread: Spread, digits: int = 0) -> tuple[str, str]:
 
 
 def _report(table: Table, what: str, figures: dict[str, Any], json_to: str | None) -> None:
-    """Prints the table and where it was measured; writes the JSON to a file or the output."""
+    """Prints the table and the machine; writes the JSON to a file or the output."""
     from jaxpose.bench.machine import surroundings
 
     around = surroundings()

@@ -106,7 +106,7 @@ def _annotations(
 
 
 def _cut(path: Path, images: Path, skeleton: Skeleton) -> dict[str, np.ndarray] | None:
-    """The first of eight evenly spread stretches' usable people, as `jaxpose prepare` cuts them."""
+    """Eight usable people, spread evenly, cut as `jaxpose prepare` cuts them."""
     from dataclasses import replace
 
     from jaxpose.data.canvas import Canvas, Skip, draw

@@ -166,7 +166,7 @@ def _compare(written: list[_Written], options: Export) -> tuple[list[_Row], bool
 
 
 def _in_turns(run: check.Run, size: int) -> Callable[..., dict[str, np.ndarray]]:
-    """So many samples at a time; a photo, before its boxes, goes with each."""
+    """Runs `size` samples at a time; an image, before its boxes, goes with each."""
 
     def runs(*arrays: np.ndarray) -> dict[str, np.ndarray]:
         *first, last = arrays

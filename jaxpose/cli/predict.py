@@ -13,9 +13,9 @@ from jaxpose.cli.overview import Heatmaps, Overview
 from jaxpose.cli.predict_command import Predict
 from jaxpose.cli.predict_summary import (
     PredictSummary,
+    drawn_names,
     head_of,
     make_writable,
-    picture_names,
     summarise,
 )
 from jaxpose.config import override
@@ -62,7 +62,7 @@ def predict(options: Predict) -> int:
     if options.heatmaps and not media.still:
         raise InputError("--heatmaps is for photos, and here is a film: leave one of them out")
     boxes = _boxes(options.boxes, settings, media)
-    pictures = picture_names(media, out) if options.draw else {}
+    names = drawn_names(media, out) if options.draw else {}
     make_writable(out)
     trained = load_pose(options.run, options.checkpoint, trust_recipe=options.trust_recipe)
     if options.heatmaps and (
@@ -91,7 +91,7 @@ def predict(options: Predict) -> int:
     writers = [writer(kind, out, trained.skeleton, head, name=name, tail=tail) for kind in kinds]
     sheet = Overview(media.count) if options.sheet else None
     heatmaps = Heatmaps(pipeline.predictor, out / "heatmaps") if options.heatmaps else None
-    output = _Output(writers, out, pictures if options.draw else None, options.min_score)
+    output = _Output(writers, out, names if options.draw else None, options.min_score)
     output.sheet, output.heatmaps = sheet, heatmaps
     results = pipeline.results(media, boxes=boxes, lift=False)
     failures: list[BaseException] = []
@@ -110,7 +110,7 @@ def predict(options: Predict) -> int:
                 with results.stages("draw and write"):
                     output.write(people)
     finally:
-        outcome.films = output.videos
+        outcome.videos = output.videos
     if failures:
         raise failures[0]
     return summarise(outcome, media, out, options.boxes, results.stages, formats)
@@ -167,13 +167,13 @@ class _Output:
         self,
         writers: list[Writer],
         out: Path,
-        pictures: Mapping[str, str] | None,
+        names: Mapping[str, str] | None,
         min_score: float,
     ) -> None:
-        """Into the folder `out`; `pictures` names drawn files by their sources, None draws none."""
+        """Into the folder `out`; `names` names drawn files by their sources, None draws none."""
         self._writers = writers
         self._out = out
-        self._pictures = pictures
+        self._names = names
         self._min_score = min_score
         self._video: VideoWriter | None = None
         self._source = ""
@@ -196,7 +196,7 @@ class _Output:
     @property
     def draws(self) -> bool:
         """Whether frames are drawn."""
-        return self._pictures is not None
+        return self._names is not None
 
     def draw(self, people: People, image: np.ndarray) -> None:
         """Draws a frame, as an image or into the video of its source."""
@@ -206,7 +206,7 @@ class _Output:
         drawn = _draw(people, image, self._min_score)
         if self.sheet is not None:
             self.sheet.add(people, drawn)
-        name = self._picture(people)
+        name = self._drawn_name(people)
         assert name is not None  # frames are drawn
         if people.seconds is None:
             save_image(self._out / name, drawn)
@@ -220,13 +220,13 @@ class _Output:
     def write(self, people: People) -> None:
         """Writes the keypoints of a frame in each format."""
         for one in self._writers:
-            one.write(people, self._picture(people))
+            one.write(people, self._drawn_name(people))
 
-    def _picture(self, people: People) -> str | None:
+    def _drawn_name(self, people: People) -> str | None:
         """The name of the drawn file, or None."""
-        if self._pictures is None:
+        if self._names is None:
             return None
-        return self._pictures.get(people.source) or _video_name(people.source)
+        return self._names.get(people.source) or _video_name(people.source)
 
     def _end_video(self) -> None:
         video, self._video = self._video, None

@@ -1,4 +1,4 @@
-"""`jaxpose scaling`: what training costs, sweeps, and the laws that they follow."""
+"""The options of `jaxpose scaling`: the cost of training, sweeps, and scaling laws."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,15 +11,15 @@ from jaxpose.cli.options import Overrides, Recipe, takes
 from jaxpose.paths import in_bucket
 
 app = typer.Typer(
-    help="Count what training costs; plan, run and fit scaling studies.", no_args_is_help=True
+    help="Count the cost of training; plan, run and fit scaling studies.", no_args_is_help=True
 )
 
 
 def _shared_folder(text: str) -> Path:
     if in_bucket(text):
         raise typer.BadParameter(
-            f"{text} is in a bucket, which knows no locks, and a study's workers share its points "
-            "by one. Use a folder on a disk that they share (NFS, Filestore)."
+            f"{text} is in a bucket, which has no locks, and a study's workers need a lock to "
+            "share its points. Use a folder on a disk that they share (NFS, Filestore)."
         )
     return Path(text)
 
