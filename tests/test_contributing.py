@@ -1,6 +1,7 @@
 """Every "Add a ..." recipe of CONTRIBUTING.md, executed from its first block to its last."""
 
 import importlib
+import importlib.util
 import re
 import runpy
 import shlex
@@ -34,8 +35,11 @@ def write(file: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text)
     if file.parts[0] == "jaxpose":
-        package = importlib.import_module(".".join(file.parts[:-1]))
-        monkeypatch.setattr(package, "__path__", [*package.__path__, str(file.parent.resolve())])
+        folder = file.parent
+        while not importlib.util.find_spec(".".join(folder.parts)):
+            folder = folder.parent  # of a new folder the one that it lies in
+        package = importlib.import_module(".".join(folder.parts))
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder.resolve())])
 
 
 def run(line: str) -> None:
@@ -71,4 +75,4 @@ def test_the_recipe_works(title, checkout, monkeypatch):
 
 
 def test_the_recipes_are_found():
-    assert {"Add a backbone", "Add a dataset"} <= set(RECIPES)
+    assert {f"Add a {what}" for what in ("backbone", "dataset", "metric", "task")} == set(RECIPES)

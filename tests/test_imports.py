@@ -35,7 +35,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
 )
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 
-# The tables of `convert` are keyed by the classes of modules, and a recipe holds a module.
+# `convert` finds tables by the classes of modules, and a recipe holds a module.
 MODULES = {"models", "convert", "config"}
 TENSORFLOW = {"tensorflow", "tensorflow_datasets", "tfds"}
 TOP_LEVEL = {

@@ -23,7 +23,10 @@ class Convert:
     out: Annotated[Path, typer.Argument(help="The release folder to write.")]
     model: Annotated[
         str | None,
-        typer.Option(help="A name from `jaxpose models`; found by the shapes if absent."),
+        typer.Option(
+            help="A name from `jaxpose models`; if absent, found by the arrays, the metadata and "
+            "the file's name."
+        ),
     ] = None
     keypoints: Annotated[
         int | None, typer.Option(min=1, help="Number of keypoints; that of the head if absent.")
@@ -38,7 +41,10 @@ class Convert:
     ] = None
     skeleton: Annotated[
         str | None,
-        typer.Option(help="The skeleton of its keypoints: a name, or a .toml or .py file."),
+        typer.Option(
+            help="Keypoints of the model: a name such as coco17, or a .toml or .py file; if "
+            "absent, those of the checkpoint's data set, or else the published model's."
+        ),
     ] = None
     ema: Annotated[
         bool | None,

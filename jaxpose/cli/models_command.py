@@ -12,12 +12,17 @@ from jaxpose.cli.options import takes
 class Models:
     """Options of `jaxpose models`."""
 
-    word: Annotated[str, typer.Argument(help="Show the models whose name contains this.")] = ""
+    word: Annotated[
+        str,
+        typer.Argument(
+            help="Part of a name, for a shorter list; or one whole name, for its record."
+        ),
+    ] = ""
 
 
 @takes(Models)
 def models(options: Models) -> None:
-    """List the published models: size, work, score, and the tests against published code."""
+    """List the published models with their size, work and score, or print one's whole record."""
     from jaxpose.cli.models import models as list_models
 
     list_models(options.word)

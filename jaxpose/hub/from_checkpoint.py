@@ -25,6 +25,7 @@ from jaxpose.convert.reading import dataset_of, load_state_dict
 from jaxpose.convert.release import Card, save_release
 from jaxpose.detect.detector import Detector
 from jaxpose.detect.weights import is_detector, recognise_detector
+from jaxpose.download.fetch import checksum
 from jaxpose.errors import InputError
 from jaxpose.metrics.report import Report
 from jaxpose.models.build import count_parameters
@@ -101,7 +102,7 @@ def release_checkpoint(source: Path, out: Path, options: ConvertOptions) -> Tabl
         f"{source.name} ({detect(state_dict).name})",
         _input(fit),
         skeleton.keypoints if skeleton else (f"{fit.num_keypoints}, not named",),
-        licence=entry.licence or Card.licence,
+        licence=_licence(source, entry, options),
         published=""
         if options.reset_head
         else ", ".join(filter(None, (entry.score, entry.source))),
@@ -111,7 +112,7 @@ def release_checkpoint(source: Path, out: Path, options: ConvertOptions) -> Tabl
     if limit:
         config["limit"] = limit
     save_release(out, variables, config, card, overwrite=options.overwrite)
-    return _table(state_dict, fits, variables, skeleton, options)
+    return _table(state_dict, fits, variables, skeleton, dataset, options)
 
 
 def _fits(state_dict: Mapping[str, np.ndarray], options: ConvertOptions) -> list[Identified]:
@@ -135,6 +136,18 @@ def _named(name: str) -> Keypointed:
         raise InputError(f"{name} is a detector, and these weights are none.")
     assert isinstance(record, Keypointed)
     return record
+
+
+def _licence(source: Path, entry: Keypointed, options: ConvertOptions) -> str:
+    """The record's if the file is the published one; other weights of a model have their own."""
+    weights = entry.weights
+    if weights is None or not entry.licence:
+        return Card.licence
+    if weights.sha256:
+        published = checksum(source).startswith(weights.sha256)
+    else:
+        published = options.model == entry.name and source.name == weights.file_name
+    return entry.licence if published else Card.licence
 
 
 def _input(fit: Identified) -> str:
@@ -235,7 +248,10 @@ def _estimator(
 
 
 def _skeleton(fit: Identified, named: Skeleton | None, dataset: str) -> Skeleton | None:
-    """The keypoints: as the user says, or the metadata, or the record; None if nothing does."""
+    """The keypoints: as the user says, or the metadata, or the record; None if nothing does.
+
+    A data set that is not built in has keypoints of its own, whatever their number.
+    """
     count = fit.num_keypoints
     if named is not None and named.num_keypoints != count:
         raise InputError(f"The model has {count} keypoints, {named.name} {named.num_keypoints}.")
@@ -244,7 +260,7 @@ def _skeleton(fit: Identified, named: Skeleton | None, dataset: str) -> Skeleton
         published = None
     if isinstance(fit.entry, PublishedLifter):
         return named or published
-    return named or skeleton_of_dataset(dataset, count) or published
+    return named or (skeleton_of_dataset(dataset, count) if dataset else published)
 
 
 def _table(
@@ -252,6 +268,7 @@ def _table(
     fits: list[Identified],
     variables: dict[str, Any],
     skeleton: Skeleton | None,
+    dataset: str,
     options: ConvertOptions,
 ) -> Table:
     fit, *others = fits
@@ -264,6 +281,8 @@ def _table(
     table.add_row("parameters", f"{count_parameters(variables) / 1e6:.2f} M")
     what = f"{fit.num_keypoints}, {skeleton.name if skeleton else 'not named: use --skeleton'}"
     table.add_row("keypoints", what)
+    if dataset and not skeleton:
+        table.add_row("", f"the checkpoint's data set, {dataset}, is not built in")
     if fit.input_hw is not None:
         table.add_row("input", f"{fit.input_hw[1]} x {fit.input_hw[0]} pixels")
     if isinstance(fit.entry, PublishedLifter) and fit.entry.limit:

@@ -157,7 +157,7 @@ def weights(where: str, *, trust_recipe: bool = False) -> dict[str, np.ndarray]:
     """The state dict that `init_from` and the like name; places as of `load`.
 
     Args:
-      where: what is named.
+      where: name, path or address.
       trust_recipe: as of `load`, for a run.
 
     Raises:

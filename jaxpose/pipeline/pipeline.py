@@ -78,17 +78,15 @@ class Pipeline:
         self.detector = detector
         self.lifter = lifter
         self._whole_images = pose.estimator.takes == "images"
-        settings: dict[str, Any] = {
-            "flip_test": options.flip_test,
-            "batch_size": options.batch_size,
-            "scales": options.scales,
-        }
         if self._whole_images:
             _check_whole_images(detector, options)
-        else:
-            settings["padding"] = options.padding
-            settings["sizes"] = [4**n for n in range(4) if 4**n < options.batch_size]
-        self.predictor = pose.predictor(**settings)
+        self.predictor = pose.predictor(
+            flip_test=options.flip_test,
+            padding=options.padding,
+            batch_size=options.batch_size,
+            sizes=[4**n for n in range(4) if 4**n < options.batch_size],
+            scales=options.scales,
+        )
 
     @classmethod
     def load(
@@ -354,18 +352,15 @@ class Pipeline:
 
 
 def _check_whole_images(detector: PersonDetector | None, options: Options) -> None:
-    """Refuses what only models of crops use.
+    """Refuses a detector, and options of one; the predictor refuses the options of crops.
 
     Raises:
-      InputError: names it.
+      InputError: names what is to be left out.
     """
     if detector is not None:
         raise InputError("a model of whole images finds the people itself: leave the detector out")
-    for name, usual in (("padding", None), ("detect_every", 1)):
-        if getattr(options, name) != usual:
-            raise InputError(
-                f"a model of whole images has no boxes of people: leave {name} at {usual}"
-            )
+    if options.detect_every != 1:
+        raise InputError("a model of whole images finds the people itself: leave detect_every at 1")
 
 
 def _labelled(people: People, located: Located) -> People:

@@ -13,21 +13,22 @@ class Cost(NamedTuple):
 
     Attributes:
       parameters: trainable values.
-      multiply_adds: of one image, without flip test (see `scaling.flops`).
+      multiply_adds: of one image or window, without flip test (see `scaling.flops`).
     """
 
     parameters: int
     multiply_adds: int
 
 
-def cost(model: Any, input_hw: tuple[int, int]) -> Cost:
-    """The cost of `model` for one image `[1, *input_hw, 3]`."""
+def cost(model: Any, input_hw: tuple[int, int] | None) -> Cost:
+    """The cost of `model` for one image `[1, *input_hw, 3]`, or for a lifter's one window."""
 
     def init(key: jax.Array, images: jax.Array) -> tuple[Any, Any]:
         # Initialisation runs the forward pass once, so one trace gives both figures.
         return model.init_with_output(key, images)
 
-    images = jax.ShapeDtypeStruct((1, *input_hw, 3), jnp.float32)
+    shape = (1, *input_hw, 3) if input_hw else model.input_shape()
+    images = jax.ShapeDtypeStruct(shape, jnp.float32)
     traced, (_, variables) = jax.make_jaxpr(init, return_shape=True)(jax.random.key(0), images)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
     return Cost(parameters, jaxpr_multiply_adds(traced.jaxpr))

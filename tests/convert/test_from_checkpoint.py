@@ -21,9 +21,9 @@ def invoke(*arguments):
     return CliRunner().invoke(app, ["convert", *map(str, arguments)])
 
 
-def test_rtmpose_of_animals_is_released_with_their_skeleton(shared, tmp_path):
+def test_rtmpose_of_animals_is_released_with_their_skeleton(tmp_path):
     """17 keypoints of AP-10K, in images of a size that RTMPose-m was published for."""
-    arrays = load(shared, "rtmpose_m_hand5_256x256").state_dict
+    arrays = load("rtmpose_m_hand5_256x256").state_dict
     for name in ("weight", "bias"):
         arrays[f"head.final_layer.{name}"] = arrays[f"head.final_layer.{name}"][:17]
     record = find("rtmpose-m-ap10k")
@@ -35,7 +35,22 @@ def test_rtmpose_of_animals_is_released_with_their_skeleton(shared, tmp_path):
     trained = load_pose(tmp_path / "out")
     assert trained.skeleton == AP10K17
     assert trained.codec == record.codec((256, 256))
-    assert "Apache-2.0" in (tmp_path / "out/README.md").read_text()
+    # The file has another checksum than the published one.
+    assert "not stated: that of the source" in (tmp_path / "out/README.md").read_text()
+
+
+def test_keypoints_of_an_unknown_data_set_are_not_named(tmp_path):
+    """17 of them are not COCO's because COCO's are 17."""
+    arrays = load("vitpose_s_256x192").state_dict
+    meta = {"dataset_meta": {"dataset_name": "horse17"}}
+    path = torch_file.write(
+        tmp_path / "x.pth", arrays, lambda tensors: {"state_dict": tensors, "meta": meta}
+    )
+    result = invoke(path, tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "17, not named" in result.output and "horse17, is not built in" in result.output
+    with pytest.raises(InputError, match="does not say"):
+        load_pose(tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -46,8 +61,8 @@ def test_rtmpose_of_animals_is_released_with_their_skeleton(shared, tmp_path):
         ("poseformer_9", "poseformer-9", "screen"),
     ],
 )
-def test_a_lifter_becomes_a_release_that_lifts(reference, name, frame, shared, tmp_path):
-    arrays = load(shared, reference).state_dict
+def test_a_lifter_becomes_a_release_that_lifts(reference, name, frame, tmp_path):
+    arrays = load(reference).state_dict
     save_file(arrays, tmp_path / "x.safetensors")
     result = invoke(tmp_path / "x.safetensors", tmp_path / "out")
     assert result.exit_code == 0, result.output
@@ -63,9 +78,9 @@ def test_a_lifter_becomes_a_release_that_lifts(reference, name, frame, shared, t
     assert "VIDEO --from POSE_MODEL --lift" in (tmp_path / "out/README.md").read_text()
 
 
-def test_the_authors_lifters_are_found_under_their_wrappers(shared, tmp_path):
+def test_the_authors_lifters_are_found_under_their_wrappers(tmp_path):
     """MotionBERT gives no millimetres, which its release says."""
-    arrays = load(shared, "official_motionbert_lite").state_dict
+    arrays = load("official_motionbert_lite").state_dict
     arrays = {f"module.{key}": array for key, array in arrays.items()}
     torch_file.write(tmp_path / "x.bin", arrays, lambda tensors: {"epoch": 1, "model_pos": tensors})
     result = invoke(tmp_path / "x.bin", tmp_path / "out")

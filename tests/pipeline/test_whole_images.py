@@ -58,7 +58,8 @@ class Estimator:
     model = codec = None
     skeleton = SKELETON
 
-    def predictor(self, variables, *, flip_test=True, batch_size=8, scales=(1.0,)):
+    def predictor(self, variables, *, flip_test, batch_size, sizes, scales, padding):
+        assert padding is None and scales == (1.0,)
         return FindsAll(batch_size)
 
 
@@ -93,7 +94,6 @@ def test_the_best_people_are_kept():
     ("detector", "options", "message"),
     [
         (lambda images: [], {}, "leave the detector out"),
-        (None, {"padding": 1.5}, "leave padding at None"),
         (None, {"detect_every": 3}, "leave detect_every at 1"),
     ],
 )

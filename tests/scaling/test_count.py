@@ -2,7 +2,7 @@
 
 import pytest
 
-from jaxpose.models.published.catalogue import CATALOGUE, DETECTORS
+from jaxpose.models.published.catalogue import CATALOGUE, DETECTORS, LIFTERS
 from jaxpose.scaling.count import cost
 
 # Relative differences of the published figures from a count of what is built, where they exceed
@@ -30,7 +30,7 @@ DIFFERENCES = {
     # Multiply-adds there include norms and activations.
     "yolox-nano": (0.01, 0.033),
 }
-EVERY = (*CATALOGUE, *DETECTORS)
+EVERY = (*CATALOGUE, *DETECTORS, *LIFTERS)
 MEASURED = [e for e in EVERY if e.parameters is not None or e.gflops is not None]
 
 

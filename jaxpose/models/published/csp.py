@@ -10,7 +10,7 @@ from jaxpose.models.darknet import NORM_EPSILON
 from jaxpose.models.detection import PathAggregation
 from jaxpose.models.published.record import Family
 
-__all__ = ["CSP"]
+__all__ = ["CSP", "CSPNeXt"]
 
 
 @dataclass(frozen=True)

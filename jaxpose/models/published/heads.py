@@ -8,7 +8,17 @@ from jaxpose.models.multistage import MultiStageHead
 from jaxpose.models.published.record import Family
 from jaxpose.models.regression_heads import IntegralRegressionHead, RegressionHead, RLEHead
 
-__all__ = ["HEADS"]
+__all__ = [
+    "HEADS",
+    "ClassificationHead",
+    "DeconvHead",
+    "IntegralRegressionHead",
+    "MultiStageHead",
+    "RLEHead",
+    "RegressionHead",
+    "SimCCHead",
+    "SimpleHead",
+]
 
 MM_RULES = (
     Rule(

@@ -12,7 +12,7 @@ from jaxpose.models.multistage import MultiStageHead
 from jaxpose.models.published.record import Family, PublishedPose
 from jaxpose.skeletons import COCO17
 
-__all__ = ["HOURGLASS", "hourglass"]
+__all__ = ["HOURGLASS", "Hourglass", "hourglass"]
 
 # Number of hourglasses.
 _HOURGLASS_SIZES = {"52": 1, "104": 2}

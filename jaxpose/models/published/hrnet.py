@@ -15,7 +15,7 @@ from jaxpose.models.hrnet import HRNet
 from jaxpose.models.published.heads import heatmaps
 from jaxpose.models.published.record import APACHE, OPENMMLAB, Family, PublishedPose, Weights
 
-__all__ = ["HRNET", "hrnet_backbone", "hrnet_pose", "hrnetv2_pose"]
+__all__ = ["HRNET", "HRNet", "hrnet_backbone", "hrnet_pose", "hrnetv2_pose"]
 
 # Width of the first branch, exchange modules, residual blocks per branch, stage-1 width and blocks.
 # W32 and W48: arXiv:1902.09212, section 3. The others, small ones (v1 and v2): arXiv:1908.07919 and

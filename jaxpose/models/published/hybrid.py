@@ -11,7 +11,7 @@ from jaxpose.models.published.record import Family, PublishedPose
 from jaxpose.models.resnet import ResNet
 from jaxpose.skeletons import COCO17
 
-__all__ = ["TRANSPOSE", "transpose_r"]
+__all__ = ["TRANSPOSE", "TransPose", "transpose_r"]
 
 # Encoder layers (arXiv:2012.14214, table 1).
 _DEPTHS = {"A3": 3, "A4": 4}

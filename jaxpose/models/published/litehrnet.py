@@ -13,7 +13,7 @@ from jaxpose.models.litehrnet import LiteHRNet
 from jaxpose.models.published.record import Family, PublishedPose
 from jaxpose.skeletons import COCO17
 
-__all__ = ["LITEHRNET", "litehrnet"]
+__all__ = ["LITEHRNET", "LiteHRNet", "litehrnet"]
 
 # Width of the first branch, modules of each stage, block. arXiv:2104.06403, table 1 and its code.
 _SIZES: dict[str, tuple[int, tuple[int, ...], Literal["weighting", "shuffle"]]] = {

@@ -16,7 +16,7 @@ from jaxpose.models.published.record import Family, PublishedPose
 from jaxpose.models.regression_heads import RegressionHead, RLEHead
 from jaxpose.skeletons import COCO17
 
-__all__ = ["MOBILENETV2", "mobilenet_pose"]
+__all__ = ["MOBILENETV2", "MobileNetV2", "mobilenet_pose"]
 
 _DECONVOLUTIONS = (256, 256, 256)
 

@@ -8,7 +8,7 @@ from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.openpose import VGG_BLOCKS, OpenPoseHead, VGGStem
 from jaxpose.models.published.record import Family, PublishedPose
 
-__all__ = ["OPENPOSE", "openpose"]
+__all__ = ["OPENPOSE", "OpenPoseHead", "VGGStem", "openpose"]
 
 
 def openpose(

@@ -19,6 +19,7 @@ from jaxpose.skeletons import COCO17
 
 __all__ = [
     "RESNET",
+    "ResNet",
     "deeppose",
     "integral_regression",
     "resnet_backbone",

@@ -14,7 +14,7 @@ from jaxpose.models.heads import DeconvHead
 from jaxpose.models.published.record import APACHE, OPENMMLAB, Family, PublishedPose, Weights
 from jaxpose.models.rtmcc import RTMCCHead
 
-__all__ = ["RTMPOSE", "rtmpose"]
+__all__ = ["RTMPOSE", "RTMCCHead", "rtmpose"]
 
 # Factors on the backbone's blocks and channels (arXiv:2212.07784, table 1, and its code).
 _RTMPOSE_SIZES = {

@@ -15,7 +15,7 @@ from jaxpose.models.published import vit_tables
 from jaxpose.models.published.record import APACHE, OPENMMLAB, Family, PublishedPose, Weights
 from jaxpose.models.vit import ViT
 
-__all__ = ["VITPOSE", "VITPOSE_PLUS_DATASETS", "vitpose", "vitpose_plus"]
+__all__ = ["VITPOSE", "VITPOSE_PLUS_DATASETS", "ViT", "vitpose", "vitpose_plus"]
 
 
 class _Size(NamedTuple):
