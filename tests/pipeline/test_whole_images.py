@@ -1,5 +1,6 @@
 """`Pipeline` with a model of whole images, which finds the people itself."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -7,11 +8,15 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from dots import SKELETON, photo
+from typer.testing import CliRunner
 
+from jaxpose.cli import predict as predict_module
+from jaxpose.cli.main import app
 from jaxpose.errors import InputError
 from jaxpose.hub.load import Trained
 from jaxpose.pipeline import Options, Pipeline
 from jaxpose.results.people import People
+from jaxpose.viz import save_image
 
 HW = (120, 320)
 
@@ -105,3 +110,15 @@ def test_what_only_crops_use_is_refused(detector, options, message):
 def test_boxes_are_refused():
     with pytest.raises(InputError, match="give no boxes"):
         Pipeline(TRAINED)(frame(40), boxes=[[0, 0, 9, 9]])
+
+
+def test_predict_names_neither_boxes_nor_a_detector(tmp_path, monkeypatch):
+    monkeypatch.setattr(predict_module, "load_pose", lambda run, checkpoint, **_: TRAINED)
+    save_image(tmp_path / "a.png", frame(40, 150))
+    arguments = ["predict", tmp_path / "a.png", "--from", "all", "--out", tmp_path / "out"]
+    result = CliRunner().invoke(app, [*map(str, arguments)])
+    assert result.exit_code == 0 and "1 photo, 2 people" in result.output
+    content = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert not {"boxes", "detector"} & set(content)
+    result = CliRunner().invoke(app, [*map(str, arguments), "--heatmaps"])
+    assert result.exit_code == 2 and "leave --heatmaps out" in " ".join(result.output.split())
