@@ -16,7 +16,7 @@ from rich.table import Table
 from jaxpose import skeletons
 from jaxpose.config import to_json
 from jaxpose.config.trust import outside_paths, record_as_own
-from jaxpose.convert.choose import Clues, choose, skeleton_of_dataset
+from jaxpose.convert.choose import Clues, choose, published_skeleton, skeleton_of_dataset
 from jaxpose.convert.formats import detect
 from jaxpose.convert.identify import Identified, identify
 from jaxpose.convert.load import load_pretrained, plan_for, recognise, to_variables
@@ -40,7 +40,7 @@ from jaxpose.train.run_dir import Run
 
 @dataclass(frozen=True)
 class ConvertOptions:
-    """How to convert.
+    """Options of a conversion.
 
     Attributes:
       model: name of a published model, or of one of their unpublished variants; None tries all.
@@ -255,9 +255,7 @@ def _skeleton(fit: Identified, named: Skeleton | None, dataset: str) -> Skeleton
     count = fit.num_keypoints
     if named is not None and named.num_keypoints != count:
         raise InputError(f"The model has {count} keypoints, {named.name} {named.num_keypoints}.")
-    published = fit.entry.skeleton
-    if published is not None and published.num_keypoints != count:
-        published = None
+    published = published_skeleton(fit)
     if isinstance(fit.entry, PublishedLifter):
         return named or published
     return named or (skeleton_of_dataset(dataset, count) if dataset else published)

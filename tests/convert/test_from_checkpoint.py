@@ -92,7 +92,7 @@ def test_the_authors_lifters_are_found_under_their_wrappers(tmp_path):
 
 
 def fits(*names, keypoints=17, size_read=False):
-    """What `identify` finds for arrays that these records share."""
+    """Fits as `identify` finds them for arrays that these records share."""
     records = [find(name) for name in names]
     return [
         Identified(r, r.variant(keypoints, r.input_hw), keypoints, r.input_hw, size_read)
@@ -145,6 +145,14 @@ def test_models_of_one_size_are_told_by_it_where_it_can_be_read():
     found = fits("rtmpose-m", "rtmpose-m-384x288", "rtmpose-m-ap10k", size_read=True)
     sized = [Identified(f.entry, f.model, 17, (256, 256), True) for f in found]
     assert names(choose(sized, Clues("x.pth"))) == ["rtmpose-m-ap10k"]
+
+
+def test_keypoints_that_nobody_published_need_no_choice_among_skeletons():
+    records = [find(f"rtmpose-m{end}") for end in ("", "-halpe26", "-wholebody")]
+    found = [Identified(r, r.variant(9, (256, 192)), 9, (256, 192), True) for r in records]
+    assert names(choose(found, Clues("x.pth")))[0] == "rtmpose-m"
+    with pytest.raises(InputError, match="--input-size HEIGHTxWIDTH"):
+        choose(fits(*HRNETS, keypoints=9), Clues("x.pth"))
 
 
 def test_experts_of_vitpose_plus_are_never_guessed():
