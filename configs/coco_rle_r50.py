@@ -1,4 +1,4 @@
-"""Residual log-likelihood on ResNet-50 (Li et al. 2021, arXiv:2107.11291), COCO, 210 epochs.
+r"""Residual log-likelihood on ResNet-50 (Li et al. 2021, arXiv:2107.11291), COCO, 210 epochs.
 
 Prepare the data as in `coco_vitpose_b`.
 

@@ -1,4 +1,4 @@
-"""SimCC on ResNet-50 (Li et al. 2022, arXiv:2107.03332), COCO, 210 epochs at 256x192.
+r"""SimCC on ResNet-50 (Li et al. 2022, arXiv:2107.03332), COCO, 210 epochs at 256x192.
 
 Prepare the data as in `coco_vitpose_b`.
 

@@ -1,4 +1,4 @@
-"""SimpleBaseline on ResNet-50 (Xiao et al. 2018, arXiv:1804.06208), COCO, 210 epochs at 256x192.
+r"""SimpleBaseline on ResNet-50 (Xiao et al. 2018, arXiv:1804.06208), COCO, 210 epochs at 256x192.
 
 Prepare the data as in `coco_vitpose_b`.
 
