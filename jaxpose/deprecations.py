@@ -156,7 +156,7 @@ def moved_names(module: str) -> Callable[[str], Any]:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         target, _, new_name = new.rpartition(".")
         value = getattr(importlib.import_module(target), new_name)
-        # `from a import b` reads b twice if a is a package: the import system first, then the caller.
+        # `from a import b` reads b twice if a is a package: first the import system, then callers.
         if sys._getframe(1).f_globals.get("__name__") == "importlib._bootstrap":
             return value
         message = f"{old} is now {new}; the old name will be removed in a later version."
