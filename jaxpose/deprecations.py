@@ -15,7 +15,8 @@ import importlib.machinery
 import sys
 import types
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 _T, _L = "jaxpose.tasks.topdown", "jaxpose.tasks.lifting"
@@ -103,7 +104,6 @@ NAMES: dict[str, str] = {
     "jaxpose.config.recipe.AnyExperiment": "jaxpose.train.experiment.Experiment",
     "jaxpose.config.settings.Optimizer": "jaxpose.train.optimizers.AdamW",
     "jaxpose.config.settings.Training": "jaxpose.train.experiment.Experiment",
-    "jaxpose.convert.siblings.SIBLINGS": "jaxpose.models.published.catalogue.UNPUBLISHED",
     "jaxpose.data.canvas.Person": "jaxpose.data.canvas.InstanceAnnotation",
     "jaxpose.data.canvas.Photo": "jaxpose.data.canvas.ImageAnnotation",
     "jaxpose.data.clips.Clips": "jaxpose.data.motion_dataset.MotionDataset",
@@ -164,6 +164,15 @@ def moved_names(module: str) -> Callable[[str], Any]:
         return value
 
     return get
+
+
+@contextmanager
+def shown() -> Iterator[None]:
+    """Show these warnings, which Python hides outside of a program's main file, once a line."""
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.filterwarnings("default", r"jaxpose\.", DeprecationWarning)
+        yield
 
 
 class _Alias(importlib.abc.MetaPathFinder, importlib.abc.Loader):

@@ -56,6 +56,11 @@ def rows(part: Any, above: str) -> Iterator[tuple[str, str, str, str]]:
             yield key, "", class_path(type(value)).removeprefix("jaxpose."), _first_line(value)
             if field.name != "skeleton":
                 yield from rows(value, f"{key}.")
+        elif isinstance(value, tuple) and any(map(dataclasses.is_dataclass, value)):
+            for number, one in enumerate(value):
+                name = class_path(type(one)).removeprefix("jaxpose.")
+                yield f"{key}.{number}", "", name, _first_line(one)
+                yield from rows(one, f"{key}.{number}.")
         else:
             kind, meaning = readable(hints[field.name]), meanings.get(field.name, "")
             yield key, kind, _short(value), meaning

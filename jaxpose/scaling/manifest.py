@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxpose.config import from_json, override
+from jaxpose.config.schema import SCHEMA, migrate, schema_of
 from jaxpose.errors import InputError
 from jaxpose.train.experiment import Experiment
 
@@ -99,6 +100,7 @@ def write_manifest(study: Path, manifest: Manifest) -> None:
     points = [asdict(point) for point in manifest.points]
     record = {
         "version": VERSION,
+        "schema": SCHEMA,
         "digest": _digest(head),
         **head,
         "points": [{"digest": _digest(point), **point} for point in points],
@@ -133,7 +135,7 @@ def read_manifest(study: Path) -> Manifest:
     _check_digests(file, head, points, digests, whole)
     return Manifest(
         head["recipe"],
-        head["experiment"],
+        migrate(head["experiment"], schema_of(record, file)),
         head["metric"],
         tuple(Point(**point | {"set": tuple(point["set"])}) for point in points),
         tuple(head["notes"]),
