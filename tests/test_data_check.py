@@ -137,7 +137,7 @@ def test_one_bad_entry_among_forty(document, how):
     assert found.count == 1
     assert found.examples in (
         (f"annotation {entry['id']} in 5.jpg",),
-        (f"annotation {entry['id']} in photo 777",),
+        (f"annotation {entry['id']} in image 777",),
     )
 
 
@@ -151,7 +151,7 @@ def test_photo_id_twice(document):
     document["images"].append(document["images"][3] | {"file_name": "other.jpg"})
     document["images"].append({"id": "x", "file_name": "y.jpg"})
     findings = check_annotations(document, COCO17)
-    assert finding(findings, "photo-id-twice").examples == ("photo id 3",)
+    assert finding(findings, "photo-id-twice").examples == ("image id 3",)
     assert finding(findings, "photo-id-not-a-number").examples == ("y.jpg",)
 
 

@@ -265,7 +265,7 @@ def test_save_image_writes_rgb(tmp_path, name):
 
 
 def test_save_image_says_why_it_cannot(tmp_path):
-    with pytest.raises(InputError, match=r"a\.gif: a picture's name must end in"):
+    with pytest.raises(InputError, match=r"a\.gif: an image's name must end in"):
         viz.save_image(tmp_path / "a.gif", blank())
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match=r"a\.png: .* cannot be written: .*file is not a folder"):

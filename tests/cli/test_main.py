@@ -128,7 +128,11 @@ def test_our_own_faults_keep_their_traceback():
         (KeyboardInterrupt(), 130, "Stopped"),
         (OSError(28, "No space left on device", "out/a.png"), 2, "out/a.png: No space left"),
         (PermissionError(13, "Permission denied", "out"), 2, "out: Permission denied; choose"),
-        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes"), 2, "too little"),
+        (
+            RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes"),
+            2,
+            "too little",
+        ),
     ],
 )
 def test_what_the_world_does_to_a_command(monkeypatch, fault, status, words):

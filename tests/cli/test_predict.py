@@ -34,7 +34,7 @@ def trained(monkeypatch):
     task = SimpleNamespace(estimator=lambda variables: (estimator, variables))
     experiment = SimpleNamespace(task=lambda: task)
 
-    def load_run(directory, which):
+    def load_run(directory, which, **_):
         if directory.name != "run":
             raise InputError(f"{directory} is not a run directory")
         return Run(directory, experiment, {}, 7 if which == "best" else 9, {})
@@ -137,7 +137,7 @@ def test_broken_photos_are_counted_and_the_rest_is_done(folder):
     assert "cut off" in skipped["b.jpg"]
     assert "text file" in skipped["text.jpg"]
     assert "does not exist" in skipped["d.png"]
-    assert "no photo" in skipped["empty"]
+    assert "no image" in skipped["empty"]
     assert [Path(entry["file"]).name for entry in predictions(folder)["photos"]] == [
         "a.png",
         "c.png",
@@ -200,7 +200,7 @@ def test_what_cannot_work_says_so_before_anything_is_computed(
 def test_boxes_for_other_photos_and_a_folder_that_is_no_run(folder):
     result = run(folder, folder / "photos", boxes=boxes_file(folder, {"x.jpg": [BOX]}))
     assert result.exit_code == 2
-    assert "none of the photos" in result.output
+    assert "none of the given images" in result.output
     (folder / "other").mkdir()
     options = ["--from", folder / "other", "--boxes", "full", "--out", folder / "out"]
     result = CliRunner().invoke(app, ["predict", *map(str, [folder / "photos", *options])])
@@ -333,7 +333,7 @@ def test_photos_and_films_together_and_without_pictures(folder):
     assert [path.name for path in (folder / "out").iterdir()] == ["predictions.json"]
     content = predictions(folder)
     assert ["picture" in entry for entry in content["frames"]] == [False] * 8
-    assert "not a film" in content["skipped"][0]["reason"]
+    assert "not a readable video" in content["skipped"][0]["reason"]
     assert "track_id" not in content["frames"][-1]["people"][0]
 
 

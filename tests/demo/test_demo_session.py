@@ -126,7 +126,7 @@ def test_a_film_up_to_its_limit(looker, tmp_path):
     ("content", "message"),
     [
         (b"#EXTM3U\nfile:///etc/passwd", "not a film in MP4"),
-        (b"\0\0\0\x18ftypmp42" + bytes(99), "not a film that can be read"),
+        (b"\0\0\0\x18ftypmp42" + bytes(99), "not a readable video"),
         (bytes(1_000_001), "at most 1 MB"),
     ],
 )

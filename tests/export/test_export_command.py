@@ -42,7 +42,7 @@ def trained(monkeypatch):
         (["--float16"], "--float16 is of TFLite"),
         (["--batch", 3], "--samples 4 are not whole batches of 3"),
         (["--level", "photo", "--size", "big"], "--size is HEIGHTxWIDTH in pixels"),
-        (["--level", "photo", "--to", "tflite"], "TFLite carries crops, not photos"),
+        (["--level", "photo", "--to", "tflite"], "TFLite exports take crops, not whole images"),
     ],
 )
 def test_what_cannot_be_is_refused(arguments, message, trained, tmp_path):
@@ -127,4 +127,4 @@ def test_a_lifter_has_no_photo(tmp_path, monkeypatch):
     lifter = Trained(tmp_path, estimator, drawn.variables(model, None), None)
     monkeypatch.setattr(command, "load", lambda *_: lifter)
     result = export("model", "--out", tmp_path / "out", "--level", "photo")
-    assert result.exit_code == 2 and "a lifter takes keypoints, not photos" in result.output
+    assert result.exit_code == 2 and "a lifter takes keypoints, not images" in result.output
