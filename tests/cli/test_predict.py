@@ -34,7 +34,7 @@ def trained(monkeypatch):
     task = SimpleNamespace(estimator=lambda variables: (estimator, variables))
     experiment = SimpleNamespace(task=lambda: task)
 
-    def load_run(directory, which):
+    def load_run(directory, which, **_):
         if directory.name != "run":
             raise InputError(f"{directory} is not a run directory")
         return Run(directory, experiment, {}, 7 if which == "best" else 9, {})
