@@ -117,7 +117,7 @@ def test_predict_names_neither_boxes_nor_a_detector(tmp_path, monkeypatch):
     save_image(tmp_path / "a.png", frame(40, 150))
     arguments = ["predict", tmp_path / "a.png", "--from", "all", "--out", tmp_path / "out"]
     result = CliRunner().invoke(app, [*map(str, arguments)])
-    assert result.exit_code == 0 and "1 photo, 2 people" in result.output
+    assert result.exit_code == 0 and "1 image, 2 people" in result.output
     content = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert not {"boxes", "detector"} & set(content)
     result = CliRunner().invoke(app, [*map(str, arguments), "--heatmaps"])
