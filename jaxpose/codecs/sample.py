@@ -26,7 +26,7 @@ class Sample(NamedTuple):
       counted: bool `[B, h, w]`, False in regions of the input where people are not labelled.
     """
 
-    visible: jax.Array
+    visible: Any
     keypoints: Any = None
     keypoints_3d: Any = None
     box_xywh: Any = None
@@ -47,7 +47,8 @@ class Sample(NamedTuple):
             labelled = labelled & self.valid[..., None]
         if self.crowd is not None:
             labelled = labelled & ~self.crowd[..., None]
-        return labelled.astype(jnp.float32)
+        weights: jax.Array = labelled.astype(jnp.float32)
+        return weights
 
 
 class Targets(NamedTuple):

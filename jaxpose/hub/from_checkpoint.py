@@ -102,7 +102,7 @@ def release_checkpoint(source: Path, out: Path, options: ConvertOptions) -> Tabl
         f"{source.name} ({detect(state_dict).name})",
         _input(fit),
         skeleton.keypoints if skeleton else (f"{fit.num_keypoints}, not named",),
-        licence=_licence(source, entry, options),
+        licence=licence_of(source, entry, options),
         published=""
         if options.reset_head
         else ", ".join(filter(None, (entry.score, entry.source))),
@@ -138,7 +138,7 @@ def _named(name: str) -> Keypointed:
     return record
 
 
-def _licence(source: Path, entry: Keypointed, options: ConvertOptions) -> str:
+def licence_of(source: Path, entry: Keypointed, options: ConvertOptions) -> str:
     """The record's if the file is the published one; other weights of a model have their own."""
     weights = entry.weights
     if weights is None or not entry.licence:

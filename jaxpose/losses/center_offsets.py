@@ -1,6 +1,7 @@
 """The loss of centres and offsets, for many people in one image."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +27,7 @@ class CenterOffsetLoss(Loss):
     offset: float = 0.02
 
     def with_terms(
-        self, outputs: Pair, targets: Pair, weights: Pair
+        self, outputs: Pair, targets: Pair, weights: Any
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """The loss, and its terms `heatmaps` and `offsets`."""
         heatmaps = self.heatmap_term(outputs, targets, weights)
