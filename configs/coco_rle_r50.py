@@ -1,11 +1,11 @@
-"""Residual log-likelihood on ResNet-50 (Li et al. 2021, arXiv:2107.11291), COCO, 210 epochs.
+r"""Residual log-likelihood on ResNet-50 (Li et al. 2021, arXiv:2107.11291), COCO, 210 epochs.
 
 Prepare the data as in `coco_vitpose_b`.
 
 Settings of MMPose 1.3, `topdown_regression/coco/td-reg_res50_rle-8xb64-210e_coco-256x192`, from
 ImageNet weights (torchvision's ResNet-50):
 
-    jaxpose train coco_rle_r50 --workdir runs/rle_r50 \\
+    jaxpose train coco_rle_r50 --workdir runs/rle_r50 \
         --set init_from=resnet50.pth --set reset_head=true
 """
 

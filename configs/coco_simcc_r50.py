@@ -1,11 +1,11 @@
-"""SimCC on ResNet-50 (Li et al. 2022, arXiv:2107.03332), COCO, 210 epochs at 256x192.
+r"""SimCC on ResNet-50 (Li et al. 2022, arXiv:2107.03332), COCO, 210 epochs at 256x192.
 
 Prepare the data as in `coco_vitpose_b`.
 
 Settings of MMPose 1.3, `simcc/coco/simcc_res50_8xb64-210e_coco-256x192`, from ImageNet weights
 (torchvision's ResNet-50):
 
-    jaxpose train coco_simcc_r50 --workdir runs/simcc_r50 \\
+    jaxpose train coco_simcc_r50 --workdir runs/simcc_r50 \
         --set init_from=resnet50.pth --set reset_head=true
 """
 

@@ -1,11 +1,11 @@
-"""SimpleBaseline on ResNet-50 (Xiao et al. 2018, arXiv:1804.06208), COCO, 210 epochs at 256x192.
+r"""SimpleBaseline on ResNet-50 (Xiao et al. 2018, arXiv:1804.06208), COCO, 210 epochs at 256x192.
 
 Prepare the data as in `coco_vitpose_b`.
 
 Settings of MMPose 1.3, `topdown_heatmap/coco/td-hm_res50_8xb64-210e_coco-256x192`, from ImageNet
 weights (torchvision's ResNet-50):
 
-    jaxpose train coco_simplebaseline_r50 --workdir runs/simplebaseline_r50 \\
+    jaxpose train coco_simplebaseline_r50 --workdir runs/simplebaseline_r50 \
         --set init_from=resnet50.pth --set reset_head=true
 """
 

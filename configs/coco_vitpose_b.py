@@ -1,8 +1,8 @@
-"""ViTPose-B on COCO, as published (Xu et al. 2022, arXiv:2204.12484): 210 epochs at 256x192.
+r"""ViTPose-B on COCO, as published (Xu et al. 2022, arXiv:2204.12484): 210 epochs at 256x192.
 
-    jaxpose prepare coco --annotations annotations/person_keypoints_train2017.json \\
+    jaxpose prepare coco --annotations annotations/person_keypoints_train2017.json \
         --images train2017 --out data/coco_train
-    jaxpose prepare coco --annotations annotations/person_keypoints_val2017.json \\
+    jaxpose prepare coco --annotations annotations/person_keypoints_val2017.json \
         --images val2017 --out data/coco_val --split val
     jaxpose train coco_vitpose_b --workdir runs/vitpose_b --set init_from=mae_vit_base.safetensors
 """

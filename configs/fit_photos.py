@@ -1,4 +1,4 @@
-r"""Overfitting test: fits a few of your own images, the first test for a new dataset.
+r"""Overfitting test: fits a few of your images, the first test for a new dataset.
 
 If a model cannot fit a few dozen people, the labels, the boxes or the recipe are wrong, and this
 recipe shows it in minutes. It says nothing about the score on other images.

@@ -1,8 +1,8 @@
-"""HRNet-W32 on MPII, as published (Sun et al. 2019, arXiv:1902.09212): 210 epochs at 256x256.
+r"""HRNet-W32 on MPII, as published (Sun et al. 2019, arXiv:1902.09212): 210 epochs at 256x256.
 
-    jaxpose prepare mpii --annotations mpii_train.json --images images --out data/mpii_train \\
+    jaxpose prepare mpii --annotations mpii_train.json --images images --out data/mpii_train \
         --canvas 384x384
-    jaxpose prepare mpii --annotations mpii_val.json --images images --out data/mpii_val \\
+    jaxpose prepare mpii --annotations mpii_val.json --images images --out data/mpii_val \
         --split val --canvas 384x384
     jaxpose train mpii_hrnet_w32 --workdir runs/mpii
 """

@@ -204,7 +204,7 @@ def test_contact_sheet_places_pictures_row_by_row():
 def test_contact_sheet_faults():
     with pytest.raises(InputError, match="at least one"):
         viz.contact_sheet([])
-    with pytest.raises(InputError, match="1 captions for 2 pictures"):
+    with pytest.raises(InputError, match="1 captions for 2 images"):
         viz.contact_sheet([blank(), blank()], captions=["a"])
 
 

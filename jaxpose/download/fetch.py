@@ -41,9 +41,8 @@ def fetch(address: Address) -> Path:
     weights is never run, and a published checksum usually comes from the same server as the file.
 
     Raises:
-      InputError: the host cannot be reached or refuses, the content is a web page, too large or
-        does
-        not match its checksum, or the cache cannot be written.
+      InputError: the host cannot be reached or refuses, the content is a web page or too large or
+        does not match its checksum, or the cache cannot be written.
     """
     folder = _cached(address)
     if not address.is_folder:

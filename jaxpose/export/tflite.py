@@ -24,7 +24,7 @@ def write(program: Program, path: Path, *, float16: bool = False) -> None:
       float16: store weights in half the bytes; the arithmetic stays float32 on CPUs.
 
     Raises:
-      InputError: the level is "photo", or the converter refuses.
+      InputError: the level is `photo`, or the converter refuses.
     """
     if program.level == "photo":
         raise InputError(

@@ -63,9 +63,8 @@ def crop_matrix(
     Two conventions exist; use the one that the model was trained with:
 
     - `udp=False` (MSRA, Simple Baselines, arXiv:1804.06208): the box of `scale` pixels becomes
-      `input_hw` pixels, and its centre maps to (W / 2, H / 2). Only the width of `scale` is used;
-        the
-      height follows from the aspect of `input_hw`.
+      `input_hw` pixels, and its centre maps to (W / 2, H / 2). Only the width of `scale` is used,
+      and the height follows from the aspect of `input_hw`.
     - `udp=True` (unbiased data processing, arXiv:1911.07524, section 3.2): sizes are distances
       between the outermost pixel centres, so the centre maps to ((W - 1) / 2, (H - 1) / 2).
 

@@ -149,7 +149,7 @@ def _seen(cameras: Camera, points: jax.Array) -> jax.Array:
 
 
 def _pixel_slopes(cameras: Camera, points: jax.Array) -> jax.Array:
-    """Derivatives of pixels by the three coordinates of their own point, `[V, T, K, 2, 3]`."""
+    """Derivatives of pixels by the three coordinates of their point, `[V, T, K, 2, 3]`."""
     axes = jnp.broadcast_to(jnp.eye(3)[:, None, None], (3, *points.shape))
     along = jax.vmap(lambda v: jax.jvp(partial(_seen, cameras), (points,), (v,))[1])(axes)
     return jnp.moveaxis(along, 0, -1)

@@ -21,7 +21,7 @@ _FORMS = (
 
 @dataclass(frozen=True)
 class BoxFile:
-    """Boxes of many images, looked up by the image's name.
+    """Boxes of many images, with access by the image's name.
 
     Attributes:
       path: the file they were read from.
@@ -209,7 +209,7 @@ def _annotations(path: Path, content: dict[str, Any]) -> Iterable[_Record]:
         annotations = list(content["annotations"])
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{path} looks like COCO annotations, but `images` or `categories` is missing or not "
+            f"{path} seems to be COCO annotations, but `images` or `categories` is missing or not "
             "a list of records with `id` and `file_name`"
         ) from error
     # An image without annotated people is listed too, with no boxes.

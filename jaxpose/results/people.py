@@ -240,7 +240,7 @@ class People:
         if photo is None:
             raise InputError(
                 "the image is not kept, so that videos do not fill the memory: draw inside the "
-                "loop over the results, or give draw(photo)"
+                "loop over the results, or pass the image to draw()"
             )
         return photo
 

@@ -94,7 +94,7 @@ def _by_name(name: str) -> Skeleton:
         return BUILT_IN[plain[wanted]]
     raise InputError(
         f"unknown skeleton {name!r}.{nearest(name.lower(), BUILT_IN)} Built in are"
-        f" {', '.join(BUILT_IN)}; a skeleton of your own is a .toml or .py file."
+        f" {', '.join(BUILT_IN)}; a custom skeleton is a .toml or .py file."
     )
 
 

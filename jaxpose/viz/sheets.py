@@ -42,7 +42,7 @@ def contact_sheet(
     if not pictures:
         raise InputError("a contact sheet needs at least one image.")
     if captions is not None and len(captions) != len(pictures):
-        raise InputError(f"{len(captions)} captions for {len(pictures)} pictures.")
+        raise InputError(f"{len(captions)} captions for {len(pictures)} images.")
     width = max(picture.shape[1] for picture in pictures)
     if columns is None:
         tallest = max(picture.shape[0] for picture in pictures)

@@ -238,8 +238,8 @@ def visibility(
 
     The flags follow COCO's annotators: keypoints outside the image, and eyes, ears and nose behind
     the head, are not labelled; neither is a limb joint that something else covers together with its
-    neighbour towards the trunk, because nobody could locate it; every other hidden joint is
-    labelled as occluded.
+    neighbour towards the trunk, because its position cannot be estimated; every other hidden joint
+    is labelled as occluded.
     """
     flags = np.where(by_head | by_body | by_other, 1, 2).astype(np.uint8)
     flags[:5][by_head[:5]] = 0

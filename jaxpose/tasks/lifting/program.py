@@ -32,11 +32,11 @@ def window_program(
 ) -> Program:
     """Builds the program of a lifter: windows of keypoints -> joints in millimetres.
 
-    At the level "crops" keypoints are in the codec's frame, the flip test is included and joints
-    are millimetres relative to the root; at "model" both sides are standardised.
+    At the level `crops` keypoints are in the codec's frame, the flip test is included and joints
+    are millimetres relative to the root; at `model` both sides are standardised.
 
     Raises:
-      InputError: the level "photo".
+      InputError: the level `photo`.
     """
     if level == "photo":
         raise InputError(
