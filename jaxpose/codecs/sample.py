@@ -21,7 +21,6 @@ class Sample(NamedTuple):
       area: `[...]` in pixels of the model's input, squared.
       valid: bool `[...]`, False where no person is; None where all are real.
       crowd: bool `[...]`, True for a region of several people without keypoints of their own.
-      ids: int32 `[...]`, the annotation of each person.
       dataset: int32 `[B]`, the data set that each image is from.
       counted: bool `[B, h, w]`, False in regions of the input where people are not labelled.
     """
@@ -33,7 +32,6 @@ class Sample(NamedTuple):
     area: Any = None
     valid: Any = None
     crowd: Any = None
-    ids: Any = None
     dataset: Any = None
     counted: Any = None
 

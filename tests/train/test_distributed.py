@@ -171,7 +171,7 @@ def test_processes_with_different_configurations_refuse_to_start(tmp_path):
 
 
 def test_one_process_feeds_whole_batches():
-    assert distributed.share(16, make_mesh(Mesh(data=2, fsdp=2, tensor=2))) == (0, 1)
+    assert distributed.batch_shard(16, make_mesh(Mesh(data=2, fsdp=2, tensor=2))) == (0, 1)
 
 
 def test_flags_that_lack_one_another_are_refused(monkeypatch):
