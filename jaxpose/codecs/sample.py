@@ -35,18 +35,21 @@ class Sample(NamedTuple):
     dataset: Any = None
     counted: Any = None
 
-    def weights(self) -> jax.Array:
-        """float32 `[..., K]`: 1 for a labelled keypoint of a real person, occluded or not, else 0.
+    def labelled(self) -> jax.Array:
+        """bool `[..., K]`: the labelled keypoints of real people, occluded or not.
 
-        People in a crowd region have no keypoints of their own, and weigh nothing.
+        People in a crowd region have no keypoints of their own.
         """
-        labelled = self.visible > 0
+        labelled: jax.Array = self.visible > 0
         if self.valid is not None:
             labelled = labelled & self.valid[..., None]
         if self.crowd is not None:
             labelled = labelled & ~self.crowd[..., None]
-        weights: jax.Array = labelled.astype(jnp.float32)
-        return weights
+        return labelled
+
+    def weights(self) -> jax.Array:
+        """float32 `[..., K]`: 1 for the keypoints that are `labelled`, else 0."""
+        return self.labelled().astype(jnp.float32)
 
 
 class Targets(NamedTuple):
