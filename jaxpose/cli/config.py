@@ -67,7 +67,7 @@ def rows(part: Any, above: str) -> Iterator[tuple[str, str, str, str]]:
 
 
 def meaning_of_fields(cls: type) -> dict[str, str]:
-    """What comments above the fields of a class and its docstrings' `Attributes` say of them."""
+    """Meanings of a class's fields, from comments above them and the docstring's `Attributes`."""
     found: dict[str, str] = {}
     for owner in reversed(cls.__mro__):
         if owner.__module__ != "builtins" and dataclasses.is_dataclass(owner):
