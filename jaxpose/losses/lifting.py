@@ -204,7 +204,7 @@ class SemiSupervised(Loss):
     def with_terms(
         self, outputs: tuple[jax.Array, jax.Array], targets: TrajectoryTargets, weights: Any
     ) -> tuple[jax.Array, Terms]:
-        """The loss, and its terms `pose`, `trajectory`, `reprojection` and `bone_length`."""
+        """Computes the loss, and its terms `pose`, `trajectory`, `reprojection`, `bone_length`."""
         pose, root = outputs
 
         def share(value: jax.Array, part: jax.Array) -> jax.Array:

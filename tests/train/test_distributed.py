@@ -198,7 +198,7 @@ def test_a_lost_step_stops_the_run(monkeypatch):
     sync._posted.extend([(low, low), (low, high)])
     assert sync.poll() is None
     sync._posted.append((high, high))
-    with pytest.raises(InputError, match="lost step: one is at 6, another at 7"):
+    with pytest.raises(InputError, match="at different steps: one is at 6, another at 7"):
         sync.poll()
 
 
