@@ -1,10 +1,10 @@
 """One hourglass on COCO (Newell et al. 2016, arXiv:1603.06937), 210 epochs at 256x256.
 
-The data is prepared as `coco_vitpose_b` says.
+Prepare the data as in `coco_vitpose_b`.
 
 Settings of MMPose 1.3, `topdown_heatmap/coco/td-hm_hourglass52_8xb32-210e_coco-256x256`, from
-scratch. Prepare with `--canvas 384x384`. `StageSum` supervises every hourglass of a stack; here
-there is one.
+scratch. Prepare with `--canvas 384x384`. `StageSum` supervises every hourglass of a stack; this
+model has one.
 """
 
 from jaxpose.codecs.heatmap import msra
@@ -19,7 +19,7 @@ TRAIN_PEOPLE = 149_813  # people with keypoints in train2017
 
 
 def get_config() -> TopDownExperiment:
-    """Batch 256 at 5e-4 for Adam, falls at epochs 170 and 200; no weight decay."""
+    """Batch 256 at 5e-4 for Adam, divided by 10 at epochs 170 and 200; no weight decay."""
     batch_size = 256
     return TopDownExperiment(
         skeleton=COCO17,

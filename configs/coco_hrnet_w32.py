@@ -1,6 +1,6 @@
 """HRNet-W32 on COCO, as published (Sun et al. 2019, arXiv:1902.09212): 210 epochs at 256x192.
 
-The data is prepared as `coco_vitpose_b` says.
+Prepare the data as in `coco_vitpose_b`.
 """
 
 from jaxpose.codecs.heatmap import msra
@@ -15,7 +15,7 @@ TRAIN_PEOPLE = 149_813  # people with keypoints in train2017
 
 
 def get_config() -> TopDownExperiment:
-    """Batch 512 at 5e-4 for Adam, falls at epochs 170 and 200; no weight decay."""
+    """Batch 512 at 5e-4 for Adam, divided by 10 at epochs 170 and 200; no weight decay."""
     batch_size = 512
     return TopDownExperiment(
         skeleton=COCO17,

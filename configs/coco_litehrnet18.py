@@ -1,6 +1,6 @@
 """Lite-HRNet-18 on COCO (Yu et al. 2021, arXiv:2104.06403): 210 epochs at 256x192 from scratch.
 
-The data is prepared as `coco_vitpose_b` says.
+Prepare the data as in `coco_vitpose_b`.
 
 Settings of MMPose 1.3, `topdown_heatmap/coco/td-hm_litehrnet-18_8xb64-210e_coco-256x192`: boxes
 vary less than for larger networks.
@@ -19,7 +19,7 @@ TRAIN_PEOPLE = 149_813  # people with keypoints in train2017
 
 
 def get_config() -> TopDownExperiment:
-    """Batch 512 at 5e-4 for Adam, falls at epochs 170 and 200; no weight decay."""
+    """Batch 512 at 5e-4 for Adam, divided by 10 at epochs 170 and 200; no weight decay."""
     batch_size = 512
     return TopDownExperiment(
         skeleton=COCO17,

@@ -1,12 +1,12 @@
 """RTMPose-s on COCO (Jiang et al. 2023, arXiv:2303.07399): 420 epochs at 256x192.
 
-The data is prepared as `coco_vitpose_b` says.
+Prepare the data as in `coco_vitpose_b`.
 
 Settings of MMPose 1.3, `rtmpose/coco/rtmpose-s_8xb256-420e_coco-256x192`, whose backbone starts
-from weights trained on heatmaps of AIC and COCO (`cspnext-s_udp-aic-coco`). Different here: the
-rate falls by a cosine to 0 over the whole run (there it stays for half of it, then falls to 5 %),
-images are not blurred and nothing is cut out of them, and the last 30 epochs vary boxes as the
-others do.
+from weights trained on heatmaps of AIC and COCO (`cspnext-s_udp-aic-coco`). Differences: the
+rate falls by a cosine to 0 over the whole run (in MMPose it is constant for half of the run and
+then falls to 5 %), there is neither blur nor cutout, and the last 30 epochs use the same
+augmentation of boxes as the others.
 """
 
 from jaxpose.codecs.simcc import rtmpose as rtmpose_codec
@@ -31,7 +31,7 @@ def get_config() -> TopDownExperiment:
         loss=SimCCKL(beta=10.0, label_softmax=True),
         train_data=Records("data/coco_train", "train"),
         eval_data=Records("data/coco_val", "val"),
-        # Colours by about as much as YOLOX's HSV: 5 of 180 steps of hue, 30 of 256 of the others.
+        # Colours vary about as in YOLOX's HSV: 5 of 180 steps of hue, 30 of 256 of the others.
         augmentation=Augmentation(scale=0.4, brightness=0.12, saturation=0.12, hue_degrees=10.0),
         optimizer=AdamW(
             learning_rate=4e-3,

@@ -1,11 +1,11 @@
-"""SimCC on ResNet-50 (Li et al. 2022, arXiv:2107.03332), COCO, 210 epochs at 256x192.
+r"""SimCC on ResNet-50 (Li et al. 2022, arXiv:2107.03332), COCO, 210 epochs at 256x192.
 
-The data is prepared as `coco_vitpose_b` says.
+Prepare the data as in `coco_vitpose_b`.
 
 Settings of MMPose 1.3, `simcc/coco/simcc_res50_8xb64-210e_coco-256x192`, from ImageNet weights
 (torchvision's ResNet-50):
 
-    jaxpose train coco_simcc_r50 --workdir runs/simcc_r50 \\
+    jaxpose train coco_simcc_r50 --workdir runs/simcc_r50 \
         --set init_from=resnet50.pth --set reset_head=true
 """
 
@@ -21,7 +21,7 @@ TRAIN_PEOPLE = 149_813  # people with keypoints in train2017
 
 
 def get_config() -> TopDownExperiment:
-    """Batch 512 at 1e-3 for Adam, falls at epochs 170 and 200; no weight decay."""
+    """Batch 512 at 1e-3 for Adam, divided by 10 at epochs 170 and 200; no weight decay."""
     batch_size = 512
     return TopDownExperiment(
         skeleton=COCO17,

@@ -1,8 +1,8 @@
-"""ViTPose-B on COCO, as published (Xu et al. 2022, arXiv:2204.12484): 210 epochs at 256x192.
+r"""ViTPose-B on COCO, as published (Xu et al. 2022, arXiv:2204.12484): 210 epochs at 256x192.
 
-    jaxpose prepare coco --annotations annotations/person_keypoints_train2017.json \\
+    jaxpose prepare coco --annotations annotations/person_keypoints_train2017.json \
         --images train2017 --out data/coco_train
-    jaxpose prepare coco --annotations annotations/person_keypoints_val2017.json \\
+    jaxpose prepare coco --annotations annotations/person_keypoints_val2017.json \
         --images val2017 --out data/coco_val --split val
     jaxpose train coco_vitpose_b --workdir runs/vitpose_b --set init_from=mae_vit_base.safetensors
 """
@@ -19,7 +19,7 @@ TRAIN_PEOPLE = 149_813  # people with keypoints in train2017
 
 
 def get_config() -> TopDownExperiment:
-    """Batch 512, AdamW at 5e-4, layer-wise decay 0.75, falls at epochs 170 and 200."""
+    """Batch 512, AdamW at 5e-4, layer-wise decay 0.75, divided by 10 at epochs 170 and 200."""
     batch_size = 512
     return TopDownExperiment(
         skeleton=COCO17,

@@ -1,10 +1,10 @@
-"""A handful of one's own photos learnt by heart: the first thing to try with a new dataset.
+r"""Overfitting test: fits a few of your images, the first test for a new dataset.
 
-A model that cannot fit a few dozen people has wrong labels, wrong boxes or a wrong recipe, and this
-says so in minutes. It says nothing about other photos.
+If a model cannot fit a few dozen people, the labels, the boxes or the recipe are wrong, and this
+recipe shows it in minutes. It says nothing about the score on other images.
 
-    jaxpose prepare coco --annotations mine.json --images photos --out data/mine
-    jaxpose train fit_photos --workdir runs/fit --set train_data.path=data/mine \\
+    jaxpose prepare coco --annotations mine.json --images images --out data/mine
+    jaxpose train fit_photos --workdir runs/fit --set train_data.path=data/mine \
         --set eval_data.path=data/mine
 """
 

@@ -1,14 +1,15 @@
-"""Martinez's residual MLP on Human3.6M's poses, seen by real cameras at random.
+"""Martinez's residual MLP on Human3.6M's poses, projected by random real cameras.
 
     jaxpose prepare h36m --poses h36m_fk17_10hz.npz --out data/h36m_poses.npz
     jaxpose train h36m_mlp --workdir runs/h36m_mlp
 
-The poses have no place and no camera. In every step each is turned about the vertical, put
-somewhere within a metre of the laboratory's middle and seen by one of the 20 cameras of the
-training subjects, lens included: `data/h36m_cameras.json` is the `camera-parameters.json` of
+The poses have no position and no camera. In every step each pose is turned about the vertical, put
+within a metre of the laboratory's middle and projected by one of the 20 cameras of the training
+subjects, with lens distortion: `data/h36m_cameras.json` is the `camera-parameters.json` of
 https://github.com/karfly/human36m-camera-parameters. Trained on S1, S5, S6, S7 and S8, scored on S9
-and S11 before their own four cameras, each clip placed once. So the protocol's subjects are those
-published, its poses a tenth as dense in time and placed anew, its input projected joints.
+and S11 with their own four cameras and one fixed position per clip. So the subjects are those of
+the published protocol; but the poses are ten times fewer in time and placed anew, and the input is
+projected joints.
 """
 
 from jaxpose.codecs.lifting import LiftingCodec

@@ -1,12 +1,12 @@
-"""Martinez's residual MLP on HumanEva-I: joints in space from single frames, in minutes.
+"""Martinez's residual MLP on HumanEva-I: 3D joints from single frames, trained in minutes.
 
     jaxpose prepare humaneva --source humaneva15_flat_nopickle.npz --out data/humaneva.npz
     jaxpose train humaneva_mlp --workdir runs/humaneva_mlp
 
 One model for subjects S1 to S3, the actions Walking, Jog and Box and all three cameras: trained on
 the split `train`, scored on `validate` by subject and action (as VideoPose3D, arXiv:1811.11742,
-table 4). The input are projected joints, where published figures have a detector's keypoints. The
-schedule ends at rate 0, so the last checkpoint is the result.
+table 4). The input is projected joints; published figures use a detector's keypoints. The schedule
+ends at rate 0, so the last checkpoint is the result.
 """
 
 from jaxpose.codecs.lifting import LiftingCodec

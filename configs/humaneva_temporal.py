@@ -2,9 +2,9 @@
 
     jaxpose train humaneva_temporal --workdir runs/humaneva_temporal
 
-At 60 frames a second 27 are 0.45 s. The network is half as wide as published (512 channels), which
-makes a sample cost what one of `humaneva_mlp` does. Windows of exactly the receptive field are cut
-by index, so strides compute only what the middle frame needs.
+At 60 frames per second, 27 frames are 0.45 s. The network is half as wide as published (512
+channels), so that a sample costs as much as one of `humaneva_mlp`. Windows of exactly the receptive
+field are cut by index, so strides compute only the values needed for the middle frame.
 """
 
 from jaxpose.codecs.lifting import LiftingCodec

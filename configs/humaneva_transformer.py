@@ -1,10 +1,10 @@
-"""A small DSTFormer over 9 frames on HumanEva-I; data as `humaneva_mlp`.
+"""Small DSTFormer over 9 frames on HumanEva-I; data as `humaneva_mlp`.
 
     jaxpose train humaneva_transformer --workdir runs/humaneva_transformer
 
-MotionBERT's network (arXiv:2210.06551), narrow, of two layers and without its pretraining: every
-frame of a window is lifted at once, and the loss holds its velocity too. In evaluation windows
-overlap by two thirds, and what they say of a frame is averaged.
+MotionBERT's network (arXiv:2210.06551), narrow, with two layers and without pretraining: it lifts
+every frame of a window at once, and the loss includes velocity. In evaluation windows overlap by
+two thirds, and the predictions for each frame are averaged.
 """
 
 from jaxpose.codecs.lifting import LiftingCodec

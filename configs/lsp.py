@@ -4,11 +4,11 @@
     jaxpose train lsp --workdir runs/lsp
 
 Trained on LSP's first 1,000 people and LSP-Extended's 10,000, tested on LSP's last 1,000. A small
-residual network looks at 128x128 crops in patches of 8 and answers with 16x16 heatmaps: the
-tolerance of PCK@0.2 is about a cell of the map, so what decides is how many epochs the budget
-holds, not resolution. Boxes are the joints' own extent (`data_prep/lsp.py` adds 15 %, `padding`
-another 10 %). The schedule ends at rate 0, so the last checkpoint is the result; picking the best
-of several on the test set would flatter it.
+residual network takes 128x128 crops in patches of 8 and predicts 16x16 heatmaps: the tolerance of
+PCK@0.2 is about one cell of the map, so the number of epochs in the budget matters more than
+resolution. Boxes are the joints' own extent (`data_prep/lsp.py` adds 15 %, `padding` another 10 %).
+The schedule ends at rate 0, so the last checkpoint is the result; selecting the best of several on
+the test set would give a score that is too high.
 """
 
 from jaxpose.codecs.heatmap import udp
@@ -32,13 +32,13 @@ def get_config() -> TopDownExperiment:
             Pyramid(patch=8, widths=(64, 128, 256), depths=(2, 2, 2), path_width=64),
             DeconvHead(14, deconv_channels=()),
         ),
-        # Sigma: 6 % of the crop, blurred for decoding by a Gaussian about as wide.
+        # Sigma: 6 % of the crop; decoding blurs by a Gaussian of about the same width.
         codec=udp(input_hw=(128, 128), heatmap_hw=(16, 16), sigma=1.0, blur_kernel=5),
         loss=HeatmapMSE(),
         train_data=Records("data/lsp", "train"),
         eval_data=Records("data/lsp", "test"),
-        # People stand, hang and fly, so crops rotate fully, but zoom half as much as in ViTPose's
-        # recipe: most photos end near the person.
+        # People stand, hang and jump, so crops rotate fully, but zoom half as much as in ViTPose's
+        # recipe: most images end near the person.
         augmentation=Augmentation(scale=0.25, shift=0.08, half_body=0.0),
         padding=1.1,
         optimizer=AdamW(
@@ -48,7 +48,7 @@ def get_config() -> TopDownExperiment:
         steps=8000,
         batch_size=32,
         ema_decay=0.998,
-        # 11,000 canvases of 192x192 are 1.2 GB: no decoding takes time from the arithmetic.
+        # 11,000 canvases of 192x192 are 1.2 GB in memory, so no time is spent on decoding.
         resident=True,
         checkpoint_every=2000,
         log_every=200,

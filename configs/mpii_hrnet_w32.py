@@ -1,8 +1,8 @@
-"""HRNet-W32 on MPII, as published (Sun et al. 2019, arXiv:1902.09212): 210 epochs at 256x256.
+r"""HRNet-W32 on MPII, as published (Sun et al. 2019, arXiv:1902.09212): 210 epochs at 256x256.
 
-    jaxpose prepare mpii --annotations mpii_train.json --images images --out data/mpii_train \\
+    jaxpose prepare mpii --annotations mpii_train.json --images images --out data/mpii_train \
         --canvas 384x384
-    jaxpose prepare mpii --annotations mpii_val.json --images images --out data/mpii_val \\
+    jaxpose prepare mpii --annotations mpii_val.json --images images --out data/mpii_val \
         --split val --canvas 384x384
     jaxpose train mpii_hrnet_w32 --workdir runs/mpii
 """
@@ -20,7 +20,7 @@ TRAIN_PEOPLE = 22_246  # people of MPII's usual training split
 
 
 def get_config() -> TopDownExperiment:
-    """Batch 512 at 5e-4 for Adam, falls at epochs 170 and 200; scored by PCKh@0.5."""
+    """Batch 512 at 5e-4 for Adam, divided by 10 at epochs 170 and 200; scored by PCKh@0.5."""
     batch_size = 512
     return TopDownExperiment(
         skeleton=MPII16,
@@ -35,5 +35,5 @@ def get_config() -> TopDownExperiment:
         ),
         steps=210 * TRAIN_PEOPLE // batch_size,
         batch_size=batch_size,
-        padding=1.0,  # MPII's scale already holds the margin
+        padding=1.0,  # MPII's scale already includes the margin
     )

@@ -1,8 +1,8 @@
-"""Quick start: a small network on drawn people, minutes on two CPU cores, nothing to download.
+"""Quick start: a small network on drawn people, minutes on two CPU cores, no downloads.
 
-The people are the renderer's plain ones: upright, looking our way, alone. `--set
-train_data.plain=false --set eval_data.plain=false` gives the full variety, which is learnt far more
-slowly: occluded, cut off, crowded, sitting and lying people.
+The people are the renderer's plain ones: upright, facing the camera, alone. `--set
+train_data.plain=false --set eval_data.plain=false` gives the full variety, which takes far longer
+to learn: occluded, cut off, crowded, sitting and lying people.
 """
 
 from jaxpose.codecs.heatmap import udp
@@ -30,7 +30,7 @@ def get_config() -> TopDownExperiment:
         loss=HeatmapMSE(),
         train_data=SyntheticPeople(count=5000, seed=0, canvas_hw=canvas_hw, plain=True),
         eval_data=SyntheticPeople(count=200, seed=1, canvas_hw=canvas_hw, plain=True),
-        # Every drawn person differs already; strong augmentation would waste a short budget.
+        # Drawn people already vary; strong augmentation would waste a short budget.
         augmentation=Augmentation(
             rotation_degrees=10.0, scale=0.15, shift_probability=0.0, half_body=0.0
         ),

@@ -1,6 +1,6 @@
-"""The quick start with an SRCNN refiner after its head: 32x24 maps sharpened to 64x48.
+"""Quick start with an SRCNN refiner after its head: 32x24 maps refined to 64x48.
 
-In all else it is the quick start; targets are as wide in input pixels.
+Everything else is as in the quick start; targets have the same width in input pixels.
 """
 
 import dataclasses

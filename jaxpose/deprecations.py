@@ -1,12 +1,12 @@
-"""Names of earlier versions, and where they are now.
+"""Names of earlier versions, with their present places.
 
-One table serves two readers. A `config.json` of an earlier version names classes by their old
-paths: `config.schema` looks them up with `moved`. A script of an earlier version imports from old
-modules: `install` lets these imports go on to the new place, with a DeprecationWarning.
+The table has two uses. A `config.json` of an earlier version names classes by their old paths:
+`config.schema` converts them with `moved`. A script of an earlier version imports from old modules:
+`install` redirects these imports to the new place, with a DeprecationWarning.
 
-To move a module, add a line to `MODULES`; to rename what a module holds, or to move it alone, add
-a line to `NAMES`. Values are always places of today: when something moves a second time, the old
-line is changed as well.
+To move a module, add a line to `MODULES`; to rename an object of a module, or to move it alone, add
+a line to `NAMES`. Values are always present places: when something moves a second time, change the
+old line as well.
 """
 
 import importlib
@@ -15,13 +15,14 @@ import importlib.machinery
 import sys
 import types
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 _T, _L = "jaxpose.tasks.topdown", "jaxpose.tasks.lifting"
 
 MODULES: dict[str, str] = {
-    # Old module -> module of today. Since 0.1.0:
+    # Old module -> present module. Since 0.1.0:
     "jaxpose.augment": f"{_T}.augment",
     "jaxpose.codecs.maps": "jaxpose.codecs.visualize",
     "jaxpose.config.images": f"{_T}.experiment",
@@ -88,7 +89,7 @@ MODULES: dict[str, str] = {
 }
 
 NAMES: dict[str, str] = {
-    # Old module and name -> path of today. Since 0.1.0:
+    # Old module and name -> present path. Since 0.1.0:
     "jaxpose.codecs.AnyCodec": "jaxpose.codecs.codec.Codec",
     "jaxpose.config.AnyExperiment": "jaxpose.train.experiment.Experiment",
     "jaxpose.config.Evaluation": f"{_T}.experiment.Evaluation",
@@ -103,7 +104,6 @@ NAMES: dict[str, str] = {
     "jaxpose.config.recipe.AnyExperiment": "jaxpose.train.experiment.Experiment",
     "jaxpose.config.settings.Optimizer": "jaxpose.train.optimizers.AdamW",
     "jaxpose.config.settings.Training": "jaxpose.train.experiment.Experiment",
-    "jaxpose.convert.siblings.SIBLINGS": "jaxpose.models.published.catalogue.UNPUBLISHED",
     "jaxpose.data.canvas.Person": "jaxpose.data.canvas.InstanceAnnotation",
     "jaxpose.data.canvas.Photo": "jaxpose.data.canvas.ImageAnnotation",
     "jaxpose.data.clips.Clips": "jaxpose.data.motion_dataset.MotionDataset",
@@ -131,12 +131,12 @@ NAMES: dict[str, str] = {
     "jaxpose.weights.cache.cache_folder": "jaxpose.paths.cache_folder",
 }
 
-# Packages and modules that are gone, and of whose content only `NAMES` and `MODULES` remain.
+# Removed packages and modules, whose content is only listed in `NAMES` and `MODULES`.
 _GONE = frozenset({"jaxpose.infer", "jaxpose.weights.cache"})
 
 
 def moved(path: str) -> str:
-    """The path of today of `module.Name`; the path itself if it is not known to have moved."""
+    """Present path of `module.Name`; the path itself if it has not moved."""
     if path in NAMES:
         return NAMES[path]
     module, _, name = path.rpartition(".")
@@ -144,7 +144,7 @@ def moved(path: str) -> str:
 
 
 def moved_names(module: str) -> Callable[[str], Any]:
-    """A `__getattr__` for a module that is still there but has lost some names of `NAMES`.
+    """Creates a `__getattr__` for a module that still exists but has lost some names of `NAMES`.
 
     Used as `__getattr__ = moved_names(__name__)`.
     """
@@ -156,18 +156,27 @@ def moved_names(module: str) -> Callable[[str], Any]:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         target, _, new_name = new.rpartition(".")
         value = getattr(importlib.import_module(target), new_name)
-        # `from a import b` asks twice for b if a is a package: Python's machinery, then the caller.
+        # `from a import b` reads b twice if a is a package: first the import system, then callers.
         if sys._getframe(1).f_globals.get("__name__") == "importlib._bootstrap":
             return value
-        message = f"{old} is now {new}; the old name will go in a later version."
+        message = f"{old} is now {new}; the old name will be removed in a later version."
         warnings.warn(message, DeprecationWarning, stacklevel=2)
         return value
 
     return get
 
 
+@contextmanager
+def shown() -> Iterator[None]:
+    """Show these warnings, which Python hides outside of a program's main file, once a line."""
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.filterwarnings("default", r"jaxpose\.", DeprecationWarning)
+        yield
+
+
 class _Alias(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds the modules of `MODULES` that are gone, as empty ones that look names up."""
+    """Import finder that replaces removed modules of `MODULES` by empty, redirecting ones."""
 
     def find_spec(
         self,
@@ -177,7 +186,7 @@ class _Alias(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     ) -> importlib.machinery.ModuleSpec | None:
         if fullname not in MODULES and fullname not in _GONE:
             return None
-        # All are packages, so that modules below are looked for here, too.
+        # All are packages, so that their submodules are found here too.
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType | None:
@@ -189,7 +198,7 @@ class _Alias(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def install() -> None:
-    """Let imports of modules that have moved go on to their new place, with a warning."""
+    """Redirects imports of moved modules to their new place, with a warning."""
     if not any(isinstance(finder, _Alias) for finder in sys.meta_path):
-        # Last: it is asked only for what is not there.
+        # Last, so that it is used only for modules that do not exist.
         sys.meta_path.append(_Alias())

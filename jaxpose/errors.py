@@ -1,11 +1,11 @@
-"""The one exception for input that a person can correct."""
+"""Exception for input that a person can correct."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class InputError(ValueError):
-    """The user's input is wrong: a path, a key, a file, an annotation.
+    """Error in the user's input: a path, a key, a file, an annotation.
 
     The message says what was wrong, where, and what to do. The command line prints it without a
     traceback and exits with status 2.
@@ -13,6 +13,6 @@ class InputError(ValueError):
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """` Did you mean 'x'?` for the choice closest to `word`, or the empty string."""
+    """Suggestion ` Did you mean 'x'?` with the choice closest to `word`, or the empty string."""
     found = get_close_matches(word, list(choices), n=1, cutoff=0.5)
     return f" Did you mean {found[0]!r}?" if found else ""

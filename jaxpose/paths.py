@@ -1,7 +1,7 @@
-"""Where runs and data lie: folders of this machine, or of a bucket such as `gs://mine/runs/b`.
+"""Paths of runs and data: folders on this machine, or in a bucket such as `gs://mine/runs/b`.
 
-Buckets are read and written through etils.epath, as Orbax and TFDS do. A file there appears whole
-when it is closed; nothing can be appended to it, and nothing locked.
+Buckets are read and written through etils.epath, as Orbax and TFDS do. A file in a bucket appears
+whole when it is closed; files cannot be appended to or locked.
 """
 
 import importlib.util
@@ -20,14 +20,14 @@ from jaxpose.errors import InputError
 
 SCHEMES = ("gs://",)
 CACHE_VARIABLE = "JAXPOSE_CACHE"
-"""Environment variable that names another folder."""
+"""Environment variable that sets another cache folder."""
 
 
 def cache_folder() -> Path:
-    """Where fetched weights stay; it need not exist.
+    """Cache folder of downloaded weights; it need not exist.
 
-    `JAXPOSE_CACHE`, or else `jaxpose` where the system keeps what can be fetched again:
-    `XDG_CACHE_HOME` or `~/.cache`, on macOS `~/Library/Caches`, on Windows `%LOCALAPPDATA%`.
+    `JAXPOSE_CACHE`, or else `jaxpose` in the system's cache folder: `XDG_CACHE_HOME` or `~/.cache`,
+    on macOS `~/Library/Caches`, on Windows `%LOCALAPPDATA%`.
     """
     if chosen := os.environ.get(CACHE_VARIABLE):
         return Path(chosen).expanduser()
@@ -41,23 +41,23 @@ def cache_folder() -> Path:
 
 
 def as_path(text: str | os.PathLike[str]) -> Path:
-    """The path that `text` names: epath's in a bucket, else pathlib's.
+    """Converts `text` to a path: epath's in a bucket, else pathlib's.
 
-    Both have what is asked of a path here, so the type says pathlib's.
+    Both have all methods used here, so the type is given as pathlib's.
     """
     return cast(Path, epath.Path(text)) if in_bucket(text) else Path(text)
 
 
 def in_bucket(path: str | os.PathLike[str]) -> bool:
-    """Whether the path is one of a bucket."""
+    """True if the path is in a bucket."""
     return os.fspath(path).startswith(SCHEMES)
 
 
 def check_reachable(path: Path) -> None:
-    """Refuse a bucket that this machine cannot look into.
+    """Checks that this machine can read a bucket.
 
     Raises:
-      InputError: a package is missing, the bucket does not exist, or nobody is logged in.
+      InputError: a package is missing, the bucket does not exist, or there is no login.
     """
     if not in_bucket(path):
         return
@@ -77,12 +77,12 @@ def check_reachable(path: Path) -> None:
 def _has(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # of a package around it
+    except ModuleNotFoundError:  # the error of a wrapping package
         return False
 
 
 def atomic_write(file: Path, text: str) -> None:
-    """Write a file that a kill must not cut short: it appears whole or not at all."""
+    """Writes a file atomically: after a kill, the file is whole or absent."""
     if in_bucket(file):
         file.write_text(text)
         return
@@ -93,7 +93,7 @@ def atomic_write(file: Path, text: str) -> None:
 
 @contextmanager
 def write_via_local(file: Path) -> Iterator[Path]:
-    """A path of this machine to write what becomes `file`, for libraries that know no buckets."""
+    """Local path to write the content of `file` to, for libraries that do not support buckets."""
     if not in_bucket(file):
         yield file
         return
@@ -105,7 +105,7 @@ def write_via_local(file: Path) -> Iterator[Path]:
 
 @contextmanager
 def local_copy(path: Path) -> Iterator[Path]:
-    """`path`, a file or a folder, on this machine, for libraries that know no buckets."""
+    """Local copy of a file or a folder of files, for libraries that do not support buckets."""
     if not in_bucket(path):
         yield path
         return
@@ -117,14 +117,14 @@ def local_copy(path: Path) -> Iterator[Path]:
         elif path.exists():
             _fetch(path, local)
         else:
-            raise InputError(f"There is nothing at {path}.")
+            raise InputError(f"{path} does not exist.")
         yield local
 
 
 def kept_on_disk(folder: Path, names: Iterable[str], key: str) -> Path:
-    """This machine's copy of files in a bucket's folder, fetched once for each `key`.
+    """Cached local copy of files in a bucket's folder, fetched once for each `key`.
 
-    `key` names their content. The copy lies beside fetched weights, in `JAXPOSE_CACHE`.
+    `key` identifies their content. The copy lies beside downloaded weights, in `JAXPOSE_CACHE`.
     """
     copy = cache_folder() / "data" / key
     copy.mkdir(parents=True, exist_ok=True)

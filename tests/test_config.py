@@ -8,9 +8,12 @@ import pytest
 from jaxpose.config import differences, from_json, override, schema, to_json
 from jaxpose.config.schema import SCHEMA, migrate, schema_of
 from jaxpose.errors import InputError
-from jaxpose.losses import OKS, BoneLength
+from jaxpose.losses import OHKM, OKS, BoneLength
+from jaxpose.metrics import EPE, PCK
 from jaxpose.skeletons import COCO17, COCO_WHOLEBODY133, H36M17, HAND21, HUMANEVA15
 from jaxpose.train.recipe import load_recipe
+
+EPE_ALONE = "evaluation.metrics=metrics.EPE()"
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +64,7 @@ def test_wrong_override_says_what_is_meant(experiment, assignment, message):
 
 
 def test_overrides_that_depend_on_each_other_go_in_any_order(experiment):
-    changes = ["model.head.num_keypoints=21", "skeleton=hand21", "evaluation.metric=pck"]
+    changes = ["model.head.num_keypoints=21", "skeleton=hand21", EPE_ALONE]
     with pytest.raises(InputError, match="has 17 keypoints"):
         override(experiment, changes[:1])
     first = override(experiment, changes)
@@ -70,11 +73,43 @@ def test_overrides_that_depend_on_each_other_go_in_any_order(experiment):
 
 
 def test_a_skeleton_by_name_sizes_the_model(experiment):
-    changed = override(experiment, ["skeleton=hand21", "evaluation.metric=pck"])
+    changed = override(experiment, ["skeleton=hand21", EPE_ALONE])
     assert changed.skeleton == HAND21 and changed.model.head.num_keypoints == 21
     assert changed.codec == experiment.codec and changed.model.backbone == experiment.model.backbone
     changed.task().check()
     assert from_json(to_json(changed)) == changed
+
+
+def test_objects_are_written_as_calls(experiment):
+    changed = override(
+        experiment,
+        [
+            "evaluation.metrics=(metrics.PCK(0.1), jaxpose.metrics.EPE())",
+            "evaluation.best=EPE",
+            "loss=losses.OHKM(hardest=4)",
+            "evaluation.metrics.0.threshold=0.3",
+        ],
+    )
+    assert changed.evaluation.metrics == (PCK(0.3), EPE()) and changed.evaluation.best == "EPE"
+    assert changed.loss == OHKM(4)
+    assert override(experiment, [EPE_ALONE]).evaluation.best == "EPE"
+    # In other places the same text is a text.
+    assert override(experiment, ["init_from=runs(1)"]).init_from == "runs(1)"
+    for wrong, message in (
+        ("loss=losses.OHKN(8)", "Did you mean 'OHKM'"),
+        ("loss=losses.OHKM(hard=8)", "losses.OHKM: .*unexpected keyword argument 'hard'"),
+        ("loss=models.DeconvHead(17)", "loss must be Loss"),
+        ("evaluation.metrics.7.threshold=1", r"NUMBER is one of \['0'\]"),
+        ("loss=os.system('true')", "loss must be Loss"),
+    ):
+        with pytest.raises(InputError, match=message):
+            override(experiment, [wrong])
+
+
+def test_the_metric_of_0_1_0_can_be_set(experiment):
+    with pytest.warns(DeprecationWarning, match="metrics="):
+        changed = override(experiment, ["evaluation.metric=epe"])
+    assert changed == override(experiment, [EPE_ALONE])
 
 
 def test_a_skeleton_from_a_file_sizes_the_model(experiment, tmp_path):
@@ -101,7 +136,7 @@ def test_losses_get_the_sigmas_and_bones_of_the_new_skeleton(experiment):
     changed = override(oks, ["skeleton=coco_wholebody133"])
     assert changed.loss.sigmas == COCO_WHOLEBODY133.sigmas != COCO17.sigmas
     bones = dataclasses.replace(experiment, loss=BoneLength(tuple(COCO17.limb_indices)))
-    changed = override(bones, ["skeleton=hand21", "evaluation.metric=pck"])
+    changed = override(bones, ["skeleton=hand21", EPE_ALONE])
     assert changed.loss.bones == tuple(HAND21.limb_indices)
     with pytest.raises(InputError, match=r"loss uses the OKS sigmas.*'humaneva15' has none"):
         override(oks, ["skeleton=humaneva15"])

@@ -274,7 +274,7 @@ FAULTS = [
     ({"sigmas": 0.1}, "`sigmas` must be a list"),
     (
         {"keypoints": ("top", "left_hand", "right_hand", "left_foot", "top")},
-        "'top' stands twice in `keypoints`",
+        "'top' occurs twice in `keypoints`",
     ),
     ({"keypoints": ()}, "0 keypoints|`keypoints` is empty"),
     ({"keypoints": "top"}, "`keypoints` must be a list of names"),

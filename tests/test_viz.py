@@ -204,7 +204,7 @@ def test_contact_sheet_places_pictures_row_by_row():
 def test_contact_sheet_faults():
     with pytest.raises(InputError, match="at least one"):
         viz.contact_sheet([])
-    with pytest.raises(InputError, match="1 captions for 2 pictures"):
+    with pytest.raises(InputError, match="1 captions for 2 images"):
         viz.contact_sheet([blank(), blank()], captions=["a"])
 
 
@@ -265,12 +265,12 @@ def test_save_image_writes_rgb(tmp_path, name):
 
 
 def test_save_image_says_why_it_cannot(tmp_path):
-    with pytest.raises(InputError, match=r"a\.gif: a picture's name must end in"):
+    with pytest.raises(InputError, match=r"a\.gif: an image's name must end in"):
         viz.save_image(tmp_path / "a.gif", blank())
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match=r"a\.png: .* cannot be written: .*file is not a folder"):
         viz.save_image(tmp_path / "file" / "a.png", blank())
     (tmp_path / "b.png").mkdir()
-    with pytest.raises(InputError, match=r"b\.png: the picture cannot be written"):
+    with pytest.raises(InputError, match=r"b\.png: the image cannot be written"):
         viz.save_image(tmp_path / "b.png", blank())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b.png", "file"]

@@ -125,7 +125,7 @@ def test_turning_film(tmp_path):
     ("name", "pictures", "fps", "message"),
     [
         ("a.avi", 1, 30, "must end in .gif or .mp4"),
-        ("a.gif", 0, 30, "no picture"),
+        ("a.gif", 0, 30, "at least one image"),
         ("a.gif", 1, 0, "must be positive"),
         ("a.mp4", 1, np.nan, "must be positive"),
     ],
@@ -135,6 +135,6 @@ def test_film_refusals(tmp_path, name, pictures, fps, message):
         viz.save_animation(tmp_path / name, [np.zeros((4, 4, 3), np.uint8)] * pictures, fps)
     with pytest.raises(InputError, match="in one animation"):
         viz.save_animation(tmp_path / "b.gif", [np.zeros((n, 4, 3), np.uint8) for n in (4, 5)], 30)
-    with pytest.raises(InputError, match="3 photos for 10 frames"):
+    with pytest.raises(InputError, match="3 images for 10 frames"):
         next(viz.turning(np.tile(LEVEL, (10, 1, 1)), STICK, photos=[np.zeros((2, 2, 3))] * 3))
     assert not list(tmp_path.iterdir())

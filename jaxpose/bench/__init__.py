@@ -1,4 +1,4 @@
-"""How fast it is here: training steps, the input path, evaluation, prediction.
+"""Benchmarks on this machine: training steps, the input path, evaluation, prediction.
 
-Each module measures one road and returns plain figures; `jaxpose bench` prints them.
+Each module measures one of them and returns plain figures; `jaxpose bench` prints them.
 """

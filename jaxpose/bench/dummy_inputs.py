@@ -1,4 +1,4 @@
-"""Weights and batches that cost what real ones do, without a file and without compiling."""
+"""Stand-in weights and batches that cost as much as real ones, without files or compiling."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ _POOL = 1 << 20
 
 
 def values(shapes: Any, seed: int = 0) -> Any:
-    """Arrays of the shapes (and places) of a tree of variables: norms do nothing, kernels scale.
+    """Arrays with the shapes and shardings of a tree of variables: identity norms, scaled kernels.
 
-    Random rather than zeros, which multiply faster than what a model learns.
+    Values are random: zeros multiply faster than the weights of a trained model.
     """
     pool = np.random.default_rng(seed).standard_normal(_POOL, np.float32)
 
@@ -32,7 +32,7 @@ def values(shapes: Any, seed: int = 0) -> Any:
 
 
 def state(shapes: TrainState) -> TrainState:
-    """A train state of the shapes that `abstract_state` gives, before its first step."""
+    """Train state with the shapes that `abstract_state` returns, before its first step."""
     params = values(shapes.params)
 
     def zeros(tree: Any) -> Any:
@@ -48,7 +48,7 @@ def state(shapes: TrainState) -> TrainState:
 
 
 def batch(shapes: dict[str, Any], seed: int = 0) -> dict[str, jax.Array]:
-    """A batch of `abstract_batch`: noise with people who fill the middle of their canvas."""
+    """Batch with the shapes of `abstract_batch`: noise, with people who fill their canvas."""
     rng = np.random.default_rng(seed)
     count, height, width, _ = shapes["image"].shape
     points = shapes["keypoints"].shape[1]

@@ -1,4 +1,4 @@
-"""An evaluation, stage by stage: held-out people to keypoints to scores."""
+"""Time of an evaluation, stage by stage: from held-out people to keypoints to scores."""
 
 import dataclasses
 import time
@@ -22,7 +22,7 @@ from jaxpose.train.signals import CompileCounter
 
 
 class Stage(NamedTuple):
-    """Seconds for one batch of `people`."""
+    """Time of one stage, in seconds per batch of `people`."""
 
     name: str
     timing: Timing
@@ -31,15 +31,15 @@ class Stage(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationFigures:
-    """What was measured.
+    """Measurements of an evaluation.
 
     Attributes:
       stages: each part alone, for one batch; `forward` is one pass, `forward + flip` the pass over
         a batch and its mirror image.
-      people, seconds: of the whole evaluation, reading and scoring included, compiled beforehand.
-      score_seconds: of it, for the metrics.
-      metric: their names.
-      recompilations: in the whole, which should be none.
+      people, seconds: of the whole evaluation, with reading and scoring, compiled beforehand.
+      score_seconds: the part of `seconds` that the metrics take.
+      metric: names of the metrics.
+      recompilations: compilations during the whole evaluation; there should be none.
     """
 
     stages: list[Stage]
@@ -64,15 +64,15 @@ def measure_evaluation(
     """Measures the stages of one batch, then the evaluation of `people`.
 
     Args:
-      experiment: its model, codec and evaluation.
-      variables: of the model.
+      experiment: gives the model, the codec and the evaluation.
+      variables: variables of the model.
       source: held-out people.
-      people: how many of them; all if absent.
-      flip_test: as the experiment says if absent.
+      people: number of people to evaluate; None takes all.
+      flip_test: whether to use a flip test; None takes the experiment's setting.
       rounds: measurements of each stage.
 
     Raises:
-      InputError: the batch does not split over the mesh.
+      InputError: the batch size is not divisible over the mesh.
     """
     flip = experiment.evaluation.flip_test if flip_test is None else flip_test
     mesh = make_mesh(experiment.mesh)
@@ -113,7 +113,7 @@ def _stages(
     placed: dict[str, jax.Array],
     mesh: jax.sharding.Mesh,
 ) -> dict[str, Callable[[], object]]:
-    """Each stage as a call that ends when it is done."""
+    """Each stage as a function that returns when its work is done."""
     codec: Codec = experiment.codec
     model: Any = experiment.model
     permutation = experiment.skeleton.flip_permutation

@@ -1,4 +1,4 @@
-"""From records to batches on the device: samples a second of each stage, and of the whole."""
+"""Speed of the input path, from records to batches on the device: each stage and the whole."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -17,11 +17,11 @@ from jaxpose.train.device_batches import DEVICE_KEYS, to_device
 from jaxpose.train.experiment import Mesh
 from jaxpose.train.mesh import batch_sharded, make_mesh
 
-_RESIDENT = 512  # canvases in device memory; gathering one takes as long among more
+_RESIDENT = 512  # canvases in device memory; more of them do not change the time to gather one
 
 
 class Stage(NamedTuple):
-    """A stage of the input path, and how long one batch of `samples` took in it."""
+    """One stage of the input path, with its time per batch of `samples`."""
 
     name: str
     timing: Timing
@@ -30,10 +30,10 @@ class Stage(NamedTuple):
 
 @contextmanager
 def on_cores(count: int) -> Iterator[int]:
-    """Holds this process to its first `count` cores, as long as the block lasts.
+    """Restricts this process to its first `count` cores inside the `with` block.
 
-    Libraries count the cores when they start their threads, so this comes before them. Yields how
-    many cores there are in the end; systems without affinity (macOS) keep all.
+    Libraries count the cores when they start their threads, so this must come before them. Yields
+    the number of cores in use; systems without CPU affinity (macOS) keep all cores.
     """
     if not hasattr(os, "sched_setaffinity"):
         yield records.usable_cores()
@@ -52,12 +52,12 @@ def measure_input(
     """Measures one stage after the other, cheap ones first.
 
     Args:
-      source: prepared records, or any other data set, whose samples then come from itself.
-      batch_size: samples handled at a time.
+      source: prepared records, or any other dataset, which then yields its samples itself.
+      batch_size: samples in one batch.
       rounds, seconds: as in `timed`.
     """
     for name, work in _stages(source, batch_size):
-        # Three calls beforehand also use up the batches that wait ahead of a stream.
+        # Three warm-up calls also use up the batches that the stream has prefetched.
         yield Stage(name, timed(work, rounds=rounds, seconds=seconds, warm=3), batch_size)
 
 

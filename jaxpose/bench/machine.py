@@ -1,4 +1,4 @@
-"""Where figures were measured: a figure without its machine and load says nothing."""
+"""Machine, versions and load that benchmark figures were measured with."""
 
 import os
 import platform
@@ -31,13 +31,13 @@ def surroundings() -> dict[str, Any]:
             "jaxpose": jaxpose.__version__,
             **{name: metadata.version(name) for name in _PACKAGES},
         },
-        # Processes that wanted a core over the last 1, 5 and 15 minutes.
+        # Mean number of processes that ran or waited for a core in the last 1, 5 and 15 minutes.
         "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
     }
 
 
 def processor() -> str:
-    """The CPU's name, or its kind where the system does not tell."""
+    """Name of the CPU, or its architecture where the system gives no name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -49,7 +49,7 @@ def processor() -> str:
 
 
 def resident_megabytes() -> float | None:
-    """Memory of this process (Linux; None elsewhere)."""
+    """Resident memory of this process in MB (Linux; None elsewhere)."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:

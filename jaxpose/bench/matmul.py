@@ -1,4 +1,4 @@
-"""The ceiling: how fast a device multiplies large square matrices."""
+"""Matrix multiplication rate of a device, the upper limit that steps are compared with."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from jaxpose.bench.timing import Spread, timed
 
 
 class Ceiling(NamedTuple):
-    """Floating-point operations a second of `size` x `size` products, two for a multiply-add."""
+    """Rate of `size` x `size` matrix products in FLOP/s; a multiply-add counts as two."""
 
     size: int
     dtype: str
@@ -20,15 +20,15 @@ class Ceiling(NamedTuple):
 def matmul_rate(
     dtype: str, *, rounds: int = 5, seconds: float = 0.1, size: int | None = None
 ) -> Ceiling:
-    """The rate of square products on the first device.
+    """Measures the rate of square matrix products on the first device.
 
-    Operands are random: of ones or zeros a chip draws less power and runs faster than it can in
+    Operands are random: with ones or zeros a chip draws less power and runs faster than it can in
     training.
 
     Args:
-      dtype: of operands and product.
+      dtype: data type of operands and product.
       rounds, seconds: as in `timed`.
-      size: of the matrices; 1024 on a CPU and 8192 elsewhere if absent.
+      size: rows and columns of the matrices; None takes 1024 on a CPU and 8192 elsewhere.
     """
     device = jax.devices()[0]
     size = size or (1024 if device.platform == "cpu" else 8192)
@@ -37,7 +37,7 @@ def matmul_rate(
     multiply = jax.jit(lambda a, b: a @ b)
 
     def several() -> None:
-        # Several at once, so that the host's share does not count on a fast device.
+        # Several products in one call, so that the host's overhead is negligible on a fast device.
         jax.block_until_ready([multiply(operand, operand) for _ in range(4)])
 
     timing = timed(several, rounds=rounds, seconds=seconds)

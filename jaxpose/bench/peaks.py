@@ -1,18 +1,18 @@
-"""What chips could do at most, by their makers: dense bfloat16 FLOP/s of each JAX device."""
+"""Peak dense bfloat16 FLOP/s of JAX devices, from the makers' datasheets."""
 
 from typing import NamedTuple
 
 
 class Peak(NamedTuple):
-    """A datasheet's figure: operations a second without sparsity, and who says so."""
+    """Peak rate of a datasheet in FLOP/s, without sparsity, and its source."""
 
     flops: float
     source: str
 
 
 _TPU = "Google Cloud documentation, TPU "
-# By the beginning of `jax.Device.device_kind`. A chip of TPU v2 and v3 is two devices, of later
-# ones one. NVIDIA's datasheets give twice as much with sparsity for A100 and later.
+# Keys are prefixes of `jax.Device.device_kind`. A TPU v2 or v3 chip is two devices, a later chip
+# is one. NVIDIA's datasheets list twice these figures, with sparsity, for A100 and later.
 _PEAKS = {
     "TPU v2": Peak(45e12 / 2, _TPU + "v2: 45 TFLOPS a chip of two devices"),
     "TPU v3": Peak(123e12 / 2, _TPU + "v3: 123 TFLOPS a chip of two devices"),
@@ -35,11 +35,11 @@ _PEAKS = {
 
 
 def datasheet(device_kind: str) -> Peak | None:
-    """The peak of a device by its kind, as `jax.Device.device_kind` has it; None if unknown."""
+    """Peak of a device by its `jax.Device.device_kind`; None if the kind is not listed."""
     kind = device_kind.lower()
     for name in sorted(_PEAKS, key=len, reverse=True):
         rest = kind.removeprefix(name.lower())
-        # "NVIDIA L4" is no L40, and "TPU v6 lite" is a v6.
+        # "NVIDIA L4" must not match an L40; "TPU v6 lite" has to match the v6 entry.
         if rest != kind and not rest[:1].isdigit():
             return _PEAKS[name]
     return None

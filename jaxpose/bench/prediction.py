@@ -1,4 +1,4 @@
-"""The whole road from photos or a film to keypoints in a file: stages, memory, compilations."""
+"""Benchmark of prediction, from images or a video to a file of keypoints."""
 
 import gc
 from contextlib import closing
@@ -12,7 +12,7 @@ from jaxpose.results.writers import JsonLinesWriter
 
 
 class Predicts(Protocol):
-    """What is measured: `pipeline.Pipeline`, which stands above this room."""
+    """Interface of the measured object: `pipeline.Pipeline`, which lies on a higher floor."""
 
     @property
     def compilations(self) -> int: ...
@@ -22,15 +22,14 @@ class Predicts(Protocol):
 
 @dataclass(frozen=True)
 class PredictionFigures:
-    """What was measured.
+    """Measurements of one prediction.
 
     Attributes:
-      stages: how long each has worked; they overlap.
-      frames, people: what went through.
+      stages: working time of each stage; stages overlap.
+      frames, people: number of frames and of people that were processed.
       seconds: from the first frame to the last, without compiling.
-      memory: megabytes of this process, at most ten times on the way.
-      warm, later: compilations before the first result and after it; of these there must be none
-        in a film.
+      memory: resident megabytes of this process, sampled at most ten times.
+      warm, later: compilations before the first result and after it; in a video `later` must be 0.
     """
 
     stages: StageTimer
@@ -45,14 +44,14 @@ class PredictionFigures:
 def measure_prediction(
     pipeline: Predicts, source: Any, lines: Path, *, boxes: Any = None, draw: bool = False
 ) -> PredictionFigures:
-    """Sends photos or a film through a pipeline.
+    """Runs a pipeline on images or a video and measures it.
 
     Args:
-      pipeline: the models, and how they work.
-      source: what the pipeline takes, several pictures.
-      lines: the file of keypoints to write, JSON lines.
-      boxes: where people are; None asks the pipeline's detector.
-      draw: draw the people, as well.
+      pipeline: the pipeline to measure.
+      source: any input that the pipeline takes, with several images.
+      lines: path of the keypoint file to write, in JSON lines.
+      boxes: boxes of the people; None uses the pipeline's detector.
+      draw: whether to draw the people too.
     """
     before = pipeline.compilations
     frames = people = warm = 0

@@ -1,4 +1,4 @@
-"""A training step: speed, share of the chip's peak, memory, compilations, the host's part."""
+"""Benchmark of a training step: speed, share of the peak, memory, compilations, host time."""
 
 import dataclasses
 import functools
@@ -30,22 +30,23 @@ _CACHE_HIT = "/jax/compilation_cache/cache_hits"
 
 @dataclasses.dataclass(frozen=True)
 class StepFigures:
-    """What was measured of a training step; FLOPs are two for a multiply-add, times in seconds.
+    """Measurements of a training step; a multiply-add counts as two FLOPs, times are in seconds.
 
     Attributes:
-      dtype: that the model computes in.
-      seconds: of a step, batch on the device.
-      model_flops: of a step on all devices, from the model's trace, head included; neither
-        recomputation nor augmentation.
+      dtype: data type that the model computes in.
+      seconds: time of a step with the batch already on the device.
+      model_flops: FLOPs of a step on all devices, from the model's trace, head included, without
+        recomputation and augmentation.
       xla_flops: the compiler's count for a step on all devices; loop bodies count once.
       ceiling: the matmul rate of one device, from the same run.
-      datasheet_flops, datasheet_source: of one device; None where the chip is not known.
-      memory_bytes: peak of one device since the process began, by the `device`'s account; by the
-        `compiler`'s for the step alone, where the device keeps none (`memory_by`).
-      compile_seconds: of the step; `compiled_from_cache` says that it was only read.
-      recompilations: after the first step.
-      augment_seconds: augmentation and targets alone, as a program of their own.
-      dispatch_seconds: until the host is free again after sending a step.
+      datasheet_flops, datasheet_source: peak of one device; None where the chip is not listed.
+      memory_bytes: peak memory of one device since the process began, as the `device` reports it;
+        where the device reports none, the `compiler`'s estimate for the step (see `memory_by`).
+      compile_seconds: compile time of the step; `compiled_from_cache` is True where the compiled
+        step was read from the cache.
+      recompilations: compilations after the first step.
+      augment_seconds: augmentation and targets alone, as a separate program.
+      dispatch_seconds: time until the host is free again after dispatching a step.
     """
 
     devices: int
@@ -70,34 +71,37 @@ class StepFigures:
 
     @property
     def images_per_second(self) -> Spread:
-        """Of all devices together."""
+        """Images per second on all devices together."""
         median, lowest, highest = (self.batch_size / s for s in self.seconds)
         return Spread(median, highest, lowest)
 
     @property
     def mfu(self) -> float:
-        """Model FLOPs a second over the measured matmul rate."""
+        """Model FLOP/s divided by the measured matmul rate."""
         return self.model_flops / self.seconds.median / self.devices / self.ceiling.flops.median
 
     @property
     def datasheet_mfu(self) -> float | None:
-        """Model FLOPs a second over the maker's peak."""
+        """Model FLOP/s divided by the datasheet's peak; None where the chip is not listed."""
         if self.datasheet_flops is None:
             return None
         return self.model_flops / self.seconds.median / self.devices / self.datasheet_flops
 
     @property
     def augment_share(self) -> float:
-        """Of a step; an upper bound, since inside the step it overlaps and fuses with the rest."""
+        """Upper bound of augmentation's share of a step.
+
+        Inside a step, augmentation overlaps and fuses with the rest.
+        """
         return self.augment_seconds.median / self.seconds.median
 
     @property
     def waits_for_device(self) -> bool:
-        """Whether sending a step takes so long that the host must be waiting for the device."""
+        """True if dispatching a step takes so long that the host must be waiting for the device."""
         return self.dispatch_seconds.median > self.seconds.median / 2
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as JSON types."""
+        """All figures as JSON types."""
         report = dataclasses.asdict(self)
         for name in ("images_per_second", "mfu", "datasheet_mfu", "augment_share"):
             report[name] = getattr(self, name)
@@ -116,18 +120,18 @@ def measure_step(
 ) -> StepFigures:
     """Compiles the training step of an experiment and runs it on a batch that stays in memory.
 
-    The loop is that of training: the state is donated, figures are copied to the host while later
-    steps run. Nothing may move between host and device without being asked for, or JAX raises.
+    The loop works as in training: the state is donated, and metrics are copied to the host while
+    later steps run. JAX raises an error on any implicit transfer between host and device.
 
     Args:
-      experiment: its data need not be there and its weights are stand-ins.
-      steps: how many are measured, in at most five rounds.
-      ceiling: the matmul rate, if it was measured in this run already.
-      devices: of the mesh; all if absent.
-      trace: a folder for a profile of three more steps, for XProf or Perfetto.
+      experiment: the experiment; its dataset may be absent and its weights are stand-ins.
+      steps: number of measured steps, in at most five rounds.
+      ceiling: the matmul rate, if this run has measured it already.
+      devices: devices of the mesh; None takes all.
+      trace: folder for a profile of three more steps, for XProf or Perfetto.
 
     Raises:
-      InputError: the mesh does not fit the devices, or the batch the mesh.
+      InputError: the mesh does not fit the devices, or the batch does not fit the mesh.
     """
     mesh = make_mesh(experiment.mesh, devices)
     check_batch(experiment.batch_size, mesh, "batch_size", experiment.accumulate)
@@ -178,7 +182,11 @@ def measure_step(
 
 
 def compile_watched(lower: Callable[[], jax.stages.Lowered]) -> tuple[Any, float, bool]:
-    """What `lower` gives, compiled; seconds of both; whether it came from JAX's disk cache."""
+    """Compiles the step that `lower` returns.
+
+    Returns:
+      the compiled step, the seconds of lowering and compiling, and True if JAX's disk cache had it.
+    """
     hits: list[str] = []
 
     def note(event: str, **labels: str | int) -> None:
@@ -195,7 +203,7 @@ def compile_watched(lower: Callable[[], jax.stages.Lowered]) -> tuple[Any, float
 
 
 def compute_dtype(model: Any) -> str:
-    """What the backbone computes in."""
+    """Data type that the backbone computes in."""
     model = getattr(model, "student", model)
     return str(getattr(model.backbone, "dtype", "float32"))
 
@@ -210,7 +218,7 @@ def _run(
     each: int,
     compiles: CompileCounter,
 ) -> tuple[list[float], list[float], Any]:
-    """Seconds of a step in each round, seconds of sending each, and the state at the end."""
+    """Seconds per step in each round, seconds to dispatch each step, and the final state."""
     people = SyntheticPeople(experiment.batch_size, 0).open()
     pending = PendingSteps(experiment, people, lambda step, values: None, lambda line: None)
     number, seconds, dispatch = 0, [], []
@@ -236,7 +244,7 @@ def _run(
 def _augmentation(
     experiment: TopDownExperiment, batch: dict[str, jax.Array], key: jax.Array, rounds: int
 ) -> Spread:
-    """Seconds that augmenting a batch and encoding its targets takes by itself."""
+    """Seconds to augment a batch and encode its targets, as a separate program."""
     encode = jax.jit(experiment.task().encode)
     return timed(lambda: jax.block_until_ready(encode(key, batch)), rounds=rounds, calls=2).seconds
 

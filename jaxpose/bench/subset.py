@@ -1,4 +1,4 @@
-"""A part of a data set, where measuring on all of it would take too long."""
+"""First samples of a dataset, for measurements that would take too long on all of it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,10 +10,10 @@ from jaxpose.skeletons import Skeleton
 
 
 class Part:
-    """The first samples of a source, itself a source."""
+    """Source with the first samples of another source."""
 
     def __init__(self, source: Source, count: int) -> None:
-        """Of `source`, `count` samples, which it has."""
+        """Takes the first `count` samples of `source`, which must have as many."""
         self._source, self._count = source, count
 
     @property
@@ -28,13 +28,13 @@ class Part:
         return self._count
 
     def __getattr__(self, name: str) -> Any:
-        """What only some sources have, such as the boxes of heads."""
+        """Attributes that only some sources have, such as the boxes of heads."""
         return getattr(self._source, name)
 
     def fingerprint(self) -> str:
-        """The source's, and how much of it."""
+        """The source's fingerprint, and the number of samples taken."""
         return f"{self._source.fingerprint()}-{self._count}"
 
     def samples(self, indices: Sequence[int] | np.ndarray) -> Batch:
-        """As the source's."""
+        """The source's samples at `indices`."""
         return self._source.samples(indices)

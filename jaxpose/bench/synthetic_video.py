@@ -1,4 +1,4 @@
-"""A film of drawn people, for measuring prediction where nobody has filmed anything."""
+"""Video of drawn people, for measuring prediction where there is no real video."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ _TALL = 240  # pixels
 
 
 def draw_film(path: Path, frames: int, people: int) -> Path:
-    """Writes a film of drawn people who walk from side to side, as MPEG-4."""
+    """Writes an MPEG-4 video of drawn people who walk from side to side."""
     sprites = [_sprite(number) for number in range(people)]
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), FPS, HW[::-1])
     rows, columns = np.mgrid[: HW[0], : HW[1]]
@@ -30,7 +30,7 @@ def draw_film(path: Path, frames: int, people: int) -> Path:
 
 
 def places(frame: Frame, people: int) -> np.ndarray:
-    """Boxes `[people, 4]` (x, y, w, h) of those who are drawn in a frame."""
+    """Boxes `[people, 4]` (x, y, w, h) of the people drawn in a frame."""
     return np.array(list(_boxes(frame.index, people)), np.float32).reshape(-1, 4)
 
 

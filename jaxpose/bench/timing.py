@@ -1,4 +1,4 @@
-"""Seconds of work, repeated: the clock's, and those that this process's cores spent."""
+"""Repeated timing of a function: wall-clock time, and core time of this process."""
 
 import statistics
 import time
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class Spread(NamedTuple):
-    """Repeated measurements of one thing: their median, the lowest and the highest."""
+    """Median, lowest and highest of repeated measurements of one quantity."""
 
     median: float
     lowest: float
@@ -15,40 +15,40 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, values: Iterable[float]) -> "Spread":
-        """The spread of some values, at least one."""
+        """Spread of at least one value."""
         values = list(values)
         return cls(statistics.median(values), min(values), max(values))
 
 
 class Timing(NamedTuple):
-    """Seconds of one call in each round: by the clock, and of core time of this process."""
+    """Seconds per call in each round: wall-clock time, and core time of this process."""
 
     clock: tuple[float, ...]
     cores: tuple[float, ...]
 
     @property
     def seconds(self) -> Spread:
-        """Of one call, by the clock."""
+        """Wall-clock seconds of one call."""
         return Spread.of(self.clock)
 
     def rate(self, samples: float) -> Spread:
-        """Samples a second by the clock, where a call handles `samples`."""
+        """Samples per second of wall-clock time, where a call handles `samples`."""
         return Spread.of(samples / seconds for seconds in self.clock)
 
     def core_rate(self, samples: float) -> Spread:
-        """Samples a second of core time; depends less on what else the machine does."""
+        """Samples per second of core time; depends less on the load of the machine."""
         return Spread.of(samples / max(seconds, 1e-9) for seconds in self.cores)
 
 
 def timed(
     work: Callable[[], Any], *, rounds: int = 5, seconds: float = 0.0, calls: int = 1, warm: int = 1
 ) -> Timing:
-    """Times `work`, which returns once it is done (`jax.block_until_ready`).
+    """Times `work`, which must return when it is done (`jax.block_until_ready`).
 
     Args:
-      rounds: how many measurements.
-      seconds: how long a round goes on at least.
-      calls: how many calls a round has at least.
+      rounds: number of measurements.
+      seconds: shortest duration of a round.
+      calls: fewest calls in a round.
       warm: calls beforehand, which compile and fill caches.
     """
     for _ in range(warm):

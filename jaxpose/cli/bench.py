@@ -5,39 +5,33 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from jaxpose.bench.timing import Spread
+from jaxpose.cli.bench_command import Data, Eval, Predict, Step
 from jaxpose.config import override
 from jaxpose.errors import InputError
 from jaxpose.train.experiment import Experiment
 from jaxpose.train.recipe import load_recipe
 
 
-def bench_step(
-    config: str,
-    mesh: str | None,
-    batch_size: int | None,
-    steps: int,
-    profile: Path | None,
-    set_: list[str],
-    json_to: str | None,
-) -> None:
+def bench_step(options: Step) -> None:
     """Measures the training step of a recipe."""
     from jaxpose.bench.step import measure_step
     from jaxpose.train.mesh import parse_mesh
 
-    experiment = _recipe(config, set_)
-    # What the weights are does not change how long a step takes.
+    experiment = _recipe(options.config, options.set_)
+    # A step takes as long with any weights.
     changes: dict[str, Any] = {"init_from": None, "knowledge_from": None}
-    if mesh is not None:
-        changes["mesh"] = parse_mesh(mesh, experiment.mesh)
-    if batch_size is not None:
-        changes["batch_size"] = batch_size
-    figures = measure_step(dataclasses.replace(experiment, **changes), steps=steps, trace=profile)
+    if options.mesh is not None:
+        changes["mesh"] = parse_mesh(options.mesh, experiment.mesh)
+    if options.batch_size is not None:
+        changes["batch_size"] = options.batch_size
+    experiment = dataclasses.replace(experiment, **changes)
+    figures = measure_step(experiment, steps=options.steps, trace=options.profile)
     shape = ", ".join(f"{axis} {size}" for axis, size in figures.mesh.items())
     table = Table("a training step", "", show_header=True)
     images, ceiling = figures.images_per_second, figures.ceiling
@@ -70,28 +64,20 @@ def bench_step(
     cached = " (read from JAX's cache)" if figures.compiled_from_cache else ""
     table.add_row("compile", f"{figures.compile_seconds:.1f} s{cached}")
     table.add_row("compilations afterwards", str(figures.recompilations))
-    _report(table, "step", figures.to_json(), json_to)
+    _report(table, "step", figures.to_json(), options.json)
 
 
-def bench_data(
-    what: str,
-    split: str,
-    batch_size: int,
-    cores: int,
-    rounds: int,
-    seconds: float,
-    set_: list[str],
-    json_to: str | None,
-) -> None:
+def bench_data(options: Data) -> None:
     """Measures the input path of a recipe's training data, or of a prepared dataset."""
     from jaxpose.bench.input_path import measure_input, on_cores
     from jaxpose.data.source import Records
 
-    with on_cores(cores) as used:
-        if Path(what).is_dir():
-            source = Records(what, split).open()
+    batch_size = options.batch_size
+    with on_cores(options.cores) as used:
+        if Path(options.what).is_dir():
+            source = Records(options.what, options.split).open()
         else:
-            source = _recipe(what, set_).train_data.open()
+            source = _recipe(options.what, options.set_).train_data.open()
         height, width = source.canvas_hw
         table = Table(
             *("stage", "samples/s", "lowest to highest", "by core time"),
@@ -100,7 +86,7 @@ def bench_data(
         )
         stages: list[dict[str, Any]] = []
         for name, timing, samples in measure_input(
-            source, batch_size, rounds=rounds, seconds=seconds
+            source, batch_size, rounds=options.rounds, seconds=options.seconds
         ):
             rate, core_rate = timing.rate(samples), timing.core_rate(samples)
             table.add_row(name, *_columns(rate), f"{core_rate.median:,.0f}")
@@ -112,34 +98,25 @@ def bench_data(
                 }
             )
     figures = {"canvas_hw": [height, width], "batch_size": batch_size, "cores": used}
-    _report(table, "data", {**figures, "people": len(source), "stages": stages}, json_to)
+    _report(table, "data", {**figures, "people": len(source), "stages": stages}, options.json)
 
 
-def bench_eval(
-    what: str,
-    people: int | None,
-    batch_size: int | None,
-    flip_test: bool | None,
-    rounds: int,
-    set_: list[str],
-    json_to: str | None,
-    trust_recipe: bool = False,
-) -> None:
-    """Measures an evaluation with a run's weights, or with stand-ins for a recipe's."""
+def bench_eval(options: Eval) -> None:
+    """Measures an evaluation with a run's weights, or with random ones for a recipe."""
     from jaxpose.bench.evaluation import measure_evaluation
 
-    experiment, variables = _run_or_recipe(what, set_, trust_recipe)
-    if batch_size is not None:
-        evaluation = dataclasses.replace(experiment.evaluation, batch_size=batch_size)
+    experiment, variables = _run_or_recipe(options.what, options.set_, options.trust_recipe)
+    if options.batch_size is not None:
+        evaluation = dataclasses.replace(experiment.evaluation, batch_size=options.batch_size)
         experiment = dataclasses.replace(experiment, evaluation=evaluation)
     source = experiment.task().open("eval")
     figures = measure_evaluation(
         experiment,
         variables(),
         source,
-        people=people,
-        flip_test=flip_test,
-        rounds=rounds,
+        people=options.people,
+        flip_test=options.flip_test,
+        rounds=options.rounds,
     )
     table = Table(
         *("stage", "ms a batch", "lowest to highest", "people/s"),
@@ -168,52 +145,41 @@ def bench_eval(
         )
     table.add_row("compilations meanwhile", str(figures.recompilations))
     report = {f.name: getattr(figures, f.name) for f in dataclasses.fields(figures)}
-    _report(table, "eval", report | {"stages": stages}, json_to)
+    _report(table, "eval", report | {"stages": stages}, options.json)
 
 
-class Film(NamedTuple):
-    """What to predict on: a source, or a drawn film of so many frames and people."""
-
-    source: str | None
-    frames: int
-    people: int
-
-
-def bench_predict(
-    run: str,
-    film: Film,
-    detector: Path | None,
-    every: int,
-    batch_size: int,
-    flip_test: bool,
-    draw: bool,
-    json_to: str | None,
-    trust_recipe: bool = False,
-) -> None:
+def bench_predict(options: Predict) -> None:
     """Measures prediction by a run, a release or a published model."""
     from jaxpose.bench.prediction import measure_prediction
     from jaxpose.bench.synthetic_video import draw_film, places
     from jaxpose.hub.load import load_detector, load_pose
     from jaxpose.pipeline import Options, Pipeline
 
-    stand_in = "/" not in run and not Path(run).exists()
-    # Nobody can be followed by the keypoints of weights that learnt nothing, nor told apart.
-    lenient: dict[str, Any] = {"nms": None, "lost_score": 0.0, "min_score": 0.0} if stand_in else {}
-    options = Options(
-        flip_test=flip_test, batch_size=batch_size, detect_every=every, smooth="one-euro", **lenient
+    run, detector = options.run, options.detector
+    untrained = "/" not in run and not Path(run).exists()
+    # Keypoints of random weights can neither be followed nor compared.
+    lenient: dict[str, Any] = {}
+    if untrained:
+        lenient = {"nms": None, "lost_score": 0.0, "min_score": 0.0}
+    settings = Options(
+        flip_test=options.flip_test,
+        batch_size=options.batch_size,
+        detect_every=options.every,
+        smooth="one-euro",
+        **lenient,
     )
-    pose = _published(run) if stand_in else load_pose(run, trust_recipe=trust_recipe)
-    pipeline = Pipeline(pose, load_detector(detector) if detector else None, options=options)
+    pose = _published(run) if untrained else load_pose(run, trust_recipe=options.trust_recipe)
+    pipeline = Pipeline(pose, load_detector(detector) if detector else None, options=settings)
     with tempfile.TemporaryDirectory() as folder:
-        source, boxes = film.source, None
+        source, boxes = options.source, None
         if source is None:
-            source = str(draw_film(Path(folder) / "film.mp4", film.frames, film.people))
-            boxes = None if detector else lambda frame: places(frame, film.people)
+            source = str(draw_film(Path(folder) / "video.mp4", options.frames, options.people))
+            boxes = None if detector else lambda frame: places(frame, options.people)
         figures = measure_prediction(
-            pipeline, [source], Path(folder) / "keypoints.jsonl", boxes=boxes, draw=draw
+            pipeline, [source], Path(folder) / "keypoints.jsonl", boxes=boxes, draw=options.draw
         )
     if not figures.frames:
-        raise InputError(f"Nothing could be read from {film.source}.")
+        raise InputError(f"Nothing could be read from {options.source}.")
     stages, whole = figures.stages.by_name, max(figures.stages.seconds, 1e-9)
     table = Table(
         *("stage", "items", "ms each", "busy"),
@@ -233,7 +199,7 @@ def bench_predict(
     table.add_row("compilations", f"{figures.warm}, then {figures.later}")
     report = {f.name: getattr(figures, f.name) for f in dataclasses.fields(figures)} | rates
     report["stages"] = {name: dataclasses.asdict(stage) for name, stage in stages.items()}
-    _report(table, "predict", report, json_to)
+    _report(table, "predict", report, options.json)
 
 
 def _recipe(config: str, set_: list[str]) -> Any:
@@ -249,7 +215,7 @@ def _on_images(experiment: Experiment) -> Any:
 def _run_or_recipe(
     what: str, set_: list[str], trust_recipe: bool = False
 ) -> tuple[Any, Callable[[], Any]]:
-    """The experiment, and what gives its variables."""
+    """The experiment, and a function that returns its variables."""
     from jaxpose.bench import dummy_inputs
     from jaxpose.models.build import abstract_variables
     from jaxpose.train.run_dir import load_run
@@ -264,7 +230,7 @@ def _run_or_recipe(
 
 
 def _published(name: str) -> Any:
-    """A published model with stand-in weights, as `Pipeline` wants it."""
+    """A published model with random weights, as `Pipeline` wants it."""
     from jaxpose.bench import dummy_inputs
     from jaxpose.hub.load import Trained
     from jaxpose.models.build import abstract_variables
@@ -302,7 +268,7 @@ def _columns(spread: Spread, digits: int = 0) -> tuple[str, str]:
 
 
 def _report(table: Table, what: str, figures: dict[str, Any], json_to: str | None) -> None:
-    """Prints the table and where it was measured; writes the JSON to a file or the output."""
+    """Prints the table and the machine; writes the JSON to a file or the output."""
     from jaxpose.bench.machine import surroundings
 
     around = surroundings()

@@ -1,4 +1,4 @@
-"""`jaxpose compile`: what a training step would cost each of many devices, without having them."""
+"""`jaxpose compile`: the cost of a training step on each of many simulated devices."""
 
 import dataclasses
 import json
@@ -9,6 +9,7 @@ import jax
 from rich.console import Console
 from rich.table import Table
 
+from jaxpose.cli.compile_command import Compile
 from jaxpose.config import override
 from jaxpose.errors import InputError
 from jaxpose.models.build import count_parameters
@@ -24,22 +25,21 @@ from jaxpose.train.step import lower_step, train_step
 _GIB = 2**30
 
 
-def compile_recipe(
-    config: str, devices: int, mesh: str | None, set_: list[str], as_json: bool
-) -> None:
-    """Compile the training step of the recipe `config` for `devices` simulated CPU devices."""
+def compile_recipe(options: Compile) -> None:
+    """Compile the training step of a recipe for `options.devices` simulated CPU devices."""
     console = Console()
-    experiment = override(load_recipe(config), set_)
-    if mesh is not None:
-        experiment = dataclasses.replace(experiment, mesh=parse_mesh(mesh, experiment.mesh))
-    report = account(experiment, _simulated(devices))
-    if as_json:
+    experiment = override(load_recipe(options.config), options.set_)
+    if options.mesh is not None:
+        mesh = parse_mesh(options.mesh, experiment.mesh)
+        experiment = dataclasses.replace(experiment, mesh=mesh)
+    report = account(experiment, _simulated(options.devices))
+    if options.json:
         console.print_json(json.dumps(report))
         return
     shape = ", ".join(f"{axis} {size}" for axis, size in report["mesh"].items())
     console.print(
         f"{report['parameters'] / 1e6:,.0f} M parameters, batch {experiment.batch_size}, "
-        f"{devices} devices ({shape}); compiled in {report['compile_seconds']:.1f} s."
+        f"{options.devices} devices ({shape}); compiled in {report['compile_seconds']:.1f} s."
     )
     table = Table("each device, each step", "", show_header=True, box=None)
     table.add_row("state and batch", f"{report['state_and_batch_bytes'] / _GIB:.2f} GiB")
@@ -59,7 +59,7 @@ def compile_recipe(
 
 
 def account(experiment: Experiment, devices: list[jax.Device]) -> dict[str, Any]:
-    """What the step costs on `devices`, as JSON types; nothing is allocated and nothing runs.
+    """Cost of the step on `devices`, as JSON types; nothing is allocated and nothing runs.
 
     Raises:
       InputError: the mesh or the batch does not fit the devices.

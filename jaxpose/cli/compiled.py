@@ -4,12 +4,16 @@ import hashlib
 import os
 import platform
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from jaxpose.paths import cache_folder
 
 VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 """JAX's own variable; set, it names the folder. `JAX_ENABLE_COMPILATION_CACHE=0` keeps nothing."""
+
+MAX_BYTES = 4 * 2**30
+"""Size of the folder above which the oldest programs are removed when a command starts."""
 
 
 def keep_compiled() -> None:
@@ -25,7 +29,20 @@ def keep_compiled() -> None:
     if "jax" in sys.modules:
         import jax
 
-        jax.config.update("jax_compilation_cache_dir", folder)
+        jax.config.update("jax_compilation_cache_dir", folder)  # type: ignore[no-untyped-call]
+    _drop_oldest(Path(folder), MAX_BYTES)
+
+
+def _drop_oldest(folder: Path, limit: int) -> None:
+    """Remove the oldest files of a folder that has more than `limit` bytes."""
+    with suppress(OSError):
+        files = [(path.stat(), path) for path in folder.iterdir() if path.is_file()]
+        total = sum(stat.st_size for stat, _ in files)
+        for stat, path in sorted(files, key=lambda file: file[0].st_mtime):
+            if total <= limit:
+                break
+            path.unlink(missing_ok=True)
+            total -= stat.st_size
 
 
 def _processor() -> str:

@@ -56,13 +56,18 @@ def rows(part: Any, above: str) -> Iterator[tuple[str, str, str, str]]:
             yield key, "", class_path(type(value)).removeprefix("jaxpose."), _first_line(value)
             if field.name != "skeleton":
                 yield from rows(value, f"{key}.")
+        elif isinstance(value, tuple) and any(map(dataclasses.is_dataclass, value)):
+            for number, one in enumerate(value):
+                name = class_path(type(one)).removeprefix("jaxpose.")
+                yield f"{key}.{number}", "", name, _first_line(one)
+                yield from rows(one, f"{key}.{number}.")
         else:
             kind, meaning = readable(hints[field.name]), meanings.get(field.name, "")
             yield key, kind, _short(value), meaning
 
 
 def meaning_of_fields(cls: type) -> dict[str, str]:
-    """What comments above the fields of a class and its docstrings' `Attributes` say of them."""
+    """Meanings of a class's fields, from comments above them and the docstring's `Attributes`."""
     found: dict[str, str] = {}
     for owner in reversed(cls.__mro__):
         if owner.__module__ != "builtins" and dataclasses.is_dataclass(owner):

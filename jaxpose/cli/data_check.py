@@ -1,7 +1,7 @@
-"""`jaxpose data check`: what is wrong with annotations or prepared records, and how they look."""
+"""`jaxpose data check`: faults of annotations or prepared records, and a sheet of samples."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import typer
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxpose import skeletons
+from jaxpose.cli.data_command import Check
 from jaxpose.data.lint.check import check_annotations, check_source
 from jaxpose.data.lint.finding import Finding
 from jaxpose.errors import InputError
@@ -22,39 +23,26 @@ _STYLE = {"error": "bold red", "warning": "yellow", "info": "dim"}
 _EXAMPLES = 600
 
 
-def data_check(
-    path: Annotated[Path, typer.Argument(help="COCO keypoint JSON, or a prepared dataset.")],
-    images: Annotated[Path | None, typer.Option(help="Folder of the JSON's photos.")] = None,
-    skeleton: Annotated[
-        str, typer.Option(help="Keypoints of the JSON: a name, or a .toml or .py file.")
-    ] = "coco17",
-    out: Annotated[Path, typer.Option(help="Where to write the picture of eight samples.")] = Path(
-        "data_check.png"
-    ),
-    split: Annotated[str, typer.Option(help="Split of the prepared dataset.")] = "train",
-    limit: Annotated[
-        int, typer.Option(min=1, help="Prepared records to look at, spread evenly.")
-    ] = 20_000,
-) -> None:
-    """Find what makes training worthless, and show eight samples with their targets.
+def data_check(options: Check) -> None:
+    """Find annotation faults that spoil training, and show eight samples with their targets.
 
     Ends with status 1 if there is an error.
     """
     from jaxpose.viz import save_image
 
-    console = Console()
+    console, path, images = Console(), options.path, options.images
     if path.suffix.lower() == ".json" or path.is_file():
-        findings, batch, keypoints = _annotations(path, images, skeleton)
+        findings, batch, keypoints = _annotations(path, images, options.skeleton)
         reason = "give --images to see samples" if images is None else "nobody can be drawn"
     else:
-        findings, batch, keypoints = _records(path, split, limit, console)
+        findings, batch, keypoints = _records(path, options.split, options.limit, console)
         reason = "the dataset is empty"
     console.print(table(findings))
     if batch is None:
-        console.print(f"No picture: {reason}.")
+        console.print(f"No sheet of samples: {reason}.")
     else:
-        save_image(out, draw_samples(batch, keypoints))
-        console.print(f"{len(batch['image'])} samples with their targets: {out}")
+        save_image(options.out, draw_samples(batch, keypoints))
+        console.print(f"{len(batch['image'])} samples with their targets: {options.out}")
     errors = sum(finding.severity == "error" for finding in findings)
     if errors:
         console.print(Text(f"{errors} {'error' if errors == 1 else 'errors'}.", "bold red"))
@@ -118,7 +106,7 @@ def _annotations(
 
 
 def _cut(path: Path, images: Path, skeleton: Skeleton) -> dict[str, np.ndarray] | None:
-    """The first of eight evenly spread stretches' usable people, as `jaxpose prepare` cuts them."""
+    """Eight usable people, spread evenly, cut as `jaxpose prepare` cuts them."""
     from dataclasses import replace
 
     from jaxpose.data.canvas import Canvas, Skip, draw

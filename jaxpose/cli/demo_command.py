@@ -1,13 +1,17 @@
 """The options of `jaxpose demo`; what it does is in `cli.demo`."""
 
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import typer
 
-from jaxpose.cli.choices import Checkpoint, TrustRecipe
+from jaxpose.cli.options import Checkpoint, OldName, PipelineOverrides, TrustRecipe, takes
 
 
-def demo(
+@dataclass(frozen=True)
+class Demo:
+    """Options of `jaxpose demo`."""
+
     run: Annotated[
         str,
         typer.Option(
@@ -16,39 +20,42 @@ def demo(
             help="A run directory, a folder that `convert` wrote, a checkpoint that it knows, or "
             "the https:// address of either.",
         ),
-    ],
+    ]
     detector: Annotated[
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Weights of YOLOX or RTMDet, which find the people. Without one each photo is "
+            help="Weights of YOLOX or RTMDet, to find the people. Without a detector each image is "
             "taken as one person.",
         ),
-    ] = None,
+    ] = None
     lifter: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="A lifter: people in space as well.")
-    ] = None,
+        str | None,
+        typer.Option("--lifter", "--lift", metavar="MODEL", help="A lifter: people in 3D as well."),
+    ] = None
     host: Annotated[
-        str, typer.Option(help="Where to listen; 0.0.0.0 lets other machines in.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the page.")] = 7860,
+        str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")
+    ] = "127.0.0.1"
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page.")] = 7860
     max_upload_mb: Annotated[
-        float, typer.Option(min=0.1, help="Larger uploads are refused.")
-    ] = 64.0,
+        float, typer.Option(min=0.1, help="Largest upload in MB; larger ones are refused.")
+    ] = 64.0
     max_megapixels: Annotated[
-        float, typer.Option(min=0.01, help="Larger photos and frames are refused.")
-    ] = 50.0,
-    max_film_seconds: Annotated[
-        float, typer.Option(min=0.1, help="Longer films are cut there.")
-    ] = 20.0,
-    checkpoint: Annotated[
-        Checkpoint, typer.Option(help="The checkpoint with the best score, or the newest.")
-    ] = Checkpoint.BEST,
-    trust_recipe: TrustRecipe = False,
-) -> None:
-    """Serve a page: hand over a photo or a film, see skeletons, take a table home."""
-    from jaxpose.cli.demo import demo as serve
-    from jaxpose.demo.limits import Limits
+        float, typer.Option(min=0.01, help="Largest image or frame; larger ones are refused.")
+    ] = 50.0
+    max_video_seconds: Annotated[
+        float,
+        typer.Option(min=0.1, help="Longest video; the rest of a longer one is left out."),
+        OldName("--max-film-seconds"),
+    ] = 20.0
+    checkpoint: Checkpoint = "best"
+    trust_recipe: TrustRecipe = False
+    set_: PipelineOverrides = field(default_factory=list)
 
-    limits = Limits(max_upload_mb, max_megapixels, max_film_seconds)
-    serve(run, detector, lifter, checkpoint.value, host, port, limits, trust_recipe)
+
+@takes(Demo)
+def demo(options: Demo) -> None:
+    """Serve a page: upload an image or a video, see skeletons, download tables."""
+    from jaxpose.cli.demo import demo as serve
+
+    serve(options)

@@ -1,4 +1,4 @@
-"""`jaxpose doctor`: what this machine has, how fast it is, and what is missing."""
+"""`jaxpose doctor`: devices and versions of this machine, its speed, and what is missing."""
 
 import importlib.metadata
 import os
@@ -29,8 +29,8 @@ _GOOGLE = "0x1ae0"
 _MATMUL_SECONDS = 0.1  # of each of five measurements
 _TPU_CHIPS = ("0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076")
 
-# What the data room does with TensorFlow, in a process of its own: it must import, and see the CPU
-# only, so that the accelerator is left to JAX.
+# The same use of TensorFlow as in `jaxpose.data`, in a process of its own: it must import and use
+# the CPU only, so that the accelerator is left to JAX.
 _TRY_TENSORFLOW = """
 import os
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -47,7 +47,7 @@ Level = Literal["good", "note", "missing"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. `missing` means that something required is not there."""
+    """One line of the report; `missing` is for requirements that are absent or broken."""
 
     what: str
     value: str
@@ -62,7 +62,7 @@ def doctor(console: Console | None = None) -> int:
     table = Table(
         "", "found", "advice", title=f"jaxpose {jaxpose.__version__}", title_justify="left"
     )
-    for section in (versions, devices, matmul_rates, tensorflow, films):
+    for section in (versions, devices, matmul_rates, tensorflow, videos):
         table.add_section()
         for finding in section():
             findings.append(finding)
@@ -78,7 +78,7 @@ def doctor(console: Console | None = None) -> int:
 
 
 def versions() -> Iterator[Finding]:
-    """Python and the packages jaxpose asks for, then the optional ones that are there."""
+    """Versions of Python, of the required packages and of the optional ones."""
     yield Finding("python", f"{platform.python_version()} ({platform.machine()} {sys.platform})")
     for name, lowest in requirements(importlib.metadata.requires("jaxpose") or ()):
         yield package(name, lowest)
@@ -101,7 +101,7 @@ def requirements(declared: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _holds(marker: str) -> bool:
-    """Whether an environment marker made of comparisons, `and` and `or` is true here."""
+    """Evaluates an environment marker made of comparisons, `and` and `or`."""
     values = {"sys_platform": sys.platform, "platform_machine": platform.machine()}
 
     def one(comparison: str) -> bool:
@@ -114,7 +114,7 @@ def _holds(marker: str) -> bool:
 
 
 def package(name: str, lowest: str) -> Finding:
-    """Whether a required package is installed and new enough, by its metadata."""
+    """Checks by its metadata that a required package is installed and new enough."""
     try:
         found = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -129,7 +129,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def devices() -> Iterator[Finding]:
-    """What JAX computes on, its memory, and accelerators that it does not see."""
+    """Devices that JAX computes on, their memory, and accelerators that it does not use."""
     try:
         import jax
 
@@ -201,7 +201,7 @@ def _usable_cores() -> int:
 
 
 def matmul_rates() -> Iterator[Finding]:
-    """What the first device reaches in a large square product, half a second for each type."""
+    """Rate of the first device in a large square product, half a second for each type."""
     try:
         from jaxpose.bench.matmul import matmul_rate
 
@@ -215,7 +215,7 @@ def matmul_rates() -> Iterator[Finding]:
 
 
 def tensorflow() -> Iterator[Finding]:
-    """Whether TensorFlow and ArrayRecord import, and leave the accelerator alone."""
+    """Checks that TensorFlow and ArrayRecord import and leave the accelerator to JAX."""
     try:
         process = subprocess.run(
             [sys.executable, "-c", _TRY_TENSORFLOW], capture_output=True, text=True, timeout=180
@@ -235,8 +235,8 @@ def tensorflow() -> Iterator[Finding]:
         yield Finding("TensorFlow", f"takes devices: {seen}", "missing", "use tensorflow-cpu")
 
 
-def films() -> Iterator[Finding]:
-    """Whether films can be read, and written as H.264."""
+def videos() -> Iterator[Finding]:
+    """Checks that videos can be read, and written as H.264."""
     try:
         import cv2
 
@@ -246,10 +246,10 @@ def films() -> Iterator[Finding]:
         return
     reads = "FFMPEG" in backends
     yield Finding(
-        "OpenCV films", "reads with FFmpeg" if reads else "no FFmpeg", "good" if reads else "note"
+        "OpenCV videos", "reads with FFmpeg" if reads else "no FFmpeg", "good" if reads else "note"
     )
     program = shutil.which("ffmpeg")
-    advice = "" if program else "optional; writes films as H.264"
+    advice = "" if program else "optional; writes videos as H.264"
     yield Finding("ffmpeg", program or "not found", "good" if program else "note", advice)
 
 

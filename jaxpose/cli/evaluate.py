@@ -2,13 +2,13 @@
 
 import json
 import math
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 from rich.console import Console
 from rich.progress import Progress
 
+from jaxpose.cli.evaluate_command import Eval
 from jaxpose.errors import InputError
 from jaxpose.tasks.task import EvalResult
 from jaxpose.train.experiment import Experiment, Mesh
@@ -17,33 +17,25 @@ from jaxpose.train.results import write_result
 from jaxpose.train.run_dir import load_run
 
 
-def evaluate(
-    run: Path,
-    checkpoint: Literal["best", "last"] = "best",
-    data: str | None = None,
-    split: str = "val",
-    flip_test: bool | None = None,
-    out: Path | None = None,
-    trust_recipe: bool = False,
-) -> None:
-    """Score `run` on its own held-out data, or on the prepared dataset `data`.
+def evaluate(options: Eval) -> None:
+    """Score a run on its own held-out data, or on the prepared dataset `options.data`.
 
     Writes `report.json`, `predictions.json` (COCO results for images, poses for lifters) and, for
-    images, `predictions.png`, `keypoint_errors.png` and `worst.png` into `out` (default:
-    `run/eval`). Each of the experiment's `more_evaluations` has a table too, and a folder there;
-    with `data` there is the main evaluation alone.
+    images, `predictions.png`, `keypoint_errors.png` and `worst.png` into `out` (default: `eval` in
+    the run). Each of the experiment's `more_evaluations` has a table too, and a folder there; with
+    `data` there is the main evaluation alone.
     """
-    console = Console()
-    trained = load_run(run, checkpoint, trust_recipe=trust_recipe)
+    console, run, data = Console(), options.run, options.data
+    trained = load_run(run, options.checkpoint, trust_recipe=options.trust_recipe)
     views = trained.experiment.evaluations()
     if data:
         views = {"": views[""]}
-    console.print(f"Checkpoint of step {trained.step} ({checkpoint}).")
-    out = out or run / "eval"
+    console.print(f"Checkpoint of step {trained.step} ({options.checkpoint}).")
+    out = options.out or run / "eval"
     for name, experiment in views.items():
         task = experiment.task()
-        source = task.open_dataset(data, split) if data else task.open("eval")
-        scored = _scored(experiment, source, trained.variables, flip_test, console)
+        source = task.open_dataset(data, options.split) if data else task.open("eval")
+        scored = _scored(experiment, source, trained.variables, options.flip_test, console)
         folder = out / name if name else out
         try:
             write_result(folder, scored, details=True)

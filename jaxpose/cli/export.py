@@ -8,18 +8,19 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 import jaxpose
+from jaxpose.cli.export_command import Export
 from jaxpose.cli.predict_summary import make_writable
 from jaxpose.errors import InputError
 from jaxpose.export import check, tflite
 from jaxpose.export.formats import FORMATS, card_of, chosen
-from jaxpose.export.program import Level, Program, needed
+from jaxpose.export.program import Program, needed
 from jaxpose.hub.load import load
 
 NAME = "model"
@@ -29,24 +30,8 @@ _RUNS = {**_NEEDS, "onnx": "onnxruntime"}
 _VERSIONS = ("jax", "flax", "tensorflow-cpu", "tensorflow", "ai-edge-litert", "onnx", "onnxruntime")
 
 
-@dataclass(frozen=True)
-class Options:
-    """How to export; as the options of the command."""
-
-    level: Level = "crops"
-    flip_test: bool = True
-    batch: int | None = None
-    size: str = "1080x1920"
-    float16: bool = False
-    check: bool = True
-    samples: int = 4
-    checkpoint: Literal["best", "last"] = "best"
-    overwrite: bool = False
-    trust_recipe: bool = False
-
-
-def export(source: str, out: Path, to: str, options: Options) -> int:
-    """Writes the folder `out`, whole or not at all, and returns the exit status.
+def export(options: Export) -> int:
+    """Writes the folder `options.out`, whole or not at all, and returns the exit status.
 
     The status is 1 if an export differs from JAX by more than it may.
 
@@ -54,15 +39,15 @@ def export(source: str, out: Path, to: str, options: Options) -> int:
       InputError: what is asked for cannot be had: an unknown format, a package that is absent, a
         folder that may not be written, a model or a level that a format cannot carry.
     """
-    formats = chosen(to)
-    _check(formats, out, options)
-    program = _program(source, options)
+    formats, out = chosen(options.to), options.out
+    _check(formats, options)
+    program = _program(options)
     partial = out.with_name(f".{out.name}.{os.getpid()}")
     make_writable(partial)
     try:
-        written = _write(program, partial, formats, source, options)
+        written = _write(program, partial, formats, options)
         rows, good = _compare(written, options) if options.check else ([], True)
-        _cards(written, source, rows, options)
+        _cards(written, rows, options)
         if out.exists():
             shutil.rmtree(out)
         partial.rename(out)
@@ -100,7 +85,8 @@ class _Row:
     speed: check.Speed
 
 
-def _check(formats: list[str], out: Path, options: Options) -> None:
+def _check(formats: list[str], options: Export) -> None:
+    out = options.out
     for name in formats:
         for package in (_NEEDS.get(name), _RUNS.get(name) if options.check else None):
             if package is not None:
@@ -122,8 +108,8 @@ def _check(formats: list[str], out: Path, options: Options) -> None:
             raise InputError(f"{out} exists. Choose another folder, or give --overwrite.")
 
 
-def _program(source: str, options: Options) -> Program:
-    trained = load(source, options.checkpoint, trust_recipe=options.trust_recipe)
+def _program(options: Export) -> Program:
+    trained = load(options.source, options.checkpoint, trust_recipe=options.trust_recipe)
     program = trained.estimator.program(
         trained.variables,
         level=options.level,
@@ -140,9 +126,7 @@ def _size(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def _write(
-    program: Program, folder: Path, formats: list[str], source: str, options: Options
-) -> list[_Written]:
+def _write(program: Program, folder: Path, formats: list[str], options: Export) -> list[_Written]:
     console = Console(stderr=True)
     written = []
     for name in formats:
@@ -159,7 +143,7 @@ def _write(
     return written
 
 
-def _compare(written: list[_Written], options: Options) -> tuple[list[_Row], bool]:
+def _compare(written: list[_Written], options: Export) -> tuple[list[_Row], bool]:
     program = written[0].program
     assert program.samples is not None  # every estimator says what to compare on
     arrays = program.samples(options.samples)
@@ -182,7 +166,7 @@ def _compare(written: list[_Written], options: Options) -> tuple[list[_Row], boo
 
 
 def _in_turns(run: check.Run, size: int) -> Callable[..., dict[str, np.ndarray]]:
-    """So many samples at a time; a photo, before its boxes, goes with each."""
+    """Runs `size` samples at a time; an image, before its boxes, goes with each."""
 
     def runs(*arrays: np.ndarray) -> dict[str, np.ndarray]:
         *first, last = arrays
@@ -192,7 +176,7 @@ def _in_turns(run: check.Run, size: int) -> Callable[..., dict[str, np.ndarray]]
     return runs
 
 
-def _cards(written: list[_Written], source: str, rows: list[_Row], options: Options) -> None:
+def _cards(written: list[_Written], rows: list[_Row], options: Export) -> None:
     versions = {}
     for package in _VERSIONS:
         try:
@@ -209,7 +193,7 @@ def _cards(written: list[_Written], source: str, rows: list[_Row], options: Opti
             **one.program.facts,
             "made": {
                 "by": f"jaxpose {jaxpose.__version__}",
-                "from": Path(source).name,
+                "from": Path(options.source).name,
                 "float16": options.float16 and one.name == "tflite",
                 "versions": versions,
             },

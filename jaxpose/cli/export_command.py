@@ -1,93 +1,76 @@
 """The options of `jaxpose export`; what it does is in `cli.export`."""
 
-import enum
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from jaxpose.cli.choices import Checkpoint, TrustRecipe
+from jaxpose.cli.options import Checkpoint, TrustRecipe, flip_flags, takes
 
 
-class Level(enum.StrEnum):
-    """How much goes into the export."""
+@dataclass(frozen=True)
+class Export:
+    """Options of `jaxpose export`."""
 
-    MODEL = "model"
-    CROPS = "crops"
-    PHOTO = "photo"
-
-
-def export(
     source: Annotated[
         str,
         typer.Argument(
             metavar="RUN_OR_RELEASE", help="A run directory, or a folder that `convert` wrote."
         ),
-    ],
-    out: Annotated[Path, typer.Option(help="The folder to write.")],
+    ]
+    out: Annotated[Path, typer.Option(help="The folder to write.")]
     to: Annotated[
         str,
         typer.Option(
-            metavar="FORMAT,...", help="Of stablehlo, savedmodel, tflite and onnx, with commas."
+            metavar="FORMAT,...",
+            help="One or several of stablehlo, savedmodel, tflite and onnx, with commas between.",
         ),
-    ] = "stablehlo",
+    ] = "stablehlo"
     level: Annotated[
-        Level,
+        Literal["model", "crops", "photo"],
         typer.Option(
-            help="`model`: normalised crops to bare outputs. `crops`: uint8 crops to keypoints in "
-            "their pixels. `photo`: a photo and boxes to keypoints in its pixels."
+            help="`model`: normalised crops to raw outputs. `crops`: uint8 crops to keypoints in "
+            "their pixels. `photo`: an image and boxes to keypoints in its pixels."
         ),
-    ] = Level.CROPS,
+    ] = "crops"
     flip_test: Annotated[
-        bool,
-        typer.Option(
-            "--flip-test/--no-flip-test",
-            help="Average with the mirrored crop: more exact, half as fast.",
-        ),
-    ] = True,
+        bool, flip_flags("Average with the mirrored crop: more accurate, half as fast.")
+    ] = True
     batch: Annotated[
         int | None,
         typer.Option(
             min=1,
             help="Crops, people or windows at a time; any number if absent, except in TFLite: 1.",
         ),
-    ] = None,
+    ] = None
     size: Annotated[
         str,
-        typer.Option(metavar="HEIGHTxWIDTH", help="Of the largest photo, for --level photo."),
-    ] = "1080x1920",
+        typer.Option(metavar="HEIGHTxWIDTH", help="Size of the largest image, for --level photo."),
+    ] = "1080x1920"
     float16: Annotated[
         bool, typer.Option("--float16", help="TFLite: store weights in half the bytes.")
-    ] = False,
+    ] = False
     check: Annotated[
         bool,
         typer.Option("--check/--no-check", help="Run each export again and compare it with JAX."),
-    ] = True,
+    ] = True
     samples: Annotated[
-        int, typer.Option(min=1, help="Drawn people, or windows, to compare and to time with.")
-    ] = 4,
-    checkpoint: Annotated[
-        Checkpoint, typer.Option(help="The checkpoint with the best score, or the newest.")
-    ] = Checkpoint.BEST,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what `export` wrote to --out earlier.")
-    ] = False,
-    trust_recipe: TrustRecipe = False,
-) -> None:
+        int,
+        typer.Option(
+            min=1, help="Number of synthetic people, or windows, to compare and to time with."
+        ),
+    ] = 4
+    checkpoint: Checkpoint = "best"
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an export at --out.")] = (
+        False
+    )
+    trust_recipe: TrustRecipe = False
+
+
+@takes(Export)
+def export(options: Export) -> None:
     """Write a model for other runtimes, run it there, and compare it with JAX."""
-    from jaxpose.cli.export import Options
     from jaxpose.cli.export import export as run_export
 
-    options = Options(
-        level=level.value,
-        flip_test=flip_test,
-        batch=batch,
-        size=size,
-        float16=float16,
-        check=check,
-        samples=samples,
-        checkpoint=checkpoint.value,
-        overwrite=overwrite,
-        trust_recipe=trust_recipe,
-    )
-    raise typer.Exit(run_export(source, out, to, options))
+    raise typer.Exit(run_export(options))

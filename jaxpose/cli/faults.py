@@ -1,4 +1,4 @@
-"""What a person sees when a command cannot do its work: one message, never a bare traceback."""
+"""Errors of commands: one message for a person, not a bare traceback."""
 
 import errno
 import functools
@@ -14,7 +14,7 @@ from rich.text import Text
 from jaxpose.errors import InputError
 
 TRACEBACK = "JAXPOSE_TRACEBACK"
-"""Environment variable; set to 1 it lets tracebacks through."""
+"""Environment variable; 1 shows tracebacks."""
 
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
@@ -26,7 +26,7 @@ def plain_faults(command: Callable[P, R]) -> Callable[P, R]:
     """Wraps a command: bad input, a full disk, Ctrl-C or a closed pipe end it with a message.
 
     The exit status is 2 for bad input and for files that cannot be read or written, 130 for Ctrl-C
-    and 141 for a closed pipe, as in a shell. Other exceptions are faults of ours and keep their
+    and 141 for a closed pipe, as in a shell. Other exceptions are bugs and keep their
     traceback.
     """
 
@@ -38,7 +38,7 @@ def plain_faults(command: Callable[P, R]) -> Callable[P, R]:
             Console(stderr=True).print("Stopped by Ctrl-C.")
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            # The reader has gone; without this Python would complain while it ends.
+            # The reader has ended; without this Python would print an error at its own end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(BROKEN_PIPE) from None
         except Exception as error:
@@ -52,7 +52,7 @@ def plain_faults(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def report(message: str) -> None:
-    """Prints a message in red on stderr, and below it how to learn more."""
+    """Prints a message in red on stderr, and a line about --help and the traceback."""
     console = Console(stderr=True)
     console.print(Text.assemble(("Error: ", "bold red"), (message, "red")), soft_wrap=True)
     console.print(
@@ -64,7 +64,7 @@ def report(message: str) -> None:
 
 
 def _message(error: Exception) -> str | None:
-    """What to tell about an exception that is not a fault of ours; None for one that may be."""
+    """A sentence for an exception that is no bug; None for one that may be a bug."""
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, OSError) and error.errno is not None:

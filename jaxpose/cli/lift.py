@@ -1,124 +1,68 @@
-"""`jaxpose lift`: keypoints of a film in, joints in space out."""
+"""`jaxpose lift`: keypoints of a video to joints in 3D."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from jaxpose.cli.lift_command import Lift
+from jaxpose.cli.options import filled
 from jaxpose.errors import InputError
-from jaxpose.hub.load import load_lifter
 from jaxpose.media.video import open_video
-from jaxpose.motion.clean import Cleaning
+from jaxpose.pipeline.lifting import open_lifter
 from jaxpose.results.motion_files import FORMATS, LiftedTrack, document, save_lifted
 from jaxpose.results.readers import read_results
 from jaxpose.skeletons import load
-from jaxpose.tasks.lifting.track_lifter import TrackLifter
 from jaxpose.tasks.lifting.tracks import Lifting, Track, lift_track, tracks_of
 from jaxpose.viz import draw_people
 from jaxpose.viz.pose3d import VIEW_WH, fitted
 
 
-@dataclass(frozen=True)
-class Options:
-    """How to lift.
-
-    Attributes:
-      checkpoint: of a run, the one with the best held-out score, or the newest.
-      track: the number of the person; None for the one seen in most frames.
-      film: what the keypoints are of, to stand beside pictures.
-      skeleton, size: of a bare list of keypoints: a name or file, and WIDTHxHEIGHT.
-      fps: frames per second, where the file does not say or is wrong.
-      trained_fps: of the lifter's training, where it does not say itself.
-      focal: focal length in pixels, to place people before the camera.
-      tilt: degrees by which the camera looks down; None makes people upright.
-      same_camera: the film is by the cameras that the lifter was trained on.
-      flip_test: average with the mirror image.
-      min_score: keypoints below are missing.
-      smooth: seconds that each pose is smoothed over; 0 does not.
-      rigid: keep the bones' lengths.
-      trust_recipe: run code that came with the lifter.
-    """
-
-    checkpoint: Literal["best", "last"] = "best"
-    track: int | None = None
-    film: Path | None = None
-    skeleton: str | None = None
-    size: str | None = None
-    fps: float | None = None
-    trained_fps: float | None = None
-    focal: float | None = None
-    tilt: float | None = None
-    same_camera: bool = False
-    flip_test: bool = True
-    min_score: float = 0.3
-    smooth: float = 0.25
-    rigid: bool = True
-    trust_recipe: bool = False
-
-    @property
-    def lifting(self) -> Lifting:
-        """For `infer.clips`."""
-        return Lifting(
-            refit=not self.same_camera,
-            min_score=self.min_score,
-            cleaning=Cleaning(self.smooth, self.rigid),
-            focal=self.focal,
-            tilt=self.tilt,
-            fps=self.fps,
-        )
-
-
-def lift(
-    source: Path, out: list[Path], weights: str | Path, options: Options | None = None
-) -> None:
+def lift(options: Lift) -> None:
     """Lifts the people of a file of predictions, and writes one of them in each format asked for.
 
-    A `.json` holds all people, the other formats the one that `track` names.
+    A `.json` holds all people, the other formats the one that `options.track` names.
 
     Raises:
-      InputError: a file, model or option that cannot be used; nobody that can be lifted.
+      InputError: a file, model or option that cannot be used; no person that can be lifted.
     """
-    options = options or Options()
-    for path in out:
+    for path in options.out:
         if path.suffix.lower() not in FORMATS:
             raise InputError(f"{path}: lifted joints can be written as {', '.join(FORMATS)}")
+    lifting = filled(options, Lifting())
     size = None if options.size is None else _size(options.size)
     skeleton = None if options.skeleton is None else load(options.skeleton)
-    tracks = tracks_of(read_results(source, skeleton=skeleton, image_wh=size), options.fps)
-    lifter = open_lifter(weights, options)
+    results = read_results(options.source, skeleton=skeleton, image_wh=size)
+    tracks = tracks_of(results, lifting.fps)
+    lifter = open_lifter(
+        options.weights, options.checkpoint, lifting, trust_recipe=options.trust_recipe
+    )
     chosen = _chosen(tracks, options.track)
-    wanted = tracks if any(path.suffix.lower() == ".json" for path in out) else [chosen]
-    lifted = {id(track): lift_track(track, lifter, options.lifting) for track in wanted}
+    kinds = {path.suffix.lower() for path in options.out}
+    wanted = tracks if ".json" in kinds else [chosen]
+    lifted = {id(track): lift_track(track, lifter, lifting) for track in wanted}
     one = lifted[id(chosen)]
-    drawn = any(path.suffix.lower() in (".gif", ".mp4", ".png") for path in out)
-    beside = None if options.film is None or not drawn else _beside(options.film, chosen)
-    for path in out:
+    drawn = bool(kinds & {".gif", ".mp4", ".png"})
+    beside = None if options.video is None or not drawn else _beside(options.video, chosen)
+    for path in options.out:
         if path.suffix.lower() == ".json":
             _write(path, list(lifted.values()))
         else:
             save_lifted(path, one, photos=beside)
-    _summarise(one, chosen, len(tracks), out)
+    _summarise(one, chosen, len(tracks), options.out)
 
 
-def open_lifter(weights: str | Path, options: Options) -> TrackLifter:
-    """The lifter of a run directory or a release, ready for tracks."""
-    trained = load_lifter(weights, options.checkpoint, trust_recipe=options.trust_recipe)
-    return trained.predictor(flip_test=options.flip_test, trained_fps=options.trained_fps)
-
-
-def _beside(film: Path, track: Track) -> list[np.ndarray]:
+def _beside(video: Path, track: Track) -> list[np.ndarray]:
     """The frames of a track with its keypoints drawn on them, small.
 
     Raises:
-      InputError: no film, one of another size or without some of the frames.
+      InputError: no video, one of another size or without some of the frames.
     """
     wanted = {int(frame): at for at, frame in enumerate(track.frames)}
     shown: dict[int, np.ndarray] = {}
-    for frame in open_video(film, lambda skipped: None):
+    for frame in open_video(video, lambda skipped: None):
         if frame.index > track.frames[-1]:
             break
         if frame.index not in wanted:
@@ -126,12 +70,14 @@ def _beside(film: Path, track: Track) -> list[np.ndarray]:
         at = wanted[frame.index]
         if frame.image.shape[1::-1] != tuple(track.image_wh):
             width, height = frame.image.shape[1::-1]
-            raise InputError(f"{film} is {width} x {height}, its keypoints are of {track.image_wh}")
+            raise InputError(
+                f"{video} is {width} x {height}, its keypoints are of {track.image_wh}"
+            )
         person, scores = track.keypoints[at][None], track.scores[at][None]
         drawn = draw_people(frame.image, person, track.skeleton, scores=scores)
         shown[at] = fitted(drawn, VIEW_WH)
     if len(shown) < len(wanted):
-        raise InputError(f"{film} lacks {len(wanted) - len(shown)} of the {len(wanted)} frames")
+        raise InputError(f"{video} lacks {len(wanted) - len(shown)} of the {len(wanted)} frames")
     return [shown[at] for at in range(len(wanted))]
 
 

@@ -1,4 +1,4 @@
-"""Sheets of what `jaxpose predict` saw: one look over a folder or a film, heatmaps of a photo."""
+"""Sheets that `jaxpose predict` draws: an overview of all frames, and heatmaps of images."""
 
 import math
 from pathlib import Path
@@ -16,17 +16,17 @@ _ROW = 6  # people side by side
 
 
 class Overview:
-    """Keeps small copies of pictures spread evenly over all of them."""
+    """Contact sheet of small copies of drawn frames, spread evenly over all of them."""
 
     def __init__(self, count: int | None) -> None:
-        """Of `count` pictures; None if nobody knows how many, which keeps the first ones."""
+        """For `count` frames; None is an unknown number, of which the first frames are kept."""
         self._step = max(1, math.ceil((count or 0) / _MOST))
         self._seen = 0
         self._cells: list[np.ndarray] = []
         self._captions: list[str] = []
 
     def add(self, people: People, drawn: np.ndarray) -> None:
-        """Takes a drawn picture, or passes it over."""
+        """Keeps a small copy of a drawn frame, or skips it."""
         wanted = self._seen % self._step == 0 and len(self._cells) < _MOST
         self._seen += 1
         if not wanted:
@@ -39,26 +39,26 @@ class Overview:
         self._captions.append(f"{Path(people.source).name}{seconds}")
 
     def save(self, path: Path) -> None:
-        """Writes the sheet, if there is anything to see."""
+        """Writes the sheet, unless it is empty."""
         if self._cells:
             save_image(path, contact_sheet(self._cells, captions=self._captions))
 
 
 class Heatmaps:
-    """Writes, for each photo, the crops of its people with the model's heatmaps over them."""
+    """Writer of sheets with the crops of an image's people and the model's heatmaps over them."""
 
     def __init__(self, predictor: Predictor, folder: Path) -> None:
-        """Into `folder`, with a predictor of a model that has maps."""
+        """Writes into `folder`, with a predictor of a model that has maps."""
         self._predictor = predictor
         self._folder = folder
 
-    def write(self, people: People, photo: np.ndarray, name: str) -> None:
-        """A sheet of the first 24 people, numbered as in the files; none where there is nobody."""
+    def write(self, people: People, image: np.ndarray, name: str) -> None:
+        """Writes a sheet of the first 24 people, numbered as in the files; none without people."""
         if not len(people):
             return
         codec = self._predictor.codec
         cells = []
-        for crop, maps in zip(*self._predictor.maps(photo, people.boxes_xywh[:_MOST]), strict=True):
+        for crop, maps in zip(*self._predictor.maps(image, people.boxes_xywh[:_MOST]), strict=True):
             zoom = max(1, round(_SIDE / max(crop.shape)))
             large = cv2.resize(crop, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
             cells.append(draw_heatmaps(large, maps, skeleton=people.skeleton, udp=codec.udp))

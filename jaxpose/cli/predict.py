@@ -1,253 +1,238 @@
-"""`jaxpose predict`: photos and films in, named keypoints, tables and drawn pictures out."""
+"""`jaxpose predict`: images and videos in, named keypoints, tables and drawn images out."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from jaxpose.cli.options import filled
 from jaxpose.cli.overview import Heatmaps, Overview
+from jaxpose.cli.predict_command import Predict
 from jaxpose.cli.predict_summary import (
     PredictSummary,
+    drawn_names,
     head_of,
     make_writable,
-    picture_names,
     summarise,
 )
-from jaxpose.codecs.visualize import has_maps
+from jaxpose.config import override
 from jaxpose.errors import InputError, nearest
-from jaxpose.hub.load import Trained, load_detector, load_lifter, load_pose
+from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.media.prefetch import ahead
 from jaxpose.media.sources import Media, open_media
-from jaxpose.media.video import Skipped, is_address
-from jaxpose.pipeline.options import Options as Steps
+from jaxpose.media.video import is_address
+from jaxpose.pipeline.lifting import open_lifter
+from jaxpose.pipeline.options import Options
 from jaxpose.pipeline.pipeline import Pipeline
+from jaxpose.pipeline.results import Results
 from jaxpose.results.box_files import BoxFile, read_boxes
 from jaxpose.results.people import People
 from jaxpose.results.writers import FORMATS, Writer, writer
-from jaxpose.tasks.lifting.track_lifter import TrackLifter
-from jaxpose.tasks.lifting.tracks import lift_people
 from jaxpose.viz import VideoWriter, save_image
 
-WHOLE_PHOTO = "full"
+WHOLE_IMAGE = "full"
 
 
-@dataclass(frozen=True)
-class Options:
-    """How to predict.
+def predict(options: Predict) -> int:
+    """Predicts the people of images, folders, videos, lists, patterns, streams and webcams.
 
-    Attributes:
-      checkpoint: the one with the best held-out score, or the newest.
-      flip_test: average with the mirrored image.
-      min_score: the lowest score of a keypoint that is drawn.
-      min_box_score: the lowest score of a box that is used.
-      batch_size: people in one forward pass.
-      detector: weights of a detector.
-      every: of a film, the detector looks at every n-th frame.
-      track: number the people of films.
-      smooth: smooth the keypoints of films: `one-euro`, `savitzky-golay` or `none`.
-      max_people: at most so many a frame; 0 is all.
-      lift: a lifter, for joints in space.
-      formats: names of `infer.write.FORMATS`, with commas between.
-      draw: write pictures and films with the people drawn on them.
-      sheet: write a contact sheet, `overview.jpg`, of up to 24 of them.
-      heatmaps: of each photo, write the crops of its people with the model's heatmaps over them.
-      trust_recipe: run code that came with the models.
-    """
-
-    checkpoint: Literal["best", "last"] = "best"
-    flip_test: bool = True
-    min_score: float = 0.3
-    min_box_score: float = 0.2
-    batch_size: int = 8
-    detector: str | None = None
-    every: int = 1
-    track: bool = True
-    smooth: str = "none"
-    max_people: int = 0
-    lift: str | None = None
-    formats: str = "json"
-    draw: bool = True
-    sheet: bool = False
-    heatmaps: bool = False
-    trust_recipe: bool = False
-
-    def steps(self) -> Steps:
-        """For the pipeline."""
-        return Steps(
-            flip_test=self.flip_test,
-            batch_size=self.batch_size,
-            min_box_score=self.min_box_score,
-            detect_every=self.every,
-            track=self.track,
-            smooth=None if self.smooth == "none" else self.smooth,  # type: ignore[arg-type]
-            max_people=self.max_people or None,
-        )
-
-
-def predict(
-    sources: Sequence[str | Path],
-    run: str | Path,
-    boxes: str | None,
-    out: Path,
-    options: Options | None = None,
-) -> int:
-    """Predicts the people of photos, folders, films, lists, patterns, streams and webcams.
-
-    Writes into `out` a file in each of the formats, a picture for each photo and a film for each
-    film. What cannot be read is left out and reported; what is done when the rest fails is kept.
+    Writes into `options.out` a file in each of the formats, a drawn image for each image and a
+    drawn video for each video. Sources that cannot be read are left out and reported; results that
+    are there when the rest fails are kept.
 
     Returns:
-      The exit status: 0, or 1 if a photo, a frame or a box was left out, or 2 if nothing could be
+      The exit status: 0, or 1 if an image, a frame or a box was left out, or 2 if nothing could be
       read.
 
     Raises:
       InputError: nothing to read, a model, box file or detector that cannot be used, options that
-        make no sense, or an `out` that cannot be written.
+        exclude each other, or an `out` that cannot be written.
     """
-    options = options or Options()
-    formats = _formats(options.formats)
-    if boxes is not None and options.detector is not None:
+    settings = override(filled(options, Options()), options.set_)
+    out, formats = options.out, _formats(options.formats)
+    if options.boxes is not None and options.detector is not None:
         raise InputError("--boxes says where people are and --detector finds them: give one")
     for name in ("sheet", "heatmaps"):
         if getattr(options, name) and not options.draw:
             raise InputError(f"--{name} is drawn; it cannot go with --no-draw")
-    media = open_media([_source(source) for source in sources])
+    media = open_media([_source(source) for source in options.sources])
     if options.heatmaps and not media.still:
-        raise InputError("--heatmaps is for photos, and here is a film: leave one of them out")
-    located = _boxes(boxes, options, media)
-    pictures = picture_names(media, out) if options.draw else {}
+        raise InputError("--heatmaps is for images, and a video is given: leave one of them out")
+    boxes = _boxes(options.boxes, settings, media)
+    names = drawn_names(media, out) if options.draw else {}
     make_writable(out)
-    trained = load_pose(run, options.checkpoint, trust_recipe=options.trust_recipe)
-    if options.heatmaps and not has_maps(trained.codec):
-        raise InputError(f"{run} gives coordinates, not heatmaps: leave --heatmaps out")
+    trained = load_pose(options.run, options.checkpoint, trust_recipe=options.trust_recipe)
+    if options.heatmaps and (
+        trained.estimator.takes == "images" or not hasattr(trained.codec, "maps")
+    ):
+        raise InputError(f"{options.run} gives coordinates, not heatmaps: leave --heatmaps out")
     detector = load_detector(options.detector) if options.detector else None
-    pipeline = Pipeline(trained, detector, options=options.steps())
-    lifter = None if options.lift is None else _lifter(options.lift, options)
+    lifter = None
+    if options.lift is not None:
+        lifter = open_lifter(
+            options.lift,
+            options.checkpoint,
+            settings.lifting,
+            trust_recipe=options.trust_recipe,
+        )
+    pipeline = Pipeline(trained, detector, lifter, settings)
     outcome = PredictSummary(options.min_score if options.draw else 0.0)
-    head = _head(trained, run, boxes, options)
+    head = _head(trained, options, settings)
     name = "photos" if media.still else "frames"
 
     def tail() -> dict[str, Any]:
         return {"skipped": outcome.skipped_of(media)}
 
-    # OpenPose's is the one that may refuse, before another has begun a file.
+    # OpenPose's writer may refuse, so it comes before another has begun a file.
     kinds = sorted(formats, key=lambda kind: kind != "openpose")
     writers = [writer(kind, out, trained.skeleton, head, name=name, tail=tail) for kind in kinds]
     sheet = Overview(media.count) if options.sheet else None
-    seen = Heatmaps(pipeline.predictor, out / "heatmaps") if options.heatmaps else None
-    output = _Output(writers, out, pictures, lifter, options.min_score, media.skipped, sheet, seen)
-    results = pipeline.results(media, boxes=located)
+    heatmaps = Heatmaps(pipeline.predictor, out / "heatmaps") if options.heatmaps else None
+    output = _Output(writers, out, names if options.draw else None, options.min_score)
+    output.sheet, output.heatmaps = sheet, heatmaps
+    results = pipeline.results(media, boxes=boxes, lift=False)
+    failures: list[BaseException] = []
     try:
         with results, output, _progress(results.count) as progress:
             bar = progress.add_task(name, total=results.count)
-            # The models work on while this thread draws and writes.
-            made = ahead(((people, _photo(people, options.draw)) for people in results), 2)
-            try:
-                for people, photo in made:
-                    with results.stages("draw and write"):
-                        output.add(people, photo)
-                    outcome.add(people)
-                    progress.update(bar, advance=1)
-                    del photo
-            finally:
-                made.close()  # type: ignore[attr-defined]
+
+            def done(people: People) -> None:
+                outcome.add(people)
+                progress.update(bar, advance=1)
+
+            frames = _drawn(results, output, done, failures)
+            if pipeline.lifter is not None:
+                frames = _lifted(pipeline, frames, results, media)
+            for people in frames:
+                with results.stages("draw and write"):
+                    output.write(people)
     finally:
-        outcome.films = output.films
-    return summarise(outcome, media, out, boxes, results.stages, formats)
+        outcome.videos = output.videos
+    if failures:
+        raise failures[0]
+    return summarise(outcome, media, out, options.boxes, results.stages, formats)
+
+
+def _drawn(
+    results: Results,
+    output: "_Output",
+    done: Callable[[People], None],
+    failures: list[BaseException],
+) -> Iterator[People]:
+    """The people of each frame, once they are drawn.
+
+    A failure or Ctrl-C ends the frames and is entered in `failures`, so that those before it are
+    still lifted and written.
+    """
+    # The models work on while this thread draws and writes.
+    made = ahead(((people, _image(people, output.draws)) for people in results), 2)
+    try:
+        for people, image in made:
+            if image is not None:
+                with results.stages("draw and write"):
+                    output.draw(people, image)
+            del image
+            done(people)
+            yield people
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        failures.append(error)
+    finally:
+        made.close()  # type: ignore[attr-defined]
+
+
+def _lifted(
+    pipeline: Pipeline, frames: Iterable[People], results: Results, media: Media
+) -> Iterator[People]:
+    """The same frames with joints; tracks that cannot be lifted are entered in the skipped ones."""
+    for video in pipeline.lift(frames, results.stages):
+        media.skipped += video.skipped
+        yield from video.frames
 
 
 class _Output:
-    """Pictures, films and files, of what has come so far."""
+    """Drawn images and videos, and files of keypoints.
+
+    Attributes:
+      sheet: contact sheet to fill, or None.
+      heatmaps: writer of heatmaps, or None.
+      videos: name and codec of each video that was drawn.
+    """
 
     def __init__(
         self,
         writers: list[Writer],
         out: Path,
-        pictures: Mapping[str, str],
-        lifter: TrackLifter | None,
+        names: Mapping[str, str] | None,
         min_score: float,
-        skipped: list[Skipped],
-        sheet: Overview | None,
-        heatmaps: Heatmaps | None,
     ) -> None:
+        """Into the folder `out`; `names` names drawn files by their sources, None draws none."""
         self._writers = writers
         self._out = out
-        self._pictures = pictures
-        self._lifter = lifter
+        self._names = names
         self._min_score = min_score
-        self._skipped = skipped
-        self._sheet = sheet
-        self._heatmaps = heatmaps
-        self._film: VideoWriter | None = None
-        self._of = ""
-        self._waiting: list[tuple[People, str | None]] = []
-        self.films: list[tuple[str, str]] = []
-        """Name and codec of each film that was drawn."""
+        self._video: VideoWriter | None = None
+        self._source = ""
+        self.sheet: Overview | None = None
+        self.heatmaps: Heatmaps | None = None
+        self.videos: list[tuple[str, str]] = []
 
     def __enter__(self) -> "_Output":
         return self
 
     def __exit__(self, *_: object) -> None:
         try:
-            self._next_source("")
+            self._end_video()
         finally:
             for one in self._writers:
                 one.close()
-            if self._sheet is not None:
-                self._sheet.save(self._out / "overview.jpg")
+            if self.sheet is not None:
+                self.sheet.save(self._out / "overview.jpg")
 
-    def add(self, people: People, photo: np.ndarray | None) -> None:
-        """Draws a frame and writes it, or keeps what a lifter needs as a whole."""
-        if people.source != self._of:
-            self._next_source(people.source)
-        picture = None if photo is None else self._draw(people, photo)
-        if self._lifter is not None:
-            self._waiting.append((replace(people, _photo=None), picture))
-        else:
-            self._write(people, picture)
+    @property
+    def draws(self) -> bool:
+        """Whether frames are drawn."""
+        return self._names is not None
 
-    def _draw(self, people: People, photo: np.ndarray) -> str:
-        drawn = _draw(people, photo, self._min_score)
-        if self._sheet is not None:
-            self._sheet.add(people, drawn)
-        name = self._pictures.get(people.source) or _film_name(people.source)
+    def draw(self, people: People, image: np.ndarray) -> None:
+        """Draws a frame, as an image or into the video of its source."""
+        if people.source != self._source:
+            self._end_video()
+            self._source = people.source
+        drawn = _draw(people, image, self._min_score)
+        if self.sheet is not None:
+            self.sheet.add(people, drawn)
+        name = self._drawn_name(people)
+        assert name is not None  # frames are drawn
         if people.seconds is None:
             save_image(self._out / name, drawn)
-            if self._heatmaps is not None:
-                self._heatmaps.write(people, photo, name)
-            return name
-        if self._film is None:
-            self._film = VideoWriter(self._out / name, people.fps or 25.0)
-        self._film.write(drawn)
-        return name
+            if self.heatmaps is not None:
+                self.heatmaps.write(people, image, name)
+            return
+        if self._video is None:
+            self._video = VideoWriter(self._out / name, people.fps or 25.0)
+        self._video.write(drawn)
 
-    def _next_source(self, source: str) -> None:
-        """Ends the film that was drawn, and lifts the people that were in it."""
-        film, self._film, self._of = self._film, None, source
-        waiting, self._waiting = self._waiting, []
-        try:
-            if film is not None:
-                film.close()
-                self.films.append((film.path.name, film.codec or ""))
-        finally:
-            people = [one for one, _ in waiting]
-            if self._lifter is not None and any(map(len, people)):
-                of = people[0].source
-                people = lift_people(
-                    people,
-                    self._lifter,
-                    report=lambda why: self._skipped.append(Skipped(of, f"not lifted: {why}")),
-                )[0]
-            for one, (_, picture) in zip(people, waiting, strict=True):
-                self._write(one, picture)
-
-    def _write(self, people: People, picture: str | None) -> None:
+    def write(self, people: People) -> None:
+        """Writes the keypoints of a frame in each format."""
         for one in self._writers:
-            one.write(people, picture)
+            one.write(people, self._drawn_name(people))
+
+    def _drawn_name(self, people: People) -> str | None:
+        """The name of the drawn file, or None."""
+        if self._names is None:
+            return None
+        return self._names.get(people.source) or _video_name(people.source)
+
+    def _end_video(self) -> None:
+        video, self._video = self._video, None
+        if video is not None:
+            video.close()
+            self.videos.append((video.path.name, video.codec or ""))
 
 
 def _formats(text: str) -> list[str]:
@@ -261,56 +246,54 @@ def _formats(text: str) -> list[str]:
 
 
 def _source(source: str | Path) -> str | Path | int:
-    """A number that is no file is a webcam."""
+    """A path, an address, or the number of a webcam unless a file has that name."""
     text = str(source)
     if is_address(text):
         return text
     return int(text) if text.isdecimal() and not Path(text).exists() else Path(text)
 
 
-def _boxes(boxes: str | None, options: Options, media: Media) -> BoxFile | None:
-    """Boxes from a file; None for those of the detector, or the whole photo."""
-    if boxes is None or boxes == WHOLE_PHOTO:
+def _boxes(boxes: str | None, settings: Options, media: Media) -> BoxFile | None:
+    """Boxes from a file; None for those of the detector, or around the whole image."""
+    if boxes is None or boxes == WHOLE_IMAGE:
         return None
-    file = read_boxes(boxes, options.min_box_score)
+    file = read_boxes(boxes, settings.min_box_score)
     file.check_mentions(media.paths)
     return file
 
 
-def _lifter(where: str | Path, options: Options) -> TrackLifter:
-    trained = load_lifter(where, options.checkpoint, trust_recipe=options.trust_recipe)
-    return trained.predictor()
-
-
-def _photo(people: People, wanted: bool) -> np.ndarray | None:
+def _image(people: People, wanted: bool) -> np.ndarray | None:
     return people.photo if wanted else None
 
 
-def _draw(people: People, photo: np.ndarray, min_score: float) -> np.ndarray:
-    return people.draw(photo, min_score=min_score)
+def _draw(people: People, image: np.ndarray, min_score: float) -> np.ndarray:
+    return people.draw(image, min_score=min_score)
 
 
-def _film_name(source: str) -> str:
-    """For what has no file's name: `webcam 0`, the address of a stream."""
+def _video_name(source: str) -> str:
+    """A file name for a source that is no file: `webcam 0`, the address of a stream."""
     words = "".join(letter if letter.isalnum() else "-" for letter in source)
     return f"{words.strip('-')}.mp4"
 
 
-def _head(trained: Trained, run: str | Path, boxes: str | None, options: Options) -> dict[str, Any]:
-    found_by = {"boxes": boxes or WHOLE_PHOTO}
+def _head(trained: Trained, options: Predict, settings: Options) -> dict[str, Any]:
+    found_by = {"boxes": options.boxes or WHOLE_IMAGE}
     if options.detector is not None:
         found_by = {"detector": str(options.detector)}
+    elif trained.estimator.takes == "images":
+        found_by = {}
+    smoothing = settings.smoothing
     return {
         **head_of(trained.skeleton),
         "model": {
-            "run": str(run),
+            "run": str(options.run),
             "checkpoint": options.checkpoint,
             "step": trained.step,
         },
         **found_by,
-        "flip_test": options.flip_test,
-        "detect_every": options.every,
-        "smooth": options.smooth,
+        "flip_test": settings.flip_test,
+        "detect_every": settings.detect_every,
+        "smooth": "none" if smoothing is None else smoothing.method,
         **({} if options.lift is None else {"lifter": str(options.lift)}),
     }
 

@@ -1,22 +1,26 @@
 """The options of `jaxpose predict`; what it does is in `cli.predict`."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from jaxpose.cli.choices import Checkpoint, TrustRecipe
+from jaxpose.cli.options import Checkpoint, PipelineOverrides, Sets, TrustRecipe, flip_flags, takes
 
 
-def predict(
+@dataclass(frozen=True)
+class Predict:
+    """Options of `jaxpose predict`; those with `Sets` are of `pipeline.Options`."""
+
     sources: Annotated[
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="Photos, films, folders of them, patterns ('a/*.jpg'), .txt lists of paths, "
+            help="Images, videos, folders of them, patterns ('a/*.jpg'), .txt lists of paths, "
             "rtsp:// and http:// streams, or the number of a webcam.",
         ),
-    ],
+    ]
     run: Annotated[
         str,
         typer.Option(
@@ -25,102 +29,98 @@ def predict(
             help="A run directory, a folder that `convert` wrote, a checkpoint that it knows, or "
             "the https:// address of either, with #sha256=DIGITS to pin it.",
         ),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for the files, pictures and films.")],
+    ]
+    out: Annotated[Path, typer.Option(help="Folder for the files, images and videos.")]
     boxes: Annotated[
         str | None,
         typer.Option(
             metavar="FILE|full",
-            help="Where the people are: `full`, the default without a detector, takes each whole "
-            "photo as one person; a file holds COCO results or annotations, a JSON map from photo "
-            "to boxes, or a CSV table file,x,y,w,h; of films with frame as well.",
+            help="Boxes around the people: `full`, the default without a detector, takes each "
+            "whole image as one person; a file holds COCO results or annotations, a JSON map from "
+            "image to boxes, or a CSV table file,x,y,w,h; for videos with frame as well.",
         ),
-    ] = None,
+    ] = None
     detector: Annotated[
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Weights of YOLOX or RTMDet, which find the people: a file, a folder that "
-            "`convert` wrote, or an address.",
+            help="Weights of YOLOX or RTMDet, to find the people: a file, a folder that `convert` "
+            "wrote, or an address.",
         ),
-    ] = None,
+    ] = None
     every: Annotated[
         int,
         typer.Option(
-            min=1, help="Films: detect in every n-th frame, follow the keypoints between."
+            min=1, help="Videos: detect in every n-th frame, follow the keypoints in between."
         ),
-    ] = 1,
+        Sets("detect_every"),
+    ] = 1
     track: Annotated[
-        bool, typer.Option("--track/--no-track", help="Films: the same number for the same person.")
-    ] = True,
+        bool,
+        typer.Option("--track/--no-track", help="Videos: give each person a number that stays."),
+        Sets("track"),
+    ] = True
     smooth: Annotated[
-        str, typer.Option(metavar="none|one-euro|savitzky-golay", help="Films: steady keypoints.")
-    ] = "none",
+        str,
+        typer.Option(
+            metavar="none|one-euro|savitzky-golay", help="Videos: smooth the keypoints over time."
+        ),
+        Sets("smooth", lambda method: None if method == "none" else method),
+    ] = "none"
     max_people: Annotated[
-        int, typer.Option(min=0, help="At most so many in a frame; 0 is all.")
-    ] = 0,
+        int,
+        typer.Option(min=0, help="Most people in a frame; 0 is all."),
+        Sets("max_people", lambda number: number or None),
+    ] = 0
     lift: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="A lifter: joints in millimetres as well."),
-    ] = None,
+        typer.Option(metavar="MODEL", help="A lifter: joints in 3D, in millimetres, as well."),
+    ] = None
     formats: Annotated[
         str,
         typer.Option(
-            "--format", help="Of json, jsonl, csv, coco and openpose, with commas between."
+            "--format",
+            help="One or several of json, jsonl, csv, coco and openpose, with commas between.",
         ),
-    ] = "json",
+    ] = "json"
     draw: Annotated[
-        bool, typer.Option("--draw/--no-draw", help="Write pictures and films with the people on.")
-    ] = True,
+        bool,
+        typer.Option("--draw/--no-draw", help="Write images and videos with the people drawn."),
+    ] = True
     sheet: Annotated[
-        bool, typer.Option("--sheet", help="A contact sheet too: overview.jpg, 24 of the pictures.")
-    ] = False,
+        bool, typer.Option("--sheet", help="Write a contact sheet too: overview.jpg, 24 images.")
+    ] = False
     heatmaps: Annotated[
         bool,
-        typer.Option("--heatmaps", help="Photos: each person's heatmaps too, in OUT/heatmaps."),
-    ] = False,
-    checkpoint: Annotated[
-        Checkpoint, typer.Option(help="The checkpoint with the best score, or the newest.")
-    ] = Checkpoint.BEST,
+        typer.Option("--heatmaps", help="Images: write each person's heatmaps to OUT/heatmaps."),
+    ] = False
+    checkpoint: Checkpoint = "best"
     flip_test: Annotated[
         bool,
-        typer.Option(
-            "--flip-test/--no-flip-test",
-            help="Average with the mirrored image: more exact, half as fast.",
-        ),
-    ] = True,
+        flip_flags("Average with the mirrored image: more accurate, half as fast."),
+        Sets("flip_test"),
+    ] = True
     min_score: Annotated[
         float,
         typer.Option(
-            min=0.0, max=1.0, help="Draw keypoints of at least this score; the file has all."
+            min=0.0, max=1.0, help="Draw keypoints of at least this score; the files have all."
         ),
-    ] = 0.3,
+    ] = 0.3
     min_box_score: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Use boxes of at least this score.")
-    ] = 0.2,
-    batch_size: Annotated[int, typer.Option(min=1, help="People in one forward pass.")] = 8,
-    trust_recipe: TrustRecipe = False,
-) -> None:
-    """Find keypoints in photos and films: files with coordinates, drawn pictures and films."""
-    from jaxpose.cli.predict import Options
+        float,
+        typer.Option(min=0.0, max=1.0, help="Use boxes of at least this score."),
+        Sets("min_box_score"),
+    ] = 0.2
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="People in one forward pass."), Sets("batch_size")
+    ] = 8
+    set_: PipelineOverrides = field(default_factory=list)
+    trust_recipe: TrustRecipe = False
+
+
+@takes(Predict)
+def predict(options: Predict) -> None:
+    """Find keypoints in images and videos: files with coordinates, drawn images and videos."""
     from jaxpose.cli.predict import predict as run_prediction
 
-    options = Options(
-        checkpoint=checkpoint.value,
-        flip_test=flip_test,
-        min_score=min_score,
-        min_box_score=min_box_score,
-        batch_size=batch_size,
-        detector=detector,
-        every=every,
-        track=track,
-        smooth=smooth,
-        max_people=max_people,
-        lift=lift,
-        formats=formats,
-        draw=draw,
-        sheet=sheet,
-        heatmaps=heatmaps,
-        trust_recipe=trust_recipe,
-    )
-    raise typer.Exit(run_prediction(sources, run, boxes, out, options))
+    raise typer.Exit(run_prediction(options))

@@ -1,4 +1,4 @@
-"""What `jaxpose predict` has done: counted as it goes, told at the end; where its files go."""
+"""Summary of `jaxpose predict`: counts, printed at the end; names of its files."""
 
 import os
 from collections import Counter
@@ -20,30 +20,30 @@ _LISTED = 20
 
 
 def head_of(skeleton: Skeleton) -> dict[str, Any]:
-    """What a file of keypoints says first, whichever command writes it: version, units, names."""
+    """Head of a file of keypoints: version, units, names."""
     return {
         "jaxpose": jaxpose.__version__,
-        "units": "keypoints and boxes in pixels of the photo (pixel centres at integers), scores "
+        "units": "keypoints and boxes in pixels of the image (pixel centres at integers), scores "
         "in [0, 1]; joints_mm in mm about the root, x right, y down, z forward as the camera looks",
         "skeleton": {"name": skeleton.name, "keypoints": list(skeleton.keypoints)},
     }
 
 
 class PredictSummary:
-    """Counts of what was found; bounded, however long the film."""
+    """Counts of images, frames and people; of constant size, however long the video."""
 
     def __init__(self, min_score: float) -> None:
-        """Begins with nothing; `min_score` is the lowest score of a keypoint that is drawn."""
+        """Starts at zero; `min_score` is the lowest score of a keypoint that is drawn."""
         self.min_score = min_score
-        self.photos = self.frames = self.people = self.faint = self.without = self.left_out = 0
+        self.images = self.frames = self.people = self.faint = self.without = self.left_out = 0
         self.boxes: list[str] = []
-        self.films: list[tuple[str, str]] = []
+        self.videos: list[tuple[str, str]] = []
         self.tracks: Counter[str] = Counter()
 
     def add(self, people: People) -> None:
-        """Counts a photo or frame."""
+        """Counts an image or frame."""
         if people.seconds is None:
-            self.photos += 1
+            self.images += 1
         else:
             self.frames += 1
             highest = people.track_ids.max(initial=0) if people.track_ids is not None else 0
@@ -58,7 +58,7 @@ class PredictSummary:
 
     @staticmethod
     def skipped_of(media: Media) -> list[dict[str, Any]]:
-        """What was left out, for the JSON file."""
+        """Sources and frames that were left out, for the JSON file."""
         return [
             {"file": one.source, "reason": one.reason}
             | ({} if one.index is None else {"frame": one.index})
@@ -66,11 +66,11 @@ class PredictSummary:
         ]
 
 
-def picture_names(media: Media, out: Path) -> dict[str, str]:
-    """A name in `out` for each drawn photo and film: its own, numbered where two share it.
+def drawn_names(media: Media, out: Path) -> dict[str, str]:
+    """Names in `out` for the drawn images and videos: their own, numbered where two are equal.
 
     Raises:
-      InputError: a picture would overwrite one of the files that are read.
+      InputError: a drawn file would overwrite one of the files that are read.
     """
     names: dict[str, str] = {}
     taken: set[str] = set()
@@ -87,14 +87,14 @@ def picture_names(media: Media, out: Path) -> dict[str, str]:
     for name in taken:
         if (out / name).resolve() in originals:
             raise InputError(
-                f"the picture {out / name} would overwrite a photo of that name; "
+                f"the drawn file {out / name} would overwrite an image of that name; "
                 "choose another folder for --out"
             )
     return names
 
 
 def make_writable(out: Path) -> None:
-    """Makes the folder, and finds out before the work begins whether it can be written.
+    """Makes the folder, and checks before the work begins that it can be written.
 
     Raises:
       InputError: if it cannot.
@@ -116,11 +116,11 @@ def summarise(
     stages: StageTimer,
     formats: list[str],
 ) -> int:
-    """Prints what was done and what was left out, and gives the exit status."""
+    """Prints the counts and what was left out; returns the exit status."""
     console, errors = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
-    done = outcome.photos + outcome.frames
+    done = outcome.images + outcome.frames
     if done:
-        _tell_done(outcome, out, boxes, formats, console)
+        _print_done(outcome, out, boxes, formats, console)
     if outcome.frames:
         console.print(str(stages), highlight=False, markup=False)
     if faint := outcome.faint:
@@ -131,9 +131,9 @@ def summarise(
             highlight=False,
         )
     lines = [f"{one.source}: {one.reason}" for one in media.skipped]
-    kinds = ("photo", "photos")
+    kinds = ("image", "images")
     if not media.still:
-        kinds = ("photo, film or part of one", "photos, films or parts of them")
+        kinds = ("image, video or part of one", "images, videos or parts of them")
     what = _count(len(lines), *kinds)
     for title, some, total in (
         (what, lines, len(lines)),
@@ -146,32 +146,32 @@ def summarise(
             if total > _LISTED:
                 errors.print(f"  and {total - _LISTED} more, in the files written")
     if not done:
-        nothing = "No photo could be read." if media.still else "Nothing could be read."
+        nothing = "No image could be read." if media.still else "Nothing could be read."
         errors.print(nothing, style="bold red")
         return 2
     return 1 if lines or outcome.left_out else 0
 
 
-def _tell_done(
+def _print_done(
     outcome: PredictSummary, out: Path, boxes: str | None, formats: list[str], console: Console
 ) -> None:
     parts = []
-    if outcome.photos:
-        parts.append(_count(outcome.photos, "photo"))
+    if outcome.images:
+        parts.append(_count(outcome.images, "image"))
     if outcome.frames:
-        films = _count(len(outcome.tracks), "film")
-        parts.append(f"{films} of {_count(outcome.frames, 'frame')}")
+        videos = _count(len(outcome.tracks), "video")
+        parts.append(f"{videos} of {_count(outcome.frames, 'frame')}")
     place = f"a box in {boxes}" if boxes else "anybody"
     note = f" ({outcome.without} without {place})" if outcome.without else ""
     people = _count(outcome.people, "person", "people")
     tracks = sum(outcome.tracks.values())
     tracked = f" on {_count(tracks, 'track')}" if tracks else ""
     console.print(f"{', '.join(parts)}{note}, {people}{tracked}.", highlight=False)
-    drawn = [f"{name} ({codec})" for name, codec in outcome.films[:3]]
+    drawn = [f"{name} ({codec})" for name, codec in outcome.videos[:3]]
     console.print(f"Written to {out}: {', '.join([*formats, *drawn])}.", highlight=False)
-    if any(codec == "mp4v" for _, codec in outcome.films):
+    if any(codec == "mp4v" for _, codec in outcome.videos):
         console.print(
-            "The film is MPEG-4 part 2, which browsers do not play; "
+            "The video is MPEG-4 part 2, which browsers do not play; "
             "pip install 'jaxpose[video]' for H.264.",
             style="yellow",
             highlight=False,

@@ -9,7 +9,7 @@ from jaxpose.errors import InputError
 CONTEXT_SETTINGS = {
     "allow_extra_args": True,
     "ignore_unknown_options": True,
-    "help_option_names": [],  # `jaxpose prepare coco --help` is the script's to answer
+    "help_option_names": [],  # `jaxpose prepare coco --help` is the script's own help
 }
 
 
@@ -18,6 +18,9 @@ def prepare(
     name: Annotated[str, typer.Argument(help="coco, lsp, mpii, or the path of a script.")],
 ) -> None:
     """Turn a dataset's own files into records; `jaxpose prepare NAME --help` lists its options."""
+    if name in ("-h", "--help"):
+        typer.echo(context.get_help())
+        raise typer.Exit
     from jaxpose.config.scripts import find_script, load_script
 
     file = find_script(name, "data_prep")

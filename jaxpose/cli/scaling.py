@@ -1,31 +1,25 @@
-"""`jaxpose scaling`: what training costs, sweeps, and the laws that they follow."""
+"""The options of `jaxpose scaling`: the cost of training, sweeps, and scaling laws."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from jaxpose.cli.faults import plain_faults
+from jaxpose.cli.options import Overrides, Recipe, takes
 from jaxpose.paths import in_bucket
 
 app = typer.Typer(
-    help="Count what training costs; plan, run and fit scaling studies.", no_args_is_help=True
+    help="Count the cost of training; plan, run and fit scaling studies.", no_args_is_help=True
 )
-
-Config = Annotated[
-    str, typer.Argument(help="A recipe: a path to a .py file or the name of a shipped one.")
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe; repeatable."),
-]
 
 
 def _shared_folder(text: str) -> Path:
     if in_bucket(text):
         raise typer.BadParameter(
-            f"{text} is in a bucket, which knows no locks, and a study's workers share its points "
-            "by one. Use a folder on a disk that they share (NFS, Filestore)."
+            f"{text} is in a bucket, which has no locks, and a study's workers need a lock to "
+            "share its points. Use a folder on a disk that they share (NFS, Filestore)."
         )
     return Path(text)
 
@@ -33,69 +27,76 @@ def _shared_folder(text: str) -> Path:
 Study = Annotated[
     Path, typer.Argument(parser=_shared_folder, metavar="STUDY", help="The study's folder.")
 ]
+Resamples = Annotated[
+    int, typer.Option(min=50, help="Number of bootstrap replicates behind each interval.")
+]
+Anyway = Annotated[
+    bool, typer.Option("--anyway", help="Fit in spite of reasons against it; they are shown.")
+]
 
 
-@app.command()
-@plain_faults
-def count(
-    config: Config,
+@dataclass(frozen=True)
+class Count:
+    """Options of `jaxpose scaling count`."""
+
+    config: Recipe
     mesh: Annotated[
         str,
         typer.Option(metavar="data=D,fsdp=F,tensor=T", help="The mesh; the recipe's if absent."),
-    ] = "",
+    ] = ""
     devices: Annotated[
         int | None,
-        typer.Option(min=1, help="Devices of the mesh, which need not exist, for an axis of -1."),
-    ] = None,
-    set_: Overrides = None,
-) -> None:
-    """Count parameters, FLOPs of a training step, and memory on each device of a mesh.
+        typer.Option(
+            min=1, help="Number of devices of the mesh, for an axis of -1; none need exist."
+        ),
+    ] = None
+    set_: Overrides = field(default_factory=list)
 
-    FLOPs are those of matrix products and convolutions, two for each multiply-add. Parameters,
-    optimiser state and average are exact, gradients, activations and batch an estimate.
-    """
-    from jaxpose.cli import scaling_count
-
-    scaling_count.count(config, {k: int(v) for k, v in _pairs(mesh).items()}, devices, set_ or [])
+    @property
+    def axes(self) -> dict[str, int]:
+        """Sizes of the axes that `mesh` names."""
+        return {name: int(size) for name, size in _pairs(self.mesh).items()}
 
 
-@app.command()
-@plain_faults
-def plan(
-    config: Config,
+@dataclass(frozen=True)
+class Plan:
+    """Options of `jaxpose scaling plan`."""
+
+    config: Recipe
     study: Annotated[
         Path, typer.Argument(help="The study's folder; a plan of the same recipe adds points.")
-    ],
+    ]
     flops: Annotated[
         str, typer.Option(metavar="A,B,...", help="Budgets in training FLOPs: isoFLOP curves.")
-    ] = "",
+    ] = ""
     samples: Annotated[
         str, typer.Option(metavar="A,B,...", help="Budgets in samples seen, equal for all sizes.")
-    ] = "",
+    ] = ""
     width: Annotated[
-        str, typer.Option(metavar="A,B,...", help="A ViT's widths; heads keep their dimension.")
-    ] = "",
-    depth: Annotated[str, typer.Option(metavar="A,B,...", help="A ViT's depths.")] = "",
-    mlp: Annotated[str, typer.Option(metavar="A,B,...", help="Hidden units of its MLPs.")] = "",
-    patch: Annotated[str, typer.Option(metavar="A,B,...", help="Patch sides in pixels.")] = "",
+        str,
+        typer.Option(metavar="A,B,...", help="Widths of a ViT; heads keep their dimension."),
+    ] = ""
+    depth: Annotated[str, typer.Option(metavar="A,B,...", help="Depths of a ViT.")] = ""
+    mlp: Annotated[str, typer.Option(metavar="A,B,...", help="Hidden units of a ViT's MLPs.")] = ""
+    patch: Annotated[str, typer.Option(metavar="A,B,...", help="Patch sides in pixels.")] = ""
     resolution: Annotated[
         str, typer.Option(metavar="A,B,...", help="Heights of the input; the width follows.")
-    ] = "",
+    ] = ""
     data: Annotated[
-        str, typer.Option(metavar="A,B,...", help="Parts of the training set, in (0, 1].")
-    ] = "",
+        str, typer.Option(metavar="A,B,...", help="Shares of the training set, in (0, 1].")
+    ] = ""
     size: Annotated[
-        list[str] | None,
+        list[str],
         typer.Option(
             metavar="'NAME: KEY=VALUE ...'", help="A size of any model by overrides; repeatable."
         ),
-    ] = None,
+    ] = field(default_factory=list)
     star: Annotated[
         bool,
         typer.Option(
             "--star", help="Vary one axis at a time about the recipe's own shape (SoViT)."
         ),
-    ] = False,
+    ] = False
     joint: Annotated[
         str,
         typer.Option(
@@ -103,124 +104,153 @@ def plan(
             help="Scale width, depth and MLP together for these factors of compute, by SoViT's "
             "exponents or those of --exponents.",
         ),
-    ] = "",
+    ] = ""
     exponents: Annotated[
         str,
         typer.Option(metavar="width=S,...", help="Exponents in compute for --joint."),
-    ] = "",
-    seeds: Annotated[str, typer.Option(metavar="A,B,...", help="A run for each.")] = "0",
+    ] = ""
+    seeds: Annotated[
+        str, typer.Option(metavar="A,B,...", help="Seeds; every size is trained with each.")
+    ] = "0"
     cooldown: Annotated[
         float | None,
         typer.Option(
-            help="Part of each run that is its cooldown: runs of one size then share a trunk at "
+            help="Share of each run that is its cooldown: runs of one size then share a trunk at "
             "the recipe's constant or rsqrt schedule."
         ),
-    ] = None,
+    ] = None
     held_out: Annotated[
         bool,
-        typer.Option("--held-out", help="These points test the laws; no law is fitted to them."),
-    ] = False,
-    max_epochs: Annotated[float, typer.Option(help="How often a run may see its data.")] = 4.0,
-    set_: Overrides = None,
-) -> None:
-    """Write a sweep's manifest: every size at every budget."""
-    from jaxpose.cli import scaling_work
+        typer.Option("--held-out", help="Use these points to test the laws, not to fit them."),
+    ] = False
+    max_epochs: Annotated[
+        float, typer.Option(help="Largest number of epochs of a run over its data.")
+    ] = 4.0
+    set_: Overrides = field(default_factory=list)
 
-    axes = {
-        "width": width,
-        "depth": depth,
-        "mlp": mlp,
-        "patch": patch,
-        "resolution": resolution,
-        "data": data,
-    }
-    scaling_work.plan(
-        config,
-        study,
-        set_ or [],
-        axes={name: _numbers(f"--{name}", text) for name, text in axes.items() if text},
-        named=size or [],
-        star=star,
-        joint=_numbers("--joint", joint),
-        exponents=_pairs(exponents),
-        flops=_numbers("--flops", flops),
-        samples=_numbers("--samples", samples),
-        seeds=[int(seed) for seed in _numbers("--seeds", seeds)],
-        cooldown=cooldown,
-        held_out=held_out,
-        max_epochs=max_epochs,
-    )
+    @property
+    def axes(self) -> dict[str, list[float]]:
+        """Values of each axis of a ViT's shape, and of `data`, that was given."""
+        names = ("width", "depth", "mlp", "patch", "resolution", "data")
+        return {name: self.numbers(name) for name in names if getattr(self, name)}
+
+    def numbers(self, name: str) -> list[float]:
+        """The numbers in a field of text."""
+        text = getattr(self, name)
+        try:
+            return [float(part) for part in text.split(",") if part.strip()]
+        except ValueError:
+            raise typer.BadParameter(
+                f"{text!r} is not a list of numbers.", param_hint=f"--{name}"
+            ) from None
+
+    @property
+    def shape_exponents(self) -> dict[str, float]:
+        """The pairs in `exponents`."""
+        return _pairs(self.exponents)
 
 
-@app.command()
-@plain_faults
-def run(
-    study: Study,
+@dataclass(frozen=True)
+class Run:
+    """Options of `jaxpose scaling run`."""
+
+    study: Study
     patience: Annotated[
         float,
         typer.Option(
             min=1.0,
-            help="Seconds without a sign of life after which another worker's point is taken over.",
+            help="Seconds without a heartbeat after which another worker's point is taken over.",
         ),
-    ] = 120.0,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Train this many points, then end.")
-    ] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Try failed points again.")] = False,
+    ] = 120.0
+    limit: Annotated[int | None, typer.Option(min=1, help="Train this many points, then end.")] = (
+        None
+    )
+    retry: Annotated[bool, typer.Option("--retry", help="Try failed points again.")] = False
     keep: Annotated[
         bool,
         typer.Option(
-            "--keep-checkpoints", help="Do not remove those of finished points (trunks keep them)."
+            "--keep-checkpoints",
+            help="Keep the checkpoints of finished points (trunks always keep them).",
         ),
-    ] = False,
-) -> None:
-    """Train the points of a study; start it as often as there are machines to work on it."""
-    from jaxpose.cli import scaling_work
+    ] = False
 
-    raise typer.Exit(scaling_work.run(study, patience, limit, retry, keep))
+
+@dataclass(frozen=True)
+class Fit:
+    """Options of `jaxpose scaling fit`."""
+
+    study: Study
+    resamples: Resamples = 400
+    anyway: Anyway = False
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Options of `jaxpose scaling plot`."""
+
+    study: Study
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the plots; `plots` in the study if absent.")
+    ] = None
+    resamples: Resamples = 400
+    anyway: Anyway = False
 
 
 @app.command()
 @plain_faults
-def fit(
-    study: Study,
-    resamples: Annotated[
-        int, typer.Option(min=50, help="Bootstrap replicates behind each interval.")
-    ] = 400,
-    anyway: Annotated[
-        bool, typer.Option("--anyway", help="Fit in spite of reasons against it; they are shown.")
-    ] = False,
-) -> None:
-    """Fit laws to what is done, on the loss and on the score, with intervals and a test.
+@takes(Count)
+def count(options: Count) -> None:
+    """Count parameters, FLOPs of a training step, and memory on each device of a mesh.
+
+    FLOPs are those of matrix products and convolutions, two for each multiply-add. Parameters,
+    optimiser state and average are exact; gradients, activations and batch are an estimate.
+    """
+    from jaxpose.cli import scaling_count
+
+    scaling_count.count(options.config, options.axes, options.devices, options.set_)
+
+
+@app.command()
+@plain_faults
+@takes(Plan)
+def plan(options: Plan) -> None:
+    """Write a sweep's manifest: every size at every budget."""
+    from jaxpose.cli import scaling_work
+
+    scaling_work.plan(options)
+
+
+@app.command()
+@plain_faults
+@takes(Run)
+def run(options: Run) -> None:
+    """Train the points of a study; start it once on every machine that shares the work."""
+    from jaxpose.cli import scaling_work
+
+    raise typer.Exit(scaling_work.run(options))
+
+
+@app.command()
+@plain_faults
+@takes(Fit)
+def fit(options: Fit) -> None:
+    """Fit laws to the finished points, on the loss and on the score, with intervals and a test.
 
     Ends with status 2 and the reasons if the points carry no law at all.
     """
     from jaxpose.cli import scaling_fit
 
-    scaling_fit.fit(study, resamples, anyway)
+    scaling_fit.fit(options.study, options.resamples, options.anyway)
 
 
 @app.command()
 @plain_faults
-def plot(
-    study: Study,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the pictures; `plots` in the study if absent.")
-    ] = None,
-    resamples: Annotated[int, typer.Option(min=50, help="As for `fit`.")] = 400,
-    anyway: Annotated[bool, typer.Option("--anyway", help="As for `fit`.")] = False,
-) -> None:
+@takes(Plot)
+def plot(options: Plot) -> None:
     """Draw the laws: over compute with the efficient frontier, and isoFLOP curves over size."""
     from jaxpose.cli import scaling_fit
 
-    scaling_fit.plot(study, out, resamples, anyway)
-
-
-def _numbers(option: str, text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a list of numbers.", param_hint=option) from None
+    scaling_fit.plot(options.study, options.out, options.resamples, options.anyway)
 
 
 def _pairs(text: str) -> dict[str, float]:

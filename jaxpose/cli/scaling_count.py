@@ -1,4 +1,4 @@
-"""`jaxpose scaling count`: what training a recipe costs."""
+"""`jaxpose scaling count`: the cost of training a recipe."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,7 +17,7 @@ GIB = 2**30
 def count(config: str, mesh: Mapping[str, int], devices: int | None, set_: Sequence[str]) -> None:
     """Print parameters, FLOPs and memory of the recipe `config` on a mesh.
 
-    `devices` is needed for a mesh with an axis of -1; it is 1 where neither says anything.
+    `devices` is needed for a mesh with an axis of -1; None is 1.
     """
     axes = [f"mesh.{axis}={size}" for axis, size in mesh.items()]
     experiment = override(load_recipe(config), [*axes, *set_])

@@ -1,11 +1,9 @@
 """`jaxpose scaling plan` and `run`: a study's points and their training."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-
 from rich.console import Console
 from rich.table import Table
 
+from jaxpose.cli.scaling import Plan, Run
 from jaxpose.config import override
 from jaxpose.errors import InputError
 from jaxpose.scaling import plan as planning
@@ -16,45 +14,31 @@ from jaxpose.scaling.worker import State, work
 from jaxpose.train.recipe import load_recipe
 
 
-def plan(
-    config: str,
-    study: Path,
-    set_: Sequence[str],
-    *,
-    axes: Mapping[str, Sequence[float]],
-    named: Sequence[str],
-    star: bool,
-    joint: Sequence[float],
-    exponents: Mapping[str, float],
-    flops: Sequence[float],
-    samples: Sequence[float],
-    seeds: Sequence[int],
-    cooldown: float | None,
-    held_out: bool,
-    max_epochs: float,
-) -> None:
+def plan(options: Plan) -> None:
     """Write the manifest of a new study, or add points to a study of the same recipe."""
-    experiment = override(load_recipe(config), set_)
-    sizes = [shapes.named(text) for text in named]
-    if joint:
-        sizes += shapes.joint(experiment, joint, exponents or shapes.SHAPE_EXPONENTS)
-    if axes:
-        sizes += (shapes.star if star else shapes.grid)(experiment, axes)
+    experiment = override(load_recipe(options.config), options.set_)
+    sizes = [shapes.named(text) for text in options.size]
+    if joint := options.numbers("joint"):
+        exponents = options.shape_exponents or shapes.SHAPE_EXPONENTS
+        sizes += shapes.joint(experiment, joint, exponents)
+    if axes := options.axes:
+        sizes += (shapes.star if options.star else shapes.grid)(experiment, axes)
     if not sizes:
         raise InputError(
             "A plan needs sizes: --width 64,128,256 and other axes of a ViT (with --star one at a "
             "time), --joint 1,4,16, or --size 'NAME: key=value' for any model."
         )
+    study = options.study
     planned = planning.plan(
         experiment,
-        config,
+        options.config,
         sizes,
-        flops=flops,
-        samples=samples,
-        seeds=seeds,
-        cooldown=cooldown,
-        held_out=held_out,
-        max_epochs=max_epochs,
+        flops=options.numbers("flops"),
+        samples=options.numbers("samples"),
+        seeds=[int(seed) for seed in options.numbers("seeds")],
+        cooldown=options.cooldown,
+        held_out=options.held_out,
+        max_epochs=options.max_epochs,
     )
     study.mkdir(parents=True, exist_ok=True)
     with locked(study):
@@ -84,17 +68,24 @@ def _table(manifest: Manifest) -> Table:
     return table
 
 
-def run(study: Path, patience: float, limit: int | None, retry: bool, keep: bool) -> int:
+def run(options: Run) -> int:
     """Work on a study; the exit status is 1 when points have failed."""
     console = Console()
-    state = work(study, console, patience=patience, limit=limit, retry=retry, keep=keep)
+    state = work(
+        options.study,
+        console,
+        patience=options.patience,
+        limit=options.limit,
+        retry=options.retry,
+        keep=options.keep,
+    )
     console.print(_in_words(state), highlight=False)
     for name, reason in state.failed.items():
         console.print(f"{name}: {reason}", highlight=False)
     if state.failed:
         console.print("--retry tries failed points again.")
     elif not (state.free or state.held or state.waiting):
-        console.print(f"Next: jaxpose scaling fit {study}")
+        console.print(f"Next: jaxpose scaling fit {options.study}")
     return 1 if state.failed else 0
 
 

@@ -17,10 +17,10 @@ Pair = tuple[jax.Array, jax.Array]
 
 @dataclass(frozen=True)
 class IntegralRegression:
-    """(coordinates `[B, K, 2]`, heatmaps `[B, h, w, K]`), arXiv:1711.08229 and DSNT,
-    arXiv:1801.07372.
+    """(coordinates `[B, K, 2]`, heatmaps `[B, h, w, K]`) as targets: integral regression and DSNT.
 
-    Coordinates are those of `jaxpose.codecs.Regression` and decide by themselves; scores are 1.
+    arXiv:1711.08229 and arXiv:1801.07372. Coordinates are those of `jaxpose.codecs.Regression` and
+    decide by themselves; scores are 1.
 
     Attributes:
       input_hw: size of the model's input, the frame of the keypoints.
@@ -28,7 +28,6 @@ class IntegralRegression:
       sigma: standard deviation of the Gaussian targets in heatmap pixels.
       normalize: divide each target map by its sum, for outputs that are distributions.
       unbiased: targets centred between pixels rather than on the nearest.
-      shift_coords: see `Regression`.
     """
 
     input_hw: tuple[int, int] = (256, 192)

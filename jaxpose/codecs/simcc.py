@@ -198,8 +198,11 @@ def rtmpose(input_hw: tuple[int, int] = (256, 192), use_dark: bool = False) -> S
 
 
 def _blur_kernel(sigma: float) -> int:
-    """Taps of the modulating Gaussian that match a label of `sigma` bins: the largest odd number
-    whose width by OpenCV's rule (see `refine.modulate`) does not exceed sigma."""
+    """Taps of the modulating Gaussian that match a label of `sigma` bins.
+
+    This is the largest odd number whose width by OpenCV's rule (see `refine.modulate`) does not
+    exceed sigma.
+    """
     taps = int((20 * sigma - 7) // 3)
     return taps - (taps % 2 == 0)
 

@@ -2,6 +2,8 @@
 
 import ast
 import dataclasses
+import importlib
+import typing
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -16,7 +18,9 @@ ExperimentT = TypeVar("ExperimentT")
 def override(experiment: ExperimentT, assignments: Sequence[str]) -> ExperimentT:
     """`experiment` with `dotted.key=value` assignments applied in order.
 
-    Values are Python literals (`1e-4`, `(256, 192)`, `None`, `true`); anything else is a string.
+    Values are Python literals (`1e-4`, `(256, 192)`, `None`, `true`), or objects of jaxpose's own
+    classes by their path in the package, such as `losses.OHKM(hardest=8)`; anything else is a
+    string. `evaluation.metrics.0.threshold` is a key of the first of several.
     All assignments are made before the experiment is built again, so values that depend on each
     other can be set in any order. Two keys are short for several:
 
@@ -38,7 +42,8 @@ def override(experiment: ExperimentT, assignments: Sequence[str]) -> ExperimentT
             _set_dtype(draft, value)
         else:
             _assign(draft, keys, value, "")
-    return draft.build()
+    changed: ExperimentT = draft.build()
+    return changed
 
 
 def _literal(text: str) -> Any:
@@ -46,9 +51,53 @@ def _literal(text: str) -> Any:
     if text.lower() in words:
         return words[text.lower()]
     try:
-        return ast.literal_eval(text)
+        return _evaluated(ast.parse(text, mode="eval").body)
+    except InputError:  # which is a ValueError
+        raise
     except (ValueError, SyntaxError):
         return text
+
+
+def _evaluated(node: ast.expr) -> Any:
+    """A literal, or an object of jaxpose such as `metrics.PCK(0.2)`; ValueError for other things.
+
+    Raises:
+      InputError: a class of a package of jaxpose that is not there, or arguments that do not fit.
+    """
+    if isinstance(node, (ast.Tuple, ast.List)):
+        return tuple(_evaluated(item) for item in node.elts)
+    if not isinstance(node, ast.Call):
+        return ast.literal_eval(node)
+    path = ast.unparse(node.func).removeprefix("jaxpose.").split(".")
+    cls, name = _class_at(path), ".".join(path)
+    if any(keyword.arg is None for keyword in node.keywords):
+        raise ValueError("** is not a literal")
+    values = [_evaluated(item) for item in node.args]
+    named = {str(keyword.arg): _evaluated(keyword.value) for keyword in node.keywords}
+    try:
+        return cls(*values, **named)
+    except TypeError as error:
+        raise InputError(f"{name}: {error}.") from error
+
+
+def _class_at(path: list[str]) -> type:
+    """The configurable class of jaxpose at a dotted path; ValueError if it is not such a path."""
+    try:
+        module = importlib.import_module(".".join(["jaxpose", *path[:-1]]))
+    except ImportError:
+        raise ValueError(f"jaxpose has no module {path[:-1]}") from None
+    cls = getattr(module, path[-1], None) if len(path) > 1 else None
+    if not isinstance(cls, type) or not dataclasses.is_dataclass(cls):
+        there = [n for n, v in vars(module).items() if isinstance(v, type)] if path[1:] else []
+        if not there:
+            raise ValueError("no class of jaxpose")
+        raise InputError(
+            f"{module.__name__} has no configurable class {path[-1]!r}.{nearest(path[-1], there)}"
+        )
+    return cls
+
+
+_ABSENT = object()
 
 
 class Draft:
@@ -62,10 +111,14 @@ class Draft:
     def build(self) -> Any:
         """The dataclass with its changes; the very same object if there are none."""
         values = {name: _built(value) for name, value in self.values.items()}
-        if all(values[name] is getattr(self._node, name) for name in values):
+        if all(values[name] is getattr(self._node, name, _ABSENT) for name in values):
             return self._node
         # Not dataclasses.replace: a Linen module's `parent` field must not be passed on.
         return self.cls(**values)
+
+    def keeps(self, name: str) -> bool:
+        """Whether there is such a value, and it was not changed."""
+        return name in self.values and self.values[name] is getattr(self._node, name)
 
     def walk(self, where: str = "") -> Iterator[tuple[str, "Draft"]]:
         """This and all drafts inside of it, with the dotted key of each."""
@@ -89,6 +142,14 @@ class _DraftTuple:
         self.items = [_drafted(v) for v in values]
         self._values = values
 
+    def assign(self, keys: list[str], value: Any, above: str) -> None:
+        """Change a key of one of the dataclasses: `NUMBER.key`."""
+        number, *rest = keys
+        valid = [str(i) for i, item in enumerate(self.items) if isinstance(item, Draft)]
+        if number not in valid or not rest:
+            raise InputError(f"{above}NUMBER.KEY changes a part; NUMBER is one of {valid}.")
+        _assign(self.items[int(number)], rest, value, f"{above}{number}.")
+
     def build(self) -> tuple[Any, ...]:
         items = tuple(_built(item) for item in self.items)
         same = all(a is b for a, b in zip(items, self._values, strict=True))
@@ -110,6 +171,9 @@ def _walked(value: Any, where: str) -> Iterator[tuple[str, Draft]]:
 def _assign(draft: Draft, keys: list[str], value: Any, above: str) -> None:
     key, *rest = keys
     where, names = f"{above}{key}", list(draft.values)
+    if key in _only_given(draft.cls) and not rest:
+        draft.values[key] = value
+        return
     if key not in names:
         raise InputError(
             f"Unknown key {where!r} in {draft.cls.__name__}.{nearest(key, names)} "
@@ -118,12 +182,25 @@ def _assign(draft: Draft, keys: list[str], value: Any, above: str) -> None:
     old = draft.values[key]
     if rest and isinstance(old, Draft):
         _assign(old, rest, value, f"{where}.")
+    elif rest and isinstance(old, _DraftTuple):
+        old.assign(rest, value, f"{where}.")
     elif rest:
         raise InputError(f"{where} is a value, it has no key {rest[0]!r}.")
     elif isinstance(value, str) and isinstance(old, Draft) and old.cls is Skeleton:
         set_skeleton(draft, key, skeletons.load(value))
     else:
-        draft.values[key] = checked(value, annotations(draft.cls)[key], where)
+        hint = annotations(draft.cls)[key]
+        if typing.get_origin(hint) is tuple and dataclasses.is_dataclass(value):
+            value = (value,)
+        draft.values[key] = _drafted(checked(value, hint, where))
+        if key == "metrics" and draft.keeps("best"):
+            draft.values["best"] = ""  # it was filled in for the metrics of before
+
+
+def _only_given(cls: type) -> set[str]:
+    """Names that a class takes and does not keep (`InitVar`), such as those of 0.1.0."""
+    fields = getattr(cls, "__dataclass_fields__", {}).values()
+    return {f.name for f in fields if isinstance(f.type, dataclasses.InitVar)}
 
 
 def _set_dtype(draft: Draft, value: Any) -> None:

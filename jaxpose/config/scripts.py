@@ -4,6 +4,7 @@ import importlib.util
 import types
 from pathlib import Path
 
+from jaxpose import deprecations
 from jaxpose.errors import InputError, nearest
 
 
@@ -32,5 +33,6 @@ def load_script(file: Path) -> types.ModuleType:
     if spec is None or spec.loader is None:
         raise InputError(f"{file} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with deprecations.shown():
+        spec.loader.exec_module(module)
     return module

@@ -20,7 +20,7 @@ from jaxpose.errors import InputError, nearest
 _PACKAGE = __name__.split(".")[0]
 
 
-def config_fields(node: Any) -> list[dataclasses.Field]:
+def config_fields(node: Any) -> list[dataclasses.Field[Any]]:
     """The fields of a dataclass (or its instance) that are configuration."""
     fields = [f for f in dataclasses.fields(node) if f.init]
     cls = node if isinstance(node, type) else type(node)

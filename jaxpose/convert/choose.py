@@ -127,10 +127,16 @@ def _plain(text: str) -> str:
 
 
 def _differ(a: Identified, b: Identified, skeleton: Skeleton | None) -> bool:
-    """Whether two fits would be used differently, where the skeleton is known or is not."""
+    """True if two fits would be used differently; skeletons count where none is known."""
     if a.model != b.model or _codec(a) != _codec(b):
         return True
-    return skeleton is None and a.entry.skeleton != b.entry.skeleton
+    return skeleton is None and published_skeleton(a) != published_skeleton(b)
+
+
+def published_skeleton(fit: Identified) -> Skeleton | None:
+    """The record's keypoints, if the checkpoint has as many; None for others."""
+    skeleton = fit.entry.skeleton
+    return skeleton if skeleton and skeleton.num_keypoints == fit.num_keypoints else None
 
 
 def _codec(fit: Identified) -> Any:
@@ -150,8 +156,10 @@ def _refusal(fits: Sequence[Identified]) -> str:
         facts += [f"{fit.input_hw[0]}x{fit.input_hw[1]}"] if fit.input_hw else []
         facts += [f"trained on {', '.join(entry.trained_on)}"] if entry.trained_on else []
         lines.append(f"  {entry.name:{width}}  {', '.join(facts)}")
+    sizes = {fit.input_hw for fit in fits}
     return (
         "The arrays fit several published models, which differ in their use:\n"
         + "\n".join(lines)
-        + "\nSay which one it is with `jaxpose convert FILE OUT --model NAME`."
+        + "\nSay which one it is with `jaxpose convert FILE OUT --model NAME`"
+        + (", or the size of its images with --input-size HEIGHTxWIDTH." if len(sizes) > 1 else ".")
     )

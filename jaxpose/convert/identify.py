@@ -204,7 +204,7 @@ def _fit(
 
 
 def _read_by_head(fit: Identified) -> bool:
-    """Whether shapes of the head follow the size of the images."""
+    """True if shapes of the head follow the size of the images."""
     return hasattr(fit.model.head, "input_hw")
 
 
@@ -245,7 +245,7 @@ def _size_of_positions(
 
 
 def _backbone_differs(plan: Plan) -> bool:
-    """Whether no head would make the model fit."""
+    """True if no head would make the model fit."""
     wrong = [entry.name for entry in plan.missing]
     wrong += [path for path, shape in plan.shapes.items() if shape != plan.wanted[path]]
     return any(path.split("/")[1] == "backbone" for path in wrong)

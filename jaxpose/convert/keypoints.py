@@ -50,7 +50,7 @@ def keypoint_axes(model: PoseModel, input_hw: tuple[int, int]) -> dict[str, Keyp
 def count_keypoints(
     axes: Mapping[str, KeypointAxis], shapes: Mapping[str, tuple[int, ...]]
 ) -> int | None:
-    """How many keypoints a head of these shapes has; None if that cannot be told."""
+    """Number of keypoints of a head of these shapes; None if the shapes do not agree."""
     counts = set()
     for path, where in axes.items():
         if path in shapes and len(shapes[path]) > where.axis:

@@ -116,7 +116,7 @@ def recognise(state_dict: Mapping[str, np.ndarray]) -> tuple[Format, dict[str, n
 
 
 def no_pose_head(source: Format, state_dict: Mapping[str, np.ndarray]) -> str:
-    """Why arrays of a format without pose heads make no pose model."""
+    """Reason, for messages, that arrays of a format without pose heads make no pose model."""
     if any(re.match(_POSE_HEAD, key) for key in state_dict):
         return (
             f"This checkpoint has a class token, as {source.name} has, and a pose head. The ViTs "
@@ -211,7 +211,7 @@ def _warn_of_heads(source: Format, model: PoseModel) -> None:
 
 
 def plan_for(source: Format, state_dict: Mapping[str, np.ndarray], model: PoseModel) -> Plan:
-    """What becomes of arrays under a table's names in `model`."""
+    """Places in `model` of arrays under a table's names."""
     return make_plan(table(source, model), state_dict, expected_leaves(model))
 
 

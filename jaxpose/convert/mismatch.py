@@ -1,4 +1,4 @@
-"""What does not fit between a checkpoint and a model, said on one screen and in full."""
+"""Report of all that does not fit between a checkpoint and a model: on one screen, and in full."""
 
 import re
 from collections.abc import Iterable, Sequence

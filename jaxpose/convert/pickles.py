@@ -62,7 +62,7 @@ class Tensor:
 
 
 class StandIn:
-    """What an object beside the weights becomes: nothing of it is kept."""
+    """Replacement of an object beside the weights: it keeps nothing."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         del args, kwargs

@@ -198,7 +198,7 @@ def _choose(content: Any, path: Path, ema: bool | None) -> dict[str, Any]:
 
 
 def _is_state_dict(value: Any) -> bool:
-    """Whether names are mapped to tensors."""
+    """True if names are mapped to tensors."""
     return (
         isinstance(value, Mapping)
         and any(isinstance(v, Tensor) for v in value.values())

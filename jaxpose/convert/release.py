@@ -24,7 +24,7 @@ CARD = "README.md"
 
 @dataclass(frozen=True)
 class Card:
-    """What a model card says beside what the configuration tells.
+    """Content of a model card beside the configuration.
 
     Attributes:
       name: the model's.
@@ -109,7 +109,7 @@ def save_release(
 
 
 def check_free(folder: Path, overwrite: bool) -> None:
-    """Whether a release may be written there.
+    """Checks that a release may be written there.
 
     Raises:
       InputError: if it may not.
@@ -123,7 +123,7 @@ def check_free(folder: Path, overwrite: bool) -> None:
 
 
 def load_release(folder: str | Path) -> Release:
-    """What `save_release` wrote.
+    """Reads what `save_release` wrote.
 
     Raises:
       InputError: if it is no release, of a newer schema, or damaged.

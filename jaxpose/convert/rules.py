@@ -37,7 +37,7 @@ class _Piece:
 
 @dataclass
 class Plan:
-    """What a table makes of a checkpoint, before anything is copied.
+    """Result of a table for a checkpoint, before anything is copied.
 
     Attributes:
       pieces: arrays in the model's layout by the leaf they belong to.
@@ -59,12 +59,12 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """Whether every key and every leaf is used exactly once, with the right shape."""
+        """True if every key and every leaf is used exactly once, with the right shape."""
         return not self.faults
 
     @property
     def faults(self) -> int:
-        """How many keys and leaves do not fit."""
+        """Number of keys and leaves that do not fit."""
         return len(self.unknown) + len(self.missing) + len(self.faulty)
 
 
@@ -222,7 +222,7 @@ def _join(pieces: Sequence[_Piece]) -> np.ndarray:
 
 
 def mismatch(plan: Plan) -> Mismatch:
-    """What to say of a plan that does not fit."""
+    """Error for a plan that does not fit."""
     wrong = {path for path, shape in plan.wanted.items() if plan.shapes.get(path) != shape}
     wrong -= set(plan.identity)
     backbone = [path for path in plan.wanted if path.split("/")[1:2] == ["backbone"]]

@@ -276,7 +276,10 @@ def _nothing_written(split: str, skips: Sequence[Skip]) -> InputError:
 
 
 def _draw_all(
-    photos: Sequence[ImageAnnotation], canvas: Canvas, processes: int | None, drawing: Drawing
+    photos: Sequence[ImageAnnotation],
+    canvas: Canvas,
+    processes: int | None,
+    drawing: Drawing = draw,
 ) -> Iterator[list[Drawn]]:
     """`drawing` of every photo in order, by several processes that stay a little ahead."""
     processes = min(processes or records.usable_cores(), len(photos))

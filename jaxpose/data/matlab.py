@@ -1,4 +1,4 @@
-"""Reading MATLAB files, which LSP and MPII publish their annotations in."""
+"""Reader of MATLAB files, the format of the LSP and MPII annotations."""
 
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,9 @@ from jaxpose.media.image import missing
 
 
 def read_mat(path: str | Path, variable: str) -> Any:
-    """One variable of a MATLAB file: an array, or structs as objects with the fields as attributes.
+    """Reads one variable of a MATLAB file: an array, or structs as objects with attributes.
 
-    Axes of length one are dropped, so a list of one struct is that struct.
+    Axes of length one are dropped, so a list of one struct becomes that struct.
 
     Raises:
         InputError: the file is missing, is not a MATLAB file (version 7.2 or before), or has no

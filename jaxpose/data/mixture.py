@@ -94,6 +94,15 @@ class MixtureSource:
                 f"{', '.join(f'{h}x{w}' for h, w in sorted(sizes))}. Prepare them with the same "
                 "--canvas."
             )
+        rows = {getattr(source, "people", None) for source in self._parts}
+        if len(rows) > 1:
+            raise InputError(
+                "The parts of a mixture have different numbers of rows for people, "
+                f"{', '.join(str(count or 'crops of one') for count in sorted(rows, key=str))}. "
+                "Give `people` the same number in each."
+            )
+        if None not in rows:
+            self.people = rows.pop()
         self._skeleton = mixture.skeleton or self._parts[0].skeleton
         if mixture.skeleton is None:
             others = {s.skeleton.name: s.skeleton.keypoints for s in self._parts}

@@ -1,9 +1,9 @@
-"""MMPose's annotations for lifting: an `.npz` of frames and a pickle of cameras.
+"""Reader of MMPose's annotations for lifting: an `.npz` of frames and a pickle of cameras.
 
 The `.npz` has `imgname [N]`, `part [N, K, 3]` (pixels and a flag) and `S [N, K, 4]` (metres in the
 camera's frame and a flag). The pickle maps a camera to its focal length `f [2, 1]`, principal point
-`c [2, 1]`, picture size `w`, `h`, radial `k` (k1, k2, k3) and tangential `p` (p1, p2) distortion,
-and the camera's orientation `R` (camera to world) and place `T` (m).
+`c [2, 1]`, image size `w`, `h`, radial `k` (k1, k2, k3) and tangential `p` (p1, p2) distortion, and
+the camera's orientation `R` (camera to world) and position `T` (m).
 """
 
 import re
@@ -23,7 +23,7 @@ ImageSize = Callable[[Mapping[str, Any]], tuple[int, int]]
 
 
 def stated_size(parameters: Mapping[str, Any]) -> tuple[int, int]:
-    """The width and height that the camera's entry states."""
+    """Width and height in the camera's entry."""
     return int(parameters["w"]), int(parameters["h"])
 
 
@@ -37,17 +37,17 @@ def read_clips(
     fps: float = 0.0,
     image_size: ImageSize = stated_size,
 ) -> list[Clip]:
-    """Clips of one subject, action and camera each, new ones where frames are missing.
+    """Reads clips, each of one subject, action and camera; missing frames start a new clip.
 
     Args:
       annotations: the `.npz`.
       cameras: the pickle; None if there is none.
-      image_name: for a file's name without folders, with the groups `subject`, `action`, `camera`
-        and `frame` (a number).
-      camera_key: those groups -> the key of the pickle.
-      split: subject -> split.
-      fps: of consecutive frame numbers, 0 if unknown.
-      image_size: a camera's entry -> width and height.
+      image_name: pattern of a file name without folders, with the groups `subject`, `action`,
+        `camera` and `frame` (a number).
+      camera_key: maps those groups to the key of the pickle.
+      split: maps a subject to its split.
+      fps: rate of consecutive frame numbers, 0 if unknown.
+      image_size: maps a camera's entry to width and height.
 
     Raises:
       InputError: another layout, names that do not match, frames out of order, no such camera.
@@ -60,7 +60,7 @@ def read_clips(
         found = image_name.fullmatch(Path(str(name)).name)
         if not found:
             raise InputError(
-                f"{annotations}: the picture {name!r} is not named like {image_name.pattern}."
+                f"{annotations}: the image name {name!r} does not match {image_name.pattern}."
             )
         frames[i] = int(found["frame"])
         fields = {field: found.groupdict().get(field) or "" for field in _BY}
@@ -96,10 +96,10 @@ _BY = ("subject", "action", "camera")
 
 
 def consecutive(frames: np.ndarray, where: str) -> tuple[list[slice], int]:
-    """Runs of frame numbers `[N]` with an even step, and that step (the smallest there is).
+    """Runs of frame numbers `[N]` with a constant step, and that step (the smallest that occurs).
 
     Raises:
-      InputError: numbers that do not rise.
+      InputError: the numbers do not increase.
     """
     steps = np.diff(frames)
     if (steps <= 0).any():

@@ -6,7 +6,7 @@ S clips, K joints:
 
 - `format`: `jaxpose-motion-1`; `skeleton`: its name; `frame`: `camera` or `world`.
 - `joints_mm [N, K, 3]` float32: in the clip's camera, x right, y down, z forward; or in the world,
-  for motion that no camera is known of, with y or z up as `up` says.
+  for motion without a known camera, with `up` naming the vertical axis (y or z).
 - `labelled [N, K]` bool: which joints are known.
 - `keypoints [N, K, 2]` float32, pixels of the clip's camera, and `confidence [N, K]` float32; only
   with frame `camera`.
@@ -37,17 +37,17 @@ _METRES = 2.0  # no limb of a person or a hand is shorter than this many millime
 
 @dataclass(frozen=True)
 class Clip:
-    """One person before one camera, or in the world, without a gap in time.
+    """One person in front of one camera, or in the world's frame, without missing frames.
 
     Attributes:
       joints_mm: `[T, K, 3]`.
       keypoints: `[T, K, 2]` pixels, or None where there is no camera.
       confidence: `[T, K]` of the keypoints; None for ones.
       labelled: `[T, K]`; None where all finite joints are.
-      split, subject, action, camera: what protocols choose clips by; `""` where meaningless.
-      name: what to call the clip in messages, unique together with `camera`.
-      fps: frames a second, 0 if unknown.
-      image_wh: size of the picture, zeros if unknown.
+      split, subject, action, camera: attributes that protocols select clips by; `""` if unknown.
+      name: the clip's name in messages, unique together with `camera`.
+      fps: frames per second, 0 if unknown.
+      image_wh: size of the image, zeros if unknown.
       view: the camera, without leading axes; None if unknown.
     """
 
@@ -67,9 +67,9 @@ class Clip:
 
 @dataclass(frozen=True)
 class Motion:
-    """A motion dataset in memory; the attributes are the arrays of the module's docstring.
+    """Motion dataset in memory; the attributes are the arrays of the module's docstring.
 
-    Where `frame` is `world`, `keypoints` and `confidence` are None and `up` is "y" or "z".
+    If `frame` is `world`, `keypoints` and `confidence` are None and `up` is "y" or "z".
     """
 
     skeleton: Skeleton
@@ -94,12 +94,12 @@ class Motion:
 
     @property
     def clip_of_frame(self) -> np.ndarray:
-        """`[N]` int32: the clip that each frame is of, for looking up what is known by clip."""
+        """Clip index of each frame, `[N]` int32, to look up values that are stored per clip."""
         return np.repeat(np.arange(len(self.length), dtype=np.int32), self.length)
 
     @property
     def cameras(self) -> Camera:
-        """The clips' cameras, with leading axis S; NaN where unknown."""
+        """Cameras of the clips, with leading axis S; NaN where unknown."""
         return Camera(self.K, self.R, self.t, self.distortion)
 
     def select(
@@ -110,10 +110,10 @@ class Motion:
         action: Iterable[str] | None = None,
         camera: Iterable[str] | None = None,
     ) -> "Motion":
-        """The clips whose attributes are among those asked for.
+        """Selects the clips whose attributes are among the given values.
 
         Raises:
-          InputError: a value that no clip has, or nothing left.
+          InputError: a value that no clip has, or no clip is left.
         """
         asked = {"split": split, "subject": subject, "action": action, "camera": camera}
         keep = np.ones(len(self.length), bool)
@@ -130,7 +130,7 @@ class Motion:
                     )
             keep &= np.isin(known, wanted)
         if not keep.any():
-            raise InputError(f"No clip has all of { ({k: v for k, v in asked.items() if v}) }.")
+            raise InputError(f"No clip matches all of { ({k: v for k, v in asked.items() if v}) }.")
         frames = keep[self.clip_of_frame]
         chosen: dict[str, Any] = {}
         for part in fields(self):
@@ -144,17 +144,16 @@ class Motion:
 def motion_of(
     skeleton: Skeleton, clips: Sequence[Clip], *, frame: str = "camera", up: str = "y"
 ) -> Motion:
-    """One dataset of all clips, checked.
+    """Joins clips into one checked dataset.
 
-    Joints that are not finite, and where there are keypoints those of these, count as not labelled
-    and become 0.
+    Joints with non-finite coordinates or non-finite keypoints count as not labelled and become 0.
 
     Raises:
       InputError: shapes that do not fit, no clips, metres for millimetres (see `check_units`), a
         joint behind the camera.
     """
     if not clips:
-        raise InputError("There is no clip to make a motion dataset of.")
+        raise InputError("A motion dataset needs at least one clip.")
     for clip in clips:
         _check_clip(clip, skeleton, frame)
     joints = np.concatenate([clip.joints_mm for clip in clips]).astype(np.float32)
@@ -213,7 +212,7 @@ def _check_clip(clip: Clip, skeleton: Skeleton, frame: str) -> None:
 
 
 def check(motion: Motion) -> None:
-    """What holds of every motion dataset.
+    """Checks the properties that every motion dataset has.
 
     Raises:
       InputError: an unknown frame, lengths that do not add up, metres, joints behind the camera.
@@ -241,23 +240,23 @@ def check(motion: Motion) -> None:
 
 
 def check_units(joints_mm: np.ndarray, labelled: np.ndarray, skeleton: Skeleton) -> None:
-    """That `[N, K, 3]` are millimetres, as far as the median length of a limb tells.
+    """Checks that joints `[N, K, 3]` are in millimetres, by the median length of a limb.
 
     Raises:
-      InputError: it is so short that they must be metres.
+      InputError: limbs are so short that the unit must be metres.
     """
     a, b = np.array(skeleton.limb_indices, np.int64).reshape(-1, 2).T
     both = labelled[:, a] & labelled[:, b]
     lengths = bone_lengths(joints_mm, skeleton.limb_indices)[both]
     if lengths.size and np.median(lengths) < _METRES:
         raise InputError(
-            f"Limbs are {np.median(lengths):.3g} long in the median. In millimetres a person's are "
-            "some hundreds: these look like metres; multiply by 1,000."
+            f"The median limb length is {np.median(lengths):.3g}. A person's is some hundred "
+            "millimetres: these values are probably metres; multiply them by 1,000."
         )
 
 
 def write_motion(path: Path, motion: Motion) -> None:
-    """Writes the `.npz`, making its folder."""
+    """Writes the `.npz` and creates its folder."""
     arrays: dict[str, Any] = {
         field.name: value
         for field in fields(motion)
@@ -275,10 +274,10 @@ def write_motion(path: Path, motion: Motion) -> None:
 
 
 def read_motion(path: Path, *, skeleton: Skeleton | None = None) -> Motion:
-    """The dataset of a file, checked; `skeleton` for one that is not built in.
+    """Reads and checks the dataset of a file; `skeleton` is needed for one that is not built in.
 
     Raises:
-      InputError: no such file, another format, arrays missing, or what `check` finds.
+      InputError: no such file, another format, arrays missing, or a fault that `check` finds.
     """
     if not path.is_file():
         raise InputError(f"{path}: there is no such file. `jaxpose prepare` makes motion datasets.")
@@ -305,10 +304,10 @@ def read_motion(path: Path, *, skeleton: Skeleton | None = None) -> Motion:
 
 @dataclass(frozen=True)
 class MotionSummary:
-    """What `jaxpose prepare` reports of a motion dataset.
+    """Summary of a motion dataset that `jaxpose prepare` prints.
 
     Attributes:
-      frames: clips and frames by (split, subject).
+      frames: number of clips and frames by (split, subject).
       notes: remarks on the source.
     """
 
@@ -317,7 +316,7 @@ class MotionSummary:
 
     @classmethod
     def of(cls, motion: Motion, notes: Sequence[str] = ()) -> "MotionSummary":
-        """Counts of a dataset."""
+        """Counts clips and frames of a dataset."""
         groups = sorted(set(zip(motion.split.tolist(), motion.subject.tolist(), strict=True)))
         frames = {}
         for split, subject in groups:
@@ -326,7 +325,7 @@ class MotionSummary:
         return cls(frames, list(notes))
 
     def print(self, console: Console | None = None) -> None:
-        """The closing table."""
+        """Prints the summary as a table."""
         console = console or Console()
         table = Table(title="motion", show_edge=False)
         table.add_column("split")

@@ -1,4 +1,4 @@
-"""Motion that a configuration can name: clips of a prepared dataset, and cameras to see it by."""
+"""Configuration of motion: clips of a prepared dataset, and cameras to project them with."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -12,14 +12,14 @@ from jaxpose.paths import as_path, local_copy
 
 @dataclass(frozen=True)
 class CameraSet:
-    """Real cameras that look at motion which no camera saw.
+    """Real cameras that project motion recorded without a camera.
 
     Attributes:
       path: Human3.6M's cameras as JSON with `intrinsics` and `extrinsics`.
-      subjects: whose cameras; training draws among all of them, evaluation takes all of them in
-        turn.
-      image_wh: size of the pictures.
-      area_mm: people stand at most so far from the world's origin along x and y.
+      subjects: subjects whose cameras are used; training draws among all of them, evaluation takes
+        all of them in turn.
+      image_wh: size of the images.
+      area_mm: largest distance of people from the world's origin along x and y, mm.
     """
 
     path: str
@@ -30,10 +30,10 @@ class CameraSet:
 
 @dataclass(frozen=True)
 class MotionDataset:
-    """The clips of a file written by `jaxpose prepare` whose attributes are among those named.
+    """Clips of a file written by `jaxpose prepare`, selected by their attributes.
 
-    An empty tuple takes all. `rig` is for motion in the world's frame, and for no other. Of the
-    subjects named in `unlabelled` only keypoints are used: their joints count as not known.
+    An empty tuple takes all. `rig` is needed for motion in the world's frame, and only there. Of
+    the subjects in `unlabelled` only keypoints are used: their joints count as unknown.
     """
 
     path: str
@@ -45,7 +45,7 @@ class MotionDataset:
     unlabelled: tuple[str, ...] = ()
 
     def open(self) -> Motion:
-        """The clips in memory; InputError as `read_motion` and `Motion.select`."""
+        """Clips in memory; raises InputError as `read_motion` and `Motion.select` do."""
         with local_copy(as_path(self.path)) as file:
             motion = read_motion(file)
         motion = motion.select(
@@ -57,12 +57,12 @@ class MotionDataset:
         if not self.unlabelled:
             return motion
         if absent := set(self.unlabelled) - set(motion.subject.tolist()):
-            raise InputError(f"{self.path}: no clip of {', '.join(sorted(absent))} is chosen.")
+            raise InputError(f"{self.path}: no clip of {', '.join(sorted(absent))} is selected.")
         hidden = np.isin(motion.subject, self.unlabelled)[motion.clip_of_frame]
         return replace(motion, labelled=motion.labelled & ~hidden[:, None])
 
     def fingerprint(self) -> str:
-        """Identifies the content: of the files and of the choice among the clips."""
+        """Identifies the content: the files and the selection of clips."""
         chosen: tuple = self.split, self.subject, self.action, self.camera
         if self.unlabelled:
             chosen = *chosen, self.unlabelled

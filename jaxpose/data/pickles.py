@@ -1,4 +1,4 @@
-"""Arrays out of other projects' pickles, without running what else a pickle may hold."""
+"""Safe reader of arrays in other projects' pickles; no code of the pickle runs."""
 
 import io
 import pickle
@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxpose.errors import InputError
 
-# What arrays and plain containers are rebuilt with; NumPy 2 moved `core` to `_core`.
+# Functions that rebuild arrays and plain containers; NumPy 2 moved `core` to `_core`.
 _ALLOWED = {
     *(("numpy", name) for name in ("ndarray", "dtype")),
     *(
@@ -30,21 +30,21 @@ _ALLOWED = {
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no array")
+            raise pickle.UnpicklingError(f"it needs {module}.{name}, which is not allowed")
         return super().find_class(module, name)
 
 
 def read_pickle(path: Path) -> Any:
-    """The dictionaries, lists and arrays of a pickle.
+    """Reads the dictionaries, lists and arrays of a pickle.
 
     Raises:
-      InputError: no such file, not a pickle, or one with anything else in it.
+      InputError: no such file, not a pickle, or one that contains other types.
     """
     return _unpickle(_bytes(path), path)
 
 
 def read_pickled_npz(path: Path, key: str) -> Any:
-    """The object that the array `key` of an `.npz` holds, as VideoPose3D stores dictionaries.
+    """Reads the object stored in array `key` of an `.npz`, as VideoPose3D stores dictionaries.
 
     Raises:
       InputError: no such file or array, or a pickle as in `read_pickle`.
@@ -56,14 +56,14 @@ def read_pickled_npz(path: Path, key: str) -> Any:
                 raise InputError(f"{path}: has no array {key!r}, only {', '.join(names)}.")
             content = io.BytesIO(archive.read(f"{key}.npy"))
     except zipfile.BadZipFile as error:
-        raise InputError(f"{path}: this is no .npz file.") from error
+        raise InputError(f"{path}: this is not an .npz file.") from error
     version = np.lib.format.read_magic(content)
     header = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }
     if version not in header:
-        raise InputError(f"{path}: {key} is stored in format {version}, which is not known.")
+        raise InputError(f"{path}: {key} is stored in format {version}, which is not supported.")
     _, _, dtype = header[version](content)
     if not dtype.hasobject:
         raise InputError(f"{path}: {key} is an array of {dtype}, not a stored dictionary.")
@@ -80,7 +80,7 @@ def _bytes(path: Path) -> bytes:
 
 def _unpickle(content: bytes, path: Path) -> Any:
     try:
-        # Files of Python 2 hold text as bytes of this encoding.
+        # Files of Python 2 contain text as bytes in this encoding.
         return _Unpickler(io.BytesIO(content), encoding="latin1").load()
     except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError) as error:
         raise InputError(f"{path}: not a pickle of arrays: {error}.") from error

@@ -1,1 +1,1 @@
-"""A page that shows what a model sees: a photo or a film in, skeletons and a table out."""
+"""A page to try a model: an image or a video in, skeletons and a table out."""

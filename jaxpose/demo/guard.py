@@ -1,4 +1,4 @@
-"""What stands before the page's own server: only what the page posts comes through."""
+"""Middleware before the page's own server: lets only requests of the page through."""
 
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -21,7 +21,7 @@ _FORM_BYTES = 65_536  # what a form adds to its file
 
 
 class Guard:
-    """ASGI middleware: bounds what is posted, and lets no path through that is not an upload's.
+    """ASGI middleware: limits what is posted, and refuses paths that are not those of uploads.
 
     Gradio's pages name files by paths on the server, which a client can make up, and take
     addresses in their place, which the server would fetch.
@@ -30,13 +30,13 @@ class Guard:
     def __init__(
         self, app: Callable[[Scope, Receive, Send], Awaitable[None]], folder: Path, limits: Limits
     ) -> None:
-        """Stands before `app`, whose uploads lie in `folder`."""
+        """Wraps `app`, whose uploads are in `folder`."""
         self._app = app
         self._folder = folder.resolve()
         self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers a request that is refused, and hands on every other."""
+        """Refuses a request, or passes it on."""
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             await self._app(scope, receive, send)
             return
@@ -63,13 +63,13 @@ class Guard:
     def _no_room_for(self, length: int) -> tuple[int, str] | None:
         """Status and message where an upload of so many bytes is refused."""
         if length > self._limits.upload_bytes + _FORM_BYTES:
-            return 413, f"at most {self._limits.upload_mb:g} MB are taken"
+            return 413, f"at most {self._limits.max_upload_mb:g} MB are taken"
         if stored(self._folder) + length > self._limits.stored_bytes:
             return 503, "there is no room for further uploads; try again in some minutes"
         return None
 
     async def _read_past(self, receive: Receive) -> None:
-        """Lets a client finish, if it does soon, since until then it does not listen."""
+        """Reads the rest of a body, up to a limit: until then the client reads no response."""
         left, more = 2 * self._limits.upload_bytes, True
         while more and left > 0:
             message = await receive()
@@ -77,7 +77,7 @@ class Guard:
             more = message.get("more_body", False)
 
     async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hands on JSON whose paths are those of uploads, as it was understood here."""
+        """Passes JSON on, as it was parsed here, if its paths are those of uploads."""
         body, more = b"", True
         while more and len(body) <= _JSON_BYTES:
             message = await receive()

@@ -1,4 +1,4 @@
-"""The page on the network: where it listens, what it keeps, how it ends."""
+"""The page on the network: its address, its files, its end."""
 
 import ipaddress
 import os
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxpose.demo.guard import Guard
-from jaxpose.demo.page import build, gradio, look_of_page
+from jaxpose.demo.page import build, gradio, theme_and_style
 from jaxpose.demo.session import DemoSession
 from jaxpose.demo.temp_files import sweep
 from jaxpose.errors import InputError
@@ -19,36 +19,36 @@ _MOST_VISITORS = 100
 
 
 def serve(
-    looker: DemoSession, model: str, host: str, port: int, ready: Callable[[str], None]
+    session: DemoSession, model: str, host: str, port: int, ready: Callable[[str], None]
 ) -> None:
     """Serves the page until Ctrl-C or a signal to end.
 
     Args:
-      looker: what is asked; warm it up before.
-      model: what stands below the title.
-      host, port: where to listen.
-      ready: called with the page's address once it answers.
+      session: predicts; warm it up before.
+      model: line below the title.
+      host, port: address to listen on.
+      ready: called with the page's address once it is served.
 
     Raises:
-      InputError: Gradio is not installed, or nobody can listen there.
+      InputError: Gradio is not installed, or the address cannot be used.
     """
-    os.environ |= {"GRADIO_TEMP_DIR": str(looker.folder), "GRADIO_ANALYTICS_ENABLED": "False"}
+    os.environ |= {"GRADIO_TEMP_DIR": str(session.folder), "GRADIO_ANALYTICS_ENABLED": "False"}
     gradio()
     check_free(host, port)
-    page = build(looker, model)
+    page = build(session, model)
     _end_by_signal()
     try:
-        _launch(page, looker, host, port)
+        _launch(page, session, host, port)
         ready(page.local_url)
         while True:
             time.sleep(_SWEEP_EVERY)
-            sweep(looker.folder, looker.limits.kept_seconds)
+            sweep(session.folder, session.limits.kept_seconds)
     finally:
         page.close(verbose=False)
 
 
 def is_local(host: str) -> bool:
-    """Whether only this machine reaches it."""
+    """Whether the host is reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -56,7 +56,7 @@ def is_local(host: str) -> bool:
 
 
 def check_free(host: str, port: int) -> None:
-    """Finds out whether one can listen there.
+    """Checks that the address can be listened on.
 
     Raises:
       InputError: the port is taken, with one that is not; no such host; no right to.
@@ -87,11 +87,11 @@ def _fault(host: str, port: int) -> OSError | None:
     return None
 
 
-def _launch(page: Any, looker: DemoSession, host: str, port: int) -> None:
+def _launch(page: Any, session: DemoSession, host: str, port: int) -> None:
     from starlette.middleware import Middleware
 
-    limits = looker.limits
-    guard = Middleware(Guard, folder=looker.folder, limits=limits)
+    limits = session.limits
+    guard = Middleware(Guard, folder=session.folder, limits=limits)
     page.launch(
         server_name=host,
         server_port=port,
@@ -109,12 +109,12 @@ def _launch(page: Any, looker: DemoSession, host: str, port: int) -> None:
         ssr_mode=False,
         pwa=False,
         mcp_server=False,
-        **look_of_page(),
+        **theme_and_style(),
     )
 
 
 def _end_by_signal() -> None:
-    """Lets the signal that ends services end this one as Ctrl-C does, with its files removed."""
+    """Makes SIGTERM end the page as Ctrl-C does, with its files removed."""
 
     def end(*_: object) -> None:
         raise KeyboardInterrupt

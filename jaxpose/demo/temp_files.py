@@ -1,4 +1,4 @@
-"""Uploads and results on the disk, for a while."""
+"""Temporary files of uploads and results."""
 
 import shutil
 import time
@@ -17,7 +17,7 @@ def stored(folder: Path) -> int:
 
 
 def sweep(folder: Path, seconds: float) -> None:
-    """Removes what has lain in a folder for longer than that, whether file or folder."""
+    """Removes files and folders in a folder that are older than `seconds`."""
     for path in folder.iterdir():
         try:
             if time.time() - path.stat().st_mtime <= seconds:

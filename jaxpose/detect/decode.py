@@ -1,4 +1,4 @@
-"""What each family of detectors takes and gives: pixels in, boxes and probabilities out."""
+"""Input and output conventions of each family of detectors: pixels in, boxes and scores out."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from jaxpose.errors import InputError
 from jaxpose.models.detection import DetectionModel, Level, RTMDetHead, YOLOXHead
 
 STRIDES = (8, 16, 32)
-"""Pixels of the image to a place of each level."""
+"""Stride of each level: image pixels per place."""
 
 
 @dataclass(frozen=True)
 class Convention:
-    """How a family of detectors is talked to.
+    """Input and output convention of a family of detectors.
 
     Attributes:
-      mean, std: BGR images on 0 to 255 are normalised with.
+      mean, std: normalisation of BGR images from 0 to 255.
       boxes: `(numbers [B, h, w, 4], corners [h, w, 2])` -> boxes (x1, y1, x2, y2), all in strides;
         `corners` are the upper left corners of the places.
-      threshold: score of a box that is worth reporting, chosen on 60 photos of COCO so that nine
-        of ten people larger than 96 x 96 pixels are found by the nano models.
+      threshold: lowest score of a box that is reported, chosen on 60 COCO images so that the nano
+        models find nine of ten people larger than 96 x 96 pixels.
     """
 
     mean: tuple[float, float, float]
@@ -31,13 +31,13 @@ class Convention:
     threshold: float
 
     def prepare(self, images: jax.Array) -> jax.Array:
-        """RGB uint8 `[B, H, W, 3]` -> what the model takes: BGR float32, normalised."""
+        """Converts RGB uint8 `[B, H, W, 3]` to the model's input: BGR float32, normalised."""
         shape = (1, 1, 1, 3)
         centred = images[..., ::-1].astype(jnp.float32) - jnp.array(self.mean).reshape(shape)
         return centred / jnp.array(self.std).reshape(shape)
 
     def decode(self, levels: Sequence[Level], category: int) -> tuple[jax.Array, jax.Array]:
-        """The boxes of all places, and the probability that each holds a `category`.
+        """Boxes of all places, and the probability that each contains a `category`.
 
         Returns:
           `[B, N, 4]` (x1, y1, x2, y2) in pixels of the image, and `[B, N]` in [0, 1]; the N places
@@ -57,13 +57,13 @@ class Convention:
 
 
 def _centres_and_sizes(numbers: jax.Array, corners: jax.Array) -> jax.Array:
-    """YOLOX (arXiv:2107.08430, section 2.1): the centre's offset, and logarithms of the size."""
+    """Decodes YOLOX (arXiv:2107.08430, section 2.1): the centre's offset, logarithmic sizes."""
     centre, half = corners + numbers[..., :2], jnp.exp(numbers[..., 2:]) / 2
     return jnp.concatenate([centre - half, centre + half], axis=-1)
 
 
 def _distances(numbers: jax.Array, corners: jax.Array) -> jax.Array:
-    """RTMDet, after FCOS (arXiv:1904.01355, eq. 1): distances to left, top, right and bottom."""
+    """Decodes RTMDet, after FCOS (arXiv:1904.01355, eq. 1): distances to the four sides."""
     return jnp.concatenate([corners - numbers[..., :2], corners + numbers[..., 2:]], axis=-1)
 
 
@@ -72,10 +72,10 @@ RTMDET = Convention((103.53, 116.28, 123.675), (57.375, 57.12, 58.395), _distanc
 
 
 def convention_of(model: DetectionModel) -> Convention:
-    """The convention that the detector's head follows.
+    """Convention of the detector's head.
 
     Raises:
-      InputError: if it is no detector known here.
+      InputError: the model is not a known detector.
     """
     head = getattr(model, "head", None)
     for kind, convention in ((YOLOXHead, YOLOX), (RTMDetHead, RTMDET)):

@@ -1,4 +1,4 @@
-"""People in photos: the boxes that pose models want."""
+"""Detection of people in images: gives the boxes that pose models need."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ from jaxpose.detect.weights import recognise_detector
 from jaxpose.download import local
 from jaxpose.errors import InputError
 
-# What a release keeps of how a detector works, beside its size.
+# Options of a detector that a release stores, besides its input size.
 _SAVED = {"threshold": float, "iou": float, "max_people": int, "person_class": int}
 
 
 @dataclass(frozen=True)
 class Detections:
-    """The people in one photo, best first.
+    """Detected people in one image, best first.
 
     Attributes:
-      boxes_xywh: float32 `[P, 4]` (x, y, w, h) in pixels of the photo, within it.
+      boxes_xywh: float32 `[P, 4]` (x, y, w, h) in pixels of the image, within it.
       scores: float32 `[P]`, probabilities in [0, 1].
     """
 
@@ -41,9 +41,9 @@ class Detections:
 
 
 class Detector:
-    """Finds people with a one-stage detector.
+    """One-stage detector of people.
 
-    Photos of any size are letterboxed on the host to one size and put into batches of one size, so
+    Images of any size are letterboxed on the host to one size and put into batches of one size, so
     the model is compiled once; the device normalises, runs the model, decodes and suppresses.
     """
 
@@ -60,30 +60,32 @@ class Detector:
         person_class: int = 0,
         name: str = "",
     ) -> None:
-        """Binds a detector.
+        """Creates a detector from a model and its variables.
 
         Args:
-          model: from `jaxpose.models.yolox` or `rtmdet`.
+          model: a model of `jaxpose.models.yolox` or `rtmdet`.
           variables: its variables.
-          input_hw: size of its images in pixels, multiples of 32: larger finds smaller people.
+          input_hw: height and width of its input in pixels, multiples of 32; a larger input finds
+            smaller people.
           threshold: lowest score of a box that is reported, above 0 and below 1; None takes the
             family's (see `Convention.threshold`).
-          iou: of two boxes that overlap by more of their union, the better is kept. People stand
-            before each other: the usual value is that of the published evaluations.
-          max_people: at most so many boxes of a photo.
-          batch_size: photos in one forward pass; the last batch is padded.
-          person_class: row of the class that is looked for.
-          name: of the published model, or of your own.
+          iou: if two boxes overlap by more than this part of their union, only the better one is
+            kept. The default is that of the published evaluations; it keeps people who stand in
+            front of each other.
+          max_people: largest number of boxes per image.
+          batch_size: images in one forward pass; the last batch is padded.
+          person_class: index of the class to detect.
+          name: name of the published model, or any other name.
 
         Raises:
-          InputError: if one of these makes no sense.
+          InputError: an argument is out of range.
         """
         self.convention = convention_of(model)
         threshold = self.convention.threshold if threshold is None else threshold
         _check(input_hw, threshold, iou, max_people, batch_size)
         if not 0 <= person_class < model.head.num_classes:
             raise InputError(
-                f"person_class is a row from 0 to {model.head.num_classes - 1}, not {person_class}"
+                f"person_class must be from 0 to {model.head.num_classes - 1}, not {person_class}"
             )
         self.name = name
         self.num_classes = model.head.num_classes
@@ -98,7 +100,7 @@ class Detector:
         }
         self._suppress = partial(suppress, threshold=threshold, iou=iou, limit=max_people)
         self.compilations = 0
-        """How often the forward pass has been compiled; more than once is a fault."""
+        """Number of compilations of the forward pass; more than one is a fault."""
 
         def places(variables: Any, canvases: jax.Array) -> tuple[jax.Array, jax.Array]:
             self.compilations += 1  # runs when JAX traces, not when it computes
@@ -111,18 +113,18 @@ class Detector:
     def load(
         cls, where: str | Path, *, input_hw: tuple[int, int] | None = None, **options: Any
     ) -> "Detector":
-        """The detector whose weights are there.
+        """Loads a detector from a file, a release folder or an address.
 
         Args:
           where: official PyTorch weights of YOLOX or RTMDet (`.pth`, `.safetensors`, or `.npz` with
             the same names; batch norms folded or not), a release folder, or the `https://` address
             of either.
           input_hw: as for a new detector; None takes the size that it was published or saved for.
-          options: the others; a release folder has its own defaults.
+          options: the other options; a release folder has its own defaults.
 
         Raises:
-          InputError: if the file cannot be read or holds no detector's weights, or an option makes
-            no sense.
+          InputError: the file cannot be read or has no detector's weights, or an option is out of
+            range.
         """
         path = local(where)
         saved = load_config(path) if (path / CONFIG).is_file() else {}
@@ -138,15 +140,15 @@ class Detector:
             raise InputError(f"{where}: {error}") from error
 
     def save(self, folder: str | Path, *, source: str = "", overwrite: bool = False) -> None:
-        """Writes a release folder, which `load` and `jaxpose predict --detector` take.
+        """Writes a release folder, which `load` and `jaxpose predict --detector` read.
 
         Args:
-          folder: where to; it appears whole or not at all.
-          source: where the weights come from, for the model card.
+          folder: folder to write; it appears whole or not at all.
+          source: origin of the weights, for the model card.
           overwrite: replace `folder` if it is a release.
 
         Raises:
-          InputError: if `folder` exists and is not to be overwritten, or cannot be written.
+          InputError: `folder` exists and must not be overwritten, or it cannot be written.
         """
         config = {
             "name": self.name,
@@ -167,22 +169,22 @@ class Detector:
         save_release(folder, variables, config, card, overwrite=overwrite)
 
     def __call__(self, photos: Sequence[np.ndarray]) -> list[Detections]:
-        """The people in each of `photos`, uint8 RGB `[H, W, 3]`; sizes may differ.
+        """Detects people in each of `photos`, uint8 RGB `[H, W, 3]`; sizes may differ.
 
         Raises:
-          InputError: if a photo is not of this kind, or the model's output is not finite.
+          InputError: an image has another type or shape, or the model's output is not finite.
         """
         if isinstance(photos, np.ndarray) and photos.ndim < 4:
-            raise InputError("photos come in a list, even one alone: detector([photo])")
+            raise InputError("give a list of images, even for one image: detector([image])")
         boxes = [letterbox(photo, self.input_hw) for photo in photos]
         size = self.batch_size
         batches = [boxes[start : start + size] for start in range(0, len(boxes), size)]
-        # The device is a batch ahead while the host waits for the last one.
+        # The device works on the next batch while the host waits for the previous one.
         running = [(self._launch(batch), batch) for batch in batches]
         return [found for result, batch in running for found in _collect(result, batch)]
 
     def places(self, canvases: np.ndarray) -> tuple[jax.Array, jax.Array]:
-        """Boxes and scores of all places of canvases, uint8 RGB `[B, h, w, 3]`, as they come.
+        """Boxes and scores of all places of canvases, uint8 RGB `[B, h, w, 3]`, before suppression.
 
         Returns:
           `[B, N, 4]` (x1, y1, x2, y2) in pixels of the canvas, and `[B, N]` in [0, 1].
@@ -204,7 +206,7 @@ def _collect(result: tuple[Kept, jax.Array], batch: list[Letterbox]) -> list[Det
 
 
 def _found(box: Letterbox, boxes_xyxy: np.ndarray, scores: np.ndarray) -> Detections:
-    """The boxes of one photo that have a score, and an area within the photo."""
+    """Boxes of one image with a score above 0 and an area within the image."""
     boxes_xywh = box.to_photo(boxes_xyxy)
     there = (scores > 0) & (boxes_xywh[:, 2:] > 0).all(axis=1)
     return Detections(boxes_xywh[there], scores[there])
@@ -214,7 +216,7 @@ def _check(
     input_hw: tuple[int, int], threshold: float, iou: float, max_people: int, batch_size: int
 ) -> None:
     if len(input_hw) != 2 or any(side < 32 or side % 32 for side in input_hw):
-        raise InputError(f"input_hw is two multiples of 32, not {input_hw}")
+        raise InputError(f"input_hw must be two multiples of 32, not {input_hw}")
     if not 0 < threshold < 1:
         raise InputError(f"threshold must be between 0 and 1, and is {threshold}")
     if not 0 < iou <= 1:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 
 class Kept(NamedTuple):
-    """The boxes that are left, best first; places beyond the last hold a score of 0.
+    """Boxes that are left, best first; unused places have a score of 0.
 
     Attributes:
       boxes_xyxy: `[B, limit, 4]`.
@@ -23,17 +23,18 @@ class Kept(NamedTuple):
 def suppress(
     boxes_xyxy: jax.Array, scores: jax.Array, *, threshold: float, iou: float, limit: int
 ) -> Kept:
-    """Takes the best box, drops all that overlap it, and again, up to `limit` times per image.
+    """Non-maximum suppression: keeps the best box, drops its overlapping boxes, and repeats.
 
-    As many turns as the fullest image of the batch has boxes; nothing is sorted, and no matrix of
-    all pairs is made. Of equal scores the first box wins.
+    At most `limit` boxes are kept per image. The number of iterations is that of the image with the
+    most boxes; nothing is sorted, and no matrix of all pairs is made. Of equal scores the first box
+    is kept.
 
     Args:
       boxes_xyxy: `[B, N, 4]` (x1, y1, x2, y2).
       scores: `[B, N]`.
-      threshold: boxes of a lower score are left out; above 0.
+      threshold: boxes of a lower score are dropped; above 0.
       iou: boxes that overlap a better one by more of their union are dropped.
-      limit: at most so many boxes of an image.
+      limit: largest number of boxes per image.
     """
 
     def one(boxes: jax.Array, scores: jax.Array) -> Kept:

@@ -1,4 +1,4 @@
-"""The published detector that weights belong to."""
+"""Identification of a published detector by its weights."""
 
 import math
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ from jaxpose.models.published.record import PublishedDetector
 
 _NECK = "params/neck/"
 _CLASSES = "params/head/class_0/kernel"
-# Logarithm of the ratio of sizes from which on a model is not tried.
+# Models whose size differs by at least this logarithm of the ratio are not tried.
 _FAR = math.log(2)
 
 
 class Recognised(NamedTuple):
-    """A published detector filled with weights."""
+    """Published detector with its weights."""
 
     entry: PublishedDetector
     model: DetectionModel
@@ -30,13 +30,13 @@ class Recognised(NamedTuple):
 
 
 def is_detector(state_dict: Mapping[str, np.ndarray]) -> bool:
-    """True if the names of arrays are a detector's.
+    """True if the names of arrays are a detector's: it has a neck, and pose models have none.
 
     Args:
       state_dict: `{key: array}` in PyTorch's layouts, such as `[out, in, h, w]`, or in ours.
 
     Raises:
-      InputError: names of no known format.
+      InputError: the names belong to no known format.
     """
     source = detect(state_dict)
     return source.purpose == "detection" or (
@@ -45,17 +45,18 @@ def is_detector(state_dict: Mapping[str, np.ndarray]) -> bool:
 
 
 def recognise_detector(state_dict: Mapping[str, np.ndarray], name: str | None = None) -> Recognised:
-    """The published detector that takes every array of `state_dict`, with these in it.
+    """Finds the published detector that uses every array of `state_dict`, and fills it with them.
 
-    The number of classes is read off the head, and so is whether batch norms were folded.
+    The number of classes is read from the shape of the head, and so is whether batch norms are
+    folded.
 
     Args:
       state_dict: `{key: array}` in PyTorch's layouts, such as `[out, in, h, w]`, or in ours (see
         `jaxpose.convert.load_state_dict`).
-      name: of the one detector that is tried; None tries all.
+      name: the one detector to try; None tries all.
 
     Raises:
-      InputError: if there is none, telling what is amiss with the nearest.
+      InputError: no detector fits; the message lists the differences from the nearest one.
     """
     source, state_dict = recognise(state_dict)
     known = ", ".join(entry.name for entry in DETECTORS)
@@ -66,12 +67,12 @@ def recognise_detector(state_dict: Mapping[str, np.ndarray], name: str | None = 
     entries = [entry for entry in tried if has_table(source, entry.model())]
     if not entries:
         raise InputError(
-            f"These are {source.name} weights, not a detector's. Known detectors: {known}."
+            f"These are {source.name} weights, not weights of a detector. Known detectors: {known}."
         )
     millions = max(sum(array.size for array in state_dict.values()) / 1e6, 1e-6)
     distances = {e.name: abs(math.log((e.parameters or millions) / millions)) for e in entries}
     entries.sort(key=lambda entry: distances[entry.name])
-    # If none fits, the nearest of each family tells best what is amiss.
+    # If none fits, the nearest of each family gives the most useful error.
     close = {type(entry.model().head): entry.name for entry in reversed(entries)}.values()
     entries = [e for e in entries if distances[e.name] < _FAR or e.name in close]
     misfits: list[tuple[int, str, Mismatch]] = []
@@ -87,16 +88,16 @@ def recognise_detector(state_dict: Mapping[str, np.ndarray], name: str | None = 
                 return Recognised(_named(entry, count), variant, variables)
             misfits.append((plan.faults, entry.name, mismatch(plan)))
     _, name, closest = min(misfits, key=lambda misfit: misfit[0])
-    # The last line is advice on pose models.
+    # The last line is advice on pose models and is dropped.
     what_differs = str(closest).rpartition("\n")[0]
     raise InputError(
-        f"No published detector fits; {name} comes nearest. {what_differs}\n"
+        f"No published detector fits; {name} is the nearest. {what_differs}\n"
         f"Known detectors: {known}."
     )
 
 
 def _variants(entry: PublishedDetector, num_classes: int) -> list[DetectionModel]:
-    """The model, and where its head shares convolutions the same with each level's own."""
+    """Variants of the model: as published, and with the head's shared convolutions separated."""
     model = entry.make(num_classes)
     head = model.head
     if isinstance(head, RTMDetHead) and head.shared:
@@ -105,7 +106,7 @@ def _variants(entry: PublishedDetector, num_classes: int) -> list[DetectionModel
 
 
 def _named(entry: PublishedDetector, num_classes: int) -> PublishedDetector:
-    """The entry of the same model that was published with so many classes, if there is one."""
+    """Published entry of the same model with `num_classes` classes, or `entry` if there is none."""
     model = entry.make(num_classes)
     same = (e for e in DETECTORS if e.num_classes == num_classes and e.make(num_classes) == model)
     return next(same, entry)

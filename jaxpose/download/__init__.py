@@ -1,4 +1,4 @@
-"""Weights by address: fetched once, checked, and kept in a folder of this machine."""
+"""Download of weights by address: fetched once, checked, and cached on this machine."""
 
 from jaxpose.download.address import Address, address_of
 from jaxpose.download.fetch import checksum, fetch, local

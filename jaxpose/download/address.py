@@ -1,4 +1,4 @@
-"""What the address of weights says: where they are, what they are called, what they must be."""
+"""Addresses of weights: their URL, file name and expected checksum."""
 
 import re
 from dataclasses import dataclass, replace
@@ -7,9 +7,9 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from jaxpose.errors import InputError
 
-# Names of files that hold weights; the address of anything else is that of a release folder.
+# Endings of weight files; any other address is a release folder.
 _FILES = (".safetensors", ".npz", ".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar", ".json")
-# `-fcb2599b_20230126.pth` (OpenMMLab), `-abcdef12.pth` (torch.hub): how the SHA-256 begins.
+# `-fcb2599b_20230126.pth` (OpenMMLab), `-abcdef12.pth` (torch.hub): first digits of the SHA-256.
 _IN_NAME = re.compile(r"-([0-9a-f]{8,64})(?:_\d{8})?\.[a-z]+$")
 _DATE = re.compile(r"(19|20)\d\d[01]\d[0-3]\d")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -17,14 +17,13 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True)
 class Address:
-    """An `https://` address of weights.
+    """Address of weights, `https://`.
 
     Attributes:
-      url: without the fragment.
-      name: of the file, fit to be one here; empty for a release folder.
-      sha256: the checksum's first digits that the file must have, in lower case; empty if nothing
-        says.
-      pinned: the whole checksum was given with the address, not just read off the file's name.
+      url: the URL without the fragment.
+      name: name for the local file, made safe; empty for a release folder.
+      sha256: first digits of the file's expected SHA-256, in lower case; empty if unknown.
+      pinned: True if the whole checksum was given with the address, and not only in the file name.
     """
 
     url: str
@@ -34,16 +33,16 @@ class Address:
 
     @property
     def host(self) -> str:
-        """The machine's name."""
+        """Host name."""
         return urlsplit(self.url).netloc.rpartition("@")[2]
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is the address of a release folder rather than of a file."""
+        """True for the address of a release folder, False for a file."""
         return not self.name
 
     def inside(self, name: str) -> "Address":
-        """The address of a file in a release folder; a checksum is that of the weights."""
+        """Address of a file in a release folder; the checksum is kept for the weights only."""
         parts = urlsplit(self.url)
         url = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}"))
         inner = replace(self, url=url, name=name)
@@ -51,18 +50,17 @@ class Address:
 
 
 def address_of(where: str | Path) -> Address | None:
-    """The address that `where` is, or None for a path.
+    """Parses `where` as an address; None for a path.
 
-    `#sha256=` and 64 digits behind an address pin the file. Without, the eight or more digits that
-    OpenMMLab and torch.hub put into a file's name count. What may be changed on its way, plain
-    `http://`, has to be pinned, except on this machine itself.
+    `#sha256=` and 64 digits after an address pin the file. Otherwise the eight or more digits that
+    OpenMMLab and torch.hub put into a file's name are checked. Plain `http://` can be changed on
+    the way, so it must be pinned, except on this machine.
 
     Raises:
-      InputError: another fragment, no host, `http://` without a checksum, or a scheme that weights
-        do not come by.
+      InputError: another fragment, no host, `http://` without a checksum, or an unsupported scheme.
     """
     text = str(where)
-    # A `Path` has made one of the two slashes.
+    # `Path` has merged the two slashes into one.
     match = re.match(r"([a-zA-Z][a-zA-Z0-9+.-]+):/+", text)
     if match is None:
         return None
@@ -75,7 +73,7 @@ def address_of(where: str | Path) -> Address | None:
     pin = _pin(text, parts.fragment)
     if scheme == "http" and not pin and not is_loopback(parts.hostname):
         raise InputError(
-            f"{text}: what comes by http:// can be changed on its way. Use https://, or pin the "
+            f"{text}: a file sent by http:// can be changed on its way. Use https://, or pin the "
             "file with #sha256= and its 64 digits."
         )
     name = re.sub(r"[^\w.-]", "_", unquote(parts.path).rpartition("/")[2])
@@ -86,7 +84,7 @@ def address_of(where: str | Path) -> Address | None:
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether that is this machine."""
+    """True if the host is this machine."""
     return host in _LOOPBACK
 
 
@@ -95,7 +93,7 @@ def _pin(text: str, fragment: str) -> str:
         return ""
     found = re.fullmatch(r"sha256=([0-9a-fA-F]{64})", fragment)
     if found is None:
-        raise InputError(f"{text}: behind # stands sha256= and its 64 digits, not {fragment!r}")
+        raise InputError(f"{text}: after # must be sha256= and 64 digits, not {fragment!r}")
     return found[1].lower()
 
 

@@ -1,4 +1,4 @@
-"""Weights by their address: fetched once, checked, and kept."""
+"""Cache of downloaded weights: fetched once, checked, and kept."""
 
 import hashlib
 import os
@@ -17,11 +17,11 @@ from jaxpose.errors import InputError
 from jaxpose.paths import CACHE_VARIABLE, cache_folder
 
 _RELEASE = ("config.json", "model.safetensors")
-_STALE = 24 * 3600.0  # seconds after which nobody is still at a partial file
+_STALE = 24 * 3600.0  # seconds after which no process still writes a partial file
 
 
 def local(where: str | Path) -> Path:
-    """The path of weights: `where` itself, or what its address fetches.
+    """Path of weights: `where` itself, or the cached file of its address.
 
     Args:
       where: a path, or an `https://` address of a file or of a release folder.
@@ -34,15 +34,15 @@ def local(where: str | Path) -> Path:
 
 
 def fetch(address: Address) -> Path:
-    """The file or release folder of an address, from the cache if it is there already.
+    """Fetches the file or release folder of an address, or returns it from the cache.
 
-    A file appears in the cache whole and checked, or not at all. Where nothing says what it must
-    be, its SHA-256 is printed, to be pinned. It is not refused for that: nothing in weights is ever
-    run, and whoever looks a checksum up finds it where the file is.
+    A file appears in the cache whole and checked, or not at all. For a file without a known
+    checksum, its SHA-256 is printed so that it can be pinned. Such a file is accepted: code in
+    weights is never run, and a published checksum usually comes from the same server as the file.
 
     Raises:
-      InputError: the host cannot be reached or refuses, the content is a web page, too large or not
-        what its checksum says, or the cache cannot be written.
+      InputError: the host cannot be reached or refuses, the content is a web page or too large or
+        does not match its checksum, or the cache cannot be written.
     """
     folder = _cached(address)
     if not address.is_folder:
@@ -75,7 +75,7 @@ def _cached(address: Address) -> Path:
 
 
 def checksum(path: Path) -> str:
-    """The SHA-256 of a file, 64 digits.
+    """SHA-256 of a file, 64 digits.
 
     Raises:
       InputError: it cannot be read.
@@ -100,7 +100,7 @@ def _file(address: Address, folder: Path) -> Path:
         try:
             sha256 = receive(address, partial)
             _check(address, sha256)
-            # Without its note a file does not count, so the two never disagree.
+            # A file without its note is ignored, so the two never disagree.
             note.unlink(missing_ok=True)
             partial.replace(path)
             note.write_text(f"{sha256}  {path.name}\n")
@@ -108,13 +108,13 @@ def _file(address: Address, folder: Path) -> Path:
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(
-            f"{address.url} cannot be kept in {folder}: {error.strerror or error}. Make room, or "
+            f"{address.url} cannot be stored in {folder}: {error.strerror or error}. Make room, or "
             f"name another folder with the environment variable {CACHE_VARIABLE}."
         ) from error
     if not address.sha256 and path.suffix != ".json":
         Console(stderr=True, soft_wrap=True).print(
-            f"Nothing says what {path.name} must be. To get this very file and no other again, "
-            f"write its checksum behind the address: #sha256={sha256}",
+            f"{path.name} has no known checksum. To make sure that you get the same file again, "
+            f"add its checksum to the address: #sha256={sha256}",
             style="yellow",
             highlight=False,
             markup=False,
@@ -123,7 +123,7 @@ def _file(address: Address, folder: Path) -> Path:
 
 
 def _noted(note: Path) -> str:
-    """The checksum that a fetched file had; empty if its note is not there or not whole."""
+    """Checksum of a fetched file; empty if its note is missing or incomplete."""
     try:
         found = re.match(r"([0-9a-f]{64})  ", note.read_text())
     except (OSError, UnicodeDecodeError):
@@ -136,17 +136,17 @@ def _check(address: Address, sha256: str) -> None:
         return
     if address.pinned:
         raise InputError(
-            f"{address.url} has the SHA-256 {sha256}, and #sha256={address.sha256} was asked for: "
+            f"{address.url} has the SHA-256 {sha256}, not #sha256={address.sha256}: "
             "it is another file than the one that was pinned, or was changed on its way."
         )
     raise InputError(
-        f"{address.url} has the SHA-256 {sha256}, and its name promises {address.sha256}...: it is "
-        f"damaged or another file. If it is what you want, pin it: #sha256={sha256}"
+        f"{address.url} has the SHA-256 {sha256}, but its name states {address.sha256}...: it is "
+        f"damaged or another file. If you want this file, pin it: #sha256={sha256}"
     )
 
 
 def _remove_stale(folder: Path) -> None:
-    """Takes away what a process that was killed had begun."""
+    """Removes partial files of processes that were killed."""
     for path in folder.glob(".*"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > _STALE:

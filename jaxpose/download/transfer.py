@@ -1,4 +1,4 @@
-"""One file over HTTP: what is let in, and what is said when it does not come."""
+"""Transfer of one file over HTTP: its limits, and messages when it fails."""
 
 import hashlib
 import http.client
@@ -36,17 +36,17 @@ _ELSEWHERE = "Download it elsewhere and give its path."
 
 
 class _Broken(Exception):
-    """The connection broke in the middle of the file."""
+    """Connection broken in the middle of the file."""
 
 
 def receive(address: Address, path: Path) -> str:
-    """Writes the file of an address to `path` and gives its SHA-256.
+    """Writes the file of an address to `path` and returns its SHA-256.
 
-    A connection that breaks is taken up where it broke, if the server can do so.
+    A broken connection is resumed at the same byte, if the server supports it.
 
     Raises:
-      InputError: the host cannot be reached, refuses, sends a web page or too much, or leads to
-        where it must not.
+      InputError: the host cannot be reached, refuses, sends a web page or too much, or redirects to
+        a forbidden address.
       OSError: the file cannot be written.
     """
     opener, tag, why = _opener(address), "", ""
@@ -79,25 +79,25 @@ def receive(address: Address, path: Path) -> str:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows to `https://`; to `http://` only what is pinned, or within this machine."""
+    """Follows redirects to `https://`; to `http://` only for pinned files or on this machine."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
-        """As the parent, or `InputError`."""
+        """Redirects as the parent class does, or raises `InputError`."""
         to = urlsplit(newurl)
         here = is_loopback(to.hostname) and is_loopback(urlsplit(self._address.url).hostname)
         if to.scheme != "https" and not (to.scheme == "http" and (self._address.pinned or here)):
             raise InputError(
-                f"{self._address.url} leads to {newurl}, and weights come by https:// only. "
+                f"{self._address.url} redirects to {newurl}, but weights need https://. "
                 f"{_ELSEWHERE}"
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _opener(address: Address) -> urllib.request.OpenerDirector:
-    """Opens `http` and `https` and nothing else: no files, no FTP."""
+    """Opener of `http` and `https` only: no files, no FTP."""
     host = urlsplit(address.url).hostname
     opener = urllib.request.OpenerDirector()
     for handler in (
@@ -114,7 +114,7 @@ def _opener(address: Address) -> urllib.request.OpenerDirector:
 
 
 def _opened(opener: urllib.request.OpenerDirector, address: Address, done: int, tag: str) -> Any:
-    """The response, from byte `done` on if the server still has the same file (`tag`)."""
+    """Response from byte `done` on, if the server still has the same file (`tag`)."""
     headers = {"User-Agent": f"jaxpose/{jaxpose.__version__}", "Accept-Encoding": "identity"}
     if done and tag.startswith('"'):
         headers |= {"Range": f"bytes={done}-", "If-Range": tag}
@@ -132,14 +132,14 @@ def _opened(opener: urllib.request.OpenerDirector, address: Address, done: int, 
 
 def _refused(address: Address, error: urllib.error.HTTPError) -> str:
     if error.code in (401, 403):
-        why = "which asks for signing in, or forbids it"
+        why = "access needs a login or is forbidden"
     elif 300 <= error.code < 400:
-        why = f"which leads elsewhere: {error.reason}"
+        why = f"a redirect: {error.reason}"
     elif error.code == 404 and address.name == "config.json":
-        why = "so this is no release folder; the name of a file of weights ends in .pth or the like"
+        why = "so this is not a release folder; names of weight files end in .pth or similar"
     else:
         why = error.reason
-    return f"{address.host} answers {address.url} with {error.code}, {why}. {_ELSEWHERE}"
+    return f"{address.host} responds to {address.url} with {error.code}: {why}. {_ELSEWHERE}"
 
 
 def _read(response: Any) -> bytes:
@@ -150,7 +150,7 @@ def _read(response: Any) -> bytes:
 
 
 def _check_room(address: Address, total: int | None, path: Path) -> None:
-    """Before the work begins."""
+    """Checks the free disk space before the download."""
     if total is None:
         return
     if total > MAX_BYTES:
@@ -166,14 +166,14 @@ def _check_content(address: Address, block: bytes, done: int) -> None:
     if not done and block.lstrip().startswith(b"<"):
         raise InputError(
             f"{address.url} is a web page, not a checkpoint. Give the direct address of the file, "
-            "or download it elsewhere, signed in if the site asks for that, and give its path."
+            "or download it elsewhere, after a login if the site needs one, and give its path."
         )
     if done + len(block) > MAX_BYTES:
         raise InputError(_too_large(address))
 
 
 def _too_large(address: Address) -> str:
-    return f"{address.url} has more than {MAX_BYTES / 2**30:.0f} GiB: that is no pose model"
+    return f"{address.url} has more than {MAX_BYTES / 2**30:.0f} GiB: too large for a pose model"
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Models in the formats of other runtimes: StableHLO, SavedModel, TFLite and ONNX."""
+"""Export of models to the formats of other runtimes: StableHLO, SavedModel, TFLite and ONNX."""
 
 from jaxpose.export.formats import Exported, load
 

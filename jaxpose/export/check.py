@@ -1,4 +1,4 @@
-"""Exports run again in their own runtimes: how far from JAX, and how fast beside it."""
+"""Comparison of exports with JAX, in their own runtimes: numerical difference and speed."""
 
 import statistics
 import time
@@ -13,23 +13,23 @@ from jaxpose.export.program import Program
 Run = Callable[..., Mapping[str, np.ndarray]]
 
 _REPEATS = 5
-_PAUSE = 0.2  # seconds in which the last one's idle threads stop spinning
+_PAUSE = 0.2  # seconds for the previous runtime's idle threads to stop spinning
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What an export may differ by.
+    """Largest accepted difference between an export and JAX.
 
     Attributes:
-      pixels: of keypoints.
-      share: of every other output, in standard deviations of JAX's; of scores, absolutely.
+      pixels: for keypoints.
+      share: for every other output, in standard deviations of JAX's; for scores, absolute.
     """
 
     pixels: float
     share: float
 
 
-# Runtimes add in other orders; a keypoint between two heatmap pixels moves by a little more.
+# Runtimes sum in different orders; a keypoint between two heatmap pixels moves a little more.
 EXACT = Tolerance(pixels=0.1, share=1e-3)
 # Half precision keeps 11 bits of each weight.
 HALF = Tolerance(pixels=2.0, share=5e-2)
@@ -37,10 +37,10 @@ HALF = Tolerance(pixels=2.0, share=5e-2)
 
 @dataclass(frozen=True)
 class Difference:
-    """The largest between an export and JAX.
+    """Largest difference between an export and JAX.
 
     Attributes:
-      pixels: of keypoints; None where there are none.
+      pixels: for keypoints; None where there are none.
       share: as in `Tolerance`.
     """
 
@@ -48,7 +48,7 @@ class Difference:
     share: float
 
     def within(self, tolerance: Tolerance) -> bool:
-        """Whether it may be; NaN may not."""
+        """True if the difference is within `tolerance`; NaN is not."""
         return (self.pixels is None or self.pixels <= tolerance.pixels) and (
             self.share <= tolerance.share
         )
@@ -56,7 +56,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Speed:
-    """Crops, people or windows a second: median, slowest and fastest of the repetitions."""
+    """Crops, people or windows per second: median, slowest and fastest of the repetitions."""
 
     median: float
     slowest: float
@@ -64,7 +64,7 @@ class Speed:
 
 
 def in_jax(program: Program) -> Run:
-    """The program itself, compiled for JAX's default device."""
+    """Compiles the program for JAX's default device."""
     compiled = jax.jit(program.function)
     return lambda *arrays: {name: np.asarray(x) for name, x in compiled(*arrays).items()}
 
@@ -72,7 +72,7 @@ def in_jax(program: Program) -> Run:
 def difference(
     program: Program, found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]
 ) -> Difference:
-    """Of one run; infinite where a shape differs or a number is not finite."""
+    """Difference of one run; infinite where a shape differs or a number is not finite."""
     pixels: float | None = None
     share = 0.0
     for value in program.outputs:
@@ -90,7 +90,7 @@ def difference(
 
 
 def speeds(runs: Mapping[str, Run], arrays: Sequence[np.ndarray], count: int) -> dict[str, Speed]:
-    """Samples a second of each, in turns, so that a busy machine slows all alike."""
+    """Samples per second of each runtime, measured in turns so that other load slows all alike."""
     found: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(_REPEATS + 1):
         for name, run in runs.items():

@@ -1,7 +1,7 @@
-"""What depends on nothing but the weights, computed once instead of in every call.
+"""Constant folding: computes once what depends only on the weights, and not in every call.
 
-Converters to other formats fold constants slowly, in element-wise attributes (minutes and gigabytes
-for a ViT), and loops and calls hide weights from their fusions.
+Converters to other formats fold constants slowly, element by element in Python (minutes and
+gigabytes for a ViT), and loops and calls hide weights from their fusions.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,16 +12,16 @@ import jax.extend.core as jex
 import numpy as np
 from jax.core import Tracer
 
-# A constant that is cheaper to make than to store, such as a map of zeros, stays an operation.
+# A constant that is cheaper to compute than to store, such as a map of zeros, stays an operation.
 _LARGEST_GROWTH = 1 << 16
 
 
 def folded(function: Callable, *, portable: bool = False) -> Callable:
-    """The same function of the same arrays, for exporters to trace.
+    """Equivalent function for exporters to trace, with constants folded.
 
-    Operations on constants are computed, loops of known length written out, and functions that
-    only carry a derivative or a name are replaced by their bodies. With `portable` code that is
-    written for one of XLA's platforms gives way to the general one.
+    Operations on constants are computed, loops of known length are unrolled, and functions that
+    only carry a derivative or a name are replaced by their bodies. With `portable`, code for one of
+    XLA's platforms is replaced by the general one.
     """
 
     def traced(*arguments: jax.Array) -> Any:
@@ -49,7 +49,7 @@ def _evaluate(
 
 
 def _apply(equation: Any, operands: list[Any], portable: bool) -> list[Any]:
-    """The results of one operation."""
+    """Results of one operation."""
     body = _body(equation)
     if body is not None:
         return _evaluate(body.jaxpr, body.consts, operands, portable)
@@ -71,7 +71,7 @@ def _apply(equation: Any, operands: list[Any], portable: bool) -> list[Any]:
 
 
 def _body(equation: Any) -> jex.ClosedJaxpr | None:
-    """What a call calls; None for anything else."""
+    """Jaxpr that a call equation runs; None for any other equation."""
     if equation.primitive.name not in (
         *("jit", "pjit", "closed_call", "remat2", "checkpoint", "custom_jvp_call"),
         *("custom_vjp_call", "custom_vjp_call_jaxpr"),
@@ -110,11 +110,11 @@ def _index(array: Any, step: int) -> Any:
 
 
 def _is_constant(equation: Any, operands: list[Any]) -> bool:
-    """Whether the results are numbers, and worth storing."""
+    """True if the results are known numbers and worth storing."""
     if equation.effects or any(isinstance(operand, Tracer) for operand in operands):
         return False
     if equation.primitive.name in ("dim_as_value", "platform_index"):
-        return False  # known when the export runs
+        return False  # known only when the export runs
     shapes = [variable.aval.shape for variable in equation.outvars]
     if not all(isinstance(size, int) for shape in shapes for size in shape):
         return False

@@ -1,4 +1,4 @@
-"""The formats by name, and reading an export again."""
+"""Table of the export formats, and reader of exports."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ FORMATS: dict[str, ModuleType] = {
 
 
 def chosen(names: str) -> list[str]:
-    """The formats of a list with commas, each once.
+    """Formats in a comma-separated list, each once.
 
     Raises:
       InputError: one is unknown, or there is none.
@@ -39,23 +39,23 @@ def chosen(names: str) -> list[str]:
 
 
 def card_of(path: Path) -> Path:
-    """The JSON file beside an export."""
+    """Path of the JSON file (the card) beside an export."""
     return path.with_name(path.name + ".json")
 
 
 @dataclass(frozen=True)
 class Exported:
-    """An export in its own runtime.
+    """Export loaded in its own runtime.
 
     Attributes:
-      card: what it says of itself: inputs, outputs, keypoints, normalisation, how it was made.
+      card: its description: inputs, outputs, keypoints, normalisation, options of the export.
     """
 
     card: Mapping[str, Any]
     run: Callable[..., dict[str, np.ndarray]]
 
     def __call__(self, *arrays: Any) -> dict[str, np.ndarray]:
-        """Arrays in the order of the card's inputs -> arrays by name.
+        """Runs the export on arrays in the order of the card's inputs; returns arrays by name.
 
         Raises:
           InputError: number, shape or type of the arrays is not the card's.
@@ -71,7 +71,7 @@ class Exported:
 
 
 def load(path: str | Path) -> Exported:
-    """Reads what `jaxpose export` wrote, to run it in the format's own runtime.
+    """Loads an export of `jaxpose export` in the format's own runtime.
 
     Raises:
       InputError: the file or its card is absent or damaged, or the runtime is not installed.
@@ -81,9 +81,9 @@ def load(path: str | Path) -> Exported:
     name = next((n for n, module in FORMATS.items() if path.suffix == module.SUFFIX), None)
     if name is None:
         endings = ", ".join(module.SUFFIX for module in FORMATS.values())
-        raise InputError(f"{path} is no export of jaxpose: their names end in {endings}")
+        raise InputError(f"{path} is not an export of jaxpose: their names end in {endings}")
     if not path.exists():
-        raise InputError(f"there is no {path}; `jaxpose export` writes it")
+        raise InputError(f"{path} does not exist; `jaxpose export` writes it")
     try:
         facts = json.loads(card.read_text())
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""ONNX: written from JAX's own program, run by onnxruntime."""
+"""ONNX exporter: converts JAX's own program; onnxruntime runs it."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,11 +18,11 @@ SUFFIX = ".onnx"
 
 
 def write(program: Program, path: Path) -> None:
-    """One file with the weights in it, for opset 18 (onnxruntime 1.14 and later).
+    """Writes one file with the weights in it, for opset 18 (onnxruntime 1.14 and later).
 
     Raises:
-      InputError: the package onnx is absent, the model uses an operation that is not written yet,
-        or its weights are 2 GiB or more.
+      InputError: the package onnx is absent, the model uses an operation that is not supported, or
+        its weights are 2 GiB or more.
     """
     program.check_size("ONNX")
     onnx = needed("onnx")
@@ -48,7 +48,7 @@ def write(program: Program, path: Path) -> None:
 
 
 def start(path: Path, names: Sequence[str]) -> Callable[..., dict[str, np.ndarray]]:
-    """The file in onnxruntime on the CPU: arrays in the order of `names` -> named arrays."""
+    """Loads the file in onnxruntime on the CPU: arrays in the order of `names` -> named arrays."""
     runtime = needed("onnxruntime")
     session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
     outputs = [value.name for value in session.get_outputs()]
@@ -64,7 +64,7 @@ _OTHERS = "stablehlo or savedmodel"
 
 
 def _lower(graph: Graph, traced: jex.ClosedJaxpr, program: Program) -> list[str]:
-    """The names of the results."""
+    """Adds a traced program to the graph; returns the names of its results."""
     names: dict[Any, str] = {}
     for variable, value in zip(traced.jaxpr.invars, program.inputs, strict=True):
         names[variable] = value.name
@@ -93,8 +93,7 @@ def _lower(graph: Graph, traced: jex.ClosedJaxpr, program: Program) -> list[str]
 
 def _unwritten(what: str) -> InputError:
     return InputError(
-        f"jaxpose does not write {what} in ONNX yet, which this model uses; export {_OTHERS} "
-        "instead"
+        f"this model uses {what}, which the ONNX export does not support; export {_OTHERS} instead"
     )
 
 

@@ -1,4 +1,4 @@
-"""An ONNX graph while it is built: nodes, constants and shapes that may depend on the inputs."""
+"""ONNX graph under construction: nodes, constants and shapes that may depend on the inputs."""
 
 import ast
 import hashlib
@@ -11,10 +11,10 @@ OPSET = 18
 
 
 class Graph:
-    """Nodes in order, each constant stored once, and symbolic sizes as small integer tensors."""
+    """Nodes in order, constants stored once each, and symbolic sizes as small integer tensors."""
 
     def __init__(self) -> None:
-        """An empty graph."""
+        """Creates an empty graph."""
         from onnx import helper
 
         self._make = helper.make_node
@@ -25,22 +25,22 @@ class Graph:
         self._count = 0
 
     def name(self) -> str:
-        """One that no other tensor has."""
+        """New name that no other tensor has."""
         self._count += 1
         return f"t{self._count}"
 
     def add(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """The output of a new node."""
+        """Adds a node; returns the name of its output."""
         return self.add_several(kind, 1, *inputs, **attributes)[0]
 
     def add_several(self, kind: str, count: int, *inputs: str, **attributes: Any) -> list[str]:
-        """The outputs of a new node that has `count` of them."""
+        """Adds a node with `count` outputs; returns their names."""
         outputs = [self.name() for _ in range(count)]
         self.nodes.append(self._make(kind, list(inputs), outputs, **attributes))
         return outputs
 
     def constant(self, values: Any) -> str:
-        """The tensor of an array."""
+        """Adds an array as a constant; returns its name."""
         array = np.asarray(values)
         content = hashlib.blake2b(array.tobytes(), digest_size=16).hexdigest()
         key = array.dtype.str, array.shape, content
@@ -50,19 +50,19 @@ class Graph:
         return self._kept[key]
 
     def used(self) -> Iterator[tuple[str, np.ndarray]]:
-        """The constants that some node reads."""
+        """Constants that at least one node reads."""
         read = {name for node in self.nodes for name in node.input}
         return ((name, array) for name, array in self.constants.items() if name in read)
 
     def enter(self, name: str, shape: Sequence[Any]) -> None:
-        """Learns from an input what its symbolic sizes are."""
+        """Reads symbolic sizes from the shape of an input."""
         for axis, size in enumerate(shape):
             if not isinstance(size, int) and str(size) not in self._sizes:
                 whole = self.add("Shape", name)
                 self._sizes[str(size)] = self.add("Slice", whole, *self._range(axis, axis + 1))
 
     def size(self, size: Any) -> str:
-        """A size as int64 `[1]`, computed from those of the inputs."""
+        """Size as int64 `[1]`, computed from the sizes of the inputs."""
         if isinstance(size, int | np.integer):
             return self.constant(np.asarray([size], np.int64))
         text = str(size)
@@ -71,7 +71,7 @@ class Graph:
         return self._sizes[text]
 
     def shape(self, sizes: Sequence[Any], *, infer: bool = False) -> str:
-        """A shape as int64 `[rank]`; with `infer` one unknown size may be left to the runtime."""
+        """Shape as int64 `[rank]`; with `infer` one unknown size may be left to the runtime."""
         symbolic = [size for size in sizes if not isinstance(size, int | np.integer)]
         if not symbolic or (infer and len(symbolic) == 1 and 0 not in sizes):
             known = [size if isinstance(size, int | np.integer) else -1 for size in sizes]
@@ -79,7 +79,7 @@ class Graph:
         return self.add("Concat", *(self.size(size) for size in sizes), axis=0)
 
     def _expression(self, node: ast.expr) -> str:
-        """A size such as `2*b` or `h*w + -1`, as JAX writes it."""
+        """Computes a size such as `2*b` or `h*w + -1`, as JAX writes it."""
         kinds: dict[type, str] = {ast.Add: "Add", ast.Sub: "Sub", ast.Mult: "Mul"}
         if isinstance(node, ast.Constant):
             return self.size(node.value)

@@ -1,4 +1,4 @@
-"""What each JAX operation is in ONNX: `OPERATIONS[primitive name](graph, equation, inputs)`.
+"""ONNX equivalents of JAX operations: `OPERATIONS[primitive name](graph, equation, inputs)`.
 
 Inputs and results are names of tensors. Equations come from `jaxpose.export.fold`, so there are no
 calls or loops, and weights are constants.
@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxpose.export.onnx_graph import Graph
 
-# An equation is a `JaxprEqn`; the types of its variables have no static attributes.
+# An equation is a `JaxprEqn`; its variables' types have no attributes that mypy knows.
 Lowering = Callable[[Graph, Any, list[str]], str | list[str]]
 
 _END = np.iinfo(np.int64).max
@@ -136,7 +136,7 @@ def _split(graph: Graph, equation: Any, inputs: list[str]) -> list[str]:
 def sliced(
     graph: Graph, x: str, shape: Sequence[Any], starts: Any, sizes: Sequence[Any], steps: Any
 ) -> str:
-    """`x` of a shape, from `starts` over so many source pixels; whole axes may be symbolic."""
+    """Slices `x` from `starts` over `sizes` pixels with `steps`; whole axes may be symbolic."""
     axes = [i for i in range(len(shape)) if sizes[i] is not shape[i] and sizes[i] != shape[i]]
     axes = [i for i in range(len(shape)) if i in axes or steps[i] != 1]
     if not axes:
@@ -207,7 +207,7 @@ def _pool(graph: Graph, equation: Any, inputs: list[str]) -> str:
 
 
 def _product(graph: Graph, equation: Any, inputs: list[str]) -> str:
-    """Any `dot_general` as a matrix product with the batch in front."""
+    """Converts any `dot_general` to a matrix product with the batch axes in front."""
     (left_sum, right_sum), (left_batch, right_batch) = equation.params["dimension_numbers"]
     left, right = (variable.aval.shape for variable in equation.invars)
     left_free = [i for i in range(len(left)) if i not in (*left_sum, *left_batch)]
@@ -259,16 +259,16 @@ def _convolution(graph: Graph, equation: Any, inputs: list[str]) -> str:
 
 
 def _gather(graph: Graph, equation: Any, inputs: list[str]) -> str:
-    """Slices at known places, numbers along one axis, or `take_along_axis`.
+    """Converts slices at known positions, a lookup along one axis, or `take_along_axis`.
 
-    Indices are in range: whoever takes one that may not be clips it.
+    Indices must be in range: code that may exceed the range clips them first.
     """
     numbers, sizes = (equation.params[name] for name in ("dimension_numbers", "slice_sizes"))
     operand, indices = (variable.aval for variable in equation.invars)
     x, where = inputs
     axes = list(numbers.start_index_map)
     if where in graph.constants and not numbers.operand_batching_dims:
-        # What does not vary is a plain slice.
+        # A constant index is a plain slice.
         places = graph.constants[where].reshape(-1, len(axes))
         fixed = [i for i in range(len(axes)) if np.ptp(places[:, i]) == 0]
         if indices.ndim > 1 and len(fixed) == len(axes):
@@ -297,7 +297,7 @@ def _gather(graph: Graph, equation: Any, inputs: list[str]) -> str:
 
 
 def _arranged(graph: Graph, equation: Any, found: str, axis: int) -> str:
-    """The axes of ONNX's Gather, which has those of the indices in the axis's place, as JAX's."""
+    """Moves the axes of ONNX's Gather, which puts the indices' axes at `axis`, to JAX's order."""
     numbers = equation.params["dimension_numbers"]
     operand, indices = (variable.aval for variable in equation.invars)
     target, count = equation.outvars[0].aval.shape, indices.ndim - 1
@@ -311,7 +311,7 @@ def _arranged(graph: Graph, equation: Any, found: str, axis: int) -> str:
 
 
 def _order(numbers: Any, rank: int, axis: int) -> list[int]:
-    """Which axis of the indices belongs to each axis of the operand."""
+    """Axis of the indices for each axis of the operand."""
     order = [0] * rank
     for i, source in zip(
         numbers.operand_batching_dims, numbers.start_indices_batching_dims, strict=True

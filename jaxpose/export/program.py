@@ -1,4 +1,4 @@
-"""What is exported: a pure function of named arrays, with the weights inside."""
+"""Program to export: a pure function of named arrays, with the weights inside."""
 
 import importlib
 from collections.abc import Callable
@@ -20,13 +20,13 @@ _MOST_BYTES = 2 << 30
 
 @dataclass(frozen=True)
 class Value:
-    """An input or an output.
+    """Description of an input or output.
 
     Attributes:
-      name: of the array in every format.
-      shape: sizes; a letter is any size, the same wherever it stands.
-      dtype: NumPy's word.
-      meaning: what it holds, with unit and frame.
+      name: name of the array in every format.
+      shape: sizes; a letter is any size, and equal letters are equal sizes.
+      dtype: NumPy's name.
+      meaning: content, with unit and frame.
     """
 
     name: str
@@ -37,16 +37,17 @@ class Value:
 
 @dataclass(frozen=True)
 class Program:
-    """A function to export, and what a card says of it.
+    """Function to export, with its description for the card.
 
     Attributes:
       function: arrays in the order of `inputs` -> arrays by name.
-      inputs, outputs: with `B` crops or windows, or `P` people.
-      level: how much is in it.
-      facts: what else the card says, as JSON.
-      pixels: which outputs are keypoints in pixels.
-      weight_bytes: of the weights inside.
-      samples: from a count, inputs to compare the exports on: arrays in the order of `inputs`.
+      inputs, outputs: descriptions, with `B` crops or windows, or `P` people.
+      level: stages that the program contains.
+      facts: further entries of the card, as JSON types.
+      pixels: names of the outputs that are keypoints in pixels.
+      weight_bytes: size of the weights inside.
+      samples: function from a count to inputs for comparing exports: arrays in the order of
+        `inputs`.
     """
 
     function: Callable[..., dict[str, jax.Array]]
@@ -59,12 +60,12 @@ class Program:
     samples: Callable[[int], tuple[np.ndarray, ...]] | None = None
 
     def ordered(self, *arrays: jax.Array) -> tuple[jax.Array, ...]:
-        """The outputs in their order."""
+        """Runs the function; returns the outputs in their order."""
         results = self.function(*arrays)
         return tuple(results[value.name] for value in self.outputs)
 
     def arguments(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """The inputs, letters as symbolic sizes of one scope."""
+        """Shapes of the inputs, with letters as symbolic sizes of one scope."""
         letters = {size for value in self.inputs for size in value.shape if isinstance(size, str)}
         sizes = {letter: jax.export.symbolic_shape(letter)[0] for letter in letters}
         return tuple(
@@ -76,7 +77,7 @@ class Program:
         )
 
     def fixed(self, batch: int) -> "Program":
-        """The same for so many crops, windows or people only."""
+        """Program with a fixed number of crops, windows or people."""
 
         def of(value: Value) -> Value:
             shape = tuple(batch if size in ("B", "P") else size for size in value.shape)
@@ -87,20 +88,20 @@ class Program:
         )
 
     def check_size(self, name: str) -> None:
-        """Whether a format that is one protobuf or flatbuffer has room for the weights.
+        """Checks that the weights fit a format that is one protobuf or flatbuffer.
 
         Raises:
           InputError: they are 2 GiB or more.
         """
         if self.weight_bytes >= _MOST_BYTES:
             raise InputError(
-                f"{name} holds 2 GiB, and the weights are {self.weight_bytes / 2**30:.1f} GiB: "
+                f"{name} can hold 2 GiB, but the weights are {self.weight_bytes / 2**30:.1f} GiB: "
                 "export stablehlo"
             )
 
 
 def needed(package: str) -> ModuleType:
-    """An optional package.
+    """Imports an optional package.
 
     Raises:
       InputError: it is not installed.
@@ -114,12 +115,12 @@ def needed(package: str) -> ModuleType:
 
 
 def tree_bytes(variables: Any) -> int:
-    """Bytes of all arrays of a tree."""
+    """Total bytes of all arrays of a tree."""
     return sum(leaf.nbytes for leaf in jax.tree.leaves(variables))
 
 
 def named_outputs(outputs: Any) -> dict[str, jax.Array]:
-    """The arrays of a model's outputs by name: `output`, or `output_0`, `output_1` and so on."""
+    """Names a model's outputs: `output`, or `output_0`, `output_1` and so on."""
     leaves = jax.tree.leaves(outputs)
     if len(leaves) == 1:
         return {"output": leaves[0]}

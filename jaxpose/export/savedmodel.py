@@ -1,4 +1,4 @@
-"""TensorFlow SavedModel, by jax2tf: StableHLO inside of a TensorFlow function."""
+"""TensorFlow SavedModel exporter, by jax2tf: StableHLO inside a TensorFlow function."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -14,12 +14,12 @@ SUFFIX = ".savedmodel"
 
 
 def write(program: Program, path: Path) -> None:
-    """A folder with the signature `serving_default`; runs where TensorFlow has XLA."""
+    """Writes a folder with the signature `serving_default`; runs where TensorFlow has XLA."""
     save(program, path, portable=False)
 
 
 def start(path: Path, names: Sequence[str]) -> Callable[..., dict[str, np.ndarray]]:
-    """The folder in TensorFlow: arrays in the order of `names` -> named arrays."""
+    """Loads the folder in TensorFlow: arrays in the order of `names` -> named arrays."""
     tf = tensorflow()
     loaded = tf.saved_model.load(str(path))
     serve = loaded.signatures["serving_default"]
@@ -32,7 +32,7 @@ def start(path: Path, names: Sequence[str]) -> Callable[..., dict[str, np.ndarra
 
 
 def save(program: Program, path: Path, *, portable: bool) -> None:
-    """Writes the folder; with `portable` as the converter to TFLite wants it.
+    """Writes the folder; with `portable` in the form that the TFLite converter needs.
 
     Raises:
       InputError: the weights are 2 GiB or more.
@@ -56,13 +56,13 @@ def save(program: Program, path: Path, *, portable: bool) -> None:
         )
         for value in program.inputs
     ]
-    # A signature only: a function beside it would be traced again, with the weights once more.
+    # Only a signature: another function would be traced again and store the weights twice.
     serve = tf.function(converted, autograph=False, input_signature=specs).get_concrete_function()
     tf.saved_model.save(tf.Module(), str(path), signatures=serve)
 
 
 def tensorflow() -> Any:
-    """TensorFlow, quiet and without the accelerator, which is JAX's."""
+    """Imports TensorFlow without its log output and without the accelerator, which JAX uses."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf
 

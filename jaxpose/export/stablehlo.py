@@ -1,4 +1,4 @@
-"""StableHLO: JAX's own format, for CPU, CUDA and TPU in one file."""
+"""StableHLO exporter: JAX's own format, for CPU, CUDA and TPU in one file."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,13 +16,13 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 
 
 def write(program: Program, path: Path) -> None:
-    """One file with the weights in it."""
+    """Writes one file with the weights in it."""
     exported = jax.export.export(jax.jit(named(program)), platforms=PLATFORMS)(*program.arguments())
     path.write_bytes(exported.serialize())
 
 
 def named(program: Program, *, portable: bool = False) -> Callable[..., dict[str, jax.Array]]:
-    """The folded program with its outputs by name; `portable` as in `folded`."""
+    """Folded program with its outputs by name; `portable` as in `folded`."""
 
     def function(*arrays: jax.Array) -> dict[str, jax.Array]:
         results = folded(program.ordered, portable=portable)(*arrays)
@@ -32,16 +32,16 @@ def named(program: Program, *, portable: bool = False) -> Callable[..., dict[str
 
 
 def start(path: Path, names: Sequence[str]) -> Callable[..., dict[str, np.ndarray]]:
-    """The file on JAX's default device: arrays in the order of `names` -> named arrays.
+    """Loads the file on JAX's default device: arrays in the order of `names` -> named arrays.
 
     Raises:
-      InputError: there is no such file, or it is none of ours.
+      InputError: there is no such file, or `jaxpose export` did not write it.
     """
     try:
         exported = jax.export.deserialize(bytearray(path.read_bytes()))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except Exception as error:  # whatever a damaged flatbuffer leads to
+    except Exception as error:  # a damaged flatbuffer raises errors of any type
         raise InputError(
             f"{path} is not StableHLO as `jaxpose export` writes it, or is damaged ({error})"
         ) from error

@@ -1,4 +1,4 @@
-"""TFLite, which LiteRT runs on phones: converted by TensorFlow, with built-in operations only."""
+"""TFLite exporter for LiteRT on phones: TensorFlow converts, with built-in operations only."""
 
 import contextlib
 import os
@@ -16,20 +16,20 @@ SUFFIX = ".tflite"
 
 
 def write(program: Program, path: Path, *, float16: bool = False) -> None:
-    """One file with the weights in it, for the batch that `program` is fixed to.
+    """Writes one file with the weights in it, for the batch size of `program`.
 
     Args:
-      program: of fixed shapes (`Program.fixed`): the converter knows no others.
-      path: of the file.
+      program: a program of fixed shapes (`Program.fixed`), as the converter needs.
+      path: path of the file.
       float16: store weights in half the bytes; the arithmetic stays float32 on CPUs.
 
     Raises:
-      InputError: the level "photo", or the converter refuses.
+      InputError: the level is `photo`, or the converter refuses.
     """
     if program.level == "photo":
         raise InputError(
-            "TFLite carries crops, not photos: use --level crops, or one of stablehlo, savedmodel "
-            "and onnx"
+            "TFLite exports take crops, not whole images: use --level crops, or one of stablehlo, "
+            "savedmodel and onnx"
         )
     tf = tensorflow()
     with tempfile.TemporaryDirectory() as folder:
@@ -41,7 +41,7 @@ def write(program: Program, path: Path, *, float16: bool = False) -> None:
         try:
             with _quiet():
                 content = converter.convert()
-        except Exception as error:  # of several kinds, none of them public
+        except Exception as error:  # several types, none of them public
             raise InputError(
                 "TensorFlow cannot convert this model to TFLite; export stablehlo, savedmodel or "
                 f"onnx instead ({str(error).strip().splitlines()[0]})"
@@ -50,9 +50,9 @@ def write(program: Program, path: Path, *, float16: bool = False) -> None:
 
 
 def start(path: Path, names: Sequence[str]) -> Callable[..., dict[str, np.ndarray]]:
-    """The file in LiteRT's interpreter: the input -> named arrays.
+    """Loads the file in LiteRT's interpreter: the input -> named arrays.
 
-    Takes any multiple of the file's batch, which it runs in turns.
+    Takes any multiple of the file's batch size and runs it in parts.
     """
     interpreter = needed("ai_edge_litert.interpreter").Interpreter(
         model_path=str(path), num_threads=os.cpu_count()
@@ -70,7 +70,7 @@ def start(path: Path, names: Sequence[str]) -> Callable[..., dict[str, np.ndarra
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The converter's C++ writes pages on stderr."""
+    """Hides stderr while the converter's C++ code writes pages of messages to it."""
     kept = os.dup(2)
     try:
         with open(os.devnull, "w") as nowhere:

@@ -1,6 +1,6 @@
-"""Each geometric operation exists once, here.
+"""Geometric operations; each exists once, here.
 
-`planar` has boxes, affine crops, flips and the bilinear warp, and is what this package re-exports;
+`planar` has boxes, affine crops, flips and the bilinear warp, and this package re-exports them;
 `cameras` and `procrustes` are imported by their names.
 """
 

@@ -1,4 +1,4 @@
-"""Which way is up."""
+"""Conversion of points to y up."""
 
 import numpy as np
 
@@ -15,12 +15,12 @@ _TURNS = {
 
 
 def y_up(points: np.ndarray, up: str = "z") -> np.ndarray:
-    """Points `[..., 3]` whose vertical is `up` (x, y, z or -x, -y, -z), turned to y up.
+    """Turns points `[..., 3]` whose vertical is `up` (x, y, z or -x, -y, -z) to y up.
 
-    `-y` is a level camera's frame; what stands before it then faces along +z.
+    `-y` is the frame of a level camera; a person in front of it then faces along +z.
 
     Raises:
-      InputError: another word for `up`.
+      InputError: another value of `up`.
     """
     if up not in _TURNS:
         raise InputError(f"up is {up!r}; it has to be one of {', '.join(_TURNS)}")

@@ -1,4 +1,4 @@
-"""Lengths between joints, and what they say about the unit."""
+"""Bone lengths, and a check of their unit."""
 
 from collections.abc import Sequence
 
@@ -11,16 +11,16 @@ _SHORTEST_MM, _LONGEST_MM = 60.0, 900.0
 
 
 def bone_lengths(points: np.ndarray, bones: Sequence[tuple[int, int]]) -> np.ndarray:
-    """Lengths `[..., B]` of (from, to) pairs of joints of `points [..., K, 3]`; NaN passes on."""
+    """Lengths `[..., B]` of (from, to) pairs of joints of `points [..., K, 3]`; NaN stays NaN."""
     start, end = np.asarray(bones, int).reshape(-1, 2).T
     return np.linalg.norm(points[..., end, :] - points[..., start, :], axis=-1)
 
 
 def check_millimetres(points: np.ndarray, bones: Sequence[tuple[int, int]]) -> None:
-    """Refuse a skeleton `[..., K, 3]` whose bones are no body's in millimetres.
+    """Checks that the bones of a skeleton `[..., K, 3]` have lengths of a body in millimetres.
 
     Raises:
-      InputError: says what the unit seems to be and by what to multiply.
+      InputError: the lengths have another unit; the message names it and the factor.
     """
     lengths = bone_lengths(np.asarray(points, np.float64), bones)
     lengths = lengths[np.isfinite(lengths) & (lengths > 0)]
@@ -36,5 +36,5 @@ def check_millimetres(points: np.ndarray, bones: Sequence[tuple[int, int]]) -> N
                 f"expected: multiply the points by {factor:g}"
             )
     raise InputError(
-        f"the median bone is {typical:.3g} long, which is no body in millimetres; check the unit"
+        f"the median bone is {typical:.3g} long, which no body has in millimetres; check the unit"
     )

@@ -1,9 +1,9 @@
 """Pinhole cameras with radial and tangential distortion, as OpenCV and Human3.6M define them.
 
-Frames: world and camera in millimetres, x right, y down and z forward in the camera,
-`x_camera = R x_world + t`; pixels `(x, y)` with centres at integers. Every function takes NumPy or
-JAX arrays and answers in kind; NumPy keeps float64. Leading axes `...` of cameras and points
-broadcast against each other by NumPy's rules, whatever their number.
+Frames: world and camera in millimetres, x right, y down and z forward in the camera, `x_camera = R
+x_world + t`; pixels `(x, y)` with centres at integers. Every function takes NumPy or JAX arrays and
+returns the same kind; NumPy keeps float64. Leading axes `...` of cameras and points broadcast
+against each other by NumPy's rules, in any number.
 """
 
 from typing import Any, NamedTuple
@@ -22,15 +22,15 @@ from jaxpose.geometry.namespace import (
     transpose,
 )
 
-# The furthest a calibrated rotation may be from orthonormal: files print few digits.
+# Largest deviation of a calibrated rotation from orthonormal: files print few digits.
 _ORTHONORMAL = 5e-3
 
 
 class Camera(NamedTuple):
-    """One camera, or a stack of them, as a pytree of arrays.
+    """One camera, or a stack of cameras, as a pytree of arrays.
 
     Attributes:
-      K: `[..., 3, 3]` intrinsics in pixels; skew is honoured.
+      K: `[..., 3, 3]` intrinsics in pixels, with skew.
       R: `[..., 3, 3]` rotation, world to camera.
       t: `[..., 3]` the world's origin in the camera's frame, mm.
       distortion: `[..., 5]` (k1, k2, p1, p2, k3).
@@ -43,16 +43,16 @@ class Camera(NamedTuple):
 
     @property
     def position(self) -> Any:
-        """`[..., 3]` the optical centre in the world, mm: -Rᵀ t."""
+        """Optical centre in the world `[..., 3]`, mm: -Rᵀ t."""
         return -transform(transpose(self.R), self.t)
 
     def take(self, index: Any) -> "Camera":
-        """The camera or cameras at an index of the leading axes, as in `array[index]`."""
+        """Camera or cameras at an index of the leading axes, as in `array[index]`."""
         return Camera(*(field[index] for field in self))
 
 
 def pinhole(K: Any, R: Any, t: Any, distortion: Any = None) -> Camera:
-    """A checked float64 camera on the host; `t` may be a column, distortion may have 0 to 5 values.
+    """Checked float64 camera on the host; `t` may be a column, distortion may have 0 to 5 values.
 
     Args:
       K: `[..., 3, 3]`.
@@ -79,17 +79,17 @@ def pinhole(K: Any, R: Any, t: Any, distortion: Any = None) -> Camera:
 
 
 def stack(cameras: list[Camera]) -> Camera:
-    """Cameras `[...]` as one `Camera` with a new first axis."""
+    """Stacks cameras `[...]` to one `Camera` with a new first axis."""
     return Camera(*(namespace(*field).stack(field) for field in zip(*cameras, strict=True)))
 
 
 def check_cameras(cameras: Camera, names: tuple[str, ...] = ()) -> None:
-    """Refuse what is no camera: wrong shapes, NaN, singular K, an R that mirrors or stretches.
+    """Checks cameras: shapes, finite values, invertible K, an R that neither mirrors nor stretches.
 
-    `names` says what to call the cameras along the first axis. Host only.
+    `names` are the names of the cameras along the first axis, for messages. Host only.
 
     Raises:
-      InputError: names the camera, what is wrong and what to do.
+      InputError: names the camera, the fault and a remedy.
     """
     shapes = [np.shape(field) for field in cameras]
     lead = shapes[2][:-1]
@@ -129,31 +129,31 @@ def _fault(K: np.ndarray, R: np.ndarray, t: np.ndarray, distortion: np.ndarray) 
 
 
 def world_to_camera(camera: Camera, points: ArrayT) -> ArrayT:
-    """World points `[..., N, 3]` in the camera's frame, mm."""
+    """Transforms world points `[..., N, 3]` to the camera's frame, mm."""
     R, t, points = _paired(camera.R, camera.t, points)
     return transform(R, points) + t
 
 
 def camera_to_world(camera: Camera, points: ArrayT) -> ArrayT:
-    """Points `[..., N, 3]` of the camera's frame in the world, mm."""
+    """Transforms points `[..., N, 3]` of the camera's frame to the world, mm."""
     R, t, points = _paired(camera.R, camera.t, points)
     return transform(transpose(R), points - t)
 
 
 def distort(distortion: ArrayT, points: ArrayT) -> ArrayT:
-    """Where ideal image points `[..., N, 2]` (x / z, y / z) appear through the lens.
+    """Applies lens distortion to ideal image points `[..., N, 2]` (x / z, y / z).
 
-    Brown-Conrady with `distortion [..., 5]`: x (1 + k1 r² + k2 r⁴ + k3 r⁶) + 2 p1 x y
-    + p2 (r² + 2 x²), and likewise y. The polynomial holds inside the calibrated field of view;
-    far outside it folds back.
+    Brown-Conrady with `distortion [..., 5]`: x (1 + k1 r² + k2 r⁴ + k3 r⁶) + 2 p1 x y + p2 (r² + 2
+    x²), and likewise y. The polynomial is valid inside the calibrated field of view; far outside
+    it, the mapping folds back.
     """
     return _distorted(distortion, points)[0]
 
 
 def undistort(distortion: ArrayT, points: ArrayT, iterations: int = 8) -> ArrayT:
-    """The inverse of `distort`, by a fixed number of Newton steps; differentiable.
+    """Inverts `distort` by a fixed number of Newton steps; differentiable.
 
-    Eight steps reach rounding error for lenses that do not fold within the picture.
+    Eight steps reach rounding error for lenses that do not fold within the image.
     """
     xp = namespace(distortion, points)
     ideal = points
@@ -175,7 +175,7 @@ def _distorted(distortion: Any, points: Any) -> tuple[Any, tuple[Any, Any, Any, 
     x, y = points[..., 0], points[..., 1]
     r2 = x * x + y * y
     radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
-    slope = 2 * (k1 + r2 * (2 * k2 + r2 * 3 * k3))  # of `radial` by r², doubled
+    slope = 2 * (k1 + r2 * (2 * k2 + r2 * 3 * k3))  # derivative of `radial` by r², doubled
     seen_x = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
     seen_y = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
     across = x * y * slope + 2 * p1 * x + 2 * p2 * y
@@ -185,9 +185,10 @@ def _distorted(distortion: Any, points: Any) -> tuple[Any, tuple[Any, Any, Any, 
 
 
 def project(camera: Camera, points: ArrayT) -> ArrayT:
-    """Pixels `[..., N, 2]` of world points `[..., N, 3]`.
+    """Projects world points `[..., N, 3]` to pixels `[..., N, 2]`.
 
-    A point behind the camera gets the pixel of its mirror image: ask `world_to_camera` for z > 0.
+    A point behind the camera gets the pixel of its mirror image: check z > 0 with
+    `world_to_camera`.
     """
     local = world_to_camera(camera, points)
     ideal = local[..., :2] / local[..., 2:]
@@ -204,7 +205,7 @@ def _to_pixels(K: Any, image: Any) -> Any:
 
 
 def normalise(camera: Camera, pixels: ArrayT, iterations: int = 8) -> ArrayT:
-    """Ideal image points `[..., N, 2]` (x / z, y / z) of pixels `[..., N, 2]`, undistorted."""
+    """Converts pixels `[..., N, 2]` to undistorted ideal image points (x / z, y / z)."""
     xp = namespace(camera.K, pixels)
     rank = max(camera.K.ndim, pixels.ndim)
     K = prepend_axes(camera.K[..., None, :, :], rank + 1)
@@ -215,7 +216,7 @@ def normalise(camera: Camera, pixels: ArrayT, iterations: int = 8) -> ArrayT:
 
 
 def back_project(camera: Camera, pixels: ArrayT, depth: ArrayT) -> ArrayT:
-    """World points `[..., N, 3]` seen at pixels `[..., N, 2]`, `depth [..., N]` mm along z."""
+    """World points `[..., N, 3]` at pixels `[..., N, 2]` and depths `[..., N]` (mm along z)."""
     xp = namespace(camera.K, pixels, depth)
     image = normalise(camera, pixels)
     depth = prepend_axes(depth, image.ndim - 1)[..., None]
@@ -224,10 +225,10 @@ def back_project(camera: Camera, pixels: ArrayT, depth: ArrayT) -> ArrayT:
 
 
 def rays(camera: Camera, pixels: ArrayT) -> tuple[ArrayT, ArrayT]:
-    """Where the lines of sight of pixels `[..., N, 2]` start and where they go.
+    """Rays through pixels `[..., N, 2]`.
 
     Returns:
-      positions `[..., 1, 3]` mm and unit directions `[..., N, 3]`, in the world.
+      origins `[..., 1, 3]` mm and unit directions `[..., N, 3]`, in the world.
     """
     xp = namespace(camera.K, pixels)
     image = normalise(camera, pixels)
@@ -263,17 +264,17 @@ def random_cameras(
     focal: tuple[float, float] = (1000.0, 1300.0),
     aim: float = 200.0,
 ) -> Camera:
-    """Virtual cameras around subjects: any bearing, looking at them, without distortion.
+    """Draws virtual cameras that face subjects from any bearing, without distortion.
 
     Args:
       key: a JAX key; the same key gives the same cameras.
-      subjects: `[..., 3]` points to look at, mm; one camera each.
+      subjects: `[..., 3]` target points, mm; one camera each.
       up: the world's vertical.
-      image_wh: the picture's size; the principal point is its centre.
-      distance: range from the subject, mm.
-      elevation_degrees: range above the subject's horizon, within -80 to 80.
+      image_wh: the image's size; the principal point is its centre.
+      distance: range of distances from the subject, mm.
+      elevation_degrees: range of angles above the subject's horizon, within -80 to 80.
       focal: range of focal lengths, pixels.
-      aim: standard deviation of the point aimed at, mm along each axis.
+      aim: standard deviation of the target point, mm along each axis.
     """
     lead = subjects.shape[:-1]
     keys = jax.random.split(key, 5)
@@ -285,7 +286,7 @@ def random_cameras(
     targets = subjects + aim * jax.random.normal(keys[4], subjects.shape)
 
     vertical = _unit(np.asarray(up, np.float32))
-    # Any horizontal axis serves, since the bearing is uniform; the least vertical one is stable.
+    # Any horizontal axis works, since the bearing is uniform; the least vertical one is stable.
     first = _unit(np.cross(vertical, np.eye(3, dtype=np.float32)[np.argmin(np.abs(vertical))]))
     axes = [prepend_axes(jnp.asarray(a), subjects.ndim) for a in (first, np.cross(vertical, first))]
     vertical = prepend_axes(jnp.asarray(vertical), subjects.ndim)
@@ -307,7 +308,7 @@ def _unit(vectors: Any) -> Any:
 
 
 def _paired(R: Any, t: Any, points: Any) -> tuple[Any, Any, Any]:
-    """R `[..., 1, 3, 3]`, t `[..., 1, 3]` and points `[..., N, 3]` lifted to matching ranks."""
+    """R `[..., 1, 3, 3]`, t `[..., 1, 3]` and points `[..., N, 3]` with matching ranks."""
     rank = max(t.ndim + 1, points.ndim)
     return (
         prepend_axes(R[..., None, :, :], rank + 1),

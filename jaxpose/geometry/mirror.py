@@ -1,4 +1,4 @@
-"""The left-right mirror of centred coordinates, 2D or 3D."""
+"""Left-right mirror of centred coordinates, 2D or 3D."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ from jaxpose.geometry.namespace import ArrayT, namespace
 
 
 def mirror(points: ArrayT, permutation: Any) -> ArrayT:
-    """Points `[..., K, D]` with x negated and left and right keypoints exchanged.
+    """Mirrors points `[..., K, D]`: negates x and exchanges left and right keypoints.
 
-    The frame's origin lies in the mirror: the centre of the picture, the optical axis, the middle
-    of a box or the root. Further coordinates, such as y, z and a confidence, stay. `permutation
-    [K]` says where each keypoint's values come from.
+    The frame's origin must lie in the mirror plane: the centre of the image, the optical axis, the
+    middle of a box or the root. Further coordinates, such as y, z and a confidence, stay.
+    `permutation [K]` is the index that each keypoint's values come from.
     """
     xp = namespace(points, permutation)
     swapped = xp.take(points, permutation, axis=-2)

@@ -1,7 +1,7 @@
-"""NumPy or JAX: which of the two a function answers in, and small products written out.
+"""Choice of NumPy or JAX by the type of the input, and small products written out.
 
-A function answers in kind: as soon as one array is a `jax.Array` (a tracer counts) the work is done
-by `jax.numpy`. Products are written out rather than given to a matrix multiply, whose default
+A function returns the kind of its input: if one array is a `jax.Array` (a tracer counts), it uses
+`jax.numpy`. Products are written out rather than given to a matrix multiply, whose default
 precision on accelerators (bfloat16, TF32) is too coarse for coordinates.
 """
 
@@ -16,33 +16,33 @@ ArrayT = TypeVar("ArrayT", np.ndarray, jax.Array)
 
 
 def namespace(*arrays: Any) -> ModuleType:
-    """`jax.numpy` if one of the arrays is JAX's, else `numpy`."""
+    """Module `jax.numpy` if one of the arrays is JAX's, else `numpy`."""
     return jnp if any(isinstance(array, jax.Array) for array in arrays) else np
 
 
 def floating(array: Any, xp: ModuleType) -> Any:
-    """The array itself if it is of a floating type, else as float32."""
+    """Array unchanged if its type is floating, else as float32."""
     array = xp.asarray(array)
     return array if xp.issubdtype(array.dtype, xp.floating) else array.astype(xp.float32)
 
 
 def prepend_axes(array: Any, rank: int) -> Any:
-    """Put axes of length 1 in front until the array has `rank` axes."""
+    """Adds axes of length 1 in front until the array has `rank` axes."""
     return array.reshape((1,) * (rank - array.ndim) + array.shape)
 
 
 def transform(matrix: ArrayT, vectors: ArrayT) -> ArrayT:
-    """`matrix [..., m, n]` times `vectors [..., n]`, of equal rank but for the last axis."""
+    """Multiplies `matrix [..., m, n]` with `vectors [..., n]`; their leading axes must match."""
     xp = namespace(matrix, vectors)
     return xp.sum(matrix * vectors[..., None, :], axis=-1)
 
 
 def multiply(left: ArrayT, right: ArrayT) -> ArrayT:
-    """`left [..., m, n]` times `right [..., n, p]`, of equal rank."""
+    """Multiplies `left [..., m, n]` with `right [..., n, p]`, of equal rank."""
     xp = namespace(left, right)
     return xp.sum(left[..., :, :, None] * right[..., None, :, :], axis=-2)
 
 
 def transpose(matrix: ArrayT) -> ArrayT:
-    """The last two axes exchanged."""
+    """Exchanges the last two axes."""
     return namespace(matrix).swapaxes(matrix, -1, -2)

@@ -1,7 +1,7 @@
 """Boxes, affine crops, flips and the bilinear warp.
 
-Every function except `warp` and `crop_photo` takes NumPy or JAX arrays and answers in kind (see
-`namespace`). Points are `(x, y)` in pixels, pixel centres at integers.
+Every function except `warp` and `crop_photo` takes NumPy or JAX arrays and returns the same kind
+(see `namespace`). Points are `(x, y)` in pixels, pixel centres at integers.
 """
 
 from types import ModuleType
@@ -15,21 +15,21 @@ from jaxpose.geometry.namespace import ArrayT, floating, namespace
 
 
 def box_xywh_to_xyxy(boxes: ArrayT) -> ArrayT:
-    """Corner and size `[..., 4]` (x, y, w, h) to two corners `[..., 4]` (x1, y1, x2, y2)."""
+    """Converts corner and size `[..., 4]` (x, y, w, h) to two corners (x1, y1, x2, y2)."""
     xp = namespace(boxes)
     return xp.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
 
 
 def box_xyxy_to_xywh(boxes: ArrayT) -> ArrayT:
-    """Two corners `[..., 4]` (x1, y1, x2, y2) to corner and size `[..., 4]` (x, y, w, h)."""
+    """Converts two corners `[..., 4]` (x1, y1, x2, y2) to corner and size (x, y, w, h)."""
     xp = namespace(boxes)
     return xp.concatenate([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)
 
 
 def box_to_center_scale(box_xywh: ArrayT, padding: float = 1.25) -> tuple[ArrayT, ArrayT]:
-    """Centre `[..., 2]` and padded size `[..., 2]` (w, h) in pixels of the boxes `[..., 4]`.
+    """Centre `[..., 2]` and padded size `[..., 2]` (w, h) in pixels of boxes `[..., 4]`.
 
-    `padding` multiplies the size; 1.25 is what COCO top-down models are trained with.
+    `padding` multiplies the size; COCO top-down models are trained with 1.25.
     """
     xp = namespace(box_xywh)
     boxes = floating(box_xywh, xp)
@@ -38,7 +38,7 @@ def box_to_center_scale(box_xywh: ArrayT, padding: float = 1.25) -> tuple[ArrayT
 
 
 def fix_aspect_ratio(scale: ArrayT, aspect_w_over_h: float) -> ArrayT:
-    """The smallest size `[..., 2]` (w, h) of the given aspect that holds `scale [..., 2]`."""
+    """Smallest size `[..., 2]` (w, h) of the given aspect that contains `scale [..., 2]`."""
     xp = namespace(scale)
     size = floating(scale, xp)
     width, height = size[..., 0], size[..., 1]
@@ -58,19 +58,19 @@ def crop_matrix(
     rotation_degrees: Any = 0.0,
     udp: bool = False,
 ) -> ArrayT:
-    """The affine map `[..., 2, 3]` from source pixels to the pixels of a model's input.
+    """Affine map `[..., 2, 3]` from source pixels to the pixels of a model's input.
 
-    Two conventions exist and a model must be fed by the one it was trained with:
+    Two conventions exist; use the one that the model was trained with:
 
     - `udp=False` (MSRA, Simple Baselines, arXiv:1804.06208): the box of `scale` pixels becomes
-      `input_hw` pixels, its centre lands on (W / 2, H / 2). Only the width of `scale` counts; the
-      height follows from the aspect of `input_hw`.
-    - `udp=True` (unbiased data processing, arXiv:1911.07524, section 3.2): sizes count as distances
-      between the outermost pixel centres, so the centre lands on ((W - 1) / 2, (H - 1) / 2).
+      `input_hw` pixels, and its centre maps to (W / 2, H / 2). Only the width of `scale` is used,
+      and the height follows from the aspect of `input_hw`.
+    - `udp=True` (unbiased data processing, arXiv:1911.07524, section 3.2): sizes are distances
+      between the outermost pixel centres, so the centre maps to ((W - 1) / 2, (H - 1) / 2).
 
-    The two published forms turn in opposite directions. With `udp=False` the *box* turns clockwise
-    as seen on the screen and the picture in it therefore anticlockwise; with `udp=True` it is the
-    *picture* that turns clockwise. Both are kept as they are.
+    The two published forms rotate in opposite directions. With `udp=False` the *box* rotates
+    clockwise as seen on the screen, so the image in it rotates anticlockwise; with `udp=True` the
+    *image* rotates clockwise. Both are kept as published.
 
     Args:
       center: `[..., 2]` centre of the box, source pixels.
@@ -78,7 +78,7 @@ def crop_matrix(
         (see `fix_aspect_ratio`); must be positive.
       input_hw: height and width of the model's input.
       rotation_degrees: scalar or `[...]`.
-      udp: which convention.
+      udp: the convention.
     """
     xp = namespace(center, scale, rotation_degrees)
     center, scale = floating(center, xp), floating(scale, xp)
@@ -102,9 +102,9 @@ def crop_matrix(
 def box_crop_matrix(
     box_xywh: ArrayT, input_hw: tuple[int, int], *, padding: float = 1.25, udp: bool = False
 ) -> ArrayT:
-    """The map `[..., 2, 3]` from photo to input pixels of the upright crop of boxes `[..., 4]`.
+    """Affine map `[..., 2, 3]` from image to input pixels, for upright crops of boxes `[..., 4]`.
 
-    The padded box in the middle, enlarged to the aspect of the input.
+    The crop is the padded box, enlarged to the aspect of the input, with the same centre.
     """
     center, size = box_to_center_scale(box_xywh, padding)
     size = fix_aspect_ratio(size, input_hw[1] / input_hw[0])
@@ -112,7 +112,7 @@ def box_crop_matrix(
 
 
 def invert_affine(matrix: ArrayT) -> ArrayT:
-    """The inverse `[..., 2, 3]` of affine maps `[..., 2, 3]`; not finite where there is none."""
+    """Inverts affine maps `[..., 2, 3]`; not finite where there is no inverse."""
     xp = namespace(matrix)
     (a, b, tx), (c, d, ty) = _rows(matrix)
     determinant = a * d - b * c
@@ -121,7 +121,7 @@ def invert_affine(matrix: ArrayT) -> ArrayT:
 
 
 def compose_affine(outer: ArrayT, inner: ArrayT) -> ArrayT:
-    """The map `[..., 2, 3]` that applies `inner [..., 2, 3]` first and `outer [..., 2, 3]` then."""
+    """Composes affine maps `[..., 2, 3]`: applies `inner` first and `outer` second."""
     xp = namespace(outer, inner)
     (a, b, tx), (c, d, ty) = _rows(outer)
     (e, f, ux), (g, h, uy) = _rows(inner)
@@ -137,7 +137,7 @@ def compose_affine(outer: ArrayT, inner: ArrayT) -> ArrayT:
 
 
 def apply_affine(matrix: ArrayT, points: ArrayT) -> ArrayT:
-    """Move points `[..., N, 2]` by the maps `[..., 2, 3]`."""
+    """Moves points `[..., N, 2]` by the maps `[..., 2, 3]`."""
     xp = namespace(matrix, points)
     (a, b, tx), (c, d, ty) = _rows(matrix[..., None, :, :])
     x, y = points[..., 0], points[..., 1]
@@ -145,7 +145,7 @@ def apply_affine(matrix: ArrayT, points: ArrayT) -> ArrayT:
 
 
 def flip_keypoints(keypoints: ArrayT, width: int, permutation: Any) -> ArrayT:
-    """Keypoints `[..., K, 2]` of the left-right mirrored image of `width` pixels.
+    """Mirrors keypoints `[..., K, 2]` left to right in an image of `width` pixels.
 
     Column x becomes column `width - 1 - x`; `permutation [K]` exchanges left and right keypoints.
     """
@@ -155,7 +155,7 @@ def flip_keypoints(keypoints: ArrayT, width: int, permutation: Any) -> ArrayT:
 
 
 def warp(images: jax.Array, matrices: jax.Array, output_hw: tuple[int, int]) -> jax.Array:
-    """Resample images by affine maps: bilinear, zeros outside the source (jit-able).
+    """Resamples images by affine maps: bilinear, zeros outside the source (jit-able).
 
     A source pixel outside the image counts as zero in the interpolation, so an edge fades over one
     pixel as in `cv2.warpAffine` with a constant border.
@@ -190,9 +190,9 @@ def warp(images: jax.Array, matrices: jax.Array, output_hw: tuple[int, int]) -> 
 
 
 def crop_photo(photo: np.ndarray, matrix: np.ndarray, output_hw: tuple[int, int]) -> np.ndarray:
-    """Cut one photo on the host: `[H, W, 3]` uint8 to `[h, w, 3]` uint8, bilinear, zeros outside.
+    """Crops an image on the host: `[H, W, 3]` uint8 to `[h, w, 3]` uint8, bilinear, zeros outside.
 
-    `matrix [2, 3]` maps photo pixels to output pixels, as in `warp`.
+    `matrix [2, 3]` maps image pixels to output pixels, as in `warp`.
     """
     import cv2
 
@@ -220,11 +220,11 @@ def _affine(xp: ModuleType, a: Any, b: Any, tx: Any, c: Any, d: Any, ty: Any) ->
 
 
 def _neighbours(position: jax.Array, size: int) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    """The pixel at or before each position along an axis, and the weights of it and the next.
+    """Pixel at or before each position along an axis, and the weights of it and the next.
 
     Weights of pixels outside `0 .. size - 1` are zero.
     """
-    # Clipping first keeps far-away positions inside the range of int32 without touching any
+    # Clipping first keeps far-away positions inside the range of int32 and does not change any
     # position that has a neighbour in the image.
     position = jnp.clip(position, -1.0, float(size))
     first = jnp.floor(position)

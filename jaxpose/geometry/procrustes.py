@@ -1,4 +1,4 @@
-"""The similarity that best lays one set of points on another, batched."""
+"""Best similarity transform between two sets of points, batched."""
 
 from typing import Any, NamedTuple
 
@@ -12,11 +12,11 @@ from jaxpose.geometry.namespace import (
 
 
 class Similarity(NamedTuple):
-    """x -> scale R x + t, one for each set of points.
+    """Similarity x -> scale R x + t, one for each set of points.
 
     Attributes:
       scale: `[...]`.
-      R: `[..., 3, 3]`, determinant +1: a mirrored set is turned, never mirrored back.
+      R: `[..., 3, 3]`, determinant +1: a mirrored set is rotated, never mirrored back.
       t: `[..., 3]` in the unit of the target.
     """
 
@@ -28,11 +28,11 @@ class Similarity(NamedTuple):
 def procrustes(
     source: ArrayT, target: ArrayT, weights: ArrayT | None = None, *, scale: bool = True
 ) -> Similarity:
-    """The least-squares similarity from `source [..., N, 3]` to `target [..., N, 3]`.
+    """Least-squares similarity from `source [..., N, 3]` to `target [..., N, 3]`.
 
-    Points of weight 0 have no say, whatever their value (NaN too). Where the answer is not unique
-    one of the best is returned: any turn about the axis of points on a line; no scaling where all
-    source points coincide; the identity where nothing has weight.
+    Points of weight 0 are ignored, even NaN. Where the solution is not unique, one of the best is
+    returned: any rotation about the axis of collinear points; scale 1 where all source points
+    coincide; the identity where all weights are 0.
 
     Args:
       source, target: of one shape.
@@ -69,6 +69,6 @@ def procrustes(
 
 
 def move(similarity: Similarity, points: ArrayT) -> ArrayT:
-    """Points `[..., N, 3]` moved by the similarities `[...]`."""
+    """Moves points `[..., N, 3]` by the similarities `[...]`."""
     turned = transform(similarity.R[..., None, :, :], points)
     return similarity.scale[..., None, None] * turned + similarity.t[..., None, :]

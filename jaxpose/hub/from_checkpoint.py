@@ -16,7 +16,7 @@ from rich.table import Table
 from jaxpose import skeletons
 from jaxpose.config import to_json
 from jaxpose.config.trust import outside_paths, record_as_own
-from jaxpose.convert.choose import Clues, choose, skeleton_of_dataset
+from jaxpose.convert.choose import Clues, choose, published_skeleton, skeleton_of_dataset
 from jaxpose.convert.formats import detect
 from jaxpose.convert.identify import Identified, identify
 from jaxpose.convert.load import load_pretrained, plan_for, recognise, to_variables
@@ -40,7 +40,7 @@ from jaxpose.train.run_dir import Run
 
 @dataclass(frozen=True)
 class ConvertOptions:
-    """How to convert.
+    """Options of a conversion.
 
     Attributes:
       model: name of a published model, or of one of their unpublished variants; None tries all.
@@ -102,7 +102,7 @@ def release_checkpoint(source: Path, out: Path, options: ConvertOptions) -> Tabl
         f"{source.name} ({detect(state_dict).name})",
         _input(fit),
         skeleton.keypoints if skeleton else (f"{fit.num_keypoints}, not named",),
-        licence=_licence(source, entry, options),
+        licence=licence_of(source, entry, options),
         published=""
         if options.reset_head
         else ", ".join(filter(None, (entry.score, entry.source))),
@@ -138,7 +138,7 @@ def _named(name: str) -> Keypointed:
     return record
 
 
-def _licence(source: Path, entry: Keypointed, options: ConvertOptions) -> str:
+def licence_of(source: Path, entry: Keypointed, options: ConvertOptions) -> str:
     """The record's if the file is the published one; other weights of a model have their own."""
     weights = entry.weights
     if weights is None or not entry.licence:
@@ -255,9 +255,7 @@ def _skeleton(fit: Identified, named: Skeleton | None, dataset: str) -> Skeleton
     count = fit.num_keypoints
     if named is not None and named.num_keypoints != count:
         raise InputError(f"The model has {count} keypoints, {named.name} {named.num_keypoints}.")
-    published = fit.entry.skeleton
-    if published is not None and published.num_keypoints != count:
-        published = None
+    published = published_skeleton(fit)
     if isinstance(fit.entry, PublishedLifter):
         return named or published
     return named or (skeleton_of_dataset(dataset, count) if dataset else published)

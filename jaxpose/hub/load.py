@@ -20,6 +20,7 @@ from jaxpose.errors import InputError
 from jaxpose.hub.catalogue import released, resolve
 from jaxpose.paths import as_path, in_bucket, local_copy
 from jaxpose.skeletons import Skeleton
+from jaxpose.tasks.task import Estimator
 from jaxpose.train.run_dir import load_run
 
 Checkpoint = Literal["best", "last"]
@@ -37,7 +38,7 @@ class Trained:
     """
 
     directory: Path
-    estimator: Any
+    estimator: Estimator
     variables: Any
     step: int | None
 

@@ -1,8 +1,8 @@
-"""Losses: float32 scalars of (outputs, targets, weights), whatever type the outputs have.
+"""Losses: functions of (outputs, targets, weights) to float32 scalars, for outputs of any type.
 
-Weights are `[B, K]` per keypoint, as codecs make them; keypoints that are not labelled and samples
-that only pad the batch have weight 0 and add nothing. Means are taken over all keypoints of all
-samples, weight 0 included, as in MMPose: so a sample with few labelled keypoints weighs less.
+Weights are `[B, K]` per keypoint, as codecs make them; unlabelled keypoints and samples that only
+pad the batch have weight 0 and add nothing. Means are taken over all keypoints of all samples,
+weight 0 included, as in MMPose: so a sample with few labelled keypoints weighs less.
 """
 
 from jaxpose.deprecations import moved_names

@@ -1,6 +1,7 @@
-"""The loss of centres and offsets, for many people in one image."""
+"""Loss of centres and offsets, for many people in one image."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,9 +27,9 @@ class CenterOffsetLoss(Loss):
     offset: float = 0.02
 
     def with_terms(
-        self, outputs: Pair, targets: Pair, weights: Pair
+        self, outputs: Pair, targets: Pair, weights: Any
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """The loss, and its terms `heatmaps` and `offsets`."""
+        """Computes the loss, and its terms `heatmaps` and `offsets`."""
         heatmaps = self.heatmap_term(outputs, targets, weights)
         offsets = self.offset * self.offset_term(outputs, targets, weights)
         return heatmaps + offsets, {"heatmaps": heatmaps, "offsets": offsets}

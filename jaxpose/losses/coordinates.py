@@ -37,16 +37,16 @@ def wing(
     omega: float = 10.0,
     epsilon: float = 2.0,
 ) -> jax.Array:
-    """Wing loss: logarithmic up to `omega`, linear beyond, so that small errors count.
+    """Wing loss: logarithmic up to `omega`, linear beyond, so that small errors matter more.
 
-    arXiv:1711.06753, eq. 5. Summed over D and averaged over B and K; MMPose sums over K as well,
-    so its value is K times this one.
+    arXiv:1711.06753, eq. 5. Summed over D and averaged over B and K; MMPose sums over K as well, so
+    its value is K times this one.
 
     Args:
       outputs: `[B, K, D]`.
       targets: `[B, K, D]`.
       weights: `[B, K]`.
-      omega: where the loss becomes linear, in the unit of the coordinates.
+      omega: difference at which the loss becomes linear, in the unit of the coordinates.
       epsilon: curvature of the logarithmic part, in the same unit.
     """
     delta = jnp.abs(difference(outputs, targets))
@@ -69,16 +69,16 @@ def bone_length(
     *,
     bones: tuple[tuple[int, int], ...],
 ) -> jax.Array:
-    """Mean over B and bones of the absolute difference in length.
+    """Mean over B and bones of the absolute difference in bone length.
 
-    A bone weighs the product of its ends' weights. After Sun et al., arXiv:1704.00159, with bone
-    lengths as in arXiv:1811.11742, section 4, but person by person.
+    The weight of a bone is the product of its ends' weights. After Sun et al., arXiv:1704.00159,
+    with bone lengths as in arXiv:1811.11742, section 4, but for each person separately.
 
     Args:
       outputs: `[B, K, D]`.
       targets: `[B, K, D]`.
       weights: `[B, K]`.
-      bones: the indices of the two ends of each.
+      bones: indices of the two ends of each bone.
     """
     start, end = np.asarray(bones, np.int32).reshape(-1, 2).T
     ours, theirs = (
@@ -97,7 +97,7 @@ def oks_loss(
     input_hw: tuple[int, int],
     area: float,
 ) -> jax.Array:
-    """Mean over B of 1 - OKS, the similarity that COCO's AP is measured with.
+    """Mean over B of 1 - OKS, the similarity measure of COCO's AP.
 
     YOLO-Pose, arXiv:2204.06806, eq. 2. A person without a labelled keypoint adds 0.
 
@@ -106,8 +106,8 @@ def oks_loss(
       targets: `[B, K, 2]`.
       weights: `[B, K]`.
       sigmas: K falloffs as published (COCO's, not doubled).
-      input_hw: size of the input, which makes pixels of the fractions.
-      area: of the person, as a share of the input's.
+      input_hw: size of the input, to convert the fractions to pixels.
+      area: area of the person, as a share of the input's.
     """
     height, width = input_hw
     pixels = difference(outputs, targets) * jnp.asarray([width, height], jnp.float32)[None, None]
@@ -170,7 +170,7 @@ class BoneLength(Loss):
 class OKS(Loss):
     """`oks_loss` as an object for a config.
 
-    `area` is what a person covers of a crop padded 1.25 times: 0.53 of the box (the share that
+    `area` is the share of a person in a crop padded 1.25 times: 0.53 of the box (the share that
     CrowdPose's evaluation assumes) over 1.25 squared.
     """
 

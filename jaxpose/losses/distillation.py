@@ -1,6 +1,6 @@
-"""Distillation: a student compared with a teacher, through which no gradient flows.
+"""Distillation losses: compare a student with a teacher that receives no gradient.
 
-Called with (student, teacher, weights) where other losses have (outputs, targets, weights).
+They are called with (student, teacher, weights) instead of (outputs, targets, weights).
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Vectors = tuple[jax.Array, jax.Array]
 
 
 def feature_distillation(student: jax.Array, teacher: jax.Array) -> jax.Array:
-    """Squared differences of feature maps, summed over map and channels, mean over the batch.
+    """Squared difference of feature maps, summed over map and channels, mean over the batch.
 
     DWPose, arXiv:2307.15880, eq. 1, whose factor is 5e-5 or 7e-5.
 
@@ -30,7 +30,7 @@ def feature_distillation(student: jax.Array, teacher: jax.Array) -> jax.Array:
     """
     if student.shape != teacher.shape:
         raise InputError(
-            f"the student's features {student.shape} are not of the teacher's shape "
+            f"the student's features {student.shape} differ in shape from the teacher's "
             f"{teacher.shape}; project them with a 1x1 convolution first."
         )
     squared = difference(student, jax.lax.stop_gradient(teacher)) ** 2
@@ -40,17 +40,17 @@ def feature_distillation(student: jax.Array, teacher: jax.Array) -> jax.Array:
 def simcc_distillation(
     student: Vectors, teacher: Vectors, weights: jax.Array, *, temperature: float = 1.0
 ) -> jax.Array:
-    """Divergence of the student's distributions from the teacher's, both axes added.
+    """Divergence of the student's distributions from the teacher's, summed over both axes.
 
     Kullback-Leibler over softmax(logits / temperature), summed over bins, times the squared
     temperature (arXiv:1503.02531, section 2), mean over B and K. DWPose (arXiv:2307.15880, eq. 3)
-    has temperature 1 and lets unlabelled keypoints count: give it weights of 1.
+    has temperature 1 and includes unlabelled keypoints: pass weights of 1 for that.
 
     Args:
       student: logits, (x `[B, K, Wx]`, y `[B, K, Wy]`).
       teacher: logits of the same shapes.
       weights: `[B, K]`.
-      temperature: of both softmaxes; RTMPose's are 0.1.
+      temperature: temperature of both softmaxes; 0.1 suits RTMPose.
     """
     total = jnp.zeros(weights.shape, jnp.float32)
     for ours, theirs in zip(student, teacher, strict=True):
@@ -63,14 +63,16 @@ def simcc_distillation(
 
 
 def heatmap_distillation(student: jax.Array, teacher: jax.Array, weights: jax.Array) -> jax.Array:
-    """Mean squared difference from the teacher's heatmaps `[B, h, w, K]` (ViTPose,
-    arXiv:2204.12484, section 3.3)."""
+    """Mean squared difference from the teacher's heatmaps `[B, h, w, K]`.
+
+    ViTPose, arXiv:2204.12484, section 3.3.
+    """
     return heatmap_mse(student, jax.lax.stop_gradient(teacher), weights)
 
 
 @dataclass(frozen=True)
 class FeatureDistillation(Loss):
-    """`factor` times `feature_distillation`; the weights of keypoints play no part."""
+    """`factor` times `feature_distillation`; ignores the weights of keypoints."""
 
     factor: float = 7e-5
 
@@ -98,11 +100,11 @@ class HeatmapDistillation(Loss):
 
 @dataclass(frozen=True)
 class Distillation(Loss):
-    """The loss of a `DistillationModel`: its own task, and its distance from the teacher.
+    """Loss of a `DistillationModel`: its own task, plus the difference from a teacher.
 
     Called with the `DistillOutputs` of training. The sum of `task(outputs, targets)`,
-    `outputs_factor * outputs(outputs, teacher_outputs)` and, where the model gives features,
-    `features(features, teacher_features)`.
+    `outputs_factor * outputs(outputs, teacher_outputs)` and, where the model returns features,
+    `features(features, teacher_features)`; the teacher has seen the same images.
     """
 
     task: Loss
@@ -111,14 +113,14 @@ class Distillation(Loss):
     features: FeatureDistillation | None = None
 
     def with_terms(self, outputs: Any, targets: Any, weights: jax.Array) -> tuple[jax.Array, Terms]:
-        """The loss, and its terms `task`, `outputs` and `features`."""
+        """Computes the loss, and its terms `task`, `outputs` and `features`."""
         parts = [term("task", self.task, outputs.outputs, targets, weights)]
         if self.outputs is not None:
             ours, theirs = outputs.outputs, outputs.teacher_outputs
             parts.append(term("outputs", self.outputs, ours, theirs, weights, self.outputs_factor))
         if self.features is not None:
             if outputs.features is None:
-                raise InputError("Features are to be compared: set features=True on the model.")
+                raise InputError("This loss compares features: set features=True on the model.")
             mine, known = outputs.features, outputs.teacher_features
             parts.append(term("features", self.features, mine, known, weights))
         return add_up(parts)

@@ -43,7 +43,7 @@ def adaptive_wing(
     epsilon: float = 1.0,
     theta: float = 0.5,
 ) -> jax.Array:
-    """Wing loss whose shape follows the target: steep near peaks, square in the background.
+    """Wing loss whose shape depends on the target: steep near peaks, square in the background.
 
     Adaptive wing loss, arXiv:1904.07399, eq. 3; mean over `[B, h, w, K]`. Targets lie in [0, 1].
 
@@ -61,7 +61,7 @@ def adaptive_wing(
     slope = omega / (1 + ratio**exponent) * exponent * ratio ** (exponent - 1) / epsilon
     offset = theta * slope - omega * jnp.log1p(ratio**exponent)
     curved = delta < theta
-    # The branch that is not taken would overflow, and its gradient be NaN.
+    # The unused branch would overflow and have a NaN gradient.
     near = jnp.where(curved, delta, 0.0) / epsilon
     values = jnp.where(curved, omega * jnp.log1p(near**exponent), slope * delta - offset)
     return weighted_mean(jnp.mean(values, axis=(1, 2)), weights)
@@ -80,7 +80,7 @@ def heatmap_js(outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> ja
 
 
 def _p_log_ratio(p: jax.Array, q: jax.Array) -> jax.Array:
-    """p log(p / q), 0 where p is not positive."""
+    """Computes p log(p / q); 0 where p is not positive."""
     positive = p > 0
     ratio = jnp.log(jnp.where(positive, p, 1.0)) - jnp.log(jnp.where(positive, q, 1.0))
     return jnp.where(positive, p * ratio, 0.0)

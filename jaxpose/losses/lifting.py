@@ -15,16 +15,19 @@ from jaxpose.deprecations import moved_names
 from jaxpose.losses.coordinates import mpjpe
 from jaxpose.losses.loss import Loss, Terms, add_up, difference, length, weighted_mean
 
-_AHEAD = 1e-3  # the least depth, in the unit of the coordinates: nothing is seen from behind
+_AHEAD = (
+    1e-3  # smallest depth, in the unit of the coordinates: points must be in front of the camera
+)
 
 
 class TrajectoryTargets(NamedTuple):
-    """Targets of a lifter with a trajectory, or weights of theirs without the last axis.
+    """Targets of a lifter with a trajectory, or their weights (without the last axis).
 
     Attributes:
-      pose: joints about the root `[B, T, K, 3]`.
+      pose: joints relative to the root `[B, T, K, 3]`.
       root: `[B, T, 1, 3]` in the camera's frame.
-      rays: undistorted points (x / z, y / z) `[B, T, K, 2]`; they weigh where there is no label.
+      rays: undistorted points (x / z, y / z) `[B, T, K, 2]`; they have weight where there is no
+        label.
     """
 
     pose: jax.Array
@@ -35,7 +38,7 @@ class TrajectoryTargets(NamedTuple):
 def trajectory_mpjpe(outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
     """Position error of the root divided by its true depth (arXiv:1811.11742, eq. 1).
 
-    Far away, an error matters less in the picture, and is harder to avoid.
+    An error far away changes the image less and is harder to avoid.
 
     Args:
       outputs: root in the camera's frame `[..., 1, 3]`.
@@ -56,14 +59,14 @@ def mean_bone_length(
 ) -> jax.Array:
     """Mean over bones of the difference between two batches' mean lengths.
 
-    For unlabelled people beside labelled ones (arXiv:1811.11742, section 4): nobody's own bones
-    are known, but on average people are alike.
+    For unlabelled people beside labelled ones (arXiv:1811.11742, section 4): the bones of an
+    unlabelled person are unknown, but the mean lengths of large groups are similar.
 
     Args:
       outputs: poses of the unlabelled batch `[..., K, 3]`.
       targets: poses of the labelled batch `[..., K, 3]`, of any other size.
-      weights: `[..., K]` of the unlabelled batch; a bone weighs the product of its ends' weights.
-      bones: the indices of the two ends of each.
+      weights: `[..., K]` of the unlabelled batch; a bone's weight is the product of its ends'.
+      bones: indices of the two ends of each bone.
       target_weights: `[..., K]` of the labelled batch; ones if absent.
     """
     start, end = np.asarray(bones, np.int32).reshape(-1, 2).T
@@ -89,21 +92,21 @@ def mean_bone_length(
 def reprojection(
     outputs: tuple[jax.Array, jax.Array], targets: jax.Array, weights: jax.Array
 ) -> jax.Array:
-    """Distance in the image plane between what a lifter says and what it was shown.
+    """Distance in the image plane between a lifter's projected joints and its input points.
 
-    The projection loss of arXiv:1811.11742, section 4, which bends the projected points by the
-    lens; here the lens is taken out of the targets beforehand, and no camera is needed.
+    The projection loss of arXiv:1811.11742, section 4, which distorts the projected points by the
+    lens; here the targets are undistorted beforehand, and no camera is needed.
 
     Args:
       outputs: root-relative joints `[..., K, 3]` and root `[..., 1, 3]`, camera frame, one unit.
       targets: undistorted points (x / z, y / z) `[..., K, 2]`, as `geometry.cameras.normalise`
-        makes them of pixels.
+        returns for pixels.
       weights: `[..., K]`.
     """
     pose, root = (part.astype(jnp.float32) for part in outputs)
     joints = pose + root
     image = joints[..., :2] / jnp.maximum(joints[..., 2:], _AHEAD)
-    # Early in training a depth may be near zero; no camera sees beyond 45 degrees.
+    # Early in training a depth may be near zero; no camera's view exceeds 45 degrees from the axis.
     return mpjpe(jnp.clip(image, -1.0, 1.0), targets, weights)
 
 
@@ -113,7 +116,7 @@ def velocity(outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.
     Args:
       outputs: `[B, T, K, 3]`; the value is 0 where T is 1.
       targets: of the same shape.
-      weights: `[B, T, K]`; a difference weighs the product of its frames' weights.
+      weights: `[B, T, K]`; a difference's weight is the product of its frames' weights.
     """
     if outputs.shape[1] < 2:
         return jnp.zeros((), jnp.float32)
@@ -122,9 +125,9 @@ def velocity(outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.
 
 
 def n_mpjpe(outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
-    """`mpjpe` after scaling each pose to its target in the least-squares sense.
+    """`mpjpe` after scaling each pose to its target by least squares.
 
-    Rhodin et al., arXiv:1803.05322, section 4.1. Joints of weight 0 have no say in the scale.
+    Rhodin et al., arXiv:1803.05322, section 4.1. Joints of weight 0 do not influence the scale.
     """
     outputs, targets = outputs.astype(jnp.float32), targets.astype(jnp.float32)
     known = weights.astype(jnp.float32)[..., None]
@@ -182,16 +185,16 @@ class NMPJPE(Loss):
 
 @dataclass(frozen=True)
 class SemiSupervised(Loss):
-    """Pose and trajectory where there are labels, reprojection and bone lengths where not.
+    """Pose and trajectory losses for labelled samples, reprojection and bone lengths for others.
 
     Targets and weights are `TrajectoryTargets`.
 
-    The sum of arXiv:1811.11742, section 4, on a batch that holds both. Each term is a mean over its
-    own share of the batch, so that its size does not depend on how large that is.
+    The sum of arXiv:1811.11742, section 4, on a batch with both kinds. Each term is a mean over its
+    own part of the batch, so that its size does not depend on the size of that part.
 
     Attributes:
-      bones: the indices of the two ends of each.
-      reprojection, bone_length: factors of the two terms of what is not labelled.
+      bones: indices of the two ends of each bone.
+      reprojection, bone_length: factors of the two terms for unlabelled samples.
     """
 
     bones: tuple[tuple[int, int], ...]
@@ -201,20 +204,23 @@ class SemiSupervised(Loss):
     def with_terms(
         self, outputs: tuple[jax.Array, jax.Array], targets: TrajectoryTargets, weights: Any
     ) -> tuple[jax.Array, Terms]:
-        """The loss, and its terms `pose`, `trajectory`, `reprojection` and `bone_length`."""
+        """Computes the loss, and its terms `pose`, `trajectory`, `reprojection`, `bone_length`."""
         pose, root = outputs
 
         def share(value: jax.Array, part: jax.Array) -> jax.Array:
             known = weighted_mean(jnp.ones(part.shape, jnp.float32), part)
             return value / jnp.where(known > 0, known, 1.0)
 
+        # In this order: gradients with respect to `pose` and `root` add up in the order of use.
+        supervised = share(mpjpe(pose, targets.pose, weights.pose), weights.pose)
+        trajectory = share(trajectory_mpjpe(root, targets.root, weights.root), weights.root)
+        seen = share(reprojection(outputs, targets.rays, weights.rays), weights.rays)
         bones = mean_bone_length(
             pose, targets.pose, weights.rays, bones=self.bones, target_weights=weights.pose
         )
-        seen = share(reprojection(outputs, targets.rays, weights.rays), weights.rays)
         terms = {
-            "pose": share(mpjpe(pose, targets.pose, weights.pose), weights.pose),
-            "trajectory": share(trajectory_mpjpe(root, targets.root, weights.root), weights.root),
+            "pose": supervised,
+            "trajectory": trajectory,
             "reprojection": self.reprojection * seen,
             "bone_length": self.bone_length * bones,
         }

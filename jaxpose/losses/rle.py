@@ -1,4 +1,4 @@
-"""Residual log-likelihood estimation: a regression loss whose error density is learnt."""
+"""Residual log-likelihood estimation: a regression loss with a learnt error density."""
 
 import math
 from collections.abc import Mapping
@@ -62,16 +62,16 @@ def residual_log_likelihood(
 ) -> jax.Array:
     """Negative log-likelihood of the targets (Li et al. 2021, arXiv:2107.11291, section 3).
 
-    With e = (coordinates - targets) / sigma the loss of a keypoint is
-    `sum over x and y of (log sigma - log G(e) - log Q(e))`: G is the flow's density of the pair,
-    counted for each of the two as in the published code, and Q the assumed one, of spread sigma.
-    The weighted sum is divided by B * K. MMPose divides by B only, so its value is K times this.
+    With e = (coordinates - targets) / sigma the loss of a keypoint is `sum over x and y of (log
+    sigma - log G(e) - log Q(e))`: G is the flow's density of the pair, counted for each of the two
+    as in the published code, and Q the assumed one, of spread sigma. The weighted sum is divided by
+    B * K. MMPose divides by B only, so its value is K times this.
 
     Args:
       outputs: (coordinates `[B, K, 2]`, sigma `[B, K, 2]`, parameters of the flow).
       targets: coordinates `[B, K, 2]`, in the units of the outputs.
       weights: `[B, K]`.
-      residual: have the flow learn what Q leaves over; otherwise it learns the whole density.
+      residual: the flow learns the difference from Q; otherwise it learns the whole density.
       q_distribution: "laplace" or "gaussian".
     """
     coordinates, sigma, flow = outputs

@@ -19,19 +19,19 @@ def simcc_kl(
     label_softmax: bool = False,
     label_beta: float = 10.0,
 ) -> jax.Array:
-    """Kullback-Leibler divergence from softmax(beta * outputs) to the labels, of both axes.
+    """Kullback-Leibler divergence from softmax(beta * outputs) to the labels, over both axes.
 
-    Per axis and keypoint the divergence is the *mean* over bins (the published recipes do so and
-    their learning rates assume it); the two axes are added and the weighted sum is divided by
-    B * K. MMPose divides by K only, so its value is B times this one; here the gradient does not
-    grow with the batch.
+    Per axis and keypoint the divergence is the *mean* over bins (the published recipes use it, and
+    their learning rates assume it); the two axes are added and the weighted sum is divided by B *
+    K. MMPose divides by K only, so its value is B times this one; here the gradient does not grow
+    with the batch.
 
     Args:
       outputs: logits, (x `[B, K, Wx]`, y `[B, K, Wy]`).
       targets: labels of the same shapes.
       weights: `[B, K]`.
       beta: temperature of the outputs.
-      label_softmax: make distributions of the labels by softmax(label_beta * labels), for labels
+      label_softmax: convert the labels to distributions by softmax(label_beta * labels), for labels
         that are not normalised (RTMPose, arXiv:2303.07399).
       label_beta: see `label_softmax`.
     """

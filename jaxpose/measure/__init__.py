@@ -1,8 +1,8 @@
-"""Figures from skeletons over time: pure functions on points `[T, K, 2 or 3]`.
+"""Measurements of skeletons over time: pure functions of points `[T, K, 2 or 3]`.
 
 2D points are pixels (y down), 3D points millimetres whose vertical is `up`. Missing keypoints are
-NaN, and what depends on one is NaN. An angle in a picture is that of its projection: it equals the
-joint's own only where the limb moves across the line of sight.
+NaN, and so are results that depend on them. An angle in an image is that of the projection: it
+equals the joint's angle only where the limb moves perpendicular to the line of sight.
 """
 
 from jaxpose.measure.angles import ANGLES, Angle, angle, angles, inclination

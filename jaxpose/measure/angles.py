@@ -11,7 +11,7 @@ from jaxpose.skeletons import Skeleton
 
 
 class Angle(NamedTuple):
-    """The interior angle at `joint` between the directions to `one` and to `other`."""
+    """Interior angle at `joint` between the directions to `one` and to `other`."""
 
     one: str
     joint: str
@@ -37,7 +37,7 @@ Society of Biomechanics (Wu et al., J. Biomechanics 2002 and 2005) is 180 minus 
 
 
 def angle(points: np.ndarray, skeleton: Skeleton, name: str) -> np.ndarray:
-    """Degrees `[...]` in [0, 180] of a joint of `ANGLES`, from points `[..., K, 2 or 3]`.
+    """Angle of a joint of `ANGLES`, `[...]` degrees in [0, 180], from points `[..., K, 2 or 3]`.
 
     The angle is atan2(|a x b|, a . b) between the directions a, b to the neighbours; NaN where a
     keypoint is missing or two coincide.
@@ -55,22 +55,24 @@ def angle(points: np.ndarray, skeleton: Skeleton, name: str) -> np.ndarray:
 
 
 def angles(points: np.ndarray, skeleton: Skeleton) -> dict[str, np.ndarray]:
-    """All of `ANGLES` that the skeleton has keypoints for, each `[...]` degrees; see `angle`.
+    """All angles of `ANGLES` that the skeleton has keypoints for, `[...]` degrees; see `angle`.
 
     Raises:
-      InputError: the points are not of the skeleton.
+      InputError: the points have another number of keypoints than the skeleton.
     """
     found = {}
     for name, ends in ANGLES.items():
         places = [columns(end, skeleton) for end in ends]
-        # An ankle that stands in for a toe makes no angle.
+        # An ankle used in place of a toe gives no angle.
         if all(places) and len({str(place) for place in places}) == 3:
             found[name] = angle(points, skeleton, name)
     return found
 
 
 def inclination(points: np.ndarray, skeleton: Skeleton, up: str = "-y") -> np.ndarray:
-    """Degrees `[...]` between the trunk (hips to shoulders) and the vertical: 0 upright, 90 lying.
+    """Angle `[...]` in degrees from the vertical to the trunk: 0 upright, 90 lying.
+
+    The trunk is the line from the hips to the shoulders.
 
     Args:
       points: `[..., K, 2 or 3]`.

@@ -1,4 +1,4 @@
-"""Signs that someone fell. Heuristics for sorting films, not a safeguard for anybody's health."""
+"""Signs of a fall. Heuristics for sorting videos; not a safety device."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ from jaxpose.skeletons import Skeleton
 
 @dataclass(frozen=True)
 class FallSigns:
-    """What changes when someone falls, each `[T]`.
+    """Signs of a fall over time, each `[T]`.
 
     Attributes:
-      descent: speed at which the hips come down, trunk lengths per second, over half a second.
+      descent: downward speed of the hips, trunk lengths per second, over half a second.
       inclination: degrees of the trunk from the vertical.
-      flatness: width over height of the extent of all keypoints; above 1 lies rather than stands.
+      flatness: width over height of the extent of all keypoints; above 1 for a lying person.
     """
 
     descent: np.ndarray
@@ -27,10 +27,11 @@ class FallSigns:
 
 
 def fall_signs(points: np.ndarray, skeleton: Skeleton, fps: float, *, up: str = "-y") -> FallSigns:
-    """The three signs of Chen et al., "Fall Detection Based on Key Points of Human-Skeleton Using
-    OpenPose", Symmetry 2020, 12(5):744: descent of the hips, the body's slope, and its extent.
+    """Computes the signs of a fall: descent of the hips, inclination of the trunk, and extent.
 
-    Lengths count in trunk lengths (the 90th percentile over the clip), so that pixels will do.
+    Chen et al., "Fall Detection Based on Key Points of Human-Skeleton Using OpenPose", Symmetry
+    2020, 12(5):744. Lengths are in trunk lengths (the 90th percentile over the clip), so that
+    pixels work too.
 
     Args:
       points: `[T, K, 2 or 3]`; NaN where missing.
@@ -70,18 +71,18 @@ def falls(
     within: float = 1.5,
     lying: float = 1.0,
 ) -> list[float]:
-    """When falls happened, in seconds: a fast descent after which someone lies and goes on lying.
+    """Times of falls in seconds: a fast descent, after which the person lies and stays down.
 
     Lying is a trunk inclined by `min_inclination` degrees in an extent at least `min_flatness` as
-    wide as high. Rest after an impact is what tells a fall from lying down to exercise (Noury et
-    al., "Fall detection: principles and methods", IEEE EMBC 2007).
+    wide as high. Rest after the impact separates a fall from lying down to exercise (Noury et al.,
+    "Fall detection: principles and methods", IEEE EMBC 2007).
 
     Args:
-      signs: of `fall_signs`.
+      signs: result of `fall_signs`.
       fps: frames per second.
       min_descent: trunk lengths per second.
-      within: seconds from the descent to lying.
-      lying: seconds for which most frames (80 %) must show someone lying.
+      within: longest time from the descent to lying, seconds.
+      lying: seconds in which most frames (80 %) must show the person lying.
     """
     flat = (signs.inclination >= min_inclination) & (signs.flatness >= min_flatness)
     fast = np.flatnonzero(signs.descent >= min_descent)
@@ -101,7 +102,7 @@ def falls(
 
 
 def _extent(values: np.ndarray) -> np.ndarray:
-    """`[T]` from the lowest to the highest of `values [T, K]`, NaN left out."""
+    """Difference `[T]` between the highest and the lowest of `values [T, K]`, without NaN."""
     low = np.where(np.isfinite(values), values, np.inf).min(axis=-1)
     high = np.where(np.isfinite(values), values, -np.inf).max(axis=-1)
     return np.where(np.isfinite(low), high - low, np.nan)

@@ -1,4 +1,4 @@
-"""Steps: when feet meet and leave the ground, and how fast they follow each other."""
+"""Steps: times when feet touch and leave the ground, and their rate."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ from jaxpose.errors import InputError
 from jaxpose.measure.parts import part
 from jaxpose.skeletons import Skeleton
 
-# A stride's excursion of the foot must stand out by this part of the largest one.
+# The foot's excursion in a stride must be at least this part of the largest one.
 _PROMINENCE = 0.3
-# Nobody puts the same foot down more often than this, Hz (sprinters reach about 2.5).
+# Highest rate of strikes of one foot, Hz (sprinters reach about 2.5).
 _FASTEST = 3.0
 
 
@@ -20,7 +20,7 @@ class Steps:
     """Events of a walk, each `[N]` seconds from the first frame, in order.
 
     Attributes:
-      left_strikes, right_strikes: the foot meets the ground.
+      left_strikes, right_strikes: the foot touches the ground.
       left_offs, right_offs: the toes leave it.
     """
 
@@ -31,7 +31,7 @@ class Steps:
 
     @property
     def strikes(self) -> np.ndarray:
-        """`[N]` seconds, of both feet, in order."""
+        """Strikes of both feet in order, `[N]` seconds."""
         return np.sort(np.concatenate([self.left_strikes, self.right_strikes]))
 
 
@@ -42,19 +42,20 @@ def step_events(
     *,
     forward: np.ndarray | None = None,
 ) -> Steps:
-    """Foot strikes and toe-offs of someone who walks or runs, by the feet's way past the hips.
+    """Foot strikes and toe-offs of a person who walks or runs, by the feet's motion past the hips.
 
-    A foot strikes when its heel is furthest before the hips along the way, and leaves the ground
-    when its toes are furthest behind them. Ankles stand in where the skeleton has no heels or toes,
-    which moves events by some hundredths of a second. Pictures must be taken from the side.
+    A foot strikes when its heel is furthest in front of the hips, and leaves the ground when its
+    toes are furthest behind them. Where the skeleton has no heels or toes, ankles replace them,
+    which shifts events by some hundredths of a second. The camera must be at the person's side.
 
     Args:
       points: `[T, K, 2 or 3]`, smoothed and without gaps (`motion.smooth`, `motion.fill`).
       fps: frames per second.
-      forward: `[D]` direction of the walk, needed on a treadmill; None takes the way of the hips.
+      forward: `[D]` direction of the walk, needed on a treadmill; None takes the motion of the
+        hips.
 
     Raises:
-      InputError: nobody moves along and `forward` is not given, or there are NaNs.
+      InputError: the hips do not move and `forward` is not given, or there are NaNs.
 
     Zeni, Richards and Higginson, "Two simple methods for determining gait events during treadmill
     and overground walking using kinematic data", Gait & Posture 2008, 27(4):710-714.
@@ -67,7 +68,7 @@ def step_events(
         spread = np.ptp(part(points, skeleton, "left_heel") - hips, axis=0).max(initial=0.0)
         if np.linalg.norm(way) <= spread:
             raise InputError(
-                "the hips do not move on, so the direction of the walk is not known: give `forward`"
+                "the hips do not move, so the direction of the walk is not known: give `forward`"
             )
     else:
         way = np.asarray(forward, np.float64)
@@ -85,7 +86,7 @@ def step_events(
 
 
 def cadence(steps: Steps) -> float:
-    """Steps a minute: 60 (n - 1) / (time from the first to the last of n strikes); NaN below two.
+    """Steps per minute: 60 (n - 1) / (time from the first to the last of n strikes); NaN below two.
 
     Perry and Burnfield, Gait Analysis: Normal and Pathological Function, 2nd edition 2010.
     """

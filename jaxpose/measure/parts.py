@@ -1,11 +1,11 @@
-"""Keypoints by what they are, whatever their set calls them."""
+"""Body parts by name, for skeletons that use different keypoint names."""
 
 import numpy as np
 
 from jaxpose.errors import InputError
 from jaxpose.skeletons import Skeleton
 
-# Names of one place on the body in different sets, the most exact first. A tuple is a mean.
+# Names of one body part in different skeletons, the most exact first. A tuple is a mean.
 _ALSO: dict[str, tuple[str | tuple[str, ...], ...]] = {
     **{f"{side}_ankle": (f"{side}_foot",) for side in ("left", "right")},
     **{
@@ -19,7 +19,7 @@ _ALSO: dict[str, tuple[str | tuple[str, ...], ...]] = {
 
 
 def columns(name: str, skeleton: Skeleton) -> list[int] | None:
-    """The keypoints whose mean is that part of the body; None if the set lacks it."""
+    """Indices of keypoints whose mean is that body part; None if the skeleton lacks it."""
     for choice in (name, *_ALSO.get(name, ())):
         names = (choice,) if isinstance(choice, str) else choice
         if all(one in skeleton.keypoints for one in names):
@@ -28,7 +28,7 @@ def columns(name: str, skeleton: Skeleton) -> list[int] | None:
 
 
 def part(points: np.ndarray, skeleton: Skeleton, name: str) -> np.ndarray:
-    """Points `[..., D]` of a part of the body, of `points [..., K, D]`.
+    """Points `[..., D]` of a body part, from `points [..., K, D]`.
 
     Raises:
       InputError: the skeleton has no such part, or another number of keypoints.
@@ -40,13 +40,13 @@ def part(points: np.ndarray, skeleton: Skeleton, name: str) -> np.ndarray:
         )
     found = columns(name, skeleton)
     if found is None:
-        skeleton.index(name)  # says what there is
+        skeleton.index(name)  # raises, with the names that exist
         raise InputError(f"skeleton {skeleton.name!r} has no {name}")
     return np.asarray(points, np.float64)[..., found, :].mean(axis=-2)
 
 
 def upwards(dimensions: int, up: str) -> np.ndarray:
-    """The unit vector `[D]` of the vertical: `y`, `-y`, `z`, ...; in a picture up is `-y`.
+    """Unit vector `[D]` of the vertical: `y`, `-y`, `z`, ...; in an image up is `-y`.
 
     Raises:
       InputError: no such axis.

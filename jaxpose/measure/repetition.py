@@ -1,4 +1,4 @@
-"""How often a movement was made: squats, push-ups, jumping jacks."""
+"""Counts of repeated movements: squats, push-ups, jumping jacks."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,13 @@ from jaxpose.errors import InputError
 
 @dataclass(frozen=True)
 class Repetitions:
-    """The repetitions in a signal.
+    """Repetitions in a signal.
 
     Attributes:
       starts: int64 `[N]`, the last frame near the resting value before each.
       turns: int64 `[N]`, the frame furthest from rest in each.
       ends: int64 `[N]`, the first frame back near the resting value.
-      unfinished: another one has begun and is not over when the signal ends.
+      unfinished: True if another repetition has begun and is not over when the signal ends.
     """
 
     starts: np.ndarray
@@ -35,24 +35,24 @@ def count_repetitions(
     back: float = 0.3,
     rest: str = "high",
 ) -> Repetitions:
-    """Repetitions of a movement from rest and back, by two thresholds (hysteresis).
+    """Counts movements from rest and back, by two thresholds (hysteresis).
 
-    The 5th and 95th percentile of the signal are its low and high. A repetition has begun once the
-    signal is more than `away` of the way from rest to the other extreme, and is over once it is
-    less than `back` of the way from it: what trembles about one threshold is not counted, nor is a
-    movement that turns halfway. It is a Schmitt trigger (Schmitt, J. Scientific Instruments 1938,
-    15:24), which MediaPipe's guide to pose classification counts with as well.
+    The 5th and 95th percentile of the signal are its low and high. A repetition begins when the
+    signal is more than `away` of the way from rest to the other extreme, and ends when it is less
+    than `back` of the way from rest: jitter about one threshold is not counted, nor is a movement
+    that turns halfway. This is a Schmitt trigger (Schmitt, J. Scientific Instruments 1938, 15:24),
+    which MediaPipe's guide to pose classification uses as well.
 
     Args:
       signal: `[T]`, for instance the knee's angle (at rest `high`) or the height of the hips in
-        pixels (y down, so at rest `low`). NaN frames are passed over.
-      min_range: in the signal's unit; a signal that varies less has no repetition (some 30 degrees
+        pixels (y down, so at rest `low`). NaN frames are skipped.
+      min_range: in the signal's unit; a signal that varies less has no repetition (about 30 degrees
         for a knee).
       away, back: fractions of the range, `back < away`.
       rest: the extreme at which the movement rests, `high` or `low`.
 
     Raises:
-      InputError: thresholds or `rest` that make no sense, or a signal that is no series.
+      InputError: invalid thresholds or `rest`, or a signal that is not one-dimensional.
     """
     signal = np.asarray(signal, np.float64)
     if signal.ndim != 1:

@@ -26,15 +26,15 @@ Movement, 4th edition 2009, chapter 4."""
 
 
 def segment_lengths(points: np.ndarray, skeleton: Skeleton) -> dict[str, np.ndarray]:
-    """The length `[...]` of each of `SEGMENTS` that the skeleton has, in the unit of the points.
+    """Lengths `[...]` of the `SEGMENTS` that the skeleton has, in the unit of the points.
 
-    In a picture it is the projected length, at most the true one.
+    In an image it is the projected length, at most the true one.
 
     Args:
-      points: `[..., K, 2 or 3]`; NaN passes on.
+      points: `[..., K, 2 or 3]`; NaN stays NaN.
 
     Raises:
-      InputError: the points are not of the skeleton.
+      InputError: the points have another number of keypoints than the skeleton.
     """
     found = {}
     for name, (near, far) in SEGMENTS.items():

@@ -1,4 +1,4 @@
-"""The left side against the right."""
+"""Comparison of the left and right sides."""
 
 import warnings
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from jaxpose.skeletons import Skeleton
 
 @dataclass(frozen=True)
 class Sides:
-    """A figure of both sides.
+    """One quantity measured on both sides.
 
     Attributes:
-      left, right: the figure.
-      index: their symmetry index in percent: 0 equal, positive where the left one is larger.
+      left, right: its values.
+      index: symmetry index in percent: 0 equal, positive where the left value is larger.
     """
 
     left: float
@@ -24,7 +24,7 @@ class Sides:
 
 
 def symmetry_index(left: np.ndarray | float, right: np.ndarray | float) -> np.ndarray:
-    """100 (left - right) / (0.5 (left + right)) percent, `[...]`; NaN where both are 0.
+    """Symmetry index 100 (left - right) / (0.5 (left + right)), `[...]` percent; NaN if both are 0.
 
     Robinson, Herzog and Nigg, J. Manipulative and Physiological Therapeutics 1987, 10(4):172-176.
     """
@@ -34,19 +34,19 @@ def symmetry_index(left: np.ndarray | float, right: np.ndarray | float) -> np.nd
 
 
 def compare_sides(points: np.ndarray, skeleton: Skeleton) -> dict[str, Sides]:
-    """The range of motion of both sides' joints over a clip, and how symmetric it is.
+    """Compares the range of motion of left and right joints over a clip.
 
     The range is from the 5th to the 95th percentile of the angle over the frames, degrees, so that
-    a few false frames do not count.
+    a few wrong frames have no effect.
 
     Args:
       points: `[T, K, 2 or 3]`.
 
     Returns:
-      by joint (`knee`, `hip`, ...); NaN where one was never seen.
+      by joint (`knee`, `hip`, ...); NaN where a side was never visible.
 
     Raises:
-      InputError: the points are not of the skeleton.
+      InputError: the points have another number of keypoints than the skeleton.
     """
     found = angles(points, skeleton)
     ranges = {name: _range(values) for name, values in found.items()}
@@ -60,6 +60,6 @@ def compare_sides(points: np.ndarray, skeleton: Skeleton) -> dict[str, Sides]:
 
 def _range(values: np.ndarray) -> float:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # never seen: NaN
+        warnings.simplefilter("ignore", RuntimeWarning)  # never visible: NaN
         low, high = np.nanpercentile(values, [5, 95])
     return float(high - low)

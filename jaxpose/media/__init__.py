@@ -1,1 +1,1 @@
-"""Images and videos: everything that opens pixels."""
+"""Images and videos: all code that decodes pixels."""

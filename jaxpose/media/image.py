@@ -1,7 +1,7 @@
-"""Photos from disk: one reader that is right for every kind of file a person may hand over.
+"""Reader of image files: correct for every kind of file that a user may have.
 
-What a file is, is decided by its content, never by its name. The result is always upright, RGB and
-eight bits per channel, so that the rest of the package need not know about files.
+The format is detected by content, never by name. The result is always upright, RGB and eight bits
+per channel, so that the rest of the package does not depend on file formats.
 """
 
 import os
@@ -13,10 +13,10 @@ import numpy as np
 from jaxpose.errors import InputError, nearest
 
 MAX_PIXELS = 2**28
-"""Photos with more pixels are refused before they are decoded (2^28 pixels are 0.8 GB of RGB)."""
+"""Images with more pixels are refused before they are decoded (2^28 pixels are 0.8 GB of RGB)."""
 
 PHOTO_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-"""Names that are taken for photos in a folder."""
+"""Suffixes of image files in a folder."""
 
 _HEAD_BYTES = 32
 
@@ -24,21 +24,21 @@ _HEAD_BYTES = 32
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BETWEEN_SCANS = frozenset({0xC4, 0xDA, 0xD9, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)})
-# What follows 0xFF: 0 stands for the value 0xFF itself, 0xFF is fill, 0xD0 to 0xD7 are restarts.
+# Bytes after 0xFF: 0 is the value 0xFF itself, 0xFF is fill, 0xD0 to 0xD7 are restarts.
 _IS_MARKER = np.ones(256, bool)
 _IS_MARKER[[0x00, 0xFF, *range(0xD0, 0xD8)]] = False
 
 
 def read_photo(path: str | Path) -> np.ndarray:
-    """Reads a photo as uint8 RGB `[H, W, 3]`, upright.
+    """Reads an image file as uint8 RGB `[H, W, 3]`, upright.
 
-    The EXIF orientation is applied. CMYK JPEG, grey, palette and 16-bit files come out as RGB;
-    16-bit values are scaled (65535 -> 255) and rounded. Transparent PNG and WebP are laid on white,
-    which is how a viewer shows them. Of an animation the first picture is taken.
+    The EXIF orientation is applied. CMYK JPEG, grey, palette and 16-bit files are converted to RGB;
+    16-bit values are scaled (65535 -> 255) and rounded. Transparent PNG and WebP are blended with
+    white, as viewers do. Of an animation the first frame is read.
 
-    Raises `InputError`, naming the file, if it is missing, a folder, empty, not a photo, damaged
-    (including a JPEG that stops early, which decoders silently fill with grey) or has more than
-    `MAX_PIXELS` pixels.
+    Raises `InputError` with the file's path if it is missing, a folder, empty, not an image,
+    damaged (including a JPEG that stops early, which decoders silently fill with grey) or has more
+    than `MAX_PIXELS` pixels.
     """
     path = Path(path)
     data = _read_bytes(path)
@@ -49,7 +49,7 @@ def read_photo(path: str | Path) -> np.ndarray:
 
 
 def decode_photo(data: bytes) -> np.ndarray:
-    """Decodes the content of a photo file to uint8 RGB `[H, W, 3]`; see `read_photo`."""
+    """Decodes the content of an image file to uint8 RGB `[H, W, 3]`; see `read_photo`."""
     kind = _kind(data)
     if kind == "JPEG":
         return _decode_jpeg(data)
@@ -58,17 +58,17 @@ def decode_photo(data: bytes) -> np.ndarray:
         return _decode_with_alpha(kind, data)
     image = _imdecode(data)
     if image is None:
-        raise InputError(f"this {kind} is damaged or of a variety that OpenCV does not read")
+        raise InputError(f"this {kind} is damaged, or OpenCV does not support its variant")
     return image
 
 
 def declared_size(data: bytes) -> tuple[int, int] | None:
-    """(height, width) of the content of a photo file as its header says, before EXIF turns it.
+    """Reads (height, width) from the header of an image file's content, before EXIF rotation.
 
     None for TIFF, JPEG 2000 and AVIF, whose headers are not read here. Nothing is decoded.
 
     Raises:
-      InputError: as `decode_photo`, where the first bytes or a JPEG's markers tell.
+      InputError: as `decode_photo`, where the first bytes or a JPEG's markers show the fault.
     """
     kind = _kind(data)
     if kind == "JPEG":
@@ -77,13 +77,13 @@ def declared_size(data: bytes) -> tuple[int, int] | None:
 
 
 def on_white(image: np.ndarray) -> np.ndarray:
-    """uint8 `[H, W, 4]` with an alpha channel, laid on white: `[H, W, 3]` in the same order."""
+    """Blends uint8 `[H, W, 4]` with an alpha channel onto white: `[H, W, 3]` in the same order."""
     alpha = image[..., 3:].astype(np.uint16)
     return ((image[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def missing(path: Path) -> str:
-    """The message for a path that does not exist: which part of it is missing, and what is near."""
+    """Message for a path that does not exist: its first missing part, and similar names."""
     absent = path
     while not absent.parent.exists():
         absent = absent.parent
@@ -99,13 +99,13 @@ def _read_bytes(path: Path) -> bytes:
     if not path.exists():
         raise InputError(missing(path))
     if path.is_dir():
-        raise InputError(f"{path} is a folder, not a photo")
+        raise InputError(f"{path} is a folder, not an image")
     if not path.is_file():
-        raise InputError(f"{path} is not an ordinary file")
+        raise InputError(f"{path} is not a regular file")
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
-            _kind(head)  # before a film of many gigabytes is read
+            _kind(head)  # before a video of many gigabytes is read
             return head + file.read()
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
@@ -114,7 +114,7 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _kind(head: bytes) -> str:
-    """The name of the format that the content begins with."""
+    """Name of the format, from the first bytes of the content."""
     if not head:
         raise InputError("the file is empty")
     if head.startswith(b"\xff\xd8\xff"):
@@ -135,16 +135,21 @@ def _kind(head: bytes) -> str:
         if head[8:12] in (b"avif", b"avis"):
             return "AVIF"
         if head[8:12] in (b"heic", b"heix", b"mif1", b"hevc"):
-            raise InputError("HEIC photos cannot be read; convert it to JPEG or PNG")
-        raise InputError("this is a film, not a photo")
+            raise InputError("HEIC images cannot be read; convert it to JPEG or PNG")
+        raise InputError("this is a video, not an image")
     if re.match(rb"\s*(<!|<html|<\?xml|version https://git-lfs|\{|\[)", head, re.IGNORECASE):
         start = head.decode("utf-8", "replace").split("\n")[0]
-        raise InputError(f"this is a text file, not a photo; it begins with {start!r}")
-    raise InputError(f"not a photo in a known format; it begins with the bytes {head[:8].hex(' ')}")
+        raise InputError(f"this is a text file, not an image; it begins with {start!r}")
+    raise InputError(
+        f"not an image in a known format; it begins with the bytes {head[:8].hex(' ')}"
+    )
 
 
 def _imdecode(data: bytes, *, unchanged: bool = False) -> np.ndarray | None:
-    """OpenCV's decoder; None where it fails. In memory it refuses cut files; `imread` does not."""
+    """Decodes with OpenCV; None where it fails.
+
+    OpenCV rejects truncated data in memory; `imread` does not.
+    """
     import cv2
 
     flag = cv2.IMREAD_UNCHANGED if unchanged else cv2.IMREAD_COLOR_RGB
@@ -163,7 +168,7 @@ def _check_size(height: int, width: int) -> None:
 
 
 def _header_size(kind: str, data: bytes) -> tuple[int, int] | None:
-    """(height, width) from the header; None for formats whose decoder sets its own limit."""
+    """Reads (height, width) from the header; None for formats whose decoder has its own limit."""
     if kind == "PNG":
         return int.from_bytes(data[20:24]), int.from_bytes(data[16:20])
     if kind == "GIF":
@@ -177,13 +182,13 @@ def _header_size(kind: str, data: bytes) -> tuple[int, int] | None:
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
-    """From the first chunk (RFC 9649): extended, lossless or lossy."""
+    """Reads (height, width) from the first chunk (RFC 9649): extended, lossless or lossy."""
     if data[12:16] == b"VP8X":
         return int.from_bytes(data[27:30], "little") + 1, int.from_bytes(data[24:27], "little") + 1
     if data[12:16] == b"VP8L":
-        sides = int.from_bytes(data[21:25], "little")  # 14 bits each, less one
+        sides = int.from_bytes(data[21:25], "little")  # 14 bits each, minus one
         return (sides >> 14 & 0x3FFF) + 1, (sides & 0x3FFF) + 1
-    sides = int.from_bytes(data[26:30], "little")  # 14 bits each, with two bits of a scale above
+    sides = int.from_bytes(data[26:30], "little")  # 14 bits each, followed by two bits of a scale
     return sides >> 16 & 0x3FFF, sides & 0x3FFF
 
 
@@ -199,12 +204,12 @@ def _decode_jpeg(data: bytes) -> np.ndarray:
                 f"the JPEG is cut off: {len(data):,} bytes and no end marker; copy it again"
             )
     if image is None:
-        raise InputError("the JPEG is damaged or of a variety that OpenCV does not read")
+        raise InputError("the JPEG is damaged, or OpenCV does not support its variant")
     return image
 
 
 def _walk_jpeg(data: bytes) -> tuple[int, int, int | None]:
-    """(height, width, position of the end marker or None if the file stops before it)."""
+    """Reads (height, width, position of the end marker; None if the file stops before it)."""
     octets = np.frombuffer(data, np.uint8)
     places = np.flatnonzero(octets[:-1] == 0xFF)
     places = places[_IS_MARKER[octets[places + 1]]]
@@ -228,10 +233,10 @@ def _walk_jpeg(data: bytes) -> tuple[int, int, int | None]:
 
 
 def _decode_endless_jpeg(data: bytes) -> np.ndarray | None:
-    """Decodes a JPEG without an end marker if only the marker is missing, as some cameras write it.
+    """Decodes a JPEG of which only the end marker is missing, as some cameras write it.
 
-    If every pixel was coded, bytes added to the end change nothing; if the file was cut, the
-    decoder takes them for pixels.
+    If every pixel is present, bytes added at the end change nothing; if the file is cut, the
+    decoder reads them as pixels.
     """
     data = data.rstrip(b"\xff").rstrip(b"\0")
     end = bytes([0xFF, _END_OF_IMAGE])
@@ -253,7 +258,7 @@ def _decode_with_alpha(kind: str, data: bytes) -> np.ndarray:
     if image.shape[-1] == 4:
         image = on_white(image)
     image = np.broadcast_to(image[..., ::-1], (*image.shape[:2], 3))
-    # OpenCV leaves unchanged pictures unturned, and before 5.0 all WebP.
+    # OpenCV does not rotate images that it reads unchanged, and before 5.0 no WebP.
     exif = _png_exif(data) if kind == "PNG" else _webp_exif(data)
     return np.ascontiguousarray(_turn(image, _orientation(exif)))
 
@@ -279,7 +284,7 @@ def _webp_exif(data: bytes) -> bytes:
 
 
 def _orientation(exif: bytes) -> int:
-    """Tag 0x0112 of the first directory of a TIFF-shaped EXIF block; 1 (upright) if absent."""
+    """Reads tag 0x0112 of the first directory of a TIFF-shaped EXIF block; 1 (upright) if none."""
     order = {b"II*\0": "little", b"MM\0*": "big"}.get(exif[:4])
     if order is None:
         return 1

@@ -1,4 +1,4 @@
-"""Stages that work at the same time: threads with bounded queues between them, and their times."""
+"""Stages in parallel threads with bounded queues between them, and timers of stages."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _END = object()
-_LOOK = 0.1  # seconds after which a waiting thread looks whether it is still wanted
+_LOOK = 0.1  # seconds after which a waiting thread checks if it must stop
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class _Raised:
 
 
 def ahead(items: Iterable[T], depth: int = 4) -> Iterator[T]:
-    """The same items in the same order, made in a thread that is at most `depth` items ahead.
+    """Iterates over `items` in a thread that is at most `depth` items ahead of the reader.
 
     An exception there is raised here. When this iterator is closed (a `break`, Ctrl-C) the thread
     ends and closes `items`.
@@ -44,7 +44,7 @@ def ahead(items: Iterable[T], depth: int = 4) -> Iterator[T]:
                 if stop.is_set():
                     return
             put(_END)
-        except BaseException as error:  # the reader has to learn of it, whatever it is
+        except BaseException as error:  # the reader raises it again, whatever its type
             put(_Raised(error))
         finally:
             close = getattr(source, "close", None)
@@ -64,7 +64,7 @@ def ahead(items: Iterable[T], depth: int = 4) -> Iterator[T]:
             if isinstance(item, _Raised):
                 raise item.error
             yield item
-            del item  # or it would be held until the next one is there
+            del item  # otherwise it would stay in memory until the next item arrives
     finally:
         stop.set()
         thread.join()
@@ -72,18 +72,18 @@ def ahead(items: Iterable[T], depth: int = 4) -> Iterator[T]:
 
 @dataclass
 class Stage:
-    """What a stage has done: items, and the seconds that it worked rather than waited."""
+    """Work of one stage: items, and the seconds that it worked, without waiting."""
 
     items: int = 0
     seconds: float = 0.0
 
 
 class StageTimer:
-    """How long each stage has been at work; stages overlap, so that they add up to more than all.
+    """Working time of each stage; stages overlap, so their sum exceeds the total.
 
     Attributes:
-      by_name: in the order in which they first began.
-      compilations: how often a forward pass was compiled meanwhile.
+      by_name: stages in the order in which they first began.
+      compilations: number of compilations of a forward pass in the meantime.
     """
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class StageTimer:
 
     @contextmanager
     def __call__(self, name: str, items: int = 1) -> Iterator[None]:
-        """Counts the time inside the `with` for a stage."""
+        """Adds the time inside the `with` block to a stage."""
         begun = time.perf_counter()
         try:
             yield
@@ -103,14 +103,14 @@ class StageTimer:
             self.add(name, items, time.perf_counter() - begun)
 
     def add(self, name: str, items: int, seconds: float) -> None:
-        """Counts so many items and seconds of work for a stage."""
+        """Adds items and seconds of work to a stage."""
         with self._lock:
             stage = self.by_name.setdefault(name, Stage())
             stage.items += items
             stage.seconds += seconds
 
     def timed(self, name: str, items: Iterable[T]) -> Iterator[T]:
-        """The same items; the time that each takes to come counts for a stage."""
+        """Iterates over `items` and adds the time to get each to a stage."""
         source = iter(items)
         try:
             while True:
@@ -128,19 +128,19 @@ class StageTimer:
                 close()
 
     def end(self) -> None:
-        """Stops the clock of the whole."""
+        """Stops the clock of the total."""
         self._ended = time.perf_counter()
 
     @property
     def seconds(self) -> float:
-        """From the beginning to the end, or to now."""
+        """Seconds from the beginning to the end, or to now."""
         return (self._ended or time.perf_counter()) - self._begun
 
     def __str__(self) -> str:
-        """A table: stage, items, ms per item, share of the whole time."""
+        """Table of stage, items, ms per item, share of the total time."""
         whole = max(self.seconds, 1e-9)
         lines = [f"{'stage':<16}{'items':>8}{'ms each':>10}{'busy':>8}"]
         for name, stage in self.by_name.items():
             each = 1000 * stage.seconds / max(stage.items, 1)
             lines.append(f"{name:<16}{stage.items:>8}{each:>10.2f}{stage.seconds / whole:>8.0%}")
-        return "\n".join([*lines, f"{whole:.2f} s in all; {self.compilations} compilations"])
+        return "\n".join([*lines, f"{whole:.2f} s in total; {self.compilations} compilations"])

@@ -1,4 +1,4 @@
-"""Whatever holds pictures, as one stream of frames: photos, folders, films, webcams, arrays."""
+"""Sources of images as one stream of frames: images, folders, videos, webcams, arrays."""
 
 import glob
 import itertools
@@ -15,34 +15,35 @@ from jaxpose.media.image import PHOTO_SUFFIXES, on_white, read_photo
 from jaxpose.media.video import VIDEO_SUFFIXES, Frame, Skipped, Video, is_address, open_video
 
 LIST_SUFFIXES = frozenset({".lst", ".txt"})
-"""Names that are taken for lists of paths, one a line."""
+"""Suffixes of files that list paths, one per line."""
 
 ARRAY = "array"
-"""`Frame.source` of a picture that came from no file."""
+"""`Frame.source` of an array."""
 
 _Item = str | Path | int | np.ndarray
 
 
 class Media:
-    """The frames of everything that was given, in order; can be iterated once.
+    """Frames of all given sources, in order; can be iterated once.
 
-    A photo or a film that cannot be read is left out and entered in `skipped`; so are damaged
-    frames of a film.
+    An image or a video that cannot be read is skipped and listed in `skipped`; so are damaged
+    frames of a video.
 
     Attributes:
-      skipped: what has been left out so far.
-      still: nothing but photos, so far as is known before reading.
-      single: one photo was given as such, and not a folder or list that holds one.
-      live: frames come from a webcam or a stream and should not wait for each other.
-      count: how many frames there will be at most; None if unknown.
+      skipped: sources and frames that have been skipped so far.
+      still: True if there are only images, as far as is known before reading.
+      single: True if one image was given directly, not in a folder or list.
+      live: True if frames come from a webcam or a stream and should not wait for each other.
+      count: largest possible number of frames; None if unknown.
     """
 
     def __init__(self, items: Iterable[_Item], fps: float | None = None) -> None:
-        """Takes paths, webcam numbers and arrays; `open_media` makes them of anything.
+        """Takes paths, webcam numbers and arrays; `open_media` converts other sources to these.
 
         Args:
           items: a list, or an iterator of unknown length.
-          fps: frames per second of arrays that are consecutive frames; None: they are photos.
+          fps: frames per second of arrays that are consecutive frames; None: they are single
+            images.
         """
         self.skipped: list[Skipped] = []
         self._items = items
@@ -88,13 +89,14 @@ class Media:
 
 
 def open_media(what: Any, *, fps: float | None = None) -> Media:
-    """The frames of a photo, film, folder, pattern, list, webcam, array, or a mixture of them.
+    """Opens an image, video, folder, pattern, list, webcam, array, or a mixture of them.
 
-    - a path of a photo (by content) or film (`VIDEO_SUFFIXES`), `rtsp://` and `http://` addresses;
-    - a folder: its photos and films and those of its folders, in natural order (`2.jpg` before
-      `10.jpg`), hidden ones left out;
+    - a path of an image (detected by content) or video (`VIDEO_SUFFIXES`), `rtsp://` and `http://`
+      addresses;
+    - a folder: its images and videos and those of its folders, in natural order (`2.jpg` before
+      `10.jpg`), without hidden ones;
     - a pattern with `*`, `?` or `[...]`, where `**` crosses folders;
-    - a list file (`LIST_SUFFIXES`): a path a line, from the list's own folder; `#` begins a
+    - a list file (`LIST_SUFFIXES`): one path per line, relative to the list's folder; `#` begins a
       comment;
     - the number of a webcam;
     - an array, uint8 `[H, W]`, `[H, W, 1]`, RGB or RGBA, or `[T, H, W, C]`;
@@ -102,10 +104,10 @@ def open_media(what: Any, *, fps: float | None = None) -> Media:
 
     Args:
       what: one of these.
-      fps: says that arrays are consecutive frames of a film at this rate.
+      fps: frame rate, for arrays that are consecutive frames of a video.
 
     Raises:
-      InputError: there is nothing to read, or it is of another kind.
+      InputError: there is nothing to read, or it is of another type.
     """
     if isinstance(what, Iterator):
         return Media(itertools.chain.from_iterable(_items(item) for item in what), fps)
@@ -136,15 +138,15 @@ def open_media(what: Any, *, fps: float | None = None) -> Media:
 
 
 def as_photo(image: np.ndarray) -> np.ndarray:
-    """uint8 RGB `[H, W, 3]` from a uint8 picture: grey, RGB, or RGBA (laid on white).
+    """Converts a uint8 image, grey, RGB, or RGBA (blended with white), to RGB `[H, W, 3]`.
 
     Raises:
-      InputError: another type or shape, or without a pixel.
+      InputError: another type or shape, or no pixels.
     """
     fits = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3, 4))
     if image.dtype != np.uint8 or not fits or not image.size:
         raise InputError(
-            f"a picture is uint8 [H, W], [H, W, 1], RGB [H, W, 3] or RGBA, not {image.dtype} "
+            f"an image is uint8 [H, W], [H, W, 1], RGB [H, W, 3] or RGBA, not {image.dtype} "
             f"{list(image.shape)}"
         )
     if image.ndim == 2:
@@ -155,7 +157,7 @@ def as_photo(image: np.ndarray) -> np.ndarray:
 
 
 def natural_key(path: Path) -> list[tuple[int, list[tuple[int, int, str]]]]:
-    """Sorts `2.jpg` before `10.jpg`, and a folder's files before those of its folders."""
+    """Sort key that puts `2.jpg` before `10.jpg`, and files before those of subfolders."""
 
     def pieces(name: str) -> list[tuple[int, int, str]]:
         found = [piece for piece in re.split(r"(\d+)", name.lower()) if piece]
@@ -166,10 +168,10 @@ def natural_key(path: Path) -> list[tuple[int, list[tuple[int, int, str]]]]:
 
 def _items(what: Any) -> Iterator[_Item]:
     if isinstance(what, bool) or what is None:
-        raise InputError(f"{what!r} is nothing that pictures can be read from")
+        raise InputError(f"{what!r} is not a source of images")
     if isinstance(what, int | np.integer):
         if what < 0:
-            raise InputError(f"webcams are numbered from 0; {what} is none")
+            raise InputError(f"webcams are numbered from 0; {what} is not a valid number")
         yield int(what)
     elif isinstance(what, np.ndarray):
         yield from what if what.ndim == 4 else [what]
@@ -180,11 +182,11 @@ def _items(what: Any) -> Iterator[_Item]:
     elif hasattr(what, "__array__"):  # a PIL image, a JAX array
         yield from _items(np.asarray(what))
     else:
-        raise InputError(f"pictures cannot be read from a {type(what).__name__}")
+        raise InputError(f"images cannot be read from a {type(what).__name__}")
 
 
 def _is_one(what: Any, items: list[_Item]) -> bool:
-    """Whether it is a photo rather than something that holds photos."""
+    """True for a single image, False for a source that contains images."""
     if isinstance(what, str | os.PathLike):
         return items == [Path(what)]
     return not isinstance(what, list | tuple) and np.ndim(what) < 4
@@ -197,7 +199,7 @@ def _from_path(path: Path) -> Iterator[_Item]:
         found = [Path(name) for name in glob.glob(str(path), recursive=True)]
         found = [file for file in found if file.is_file()]
         if not found:
-            raise InputError(f"no file fits the pattern {path}")
+            raise InputError(f"no file matches the pattern {path}")
         yield from sorted(found, key=natural_key)
     elif path.suffix.lower() in LIST_SUFFIXES and path.is_file():
         yield from _listed(path)
@@ -214,7 +216,7 @@ def _folder(folder: Path) -> Iterator[Path]:
             if Path(name).suffix.lower() in wanted and not name.startswith("."):
                 found.append(Path(place, name))
     if not found:
-        raise InputError(f"the folder {folder} holds no photo and no film")
+        raise InputError(f"the folder {folder} contains no image and no video")
     yield from sorted(found, key=natural_key)
 
 
@@ -222,11 +224,11 @@ def _listed(path: Path) -> Iterator[_Item]:
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a readable list of paths, one a line") from error
+        raise InputError(f"{path} is not a readable list of paths, one per line") from error
     names = [line.split(" #")[0].strip() for line in lines if not line.lstrip().startswith("#")]
     names = [name for name in names if name]
     if not names:
-        raise InputError(f"the list {path} names no file")
+        raise InputError(f"the list {path} lists no file")
     for name in names:
         yield name if is_address(name) else path.parent / name
 
@@ -236,7 +238,7 @@ def _is_path(item: _Item) -> bool:
 
 
 def _moves(item: _Item) -> bool:
-    """Whether it is read as a film."""
+    """True if the item is read as a video."""
     if isinstance(item, np.ndarray):
         return False
     return not _is_path(item) or Path(str(item)).suffix.lower() in VIDEO_SUFFIXES

@@ -1,4 +1,4 @@
-"""Frames of a film file, a stream or a webcam, with their index and time stamp."""
+"""Frames of a video file, a stream or a webcam, with their index and time stamp."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,16 +18,16 @@ VIDEO_SUFFIXES = frozenset(
         *{".mpg", ".mts", ".ts", ".webm", ".wmv"},
     }
 )
-"""Names that are taken for films."""
+"""Suffixes of video files."""
 
-# How often in a row a decoder may fail before a file of unknown length counts as ended.
+# Failures in a row after which a file of unknown length is at its end.
 _PATIENCE = 30
 _DEFAULT_FPS = 25.0
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """What was left out: a photo or a film, or frames of one (`index` is the first), and why."""
+    """Skipped image, video, or frames of a video (`index` is the first), with the reason."""
 
     source: str
     reason: str
@@ -36,14 +36,14 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture on its way through.
+    """One image of a stream.
 
     Attributes:
       image: uint8 RGB `[H, W, 3]`, upright.
       source: the path, `webcam 0`, or `array`.
-      index: the position within the film, lost frames counted; 0 for a photo.
-      seconds: since the beginning of the film; None for a photo.
-      fps: frames per second of the film; None for a photo.
+      index: the position within the video, with lost frames counted; 0 for a single image.
+      seconds: time since the beginning of the video; None for a single image.
+      fps: frames per second of the video; None for a single image.
     """
 
     image: np.ndarray
@@ -55,17 +55,17 @@ class Frame:
 
 @dataclass
 class Video:
-    """The frames of a film, once, in order; open a new one to read it again.
+    """Frames of a video in order, readable once; open a new one to read it again.
 
-    Frames that cannot be decoded are reported through `report` and reading goes on behind them: the
-    index of the next frame counts those that its time stamp shows to be lost. A rotation in the
-    film's metadata is applied.
+    Frames that cannot be decoded are reported through `report` and reading continues after them:
+    the index of the next frame counts the frames that its time stamp shows to be lost. A rotation
+    in the video's metadata is applied.
 
     Attributes:
       source: the name in `Frame.source`.
-      fps: frames per second; 25 where the film does not say.
-      count: how many frames the film announces; None for streams and webcams.
-      live: a webcam or a stream, whose time stamps are those of this machine's clock.
+      fps: frames per second; 25 where the video does not state them.
+      count: number of frames in the video's header; None for streams and webcams.
+      live: a webcam or a stream, whose time stamps come from this machine's clock.
     """
 
     source: str
@@ -77,7 +77,7 @@ class Video:
 
     @property
     def hw(self) -> tuple[int, int]:
-        """Height and width of the frames, as the film announces them; nothing is decoded for it."""
+        """Height and width of the frames, from the video's header; nothing is decoded."""
         import cv2
 
         properties = cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH
@@ -117,7 +117,7 @@ class Video:
                 if self._ended(decoded, failures):
                     break
                 continue
-            # A decoder that works ahead fails some frames before those that are missing.
+            # A decoder that reads ahead fails some frames before the missing ones.
             gap = round((seconds - last) * self.fps) - 1 if index >= 0 else 0
             missing_here = min(max(gap, 0), lost)
             if missing_here:
@@ -139,10 +139,10 @@ class Video:
 
     def _end(self, decoded: int) -> None:
         if not decoded:
-            self.report(Skipped(self.source, "the film has no frame that can be decoded"))
+            self.report(Skipped(self.source, "the video has no frame that can be decoded"))
         # A container's count may be off by a little without any damage.
         elif self.count is not None and self.count - decoded > max(1, 0.01 * self.count):
-            reason = f"the film announces {self.count} frames; nothing can be decoded behind this"
+            reason = f"the header states {self.count} frames; nothing can be decoded after this one"
             self.report(Skipped(self.source, reason, decoded))
 
     def _tell(self, first: int, count: int, seconds: float) -> None:
@@ -151,14 +151,14 @@ class Video:
 
 
 def open_video(source: str | Path | int, report: Callable[[Skipped], None]) -> Video:
-    """Opens a film file, the address of a stream (`rtsp://...`), or a webcam by its number.
+    """Opens a video file, the address of a stream (`rtsp://...`), or a webcam by its number.
 
     Args:
-      source: which.
-      report: called for each damaged or missing stretch, as it is met.
+      source: path, address or number.
+      report: called for each damaged or missing range of frames as it is found.
 
     Raises:
-      InputError: no such file or webcam, empty, not a film, or frames of more than `MAX_PIXELS`.
+      InputError: no such file or webcam, empty, not a video, or frames of more than `MAX_PIXELS`.
     """
     import cv2
 
@@ -188,13 +188,13 @@ def open_video(source: str | Path | int, report: Callable[[Skipped], None]) -> V
 
 
 def is_address(source: object) -> bool:
-    """Whether it is the address of a stream rather than a path."""
+    """True for the address of a stream, False for a path."""
     return isinstance(source, str) and source.split("://")[0] in ("rtsp", "rtmp", "http", "https")
 
 
 def _check_file(path: Path) -> None:
     if not path.is_file():
-        raise InputError(f"{path} is a folder, not a film" if path.exists() else missing(path))
+        raise InputError(f"{path} is a folder, not a video" if path.exists() else missing(path))
     try:
         with path.open("rb") as file:
             empty = not file.read(1)
@@ -208,11 +208,11 @@ def _unopened(source: str | Path | int) -> str:
     if isinstance(source, int):
         return (
             f"there is no webcam {source}, or another program holds it, or this machine (a "
-            "container, Colab) has none; give a film instead"
+            "container, Colab) has none; give a video instead"
         )
     if is_address(source):
         return f"{source}: the stream cannot be opened"
-    return f"{source}: not a film that can be read; it is cut off, damaged, or of an unknown kind"
+    return f"{source}: not a readable video; it is cut off, damaged, or of an unknown format"
 
 
 def _rgb(image: np.ndarray) -> np.ndarray:

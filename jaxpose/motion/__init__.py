@@ -1,1 +1,1 @@
-"""Skeletons that move: bone lengths, joint limits, smoothing, filling and files of motion."""
+"""Motion of skeletons: bone lengths, joint limits, smoothing, filling and motion files."""

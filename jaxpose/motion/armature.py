@@ -1,4 +1,4 @@
-"""From joint positions to a rig: rest bones of fixed length and the rotations that pose them."""
+"""Conversion of joint positions to a rig: rest bones of fixed length and joint rotations."""
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -13,14 +13,14 @@ from jaxpose.skeletons import Skeleton
 
 _POSITION = ("Xposition", "Yposition", "Zposition")
 _ROTATION = ("Zrotation", "Xrotation", "Yrotation")
-_MM_PER_UNIT = 10.0  # BVH is written in centimetres, as most of its readers assume.
+_MM_PER_UNIT = 10.0  # BVH is written in centimetres, the unit that most of its readers assume.
 
 
 def parents_of(skeleton: Skeleton) -> np.ndarray:
-    """int `[K]` the parent of each keypoint along the limbs, -1 for the root.
+    """Parent of each keypoint along the limbs, int `[K]`; -1 for the root.
 
     Raises:
-      InputError: the limbs are no tree over all keypoints.
+      InputError: the limbs are not a tree over all keypoints.
     """
     parents = np.full(skeleton.num_keypoints, -1)
     for start, end in skeleton.limb_indices:
@@ -31,19 +31,19 @@ def parents_of(skeleton: Skeleton) -> np.ndarray:
     if len(roots) != 1:
         raise _no_tree(skeleton, f"it has {len(roots)} roots")
     if len(_order(parents)) < len(parents):
-        raise _no_tree(skeleton, "its limbs run in a circle")
+        raise _no_tree(skeleton, "its limbs form a cycle")
     return parents
 
 
 def _no_tree(skeleton: Skeleton, why: str) -> InputError:
     return InputError(
-        f"skeleton {skeleton.name!r} is no tree: {why}; use one whose limbs spread from one root, "
+        f"skeleton {skeleton.name!r} is not a tree: {why}; use one whose limbs start at one root, "
         "such as h36m17"
     )
 
 
 def _order(parents: np.ndarray) -> list[int]:
-    """Joints reached from the root, depth first."""
+    """Joints in depth-first order from the root."""
     found, waiting = [], [int(np.flatnonzero(parents < 0)[0])]
     while waiting:
         joint = waiting.pop()
@@ -53,10 +53,11 @@ def _order(parents: np.ndarray) -> list[int]:
 
 
 def rigid(points: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """`points [T, K, 3]` (mm) on bones that keep their median length, hips and chest on one piece.
+    """Moves `points [T, K, 3]` (mm) so that bones keep their median length over the clip.
 
-    The root stays, every bone keeps its direction but those within the pelvis and the chest, which
-    turn as a whole. It is what `bvh_from_points` writes, and stays as it is when done twice.
+    The root stays, and every bone keeps its direction except those within the pelvis and the chest,
+    which rotate as one piece. `bvh_from_points` writes these points. Applying it twice changes
+    nothing more.
 
     Raises:
       InputError: as `bvh_from_points`.
@@ -75,14 +76,14 @@ def rigid(points: np.ndarray, skeleton: Skeleton) -> np.ndarray:
 
 
 def bvh_from_points(points: np.ndarray, skeleton: Skeleton, fps: float, up: str = "z") -> Bvh:
-    """The motion of `points [T, K, 3]` (mm) on a rigid T-pose skeleton, in centimetres, y up.
+    """Converts `points [T, K, 3]` (mm) to motion of a rigid T-pose skeleton, in centimetres, y up.
 
-    Bones get their median length over the clip. A joint with several children is turned as one
-    rigid piece, the others by the smallest turn that points the bone the right way: positions say
-    nothing about the twist of a limb.
+    Bones get their median length over the clip. A joint with several children is rotated as one
+    rigid piece, the others by the smallest rotation that gives the bone its direction: positions do
+    not determine the twist of a limb.
 
     Raises:
-      InputError: a skeleton that is no tree, a joint that is missing, a unit that is not mm.
+      InputError: a skeleton that is not a tree, a missing joint, a unit other than mm.
     """
     points = y_up(points, up)
     parents = _checked_parents(points, skeleton)
@@ -106,7 +107,7 @@ def bvh_from_points(points: np.ndarray, skeleton: Skeleton, fps: float, up: str 
         channels.append(_POSITION + _ROTATION if above < 0 else _ROTATION)
         columns.append(Rotation.from_matrix(local).as_euler("ZXY", degrees=True))
         if not (parents == joint).any():
-            # A bone needs an end to be drawn: a fifth of the one before it, straight on.
+            # A bone needs an end to be drawn: a fifth of its parent bone, in the same direction.
             names.append(f"{skeleton.keypoints[joint]}_end")
             new_parents.append(place[joint])
             rest.append(0.2 * offsets[joint])
@@ -122,7 +123,7 @@ def bvh_from_points(points: np.ndarray, skeleton: Skeleton, fps: float, up: str 
 
 
 def _checked_parents(points: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """The tree of a skeleton that `points` fit; InputError where they do not."""
+    """Parents of a skeleton that matches `points`; raises InputError if it does not."""
     if points.ndim != 3 or points.shape[1:] != (skeleton.num_keypoints, 3):
         raise InputError(f"points of shape {points.shape} for {skeleton.num_keypoints} keypoints")
     if not np.isfinite(points).all():
@@ -159,7 +160,7 @@ def _posed(
 
 
 def _t_pose(name: str) -> np.ndarray:
-    """The direction of the bone that ends at a joint: y up, the person's left along +x."""
+    """Direction of the bone that ends at a joint: y up, the person's left along +x."""
     side = 1.0 if name.startswith("left") else -1.0
     if any(word in name for word in ("knee", "ankle", "foot", "toe", "heel")):
         return np.array([0.0, -1.0, 0.0])
@@ -169,18 +170,18 @@ def _t_pose(name: str) -> np.ndarray:
 
 
 def _fit(rest: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Rotations `[T, 3, 3]` about the joint that lay `rest [C, 3]` best on `seen [T, C, 3]`."""
-    # With its mirror image through the joint added, a set is centred on the joint.
+    """Rotations `[T, 3, 3]` about the joint that best map `rest [C, 3]` to `seen [T, C, 3]`."""
+    # Adding the mirror image through the joint centres a set of points on the joint.
     source = np.broadcast_to(np.concatenate([rest, -rest]), (len(seen), 2 * len(rest), 3))
     return procrustes(source, np.concatenate([seen, -seen], axis=1), scale=False).R
 
 
 def _smallest_turn(start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Rotations `[T, 3, 3]` that point `start [T, 3]` along `end [T, 3]`."""
+    """Smallest rotations `[T, 3, 3]` from the direction `start [T, 3]` to `end [T, 3]`."""
     axis = np.cross(start, end)
     size = np.linalg.norm(axis, axis=-1, keepdims=True)
     angle = np.arctan2(size[:, 0], (start * end).sum(axis=-1))
-    # Any axis across serves a half turn.
+    # For a half turn, any perpendicular axis works.
     across = np.cross(start, np.eye(3)[np.abs(start).argmin(axis=-1)])
     axis = np.where(size > 1e-9, axis, across)
     axis = axis / np.maximum(np.linalg.norm(axis, axis=-1, keepdims=True), 1e-12)

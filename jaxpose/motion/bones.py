@@ -1,4 +1,4 @@
-"""Bones over a clip: how long they are, and how steady."""
+"""Bone lengths over a clip and their variation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from jaxpose.geometry.bones import bone_lengths
 
 @dataclass(frozen=True)
 class BoneLengths:
-    """Lengths over a clip.
+    """Bone lengths over a clip.
 
     Attributes:
-      median: `[B]` mm; NaN where a bone is never seen.
+      median: `[B]` mm; NaN where a bone is never visible.
       spread: `[B]` standard deviation over the median; 0 is a rigid bone.
     """
 
@@ -22,7 +22,7 @@ class BoneLengths:
 
 
 def consistency(points: np.ndarray, bones: Sequence[tuple[int, int]]) -> BoneLengths:
-    """Median length and relative spread of each bone over `points [T, K, 3]`, NaN left out."""
+    """Median length and relative spread of each bone over `points [T, K, 3]`, without NaN."""
     lengths = bone_lengths(np.asarray(points, np.float64), bones)
     seen = np.isfinite(lengths).any(axis=0)
     filled = np.where(seen[None], lengths, 0.0)

@@ -1,4 +1,4 @@
-"""BVH: read any file, move its skeleton, write motion for Blender and its like."""
+"""BVH files: read any file, move its skeleton, write motion for Blender and similar programs."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _END = "_end"
 
 @dataclass(frozen=True)
 class Bvh:
-    """A BVH file as arrays; parents come before their children.
+    """BVH file as arrays; parents come before their children.
 
     Attributes:
       names: J names; the end site of joint `x` is `x_end`.
@@ -34,11 +34,11 @@ class Bvh:
 
 
 def read_bvh(path: Path | str) -> Bvh:
-    """Read a BVH file.
+    """Reads a BVH file.
 
     Raises:
       FileNotFoundError: no such file.
-      InputError: not a BVH file, or one cut short; names the file and the word.
+      InputError: not a BVH file, or a truncated one; names the file and the word.
     """
     words = iter(Path(path).read_text().split())
     try:
@@ -66,7 +66,7 @@ def _parsed(words) -> Bvh:  # type: ignore[no-untyped-def]  # an iterator of wor
             open_joints.append(len(names) - 1)
         elif word == "}":
             if not open_joints:
-                raise ValueError("a '}' too many")
+                raise ValueError("one '}' too many")
             open_joints.pop()
         elif word == "OFFSET":
             offsets[open_joints[-1]] = [float(next(words)) for _ in range(3)]
@@ -125,7 +125,7 @@ def forward_kinematics(bvh: Bvh) -> np.ndarray:
 
 
 def write_bvh(path: Path | str, bvh: Bvh) -> None:
-    """Write a BVH file; the end sites are the joints without channels."""
+    """Writes a BVH file; the end sites are the joints without channels."""
     children: dict[int, list[int]] = {}
     for joint, parent in enumerate(bvh.parents):
         children.setdefault(parent, []).append(joint)

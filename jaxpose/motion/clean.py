@@ -1,4 +1,4 @@
-"""Lifted joints made to move as a body does."""
+"""Cleaning of lifted joints: smoothing over time and bones of fixed length."""
 
 from dataclasses import dataclass
 
@@ -14,11 +14,11 @@ _DEGREE = 3
 
 @dataclass(frozen=True)
 class Cleaning:
-    """What is done to joints in space, in this order.
+    """Options for cleaning 3D joints, applied in this order.
 
     Attributes:
-      smooth_seconds: span of the polynomial that each frame is taken from; 0 leaves them.
-      rigid: whether bones keep their median length (`rig.rigid`).
+      smooth_seconds: time span of the polynomial fitted around each frame; 0 for no smoothing.
+      rigid: whether bones keep their median length (`armature.rigid`).
     """
 
     smooth_seconds: float = 0.25
@@ -28,10 +28,10 @@ class Cleaning:
 def clean(
     points: np.ndarray, skeleton: Skeleton, fps: float, cleaning: Cleaning | None = None
 ) -> np.ndarray:
-    """`points [T, K, 3]` (mm) smooth and on rigid bones; frames with NaN stay.
+    """Smooths `points [T, K, 3]` (mm) and makes bones rigid; frames with NaN stay.
 
     Raises:
-      InputError: a rate that is not positive; as `rig.rigid`.
+      InputError: a rate that is not positive; as `armature.rigid`.
     """
     cleaning = cleaning or Cleaning()
     if not (np.isfinite(fps) and fps > 0):

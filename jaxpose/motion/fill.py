@@ -1,4 +1,4 @@
-"""Gaps in a clip: filled where they are short, left where they are not."""
+"""Filling of short gaps in a clip; long gaps stay."""
 
 from itertools import pairwise
 
@@ -8,13 +8,13 @@ from jaxpose.errors import InputError
 
 
 def check_order(times: np.ndarray) -> None:
-    """Refuse frames that are not in order.
+    """Checks that frames are in order.
 
     Args:
       times: `[T]` seconds or frame numbers.
 
     Raises:
-      InputError: names the first frame that does not come after the one before it.
+      InputError: names the first frame whose time is not after the previous one.
     """
     times = np.asarray(times, np.float64)
     wrong = np.flatnonzero(~(np.diff(times) > 0))
@@ -33,7 +33,7 @@ def fill_gaps(
     max_gap: int = 10,
     times: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Interpolate missing keypoints linearly over time; 2D or 3D.
+    """Interpolates missing keypoints linearly over time; 2D or 3D.
 
     Args:
       points: `[T, K, D]`.

@@ -1,4 +1,4 @@
-"""Joint limits: angles that a body cannot have."""
+"""Joint limits: detects angles that are impossible for a body."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from jaxpose.skeletons import Skeleton
 
 @dataclass(frozen=True)
 class Limit:
-    """The range of the angle between two bones at a joint.
+    """Range of the angle between two bones at a joint.
 
     Attributes:
       joints: three tuples of alternative names: one end, the joint itself, the other end.
@@ -47,11 +47,11 @@ def joint_angles(points: np.ndarray, triples: np.ndarray) -> np.ndarray:
 def beyond_limits(
     points: np.ndarray, skeleton: Skeleton, limits: tuple[Limit, ...] = BODY_LIMITS
 ) -> dict[str, np.ndarray]:
-    """By how many degrees each limited joint of `points [..., K, 3]` leaves its range.
+    """Degrees by which each limited joint of `points [..., K, 3]` exceeds its range.
 
     Returns:
-      for each joint of the skeleton that a limit applies to, `[...]` degrees: 0 within, NaN where
-      a keypoint is missing. Limits on joints that the skeleton lacks are left out.
+      for each joint of the skeleton that has a limit, `[...]` degrees: 0 within, NaN where a
+      keypoint is missing. Limits of joints that the skeleton lacks are ignored.
     """
     found = {}
     for limit in limits:

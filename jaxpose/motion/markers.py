@@ -1,4 +1,4 @@
-"""Joints as markers for biomechanics: TRC (OpenSim) and C3D."""
+"""Marker files for biomechanics, written from joints: TRC (OpenSim) and C3D."""
 
 import struct
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ _INTEL = 84
 
 
 def write_trc(path: Path | str, points: np.ndarray, names: Sequence[str], fps: float) -> None:
-    """Write `points [T, K, 3]` in mm as an OpenSim marker file.
+    """Writes `points [T, K, 3]` in mm as an OpenSim marker file.
 
-    OpenSim wants y up, see `geometry.axes.y_up`. A missing marker (NaN) is left blank.
+    OpenSim needs y up, see `geometry.axes.y_up`. A missing marker (NaN) is left blank.
 
     Raises:
       InputError: shapes that do not fit together.
@@ -40,10 +40,10 @@ def write_trc(path: Path | str, points: np.ndarray, names: Sequence[str], fps: f
 
 
 def write_c3d(path: Path | str, points: np.ndarray, names: Sequence[str], fps: float) -> None:
-    """Write `points [T, K, 3]` (mm) as a C3D file of points only, float32, Intel byte order.
+    """Writes `points [T, K, 3]` (mm) as a C3D file of points only, float32, Intel byte order.
 
-    A missing marker (NaN) is invalid: residual -1. Source: the C3D file format user guide,
-    Motion Lab Systems 2008.
+    A missing marker (NaN) is invalid: residual -1. Source: the C3D file format user guide, Motion
+    Lab Systems 2008.
 
     Raises:
       InputError: shapes that do not fit together; more than 65,535 frames or 255 markers.
@@ -51,7 +51,9 @@ def write_c3d(path: Path | str, points: np.ndarray, names: Sequence[str], fps: f
     points = _checked(points, names)
     frames, count = points.shape[:2]
     if frames > 65535 or count > 255:
-        raise InputError(f"C3D holds 65,535 frames and 255 markers, not {frames} and {count}")
+        raise InputError(
+            f"C3D files can have 65,535 frames and 255 markers, not {frames} and {count}"
+        )
     parameters = _parameters(names, frames, fps, data_start=0)
     start = 2 + len(parameters) // _BLOCK
     parameters = _parameters(names, frames, fps, data_start=start)

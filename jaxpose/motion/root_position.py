@@ -1,4 +1,4 @@
-"""Where a body is whose joints are known only about its root."""
+"""Position of the root for joints that are known only relative to the root."""
 
 import numpy as np
 
@@ -11,10 +11,10 @@ _FEET, _SHOULDERS = ("ankle", "foot"), ("shoulder",)
 
 
 def on_floor(points: np.ndarray, up: str = "-y") -> np.ndarray:
-    """`points [T, K, 3]` moved along the vertical, the lowest joint of each frame at height 0.
+    """Moves `points [T, K, 3]` vertically so that the lowest joint of each frame is at height 0.
 
-    So someone who squats sinks and does not draw up their feet; someone who jumps stays down. A
-    frame with a missing joint (NaN) rests on the lowest of the others.
+    So a person who squats moves down instead of lifting the feet; a person who jumps stays on the
+    floor. In a frame with missing joints (NaN), the lowest of the other joints is at height 0.
     """
     points = np.asarray(points, np.float64)
     height = y_up(points, up)[..., 1]
@@ -26,7 +26,7 @@ def on_floor(points: np.ndarray, up: str = "-y") -> np.ndarray:
 
 
 def levelled(points: np.ndarray, tilt: float) -> np.ndarray:
-    """`points [..., 3]` of a camera that looks `tilt` degrees down, in the frame of a level one.
+    """Rotates `points [..., 3]` of a camera tilted down by `tilt` degrees to a level frame.
 
     The camera's axes: x right, y down, z forward.
     """
@@ -37,11 +37,12 @@ def levelled(points: np.ndarray, tilt: float) -> np.ndarray:
 
 
 def tilt_of(points: np.ndarray, skeleton: Skeleton) -> float:
-    """Degrees by which the camera of `points [T, K, 3]` looks down, if people stand upright in it.
+    """Downward tilt in degrees of the camera of `points [T, K, 3]`, if people stand upright.
 
-    From ankles to shoulders in the half of the frames where the body is longest; 0 where that is
-    not nearer to upright than to lying, and for a skeleton without ankles or shoulders. As people
-    lean this is some 7 degrees off (median over the standing clips of Human3.6M's S9 and S11).
+    Measured from ankles to shoulders in the half of the frames where the body is longest; 0 where
+    that direction is nearer to lying than to upright, and for a skeleton without ankles or
+    shoulders. As people lean, the error is about 7 degrees (median over the standing clips of
+    Human3.6M's S9 and S11).
     """
     names = [[f"{side}_{joint}" for side in ("left", "right")] for joint in _FEET + _SHOULDERS]
     here = [[skeleton.index(n) for n in pair if n in skeleton.keypoints] for pair in names]
@@ -65,15 +66,15 @@ def before_camera(
     keypoints: np.ndarray,
     weights: np.ndarray | None = None,
 ) -> np.ndarray:
-    """`points [T, K, 3]` about any origin, in mm, moved to where a camera saw them as `keypoints`.
+    """Moves `points [T, K, 3]` in mm, about any origin, to fit the `keypoints` of a camera.
 
-    For each frame the one shift that brings the lines of sight closest to the joints, by linear
-    least squares; so the answer is in the camera's frame, and as wrong in depth as the focal length
-    and the body's size are.
+    For each frame this is the one shift that brings the lines of sight closest to the joints, by
+    linear least squares. The result is in the camera's frame; its error in depth is proportional to
+    that of the focal length and of the body's size.
 
     Args:
       camera: K and distortion are used; without leading axes.
-      points: along the camera's axes; NaN is left out.
+      points: along the camera's axes; NaN is ignored.
       keypoints: `[T, K, 2]` pixels.
       weights: `[T, K]`, 0 where missing.
 
@@ -81,7 +82,7 @@ def before_camera(
       `[T, K, 3]` mm; NaN in frames of fewer than two joints.
 
     Raises:
-      InputError: shapes that do not fit, a camera that is none.
+      InputError: shapes that do not fit, an invalid camera.
     """
     points, keypoints = np.asarray(points, np.float64), np.asarray(keypoints, np.float64)
     if points.ndim != 3 or points.shape[-1] != 3 or keypoints.shape != (*points.shape[:2], 2):
@@ -94,7 +95,7 @@ def before_camera(
     trust = known * (np.ones(known.shape) if weights is None else np.asarray(weights, np.float64))
     filled = np.where(known[..., None], points, 0.0)
     rays = normalise(camera, np.where(known[..., None], keypoints, 0.0))
-    # u (Z + z) = X + x, and so for y: linear in the shift (X, Y, Z).
+    # u (Z + z) = X + x, and likewise for y: linear in the shift (X, Y, Z).
     zero, one = np.zeros(known.shape), np.ones(known.shape)
     rows = np.stack(
         [

@@ -7,9 +7,9 @@ from jaxpose.errors import InputError
 
 
 def savitzky_golay(points: np.ndarray, window: int = 7, order: int = 3) -> np.ndarray:
-    """Replace each frame by a polynomial fitted around it: looks ahead, has no lag.
+    """Replaces each frame by a polynomial fitted around it; uses later frames and has no lag.
 
-    Each run of frames without NaN is filtered by itself; runs shorter than `window` stay.
+    Each run of frames without NaN is filtered separately; runs shorter than `window` stay.
 
     Args:
       points: `[T, ...]`.
@@ -37,18 +37,18 @@ def savitzky_golay(points: np.ndarray, window: int = 7, order: int = 3) -> np.nd
 
 
 class OneEuro:
-    """The filter of `one_euro` for frames as they come; keeps its state between calls."""
+    """Online form of the filter `one_euro`; keeps its state between calls."""
 
     def __init__(
         self, min_cutoff: float = 1.0, beta: float = 0.007, derivative_cutoff: float = 1.0
     ) -> None:
-        """Takes Hz at rest, Hz per unit/s of speed, and Hz of the speed."""
+        """Takes cut-offs: Hz at rest, Hz per unit/s of speed, and Hz for the speed itself."""
         self.min_cutoff, self.beta, self.derivative_cutoff = min_cutoff, beta, derivative_cutoff
         self._last: np.ndarray | None = None
         self._speed: np.ndarray | None = None
 
     def __call__(self, points: np.ndarray, fps: float) -> np.ndarray:
-        """The next points `[...]`, smoothed; `fps` is one over the seconds since the last ones."""
+        """Smooths the next points `[...]`; `fps` is one over the seconds since the last ones."""
         now = np.asarray(points, np.float64)
         if self._last is None or self._speed is None:
             self._last, self._speed = now.copy(), np.zeros_like(now)
@@ -71,14 +71,14 @@ def one_euro(
     beta: float = 0.007,
     derivative_cutoff: float = 1.0,
 ) -> np.ndarray:
-    """A causal low pass whose cut-off rises with speed: steady at rest, little lag in motion.
+    """Causal low-pass filter whose cut-off rises with speed: steady at rest, little lag in motion.
 
     Args:
       points: `[T, ...]`; NaN stays, and the filter starts again after it.
       fps: frames per second.
       min_cutoff: Hz at rest.
       beta: Hz per unit/s of speed; 0.007 suits pixels, 0.002 millimetres.
-      derivative_cutoff: Hz, of the speed.
+      derivative_cutoff: Hz, for the speed.
 
     Casiez et al., "1€ Filter", CHI 2012, algorithm 1.
     """

@@ -1,1 +1,1 @@
-"""Several calibrated cameras: from pixels in each to points in the world."""
+"""Several calibrated cameras: converts pixels in each to points in the world."""

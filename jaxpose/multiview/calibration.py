@@ -1,4 +1,4 @@
-"""Calibration files that people have, as cameras in millimetres."""
+"""Readers and writers of common calibration files; cameras are in millimetres."""
 
 import json
 import tomllib
@@ -23,7 +23,8 @@ class Rig:
     Attributes:
       names: V names.
       cameras: `[V]`, float64, mm.
-      size_wh: `[V, 2]` int pictures' width and height, or None where the file does not say.
+      size_wh: `[V, 2]` int width and height of the images, or None where the file does not state
+        them.
 
     Raises:
       InputError: as `check_cameras`, with the names.
@@ -37,18 +38,18 @@ class Rig:
         check_cameras(self.cameras, self.names)
 
     def camera(self, name: str) -> Camera:
-        """One camera by its name; InputError if there is none."""
+        """Camera with that name; InputError if there is none."""
         if name not in self.names:
             raise InputError(f"no camera {name!r} among {self.names}.{nearest(name, self.names)}")
         return self.cameras.take(self.names.index(name))
 
 
 def read_h36m(path: Path | str, subject: str) -> Rig:
-    """Human3.6M's cameras for a subject, from JSON with `intrinsics` and `extrinsics` (mm).
+    """Reads Human3.6M's cameras for a subject, from JSON with `intrinsics` and `extrinsics` (mm).
 
     Raises:
       FileNotFoundError: no such file.
-      InputError: not that layout, or no such subject; so for every reader here.
+      InputError: not that layout, or no such subject. All readers here raise the same.
     """
     document = _json(path)
     placed = _field(document, "extrinsics", path)
@@ -62,7 +63,7 @@ def read_h36m(path: Path | str, subject: str) -> Rig:
 
 
 def read_panoptic(path: Path | str, kind: str = "hd") -> Rig:
-    """CMU Panoptic's `calibration_*.json` (cm): cameras of type `hd`, `vga` or `kinect-color`."""
+    """Reads CMU Panoptic's `calibration_*.json` (cm): cameras `hd`, `vga` or `kinect-color`."""
     rows = {}
     for view in _field(_json(path), "cameras", path):
         if view.get("type") == kind:
@@ -72,7 +73,7 @@ def read_panoptic(path: Path | str, kind: str = "hd") -> Rig:
 
 
 def read_voxelpose(path: Path | str) -> Rig:
-    """Campus's and Shelf's JSON in VoxelPose's layout: T (mm) is the camera's position."""
+    """Reads Campus's and Shelf's JSON in VoxelPose's layout: T (mm) is the camera's position."""
     rows = {}
     for name, view in _json(path).items():
         R, position = np.asarray(_field(view, "R", path)), np.asarray(view["T"], float).ravel()
@@ -83,10 +84,10 @@ def read_voxelpose(path: Path | str) -> Rig:
 
 
 def read_pose2sim(path: Path | str) -> Rig:
-    """Pose2Sim's `Calib.toml`: Rodrigues vectors, translations in metres.
+    """Reads Pose2Sim's `Calib.toml`: Rodrigues vectors, translations in metres.
 
     Raises:
-      InputError: also for fisheye lenses, which this model does not describe.
+      InputError: also for fisheye lenses, which this camera model cannot represent.
     """
     try:
         document = tomllib.loads(Path(path).read_text())
@@ -106,13 +107,13 @@ def read_pose2sim(path: Path | str) -> Rig:
 
 
 def write_pose2sim(path: Path | str, rig: Rig) -> None:
-    """The inverse of `read_pose2sim`; k3 is kept as the fifth distortion.
+    """Writes what `read_pose2sim` reads; k3 is kept as the fifth distortion term.
 
     Raises:
-      InputError: a rig without the sizes of its pictures.
+      InputError: a rig without the sizes of its images.
     """
     if rig.size_wh is None:
-        raise InputError("Pose2Sim needs the size of each camera's pictures; the rig has none")
+        raise InputError("Pose2Sim needs the size of each camera's images; the rig has none")
     lines = []
     for index, name in enumerate(rig.names):
         K, R, t, distortion = rig.cameras.take(index)
@@ -133,10 +134,10 @@ def write_pose2sim(path: Path | str, rig: Rig) -> None:
 def read_opencv(
     intrinsics: Path | str, extrinsics: Path | str | None = None, unit: str = "m"
 ) -> Rig:
-    """OpenCV YAML or XML with a list `names` and, for each, `K_x`, `dist_x`, `Rot_x`, `T_x`.
+    """Reads OpenCV YAML or XML with a list `names` and, for each, `K_x`, `dist_x`, `Rot_x`, `T_x`.
 
-    That is EasyMocap's pair `intri.yml` and `extri.yml`; one file with everything will do. `R_x`
-    (Rodrigues) is read where there is no `Rot_x`. `unit` is that of T: mm, cm or m.
+    This is EasyMocap's pair `intri.yml` and `extri.yml`; a single file with all entries works too.
+    `R_x` (Rodrigues) is read where there is no `Rot_x`. `unit` is that of T: mm, cm or m.
     """
     if unit not in _MM:
         raise InputError(f"unit {unit!r} is not one of {', '.join(_MM)}")
@@ -155,7 +156,7 @@ def read_opencv(
 
 
 def write_opencv(path: Path | str, rig: Rig, unit: str = "m") -> None:
-    """One file with everything that `read_opencv` reads."""
+    """Writes one file with all entries that `read_opencv` reads."""
     storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_WRITE)
     storage.startWriteStruct("names", cv2.FileNode_SEQ)
     for name in rig.names:
@@ -173,7 +174,7 @@ def write_opencv(path: Path | str, rig: Rig, unit: str = "m") -> None:
 
 def _rig(rows: dict[str, tuple[Any, ...]], path: Path | str) -> Rig:
     if not rows:
-        raise InputError(f"{path} holds no camera of this kind")
+        raise InputError(f"{path} contains no camera of this kind")
     cameras, sizes = [], []
     for name, (*values, size) in rows.items():
         cameras.append(_named(values, name, path))
@@ -207,7 +208,7 @@ def _field(values: Any, name: str, path: Path | str) -> Any:
 
 def _storage(path: Path | str) -> Any:
     if not Path(path).is_file():
-        raise FileNotFoundError(f"no calibration file {path}")
+        raise FileNotFoundError(f"there is no calibration file {path}")
     try:
         storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_READ)
     except cv2.error as error:

@@ -1,4 +1,4 @@
-"""Which detection in one view is the same person as which in another."""
+"""Matching of detections between views: groups those of the same person."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from jaxpose.geometry.cameras import Camera, check_cameras, rays
 
 
 def ray_distances(cameras: Camera, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """How far the lines of sight of two views pass each other, mm: zero on the epipolar line.
+    """Distances between the lines of sight of two views, mm: zero on the epipolar line.
 
     Args:
       cameras: `[2]`.
@@ -33,22 +33,23 @@ def match_people(
     *,
     limit: float = 100.0,
 ) -> list[np.ndarray]:
-    """Group the detections of one moment into people, at most one detection a view and person.
+    """Groups the detections of one moment into people, at most one detection per view and person.
 
-    The two groups whose detections lie closest on average are joined, and again, until none are
-    closer than `limit`: every group is consistent over all its views by construction.
+    The two groups with the smallest mean distance are joined, repeatedly, until no distance is
+    below `limit`; so every group is consistent over all its views.
 
     Args:
       cameras: `[V]`, V >= 2.
       people: for each view `[P_v, K, 2]` pixels; P_v may be 0.
-      weights: for each view `[P_v, K]`, above 0 where the keypoint is seen; None for all.
-      limit: mean ray distance of one person over the common keypoints, mm.
+      weights: for each view `[P_v, K]`, above 0 where the keypoint is visible; None for all.
+      limit: largest mean ray distance of one person over the common keypoints, mm.
 
     Returns:
-      for each view `[P_v]` int: the person's number. Someone seen once has a number of their own.
+      for each view `[P_v]` int: the person's number. A detection without a match in another view
+      has a separate number.
 
     Raises:
-      InputError: one view only, not one array per camera, or cameras that are none.
+      InputError: one view only, not one array per camera, or invalid cameras.
     """
     if len(people) < 2 or len(people) != len(np.atleast_3d(cameras.K)):
         raise InputError(
@@ -79,7 +80,10 @@ def match_people(
 def _all_distances(
     cameras: Camera, people: Sequence[np.ndarray], weights: Sequence[np.ndarray]
 ) -> np.ndarray:
-    """Mean ray distances `[N, N]` of all detections; NaN within a view or without a common one."""
+    """Mean ray distances `[N, N]` of all detections.
+
+    NaN for two detections in one view or without a common keypoint.
+    """
     start = np.cumsum([0, *(len(p) for p in people)])
     table = np.full((start[-1], start[-1]), np.nan)
     for a in range(len(people)):

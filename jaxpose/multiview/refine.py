@@ -1,7 +1,7 @@
-"""Points that minimise the reprojection error itself, with what is known about bodies and motion.
+"""Refinement of 3D points by reprojection error, with priors on bone lengths and motion.
 
-Maximum likelihood under Gaussian pixel noise, by Levenberg-Marquardt in JAX. Bones keep one length
-over a clip and joints do not jump, both as soft priors with a physical scale.
+Maximum likelihood under Gaussian pixel noise, by Levenberg-Marquardt in JAX. The priors keep bone
+lengths constant over a clip and accelerations small; both are soft and have physical units.
 """
 
 from functools import partial
@@ -19,13 +19,14 @@ from jaxpose.multiview.triangulate import checked_views
 
 
 class Priors(NamedTuple):
-    """What is believed of a clip before it is seen; each sigma is one standard deviation.
+    """Prior knowledge about a clip; each sigma is one standard deviation.
 
     Attributes:
       bones: (from, to) joint indices of rigid bones, such as `Skeleton.limb_indices`.
-      bone_sigma: how far a bone's length strays from its mean over the clip, mm.
+      bone_sigma: deviation of a bone's length from its mean over the clip, mm.
       fps: frames per second.
-      acceleration_sigma: of each coordinate, mm/s²; everyday motion has 2,000 to 10,000.
+      acceleration_sigma: acceleration of each coordinate, mm/s²; everyday motion has 2,000 to
+        10,000.
     """
 
     bones: tuple[tuple[int, int], ...] = ()
@@ -45,7 +46,7 @@ def refine(
     priors: Priors | None = None,
     iterations: int = 10,
 ) -> jax.Array:
-    """Move points to where they explain the pixels best.
+    """Moves points to minimise the reprojection error.
 
     Args:
       cameras: `[V]`.
@@ -61,8 +62,8 @@ def refine(
       float32 `[T, K, 3]` mm.
 
     Raises:
-      InputError: as `triangulate`; shapes that do not fit; points that are not finite; bones that
-        are no body's in millimetres.
+      InputError: as `triangulate`; shapes that do not fit; points that are not finite; bone lengths
+        that do not fit a body in millimetres.
     """
     check_cameras(Camera(*(np.asarray(field, np.float64) for field in cameras)))
     keypoints, weights = checked_views(cameras, np.asarray(keypoints), weights)
@@ -113,7 +114,7 @@ def _descend(
         prior, forward = jax.linearize(believed, points)
         (backward,) = (jax.linear_transpose(forward, points),)
         gradient = downhill + backward(prior)[0]
-        # The priors' share of the diagonal is what a shift of one coordinate alone costs.
+        # The priors' part of the diagonal is the cost of shifting one coordinate alone.
         inertia = _prior_diagonal(priors, points)
         ridge = damping * (jnp.trace(normal, axis1=-2, axis2=-1)[..., None] / 3 + inertia) + 1e-9
 
@@ -139,7 +140,7 @@ def _descend(
 def _pixel_residuals(
     cameras: Camera, keypoints: jax.Array, sigma: jax.Array, points: jax.Array
 ) -> jax.Array:
-    """`[V, T, K, 2]` in sigmas."""
+    """Residuals `[V, T, K, 2]` in sigmas."""
     return (_seen(cameras, points) - keypoints) / sigma
 
 
@@ -148,20 +149,20 @@ def _seen(cameras: Camera, points: jax.Array) -> jax.Array:
 
 
 def _pixel_slopes(cameras: Camera, points: jax.Array) -> jax.Array:
-    """Pixels by the three coordinates of their own point, `[V, T, K, 2, 3]`."""
+    """Derivatives of pixels by the three coordinates of their point, `[V, T, K, 2, 3]`."""
     axes = jnp.broadcast_to(jnp.eye(3)[:, None, None], (3, *points.shape))
     along = jax.vmap(lambda v: jax.jvp(partial(_seen, cameras), (points,), (v,))[1])(axes)
     return jnp.moveaxis(along, 0, -1)
 
 
 def _normal_matrices(slopes: jax.Array, trust: jax.Array) -> jax.Array:
-    """`[T, K, 3, 3]`: the sum over views of trust JᵀJ."""
+    """Sum over views of trust JᵀJ, `[T, K, 3, 3]`."""
     squares = jnp.sum(slopes[..., :, :, None] * slopes[..., :, None, :], axis=-3)
     return jnp.sum(trust[..., None, None] * squares, axis=0)
 
 
 def _prior_residuals(priors: Priors | None, points: jax.Array) -> jax.Array:
-    """All priors' residuals in sigmas, `[M]`."""
+    """Residuals of all priors in sigmas, `[M]`."""
     if priors is None:
         return jnp.zeros(0)
     found = [jnp.zeros(0)]
@@ -177,7 +178,7 @@ def _prior_residuals(priors: Priors | None, points: jax.Array) -> jax.Array:
 
 
 def _prior_diagonal(priors: Priors | None, points: jax.Array) -> jax.Array:
-    """The order of the priors' normal matrix on its diagonal, `[T, K, 1]`."""
+    """Magnitude of the diagonal of the priors' normal matrix, `[T, K, 1]`."""
     diagonal = np.zeros((*points.shape[:2], 1), np.float32)
     if priors is None:
         return jnp.asarray(diagonal)

@@ -1,4 +1,4 @@
-"""Triangulation that survives views which see something else: RANSAC over pairs of views."""
+"""Robust triangulation by RANSAC over pairs of views, for views with wrong detections."""
 
 from itertools import combinations
 from typing import NamedTuple
@@ -10,12 +10,12 @@ from jaxpose.multiview.triangulate import checked_views, reprojection_errors, tr
 
 
 class Robust(NamedTuple):
-    """What `triangulate_robust` found.
+    """Result of `triangulate_robust`.
 
     Attributes:
       points: `[..., 3]` mm; NaN where no two views agree.
-      inliers: `[V, ...]` bool, the views that a point rests on. Two inliers of three or more views
-        that saw it are weak evidence: any two views nearly agree along the epipolar line.
+      inliers: `[V, ...]` bool, the views used for each point. Two inliers of three or more views
+        are weak evidence: any two views nearly agree along the epipolar line.
     """
 
     points: np.ndarray
@@ -31,17 +31,17 @@ def triangulate_robust(
     max_pairs: int = 200,
     seed: int = 0,
 ) -> Robust:
-    """Triangulate each point from the views that agree on it (NumPy, float64).
+    """Triangulates each point from the views that agree on it (NumPy, float64).
 
-    Every pair of views proposes a point; the one with the smallest truncated squared reprojection
+    Every pair of views proposes a point; the point with the smallest truncated squared reprojection
     error over all views wins (MSAC), and its inliers are triangulated together. Above `max_pairs`
-    pairs a random choice of them, fixed by `seed`, proposes.
+    pairs, a random subset of them, fixed by `seed`, is used.
 
     Args:
       cameras: `[V]`.
       keypoints: `[V, ..., 2]` pixels.
       weights: `[V, ...]` confidences, 0 where missing; as in `triangulate`.
-      threshold: the reprojection error of an inlier, pixels.
+      threshold: largest reprojection error of an inlier, pixels.
 
     Raises:
       InputError: as `triangulate`.

@@ -1,4 +1,4 @@
-"""Points in the world from their pixels in several cameras, by the direct linear transform."""
+"""Triangulation: points in the world from pixels in several cameras, by direct linear transform."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from jaxpose.geometry.namespace import ArrayT, floating, namespace, prepend_axes
 
 
 def triangulate(cameras: Camera, keypoints: ArrayT, weights: ArrayT | None = None) -> ArrayT:
-    """The point whose weighted algebraic error over all views is smallest.
+    """Triangulates points by the smallest weighted algebraic error over all views.
 
     Pixels are undistorted and normalised, and the world is centred on the cameras and scaled to
     their spread, so that the system is well conditioned. NumPy computes in float64: noise-free
@@ -20,13 +20,13 @@ def triangulate(cameras: Camera, keypoints: ArrayT, weights: ArrayT | None = Non
       cameras: `[V]`, V >= 2.
       keypoints: `[V, ..., 2]` pixels.
       weights: `[V, ...]` confidences, or None for ones. A view of weight 0 or with a NaN pixel is
-        left out.
+        ignored.
 
     Returns:
-      `[..., 3]` mm; NaN where fewer than two views see the point.
+      `[..., 3]` mm; NaN where fewer than two views have the point.
 
     Raises:
-      InputError: one view only, shapes that do not fit, NumPy cameras that are none.
+      InputError: one view only, shapes that do not fit, invalid NumPy cameras.
 
     Hartley and Zisserman, "Multiple View Geometry", section 12.2.
     """
@@ -40,7 +40,7 @@ def triangulate(cameras: Camera, keypoints: ArrayT, weights: ArrayT | None = Non
     spread = xp.maximum(xp.sqrt(xp.sum((position - middle[None]) ** 2, axis=-1)).max(), 1.0)
     t = (transform(cameras.R, xp.broadcast_to(middle[None], cameras.t.shape)) + cameras.t) / spread
     P = xp.concatenate([cameras.R, t[..., None]], axis=-1)[:, None]
-    # Errors count in pixels: the same angle is more of them through a longer lens.
+    # Errors are in pixels: a longer focal length gives more pixels for the same angle.
     weights = weights * (cameras.K[:, 0, 0] / cameras.K[:, 0, 0].mean())[:, None]
     ideal = normalise(cameras, pixels)[..., None]
     rows = weights[..., None, None] * (ideal * P[..., 2:, :] - P[..., :2, :])
@@ -54,7 +54,7 @@ def triangulate(cameras: Camera, keypoints: ArrayT, weights: ArrayT | None = Non
 def reprojection_errors(cameras: Camera, keypoints: ArrayT, points: ArrayT) -> ArrayT:
     """Distances `[V, ...]` in pixels from `keypoints [V, ..., 2]` to projected `points [..., 3]`.
 
-    Infinite behind a camera, NaN where the keypoint or the point is.
+    Infinite behind a camera, NaN where the keypoint or the point is NaN.
     """
     xp = namespace(cameras.K, keypoints, points)
     flat = prepend_axes(points.reshape(-1, 3), 3)
@@ -65,7 +65,7 @@ def reprojection_errors(cameras: Camera, keypoints: ArrayT, points: ArrayT) -> A
 
 
 def checked_views(cameras: Camera, keypoints: Any, weights: Any) -> tuple[Any, Any]:
-    """Keypoints `[V, ..., 2]` and weights `[V, ...]` without NaN: what is missing weighs 0.
+    """Keypoints `[V, ..., 2]` and weights `[V, ...]` without NaN: missing keypoints get weight 0.
 
     Raises:
       InputError: as `triangulate`.

@@ -1,15 +1,18 @@
-"""The Python face of the package: from pictures to people in one call."""
+"""From images and videos to people in one call: the public Python interface."""
 
+from jaxpose.pipeline.lifting import LiftedVideo
 from jaxpose.pipeline.options import Options
 from jaxpose.pipeline.pipeline import Pipeline
 from jaxpose.pipeline.results import Results
 from jaxpose.results.people import COLUMNS, People, Person, dataframe
-from jaxpose.tasks.lifting.tracks import Track, tracks_of
+from jaxpose.tasks.lifting.tracks import Lifting, Track, tracks_of
 from jaxpose.tracking.smoothing import Smoothing
 from jaxpose.tracking.tracker import Tracking
 
 __all__ = [
     "COLUMNS",
+    "LiftedVideo",
+    "Lifting",
     "Options",
     "People",
     "Person",

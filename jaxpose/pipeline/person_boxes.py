@@ -1,4 +1,4 @@
-"""Where people are: by a detector, from given boxes, the whole photo, or the frame before."""
+"""Boxes of people: from a detector, given, around the whole image, or from the frame before."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ from jaxpose.tracking.pose_nms import box_around
 
 
 class PersonDetector(Protocol):
-    """What a detector is to the rest: `jaxpose.detect.Detector`, or your own."""
+    """Interface of a person detector: `jaxpose.detect.Detector`, or your own."""
 
-    def __call__(self, photos: Sequence[np.ndarray]) -> Sequence[Any]:
-        """For each photo, uint8 RGB, an object with `boxes_xywh [P, 4]` and `scores [P]`."""
+    def __call__(self, images: Sequence[np.ndarray], /) -> Sequence[Any]:
+        """For each image, uint8 RGB, an object with `boxes_xywh [P, 4]` and `scores [P]`."""
 
 
 @dataclass(frozen=True)
 class Located:
-    """A frame and the boxes in it.
+    """A frame and the boxes of its people.
 
     Attributes:
       boxes_xywh: `[P, 4]` pixels.
-      scores: `[P]` of a detector; None where the boxes are given.
-      rows: `[P]` positions among the boxes given, where some were left out; None if all are here.
-      user_boxes: someone says that these are people, so none is taken for another one found twice.
+      scores: `[P]` scores of a detector; None where the boxes were given.
+      rows: `[P]` positions among the given boxes, where some were left out; None if all are here.
+      user_boxes: the boxes were given, so that no person is removed as a duplicate.
     """
 
     frame: Frame
@@ -49,9 +49,9 @@ def by_detector(
 
     def locate(frames: Sequence[Frame]) -> list[Located]:
         with stages("detect", len(frames)):
-            answers = detector([frame.image for frame in frames])
+            detections = detector([frame.image for frame in frames])
         located = []
-        for frame, found in zip(frames, answers, strict=True):
+        for frame, found in zip(frames, detections, strict=True):
             scores = np.asarray(found.scores, np.float32)
             # A NaN is below any score.
             order = [i for i in np.argsort(-scores, kind="stable") if scores[i] >= min_score]
@@ -64,18 +64,18 @@ def by_detector(
 
 
 def by_boxes(boxes: Any, max_people: int | None) -> Locate:
-    """Given boxes: a `BoxFile` by the photo's name, a function of the frame, or one array for all.
+    """Given boxes: a `BoxFile` by the image's name, a function of the frame, or one array for all.
 
-    Of more than `max_people` the largest count. A frame of a film is looked up by the film's name
-    and its number.
+    Of more than `max_people` boxes the largest are used. A frame of a video is found by the video's
+    name and its number.
 
     Args:
-      boxes: a `BoxFile`, `[P, 4]` (x, y, w, h) in pixels, or a function of the `Frame` that gives
+      boxes: a `BoxFile`, `[P, 4]` (x, y, w, h) in pixels, or a function of the `Frame` that returns
         such boxes.
-      max_people: None is all.
+      max_people: largest number of boxes in a frame; None is all.
 
     Raises:
-      InputError: when it is called, if the boxes are not four numbers each.
+      InputError: boxes that are not four numbers each; raised by the returned function.
     """
 
     def of(frame: Frame) -> np.ndarray:
@@ -101,8 +101,8 @@ def by_boxes(boxes: Any, max_people: int | None) -> Locate:
     return locate
 
 
-def by_whole_photo(frames: Sequence[Frame]) -> list[Located]:
-    """One box around each whole photo: for one dominant person."""
+def by_whole_image(frames: Sequence[Frame]) -> list[Located]:
+    """One box around each whole image: for one dominant person, or models of whole images."""
     return [Located(frame, whole_photo(_hw(frame))) for frame in frames]
 
 
@@ -119,10 +119,10 @@ def locate_all(frames: Iterable[Frame], locate: Locate, group: int) -> Iterator[
 
 
 def following(people: People, min_score: float, margin: float) -> np.ndarray:
-    """Boxes `[P, 4]` in which to look for the same people in the next frame.
+    """Boxes `[P, 4]` for the same people in the next frame.
 
-    Around their keypoints, times `margin`, as far as they are near the last boxes; without those
-    who have fewer than two keypoints of `min_score`, or have left the picture.
+    A box is the extent of the keypoints that are near the last box, times `margin`. People with
+    fewer than two keypoints of `min_score`, or outside the image, get none.
     """
     last = people.boxes_xywh
     boxes = box_around(people.keypoints, people.scores, min_score, margin, within=last)

@@ -1,4 +1,4 @@
-"""From pictures to people: decode, detect, look, track, smooth, lift."""
+"""From images to people: decode, detect, estimate keypoints, track, smooth, lift."""
 
 import time
 from collections import deque
@@ -10,10 +10,11 @@ from typing import Any, Literal
 import numpy as np
 
 from jaxpose.errors import InputError
-from jaxpose.hub.load import Trained, load_detector, load_lifter, load_pose
+from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.media.prefetch import StageTimer, ahead
 from jaxpose.media.sources import Media, open_media
 from jaxpose.media.video import Frame, Skipped
+from jaxpose.pipeline.lifting import LiftedVideo, lift_videos, open_lifter
 from jaxpose.pipeline.options import Options
 from jaxpose.pipeline.person_boxes import (
     Locate,
@@ -21,7 +22,7 @@ from jaxpose.pipeline.person_boxes import (
     PersonDetector,
     by_boxes,
     by_detector,
-    by_whole_photo,
+    by_whole_image,
     following,
     locate_all,
 )
@@ -29,26 +30,30 @@ from jaxpose.pipeline.results import Results
 from jaxpose.results.box_files import read_boxes
 from jaxpose.results.people import People
 from jaxpose.tasks.lifting.track_lifter import TrackLifter
-from jaxpose.tasks.lifting.tracks import lift_people
 from jaxpose.tracking.pose_nms import pose_nms, pose_similarity
 from jaxpose.tracking.smoothing import smooth_people
 from jaxpose.tracking.tracker import Tracker
 
 
 class Pipeline:
-    """People in whatever holds pictures.
+    """People and their keypoints in images and videos.
 
     ```python
     pipeline = jaxpose.Pipeline.load("runs/vitpose_b", detector="rtmdet-nano.npz")
-    people = pipeline("photo.jpg")
+    people = pipeline("image.jpg")
     people[0]["left_knee"]  # Keypoint(x=.., y=.., score=..)
-    for people in pipeline("film.mp4"):
+    for people in pipeline("video.mp4"):
         people.track_ids, people.keypoints
     ```
 
+    A model whose estimator takes whole "images" (bottom-up and one-stage models) finds the people
+    itself and needs no detector. Boxes that are given keep the people in them.
+
     Attributes:
-      options: how it works.
-      predictor: crops to keypoints; `predictor.compilations` counts compilations.
+      options: the options; see `Options`.
+      predictor: from crops or images to keypoints; `predictor.compilations` counts compilations.
+      detector: the person detector, or None.
+      lifter: the lifter to 3D, or None.
     """
 
     def __init__(
@@ -62,19 +67,24 @@ class Pipeline:
 
         Args:
           pose: the model, its variables, codec and skeleton.
-          detector: finds people; None takes each whole photo as one person.
-          lifter: gives films joints in space; None leaves them in the picture.
-          options: how to work.
+          detector: finds people; None takes each whole image as one person.
+          lifter: adds joints in 3D; None does not.
+          options: None is `Options()`.
+
+        Raises:
+          InputError: options or a detector that do not fit a model of whole images.
         """
         self.options = options = options or Options()
         self.detector = detector
         self.lifter = lifter
-        small = [4**n for n in range(4) if 4**n < options.batch_size]
+        self._whole_images = pose.estimator.takes == "images"
+        if self._whole_images:
+            _check_whole_images(detector, options)
         self.predictor = pose.predictor(
             flip_test=options.flip_test,
             padding=options.padding,
             batch_size=options.batch_size,
-            sizes=small,
+            sizes=[4**n for n in range(4) if 4**n < options.batch_size],
             scales=options.scales,
         )
 
@@ -91,72 +101,92 @@ class Pipeline:
     ) -> "Pipeline":
         """The pipeline of models in folders or files, or at `https://` addresses of such.
 
-        What an address names is fetched once, checked and kept (`jaxpose.download`).
+        An address is downloaded once, checked and kept (`jaxpose.download`).
 
         Args:
           pose: the name of a published model (`jaxpose.list_models`), a run directory, a folder
             that `jaxpose convert` wrote, or a checkpoint that it recognises.
           detector: the name of a published one, weights of YOLOX or RTMDet (`Detector.load`), or
-            anything that is called as one.
-          lifter: as `pose`, of a lifter.
-          checkpoint: of a run, the one with the best held-out score, or the newest.
-          trust_recipe: run code that came with the models, as of `jaxpose.hub.load.load`.
-          options: as in `Options`.
+            any `PersonDetector`.
+          lifter: as `pose`, of a lifter; or a `TrackLifter`.
+          checkpoint: of runs: the one with the best held-out score, or the newest.
+          trust_recipe: run code that came with the models, as in `jaxpose.hub.load.load`.
+          options: fields of `Options`.
 
         Raises:
-          InputError: a path or address that does not hold what it should, or an option that does
-            not exist.
+          InputError: a path or address without such a model, or an option that does not exist.
         """
-        if isinstance(detector, str | Path):
-            detector = load_detector(detector)
-        lifts: TrackLifter | None = (
-            load_lifter(lifter, checkpoint, trust_recipe=trust_recipe).predictor()
-            if isinstance(lifter, str | Path)
-            else lifter
-        )
         try:
             chosen = Options(**options)
         except TypeError as error:
             raise InputError(f"{error}; see jaxpose.pipeline.Options") from None
+        if isinstance(detector, str | Path):
+            detector = load_detector(detector)
+        if isinstance(lifter, str | Path):
+            lifter = open_lifter(lifter, checkpoint, chosen.lifting, trust_recipe=trust_recipe)
         trained = load_pose(pose, checkpoint, trust_recipe=trust_recipe)
-        return cls(trained, detector, lifts, chosen)
+        return cls(trained, detector, lifter, chosen)
 
     def __call__(self, what: Any, *, boxes: Any = None, fps: float | None = None) -> Any:
-        """The people in pictures.
+        """The people in images and videos.
 
         Args:
-          what: a photo (path or uint8 array), or a folder, film, webcam number, pattern, list or
-            iterator of these: all that `infer.media.open_media` takes.
-          boxes: where people are, instead of the detector: `[P, 4]` (x, y, w, h) pixels for every
-            picture, a function of the `Frame`, or the path of a file of boxes.
-          fps: says that arrays are consecutive frames of a film at this rate.
+          what: an image (path or uint8 array), or a folder, video, webcam number, pattern, list or
+            iterator of these: everything that `media.sources.open_media` takes.
+          boxes: boxes of the people, instead of a detector: `[P, 4]` (x, y, w, h) pixels for every
+            image, a function of the `Frame`, or the path of a file of boxes.
+          fps: frames per second of arrays that are consecutive frames of a video.
 
         Returns:
-          `People` of a single photo, else `Results`, an iterator over `People`.
+          `People` for a single image, else `Results`, an iterator over `People`.
 
         Raises:
-          InputError: a single photo that cannot be read, or nothing to read at all. Of several,
-            what cannot be read is left out and listed in `Results.skipped`.
+          InputError: a single image that cannot be read, or nothing to read at all. Of several
+            images those that cannot be read are left out and listed in `Results.skipped`.
         """
         media = open_media(what, fps=fps)
         results = self.results(media, boxes=boxes)
         if not media.single:
             return results
         with results:
-            for people in results._made:
+            for people in results._frames:
                 return people
         raise InputError("; ".join(f"{s.source}: {s.reason}" for s in results.skipped))
 
-    def results(self, media: Media, *, boxes: Any = None) -> Results:
-        """`Results` of opened media; see `__call__`."""
-        stages = StageTimer()
-        return Results(self._run(media, boxes, stages), media, stages)
-
-    def warm_up(self, *, every_size: bool = True) -> None:
-        """Compiles what a film needs, so that no frame waits for it.
+    def results(self, media: Media, *, boxes: Any = None, lift: bool = True) -> Results:
+        """`Results` of opened media; see `__call__`.
 
         Args:
-          every_size: the smaller batches too, which `detect_every` above 1 and webcams use.
+          media: as `open_media` returns it.
+          boxes: as in `__call__`.
+          lift: False leaves the lifter out: frames then come one by one, with their images, and
+            `lift` can be applied to them afterwards.
+        """
+        stages = StageTimer()
+        lift = lift and self.lifter is not None
+        return Results(self._run(media, boxes, stages, lift), media, stages)
+
+    def lift(
+        self, frames: Iterable[People], stages: StageTimer | None = None
+    ) -> Iterator[LiftedVideo]:
+        """Adds joints in 3D to results, video by video: each is lifted after its last frame.
+
+        Args:
+          frames: of one or several videos or images, one after the other.
+          stages: counts the time of the stage "lift".
+
+        Raises:
+          InputError: the pipeline has no lifter; several people in a frame without track ids.
+        """
+        if self.lifter is None:
+            raise InputError("the pipeline has no lifter: give one to `Pipeline.load(lifter=...)`")
+        return lift_videos(frames, self.lifter, self.options.lifting, stages)
+
+    def warm_up(self, *, every_size: bool = True) -> None:
+        """Compiles the models for videos, so that no frame waits for it.
+
+        Args:
+          every_size: compile the smaller batches too, which `detect_every` above 1 and webcams use.
         """
         self.predictor.warm_up(every_size=every_size)
         if self.detector is not None and hasattr(self.detector, "compilations"):
@@ -164,10 +194,11 @@ class Pipeline:
 
     @property
     def compilations(self) -> int:
-        """How often the models have been compiled; it must not grow once `warm_up` is done."""
-        return self.predictor.compilations + int(getattr(self.detector, "compilations", 0))
+        """Number of compilations of the models; constant once `warm_up` is done."""
+        return int(self.predictor.compilations) + int(getattr(self.detector, "compilations", 0))
 
-    def _run(self, media: Media, boxes: Any, stages: StageTimer) -> Iterator[People]:
+    def _run(self, media: Media, boxes: Any, stages: StageTimer, lift: bool) -> Iterator[People]:
+        """The people of each frame: tracked, smoothed and, with `lift`, lifted."""
         options, before = self.options, self.compilations
         one_by_one = media.live or (options.detect_every > 1 and not media.still)
         opened: list[Any] = []
@@ -179,18 +210,18 @@ class Pipeline:
             frames = ahead(stages.timed("decode", media), options.ahead)
             opened.append(frames)
             if one_by_one:
-                made = self._followed(frames, locate, stages)
+                results = self._frame_by_frame(frames, locate, stages)
             else:
                 group = min(int(getattr(self.detector, "batch_size", 1)), options.ahead)
                 located = ahead(locate_all(frames, locate, group), options.ahead)
                 opened.append(located)
-                made = self._looked(located, stages, full=not media.still)
-            made = self._tracked(made, stages)
+                results = self._batched(located, stages, full=not media.still)
+            results = self._tracked(results, stages)
             if options.smoothing is not None:
-                made = smooth_people(made, options.smoothing)
-            if self.lifter is not None:
-                made = self._lifted(made, stages, media.skipped)
-            yield from made
+                results = smooth_people(results, options.smoothing)
+            if lift:
+                results = self._lifted(results, stages, media.skipped)
+            yield from results
         finally:
             for one in reversed(opened):
                 one.close()
@@ -204,74 +235,80 @@ class Pipeline:
         if boxes is not None:
             return by_boxes(boxes, options.max_people)
         if self.detector is None:
-            return by_whole_photo
+            return by_whole_image
         return by_detector(self.detector, stages, options.min_box_score, options.max_people)
 
-    def _looked(
+    def _batched(
         self, located: Iterable[Located], stages: StageTimer, full: bool
     ) -> Iterator[People]:
         """Keypoints in all boxes, in batches filled across frames."""
         under_way: deque[Located] = deque()
         waited = 0.0
 
-        def items() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        def items() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
             nonlocal waited
             begun = time.perf_counter()
             for one in located:
                 waited += time.perf_counter() - begun
                 under_way.append(one)
-                yield one.frame.image, one.boxes_xywh
+                yield one.frame.image, self._boxes(one)
                 begun = time.perf_counter()
             waited += time.perf_counter() - begun
 
-        looked = self.predictor.stream(items(), full=full)
+        stream = self.predictor.stream(items(), full=full)
         while True:
             begun, before = time.perf_counter(), waited
-            people = next(looked, None)
+            people = next(stream, None)
             if people is None:
                 return
             busy = time.perf_counter() - begun - (waited - before)
             stages.add("pose", len(people), busy)
-            yield self._distinct(people, under_way.popleft())
+            yield self._without_duplicates(people, under_way.popleft())
 
-    def _followed(
+    def _frame_by_frame(
         self, frames: Iterable[Frame], locate: Locate, stages: StageTimer
     ) -> Iterator[People]:
         """Keypoints in the detector's boxes of every n-th frame, and around themselves between."""
-        options, last, since = self.options, None, 0
+        options = self.options
+        last: People | None = None
+        since = 0
         for frame in frames:
-            found = None
-            film = frame.fps is not None and last is not None and last.source == frame.source
-            if film and since < options.detect_every:
-                found = self._continued(frame, last, stages)
-            if found is None:
+            people = None
+            same_video = frame.fps is not None and last is not None and last.source == frame.source
+            if same_video and since < options.detect_every:
+                people = self._followed(frame, last, stages)
+            if people is None:
                 (located,), since = locate([frame]), 0
-                found = self._look(located, stages)
-            last, since = found, since + 1
-            yield found
+                people = self._keypoints(located, stages)
+            last, since = people, since + 1
+            yield people
 
-    def _continued(self, frame: Frame, last: People | None, stages: StageTimer) -> People | None:
-        """The people of the frame before, where they are now; None if nobody is left."""
+    def _followed(self, frame: Frame, last: People | None, stages: StageTimer) -> People | None:
+        """The people of the frame before in this frame; None if no person is left."""
         options = self.options
         if last is None:
             return None
         boxes = following(last, options.min_score, options.keypoint_margin)
         if not len(boxes):
             return None
-        people = self._look(Located(frame, boxes), stages)
+        people = self._keypoints(Located(frame, boxes), stages)
         there = np.flatnonzero(people.scores.mean(axis=1) >= options.lost_score)
         return people.keep(there) if len(there) else None
 
-    def _look(self, located: Located, stages: StageTimer) -> People:
+    def _keypoints(self, located: Located, stages: StageTimer) -> People:
         """Keypoints in the boxes of one frame."""
         with stages("pose", len(located.boxes_xywh)):
-            people = self.predictor(located.frame.image, located.boxes_xywh)
-        return self._distinct(people, located)
+            people = self.predictor(located.frame.image, self._boxes(located))
+        return self._without_duplicates(people, located)
 
-    def _tracked(self, made: Iterable[People], stages: StageTimer) -> Iterator[People]:
-        """With ids in films."""
+    def _boxes(self, located: Located) -> np.ndarray | None:
+        """Boxes for the predictor; None for all people of a whole image."""
+        return None if self._whole_images and not located.user_boxes else located.boxes_xywh
+
+    def _tracked(self, results: Iterable[People], stages: StageTimer) -> Iterator[People]:
+        """Adds track ids to the people of videos."""
         options, tracker, source = self.options, None, None
-        for people in made:
+        for people in results:
             if options.track and people.seconds is not None:
                 if tracker is None or people.source != source:
                     tracker, source = Tracker(people.skeleton, options.tracking), people.source
@@ -282,53 +319,51 @@ class Pipeline:
                 people = replace(people, track_ids=ids)
             yield people
 
-    def _distinct(self, people: People, located: Located) -> People:
-        """Labelled, without doubtful people and, of those that were found, without duplicates."""
+    def _without_duplicates(self, people: People, located: Located) -> People:
+        """Labels people; removes those with low scores and, unless boxes were given, duplicates."""
         options, people = self.options, _labelled(people, located)
-        kept = np.flatnonzero(people.scores.mean(axis=1) >= options.min_person_score)
+        scores = people.scores.mean(axis=1)
+        kept = np.flatnonzero(scores >= options.min_person_score)
         people = people.keep(kept) if len(kept) < len(people) else people
-        if options.nms is None or located.user_boxes or len(people) < 2:
-            return people
-        alike = pose_similarity(
-            people.keypoints,
-            people.keypoints,
-            people.skeleton,
-            people.scores,
-            people.scores,
-            options.min_score,
-        )
-        best = pose_nms(alike, people.scores.mean(axis=1), options.nms)
-        return people if len(best) == len(people) else people.keep(np.sort(best))
+        if options.nms is not None and not located.user_boxes and len(people) > 1:
+            alike = pose_similarity(
+                people.keypoints,
+                people.keypoints,
+                people.skeleton,
+                people.scores,
+                people.scores,
+                options.min_score,
+            )
+            best = pose_nms(alike, people.scores.mean(axis=1), options.nms)
+            people = people if len(best) == len(people) else people.keep(np.sort(best))
+        if self._whole_images and options.max_people is not None:
+            best = np.argsort(-people.scores.mean(axis=1), kind="stable")[: options.max_people]
+            people = people if len(best) == len(people) else people.keep(np.sort(best))
+        return people
 
     def _lifted(
-        self, made: Iterable[People], stages: StageTimer, skipped: list[Skipped]
+        self, frames: Iterable[People], stages: StageTimer, skipped: list[Skipped]
     ) -> Iterator[People]:
-        """Whole films at a time, without their pictures: a lifter wants the whole track."""
-        lifter, film = self.lifter, list[People]()
+        """Adds joints; tracks that cannot be lifted are entered in `skipped`."""
+        for video in self.lift(frames, stages):
+            skipped += video.skipped
+            yield from video.frames
 
-        def lifted() -> Iterator[People]:
-            with stages("lift", len(film)):
-                done = film
-                if lifter is not None and any(map(len, film)):
-                    source = film[0].source
-                    done = lift_people(
-                        film,
-                        lifter,
-                        report=lambda why: skipped.append(Skipped(source, f"not lifted: {why}")),
-                    )[0]
-            yield from done
-            film.clear()
 
-        for people in made:
-            if film and people.source != film[0].source:
-                yield from lifted()
-            film.append(replace(people, _photo=None) if people.seconds is not None else people)
-        if film:
-            yield from lifted()
+def _check_whole_images(detector: PersonDetector | None, options: Options) -> None:
+    """Refuses a detector, and options of one; the predictor refuses the options of crops.
+
+    Raises:
+      InputError: names what is to be left out.
+    """
+    if detector is not None:
+        raise InputError("a model of whole images finds the people itself: leave the detector out")
+    if options.detect_every != 1:
+        raise InputError("a model of whole images finds the people itself: leave detect_every at 1")
 
 
 def _labelled(people: People, located: Located) -> People:
-    """With where the frame came from, the detector's scores, and positions among all the boxes."""
+    """Adds the frame's source and time, the detector's scores, and positions among all boxes."""
     frame, scores, rows = located.frame, located.scores, located.rows
     if rows is not None:
         people = replace(

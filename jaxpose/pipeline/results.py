@@ -1,4 +1,4 @@
-"""What a pipeline returns: the people of each frame, as they come."""
+"""Results of a pipeline: the people of each frame, as they come."""
 
 import atexit
 from collections.abc import Iterator
@@ -12,45 +12,45 @@ from jaxpose.results.people import People, dataframe
 
 
 class Results(Iterator[People]):
-    """The people of one frame after the other; once through.
+    """The people of one frame after the other, to be iterated once.
 
-    Nothing is computed before it is asked for, beyond the few frames that are under way, and no
-    frame is kept, so memory stays flat however long the film. `list(results)` keeps the people, not
-    the pictures. Closing it, or leaving it in a `with`, stops what is under way.
+    Nothing is computed before it is needed, except for the few frames that are under way, and no
+    frame is kept, so memory stays constant however long the video. `list(results)` keeps the
+    people, not the images. `close()`, or leaving a `with` block, stops what is under way.
 
     Attributes:
-      stages: how long each stage has worked so far; `print(results.stages)` is a table.
-      count: how many frames there will be at most; None if unknown.
+      stages: working time of each stage so far; `print(results.stages)` is a table.
+      count: largest possible number of frames; None if unknown.
     """
 
-    def __init__(self, made: Iterator[People], media: Media, stages: StageTimer) -> None:
+    def __init__(self, frames: Iterator[People], media: Media, stages: StageTimer) -> None:
         """Wraps an iterator of results."""
-        self._made = made
+        self._frames = frames
         self._media = media
-        self._last: Any = None
+        self._last_image: Any = None
         self.stages = stages
         self.count = media.count
         _open.add(self)
 
     @property
     def skipped(self) -> list[Skipped]:
-        """What has been left out so far, and why: photos, films, damaged frames."""
+        """Images, videos and damaged frames that have been left out so far, with the reasons."""
         return self._media.skipped
 
     def __next__(self) -> People:
         """The next frame's people."""
-        people = next(self._made)
-        self._last = people._photo  # for draw(), until the next one
+        people = next(self._frames)
+        self._last_image = people._photo  # for draw(), until the next one
         return people.held_weakly()
 
     def to_dataframe(self) -> Any:
-        """A pandas table of all that is left, a line for each keypoint (`COLUMNS`)."""
+        """A pandas table of all frames that are left, a line for each keypoint (`COLUMNS`)."""
         return dataframe(self)
 
     def close(self) -> None:
         """Stops what is under way."""
-        self._last = None
-        close = getattr(self._made, "close", None)
+        self._last_image = None
+        close = getattr(self._frames, "close", None)
         if close is not None:
             close()
 
@@ -66,6 +66,6 @@ _open: WeakSet[Results] = WeakSet()
 
 @atexit.register
 def _close_all() -> None:
-    """Ends the threads that a program left under way, before the interpreter goes."""
+    """Ends the threads that a program left running, before the interpreter ends."""
     for results in list(_open):
         results.close()

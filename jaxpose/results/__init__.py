@@ -1,1 +1,1 @@
-"""Results of a prediction: people, and the files that they are written to and read from."""
+"""Results of a prediction: people, and writers and readers of result files."""

@@ -1,4 +1,4 @@
-"""Person boxes from a file: detections, annotations, a plain map of names, or a table."""
+"""Readers of person boxes: detections, annotations, a map from names to boxes, or a table."""
 
 import csv
 import json
@@ -21,14 +21,14 @@ _FORMS = (
 
 @dataclass(frozen=True)
 class BoxFile:
-    """The boxes of many photos, found again by the photo's name.
+    """Boxes of many images, with access by the image's name.
 
     Attributes:
-      path: where they come from.
-      by_name: float32 `[P, 4]` boxes (x, y, w, h) in pixels of the photo, by name or relative path.
-      by_id: the same by COCO image id, for records that know no name; COCO's own photos are named
-        by their id (`000000397133.jpg`).
-      by_frame: of films whose frames the file tells apart: `{name: {frame: boxes}}`.
+      path: the file they were read from.
+      by_name: float32 `[P, 4]` boxes (x, y, w, h) in pixels of the image, by name or relative path.
+      by_id: the same by COCO image id, for records without a name; COCO's own images are named by
+        their id (`000000397133.jpg`).
+      by_frame: boxes by frame, for videos whose records have frames: `{name: {frame: boxes}}`.
     """
 
     path: Path
@@ -41,15 +41,15 @@ class BoxFile:
         return self._find(photo) is not None or _ending(self.by_frame, photo) is not None
 
     def of(self, photo: str | Path, frame: int | None = None) -> np.ndarray:
-        """The boxes `[P, 4]` of a photo or film; none for one that the file does not mention.
+        """Boxes `[P, 4]` of an image or video; empty for one that the file does not list.
 
-        The longest ending of the photo's path that the file knows counts, so that `a/1.jpg` and
-        `b/1.jpg` are told apart where the file tells them apart.
+        The longest trailing part of the image's path that the file lists is used, so that `a/1.jpg`
+        and `b/1.jpg` differ if the file lists both.
 
         Args:
-          photo: its path.
-          frame: number of a film's frame, from 0. Where the file tells the film's frames apart,
-            those that it does not mention have no boxes; else all frames have the film's.
+          photo: path of the image or video.
+          frame: frame number of a video, from 0. If the file lists the video's frames separately,
+            frames that it does not list have no boxes; else all frames have the video's boxes.
         """
         frames = None if frame is None else _ending(self.by_frame, Path(photo))
         if frames is None:
@@ -60,15 +60,15 @@ class BoxFile:
         return np.zeros((0, 4), np.float32) if boxes is None else boxes
 
     def check_mentions(self, photos: Iterable[str | Path]) -> None:
-        """Raises `InputError` if the file mentions none of `photos`: it is for other photos."""
+        """Raises `InputError` if the file lists none of `photos`: it belongs to other images."""
         photos = list(photos)
         if not photos or any(photo in self for photo in photos):
             return
         names = [repr(name) for name in (*self.by_name, *self.by_frame)]
         known = names or [f"image id {i}" for i in self.by_id]
         raise InputError(
-            f"{self.path} has boxes for {', '.join(known[:3]) or 'no photo'}"
-            f"{' and others' if len(known) > 3 else ''}, but for none of the photos given "
+            f"{self.path} has boxes for {', '.join(known[:3]) or 'no image'}"
+            f"{' and others' if len(known) > 3 else ''}, but for none of the given images "
             f"(the first is {Path(photos[0]).name!r})"
         )
 
@@ -80,34 +80,34 @@ class BoxFile:
 
 
 def _ending(named: Mapping[str, Any], photo: Path) -> Any:
-    """The entry of the longest ending of a path, or None."""
+    """Entry of the longest trailing part of a path, or None."""
     parts = photo.parts
     endings = ("/".join(parts[start:]) for start in range(len(parts)))
     return next((named[ending] for ending in endings if ending in named), None)
 
 
 def whole_photo(photo_hw: tuple[int, int]) -> np.ndarray:
-    """One box `[1, 4]` (x, y, w, h) around a whole photo: for one dominant person."""
+    """One box `[1, 4]` (x, y, w, h) around a whole image: for one dominant person."""
     height, width = photo_hw
     return np.array([[0, 0, width, height]], np.float32)
 
 
 def read_boxes(path: str | Path, min_score: float = 0.0) -> BoxFile:
-    """Reads the boxes of many photos.
+    """Reads the boxes of many images.
 
-    Four forms are understood: COCO detection results (a list of records with `bbox`, `image_id` or
-    `file_name`, and optionally `score` and `category_id`), a COCO annotation file, a plain map
-    from file name to boxes, and a CSV table with the columns file, x, y, w, h and optionally score.
-    Boxes of other categories than people and crowd regions are left out: an annotation file names
-    its categories, in a list of results people are category 1 as in COCO. Boxes whose numbers make
-    no sense are kept; prediction reports and skips them.
+    Four forms are supported: COCO detection results (a list of records with `bbox`, `image_id` or
+    `file_name`, and optionally `score` and `category_id`), a COCO annotation file, a map from file
+    name to boxes, and a CSV table with the columns file, x, y, w, h and optionally score. Boxes of
+    categories other than people and crowd regions are dropped: an annotation file names its
+    categories, in a list of results people are category 1 as in COCO. Boxes with invalid numbers
+    are kept; prediction reports and skips them.
 
-    Of films, records and lines have a `frame` beside the file, a number from 0, and a map has a map
-    of frames in place of the list. The COCO results that prediction writes are of this form.
+    For videos, records and lines have a `frame` beside the file, a number from 0, and a map has a
+    map of frames in place of the list. The COCO results that prediction writes have this form.
 
     Args:
-      path: the file; what it is, is decided by its content.
-      min_score: records with a lower score are left out; those without a score stay.
+      path: the file; its form is detected by its content.
+      min_score: records with a lower score are dropped; those without a score are kept.
 
     Raises:
       InputError: no such file, not JSON or CSV, or a record of the wrong form (named).
@@ -138,7 +138,7 @@ def read_boxes(path: str | Path, min_score: float = 0.0) -> BoxFile:
 
 
 class _Record(NamedTuple):
-    """Where it stands, the photo's name or id, the box (None: the photo has none), score, frame."""
+    """One record: its place in the file, image name or id, box (None if none), score, frame."""
 
     where: str
     key: str | int
@@ -158,7 +158,7 @@ def _place(
     ids: dict[int, list[list[float]]],
     frames: dict[str, dict[int, list[list[float]]]],
 ) -> list[list[float]]:
-    """The list that a record's box belongs to."""
+    """List that a record's box belongs to."""
     if isinstance(record.key, int):
         return ids.setdefault(record.key, [])
     if record.frame in (None, ""):
@@ -209,10 +209,10 @@ def _annotations(path: Path, content: dict[str, Any]) -> Iterable[_Record]:
         annotations = list(content["annotations"])
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{path} looks like COCO annotations, but `images` or `categories` is missing or not "
+            f"{path} seems to be COCO annotations, but `images` or `categories` is missing or not "
             "a list of records with `id` and `file_name`"
         ) from error
-    # A photo of which nobody is annotated is mentioned all the same: it has no boxes.
+    # An image without annotated people is listed too, with no boxes.
     mentioned = set()
     for index, record in enumerate(annotations):
         where = f"annotation {index}"
@@ -245,7 +245,7 @@ def _named(path: Path, content: dict[str, Any]) -> Iterable[_Record]:
 def _listed(path: Path, where: str, name: str, boxes: Any, frame: Any) -> Iterable[_Record]:
     if not isinstance(boxes, list):
         raise InputError(f"{path}, {where}: not a list of boxes; expected {_FORMS}")
-    # One box may stand without the outer list.
+    # A single box may be given without the outer list.
     if boxes and not isinstance(boxes[0], list):
         boxes = [boxes]
     if not boxes:

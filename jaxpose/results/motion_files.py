@@ -1,4 +1,4 @@
-"""A lifted track as files: for Blender, OpenSim, a page, or a program."""
+"""Files of a lifted track: for Blender, OpenSim, web pages and programs."""
 
 import json
 from collections.abc import Sequence
@@ -22,17 +22,17 @@ from jaxpose.viz import contact_sheet, draw_space, save_animation, save_image, t
 from jaxpose.viz.pose3d import fitted, stage_of
 
 FORMATS = (".json", ".bvh", ".trc", ".c3d", ".gif", ".mp4", ".png")
-_VIEWS, _VIEW_WH = 6, (240, 320)  # moments in a picture
+_VIEWS, _VIEW_WH = 6, (240, 320)  # moments in one image
 
 
 class Quality(NamedTuple):
-    """What can be said of joints without the truth; NaN where nobody is seen.
+    """Quality of 3D joints without ground truth; NaN where the person is never visible.
 
     Attributes:
-      seen: share of the frames.
+      seen: share of the frames in which the person is visible.
       bone_spread: standard deviation of a bone's length over its median, mean of all bones; 0 for
         a rigid body.
-      beyond_limits: share of elbows and knees that are bent further than they can be.
+      beyond_limits: share of elbows and knees that are bent further than possible.
     """
 
     seen: float
@@ -41,7 +41,7 @@ class Quality(NamedTuple):
 
 
 def quality(joints_mm: np.ndarray, skeleton: Skeleton) -> Quality:
-    """The quality of `[T, K, 3]`; frames with NaN are left out."""
+    """Computes the quality of joints `[T, K, 3]`; frames with NaN are ignored."""
     seen = np.isfinite(joints_mm).all(axis=(1, 2))
     points = joints_mm[seen]
     if not len(points):
@@ -54,18 +54,19 @@ def quality(joints_mm: np.ndarray, skeleton: Skeleton) -> Quality:
 
 @dataclass(frozen=True)
 class LiftedTrack:
-    """One person in space.
+    """One person's track in 3D.
 
     Attributes:
-      skeleton: of the K joints.
-      joints_mm: `[T, K, 3]`, x right, y down, z forward as the camera looks; frames of which too
-        little was seen are NaN.
-      frames: `[T]` int, numbers of the film's frames.
+      skeleton: skeleton of the K joints.
+      joints_mm: `[T, K, 3]`, x right, y down, z forward from the camera; NaN in frames with too few
+        visible keypoints.
+      frames: `[T]` int, frame numbers of the video.
       fps: frames per second.
-      track: what the person is called.
-      placed: the joints lie where the camera saw them, and not about their root.
-      tilt: degrees by which the camera looks down.
-      quality: of what the lifter said, before it was cleaned.
+      track: name of the person.
+      placed: True if the joints are at their position in the camera's frame, False if they are
+        relative to their root.
+      tilt: downward tilt of the camera in degrees.
+      quality: quality of the lifter's output before cleaning.
     """
 
     skeleton: Skeleton
@@ -79,30 +80,32 @@ class LiftedTrack:
 
     @property
     def seen(self) -> np.ndarray:
-        """`[T]` bool: frames with every joint."""
+        """Frames with every joint, bool `[T]`."""
         return np.isfinite(self.joints_mm).all(axis=(1, 2))
 
     def standing(self) -> np.ndarray:
-        """The joints `[T, K, 3]` mm upright, y down; unless placed, each frame's lowest at 0."""
+        """Upright joints `[T, K, 3]` mm, y down; unless placed, each frame's lowest is at 0."""
         upright = levelled(self.joints_mm, self.tilt)
         return upright if self.placed else on_floor(upright)
 
     def without_gaps(self) -> np.ndarray:
-        """`standing` from the first frame seen to the last, interpolated: `[T', K, 3]`.
+        """`standing` from the first visible frame to the last, interpolated: `[T', K, 3]`.
 
         Raises:
-          InputError: no frame was seen.
+          InputError: the person is visible in no frame.
         """
         seen = np.flatnonzero(self.seen)
         if not len(seen):
-            raise InputError(f"track {self.track}: too little is seen of the person in every frame")
+            raise InputError(
+                f"track {self.track}: too few keypoints of the person are visible in every frame"
+            )
         flat = self.standing().reshape(len(self.joints_mm), -1)
         wanted = np.arange(seen[0], seen[-1] + 1)
         filled = [np.interp(wanted, seen, column[seen]) for column in flat.T]
         return np.stack(filled, axis=-1).reshape(len(wanted), *self.joints_mm.shape[1:])
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able: `track`, `tilt`, `frames` and `joints_mm` for each, null where not seen."""
+        """JSON-able: `track`, `tilt`, `frames` and `joints_mm` for each, null where not visible."""
         return {
             "track": self.track,
             "tilt": round(self.tilt, 2),
@@ -117,17 +120,17 @@ class LiftedTrack:
 def save_lifted(
     path: str | Path, track: LiftedTrack, *, photos: Sequence[np.ndarray] | None = None
 ) -> None:
-    """Writes a track as its suffix says.
+    """Writes a track in the format of the path's suffix.
 
     - `.bvh` (Blender): rigid bones in centimetres, y up; `.trc` (OpenSim) and `.c3d`: markers in
-      mm, y up, people on the floor, the camera as level as `LiftedTrack.tilt` says.
-    - `.json`: mm along the camera's axes about the root, see `LiftedTrack.to_dict`.
-    - `.gif`, `.mp4`: a camera walks once around the person; `.png`: moments from two sides.
+      mm, y up, people on the floor, the camera levelled by `LiftedTrack.tilt`.
+    - `.json`: mm along the camera's axes relative to the root, see `LiftedTrack.to_dict`.
+    - `.gif`, `.mp4`: a camera that moves once around the person; `.png`: moments from two sides.
 
     Args:
-      path: one of `FORMATS`.
-      track: what to write. Gaps are blank in markers and JSON, elsewhere interpolated.
-      photos: T pictures, uint8 RGB `[H, W, 3]`, to stand beside an animation and above moments.
+      path: path with a suffix of `FORMATS`.
+      track: the track to write. Gaps are blank in markers and JSON, elsewhere interpolated.
+      photos: T images, uint8 RGB `[H, W, 3]`, to show beside an animation and above moments.
 
     Raises:
       InputError: another suffix, a track without a frame, a file that cannot be written.
@@ -158,11 +161,11 @@ def save_lifted(
 
 
 def document(tracks: Sequence[LiftedTrack]) -> dict[str, Any]:
-    """JSON-able: tracks of one film with what is needed to understand them."""
+    """JSON-able: tracks of one video with their units and axes."""
     skeleton = tracks[0].skeleton
     return {
         "jaxpose": jaxpose.__version__,
-        "units": "mm; x right, y down, z forward as the camera looks",
+        "units": "mm; x right, y down, z forward from the camera",
         "skeleton": {
             "name": skeleton.name,
             "keypoints": list(skeleton.keypoints),
@@ -180,9 +183,9 @@ def moments(
     count: int = _VIEWS,
     photos: Sequence[np.ndarray] | None = None,
 ) -> np.ndarray:
-    """A picture of `count` moments of `[T, K, 3]`, evenly apart, from the front and a side.
+    """Draws `count` moments of `[T, K, 3]` at equal intervals, from the front and a side.
 
-    Photos of the T frames, if there are any, stand above.
+    The images of these frames, if given, are drawn above.
     """
     at = np.unique(np.linspace(0, len(joints_mm) - 1, count).round().astype(int))
     stage = stage_of(joints_mm[at])

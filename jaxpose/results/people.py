@@ -1,4 +1,4 @@
-"""What prediction returns: people with named keypoints in pixels of their photo."""
+"""Results of prediction: people with named keypoints in pixels of their image."""
 
 import weakref
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from jaxpose.skeletons import Skeleton
 
 
 class Keypoint(NamedTuple):
-    """A point in pixels of the photo (pixel centres at integers) and its score in [0, 1]."""
+    """Point in pixels of the image (pixel centres at integers) and its score in [0, 1]."""
 
     x: float
     y: float
@@ -22,7 +22,7 @@ class Keypoint(NamedTuple):
 
 
 class SkippedBox(NamedTuple):
-    """A box that no person was predicted in (its position among those given), and why."""
+    """Box in which no person was predicted (its index among the given boxes), and the reason."""
 
     box_index: int
     reason: str
@@ -34,12 +34,12 @@ class Person:
 
     Attributes:
       skeleton: the names of the keypoints.
-      keypoints: float32 `[K, 2]`, (x, y) in pixels of the photo.
+      keypoints: float32 `[K, 2]`, (x, y) in pixels of the image.
       scores: float32 `[K]` in [0, 1].
-      box_xywh: float32 `[4]`, the box that was looked into, pixels of the photo.
-      track_id: the same number for the same person throughout a film; None where nobody counts.
-      box_score: of the detector, in [0, 1]; None for a box that was given.
-      joints: float32 `[J, 3]` millimetres from a lifter, by `joint_skeleton`; or None.
+      box_xywh: float32 `[4]`, the box used for prediction, pixels of the image.
+      track_id: the same number for the same person throughout a video; None without tracking.
+      box_score: the detector's score, in [0, 1]; None for a given box.
+      joints: float32 `[J, 3]` millimetres from a lifter, named by `joint_skeleton`; or None.
     """
 
     skeleton: Skeleton
@@ -53,11 +53,11 @@ class Person:
 
     @property
     def score(self) -> float:
-        """The mean score of the keypoints."""
+        """Mean score of the keypoints."""
         return float(self.scores.mean())
 
     def __getitem__(self, name: str) -> Keypoint:
-        """The keypoint of that name; `InputError` with the nearest name if there is none."""
+        """Keypoint of that name; `InputError` with the nearest name if there is none."""
         index = self.skeleton.index(name)
         x, y = self.keypoints[index]
         return Keypoint(float(x), float(y), float(self.scores[index]))
@@ -65,7 +65,7 @@ class Person:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able: `score`, `box_xywh` and `keypoints`, a map name -> x, y, score.
 
-        `track_id`, `box_score` and `joints_mm` (name -> x, y, z) where there are any.
+        Also `track_id`, `box_score` and `joints_mm` (name -> x, y, z) if they exist.
         """
         result: dict[str, Any] = {} if self.track_id is None else {"track_id": self.track_id}
         result |= {
@@ -90,23 +90,24 @@ class Person:
 
 @dataclass(frozen=True)
 class People:
-    """The people of one photo or frame: a sequence of `Person` over arrays.
+    """People of one image or frame: a sequence of `Person` over arrays.
 
     Attributes:
       skeleton: the names of the keypoints.
-      photo_hw: height and width of the photo.
-      keypoints: float32 `[P, K, 2]`, (x, y) in pixels of the photo.
+      photo_hw: height and width of the image.
+      keypoints: float32 `[P, K, 2]`, (x, y) in pixels of the image.
       scores: float32 `[P, K]` in [0, 1].
-      boxes_xywh: float32 `[P, 4]`, the boxes that were looked into.
-      box_indices: int64 `[P]`, the position of each in the boxes that were given.
-      skipped: the boxes given that nobody could be predicted in.
-      source: the path, `webcam 0` or `array` that the photo came from.
-      index: the number of the frame in its film; None for a photo.
-      seconds: the time stamp of the frame; None for a photo.
-      fps: frames per second of the film; None for a photo.
-      track_ids: int64 `[P]`, or None where nobody was tracked.
-      box_scores: float32 `[P]` of the detector, or None where the boxes were given.
-      joints: float32 `[P, J, 3]` millimetres from a lifter, or None; NaN for who was not lifted.
+      boxes_xywh: float32 `[P, 4]`, the boxes used for prediction.
+      box_indices: int64 `[P]`, the index of each among the given boxes.
+      skipped: given boxes in which no person could be predicted.
+      source: the path, `webcam 0` or `array` that the image came from.
+      index: the number of the frame in its video; None for a single image.
+      seconds: the time stamp of the frame; None for a single image.
+      fps: frames per second of the video; None for a single image.
+      track_ids: int64 `[P]`, or None without tracking.
+      box_scores: float32 `[P]` of the detector, or None if the boxes were given.
+      joints: float32 `[P, J, 3]` millimetres from a lifter, or None; NaN for people without 3D
+        joints.
       joint_skeleton: the names of the joints.
     """
 
@@ -131,7 +132,7 @@ class People:
         return len(self.keypoints)
 
     def __getitem__(self, index: int) -> Person:
-        """The person in that row."""
+        """Person in that row."""
         return Person(
             self.skeleton,
             self.keypoints[index],
@@ -147,7 +148,7 @@ class People:
         return (self[index] for index in range(len(self)))
 
     def keep(self, rows: np.ndarray | list[int]) -> "People":
-        """Only the people of these rows `[N]`, in this order."""
+        """Keeps only the people of these rows `[N]`, in this order."""
         first, second = ("keypoints", "scores", "boxes_xywh", "box_indices"), ("track_ids",)
         names = (*first, *second, "box_scores", "joints")
         values = {name: getattr(self, name) for name in names}
@@ -155,9 +156,9 @@ class People:
         return replace(self, **{n: v[rows] for n, v in values.items() if v is not None})
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able: `width`, `height`, `people`, and `skipped_boxes` where there are any.
+        """JSON-able: `width`, `height`, `people`, and `skipped_boxes` if there are any.
 
-        Frames of a film have `frame` and `seconds` as well.
+        Frames of a video have `frame` and `seconds` as well.
         """
         height, width = self.photo_hw
         result: dict[str, Any] = {}
@@ -175,7 +176,7 @@ class People:
         return result
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """A flat record for each keypoint: what a table has as its lines (see `COLUMNS`)."""
+        """Yields a flat record for each keypoint: a line of a table (see `COLUMNS`)."""
         for number, person in enumerate(self):
             for k, name in enumerate(self.skeleton.keypoints):
                 x, y = person.keypoints[k]
@@ -192,24 +193,24 @@ class People:
                 }
 
     def to_dataframe(self) -> Any:
-        """A pandas table with a line for each keypoint (`COLUMNS`); see also `dataframe`."""
+        """Table in pandas with a line for each keypoint (`COLUMNS`); see also `dataframe`."""
         return dataframe([self])
 
     def draw(
         self, photo: np.ndarray | None = None, *, min_score: float = 0.3, boxes: bool = False
     ) -> np.ndarray:
-        """A copy of the photo, uint8 RGB `[H, W, 3]`, with the people drawn on it.
+        """Copy of the image, uint8 RGB `[H, W, 3]`, with the people drawn on it.
 
-        A photo that came from a file is read again, and a frame of a film is still there while the
-        loop that it came from is at it.
+        An image from a file is read again; a frame of a video is available inside the loop over the
+        results.
 
         Args:
-          photo: draw on this one instead.
+          photo: draw on this image instead.
           min_score: the lowest score of a keypoint that is drawn.
-          boxes: draw the boxes as well.
+          boxes: whether to draw the boxes too.
 
         Raises:
-          InputError: the frame is gone; draw it inside the loop, or give `photo`.
+          InputError: the frame is no longer in memory; draw it inside the loop, or give `photo`.
         """
         from jaxpose.viz import draw_people
 
@@ -225,31 +226,31 @@ class People:
         )
 
     def held_weakly(self) -> "People":
-        """The same without keeping the picture in memory once nobody else does."""
+        """Copy that does not keep the image in memory after all other references are gone."""
         if self._photo is None or isinstance(self._photo, weakref.ref):
             return self
         return replace(self, _photo=weakref.ref(self._photo))
 
     @property
     def photo(self) -> np.ndarray:
-        """The picture, uint8 RGB `[H, W, 3]`; `InputError` if it is gone (see `draw`)."""
+        """Image, uint8 RGB `[H, W, 3]`; `InputError` if it is no longer in memory (see `draw`)."""
         photo = self._photo() if isinstance(self._photo, weakref.ref) else self._photo
         if photo is None and self.seconds is None and Path(self.source).is_file():
             photo = read_photo(self.source)
         if photo is None:
             raise InputError(
-                "the picture is not kept, so that films do not fill the memory: draw inside the "
-                "loop over the results, or give draw(photo)"
+                "the image is not kept, so that videos do not fill the memory: draw inside the "
+                "loop over the results, or pass the image to draw()"
             )
         return photo
 
 
 COLUMNS = ("source", "frame", "seconds", "person", "track_id", "keypoint", "x", "y", "score")
-"""Of tables: a line for each keypoint, pixels, scores in [0, 1]."""
+"""Columns of tables: a line for each keypoint, pixels, scores in [0, 1]."""
 
 
 def dataframe(results: Iterable[People]) -> Any:
-    """One pandas table of many results, a line for each keypoint (`COLUMNS`).
+    """Joins many results into one pandas table, a line for each keypoint (`COLUMNS`).
 
     Raises:
       InputError: pandas is not installed.

@@ -1,4 +1,4 @@
-"""Results of a prediction, read back from a file."""
+"""Readers of prediction results."""
 
 import json
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ def read_results(
     skeleton: Skeleton | None = None,
     image_wh: tuple[int, int] | None = None,
 ) -> list[People]:
-    """Results from a file: JSON or JSON lines of `jaxpose predict`, or a bare list of one person.
+    """Reads results from a file: JSON or JSON lines of `jaxpose predict`, or a list for one person.
 
     Args:
       path: the file.
-      skeleton: of the keypoints in a bare list, `[frames][keypoints][x, y(, ...)]`; also one whose
-        names the file uses and which is not built in.
-      image_wh: the picture's size, which a bare list does not say.
+      skeleton: skeleton of the keypoints in a plain list, `[frames][keypoints][x, y(, ...)]`; also
+        for a file with the keypoint names of a skeleton that is not built in.
+      image_wh: the image's size, which a plain list does not contain.
 
     Raises:
       InputError: no such file, or none of these forms.
@@ -59,7 +59,7 @@ def _bare(
 ) -> list[People]:
     points = np.array(content, np.float64)
     if skeleton is None or image_wh is None:
-        raise InputError(f"{path} is a bare list of keypoints: name its skeleton and picture size")
+        raise InputError(f"{path} is a plain list of keypoints: give its skeleton and image size")
     if points.ndim != 3 or points.shape[1] != skeleton.num_keypoints or points.shape[2] < 2:
         raise InputError(
             f"{path} holds {list(points.shape)} numbers; [frames, {skeleton.num_keypoints}, 2 or "
@@ -75,7 +75,7 @@ def _bare(
 
 
 def _records(path: Path, content: Any, skeleton: Skeleton | None) -> Iterator[People]:
-    """`People` of each record that has a list `people`."""
+    """Yields `People` of each record that has a list `people`."""
     records = content
     if isinstance(content, dict):
         lists = [content[key] for key in ("frames", "photos", "results") if key in content]
@@ -83,7 +83,7 @@ def _records(path: Path, content: Any, skeleton: Skeleton | None) -> Iterator[Pe
     records = [entry for entry in records if isinstance(entry, dict) and "people" in entry]
     names = [list(p["keypoints"]) for entry in records for p in entry["people"]]
     if not names:
-        raise InputError(f"{path} holds no person; expected {_FORM}")
+        raise InputError(f"{path} contains no person; expected {_FORM}")
     known = _skeleton(tuple(names[0]), skeleton)
     for entry in records:
         people = entry["people"]
@@ -129,7 +129,7 @@ def _people(
 
 
 def _skeleton(names: tuple[str, ...], given: Skeleton | None) -> Skeleton:
-    """The set that has these names: the one given, one that is built in, or the bare names."""
+    """Skeleton with these names: the given one, a built-in one, or a new one."""
     for candidate in ([given] if given else []) + list(BUILT_IN.values()):
         if candidate.keypoints == names:
             return candidate

@@ -1,7 +1,7 @@
-"""Results into files, frame by frame: JSON, JSON lines, CSV, COCO results, OpenPose's JSON.
+"""Writers of results, frame by frame: JSON, JSON lines, CSV, COCO results, OpenPose's JSON.
 
-Every writer appends as results come, so memory does not grow with the film, and `close` leaves a
-whole file of what was done, after an error or Ctrl-C too.
+Every writer appends results as they arrive, so memory does not grow with the video, and `close`
+leaves a complete file of the results so far, after an error or Ctrl-C too.
 """
 
 import csv
@@ -21,17 +21,17 @@ from jaxpose.skeletons import Skeleton
 
 
 class Writer(Protocol):
-    """Takes results one after the other."""
+    """Interface of writers, which take one result after the other."""
 
     def write(self, people: People, picture: str | None = None) -> None:
-        """Appends a photo's or frame's people; `picture` is the name of the drawn file."""
+        """Appends the people of an image or frame; `picture` is the name of the drawn file."""
 
     def close(self) -> None:
         """Finishes the file."""
 
 
 class _File:
-    """A text file that appears under its name when it is closed, or at once if `visible`."""
+    """Text file that appears under its name when it is closed, or at once if `visible`."""
 
     def __init__(self, path: Path, *, visible: bool = False) -> None:
         self.path = path
@@ -53,7 +53,7 @@ class _File:
 
 
 class _JsonList:
-    """A JSON file that is, or ends in, a list to which entries are appended."""
+    """JSON file that is, or ends in, a list to which entries are appended."""
 
     def __init__(self, path: Path, opening: str) -> None:
         self._file = _File(path)
@@ -66,13 +66,13 @@ class _JsonList:
         self._first = False
 
     def close(self, closing: str) -> None:
-        with suppress(OSError):  # closing tells of a full disk
+        with suppress(OSError):  # closing raises an error on a full disk
             self._file.stream.write(closing)
         self._file.close()
 
 
 class JsonWriter:
-    """One JSON object: what is told of the whole, then a list with an entry for each frame."""
+    """One JSON object: common entries first, then a list with an entry for each frame."""
 
     def __init__(
         self,
@@ -85,10 +85,10 @@ class JsonWriter:
         """Begins the file.
 
         Args:
-          path: where to.
-          head: JSON types that stand before the list.
-          name: of the list.
-          tail: called at the end for what stands behind the list.
+          path: path of the file.
+          head: JSON types written before the list.
+          name: name of the list.
+          tail: called at the end for entries after the list.
         """
         self._tail = tail
         opening = json.dumps(dict(head), indent=1, allow_nan=False).removesuffix("}").rstrip()
@@ -109,14 +109,14 @@ class JsonWriter:
 
 
 class JsonLinesWriter:
-    """A line of JSON for each frame, in the file at once: for long films and for `tail -f`."""
+    """Writes a line of JSON for each frame at once: for long videos and for `tail -f`."""
 
     def __init__(self, path: Path) -> None:
         """Begins the file."""
         self._file = _File(path, visible=True)
 
     def write(self, people: People, picture: str | None = None) -> None:
-        """Appends a line as `JsonWriter` does an entry."""
+        """Appends a line in the form of a `JsonWriter` entry."""
         self._file.stream.write(json.dumps(entry(people, picture), allow_nan=False) + "\n")
         self._file.stream.flush()
 
@@ -126,7 +126,7 @@ class JsonLinesWriter:
 
 
 class CsvWriter:
-    """A table with a line for each keypoint (`people.COLUMNS`)."""
+    """Table with a line for each keypoint (`people.COLUMNS`)."""
 
     def __init__(self, path: Path) -> None:
         """Begins the file with the names of the columns."""
@@ -146,9 +146,9 @@ class CsvWriter:
 class CocoWriter:
     """COCO's format of results (cocodataset.org/#format-results): an entry for each person.
 
-    `image_id` is the number that a photo's name is, as in COCO; other photos and the frames of
-    films are numbered from 1 as they come, above all numbers so far. `file_name` and `frame` say
-    which it was. The score is the box's times the mean of the keypoints that count (`metrics.oks`).
+    `image_id` is the number in an image's name, as in COCO; other images and the frames of videos
+    are numbered in order, from 1 and above all numbers so far. `file_name` and `frame` identify
+    them. The score is `metrics.oks.instance_score`: the box's times a mean of the keypoints'.
     """
 
     def __init__(self, path: Path) -> None:
@@ -206,15 +206,15 @@ class OpenPoseWriter:
     """OpenPose's JSON, a file for each frame: `<name>_000000000012_keypoints.json`.
 
     People are written as BODY_25: keypoints by their names, neck and mid-hip as means with the
-    lower of both scores, the others 0, 0, 0 as OpenPose writes what it has not found. `person_id`
-    is the track's.
+    lower of both scores, and 0, 0, 0 for missing keypoints, as OpenPose does. `person_id` is the
+    track's.
     """
 
     def __init__(self, folder: Path, skeleton: Skeleton) -> None:
-        """Makes the folder.
+        """Creates the folder.
 
         Raises:
-          InputError: the skeleton is no body, or the folder cannot be made.
+          InputError: the skeleton is not a body, or the folder cannot be created.
         """
         self._folder = folder
         self._columns = [
@@ -225,16 +225,16 @@ class OpenPoseWriter:
         ]
         if sum(map(bool, self._columns)) < 8:
             raise InputError(
-                f"OpenPose's files hold bodies, and skeleton {skeleton.name!r} has hardly a "
+                f"OpenPose's files are for bodies, but skeleton {skeleton.name!r} has hardly a "
                 "keypoint of one; choose another format"
             )
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"{folder} cannot be made: {error.strerror}") from error
+            raise InputError(f"{folder} cannot be created: {error.strerror}") from error
 
     def write(self, people: People, picture: str | None = None) -> None:
-        """Writes the file of a photo (number 0) or of a frame.
+        """Writes the file of an image (number 0) or of a frame.
 
         Raises:
           InputError: it cannot be written.
@@ -261,7 +261,7 @@ class OpenPoseWriter:
             raise InputError(f"{path} cannot be written: {error.strerror}") from error
 
     def close(self) -> None:
-        """Nothing is left to do."""
+        """Does nothing: every file is complete already."""
 
     def _body(self, person: Person) -> list[float]:
         values: list[float] = []
@@ -276,7 +276,7 @@ class OpenPoseWriter:
 
 
 FORMATS = ("json", "jsonl", "csv", "coco", "openpose")
-"""Names of the formats that `writer` makes."""
+"""Names of the formats that `writer` supports."""
 
 
 def writer(
@@ -288,10 +288,10 @@ def writer(
     name: str = "frames",
     tail: Callable[[], Mapping[str, Any]] = dict,
 ) -> Writer:
-    """The writer of one of `FORMATS` into the folder `out`; see their classes.
+    """Writer of one of `FORMATS` into the folder `out`; see the classes.
 
     Raises:
-      InputError: what cannot be written, or not in this format.
+      InputError: the folder cannot be written, or the skeleton does not fit the format.
     """
     if kind == "json":
         return JsonWriter(out / "predictions.json", head, name=name, tail=tail)
@@ -305,6 +305,6 @@ def writer(
 
 
 def entry(people: People, picture: str | None = None) -> dict[str, Any]:
-    """What the JSON formats hold of a photo or frame."""
+    """Entry of an image or frame in the JSON formats."""
     named = {} if picture is None else {"picture": picture}
     return {"file": people.source, **named, **people.to_dict()}

@@ -1,4 +1,4 @@
-"""The laws of a study: fitted where the points can carry them, refused with reasons where not."""
+"""Analysis of a study: fits the laws that the points support, and gives reasons for the others."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,15 +15,15 @@ from jaxpose.scaling.observations import Observations
 
 @dataclass(frozen=True)
 class Analysis:
-    """The laws of one quantity.
+    """Laws of one quantity.
 
     Attributes:
-      quantity: `loss` or `score`; words: what it is, such as `1 - AP`.
-      points, held_out: what the laws were fitted to, and what they are tested on.
-      laws: by form.
-      refused: reasons, by the form or other finding that they stand against.
+      quantity: `loss` or `score`; words: its description, such as `1 - AP`.
+      points, held_out: the points for fitting and for testing the laws.
+      laws: fitted laws by form.
+      refused: reasons against a fit, by the form or other result that they concern.
       parts: the points that each law was fitted to, or refused.
-      price: what a sample costs by size; None with a single size.
+      price: FLOPs of a sample by size; None with a single size.
     """
 
     quantity: str
@@ -37,7 +37,7 @@ class Analysis:
 
     @property
     def joint(self) -> Ensemble | None:
-        """The law in parameters and samples."""
+        """Law in parameters and samples."""
         return self.laws.get(JOINT.name)
 
 
@@ -49,10 +49,10 @@ def analyse(
     resamples: int = 400,
     anyway: bool = False,
 ) -> Analysis:
-    """Fit every law that the points can carry.
+    """Fits every law that the points support.
 
-    The joint law takes all points; the law in compute the best point of each budget that was spent
-    on three sizes or more; those in parameters and samples the runs that are equal in the other.
+    The joint law is fitted to all points; the law in compute to the best point of each budget that
+    has three sizes or more; those in parameters and samples to runs that are equal in the other.
 
     Args:
       anyway: fit a law in spite of reasons against it, as long as there are more points than
@@ -74,7 +74,7 @@ def analyse(
         reasons = off_centre(laws[JOINT.name].law, price, points.groups("compute"))
         if reasons:
             refused["frontier"] = reasons
-            # The best of sizes that are all too large is no point of the frontier.
+            # If all sizes are too large, the best of them is not on the frontier.
             refused.setdefault(COMPUTE.name, []).extend(reasons)
             if not anyway:
                 laws.pop(COMPUTE.name, None)
@@ -83,7 +83,7 @@ def analyse(
 
 
 def _parts(points: Observations) -> dict[Form, Observations]:
-    """The points that a law of each form is about."""
+    """Points to fit a law of each form to."""
     compared = [group for group in points.groups("compute") if len(group) >= 3]
     best = [group.name[np.argmin(group.value)] for group in compared]
     sizes = [points.where(points.parameters == n) for n in np.unique(points.parameters)]
@@ -100,10 +100,10 @@ def _extent(name: str) -> Any:
 
 
 def extrapolations(analysis: Analysis, resamples: int = 400) -> list[dict[str, Any]]:
-    """Held-out points, and the largest budget left out of the fit: predicted and measured.
+    """Compares predicted and measured values of held-out points and of the largest budget.
 
-    Each is a dict of point, predicted, low, high (bounds of a new run), measured and error, the
-    relative difference of the prediction.
+    The laws are fitted without these points. Each is a dict of point, predicted, low, high (bounds
+    of a new run), measured and error, the relative difference of the prediction.
     """
     if analysis.joint is None:
         return []
@@ -135,7 +135,7 @@ def _tested(ensemble: Ensemble, points: Observations, row: int) -> dict[str, Any
 
 
 def summary(analysis: Analysis) -> dict[str, Any]:
-    """An analysis as JSON types."""
+    """Converts an analysis to JSON types."""
     laws = {
         name: {
             "parameters": ensemble.law.parameters(),
@@ -178,7 +178,7 @@ def _frontier_exponents(joint: Ensemble, price: frontier.Price) -> dict[str, Any
 
 
 def require_a_law(analyses: list[Analysis]) -> None:
-    """Refuse a study that carries no law at all.
+    """Raises an error if a study supports no law.
 
     Raises:
       InputError: the reasons, for each quantity and law.
@@ -192,6 +192,6 @@ def require_a_law(analyses: list[Analysis]) -> None:
                 against.setdefault(reason, {})[f"{form} law"] = None
     lines = [f"{', '.join(laws)}: {reason}" for reason, laws in against.items()]
     raise InputError(
-        "These points carry no law:\n  " + "\n  ".join(lines) + "\n`jaxpose scaling plan` adds "
-        "points to a study; --anyway fits what can be fitted in spite of this."
+        "These points support no law:\n  " + "\n  ".join(lines) + "\n`jaxpose scaling plan` adds "
+        "points to a study; --anyway fits all possible laws in spite of this."
     )

@@ -1,4 +1,4 @@
-"""How sure a fitted law is: the same fit to many data sets that could have been measured."""
+"""Uncertainty of a fitted law, by repeating the fit on resampled data (bootstrap)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ LEVEL = 0.9
 
 @dataclass(frozen=True)
 class Ensemble:
-    """A law and its bootstrap replicates.
+    """Law and its bootstrap replicates.
 
     Attributes:
       law: fitted to the data.
@@ -23,7 +23,7 @@ class Ensemble:
     replicates: tuple[Law, ...]
 
     def interval(self, name: str, level: float = LEVEL) -> tuple[float, float]:
-        """The percentile interval of a parameter."""
+        """Percentile interval of a parameter."""
         return _percentiles(np.array([law.parameters()[name] for law in self.replicates]), level)
 
     def band(self, inputs: Inputs, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
@@ -35,7 +35,7 @@ class Ensemble:
     def prediction(
         self, inputs: Mapping[str, float], level: float = LEVEL
     ) -> tuple[float, float, float]:
-        """What a new run at `inputs` will measure, and the bounds of it: noise is added."""
+        """Predicted value of a new run at `inputs`, with bounds that include the noise of a run."""
         at = {name: np.array([value]) for name, value in inputs.items()}
         curves = np.array([law(at)[0] for law in self.replicates])
         noise = np.random.default_rng(1).normal(size=len(curves)) * self.law.deviation
@@ -45,11 +45,10 @@ class Ensemble:
 def bootstrap(
     form: Form, inputs: Inputs, values: np.ndarray, resamples: int = 400, seed: int = 0
 ) -> Ensemble:
-    """A law with replicates by the residual bootstrap in log space.
+    """Fits a law and its replicates by the residual bootstrap in log space.
 
-    Residuals are scaled up for the degrees of freedom that the fit has taken. Each resample also
-    draws how large the noise really is (chi-squared), without which a handful of points would seem
-    to know it exactly and the intervals would be too narrow.
+    Residuals are scaled up for the degrees of freedom of the fit. Each resample also draws the size
+    of the noise (chi-squared); without this, the intervals from a few points would be too narrow.
 
     Args:
       inputs: `[n]` each.   values: `[n]`, positive; n must exceed the form's parameters.

@@ -1,4 +1,4 @@
-"""Whether points can carry a law at all, and if not, why."""
+"""Checks that points support a law, with the reasons if they do not."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,15 @@ from jaxpose.scaling.observations import Observations
 from jaxpose.scaling.plan import MAX_EPOCHS
 
 SPARE = 2
-"""Points needed beyond the parameters of a law, so that there is noise to measure."""
+"""Points needed in addition to the parameters of a law, to measure the noise."""
 LEAST_RANGE = 3.0
 """Ratio of the largest to the smallest size, and number of samples, that a joint law needs."""
 CHANCE = 0.98
-"""Scores (1 - AP and the like) above this are those of models that have learnt nothing yet."""
+"""Scores (such as 1 - AP) above this come from models that have learnt nothing yet."""
 
 
 def reasons_against(form: Form, points: Observations, quantity: str) -> list[str]:
-    """Why no law of that form should be fitted to the points; empty if one may."""
+    """Reasons against fitting a law of that form to the points; empty if there are none."""
     reasons = []
     if len(points) < form.size + SPARE:
         reasons.append(
@@ -30,21 +30,21 @@ def reasons_against(form: Form, points: Observations, quantity: str) -> list[str
         blind = points.value > CHANCE
         if blind.mean() > 0.25:
             reasons.append(
-                f"the score has hardly left its worst value at {blind.sum()} of {len(points)} "
-                f"points (above {CHANCE}): larger budgets, or fit the loss"
+                f"the score is still near its worst value at {blind.sum()} of {len(points)} "
+                f"points (above {CHANCE}): use larger budgets, or fit the loss"
             )
     for name in form.inputs:
         values = getattr(points, name, np.ones(1))
         if form is JOINT and len(values) and values.max() < LEAST_RANGE * values.min():
             reasons.append(
                 f"too narrow: {name} range over a factor of {values.max() / values.min():.2g}, and "
-                f"{LEAST_RANGE:g} is the least from which an exponent can be read"
+                f"an exponent needs a factor of at least {LEAST_RANGE:g}"
             )
     return reasons
 
 
 def repeated(points: Observations) -> list[str]:
-    """Why runs that see their data too often should not be fitted."""
+    """Reasons against fitting runs that repeat their data too often."""
     many = points.epochs > MAX_EPOCHS
     if not many.any():
         return []
@@ -52,12 +52,12 @@ def repeated(points: Observations) -> list[str]:
     return [
         f"epochs repeat too often: {names} see their data up to {points.epochs.max():.1f} times. "
         f"Beyond {MAX_EPOCHS:g} repeated samples are worth less than new ones (arXiv:2305.16264), "
-        "and the law would blame the model for it: use more data, or smaller budgets"
+        "and the law would attribute this to the model: use more data, or smaller budgets"
     ]
 
 
 def off_centre(law: Law, price: Price, groups: Sequence[Observations]) -> list[str]:
-    """Why nothing should be said of best sizes: the sizes do not lie on both sides of them."""
+    """Reasons against a best size: the trained sizes do not lie on both sides of it."""
     outside = []
     for group in groups:
         if len(group) < 3:
@@ -71,8 +71,8 @@ def off_centre(law: Law, price: Price, groups: Sequence[Observations]) -> list[s
     if compared and 2 * len(outside) <= compared:
         return []
     if not compared:
-        return ["no budget of compute was spent on three sizes: nothing shows which one is best"]
+        return ["no budget of compute has three sizes: the best size cannot be found"]
     return [
-        f"off-centre: at {len(outside)} of {compared} budgets the best size lies outside those "
-        f"that were trained: {'; '.join(outside[:4])}. Add sizes there"
+        f"off-centre: at {len(outside)} of {compared} budgets the best size lies outside the "
+        f"trained ones: {'; '.join(outside[:4])}. Add sizes there"
     ]

@@ -1,4 +1,4 @@
-"""What a model costs, from its trace: nothing is allocated and nothing runs."""
+"""Cost of a model from its trace, without allocating or running anything."""
 
 from typing import Any, NamedTuple
 
@@ -12,8 +12,8 @@ class Cost(NamedTuple):
     """Size of a model and work of one forward pass.
 
     Attributes:
-      parameters: trainable values.
-      multiply_adds: of one image or window, without flip test (see `scaling.flops`).
+      parameters: number of trainable values.
+      multiply_adds: for one image or window, without flip test (see `scaling.flops`).
     """
 
     parameters: int
@@ -21,10 +21,10 @@ class Cost(NamedTuple):
 
 
 def cost(model: Any, input_hw: tuple[int, int] | None) -> Cost:
-    """The cost of `model` for one image `[1, *input_hw, 3]`, or for a lifter's one window."""
+    """Cost of `model` for one image `[1, *input_hw, 3]`, or of a lifter for one window."""
 
     def init(key: jax.Array, images: jax.Array) -> tuple[Any, Any]:
-        # Initialisation runs the forward pass once, so one trace gives both figures.
+        # Initialisation includes one forward pass, so one trace gives both figures.
         return model.init_with_output(key, images)
 
     shape = (1, *input_hw, 3) if input_hw else model.input_shape()

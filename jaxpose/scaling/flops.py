@@ -15,24 +15,24 @@ from jaxpose.errors import InputError
 
 
 def multiply_adds(function: Callable[..., Any], *arguments: Any) -> int:
-    """Multiply-adds of `function(*arguments)`.
+    """Counts the multiply-adds of `function(*arguments)`.
 
-    A loop of fixed length counts its body as often as it runs; of the branches of a condition the
-    most expensive counts. Taps of a convolution that fall on padding count, as they do in the
-    published tables.
+    The body of a loop of fixed length is counted once per iteration; of the branches of a condition
+    the most expensive is counted. Taps of a convolution on padding are counted, as in the published
+    tables.
 
     Args:
       function: traceable by JAX.
       arguments: arrays, or `jax.ShapeDtypeStruct`s in their place.
 
     Raises:
-      InputError: if a loop's number of rounds is not known before it runs.
+      InputError: the number of iterations of a loop is not known before it runs.
     """
     return jaxpr_multiply_adds(jax.make_jaxpr(function)(*arguments).jaxpr)
 
 
 def jaxpr_multiply_adds(jaxpr: core.Jaxpr) -> int:
-    """`multiply_adds` of what has been traced already."""
+    """Counts the multiply-adds of a traced computation."""
     return sum(_of_equation(equation) for equation in jaxpr.eqns)
 
 
@@ -48,11 +48,11 @@ def _of_equation(equation: core.JaxprEqn) -> int:
             return math.prod(out) * math.prod(left[axis] for axis in contracted)
         kernel_out = parameters["dimension_numbers"].rhs_spec[0]
         taps = math.prod(right) // right[kernel_out]  # area x input channels of a group
-        # Zeros between the values of a dilated input are multiplied by nobody sensible.
+        # Zeros between the values of a dilated input are skipped by any sensible implementation.
         return math.prod(out) * taps // math.prod(parameters["lhs_dilation"])
     bodies = [jaxpr_multiply_adds(body) for body in core.jaxprs_in_params(parameters)]
     if name == "while" and any(bodies):
-        raise InputError("The number of rounds of a while loop cannot be known from its trace.")
+        raise InputError("The number of iterations of a while loop is not known from its trace.")
     if name == "cond":
         return max(bodies, default=0)
     return sum(bodies) * parameters["length"] if name == "scan" else sum(bodies)

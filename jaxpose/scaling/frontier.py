@@ -1,8 +1,8 @@
-"""The efficient frontier: the size that a budget of compute is best spent on, and what it reaches.
+"""Efficient frontier: the best size for a budget of compute, and the value it reaches.
 
 With a sample of a model of N parameters costing `k N^m` FLOPs (m is near 1 for large transformers,
-less for small ones, whose head and patches count), a budget C buys `D = C / (k N^m)` samples, and
-the joint law has its minimum over N in closed form (arXiv:2203.15556, eq. 4, for m = 1):
+less for small ones, where head and patches matter), a budget C pays for `D = C / (k N^m)` samples,
+and the joint law has its minimum over N in closed form (arXiv:2203.15556, eq. 4, for m = 1):
 
     N*^(a + m b) = a A / (m b B) (C / k)^b        L*(C) - E ~ C^(-a b / (a + m b))
 """
@@ -26,12 +26,12 @@ class Price:
         return self.k * np.asarray(parameters, np.float64) ** self.m
 
 
-# Where a law has no best size: beyond any model, and within what powers of it can be held.
+# Limits for a law without a best size: beyond any model, with finite powers.
 _SIZES = (1e-30, 1e60)
 
 
 def price(parameters: np.ndarray, flops: np.ndarray) -> Price:
-    """The power of the parameters nearest to the FLOPs a sample, in logarithms."""
+    """Fits a power of the parameters to the FLOPs per sample, in logarithms."""
     slope, offset = np.polyfit(np.log(parameters), np.log(flops), 1)
     return Price(float(np.exp(offset)), float(slope))
 
@@ -44,7 +44,7 @@ def exponents(law: Law, price: Price) -> dict[str, float]:
 
 
 def best_size(law: Law, price: Price, compute: np.ndarray) -> np.ndarray:
-    """The number of parameters that the joint law reaches its lowest value with, for each budget.
+    """Number of parameters with the lowest value of the joint law, for each budget.
 
     Zero for a law in which size does not matter, infinity for one in which only size does.
     """
@@ -57,19 +57,19 @@ def best_size(law: Law, price: Price, compute: np.ndarray) -> np.ndarray:
 
 
 def _unbounded(A: float) -> float:
-    """The best size where more data does not help: none is large enough, unless none matters."""
+    """Best size where more data does not help: infinite, or 0 if size does not matter either."""
     return np.inf if A else 0.0
 
 
 def best_value(law: Law, price: Price, compute: np.ndarray) -> np.ndarray:
-    """The value at the best size for each budget."""
+    """Value at the best size for each budget."""
     compute = np.asarray(compute, np.float64)
     size = np.clip(best_size(law, price, compute), *_SIZES)
     return law({"parameters": size, "samples": compute / price(size)})
 
 
 def best_shape(law: Law, compute: np.ndarray) -> np.ndarray:
-    """The value of a shape's dimension that a law of the form `shape` is lowest at.
+    """Value of a shape's dimension that minimises a law of the form `shape`.
 
     `x*^(a + b) = a A C^c / (b B)` (SoViT, arXiv:2305.13035): it grows as `C^(c / (a + b))`.
     """
@@ -81,6 +81,6 @@ def best_shape(law: Law, compute: np.ndarray) -> np.ndarray:
 
 
 def shape_exponent(law: Law) -> float:
-    """The exponent in compute of `best_shape`."""
+    """Exponent in compute of `best_shape`."""
     a, b, c = law.exponents
     return float(c / (a + b))

@@ -1,4 +1,4 @@
-"""The loss of a trained model on held-out data."""
+"""Loss of a trained model on held-out data."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from jaxpose.train.run_dir import Run
 
 
 def held_out_loss(run: Run) -> float | None:
-    """The experiment's loss on its held-out data, as in evaluation: nothing is augmented.
+    """Computes the experiment's loss on its held-out data, without augmentation, as in evaluation.
 
-    Whole batches only. None for a loss that compares what a model gives in training alone, such as
-    the outputs of several stages.
+    Only whole batches are used. None for a loss of outputs that a model has in training only, such
+    as those of several stages.
     """
     experiment = run.experiment.task().without_augmentation()
     mesh = make_mesh(experiment.mesh)

@@ -1,8 +1,8 @@
-"""The parabola method: Chinchilla's second approach (arXiv:2203.15556, section 3.2), to compare.
+"""Parabola method for comparison: Chinchilla's second approach (arXiv:2203.15556, section 3.2).
 
 At each budget a parabola through the values over the logarithm of the size has its vertex at the
-best size. An isoFLOP curve is no parabola, so that the vertex moves towards where the sizes were
-chosen whenever they are not centred on the optimum; `laws.JOINT` has no such bias.
+best size. An isoFLOP curve is not a parabola, so the vertex moves towards the chosen sizes if they
+are not centred on the optimum; `laws.JOINT` has no such bias.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def vertex(parameters: np.ndarray, values: np.ndarray) -> float | None:
-    """The size at the vertex of the parabola; None where the curve does not bend up or is short."""
+    """Size at the vertex of the parabola; None if the curve is not convex or has too few points."""
     if len(np.unique(parameters)) < 3:
         return None
     logs = np.log(parameters)
@@ -23,7 +23,7 @@ def vertex(parameters: np.ndarray, values: np.ndarray) -> float | None:
 def best_sizes(
     budgets: Sequence[float] | np.ndarray, curves: Sequence[tuple[np.ndarray, np.ndarray]]
 ) -> dict[str, object]:
-    """Vertices over budgets and the power law through them.
+    """Fits vertices over budgets and the power law through them.
 
     Args:
       budgets: FLOPs.

@@ -10,8 +10,8 @@ Every law is linear in its coefficients once its exponents are fixed:
 
 So only the exponents are searched, on a grid that is then refined; for each of its nodes the
 coefficients are the non-negative least-squares solution (variable projection: Golub and Pereyra
-1973, SIAM J. Numer. Anal. 10, 413). No start has to be chosen and no local minimum can catch it.
-Residuals are those of log L under Huber's loss, by reweighting.
+1973, SIAM J. Numer. Anal. 10, 413). No initial values are needed, and the search cannot end in a
+local minimum. Residuals are those of log L under Huber's loss, by reweighting.
 """
 
 import itertools
@@ -21,18 +21,18 @@ from dataclasses import dataclass
 import numpy as np
 
 HUBER = 1.345
-"""Residuals beyond this many robust standard deviations pull with constant force (Huber 1964)."""
+"""Residuals beyond this many robust standard deviations have a constant gradient (Huber 1964)."""
 
 Inputs = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Form:
-    """The form of a law.
+    """Form of a law.
 
     Attributes:
       name: see the module.
-      inputs: what it is a law in, by name.
+      inputs: names of the quantities that it depends on.
       exponents, coefficients: the names of its parameters; the last coefficient is the limit E.
       columns: exponents `[..., e]` and log inputs `[n]` each -> `[..., n, c]`, the terms without
         their coefficients.
@@ -80,12 +80,12 @@ EXPONENT_RANGE = (0.02, 2.5)
 
 @dataclass(frozen=True)
 class Law:
-    """A fitted law.
+    """Fitted law.
 
     Attributes:
       form: its form.
       exponents: `[e]`; coefficients: `[c]` of inputs in units of `scale`.
-      scale: by input, the geometric mean of the points that were fitted.
+      scale: by input, the geometric mean of the fitted points.
       deviation: robust standard deviation of the residuals of log L.
     """
 
@@ -96,7 +96,7 @@ class Law:
     deviation: float
 
     def __call__(self, inputs: Inputs) -> np.ndarray:
-        """L at inputs that are arrays of one shape."""
+        """Value of L at inputs, arrays of one shape."""
         shape = np.broadcast_shapes(*(np.shape(inputs[name]) for name in self.form.inputs))
         logs = [
             np.log(np.broadcast_to(inputs[name], shape).ravel() / self.scale[name])
@@ -106,7 +106,7 @@ class Law:
 
     @property
     def limit(self) -> float:
-        """E, the value that no size and no data go below."""
+        """Limit E: the value that no size and no amount of data can go below."""
         return float(self.coefficients[-1])
 
     def parameters(self) -> dict[str, float]:
@@ -119,19 +119,20 @@ class Law:
 
 
 def fit(form: Form, inputs: Inputs, values: np.ndarray) -> Law:
-    """The law of that form nearest to `values` `[n]`, positive, at `inputs` `[n]` each."""
+    """Fits a law of that form to `values` `[n]`, positive, at `inputs` `[n]` each."""
     laws = fit_many(form, inputs, np.asarray(values, np.float64)[None])
     return laws[0]
 
 
 def fit_many(form: Form, inputs: Inputs, values: np.ndarray, near: Law | None = None) -> list[Law]:
-    """`fit` for each row of `values` `[m, n]` at the same inputs, all at once.
+    """Fits each row of `values` `[m, n]` at the same inputs, all at once.
 
-    `near` is a law that all of them are near to: it spares the search over the whole range.
+    `near` is a law close to all of them; the search then stays near it instead of covering the
+    whole range.
     """
     scale = {name: float(np.exp(np.log(inputs[name]).mean())) for name in form.inputs}
     logs = [np.log(np.asarray(inputs[name], np.float64) / scale[name]) for name in form.inputs]
-    weights = values**-2.0  # relative residuals, which are those of log L while they are small
+    weights = values**-2.0  # relative residuals, which equal those of log L while they are small
     if near is None:
         exponents = _search(form, logs, values, weights)
     else:
@@ -150,20 +151,23 @@ def fit_many(form: Form, inputs: Inputs, values: np.ndarray, near: Law | None = 
 
 
 def _robust_deviation(residuals: np.ndarray, freedom: int) -> np.ndarray:
-    """Standard deviation along the last axis by Huber's weights, for `freedom` degrees of it."""
+    """Robust standard deviation along the last axis by Huber's weights.
+
+    freedom: degrees of freedom of the residuals.
+    """
     n = residuals.shape[-1]
     spread = np.sqrt((residuals**2).mean(-1))
     middle = 1.4826 * np.median(np.abs(residuals), -1)
     cut = HUBER * np.maximum(middle, 0.3 * spread) * np.sqrt(n / max(freedom, 1))
     clipped = np.clip(residuals, -cut[..., None], cut[..., None])
-    # A normal deviate cut at 1.345 has 0.843 of its deviation left; no cut that bites, no loss.
+    # A normal variable clipped at 1.345 keeps 0.843 of its deviation; without clipping, all of it.
     bites = (np.abs(residuals) > cut[..., None]).mean(-1)
     kept = 1 - (1 - 0.8433) * np.minimum(1.0, bites / 0.1787)
     return np.sqrt((clipped**2).sum(-1) / max(freedom, 1)) / kept
 
 
 def _log_huber_weights(predicted: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Weights under which squared residuals of L are Huber's loss of those of log L."""
+    """Weights under which squared residuals of L equal Huber's loss of the residuals of log L."""
     log_ratio = np.log(predicted / values)
     difference = predicted - values
     small = np.abs(log_ratio) < 1e-9
@@ -177,7 +181,7 @@ def _log_huber_weights(predicted: np.ndarray, values: np.ndarray) -> np.ndarray:
 def _search(
     form: Form, logs: list[np.ndarray], values: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """The best node of a grid over the exponents for each row, refined: `[m, e]`."""
+    """Best node of a grid over the exponents for each row, refined: `[m, e]`."""
     count = {1: 60, 2: 22, 3: 12}[len(form.exponents)]
     axis = np.geomspace(*EXPONENT_RANGE, count)
     nodes = np.array(list(itertools.product(axis, repeat=len(form.exponents))))
@@ -199,7 +203,7 @@ def _refine(
     width: float,
     rounds: int,
 ) -> np.ndarray:
-    """Pattern search in log exponents about each row's: move to the best, else halve the steps."""
+    """Pattern search in log exponents around each row's: steps to the best, or halves the steps."""
     moves = np.array(list(itertools.product((-1.0, 0.0, 1.0), repeat=exponents.shape[1])))
     middle = len(moves) // 2
     widths = np.full(len(values), width)
@@ -235,8 +239,8 @@ def _solve(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weighted non-negative least squares for many sets of columns at once.
 
-    With at most four coefficients every subset of them that may be positive is tried, so that the
-    solution is exact.
+    With at most four coefficients, every subset of positive coefficients is tried, so the solution
+    is exact.
 
     Args:
       columns: `[..., n, c]`.   values, weights: `[..., n]`, broadcast against it.
@@ -269,6 +273,6 @@ def _solve(
         whole = np.zeros(best.shape)
         whole[..., support] = solution / diagonal
         best = np.where(better[..., None], whole, best)
-    # Not the squares of the target less the gain, which loses all digits where the fit is close.
+    # Not the target's squares minus the gain: that loses all digits where the fit is close.
     residual = (scaled @ best[..., None])[..., 0] - target
     return (residual**2).sum(-1), best

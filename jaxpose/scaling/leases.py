@@ -1,9 +1,9 @@
-"""Who trains which point: claims that outlive nobody.
+"""Leases on the points of a study: each point has one worker, and a dead worker's lease expires.
 
-A claim is a file beside the point's folder that its worker touches every few seconds. It counts no
-more when its process has ended (seen at once on the same machine) or when it has not been touched
-for a while (any machine that shares the file system). Claims are taken and given back under a lock
-on the study, which the system releases when its holder dies.
+A claim is a file beside the point's folder that its worker touches every few seconds. It expires
+when its process has ended (detected at once on the same machine) or when it has not been touched
+for a while (any machine that shares the file system). Claims are taken and released under a lock on
+the study, which the operating system releases when its holder dies.
 """
 
 import fcntl
@@ -23,18 +23,21 @@ LOST_CLAIM = 75  # os.EX_TEMPFAIL: try again later
 
 @contextmanager
 def locked(study: Path) -> Iterator[None]:
-    """Hold the study's lock: nobody else reads or changes claims or the manifest in this block."""
+    """Holds the study's lock inside the `with` block.
+
+    No other process reads or changes claims or the manifest in this time.
+    """
     with (study / "manifest.lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 class Claim:
-    """A point held by this process until `release`, or until the process ends.
+    """Point leased to this process until `release`, or until the process ends.
 
     Args:
       file: the claim's file.
-      patience: seconds without a sign of life after which others may take the point.
+      patience: seconds without a touch after which other workers may take the point.
     """
 
     def __init__(self, file: Path, patience: float) -> None:
@@ -48,7 +51,7 @@ class Claim:
         self._thread.start()
 
     def release(self, study: Path) -> None:
-        """Give the point back."""
+        """Releases the point."""
         self._done.set()
         self._thread.join()
         with locked(study):
@@ -58,8 +61,8 @@ class Claim:
     def _beat(self) -> None:
         while not self._done.wait(self._patience / 6):
             if _read(self._file).get("token") != self._token:
-                # This process was stopped for so long that another has taken over the point. Two
-                # must never write to one run directory: end without another write.
+                # This process was suspended for so long that another one has taken the point. Two
+                # processes must never write to one run directory: end without another write.
                 print(
                     f"Another worker has taken over {self._file.stem}; this one ends.",
                     file=sys.stderr,
@@ -70,14 +73,14 @@ class Claim:
 
 
 def take(file: Path, patience: float) -> Claim | None:
-    """A claim on the point, or None while another worker holds it; call it under the lock."""
+    """Claims the point, or returns None while another worker holds it; call it under the lock."""
     if holder(file, patience) is not None:
         return None
     return Claim(file, patience)
 
 
 def holder(file: Path, patience: float) -> str | None:
-    """In words who holds a point now, None if nobody does; call it under the lock."""
+    """Description of the process that holds a point, None if none does; call it under the lock."""
     if not file.exists():
         return None
     record = _read(file)
@@ -89,7 +92,7 @@ def holder(file: Path, patience: float) -> str | None:
 
 
 def _silence(file: Path) -> float:
-    """Seconds since the claim was touched, by the clock of the file system that holds it."""
+    """Seconds since the claim was last touched, by the clock of its file system."""
     probe = file.with_name(f".now-{uuid.uuid4().hex}")
     probe.touch()
     now = probe.stat().st_mtime
@@ -100,7 +103,7 @@ def _silence(file: Path) -> float:
 def _read(file: Path) -> dict[str, Any]:
     try:
         record = json.loads(file.read_text())
-    except (OSError, ValueError):  # none, or cut short by a kill
+    except (OSError, ValueError):  # absent, or cut short by a kill
         return {}
     return record if isinstance(record, dict) else {}
 
@@ -116,7 +119,7 @@ def _alive(pid: int) -> bool:
 
 
 def _machine() -> str:
-    """Names the set of processes among which a process number is unique."""
+    """Identifier of the set of processes among which a process number is unique."""
     parts = [socket.gethostname()]
     for read in (
         lambda: Path("/proc/sys/kernel/random/boot_id").read_text().strip(),

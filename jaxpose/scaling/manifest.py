@@ -1,8 +1,7 @@
-"""A study on disk: the manifest of its points, a run directory for each, and their results.
+"""Study on disk: the manifest of its points, a run directory for each, and their results.
 
-study/manifest.json          what is to be trained, with a digest of every part
-study/points/NAME/           the run directory of a point
-study/points/NAME/result.json   its scores, once it is done
+study/manifest.json          the points to train, with a digest of every part study/points/NAME/
+the run directory of a point study/points/NAME/result.json   its scores, once it is done
 """
 
 import hashlib
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxpose.config import from_json, override
+from jaxpose.config.schema import SCHEMA, migrate, schema_of
 from jaxpose.errors import InputError
 from jaxpose.train.experiment import Experiment
 
@@ -25,16 +25,16 @@ class Point:
     """One training run of a study.
 
     Attributes:
-      name: of its folder; made of size, budget and seed.
+      name: name of its folder, made of size, budget and seed.
       set: overrides of the study's experiment, `key=value`.
       size: the name of the model's size.
-      shape: what makes the size, by axis (see `shapes`), for star sweeps.
-      parameters: trainable values.
+      shape: value on each axis of the size (see `shapes`), for star sweeps.
+      parameters: number of trainable values.
       flops: training FLOPs of one sample, forward and backward with the head (2 per multiply-add).
       steps, samples, epochs: length of the run.
-      after: the point whose last checkpoint this one goes on from; None for a fresh start.
-      trunk: the run only serves others as their beginning.
-      held_out: the run tests the fitted laws and takes no part in fitting them.
+      after: the point whose last checkpoint this one continues from; None for a fresh start.
+      trunk: True for a run that only serves as the beginning of others.
+      held_out: True for a run that tests the fitted laws and is not used to fit them.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Point:
 
     @property
     def compute(self) -> float:
-        """Training FLOPs of the whole run, what it shares with a trunk included."""
+        """Training FLOPs of the whole run, including the part shared with a trunk."""
         return self.flops * self.samples
 
 
@@ -61,11 +61,11 @@ class Manifest:
     """All points of a study.
 
     Attributes:
-      recipe: what was planned from, for people to read.
+      recipe: source of the plan, for people to read.
       experiment: the JSON form of the experiment that the points vary.
       metric: the score's name in the reports.
-      points: parents stand before what goes on from them.
-      notes: how the points were chosen.
+      points: all points, each after the point that it continues from.
+      notes: reasons for the choice of points.
     """
 
     recipe: str
@@ -75,21 +75,21 @@ class Manifest:
     notes: tuple[str, ...] = field(default=())
 
     def experiment_of(self, point: Point) -> Experiment:
-        """The experiment of a point."""
+        """Experiment of a point."""
         return override(from_json(self.experiment), point.set)
 
     def point(self, name: str) -> Point:
-        """The point of that name."""
+        """Point of that name."""
         return next(point for point in self.points if point.name == name)
 
 
 def folder(study: Path, point: Point) -> Path:
-    """The run directory of a point."""
+    """Run directory of a point."""
     return study / "points" / point.name
 
 
 def write_manifest(study: Path, manifest: Manifest) -> None:
-    """Write `study/manifest.json`, whole or not at all."""
+    """Writes `study/manifest.json`, whole or not at all."""
     study.mkdir(parents=True, exist_ok=True)
     head = {
         "recipe": manifest.recipe,
@@ -100,6 +100,7 @@ def write_manifest(study: Path, manifest: Manifest) -> None:
     points = [asdict(point) for point in manifest.points]
     record = {
         "version": VERSION,
+        "schema": SCHEMA,
         "digest": _digest(head),
         **head,
         "points": [{"digest": _digest(point), **point} for point in points],
@@ -109,11 +110,11 @@ def write_manifest(study: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(study: Path) -> Manifest:
-    """The manifest of a study.
+    """Reads the manifest of a study.
 
     Raises:
-      InputError: there is none, it is damaged, of another version, or was edited by hand: a point
-        whose budget says one thing and whose run another would spoil every fit silently.
+      InputError: there is none, it is damaged, of another version, or was edited by hand: if a
+        point's budget did not match its run, every fit would be wrong without a warning.
     """
     file = study / FILE
     if not file.is_file():
@@ -134,7 +135,7 @@ def read_manifest(study: Path) -> Manifest:
     _check_digests(file, head, points, digests, whole)
     return Manifest(
         head["recipe"],
-        head["experiment"],
+        migrate(head["experiment"], schema_of(record, file)),
         head["metric"],
         tuple(Point(**point | {"set": tuple(point["set"])}) for point in points),
         tuple(head["notes"]),
@@ -171,7 +172,7 @@ def _digest(value: Any) -> str:
 
 
 def write_whole(file: Path, text: str) -> None:
-    """Write a file that other processes may be reading: it appears whole or not at all."""
+    """Writes a file that other processes may be reading: it appears whole or not at all."""
     partial = file.with_suffix(".partial")
     partial.write_text(text)
     partial.replace(file)

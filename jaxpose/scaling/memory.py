@@ -1,17 +1,17 @@
-"""Memory of a training step on each device of a mesh, before there is such a mesh.
+"""Memory of a training step on each device of a mesh, computed without the devices.
 
-What lasts (parameters, optimiser state, moving average) is exact: the train state's shapes, laid
-out by the rules that training uses. What a step needs besides is an estimate:
+The lasting part (parameters, optimiser state, moving average) is exact: the train state's shapes,
+sharded by the rules of training. The rest of a step's memory is an estimate:
 
-- gradients: one array for each trainable parameter, laid out like it;
-- activations: what differentiation keeps from the forward pass for the backward pass, as JAX
-  traces it, for the part of the batch that a device has; with rematerialisation also what one block
-  needs while it is run again;
-- the batch: canvases, and the crops that the model sees.
+- gradients: one array for each trainable parameter, sharded like it;
+- activations: arrays that JAX keeps from the forward pass for the backward pass, as traced, for a
+  device's part of the batch; with rematerialisation also those that one block needs while it is
+  recomputed;
+- the batch: canvases, and the crops that the model takes.
 
-XLA fuses, reuses and recomputes, so that its own figure differs: for small ViTs this one is 0.6 to
-1.0 times XLA's (`tests/scaling/test_memory.py`). Tensor parallelism splits activations too, which
-is not counted: there the estimate is high.
+XLA fuses, reuses and recomputes, so its own figure differs: for small ViTs this one is 0.6 to 1.0
+times XLA's (`tests/scaling/test_memory.py`). Tensor parallelism also splits activations, which is
+not counted: there the estimate is high.
 """
 
 import math
@@ -29,7 +29,7 @@ from jaxpose.train.optimizers import frozen_patterns
 
 
 class Memory(NamedTuple):
-    """Bytes on each device; see the module for which are exact and which estimated."""
+    """Bytes on each device; the module's docstring lists exact and estimated parts."""
 
     parameters: int
     optimizer: int
@@ -40,15 +40,15 @@ class Memory(NamedTuple):
 
     @property
     def total(self) -> int:
-        """All together."""
+        """Sum of all parts."""
         return sum(self)
 
 
 def abstract_mesh(config: Mesh, devices: int | None) -> jax.sharding.AbstractMesh:
-    """The mesh of a configuration over devices that need not exist.
+    """Mesh of a configuration over devices that need not exist.
 
     Args:
-      devices: their number; None for the product of the axes, of which none may then be -1.
+      devices: number of devices; None for the product of the axes, none of which may be -1 then.
 
     Raises:
       InputError: the sizes do not multiply to the number of devices.
@@ -68,7 +68,7 @@ def abstract_mesh(config: Mesh, devices: int | None) -> jax.sharding.AbstractMes
 
 
 def memory_per_device(experiment: Experiment, devices: int | None = None) -> Memory:
-    """Memory of a training step of the experiment on its mesh, for the worst device.
+    """Memory of a training step of the experiment on its mesh, for the device that needs most.
 
     Raises:
       InputError: a mesh that does not fit the devices or divide the batch, or a rule of the mesh
@@ -98,7 +98,7 @@ def memory_per_device(experiment: Experiment, devices: int | None = None) -> Mem
 
 
 def _bytes(tree: Any) -> int:
-    """Bytes of arrays with shardings on one device."""
+    """Bytes of sharded arrays on one device."""
     return sum(
         math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in jax.tree.leaves(tree)
     )
@@ -108,6 +108,6 @@ def _batch_bytes(experiment: Experiment) -> int:
     if experiment.input_hw is None:
         shape = experiment.model.input_shape()[1:]
         return experiment.batch_size * int(np.prod(shape)) * 4
-    # uint8 canvases, which hold 1.5 times the input on each side, and the float32 crops.
+    # uint8 canvases, 1.5 times the input on each side, and the float32 crops.
     height, width = experiment.input_hw
     return round(experiment.batch_size * height * width * 3 * (4 + 1.5**2))

@@ -1,4 +1,4 @@
-"""What the finished points of a study measured, as arrays."""
+"""Results of the finished points of a study, as arrays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -14,17 +14,17 @@ from jaxpose.scaling.manifest import Manifest, Point
 from jaxpose.scaling.worker import read_result
 
 SAME_BUDGET = 0.05
-"""Runs whose compute, or samples, differ by less than this part count as of one budget."""
+"""Runs whose compute, or samples, differ by less than this part belong to one budget."""
 
 
 @dataclass(frozen=True)
 class Observations:
-    """Runs and what they measured; each array is `[n]`.
+    """Runs and their measurements; each array is `[n]`.
 
     Attributes:
-      name, size: of the point.
+      name, size: name and size of the point.
       parameters, samples, compute, flops, epochs: see `manifest.Point`.
-      value: what laws are fitted to; positive, and the lower the better.
+      value: the quantity that laws are fitted to; positive, lower is better.
     """
 
     name: np.ndarray
@@ -40,11 +40,11 @@ class Observations:
         return len(self.value)
 
     def where(self, rows: Any) -> "Observations":
-        """The rows of a mask or an index."""
+        """Selects rows by a mask or an index."""
         return Observations(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     def inputs(self, form: Form) -> dict[str, np.ndarray]:
-        """What a law of that form takes."""
+        """Inputs of a law of that form."""
         return {name: getattr(self, name) for name in form.inputs}
 
     def groups(self, name: str) -> list["Observations"]:
@@ -61,10 +61,10 @@ class Observations:
 
 
 def observe(study: Path, manifest: Manifest, quantity: str) -> tuple[Observations, Observations]:
-    """The finished points of a study, and those that were held out.
+    """Reads the finished points of a study, for fitting and held out.
 
     Args:
-      quantity: `loss` (held-out; of training where there is no such), or `score`: one minus the
+      quantity: `loss` (held-out; the training loss where there is none), or `score`: one minus the
         study's metric, or the metric itself where lower is better.
 
     Raises:
@@ -82,14 +82,14 @@ def observe(study: Path, manifest: Manifest, quantity: str) -> tuple[Observation
             value = _error(value, manifest) if value is not None else None
         if value is None or not value > 0:
             raise InputError(
-                f"{point.name} has no positive {quantity} ({value}), which a power law needs."
+                f"{point.name} has no positive {quantity} ({value}), but a power law needs one."
             )
         rows[point.held_out].append((point, value))
     return _arrays(rows[False]), _arrays(rows[True])
 
 
 def in_words(manifest: Manifest, quantity: str) -> str:
-    """What the values of a quantity are."""
+    """Description of the values of a quantity."""
     if quantity == "loss":
         return "held-out loss"
     return manifest.metric if _lower_is_better(manifest) else f"1 - {manifest.metric}"

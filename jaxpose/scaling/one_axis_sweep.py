@@ -1,4 +1,4 @@
-"""Star sweeps: how each dimension of a model's shape should grow with compute (SoViT)."""
+"""Star sweeps: growth of each dimension of a model's shape with compute (SoViT)."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from jaxpose.scaling.observations import Observations
 
 @dataclass(frozen=True)
 class Arm:
-    """The runs of a star that differ from its centre on one axis alone, the centre among them.
+    """Runs of a star that differ from its centre on one axis only, and the centre.
 
     Attributes:
       values: on the axis, `[n]`.   points: the runs, `[n]`.
@@ -28,7 +28,7 @@ class Arm:
 
 
 def arms(manifest: Manifest, points: Observations) -> list[Arm]:
-    """The arms of a star sweep; none if the points are of another plan."""
+    """Arms of a star sweep; empty if the points come from another plan."""
     shapes = [manifest.point(str(name)).shape for name in points.name]
     axes = list(shapes[0]) if shapes else []
     if len(axes) < 2 or any(list(shape) != axes for shape in shapes):
@@ -47,7 +47,7 @@ def arms(manifest: Manifest, points: Observations) -> list[Arm]:
 
 
 def shape_law(arm: Arm, resamples: int = 400, anyway: bool = False) -> dict[str, Any]:
-    """How the best value on the axis grows with compute, as JSON types, or the reasons for silence.
+    """Growth of the axis's best value with compute, as JSON types, or the reasons against a fit.
 
     `exponent` and `interval` of `x* ~ C^s`, `best` at the largest `compute`, `not_said`.
     """

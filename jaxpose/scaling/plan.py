@@ -1,4 +1,4 @@
-"""Sweep plans: which sizes are trained for how long, and what they share."""
+"""Sweep plans: the sizes to train, the length of each run, and shared parts of runs."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ from jaxpose.train.schedules import ENDLESS
 
 FEWEST_STEPS = 10
 MAX_EPOCHS = 4.0
-"""Up to about four epochs, repeated data are worth almost as much as new (arXiv:2305.16264)."""
+"""Up to about four epochs, repeated data are almost as useful as new data (arXiv:2305.16264)."""
 
 
 def plan(
@@ -30,22 +30,22 @@ def plan(
     held_out: bool = False,
     max_epochs: float = MAX_EPOCHS,
 ) -> Manifest:
-    """The runs of every size at every budget and seed.
+    """Plans runs of every size at every budget and seed.
 
     With budgets in FLOPs every size trains until it has spent each of them: isoFLOP curves
-    (arXiv:2203.15556, section 3.2). With budgets in samples all sizes see the same data.
+    (arXiv:2203.15556, section 3.2). With budgets in samples all sizes train on the same data.
 
     Args:
-      experiment: what the points vary; its schedule belongs to the plan.
-      recipe: its name, for people.
+      experiment: the experiment that the points vary; the plan sets its schedule.
+      recipe: its name, for people to read.
       sizes: see `shapes`.
-      flops, samples: the budgets, one of the two.
-      seeds: a run for each.
-      cooldown: with a part of a run's length in (0, 1), the runs of one size share a trunk at a
-        schedule that knows no end, and each goes on from there with a cooldown of that part of its
-        length (arXiv:2405.18392).
+      flops, samples: the budgets; give one of the two.
+      seeds: one run for each.
+      cooldown: with a part of a run's length in (0, 1), the runs of one size share a trunk with a
+        schedule that does not depend on the length, and each continues from it with a cooldown of
+        that part of its length (arXiv:2405.18392).
       held_out: these points test the laws fitted to the others.
-      max_epochs: the largest number of times that a run may see its data.
+      max_epochs: largest number of times that a run may repeat its data.
 
     Raises:
       InputError: no budget or two kinds of them, or budgets that sizes cannot spend: every one is
@@ -92,7 +92,7 @@ def plan(
 
 
 def extend(manifest: Manifest, more: Manifest) -> Manifest:
-    """A study with the points of another plan of the same experiment added.
+    """Adds the points of another plan of the same experiment to a study.
 
     Raises:
       InputError: the experiments differ, or a point of the same name does.
@@ -106,8 +106,8 @@ def extend(manifest: Manifest, more: Manifest) -> Manifest:
     for point in more.points:
         if point.name in known and known[point.name] != point:
             raise InputError(
-                f"The study already has a point {point.name!r}, and it is another: plan a new "
-                "study, or call the size something else."
+                f"The study already has a point {point.name!r}, with other settings: plan a new "
+                "study, or give the size another name."
             )
     new = tuple(point for point in more.points if point.name not in known)
     return replace(manifest, points=manifest.points + new)
@@ -138,18 +138,18 @@ def _with_trunk_schedule(experiment: Experiment, cooldown: float | None) -> Any:
 
 
 def _faults(point: Point, experiment: Experiment, max_epochs: float) -> list[str]:
-    """Why a run of that length says nothing about scaling."""
+    """Reasons why a run of that length gives no information about scaling."""
     warmup = getattr(experiment.optimizer, "warmup_steps", 0)
     least = max(FEWEST_STEPS, 2 * warmup)
     if point.steps < least:
         return [
-            f"{point.name}: {point.steps} steps, and {least} are the least with a warm-up of "
+            f"{point.name}: {point.steps} steps, but at least {least} are needed with a warm-up of "
             f"{warmup}: a larger budget, a smaller size or batch, or a "
             "shorter warm-up"
         ]
     if point.epochs > max_epochs:
         return [
-            f"{point.name}: sees its data {point.epochs:.1f} times, more than {max_epochs:g}: a "
+            f"{point.name}: repeats its data {point.epochs:.1f} times, more than {max_epochs:g}: a "
             "smaller budget, a larger size, more data, or --max-epochs"
         ]
     return []
@@ -162,7 +162,7 @@ def _with_settings(
     cooldown: float | None,
     name: str,
 ) -> list[Point]:
-    """The runs with all their overrides, each after the part of the trunk that it goes on from."""
+    """Runs with all their overrides, each after the part of the trunk that it continues."""
     points: list[Point] = []
     trunk: Point | None = None
     for run in runs:

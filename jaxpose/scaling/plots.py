@@ -1,4 +1,4 @@
-"""Pictures of a study's laws. Matplotlib is imported here only."""
+"""Plots of a study's laws. Matplotlib is imported here only."""
 
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ _PLACE = {"which": "both", "alpha": 0.25, "linewidth": 0.5}
 
 
 def draw(analysis: Analysis, path: Path, held_out: bool = True) -> None:
-    """Two panels into a PNG: runs and efficient frontier over compute, isoFLOP curves over size.
+    """Draws two panels as PNG: runs and efficient frontier over compute, isoFLOP curves over size.
 
     Lines are the joint law (dotted at each size), bands its 90 % intervals, filled dots runs, open
-    ones held out. What nothing is said of is not drawn.
+    ones held out. Laws that were refused are not drawn.
     """
     from matplotlib.figure import Figure
 
@@ -80,7 +80,7 @@ def _frontier(axes: Any, analysis: Analysis, compute: np.ndarray) -> None:
 
 
 def _predictions(axes: Any, analysis: Analysis) -> None:
-    """What the joint law foretells of the held-out runs, with the interval of a new run."""
+    """Draws the joint law's predictions for the held-out runs, with the interval of a new run."""
     assert analysis.joint is not None
     tested = analysis.held_out
     for row in range(len(tested)):
@@ -100,9 +100,9 @@ def _predictions(axes: Any, analysis: Analysis) -> None:
 
 
 def _over_size(axes: Any, analysis: Analysis) -> None:
-    """A curve over size for each budget of compute that was spent on three sizes or more.
+    """Draws a curve over size for each budget of compute that has three sizes or more.
 
-    In a study of equal samples there are none, and the curves are those of equal samples.
+    A study with equal samples has no such budgets; its curves are those of equal samples.
     """
     joint, price = analysis.joint, analysis.price
     name = "compute"
@@ -155,7 +155,7 @@ def _finish(axes: Any, title: str) -> None:
 
 
 def draw_laws(analysis: Analysis, path: Path) -> bool:
-    """A panel for each law in one input, log-log with its interval; False if there is none."""
+    """Draws a panel for each law in one input, log-log with its interval; False if none."""
     names = [name for name in analysis.laws if name != "joint"]
     if not names:
         return False

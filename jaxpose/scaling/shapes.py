@@ -1,8 +1,8 @@
 """Sizes of a model: a ViT's shape by its dimensions, or any model's by named overrides.
 
-The axes of a ViT and its surroundings are `width` (`backbone.dim`; heads keep their dimension),
-`depth`, `mlp` (hidden units), `patch`, `resolution` (height of the input; width follows) and `data`
-(the fraction of the training set that is used).
+The axes of a ViT and its data are `width` (`backbone.dim`; heads keep their dimension), `depth`,
+`mlp` (hidden units), `patch`, `resolution` (height of the input; width follows) and `data` (the
+fraction of the training set that is used).
 """
 
 import itertools
@@ -25,11 +25,11 @@ SHAPE_EXPONENTS = {"width": 0.22, "depth": 0.45, "mlp": 0.6}
 
 @dataclass(frozen=True)
 class Size:
-    """A model's size.
+    """Size of a model.
 
     Attributes:
       name: short, part of folder names.
-      set: the overrides that make it.
+      set: overrides of the experiment for this size.
       shape: its value on every axis that varies; empty for a size given by overrides.
     """
 
@@ -39,7 +39,7 @@ class Size:
 
 
 def named(text: str) -> Size:
-    """A size from `NAME: key=value key=value ...`, for any model."""
+    """Parses a size from `NAME: key=value key=value ...`, for any model."""
     name, colon, rest = text.partition(":")
     name = name.strip()
     if not colon or not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
@@ -51,7 +51,7 @@ def named(text: str) -> Size:
 
 
 def grid(experiment: Experiment, axes: Mapping[str, Sequence[float]]) -> list[Size]:
-    """Every combination of the values on the axes."""
+    """All combinations of the values on the axes."""
     names = list(axes)
     return [
         _size(experiment, dict(zip(names, values, strict=True)))
@@ -60,10 +60,10 @@ def grid(experiment: Experiment, axes: Mapping[str, Sequence[float]]) -> list[Si
 
 
 def star(experiment: Experiment, axes: Mapping[str, Sequence[float]]) -> list[Size]:
-    """The centre, and shapes that differ from it on one axis (SoViT, arXiv:2305.13035).
+    """Centre, and shapes that differ from it on one axis (SoViT, arXiv:2305.13035).
 
-    The centre is the experiment itself. Its MLP is fixed at its number of hidden units, so that a
-    wider ViT does not get a larger one as well.
+    The centre is the experiment itself. Its MLP keeps its number of hidden units, so that a wider
+    ViT does not get a larger MLP as well.
     """
     centre = centre_of(experiment, axes)
     shapes = [centre]
@@ -77,10 +77,10 @@ def joint(
     factors: Sequence[float],
     exponents: Mapping[str, float] = SHAPE_EXPONENTS,
 ) -> list[Size]:
-    """The experiment's shape scaled for `factors` times its compute, all axes together.
+    """Scales the experiment's shape for `factors` times its compute, all axes together.
 
-    Axis k grows as `factor ** exponents[k]` (SoViT, arXiv:2305.13035), rounded to what
-    a ViT can have.
+    Axis k grows as `factor ** exponents[k]` (SoViT, arXiv:2305.13035), rounded to values that a ViT
+    can have.
     """
     centre = centre_of(experiment, exponents)
     step = {"width": _head_dim(experiment), "mlp": _head_dim(experiment), "depth": 1}
@@ -97,7 +97,7 @@ def joint(
 
 
 def centre_of(experiment: Experiment, axes: Mapping[str, Any]) -> dict[str, float]:
-    """The experiment's own value on each axis.
+    """Values of the experiment on each axis.
 
     Raises:
       InputError: the backbone is not a ViT, or there is no such axis.
@@ -138,7 +138,7 @@ def _overrides(experiment: Experiment, shape: Mapping[str, float]) -> list[str]:
         width, head_dim = _whole("width", shape["width"]), _head_dim(experiment)
         if width % head_dim:
             raise InputError(
-                f"width {width} is no multiple of the recipe's head dimension {head_dim}; heads "
+                f"width {width} is not a multiple of the recipe's head dimension {head_dim}; heads "
                 "keep their dimension when the width changes."
             )
         changes += [f"model.backbone.dim={width}", f"model.backbone.heads={width // head_dim}"]
@@ -163,7 +163,7 @@ def _overrides(experiment: Experiment, shape: Mapping[str, float]) -> list[str]:
 
 
 def _resized(image: Any, height: int) -> tuple[tuple[int, int], tuple[int, int] | None]:
-    """Input and heatmap of that height, at the same aspect and the same stride."""
+    """Input and heatmap of that height, with the same aspect and stride."""
     codec, patch = image.codec, image.model.backbone.patch
     scale = height / codec.input_hw[0]
     heatmap = getattr(codec, "heatmap_hw", None)
@@ -171,14 +171,14 @@ def _resized(image: Any, height: int) -> tuple[tuple[int, int], tuple[int, int] 
     if any(side != int(side) for side in sides) or any(side % patch for side in sides[:2]):
         raise InputError(
             f"resolution {height} gives an input of {sides[0]:g}x{sides[1]:g} pixels, which patch "
-            f"{patch} does not divide, or a heatmap of broken size."
+            f"{patch} does not divide, or a heatmap size that is not whole."
         )
     whole = [int(side) for side in sides]
     return (whole[0], whole[1]), (whole[2], whole[3]) if heatmap else None
 
 
 def _head_for(image: Any, before: int, patch: int) -> list[str]:
-    """More or fewer deconvolutions, so that the heatmap keeps its size."""
+    """Overrides for more or fewer deconvolutions, so that the heatmap keeps its size."""
     more = math.log2(patch / before)
     head = image.model.head
     channels = getattr(head, "deconv_channels", ())
@@ -187,8 +187,8 @@ def _head_for(image: Any, before: int, patch: int) -> list[str]:
     if not isinstance(head, DeconvHead) or more != int(more) or -more > len(channels):
         raise InputError(
             f"patch {patch} in place of {before} changes the size of the heatmap, and "
-            f"{type(head).__name__} cannot make up for it by deconvolutions; give the sizes with "
-            "--size and set the head and the codec too."
+            f"{type(head).__name__} cannot compensate for this with deconvolutions; give the "
+            "sizes with --size and set the head and the codec too."
         )
     count = len(channels) + int(more)
     longer = (*channels, *(channels[-1:] or (64,)) * max(0, int(more)))[:count]
@@ -208,7 +208,7 @@ def _part_of_data(image: Any, fraction: float) -> list[str]:
 def _image_experiment(experiment: Experiment) -> Any:
     if not isinstance(getattr(experiment.model, "backbone", None), ViT):
         raise InputError(
-            "width, depth, mlp, patch and resolution are those of a ViT in pictures, and this "
+            "width, depth, mlp, patch and resolution are axes of a ViT for images, and this "
             "recipe has none. Give its sizes as --size 'NAME: key=value key=value'."
         )
     return experiment

@@ -1,4 +1,4 @@
-"""What one sample costs in training, from traces: nothing is allocated and nothing runs."""
+"""Training cost of one sample, from traces, without allocating or running anything."""
 
 import functools
 from collections.abc import Callable
@@ -14,14 +14,14 @@ from jaxpose.train.parameter_groups import frozen_mask
 
 
 class TrainingCost(NamedTuple):
-    """Parameters of a model, and multiply-adds of one sample in training, head included.
+    """Parameters of a model, and multiply-adds of one sample in training, with the head.
 
     Attributes:
       parameters: all values of `params`.
       trainable: those that are not frozen.
       forward, backward: multiply-adds; the backward pass has no gradient of the image and none of
         frozen parameters.
-      recomputed: what rematerialisation runs a second time; no part of `flops`.
+      recomputed: multiply-adds that rematerialisation runs a second time; not part of `flops`.
     """
 
     parameters: int
@@ -40,11 +40,11 @@ class TrainingCost(NamedTuple):
 def training_cost(
     model: Any, input_hw: tuple[int, int] | None, frozen: tuple[str, ...] = ()
 ) -> TrainingCost:
-    """Counts for a model as a recipe holds it.
+    """Counts the training cost of a model in a recipe.
 
     Args:
       model: a `PoseModel`, a `Distilled` model or a lifter.
-      input_hw: of its images; None for a model that says itself what it takes.
+      input_hw: size of its images; None for a model that defines its own input.
       frozen: regular expressions of `optimizer.frozen`.
     """
     params = abstract_variables(model, input_hw)["params"]
@@ -65,9 +65,10 @@ def training_cost(
 def residual_bytes(
     model: Any, input_hw: tuple[int, int] | None, frozen: tuple[str, ...] = ()
 ) -> int:
-    """Bytes that differentiation keeps of one sample between the forward and the backward pass.
+    """Bytes kept per sample between the forward and the backward pass.
 
-    The difference of two batches, so that parameters, which are kept anyway, do not count.
+    This is the difference of two batch sizes, so that parameters, which are kept anyway, cancel
+    out.
     """
 
     def kept(batch: int) -> int:
@@ -85,7 +86,7 @@ def residual_bytes(
 def _applied(
     model: Any, input_hw: tuple[int, int] | None, frozen: tuple[str, ...], batch: int
 ) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """The outputs in training as a function of the moving parameters, and abstract arguments."""
+    """Training outputs as a function of the trainable parameters, and abstract arguments."""
     variables = abstract_variables(model, input_hw)
     shape = model.input_shape()[1:] if input_hw is None else (*input_hw, 3)
     inputs = jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
@@ -122,7 +123,7 @@ def _passes(
 
 
 def _used(function: Callable[..., Any], arguments: tuple[Any, ...]) -> int:
-    """Multiply-adds of what the results depend on, as XLA runs no more than that."""
+    """Multiply-adds that the results depend on; XLA runs no others."""
     jaxpr = jax.make_jaxpr(function)(*arguments).jaxpr
     return jaxpr_multiply_adds(partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))[0])
 
@@ -132,7 +133,7 @@ def _has_remat(model: Any) -> bool:
 
 
 def without_remat(model: Any) -> Any:
-    """The model with nothing recomputed; itself where there is nothing to."""
+    """Model without rematerialisation; the model itself if it has none."""
     if not _has_remat(model):
         return model
     return model.clone(backbone=model.backbone.clone(remat="none"))

@@ -1,4 +1,4 @@
-"""A worker: takes points of a study one after the other and trains them."""
+"""Worker: takes points of a study one after the other and trains them."""
 
 import json
 import shutil
@@ -21,19 +21,19 @@ from jaxpose.train.run_dir import load_run
 
 RESULT, FAILURE = "result.json", "failure.json"
 PATIENCE = 120.0
-"""Seconds without a sign of life after which a worker counts as dead."""
+"""Seconds without a touch of its claim after which a worker counts as dead."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished point gave.
+    """Result of a finished point.
 
     Attributes:
-      metrics: of the last evaluation, by name.
-      loss: on held-out data; None where the experiment's loss is for training outputs alone.
+      metrics: metrics of the last evaluation, by name.
+      loss: on held-out data; None where the experiment's loss needs training outputs.
       training_loss: mean of the last tenth of the run.
-      seconds: of this worker's time, all included.
-      device: what it ran on.
+      seconds: total time of this worker.
+      device: the device that trained the point.
     """
 
     metrics: dict[str, float]
@@ -45,12 +45,12 @@ class Result:
 
 @dataclass(frozen=True)
 class State:
-    """How far a study is, by names of points.
+    """Progress of a study, by names of points.
 
     Attributes:
-      free: nobody has begun or holds them, and what they go on from is done.
-      held: by whom, for points that are being trained.
-      waiting: for a point that is not done.
+      free: points that no worker has begun or holds, and whose trunk is done.
+      held: holder of each point that is being trained.
+      waiting: points whose trunk is not done.
     """
 
     done: tuple[str, ...]
@@ -61,7 +61,7 @@ class State:
 
 
 def state_of(study: Path, manifest: Manifest, patience: float) -> State:
-    """How far a study is; call it under the study's lock."""
+    """Reads the progress of a study; call it under the study's lock."""
     done, free, waiting = [], [], []
     failed: dict[str, str] = {}
     held: dict[str, str] = {}
@@ -90,19 +90,19 @@ def work(
     keep: bool = False,
     pause: Callable[[float], None] = time.sleep,
 ) -> State:
-    """Train points until none is left for this worker.
+    """Trains points until none is left for this worker.
 
     Any number of workers may do this at once, on machines that share the study's folder. A point
-    whose worker was killed is taken up again and resumes from its last checkpoint.
+    whose worker was killed is taken by another worker and resumes from its last checkpoint.
 
     Args:
       study: the study's folder.
-      console: hears of each point that begins and ends.
-      patience: see `claims`.
-      limit: the number of points after which this worker ends.
+      console: prints each point that begins and ends.
+      patience: see `leases`.
+      limit: number of points after which this worker ends.
       retry: try failed points again.
-      keep: leave finished points their checkpoints; if not, those stay whose point others go on
-        from.
+      keep: keep the checkpoints of finished points; if not, only those are kept that other points
+        continue from.
 
     Returns:
       The study's state when the worker ended.
@@ -126,18 +126,20 @@ def work(
         if claim is None:
             if state.free or not (state.waiting and state.held):
                 return state
-            pause(min(5.0, patience / 4))  # another worker trains what a point here goes on from
+            pause(min(5.0, patience / 4))  # another worker trains the trunk of a point here
             continue
         stopped = _attempt(study, manifest, point, claim, console)
         trained += 1
         if stopped is not None:
-            console.print(f"{point.name}: stopped by {stopped.name}; it resumes when work goes on.")
+            console.print(
+                f"{point.name}: stopped by {stopped.name}; it resumes with the next worker."
+            )
             with locked_study(study):
                 return state_of(study, manifest, patience)
 
 
 def locked_study(study: Path):
-    """The study's lock.
+    """Lock of the study.
 
     Raises:
       InputError: there is no such study.
@@ -148,7 +150,7 @@ def locked_study(study: Path):
 
 
 def read_result(study: Path, point: Point) -> Result | None:
-    """The result of a point, None while it is not done.
+    """Reads the result of a point, None while it is not done.
 
     Raises:
       InputError: the file is damaged.
@@ -176,7 +178,7 @@ def _forget_failures(study: Path) -> None:
 
 
 def _drop_checkpoints(study: Path, manifest: Manifest, state: State) -> None:
-    """A finished run has been scored; nobody reads its state again, unless it is a trunk's."""
+    """Deletes checkpoints of scored runs, except those of trunks, which other points read."""
     for name in state.done:
         if not manifest.point(name).trunk:
             shutil.rmtree(folder(study, manifest.point(name)) / "checkpoints", ignore_errors=True)
@@ -185,7 +187,7 @@ def _drop_checkpoints(study: Path, manifest: Manifest, state: State) -> None:
 def _attempt(
     study: Path, manifest: Manifest, point: Point, claim: Claim, console: Console
 ) -> Signals | None:
-    """Train a point and write its result or why there is none; the signal that stopped it."""
+    """Trains a point and writes its result or its error; returns the signal that stopped it."""
     where = folder(study, point)
     console.print(
         f"{point.name}: {point.parameters:,} parameters, {point.steps:,} steps, "
@@ -194,7 +196,7 @@ def _attempt(
     try:
         return _train(study, manifest, point, console)
     except InputError as error:
-        # A point that cannot be trained, such as a diverging one, is a finding; others go on.
+        # A point that fails, such as a diverging one, is a result too; the other points continue.
         where.mkdir(parents=True, exist_ok=True)
         write_whole(where / FAILURE, json.dumps({"reason": str(error)}) + "\n")
         console.print(f"{point.name}: failed: {error}")
@@ -226,10 +228,10 @@ def _train(study: Path, manifest: Manifest, point: Point, console: Console) -> S
 
 
 def _go_on_from(study: Path, parent: Point, where: Path) -> None:
-    """Put the last checkpoint of `parent` where this run looks for its own, if it has none.
+    """Copies the last checkpoint of `parent` to this run's directory, if it has none.
 
-    Batches and rates are functions of the step alone up to there, so that the run becomes what it
-    would have been from the start.
+    Batches and rates are functions of the step alone up to there, so that the run is the same as
+    one trained from the start.
     """
     if (where / "checkpoints").exists():
         return

@@ -1,4 +1,4 @@
-"""Keypoint sets as data: names, left/right pairs, limbs, OKS sigmas, colours."""
+"""Skeletons as data: keypoint names, left/right pairs, limbs, OKS sigmas, colours."""
 
 from jaxpose.skeletons.aflw19 import AFLW19
 from jaxpose.skeletons.aic14 import AIC14

@@ -34,7 +34,7 @@ AP10K17 = Skeleton(
         *chain(("root_of_tail", "left_hip", "left_knee", "left_back_paw")),
         *chain(("root_of_tail", "right_hip", "right_knee", "right_back_paw")),
     ),
-    # The halves of an animal are its front and its back.
+    # The upper body of an animal is its front half, the lower body its back half.
     upper_body=(*_KEYPOINTS[:4], *_KEYPOINTS[5:11]),
     lower_body=("root_of_tail", *_KEYPOINTS[11:]),
     # Published with the dataset's code, which derives them from COCO's; the paper has none.

@@ -6,7 +6,7 @@ _SIDES = ("right", "left")
 
 
 def _each(*names: str) -> tuple[str, ...]:
-    """Every name of the right side and its partner, in turn."""
+    """Names of the right side, each followed by its partner."""
     return tuple(f"{side}_{name}" for name in names for side in _SIDES)
 
 

@@ -1,6 +1,6 @@
 """Face-68: the iBUG markup of 300-W. Left and right are the person's own.
 
-The datasets number the points; the names here say where they are. Numbered runs (jaw, brows,
+The datasets number the points; the names here describe their position. Numbered runs (jaw, brows,
 nostrils) count from the outside in, so that `left_` and `right_` points of a number are partners.
 """
 
@@ -8,13 +8,13 @@ from jaxpose.skeletons.skeleton import Skeleton, chain, pairs_by_name
 
 
 def both_sides(names: tuple[str, ...], centre: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """An arc from the person's right to the left: right names, centre, left names in reverse."""
+    """Names of an arc from the person's right to the left: right, centre, left in reverse."""
     left = tuple(f"left_{name}" for name in reversed(names))
     return (*(f"right_{name}" for name in names), *centre, *left)
 
 
 def numbered(name: str, count: int) -> tuple[str, ...]:
-    """`name_1` ... `name_count`."""
+    """Names `name_1` ... `name_count`."""
     return tuple(f"{name}_{i}" for i in range(1, count + 1))
 
 

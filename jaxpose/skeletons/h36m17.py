@@ -1,4 +1,4 @@
-"""H36M-17: the joints of Human3.6M that 3D pose estimation is scored on, right leg first."""
+"""H36M-17: the joints of Human3.6M in evaluations of 3D pose, right leg first."""
 
 from jaxpose.skeletons.skeleton import Skeleton, chain, pairs_by_name
 

@@ -11,17 +11,17 @@ _WRIST_COLOR = OKABE_ITO["yellow"]
 
 
 def finger(name: str, prefix: str = "") -> tuple[str, ...]:
-    """The four joints of a finger from palm to tip."""
+    """Names of the four joints of a finger, from palm to tip."""
     return tuple(f"{prefix}{name}{joint}" for joint in (1, 2, 3, 4))
 
 
 def hand_keypoints(root: str = "wrist", prefix: str = "") -> tuple[str, ...]:
-    """The 21 names in order."""
+    """Names of the 21 keypoints in order."""
     return (root, *(joint for name in FINGERS for joint in finger(name, prefix)))
 
 
 def hand_limbs(root: str = "wrist", prefix: str = "") -> tuple[tuple[str, str], ...]:
-    """The 20 limbs: each finger as a chain from the root."""
+    """Limbs of a hand, 20: each finger as a chain from the root."""
     return tuple(limb for name in FINGERS for limb in chain((root, *finger(name, prefix))))
 
 

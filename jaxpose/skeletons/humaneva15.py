@@ -1,4 +1,4 @@
-"""HumanEva-15: the joints of HumanEva-I that its errors are measured on."""
+"""HumanEva-15: the joints of HumanEva-I in its evaluations."""
 
 from jaxpose.skeletons.skeleton import Skeleton, chain, pairs_by_name
 

@@ -1,4 +1,4 @@
-"""Skeletons by name, and a user's own from a TOML or Python file."""
+"""Loader of skeletons: built-in ones by name, and custom ones from a TOML or Python file."""
 
 import re
 import runpy
@@ -55,26 +55,28 @@ BUILT_IN: dict[str, Skeleton] = {
 
 
 def load(name_or_path: str | Path) -> Skeleton:
-    """The skeleton of a name such as `coco17` (case, `-` and `_` do not matter) or of a file.
+    """Loads a built-in skeleton by name or a custom one from a file.
 
-    A Python file defines exactly one `Skeleton` under any name, for example
-    `SKELETON = COCO17.with_uniform_sigma(0.05)`. A TOML file gives the fields of `Skeleton`:
+    Case, `-` and `_` in a name such as `coco17` do not matter.
+
+    A Python file defines exactly one `Skeleton` under any name, for example `SKELETON =
+    COCO17.with_uniform_sigma(0.05)`. A TOML file gives the fields of `Skeleton`:
 
     ```toml
     name = "cane5"                                  # default: the file's name
     keypoints = ["grip", "left_hand", "right_hand", "middle", "tip"]
-    pairs = [["left_hand", "right_hand"]]           # default: what left_ and right_ say
+    pairs = [["left_hand", "right_hand"]]           # default: by the prefixes left_ and right_
     limbs = [["grip", "middle"], ["middle", "tip"]] # default: none, only points are drawn
     upper_body = ["grip", "left_hand", "right_hand"] # default: none, half-body augmentation is off
     lower_body = ["middle", "tip"]
-    sigmas = "uniform:0.05"                         # or a list; default: none, and OKS asks for one
+    sigmas = "uniform:0.05"                         # or a list; default: none, and OKS needs one
     side_colors = [[86, 180, 233], [230, 159, 0], [240, 228, 66]]   # left, right, centre
     keypoint_colors = []                            # one RGB per keypoint instead of by side
     source = "our own labels, 2025"
     ```
 
     Raises:
-      InputError: no such name or file, or a fault in the file; the message says which.
+      InputError: no such name or file, or a fault in the file; the message states it.
     """
     text = str(name_or_path)
     path = Path(text)
@@ -92,7 +94,7 @@ def _by_name(name: str) -> Skeleton:
         return BUILT_IN[plain[wanted]]
     raise InputError(
         f"unknown skeleton {name!r}.{nearest(name.lower(), BUILT_IN)} Built in are"
-        f" {', '.join(BUILT_IN)}; a skeleton of your own is a .toml or .py file."
+        f" {', '.join(BUILT_IN)}; a custom skeleton is a .toml or .py file."
     )
 
 
@@ -139,7 +141,7 @@ def _from_python(path: Path) -> Skeleton:
             line = next((f.lineno for f in reversed(frames) if f.filename == str(path)), None)
             what = f"{type(error).__name__}: {error}"
         raise InputError(f"{path}{f', line {line}' if line else ''}: {what}.") from error
-    # A file may import a built-in set to start from; that one does not count.
+    # A file may import a built-in skeleton as a starting point; it is not counted.
     built_in = {id(skeleton) for skeleton in BUILT_IN.values()}
     found = {
         id(value): value

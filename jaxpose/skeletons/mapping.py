@@ -1,7 +1,7 @@
-"""Keypoints of one set made of those of another, by their names.
+"""Conversion of keypoints between skeletons, by keypoint names.
 
-A detector knows COCO's keypoints, a lifter wants Human3.6M's joints. Equal names are taken as they
-are; a joint that the source lacks is a weighted mean of some that it has.
+A detector predicts COCO's keypoints, a lifter needs Human3.6M's joints. Keypoints of equal names
+are copied; a joint that the source lacks is a weighted mean of keypoints that it has.
 """
 
 from collections.abc import Mapping
@@ -24,9 +24,9 @@ _ANY: dict[str, tuple[Recipe, ...]] = {
     "ears": ({"left_ear": 0.5, "right_ear": 0.5},),
     "thorax": ({"shoulders": 1.0},),
 }
-# What a joint in the middle of the body is, is a data set's own choice. Fractions are medians over
+# Datasets define joints in the middle of the body differently. Fractions are medians over
 # poses, measured from the middle of the shoulders along the trunk (S1, S5, S9 of Human3.6M; all of
-# HumanEva-I); where the face is used, Human3.6M's own pictures were looked at: its "neck_base" is
+# HumanEva-I); fractions of the face were checked on Human3.6M's images: its "neck_base" is
 # near the mouth, its "head" inside the skull above the ears. HumanEva's is the forehead.
 _BY_TARGET: dict[str, dict[str, tuple[Recipe, ...]]] = {
     "h36m17": {
@@ -59,14 +59,14 @@ _BY_TARGET: dict[str, dict[str, tuple[Recipe, ...]]] = {
 
 
 def mapping(source: Skeleton, target: Skeleton) -> np.ndarray:
-    """float64 `[K_target, K_source]`: each target keypoint as a mean of source keypoints.
+    """Weights float64 `[K_target, K_source]`: each target keypoint as a mean of source keypoints.
 
-    Rows add up to 1, so the matrix may be applied to pixels or millimetres. Joints in the middle of
-    the body (root, spine, thorax, neck, head) are made of hips, shoulders, nose, eyes and ears
-    where the source lacks them, and feet and ankles stand for one another.
+    Rows add up to 1, so the matrix may be applied to pixels or millimetres. If the source lacks
+    joints in the middle of the body (root, spine, thorax, neck, head), they are computed from hips,
+    shoulders, nose, eyes and ears; feet and ankles replace each other.
 
     Raises:
-      InputError: lists the keypoints that cannot be made of what the source has.
+      InputError: lists the keypoints that the source cannot give.
     """
     if source.keypoints == target.keypoints:
         return np.eye(target.num_keypoints)
@@ -74,8 +74,8 @@ def mapping(source: Skeleton, target: Skeleton) -> np.ndarray:
     lacking = [n for n, row in zip(target.keypoints, rows, strict=True) if row is None]
     if lacking:
         raise InputError(
-            f"skeleton {source.name!r} cannot be turned into {target.name!r}: nothing in it gives "
-            f"{', '.join(lacking)}"
+            f"skeleton {source.name!r} cannot be converted to {target.name!r}: it has no "
+            f"keypoints for {', '.join(lacking)}"
         )
     return np.stack([row for row in rows if row is not None])
 
@@ -83,10 +83,10 @@ def mapping(source: Skeleton, target: Skeleton) -> np.ndarray:
 def mapped(
     keypoints: np.ndarray, scores: np.ndarray | None, source: Skeleton, target: Skeleton
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Keypoints `[..., K_source, D]` and scores `[..., K_source]` as those of another skeleton.
+    """Converts keypoints `[..., K_source, D]` and scores `[..., K_source]` to another skeleton.
 
-    A made keypoint has the lowest score of those it is made of; it is NaN where one of them is.
-    Without scores all are 1.
+    A computed keypoint has the lowest score of its sources; it is NaN where one of them is. Without
+    scores all are 1.
 
     Raises:
       InputError: as `mapping`; arrays that do not fit the source.
@@ -113,10 +113,10 @@ def mapped(
 
 
 def shared_keypoints(source: Skeleton, target: Skeleton) -> np.ndarray:
-    """For labels: the place in `source` of each target keypoint of the same name, int32 `[K]`.
+    """Index in `source` of each target keypoint of the same name, int32 `[K]`, for labels.
 
-    -1 where the source has none. Nothing is made of other keypoints: what is nearly the right place
-    is good enough as an input, not as a label.
+    -1 where the source has none. No keypoint is computed from others: a point that is only near the
+    right position is good enough as an input, but not as a label.
     """
     own = _BY_TARGET.get(target.name, {})
     places = [
@@ -129,10 +129,10 @@ def shared_keypoints(source: Skeleton, target: Skeleton) -> np.ndarray:
 
 
 def union(name: str, *skeletons: Skeleton) -> Skeleton:
-    """A skeleton with the keypoints of all, each name once, in the order in which they come.
+    """Skeleton with the keypoints of all, each name once, in order of first occurrence.
 
-    A keypoint has the sigma of the first skeleton that names it; there are sigmas only if all have
-    one. Equal names have to mean the same place: rename those that do not.
+    A keypoint has the sigma of the first skeleton with its name; there are sigmas only if all
+    keypoints have one. Equal names must mean the same point: rename those that do not.
     """
 
     def each(field: str) -> tuple[Any, ...]:
@@ -158,9 +158,9 @@ def union(name: str, *skeletons: Skeleton) -> Skeleton:
 def _row(
     name: str, source: Skeleton, target: Skeleton, asked: tuple[str, ...]
 ) -> np.ndarray | None:
-    """Weights `[K_source]` of a keypoint, or None if it cannot be made."""
+    """Weights `[K_source]` of a keypoint, or None if the source cannot give it."""
     own = _BY_TARGET.get(target.name, {}).get(name)
-    # The same name is the same point, unless the target says what it means by it.
+    # An equal name means the same point, unless the target has its own definition.
     if name in source.keypoints and (asked or own is None or {name: 1.0} in own):
         return np.eye(source.num_keypoints)[source.index(name)]
     if name in asked:

@@ -1,4 +1,4 @@
-"""MPI-INF-3DHP-17: the joints of MPI-INF-3DHP that its test set is scored on."""
+"""MPI-INF-3DHP-17: the joints of MPI-INF-3DHP in evaluations on its test set."""
 
 from jaxpose.skeletons.skeleton import Skeleton, chain, pairs_by_name
 

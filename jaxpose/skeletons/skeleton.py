@@ -1,4 +1,4 @@
-"""What a keypoint set is: names, left/right pairs, limbs, OKS sigmas and colours."""
+"""Definition of a skeleton: keypoint names, left/right pairs, limbs, OKS sigmas and colours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jaxpose.errors import InputError, nearest
 
 RGB = tuple[int, int, int]
 
-# Okabe & Ito, "Color Universal Design" (2008): told apart under the common colour blindnesses.
+# Okabe & Ito, "Color Universal Design" (2008): distinct under common colour blindness.
 OKABE_ITO: dict[str, RGB] = {
     "orange": (230, 159, 0),
     "sky_blue": (86, 180, 233),
@@ -32,21 +32,21 @@ LEFT_RIGHT_CENTRE: tuple[RGB, RGB, RGB] = (
 
 @dataclass(frozen=True)
 class Skeleton:
-    """A keypoint set of K named points, as immutable plain data that survives a round trip in JSON.
+    """Skeleton of K named keypoints, as immutable plain data that can be stored as JSON.
 
-    Lists are accepted wherever a tuple is declared, and turned into tuples.
+    Lists are accepted for tuples and converted.
 
     Attributes:
-      name: identifies the set in reports and file names.
+      name: identifies the skeleton in reports and file names.
       keypoints: the K names in the order of the arrays; snake_case, `left_`/`right_` for sides.
-      pairs: (left, right) names that trade places in a mirrored picture; the person's own sides.
+      pairs: (left, right) names that are exchanged in a mirrored image; the person's own sides.
       limbs: (from, to) names joined by a line; `to` is the end further from the body's centre.
       upper_body, lower_body: the halves that half-body augmentation chooses from; may be empty.
       sigmas: K standard deviations of OKS, relative to the square root of the object's area
-        (COCO's definition), or None where nobody published any.
+        (COCO's definition), or None where none are published.
       side_colors: RGB of the left, the right and the centre.
       keypoint_colors: K RGB colours that replace the colouring by side; empty to colour by side.
-      source: the paper or the people who defined the set.
+      source: the paper or the people who defined the skeleton.
 
     Raises:
       InputError: a name is used twice or unknown, the pairs do not match, a count is wrong.
@@ -86,7 +86,7 @@ class Skeleton:
 
     @property
     def flip_permutation(self) -> np.ndarray:
-        """int32 [K]: where each keypoint of a mirrored picture comes from; its own inverse.
+        """Source index of each keypoint in a mirrored image, int32 [K]; its own inverse.
 
         Mirrored keypoints are `keypoints[..., flip_permutation, :]` with x reversed.
         """
@@ -98,22 +98,22 @@ class Skeleton:
 
     @property
     def limb_indices(self) -> list[tuple[int, int]]:
-        """The limbs as pairs of keypoint indices."""
+        """Limbs as pairs of keypoint indices."""
         return [(self.index(a), self.index(b)) for a, b in self.limbs]
 
     @property
     def upper_body_mask(self) -> np.ndarray:
-        """bool [K]: the keypoints of `upper_body`."""
+        """Boolean [K], True for the keypoints of `upper_body`."""
         return np.array([name in self.upper_body for name in self.keypoints], dtype=bool)
 
     @property
     def lower_body_mask(self) -> np.ndarray:
-        """bool [K]: the keypoints of `lower_body`."""
+        """Boolean [K], True for the keypoints of `lower_body`."""
         return np.array([name in self.lower_body for name in self.keypoints], dtype=bool)
 
     @property
     def keypoint_palette(self) -> np.ndarray:
-        """uint8 [K, 3]: the RGB colour of each keypoint."""
+        """Colours of the keypoints, uint8 RGB [K, 3]."""
         left_color, right_color, centre = self.side_colors
         sided = {left: left_color for left, _ in self.pairs}
         sided |= {right: right_color for _, right in self.pairs}
@@ -122,10 +122,10 @@ class Skeleton:
 
     @property
     def limb_palette(self) -> np.ndarray:
-        """uint8 [L, 3]: the RGB colour of each limb.
+        """Colours of the limbs, uint8 RGB [L, 3].
 
-        A limb takes the side of its ends; one from side to side is central; where `keypoint_colors`
-        are given it takes the colour of its outer end.
+        A limb has the colour of its ends' side; a limb between two sides has the central colour;
+        with `keypoint_colors` it has the colour of its outer end.
         """
         keypoints = self.keypoint_palette
         colors = []
@@ -140,14 +140,14 @@ class Skeleton:
         return np.array(colors, dtype=np.uint8).reshape(len(self.limbs), 3)
 
     def index(self, name: str) -> int:
-        """The position of a keypoint; InputError with the nearest name if there is none."""
+        """Index of a keypoint; InputError with the nearest name if there is none."""
         try:
             return self.keypoints.index(name)
         except ValueError:
             raise self._unknown(name) from None
 
     def side(self, name: str) -> Literal["left", "right", "centre"]:
-        """The side of the person a keypoint belongs to; a point without a partner is central."""
+        """Side of the person that a keypoint belongs to; a point without a partner is central."""
         self.index(name)
         for left, right in self.pairs:
             if name == left:
@@ -157,23 +157,23 @@ class Skeleton:
         return "centre"
 
     def oks_sigmas(self) -> np.ndarray:
-        """float64 [K]: the sigmas for OKS; InputError that asks for a choice if there are none."""
+        """Sigmas for OKS, float64 [K]; raises InputError with advice if there are none."""
         if self.sigmas is None:
             raise self._fault(
-                "no OKS sigmas are published for this set, so OKS and AP are not defined. Choose"
-                ' one value for all keypoints, for example sigmas = "uniform:0.05" in the'
+                "no OKS sigmas are published for this skeleton, so OKS and AP are not defined."
+                ' Choose one value for all keypoints, for example sigmas = "uniform:0.05" in the'
                 " skeleton's file or `with_uniform_sigma(0.05)`, or give one value per keypoint"
             )
         return np.array(self.sigmas, dtype=np.float64)
 
     def with_uniform_sigma(self, value: float) -> Skeleton:
-        """The same set with one OKS sigma for all keypoints: a choice to be printed with scores."""
+        """Copy with one OKS sigma for all keypoints, which should be reported with scores."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self._fault(f"the sigma must be a number, not {value!r}")
         return replace(self, sigmas=(float(value),) * self.num_keypoints)
 
     def with_sigmas(self, sigmas: float | str | Sequence[float]) -> Skeleton:
-        """The same set with other OKS sigmas: one number, `"uniform:0.05"`, or one number each."""
+        """Copy with other OKS sigmas: one number, `"uniform:0.05"`, or a list of K numbers."""
         if isinstance(sigmas, str):
             kind, _, value = sigmas.partition(":")
             try:
@@ -193,7 +193,7 @@ class Skeleton:
         return replace(self, sigmas=values)
 
     def describe_sigmas(self) -> str:
-        """One phrase for reports: `none`, `uniform 0.05`, or `coco17 (0.025 to 0.107)`."""
+        """Short description for reports: `none`, `uniform 0.05`, or `coco17 (0.025 to 0.107)`."""
         if self.sigmas is None:
             return "none"
         low, high = min(self.sigmas), max(self.sigmas)
@@ -253,7 +253,7 @@ class Skeleton:
         for field in ("keypoints", "upper_body", "lower_body"):
             twice = _repeated(getattr(self, field))
             if twice:
-                raise self._fault(f"{twice[0]!r} stands twice in `{field}`")
+                raise self._fault(f"{twice[0]!r} occurs twice in `{field}`")
         for field in ("upper_body", "lower_body"):
             for name in getattr(self, field):
                 if name not in self.keypoints:
@@ -283,13 +283,11 @@ class Skeleton:
             raise self._fault(f"{twice[0]!r} is in two pairs")
         for name in self.keypoints:
             if name.startswith(("left_", "right_")) and name not in members:
-                raise self._fault(
-                    f"{name!r} is in no pair; a mirrored picture needs to know its partner"
-                )
+                raise self._fault(f"{name!r} is in no pair; mirroring an image needs its partner")
 
 
 def pairs_by_name(keypoints: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """The (left, right) pairs that the prefixes `left_` and `right_` say, in the left ones' order.
+    """Pairs of names with the prefixes `left_` and `right_`, in the order of the left ones.
 
     A prefixed name without its partner stays unpaired; `Skeleton` reports it.
     """
@@ -299,7 +297,7 @@ def pairs_by_name(keypoints: Iterable[str]) -> tuple[tuple[str, str], ...]:
 
 
 def chain(names: Sequence[str], *, closed: bool = False) -> tuple[tuple[str, str], ...]:
-    """The limbs that join consecutive names, and the last to the first if `closed`."""
+    """Limbs that join consecutive names, and the last to the first if `closed`."""
     ends = [*names[1:], names[0]] if closed else names[1:]
     return tuple(zip(names, ends, strict=False))
 

@@ -93,7 +93,11 @@ class Task(Protocol):
         ...
 
     def evaluator(self, source: Any, mesh: jax.sharding.Mesh, flip_test: bool) -> Evaluator:
-        """A function that scores variables on a dataset."""
+        """A function that scores variables on a dataset.
+
+        Raises:
+          InputError: the dataset cannot feed a metric of the evaluation.
+        """
         ...
 
     def sample_names(self, source: Any, indices: np.ndarray) -> Sequence[str]:

@@ -1,1 +1,1 @@
-"""People over the frames of a video: ids, smoothing, duplicates."""
+"""Tracking of people over the frames of a video: ids, smoothing, duplicates."""

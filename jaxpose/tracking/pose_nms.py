@@ -1,4 +1,4 @@
-"""One person found twice: how alike two poses are, and which of them stay."""
+"""Suppression of duplicate people: similarity of poses, and selection of people."""
 
 import numpy as np
 
@@ -6,12 +6,12 @@ from jaxpose import geometry
 from jaxpose.metrics.oks import oks
 from jaxpose.skeletons import Skeleton
 
-# A person fills about this part of the box, by COCO's segmentations (MMPose uses the same).
+# Share of the box that a person fills, by COCO's segmentations (MMPose uses the same).
 _AREA_OF_BOX = 0.53
-# For keypoint sets without published sigmas: about that of COCO's shoulders and wrists.
+# For skeletons without published sigmas: about that of COCO's shoulders and wrists.
 _SIGMA = 0.07
 
-# From one frame to the next: enough for arms that are thrown out and for running at 5 Hz.
+# From one frame to the next: enough for fast arms and for running at 5 Hz.
 REACH = 0.2
 
 
@@ -26,16 +26,16 @@ def pose_similarity(
     """Object keypoint similarity of all pairs of poses, symmetric in both.
 
     OKS as in `metrics.oks`, over the keypoints that score `min_score` in both, with the mean of
-    both people's areas (0.53 of the box around their keypoints). Sets without published sigmas
-    count with 0.07 throughout.
+    both people's areas (0.53 of the box around their keypoints). Skeletons without published sigmas
+    use 0.07 for every keypoint.
 
     Args:
       a: `[P, K, 2]` pixels.
-      b: `[Q, K, 2]` pixels of the same photo.
+      b: `[Q, K, 2]` pixels of the same image.
       scores_a, scores_b: `[P, K]`, `[Q, K]` in [0, 1].
 
     Returns:
-      `[P, Q]` float64 in [0, 1]; 0 where no keypoint is seen in both.
+      `[P, Q]` float64 in [0, 1]; 0 where no keypoint is visible in both.
     """
     seen_a, seen_b = scores_a >= min_score, scores_b >= min_score
     area_a, area_b = (
@@ -64,10 +64,10 @@ def box_around(
     Args:
       keypoints: pixels.
       scores: `[P, K]`.
-      min_score: keypoints below are not counted; NaN where fewer than two are.
+      min_score: keypoints with a lower score are ignored; NaN if fewer than two are left.
       enlarge: multiplies the size about the centre.
-      within: `[P, 4]` boxes in which they were looked for. What reaches out of them by more than
-        `REACH` of their size is cut off, so that one keypoint that is far off does not count.
+      within: `[P, 4]` boxes used for prediction. Parts that exceed them by more than `REACH` of
+        their size are cut off, so that one keypoint far away has no effect.
     """
     seen = (scores >= min_score) & np.isfinite(keypoints).all(axis=-1)
     some = seen.sum(axis=1) >= 2
@@ -93,14 +93,14 @@ def box_overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def pose_nms(similarity: np.ndarray, scores: np.ndarray, threshold: float = 0.9) -> np.ndarray:
-    """Which people stay: the best first, without those more than `threshold` like a better one.
+    """Selects people, best first, and drops those more similar than `threshold` to a better one.
 
     Args:
       similarity: `[P, P]`, for instance `pose_similarity`.
       scores: `[P]` of the people.
 
     Returns:
-      int64 indices of those that stay, best first.
+      int64 indices of the selected people, best first.
 
     Papandreou et al. 2017, arXiv:1701.01779, section 3.4 (OKS-NMS).
     """
@@ -117,16 +117,16 @@ def soft_pose_nms(
     sigma: float = 0.9,
     min_score: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lowers scores instead of removing people: times exp(-similarity² / sigma) with each better.
+    """Lowers scores instead of removing people: times exp(-similarity² / sigma) per better one.
 
     Args:
       similarity: `[P, P]`.
       scores: `[P]`.
-      sigma: the smaller, the harder.
+      sigma: smaller values lower scores more.
       min_score: people whose lowered score is below it are removed.
 
     Returns:
-      int64 indices of those that stay, best first, and their lowered scores.
+      int64 indices of the remaining people, best first, and their lowered scores.
 
     Bodla et al. 2017, arXiv:1704.04503, equation 3.
     """

@@ -1,4 +1,4 @@
-"""Steadier keypoints over the frames of a film, person by person."""
+"""Smoothing of keypoints over the frames of a video, person by person."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -12,24 +12,24 @@ from jaxpose.motion.smooth import OneEuro, savitzky_golay
 from jaxpose.results.people import People
 from jaxpose.tracking.pose_nms import box_around
 
-# The filter's speeds are those of a person of this many pixels, however large they appear.
+# The filter's speeds are scaled to a person of this many pixels, for any size in the image.
 _SIZE = 300.0
-# A track that has not been seen for as many seconds begins anew.
+# The filter restarts for a track without a person for this many seconds.
 _FORGET = 0.5
 
 
 @dataclass(frozen=True)
 class Smoothing:
-    """How tracked keypoints are smoothed.
+    """Options for smoothing tracked keypoints.
 
     Attributes:
-      method: `one-euro` is causal, for live pictures; `savitzky-golay` looks ahead and has no lag,
-        and gives each result `window - 1` frames later.
+      method: `one-euro` is causal, for live video; `savitzky-golay` uses later frames and has no
+        lag, but returns each result `window - 1` frames later.
       min_cutoff: Hz at rest, of the one-euro filter.
-      beta: Hz per px/s of a person 300 px tall. With 0.1 the lag costs no more than the noise that
-        goes, down to 10 frames a second; less is steadier and lags more.
+      beta: Hz per px/s of a person 300 px tall. With 0.1 the error from lag is no larger than the
+        noise removed, down to 10 frames per second; a smaller value is steadier and lags more.
       window: odd number of frames, of Savitzky-Golay.
-      order: of its polynomial.
+      order: degree of its polynomial.
     """
 
     method: Literal["one-euro", "savitzky-golay"] = "one-euro"
@@ -44,10 +44,10 @@ class Smoothing:
 
 
 def smooth_people(results: Iterable[People], options: Smoothing) -> Iterator[People]:
-    """The frames of films with smoothed keypoints; scores and boxes stay.
+    """Smooths keypoints of videos; scores and boxes stay.
 
-    People without a track id, and photos, pass as they are. A film begins anew when the source
-    changes.
+    People without a track id, and single images, are not changed. A change of the source starts a
+    new video.
     """
     if options.method == "one-euro":
         return _causal(results, options)
@@ -87,7 +87,7 @@ def _causal(results: Iterable[People], options: Smoothing) -> Iterator[People]:
 
 
 def _centred(results: Iterable[People], options: Smoothing) -> Iterator[People]:
-    # With window - 1 frames on either side a frame comes out as if the whole film were at hand.
+    # With window - 1 frames on either side, the result equals that of the whole video.
     side = options.window - 1
     around: deque[People] = deque()
     place = 0

@@ -1,4 +1,4 @@
-"""The same person in one frame and the next: ids that stay."""
+"""Tracking: gives the same person the same id in consecutive frames."""
 
 from dataclasses import dataclass
 
@@ -8,23 +8,23 @@ from scipy.optimize import linear_sum_assignment
 from jaxpose.skeletons import Skeleton
 from jaxpose.tracking.pose_nms import box_around, box_overlap, pose_similarity
 
-# The share of the newest displacement in a track's velocity.
+# Share of the newest displacement in a track's velocity.
 _VELOCITY_SHARE = 0.5
-# Nobody is taken to go straight on for longer than this, in seconds.
+# Longest time in seconds for which motion is extrapolated.
 _STRAIGHT_ON = 0.4
 
 
 @dataclass(frozen=True)
 class Tracking:
-    """How people are followed.
+    """Options of the tracker.
 
     Attributes:
-      min_similarity: lowest mean of box overlap and OKS, both with where the track should be by
-        now, at which a person continues a track.
-      patience: seconds for which a track without a person is kept for an occluded one to return.
+      min_similarity: lowest mean of box overlap and OKS with the track's predicted position, at
+        which a person continues a track.
+      patience: seconds for which a track without a person is kept, for people who are occluded.
       reach: a person that overlaps no track may still continue one that is this many of its
-        diagonals away, for fast motion and for people who come out of an occlusion.
-      min_score: keypoints below it are not compared.
+        diagonals away, for fast motion and for people after an occlusion.
+      min_score: keypoints with a lower score are not compared.
     """
 
     min_similarity: float = 0.2
@@ -43,19 +43,19 @@ class _Track:
     seconds: float
 
     def ahead(self, seconds: float) -> np.ndarray:
-        """How far it should have come by then, `[2]` pixels."""
+        """Predicted displacement after `seconds`, `[2]` pixels."""
         return self.velocity * min(seconds - self.seconds, _STRAIGHT_ON)
 
 
 class Tracker:
-    """Gives the people of consecutive frames ids, by optimal assignment to the tracks so far.
+    """Tracker that assigns ids to the people of consecutive frames by optimal assignment.
 
-    First by overlap and OKS, then what is left by distance (`Tracking.reach`). An id is never given
-    twice; numbers begin with 1.
+    People are assigned first by overlap and OKS, and the rest by distance (`Tracking.reach`). An id
+    is never used twice; numbers begin with 1.
     """
 
     def __init__(self, skeleton: Skeleton, options: Tracking = Tracking()) -> None:
-        """Of people with that skeleton, in one film."""
+        """Creates a tracker for one video with people of that skeleton."""
         self.skeleton = skeleton
         self.options = options
         self._tracks: list[_Track] = []
@@ -68,14 +68,14 @@ class Tracker:
         boxes_xywh: np.ndarray,
         seconds: float,
     ) -> np.ndarray:
-        """The ids int64 `[P]` of the people of the next frame.
+        """Returns the ids int64 `[P]` of the people of the next frame.
 
         Args:
           keypoints: `[P, K, 2]` pixels.
           scores: `[P, K]` in [0, 1].
-          boxes_xywh: `[P, 4]` in which they were looked for; they count where too few keypoints are
-            certain.
-          seconds: time stamp, not before the last one's.
+          boxes_xywh: `[P, 4]` boxes used for prediction; they are compared where too few keypoints
+            are certain.
+          seconds: time stamp, not before the previous one.
         """
         oldest = seconds - self.options.patience
         self._tracks = [track for track in self._tracks if track.seconds >= oldest]
@@ -104,7 +104,7 @@ class Tracker:
     def _assign(
         self, keypoints: np.ndarray, scores: np.ndarray, boxes: np.ndarray, seconds: float
     ) -> dict[int, _Track]:
-        """The track that each person continues."""
+        """Track that each person continues."""
         tracks = self._tracks
         if not tracks or not len(keypoints):
             return {}
@@ -137,7 +137,7 @@ class Tracker:
         if elapsed > 0:
             moved = (box[:2] + box[2:] / 2) - (track.box_xywh[:2] + track.box_xywh[2:] / 2)
             both = np.minimum(scores, track.scores) >= self.options.min_score
-            if both.sum() >= 3:  # the median does not mind a keypoint that jumps
+            if both.sum() >= 3:  # the median is robust to a keypoint that jumps
                 moved = np.median(keypoints[both] - track.keypoints[both], axis=0)
             track.velocity += _VELOCITY_SHARE * (moved / elapsed - track.velocity)
         track.keypoints, track.scores = np.array(keypoints), np.array(scores)
@@ -145,17 +145,20 @@ class Tracker:
 
 
 def _matches(gain: np.ndarray, lowest: float) -> dict[int, int]:
-    """Row -> column of the assignment with the highest sum, without pairs under `lowest`."""
+    """Row -> column of the assignment with the highest sum, without pairs below `lowest`."""
     if not gain.size:
         return {}
     allowed = gain >= lowest
-    # A pair that is not allowed must not push an allowed one aside.
+    # A forbidden pair must not displace an allowed one.
     rows, columns = linear_sum_assignment(np.where(allowed, gain - lowest + 1.0, 0), maximize=True)
     return {int(i): int(j) for i, j in zip(rows, columns, strict=True) if allowed[i, j]}
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """`[P, Q]` between centres, in diagonals of the larger; infinite if sizes differ twofold."""
+    """Distances `[P, Q]` between centres, in diagonals of the larger box.
+
+    Infinite if sizes differ by a factor of two or more.
+    """
     apart = (a[:, None, :2] + a[:, None, 2:] / 2) - (b[None, :, :2] + b[None, :, 2:] / 2)
     diagonal = np.linalg.norm(a[:, 2:], axis=1)[:, None], np.linalg.norm(b[:, 2:], axis=1)[None]
     large, small = np.maximum(*diagonal), np.minimum(*diagonal)

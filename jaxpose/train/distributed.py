@@ -1,6 +1,6 @@
-"""Several processes that train one model: starting them, and what they tell one another.
+"""Several processes that train one model: their start, and communication between them.
 
-One process is the case of one: nothing here then costs anything.
+A single process is the trivial case, in which nothing here has a cost.
 """
 
 import itertools
@@ -19,25 +19,25 @@ from jaxpose.config import differences
 from jaxpose.errors import InputError
 from jaxpose.train.mesh import AXES, batch_sharded, replicated
 
-# Set where a launcher has started several tasks, and what it sets them to.
+# Environment variables with the number of tasks that a launcher has started.
 _TASKS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
 
 
 def connect(
     coordinator: str | None = None, processes: int | None = None, process: int | None = None
 ) -> None:
-    """Join the other processes of the run; before anything else touches a device.
+    """Joins the other processes of the run; must run before any other use of a device.
 
-    Without arguments: `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`, or what
-    SLURM, Open MPI or a TPU pod have put into the environment, or one process alone.
+    Without arguments: `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`, or the
+    environment variables of SLURM, Open MPI or a TPU pod, or a single process.
 
     Args:
       coordinator: `host:port` of process 0, or `auto` to let JAX find it, as on TPU VMs.
-      processes: how many there are.
-      process: which this is, from 0.
+      processes: number of processes.
+      process: number of this process, from 0.
 
     Raises:
-      InputError: some of the three are missing, or the others do not come.
+      InputError: some of the three are missing, or the others cannot be reached.
     """
     coordinator = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
     processes = _number(processes, "JAX_NUM_PROCESSES")
@@ -61,7 +61,7 @@ def connect(
     except (RuntimeError, ValueError, TypeError) as error:
         first = str(error).strip().splitlines()[0]
         raise InputError(
-            f"The processes of the run did not find one another ({first}). Start each with the "
+            f"The processes of the run did not find each other ({first}). Start each with the "
             "same --coordinator and --processes, and let the address be reached from every host."
         ) from error
 
@@ -81,18 +81,18 @@ def _in_cluster() -> bool:
 
 
 def is_first() -> bool:
-    """Whether this is the process that prints and writes."""
+    """True for the process that prints and writes."""
     return jax.process_index() == 0
 
 
 def barrier(name: str) -> None:
-    """Wait for all processes."""
+    """Waits for all processes."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(name)
 
 
 def require_same(record: Mapping[str, Any]) -> None:
-    """Refuse to go on where another process holds another `record` (JSON types).
+    """Checks that all processes have the same `record` (JSON types).
 
     Raises:
       InputError: in every process; lists the first differences from process 0.
@@ -110,7 +110,7 @@ def require_same(record: Mapping[str, Any]) -> None:
 
 
 def _texts(text: str) -> list[str]:
-    """The `text` of each process."""
+    """Gathers the `text` of each process."""
     data = np.frombuffer(text.encode(), np.uint8)
     sizes = multihost_utils.process_allgather(np.asarray([len(data)], np.int32)).reshape(-1)
     padded = np.zeros(int(max(sizes)), np.uint8)
@@ -120,12 +120,12 @@ def _texts(text: str) -> list[str]:
 
 
 def gather(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The rows of all processes, of any dtype; each has the same number of them."""
+    """Gathers the rows of all processes, of any dtype; each has the same number of rows."""
     if jax.process_count() == 1:
         return dict(columns)
     found = {}
     for name, values in columns.items():
-        # As bytes: JAX would narrow 64 bits to 32.
+        # As bytes, because JAX would convert 64 bits to 32.
         data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
         rows = np.asarray(multihost_utils.process_allgather(data))
         found[name] = rows.reshape(-1).view(values.dtype).reshape(-1, *values.shape[1:])
@@ -133,12 +133,12 @@ def gather(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def batch_shard(batch_size: int, mesh: jax.sharding.Mesh) -> tuple[int, int]:
-    """Which part of a batch this process feeds, of how many: (index, count).
+    """Part of a batch that this process feeds, and the number of parts: (index, count).
 
     Processes whose devices hold the same samples, as along `tensor`, feed the same part.
 
     Raises:
-      InputError: this process's devices do not lie side by side in the mesh.
+      InputError: this process's devices are not contiguous in the mesh.
     """
     sharding = batch_sharded(mesh)
     slices = sharding.addressable_devices_indices_map((batch_size,)).values()
@@ -153,11 +153,11 @@ def batch_shard(batch_size: int, mesh: jax.sharding.Mesh) -> tuple[int, int]:
 
 
 class StepSync:
-    """What processes must agree on at every step: that it is the same one, and whether to stop.
+    """Agreement between processes at every step: on the step's number, and on a request to stop.
 
-    Each tells its step and the signal it was sent; a step later all hear the same answer, so that
-    one that is told to stop takes the others with it after the same step. Telling is a reduction
-    of two numbers on the devices, behind the step: nobody waits for it.
+    Each process posts its step and the signal it received; one step later all read the same result,
+    so that all processes stop after the same step if one of them must stop. Posting is a reduction
+    of two numbers on the devices, queued behind the step: no process waits for it.
     """
 
     def __init__(self, mesh: jax.sharding.Mesh) -> None:
@@ -168,7 +168,7 @@ class StepSync:
         self._posted: deque[Any] = deque()
 
     def post(self, step: int, signal: int | None) -> None:
-        """Say that this process begins to wait for `step`, and the signal it has been sent."""
+        """Posts that this process begins to wait for `step`, and the signal it received."""
         own = np.asarray([[step, signal or 0]], np.int32)
         if jax.process_count() > 1:
             rows = np.repeat(own, jax.local_device_count(), axis=0)
@@ -178,7 +178,7 @@ class StepSync:
             self._posted.append((own[0], own[0]))
 
     def poll(self) -> int | None:
-        """The signal that some process had been sent by the step before the last one told.
+        """Signal that any process received by the step before the last posted one.
 
         Raises:
           InputError: the processes are not at the same step.
@@ -188,7 +188,7 @@ class StepSync:
         low, high = jax.device_get(self._posted.popleft())
         if low[0] != high[0]:
             raise InputError(
-                f"The processes have lost step: one is at {low[0]}, another at {high[0]}. Nothing "
-                "was saved since; run the same command again in all of them."
+                f"The processes are at different steps: one is at {low[0]}, another at "
+                f"{high[0]}. Nothing was saved since; run the same command again in all of them."
             )
         return int(high[1]) or None

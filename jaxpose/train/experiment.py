@@ -56,8 +56,8 @@ class Experiment(ABC):
       on_nonfinite: whether a step whose loss or gradient is not finite ends the run, or changes
         nothing.
       ema_decay: of the moving average of the parameters that is evaluated; None for no average.
-      init_from: weights that the run starts from (an interrupted run resumes in any case): a state
-        dict, a release or a run.
+      init_from: weights that the run starts from (an interrupted run resumes in any case): a
+        published name, a state dict, a release or a run.
       reset_head: take the backbone of `init_from` alone.
       loggers: where figures go besides `metrics.jsonl`; see `train.loggers`.
     """

@@ -1,4 +1,4 @@
-"""What a compiled step costs each device, read from the compiler's own account and its program."""
+"""Cost of a compiled step on each device, from the compiler's report and the program text."""
 
 import math
 import re
@@ -25,7 +25,7 @@ _GROUPS = re.compile(r"replica_groups=(?:\[\d+,(\d+)\]|\{\{([\d,]*)\})")
 
 
 class Memory(NamedTuple):
-    """Bytes on each device: what a step reads and keeps, and what it needs while it runs."""
+    """Bytes on each device: arguments and results of a step, and temporary memory while it runs."""
 
     state_and_batch: int
     temporary: int
@@ -36,14 +36,14 @@ class Memory(NamedTuple):
 
 
 class Traffic(NamedTuple):
-    """Collectives of one kind in one step: how many, and the bytes that each device sends."""
+    """Collectives of one kind in one step: their number, and the bytes that each device sends."""
 
     number: int
     sent: int
 
 
 def memory(compiled: jax.stages.Compiled) -> Memory:
-    """What the compiler has set aside on each device."""
+    """Memory that the compiler has reserved on each device."""
     account = compiled.memory_analysis()
     assert account is not None  # XLA gives one on CPU, GPU and TPU
     # Outputs that overwrite donated arguments take no room of their own.
@@ -52,12 +52,12 @@ def memory(compiled: jax.stages.Compiled) -> Memory:
 
 
 def traffic(program: str) -> dict[str, Traffic]:
-    """The collectives of a program for one device (HLO text), those in loops for each round.
+    """Collectives of a program for one device (HLO text); those in loops count once per iteration.
 
     Counted as sent around a ring of `n` devices: of an array of `s` bytes, all-gather and
     all-to-all send `s (n - 1) / n`, all-reduce twice that; a reduce-scatter that ends with `s`
-    bytes sends `s (n - 1)`, a permutation `s`. A loop whose rounds the program does not state
-    counts once.
+    bytes sends `s (n - 1)`, a permutation `s`. A loop whose number of iterations the program does
+    not state counts once.
     """
     lines, entry = _computations(program)
     counts: dict[str, int] = defaultdict(int)
@@ -77,7 +77,7 @@ def traffic(program: str) -> dict[str, Traffic]:
 
 
 def _computations(program: str) -> tuple[dict[str, list[str]], str]:
-    """The lines of each computation by its name, and the name of the entry."""
+    """Lines of each computation by its name, and the name of the entry."""
     lines: dict[str, list[str]] = {}
     entry, name = "", ""
     for line in program.splitlines():
@@ -92,7 +92,7 @@ def _computations(program: str) -> tuple[dict[str, list[str]], str]:
 
 
 def _executed(lines: dict[str, list[str]], name: str, times: int) -> Iterator[tuple[int, str]]:
-    """Each line that runs when `name` runs `times` times, with how often it does."""
+    """Yields each line that runs when `name` runs `times` times, with its number of executions."""
     for line in lines.get(name, ()):
         yield times, line
         trips = _TRIPS.search(line)
@@ -109,7 +109,7 @@ def _size(kind: str, shape: str) -> int:
 
 
 def _members(line: str) -> int:
-    """How many devices take part together."""
+    """Number of devices in one group."""
     groups = _GROUPS.search(line)
     if groups is None:
         return 2

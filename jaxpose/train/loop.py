@@ -91,7 +91,13 @@ def train(
         logger.check()
     evaluations = _open_evaluations(experiment, sources["eval"], mesh)
     fingerprints = {role: source.fingerprint() for role, source in sources.items()}
-    distributed.require_same({"experiment": to_json(experiment), "data": fingerprints})
+    distributed.require_same(
+        {
+            "experiment": to_json(experiment),
+            "data": fingerprints,
+            "recipe": recipe.to_json() if recipe else None,
+        }
+    )
     shapes, layout = abstract_state(experiment, mesh)
     begun = begin(directory, experiment, fingerprints, recipe, overwrite=overwrite)
     if same_people(fingerprints):
@@ -106,6 +112,7 @@ def train(
         if overwrite:
             state = first_state(experiment, layout, weights)  # fails before the old run is gone
             clear(directory)
+            distributed.barrier("cleared the run directory")
         with contextlib.closing(open_checkpoints(directory, experiment, False)) as checkpoints:
             start = 0
             if checkpoints.latest_step() is not None:

@@ -1,4 +1,4 @@
-"""The device mesh and where arrays live on it."""
+"""Device mesh and shardings of arrays on it."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ AXES = ("data", "fsdp", "tensor")
 
 
 def make_mesh(shape: Mesh, devices: list[jax.Device] | None = None) -> jax.sharding.Mesh:
-    """A mesh with axes `data`, `fsdp`, `tensor` over all devices (one device: a mesh of one).
+    """Creates a mesh with axes `data`, `fsdp`, `tensor` over `devices`; None takes all.
 
     Raises:
       InputError: the sizes do not multiply to the number of devices.
@@ -34,17 +34,17 @@ def make_mesh(shape: Mesh, devices: list[jax.Device] | None = None) -> jax.shard
 
 
 def replicated(mesh: jax.sharding.Mesh) -> NamedSharding:
-    """Every device holds the whole array."""
+    """Sharding in which every device holds the whole array."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def batch_sharded(mesh: jax.sharding.Mesh) -> NamedSharding:
-    """The leading axis is split over `data` and `fsdp`."""
+    """Sharding whose leading axis is split over `data` and `fsdp`."""
     return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
 
 
 def mesh_of(array: jax.Array) -> jax.sharding.Mesh:
-    """The mesh that an array lies on."""
+    """Mesh that an array lies on."""
     assert isinstance(array.sharding, NamedSharding)
     mesh = array.sharding.mesh
     assert isinstance(mesh, jax.sharding.Mesh)
@@ -52,7 +52,7 @@ def mesh_of(array: jax.Array) -> jax.sharding.Mesh:
 
 
 def check_batch(batch_size: int, mesh: jax.sharding.Mesh, key: str, accumulate: int = 1) -> None:
-    """Refuse a batch that the mesh, or the parts it is taken in, cannot split evenly.
+    """Checks that the mesh, and gradient accumulation, can split a batch evenly.
 
     Raises:
       InputError: names the configuration key and the nearest sizes that fit.
@@ -68,10 +68,10 @@ def check_batch(batch_size: int, mesh: jax.sharding.Mesh, key: str, accumulate: 
 
 
 def parse_mesh(text: str, shape: Mesh) -> Mesh:
-    """`shape` with the sizes that `data=2,fsdp=4` names; the others become 1.
+    """Copy of `shape` with the sizes given in `data=2,fsdp=4`; the others become 1.
 
     Raises:
-      InputError: another axis, or a size that is no number.
+      InputError: another axis, or a size that is not a number.
     """
     sizes = dict.fromkeys(AXES, 1)
     for part in text.split(","):

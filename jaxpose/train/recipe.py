@@ -1,8 +1,6 @@
 """Recipes: Python files that build an experiment."""
 
-import sys
-import warnings
-
+from jaxpose import deprecations
 from jaxpose.config.recipe_source import RecipeSource, read_recipe
 from jaxpose.config.scripts import find_script
 from jaxpose.errors import InputError
@@ -30,9 +28,7 @@ def open_recipe(path: str) -> tuple[Experiment, RecipeSource]:
     if file.suffix != ".py":
         raise InputError(f"{file} is not a Python file.")
     source = read_recipe(file)
-    with warnings.catch_warnings():
-        if not sys.warnoptions:  # Python hides these, except from a program's main file
-            warnings.filterwarnings("default", r"jaxpose\.", DeprecationWarning)
+    with deprecations.shown():
         module = source.module()
         if not hasattr(module, "get_config"):
             raise InputError(

@@ -6,6 +6,7 @@ Everything is rebuilt from there without the recipe.
 """
 
 import dataclasses
+import functools
 import importlib.metadata
 import json
 import re
@@ -45,7 +46,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 MAY_CHANGE = (
     *("steps", "log_every", "checkpoint_every"),
     *("evaluation.every", "evaluation.examples", "evaluation.batch_size"),
-    *("mesh.", "on_nonfinite", "more_evaluations", "loggers"),
+    *("mesh", "on_nonfinite", "more_evaluations", "loggers"),
 )
 # What `jaxpose train` and `jaxpose eval` write.
 _WRITTEN = (
@@ -224,7 +225,7 @@ def _resumed(
     except InputError:
         before, old = None, stored["experiment"]
     changed = list(differences(old, record["experiment"]))
-    fixed = [line for line in changed if not line.startswith(MAY_CHANGE)]
+    fixed = [line for line in changed if not _may_change(line.partition(":")[0])]
     if fixed:
         raise InputError(
             f"{directory} holds a run of another experiment. Changed since it began:\n  "
@@ -255,6 +256,10 @@ def _resumed(
         remarks=tuple(remarks),
         differs=record != raw,
     )
+
+
+def _may_change(key: str) -> bool:
+    return any(key == free or key.startswith(f"{free}.") for free in MAY_CHANGE)
 
 
 def _compare_source(
@@ -378,7 +383,7 @@ def _read(directory: Path) -> dict[str, Any]:
             "`jaxpose train RECIPE --workdir DIR` makes one."
         )
     try:
-        record = json.loads(file.read_text())
+        record: dict[str, Any] = json.loads(file.read_text())
         record["experiment"], record["data"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file} is damaged ({error}).") from error
@@ -433,7 +438,9 @@ def load_run(
         raise InputError(f"{directory} has no whole checkpoint yet: train it further.")
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     like = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
+        lambda x: jax.ShapeDtypeStruct(  # type: ignore[no-untyped-call]
+            x.shape, x.dtype, sharding=device
+        ),
         abstract_variables(experiment.model, experiment.input_hw),
     )
     variables = checkpoints.restore_variables(like, experiment.ema_decay is not None, step)
@@ -457,6 +464,7 @@ def rebuild(
     raw = _read(directory)
     record = _migrated(raw, directory)
 
+    @functools.cache  # what is checked is what is run and passed on
     def source() -> RecipeSource | None:
         return _stored_recipe(directory, record)
 

@@ -1,4 +1,4 @@
-"""Two things a loop keeps an eye on: requests to stop, and compilations."""
+"""Monitors of the training loop: stop requests and compilations."""
 
 import signal
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ class StopRequest:
 class CompileCounter:
     """Counts XLA compilations outside `expected()`: after the first step there must be none.
 
-    A context manager: it listens until the block ends.
+    Use as a context manager; it counts until the block ends.
     """
 
     EVENT = "/jax/core/compile/backend_compile_duration"
@@ -50,12 +50,12 @@ class CompileCounter:
             self.unexpected += 1
 
     def start(self) -> None:
-        """From here on a compilation is a bug."""
+        """Starts counting: a compilation after this call is a bug."""
         self._expected = False
 
     @contextmanager
     def expected(self) -> Iterator[None]:
-        """Compilations in this block are meant (evaluating, saving)."""
+        """Excludes the compilations in this block (evaluating, saving)."""
         before, self._expected = self._expected, True
         yield
         self._expected = before

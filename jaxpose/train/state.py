@@ -1,4 +1,4 @@
-"""The train state: one pytree that holds all that changes from step to step."""
+"""Train state: one pytree with everything that changes from step to step."""
 
 from typing import Any, NamedTuple
 
@@ -10,11 +10,11 @@ from jaxpose.train.experiment import Experiment
 
 
 class TrainState(NamedTuple):
-    """Everything a step reads and writes.
+    """State that a step reads and writes.
 
     Attributes:
-      step: int32 scalar, the number of finished steps; with the seed it fixes the next batch and
-        every random draw.
+      step: int32 scalar, the number of finished steps; with the seed it determines the next batch
+        and every random number.
       params: float32 parameters.
       batch_stats: running statistics of BatchNorm; `{}` for models without it.
       opt_state: optax's state.
@@ -28,20 +28,20 @@ class TrainState(NamedTuple):
     ema: Any
 
     def variables(self) -> dict[str, Any]:
-        """What `model.apply` takes for evaluation: the averaged parameters where there are any."""
+        """Variables for `model.apply` in evaluation, with averaged parameters if there are any."""
         return {"params": self.ema or self.params, "batch_stats": self.batch_stats}
 
 
 def new_state(
     experiment: Experiment, variables: dict[str, Any], tx: optax.GradientTransformation
 ) -> TrainState:
-    """The state before the first step, from initial `variables`."""
+    """Creates the state before the first step, from initial `variables`."""
     params = variables["params"]
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         batch_stats=variables["batch_stats"],
         opt_state=tx.init(params),
-        # A copy, so that donating the state never donates one buffer twice.
+        # A copy, because donating the state must not donate one buffer twice.
         ema=jax.tree.map(jnp.copy, params) if experiment.ema_decay else {},
     )

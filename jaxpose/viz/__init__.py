@@ -1,4 +1,4 @@
-"""Images of poses (on images, in 3D, heatmaps, contact sheets, videos), and charts of training."""
+"""Drawings of poses: on images, in 3D, heatmaps, contact sheets, videos; charts of training."""
 
 from jaxpose.viz.animation import save_animation
 from jaxpose.viz.curves import training_curves

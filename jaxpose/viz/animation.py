@@ -1,4 +1,4 @@
-"""A short film that stands in a page: an animated GIF, or MP4."""
+"""Short animations for web pages: animated GIF, or MP4."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -13,26 +13,26 @@ from jaxpose.errors import InputError
 from jaxpose.viz.people import as_rgb
 from jaxpose.viz.video import VideoWriter
 
-_GIF_FPS = 25.0  # browsers slow a GIF down that asks for much more
+_GIF_FPS = 25.0  # highest rate; browsers slow down GIFs with a much higher one
 _OFTEN, _RARE = 160, 96  # colours of a GIF
-_SAMPLES = 8  # pictures that the palette is made of
+_SAMPLES = 8  # images that the palette is computed from
 
 
 def save_animation(path: str | Path, pictures: Iterable[np.ndarray], fps: float) -> None:
-    """Writes RGB pictures of one size as .gif or .mp4; the file appears whole or not at all.
+    """Writes RGB images of one size as .gif or .mp4; the file appears whole or not at all.
 
-    A GIF loops, and leaves pictures out where `fps` is above 25; it lasts as long. For MP4 see
-    `film.VideoWriter`.
+    A GIF loops; if `fps` is above 25 it skips images but keeps its duration. For MP4 see
+    `video.VideoWriter`.
 
     Raises:
-      InputError: another suffix, no picture, one of another size, a rate that is not positive, or
+      InputError: another suffix, no image, one of another size, a rate that is not positive, or
         the path cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in (".gif", ".mp4"):
         raise InputError(f"{path}: an animation's name must end in .gif or .mp4")
     if not (np.isfinite(fps) and fps > 0):
-        raise InputError(f"{path}: the pictures per second must be positive, not {fps}")
+        raise InputError(f"{path}: the frames per second must be positive, not {fps}")
     alike = _alike(path, pictures)
     if path.suffix.lower() == ".gif":
         _write_gif(path, alike, fps)
@@ -43,19 +43,19 @@ def save_animation(path: str | Path, pictures: Iterable[np.ndarray], fps: float)
 
 
 def _alike(path: Path, pictures: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The pictures, checked; at least one."""
+    """Yields the images after checks of their size; at least one."""
     size: tuple[int, ...] = ()
     for picture in pictures:
         rgb = as_rgb(picture)
         size = size or rgb.shape
         if rgb.shape != size:
             raise InputError(
-                f"{path}: pictures of {size[1]} x {size[0]} and of {rgb.shape[1]} x {rgb.shape[0]} "
+                f"{path}: images of {size[1]} x {size[0]} and of {rgb.shape[1]} x {rgb.shape[0]} "
                 "pixels in one animation"
             )
         yield rgb
     if not size:
-        raise InputError(f"{path}: there is no picture to make an animation of")
+        raise InputError(f"{path}: an animation needs at least one image")
 
 
 def _write_gif(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
@@ -69,7 +69,7 @@ def _write_gif(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
         Image.fromarray(picture).quantize(palette=palette, dither=Image.Dither.NONE)
         for picture in kept
     ]
-    # A GIF counts in hundredths of a second; rounded ends keep the whole at its length.
+    # GIF times are hundredths of a second; rounding the end times keeps the total duration.
     ends = np.rint(np.arange(len(kept) + 1) * step / fps * 100) * 10
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -92,9 +92,9 @@ def _write_gif(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
 
 
 def _palette(picture: Any) -> Any:
-    """An image with 256 colours: those that are frequent, and some of all others.
+    """Image with 256 colours: frequent ones, and some of all others.
 
-    A limb's colour is rare beside a photo's, and has to be there all the same.
+    The colour of a limb is rare in an image, but the palette must have it.
     """
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""A chart of a training run: loss, metrics and rates over its steps."""
+"""Chart of a training run: loss, metrics and rates over its steps."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxpose.viz.figures import new_figure, to_image
 
-_SHOWN = 5  # curves in one panel that can be told apart
+_SHOWN = 5  # largest number of distinguishable curves in one panel
 _COLUMNS = 3
 
 _NOISY = ("loss", "gradient norm", "images per second", "windows per second")
@@ -19,21 +19,22 @@ Record = Mapping[str, Any]
 def training_curves(
     records: Sequence[Record], *, best: str = "", lower_is_better: bool = False
 ) -> np.ndarray | None:
-    """The curves of a run: loss with its terms, figures of evaluations, rates.
+    """Draws the curves of a run: loss with its terms, metrics of evaluations, rates.
 
-    Figures that start with the same word, such as `PCK/ankle` and `PCK/knee`, share a panel. The
+    Metrics that start with the same word, such as `PCK/ankle` and `PCK/knee`, share a panel. The
     step with the best value of `best` is marked.
 
     Args:
       records: lines of `metrics.jsonl`, in the order of steps.
-      best: the figure that picks the best checkpoint.
+      best: the metric that selects the best checkpoint.
+      lower_is_better: whether a lower value of `best` is better.
 
     Returns:
       uint8 RGB `[H, W, 3]`; None where nothing was recorded.
     """
     train = _series([r for r in records if r.get("kind") == "train"])
     scores = _series([r for r in records if r.get("kind") == "eval"])
-    # -1 says that there was nothing to measure.
+    # -1 means that there was nothing to measure.
     scores = {n: (s[v != -1], v[v != -1]) for n, (s, v) in scores.items() if (v != -1).any()}
     panels = _panels(train, scores, best)
     if not panels:
@@ -104,7 +105,7 @@ def _panels(train: Curves, scores: Curves, best: str) -> list[tuple[str, Curves]
 
 
 def _group(name: str, scores: Curves) -> str:
-    """The panel of a figure: `PCK` of PCK/ankle, `AP and AR` of AP50."""
+    """Panel of a metric: `PCK` for PCK/ankle, `AP and AR` for AP50."""
     head, slash, tail = name.rpartition("/")
     words = tail or name
     if words.startswith(("AP", "AR")):
@@ -126,7 +127,7 @@ def _draw(axes: Any, name: str, steps: np.ndarray, values: np.ndarray, noisy: bo
 
 
 def _from_zero(axes: Any, curves: Curves) -> None:
-    """Start the axis at 0, so that a small change looks small."""
+    """Starts the axis at 0, so that small changes appear small."""
     values = np.concatenate([values for _, values in curves.values()])
     if (values >= 0).all():
         axes.set_ylim(0, 1.1 * values.max() if values.max() > 0 else 1.0)
@@ -139,7 +140,7 @@ def _running_median(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def _mark(axes: Any, steps: np.ndarray, values: np.ndarray, lower_is_better: bool) -> str:
-    """Draw a star at the best value; it in words, for the title."""
+    """Draws a star at the best value; returns its description for the title."""
     at = int(np.argmin(values) if lower_is_better else np.argmax(values))
     axes.plot(steps[at], values[at], marker="*", ms=11, color="black", zorder=5, linestyle="")
     return f"{values[at]:.4g} at step {steps[at]:,.0f}"

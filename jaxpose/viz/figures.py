@@ -8,14 +8,14 @@ DPI = 110
 
 
 def new_figure(width: float, height: float) -> Any:
-    """An empty `matplotlib.figure.Figure` of so many inches."""
+    """Creates an empty `matplotlib.figure.Figure` of this size in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
 
 
 def to_image(figure: Any) -> np.ndarray:
-    """uint8 RGB `[H, W, 3]` of a figure."""
+    """Draws a figure as a uint8 RGB image `[H, W, 3]`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)

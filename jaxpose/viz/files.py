@@ -1,4 +1,4 @@
-"""Pictures into files."""
+"""Writer of image files."""
 
 import os
 from contextlib import suppress
@@ -12,14 +12,14 @@ from jaxpose.viz.people import as_rgb
 
 
 def save_image(path: str | Path, image: np.ndarray, *, quality: int = 92) -> None:
-    """Writes an RGB picture as PNG or JPEG, as the suffix says; makes the folder if need be.
+    """Writes an RGB image as PNG or JPEG, by the suffix; creates the folder if needed.
 
     The file appears whole or not at all.
 
     Args:
       path: ends in .png, .jpg or .jpeg.
       image: uint8 [H, W, 3] RGB or [H, W].
-      quality: of a JPEG, 0 to 100.
+      quality: quality of a JPEG, 0 to 100.
 
     Raises:
       InputError: another suffix, or the path cannot be written.
@@ -27,8 +27,8 @@ def save_image(path: str | Path, image: np.ndarray, *, quality: int = 92) -> Non
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in (".png", ".jpg", ".jpeg"):
-        raise InputError(f"{path}: a picture's name must end in .png, .jpg or .jpeg.")
-    # Thin coloured lines would bleed at half the colour resolution, a JPEG's default.
+        raise InputError(f"{path}: an image's name must end in .png, .jpg or .jpeg.")
+    # Thin coloured lines would blur at half the colour resolution, a JPEG's default.
     jpeg = [
         *(cv2.IMWRITE_JPEG_QUALITY, quality),
         *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
@@ -44,4 +44,4 @@ def save_image(path: str | Path, image: np.ndarray, *, quality: int = 92) -> Non
             partial.unlink(missing_ok=True)
         folder = isinstance(error, FileExistsError | NotADirectoryError)
         why = f"{path.parent} is not a folder" if folder else error.strerror
-        raise InputError(f"{path}: the picture cannot be written: {why}.") from None
+        raise InputError(f"{path}: the image cannot be written: {why}.") from None

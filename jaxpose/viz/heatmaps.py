@@ -1,4 +1,4 @@
-"""Heatmaps as colour over a picture."""
+"""Heatmaps drawn as colour over an image."""
 
 import cv2
 import numpy as np
@@ -17,15 +17,15 @@ def draw_heatmaps(
     peak: float | None = None,
     opacity: float = 0.8,
 ) -> np.ndarray:
-    """A copy of a picture with heatmaps over it: the higher the value, the more of the colour.
+    """Copy of an image with heatmaps over it: a higher value has more colour.
 
     Args:
       image: uint8 [H, W, 3] RGB, the network's input.
       heatmaps: [h, w, K], or [h, w] already summed over keypoints.
-      skeleton: colours each keypoint's map as its limbs; None colours by value.
+      skeleton: gives each keypoint's map the colour of its limbs; None colours by value.
       udp: cell i lies at input pixel i (W - 1) / (w - 1) (UDP) rather than i W / w (MSRA).
       peak: the value with full colour; None takes the highest one.
-      opacity: of the colour at the peak.
+      opacity: opacity of the colour at the peak.
 
     Raises:
       InputError: shapes that do not fit.
@@ -50,10 +50,12 @@ def draw_heatmaps(
     else:
         palette = skeleton.keypoint_palette.astype(np.float32)
         color = (maps @ palette) / np.maximum(maps.sum(axis=2), 1e-6)[:, :, None]
-        glow = strength[:, :, None] ** 6  # white hot at the peak, where it has to be seen exactly
+        glow = (
+            strength[:, :, None] ** 6
+        )  # white at the peak, whose position must be exactly visible
         color = color * (1 - glow) + 255 * glow
     share = opacity * strength[:, :, None]
-    # Colour times share is what may be interpolated; colour alone is undefined where share is 0.
+    # Interpolate colour times share; colour alone is undefined where share is 0.
     layers = np.concatenate([color * share, share], axis=2)
     spread = _to_pixels(layers, picture.shape[1], picture.shape[0], udp)
     mixed = picture * (1 - spread[:, :, 3:]) + spread[:, :, :3]
@@ -61,7 +63,7 @@ def draw_heatmaps(
 
 
 def _to_pixels(cells: np.ndarray, width: int, height: int, udp: bool) -> np.ndarray:
-    """Heatmap cells [h, w, C] spread bilinearly over [height, width, C] pixels."""
+    """Resizes heatmap cells [h, w, C] bilinearly to [height, width, C] pixels."""
     h, w = cells.shape[:2]
     if udp:
         step = ((width - 1) / max(w - 1, 1), (height - 1) / max(h - 1, 1))

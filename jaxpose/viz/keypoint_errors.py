@@ -1,4 +1,4 @@
-"""A chart of the error of each keypoint over a dataset."""
+"""Chart of the error of each keypoint over a dataset."""
 
 import numpy as np
 
@@ -6,20 +6,20 @@ from jaxpose.errors import InputError
 from jaxpose.skeletons import Skeleton
 from jaxpose.viz.figures import new_figure, to_image
 
-_MOST = 40  # keypoints that fit one below the other with their names
+_MOST = 40  # largest number of keypoints that fit one below the other with their names
 
 
 def keypoint_errors(errors: np.ndarray, skeleton: Skeleton, *, unit: str) -> np.ndarray:
-    """The spread of the error of each keypoint: one row each, in the order of the skeleton.
+    """Draws the distribution of the error of each keypoint, one row each, in the skeleton's order.
 
-    A bar spans the middle half of the samples, its line is the median, the whiskers end at 10 %
-    and 90 %. The number at the right is the median. Sets of more than 40 keypoints are drawn as
+    A bar spans the middle half of the samples, its line is the median, the whiskers end at 10 % and
+    90 %. The number at the right is the median. Skeletons of more than 40 keypoints are drawn as
     curves over the keypoint's index.
 
     Args:
       errors: `[N, K]`, NaN where a keypoint is not labelled.
       skeleton: the K keypoints.
-      unit: of the errors, in words.
+      unit: name of the errors' unit.
 
     Returns:
       uint8 RGB `[H, W, 3]`.

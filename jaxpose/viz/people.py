@@ -1,4 +1,4 @@
-"""Skeletons, boxes and labels drawn on a photo, in proportion to each person."""
+"""Skeletons, boxes and labels drawn on an image, in proportion to each person."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EDGE_OPACITY = 0.6
 _FAINTEST = 0.35
 _LINE_PER_SIZE = 0.014
 _LINES_PER_PHOTO = 1400.0
-_BAND = 512  # rows that are blended at a time: as floats, a whole photo takes ten times its bytes
+_BAND = 512  # rows blended at a time: as floats, a whole image takes ten times its bytes
 _SHIFT = 6  # OpenCV takes fixed-point coordinates: 1/64 pixel
 
 
@@ -34,27 +34,27 @@ def draw_people(
     min_score: float = 0.3,
     sizes: Sequence[float] | np.ndarray | None = None,
 ) -> np.ndarray:
-    """A copy of a photo with people drawn on it.
+    """Copy of an image with people drawn on it.
 
-    Limbs and points are coloured by side, or as the skeleton says. Widths follow each person's
-    size. A point is left out where its score is under `min_score`, where it is not labelled
-    (`visible` 0) or not finite; it fades as its score comes near `min_score`; it is hollow where it
-    is occluded (`visible` 1).
+    Limbs and points are coloured by side, or by the skeleton's colours. Widths depend on each
+    person's size. A point is not drawn if its score is below `min_score`, if it is not labelled
+    (`visible` 0) or not finite; it fades as its score approaches `min_score`; it is hollow if it is
+    occluded (`visible` 1).
 
     Args:
       photo: uint8 [H, W, 3] RGB.
-      keypoints: [P, K, 2] (x, y) in photo pixels, pixel centres at integers.
-      skeleton: the set of K keypoints.
+      keypoints: [P, K, 2] (x, y) in image pixels, pixel centres at integers.
+      skeleton: the skeleton of K keypoints.
       scores: [P, K] in [0, 1], or None: all certain.
       visible: [P, K] 0, 1 or 2, or None: all visible.
-      boxes_xywh: [P, 4] photo pixels, drawn as thin frames, or None.
-      labels: P texts to stand above the people, or None.
+      boxes_xywh: [P, 4] image pixels, drawn as thin frames, or None.
+      labels: P texts to draw above the people, or None.
       min_score: the lowest score that is drawn.
-      sizes: [P] how large people appear, in photo pixels, to set line widths by; None takes the
-        longer side of the box, or of the points where there is no box.
+      sizes: [P] apparent sizes of people in image pixels, for line widths; None takes the longer
+        side of the box, or of the points where there is no box.
 
     Raises:
-      InputError: an array has another shape than the skeleton and the keypoints ask for.
+      InputError: an array's shape does not fit the skeleton and the keypoints.
     """
     canvas = as_rgb(photo).copy()
     points = np.asarray(keypoints, dtype=np.float64)
@@ -86,7 +86,7 @@ def draw_people(
     if boxes is not None:
         for box, line in zip(boxes, lines, strict=True):
             _draw_box(canvas, box, max(1, round(line / 4)))
-    # People who look larger stand nearer the camera, so they are drawn over the others.
+    # Larger people are nearer to the camera, so they are drawn over the others.
     for p in np.argsort(extents, kind="stable"):
         _draw_person(canvas, points[p], skeleton, opacity[p], seen[p] == 1, lines[p])
     if labels is not None:
@@ -100,7 +100,7 @@ def draw_people(
 
 
 def as_rgb(image: np.ndarray) -> np.ndarray:
-    """uint8 [H, W, 3] from a uint8 picture [H, W], [H, W, 1] or [H, W, 3]; InputError otherwise."""
+    """Converts a uint8 image [H, W], [H, W, 1] or [H, W, 3] to [H, W, 3]; InputError otherwise."""
     array = np.asarray(image)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
@@ -108,7 +108,7 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
         array = np.repeat(array[:, :, None], 3, axis=2)
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or array.size == 0:
         raise InputError(
-            f"a picture to draw on must be uint8 [H, W, 3] RGB, not {array.dtype} {array.shape}."
+            f"an image to draw on must be uint8 [H, W, 3] RGB, not {array.dtype} {array.shape}."
         )
     return np.ascontiguousarray(array)
 
@@ -122,7 +122,7 @@ def _expect(name: str, array: np.ndarray, shape: tuple[int, ...], skeleton: Skel
 
 
 def _size(points: np.ndarray, box: np.ndarray | None) -> float:
-    """How large a person appears, in pixels: the longer side of the box or of the points."""
+    """Apparent size of a person in pixels: the longer side of the box or of the points."""
     if box is not None and np.isfinite(box).all():
         return float(max(box[2], box[3]))
     return float(1.1 * np.ptp(points, axis=0).max()) if len(points) else 0.0
@@ -136,9 +136,9 @@ def _draw_person(
     hollow: np.ndarray,
     line: float,
 ) -> None:
-    """Draws one person in place, on a layer of ink with its own opacity that is blended once."""
+    """Draws one person in place, on a layer with its own opacity that is blended once."""
     height, width = canvas.shape[:2]
-    # Beyond a frame of one photo, coordinates would overflow OpenCV's fixed point.
+    # More than one image size outside, coordinates would overflow OpenCV's fixed point.
     inside = (np.abs(points) < 4 * np.array([width, height])[None, :]).all(axis=-1)
     drawn = (opacity > 0) & inside
     if not drawn.any():
@@ -155,7 +155,7 @@ def _draw_person(
     high = np.minimum(high, [width, height])
     if (high <= low).any():
         return
-    # Drawing enlarged and averaging down makes thin lines smooth; thick ones do not need it.
+    # Thin lines are drawn enlarged and averaged down to be smooth; thick ones do not need it.
     zoom = 4 if line < 4 else 2 if line < 10 else 1
     size = (int(high[0] - low[0]), int(high[1] - low[1]))
     layer: np.ndarray = np.full((size[1] * zoom, size[0] * zoom, 3), _INK, dtype=np.uint8)
@@ -200,7 +200,7 @@ def _draw_person(
 def _weights(
     points: np.ndarray, limbs: list[tuple[int, int, np.ndarray]], drawn: np.ndarray, line: float
 ) -> np.ndarray:
-    """[K] in [0.3, 1]: how fine to draw where keypoints stand close, as in faces and hands."""
+    """Line weights [K] in [0.3, 1]: thinner where keypoints are close, as in faces and hands."""
     total, count = np.zeros(len(points)), np.zeros(len(points))
     for i, j, _ in limbs:
         length = np.linalg.norm(points[i] - points[j])
@@ -215,7 +215,7 @@ def _weights(
 
 
 def capsule(start: np.ndarray, end: np.ndarray, radius: float) -> np.ndarray:
-    """A line with round ends as a convex polygon in OpenCV's fixed point, int32 [M, 1, 2]."""
+    """Line with round ends as a convex polygon in OpenCV's fixed point, int32 [M, 1, 2]."""
     along = np.arctan2(*(end - start)[::-1])
     turn = np.linspace(np.pi / 2, 3 * np.pi / 2, 13)
     arc = np.stack([np.cos(along + turn), np.sin(along + turn)], axis=-1) * radius

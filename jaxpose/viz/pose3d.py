@@ -1,8 +1,8 @@
-"""Skeletons in space: seen from any side, on a floor, turning.
+"""Drawings of 3D skeletons: from any side, on a floor, turning.
 
-Points are millimetres in any frame whose vertical is named: `up="-y"`, the default, is that of a
-camera, in which lifted joints are. Azimuth 0 looks from where that camera stood; positive angles
-walk to its right.
+Points are millimetres in any frame whose vertical is given: `up="-y"`, the default, is a camera's
+frame, as of lifted joints. Azimuth 0 is the view from that camera; positive angles move to its
+right.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,27 +18,27 @@ from jaxpose.skeletons import Skeleton
 from jaxpose.viz.people import capsule
 from jaxpose.viz.sheets import contact_sheet
 
-VIEW_WH = (360, 480)  # of one view beside others
+VIEW_WH = (360, 480)  # size of one view beside others
 _PAPER = np.array([30.0, 30, 30])
 _GRID = np.array([88.0, 92, 98])
 _INK = (12, 12, 12)
 _SHADOW = (17, 17, 17)
-_TILE = 500.0  # mm between lines of the floor
-_BONE = 0.013  # radius of a limb, as a share of the stage
+_TILE = 500.0  # distance between lines of the floor, mm
+_BONE = 0.013  # radius of a limb, as a share of the stage's size
 _JOINT = 0.0175
-_ZOOM = 2  # drawn so many times as large and averaged down, which makes lines smooth
+_ZOOM = 2  # enlargement while drawing; averaging down makes lines smooth
 _SHIFT = 6
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What a picture shows: everything, for as long as it moves; y up, mm.
+    """Visible volume of a drawing: everything during the whole motion; y up, mm.
 
     Attributes:
       middle: x and z of the floor's middle.
       floor: y of the floor.
       top: y of the highest point.
-      radius: how far the points reach from the middle along the floor.
+      radius: largest distance of points from the middle along the floor.
     """
 
     middle: tuple[float, float]
@@ -48,17 +48,17 @@ class Stage:
 
     @property
     def size(self) -> float:
-        """The longer of its height and its width, mm."""
+        """Height or width, the longer of the two, mm."""
         return max(self.top - self.floor, 2 * self.radius)
 
     @property
     def centre(self) -> np.ndarray:
-        """`[3]`, half way up."""
+        """Centre at half height, `[3]`."""
         return np.array([self.middle[0], (self.floor + self.top) / 2, self.middle[1]])
 
 
 def stage_of(points: np.ndarray, up: str = "-y") -> Stage:
-    """The stage that holds all of `points [..., 3]`; NaN is left out.
+    """Stage that contains all of `points [..., 3]`; NaN is ignored.
 
     Raises:
       InputError: no point is finite.
@@ -72,7 +72,9 @@ def stage_of(points: np.ndarray, up: str = "-y") -> Stage:
     reach = float(np.linalg.norm(points[:, [0, 2]] - middle, axis=-1).max())
     height = max(float(high[1] - low[1]), 1.0)
     radius = max(reach, 0.3 * height)
-    sole = _JOINT * max(height, 2 * radius)  # the floor lies under the joints' surface
+    sole = _JOINT * max(
+        height, 2 * radius
+    )  # the floor is below the body's surface, not through the joints
     floor, top = float(low[1]) - sole, float(low[1]) + height + sole
     return Stage((float(middle[0]), float(middle[1])), floor, top, radius)
 
@@ -87,18 +89,18 @@ def draw_space(
     elevation: float = 12.0,
     size_wh: tuple[int, int] = (480, 480),
 ) -> np.ndarray:
-    """People in space, uint8 `[height, width, 3]`.
+    """Draws people in 3D, uint8 `[height, width, 3]`.
 
-    Limbs have the colour of their side, as on photos; nearer ones hide and outshine the others.
+    Limbs have the colour of their side, as on images; nearer ones hide the others and are brighter.
 
     Args:
       joints_mm: `[K, 3]` or of several people `[P, K, 3]`; NaN is not drawn.
-      skeleton: the set of K keypoints.
-      stage: what the picture shows; by default just these people. Give all pictures of a sequence
-        that of the whole, or the camera follows every move.
+      skeleton: the skeleton of K keypoints.
+      stage: the visible volume; by default that of these people. For a sequence, pass the stage of
+        all frames; otherwise the camera follows every movement.
       up: the vertical, see `geometry.axes.y_up`.
-      azimuth, elevation: where to look from, degrees.
-      size_wh: of the picture.
+      azimuth, elevation: direction of the view, degrees.
+      size_wh: size of the image.
 
     Raises:
       InputError: joints that do not fit the skeleton; nothing to draw and no stage.
@@ -131,14 +133,14 @@ def draw_views(
     up: str = "-y",
     size_wh: tuple[int, int] = VIEW_WH,
 ) -> np.ndarray:
-    """One moment side by side: the photo with its skeleton if there is one, and several views.
+    """Draws one moment side by side: the image with its skeleton, if given, and several views.
 
     Args:
       joints_mm: `[K, 3]` or `[P, K, 3]`.
-      skeleton: the set of K keypoints.
+      skeleton: the skeleton of K keypoints.
       photo: uint8 `[H, W, 3]`, fitted into the size of the views.
       azimuths: one view each, degrees.
-      captions: one for each picture, that of the photo first.
+      captions: one for each panel, the image's first.
       up, size_wh: as in `draw_space`.
     """
     stage = stage_of(joints_mm, up)
@@ -159,20 +161,20 @@ def turning(
     up: str = "-y",
     size_wh: tuple[int, int] = VIEW_WH,
 ) -> Iterator[np.ndarray]:
-    """A picture for each frame of a sequence, from a camera that walks around it.
+    """Draws each frame of a sequence from a camera that moves around it.
 
     Args:
       joints_mm: `[T, K, 3]`, or of several people `[T, P, K, 3]`.
-      skeleton: the set of K keypoints.
-      photos: T pictures to stand beside the view, such as the video's frames.
+      skeleton: the skeleton of K keypoints.
+      photos: T images to draw beside the view, such as the video's frames.
       turn: azimuth of the first and of the last frame, degrees.
       up, size_wh: as in `draw_space`.
 
     Raises:
-      InputError: as `draw_space`; another number of photos than of frames.
+      InputError: as `draw_space`; another number of images than of frames.
     """
     if photos is not None and len(photos) != len(joints_mm):
-        raise InputError(f"{len(photos)} photos for {len(joints_mm)} frames.")
+        raise InputError(f"{len(photos)} images for {len(joints_mm)} frames.")
     stage = stage_of(joints_mm, up)
     for frame, joints in enumerate(joints_mm):
         share = frame / max(len(joints_mm) - 1, 1)
@@ -185,7 +187,7 @@ def turning(
 
 
 def fitted(photo: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
-    """A photo scaled to lie within `size_wh`, in the middle, on the paper of the sheets."""
+    """Scales an image to fit `size_wh`, centred on the background colour of the sheets."""
     height, width = photo.shape[:2]
     scale = min(size_wh[0] / width, size_wh[1] / height)
     inner = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -198,13 +200,13 @@ def fitted(photo: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
 
 
 def _camera(stage: Stage, azimuth: float, elevation: float, size_wh: tuple[int, int]) -> Camera:
-    """A camera at the given angles whose picture the stage just fills."""
+    """Camera at the given angles whose image the stage just fills."""
     half = (stage.top - stage.floor) / 2
     a, e = np.deg2rad(azimuth), np.deg2rad(elevation)
     away = np.array([np.sin(a) * np.cos(e), np.sin(e), np.cos(a) * np.cos(e)])
     distance = 4.5 * max(half, stage.radius)
     R, t = look_at(stage.centre + distance * away, stage.centre, np.array([0.0, 1.0, 0.0]))
-    # The nearest of the stage's cylinder appears largest.
+    # The nearest part of the stage's cylinder appears largest.
     upright = half * np.cos(e) + stage.radius * abs(np.sin(e))
     near = distance - stage.radius
     focal = 0.46 * min(size_wh[0] * near / stage.radius, size_wh[1] * near / upright)
@@ -213,7 +215,7 @@ def _camera(stage: Stage, azimuth: float, elevation: float, size_wh: tuple[int, 
 
 
 def _draw_floor(canvas: np.ndarray, camera: Camera, stage: Stage) -> None:
-    """Lines every half metre in a disc, that fade towards its rim."""
+    """Draws lines every half metre in a disc; they fade towards its edge."""
     radius = 1.15 * max(stage.radius, 0.4 * (stage.top - stage.floor))
     middle = np.array(stage.middle)
     for axis in (0, 1):
@@ -237,7 +239,7 @@ def _draw_floor(canvas: np.ndarray, camera: Camera, stage: Stage) -> None:
 def _draw_shadow(
     canvas: np.ndarray, camera: Camera, stage: Stage, people: np.ndarray, skeleton: Skeleton
 ) -> None:
-    """Where limbs stand over the floor: a soft shadow straight below them."""
+    """Draws soft shadows on the floor vertically below the limbs."""
     cover = np.zeros(canvas.shape[:2], np.uint8)
     ground = people.copy()
     ground[..., 1] = np.where(np.isfinite(ground[..., 1]), stage.floor, np.nan)
@@ -255,7 +257,7 @@ def _draw_shadow(
 def _draw_limbs(
     canvas: np.ndarray, camera: Camera, stage: Stage, people: np.ndarray, skeleton: Skeleton
 ) -> None:
-    """Limbs and joints from the furthest to the nearest."""
+    """Draws limbs and joints from the furthest to the nearest."""
     depths = world_to_camera(camera, people.reshape(-1, 3))[:, 2].reshape(people.shape[:2])
     middle = float(np.linalg.norm(camera.position - stage.centre))
     limb_colors, joint_colors = skeleton.limb_palette, skeleton.keypoint_palette
@@ -266,7 +268,7 @@ def _draw_limbs(
         joints = bones * (_JOINT / _BONE)
         for (i, j), color in zip(skeleton.limb_indices, limb_colors, strict=True):
             if np.isfinite(depth[[i, j]]).all():
-                # By its further end, so that its joints lie on it.
+                # Sorted by the further end, so that its joints are drawn over it.
                 far = max(depth[i], depth[j])
                 parts.append((far, pixels[i], pixels[j], (bones[i] + bones[j]) / 2, color))
         for k in range(len(person)):
@@ -289,7 +291,7 @@ def _draw_limbs(
 
 
 def _seen(camera: Camera, points: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels `[K, 2]` and the size there, in pixels `[K]`, of a ball of `radius` mm."""
+    """Projects balls of `radius` mm: pixels `[K, 2]` and radii `[K]` in pixels."""
     with np.errstate(invalid="ignore"):
         depth = world_to_camera(camera, points)[:, 2]
         return project(camera, points), camera.K[0, 0] * radius / depth

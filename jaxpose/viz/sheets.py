@@ -1,4 +1,4 @@
-"""Pictures side by side: contact sheets, training samples with their targets, predictions."""
+"""Images side by side: contact sheets, training samples with their targets, predictions."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from jaxpose.viz.text import caption_strip
 _PAPER = 30
 
 # Mean and standard deviation of ImageNet, on a scale of 0 to 255, as in
-# `tasks.topdown.augment.normalize`. A test holds the two to be inverse.
+# `tasks.topdown.augment.normalize`. A test checks that the two are inverse.
 _MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)
 _STD = np.array([58.395, 57.12, 57.375], dtype=np.float32)
 
@@ -27,22 +27,22 @@ def contact_sheet(
     captions: Sequence[str] | None = None,
     pad: int = 6,
 ) -> np.ndarray:
-    """One picture of many, row by row; columns are as wide as the widest of them.
+    """Joins many images to one, row by row; columns are as wide as their widest image.
 
     Args:
-      images: uint8 pictures [H, W, 3] RGB or [H, W]; sizes may differ, none is scaled.
+      images: uint8 images [H, W, 3] RGB or [H, W]; sizes may differ, none is scaled.
       columns: cells in a row; None makes the sheet about square.
-      captions: one line under each picture, or None.
+      captions: one line under each image, or None.
       pad: pixels between and around the cells.
 
     Raises:
-      InputError: no pictures, or not as many captions as pictures.
+      InputError: no images, or another number of captions than of images.
     """
     pictures = [as_rgb(image) for image in images]
     if not pictures:
-        raise InputError("a contact sheet needs at least one picture.")
+        raise InputError("a contact sheet needs at least one image.")
     if captions is not None and len(captions) != len(pictures):
-        raise InputError(f"{len(captions)} captions for {len(pictures)} pictures.")
+        raise InputError(f"{len(captions)} captions for {len(pictures)} images.")
     width = max(picture.shape[1] for picture in pictures)
     if columns is None:
         tallest = max(picture.shape[0] for picture in pictures)
@@ -79,15 +79,15 @@ def sample_sheet(
     columns: int | None = None,
     min_side: int = 256,
 ) -> np.ndarray:
-    """What the network is shown and what it must answer: picture | keypoints [ | heatmaps ].
+    """Draws training inputs with their targets: image | keypoints [ | heatmaps ].
 
     Args:
       images: [N, H, W, 3] input crops, uint8 or float as `augment.normalize` returns them.
       keypoints: [N, K, 2] input pixels.
       visible: [N, K] 0 not labelled (not drawn), 1 occluded (hollow), 2 visible.
-      skeleton: the set of K keypoints.
+      skeleton: the skeleton of K keypoints.
       heatmaps: [N, h, w, K] targets for a third panel, or None.
-      udp: how heatmap cells lie on the input, see `draw_heatmaps`.
+      udp: alignment of heatmap cells with the input, see `draw_heatmaps`.
       captions: N lines, or None.
       columns: samples in a row; None makes the sheet about square.
       min_side: crops with a longer side below this are enlarged by a whole factor before drawing.
@@ -99,7 +99,7 @@ def sample_sheet(
     panels = []
     for i, crop in enumerate(crops):
         large, placed = _enlarge(crop, points[i], zoom)
-        size = [0.8 * max(large.shape[:2])]  # a crop holds its person and a margin
+        size = [0.8 * max(large.shape[:2])]  # a crop contains its person and a margin
         people = draw_people(large, placed[None], skeleton, visible=seen[i][None], sizes=size)
         row = [large, people]
         if heatmaps is not None:
@@ -120,19 +120,19 @@ def comparison(
     min_score: float = 0.0,
     min_side: int = 360,
 ) -> np.ndarray:
-    """The ground truth beside the prediction: truth | prediction.
+    """Draws the ground truth beside the prediction: truth | prediction.
 
-    White lines lead from each predicted point to where it is labelled.
+    White lines join each predicted point to its label.
 
     Args:
-      photo: uint8 [H, W, 3] RGB, a photo or a crop.
-      keypoints: [P, K, 2] predicted, photo pixels.
-      truth: [P, K, 2] labelled, photo pixels, the same people in the same order.
-      skeleton: the set of K keypoints.
+      photo: uint8 [H, W, 3] RGB, an image or a crop.
+      keypoints: [P, K, 2] predicted, image pixels.
+      truth: [P, K, 2] labelled, image pixels, the same people in the same order.
+      skeleton: the skeleton of K keypoints.
       scores: [P, K] of the prediction, or None.
-      visible: [P, K] of the labels, or None; what is not labelled is still drawn as predicted.
-      min_score: the lowest score that is drawn; everything by default, since it is about errors.
-      min_side: a photo with a longer side below this is enlarged by a whole factor before drawing.
+      visible: [P, K] of the labels, or None; unlabelled keypoints are still drawn as predicted.
+      min_score: the lowest score that is drawn; all by default, to show every error.
+      min_side: an image with a longer side below this is enlarged by a whole factor before drawing.
     """
     picture = as_rgb(photo)
     zoom = max(1, math.ceil(min_side / max(picture.shape[:2])))
@@ -140,7 +140,7 @@ def comparison(
     _, predicted = _enlarge(picture, np.asarray(keypoints, dtype=np.float64), zoom)
     seen = np.full(labelled.shape[:2], 2) if visible is None else np.asarray(visible)
     known = (seen > 0) & np.isfinite(labelled).all(axis=-1)
-    # Both panels draw a person alike, by the size the labels show where there are enough of them.
+    # Both panels use the same line widths, by the size of the labels if there are enough of them.
     extents = [
         np.clip(true[mask] if mask.sum() >= 4 else guess, 0, max(large.shape[:2]))
         for true, guess, mask in zip(labelled, predicted, known, strict=True)
@@ -155,18 +155,18 @@ def comparison(
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
-    """uint8 pictures [..., 3] from uint8 ones or from what `augment.normalize` made of them."""
+    """Converts images [..., 3] from `augment.normalize` back to uint8; uint8 images stay."""
     array = np.asarray(images)
     if array.dtype == np.uint8:
         return array
     if array.shape[-1:] != (3,):
-        raise InputError(f"pictures must be [..., H, W, 3], not {list(array.shape)}.")
+        raise InputError(f"images must be [..., H, W, 3], not {list(array.shape)}.")
     levels = array.astype(np.float32) * _STD + _MEAN
     return np.clip(np.rint(np.nan_to_num(levels)), 0, 255).astype(np.uint8)
 
 
 def _enlarge(image: np.ndarray, points: np.ndarray, zoom: int) -> tuple[np.ndarray, np.ndarray]:
-    """A picture `zoom` times as large and points on it moved along (pixel centres at integers)."""
+    """Enlarges an image `zoom` times and moves points on it (pixel centres at integers)."""
     if zoom == 1:
         return image, points
     size = (image.shape[1] * zoom, image.shape[0] * zoom)

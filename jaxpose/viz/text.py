@@ -1,4 +1,4 @@
-"""Short texts on pictures: a label on a dark plate, and what fits into a width."""
+"""Short texts on images: labels on a dark plate, and captions of limited width."""
 
 import cv2
 import numpy as np
@@ -9,13 +9,13 @@ _LETTERS = (255, 255, 255)
 
 
 def draw_label(image: np.ndarray, text: str, corner: tuple[float, float], height: float) -> None:
-    """Writes `text` in place on a dark plate whose lower left is at `corner` (x, y), kept inside.
+    """Draws `text` in place on a dark plate with its lower left at `corner` (x, y), kept inside.
 
     Args:
       image: uint8 [H, W, 3].
       text: one line.
       corner: pixels.
-      height: of capital letters, pixels.
+      height: height of capital letters, pixels.
     """
     scale, thickness = _scale(height)
     (width, rise), drop = cv2.getTextSize(text, _FONT, scale, thickness)
@@ -30,7 +30,7 @@ def draw_label(image: np.ndarray, text: str, corner: tuple[float, float], height
 
 
 def caption_strip(text: str, width: int, height: int, background: int) -> np.ndarray:
-    """uint8 [height, width, 3]: one centred line, shortened with dots where it is too long."""
+    """One centred line of text, uint8 [height, width, 3], shortened with dots if it is too long."""
     strip = np.full((height, width, 3), background, dtype=np.uint8)
     scale, thickness = _scale(0.5 * height)
     while text and cv2.getTextSize(text, _FONT, scale, thickness)[0][0] > width - 4:
@@ -43,6 +43,6 @@ def caption_strip(text: str, width: int, height: int, background: int) -> np.nda
 
 
 def _scale(height: float) -> tuple[float, int]:
-    """The font scale and stroke whose capitals are `height` pixels high."""
+    """Font scale and stroke for capitals that are `height` pixels high."""
     reference = cv2.getTextSize("H", _FONT, 1.0, 1)[0][1]
     return height / reference, max(1, round(height / 12))

@@ -1,4 +1,4 @@
-"""Pictures into a film."""
+"""Writer of video files."""
 
 import errno
 import os
@@ -15,25 +15,25 @@ import numpy as np
 from jaxpose.errors import InputError
 from jaxpose.viz.people import as_rgb
 
-# x264's own measure of quality: 18 is called visually lossless, 23 is its default.
+# x264's quality parameter: 18 is considered visually lossless, 23 is the default.
 _QUALITY = "20"
 
 
 class VideoWriter:
-    """Writes RGB pictures of one size as a film; the file appears under its name when closed.
+    """Writes RGB images of one size as a video; the file appears under its name when closed.
 
     H.264 (plays everywhere) through PyAV, the extra `video`; without it through OpenCV, whose
     wheels often have no H.264 encoder, so that it falls back to MPEG-4 part 2, which browsers do
-    not play. `codec` says which it became. Use it with `with`: what was written before an exception
-    or Ctrl-C is kept.
+    not play. `codec` is the codec in use. Use it with `with`: frames written before an exception or
+    Ctrl-C are kept.
     """
 
     def __init__(self, path: str | Path, fps: float, *, codec: str | None = None) -> None:
-        """Names the film; its size is that of the first picture.
+        """Takes the path of the video; its size is that of the first image.
 
         Args:
           path: ends in .mp4.
-          fps: pictures per second.
+          fps: frames per second.
           codec: `h264` or `mp4v`; None takes the first that works.
 
         Raises:
@@ -41,9 +41,9 @@ class VideoWriter:
         """
         self.path = Path(path)
         if self.path.suffix.lower() != ".mp4":
-            raise InputError(f"{path}: a film's name must end in .mp4")
+            raise InputError(f"{path}: a video's name must end in .mp4")
         if not 0 < fps < 1e4:
-            raise InputError(f"{path}: {fps} pictures per second")
+            raise InputError(f"{path}: {fps} frames per second is not possible")
         if codec not in (None, "h264", "mp4v"):
             raise InputError(f"the codec {codec!r} is neither 'h264' nor 'mp4v'")
         self.fps = fps
@@ -54,10 +54,10 @@ class VideoWriter:
         self._hw: tuple[int, int] = (0, 0)
 
     def write(self, image: np.ndarray) -> None:
-        """Appends a picture, uint8 `[H, W, 3]` RGB.
+        """Appends an image, uint8 `[H, W, 3]` RGB.
 
         Raises:
-          InputError: another size than the first one's, or the film cannot be written.
+          InputError: another size than the first one's, or the video cannot be written.
         """
         picture = as_rgb(image)
         try:
@@ -68,16 +68,18 @@ class VideoWriter:
                 self.codec, self._encoder = _open(self._partial, self.fps, self._hw, self.codec)
             if picture.shape[:2] != self._hw:
                 raise InputError(
-                    f"{self.path}: a picture of {picture.shape[1]} x {picture.shape[0]} pixels in "
-                    f"a film of {self._hw[1]} x {self._hw[0]}"
+                    f"{self.path}: an image of {picture.shape[1]} x {picture.shape[0]} pixels in "
+                    f"a video of {self._hw[1]} x {self._hw[0]}"
                 )
             self._encoder.write(_even(picture))
         except OSError as error:
-            raise InputError(f"{self.path}: the film cannot be written: {error.strerror}") from None
+            raise InputError(
+                f"{self.path}: the video cannot be written: {error.strerror}"
+            ) from None
         self.frames += 1
 
     def close(self) -> None:
-        """Finishes the film; without a picture there is none."""
+        """Finishes the video; without an image no file is written."""
         encoder, self._encoder = self._encoder, None
         if encoder is None:
             return
@@ -87,7 +89,9 @@ class VideoWriter:
         except OSError as error:
             with suppress(OSError):
                 self._partial.unlink(missing_ok=True)
-            raise InputError(f"{self.path}: the film cannot be written: {error.strerror}") from None
+            raise InputError(
+                f"{self.path}: the video cannot be written: {error.strerror}"
+            ) from None
 
     def __enter__(self) -> "VideoWriter":
         return self
@@ -107,7 +111,7 @@ class VideoWriter:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps OpenCV from printing about what is reported by an exception anyway."""
+    """Hides OpenCV's output about errors that are raised as exceptions anyway."""
     logging = cv2.utils.logging
     level = logging.getLogLevel()
     logging.setLogLevel(logging.LOG_LEVEL_SILENT)
@@ -118,7 +122,7 @@ def quiet() -> Iterator[None]:
 
 
 class _Av:
-    """H.264 by PyAV, in the colour format that every player knows."""
+    """H.264 encoder by PyAV, in the pixel format that every player supports."""
 
     def __init__(self, path: Path, fps: float, hw: tuple[int, int]) -> None:
         import av
@@ -144,7 +148,7 @@ class _Av:
 
 
 class _Cv:
-    """By OpenCV, with what its wheel can."""
+    """Encoder by OpenCV, with the codecs of its wheel."""
 
     def __init__(self, path: Path, fps: float, hw: tuple[int, int], fourcc: str) -> None:
         with quiet():
@@ -161,15 +165,15 @@ class _Cv:
 
     def close(self) -> None:
         self._writer.release()
-        # OpenCV does not tell of a full disk.
+        # OpenCV does not report a full disk.
         with quiet():
             written = cv2.VideoCapture(self._path).get(cv2.CAP_PROP_FRAME_COUNT)
         if written < self._frames:
-            raise OSError(errno.EIO, "it is not whole; is the disk full?", self._path)
+            raise OSError(errno.EIO, "it is not complete; is the disk full?", self._path)
 
 
 def _open(path: Path, fps: float, hw: tuple[int, int], codec: str | None) -> tuple[str, _Av | _Cv]:
-    """The codec that it became, and the first encoder that opens."""
+    """Opens the first encoder that works; returns its codec and the encoder."""
     size = (hw[0] + hw[0] % 2, hw[1] + hw[1] % 2)
     choices: list[tuple[str, Callable[[], _Av | _Cv]]] = [
         ("h264", lambda: _Av(path, fps, size)),
@@ -182,13 +186,13 @@ def _open(path: Path, fps: float, hw: tuple[int, int], codec: str | None) -> tup
                 return name, make()
             except ImportError:
                 failed.append("H.264 needs PyAV: pip install 'jaxpose[video]'")
-            except ValueError as error:  # so PyAV names an encoder that its build lacks
+            except ValueError as error:  # PyAV's exception for an encoder that its build lacks
                 failed.append(str(error))
-    raise InputError(f"no film can be written here: {'; '.join(failed)}")
+    raise InputError(f"no video can be written here: {'; '.join(failed)}")
 
 
 def _even(picture: np.ndarray) -> np.ndarray:
-    """With the last row and column repeated where a side is odd, which H.264 cannot hold."""
+    """Repeats the last row and column where a side is odd, because H.264 needs even sizes."""
     height, width = picture.shape[:2]
     if not (height % 2 or width % 2):
         return picture

@@ -24,10 +24,10 @@ def test_this_machine_has_what_is_required(monkeypatch):
 
 
 def test_something_missing_gives_status_1(monkeypatch):
-    for section in ("versions", "devices", "matmul_rates", "tensorflow", "films"):
+    for section in ("versions", "devices", "matmul_rates", "tensorflow", "videos"):
         monkeypatch.setattr(module, section, lambda: iter(()))
     monkeypatch.setattr(
-        module, "films", lambda: iter([Finding("OpenCV", "broken", "missing", "reinstall")])
+        module, "videos", lambda: iter([Finding("OpenCV", "broken", "missing", "reinstall")])
     )
     console = Console(record=True, width=160)
     assert module.doctor(console) == 1

@@ -1,7 +1,5 @@
 """The command line as a whole: help, speed, and how faults are told."""
 
-import dataclasses
-import inspect
 import os
 import subprocess
 import sys
@@ -14,7 +12,6 @@ from typer.testing import CliRunner
 import jaxpose
 from jaxpose.cli import main
 from jaxpose.cli.faults import plain_faults
-from jaxpose.cli.train import Processes
 from jaxpose.errors import InputError
 
 COMMANDS = ("prepare", "train", "eval", "predict", "data", "models", "doctor")
@@ -63,32 +60,6 @@ def test_help_imports_nothing_heavy_and_is_fast():
     assert time.perf_counter() - begin < 5  # 0.2 s on an idle machine
 
 
-@pytest.mark.parametrize(
-    ("command", "module", "function"),
-    [
-        ("train", "train", "train"),
-        ("evaluate", "evaluate", "evaluate"),
-        ("data_check", "data_check", "data_check"),
-    ],
-)
-def test_the_command_line_hands_over_what_the_function_takes(command, module, function):
-    """The thin commands repeat the parameters; here they cannot drift apart."""
-    target = getattr(__import__(f"jaxpose.cli.{module}", fromlist=[function]), function)
-    outer = inspect.signature(getattr(main, command)).parameters
-    inner = dict(inspect.signature(target).parameters)
-    if command == "train":
-        # Options of their own on the command line, and one value behind it.
-        del inner["processes"]
-        described = dict(outer)
-        for field in dataclasses.fields(Processes):
-            assert described.pop(field.name).default is field.default
-        outer = described
-    assert list(outer) == list(inner)
-    for name, parameter in inner.items():
-        if parameter.default is not inspect.Parameter.empty:
-            assert outer[name].default == parameter.default, name
-
-
 def app_that(raises: BaseException) -> typer.Typer:
     app = typer.Typer(pretty_exceptions_enable=False)
 
@@ -128,7 +99,11 @@ def test_our_own_faults_keep_their_traceback():
         (KeyboardInterrupt(), 130, "Stopped"),
         (OSError(28, "No space left on device", "out/a.png"), 2, "out/a.png: No space left"),
         (PermissionError(13, "Permission denied", "out"), 2, "out: Permission denied; choose"),
-        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes"), 2, "too little"),
+        (
+            RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes"),
+            2,
+            "too little",
+        ),
     ],
 )
 def test_what_the_world_does_to_a_command(monkeypatch, fault, status, words):

@@ -14,7 +14,7 @@ def test_the_list_fits_a_terminal_and_counts():
     result = models("yolox-n")
     assert result.exit_code == 0, result.output
     (row,) = (line for line in result.stdout.splitlines() if line.startswith("yolox-nano"))
-    cells = "yolox-nano 416x416 80 0.91 (0.91) 0.52 (0.54) box AP 25.8 ✓"
+    cells = "yolox-nano 416x416 80 0.91 (0.91) 0.52 (0.54) box AP 25.8 ✓ ✓"
     assert " ".join(row.split()) == cells
     lifters = models("videopose3d").stdout
     assert max(map(len, lifters.splitlines())) <= 100

@@ -1,5 +1,7 @@
 """`jaxpose convert` on the checkpoints of published models: skeletons, codecs, lifters."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch_file
@@ -11,7 +13,9 @@ from jaxpose.cli.main import app
 from jaxpose.convert.choose import Clues, choose, skeleton_of_dataset
 from jaxpose.convert.identify import Identified
 from jaxpose.convert.reading import dataset_of
+from jaxpose.download.fetch import checksum
 from jaxpose.errors import InputError
+from jaxpose.hub.from_checkpoint import ConvertOptions, licence_of
 from jaxpose.hub.load import load_lifter, load_pose
 from jaxpose.models.published.catalogue import find
 from jaxpose.skeletons import AP10K17, COCO17, FACE106, HALPE26
@@ -37,6 +41,22 @@ def test_rtmpose_of_animals_is_released_with_their_skeleton(tmp_path):
     assert trained.codec == record.codec((256, 256))
     # The file has another checksum than the published one.
     assert "not stated: that of the source" in (tmp_path / "out/README.md").read_text()
+
+
+def test_the_licence_is_that_of_the_published_file_alone(tmp_path):
+    file = tmp_path / "x.pth"
+    file.write_bytes(b"weights")
+    record = find("rtmpose-t")
+    digits = checksum(file)[:8]
+    same = replace(record, weights=replace(record.weights, sha256=digits))
+    assert licence_of(file, same, ConvertOptions()) == "Apache-2.0"
+    for other in (record, replace(record, weights=None), replace(same, licence="")):
+        assert licence_of(file, other, ConvertOptions()).startswith("not stated")
+    # Without a checksum the name that was asked for counts.
+    plus = find("vitpose-plus-s")
+    file = file.rename(tmp_path / "model.safetensors")
+    assert licence_of(file, plus, ConvertOptions(model="vitpose-plus-s")) == "Apache-2.0"
+    assert licence_of(file, plus, ConvertOptions()).startswith("not stated")
 
 
 def test_keypoints_of_an_unknown_data_set_are_not_named(tmp_path):
@@ -92,7 +112,7 @@ def test_the_authors_lifters_are_found_under_their_wrappers(tmp_path):
 
 
 def fits(*names, keypoints=17, size_read=False):
-    """What `identify` finds for arrays that these records share."""
+    """Fits as `identify` finds them for arrays that these records share."""
     records = [find(name) for name in names]
     return [
         Identified(r, r.variant(keypoints, r.input_hw), keypoints, r.input_hw, size_read)
@@ -145,6 +165,14 @@ def test_models_of_one_size_are_told_by_it_where_it_can_be_read():
     found = fits("rtmpose-m", "rtmpose-m-384x288", "rtmpose-m-ap10k", size_read=True)
     sized = [Identified(f.entry, f.model, 17, (256, 256), True) for f in found]
     assert names(choose(sized, Clues("x.pth"))) == ["rtmpose-m-ap10k"]
+
+
+def test_keypoints_that_nobody_published_need_no_choice_among_skeletons():
+    records = [find(f"rtmpose-m{end}") for end in ("", "-halpe26", "-wholebody")]
+    found = [Identified(r, r.variant(9, (256, 192)), 9, (256, 192), True) for r in records]
+    assert names(choose(found, Clues("x.pth")))[0] == "rtmpose-m"
+    with pytest.raises(InputError, match="--input-size HEIGHTxWIDTH"):
+        choose(fits(*HRNETS, keypoints=9), Clues("x.pth"))
 
 
 def test_experts_of_vitpose_plus_are_never_guessed():

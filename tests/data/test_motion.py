@@ -64,7 +64,7 @@ def test_clips_are_chosen_with_their_frames(motion):
     assert len(motion.select(action=["Walking", "Jog"]).length) == 3
     with pytest.raises(InputError, match=r"No clip has action 'Wlking'\. Did you mean 'Walking'"):
         motion.select(action=["Wlking"])
-    with pytest.raises(InputError, match="No clip has all of"):
+    with pytest.raises(InputError, match="No clip matches all of"):
         motion.select(subject=["S2"], camera=["C2"])
 
 
@@ -90,8 +90,8 @@ def test_motion_of_the_world_has_no_keypoints(tmp_path):
 @pytest.mark.parametrize(
     ("clips", "message"),
     [
-        ([], "no clip"),
-        ([clip(joints_mm=clip().joints_mm / 1000)], "look like metres; multiply by 1,000"),
+        ([], "at least one clip"),
+        ([clip(joints_mm=clip().joints_mm / 1000)], "probably metres; multiply them by 1,000"),
         ([clip(joints_mm=clip().joints_mm[:, :14])], r"have to be \[frames, 15, 3\]"),
         ([clip(keypoints=None)], "has no keypoints, but the dataset's frame is 'camera'"),
         ([clip(keypoints=np.zeros((3, 15, 2)))], "keypoints do not fit"),

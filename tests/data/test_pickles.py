@@ -46,7 +46,7 @@ def test_nothing_is_run(pack, tmp_path):
     else:
         with path.open("wb") as file:
             np.savez(file, positions_3d=np.array(harmful, dtype=object))
-    with pytest.raises(InputError, match=r"mkdir, which is no array"):
+    with pytest.raises(InputError, match=r"mkdir, which is not allowed"):
         read_pickle(path) if pack == "pickle" else read_pickled_npz(path, "positions_3d")
     assert not (tmp_path / "made").exists()
 
@@ -55,7 +55,7 @@ def test_what_is_no_pickle_is_named(tmp_path):
     (tmp_path / "text").write_text("hello")
     with pytest.raises(InputError, match="not a pickle of arrays"):
         read_pickle(tmp_path / "text")
-    with pytest.raises(InputError, match=r"no \.npz"):
+    with pytest.raises(InputError, match=r"not an \.npz"):
         read_pickled_npz(tmp_path / "text", "x")
     with pytest.raises(InputError, match="cannot be read"):
         read_pickle(tmp_path / "none")

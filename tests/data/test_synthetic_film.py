@@ -51,5 +51,5 @@ def test_a_frame_is_a_pure_function_of_the_arguments(frames):
 
 def test_a_film_without_frames_or_repetitions_is_refused():
     for wrong in ({"seconds": 0.01}, {"repetitions": 0}):
-        with pytest.raises(InputError, match="one of each at least"):
+        with pytest.raises(InputError, match="both must be at least 1"):
             next(render_film(0, **wrong))

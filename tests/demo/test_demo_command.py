@@ -22,15 +22,15 @@ def served(monkeypatch, tmp_path):
     """What would be served, with a model that needs no weights."""
     calls = []
 
-    def serve(looker, model, host, port, ready):
-        assert looker.folder.is_dir()
+    def serve(session, model, host, port, ready):
+        assert session.folder.is_dir()
         ready(f"http://{host}:{port}/")
-        calls.append(SimpleNamespace(looker=looker, model=model, host=host))
+        calls.append(SimpleNamespace(session=session, model=model, host=host))
 
     monkeypatch.setattr(demo_module, "gradio", lambda: None)
     monkeypatch.setattr(demo_module, "check_free", lambda host, port: None)
-    monkeypatch.setattr(demo_module, "load_pose", lambda run, checkpoint: trained())
-    monkeypatch.setattr(demo_module.DemoSession, "warm_up", lambda looker: None)
+    monkeypatch.setattr(demo_module, "load_pose", lambda run, checkpoint, **_: trained())
+    monkeypatch.setattr(demo_module.DemoSession, "warm_up", lambda session: None)
     monkeypatch.setattr(demo_module, "serve", serve)
     return calls
 
@@ -47,10 +47,10 @@ def test_the_page_is_for_this_machine_unless_told_otherwise(served):
     assert status == 0 and "The page is at http://127.0.0.1:7860/ until Ctrl-C." in told
     assert "password" not in told
     (one,) = served
-    assert one.model.startswith("dots: 2 keypoints (dots), looked at in 48 x 64 pixels, each photo")
-    assert one.looker.limits == Limits(64, 3, 20) and not one.looker.folder.exists()
-    assert "secret" not in json.dumps(one.looker.head)
-    assert one.looker.head["models"] == {"pose": "dots"}
+    assert one.model.startswith("dots: 2 keypoints (dots), input of 48 x 64 pixels, each image")
+    assert one.session.limits == Limits(64, 3, 20) and not one.session.folder.exists()
+    assert "secret" not in json.dumps(one.session.head)
+    assert one.session.head["models"] == {"pose": "dots"}
     status, told = run("--from", "dots", "--host", "0.0.0.0")
     assert status == 0 and "there is no password and no encryption" in told
 
@@ -86,4 +86,4 @@ def test_what_is_missing(monkeypatch, tmp_path):
     status, told = run("--from", tmp_path / "none")
     assert status == 2 and "none" in told and "Traceback" not in told
     with pytest.raises(InputError, match="demo"):
-        page.look_of_page()
+        page.theme_and_style()

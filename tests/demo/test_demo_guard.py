@@ -8,7 +8,7 @@ import pytest
 from jaxpose.demo.guard import Guard
 from jaxpose.demo.limits import Limits
 
-LIMITS = Limits(upload_mb=0.1)
+LIMITS = Limits(max_upload_mb=0.1)
 JSON = {"content-type": "application/json"}
 
 

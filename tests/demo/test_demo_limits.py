@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from jaxpose.demo import limits as limits_module
-from jaxpose.demo.limits import Limits, check_film, read_upload
+from jaxpose.demo.limits import Limits, check_video, read_upload
 from jaxpose.demo.temp_files import stored, sweep
 from jaxpose.errors import InputError
 
-SMALL = Limits(upload_mb=0.01, megapixels=0.01, film_seconds=1)
+SMALL = Limits(max_upload_mb=0.01, max_megapixels=0.01, max_video_seconds=1)
 
 
 def png(height: int, width: int) -> bytes:
@@ -57,17 +57,20 @@ def test_what_is_no_photo(tmp_path):
     ("content", "message"),
     [
         (b"", "empty"),
-        (b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n", "not a film in MP4"),
-        (b"ffconcat version 1.0\nfile /etc/passwd\n", "not a film in MP4"),
-        (png(9, 9), "not a film in MP4"),
-        (b"\0\0\0\x18ftypmp42" + bytes(99), "^not a film .* damaged, or of an unknown kind"),
+        (b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n", "not a video in MP4"),
+        (b"ffconcat version 1.0\nfile /etc/passwd\n", "not a video in MP4"),
+        (png(9, 9), "not a video in MP4"),
+        (
+            b"\0\0\0\x18ftypmp42" + bytes(99),
+            "^not a readable video.* damaged, or of an unknown format",
+        ),
         (bytes(10_001), "at most 0.01 MB"),
     ],
 )
 def test_what_is_no_film(tmp_path, content, message):
     (tmp_path / "film.mp4").write_bytes(content)
     with pytest.raises(InputError, match=message):
-        check_film(tmp_path / "film.mp4", SMALL)
+        check_video(tmp_path / "film.mp4", SMALL)
 
 
 def test_large_frames_are_refused(tmp_path):
@@ -75,14 +78,14 @@ def test_large_frames_are_refused(tmp_path):
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (128, 96))
     writer.write(np.zeros((96, 128, 3), np.uint8))
     writer.release()
-    check_film(path, Limits(megapixels=0.0123))
+    check_video(path, Limits(max_megapixels=0.0123))
     with pytest.raises(InputError, match=r"frames have 128 x 96 pixels; at most 0\.01 million"):
-        check_film(path, Limits(megapixels=0.01))
+        check_video(path, Limits(max_megapixels=0.01))
 
 
 def test_limits_make_sense():
     assert (SMALL.upload_bytes, SMALL.stored_bytes, SMALL.frames) == (10_000, 160_000, 60)
-    for name in ("upload_mb", "megapixels", "film_seconds"):
+    for name in ("max_upload_mb", "max_megapixels", "max_video_seconds"):
         with pytest.raises(InputError, match=name):
             Limits(**{name: float("nan")})
 

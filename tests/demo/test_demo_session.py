@@ -44,11 +44,11 @@ def pipeline() -> Pipeline:
 
 
 @pytest.fixture
-def looker(pipeline, tmp_path) -> DemoSession:
+def session(pipeline, tmp_path) -> DemoSession:
     (tmp_path / "results").mkdir()
     pipeline.detector.xywh = [[0, 0, 96, 128]]
-    limits = Limits(upload_mb=1, film_seconds=0.85)
-    return DemoSession(pipeline, None, limits, tmp_path / "results", {"models": {"pose": "dots"}})
+    limits = Limits(max_upload_mb=1, max_video_seconds=0.85)
+    return DemoSession(pipeline, limits, tmp_path / "results", {"models": {"pose": "dots"}})
 
 
 def upload(tmp_path: Path) -> Path:
@@ -68,20 +68,20 @@ def film(path: Path, count: int) -> Path:
     return path.with_suffix(".avi").rename(path)
 
 
-def test_a_photo(looker, tmp_path):
+def test_a_photo(session, tmp_path):
     path = upload(tmp_path)
-    found = looker.photo(path)
-    expected = looker.pipeline(read_photo(path))
+    found = session.image(path)
+    expected = session.pipeline(read_photo(path))
     table = found.table(0.0)
     assert [row[:2] for row in table] == [[0, "left_dot"], [0, "right_dot"]]
     np.testing.assert_allclose([row[2:4] for row in table], expected.keypoints[0], atol=0.006)
     np.testing.assert_allclose([row[2:4] for row in table], DOTS, atol=0.7)
-    assert found.told(0.0).startswith("1 person, 2 of 2 keypoints score 0.00 or more; ")
+    assert found.summary(0.0).startswith("1 person, 2 of 2 keypoints score 0.00 or more; ")
     picture = read_photo(found.draw(0.3))
     middle = np.mean(DOTS, axis=0).astype(int)
     assert picture.shape == (*HW, 3) and np.ptp(picture[middle[1], middle[0]].astype(int)) > 50
     # The score decides what is shown, not what is in the files.
-    assert found.table(1.0) == [] and "0 of 2 keypoints score 1.00" in found.told(1.0)
+    assert found.table(1.0) == [] and "0 of 2 keypoints score 1.00" in found.summary(1.0)
     np.testing.assert_allclose(read_photo(found.draw(1.0)), read_photo(path), atol=8)
     document = (found.folder / "predictions.json").read_text()
     assert str(tmp_path) not in document and "my [1]" not in document
@@ -91,26 +91,27 @@ def test_a_photo(looker, tmp_path):
     assert len(lines) == 3 and lines[1].startswith("photo,,,0,,left_dot,")
 
 
-def test_nobody_and_several(looker, tmp_path):
+def test_nobody_and_several(session, tmp_path):
     path = upload(tmp_path)
-    looker.pipeline.detector.xywh = []
-    nobody = looker.photo(path)
-    assert nobody.told(0.3).startswith("Nobody was found in this photo; ")
+    session.pipeline.detector.xywh = []
+    nobody = session.image(path)
+    assert nobody.summary(0.3).startswith("No person was found in this image; ")
     np.testing.assert_allclose(read_photo(nobody.draw(0.3)), read_photo(path), atol=8)
-    looker.pipeline.detector.xywh = [[0, 0, 96, 128], [40, 40, 20, 20], [500, 0, 9, 9]]
-    several = looker.photo(path)
-    assert several.told(0.0).startswith("2 people, 4 of 4") and "lies outside" in several.told(0)
+    session.pipeline.detector.xywh = [[0, 0, 96, 128], [40, 40, 20, 20], [500, 0, 9, 9]]
+    several = session.image(path)
+    assert several.summary(0.0).startswith("2 people, 4 of 4")
+    assert "lies outside" in several.summary(0)
     assert [row[0] for row in several.table(0.0)] == [0, 0, 1, 1]
 
 
-def test_a_film_up_to_its_limit(looker, tmp_path):
+def test_a_film_up_to_its_limit(session, tmp_path):
     progress = []
     path = film(tmp_path / "upload.txt", 14)
-    found = looker.film(path, lambda *now: progress.append(now))
+    found = session.video(path, lambda *now: progress.append(now))
     assert progress == [(n, 14) for n in range(1, 10)]
-    told = found.told(0.0)
+    told = found.summary(0.0)
     assert told.startswith("1 person, 18 of 18") and "9 frames in" in told
-    assert told.endswith("The film is longer: this is it up to 0.9 s.")
+    assert told.endswith("The video is longer: this is it up to 0.9 s.")
     assert [row[:3] for row in found.table(0.0)][-1] == [8, 1, "right_dot"]
     path.unlink()  # what is shown later needs nothing of the upload
     shown = found.draw(0.3)
@@ -125,23 +126,23 @@ def test_a_film_up_to_its_limit(looker, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"#EXTM3U\nfile:///etc/passwd", "not a film in MP4"),
-        (b"\0\0\0\x18ftypmp42" + bytes(99), "not a film that can be read"),
+        (b"#EXTM3U\nfile:///etc/passwd", "not a video in MP4"),
+        (b"\0\0\0\x18ftypmp42" + bytes(99), "not a readable video"),
         (bytes(1_000_001), "at most 1 MB"),
     ],
 )
-def test_a_film_that_is_none(looker, tmp_path, content, message):
-    path = looker.folder / "some" / "upload"
+def test_a_film_that_is_none(session, tmp_path, content, message):
+    path = session.folder / "some" / "upload"
     path.parent.mkdir()
     path.write_bytes(content)
     with pytest.raises(InputError, match=message) as caught:
-        looker.film(path)
-    told = looker.without_folders(str(caught.value))
+        session.video(path)
+    told = session.without_folders(str(caught.value))
     assert str(tmp_path) not in told and message in told
 
 
-def test_a_full_disk(looker, tmp_path, monkeypatch):
-    found = looker.photo(upload(tmp_path))
+def test_a_full_disk(session, tmp_path, monkeypatch):
+    found = session.image(upload(tmp_path))
 
     def full(path, data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
@@ -149,15 +150,15 @@ def test_a_full_disk(looker, tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(InputError) as caught:
         found.draw(0.3)
-    told = looker.without_folders(str(caught.value))
-    assert told == "drawn_0.30.jpg: the picture cannot be written: No space left on device."
+    told = session.without_folders(str(caught.value))
+    assert told == "drawn_0.30.jpg: the image cannot be written: No space left on device."
 
 
-def test_uploads_that_are_gone(looker, tmp_path):
+def test_uploads_that_are_gone(session, tmp_path):
     with pytest.raises(InputError, match="not kept any longer"):
-        looker.film(tmp_path / "none")
+        session.video(tmp_path / "none")
     path = upload(tmp_path)
-    found = looker.photo(path)
+    found = session.image(path)
     path.unlink()
     with pytest.raises(InputError, match="not kept any longer"):
         found.draw(0.5)
@@ -177,28 +178,34 @@ def test_people_in_space(tmp_path):
         H36M17,
     )
 
-    class Stub:
-        """A pipeline that finds one body."""
+    class OneBody:
+        """A predictor that finds one body in any image."""
 
-        predictor = SimpleNamespace(skeleton=COCO17)
+        skeleton = COCO17
+        compilations = 0
 
-        def __call__(self, image):
-            points = rng.uniform(0, 90, (1, 17, 2)).astype(np.float32)
-            scores, box = np.ones((1, 17), np.float32), np.ones((1, 4), np.float32)
-            return People(COCO17, HW, points, scores, box, np.arange(1))
+        def stream(self, items, *, full=False):
+            for _ in items:
+                points = rng.uniform(0, 90, (1, 17, 2)).astype(np.float32)
+                scores, box = np.ones((1, 17), np.float32), np.ones((1, 4), np.float32)
+                yield People(COCO17, HW, points, scores, box, np.arange(1))
 
-        def warm_up(self):
+        def warm_up(self, *, every_size=True):
             self.warm = True
 
-    looker = DemoSession(Stub(), lifter, Limits(), tmp_path, {})
-    looker.warm_up()
-    assert looker.pipeline.warm
-    found = looker.photo(upload(tmp_path))
-    assert read_photo(found.space).std() > 5
+    pose = SimpleNamespace(
+        estimator=SimpleNamespace(takes="crops"), predictor=lambda **options: OneBody()
+    )
+    pipeline = Pipeline(pose, lifter=lifter)
+    session = DemoSession(pipeline, Limits(), tmp_path, {})
+    session.warm_up()
+    assert pipeline.predictor.warm
+    found = session.image(upload(tmp_path))
+    assert read_photo(found.view_3d).std() > 5
     (entry,) = json.loads((found.folder / "predictions.json").read_text())["photos"]
     assert list(entry["people"][0]["joints_mm"]) == list(H36M17.keypoints)
     assert len(dataframe(found.people)) == 17
     # A model of which the lifter can make nothing is known before the page is served.
-    looker.pipeline.predictor = SimpleNamespace(skeleton=SKELETON)
+    pipeline.predictor.skeleton = SKELETON
     with pytest.raises(InputError, match="hip"):
-        looker.warm_up()
+        session.warm_up()

@@ -78,7 +78,7 @@ def test_no_photos_no_people():
 
 
 def test_one_photo_without_a_list_is_refused():
-    with pytest.raises(InputError, match=r"detector\(\[photo\]\)"):
+    with pytest.raises(InputError, match=r"detector\(\[image\]\)"):
         detector()(photo())
 
 

@@ -135,7 +135,7 @@ def test_what_an_address_says():
         ("http://host/x-fcb2599b.pth", "can be changed on its way"),
         ("ftp://host/x.pth", "not ftp://"),
         ("file:///etc/passwd", "not file://"),
-        ("https://host/x.pth#md5=1", "sha256= and its 64 digits"),
+        ("https://host/x.pth#md5=1", "sha256= and 64 digits"),
     ],
 )
 def test_addresses_that_are_refused(where, message):
@@ -164,7 +164,7 @@ def test_the_name_of_a_file_promises_its_checksum(site, capsys):
     good = site.at(f"/rtmpose-{SHA[:8]}_20230126.pth", whole())
     assert local(good).read_bytes() == BODY and not capsys.readouterr().err
     bad = site.at("/rtmpose-0123abcd_20230126.pth", whole())
-    with pytest.raises(InputError, match=f"promises 0123abcd.*#sha256={SHA}"):
+    with pytest.raises(InputError, match=f"states 0123abcd.*#sha256={SHA}"):
         local(bad)
     assert local(f"{bad}#sha256={SHA}").read_bytes() == BODY
 
@@ -191,12 +191,12 @@ def test_a_connection_that_always_breaks_leaves_nothing(site):
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (missing, "answers .* with 404, Not Found"),
-        (lambda handler: handler.send_error(403), "signing in"),
+        (missing, "responds to .* with 404: Not Found"),
+        (lambda handler: handler.send_error(403), "needs a login"),
         (whole(b"\n<!doctype html>"), "is a web page"),
-        (leads_to("file:///etc/passwd"), "leads elsewhere"),
-        (leads_to("http://example.org/x.pth"), "by https:// only"),
-        (leads_to("/x.pth"), "leads elsewhere"),
+        (leads_to("file:///etc/passwd"), "a redirect"),
+        (leads_to("http://example.org/x.pth"), "need https://"),
+        (leads_to("/x.pth"), "a redirect"),
         (whole(Content_Length=10**18), "more than 16 GiB"),
         (whole(Content_Length=15 * 2**30), "room for 1"),
     ],
@@ -218,7 +218,7 @@ def test_too_much_without_a_length_is_cut(site, monkeypatch):
     url = site.at("/x.pth", endless)
     assert local(url).read_bytes() == BODY
     monkeypatch.setattr(transfer, "MAX_BYTES", 4000)
-    with pytest.raises(InputError, match="is no pose model"):
+    with pytest.raises(InputError, match="too large for a pose model"):
         local(site.at("/y.pth", endless))
 
 
@@ -261,7 +261,7 @@ def test_checkpoints_and_releases_are_read_by_address(site, tmp_path):
     release = load_release(local(folder))
     assert release.config == {"name": "s"}
     np.testing.assert_array_equal(load_state_dict(folder + "/")["params/head/bias"], [0, 1, 2])
-    with pytest.raises(InputError, match="no release folder"):
+    with pytest.raises(InputError, match="not a release folder"):
         local(site.at("/me", missing))
 
 

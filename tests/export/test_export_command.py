@@ -30,7 +30,7 @@ def trained(monkeypatch):
     variables = drawn.variables(experiment.model, experiment.input_hw)
     estimator, variables = experiment.task().estimator(variables)
     of = Trained(Path("tiny"), estimator, variables, None)
-    monkeypatch.setattr(command, "load", lambda *_: of)
+    monkeypatch.setattr(command, "load", lambda *_, **__: of)
     monkeypatch.setattr(stablehlo, "write", lambda program, path: path.write_bytes(b"export"))
 
 
@@ -42,7 +42,7 @@ def trained(monkeypatch):
         (["--float16"], "--float16 is of TFLite"),
         (["--batch", 3], "--samples 4 are not whole batches of 3"),
         (["--level", "photo", "--size", "big"], "--size is HEIGHTxWIDTH in pixels"),
-        (["--level", "photo", "--to", "tflite"], "TFLite carries crops, not photos"),
+        (["--level", "photo", "--to", "tflite"], "TFLite exports take crops, not whole images"),
     ],
 )
 def test_what_cannot_be_is_refused(arguments, message, trained, tmp_path):
@@ -125,6 +125,6 @@ def test_a_lifter_has_no_photo(tmp_path, monkeypatch):
     model = videopose3d(27, channels=8)
     estimator = LiftingEstimator(model, LiftingCodec(), H36M17)
     lifter = Trained(tmp_path, estimator, drawn.variables(model, None), None)
-    monkeypatch.setattr(command, "load", lambda *_: lifter)
+    monkeypatch.setattr(command, "load", lambda *_, **__: lifter)
     result = export("model", "--out", tmp_path / "out", "--level", "photo")
-    assert result.exit_code == 2 and "a lifter takes keypoints, not photos" in result.output
+    assert result.exit_code == 2 and "a lifter takes keypoints, not images" in result.output

@@ -101,7 +101,6 @@ def test_a_name_is_fetched_and_converted_once(site, capsys):
     assert trained.skeleton == record.skeleton
     jax.tree.map(np.testing.assert_array_equal, trained.variables, variables)
     assert "Converted once" in capsys.readouterr().err
-    assert "Licence of the weights: Apache-2.0" in (trained.directory / "README.md").read_text()
     assert load_pose("rtmpose-t").directory == trained.directory
     assert site.asked == ["/rtmpose-t.safetensors"] and not capsys.readouterr().err
     # `init_from` and the like take the same names.

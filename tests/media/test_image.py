@@ -208,7 +208,7 @@ def test_absent_files_name_what_is_near(tmp_path, scene):
         (b"<!DOCTYPE html><title>404", "text file"),
         (b'{"info": 1}', "text file"),
         (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
-        (b"\0\0\0\x18ftypmp42\0\0\0\0", "film"),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0", "video"),
         (b"%PDF-1.7 ...", "known format"),
         (bytes(100), "known format"),
     ],

@@ -71,7 +71,7 @@ def test_a_film_that_ends_early_says_so(tmp_path):
     path.write_bytes(data)
     media = open_media(path)
     assert numbers(media)[:12] == list(range(12))
-    assert any("announces 30 frames" in skipped.reason for skipped in media.skipped)
+    assert any("header states 30 frames" in skipped.reason for skipped in media.skipped)
 
 
 def test_rotation_metadata_is_applied(tmp_path):
@@ -161,17 +161,17 @@ def test_what_cannot_be_read(tmp_path):
     (tmp_path / "list.txt").write_text("# nothing\n")
     for name, message in (
         ("empty.mp4", "the file is empty"),
-        ("text.mp4", "not a film that can be read"),
+        ("text.mp4", "not a readable video"),
         ("none.mp4", "does not exist"),
     ):
         media = open_media(tmp_path / name)
         assert list(media) == [] and message in media.skipped[0].reason
     for what, message in (
-        (tmp_path / "folder", "holds no photo and no film"),
-        (tmp_path / "list.txt", "names no file"),
-        (str(tmp_path / "*.jpg"), "no file fits the pattern"),
+        (tmp_path / "folder", "contains no image and no video"),
+        (tmp_path / "list.txt", "lists no file"),
+        (str(tmp_path / "*.jpg"), "no file matches the pattern"),
         ([], "nothing to read"),
-        (None, "nothing that pictures"),
+        (None, "not a source of images"),
         (-1, "numbered from 0"),
         (object(), "cannot be read from a object"),
     ):
@@ -206,7 +206,7 @@ def test_a_film_is_kept_after_an_exception_and_refused_where_it_cannot_be(tmp_pa
     assert len(list(open_media(tmp_path / "a.mp4"))) == 4
     with VideoWriter(tmp_path / "b.mp4", 10) as writer:
         writer.write(numbered(1))
-        with pytest.raises(InputError, match="a picture of 64 x 40"):
+        with pytest.raises(InputError, match="an image of 64 x 40"):
             writer.write(numbered(1, (40, 64)))
     with VideoWriter(tmp_path / "none.mp4", 10):
         pass
@@ -216,7 +216,7 @@ def test_a_film_is_kept_after_an_exception_and_refused_where_it_cannot_be(tmp_pa
         VideoWriter(tmp_path / "file" / "c.mp4", 10).write(numbered(1))
     for arguments, message in (
         (("a.avi", 10), "end in .mp4"),
-        (("a.mp4", 0), "pictures per second"),
+        (("a.mp4", 0), "frames per second"),
         (("a.mp4", 10, "theora"), "theora"),
     ):
         with pytest.raises(InputError, match=message):

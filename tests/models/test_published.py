@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import reference
 
 from jaxpose.convert.formats import FORMATS
 from jaxpose.convert.load import expected_leaves
@@ -75,6 +76,14 @@ def test_addresses_are_whole_and_of_one_model_each():
         assert address.url == w.address and address.name == w.file_name, name
         assert w.sha256.startswith(address.sha256), name
         assert find(name).licence, name
+
+
+def test_outputs_that_models_are_tested_against_are_there():
+    with np.load(ROOT / "tests/golden/detectors.npz") as file:
+        detectors = {key.split("/")[0] for key in file.files}
+    for record in EVERY:
+        known = detectors if record.kind == "detector" else set(reference.models())
+        assert set(record.golden) <= known, record.name
 
 
 @pytest.mark.parametrize("name", ["integral-r50-debias-256x256", "vitpose-plus-s-ap10k"])

@@ -109,7 +109,7 @@ def test_what_is_no_bvh(tmp_path, change, message):
 
 def test_rig_refusals():
     points = walk()
-    with pytest.raises(InputError, match="no tree"):
+    with pytest.raises(InputError, match="not a tree"):
         bvh_from_points(points, COCO17, 25)
     with pytest.raises(InputError, match="metres"):
         bvh_from_points(points / 1000, H36M17, 25)

@@ -12,6 +12,7 @@ from own_parts import Backbone, Head, WideHeatmap
 
 from jaxpose.data.source import SyntheticPeople
 from jaxpose.losses.loss import Loss
+from jaxpose.metrics import PCK
 from jaxpose.models.build import PoseModel
 from jaxpose.skeletons import COCO17
 from jaxpose.tasks.topdown.augment import Augmentation
@@ -62,7 +63,7 @@ def get_config() -> MyExperiment:
         eval_data=SyntheticPeople(count=8, seed=1, canvas_hw=(96, 72), plain=True),
         augmentation=Augmentation(),
         optimizer=Optimizer(learning_rate=1e-3, warmup_steps=2, schedule="cosine"),
-        evaluation=Evaluation(metric="pck", every=6, batch_size=8, pictures=0),
+        evaluation=Evaluation(metrics=(PCK(),), every=6, batch_size=8, examples=0),
         steps=STEPS,
         batch_size=8,
         ema_decay=0.9,

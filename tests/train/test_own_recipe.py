@@ -1,9 +1,12 @@
 """A recipe that defines its own classes trains, is killed, resumes, and is used like any other."""
 
+import functools
+import http.server
 import json
 import shutil
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import cv2
@@ -13,9 +16,11 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from jaxpose.cli.convert import convert
 from jaxpose.cli.main import app
 from jaxpose.config import from_json, override, to_json
 from jaxpose.errors import InputError
+from jaxpose.hub.from_checkpoint import ConvertOptions
 from jaxpose.hub.load import load, weights
 from jaxpose.tasks.topdown.task import TopDownTask
 from jaxpose.train.loop import train
@@ -138,6 +143,11 @@ def test_a_run_from_elsewhere_is_closed_unless_it_is_trusted(elsewhere, tmp_path
     # Trust once is not trust for ever; but what was written here is one's own.
     with pytest.raises(InputError, match=CLOSED):
         load(elsewhere)
+    with pytest.raises(InputError, match=r"exists.*--overwrite"):
+        convert(elsewhere, tmp_path / "out", ConvertOptions(), trust_recipe=True)
+    said = command("convert", elsewhere, tmp_path / "out", "--trust-recipe", "--force")
+    assert "--force is now --overwrite" in said
+    command("convert", elsewhere, tmp_path / "out", "--trust-recipe", "--overwrite")
     assert load(tmp_path / "out").step is None
 
 
@@ -147,6 +157,37 @@ def test_a_release_from_elsewhere_is_closed_unless_it_is_trusted(run, tmp_path, 
     with pytest.raises(InputError, match=CLOSED):
         load(tmp_path / "release")
     assert load(tmp_path / "release", trust_recipe=True).estimator.skeleton.num_keypoints == 17
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server(tmp_path):
+    """The address of `tmp_path`, served by this machine."""
+    handler = functools.partial(Quiet, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as served:
+        thread = threading.Thread(target=served.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{served.server_port}"
+        served.shutdown()
+        thread.join()
+
+
+def test_a_downloaded_release_brings_its_source_and_is_closed(run, tmp_path, monkeypatch, server):
+    command("convert", run, tmp_path / "release")
+    monkeypatch.setenv("JAXPOSE_CACHE", str(tmp_path / "empty cache"))
+    with pytest.raises(InputError, match=CLOSED):
+        load(f"{server}/release")
+    loaded = load(f"{server}/release", trust_recipe=True)
+    assert type(loaded.codec).__name__ == "WideHeatmap"
+    # A source that is not the one that the release lists is another one than was published.
+    (tmp_path / "release" / "recipe" / "own_parts.py").write_text("raise SystemExit\n")
+    monkeypatch.setenv("JAXPOSE_CACHE", str(tmp_path / "another cache"))
+    with pytest.raises(InputError, match="has the SHA-256"):
+        load(f"{server}/release", trust_recipe=True)
 
 
 def test_a_copy_on_this_machine_is_open_until_it_is_edited(run, tmp_path):

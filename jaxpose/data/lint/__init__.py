@@ -1,1 +1,1 @@
-"""Checks of annotations, before training does."""
+"""Checks of annotations before training."""

@@ -1,6 +1,6 @@
-"""Faults in annotations, found before a training run finds them: the work of `jaxpose data check`.
+"""Checks of annotations for faults, as run by `jaxpose data check`.
 
-What is malformed is found here; what is well-formed but implausible, in `plausible`.
+Malformed annotations are found here; `plausible` finds well-formed but implausible ones.
 """
 
 from collections import Counter, defaultdict
@@ -17,7 +17,7 @@ from jaxpose.errors import InputError, nearest
 from jaxpose.media.image import read_photo
 from jaxpose.skeletons import Skeleton
 
-# Photos opened to compare their size with the file's: enough to catch a systematic fault.
+# Number of images opened to check their size: enough to find a systematic fault.
 _OPENED = 64
 _ORDER = {"error": 0, "warning": 1, "info": 2}
 
@@ -25,16 +25,16 @@ _ORDER = {"error": 0, "warning": 1, "info": 2}
 def check_annotations(
     document: Any, skeleton: Skeleton, photos: Path | None = None
 ) -> list[Finding]:
-    """Everything worth knowing about a parsed COCO keypoints file, errors first.
+    """Checks a parsed COCO keypoints file; returns all findings, errors first.
 
     Args:
-      document: the content of the file; anything at all.
-      skeleton: what its keypoints are meant to be.
-      photos: the folder that its `file_name` entries start from; without it photos are not
-        looked at.
+      document: the parsed content of the file, of any type.
+      skeleton: the skeleton that its keypoints should have.
+      photos: the folder that its `file_name` entries are relative to; None skips the checks of
+        image files.
 
     Returns:
-      Findings; nothing is raised, whatever the document holds.
+      Findings; invalid content becomes a finding and never an exception.
     """
     broken = _not_coco(document)
     if broken:
@@ -56,15 +56,15 @@ def check_annotations(
 def check_source(
     source: Source, limit: int | None = None, on_batch: Callable[[int], None] = lambda done: None
 ) -> list[Finding]:
-    """Everything worth knowing about prepared records, errors first, in canvas pixels.
+    """Checks prepared records in canvas pixels; returns all findings, errors first.
 
     Args:
       source: the records.
-      limit: look at no more than this many, spread evenly; None looks at all.
-      on_batch: called with the number looked at so far.
+      limit: check at most so many records, spread evenly; None checks all.
+      on_batch: called with the number of records checked so far.
     """
     if not len(source):
-        return [Finding("error", "empty", "the dataset holds nobody", 0)]
+        return [Finding("error", "empty", "the dataset contains no people", 0)]
     number = len(source) if limit is None else min(limit, len(source))
     chosen = np.unique(np.linspace(0, len(source) - 1, number).round().astype(np.int64))
     parts = defaultdict(list)
@@ -94,7 +94,7 @@ def check_source(
         keypoints=columns["keypoints"][good],
         visible=columns["visible"][good],
         box_xywh=columns["box_xywh"][good],
-        # Areas are those of the photo; one canvas pixel covers |det| of its pixels.
+        # Areas are in image pixels; one canvas pixel covers |det| image pixels.
         area=columns["area"][good] / np.maximum(np.abs(np.linalg.det(matrix)), 1e-12),
         frame_wh=np.full((int(good.sum()), 2), (width, height), np.float64),
     )
@@ -103,34 +103,40 @@ def check_source(
 
 
 def in_order(findings: list[Finding]) -> list[Finding]:
-    """Errors, then warnings, then statistics."""
+    """Sorts findings: errors, then warnings, then statistics."""
     return sorted(findings, key=lambda finding: _ORDER[finding.severity])
 
 
 _FAULTS: dict[str, tuple[Severity, str]] = {
-    "annotation-id-twice": ("error", "annotation ids are used twice; the second is left out"),
+    "annotation-id-twice": (
+        "error",
+        "annotation ids are used twice; the second one is left out",
+    ),
     "id-not-a-number": ("error", "id or image_id is not a whole number"),
     "unknown-photo": ("error", "image_id is not among the file's images"),
     "category-without-keypoints": ("error", "annotations of a category without keypoints"),
     "no-keypoints-entry": ("error", "annotations without 'keypoints'"),
-    "keypoints-length": ("error", "keypoints are not 3 numbers for each of the skeleton"),
+    "keypoints-length": (
+        "error",
+        "'keypoints' has not 3 numbers per keypoint of the skeleton",
+    ),
     "not-numbers": ("error", "keypoints, box or area are not numbers"),
-    "not-finite": ("error", "NaN, infinite or absurdly large numbers in keypoints, box or area"),
+    "not-finite": ("error", "NaN, infinite or far too large numbers in keypoints, box or area"),
     "bad-flag": ("error", "keypoint flag other than 0, 1 or 2"),
     "no-box": ("error", "no 'bbox' of four numbers"),
     "negative-box": ("error", "box without width or height, or with a negative one"),
-    "no-area": ("warning", "no 'area'; 0.53 of the box's area is taken for OKS"),
+    "no-area": ("warning", "no 'area'; OKS uses 0.53 of the box's area instead"),
     "hidden-from-score": (
         "error",
         "num_keypoints is 0 although keypoints are labelled: COCO's evaluation ignores them",
     ),
     "num-keypoints": ("warning", "num_keypoints is not the number of labelled keypoints"),
-    "crowd": ("info", "crowd regions; neither trained on nor scored"),
+    "crowd": ("info", "crowd regions; they are used neither in training nor in scores"),
 }
 
 
 class _Faults:
-    """Collects who shows each fault of `_FAULTS`."""
+    """Collects the examples of each fault of `_FAULTS`."""
 
     def __init__(self) -> None:
         self._who: dict[str, list[str]] = defaultdict(list)
@@ -174,7 +180,7 @@ def _categories(
     """Findings, and the ids of the categories that have this skeleton's keypoints."""
     with_keypoints = [entry for entry in entries if entry.get("keypoints")]
     if not with_keypoints:
-        message = "no category lists the names of its keypoints; give the people's one a list"
+        message = "no category lists the names of its keypoints; add them to the one of people"
         names = tuple(str(entry.get("name", entry.get("id"))) for entry in entries[:3])
         finding = Finding("error", "categories-without-keypoints", message, len(entries), names)
         return [finding], []
@@ -197,7 +203,7 @@ def _categories(
             message = f"category {name!r} has the keypoints of {skeleton.name!r} in another order"
             findings.append(Finding("error", "keypoint-order", message, len(moved), moved))
         elif moved:
-            message = f"category {name!r} calls keypoints otherwise than {skeleton.name!r}"
+            message = f"category {name!r} has other keypoint names than {skeleton.name!r}"
             findings.append(Finding("warning", "keypoint-names", message, len(moved), moved))
     return findings, usable
 
@@ -208,12 +214,12 @@ def _images(entries: list[dict[str, Any]]) -> tuple[dict[int, dict[str, Any]], l
     bad = [e for e in entries if not _whole(e.get("id"))]
     if bad:
         names = tuple(str(e.get("file_name", "?")) for e in bad[:3])
-        message = "photos whose id is not a whole number"
+        message = "images whose id is not a whole number"
         findings.append(Finding("error", "photo-id-not-a-number", message, len(bad), names))
     twice = [i for i, number in Counter(filter(_whole, ids)).items() if number > 1]
     if twice:
-        message = "photo ids are used twice, so keypoints may land on the wrong photo"
-        names = tuple(f"photo id {i}" for i in twice[:3])
+        message = "image ids are used twice, so keypoints may be matched with the wrong image"
+        names = tuple(f"image id {i}" for i in twice[:3])
         findings.append(Finding("error", "photo-id-twice", message, len(twice), names))
     return {e["id"]: e for e in entries if _whole(e.get("id"))}, findings
 
@@ -224,7 +230,7 @@ def _entries(
     usable: list[Any],
     skeleton: Skeleton,
 ) -> tuple[People, list[Finding]]:
-    """The sound people, and the faults of the others."""
+    """Valid people, and the faults of the others."""
     faults, seen = _Faults(), set()
     who: list[str] = []
     tables: list[np.ndarray] = []
@@ -281,14 +287,14 @@ def _side(value: Any) -> float:
 
 
 _NOTHING = np.zeros(0)
-# No photo has pixels out here; smaller numbers cannot overflow what is computed from them.
+# No image is this large, and smaller numbers cannot overflow in the computations below.
 _ABSURD = 1e9
 
 
 def _numbers(
     entry: dict[str, Any], skeleton: Skeleton
 ) -> tuple[str, np.ndarray, np.ndarray, float]:
-    """A fault or nothing, keypoints `[K, 3]`, box `[4]`, area (NaN where absent)."""
+    """Name of a fault or "", keypoints `[K, 3]`, box `[4]`, area (NaN where absent)."""
     if not entry.get("keypoints"):
         return "no-keypoints-entry", _NOTHING, _NOTHING, 0.0
     try:
@@ -297,7 +303,7 @@ def _numbers(
         area = float("nan") if entry.get("area") is None else float(entry["area"])
     except (TypeError, ValueError, OverflowError):
         return "not-numbers", _NOTHING, _NOTHING, 0.0
-    # What is not labelled may be anything; it becomes 0.
+    # Coordinates of unlabelled keypoints may be anything; they become 0.
     flags = np.repeat(table[2::3], 3)[: table.size]
     table = np.where(flags == 0, 0, table) if flags.size == table.size else table
     # Comparisons with NaN are False.
@@ -314,7 +320,7 @@ def _numbers(
 
 
 def _files(images: list[dict[str, Any]], folder: Path) -> list[Finding]:
-    """Photos that are missing, unreadable or of another size than the file says."""
+    """Images that are missing, unreadable or of another size than the annotations state."""
     if not folder.is_dir():
         return [Finding("error", "photo-missing", f"there is no folder {folder}", len(images))]
     names = [str(image.get("file_name", "")) for image in images]
@@ -322,7 +328,7 @@ def _files(images: list[dict[str, Any]], folder: Path) -> list[Finding]:
     absent = [name for name, exists in zip(names, there, strict=True) if not exists]
     findings = []
     if absent:
-        message = f"photos are not in {folder}"
+        message = f"images are not in {folder}"
         findings.append(Finding("error", "photo-missing", message, len(absent), tuple(absent[:3])))
     present = [image for image, exists in zip(images, there, strict=True) if exists]
     step = max(1, len(present) // _OPENED)
@@ -338,13 +344,13 @@ def _files(images: list[dict[str, Any]], folder: Path) -> list[Finding]:
             said = f"{declared[0]}x{declared[1]}"
             other.append(f"{image['file_name']} is {width}x{height}, the file says {said}")
     if unreadable:
-        message = f"photos cannot be read ({len(present[::step][:_OPENED])} were opened)"
+        message = f"images cannot be read ({len(present[::step][:_OPENED])} were opened)"
         findings.append(
             Finding("error", "photo-unreadable", message, len(unreadable), tuple(unreadable[:3]))
         )
     if other:
         message = (
-            "photos have another size than the file says, so the keypoints do not fit them "
+            "images have another size than the file says, so the keypoints do not fit them "
             f"({len(present[::step][:_OPENED])} were opened)"
         )
         findings.append(Finding("error", "photo-size", message, len(other), tuple(other[:3])))
@@ -354,7 +360,7 @@ def _files(images: list[dict[str, Any]], folder: Path) -> list[Finding]:
 def _name(entry: dict[str, Any], place: int, images: dict[int, dict[str, Any]]) -> str:
     image_id = entry.get("image_id")
     photo = images.get(image_id) if _whole(image_id) else None  # type: ignore[arg-type]
-    where = photo.get("file_name", f"photo {image_id}") if photo else f"photo {image_id!r}"
+    where = photo.get("file_name", f"image {image_id}") if photo else f"image {image_id!r}"
     return f"annotation {entry['id']} in {where}" if "id" in entry else f"annotations[{place}]"
 
 
@@ -363,7 +369,7 @@ def _whole(value: Any) -> bool:
 
 
 def _repeats(ids: np.ndarray) -> np.ndarray:
-    """bool `[N]`: True where a value has occurred before."""
+    """Boolean array `[N]`: True where a value has occurred before."""
     repeated = np.ones(len(ids), bool)
     repeated[np.unique(ids, return_index=True)[1]] = False
     return repeated

@@ -1,4 +1,4 @@
-"""What the checks look at and what they say: people as arrays, and findings."""
+"""Data types of the checks: annotated people as arrays, and findings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ class Finding:
     """One fact about a dataset.
 
     Attributes:
-      severity: `error` makes training or its score worthless, or loses annotations; `warning` may;
-        `info` is a statistic.
-      code: a short name that does not change, such as `zero-area`.
+      severity: `error` makes training or its score worthless, or loses annotations; `warning` may
+        do so; `info` is a statistic.
+      code: a short, stable name, such as `zero-area`.
       message: what is wrong and what to do.
-      count: how many people, photos or entries it concerns.
+      count: number of people, images or entries concerned.
       examples: some of them.
     """
 
@@ -32,7 +32,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class People:
-    """Annotated people in pixels of one frame each: the photo, or the canvas of a record.
+    """Annotated people in pixels of their frame: the image, or the canvas of a record.
 
     Attributes:
       who: N names for messages.
@@ -57,7 +57,7 @@ class People:
 def found(
     severity: Severity, code: str, message: str, who: Sequence[str], rows: npt.ArrayLike
 ) -> list[Finding]:
-    """A finding about the people of the bool array `rows`, or none if it is all False."""
+    """One finding about the people where `rows` (bool `[N]`) is True, as a list; empty if none."""
     places = np.flatnonzero(rows)
     if not len(places):
         return []

@@ -1,7 +1,7 @@
-"""Do keypoints, boxes and photos agree? Statistics that find what silently makes a score 0.
+"""Statistics that detect mismatches between keypoints, boxes and images, which make a score 0.
 
-Every check works on arrays of people, wherever they come from. The limits stand well away from
-what good datasets show; each says what that is (COCO val2017, LSP, LSP-Extended, MPII).
+Every check works on arrays of people of any source. The limits are far from the values of good
+datasets; comments state those values (COCO val2017, LSP, LSP-Extended, MPII).
 """
 
 import numpy as np
@@ -14,14 +14,18 @@ from jaxpose.skeletons import Skeleton
 _MARGIN = 0.1
 # Labelled keypoints within their box: 0.96 to 1.00 in good data, 0.86 in the worst seen (WFLW).
 _IN_BOX = 0.6
-# A coordinate system that explains the data has to explain this much more of it.
+# Another coordinate system is reported only if it explains at least this much more of the data.
 _CLEARLY_BETTER = 0.3
-# What is not normalised has coordinates above this.
+# Coordinates above this are in pixels and not normalised.
 _PIXELS = 16
 
 
-def check_people(people: People, skeleton: Skeleton, frame: str = "photo") -> list[Finding]:
-    """What is implausible about `people`, and their statistics; `frame` is how messages call it."""
+def check_people(people: People, skeleton: Skeleton, frame: str = "image") -> list[Finding]:
+    """Checks people for implausible values; `frame` is the frame's name in messages.
+
+    Returns:
+      Findings, with statistics of the people.
+    """
     if not len(people):
         return []
     labelled = people.visible > 0
@@ -36,7 +40,10 @@ def check_people(people: People, skeleton: Skeleton, frame: str = "photo") -> li
 
 
 def in_box(keypoints: np.ndarray, box_xywh: np.ndarray) -> np.ndarray:
-    """bool `[N, K]`: `keypoints [N, K, 2]` within their box enlarged by a tenth at each side."""
+    """Boolean `[N, K]`: keypoints `[N, K, 2]` that lie in their box.
+
+    Boxes `[N, 4]` (x, y, w, h) are enlarged by a tenth on each side.
+    """
     low, size = box_xywh[:, None, :2], box_xywh[:, None, 2:]
     edge = _MARGIN * size
     return ((keypoints >= low - edge) & (keypoints <= low + size + edge)).all(axis=-1)
@@ -63,7 +70,7 @@ def _labels(people: People, labelled: np.ndarray, skeleton: Skeleton) -> list[Fi
             Finding(
                 "warning",
                 "keypoint-never-labelled",
-                "nobody has these keypoints, so the model cannot learn them",
+                "no person has these keypoints, so the model cannot learn them",
                 len(never),
                 tuple(never),
             )
@@ -91,7 +98,7 @@ def _boxes(people: People, frame: str) -> list[Finding]:
     low, size = people.box_xywh[:, :2], people.box_xywh[:, 2:]
     width_height = people.frame_wh
     outside = ((low >= width_height) | (low + size <= 0)).any(axis=1)
-    # A box may end a pixel beyond the last one without harm.
+    # A box that ends one pixel beyond the last one is harmless.
     slack = 1 + 0.02 * width_height
     beyond = ((low < -slack) | (low + size > width_height + slack)).any(axis=1)
     as_corners = ((size > low) & (size <= width_height + slack)).all(axis=1)
@@ -99,20 +106,19 @@ def _boxes(people: People, frame: str) -> list[Finding]:
         return found(
             "error",
             "boxes-xyxy",
-            "the boxes look like two corners (x1, y1, x2, y2); COCO has x, y, width, height",
+            "the boxes seem to be two corners (x1, y1, x2, y2); COCO has x, y, width, height",
             people.who,
             as_corners,
         )
     share = beyond.mean()
     return [
         *found(
-            "error", "box-outside", f"boxes wholly outside the {frame}", people.who, outside
+            "error", "box-outside", f"boxes completely outside the {frame}", people.who, outside
         ),
         *found(
             "error" if share > 0.5 else "warning",
             "box-beyond-edge",
-            f"boxes reach over the edge of the {frame}; if many do, they were made for another "
-            "size of it",
+            f"boxes reach over the edge of the {frame}; if many do, their scale is wrong",
             people.who,
             beyond & ~outside,
         ),
@@ -120,7 +126,7 @@ def _boxes(people: People, frame: str) -> list[Finding]:
 
 
 def _units(people: People, labelled: np.ndarray, frame: str) -> list[Finding]:
-    """Coordinates from 0 to 1 where pixels are expected."""
+    """Findings on coordinates from 0 to 1 where pixels are expected."""
     sizes = people.frame_wh[np.isfinite(people.frame_wh)]
     large = sizes.size > 0 and sizes.max() > _PIXELS
     points, box = people.keypoints, people.box_xywh
@@ -131,8 +137,8 @@ def _units(people: People, labelled: np.ndarray, frame: str) -> list[Finding]:
         findings += found(
             "error",
             "keypoints-normalised",
-            f"keypoints lie between 0 and 1, as parts of the {whole}; give them in pixels of the "
-            f"{frame}",
+            f"keypoints lie between 0 and 1, as fractions of the {whole}; give them in pixels of "
+            f"the {frame}",
             people.who,
             labelled.any(axis=1),
         )
@@ -148,7 +154,7 @@ def _units(people: People, labelled: np.ndarray, frame: str) -> list[Finding]:
 
 
 def _places(people: People, labelled: np.ndarray, frame: str) -> list[Finding]:
-    """Keypoints where they cannot be, and the mistake that would explain it."""
+    """Findings on misplaced keypoints, with the most likely mistake."""
     points, box = people.keypoints, people.box_xywh
     inside = in_box(points, box)
     share = inside[labelled].mean()
@@ -157,7 +163,7 @@ def _places(people: People, labelled: np.ndarray, frame: str) -> list[Finding]:
     # A person counts as misplaced where most of the labelled keypoints are.
     misplaced = (labelled & ~inside).sum(axis=1) > 0.5 * labelled.sum(axis=1)
     if share < _IN_BOX and better > share + _CLEARLY_BETTER:
-        message += f": that puts {better:.0%} of them into their box, as they stand {share:.0%}"
+        message += f": that puts {better:.0%} of them into their box, now {share:.0%} are"
         findings += found("error", code, message, people.who, misplaced)
     else:
         findings += found(
@@ -170,7 +176,7 @@ def _places(people: People, labelled: np.ndarray, frame: str) -> list[Finding]:
     out = labelled & ((points < -1) | (points > people.frame_wh[:, None] + 1)).any(axis=-1)
     return findings + found(
         "error" if out[labelled].mean() > 0.05 else "warning",
-        f"keypoints-outside-{frame}",
+        "keypoints-outside-canvas" if frame == "canvas" else "keypoints-outside-photo",
         f"labelled keypoints outside the {frame} ({out[labelled].mean():.1%} of all)",
         people.who,
         out.any(axis=1),
@@ -180,9 +186,10 @@ def _places(people: People, labelled: np.ndarray, frame: str) -> list[Finding]:
 def _explanation(
     points: np.ndarray, box: np.ndarray, frame_wh: np.ndarray, labelled: np.ndarray, frame: str
 ) -> tuple[str, str, float]:
-    """The mistake in the coordinates that fits best: code, message, share that it explains.
+    """Mistake in the coordinates that fits best: code, message, share of keypoints it explains.
 
-    It explains a keypoint if undoing it puts the keypoint into the box and both into the frame.
+    A keypoint is explained if undoing the mistake moves the keypoint into the box and both into the
+    frame.
     """
     centred = np.concatenate([box[:, :2] - box[:, 2:] / 2, box[:, 2:]], axis=1)
     undone = {
@@ -233,7 +240,7 @@ def _areas(people: People, labelled: np.ndarray) -> list[Finding]:
 
 
 def _twins(people: People, labelled: np.ndarray) -> list[Finding]:
-    """The same labels twice."""
+    """Findings on identical labels."""
     rows = np.where(labelled[..., None], people.keypoints, 0).reshape(len(people), -1)
     rows = np.concatenate([rows, people.box_xywh, people.frame_wh], axis=1)
     _, first = np.unique(np.nan_to_num(rows), axis=0, return_index=True)
@@ -252,5 +259,5 @@ def _scale(people: People, labelled: np.ndarray) -> Finding:
         extent = np.nanmax(points, axis=1) - np.nanmin(points, axis=1)
         size = np.maximum(people.box_xywh[several, 2:], 1e-9)
         wide, high = np.median(extent / size, axis=0)
-        text += f"; the keypoints span {wide:.2f} of their width and {high:.2f} of their height"
+        text += f"; keypoints cover {wide:.2f} of the boxes' width and {high:.2f} of their height"
     return Finding("info", "scale", text, len(people))

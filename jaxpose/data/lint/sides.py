@@ -1,23 +1,23 @@
-"""Left and right exchanged: for everybody, for one pair of keypoints, or within one person."""
+"""Checks for exchanged left and right: in the whole dataset, a pair of keypoints or a person."""
 
 import numpy as np
 
 from jaxpose.data.lint.finding import Finding, People, found
 from jaxpose.skeletons import Skeleton
 
-# People needed before a share of them means anything.
+# Fewest people for which a share is meaningful.
 _ENOUGH = 20
-# A left/right distance counts from this part of the box's longer side.
+# Smallest left/right distance that counts, as a part of the box's longer side.
 _CLEAR = 0.05
 
 
 def check_sides(people: People, skeleton: Skeleton) -> list[Finding]:
-    """Signs of exchanged sides.
+    """Findings on exchanged left and right sides.
 
-    On a person who faces the camera the left side is on the right of the picture. Good data: left
-    shoulders are right of right ones on 98 % of people with a visible face and on 60 to 78 % of
-    all; each pair agrees with the majority of the others on 82 to 100 %; hips disagree with
-    shoulders on 1 to 6 % (people who twist).
+    The left side of a person who faces the camera is on the right of the image. In good data, left
+    shoulders are to the right of right ones for 98 % of people with a visible face and for 60 to 78
+    % of all; each pair agrees with the majority of the others for 82 to 100 %; hips disagree with
+    shoulders for 1 to 6 % (people who twist).
     """
     if not skeleton.pairs:
         return []
@@ -44,7 +44,7 @@ def check_sides(people: People, skeleton: Skeleton) -> list[Finding]:
 
 
 def _inverted(people: People, skeleton: Skeleton, sign: np.ndarray) -> list[Finding]:
-    """The whole dataset with left and right exchanged."""
+    """Findings on a whole dataset with left and right exchanged."""
     trunk = [c for p in ("shoulder", "hip") if (c := _column(skeleton, f"left_{p}")) is not None]
     side = np.sign(sign[:, trunk or slice(None)].sum(axis=1))
     face = ("nose", "left_eye", "right_eye")
@@ -54,8 +54,8 @@ def _inverted(people: People, skeleton: Skeleton, sign: np.ndarray) -> list[Find
         known = frontal & (side != 0)
         share = (side[known] > 0).mean() if known.any() else 1.0
         message = (
-            "is on the left of the picture: left and right are exchanged, as in labels from the "
-            "viewer's side or after mirroring photos without exchanging the pairs"
+            "is on the left of the image: left and right are exchanged, as in labels from the "
+            "viewer's side or after mirroring images without exchanging the pairs"
         )
         if known.sum() >= _ENOUGH and share < 0.5:
             text = f"on {1 - share:.0%} of the people who face the camera the left side {message}"
@@ -63,7 +63,7 @@ def _inverted(people: People, skeleton: Skeleton, sign: np.ndarray) -> list[Find
         return found(
             "warning" if known.sum() >= _ENOUGH and share < 0.9 else "info",
             "sides-suspect",
-            "people face the camera with their left side on the left of the picture: look at them",
+            "people face the camera with their left side on the left of the image: check them",
             people.who,
             known & (side < 0),
         )
@@ -74,7 +74,7 @@ def _inverted(people: People, skeleton: Skeleton, sign: np.ndarray) -> list[Find
     return found(
         "warning",
         "sides-inverted",
-        f"the left side is on the left of the picture for {1 - share:.0%} of the people (20 to "
+        f"the left side is on the left of the image for {1 - share:.0%} of the people (20 to "
         "40% is normal): left and right may be exchanged",
         people.who,
         side < 0,
@@ -82,7 +82,7 @@ def _inverted(people: People, skeleton: Skeleton, sign: np.ndarray) -> list[Find
 
 
 def _odd_pairs(skeleton: Skeleton, sign: np.ndarray) -> list[Finding]:
-    """Single pairs that lie against the majority of the others."""
+    """Findings on single pairs whose sides contradict the majority of the others."""
     odd, counts = [], []
     for column, (left, right) in enumerate(skeleton.pairs):
         product = sign[:, column] * np.sign(np.delete(sign, column, axis=1).sum(axis=1))
@@ -92,7 +92,7 @@ def _odd_pairs(skeleton: Skeleton, sign: np.ndarray) -> list[Finding]:
             counts.append(int(known - agree))
     if not odd:
         return []
-    message = "these pairs lie against the other pairs: their names or columns are exchanged"
+    message = "these pairs contradict the other pairs: their names or columns are exchanged"
     return [Finding("error", "pair-swapped", message, max(counts), tuple(odd))]
 
 

@@ -1,4 +1,4 @@
-"""Synthetic people: photos of articulated 3D bodies with exact keypoints, made on demand."""
+"""Synthetic people: images of articulated 3D bodies with exact keypoints, made on demand."""
 
 from jaxpose.data.synthetic.source import (
     RENDERER_VERSION,

@@ -11,7 +11,7 @@ _EARTHY = np.array([[128, 128, 124], [150, 134, 110], [92, 110, 70], [104, 88, 7
 
 
 def _noise(rng: np.random.Generator, hw: tuple[int, int], strength: float) -> np.ndarray:
-    """`hw + (3,)` uint8 about 128: three octaves of smooth noise, slightly coloured.
+    """Smooth, slightly coloured noise in three octaves: `hw + (3,)` uint8 with mean 128.
 
     Each octave is added on its own grid and enlarged onto the next, so that only the last
     enlargement is a large one.
@@ -30,7 +30,7 @@ def _noise(rng: np.random.Generator, hw: tuple[int, int], strength: float) -> np
 
 
 def _tint(noise: np.ndarray, colour: np.ndarray) -> np.ndarray:
-    """Noise about 128 moved to be about `colour`."""
+    """Shifts noise with mean 128 to the mean `colour`."""
     table = np.clip(np.arange(256)[:, None] + (colour - 128.0)[None], 0, 255)
     return cv2.LUT(noise, table.astype(np.uint8)[None])
 
@@ -43,7 +43,7 @@ def _base(rng: np.random.Generator) -> np.ndarray:
 
 
 def _tile(rng: np.random.Generator) -> np.ndarray:
-    """A 128 x 128 floor texture: bare, planks, tiles or a chequer."""
+    """Floor texture of 128 x 128 pixels: bare, planks, tiles or a chequer."""
     image = _tint(_noise(rng, (128, 128), rng.uniform(0.1, 0.55)), _base(rng))
     kind = rng.random()
     if kind < 0.5:
@@ -60,7 +60,7 @@ def _tile(rng: np.random.Generator) -> np.ndarray:
 def _floor(
     rng: np.random.Generator, camera: Camera, hw: tuple[int, int], image: np.ndarray, wall_x: float
 ) -> None:
-    """Paint the plane z = 0 in front of the wall into `image`, in place."""
+    """Paints the plane z = 0 in front of the wall into `image`, in place."""
     h, w = hw
     # Pixel of a point (X, Y, 0): K [r1 r2 t] (X, Y, 1); texture cells are `size` millimetres.
     size = 128.0 / rng.uniform(600, 3200)
@@ -70,7 +70,7 @@ def _floor(
         matrix = texture_from_floor @ np.linalg.inv(plane)
     except np.linalg.LinAlgError:
         return
-    # Where the floor meets the wall, as a line across the picture.
+    # Where the floor meets the wall, as a line across the image.
     ends = camera.to_camera(np.array([[wall_x, -4000.0, 0.0], [wall_x, 4000.0, 0.0]]))
     (x0, y0), (x1, y1) = camera.project(ends)
     if abs(x1 - x0) < 1e-3 or (ends[:, 2] < 10).any():
@@ -91,7 +91,7 @@ def _floor(
 
 
 def _clutter(rng: np.random.Generator, hw: tuple[int, int], image: np.ndarray) -> None:
-    """Draw windows, frames, blobs and lines into `image`, in place."""
+    """Draws windows, frames, blobs and lines into `image`, in place."""
     h, w = hw
     count = int(rng.integers(0, 16))
     places = rng.random((count, 4))
@@ -121,7 +121,7 @@ def _shadow(
     camera: Camera, hw: tuple[int, int], image: np.ndarray, people: list[np.ndarray],
     light: np.ndarray, strength: float,
 ) -> None:  # fmt: skip
-    """Darken the floor where bodies cut the light, in place. people: points `[3, N]` each."""
+    """Darkens the floor where bodies block the light, in place. people: points `[3, N]` each."""
     mask: np.ndarray = np.zeros(hw, np.uint8)
     for points in people:
         ground = points - (light / light[2])[:, None] * points[2]
@@ -138,7 +138,7 @@ def _shadow(
 
 
 def _shaded(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """`image` with light that falls off from top to bottom, or the other way."""
+    """Copy of `image` whose brightness falls from top to bottom, or from bottom to top."""
     h, w = image.shape[:2]
     top, bottom = rng.uniform(0.6, 1.3, 2)
     ramp = np.linspace([top] * 3, [bottom] * 3, h, dtype=np.float32)[:, None]
@@ -146,7 +146,7 @@ def _shaded(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
 
 
 def _room(rng: np.random.Generator, hw: tuple[int, int]) -> np.ndarray:
-    """A wall: plain, stained, panelled or tiled."""
+    """Wall: plain, stained, panelled or tiled."""
     h, w = hw
     if rng.random() < 0.3:
         tile = _tile(rng)
@@ -157,7 +157,7 @@ def _room(rng: np.random.Generator, hw: tuple[int, int]) -> np.ndarray:
 
 
 def _outdoors(rng: np.random.Generator, hw: tuple[int, int]) -> np.ndarray:
-    """A sky over ridges of hills, trees and houses."""
+    """Sky over ridges of hills, trees and houses."""
     h, w = hw
     sky = np.array([170.0, 195.0, 225.0]) * rng.uniform(0.7, 1.12)
     sky += rng.uniform(-0.5, 1.0) * (sky.mean() - sky)  # from blue to overcast
@@ -190,7 +190,7 @@ def paint(
     light: np.ndarray,
     people: list[np.ndarray],
 ) -> np.ndarray:
-    """A backdrop `hw + (3,)` uint8 RGB seen by `camera`, whose intrinsics are for `hw`."""
+    """Paints a backdrop `hw + (3,)` uint8 RGB as `camera` sees it; its intrinsics are for `hw`."""
     wall = _outdoors(rng, hw) if rng.random() < 0.4 else _room(rng, hw)
     if rng.random() < 0.4:
         wall = _shaded(rng, wall)

@@ -1,4 +1,4 @@
-"""The articulated body: proportions, the kinematic tree, and where COCO's joints sit on it.
+"""Articulated body: proportions, the kinematic tree, and the positions of COCO's joints.
 
 Body frame: x forward, y left, z up, millimetres. Segment lengths are fractions of stature after
 Drillis & Contini (1966) as tabulated in Winter, Biomechanics and Motor Control of Human Movement.
@@ -35,13 +35,13 @@ class Shape:
     hips: float  # width of the pelvis
     legs: float  # leg length
     head: float  # head size
-    belly: float  # depth of the waist beyond what girth gives
+    belly: float  # extra depth of the waist, in addition to girth
     bust: float  # forward swell of the chest
 
 
 def sample_shape(rng: np.random.Generator) -> Shape:
-    """A random person: adults of both builds, about one in eight a child."""
-    masculine = rng.random()  # 0 and 1 are the typical builds of the sexes; people lie between
+    """Draws a random person: an adult of either sex's build, or a child in one of eight cases."""
+    masculine = rng.random()  # 0 and 1 are the typical builds of the sexes; people are between
     noise = np.clip(rng.standard_normal(7), -2.2, 2.2)
     child = rng.random() < 0.12
     stature = 1000.0 + 520.0 * rng.random() if child else 1630.0 + 130.0 * masculine
@@ -60,7 +60,7 @@ def sample_shape(rng: np.random.Generator) -> Shape:
 
 
 def _rotations(degrees: np.ndarray) -> np.ndarray:
-    """`[N, 3, 3]` Rz Ry Rx for `[N, 3]` rows (x, y, z)."""
+    """Rotation matrices Rz Ry Rx `[N, 3, 3]` of `[N, 3]` angles (x, y, z) in degrees."""
     angles = np.deg2rad(degrees)
     (sx, sy, sz), (cx, cy, cz) = np.sin(angles).T, np.cos(angles).T
     rows = (cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx,
@@ -78,7 +78,7 @@ class Skeleton3D:
 
 
 def forward_kinematics(pose: Pose, shape: Shape, yaw: float = 0.0) -> Skeleton3D:
-    """Frames of the body with the pelvis at the origin; `yaw` degrees turns the whole body."""
+    """Computes the frames of the body with the pelvis at the origin, turned by `yaw` degrees."""
     zero = np.zeros(2)
     az, elevation, axial = pose.arm.T
     flexion, pronation = pose.elbow.T
@@ -160,23 +160,24 @@ _LIMB_JOINTS = tuple(
     for part in ("arm", "forearm", "hand", "thigh", "shin", "foot")
     for side in ("left", "right")
 )
-# How far in front of a joint its own flesh may lie, in statures: beyond this something hides it.
+# Largest depth of the body's own flesh in front of a joint, in statures; anything nearer to the
+# camera than this hides the joint.
 JOINT_DEPTH = np.array([0.012] + [0.012] * 2 + [0.024] * 2 + [0.060] * 2 + [0.046] * 2
                        + [0.034] * 2 + [0.105] * 2 + [0.062] * 2 + [0.042] * 2)  # fmt: skip
 
 
 def head_height(shape: Shape) -> float:
-    """Chin to crown, millimetres."""
+    """Height from chin to crown, millimetres."""
     return 0.13 * shape.stature * shape.head
 
 
 def in_head(points: np.ndarray, shape: Shape) -> np.ndarray:
-    """Points `[..., 3]` in head heights from the chin, to millimetres in the head frame."""
+    """Converts points `[..., 3]` from head heights above the chin to mm in the head frame."""
     return (points + _CHIN) * head_height(shape)
 
 
 def coco_joints(skeleton: Skeleton3D, shape: Shape) -> np.ndarray:
-    """`[17, 3]` COCO keypoints, millimetres, in the frame of `skeleton`."""
+    """COCO keypoints `[17, 3]`, millimetres, in the frame of `skeleton`."""
     head = FRAME["head"]
     face = _FACE * head_height(shape) @ skeleton.rotation[head].T + skeleton.origin[head]
     return np.concatenate([face, skeleton.origin[list(_LIMB_JOINTS)]])

@@ -31,7 +31,7 @@ _CLOTH = np.array([[24, 25, 28], [235, 234, 230], [120, 122, 126], [38, 48, 78],
 class Appearance:
     """Surface form and colours of one person.
 
-    albedo: `[3, NUM_FACES]` RGB 0..255.   shown: `[NUM_FACES]` which quads exist.
+    albedo: `[3, NUM_FACES]` RGB 0..255.   shown: bool `[NUM_FACES]`, True for quads that exist.
     """
 
     outfit: Outfit
@@ -40,7 +40,7 @@ class Appearance:
 
 
 def vivid(rng: np.random.Generator, count: int) -> np.ndarray:
-    """`[count, 3]` RGB colours of any hue, mostly not fully saturated."""
+    """Draws `[count, 3]` RGB colours of any hue, mostly not fully saturated."""
     hue, saturation, value = rng.random((3, count))
     saturation = 0.25 + 0.75 * saturation
     value = 0.2 + 0.8 * value
@@ -54,7 +54,7 @@ def _cloth(rng: np.random.Generator, count: int) -> np.ndarray:
 
 
 def _limb_level(part: str) -> np.ndarray:
-    """Where each band of an arm or leg lies: 0 at the trunk, 1 elbow or knee, 2 wrist or ankle."""
+    """Position of each band along a limb: 0 at the trunk, 1 elbow or knee, 2 wrist or ankle."""
     count = BANDS[f"left_{part}"].stop - BANDS[f"left_{part}"].start
     joint = 6  # bands above the elbow or the knee
     middle = np.arange(count) + 0.5
@@ -65,7 +65,7 @@ _ARM_LEVEL, _LEG_LEVEL = _limb_level("arm"), _limb_level("leg")
 
 
 def sample_appearance(rng: np.random.Generator) -> Appearance:
-    """Random skin, hair, shirt, trousers or skirt, and shoes."""
+    """Draws random skin, hair, shirt, trousers or skirt, and shoes."""
     u = rng.random(24)
     tone = u[0] ** 1.4 * (len(_SKIN) - 1.001)
     low = int(tone)
@@ -118,7 +118,7 @@ def sample_appearance(rng: np.random.Generator) -> Appearance:
                 arm[1::2][(sleeve > _ARM_LEVEL)[1::2]] = second
         leg = albedo[BANDS[f"{side}_leg"]]
         leg[trouser > _LEG_LEVEL] = bottom if not skirted else second * 0.6
-        # Where a thigh pokes through the skirt, it lifts the cloth.
+        # A thigh that would come through the skirt moves the cloth outwards.
         leg[hem > _LEG_LEVEL] = bottom
         if u[11] < 0.1 and trouser > 1.5:
             leg[:, 3] = second  # a stripe down the seam
@@ -159,7 +159,7 @@ def sample_appearance(rng: np.random.Generator) -> Appearance:
 def _hair(
     albedo: np.ndarray, shown: np.ndarray, u: np.ndarray, hair: np.ndarray, hat: np.ndarray
 ) -> tuple[float, float]:
-    """Colour and cut the hair or hat in place; its lowest level and its volume."""
+    """Colours and cuts the hair or hat in place; returns its lowest level and its volume."""
     cover = BANDS["hair"]
     count = cover.stop - cover.start
     seg = np.arange(SEGMENTS)
@@ -184,13 +184,13 @@ def _hair(
         return face | ((height[:, None] < 0.56) & (front[None, :] <= 2))
 
     shown[cover] = ~bare(levels)
-    # The scalp below has the hair's colour, so that no skin shines through where they meet.
+    # The scalp below has the hair's colour, so that no skin is visible at the border.
     albedo[BANDS["skull"]][~bare(SKULL_LEVEL) & (max(low, 0.3) < SKULL_LEVEL)[:, None]] = hair
     return low, volume
 
 
 def _features(u: np.ndarray, skin: np.ndarray, hair: np.ndarray) -> np.ndarray:
-    """`[len(FACE_PARTS), 3]` colours of the face."""
+    """Colours of the face, `[len(FACE_PARTS), 3]`."""
     lips = skin * np.array([0.88, 0.55, 0.55])
     glasses = u[23] < 0.12
     eye = np.array([225.0, 222.0, 218.0]) if not glasses else np.array([22.0, 22.0, 26.0])
@@ -203,7 +203,7 @@ def _features(u: np.ndarray, skin: np.ndarray, hair: np.ndarray) -> np.ndarray:
 
 
 def _thickness(u: np.ndarray, sleeve: float, trouser: float, bare_chest: bool) -> np.ndarray:
-    """`[R]` factors by which cloth widens the body's rings."""
+    """Factors `[R]` by which cloth widens the body's rings."""
     loose = 1.02 + 0.16 * u[20] * u[21]
     factor = np.ones(NUM_RINGS)
     if not bare_chest:
@@ -213,7 +213,7 @@ def _thickness(u: np.ndarray, sleeve: float, trouser: float, bare_chest: bool) -
     for side in ("left", "right"):
         arm, leg = factor[RINGS[f"{side}_arm"]], factor[RINGS[f"{side}_leg"]]
         arm[:-1][sleeve > _ARM_LEVEL] *= 1.04 + 1.5 * (loose - 1.0)
-        arm[:3] = np.minimum(arm[:3], 1.05)  # cloth hangs from the shoulder, it does not puff it
+        arm[:3] = np.minimum(arm[:3], 1.05)  # cloth hangs from the shoulder and does not widen it
         leg[:-1][trouser > _LEG_LEVEL] *= wide
         if trouser >= 2.0:
             leg[-4:] *= 1.0 + 1.2 * (wide - 1.0)  # trouser legs hide the ankle's taper

@@ -1,4 +1,4 @@
-"""From a scene to a photo: shading, painter's order, visibility, and a camera's imperfections."""
+"""Drawing of a scene as an image: shading, painter's order, visibility, camera defects."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ from jaxpose.data.synthetic.scene import Box, Camera, Person
 
 NOBODY = 255  # owner of pixels that are not of a person
 _SHIFT = 4  # sub-pixel bits of OpenCV's polygon corners
-_NEAR = 150.0  # millimetres before the camera where drawing stops
+_NEAR = 150.0  # distance from the camera in millimetres below which nothing is drawn
 _PARENT = {7: 5, 8: 6, 9: 7, 10: 8, 13: 11, 14: 12, 15: 13, 16: 14}
 
 
 @dataclass(frozen=True)
 class Light:
-    """Parallel light from `direction [3]` (unit, towards the light) over ambient light."""
+    """Parallel light from `direction [3]` (unit, towards the light) plus ambient light."""
 
     direction: np.ndarray
     ambient: float
@@ -24,15 +24,15 @@ class Light:
     tint: np.ndarray
 
     def shade(self, normals: np.ndarray) -> np.ndarray:
-        """`[3, N]` RGB factors for unit `normals [3, N]`."""
+        """RGB factors `[3, N]` for unit `normals [3, N]`."""
         direct = np.maximum(self.direction @ normals, 0.0) * self.strength
         sky = self.ambient * (0.85 + 0.15 * normals[2])
         return (sky + direct) * self.tint[:, None]
 
 
 def sample_light(rng: np.random.Generator) -> Light:
-    """Daylight or lamps from above, warm or cold, hard or soft."""
-    # More often from the camera's side (positive x): few photos are taken against the light.
+    """Draws daylight or lamps from above, warm or cold, hard or soft."""
+    # More often from the camera's side (positive x): few images are taken against the light.
     around, up = 1.3 * rng.standard_normal(), rng.uniform(0.35, 1.0)
     flat = np.sqrt(1 - up * up)
     direction = np.array([flat * np.cos(around), flat * np.sin(around), up])
@@ -44,7 +44,7 @@ def sample_light(rng: np.random.Generator) -> Light:
 
 @dataclass(frozen=True)
 class Faces:
-    """The `N` quads that face the camera, of all people.
+    """The `N` quads of all people that face the camera.
 
     centre: `[3, N]` in the world; corner, normal: `[3, N]` one corner and the unit normal in the
     camera frame; pixels: `[2, 4, N]`; colours: `[3, N]`; owner: `[N]`, 1 for the first person;
@@ -64,7 +64,7 @@ class Faces:
 
 
 def facing(people: list[Person], camera: Camera, light: Light) -> Faces:
-    """The quads of `people` that turn towards the camera, projected and shaded."""
+    """Selects the quads of `people` that face the camera, projects and shades them."""
     quads = np.concatenate([p.quads for p in people], axis=2)
     (ax, ay, az), (bx, by, bz) = quads[:, 2] - quads[:, 0], quads[:, 3] - quads[:, 1]
     normals = np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx])
@@ -95,8 +95,11 @@ def facing(people: list[Person], camera: Camera, light: Light) -> Faces:
 
 @dataclass(frozen=True)
 class Layers:
-    """Boxes from far to near; for each face the number of boxes drawn before it (`slot`) and
-    whether one of them hides its centre (`covered`)."""
+    """Boxes from far to near, and the position of each face in that order.
+
+    `slot` is the number of boxes drawn before a face; `covered` is True if one of these boxes hides
+    the centre of the face.
+    """
 
     boxes: list[Box]
     slot: np.ndarray
@@ -104,8 +107,11 @@ class Layers:
 
 
 def layer(faces: Faces, boxes: list[Box], camera: Camera) -> Layers:
-    """Which boxes hide which faces. A face belongs before the first box that stands wholly nearer
-    than it, or that cuts its line of sight; every later box is then painted over it."""
+    """Finds the boxes that hide each face.
+
+    A face is drawn before the first box that is completely nearer than it, or that cuts its line of
+    sight; every later box is then painted over it.
+    """
     eye = camera.eye
     ranked = []
     for box in boxes:
@@ -126,16 +132,18 @@ def layer(faces: Faces, boxes: list[Box], camera: Camera) -> Layers:
 def draw(
     backdrop: np.ndarray, faces: Faces, layers: Layers, camera: Camera, light: Light, scale: int
 ) -> np.ndarray:
-    """`[h, w, 4]` uint8: RGB and the owner of each pixel (`NOBODY`: backdrop, boxes, props).
+    """Draws the people and boxes onto `backdrop`.
 
-    `camera` and the faces' pixels are those of the photo, `scale` times smaller than `backdrop`,
-    which is drawn upon.
+    Returns:
+      `[h, w, 4]` uint8: RGB and the owner of each pixel (`NOBODY`: backdrop, boxes, props).
+      `camera` and the faces' pixels are for the image, which is `scale` times smaller than
+      `backdrop`.
     """
     image = backdrop
     h, w = image.shape[:2]
 
     def fixed(pixels: np.ndarray) -> np.ndarray:
-        # Pixel centres lie at integers, so the photo spans from -0.5.
+        # Pixel centres lie at integers, so the image begins at -0.5.
         places = (pixels + 0.5) * (scale << _SHIFT) - 0.5 * (1 << _SHIFT)
         return np.rint(np.clip(places, -2e6, 2e6)).astype(np.int32)
 
@@ -168,15 +176,15 @@ def draw(
 
 
 def downscale(drawn: np.ndarray, hw: tuple[int, int]) -> np.ndarray:
-    """The colours of `draw`'s result at `hw`, averaged over the area of each pixel."""
+    """Averages the colours of a result of `draw` over the area of each pixel of an image `hw`."""
     small = cv2.resize(drawn, (hw[1], hw[0]), interpolation=cv2.INTER_AREA)
     return cv2.cvtColor(small, cv2.COLOR_RGBA2RGB)
 
 
 def silhouette(owner: np.ndarray, number: int, scale: int) -> tuple[np.ndarray, float] | None:
-    """Box xywh `[4]` and area of the pixels that `number` owns, in photo pixels.
+    """Box (x, y, w, h) `[4]` and area of the pixels of person `number`, in image pixels.
 
-    owner: uint8 drawn pixels, `scale` per photo pixel. None if there are none.
+    owner: uint8 drawn pixels, `scale` per image pixel. None if the person has no pixels.
     """
     mask = cv2.inRange(owner, number, number)
     x, y, w, h = cv2.boundingRect(mask)
@@ -190,9 +198,9 @@ def silhouette(owner: np.ndarray, number: int, scale: int) -> tuple[np.ndarray, 
 def hidden(
     person: Person, faces: Faces, boxes: list[Box], camera: Camera, number: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`[17]` each: what lies before a joint: the person's head, other parts, something else?
+    """Joints hidden by the person's head, by other body parts, by anything else: bool `[17]` each.
 
-    A joint lies inside the body, so that up to `own_depth` of flesh in front of it does not count.
+    A joint lies inside the body; up to `own_depth` of flesh in front of it is ignored.
     """
     joints = camera.to_camera(person.joints)
     x, y = camera.project(joints).T
@@ -226,11 +234,12 @@ def hidden(
 def visibility(
     by_head: np.ndarray, by_body: np.ndarray, by_other: np.ndarray, in_frame: np.ndarray
 ) -> np.ndarray:
-    """`[17]` uint8 COCO flags: 0 not labelled, 1 labelled but occluded, 2 visible.
+    """COCO flags `[17]` uint8: 0 not labelled, 1 labelled but occluded, 2 visible.
 
-    As COCO's annotators mostly do: nothing outside the photo; no eye, ear or nose behind the head;
-    no limb joint that something else covers together with its neighbour towards the trunk, since
-    nobody could place it; every other hidden joint is labelled as occluded.
+    The flags follow COCO's annotators: keypoints outside the image, and eyes, ears and nose behind
+    the head, are not labelled; neither is a limb joint that something else covers together with its
+    neighbour towards the trunk, because its position cannot be estimated; every other hidden joint
+    is labelled as occluded.
     """
     flags = np.where(by_head | by_body | by_other, 1, 2).astype(np.uint8)
     flags[:5][by_head[:5]] = 0
@@ -242,10 +251,10 @@ def visibility(
 
 
 def degrade(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """What a cheap camera does to `[H, W, 3]` uint8: softness, exposure, noise and JPEG."""
+    """Adds the defects of a cheap camera to `[H, W, 3]` uint8: blur, exposure, noise and JPEG."""
     h, w = image.shape[:2]
     u = rng.random(8)
-    if u[0] < 0.35:  # a small person in a large photo, enlarged
+    if u[0] < 0.35:  # a small person in a large image, enlarged
         factor = 0.3 + 0.6 * u[1]
         if factor < 0.55:
             image = cv2.resize(image, (w // 2, h // 2), interpolation=cv2.INTER_AREA)
@@ -276,8 +285,10 @@ def backdrop(
     rng: np.random.Generator, camera: Camera, hw: tuple[int, int], scale: int, light: Light,
     people: list[Person], wall_x: float,
 ) -> np.ndarray:  # fmt: skip
-    """The backdrop at `scale` times the photo `hw`, RGB and `NOBODY`; painted coarser and enlarged,
-    since the background is seldom in focus."""
+    """Backdrop at `scale` times the image size `hw`: RGB and `NOBODY`.
+
+    It is painted coarser and enlarged, because the background is seldom in focus.
+    """
     coarse = rng.uniform(0.35, 1.0)
     small = (max(16, round(hw[0] * coarse)), max(16, round(hw[1] * coarse)))
     resize = np.array([[small[1] / hw[1], 0, 0], [0, small[0] / hw[0], 0], [0, 0, 1.0]])

@@ -1,4 +1,4 @@
-"""Whole samples: stage a scene, place the camera, draw, and read the annotations off."""
+"""Rendering of whole samples: stage a scene, place the camera, draw, and compute annotations."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,21 +10,21 @@ from jaxpose.data.synthetic import drawing
 from jaxpose.data.synthetic import scene as s
 from jaxpose.errors import InputError
 
-PADDING = 1.25  # of the person's box before it is cropped, as everywhere in the package
-MARGIN = 1.5  # of the canvas round the padded box
-_SCALE = 2  # the scene is drawn this much larger than the photo, then averaged down
+PADDING = 1.25  # padding of the person's box before cropping, as everywhere in the package
+MARGIN = 1.5  # size of the canvas, in padded boxes
+_SCALE = 2  # the scene is drawn this much larger than the image, then averaged down
 _MIN_LABELLED, _MIN_VISIBLE = 4, 3
 PLAIN_FAMILIES = ("standing", "walking", "reaching", "arms_raised")
 
 
 def generator(seed: int, index: int) -> np.random.Generator:
-    """The random stream of one sample, independent of every other (seed, index)."""
+    """Random generator of one sample, independent of every other (seed, index)."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index])))
 
 
 @dataclass(frozen=True)
 class Stage:
-    """All that stands before a camera. In `render` the first person is the one photographed."""
+    """Objects in front of a camera. In `render` the first person is the subject of the image."""
 
     people: list[s.Person]
     boxes: list[s.Box]
@@ -34,7 +34,11 @@ class Stage:
 
 
 def _heading(rng: np.random.Generator, plain: bool = False) -> float:
-    """Degrees from facing the camera: mostly towards it, sometimes any way; never, if `plain`."""
+    """Draws a heading in degrees; 0 faces the camera.
+
+    About a third of the headings are in any direction, the others near 0; with `plain` all are
+    within 50 degrees.
+    """
     if plain:
         return float(rng.uniform(-50, 50))
     return float(rng.uniform(-180, 180) if rng.random() < 0.35 else 45.0 * rng.standard_normal())
@@ -53,14 +57,14 @@ def _eye(rng: np.random.Generator, distance: float) -> np.ndarray:
 def _stage(
     rng: np.random.Generator, crowded: bool, family: str | None, plain: bool = False
 ) -> Stage:
-    """One person at the origin, company, furniture and an eye at positive x."""
+    """Builds a scene: a person at the origin, other people, furniture, an eye at positive x."""
     heading = _heading(rng, plain)
     main, boxes = s.make_person(rng, position=np.zeros(2), yaw=heading, family=family)
     low, high = main.extent()
     distance = float(np.exp(rng.uniform(np.log(1700), np.log(9000)))) + high[0]
     eye = _eye(rng, distance)
     middle = (low + high) / 2
-    # Seldom does a person stand in the optical axis.
+    # A person seldom stands on the optical axis.
     aim = middle + np.array([0.0, 0.16, 0.1]) * distance * rng.standard_normal(3).clip(-1.6, 1.6)
     camera = s.look_at(eye, aim, float(np.clip(4.0 * rng.standard_normal(), -14, 14)))
     people = [main]
@@ -82,7 +86,10 @@ def _stage(
 def _frame(
     rng: np.random.Generator, low: np.ndarray, high: np.ndarray, cut: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Corners of the photo about a person who spans `low..high [2]`; `cut` lets it end inside."""
+    """Corners of an image around a person who spans `low..high [2]`.
+
+    With `cut`, the edge of the image may cut the person.
+    """
     size = high - low
     room = rng.exponential(2.0, 4) * max(size)
     frame_low, frame_high = low - room[:2] - 0.02 * size, high + room[2:] + 0.02 * size
@@ -107,17 +114,19 @@ def render(
     family: str | None = None,
     plain: bool = False,
 ) -> dict[str, Any]:
-    """One person on a canvas: a pure function of its arguments, bit for bit.
+    """Renders one person on a canvas, as a pure function of the arguments, bit for bit.
 
-    The canvas is a window of a larger photo about the person's box, as the records of real
-    datasets are: the box padded by 1.25, at the canvas's aspect, times 1.5; black where the window
-    reaches past the photo. It counts as the photo: `photo_from_canvas` is the identity.
+    The canvas is a window of a larger image around the person's box, like the records of real
+    datasets: the box padded by 1.25, at the canvas's aspect, times 1.5; black where the window
+    reaches past the image. `photo_from_canvas` is the identity: canvas pixels count as image
+    pixels.
 
     Args:
       seed: the set. index: the sample within the set, >= 0.
       canvas_hw: height and width of the canvas in pixels.
       family: one of `poses.FAMILIES` instead of a random one.
-      plain: somebody upright (`PLAIN_FAMILIES`) who looks our way, alone and whole in the photo.
+      plain: an upright person (`PLAIN_FAMILIES`) who faces the camera, alone and whole in the
+        image.
 
     Returns:
       One row of a `Batch` without `index` and `mask` (canvas pixels; area: pixels of the drawn
@@ -149,7 +158,7 @@ def _attempt(
     alone: bool,
     plain: bool,
 ) -> dict[str, Any] | None:
-    """A sample, or None where too little of the person can be seen."""
+    """Renders a sample; None if too little of the person is visible."""
     stage = _stage(rng, not alone, family, plain)
     faces = drawing.facing(stage.people, stage.camera, stage.light)
     layers = drawing.layer(faces, stage.boxes, stage.camera)
@@ -165,7 +174,7 @@ def _attempt(
         lens = _lens(low, high, canvas_hw)
         focal, centre = lens[0, 0], lens[:2, 2]
         x0, y0, x1, y1 = _on_canvas(frame_low * focal + centre, frame_high * focal + centre, h, w)
-        # Only what the photo holds is drawn; its pixels are the canvas's less (x0, y0).
+        # Only the image is drawn; its pixels are canvas pixels minus (x0, y0).
         shift = np.array([x0, y0])
         view = replace(stage.camera, K=lens - np.pad(shift[:, None], ((0, 1), (2, 0))))
         shot = replace(stage, camera=view)
@@ -183,14 +192,14 @@ def _attempt(
         filled = max(box[2:] * PADDING * MARGIN / (w, h))
         if 0.9 < filled < 1.05:
             break
-        # Somebody covers more, or less, than the outline told: look again at what is left.
+        # The drawn person covers more or less than its outline: check the visible part again.
         low, high = (box[:2] - centre) / focal, (box[:2] + box[2:] - centre) / focal
     sample["photo_from_canvas"] = np.eye(2, 3, dtype=np.float32)
     return sample
 
 
 def _lens(low: np.ndarray, high: np.ndarray, canvas_hw: tuple[int, int]) -> np.ndarray:
-    """Intrinsics that put the box `low..high` (focal length 1) where a record's canvas has it."""
+    """Intrinsics that place the box `low..high` (focal length 1) as on the canvas of a record."""
     h, w = canvas_hw
     spread = (high - low) * PADDING * MARGIN
     focal = min(w / spread[0], h / spread[1])
@@ -199,7 +208,7 @@ def _lens(low: np.ndarray, high: np.ndarray, canvas_hw: tuple[int, int]) -> np.n
 
 
 def _on_canvas(low: np.ndarray, high: np.ndarray, h: int, w: int) -> tuple[int, int, int, int]:
-    """The part x0, y0, x1, y1 (exclusive) of an h x w canvas that the photo `low..high` covers."""
+    """Part x0, y0, x1, y1 (exclusive) of an h x w canvas that the image `low..high` covers."""
     x0, y0 = np.rint(np.clip(low, 0, [w - 8, h - 8])).astype(int).tolist()
     x1, y1 = np.rint(np.clip(high, [x0 + 7, y0 + 7], [w - 1, h - 1])).astype(int).tolist()
     return x0, y0, x1 + 1, y1 + 1
@@ -216,7 +225,7 @@ def _shoot(
     layers: drawing.Layers,
     hw: tuple[int, int],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The photo `hw + (3,)` and the owner of each drawn pixel, `_SCALE` per photo pixel."""
+    """Image `hw + (3,)` and the owner of each drawn pixel, `_SCALE` drawn per image pixel."""
     back = drawing.backdrop(rng, stage.camera, hw, _SCALE, stage.light, stage.people, stage.wall_x)
     drawn = drawing.draw(back, faces, layers, stage.camera, stage.light, _SCALE)
     image = drawing.degrade(rng, drawing.downscale(drawn, hw))
@@ -226,7 +235,7 @@ def _shoot(
 def _annotate(
     stage: Stage, faces: drawing.Faces, owner: np.ndarray, number: int
 ) -> dict[str, Any] | None:
-    """Keypoints, flags, box and area of person `number`; None where nothing of it is in view."""
+    """Keypoints, flags, box and area of person `number`; None if no part is visible."""
     person, camera = stage.people[number - 1], stage.camera
     found = drawing.silhouette(owner, number, _SCALE)
     joints = camera.to_camera(person.joints)
@@ -250,18 +259,18 @@ def _annotate(
 def render_photo(
     seed: int, index: int, *, photo_hw: tuple[int, int] = (480, 640), people: int = 3
 ) -> dict[str, Any]:
-    """A whole photo with up to `people` people in view, for demonstrations of prediction.
+    """Renders a whole image with up to `people` visible people, for demonstrations of prediction.
 
     Returns:
       image uint8 `[H, W, 3]` RGB; K, R, t as in `render`; people: one dict each with keypoints,
-      visible, box_xywh, area, joints_3d and stature as in `render`, in photo pixels. Those covered
-      so far that fewer than four keypoints can be labelled or fewer than three seen are `unlisted`.
+      visible, box_xywh, area, joints_3d and stature as in `render`, in image pixels. People with
+      fewer than four labelled or fewer than three visible keypoints are `unlisted`.
 
     Raises:
       InputError: `people` is below 1 or above 200.
     """
     if not 1 <= people <= 200:
-        raise InputError(f"A photo can hold 1 to 200 synthetic people, not {people}.")
+        raise InputError(f"An image can hold 1 to 200 synthetic people, not {people}.")
     rng = generator(seed, index)
     h, w = photo_hw
     focal = w / (2 * np.tan(np.deg2rad(rng.uniform(38, 62)) / 2))
@@ -290,14 +299,17 @@ def render_photo(
 
 
 def _recognisable(person: dict[str, Any]) -> bool:
-    """Is enough in view that an annotator would have marked this person?"""
+    """True if enough of a person is visible that an annotator would have marked the person."""
     flags = person["visible"]
     return bool((flags > 0).sum() >= _MIN_LABELLED and (flags == 2).sum() >= _MIN_VISIBLE)
 
 
 def photograph(rng: np.random.Generator, stage: Stage, hw: tuple[int, int]) -> dict[str, Any]:
-    """`image` of the stage through its own lens, and `people`: annotations in the stage's order,
-    None for whoever is out of sight."""
+    """Draws the stage through its camera and annotates its people.
+
+    Returns:
+      `image`, and `people`: annotations in the stage's order, None for people outside the image.
+    """
     faces = drawing.facing(stage.people, stage.camera, stage.light)
     layers = drawing.layer(faces, stage.boxes, stage.camera)
     image, owner = _shoot(rng, stage, faces, layers, hw)

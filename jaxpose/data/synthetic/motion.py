@@ -1,7 +1,7 @@
-"""Motion of synthetic people before synthetic cameras: to try lifters without a dataset.
+"""Motion of synthetic people in front of synthetic cameras, to try lifters without a dataset.
 
-Walkers stride by the harmonics of recorded gait; others go from one plausible pose to the next.
-What is learnt from it says nothing about real people; real motion comes from `jaxpose prepare`.
+Walkers move by the harmonics of recorded gait; others move from one plausible pose to the next.
+Models trained on it say nothing about real people; real motion comes from `jaxpose prepare`.
 """
 
 from dataclasses import fields, replace
@@ -27,8 +27,8 @@ from jaxpose.skeletons import H36M17
 
 FPS = 25.0
 IMAGE_WH = (1000, 1000)
-_REACH = 1200.0  # mm from the middle of a path
-# What people do: the families of poses that they pass through.
+_REACH = 1200.0  # largest distance from the middle of a path, mm
+# Actions, as the families of poses that people pass through.
 _ACTIONS: dict[str, tuple[str, ...]] = {
     "Walk": (),
     "Run": (),
@@ -49,22 +49,22 @@ def synthetic_motion(
     split: str = "train",
     noise: float = 0.0,
 ) -> Motion:
-    """People who walk, run, wave, reach and squat, each before one camera, as Human3.6M's joints.
+    """People who walk, run, wave, reach and squat, one camera each, as Human3.6M's joints.
 
-    A pure function of its arguments; clip i of a seed is the same however many there are.
+    A pure function of its arguments; clip i of a seed does not depend on the number of clips.
 
     Args:
-      seed: of everything random.
-      clips: how many; every one is another person and another camera.
-      frames: of each, at 25 a second.
-      split: its name, which also keeps splits of one seed apart.
-      noise: standard deviation of what is added to the keypoints, pixels.
+      seed: seed of all random numbers.
+      clips: number of clips; each has another person and another camera.
+      frames: frames of each clip, at 25 per second.
+      split: name of the split; splits of one seed have different clips.
+      noise: standard deviation of the noise added to the keypoints, pixels.
 
     Raises:
       InputError: no clip or no frame.
     """
     if clips < 1 or frames < 1:
-        raise InputError(f"{clips} clips of {frames} frames: there has to be one of one at least.")
+        raise InputError(f"{clips} clips of {frames} frames: both must be at least 1.")
     actions = list(_ACTIONS)
     draws = [np.random.default_rng([seed, i, *split.encode()]) for i in range(clips)]
     worlds = [_in_the_world(r, actions[i % len(actions)], frames) for i, r in enumerate(draws)]
@@ -100,7 +100,7 @@ def _cameras(seed: jax.Array, subject: jax.Array) -> Camera:
 
 
 def h36m_joints(skeleton: Skeleton3D, shape: Shape) -> np.ndarray:
-    """`[17, 3]` joints of Human3.6M, millimetres, in the frame of `skeleton`."""
+    """Joints of Human3.6M `[17, 3]`, millimetres, in the frame of `skeleton`."""
     origin, rotation = skeleton.origin, skeleton.rotation
     found = {
         f"{side}_{joint}": origin[FRAME[f"{side}_{part}"]]
@@ -118,7 +118,7 @@ def h36m_joints(skeleton: Skeleton3D, shape: Shape) -> np.ndarray:
 
 
 def _in_the_world(rng: np.random.Generator, action: str, frames: int) -> np.ndarray:
-    """`[T, 17, 3]` mm, z up, the lowest joint of each frame on the floor."""
+    """Joints `[T, 17, 3]` in mm, z up, with the lowest joint of each frame on the floor."""
     shape, seconds = sample_shape(rng), np.arange(frames) / FPS
     heading = rng.uniform(0, 360) + rng.uniform(-25, 25) * seconds
     place = np.zeros((frames, 3))
@@ -134,7 +134,7 @@ def _in_the_world(rng: np.random.Generator, action: str, frames: int) -> np.ndar
         steps = pace * stride / FPS * np.stack([np.cos(ahead), np.sin(ahead), 0 * ahead], axis=-1)
         place = np.cumsum(steps, axis=0)
         place -= place.mean(axis=0)
-        # Who comes far runs on the spot, in part: the camera is 3 to 6 m away.
+        # Fast people run partly on the spot, because the camera is only 3 to 6 m away.
         place *= min(1.0, _REACH / max(float(np.abs(place).max()), 1.0))
     joints = np.stack(
         [
@@ -147,7 +147,7 @@ def _in_the_world(rng: np.random.Generator, action: str, frames: int) -> np.ndar
 
 
 def _strides(rng: np.random.Generator, speed: float, phase: np.ndarray) -> list[Pose]:
-    """A walk (`speed` 0) or a run (1) at `phase [T]` radians, as in `poses`, but without noise."""
+    """Poses of a walk (`speed` 0) or a run (1) at `phase [T]` radians, without noise."""
     swing = 22 + 22 * speed + 4 * rng.normal()
     arms = (20 + 26 * speed) * (1 + 0.15 * rng.normal())
     lean, bend = 3 + 11 * speed + 2 * rng.normal(), 16 + 66 * speed + 6 * rng.normal()
@@ -180,7 +180,10 @@ def _strides(rng: np.random.Generator, speed: float, phase: np.ndarray) -> list[
 def _between(
     rng: np.random.Generator, families: tuple[str, ...], seconds: np.ndarray
 ) -> list[Pose]:
-    """From pose to pose of these families in turn, 0.5 to 1.2 s each, with soft starts and ends."""
+    """Poses that go from one of these families to the next, 0.5 to 1.2 s each.
+
+    Speed rises and falls smoothly at both ends.
+    """
     times = [-rng.uniform(0, 0.5)]
     while times[-1] <= seconds[-1]:
         times.append(times[-1] + rng.uniform(0.5, 1.2))

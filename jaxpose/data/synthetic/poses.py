@@ -56,7 +56,7 @@ LIMITS: dict[str, tuple[np.ndarray, np.ndarray]] = {
     "ankle": (np.array(-45.0), np.array(28.0)),
 }
 
-# How an arm can be held: mean and spread of (plane, elevation, axial, elbow flexion).
+# Positions of an arm: mean and spread of (plane, elevation, axial, elbow flexion).
 _ARM_STYLES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "hang": ((60, 11, -12, 14), (35, 6, 15, 11)),
     "loose": ((30, 18, -22, 40), (35, 10, 18, 20)),
@@ -86,18 +86,18 @@ _SPORT_ARMS = {"swing": 30, "sideways": 16, "front": 16, "up": 10, "loose": 14, 
 
 
 def clip(pose: Pose) -> Pose:
-    """`pose` with every angle inside `LIMITS`."""
+    """Clips every angle of `pose` to `LIMITS`."""
     inside = {name: np.clip(getattr(pose, name), *bounds) for name, bounds in LIMITS.items()}
     return Pose(**inside, lift=pose.lift, support=pose.support)
 
 
 def _spread(rng: np.random.Generator, shape: int | tuple[int, ...]) -> np.ndarray:
-    """Normal noise cut at two standard deviations."""
+    """Draws normal noise cut at two standard deviations."""
     return np.clip(rng.standard_normal(shape), -2.0, 2.0)
 
 
 def _arms(rng: np.random.Generator, styles: dict[str, int], together: float = 0.5) -> np.ndarray:
-    """`[2, 4]` arm angles: both arms alike with probability `together`, else drawn apart."""
+    """Draws arm angles `[2, 4]`: both arms alike with probability `together`, else independent."""
     names = list(styles)
     weights = np.array(list(styles.values()), np.float64)
     first, second = rng.choice(len(names), size=2, p=weights / weights.sum())
@@ -125,11 +125,11 @@ def _assemble(
     support: str = "feet",
     gaze: float = 12.0,
 ) -> Pose:
-    """A pose from its sagittal angles.
+    """Builds a pose from its sagittal angles.
 
-    lean: forward inclination of the trunk in the world; pitch: that of the pelvis. The spine makes
-    up the difference as far as it bends; the neck looks back up against part of the lean.
-    spread: mean and spread of hip abduction. gaze: spread of the head's turning.
+    lean: forward inclination of the trunk in the world; pitch: that of the pelvis. The spine bends
+    by the difference within its limits; the neck undoes part of the lean. spread: mean and spread
+    of hip abduction. gaze: spread of the head's rotation.
     """
     bend = lean - pitch
     trunk = np.zeros((5, 3))
@@ -153,7 +153,7 @@ def _assemble(
 
 
 def _standing(rng: np.random.Generator, arms: np.ndarray | None = None) -> Pose:
-    """Upright, the weight on both feet or on one."""
+    """Upright pose with the weight on both feet or on one."""
     arms = _arms(rng, _STANDING_ARMS, 0.55) if arms is None else arms
     knee = np.abs(_spread(rng, 2)) * 4.0
     relaxed = rng.random() < 0.35
@@ -173,7 +173,7 @@ def _arms_raised(rng: np.random.Generator) -> Pose:
 
 
 def _reaching(rng: np.random.Generator) -> Pose:
-    """One arm stretched out, the trunk turned and leant after it."""
+    """Pose with one arm stretched out; the trunk turns and leans in its direction."""
     arms = _arms(rng, {"loose": 5, "hang": 3, "front": 2}, 0.0)
     side = int(rng.integers(2))
     arms[side] = (rng.uniform(-10, 95), rng.uniform(60, 150), 15 * _spread(rng, 1)[0],
@@ -187,10 +187,10 @@ def _reaching(rng: np.random.Generator) -> Pose:
 
 
 def _gait(rng: np.random.Generator, speed: float) -> Pose:
-    """A stride at a random phase; `speed` 0 strolls and 1 sprints.
+    """One moment of a stride at a random phase; `speed` 0 walks slowly and 1 sprints.
 
-    Hip and knee follow the first harmonics of recorded gait (Winter, Biomechanics and Motor
-    Control of Human Movement): the knee bends most while the thigh swings forward.
+    Hip and knee follow the first harmonics of recorded gait (Winter, Biomechanics and Motor Control
+    of Human Movement): the knee bends most while the thigh swings forward.
     """
     phase = rng.uniform(0, 2 * np.pi) + np.array([0.0, np.pi])
     swing = 22.0 + 22.0 * speed + 4.0 * _spread(rng, 1)[0]
@@ -225,7 +225,7 @@ def _running(rng: np.random.Generator) -> Pose:
 
 
 def _sitting(rng: np.random.Generator) -> Pose:
-    """On a seat, upright or leaning, feet drawn in or stretched out."""
+    """Pose on a seat, upright or leaning, with feet under the seat or stretched out."""
     pitch = rng.uniform(-24, 6)
     lean = pitch + rng.uniform(0, 42)
     hip = 84.0 + pitch + 8.0 * _spread(rng, 2)
@@ -237,7 +237,7 @@ def _sitting(rng: np.random.Generator) -> Pose:
 
 
 def _ground_sitting(rng: np.random.Generator) -> Pose:
-    """On the floor: legs stretched out, drawn up, or crossed."""
+    """Sitting pose on the floor: legs stretched out, drawn up, or crossed."""
     style = rng.integers(3)
     pitch = rng.uniform(-28, -4)
     arms = _arms(rng, {"thigh": 4, "front": 3, "back": 3, "loose": 2, "face": 1}, 0.6)
@@ -257,7 +257,7 @@ def _ground_sitting(rng: np.random.Generator) -> Pose:
 
 
 def _squatting(rng: np.random.Generator) -> Pose:
-    """Flat feet under a low pelvis; depth varies from a crouch to the heels."""
+    """Squat on flat feet; the depth varies from a crouch to the heels."""
     depth = rng.uniform(0.45, 1.0)
     knee = 130.0 * depth + 6.0 * _spread(rng, 2)
     shin = 14.0 + 16.0 * depth
@@ -271,7 +271,7 @@ def _squatting(rng: np.random.Generator) -> Pose:
 
 
 def _kneeling(rng: np.random.Generator) -> Pose:
-    """On both knees, or on one with the other foot forward."""
+    """Pose on both knees, or on one with the other foot forward."""
     lean = rng.uniform(0, 30)
     pitch = 0.5 * lean
     back = rng.uniform(-5, 18)  # the kneeling thigh leans back over the heels
@@ -287,7 +287,7 @@ def _kneeling(rng: np.random.Generator) -> Pose:
 
 
 def _bending(rng: np.random.Generator) -> Pose:
-    """Bowed from the hips, the hands near the knees or the floor."""
+    """Pose bent at the hips, with the hands near the knees or the floor."""
     lean = rng.uniform(40, 105)
     knee = np.abs(_spread(rng, 2)) * 12 + rng.uniform(0, 30)
     shin = 0.3 * knee.mean()
@@ -303,7 +303,7 @@ def _bending(rng: np.random.Generator) -> Pose:
 
 
 def _jumping(rng: np.random.Generator) -> Pose:
-    """Off the ground: tucked, stretched or with the legs apart."""
+    """Pose off the ground: tucked, stretched or with the legs apart."""
     style = rng.integers(3)
     if style == 0:
         hip, knee = rng.uniform(55, 105, 2), rng.uniform(70, 125, 2)
@@ -320,7 +320,7 @@ def _jumping(rng: np.random.Generator) -> Pose:
 
 
 def _athletic(rng: np.random.Generator) -> Pose:
-    """A sports stance: knees bent, feet apart, trunk forward, the arms busy (ski, bat, racket)."""
+    """Sports pose: knees bent, feet apart, trunk forward, arms in use (ski, bat, racket)."""
     knee = rng.uniform(22, 75) + 12.0 * _spread(rng, 2)
     shin = np.clip(0.36 * knee, 5, 27)
     lean = rng.uniform(8, 48)
@@ -333,7 +333,7 @@ def _athletic(rng: np.random.Generator) -> Pose:
 
 
 def _lying(rng: np.random.Generator) -> Pose:
-    """On the back, the front or a side."""
+    """Pose on the back, the front or a side."""
     pose = _assemble(
         rng,
         arms=_arms(rng, {"hang": 4, "head": 3, "sideways": 3, "up": 2, "front": 3}, 0.4),
@@ -356,7 +356,7 @@ def _lying(rng: np.random.Generator) -> Pose:
     return pose
 
 
-# Share of each family; people in photos mostly stand, walk and sit, and sports are frequent.
+# Share of each family; people in images mostly stand, walk and sit, and sports are frequent.
 FAMILIES: dict[str, tuple[Callable[[np.random.Generator], Pose], float]] = {
     "standing": (_standing, 0.27),
     "walking": (_walking, 0.13),
@@ -377,10 +377,9 @@ _SHARES = np.cumsum([share for _, share in FAMILIES.values()])
 
 
 def sample(rng: np.random.Generator, family: str | None = None) -> Pose:
-    """A random pose inside the joint limits, of `family` or of one drawn by its share.
+    """Draws a random pose inside the joint limits, of `family` or of one drawn by its share.
 
-    Left and right are exchanged with probability one half, so that no habit of a family's code
-    favours a side.
+    Left and right are exchanged with probability one half, so that no family favours a side.
 
     Raises:
         InputError: there is no such family.

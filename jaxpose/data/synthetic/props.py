@@ -1,11 +1,11 @@
-"""Things that people carry: bats, rackets, balls, bags, telephones, rucksacks."""
+"""Objects that people carry: bats, rackets, balls, bags, telephones, rucksacks."""
 
 import numpy as np
 
 from jaxpose.data.synthetic.surface import Prop
 
 # Rings of (position along the axis, two half-axes), millimetres. Axis "x" runs through the fist,
-# "z" on along the fingers; offsets shift the whole thing in its frame.
+# "z" along the fingers; offsets shift the whole object in its frame.
 _KINDS: dict[str, tuple[str, tuple[float, float, float], tuple[tuple[float, ...], ...]]] = {
     "bat": ("x", (0, 0, -60), ((-90, 4, 4), (-85, 16, 16), (250, 15, 15), (620, 33, 33),
                                (760, 20, 20))),
@@ -26,7 +26,7 @@ _NAMES = tuple(_KINDS)
 
 
 def sample_prop(rng: np.random.Generator) -> Prop | None:
-    """Something to carry for about one person in five."""
+    """Draws an object to carry for about one person in five; None for the others."""
     u = rng.random(4)
     if u[0] > 0.2:
         return None

@@ -1,4 +1,4 @@
-"""What stands in front of the camera: people on a floor, furniture, poles, and the camera itself.
+"""Scene in front of the camera: people on a floor, furniture, poles, and the camera itself.
 
 World frame: z up, the floor at z = 0, millimetres. Cameras follow OpenCV: x right, y down, z ahead,
 x_cam = R x_world + t.
@@ -14,7 +14,7 @@ from jaxpose.data.synthetic.clothes import Appearance, sample_appearance, vivid
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera: intrinsics `K [3, 3]` (pixels), `R [3, 3]`, `t [3]` (millimetres)."""
+    """Pinhole camera: intrinsics `K [3, 3]` (pixels), `R [3, 3]`, `t [3]` (millimetres)."""
 
     K: np.ndarray
     R: np.ndarray
@@ -26,23 +26,23 @@ class Camera:
         return -self.R.T @ self.t
 
     def to_camera(self, points: np.ndarray) -> np.ndarray:
-        """World points `[..., 3]` in the camera frame."""
+        """Transforms world points `[..., 3]` to the camera frame."""
         return points @ self.R.T + self.t
 
     def project(self, points_camera: np.ndarray) -> np.ndarray:
-        """Camera-frame points `[..., 3]` in pixels `[..., 2]`, pixel centres at integers."""
+        """Projects camera-frame points `[..., 3]` to pixels `[..., 2]`, centres at integers."""
         focal = np.array([self.K[0, 0], self.K[1, 1]])
         return points_camera[..., :2] / points_camera[..., 2:] * focal + self.K[:2, 2]
 
     def on_sensor(self, points_camera: np.ndarray) -> np.ndarray:
-        """`project` for points `[3, ...]`, coordinates first; returns `[2, ...]`."""
+        """Projects as `project`, for points `[3, ...]`, coordinates first; returns `[2, ...]`."""
         shape = (2,) + (1,) * (points_camera.ndim - 1)
         focal = np.array([self.K[0, 0], self.K[1, 1]]).reshape(shape)
         return points_camera[:2] / points_camera[2] * focal + self.K[:2, 2].reshape(shape)
 
 
 def look_at(eye: np.ndarray, target: np.ndarray, roll_degrees: float = 0.0) -> Camera:
-    """A camera of focal length 1 at `eye` looking at `target`."""
+    """Camera of focal length 1 at `eye`, pointed at `target`."""
     ahead = (target - eye) / np.linalg.norm(target - eye)
     right = np.cross(ahead, np.array([0.0, 0.0, 1.0]))
     right /= np.linalg.norm(right)
@@ -57,8 +57,8 @@ class Person:
     """One posed and dressed body in the world.
 
     quads: `[3, 4, F]` (x y z, corner, face), counter-clockwise from outside; albedo: `[3, F]` RGB
-    0..255; head, prop: `[F]` which faces are the head's, and which a carried thing's; joints:
-    `[17, 3]` COCO-17; own_depth: `[17]` how much of the body's own flesh may lie before a joint,
+    0..255; head, prop: bool `[F]`, True for faces of the head and of a carried object; joints:
+    `[17, 3]` COCO-17; own_depth: `[17]` largest depth of the body's own flesh in front of a joint,
     millimetres.
     """
 
@@ -78,7 +78,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Box:
-    """An upright cuboid: furniture, a wall, a pole. `yaw` degrees about z; colour RGB 0..255."""
+    """Upright cuboid: furniture, a wall, a pole. `yaw` degrees about z; colour RGB 0..255."""
 
     centre: np.ndarray
     half: np.ndarray
@@ -96,7 +96,7 @@ class Box:
         return corners, _CUBE_NORMALS @ axes
 
     def hides(self, eye: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """`[N]`: does the box cut the line of sight from `eye` to each of `points [3, N]`?"""
+        """Boolean `[N]`: True if the box cuts the line from `eye` to each of `points [3, N]`."""
         axes = self._axes()
         start = (axes @ (eye - self.centre))[:, None]
         along = axes @ (points - eye[:, None])
@@ -132,9 +132,9 @@ def make_person(
     yaw: float,
     family: str | None = None,
 ) -> tuple[Person, list[Box]]:
-    """A random person standing at `position [2]` on the floor, and the seat that it needs, if any.
+    """Creates a random person at `position [2]` on the floor, and a seat for a seated person.
 
-    yaw: heading in degrees, 0 looks along the world's x.
+    yaw: heading in degrees; 0 faces along the world's x.
     """
     shape = body.sample_shape(rng)
     pose = poses.sample(rng, family)
@@ -153,14 +153,14 @@ def make_person(
 
 
 def move(person: Person, offset: np.ndarray) -> Person:
-    """`person` shifted by `offset [3]` millimetres."""
+    """Shifts `person` by `offset [3]` millimetres."""
     return replace(
         person, quads=person.quads + offset[:, None, None], joints=person.joints + offset
     )
 
 
 def dress(skeleton: body.Skeleton3D, shape: body.Shape, look: Appearance) -> Person:
-    """A body in its clothes, where its skeleton stands."""
+    """Body with its clothes, in the frame of its skeleton."""
     shown = look.shown
     return Person(
         quads=surface.build(skeleton, shape, look.outfit)[..., shown],
@@ -174,7 +174,7 @@ def dress(skeleton: body.Skeleton3D, shape: body.Shape, look: Appearance) -> Per
 
 
 def _colour(rng: np.random.Generator) -> np.ndarray:
-    """Wood, grey or any colour."""
+    """Draws a colour: wood, grey or any other."""
     wood = np.array([[120, 84, 52], [168, 128, 84], [78, 54, 38], [200, 190, 176], [70, 72, 76]])
     if rng.random() < 0.6:
         return wood[rng.integers(len(wood))] * rng.uniform(0.7, 1.15)
@@ -182,7 +182,7 @@ def _colour(rng: np.random.Generator) -> np.ndarray:
 
 
 def _seat(rng: np.random.Generator, person: Person, yaw: float) -> list[Box]:
-    """A stool or chair under a seated person."""
+    """Stool or chair under a seated person."""
     hips, knees = person.joints[11:13].mean(axis=0), person.joints[13:15].mean(axis=0)
     ahead = np.array([np.cos(np.deg2rad(yaw)), np.sin(np.deg2rad(yaw)), 0.0])
     top = max(hips[2] - 0.052 * person.stature, 120.0)
@@ -206,7 +206,7 @@ def _seat(rng: np.random.Generator, person: Person, yaw: float) -> list[Box]:
 
 
 def _couch(rng: np.random.Generator, person: Person, lowest: float) -> tuple[list[Box], float]:
-    """A bed or platform under somebody lying or sitting flat; returns it and its height."""
+    """Bed or platform under a person who lies or sits flat, and its height."""
     low, high = person.extent()
     height = rng.uniform(150, 550)
     half = (high - low) / 2 + rng.uniform(20, 250)
@@ -227,7 +227,7 @@ def background_boxes(rng: np.random.Generator, away: float) -> list[Box]:
 
 
 def foreground_boxes(rng: np.random.Generator, eye: np.ndarray, person: Person) -> list[Box]:
-    """Things between the camera and the person: a table, a low wall, a pole."""
+    """Objects between the camera and the person: a table, a low wall, a pole."""
     low, high = person.extent()
     ground_eye = eye[:2]
     middle = (low + high)[:2] / 2
@@ -243,7 +243,7 @@ def foreground_boxes(rng: np.random.Generator, eye: np.ndarray, person: Person) 
     height = high[2] - low[2]
     heading = float(np.rad2deg(np.arctan2(toward[1], toward[0])))
     colour = _colour(rng)
-    if kind < 0.4:  # a pole or a tree trunk, from the floor to above the picture
+    if kind < 0.4:  # a pole or a tree trunk, from the floor to above the image
         width = rng.uniform(20, 110)
         place = middle + toward * (reach + width + rng.uniform(60, 0.5 * room))
         place = place + across * rng.uniform(-0.3, 0.3) * float((high - low)[:2].max())

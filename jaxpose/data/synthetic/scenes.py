@@ -1,4 +1,4 @@
-"""Whole synthetic images with several people as a dataset."""
+"""Dataset of whole synthetic images with several people."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,14 +14,14 @@ from jaxpose.skeletons import COCO17, Skeleton
 
 
 class SceneSource:
-    """`count` images drawn on demand; image i is a pure function of (seed, i).
+    """Dataset of `count` images drawn on demand; image i is a pure function of (seed, i).
 
-    Whoever is covered so far that too few keypoints are in view is not labelled; the part of the
-    image where they are is marked as one to leave out (`ignore`).
+    People with too few visible keypoints are not labelled; their part of the image is marked as
+    ignored (`ignore`).
 
     Attributes:
       count: number of images.
-      seed: another seed is another set.
+      seed: number of the set.
       people: the largest number of people in one image; each image has 1 to `people`, and as many
         rows, of which some may be empty.
     """
@@ -53,13 +53,13 @@ class SceneSource:
         return self.count
 
     def fingerprint(self) -> str:
-        """Names the content in full: renderer version, seed, size and number of people."""
+        """Identifies the content: renderer version, seed, size and number of people."""
         h, w = self._canvas_hw
         last = self.count - 1
         return f"scenes-v{RENDERER_VERSION}-seed{self.seed}-0..{last}-{h}x{w}-{self.people}"
 
     def samples(self, indices: Sequence[int] | np.ndarray) -> Batch:
-        """The batch of these images; see `data.instances`.
+        """Renders these images as a batch; see `data.instances`.
 
         Raises:
           InputError: an index lies outside `[0, count)`.

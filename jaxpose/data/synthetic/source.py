@@ -17,17 +17,16 @@ _BATCH_KEYS = ("image", "keypoints", "visible", "box_xywh", "photo_from_canvas",
 
 
 class SyntheticSource:
-    """`count` people drawn on demand; sample i is `render(seed, first_index + i)`.
+    """Dataset of `count` people drawn on demand; sample i is `render(seed, first_index + i)`.
 
-    Two sources share no sample when their seeds differ or their ranges
-    `first_index .. first_index + count - 1` do not overlap: give training and held-out people
-    different seeds, or ranges of one seed. Ids are absolute indices, so that they stay unique over
-    all ranges of a seed.
+    Two sources share no sample when their seeds differ or their ranges `first_index .. first_index
+    + count - 1` do not overlap: give training and held-out people different seeds, or ranges of one
+    seed. Ids are absolute indices, so that they stay unique over all ranges of a seed.
 
     Attributes:
-      count: number of samples, at least 1.   seed: which set, >= 0.
-      first_index: where in the set the source begins.
-      plain: upright people who look our way, alone and whole in the photo (see `render`).
+      count: number of samples, at least 1.   seed: number of the set, >= 0.
+      first_index: index of the source's first sample in the set.
+      plain: upright people who face the camera, alone and whole in the image (see `render`).
     """
 
     def __init__(
@@ -62,14 +61,14 @@ class SyntheticSource:
         return self.count
 
     def fingerprint(self) -> str:
-        """Names the content in full: renderer version, seed, range and canvas."""
+        """Identifies the content: renderer version, seed, range and canvas."""
         last = self.first_index + self.count - 1
         h, w = self._canvas_hw
         kind = "plain" if self.plain else "synthetic"
         return f"{kind}-v{RENDERER_VERSION}-seed{self.seed}-{self.first_index}..{last}-{h}x{w}"
 
     def samples(self, indices: Sequence[int] | np.ndarray) -> Batch:
-        """The batch of these samples, in this order; `mask` is all True.
+        """Renders the samples of these indices, in this order, as a batch; `mask` is all True.
 
         Raises:
             InputError: an index lies outside `[0, count)`.

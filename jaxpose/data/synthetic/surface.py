@@ -1,4 +1,4 @@
-"""The skin and clothes of a body as quads: tubes of elliptic rings carried by rigid frames."""
+"""Skin and clothes of a body as quads: tubes of elliptic rings carried by rigid frames."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxpose.data.synthetic.body import FRAME, Shape, Skeleton3D, head_height, in_head
 
-SEGMENTS = 10  # quads round a tube; segment 0 looks forward (upward on a foot)
+SEGMENTS = 10  # quads around a tube; segment 0 faces forward (upward on a foot)
 
 # One ring: frame, centre (x, y, z), half-depth along u, half-width along v; statures. Tubes of the
 # trunk and limbs lie along z with u = x (front) and v = y; feet lie along x with u = z.
@@ -91,7 +91,7 @@ TUBES = ("torso", "skull", "hair", "left_arm", "right_arm", "left_hand", "right_
 _RINGS = {"torso": len(_TORSO), "skull": len(_SKULL), "hair": _HAIR_RINGS, "arm": len(_ARM),
           "hand": len(_HAND), "leg": len(_LEG), "foot": len(_FOOT), "skirt": _SKIRT_RINGS,
           "prop": _PROP_RINGS}  # fmt: skip
-# Does u x v point from a ring to the next one? It tells a quad's outside from its inside.
+# Does u x v point from a ring to the next one? The sign separates a quad's outside from its inside.
 _RISING = {"torso", "skull", "hair"}
 
 
@@ -114,8 +114,10 @@ _CIRCLE = np.stack([np.cos(_THETA), np.sin(_THETA)], axis=1)  # [S, 2]
 
 
 def _quads() -> np.ndarray:
-    """`[4, bands * S]` vertex numbers (vertex = ring * S + segment), counter-clockwise from
-    outside."""
+    """Vertex numbers of the quads `[4, bands * S]`, counter-clockwise from outside.
+
+    vertex = ring * S + segment.
+    """
     ring = BAND_RING[:, None] * SEGMENTS
     here = np.arange(SEGMENTS)[None, :]
     there = (here + 1) % SEGMENTS
@@ -134,10 +136,10 @@ FACE_PARTS = ("left_eye", "right_eye", "left_iris", "right_iris", "left_brow", "
 
 
 def _face_quads() -> np.ndarray:
-    """`[len(FACE_PARTS), 4, 3]` features, head heights from the chin."""
+    """Quads of the facial features `[len(FACE_PARTS), 4, 3]`, in head heights from the chin."""
 
     def plate(x: float, y: float, z: float, width: float, height: float, turn: float) -> np.ndarray:
-        """A diamond-cornered patch whose outward normal is turned `turn` degrees to the left."""
+        """Patch with diamond corners whose outward normal is turned `turn` degrees to the left."""
         c, s = np.cos(np.deg2rad(turn)), np.sin(np.deg2rad(turn))
         across = np.array([-s, c, 0.0]) * width / 2
         up = np.array([0.0, 0.0, height / 2])
@@ -168,7 +170,7 @@ NUM_FACES = QUADS.shape[1] + len(_FACE)
 
 
 def _faces_of(*tubes: str) -> np.ndarray:
-    """`[NUM_FACES]`: which faces belong to these tubes."""
+    """Boolean `[NUM_FACES]`: True for faces that belong to these tubes."""
     bands = np.zeros((len(BAND_RING), SEGMENTS), bool)
     for tube in tubes:
         bands[BANDS[tube]] = True
@@ -216,8 +218,10 @@ _RING_FRAME, _RING_CENTRE, _RING_U, _RING_V = _static()
 
 @dataclass(frozen=True)
 class Prop:
-    """A thing in a hand or on the back: rings `[5]` with centre, u and v `[5, 3]`, millimetres in
-    `frame`, each next ring on the side of v x u."""
+    """Object in a hand or on the back, as five rings.
+
+    Centre, u and v are `[5, 3]`, millimetres in `frame`; each next ring is on the side of v x u.
+    """
 
     frame: str
     centre: np.ndarray
@@ -227,11 +231,11 @@ class Prop:
 
 @dataclass(frozen=True)
 class Outfit:
-    """What changes the surface's form: looseness of cloth, hair, hat, skirt and what is carried.
+    """Changes of the surface's form: looseness of cloth, hair, hat, skirt and a carried object.
 
     thickness: `[R]` factors on the rings' half-axes. hair_low: lowest level of the hair in head
-    heights from the chin; hair_volume: factor on the skull. skirt: hem as a fraction of the leg
-    (0 no skirt, 1 knee, 2 ankle); skirt_flare: widening at the hem.
+    heights from the chin; hair_volume: factor on the skull. skirt: hem as a fraction of the leg (0
+    no skirt, 1 knee, 2 ankle); skirt_flare: widening at the hem.
     """
 
     thickness: np.ndarray
@@ -243,10 +247,11 @@ class Outfit:
 
 
 def build(skeleton: Skeleton3D, shape: Shape, outfit: Outfit) -> np.ndarray:
-    """Quads of the body `[3, 4, NUM_FACES]` (x y z, corner, face), millimetres, in the frame of
-    `skeleton`; corners run counter-clockwise seen from outside.
+    """Builds the quads of the body `[3, 4, NUM_FACES]` (x y z, corner, face).
 
-    The first `QUADS.shape[1]` are the tubes' (band by band, `SEGMENTS` each), then `FACE_PARTS`.
+    They are in millimetres in the frame of `skeleton`; corners run counter-clockwise as seen from
+    outside. The first `QUADS.shape[1]` are the tubes' (band by band, `SEGMENTS` each), then
+    `FACE_PARTS`.
     """
     h = shape.stature
     scale_u, scale_v = np.full(NUM_RINGS, shape.girth), np.full(NUM_RINGS, shape.girth)
@@ -286,15 +291,17 @@ def build(skeleton: Skeleton3D, shape: Shape, outfit: Outfit) -> np.ndarray:
 
 
 def hair_levels(low: float, part: np.ndarray) -> np.ndarray:
-    """Heights of the hair's rings (`part` 0 lowest, 1 crown), in head heights from the chin; they
-    crowd towards the crown, where the outline curves most."""
+    """Heights of the hair's rings in head heights from the chin (`part` 0 lowest, 1 crown).
+
+    Rings are denser near the crown, where the outline curves most.
+    """
     return low + (1.0 - low) * (1.0 - (1.0 - part) ** 1.6)
 
 
 def _place_head(
     centre: np.ndarray, u: np.ndarray, v: np.ndarray, shape: Shape, outfit: Outfit
 ) -> None:
-    """Fill the rows of the skull and the hair in place."""
+    """Fills the rows of the skull and the hair in place."""
     skull = np.array(_SKULL)
     size = head_height(shape)
     levels = hair_levels(outfit.hair_low, np.linspace(0.0, 1.0, _HAIR_RINGS))
@@ -313,7 +320,7 @@ def _place_head(
 
 
 def _skirt(skeleton: Skeleton3D, shape: Shape, outfit: Outfit, points: np.ndarray) -> np.ndarray:
-    """`[5, S, 3]` rings from the waist down to a hem that spans both legs."""
+    """Rings `[5, S, 3]` from the waist down to a hem that spans both legs."""
     rings = np.empty((_SKIRT_RINGS, SEGMENTS, 3))
     waist, hips = RINGS["torso"].start + 3, RINGS["torso"].start + 2
     middle = points[[waist, hips]].mean(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""A short film of one synthetic person at an exercise, for demonstrations of prediction."""
+"""Short video of one synthetic person at an exercise, for demonstrations of prediction."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,12 +22,12 @@ def render_film(
     fps: float = 25.0,
     photo_hw: tuple[int, int] = (360, 480),
 ) -> Iterator[dict[str, Any]]:
-    """Somebody who raises both arms sideways and lowers them again, `repetitions` times.
+    """Renders a person who raises both arms sideways and lowers them again, `repetitions` times.
 
-    Every frame is a pure function of the arguments: the same person, room and light throughout.
+    Every frame is a pure function of the arguments; person, room and light are the same throughout.
 
     Yields:
-      A dict for each of `round(seconds * fps)` frames, as `render_photo` gives one of a photo:
+      A dict for each of `round(seconds * fps)` frames, in the format of `render_photo`:
       image uint8 `[H, W, 3]` RGB, and people: one dict with keypoints, visible, box_xywh, area,
       joints_3d and stature, in pixels of the frame.
 
@@ -36,7 +36,7 @@ def render_film(
     """
     frames = round(seconds * fps)
     if repetitions < 1 or frames < 1:
-        raise InputError(f"{repetitions} repetitions in {frames} frames: one of each at least.")
+        raise InputError(f"{repetitions} repetitions in {frames} frames: both must be at least 1.")
     rng = generator(seed, 0)
     shape, look, yaw = body.sample_shape(rng), sample_appearance(rng), rng.uniform(-15, 15)
     camera = _camera(rng, shape.stature, photo_hw)
@@ -52,7 +52,7 @@ def render_film(
 
 
 def _camera(rng: np.random.Generator, stature: float, hw: tuple[int, int]) -> s.Camera:
-    """Before the person, who fills about two thirds of the height and has room for the arms."""
+    """Camera in front of the person, who fills about two thirds of the height."""
     h, w = hw
     distance = rng.uniform(3500, 4500)
     eye = np.array([distance, rng.uniform(-300, 300), rng.uniform(1100, 1500)])
@@ -63,7 +63,7 @@ def _camera(rng: np.random.Generator, stature: float, hw: tuple[int, int]) -> s.
 
 
 def _pose(raised: float) -> Pose:
-    """Arms from hanging (0) to above the head (1), sideways; the knees give a little."""
+    """Pose with arms from hanging (0) to above the head (1), sideways; the knees bend a little."""
     arm = [90.0, 10.0 + 145.0 * raised, 0.0]
     knee = np.full(2, 4.0 + 8.0 * raised)
     return Pose(

@@ -15,7 +15,7 @@ __all__ = ["CSP", "CSPNeXt"]
 
 @dataclass(frozen=True)
 class Names:
-    """How a project calls the parts of a CSP network.
+    """Names that a project gives the parts of a CSP network.
 
     Attributes:
       depthwise, pointwise: the convolutions of a separable one.

@@ -114,6 +114,7 @@ RTMDET = Family(
             licence=APACHE,
             trained_on=("COCO", "Objects365") if classes == 1 else ("COCO",),
             weights=_WEIGHTS.get(name),
+            golden=("rtmdet",) if name == "rtmdet-nano-person" else (),
         )
         for name, size, side, classes, parameters, gflops, ap, person_ap, source in _TABLE
     ),

@@ -150,7 +150,7 @@ def _layer(names: _Names) -> str:
 
 
 def _outside(model: ViT, names: _Names) -> list[Rule]:
-    """What comes before and after the layers."""
+    """Rules for all parts before and after the layers."""
     token = Rule(names.class_token, None, reason="this ViT has no class token, only patches")
     if model.class_token:
         token = Rule(names.class_token, "params/backbone/class_token", lambda x: x.reshape(-1))

@@ -151,6 +151,7 @@ YOLOX = Family(
             source="YOLOX's README",
             licence=APACHE,
             trained_on=("COCO",),
+            golden=("yolox",) if size == "nano" else (),
             weights=None if digits is None else Weights(f"{_RELEASES}/yolox_{size}.pth", digits),
         )
         for size, side, parameters, gflops, ap, digits in _TABLE

@@ -1,4 +1,4 @@
-"""A trained lifter: all that lifting to 3D needs beside the variables."""
+"""Trained lifter: all parts that lifting to 3D needs, except the variables."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,10 +13,10 @@ from jaxpose.tasks.lifting.track_lifter import TrackLifter
 
 @dataclass(frozen=True)
 class LiftingEstimator:
-    """3D joints of one person from 2D keypoints over time; see `tasks.task.Estimator`.
+    """Lifter of one person's 2D keypoints over time to 3D joints; see `tasks.task.Estimator`.
 
     Attributes:
-      codec: holds the training set's statistics and frame rate.
+      codec: contains the training set's statistics and frame rate.
     """
 
     model: Lifter
@@ -27,11 +27,11 @@ class LiftingEstimator:
     def describe_input(self) -> str:
         return (
             f"one person's keypoints on the {self.codec.frame}, frames: "
-            f"{self.model.backbone.frames}; gives mm about the root"
+            f"{self.model.backbone.frames}; gives mm relative to the root"
         )
 
     def predictor(self, variables: Any, **options: Any) -> TrackLifter:
-        """See `TrackLifter`."""
+        """Creates a `TrackLifter` with these options."""
         return TrackLifter(self.model, variables, self.codec, self.skeleton, **options)
 
     def program(
@@ -42,7 +42,7 @@ class LiftingEstimator:
         flip_test: bool = True,
         photo_hw: tuple[int, int] = (1080, 1920),
     ) -> Program:
-        """See `window_program`; a lifter reads no image, so `photo_hw` means nothing to it."""
+        """Program to export, see `window_program`; reads no image and ignores `photo_hw`."""
         del photo_hw
         return window_program(
             self.model, variables, self.codec, self.skeleton, level=level, flip_test=flip_test

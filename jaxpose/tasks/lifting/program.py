@@ -1,4 +1,4 @@
-"""The function of a lifter to export: windows of 2D keypoints to 3D joints."""
+"""Program of a lifter to export: windows of 2D keypoints to 3D joints."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ _FRAMES = {
     "pixels": "in pixels",
     "screen": "(2 x - width) / width and (2 y - height) / width of pixels (x, y)",
     "image plane": "undistorted, (x - cx) / f of pixels",
-    "box": "relative to a box: about its centre, in halves of its longer side",
+    "box": "relative to a box: from its centre, in halves of its longer side",
 }
 
 
@@ -30,17 +30,17 @@ def window_program(
     level: Level = "crops",
     flip_test: bool = True,
 ) -> Program:
-    """A lifter: windows of keypoints -> joints in millimetres.
+    """Builds the program of a lifter: windows of keypoints -> joints in millimetres.
 
-    At the level "crops" keypoints are in the codec's frame, the flip test is in it and joints are
-    millimetres about the root; at "model" both sides are standardised.
+    At the level `crops` keypoints are in the codec's frame, the flip test is included and joints
+    are millimetres relative to the root; at `model` both sides are standardised.
 
     Raises:
-      InputError: the level "photo".
+      InputError: the level `photo`.
     """
     if level == "photo":
         raise InputError(
-            "a lifter takes keypoints, not photos: export it with --level crops or model"
+            "a lifter takes keypoints, not images: export it with --level crops or model"
         )
     weight_bytes = tree_bytes(variables)
     _, frames, count, features = model.input_shape()
@@ -76,12 +76,14 @@ def window_program(
     example = jax.ShapeDtypeStruct((1, frames, count, features), jnp.float32)
     if level == "model":
         given = f"{what} of windows of frames, {frame}, standardised as in training"
-        outputs = outputs_like(bare, example, "what the model's head gives, not decoded")
+        outputs = outputs_like(bare, example, "output of the model's head, not decoded")
         inputs = (Value("keypoints", shape, "float32", given),)
         return Program(bare, inputs, outputs, level, facts, (), weight_bytes, samples)
     given = f"{what} of windows of frames, {frame}"
     outputs = outputs_like(
-        joints, example, "(x, y, z) in millimetres about the root, along the camera's axes, y down"
+        joints,
+        example,
+        "(x, y, z) in millimetres relative to the root, along the camera's axes, y down",
     )
     inputs = (Value("keypoints", shape, "float32", given),)
     return Program(joints, inputs, outputs, level, facts, (), weight_bytes, samples)

@@ -1,4 +1,4 @@
-"""From one person's keypoints over time to joints in space."""
+"""Lifting of one person's keypoints over time to 3D joints."""
 
 from typing import Any
 
@@ -19,12 +19,12 @@ _BATCH = 256  # windows in one forward pass
 
 
 class TrackLifter:
-    """Lifts a track: keypoints of a person in each frame of a clip, by windows of frames.
+    """Lifts a track to 3D: keypoints of a person in each frame of a clip, by windows of frames.
 
-    Windows that reach beyond the clip repeat its first or last frame, so any clip is long enough.
-    A lifter knows frames, not seconds: one trained on 60 frames a second takes a slower film for
-    fast motion, unless `trained_fps` says so. Without a camera the size of the body is that of the
-    people it was trained on.
+    Windows that reach beyond the clip repeat its first or last frame, so a clip may have any
+    length. A lifter's input is frames, not seconds: one trained at 60 frames per second takes the
+    motion of a slower video for faster motion, unless `trained_fps` is given. Without a camera, the
+    size of the body is that of the people in its training.
     """
 
     def __init__(
@@ -37,20 +37,21 @@ class TrackLifter:
         flip_test: bool = True,
         trained_fps: float | None = None,
     ) -> None:
-        """Binds a trained lifter, such as `cli.trained.load_lifter` or a run has it.
+        """Creates a lifter from a trained model, such as one from `hub.load_lifter` or a run.
 
         Args:
           model: a Linen module.
           variables: its variables, on the device.
-          codec: with the statistics of the training set.
-          skeleton: of the joints, and of the keypoints that it was trained on.
-          flip_test: average with what is said of the mirror image.
-          trained_fps: frames per second of its training, to which films of other rates are
-            resampled; None if the codec says. Where neither says, frames are taken as they come.
+          codec: codec with the statistics of the training set.
+          skeleton: skeleton of the joints, and of the keypoints in training.
+          flip_test: average with the result for the mirror image.
+          trained_fps: frames per second of its training; videos of other rates are resampled to it.
+            None takes the codec's; if the codec has none either, frames are used without
+              resampling.
         """
         if not isinstance(codec, LiftingCodec):
             raise InputError(
-                f"a {type(codec).__name__} does not answer in millimetres; lifting needs a "
+                f"a {type(codec).__name__} does not decode to millimetres; lifting needs a "
                 "LiftingCodec"
             )
         self.variables = variables
@@ -86,31 +87,31 @@ class TrackLifter:
         min_score: float = 0.3,
         longest_gap: float = 0.5,
     ) -> np.ndarray:
-        """Joints `[T, K, 3]` float64 in mm about the root, along the camera's axes (y down).
+        """Joints `[T, K, 3]` float64 in mm relative to the root, along the camera's axes (y down).
 
         Args:
           keypoints: `[T, K', 2]` pixels, frames in order; NaN is missing.
           scores: `[T, K']` in [0, 1]; None where all are certain.
-          image_wh: the picture's width and height.
+          image_wh: the image's width and height.
           fps: frames per second.
-          skeleton: of the keypoints; other names than the lifter's are made of what there is
+          skeleton: skeleton of the keypoints; other keypoints than the lifter's are converted
             (`skeletons.mapping`). None if it is the lifter's own.
-          refit: move and scale the track to where and how large people were in training
-            (`refitted`). False if the film is by the training's own cameras, whose pictures tell
-            more. A lifter on the screen without statistics takes the track as it is.
+          refit: move and scale the track to the mean position and size of people in training
+            (`refitted`). Use False for videos from the cameras of the training set, whose images
+            contain more information. A lifter on the screen without statistics never refits.
           camera: for a lifter on the image plane without `refit`; K and distortion are used.
-          min_score: keypoints below are missing.
-          longest_gap: seconds over which missing keypoints are filled in.
+          min_score: keypoints with a lower score are missing.
+          longest_gap: longest gap of missing keypoints that is filled, seconds.
 
         Returns:
-          NaN in frames of which less than half is known.
+          NaN in frames in which less than half of the keypoints are known.
 
         Raises:
-          InputError: keypoints that do not fit the skeleton, a joint that is seen in no frame, a
-            picture or a frame rate without size, no camera where one is needed or one that is none.
+          InputError: keypoints that do not fit the skeleton, a joint that is visible in no frame, a
+            size or frame rate that is not positive, a camera that is missing or invalid.
         """
         if not (np.shape(image_wh) == (2,) and min(image_wh) > 0):
-            raise InputError(f"the picture's width and height must be positive, not {image_wh}")
+            raise InputError(f"the image's width and height must be positive, not {image_wh}")
         if not (np.isfinite(fps) and fps > 0):
             raise InputError(f"the frames per second must be positive, not {fps}")
         if camera is not None:
@@ -128,7 +129,7 @@ class TrackLifter:
         else:
             count = round((len(framed) - 1) * self.trained_fps / fps) + 1
             joints = _resampled(self._windows(_resampled(framed, count)), len(framed))
-        # Whatever a lifter says of the root itself, joints are about it.
+        # Joints are relative to the root, whatever the lifter predicts for the root itself.
         joints -= joints[:, list(self.codec.root)].mean(axis=1, keepdims=True)
         joints[~seen] = np.nan
         return joints
@@ -142,7 +143,7 @@ class TrackLifter:
         min_score: float = 0.3,
         max_gap: int = 15,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What is lifted: keypoints `[T, K, 2]` of the lifter's skeleton without gaps.
+        """Keypoints `[T, K, 2]` as the lifter takes them: in its skeleton, without gaps.
 
         Arguments as of `__call__`, `max_gap` in frames.
 
@@ -150,7 +151,7 @@ class TrackLifter:
           InputError: as `__call__`.
 
         Returns:
-          keypoints, their scores `[T, K]`, and `[T]` whether at least half of them is known.
+          keypoints, their scores `[T, K]`, and bool `[T]`, True if at least half of them are known.
         """
         points, certain = mapped(keypoints, scores, skeleton or self.skeleton, self.skeleton)
         if points.ndim != 3 or not len(points):
@@ -168,8 +169,8 @@ class TrackLifter:
         refit: bool,
         camera: Camera | None,
     ) -> np.ndarray:
-        """float32 `[T, K, D]` in the codec's frame."""
-        # Published lifters on the screen come without statistics, and take people where they are.
+        """Keypoints in the codec's frame, float32 `[T, K, D]`."""
+        # Published lifters on the screen have no statistics and use people at their position.
         if not refit or (self.codec.input_statistics is None and self.codec.frame == "screen"):
             framed = self.codec.framed(
                 jnp.asarray(keypoints, jnp.float32),
@@ -180,8 +181,8 @@ class TrackLifter:
             return np.asarray(framed)
         if self.codec.input_statistics is None:
             raise InputError(
-                "the lifter does not say where people were in its training: its codec has no "
-                "input_statistics. Take its inputs as they are: refit=False"
+                "the position of people in the lifter's training is unknown: its codec has no "
+                "input_statistics. Use the keypoints unchanged: refit=False"
             )
         values = refitted(keypoints, self.codec.input_statistics, self.codec.root)
         if self.codec.confidence:
@@ -192,7 +193,7 @@ class TrackLifter:
         """Joints `[T, K, 3]` of a whole clip `[T, K, D]`; the mean where windows overlap."""
         before, after, predicted = self.window
         total = len(framed)
-        # One window a frame, or overlapping ones where each predicts all of its frames.
+        # One window per frame, or overlapping windows if each predicts all of its frames.
         step = 1 if predicted.stop - predicted.start == 1 else max(1, (before + 1 + after) // 3)
         last = max(total - 1, 0) if step == 1 else max(total - 1 - after, 0)
         at = np.unique(np.append(np.arange(0, last + 1, step), last))
@@ -223,31 +224,31 @@ def completed(
     min_score: float,
     max_gap: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A whole skeleton for each frame, for a network that wants one.
+    """Fills missing keypoints, for a network that needs a whole skeleton in each frame.
 
     Gaps of up to `max_gap` frames are interpolated. In longer ones, and before and after, a
-    keypoint is where the detector put it if it says so, however uncertain, and else where it was
-    last or is next.
+    keypoint keeps the detector's position if there is one, however uncertain; otherwise it gets its
+    previous or next known position.
 
     Args:
       keypoints: `[T, K, 2]`; NaN is missing.
       scores: `[T, K]`.
       names: K, for messages.
-      min_score: keypoints below are missing.
+      min_score: keypoints with a lower score are missing.
       max_gap: frames.
 
     Returns:
       `[T, K, 2]` without NaN, and `[T]`: at least half of the keypoints are known or interpolated.
 
     Raises:
-      InputError: a keypoint is in no frame, with its name.
+      InputError: a keypoint is known in no frame, with its name.
     """
     there = np.isfinite(keypoints).all(axis=-1)
     nowhere = ~there.any(axis=0)
     if nowhere.any():
         lost = ", ".join(name for name, gone in zip(names, nowhere, strict=True) if gone)
         raise InputError(
-            f"{lost}: found in none of {len(keypoints)} frames, and a lifter needs the whole body"
+            f"{lost}: found in none of {len(keypoints)} frames, but a lifter needs the whole body"
         )
     filled, known = fill_gaps(keypoints, there & (scores >= min_score), max_gap=max_gap)
     filled = np.where(known[..., None], filled, keypoints)
@@ -260,7 +261,7 @@ def completed(
 
 
 def _resampled(values: np.ndarray, count: int) -> np.ndarray:
-    """`[T, ...]` as `[count, ...]` over the same time, interpolated linearly."""
+    """Resamples `[T, ...]` to `[count, ...]` over the same time by linear interpolation."""
     if count == len(values):
         return values
     at = np.linspace(0, len(values) - 1, count)
@@ -270,23 +271,23 @@ def _resampled(values: np.ndarray, count: int) -> np.ndarray:
 
 
 def refitted(keypoints: np.ndarray, statistics: Statistics, root: tuple[int, ...]) -> np.ndarray:
-    """A track `[T, K, 2]` where and as large as people were in training, on average.
+    """Moves and scales a track `[T, K, 2]` to the mean position and size of people in training.
 
-    One shift and one scale for the whole track, so it still moves and turns as it did. A camera
-    that turns or zooms does about the same, so what a lifter learnt before its cameras serves for
-    films of any size and for people anywhere in them. Those of the training's own cameras lose the
-    perspective that tells where they stand.
+    One shift and one scale are used for the whole track, so its motion stays the same. The effect
+    is similar to a camera that turns or zooms, so a lifter can be used for videos of any size and
+    people at any position. Videos from the training set's own cameras lose the perspective that
+    shows the person's position.
 
     Args:
       keypoints: in any frame with y down and one scale for both axes, such as pixels.
-      statistics: of the training's inputs.
+      statistics: statistics of the training's inputs.
       root: joints whose mean is the root.
     """
     mean = np.asarray(statistics.mean)[:, :2]
     middle = mean[list(root)].mean(axis=0)
     anchor = keypoints[:, list(root)].mean(axis=1)
-    # In training most stand and face all ways, so their mean pose is long and narrow. Here length
-    # is along the body, which may lie; that of a stretched frame, since some squat.
+    # In training most people stand and face all ways, so their mean pose is long and narrow. Length
+    # is measured along the body, which may lie, and in a stretched frame, since some people squat.
     usual = np.abs(mean[:, 1] - middle[1]).mean()
     about_root = keypoints - anchor[:, None]
     _, axes = np.linalg.eigh(about_root.mT @ about_root)

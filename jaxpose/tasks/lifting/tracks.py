@@ -1,4 +1,4 @@
-"""The results of a film, person by person: their tracks, lifted into space."""
+"""Tracks of the people of a video, and their joints in 3D."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,23 +15,23 @@ from jaxpose.results.people import People
 from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.lifting.track_lifter import TrackLifter
 
-_FPS = 30.0  # where a film does not say
+_FPS = 30.0  # of videos that declare no rate
 
 
 @dataclass(frozen=True)
 class Track:
-    """One person over consecutive frames of a film, or in one photo.
+    """One person over consecutive frames of a video, or in one image.
 
     Attributes:
-      source: of the film or photo.
-      number: the track's; in a photo the person's position.
+      source: the video or image.
+      number: id of the track; in an image the person's position.
       skeleton: of the K keypoints.
       rows: `[T]` positions of the frames among the results.
       people: `[T]` the person's position in each frame, -1 where they are not.
-      frames: `[T]` the film's own numbers of the frames.
+      frames: `[T]` the video's own numbers of the frames.
       keypoints: `[T, K, 2]` pixels; NaN where the person is not.
       scores: `[T, K]`, 0 there.
-      image_wh: of the pictures.
+      image_wh: width and height of the frames in pixels.
       fps: frames per second.
     """
 
@@ -49,17 +49,23 @@ class Track:
 
 @dataclass(frozen=True)
 class Lifting:
-    """How tracks are lifted.
+    """Options for lifting tracks to 3D.
 
     Attributes:
-      refit, min_score, longest_gap: as in `TrackLifter.__call__`.
-      cleaning: what is done to the joints.
-      focal: focal length in pixels, to put people where the camera sees them; None leaves each
-        about their own root.
-      tilt: degrees by which the camera looks down, for what is written upright; None takes it from
-        the people (`place.tilt_of`).
-      fps: frames per second, where the film's own are wrong or unknown.
+      flip_test, trained_fps: as in `TrackLifter.__init__`; used when a lifter is loaded by its path
+        (`pipeline.lifting.open_lifter`).
+      refit, min_score, longest_gap: as in `TrackLifter.__call__`. `refit=False` is for videos of
+        the cameras that the lifter was trained with.
+      cleaning: smoothing of the joints and constant lengths of bones.
+      focal: focal length in pixels, to place people where the camera sees them; None leaves the
+        joints of each person relative to their root.
+      tilt: degrees by which the camera looks down, for files with people upright; None estimates it
+        from the people (`motion.root_position.tilt_of`).
+      fps: frames per second, where the video's own are wrong or unknown.
     """
+
+    flip_test: bool = True
+    trained_fps: float | None = None
 
     refit: bool = True
     min_score: float = 0.3
@@ -69,25 +75,35 @@ class Lifting:
     tilt: float | None = None
     fps: float | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("fps", "trained_fps", "focal"):
+            value = getattr(self, name)
+            if value is not None and not (np.isfinite(value) and value > 0):
+                raise InputError(f"lifting.{name} must be positive or None, not {value}")
+        if not 0 <= self.min_score <= 1:
+            raise InputError(f"lifting.min_score is in [0, 1], not {self.min_score}")
+        if not self.longest_gap >= 0:
+            raise InputError(f"lifting.longest_gap is at least 0 seconds, not {self.longest_gap}")
+
 
 def tracks_of(results: Sequence[People], fps: float | None = None) -> list[Track]:
-    """The people of films by track, and those of photos one by one; the longest tracks first.
+    """Tracks of the people of videos, and one for each person of an image; the longest first.
 
     Raises:
-      InputError: frames out of order or of several sizes; several people in a frame of a film and
+      InputError: frames out of order or of several sizes; several people in a frame of a video and
         no track ids.
     """
-    films: dict[str, list[int]] = {}
+    videos: dict[str, list[int]] = {}
     for row, people in enumerate(results):
         still = people.index is None
-        films.setdefault(f"{row} {people.source}" if still else people.source, []).append(row)
+        videos.setdefault(f"{row} {people.source}" if still else people.source, []).append(row)
     found = []
-    for rows in films.values():
-        found += _tracks_of_film(results, rows, fps)
+    for rows in videos.values():
+        found += _tracks_of_video(results, rows, fps)
     return sorted(found, key=lambda track: -int((track.people >= 0).sum()))
 
 
-def _tracks_of_film(results: Sequence[People], rows: list[int], fps: float | None) -> list[Track]:
+def _tracks_of_video(results: Sequence[People], rows: list[int], fps: float | None) -> list[Track]:
     frames = [results[row] for row in rows]
     source, numbers = frames[0].source, np.array([f.index or 0 for f in frames])
     check_order(numbers)
@@ -144,7 +160,7 @@ def _rate(frames: Sequence[People]) -> float:
 
 
 def lift_track(track: Track, lifter: TrackLifter, options: Lifting | None = None) -> LiftedTrack:
-    """A track in space.
+    """Lifts a track to 3D.
 
     Raises:
       InputError: as `TrackLifter.__call__` and `clean`.
@@ -200,9 +216,9 @@ def lift_people(
     *,
     report: Callable[[str], None] | None = None,
 ) -> tuple[list[People], list[LiftedTrack]]:
-    """The same results with `joints`, and the tracks they are from, the longest first.
+    """Adds `joints` to results; also returns the lifted tracks, the longest first.
 
-    With `report` a track that cannot be lifted stays without joints, and the reason is reported.
+    With `report`, a track that cannot be lifted stays without joints and the reason is reported.
 
     Raises:
       InputError: as `tracks_of`, and without `report` as `lift_track`.

@@ -1,4 +1,4 @@
-"""Windows of frames: those that a lifter reads and those that it predicts, and its forward pass."""
+"""Windows of frames that a lifter reads and predicts, and its forward pass."""
 
 import functools
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from jaxpose.models.lifting.lifter import Lifter
 
 
 class WindowSpec(NamedTuple):
-    """Frames of a window before and after the one it is cut at, and those that are predicted."""
+    """Frames of a window before and after its own frame, and the predicted frames."""
 
     before: int
     after: int
@@ -24,7 +24,7 @@ class WindowSpec(NamedTuple):
 
 @functools.lru_cache
 def window_spec(model: Lifter) -> WindowSpec:
-    """Frames that a lifter reads and predicts; computes shapes only.
+    """Finds the frames that a lifter reads and predicts; computes shapes only.
 
     Raises:
       InputError: the model predicts some frames, but not all.
@@ -41,7 +41,7 @@ def window_spec(model: Lifter) -> WindowSpec:
         return WindowSpec(before, after, slice(before, before + 1))
     if answered != frames:
         raise InputError(
-            f"The lifter predicts {answered} of {frames} frames; it has to predict one or all."
+            f"The lifter predicts {answered} of {frames} frames; it must predict one or all."
         )
     return WindowSpec(0, frames - 1, slice(0, frames))
 
@@ -55,14 +55,14 @@ def lift(
     permutation: np.ndarray,
     flip_test: bool,
 ) -> jax.Array:
-    """Joints `[B, T_out, K, 3]` mm about the root of windows `framed [B, T, K, D]`; pure.
+    """Lifts windows `framed [B, T, K, D]` to joints `[B, T_out, K, 3]`, mm about the root; pure.
 
     Args:
       variables: the model's.
-      framed: what `codec.framed` makes of pixels.
+      framed: result of `codec.framed` for pixels.
       model, codec: static; as trained.
-      permutation: `[K]`, which keypoint each becomes in a mirror.
-      flip_test: average with what is said of the mirror image.
+      permutation: `[K]`, index of each keypoint's mirror partner.
+      flip_test: average with the result for the mirror image.
     """
 
     def outputs(values: jax.Array) -> jax.Array:

@@ -276,9 +276,9 @@ def test_results_from_files(lifter, tmp_path):
     ("content", "message"),
     [
         ("{", "neither JSON nor JSON lines"),
-        ("[]", "holds no person"),
+        ("[]", "contains no person"),
         ('{"photos": [{"people": [{"score": 1}]}]}', "was expected"),
-        ("[[[1, 2]]]", "name its skeleton and picture size"),
+        ("[[[1, 2]]]", "give its skeleton and image size"),
     ],
 )
 def test_files_that_are_no_results(tmp_path, content, message):
@@ -311,5 +311,5 @@ def test_what_is_written_comes_back(tmp_path):
     with pytest.raises(InputError, match=r"written as .json, .bvh"):
         save_lifted(tmp_path / "a.fbx", track)
     nobody = LiftedTrack(H36M17, film * np.nan, np.arange(10), 25.0)
-    with pytest.raises(InputError, match="too little is seen"):
+    with pytest.raises(InputError, match="too few keypoints"):
         save_lifted(tmp_path / "b.bvh", nobody)

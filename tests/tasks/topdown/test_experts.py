@@ -12,9 +12,8 @@ from jaxpose.data.mixture import Mixture, Weighted
 from jaxpose.data.source import SyntheticPeople
 from jaxpose.errors import InputError
 from jaxpose.tasks.topdown.forward import predict_keypoints
-from jaxpose.train.init_state import abstract_state, first_state, run_key
+from jaxpose.train.init_state import abstract_state, first_state
 from jaxpose.train.mesh import make_mesh
-from jaxpose.train.step import train_step
 
 
 def people(seed):
@@ -34,32 +33,44 @@ def mixed_experiment(*datasets, **changes):
     )
 
 
-@pytest.mark.parametrize("resident", [True, False], ids=["resident", "streamed"])
-def test_experts_learn_from_their_own_data_set_alone(resident):
-    experiment = mixed_experiment(0, 2, resident=resident)
+def test_batches_say_of_which_data_set_each_sample_is():
+    experiment = mixed_experiment(0, 2)
+    mesh, source = make_mesh(experiment.mesh), experiment.task().open("train")
+    resident = next(experiment.task().batches(source, mesh, 5))
+    streamed = next(replace(experiment, resident=False).task().batches(source, mesh, 5))
+    abstract = experiment.task().abstract_batch(mesh)
+    for batch in (resident, streamed):
+        assert {k: v.shape for k, v in batch.items()} == {k: v.shape for k, v in abstract.items()}
+        part = source.batch_indices(experiment.seed, 5, 8) // 6
+        np.testing.assert_array_equal(batch["dataset"], 2 * part)
+    np.testing.assert_array_equal(resident["image"], streamed["image"])
+
+
+def test_experts_learn_from_their_own_data_set_alone():
+    experiment = mixed_experiment(0, 2)
     mesh = make_mesh(experiment.mesh)
     task = experiment.task()
-    source = task.open("train")
-    batch = next(task.batches(source, mesh, 0))
-    abstract = task.abstract_batch(mesh)
-    assert {k: v.shape for k, v in batch.items()} == {k: v.shape for k, v in abstract.items()}
+    batch = next(task.batches(task.open("train"), mesh, 0))
+    assert set(np.unique(batch["dataset"])) == {0, 2}
     _, layout = abstract_state(experiment, mesh)
-    state = first_state(experiment, layout)
-    tx = experiment.optimizer.build(experiment.steps, experiment.model)
+    variables = first_state(experiment, layout).variables()
 
-    def step(state, batch, key):
-        return train_step(state, batch, key, experiment=experiment, tx=tx)[0]
+    def loss(params, batch):
+        inputs, targets, weights = task.encode(jax.random.key(0), batch)
+        outputs, _ = experiment.model.apply(
+            variables | {"params": params}, inputs, train=True, mutable=["batch_stats"]
+        )
+        return experiment.loss(outputs, targets, weights)
 
-    # The first moment of AdamW after one step is a tenth of the gradient: no decay is in it.
-    after = jax.jit(step)(state, batch, run_key(experiment, mesh))
-    moments = [
-        np.abs(np.asarray(leaf)).max(axis=(0, 2, 3))
-        for path, leaf in jax.tree_util.tree_leaves_with_path(after.opt_state)
-        if "mu" in jax.tree_util.keystr(path)
-        and jax.tree_util.keystr(path).endswith("['experts']['kernel']")
-    ]
-    assert len(moments) == 1
-    assert moments[0][0] > 0 and moments[0][1] == 0 and moments[0][2] > 0
+    gradient = jax.jit(jax.grad(loss))
+
+    def experts_reached(batch):
+        found = gradient(variables["params"], batch)["backbone"]["blocks"]["mlp"]["experts"]
+        return (np.abs(found["kernel"]).max(axis=(0, 2, 3)) > 0).tolist()
+
+    assert experts_reached(batch) == [True, False, True]
+    alone = dict(batch, dataset=jax.numpy.full_like(batch["dataset"], 1))
+    assert experts_reached(alone) == [False, True, False]
 
 
 def test_evaluation_uses_the_expert_of_each_sample():
