@@ -241,12 +241,13 @@ def study(path: Path) -> None:
 
 
 def humaneva(path: Path) -> None:
-    """Joints in front of the data set's real cameras, one sequence to train and one to validate."""
+    """Joints in front of the data set's real cameras, of three actions in both splits."""
     rng, content = np.random.default_rng(0), {}
     places = load_script(find_script("humaneva", "data_prep"))
-    names = ["Train/S2|Walking 1 chunk0", "Validate/S2|Walking 1 chunk1"]
+    actions, splits = ("Walking", "Jog", "Box"), ("Train", "Validate")
+    names = [f"{split}/S2|{action} 1 chunk0" for split in splits for action in actions]
     for number in range(len(names)):
-        joints = rng.uniform([-1000, -1000, 0], [1000, 1000, 1800], (60, 15, 3))
+        joints = rng.uniform([-1000, -1000, 0], [1000, 1000, 1800], (40, 15, 3))
         pixels = []
         for quaternion, place in places.PLACES["S2"]:
             R = places._rotation(np.array(quaternion)).T

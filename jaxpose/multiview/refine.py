@@ -4,6 +4,7 @@ Maximum likelihood under Gaussian pixel noise, by Levenberg-Marquardt in JAX. Th
 lengths constant over a clip and accelerations small; both are soft and have physical units.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -29,7 +30,7 @@ class Priors(NamedTuple):
         10,000.
     """
 
-    bones: tuple[tuple[int, int], ...] = ()
+    bones: Sequence[tuple[int, int]] = ()
     bone_sigma: float = 5.0
     fps: float = 50.0
     acceleration_sigma: float = 5000.0
@@ -75,8 +76,11 @@ def refine(
         )
     if not np.isfinite(start).all():
         raise InputError("points to refine are not finite; fill the gaps first (motion.fill)")
-    if priors is not None and priors.bones:
-        check_millimetres(start, priors.bones)
+    if priors is not None:
+        # A list of bones, which `Skeleton.limb_indices` is, has no hash for the compiled function.
+        priors = priors._replace(bones=tuple((int(a), int(b)) for a, b in priors.bones))
+        if priors.bones:
+            check_millimetres(start, priors.bones)
     if priors is None:
         weights = weights * (np.sum(weights > 0, axis=0) >= 2)[None]
     cameras = jax.tree.map(lambda field: jnp.asarray(field, jnp.float32), cameras)

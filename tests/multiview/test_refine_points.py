@@ -8,7 +8,7 @@ from jaxpose.errors import InputError
 from jaxpose.multiview.refine import Priors, refine
 from jaxpose.multiview.triangulate import triangulate
 
-PRIORS = Priors(tuple(BONES), fps=25.0)
+PRIORS = Priors(BONES, fps=25.0)  # a list, as `Skeleton.limb_indices` is
 
 
 def mean_error(found, points) -> float:
