@@ -68,6 +68,7 @@ SKELETON = """name = "crane"
 keypoints = ["base", "elbow", "left_claw", "right_claw"]
 pairs = [["left_claw", "right_claw"]]
 limbs = [["base", "elbow"], ["elbow", "left_claw"], ["elbow", "right_claw"]]
+sigmas = "uniform:0.05"
 """
 
 
