@@ -112,8 +112,8 @@ class MixtureSource:
                     "mixture one, such as skeletons.union('all', ...)."
                 )
         self._rows = [shared_keypoints(s.skeleton, self._skeleton) for s in self._parts]
-        for source, rows in zip(self._parts, self._rows, strict=True):
-            if not (rows >= 0).any():
+        for source, shared in zip(self._parts, self._rows, strict=True):
+            if not (shared >= 0).any():
                 raise InputError(
                     f"Skeleton {source.skeleton.name!r} of a part shares no keypoint name with "
                     f"{self._skeleton.name!r} of the mixture."
