@@ -22,7 +22,13 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 # Minutes each: begun first, they leave no worker with one of them while the other has ended.
-_LONGEST = ("test_notebooks.py", "test_step.py", "test_families.py", "test_recipes.py")
+_LONGEST = (
+    "test_notebooks.py",
+    "test_docs.py",
+    "test_step.py",
+    "test_families.py",
+    "test_recipes.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
