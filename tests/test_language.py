@@ -39,7 +39,6 @@ NOT_REVISED = (
     "jaxpose/demo/",
     "jaxpose/hub/",
     "jaxpose/metrics/",
-    "jaxpose/models/",
     "jaxpose/pipeline/",
     "jaxpose/tasks/",
     "jaxpose/train/",
