@@ -21,9 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NOT_REVISED = (
     "data_prep/",
     "jaxpose/cli/",
-    "jaxpose/codecs/",
     "jaxpose/config/",
-    "jaxpose/convert/",
     "jaxpose/data/builder.py",
     "jaxpose/data/canvas.py",
     "jaxpose/data/coco_json.py",
@@ -37,7 +35,6 @@ NOT_REVISED = (
     "jaxpose/data/summary.py",
     "jaxpose/data/windows.py",
     "jaxpose/demo/",
-    "jaxpose/hub/",
     "jaxpose/metrics/",
     "jaxpose/pipeline/",
     "jaxpose/tasks/",

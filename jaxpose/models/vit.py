@@ -121,7 +121,7 @@ class Block(nn.Module):
     def __call__(
         self, x: jax.Array, drop_rate: jax.Array, dataset_index: jax.Array | None = None
     ) -> tuple[jax.Array, None]:
-        """`[B, N, D]`, this layer's drop rate, data sets -> (`[B, N, D]`, None) for `nn.scan`."""
+        """`[B, N, D]`, this layer's drop rate, datasets -> (`[B, N, D]`, None) for `nn.scan`."""
 
         def residual(branch: jax.Array) -> jax.Array:
             if not self.stochastic:
