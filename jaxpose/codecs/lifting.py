@@ -342,7 +342,7 @@ class ScreenDepthCodec:
         return distance / K[..., 0, 0] * image_wh[..., 0].astype(jnp.float32) / 2.0
 
     def decode(self, outputs: jax.Array, mm_per_unit: jax.Array) -> jax.Array:
-        """Decode root-relative joints `[..., K, 3]` in mm, with all joints at the root's distance."""
+        """Decode root-relative joints `[..., K, 3]` in mm, as if all had the root's distance."""
         outputs = outputs.astype(jnp.float32)
         return (outputs - root_place(outputs, self.root)) * mm_per_unit[..., None, None]
 
