@@ -134,7 +134,7 @@ def videopose3d_clips(path: Path, cameras: Path | None, detections: Path | None)
     if cameras is None:
         raise InputError("--videopose3d needs --cameras, the JSON of intrinsics and extrinsics.")
     positions = read_pickled_npz(path, "positions_3d")
-    seen = None if detections is None else read_pickled_npz(detections, "positions_2d")
+    detected = None if detections is None else read_pickled_npz(detections, "positions_2d")
     clips = []
     for subject, actions in positions.items():
         views = read_cameras(cameras, subject)
@@ -145,8 +145,8 @@ def videopose3d_clips(path: Path, cameras: Path | None, detections: Path | None)
             for index, view in enumerate(views):
                 joints = world_to_camera(view, world)
                 keypoints = project(view, world)
-                if seen is not None:
-                    keypoints = _detected(seen, subject, name, index, detections)[: len(joints)]
+                if detected is not None:
+                    keypoints = _detected(detected, subject, name, index, detections)[: len(joints)]
                 clips.append(
                     Clip(
                         joints_mm=joints[: len(keypoints)],
@@ -186,9 +186,9 @@ def read_cameras(path: Path, subject: str) -> list[Camera]:
         raise InputError(f"{path}: lacks a camera of {subject}: {error}") from error
 
 
-def _detected(seen: dict, subject: str, name: str, index: int, path: Path | None) -> np.ndarray:
+def _detected(detected: dict, subject: str, name: str, index: int, path: Path | None) -> np.ndarray:
     try:
-        return np.asarray(seen[subject][name][index])[..., :2]
+        return np.asarray(detected[subject][name][index])[..., :2]
     except (KeyError, IndexError) as error:
-        hint = nearest(name, seen.get(subject, ()))
+        hint = nearest(name, detected.get(subject, ()))
         raise InputError(f"{path}: has no camera {index} of {subject}, {name!r}.{hint}") from error

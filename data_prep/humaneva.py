@@ -130,19 +130,19 @@ def fit_lens(
     R = _rotation(np.asarray(quaternion)).T
     t = -R @ np.asarray(place)
     points = joints.reshape(-1, 3).astype(np.float64) @ R.T + t
-    image, seen = points[:, :2] / points[:, 2:], pixels.reshape(-1, 2).astype(np.float64)
-    lens = _fit_radial(image, seen)
+    image, target = points[:, :2] / points[:, 2:], pixels.reshape(-1, 2).astype(np.float64)
+    lens = _fit_radial(image, target)
     K = np.array([[lens[0], 0, lens[2]], [0, lens[1], lens[3]], [0, 0, 1]])
     camera = pinhole(K, R, t, lens[4:])
-    error = project(camera, joints.reshape(-1, 3).astype(np.float64)) - seen
+    error = project(camera, joints.reshape(-1, 3).astype(np.float64)) - target
     return camera, float(np.sqrt((error**2).sum(axis=-1).mean()))
 
 
-def _fit_radial(image: np.ndarray, seen: np.ndarray) -> np.ndarray:
+def _fit_radial(image: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Fit fx, fy, cx, cy, k1, k2 by Gauss-Newton, from image points to pixels, both `[N, 2]`."""
     square = (image**2).sum(axis=-1)
     zero, one = np.zeros(len(image)), np.ones(len(image))
-    lens = np.array([*seen.std(axis=0) / image.std(axis=0), *seen.mean(axis=0), 0.0, 0.0])
+    lens = np.array([*target.std(axis=0) / image.std(axis=0), *target.mean(axis=0), 0.0, 0.0])
     for _ in range(_ROUNDS):
         radial = 1 + lens[4] * square + lens[5] * square**2
         bent = image * radial[:, None]
@@ -153,7 +153,7 @@ def _fit_radial(image: np.ndarray, seen: np.ndarray) -> np.ndarray:
             np.concatenate([slope, lens[axis] * image[:, axis, None] * curves], axis=1)
             for axis, slope in enumerate((slope_x, slope_y))
         ]
-        off = seen - bent * lens[:2] - lens[2:4]
+        off = target - bent * lens[:2] - lens[2:4]
         step, *_ = np.linalg.lstsq(np.concatenate(design), off.T.reshape(-1), rcond=None)
         lens = lens + step
     return lens
