@@ -265,7 +265,7 @@ class LiftingCodec:
         where a joint is known. If the root is not known, all weights of the frame are 0.
         """
         joints = sample.keypoints_3d.astype(jnp.float32)
-        known = sample.weights() > 0
+        known = sample.labelled()
         anchored = jnp.take(known, np.asarray(self.root, np.int32), axis=-1)
         known = known & anchored.all(axis=-1, keepdims=True)
         relative = jnp.where(known[..., None], joints - root_place(joints, self.root), 0.0)

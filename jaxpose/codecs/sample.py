@@ -21,7 +21,6 @@ class Sample(NamedTuple):
       area: `[...]` in square pixels of the model's input.
       valid: bool `[...]`, False for padding; None where all people are real.
       crowd: bool `[...]`, True for a region of several people without separate keypoints.
-      ids: int32 `[...]`, number of each person's annotation.
       dataset: int32 `[B]`, number of the dataset that each image is from.
       counted: bool `[B, h, w]`, False in regions of the input where people are not labelled.
     """
@@ -33,23 +32,24 @@ class Sample(NamedTuple):
     area: Any = None
     valid: Any = None
     crowd: Any = None
-    ids: Any = None
     dataset: Any = None
     counted: Any = None
 
-    def weights(self) -> jax.Array:
-        """Return float32 `[..., K]`: 1 for a labelled keypoint of a real person, otherwise 0.
+    def labelled(self) -> jax.Array:
+        """Mask of the labelled keypoints of real people, occluded or not: bool `[..., K]`.
 
-        Occluded keypoints have weight 1, too. Crowd regions have no separate keypoints, and their
-        weights are 0.
+        Crowd regions have no separate keypoints, so the mask is False for them.
         """
-        labelled = self.visible > 0
+        labelled: jax.Array = self.visible > 0
         if self.valid is not None:
             labelled = labelled & self.valid[..., None]
         if self.crowd is not None:
             labelled = labelled & ~self.crowd[..., None]
-        weights: jax.Array = labelled.astype(jnp.float32)
-        return weights
+        return labelled
+
+    def weights(self) -> jax.Array:
+        """Weights float32 `[..., K]`: 1 for the keypoints that are `labelled`, otherwise 0."""
+        return self.labelled().astype(jnp.float32)
 
 
 class Targets(NamedTuple):
