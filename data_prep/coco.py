@@ -1,9 +1,9 @@
-"""COCO keypoint annotations and their photos -> jaxpose records.
+"""Preparation of COCO keypoint annotations and their images as jaxpose records.
 
-Any dataset in this form will do: person keypoints of COCO itself, or one's own, with the skeleton
-named. Left out, and counted: crowds, people without a labelled keypoint, unusable annotations and
-photos. With `--layout images` a record is a whole image; crowds and people without a labelled
-keypoint are then stored too, as regions that training leaves out.
+Any dataset in this format can be prepared: person keypoints of COCO, or a custom dataset with
+`--skeleton`. Crowds, people without a labelled keypoint, unusable annotations and unusable images
+are left out and counted. With `--layout images` a record is a whole image; crowds and people
+without a labelled keypoint are then stored, too, as regions that training leaves out.
 
     jaxpose prepare coco --annotations person_keypoints_train2017.json --images train2017 \
         --out data/coco_train
@@ -21,30 +21,35 @@ from jaxpose.data.summary import Summary
 
 
 def prepare(
-    annotations: Annotated[Path, typer.Option(help="COCO keypoint JSON.")],
-    images: Annotated[Path, typer.Option(help="Folder of the photos.")],
-    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    annotations: Annotated[Path, typer.Option(help="JSON file of COCO keypoint annotations.")],
+    images: Annotated[Path, typer.Option(help="Folder of the images.")],
+    out: Annotated[Path, typer.Option(help="Folder of the dataset to write.")],
     split: Annotated[str, typer.Option(help="Name of the split to write.")] = "train",
-    skeleton: Annotated[str, typer.Option(help="Name, or .toml or .py file.")] = "coco17",
+    skeleton: Annotated[
+        str, typer.Option(help="Skeleton of the keypoints: a name, or a .toml or .py file.")
+    ] = "coco17",
     layout: Annotated[
         Literal["people", "images"],
         typer.Option(
-            help="What a record is: one person cut out, or a whole image with all its people."
+            help="Content of a record: a crop of one person, or a whole image with all its people."
         ),
     ] = "people",
     canvas: Annotated[
         str | None,
         typer.Option(
-            help="Stored size, HEIGHTxWIDTH. Default: 384x288 for people, 640x640 for images."
+            help="Size of stored images, HEIGHTxWIDTH. Default: 384x288 for --layout people, "
+            "640x640 for --layout images."
         ),
     ] = None,
     empty: Annotated[
         bool, typer.Option(help="With --layout images, store images without people too.")
     ] = False,
-    processes: Annotated[int | None, typer.Option(min=1, help="Default: one per core.")] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Number of processes. Default: one per core.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a dataset at --out.")] = False,
     beam: Annotated[
-        str | None, typer.Option(help="Work through Apache Beam with these pipeline options.")
+        str | None, typer.Option(help="Run with Apache Beam, with these pipeline options.")
     ] = None,
 ) -> Summary:
     """Prepare a dataset of COCO keypoint annotations."""

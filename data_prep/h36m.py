@@ -1,4 +1,4 @@
-"""Human3.6M -> a jaxpose motion dataset (`jaxpose.data.motion`), from one of three layouts.
+"""Preparation of Human3.6M as a motion dataset (`jaxpose.data.motion`), from one of three layouts.
 
     jaxpose prepare h36m --videopose3d data_3d_h36m.npz --cameras camera-parameters.json \\
         --out data/h36m.npz
@@ -6,15 +6,15 @@
     jaxpose prepare h36m --poses h36m_fk17_10hz.npz ...
 
 - `--videopose3d`: a stored dictionary subject -> action -> world positions `[T, 32 or 17, 3]` in
-  metres at 50 Hz. Keypoints are the joints projected through the four cameras with their lenses, or
-  with `--detections` those of a second file of that layout (subject -> action -> four arrays
+  metres at 50 Hz. Keypoints are the joints projected by the four cameras with lens distortion. With
+  `--detections` they are those of a second file of that layout (subject -> action -> four arrays
   `[T, 17, 2]`, in the cameras' order).
 - `--mmpose`: MMPose's annotations (`jaxpose.data.mmpose_motion`), in the cameras' frames.
-- `--poses`: arrays `SUBJECT/ACTION_TRIAL [T, 17, 3]` in metres, y up, root at the origin, 10 Hz, of
-  no camera: a dataset of frame `world` that training projects through cameras of its own.
+- `--poses`: arrays `SUBJECT/ACTION_TRIAL [T, 17, 3]` in metres, y up, root at the origin, 10 Hz,
+  without a camera: a dataset in frame `world`, which training projects with random cameras.
 
-Joints are the skeleton `h36m17`. Split `train` holds S1, S5, S6, S7 and S8, split `test` S9 and
-S11: protocols 1 and 2. Scoring every 64th frame in the second is the evaluation's to do.
+Joints are the skeleton `h36m17`. Split `train` contains S1, S5, S6, S7 and S8, split `test` S9 and
+S11, for protocols 1 and 2. Protocol 2 scores every 64th frame; the evaluation selects these frames.
 """
 
 import json
@@ -38,24 +38,33 @@ WIDTH = 1000
 FPS, POSES_FPS = 50.0, 10.0
 TEST = ("S9", "S11")
 OF_32 = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
-"""Which of the 32 joints of the motion capture the skeleton's 17 are."""
+"""Indices of the skeleton's 17 joints among the 32 joints of the motion capture."""
 
-_PICTURE = re.compile(
+_IMAGE = re.compile(
     r"(?P<subject>S\d+)_(?P<action>\w+?(?:_\d)?)\.(?P<camera>\d{8})_(?P<frame>\d{6})\.jpg"
 )
 
 
 def prepare(
-    out: Annotated[Path, typer.Option(help="The motion dataset to write (.npz).")],
-    videopose3d: Annotated[Path | None, typer.Option(help="data_3d_h36m.npz.")] = None,
-    detections: Annotated[Path | None, typer.Option(help="data_2d_h36m_*.npz, optional.")] = None,
-    mmpose: Annotated[list[Path] | None, typer.Option(help="An annotation file; repeat.")] = None,
-    poses: Annotated[Path | None, typer.Option(help="Poses without cameras.")] = None,
+    out: Annotated[Path, typer.Option(help="Motion dataset to write (.npz).")],
+    videopose3d: Annotated[
+        Path | None, typer.Option(help="VideoPose3D's 3D joints: data_3d_h36m.npz.")
+    ] = None,
+    detections: Annotated[
+        Path | None,
+        typer.Option(help="Detected 2D keypoints for --videopose3d: data_2d_h36m_*.npz."),
+    ] = None,
+    mmpose: Annotated[
+        list[Path] | None,
+        typer.Option(help="MMPose's annotation file (.npz); repeat for several files."),
+    ] = None,
+    poses: Annotated[Path | None, typer.Option(help="3D joints without cameras (.npz).")] = None,
     cameras: Annotated[
-        Path | None, typer.Option(help="JSON for --videopose3d, pickle for --mmpose.")
+        Path | None,
+        typer.Option(help="Camera parameters: JSON for --videopose3d, pickle for --mmpose."),
     ] = None,
 ) -> MotionSummary:
-    """Prepare Human3.6M, 17 joints."""
+    """Prepare Human3.6M with 17 joints."""
     if sum(source is not None for source in (videopose3d, mmpose or None, poses)) != 1:
         raise InputError("Give exactly one of --videopose3d, --mmpose and --poses.")
     if poses is not None:
@@ -72,12 +81,16 @@ def prepare(
 
 
 def split_of(subject: str) -> str:
-    """`test` for the subjects that the protocols score on."""
+    """Split of a subject: `test` for the subjects that the protocols score."""
     return "test" if subject in TEST else "train"
 
 
 def pose_clips(path: Path) -> list[Clip]:
-    """Clips of no camera."""
+    """Read clips without a camera.
+
+    Raises:
+      InputError: the file cannot be read, or an array has a wrong name.
+    """
     try:
         file = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
@@ -86,7 +99,7 @@ def pose_clips(path: Path) -> list[Clip]:
     for key in file.files:
         subject, _, action = key.partition("/")
         if not re.fullmatch(r"S\d+", subject) or not action:
-            raise InputError(f"{path}: arrays are called like 'S1/walking_1', not {key!r}.")
+            raise InputError(f"{path}: names of arrays must be like 'S1/walking_1', not {key!r}.")
         clips.append(
             Clip(
                 joints_mm=file[key] * 1000.0,
@@ -101,11 +114,11 @@ def pose_clips(path: Path) -> list[Clip]:
 
 
 def mmpose_clips(path: Path, cameras: Path | None) -> list[Clip]:
-    """Clips in the cameras' frames."""
+    """Read clips in the cameras' frames."""
     return read_clips(
         path,
         cameras,
-        image_name=_PICTURE,
+        image_name=_IMAGE,
         camera_key=lambda fields: (fields["subject"], fields["camera"]),
         split=split_of,
         fps=FPS,
@@ -113,15 +126,15 @@ def mmpose_clips(path: Path, cameras: Path | None) -> list[Clip]:
 
 
 def videopose3d_clips(path: Path, cameras: Path | None, detections: Path | None) -> list[Clip]:
-    """Clips of all four cameras, seen through their lenses or by a detector.
+    """Read clips of all four cameras, with projected or detected keypoints.
 
     Raises:
-      InputError: no cameras, another layout, a subject or action that only one file has.
+      InputError: no cameras, a wrong layout, or a subject or action that only one file has.
     """
     if cameras is None:
         raise InputError("--videopose3d needs --cameras, the JSON of intrinsics and extrinsics.")
     positions = read_pickled_npz(path, "positions_3d")
-    seen = None if detections is None else read_pickled_npz(detections, "positions_2d")
+    detected = None if detections is None else read_pickled_npz(detections, "positions_2d")
     clips = []
     for subject, actions in positions.items():
         views = read_cameras(cameras, subject)
@@ -132,8 +145,8 @@ def videopose3d_clips(path: Path, cameras: Path | None, detections: Path | None)
             for index, view in enumerate(views):
                 joints = world_to_camera(view, world)
                 keypoints = project(view, world)
-                if seen is not None:
-                    keypoints = _detected(seen, subject, name, index, detections)[: len(joints)]
+                if detected is not None:
+                    keypoints = _detected(detected, subject, name, index, detections)[: len(joints)]
                 clips.append(
                     Clip(
                         joints_mm=joints[: len(keypoints)],
@@ -152,7 +165,7 @@ def videopose3d_clips(path: Path, cameras: Path | None, detections: Path | None)
 
 
 def read_cameras(path: Path, subject: str) -> list[Camera]:
-    """The four cameras of a subject, in order.
+    """Read the four cameras of a subject, in order.
 
     Raises:
       InputError: the JSON lacks one of them.
@@ -173,9 +186,9 @@ def read_cameras(path: Path, subject: str) -> list[Camera]:
         raise InputError(f"{path}: lacks a camera of {subject}: {error}") from error
 
 
-def _detected(seen: dict, subject: str, name: str, index: int, path: Path | None) -> np.ndarray:
+def _detected(detected: dict, subject: str, name: str, index: int, path: Path | None) -> np.ndarray:
     try:
-        return np.asarray(seen[subject][name][index])[..., :2]
+        return np.asarray(detected[subject][name][index])[..., :2]
     except (KeyError, IndexError) as error:
-        hint = nearest(name, seen.get(subject, ()))
+        hint = nearest(name, detected.get(subject, ()))
         raise InputError(f"{path}: has no camera {index} of {subject}, {name!r}.{hint}") from error

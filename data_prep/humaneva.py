@@ -1,17 +1,17 @@
-"""HumanEva-I with ground-truth 2D -> a jaxpose motion dataset (`jaxpose.data.motion`).
+"""Preparation of HumanEva-I with ground-truth 2D as a motion dataset (`jaxpose.data.motion`).
 
     jaxpose prepare humaneva --source humaneva15_flat_nopickle.npz --out data/humaneva.npz
 
-The source holds, for each sequence i, `p3d_i [T, 15, 3]` metres in the laboratory's frame and
-`p2d_i [3, T, 15, 2]` pixels of the cameras C1 to C3, and their `names`, such as
+The source contains, for each sequence i, `p3d_i [T, 15, 3]` in metres in the laboratory's frame and
+`p2d_i [3, T, 15, 2]` in pixels of the cameras C1 to C3, and their `names`, such as
 `Validate/S1|Walking 1 chunk2`: split, subject, action, trial, and the run of frames between two
-failures of the motion capture. Every sequence becomes three clips, one a camera.
+failures of the motion capture. Every sequence becomes three clips, one per camera.
 
-Where the cameras stand is known from the data set's calibration; the numbers below are the
-orientations (unit quaternions w, x, y, z, camera to laboratory) and places (mm) that VideoPose3D's
-repository lists. Their lenses are not part of the source: focal lengths, principal points and two
-terms of radial distortion are those that bring the projected joints closest to the given pixels, by
-least squares over all of a subject's frames. The summary tells what remains, in pixels.
+The positions of the cameras are from the dataset's calibration: the numbers below are the
+orientations (unit quaternions w, x, y, z, camera to laboratory) and positions (mm) in VideoPose3D's
+repository. The source does not contain the lenses. Focal lengths, principal points and two terms of
+radial distortion are fitted, by least squares over all frames of a subject, so that the projected
+joints are nearest to the given pixels. The summary reports the remaining error in pixels.
 
 The published protocol trains on split `train` of S1, S2, S3 and tests on their `validate`.
 """
@@ -46,10 +46,10 @@ _NAME = re.compile(r"(?P<split>\w+)/(?P<subject>S\d+)\|(?P<action>\w+) (?P<rest>
 
 
 def prepare(
-    source: Annotated[Path, typer.Option(help="The .npz of p3d_i, p2d_i and names.")],
-    out: Annotated[Path, typer.Option(help="The motion dataset to write (.npz).")],
+    source: Annotated[Path, typer.Option(help="The .npz file with p3d_i, p2d_i and names.")],
+    out: Annotated[Path, typer.Option(help="Motion dataset to write (.npz).")],
 ) -> MotionSummary:
-    """Prepare HumanEva-I, 15 joints, three cameras."""
+    """Prepare HumanEva-I with 15 joints and three cameras."""
     sequences = read_sequences(source)
     views: dict[tuple[str, int], Camera] = {}
     notes = []
@@ -82,10 +82,13 @@ def prepare(
 
 
 def read_sequences(source: Path) -> list[dict]:
-    """Split, subject, action, the rest of the name, `joints [T, 15, 3]` mm, `pixels [3, T, 15, 2]`.
+    """Read all sequences, each as a dictionary.
+
+    The keys are split, subject, action, rest (of the name), `joints [T, 15, 3]` in mm and `pixels
+    [3, T, 15, 2]`.
 
     Raises:
-      InputError: the file is not of this layout.
+      InputError: the file does not have this layout.
     """
     try:
         file = np.load(source, allow_pickle=False)
@@ -97,8 +100,8 @@ def read_sequences(source: Path) -> list[dict]:
         parts = _NAME.fullmatch(name)
         if not parts or parts["subject"] not in PLACES:
             raise InputError(
-                f"{source}: sequence {i} is called {name!r}; names are such as 'Train/S1|Box 1 "
-                "chunk3', of the subjects S1, S2 and S3."
+                f"{source}: sequence {i} has the name {name!r}; names must be like 'Train/S1|Box 1 "
+                "chunk3', with the subjects S1, S2 and S3."
             )
         keys = f"p3d_{i:03d}", f"p2d_{i:03d}"
         if missing := [key for key in keys if key not in file.files]:
@@ -116,30 +119,30 @@ def read_sequences(source: Path) -> list[dict]:
 def fit_lens(
     quaternion: tuple[float, ...], place: tuple[float, ...], joints: np.ndarray, pixels: np.ndarray
 ) -> tuple[Camera, float]:
-    """The camera of known place whose lens fits best, and what remains in pixels RMS.
+    """Fit the lens of a camera at a known position; return the camera and the error in pixels RMS.
 
     Args:
       quaternion: orientation (w, x, y, z), camera to world.
-      place: of the optical centre, mm.
-      joints: world mm `[N, K, 3]`.
+      place: position of the optical centre in mm.
+      joints: `[N, K, 3]` in mm in the world's frame.
       pixels: `[N, K, 2]`.
     """
     R = _rotation(np.asarray(quaternion)).T
     t = -R @ np.asarray(place)
     points = joints.reshape(-1, 3).astype(np.float64) @ R.T + t
-    image, seen = points[:, :2] / points[:, 2:], pixels.reshape(-1, 2).astype(np.float64)
-    lens = _fit_radial(image, seen)
+    image, target = points[:, :2] / points[:, 2:], pixels.reshape(-1, 2).astype(np.float64)
+    lens = _fit_radial(image, target)
     K = np.array([[lens[0], 0, lens[2]], [0, lens[1], lens[3]], [0, 0, 1]])
     camera = pinhole(K, R, t, lens[4:])
-    error = project(camera, joints.reshape(-1, 3).astype(np.float64)) - seen
+    error = project(camera, joints.reshape(-1, 3).astype(np.float64)) - target
     return camera, float(np.sqrt((error**2).sum(axis=-1).mean()))
 
 
-def _fit_radial(image: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """fx, fy, cx, cy, k1 and k2 by Gauss-Newton, from image points to pixels, both `[N, 2]`."""
+def _fit_radial(image: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Fit fx, fy, cx, cy, k1, k2 by Gauss-Newton, from image points to pixels, both `[N, 2]`."""
     square = (image**2).sum(axis=-1)
     zero, one = np.zeros(len(image)), np.ones(len(image))
-    lens = np.array([*seen.std(axis=0) / image.std(axis=0), *seen.mean(axis=0), 0.0, 0.0])
+    lens = np.array([*target.std(axis=0) / image.std(axis=0), *target.mean(axis=0), 0.0, 0.0])
     for _ in range(_ROUNDS):
         radial = 1 + lens[4] * square + lens[5] * square**2
         bent = image * radial[:, None]
@@ -150,14 +153,14 @@ def _fit_radial(image: np.ndarray, seen: np.ndarray) -> np.ndarray:
             np.concatenate([slope, lens[axis] * image[:, axis, None] * curves], axis=1)
             for axis, slope in enumerate((slope_x, slope_y))
         ]
-        off = seen - bent * lens[:2] - lens[2:4]
+        off = target - bent * lens[:2] - lens[2:4]
         step, *_ = np.linalg.lstsq(np.concatenate(design), off.T.reshape(-1), rcond=None)
         lens = lens + step
     return lens
 
 
 def _rotation(quaternion: np.ndarray) -> np.ndarray:
-    """`[3, 3]` of a quaternion (w, x, y, z)."""
+    """Rotation matrix `[3, 3]` of a quaternion (w, x, y, z)."""
     w, x, y, z = quaternion / np.linalg.norm(quaternion)
     v = np.array([x, y, z])
     crossed = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])

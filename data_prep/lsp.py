@@ -1,16 +1,17 @@
-"""Leeds Sports Pose and its extended training set -> jaxpose records.
+"""Preparation of Leeds Sports Pose and its extended training set as jaxpose records.
 
     jaxpose prepare lsp --lsp lsp --lspet lspet --out data/lsp --canvas 192x192
 
-Split `train` holds the first 1,000 people of LSP and, with --lspet, the 10,000 of LSP-Extended;
-split `test` the last 1,000 of LSP. One person per photo; left and right are the person's own.
+Split `train` contains the first 1,000 people of LSP and, with --lspet, the 10,000 of LSP-Extended;
+split `test` the last 1,000 of LSP. There is one person per image; left and right are those of the
+person.
 
-The two `joints.mat` differ. LSP: `(3, 14, 2000)`, third row 1 = occluded; every joint has a place.
-LSP-Extended: `(14, 3, 10000)`, third column 1 = visible; a joint with 0 is not labelled (its place
-is the origin of the photo it was cut from). Coordinates are MATLAB's, whose first pixel is 1.
+The two `joints.mat` differ. LSP: `(3, 14, 2000)`, third row 1 = occluded; every joint has a
+position. LSP-Extended: `(14, 3, 10000)`, third column 1 = visible; a joint with 0 is not labelled
+(its position is the origin of the original image). Coordinates are MATLAB's: the first pixel is 1.
 
 Neither set has boxes. A person's box is the extent of the labelled joints, each side enlarged by
-15 % about its centre: feet, hands and flesh reach beyond the joints.
+15 % about its centre, because feet, hands and the body extend beyond the joints.
 """
 
 from pathlib import Path
@@ -28,18 +29,22 @@ from jaxpose.skeletons import LSP14
 ENLARGEMENT = 1.15
 LSP_COUNT, LSP_TRAIN = 2000, 1000
 LSPET_FIRST_ID = 100_000
-"""Ids: LSP's photo n is n, LSP-Extended's is this plus n."""
+"""Offset of ids: image n of LSP has id n, image n of LSP-Extended this number plus n."""
 
 
 def prepare(
-    lsp: Annotated[Path, typer.Option(help="Folder of LSP: joints.mat and images/.")],
-    out: Annotated[Path, typer.Option(help="Folder to write.")],
-    lspet: Annotated[Path | None, typer.Option(help="Folder of LSP-Extended.")] = None,
-    canvas: Annotated[str, typer.Option(help="Stored size, HEIGHTxWIDTH.")] = "384x288",
-    processes: Annotated[int | None, typer.Option(min=1, help="Default: one per core.")] = None,
+    lsp: Annotated[Path, typer.Option(help="Folder of LSP, with joints.mat and images/.")],
+    out: Annotated[Path, typer.Option(help="Folder of the dataset to write.")],
+    lspet: Annotated[
+        Path | None, typer.Option(help="Folder of LSP-Extended, with joints.mat and images/.")
+    ] = None,
+    canvas: Annotated[str, typer.Option(help="Size of stored images, HEIGHTxWIDTH.")] = "384x288",
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Number of processes. Default: one per core.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a dataset at --out.")] = False,
     beam: Annotated[
-        str | None, typer.Option(help="Work through Apache Beam with these pipeline options.")
+        str | None, typer.Option(help="Run with Apache Beam, with these pipeline options.")
     ] = None,
 ) -> Summary:
     """Prepare Leeds Sports Pose, with or without its extended training set."""
@@ -69,7 +74,7 @@ def prepare(
 
 
 def lsp_people(mat: Path) -> list[InstanceAnnotation]:
-    """All of LSP.
+    """Read all people of LSP.
 
     Raises:
         InputError: the file is not LSP's `joints.mat`.
@@ -78,7 +83,7 @@ def lsp_people(mat: Path) -> list[InstanceAnnotation]:
     if joints.shape != (3, 14, LSP_COUNT):
         hint = " This is LSP-Extended's file." if joints.shape[:2] == (14, 3) else ""
         raise InputError(
-            f"{mat}: LSP's joints are (3, 14, {LSP_COUNT}), these are {joints.shape}.{hint}"
+            f"{mat}: the shape of LSP's joints is (3, 14, {LSP_COUNT}), not {joints.shape}.{hint}"
         )
     x, y, occluded = joints
     visible = np.where(occluded == 1, 1, 2)
@@ -86,7 +91,7 @@ def lsp_people(mat: Path) -> list[InstanceAnnotation]:
 
 
 def lspet_people(mat: Path) -> list[InstanceAnnotation]:
-    """All of LSP-Extended.
+    """Read all people of LSP-Extended.
 
     Raises:
         InputError: the file is not LSP-Extended's `joints.mat`.
@@ -95,7 +100,8 @@ def lspet_people(mat: Path) -> list[InstanceAnnotation]:
     if joints.shape[:2] != (14, 3) or joints.ndim != 3:
         hint = " This is LSP's file." if joints.shape[:2] == (3, 14) else ""
         raise InputError(
-            f"{mat}: LSP-Extended's joints are (14, 3, 10000), these are {joints.shape}.{hint}"
+            f"{mat}: the shape of LSP-Extended's joints is (14, 3, 10000), not {joints.shape}."
+            f"{hint}"
         )
     x, y, labelled = joints.swapaxes(0, 1)
     visible = np.where(labelled == 1, 2, 0)
@@ -105,12 +111,12 @@ def lspet_people(mat: Path) -> list[InstanceAnnotation]:
 def _joints(mat: Path) -> np.ndarray:
     joints = np.asarray(read_mat(mat, "joints"))
     if not np.issubdtype(joints.dtype, np.number):
-        raise InputError(f"{mat}: `joints` does not hold numbers.")
+        raise InputError(f"{mat}: `joints` does not contain numbers.")
     return joints.astype(np.float64)
 
 
 def _people(points: np.ndarray, visible: np.ndarray, first_id: int) -> list[InstanceAnnotation]:
-    """From `[14, N, 2]` places and `[14, N]` flags; numbers start at `first_id + 1`."""
+    """Make people of `[14, N, 2]` positions and `[14, N]` flags; ids begin at `first_id + 1`."""
     return [
         InstanceAnnotation(
             annotation_id=first_id + 1 + n,
@@ -123,7 +129,7 @@ def _people(points: np.ndarray, visible: np.ndarray, first_id: int) -> list[Inst
 
 
 def box_of_joints(points: np.ndarray, labelled: np.ndarray) -> np.ndarray:
-    """The enlarged extent `[4]` (xywh) of the labelled points `[K, 2]`; zeros if there are none."""
+    """Enlarged extent `[4]` (xywh) of the labelled points `[K, 2]`; zeros if there are none."""
     if not labelled.any():
         return np.zeros(4)
     low, high = points[labelled].min(axis=0), points[labelled].max(axis=0)

@@ -1,11 +1,11 @@
-"""MPI-INF-3DHP -> a jaxpose motion dataset (`jaxpose.data.motion`), from MMPose's annotations.
+"""Preparation of MPI-INF-3DHP as a motion dataset (`jaxpose.data.motion`), from MMPose's files.
 
     jaxpose prepare mpi_inf_3dhp --train mpi_inf_3dhp_train.npz --test mpi_inf_3dhp_test.npz \\
         --cameras-train cameras_train.pkl --cameras-test cameras_test.pkl --out data/3dhp.npz
 
 Joints are the skeleton `mpi_inf_3dhp17`, in the frames of the cameras (`jaxpose.data.mmpose_motion`
-describes the layout). Training pictures are 2048 x 2048, whatever height the camera files state.
-Subjects S1 to S8 are split `train`, the test sequences TS1 to TS6 split `test`.
+describes the layout). Training images are 2048 x 2048, although the camera files state different
+heights. Subjects S1 to S8 are split `train`, the test sequences TS1 to TS6 split `test`.
 """
 
 import re
@@ -25,13 +25,17 @@ _TEST = re.compile(r"(?P<subject>TS\d)_(?P<frame>\d{6})\.jpg")
 
 
 def prepare(
-    out: Annotated[Path, typer.Option(help="The motion dataset to write (.npz).")],
-    train: Annotated[Path | None, typer.Option(help="Annotations of S1 to S8.")] = None,
-    test: Annotated[Path | None, typer.Option(help="Annotations of TS1 to TS6.")] = None,
-    cameras_train: Annotated[Path | None, typer.Option(help="Their cameras (.pkl).")] = None,
-    cameras_test: Annotated[Path | None, typer.Option(help="Their cameras (.pkl).")] = None,
+    out: Annotated[Path, typer.Option(help="Motion dataset to write (.npz).")],
+    train: Annotated[Path | None, typer.Option(help="Annotations of S1 to S8 (.npz).")] = None,
+    test: Annotated[Path | None, typer.Option(help="Annotations of TS1 to TS6 (.npz).")] = None,
+    cameras_train: Annotated[
+        Path | None, typer.Option(help="Cameras of the file of --train (.pkl).")
+    ] = None,
+    cameras_test: Annotated[
+        Path | None, typer.Option(help="Cameras of the file of --test (.pkl).")
+    ] = None,
 ) -> MotionSummary:
-    """Prepare MPI-INF-3DHP, 17 joints."""
+    """Prepare MPI-INF-3DHP with 17 joints."""
     clips: list[Clip] = []
     if train is not None:
         clips += read_clips(
@@ -59,5 +63,5 @@ def prepare(
 
 
 def square(parameters: Mapping[str, Any]) -> tuple[int, int]:
-    """Width and height of the training pictures."""
+    """Width and height of the training images."""
     return int(parameters["w"]), int(parameters["w"])

@@ -1,15 +1,15 @@
-"""MPII Human Pose -> jaxpose records.
+"""Preparation of MPII Human Pose as jaxpose records.
 
     jaxpose prepare mpii --annotations mpii_human_pose_v1_u12_1.mat --images images \
         --out data/mpii
 
-Two kinds of annotation file are understood. The official `.mat` holds people of training photos
-(test people are not public); all that are annotated go into one split. The JSON lists that MMPose
-and HRNet use hold the customary train and validation parts of them.
+Two types of annotation file can be read. The official `.mat` contains the people of training images
+(annotations of test people are not public); all annotated people are written to one split. The JSON
+lists that MMPose and HRNet use contain the usual train and validation parts of them.
 
-A person is given by a centre and a scale; their box is the square of 200 x scale pixels about it,
-moved down by 15 x scale so that feet are not cut off, the customary reading of this dataset. It is
-not clipped to the photo. Coordinates are MATLAB's, whose first pixel is 1, in both kinds.
+A person has a centre and a scale. Their box is the square of 200 x scale pixels about the centre,
+moved down by 15 x scale so that it contains the feet, as usual for this dataset. It is not clipped
+to the image. In both types coordinates are MATLAB's: the first pixel is 1.
 """
 
 from collections.abc import Iterator
@@ -30,21 +30,25 @@ from jaxpose.skeletons import MPII16
 NO_CENTRE = "no centre or scale"
 PIXELS_PER_SCALE, DOWN_PER_SCALE = 200.0, 15.0
 PEOPLE_PER_PHOTO = 1000
-"""Ids from the .mat: photo n of the list is n, its person m is n times this plus m."""
+"""Factor of ids from the .mat: image n of the list has id n, its person m this times n plus m."""
 
 People = tuple[list[ImageAnnotation], list[Skip]]
 
 
 def prepare(
-    annotations: Annotated[Path, typer.Option(help="The official .mat, or MMPose's JSON.")],
-    images: Annotated[Path, typer.Option(help="Folder of the photos.")],
-    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    annotations: Annotated[
+        Path, typer.Option(help="Annotation file: the official .mat, or MMPose's JSON.")
+    ],
+    images: Annotated[Path, typer.Option(help="Folder of the images.")],
+    out: Annotated[Path, typer.Option(help="Folder of the dataset to write.")],
     split: Annotated[str, typer.Option(help="Name of the split to write.")] = "train",
-    canvas: Annotated[str, typer.Option(help="Stored size, HEIGHTxWIDTH.")] = "384x288",
-    processes: Annotated[int | None, typer.Option(min=1, help="Default: one per core.")] = None,
+    canvas: Annotated[str, typer.Option(help="Size of stored images, HEIGHTxWIDTH.")] = "384x288",
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Number of processes. Default: one per core.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a dataset at --out.")] = False,
     beam: Annotated[
-        str | None, typer.Option(help="Work through Apache Beam with these pipeline options.")
+        str | None, typer.Option(help="Run with Apache Beam, with these pipeline options.")
     ] = None,
 ) -> Summary:
     """Prepare MPII Human Pose."""
@@ -69,10 +73,10 @@ def prepare(
 
 
 def people_of_json(path: Path, images: Path) -> People:
-    """The people of a JSON list of {image, center, scale, joints, joints_vis}.
+    """Read the people of a JSON list of {image, center, scale, joints, joints_vis}.
 
-    `joints_vis` says whether a joint is annotated, not whether it is seen. A person's id is their
-    place in the list, from 1; a photo's is that of its first person.
+    `joints_vis` is 1 if a joint is annotated, even if it is not visible. A person's id is their
+    number in the list, from 1; an image's id is that of its first person.
 
     Raises:
         InputError: the file is not such a list.
@@ -80,7 +84,7 @@ def people_of_json(path: Path, images: Path) -> People:
     entries = read_json(path)
     wanted = ("image", "center", "scale", "joints", "joints_vis")
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise InputError(f"{path} is not an MPII list: it should hold a list of objects.")
+        raise InputError(f"{path} is not an MPII list: it must contain a list of objects.")
     if entries and not any(all(key in entry for key in wanted) for entry in entries):
         raise InputError(
             f"{path} is not an MPII list: its objects lack "
@@ -112,7 +116,7 @@ def people_of_json(path: Path, images: Path) -> People:
 
 
 def people_of_mat(path: Path, images: Path) -> People:
-    """The annotated people of the official file, structure `RELEASE`.
+    """Read the annotated people of the official file, from its structure `RELEASE`.
 
     Raises:
         InputError: the file is not MPII's.
@@ -127,7 +131,7 @@ def people_of_mat(path: Path, images: Path) -> People:
         photo = ImageAnnotation(images / name, name, number, (), 0)
         for place, rect in enumerate(_structs(getattr(entry, "annorect", [])), start=1):
             if not list(_structs(getattr(rect, "annopoints", []))):
-                continue  # test people, and people of training photos whom nobody annotated
+                continue  # test people, and people of training images without annotations
             scale, objpos = getattr(rect, "scale", []), getattr(rect, "objpos", [])
             if np.size(scale) != 1 or not hasattr(objpos, "x"):
                 skips.append(Skip(NO_CENTRE, f"person {place} in {name}"))
@@ -146,14 +150,14 @@ def people_of_mat(path: Path, images: Path) -> People:
 
 
 def box_of_scale(center: np.ndarray, scale: float) -> np.ndarray:
-    """The box `[4]` (xywh, first pixel 0) of a centre `[2]` (first pixel 1) and a scale."""
+    """Box `[4]` (xywh, first pixel 0) of a centre `[2]` (first pixel 1) and a scale."""
     size = PIXELS_PER_SCALE * scale
     middle = center - 1 + np.array([0.0, DOWN_PER_SCALE * scale])
     return np.concatenate([middle - size / 2, [size, size]])
 
 
 def _structs(value: Any) -> Iterator[Any]:
-    """The structs of a MATLAB struct array, which one struct alone and none at all also are."""
+    """Yield the structs of a MATLAB struct array, of a single struct, or of an empty value."""
     if hasattr(value, "_fieldnames"):
         yield value
     else:
@@ -161,7 +165,7 @@ def _structs(value: Any) -> Iterator[Any]:
 
 
 def _joints(annopoints: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Places `[16, 2]` and flags `[16]`; head top and upper neck carry no flag and are seen."""
+    """Positions `[16, 2]` and flags `[16]`; head top and upper neck have no flag: visible."""
     points, visible = np.zeros((16, 2)), np.zeros(16, int)
     for point in _structs(annopoints.point):
         number = int(point.id)

@@ -166,7 +166,7 @@ def test_json_round_trip_is_exact(experiment):
 def test_json_builds_no_class_from_elsewhere(experiment):
     record = to_json(experiment)
     for path in ("subprocess.Popen", "jaxpose.config.load_recipe", "jaxpose.nowhere.Thing", 3):
-        with pytest.raises(InputError, match="names no configurable class"):
+        with pytest.raises(InputError, match="is not a configurable class"):
             from_json(record | {"codec": {"class": path}})
 
 

@@ -1,7 +1,9 @@
-"""Keypoints to training targets and network outputs back to keypoints, in pairs.
+"""Codecs: each encodes keypoints as training targets, and decodes network outputs to keypoints.
 
 A codec is a frozen dataclass whose methods are pure, batched `jax.numpy` functions; see
-`jaxpose.codecs.codec.Codec` for the interface that all of them share.
+`jaxpose.codecs.codec.Codec` for the interface that all of them share. `sample` and `decoded` have
+the types of labels, targets and decoded keypoints; `refine` has the steps from a heatmap's highest
+pixel to a position between pixels; `lifting` has the codecs of lifters.
 """
 
 from jaxpose.codecs.center_offsets import CenterOffsets

@@ -1,4 +1,4 @@
-"""Many people in one image: where each one's centre is, and where the keypoints lie from there.
+"""Codec for many people in one image: a heatmap of centres, and offsets from centres to keypoints.
 
 Centres and keypoints are peaks of heatmaps; a person is one centre with its offsets (CenterNet,
 arXiv:1904.07850, section 4.2; DEKR, arXiv:2104.02300, section 3).
@@ -18,33 +18,34 @@ from jaxpose.errors import InputError
 
 Pair = tuple[jax.Array, jax.Array]
 
-_LEAST_SIZE = 4.0  # heatmap pixels; a person of one keypoint has no extent
+_LEAST_SIZE = 4.0  # heatmap pixels; the extent of a person with one keypoint would be 0
 
 
 @dataclass(frozen=True)
 class CenterOffsets:
-    """Heatmaps `[B, h, w, K + 1]`, of which the last is that of centres, and offsets.
+    """Heatmaps `[B, h, w, K + 1]`, the last of which has the centres, and offsets.
 
-    Offsets `[B, h, w, 2 K]` are (x, y) of each keypoint, from the pixel, in heatmap pixels. Maps
-    are aligned as those of `codecs.udp`: outermost pixel centres lie on those of the input.
+    Offsets `[B, h, w, 2 K]` are the (x, y) of each keypoint relative to the pixel, in heatmap
+    pixels. Maps are aligned as those of `codecs.udp`: the centres of outermost pixels coincide with
+    those of the input.
 
-    The centre of a person is the mean of the labelled keypoints inside the input. Where two people
-    claim a pixel for their offsets, the smaller one has it (DEKR, section 3.3).
+    The centre of a person is the mean of the labelled keypoints inside the input. A pixel near the
+    centres of two people has the offsets of the smaller one (DEKR, section 3.3).
 
-    Decoding takes the `max_people` highest peaks of the centre map. A keypoint is where the offset
-    leads, or at the nearest peak of its own map if one is near. Scores: the value at the centre
-    times the value of the keypoint's map, both clipped to [0, 1]; `raw` is the product before it is
-    clipped. `valid` is False for the places that are left over.
+    Decoding takes the `max_people` highest peaks of the centre map. A keypoint is at the end of its
+    offset, or at the nearest peak of the keypoint's map if one is near. The score is the value at
+    the centre times the value of the keypoint's map there, both clipped to [0, 1]; `raw` is the
+    product before it is clipped. `valid` is False for unused places.
 
     Attributes:
       input_hw: size of the model's input.
       heatmap_hw: size of the maps.
       sigma: standard deviation of the Gaussians in heatmap pixels.
-      radius: heatmap pixels round a centre in which offsets are trained.
-      max_people: of one image.
-      min_score: the lowest value of a peak.
+      radius: distance from a centre in heatmap pixels within which offsets are trained.
+      max_people: largest number of people in one image.
+      min_score: lowest value of a peak.
       window: side in heatmap pixels of the square in which a peak has to be the highest; odd.
-      snap: how far from the end of an offset a peak may be, as a part of the person's extent.
+      snap: largest distance of a peak from the end of an offset, as a share of the person's extent.
     """
 
     input_hw: tuple[int, int] = (512, 512)
@@ -77,27 +78,27 @@ class CenterOffsets:
         return True
 
     def output_shapes(self, num_keypoints: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
-        """The shapes `decode` accepts, without the batch."""
+        """Shapes that `decode` accepts, without the batch."""
         maps, offsets = num_keypoints + 1, 2 * num_keypoints
         return (((*self.heatmap_hw, maps), (*self.heatmap_hw, offsets)),)
 
     def encode(self, sample: Sample) -> Targets:
-        """Targets (heatmaps, offsets) as in the class, and weights of both, float32.
+        """Encode targets (heatmaps, offsets) as in the class, and the weights of both, float32.
 
-        Weights are those of pixels `[B, h, w]`, 0 where people are not labelled, and of offsets
-        `[B, h, w, K]`: 1 over the person's extent in heatmap pixels, so that an error counts
-        relative to it; 0 away from centres and for keypoints that are not labelled.
+        Weights of pixels are `[B, h, w]`, 0 where people are not labelled. Weights of offsets are
+        `[B, h, w, K]`: the inverse of the person's extent in heatmap pixels, so that an error is
+        relative to the extent; 0 away from centres and for keypoints that are not labelled.
 
         Args:
-          sample: keypoints `[B, P, K, 2]`, visible `[B, P, K]`; counted `[B, h, w]`, of the size of
-            the maps, or None.
+          sample: keypoints `[B, P, K, 2]`, visible `[B, P, K]`; counted `[B, h, w]`, with the size
+            of the maps, or None.
         """
         height, width = self.heatmap_hw
         places = sample.keypoints.astype(jnp.float32) / self._stride[None, None, None]
         last = np.array([width - 1, height - 1], np.float32)[None, None, None]
         inside = jnp.all((places >= -0.5) & (places <= last + 0.5), axis=-1)
         labelled = sample.labelled() & inside
-        # Selected, not multiplied: an unlabelled keypoint may be NaN.
+        # `where` instead of a product: an unlabelled keypoint may be NaN.
         places = jnp.where(labelled[..., None], places, 0.0)
         center, size = _center_and_size(places, labelled)
         batch, _, keypoints = labelled.shape
@@ -148,7 +149,7 @@ class CenterOffsets:
         )
 
     def decode(self, outputs: Pair) -> Decoded:
-        """Up to `max_people` people `[B, P, K]`, the likeliest first; see the class."""
+        """Decode up to `max_people` people `[B, P, K]`, the most likely first; see the class."""
         maps, offsets = (x.astype(jnp.float32) for x in outputs)
         batch, height, width, keypoints = *maps.shape[:3], maps.shape[3] - 1
         score, x, y = self._peaks(maps[..., keypoints:])
@@ -160,7 +161,7 @@ class CenterOffsets:
         led = start[:, :, None] + leads
         extent = jnp.maximum(jnp.ptp(led, axis=2).max(axis=-1), _LEAST_SIZE)
 
-        # The nearest peak [B, P, K] of each keypoint's own map.
+        # The nearest peak [B, P, K] of each keypoint's map.
         height_of, px, py = self._peaks(maps[..., :keypoints])
         peaks = self._refined(maps[..., :keypoints], px, py)
         away = jnp.linalg.norm(led[:, :, :, None] - peaks[:, None], axis=-1)
@@ -185,7 +186,7 @@ class CenterOffsets:
         )
 
     def flip_back(self, outputs: Pair, permutation: Any) -> Pair:
-        """Outputs for the mirrored input, in the frame of the input itself."""
+        """Convert outputs for the mirrored input to the frame of the original input."""
         maps, offsets = outputs
         permutation = np.asarray(permutation)
         order = np.append(permutation, len(permutation))
@@ -196,11 +197,11 @@ class CenterOffsets:
         return jnp.take(maps, order, axis=3)[:, :, ::-1], mirrored.reshape(offsets.shape)
 
     def average(self, a: Pair, b: Pair) -> Pair:
-        """The mean of two outputs in the same frame, float32."""
+        """Mean of two outputs in the same frame, float32."""
         return mean_of_two(a, b)
 
     def maps(self, outputs: Pair) -> jax.Array:
-        """The heatmaps of the keypoints, float32 `[B, h, w, K]`."""
+        """Heatmaps of the keypoints, float32 `[B, h, w, K]`."""
         return outputs[0][..., :-1].astype(jnp.float32)
 
     @property
@@ -210,9 +211,10 @@ class CenterOffsets:
         return ((input_wh - 1) / (heatmap_wh - 1)).astype(np.float32)
 
     def _peaks(self, maps: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The highest peaks of maps `[B, h, w, C]`: values, columns, rows, each `[B, C, P]`.
+        """Find the highest peaks of maps `[B, h, w, C]`: values, columns, rows, each `[B, C, P]`.
 
-        A peak is the highest pixel of the window round it; of equal neighbours the first is one.
+        A peak is the highest pixel of the window around it; of equal neighbours the first one is
+        the peak.
         """
         batch, height, width, count = maps.shape
         half, side = self.window // 2, self.window
@@ -231,7 +233,7 @@ class CenterOffsets:
         return values, index % width, index // width
 
     def _refined(self, maps: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
-        """Peaks `[B, C, P, 2]` between pixels: the summit of a Gaussian through three of them."""
+        """Refine peaks to `[B, C, P, 2]` between pixels: maxima of a Gaussian through three."""
         batch, height, width, count = maps.shape
         flat = jnp.log(jnp.maximum(maps, 1e-6)).reshape(batch, height * width, count)
         flat = flat.transpose(0, 2, 1)
@@ -250,7 +252,10 @@ class CenterOffsets:
         return jnp.stack([x + dx, y + dy], axis=-1)
 
     def _value_at(self, maps: jax.Array, places: jax.Array) -> jax.Array:
-        """The keypoint's map `[B, h, w, K + 1]` at the pixel nearest to `places [B, P, K, 2]`."""
+        """Value of each keypoint's map `[B, h, w, K + 1]` at the pixel nearest to its place.
+
+        `places` is `[B, P, K, 2]` in heatmap pixels; returns `[B, P, K]`.
+        """
         batch, height, width, count = maps.shape
         x = jnp.clip(jnp.round(places[..., 0]), 0, width - 1).astype(jnp.int32)
         y = jnp.clip(jnp.round(places[..., 1]), 0, height - 1).astype(jnp.int32)

@@ -1,4 +1,4 @@
-"""The interface of every codec."""
+"""Interface of every codec."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,14 +11,14 @@ from jaxpose.codecs.sample import Sample, Targets
 
 @runtime_checkable
 class Codec(Protocol):
-    """Encodes labels as targets and decodes outputs of the same form.
+    """Interface of a codec: encodes labels as targets and decodes outputs of the same form.
 
-    `input_hw` is the size of the model's input that keypoints refer to. `udp` says which crop
-    convention belongs to the codec (`jaxpose.geometry.crop_matrix`).
+    `input_hw` is the size of the model's input, the frame of the keypoints. `udp` is True if the
+    codec needs UDP's crops (`jaxpose.geometry.crop_matrix`).
 
-    Two methods more are optional: `maps(outputs)`, float32 maps `[B, h, w, K]` that show where the
-    outputs place each keypoint, and `bounded()`, the codec that prediction uses in place of this
-    one.
+    Two more methods are optional: `maps(outputs)` returns float32 maps `[B, h, w, K]` of each
+    keypoint's likelihood over the input, and `bounded()` returns the codec that prediction uses in
+    place of this one.
     """
 
     @property
@@ -28,26 +28,26 @@ class Codec(Protocol):
     def udp(self) -> bool: ...
 
     def output_shapes(self, num_keypoints: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
-        """Alternatives that `decode` accepts: the shapes of all outputs, without the batch."""
+        """Alternatives that `decode` accepts: shapes of all outputs, without the batch."""
 
     def encode(self, sample: Sample) -> Targets:
-        """Targets of the labels, and what each of them weighs."""
+        """Encode the labels as targets and their weights."""
 
     def decode(self, outputs: Any) -> Decoded:
-        """Keypoints in input pixels, scores in [0, 1], raw values, and what is there at all."""
+        """Decode the outputs to keypoints in input pixels, with scores and validity."""
 
     def flip_back(self, outputs: Any, permutation: Any) -> Any:
-        """Outputs for the mirrored input, brought back to the frame of the input itself."""
+        """Convert outputs for the mirrored input to the frame of the original input."""
 
     def average(self, a: Any, b: Any) -> Any:
-        """The mean of two outputs in the same frame."""
+        """Mean of two outputs in the same frame."""
 
 
 def mirror_maps(maps: jax.Array, permutation: Any) -> jax.Array:
-    """Maps `[B, h, w, K]` reversed along the width, left and right keypoints exchanged."""
+    """Reverse maps `[B, h, w, K]` along the width and exchange left and right keypoints."""
     return jnp.take(maps, permutation, axis=3)[:, :, ::-1]
 
 
 def mean_of_two(a: Any, b: Any) -> Any:
-    """The mean of two pytrees of arrays, float32 whatever their type."""
+    """Mean of two pytrees of arrays, float32 for every input dtype."""
     return jax.tree.map(lambda x, y: 0.5 * (x.astype(jnp.float32) + y.astype(jnp.float32)), a, b)

@@ -1,4 +1,4 @@
-"""Keypoints read from a network's outputs."""
+"""Type of decoded keypoints."""
 
 from typing import NamedTuple
 
@@ -6,16 +6,16 @@ import jax
 
 
 class Decoded(NamedTuple):
-    """Keypoints read from the outputs of a network, float32.
+    """Keypoints decoded from the outputs of a network, float32.
 
     The leading axes `[...]` are `[B]` for one person in each image, `[B, P]` for up to P people.
 
     Attributes:
       keypoints: `[..., K, 2]` (x, y) in pixels of the model's input.
-      scores: `[..., K]` in [0, 1]; what it measures is documented by the codec.
-      raw: `[..., K]` the number behind the score as the network gave it, unbounded.
-      valid: bool `[..., K]`, False where the outputs hold no such keypoint; of a person who is not
-        there, False for all.
+      scores: `[..., K]` in [0, 1]; each codec documents their meaning.
+      raw: `[..., K]`, the network's value from which the score is computed, unbounded.
+      valid: bool `[..., K]`, False for keypoints that the outputs do not contain, and for all
+        keypoints of a person who does not exist.
     """
 
     keypoints: jax.Array

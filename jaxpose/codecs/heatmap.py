@@ -1,4 +1,4 @@
-"""One Gaussian heatmap per keypoint, in the conventions of MSRA, DARK and UDP."""
+"""Gaussian heatmaps, one per keypoint, in the conventions of MSRA, DARK and UDP."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -26,23 +26,23 @@ _LONGEST_STEP = 2.0  # heatmap pixels
 class Heatmap:
     """Gaussian heatmaps `[B, h, w, K]` with peak 1; use `msra`, `dark` or `udp` to make one.
 
-    Scores: the highest value of the map, clipped to [0, 1]; `raw` is that value unclipped. A map
-    without a positive value holds no keypoint: it decodes to heatmap position (-1, -1), score 0.
-    Of equal highest values the first in row-major order wins.
+    The score is the highest value of the map, clipped to [0, 1]; `raw` is that value unclipped. A
+    map without a positive value has no keypoint: it decodes to heatmap position (-1, -1) and score
+    0. Of equal highest values the first in row-major order is taken.
 
     Attributes:
       input_hw: size of the model's input, the frame of the keypoints.
       heatmap_hw: size of the maps.
       sigma: standard deviation of the Gaussian in heatmap pixels.
-      udp: sizes as distances between outermost pixel centres (see `jaxpose.geometry.crop_matrix`),
-        targets centred between pixels, no shift after flipping.
-      unbiased: with `udp=False`, targets centred between pixels (DARK) rather than on the nearest.
-      refine: what decoding adds to the highest pixel: nothing, a quarter of a pixel towards the
-        higher neighbour, or the DARK step (`jaxpose.codecs.refine`).
+      udp: sizes are distances between outermost pixel centres (see `jaxpose.geometry.crop_matrix`),
+        targets are centred between pixels, and there is no shift after flipping.
+      unbiased: with `udp=False`, True centres targets between pixels (DARK), False on the nearest.
+      refine: step that decoding adds to the highest pixel: "none", "quarter" of a pixel towards the
+        higher neighbour, or the "dark" step (`jaxpose.codecs.refine`).
       blur_kernel: taps of the Gaussian that modulates the maps before the DARK step; 11 for
         sigma 2, 17 for sigma 3.
-      longest_step: heatmap pixels that the DARK step may lead away from the highest pixel; None
-        sets no bound, as published. `jaxpose.tasks.topdown.predictor` sets one.
+      longest_step: largest length of the DARK step in heatmap pixels; None sets no bound, as
+        published. `jaxpose.tasks.topdown.predictor` sets one.
     """
 
     input_hw: tuple[int, int] = (256, 192)
@@ -69,25 +69,25 @@ class Heatmap:
             )
 
     def output_shapes(self, num_keypoints: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
-        """The shapes `decode` accepts, without the batch."""
+        """Shapes that `decode` accepts, without the batch."""
         return (((*self.heatmap_hw, num_keypoints),),)
 
     def encode(self, sample: Sample) -> Targets:
-        """Targets float32 `[B, h, w, K]` and weights float32 `[B, K]`.
+        """Encode targets float32 `[B, h, w, K]` and weights float32 `[B, K]`.
 
         The Gaussian ends at three sigma, except with `unbiased`. A keypoint that is not labelled,
-        or whose Gaussian lies outside the map, has weight 0 and an empty map.
+        or whose Gaussian is outside the map, has weight 0 and an empty map.
 
         `sample`: keypoints `[B, K, 2]`, visible `[B, K]`.
         """
         position = sample.keypoints.astype(jnp.float32) / self._stride[None, None, :]
         reach = 3.0 * self.sigma
         full = self.unbiased and not self.udp
-        # Truncation, not floor: the published codecs cast to an integer, which differs left of 0.
+        # Truncation, not floor: the published codecs cast to integers, which differs below 0.
         rounded = jnp.trunc(position + 0.5)
         if self.udp:
-            # Here a tie goes down: strides are odd fractions, the reference divides in float64 and
-            # lands just below it. It decides one pixel at three sigma.
+            # Ties are rounded down: strides are odd fractions, and the reference, which divides in
+            # float64, gets a value just below the tie. This changes one pixel at three sigma.
             rounded = jnp.where(rounded > 0, jnp.ceil(position - 0.5), rounded)
         middle = position if full else rounded
         center = position if self.udp else middle
@@ -106,13 +106,13 @@ class Heatmap:
 
         height, width = self.heatmap_hw
         columns = profile(0, width)
-        # Selected, not multiplied, by the weight: an unlabelled keypoint may be NaN.
+        # `where` instead of a product with the weight: an unlabelled keypoint may be NaN.
         rows = jnp.where(weights[:, None, :] > 0, profile(1, height), 0.0)
         columns = jnp.where(weights[:, None, :] > 0, columns, 0.0)
         return Targets(rows[:, :, None, :] * columns[:, None, :, :], weights)
 
     def decode(self, outputs: jax.Array) -> Decoded:
-        """Keypoints of maps `[B, h, w, K]` of any floating type; see the class for the scores."""
+        """Decode maps `[B, h, w, K]` of any floating type; see the class for the scores."""
         maps = outputs.astype(jnp.float32)
         x, y, raw = highest(maps)
         if self.refine == "quarter":
@@ -130,11 +130,12 @@ class Heatmap:
         return Decoded(keypoints, jnp.clip(raw, 0.0, 1.0), raw, raw > 0)
 
     def flip_back(self, outputs: jax.Array, permutation: Any) -> jax.Array:
-        """Maps `[B, h, w, K]` for the mirrored input, in the frame of the input itself.
+        """Convert maps `[B, h, w, K]` for the mirrored input to the frame of the original input.
 
-        Without `udp` the mirrored maps are moved one heatmap pixel to the right: a pixel of stride
-        s covers its input pixels from the left, so mirroring leaves them (s - 1) / s pixels short.
-        The first column stays as it is, as in the published flip test.
+        Without `udp` the mirrored maps are moved one heatmap pixel to the right: the first of the s
+        input pixels that a heatmap pixel covers is at its position, so mirrored maps are
+        (s - 1) / s pixels too far left. The first column is repeated, as in the published flip
+        test.
         """
         mirrored = mirror_maps(outputs, permutation)
         if self.udp:
@@ -142,17 +143,18 @@ class Heatmap:
         return jnp.concatenate([mirrored[:, :, :1], mirrored[:, :, :-1]], axis=2)
 
     def average(self, a: jax.Array, b: jax.Array) -> jax.Array:
-        """The mean of two sets of maps in the same frame, float32."""
+        """Mean of two sets of maps in the same frame, float32."""
         return mean_of_two(a, b)
 
     def maps(self, outputs: jax.Array) -> jax.Array:
-        """The maps themselves, float32."""
+        """Return the maps as float32."""
         return outputs.astype(jnp.float32)
 
     def bounded(self) -> "Heatmap":
-        """The codec with a bound of two pixels on the DARK step, unless it has one.
+        """Return the codec with a bound of two pixels on the DARK step, unless it has a bound.
 
-        A sharp peak needs less than one; on maps without one the step can lead out of the image.
+        A sharp peak needs less than one pixel; in maps without a sharp peak the step can end
+        outside the image.
         """
         if self.longest_step is not None:
             return self
@@ -171,9 +173,9 @@ def msra(
     heatmap_hw: tuple[int, int] | None = None,
     sigma: float = 2.0,
 ) -> Heatmap:
-    """Simple Baselines (arXiv:1804.06208): targets on whole pixels, quarter-pixel decoding.
+    """Codec of Simple Baselines (arXiv:1804.06208): targets on whole pixels, quarter-pixel steps.
 
-    `heatmap_hw` is a quarter of the input unless given.
+    The default of `heatmap_hw` is a quarter of the input.
     """
     return Heatmap(input_hw, heatmap_hw or _quarter(input_hw), sigma, udp=False, refine="quarter")
 
@@ -184,7 +186,7 @@ def dark(
     sigma: float = 2.0,
     blur_kernel: int = 11,
 ) -> Heatmap:
-    """DARK (arXiv:1910.06278): MSRA crops, targets between pixels, DARK decoding."""
+    """Codec of DARK (arXiv:1910.06278): MSRA crops, targets between pixels, DARK decoding."""
     return Heatmap(
         input_hw,
         heatmap_hw or _quarter(input_hw),
@@ -202,7 +204,7 @@ def udp(
     sigma: float = 2.0,
     blur_kernel: int = 11,
 ) -> Heatmap:
-    """UDP (arXiv:1911.07524) with DARK decoding: what ViTPose is trained with."""
+    """Codec of UDP (arXiv:1911.07524) with DARK decoding, with which ViTPose is trained."""
     return Heatmap(
         input_hw,
         heatmap_hw or _quarter(input_hw),

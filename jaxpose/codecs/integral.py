@@ -1,4 +1,4 @@
-"""Integral regression: coordinates as the expectation of a heatmap, both supervised."""
+"""Integral regression: a heatmap and its expectation, the coordinates, are both supervised."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,17 +17,18 @@ Pair = tuple[jax.Array, jax.Array]
 
 @dataclass(frozen=True)
 class IntegralRegression:
-    """(coordinates `[B, K, 2]`, heatmaps `[B, h, w, K]`) as targets: integral regression and DSNT.
+    """Targets of integral regression and DSNT: coordinates `[B, K, 2]`, heatmaps `[B, h, w, K]`.
 
-    arXiv:1711.08229 and arXiv:1801.07372. Coordinates are those of `jaxpose.codecs.Regression` and
-    decide by themselves; scores are 1.
+    arXiv:1711.08229 and arXiv:1801.07372. Coordinates are those of `jaxpose.codecs.Regression`, and
+    only they are decoded; scores are 1.
 
     Attributes:
       input_hw: size of the model's input, the frame of the keypoints.
       heatmap_hw: size of the maps.
       sigma: standard deviation of the Gaussian targets in heatmap pixels.
       normalize: divide each target map by its sum, for outputs that are distributions.
-      unbiased: targets centred between pixels rather than on the nearest.
+      unbiased: True centres targets between pixels, False on the nearest pixel.
+      shift_coords: as in `jaxpose.codecs.Regression`.
     """
 
     input_hw: tuple[int, int] = (256, 192)
@@ -38,7 +39,7 @@ class IntegralRegression:
     shift_coords: bool = True
 
     def __post_init__(self) -> None:
-        # Refuses what the two codecs refuse.
+        # Making the two codecs checks the attributes.
         _ = self._maps, self._coordinates
 
     @property
@@ -47,14 +48,14 @@ class IntegralRegression:
         return False
 
     def output_shapes(self, num_keypoints: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
-        """The shapes `decode` accepts, without the batch."""
+        """Shapes that `decode` accepts, without the batch."""
         return (((num_keypoints, 2), (*self.heatmap_hw, num_keypoints)),)
 
     def encode(self, sample: Sample) -> Targets:
-        """Targets (coordinates `[B, K, 2]`, heatmaps `[B, h, w, K]`) and weights `[B, K]`, float32.
+        """Encode targets (coordinates `[B, K, 2]`, heatmaps `[B, h, w, K]`), weights `[B, K]`.
 
-        Weights are those of the coordinates, so a keypoint just outside the input has weight 0
-        although its map is not empty.
+        All are float32. Weights are those of the coordinates, so a keypoint just outside the input
+        has weight 0 although its map is not empty.
         """
         maps, _ = self._maps.encode(sample)
         coordinates, weights = self._coordinates.encode(sample)
@@ -64,11 +65,11 @@ class IntegralRegression:
         return Targets((coordinates, maps), weights)
 
     def decode(self, outputs: Pair) -> Decoded:
-        """Keypoints of the coordinates; the heatmaps are not read."""
+        """Decode keypoints from the coordinates; the heatmaps are not used."""
         return self._coordinates.decode(outputs[0])
 
     def flip_back(self, outputs: Pair, permutation: Any) -> Pair:
-        """Outputs for the mirrored input, in the frame of the input itself."""
+        """Convert outputs for the mirrored input to the frame of the original input."""
         coordinates, maps = outputs
         return (
             self._coordinates.flip_back(coordinates, permutation),
@@ -76,11 +77,11 @@ class IntegralRegression:
         )
 
     def average(self, a: Pair, b: Pair) -> Pair:
-        """The mean of two outputs in the same frame, float32."""
+        """Mean of two outputs in the same frame, float32."""
         return mean_of_two(a, b)
 
     def maps(self, outputs: Pair) -> jax.Array:
-        """The heatmaps, float32."""
+        """Return the heatmaps as float32."""
         return outputs[1].astype(jnp.float32)
 
     @property

@@ -1,24 +1,25 @@
-"""From pixels and millimetres to what a lifter takes and gives, and back.
+"""Codecs of lifters: from pixels and millimetres to a lifter's inputs and targets, and back.
 
-Frames, in the order in which a joint passes through them:
+Frames of joints, in the order of the conversions:
 
-- *camera*: millimetres, x right, y down, z forward, origin at the optical centre. What datasets
-  hold and metrics want.
-- *root-relative*: the camera's axes, origin at the root joint, millimetres. What `decode` answers.
+- *camera*: millimetres, x right, y down, z forward, origin at the optical centre. Datasets and
+  metrics use this frame.
+- *root-relative*: the camera's axes, origin at the root joint, millimetres. `decode` returns joints
+  in this frame.
 - *targets*: root-relative in metres, then standardised by the training set's statistics if the
   codec has any.
 
-and of a keypoint:
+Frames of keypoints:
 
-- *pixels* of the whole picture, centres at integers.
-- *screen*: the picture's width spans [-1, 1], its height as much less as it is lower; so a shape
-  keeps its aspect. The middle of a picture of width w is taken at w / 2, as published.
-- *image plane*: x / z and y / z of the undistorted ray; what a known camera makes of pixels.
+- *pixels* of the whole image, pixel centres at integers.
+- *screen*: the image's width spans [-1, 1], and its height is divided by the same number, so that
+  shapes keep their aspect. The middle of an image of width w is at w / 2, as published.
+- *image plane*: x / z and y / z of the undistorted ray, computed from pixels with a known camera.
 - *box*: the middle of a person's box is the origin and its longer side spans [-1, 1]; for video
-  of which nothing is known.
+  whose camera and size are not known.
 
-All of them but pixels have their origin where a mirror leaves it, so `geometry.mirror` mirrors
-them. Functions take any leading axes, commonly `[B, T]`.
+A mirror does not move the origin of any frame except pixels, so `geometry.mirror` can mirror values
+in these frames. Functions take any leading axes, commonly `[B, T]`.
 """
 
 from collections.abc import Sequence
@@ -42,11 +43,11 @@ _MM = 1000.0  # millimetres to the targets' unit
 
 @dataclass(frozen=True)
 class Statistics:
-    """Per-joint means and standard deviations of a training set, as plain numbers.
+    """Means and standard deviations of each joint in a training set, as plain numbers.
 
     Attributes:
       mean: K rows of D values.
-      std: likewise, all above 0.
+      std: K rows of D values, all above 0.
     """
 
     mean: tuple[tuple[float, ...], ...]
@@ -66,12 +67,13 @@ class Statistics:
 
     @classmethod
     def of(cls, values: np.ndarray, weights: np.ndarray | None = None) -> "Statistics":
-        """Of `[N, K, D]`; what has no spread, such as the root about itself, gets std 1.
+        """Compute the statistics of `[N, K, D]`.
 
-        `weights [N, K]` leave out what is not labelled.
+        Constant values, such as the root relative to itself, get std 1. Joints whose weight in
+        `weights [N, K]` is 0 are left out.
 
         Raises:
-          InputError: a joint is labelled nowhere.
+          InputError: a joint is labelled in no frame.
         """
         values = np.asarray(values, np.float64)
         known = np.asarray(np.ones(values.shape[:2]) if weights is None else weights) > 0
@@ -87,17 +89,17 @@ class Statistics:
         return cls(mean.tolist(), std.tolist())
 
     def apply(self, values: jax.Array) -> jax.Array:
-        """`[..., K, D]` standardised."""
+        """Standardise `[..., K, D]`."""
         mean, std = self._arrays(values)
         return (values - mean) / std
 
     def undo(self, values: jax.Array) -> jax.Array:
-        """The inverse of `apply`."""
+        """Inverse of `apply`."""
         mean, std = self._arrays(values)
         return values * std + mean
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists for JSON, from which `Statistics(**data)` makes it again."""
+        """Convert to plain lists for JSON; `Statistics(**data)` is the inverse."""
         return asdict(self)
 
     def _arrays(self, values: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -111,29 +113,29 @@ class Statistics:
 
 
 def to_screen(keypoints: jax.Array, image_wh: jax.Array) -> jax.Array:
-    """Pixels `[..., K, 2]` on the screen; `image_wh` is `[..., 2]`."""
+    """Convert pixels `[..., K, 2]` to the screen; `image_wh` is `[..., 2]`."""
     size = image_wh.astype(jnp.float32)[..., None, :]
     return (2.0 * keypoints - size) / size[..., :1]
 
 
 def from_screen(keypoints: jax.Array, image_wh: jax.Array) -> jax.Array:
-    """The inverse of `to_screen`."""
+    """Inverse of `to_screen`."""
     size = image_wh.astype(jnp.float32)[..., None, :]
     return (keypoints * size[..., :1] + size) / 2.0
 
 
 def to_box(keypoints: jax.Array, boxes_xywh: jax.Array) -> jax.Array:
-    """Pixels `[..., K, 2]` relative to boxes `[..., 4]`; keep one box for a whole window."""
+    """Convert pixels `[..., K, 2]` to boxes `[..., 4]`; use one box for all frames of a window."""
     corner, size = boxes_xywh[..., None, :2], boxes_xywh[..., None, 2:]
     half = jnp.maximum(size.max(axis=-1, keepdims=True) / 2, 1e-6)
     return (keypoints - corner - size / 2) / half
 
 
 def root_of(skeleton: Skeleton) -> tuple[int, ...]:
-    """The joints whose mean is a skeleton's root: the one called so, or else the two hips.
+    """Indices of the joints whose mean is a skeleton's root: `root`, `pelvis`, or the two hips.
 
     Raises:
-      InputError: it has neither.
+      InputError: it has none of these.
     """
     for names in (("root",), ("pelvis",), ("left_hip", "right_hip")):
         if all(name in skeleton.keypoints for name in names):
@@ -145,7 +147,7 @@ def root_of(skeleton: Skeleton) -> tuple[int, ...]:
 
 
 def root_place(joints: jax.Array, root: Sequence[int]) -> jax.Array:
-    """`[..., 1, D]`: the mean of the root's joints among `[..., K, D]`."""
+    """Position of the root, `[..., 1, D]`: the mean of its joints in `[..., K, D]`."""
     return jnp.take(joints, np.asarray(root, np.int32), axis=-2).mean(axis=-2, keepdims=True)
 
 
@@ -154,13 +156,13 @@ class LiftingCodec:
     """Inputs and targets of Martinez's, VideoPose3D's and PoseFormer's lifters.
 
     Attributes:
-      num_keypoints: of the input, and of the skeleton.
+      num_keypoints: keypoints of the input, and of the skeleton.
       root: indices of the joints whose mean is the root (`root_of`).
-      frame: of the inputs: "pixels", "screen", "image plane" or "box".
-      drop_root: leave the root out of the targets; only where it is one joint.
-      confidence: give the inputs a third channel.
-      input_statistics, target_statistics: of inputs in their frame (x, y), and of targets in
-        metres; None to leave them as they are.
+      frame: frame of the inputs: "pixels", "screen", "image plane" or "box".
+      drop_root: leave the root out of the targets; only possible if it is one joint.
+      confidence: add the confidence to the inputs as a third channel.
+      input_statistics, target_statistics: statistics of inputs in their frame (x, y), and of
+        targets in metres; None for values that are not standardised.
       fps: frames per second of the training set; None if unknown or mixed.
     """
 
@@ -192,9 +194,9 @@ class LiftingCodec:
         boxes_xywh: jax.Array | None = None,
         confidence: jax.Array | None = None,
     ) -> jax.Array:
-        """What the lifter takes, `[..., K, 2 or 3]` float32, of pixels `[..., K, 2]`.
+        """Convert pixels `[..., K, 2]` to the lifter's inputs, `[..., K, 2 or 3]` float32.
 
-        `framed`, then `standardised`; arguments and errors are those of `framed`.
+        Applies `framed`, then `standardised`; arguments and errors are those of `framed`.
         """
         return self.standardised(
             self.framed(
@@ -215,17 +217,19 @@ class LiftingCodec:
         boxes_xywh: jax.Array | None = None,
         confidence: jax.Array | None = None,
     ) -> jax.Array:
-        """Pixels in the codec's frame, with a confidence if it wants one; what may be mirrored.
+        """Convert pixels to the codec's frame, with a confidence if the codec has one.
+
+        The result may be mirrored, unless the frame is pixels.
 
         Args:
           keypoints: `[..., K, 2]`.
           image_wh: `[..., 2]`, for the screen.
-          camera: with axes `[...]`, for the image plane.
+          camera: camera with axes `[...]`, for the image plane.
           boxes_xywh: `[..., 4]`, for the box.
-          confidence: `[..., K]` in [0, 1]; ones if absent.
+          confidence: `[..., K]` in [0, 1]; None means ones.
 
         Raises:
-          InputError: what the frame needs is not given.
+          InputError: an argument that the frame needs is None.
         """
         keypoints = keypoints.astype(jnp.float32)
         if self.frame == "screen":
@@ -243,7 +247,7 @@ class LiftingCodec:
         return jnp.concatenate([values, confidence.astype(jnp.float32)[..., None]], axis=-1)
 
     def standardised(self, framed: jax.Array) -> jax.Array:
-        """`framed` by the statistics of the inputs, if there are any; not the confidence."""
+        """Standardise `framed` by the inputs' statistics, if any; the confidence stays as it is."""
         if self.input_statistics is None:
             return framed
         values = self.input_statistics.apply(framed[..., :2])
@@ -255,10 +259,10 @@ class LiftingCodec:
         return value
 
     def encode(self, sample: Sample) -> Targets:
-        """Targets `[..., K_out, 3]` and weights `[..., K_out]` float32.
+        """Encode targets `[..., K_out, 3]` and weights `[..., K_out]`, float32.
 
-        `sample`: keypoints_3d `[..., K, 3]`, of which any translation serves; visible `[..., K]`,
-        above 0 where a joint is known. Where the root is not, nothing is.
+        `sample`: keypoints_3d `[..., K, 3]`, with any translation; visible `[..., K]`, above 0
+        where a joint is known. If the root is not known, all weights of the frame are 0.
         """
         joints = sample.keypoints_3d.astype(jnp.float32)
         known = sample.labelled()
@@ -268,7 +272,7 @@ class LiftingCodec:
         return Targets(self._targets(relative), self._kept(known.astype(jnp.float32), -1))
 
     def decode(self, outputs: jax.Array) -> jax.Array:
-        """Root-relative joints `[..., K, 3]` in mm of outputs `[..., K_out, 3]`."""
+        """Decode outputs `[..., K_out, 3]` to root-relative joints `[..., K, 3]` in mm."""
         joints = outputs.astype(jnp.float32)
         if self.target_statistics is not None:
             joints = self.target_statistics.undo(joints)
@@ -279,11 +283,11 @@ class LiftingCodec:
         return joints * _MM
 
     def flip_back(self, outputs: jax.Array, permutation: np.ndarray) -> jax.Array:
-        """Outputs of the mirrored input, for the input itself; `permutation [K]`."""
+        """Convert outputs for the mirrored input to the original frame; `permutation [K]`."""
         return self._targets(mirror(self.decode(outputs), permutation))
 
     def average(self, a: jax.Array, b: jax.Array) -> jax.Array:
-        """The mean of two outputs."""
+        """Mean of two outputs."""
         return mean_of_two(a, b)
 
     def _targets(self, relative: jax.Array) -> jax.Array:
@@ -298,12 +302,12 @@ class LiftingCodec:
 
 @dataclass(frozen=True)
 class ScreenDepthCodec:
-    """MotionBERT's targets: joints as the picture shows them, depth in the same unit.
+    """Targets of MotionBERT: joints on the screen, and their depth in the same unit.
 
-    x and y are a joint's place on the screen, z its depth behind the root scaled as a length at
-    the root's distance is; all relative to the root. So a camera need not be known to lift, only
-    to turn the answer into millimetres. (arXiv:2210.06551, section 4.1; the 2.5D pose of
-    Iqbal et al., arXiv:1804.09534.)
+    x and y are a joint's position on the screen. z is its depth relative to the root, with the
+    scale of a length at the root's distance. All are relative to the root. So lifting needs no
+    known camera; only the conversion of the outputs to millimetres does. (arXiv:2210.06551,
+    section 4.1; the 2.5D pose of Iqbal et al., arXiv:1804.09534.)
     """
 
     num_keypoints: int = 17
@@ -312,12 +316,12 @@ class ScreenDepthCodec:
     def inputs(
         self, keypoints: jax.Array, *, image_wh: jax.Array, confidence: jax.Array | None = None
     ) -> jax.Array:
-        """Pixels `[..., K, 2]` on the screen with a confidence: `[..., K, 3]`."""
+        """Convert pixels `[..., K, 2]` to the screen and add the confidence: `[..., K, 3]`."""
         screen = LiftingCodec(self.num_keypoints, self.root, confidence=True)
         return screen.inputs(keypoints, image_wh=image_wh, confidence=confidence)
 
     def encode(self, sample: Sample, *, K: jax.Array, image_wh: jax.Array) -> Targets:
-        """Targets `[..., K, 3]` and weights `[..., K]`, float32.
+        """Encode targets `[..., K, 3]` and weights `[..., K]`, float32.
 
         Args:
           sample: keypoints_3d `[..., K, 3]`; visible `[..., K]`, above 0 where a joint is known.
@@ -333,19 +337,19 @@ class ScreenDepthCodec:
         return Targets(relative, sample.weights())
 
     def mm_per_unit(self, joints: jax.Array, *, K: jax.Array, image_wh: jax.Array) -> jax.Array:
-        """`[...]`: the length in mm, at the root's distance, that spans one unit of the screen."""
+        """Length in mm `[...]`, at the root's distance, of one unit of the screen."""
         distance = root_place(joints.astype(jnp.float32), self.root)[..., 0, 2]
         return distance / K[..., 0, 0] * image_wh[..., 0].astype(jnp.float32) / 2.0
 
     def decode(self, outputs: jax.Array, mm_per_unit: jax.Array) -> jax.Array:
-        """Root-relative joints `[..., K, 3]` in mm, as if all were at the root's distance."""
+        """Decode root-relative joints `[..., K, 3]` in mm, as if all had the root's distance."""
         outputs = outputs.astype(jnp.float32)
         return (outputs - root_place(outputs, self.root)) * mm_per_unit[..., None, None]
 
     def flip_back(self, outputs: jax.Array, permutation: np.ndarray) -> jax.Array:
-        """Outputs of the mirrored input, for the input itself; `permutation [K]`."""
+        """Convert outputs for the mirrored input to the original frame; `permutation [K]`."""
         return mirror(outputs, permutation)
 
     def average(self, a: jax.Array, b: jax.Array) -> jax.Array:
-        """The mean of two outputs."""
+        """Mean of two outputs."""
         return mean_of_two(a, b)

@@ -1,4 +1,4 @@
-"""Megvii's heatmaps: one blurred pixel per keypoint, 255 high."""
+"""Heatmaps of Megvii's models: one blurred pixel of height 255 for each keypoint."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,15 +19,15 @@ _PEAK = 255.0
 class Megvii:
     """Heatmaps `[B, h, w, K]` of CPN (arXiv:1711.07319), MSPN and RSN (arXiv:2003.04030).
 
-    Scores: the highest value of the map over 255, clipped to [0, 1]; `raw` is that value as the
-    network gave it. A map without a positive value holds no keypoint: it decodes to heatmap
-    position (-1, -1), score 0. Of equal highest values the first in row-major order wins.
+    The score is the highest value of the map divided by 255, clipped to [0, 1]; `raw` is that value
+    before the division. A map without a positive value has no keypoint: it decodes to heatmap
+    position (-1, -1) and score 0. Of equal highest values the first in row-major order is taken.
 
     Attributes:
       input_hw: size of the model's input, the frame of the keypoints.
       heatmap_hw: size of the maps.
-      kernel_size: taps of the Gaussian that makes the targets and smooths outputs before they are
-        decoded; its width follows from the taps (`jaxpose.codecs.refine.gaussian_taps`).
+      kernel_size: number of taps of the Gaussian that makes the targets and smooths outputs before
+        they are decoded; it determines the width (`jaxpose.codecs.refine.gaussian_taps`).
     """
 
     input_hw: tuple[int, int] = (256, 192)
@@ -40,7 +40,7 @@ class Megvii:
         if self.kernel_size // 2 >= min(self.heatmap_hw):
             raise InputError(
                 f"kernel_size {self.kernel_size} reaches across heatmap_hw {self.heatmap_hw}; "
-                "its half has to be shorter than the shorter side."
+                "half of it has to be less than the shorter side."
             )
 
     @property
@@ -49,15 +49,15 @@ class Megvii:
         return False
 
     def output_shapes(self, num_keypoints: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
-        """The shapes `decode` accepts, without the batch."""
+        """Shapes that `decode` accepts, without the batch."""
         return (((*self.heatmap_hw, num_keypoints),),)
 
     def encode(self, sample: Sample) -> Targets:
-        """Targets float32 `[B, h, w, K]` and weights float32 `[B, K]`.
+        """Encode targets float32 `[B, h, w, K]` and weights float32 `[B, K]`.
 
-        The pixel that contains the keypoint is blurred, the map continuing beyond its border as
-        its mirror image, and the result scaled so that this pixel is 255. A keypoint that is not
-        labelled or lies outside the map has weight 0 and an empty map.
+        The pixel that contains the keypoint is blurred, with the map mirrored at its border, and
+        the result is scaled so that this pixel is 255. A keypoint that is not labelled or is
+        outside the map has weight 0 and an empty map.
 
         `sample`: keypoints `[B, K, 2]`, visible `[B, K]`.
         """
@@ -68,17 +68,18 @@ class Megvii:
         inside = jnp.all((pixel >= 0) & (pixel < size), axis=-1)
         weights = sample.weights() * inside.astype(jnp.float32)
         known = weights > 0
-        # Selected, not multiplied, by the weight: an unlabelled keypoint may be NaN.
+        # `where` instead of a product with the weight: an unlabelled keypoint may be NaN.
         pixel = jnp.where(known[..., None], pixel, 0).astype(jnp.int32)
         columns = self._blurred_pixel(pixel[..., 0], width)
         rows = jnp.where(known[:, None], self._blurred_pixel(pixel[..., 1], height), 0.0)
         return Targets(_PEAK * rows[:, :, None, :] * columns[:, None, :, :], weights)
 
     def decode(self, outputs: jax.Array) -> Decoded:
-        """Keypoints of maps `[B, h, w, K]` of any floating type; see the class for the scores.
+        """Decode maps `[B, h, w, K]` of any floating type; see the class for the scores.
 
-        The highest pixel of the smoothed map, and away from the border a quarter of a pixel
-        towards the higher neighbours and half a pixel to the middle of what the pixel covers.
+        The position is the highest pixel of the smoothed map. Away from the border, a quarter of a
+        pixel towards the higher neighbours is added, and half a pixel, to the middle of the area
+        that the pixel covers.
         """
         maps = modulate(outputs.astype(jnp.float32), self.kernel_size, axes=(1, 2))
         height, width = maps.shape[1:3]
@@ -91,18 +92,18 @@ class Megvii:
         return Decoded(keypoints, jnp.clip(raw / _PEAK, 0.0, 1.0), raw, raw > 0)
 
     def flip_back(self, outputs: jax.Array, permutation: Any) -> jax.Array:
-        """Maps `[B, h, w, K]` for the mirrored input, in the frame of the input itself.
+        """Convert maps `[B, h, w, K]` for the mirrored input to the frame of the original input.
 
-        A target marks the pixel that contains the keypoint, so mirrored maps are in place.
+        A target marks the pixel that contains the keypoint, so mirrored maps need no shift.
         """
         return mirror_maps(outputs, permutation)
 
     def average(self, a: jax.Array, b: jax.Array) -> jax.Array:
-        """The mean of two sets of maps in the same frame, float32."""
+        """Mean of two sets of maps in the same frame, float32."""
         return mean_of_two(a, b)
 
     def maps(self, outputs: jax.Array) -> jax.Array:
-        """The maps themselves, float32."""
+        """Return the maps as float32."""
         return outputs.astype(jnp.float32)
 
     @property
@@ -114,7 +115,7 @@ class Megvii:
         )
 
     def _blurred_pixel(self, pixel: jax.Array, length: int) -> jax.Array:
-        """`[B, length, K]`: a line with int32 `pixel` `[B, K]` blurred, 1 at that pixel."""
+        """Blur int32 `pixel` `[B, K]` on a line: `[B, length, K]`, 1 at that pixel."""
         half = self.kernel_size // 2
         taps = jnp.pad(jnp.asarray(gaussian_taps(self.kernel_size), jnp.float32), 1)
         place = jnp.arange(length)[None, :, None]
@@ -123,7 +124,7 @@ class Megvii:
         def weight(source: jax.Array) -> jax.Array:
             return taps[jnp.clip(place - source + half + 1, 0, self.kernel_size + 1)]
 
-        # The mirror images of the pixel about the first and the last place, unless it lies there.
+        # Mirror images of the pixel about the first and the last place, unless it is there itself.
         low, high = -pixel, 2 * (length - 1) - pixel
         line = weight(pixel)
         line += jnp.where(low == pixel, 0.0, weight(low))

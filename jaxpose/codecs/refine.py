@@ -1,7 +1,7 @@
-"""From the highest pixel of a heatmap to a position between pixels.
+"""Refinement of a heatmap's highest pixel to a position between pixels.
 
-Maps are `[B, h, w, K]` float32, peaks `x`, `y` are int32 `[B, K]` and every function answers the
-step `(dx, dy)`, each `[B, K]`, in heatmap pixels.
+Maps are `[B, h, w, K]` float32, peaks `x`, `y` are int32 `[B, K]`, and a step is `(dx, dy)`, each
+`[B, K]`, in heatmap pixels.
 """
 
 import jax
@@ -12,9 +12,9 @@ Step = tuple[jax.Array, jax.Array]
 
 
 def highest(maps: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The highest pixel of each map, `x` and `y` int32 `[B, K]`, and its value `[B, K]`.
+    """Find the highest pixel of each map, `x` and `y` int32 `[B, K]`, and its value `[B, K]`.
 
-    Of equal values the first in row-major order wins.
+    Of equal values the first in row-major order is taken.
     """
     batch, height, width, keypoints = maps.shape
     flat = maps.reshape(batch, height * width, keypoints)
@@ -23,9 +23,9 @@ def highest(maps: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 
 def quarter_step(maps: jax.Array, x: jax.Array, y: jax.Array) -> Step:
-    """A quarter of a pixel towards the higher neighbour on each axis.
+    """Step of a quarter of a pixel towards the higher neighbour on each axis.
 
-    None at the border of the map (Simple Baselines, arXiv:1804.06208, section 3).
+    There is no step at the border of the map (Simple Baselines, arXiv:1804.06208, section 3).
     """
     height, width = maps.shape[1:3]
     along_x = _pick(maps, x + 1, y) - _pick(maps, x - 1, y)
@@ -39,9 +39,9 @@ def quarter_step(maps: jax.Array, x: jax.Array, y: jax.Array) -> Step:
 
 
 def dark_step(maps: jax.Array, x: jax.Array, y: jax.Array, blur_kernel: int) -> Step:
-    """One Newton step on the logarithm of the modulated map (DARK, arXiv:1910.06278, eq. 4-9).
+    """Newton step on the logarithm of the modulated map (DARK, arXiv:1910.06278, eq. 4-9).
 
-    Differences span two pixels; none within two pixels of the border.
+    Differences span two pixels; there is no step within two pixels of the border.
     """
     height, width = maps.shape[1:3]
     log = jnp.log(jnp.maximum(modulate(maps, blur_kernel, axes=(1, 2)), 1e-10))
@@ -61,16 +61,16 @@ def dark_step(maps: jax.Array, x: jax.Array, y: jax.Array, blur_kernel: int) -> 
 
 
 def dark_udp_step(maps: jax.Array, x: jax.Array, y: jax.Array, blur_kernel: int) -> Step:
-    """The DARK step as UDP takes it (arXiv:1911.07524, section 3.3).
+    """DARK step in the form of UDP (arXiv:1911.07524, section 3.3).
 
-    Differences span one pixel and the map continues beyond its border with the border's values.
+    Differences span one pixel, and the border's values are repeated outside the map.
     """
     log = jnp.log(jnp.clip(modulate(maps, blur_kernel, axes=(1, 2)), 1e-3, 50.0))
     here = _pick(log, x, y)
     right, left = _pick(log, x + 1, y), _pick(log, x - 1, y)
     below, above = _pick(log, x, y + 1), _pick(log, x, y - 1)
     dx, dy = 0.5 * (right - left), 0.5 * (below - above)
-    # The smallest float32 step on the diagonal keeps a flat neighbourhood invertible.
+    # Float32's epsilon on the diagonal keeps the Hessian of a flat neighbourhood invertible.
     epsilon = float(np.finfo(np.float32).eps)
     dxx = right - 2 * here + left + epsilon
     dyy = below - 2 * here + above + epsilon
@@ -80,11 +80,11 @@ def dark_udp_step(maps: jax.Array, x: jax.Array, y: jax.Array, blur_kernel: int)
 
 
 def shortened(step: Step, longest: float) -> Step:
-    """The step, no longer than `longest` heatmap pixels; its direction stays.
+    """Shorten a step to at most `longest` heatmap pixels in the same direction.
 
-    Newton's step rests on the pixels around the peak and says nothing of what is beyond them. On
-    the blurred, many-peaked maps of a weak network its curvature comes near zero and the published
-    step leads anywhere, out of the picture too.
+    Newton's step depends only on the pixels around the peak and is not valid far from them. In the
+    blurred maps with many peaks that a weak network predicts, the curvature can be near zero; the
+    published step is then arbitrarily long and can end outside the image.
     """
     dx, dy = step
     length = jnp.hypot(dx, dy)
@@ -93,7 +93,7 @@ def shortened(step: Step, longest: float) -> Step:
 
 
 def dark_step_1d(vectors: jax.Array, peak: jax.Array, blur_kernel: int) -> jax.Array:
-    """The DARK step on vectors `[B, K, N]` with peaks int32 `[B, K]`: `[B, K]` in bins."""
+    """DARK step on vectors `[B, K, N]` with peaks int32 `[B, K]`: `[B, K]` in bins."""
     log = jnp.log(jnp.clip(modulate(vectors, blur_kernel, axes=(2,)), 1e-3, 50.0))
 
     def pick(index: jax.Array) -> jax.Array:
@@ -108,7 +108,7 @@ def dark_step_1d(vectors: jax.Array, peak: jax.Array, blur_kernel: int) -> jax.A
 def modulate(maps: jax.Array, size: int, axes: tuple[int, ...]) -> jax.Array:
     """Blur along `axes` with a Gaussian of `size` taps, then restore each map's maximum.
 
-    Outside counts as zero.
+    Values outside the map are zero.
     """
     kernel = gaussian_taps(size)
     blurred = maps
@@ -120,10 +120,10 @@ def modulate(maps: jax.Array, size: int, axes: tuple[int, ...]) -> jax.Array:
 
 
 def gaussian_taps(size: int) -> np.ndarray:
-    """A Gaussian of `size` taps, float64 `[size]` with sum 1.
+    """Gaussian of `size` taps, float64 `[size]` with sum 1.
 
-    Its width follows from the size by OpenCV's rule, sigma = 0.3 ((size - 1) / 2 - 1) + 0.8: 11
-    taps are sigma 2.
+    The size determines its width by OpenCV's rule, sigma = 0.3 ((size - 1) / 2 - 1) + 0.8: 11 taps
+    have sigma 2.
     """
     sigma = 0.3 * ((size - 1) * 0.5 - 1) + 0.8
     distance = np.arange(size) - (size - 1) / 2
@@ -132,7 +132,7 @@ def gaussian_taps(size: int) -> np.ndarray:
 
 
 def _correlate(array: jax.Array, kernel: np.ndarray, axis: int) -> jax.Array:
-    # A sum of shifted slices fuses into one pass; a depthwise convolution is slow on CPUs.
+    # XLA fuses a sum of shifted slices into one pass; a depthwise convolution is slow on CPUs.
     border = len(kernel) // 2
     padding = [(0, 0)] * array.ndim
     padding[axis] = (border, border)
@@ -158,7 +158,7 @@ def _pick(maps: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
 def _newton(
     dx: jax.Array, dy: jax.Array, dxx: jax.Array, dxy: jax.Array, dyy: jax.Array, allowed: jax.Array
 ) -> Step:
-    """The step -H^-1 g where it is allowed and H is invertible, else none."""
+    """Step -H^-1 g where it is allowed and H is invertible, otherwise 0."""
     determinant = dxx * dyy - dxy * dxy
     allowed &= determinant != 0
     determinant = jnp.where(allowed, determinant, 1.0)

@@ -1,4 +1,4 @@
-"""What codecs encode, and what they make of it."""
+"""Labels that codecs encode, and the targets that they return."""
 
 from typing import Any, NamedTuple
 
@@ -9,19 +9,19 @@ import jax.numpy as jnp
 class Sample(NamedTuple):
     """Labels of a batch: one person in each image, or P of them.
 
-    The leading axes `[...]` are `[B]` for one person in each image and `[B, P]` for many; an image
-    of fewer than P people is filled up, and `valid` says with what. None stands for what is not
-    known.
+    The leading axes `[...]` are `[B]` for one person in each image and `[B, P]` for many. An image
+    of fewer than P people is padded, and `valid` is False for the padding. A field that is not
+    known is None.
 
     Attributes:
       visible: `[..., K]`, 0 not labelled, 1 occluded, 2 visible.
       keypoints: `[..., K, 2]` (x, y) in pixels of the model's input.
-      keypoints_3d: `[..., K, 3]` millimetres in the camera's frame.
+      keypoints_3d: `[..., K, 3]` in millimetres in the camera's frame.
       box_xywh: `[..., 4]` in pixels of the model's input.
-      area: `[...]` in pixels of the model's input, squared.
-      valid: bool `[...]`, False where no person is; None where all are real.
-      crowd: bool `[...]`, True for a region of several people without keypoints of their own.
-      dataset: int32 `[B]`, the data set that each image is from.
+      area: `[...]` in square pixels of the model's input.
+      valid: bool `[...]`, False for padding; None where all people are real.
+      crowd: bool `[...]`, True for a region of several people without separate keypoints.
+      dataset: int32 `[B]`, number of the dataset that each image is from.
       counted: bool `[B, h, w]`, False in regions of the input where people are not labelled.
     """
 
@@ -36,9 +36,9 @@ class Sample(NamedTuple):
     counted: Any = None
 
     def labelled(self) -> jax.Array:
-        """bool `[..., K]`: the labelled keypoints of real people, occluded or not.
+        """Mask of the labelled keypoints of real people, occluded or not: bool `[..., K]`.
 
-        People in a crowd region have no keypoints of their own.
+        Crowd regions have no separate keypoints, so the mask is False for them.
         """
         labelled: jax.Array = self.visible > 0
         if self.valid is not None:
@@ -48,17 +48,17 @@ class Sample(NamedTuple):
         return labelled
 
     def weights(self) -> jax.Array:
-        """float32 `[..., K]`: 1 for the keypoints that are `labelled`, else 0."""
+        """Weights float32 `[..., K]`: 1 for the keypoints that are `labelled`, otherwise 0."""
         return self.labelled().astype(jnp.float32)
 
 
 class Targets(NamedTuple):
-    """What a loss compares outputs with.
+    """Targets that a loss compares the model's outputs with.
 
     Attributes:
-      values: of the form of the model's outputs.
-      weights: what each of them counts, 0 for what is not labelled or not real: `[B, K]` for codecs
-        of one person.
+      values: arrays with the shapes of the model's outputs.
+      weights: weights of the values in the loss, 0 for keypoints that are not labelled or not real;
+        `[B, K]` for codecs of one person.
     """
 
     values: Any

@@ -20,28 +20,29 @@ Vectors = tuple[jax.Array, jax.Array]
 class SimCC:
     """Two vectors per keypoint, x `[B, K, Wx]` and y `[B, K, Wy]`; `rtmpose` makes RTMPose's.
 
-    Scores: per axis the probability of the highest bin, softmax(beta * outputs), divided by the
-    highest probability of a perfect target and clipped to [0, 1]; the lower of the two axes counts.
-    So 1 means as certain as the labels and a flat output is near 0, whatever constant the logits
-    carry. `raw` is the lower of the two highest outputs, the score that MMPose reports. Of equal
-    highest outputs the first wins.
+    The score of an axis is the probability of the highest bin, softmax(beta * outputs), divided by
+    the highest probability of a perfect target and clipped to [0, 1]; the keypoint's score is the
+    lower one of the two axes. So the score is 1 for an output as certain as the labels and near 0
+    for a flat output, and a constant added to the logits does not change it. `raw` is the lower of
+    the two highest outputs, the score that MMPose reports. Of equal highest outputs the first is
+    taken.
 
     Attributes:
       input_hw: size of the model's input, the frame of the keypoints.
       split_ratio: bins per input pixel.
       sigma: standard deviation of the Gaussian label in bins, one number or (x, y).
-      smoothing: "gaussian" labels, or "standard": one bin with `1 - label_smooth_weight` and the
-        rest shared by the others.
-      label_smooth_weight: for "standard" only.
+      smoothing: "gaussian" labels, or "standard": one bin has `1 - label_smooth_weight` and the
+        others share the rest equally.
+      label_smooth_weight: share of the other bins, for "standard" only.
       normalize: divide Gaussian labels by sigma sqrt(2 pi), so that they sum to 1 inside the image.
-      use_dark: refine the highest bin by a DARK step; the outputs must look like the labels
-        (positive, as RTMPose's do), not like plain logits.
-      udp: which crop convention feeds the model.
-      beta: the temperature that the loss puts on outputs (and on labels that are not normalised);
-        used for scores only.
-      align_flip: False mirrors the bins as the published flip test does, which puts the average
-        (split_ratio - 1) / (2 split_ratio) input pixels too far right, because the image mirrors
-        about (W - 1) / 2 and the bins about (W - 1 / split_ratio) / 2. True moves them back.
+      use_dark: refine the highest bin by a DARK step; the outputs must have the form of the labels
+        (positive, as RTMPose's), not of plain logits.
+      udp: True if the model is trained on UDP's crops.
+      beta: factor of the loss on outputs (and on labels that are not normalised); used for scores
+        only.
+      align_flip: False mirrors the bins as the published flip test does. Its average is
+        (split_ratio - 1) / (2 split_ratio) input pixels too far right, because the image is
+        mirrored about (W - 1) / 2 and the bins about (W - 1 / split_ratio) / 2. True corrects this.
     """
 
     input_hw: tuple[int, int] = (256, 192)
@@ -60,7 +61,7 @@ class SimCC:
             raise InputError(f"smoothing is {self.smoothing!r}; choose 'gaussian' or 'standard'.")
         if not 0 <= self.label_smooth_weight < 1:
             raise InputError(
-                f"label_smooth_weight is {self.label_smooth_weight}; it must lie in [0, 1)."
+                f"label_smooth_weight is {self.label_smooth_weight}; it must be in [0, 1)."
             )
         if self.smoothing == "gaussian" and self.label_smooth_weight:
             raise InputError("label_smooth_weight belongs to smoothing='standard'; remove it.")
@@ -81,16 +82,16 @@ class SimCC:
         return round(width * self.split_ratio), round(height * self.split_ratio)
 
     def output_shapes(self, num_keypoints: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
-        """The shapes `decode` accepts, without the batch."""
+        """Shapes that `decode` accepts, without the batch."""
         x, y = self.bins_xy
         return (((num_keypoints, x), (num_keypoints, y)),)
 
     def encode(self, sample: Sample) -> Targets:
-        """Targets (x `[B, K, Wx]`, y `[B, K, Wy]`) and weights `[B, K]`, float32.
+        """Encode targets (x `[B, K, Wx]`, y `[B, K, Wy]`) and weights `[B, K]`, float32.
 
-        Labels are centred on the nearest bin. A keypoint has weight 0 and empty labels when it is
-        not labelled or when its label is outside: beyond three sigma for Gaussian labels, not in
-        any bin for standard ones.
+        Labels are centred on the nearest bin. A keypoint has weight 0 and empty labels if it is not
+        labelled or its label is outside the vectors: by more than three sigma for Gaussian labels,
+        in no bin for standard ones.
 
         `sample`: keypoints `[B, K, 2]`, visible `[B, K]`.
         """
@@ -106,13 +107,13 @@ class SimCC:
         def label(axis: int) -> jax.Array:
             bin_index = jnp.arange(self.bins_xy[axis], dtype=jnp.float32)[None, None, :]
             values = self._label(bin_index - center[:, :, axis, None], axis)
-            # Selected, not multiplied, by the weight: an unlabelled keypoint may be NaN.
+            # `where` instead of a product with the weight: an unlabelled keypoint may be NaN.
             return jnp.where(weights[:, :, None] > 0, values, 0.0)
 
         return Targets((label(0), label(1)), weights)
 
     def decode(self, outputs: Vectors) -> Decoded:
-        """Keypoints of (x `[B, K, Wx]`, y `[B, K, Wy]`) of any floating type."""
+        """Decode keypoints from (x `[B, K, Wx]`, y `[B, K, Wy]`) of any floating type."""
         vectors = [vector.astype(jnp.float32) for vector in outputs]
         peaks = [jnp.argmax(vector, axis=-1) for vector in vectors]
         positions = [peak.astype(jnp.float32) for peak in peaks]
@@ -133,7 +134,7 @@ class SimCC:
         return Decoded(keypoints, scores, raw, jnp.ones(raw.shape, bool))
 
     def flip_back(self, outputs: Vectors, permutation: Any) -> Vectors:
-        """Vectors for the mirrored input, in the frame of the input itself; see `align_flip`."""
+        """Convert vectors for the mirrored input to the original frame; see `align_flip`."""
         x, y = (jnp.take(vector, permutation, axis=1) for vector in outputs)
         x = x[:, :, ::-1]
         shift = round(self.split_ratio - 1) if self.align_flip else 0
@@ -142,13 +143,13 @@ class SimCC:
         return x, y
 
     def average(self, a: Vectors, b: Vectors) -> Vectors:
-        """The mean of two outputs in the same frame, float32."""
+        """Mean of two outputs in the same frame, float32."""
         return mean_of_two(a, b)
 
     def maps(self, outputs: Vectors) -> jax.Array:
-        """The outer product of the probabilities of both axes, float32 `[B, H, W, K]`.
+        """Outer product of the probabilities of both axes, float32 `[B, H, W, K]`.
 
-        A cell for each input pixel, with the likeliest of its bins.
+        There is a cell for each input pixel; it has the probability of the pixel's most likely bin.
         """
         x, y = (
             _pooled(jax.nn.softmax(self.beta * vector.astype(jnp.float32), axis=-1), side)
@@ -157,7 +158,7 @@ class SimCC:
         return jnp.einsum("bky,bkx->byxk", y, x)
 
     def _label(self, distance: Any, axis: int) -> Any:
-        """The label at a distance in bins from its centre."""
+        """Value of a label at a distance in bins from its centre."""
         if self.smoothing == "standard":
             rest = self.label_smooth_weight / (self.bins_xy[axis] - 1)
             return jnp.where(distance == 0, 1.0 - self.label_smooth_weight, rest)
@@ -166,7 +167,7 @@ class SimCC:
         return values / (sigma * np.sqrt(2 * np.pi)) if self.normalize else values
 
     def _best_probability(self) -> tuple[float, float]:
-        """The highest probability of a target in the middle of each axis (x, y)."""
+        """Highest probability of a target in the middle of each axis (x, y)."""
 
         def peak(axis: int) -> float:
             if self.smoothing == "standard":
@@ -181,9 +182,10 @@ class SimCC:
 
 
 def rtmpose(input_hw: tuple[int, int] = (256, 192), use_dark: bool = False) -> SimCC:
-    """RTMPose (arXiv:2303.07399): labels with peak 1, sigma (4.9, 5.66) at 256x192.
+    """Codec of RTMPose (arXiv:2303.07399): labels with peak 1, sigma (4.9, 5.66) at 256x192.
 
-    For other sizes sigma grows with the square root of the side, as in the published recipes.
+    For other sizes sigma is proportional to the square root of the side, as in the published
+    recipes.
     Train with `SimCCKL(beta=10, label_softmax=True)`.
     """
     height, width = input_hw
@@ -198,10 +200,10 @@ def rtmpose(input_hw: tuple[int, int] = (256, 192), use_dark: bool = False) -> S
 
 
 def _blur_kernel(sigma: float) -> int:
-    """Taps of the modulating Gaussian that match a label of `sigma` bins.
+    """Number of taps of the modulating Gaussian for a label of `sigma` bins.
 
-    This is the largest odd number whose width by OpenCV's rule (see `refine.modulate`) does not
-    exceed sigma.
+    It is the largest odd number whose width by OpenCV's rule (see `refine.gaussian_taps`) is not
+    greater than sigma.
     """
     taps = int((20 * sigma - 7) // 3)
     return taps - (taps % 2 == 0)
@@ -212,4 +214,4 @@ def _pooled(vectors: jax.Array, cells: int) -> jax.Array:
     count = vectors.shape[-1]
     cell = (jnp.arange(count) * cells) // count
     highest = jax.ops.segment_max(vectors.transpose(2, 0, 1), cell, num_segments=cells)
-    return jnp.maximum(highest, 0.0).transpose(1, 2, 0)  # where no bin begins: minus infinity
+    return jnp.maximum(highest, 0.0).transpose(1, 2, 0)  # cells without a bin: minus infinity

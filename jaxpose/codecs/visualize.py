@@ -1,4 +1,4 @@
-"""A network's outputs as maps over its input, to be shown to people."""
+"""Maps of a network's outputs over its input, for visualization."""
 
 from typing import Any
 
@@ -8,16 +8,16 @@ from jaxpose.codecs.codec import Codec
 
 
 def has_maps(codec: Codec) -> bool:
-    """Whether the outputs say how likely each place is, and not just where a keypoint is."""
+    """True if the codec's outputs have a likelihood for each place, not only coordinates."""
     return hasattr(codec, "maps")
 
 
 def as_maps(codec: Codec, outputs: Any) -> jax.Array:
-    """Maps float32 `[B, h, w, K]` of a network's outputs, at any scale.
+    """Convert a network's outputs to maps float32 `[B, h, w, K]`, at any scale.
 
     Args:
-      codec: one that `has_maps`; its `udp` says how cells lie on the input.
-      outputs: what `codec.decode` takes.
+      codec: a codec that `has_maps`; its `udp` determines the alignment of cells with the input.
+      outputs: outputs that `codec.decode` accepts.
     """
     maps: jax.Array = codec.maps(outputs)  # type: ignore[attr-defined]
     return maps

@@ -1,4 +1,9 @@
-"""Experiments as values: overrides by dotted key, a JSON form, differences, and recipes' files."""
+"""Configuration of experiments as Python values.
+
+`values` has their fields, their JSON form and differences; `override` changes them by dotted keys;
+`schema` reads files of earlier versions; `recipe_source` and `scripts` read recipes' files; `trust`
+decides which code of a recipe may run.
+"""
 
 from jaxpose.config.override import override
 from jaxpose.config.values import config_fields, differences, from_json, to_json

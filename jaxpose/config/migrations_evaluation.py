@@ -1,9 +1,9 @@
-"""Evaluations of version 0.1.0's configurations in today's form."""
+"""Conversion of evaluations in version 0.1.0's configurations to the current form."""
 
 from collections.abc import Mapping
 from typing import Any
 
-# Metric of 0.1.0 -> class and the figure that picked the best checkpoint.
+# Metric of 0.1.0 -> class, and the figure that selected the best checkpoint.
 _METRICS = {
     "oks": ("jaxpose.metrics.oks.CocoAP", "AP"),
     "pck": ("jaxpose.metrics.pck.PCK", "PCK"),
@@ -19,11 +19,11 @@ _MOTION_METRICS = ("jaxpose.metrics.joint_error.MPJPE", "jaxpose.metrics.joint_e
 
 
 def migrate_evaluation(node: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of an `Evaluation` or `LiftingEvaluation` of 0.1.0 in today's form.
+    """Convert the keys of an `Evaluation` or `LiftingEvaluation` of 0.1.0 to the current form.
 
     `metric: "oks"` becomes `metrics: [{"class": ...CocoAP}]` with `best: "AP"`, and `pictures`
-    becomes `examples`. `class` and all other keys stay, and so does a node that has neither of
-    these two keys.
+    becomes `examples`. `class` and all other keys stay; a node without these two keys does not
+    change.
     """
     new = {key: value for key, value in node.items() if key not in ("metric", "pictures")}
     metric = node.get("metric")

@@ -1,4 +1,4 @@
-"""Changes of an experiment by dotted keys, as `--set` gives them."""
+"""Changes of an experiment by dotted keys, for `--set`."""
 
 import ast
 import dataclasses
@@ -16,19 +16,21 @@ ExperimentT = TypeVar("ExperimentT")
 
 
 def override(experiment: ExperimentT, assignments: Sequence[str]) -> ExperimentT:
-    """`experiment` with `dotted.key=value` assignments applied in order.
+    """Apply `dotted.key=value` assignments to `experiment`, in order, and return the result.
 
-    Values are Python literals (`1e-4`, `(256, 192)`, `None`, `true`), or objects of jaxpose's own
-    classes by their path in the package, such as `losses.OHKM(hardest=8)`; anything else is a
-    string. `evaluation.metrics.0.threshold` is a key of the first of several.
+    Values are Python literals (`1e-4`, `(256, 192)`, `None`, `true`), or objects of jaxpose's
+    classes by their path in the package, such as `losses.OHKM(hardest=8)`; any other text is a
+    string. A number in a key selects one object of a tuple: `evaluation.metrics.0.threshold` is a
+    key of the first metric.
     All assignments are made before the experiment is built again, so values that depend on each
-    other can be set in any order. Two keys are short for several:
+    other can be set in any order. Two keys are abbreviations for several:
 
     - `skeleton=NAME|FILE` also sizes the model, the codec and the loss (see `set_skeleton`).
     - `dtype=bfloat16` sets every `dtype` in the model.
 
     Raises:
-      InputError: an unknown key (with the nearest valid one), or a value of the wrong type.
+      InputError: an unknown key (the message has the nearest valid one), or a value of the wrong
+        type.
     """
     if not assignments:
         return experiment
@@ -52,17 +54,18 @@ def _literal(text: str) -> Any:
         return words[text.lower()]
     try:
         return _evaluated(ast.parse(text, mode="eval").body)
-    except InputError:  # which is a ValueError
+    except InputError:  # a subclass of ValueError
         raise
     except (ValueError, SyntaxError):
         return text
 
 
 def _evaluated(node: ast.expr) -> Any:
-    """A literal, or an object of jaxpose such as `metrics.PCK(0.2)`; ValueError for other things.
+    """Evaluate a literal, or an object of jaxpose such as `metrics.PCK(0.2)`.
 
     Raises:
-      InputError: a class of a package of jaxpose that is not there, or arguments that do not fit.
+      ValueError: a different expression.
+      InputError: a class that a package of jaxpose does not have, or arguments that do not fit.
     """
     if isinstance(node, (ast.Tuple, ast.List)):
         return tuple(_evaluated(item) for item in node.elts)
@@ -81,7 +84,12 @@ def _evaluated(node: ast.expr) -> Any:
 
 
 def _class_at(path: list[str]) -> type:
-    """The configurable class of jaxpose at a dotted path; ValueError if it is not such a path."""
+    """Find the configurable class of jaxpose at a dotted path.
+
+    Raises:
+      ValueError: the path does not lead to classes of jaxpose.
+      InputError: the module has no configurable class of this name.
+    """
     try:
         module = importlib.import_module(".".join(["jaxpose", *path[:-1]]))
     except ImportError:
@@ -101,7 +109,7 @@ _ABSENT = object()
 
 
 class Draft:
-    """A dataclass taken apart, to be changed in several places before it is built again."""
+    """Values of a dataclass, which can be changed one by one before it is built again."""
 
     def __init__(self, node: Any) -> None:
         self.cls = type(node)
@@ -109,7 +117,7 @@ class Draft:
         self._node = node
 
     def build(self) -> Any:
-        """The dataclass with its changes; the very same object if there are none."""
+        """Build the dataclass with its changes; without changes, return the same object."""
         values = {name: _built(value) for name, value in self.values.items()}
         if all(values[name] is getattr(self._node, name, _ABSENT) for name in values):
             return self._node
@@ -117,11 +125,11 @@ class Draft:
         return self.cls(**values)
 
     def keeps(self, name: str) -> bool:
-        """Whether there is such a value, and it was not changed."""
+        """True if there is a value of this name, and it was not changed."""
         return name in self.values and self.values[name] is getattr(self._node, name)
 
     def walk(self, where: str = "") -> Iterator[tuple[str, "Draft"]]:
-        """This and all drafts inside of it, with the dotted key of each."""
+        """Yield this draft and all drafts inside of it, each with its dotted key."""
         yield where, self
         for name, value in self.values.items():
             yield from _walked(value, f"{where}.{name}" if where else name)
@@ -136,7 +144,7 @@ def _drafted(value: Any) -> Any:
 
 
 class _DraftTuple:
-    """A tuple with dataclasses in it."""
+    """Draft of a tuple that contains dataclasses."""
 
     def __init__(self, values: tuple[Any, ...]) -> None:
         self.items = [_drafted(v) for v in values]
@@ -194,11 +202,11 @@ def _assign(draft: Draft, keys: list[str], value: Any, above: str) -> None:
             value = (value,)
         draft.values[key] = _drafted(checked(value, hint, where))
         if key == "metrics" and draft.keeps("best"):
-            draft.values["best"] = ""  # it was filled in for the metrics of before
+            draft.values["best"] = ""  # its value was derived from the previous metrics
 
 
 def _only_given(cls: type) -> set[str]:
-    """Names that a class takes and does not keep (`InitVar`), such as those of 0.1.0."""
+    """Names of arguments that a class does not store (`InitVar`), such as those of 0.1.0."""
     fields = getattr(cls, "__dataclass_fields__", {}).values()
     return {f.name for f in fields if isinstance(f.type, dataclasses.InitVar)}
 
@@ -208,20 +216,22 @@ def _set_dtype(draft: Draft, value: Any) -> None:
     model = draft.values.get("model")
     found = [(k, d) for k, d in model.walk("model") if "dtype" in d.values] if model else []
     if not found:
-        raise InputError("dtype is for models with fields of that name; this one has none.")
+        raise InputError(
+            "dtype sets the fields `dtype` of the model, but this model has none. Leave it out."
+        )
     for where, part in found:
         part.values["dtype"] = checked(value, annotations(part.cls)["dtype"], f"{where}.dtype")
 
 
 def set_skeleton(draft: Draft, key: str, new: Skeleton) -> None:
-    """Put a skeleton in the place of another, and size all that depends on their number.
+    """Replace a skeleton, and change all values that depend on its number of keypoints.
 
     Every `num_keypoints` that is the old skeleton's number, or one less (a codec may drop the
     root), changes by the difference. OKS sigmas and lists of bones that are the old skeleton's
     become those of the new one.
 
     Raises:
-      InputError: the old sigmas are used, and the new skeleton has none.
+      InputError: the old sigmas are used, but the new skeleton has none.
     """
     old = draft.values[key].build()
     draft.values[key] = Draft(new)
@@ -236,7 +246,7 @@ def set_skeleton(draft: Draft, key: str, new: Skeleton) -> None:
         if old.sigmas is not None and values.get("sigmas") == old.sigmas:
             if new.sigmas is None:
                 raise InputError(
-                    f"{where} uses the OKS sigmas of the keypoints, and skeleton {new.name!r} has "
+                    f"{where} uses the OKS sigmas of the keypoints, but skeleton {new.name!r} has "
                     "none. Give it sigmas, or use another loss."
                 )
             values["sigmas"] = new.sigmas

@@ -1,13 +1,13 @@
-"""The source of a recipe: its file, and the files beside it that it imports.
+"""Source of a recipe: its file, and the files in the same folder that it imports.
 
-A run keeps a copy of its source, so that classes that a recipe defines can be found again. The
-modules of a recipe are known to Python under a private package whose name is a digest of their
-content: the same source read from two places is one set of modules, so its classes are equal, and
-two versions of a file that have one name do not meet. In files a class of a recipe is written
+A run stores a copy of its source, so that classes that a recipe defines can be found again. In
+Python the modules of a recipe are in a private package whose name is a digest of their content. So
+the same source read from two places is one set of modules, with equal classes, and two versions of
+a file with the same name are separate modules. In files a class of a recipe is written
 `recipe:MODULE.Class`, such as `recipe:my_recipe.MyLoss`.
 
-An import finds a file beside the recipe before an installed package of that name, as it does for a
-script that Python runs. The standard library and jaxpose itself come first.
+An import takes a file in the recipe's folder before an installed package of the same name, as for a
+script that Python runs. The standard library and jaxpose come before both.
 """
 
 import ast
@@ -29,7 +29,7 @@ from jaxpose.errors import InputError
 
 PREFIX = "recipe:"
 FOLDER = "recipe"
-"""Folder of a run or a release that holds the source."""
+"""Folder of the source in a run or a release."""
 
 _PACKAGE = "_jaxpose_recipe_"
 _NAME = re.compile(r"(?!\.)[^/\\\x00]+(/(?!\.)[^/\\\x00]+)*\.py")
@@ -38,12 +38,12 @@ _NOT_BESIDE = sys.stdlib_module_names | {"jaxpose"}
 
 @dataclass(frozen=True)
 class RecipeSource:
-    """The files of a recipe.
+    """Files of a recipe.
 
     Attributes:
-      main: name of the recipe's own file.
+      main: name of the recipe's file.
       files: content by name relative to the recipe's folder, with `/` between folders.
-      folder: where the files are, for messages and `__file__`.
+      folder: folder of the files, for messages and `__file__`.
     """
 
     main: str
@@ -66,12 +66,12 @@ class RecipeSource:
         return f"{_PACKAGE}{self.digest[:24]}"
 
     def to_json(self) -> dict[str, Any]:
-        """The entry `recipe` of a `config.json`: names and SHA-256."""
+        """Make the entry `recipe` of a `config.json`: names and SHA-256."""
         sums = {name: hashlib.sha256(self.files[name]).hexdigest() for name in sorted(self.files)}
         return {"main": self.main, "files": sums}
 
     def module(self, name: str | None = None) -> types.ModuleType:
-        """The module of that dotted name, or the recipe's own; run when it is first asked for."""
+        """Import the module of that dotted name, or the recipe's; the first import runs it."""
         _SOURCES.setdefault(self.package, self)
         if _FINDER not in sys.meta_path:
             sys.meta_path.insert(0, _FINDER)
@@ -81,7 +81,7 @@ class RecipeSource:
         """Write the files into the folder `recipe` of a run or a release.
 
         Raises:
-          OSError: as of a file that cannot be written.
+          OSError: a file cannot be written.
         """
         for name, content in self.files.items():
             file = directory / FOLDER / name
@@ -89,19 +89,19 @@ class RecipeSource:
             file.write_bytes(content)
 
     def has_module(self, name: str) -> bool:
-        """Whether a module of that dotted name is among the files."""
+        """True if a module of that dotted name is among the files."""
         return _file_of(self.files, name) is not None
 
     def definitions(self) -> dict[str, dict[str, str]]:
         """Top-level definitions by file and name, without comments, docstrings and layout.
 
-        `get_config` is left out: what it returns is compared instead.
+        `get_config` is left out: its result is compared instead.
         """
         return {name: _definitions(self.files[name], name) for name in sorted(self.files)}
 
 
 def read_recipe(file: Path) -> RecipeSource:
-    """The source of the recipe at `file`.
+    """Read the source of the recipe at `file`.
 
     Raises:
       InputError: a file cannot be read or is not Python.
@@ -123,15 +123,15 @@ def read_recipe(file: Path) -> RecipeSource:
 
 
 def stored_recipe(entry: Any, folder: Path, where: object) -> RecipeSource | None:
-    """The source that a run or a release keeps in `folder`; None if it keeps none.
+    """Read the source that a run or a release stores in `folder`; None if it stores none.
 
     Args:
       entry: `recipe` in its `config.json`.
-      folder: the folder of the files.
+      folder: folder of the files.
       where: the `config.json`, for messages.
 
     Raises:
-      InputError: the entry is damaged or names files elsewhere, or a file is not there.
+      InputError: the entry is damaged or names files outside of the folder, or a file is missing.
     """
     if entry is None:
         return None
@@ -165,10 +165,10 @@ def recipe_files(entry: Any, where: object) -> list[str]:
 
 
 def joined(sources: Sequence[RecipeSource]) -> RecipeSource | None:
-    """One source with the files of several; the first is the recipe's own.
+    """Join several sources into one with all their files; the first is the recipe's.
 
     Raises:
-      InputError: two different files have one name.
+      InputError: two different files have the same name.
     """
     if not sources:
         return None
@@ -177,29 +177,29 @@ def joined(sources: Sequence[RecipeSource]) -> RecipeSource | None:
         for name, content in source.files.items():
             if files.setdefault(name, content) != content:
                 raise InputError(
-                    f"Two recipes with different files named {name!r} take part in one experiment "
+                    f"Two recipes with different files named {name!r} are used in one experiment "
                     f"({source.folder / name} is one). Rename one of them."
                 )
     return RecipeSource(sources[0].main, files, sources[0].folder)
 
 
 def source_of(cls: type) -> RecipeSource | None:
-    """The source of the recipe that defines a class; None for other classes."""
+    """Source of the recipe that defines a class; None for other classes."""
     return _SOURCES.get(cls.__module__.partition(".")[0])
 
 
 def class_path(cls: type) -> str:
-    """The path by which a class is written into files.
+    """Path of a class in files.
 
     Raises:
-      InputError: a class that cannot be found again by a path.
+      InputError: the class cannot be imported by a path.
     """
     package, _, module = cls.__module__.partition(".")
     name = cls.__qualname__
     if cls.__module__ == "__main__" or "." in name:
         where = "in a notebook or a program" if "." not in name else "inside of another definition"
         raise InputError(
-            f"{name} is defined {where}, where it cannot be found again when the run is resumed or "
+            f"{name} is defined {where}, so it cannot be found again when the run is resumed or "
             "loaded. Define it at the top level of the recipe, or of a file that the recipe "
             "imports."
         )
@@ -216,7 +216,7 @@ def _parsed(content: bytes, path: Path | str) -> ast.Module:
 
 
 def _imported(tree: ast.Module, name: str) -> Iterator[str]:
-    """Dotted names of all that a file may import from beside the recipe."""
+    """Yield dotted names of all modules that a file may import from the recipe's folder."""
     above = PurePosixPath(name).parts[:-1]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -238,7 +238,7 @@ def _is_beside(name: str) -> bool:
 
 
 def _candidates(module: str) -> Iterator[str]:
-    """Files that an import of `module` runs if they are there."""
+    """Yield the files that an import of `module` runs if they exist."""
     parts = [part for part in module.split(".") if part]
     for i in range(1, len(parts) + 1):
         path = "/".join(parts[:i])
@@ -251,7 +251,7 @@ def _dotted(name: str) -> str:
 
 
 def _file_of(files: Mapping[str, bytes], module: str) -> str | None:
-    """The file of a dotted module name; "" for a folder without `__init__.py`."""
+    """File of a dotted module name; "" for a folder without `__init__.py`, None for no file."""
     path = module.replace(".", "/")
     for name in (f"{path}/__init__.py", f"{path}.py"):
         if name in files:
@@ -260,7 +260,7 @@ def _file_of(files: Mapping[str, bytes], module: str) -> str | None:
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
-    """Finds and runs the modules of recipes."""
+    """Importer that finds and runs the modules of recipes."""
 
     def find_spec(
         self,
@@ -293,7 +293,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
     def exec_module(self, module: types.ModuleType) -> None:
         package = module.__name__.partition(".")[0]
         names = {name.partition("/")[0].removesuffix(".py") for name in _SOURCES[package].files}
-        # What `import` calls in this module and in its functions.
+        # The statement `import` calls this function in the module and in its functions.
         vars(module)["__builtins__"] = {
             **vars(builtins),
             "__import__": functools.partial(_import, package, frozenset(names) - _NOT_BESIDE),
@@ -311,7 +311,7 @@ def _import(
     fromlist: Sequence[str] | None = (),
     level: int = 0,
 ) -> Any:
-    """`__import__` that looks beside the recipe first."""
+    """`__import__` that searches the recipe's folder first."""
     top = name.partition(".")[0]
     if level or top not in beside:
         return builtins.__import__(name, globals, locals, fromlist or (), level)

@@ -1,28 +1,29 @@
-"""Files of earlier versions: a `config.json` of any schema, brought to the schema of today.
+"""Conversion of a `config.json` of any schema to the current schema.
 
-Three things can change between versions, and each is one entry in a table:
+Three things can change between versions:
 
-- A class moved or has another name: a line in `jaxpose.deprecations`, which serves imports, too.
-- The keys of a class changed: a function in `KEY_CHANGES`.
-- The keys around the experiment or the estimator changed: code where that file is read
-  (`convert.release` for releases).
+- A class moved or has a new name: add a line to `jaxpose.deprecations`, which is also used for
+  imports.
+- The keys of a class changed: add a function to `KEY_CHANGES`.
+- The keys around the experiment or the estimator changed: add code to the module that reads the
+  file (`convert.release` for releases).
 
 To change the keys of a class:
 
 1. If `SCHEMA` is that of the last release, raise it by 1.
-2. Add `KEY_CHANGES[SCHEMA - 1]["path.of.the.Class"] = function`. The path is that of today; where
-   several old classes became one, it is the one that the older files contain. The function takes
-   the JSON form of an object of that class, `{"class": path, key: value, ...}`, and returns the new
-   form. Objects inside of it have their new form already. It may return another class, and must
-   not change the dict that it was given.
+2. Add `KEY_CHANGES[SCHEMA - 1]["path.of.the.Class"] = function`. The path is the current one; where
+   several old classes became one, it is the path in the older files. The function takes the JSON
+   form of an object of that class, `{"class": path, key: value, ...}`, and returns the new form.
+   Objects inside of it already have their new form. The function may return a different class, and
+   must not change its argument.
 
        def _metric_object(old: JSON) -> JSON:
            metric = {"class": "jaxpose.metrics.oks.CocoAP"}
            return {k: v for k, v in old.items() if k != "metric"} | {"metrics": [metric]}
 
-3. A key that only got a default needs no entry: what a file does not contain is left out.
+3. A new key with a default needs no entry: a file without the key gets the default.
 
-`tests/frozen` holds files of every released schema.
+`tests/frozen` contains files of every released schema.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,7 +35,7 @@ from jaxpose.deprecations import moved
 from jaxpose.errors import InputError
 
 SCHEMA = 2
-"""Schema of the files that this version writes. Version 0.1.0 wrote 1 (without saying so)."""
+"""Schema of the files that this version writes. Files of 0.1.0 have schema 1, without the entry."""
 
 JSON = dict[str, Any]
 
@@ -48,32 +49,37 @@ KEY_CHANGES: dict[int, dict[str, Callable[[JSON], Any]]] = {
 
 
 def schema_of(record: Mapping[str, Any], where: object) -> int:
-    """The schema of a `config.json`'s content.
+    """Read the schema from a `config.json`'s content.
 
     Args:
       record: the content.
       where: the file, for messages.
 
     Raises:
-      InputError: no number, or newer than this version.
+      InputError: it is not a number, or it is newer than this version.
     """
-    # Releases of version 0.1.0 have a format, "jaxpose 1"; its runs have nothing.
+    # Releases of version 0.1.0 have `"format": "jaxpose 1"`; its runs have no such entry.
     schema = record.get("schema", 1)
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
-        raise InputError(f"{where} is damaged: its schema is {schema!r}, not a number from 1 on.")
+        raise InputError(
+            f"{where} is damaged: its schema is {schema!r}, not a number of 1 or more."
+        )
     if schema > SCHEMA:
         raise InputError(
-            f"{where} was written by a newer version of jaxpose: it has schema {schema}, and this "
+            f"{where} was written by a newer version of jaxpose: it has schema {schema}, but this "
             f"version reads schemas up to {SCHEMA}. Update jaxpose (`pip install -U jaxpose`)."
         )
     return schema
 
 
 def migrate(value: Any, schema: int) -> Any:
-    """The JSON form of today of a value that was written with `schema`; `value` is not changed."""
+    """Convert a value that was written with `schema` to the current JSON form.
+
+    `value` is not changed.
+    """
     for step in range(schema, SCHEMA):
         value = _with_objects(value, partial(_new_keys, changes=KEY_CHANGES[step]))
-    # Of the newest schema, too: a class that moves does not raise it.
+    # Also for the current schema: a class may move without a new schema.
     return _with_objects(value, lambda old: old | {"class": moved(old["class"])})
 
 
@@ -83,7 +89,7 @@ def _new_keys(old: JSON, changes: Mapping[str, Callable[[JSON], Any]]) -> Any:
 
 
 def _with_objects(value: Any, change: Callable[[JSON], Any]) -> Any:
-    """`value` with `change` applied to each object in it, from the inside to the outside."""
+    """Apply `change` to each object in `value`, inner objects first."""
     if isinstance(value, list):
         return [_with_objects(v, change) for v in value]
     if not isinstance(value, dict):

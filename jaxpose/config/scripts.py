@@ -9,9 +9,12 @@ from jaxpose.errors import InputError, nearest
 
 
 def find_script(path: str, folder: str) -> Path:
-    """The .py file at `path`, or the shipped one of that bare name in `configs` or `data_prep`.
+    """Find the .py file at `path`, or a shipped one of that name in `configs` or `data_prep`.
 
-    A checkout holds the folder at its root; an installed wheel carries it inside the package.
+    The folder is at the root of a checkout, or inside the package in an installed wheel.
+
+    Raises:
+      InputError: there is no such file.
     """
     if Path(path).is_file():
         return Path(path)
@@ -28,7 +31,11 @@ def find_script(path: str, folder: str) -> Path:
 
 
 def load_script(file: Path) -> types.ModuleType:
-    """The module of a script at `file`, run once and not put into `sys.modules`."""
+    """Run the script at `file` and return its module, which is not put into `sys.modules`.
+
+    Raises:
+      InputError: it is not a Python file.
+    """
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:
         raise InputError(f"{file} is not a Python file.")

@@ -1,14 +1,15 @@
-"""Which code a configuration may run that is not part of jaxpose.
+"""Permission to run code that a configuration names and that is not part of jaxpose.
 
-A `config.json` can name classes of a recipe, whose source lies beside it, and of installed
-packages. To build them is to run code. Nobody else's file may do that unasked, so such classes are
-found only for what this user wrote on this machine, or if the caller says that they trust it.
+A `config.json` can name classes of a recipe, whose source is in the same folder, and of installed
+packages. Building objects of these classes runs code. A file from another person must not run code
+without permission. So these classes are found only for files that this user wrote on this machine,
+or if the caller passes `trust_recipe=True`.
 
-Training, and whatever else writes such a file, records a digest of it in the cache folder: of the
-configuration and of the source. A run or a release whose digest is recorded may run; wherever it
-was copied on this machine, it is still word for word what ran here. All else came from elsewhere:
-a download, an archive, a bucket that another machine wrote, or a file that was edited. Where the
-cache folder was lost, as in a new container, all runs are from elsewhere.
+Every function that writes such a file records a digest of the configuration and of the source in
+the cache folder. A run or a release with a recorded digest may run its code, also from a copy on
+this machine, because its content is unchanged. Files without a recorded digest are from elsewhere:
+a download, an archive, a bucket that another machine wrote, or a file that was edited. Without the
+cache folder, as in a new container, all runs count as files from elsewhere.
 """
 
 import functools
@@ -27,23 +28,23 @@ from jaxpose.errors import InputError
 from jaxpose.paths import cache_folder
 
 Classes = Callable[[str], type | None]
-"""From a class path outside of jaxpose to the class; None if there is none.
+"""Function from a class path outside of jaxpose to the class; None if there is none.
 
-Raises InputError where the path may not or cannot be looked up.
+It raises InputError if the class may not or cannot be imported.
 """
 
 
 def seal(config: Any, source: RecipeSource | None) -> str:
-    """Digest of a configuration (JSON types) and of the source that it goes with."""
+    """Digest of a configuration (JSON types) and of the recipe's source."""
     text = json.dumps(config, sort_keys=True, separators=(",", ":"))
     digest = source.digest if source else ""
     return hashlib.sha256(f"{digest}\n{text}".encode()).hexdigest()
 
 
 def record_as_own(config: Any, source: RecipeSource | None, where: object) -> None:
-    """Remember that this user wrote this configuration and source on this machine.
+    """Record that this user wrote this configuration and source on this machine.
 
-    Nothing is recorded where the cache folder cannot be written; loading then asks for trust.
+    If the cache folder cannot be written, nothing is recorded, and loading needs `trust_recipe`.
     """
     if not any(True for path in outside_paths(config)):
         return
@@ -58,7 +59,7 @@ def record_as_own(config: Any, source: RecipeSource | None, where: object) -> No
 
 
 def is_own(config: Any, source: RecipeSource | None) -> bool:
-    """Whether `record_as_own` was called with this configuration and source, by this user."""
+    """True if this user called `record_as_own` with this configuration and source."""
     try:
         found = (_folder() / seal(config, source)).stat()
     except OSError:
@@ -75,13 +76,15 @@ def classes_for(
     where: str | Path,
     trust_recipe: bool,
 ) -> Classes:
-    """Finds classes outside of jaxpose for one configuration, if it may.
+    """Make the function that finds classes outside of jaxpose for one configuration.
+
+    The function raises InputError if the configuration may not run code.
 
     Args:
-      config: the configuration, as it stands in the file.
-      source: reads the source that is stored with it; called if a class of it is asked for.
+      config: the configuration, unchanged from the file.
+      source: function that reads the source that is stored with it; called only if needed.
       where: the run or release, for messages.
-      trust_recipe: the caller trusts whoever wrote it.
+      trust_recipe: True if the caller trusts the author of the code.
     """
     read = functools.cache(source)
 
@@ -91,7 +94,7 @@ def classes_for(
             raise InputError(
                 f"{where} needs code that is not part of jaxpose ({path}), and it was not written "
                 f"on this machine by you, or was changed since. Loading it would run {code}. If "
-                "you trust who wrote it, read the code and add --trust-recipe (in Python: "
+                "you trust its author, read the code and add --trust-recipe (in Python: "
                 "trust_recipe=True)."
             )
         return find_class(path, read(), where)
@@ -100,16 +103,16 @@ def classes_for(
 
 
 def find_class(path: str, source: RecipeSource | None, where: object) -> type | None:
-    """The class at `path`, of a recipe or of an installed package; runs their code.
+    """Import the class at `path` from a recipe or an installed package; this runs their code.
 
     Raises:
-      InputError: the module is not there, or cannot be imported.
+      InputError: the module does not exist, or cannot be imported.
     """
     module_name, _, name = path.removeprefix(PREFIX).rpartition(".")
     if path.startswith(PREFIX):
         if source is None or not source.has_module(module_name):
             raise InputError(
-                f"{where} needs {path}, and the source of its recipe does not contain a module "
+                f"{where} needs {path}, but the source of its recipe does not contain a module "
                 f"{module_name!r}. Copy the whole folder again, with the folder 'recipe'."
             )
         load = functools.partial(source.module, module_name)

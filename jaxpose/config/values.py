@@ -1,4 +1,4 @@
-"""Experiments as values: their fields and types, JSON and back, differences."""
+"""Fields and types of experiments, their JSON form, and differences between two of them."""
 
 import dataclasses
 import importlib
@@ -21,17 +21,17 @@ _PACKAGE = __name__.split(".")[0]
 
 
 def config_fields(node: Any) -> list[dataclasses.Field[Any]]:
-    """The fields of a dataclass (or its instance) that are configuration."""
+    """Fields of a dataclass (or its instance) that are configuration."""
     fields = [f for f in dataclasses.fields(node) if f.init]
     cls = node if isinstance(node, type) else type(node)
     if issubclass(cls, nn.Module):
-        # Linen adds these two to every module; they say where it stands, not what it is.
+        # Linen adds these two to every module; they are its place in a model, not its settings.
         fields = [f for f in fields if f.name not in ("parent", "name")]
     return fields
 
 
 def annotations(cls: type) -> dict[str, Any]:
-    """The type of each configuration field, evaluated."""
+    """Evaluated type of each configuration field."""
     hints: dict[str, Any] = {}
     for f in config_fields(cls):
         owner = next(c for c in cls.__mro__ if f.name in inspect.get_annotations(c))
@@ -40,17 +40,17 @@ def annotations(cls: type) -> dict[str, Any]:
             try:
                 hint = eval(hint, vars(importlib.import_module(owner.__module__)))
             except NameError:
-                # Imported for type checkers only, in a module that is not part of this package.
+                # The name is imported for type checkers only, in a module of another package.
                 hint = Any
         hints[f.name] = hint
     return hints
 
 
 def checked(value: Any, hint: Any, where: str) -> Any:
-    """`value` as the annotation `hint` wants it (an int may serve as float, a list as tuple).
+    """Check `value` against the annotation `hint`; convert an int to float, a list to tuple.
 
     Raises:
-      InputError: it is of another type; `where` names it in the message.
+      InputError: it has a different type; the message contains `where`.
     """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any or (_is_outside(value) and not _is_plain(hint)):
@@ -84,14 +84,14 @@ def checked(value: Any, hint: Any, where: str) -> Any:
             return value
     elif isinstance(hint, type) and isinstance(value, hint):
         return value
-    raise InputError(f"{where} must be {readable(hint)}, and {value!r} is not.")
+    raise InputError(f"{where} must be {readable(hint)}, but it is {value!r}.")
 
 
 def _is_outside(value: Any) -> bool:
-    """Whether a value is an object of a class that is not this package's.
+    """True if a value is an object of a class that is not part of this package.
 
-    A field names the classes of this package that it takes; it cannot name those of others. That
-    the parts fit is checked by the task.
+    The type of a field can name only classes of this package. For classes of other packages, the
+    task checks that the parts fit.
     """
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return False
@@ -99,7 +99,7 @@ def _is_outside(value: Any) -> bool:
 
 
 def _is_plain(hint: Any) -> bool:
-    """Whether an annotation takes numbers, texts and tuples only."""
+    """True if an annotation permits only numbers, strings and tuples."""
     choices = typing.get_args(hint) if _is_union(hint) else (hint,)
     plain = (int, float, bool, str, type(None), None)
     return all(c in plain or typing.get_origin(c) in (Literal, tuple) for c in choices)
@@ -110,7 +110,7 @@ def _is_union(hint: Any) -> bool:
 
 
 def readable(hint: Any) -> str:
-    """A type as a person writes it."""
+    """Text of a type for messages, such as `int or None`."""
     if typing.get_origin(hint) is Literal:
         return "one of " + ", ".join(map(repr, typing.get_args(hint)))
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
@@ -121,10 +121,10 @@ def readable(hint: Any) -> str:
 
 
 def to_json(value: Any) -> Any:
-    """`value` as JSON types; a dataclass becomes `{"class": "module.Name", field: …}`.
+    """Convert `value` to JSON types; a dataclass becomes `{"class": "module.Name", field: …}`.
 
     Raises:
-      InputError: a value of another type, or a class that cannot be found again by its path.
+      InputError: a value of an unsupported type, or a class that cannot be imported by its path.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: to_json(getattr(value, f.name)) for f in config_fields(value)}
@@ -134,7 +134,7 @@ def to_json(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise InputError(
-        f"{value!r} of type {type(value).__name__} cannot stand in a configuration: "
+        f"{value!r} of type {type(value).__name__} cannot be part of a configuration: "
         "use numbers, strings, tuples and dataclasses."
     )
 
@@ -146,14 +146,14 @@ def from_json(
     schema: int = SCHEMA,
     classes: Classes | None = None,
 ) -> Any:
-    """The inverse of `to_json`, of any schema.
+    """Inverse of `to_json`, for any schema.
 
     Args:
-      value: what `to_json` returned.
+      value: result of `to_json`.
       where: name of the value, for messages.
-      schema: the schema of the file that it was read from.
-      classes: finds classes outside of this package, see `config.trust`. Without it there are
-        none, whatever the file says.
+      schema: schema of the file that it was read from.
+      classes: function that finds classes outside of this package, see `config.trust`. None
+        refuses all of these classes.
 
     Raises:
       InputError: an unknown class or key, a missing key, or a value of the wrong type.
@@ -194,12 +194,12 @@ def _config_class(path: Any, where: str, classes: Classes | None) -> type:
     if isinstance(cls, type) and dataclasses.is_dataclass(cls):
         return cls
     raise InputError(
-        f"{where}: {path!r} names no configurable class of this version of {_PACKAGE}."
+        f"{where}: {path!r} is not a configurable class of this version of {_PACKAGE}."
     )
 
 
 def differences(a: Any, b: Any, where: str = "") -> Iterator[str]:
-    """`key: a's value -> b's value` for each leaf in which two JSON forms differ."""
+    """Yield `key: a's value -> b's value` for each leaf in which two JSON forms differ."""
     if isinstance(a, dict) and isinstance(b, dict):
         for key in sorted(a.keys() | b.keys()):
             yield from differences(a.get(key), b.get(key), f"{where}.{key}" if where else key)

@@ -1,4 +1,4 @@
-"""The one model that is meant, where several published ones take the same arrays."""
+"""Choice of one model where several published ones take the same arrays."""
 
 import itertools
 import re
@@ -13,7 +13,7 @@ from jaxpose.models.published.catalogue import UNPUBLISHED
 from jaxpose.models.published.record import PublishedPose
 from jaxpose.skeletons import BUILT_IN, Skeleton
 
-# Names that MMPose's metadata give the data sets of the built-in skeletons, where they differ from
+# Names of datasets in MMPose's metadata and their built-in skeletons, where the name differs from
 # the skeleton's name without its number.
 _DATASETS = {
     "lapa": "face106",
@@ -31,12 +31,12 @@ _DATASETS = {
 
 @dataclass(frozen=True)
 class Clues:
-    """Facts about a checkpoint beside its arrays.
+    """Facts about a checkpoint in addition to its arrays.
 
     Attributes:
-      file_name: of the checkpoint.
-      dataset: data set that its metadata names; empty for none.
-      skeleton: of its keypoints, as the user says; None if the user does not.
+      file_name: file name of the checkpoint.
+      dataset: dataset in its metadata; empty for none.
+      skeleton: skeleton of its keypoints that the user named; None if the user named none.
     """
 
     file_name: str = ""
@@ -45,7 +45,7 @@ class Clues:
 
 
 def skeleton_of_dataset(dataset: str, num_keypoints: int) -> Skeleton | None:
-    """The built-in skeleton of a data set, by the name in MMPose's metadata; None for none."""
+    """Built-in skeleton of a dataset, by the name in MMPose's metadata; None for none."""
     wanted = _plain(dataset)
     names = {_plain(name): name for name in BUILT_IN}
     names |= {_plain(n).removesuffix(str(s.num_keypoints)): n for n, s in BUILT_IN.items()}
@@ -56,15 +56,15 @@ def skeleton_of_dataset(dataset: str, num_keypoints: int) -> Skeleton | None:
 
 
 def choose(fits: Sequence[Identified], clues: Clues) -> list[Identified]:
-    """The fits that the clues leave, best first; all of them are the same model in use.
+    """Return the fits that agree with the clues, best first; all of them are used in the same way.
 
-    Those published with these very keypoints and this size come before others. Of several, the
-    file's published name, the user's skeleton, the data set in the metadata, and the size and data
-    set in the file's name count, in this order.
+    Models that were published with these keypoints and this size come before others. Several are
+    narrowed down by these clues, in this order: the file's published name, the user's skeleton,
+    the dataset in the metadata, the size in the file's name, the datasets in the file's name.
 
     Args:
-      fits: as from `identify`, at least one.
-      clues: facts beside the arrays.
+      fits: fits from `identify`, at least one.
+      clues: facts in addition to the arrays.
 
     Raises:
       InputError: several are left that differ in model, codec or skeleton; the message lists them.
@@ -89,7 +89,7 @@ def choose(fits: Sequence[Identified], clues: Clues) -> list[Identified]:
 
 
 def _published_like(fits: Sequence[Identified]) -> list[Identified]:
-    """The fits that were published with these keypoints and this size, as far as there are any."""
+    """Fits that were published with these keypoints and this size, if there are any."""
     found = _narrowed(fits, lambda fit: fit.entry not in UNPUBLISHED)
     found = _narrowed(found, lambda fit: fit.entry.num_keypoints == fit.num_keypoints)
     if found[0].size_read:
@@ -98,7 +98,7 @@ def _published_like(fits: Sequence[Identified]) -> list[Identified]:
 
 
 def _narrowed(fits: Sequence[Identified], keep: Callable[[Identified], bool]) -> list[Identified]:
-    """Those of the fits that pass; all of them if none does."""
+    """Fits for which `keep` is true; all of them if it is true for none."""
     return [fit for fit in fits if keep(fit)] or list(fits)
 
 
@@ -116,7 +116,7 @@ def _sizes(name: str) -> set[tuple[int, int]]:
 
 
 def _datasets_named(fit: Identified, name: str) -> int:
-    """Number of the record's training sets in a file's name, but for those of pretraining."""
+    """Number of the record's training sets in a file's name, without those of pretraining."""
     parts = re.split(r"[^a-z0-9]+", re.sub(r"_pt-[^_]*", "", name.lower()))
     words = {*parts, *(a + b for a, b in itertools.pairwise(parts))}
     return sum(_plain(dataset) in words for dataset in fit.entry.trained_on)
@@ -127,14 +127,14 @@ def _plain(text: str) -> str:
 
 
 def _differ(a: Identified, b: Identified, skeleton: Skeleton | None) -> bool:
-    """True if two fits would be used differently; skeletons count where none is known."""
+    """True if two fits would be used differently; skeletons are compared only if none is known."""
     if a.model != b.model or _codec(a) != _codec(b):
         return True
     return skeleton is None and published_skeleton(a) != published_skeleton(b)
 
 
 def published_skeleton(fit: Identified) -> Skeleton | None:
-    """The record's keypoints, if the checkpoint has as many; None for others."""
+    """Skeleton of the record, if the checkpoint has as many keypoints; otherwise None."""
     skeleton = fit.entry.skeleton
     return skeleton if skeleton and skeleton.num_keypoints == fit.num_keypoints else None
 
@@ -160,6 +160,6 @@ def _refusal(fits: Sequence[Identified]) -> str:
     return (
         "The arrays fit several published models, which differ in their use:\n"
         + "\n".join(lines)
-        + "\nSay which one it is with `jaxpose convert FILE OUT --model NAME`"
+        + "\nName the right one with `jaxpose convert FILE OUT --model NAME`"
         + (", or the size of its images with --input-size HEIGHTxWIDTH." if len(sizes) > 1 else ".")
     )

@@ -1,4 +1,4 @@
-"""Names that each project gives the arrays of its checkpoints, and the project of a checkpoint."""
+"""Formats of all projects' checkpoints, and detection of a checkpoint's format."""
 
 import re
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from jaxpose.models.published.heads import KEYPOINT_HEAD, MM_RULES
 _MMPOSE = {kind: table for family in FAMILIES for kind, table in family.mmpose.items()}
 _MMDET = {kind: table for family in FAMILIES for kind, table in family.mmdet.items()}
 
-# The first format whose marker is found is taken. MMPose's are the widest and come last; the
-# markers of different families exclude each other.
+# The first format whose marker matches a key is taken. MMPose's markers match the most checkpoints
+# and come last; the markers of different families exclude each other.
 FORMATS: tuple[Format, ...] = (
     *(known for family in FAMILIES for known in family.formats),
     Format(
@@ -53,16 +53,17 @@ FORMATS: tuple[Format, ...] = (
 
 
 def detect(state_dict: Mapping[str, np.ndarray]) -> Format:
-    """The format of the keys.
+    """Detect the format of the keys.
 
     Raises:
-      InputError: showing the first keys, if it is none that is known.
+      InputError: no known format matches; the message shows the first keys.
     """
     for known in FORMATS:
         if any(re.fullmatch(known.marker, key) for key in state_dict):
             return known
     shown = "\n  ".join(f"{key} {list(array.shape)}" for key, array in list(state_dict.items())[:8])
     raise InputError(
-        f"These keys are of no known format ({', '.join(known.name for known in FORMATS)}). "
-        f"The first of {len(state_dict)}:\n  {shown}"
+        f"The checkpoint's keys match no known format "
+        f"({', '.join(known.name for known in FORMATS)}). "
+        f"The first of {len(state_dict)} keys:\n  {shown}"
     )

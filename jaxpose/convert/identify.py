@@ -1,4 +1,4 @@
-"""The published model that a checkpoint belongs to, found by its arrays."""
+"""Search for the published model of a checkpoint by its arrays."""
 
 import math
 import re
@@ -26,27 +26,28 @@ from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.published.record import Keypointed, PublishedPose
 from jaxpose.models.vit import ViT
 
-# Image sizes that pose models are published at, for heads whose shapes follow the size.
+# Image sizes of published pose models, for heads whose shapes depend on the size.
 _SIZES = ((256, 192), (384, 288), (256, 256), (384, 384), (512, 512), (224, 224), (288, 384))
-# Classes of ImageNet-1k and of the two editions of ImageNet-21k. A linear layer of so many outputs
-# would else be taken for one of coordinates.
+# Classes of ImageNet-1k and of the two editions of ImageNet-21k. Without these numbers, a linear
+# layer of so many outputs could be mistaken for one of coordinates.
 _IMAGENET = (1000, 21841, 21843)
-# In place of the size of images, for models that take none.
+# Image size of models that take no images.
 _NO_IMAGE = (0, 0)
-# Models that are compared array by array before the search is given up.
+# Number of models that are compared array by array before the search ends.
 _TRIES = 6
 
 
 @dataclass(frozen=True)
 class Identified:
-    """A published model that takes every array of a checkpoint.
+    """Published model that takes every array of a checkpoint.
 
     Attributes:
-      entry: the record.
-      model: for the checkpoint's keypoints and images.
-      num_keypoints: of the checkpoint.
-      input_hw: of its images; None for a lifter.
-      size_read: the size was given or read off the arrays, and is not just the published one.
+      entry: record of the model.
+      model: the model for the checkpoint's keypoints and images.
+      num_keypoints: number of keypoints of the checkpoint.
+      input_hw: height and width of its images; None for a lifter.
+      size_read: True if the size was given or inferred from the arrays, False if it is only the
+        published one.
     """
 
     entry: Keypointed
@@ -62,34 +63,34 @@ def identify(
     num_keypoints: int | None = None,
     input_hw: tuple[int, int] | None = None,
 ) -> list[Identified]:
-    """The entries that fit a checkpoint, with its keypoints and at its image size.
+    """Find the entries that fit a checkpoint, with its keypoints and its image size.
 
-    The number of keypoints is read off the head, the image size off a position embedding or off a
-    head whose shapes follow it. Entries that are then the same model all fit; the one published
-    with these keypoints and this size comes first.
+    The number of keypoints is inferred from the head, the image size from a position embedding or
+    from a head whose shapes depend on it. Several entries fit if they are then the same model; the
+    one that was published with these keypoints and this size is first.
 
     Args:
-      state_dict: as from `load_state_dict`.
-      entries: what to try.
-      num_keypoints: takes only heads of so many keypoints; None takes any.
-      input_hw: image size that the checkpoint was trained at, in pixels; None takes any.
+      state_dict: arrays from `load_state_dict`.
+      entries: records to try.
+      num_keypoints: accept only heads of this many keypoints; None accepts any.
+      input_hw: image size that the checkpoint was trained at, in pixels; None accepts any.
 
     Raises:
-      InputError: if nothing fits, telling what is amiss with the nearest; or if the checkpoint has
+      InputError: no entry fits (the message has the faults of the nearest), or the checkpoint has
         no pose head.
     """
     source, state_dict = recognise(state_dict)
     if source.only_backbone:
         raise InputError(
-            f"{no_pose_head(source, state_dict)} Any model of that backbone can start from it: "
-            "name one, and let its head start fresh (--model NAME --reset-head)."
+            f"{no_pose_head(source, state_dict)} Any model with that backbone can start from it: "
+            "name one, and initialise its head (--model NAME --reset-head)."
         )
     classifier = state_dict.get("head.fc.weight")
     if classifier is not None and len(classifier) in _IMAGENET:
         raise InputError(
-            f"These weights classify {len(classifier)} kinds of images, as ImageNet has: a "
-            "backbone without a pose head. Any model of that backbone can start from it: name one, "
-            "and let its head start fresh (--model NAME --reset-head)."
+            f"These weights have a classifier of {len(classifier)} classes, as for ImageNet: a "
+            "backbone without a pose head. Any model with that backbone can start from it: name "
+            "one, and initialise its head (--model NAME --reset-head)."
         )
     found: list[Identified] = []
     rejected: set[nn.Module] = set()
@@ -113,17 +114,17 @@ def identify(
     if not misfits:
         kinds = ", ".join(entry.name for entry in entries[:8])
         raise InputError(
-            f"The checkpoint's names are those of {source.name}, and no model has a table from "
+            f"The checkpoint's names are those of {source.name}, and no model has a table for "
             f"them; tried {kinds}{' and others' if len(entries) > 8 else ''}."
         )
     _, name, nearest = min(misfits, key=lambda misfit: misfit[0])
-    raise nearest.about(f"No known model fits; {name} comes nearest. " if len(entries) > 1 else "")
+    raise nearest.about(f"No known model fits; the nearest is {name}. " if len(entries) > 1 else "")
 
 
 def _likely(
     source: Format, state_dict: Mapping[str, np.ndarray], entries: Sequence[Keypointed]
 ) -> list[Keypointed]:
-    """The entries with a table, those first whose table knows the keys, then those of its size."""
+    """Entries with a table, sorted by the number of unmatched keys, then by the models' sizes."""
     learnt = [
         array.size
         for key, array in state_dict.items()
@@ -145,7 +146,7 @@ def _likely(
 
 
 def _millions(model: PoseModel) -> float | None:
-    """About how many parameters a ViT has, those of its matrices; None for other models."""
+    """Approximate number of parameters of a ViT, those of its matrices; None for other models."""
     vit = model.backbone
     if not isinstance(vit, ViT):
         return None
@@ -160,7 +161,7 @@ def _unknown_keys(rules: Sequence[Rule], state_dict: Mapping[str, np.ndarray]) -
 
 
 def _same(entry: Keypointed, fit: Identified) -> list[Identified]:
-    """The entry if its model has the same arrays at the checkpoint's keypoints and size."""
+    """Return the entry if its model has the same arrays for the checkpoint's keypoints and size."""
     size = fit.input_hw if fit.size_read else entry.input_hw
     model = entry.variant(fit.num_keypoints, size or _NO_IMAGE)
     twins = {entry.name, entry.same_arrays_as} & {fit.entry.name, fit.entry.same_arrays_as} - {""}
@@ -181,7 +182,7 @@ def _fit(
     num_keypoints: int | None,
     input_hw: tuple[int, int] | None,
 ) -> tuple[Identified, Plan]:
-    """The entry with the checkpoint's keypoints and size, as far as they can be read."""
+    """Try the entry with the checkpoint's keypoints and size, if they can be inferred."""
     count, size = num_keypoints or entry.num_keypoints, input_hw or entry.input_hw
     read = input_hw is not None
     if input_hw is None and size is not None:
@@ -204,12 +205,12 @@ def _fit(
 
 
 def _read_by_head(fit: Identified) -> bool:
-    """True if shapes of the head follow the size of the images."""
+    """True if shapes of the head depend on the size of the images."""
     return hasattr(fit.model.head, "input_hw")
 
 
 def _count_keypoints(fit: Identified, plan: Plan) -> int | None:
-    """The number of keypoints that the arrays of a plan are for; None if they do not agree."""
+    """Number of keypoints that the arrays of a plan are for; None if they do not agree."""
     counts = set()
     count = fit.num_keypoints
     more = expected_leaves(fit.entry.variant(count + 1, fit.input_hw or _NO_IMAGE))
@@ -236,7 +237,7 @@ def _try(
 def _size_of_positions(
     source: Format, state_dict: Mapping[str, np.ndarray], model: PoseModel
 ) -> tuple[int, int] | None:
-    """The image size that position embeddings are of; None if there are none."""
+    """Image size of the position embeddings, in pixels; None if there are none."""
     backbone, embedding = model.backbone, state_dict.get(source.positions)
     if not isinstance(backbone, ViT) or embedding is None:
         return None
@@ -245,7 +246,7 @@ def _size_of_positions(
 
 
 def _backbone_differs(plan: Plan) -> bool:
-    """True if no head would make the model fit."""
+    """True if the model does not fit with any head."""
     wrong = [entry.name for entry in plan.missing]
     wrong += [path for path, shape in plan.shapes.items() if shape != plan.wanted[path]]
     return any(path.split("/")[1] == "backbone" for path in wrong)

@@ -1,4 +1,4 @@
-"""Outputs of a head for keypoints that two sets share."""
+"""Copies of a head's outputs for the keypoints that two sets share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from jaxpose.models.build import PoseModel, abstract_variables
 
 @dataclass(frozen=True)
 class KeypointAxis:
-    """The axis of a leaf along which its keypoints lie, `factor` values to each."""
+    """Axis of a leaf that counts its keypoints, with `factor` values for each keypoint."""
 
     axis: int
     factor: int
 
 
 def shared_keypoints(target: Sequence[str], source: Sequence[str]) -> dict[int, int]:
-    """`{row in target: row in source}` of the keypoints of the same name.
+    """Map `{row in target: row in source}` of the keypoints with the same name.
 
     Raises:
-      InputError: if no name is in both.
+      InputError: no name is in both.
     """
     rows = {name: row for row, name in enumerate(source)}
     shared = {row: rows[name] for row, name in enumerate(target) if name in rows}
@@ -35,7 +35,7 @@ def shared_keypoints(target: Sequence[str], source: Sequence[str]) -> dict[int, 
 
 
 def keypoint_axes(model: PoseModel, input_hw: tuple[int, int]) -> dict[str, KeypointAxis]:
-    """The leaves of `model`, by path, whose shape follows its number of keypoints."""
+    """Leaves of `model`, by path, whose shapes depend on its number of keypoints."""
     count = model.head.num_keypoints
     larger = model.clone(head=model.head.clone(num_keypoints=count + 1))
     shapes, more = (flatten(abstract_variables(m, input_hw)) for m in (model, larger))
@@ -67,10 +67,12 @@ def copy_keypoints(
     source_count: int,
     target_count: int,
 ) -> np.ndarray:
-    """`fresh` with the values of `loaded` for the keypoints in `rows` (`{target: source}`).
+    """Return `fresh` with the values of `loaded` for the keypoints in `rows`.
+
+    `rows` is `{row of the model's keypoints: row of the checkpoint's}`.
 
     Raises:
-      InputError: if a row is not there.
+      InputError: a row does not exist.
     """
     for target, source in rows.items():
         if not (0 <= target < target_count and 0 <= source < source_count):

@@ -1,4 +1,4 @@
-"""Checkpoints of other projects into the variables of a model."""
+"""Conversion of other projects' checkpoints to the variables of a model."""
 
 import functools
 import re
@@ -23,7 +23,8 @@ from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.detection import DetectionModel
 from jaxpose.models.vit import ViT
 
-# By width (arXiv:2010.11929, table 1; arXiv:2012.12877, table 1).
+# Attention heads of ImageNet's ViTs by width (arXiv:2010.11929, table 1; arXiv:2012.12877, table
+# 1).
 _IMAGENET_HEADS = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16}
 _POSE_HEAD = r"(keypoint_)?head\.(deconv_layers|conv_layers|final_layer|mlp_head)"
 
@@ -38,26 +39,26 @@ def load_pretrained(
     checkpoint_hw: tuple[int, int] | None = None,
     ema: bool | None = None,
 ) -> dict:
-    """`{"params": ..., "batch_stats": ...}` of `model` with the values of a checkpoint.
+    """Fill `{"params": ..., "batch_stats": ...}` of `model` with the values of a checkpoint.
 
     Args:
       model: the model to fill.
       checkpoint: a file or release folder for `load_state_dict`, or its content.
-      variables: where fresh values come from, for what `reset_head` and `keypoints` leave
-        untouched; None initialises the head with key 0.
-      reset_head: leave the head fresh and the checkpoint's head, if it has one, unused.
+      variables: initial values of the arrays that `reset_head` and `keypoints` do not load; None
+        initialises the head with key 0.
+      reset_head: keep the initial head, and do not use the checkpoint's head, if it has one.
       keypoints: `{row of the model's keypoints: row of the checkpoint's}` (see
-        `shared_keypoints`). The head is loaded as one of the checkpoint's own number of keypoints,
-        then the outputs of these keypoints are copied; the others stay fresh.
+        `shared_keypoints`). A head with the checkpoint's number of keypoints is loaded, then the
+        outputs of these keypoints are copied; the others keep their initial values.
       checkpoint_hw: as in `to_variables`.
       ema: as in `load_state_dict`.
 
     Raises:
-      InputError: as `load_state_dict` and `to_variables`; if `keypoints` names a row that is not
-        there, or both `reset_head` and `keypoints` are given.
+      InputError: as for `load_state_dict` and `to_variables`; `keypoints` contains a row that does
+        not exist; both `reset_head` and `keypoints` are given.
     """
     if reset_head and keypoints is not None:
-        raise InputError("reset_head leaves no outputs to copy: give it or keypoints, not both.")
+        raise InputError("reset_head keeps no outputs to copy: give it or keypoints, not both.")
     if isinstance(checkpoint, str | Path):
         checkpoint = load_state_dict(checkpoint, ema=ema)
     if not reset_head and keypoints is None:
@@ -83,26 +84,26 @@ def to_variables(
     model: PoseModel,
     checkpoint_hw: tuple[int, int] | None = None,
 ) -> dict:
-    """`{"params": ..., "batch_stats": ...}` of `model` from another project's arrays.
+    """Convert another project's arrays to `{"params": ..., "batch_stats": ...}` of `model`.
 
-    The table follows from the keys' format and from the kinds of the model's backbone and head.
+    The format of the keys and the types of the model's backbone and head determine the table.
 
     Args:
       state_dict: `{key: array}` in PyTorch's layouts (see `load_state_dict`).
       model: the model to fill.
-      checkpoint_hw: image size in pixels the checkpoint was trained at. Needed only where a ViT's
-        position embeddings must be resized and their grid is neither square nor of the model's
-        aspect.
+      checkpoint_hw: image size in pixels that the checkpoint was trained at. It is needed only if a
+        ViT's position embeddings must be resized and their grid is neither square nor of the
+        model's aspect.
 
     Raises:
-      InputError: unless every key and every leaf of the model is used exactly once; the message
-        groups all that were not, and its attribute `full` lists them, with shapes.
+      InputError: a key or a leaf of the model is not used exactly once; the message groups all of
+        these, and its attribute `full` lists them, with shapes.
     """
     source, state_dict = recognise(state_dict)
     if source.only_backbone and not isinstance(model.head, ClassificationHead):
         raise InputError(
-            f"{no_pose_head(source, state_dict)} Load them with reset_head=True; the head then "
-            "starts fresh and has to be trained."
+            f"{no_pose_head(source, state_dict)} Load them with reset_head=True; the head is then "
+            "initialised and has to be trained."
         )
     rules = table(source, model)
     fitted = fit_backbone(state_dict, model, source, checkpoint_hw)
@@ -110,27 +111,27 @@ def to_variables(
 
 
 def recognise(state_dict: Mapping[str, np.ndarray]) -> tuple[Format, dict[str, np.ndarray]]:
-    """The format of the keys, and the arrays under the names that its tables know."""
+    """Detect the format of the keys, and rename the arrays to the names that its tables use."""
     source = detect(state_dict)
     return source, source.renamed(state_dict)
 
 
 def no_pose_head(source: Format, state_dict: Mapping[str, np.ndarray]) -> str:
-    """Reason, for messages, that arrays of a format without pose heads make no pose model."""
+    """Sentence for messages: the reason that weights without a pose head make no pose model."""
     if any(re.match(_POSE_HEAD, key) for key in state_dict):
         return (
             f"This checkpoint has a class token, as {source.name} has, and a pose head. The ViTs "
-            "of pose models have patches only, and without the token its outputs would be others: "
-            "of these weights the backbone alone is of use."
+            "of pose models have patches only, and without the token the outputs would be "
+            "different: only the backbone of these weights can be used."
         )
     return f"These are {source.name} weights: a backbone without a pose head."
 
 
 def table(source: Format, model: PoseModel, head: bool = True) -> list[Rule]:
-    """All rules from a format to a model, or those of its backbone alone.
+    """Return all rules from a format to a model, or only those of its backbone.
 
     Raises:
-      InputError: if there is no table for one of its parts.
+      InputError: there is no table for one of its parts.
     """
     rules = list(source.rules)
     if source.own:
@@ -155,21 +156,25 @@ def fit_backbone(
     source: Format,
     checkpoint_hw: tuple[int, int] | None,
 ) -> Mapping[str, np.ndarray]:
-    """`state_dict` with position embeddings on the grid of a ViT model."""
+    """Return `state_dict` with position embeddings on the grid of a ViT model.
+
+    Raises:
+      InputError: as for `read_positions`; the ViT has tokens that the model cannot have.
+    """
     backbone = model.backbone
     embedding = state_dict.get(source.positions)
     if not isinstance(backbone, ViT) or embedding is None:
         return state_dict
     if "reg_token" in state_dict:
         raise InputError(
-            "This ViT has register tokens (arXiv:2309.16588), without which its patches see "
-            "something else, and the models here have none: take weights without registers."
+            "This ViT has register tokens (arXiv:2309.16588). The models here have none, and the "
+            "patches' features would be different without them: use weights without registers."
         )
     if any(re.fullmatch(r"(backbone\.)?dist_token", key) for key in state_dict):
         if backbone.class_token:
             raise InputError(
-                "This is a distilled DeiT, with a token for its teacher beside the class token: "
-                "only its patches have a place here, in a ViT with class_token=False."
+                "This is a distilled DeiT, with a token for its teacher in addition to the class "
+                "token. Only its patches can be loaded, into a ViT with class_token=False."
             )
         embedding = np.delete(embedding, 1, axis=-2)
     patch = backbone.patch
@@ -180,21 +185,21 @@ def fit_backbone(
 
 
 def _with_norm(state_dict: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-    """The norm that timm's ViTs have after the mean over patches, taken for the one before it."""
+    """Use the norm after the mean over patches, of some of timm's ViTs, as the norm before it."""
     if "fc_norm.weight" not in state_dict or "norm.weight" in state_dict:
         return state_dict
     warnings.warn(
         "This ViT was trained to normalise the mean of its patches (fc_norm). Here the norm is "
-        "that of every patch: a start for training, whose features are not quite those it had.",
+        "applied to every patch: training can start from it, but the features differ slightly.",
         stacklevel=3,
     )
     return {re.sub(r"^fc_norm\.", "norm.", key): array for key, array in state_dict.items()}
 
 
 def _warn_of_heads(source: Format, model: PoseModel) -> None:
-    """Says so if ImageNet weights were trained with another number of attention heads.
+    """Warn if ImageNet weights were trained with a different number of attention heads.
 
-    The arrays have the same shapes for any number, so nothing else would tell.
+    The arrays have the same shapes for any number, so no other check can detect it.
     """
     backbone = model.backbone
     if not isinstance(backbone, ViT) or source.class_slot != "dropped":
@@ -204,25 +209,25 @@ def _warn_of_heads(source: Format, model: PoseModel) -> None:
         warnings.warn(
             f"ViTs of width {backbone.dim} for ImageNet have {usual} attention heads, this model "
             f"has {backbone.heads}. The arrays fit either way, but features differ: build the "
-            f"model with heads={usual} (of S, `--model vitpose-s-6heads`), unless the checkpoint "
+            f"model with heads={usual} (for S: `--model vitpose-s-6heads`), unless the checkpoint "
             f"was trained with {backbone.heads}.",
             stacklevel=3,
         )
 
 
 def plan_for(source: Format, state_dict: Mapping[str, np.ndarray], model: PoseModel) -> Plan:
-    """Places in `model` of arrays under a table's names."""
+    """Make the plan that assigns arrays, under a table's names, to the leaves of `model`."""
     return make_plan(table(source, model), state_dict, expected_leaves(model))
 
 
 def with_fresh_head(model: PoseModel) -> dict:
-    """Variables whose head is initialised with key 0, and whose backbone has shapes alone.
+    """Make variables with a head initialised with key 0, and only shapes for the backbone.
 
-    Compiles the head and nothing else: a backbone takes minutes where there are two cores.
+    Only the head is compiled: a backbone takes minutes on two cores.
     """
     abstract = abstract_variables(model, image_hw(model))
     images = jax.ShapeDtypeStruct((1, *image_hw(model), 3), jnp.float32)
-    seen = jax.eval_shape(
+    shapes = jax.eval_shape(
         lambda variables, images: model.apply(
             variables, images, method=lambda whole, images: whole.backbone(images, False)
         ),
@@ -232,7 +237,7 @@ def with_fresh_head(model: PoseModel) -> dict:
 
     @jax.jit
     def init(key: jax.Array) -> dict:
-        features = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), seen)
+        features = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         head = model.init(key, features, method=lambda whole, features: whole.head(features, False))
         return dict(head)
 
@@ -242,12 +247,12 @@ def with_fresh_head(model: PoseModel) -> dict:
 
 @functools.lru_cache(maxsize=32)
 def expected_leaves(model: PoseModel) -> Mapping[str, jax.ShapeDtypeStruct]:
-    """The leaves that `model` has, by path."""
+    """Shapes and dtypes of the leaves of `model`, by path."""
     return flatten(abstract_variables(model, image_hw(model)))
 
 
 def image_hw(model: PoseModel) -> tuple[int, int]:
-    """An image size the model takes: parameter shapes of the others do not depend on it."""
+    """Image size of a model; any size for models whose parameter shapes do not depend on it."""
     for module in (model.backbone, model.head):
         if hasattr(module, "input_hw"):
             return module.input_hw
@@ -260,7 +265,7 @@ def _of_part(module: nn.Module, source: Format) -> list[Rule]:
         raise InputError(
             f"The checkpoint's names are those of {source.name}, and there is no table from "
             f"{source.name} to {type(module).__name__}"
-            + (f"; there is one to {kinds}." if kinds else ".")
+            + (f"; there are tables to {kinds}." if kinds else ".")
         )
     return source.tables[type(module)](module)
 
@@ -277,7 +282,7 @@ def _with_keypoints(
     axes = keypoint_axes(model, image_hw(model))
     plan = plan_for(source, state_dict, model)
     count = count_keypoints(axes, plan.shapes)
-    if count is None:  # the head is of another kind, which the ordinary message explains
+    if count is None:  # a different type of head, which the message of `to_variables` explains
         return to_variables(checkpoint, model, checkpoint_hw)
     theirs = model.clone(head=model.head.clone(num_keypoints=count))
     loaded = flatten(to_variables(checkpoint, theirs, checkpoint_hw))

@@ -1,4 +1,4 @@
-"""Report of all that does not fit between a checkpoint and a model: on one screen, and in full."""
+"""Report of all arrays that do not fit between a checkpoint and a model, in short and in full."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -11,12 +11,12 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class Entry:
-    """One array that does not fit.
+    """Array that does not fit.
 
     Attributes:
       name: the checkpoint's key or the path of the model's leaf.
-      shape: of the array.
-      note: what is amiss with it; empty where the section's title says it.
+      shape: shape of the array.
+      note: fault of this array; empty where the section's title is the fault.
     """
 
     name: str
@@ -28,16 +28,16 @@ class Entry:
 
 
 class Mismatch(InputError):
-    """A checkpoint and a model that do not belong together.
+    """Error for a checkpoint and a model that do not belong together.
 
-    The message groups what differs only in its numbers and is cut to one screen. `full` lists
-    every key and leaf with its shape.
+    The message has one line for all names that differ only in their numbers, and at most one
+    screen of lines. `full` lists every key and leaf with its shape.
     """
 
     def __init__(
         self, verdict: str, sections: Iterable[tuple[str, Sequence[Entry]]], advice: str
     ) -> None:
-        """`sections` are titles and what belongs under them; empty ones are left out."""
+        """Build the message from pairs of a title and its entries; empty sections are left out."""
         sections = [(title, entries) for title, entries in sections if entries]
         self.full = verdict + "".join(
             _section(title, entries, list(map(str, entries))) for title, entries in sections
@@ -46,7 +46,7 @@ class Mismatch(InputError):
         super().__init__(f"{verdict}{short}\n{advice}")
 
     def about(self, what: str) -> "Mismatch":
-        """The same with a sentence before it."""
+        """Put a sentence before the message and return the error."""
         self.full = what + self.full
         self.args = (what + str(self),)
         return self

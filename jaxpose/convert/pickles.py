@@ -1,8 +1,8 @@
-"""The skeleton of a PyTorch pickle, read without running anything that it names.
+"""Reading of the structure of a PyTorch pickle without running any function that it names.
 
-A pickle is a program: it names functions and calls them. Here every name becomes a class of ours
-that keeps its arguments at most, whatever the pickle meant by it. Names outside the short list of
-what checkpoints hold are refused, so that a file with code in it is not taken for a good one.
+A pickle is a program: it names functions and calls them. Here every name is replaced by a class or
+function of this module, which stores its arguments at most. Names that are not in the short list
+of those in checkpoints are refused, so that a file that contains code is not accepted.
 """
 
 import pickle
@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from jaxpose.errors import InputError
 
-# NumPy's name of the elements of PyTorch's storages; the untyped one counts bytes.
+# NumPy's dtype of the elements of PyTorch's storages; the elements of the untyped one are bytes.
 STORAGES = {
     "DoubleStorage": "float64",
     "FloatStorage": "float32",
@@ -28,8 +28,8 @@ STORAGES = {
     "UntypedStorage": "uint8",
 }
 _DTYPES = frozenset(STORAGES.values())
-# Packages whose objects stand beside the weights in training checkpoints (configurations, optimiser
-# states, logs). Nothing of them is made: what they name turns into an empty stand-in.
+# Packages whose objects are in training checkpoints in addition to the weights (configurations,
+# optimiser states, logs). These objects are not created: each name becomes an empty stand-in.
 _BESIDE = {
     *("torch", "numpy", "collections", "datetime", "argparse", "pathlib", "copyreg", "_codecs"),
     *("mmengine", "mmcv", "mmpose", "mmdet", "mmcls", "mmpretrain", "timm", "yacs", "addict"),
@@ -43,7 +43,7 @@ _BUILTINS = {
 
 @dataclass(frozen=True)
 class Storage:
-    """A block of numbers elsewhere in the file, by its name there."""
+    """Reference to a block of numbers elsewhere in the file, by its name there."""
 
     name: str
     dtype: str
@@ -52,7 +52,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A view of a storage: offset and strides in elements."""
+    """View of a storage; offset and strides are in elements."""
 
     storage: Storage
     offset: int
@@ -62,7 +62,7 @@ class Tensor:
 
 
 class StandIn:
-    """Replacement of an object beside the weights: it keeps nothing."""
+    """Replacement of an object that is not a weight; it stores nothing."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         del args, kwargs
@@ -74,32 +74,32 @@ class StandIn:
         del key, value
 
     def append(self, value: Any) -> None:
-        """Nothing."""
+        """Ignore the value."""
 
     def extend(self, values: Any) -> None:
-        """Nothing."""
+        """Ignore the values."""
 
     def add(self, value: Any) -> None:
-        """Nothing."""
+        """Ignore the value."""
 
 
 def read_pickle(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
-    """The object of a pickle, its tensors as `Tensor`, and the storages they refer to by name.
+    """Read the object of a pickle, with tensors as `Tensor`, and their storages by name.
 
     Raises:
-      InputError: if it names something that no checkpoint needs.
-      Exception: whatever a damaged pickle makes Python's unpickler raise.
+      InputError: the pickle names a function or class that no checkpoint needs.
+      Exception: the pickle is damaged; Python's unpickler may raise any type of exception.
     """
     unpickler = _Unpickler(file)
     return unpickler.load(), unpickler.storages
 
 
 class _Unpickler(pickle.Unpickler):
-    """Looks no name up: `find_class` answers from the tables above."""
+    """Unpickler that imports no names: `find_class` returns replacements from the tables above."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file, encoding="utf-8")
-        # A pickle may set attributes of what it names; each file has stand-ins of its own.
+        # A pickle may set attributes of the classes that it names, so each file gets a new class.
         self._stand_in = type("StandIn", (StandIn,), {})
         self.storages: dict[str, Storage] = {}
 
@@ -116,7 +116,7 @@ class _Unpickler(pickle.Unpickler):
         if module.split(".")[0] in _BESIDE:
             return self._stand_in
         raise InputError(
-            f"it contains code: it asks for {full}, which no weights need. Nothing was run. Do not "
+            f"it contains code: it names {full}, which no weights need. Nothing was run. Do not "
             "open this file with torch.load; ask its author for a safetensors file"
         )
 
@@ -129,7 +129,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _Call:
-    """A function of ours that a pickle may call, without attributes that it could change."""
+    """Function of this module that a pickle may call, without attributes that it could change."""
 
     __slots__ = ("_function",)
 

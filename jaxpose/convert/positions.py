@@ -1,4 +1,4 @@
-"""Position embeddings of one grid made to fit another."""
+"""Resizing of position embeddings from one grid to another."""
 
 import math
 from typing import Literal
@@ -16,11 +16,11 @@ def resize_position_embedding(
 ) -> np.ndarray:
     """Bicubic interpolation of `[h * w, D]` from the grid `source_hw` to `target_hw`.
 
-    Edges aligned (not corners), no antialiasing and PyTorch's kernel, as the published recipes
-    resize MAE's and ViTPose's embeddings. Grids are in patches, not pixels.
+    Edges (not corners) are aligned, without antialiasing and with PyTorch's kernel, as in the
+    published recipes of MAE and ViTPose. Grids are in patches, not pixels.
 
     Raises:
-      InputError: if the embedding does not have `source_hw` positions.
+      InputError: the embedding does not have `source_hw` positions.
     """
     count, dim = embedding.shape
     if count != source_hw[0] * source_hw[1]:
@@ -44,11 +44,11 @@ def fit_positions(
     class_slot: Literal["none", "dropped", "added", "kept"],
     name: str,
 ) -> np.ndarray:
-    """`[1, N, D]` or `[N, D]` brought to the grid `target_hw`, of the same rank.
+    """Resize `[1, N, D]` or `[N, D]` to the grid `target_hw`; the rank stays the same.
 
-    With `class_slot="kept"` a class token's position stays first, as it is.
+    With `class_slot="kept"` the position of a class token stays first and unchanged.
 
-    Arguments and errors as for `read_positions`.
+    Arguments and errors are those of `read_positions`.
     """
     rows, grid = read_positions(embedding, target_hw, source_hw, class_slot, name)
     fitted = resize_position_embedding(rows, grid, target_hw)
@@ -65,23 +65,23 @@ def read_positions(
     class_slot: Literal["none", "dropped", "added", "kept"],
     name: str,
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """The patches' positions `[h * w, D]` and their grid `(h, w)`.
+    """Return the patches' positions `[h * w, D]` and their grid `(h, w)`.
 
     Args:
-      embedding: `[1, N, D]` or `[N, D]`, perhaps with a class token's position first.
+      embedding: `[1, N, D]` or `[N, D]`; a class token's position may be first.
       target_hw: the model's grid, in patches.
-      source_hw: the embedding's grid; None infers it where it is the model's, square, or of the
+      source_hw: the embedding's grid; None infers a grid that is the model's, square, or of the
         model's aspect.
-      class_slot: what becomes of the class token's position (see `Format`); "kept" is
-        for a model with a class token.
-      name: its key, for messages.
+      class_slot: treatment of the class token's position (see `Format`); "kept" is for a model
+        with a class token.
+      name: key of the embedding, for messages.
 
     Raises:
-      InputError: if the grid cannot be told, or there is a class token's position where the
+      InputError: the grid cannot be inferred, or there is a position of a class token but the
         format has none.
     """
     if embedding.ndim not in (2, 3) or (embedding.ndim == 3 and len(embedding) != 1):
-        raise InputError(f"{name} should be [1, N, D], and is {list(embedding.shape)}.")
+        raise InputError(f"{name} must be [1, N, D], but is {list(embedding.shape)}.")
     rows = embedding.reshape(embedding.shape[-2:])
     grid = _grid(len(rows), target_hw, source_hw)
     patches_only = _grid(len(rows) - 1, target_hw, source_hw)
@@ -93,17 +93,18 @@ def read_positions(
         height, width = patches_only
         raise InputError(
             f"{name} has {len(rows)} positions, which is {height} x {width} patches and a class "
-            "token; checkpoints of this format have none. If it comes from ImageNet or a masked "
-            "autoencoder, save it under that project's own names (with its cls_token)."
+            "token, but checkpoints of this format have no class token. If the weights are from "
+            "ImageNet or a masked autoencoder, save them under that project's names (with its "
+            "cls_token)."
         )
     raise InputError(
         f"{name} has {len(rows)} positions, the model {target_hw[0]} x {target_hw[1]}, and "
         + (
-            f"{source_hw[0]} x {source_hw[1]} is not their grid. Correct checkpoint_hw "
-            "(--input-size)."
+            f"{source_hw[0]} x {source_hw[1]} is not the grid of the former. Correct "
+            "checkpoint_hw (--input-size)."
             if source_hw
-            else "the grid of the former cannot be told from their number. Give the image "
-            "size the checkpoint was trained at as checkpoint_hw (--input-size)."
+            else f"the number {len(rows)} alone does not determine a grid. Give the image size "
+            "that the checkpoint was trained at as checkpoint_hw (--input-size)."
         )
     )
 
@@ -111,7 +112,7 @@ def read_positions(
 def _grid(
     count: int, target_hw: tuple[int, int], source_hw: tuple[int, int] | None
 ) -> tuple[int, int] | None:
-    """The grid of `count` positions; None if there is none."""
+    """Grid of `count` positions; None if there is none."""
     if source_hw is not None:
         return source_hw if source_hw[0] * source_hw[1] == count else None
     if count == target_hw[0] * target_hw[1]:
@@ -120,7 +121,7 @@ def _grid(
 
 
 def _cubic_matrix(source: int, target: int) -> np.ndarray:
-    """`[target, source]` weights of cubic interpolation along one axis, edges repeated."""
+    """Weights `[target, source]` of cubic interpolation along one axis, edges repeated."""
     centres = (np.arange(target) + 0.5) * source / target - 0.5
     first = np.floor(centres).astype(int)
     matrix = np.zeros((target, source))
@@ -134,7 +135,10 @@ def _cubic_matrix(source: int, target: int) -> np.ndarray:
 
 
 def infer_grid(count: int, target_hw: tuple[int, int]) -> tuple[int, int] | None:
-    """The grid of `count` positions that is square or shaped like `target_hw`; None if not one."""
+    """Grid of `count` positions that is square or has the aspect of `target_hw`.
+
+    None if there is no such grid, or if a square one and one of that aspect differ.
+    """
     side = math.isqrt(count)
     square = (side, side) if side * side == count else None
     divisor = math.gcd(*target_hw)

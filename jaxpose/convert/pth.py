@@ -1,8 +1,9 @@
-"""PyTorch's files (`.pth`, `.pt`, `.bin`, `.ckpt`) read for their tensors, without PyTorch.
+"""Reading of the tensors in PyTorch's files (`.pth`, `.pt`, `.bin`, `.ckpt`) without PyTorch.
 
-Since 1.6 a file is a zip archive: a pickle in which tensors refer to storages, and each storage as
-a member of its own. Before, it was four pickles and then the storages, one after another. Nothing
-that a pickle names is looked up or run (see `pickles`), and only storages in use are read.
+Since PyTorch 1.6 a file is a zip archive: one member is a pickle in which tensors refer to
+storages, and each storage is a separate member. Before 1.6 it was four pickles and then all
+storages. Objects that a pickle names are neither imported nor run (see `pickles`), and only
+storages in use are read.
 """
 
 import functools
@@ -24,21 +25,22 @@ T = TypeVar("T")
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _COUNT = 8  # bytes of the number of elements before each storage of the older format
-_AGAIN = "Fetch or write it again."
+_AGAIN = "Download or write it again."
 
 
 class Checkpoint:
-    """The content of a PyTorch file; a context that closes it.
+    """Content of a PyTorch file; as a context it closes the file.
 
     Attributes:
-      content: its object; tensors are `Tensor`, and objects that are not weights empty stand-ins.
+      content: object in the file. Its tensors are `Tensor`; objects that are not weights are empty
+        stand-ins.
     """
 
     def __init__(self, path: Path) -> None:
-        """Reads everything but the tensors' numbers.
+        """Read everything except the numbers of the tensors.
 
         Raises:
-          InputError: if the file is damaged, is no PyTorch file, or its pickle asks for anything
+          InputError: the file is damaged or is not a PyTorch file, or its pickle refers to code
             that weights do not need.
         """
         self._path = path
@@ -60,10 +62,10 @@ class Checkpoint:
         self._file.close()
 
     def array(self, key: str, tensor: Tensor) -> np.ndarray:
-        """The numbers of a tensor, in its own dtype.
+        """Read the numbers of a tensor, in its dtype.
 
         Raises:
-          InputError: naming `key`, if its storage is absent, damaged or too short.
+          InputError: the storage is absent, damaged or too short; the message contains `key`.
         """
         return self._guarded(lambda: self._array(key, tensor))
 
@@ -77,8 +79,8 @@ class Checkpoint:
             return np.zeros(tensor.shape, _dtype(tensor.dtype))
         if last >= len(numbers):
             raise InputError(
-                f"{self._path} is no intact PyTorch file: the storage of {key} "
-                f"{list(tensor.shape)} holds {len(numbers)} numbers, and it needs {last + 1}. "
+                f"{self._path} is not an intact PyTorch file: the storage of {key} "
+                f"{list(tensor.shape)} has {len(numbers)} numbers, but needs {last + 1}. "
                 f"{_AGAIN}"
             )
         strides = [stride * dtype.itemsize for stride in tensor.strides]
@@ -95,10 +97,12 @@ class Checkpoint:
                 raise
             raise InputError(f"{self._path} is refused: {error}.") from error
         except RecursionError as error:
-            raise InputError(f"{self._path} is refused: its pickle is nested too deep.") from error
+            raise InputError(
+                f"{self._path} is refused: its pickle is nested too deeply."
+            ) from error
         except Exception as error:  # arbitrary bytes make the unpickler raise nearly anything
             raise InputError(
-                f"{self._path} is no intact PyTorch file ({_first_line(error)}). {_AGAIN}"
+                f"{self._path} is not an intact PyTorch file ({_first_line(error)}). {_AGAIN}"
             ) from error
 
     def _open_zip(self) -> None:
@@ -131,7 +135,7 @@ class Checkpoint:
             raise ValueError("it is empty")
         if first != pickle.PROTO or read_pickle(file)[0] != _LEGACY_MAGIC:
             raise InputError(
-                "it is not what torch.save writes. Save the state_dict with torch.save, or as "
+                "it was not written by torch.save. Save the state_dict with torch.save, or as "
                 "safetensors"
             )
         read_pickle(file)  # the version
@@ -157,7 +161,7 @@ class Checkpoint:
 
 
 def _size(storage: Storage) -> int:
-    """In bytes."""
+    """Size of a storage in bytes."""
     return storage.count * _dtype(storage.dtype).itemsize
 
 

@@ -1,4 +1,4 @@
-"""State dicts from files. Nothing in a file is ever run."""
+"""Reading of state dicts from files. No code in a file is ever run."""
 
 import re
 import zipfile
@@ -15,10 +15,11 @@ from jaxpose.errors import InputError
 
 PYTORCH = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar")
 RELEASE = "model.safetensors"
-"""The weights' file in a release folder."""
+"""File of the weights in a release folder."""
 
-# Where a training file keeps the weights that its own project evaluates with, and the others.
-# MMEngine swaps the two when it saves: its `state_dict` is the average, `ema_state_dict` is not.
+# Entries of a training file with the moving average of the weights, and with the weights
+# themselves. MMEngine swaps the two when it saves: its `state_dict` is the average, and
+# `ema_state_dict` has the weights themselves.
 _AVERAGED = ("state_dict_ema", "model_ema", "ema")
 _PLAIN = (
     "state_dict",
@@ -31,30 +32,30 @@ _PLAIN = (
     "weights",
 )
 _MMENGINE = "ema_state_dict"
-# In the text of an MMPose configuration.
+# Pattern of the dataset's name in the text of an MMPose configuration.
 _DATASET_NAME = r"\bdataset_name\s*=\s*['\"]([\w-]+)['\"]"
-# What data-parallel training, compilation and Lightning modules put before every key.
+# Prefixes that data-parallel training, compilation and Lightning modules add to every key.
 _WRAPPERS = ("module.", "_orig_mod.", "model.")
 
 
 def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, np.ndarray]:
-    """`{key: array}` of the weights in a file or a release folder.
+    """Read the weights of a file or a release folder as `{key: array}`.
 
-    Reads `.safetensors`, `.npz` and PyTorch's files (`.pth`, `.pt`, `.bin`, `.ckpt`), the latter
-    for their tensors alone: what else a pickle names is never looked up or run. 16-bit floats come
-    back as float32. `state_dict`, `model` and like wrappers are opened, and a `module.`,
-    `_orig_mod.` or `model.` before every key is taken off.
+    Reads `.safetensors`, `.npz` and PyTorch's files (`.pth`, `.pt`, `.bin`, `.ckpt`). Of PyTorch's
+    files it reads only the tensors: other objects in a pickle are neither imported nor run. Floats
+    of 16 bits become float32. The weights may be inside wrappers such as `state_dict` and `model`,
+    and a prefix `module.`, `_orig_mod.` or `model.` that all keys have is removed.
 
     Args:
       path: the file, or a folder that `save_release` wrote, or the `https://` address of either
         (`jaxpose.download`).
-      ema: whether to take the moving average of the weights or the weights themselves, in files
-        that hold both. None takes what the file's own project evaluates with, which is the average
-        (timm, DeiT, MMEngine).
+      ema: True takes the moving average of the weights, False the weights themselves, from files
+        that contain both. None takes the ones that the file's project evaluates with, which is the
+        average (timm, DeiT, MMEngine).
 
     Raises:
-      InputError: if there is no such file, it is of another kind, damaged, or asks for code; if
-        `ema` asks for what it does not have; or as `weights.local`.
+      InputError: the file does not exist, has an unknown type, is damaged, or contains code; it
+        does not contain the weights that `ema` selects; or as `download.local`.
     """
     path = local(path)
     if (path / RELEASE).is_file():
@@ -71,23 +72,23 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
         return _read_pytorch(path, ema)
     else:
         raise InputError(
-            f"{path} is no checkpoint this can read: expected .safetensors, .pth, .pt, .bin, .ckpt "
+            f"{path} is not a supported checkpoint: expected .safetensors, .pth, .pt, .bin, .ckpt "
             f"or .npz, not {suffix or 'a name without a suffix'}."
         )
     if not state_dict:
-        raise InputError(f"{path} holds no arrays.")
+        raise InputError(f"{path} contains no arrays.")
     if ema is not None:
-        raise InputError(f"{path} holds one set of weights: leave ema out.")
+        raise InputError(f"{path} contains only one set of weights: leave ema out.")
     return _unwrapped(state_dict)
 
 
 def dataset_of(path: str | Path) -> str:
-    """The name of the data set in the metadata that MMPose saves beside weights; empty for none.
+    """Name of the dataset in the metadata that MMPose saves with weights; empty for none.
 
-    `dataset_meta` of MMPose 1.x states it, and the text of the configuration in 0.x.
+    MMPose 1.x saves it in `dataset_meta`, 0.x in the text of the configuration.
 
     Raises:
-      InputError: as `load_state_dict`, for files of PyTorch; other files have no such metadata.
+      InputError: as for `load_state_dict`, for PyTorch's files; other files have no such metadata.
     """
     path = local(path)
     if path.suffix.lower() not in PYTORCH or not path.is_file():
@@ -106,18 +107,18 @@ def dataset_of(path: str | Path) -> str:
 
 
 def _refuse_text(path: Path) -> None:
-    """Says so if a download brought something else than the file."""
+    """Raise InputError if the file is a Git LFS pointer or a web page instead of a checkpoint."""
     with path.open("rb") as file:
         start = file.read(64).lstrip()
     if start.startswith(b"version https://git-lfs"):
         raise InputError(
-            f"{path} is a pointer of Git LFS, not the file itself. Fetch that with `git lfs pull`, "
-            "or from the page of the repository."
+            f"{path} is a pointer of Git LFS, not the file itself. Download the file with `git lfs "
+            "pull`, or from the repository's web page."
         )
     if start.startswith(b"<"):
         raise InputError(
-            f"{path} is a web page, not a checkpoint: its download was answered with a page. "
-            "Fetch it again from its direct address, signed in if the site asks for that."
+            f"{path} is a web page, not a checkpoint: the site sent a page instead of the file. "
+            "Download it again from its direct address, and sign in if the site requires it."
         )
 
 
@@ -129,7 +130,7 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
         return {key: _float32(array) for key, array in load_file(path).items()}
     except (SafetensorError, OSError) as error:
         raise InputError(
-            f"{path} is no intact safetensors file ({error}). Fetch or write it again."
+            f"{path} is not an intact safetensors file ({error}). Download or write it again."
         ) from error
 
 
@@ -139,11 +140,11 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
             return {key: _float32(file[key]) for key in file.files}
     except (zipfile.BadZipFile, OSError, EOFError) as error:
         raise InputError(
-            f"{path} is no intact npz file ({error}). Fetch or write it again."
+            f"{path} is not an intact npz file ({error}). Download or write it again."
         ) from error
     except ValueError as error:  # numpy's refusal of pickled objects
         raise InputError(
-            f"{path} holds something else than plain arrays ({error}). Save one array per "
+            f"{path} contains objects other than plain arrays ({error}). Save one array per "
             f"parameter with numpy.savez."
         ) from error
 
@@ -155,8 +156,8 @@ def _read_pytorch(path: Path, ema: bool | None) -> dict[str, np.ndarray]:
         if odd:
             more = f" and {len(odd) - 5} more" if len(odd) > 5 else ""
             raise InputError(
-                f"{path} holds something else than plain tensors under {', '.join(odd[:5])}{more}. "
-                "Save the model's state_dict alone."
+                f"{path} contains objects other than plain tensors under "
+                f"{', '.join(odd[:5])}{more}. Save only the model's state_dict."
             )
         return {
             key: _float32(checkpoint.array(key, value))
@@ -167,15 +168,15 @@ def _read_pytorch(path: Path, ema: bool | None) -> dict[str, np.ndarray]:
 
 
 def _choose(content: Any, path: Path, ema: bool | None) -> dict[str, Any]:
-    """The weights inside the wrappers of a training file."""
+    """Return the weights inside the wrappers of a training file."""
     if not isinstance(content, Mapping) or not content:
         raise InputError(
-            f"{path} holds no weights: expected a state_dict, or a file with one. Of a whole "
-            "pickled model, save model.state_dict()."
+            f"{path} contains no weights: expected a state_dict, or a file with one. If it is a "
+            "whole pickled model, save model.state_dict() instead."
         )
     if _is_state_dict(content):
         if ema is not None:
-            raise InputError(f"{path} holds one set of weights: leave ema out.")
+            raise InputError(f"{path} contains only one set of weights: leave ema out.")
         return dict(content)
     found = {key: value for key, value in content.items() if _is_state_dict(value)}
     averaged = next((key for key in _AVERAGED if key in found), None)
@@ -185,20 +186,20 @@ def _choose(content: Any, path: Path, ema: bool | None) -> dict[str, Any]:
         found[plain] = {key: v for key, v in found[plain].items() if key != "steps"}
     elif ema is not None and not (averaged and plain):
         raise InputError(
-            f"{path} does not hold both weights and their moving average, but "
+            f"{path} does not contain both weights and their moving average, but "
             f"{', '.join(map(str, found)) or 'neither'}: leave ema out."
         )
     chosen = (plain or averaged) if ema is False else (averaged or plain)
     if chosen is None:
         raise InputError(
-            f"{path} holds no weights under {', '.join(_PLAIN)} or {', '.join(_AVERAGED)}. Its "
+            f"{path} contains no weights under {', '.join(_PLAIN)} or {', '.join(_AVERAGED)}. Its "
             f"entries: {', '.join(map(str, list(content)[:12]))}."
         )
     return dict(found[chosen])
 
 
 def _is_state_dict(value: Any) -> bool:
-    """True if names are mapped to tensors."""
+    """True if `value` maps names to tensors."""
     return (
         isinstance(value, Mapping)
         and any(isinstance(v, Tensor) for v in value.values())
@@ -207,7 +208,7 @@ def _is_state_dict(value: Any) -> bool:
 
 
 def _unwrapped(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """The names without the prefixes of what the model was wrapped in."""
+    """Remove the prefixes that wrappers of the model added to all keys."""
     for prefix in _WRAPPERS:
         if state_dict and all(key.startswith(prefix) for key in state_dict):
             return _unwrapped({key.removeprefix(prefix): v for key, v in state_dict.items()})
@@ -215,6 +216,6 @@ def _unwrapped(state_dict: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _float32(array: np.ndarray) -> np.ndarray:
-    """Floats of 16 and 64 bits as float32, everything else as it is."""
+    """Convert floats of 16 and 64 bits to float32; return other arrays unchanged."""
     other = array.dtype.name in ("float16", "bfloat16", "float64")
     return array.astype(np.float32) if other else array

@@ -1,4 +1,4 @@
-"""A release: weights under our own names, the model they belong to, and a card for people."""
+"""Release folder: weights under this library's names, the model's configuration, a model card."""
 
 import json
 import os
@@ -17,26 +17,26 @@ from jaxpose.convert.rules import flatten, nest
 from jaxpose.errors import InputError
 
 FORMAT = f"jaxpose {SCHEMA}"
-"""Beside `schema` for version 0.1.0, which refuses other formats than its own by this entry."""
+"""Entry in addition to `schema`, by which version 0.1.0 refuses formats that it cannot read."""
 CONFIG = "config.json"
 CARD = "README.md"
 
 
 @dataclass(frozen=True)
 class Card:
-    """Content of a model card beside the configuration.
+    """Content of a model card in addition to the configuration.
 
     Attributes:
-      name: the model's.
-      source: where the weights come from.
-      licence: under which they may be used; whoever converts weights has to look it up.
-      input: what the model takes, in words.
-      keypoints: names of the keypoints, or one phrase on what they are.
-      metrics: figures by name, as measured with these very weights.
-      published: what the authors report, with its source.
-      takes: as of an `Estimator`; "images" with `finds` for a detector.
-      finds: what a detector finds, in words; empty for the others.
-      limit: what the weights cannot be used for, in a sentence; empty for nothing.
+      name: name of the model.
+      source: source of the weights.
+      licence: licence of the weights; the person who converts them has to find it out.
+      input: input of the model, in words.
+      keypoints: names of the keypoints, or one phrase about them.
+      metrics: figures by name, measured with exactly these weights.
+      published: figures that the authors report, with their source.
+      takes: attribute of the `Estimator`; "images" for a detector, together with `finds`.
+      finds: objects that a detector finds, in words; empty for other models.
+      limit: one sentence about a use that the weights do not permit; empty for no limit.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Release:
-    """Variables, and the `config.json` beside them."""
+    """Content of a release folder: variables, and the content of `config.json`."""
 
     variables: dict
     config: dict[str, Any]
@@ -68,20 +68,21 @@ def save_release(
     overwrite: bool = False,
     recipe: RecipeSource | None = None,
 ) -> None:
-    """Writes `model.safetensors`, `config.json` and `README.md` into a new `folder`.
+    """Write `model.safetensors`, `config.json` and `README.md` into a new `folder`.
 
-    The folder appears whole or not at all.
+    The files are written to a temporary folder, which is then renamed, so an incomplete release
+    never exists.
 
     Args:
-      folder: where to.
+      folder: folder to write.
       variables: `{"params": ..., "batch_stats": ...}`.
-      config: JSON types: the model and whatever is needed to run it.
-      card: for the model card.
+      config: the model and all settings that are needed to run it, as JSON types.
+      card: content of the model card.
       overwrite: replace `folder` if it is a release.
       recipe: source of classes in the configuration that are not part of jaxpose.
 
     Raises:
-      InputError: if `folder` exists and is not to be overwritten, or cannot be written.
+      InputError: `folder` exists and `overwrite` is False, or it cannot be written.
     """
     from safetensors.numpy import save_file
 
@@ -109,34 +110,34 @@ def save_release(
 
 
 def check_free(folder: Path, overwrite: bool) -> None:
-    """Checks that a release may be written there.
+    """Check that a release may be written to `folder`.
 
     Raises:
-      InputError: if it may not.
+      InputError: it may not.
     """
     if not folder.exists():
         return
     if not overwrite:
         raise InputError(f"{folder} exists. Choose another folder, or replace it with --overwrite.")
     if not (folder / RELEASE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} is not a release and is left alone. Choose another folder.")
+        raise InputError(f"{folder} is not a release and is not replaced. Choose another folder.")
 
 
 def load_release(folder: str | Path) -> Release:
-    """Reads what `save_release` wrote.
+    """Read a folder that `save_release` wrote.
 
     Raises:
-      InputError: if it is no release, of a newer schema, or damaged.
+      InputError: it is not a release, has a newer schema, or is damaged.
     """
     config = load_config(folder)
     return Release(nest(load_state_dict(folder)), config)
 
 
 def load_config(folder: str | Path) -> dict[str, Any]:
-    """The content of a release's `config.json`, in the schema of today.
+    """Read a release's `config.json` and convert it to the current schema.
 
     Raises:
-      InputError: as `load_release`.
+      InputError: as for `load_release`.
     """
     config = read_config(folder)
     schema = schema_of(config, Path(folder) / CONFIG)
@@ -147,10 +148,10 @@ def load_config(folder: str | Path) -> dict[str, Any]:
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
-    """The content of a release's `config.json`, as it is in the file.
+    """Read a release's `config.json` without changes.
 
     Raises:
-      InputError: as `load_release`.
+      InputError: as for `load_release`.
     """
     folder = Path(folder)
     file = folder / CONFIG
@@ -163,12 +164,12 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         config = json.loads(file.read_text())
         config["format"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{file} is damaged ({error}). Fetch or write it again.") from error
+        raise InputError(f"{file} is damaged ({error}). Download or write it again.") from error
     return dict(config)
 
 
 def with_estimator(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration of a release of the first format, with its parts put into an estimator."""
+    """Move the parts of a configuration of the first format into an estimator."""
     parts = {name: config.pop(name, None) for name in ("model", "codec", "skeleton")}
     if "finds" in config:
         return config
@@ -183,7 +184,7 @@ def with_estimator(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def model_card(card: Card, arrays: Mapping[str, np.ndarray]) -> str:
-    """The Markdown text for people."""
+    """Write the Markdown text of a model card."""
     parameters = sum(array.size for path, array in arrays.items() if path.startswith("params/"))
     lines = [
         f"# {card.name}",
@@ -202,7 +203,7 @@ def model_card(card: Card, arrays: Mapping[str, np.ndarray]) -> str:
     ]
     if card.metrics:
         lines += ["| metric | value |", "|---|---|"]
-        # COCO gives -1 where there was nobody to find.
+        # COCO's metrics are -1 where the ground truth has no person.
         lines += [
             f"| {name} | {f'{value:.4g}' if value >= 0 else 'undefined'} |"
             for name, value in card.metrics.items()
@@ -211,11 +212,11 @@ def model_card(card: Card, arrays: Mapping[str, np.ndarray]) -> str:
         lines += ["Not measured with these weights yet."]
     if card.published:
         lines += ["", f"Published: {card.published}"]
-    predict = "PHOTO --from THIS_FOLDER --boxes full"
+    predict = "IMAGE --from THIS_FOLDER --boxes full"
     train = ["jaxpose train RECIPE --workdir run --set init_from=THIS_FOLDER"]
     if card.takes == "tracks":
         predict = "VIDEO --from POSE_MODEL --lift THIS_FOLDER"
     if card.finds:
-        predict, train = "PHOTO --from POSE_MODEL --detector THIS_FOLDER", []
+        predict, train = "IMAGE --from POSE_MODEL --detector THIS_FOLDER", []
     lines += ["", "## Use", "", "```", f"jaxpose predict {predict} --out out", *train, "```", ""]
     return "\n".join(lines)

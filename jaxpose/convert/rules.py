@@ -1,8 +1,8 @@
-"""Weight conversion as data: a table of key patterns, applied so that nothing is left over.
+"""Weight conversion by a table of key patterns, which has to cover every array.
 
-A table is a list of `Rule`. Each names source keys by a regular expression and says where in the
-variables they go and how the array changes. `apply` insists that every source key and every model
-leaf is used exactly once, and reports all that were not in one message.
+A table is a list of `Rule`. Each rule selects source keys by a regular expression, and has their
+path in the variables and the change of their layout. `apply` checks that every source key and every
+model leaf is used exactly once, and reports all that were not in one message.
 """
 
 import re
@@ -21,8 +21,8 @@ _OTHER_MODEL = (
     "(--reset-head)."
 )
 _INCOMPLETE = (
-    "Fetch the file again, or save the model's whole state_dict again. If it is a backbone alone, "
-    "load it with reset_head=True (--reset-head)."
+    "Download the file again, or save the model's whole state_dict again. If it is only a "
+    "backbone, load it with reset_head=True (--reset-head)."
 )
 
 
@@ -37,15 +37,17 @@ class _Piece:
 
 @dataclass
 class Plan:
-    """Result of a table for a checkpoint, before anything is copied.
+    """Result of a table for a checkpoint, before any array is copied.
 
     Attributes:
-      pieces: arrays in the model's layout by the leaf they belong to.
-      shapes: the shape that each leaf would get.
-      wanted: the shape of each leaf of the model.
-      identity: value with which a leaf of a folded batch norm is filled.
-      dropped: `(key, reason)` of the keys without use.
-      unknown, missing, faulty: what does not fit.
+      pieces: arrays in the model's layout, by the leaf that they belong to.
+      shapes: shape that each leaf would get.
+      wanted: shape of each leaf of the model.
+      identity: value that fills a leaf of a folded batch norm, by leaf.
+      dropped: `(key, reason)` of the keys that the model does not use.
+      unknown: keys without a leaf.
+      missing: leaves without a key.
+      faulty: arrays with a wrong shape.
     """
 
     pieces: dict[str, list[_Piece]]
@@ -71,19 +73,19 @@ class Plan:
 def apply(
     rules: Sequence[Rule], state_dict: Mapping[str, np.ndarray], expected: Mapping
 ) -> dict[str, np.ndarray]:
-    """The model's leaves, by path, from the source arrays.
+    """Convert the source arrays to the model's leaves, by path.
 
     Args:
       rules: the table.
       state_dict: source arrays by key.
-      expected: what the model needs, `{path: array or ShapeDtypeStruct}` (see `flatten`).
+      expected: leaves of the model, `{path: array or ShapeDtypeStruct}` (see `flatten`).
 
     Returns:
       `{path: array}` with exactly the paths, shapes and dtypes of `expected`.
 
     Raises:
-      Mismatch: listing every source key without a rule or with several, every model leaf without
-        a source, and every shape that differs.
+      Mismatch: a source key has no rule or several, a model leaf has no source, or a shape differs;
+        the message lists all of them.
     """
     plan = make_plan(rules, state_dict, expected)
     if not plan.fits:
@@ -92,7 +94,7 @@ def apply(
 
 
 def assemble(plan: Plan, expected: Mapping) -> dict[str, np.ndarray]:
-    """The leaves of a plan, in the dtypes of `expected`; shapes are the plan's."""
+    """Make the leaves of a plan, with the dtypes of `expected` and the shapes of the plan."""
     leaves = {
         path: _join(found).astype(expected[path].dtype) for path, found in plan.pieces.items()
     }
@@ -104,7 +106,7 @@ def assemble(plan: Plan, expected: Mapping) -> dict[str, np.ndarray]:
 def make_plan(
     rules: Sequence[Rule], state_dict: Mapping[str, np.ndarray], expected: Mapping
 ) -> Plan:
-    """Finds the place of every array; arguments as for `apply`."""
+    """Find the leaf of every array; arguments as for `apply`."""
     compiled = [(re.compile(rule.pattern), rule) for rule in rules]
     wanted = {path: tuple(leaf.shape) for path, leaf in expected.items()}
     plan = Plan({}, {}, wanted, {}, [], [], [], [])
@@ -173,14 +175,18 @@ def _check_shapes(plan: Plan) -> None:
 
 
 def _joined_shape(pieces: Sequence[_Piece]) -> tuple[int, ...]:
-    """The shape of `_join(pieces)`; ValueError says what is amiss."""
+    """Shape of `_join(pieces)`.
+
+    Raises:
+      ValueError: the pieces do not fit together; the message has the reason.
+    """
     rule = pieces[0].rule
     by_place = {(piece.layer, piece.part): piece.array.shape for piece in pieces}
     if len(by_place) != len(pieces):
         if not rule.copies:
-            raise ValueError("several keys for one place")
+            raise ValueError("several keys for one array")
         if not all(np.array_equal(piece.array, pieces[0].array) for piece in pieces):
-            raise ValueError("the keys that share this array hold different ones")
+            raise ValueError("the keys that share this array have different values")
     layers = max(piece.layer for piece in pieces) + 1
     parts = max(1, len(rule.join_order))
     absent = [
@@ -207,7 +213,7 @@ def _joined_shape(pieces: Sequence[_Piece]) -> tuple[int, ...]:
 
 
 def _join(pieces: Sequence[_Piece]) -> np.ndarray:
-    """The parts of each layer concatenated, then the layers stacked."""
+    """Concatenate the parts of each layer, then stack the layers."""
     rule = pieces[0].rule
     by_place = {(piece.layer, piece.part): piece.array for piece in pieces}
     layers = max(layer for layer, _ in by_place) + 1
@@ -234,8 +240,8 @@ def mismatch(plan: Plan) -> Mismatch:
     advice = _OTHER_MODEL
     if not plan.unknown and all("no key for" in entry.note for entry in plan.faulty):
         verdict = (
-            "The checkpoint is incomplete: all that it holds belongs to this model, but of "
-            f"{len(plan.wanted)} arrays {len(wrong)} are absent or in part"
+            "The checkpoint is incomplete: all its arrays belong to this model, but "
+            f"{len(wrong)} of the model's {len(plan.wanted)} arrays are absent or incomplete"
         )
         advice = _INCOMPLETE
     return Mismatch(
@@ -243,7 +249,7 @@ def mismatch(plan: Plan) -> Mismatch:
         (
             ("keys of the checkpoint without a place in the model", plan.unknown),
             ("leaves of the model that the checkpoint lacks", plan.missing),
-            ("arrays of another shape", plan.faulty),
+            ("arrays with a different shape", plan.faulty),
         ),
         advice,
     )
@@ -256,7 +262,7 @@ def flatten(variables: Mapping) -> dict:
 
 
 def nest(leaves: Mapping[str, np.ndarray]) -> dict:
-    """The inverse of `flatten`, always with `params` and `batch_stats`."""
+    """Inverse of `flatten`, always with `params` and `batch_stats`."""
     tree: dict = {"params": {}, "batch_stats": {}}
     for path, leaf in leaves.items():
         *parents, name = path.split("/")

@@ -1,4 +1,4 @@
-"""Published models by name: their list, and the weights that a name stands for."""
+"""List of the published models' names, and download of a name's weights."""
 
 import re
 from dataclasses import replace
@@ -18,7 +18,7 @@ from jaxpose.paths import cache_folder
 
 
 def list_models(pattern: str | None = None, kind: Kind | None = None) -> list[str]:
-    """Names of the published models, for `jaxpose.load` and the like.
+    """List the names of the published models, for `jaxpose.load` and similar functions.
 
     Args:
       pattern: part of a name, or a shell pattern such as `rtmpose-*` for whole names; None takes
@@ -26,7 +26,7 @@ def list_models(pattern: str | None = None, kind: Kind | None = None) -> list[st
       kind: "pose", "detector" or "lifter"; None takes all.
 
     Raises:
-      InputError: another kind.
+      InputError: `kind` is a different value.
     """
     kinds = ("pose", "detector", "lifter")
     if kind not in (None, *kinds):
@@ -35,14 +35,15 @@ def list_models(pattern: str | None = None, kind: Kind | None = None) -> list[st
 
 
 def resolve(where: str | Path) -> str | Path:
-    """The release folder of a published name; any other place, such as a path, as it is.
+    """Return the release folder of a published name; return a path or an address unchanged.
 
-    The weights of a name are fetched from their address, checked, converted once and kept in the
-    cache. A file or folder of that name comes first, and a note on standard error says so.
+    The weights of a name are downloaded from their address, checked, converted once and kept in
+    the cache. If a file or folder of that name exists, it is taken instead, with a note on standard
+    error.
 
     Raises:
-      InputError: a word that is neither a path nor a published name; a name whose weights have no
-        known address; or as `fetch` and `release_checkpoint`.
+      InputError: `where` is a word that is neither a path nor a published name; the address of the
+        weights is not known; or as for `fetch` and `release_checkpoint`.
     """
     name = str(where)
     if not re.fullmatch(r"[\w.-]+", name):  # a path with folders, an address, a bucket
@@ -50,12 +51,12 @@ def resolve(where: str | Path) -> str | Path:
     record = next((r for r in records(name) if r.name == name), None)
     if Path(name).exists():
         if record is not None:
-            _say(f"{name} is a published model, too; the file or folder of that name is taken.")
+            _note(f"{name} is a published model, too; the file or folder of that name is taken.")
         return where
     if record is not None:
         return _fetched(record)
     if Path(name).suffix in (*PYTORCH, ".safetensors", ".npz"):
-        return where  # a file that is not there, which its reader reports
+        return where  # a missing file, which the function that reads it reports
     unpublished = any(record.name == name for record in UNPUBLISHED)
     reason = (
         f"No weights of {name} are published."
@@ -67,14 +68,14 @@ def resolve(where: str | Path) -> str | Path:
 
 
 def released(file: Path, model: str | None = None) -> Path:
-    """The release that `jaxpose convert` makes of a checkpoint, made once for each content.
+    """Convert a checkpoint to a release, once for each content, and return its folder.
 
     Args:
       file: the checkpoint.
-      model: name of the published model that it is; None finds it by the arrays.
+      model: name of its published model; None finds the model by the arrays.
 
     Raises:
-      InputError: no such file, or as `release_checkpoint`.
+      InputError: the file does not exist, or as for `release_checkpoint`.
     """
     if not file.is_file():
         raise InputError(f"There is no checkpoint file {file}.")
@@ -92,7 +93,7 @@ def _fetched(record: Published) -> Path:
     weights = record.weights
     if weights is None:
         raise InputError(
-            f"The address of {record.name}'s weights is not known here. Fetch them from their "
+            f"The address of {record.name}'s weights is not known. Download them from their "
             f"authors ({record.source or 'see the paper'}) and convert them: `jaxpose convert FILE "
             f"OUT --model {record.name}`, or give the https:// address of the file."
         )
@@ -103,5 +104,5 @@ def _fetched(record: Published) -> Path:
     return released(fetch(address), record.name)
 
 
-def _say(text: str) -> None:
+def _note(text: str) -> None:
     Console(stderr=True, soft_wrap=True).print(f"Note: {text}", highlight=False, markup=False)

@@ -1,4 +1,4 @@
-"""Conversion of a checkpoint of another project, or of a run, to a release folder."""
+"""Conversion of another project's checkpoint, or of a run, to a release folder."""
 
 import re
 import warnings
@@ -44,15 +44,15 @@ class ConvertOptions:
 
     Attributes:
       model: name of a published model, or of one of their unpublished variants; None tries all.
-      keypoints: number of keypoints; None reads it off the head.
-      input_size: `HEIGHTxWIDTH` of the images it was trained on; None reads it off the arrays where
-        they tell, or else takes what is published.
-      skeleton: name or file of the keypoints; None takes those of the data set in the checkpoint's
+      keypoints: number of keypoints; None infers it from the head.
+      input_size: `HEIGHTxWIDTH` of the images that it was trained on; None infers it from the
+        arrays if possible, and otherwise takes the published size.
+      skeleton: name or file of the skeleton; None takes that of the dataset in the checkpoint's
         metadata, or else the published model's.
       ema: as in `load_state_dict`.
       reset_head: keep only the backbone.
-      overwrite: replace a release that is there.
-      report: file for the full list of what does not fit.
+      overwrite: replace an existing release.
+      report: file for the full list of arrays that do not fit.
     """
 
     model: str | None = None
@@ -66,10 +66,10 @@ class ConvertOptions:
 
 
 def release_checkpoint(source: Path, out: Path, options: ConvertOptions) -> Table:
-    """Writes the release folder `out` from the checkpoint `source`; a table of what it holds.
+    """Write the release folder `out` from the checkpoint `source`; return a table of its content.
 
     Raises:
-      InputError: as `load_state_dict`, `identify`, `choose` and `save_release`; options that do not
+      InputError: as for `load_state_dict`, `identify`, `choose` and `save_release`; options do not
         fit the checkpoint.
     """
     state_dict = load_state_dict(source, ema=options.ema)
@@ -121,7 +121,7 @@ def _fits(state_dict: Mapping[str, np.ndarray], options: ConvertOptions) -> list
     if not options.reset_head:
         return identify(state_dict, entries, options.keypoints, size)
     if not options.model:
-        raise InputError("--reset-head needs --model: a backbone alone does not tell which.")
+        raise InputError("--reset-head needs --model: several models have the same backbone.")
     (entry,) = entries
     if isinstance(entry, PublishedLifter):
         raise InputError("--reset-head is for models that take images; leave it out for a lifter.")
@@ -133,13 +133,13 @@ def _fits(state_dict: Mapping[str, np.ndarray], options: ConvertOptions) -> list
 def _named(name: str) -> Keypointed:
     record = find(name)
     if isinstance(record, PublishedDetector):
-        raise InputError(f"{name} is a detector, and these weights are none.")
+        raise InputError(f"{name} is a detector, but these weights are not those of a detector.")
     assert isinstance(record, Keypointed)
     return record
 
 
 def licence_of(source: Path, entry: Keypointed, options: ConvertOptions) -> str:
-    """The record's if the file is the published one; other weights of a model have their own."""
+    """Licence of the record if the file is the published one; otherwise the source's applies."""
     weights = entry.weights
     if weights is None or not entry.licence:
         return Card.licence
@@ -161,7 +161,7 @@ def _input(fit: Identified) -> str:
 def _parse_size(text: str) -> tuple[int, int]:
     if not (match := re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)):
         raise InputError(
-            f"--input-size is {text!r}: give the height and the width in pixels, as in 256x192."
+            f"--input-size is {text!r}: give the height and the width in pixels, such as 256x192."
         )
     return int(match[1]), int(match[2])
 
@@ -182,7 +182,7 @@ def _variables(
 def _release_detector(
     source: Path, state_dict: Mapping[str, np.ndarray], out: Path, options: ConvertOptions
 ) -> Table:
-    """Publishes the weights of a detector."""
+    """Write the release of a detector; return a table of its content."""
     if options.keypoints or options.skeleton or options.reset_head:
         raise InputError(
             f"{source} is a detector, which has no keypoints and is not trained here: leave "
@@ -202,10 +202,10 @@ def _release_detector(
 
 
 def release_run(run: Run, out: Path, overwrite: bool) -> None:
-    """Writes the release folder `out` from a run: its best checkpoint and the figures it reached.
+    """Write the release folder `out` from a run: its best checkpoint and the scores of the run.
 
     Raises:
-      InputError: as `save_release`.
+      InputError: as for `save_release`.
     """
     file = run.directory / "report.json"
     metrics = Report.from_json(file.read_text()).metrics if file.is_file() else None
@@ -221,7 +221,7 @@ def release_run(run: Run, out: Path, overwrite: bool) -> None:
             f"trained with jaxpose, checkpoint of step {run.step}",
             estimator.describe_input(),
             estimator.skeleton.keypoints,
-            licence="to be stated by whoever publishes it",
+            licence="to be stated by the person who publishes it",
             metrics=metrics,
             takes=estimator.takes,
         ),
@@ -234,23 +234,24 @@ def release_run(run: Run, out: Path, overwrite: bool) -> None:
 def _estimator(
     fit: Identified, skeleton: Skeleton | None
 ) -> TopDownEstimator | LiftingEstimator | None:
-    """All that prediction needs; None where codec or skeleton are not known."""
+    """Make the estimator that prediction needs; None where codec or skeleton are not known."""
     entry, model = fit.entry, fit.model
     if skeleton is None or entry.codec is None:
         return None
     if isinstance(entry, PublishedLifter):
         assert isinstance(model, Lifter)
         if fit.num_keypoints != entry.num_keypoints:
-            return None  # the codec's root and statistics are of the published joints
+            return None  # the codec's root and statistics are for the published joints
         return LiftingEstimator(model, entry.codec, skeleton)
     codec = entry.codec(fit.input_hw or entry.input_hw)
     return TopDownEstimator(model, codec, skeleton, entry.padding)
 
 
 def _skeleton(fit: Identified, named: Skeleton | None, dataset: str) -> Skeleton | None:
-    """The keypoints: as the user says, or the metadata, or the record; None if nothing does.
+    """Skeleton from the user, or else the metadata, or else the record; None if there is none.
 
-    A data set that is not built in has keypoints of its own, whatever their number.
+    The record's skeleton is not taken for a dataset that is not built in, because its keypoints
+    may be different even if their number is the same.
     """
     count = fit.num_keypoints
     if named is not None and named.num_keypoints != count:
@@ -280,16 +281,16 @@ def _table(
     what = f"{fit.num_keypoints}, {skeleton.name if skeleton else 'not named: use --skeleton'}"
     table.add_row("keypoints", what)
     if dataset and not skeleton:
-        table.add_row("", f"the checkpoint's data set, {dataset}, is not built in")
+        table.add_row("", f"the checkpoint's dataset, {dataset}, is not built in")
     if fit.input_hw is not None:
         table.add_row("input", f"{fit.input_hw[1]} x {fit.input_hw[0]} pixels")
     if isinstance(fit.entry, PublishedLifter) and fit.entry.limit:
         table.add_row("limit", fit.entry.limit)
     if options.reset_head:
-        table.add_row("arrays", "backbone's; the head is fresh")
+        table.add_row("arrays", "the backbone's; the head is initialised")
         return table
     dropped = plan_for(source, renamed, fit.model).dropped
     table.add_row("arrays", f"{len(state_dict) - len(dropped)} used, {len(dropped)} dropped")
     for reason, count in Counter(reason for _, reason in dropped).items():
-        table.add_row("", f"{count} dropped: {reason or 'of no use to the model'}")
+        table.add_row("", f"{count} dropped: {reason or 'not used by the model'}")
     return table

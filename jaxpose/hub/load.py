@@ -1,4 +1,4 @@
-"""A model ready to predict with, from a run, a release or a checkpoint, by path or address."""
+"""Loading of a model for prediction, from a name, a run, a release or a checkpoint."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +28,13 @@ Checkpoint = Literal["best", "last"]
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model: what prediction needs, and where it was read from.
+    """Trained model: everything that prediction needs, and the folder that it was read from.
 
     Attributes:
-      directory: the run or release.
-      estimator: model, codec, skeleton and the like.
-      variables: of `estimator.model`, on the device.
-      step: of the training; None for a release.
+      directory: folder of the run or release.
+      estimator: model, codec, skeleton and settings of prediction.
+      variables: variables of `estimator.model`, on the device.
+      step: training step of the checkpoint; None for a release.
     """
 
     directory: Path
@@ -44,46 +44,46 @@ class Trained:
 
     @property
     def model(self) -> Any:
-        """The Linen module."""
+        """Linen module of the estimator."""
         return self.estimator.model
 
     @property
     def codec(self) -> Any:
-        """The codec that the model was trained with."""
+        """Codec that the model was trained with."""
         return self.estimator.codec
 
     @property
     def skeleton(self) -> Skeleton:
-        """The keypoints."""
+        """Skeleton of the keypoints."""
         return self.estimator.skeleton
 
     def predictor(self, **options: Any) -> Any:
-        """Ready to predict; options as of the estimator's `predictor`."""
+        """Make a predictor; options are those of the estimator's `predictor`."""
         return self.estimator.predictor(self.variables, **options)
 
 
 def load(
     where: str | Path, checkpoint: Checkpoint = "best", *, trust_recipe: bool = False
 ) -> Trained:
-    """A model with all that prediction needs.
+    """Load a model with everything that prediction needs.
 
     Args:
       where: the name of a published model (`list_models`), a run directory, a folder that `jaxpose
-        convert` wrote, or a checkpoint that it recognises; on this machine, in a bucket, or, but
-        for a run, at an `https://` address. A checkpoint is converted once, into the cache
-        (`jaxpose.paths.cache_folder`).
-      checkpoint: of a run, the one with the best held-out score, or the newest.
-      trust_recipe: run the code of a recipe, or of a package, that the model needs even though it
-        was not written on this machine by this user (see `config.trust`).
+        convert` wrote, or a checkpoint that it recognises. All of these may be on this machine or
+        in a bucket, and all except a run at an `https://` address. A checkpoint is converted once,
+        into the cache (`jaxpose.paths.cache_folder`).
+      checkpoint: checkpoint of a run: "best" for the best held-out score, "last" for the newest.
+      trust_recipe: run the code of a recipe, or of a package, that the model needs even if it was
+        not written on this machine by this user (see `config.trust`).
 
     Raises:
-      InputError: as `resolve`, `load_run`, `load_release`, `jaxpose convert` and `download.local`;
-        a release without a codec or a skeleton; a detector.
+      InputError: as for `resolve`, `load_run`, `load_release`, `jaxpose convert` and
+        `download.local`; a release without a codec or a skeleton; a detector.
     """
     where = resolve(where)
     bucket = in_bucket(where)
     directory = as_path(where) if bucket else local(where)
-    if bucket and not (directory / "checkpoints").is_dir():  # no run, which is read from there
+    if bucket and not (directory / "checkpoints").is_dir():  # only a run is read from the bucket
         with local_copy(directory) as copy:
             return load(copy, checkpoint, trust_recipe=trust_recipe)
     if directory.is_file() or directory.suffix.lower() in PYTORCH:
@@ -95,7 +95,7 @@ def load(
     release = load_release(directory)
     if "finds" in release.config:
         raise InputError(
-            f"{where} holds a detector. Name it with --detector, and a model for keypoints with "
+            f"{where} is a detector. Pass it with --detector, and a model for keypoints with "
             "--from."
         )
     raw = read_config(directory)
@@ -106,15 +106,15 @@ def load(
             fetch_inside(where, {f"{FOLDER}/{name}": entry["files"][name] for name in names})
         return stored_recipe(entry, directory / FOLDER, directory / CONFIG)
 
-    # As it is in the file: what was recorded as one's own.
+    # The estimator as it is in the file, because `record_as_own` recorded it in that form.
     classes = classes_for(raw.get("estimator"), source, where, trust_recipe)
     estimator = from_json(release.config.get("estimator"), "estimator", classes=classes)
     if estimator is None and "limit" in release.config:
         raise InputError(f"{where} cannot predict yet. {release.config['limit']}")
     if estimator is None:
         raise InputError(
-            f"{where} does not say its codec or its skeleton, which prediction needs. Convert the "
-            "checkpoint with --skeleton, or load it with jaxpose.convert.load_pretrained."
+            f"{where} has no codec or no skeleton, which prediction needs. Convert the checkpoint "
+            "with --skeleton, or load it with jaxpose.convert.load_pretrained."
         )
     return Trained(directory, estimator, jax.device_put(release.variables), None)
 
@@ -122,12 +122,16 @@ def load(
 def load_pose(
     where: str | Path, checkpoint: Checkpoint = "best", *, trust_recipe: bool = False
 ) -> Trained:
-    """A model that finds keypoints in images; arguments and errors as of `load`, and a lifter."""
+    """Load a model for keypoints in images; arguments are those of `load`.
+
+    Raises:
+      InputError: as for `load`; a lifter.
+    """
     trained = load(where, checkpoint, trust_recipe=trust_recipe)
     if trained.estimator.takes == "tracks":
         raise InputError(
-            f"{where} holds a lifter, which takes keypoints and not images. Name it with --lift, "
-            "and a model for images with --from."
+            f"{where} is a lifter, which takes keypoints and not images. Pass it with --lift, and "
+            "a model for images with --from."
         )
     return trained
 
@@ -135,34 +139,38 @@ def load_pose(
 def load_lifter(
     where: str | Path, checkpoint: Checkpoint = "best", *, trust_recipe: bool = False
 ) -> Trained:
-    """A lifter; arguments and errors as of `load`, and a model for images."""
+    """Load a lifter; arguments are those of `load`.
+
+    Raises:
+      InputError: as for `load`; a model for images.
+    """
     trained = load(where, checkpoint, trust_recipe=trust_recipe)
     if trained.estimator.takes != "tracks":
         raise InputError(
-            f"{where} holds a model for images, not a lifter. Train one with a recipe such as "
+            f"{where} is a model for images, not a lifter. Train a lifter with a recipe such as "
             "h36m_mlp."
         )
     return trained
 
 
 def load_detector(where: str | Path, **options: Any) -> Detector:
-    """A detector: of a published name, or as `Detector.load`, whose options these are.
+    """Load a detector by a published name, or by a place and options of `Detector.load`.
 
     Raises:
-      InputError: as `resolve` and `Detector.load`.
+      InputError: as for `resolve` and `Detector.load`.
     """
     return Detector.load(resolve(where), **options)
 
 
 def weights(where: str, *, trust_recipe: bool = False) -> dict[str, np.ndarray]:
-    """The state dict that `init_from` and the like name; places as of `load`.
+    """Read the state dict that `init_from` and similar settings name.
 
     Args:
-      where: name, path or address.
-      trust_recipe: as of `load`, for a run.
+      where: name, path or address, as for `load`.
+      trust_recipe: as for `load`, for a run.
 
     Raises:
-      InputError: as `resolve`, `load_run`, `convert.load_state_dict` and `download.local`.
+      InputError: as for `resolve`, `load_run`, `convert.load_state_dict` and `download.local`.
     """
     where = str(resolve(where))
     bucket = in_bucket(where)

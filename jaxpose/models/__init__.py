@@ -1,4 +1,9 @@
-"""Networks: backbones, heads, and constructors for the published combinations."""
+"""Networks: backbones, heads, and constructors for the published combinations.
+
+A file directly in this package has the layers of one network; `lifting` has the networks that lift
+2D keypoints to 3D; `published` has one file for each family of published models, with its
+constructors, conversion tables and records.
+"""
 
 from jaxpose.models.build import (
     PoseModel,

@@ -1,4 +1,4 @@
-"""A backbone and a head joined, and its variables."""
+"""Model of a backbone and a head, and its variables."""
 
 from typing import Any, NamedTuple
 
@@ -12,14 +12,14 @@ from jaxpose.models.vit import TokenFeatures
 
 
 class DatasetImages(NamedTuple):
-    """Images `[B, H, W, 3]`, and integers `[B]` that name the data set of each."""
+    """Images `[B, H, W, 3]`, and integers `[B]`: the dataset of each image."""
 
     images: jax.Array
     dataset_index: jax.Array
 
 
 class PoseModel(nn.Module):
-    """Image to the head's outputs. Parameters live under `backbone` and `head`."""
+    """Model from images to the head's outputs. Parameters are under `backbone` and `head`."""
 
     backbone: nn.Module
     head: nn.Module
@@ -27,7 +27,7 @@ class PoseModel(nn.Module):
     def __call__(self, images: Any, train: bool = False):
         """Normalised RGB `[B, H, W, 3]` -> the head's outputs, float32.
 
-        Heatmap heads give `[B, h, w, K]`, SimCC heads a pair (x `[B, K, Wx]`, y `[B, K, Wy]`).
+        Heatmap heads return `[B, h, w, K]`, SimCC heads a pair (x `[B, K, Wx]`, y `[B, K, Wy]`).
         `DatasetImages` in place of the images is the same as `mixed`.
         `train=True` updates batch-norm statistics (`mutable=["batch_stats"]`) and, for backbones
         with drop path, needs `rngs={"dropout": key}`.
@@ -40,14 +40,14 @@ class PoseModel(nn.Module):
         features = self.backbone(images, train)
         if isinstance(features, TokenFeatures) and not isinstance(self.head, ClassificationHead):
             raise InputError(
-                f"{type(self.head).__name__} takes a map of patches, and this ViT gives a class "
-                "token beside it. Build the ViT of a pose model with class_token=False; "
+                f"{type(self.head).__name__} takes a map of patches, but this ViT also returns a "
+                "class token. Build the ViT of a pose model with class_token=False; "
                 "load_pretrained then drops the token of ImageNet weights."
             )
         return self.head(features, train)
 
     def mixed(self, images: jax.Array, dataset_index: jax.Array, train: bool = False):
-        """As a call, but integers `[B]` name the data set of each image for a ViT with experts.
+        """Run the model with integers `[B]`, the dataset of each image, for a ViT with experts.
 
         `model.apply(variables, images, dataset_index, method="mixed")`.
         """
@@ -55,12 +55,12 @@ class PoseModel(nn.Module):
 
 
 def init_variables(model: nn.Module, key: jax.Array, input_hw: tuple[int, int] | None) -> dict:
-    """Fresh `{"params": ..., "batch_stats": ...}` for images of `input_hw`, in float32.
+    """Initialise `{"params": ..., "batch_stats": ...}` for images of `input_hw`, in float32.
 
-    A model that does not take images says what it takes, `input_shape()`, and needs none.
+    A model that does not take images has a method `input_shape()`; `input_hw` is then None.
 
-    `batch_stats` is there (empty if need be) for every model, so that callers need no special
-    case. Compiled, because a traced initialisation skips the forward pass.
+    Every model gets `batch_stats`, empty for one without statistics, so that callers need no
+    special case. The function is compiled, because a traced initialisation skips the forward pass.
     """
     if hasattr(model, "input_shape"):
         shape = model.input_shape()
@@ -76,10 +76,10 @@ def init_variables(model: nn.Module, key: jax.Array, input_hw: tuple[int, int] |
 
 
 def abstract_variables(model: nn.Module, input_hw: tuple[int, int] | None) -> dict:
-    """Shapes and dtypes of `init_variables`, without computing anything."""
+    """Shapes and dtypes of `init_variables`, without any computation."""
     return jax.eval_shape(lambda key: init_variables(model, key, input_hw), jax.random.key(0))
 
 
 def count_parameters(variables: dict) -> int:
-    """Number of trainable values (`params`), running statistics not counted."""
+    """Number of trainable values (`params`), without running statistics."""
     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))

@@ -9,12 +9,12 @@ from jaxpose.models.heads import DeconvHead
 class CenterOffsetHead(nn.Module):
     """Two branches of deconvolutions, one for heatmaps and one for offsets.
 
-    As in CenterNet (arXiv:1904.07850, section 4.2), where each output has a branch of its own; see
-    `codecs.CenterOffsets` for what the outputs mean.
+    As in CenterNet (arXiv:1904.07850, section 4.2), each output has a separate branch; see
+    `codecs.CenterOffsets` for the meaning of the outputs.
 
     Attributes:
       num_keypoints: K.
-      deconv_channels: of each branch; every deconvolution doubles the resolution.
+      deconv_channels: channels of each branch's deconvolutions; each one doubles the resolution.
     """
 
     num_keypoints: int

@@ -1,4 +1,4 @@
-"""The head of ImageNet models."""
+"""Classification head of ImageNet models."""
 
 from typing import ClassVar, Literal
 
@@ -12,7 +12,7 @@ from jaxpose.models.vit import TokenFeatures
 
 
 class ClassificationHead(nn.Module):
-    """One linear layer on the image's class token, or on the mean of its feature map.
+    """Linear layer on the image's class token, or on the mean of its feature map.
 
     Attributes:
       num_classes: number of logits.
@@ -30,7 +30,7 @@ class ClassificationHead(nn.Module):
         """`[B, h, w, C]`, or with a class token `TokenFeatures`, -> logits `[B, num_classes]`.
 
         Raises:
-          InputError: if there is no class token to pool.
+          InputError: `pool` is "token" and the backbone has no class token.
         """
         feature_map, token = features if isinstance(features, TokenFeatures) else (features, None)
         if self.pool == "token":

@@ -1,4 +1,4 @@
-"""A convolution with its batch norm and activation: the brick of every convolution network."""
+"""Convolution with batch norm and activation, the layer that all convolutional networks share."""
 
 from functools import partial
 from typing import Literal
@@ -20,13 +20,15 @@ class ConvNorm(nn.Module):
     Attributes:
       features: output channels.
       size: side of the kernel, odd.
-      stride, groups: of the convolution; `groups` equal to the input's channels is depthwise.
-      activation: what follows the norm.
+      stride: stride of the convolution.
+      groups: groups of channels; as many as the input's channels make it depthwise.
+      activation: function after the norm.
       norm_momentum: share of the old running statistics that is kept.
-      norm_epsilon: added to the variance.
-      kernel_init_std: of the normal distribution that kernels start from; None for He's
-        (arXiv:1502.01852), of the outputs.
-      bias: whether the convolution has one, which the norm makes superfluous.
+      norm_epsilon: number added to the variance.
+      kernel_init_std: standard deviation of the normal distribution that initialises kernels; None
+        for He's (arXiv:1502.01852), by the number of outputs.
+      bias: True adds a bias to the convolution. The norm makes it redundant, but published weights
+        may have it.
     """
 
     features: int
@@ -103,8 +105,8 @@ def _forward(x, kernel, stride):
 
 def _backward(stride, saved, gradient):
     x, kernel = saved
-    # As in `upsample.deconv`: on CPUs XLA's convolution with image-sized windows, which is the
-    # plain derivative by the kernel, takes two to five times as long as the same sums as a matmul.
+    # As in `upsample.deconv`: JAX's own derivative by the kernel is a convolution with windows of
+    # the image's size, which takes two to five times as long on CPUs as the same sums as a matmul.
     (x_gradient,) = jax.vjp(lambda x: _pointwise(x, kernel, stride), x)[1](gradient)
     kernel_gradient = lax.platform_dependent(
         x,
@@ -122,10 +124,10 @@ pointwise.defvjp(_forward, _backward)
 def kernel_gradient_by_matmul(
     x: jax.Array, kernel: jax.Array, gradient: jax.Array, stride: int
 ) -> jax.Array:
-    """Derivative of `pointwise` by its kernel: one matmul over all pixels."""
-    seen = x[:, ::stride, ::stride].reshape(-1, x.shape[-1])
+    """Gradient of `pointwise` by its kernel: one matmul over all pixels."""
+    pixels = x[:, ::stride, ::stride].reshape(-1, x.shape[-1])
     product = jnp.matmul(
-        seen.T,
+        pixels.T,
         gradient.reshape(-1, gradient.shape[-1]),
         preferred_element_type=jnp.promote_types(x.dtype, jnp.float32),
     )

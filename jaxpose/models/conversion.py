@@ -17,24 +17,24 @@ Transform = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Rule:
-    r"""Place and change of layout of the source keys that match `pattern`.
+    r"""Target and change of layout for the source keys that match `pattern`.
 
     Attributes:
       pattern: regular expression for the whole key; its named groups may be used in `target`.
       target: path of a model leaf, such as `"params/head/final/{name}"`; None drops the key, for
-        values the model has no use for.
+        values that the model does not use.
       transform: source array to the model's layout.
       stack: name of the group that numbers the layers: the arrays of all layers are stacked on a
         new leading axis. `""` for none.
-      join: name of the group that tells apart the parts of one leaf, such as query, key and value
+      join: name of the group that distinguishes the parts of one leaf, such as query, key and value
         of a fused projection: the parts are concatenated. `""` for none.
       join_order: every value of the `join` group, in order.
       join_axis: axis of concatenation, after `transform` and before stacking.
-      reason: of a dropped key, why the model has no use for it.
+      reason: reason why the model does not use a dropped key.
       folded_epsilon: for the bias of a convolution into which a batch norm of this epsilon may
-        have been folded. The target is the norm's bias, or the convolution's own with the norm
-        beside it. If the source has no more of the norm, it becomes one that changes nothing else
-        (scale 1, bias and mean 0, variance 1 - epsilon).
+        have been folded. The target is the norm's bias, or the bias of the convolution beside the
+        norm. If the source has no other array of the norm, the norm's other arrays get values with
+        which it changes nothing (scale 1, bias and mean 0, variance 1 - epsilon).
       copies: several keys may hold the same array, as PyTorch writes shared parameters.
     """
 
@@ -51,7 +51,7 @@ class Rule:
 
 
 Tables = Mapping[type[nn.Module], Callable[[Any], list[Rule]]]
-"""For each class of modules, the function from a module to its rules."""
+"""Map from each class of modules to the function from a module to its rules."""
 
 
 @dataclass(frozen=True)
@@ -59,20 +59,20 @@ class Format:
     """Names that one project gives the arrays of its checkpoints.
 
     Attributes:
-      name: of the project, in messages.
-      marker: regular expression that some key matches if the checkpoint is of this format.
-      head: regular expression for the keys of the head, be it for poses or for ImageNet, and of
-        what stands between it and the backbone; `""` where the project's checkpoints have none.
-      tables: for each class of backbones, necks and heads, its table.
-      purpose: of the project's models: poses, detection of boxes, or ImageNet's classes (a backbone
-        without a pose head).
-      positions: the key of a ViT's position embedding, `[1, N, D]`; `""` for none.
-      class_slot: what becomes of the first position embedding, a class token's, where there is
-        one more than the patches: it is dropped with the token, or added to all the others.
-      renames: patterns of keys and their replacements, done before anything else, for projects
-        that differ from another in names only.
-      rules: rules that hold whatever the model.
-      dataset: data set of the heads, where the project publishes no others; `""` if it does.
+      name: name of the project, for messages.
+      marker: regular expression that some key matches if the checkpoint has this format.
+      head: regular expression for the keys of the head, for poses or for ImageNet, and of the
+        layers between it and the backbone; `""` where the project's checkpoints have none.
+      tables: the table for each class of backbones, necks and heads.
+      purpose: task of the project's models: poses, detection of boxes, or ImageNet's classes (a
+        backbone without a pose head).
+      positions: key of a ViT's position embedding, `[1, N, D]`; `""` for none.
+      class_slot: treatment of the first position embedding, a class token's, where there is one
+        more than the patches: "dropped" with the token, or "added" to all the others.
+      renames: patterns of keys and their replacements, applied before anything else, for projects
+        that differ from another one in names only.
+      rules: rules that apply to every model.
+      dataset: dataset of all heads that the project publishes; `""` if there are several.
     """
 
     name: str
@@ -87,7 +87,7 @@ class Format:
     dataset: str = ""
 
     def renamed(self, state_dict: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The arrays under the names that the tables use."""
+        """Return the arrays under the names that the tables use."""
         renamed = {}
         for key, array in state_dict.items():
             for pattern, replacement in self.renames:
@@ -102,5 +102,5 @@ class Format:
 
     @property
     def own(self) -> bool:
-        """True if keys are paths of our own variables, which need no table."""
+        """True if keys are paths of this library's variables, which need no table."""
         return not self.tables

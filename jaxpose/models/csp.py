@@ -1,4 +1,4 @@
-"""Cross-stage partial networks: what the backbones and necks of YOLOX and RTMDet are made of."""
+"""Cross-stage partial networks: layers of the backbones and necks of YOLOX and RTMDet."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,15 +11,15 @@ from jaxpose.errors import InputError
 from jaxpose.models.conv import ConvNorm
 
 BlockKind = Literal["cspnext", "darknet"]
-"""What a CSP layer repeats: the blocks of CSPNeXt or of CSPDarknet."""
+"""Blocks that a CSP layer repeats: those of CSPNeXt or of CSPDarknet."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """What all convolutions of one network have in common.
+    """Settings that all convolutions of one network have in common.
 
     Attributes:
-      norm_momentum, norm_epsilon: of the batch norms (see `ConvNorm`).
+      norm_momentum, norm_epsilon: settings of the batch norms (see `ConvNorm`).
       separable: 3x3 convolutions are depthwise separable (see `SeparableConv`).
       dtype: compute dtype.
     """
@@ -32,7 +32,7 @@ class Style:
     def conv(
         self, features: int, size: int, name: str, *, stride: int = 1, groups: int = 1
     ) -> ConvNorm:
-        """A convolution with its norm and SiLU."""
+        """Make a convolution with norm and SiLU."""
         return ConvNorm(
             features,
             size,
@@ -47,7 +47,7 @@ class Style:
         )
 
     def spatial(self, features: int, size: int, name: str, *, stride: int = 1) -> nn.Module:
-        """The same, or its depthwise separable form."""
+        """Make the same, or its depthwise separable form if `separable`."""
         if self.separable:
             return SeparableConv(features, size, stride, self, name=name)
         return self.conv(features, size, name, stride=stride)
@@ -74,7 +74,7 @@ class SeparableConv(nn.Module):
 class CSPNeXtBlock(nn.Module):
     """3x3 convolution, 5x5 depthwise, 1x1 (arXiv:2212.07784, fig. 3b).
 
-    `residual` adds the input, as all stages but the last do.
+    `residual` adds the input, as all stages except the last do.
     """
 
     features: int
@@ -91,7 +91,7 @@ class CSPNeXtBlock(nn.Module):
 
 
 class DarknetBlock(nn.Module):
-    """1x1 convolution, 3x3 convolution (arXiv:1804.02767, section 2.4), the input added."""
+    """1x1 and 3x3 convolution, and the sum with the input (arXiv:1804.02767, section 2.4)."""
 
     features: int
     residual: bool = True
@@ -106,7 +106,7 @@ class DarknetBlock(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Every channel scaled by a hard sigmoid of a linear function of all channels' means.
+    """Scaling of every channel by a hard sigmoid of a linear function of all channels' means.
 
     arXiv:2212.07784, section 3.3; the fully connected layer is a 1x1 convolution.
     """
@@ -127,9 +127,9 @@ class CSPLayer(nn.Module):
     Attributes:
       features: output channels.
       blocks: number of blocks.
-      kind: of the blocks.
-      residual: whether the blocks add their input.
-      attention: channel attention before the last convolution.
+      kind: kind of the blocks.
+      residual: True if the blocks add their input.
+      attention: True for channel attention before the last convolution.
     """
 
     features: int
@@ -155,7 +155,7 @@ class CSPLayer(nn.Module):
 
 
 class SpatialPyramidPooling(nn.Module):
-    """Maxima over 5x5, 9x9 and 13x13 windows beside the map itself, between 1x1 convolutions.
+    """Maxima over 5x5, 9x9 and 13x13 windows and the map itself, between 1x1 convolutions.
 
     He et al. 2014, arXiv:1406.4729, in YOLO's form without strides.
     """
@@ -169,25 +169,25 @@ class SpatialPyramidPooling(nn.Module):
         x = self.style.conv(x.shape[-1] // 2, 1, "reduce")(x, train)
         maps = [x]
         for _ in range(3):
-            # The maximum over 5x5 maxima over 5x5 is that over 9x9, and so on.
+            # A 5x5 maximum of 5x5 maxima is a 9x9 maximum, and so on.
             maps.append(nn.max_pool(maps[-1], (5, 5), padding="SAME"))
         x = jnp.concatenate(maps, axis=-1)
         return self.style.conv(self.features, 1, "merge")(x, train)
 
 
 LAST_STAGE = 4
-"""The stage with the pooling pyramid."""
+"""Number of the stage with the pooling pyramid."""
 
 
 @dataclass(frozen=True)
 class Stages:
-    """The stages of a CSP backbone, strides 4 to 32.
+    """Stages of a CSP backbone, strides 4 to 32.
 
     Attributes:
       table: channels and blocks of each stage at factors of one.
       deepen, widen: factors on the number of blocks and of channels.
-      kind, attention: of the CSP layers; the last stage's blocks do not add their input.
-      style: of all convolutions.
+      kind, attention: settings of the CSP layers; the last stage's blocks do not add their input.
+      style: style of all convolutions.
     """
 
     table: tuple[tuple[int, int], ...]
@@ -200,8 +200,8 @@ class Stages:
     def __call__(self, x: jax.Array, train: bool, outputs: tuple[int, ...]):
         """The stem's map `x`, of stride 2, -> the maps of a backbone's `outputs`.
 
-        To be called in the compact method of the backbone that the parameters belong to. One map,
-        or a tuple of several in ascending order.
+        Call it in the compact method of the backbone: the parameters become the backbone's.
+        Returns one map, or a tuple of several in ascending order.
         """
         maps = [x]
         for s, (channels, blocks) in enumerate(self.table[: max(outputs)], start=1):
@@ -225,7 +225,11 @@ class Stages:
 
 
 def check(name: str, images: jax.Array, outputs: tuple[int, ...]) -> None:
-    """Raises InputError unless a CSP backbone takes such images and has such outputs."""
+    """Check that a CSP backbone takes images of this shape and has these outputs.
+
+    Raises:
+      InputError: it does not.
+    """
     if images.ndim != 4 or images.shape[1] % 32 or images.shape[2] % 32:
         raise InputError(
             f"{name} needs images [B, H, W, 3] with H and W multiples of 32, but got "

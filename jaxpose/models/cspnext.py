@@ -1,4 +1,4 @@
-"""CSPNeXt: cross-stage partial blocks with large depthwise kernels, RTMDet's backbone."""
+"""CSPNeXt: the backbone of RTMDet, of cross-stage partial blocks with large depthwise kernels."""
 
 from typing import ClassVar
 
@@ -18,8 +18,8 @@ class CSPNeXt(nn.Module):
 
     Attributes:
       deepen, widen: factors on the number of blocks and of channels.
-      outputs: which maps to return: 0 is the stem (stride 2), 1 to 4 the stages (4 to 32).
-      separable: 3x3 convolutions but the stem's are depthwise separable, as in RTMDet-nano.
+      outputs: maps to return: 0 is the stem (stride 2), 1 to 4 are the stages (strides 4 to 32).
+      separable: 3x3 convolutions, except the stem's, are depthwise separable, as in RTMDet-nano.
       dtype: compute dtype; parameters and norm statistics stay float32.
     """
 

@@ -1,4 +1,4 @@
-"""CSPDarknet: YOLOX's backbone."""
+"""CSPDarknet: the backbone of YOLOX."""
 
 from typing import ClassVar
 
@@ -12,12 +12,12 @@ from jaxpose.models.parameter_rules import ParameterRules
 _STAGES = ((128, 3), (256, 9), (512, 9), (1024, 3))
 _STEM_CHANNELS = 64
 
-# Of all batch norms of YOLOX, in its backbone, neck and head.
+# Settings of all batch norms of YOLOX, in its backbone, neck and head.
 NORM_MOMENTUM, NORM_EPSILON = 0.97, 1e-3
 
 
 def yolox_style(separable: bool, dtype: str) -> Style:
-    """The convolutions of YOLOX."""
+    """Style of the convolutions of YOLOX."""
     return Style(NORM_MOMENTUM, NORM_EPSILON, separable, dtype)
 
 
@@ -26,8 +26,8 @@ class CSPDarknet(nn.Module):
 
     Attributes:
       deepen, widen: factors on the number of blocks and of channels.
-      outputs: which maps to return: 0 is the stem (stride 2), 1 to 4 the stages (4 to 32).
-      separable: 3x3 convolutions but the stem's are depthwise separable, as in YOLOX-nano.
+      outputs: maps to return: 0 is the stem (stride 2), 1 to 4 are the stages (strides 4 to 32).
+      separable: 3x3 convolutions, except the stem's, are depthwise separable, as in YOLOX-nano.
       dtype: compute dtype; parameters and norm statistics stay float32.
     """
 
@@ -56,9 +56,9 @@ class CSPDarknet(nn.Module):
 
 
 def focus(images: jax.Array) -> jax.Array:
-    """Every 2x2 pixels as channels of one, column by column: `[B, H, W, C]` -> `[B, H/2, W/2, 4C]`.
+    """Stack every 2x2 pixels as channels of one, column by column, as YOLOv5 and YOLOX do.
 
-    The stem of YOLOv5 and YOLOX.
+    `[B, H, W, C]` -> `[B, H / 2, W / 2, 4 * C]`.
     """
     batch, height, width, channels = images.shape
     cells = images.reshape(batch, height // 2, 2, width // 2, 2, channels)

@@ -1,4 +1,4 @@
-"""Depthwise convolution: every channel with a kernel of its own."""
+"""Depthwise convolution: one kernel for each channel."""
 
 from functools import partial
 
@@ -32,8 +32,8 @@ class DepthwiseConv(nn.Module):
 def depthwise(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     """Depthwise convolution of `[B, h, w, C]` by `[n, n, 1, C]`, n odd, padded by n // 2.
 
-    Each platform gets the form that is fast on it: accelerators have grouped convolutions, while
-    XLA's on a CPU takes 20-50 times as long as the sum of shifted images.
+    Each platform runs its fastest form: a grouped convolution on accelerators, a sum of shifted
+    images on CPUs, where XLA's grouped convolution takes 20-50 times as long.
     """
     return lax.platform_dependent(
         x,
@@ -75,13 +75,15 @@ def grouped(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
 
 
 def shifted_sum(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
-    """`depthwise` as a sum over taps of the shifted image times the tap, in float32 or wider."""
+    """`depthwise` as a sum over the taps: shifted image times tap, in float32 or wider."""
     wide = jnp.promote_types(x.dtype, jnp.float32)
     taps = kernel.astype(wide)[:, :, 0][:, :, None, None, None]
     padded = _pad(x.astype(wide), kernel)
     size = kernel.shape[0]
     total = sum(
-        _seen(padded, r, s, x.shape, stride) * taps[r, s] for r in range(size) for s in range(size)
+        _pixels_of_tap(padded, r, s, x.shape, stride) * taps[r, s]
+        for r in range(size)
+        for s in range(size)
     )
     return jnp.asarray(total).astype(x.dtype)
 
@@ -89,12 +91,12 @@ def shifted_sum(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
 def shifted_sum_gradients(
     x: jax.Array, kernel: jax.Array, gradient: jax.Array, stride: int
 ) -> tuple[jax.Array, jax.Array]:
-    """Derivatives of `shifted_sum` by the image and by the kernel."""
+    """Gradients of `shifted_sum` with respect to the image and to the kernel."""
     wide = jnp.promote_types(x.dtype, jnp.float32)
     gradient = gradient.astype(wide)
     height, width = x.shape[1:3]
-    # The image's is the depthwise convolution of the gradient, spread over the pixels that the
-    # taps were centred on, by the kernel turned round.
+    # The image's gradient is a depthwise convolution by the kernel rotated by 180 degrees. Its
+    # input is the output's gradient, placed at the pixels that the taps were centred on.
     gap = stride - 1
     spread = lax.pad(
         gradient,
@@ -107,8 +109,8 @@ def shifted_sum_gradients(
         ],
     )
     by_image = shifted_sum(spread, kernel[::-1, ::-1])
-    # The kernel's goes row by row: a loop keeps its reductions from being fused into one that
-    # walks through memory out of order.
+    # The kernel's gradient is computed row by row: a loop keeps XLA from fusing the reductions
+    # into one that reads memory out of order.
     padded = _pad(x.astype(wide), kernel)
     size = kernel.shape[0]
 
@@ -116,7 +118,7 @@ def shifted_sum_gradients(
         rows = lax.dynamic_slice_in_dim(padded, r, height, 1)
         return jnp.stack(
             [
-                (_seen(rows, 0, s, x.shape, stride) * gradient).sum(axis=(0, 1, 2))
+                (_pixels_of_tap(rows, 0, s, x.shape, stride) * gradient).sum(axis=(0, 1, 2))
                 for s in range(size)
             ]
         )
@@ -130,8 +132,8 @@ def _pad(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return jnp.pad(x, ((0, 0), (half, half), (half, half), (0, 0)))
 
 
-def _seen(
+def _pixels_of_tap(
     padded: jax.Array, row: int, column: int, shape: tuple[int, ...], stride: int
 ) -> jax.Array:
-    """What one tap sees: every `stride`-th pixel of an image of `shape`, shifted."""
+    """Pixels that one tap multiplies: every `stride`-th one of an image of `shape`, shifted."""
     return padded[:, row : row + shape[1] : stride, column : column + shape[2] : stride]

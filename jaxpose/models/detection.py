@@ -1,4 +1,4 @@
-"""What follows the backbone of a one-stage detector: the neck, the heads, and all three joined."""
+"""Neck, heads and complete model of one-stage detectors."""
 
 from functools import partial
 from typing import ClassVar, NamedTuple
@@ -13,17 +13,18 @@ from jaxpose.models.norm import BatchNorm
 from jaxpose.models.parameter_rules import ParameterRules
 from jaxpose.models.upsample import repeat
 
-# A fresh classifier gives every place a probability of 0.01 (arXiv:1708.02002, section 3.3).
+# An untrained classifier predicts a probability of 0.01 at every place (arXiv:1708.02002,
+# section 3.3).
 _RARE = nn.initializers.constant(-4.595)
 
 
 class Level(NamedTuple):
-    """What a detection head says of the places of one map, float32.
+    """Outputs of a detection head for all places of one map, float32.
 
     Attributes:
-      boxes: `[B, h, w, 4]`, in units of the map's stride; what they measure is the head's to say.
+      boxes: `[B, h, w, 4]`, in units of the map's stride; the head defines the four distances.
       classes: `[B, h, w, C]` logits.
-      objectness: `[B, h, w, 1]` logit of there being anything; None for heads without it.
+      objectness: `[B, h, w, 1]` logit that there is an object; None for heads without it.
     """
 
     boxes: jax.Array
@@ -32,7 +33,7 @@ class Level(NamedTuple):
 
 
 class DetectionModel(PoseModel):
-    """A one-stage detector. Parameters live under `backbone`, `neck` and `head`."""
+    """One-stage detector. Parameters are under `backbone`, `neck` and `head`."""
 
     neck: nn.Module
 
@@ -49,10 +50,10 @@ class PathAggregation(nn.Module):
 
     Attributes:
       features: channels of every map that it returns.
-      blocks: in each CSP layer.
-      kind: of the blocks.
+      blocks: number of blocks in each CSP layer.
+      kind: kind of the blocks.
       out_size: side of the last convolutions' kernels.
-      style: of all convolutions.
+      style: style of all convolutions.
     """
 
     features: int
@@ -63,7 +64,7 @@ class PathAggregation(nn.Module):
 
     @nn.compact
     def __call__(self, maps: tuple[jax.Array, ...], train: bool = False) -> tuple[jax.Array, ...]:
-        """Maps of rising stride and channels -> as many `[B, h, w, features]`."""
+        """Maps by increasing stride -> the same number of maps `[B, h, w, features]`."""
         high, reduced = maps[-1], []
         for i, low in enumerate(reversed(maps[:-1])):
             channels = low.shape[-1]
@@ -86,13 +87,13 @@ class PathAggregation(nn.Module):
 
 
 class Tower(nn.Module):
-    """The convolutions before one output of a detection head, for every level.
+    """Convolutions before one output of a detection head, for every level.
 
     Attributes:
       features: channels.
-      convs: how many follow each other.
-      shared: all levels have the same convolutions, with norms of their own.
-      style: of all convolutions; shared ones are never separable.
+      convs: number of convolutions, one after the other.
+      shared: all levels share the convolutions; each level has separate norms.
+      style: style of all convolutions; shared ones are never separable.
     """
 
     features: int
@@ -102,7 +103,7 @@ class Tower(nn.Module):
 
     @nn.compact
     def __call__(self, maps: tuple[jax.Array, ...], train: bool) -> list[jax.Array]:
-        """Maps `[B, h, w, C]` -> as many `[B, h, w, features]`."""
+        """Maps `[B, h, w, C]` -> the same number of maps `[B, h, w, features]`."""
         found = list(maps)
         for j in range(self.convs):
             conv = self._conv(f"conv_{j}") if self.shared else None
@@ -132,12 +133,12 @@ class Tower(nn.Module):
 
 
 class YOLOXHead(nn.Module):
-    """YOLOX's decoupled head (arXiv:2107.08430, fig. 2): each level has convolutions of its own.
+    """Decoupled head of YOLOX (arXiv:2107.08430, fig. 2): separate convolutions for each level.
 
     Attributes:
       num_classes: C.
       features: channels of its convolutions.
-      style: of all convolutions.
+      style: style of all convolutions.
     """
 
     num_classes: int
@@ -152,7 +153,7 @@ class YOLOXHead(nn.Module):
     def __call__(self, maps: tuple[jax.Array, ...], train: bool = False) -> tuple[Level, ...]:
         """Maps `[B, h, w, features]` -> a `Level` each.
 
-        Boxes are the centre's distance from the place's upper left corner (x, y) and the logarithm
+        Boxes are the centre's distance from the place's upper left corner (x, y) and the logarithms
         of width and height.
         """
         towers = partial(Tower, self.features, style=self.style)
@@ -169,15 +170,15 @@ class YOLOXHead(nn.Module):
 
 
 class RTMDetHead(nn.Module):
-    """RTMDet's head (arXiv:2212.07784, section 3.2): no objectness, convolutions shared by levels.
+    """Head of RTMDet (arXiv:2212.07784, section 3.2): no objectness, shared convolutions.
 
     Attributes:
       num_classes: C.
       features: channels of its convolutions.
-      shared: all levels have the same convolutions, with norms of their own. Weights whose norms
-        are folded into the convolutions need it False, as each level's then differ.
+      shared: all levels share the convolutions; each level has separate norms. Set it to False for
+        weights whose norms are folded into the convolutions: these then differ between levels.
       exponential: distances are exponentials of the outputs, rather than the outputs themselves.
-      style: of all convolutions.
+      style: style of all convolutions.
     """
 
     num_classes: int
@@ -209,7 +210,7 @@ class RTMDetHead(nn.Module):
 def _predict(
     features: int, name: str, bias_init: nn.initializers.Initializer = nn.initializers.zeros
 ) -> nn.Conv:
-    """The last convolution, in float32."""
+    """Last convolution of a head, in float32."""
     return nn.Conv(
         features, (1, 1), kernel_init=nn.initializers.normal(0.01), bias_init=bias_init, name=name
     )

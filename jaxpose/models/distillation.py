@@ -1,4 +1,4 @@
-"""A student beside its teacher, so that one training step sees what both say of an image."""
+"""Student and teacher in one model, so that one training step has the outputs of both."""
 
 from typing import Any, NamedTuple
 
@@ -10,13 +10,13 @@ from jaxpose.models.build import PoseModel
 
 
 class DistillOutputs(NamedTuple):
-    """What a distillation loss compares.
+    """Inputs of a distillation loss: outputs and features of student and teacher.
 
     Attributes:
-      outputs: of the student's head.
-      features: of the student's backbone, projected to the teacher's width and brought to the
-        size of the teacher's map, `[B, h, w, C]`; None where features are not compared.
-      teacher_outputs, teacher_features: of the teacher, without a gradient.
+      outputs: outputs of the student's head.
+      features: feature map of the student's backbone, projected to the teacher's width and resized
+        to the teacher's map, `[B, h, w, C]`; None where features are not compared.
+      teacher_outputs, teacher_features: the same of the teacher, without a gradient.
     """
 
     outputs: Any
@@ -26,16 +26,16 @@ class DistillOutputs(NamedTuple):
 
 
 class DistillationModel(nn.Module):
-    """`student`, trained with `teacher` looking on; in evaluation it is the student alone.
+    """Student and teacher on the same images in training; the student alone in evaluation.
 
-    Parameters live under `student`, `teacher` and, with features, `projection`. Keep the teacher
-    still with `AdamW(frozen=("teacher/.*",))`: it then has no optimiser state either.
+    Parameters are under `student`, `teacher` and, with features, `projection`. Freeze the teacher
+    with `AdamW(frozen=("teacher/.*",))`: it then has no optimiser state either.
 
     Attributes:
-      student, teacher: any two models for the same keypoints whose heads give the same kind and
+      student, teacher: any two models for the same keypoints whose heads return the same kind and
         size of output.
-      features: whether the backbones' feature maps are compared, too, through a 1x1 projection of
-        the student's (FitNets, arXiv:1412.6550, as in DWPose, arXiv:2307.15880, eq. 1).
+      features: True compares the backbones' feature maps, too, through a 1x1 projection of the
+        student's (FitNets, arXiv:1412.6550, as in DWPose, arXiv:2307.15880, eq. 1).
     """
 
     student: PoseModel
@@ -44,7 +44,7 @@ class DistillationModel(nn.Module):
 
     @property
     def head(self) -> nn.Module:
-        """The student's head, which says how many keypoints there are."""
+        """Head of the student, which has the number of keypoints."""
         return self.student.head
 
     @nn.compact
@@ -52,34 +52,34 @@ class DistillationModel(nn.Module):
         """`[B, H, W, 3]` -> the student's outputs; `DistillOutputs` with `train=True`.
 
         Raises:
-          InputError: the two heads' outputs have different shapes, or a backbone gives several
-            maps where one is to be compared.
+          InputError: the two heads' outputs have different shapes, or features are compared and a
+            backbone returns several maps.
         """
         if not train and not self.is_initializing():
             return self.student(images, train)
-        seen = self.student.backbone(images, train)
-        outputs = self.student.head(seen, train)
-        known = self.teacher.backbone(images, False)
-        taught = jax.lax.stop_gradient(self.teacher.head(known, False))
-        given, wanted = (jax.tree.map(lambda x: x.shape, tree) for tree in (outputs, taught))
-        if given != wanted:
+        features = self.student.backbone(images, train)
+        outputs = self.student.head(features, train)
+        target_features = self.teacher.backbone(images, False)
+        targets = jax.lax.stop_gradient(self.teacher.head(target_features, False))
+        shapes, wanted = (jax.tree.map(lambda x: x.shape, tree) for tree in (outputs, targets))
+        if shapes != wanted:
             raise InputError(
-                f"The student's outputs are {given}, the teacher's {wanted}: give both heads the "
+                f"The student's outputs are {shapes}, the teacher's {wanted}: give both heads the "
                 "same keypoints, size and kind."
             )
         if not self.features:
             return (
-                outputs if self.is_initializing() else DistillOutputs(outputs, None, taught, None)
+                outputs if self.is_initializing() else DistillOutputs(outputs, None, targets, None)
             )
-        for name, maps in (("student", seen), ("teacher", known)):
+        for name, maps in (("student", features), ("teacher", target_features)):
             if isinstance(maps, tuple):
                 raise InputError(
                     f"The {name}'s backbone gives {len(maps)} feature maps; set features=False."
                 )
-        known = jax.lax.stop_gradient(known)
-        projected = nn.Dense(known.shape[-1], name="projection")(seen)
-        if projected.shape != known.shape:
-            projected = jax.image.resize(projected, known.shape, "bilinear")
-        return (
-            outputs if self.is_initializing() else DistillOutputs(outputs, projected, taught, known)
-        )
+        target_features = jax.lax.stop_gradient(target_features)
+        projected = nn.Dense(target_features.shape[-1], name="projection")(features)
+        if projected.shape != target_features.shape:
+            projected = jax.image.resize(projected, target_features.shape, "bilinear")
+        if self.is_initializing():
+            return outputs
+        return DistillOutputs(outputs, projected, targets, target_features)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 
 class ScaleNorm(nn.Module):
-    """Vectors divided by their root mean square, times one learnt number.
+    """Division of vectors by their root mean square, times one learnt number.
 
     Nguyen & Salazar 2019, arXiv:1910.05895, eq. 5. `epsilon` bounds the divisor from below.
     """
@@ -18,17 +18,17 @@ class ScaleNorm(nn.Module):
         """`[..., C]` -> the same shape, float32."""
         scale = self.param("scale", nn.initializers.ones_init(), (1,), jnp.float32)
         x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        # The bound is put on the square: a root has no finite derivative at zero.
+        # The bound is on the mean square: a square root has no finite derivative at zero.
         mean_square = jnp.square(x).mean(-1, keepdims=True)
         return x * jax.lax.rsqrt(jnp.maximum(mean_square, self.epsilon**2)) * scale[0]
 
 
 class GatedAttentionUnit(nn.Module):
-    """One head of attention by squared ReLU, gated (Hua et al. 2022, arXiv:2202.10447, fig. 2c).
+    """Gated attention of one head by squared ReLU (Hua et al. 2022, arXiv:2202.10447, fig. 2c).
 
     Attributes:
       key_dim: length of queries and keys, which share one projection.
-      expansion: gates and values are this many times as wide as the input.
+      expansion: width of gates and values over that of the input.
       dtype: compute dtype of the matrix products; their sums are float32.
     """
 

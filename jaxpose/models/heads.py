@@ -1,4 +1,4 @@
-"""Heads: feature map to keypoint heatmaps or to SimCC bins. Always float32 out."""
+"""Heads from a feature map to keypoint heatmaps or to SimCC bins, with float32 outputs."""
 
 from typing import ClassVar
 
@@ -17,10 +17,10 @@ _small_normal = nn.initializers.normal(0.001)
 class Final(nn.Module):
     """Last convolution of a heatmap head, accumulated and returned in float32.
 
-    Written as one matmul that makes every tap's contribution, then shifted sums: with few output
-    channels this is the cheaper form, and sums stay float32 under a bfloat16 compute dtype.
-    `scale` enlarges the input bilinearly first. Enlargement is linear and so commutes with the
-    matmul, which therefore runs on the small map, `scale**2` times cheaper.
+    Computed as one matmul for the contributions of all taps, then shifted sums: with few output
+    channels this is cheaper than a convolution, and sums stay float32 with a bfloat16 compute
+    dtype. `scale` enlarges the input bilinearly first. Enlargement is linear, so it commutes with
+    the matmul: the code runs the matmul on the small map, `scale**2` times cheaper.
     """
 
     features: int
@@ -57,12 +57,12 @@ class Final(nn.Module):
 
 
 class DeconvHead(nn.Module):
-    """Deconvolutions and 1x1 convolutions, each with batch norm and ReLU, then the final one.
+    """Deconvolutions and 1x1 convolutions with batch norm and ReLU, then a final convolution.
 
-    The head of SimpleBaseline (Xiao et al. 2018, arXiv:1804.06208) and, with two layers of 256
-    channels, ViTPose's classic decoder (arXiv:2204.12484, eq. 3). `deconv_channels=()` leaves only
-    the final convolution, which is HRNet's head (arXiv:1902.09212); with one of `conv_channels`
-    before it, HRNetV2's (arXiv:1904.04514, section 3.4).
+    This is the head of SimpleBaseline (Xiao et al. 2018, arXiv:1804.06208). With two deconvolutions
+    of 256 channels it is ViTPose's classic decoder (arXiv:2204.12484, eq. 3). `deconv_channels=()`
+    leaves only the final convolution, which is HRNet's head (arXiv:1902.09212); with one entry in
+    `conv_channels` it is HRNetV2's (arXiv:1904.04514, section 3.4).
     """
 
     num_keypoints: int
@@ -86,10 +86,10 @@ class DeconvHead(nn.Module):
 
 
 class SimpleHead(nn.Module):
-    """ViTPose's simple decoder: ReLU, bilinear enlargement, 3x3 convolution.
+    """Simple decoder of ViTPose: ReLU, bilinear enlargement, 3x3 convolution.
 
     arXiv:2204.12484, eq. 4. The published implementations (the original, MMPose, Hugging Face)
-    all rectify before they enlarge.
+    all apply the ReLU before the enlargement.
     """
 
     num_keypoints: int
@@ -106,11 +106,17 @@ class SimpleHead(nn.Module):
 
 
 class SimCCHead(nn.Module):
-    """One classifier over x bins and one over y bins per keypoint (SimCC, arXiv:2107.03332).
+    """Classifiers over x bins and over y bins for each keypoint (SimCC, arXiv:2107.03332).
 
-    Optional deconvolutions, a 1x1 convolution to one map per keypoint, then two linear layers
-    shared by all keypoints on the flattened map. `input_hw` is the image size in pixels; there
-    are `split_ratio` bins to a pixel.
+    Optional deconvolutions, a 1x1 convolution to one map per keypoint, then two linear layers on
+    the flattened map, which all keypoints share.
+
+    Attributes:
+      num_keypoints: K.
+      input_hw: height and width of the image in pixels.
+      split_ratio: bins per pixel.
+      deconv_channels: channels of the deconvolutions.
+      dtype: compute dtype; the outputs are float32.
     """
 
     num_keypoints: int

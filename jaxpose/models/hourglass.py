@@ -1,4 +1,4 @@
-"""Stacked hourglass: networks that go down to a coarse map and back, one after the other."""
+"""Stacked hourglass: a sequence of networks, each with a path down to a coarse map and back up."""
 
 from typing import ClassVar, Literal
 
@@ -16,13 +16,14 @@ Activation = Literal["relu", "none"]
 
 
 class HourglassModule(nn.Module):
-    """One hourglass: each level adds what stays at its resolution to what comes from below.
+    """One hourglass: each level adds its own features to the enlarged ones of the level below.
 
-    Newell et al. 2016, arXiv:1603.06937, fig. 3, with basic residual blocks, strided instead of
-    pooled as CornerNet has them (arXiv:1808.01244, section 3.5).
+    Newell et al. 2016, arXiv:1603.06937, fig. 3, with basic residual blocks, and strides in place
+    of pooling, as in CornerNet (arXiv:1808.01244, section 3.5).
 
     Attributes:
-      channels, blocks: of each level, highest resolution first, and of the innermost map.
+      channels, blocks: width and number of blocks of each level, highest resolution first, and of
+        the innermost map.
     """
 
     channels: tuple[int, ...]

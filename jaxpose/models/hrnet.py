@@ -16,10 +16,10 @@ _ENLARGE = {"nearest": repeat, "bilinear": enlarge}
 
 
 class Fusion(nn.Module):
-    """Every output branch is the sum of all input branches brought to its resolution.
+    """Fusion of branches: each output is the sum of all inputs, resized to its resolution.
 
     From a lower resolution: 1x1 convolution and enlargement. From a higher one: strided 3x3
-    convolutions, the width changing at the last. (arXiv:1902.09212, fig. 3)
+    convolutions, the last of which changes the width. (arXiv:1902.09212, fig. 3)
     """
 
     outputs: int
@@ -64,7 +64,8 @@ class ExchangeModule(nn.Module):
 
     @nn.compact
     def __call__(self, branches: tuple[jax.Array, ...], train: bool) -> tuple[jax.Array, ...]:
-        """Branches in, the first `outputs` branches out."""
+        """Branch j `[B, h / 2**j, w / 2**j, C_j]` -> the first `outputs` branches, same shapes."""
+        # The blocks keep the shape of a branch.
         block = _block(self.remat)
         processed = []
         for b, x in enumerate(branches):
@@ -92,9 +93,9 @@ class HRNet(nn.Module):
       stage1_channels, stage1_blocks: bottlenecks of stage 1 (their output is four times as wide).
       outputs: "high" returns the highest-resolution branch, "all" a tuple of all branches,
         "concat" all branches enlarged bilinearly to the highest resolution and concatenated, which
-        is HRNetV2 (arXiv:1904.04514, fig. 1). "high" leaves out the last fusion's unused parts, as
-        HRNet for pose does.
-      enlargement: "nearest" or "bilinear", of lower resolutions where branches are fused.
+        is HRNetV2 (arXiv:1904.04514, fig. 1). "high" leaves out the unused parts of the last
+        fusion, as HRNet for pose does.
+      enlargement: "nearest" or "bilinear" enlargement of lower resolutions in the fusions.
       remat: "none", or "block" to recompute residual blocks in the backward pass.
       dtype: compute dtype; parameters and norm statistics stay float32.
     """
@@ -151,7 +152,7 @@ class HRNet(nn.Module):
 
         branches: tuple[jax.Array, ...] = (x,)
         for s, modules in enumerate(self.modules, start=2):
-            # A branch whose width does not change passes as it is; the new one has half the
+            # A branch whose width does not change stays as it is; the new one has half the
             # resolution of the last.
             grown = []
             for b in range(s):

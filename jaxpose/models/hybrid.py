@@ -1,4 +1,4 @@
-"""Hybrid backbone: convolutions first, attention between all pixels of their map after."""
+"""Hybrid backbone: convolutions, then attention between all pixels of their map."""
 
 import math
 from typing import ClassVar
@@ -12,9 +12,9 @@ from jaxpose.models.parameter_rules import ParameterRules
 
 
 class EncoderLayer(nn.Module):
-    """Post-norm transformer layer with positions added to queries and keys alone.
+    """Post-norm transformer layer with positions added to queries and keys only.
 
-    Of DETR (Carion et al. 2020, arXiv:2005.12872, appendix A.3), without dropout.
+    The encoder layer of DETR (Carion et al. 2020, arXiv:2005.12872, appendix A.3), without dropout.
     """
 
     heads: int
@@ -23,7 +23,7 @@ class EncoderLayer(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, position: jax.Array) -> tuple[jax.Array, None]:
-        """`[B, N, D]` and positions `[N, D]` -> (`[B, N, D]`, None), as `nn.scan` wants."""
+        """`[B, N, D]` and positions `[N, D]` -> (`[B, N, D]`, None), as `nn.scan` requires."""
         dim = x.shape[-1]
 
         def norm(name: str) -> nn.Module:
@@ -51,9 +51,10 @@ class TransPose(nn.Module):
     """Convolutional trunk and transformer encoder (Yang et al. 2021, arXiv:2012.14214).
 
     Attributes:
-      trunk: images to one feature map, such as the first two stages of a ResNet.
+      trunk: module from images to one feature map, such as the first two stages of a ResNet.
       dim: width of the encoder, a multiple of 4 and of `heads`.
-      depth, heads, mlp_hidden: of the encoder. Its layers' parameters are stacked, `[depth, ...]`.
+      depth, heads, mlp_hidden: layers, attention heads and hidden width of the encoder. Its layers'
+        parameters are stacked, `[depth, ...]`.
     """
 
     trunk: nn.Module
@@ -74,7 +75,7 @@ class TransPose(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
-        """`[B, H, W, 3]` normalised RGB -> `[B, h, w, dim]`, the grid of the trunk's map."""
+        """`[B, H, W, 3]` normalised RGB -> `[B, h, w, dim]`, on the grid of the trunk's map."""
         x = self.trunk(images, train)
         batch, height, width, _ = x.shape
         x = nn.Dense(self.dim, use_bias=False, dtype=self.dtype, name="embedding")(x)
@@ -94,7 +95,7 @@ class TransPose(nn.Module):
 def sine_positions(height: int, width: int, dim: int) -> np.ndarray:
     """Sines and cosines of row and column, `[height * width, dim]`, rows in the first half.
 
-    Coordinates run up to 2 pi over the image, wavelengths from 2 pi to 10000 * 2 pi (DETR,
+    Coordinates range up to 2 pi over the image, wavelengths from 2 pi to 10000 * 2 pi (DETR,
     arXiv:2005.12872, appendix A.4).
     """
     half = dim // 2

@@ -1,4 +1,4 @@
-"""From PyTorch's array layouts to those of the models, and rules for whole layers."""
+"""Conversion from PyTorch's array layouts to those of the models, and rules for whole layers."""
 
 import numpy as np
 
@@ -54,7 +54,7 @@ def layer_norm(source: str, target: str, stack: str = "") -> list[Rule]:
 
 
 def batch_norm(source: str, target: str) -> list[Rule]:
-    """Rules for a batch norm; PyTorch's count of batches has no use here and is dropped."""
+    """Rules for a batch norm; PyTorch's count of batches is not used here and is dropped."""
     return [
         Rule(rf"{source}\.weight", f"params/{target}/scale"),
         Rule(rf"{source}\.bias", f"params/{target}/bias"),
@@ -71,7 +71,7 @@ def dense(
     kernel: Transform = linear,
     bias: Transform = np.asarray,
 ) -> list[Rule]:
-    """Rules for a layer of weight and bias; `kernel` and `bias` bring them to the layout."""
+    """Rules for a layer of weight and bias; `kernel` and `bias` change their layouts."""
     return [
         Rule(rf"{source}\.weight", f"params/{target}/kernel", kernel, stack),
         Rule(rf"{source}\.bias", f"params/{target}/bias", bias, stack),
@@ -81,7 +81,7 @@ def dense(
 def conv_norm(conv_source: str, norm_source: str, target: str, epsilon: float = 1e-5) -> list[Rule]:
     """Rules for a convolution and its batch norm, folded or not (`models.conv.ConvNorm`).
 
-    `epsilon` is the norm's, which the statistics of a folded one are made up from.
+    `epsilon` is the norm's; if the norm is folded, its statistics are derived from it (see `Rule`).
     """
     return [
         Rule(rf"{conv_source}\.weight", f"params/{target}/conv/kernel", conv),
@@ -91,9 +91,9 @@ def conv_norm(conv_source: str, norm_source: str, target: str, epsilon: float = 
 
 
 def folded_norm(source: str, target: str, epsilon: float = 1e-5) -> Rule:
-    """The rule for the bias of a convolution that a batch norm may have been folded into.
+    """Rule for the bias of a convolution that a batch norm may have been folded into.
 
-    `target` is the norm, or the convolution of a `ConvNorm` that has a bias of its own.
+    `target` is the norm, or the convolution of a `ConvNorm` whose convolution has a bias.
     """
     return Rule(rf"{source}\.bias", f"params/{target}/bias", folded_epsilon=epsilon)
 

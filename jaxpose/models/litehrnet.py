@@ -1,4 +1,4 @@
-"""Lite-HRNet: a high-resolution network whose 1x1 convolutions are replaced by channel weights."""
+"""Lite-HRNet: a high-resolution network with channel weights in place of 1x1 convolutions."""
 
 from typing import ClassVar, Literal
 
@@ -15,7 +15,7 @@ _MOMENTUM = 0.9
 
 
 class SeparableConv(nn.Module):
-    """3x3 depthwise and 1x1 convolution, each with batch norm; the activation comes last."""
+    """3x3 depthwise and 1x1 convolution, each with batch norm, then one activation."""
 
     features: int
     stride: int = 1
@@ -66,7 +66,7 @@ class Stem(nn.Module):
 
 
 class ShuffleBlock(nn.Module):
-    """ShuffleNetV2's block on one branch (arXiv:1807.11164, fig. 3c): naive Lite-HRNet's."""
+    """Block of naive Lite-HRNet on one branch: ShuffleNetV2's (arXiv:1807.11164, fig. 3c)."""
 
     dtype: str
 
@@ -122,7 +122,7 @@ class SpatialWeighting(nn.Module):
 
 
 class ConditionalChannelWeighting(nn.Module):
-    """The block of Lite-HRNet, on all branches at once (arXiv:2104.06403, fig. 1b)."""
+    """Block of Lite-HRNet, on all branches at once (arXiv:2104.06403, fig. 1b)."""
 
     reduction: int
     dtype: str
@@ -149,10 +149,10 @@ class ConditionalChannelWeighting(nn.Module):
 
 
 class LiteFusion(nn.Module):
-    """HRNet's fusion with separable convolutions.
+    """Fusion of HRNet with separable convolutions.
 
-    The published code adds the first branch twice, and the lower branches get it after it has
-    received all others but before the ReLU; the published weights rely on both.
+    The published code adds the first branch twice. The lower branches get the first one after the
+    other branches were added to it, but before the ReLU. The published weights need both.
     """
 
     dtype: str
@@ -184,7 +184,7 @@ class LiteFusion(nn.Module):
                 width if last else x.shape[-1],
                 2,
                 activation="none" if last else "relu",
-                # Added twice is run twice, which updates running statistics twice.
+                # The published code runs this branch twice and updates its statistics twice.
                 norm_momentum=_MOMENTUM**2 if j == 0 else _MOMENTUM,
                 dtype=self.dtype,
                 name=f"{name}_{k}",
@@ -221,10 +221,10 @@ class LiteHRNet(nn.Module):
 
     Attributes:
       channels: width of each branch, highest resolution first; branch j has stride `4 * 2**j`.
-      modules: of each stage; stage s has s + 2 branches.
-      blocks: of each module.
+      modules: number of modules of each stage; stage s has s + 2 branches.
+      blocks: number of blocks of each module.
       block: "weighting" for conditional channel weighting, "shuffle" for naive Lite-HRNet.
-      reduction: of the channels inside cross-resolution weighting.
+      reduction: divisor of the number of channels inside cross-resolution weighting.
       stem_channels: width of the stem.
       dtype: compute dtype; parameters and norm statistics stay float32.
     """
@@ -262,7 +262,7 @@ class LiteHRNet(nn.Module):
     def _transition(
         self, branches: tuple[jax.Array, ...], s: int, train: bool
     ) -> tuple[jax.Array, ...]:
-        """The branches of the last stage at this one's widths, and a new one of half the size."""
+        """Branches of the previous stage with this one's widths, and a new one of half the size."""
         grown = []
         for b in range(s + 2):
             new = b == len(branches)
@@ -278,7 +278,7 @@ class LiteHRNet(nn.Module):
         return tuple(grown)
 
     def _merge(self, branches: tuple[jax.Array, ...], train: bool) -> jax.Array:
-        """From the lowest resolution up: convolve, enlarge, add."""
+        """Convolve, enlarge and add the branches, from the lowest resolution up."""
         merged = branches[-1]
         for b in reversed(range(len(branches))):
             if b < len(branches) - 1:
@@ -305,11 +305,11 @@ class LiteHRNet(nn.Module):
 
 
 def _shuffle(a: jax.Array, b: jax.Array) -> jax.Array:
-    """Channels of `a` and `b` in turn: concatenation and channel shuffle in two groups."""
+    """Interleave the channels of `a` and `b`: concatenation and channel shuffle in two groups."""
     return jnp.stack([a, b], axis=-1).reshape(*a.shape[:-1], 2 * a.shape[-1])
 
 
 def _pool(x: jax.Array, size: int) -> jax.Array:
-    """Mean over `size` x `size` pixels: adaptive average pooling where sizes divide."""
+    """Mean over `size` x `size` pixels: adaptive average pooling for sizes that are multiples."""
     batch, height, width, channels = x.shape
     return x.reshape(batch, height // size, size, width // size, size, channels).mean((2, 4))

@@ -23,13 +23,13 @@ _LAST_CHANNELS = 1280
 
 
 def _divisible(channels: float, by: int = 8) -> int:
-    """The multiple of `by` nearest to `channels`, but not below 90 % of it."""
+    """Multiple of `by` nearest to `channels`, but not below 90 % of it."""
     rounded = max(by, int(channels + by / 2) // by * by)
     return rounded + by if rounded < 0.9 * channels else rounded
 
 
 class InvertedResidual(nn.Module):
-    """1x1 convolution to a wide layer, 3x3 depthwise, 1x1 back without activation.
+    """Expanding 1x1 convolution, 3x3 depthwise, 1x1 without activation to fewer channels.
 
     arXiv:1801.04381, fig. 4d. `expansion` 1 leaves out the first; the input is added where the
     shape does not change.
@@ -61,7 +61,7 @@ class MobileNetV2(nn.Module):
     """MobileNetV2 backbone (Sandler et al. 2018, arXiv:1801.04381), without the classifier.
 
     Attributes:
-      widen: factor on the number of channels; the last convolution keeps 1280 below one.
+      widen: factor on the number of channels; below one, the last convolution still has 1280.
       dtype: compute dtype; parameters and norm statistics stay float32.
     """
 

@@ -1,4 +1,4 @@
-"""Mixture of experts by data set: part of a layer's outputs has weights of its own for each."""
+"""Mixture of experts by dataset: part of a layer's outputs has separate weights for each."""
 
 import flax.linen as nn
 import jax
@@ -8,10 +8,10 @@ from jaxpose.models.patches import kernel_init
 
 
 class Experts(nn.Module):
-    """A linear layer with one kernel for each of `count` data sets.
+    """Linear layer with one kernel for each of `count` datasets.
 
-    `dataset` is the data set of all samples, fixed when the model is built: the other kernels
-    then cost nothing. A call may name the data set of each sample instead.
+    `dataset` is the dataset of all samples, fixed when the model is built: the other kernels then
+    cost no time. A call may instead pass the dataset of each sample.
     """
 
     count: int
@@ -36,10 +36,10 @@ class Experts(nn.Module):
 
 
 class MixtureMLP(nn.Module):
-    """ViTPose++'s MLP (arXiv:2212.04246, section 3.3): shared outputs beside a data set's own.
+    """MLP of ViTPose++ (arXiv:2212.04246, section 3.3): shared outputs and one dataset's outputs.
 
-    The first layer is shared. The last `part_features` outputs of the second come from the
-    data set's expert, the others from a layer that all data sets share.
+    The first layer is shared. The last `part_features` outputs of the second layer are from the
+    dataset's expert, the others from a layer that all datasets share.
     """
 
     hidden: int

@@ -30,12 +30,12 @@ class MultiStageHead(nn.Module):
     ) -> jax.Array | tuple[jax.Array, ...]:
         """For each stage `[B, h, w, C]` -> heatmaps `[B, h * 2**n, w * 2**n, K]`, n deconvolutions.
 
-        A tuple of all stages' if `train`, otherwise the last stage's.
+        Returns a tuple of all stages' heatmaps if `train`, otherwise those of the last stage.
         """
         if not isinstance(features, tuple):
             raise InputError(
                 "MultiStageHead needs one feature map for each stage, but the backbone returns a "
-                "single one. Take DeconvHead for it."
+                "single one. Use DeconvHead for it."
             )
         heads = [
             DeconvHead(

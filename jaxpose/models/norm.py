@@ -1,4 +1,4 @@
-"""Batch normalisation with PyTorch's running statistics, in float32 whatever the compute dtype."""
+"""Batch normalisation with PyTorch's running statistics, in float32 for every compute dtype."""
 
 import flax.linen as nn
 import jax
@@ -7,14 +7,14 @@ from jax import lax
 
 
 class BatchNorm(nn.Module):
-    """Normalise over every axis but the last (Ioffe & Szegedy 2015, arXiv:1502.03167).
+    """Normalise over every axis except the last (Ioffe & Szegedy 2015, arXiv:1502.03167).
 
-    Unlike `flax.linen.BatchNorm` the running variance is the unbiased one, as in PyTorch, so that
-    running statistics of a fine-tuned checkpoint agree. `momentum` is the share of the old value
-    that is kept (PyTorch's momentum 0.1 is 0.9 here).
+    Unlike `flax.linen.BatchNorm`, it keeps the unbiased running variance, as PyTorch does, so that
+    the running statistics of a fine-tuned checkpoint agree. `momentum` is the share of the old
+    value that is kept (PyTorch's momentum 0.1 is 0.9 here).
 
     With `train=True` the statistics are those of the whole array. Under `jax.jit` with a sharded
-    batch that is the global batch on all devices: XLA inserts the cross-device mean by itself.
+    batch that is the global batch on all devices: XLA inserts the mean over devices.
     """
 
     momentum: float = 0.9
@@ -34,8 +34,8 @@ class BatchNorm(nn.Module):
         if train:
             count = x.size // channels
             mean = _mean(x)
-            # E[(x - E x)^2] rather than E[x^2] - (E x)^2: HRNet's sums of branches have means
-            # that are large beside their spread.
+            # E[(x - E x)^2] rather than E[x^2] - (E x)^2: in HRNet's sums of branches the mean is
+            # large compared with the standard deviation.
             var = _mean(jnp.square(x - mean.reshape(broadcast)))
             if not self.is_initializing():
                 keep = self.momentum
@@ -50,9 +50,10 @@ class BatchNorm(nn.Module):
 
 
 def _mean(x: jax.Array) -> jax.Array:
-    """Over every axis but the last, of each sample first: those do not depend on the mesh.
+    """Mean over every axis except the last: of each sample first, then over samples.
 
-    One sum over batch and places rounds otherwise on every number of devices, which small
-    gradients that cancel down from larger terms show at once.
+    The means of samples do not depend on the mesh. One sum over batch and places would be rounded
+    differently for each number of devices, and small gradients, which are differences of larger
+    terms, would show it.
     """
     return x.mean(tuple(range(1, x.ndim - 1))).mean(0)

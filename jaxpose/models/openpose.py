@@ -1,4 +1,4 @@
-"""OpenPose: VGG-19's first layers under stages that refine maps and part affinity fields."""
+"""OpenPose: the first layers of VGG-19, then stages that refine maps and part affinity fields."""
 
 from typing import ClassVar
 
@@ -26,7 +26,7 @@ def _conv(x: jax.Array, features: int, size: int, dtype: str, name: str) -> jax.
 
 
 class VGGStem(nn.Module):
-    """The first ten convolutions of VGG-19 (Simonyan & Zisserman 2014, arXiv:1409.1556)."""
+    """First ten convolutions of VGG-19 (Simonyan & Zisserman 2014, arXiv:1409.1556)."""
 
     dtype: str = "float32"
 
@@ -53,15 +53,15 @@ class VGGStem(nn.Module):
 class OpenPoseHead(nn.Module):
     """Stages of confidence maps and part affinity fields (Cao et al. 2017, arXiv:1611.08050).
 
-    Two 3x3 convolutions (the original's conv4_3_CPM and conv4_4_CPM) make 128 features of the
-    backbone's. Every stage has one branch for the maps and one for the fields, which do not
-    share weights; from the second on it sees the features and both outputs of the stage before
-    (section 2.2, eq. 1-4). The paper's map of the background is left out: a heatmap codec has no
-    target for it.
+    Two 3x3 convolutions (the original's conv4_3_CPM and conv4_4_CPM) reduce the backbone's features
+    to 128. Every stage has one branch for the maps and one for the fields, which do not share
+    weights; from the second stage on, its input is the features and both outputs of the previous
+    stage (section 2.2, eq. 1-4). The paper's map of the background is left out: a heatmap codec has
+    no target for it.
 
     Attributes:
       num_keypoints: K, channels of confidence maps.
-      limbs: pairs of keypoints that have a field, of two channels each; 0 leaves out that branch.
+      limbs: number of keypoint pairs with a field, of two channels each; 0 leaves out that branch.
       stages: number of stages.
       dtype: compute dtype; the outputs are float32.
     """
@@ -77,21 +77,21 @@ class OpenPoseHead(nn.Module):
     def __call__(
         self, features: jax.Array, train: bool = False
     ) -> jax.Array | tuple[jax.Array, ...]:
-        """`[B, h, w, C]` -> `[B, h, w, K + 2 * limbs]`, maps first; of every stage if `train`."""
+        """`[B, h, w, C]` -> `[B, h, w, K + 2 * limbs]`, maps first; one per stage if `train`."""
         x = features
         for i, channels in enumerate(_REDUCED):
             x = _conv(x, channels, 3, self.dtype, f"reduce_{i}")
         outputs: list[jax.Array] = []
         for s in range(self.stages):
-            seen = jnp.concatenate([x, outputs[-1].astype(x.dtype)], -1) if outputs else x
-            branches = [self._branch(seen, self.num_keypoints, s, "maps")]
+            inputs = jnp.concatenate([x, outputs[-1].astype(x.dtype)], -1) if outputs else x
+            branches = [self._branch(inputs, self.num_keypoints, s, "maps")]
             if self.limbs:
-                branches.append(self._branch(seen, 2 * self.limbs, s, "fields"))
+                branches.append(self._branch(inputs, 2 * self.limbs, s, "fields"))
             outputs.append(jnp.concatenate(branches, axis=-1))
         return tuple(outputs) if train else outputs[-1]
 
     def _branch(self, x: jax.Array, channels: int, stage: int, kind: str) -> jax.Array:
-        """Fig. 3: three 3x3 convolutions in the first stage, five 7x7 later, then two 1x1."""
+        """Three 3x3 convolutions in the first stage, five 7x7 later, then two 1x1 (fig. 3)."""
         size, depth, wide = (7, 5, _CHANNELS) if stage else (3, 3, _FIRST_STAGE_CHANNELS)
         name = f"stage_{stage}_{kind}"
         for i in range(depth):

@@ -1,4 +1,4 @@
-"""A way to have a say in what modules give, from outside of the model."""
+"""Context that changes the outputs of modules from outside of the model."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ import jax
 
 @contextmanager
 def outputs_through(change: Callable[[jax.Array], jax.Array]) -> Iterator[None]:
-    """Within this context each array that a module's `__call__` returns goes through `change`."""
+    """Apply `change` to each array that a module's `__call__` returns within this context."""
 
     def intercept(
         call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext

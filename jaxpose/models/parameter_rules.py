@@ -1,4 +1,4 @@
-"""What a module declares about its own parameters, for optimizers and sharding."""
+"""Declarations of a module about its parameters, for optimizers and sharding."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ class ParameterRules:
     """Properties of a module's parameters, by regular expressions that match a whole path.
 
     Paths are relative to the module, such as `blocks/mlp/fc1/kernel`. A module declares its rules
-    as a class attribute or a property called `parameter_rules`, and a module that declares none
-    gets these defaults: no layers, nothing split over devices, and every array of two dimensions
-    or more that is no bias decays.
+    as a class attribute or a property called `parameter_rules`. A module that declares none gets
+    the defaults: no layers, no array split over devices, and weight decay for every array of two
+    dimensions or more that is not a bias.
 
     Attributes:
       embedding: parameters before the first layer, such as stem and position embedding.
@@ -25,9 +25,9 @@ class ParameterRules:
       stacked: parameters whose first axis is a transformer's layers.
       output: parameters of the last layer, which returns the predictions.
       no_decay: parameters without weight decay, besides biases and those of one dimension.
-      tensor: mesh axis (or None) for each of the last axes under tensor parallelism.
-      matrices: for kernels that are not one matrix `[..., inputs, outputs]`, the role of each of
-        the last axes: "in", "out", or "each" for an axis that counts independent matrices.
+      tensor: mesh axis (or None) for each of the last axes in tensor parallelism.
+      matrices: role of each of the last axes of kernels that are not one matrix `[..., inputs,
+        outputs]`: "in", "out", or "each" for an axis over independent matrices.
     """
 
     embedding: str = ""
@@ -39,8 +39,8 @@ class ParameterRules:
     matrices: AxisRules = ()
 
 
-# Attention by heads and the MLP by hidden units, so that a block has two all-reduces (Megatron-LM,
-# arXiv:1909.08053, section 3).
+# Attention is split by heads and the MLP by hidden units, so that a block has two all-reduces
+# (Megatron-LM, arXiv:1909.08053, section 3).
 TRANSFORMER_TENSOR: AxisRules = (
     (r"(.*/)?attention/qkv/(kernel|bias)", ("tensor", None)),  # [..., heads, head_dim]
     (r"(.*/)?attention/out/kernel", ("tensor", None, None)),  # [heads, head_dim, D]
@@ -48,8 +48,8 @@ TRANSFORMER_TENSOR: AxisRules = (
     (r"(.*/)?(fc2|experts)/kernel", ("tensor", None)),
 )
 
-# The fused kernel is [D, 3, heads, head_dim]: queries, keys and values are matrices of their own,
-# as is the kernel [inputs, outputs] of each expert.
+# The fused kernel is [D, 3, heads, head_dim]: queries, keys and values are separate matrices, and
+# so is the kernel [inputs, outputs] of each expert.
 TRANSFORMER_MATRICES: AxisRules = (
     (r"(.*/)?attention/qkv/kernel", ("in", "each", "out", "out")),
     (r"(.*/)?experts/kernel", ("each", "in", "out")),
@@ -57,7 +57,7 @@ TRANSFORMER_MATRICES: AxisRules = (
 
 
 def declared_rules(model: Any, prefix: str = "") -> Iterator[tuple[str, ParameterRules]]:
-    """Path prefix and rules of a model and of the modules among its attributes, outermost first.
+    """Yield path prefix and rules of a model and of its attributes' modules, outermost first.
 
     The parameters of a module that is an attribute have the attribute's name in their path:
     `backbone/` and `head/` for a `PoseModel`, `student/backbone/` for a `DistillationModel`.

@@ -1,4 +1,4 @@
-"""From images to the vectors that a vision transformer works on."""
+"""Patch embeddings: layers from images to the tokens of a vision transformer."""
 
 import math
 
@@ -12,11 +12,11 @@ kernel_init = nn.initializers.truncated_normal(0.02)
 
 
 class PatchEmbedding(nn.Module):
-    """Non-overlapping patches to vectors, as one reshape and one matmul.
+    """Linear projection of non-overlapping patches, as one reshape and one matmul.
 
-    ViTPose pads the image by 2 pixels and lets a `patch`-sized, `patch`-strided convolution drop
-    what is left over: the grid starts `padding` pixels above and left of the image, and the last
-    `padding` rows and columns are not seen.
+    ViTPose pads the image by 2 pixels, and its convolution of kernel and stride `patch` drops the
+    pixels that do not fill a patch: the grid starts `padding` pixels above and left of the image,
+    and the last `padding` rows and columns are not used.
     """
 
     dim: int

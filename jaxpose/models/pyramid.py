@@ -1,8 +1,8 @@
-"""A residual network that goes down to a coarse map and back: a small network for small budgets.
+"""Small residual network with a path down to a coarse map and a path back up.
 
-Everything that is not a 3x3 convolution of stride 1 is a matmul: the image enters in patches, maps
-are halved by merging 2x2 pixels, and the way back adds 1x1 projections. XLA's strided and dilated
-CPU convolutions, and the backward pass of its pooling, cost several times as much as these.
+Every layer is a 3x3 convolution of stride 1 or a matmul: the image is split into patches, maps are
+halved by merging 2x2 pixels, and the path up adds 1x1 projections. XLA's strided and dilated CPU
+convolutions, and the backward pass of its pooling, take several times as long as these.
 """
 
 import flax.linen as nn
@@ -14,7 +14,7 @@ from jaxpose.models.upsample import repeat
 
 
 class Merge(nn.Module):
-    """`size` x `size` pixels to one: a convolution with that kernel and stride, as one matmul."""
+    """Convolution of kernel and stride `size`, as one matmul: `size` x `size` pixels to one."""
 
     features: int
     size: int
@@ -38,7 +38,7 @@ class Merge(nn.Module):
 
 
 class Block(nn.Module):
-    """ResNet's basic block: two 3x3 convolutions with batch norm, and the identity.
+    """Basic block of ResNet: two 3x3 convolutions with batch norm, and the identity.
 
     He et al. 2016, arXiv:1512.03385, fig. 5 left.
     """
@@ -57,14 +57,14 @@ class Block(nn.Module):
 
 
 class Pyramid(nn.Module):
-    """Residual stages, each at half the resolution of the last, and a top-down path back.
+    """Residual stages, each at half the resolution of the one before, and a top-down path.
 
-    The stages follow ResNet (arXiv:1512.03385), the way back follows Feature Pyramid Networks
+    The stages follow ResNet (arXiv:1512.03385), the path follows Feature Pyramid Networks
     (Lin et al. 2017, arXiv:1612.03144, fig. 3): nearest enlargement plus a 1x1 projection of the
     stage of that size, then a 3x3 convolution. Batch norm and ReLU follow each sum and convolution.
 
     Attributes:
-      patch: the image enters in patches of this many pixels square; the stride of the output.
+      patch: side in pixels of the patches that the image is split into; the stride of the output.
       widths: channels of each stage.
       depths: residual blocks of each stage.
       path_width: channels of the top-down path and of the output.

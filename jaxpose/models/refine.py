@@ -1,4 +1,4 @@
-"""SRCNN on heatmaps: coarse maps enlarged and sharpened by three convolutions."""
+"""SRCNN on heatmaps: three convolutions that enlarge and sharpen coarse maps."""
 
 import flax.linen as nn
 import jax
@@ -8,22 +8,22 @@ from jaxpose.models.upsample import enlarge
 
 
 class SRCNN(nn.Module):
-    """The three convolutions of SRCNN (Dong et al. 2014, arXiv:1501.00092) and an enlargement.
+    """Three convolutions of SRCNN (Dong et al. 2014, arXiv:1501.00092) and an enlargement.
 
     Patch extraction (9x9), non-linear mapping (1x1 or 5x5) and reconstruction (5x5), with a ReLU
-    after each of the first two. All keypoints go through together, so that where one joint may be
-    is told by where the others are.
+    after each of the first two. The convolutions mix the maps of all keypoints, so that the
+    positions of the other joints help to locate each joint.
 
     Attributes:
       scale: enlargement of each side.
-      sizes: of the three kernels: (9, 5, 5) or (9, 1, 5) in the paper.
+      sizes: sides of the three kernels: (9, 5, 5) or (9, 1, 5) in the paper.
       widths: channels between the convolutions.
-      enlarge_first: as in the paper, convolve the maps after bilinear enlargement. False convolves
-        the coarse maps, and the last convolution makes `scale**2` values a pixel (Shi et al. 2016,
-        arXiv:1609.05158, eq. 4): `scale**2` times cheaper, and the kernels reach `scale` times as
-        far.
-      residual: the convolutions predict what to add to the bilinearly enlarged maps (Kim et al.
-        2016, arXiv:1511.04587) and start at nothing; False is SRCNN as published.
+      enlarge_first: True convolves the maps after bilinear enlargement, as in the paper. False
+        convolves the coarse maps, and the last convolution makes `scale**2` values per pixel (Shi
+        et al. 2016, arXiv:1609.05158, eq. 4): `scale**2` times cheaper, and the kernels cover an
+        area `scale` times as wide.
+      residual: True adds the convolutions' output, which is zero at first, to the bilinearly
+        enlarged maps (Kim et al. 2016, arXiv:1511.04587); False is SRCNN as published.
       dtype: compute dtype.
     """
 
@@ -56,11 +56,11 @@ class SRCNN(nn.Module):
 
 
 class RefinedHead(nn.Module):
-    """A heatmap head followed by `SRCNN`, trained as one.
+    """Heatmap head followed by `SRCNN`; both are trained together.
 
     Attributes:
-      head: gives coarse heatmaps.
-      refiner: enlarges and sharpens them.
+      head: head that returns coarse heatmaps.
+      refiner: module that enlarges and sharpens them.
     """
 
     head: nn.Module
@@ -68,7 +68,7 @@ class RefinedHead(nn.Module):
 
     @property
     def num_keypoints(self) -> int:
-        """Keypoints of the head."""
+        """Number of keypoints of the head."""
         return self.head.num_keypoints  # type: ignore[attr-defined]
 
     def __call__(self, features: jax.Array, train: bool = False) -> jax.Array:

@@ -1,4 +1,4 @@
-"""Heads that give coordinates, as shares of the input's width and height. Always float32 out."""
+"""Heads that return coordinates as shares of the input's width and height, in float32."""
 
 import math
 from itertools import pairwise
@@ -13,11 +13,11 @@ from jaxpose.models.parameter_rules import ParameterRules
 
 
 class RLEOutputs(NamedTuple):
-    """What residual log-likelihood estimation learns from.
+    """Inputs of the residual log-likelihood loss.
 
     Attributes:
       coordinates: `[B, K, 2]` (x, y), 0 to 1 across the input.
-      sigma: `[B, K, 2]` spread of the coordinates, between 0 and 1.
+      sigma: `[B, K, 2]` standard deviation of the coordinates, between 0 and 1.
       flow: parameters of the normalising flow, see `RealNVP`.
     """
 
@@ -40,10 +40,10 @@ class RegressionHead(nn.Module):
 
 
 class RLEHead(nn.Module):
-    """Coordinates with their spread, and the flow that models the density of their errors.
+    """Coordinates, their standard deviations, and the flow that models the errors' density.
 
-    Residual log-likelihood estimation (Li et al. 2021, arXiv:2107.11291). The flow belongs to the
-    loss, but its parameters are trained with the network and so are kept here.
+    Residual log-likelihood estimation (Li et al. 2021, arXiv:2107.11291). The flow is part of the
+    loss, but its parameters are trained with the network, so they are kept here.
     """
 
     num_keypoints: int
@@ -76,7 +76,7 @@ class RealNVP(nn.Module):
 
     @nn.compact
     def __call__(self) -> dict[str, jax.Array]:
-        # Small kernels make the flow begin near the identity (Xavier's with a gain of 0.01).
+        # Small kernels (Xavier's with a gain of 0.01): the flow is near the identity at first.
         kernel = nn.initializers.variance_scaling(1e-4, "fan_avg", "uniform", batch_axis=(0,))
         sizes = (2, self.width, self.width, 2)
         flow = {}
@@ -97,9 +97,9 @@ class IntegralRegressionHead(nn.Module):
     Attributes:
       deconv_channels: as in `DeconvHead`, which makes the heatmap.
       beta: factor on the logits; larger ones sharpen the softmax.
-      debias: correct the pull to the centre that pixels of low probability exert (Gu et al. 2021,
-        "Removing the Bias of Integral Pose Regression"). As in MMPose, whose weights need it so,
-        the sum that corrects it is of exp(logits) without `beta`.
+      debias: correct the bias towards the centre that pixels of low probability cause (Gu et al.
+        2021, "Removing the Bias of Integral Pose Regression"). The correction sums exp(logits)
+        without `beta`, as in MMPose, because MMPose's weights were trained so.
     """
 
     num_keypoints: int
@@ -114,7 +114,7 @@ class IntegralRegressionHead(nn.Module):
     def __call__(self, features: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
         """`[B, h, w, C]` -> coordinates `[B, K, 2]` (x, y), probabilities `[B, h', w', K]`.
 
-        Coordinates are shares of the input's size: column j of the map stands for `j / w'`.
+        Coordinates are shares of the input's size: column j of the map has x = `j / w'`.
         """
         maps = DeconvHead(self.num_keypoints, self.deconv_channels, dtype=self.dtype, name="maps")
         logits = maps(features, train)
@@ -130,7 +130,7 @@ class IntegralRegressionHead(nn.Module):
 
 
 def _regress(features: jax.Array, num_keypoints: int, values: int) -> jax.Array:
-    """Mean over the map and a linear layer called `linear`: `[B, K, values]` float32."""
+    """Mean over the map, then a linear layer named `linear`: `[B, K, values]` float32."""
     pooled = features.astype(jnp.float32).mean((1, 2))
     linear = nn.Dense(
         num_keypoints * values, kernel_init=nn.initializers.normal(0.01), name="linear"

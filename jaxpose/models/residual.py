@@ -1,4 +1,4 @@
-"""The residual block that ResNet and HRNet are made of."""
+"""Residual block of ResNet, HRNet and the hourglass."""
 
 from typing import Literal
 
@@ -9,18 +9,18 @@ from jaxpose.models.conv import ConvNorm
 
 
 class ResidualBlock(nn.Module):
-    """ResNet's basic block, or its bottleneck (1x1, 3x3, 1x1 to four times `features`).
+    """Basic block of ResNet, or its bottleneck (1x1, 3x3, 1x1 to four times `features`).
 
     He et al. 2016, arXiv:1512.03385, fig. 5. The shortcut is a 1x1 convolution where the shape
     changes.
 
     Attributes:
       features: channels of the 3x3 convolutions.
-      bottleneck: the bottleneck or the basic block.
-      stride: of the first 3x3 convolution. The paper's bottleneck has it in the first 1x1; the
-        published weights since PyTorch's have it here ("v1b").
-      shortcut: how a strided block's shortcut gets to its resolution: by a "strided" convolution,
-        or "pooled", the mean over `stride` x `stride` pixels (ResNet-D, arXiv:1812.01187, fig. 2c).
+      bottleneck: True for the bottleneck, False for the basic block.
+      stride: stride of the first 3x3 convolution. In the paper's bottleneck the first 1x1
+        convolution has the stride; in published weights since PyTorch's the 3x3 has it ("v1b").
+      shortcut: change of resolution in the shortcut of a strided block: a "strided" convolution, or
+        "pooled", the mean over `stride` x `stride` pixels (ResNet-D, arXiv:1812.01187, fig. 2c).
       kernel_init_std: as in `ConvNorm`.
     """
 
@@ -61,6 +61,6 @@ class ResidualBlock(nn.Module):
 
 
 def _pool(x: jax.Array, size: int) -> jax.Array:
-    """Mean over `size` x `size` pixels of `[B, h, w, C]`; over fewer where the last are cut off."""
+    """Mean over `size` x `size` pixels of `[B, h, w, C]`; the last windows may be smaller."""
     cut = [(0, -n % size) for n in x.shape[1:3]]
     return nn.avg_pool(x, (size, size), (size, size), cut, count_include_pad=False)

@@ -16,7 +16,7 @@ class ResNet(nn.Module):
 
     Attributes:
       blocks: residual blocks of each stage; stage s has stride `4 * 2**s`.
-      bottleneck: bottlenecks (ResNet-50 and deeper) or basic blocks.
+      bottleneck: True for bottlenecks (ResNet-50 and deeper), False for basic blocks.
       variant: "v1b" has a 7x7 stem and strided shortcuts, and takes each stage's stride in a 3x3
         convolution, as PyTorch's published weights do; "v1d" differs by a stem of three 3x3
         convolutions and pooled shortcuts (ResNet-D, arXiv:1812.01187, fig. 2).
@@ -48,7 +48,7 @@ class ResNet(nn.Module):
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
         """`[B, H, W, 3]` normalised RGB -> `[B, H / 32, W / 32, C]` in `dtype` for four stages.
 
-        C is `8 * width`, four times that with bottlenecks.
+        C is `8 * width`, or `32 * width` with bottlenecks.
         """
         self._check(images)
         deep = self.variant == "v1d"

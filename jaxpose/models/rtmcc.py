@@ -1,4 +1,4 @@
-"""RTMPose's head: a large convolution, attention between keypoints, SimCC classifiers."""
+"""Head of RTMPose: a large convolution, attention between keypoints, SimCC classifiers."""
 
 from typing import ClassVar
 
@@ -14,14 +14,16 @@ from jaxpose.models.parameter_rules import ParameterRules
 class RTMCCHead(nn.Module):
     """SimCC logits from keypoint tokens (RTMPose, Jiang et al. 2023, arXiv:2303.07399, fig. 4).
 
-    A 7x7 convolution makes one map per keypoint; each flattened map becomes a token of `hidden`
-    values; tokens attend to one another; two classifiers shared by all keypoints follow.
+    A 7x7 convolution makes one map per keypoint. A linear layer makes a token of `hidden` values
+    from each flattened map. Attention between the tokens and two classifiers, shared by all
+    keypoints, follow.
 
     Attributes:
       num_keypoints: K.
-      input_hw: image size in pixels; there are `split_ratio` bins to a pixel.
+      input_hw: height and width of the image in pixels.
+      split_ratio: bins per pixel.
       hidden: length of a token.
-      key_dim, expansion: of the attention, see `GatedAttentionUnit`.
+      key_dim, expansion: settings of the attention, see `GatedAttentionUnit`.
       final_size: side of the first convolution's kernel.
       dtype: compute dtype; the outputs are float32.
     """

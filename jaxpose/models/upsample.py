@@ -6,13 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-# Kernel rows (or columns) that reach an output row, as (tap on the earlier input row, tap on the
-# later one). Output row 2m sees input rows m - 1 and m, output row 2m + 1 sees m and m + 1.
+# Kernel rows (or columns) that contribute to an output row, as (tap on the earlier input row, tap
+# on the later one). Output row 2m depends on input rows m - 1 and m, output row 2m + 1 on rows m
+# and m + 1.
 _TAPS = ((3, 1), (2, 0))
 
 
 class Deconv(nn.Module):
-    """4x4 transposed convolution of stride 2 and padding 1, no bias: twice the size.
+    """4x4 transposed convolution of stride 2 and padding 1, without bias: doubles the size.
 
     Each of the four parities of output pixels is a 2x2 convolution of the input (the sub-pixel
     form of Shi et al. 2016, arXiv:1609.07009), so no zeros are multiplied and no dilated
@@ -70,8 +71,8 @@ def _deconv_forward(x, kernel):
 
 def _deconv_backward(saved, gradient):
     x, kernel = saved
-    # The plain derivative serves everywhere but for the kernel's gradient on CPUs, where XLA's
-    # convolution with image-sized windows takes 2-4 times as long as the same sums as matmuls.
+    # JAX's own derivative is used except for the kernel's gradient on CPUs: there XLA's convolution
+    # with windows of the image's size takes 2-4 times as long as the same sums as matmuls.
     (x_gradient,) = jax.vjp(lambda x: _deconv(x, kernel), x)[1](gradient)
     kernel_gradient = lax.platform_dependent(
         x,
@@ -87,7 +88,7 @@ deconv.defvjp(_deconv_forward, _deconv_backward)
 
 
 def kernel_gradient_by_matmul(x: jax.Array, kernel: jax.Array, gradient: jax.Array) -> jax.Array:
-    """Derivative of `deconv` by its kernel: one matmul over all pixels for each of 16 taps."""
+    """Gradient of `deconv` by its kernel: one matmul over all pixels for each of 16 taps."""
     batch, height, width, channels = x.shape
     features = kernel.shape[-1]
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
@@ -98,9 +99,9 @@ def kernel_gradient_by_matmul(x: jax.Array, kernel: jax.Array, gradient: jax.Arr
             of_parity = gradient[:, :, row, :, column].reshape(-1, features)
             for i, r in enumerate(row_taps):
                 for j, s in enumerate(column_taps):
-                    seen = padded[:, row + i : row + i + height, column + j : column + j + width]
+                    shifted = padded[:, row + i : row + i + height, column + j : column + j + width]
                     taps[r, s] = jnp.matmul(
-                        seen.reshape(-1, channels).T,
+                        shifted.reshape(-1, channels).T,
                         of_parity,
                         preferred_element_type=jnp.promote_types(x.dtype, jnp.float32),
                     )
@@ -129,6 +130,6 @@ def stretch(x: jax.Array, scale: int) -> jax.Array:
 
 
 def _corner_weights(size: int, scale: int) -> np.ndarray:
-    """`[size * scale, size]`: the share of each input pixel in each output pixel."""
+    """Share of each input pixel in each output pixel, `[size * scale, size]`."""
     positions = np.linspace(0, size - 1, size * scale)
     return np.maximum(0, 1 - np.abs(positions[:, None] - np.arange(size)))

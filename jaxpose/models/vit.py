@@ -1,4 +1,4 @@
-"""Vision transformer backbone as ViTPose uses it: plain and non-hierarchical."""
+"""Vision transformer backbone of ViTPose: plain and non-hierarchical."""
 
 from typing import ClassVar, Literal, NamedTuple
 
@@ -11,7 +11,7 @@ from jaxpose.models.moe import MixtureMLP
 from jaxpose.models.parameter_rules import TRANSFORMER_MATRICES, TRANSFORMER_TENSOR, ParameterRules
 from jaxpose.models.patches import ConvStem, PatchEmbedding, kernel_init
 
-# `jax.checkpoint` policies by the name used in the `remat` attribute.
+# `jax.checkpoint` policies by the value of the `remat` attribute.
 _REMAT_POLICIES = {
     "block": None,  # keep only each block's input
     "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,  # keep the matmuls' results
@@ -19,11 +19,11 @@ _REMAT_POLICIES = {
 
 
 class TokenFeatures(NamedTuple):
-    """What a vision transformer with a class token sees.
+    """Outputs of a vision transformer with a class token.
 
     Attributes:
-      map: of the patches, `[B, h, w, D]`.
-      token: of the whole image, `[B, D]`.
+      map: features of the patches, `[B, h, w, D]`.
+      token: features of the class token, for the whole image, `[B, D]`.
     """
 
     map: jax.Array
@@ -33,15 +33,15 @@ class TokenFeatures(NamedTuple):
 def drop_path(x: jax.Array, rate: jax.Array | float, key: jax.Array) -> jax.Array:
     """Zero whole samples of a residual branch (stochastic depth, Huang et al. 2016).
 
-    `x` is `[B, ...]`. A sample is dropped with probability `rate`, else divided by `1 - rate`, so
-    the expectation is `x`. (arXiv:1603.09382)
+    `x` is `[B, ...]`. A sample is dropped with probability `rate`, otherwise divided by `1 - rate`,
+    so that the expectation is `x`. (arXiv:1603.09382)
     """
     keep = jax.random.bernoulli(key, 1.0 - rate, (x.shape[0],) + (1,) * (x.ndim - 1))
     return jnp.where(keep, x / jnp.asarray(1.0 - rate, x.dtype), jnp.zeros((), x.dtype))
 
 
 def layer_norm(epsilon: float, bias: bool, dtype: str, name: str) -> nn.Module:
-    """A layer norm; without bias an RMS norm (arXiv:1910.07467), which does not centre either."""
+    """Make a layer norm; without bias an RMS norm (arXiv:1910.07467), which does not centre."""
     kind = nn.LayerNorm if bias else nn.RMSNorm
     return kind(epsilon=epsilon, dtype=dtype, name=name)
 
@@ -72,10 +72,10 @@ class Attention(nn.Module):
         )(x)
         q, k, v = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
         if self.qk_norm:
-            # Over each head, so that logits cannot grow with the width.
+            # Normalised over each head, so that logits cannot grow with the width.
             q = layer_norm(1e-6, self.bias, self.dtype, "query_norm")(q)
             k = layer_norm(1e-6, self.bias, self.dtype, "key_norm")(k)
-        # Scaling the queries spares scaling [N, N] logits, forward and backward.
+        # Scaling the queries is cheaper than scaling the [N, N] logits, forward and backward.
         q = q * jnp.asarray((dim // self.heads) ** -0.5, q.dtype)
         x = jax.nn.dot_product_attention(q, k, v, scale=1.0, implementation=self.implementation)
         return nn.DenseGeneral(
@@ -121,7 +121,7 @@ class Block(nn.Module):
     def __call__(
         self, x: jax.Array, drop_rate: jax.Array, dataset_index: jax.Array | None = None
     ) -> tuple[jax.Array, None]:
-        """`[B, N, D]`, this layer's drop rate, data sets -> (`[B, N, D]`, None) for `nn.scan`."""
+        """`[B, N, D]`, this layer's drop rate, datasets -> (`[B, N, D]`, None) for `nn.scan`."""
 
         def residual(branch: jax.Array) -> jax.Array:
             if not self.stochastic:
@@ -148,9 +148,9 @@ class Block(nn.Module):
 
 
 class ViT(nn.Module):
-    """Plain vision transformer returning its last feature map (ViTPose, arXiv:2204.12484).
+    """Plain vision transformer that returns its last feature map (ViTPose, arXiv:2204.12484).
 
-    Parameters of all blocks are stored stacked, `[depth, ...]`, whatever `unroll` is.
+    Parameters of all blocks are stored stacked, `[depth, ...]`, for every `unroll`.
 
     Attributes:
       input_hw: image height and width in pixels, multiples of `patch`.
@@ -161,22 +161,22 @@ class ViT(nn.Module):
       mlp_hidden: hidden width of the MLP; 0 for `4 * dim`.
       class_token: prepend a learnt token, as ImageNet models do; the output is `TokenFeatures`.
       knowledge_token: width of a learnt token that carries a teacher's knowledge to a student
-        (ViTPose, arXiv:2204.12484, section 3.3): it joins the patches, without a position, and is
-        dropped from the output. A width other than `dim` is projected. 0 for no such token.
-      experts: number of data sets with weights of their own in each MLP (see `MixtureMLP`); 0 for
-        a plain MLP.
-      part_features: outputs of each MLP that come from the data set's expert.
-      dataset: the data set that the model is used on; `clone(dataset=...)` is the same model, with
-        the same parameters, for another.
+        (ViTPose, arXiv:2204.12484, section 3.3): it is appended to the patches, without a position,
+        and dropped from the output. A width other than `dim` is projected. 0 for no such token.
+      experts: number of datasets with separate weights in each MLP (see `MixtureMLP`); 0 for a
+        plain MLP.
+      part_features: outputs of each MLP that are from the dataset's expert.
+      dataset: index of the dataset that the model is used on; `clone(dataset=...)` is the same
+        model, with the same parameters, for another dataset.
       drop_path: drop rate of the last block; the rate rises linearly from 0 at the first.
       norm_eps: epsilon of the layer norms.
-      unroll: blocks written out per scan step. 0 means all of them up to depth 12 and one beyond:
-        straight-line code runs faster, a loop keeps compile time from growing with depth.
+      unroll: blocks per step of the scan. 0 means all of them up to depth 12, and one for deeper
+        models: unrolled code runs faster, but its compile time grows with depth.
       remat: "none", "block" (keep block inputs, recompute the rest in the backward pass) or
         "dots" (keep matmul results too).
       attention: "xla" or "cudnn" (fused; NVIDIA and bfloat16 only).
       qk_norm: normalise queries and keys, which keeps very large models from diverging.
-      parallel: attention and MLP beside one another, on the same normed input.
+      parallel: attention and MLP in parallel, on the same normalised input.
       bias: False leaves out the biases of queries, keys and values and makes layer norms RMS
         norms. These three are the choices of ViT-22B (arXiv:2302.05442, section 2).
       dtype: compute dtype; parameters, norm statistics and softmax stay float32.
@@ -252,12 +252,14 @@ class ViT(nn.Module):
         """`[B, H, W, 3]` normalised RGB -> `[B, H / patch, W / patch, dim]` in `dtype`.
 
         With `train=True` and `drop_path > 0`, needs `rngs={"dropout": key}`. `dataset_index`,
-        integers `[B]`, names the data set of each image in place of `dataset`, so that a batch
-        may mix them.
+        integers `[B]`, is the dataset of each image in place of `dataset`, so that a batch may mix
+        datasets.
         """
         self._check(images)
         if dataset_index is not None and not self.experts:
-            raise InputError("dataset_index is of use only in a ViT with experts.")
+            raise InputError(
+                "dataset_index needs a ViT with experts, and this one has none. Leave it out."
+            )
         if self.stem == "conv":
             x = ConvStem(self.dim, self.patch, self.dtype, name="patch_embed")(images, train)
         else:

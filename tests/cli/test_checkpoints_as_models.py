@@ -91,7 +91,7 @@ def test_a_detector_becomes_a_release(tmp_path):
     (tmp_path / "mine/config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match="mine: max_people and batch_size must be"):
         Detector.load(tmp_path / "mine")
-    with pytest.raises(InputError, match=r"out holds a detector\. Name it with --detector"):
+    with pytest.raises(InputError, match=r"out is a detector\. Pass it with --detector"):
         load_pose(tmp_path / "out")
     result = invoke(path, tmp_path / "other", "--keypoints", "17")
     assert result.exit_code == 2 and "has no keypoints" in " ".join(result.output.split())

@@ -93,7 +93,7 @@ def test_a_backbone_needs_a_model_and_a_fresh_head(small, tmp_path):
 def test_a_size_that_is_none_is_refused(tmp_path):
     np.savez(tmp_path / "x.npz", **{"backbone.conv1.weight": np.zeros(3)})
     result = invoke(tmp_path / "x.npz", tmp_path / "out", "--input-size", "256")
-    assert result.exit_code == 2 and "as in 256x192" in result.output
+    assert result.exit_code == 2 and "such as 256x192" in result.output
 
 
 def test_a_run_becomes_a_release_that_predicts_as_it_does(tmp_path, monkeypatch):

@@ -236,7 +236,7 @@ def test_a_folded_norm_only_adds_the_convolutions_bias():
         x,
     )
     np.testing.assert_allclose(actual, expected, atol=1e-5)
-    with pytest.raises(InputError, match="several keys for one place"):
+    with pytest.raises(InputError, match="several keys for one array"):
         apply(rules, source | {"n.bias": np.zeros(5)}, leaves)
 
 

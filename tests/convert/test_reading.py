@@ -50,7 +50,7 @@ def test_bfloat16_is_widened(tmp_path):
 def test_damaged_files_are_named(suffix, length, arrays, tmp_path):
     path = write(tmp_path / f"x{suffix}", arrays)
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(InputError, match=r"x\.\w+ is no intact"):
+    with pytest.raises(InputError, match=r"x\.\w+ is not an intact"):
         load_state_dict(path)
 
 
@@ -115,13 +115,13 @@ def test_files_without_weights_show_what_they_hold(arrays, tmp_path):
 
 def test_values_that_are_no_tensors_are_named(arrays, tmp_path):
     path = write_torch(tmp_path / "x.pth", arrays, lambda weights: weights | {"b": "text"})
-    with pytest.raises(InputError, match="something else than plain tensors under b"):
+    with pytest.raises(InputError, match="objects other than plain tensors under b"):
         load_state_dict(path)
 
 
 def test_pickled_objects_inside_npz_are_refused(tmp_path):
     np.savez(tmp_path / "x.npz", a=np.array([Bomb()], dtype=object))
-    with pytest.raises(InputError, match="something else than plain arrays"):
+    with pytest.raises(InputError, match="objects other than plain arrays"):
         load_state_dict(tmp_path / "x.npz")
 
 
@@ -151,5 +151,5 @@ def test_what_a_download_brought_instead_is_named(content, message, suffix, tmp_
 
 def test_an_empty_file_of_arrays_is_refused(tmp_path):
     np.savez(tmp_path / "x.npz")
-    with pytest.raises(InputError, match="holds no arrays"):
+    with pytest.raises(InputError, match="contains no arrays"):
         load_state_dict(tmp_path / "x.npz")

@@ -70,7 +70,7 @@ def test_nothing_is_overwritten_unasked(variables, tmp_path):
     assert load_release(tmp_path / "out").config == {"a": 2}
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    with pytest.raises(InputError, match="is not a release and is left alone"):
+    with pytest.raises(InputError, match="is not a release and is not replaced"):
         save_release(tmp_path / "mine", variables, {}, CARD, overwrite=True)
 
 

@@ -72,7 +72,7 @@ def test_every_mismatch_is_in_one_message():
         "layers.1.weight and 10 more [3, 2] -> params/layers/kernel [11, 3, 2]: "
         "layer 5 is [4, 2], the first [3, 2]" in message
     )
-    assert "3 arrays" not in message and "2 arrays of another shape" in message
+    assert "3 arrays" not in message and "2 arrays with a different shape" in message
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_every_mismatch_is_in_one_message():
             {"blocks.1.q": None, "blocks.1.k": None},
             r"gives \[1, 5, 2\], .* needs \[2, 5, 2\]",
         ),
-        ({"layers.03.weight": np.zeros((2, 3))}, "several keys for one place"),
+        ({"layers.03.weight": np.zeros((2, 3))}, "several keys for one array"),
         ({"layers.0.weight": np.zeros(2)}, r"params/layers/kernel"),
     ],
 )

@@ -58,7 +58,7 @@ def test_the_image_size_is_read_off_coordinate_classifiers_or_taken_as_told():
 def test_a_classifier_is_not_taken_for_a_head_of_coordinates():
     shapes = published_shapes((2, 2, 2, 2), False, "v1b", "mmpose")
     shapes |= {"head.fc.weight": (1000, 512), "head.fc.bias": (1000,)}
-    with pytest.raises(InputError, match="classify 1000 kinds of images"):
+    with pytest.raises(InputError, match="a classifier of 1000 classes"):
         identify(zeros(shapes), KNOWN)
     model = simple_baseline(18)
     neck = {"neck.downsample.weight": (3, 3)}

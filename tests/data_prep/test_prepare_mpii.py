@@ -152,7 +152,7 @@ def test_wrong_files_are_named(script, tmp_path):
         module.people_of_mat(tmp_path / "other.mat", tmp_path)
     file = tmp_path / "list.json"
     file.write_text('{"images": []}')
-    with pytest.raises(InputError, match="should hold a list of objects"):
+    with pytest.raises(InputError, match="must contain a list of objects"):
         module.people_of_json(file, tmp_path)
     file.write_text('[{"image": "a.jpg", "joints": []}]')
     with pytest.raises(InputError, match="lack center, scale, joints_vis"):

@@ -119,7 +119,7 @@ def test_a_detector_has_a_name_too(site):
     site.publish("yolox-nano")
     detector = load_detector("yolox-nano", threshold=0.4)
     assert detector.name == "yolox-nano" and detector.input_hw == (416, 416)
-    with pytest.raises(InputError, match="holds a detector"):
+    with pytest.raises(InputError, match="is a detector"):
         jaxpose.load("yolox-nano")
 
 

@@ -94,5 +94,5 @@ def test_copies_that_differ_do_not_pass_for_shared(maps):
     state_dict = checkpoint(drawn.init(HEAD, maps))
     key = "bbox_head.cls_convs.2.1.conv.weight"
     state_dict[key] = 2 * state_dict[key]
-    with pytest.raises(Mismatch, match="share this array hold different ones"):
+    with pytest.raises(Mismatch, match="share this array have different values"):
         load(HEAD, state_dict, maps)

@@ -1,4 +1,4 @@
-"""Experts by data set: fixed for a model, or one for each image."""
+"""Experts by dataset: fixed for a model, or one for each image."""
 
 import drawn
 import jax
@@ -89,7 +89,7 @@ def test_bad_attributes_are_named(change, message, images):
 
 def test_a_dataset_index_needs_experts(images):
     model = TINY.clone(backbone=TINY.backbone.clone(experts=0))
-    with pytest.raises(InputError, match="only in a ViT with experts"):
+    with pytest.raises(InputError, match="needs a ViT with experts"):
         jax.eval_shape(
             lambda: model.init(jax.random.key(0), images, jnp.zeros(3, jnp.int32), method="mixed")
         )

@@ -251,7 +251,7 @@ def test_a_source_that_is_gone_is_named(run, tmp_path):
 def test_a_class_that_cannot_be_imported(run):
     record = json.loads((run / "config.json").read_text())["experiment"]
     record["loss"] = {"class": "some_package_that_is_not_there.losses.Own"}
-    with pytest.raises(InputError, match="names no configurable class"):
+    with pytest.raises(InputError, match="is not a configurable class"):
         from_json(record, classes=lambda path: None)
     from jaxpose.config.trust import classes_for
 

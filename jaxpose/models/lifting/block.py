@@ -1,4 +1,4 @@
-"""The transformer block of lifters."""
+"""Transformer block of the lifters."""
 
 import flax.linen as nn
 import jax
@@ -9,7 +9,7 @@ from jaxpose.models.vit import MLP, Attention, drop_path
 class Block(nn.Module):
     """Pre-norm attention and MLP over a set of tokens (arXiv:2010.11929, eq. 2-3).
 
-    The drop rate is an argument, so that `nn.scan` may give each layer its own.
+    The drop rate is an argument, so that `nn.scan` can pass a different one to each layer.
     """
 
     heads: int
@@ -19,7 +19,7 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, drop_rate: jax.Array) -> jax.Array:
-        """`[N, L, C]` -> `[N, L, C]`; drops whole branches of a row n where `stochastic`."""
+        """`[N, L, C]` -> `[N, L, C]`; if `stochastic`, drops a branch for whole rows n."""
 
         def residual(branch: jax.Array) -> jax.Array:
             if not self.stochastic:

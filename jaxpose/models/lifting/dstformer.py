@@ -12,7 +12,7 @@ from jaxpose.models.parameter_rules import TRANSFORMER_MATRICES, TRANSFORMER_TEN
 
 
 class Layer(nn.Module):
-    """Space then time beside time then space, and their learned mixture.
+    """Two streams, joints then frames and frames then joints, and their learned mixture.
 
     MotionBERT, arXiv:2210.06551, fig. 3 and eq. 3.
     """
@@ -24,7 +24,7 @@ class Layer(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, drop_rate: jax.Array) -> tuple[jax.Array, None]:
-        """`[B, T, K, C]` and the drop rate -> (`[B, T, K, C]`, None), as `nn.scan` wants."""
+        """`[B, T, K, C]` and the drop rate -> (`[B, T, K, C]`, None), as `nn.scan` requires."""
 
         def block(name: str) -> Block:
             return Block(self.heads, self.mlp_hidden, self.dtype, self.stochastic, name=name)
@@ -55,8 +55,8 @@ class DSTFormer(nn.Module):
     Parameters of all layers are stored stacked, `[depth, ...]`.
 
     Attributes:
-      num_keypoints, in_features: of the input; MotionBERT takes (x, y, confidence).
-      frames: the most frames that it takes; fewer are taken as the first ones.
+      num_keypoints, in_features: shape of the input; MotionBERT takes (x, y, confidence).
+      frames: largest number of frames; a shorter sequence gets the first position embeddings.
       dim, depth, heads: width, layers, attention heads.
       mlp_ratio: hidden width of the MLPs over `dim`.
       drop_path: drop rate of the last layer; the rate rises linearly from 0.

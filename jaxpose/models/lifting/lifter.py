@@ -1,4 +1,4 @@
-"""A lifting backbone and a head joined, and the heads of lifters."""
+"""Model of a lifting backbone and a head, and the heads of lifters."""
 
 from typing import Any, ClassVar
 
@@ -9,12 +9,12 @@ import jax.numpy as jnp
 from jaxpose.models.build import PoseModel
 from jaxpose.models.parameter_rules import ParameterRules
 
-# What PyTorch's linear layers and convolutions start from, and so the published lifters.
+# Initialisation of PyTorch's linear layers and convolutions, and so of the published lifters.
 uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 class Lifter(PoseModel):
-    """2D keypoints to 3D joints. Parameters live under `backbone` and `head`.
+    """Model from 2D keypoints to 3D joints. Parameters are under `backbone` and `head`.
 
     The backbone has the attributes `frames`, `num_keypoints` and `in_features`.
     """
@@ -22,23 +22,23 @@ class Lifter(PoseModel):
     def __call__(self, keypoints: jax.Array, train: bool = False) -> jax.Array:
         """Normalised `[B, T, K, in_features]` -> `[B, T_out, K_out, 3]` float32, normalised.
 
-        `in_features` is 2 for (x, y) and 3 for (x, y, confidence). `T_out` is the backbone's to
-        say. `train=True` updates batch-norm statistics (`mutable=["batch_stats"]`) and needs
-        `rngs={"dropout": key}` where the backbone drops anything.
+        `in_features` is 2 for (x, y) and 3 for (x, y, confidence). `T_out` depends on the backbone.
+        `train=True` updates batch-norm statistics (`mutable=["batch_stats"]`) and needs
+        `rngs={"dropout": key}` for backbones with dropout or drop path.
         """
         return self.head(self.backbone(keypoints, train), train)
 
     def input_shape(self) -> tuple[int, ...]:
-        """`(1, frames, K, in_features)` of the backbone."""
+        """Shape of a batch of one input, `(1, frames, K, in_features)`."""
         backbone = self.backbone
         return 1, backbone.frames, backbone.num_keypoints, backbone.in_features
 
 
 class PoseAndTrajectory(nn.Module):
-    """Two lifters that share nothing but their input: root-relative joints, and the root's path.
+    """Two lifters with the same input: one for root-relative joints, one for the root's path.
 
     For training on unlabelled video, where the sum of both is projected back to the image
-    (arXiv:1811.11742, section 4). Parameters live under `pose` and `trajectory`.
+    (arXiv:1811.11742, section 4). Parameters are under `pose` and `trajectory`.
     """
 
     pose: Lifter
@@ -49,21 +49,21 @@ class PoseAndTrajectory(nn.Module):
         return self.pose(keypoints, train), self.trajectory(keypoints, train)
 
     def input_shape(self) -> tuple[int, ...]:
-        """That of the pose lifter."""
+        """Shape of a batch of one input of the pose lifter."""
         return self.pose.input_shape()
 
 
 def pose_part(
     model: Lifter | PoseAndTrajectory, variables: dict[str, Any]
 ) -> tuple[Lifter, dict[str, Any]]:
-    """The lifter of poses alone, and its variables: what is of use after the training."""
+    """Return the lifter of poses and its variables, the part that is used after training."""
     if isinstance(model, Lifter):
         return model, variables
     return model.pose, {kind: tree.get("pose", {}) for kind, tree in variables.items()}
 
 
 class CoordinateHead(nn.Module):
-    """One linear layer from a frame's features to all its joints.
+    """Linear layer from a frame's features to all its joints.
 
     `norm` puts a layer norm before it, as PoseFormer does (arXiv:2103.10455, section 3.2).
     """
@@ -88,7 +88,7 @@ class CoordinateHead(nn.Module):
 
 
 class JointHead(nn.Module):
-    """A hidden layer with tanh and a linear layer, shared by all joints.
+    """Hidden layer with tanh and a linear layer, shared by all joints.
 
     MotionBERT's motion representation and its regression (arXiv:2210.06551, section 3.3).
     """

@@ -17,13 +17,13 @@ class PoseFormer(nn.Module):
     """Spatial, then temporal transformer (Zheng et al. 2021, arXiv:2103.10455, section 3.2).
 
     Attributes:
-      num_keypoints, in_features: of the input.
+      num_keypoints, in_features: shape of the input.
       frames: frames of the input.
       dim: channels of a joint; a frame has `num_keypoints * dim`.
       depth: blocks of each of the two transformers.
       heads: attention heads of both.
       mlp_ratio: hidden width of the blocks' MLPs over their width.
-      drop_path: drop rate of the last block of each; the rate rises linearly from 0.
+      drop_path: drop rate of the last block of each transformer; the rate rises linearly from 0.
     """
 
     num_keypoints: int = 17
@@ -87,7 +87,11 @@ class PoseFormer(nn.Module):
 
 
 def check_sequence(keypoints: jax.Array, num_keypoints: int, in_features: int, frames: int) -> None:
-    """That `keypoints` is `[B, T, num_keypoints, in_features]` with T from 1 to `frames`."""
+    """Check that `keypoints` is `[B, T, num_keypoints, in_features]` with T from 1 to `frames`.
+
+    Raises:
+      InputError: its shape is different.
+    """
     shape = keypoints.shape
     fits = keypoints.ndim == 4 and shape[2:] == (num_keypoints, in_features)
     if not fits or not 1 <= shape[1] <= frames:

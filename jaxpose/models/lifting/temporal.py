@@ -1,4 +1,4 @@
-"""Convolutions over time, and with filters of one frame the residual MLP on single frames."""
+"""Convolutions over time; with filters of one frame they are a residual MLP on single frames."""
 
 import math
 from typing import ClassVar
@@ -16,13 +16,13 @@ from jaxpose.models.parameter_rules import ParameterRules
 class FrameConv(nn.Module):
     """Convolution over frames without padding or bias, as one matmul.
 
-    The parameter is `kernel [width, C, features]` whatever `dilation` and `strided` are.
+    The parameter is `kernel [width, C, features]` for every `dilation` and `strided`.
 
     Attributes:
       features: output channels.
-      width: frames that one output sees.
-      dilation: frames between two that one output sees.
-      strided: step by `width` frames, so that no frame is seen twice.
+      width: number of input frames of one output.
+      dilation: distance in frames between two input frames of one output.
+      strided: step by `width` frames, so that no frame is used twice.
     """
 
     features: int
@@ -35,7 +35,7 @@ class FrameConv(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """`[B, T, C]` -> `[B, T - dilation * (width - 1), features]`, strided `[B, T / width, .]`.
 
-        Strided, the frames left over at the end are not seen.
+        If strided, remaining frames at the end, fewer than `width`, are not used.
         """
         batch, frames, channels = x.shape
         kernel = self.param(
@@ -50,13 +50,13 @@ class FrameConv(nn.Module):
             count = frames - self.dilation * (self.width - 1)
             starts = range(0, self.dilation * self.width, self.dilation)
             x = jnp.concatenate([x[:, start : start + count] for start in starts], axis=-1)
-        # One row a window and frame: over two leading axes XLA transposes before it multiplies.
+        # One row per window and frame: with two leading axes XLA transposes before it multiplies.
         rows = x.reshape(-1, x.shape[-1]) @ kernel.reshape(-1, self.features).astype(self.dtype)
         return rows.reshape(batch, count, self.features)
 
 
 def _over_frames(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
-    """All taps of a filter count as its inputs."""
+    """Initialise a filter with the number of its taps times channels as its fan-in."""
     return uniform(key, (math.prod(shape[:-1]), shape[-1]), dtype).reshape(shape)
 
 
@@ -82,20 +82,21 @@ class FrameConvNorm(nn.Module):
 
 
 class TemporalConvolutions(nn.Module):
-    """VideoPose3D's backbone: residual blocks of dilated convolutions (arXiv:1811.11742, fig. 2).
+    """Backbone of VideoPose3D: residual blocks of dilated convolutions (arXiv:1811.11742, fig. 2).
 
-    Filters of one frame, `widths=(1, 1, 1)`, make it the residual MLP of Martinez et al.
-    (arXiv:1705.03098, fig. 1), each frame for itself.
+    With filters of one frame, `widths=(1, 1, 1)`, it is the residual MLP of Martinez et al.
+    (arXiv:1705.03098, fig. 1), which treats each frame separately.
 
     Attributes:
-      num_keypoints, in_features: of the input.
+      num_keypoints, in_features: shape of the input.
       widths: frames of each filter, odd; the first is the layer that expands the input, each other
         one a block. Their product is the receptive field.
       channels: width of the network.
-      causal: residuals carry each window's last frame instead of its middle one, so that an output
-        may stand for the last frame.
-      strided: for windows of exactly the receptive field: strides instead of dilation compute only
-        what the one output needs. Parameters are the same, and in evaluation the outputs.
+      causal: residuals are taken from each window's last frame instead of its middle one, so that
+        the outputs are predictions for the last frame.
+      strided: strides instead of dilation, for windows of exactly the receptive field: only the
+        values that the one output needs are computed. The parameters are the same; the outputs are
+        the same in evaluation.
       dropout: rate after each activation.
       norm_momentum: share of the old running statistics that is kept.
     """
@@ -114,12 +115,12 @@ class TemporalConvolutions(nn.Module):
 
     @property
     def frames(self) -> int:
-        """The receptive field: frames of the input that one output sees."""
+        """Receptive field: number of input frames of one output."""
         return math.prod(self.widths)
 
     @property
     def margins(self) -> tuple[int, int]:
-        """Frames that an output sees before and after its own."""
+        """Number of input frames of one output before and after the output's frame."""
         return (self.frames - 1, 0) if self.causal else (self.frames // 2, self.frames // 2)
 
     def _check(self, keypoints: jax.Array) -> None:
@@ -143,7 +144,7 @@ class TemporalConvolutions(nn.Module):
     def __call__(self, keypoints: jax.Array, train: bool = False) -> jax.Array:
         """`[B, T, K, D]` -> `[B, T - frames + 1, channels]`.
 
-        Output i stands for input frame `i + margins[0]`.
+        Output i is for input frame `i + margins[0]`.
         """
         self._check(keypoints)
 

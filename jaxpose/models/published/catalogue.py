@@ -1,4 +1,4 @@
-"""Every published model, detector and lifter, by name."""
+"""List of all published models, detectors and lifters, by name."""
 
 from fnmatch import fnmatchcase
 
@@ -29,7 +29,7 @@ UNPUBLISHED: tuple[Keypointed, ...] = tuple(
 
 
 def records(pattern: str | None = None, kind: Kind | None = None) -> list[Published]:
-    """The published records, in the order of the families.
+    """Return the published records, in the order of the families.
 
     Args:
       pattern: part of a name, or a shell pattern such as `rtmpose-*` for whole names; None takes
@@ -45,10 +45,10 @@ def records(pattern: str | None = None, kind: Kind | None = None) -> list[Publis
 
 
 def find(name: str) -> Published:
-    """The record called `name`, published or not.
+    """Find the record called `name`, published or not.
 
     Raises:
-      InputError: with the nearest name, if there is none.
+      InputError: there is none; the message has the nearest name.
     """
     every: tuple[Published, ...] = (*_EVERY, *UNPUBLISHED)
     for record in every:

@@ -1,4 +1,4 @@
-"""Conversion tables of what CSPNeXt, CSPDarknet and the detectors over them have in common."""
+"""Conversion tables that CSPNeXt, CSPDarknet and the detectors with these backbones share."""
 
 from dataclasses import dataclass
 
@@ -18,11 +18,11 @@ class Names:
     """Names that a project gives the parts of a CSP network.
 
     Attributes:
-      depthwise, pointwise: the convolutions of a separable one.
+      depthwise, pointwise: the two parts of a separable convolution.
       main, short, final: the convolutions of a CSP layer.
-      blocks: its list of blocks.
-      kernels: the convolutions of a block, with ours.
-      epsilon: of the batch norms.
+      blocks: the list of blocks of a CSP layer.
+      kernels: pairs of the project's name and this library's for each convolution of a block.
+      epsilon: epsilon of the batch norms.
     """
 
     depthwise: str
@@ -35,7 +35,7 @@ class Names:
     epsilon: float
 
     def conv(self, source: str, target: str) -> list[Rule]:
-        """A convolution with its norm, or its separable form."""
+        """Rules for a convolution with its norm, or its separable form."""
         rules = []
         for theirs, ours in (
             ("", ""),
@@ -49,7 +49,7 @@ class Names:
         return rules
 
     def layer(self, source: str, target: str) -> list[Rule]:
-        """One cross-stage partial layer, with or without attention."""
+        """Rules for a cross-stage partial layer, with or without attention."""
         rules = layouts.dense(
             rf"{source}\.attention\.fc", f"{target}/attention/fc", kernel=layouts.conv
         )
@@ -61,7 +61,7 @@ class Names:
         return rules
 
     def stages(self, source: tuple[str, ...]) -> list[Rule]:
-        """The stages of a backbone, which `source` names in order."""
+        """Rules for the stages of a backbone; `source` has their names in order."""
         rules = []
         for s, name in enumerate(source, start=1):
             target, last = f"backbone/stage_{s}", s == LAST_STAGE
@@ -73,14 +73,14 @@ class Names:
         return rules
 
     def tower(self, source: str, target: str) -> list[Rule]:
-        """A head's convolutions, of each level its own."""
+        """Rules for a head's convolutions, which are separate for each level."""
         return self.conv(
             rf"{source}\.(?P<i>\d+)\.(?P<j>\d+)", f"head/{target}_tower/conv_{{i}}_{{j}}"
         )
 
 
 def prediction(source: str, target: str) -> list[Rule]:
-    """The last convolutions of a head, one for each level."""
+    """Rules for the last convolutions of a head, one for each level."""
     return layouts.dense(rf"{source}\.(?P<i>\d+)", f"head/{target}_{{i}}", kernel=layouts.conv)
 
 
@@ -109,11 +109,11 @@ MM: dict[BlockKind, Names] = {
     ),
     "darknet": _mm(YOLOX_KERNELS, NORM_EPSILON),
 }
-"""The names of MMDetection and its siblings."""
+"""Names of MMDetection, MMPose and MMPretrain by the kind of blocks."""
 
 
 def _mmdet_neck(neck: PathAggregation) -> list[Rule]:
-    """YOLOXPAFPN and CSPNeXtPAFPN."""
+    """Rules for YOLOXPAFPN and CSPNeXtPAFPN."""
     names = MM[neck.kind]
     rules = names.conv(r"neck\.out_convs\.(?P<i>\d+)", "neck/out_{i}")
     for theirs, ours in (("reduce_layers", "reduce"), ("downsamples", "shrink")):
@@ -124,7 +124,7 @@ def _mmdet_neck(neck: PathAggregation) -> list[Rule]:
 
 
 def _cspnext(model: CSPNeXt) -> list[Rule]:
-    """CSPNeXt, with the names that MMPose, MMDetection and MMPretrain share."""
+    """Rules for CSPNeXt, with the names that MMPose, MMDetection and MMPretrain share."""
     names = MM["cspnext"]
     stages = tuple(rf"backbone\.stage{s}" for s in range(1, max(model.outputs) + 1))
     stem = names.conv(r"backbone\.stem\.(?P<i>\d+)", "backbone/stem_{i}")

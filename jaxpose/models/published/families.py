@@ -1,7 +1,7 @@
 """List of all families of models: one line each.
 
-A line brings the names of a family's `__all__`, modules and constructors, into `jaxpose.models`,
-its tables into `jaxpose.convert` and its records into the catalogue.
+A line adds the names of a family's `__all__`, modules and constructors, to `jaxpose.models`, its
+tables to `jaxpose.convert` and its records to the catalogue.
 """
 # ruff: noqa: F403
 

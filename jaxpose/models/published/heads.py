@@ -27,25 +27,26 @@ MM_RULES = (
         reason="images are normalised with the same constants before they reach the model",
     ),
 )
-"""Rules for what MMPose 1.x, MMDetection 3.x and MMPretrain save beside a model."""
+"""Rules for the arrays that MMPose 1.x, MMDetection 3.x and MMPretrain save beside a model."""
 
-# The last convolution of several was the last entry of a sequence, which MMPose 1.x took apart.
+# In MMPose 0.x the last of several convolutions was the last entry of a sequence; in 1.x it has a
+# separate name.
 KEYPOINT_HEAD = (
     (r"^keypoint_head\.final_layer\.([01])\.", r"head.conv_layers.\1."),
     (r"^keypoint_head\.final_layer\.3\.", r"head.final_layer."),
     (r"^keypoint_head\.loss\.", r"head.loss_module."),
     (r"^keypoint_head\.", r"head."),
 )
-"""Names of the head in MMPose 0.x and the official ViTPose, and those in MMPose 1.x."""
+"""Patterns for names of the head in MMPose 0.x and the official ViTPose, with MMPose 1.x's."""
 
 
 def mmpose_heatmap(head: DeconvHead | SimpleHead) -> list[Rule]:
-    """HeatmapHead: deconvolutions and convolutions, if any, and a final convolution."""
+    """Rules for HeatmapHead: deconvolutions and convolutions, if any, and a final convolution."""
     return heatmaps(head, r"head\.", "head")
 
 
 def _mmpose_simcc(head: SimCCHead) -> list[Rule]:
-    """SimCCHead: with deconvolutions, these and the 1x1 convolution sit in a `deconv_head`."""
+    """Rules for SimCCHead; deconvolutions and their 1x1 convolution are in a `deconv_head`."""
     source = r"head\.deconv_head\." if head.deconv_channels else r"head\."
     rules = heatmaps(head, source, "head/maps")
     for axis in ("x", "y"):
@@ -57,7 +58,7 @@ def _mmpose_simcc(head: SimCCHead) -> list[Rule]:
 
 
 def _mmpose_multistage(head: MultiStageHead) -> list[Rule]:
-    """CPMHead: for each stage a final convolution, and deconvolutions if any."""
+    """Rules for CPMHead: for each stage deconvolutions, if any, and a final convolution."""
     stage = r"(?P<stage>\d+)"
     return [
         *_final(rf"head\.multi_final_layers\.{stage}", "head/stage_{stage}"),
@@ -87,7 +88,7 @@ def _final(source: str, target: str) -> list[Rule]:
 def _layers(head: DeconvHead | SimCCHead | MultiStageHead, layers: str, target: str) -> list[Rule]:
     rules = []
     for i in range(len(head.deconv_channels)):
-        # Three modules per deconvolution in the source: itself, its norm, its ReLU.
+        # The source has three modules per deconvolution: itself, its norm, its ReLU.
         deconv, norm = rf"{layers}\.{3 * i}", f"{target}/norm_{i}"
         rules += [
             Rule(rf"{deconv}\.weight", f"params/{target}/deconv_{i}/kernel", layouts.deconv),
@@ -98,12 +99,12 @@ def _layers(head: DeconvHead | SimCCHead | MultiStageHead, layers: str, target: 
 
 
 def _mmpose_regression(head: RegressionHead) -> list[Rule]:
-    """RegressionHead: one linear layer."""
+    """Rules for RegressionHead: one linear layer."""
     return layouts.dense(r"head\.fc", "head/linear")
 
 
 def _mmpose_rle(head: RLEHead) -> list[Rule]:
-    """RLEHead: one linear layer, and the flow, which the source keeps in the loss."""
+    """Rules for RLEHead: one linear layer, and the flow, which the source keeps in the loss."""
     flow = r"head\.loss(_module)?\.flow_model"
     rules = [
         *layouts.dense(r"head\.fc", "head/linear"),
@@ -115,7 +116,7 @@ def _mmpose_rle(head: RLEHead) -> list[Rule]:
     ]
     for network, target in (("s", "scale"), ("t", "translate")):
         for i in range(3):
-            # Two modules per layer in the source: itself and its activation.
+            # The source has two modules per layer: itself and its activation.
             layer = rf"{flow}\.{network}\.(?P<layer>\d+)\.{2 * i}"
             path = f"params/head/flow/{target}"
             rules += [
@@ -126,7 +127,10 @@ def _mmpose_rle(head: RLEHead) -> list[Rule]:
 
 
 def _mmpose_integral(head: IntegralRegressionHead) -> list[Rule]:
-    """IntegralRegressionHead and DSNTHead: deconvolutions, if any, in a `simplebaseline_head`."""
+    """Rules for IntegralRegressionHead and DSNTHead.
+
+    Deconvolutions, if any, are in a `simplebaseline_head`.
+    """
     source = r"head\.simplebaseline_head\." if head.deconv_channels else r"head\."
     return [
         *heatmaps(DeconvHead(head.num_keypoints, head.deconv_channels), source, "head/maps"),
@@ -135,7 +139,7 @@ def _mmpose_integral(head: IntegralRegressionHead) -> list[Rule]:
 
 
 def mmpretrain_linear(head: ClassificationHead) -> list[Rule]:
-    """The classifiers of MMPretrain: `fc`, or a sequence of which ImageNet's have one layer."""
+    """Rules for MMPretrain's classifiers: `fc`, or a sequence of one layer, as for ImageNet."""
     return layouts.dense(r"head\.(fc|layers\.head)", "head/linear")
 
 

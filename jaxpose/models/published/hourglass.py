@@ -22,7 +22,7 @@ def hourglass(size: str, num_keypoints: int = 17, *, dtype: str = "float32") -> 
     """Stacked hourglass (Newell et al. 2016, arXiv:1603.06937) of `size` 52 or 104.
 
     One or two hourglasses of basic residual blocks, as in CornerNet (arXiv:1808.01244, section
-    3.5) and MMPose. Every stack has its heatmaps, of a quarter of the image, when training.
+    3.5) and MMPose. In training every stack has heatmaps, of a quarter of the image.
     """
     if size not in _HOURGLASS_SIZES:
         raise InputError(
@@ -39,7 +39,7 @@ def _any_size(size: str, num_keypoints: int, input_hw: tuple[int, int]) -> PoseM
 
 
 def _mmpose(model: Hourglass) -> list[Rule]:
-    """HourglassNet, whose levels are nested in one another as `low2`."""
+    """Rules for HourglassNet; each level is nested in the one above as `low2`."""
     rules = [
         *layouts.conv_norm(
             r"backbone\.stem\.0\.conv", r"backbone\.stem\.0\.bn", "backbone/stem_conv"
@@ -70,12 +70,12 @@ def _mmpose(model: Hourglass) -> list[Rule]:
 
 def _between(model: Hourglass) -> list[Rule]:
     if model.stacks == 1:
-        reason = "a block between stacks, which a single stack has but does not run"
+        reason = "a block between stacks, which a model of one stack has but does not run"
         return [Rule(r"backbone\.inters\.0\..+", None, reason=reason)]
     return layouts.residual_block(r"backbone\.inters\.(?P<s>\d+)", "backbone/between_{s}", 2)
 
 
-# MMPose counts the parameters of a block between stacks, 1.18 million, that one stack does not run.
+# MMPose's count includes a block between stacks, 1.18 million, that one stack does not run.
 _PUBLISHED = tuple(
     PublishedPose(
         name=f"hourglass-52{suffix}",

@@ -92,12 +92,12 @@ def _any_size(
 
 
 def _mmpose(model: HRNet) -> list[Rule]:
-    """MMPose's and MMPretrain's HRNet, which numbers its modules as the original code does."""
+    """Rules for MMPose's and MMPretrain's HRNet, with the original code's numbers of modules."""
     return _whole(model, r"backbone\.")
 
 
 def _official(model: HRNet) -> list[Rule]:
-    """HRNet's own code, for pose and for ImageNet, and timm's, which shares its names."""
+    """Rules for HRNet's own code, for pose and for ImageNet, and timm's, which has its names."""
     return _whole(model, "")
 
 
@@ -122,7 +122,7 @@ def _branches(model: HRNet, prefix: str) -> list[Rule]:
     rules += layouts.residual_block(rf"{prefix}layer1\.(?P<k>\d+)", "backbone/stage_1_block_{k}", 3)
     for s in range(2, len(model.channels) + 1):
         stage = f"backbone/stage_{s}"
-        # A branch that only changes width is one convolution, a new one is a list of one.
+        # A branch that only changes its width is one convolution, a new one is a list of one.
         transition = rf"{prefix}transition{s - 1}\.(?P<b>\d+)(\.0)?"
         rules += layouts.conv_norm(
             rf"{transition}\.0", rf"{transition}\.1", stage + "_transition_{b}"
@@ -141,7 +141,7 @@ def _branches(model: HRNet, prefix: str) -> list[Rule]:
 
 
 def _official_head(head: DeconvHead) -> list[Rule]:
-    """The head of HRNet's own code, whose layers stand beside those of the backbone."""
+    """Rules for the head of HRNet's own code; its names have no prefix, like the backbone's."""
     return heatmaps(head, "", "head")
 
 
@@ -165,7 +165,7 @@ _FORMATS = (
         marker=r"stage2\.0\.branches\..+",
         head=r"(deconv_layers|conv_layers|final_layer)\..+",
         tables={HRNet: _official, DeconvHead: _official_head},
-        # The face models' head is one sequence.
+        # The head of the face models is one sequence.
         renames=((r"^head\.([01])\.", r"conv_layers.\1."), (r"^head\.3\.", "final_layer.")),
     ),
 )

@@ -1,4 +1,4 @@
-"""TransPose-R: half a ResNet, a transformer encoder, one deconvolution."""
+"""TransPose-R: two stages of a ResNet, a transformer encoder, one deconvolution."""
 
 from functools import partial
 
@@ -36,8 +36,8 @@ def _any_size(size: str, num_keypoints: int, input_hw: tuple[int, int]) -> PoseM
     return transpose_r(size, num_keypoints)
 
 
-# The published parameters count the fixed table of positions, 0.20 million, too. The published
-# GFLOPs fit a deconvolution counted with all 16 taps for each output, 2.42 more than are needed.
+# The published parameters include the fixed table of positions, 0.20 million. The published GFLOPs
+# agree with a deconvolution counted with all 16 taps for each output, 2.42 more than are needed.
 _PUBLISHED = tuple(
     PublishedPose(
         name=f"transpose-r-{size.lower()}",

@@ -11,7 +11,10 @@ from jaxpose.models.lifting.temporal import TemporalConvolutions
 
 
 def _mmpose_temporal(model: TemporalConvolutions) -> list[Rule]:
-    """TCN: an expanding layer, then blocks of a convolution over frames and one over channels."""
+    """Rules for TCN: an expanding layer, then blocks of two convolutions.
+
+    The first convolution of a block is over frames, the second over channels.
+    """
     rules = _mmpose_frame_conv(r"backbone\.expand_conv", "backbone/expand")
     for i in range(len(model.widths) - 1):
         block = rf"backbone\.tcn_blocks\.{i}"
@@ -21,12 +24,15 @@ def _mmpose_temporal(model: TemporalConvolutions) -> list[Rule]:
 
 
 def _mmpose_coordinates(head: CoordinateHead) -> list[Rule]:
-    """TemporalRegressionHead: a convolution of one frame."""
+    """Rules for TemporalRegressionHead: a convolution of one frame."""
     return layouts.dense(r"head\.conv", "head/joints", kernel=_of_one_frame)
 
 
 def _mmpose_dstformer(model: DSTFormer) -> list[Rule]:
-    """DSTFormer: `blocks_st` and `blocks_ts`, each with a spatial `_s` and a temporal `_t` half."""
+    """Rules for DSTFormer, of blocks in two lists, `blocks_st` and `blocks_ts`.
+
+    Each block has a spatial half `_s` and a temporal half `_t`.
+    """
     rules = [
         Rule(r"backbone\.temp_embed", "params/backbone/frame_position", lambda x: x[0, :, 0]),
         Rule(r"backbone\.spat_embed", "params/backbone/joint_position", lambda x: x.squeeze(0)),
@@ -44,7 +50,7 @@ def _mmpose_dstformer(model: DSTFormer) -> list[Rule]:
 
 
 def _mmpose_joints(head: JointHead) -> list[Rule]:
-    """MotionRegressionHead."""
+    """Rules for MotionRegressionHead."""
     return [
         *layouts.dense(r"head\.pre_logits\.fc", "head/representation"),
         *layouts.dense(r"head\.fc", "head/joints"),
@@ -73,7 +79,7 @@ def _over_frames(weight: np.ndarray) -> np.ndarray:
 
 
 def _block(source: str, half: str, target: str, heads: int) -> list[Rule]:
-    """One pre-norm block; the suffix `half` tells it from the other in the same module."""
+    """Rules for one pre-norm block; the suffix `half` selects it from the two of a module."""
     return [
         *layouts.layer_norm(rf"{source}\.norm1_{half}", f"{target}/norm1", "layer"),
         *layouts.layer_norm(rf"{source}\.norm2_{half}", f"{target}/norm2", "layer"),
@@ -96,7 +102,7 @@ def _block(source: str, half: str, target: str, heads: int) -> list[Rule]:
 
 
 def _official_temporal(model: TemporalConvolutions) -> list[Rule]:
-    """TemporalModel of VideoPose3D: all convolutions in one list, all norms in another."""
+    """Rules for VideoPose3D's TemporalModel: all convolutions in one list, all norms in another."""
     rules = _frame_conv("expand_conv", "expand_bn", "backbone/expand")
     for i in range(len(model.widths) - 1):
         for k, part in enumerate(("frames", "mix")):
@@ -108,13 +114,13 @@ def _official_temporal(model: TemporalConvolutions) -> list[Rule]:
 
 
 def _official_coordinates(head: CoordinateHead) -> list[Rule]:
-    """The last convolution of VideoPose3D's TemporalModel."""
+    """Rules for the last convolution of VideoPose3D's TemporalModel."""
     del head
     return layouts.dense("shrink", "head/joints", kernel=_of_one_frame)
 
 
 def _poseformer(model: PoseFormer) -> list[Rule]:
-    """PoseTransformer of PoseFormer's own code."""
+    """Rules for PoseTransformer of PoseFormer's own code."""
     rules = [
         Rule("Spatial_pos_embed", "params/backbone/joint_position", lambda x: x.squeeze(0)),
         Rule("Temporal_pos_embed", "params/backbone/frame_position", lambda x: x.squeeze(0)),
@@ -146,7 +152,7 @@ def _poseformer(model: PoseFormer) -> list[Rule]:
 
 
 def _poseformer_coordinates(head: CoordinateHead) -> list[Rule]:
-    """The norm and the linear layer that PoseFormer ends with."""
+    """Rules for the norm and the linear layer at the end of PoseFormer."""
     del head
     return [
         *layouts.layer_norm(r"head\.0", "head/norm"),
@@ -174,7 +180,7 @@ FORMATS = (
         head=r"head\..+",
         tables={PoseFormer: _poseformer, CoordinateHead: _poseformer_coordinates},
     ),
-    # The names of MMPose, which ported it, but for a few.
+    # MMPose ported this code and changed only a few names.
     Format(
         name="MotionBERT's own code",
         marker=r"ts_attn\.0\.weight",

@@ -1,4 +1,4 @@
-"""Lifters: 2D keypoints over time to 3D joints."""
+"""Lifters from 2D keypoints over time to 3D joints."""
 
 from functools import partial
 
@@ -36,7 +36,7 @@ def martinez(
 ) -> Lifter:
     """Residual MLP on single frames (Martinez et al. 2017, arXiv:1705.03098).
 
-    `num_outputs` is one less than `num_keypoints` where the root is not predicted, as published.
+    As published, the root is not predicted, and `num_outputs` is one less than `num_keypoints`.
     """
     backbone = TemporalConvolutions(
         num_keypoints, in_features, _WIDTHS[1], channels, dropout=dropout, dtype=dtype
@@ -57,13 +57,13 @@ def videopose3d(
     norm_momentum: float = 0.9,
     dtype: str = "float32",
 ) -> Lifter:
-    """Temporal convolutions that see 1, 27, 81 or 243 frames (Pavllo et al. 2019, 1811.11742).
+    """VideoPose3D on 1, 27, 81 or 243 frames (Pavllo et al. 2019, arXiv:1811.11742).
 
     `strided` trains faster on windows of exactly `frames`; the parameters are the same.
     """
     if frames not in _WIDTHS:
         raise InputError(
-            f"VideoPose3D sees {', '.join(map(str, _WIDTHS))} frames, not {frames}. For other "
+            f"VideoPose3D takes {', '.join(map(str, _WIDTHS))} frames, not {frames}. For other "
             "numbers build TemporalConvolutions with your own filter widths."
         )
     backbone = TemporalConvolutions(
@@ -91,7 +91,7 @@ def videopose3d_with_trajectory(
     dropout: float = 0.25,
     dtype: str = "float32",
 ) -> PoseAndTrajectory:
-    """VideoPose3D and its like for the root's place in front of the camera (section 4)."""
+    """VideoPose3D and a second one for the root's position in the camera frame (section 4)."""
     make = partial(
         videopose3d,
         frames,
@@ -150,7 +150,7 @@ def motionbert(
 
 
 # Statistics of Human3.6M's training set in MMPose's recipe for Martinez's lifter: keypoints in
-# pixels of its images, and joints but the root, in metres about it.
+# pixels of its images, and all joints except the root, in metres relative to it.
 _PIXELS_MEAN = (
     (532.08352, 419.74138),
     (531.80953, 418.26071),
@@ -235,10 +235,10 @@ _PIXELS = LiftingCodec(
     target_statistics=Statistics(_METRES_MEAN, _METRES_STD),
     fps=_FPS,
 )
-# Metres about the root of keypoints on the screen, neither of them standardised.
+# Targets in metres relative to the root, keypoints in screen coordinates, neither standardised.
 _SCREEN = LiftingCodec(frame="screen", fps=_FPS)
 _IMAGE_UNITS = (
-    "It gives joints in units of the image, depth too, and no codec here turns these to "
+    "It predicts joints in units of the image, depth too, and no codec here converts these to "
     "millimetres: load the weights with jaxpose.convert.load_pretrained."
 )
 
@@ -367,7 +367,7 @@ LIFTING = Family(
     mmpose=lift_tables.MMPOSE,
     formats=lift_tables.FORMATS,
     published=_PUBLISHED,
-    # No weights of these are published, and nothing in a checkpoint tells them from the others.
+    # No weights of these are published, and their checkpoints have the same arrays as the others.
     unpublished=tuple(
         PublishedLifter(
             name=f"videopose3d-{frames}-causal",

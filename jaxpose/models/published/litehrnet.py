@@ -1,4 +1,4 @@
-"""Lite-HRNet for pose. Its own code and MMPose share their names."""
+"""Lite-HRNet for pose. Its own code and MMPose use the same names."""
 
 from functools import partial
 from typing import Literal
@@ -49,7 +49,7 @@ def _any_size(size: str, num_keypoints: int, input_hw: tuple[int, int]) -> PoseM
 
 
 def _mmpose(model: LiteHRNet) -> list[Rule]:
-    """LiteHRNet with weighting or with shuffle blocks."""
+    """Rules for LiteHRNet with weighting or with shuffle blocks."""
     stem = r"backbone\.stem"
     return [
         *_conv_module(rf"{stem}\.conv1", "backbone/stem/conv"),
@@ -109,7 +109,7 @@ def _conv_module(source: str, target: str) -> list[Rule]:
 
 
 def _separable(sources: tuple[str, str], target: str) -> list[Rule]:
-    """A depthwise and a 1x1 convolution, each a module of its own in the source."""
+    """Rules for a depthwise and a 1x1 convolution, which are two modules in the source."""
     return [
         *_conv_module(sources[0], f"{target}/depthwise"),
         *_conv_module(sources[1], f"{target}/pointwise"),
@@ -117,7 +117,7 @@ def _separable(sources: tuple[str, str], target: str) -> list[Rule]:
 
 
 def _sequence(source: str, target: str) -> list[Rule]:
-    """A depthwise and a 1x1 convolution with their norms, numbered in one sequence."""
+    """Rules for a depthwise and a 1x1 convolution with their norms, in one sequence."""
     return [
         *layouts.conv_norm(rf"{source}\.0", rf"{source}\.1", f"{target}/depthwise"),
         *layouts.conv_norm(rf"{source}\.2", rf"{source}\.3", f"{target}/pointwise"),

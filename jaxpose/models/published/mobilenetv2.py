@@ -1,4 +1,4 @@
-"""MobileNetV2 under SimpleBaseline's head."""
+"""MobileNetV2 with SimpleBaseline's head."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -38,8 +38,11 @@ def _any_size(num_keypoints: int, input_hw: tuple[int, int], widen: float) -> Po
 
 
 def _mmpose(model: MobileNetV2) -> list[Rule]:
-    """MobileNetV2 in MMPose and MMPretrain: a stage is `layer1` to `layer7`, a block a sequence."""
-    del model  # widths do not show in the names
+    """Rules for MobileNetV2 in MMPose and MMPretrain.
+
+    Stages are `layer1` to `layer7`; a block is a sequence.
+    """
+    del model  # the names are the same for every width
     rules = _module(r"backbone\.conv1", "stem") + _module(r"backbone\.conv2", "last")
     for s, k, parts in _blocks():
         for i, part in enumerate(parts):
@@ -49,14 +52,14 @@ def _mmpose(model: MobileNetV2) -> list[Rule]:
 
 
 def _torchvision(model: MobileNetV2) -> list[Rule]:
-    """MobileNetV2 in torchvision: blocks are numbered through all stages."""
+    """Rules for MobileNetV2 in torchvision: blocks are numbered through all stages."""
     del model
     rules = _pair(r"features\.0\.0", r"features\.0\.1", "stem")
     rules += _pair(r"features\.18\.0", r"features\.18\.1", "last")
     for n, (s, k, parts) in enumerate(_blocks(), start=1):
         for i, part in enumerate(parts):
             source = rf"features\.{n}\.conv"
-            # The projection is not wrapped with its norm, which follows it.
+            # The projection and its norm are separate entries of the block's sequence.
             conv, norm = (
                 (rf"{source}\.{i}", rf"{source}\.{i + 1}")
                 if part == "project"
@@ -67,7 +70,7 @@ def _torchvision(model: MobileNetV2) -> list[Rule]:
 
 
 def _timm(model: MobileNetV2) -> list[Rule]:
-    """MobileNetV2 in timm; a block without expansion calls its projection `conv_pw`."""
+    """Rules for MobileNetV2 in timm; the projection of a block without expansion is `conv_pw`."""
     del model
     rules = _pair("conv_stem", "bn1", "stem") + _pair("conv_head", "bn2", "last")
     for s, k, parts in _blocks():
@@ -79,7 +82,7 @@ def _timm(model: MobileNetV2) -> list[Rule]:
 
 
 def _blocks() -> Iterator[tuple[int, int, tuple[str, ...]]]:
-    """Stage, block and convolutions of every block, in order."""
+    """Yield stage, block and convolutions of every block, in order."""
     for s, (expansion, _, blocks, _) in enumerate(STAGES):
         parts = ("depthwise", "project") if expansion == 1 else ("expand", "depthwise", "project")
         for k in range(blocks):

@@ -1,4 +1,4 @@
-"""OpenPose for one person: all keypoints of a crop, or with fields of several people."""
+"""OpenPose: keypoints of one person in a crop, or keypoints and fields of several people."""
 
 from functools import partial
 
@@ -14,9 +14,9 @@ __all__ = ["OPENPOSE", "OpenPoseHead", "VGGStem", "openpose"]
 def openpose(
     num_keypoints: int = 17, *, limbs: int = 0, stages: int = 6, dtype: str = "float32"
 ) -> PoseModel:
-    """OpenPose (Cao et al. 2017, arXiv:1611.08050): maps of an eighth of the image.
+    """OpenPose (Cao et al. 2017, arXiv:1611.08050), with maps of an eighth of the image.
 
-    `limbs` part affinity fields follow the confidence maps as pairs of channels.
+    The confidence maps come first, then `limbs` part affinity fields of two channels each.
     """
     return PoseModel(VGGStem(dtype), OpenPoseHead(num_keypoints, limbs, stages, dtype))
 
@@ -31,7 +31,7 @@ _LATER = (23, 25, 28, 30, 32, 34)
 
 
 def _torchvision(model: VGGStem) -> list[Rule]:
-    """VGG-19 in torchvision: convolutions, ReLUs and poolings are numbered in one sequence."""
+    """Rules for torchvision's VGG-19: convolutions, ReLUs and poolings are in one sequence."""
     del model  # the keys are the same for every configuration
     rules, place = [], 0
     for b, (_, convolutions) in enumerate(VGG_BLOCKS, start=1):
@@ -47,8 +47,8 @@ def _torchvision(model: VGGStem) -> list[Rule]:
     return rules
 
 
-# The paper's COCO model has 18 keypoints (the neck is one) and 19 fields, which take an algorithm
-# of their own to become people.
+# The paper's COCO model has 18 keypoints (one is the neck) and 19 fields. A separate algorithm,
+# which is not part of this library, groups keypoints to people by these fields.
 _PUBLISHED = (
     PublishedPose(
         name="openpose",

@@ -58,19 +58,19 @@ class Published:
     """Facts about a model as it was published; see the classes for each kind.
 
     Attributes:
-      name: for users, such as `vitpose-s`.
-      parameters: published, in millions; None where no figure was found.
-      gflops: published multiply-adds of one forward pass, in billions; None likewise.
+      name: name for users, such as `vitpose-s`.
+      parameters: published number of parameters, in millions; None where no figure was found.
+      gflops: published multiply-adds of one forward pass, in billions; None where none was found.
       score: published score with its metric, such as `AP 73.9`; empty where there is none.
-      source: paper, table or model zoo that `parameters`, `gflops` and `score` come from.
-      licence: of the weights; empty if not known.
-      trained_on: data sets of the last training.
-      weights: where they are; None if that is not known, or they may not be passed on.
-      golden: reference outputs that the model is tested against, by name; empty for none.
-      same_arrays_as: name of the record whose checkpoints have the same arrays, where the two
-        models still differ; empty for none.
+      source: paper, table or model zoo that `parameters`, `gflops` and `score` are from.
+      licence: licence of the weights; empty if not known.
+      trained_on: datasets of the last training.
+      weights: address of the weights; None if it is not known, or they may not be redistributed.
+      golden: names of reference outputs that the model is tested against; empty for none.
+      same_arrays_as: name of another record whose checkpoints have the same arrays although the
+        models differ; empty for none.
       input_hw: height and width of the images in pixels; None for a lifter, which takes none.
-      skeleton: of the keypoints; None where their names are not known, and for a detector.
+      skeleton: skeleton of the keypoints; None for a detector, and where their names are not known.
     """
 
     kind: ClassVar[Kind]
@@ -89,20 +89,20 @@ class Published:
     skeleton: Skeleton | None = None
 
     def model(self) -> Any:
-        """The model as it was published."""
+        """Build the model as it was published."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedPose(Published):
-    """A model for the keypoints of one person, face, hand or animal in a crop.
+    """Record of a model for the keypoints of one person, face, hand or animal in a crop.
 
     Attributes:
       make: `make(num_keypoints, input_hw)` -> the model.
       codec: `codec(input_hw)` -> the codec that it was trained with; None if there is none here.
-      num_keypoints: as published.
-      padding: factor on a person's box before it is cropped, as published.
-      normalisation: of the crop.
+      num_keypoints: published number of keypoints.
+      padding: published factor on a person's box before the crop.
+      normalisation: normalisation of the crop.
     """
 
     kind: ClassVar[Kind] = "pose"
@@ -118,22 +118,22 @@ class PublishedPose(Published):
         return self.variant(self.num_keypoints, self.input_hw)
 
     def variant(self, num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
-        """The model for other keypoints or images."""
+        """Build the model for other keypoints or images."""
         return self.make(num_keypoints, input_hw)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedDetector(Published):
-    """A model for the boxes of people, and perhaps of other things.
+    """Record of a detector: a model for the boxes of people, and for some also of other objects.
 
     Images may have another size, of multiples of 32.
 
     Attributes:
       make: `make(num_classes)` -> the model.
-      num_classes: as published; class 0 is the person.
-      normalisation: of the images.
+      num_classes: published number of classes; class 0 is the person.
+      normalisation: normalisation of the images.
       box_ap: published AP of boxes of all classes on COCO val2017; None where no figure was found.
-      person_ap: published AP of persons' boxes there; None likewise.
+      person_ap: published AP of persons' boxes on the same; None where no figure was found.
     """
 
     kind: ClassVar[Kind] = "detector"
@@ -151,16 +151,16 @@ class PublishedDetector(Published):
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedLifter(Published):
-    """A model that lifts 2D keypoints over time to 3D.
+    """Record of a lifter: a model from 2D keypoints over time to 3D.
 
     Scores are mean joint position errors in mm on Human3.6M, subjects 9 and 11.
 
     Attributes:
       make: `make(num_keypoints)` -> the model.
-      frames: that it sees.
-      codec: of its inputs and outputs; None if there is none here, which `limit` explains.
-      num_keypoints: of the input, as published.
-      limit: what these weights cannot be used for, in a sentence; empty for nothing.
+      frames: frames of its input.
+      codec: codec of its inputs and outputs; None if there is none here, which `limit` explains.
+      num_keypoints: published number of keypoints of the input.
+      limit: one sentence about a use that these weights do not permit; empty for no limit.
     """
 
     kind: ClassVar[Kind] = "lifter"
@@ -175,13 +175,13 @@ class PublishedLifter(Published):
         return self.make(self.num_keypoints)
 
     def variant(self, num_keypoints: int, input_hw: tuple[int, int]) -> Lifter:
-        """The model for other keypoints; it takes no images, so `input_hw` has no effect."""
+        """Build the model for other keypoints; it takes no images, so `input_hw` has no effect."""
         del input_hw
         return self.make(num_keypoints)
 
 
 Keypointed = PublishedPose | PublishedLifter
-"""A record whose checkpoints `jaxpose convert` finds among all others."""
+"""Record of a model with keypoints, which `jaxpose convert` can identify from a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -191,13 +191,14 @@ class Family:
     A family is one file with a module-level `Family`, and one line in `families`.
 
     Attributes:
-      name: of the family.
-      mmpose: tables from the names of MMPose 0.x and 1.x, and MMPretrain.
-      mmdet: tables from MMDetection's names.
-      formats: other projects' names that only this family has, narrower markers first.
-      published: the records.
-      unpublished: other depths, widths and heads, which nobody published weights of but people
-        train; `jaxpose convert` tries them after all published ones.
+      name: name of the family.
+      mmpose: tables for the names of MMPose 0.x and 1.x, and MMPretrain.
+      mmdet: tables for the names of MMDetection.
+      formats: other projects' formats that only this family has; a marker that matches fewer
+        checkpoints is first.
+      published: records of the published models.
+      unpublished: other depths, widths and heads, without published weights but used in training;
+        `jaxpose convert` tries them after all published ones.
     """
 
     name: str

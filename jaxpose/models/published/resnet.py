@@ -1,4 +1,4 @@
-"""Models on a ResNet: heatmaps, SimCC, and the three kinds of regression."""
+"""Models with a ResNet backbone: heatmaps, SimCC, and three kinds of regression."""
 
 from collections.abc import Callable
 from functools import partial
@@ -36,7 +36,7 @@ _DEPTHS = {
     101: (True, (3, 4, 23, 3)),
     152: (True, (3, 8, 36, 3)),
 }
-# Of the heads with deconvolutions (arXiv:1804.06208, section 2).
+# Channels of the heads with deconvolutions (arXiv:1804.06208, section 2).
 _DECONVOLUTIONS = (256, 256, 256)
 
 Variant = Literal["v1b", "v1d"]
@@ -80,7 +80,7 @@ def simcc_resnet(
 
 
 def deeppose(depth: int, num_keypoints: int = 17, *, dtype: str = "float32") -> PoseModel:
-    """DeepPose (Toshev & Szegedy 2014, arXiv:1312.4659), its first stage, on a ResNet."""
+    """First stage of DeepPose (Toshev & Szegedy 2014, arXiv:1312.4659), on a ResNet."""
     return PoseModel(resnet_backbone(depth, dtype=dtype), RegressionHead(num_keypoints))
 
 
@@ -94,8 +94,8 @@ def integral_regression(
 ) -> PoseModel:
     """Integral regression (Sun et al. 2018, arXiv:1711.08229) on SimpleBaseline's heatmaps.
 
-    `debias=True` removes the softmax's bias and sharpens it tenfold (Gu et al. 2021, "Removing the
-    Bias of Integral Pose Regression"; settings of MMPose).
+    `debias=True` removes the softmax's bias and multiplies its logits by ten (Gu et al. 2021,
+    "Removing the Bias of Integral Pose Regression"; settings of MMPose).
     """
     head = IntegralRegressionHead(
         num_keypoints, _DECONVOLUTIONS, 10.0 if debias else 1.0, debias, dtype
@@ -141,9 +141,9 @@ def _integral_codec(input_hw: tuple[int, int]) -> IntegralRegression:
 
 
 def _mmpose(model: ResNet) -> list[Rule]:
-    """MMPose's and MMPretrain's ResNet and ResNetV1d.
+    """Rules for MMPose's and MMPretrain's ResNet and ResNetV1d.
 
-    Of a pooled shortcut the mean is entry 0, where there is one, and the convolution follows.
+    Entry 0 of a pooled shortcut is the mean, if it has one; the convolution is next.
     """
     rules = _stages(model, r"backbone\.")
     if model.variant == "v1d":
@@ -155,7 +155,7 @@ def _mmpose(model: ResNet) -> list[Rule]:
 
 
 def _timm(model: ResNet) -> list[Rule]:
-    """timm's and torchvision's ResNet; "v1d" is timm's `resnet50d` and its like."""
+    """Rules for timm's and torchvision's ResNet; "v1d" is timm's `resnet50d` and similar models."""
     rules = _stages(model, "", always_pooled=True)
     if model.variant == "v1d":
         for i, norm in enumerate((r"conv1\.1", r"conv1\.4", "bn1")):
@@ -166,12 +166,15 @@ def _timm(model: ResNet) -> list[Rule]:
 
 
 def _timm_classifier(head: ClassificationHead) -> list[Rule]:
-    """The classifier of the same."""
+    """Rules for the classifier of timm's and torchvision's ResNet."""
     return layouts.dense("fc", "head/linear")
 
 
 def _stages(model: ResNet, prefix: str, always_pooled: bool = False) -> list[Rule]:
-    """Residual blocks; `always_pooled` where unstrided shortcuts have an (empty) mean, too."""
+    """Rules for residual blocks.
+
+    `always_pooled` is for projects where shortcuts without stride have an (empty) mean, too.
+    """
     rules = []
     for s in range(len(model.blocks)):
         source = rf"{prefix}layer{s + 1}\.(?P<k>\d+)"
@@ -204,7 +207,7 @@ _WEIGHTS = {
 
 # AP: COCO val2017 with the detections of 56.4 person AP, flip test. The multiply-adds that
 # arXiv:1908.07919 gives for SimpleBaseline (8.90, 12.4 and 15.7 G) are left out: they exceed a
-# count of matmuls and convolutions by 3.0 to 3.5 G, and how they were counted is not said.
+# count of matmuls and convolutions by 3.0 to 3.5 G, and the paper does not explain the count.
 _SIMPLE_BASELINES = tuple(
     PublishedPose(
         name=_name(f"simple-baseline-r{depth}", hw),

@@ -28,7 +28,7 @@ _SIZES = {
     "s": (0.33, 0.5, 1, False),
     "m": (0.67, 0.75, 2, True),
 }
-# Of the head, at a factor of one.
+# Channels of the head, at a factor of one.
 _FEATURES = 256
 
 
@@ -37,9 +37,9 @@ def rtmdet(
 ) -> DetectionModel:
     """RTMDet (Lyu et al. 2022, arXiv:2212.07784) of `size` nano, tiny, s or m.
 
-    For BGR images, normalised with ImageNet's mean and deviation. Nano, whose convolutions are
-    depthwise separable, was published for persons alone (`num_classes=1`). `shared` is the head's
-    (see `RTMDetHead`); None takes the published one.
+    Images are BGR, normalised with ImageNet's mean and standard deviation. Nano has depthwise
+    separable convolutions and was published only for persons (`num_classes=1`). `shared` is an
+    attribute of the head (see `RTMDetHead`); None takes the published value.
     """
     if size not in _SIZES:
         raise InputError(
@@ -58,7 +58,7 @@ def rtmdet(
 
 
 def _mmdet_head(head: RTMDetHead) -> list[Rule]:
-    """RTMDetSepBNHead."""
+    """Rules for RTMDetSepBNHead."""
     rules = prediction(r"bbox_head\.rtm_cls", "class")
     rules += prediction(r"bbox_head\.rtm_reg", "box")
     tower = _shared_tower if head.shared else MM["cspnext"].tower
@@ -68,7 +68,7 @@ def _mmdet_head(head: RTMDetHead) -> list[Rule]:
 
 
 def _shared_tower(source: str, target: str) -> list[Rule]:
-    """Convolutions that a checkpoint repeats for every level, and each level's norms."""
+    """Rules for convolutions that a checkpoint repeats for every level, and each level's norms."""
     tower, place = f"head/{target}_tower", rf"{source}\.(?P<i>\d+)\.(?P<j>\d+)"
     kernel = Rule(
         rf"{place}\.conv\.weight", f"params/{tower}/conv_{{j}}/kernel", layouts.conv, copies=True

@@ -1,4 +1,4 @@
-"""RTMPose: CSPNeXt under a head of coordinate classifiers."""
+"""RTMPose: CSPNeXt and a head of coordinate classifiers."""
 
 from functools import partial
 
@@ -36,7 +36,7 @@ def rtmpose(
 ) -> PoseModel:
     """RTMPose (Jiang et al. 2023, arXiv:2303.07399) of `size` t, s, m, l or x.
 
-    Logits over `split_ratio` bins to a pixel of the image, for x and for y.
+    The outputs are logits over `split_ratio` bins per pixel of the image, for x and for y.
     """
     if size not in _RTMPOSE_SIZES:
         raise InputError(
@@ -49,7 +49,7 @@ def rtmpose(
 
 
 def _mmpose(head: RTMCCHead) -> list[Rule]:
-    """RTMCCHead."""
+    """Rules for RTMCCHead."""
     del head  # the keys are the same for every configuration
     linear = {
         r"mlp\.1": "tokens",
@@ -76,7 +76,7 @@ def _mmpose(head: RTMCCHead) -> list[Rule]:
 
 
 def _heatmaps(size: str, num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
-    """CSPNeXt under SimpleBaseline's head (arXiv:1804.06208, section 2)."""
+    """CSPNeXt with SimpleBaseline's head (arXiv:1804.06208, section 2)."""
     del input_hw  # fully convolutional
     deepen, widen = _RTMPOSE_SIZES[size]
     return PoseModel(CSPNeXt(deepen, widen), DeconvHead(num_keypoints, (256, 256, 256)))
@@ -112,7 +112,7 @@ _SKELETONS = {
     _ANIMAL: skeletons.AP10K17,
 }
 _BODY7_HALPE = "simcc-body7_pt-body7-halpe26_700e"
-# What follows the size in the names of the files, by the end of the model's name.
+# Part of the file's name after the size, by the end of the model's name.
 _FILES = {
     "t": "tiny_simcc-aic-coco_pt-aic-coco_420e-256x192-cfc8f33d_20230126",
     "s": "s_simcc-aic-coco_pt-aic-coco_420e-256x192-fcb2599b_20230126",

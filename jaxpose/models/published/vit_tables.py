@@ -16,7 +16,7 @@ from jaxpose.models.vit import ViT
 
 
 class _Names(NamedTuple):
-    """A project's names, as regular expressions; those from `norm1` on are within a layer."""
+    """Regular expressions for a project's names; those from `norm1` on are within a layer."""
 
     positions: str
     class_token: str
@@ -33,7 +33,7 @@ class _Names(NamedTuple):
 
 
 def mmpose(model: ViT) -> list[Rule]:
-    """MMPretrain's VisionTransformer, which is MMPose's, too."""
+    """Rules for MMPretrain's VisionTransformer, which MMPose uses, too."""
     names = _Names(
         positions=r"backbone\.pos_embed",
         class_token=r"backbone\.cls_token",
@@ -50,7 +50,7 @@ def mmpose(model: ViT) -> list[Rule]:
 
 
 def _official(model: ViT) -> list[Rule]:
-    """ViTPose's and ViTPose++'s own code."""
+    """Rules for the authors' code of ViTPose and ViTPose++."""
     names = _timm_names(r"backbone\.", r"backbone\.last_norm")
     return [
         *_outside(model, names),
@@ -61,15 +61,16 @@ def _official(model: ViT) -> list[Rule]:
 
 
 def _timm(model: ViT) -> list[Rule]:
-    """timm's VisionTransformer, and the encoder of a masked autoencoder (arXiv:2111.06377)."""
+    """Rules for timm's VisionTransformer and a masked autoencoder's encoder (arXiv:2111.06377)."""
     names = _timm_names("", "norm")
     return [*_outside(model, names), *_inside(model, names), *_fused_qkv(model, names)]
 
 
 def _torchvision(model: ViT) -> list[Rule]:
-    """torchvision's VisionTransformer; its files call the MLP's layers other names than its code.
+    """Rules for torchvision's VisionTransformer.
 
-    Attention is PyTorch's own, with the three projections in one.
+    The MLP's layers have other names in its weight files than in its code. Attention is PyTorch's,
+    with the three projections in one.
     """
     names = _Names(
         positions=r"encoder\.pos_embedding",
@@ -89,7 +90,7 @@ def _torchvision(model: ViT) -> list[Rule]:
 
 
 def _hugging_face(model: ViT) -> list[Rule]:
-    """Hugging Face's VitPose and VitPose++, with query, key and value apart."""
+    """Rules for Hugging Face's VitPose and VitPose++, which separate query, key and value."""
     names = _Names(
         positions=r"backbone\.embeddings\.position_embeddings",
         class_token=r"backbone\.embeddings\.cls_token",
@@ -164,15 +165,18 @@ def _outside(model: ViT, names: _Names) -> list[Rule]:
 
 
 def _teachers(model: ViT, names: _Names) -> list[Rule]:
-    """A distilled DeiT's token for its teacher (arXiv:2012.12877), whose position goes with it."""
+    """Rule that drops the teacher token of a distilled DeiT (arXiv:2012.12877).
+
+    `jaxpose.convert` removes the token's position embedding.
+    """
     if model.class_token or "cls_token" not in names.class_token:
         return []
     pattern = names.class_token.replace("cls_token", "dist_token")
-    return [Rule(pattern, None, reason="a distilled DeiT's token, of use only to its classifier")]
+    return [Rule(pattern, None, reason="a distilled DeiT's token, which only its classifier uses")]
 
 
 def _inside(model: ViT, names: _Names) -> list[Rule]:
-    """The layers, but for their queries, keys and values, and their experts."""
+    """Rules for the layers, except their queries, keys and values, and their experts."""
     layer, block = _layer(names), "backbone/blocks"
     return [
         *layouts.layer_norm(rf"{layer}\.{names.norm1}", f"{block}/norm1", "layer"),
@@ -198,7 +202,7 @@ def _fused_qkv(model: ViT, names: _Names) -> list[Rule]:
 
 
 def _experts(model: ViT, names: _Names) -> list[Rule]:
-    """The data sets' own weights, joined on a leading axis."""
+    """Rules for the weights of each dataset's expert, joined on a leading axis."""
     source = rf"{_layer(names)}\.mlp\.experts\.(?P<expert>\d+)"
     target, order = "params/backbone/blocks/mlp/experts", tuple(map(str, range(model.experts)))
     if not order:
@@ -224,7 +228,7 @@ def _experts(model: ViT, names: _Names) -> list[Rule]:
 
 
 def _hugging_face_head(head: DeconvHead | SimpleHead) -> list[Rule]:
-    """VitPose's decoders: numbered layers, then a convolution."""
+    """Rules for VitPose's decoders: numbered layers, then a convolution."""
     rules = layouts.dense(r"head\.conv", "head/final", kernel=layouts.conv)
     for i in range(len(head.deconv_channels) if isinstance(head, DeconvHead) else 0):
         source, norm = rf"head\.deconv{i + 1}", f"head/norm_{i}"
@@ -237,18 +241,18 @@ def _hugging_face_head(head: DeconvHead | SimpleHead) -> list[Rule]:
 
 
 def _timm_linear(head: ClassificationHead) -> list[Rule]:
-    """The classifier of timm's ViT."""
+    """Rules for the classifier of timm's ViT."""
     return layouts.dense("head", "head/linear")
 
 
 def _torchvision_linear(head: ClassificationHead) -> list[Rule]:
-    """The classifier of torchvision's ViT."""
+    """Rules for the classifier of torchvision's ViT."""
     return layouts.dense(r"heads\.head", "head/linear")
 
 
-_DECODER = "a masked autoencoder's decoder, of use only in pretraining"
+_DECODER = "a masked autoencoder's decoder, which only pretraining uses"
 
-# Narrower markers first: a masked autoencoder has timm's names, and more.
+# Markers that match fewer checkpoints come first: a masked autoencoder has timm's names, and more.
 FORMATS = (
     Format(
         name="official ViTPose",
@@ -262,7 +266,7 @@ FORMATS = (
             Rule(
                 r"associate_keypoint_heads\..+",
                 None,
-                reason="ViTPose++'s heads for other data sets than the first",
+                reason="heads of ViTPose++ for datasets other than the first",
             ),
         ),
     ),
@@ -287,7 +291,7 @@ FORMATS = (
         tables={ViT: mmpose, ClassificationHead: mmpretrain_linear},
         positions="backbone.pos_embed",
         class_slot="dropped",
-        # A backbone saved by itself has no prefix.
+        # A backbone saved without a head has no prefix.
         renames=((r"^(?=(cls_token|pos_embed|patch_embed|layers|ln1)\b)", "backbone."),),
         rules=(*MM_RULES, Rule(r"neck\..+", None, reason=_DECODER)),
     ),

@@ -1,4 +1,4 @@
-"""ViTPose and ViTPose++: a plain vision transformer under a light decoder."""
+"""ViTPose and ViTPose++: a plain vision transformer and a light decoder."""
 
 from functools import partial
 from typing import Literal, NamedTuple
@@ -41,7 +41,7 @@ _VIT_SIZES = {
     "G": _Size(1664, 48, 16, 8192, 0.55),
 }
 
-# The data sets of ViTPose++, in the order of its experts.
+# The datasets of ViTPose++, in the order of its experts.
 VITPOSE_PLUS_DATASETS = ("COCO", "AIC", "MPII", "AP-10K", "APT-36K", "COCO-WholeBody")
 
 
@@ -60,10 +60,10 @@ def vitpose(
 ) -> PoseModel:
     """ViTPose (Xu et al. 2022, arXiv:2204.12484) of `size` Ti, S, B, L, H, g or G.
 
-    `head` is "classic" (two deconvolutions), "simple" (bilinear x4 and one convolution), both
-    giving heatmaps of `input_hw / 4`, or "simcc" (arXiv:2107.03332; `split_ratio` bins to a pixel).
+    `head` is "classic" (two deconvolutions) or "simple" (bilinear x4 and one convolution), both
+    with heatmaps of `input_hw / 4`, or "simcc" (arXiv:2107.03332; `split_ratio` bins per pixel).
     `drop_path=None` takes the rate of the published recipe, `heads=None` the published number of
-    attention heads. Of S that is 12; ImageNet's ViT-S has 6, and its weights want `heads=6`.
+    attention heads. That is 12 for S; ImageNet's ViT-S has 6, and its weights need `heads=6`.
     """
     shape = _size(size, _VIT_SIZES)
     backbone = ViT(
@@ -94,9 +94,9 @@ def vitpose_plus(
 ) -> PoseModel:
     """ViTPose++ (Xu et al. 2022, arXiv:2212.04246) of `size` S, B, L or H.
 
-    Part of each block's MLP has weights of its own for each of `experts` data sets; `dataset` is
-    the one that the model is used on, an index into `VITPOSE_PLUS_DATASETS` for the published
-    weights. `PoseModel.mixed` takes the data set of each image instead.
+    Part of each block's MLP has separate weights for each of `experts` datasets. `dataset` is the
+    index of the dataset that the model is used on, in `VITPOSE_PLUS_DATASETS` for the published
+    weights. `PoseModel.mixed` takes the dataset of each image instead.
     """
     shape = _size(size, [name for name, known in _VIT_SIZES.items() if known.part_features])
     model = vitpose(
@@ -165,7 +165,7 @@ _VITPOSE = tuple(
     )
 )  # fmt: skip
 
-# The skeleton of each data set of ViTPose++; APT-36K labels what AP-10K labels.
+# The skeleton of each dataset of ViTPose++; APT-36K has the keypoints of AP-10K.
 _PLUS_SKELETONS = {
     "COCO": skeletons.COCO17,
     "AIC": skeletons.AIC14,
@@ -183,7 +183,7 @@ _PLUS_COCO = {
 
 
 def _plus(size: str, dataset: str) -> PublishedPose:
-    """The record of ViTPose++ with the expert and the head of one data set."""
+    """Make the record of ViTPose++ with the expert and the head of one dataset."""
     skeleton = _PLUS_SKELETONS[dataset]
     index = VITPOSE_PLUS_DATASETS.index(dataset)
     name, first = f"vitpose-plus-{size.lower()}", index == 0
@@ -206,8 +206,8 @@ def _plus(size: str, dataset: str) -> PublishedPose:
     )
 
 
-# Name, constructor, codec, and millions of parameters at 17 keypoints, counted. The first is shaped
-# like ViTPose-S.
+# Name, constructor, codec, and millions of parameters at 17 keypoints, counted. The first has the
+# shapes of ViTPose-S.
 _OTHERS = (
     ("vitpose-s-6heads", partial(vitpose, "S", heads=6), udp, None),
     ("vitpose-ti", partial(vitpose, "Ti"), udp, 7.36),

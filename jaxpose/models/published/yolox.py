@@ -21,14 +21,14 @@ __all__ = ["YOLOX", "yolox"]
 
 # Factors on blocks and channels (the authors' exps/default); nano's convolutions are separable.
 _SIZES = {"nano": (0.33, 0.25), "tiny": (0.33, 0.375), "s": (0.33, 0.5), "m": (0.67, 0.75)}
-# Of the neck's layers and the head, at factors of one.
+# Blocks of the neck's layers and channels of the head, at factors of one.
 _BLOCKS, _FEATURES = 3, 256
 
 
 def yolox(size: str, num_classes: int = 80, *, dtype: str = "float32") -> DetectionModel:
     """YOLOX (Ge et al. 2021, arXiv:2107.08430) of `size` nano, tiny, s or m.
 
-    For BGR images on 0 to 255.
+    Images are BGR on 0 to 255.
     """
     if size not in _SIZES:
         raise InputError(
@@ -48,18 +48,18 @@ def yolox(size: str, num_classes: int = 80, *, dtype: str = "float32") -> Detect
 _MM = MM["darknet"]
 _MEGVII = Names("dconv", "pconv", "conv1", "conv2", "conv3", "m", YOLOX_KERNELS, NORM_EPSILON)
 
-# The names of every size are the same, so none of the tables looks at the module.
+# The names are the same for every size, so the tables do not depend on the module.
 
 
 def _mmdet_backbone(backbone: nn.Module) -> list[Rule]:
-    """CSPDarknet of MMDetection."""
+    """Rules for CSPDarknet of MMDetection."""
     del backbone
     stages = tuple(rf"backbone\.stage{s}" for s in (1, 2, 3, 4))
     return _MM.conv(r"backbone\.stem\.conv", "backbone/stem") + _MM.stages(stages)
 
 
 def _mmdet_head(head: nn.Module) -> list[Rule]:
-    """YOLOXHead of MMDetection."""
+    """Rules for YOLOXHead of MMDetection."""
     del head
     source = r"bbox_head\.multi_level_"
     return [
@@ -72,7 +72,7 @@ def _mmdet_head(head: nn.Module) -> list[Rule]:
 
 
 def _megvii_backbone(backbone: nn.Module) -> list[Rule]:
-    """CSPDarknet of YOLOX's own code."""
+    """Rules for CSPDarknet of YOLOX's own code."""
     del backbone
     source = r"backbone\.backbone"
     stages = tuple(rf"{source}\.dark{s}" for s in (2, 3, 4, 5))
@@ -80,7 +80,7 @@ def _megvii_backbone(backbone: nn.Module) -> list[Rule]:
 
 
 def _megvii_neck(neck: nn.Module) -> list[Rule]:
-    """YOLOPAFPN, with the head's stems, which are our neck's last convolutions."""
+    """Rules for YOLOPAFPN and the head's stems, which are this neck's last convolutions."""
     del neck
     rules = _MEGVII.conv(r"head\.stems\.(?P<i>\d+)", "neck/out_{i}")
     for theirs, ours in (
@@ -101,7 +101,7 @@ def _megvii_neck(neck: nn.Module) -> list[Rule]:
 
 
 def _megvii_head(head: nn.Module) -> list[Rule]:
-    """YOLOXHead of YOLOX's own code."""
+    """Rules for YOLOXHead of YOLOX's own code."""
     del head
     return [
         *_MEGVII.tower(r"head\.cls_convs", "class"),
