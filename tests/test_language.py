@@ -38,7 +38,6 @@ NOT_REVISED = (
     "jaxpose/data/windows.py",
     "jaxpose/demo/",
     "jaxpose/hub/",
-    "jaxpose/metrics/",
     "jaxpose/models/",
     "jaxpose/pipeline/",
     "jaxpose/tasks/",

@@ -1,6 +1,6 @@
-"""How well estimated keypoints agree with annotated ones: functions, and objects for a config.
+"""Metrics that compare estimated keypoints with annotated ones: functions, and config objects.
 
-The objects go into an evaluation, several at once: `Evaluation(metrics=(CocoAP(), PCK(0.2)))`.
+An evaluation takes one or several of the objects: `Evaluation(metrics=(CocoAP(), PCK(0.2)))`.
 """
 
 from jaxpose.metrics.crowdpose import CrowdPoseAP
