@@ -231,8 +231,7 @@ class Adafactor(ScheduledOptimizer):
     `1 - step ** -decay_exponent`, at most `b2`. `momentum` (0 for none) is kept in
     `momentum_dtype`. If the root mean square of an array's updates exceeds `clip_rms`, they are
     scaled down to it; None for no limit. The learning rate is of the size of AdamW's. Weight decay
-    is
-    multiplied by the learning rate, as for all optimizers here: big_vision's `wd` is
+    is multiplied by the learning rate, as for all optimizers here: big_vision's `wd` is
     `weight_decay * learning_rate`.
     """
 
