@@ -1,4 +1,4 @@
-"""Everybody in drawn scenes of up to three people: a small bottom-up model, nothing to download."""
+"""Small bottom-up model on drawn scenes of up to three people, with no downloads."""
 
 from jaxpose.codecs.center_offsets import CenterOffsets
 from jaxpose.data.source import SyntheticScenes

@@ -39,7 +39,7 @@ def data_check(options: Check) -> None:
         reason = "the dataset is empty"
     console.print(table(findings))
     if batch is None:
-        console.print(f"No picture: {reason}.")
+        console.print(f"No sheet of samples: {reason}.")
     else:
         save_image(options.out, draw_samples(batch, keypoints))
         console.print(f"{len(batch['image'])} samples with their targets: {options.out}")

@@ -72,10 +72,10 @@ def _described(trained: Trained, options: Demo) -> str:
     if trained.estimator.takes == "images":
         who = "finds the people itself"
     elif options.detector is None:
-        who = "each photo is taken as one person"
+        who = "each image is taken as one person"
     return (
         f"{_name(options.run)}: {skeleton.num_keypoints} keypoints ({skeleton.name}), "
-        f"looked at in {width} x {height} pixels, {who}"
+        f"input of {width} x {height} pixels, {who}"
     )
 
 

@@ -246,10 +246,10 @@ def videos() -> Iterator[Finding]:
         return
     reads = "FFMPEG" in backends
     yield Finding(
-        "OpenCV films", "reads with FFmpeg" if reads else "no FFmpeg", "good" if reads else "note"
+        "OpenCV videos", "reads with FFmpeg" if reads else "no FFmpeg", "good" if reads else "note"
     )
     program = shutil.which("ffmpeg")
-    advice = "" if program else "optional; writes films as H.264"
+    advice = "" if program else "optional; writes videos as H.264"
     yield Finding("ffmpeg", program or "not found", "good" if program else "note", advice)
 
 

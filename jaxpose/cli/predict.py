@@ -60,7 +60,7 @@ def predict(options: Predict) -> int:
             raise InputError(f"--{name} is drawn; it cannot go with --no-draw")
     media = open_media([_source(source) for source in options.sources])
     if options.heatmaps and not media.still:
-        raise InputError("--heatmaps is for photos, and here is a film: leave one of them out")
+        raise InputError("--heatmaps is for images, and a video is given: leave one of them out")
     boxes = _boxes(options.boxes, settings, media)
     names = drawn_names(media, out) if options.draw else {}
     make_writable(out)

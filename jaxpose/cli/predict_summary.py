@@ -23,7 +23,7 @@ def head_of(skeleton: Skeleton) -> dict[str, Any]:
     """Head of a file of keypoints: version, units, names."""
     return {
         "jaxpose": jaxpose.__version__,
-        "units": "keypoints and boxes in pixels of the photo (pixel centres at integers), scores "
+        "units": "keypoints and boxes in pixels of the image (pixel centres at integers), scores "
         "in [0, 1]; joints_mm in mm about the root, x right, y down, z forward as the camera looks",
         "skeleton": {"name": skeleton.name, "keypoints": list(skeleton.keypoints)},
     }
@@ -87,7 +87,7 @@ def drawn_names(media: Media, out: Path) -> dict[str, str]:
     for name in taken:
         if (out / name).resolve() in originals:
             raise InputError(
-                f"the picture {out / name} would overwrite a photo of that name; "
+                f"the drawn file {out / name} would overwrite an image of that name; "
                 "choose another folder for --out"
             )
     return names
@@ -131,9 +131,9 @@ def summarise(
             highlight=False,
         )
     lines = [f"{one.source}: {one.reason}" for one in media.skipped]
-    kinds = ("photo", "photos")
+    kinds = ("image", "images")
     if not media.still:
-        kinds = ("photo, film or part of one", "photos, films or parts of them")
+        kinds = ("image, video or part of one", "images, videos or parts of them")
     what = _count(len(lines), *kinds)
     for title, some, total in (
         (what, lines, len(lines)),
@@ -146,7 +146,7 @@ def summarise(
             if total > _LISTED:
                 errors.print(f"  and {total - _LISTED} more, in the files written")
     if not done:
-        nothing = "No photo could be read." if media.still else "Nothing could be read."
+        nothing = "No image could be read." if media.still else "Nothing could be read."
         errors.print(nothing, style="bold red")
         return 2
     return 1 if lines or outcome.left_out else 0
@@ -157,9 +157,9 @@ def _print_done(
 ) -> None:
     parts = []
     if outcome.images:
-        parts.append(_count(outcome.images, "photo"))
+        parts.append(_count(outcome.images, "image"))
     if outcome.frames:
-        videos = _count(len(outcome.tracks), "film")
+        videos = _count(len(outcome.tracks), "video")
         parts.append(f"{videos} of {_count(outcome.frames, 'frame')}")
     place = f"a box in {boxes}" if boxes else "anybody"
     note = f" ({outcome.without} without {place})" if outcome.without else ""
@@ -171,7 +171,7 @@ def _print_done(
     console.print(f"Written to {out}: {', '.join([*formats, *drawn])}.", highlight=False)
     if any(codec == "mp4v" for _, codec in outcome.videos):
         console.print(
-            "The film is MPEG-4 part 2, which browsers do not play; "
+            "The video is MPEG-4 part 2, which browsers do not play; "
             "pip install 'jaxpose[video]' for H.264.",
             style="yellow",
             highlight=False,

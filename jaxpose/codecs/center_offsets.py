@@ -96,7 +96,7 @@ class CenterOffsets:
         places = sample.keypoints.astype(jnp.float32) / self._stride[None, None, None]
         last = np.array([width - 1, height - 1], np.float32)[None, None, None]
         inside = jnp.all((places >= -0.5) & (places <= last + 0.5), axis=-1)
-        labelled = (sample.weights() > 0) & inside
+        labelled = sample.labelled() & inside
         # Selected, not multiplied: an unlabelled keypoint may be NaN.
         places = jnp.where(labelled[..., None], places, 0.0)
         center, size = _center_and_size(places, labelled)

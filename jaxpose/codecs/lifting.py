@@ -261,7 +261,7 @@ class LiftingCodec:
         above 0 where a joint is known. Where the root is not, nothing is.
         """
         joints = sample.keypoints_3d.astype(jnp.float32)
-        known = sample.weights() > 0
+        known = sample.labelled()
         anchored = jnp.take(known, np.asarray(self.root, np.int32), axis=-1)
         known = known & anchored.all(axis=-1, keepdims=True)
         relative = jnp.where(known[..., None], joints - root_place(joints, self.root), 0.0)

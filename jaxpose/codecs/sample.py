@@ -21,7 +21,6 @@ class Sample(NamedTuple):
       area: `[...]` in pixels of the model's input, squared.
       valid: bool `[...]`, False where no person is; None where all are real.
       crowd: bool `[...]`, True for a region of several people without keypoints of their own.
-      ids: int32 `[...]`, the annotation of each person.
       dataset: int32 `[B]`, the data set that each image is from.
       counted: bool `[B, h, w]`, False in regions of the input where people are not labelled.
     """
@@ -33,22 +32,24 @@ class Sample(NamedTuple):
     area: Any = None
     valid: Any = None
     crowd: Any = None
-    ids: Any = None
     dataset: Any = None
     counted: Any = None
 
-    def weights(self) -> jax.Array:
-        """float32 `[..., K]`: 1 for a labelled keypoint of a real person, occluded or not, else 0.
+    def labelled(self) -> jax.Array:
+        """bool `[..., K]`: the labelled keypoints of real people, occluded or not.
 
-        People in a crowd region have no keypoints of their own, and weigh nothing.
+        People in a crowd region have no keypoints of their own.
         """
-        labelled = self.visible > 0
+        labelled: jax.Array = self.visible > 0
         if self.valid is not None:
             labelled = labelled & self.valid[..., None]
         if self.crowd is not None:
             labelled = labelled & ~self.crowd[..., None]
-        weights: jax.Array = labelled.astype(jnp.float32)
-        return weights
+        return labelled
+
+    def weights(self) -> jax.Array:
+        """float32 `[..., K]`: 1 for the keypoints that are `labelled`, else 0."""
+        return self.labelled().astype(jnp.float32)
 
 
 class Targets(NamedTuple):

@@ -94,6 +94,15 @@ class MixtureSource:
                 f"{', '.join(f'{h}x{w}' for h, w in sorted(sizes))}. Prepare them with the same "
                 "--canvas."
             )
+        rows = {getattr(source, "people", None) for source in self._parts}
+        if len(rows) > 1:
+            raise InputError(
+                "The parts of a mixture have different numbers of rows for people, "
+                f"{', '.join(str(count or 'crops of one') for count in sorted(rows, key=str))}. "
+                "Give `people` the same number in each."
+            )
+        if None not in rows:
+            self.people = rows.pop()
         self._skeleton = mixture.skeleton or self._parts[0].skeleton
         if mixture.skeleton is None:
             others = {s.skeleton.name: s.skeleton.keypoints for s in self._parts}
@@ -103,8 +112,8 @@ class MixtureSource:
                     "mixture one, such as skeletons.union('all', ...)."
                 )
         self._rows = [shared_keypoints(s.skeleton, self._skeleton) for s in self._parts]
-        for source, rows in zip(self._parts, self._rows, strict=True):
-            if not (rows >= 0).any():
+        for source, shared in zip(self._parts, self._rows, strict=True):
+            if not (shared >= 0).any():
                 raise InputError(
                     f"Skeleton {source.skeleton.name!r} of a part shares no keypoint name with "
                     f"{self._skeleton.name!r} of the mixture."

@@ -68,8 +68,8 @@ def read_upload(path: Path, limits: Limits) -> np.ndarray:
     data = path.read_bytes() if _size(path, limits) else b""
     size = declared_size(data)
     if size is None:
-        raise InputError("photos are taken as JPEG, PNG, WebP, GIF or BMP; convert it to one")
-    _check_pixels(size, limits, "the photo has")
+        raise InputError("images are accepted as JPEG, PNG, WebP, GIF or BMP; convert it to one")
+    _check_pixels(size, limits, "the image has")
     return decode_photo(data)
 
 
@@ -87,7 +87,7 @@ def check_video(path: Path, limits: Limits) -> None:
     if not size:
         raise InputError("the file is empty")
     if not _is_video(head):
-        raise InputError("this is not a film in MP4, MOV, WebM, MKV or AVI; convert it to one")
+        raise InputError("this is not a video in MP4, MOV, WebM, MKV or AVI; convert it to one")
     try:
         video = open_video(path, lambda skipped: None)
     except InputError as error:

@@ -81,12 +81,12 @@ class _Outputs(NamedTuple):
 
 
 def _inputs(gr: Any, limits: Limits) -> _Inputs:
-    with gr.Tab("Photo"):
+    with gr.Tab("Image"):
         sources = ["upload", "webcam", "clipboard"]
-        image = gr.Image(sources=sources, label="Photo", elem_id="photo", height=_LOW, buttons=[])
-    with gr.Tab("Film"):
+        image = gr.Image(sources=sources, label="Image", elem_id="photo", height=_LOW, buttons=[])
+    with gr.Tab("Video"):
         video = gr.Video(
-            sources=["upload", "webcam"], label="Film", elem_id="film", height=_HIGH, buttons=[]
+            sources=["upload", "webcam"], label="Video", elem_id="film", height=_HIGH, buttons=[]
         )
     min_score = gr.Slider(
         *(0, 1, _MIN_SCORE),
@@ -96,31 +96,31 @@ def _inputs(gr: Any, limits: Limits) -> _Inputs:
         elem_id="min_score",
     )
     gr.Markdown(
-        f"Photos and films of at most {limits.max_upload_mb:g} MB and {limits.max_megapixels:g} "
-        f"megapixels; of films the first {limits.max_video_seconds:g} seconds. They are removed "
+        f"Images and videos of at most {limits.max_upload_mb:g} MB and {limits.max_megapixels:g} "
+        f"megapixels; of videos the first {limits.max_video_seconds:g} seconds. They are removed "
         f"after {limits.kept_seconds / 60:g} minutes."
     )
     return _Inputs(image, video, min_score)
 
 
 def _outputs(gr: Any) -> _Outputs:
-    summary = gr.Markdown("Hand over a photo or a film.", elem_id="told")
+    summary = gr.Markdown("Upload an image or a video.", elem_id="told")
     still: dict[str, Any] = {"interactive": False, "height": _HIGH}
     drawn_image = gr.Image(label="Skeletons", elem_id="drawn", buttons=["fullscreen"], **still)
     hidden = still | {"visible": False, "buttons": []}
     drawn_video = gr.Video(label="Skeletons", elem_id="moving", **hidden)
     with gr.Row():
         files = [
-            gr.DownloadButton(label, elem_id=label.lower(), interactive=False, size="sm")
-            for label in ("Picture", "JSON", "CSV")
+            gr.DownloadButton(label, elem_id=name, interactive=False, size="sm")
+            for label, name in (("Image", "picture"), ("JSON", "json"), ("CSV", "csv"))
         ]
-    view_3d = gr.Image(label="In space", elem_id="space", **hidden)
+    view_3d = gr.Image(label="In 3D", elem_id="space", **hidden)
     table = gr.Dataframe(
         headers=list(IMAGE_TABLE),
         interactive=False,
         max_height=_HIGH,
         elem_id="table",
-        label="Keypoints: x and y in pixels of the photo, scores from 0 to 1",
+        label="Keypoints: x and y in pixels of the image, scores from 0 to 1",
     )
     return _Outputs(summary, drawn_image, drawn_video, view_3d, table, *files)
 
@@ -150,7 +150,7 @@ def _connect(gr: Any, session: DemoSession, inputs: _Inputs, outputs: _Outputs, 
 
     def on_video(upload: Any, score: float, progress: Any = bar) -> list[Any]:
         def report(done: int, total: int) -> None:
-            progress((done, total), desc="Looking", unit="frames")
+            progress((done, total), desc="Predicting", unit="frames")
 
         return update(lambda path: session.video(path, report), _path(upload), score)
 
@@ -187,7 +187,7 @@ def _all_of(gr: Any, result: DemoResult, score: float) -> _Outputs:
         drawn_video=gr.update(value=None if still else path, visible=not still),
         view_3d=gr.update(value=result.view_3d, visible=result.view_3d is not None),
         table={"headers": list(columns), "data": result.table(score)},
-        drawn_file=file(path, "Picture" if still else "Film"),
+        drawn_file=file(path, "Image" if still else "Video"),
         json=file(result.folder / "predictions.json", "JSON"),
         csv=file(result.folder / "predictions.csv", "CSV"),
     )

@@ -92,7 +92,7 @@ class DemoResult:
     def summary(self, min_score: float) -> str:
         """Number of people and keypoints, the time it took, and what was left out."""
         if not self.count:
-            what = "Nobody was found in this " + ("film" if self.is_video else "photo")
+            what = "No person was found in this " + ("video" if self.is_video else "image")
         else:
             scores = np.concatenate([one.scores.reshape(-1) for one in self.people])
             shown = int((scores >= min_score).sum())

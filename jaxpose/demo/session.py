@@ -94,7 +94,7 @@ class DemoSession:
             for people in results:
                 seconds = people.seconds or 0.0
                 if len(frames) == limits.frames or seconds > limits.max_video_seconds:
-                    notes.append(f"The film is longer: this is it up to {seconds:.1f} s")
+                    notes.append(f"The video is longer: this is it up to {seconds:.1f} s")
                     break
                 frames.append(replace(people, source=FILM, _photo=None))
                 if progress is not None:
@@ -102,7 +102,7 @@ class DemoSession:
             skipped = list(results.skipped)
         notes += [f"Left out: {one.reason}" for one in skipped]
         if not frames:
-            raise InputError("; ".join(one.reason for one in skipped) or "the film has no frame")
+            raise InputError("; ".join(one.reason for one in skipped) or "the video has no frame")
         return self._result(frames, video, begun, notes)
 
     def without_folders(self, message: str) -> str:

@@ -113,7 +113,7 @@ class Distillation(Loss):
     features: FeatureDistillation | None = None
 
     def with_terms(self, outputs: Any, targets: Any, weights: jax.Array) -> tuple[jax.Array, Terms]:
-        """The loss, and its terms `task`, `outputs` and `features`."""
+        """Computes the loss, and its terms `task`, `outputs` and `features`."""
         parts = [term("task", self.task, outputs.outputs, targets, weights)]
         if self.outputs is not None:
             ours, theirs = outputs.outputs, outputs.teacher_outputs

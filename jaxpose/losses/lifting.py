@@ -204,20 +204,23 @@ class SemiSupervised(Loss):
     def with_terms(
         self, outputs: tuple[jax.Array, jax.Array], targets: TrajectoryTargets, weights: Any
     ) -> tuple[jax.Array, Terms]:
-        """The loss, and its terms `pose`, `trajectory`, `reprojection` and `bone_length`."""
+        """Computes the loss, and its terms `pose`, `trajectory`, `reprojection`, `bone_length`."""
         pose, root = outputs
 
         def share(value: jax.Array, part: jax.Array) -> jax.Array:
             known = weighted_mean(jnp.ones(part.shape, jnp.float32), part)
             return value / jnp.where(known > 0, known, 1.0)
 
+        # In this order: gradients with respect to `pose` and `root` add up in the order of use.
+        supervised = share(mpjpe(pose, targets.pose, weights.pose), weights.pose)
+        trajectory = share(trajectory_mpjpe(root, targets.root, weights.root), weights.root)
+        seen = share(reprojection(outputs, targets.rays, weights.rays), weights.rays)
         bones = mean_bone_length(
             pose, targets.pose, weights.rays, bones=self.bones, target_weights=weights.pose
         )
-        seen = share(reprojection(outputs, targets.rays, weights.rays), weights.rays)
         terms = {
-            "pose": share(mpjpe(pose, targets.pose, weights.pose), weights.pose),
-            "trajectory": share(trajectory_mpjpe(root, targets.root, weights.root), weights.root),
+            "pose": supervised,
+            "trajectory": trajectory,
             "reprojection": self.reprojection * seen,
             "bone_length": self.bone_length * bones,
         }

@@ -76,7 +76,7 @@ class Estimates:
     @property
     def dimensions(self) -> int:
         """2 for keypoints in images, 3 for 3D joints."""
-        return self.keypoints.shape[2]
+        return int(self.keypoints.shape[2])
 
     @property
     def labelled(self) -> np.ndarray:
@@ -96,7 +96,7 @@ class Estimates:
 
     def column(self, name: str) -> np.ndarray:
         """Return the column `name`; raises InputError if it is not filled."""
-        values = getattr(self, name)
+        values: np.ndarray | None = getattr(self, name)
         if values is None:
             raise InputError(f"These estimates have no {name!r}.")
         return values

@@ -45,7 +45,8 @@ def match_people(
       limit: largest mean ray distance of one person over the common keypoints, mm.
 
     Returns:
-      for each view `[P_v]` int: the person's number. A person in one view only has an own number.
+      for each view `[P_v]` int: the person's number. A detection without a match in another view
+      has a separate number.
 
     Raises:
       InputError: one view only, not one array per camera, or invalid cameras.

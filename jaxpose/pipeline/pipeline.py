@@ -47,7 +47,7 @@ class Pipeline:
     ```
 
     A model whose estimator takes whole "images" (bottom-up and one-stage models) finds the people
-    itself: it gets each frame with one box around it, and neither a detector nor boxes.
+    itself and needs no detector. Boxes that are given keep the people in them.
 
     Attributes:
       options: the options; see `Options`.
@@ -161,12 +161,7 @@ class Pipeline:
           boxes: as in `__call__`.
           lift: False leaves the lifter out: frames then come one by one, with their images, and
             `lift` can be applied to them afterwards.
-
-        Raises:
-          InputError: boxes for a model of whole images.
         """
-        if boxes is not None and self._whole_images:
-            raise InputError("a model of whole images finds the people itself: give no boxes")
         stages = StageTimer()
         lift = lift and self.lifter is not None
         return Results(self._run(media, boxes, stages, lift), media, stages)
@@ -250,13 +245,13 @@ class Pipeline:
         under_way: deque[Located] = deque()
         waited = 0.0
 
-        def items() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        def items() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
             nonlocal waited
             begun = time.perf_counter()
             for one in located:
                 waited += time.perf_counter() - begun
                 under_way.append(one)
-                yield one.frame.image, one.boxes_xywh
+                yield one.frame.image, self._boxes(one)
                 begun = time.perf_counter()
             waited += time.perf_counter() - begun
 
@@ -303,8 +298,12 @@ class Pipeline:
     def _keypoints(self, located: Located, stages: StageTimer) -> People:
         """Keypoints in the boxes of one frame."""
         with stages("pose", len(located.boxes_xywh)):
-            people = self.predictor(located.frame.image, located.boxes_xywh)
+            people = self.predictor(located.frame.image, self._boxes(located))
         return self._without_duplicates(people, located)
+
+    def _boxes(self, located: Located) -> np.ndarray | None:
+        """Boxes for the predictor; None for all people of a whole image."""
+        return None if self._whole_images and not located.user_boxes else located.boxes_xywh
 
     def _tracked(self, results: Iterable[People], stages: StageTimer) -> Iterator[People]:
         """Adds track ids to the people of videos."""

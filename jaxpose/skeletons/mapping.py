@@ -113,10 +113,10 @@ def mapped(
 
 
 def shared_keypoints(source: Skeleton, target: Skeleton) -> np.ndarray:
-    """For labels: the place in `source` of each target keypoint of the same name, int32 `[K]`.
+    """Index in `source` of each target keypoint of the same name, int32 `[K]`, for labels.
 
-    -1 where the source has none. Nothing is made of other keypoints: what is nearly the right place
-    is good enough as an input, not as a label.
+    -1 where the source has none. No keypoint is computed from others: a point that is only near the
+    right position is good enough as an input, but not as a label.
     """
     own = _BY_TARGET.get(target.name, {})
     places = [
@@ -129,10 +129,10 @@ def shared_keypoints(source: Skeleton, target: Skeleton) -> np.ndarray:
 
 
 def union(name: str, *skeletons: Skeleton) -> Skeleton:
-    """A skeleton with the keypoints of all, each name once, in the order in which they come.
+    """Skeleton with the keypoints of all, each name once, in order of first occurrence.
 
-    A keypoint has the sigma of the first skeleton that names it; there are sigmas only if all have
-    one. Equal names have to mean the same place: rename those that do not.
+    A keypoint has the sigma of the first skeleton with its name; there are sigmas only if all
+    keypoints have one. Equal names must mean the same point: rename those that do not.
     """
 
     def each(field: str) -> tuple[Any, ...]:

@@ -76,7 +76,7 @@ def test_a_folder_with_boxes_gives_keypoints_and_pictures(folder):
     boxes = boxes_file(folder, {name: [BOX] for name in ("a.png", "b.jpg", "c.png")})
     result = run(folder, folder / "photos", boxes=boxes)
     assert result.exit_code == 0, result.output
-    assert "3 photos, 3 people" in result.output
+    assert "3 images, 3 people" in result.output
     content = predictions(folder)
     assert content["model"] == {"run": str(folder / "run"), "checkpoint": "best", "step": 7}
     assert content["skeleton"]["keypoints"] == ["left_dot", "right_dot"]
@@ -129,8 +129,8 @@ def test_broken_photos_are_counted_and_the_rest_is_done(folder):
     (folder / "empty").mkdir()
     result = run(folder, folder / "photos", folder / "d.png", folder / "empty")
     assert result.exit_code == 1
-    assert "2 photos, 2 people" in result.output
-    assert "4 photos left out:" in result.output
+    assert "2 images, 2 people" in result.output
+    assert "4 images left out:" in result.output
     skipped = {
         Path(entry["file"]).name: entry["reason"] for entry in predictions(folder)["skipped"]
     }
@@ -177,9 +177,9 @@ def test_photos_of_one_name_get_pictures_of_their_own(folder):
     ("arguments", "options", "message"),
     [
         (["nowhere.jpg"], {"boxes": "boxes.csv"}, "boxes.csv does not exist"),
-        (["photos"], {"out": "photos"}, "would overwrite a photo"),
+        (["photos"], {"out": "photos"}, "would overwrite an image"),
         (["photos"], {"out": "photos/a.png"}, "cannot write into"),
-        (["empty"], {}, "empty holds no photo"),
+        (["empty"], {}, "empty contains no image"),
         (["photos"], {"format": "json,cvs"}, "Did you mean 'csv'"),
         (["photos"], {"boxes": "boxes.json", "detector": "x"}, "give one"),
     ],
@@ -270,7 +270,7 @@ def test_a_film_in_every_format(folder, monkeypatch):
     smooth = ("--smooth", "savitzky-golay")
     result = run(folder, source, *smooth, "--sheet", boxes=None, **others)
     assert result.exit_code == 0, result.output
-    assert "1 film of 12 frames, 12 people on 1 track." in result.output
+    assert "1 video of 12 frames, 12 people on 1 track." in result.output
     assert "pose" in result.output and "compilations" in result.output
     content = predictions(folder)
     assert (content["detector"], content["detect_every"], content["skipped"]) == ("x.npz", 4, [])
@@ -310,7 +310,7 @@ def test_heatmaps_lie_over_the_crops(folder):
     coloured = np.ptp(sheet, axis=-1) > 40
     assert 0.002 < coloured.mean() < 0.1
     result = run(folder, film(folder / "walk.avi", 2), "--heatmaps", out="other")
-    assert result.exit_code == 2 and "is for photos" in " ".join(result.output.split())
+    assert result.exit_code == 2 and "is for images" in " ".join(result.output.split())
 
 
 def test_boxes_of_each_frame_of_a_film(folder):
@@ -328,8 +328,8 @@ def test_photos_and_films_together_and_without_pictures(folder):
     (folder / "photos" / "broken.mp4").write_text("no film")
     result = run(folder, folder / "photos", "--no-draw", "--no-track")
     assert result.exit_code == 1
-    assert "3 photos, 1 film of 5 frames, 8 people." in result.output
-    assert "1 photo, film or part of one left out" in result.output
+    assert "3 images, 1 video of 5 frames, 8 people." in result.output
+    assert "1 image, video or part of one left out" in result.output
     assert [path.name for path in (folder / "out").iterdir()] == ["predictions.json"]
     content = predictions(folder)
     assert ["picture" in entry for entry in content["frames"]] == [False] * 8

@@ -27,7 +27,7 @@ def test_train_then_predict(tmp_path):
         *("predict", tmp_path / "person.png", "--from", tmp_path / "run"),
         *("--boxes", "full", "--out", tmp_path / "out"),
     )
-    assert "1 photo, 1 person" in output
+    assert "1 image, 1 person" in output
     content = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert content["model"]["step"] == 1
     (person,) = content["photos"][0]["people"]

@@ -7,7 +7,7 @@ import pytest
 
 from jaxpose.data import pipeline, resident
 from jaxpose.data.mixture import BLOCK, Mixture, Weighted, shares
-from jaxpose.data.source import SyntheticPeople
+from jaxpose.data.source import SyntheticPeople, SyntheticScenes
 from jaxpose.errors import InputError
 from jaxpose.skeletons import COCO17, LSP14, MPII16, union
 from jaxpose.skeletons.mapping import shared_keypoints
@@ -115,6 +115,19 @@ def test_labels_are_taken_by_name_alone():
 def test_the_union_of_one_is_itself():
     same = union(COCO17.name, COCO17, COCO17)
     assert replace(same, source=COCO17.source) == COCO17
+
+
+def test_whole_images_are_mixed_too():
+    parts = (SyntheticScenes(3, seed, (64, 64), people=2) for seed in (0, 1))
+    source = Mixture(tuple(map(Weighted, parts)), union("coco+lsp", COCO17, LSP14)).open()
+    assert source.people == 2
+    batch = source.samples([1, 4])
+    assert batch["keypoints"].shape == (2, 2, 19, 2) and batch["visible"][..., 17:].max() == 0
+    alone = SyntheticScenes(3, 1, (64, 64), people=2).open().samples([1])
+    np.testing.assert_array_equal(batch["keypoints"][1, :, :17], alone["keypoints"][0])
+    with pytest.raises(InputError, match="rows for people, 2, 3"):
+        scenes = SyntheticScenes(3, 0, (64, 64), 2), SyntheticScenes(3, 0, (64, 64), 3)
+        Mixture(tuple(map(Weighted, scenes))).open()
 
 
 def test_parts_that_do_not_fit_are_refused(numbered):

@@ -47,7 +47,7 @@ def test_the_page_is_for_this_machine_unless_told_otherwise(served):
     assert status == 0 and "The page is at http://127.0.0.1:7860/ until Ctrl-C." in told
     assert "password" not in told
     (one,) = served
-    assert one.model.startswith("dots: 2 keypoints (dots), looked at in 48 x 64 pixels, each photo")
+    assert one.model.startswith("dots: 2 keypoints (dots), input of 48 x 64 pixels, each image")
     assert one.session.limits == Limits(64, 3, 20) and not one.session.folder.exists()
     assert "secret" not in json.dumps(one.session.head)
     assert one.session.head["models"] == {"pose": "dots"}

@@ -57,9 +57,9 @@ def test_what_is_no_photo(tmp_path):
     ("content", "message"),
     [
         (b"", "empty"),
-        (b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n", "not a film in MP4"),
-        (b"ffconcat version 1.0\nfile /etc/passwd\n", "not a film in MP4"),
-        (png(9, 9), "not a film in MP4"),
+        (b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n", "not a video in MP4"),
+        (b"ffconcat version 1.0\nfile /etc/passwd\n", "not a video in MP4"),
+        (png(9, 9), "not a video in MP4"),
         (
             b"\0\0\0\x18ftypmp42" + bytes(99),
             "^not a readable video.* damaged, or of an unknown format",

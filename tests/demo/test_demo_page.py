@@ -174,7 +174,7 @@ def test_a_client_without_a_browser(page, picture, expected):
 def test_what_cannot_be_shown_is_said_in_a_sentence(page):
     for content, function, message in (
         (b"\xff\xd8\xff" + bytes(99), 0, "⚠ The JPEG is cut off"),
-        (b"#EXTM3U\nfile:///etc/passwd", 1, "⚠ This is not a film in MP4"),
+        (b"#EXTM3U\nfile:///etc/passwd", 1, "⚠ This is not a video in MP4"),
     ):
         status, (path,) = upload(page, content)
         assert status == 200

@@ -95,7 +95,7 @@ def test_nobody_and_several(session, tmp_path):
     path = upload(tmp_path)
     session.pipeline.detector.xywh = []
     nobody = session.image(path)
-    assert nobody.summary(0.3).startswith("Nobody was found in this photo; ")
+    assert nobody.summary(0.3).startswith("No person was found in this image; ")
     np.testing.assert_allclose(read_photo(nobody.draw(0.3)), read_photo(path), atol=8)
     session.pipeline.detector.xywh = [[0, 0, 96, 128], [40, 40, 20, 20], [500, 0, 9, 9]]
     several = session.image(path)
@@ -111,7 +111,7 @@ def test_a_film_up_to_its_limit(session, tmp_path):
     assert progress == [(n, 14) for n in range(1, 10)]
     told = found.summary(0.0)
     assert told.startswith("1 person, 18 of 18") and "9 frames in" in told
-    assert told.endswith("The film is longer: this is it up to 0.9 s.")
+    assert told.endswith("The video is longer: this is it up to 0.9 s.")
     assert [row[:3] for row in found.table(0.0)][-1] == [8, 1, "right_dot"]
     path.unlink()  # what is shown later needs nothing of the upload
     shown = found.draw(0.3)
@@ -126,7 +126,7 @@ def test_a_film_up_to_its_limit(session, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"#EXTM3U\nfile:///etc/passwd", "not a film in MP4"),
+        (b"#EXTM3U\nfile:///etc/passwd", "not a video in MP4"),
         (b"\0\0\0\x18ftypmp42" + bytes(99), "not a readable video"),
         (bytes(1_000_001), "at most 1 MB"),
     ],
@@ -151,7 +151,7 @@ def test_a_full_disk(session, tmp_path, monkeypatch):
     with pytest.raises(InputError) as caught:
         found.draw(0.3)
     told = session.without_folders(str(caught.value))
-    assert told == "drawn_0.30.jpg: the picture cannot be written: No space left on device."
+    assert told == "drawn_0.30.jpg: the image cannot be written: No space left on device."
 
 
 def test_uploads_that_are_gone(session, tmp_path):

@@ -202,5 +202,7 @@ def test_stablehlo_is_for_every_platform_and_batch(exports):
 @pytest.mark.parametrize("name", ["savedmodel", "tflite", "onnx"])
 def test_weights_beyond_a_files_limit_are_refused(name, program, tmp_path):
     huge = replace(program, weight_bytes=5 << 29)
-    with pytest.raises(InputError, match=r"holds 2 GiB, and the weights are 2\.5 GiB: export st"):
+    with pytest.raises(
+        InputError, match=r"can hold 2 GiB, but the weights are 2\.5 GiB: export st"
+    ):
         FORMATS[name].write(huge, tmp_path / "model")

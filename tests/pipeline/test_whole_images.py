@@ -31,7 +31,7 @@ class FindsAll:
     """Pairs of dots in whole images, from left to right, the first one of each twice."""
 
     batch_size: int
-    boxes: list[list[float]] = field(default_factory=list)
+    boxes: list = field(default_factory=list)
     skeleton = SKELETON
     compilations = 0
 
@@ -40,8 +40,7 @@ class FindsAll:
 
     def stream(self, items, *, full=False):
         for image, boxes in items:
-            (box,) = np.asarray(boxes).tolist()
-            self.boxes.append(box)
+            self.boxes.append(boxes)
             rows = np.flatnonzero(image[64, :, 0] > 250)
             lefts = [x for x in rows if x - 1 not in rows]
             points = np.float32([[(x + 25.6, 40), (x, 64)] for x in [*lefts[:1], *lefts]])
@@ -74,7 +73,7 @@ TRAINED = Trained(Path("all"), Estimator(), {}, None)
 def test_an_image_is_given_whole():
     pipeline = Pipeline(TRAINED, options=Options(batch_size=3))
     people = pipeline(frame(40, 150, 260))
-    assert pipeline.predictor.boxes == [[0, 0, 320, 120]] and pipeline.predictor.batch_size == 3
+    assert pipeline.predictor.boxes == [None] and pipeline.predictor.batch_size == 3
     # Three people: the one found twice is one.
     np.testing.assert_allclose(people.keypoints[:, 1, 0], [40, 150, 260], atol=2)
     assert people.box_scores is None and people[1]["right_dot"].y == 64
@@ -87,7 +86,7 @@ def test_a_video_has_ids():
     results = list(pipeline(video, fps=10))
     assert [people.track_ids.tolist() for people in results] == [[1, 2]] * 6
     assert [people.index for people in results] == list(range(6))
-    assert len(pipeline.predictor.boxes) == 6
+    assert pipeline.predictor.boxes == [None] * 6
 
 
 def test_the_best_people_are_kept():
@@ -107,9 +106,10 @@ def test_what_only_crops_use_is_refused(detector, options, message):
         Pipeline(TRAINED, detector, options=Options(**options))
 
 
-def test_boxes_are_refused():
-    with pytest.raises(InputError, match="give no boxes"):
-        Pipeline(TRAINED)(frame(40), boxes=[[0, 0, 9, 9]])
+def test_given_boxes_are_passed_on():
+    pipeline = Pipeline(TRAINED)
+    pipeline(frame(40), boxes=[[0, 0, 9, 9]])
+    assert pipeline.predictor.boxes[0].tolist() == [[0, 0, 9, 9]]
 
 
 def test_predict_names_neither_boxes_nor_a_detector(tmp_path, monkeypatch):
@@ -117,7 +117,7 @@ def test_predict_names_neither_boxes_nor_a_detector(tmp_path, monkeypatch):
     save_image(tmp_path / "a.png", frame(40, 150))
     arguments = ["predict", tmp_path / "a.png", "--from", "all", "--out", tmp_path / "out"]
     result = CliRunner().invoke(app, [*map(str, arguments)])
-    assert result.exit_code == 0 and "1 photo, 2 people" in result.output
+    assert result.exit_code == 0 and "1 image, 2 people" in result.output
     content = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert not {"boxes", "detector"} & set(content)
     result = CliRunner().invoke(app, [*map(str, arguments), "--heatmaps"])

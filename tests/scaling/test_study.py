@@ -110,8 +110,8 @@ def test_patch_and_resolution_bring_head_and_codec_along(tiny):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"samples": [16]}, "2 steps, and 10 are the least"),
-        ({"samples": [960]}, "sees its data 40.0 times, more than 9"),
+        ({"samples": [16]}, "2 steps, but at least 10 are needed"),
+        ({"samples": [960]}, "repeats its data 40.0 times, more than 9"),
         ({"samples": [-1.0]}, "Budgets must be positive"),
         ({"samples": ()}, "budgets of one kind"),
         ({"cooldown": 1.5}, "in \\(0, 1\\)"),

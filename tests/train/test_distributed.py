@@ -171,7 +171,7 @@ def test_processes_with_different_configurations_refuse_to_start(tmp_path):
 
 
 def test_one_process_feeds_whole_batches():
-    assert distributed.share(16, make_mesh(Mesh(data=2, fsdp=2, tensor=2))) == (0, 1)
+    assert distributed.batch_shard(16, make_mesh(Mesh(data=2, fsdp=2, tensor=2))) == (0, 1)
 
 
 def test_flags_that_lack_one_another_are_refused(monkeypatch):
@@ -198,7 +198,7 @@ def test_a_lost_step_stops_the_run(monkeypatch):
     sync._posted.extend([(low, low), (low, high)])
     assert sync.poll() is None
     sync._posted.append((high, high))
-    with pytest.raises(InputError, match="lost step: one is at 6, another at 7"):
+    with pytest.raises(InputError, match="at different steps: one is at 6, another at 7"):
         sync.poll()
 
 

@@ -93,7 +93,7 @@ def augment(
         visible,
         keypoints,
         box_xywh=_boxes(matrix, batch["box_xywh"]),
-        area=batch["area"],
+        area=batch["area"] * _area_scale(matrix) / _area_scale(batch["photo_from_canvas"]),
         valid=batch["valid"] & rows[:, None],
         crowd=batch["crowd"],
         counted=(ignored < 128) & rows[:, None, None],
@@ -140,6 +140,11 @@ def _ignore_matrix(
     heatmap = jnp.array([[[x, 0.0, 0.0], [0.0, y, 0.0]]], jnp.float32)
     inner = geometry.compose_affine(matrix, jnp.broadcast_to(canvas, matrix.shape))
     return geometry.compose_affine(jnp.broadcast_to(heatmap, matrix.shape), inner)
+
+
+def _area_scale(matrix: jax.Array) -> jax.Array:
+    """By how much maps `[B, 2, 3]` enlarge an area, `[B, 1]`."""
+    return jnp.abs(matrix[:, 0, 0] * matrix[:, 1, 1] - matrix[:, 0, 1] * matrix[:, 1, 0])[:, None]
 
 
 def _boxes(matrix: jax.Array, boxes_xywh: jax.Array) -> jax.Array:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from jaxpose.tasks.bottomup.experiment import BottomUpExperiment
 
 DEVICE_KEYS = (
-    *("image", "keypoints", "visible", "box_xywh", "area", "valid", "crowd", "ignore", "mask"),
+    *("image", "keypoints", "visible", "box_xywh", "area", "valid", "crowd", "ignore"),
+    *("photo_from_canvas", "mask"),
 )
 """Names of the arrays of a batch that the step reads; see `data.instances`."""
 

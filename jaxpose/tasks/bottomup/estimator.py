@@ -97,7 +97,8 @@ class BottomUpEstimator:
         weight_bytes = tree_bytes(variables)
         if level == "model":
             value = Value("images", ("B", height, width, 3), "float32", "RGB images, normalised")
-            example = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
+            shape: Any = jax.ShapeDtypeStruct
+            example = shape((1, height, width, 3), jnp.float32)
             outputs = outputs_like(bare, example, "outputs of the model's head, not decoded")
             return Program(bare, (value,), outputs, level, facts, (), weight_bytes, samples)
         images = Value("images", ("B", height, width, 3), "uint8", "RGB images, 0 to 255")

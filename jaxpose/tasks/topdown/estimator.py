@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from jaxpose.codecs.codec import Codec
 from jaxpose.export.program import Level, Program
 from jaxpose.models.build import PoseModel
 from jaxpose.models.distillation import DistillationModel
@@ -21,7 +22,7 @@ class TopDownEstimator:
     """
 
     model: PoseModel | DistillationModel
-    codec: Any
+    codec: Codec
     skeleton: Skeleton
     padding: float = 1.25
     takes: ClassVar[str] = "crops"

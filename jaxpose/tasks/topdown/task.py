@@ -103,7 +103,7 @@ class TopDownTask:
             upper_body=skeleton.upper_body_mask,
             padding=experiment.padding,
         )
-        targets, weights = codec.encode(Sample(visible, keypoints))
+        targets, weights = codec.encode(Sample(visible, keypoints, dataset=batch.get("dataset")))
         inputs = DatasetImages(images, batch["dataset"]) if "dataset" in batch else images
         return inputs, targets, weights * batch["mask"][:, None]
 

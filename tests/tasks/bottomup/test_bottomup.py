@@ -75,7 +75,11 @@ def test_nothing_changes_in_evaluation(scenes):
     np.testing.assert_allclose(matrix, np.broadcast_to(np.eye(2, 3), (8, 2, 3)), atol=1e-5)
     np.testing.assert_allclose(sample.keypoints, scenes["keypoints"], atol=1e-3)
     np.testing.assert_allclose(sample.box_xywh, scenes["box_xywh"], atol=1e-3)
+    np.testing.assert_allclose(sample.area, scenes["area"], rtol=1e-5)
     assert sample.counted.all() and images.shape == (8, *SIZE, 3)
+    half = scenes["photo_from_canvas"] * 2  # canvases at half the size of their photos
+    smaller = augmented(scenes, STILL, photo_from_canvas=half)[1]
+    np.testing.assert_allclose(smaller.area, scenes["area"] / 4, rtol=1e-5)
 
 
 def test_pixels_people_and_regions_move_together(scenes):
