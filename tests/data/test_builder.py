@@ -155,7 +155,9 @@ def test_nobody_left_is_an_error_with_reasons(write, tmp_path, make_content):
     content = make_content()
     for entry in content["annotations"]:
         entry["area"] = 0
-    with pytest.raises(InputError, match=r"No person is left .*: 6 x zero area. The first one: ann"):
+    with pytest.raises(
+        InputError, match=r"No person is left .*: 6 x zero area. The first one: ann"
+    ):
         write(content=content)
     assert not (tmp_path / "out").exists()
 

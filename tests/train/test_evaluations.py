@@ -145,7 +145,10 @@ def test_an_evaluation_fills_in_its_best_figure():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"best": "APP"}, r"'APP', but none of its metrics \(CocoAP\) reports it. Did you mean 'AP"),
+        (
+            {"best": "APP"},
+            r"'APP', but none of its metrics \(CocoAP\) reports it. Did you mean 'AP",
+        ),
         ({"metrics": ()}, "at least one metric"),
         ({"every": 0}, "at least 1"),
         ({"batch_size": 0}, "at least 1"),

@@ -111,7 +111,7 @@ def test_changed_data_is_refused_on_resume(tiny, finished):
     record["data"]["train"] = "another"
     file.write_text(json.dumps(record))
     try:
-        with pytest.raises(InputError, match=r"not what .* was trained on"):
+        with pytest.raises(InputError, match=r"differs from the data that .* was trained on"):
             train(changed, directory, QUIET)
     finally:
         file.write_text(text)

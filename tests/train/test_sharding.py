@@ -102,8 +102,14 @@ def test_a_rule_comes_before_the_defaults(vit):
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        (("backbone/block/.*", ("fsdp",)), "matches no parameter. The first parameters are: backbone/blocks"),
-        ((".*/fc1/kernel", ("model",)), "allowed are None and, at most once each, data, fsdp, tensor"),
+        (
+            ("backbone/block/.*", ("fsdp",)),
+            "matches no parameter. The first parameters are: backbone/blocks",
+        ),
+        (
+            (".*/fc1/kernel", ("model",)),
+            "allowed are None and, at most once each, data, fsdp, tensor",
+        ),
         ((".*/fc1/kernel", ("fsdp", "fsdp")), "at most once each"),
         (("backbone/position_embedding", ("fsdp", None)), "12 of .* over fsdp = 8, which does not"),
         ((".*/norm/scale", ("fsdp", None)), "has 2 axes, .* only 1"),
