@@ -143,7 +143,7 @@ def _ignore_matrix(
 
 
 def _area_scale(matrix: jax.Array) -> jax.Array:
-    """By how much maps `[B, 2, 3]` enlarge an area, `[B, 1]`."""
+    """Factor `[B, 1]` by which maps `[B, 2, 3]` enlarge an area."""
     return jnp.abs(matrix[:, 0, 0] * matrix[:, 1, 1] - matrix[:, 0, 1] * matrix[:, 1, 0])[:, None]
 
 
