@@ -57,13 +57,13 @@ def prepare(
 
     points = skeletons.load(skeleton)
     whole = layout == "images"
-    photos, skipped, notes = read_people(
+    images, skipped, notes = read_people(
         annotations, images, points, whole_images=whole, empty=empty
     )
     return write_dataset(
         out,
         name="coco",
-        splits={split: photos},
+        splits={split: images},
         skipped={split: skipped},
         skeleton=points,
         canvas=Canvas.parse(canvas or ("640x640" if whole else "384x288")),

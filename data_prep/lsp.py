@@ -51,13 +51,13 @@ def prepare(
     from jaxpose.data.builder import write_dataset
 
     people = lsp_people(lsp / "joints.mat")
-    photos = [_photo(lsp / "images" / f"im{p.annotation_id:04d}.jpg", p) for p in people]
-    train, test = photos[:LSP_TRAIN], photos[LSP_TRAIN:]
+    images = [_image(lsp / "images" / f"im{p.annotation_id:04d}.jpg", p) for p in people]
+    train, test = images[:LSP_TRAIN], images[LSP_TRAIN:]
     sources = {"lsp": lsp / "joints.mat"}
     if lspet is not None:
         for person in lspet_people(lspet / "joints.mat"):
             name = f"im{person.annotation_id - LSPET_FIRST_ID:05d}.jpg"
-            train.append(_photo(lspet / "images" / name, person))
+            train.append(_image(lspet / "images" / name, person))
         sources["lspet"] = lspet / "joints.mat"
     return write_dataset(
         out,
@@ -137,12 +137,12 @@ def box_of_joints(points: np.ndarray, labelled: np.ndarray) -> np.ndarray:
     return np.concatenate([(low + high - size) / 2, size])
 
 
-def _photo(path: Path, person: InstanceAnnotation) -> ImageAnnotation:
+def _image(path: Path, person: InstanceAnnotation) -> ImageAnnotation:
     return ImageAnnotation(path, path.name, person.annotation_id, (person,), first_key=0)
 
 
-def _in_order(photos: list[ImageAnnotation]) -> list[ImageAnnotation]:
+def _in_order(images: list[ImageAnnotation]) -> list[ImageAnnotation]:
     return [
-        ImageAnnotation(photo.path, photo.name, photo.image_id, photo.people, first_key=key)
-        for key, photo in enumerate(photos)
+        ImageAnnotation(image.path, image.name, image.image_id, image.people, first_key=key)
+        for key, image in enumerate(images)
     ]

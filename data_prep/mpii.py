@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from jaxpose.data.canvas import Canvas, ImageAnnotation, InstanceAnnotation, Skip, by_photo
+from jaxpose.data.canvas import Canvas, ImageAnnotation, InstanceAnnotation, Skip, by_image
 from jaxpose.data.coco_json import NOT_NUMBERS, WRONG_LENGTH, read_json
 from jaxpose.data.matlab import read_mat
 from jaxpose.data.summary import Summary
@@ -57,11 +57,11 @@ def prepare(
     if not images.is_dir():
         raise InputError(f"{missing(images) if not images.exists() else f'{images} is a file'}.")
     read = people_of_mat if annotations.suffix == ".mat" else people_of_json
-    photos, skipped = read(annotations, images)
+    full_images, skipped = read(annotations, images)
     return write_dataset(
         out,
         name="mpii",
-        splits={split: photos},
+        splits={split: full_images},
         skipped={split: skipped},
         skeleton=MPII16,
         canvas=Canvas.parse(canvas),
@@ -112,7 +112,7 @@ def people_of_json(path: Path, images: Path) -> People:
         visible = np.where(labelled > 0, 2, 0)
         person = InstanceAnnotation(number, points - 1, visible, box, clip=False)
         people.append((ImageAnnotation(images / name, name, image_id, (), 0), person))
-    return list(by_photo(people)), skips
+    return list(by_image(people)), skips
 
 
 def people_of_mat(path: Path, images: Path) -> People:
@@ -128,7 +128,7 @@ def people_of_mat(path: Path, images: Path) -> People:
     skips: list[Skip] = []
     for number, entry in enumerate(_structs(release.annolist), start=1):
         name = str(entry.image.name)
-        photo = ImageAnnotation(images / name, name, number, (), 0)
+        image = ImageAnnotation(images / name, name, number, (), 0)
         for place, rect in enumerate(_structs(getattr(entry, "annorect", [])), start=1):
             if not list(_structs(getattr(rect, "annopoints", []))):
                 continue  # test people, and people of training images without annotations
@@ -145,8 +145,8 @@ def people_of_mat(path: Path, images: Path) -> People:
                 clip=False,
                 head_xyxy=_head(rect),
             )
-            people.append((photo, person))
-    return list(by_photo(people)), skips
+            people.append((image, person))
+    return list(by_image(people)), skips
 
 
 def box_of_scale(center: np.ndarray, scale: float) -> np.ndarray:

@@ -129,6 +129,17 @@ NAMES: dict[str, str] = {
     "jaxpose.train.task.Scored": "jaxpose.tasks.task.EvalResult",
     "jaxpose.train.task.Scorer": "jaxpose.tasks.task.Evaluator",
     "jaxpose.weights.cache.cache_folder": "jaxpose.paths.cache_folder",
+    "jaxpose.media.image.read_photo": "jaxpose.media.image.read_image",
+    "jaxpose.media.image.decode_photo": "jaxpose.media.image.decode_image",
+    "jaxpose.media.image.PHOTO_SUFFIXES": "jaxpose.media.image.IMAGE_SUFFIXES",
+    "jaxpose.media.sources.as_photo": "jaxpose.media.sources.as_image",
+    "jaxpose.geometry.crop_photo": "jaxpose.geometry.crop_image",
+    "jaxpose.geometry.planar.crop_photo": "jaxpose.geometry.planar.crop_image",
+    "jaxpose.data.synthetic.image.render_photo": "jaxpose.data.synthetic.image.render_image",
+    "jaxpose.data.synthetic.image.photograph": "jaxpose.data.synthetic.image.draw_stage",
+    "jaxpose.data.synthetic.video.render_film": "jaxpose.data.synthetic.video.render_video",
+    "jaxpose.bench.synthetic_video.draw_film": "jaxpose.bench.synthetic_video.draw_video",
+    "jaxpose.results.box_files.whole_photo": "jaxpose.results.box_files.whole_image",
 }
 
 # Removed packages and modules, whose content is only listed in `NAMES` and `MODULES`.

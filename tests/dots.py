@@ -64,7 +64,7 @@ def trained(udp: bool = True) -> Trained:
     return Trained(Path("dots"), TopDownEstimator(Dots(), codec(udp), SKELETON), {}, None)
 
 
-def photo(hw: tuple[int, int], dots: list[tuple[float, float]], radius: float) -> np.ndarray:
+def draw_dots(hw: tuple[int, int], dots: list[tuple[float, float]], radius: float) -> np.ndarray:
     """A black uint8 photo `[H, W, 3]` with soft white dots at (x, y)."""
     rows, columns = np.mgrid[: hw[0], : hw[1]]
     light = np.zeros(hw)

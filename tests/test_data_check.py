@@ -286,11 +286,11 @@ def test_the_command_on_prepared_records(document, tmp_path):
 
     photos_for(document, tmp_path)
     (tmp_path / "people.json").write_text(json.dumps(document))
-    photos, skipped, notes = read_people(tmp_path / "people.json", tmp_path, COCO17)
+    images, skipped, notes = read_people(tmp_path / "people.json", tmp_path, COCO17)
     write_dataset(
         tmp_path / "records",
         name="coco",
-        splits={"train": photos},
+        splits={"train": images},
         skipped={"train": skipped},
         skeleton=COCO17,
         canvas=Canvas(hw=(96, 72)),

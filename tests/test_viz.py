@@ -33,10 +33,10 @@ def ink(picture: np.ndarray) -> np.ndarray:
 
 
 def test_limbs_have_the_colour_of_their_side():
-    photo = blank()
-    drawn = viz.draw_people(photo, person(), STICK)
+    image = blank()
+    drawn = viz.draw_people(image, person(), STICK)
     assert drawn.dtype == np.uint8
-    assert (photo == GREY).all()
+    assert (image == GREY).all()
     np.testing.assert_allclose(drawn[50, 80], LEFT, atol=25)
     np.testing.assert_allclose(drawn[50, 40], RIGHT, atol=25)
     np.testing.assert_allclose(drawn[80, 100], LEFT, atol=25)
@@ -101,13 +101,13 @@ def test_nobody_changes_nothing():
 
 @pytest.mark.parametrize("shape", [(1, 1), (9, 7), (40, 2000)])
 def test_any_size_of_photo(shape):
-    photo = np.full((*shape, 3), GREY, dtype=np.uint8)
+    image = np.full((*shape, 3), GREY, dtype=np.uint8)
     keypoints = np.random.default_rng(0).uniform(-10, 60, (3, 17, 2))
     boxes = np.array([[0, 0, 5, 5], [-20, -20, 500, 500], [3, 3, 0, 0]])
     drawn = viz.draw_people(
-        photo, keypoints, COCO17, boxes_xywh=boxes, labels=["x", "", "long one"]
+        image, keypoints, COCO17, boxes_xywh=boxes, labels=["x", "", "long one"]
     )
-    assert drawn.shape == photo.shape
+    assert drawn.shape == image.shape
 
 
 @pytest.mark.parametrize("skeleton", [COCO_WHOLEBODY133, HAND21], ids=lambda s: s.name)
@@ -150,9 +150,9 @@ def test_boxes_and_labels_are_drawn():
 )
 def test_wrong_shapes_are_named(arguments, fault):
     given = {"photo": blank(), "keypoints": person(), "skeleton": STICK, **arguments}
-    photo, keypoints, skeleton = (given.pop(key) for key in ("photo", "keypoints", "skeleton"))
+    image, keypoints, skeleton = (given.pop(key) for key in ("photo", "keypoints", "skeleton"))
     with pytest.raises(InputError, match=fault):
-        viz.draw_people(photo, keypoints, skeleton, **given)
+        viz.draw_people(image, keypoints, skeleton, **given)
 
 
 @pytest.mark.parametrize(("udp", "expected"), [(False, (40, 60)), (True, (42, 63))])

@@ -85,12 +85,12 @@ def test_missing_joints_are_left_out():
 
 
 def test_views_stand_beside_the_photo():
-    photo = np.full((100, 50, 3), 200, np.uint8)
+    image = np.full((100, 50, 3), 200, np.uint8)
     sheet = viz.draw_views(
-        LEVEL, STICK, photo=photo, azimuths=(0, 90), captions=["photo", "0", "90"], size_wh=(80, 60)
+        LEVEL, STICK, image=image, azimuths=(0, 90), captions=["photo", "0", "90"], size_wh=(80, 60)
     )
     assert sheet.shape[1] == 3 * 80 + 4 * 6
-    assert (fitted(photo, (80, 60))[:, 25:55] == 200).all()
+    assert (fitted(image, (80, 60))[:, 25:55] == 200).all()
 
 
 def test_turning_film(tmp_path):
@@ -117,7 +117,7 @@ def test_turning_film(tmp_path):
     assert (film.get(cv2.CAP_PROP_FRAME_WIDTH), film.get(cv2.CAP_PROP_FPS)) == (62, 30)
     film.release()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.gif", "a.mp4"]
-    wide = next(viz.turning(joints, STICK, photos=pictures, size_wh=(61, 40)))
+    wide = next(viz.turning(joints, STICK, images=pictures, size_wh=(61, 40)))
     assert wide.shape == (40, 122, 3)
 
 
@@ -136,5 +136,5 @@ def test_film_refusals(tmp_path, name, pictures, fps, message):
     with pytest.raises(InputError, match="in one animation"):
         viz.save_animation(tmp_path / "b.gif", [np.zeros((n, 4, 3), np.uint8) for n in (4, 5)], 30)
     with pytest.raises(InputError, match="3 images for 10 frames"):
-        next(viz.turning(np.tile(LEVEL, (10, 1, 1)), STICK, photos=[np.zeros((2, 2, 3))] * 3))
+        next(viz.turning(np.tile(LEVEL, (10, 1, 1)), STICK, images=[np.zeros((2, 2, 3))] * 3))
     assert not list(tmp_path.iterdir())

@@ -61,14 +61,14 @@ def measure_prediction(
         closing(JsonLinesWriter(lines)) as writer,
     ):
         every = max(1, (results.count or 10) // 10)
-        made = ahead((one, one.photo if draw else None) for one in results)
-        for one, photo in made:
+        made = ahead((one, one.image if draw else None) for one in results)
+        for one, image in made:
             if not frames:
                 warm = pipeline.compilations - before
             frames += 1
-            if photo is not None:
+            if image is not None:
                 with results.stages("draw"):
-                    one.draw(photo, min_score=0.0)
+                    one.draw(image, min_score=0.0)
             with results.stages("write"):
                 writer.write(one)
             people += len(one)

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from jaxpose.data.synthetic import render
+from jaxpose.deprecations import moved_names
 from jaxpose.media.video import Frame
 
 HW = (480, 640)
@@ -14,7 +15,7 @@ FPS = 25.0
 _TALL = 240  # pixels
 
 
-def draw_film(path: Path, frames: int, people: int) -> Path:
+def draw_video(path: Path, frames: int, people: int) -> Path:
     """Writes an MPEG-4 video of drawn people who walk from side to side."""
     sprites = [_sprite(number) for number in range(people)]
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), FPS, HW[::-1])
@@ -45,3 +46,6 @@ def _boxes(index: int, people: int) -> Iterator[tuple[int, int, int, int]]:
 def _sprite(number: int) -> np.ndarray:
     image = np.asarray(render(0, number)["image"])
     return cv2.resize(image, (_TALL * 3 // 4, _TALL), interpolation=cv2.INTER_AREA)
+
+
+__getattr__ = moved_names(__name__)

@@ -151,7 +151,7 @@ def bench_eval(options: Eval) -> None:
 def bench_predict(options: Predict) -> None:
     """Measures prediction by a run, a release or a published model."""
     from jaxpose.bench.prediction import measure_prediction
-    from jaxpose.bench.synthetic_video import draw_film, places
+    from jaxpose.bench.synthetic_video import draw_video, places
     from jaxpose.hub.load import load_detector, load_pose
     from jaxpose.pipeline import Options, Pipeline
 
@@ -173,7 +173,7 @@ def bench_predict(options: Predict) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source, boxes = options.source, None
         if source is None:
-            source = str(draw_film(Path(folder) / "video.mp4", options.frames, options.people))
+            source = str(draw_video(Path(folder) / "video.mp4", options.frames, options.people))
             boxes = None if detector else lambda frame: places(frame, options.people)
         figures = measure_prediction(
             pipeline, [source], Path(folder) / "keypoints.jsonl", boxes=boxes, draw=options.draw

@@ -114,17 +114,17 @@ def _cut(path: Path, images: Path, skeleton: Skeleton) -> dict[str, np.ndarray] 
     from jaxpose.data.records import decode_canvas
 
     try:
-        photos, _, _ = read_people(path, images, skeleton)
+        full_images, _, _ = read_people(path, images, skeleton)
     except InputError:
         # The findings say why.
         return None
-    people = [(photo, person) for photo in photos for person in photo.people]
+    people = [(image, person) for image in full_images for person in image.people]
     canvas = Canvas()
     rows: list[dict[str, Any]] = []
     for stretch in np.array_split(np.arange(len(people)), SAMPLES):
         for place in stretch:
-            photo, person = people[place]
-            (drawn,) = draw(replace(photo, people=(person,)), canvas)
+            image, person = people[place]
+            (drawn,) = draw(replace(image, people=(person,)), canvas)
             if not isinstance(drawn, Skip):
                 rows.append(drawn[1] | {"image": decode_canvas(drawn[1]["image"], canvas.hw)})
                 break

@@ -114,7 +114,7 @@ def _program(options: Export) -> Program:
         trained.variables,
         level=options.level,
         flip_test=options.flip_test,
-        photo_hw=_size(options.size),
+        image_hw=_size(options.size),
     )
     return program if options.batch is None else program.fixed(options.batch)
 

@@ -50,7 +50,7 @@ def lift(options: Lift) -> None:
         if path.suffix.lower() == ".json":
             _write(path, list(lifted.values()))
         else:
-            save_lifted(path, one, photos=beside)
+            save_lifted(path, one, images=beside)
     _summarise(one, chosen, len(tracks), options.out)
 
 

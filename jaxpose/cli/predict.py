@@ -263,7 +263,7 @@ def _boxes(boxes: str | None, settings: Options, media: Media) -> BoxFile | None
 
 
 def _image(people: People, wanted: bool) -> np.ndarray | None:
-    return people.photo if wanted else None
+    return people.image if wanted else None
 
 
 def _draw(people: People, image: np.ndarray, min_score: float) -> np.ndarray:

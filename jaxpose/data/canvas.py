@@ -16,14 +16,14 @@ import numpy as np
 from jaxpose import geometry
 from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
-from jaxpose.media.image import read_photo
+from jaxpose.media.image import read_image
 
 AREA_OF_BOX = 0.53
 """Ratio of a person's area to the box's area, for annotations without area; as in MMPose."""
 
-PHOTO_MISSING = "image missing"
-PHOTO_UNREADABLE = "image unreadable"
-PHOTO_SIZE = "image size differs from the annotation"
+IMAGE_MISSING = "image missing"
+IMAGE_UNREADABLE = "image unreadable"
+IMAGE_SIZE = "image size differs from the annotation"
 NOT_FINITE = "NaN or infinite number"
 BAD_FLAG = "keypoint flag not 0, 1 or 2"
 NO_KEYPOINTS = "no labelled keypoint"
@@ -104,7 +104,7 @@ class ImageAnnotation:
       image_id: id in the source.
       people: at least one, except in a dataset of whole images.
       first_key: number of the first person in the split; the other people have the next numbers.
-      photo_hw: height and width for which the annotation was made; None if the source has none.
+      image_hw: height and width for which the annotation was made; None if the source has none.
     """
 
     path: Path
@@ -112,7 +112,7 @@ class ImageAnnotation:
     image_id: int
     people: tuple[InstanceAnnotation, ...]
     first_key: int
-    photo_hw: tuple[int, int] | None = None
+    image_hw: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -127,15 +127,15 @@ Drawn = tuple[int, dict[str, Any]] | Skip
 """Key and features of one record, or the reason why it is not written."""
 
 
-def draw(photo: ImageAnnotation, canvas: Canvas) -> list[Drawn]:
+def draw(annotated: ImageAnnotation, canvas: Canvas) -> list[Drawn]:
     """Create the records of the people in an image, in their order."""
-    image, reason, detail = read_image(photo)
+    image, reason, detail = read_annotated_image(annotated)
     drawn: list[Drawn] = []
-    for number, person in enumerate(photo.people):
-        who = f"annotation {person.annotation_id} in {photo.name}{detail}"
+    for number, person in enumerate(annotated.people):
+        who = f"annotation {person.annotation_id} in {annotated.name}{detail}"
         found = reason or fault_of(person)
         if found or image is None:
-            drawn.append(Skip(found or PHOTO_UNREADABLE, who))
+            drawn.append(Skip(found or IMAGE_UNREADABLE, who))
             continue
         box = clip_box(person.box_xywh, image.shape[0], image.shape[1])
         if box[2] <= 0 or box[3] <= 0:
@@ -143,7 +143,9 @@ def draw(photo: ImageAnnotation, canvas: Canvas) -> list[Drawn]:
             continue
         if not person.clip:
             box = person.box_xywh.astype(np.float64)
-        drawn.append((photo.first_key + number, _features(photo, person, box, image, canvas)))
+        drawn.append(
+            (annotated.first_key + number, _features(annotated, person, box, image, canvas))
+        )
     return drawn
 
 
@@ -158,17 +160,17 @@ def clip_box(box_xywh: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.concatenate([low, high - low]).astype(np.float64)
 
 
-def read_image(photo: ImageAnnotation) -> tuple[np.ndarray | None, str, str]:
+def read_annotated_image(annotated: ImageAnnotation) -> tuple[np.ndarray | None, str, str]:
     """Read the image; on failure return None, with the reason and a detail for the summary."""
-    if not photo.path.is_file():
-        return None, PHOTO_MISSING, ""
+    if not annotated.path.is_file():
+        return None, IMAGE_MISSING, ""
     try:
-        image = read_photo(photo.path)
+        image = read_image(annotated.path)
     except InputError as error:
-        return None, PHOTO_UNREADABLE, f": {error}"
-    if photo.photo_hw is not None and image.shape[:2] != photo.photo_hw:
+        return None, IMAGE_UNREADABLE, f": {error}"
+    if annotated.image_hw is not None and image.shape[:2] != annotated.image_hw:
         size = f"{image.shape[0]}x{image.shape[1]}"
-        return None, PHOTO_SIZE, f": {size} for {photo.photo_hw[0]}x{photo.photo_hw[1]}"
+        return None, IMAGE_SIZE, f": {size} for {annotated.image_hw[0]}x{annotated.image_hw[1]}"
     return image, "", ""
 
 
@@ -188,7 +190,7 @@ def fault_of(person: InstanceAnnotation, needs_keypoints: bool = True) -> str:
 
 
 def _features(
-    photo: ImageAnnotation,
+    annotated: ImageAnnotation,
     person: InstanceAnnotation,
     box_xywh: np.ndarray,
     image: np.ndarray,
@@ -197,25 +199,25 @@ def _features(
     height, width = canvas.hw
     center, scale = geometry.box_to_center_scale(box_xywh, canvas.padding)
     window = geometry.fix_aspect_ratio(scale, width / height) * canvas.margin
-    canvas_from_photo = geometry.crop_matrix(center, window, canvas.hw)
+    canvas_from_image = geometry.crop_matrix(center, window, canvas.hw)
     labelled = (person.visible > 0)[:, None]
-    keypoints = geometry.apply_affine(canvas_from_photo, person.keypoints.astype(np.float64))
+    keypoints = geometry.apply_affine(canvas_from_image, person.keypoints.astype(np.float64))
     corners = np.stack([box_xywh[:2], box_xywh[:2] + box_xywh[2:]])
-    low, high = geometry.apply_affine(canvas_from_photo, corners)
+    low, high = geometry.apply_affine(canvas_from_image, corners)
     area = person.area if person.area is not None else AREA_OF_BOX * box_xywh[2] * box_xywh[3]
     head = person.head_xyxy
     return {
-        "image": encode_jpeg(geometry.crop_photo(image, canvas_from_photo, canvas.hw), canvas),
+        "image": encode_jpeg(geometry.crop_image(image, canvas_from_image, canvas.hw), canvas),
         "keypoints": np.where(labelled, keypoints, 0).astype(np.float32),
         "visible": person.visible.astype(np.uint8),
         "box_xywh": np.concatenate([low, high - low]).astype(np.float32),
-        "photo_from_canvas": geometry.invert_affine(canvas_from_photo).astype(np.float32),
+        "photo_from_canvas": geometry.invert_affine(canvas_from_image).astype(np.float32),
         "area": np.float32(area),
-        "image_id": photo.image_id,
+        "image_id": annotated.image_id,
         "annotation_id": person.annotation_id,
         "photo_hw": np.array(image.shape[:2], np.int64),
         "head_xyxy": np.zeros(4, np.float32) if head is None else head.astype(np.float32),
-        "photo": photo.name,
+        "photo": annotated.name,
     }
 
 
@@ -231,18 +233,18 @@ def encode_jpeg(image: np.ndarray, canvas: Canvas) -> bytes:
     return data.tobytes()
 
 
-def by_photo(people: list[tuple[ImageAnnotation, InstanceAnnotation]]) -> Iterator[ImageAnnotation]:
+def by_image(people: list[tuple[ImageAnnotation, InstanceAnnotation]]) -> Iterator[ImageAnnotation]:
     """Group people by image, in the order of each image's first person, and number them.
 
     The `ImageAnnotation` of an entry identifies the image; `people` and `first_key` are not read.
     """
     groups: dict[Path, tuple[ImageAnnotation, list[InstanceAnnotation]]] = {}
-    for photo, person in people:
-        groups.setdefault(photo.path, (photo, []))[1].append(person)
+    for image, person in people:
+        groups.setdefault(image.path, (image, []))[1].append(person)
     key = 0
-    for photo, members in groups.values():
+    for image, members in groups.values():
         yield ImageAnnotation(
-            photo.path, photo.name, photo.image_id, tuple(members), key, photo.photo_hw
+            image.path, image.name, image.image_id, tuple(members), key, image.image_hw
         )
         key += len(members)
 

@@ -12,7 +12,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from jaxpose.data.canvas import ImageAnnotation, InstanceAnnotation, Skip, by_photo
+from jaxpose.data.canvas import ImageAnnotation, InstanceAnnotation, Skip, by_image
 from jaxpose.errors import InputError, nearest
 from jaxpose.media.image import missing
 from jaxpose.skeletons import Skeleton
@@ -21,8 +21,8 @@ CROWD = "crowd"
 WRONG_LENGTH = "keypoints of the wrong length"
 NOT_NUMBERS = "keypoints, box or area that are not numbers"
 ID_TWICE = "annotation id used twice"
-PHOTO_ID_TWICE = "image id used twice"
-NO_PHOTO_ENTRY = "image not listed in the file"
+IMAGE_ID_TWICE = "image id used twice"
+NO_IMAGE_ENTRY = "image not listed in the file"
 NO_CATEGORY_KEYPOINTS = "category without keypoints"
 BAD_ID = "id is not a whole number"
 
@@ -79,15 +79,15 @@ def read_people(
     seen: set[int] = set()
     for place, entry in enumerate(content["annotations"]):
         who = _who(entry, place, listed)
-        photo = None
+        image = None
         try:
-            photo, person = _person(entry, listed, twice, categories, seen, skeleton, whole_images)
+            image, person = _person(entry, listed, twice, categories, seen, skeleton, whole_images)
         except _Unusable as unusable:
             skips.append(Skip(str(unusable), who))
         else:
-            people.append((photo, person))
+            people.append((image, person))
     _check_lengths(path, content["annotations"], skips, people, skeleton)
-    grouped = list(by_photo(people))
+    grouped = list(by_image(people))
     if whole_images and empty:
         grouped += _without_people(grouped, listed, twice)
     return grouped, skips, notes
@@ -168,10 +168,10 @@ def _images(
             continue
         size = entry.get("height"), entry.get("width")
         known = all(isinstance(side, int) for side in size)
-        photo = ImageAnnotation(images / name, name, number, (), 0, size if known else None)  # type: ignore[arg-type]
-        if number in listed and listed[number] != photo:
+        image = ImageAnnotation(images / name, name, number, (), 0, size if known else None)  # type: ignore[arg-type]
+        if number in listed and listed[number] != image:
             twice.add(number)
-        listed[number] = photo
+        listed[number] = image
     return listed, twice
 
 
@@ -191,9 +191,9 @@ def _person(
         raise _Unusable(ID_TWICE)
     seen.add(number)
     if image_id not in listed:
-        raise _Unusable(NO_PHOTO_ENTRY)
+        raise _Unusable(NO_IMAGE_ENTRY)
     if image_id in twice:
-        raise _Unusable(PHOTO_ID_TWICE)
+        raise _Unusable(IMAGE_ID_TWICE)
     if entry.get("category_id") not in categories:
         raise _Unusable(NO_CATEGORY_KEYPOINTS)
     crowd = bool(entry.get("iscrowd"))
@@ -223,10 +223,10 @@ def _without_people(
     grouped: list[ImageAnnotation], listed: dict[Any, ImageAnnotation], twice: set[Any]
 ) -> list[ImageAnnotation]:
     """Listed images without annotated people, numbered after the others."""
-    used = {photo.path for photo in grouped}
-    first = sum(len(photo.people) for photo in grouped)
+    used = {image.path for image in grouped}
+    first = sum(len(image.people) for image in grouped)
     rest = [p for number, p in listed.items() if number not in twice and p.path not in used]
-    return [replace(photo, first_key=first + i) for i, photo in enumerate(rest)]
+    return [replace(image, first_key=first + i) for i, image in enumerate(rest)]
 
 
 def _whole(value: Any) -> TypeGuard[int]:
@@ -243,8 +243,8 @@ def _numbers(values: Any) -> np.ndarray:
 
 def _who(entry: dict[str, Any], place: int, listed: dict[Any, ImageAnnotation]) -> str:
     image_id = entry.get("image_id")
-    photo = listed.get(image_id) if _whole(image_id) else None
-    where = photo.name if photo else f"image id {image_id!r}"
+    image = listed.get(image_id) if _whole(image_id) else None
+    where = image.name if image else f"image id {image_id!r}"
     return f"annotation {entry['id']} in {where}" if "id" in entry else f"annotations[{place}]"
 
 

@@ -18,7 +18,7 @@ from jaxpose import geometry
 from jaxpose.data import example
 from jaxpose.data.canvas import (
     AREA_OF_BOX,
-    PHOTO_UNREADABLE,
+    IMAGE_UNREADABLE,
     Canvas,
     Drawn,
     ImageAnnotation,
@@ -26,7 +26,7 @@ from jaxpose.data.canvas import (
     Skip,
     encode_jpeg,
     fault_of,
-    read_image,
+    read_annotated_image,
 )
 from jaxpose.data.instances import (
     IGNORE_STRIDE,
@@ -131,24 +131,24 @@ _OF_IMAGE: tuple[tuple[str, tuple[int, ...], Any], ...] = (
 
 
 def draw_image(
-    photo: ImageAnnotation, canvas: Canvas, *, num_keypoints: int, has_3d: bool
+    annotated: ImageAnnotation, canvas: Canvas, *, num_keypoints: int, has_3d: bool
 ) -> list[Drawn]:
     """Create the record of one image, and the list of its people who are left out.
 
     A person with an unusable annotation is left out, and the box is marked in `ignore`.
     """
-    image, reason, detail = read_image(photo)
+    image, reason, detail = read_annotated_image(annotated)
     if image is None:
-        return [Skip(reason or PHOTO_UNREADABLE, f"{photo.name}{detail}")]
+        return [Skip(reason or IMAGE_UNREADABLE, f"{annotated.name}{detail}")]
     matrix = letterbox(image.shape[:2], canvas.hw)
     ignore = np.zeros([side // IGNORE_STRIDE for side in canvas.hw], np.uint8)
     labelled: list[InstanceAnnotation] = []
     regions: list[InstanceAnnotation] = []
     drawn: list[Drawn] = []
-    for person in photo.people:
+    for person in annotated.people:
         fault = fault_of(person, needs_keypoints=False)
         if fault:
-            who = f"annotation {person.annotation_id} in {photo.name}"
+            who = f"annotation {person.annotation_id} in {annotated.name}"
             drawn.append(Skip(fault, who))
             if np.isfinite(person.box_xywh).all():
                 cover(ignore, _moved(matrix, person.box_xywh))
@@ -159,12 +159,12 @@ def draw_image(
         else:
             labelled.append(person)
     features = {
-        "image": encode_jpeg(geometry.crop_photo(image, matrix, canvas.hw), canvas),
+        "image": encode_jpeg(geometry.crop_image(image, matrix, canvas.hw), canvas),
         "ignore": _encode_png(ignore),
         "photo_from_canvas": geometry.invert_affine(matrix).astype(np.float32),
-        "image_id": photo.image_id,
+        "image_id": annotated.image_id,
         "photo_hw": np.array(image.shape[:2], np.int64),
-        "photo": photo.name,
+        "photo": annotated.name,
         "labelled": len(labelled),
         "people": len(labelled) + len(regions),
     }
@@ -172,7 +172,7 @@ def draw_image(
     for name, (shape, dtype) in instance_shapes(num_keypoints, has_3d).items():
         stacked = np.array([one[name] for one in each], dtype).reshape(len(each), *shape)
         features[name] = stacked.astype(np.uint8) if dtype is np.bool_ else stacked
-    return [*drawn, (photo.first_key, features)]
+    return [*drawn, (annotated.first_key, features)]
 
 
 def _instance(person: InstanceAnnotation, matrix: np.ndarray) -> dict[str, Any]:

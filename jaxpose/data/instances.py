@@ -130,13 +130,13 @@ class PeopleOfImages:
         return batch | {name: found[name] for name in whole} | {"index": wanted}
 
 
-def letterbox(photo_hw: tuple[int, int], canvas_hw: tuple[int, int]) -> np.ndarray:
+def letterbox(image_hw: tuple[int, int], canvas_hw: tuple[int, int]) -> np.ndarray:
     """Affine map `[2, 3]` from image to canvas pixels: the whole image, centred, as large as fits.
 
     The outermost pixel centres along the side that fills the canvas coincide with those of the
     canvas.
     """
-    height, width = (side - 1 for side in photo_hw)
+    height, width = (side - 1 for side in image_hw)
     center = np.array([width / 2, height / 2])
     size = np.maximum(np.array([width, height], np.float64), 1.0)
     aspect = (canvas_hw[1] - 1) / (canvas_hw[0] - 1)

@@ -36,7 +36,7 @@ _AGAIN = "Run `jaxpose prepare` again."
 def numeric_features(num_keypoints: int) -> dict[str, tuple[tuple[int, ...], type]]:
     """Shape and type of each numeric array of a record.
 
-    `Batch` describes the arrays of a batch. A record also has `photo_hw`, the size of the original
+    `Batch` describes the arrays of a batch. A record also has `image_hw`, the size of the original
     image, and `head_xyxy`, the corners of the head's box in its pixels, zeros if not annotated.
     """
     return {
@@ -258,7 +258,7 @@ class RecordSource(RecordFiles):
         batch["mask"] = np.ones(len(rows), bool)
         return batch
 
-    def photo_names(self, indices: Sequence[int] | np.ndarray) -> list[str]:
+    def image_names(self, indices: Sequence[int] | np.ndarray) -> list[str]:
         """Name in the source of the image that each person was cropped from."""
         rows = self.read(check_indices(indices, len(self)))
         return [example.data(example.parse_features(row), "photo").decode() for row in rows]

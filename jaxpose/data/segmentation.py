@@ -9,7 +9,7 @@ from jaxpose.data.instances import IGNORE_STRIDE
 
 
 def draw_segmentation(
-    ignore: np.ndarray, segmentation: Any, matrix: np.ndarray, photo_hw: tuple[int, int]
+    ignore: np.ndarray, segmentation: Any, matrix: np.ndarray, image_hw: tuple[int, int]
 ) -> bool:
     """Mark a region in `ignore [h, w]` with 255; False if the segmentation is absent or unusable.
 
@@ -18,20 +18,20 @@ def draw_segmentation(
       segmentation: a list of polygons (x1, y1, x2, y2, ...) in image pixels, or a dict with
         `counts` and `size`.
       matrix: `[2, 3]`, from image to canvas pixels.
-      photo_hw: height and width of the image.
+      image_hw: height and width of the image.
     """
     import cv2
 
     half = (IGNORE_STRIDE - 1) / 2
     cells = np.array([[1, 0, -half], [0, 1, -half]]) / IGNORE_STRIDE
-    cell_from_photo = geometry.compose_affine(cells, np.asarray(matrix, np.float64))
+    cell_from_image = geometry.compose_affine(cells, np.asarray(matrix, np.float64))
     if isinstance(segmentation, dict):
         mask = decode_runs(segmentation)
-        if mask is None or mask.shape != tuple(photo_hw):
+        if mask is None or mask.shape != tuple(image_hw):
             return False
         height, width = ignore.shape
         # Any part of a cell counts: a region that is too small is worse than one that is too large.
-        small = cv2.warpAffine(mask * np.uint8(255), cell_from_photo, (width, height))
+        small = cv2.warpAffine(mask * np.uint8(255), cell_from_image, (width, height))
         ignore[small > 0] = 255
         return True
     try:
@@ -40,7 +40,7 @@ def draw_segmentation(
         return False
     polygons = [line for line in polygons if len(line) >= 3 and np.isfinite(line).all()]
     for line in polygons:
-        corners = np.round(geometry.apply_affine(cell_from_photo, line)).astype(np.int32)
+        corners = np.round(geometry.apply_affine(cell_from_image, line)).astype(np.int32)
         cv2.fillPoly(ignore, [corners], 255)
     return bool(polygons)
 

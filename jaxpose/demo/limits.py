@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxpose.errors import InputError
-from jaxpose.media.image import declared_size, decode_photo
+from jaxpose.media.image import declared_size, decode_image
 from jaxpose.media.video import open_video
 
 GONE = "the upload is not kept any longer; hand it over again"
@@ -70,7 +70,7 @@ def read_upload(path: Path, limits: Limits) -> np.ndarray:
     if size is None:
         raise InputError("images are accepted as JPEG, PNG, WebP, GIF or BMP; convert it to one")
     _check_pixels(size, limits, "the image has")
-    return decode_photo(data)
+    return decode_image(data)
 
 
 def check_video(path: Path, limits: Limits) -> None:

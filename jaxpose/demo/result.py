@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxpose.demo.limits import GONE
 from jaxpose.errors import InputError
-from jaxpose.media.image import decode_photo
+from jaxpose.media.image import decode_image
 from jaxpose.media.video import Frame, open_video
 from jaxpose.results.people import People
 from jaxpose.viz import VideoWriter, save_image
@@ -66,7 +66,7 @@ class DemoResult:
         if not self.source.exists():
             raise InputError(GONE)
         if not self.is_video:
-            image = decode_photo(self.source.read_bytes())
+            image = decode_image(self.source.read_bytes())
             save_image(path, _numbered(self.people[0]).draw(image, min_score=min_score))
             return path
         with VideoWriter(path, self._rate()) as writer:

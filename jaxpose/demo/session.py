@@ -67,7 +67,7 @@ class DemoSession:
         if people is None:
             raise InputError("; ".join(one.reason for one in results.skipped))
         notes = [f"A box was left out: {box.reason}" for box in people.skipped]
-        return self._result([replace(people, source=PHOTO, _photo=None)], upload, begun, notes)
+        return self._result([replace(people, source=PHOTO, _image=None)], upload, begun, notes)
 
     def video(self, upload: Path, progress: Callable[[int, int], None] | None = None) -> DemoResult:
         """The people of a video, up to the limit of its length.
@@ -96,7 +96,7 @@ class DemoSession:
                 if len(frames) == limits.frames or seconds > limits.max_video_seconds:
                     notes.append(f"The video is longer: this is it up to {seconds:.1f} s")
                     break
-                frames.append(replace(people, source=FILM, _photo=None))
+                frames.append(replace(people, source=FILM, _image=None))
                 if progress is not None:
                     progress(len(frames), max(total, len(frames)))
             skipped = list(results.skipped)

@@ -168,15 +168,15 @@ class Detector:
         variables = jax.device_get(self.variables)
         save_release(folder, variables, config, card, overwrite=overwrite)
 
-    def __call__(self, photos: Sequence[np.ndarray]) -> list[Detections]:
-        """Detects people in each of `photos`, uint8 RGB `[H, W, 3]`; sizes may differ.
+    def __call__(self, images: Sequence[np.ndarray]) -> list[Detections]:
+        """Detects people in each of `images`, uint8 RGB `[H, W, 3]`; sizes may differ.
 
         Raises:
           InputError: an image has another type or shape, or the model's output is not finite.
         """
-        if isinstance(photos, np.ndarray) and photos.ndim < 4:
+        if isinstance(images, np.ndarray) and images.ndim < 4:
             raise InputError("give a list of images, even for one image: detector([image])")
-        boxes = [letterbox(photo, self.input_hw) for photo in photos]
+        boxes = [letterbox(image, self.input_hw) for image in images]
         size = self.batch_size
         batches = [boxes[start : start + size] for start in range(0, len(boxes), size)]
         # The device works on the next batch while the host waits for the previous one.
@@ -207,7 +207,7 @@ def _collect(result: tuple[Kept, jax.Array], batch: list[Letterbox]) -> list[Det
 
 def _found(box: Letterbox, boxes_xyxy: np.ndarray, scores: np.ndarray) -> Detections:
     """Boxes of one image with a score above 0 and an area within the image."""
-    boxes_xywh = box.to_photo(boxes_xyxy)
+    boxes_xywh = box.to_image(boxes_xyxy)
     there = (scores > 0) & (boxes_xywh[:, 2:] > 0).all(axis=1)
     return Detections(boxes_xywh[there], scores[there])
 

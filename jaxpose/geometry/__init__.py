@@ -4,6 +4,7 @@
 `cameras` and `procrustes` are imported by their names.
 """
 
+from jaxpose.deprecations import moved_names
 from jaxpose.geometry.planar import (
     apply_affine,
     box_crop_matrix,
@@ -11,8 +12,8 @@ from jaxpose.geometry.planar import (
     box_xywh_to_xyxy,
     box_xyxy_to_xywh,
     compose_affine,
+    crop_image,
     crop_matrix,
-    crop_photo,
     fix_aspect_ratio,
     flip_keypoints,
     invert_affine,
@@ -26,10 +27,13 @@ __all__ = [
     "box_xywh_to_xyxy",
     "box_xyxy_to_xywh",
     "compose_affine",
+    "crop_image",
     "crop_matrix",
-    "crop_photo",
     "fix_aspect_ratio",
     "flip_keypoints",
     "invert_affine",
     "warp",
 ]
+
+
+__getattr__ = moved_names(__name__)

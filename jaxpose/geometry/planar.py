@@ -1,6 +1,6 @@
 """Boxes, affine crops, flips and the bilinear warp.
 
-Every function except `warp` and `crop_photo` takes NumPy or JAX arrays and returns the same kind
+Every function except `warp` and `crop_image` takes NumPy or JAX arrays and returns the same kind
 (see `namespace`). Points are `(x, y)` in pixels, pixel centres at integers.
 """
 
@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxpose.deprecations import moved_names
 from jaxpose.geometry.namespace import ArrayT, floating, namespace
 
 
@@ -189,7 +190,7 @@ def warp(images: jax.Array, matrices: jax.Array, output_hw: tuple[int, int]) -> 
     return output
 
 
-def crop_photo(photo: np.ndarray, matrix: np.ndarray, output_hw: tuple[int, int]) -> np.ndarray:
+def crop_image(image: np.ndarray, matrix: np.ndarray, output_hw: tuple[int, int]) -> np.ndarray:
     """Crops an image on the host: `[H, W, 3]` uint8 to `[h, w, 3]` uint8, bilinear, zeros outside.
 
     `matrix [2, 3]` maps image pixels to output pixels, as in `warp`.
@@ -198,7 +199,7 @@ def crop_photo(photo: np.ndarray, matrix: np.ndarray, output_hw: tuple[int, int]
 
     height, width = output_hw
     return cv2.warpAffine(
-        photo,
+        image,
         np.asarray(matrix, np.float64),
         (width, height),
         flags=cv2.INTER_LINEAR,
@@ -236,3 +237,6 @@ def _neighbours(position: jax.Array, size: int) -> tuple[jax.Array, tuple[jax.Ar
         jnp.where(inside_first, 1.0 - fraction, 0.0),
         jnp.where(inside_next, fraction, 0.0),
     )
+
+
+__getattr__ = moved_names(__name__)

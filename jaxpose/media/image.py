@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError, nearest
 
 MAX_PIXELS = 2**28
 """Images with more pixels are refused before they are decoded (2^28 pixels are 0.8 GB of RGB)."""
 
-PHOTO_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """Suffixes of image files in a folder."""
 
 _HEAD_BYTES = 32
@@ -29,7 +30,7 @@ _IS_MARKER = np.ones(256, bool)
 _IS_MARKER[[0x00, 0xFF, *range(0xD0, 0xD8)]] = False
 
 
-def read_photo(path: str | Path) -> np.ndarray:
+def read_image(path: str | Path) -> np.ndarray:
     """Reads an image file as uint8 RGB `[H, W, 3]`, upright.
 
     The EXIF orientation is applied. CMYK JPEG, grey, palette and 16-bit files are converted to RGB;
@@ -43,13 +44,13 @@ def read_photo(path: str | Path) -> np.ndarray:
     path = Path(path)
     data = _read_bytes(path)
     try:
-        return decode_photo(data)
+        return decode_image(data)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
-def decode_photo(data: bytes) -> np.ndarray:
-    """Decodes the content of an image file to uint8 RGB `[H, W, 3]`; see `read_photo`.
+def decode_image(data: bytes) -> np.ndarray:
+    """Decodes the content of an image file to uint8 RGB `[H, W, 3]`; see `read_image`.
 
     Raises:
       InputError: the content is not an image, is damaged, or is too large.
@@ -72,7 +73,7 @@ def declared_size(data: bytes) -> tuple[int, int] | None:
     None for TIFF, JPEG 2000 and AVIF, whose headers are not read here. Nothing is decoded.
 
     Raises:
-      InputError: as `decode_photo`, where the first bytes or a JPEG's markers show the fault.
+      InputError: as `decode_image`, where the first bytes or a JPEG's markers show the fault.
     """
     kind = _kind(data)
     if kind == "JPEG":
@@ -313,3 +314,6 @@ def _turn(image: np.ndarray, orientation: int) -> np.ndarray:
     if orientation in (2, 3, 6, 7):
         image = image[:, ::-1]
     return image
+
+
+__getattr__ = moved_names(__name__)

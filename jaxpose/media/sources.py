@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
-from jaxpose.media.image import PHOTO_SUFFIXES, on_white, read_photo
+from jaxpose.media.image import IMAGE_SUFFIXES, on_white, read_image
 from jaxpose.media.video import VIDEO_SUFFIXES, Frame, Skipped, Video, is_address, open_video
 
 LIST_SUFFIXES = frozenset({".lst", ".txt"})
@@ -73,7 +74,7 @@ class Media:
                 index = 0 if self._fps is None else arrays
                 arrays += 1
                 try:
-                    yield Frame(as_photo(item), name, index, seconds, self._fps)
+                    yield Frame(as_image(item), name, index, seconds, self._fps)
                 except InputError as error:
                     self.skipped.append(Skipped(ARRAY, str(error), arrays - 1))
                 continue
@@ -83,7 +84,7 @@ class Media:
                     self._first = None
                     yield from video
                 else:
-                    yield Frame(read_photo(str(item)), str(item))
+                    yield Frame(read_image(str(item)), str(item))
             except InputError as error:
                 self.skipped.append(_unread(str(item), error))
 
@@ -137,7 +138,7 @@ def open_media(what: Any, *, fps: float | None = None) -> Media:
     return media
 
 
-def as_photo(image: np.ndarray) -> np.ndarray:
+def as_image(image: np.ndarray) -> np.ndarray:
     """Converts a uint8 image, grey, RGB, or RGBA (blended with white), to RGB `[H, W, 3]`.
 
     Raises:
@@ -208,7 +209,7 @@ def _from_path(path: Path) -> Iterator[_Item]:
 
 
 def _folder(folder: Path) -> Iterator[Path]:
-    wanted = PHOTO_SUFFIXES | VIDEO_SUFFIXES
+    wanted = IMAGE_SUFFIXES | VIDEO_SUFFIXES
     found = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -251,3 +252,6 @@ def _film(item: _Item) -> str | Path | int:
 
 def _unread(source: str, error: InputError) -> Skipped:
     return Skipped(source, str(error).removeprefix(source).removeprefix(":").strip())
+
+
+__getattr__ = moved_names(__name__)

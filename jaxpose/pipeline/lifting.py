@@ -79,7 +79,7 @@ def lift_videos(
         if video and people.source != video[0].source:
             yield _lifted(video, lifter, options, stages)
             video = []
-        video.append(replace(people, _photo=None) if people.seconds is not None else people)
+        video.append(replace(people, _image=None) if people.seconds is not None else people)
     if video:
         yield _lifted(video, lifter, options, stages)
 

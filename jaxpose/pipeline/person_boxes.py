@@ -9,7 +9,7 @@ import numpy as np
 from jaxpose.errors import InputError
 from jaxpose.media.prefetch import StageTimer
 from jaxpose.media.video import Frame
-from jaxpose.results.box_files import BoxFile, whole_photo
+from jaxpose.results.box_files import BoxFile, whole_image
 from jaxpose.results.people import People
 from jaxpose.tracking.pose_nms import box_around
 
@@ -103,7 +103,7 @@ def by_boxes(boxes: Any, max_people: int | None) -> Locate:
 
 def by_whole_image(frames: Sequence[Frame]) -> list[Located]:
     """One box around each whole image: for one dominant person, or models of whole images."""
-    return [Located(frame, whole_photo(_hw(frame))) for frame in frames]
+    return [Located(frame, whole_image(_hw(frame))) for frame in frames]
 
 
 def locate_all(frames: Iterable[Frame], locate: Locate, group: int) -> Iterator[Located]:
@@ -126,7 +126,7 @@ def following(people: People, min_score: float, margin: float) -> np.ndarray:
     """
     last = people.boxes_xywh
     boxes = box_around(people.keypoints, people.scores, min_score, margin, within=last)
-    height, width = people.photo_hw
+    height, width = people.image_hw
     low = np.maximum(boxes[:, :2], 0)
     high = np.minimum(boxes[:, :2] + boxes[:, 2:], np.array([width, height])[None])
     boxes = np.concatenate([low, high - low], axis=1)

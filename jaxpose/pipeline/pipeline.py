@@ -380,5 +380,5 @@ def _labelled(people: People, located: Located) -> People:
         seconds=frame.seconds,
         fps=frame.fps,
         box_scores=None if scores is None else scores[people.box_indices],
-        _photo=frame.image,
+        _image=frame.image,
     )

@@ -40,7 +40,7 @@ class Results(Iterator[People]):
     def __next__(self) -> People:
         """The next frame's people."""
         people = next(self._frames)
-        self._last_image = people._photo  # for draw(), until the next one
+        self._last_image = people._image  # for draw(), until the next one
         return people.held_weakly()
 
     def to_dataframe(self) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
 from jaxpose.media.image import missing
 
@@ -36,59 +37,59 @@ class BoxFile:
     by_id: Mapping[int, np.ndarray]
     by_frame: Mapping[str, Mapping[int, np.ndarray]] = field(default_factory=dict)
 
-    def __contains__(self, photo: str | Path) -> bool:
-        photo = Path(photo)
-        return self._find(photo) is not None or _ending(self.by_frame, photo) is not None
+    def __contains__(self, image: str | Path) -> bool:
+        image = Path(image)
+        return self._find(image) is not None or _ending(self.by_frame, image) is not None
 
-    def of(self, photo: str | Path, frame: int | None = None) -> np.ndarray:
+    def of(self, image: str | Path, frame: int | None = None) -> np.ndarray:
         """Boxes `[P, 4]` of an image or video; empty for one that the file does not list.
 
         The longest trailing part of the image's path that the file lists is used, so that `a/1.jpg`
         and `b/1.jpg` differ if the file lists both.
 
         Args:
-          photo: path of the image or video.
+          image: path of the image or video.
           frame: frame number of a video, from 0. If the file lists the video's frames separately,
             frames that it does not list have no boxes; else all frames have the video's boxes.
         """
-        frames = None if frame is None else _ending(self.by_frame, Path(photo))
+        frames = None if frame is None else _ending(self.by_frame, Path(image))
         if frames is None:
-            boxes = self._find(Path(photo))
+            boxes = self._find(Path(image))
         else:
             assert frame is not None
             boxes = frames.get(frame)
         return np.zeros((0, 4), np.float32) if boxes is None else boxes
 
-    def check_mentions(self, photos: Iterable[str | Path]) -> None:
-        """Raises `InputError` if the file lists none of `photos`: it belongs to other images."""
-        photos = list(photos)
-        if not photos or any(photo in self for photo in photos):
+    def check_mentions(self, images: Iterable[str | Path]) -> None:
+        """Raises `InputError` if the file lists none of `images`: it belongs to other images."""
+        images = list(images)
+        if not images or any(image in self for image in images):
             return
         names = [repr(name) for name in (*self.by_name, *self.by_frame)]
         known = names or [f"image id {i}" for i in self.by_id]
         raise InputError(
             f"{self.path} has boxes for {', '.join(known[:3]) or 'no image'}"
             f"{' and others' if len(known) > 3 else ''}, but for none of the given images "
-            f"(the first is {Path(photos[0]).name!r})"
+            f"(the first is {Path(images[0]).name!r})"
         )
 
-    def _find(self, photo: Path) -> np.ndarray | None:
-        boxes = _ending(self.by_name, photo)
-        if boxes is None and photo.stem.isdecimal():
-            return self.by_id.get(int(photo.stem))
+    def _find(self, image: Path) -> np.ndarray | None:
+        boxes = _ending(self.by_name, image)
+        if boxes is None and image.stem.isdecimal():
+            return self.by_id.get(int(image.stem))
         return boxes
 
 
-def _ending(named: Mapping[str, Any], photo: Path) -> Any:
+def _ending(named: Mapping[str, Any], image: Path) -> Any:
     """Entry of the longest trailing part of a path, or None."""
-    parts = photo.parts
+    parts = image.parts
     endings = ("/".join(parts[start:]) for start in range(len(parts)))
     return next((named[ending] for ending in endings if ending in named), None)
 
 
-def whole_photo(photo_hw: tuple[int, int]) -> np.ndarray:
+def whole_image(image_hw: tuple[int, int]) -> np.ndarray:
     """One box `[1, 4]` (x, y, w, h) around a whole image: for one dominant person."""
-    height, width = photo_hw
+    height, width = image_hw
     return np.array([[0, 0, width, height]], np.float32)
 
 
@@ -286,3 +287,6 @@ def _score(path: Path, where: str, score: Any) -> float:
         return float(score)
     except (TypeError, ValueError) as error:
         raise InputError(f"{path}, {where}: the score {score!r} is not a number") from error
+
+
+__getattr__ = moved_names(__name__)

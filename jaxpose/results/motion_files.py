@@ -118,7 +118,7 @@ class LiftedTrack:
 
 
 def save_lifted(
-    path: str | Path, track: LiftedTrack, *, photos: Sequence[np.ndarray] | None = None
+    path: str | Path, track: LiftedTrack, *, images: Sequence[np.ndarray] | None = None
 ) -> None:
     """Writes a track in the format of the path's suffix.
 
@@ -130,7 +130,7 @@ def save_lifted(
     Args:
       path: path with a suffix of `FORMATS`.
       track: the track to write. Gaps are blank in markers and JSON, elsewhere interpolated.
-      photos: T images, uint8 RGB `[H, W, 3]`, to show beside an animation and above moments.
+      images: T images, uint8 RGB `[H, W, 3]`, to show beside an animation and above moments.
 
     Raises:
       InputError: another suffix, a track without a frame, a file that cannot be written.
@@ -141,7 +141,7 @@ def save_lifted(
         raise InputError(f"{path}: lifted joints can be written as {', '.join(FORMATS)}")
     whole = track.without_gaps()
     first = int(np.flatnonzero(track.seen)[0])
-    shown = None if photos is None else photos[first : first + len(whole)]
+    shown = None if images is None else images[first : first + len(whole)]
     skeleton, names = track.skeleton, track.skeleton.keypoints
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,9 +153,9 @@ def save_lifted(
             write = write_trc if suffix == ".trc" else write_c3d
             write(path, y_up(track.standing(), "-y"), names, track.fps)
         elif suffix == ".png":
-            save_image(path, moments(whole, skeleton, photos=shown))
+            save_image(path, moments(whole, skeleton, images=shown))
         else:
-            save_animation(path, turning(whole, skeleton, photos=shown), track.fps)
+            save_animation(path, turning(whole, skeleton, images=shown), track.fps)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
 
@@ -181,7 +181,7 @@ def moments(
     skeleton: Skeleton,
     *,
     count: int = _VIEWS,
-    photos: Sequence[np.ndarray] | None = None,
+    images: Sequence[np.ndarray] | None = None,
 ) -> np.ndarray:
     """Draws `count` moments of `[T, K, 3]` at equal intervals, from the front and a side.
 
@@ -189,7 +189,7 @@ def moments(
     """
     at = np.unique(np.linspace(0, len(joints_mm) - 1, count).round().astype(int))
     stage = stage_of(joints_mm[at])
-    above = [] if photos is None else [fitted(photos[i], _VIEW_WH) for i in at]
+    above = [] if images is None else [fitted(images[i], _VIEW_WH) for i in at]
     views = [
         draw_space(joints_mm[i], skeleton, stage=stage, azimuth=azimuth, size_wh=_VIEW_WH)
         for azimuth in (0.0, 75.0)

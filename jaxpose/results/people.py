@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxpose.errors import InputError
-from jaxpose.media.image import read_photo
+from jaxpose.media.image import read_image
 from jaxpose.skeletons import Skeleton
 
 
@@ -94,7 +94,7 @@ class People:
 
     Attributes:
       skeleton: the names of the keypoints.
-      photo_hw: height and width of the image.
+      image_hw: height and width of the image.
       keypoints: float32 `[P, K, 2]`, (x, y) in pixels of the image.
       scores: float32 `[P, K]` in [0, 1].
       boxes_xywh: float32 `[P, 4]`, the boxes used for prediction.
@@ -112,7 +112,7 @@ class People:
     """
 
     skeleton: Skeleton
-    photo_hw: tuple[int, int]
+    image_hw: tuple[int, int]
     keypoints: np.ndarray
     scores: np.ndarray
     boxes_xywh: np.ndarray
@@ -126,7 +126,7 @@ class People:
     joints: np.ndarray | None = None
     joint_skeleton: Skeleton | None = None
     fps: float | None = None
-    _photo: Any = field(default=None, repr=False, compare=False)
+    _image: Any = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.keypoints)
@@ -160,7 +160,7 @@ class People:
 
         Frames of a video have `frame` and `seconds` as well.
         """
-        height, width = self.photo_hw
+        height, width = self.image_hw
         result: dict[str, Any] = {}
         if self.index is not None:
             result["frame"] = self.index
@@ -197,7 +197,7 @@ class People:
         return dataframe([self])
 
     def draw(
-        self, photo: np.ndarray | None = None, *, min_score: float = 0.3, boxes: bool = False
+        self, image: np.ndarray | None = None, *, min_score: float = 0.3, boxes: bool = False
     ) -> np.ndarray:
         """Copy of the image, uint8 RGB `[H, W, 3]`, with the people drawn on it.
 
@@ -205,18 +205,18 @@ class People:
         results.
 
         Args:
-          photo: draw on this image instead.
+          image: draw on this image instead.
           min_score: the lowest score of a keypoint that is drawn.
           boxes: whether to draw the boxes too.
 
         Raises:
-          InputError: the frame is no longer in memory; draw it inside the loop, or give `photo`.
+          InputError: the frame is no longer in memory; draw it inside the loop, or give `image`.
         """
         from jaxpose.viz import draw_people
 
         ids = self.track_ids
         return draw_people(
-            self.photo if photo is None else photo,
+            self.image if image is None else image,
             self.keypoints,
             self.skeleton,
             scores=self.scores,
@@ -227,22 +227,22 @@ class People:
 
     def held_weakly(self) -> "People":
         """Copy that does not keep the image in memory after all other references are gone."""
-        if self._photo is None or isinstance(self._photo, weakref.ref):
+        if self._image is None or isinstance(self._image, weakref.ref):
             return self
-        return replace(self, _photo=weakref.ref(self._photo))
+        return replace(self, _image=weakref.ref(self._image))
 
     @property
-    def photo(self) -> np.ndarray:
+    def image(self) -> np.ndarray:
         """Image, uint8 RGB `[H, W, 3]`; `InputError` if it is no longer in memory (see `draw`)."""
-        photo = self._photo() if isinstance(self._photo, weakref.ref) else self._photo
-        if photo is None and self.seconds is None and Path(self.source).is_file():
-            photo = read_photo(self.source)
-        if photo is None:
+        image = self._image() if isinstance(self._image, weakref.ref) else self._image
+        if image is None and self.seconds is None and Path(self.source).is_file():
+            image = read_image(self.source)
+        if image is None:
             raise InputError(
                 "the image is not kept, so that videos do not fill the memory: draw inside the "
                 "loop over the results, or pass the image to draw()"
             )
-        return photo
+        return image
 
 
 COLUMNS = ("source", "frame", "seconds", "person", "track_id", "keypoint", "x", "y", "score")

@@ -162,7 +162,7 @@ class Estimator(Protocol):
         *,
         level: Level = "crops",
         flip_test: bool = True,
-        photo_hw: tuple[int, int] = (1080, 1920),
+        image_hw: tuple[int, int] = (1080, 1920),
     ) -> Program:
         """Build the function to export, which contains the weights.
 

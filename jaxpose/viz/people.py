@@ -23,7 +23,7 @@ _SHIFT = 6  # OpenCV takes fixed-point coordinates: 1/64 pixel
 
 
 def draw_people(
-    photo: np.ndarray,
+    image: np.ndarray,
     keypoints: np.ndarray,
     skeleton: Skeleton,
     *,
@@ -42,7 +42,7 @@ def draw_people(
     occluded (`visible` 1).
 
     Args:
-      photo: uint8 [H, W, 3] RGB.
+      image: uint8 [H, W, 3] RGB.
       keypoints: [P, K, 2] (x, y) in image pixels, pixel centres at integers.
       skeleton: the skeleton of K keypoints.
       scores: [P, K] in [0, 1], or None: all certain.
@@ -56,7 +56,7 @@ def draw_people(
     Raises:
       InputError: an array's shape does not fit the skeleton and the keypoints.
     """
-    canvas = as_rgb(photo).copy()
+    canvas = as_rgb(image).copy()
     points = np.asarray(keypoints, dtype=np.float64)
     shape = (len(points), skeleton.num_keypoints)
     _expect("keypoints", points, (*shape, 2), skeleton)

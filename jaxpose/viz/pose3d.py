@@ -127,7 +127,7 @@ def draw_views(
     joints_mm: np.ndarray,
     skeleton: Skeleton,
     *,
-    photo: np.ndarray | None = None,
+    image: np.ndarray | None = None,
     azimuths: Sequence[float] = (0.0, 60.0, 120.0),
     captions: Sequence[str] | None = None,
     up: str = "-y",
@@ -138,7 +138,7 @@ def draw_views(
     Args:
       joints_mm: `[K, 3]` or `[P, K, 3]`.
       skeleton: the skeleton of K keypoints.
-      photo: uint8 `[H, W, 3]`, fitted into the size of the views.
+      image: uint8 `[H, W, 3]`, fitted into the size of the views.
       azimuths: one view each, degrees.
       captions: one for each panel, the image's first.
       up, size_wh: as in `draw_space`.
@@ -148,7 +148,7 @@ def draw_views(
         draw_space(joints_mm, skeleton, stage=stage, up=up, azimuth=a, size_wh=size_wh)
         for a in azimuths
     ]
-    first = [] if photo is None else [fitted(photo, size_wh)]
+    first = [] if image is None else [fitted(image, size_wh)]
     return contact_sheet([*first, *views], columns=len(first) + len(views), captions=captions)
 
 
@@ -156,7 +156,7 @@ def turning(
     joints_mm: np.ndarray,
     skeleton: Skeleton,
     *,
-    photos: Sequence[np.ndarray] | None = None,
+    images: Sequence[np.ndarray] | None = None,
     turn: tuple[float, float] = (0.0, 360.0),
     up: str = "-y",
     size_wh: tuple[int, int] = VIEW_WH,
@@ -166,36 +166,36 @@ def turning(
     Args:
       joints_mm: `[T, K, 3]`, or of several people `[T, P, K, 3]`.
       skeleton: the skeleton of K keypoints.
-      photos: T images to draw beside the view, such as the video's frames.
+      images: T images to draw beside the view, such as the video's frames.
       turn: azimuth of the first and of the last frame, degrees.
       up, size_wh: as in `draw_space`.
 
     Raises:
       InputError: as `draw_space`; another number of images than of frames.
     """
-    if photos is not None and len(photos) != len(joints_mm):
-        raise InputError(f"{len(photos)} images for {len(joints_mm)} frames.")
+    if images is not None and len(images) != len(joints_mm):
+        raise InputError(f"{len(images)} images for {len(joints_mm)} frames.")
     stage = stage_of(joints_mm, up)
     for frame, joints in enumerate(joints_mm):
         share = frame / max(len(joints_mm) - 1, 1)
         azimuth = turn[0] + share * (turn[1] - turn[0])
         view = draw_space(joints, skeleton, stage=stage, up=up, azimuth=azimuth, size_wh=size_wh)
-        if photos is None:
+        if images is None:
             yield view
         else:
-            yield np.concatenate([fitted(photos[frame], size_wh), view], axis=1)
+            yield np.concatenate([fitted(images[frame], size_wh), view], axis=1)
 
 
-def fitted(photo: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
+def fitted(image: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
     """Scales an image to fit `size_wh`, centred on the background colour of the sheets."""
-    height, width = photo.shape[:2]
+    height, width = image.shape[:2]
     scale = min(size_wh[0] / width, size_wh[1] / height)
     inner = (max(1, round(width * scale)), max(1, round(height * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     sheet = np.empty((size_wh[1], size_wh[0], 3), np.uint8)
     sheet[:] = _PAPER
     x, y = (size_wh[0] - inner[0]) // 2, (size_wh[1] - inner[1]) // 2
-    sheet[y : y + inner[1], x : x + inner[0]] = cv2.resize(photo, inner, interpolation=method)
+    sheet[y : y + inner[1], x : x + inner[0]] = cv2.resize(image, inner, interpolation=method)
     return sheet
 
 

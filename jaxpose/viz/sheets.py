@@ -110,7 +110,7 @@ def sample_sheet(
 
 
 def comparison(
-    photo: np.ndarray,
+    image: np.ndarray,
     keypoints: np.ndarray,
     truth: np.ndarray,
     skeleton: Skeleton,
@@ -125,7 +125,7 @@ def comparison(
     White lines join each predicted point to its label.
 
     Args:
-      photo: uint8 [H, W, 3] RGB, an image or a crop.
+      image: uint8 [H, W, 3] RGB, an image or a crop.
       keypoints: [P, K, 2] predicted, image pixels.
       truth: [P, K, 2] labelled, image pixels, the same people in the same order.
       skeleton: the skeleton of K keypoints.
@@ -134,7 +134,7 @@ def comparison(
       min_score: the lowest score that is drawn; all by default, to show every error.
       min_side: an image with a longer side below this is enlarged by a whole factor before drawing.
     """
-    picture = as_rgb(photo)
+    picture = as_rgb(image)
     zoom = max(1, math.ceil(min_side / max(picture.shape[:2])))
     large, labelled = _enlarge(picture, np.asarray(truth, dtype=np.float64), zoom)
     _, predicted = _enlarge(picture, np.asarray(keypoints, dtype=np.float64), zoom)

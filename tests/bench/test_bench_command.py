@@ -51,7 +51,7 @@ def test_bad_input_is_a_sentence(arguments, words):
 def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("records")
     rng = np.random.default_rng(0)
-    photos = []
+    images = []
     for number in range(6):
         path = folder / f"{number}.png"
         cv2.imwrite(str(path), rng.integers(0, 256, (64, 48, 3), np.uint8))
@@ -62,11 +62,11 @@ def dataset(tmp_path_factory):
             box_xywh=np.array([4.0, 4.0, 40.0, 56.0], np.float32),
             area=1000.0,
         )
-        photos.append(ImageAnnotation(path, path.name, number, (person,), number, (64, 48)))
+        images.append(ImageAnnotation(path, path.name, number, (person,), number, (64, 48)))
     write_dataset(
         folder / "set",
         name="six",
-        splits={"val": photos},
+        splits={"val": images},
         skipped={},
         skeleton=COCO17,
         canvas=Canvas(hw=(96, 72)),

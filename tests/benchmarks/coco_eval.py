@@ -60,7 +60,7 @@ def main() -> None:
     repeats = parser.parse_args().repeats
     with tempfile.TemporaryDirectory() as folder:
         truth_path, found_path = Path(folder, "truth.json"), Path(folder, "found.json")
-        document = people(0, photos=5000, count=10_000)
+        document = people(0, images=5000, count=10_000)
         truth_path.write_text(json.dumps(document))
         found_path.write_text(json.dumps(detections(document, 1, 43_000)))
         theirs = load(truth_path, found_path)

@@ -77,23 +77,23 @@ class TorchPredictor:
             outputs = self.network(images)
         return outputs if isinstance(outputs, tuple) else (outputs,)
 
-    def __call__(self, photo: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    def __call__(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         height, width = self.like.codec.input_hw
         found = []
         for start in range(0, len(boxes), self.like.batch_size):
             part = boxes[start : start + self.like.batch_size]
-            crops, back = zip(*(self._cut(photo, box, height, width) for box in part), strict=True)
+            crops, back = zip(*(self._cut(image, box, height, width) for box in part), strict=True)
             images = torch.from_numpy(np.stack(crops)).to(self.device).permute(0, 3, 1, 2).float()
             outputs = self._averaged((images - self.mean) / self.std)
             for matrix, points in zip(back, self._decoded(outputs, height, width), strict=True):
                 found.append(geometry.apply_affine(matrix, points))
         return np.stack(found)
 
-    def _cut(self, photo: np.ndarray, box: np.ndarray, height: int, width: int) -> Any:
+    def _cut(self, image: np.ndarray, box: np.ndarray, height: int, width: int) -> Any:
         center, size = geometry.box_to_center_scale(box, self.like.padding)
         size = geometry.fix_aspect_ratio(size, width / height)
         matrix = geometry.crop_matrix(center, size, (height, width), udp=self.like.codec.udp)
-        return geometry.crop_photo(photo, matrix, (height, width)), geometry.invert_affine(matrix)
+        return geometry.crop_image(image, matrix, (height, width)), geometry.invert_affine(matrix)
 
     def _averaged(self, images: Any) -> tuple[Any, ...]:
         if not self.flip:
@@ -149,10 +149,10 @@ def _assert_same(model: Any, variables: Any, theirs: Any) -> None:
 def photo_and_boxes(people: int) -> tuple[np.ndarray, np.ndarray]:
     """A photo full of drawn people, and boxes about them."""
     sprite = np.asarray(render(0, 0)["image"])
-    photo = np.resize(sprite, (*HW, 3)).astype(np.uint8)
+    image = np.resize(sprite, (*HW, 3)).astype(np.uint8)
     rng = np.random.default_rng(0)
     boxes = rng.uniform([0, 0, 120, 160], [400, 240, 200, 240], (people, 4))
-    return photo, boxes.astype(np.float32)
+    return image, boxes.astype(np.float32)
 
 
 def of_pose(name: str, batch: int, options: argparse.Namespace) -> dict[str, dict[str, dict]]:
@@ -160,7 +160,7 @@ def of_pose(name: str, batch: int, options: argparse.Namespace) -> dict[str, dic
     entry = find(name)
     model, variables, theirs = networks(name, options.bfloat16)
     codec: Any = entry.codec(entry.input_hw)
-    photo, boxes = photo_and_boxes(options.people)
+    image, boxes = photo_and_boxes(options.people)
     rates = {}
     images = np.random.default_rng(0).standard_normal((batch, *entry.input_hw, 3), np.float32)
     forward = jax.jit(model.apply)
@@ -172,12 +172,12 @@ def of_pose(name: str, batch: int, options: argparse.Namespace) -> dict[str, dic
         if flip is not None:
             ours = Predictor(model, variables, codec, COCO17, flip_test=flip, batch_size=batch)
             ours.warm_up()
-            rivals = {"jaxpose": lambda ours=ours: ours(photo, boxes)}
+            rivals = {"jaxpose": lambda ours=ours: ours(image, boxes)}
         else:
             ours = Predictor(model, variables, codec, COCO17, batch_size=batch)
         if theirs is not None:
             other = TorchPredictor(theirs, ours, bool(flip), options.bfloat16)
-            rivals["PyTorch"] = lambda other=other: other(photo, boxes)
+            rivals["PyTorch"] = lambda other=other: other(image, boxes)
             if flip is None:
                 # Channels last, as crops come and as its convolutions like them.
                 there = torch.from_numpy(images).to(other.device).permute(0, 3, 1, 2)
@@ -207,12 +207,12 @@ def of_detector(name: str, folder: Path, repeats: int) -> dict[str, dict[str, di
     options.log_severity_level = 3
     options.intra_op_num_threads = _cores()
     session = onnxruntime.InferenceSession(str(folder / file), options)
-    (photo, _), count = photo_and_boxes(1), 16
-    detector([photo])
+    (full_image, _), count = photo_and_boxes(1), 16
+    detector([full_image])
 
     def published() -> None:
         for _ in range(count):
-            canvas = letterbox(photo, detector.input_hw).canvas
+            canvas = letterbox(full_image, detector.input_hw).canvas
             if name == "yolox-nano":
                 found = YOLOXNano.places(_Holds(session), canvas)  # type: ignore[arg-type]
                 plain(*found, detector.convention.threshold, 0.65, 100)
@@ -221,7 +221,7 @@ def of_detector(name: str, folder: Path, repeats: int) -> dict[str, dict[str, di
                 feed = image.astype(np.float32).transpose(2, 0, 1)[None]
                 session.run(None, {session.get_inputs()[0].name: feed})
 
-    rivals = {"jaxpose": lambda: detector([photo] * count), "onnxruntime": published}
+    rivals = {"jaxpose": lambda: detector([full_image] * count), "onnxruntime": published}
     return {f"{name}, photo to boxes": measure(rivals, count, repeats)}
 
 

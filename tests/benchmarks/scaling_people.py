@@ -65,14 +65,14 @@ def main(
     from jaxpose.data.builder import write_dataset
 
     with tempfile.TemporaryDirectory() as folder:
-        photos = {
-            split: _photos(SyntheticPeople(count, seed, CANVAS_HW, plain=True), Path(folder, split))
+        images = {
+            split: _images(SyntheticPeople(count, seed, CANVAS_HW, plain=True), Path(folder, split))
             for split, count, seed in (("train", train, 0), ("val", val, 1))
         }
         write_dataset(
             out,
             name="scaling_people",
-            splits=photos,
+            splits=images,
             skipped={},
             skeleton=COCO17,
             canvas=Canvas(hw=CANVAS_HW),
@@ -82,9 +82,9 @@ def main(
     typer.echo(f"{train + val} people in {out}")
 
 
-def _photos(people: SyntheticPeople, folder: Path) -> list[ImageAnnotation]:
+def _images(people: SyntheticPeople, folder: Path) -> list[ImageAnnotation]:
     """Each person's canvas as a photo on disk, which a canvas of the same size takes whole."""
-    source, photos = people.open(), []
+    source, images = people.open(), []
     for index in range(people.count):
         sample = source.samples([index])
         path = folder / f"{index:06d}.png"
@@ -96,8 +96,8 @@ def _photos(people: SyntheticPeople, folder: Path) -> list[ImageAnnotation]:
             box_xywh=sample["box_xywh"][0],
             area=float(sample["area"][0]),
         )
-        photos.append(ImageAnnotation(path, path.name, index, (person,), index, CANVAS_HW))
-    return photos
+        images.append(ImageAnnotation(path, path.name, index, (person,), index, CANVAS_HW))
+    return images
 
 
 if __name__ == "__main__":

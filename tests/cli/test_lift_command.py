@@ -11,7 +11,7 @@ from jaxpose.cli.main import app
 from jaxpose.codecs.lifting import LiftingCodec, Statistics
 from jaxpose.config import to_json
 from jaxpose.convert.release import Card, save_release
-from jaxpose.media.image import read_photo
+from jaxpose.media.image import read_image
 from jaxpose.models import martinez
 from jaxpose.skeletons import COCO17, H36M17
 from jaxpose.tasks.lifting.estimator import LiftingEstimator
@@ -62,7 +62,7 @@ def test_the_film_stands_beside_what_is_lifted(release, tmp_path):
             writer.write(picture)
     film, out = str(tmp_path / "film.mp4"), tmp_path / "a.png"
     assert lift(release, str(out), film=film).exit_code == 0
-    shown = read_photo(out)
+    shown = read_image(out)
     # Three rows: the film, twice the joints.
     bright = (shown > 180).mean(axis=(1, 2))
     assert bright[: len(bright) // 3].mean() > 0.4 > 0.1 > bright[len(bright) // 3 :].mean()

@@ -9,14 +9,14 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from dots import SKELETON, Dots, codec, photo
+from dots import SKELETON, Dots, codec, draw_dots
 from typer.testing import CliRunner
 
 from jaxpose.cli import predict as predict_module
 from jaxpose.cli.main import app
 from jaxpose.errors import InputError
 from jaxpose.hub import load as trained_module
-from jaxpose.media.image import read_photo
+from jaxpose.media.image import read_image
 from jaxpose.media.sources import open_media
 from jaxpose.results import writers
 from jaxpose.results.readers import read_results
@@ -44,9 +44,9 @@ def trained(monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """Three photos with a person each, in `photos`."""
+    """Three photos with a person each, in `images`."""
     (tmp_path / "photos").mkdir()
-    image = photo((240, 320), DOTS, 6)
+    image = draw_dots((240, 320), DOTS, 6)
     for name in ("a.png", "b.jpg", "c.png"):
         cv2.imwrite(str(tmp_path / "photos" / name), image)
     return tmp_path
@@ -90,7 +90,7 @@ def test_a_folder_with_boxes_gives_keypoints_and_pictures(folder):
             assert keypoint["x"] == pytest.approx(x, abs=0.7)
             assert keypoint["y"] == pytest.approx(y, abs=0.7)
             assert 0.5 < keypoint["score"] <= 1
-        drawn = read_photo(folder / "out" / entry["picture"])
+        drawn = read_image(folder / "out" / entry["picture"])
         assert drawn.shape == (240, 320, 3)
         # The limb between the dots is in colour; the photo has none.
         middle = np.mean(DOTS, axis=0).astype(int)
@@ -102,7 +102,7 @@ def test_a_folder_with_boxes_gives_keypoints_and_pictures(folder):
 
 def test_the_whole_photo_as_one_person_and_the_newest_checkpoint(folder):
     x, y, w, h = BOX
-    whole = read_photo(folder / "photos" / "a.png")[y : y + h, x : x + w]
+    whole = read_image(folder / "photos" / "a.png")[y : y + h, x : x + w]
     cv2.imwrite(str(folder / "one.png"), whole)
     result = run(folder, folder / "one.png", "--checkpoint", "last", "--no-flip-test")
     assert result.exit_code == 0, result.output
@@ -118,7 +118,7 @@ def test_min_score_decides_what_is_drawn_not_what_is_written(folder):
     assert "1 person not drawn: no keypoint scores 1.0" in result.output
     assert len(predictions(folder)["photos"][0]["people"][0]["keypoints"]) == 2
     np.testing.assert_array_equal(
-        read_photo(folder / "out" / "a.png"), read_photo(folder / "photos" / "a.png")
+        read_image(folder / "out" / "a.png"), read_image(folder / "photos" / "a.png")
     )
 
 
@@ -244,7 +244,7 @@ def film(path: Path, count: int = 12) -> Path:
     """Someone who walks to the right, 3 pixels a frame, in a film of 10 frames a second."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (320, 240))
     for t in range(count):
-        writer.write(photo((240, 320), [(x + 3 * t, y) for x, y in DOTS], 6))
+        writer.write(draw_dots((240, 320), [(x + 3 * t, y) for x, y in DOTS], 6))
     writer.release()
     return path
 
@@ -254,8 +254,8 @@ class Detector:
 
     batch_size = 1
 
-    def __call__(self, photos):
-        return [self._find(image) for image in photos]
+    def __call__(self, images):
+        return [self._find(image) for image in images]
 
     def _find(self, image):
         x = float(np.argmax(image[round(DOTS[1][1])].mean(axis=-1))) - DOTS[1][0] + BOX[0]
@@ -293,7 +293,7 @@ def test_a_film_in_every_format(folder, monkeypatch):
     assert body["person_id"] == [1] and body["pose_keypoints_2d"][-3:] == [0, 0, 0]
     frames = [f.image for f in open_media(folder / "out" / "walk.mp4")]
     assert len(frames) == 12
-    assert read_photo(folder / "out" / "overview.jpg").shape[1] > 3 * 320
+    assert read_image(folder / "out" / "overview.jpg").shape[1] > 3 * 320
     middle = (np.mean(DOTS, axis=0) + np.array([15, 0])).astype(int)
     assert np.ptp(frames[5][middle[1], middle[0]].astype(int)) > 40
     assert read_results(folder / "out" / "predictions.json")[3].track_ids.tolist() == [1]
@@ -304,7 +304,7 @@ def test_heatmaps_lie_over_the_crops(folder):
     result = run(folder, folder / "photos", "--heatmaps", boxes=boxes)
     assert result.exit_code == 0, result.output
     (picture,) = (folder / "out" / "heatmaps").iterdir()
-    sheet = read_photo(picture).astype(int)
+    sheet = read_image(picture).astype(int)
     assert picture.name == "a.png"
     # Where the dots are it is coloured, which the photo is not; elsewhere it is black.
     coloured = np.ptp(sheet, axis=-1) > 40

@@ -21,7 +21,7 @@ from jaxpose.detect.letterbox import letterbox
 from jaxpose.detect.nms import suppress
 from jaxpose.detect.weights import recognise_detector
 from jaxpose.errors import InputError
-from jaxpose.media.image import read_photo
+from jaxpose.media.image import read_image
 
 # onnxruntime in float32 is itself up to 3e-4 of their spread away from float64, ours a tenth of it.
 TOLERANCE = 1e-3
@@ -58,7 +58,7 @@ def recorded(kind, shared):
         for key, array in np.load(GOLDEN).items()
         if key.startswith(kind.name)
     }
-    canvas = letterbox(read_photo(shared / PHOTO), kind.input_hw).canvas
+    canvas = letterbox(read_image(shared / PHOTO), kind.input_hw).canvas
     if zlib.crc32(canvas.tobytes()) != golden["canvas_crc32"]:
         pytest.skip("this OpenCV decodes or shrinks the photo differently")
     return canvas, golden
@@ -94,9 +94,9 @@ def test_places_and_boxes_equal_onnxruntimes(kind, shared, load):
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     published = kind(shared)
-    photos = sorted((shared / "data/coco").glob("*2017/*.jpg"))[::6]
-    for path in (*photos, shared / PHOTO):
-        canvas = letterbox(read_photo(path), kind.input_hw).canvas
+    images = sorted((shared / "data/coco").glob("*2017/*.jpg"))[::6]
+    for path in (*images, shared / PHOTO):
+        canvas = letterbox(read_image(path), kind.input_hw).canvas
         boxes, scores = load(kind).places(canvas[None])
         their_boxes, their_scores = published.places(canvas)
         assert distance(np.asarray(boxes[0]), their_boxes) <= TOLERANCE, path.name
@@ -120,7 +120,7 @@ def test_nine_of_ten_large_people_are_found(kind, shared, load):
             if person["area"] > 96**2 and not person["iscrowd"]:
                 path = f"{split}/{person['image_id']:012}.jpg"
                 people.setdefault(path, []).append(np.array(person["bbox"]))
-    found = load(kind)([read_photo(shared / "data/coco" / path) for path in people])
+    found = load(kind)([read_image(shared / "data/coco" / path) for path in people])
     corners = [
         np.concatenate([b[:, :2], b[:, :2] + b[:, 2:]], 1)
         for b in (result.boxes_xywh for result in found)

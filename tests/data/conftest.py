@@ -56,10 +56,10 @@ def numbered():
     return NumberedSource
 
 
-PHOTO_HW = (60, 80)
+IMAGE_HW = (60, 80)
 
 
-def photo_of(number, hw=PHOTO_HW):
+def photo_of(number, hw=IMAGE_HW):
     """A smooth RGB photo that JPEG keeps nearly unchanged, another for each number."""
     y, x = np.mgrid[0 : hw[0], 0 : hw[1]].astype(np.float64)
     waves = [np.sin(x / 9 + number), np.cos(y / 7 - number), np.sin((x + y) / 11)]
@@ -83,15 +83,15 @@ def person_entry(number, image_id, **changes):
     return {**entry, **changes}
 
 
-def coco_content(photos=3, people=2):
-    """The JSON of `photos` photos with `people` people on each."""
+def coco_content(images=3, people=2):
+    """The JSON of `images` photos with `people` people on each."""
     return {
         "images": [
-            {"id": 10 + i, "file_name": f"{i}.jpg", "height": PHOTO_HW[0], "width": PHOTO_HW[1]}
-            for i in range(photos)
+            {"id": 10 + i, "file_name": f"{i}.jpg", "height": IMAGE_HW[0], "width": IMAGE_HW[1]}
+            for i in range(images)
         ],
         "annotations": [
-            person_entry(100 * i + j + 1, 10 + i) for i in range(photos) for j in range(people)
+            person_entry(100 * i + j + 1, 10 + i) for i in range(images) for j in range(people)
         ],
         "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.keypoints)}],
     }
@@ -101,13 +101,13 @@ def coco_content(photos=3, people=2):
 def coco(tmp_path):
     """Writes a COCO dataset and returns its (JSON file, photo folder)."""
 
-    def write(content=None, photos=3):
+    def write(content=None, images=3):
         folder = tmp_path / "photos"
         folder.mkdir(exist_ok=True)
-        for number in range(photos):
+        for number in range(images):
             cv2.imwrite(str(folder / f"{number}.jpg"), photo_of(number)[..., ::-1])
         file = tmp_path / "people.json"
-        file.write_text(json.dumps(coco_content(photos) if content is None else content))
+        file.write_text(json.dumps(coco_content(images) if content is None else content))
         return file, folder
 
     return write
@@ -119,12 +119,12 @@ def prepared(coco, tmp_path):
     from jaxpose.data.builder import write_dataset
 
     file, images = coco()
-    photos, skipped, _ = read_people(file, images, COCO17)
+    full_images, skipped, _ = read_people(file, images, COCO17)
     out = tmp_path / "prepared"
     write_dataset(
         out,
         name="coco",
-        splits={"train": photos},
+        splits={"train": full_images},
         skipped={"train": skipped},
         skeleton=COCO17,
         canvas=Canvas(hw=(48, 36)),

@@ -13,7 +13,7 @@ import pytest
 
 from jaxpose.data import builder
 from jaxpose.data.builder import write_dataset
-from jaxpose.data.canvas import BOX_OUTSIDE, PHOTO_MISSING, Canvas, Skip
+from jaxpose.data.canvas import BOX_OUTSIDE, IMAGE_MISSING, Canvas, Skip
 from jaxpose.data.coco_json import CROWD, read_people
 from jaxpose.data.records import RecordSource
 from jaxpose.errors import InputError
@@ -26,10 +26,10 @@ def write(coco, tmp_path):
 
     def run(name="out", content=None, **options):
         file, images = coco(content)
-        photos, skipped, _ = read_people(file, images, COCO17)
+        full_images, skipped, _ = read_people(file, images, COCO17)
         arguments = {
             "name": "coco",
-            "splits": {"train": photos},
+            "splits": {"train": full_images},
             "skipped": {"train": skipped},
             "skeleton": COCO17,
             "canvas": Canvas(hw=(48, 36)),
@@ -136,13 +136,13 @@ def test_records_lie_in_order_over_several_shards(write, tmp_path, monkeypatch):
 
 
 def test_counts_add_up(write, tmp_path, make_content, capsys):
-    content = make_content(photos=4)  # only three of the photos exist
+    content = make_content(images=4)  # only three of the photos exist
     content["annotations"][0]["iscrowd"] = 1
     content["annotations"][1]["bbox"] = [500, 5, 10, 10]
     summary = write(content=content)
     train = summary.splits["train"]
     assert train.written == 4
-    assert train.skipped == {BOX_OUTSIDE: 1, CROWD: 1, PHOTO_MISSING: 2}
+    assert train.skipped == {BOX_OUTSIDE: 1, CROWD: 1, IMAGE_MISSING: 2}
     assert train.written + sum(train.skipped.values()) == len(content["annotations"])
     assert train.examples[BOX_OUTSIDE] == ["annotation 2 in 0.jpg"]
     assert len(RecordSource(tmp_path / "out", "train")) == 4
@@ -241,8 +241,8 @@ def test_an_interrupted_run_leaves_nothing_that_looks_whole(coco, tmp_path, sign
 
 
 def test_workers_stay_only_a_little_ahead(coco, monkeypatch):
-    photos, _, _ = read_people(*coco(), COCO17)
-    drawn = builder._draw_all(photos * 40, Canvas(hw=(48, 36)), 2)
+    images, _, _ = read_people(*coco(), COCO17)
+    drawn = builder._draw_all(images * 40, Canvas(hw=(48, 36)), 2)
     first = next(drawn)
     assert len(first) == 2
     started = time.monotonic()
@@ -252,7 +252,7 @@ def test_workers_stay_only_a_little_ahead(coco, monkeypatch):
 
 def test_beam_writes_the_same_people(write, tmp_path, make_content):
     pytest.importorskip("apache_beam", reason="Apache Beam is not installed")
-    content = make_content(photos=4)
+    content = make_content(images=4)
     content["annotations"][0]["area"] = 0
     plain = write("plain", content=content)
     beam = write("beam", content=content, beam_options=["--runner=DirectRunner"])

@@ -6,7 +6,7 @@ import pytest
 
 from jaxpose import geometry
 from jaxpose.data import canvas as cut
-from jaxpose.data.canvas import Canvas, ImageAnnotation, InstanceAnnotation, Skip, by_photo, draw
+from jaxpose.data.canvas import Canvas, ImageAnnotation, InstanceAnnotation, Skip, by_image, draw
 from jaxpose.data.records import decode_canvas
 from jaxpose.errors import InputError
 
@@ -25,19 +25,19 @@ def _person(**changes):
     return InstanceAnnotation(**{**values, **changes})
 
 
-def _draw(path, *people, photo_hw=None):
-    return draw(ImageAnnotation(path, path.name, 7, people or (_person(),), 40, photo_hw), CANVAS)
+def _draw(path, *people, image_hw=None):
+    return draw(ImageAnnotation(path, path.name, 7, people or (_person(),), 40, image_hw), CANVAS)
 
 
 @pytest.fixture
-def photo(tmp_path, make_photo):
+def image(tmp_path, make_photo):
     path = tmp_path / "photo.png"
     cv2.imwrite(str(path), make_photo(0, (60, 80))[..., ::-1])
     return path
 
 
-def test_a_record_holds_the_person_in_canvas_pixels(photo, make_photo):
-    ((key, record),) = _draw(photo)
+def test_a_record_holds_the_person_in_canvas_pixels(image, make_photo):
+    ((key, record),) = _draw(image)
     assert key == 40 and record["image_id"] == 7 and record["annotation_id"] == 5
     assert record["photo"] == "photo.png" and record["area"] == np.float32(321)
     np.testing.assert_array_equal(record["photo_hw"], [60, 80])
@@ -50,9 +50,9 @@ def test_a_record_holds_the_person_in_canvas_pixels(photo, make_photo):
     np.testing.assert_allclose(record["box_xywh"][:2] + record["box_xywh"][2:] / 2, [36, 48])
 
 
-def test_the_picture_moves_as_the_keypoints_do(photo, make_photo):
-    ((_, record),) = _draw(photo)
-    image = decode_canvas(record["image"], CANVAS.hw).astype(float)
+def test_the_picture_moves_as_the_keypoints_do(image, make_photo):
+    ((_, record),) = _draw(image)
+    decoded = decode_canvas(record["image"], CANVAS.hw).astype(float)
     inside = np.array([[36.0, 48.0], [30.0, 40.0], [45.0, 60.0], [20.0, 50.0]])
     x, y = geometry.apply_affine(record["photo_from_canvas"], inside).T
     source = make_photo(0, (60, 80)).astype(float)
@@ -65,11 +65,11 @@ def test_the_picture_moves_as_the_keypoints_do(photo, make_photo):
         + source[y0 + 1, x0 + 1] * fx * fy
     )
     column, row = inside.astype(int).T
-    np.testing.assert_allclose(image[row, column], expected, atol=6)  # JPEG
+    np.testing.assert_allclose(decoded[row, column], expected, atol=6)  # JPEG
 
 
-def test_an_unaugmented_crop_is_a_shift_by_whole_pixels(photo):
-    ((_, record),) = draw(ImageAnnotation(photo, "x", 1, (_person(),), 0), Canvas(hw=(384, 288)))
+def test_an_unaugmented_crop_is_a_shift_by_whole_pixels(image):
+    ((_, record),) = draw(ImageAnnotation(image, "x", 1, (_person(),), 0), Canvas(hw=(384, 288)))
     center, scale = geometry.box_to_center_scale(record["box_xywh"], 1.25)
     scale = geometry.fix_aspect_ratio(scale, 192 / 256)
     matrix = geometry.crop_matrix(center, scale, (256, 192))
@@ -81,23 +81,23 @@ def test_boxes_are_clipped_to_the_photo_as_pixel_centres():
     np.testing.assert_array_equal(box, [0, 10, 79, 30])
 
 
-def test_a_window_given_by_centre_and_size_is_not_clipped(photo):
+def test_a_window_given_by_centre_and_size_is_not_clipped(image):
     person = _person(box_xywh=np.array([-30.0, -20.0, 100.0, 100.0]), clip=False)
-    ((_, record),) = _draw(photo, person)
+    ((_, record),) = _draw(image, person)
     corners = np.stack([record["box_xywh"][:2], record["box_xywh"][:2] + record["box_xywh"][2:]])
     back = geometry.apply_affine(record["photo_from_canvas"], corners)
     np.testing.assert_allclose(back, [[-30, -20], [70, 80]], atol=1e-4)
 
 
-def test_the_head_box_stays_in_photo_pixels(photo):
-    ((_, record),) = _draw(photo, _person(head_xyxy=np.array([1.0, 2.0, 3.0, 4.0])))
+def test_the_head_box_stays_in_photo_pixels(image):
+    ((_, record),) = _draw(image, _person(head_xyxy=np.array([1.0, 2.0, 3.0, 4.0])))
     np.testing.assert_array_equal(record["head_xyxy"], [1, 2, 3, 4])
-    ((_, record),) = _draw(photo)
+    ((_, record),) = _draw(image)
     np.testing.assert_array_equal(record["head_xyxy"], 0)
 
 
-def test_an_absent_area_is_taken_from_the_box(photo):
-    ((_, record),) = _draw(photo, _person(area=None))
+def test_an_absent_area_is_taken_from_the_box(image):
+    ((_, record),) = _draw(image, _person(area=None))
     np.testing.assert_allclose(record["area"], 0.53 * 20 * 40)
 
 
@@ -122,21 +122,21 @@ NAN = float("nan")
         ({"box_xywh": np.array([-50.0, 5.0, 10.0, 20.0])}, cut.BOX_OUTSIDE),
     ],
 )
-def test_unusable_people_are_left_out_with_a_reason(photo, changes, reason):
-    skip, (key, _) = _draw(photo, _person(**changes), _person(annotation_id=6))
+def test_unusable_people_are_left_out_with_a_reason(image, changes, reason):
+    skip, (key, _) = _draw(image, _person(**changes), _person(annotation_id=6))
     assert skip == Skip(reason, "annotation 5 in photo.png")
     assert key == 41  # the next person keeps their place
 
 
-def test_nan_where_nothing_is_labelled_does_no_harm(photo):
+def test_nan_where_nothing_is_labelled_does_no_harm(image):
     points = np.array([[30.0, 20.0], [40.0, 30.0], [NAN, NAN]])
-    ((_, record),) = _draw(photo, _person(keypoints=points))
+    ((_, record),) = _draw(image, _person(keypoints=points))
     np.testing.assert_array_equal(record["keypoints"][2], 0)
 
 
 def test_a_missing_photo_is_a_reason(tmp_path):
     first, second = _draw(tmp_path / "gone.jpg", _person(), _person(annotation_id=6))
-    assert first == Skip(cut.PHOTO_MISSING, "annotation 5 in gone.jpg")
+    assert first == Skip(cut.IMAGE_MISSING, "annotation 5 in gone.jpg")
     assert second.who == "annotation 6 in gone.jpg"
 
 
@@ -145,7 +145,7 @@ def test_a_truncated_photo_is_a_reason(tmp_path, make_photo):
     data = cv2.imencode(".jpg", make_photo(1))[1].tobytes()
     path.write_bytes(data[: len(data) // 2])
     (skip,) = _draw(path)
-    assert skip.reason == cut.PHOTO_UNREADABLE
+    assert skip.reason == cut.IMAGE_UNREADABLE
     assert "cut.jpg" in skip.who and "cut off" in skip.who
 
 
@@ -153,13 +153,13 @@ def test_a_file_that_is_no_photo_is_a_reason(tmp_path):
     path = tmp_path / "text.jpg"
     path.write_text("<html>not found</html>")
     (skip,) = _draw(path)
-    assert skip.reason == cut.PHOTO_UNREADABLE and "text file" in skip.who
+    assert skip.reason == cut.IMAGE_UNREADABLE and "text file" in skip.who
 
 
-def test_a_photo_of_another_size_is_a_reason(photo):
-    (skip,) = _draw(photo, photo_hw=(61, 80))
-    assert skip.reason == cut.PHOTO_SIZE and "60x80 for 61x80" in skip.who
-    assert not isinstance(_draw(photo, photo_hw=(60, 80))[0], Skip)
+def test_a_photo_of_another_size_is_a_reason(image):
+    (skip,) = _draw(image, image_hw=(61, 80))
+    assert skip.reason == cut.IMAGE_SIZE and "60x80 for 61x80" in skip.who
+    assert not isinstance(_draw(image, image_hw=(60, 80))[0], Skip)
 
 
 def _odd_photos(rgb):
@@ -183,11 +183,11 @@ def _odd_photos(rgb):
 @pytest.mark.parametrize(
     "name", ["cmyk.jpg", "rgba.png", "sixteen.png", "png_named.jpg", "turned.jpg"]
 )
-def test_unusual_kinds_of_photo_give_the_same_canvas(tmp_path, photo, make_photo, name):
+def test_unusual_kinds_of_photo_give_the_same_canvas(tmp_path, image, make_photo, name):
     path = tmp_path / name
     _odd_photos(make_photo(0, (60, 80)))[name](path)
-    ((_, record),) = _draw(path, photo_hw=(60, 80))
-    ((_, plain),) = _draw(photo)
+    ((_, record),) = _draw(path, image_hw=(60, 80))
+    ((_, plain),) = _draw(image)
     difference = decode_canvas(record["image"], CANVAS.hw).astype(int) - decode_canvas(
         plain["image"], CANVAS.hw
     )
@@ -195,15 +195,15 @@ def test_unusual_kinds_of_photo_give_the_same_canvas(tmp_path, photo, make_photo
 
 
 def test_people_are_gathered_by_photo_in_order(tmp_path):
-    def photo(name, number):
+    def image(name, number):
         return ImageAnnotation(tmp_path / name, name, number, (), 0)
 
     people = [
-        (photo("b", 1), _person(annotation_id=1)),
-        (photo("a", 2), _person(annotation_id=2)),
-        (photo("b", 1), _person(annotation_id=3)),
+        (image("b", 1), _person(annotation_id=1)),
+        (image("a", 2), _person(annotation_id=2)),
+        (image("b", 1), _person(annotation_id=3)),
     ]
-    first, second = by_photo(people)
+    first, second = by_image(people)
     assert [p.annotation_id for p in first.people] == [1, 3] and first.first_key == 0
     assert [p.annotation_id for p in second.people] == [2] and second.first_key == 2
 

@@ -13,12 +13,12 @@ from jaxpose.skeletons import COCO17, LSP14
 
 def test_people_come_in_order_with_their_photos(coco):
     file, images = coco()
-    photos, skips, notes = read_people(file, images, COCO17)
+    full_images, skips, notes = read_people(file, images, COCO17)
     assert skips == [] and notes == []
-    assert [p.name for p in photos] == ["0.jpg", "1.jpg", "2.jpg"]
-    assert [p.first_key for p in photos] == [0, 2, 4]
-    assert photos[1].image_id == 11 and photos[1].photo_hw == (60, 80)
-    person = photos[1].people[1]
+    assert [p.name for p in full_images] == ["0.jpg", "1.jpg", "2.jpg"]
+    assert [p.first_key for p in full_images] == [0, 2, 4]
+    assert full_images[1].image_id == 11 and full_images[1].image_hw == (60, 80)
+    person = full_images[1].people[1]
     assert person.annotation_id == 102 and person.area == 800.5 and person.clip
     np.testing.assert_array_equal(person.box_xywh, [20, 10, 35, 45])
     np.testing.assert_array_equal(person.keypoints[0], [22, 12])
@@ -41,7 +41,7 @@ def test_people_come_in_order_with_their_photos(coco):
         ({"id": None}, coco_json.BAD_ID),
         ({"id": 2**70}, coco_json.BAD_ID),
         ({"image_id": [3]}, coco_json.BAD_ID),
-        ({"image_id": 99}, coco_json.NO_PHOTO_ENTRY),
+        ({"image_id": 99}, coco_json.NO_IMAGE_ENTRY),
         ({"category_id": 2}, coco_json.NO_CATEGORY_KEYPOINTS),
     ],
 )
@@ -49,35 +49,35 @@ def test_a_bad_annotation_is_left_out_and_named(coco, make_content, changes, rea
     content = make_content()
     content["categories"].append({"id": 2, "name": "chair"})
     content["annotations"][1].update(changes)
-    photos, (skip,), _ = read_people(*coco(content), COCO17)
+    images, (skip,), _ = read_people(*coco(content), COCO17)
     assert skip.reason == reason
     assert str(changes.get("id", 2)) in skip.who
-    assert sum(len(photo.people) for photo in photos) == 5
+    assert sum(len(image.people) for image in images) == 5
 
 
 def test_null_and_nan_pass_to_the_checks_of_the_canvas(coco, make_content):
     content = make_content()
     content["annotations"][0]["bbox"][0] = None
     content["annotations"][1]["area"] = float("nan")  # Python writes NaN, which is not even JSON
-    photos, skips, _ = read_people(*coco(content), COCO17)
+    images, skips, _ = read_people(*coco(content), COCO17)
     assert skips == []
-    assert np.isnan(photos[0].people[0].box_xywh[0]) and np.isnan(photos[0].people[1].area)
+    assert np.isnan(images[0].people[0].box_xywh[0]) and np.isnan(images[0].people[1].area)
 
 
 def test_absent_area_stays_absent(coco, make_content):
     content = make_content()
     del content["annotations"][0]["area"]
-    photos, _, _ = read_people(*coco(content), COCO17)
-    assert photos[0].people[0].area is None
+    images, _, _ = read_people(*coco(content), COCO17)
+    assert images[0].people[0].area is None
 
 
 def test_a_photo_id_of_two_files_loses_its_people(coco, make_content):
     content = make_content()
     content["images"].append({**content["images"][0], "file_name": "other.jpg"})
     content["images"].append(dict(content["images"][1]))  # the same twice does no harm
-    photos, skips, _ = read_people(*coco(content), COCO17)
-    assert [skip.reason for skip in skips] == [coco_json.PHOTO_ID_TWICE] * 2
-    assert [photo.name for photo in photos] == ["1.jpg", "2.jpg"]
+    images, skips, _ = read_people(*coco(content), COCO17)
+    assert [skip.reason for skip in skips] == [coco_json.IMAGE_ID_TWICE] * 2
+    assert [image.name for image in images] == ["1.jpg", "2.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -163,8 +163,8 @@ def test_real_annotations(shared):
     folder = shared / "data" / "coco"
     for split, people, left_out in (("train", 142, 5), ("val", 92, 1)):
         file = folder / "annotations" / f"person_keypoints_{split}2017.json"
-        photos, skips, _ = read_people(file, folder / f"{split}2017", COCO17)
-        assert sum(len(photo.people) for photo in photos) == people
+        images, skips, _ = read_people(file, folder / f"{split}2017", COCO17)
+        assert sum(len(image.people) for image in images) == people
         assert len(skips) == left_out and {skip.reason for skip in skips} == {coco_json.CROWD}
         listed = {entry["id"] for entry in json.loads(file.read_text())["images"]}
-        assert {photo.image_id for photo in photos} <= listed
+        assert {image.image_id for image in images} <= listed

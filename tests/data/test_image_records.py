@@ -22,7 +22,7 @@ CANVAS = Canvas(hw=(80, 80))
 
 def content(make_content, make_person):
     """Three photos: two people; one person, a crowd and an unlabelled person; nobody."""
-    made = make_content(photos=3, people=0)
+    made = make_content(images=3, people=0)
     runs = {"size": [60, 80], "counts": [60 * 70, 60 * 10]}  # the ten columns on the right
     made["annotations"] = [
         make_person(1, 10),
@@ -39,13 +39,13 @@ def content(make_content, make_person):
 def write(coco, make_content, make_person, tmp_path):
     from jaxpose.data.builder import write_dataset
 
-    def written(empty=False, change=lambda photos: photos, **options):
+    def written(empty=False, change=lambda full_images: full_images, **options):
         file, images = coco(content(make_content, make_person))
-        photos, skipped, _ = read_people(file, images, COCO17, whole_images=True, empty=empty)
+        full_images, skipped, _ = read_people(file, images, COCO17, whole_images=True, empty=empty)
         out = tmp_path / "images"
         arguments = {
             "name": "coco",
-            "splits": {"train": change(photos)},
+            "splits": {"train": change(full_images)},
             "skipped": {"train": skipped},
             "skeleton": COCO17,
             "canvas": CANVAS,
@@ -68,8 +68,8 @@ def test_every_image_holds_its_people(write, make_photo):
     np.testing.assert_array_equal(batch["crowd"], [[0, 0, 0], [0, 1, 0]])
     labelled = (batch["visible"] > 0).any(axis=-1)
     np.testing.assert_array_equal(labelled, [[1, 1, 0], [1, 0, 0]])
-    to_photo = batch["photo_from_canvas"].astype(np.float64)[:, None]
-    points = geometry.apply_affine(to_photo, batch["keypoints"])
+    to_image = batch["photo_from_canvas"].astype(np.float64)[:, None]
+    points = geometry.apply_affine(to_image, batch["keypoints"])
     places = np.stack([np.linspace(22, 50, 17), np.linspace(12, 52, 17)], axis=1)[:16]
     np.testing.assert_allclose(points[0, 0, :16], places, atol=0.01)
     image = batch["image"][0].astype(float)
@@ -112,12 +112,12 @@ def test_images_without_people_are_stored_when_asked_for(write):
 
 
 def test_keypoints_in_3d(write):
-    def lifted(photos):
-        first, *others = photos[0].people
+    def lifted(images):
+        first, *others = images[0].people
         space = np.arange(51, dtype=np.float64).reshape(17, 3)
         return [
-            replace(photos[0], people=(replace(first, keypoints_3d=space), *others)),
-            *photos[1:],
+            replace(images[0], people=(replace(first, keypoints_3d=space), *others)),
+            *images[1:],
         ]
 
     out, _ = write(change=lifted)

@@ -19,8 +19,8 @@ def document() -> dict:
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_real_coco_has_no_errors(shared, split):
     path = shared / f"data/coco/annotations/person_keypoints_{split}2017.json"
-    photos = shared / f"data/coco/{split}2017"
-    findings = check_annotations(json.loads(path.read_text()), COCO17, photos)
+    images = shared / f"data/coco/{split}2017"
+    findings = check_annotations(json.loads(path.read_text()), COCO17, images)
     assert codes(findings, "error") == set()
     assert {"crowd", "unlabelled-people", "label-rate", "scale"} <= codes(findings, "info")
 

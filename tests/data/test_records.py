@@ -29,7 +29,7 @@ def test_a_source_knows_its_dataset(prepared):
     assert isinstance(source, Source)
     assert len(source) == 6 and source.canvas_hw == (48, 36) and source.skeleton == COCO17
     assert source.fingerprint().endswith("-train")
-    assert source.photo_names([0, 5]) == ["0.jpg", "2.jpg"]
+    assert source.image_names([0, 5]) == ["0.jpg", "2.jpg"]
     np.testing.assert_array_equal(source.head_boxes([1]), np.zeros((1, 4)))
 
 

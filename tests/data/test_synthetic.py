@@ -17,7 +17,7 @@ from jaxpose.data.synthetic import (
     image,
     poses,
     render,
-    render_photo,
+    render_image,
     scene,
 )
 from jaxpose.data.synthetic.image import generator
@@ -184,7 +184,7 @@ def _photograph(person: scene.Person, boxes: list[scene.Box], *others: scene.Per
     camera = replace(camera, K=np.array([[200.0, 0, 63.5], [0, 200.0, 63.5], [0, 0, 1]]))
     light = drawing.sample_light(generator(0, 0))
     stage = image.Stage([person, *others], boxes, camera, light, -3000.0)
-    return image.photograph(generator(0, 0), stage, (128, 128))
+    return image.draw_stage(generator(0, 0), stage, (128, 128))
 
 
 def test_left_is_left():
@@ -284,20 +284,20 @@ def test_statistics_are_like_those_of_photos(people):
 
 
 def test_whole_photo_lists_its_people():
-    result = render_photo(4, 2, photo_hw=(120, 160), people=3)
+    result = render_image(4, 2, image_hw=(120, 160), people=3)
     assert result["image"].shape == (120, 160, 3)
     assert result["image"].dtype == np.uint8
     assert 1 <= len(result["people"]) <= 3
     for person in result["people"]:
         rays = person["joints_3d"].astype(np.float64) @ result["K"].T
         np.testing.assert_allclose(rays[:, :2] / rays[:, 2:], person["keypoints"], atol=2e-3)
-    again = render_photo(4, 2, photo_hw=(120, 160), people=3)
+    again = render_image(4, 2, image_hw=(120, 160), people=3)
     np.testing.assert_array_equal(result["image"], again["image"])
 
 
 def test_photo_of_nobody_is_refused():
     with pytest.raises(InputError, match="not 0"):
-        render_photo(4, 2, photo_hw=(60, 80), people=0)
+        render_image(4, 2, image_hw=(60, 80), people=0)
 
 
 def test_every_family_can_be_drawn():

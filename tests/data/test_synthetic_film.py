@@ -5,7 +5,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from jaxpose.data.synthetic.video import render_film
+from jaxpose.data.synthetic.video import render_video
 from jaxpose.errors import InputError
 from jaxpose.measure import angle, count_repetitions
 from jaxpose.skeletons import COCO17
@@ -13,7 +13,7 @@ from jaxpose.skeletons import COCO17
 
 @pytest.fixture(scope="module")
 def frames() -> list[dict]:
-    return list(render_film(3, repetitions=3, seconds=3.0, fps=10, photo_hw=(90, 120)))
+    return list(render_video(3, repetitions=3, seconds=3.0, fps=10, image_hw=(90, 120)))
 
 
 def test_true_keypoints_show_the_repetitions_asked_for(frames):
@@ -43,13 +43,13 @@ def test_the_room_stays_the_same(frames):
 
 
 def test_a_frame_is_a_pure_function_of_the_arguments(frames):
-    again = islice(render_film(3, repetitions=3, seconds=3.0, fps=10, photo_hw=(90, 120)), 7, 8)
+    again = islice(render_video(3, repetitions=3, seconds=3.0, fps=10, image_hw=(90, 120)), 7, 8)
     np.testing.assert_array_equal(next(again)["image"], frames[7]["image"])
-    other = next(render_film(4, repetitions=3, seconds=3.0, fps=10, photo_hw=(90, 120)))
+    other = next(render_video(4, repetitions=3, seconds=3.0, fps=10, image_hw=(90, 120)))
     assert (other["image"] != frames[0]["image"]).any()
 
 
 def test_a_film_without_frames_or_repetitions_is_refused():
     for wrong in ({"seconds": 0.01}, {"repetitions": 0}):
         with pytest.raises(InputError, match="both must be at least 1"):
-            next(render_film(0, **wrong))
+            next(render_video(0, **wrong))

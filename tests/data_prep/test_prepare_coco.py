@@ -7,7 +7,7 @@ import pytest
 
 from jaxpose import geometry
 from jaxpose.data.records import RecordSource
-from jaxpose.media.image import read_photo
+from jaxpose.media.image import read_image
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +42,13 @@ def test_places_and_areas_lead_back_to_the_annotation(real):
     by_id = {entry["id"]: entry for entry in content["annotations"]}
     sizes = {entry["id"]: (entry["height"], entry["width"]) for entry in content["images"]}
     batch = source.samples(np.arange(len(source)))
-    photo = geometry.apply_affine(batch["photo_from_canvas"], batch["keypoints"])
+    image = geometry.apply_affine(batch["photo_from_canvas"], batch["keypoints"])
     for row, number in enumerate(batch["annotation_id"]):
         entry = by_id[number]
         truth = np.array(entry["keypoints"]).reshape(17, 3)
         labelled = truth[:, 2] > 0
         np.testing.assert_array_equal(batch["visible"][row], truth[:, 2])
-        np.testing.assert_allclose(photo[row][labelled], truth[labelled, :2], atol=0.01)
+        np.testing.assert_allclose(image[row][labelled], truth[labelled, :2], atol=0.01)
         assert batch["image_id"][row] == entry["image_id"]
         np.testing.assert_allclose(batch["area"][row], entry["area"], rtol=1e-6)
         box = batch["box_xywh"][row]
@@ -64,10 +64,10 @@ def test_places_and_areas_lead_back_to_the_annotation(real):
 def test_canvases_show_the_photo(real, shared):
     source, _, _ = real
     batch = source.samples([0, 40])
-    for row, name in enumerate(source.photo_names([0, 40])):
-        photo = read_photo(shared / "data" / "coco" / "train2017" / name)
+    for row, name in enumerate(source.image_names([0, 40])):
+        image = read_image(shared / "data" / "coco" / "train2017" / name)
         matrix = geometry.invert_affine(batch["photo_from_canvas"][row].astype(np.float64))
-        again = geometry.crop_photo(photo, matrix, source.canvas_hw).astype(int)
+        again = geometry.crop_image(image, matrix, source.canvas_hw).astype(int)
         # JPEG at quality 95 with half-resolution chroma changes little.
         assert np.abs(again - batch["image"][row]).mean() < 3
 

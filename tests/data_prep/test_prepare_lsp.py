@@ -52,10 +52,10 @@ def test_splits_and_ids(prepare, folders, tmp_path):
     train, test = RecordSource(out, "train"), RecordSource(out, "test")
     batch = train.samples([0, 1, 2])
     np.testing.assert_array_equal(batch["annotation_id"], [1, 1000, 100_001])
-    assert train.photo_names([2]) == ["im00001.jpg"] and len(train) == 3
+    assert train.image_names([2]) == ["im00001.jpg"] and len(train) == 3
     np.testing.assert_array_equal(test.samples([0, 1])["annotation_id"], [1001, 2000])
-    photo = geometry.apply_affine(batch["photo_from_canvas"], batch["keypoints"])
-    np.testing.assert_allclose(photo[1], joints[:2, :, 999].T - 1, atol=1e-3)
+    image = geometry.apply_affine(batch["photo_from_canvas"], batch["keypoints"])
+    np.testing.assert_allclose(image[1], joints[:2, :, 999].T - 1, atol=1e-3)
     np.testing.assert_array_equal(batch["keypoints"][2, 5], 0)
     assert train.summary["splits"]["train"]["skipped"] == {"image missing": 998 + 9}
 

@@ -63,14 +63,14 @@ def official(tmp_path, write_photo):
 
 
 def test_the_official_file(script, official):
-    photos, skips = script("mpii").people_of_mat(*official)
-    assert [(p.name, p.image_id, len(p.people)) for p in photos] == [
+    images, skips = script("mpii").people_of_mat(*official)
+    assert [(p.name, p.image_id, len(p.people)) for p in images] == [
         ("a.jpg", 1, 2),
         ("b.jpg", 2, 1),
     ]
     assert [skip.reason for skip in skips] == ["no centre or scale"]
     assert skips[0].who == "person 1 in d.jpg"
-    first, second = photos[0].people
+    first, second = images[0].people
     assert (first.annotation_id, second.annotation_id) == (1001, 1002)
     np.testing.assert_array_equal(first.keypoints[3], [12, 25])  # MATLAB counts from 1
     expected = [1, 2] * 8
@@ -92,15 +92,15 @@ def test_the_official_file_becomes_records(prepare, official, tmp_path):
     batch = source.samples([0, 1, 2])
     np.testing.assert_array_equal(batch["annotation_id"], [1001, 1002, 2001])
     np.testing.assert_array_equal(source.head_boxes([2]), [[10, 11, 20, 31]])
-    photo = geometry.apply_affine(batch["photo_from_canvas"], batch["keypoints"])
-    np.testing.assert_allclose(photo[0, 15], [24, 49], atol=1e-4)
+    image = geometry.apply_affine(batch["photo_from_canvas"], batch["keypoints"])
+    np.testing.assert_allclose(image[0, 15], [24, 49], atol=1e-4)
 
 
 def test_the_list_of_mmpose(script, shared):
     folder = shared / "data" / "samples" / "mpii"
-    photos, skips = script("mpii").people_of_json(folder / "test_mpii.json", folder)
-    assert skips == [] and sum(len(photo.people) for photo in photos) == 5
-    person = photos[0].people[0]
+    images, skips = script("mpii").people_of_json(folder / "test_mpii.json", folder)
+    assert skips == [] and sum(len(image.people) for image in images) == 5
+    person = images[0].people[0]
     np.testing.assert_array_equal(person.keypoints[0], [803, 710])
     assert person.visible.tolist() == [2] * 16 and not person.clip
     size = 200 * 4.718488
@@ -132,9 +132,9 @@ def test_bad_entries_of_the_list_are_left_out(prepare, script, tmp_path, write_p
     ]
     file = tmp_path / "list.json"
     file.write_text(json.dumps(entries))
-    photos, skips = script("mpii").people_of_json(file, tmp_path)
+    images, skips = script("mpii").people_of_json(file, tmp_path)
     assert [skip.reason for skip in skips] == [WRONG_LENGTH] * 2 + [NOT_NUMBERS] * 3
-    assert photos[0].people[0].visible[15] == 0
+    assert images[0].people[0].visible[15] == 0
     write_photo(tmp_path / "a.jpg")
     result = prepare(
         "mpii", "--annotations", file, "--images", tmp_path, "--out", tmp_path / "out",

@@ -35,7 +35,7 @@ def test_a_photo_within_the_limits_whatever_its_name(tmp_path):
 
 
 def test_what_is_too_large_is_not_decoded(tmp_path, monkeypatch):
-    monkeypatch.setattr(limits_module, "decode_photo", lambda data: pytest.fail("decoded"))
+    monkeypatch.setattr(limits_module, "decode_image", lambda data: pytest.fail("decoded"))
     bomb = bytearray(png(8, 8))
     bomb[16:24] = (15_000).to_bytes(4) * 2  # the header's own checksum is not looked at
     assert "15000 x 15000 pixels; at most 0.01 million" in refused(tmp_path / "a", bytes(bomb))

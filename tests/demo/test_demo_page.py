@@ -24,12 +24,12 @@ import cv2
 import drawn
 import numpy as np
 import pytest
-from dots import photo
+from dots import draw_dots
 from tiny import get_config
 
 from jaxpose.config import to_json
 from jaxpose.convert.release import Card, save_release
-from jaxpose.media.image import read_photo
+from jaxpose.media.image import read_image
 from jaxpose.pipeline import Pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,14 +106,14 @@ def picture(tmp_path_factory) -> Path:
     if REAL.exists():
         shutil.copy(REAL, path)
     else:
-        cv2.imwrite(str(path), photo((240, 320), [(100, 80), (200, 150)], 20))
+        cv2.imwrite(str(path), draw_dots((240, 320), [(100, 80), (200, 150)], 20))
     return path
 
 
 @pytest.fixture(scope="module")
 def expected(release, picture):
     """What the pipeline says of it."""
-    return Pipeline.load(release)(read_photo(picture))
+    return Pipeline.load(release)(read_image(picture))
 
 
 def post(page, path: str, body: bytes, kind: str = "application/json") -> Any:
@@ -165,7 +165,7 @@ def test_a_client_without_a_browser(page, picture, expected):
     urls = [file["value"]["url"] for file in files]
     with urllib.request.urlopen(urls[0]) as answer:
         drawn_picture = cv2.imdecode(np.frombuffer(answer.read(), np.uint8), cv2.IMREAD_COLOR)
-    assert drawn_picture.shape[:2] == expected.photo_hw
+    assert drawn_picture.shape[:2] == expected.image_hw
     with urllib.request.urlopen(urls[2]) as answer:
         lines = list(csv.DictReader(answer.read().decode().splitlines()))
     assert [line["x"] for line in lines] == [f"{row[2]}" for row in table["data"]]
@@ -239,7 +239,7 @@ def test_in_a_browser(page, picture, expected, browser, tmp_path):
     assert [cells[:2] for cells in shown] == [["0", row["keypoint"]] for row in rows]
     numbers = [[row["x"], row["y"], row["score"]] for row in rows]
     np.testing.assert_allclose([[float(v) for v in r[2:]] for r in shown], numbers, atol=0.02)
-    until(lambda: browser.execute_script(SIZE) == list(expected.photo_hw))
+    until(lambda: browser.execute_script(SIZE) == list(expected.image_hw))
     for name, file in (("csv", "predictions.csv"), ("picture", "drawn_0.00.jpg")):
         parts(f"#{name}")[0].click()
         until((tmp_path / file).exists)
@@ -247,7 +247,7 @@ def test_in_a_browser(page, picture, expected, browser, tmp_path):
         assert [[line["x"], line["y"]] for line in csv.DictReader(file)] == [
             cells[2:4] for cells in shown
         ]
-    assert read_photo(tmp_path / "drawn_0.00.jpg").shape[:2] == expected.photo_hw
+    assert read_image(tmp_path / "drawn_0.00.jpg").shape[:2] == expected.image_hw
     browser.save_screenshot(os.environ.get("JAXPOSE_SCREENSHOT", str(tmp_path / "page.png")))
     log = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     asked = [e["params"]["request"]["url"] for e in log if e["method"] == REQUEST]

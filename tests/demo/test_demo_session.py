@@ -10,13 +10,13 @@ import cv2
 import drawn
 import numpy as np
 import pytest
-from dots import SKELETON, photo, trained
+from dots import SKELETON, draw_dots, trained
 
 from jaxpose.codecs.lifting import LiftingCodec, Statistics
 from jaxpose.demo.limits import Limits
 from jaxpose.demo.session import DemoSession
 from jaxpose.errors import InputError
-from jaxpose.media.image import read_photo
+from jaxpose.media.image import read_image
 from jaxpose.models import martinez
 from jaxpose.pipeline import Options, Pipeline, dataframe
 from jaxpose.results.people import People
@@ -33,9 +33,9 @@ class Boxes:
 
     xywh: list[list[float]] = []
 
-    def __call__(self, photos):
+    def __call__(self, images):
         boxes = np.array(self.xywh, np.float32).reshape(-1, 4)
-        return [SimpleNamespace(boxes_xywh=boxes, scores=np.ones(len(boxes)))] * len(photos)
+        return [SimpleNamespace(boxes_xywh=boxes, scores=np.ones(len(boxes)))] * len(images)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def session(pipeline, tmp_path) -> DemoSession:
 def upload(tmp_path: Path) -> Path:
     (tmp_path / "uploads").mkdir()
     path = tmp_path / "uploads" / "my [1] *.txt"
-    path.write_bytes(cv2.imencode(".png", photo(HW, DOTS, 6))[1].tobytes())
+    path.write_bytes(cv2.imencode(".png", draw_dots(HW, DOTS, 6))[1].tobytes())
     return path
 
 
@@ -63,7 +63,7 @@ def film(path: Path, count: int) -> Path:
         str(path.with_suffix(".avi")), cv2.VideoWriter.fourcc(*"MJPG"), 10, HW[::-1]
     )
     for _ in range(count):
-        writer.write(photo(HW, DOTS, 6))
+        writer.write(draw_dots(HW, DOTS, 6))
     writer.release()
     return path.with_suffix(".avi").rename(path)
 
@@ -71,18 +71,18 @@ def film(path: Path, count: int) -> Path:
 def test_a_photo(session, tmp_path):
     path = upload(tmp_path)
     found = session.image(path)
-    expected = session.pipeline(read_photo(path))
+    expected = session.pipeline(read_image(path))
     table = found.table(0.0)
     assert [row[:2] for row in table] == [[0, "left_dot"], [0, "right_dot"]]
     np.testing.assert_allclose([row[2:4] for row in table], expected.keypoints[0], atol=0.006)
     np.testing.assert_allclose([row[2:4] for row in table], DOTS, atol=0.7)
     assert found.summary(0.0).startswith("1 person, 2 of 2 keypoints score 0.00 or more; ")
-    picture = read_photo(found.draw(0.3))
+    picture = read_image(found.draw(0.3))
     middle = np.mean(DOTS, axis=0).astype(int)
     assert picture.shape == (*HW, 3) and np.ptp(picture[middle[1], middle[0]].astype(int)) > 50
     # The score decides what is shown, not what is in the files.
     assert found.table(1.0) == [] and "0 of 2 keypoints score 1.00" in found.summary(1.0)
-    np.testing.assert_allclose(read_photo(found.draw(1.0)), read_photo(path), atol=8)
+    np.testing.assert_allclose(read_image(found.draw(1.0)), read_image(path), atol=8)
     document = (found.folder / "predictions.json").read_text()
     assert str(tmp_path) not in document and "my [1]" not in document
     (entry,) = json.loads(document)["photos"]
@@ -96,7 +96,7 @@ def test_nobody_and_several(session, tmp_path):
     session.pipeline.detector.xywh = []
     nobody = session.image(path)
     assert nobody.summary(0.3).startswith("No person was found in this image; ")
-    np.testing.assert_allclose(read_photo(nobody.draw(0.3)), read_photo(path), atol=8)
+    np.testing.assert_allclose(read_image(nobody.draw(0.3)), read_image(path), atol=8)
     session.pipeline.detector.xywh = [[0, 0, 96, 128], [40, 40, 20, 20], [500, 0, 9, 9]]
     several = session.image(path)
     assert several.summary(0.0).startswith("2 people, 4 of 4")
@@ -201,7 +201,7 @@ def test_people_in_space(tmp_path):
     session.warm_up()
     assert pipeline.predictor.warm
     found = session.image(upload(tmp_path))
-    assert read_photo(found.view_3d).std() > 5
+    assert read_image(found.view_3d).std() > 5
     (entry,) = json.loads((found.folder / "predictions.json").read_text())["photos"]
     assert list(entry["people"][0]["joints_mm"]) == list(H36M17.keypoints)
     assert len(dataframe(found.people)) == 17

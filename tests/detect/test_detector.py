@@ -38,7 +38,7 @@ def detector(**options):
     return Detector(Bright(), jnp.zeros(()), (64, 64), **options)
 
 
-def photo(*cells, hw=(64, 64)):
+def image(*cells, hw=(64, 64)):
     """Black, with white cells (row, column) of 8 pixels."""
     image = np.zeros((*hw, 3), np.uint8)
     for row, column in cells:
@@ -47,8 +47,8 @@ def photo(*cells, hw=(64, 64)):
 
 
 def test_boxes_are_in_pixels_of_each_photo():
-    wide = np.repeat(np.repeat(photo((2, 3), hw=(32, 64)), 4, 0), 4, 1)
-    first, second, third = detector(batch_size=2)([photo((3, 1), (3, 6)), photo(), wide])
+    wide = np.repeat(np.repeat(image((2, 3), hw=(32, 64)), 4, 0), 4, 1)
+    first, second, third = detector(batch_size=2)([image((3, 1), (3, 6)), image(), wide])
     np.testing.assert_allclose(first.boxes_xywh, [[4, 12, 16, 32], [44, 12, 16, 32]])
     assert len(second) == 0 and second.boxes_xywh.shape == (0, 4)
     # Cut at the photo's lower edge, which is at 128 pixels.
@@ -60,17 +60,17 @@ def test_boxes_are_in_pixels_of_each_photo():
 def test_it_is_compiled_once_for_photos_of_all_sizes():
     detect = detector()
     sizes = [(1, 1), (5, 20_000), (64, 64), (480, 640)]
-    assert [len(found) for found in detect([photo(hw=hw) for hw in sizes])] == [0, 0, 0, 0]
-    detect([photo((1, 1))])
+    assert [len(found) for found in detect([image(hw=hw) for hw in sizes])] == [0, 0, 0, 0]
+    detect([image((1, 1))])
     assert detect.compilations == 1
 
 
 def test_options_bound_what_is_reported():
-    crowd = photo(*((row, column) for row in range(8) for column in range(8)))
+    crowd = image(*((row, column) for row in range(8) for column in range(8)))
     assert len(detector(max_people=5)([crowd])[0]) == 5
     # Neighbours share half of themselves: of eight in a row, four are left.
-    assert len(detector(iou=0.3)([photo(*((3, column) for column in range(8)))])[0]) == 4
-    assert len(detector(person_class=1)([photo()])[0]) == 0
+    assert len(detector(iou=0.3)([image(*((3, column) for column in range(8)))])[0]) == 4
+    assert len(detector(person_class=1)([image()])[0]) == 0
 
 
 def test_no_photos_no_people():
@@ -79,12 +79,12 @@ def test_no_photos_no_people():
 
 def test_one_photo_without_a_list_is_refused():
     with pytest.raises(InputError, match=r"detector\(\[image\]\)"):
-        detector()(photo())
+        detector()(image())
 
 
 def test_scores_that_are_no_numbers_are_reported():
     with pytest.raises(InputError, match="not finite"):
-        Detector(Bright(), jnp.array(jnp.nan), (64, 64))([photo()])
+        Detector(Bright(), jnp.array(jnp.nan), (64, 64))([image()])
 
 
 @pytest.mark.parametrize(

@@ -137,25 +137,25 @@ def test_a_photo_is_cut_as_it_is_for_evaluation(tiny, tmp_path):
     runs("onnx")
     experiment, variables = tiny
     parts = experiment.model, variables, experiment.codec, COCO17
-    in_photo = image_program(*parts, level="photo", photo_hw=(80, 100), flip_test=False)
+    in_photo = image_program(*parts, level="photo", image_hw=(80, 100), flip_test=False)
     of_crops = image_program(*parts, flip_test=False)
     onnx.write(in_photo, tmp_path / "model.onnx")
-    photo = np.zeros((80, 100, 3), np.uint8)
-    photo[:70, :90] = np.random.default_rng(0).integers(0, 256, (70, 90, 3))
+    image = np.zeros((80, 100, 3), np.uint8)
+    image[:70, :90] = np.random.default_rng(0).integers(0, 256, (70, 90, 3))
     boxes = np.array([[10, 12, 30, 50], [-9, 20, 60, 70], [4, 4, 20, 20]], np.float32)
-    theirs = onnx.start(tmp_path / "model.onnx", ("photo", "boxes"))(photo, boxes)
+    theirs = onnx.start(tmp_path / "model.onnx", ("photo", "boxes"))(image, boxes)
 
     @jax.jit
-    def expected(photo):
+    def expected(image):
         center, size = geometry.box_to_center_scale(boxes, 1.25)
         matrices = geometry.crop_matrix(
             center, geometry.fix_aspect_ratio(size, 0.75), (64, 48), udp=True
         )
-        crops = geometry.warp(jnp.stack([photo] * 3), matrices, (64, 48))
+        crops = geometry.warp(jnp.stack([image] * 3), matrices, (64, 48))
         found = of_crops.function(crops)
         return geometry.apply_affine(geometry.invert_affine(matrices), found["keypoints"])
 
-    ours = expected(photo[:70, :90])
+    ours = expected(image[:70, :90])
     assert distance(theirs["keypoints"], np.asarray(ours)) <= TOLERANCE
 
 

@@ -103,15 +103,15 @@ def smooth_photo(rng, height, width):
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_warp_equals_opencv(dtype):
     rng = np.random.default_rng(1)
-    photos = np.stack([smooth_photo(rng, 96, 80) for _ in range(3)])
+    images = np.stack([smooth_photo(rng, 96, 80) for _ in range(3)])
     # Partly outside on purpose: the border has to fade as OpenCV's does.
     matrices = random_matrices(rng, 3)
     ours = jax.jit(geometry.warp, static_argnums=2)(
-        jnp.asarray(photos.astype(dtype)), jnp.asarray(matrices), INPUT_HW
+        jnp.asarray(images.astype(dtype)), jnp.asarray(matrices), INPUT_HW
     )
     assert ours.dtype == jnp.float32
     theirs = np.stack(
-        [geometry.crop_photo(p, m, INPUT_HW) for p, m in zip(photos, matrices, strict=True)]
+        [geometry.crop_image(p, m, INPUT_HW) for p, m in zip(images, matrices, strict=True)]
     )
     difference = np.abs(np.asarray(ours) - theirs.astype(np.float32))
     # OpenCV interpolates at 1/32 px and rounds to uint8.
@@ -120,15 +120,15 @@ def test_warp_equals_opencv(dtype):
 
 
 def test_warp_by_whole_pixels_is_exact():
-    photo = np.arange(2 * 6 * 5 * 3, dtype=np.uint8).reshape(2, 6, 5, 3)
+    image = np.arange(2 * 6 * 5 * 3, dtype=np.uint8).reshape(2, 6, 5, 3)
     shift = np.float32([[[1, 0, 2], [0, 1, -1]]]).repeat(2, axis=0)
-    ours = np.asarray(geometry.warp(jnp.asarray(photo), jnp.asarray(shift), (6, 5)))
-    expected = np.zeros_like(photo)
-    expected[:, :5, 2:] = photo[:, 1:, :3]
+    ours = np.asarray(geometry.warp(jnp.asarray(image), jnp.asarray(shift), (6, 5)))
+    expected = np.zeros_like(image)
+    expected[:, :5, 2:] = image[:, 1:, :3]
     np.testing.assert_array_equal(ours, expected)
 
 
 def test_warp_far_outside_is_zero():
-    photo = jnp.full((1, 4, 4, 3), 255, jnp.uint8)
+    image = jnp.full((1, 4, 4, 3), 255, jnp.uint8)
     far = jnp.asarray(np.float32([[[1, 0, 1e12], [0, 1, -1e12]]]))
-    np.testing.assert_array_equal(geometry.warp(photo, far, (4, 4)), 0)
+    np.testing.assert_array_equal(geometry.warp(image, far, (4, 4)), 0)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxpose.detect.letterbox import letterbox
-from jaxpose.media.image import read_photo
+from jaxpose.media.image import read_image
 
 STEP = 7
 PHOTO = "data/video/three_people.jpg"
@@ -95,9 +95,9 @@ class RTMDetNano:
 def main(shared: Path) -> None:
     """Write `detectors.npz`."""
     arrays = {}
-    photo = read_photo(shared / PHOTO)
+    image = read_image(shared / PHOTO)
     for kind in (YOLOXNano, RTMDetNano):
-        canvas = letterbox(photo, kind.input_hw).canvas
+        canvas = letterbox(image, kind.input_hw).canvas
         published = kind(shared)
         boxes, scores = published.places(canvas)
         arrays[f"{kind.name}/canvas_crc32"] = np.array(zlib.crc32(canvas.tobytes()))

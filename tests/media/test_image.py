@@ -62,7 +62,7 @@ def write(path: Path, data: bytes) -> Path:
 def test_lossless_formats_come_back_exactly(tmp_path, scene, suffix):
     options = (cv2.IMWRITE_WEBP_QUALITY, 101) if suffix == ".webp" else ()
     path = write(tmp_path / f"a{suffix}", encode(scene, suffix, *options))
-    read = image.read_photo(path)
+    read = image.read_image(path)
     assert read.dtype == np.uint8
     assert read.flags["C_CONTIGUOUS"]
     np.testing.assert_array_equal(read, scene)
@@ -70,9 +70,9 @@ def test_lossless_formats_come_back_exactly(tmp_path, scene, suffix):
 
 def test_content_decides_not_the_name(tmp_path, scene):
     np.testing.assert_array_equal(
-        image.read_photo(write(tmp_path / "really_png.jpg", encode(scene, ".png"))), scene
+        image.read_image(write(tmp_path / "really_png.jpg", encode(scene, ".png"))), scene
     )
-    read = image.read_photo(write(tmp_path / "really_jpeg.png", encode(scene, ".jpg")))
+    read = image.read_image(write(tmp_path / "really_jpeg.png", encode(scene, ".jpg")))
     assert np.abs(read.astype(int) - scene).mean() < 4
 
 
@@ -82,7 +82,7 @@ def test_exif_orientation_of_jpeg(tmp_path, scene, orientation, order):
     segment = b"Exif\0\0" + exif_block(orientation, order)
     data = encode(turned(scene, orientation), ".jpg", cv2.IMWRITE_JPEG_QUALITY, 100)
     data = data[:2] + b"\xff\xe1" + (len(segment) + 2).to_bytes(2) + segment + data[2:]
-    read = image.read_photo(write(tmp_path / "a.jpg", data))
+    read = image.read_image(write(tmp_path / "a.jpg", data))
     assert read.shape == scene.shape
     assert np.abs(read.astype(int) - scene).mean() < 3
 
@@ -97,7 +97,7 @@ def test_exif_orientation_of_png_and_webp(tmp_path, scene, orientation, channels
     for name, options in (("a.png", {}), ("a.webp", {"lossless": True})):
         picture = stored.convert("RGBA") if channels == 4 else stored
         picture.save(tmp_path / name, exif=exif, **options)
-        np.testing.assert_array_equal(image.read_photo(tmp_path / name), scene)
+        np.testing.assert_array_equal(image.read_image(tmp_path / name), scene)
 
 
 def test_cmyk_jpeg_has_the_colours_of_pillow(tmp_path, scene):
@@ -106,22 +106,22 @@ def test_cmyk_jpeg_has_the_colours_of_pillow(tmp_path, scene):
     with pillow.open(tmp_path / "a.jpg") as opened:
         assert opened.mode == "CMYK"
         expected = np.asarray(opened.convert("RGB")).astype(int)
-    assert np.abs(image.read_photo(tmp_path / "a.jpg") - expected).max() <= 1
+    assert np.abs(image.read_image(tmp_path / "a.jpg") - expected).max() <= 1
 
 
 def test_sixteen_bit_png_is_scaled_and_rounded(tmp_path, scene):
     rng = np.random.default_rng(0)
     deep = rng.integers(0, 65536, scene.shape).astype(np.uint16)
     deep[0, 0] = (0, 65535, 128)
-    read = image.read_photo(write(tmp_path / "a.png", encode(deep, ".png")))
+    read = image.read_image(write(tmp_path / "a.png", encode(deep, ".png")))
     np.testing.assert_array_equal(read, np.round(deep / 257).astype(np.uint8))
-    grey = image.read_photo(write(tmp_path / "g.png", encode(deep[..., 0], ".png")))
+    grey = image.read_image(write(tmp_path / "g.png", encode(deep[..., 0], ".png")))
     np.testing.assert_array_equal(grey[..., 2], np.round(deep[..., 0] / 257).astype(np.uint8))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 def test_grey_becomes_three_equal_channels(tmp_path, scene, suffix):
-    read = image.read_photo(write(tmp_path / f"a{suffix}", encode(scene[..., 0], suffix)))
+    read = image.read_image(write(tmp_path / f"a{suffix}", encode(scene[..., 0], suffix)))
     assert read.shape == scene.shape
     assert (read == read[..., :1]).all()
 
@@ -131,7 +131,7 @@ def test_transparency_is_laid_on_white(tmp_path, scene):
     alpha[:10] = 0
     alpha[10:20] = 128
     data = encode(np.dstack([scene, alpha]), ".png")
-    read = image.read_photo(write(tmp_path / "a.png", data))
+    read = image.read_image(write(tmp_path / "a.png", data))
     assert (read[:10] == 255).all()
     mixed = scene[10:20] * (128 / 255) + 255 * (127 / 255)
     assert np.abs(read[10:20] - mixed).max() <= 0.51
@@ -143,11 +143,11 @@ def test_palette_with_and_without_transparency(tmp_path, scene):
     picture = pillow.fromarray(scene).convert("P")
     picture.save(tmp_path / "a.png")
     expected = np.asarray(picture.convert("RGB"))
-    np.testing.assert_array_equal(image.read_photo(tmp_path / "a.png"), expected)
+    np.testing.assert_array_equal(image.read_image(tmp_path / "a.png"), expected)
     index = picture.getpixel((0, 0))
     picture.save(tmp_path / "b.png", transparency=index)
     clear = np.asarray(picture) == index
-    read = image.read_photo(tmp_path / "b.png")
+    read = image.read_image(tmp_path / "b.png")
     assert (read[clear] == 255).all()
     np.testing.assert_array_equal(read[~clear], expected[~clear])
 
@@ -158,27 +158,27 @@ def test_a_truncated_file_is_refused_by_name(tmp_path, scene, suffix, kept):
     data = encode(scene, suffix)
     path = write(tmp_path / f"cut{suffix}", data[: int(len(data) * kept)])
     with pytest.raises(InputError, match=f"cut{suffix}"):
-        image.read_photo(path)
+        image.read_image(path)
 
 
 def test_a_truncated_progressive_jpeg_and_one_filled_with_zeros(tmp_path, scene):
     data = encode(scene, ".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
     for wrong in (data[: len(data) * 3 // 4], data[: len(data) // 2] + bytes(len(data) // 2)):
         with pytest.raises(InputError, match="cut off"):
-            image.read_photo(write(tmp_path / "a.jpg", wrong))
+            image.read_image(write(tmp_path / "a.jpg", wrong))
 
 
 def test_a_jpeg_that_lacks_only_its_end_marker_is_read(tmp_path, scene):
     data = encode(scene, ".jpg")
-    whole = image.read_photo(write(tmp_path / "a.jpg", data))
+    whole = image.read_image(write(tmp_path / "a.jpg", data))
     for tail in (b"", b"\xff", b"\0\0\0"):
-        read = image.read_photo(write(tmp_path / "b.jpg", data[:-2] + tail))
+        read = image.read_image(write(tmp_path / "b.jpg", data[:-2] + tail))
         np.testing.assert_array_equal(read, whole)
 
 
 def test_bytes_after_the_end_do_not_matter(tmp_path, scene):
     data = encode(scene, ".jpg")
-    np.testing.assert_array_equal(image.decode_photo(data + b"film"), image.decode_photo(data))
+    np.testing.assert_array_equal(image.decode_image(data + b"film"), image.decode_image(data))
 
 
 def test_a_jpeg_damaged_in_the_middle_is_refused(tmp_path, scene):
@@ -187,17 +187,17 @@ def test_a_jpeg_damaged_in_the_middle_is_refused(tmp_path, scene):
     middle = len(data) // 2
     data[middle : middle + 8] = b"\xff\xd8\xff\x01" * 2
     with pytest.raises(InputError, match=r"a\.jpg: the JPEG is damaged at byte"):
-        image.read_photo(write(tmp_path / "a.jpg", bytes(data)))
+        image.read_image(write(tmp_path / "a.jpg", bytes(data)))
 
 
 def test_absent_files_name_what_is_near(tmp_path, scene):
     write(tmp_path / "squat_01.jpg", encode(scene, ".jpg"))
     with pytest.raises(InputError, match=r"does not exist\. Did you mean 'squat_01\.jpg'"):
-        image.read_photo(tmp_path / "squat_1.jpg")
+        image.read_image(tmp_path / "squat_1.jpg")
     with pytest.raises(InputError, match=r"gone does not exist\)$"):
-        image.read_photo(tmp_path / "gone" / "deeper" / "squat_1.jpg")
+        image.read_image(tmp_path / "gone" / "deeper" / "squat_1.jpg")
     with pytest.raises(InputError, match="is a folder"):
-        image.read_photo(tmp_path)
+        image.read_image(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_absent_files_name_what_is_near(tmp_path, scene):
 )
 def test_what_is_no_photo_says_what_it_is(tmp_path, content, message):
     with pytest.raises(InputError, match=rf"a\.jpg: .*{message}"):
-        image.read_photo(write(tmp_path / "a.jpg", content))
+        image.read_image(write(tmp_path / "a.jpg", content))
 
 
 def test_gigantic_pictures_are_refused_before_they_are_decoded(tmp_path, scene):
@@ -227,7 +227,7 @@ def test_gigantic_pictures_are_refused_before_they_are_decoded(tmp_path, scene):
     gif = b"GIF89a" + (65_000).to_bytes(2, "little") * 2 + bytes(20)
     for data in (png, jpeg, gif):
         with pytest.raises(InputError, match="make it smaller"):
-            image.read_photo(write(tmp_path / "big", bytes(data)))
+            image.read_image(write(tmp_path / "big", bytes(data)))
 
 
 @pytest.mark.parametrize("kind", [".jpg", ".png", ".bmp", ".gif", "VP8 ", "VP8L", "VP8X"])
@@ -251,4 +251,4 @@ def test_real_photos_read_as_opencv_reads_them(shared):
     paths = sorted((shared / "data" / "coco" / "val2017").glob("*.jpg"))
     assert len(paths) == 32
     for path in paths:
-        np.testing.assert_array_equal(image.read_photo(path), cv2.imread(str(path))[..., ::-1])
+        np.testing.assert_array_equal(image.read_image(path), cv2.imread(str(path))[..., ::-1])

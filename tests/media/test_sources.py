@@ -8,7 +8,7 @@ import pytest
 
 from jaxpose.errors import InputError
 from jaxpose.media import video
-from jaxpose.media.sources import as_photo, open_media
+from jaxpose.media.sources import as_image, open_media
 from jaxpose.media.video import open_video
 from jaxpose.viz import VideoWriter, save_image
 
@@ -138,7 +138,7 @@ def test_arrays_of_every_kind():
     media = open_media(iter([grey, np.zeros((4, 6), np.float32), grey]), fps=5)
     assert [f.index for f in media] == [0, 2]
     assert media.count is None and "not float32" in media.skipped[0].reason
-    assert as_photo(np.zeros((1, 1), np.uint8)).shape == (1, 1, 3)
+    assert as_image(np.zeros((1, 1), np.uint8)).shape == (1, 1, 3)
 
 
 def test_one_photo_is_told_from_what_holds_one(tmp_path):

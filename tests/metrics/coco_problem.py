@@ -14,14 +14,14 @@ SIGMAS = (
 )
 
 
-def people(seed: int, photos: int, count: int, *, categories: int = 1) -> dict[str, Any]:
+def people(seed: int, images: int, count: int, *, categories: int = 1) -> dict[str, Any]:
     """A COCO keypoints document: crowds, unlabelled people, all sizes, photos without people."""
     rng = np.random.default_rng(seed)
-    ids = rng.permutation(10 * photos)[:photos] + 1
+    ids = rng.permutation(10 * images)[:images] + 1
     # About half of COCO's photos show people, some of them many.
-    crowded = ids[: max(1, int(0.54 * photos))]
+    crowded = ids[: max(1, int(0.54 * images))]
     weight = rng.exponential(size=len(crowded))
-    photo = rng.choice(crowded, count, p=weight / weight.sum())
+    image = rng.choice(crowded, count, p=weight / weight.sum())
     size = np.exp(rng.uniform(np.log(12), np.log(400), count))
     box = np.stack(
         [rng.uniform(0, 600, count), rng.uniform(0, 400, count), 0.5 * size, size], axis=1
@@ -35,7 +35,7 @@ def people(seed: int, photos: int, count: int, *, categories: int = 1) -> dict[s
     annotations = [
         {
             "id": i + 1,
-            "image_id": int(photo[i]),
+            "image_id": int(image[i]),
             "category_id": int(rng.integers(categories)) + 1,
             "bbox": box[i].tolist(),
             "area": float(box[i, 2] * box[i, 3] * rng.uniform(0.3, 0.7)),
@@ -58,7 +58,7 @@ def detections(
     """Good, poor, doubled and invented people, with many equal scores; some photos over 20."""
     rng = np.random.default_rng(seed)
     truth = document["annotations"]
-    photos = [image["id"] for image in document["images"]]
+    images = [image["id"] for image in document["images"]]
     kinds = [category["id"] for category in document["categories"]]
     quality = np.exp(rng.uniform(np.log(0.002), np.log(0.5), count))
     chosen = rng.integers(len(truth), size=count) if truth else np.zeros(count, int)
@@ -71,7 +71,7 @@ def detections(
         if invented[i]:
             size = np.exp(rng.uniform(np.log(12), np.log(400)))
             points = rng.uniform(0, 600, 2) + rng.uniform(0, 1, (17, 2)) * [0.5 * size, size]
-            photo, kind = photos[rng.integers(len(photos))], kinds[rng.integers(len(kinds))]
+            full_image, kind = images[rng.integers(len(images))], kinds[rng.integers(len(kinds))]
         else:
             person = truth[chosen[i]]
             points = np.array(person["keypoints"]).reshape(17, 3)
@@ -79,10 +79,10 @@ def detections(
             guess = [x, y] + rng.uniform(0, 1, (17, 2)) * [width, height]
             points = np.where(points[:, 2:] > 0, points[:, :2], guess)
             points = points + rng.normal(size=(17, 2)) * quality[i] * height
-            photo, kind = person["image_id"], person["category_id"]
+            full_image, kind = person["image_id"], person["category_id"]
         flat = np.concatenate([points, np.ones((17, 1))], axis=1).ravel()
         result = {
-            "image_id": photo,
+            "image_id": full_image,
             "category_id": kind,
             "keypoints": flat.tolist(),
             "score": float(scores[i]),

@@ -12,7 +12,7 @@ from jaxpose.metrics.coco import Detections, GroundTruth
 
 @pytest.fixture
 def document():
-    return people(0, photos=4, count=8)
+    return people(0, images=4, count=8)
 
 
 def test_reads_arrays(document, tmp_path):

@@ -83,14 +83,14 @@ def test_real_annotations_with_generated_detections(shared, seed, boxes):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_generated_problems_equal_pycocotools(seed):
-    document = people(seed, photos=40, count=90 + 40 * seed, categories=1 + seed % 2)
+    document = people(seed, images=40, count=90 + 40 * seed, categories=1 + seed % 2)
     results = detections(document, seed + 100, 400 + 300 * seed, boxes=seed % 3 == 0)
     stats = assert_equal_to_pycocotools(document, results)
     assert (stats > 0).all()
 
 
 def test_everyone_in_one_photo_twice_with_equal_scores():
-    document = people(7, photos=1, count=60)
+    document = people(7, images=1, count=60)
     again = [p | {"id": p["id"] + 60, "area": p["area"]} for p in document["annotations"]]
     for person in again[::4]:
         person["iscrowd"] = 1
@@ -102,7 +102,7 @@ def test_everyone_in_one_photo_twice_with_equal_scores():
 
 
 def test_perfect_detections_reach_one():
-    document = people(3, photos=30, count=60)
+    document = people(3, images=30, count=60)
     results = [
         {k: p[k] for k in ("image_id", "category_id", "keypoints")} | {"score": 1.0}
         for p in document["annotations"]
@@ -114,22 +114,22 @@ def test_perfect_detections_reach_one():
 
 
 def test_nobody_to_find_is_minus_one():
-    document = people(5, photos=4, count=6)
+    document = people(5, images=4, count=6)
     for person in document["annotations"]:
         person["iscrowd"] = 1
     mine = assert_equal_to_pycocotools(document, detections(document, 6, 20))
     assert (mine == -1).all()
-    empty = people(5, photos=4, count=0)
+    empty = people(5, images=4, count=0)
     assert (assert_equal_to_pycocotools(empty, detections(empty, 6, 5)) == -1).all()
 
 
 def test_no_detections_is_zero():
-    mine = ours(people(5, photos=4, count=20), [])
+    mine = ours(people(5, images=4, count=20), [])
     np.testing.assert_array_equal(mine, 0.0)
 
 
 def test_detections_only_in_photos_without_people_and_the_other_way_round():
-    document = people(9, photos=20, count=30)
+    document = people(9, images=20, count=30)
     with_people = {p["image_id"] for p in document["annotations"]}
     results = detections(document, 10, 200)
     elsewhere = [r for r in results if r["image_id"] not in with_people]
@@ -140,7 +140,7 @@ def test_detections_only_in_photos_without_people_and_the_other_way_round():
 
 
 def test_num_keypoints_of_the_file_decides_who_is_ignored():
-    document = people(11, photos=10, count=40)
+    document = people(11, images=10, count=40)
     for person in document["annotations"][::3]:
         person["num_keypoints"] = 0
     for person in document["annotations"][1::3]:
@@ -150,7 +150,7 @@ def test_num_keypoints_of_the_file_decides_who_is_ignored():
 
 
 def test_people_of_unlisted_photos_do_not_count():
-    document = people(13, photos=10, count=40)
+    document = people(13, images=10, count=40)
     dropped = document["annotations"][0]["image_id"]
     results = [r for r in detections(document, 14, 200) if r["image_id"] != dropped]
     document["images"] = [i for i in document["images"] if i["id"] != dropped]
@@ -158,7 +158,7 @@ def test_people_of_unlisted_photos_do_not_count():
 
 
 def test_annotation_id_zero_is_an_ordinary_person():
-    document = people(15, photos=5, count=10)
+    document = people(15, images=5, count=10)
     results = detections(document, 16, 60)
     before = ours(document, results)
     for person in document["annotations"]:
@@ -167,7 +167,7 @@ def test_annotation_id_zero_is_an_ordinary_person():
 
 
 def test_fewer_detections_per_photo():
-    document = people(17, photos=3, count=20)
+    document = people(17, images=3, count=20)
     results = detections(document, 18, 120)
     best = {i["id"]: [] for i in document["images"]}
     for result in sorted(results, key=lambda r: -r["score"]):
@@ -211,7 +211,7 @@ def test_instance_score():
 
 
 def test_detections_outside_the_listed_photos_are_refused():
-    document = people(1, photos=3, count=3)
+    document = people(1, images=3, count=3)
     results = detections(document, 2, 3)
     results[1]["image_id"] = 999_999
     with pytest.raises(InputError, match="first image id 999999"):
@@ -219,7 +219,7 @@ def test_detections_outside_the_listed_photos_are_refused():
 
 
 def test_sigmas_of_another_skeleton_are_refused():
-    document = people(1, photos=3, count=3)
+    document = people(1, images=3, count=3)
     truth = GroundTruth.from_coco(document)
     found = Detections.from_coco_results(detections(document, 2, 3))
     with pytest.raises(InputError, match="16 sigmas for ground truth of 17 keypoints"):

@@ -7,7 +7,7 @@ import pytest
 from dots import trained
 
 from jaxpose.bench.prediction import measure_prediction
-from jaxpose.bench.synthetic_video import draw_film, places
+from jaxpose.bench.synthetic_video import draw_video, places
 from jaxpose.media.sources import open_media
 from jaxpose.pipeline import Options, Pipeline
 
@@ -16,7 +16,7 @@ TRAINED = trained()
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
-    return draw_film(tmp_path_factory.mktemp("film") / "film.mp4", 60, 2)
+    return draw_video(tmp_path_factory.mktemp("film") / "film.mp4", 60, 2)
 
 
 @pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 4])

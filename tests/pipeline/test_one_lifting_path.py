@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from dots import SKELETON, photo, trained
+from dots import SKELETON, draw_dots, trained
 from typer.testing import CliRunner
 
 from jaxpose.cli import lift as lift_module
@@ -48,7 +48,7 @@ def video(tmp_path):
         str(tmp_path / "walk.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, HW[::-1]
     )
     for t in range(FRAMES):
-        writer.write(photo(HW, [(x + t, y) for x, y in DOTS], 6))
+        writer.write(draw_dots(HW, [(x + t, y) for x, y in DOTS], 6))
     writer.release()
     return tmp_path / "walk.avi"
 
@@ -152,7 +152,7 @@ def test_a_failure_within_a_video_keeps_and_lifts_what_is_done(
 
 def test_a_track_that_cannot_be_lifted_is_reported(lifter, tmp_path):
     image = tmp_path / "one.png"
-    cv2.imwrite(str(image), photo(HW, DOTS, 6))
+    cv2.imwrite(str(image), draw_dots(HW, DOTS, 6))
     result = predict(image, tmp_path / "out")
     assert result.exit_code == 1
     assert "not lifted: track 0: too short" in " ".join(result.output.split())

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from dots import SKELETON, photo, trained
+from dots import SKELETON, draw_dots, trained
 
 import jaxpose
 from jaxpose.errors import InputError
@@ -23,7 +23,7 @@ def person(x: float, y: float = 20) -> list[tuple[float, float]]:
 
 
 def frame(*places: float) -> np.ndarray:
-    return photo(HW, [dot for x in places for dot in person(x)], 3)
+    return draw_dots(HW, [dot for x in places for dot in person(x)], 3)
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class DotDetector:
     def __init__(self):
         self.seen = 0
 
-    def __call__(self, photos):
-        self.seen += len(photos)
-        return [self._find(image) for image in photos]
+    def __call__(self, images):
+        self.seen += len(images)
+        return [self._find(image) for image in images]
 
     def _find(self, image):
         light = (image[:, :, 0] > 200).astype(np.uint8)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from dots import SKELETON, photo
+from dots import SKELETON, draw_dots
 from typer.testing import CliRunner
 
 from jaxpose.cli import predict as predict_module
@@ -23,7 +23,7 @@ HW = (120, 320)
 
 def frame(*lefts: float) -> np.ndarray:
     """People 64 pixels tall whose right dots are at these x."""
-    return photo(HW, [dot for x in lefts for dot in ((x + 25.6, 40.0), (x, 64.0))], 3)
+    return draw_dots(HW, [dot for x in lefts for dot in ((x + 25.6, 40.0), (x, 64.0))], 3)
 
 
 @dataclass

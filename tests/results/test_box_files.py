@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxpose.errors import InputError
-from jaxpose.results.box_files import read_boxes, whole_photo
+from jaxpose.results.box_files import read_boxes, whole_image
 
 
 def written(tmp_path, content, name="boxes.json"):
@@ -170,4 +170,4 @@ def test_a_file_for_other_photos_is_noticed(tmp_path):
 
 
 def test_whole_photo():
-    np.testing.assert_array_equal(whole_photo((48, 64)), [[0, 0, 64, 48]])
+    np.testing.assert_array_equal(whole_image((48, 64)), [[0, 0, 64, 48]])

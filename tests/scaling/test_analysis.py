@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from jaxpose.cli.main import app
 from jaxpose.config import to_json
-from jaxpose.media.image import read_photo
+from jaxpose.media.image import read_image
 from jaxpose.scaling.analysis import analyse, extrapolations, summary
 from jaxpose.scaling.manifest import Manifest, Point, folder, read_manifest, write_manifest
 from jaxpose.scaling.observations import observe
@@ -96,7 +96,7 @@ def test_a_study_gives_its_law_its_frontier_and_its_test(tmp_path):
     result = run("plot", study, "--resamples", 60)
     assert result.exit_code == 0, result.output
     for name in ("loss", "loss_laws", "score"):
-        picture = read_photo(study / "plots" / f"{name}.png")
+        picture = read_image(study / "plots" / f"{name}.png")
         assert picture.shape[0] > 300 and picture.std() > 10
 
 

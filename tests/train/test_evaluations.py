@@ -14,7 +14,7 @@ from jaxpose.config import from_json, to_json
 from jaxpose.data.source import SyntheticPeople
 from jaxpose.errors import InputError
 from jaxpose.losses import OHKM, HeatmapMSE, WeightedSum
-from jaxpose.media.image import read_photo
+from jaxpose.media.image import read_image
 from jaxpose.metrics import EPE, NME, PCK, CocoAP, PCKh
 from jaxpose.metrics.report import Report
 from jaxpose.tasks.lifting.experiment import LiftingEvaluation
@@ -96,7 +96,7 @@ def test_terms_are_means_over_parts_of_an_accumulated_batch(experiment, tmp_path
 def test_a_run_ends_with_images_of_its_curves_and_errors(finished):
     directory, _ = finished
     for name in ("curves", "keypoint_errors", "worst", "predictions"):
-        assert read_photo(directory / f"{name}.png").std() > 10, name
+        assert read_image(directory / f"{name}.png").std() > 10, name
     assert (directory / "evaluations/others/worst.png").exists()
     assert {f.name for f in (directory / "evaluations/ap").iterdir()} == {
         *("report.json", "keypoint_errors.png"),

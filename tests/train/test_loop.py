@@ -15,7 +15,7 @@ from jaxpose.cli.main import app
 from jaxpose.config import override, to_json
 from jaxpose.data.source import SyntheticPeople
 from jaxpose.errors import InputError
-from jaxpose.media.image import read_photo
+from jaxpose.media.image import read_image
 from jaxpose.metrics.report import Report
 from jaxpose.models import vitpose
 from jaxpose.skeletons import AP10K17
@@ -58,7 +58,7 @@ def test_a_run_leaves_what_it_takes_to_rebuild_it(tiny, finished):
     assert "Compilations after the first step: 0." in output
     assert [r["kind"] for r in read_metrics(directory)] == ["train", "train", "eval"]
     assert list(directory.glob("events.out.tfevents*"))
-    assert read_photo(directory / "predictions.png").std() > 10
+    assert read_image(directory / "predictions.png").std() > 10
     assert load_run(directory).experiment == expected
 
 

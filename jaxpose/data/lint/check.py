@@ -14,7 +14,7 @@ from jaxpose.data.lint.finding import Finding, People, Severity
 from jaxpose.data.lint.plausible import check_people
 from jaxpose.data.source import Source
 from jaxpose.errors import InputError, nearest
-from jaxpose.media.image import read_photo
+from jaxpose.media.image import read_image
 from jaxpose.skeletons import Skeleton
 
 # Number of images opened to check their size: enough to find a systematic fault.
@@ -23,14 +23,14 @@ _ORDER = {"error": 0, "warning": 1, "info": 2}
 
 
 def check_annotations(
-    document: Any, skeleton: Skeleton, photos: Path | None = None
+    document: Any, skeleton: Skeleton, image_folder: Path | None = None
 ) -> list[Finding]:
     """Checks a parsed COCO keypoints file; returns all findings, errors first.
 
     Args:
       document: the parsed content of the file, of any type.
       skeleton: the skeleton that its keypoints should have.
-      photos: the folder that its `file_name` entries are relative to; None skips the checks of
+      images: the folder that its `file_name` entries are relative to; None skips the checks of
         image files.
 
     Returns:
@@ -47,9 +47,9 @@ def check_annotations(
     people, entry_findings = _entries(document["annotations"], images, usable, skeleton)
     findings += entry_findings
     findings += check_people(people, skeleton)
-    if photos is not None:
+    if image_folder is not None:
         used = {a["image_id"] for a in document["annotations"] if _whole(a.get("image_id"))}
-        findings += _files([images[i] for i in sorted(used) if i in images], photos)
+        findings += _files([images[i] for i in sorted(used) if i in images], image_folder)
     return in_order(findings)
 
 
@@ -264,12 +264,12 @@ def _entries(
         labelled, said = int((table[:, 2] > 0).sum()), entry.get("num_keypoints")
         if said is not None and said != labelled:
             faults.add("num-keypoints" if said else "hidden-from-score", name)
-        photo = images[image_id]
+        image = images[image_id]
         who.append(name)
         tables.append(table)
         boxes.append(box)
         areas.append(area)
-        frames.append([_side(photo.get("width")), _side(photo.get("height"))])
+        frames.append([_side(image.get("width")), _side(image.get("height"))])
     table = np.array(tables).reshape(len(who), skeleton.num_keypoints, 3)
     people = People(
         who=who,
@@ -335,7 +335,7 @@ def _files(images: list[dict[str, Any]], folder: Path) -> list[Finding]:
     other, unreadable = [], []
     for image in present[::step][:_OPENED]:
         try:
-            height, width = read_photo(folder / str(image["file_name"])).shape[:2]
+            height, width = read_image(folder / str(image["file_name"])).shape[:2]
         except InputError as error:
             unreadable.append(str(error))
             continue
@@ -359,8 +359,8 @@ def _files(images: list[dict[str, Any]], folder: Path) -> list[Finding]:
 
 def _name(entry: dict[str, Any], place: int, images: dict[int, dict[str, Any]]) -> str:
     image_id = entry.get("image_id")
-    photo = images.get(image_id) if _whole(image_id) else None  # type: ignore[arg-type]
-    where = photo.get("file_name", f"image {image_id}") if photo else f"image {image_id!r}"
+    image = images.get(image_id) if _whole(image_id) else None  # type: ignore[arg-type]
+    where = image.get("file_name", f"image {image_id}") if image else f"image {image_id!r}"
     return f"annotation {entry['id']} in {where}" if "id" in entry else f"annotations[{place}]"
 
 

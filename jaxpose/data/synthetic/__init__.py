@@ -4,7 +4,7 @@ from jaxpose.data.synthetic.source import (
     RENDERER_VERSION,
     SyntheticSource,
     render,
-    render_photo,
+    render_image,
 )
 
-__all__ = ["RENDERER_VERSION", "SyntheticSource", "render", "render_photo"]
+__all__ = ["RENDERER_VERSION", "SyntheticSource", "render", "render_image"]

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxpose.data.synthetic import drawing
 from jaxpose.data.synthetic import scene as s
+from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
 
 PADDING = 1.25  # padding of the person's box before cropping, as everywhere in the package
@@ -256,8 +257,8 @@ def _annotate(
     }
 
 
-def render_photo(
-    seed: int, index: int, *, photo_hw: tuple[int, int] = (480, 640), people: int = 3
+def render_image(
+    seed: int, index: int, *, image_hw: tuple[int, int] = (480, 640), people: int = 3
 ) -> dict[str, Any]:
     """Renders a whole image with up to `people` visible people, for demonstrations of prediction.
 
@@ -272,7 +273,7 @@ def render_photo(
     if not 1 <= people <= 200:
         raise InputError(f"An image can hold 1 to 200 synthetic people, not {people}.")
     rng = generator(seed, index)
-    h, w = photo_hw
+    h, w = image_hw
     focal = w / (2 * np.tan(np.deg2rad(rng.uniform(38, 62)) / 2))
     distance = rng.uniform(2600, 5200) * max(1.0, people / 3)
     eye = np.array([distance, 0.0, rng.uniform(1200, 1900)])
@@ -291,7 +292,7 @@ def render_photo(
     wall = rng.uniform(1800, 6000)
     boxes += s.background_boxes(rng, wall)
     stage = Stage(crowd, boxes, camera, drawing.sample_light(rng), -wall)
-    shot = photograph(rng, stage, photo_hw)
+    shot = draw_stage(rng, stage, image_hw)
     seen = [p for p in shot["people"] if p]
     listed = [p for p in seen if _recognisable(p)]
     unlisted = [p for p in seen if not _recognisable(p)]
@@ -304,7 +305,7 @@ def _recognisable(person: dict[str, Any]) -> bool:
     return bool((flags > 0).sum() >= _MIN_LABELLED and (flags == 2).sum() >= _MIN_VISIBLE)
 
 
-def photograph(rng: np.random.Generator, stage: Stage, hw: tuple[int, int]) -> dict[str, Any]:
+def draw_stage(rng: np.random.Generator, stage: Stage, hw: tuple[int, int]) -> dict[str, Any]:
     """Draws the stage through its camera and annotates its people.
 
     Returns:
@@ -316,3 +317,6 @@ def photograph(rng: np.random.Generator, stage: Stage, hw: tuple[int, int]) -> d
     numbers = range(1, len(stage.people) + 1)
     people = [_annotate(stage, faces, owner, i) for i in numbers]
     return {"image": image, "people": people}
+
+
+__getattr__ = moved_names(__name__)

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxpose.data.instances import IGNORE_STRIDE, cover, empty_batch, put_people
 from jaxpose.data.source import Batch, check_indices
-from jaxpose.data.synthetic.image import generator, render_photo
+from jaxpose.data.synthetic.image import generator, render_image
 from jaxpose.data.synthetic.source import RENDERER_VERSION
 from jaxpose.errors import InputError
 from jaxpose.skeletons import COCO17, Skeleton
@@ -80,7 +80,7 @@ class SceneSource:
 
     def _scene(self, index: int) -> dict[str, Any]:
         number = int(generator(self.seed, index).integers(1, self.people + 1))
-        scene = render_photo(self.seed, index, photo_hw=self._canvas_hw, people=number)
+        scene = render_image(self.seed, index, image_hw=self._canvas_hw, people=number)
         for k, person in enumerate(scene["people"]):
             person["annotation_id"] = k
         return scene

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxpose.data.source import Batch, check_indices
-from jaxpose.data.synthetic.image import render, render_photo
+from jaxpose.data.synthetic.image import render, render_image
 from jaxpose.errors import InputError
 from jaxpose.skeletons import COCO17, Skeleton
 
@@ -84,4 +84,4 @@ class SyntheticSource:
         return {**batch, "index": wanted, "mask": np.ones(len(wanted), bool)}
 
 
-__all__ = ["RENDERER_VERSION", "SyntheticSource", "render", "render_photo"]
+__all__ = ["RENDERER_VERSION", "SyntheticSource", "render", "render_image"]

@@ -9,25 +9,26 @@ import numpy as np
 from jaxpose.data.synthetic import body, drawing
 from jaxpose.data.synthetic import scene as s
 from jaxpose.data.synthetic.clothes import sample_appearance
-from jaxpose.data.synthetic.image import Stage, generator, photograph
+from jaxpose.data.synthetic.image import Stage, draw_stage, generator
 from jaxpose.data.synthetic.poses import Pose
+from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
 
 
-def render_film(
+def render_video(
     seed: int,
     *,
     repetitions: int = 4,
     seconds: float = 8.0,
     fps: float = 25.0,
-    photo_hw: tuple[int, int] = (360, 480),
+    image_hw: tuple[int, int] = (360, 480),
 ) -> Iterator[dict[str, Any]]:
     """Renders a person who raises both arms sideways and lowers them again, `repetitions` times.
 
     Every frame is a pure function of the arguments; person, room and light are the same throughout.
 
     Yields:
-      A dict for each of `round(seconds * fps)` frames, in the format of `render_photo`:
+      A dict for each of `round(seconds * fps)` frames, in the format of `render_image`:
       image uint8 `[H, W, 3]` RGB, and people: one dict with keypoints, visible, box_xywh, area,
       joints_3d and stature, in pixels of the frame.
 
@@ -39,7 +40,7 @@ def render_film(
         raise InputError(f"{repetitions} repetitions in {frames} frames: both must be at least 1.")
     rng = generator(seed, 0)
     shape, look, yaw = body.sample_shape(rng), sample_appearance(rng), rng.uniform(-15, 15)
-    camera = _camera(rng, shape.stature, photo_hw)
+    camera = _camera(rng, shape.stature, image_hw)
     light, wall_x = drawing.sample_light(rng), -rng.uniform(1800, 6000)
     for frame in range(frames):
         # At rest in the first and the last frame.
@@ -47,7 +48,7 @@ def render_film(
         person = s.dress(body.forward_kinematics(_pose(raised), shape, yaw), shape, look)
         person = s.move(person, np.array([0.0, 0.0, -float(person.quads[2].min())]))
         stage = Stage([person], [], camera, light, wall_x)
-        shot = photograph(generator(seed, 1), stage, photo_hw)
+        shot = draw_stage(generator(seed, 1), stage, image_hw)
         yield {**shot, "people": [found for found in shot["people"] if found]}
 
 
@@ -75,3 +76,6 @@ def _pose(raised: float) -> Pose:
         knee=knee,
         ankle=0.5 * knee,
     )
+
+
+__getattr__ = moved_names(__name__)

@@ -50,7 +50,7 @@ class BottomUpEstimator:
         *,
         level: Level = "crops",
         flip_test: bool = True,
-        photo_hw: tuple[int, int] = (1080, 1920),
+        image_hw: tuple[int, int] = (1080, 1920),
     ) -> Program:
         """Build the function to export.
 

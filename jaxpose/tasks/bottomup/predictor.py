@@ -22,8 +22,8 @@ class _Image(NamedTuple):
     """Letterboxed image, with its map to the original image and the requested boxes."""
 
     input: np.ndarray
-    photo_from_input: np.ndarray
-    photo_hw: tuple[int, int]
+    image_from_input: np.ndarray
+    image_hw: tuple[int, int]
     boxes_xywh: np.ndarray
 
 
@@ -145,7 +145,7 @@ class ImagePredictor:
         if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8 or not image.size:
             raise InputError(
                 f"an image must be uint8 RGB [H, W, 3], not {image.dtype} {list(image.shape)}; "
-                "jaxpose.media.image.read_photo reads files in this form"
+                "jaxpose.media.image.read_image reads files in this form"
             )
         height, width = image.shape[:2]
         boxes = np.array([[-0.5, -0.5, width, height]]) if boxes_xywh is None else boxes_xywh
@@ -154,7 +154,7 @@ class ImagePredictor:
         if boxes.ndim != 2 or boxes.shape[1] != 4:
             raise InputError(f"boxes must be [P, 4] (x, y, w, h), not {list(boxes.shape)}")
         matrix = letterbox((height, width), self.codec.input_hw)
-        small = geometry.crop_photo(image, matrix, self.codec.input_hw)
+        small = geometry.crop_image(image, matrix, self.codec.input_hw)
         return _Image(small, geometry.invert_affine(matrix), (height, width), boxes)
 
     def _launch(self, images: list[_Image], full: bool) -> tuple[Decoded, list[_Image]]:
@@ -173,9 +173,9 @@ class ImagePredictor:
         for row, image in enumerate(images):
             there = valid[row].any(axis=-1)
             points = geometry.apply_affine(
-                image.photo_from_input, keypoints[row, there].astype(np.float64)
+                image.image_from_input, keypoints[row, there].astype(np.float64)
             )
-            height, width = image.photo_hw
+            height, width = image.image_hw
             middle = np.clip(points.mean(axis=1), 0, [width - 1, height - 1])
             low = image.boxes_xywh[None, :, :2]
             inside = (middle[:, None] >= low) & (
@@ -187,7 +187,7 @@ class ImagePredictor:
             corner = points.min(axis=1)
             yield People(
                 self.skeleton,
-                image.photo_hw,
+                image.image_hw,
                 points.astype(np.float32),
                 scores[row, there][kept].astype(np.float32),
                 np.concatenate([corner, points.max(axis=1) - corner], axis=1).astype(np.float32),

@@ -40,10 +40,10 @@ class LiftingEstimator:
         *,
         level: Level = "crops",
         flip_test: bool = True,
-        photo_hw: tuple[int, int] = (1080, 1920),
+        image_hw: tuple[int, int] = (1080, 1920),
     ) -> Program:
-        """Program to export, see `window_program`; reads no image and ignores `photo_hw`."""
-        del photo_hw
+        """Program to export, see `window_program`; reads no image and ignores `image_hw`."""
+        del image_hw
         return window_program(
             self.model, variables, self.codec, self.skeleton, level=level, flip_test=flip_test
         )

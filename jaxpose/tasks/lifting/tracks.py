@@ -109,11 +109,11 @@ def _tracks_of_video(results: Sequence[People], rows: list[int], fps: float | No
     frames = [results[row] for row in rows]
     source, numbers = frames[0].source, np.array([f.index or 0 for f in frames])
     check_order(numbers)
-    sizes = {f.photo_hw for f in frames}
+    sizes = {f.image_hw for f in frames}
     if len(sizes) > 1:
         raise InputError(f"{source}: the frames have different sizes, such as {sorted(sizes)[:2]}")
     ids = [_ids(f) for f in frames]
-    height, width = frames[0].photo_hw
+    height, width = frames[0].image_hw
     skeleton, found = frames[0].skeleton, []
     for number in sorted({int(i) for row in ids for i in row}):
         place = [np.flatnonzero(row == number) for row in ids]

@@ -49,7 +49,7 @@ class TopDownEstimator:
         *,
         level: Level = "crops",
         flip_test: bool = True,
-        photo_hw: tuple[int, int] = (1080, 1920),
+        image_hw: tuple[int, int] = (1080, 1920),
     ) -> Program:
         """Build the program to export; see `image_program`."""
         return image_program(
@@ -60,5 +60,5 @@ class TopDownEstimator:
             level=level,
             flip_test=flip_test,
             padding=self.padding,
-            photo_hw=photo_hw,
+            image_hw=image_hw,
         )

@@ -29,7 +29,7 @@ _LEAST = 1e-6
 class _Image:
     """Image in progress: the boxes in use and the keypoints found in them so far."""
 
-    photo_hw: tuple[int, int]
+    image_hw: tuple[int, int]
     boxes_xywh: np.ndarray
     box_indices: np.ndarray
     skipped: tuple[SkippedBox, ...]
@@ -41,7 +41,7 @@ class _Image:
 @dataclass
 class _Crop:
     image: np.ndarray
-    photo_from_input: np.ndarray
+    image_from_input: np.ndarray
     owner: _Image
     row: int
 
@@ -120,8 +120,8 @@ class Predictor:
             images = np.zeros((size, *self.codec.input_hw, 3), np.uint8)
             jax.block_until_ready(self._forward(self.variables, images))
 
-    def __call__(self, photo: np.ndarray, boxes_xywh: Any) -> People:
-        """Predict the people in `boxes_xywh [P, 4]` of `photo`, uint8 RGB `[H, W, 3]`.
+    def __call__(self, image: np.ndarray, boxes_xywh: Any) -> People:
+        """Predict the people in `boxes_xywh [P, 4]` of `image`, uint8 RGB `[H, W, 3]`.
 
         A box that is not finite, has no area, or is completely outside the image is left out and
         listed in `People.skipped`. Without boxes the result is empty and no forward pass is run.
@@ -130,7 +130,7 @@ class Predictor:
           InputError: the image is not uint8 RGB, the boxes are not four numbers each, or the
             model's output is not finite.
         """
-        return next(self.stream([(photo, boxes_xywh)]))
+        return next(self.stream([(image, boxes_xywh)]))
 
     def stream(
         self, items: Iterable[tuple[np.ndarray, Any]], *, full: bool = False
@@ -145,16 +145,16 @@ class Predictor:
         entries: deque[_Image] = deque()
         crops: deque[_Crop] = deque()
         running: deque[tuple[Decoded, list[_Crop]]] = deque()
-        for photo, boxes_xywh in items:
-            entry = self._enter(photo, boxes_xywh)
+        for image, boxes_xywh in items:
+            entry = self._enter(image, boxes_xywh)
             entries.append(entry)
             for row, scale in itertools.product(range(len(entry.boxes_xywh)), self.scales):
-                crops.append(self._cut(photo, entry, row, scale))
+                crops.append(self._cut(image, entry, row, scale))
                 if len(crops) == self.batch_size:
                     running.append(self._launch(crops, full))
                 if len(running) > 1:
                     _collect(*running.popleft(), len(self.scales) > 1)
-            del photo
+            del image
             while entries and not entries[0].waiting:
                 yield self._finish(entries.popleft())
         if crops:
@@ -164,11 +164,11 @@ class Predictor:
         for entry in entries:
             yield self._finish(entry)
 
-    def maps(self, photo: np.ndarray, boxes_xywh: Any) -> tuple[np.ndarray, np.ndarray]:
+    def maps(self, image: np.ndarray, boxes_xywh: Any) -> tuple[np.ndarray, np.ndarray]:
         """Crops of boxes and the maps that the model predicts in them, for `viz.draw_heatmaps`.
 
         Args:
-          photo: uint8 RGB `[H, W, 3]`.
+          image: uint8 RGB `[H, W, 3]`.
           boxes_xywh: `[P, 4]` pixels; unusable boxes are left out as in `__call__`.
 
         Returns:
@@ -183,13 +183,13 @@ class Predictor:
                 f"this model ({type(self.codec).__name__}) predicts coordinates, so it has no "
                 "heatmaps to draw"
             )
-        entry = self._enter(photo, boxes_xywh)
+        entry = self._enter(image, boxes_xywh)
         rows = range(len(entry.boxes_xywh))
         shape = (*self.codec.input_hw, 3)
         crops = np.zeros((len(rows), *shape), np.uint8)
         made = [np.zeros((0, 1, 1, self.skeleton.num_keypoints), np.float32)] if not rows else []
         for row in rows:
-            crops[row] = self._cut(photo, entry, row, 1.0).image
+            crops[row] = self._cut(image, entry, row, 1.0).image
         for start in range(0, len(rows), self.batch_size):
             part = crops[start : start + self.batch_size]
             batch = np.zeros((self.batch_size, *shape), np.uint8)
@@ -197,22 +197,22 @@ class Predictor:
             made.append(np.asarray(self._maps(self.variables, batch))[: len(part)])
         return crops, np.concatenate(made)
 
-    def _enter(self, photo: np.ndarray, boxes_xywh: Any) -> _Image:
-        if photo.ndim != 3 or photo.shape[-1] != 3 or photo.dtype != np.uint8:
+    def _enter(self, image: np.ndarray, boxes_xywh: Any) -> _Image:
+        if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:
             raise InputError(
-                f"an image must be uint8 RGB [H, W, 3], not {photo.dtype} {list(photo.shape)}; "
-                "jaxpose.media.image.read_photo reads files in this form"
+                f"an image must be uint8 RGB [H, W, 3], not {image.dtype} {list(image.shape)}; "
+                "jaxpose.media.image.read_image reads files in this form"
             )
         boxes = np.asarray(boxes_xywh, np.float64)
         boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
         if boxes.ndim != 2 or boxes.shape[1] != 4:
             raise InputError(f"boxes must be [P, 4] (x, y, w, h), not {list(boxes.shape)}")
-        height, width = photo.shape[:2]
+        height, width = image.shape[:2]
         faults = [_fault(box, height, width) for box in boxes]
         kept = np.array([i for i, fault in enumerate(faults) if fault is None], np.int64)
         count, num_keypoints = len(kept), self.skeleton.num_keypoints
         return _Image(
-            photo_hw=(height, width),
+            image_hw=(height, width),
             boxes_xywh=boxes[kept].astype(np.float32),
             box_indices=kept,
             skipped=tuple(SkippedBox(i, f) for i, f in enumerate(faults) if f is not None),
@@ -221,13 +221,13 @@ class Predictor:
             waiting=count * len(self.scales),
         )
 
-    def _cut(self, photo: np.ndarray, entry: _Image, row: int, scale: float) -> _Crop:
+    def _cut(self, full_image: np.ndarray, entry: _Image, row: int, scale: float) -> _Crop:
         height, width = self.codec.input_hw
         padding = self.padding * scale
         matrix = geometry.box_crop_matrix(
             entry.boxes_xywh[row], (height, width), padding=padding, udp=self.codec.udp
         )
-        image = geometry.crop_photo(photo, matrix, (height, width))
+        image = geometry.crop_image(full_image, matrix, (height, width))
         return _Crop(image, geometry.invert_affine(matrix), entry, row)
 
     def _launch(self, crops: deque[_Crop], full: bool) -> tuple[Decoded, list[_Crop]]:
@@ -247,7 +247,7 @@ class Predictor:
             entry.scores /= len(self.scales)
         return People(
             self.skeleton,
-            entry.photo_hw,
+            entry.image_hw,
             entry.keypoints,
             entry.scores,
             entry.boxes_xywh,
@@ -268,7 +268,7 @@ def _collect(result: Decoded, batch: list[_Crop], several: bool) -> None:
     if not all(np.isfinite(values).all() for values in (keypoints, scores, raw)):
         raise InputError("the model's output is not finite: did its training diverge?")
     for crop, found, score in zip(batch, keypoints, scores, strict=True):
-        place = geometry.apply_affine(crop.photo_from_input, found)
+        place = geometry.apply_affine(crop.image_from_input, found)
         if several:
             score = np.maximum(score, _LEAST)
             place = place * score[:, None]

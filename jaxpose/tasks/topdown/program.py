@@ -29,7 +29,7 @@ def image_program(
     level: Level = "crops",
     flip_test: bool = True,
     padding: float = 1.25,
-    photo_hw: tuple[int, int] = (1080, 1920),
+    image_hw: tuple[int, int] = (1080, 1920),
 ) -> Program:
     """Build the program of a top-down model.
 
@@ -43,7 +43,7 @@ def image_program(
         in their pixels, `"photo"` a uint8 image and boxes to keypoints in pixels of the image.
       flip_test: average with the mirrored crop; no effect on `"model"`.
       padding: factor by which boxes are enlarged, for `"photo"`.
-      photo_hw: height and width of the image, for `"photo"`. A smaller image is padded with zeros
+      image_hw: height and width of the image, for `"photo"`. A smaller image is padded with zeros
         on the right and below, which does not change the result: outside an image all pixels are
         zero.
     """
@@ -77,18 +77,18 @@ def image_program(
     def bare(images: jax.Array) -> dict[str, jax.Array]:
         return named_outputs(model.apply(variables, images, train=False))
 
-    def photo(photo: jax.Array, boxes: jax.Array) -> dict[str, jax.Array]:
+    def image(image: jax.Array, boxes: jax.Array) -> dict[str, jax.Array]:
         matrices = geometry.box_crop_matrix(boxes, (height, width), padding=padding, udp=codec.udp)
 
         def crop(matrix: jax.Array) -> jax.Array:
-            return geometry.warp(photo[None], matrix[None], (height, width))[0]
+            return geometry.warp(image[None], matrix[None], (height, width))[0]
 
         found = keypoints(jax.vmap(crop)(matrices))
         back = geometry.invert_affine(matrices)
         return {**found, "keypoints": geometry.apply_affine(back, found["keypoints"])}
 
     def samples(number: int) -> tuple[np.ndarray, ...]:
-        return _drawn_people(number, (height, width), level, photo_hw)
+        return _drawn_people(number, (height, width), level, image_hw)
 
     scores = Value("scores", ("B", count), "float32", _SCORES)
     if level == "model":
@@ -112,9 +112,9 @@ def image_program(
             samples,
         )
     return Program(
-        photo,
+        image,
         (
-            Value("photo", (*photo_hw, 3), "uint8", "RGB image, 0 to 255, padded with zeros"),
+            Value("photo", (*image_hw, 3), "uint8", "RGB image, 0 to 255, padded with zeros"),
             Value("boxes", ("P", 4), "float32", "(x, y, w, h) of people in pixels of the image"),
         ),
         (
@@ -130,7 +130,7 @@ def image_program(
 
 
 def _drawn_people(
-    count: int, input_hw: tuple[int, int], level: Level, photo_hw: tuple[int, int]
+    count: int, input_hw: tuple[int, int], level: Level, image_hw: tuple[int, int]
 ) -> tuple[np.ndarray, ...]:
     """Draw `count` synthetic people as inputs of the program."""
     height, width = input_hw
@@ -140,9 +140,9 @@ def _drawn_people(
         return (images,)
     if level == "model":
         return (np.asarray(normalize(jax.numpy.asarray(images))),)
-    photo = np.zeros((*photo_hw, 3), np.uint8)
-    image = images[0][: photo.shape[0], : photo.shape[1]]
-    photo[: image.shape[0], : image.shape[1]] = image
+    full_image = np.zeros((*image_hw, 3), np.uint8)
+    image = images[0][: full_image.shape[0], : full_image.shape[1]]
+    full_image[: image.shape[0], : image.shape[1]] = image
     shift = np.arange(count, dtype=np.float32) * 4
     boxes = np.stack([shift, shift, width - 2 * shift, height - 2 * shift], axis=1)
-    return photo, np.maximum(boxes, 2).astype(np.float32)
+    return full_image, np.maximum(boxes, 2).astype(np.float32)

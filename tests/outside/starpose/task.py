@@ -149,7 +149,7 @@ class StarEstimator:
         *,
         level: str = "crops",
         flip_test: bool = True,
-        photo_hw: tuple[int, int] = (1080, 1920),
+        image_hw: tuple[int, int] = (1080, 1920),
     ) -> Program:
         def function(images: jax.Array) -> dict[str, jax.Array]:
             decoded = self.codec.decode(self.model.apply(variables, images / 255.0))

@@ -211,7 +211,7 @@ def test_prediction_in_any_size_of_image_and_batch(trained):
     predictor = estimator.predictor(variables, batch_size=2, flip_test=False)
     images = [np.full((h, w, 3), 90, np.uint8) for h, w in ((64, 64), (50, 100), (1, 7))]
     people = list(predictor.stream((image, None) for image in images))
-    assert [p.photo_hw for p in people] == [(64, 64), (50, 100), (1, 7)]
+    assert [p.image_hw for p in people] == [(64, 64), (50, 100), (1, 7)]
     assert predictor.compilations == 1
     with pytest.raises(InputError, match="whole images"):
         estimator.predictor(variables, padding=1.25)

@@ -280,7 +280,7 @@ def test_center_crop_equals_the_photo_crop(udp):
         keypoints, geometry.apply_affine(expected, batch["keypoints"]), atol=1e-3
     )
     theirs = np.stack(
-        [geometry.crop_photo(i, m, INPUT_HW) for i, m in zip(batch["image"], expected, strict=True)]
+        [geometry.crop_image(i, m, INPUT_HW) for i, m in zip(batch["image"], expected, strict=True)]
     )
     difference = np.abs(raw(images) - theirs)
     assert difference.max() < 2.5  # OpenCV interpolates at 1/32 px and rounds to uint8

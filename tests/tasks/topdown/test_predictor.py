@@ -5,7 +5,7 @@ import functools
 import jax
 import numpy as np
 import pytest
-from dots import INPUT_HW, SKELETON, Dots, codec, photo
+from dots import INPUT_HW, SKELETON, Dots, codec, draw_dots
 
 from jaxpose import geometry
 from jaxpose.errors import InputError
@@ -33,7 +33,7 @@ def person(x: float, y: float, size: float):
 @pytest.mark.parametrize("udp", [False, True])
 def test_keypoints_are_where_the_photo_has_them(udp, flip_test):
     box, dots = person(40, 60, 128)
-    people = predictor(udp, flip_test=flip_test)(photo((240, 320), dots, 6), [box])
+    people = predictor(udp, flip_test=flip_test)(draw_dots((240, 320), dots, 6), [box])
     assert people.keypoints.shape == (1, 2, 2)
     # An input pixel is 2.5 photo pixels; without UDP the published flip test is off by half of one.
     atol = 1.4 if flip_test and not udp else 0.5
@@ -43,9 +43,9 @@ def test_keypoints_are_where_the_photo_has_them(udp, flip_test):
 
 def test_the_flip_test_is_the_mean_over_mirror_images():
     _, dots = person(40, 60, 128)
-    image = photo((240, 320), dots, 6)
+    image = draw_dots((240, 320), dots, 6)
     matrix = geometry.crop_matrix(np.array([88.0, 124.0]), np.array([120.0, 160.0]), INPUT_HW)
-    crop = geometry.crop_photo(image, matrix, INPUT_HW)[None]
+    crop = geometry.crop_image(image, matrix, INPUT_HW)[None]
     images, order = normalize(crop), SKELETON.flip_permutation
 
     @functools.partial(jax.jit, static_argnames="flip_test")
@@ -64,7 +64,7 @@ def test_the_flip_test_is_the_mean_over_mirror_images():
 
 def test_named_access_and_json(shared_predictor):
     box, dots = person(40, 60, 128)
-    people = shared_predictor(photo((240, 320), dots, 6), [box])
+    people = shared_predictor(draw_dots((240, 320), dots, 6), [box])
     found = people[0]["left_dot"]
     assert found.x == pytest.approx(dots[0][0], abs=0.5)
     assert found == (found.x, found.y, found.score)
@@ -80,17 +80,17 @@ def test_named_access_and_json(shared_predictor):
 
 def test_batches_are_filled_across_photos_and_compiled_once(shared_predictor):
     rng = np.random.default_rng(0)
-    photos, boxes, truth = [], [], []
+    images, boxes, truth = [], [], []
     for count in (1, 0, 9, 3, 2):
         placed = [person(30 + 220 * i, rng.integers(20, 60), 128) for i in range(count)]
-        photos.append(photo((260, 2100), [dot for _, dots in placed for dot in dots], 6))
+        images.append(draw_dots((260, 2100), [dot for _, dots in placed for dot in dots], 6))
         boxes.append([box for box, _ in placed])
         truth.append(np.array([dots for _, dots in placed]).reshape(-1, 2, 2))
-    results = list(shared_predictor.stream(zip(photos, boxes, strict=True)))
+    results = list(shared_predictor.stream(zip(images, boxes, strict=True)))
     assert [len(people) for people in results] == [1, 0, 9, 3, 2]
     for people, expected in zip(results, truth, strict=True):
         np.testing.assert_allclose(people.keypoints, expected, atol=0.5)
-    alone = shared_predictor(photos[3], boxes[3])
+    alone = shared_predictor(images[3], boxes[3])
     np.testing.assert_array_equal(alone.keypoints, results[3].keypoints)
     assert shared_predictor.compilations == 1
 
@@ -98,13 +98,13 @@ def test_batches_are_filled_across_photos_and_compiled_once(shared_predictor):
 def test_results_do_not_wait_for_the_last_photo(shared_predictor):
     taken = []
 
-    def photos():
+    def images():
         for index in range(20):
             box, dots = person(40, 60, 128)
             taken.append(index)
-            yield photo((240, 320), dots, 6), [box] * 4
+            yield draw_dots((240, 320), dots, 6), [box] * 4
 
-    stream = shared_predictor.stream(photos())
+    stream = shared_predictor.stream(images())
     next(stream)
     assert len(taken) <= 3
 
@@ -112,7 +112,7 @@ def test_results_do_not_wait_for_the_last_photo(shared_predictor):
 def test_no_boxes_need_no_forward_pass():
     fresh = predictor()
     for boxes in ([], np.zeros((0, 4)), np.zeros((0,))):
-        people = fresh(photo((240, 320), [], 6), boxes)
+        people = fresh(draw_dots((240, 320), [], 6), boxes)
         assert len(people) == 0
         assert people.keypoints.shape == (0, 2, 2)
         assert people.to_dict()["people"] == []
@@ -132,7 +132,7 @@ def test_odd_boxes_are_left_out_with_a_reason_and_the_rest_is_predicted(shared_p
         [0, 0, 1e9, 1e9],
         box,
     ]
-    people = shared_predictor(photo((240, 320), dots, 6), boxes)
+    people = shared_predictor(draw_dots((240, 320), dots, 6), boxes)
     assert people.box_indices.tolist() == [8]
     np.testing.assert_allclose(people.keypoints[0], dots, atol=0.5)
     reasons = [skipped.reason for skipped in people.skipped]
@@ -148,7 +148,7 @@ def test_odd_boxes_are_left_out_with_a_reason_and_the_rest_is_predicted(shared_p
 
 def test_a_box_across_the_border_and_photos_of_extreme_shape(shared_predictor):
     box, dots = person(-10, -20, 128)
-    people = shared_predictor(photo((240, 320), dots, 6), [box])
+    people = shared_predictor(draw_dots((240, 320), dots, 6), [box])
     np.testing.assert_allclose(people.keypoints[0], dots, atol=0.5)
     for hw in ((1, 1), (1, 5000), (5000, 1)):
         people = shared_predictor(np.zeros((*hw, 3), np.uint8), [[0, 0, hw[1] + 1, hw[0] + 1]])
@@ -188,7 +188,7 @@ def test_same_keypoints_as_the_evaluation_path(tmp_path, shared_predictor):
     from jaxpose.tasks.topdown.augment import center_crop
 
     box, dots = person(40, 60, 128)
-    image = photo((240, 320), dots, 6)
+    image = draw_dots((240, 320), dots, 6)
     cv2.imwrite(str(tmp_path / "a.png"), image)
     annotated = InstanceAnnotation(1, np.array(dots), np.array([2, 2]), np.array(box), None)
     canvas = Canvas(hw=(96, 72))
