@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "jaxpose"
-ROOMS = ("pipeline", "measure", "detect", "infer", "weights")
+ROOMS = (
+    *("skeletons", "geometry", "download", "motion", "multiview", "media", "measure", "results"),
+    *("tracking", "detect", "pipeline", "demo"),
+)
 FILES = sorted(path for room in ROOMS for path in (PACKAGE / room).glob("*.py"))
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -63,6 +66,10 @@ def faults(path: Path) -> Iterator[str]:
             yield f"{place} takes or gives arrays, and names no shape"
         elif raises(node) and "InputError" not in text and not name.endswith("__init__"):
             yield f"{place} refuses input, and does not say when"
+
+
+def test_the_rooms_are_there():
+    assert not [room for room in ROOMS if not (PACKAGE / room).is_dir()]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -105,7 +105,9 @@ def test_recipe_holds_its_model_and_names_none(recipe):
         if isinstance(value, type)
     }
     assert len(classes) > 30
-    assert [path for path, text in strings(experiment) if text in classes] == []
+    # A figure may have the name of a loss: `best` picks a checkpoint.
+    named = [path for path, text in strings(experiment) if text in classes]
+    assert [path for path in named if not path.endswith("best")] == []
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)

@@ -17,7 +17,7 @@ MAX_BYTES = 4 * 2**30
 
 
 def keep_compiled() -> None:
-    """Let JAX keep compiled programs in `compiled` of the cache folder, unless it is told a folder.
+    """Let JAX keep compiled programs in the cache folder, unless a folder is set already.
 
     Programs for CPUs use the instructions of the processor that they were compiled on, so machines
     that share a home have a folder for each kind of processor.

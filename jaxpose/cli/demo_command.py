@@ -17,8 +17,8 @@ class Demo:
         typer.Option(
             "--from",
             metavar="MODEL",
-            help="A run directory, a folder that `convert` wrote, a checkpoint that it knows, or "
-            "the https:// address of either.",
+            help="A published name, a run directory, a folder that `convert` wrote, a checkpoint, "
+            "or the https:// address of either.",
         ),
     ]
     detector: Annotated[

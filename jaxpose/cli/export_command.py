@@ -46,7 +46,9 @@ class Export:
     ] = None
     size: Annotated[
         str,
-        typer.Option(metavar="HEIGHTxWIDTH", help="Size of the largest image, for --level photo."),
+        typer.Option(
+            metavar="HEIGHTxWIDTH", help="Size of the largest image, for `--level photo`."
+        ),
     ] = "1080x1920"
     float16: Annotated[
         bool, typer.Option("--float16", help="TFLite: store weights in half the bytes.")

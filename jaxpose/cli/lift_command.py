@@ -70,7 +70,7 @@ class Lift:
         typer.Option(
             min=-90.0,
             max=90.0,
-            help="Degrees by which the camera looks down; estimated from the people if absent.",
+            help="Degrees by which the camera is tilted down; estimated from the people if absent.",
         ),
         Sets("tilt"),
     ] = None

@@ -195,7 +195,7 @@ class _Output:
 
     @property
     def draws(self) -> bool:
-        """Whether frames are drawn."""
+        """True if frames are drawn."""
         return self._names is not None
 
     def draw(self, people: People, image: np.ndarray) -> None:

@@ -26,8 +26,8 @@ class Predict:
         typer.Option(
             "--from",
             metavar="MODEL",
-            help="A run directory, a folder that `convert` wrote, a checkpoint that it knows, or "
-            "the https:// address of either, with #sha256=DIGITS to pin it.",
+            help="A published name, a run directory, a folder that `convert` wrote, a checkpoint, "
+            "or the https:// address of either, with #sha256=DIGITS to pin it.",
         ),
     ]
     out: Annotated[Path, typer.Option(help="Folder for the files, images and videos.")]

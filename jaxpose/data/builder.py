@@ -1,8 +1,8 @@
-"""Writing a prepared dataset: a TFDS builder, parallel processes, a summary.
+"""Writing of prepared datasets: a TFDS builder, parallel processes, a summary.
 
-Imported only by `jaxpose prepare`, because TFDS is slow to import. Nothing that depends on the
-moment, the machine or the order in which processes finish goes into the files: two runs over the
-same input write the same bytes.
+Only `jaxpose prepare` imports this module, because TFDS is slow to import. The files do not depend
+on the time, the machine or the order in which processes finish: two runs over the same input write
+the same bytes.
 """
 
 import contextlib
@@ -37,13 +37,13 @@ _SKIPS_FILE = "skips.{split}.json"
 
 
 Layout = Literal["people", "images"]
-"""What a record is: one person on a canvas, or one image with all its people."""
+"""Content of a record: one person on a canvas, or one image with all its people."""
 
 Drawing = Callable[[ImageAnnotation, Canvas], list[Drawn]]
 
 
 class _SortedExampleWriter(tfds.core.ExampleWriter):
-    """Writes each record's features in order of their names, so that its bytes are determined."""
+    """Writer that sorts the features of each record by name, so that its bytes are fixed."""
 
     def write(self, path: Any, examples: Iterable[tuple[Any, bytes]]) -> Any:
         try:
@@ -53,7 +53,7 @@ class _SortedExampleWriter(tfds.core.ExampleWriter):
 
 
 class _PeopleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
-    """One person per record, in the order of the keys."""
+    """Builder with one person per record, in the order of the keys."""
 
     FORMAT = records.FORMAT
     VERSION = tfds.core.Version(f"{records.FORMAT}.0.0")
@@ -99,7 +99,7 @@ class _PeopleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         return dict(self._splits)
 
     def _generate_examples(self, **kwargs: Any) -> Any:
-        raise TypeError("The splits come with their generators.")
+        raise TypeError("The splits already have their generators.")
 
     def _example_writer(self) -> tfds.core.ExampleWriter:
         return _SortedExampleWriter(self.info.file_format)
@@ -109,7 +109,7 @@ class _PeopleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
 
 
 class _ImagesBuilder(_PeopleBuilder, skip_registration=True):  # type: ignore[call-arg]
-    """One image with all its people per record, in the order of the keys."""
+    """Builder with one image and all its people per record, in the order of the keys."""
 
     FORMAT = image_records.FORMAT
     VERSION = tfds.core.Version(f"{image_records.FORMAT}.0.0")
@@ -134,28 +134,28 @@ def write_dataset(
     beam_options: Sequence[str] | None = None,
     layout: Layout = "people",
 ) -> Summary:
-    """Writes a dataset folder and returns what went into it.
+    """Write a dataset folder and return a summary of its content.
 
-    The folder appears under its name only when it is complete.
+    The folder gets its final name only when it is complete.
 
     Args:
-      out: the folder to make.
+      out: the folder to create.
       name: the dataset's name in lower_case, part of its files' names.
-      splits: the photos of each split, with the people on them.
-      skipped: people the reader of the annotations has already left out.
+      splits: the images of each split, with the people in them.
+      skipped: people that the reader of the annotations has already left out.
       skeleton: the keypoint set of all people.
-      canvas: how the people are cut out.
-      sources: the annotation files by a name that does not depend on where they are.
+      canvas: size and padding of the crops.
+      sources: the annotation files, by a name that does not depend on their folder.
       processes: parallel processes for reading, cutting and encoding; by default one per core. The
-        result does not depend on it.
-      overwrite: replace a dataset that already stands at `out`.
+        result does not depend on their number.
+      overwrite: replace a dataset that already exists at `out`.
       notes: remarks for the summary.
-      beam_options: Apache Beam pipeline options; not None runs the work through Beam.
-      layout: what a record is; "images" stores whole photos, each with all its people.
+      beam_options: Apache Beam pipeline options; if not None, Beam does the work.
+      layout: content of a record; "images" stores whole images, each with all its people.
 
     Raises:
-      InputError: `out` exists, the layout does not go with the canvas or with Beam, nothing could
-        be written, or the disk is full.
+      InputError: `out` exists, the layout does not support the canvas or Beam, no person is left to
+        write, or the disk is full.
     """
     out = Path(out).absolute()
     if layout == "images":
@@ -164,8 +164,8 @@ def write_dataset(
     work = out.with_name(f".{out.name}.incomplete")
     shutil.rmtree(work, ignore_errors=True)  # what a killed run has left
     log = {split: _Log(split, list(skipped.get(split, ()))) for split in splits}
-    for split, photos in splits.items():
-        if not photos:
+    for split, images in splits.items():
+        if not images:
             raise _nothing_written(split, log[split].skips)
     try:
         work.mkdir(parents=True)
@@ -189,7 +189,8 @@ def write_dataset(
             data_dir=work,
             has_3d=_any_3d(splits),
         )
-        with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of downloads; there are none
+        # TFDS prints messages about downloads, and nothing is downloaded.
+        with contextlib.redirect_stdout(io.StringIO()):
             builder.download_and_prepare(download_config=_download_config(beam_options))
         folder = Path(builder.data_dir)
         if beam_options is not None:
@@ -207,13 +208,13 @@ def write_dataset(
         folder.rename(out)
     except OSError as error:
         raise InputError(
-            f"The dataset could not be written to {out}: {error.strerror or error}. Nothing was "
-            "left behind; make room or choose another folder."
+            f"The dataset could not be written to {out}: {error.strerror or error}. All "
+            "partial files were removed. Free some space or choose another folder."
         ) from error
     except BrokenProcessPool as error:
         raise InputError(
-            "A process that cuts photos was ended from outside, most likely for want of memory. "
-            "Use fewer, with --processes."
+            "The system ended a process that crops images, most likely because memory ran out. "
+            "Use fewer processes, with --processes."
         ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -221,22 +222,22 @@ def write_dataset(
 
 
 class _Log:
-    """Counts what becomes of one split's people while they stream by."""
+    """Counts of written and skipped people of one split."""
 
     def __init__(self, split: str, skips: list[Skip]) -> None:
         self.split, self.skips, self.written = split, skips, 0
-        self.counts: list[tuple[int, int]] = []  # of images: people with labels, and all
+        self.counts: list[tuple[int, int]] = []  # per image: people with labels, all people
 
     def records(
         self,
-        photos: Sequence[ImageAnnotation],
+        images: Sequence[ImageAnnotation],
         canvas: Canvas,
         processes: int | None,
         drawing: Drawing,
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         with _progress() as bar:
-            task = bar.add_task(self.split, total=len(photos))
-            for drawn in _draw_all(photos, canvas, processes, drawing):
+            task = bar.add_task(self.split, total=len(images))
+            for drawn in _draw_all(images, canvas, processes, drawing):
                 for one in drawn:
                     if isinstance(one, Skip):
                         self.skips.append(one)
@@ -250,7 +251,7 @@ class _Log:
             raise _nothing_written(self.split, self.skips)
 
     def read_back(self, folder: Path, written: int) -> None:
-        """Takes the skips that Beam's workers wrote down."""
+        """Read the skips that Beam's workers wrote to a file."""
         file = folder / _SKIPS_FILE.format(split=self.split)
         if file.exists():
             self.skips += [Skip(**entry) for entry in json.loads(file.read_text())]
@@ -268,30 +269,30 @@ class _Log:
 def _nothing_written(split: str, skips: Sequence[Skip]) -> InputError:
     reasons = Counter(skip.reason for skip in skips)
     said = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common())
-    first = f" The first: {skips[0].who}." if skips else ""
+    first = f" The first one: {skips[0].who}." if skips else ""
     return InputError(
-        f"Nobody is left to write into split {split!r}: "
-        f"{said or 'the annotations hold no person'}.{first}"
+        f"No person is left to write into split {split!r}: "
+        f"{said or 'the annotations contain no person'}.{first}"
     )
 
 
 def _draw_all(
-    photos: Sequence[ImageAnnotation],
+    images: Sequence[ImageAnnotation],
     canvas: Canvas,
     processes: int | None,
     drawing: Drawing = draw,
 ) -> Iterator[list[Drawn]]:
-    """`drawing` of every photo in order, by several processes that stay a little ahead."""
-    processes = min(processes or records.usable_cores(), len(photos))
+    """Apply `drawing` to every image in order, in several processes that work a little ahead."""
+    processes = min(processes or records.usable_cores(), len(images))
     if processes <= 1:
-        yield from (drawing(photo, canvas) for photo in photos)
+        yield from (drawing(image, canvas) for image in images)
         return
-    # A started process inherits nothing (TensorFlow's threads do not survive a fork).
+    # Processes are spawned, not forked: TensorFlow's threads do not survive a fork.
     with ProcessPoolExecutor(processes, get_context("spawn"), _start_worker) as pool:
         pending: deque[Future[list[Drawn]]] = deque()
         try:
-            for photo in photos:
-                pending.append(pool.submit(drawing, photo, canvas))
+            for image in images:
+                pending.append(pool.submit(drawing, image, canvas))
                 if len(pending) >= 16 * processes:
                     yield pending.popleft().result()
             while pending:
@@ -303,14 +304,14 @@ def _draw_all(
 def _start_worker() -> None:
     import cv2
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C
     cv2.setNumThreads(1)
 
 
 def _beam_people(
-    photos: Sequence[ImageAnnotation], canvas: Canvas, folder: Path, split: str
+    images: Sequence[ImageAnnotation], canvas: Canvas, folder: Path, split: str
 ) -> Any:
-    """A Beam transform that yields the records and writes the skips to a file in `folder`."""
+    """Beam transform that yields the records and writes the skips to a file in `folder`."""
     try:
         import apache_beam as beam
     except ImportError as error:
@@ -328,7 +329,7 @@ def _beam_people(
         def expand(self, pipeline: Any) -> Any:
             drawn = (
                 pipeline
-                | "Photos" >> beam.Create(list(photos))
+                | "Images" >> beam.Create(list(images))
                 | "Spread" >> beam.Reshuffle()
                 | "Draw" >> beam.FlatMap(draw, canvas)
             )
@@ -344,7 +345,7 @@ def _beam_people(
 
 
 def _download_config(beam_options: Sequence[str] | None) -> tfds.download.DownloadConfig:
-    tfds.disable_progress_bar()  # ours is drawn instead
+    tfds.disable_progress_bar()  # `_progress` replaces it
     if beam_options is None:
         return tfds.download.DownloadConfig()
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -389,18 +390,18 @@ def _image_features(skeleton: Skeleton, canvas: Canvas, has_3d: bool) -> tfds.fe
 
 
 def _any_3d(splits: Mapping[str, Sequence[ImageAnnotation]]) -> bool:
-    people = (person for photos in splits.values() for photo in photos for person in photo.people)
+    people = (person for images in splits.values() for image in images for person in image.people)
     return any(person.keypoints_3d is not None for person in people)
 
 
 def _check_images(canvas: Canvas, beam_options: Sequence[str] | None) -> None:
     if any(side % IGNORE_STRIDE for side in canvas.hw):
         raise InputError(
-            f"A canvas for whole images has sides that are multiples of {IGNORE_STRIDE}, and not "
-            f"{canvas.hw[0]}x{canvas.hw[1]}."
+            f"A canvas for whole images must have sides that are multiples of {IGNORE_STRIDE}; it "
+            f"is {canvas.hw[0]}x{canvas.hw[1]}."
         )
     if beam_options is not None:
-        raise InputError("Whole images are prepared without Beam: leave out --beam.")
+        raise InputError("Whole images cannot be prepared with Beam: leave out --beam.")
 
 
 def _progress() -> progress.Progress:
@@ -408,7 +409,7 @@ def _progress() -> progress.Progress:
         progress.TextColumn("{task.description}"),
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
-        progress.TextColumn("photos"),
+        progress.TextColumn("images"),
         progress.TimeRemainingColumn(),
         console=console.Console(stderr=True),
     )
@@ -423,7 +424,7 @@ def _check_free(out: Path, overwrite: bool) -> None:
         raise InputError(f"{out} exists and is not a prepared dataset; choose another --out.")
     if not overwrite:
         raise InputError(
-            f"{out} already holds a dataset; choose another --out, or add --overwrite."
+            f"{out} already contains a dataset; choose another --out, or add --overwrite."
         )
 
 
@@ -450,7 +451,7 @@ def _sha256(path: Path) -> str:
 
 
 def _verify(folder: Path, split: str, layout: Layout) -> None:
-    """Reads the ends of a split: a writer that failed silently must not leave a dataset."""
+    """Read the first and last sample of a split, to detect a writer that failed silently."""
     reader = records.RecordSource if layout == "people" else image_records.ImageSource
     source = reader(folder, split, threads=1)
     source.samples([0, len(source) - 1])

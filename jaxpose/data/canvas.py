@@ -1,8 +1,8 @@
-"""From a photo and its annotated people to canvases: the part of `prepare` that runs in parallel.
+"""Canvases of the annotated people in an image: the part of `prepare` that runs in parallel.
 
-A canvas is a window of fixed size round a person, wide enough for every augmentation: the box is
-clipped to the photo, padded as for a model's input, brought to the canvas's aspect and enlarged by
-the margin. With the defaults a person fills 384x288 / 1.5 = 256x192 pixels of it, so that an
+A canvas is a window of fixed size around a person, large enough for every augmentation. The box is
+clipped to the image, padded as for a model's input, extended to the aspect ratio of the canvas and
+enlarged by the margin. With the defaults a person fills 384x288 / 1.5 = 256x192 pixels of it, so an
 unaugmented 256x192 crop out of the canvas is a shift by whole pixels.
 """
 
@@ -19,28 +19,28 @@ from jaxpose.errors import InputError
 from jaxpose.media.image import read_photo
 
 AREA_OF_BOX = 0.53
-"""A person's area over their box's, for annotations without one; the ratio MMPose assumes too."""
+"""Ratio of a person's area to the box's area, for annotations without area; as in MMPose."""
 
-PHOTO_MISSING = "photo missing"
-PHOTO_UNREADABLE = "photo unreadable"
-PHOTO_SIZE = "photo size differs from the annotation"
+PHOTO_MISSING = "image missing"
+PHOTO_UNREADABLE = "image unreadable"
+PHOTO_SIZE = "image size differs from the annotation"
 NOT_FINITE = "NaN or infinite number"
 BAD_FLAG = "keypoint flag not 0, 1 or 2"
 NO_KEYPOINTS = "no labelled keypoint"
 BAD_BOX = "box without width or height"
-BOX_OUTSIDE = "box outside the photo"
+BOX_OUTSIDE = "box outside the image"
 NO_AREA = "zero area"
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """How canvases are cut and stored.
+    """Size, padding and storage of canvases.
 
     Attributes:
       hw: height and width in pixels.
       margin: enlargement beyond the padded box.
-      padding: enlargement of the box itself, as at a model's input.
-      jpeg_quality: of the stored image; chroma is stored at half resolution (4:2:0).
+      padding: enlargement of the box, as for a model's input.
+      jpeg_quality: quality of the stored JPEG; chroma has half the resolution (4:2:0).
     """
 
     hw: tuple[int, int] = (384, 288)
@@ -54,31 +54,31 @@ class Canvas:
         if self.margin < 1 or self.padding < 1:
             raise InputError("The margin and the padding of a canvas must be 1 or more.")
         if not 1 <= self.jpeg_quality <= 100:
-            raise InputError(f"JPEG quality goes from 1 to 100, not {self.jpeg_quality}.")
+            raise InputError(f"JPEG quality must be 1 to 100, not {self.jpeg_quality}.")
 
     @classmethod
     def parse(cls, text: str) -> "Canvas":
-        """`Canvas` of the size written as HEIGHTxWIDTH, such as 384x288."""
+        """Create a `Canvas` from its size HEIGHTxWIDTH, such as 384x288."""
         height, _, width = text.lower().partition("x")
         if not (height.isdecimal() and width.isdecimal()):
-            raise InputError(f"A canvas is written HEIGHTxWIDTH, such as 384x288, not {text!r}.")
+            raise InputError(f"A canvas size must be HEIGHTxWIDTH, such as 384x288, not {text!r}.")
         return cls(hw=(int(height), int(width)))
 
 
 @dataclass(frozen=True)
 class InstanceAnnotation:
-    """One annotated person, in pixels of the photo.
+    """Annotated person, in pixels of the image.
 
     Attributes:
-      annotation_id: the source's id.
-      keypoints: `[K, 2]`; entries of unlabelled keypoints are ignored.
+      annotation_id: id in the source.
+      keypoints: `[K, 2]`; values of unlabelled keypoints are ignored.
       visible: `[K]`, 0 not labelled, 1 occluded, 2 visible.
       box_xywh: `[4]`.
-      area: in pixels squared; None to take `AREA_OF_BOX` of the box.
-      clip: whether to clip the box to the photo; False keeps a window given by centre and size.
+      area: in px²; None means `AREA_OF_BOX` times the area of the box.
+      clip: whether to clip the box to the image; False keeps a window given by centre and size.
       head_xyxy: `[4]`, two corners of the head's box (the unit of PCKh); None if not annotated.
-      crowd: a region of several people, who have no keypoints of their own.
-      segmentation: of the region, as COCO has it (`data.segmentation`); None if not annotated.
+      crowd: True for a region of several people without separate keypoints.
+      segmentation: the region in COCO's format (`data.segmentation`); None if not annotated.
       keypoints_3d: `[K, 3]` millimetres in the camera's frame; None if not annotated.
     """
 
@@ -96,15 +96,15 @@ class InstanceAnnotation:
 
 @dataclass(frozen=True)
 class ImageAnnotation:
-    """One photo and its people.
+    """Image and its annotated people.
 
     Attributes:
-      path: where the file is.
-      name: what the source calls it; goes into the record.
-      image_id: the source's id.
-      people: at least one, except in a data set of whole images.
-      first_key: order of the first person in the split; the others follow.
-      photo_hw: height and width the annotation was made for; None if the source does not say.
+      path: path of the image file.
+      name: name in the source, which is stored in the record.
+      image_id: id in the source.
+      people: at least one, except in a dataset of whole images.
+      first_key: number of the first person in the split; the other people have the next numbers.
+      photo_hw: height and width for which the annotation was made; None if the source has none.
     """
 
     path: Path
@@ -117,18 +117,18 @@ class ImageAnnotation:
 
 @dataclass(frozen=True)
 class Skip:
-    """A person who is not written: a countable reason, and who it was."""
+    """Person who is not written, with a reason that can be counted and a description."""
 
     reason: str
     who: str
 
 
 Drawn = tuple[int, dict[str, Any]] | Skip
-"""A key with the features of one record, or the reason why there is none."""
+"""Key and features of one record, or the reason why it is not written."""
 
 
 def draw(photo: ImageAnnotation, canvas: Canvas) -> list[Drawn]:
-    """The records of one photo's people, in their order."""
+    """Create the records of the people in an image, in their order."""
     image, reason, detail = read_image(photo)
     drawn: list[Drawn] = []
     for number, person in enumerate(photo.people):
@@ -148,10 +148,10 @@ def draw(photo: ImageAnnotation, canvas: Canvas) -> list[Drawn]:
 
 
 def clip_box(box_xywh: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The part of a box `[4]` (xywh) within the pixel centres of a photo, float64.
+    """Clip a box `[4]` (xywh) to the pixel centres of an image; float64.
 
-    The ends are clipped to `[0, width - 1]` and `[0, height - 1]` as MMPose does when it reads
-    COCO, which keeps boxes comparable; a box outside the photo loses its width or height.
+    The ends are clipped to `[0, width - 1]` and `[0, height - 1]`, as in MMPose's reader of COCO,
+    so that boxes are comparable. A box outside the image gets a width or height of 0.
     """
     low = np.clip(box_xywh[:2], 0, [width - 1, height - 1])
     high = np.clip(box_xywh[:2] + box_xywh[2:], 0, [width - 1, height - 1])
@@ -159,7 +159,7 @@ def clip_box(box_xywh: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def read_image(photo: ImageAnnotation) -> tuple[np.ndarray | None, str, str]:
-    """The photo, or None with the reason and a detail for the summary."""
+    """Read the image; on failure return None, with the reason and a detail for the summary."""
     if not photo.path.is_file():
         return None, PHOTO_MISSING, ""
     try:
@@ -173,7 +173,7 @@ def read_image(photo: ImageAnnotation) -> tuple[np.ndarray | None, str, str]:
 
 
 def fault_of(person: InstanceAnnotation, needs_keypoints: bool = True) -> str:
-    """Why a person cannot be used, as far as the annotation tells; empty if nothing is wrong."""
+    """Fault of an annotation that makes it unusable; empty if it has none."""
     if not np.isin(person.visible, (0, 1, 2)).all():
         return BAD_FLAG
     labelled = person.visible > 0
@@ -222,7 +222,7 @@ def _features(
 def encode_jpeg(image: np.ndarray, canvas: Canvas) -> bytes:
     import cv2
 
-    # Half-resolution chroma decodes a third faster than full, and photos mostly come with it.
+    # Half-resolution chroma decodes a third faster, and most source images have it already.
     options = [cv2.IMWRITE_JPEG_QUALITY, canvas.jpeg_quality]
     options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
     written, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
@@ -232,9 +232,9 @@ def encode_jpeg(image: np.ndarray, canvas: Canvas) -> bytes:
 
 
 def by_photo(people: list[tuple[ImageAnnotation, InstanceAnnotation]]) -> Iterator[ImageAnnotation]:
-    """Groups people of the same photo, in order of each photo's first person, and numbers them.
+    """Group people by image, in the order of each image's first person, and number them.
 
-    Each entry's `ImageAnnotation` names the photo; its own `people` and `first_key` are not read.
+    The `ImageAnnotation` of an entry identifies the image; `people` and `first_key` are not read.
     """
     groups: dict[Path, tuple[ImageAnnotation, list[InstanceAnnotation]]] = {}
     for photo, person in people:

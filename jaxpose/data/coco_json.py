@@ -1,7 +1,7 @@
-"""Reading COCO keypoint annotations: https://cocodataset.org/#format-data, section 2.
+"""Reading of COCO keypoint annotations: https://cocodataset.org/#format-data, section 2.
 
-One bad annotation is a counted skip; a file that is not COCO, or is annotated with another
-skeleton, is an error.
+A bad annotation is skipped and counted. A file that is not COCO, or has another skeleton, is an
+error.
 """
 
 import json
@@ -21,17 +21,17 @@ CROWD = "crowd"
 WRONG_LENGTH = "keypoints of the wrong length"
 NOT_NUMBERS = "keypoints, box or area that are not numbers"
 ID_TWICE = "annotation id used twice"
-PHOTO_ID_TWICE = "photo id used twice"
-NO_PHOTO_ENTRY = "photo not listed in the file"
+PHOTO_ID_TWICE = "image id used twice"
+NO_PHOTO_ENTRY = "image not listed in the file"
 NO_CATEGORY_KEYPOINTS = "category without keypoints"
 BAD_ID = "id is not a whole number"
 
 
 def read_json(path: str | Path) -> Any:
-    """The content of a JSON file.
+    """Read the content of a JSON file.
 
     Raises:
-        InputError: the file is missing or is not JSON; the message says where it breaks.
+        InputError: the file is missing or is not JSON; the message has the line and column.
     """
     path = Path(path)
     if not path.is_file():
@@ -54,18 +54,18 @@ def read_people(
     whole_images: bool = False,
     empty: bool = False,
 ) -> tuple[list[ImageAnnotation], list[Skip], list[str]]:
-    """The photos with their people, the people left out, and remarks on the file.
+    """Read images with their people, the people left out, and remarks on the file.
 
     Args:
       path: the annotation file.
-      images: the folder that the file's `file_name` entries start from.
-      skeleton: what the keypoints are taken for; must agree with the file's categories.
-      whole_images: take crowd regions and segmentations too, which whole images need.
-      empty: of whole images, take those without people too.
+      images: the folder to which the file's `file_name` entries are relative.
+      skeleton: skeleton of the keypoints; must agree with the file's categories.
+      whole_images: also read crowd regions and segmentations, which whole images need.
+      empty: with `whole_images`, also read images without people.
 
     Raises:
-      InputError: the file is not COCO keypoint JSON or has another skeleton, or there is no such
-        folder.
+      InputError: the file is not COCO keypoint JSON or has another skeleton, or the folder does not
+        exist.
     """
     path, images = Path(path), Path(images)
     content = read_json(path)
@@ -73,7 +73,7 @@ def read_people(
     if not images.is_dir():
         raise InputError(f"{missing(images) if not images.exists() else f'{images} is a file'}.")
     categories, notes = _categories(path, content["categories"], skeleton)
-    listed, twice = _photos(content["images"], images)
+    listed, twice = _images(content["images"], images)
     skips: list[Skip] = []
     people: list[tuple[ImageAnnotation, InstanceAnnotation]] = []
     seen: set[int] = set()
@@ -94,13 +94,13 @@ def read_people(
 
 
 class _Unusable(Exception):
-    """The reason why one annotation is skipped."""
+    """Error with the reason why an annotation is skipped."""
 
 
 def _check_shape(path: Path, content: Any) -> None:
     if not isinstance(content, dict):
         raise InputError(
-            f"{path} is not COCO JSON: it holds a {_kind(content)} where COCO has an object with "
+            f"{path} is not COCO JSON: it contains a {_kind(content)}, but COCO has an object with "
             "'images', 'annotations' and 'categories'."
         )
     for key in ("images", "annotations", "categories"):
@@ -110,7 +110,7 @@ def _check_shape(path: Path, content: Any) -> None:
         if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
             raise InputError(f"{path} is not COCO JSON: {key!r} is not a list of objects.")
     if not content["annotations"]:
-        raise InputError(f"{path} holds no annotations: 'annotations' is empty.")
+        raise InputError(f"{path} contains no annotations: 'annotations' is empty.")
 
 
 def _kind(value: Any) -> str:
@@ -120,7 +120,7 @@ def _kind(value: Any) -> str:
 def _categories(
     path: Path, entries: list[dict[str, Any]], skeleton: Skeleton
 ) -> tuple[set[Any], list[str]]:
-    """The ids of the categories with keypoints, and remarks where names differ."""
+    """Find the ids of the categories with keypoints; return also remarks on different names."""
     usable: set[Any] = set()
     notes: list[str] = []
     for entry in entries:
@@ -156,10 +156,10 @@ def _categories(
     return usable, notes
 
 
-def _photos(
+def _images(
     entries: list[dict[str, Any]], images: Path
 ) -> tuple[dict[Any, ImageAnnotation], set[Any]]:
-    """The photos by id, without people, and the ids that two files share."""
+    """Images by id, without people, and the ids that two files share."""
     listed: dict[Any, ImageAnnotation] = {}
     twice: set[Any] = set()
     for entry in entries:
@@ -222,7 +222,7 @@ def _person(
 def _without_people(
     grouped: list[ImageAnnotation], listed: dict[Any, ImageAnnotation], twice: set[Any]
 ) -> list[ImageAnnotation]:
-    """The listed photos that nobody is annotated in, numbered after the others."""
+    """Listed images without annotated people, numbered after the others."""
     used = {photo.path for photo in grouped}
     first = sum(len(photo.people) for photo in grouped)
     rest = [p for number, p in listed.items() if number not in twice and p.path not in used]
@@ -234,7 +234,7 @@ def _whole(value: Any) -> TypeGuard[int]:
 
 
 def _numbers(values: Any) -> np.ndarray:
-    """float64 `[N]`; JSON's null counts as NaN."""
+    """Convert JSON numbers to float64 `[N]`; null becomes NaN."""
     try:
         return np.array(values, np.float64).reshape(-1)
     except (TypeError, ValueError) as error:
@@ -244,7 +244,7 @@ def _numbers(values: Any) -> np.ndarray:
 def _who(entry: dict[str, Any], place: int, listed: dict[Any, ImageAnnotation]) -> str:
     image_id = entry.get("image_id")
     photo = listed.get(image_id) if _whole(image_id) else None
-    where = photo.name if photo else f"photo id {image_id!r}"
+    where = photo.name if photo else f"image id {image_id!r}"
     return f"annotation {entry['id']} in {where}" if "id" in entry else f"annotations[{place}]"
 
 
@@ -255,7 +255,7 @@ def _check_lengths(
     people: list[tuple[ImageAnnotation, InstanceAnnotation]],
     skeleton: Skeleton,
 ) -> None:
-    """Where every annotation has the wrong length, the file has another skeleton."""
+    """Raise InputError if all annotations have the wrong length: the file has another skeleton."""
     wrong = sum(skip.reason == WRONG_LENGTH for skip in skips)
     if people or not wrong:
         return

@@ -1,8 +1,8 @@
-"""`tf.train.Example` read without TensorFlow: its message, declared for plain protobuf.
+"""Reading of `tf.train.Example` without TensorFlow, by a declaration for plain protobuf.
 
 Field numbers and types are those of tensorflow/core/example/{example,feature}.proto, the format
-that TFDS writes. The declaration lives in a pool of its own and so does not collide with
-TensorFlow's where both are loaded.
+that TFDS writes. The declaration is in a separate pool, so it does not conflict with
+TensorFlow's if both are loaded.
 """
 
 import functools
@@ -66,7 +66,7 @@ def _example_class() -> Any:
 
 
 def parse_features(record: bytes) -> Mapping[str, Any]:
-    """The features of one serialised `tf.train.Example`, by name.
+    """Parse the features of one serialised `tf.train.Example`, by name.
 
     Raises:
         InputError: the bytes are not an Example.
@@ -80,35 +80,35 @@ def parse_features(record: bytes) -> Mapping[str, Any]:
 def numbers(
     features: Mapping[str, Any], name: str, shape: tuple[int, ...], dtype: Any
 ) -> np.ndarray:
-    """The numbers of feature `name` as an array of the given shape.
+    """Read the numbers of feature `name` as an array of the given shape.
 
     Raises:
-        InputError: the feature is absent or holds another count of values.
+        InputError: the feature is absent or has another number of values.
     """
     kind = "float_list" if np.issubdtype(dtype, np.floating) else "int64_list"
     values = getattr(features[name], kind).value if name in features else ()
     expected = int(np.prod(shape, dtype=int))
     if len(values) != expected:
-        raise InputError(f"{name!r} holds {len(values)} numbers where {expected} are expected")
+        raise InputError(f"{name!r} has {len(values)} numbers, but {expected} are expected")
     return np.array(values, dtype).reshape(shape)
 
 
 def data(features: Mapping[str, Any], name: str) -> bytes:
-    """The bytes of feature `name`.
+    """Read the bytes of feature `name`.
 
     Raises:
         InputError: the feature is absent or is not one string of bytes.
     """
     values: Sequence[bytes] = features[name].bytes_list.value if name in features else ()
     if len(values) != 1:
-        raise InputError(f"{name!r} holds {len(values)} byte strings where one is expected")
+        raise InputError(f"{name!r} has {len(values)} byte strings, but one is expected")
     return values[0]
 
 
 def with_sorted_features(record: bytes) -> bytes:
-    """The same Example with its features in order of their names.
+    """Sort the features of a serialised Example by name.
 
-    Protobuf leaves the order of a map open, and TFDS writes whichever comes; a sorted record is the
+    The order of a protobuf map is not defined and TFDS does not sort it; a sorted record has the
     same bytes in every run.
     """
     return _example_class().FromString(record).SerializeToString(deterministic=True)

@@ -1,9 +1,10 @@
 """Records of whole images: one image with all its people (record format 2).
 
-The image is stored as a canvas of fixed size that holds the whole photo with black margins, and a
-map back to the photo. Of each image people with labelled keypoints come first, then crowd regions
-and people without any label, whose part of the image is marked in `ignore`. Beside the records
-stands `people.SPLIT.npy`, int32 `[N, 2]`: of each image the people with labels, and all.
+A record contains a canvas of fixed size with the whole image and black margins, and the affine map
+from canvas to image pixels. People with labelled keypoints come first, then crowd regions and
+people without labels, whose part of the image is marked in `ignore`. The file `people.SPLIT.npy`
+beside the records, int32 `[N, 2]`, has for each image the number of people with labels and of all
+people.
 """
 
 import io
@@ -41,23 +42,24 @@ from jaxpose.data.source import Batch, check_indices
 from jaxpose.errors import InputError
 
 FORMAT = 2
-"""Number of the layout of records of whole images."""
+"""Number of the record format of whole images."""
 
 COUNTS_FILE = "people.{split}.npy"
 
 
 class ImageSource(RecordFiles):
-    """One split of a dataset of whole images, by random access.
+    """Source of one split of a dataset of whole images, with random access.
 
     Args:
       path: the dataset's folder.
       split: the split's name.
-      people: rows for people in a sample; None is what the fullest image needs.
+      people: number of rows for people in a sample; None means the largest number of people in an
+        image.
       part: see `source.Images`.
       threads: decoding threads; by default one per CPU core this process may use.
 
     Raises:
-      InputError: as `records.RecordFiles`; an image has more people than there are rows.
+      InputError: an error of `records.RecordFiles`; an image has more people than rows.
     """
 
     format = FORMAT
@@ -80,16 +82,16 @@ class ImageSource(RecordFiles):
         if people is not None and people < most:
             raise InputError(
                 f"{self.path}, split {split!r}: {int((total > people).sum())} images have more "
-                f"than {people} people, the fullest {most}. Set people={most}, or leave it out."
+                f"than {people} people, at most {most}. Set people={most}, or leave it out."
             )
         self.people = people or most
-        """Rows for people in each sample."""
+        """Number of rows for people in each sample."""
 
     def samples(self, indices: Sequence[int] | np.ndarray) -> Batch:
-        """The batch of these images, decoded; see `data.instances`.
+        """Read and decode a batch of images; see `data.instances`.
 
         Raises:
-          InputError: a record is damaged; the message says which and where it lies.
+          InputError: a record is damaged; the message names the record and its file.
         """
         indices = check_indices(indices, len(self))
         rows = self.read(indices)
@@ -117,7 +119,7 @@ class ImageSource(RecordFiles):
         return batch
 
     def single_people(self) -> PeopleOfImages:
-        """The people with labelled keypoints, one a sample."""
+        """Source of the people with labelled keypoints, one per sample."""
         labelled = np.arange(self.people)[None] < self._labelled[:, None]
         return PeopleOfImages(self, labelled)
 
@@ -131,9 +133,9 @@ _OF_IMAGE: tuple[tuple[str, tuple[int, ...], Any], ...] = (
 def draw_image(
     photo: ImageAnnotation, canvas: Canvas, *, num_keypoints: int, has_3d: bool
 ) -> list[Drawn]:
-    """The record of one photo, and the people of it who are left out.
+    """Create the record of one image, and the list of its people who are left out.
 
-    What is annotated in a way that cannot be used is left out, and its box marked in `ignore`.
+    A person with an unusable annotation is left out, and the box is marked in `ignore`.
     """
     image, reason, detail = read_image(photo)
     if image is None:
@@ -174,11 +176,11 @@ def draw_image(
 
 
 def _instance(person: InstanceAnnotation, matrix: np.ndarray) -> dict[str, Any]:
-    """One person's arrays, in canvas pixels."""
+    """Arrays of one person, in canvas pixels."""
     seen = (person.visible > 0)[:, None]
     keypoints = geometry.apply_affine(matrix, np.where(seen, person.keypoints, 0.0))
     box = person.box_xywh
-    space = person.keypoints_3d
+    points_3d = person.keypoints_3d
     return {
         "keypoints": np.where(seen, keypoints, 0.0),
         "visible": person.visible,
@@ -186,12 +188,12 @@ def _instance(person: InstanceAnnotation, matrix: np.ndarray) -> dict[str, Any]:
         "area": AREA_OF_BOX * box[2] * box[3] if person.area is None else person.area,
         "annotation_id": person.annotation_id,
         "crowd": person.crowd,
-        "keypoints_3d": np.full((len(seen), 3), np.nan) if space is None else space,
+        "keypoints_3d": np.full((len(seen), 3), np.nan) if points_3d is None else points_3d,
     }
 
 
 def _moved(matrix: np.ndarray, box_xywh: np.ndarray) -> np.ndarray:
-    """A box `[4]` under an upright map."""
+    """Transform a box `[4]` by an affine map without rotation."""
     corners = np.stack([box_xywh[:2], box_xywh[:2] + box_xywh[2:]]).astype(np.float64)
     low, high = geometry.apply_affine(matrix, corners)
     return np.concatenate([low, high - low])

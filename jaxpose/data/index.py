@@ -1,11 +1,11 @@
-"""The order of the training samples as a pure function of (seed, step).
+"""Order of the training samples as a pure function of (seed, step).
 
-Epoch `e` is a pseudo-random permutation of the dataset, keyed by (seed, e) and evaluated one
-position at a time, so any step of any epoch costs the same and nothing is kept between calls. The
-permutation is a Feistel network (Luby and Rackoff, "How to construct pseudorandom permutations
-from pseudorandom functions", SIAM J. Comput. 1988) over the smallest power of two that holds the
-dataset, walked along its cycle until it lands inside (Black and Rogaway, "Ciphers with arbitrary
-finite domains", CT-RSA 2002).
+Epoch `e` is a pseudo-random permutation of the dataset with key (seed, e). Each position is
+computed separately, so any step of any epoch has the same cost and no state is kept between calls.
+The permutation is a Feistel network (Luby and Rackoff, "How to construct pseudorandom permutations
+from pseudorandom functions", SIAM J. Comput. 1988) over the smallest power of two that is not
+smaller than the dataset, applied again until the result is inside the dataset (Black and Rogaway,
+"Ciphers with arbitrary finite domains", CT-RSA 2002).
 """
 
 from typing import Any
@@ -15,20 +15,20 @@ import numpy as np
 from jaxpose.errors import InputError
 
 _ROUNDS = 12  # half-rounds; four suffice for wide halves, small datasets have halves of few bits
-_GOLDEN_INT = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio: an odd step that visits every value
+_GOLDEN_INT = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio: odd, so it reaches every value
 _GOLDEN = np.uint64(_GOLDEN_INT)
 _SPREAD = np.uint64(0xD6E8FEB86659FD93)
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
-    """The 64-bit finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), element-wise."""
+    """Apply SplitMix64's 64-bit finaliser element-wise (Steele, Lea and Flood, OOPSLA 2014)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
 
 
 def _feistel(x: np.ndarray, key: np.ndarray, bits: int) -> np.ndarray:
-    """A bijection of `[0, 2**bits)` for each element's own 64-bit key."""
+    """Apply a bijection of `[0, 2**bits)` to each element, by the 64-bit key of the element."""
     low_bits = np.uint64(bits // 2)
     low_mask = np.uint64((1 << (bits // 2)) - 1)
     high_mask = np.uint64((1 << (bits - bits // 2)) - 1)
@@ -43,11 +43,11 @@ def _feistel(x: np.ndarray, key: np.ndarray, bits: int) -> np.ndarray:
 
 
 def _permute(positions: np.ndarray, key: np.ndarray, count: int) -> np.ndarray:
-    """Where each position of `[0, count)` goes under the permutation of its key."""
+    """Map each position of `[0, count)` by the permutation of its key."""
     bits = (count - 1).bit_length()
     if bits == 0:
         return np.zeros_like(positions)
-    # One bit cannot be split into two halves: two bits and a walk serve a dataset of two.
+    # One bit cannot be split into two halves: a dataset of two uses two bits and the loop below.
     bits = max(bits, 2)
     result = _feistel(positions, key, bits)
     outside = np.flatnonzero(result >= np.uint64(count))
@@ -60,20 +60,20 @@ def _permute(positions: np.ndarray, key: np.ndarray, count: int) -> np.ndarray:
 def sample_indices(seed: int, step: int, batch_size: int, num_samples: int) -> np.ndarray:
     """Dataset indices of the global batch of one step, int64 `[batch_size]`.
 
-    Position `step * batch_size + i` belongs to epoch `position // num_samples`; each epoch holds
-    every index exactly once, and a batch may span two epochs or more. A process takes
-    `process_slice` of it, so the order does not depend on the number of processes.
+    Position `step * batch_size + i` belongs to epoch `position // num_samples`; each epoch has
+    every index exactly once, and a batch may span two or more epochs. A process takes its
+    `process_slice` of the batch, so the order does not depend on the number of processes.
 
     Raises:
         InputError: the dataset or the batch is empty, or the step is negative.
     """
     if num_samples < 1:
-        raise InputError("The dataset is empty: there is no sample to draw.")
+        raise InputError("The dataset is empty: it has no samples.")
     if batch_size < 1:
         raise InputError(f"The batch size must be at least 1, not {batch_size}.")
     if step < 0:
         raise InputError(f"The step must be 0 or more, not {step}.")
-    # Python integers: a product beyond 64 bits must not wrap round silently.
+    # Python integers, because a product of more than 64 bits must not overflow silently.
     epoch, offset = divmod(int(step) * int(batch_size), int(num_samples))
     ahead = np.arange(offset, offset + batch_size, dtype=np.uint64)
     return shuffled(seed, ahead, num_samples, epoch)
@@ -82,8 +82,8 @@ def sample_indices(seed: int, step: int, batch_size: int, num_samples: int) -> n
 def shuffled(seed: int, positions: np.ndarray, count: int, epoch: int = 0) -> np.ndarray:
     """Numbers in `[0, count)`, int64 `[N]`, at `positions [N]` of an endless shuffled sequence.
 
-    Each stretch of `count` positions from a multiple of `count` on holds every number once, in an
-    order of its own. `epoch` counts such stretches before position 0.
+    Each block of `count` positions that starts at a multiple of `count` has every number once, in a
+    separate order. `epoch` is the number of blocks before position 0.
     """
     positions = positions.astype(np.uint64)
     epochs = np.uint64(epoch % 2**64) + positions // np.uint64(count)
@@ -95,8 +95,8 @@ def shuffled(seed: int, positions: np.ndarray, count: int, epoch: int = 0) -> np
 def batch_indices(source: Any, seed: int, step: int, batch_size: int) -> np.ndarray:
     """Indices of the global batch of one step in `source`, int64 `[batch_size]`.
 
-    `source.batch_indices(seed, step, batch_size)` where the source has an order of its own, else
-    `sample_indices`; both are functions of their arguments alone.
+    `source.batch_indices(seed, step, batch_size)` if the source defines an order, else
+    `sample_indices`; both depend only on their arguments.
     """
     order = getattr(source, "batch_indices", None)
     if order is not None:
@@ -105,7 +105,7 @@ def batch_indices(source: Any, seed: int, step: int, batch_size: int) -> np.ndar
 
 
 def process_slice(batch_size: int, process_index: int, process_count: int) -> slice:
-    """The part of the global batch that one process loads.
+    """Slice of the global batch that one process loads.
 
     Raises:
         InputError: the batch does not divide evenly among the processes.

@@ -1,15 +1,15 @@
-"""Batches of whole images: all people of each, filled up to the same number.
+"""Batches of whole images with all their people, padded to the same number of people.
 
-Arrays of such a batch, keypoints and boxes in canvas pixels (P: people, K: keypoints):
+Arrays of such a batch, with keypoints and boxes in canvas pixels (P: people, K: keypoints):
 
-image uint8 `[B, H, W, 3]` RGB, the whole photo with black margins; keypoints float32
+image uint8 `[B, H, W, 3]` RGB, the whole image with black margins; keypoints float32
 `[B, P, K, 2]`; visible uint8 `[B, P, K]` (0 not labelled, 1 occluded, 2 visible); box_xywh float32
-`[B, P, 4]`; area float32 `[B, P]` in photo pixels squared (the area of OKS); annotation_id int64
-`[B, P]`; valid bool `[B, P]`, False where a row only fills up the image; crowd bool `[B, P]`, a
-region of several people; ignore uint8 `[B, H / 4, W / 4]`, 255 where people are not labelled, one
-by one or at all; photo_from_canvas float32 `[B, 2, 3]`; image_id and index int64 `[B]`; mask bool
-`[B]`, False where a row only fills up the batch. With 3D, keypoints_3d float32 `[B, P, K, 3]` in
-millimetres in the camera's frame, NaN where it is not known.
+`[B, P, 4]`; area float32 `[B, P]` in px² of the original image (the area of OKS); annotation_id
+int64 `[B, P]`; valid bool `[B, P]`, False in padding rows; crowd bool `[B, P]`, True for a region
+of several people; ignore uint8 `[B, H / 4, W / 4]`, 255 where people are not labelled, or not
+labelled individually; photo_from_canvas float32 `[B, 2, 3]`; image_id and index int64 `[B]`; mask
+bool `[B]`, False in padding images. With 3D, keypoints_3d float32 `[B, P, K, 3]` in millimetres in
+the camera's frame, NaN where unknown.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,14 +23,14 @@ from jaxpose.errors import InputError
 from jaxpose.skeletons import Skeleton
 
 IGNORE_STRIDE = 4
-"""Canvas pixels of one pixel of `ignore`."""
+"""Side of a pixel of `ignore`, in canvas pixels."""
 
 
 def instance_shapes(
     num_keypoints: int, has_3d: bool = False
 ) -> dict[str, tuple[tuple[int, ...], Any]]:
-    """Shape and type of what is known of one person."""
-    space = {"keypoints_3d": ((num_keypoints, 3), np.float32)} if has_3d else {}
+    """Shape and type of each array of one person."""
+    points_3d = {"keypoints_3d": ((num_keypoints, 3), np.float32)} if has_3d else {}
     return {
         "keypoints": ((num_keypoints, 2), np.float32),
         "visible": ((num_keypoints,), np.uint8),
@@ -38,14 +38,14 @@ def instance_shapes(
         "area": ((), np.float32),
         "annotation_id": ((), np.int64),
         "crowd": ((), np.bool_),
-        **space,
+        **points_3d,
     }
 
 
 def image_shapes(
     canvas_hw: tuple[int, int], people: int, num_keypoints: int
 ) -> dict[str, tuple[tuple[int, ...], Any]]:
-    """Shape, without the batch, and type of each array of a batch."""
+    """Shape (without the batch axis) and type of each array of a batch."""
     height, width = canvas_hw
     each = instance_shapes(num_keypoints).items()
     return {
@@ -60,7 +60,7 @@ def image_shapes(
 
 
 def empty_batch(size: int, canvas_hw: tuple[int, int], people: int, num_keypoints: int) -> Batch:
-    """A batch of black images without people; `index` is absent."""
+    """Create a batch of black images without people; `index` is absent."""
     shapes = image_shapes(canvas_hw, people, num_keypoints)
     batch = {name: np.zeros((size, *shape), dtype) for name, (shape, dtype) in shapes.items()}
     batch["mask"][:] = True
@@ -77,7 +77,7 @@ def put_people(batch: Batch, row: int, people: Iterable[Mapping[str, Any]]) -> N
 
 
 def cover(ignore: np.ndarray, box_xywh: np.ndarray) -> None:
-    """Mark every pixel of `ignore [h, w]` that a box in canvas pixels touches."""
+    """Set every pixel of `ignore [h, w]` that a box in canvas pixels touches to 255."""
     low = np.floor((box_xywh[:2] + 0.5) / IGNORE_STRIDE).astype(int)
     high = np.ceil((box_xywh[:2] + box_xywh[2:] + 0.5) / IGNORE_STRIDE).astype(int)
     (x0, y0), (x1, y1) = np.maximum(low, 0), np.maximum(high, 0)
@@ -85,21 +85,21 @@ def cover(ignore: np.ndarray, box_xywh: np.ndarray) -> None:
 
 
 class PeopleOfImages:
-    """The people of a source of whole images, one person a sample: for top-down models.
+    """People of a source of whole images, one person per sample, for top-down models.
 
-    Every sample is the whole canvas of its image with the box of one person, who is in it at the
-    size that the canvas has. People without a labelled keypoint and crowd regions are left out.
+    Every sample is the whole canvas of an image with the box of one person; the person is not
+    enlarged. People without a labelled keypoint and crowd regions are left out.
 
     Args:
       images: the source of whole images.
-      labelled: bool `[N, P]`, which people of each image are samples.
+      labelled: bool `[N, P]`, True for the people of each image that are samples.
     """
 
     def __init__(self, images: Source, labelled: np.ndarray) -> None:
         self._images = images
         self._image, self._person = np.nonzero(labelled)
         if not len(self._image):
-            raise InputError("None of these images holds a person with a labelled keypoint.")
+            raise InputError("None of these images has a person with a labelled keypoint.")
 
     @property
     def canvas_hw(self) -> tuple[int, int]:
@@ -116,10 +116,10 @@ class PeopleOfImages:
         return f"people-of-{self._images.fingerprint()}"
 
     def samples(self, indices: Sequence[int] | np.ndarray) -> Batch:
-        """A batch as of `source.Batch`.
+        """Read a batch of these people; see `source.Batch`.
 
         Raises:
-          InputError: as the source of images.
+          InputError: an error of the source of images.
         """
         wanted = check_indices(indices, len(self))
         found = self._images.samples(self._image[wanted])
@@ -131,9 +131,10 @@ class PeopleOfImages:
 
 
 def letterbox(photo_hw: tuple[int, int], canvas_hw: tuple[int, int]) -> np.ndarray:
-    """The map `[2, 3]` from photo to canvas pixels: the whole photo, as large as fits, centred.
+    """Affine map `[2, 3]` from image to canvas pixels: the whole image, centred, as large as fits.
 
-    Outermost pixel centres of the longer side lie on those of the canvas.
+    The outermost pixel centres along the side that fills the canvas coincide with those of the
+    canvas.
     """
     height, width = (side - 1 for side in photo_hw)
     center = np.array([width / 2, height / 2])

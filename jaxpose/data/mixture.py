@@ -1,9 +1,9 @@
-"""Several data sets in one training, each with its share of the samples.
+"""Mixture of several datasets in one training, each with its share of the samples.
 
-Which sample stands at which place is a pure function of (seed, place), so a run resumes at any step
-and does not depend on the number of processes. Places come in blocks; in each block every data set
-has a fixed number of places, in shuffled order, and fills them with its own shuffled samples, of
-which each comes once in an epoch of that data set.
+The sample at a place of the order is a pure function of (seed, place), so a run can resume at any
+step and does not depend on the number of processes. Places are grouped into blocks. In each block,
+every dataset has a fixed number of places, in shuffled order. A dataset fills its places with its
+shuffled samples, each once per epoch of the dataset.
 """
 
 from collections.abc import Sequence
@@ -18,18 +18,18 @@ from jaxpose.skeletons import Skeleton
 from jaxpose.skeletons.mapping import shared_keypoints
 
 BLOCK = 4096
-"""Places in which shares are exact; they are multiples of 1 / BLOCK."""
+"""Number of places in a block; shares are exact in a block, and multiples of 1 / BLOCK."""
 
 
 @dataclass(frozen=True)
 class Weighted:
-    """One data set of a mixture.
+    """Part of a mixture: a dataset with its weight.
 
     Attributes:
-      data: what is opened.
-      weight: how often its samples come, relative to the weights of the others.
-      dataset: its number, which chooses the expert of a model that has some; several parts may have
-        the same.
+      data: the dataset to open.
+      weight: frequency of its samples, relative to the weights of the other parts.
+      dataset: number of the dataset, which chooses the expert of a model with experts; several
+        parts may have the same number.
     """
 
     data: Dataset
@@ -39,21 +39,21 @@ class Weighted:
     def __post_init__(self) -> None:
         if not 0 < self.weight < float("inf") or self.dataset < 0:
             raise InputError(
-                "A part of a mixture needs weight > 0 and dataset >= 0, and has weight "
+                "A part of a mixture needs weight > 0 and dataset >= 0, but has weight "
                 f"{self.weight} and dataset {self.dataset}."
             )
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """Several data sets as one (ViTPose++, arXiv:2212.04246, section 3.3, trains on such).
+    """Several datasets as one, as in ViTPose++ (arXiv:2212.04246, section 3.3).
 
-    Evaluation goes through all parts one after the other, whatever their weights.
+    Evaluation reads all parts one after another; the weights have no effect on it.
 
     Attributes:
-      parts: at least one; all canvases are of one size.
-      skeleton: what all keypoints are stored as, such as `skeletons.union(...)`; a keypoint that a
-        part lacks is not labelled in it. None where all parts have the same skeleton.
+      parts: at least one; all canvases have the same size.
+      skeleton: skeleton of all samples, such as `skeletons.union(...)`; keypoints that a part does
+        not have are not labelled. None if all parts have the same skeleton.
     """
 
     parts: tuple[Weighted, ...]
@@ -65,21 +65,21 @@ class Mixture:
 
     @property
     def datasets(self) -> tuple[int, ...]:
-        """The number of each part's data set."""
+        """Number of each part's dataset."""
         return tuple(part.dataset for part in self.parts)
 
     def open(self) -> "MixtureSource":
-        """Opens every part.
+        """Open every part.
 
         Raises:
-          InputError: as the parts; canvases of several sizes, or several skeletons and none given;
-            a part that shares no keypoint with the skeleton.
+          InputError: an error of a part; canvases of different sizes; different skeletons and no
+            skeleton of the mixture; a part that shares no keypoint with the skeleton.
         """
         return MixtureSource(self)
 
 
 class MixtureSource:
-    """The samples of all parts, one part after the other; see `Mixture`."""
+    """Samples of all parts, one part after another; see `Mixture`."""
 
     def __init__(self, mixture: Mixture) -> None:
         self.datasets = mixture.datasets
@@ -121,7 +121,7 @@ class MixtureSource:
         self._counts = np.array([len(source) for source in self._parts], np.int64)
         self._ends = np.cumsum(self._counts)
         self.shares = shares(np.array([part.weight for part in mixture.parts]))
-        """Places of each part in a block of `BLOCK`, int64 `[parts]`."""
+        """Number of places of each part in a block, int64 `[parts]`."""
 
     @property
     def canvas_hw(self) -> tuple[int, int]:
@@ -135,7 +135,7 @@ class MixtureSource:
         return int(self._ends[-1])
 
     def fingerprint(self) -> str:
-        """The parts' fingerprints with their shares and numbers."""
+        """Fingerprints of the parts with their shares and numbers."""
         each = zip(self._parts, self.shares, self.datasets, strict=True)
         return "+".join(f"{share}x{s.fingerprint()}#{number}" for s, share, number in each)
 
@@ -148,20 +148,20 @@ class MixtureSource:
         slot = shuffled(seed, ahead, BLOCK, block)
         ends = np.cumsum(self.shares)
         part = np.searchsorted(ends, slot, side="right")
-        # The part's own places are numbered through all blocks.
+        # The places of a part are numbered across all blocks.
         own = (block + ahead // BLOCK) * self.shares[part] + slot - (ends - self.shares)[part]
         indices = np.empty(batch_size, np.int64)
         for number, count in enumerate(self._counts):
             rows = np.flatnonzero(part == number)
             first = int(self._ends[number] - count)
-            # A seed of its own: two parts of one size shall not be in the same order.
+            # A separate seed, so that two parts of the same size have different orders.
             indices[rows] = first + shuffled(
                 seed + (number + 1) * 0x9E3779B9, own[rows], int(count)
             )
         return indices
 
     def samples(self, indices: Sequence[int] | np.ndarray) -> Batch:
-        """The batch of these samples in the mixture's skeleton, with `dataset` int32 `[B]`.
+        """Read the batch of these samples in the mixture's skeleton, with `dataset` int32 `[B]`.
 
         Raises:
           InputError: a sample cannot be read.
@@ -183,7 +183,7 @@ class MixtureSource:
         return batch
 
     def _mapped(self, found: Batch, rows: np.ndarray) -> Batch:
-        """Keypoints and their flags by the mixture's skeleton; `rows [K]` as `shared_keypoints`."""
+        """Keypoints and flags in the mixture's skeleton; `rows [K]` from `shared_keypoints`."""
         visible = found["visible"][..., rows]
         keypoints = found["keypoints"][..., rows, :]
         visible[..., rows < 0] = 0
@@ -192,7 +192,7 @@ class MixtureSource:
 
 
 def shares(weights: np.ndarray) -> np.ndarray:
-    """`BLOCK` places divided in proportion to `weights [N]` by largest remainders, int64 `[N]`.
+    """Divide `BLOCK` places in proportion to `weights [N]` by largest remainders, int64 `[N]`.
 
     Raises:
       InputError: a weight is so small that it gets no place.

@@ -1,8 +1,8 @@
-"""Batches from a source while the device computes: reading and decoding in tf.data's threads.
+"""Batches that tf.data's threads read and decode while the device computes.
 
-TensorFlow is imported when the first batch is asked for, and never sees an accelerator. It only
-moves data: which samples make a batch is `index.batch_indices`, so starting at any step costs
-nothing and every run of the same seed gives the same batches.
+TensorFlow is imported for the first batch, and has no access to an accelerator. It only loads the
+data: `index.batch_indices` chooses the samples of a batch, so a start at any step costs nothing and
+every run with the same seed gives the same batches.
 """
 
 import functools
@@ -18,12 +18,12 @@ from jaxpose.data.source import Batch, Source
 from jaxpose.errors import InputError
 
 AHEAD = 2
-"""Finished batches that wait for the device."""
+"""Number of finished batches that wait for the device."""
 
 _LAST_STEP = 2**62
 
 Plan = Callable[[int], tuple[np.ndarray, np.ndarray]]
-"""From a step to this process's dataset indices and mask."""
+"""Function from a step to this process's dataset indices and mask."""
 
 
 def stream(
@@ -36,22 +36,23 @@ def stream(
     process_count: int = 1,
     threads: int | None = None,
 ) -> Iterator[tuple[int, Batch]]:
-    """Endless `(step, batch)` from `start_step` on; the batch is this process's share.
+    """Endless `(step, batch)` from `start_step` on, with this process's share of each batch.
 
     Args:
-      source: any dataset; that of `Records` is decoded by TensorFlow, any other by itself.
-      seed: of the order of samples.
+      source: any dataset; TensorFlow decodes a `RecordSource`, any other source decodes its
+        samples.
+      seed: seed of the order of samples.
       start_step: the first step; the steps before it cost nothing.
       batch_size: samples of all processes together.
-      process_index, process_count: which share of each batch to load.
-      threads: for reading and decoding; by default one per CPU core this process may use.
+      process_index, process_count: number of this process, and of all; they determine the share.
+      threads: threads for reading and decoding; by default one per CPU core this process may use.
 
     Raises:
       InputError: the batch does not divide among the processes, or (while iterating) a sample
         cannot be read.
     """
     share = process_slice(batch_size, process_index, process_count)
-    batch_indices(source, seed, start_step, batch_size)  # says at once what is wrong with these
+    batch_indices(source, seed, start_step, batch_size)  # raises errors in the arguments at once
 
     def plan(step: int) -> tuple[np.ndarray, np.ndarray]:
         indices = batch_indices(source, seed, step, batch_size)[share]
@@ -68,9 +69,9 @@ def sequential(
     process_count: int = 1,
     threads: int | None = None,
 ) -> Iterator[Batch]:
-    """Every sample once, in order; the last batch is filled up with rows whose `mask` is False.
+    """All samples once, in order; the last batch is padded with rows whose `mask` is False.
 
-    Each process gets its share of every batch, so all of them get the same number of batches.
+    Each process gets its share of every batch, so all processes get the same number of batches.
 
     Raises:
         InputError: the dataset is empty, the batch does not divide among the processes, or (while
@@ -79,7 +80,7 @@ def sequential(
     share = process_slice(batch_size, process_index, process_count)
     count = len(source)
     if count < 1 or batch_size < 1:
-        raise InputError(f"Nothing to go through: {count} samples in batches of {batch_size}.")
+        raise InputError(f"There are no batches: {count} samples in batches of {batch_size}.")
 
     def plan(step: int) -> tuple[np.ndarray, np.ndarray]:
         places = np.arange(step * batch_size, (step + 1) * batch_size, dtype=np.int64)[share]
@@ -110,7 +111,7 @@ def _numbered(
         try:
             batch = next(iterator)
         except tf.errors.OpError as error:
-            # TensorFlow knows neither the record nor our exception; reading the batch again does.
+            # TensorFlow's error has neither the record nor the reason; a second read raises both.
             source.samples(plan(step)[0])
             raise RuntimeError(f"TensorFlow could not make batch {step}: {error}") from error
         yield step, batch
@@ -118,9 +119,9 @@ def _numbered(
 
 @functools.cache
 def _tensorflow() -> Any:
-    """TensorFlow, confined to the CPU and quiet."""
+    """Import TensorFlow, limited to the CPU and without log messages."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # It only reads and decodes here; with oneDNN it announces that on stderr at every start.
+    # oneDNN has no use here, and prints a message to stderr at every start.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     import tensorflow as tf
 
@@ -129,8 +130,8 @@ def _tensorflow() -> Any:
             tf.config.set_visible_devices([], kind)
         except RuntimeError as error:
             raise InputError(
-                f"TensorFlow already holds a {kind} in this process, which JAX needs. Ask for the "
-                "first batch before using TensorFlow yourself, or hide the device from it with "
+                f"TensorFlow already uses a {kind} in this process, which JAX needs. Read the "
+                "first batch before other uses of TensorFlow, or hide the device from it with "
                 f"tf.config.set_visible_devices([], {kind!r})."
             ) from error
     return tf
@@ -161,12 +162,12 @@ def _from_records(
         return batch
 
     def decode(sample: dict[str, Any]) -> dict[str, Any]:
-        # The accurate transform gives the pixels that OpenCV gives, and is no slower.
+        # The accurate transform gives the same pixels as OpenCV, and is not slower.
         image = tf.io.decode_jpeg(sample["image"], channels=3, dct_method="INTEGER_ACCURATE")
         return {**sample, "image": tf.ensure_shape(image, (height, width, 3))}
 
-    # Decoding sample by sample keeps all threads busy within one batch. Reading and gathering take
-    # a tenth of the time of decoding, so few of many threads need to work on them.
+    # Decoding sample by sample uses all threads within one batch. Reading and batching take a tenth
+    # of the time of decoding, so a few threads are enough for them.
     few = max(1, threads // 4)
     return (
         steps.map(parse, num_parallel_calls=few)

@@ -1,8 +1,8 @@
-"""Prepared datasets on disk: what a record holds, and reading them without TensorFlow.
+"""Prepared datasets on disk: content of the records, and reading without TensorFlow.
 
 A dataset is a TFDS dataset in ArrayRecord format, so TFDS reads it too
 (`tfds.builder_from_directory(path).as_data_source()`). A record is one person on a canvas (format
-1, here) or one image with all its people (format 2, `image_records`). Beside TFDS's own files stand
+1, here) or one image with all its people (format 2, `image_records`). The folder also has
 `metadata.json` (TFDS's metadata: canvas, skeleton, sources) and `summary.json` (counts, digests).
 """
 
@@ -26,7 +26,7 @@ from jaxpose.paths import as_path, check_reachable, in_bucket, kept_on_disk
 from jaxpose.skeletons import Skeleton
 
 FORMAT = 1
-"""Number of the layout of records of one person."""
+"""Number of the record format of single people."""
 
 INFO_FILE, METADATA_FILE, SUMMARY_FILE = "dataset_info.json", "metadata.json", "summary.json"
 
@@ -36,8 +36,8 @@ _AGAIN = "Run `jaxpose prepare` again."
 def numeric_features(num_keypoints: int) -> dict[str, tuple[tuple[int, ...], type]]:
     """Shape and type of each numeric array of a record.
 
-    Those of a batch are described by `Batch`. Beside them stand `photo_hw`, the photo's size, and
-    `head_xyxy`, the corners of the head's box in photo pixels, zeros where it is not annotated.
+    `Batch` describes the arrays of a batch. A record also has `photo_hw`, the size of the original
+    image, and `head_xyxy`, the corners of the head's box in its pixels, zeros if not annotated.
     """
     return {
         "keypoints": ((num_keypoints, 2), np.float32),
@@ -61,16 +61,16 @@ BATCH_FEATURES = (
     "image_id",
     "annotation_id",
 )
-"""The numeric arrays of a record that go into a batch."""
+"""Numeric arrays of a record that are part of a batch."""
 
 
 def skeleton_to_json(skeleton: Skeleton) -> dict[str, Any]:
-    """The full definition as plain JSON values."""
+    """Convert the full definition of a skeleton to plain JSON values."""
     return dataclasses.asdict(skeleton)
 
 
 def skeleton_from_json(definition: dict[str, Any]) -> Skeleton:
-    """The skeleton of a dataset's metadata.
+    """Read a skeleton from a dataset's metadata.
 
     Raises:
         InputError: the definition has unknown keys or contradicts itself.
@@ -78,29 +78,29 @@ def skeleton_from_json(definition: dict[str, Any]) -> Skeleton:
     try:
         return Skeleton(**definition)
     except TypeError as error:
-        raise InputError(f"The dataset's skeleton is not understood ({error}). {_AGAIN}") from error
+        raise InputError(f"The dataset's skeleton cannot be read ({error}). {_AGAIN}") from error
 
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """One file of a split and the number of records in it."""
+    """File of a split and the number of records in it."""
 
     path: Path
     length: int
 
 
 class RecordFiles:
-    """The records of one split as bytes, by random access.
+    """Records of one split as bytes, with random access.
 
     Args:
       path: the dataset's folder.
       split: the split's name.
-      part: see `source.Records`; samples are numbered from 0 all the same.
+      part: see `source.Records`; samples are numbered from 0 in any case.
       threads: decoding threads; by default one per CPU core this process may use.
 
     Raises:
-      InputError: there is no such dataset or split, it is of another format, a file of it is
-        missing or cut, or the part is none.
+      InputError: the dataset or split does not exist or has another format, a file is missing or
+        incomplete, or the part is not in (0, 1].
     """
 
     format: ClassVar[int]
@@ -116,8 +116,8 @@ class RecordFiles:
         self.summary = _read_json(self.path, SUMMARY_FILE)
         if self.metadata.get("format") != self.format:
             raise InputError(
-                f"{self.path} has record format {self.metadata.get('format')!r}, and {self.kind} "
-                f"have {self.format}. {_AGAIN}"
+                f"{self.path} has record format {self.metadata.get('format')!r}, but {self.kind} "
+                f"need format {self.format}. {_AGAIN}"
             )
         self._shards = _shards(self.path, split, info)
         _check_sizes(self.path, self.summary)
@@ -139,15 +139,15 @@ class RecordFiles:
         return len(self._rows)
 
     def fingerprint(self) -> str:
-        """SHA-256 over the dataset's digests, taken when it was written, and what is used of it."""
+        """SHA-256 over the dataset's digests at its writing, with the split and the used part."""
         used = "" if len(self._rows) == self._ends[-1] else f"-{len(self._rows)}"
         return f"{self.summary['fingerprint']}-{self.split}{used}"
 
     def fill_rows(self, fill: Callable[[int], None], indices: np.ndarray) -> None:
-        """Call `fill(row)` for each row of `indices`, by several threads.
+        """Call `fill(row)` for each row of `indices`, in several threads.
 
         Raises:
-          InputError: what `fill` raised, with the record and where it lies.
+          InputError: an error that `fill` raised, with the record and its file.
         """
 
         def one(row: int) -> None:
@@ -163,10 +163,10 @@ class RecordFiles:
                 one(row)
 
     def read(self, indices: np.ndarray) -> list[bytes]:
-        """The serialised records at `indices [B]`, in that order.
+        """Read the serialised records at `indices [B]`, in that order.
 
         Raises:
-            InputError: a record is damaged; the message says which and where it lies.
+            InputError: a record is damaged; the message names the record and its file.
         """
         rows: list[bytes] = [b""] * len(indices)
         indices = self._rows[indices]
@@ -194,7 +194,7 @@ class RecordFiles:
         if shard not in self._readers:
             from array_record.python import array_record_module
 
-            # Read-ahead serves sequential reading; at random positions it is wasted work.
+            # Read-ahead helps sequential reading only; reads here are at random positions.
             self._readers[shard] = array_record_module.ArrayRecordReader(
                 str(self._shards[shard].path), options="readahead_buffer_size:0"
             )
@@ -219,7 +219,7 @@ class RecordFiles:
 
 
 class RecordSource(RecordFiles):
-    """One split of a prepared dataset of single people, by random access.
+    """Source of one split of a prepared dataset of single people, with random access.
 
     Arguments and errors are those of `RecordFiles`.
     """
@@ -234,10 +234,10 @@ class RecordSource(RecordFiles):
         self._layout = numeric_features(self._skeleton.num_keypoints)
 
     def samples(self, indices: Sequence[int] | np.ndarray) -> Batch:
-        """The batch of these records, decoded; see `Batch`.
+        """Read and decode a batch of records; see `Batch`.
 
         Raises:
-            InputError: a record is damaged; the message says which and where it lies.
+            InputError: a record is damaged; the message names the record and its file.
         """
         indices = check_indices(indices, len(self))
         rows = self.read(indices)
@@ -259,28 +259,28 @@ class RecordSource(RecordFiles):
         return batch
 
     def photo_names(self, indices: Sequence[int] | np.ndarray) -> list[str]:
-        """The photo each person was cut from, as the source named it."""
+        """Name in the source of the image that each person was cropped from."""
         rows = self.read(check_indices(indices, len(self)))
         return [example.data(example.parse_features(row), "photo").decode() for row in rows]
 
     def head_boxes(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Head boxes float32 `[B, 4]`, two corners in photo pixels; zeros if not annotated."""
+        """Head boxes float32 `[B, 4]`, two corners in px of the original image; else zeros."""
         rows = map(example.parse_features, self.read(check_indices(indices, len(self))))
         return np.stack([example.numbers(row, "head_xyxy", (4,), np.float32) for row in rows])
 
 
 def usable_cores() -> int:
-    """CPU cores this process may use: fewer than the machine's under taskset or in a container."""
+    """Number of CPU cores this process may use; taskset or a container may limit it."""
     if hasattr(os, "sched_getaffinity"):  # Linux
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def decode_canvas(data: bytes, canvas_hw: tuple[int, int]) -> np.ndarray:
-    """The JPEG of a record as uint8 RGB `[H, W, 3]`.
+    """Decode the JPEG of a record to uint8 RGB `[H, W, 3]`.
 
     Raises:
-        InputError: the JPEG is damaged or of another size.
+        InputError: the JPEG is damaged or has another size.
     """
     import cv2
 
@@ -293,16 +293,16 @@ def decode_canvas(data: bytes, canvas_hw: tuple[int, int]) -> np.ndarray:
 
 
 def _part_of(count: int, part: float) -> np.ndarray:
-    """The rows of that part, int64; of a smaller part the first of a larger one's."""
+    """Rows of a part, int64; a larger part begins with the rows of a smaller one."""
     if not 0.0 < part <= 1.0:
-        raise InputError(f"A part of a data set is a fraction in (0, 1], not {part:g}.")
+        raise InputError(f"The part of a dataset must be a fraction in (0, 1], not {part:g}.")
     if part == 1.0 or not count:
         return np.arange(count, dtype=np.int64)
     return sample_indices(0, 0, max(1, round(part * count)), count)
 
 
 def _on_this_machine(folder: Path) -> Path:
-    """ArrayRecord's reader knows no buckets: a data set in one is copied once, by its content."""
+    """Copy a dataset in a bucket to disk, once per content; ArrayRecord cannot read buckets."""
     if not in_bucket(folder):
         return folder
     check_reachable(folder)
@@ -313,18 +313,18 @@ def _on_this_machine(folder: Path) -> Path:
 
 def _read_json(folder: Path, name: str) -> dict[str, Any]:
     if not folder.exists():
-        raise InputError(f"{image.missing(folder)}. Datasets are made by `jaxpose prepare`.")
+        raise InputError(f"{image.missing(folder)}. `jaxpose prepare` makes datasets.")
     file = folder / name
     try:
         content = json.loads(file.read_bytes())
     except FileNotFoundError:
         below = sorted(str(f.parent) for f in folder.glob(f"*/{INFO_FILE}"))
-        hint = f" There is one in: {', '.join(below)}." if below else ""
+        hint = f" These folders have one: {', '.join(below)}." if below else ""
         raise InputError(f"{folder} is not a prepared dataset: it has no {name}.{hint}") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{file} cannot be read: {error}. {_AGAIN}") from error
     if not isinstance(content, dict):
-        raise InputError(f"{file} does not hold a JSON object. {_AGAIN}")
+        raise InputError(f"{file} does not contain a JSON object. {_AGAIN}")
     return content
 
 
@@ -350,22 +350,24 @@ def _shards(folder: Path, split: str, info: dict[str, Any]) -> list[Shard]:
 
 
 def _check_sizes(folder: Path, summary: dict[str, Any]) -> None:
-    """A look at every file's length finds what an interrupted copy leaves; digests take longer."""
+    """Check the length of every file, to detect an interrupted copy; digests would take longer."""
     for name, entry in summary["files"].items():
         file = folder / name
         if not file.is_file():
-            raise InputError(f"{folder} lacks {name}. Copy it again, or run `jaxpose prepare`.")
+            raise InputError(
+                f"{folder} has no file {name}. Copy it again, or run `jaxpose prepare`."
+            )
         if file.stat().st_size != entry["bytes"]:
             raise InputError(
-                f"{file} has {file.stat().st_size} bytes where {entry['bytes']} were written. "
+                f"{file} has {file.stat().st_size} bytes, but {entry['bytes']} were written. "
                 "Copy it again, or run `jaxpose prepare`."
             )
 
 
 def record_format(path: str | Path) -> Any:
-    """The number of the record layout of a dataset's folder.
+    """Read the number of the record format of a dataset's folder.
 
     Raises:
-      InputError: it is no prepared dataset.
+      InputError: the folder is not a prepared dataset.
     """
     return _read_json(_on_this_machine(as_path(path)), METADATA_FILE).get("format")

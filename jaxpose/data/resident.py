@@ -1,7 +1,7 @@
-"""The whole dataset on the device as uint8 canvases: no TensorFlow, no decoding while training.
+"""Whole dataset on the device as uint8 canvases: no TensorFlow, no decoding during training.
 
-60,000 canvases of 384x288 take 20 GB, 11,000 of 192x192 take 1.2 GB. Every device of the mesh holds
-the whole set.
+60,000 canvases of 384x288 take 20 GB, 11,000 of 192x192 take 1.2 GB. Every device of the mesh has
+a copy of the whole dataset.
 """
 
 import functools
@@ -15,13 +15,13 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxpose.data.source import Batch, Source
 
 DEVICE_KEYS = ("image", "keypoints", "visible", "box_xywh", "mask", "index")
-"""What of a `Batch` goes to the device; `index` goes as int32, ids stay on the host."""
+"""Arrays of a `Batch` that are copied to the device; `index` as int32, ids stay on the host."""
 
 DeviceBatch = dict[str, jax.Array]
 
 
 def device_part(batch: Batch, keys: Iterable[str] = DEVICE_KEYS) -> Batch:
-    """The arrays of a batch that the device needs, 64-bit integers as the int32 it holds."""
+    """Select the arrays of a batch that the device needs; 64-bit integers become int32."""
     part = {key: batch[key] for key in keys}
     return {k: v.astype(np.int32) if v.dtype == np.int64 else v for k, v in part.items()}
 
@@ -34,13 +34,13 @@ def load(
     chunk: int = 256,
     on_chunk: Callable[[int], None] = lambda samples: None,
 ) -> DeviceBatch:
-    """The whole dataset as device arrays with leading axis `len(source)`; see `Batch`.
+    """Load the whole dataset as device arrays with leading axis `len(source)`; see `Batch`.
 
     Args:
       source: any dataset.
-      mesh: the devices that each get a copy; the default device if absent.
-      keys: which arrays of a `Batch` to keep.
-      chunk: samples decoded at a time; host memory stays at a few chunks.
+      mesh: devices that each get a copy; the default device if absent.
+      keys: names of the arrays of a `Batch` to keep.
+      chunk: number of samples decoded at a time; host memory is limited to a few chunks.
       on_chunk: called with the number of samples loaded after each chunk.
 
     Raises:
@@ -51,7 +51,8 @@ def load(
     count = len(source)
     chunk = min(chunk, count)
     arrays: DeviceBatch = {}
-    # The last chunk overlaps the one before instead of being shorter: one shape, one compilation.
+    # The last chunk overlaps the one before it instead of being shorter: one shape, one
+    # compilation.
     for start in [*range(0, count - chunk, chunk), count - chunk]:
         part = device_part(source.samples(np.arange(start, start + chunk)), keys)
         if not arrays:
@@ -79,12 +80,12 @@ def take(
     *,
     sharding: jax.sharding.Sharding | None = None,
 ) -> DeviceBatch:
-    """The batch of samples `indices` `[B]`, each in `[0, count)`.
+    """Take the batch of samples `indices` `[B]`, each in `[0, count)`.
 
     Args:
-      arrays: what `load` returned.
-      indices: dataset indices; int64 ones are fine where they fit int32.
-      sharding: how the batch is laid out over the mesh's devices.
+      arrays: the result of `load`.
+      indices: dataset indices; int64 is allowed if the values fit int32.
+      sharding: layout of the batch over the mesh's devices.
     """
     batch = {
         key: jnp.take(value, indices, axis=0, mode="clip", indices_are_sorted=False)

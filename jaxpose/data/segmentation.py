@@ -1,4 +1,4 @@
-"""COCO's segmentations of a region: polygons, or runs of pixels."""
+"""Reading of COCO's segmentations of a region: polygons or run lengths."""
 
 from typing import Any
 
@@ -14,11 +14,11 @@ def draw_segmentation(
     """Mark a region in `ignore [h, w]` with 255; False if the segmentation is absent or unusable.
 
     Args:
-      ignore: a pixel for each `IGNORE_STRIDE` x `IGNORE_STRIDE` pixels of a canvas.
-      segmentation: a list of polygons (x1, y1, x2, y2, ...) in photo pixels, or a dict with
+      ignore: mask with one pixel for each `IGNORE_STRIDE` x `IGNORE_STRIDE` pixels of a canvas.
+      segmentation: a list of polygons (x1, y1, x2, y2, ...) in image pixels, or a dict with
         `counts` and `size`.
-      matrix: `[2, 3]`, from photo to canvas pixels.
-      photo_hw: height and width of the photo.
+      matrix: `[2, 3]`, from image to canvas pixels.
+      photo_hw: height and width of the image.
     """
     import cv2
 
@@ -30,7 +30,7 @@ def draw_segmentation(
         if mask is None or mask.shape != tuple(photo_hw):
             return False
         height, width = ignore.shape
-        # Any part of a cell counts: a region one cell too large does less harm than one too small.
+        # Any part of a cell counts: a region that is too small is worse than one that is too large.
         small = cv2.warpAffine(mask * np.uint8(255), cell_from_photo, (width, height))
         ignore[small > 0] = 255
         return True
@@ -46,10 +46,11 @@ def draw_segmentation(
 
 
 def decode_runs(segmentation: dict[str, Any]) -> np.ndarray | None:
-    """uint8 `[H, W]` in {0, 1} of COCO's run lengths, or None if they do not fill the mask.
+    """Decode COCO's run lengths to uint8 `[H, W]` in {0, 1}; None if they do not fill the mask.
 
-    Lengths of runs of zeros and ones in turn, column by column: a list, or COCO's text form, in
-    which each number is the difference from the one two before, five bits to a character.
+    They are the lengths of alternating runs of zeros and ones, column by column. They are a list,
+    or COCO's text form, in which each number is the difference from the number two places before
+    it, with five bits per character.
     """
     try:
         height, width = (int(side) for side in segmentation["size"])

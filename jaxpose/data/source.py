@@ -1,4 +1,4 @@
-"""What a dataset is to the rest of the package, and the two that a configuration can name."""
+"""Interfaces of datasets, and the dataset classes for configurations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ Batch = dict[str, np.ndarray]
 
 image uint8 `[B, H, W, 3]` RGB; keypoints float32 `[B, K, 2]`; visible uint8 `[B, K]` (0 not
 labelled, 1 occluded, 2 visible); box_xywh float32 `[B, 4]`, not padded; photo_from_canvas float32
-`[B, 2, 3]`; area float32 `[B]` in photo pixels squared (the area of OKS); image_id, annotation_id
-and index int64 `[B]`; mask bool `[B]`, False where a row only fills up the batch. A `Mixture` adds
+`[B, 2, 3]`; area float32 `[B]` in px² of the original image (the area of OKS); image_id,
+annotation_id and index int64 `[B]`; mask bool `[B]`, False in padding rows. A `Mixture` adds
 dataset int32 `[B]`.
 """
 
 
 @runtime_checkable
 class Source(Protocol):
-    """A finite set of people with random access; needs no TensorFlow."""
+    """Finite set of samples with random access; needs no TensorFlow."""
 
     @property
     def canvas_hw(self) -> tuple[int, int]:
@@ -31,17 +31,17 @@ class Source(Protocol):
 
     @property
     def skeleton(self) -> Skeleton:
-        """The keypoint set of every sample."""
+        """Keypoint set of all samples."""
         ...
 
     def __len__(self) -> int: ...
 
     def fingerprint(self) -> str:
-        """Identifies the content: equal fingerprints mean equal samples."""
+        """Text that identifies the content: equal fingerprints mean equal samples."""
         ...
 
     def samples(self, indices: Sequence[int] | np.ndarray) -> Batch:
-        """The batch of these samples, in this order; `mask` is all True.
+        """Read the batch of these samples, in this order; `mask` is all True.
 
         Raises:
             InputError: a sample cannot be read; the message names it.
@@ -51,28 +51,28 @@ class Source(Protocol):
 
 @runtime_checkable
 class Dataset(Protocol):
-    """What a configuration names as data: a frozen dataclass that opens a `Source`."""
+    """Data in a configuration: a frozen dataclass that opens a `Source`."""
 
     def open(self) -> Any:
-        """The data as a `Source`.
+        """Open the data as a `Source`.
 
         Raises:
-          InputError: there is no such data.
+          InputError: the data does not exist.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Records:
-    """The people of one split of a dataset written by `jaxpose prepare`, one a sample.
+    """People of one split of a dataset written by `jaxpose prepare`, one per sample.
 
-    Of a dataset of whole images (`Images`) each sample is the image with one person's box.
+    For a dataset of whole images (`Images`), each sample is the image with one person's box.
 
     Attributes:
       path: the dataset's folder, the one that holds `dataset_info.json`.
       split: the split's name, such as `train`.
-      part: how much of the split is used, in (0, 1]: people (or whole images) drawn at random,
-        among them all those of any smaller part.
+      part: fraction of the split to use, in (0, 1]. People (or whole images) are drawn at random; a
+        larger part contains those of a smaller one.
     """
 
     path: str
@@ -80,7 +80,7 @@ class Records:
     part: float = 1.0
 
     def open(self) -> Source:
-        """Raises InputError, naming the nearest folder or split, if there is no such dataset."""
+        """Open the split; InputError with the nearest folder or split if it does not exist."""
         from jaxpose.data import image_records
         from jaxpose.data.records import RecordSource, record_format
 
@@ -92,13 +92,13 @@ class Records:
 
 @dataclass(frozen=True)
 class SyntheticPeople:
-    """Drawn people with COCO-17 keypoints: sample i is a pure function of (seed, i).
+    """Synthetic people with COCO-17 keypoints: sample i is a pure function of (seed, i).
 
     Attributes:
       count: number of samples.
-      seed: another seed is another, unrelated set.
+      seed: seed of the set; sets of different seeds are unrelated.
       canvas_hw: height and width of the canvas in pixels.
-      plain: upright people who look our way, alone and whole in the photo: the easier set.
+      plain: an easier set: one upright person per image, facing the camera, completely visible.
     """
 
     count: int
@@ -119,9 +119,10 @@ class Images:
     Attributes:
       path: the dataset's folder, the one that holds `dataset_info.json`.
       split: the split's name, such as `train`.
-      people: rows for people in each sample; None is what the fullest image of the split needs.
-      part: how much of the split is used, in (0, 1]: images drawn at random, among them all those
-        of any smaller part.
+      people: number of rows for people in each sample; None means the largest number of people in
+        an image of the split.
+      part: fraction of the split to use, in (0, 1]. Images are drawn at random; a larger part
+        contains those of a smaller one.
     """
 
     path: str
@@ -130,11 +131,10 @@ class Images:
     part: float = 1.0
 
     def open(self) -> Source:
-        """The images.
+        """Open the images.
 
         Raises:
-          InputError: there is no such dataset or it holds crops; an image with more people than
-            there are rows.
+          InputError: the dataset does not exist or has crops; an image has more people than rows.
         """
         from jaxpose.data.image_records import ImageSource
 
@@ -143,13 +143,13 @@ class Images:
 
 @dataclass(frozen=True)
 class SyntheticScenes:
-    """Drawn images of several people with COCO-17 keypoints: image i is a function of (seed, i).
+    """Synthetic images of several people with COCO-17 keypoints: a function of (seed, i) each.
 
     Attributes:
       count: number of images.
-      seed: another seed is another, unrelated set.
+      seed: seed of the set; sets of different seeds are unrelated.
       canvas_hw: height and width of the images in pixels.
-      people: the largest number of people in one image, and rows for people in each sample.
+      people: largest number of people in an image, and number of rows for people in a sample.
     """
 
     count: int
@@ -164,14 +164,14 @@ class SyntheticScenes:
 
 
 def check_indices(indices: Sequence[int] | np.ndarray, count: int) -> np.ndarray:
-    """`indices` as int64 `[B]`.
+    """Convert `indices` to int64 `[B]`.
 
     Raises:
-        InputError: there are none, or one lies outside `[0, count)`.
+        InputError: the list is empty, or an index is outside `[0, count)`.
     """
     array = np.asarray(indices, np.int64).reshape(-1)
     if not array.size:
-        raise InputError("No sample was asked for: the list of indices is empty.")
+        raise InputError("The list of sample indices is empty.")
     outside = array[(array < 0) | (array >= count)]
     if outside.size:
         raise InputError(f"There is no sample {outside[0]}; the dataset has {count}.")

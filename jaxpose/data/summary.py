@@ -1,4 +1,4 @@
-"""What `jaxpose prepare` reports: people written, people left out and why."""
+"""Summary of `jaxpose prepare`: people written, and people left out with the reasons."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +9,7 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class SplitSummary:
-    """One split: people written, people skipped by reason, and up to five names per reason."""
+    """Counts of one split: people written, people skipped by reason, five examples per reason."""
 
     written: int
     skipped: dict[str, int]
@@ -18,12 +18,12 @@ class SplitSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """A whole dataset; `summary.json` holds the same.
+    """Summary of a dataset, as in its `summary.json`.
 
     Attributes:
-      splits: by name.
+      splits: counts of each split, by name.
       notes: remarks on the source, such as keypoint names that differ.
-      files: length and SHA-256 of each of the dataset's other files, by name.
+      files: length and SHA-256 of each other file of the dataset, by name.
       fingerprint: SHA-256 over those digests.
     """
 
@@ -33,13 +33,13 @@ class Summary:
     fingerprint: str = field(default="")
 
     def print(self, console: Console | None = None) -> None:
-        """The closing table."""
+        """Print a table of the counts, then the notes and the fingerprint."""
         console = console or Console()
         table = Table(title="people", show_edge=False)
         table.add_column("split")
-        table.add_column("what became of them")
+        table.add_column("result")
         table.add_column("count", justify="right")
-        table.add_column("for example", overflow="fold")
+        table.add_column("example", overflow="fold")
         for name, split in self.splits.items():
             table.add_row(name, "written", f"{split.written:,}", "")
             for reason, count in split.skipped.items():

@@ -1,7 +1,7 @@
-"""Windows of frames, cut by index inside a jitted step: nothing is copied until a batch is.
+"""Windows of frames, gathered by index inside a jitted step, so only batches are copied.
 
-A dataset's frames lie one after the other (`motion.py`). A window is three numbers: the frame it
-stands for and the first and last frame of its clip. Frames beyond either end repeat it.
+The frames of a dataset are stored one after another (`motion.py`). A window is three numbers: its
+own frame, and the first and last frame of its clip. Beyond either end, the end frame is repeated.
 """
 
 from typing import NamedTuple
@@ -19,9 +19,9 @@ class Windows(NamedTuple):
     """M windows of one dataset, int32; a pytree to put on the device once.
 
     Attributes:
-      at: `[M]` the frame that each stands for.
-      first: `[M]` the first frame of its clip.
-      last: `[M]` the last.
+      at: `[M]` own frame of each window.
+      first: `[M]` first frame of its clip.
+      last: `[M]` last frame of its clip.
     """
 
     at: np.ndarray | jax.Array
@@ -30,33 +30,34 @@ class Windows(NamedTuple):
 
 
 def every_frame(lengths: np.ndarray, stride: int = 1) -> Windows:
-    """A window for each `stride`-th frame of clips of `lengths [S]`, from each one's first on."""
+    """Create a window for each `stride`-th frame of clips of `lengths [S]`, from the first on."""
     return _windows(lengths, [np.arange(0, length, stride) for length in lengths])
 
 
 def covering(
     lengths: np.ndarray, frames: int, stride: int | None = None, *, repeat: bool = True
 ) -> Windows:
-    """Windows of `frames` from `at` on, that together hold every frame.
+    """Create windows of `frames` frames, from `at` on, that together cover every frame.
 
-    The last of a clip ends with it, and so may overlap the one before by more than the others do.
+    The last window of a clip ends with the clip, so it may overlap the window before it by more
+    than other windows do.
 
     Args:
-      lengths: `[S]`.
-      frames: of a window.
-      stride: frames from one window's start to the next; `frames` if absent.
-      repeat: let a clip shorter than a window fill it up with its last frame (`inside` says which
-        frames are so).
+      lengths: `[S]`, number of frames of each clip.
+      frames: number of frames of a window.
+      stride: number of frames from the start of a window to the next; default `frames`.
+      repeat: for a clip shorter than a window, repeat its last frame (`inside` of `frame_indices`
+        is False there).
 
     Raises:
-      InputError: a clip is shorter than a window and `repeat` is off.
+      InputError: a clip is shorter than a window and `repeat` is False.
     """
     short = np.flatnonzero(np.asarray(lengths) < frames)
     if short.size and not repeat:
         raise InputError(
             f"{short.size} of {len(lengths)} clips are shorter than a window of {frames} frames; "
-            f"the first is clip {short[0]} with {lengths[short[0]]}. Take shorter windows, leave "
-            "these clips out, or have their last frame repeated."
+            f"the first is clip {short[0]} with {lengths[short[0]]}. Use shorter windows, leave "
+            "these clips out, or set repeat=True to repeat their last frame."
         )
     step = frames if stride is None else stride
     starts = []
@@ -69,7 +70,7 @@ def covering(
 def _windows(lengths: np.ndarray, places: list[np.ndarray]) -> Windows:
     lengths = np.asarray(lengths, np.int64)
     if not lengths.size or lengths.min() < 1:
-        raise InputError("There is no clip, or one without frames, to cut windows from.")
+        raise InputError("Windows need at least one clip, and every clip needs frames.")
     if lengths.sum() >= 2**31:
         raise InputError(f"{lengths.sum():,} frames are more than an int32 index can hold.")
     first = np.cumsum(lengths) - lengths
@@ -82,16 +83,17 @@ def _windows(lengths: np.ndarray, places: list[np.ndarray]) -> Windows:
 def frame_indices(
     windows: Windows, indices: jax.Array, before: int, after: int
 ) -> tuple[jax.Array, jax.Array]:
-    """Which frames the windows `indices [B]` hold, and which of them are no repetition.
+    """Frames of the windows `indices [B]`, and a mask of the frames that are not repetitions.
 
     Args:
-      windows: on the device.
+      windows: windows on the device.
       indices: `[B]`, each in `[0, M)`.
-      before: frames ahead of the window's own.
-      after: frames behind it.
+      before: number of frames before the window's own frame.
+      after: number of frames after it.
 
     Returns:
-      frames `[B, before + 1 + after]` int32 and whether they lie inside the clip, of that shape.
+      frames `[B, before + 1 + after]` int32, and a mask of the same shape that is True inside the
+      clip.
     """
     at, first, last = (jnp.take(part, indices, axis=0)[:, None] for part in windows)
     frames = at + jnp.arange(-before, after + 1, dtype=jnp.int32)[None]
@@ -99,15 +101,15 @@ def frame_indices(
 
 
 def take_frames(values: jax.Array, frames: jax.Array) -> jax.Array:
-    """`[B, T, ...]`: rows `frames [B, T]` of `values [N, ...]`."""
+    """Take rows `frames [B, T]` of `values [N, ...]`: `[B, T, ...]`."""
     return jnp.take(values, frames, axis=0, mode="clip")
 
 
 def index_stream(seed: int, first_step: int, steps: int, batch: int, count: int) -> np.ndarray:
     """Window indices `[steps, batch]` int32 of consecutive steps, a pure function of its arguments.
 
-    Row i is what `sample_indices` draws for step `first_step + i`, so an epoch may go to the
-    device in one piece or in any others.
+    Row i is the result of `sample_indices` for step `first_step + i`, so an epoch may be sent to
+    the device in parts of any size.
     """
     rows = [sample_indices(seed, first_step + i, batch, count) for i in range(steps)]
     return np.stack(rows).astype(np.int32)
@@ -120,18 +122,18 @@ def random_mirror(
     joints: jax.Array,
     *known: jax.Array,
 ) -> tuple[jax.Array, ...]:
-    """Mirrors each window with probability one half, 2D and 3D alike.
+    """Mirror each window with probability one half, in 2D and in 3D.
 
     Args:
       key: a JAX key.
-      permutation: `[K]`, of the skeleton.
-      keypoints: `[B, T, K, D]` in a frame whose origin lies in the mirror (screen, image plane or
-        box; not pixels).
+      permutation: `[K]`, which exchanges left and right keypoints.
+      keypoints: `[B, T, K, D]` in a frame whose origin is on the mirror axis (screen, image plane
+        or box; not pixels).
       joints: `[B, T', K, 3]` in the camera's frame or relative to the root.
-      known: further arrays `[B, T', K]`, of weights or labels, whose joints are exchanged too.
+      known: further arrays `[B, T', K]`, such as weights or labels, whose joints are exchanged.
 
     Returns:
-      keypoints, joints and `known`, of the shapes they had.
+      keypoints, joints and `known`, of unchanged shapes.
     """
     chosen = jax.random.bernoulli(key, 0.5, keypoints.shape[:1])
 

@@ -103,7 +103,7 @@ class Guard:
 
 
 def _paths_within(content: Any, folder: Path) -> bool:
-    """Whether every `path` anywhere in a JSON value is that of something below `folder`."""
+    """True if every `path` anywhere in a JSON value lies below `folder`."""
     if isinstance(content, list):
         return all(_paths_within(one, folder) for one in content)
     if not isinstance(content, dict):

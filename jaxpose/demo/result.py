@@ -40,7 +40,7 @@ class DemoResult:
 
     @property
     def is_video(self) -> bool:
-        """Whether it is a video."""
+        """True for a video."""
         return self.people[0].seconds is not None
 
     @property

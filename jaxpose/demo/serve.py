@@ -48,7 +48,7 @@ def serve(
 
 
 def is_local(host: str) -> bool:
-    """Whether the host is reached from this machine only."""
+    """True if only this machine reaches the host."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -49,7 +49,11 @@ def read_photo(path: str | Path) -> np.ndarray:
 
 
 def decode_photo(data: bytes) -> np.ndarray:
-    """Decodes the content of an image file to uint8 RGB `[H, W, 3]`; see `read_photo`."""
+    """Decodes the content of an image file to uint8 RGB `[H, W, 3]`; see `read_photo`.
+
+    Raises:
+      InputError: the content is not an image, is damaged, or is too large.
+    """
     kind = _kind(data)
     if kind == "JPEG":
         return _decode_jpeg(data)

@@ -1,8 +1,9 @@
-"""How well estimated keypoints agree with annotated ones: functions, and objects for a config.
+"""Metrics that compare estimated keypoints with annotated ones: functions, and config objects.
 
-The objects go into an evaluation, several at once: `Evaluation(metrics=(CocoAP(), PCK(0.2)))`.
+An evaluation takes one or several of the objects: `Evaluation(metrics=(CocoAP(), PCK(0.2)))`.
 """
 
+from jaxpose.metrics.coco import Detections, GroundTruth
 from jaxpose.metrics.crowdpose import CrowdPoseAP
 from jaxpose.metrics.error import AUC, EPE, NME
 from jaxpose.metrics.estimates import Estimates
@@ -10,6 +11,8 @@ from jaxpose.metrics.joint_error import AUC3D, MPJPE, MPJVE, NMPJPE, PCK3D, PMPJ
 from jaxpose.metrics.metric import Direction, Metric, Scored
 from jaxpose.metrics.oks import CocoAP
 from jaxpose.metrics.pck import PCK, PCKh
+from jaxpose.metrics.people import PeopleInImages
+from jaxpose.metrics.report import Report
 from jaxpose.metrics.wholebody import WholeBodyAP
 
 __all__ = [
@@ -25,10 +28,14 @@ __all__ = [
     "PMPJPE",
     "CocoAP",
     "CrowdPoseAP",
+    "Detections",
     "Direction",
     "Estimates",
+    "GroundTruth",
     "Metric",
     "PCKh",
+    "PeopleInImages",
+    "Report",
     "Scored",
     "WholeBodyAP",
 ]

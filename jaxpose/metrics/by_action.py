@@ -1,4 +1,4 @@
-"""Joint errors by subject and action, as tables of 3D pose are published."""
+"""3D joint errors by subject and action, as in published tables."""
 
 from collections.abc import Callable, Sequence
 
@@ -19,7 +19,7 @@ def cells(
     subjects: Sequence[str] | np.ndarray,
     actions: Sequence[str] | np.ndarray,
 ) -> Cells:
-    """An error of each subject's actions: `error` of their rows of all `columns`."""
+    """Compute `error` for each subject and action, on their rows of all `columns`."""
     subject_of, action_of = np.asarray(subjects), np.asarray(actions)
     found: Cells = {}
     for subject in sorted(set(subject_of.tolist())):
@@ -38,11 +38,11 @@ def errors_by_action(
     subjects: Sequence[str],
     actions: Sequence[str],
 ) -> Table:
-    """MPJPE and P-MPJPE of each subject's actions.
+    """Compute MPJPE and P-MPJPE for each subject and action.
 
     Args:
       predicted, truth: `[N, K, 3]` mm about the root.
-      visible: `[N, K]`, above 0 where the truth is known.
+      visible: `[N, K]`, above 0 where the truth is given.
       subjects, actions: `[N]` names.
     """
     columns = (predicted, truth, visible)
@@ -53,9 +53,9 @@ def errors_by_action(
 
 
 def mean_over_cells(table: Table) -> dict[str, float]:
-    """The unweighted mean of each metric over subjects and actions, as published averages are.
+    """Unweighted mean of each metric over subjects and actions, as in published averages.
 
-    Cells where there was nothing to measure (-1) are left out; -1 where nothing is left.
+    Cells with nothing to measure (-1) are left out; the mean is -1 if no cell is left.
     """
     means = {}
     for metric, rows in table.items():

@@ -16,19 +16,20 @@ Json = str | Path
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """Annotated people, one row each, in photo pixels.
+    """Annotated people, one row each, in pixels of the image.
 
     Attributes:
-      image_id: `[N]` int64, the photo each person is in.
+      image_id: `[N]` int64, the image that shows each person.
       keypoints: `[N, K, 2]` float64 (x, y).
       visible: `[N, K]`; 0 not labelled, 1 occluded, 2 visible.
       box_xywh: `[N, 4]` float64.
-      area: `[N]` float64, px²; the scale of OKS and the size that decides medium or large.
-      iscrowd: `[N]` bool, a region of several people: any number of detections may match it.
-      ignore: `[N]` bool, neither rewarded nor punished; None means people without a labelled
-        keypoint. Crowds are always ignored, as in COCO.
-      images: ids of every photo that was annotated, or None for those that occur. A detection in
-        an annotated photo without people is a false positive; one in any other photo is an error.
+      area: `[N]` float64, px²; the scale of OKS, and the size that makes a person medium or large.
+      iscrowd: `[N]` bool, a region with several people; any number of detections may match it.
+      ignore: `[N]` bool, people that count neither as found nor as missed; None means people
+        without a labelled keypoint. Crowds are always ignored, as in COCO.
+      images: ids of all annotated images; None means the images that occur in `image_id`. A
+        detection in an annotated image without people is a false positive; a detection in any
+        other image is an error.
       category_id: `[N]` int64, or None when there is one category.
 
     Raises:
@@ -79,10 +80,10 @@ class GroundTruth:
     ) -> "GroundTruth":
         """Reads a COCO keypoints file (a path, or its parsed content).
 
-        As in pycocotools, a person whose `num_keypoints` is 0 is ignored whatever the flags say,
-        and a key `ignore` has no effect. Where `num_keypoints` is absent the flags decide. Areas
-        are those of the file or, with `area_of_box`, this share of the boxes (CrowdPose's are
-        0.53).
+        As in pycocotools, a person whose `num_keypoints` is 0 is ignored even if its flags are
+        set, and a key `ignore` has no effect. If `num_keypoints` is absent, the flags are used.
+        Areas are read from the file. With `area_of_box` they are this share of each box's area
+        (0.53 for CrowdPose).
 
         Raises:
           FileNotFoundError: no such file.
@@ -127,14 +128,14 @@ class GroundTruth:
 
 @dataclass(frozen=True)
 class Detections:
-    """Predicted people, one row each, in photo pixels.
+    """Predicted people, one row each, in pixels of the image.
 
     Attributes:
       image_id: `[M]` int64.
       keypoints: `[M, K, 2]` float64 (x, y).
-      scores: `[M]` float64; a higher score is matched first. Ties keep the order given.
-      area: `[M]` float64 px², which decides whether an unmatched detection counts as medium or
-        large; None means the extent of the keypoints, as pycocotools has it.
+      scores: `[M]` float64; a higher score is matched first. Equal scores keep the given order.
+      area: `[M]` float64 px², by which an unmatched detection counts as medium or large; None
+        means the extent of the keypoints, as in pycocotools.
       category_id: `[M]` int64, or None when there is one category.
 
     Raises:
@@ -170,8 +171,8 @@ class Detections:
     def from_coco_results(cls, source: Json | Sequence[Mapping[str, Any]]) -> "Detections":
         """Reads a COCO keypoint results file: a list of image_id, keypoints, score.
 
-        Where the first result has a `bbox`, areas are those of the boxes, otherwise of the
-        keypoints' extent: pycocotools' rule. The third number of each keypoint is not used.
+        If the first result has a `bbox`, areas are those of the boxes; otherwise they are those
+        of the keypoints' extent (pycocotools' rule). The third number of each keypoint is not used.
 
         Raises:
           FileNotFoundError: no such file.
@@ -179,7 +180,7 @@ class Detections:
         """
         people, where = load_document(source, "detections")
         if not isinstance(people, Sequence) or isinstance(people, str):
-            raise InputError(f"{where} is not a COCO results file: it has to be a list of people")
+            raise InputError(f"{where} is not a COCO results file: it must be a list of people")
         keypoints = _keypoint_rows(people, where)
         area: Any = None
         if people and people[0].get("bbox"):
@@ -197,7 +198,7 @@ class Detections:
 
 
 def load_document(source: Any, name: str) -> tuple[Any, str]:
-    """The parsed document and what to call it in messages."""
+    """Parsed document, and its name in messages."""
     if not isinstance(source, str | Path):
         return source, f"the given {name}"
     path = Path(source)
@@ -218,7 +219,7 @@ def _field(entry: Mapping[str, Any], key: str, where: str) -> Any:
 
 
 def _keypoint_rows(people: Sequence[Mapping[str, Any]], where: str) -> np.ndarray:
-    """`[N, K, 3]` float64 from the flat lists of `people`."""
+    """Keypoints `[N, K, 3]` float64 from the flat lists of `people`."""
     rows = [_field(person, "keypoints", where) for person in people]
     try:
         lengths = Counter(map(len, rows))
@@ -228,21 +229,21 @@ def _keypoint_rows(people: Sequence[Mapping[str, Any]], where: str) -> np.ndarra
             odd = next(i for i, row in enumerate(rows) if len(row) != usual)
             raise InputError(
                 f"{where}: the entry {people[odd].get('id', odd)} has {len(rows[odd])} keypoint "
-                "numbers; every entry needs 3 (x, y, flag) for each keypoint of the one skeleton"
+                "numbers; all entries need 3 (x, y, flag) for each keypoint of the same skeleton"
             )
-        # Without people there is no row to tell K; zero keypoints fit any skeleton.
+        # Without people no row gives K; zero keypoints fit any skeleton.
         return np.asarray(rows, np.float64).reshape(len(rows), -1 if rows else 0, 3)
     except (TypeError, ValueError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{where}: keypoints have to be flat lists of numbers ({error})") from None
+        raise InputError(f"{where}: keypoints must be flat lists of numbers ({error})") from None
 
 
 def _floats(name: str, values: Any, shape: tuple[int | None, ...]) -> np.ndarray:
     try:
         array = np.asarray(values, np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{name} have to be numbers: {error}") from None
+        raise InputError(f"{name} must be numbers: {error}") from None
     wrong = array.ndim != len(shape) or any(
         want is not None and have != want for have, want in zip(array.shape, shape, strict=True)
     )
@@ -260,9 +261,9 @@ def _ids(name: str, values: Any) -> np.ndarray:
     try:
         array = np.asarray(values)
     except ValueError:
-        raise InputError(f"{name} have to be whole numbers in one list") from None
+        raise InputError(f"{name} must be whole numbers in one list") from None
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-        raise InputError(f"{name} have to be whole numbers in one list, got {array.dtype}")
+        raise InputError(f"{name} must be whole numbers in one list, got {array.dtype}")
     return array.astype(np.int64)
 
 

@@ -1,4 +1,4 @@
-"""CrowdPose: AP by how crowded a photo is (Li et al., arXiv:1812.00324)."""
+"""CrowdPose: AP for three levels of crowding in an image (Li et al., arXiv:1812.00324)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,28 +13,28 @@ from jaxpose.metrics.oks import NEEDS, coco_keypoint_ap, people_of
 from jaxpose.skeletons import Skeleton
 
 AREA_OF_BOX = 0.53
-"""CrowdPose has no segments: the area of OKS is this share of the box."""
+"""Share of the box that is the area of OKS: CrowdPose has no segmentations."""
 
 BOUNDS = (0.2, 0.8)
-"""Crowd indices at which medium and hard begin, as in the published evaluation."""
+"""Crowd indices where the levels medium and hard begin, as in the published evaluation."""
 
 METRICS = ("AP", "AP50", "AP75", "AR", "AR50", "AR75")
 LEVELS = ("easy", "medium", "hard")
 
 
 def crowd_index(truth: GroundTruth) -> dict[int, float]:
-    """How crowded each photo is, 0 for people apart (section 4.1 of the paper).
+    """Crowd index of each image, 0 where no box contains others (section 4.1 of the paper).
 
-    The mean over people of (labelled keypoints of others in the person's box) / (labelled
-    keypoints of the person), rounded to hundredths as in the published files. People without a
-    labelled keypoint do not count.
+    The index is the mean over people of (labelled keypoints of others in the person's box) /
+    (labelled keypoints of the person), rounded to hundredths as in the published files. People
+    without a labelled keypoint do not count.
     """
     labelled = truth.visible > 0
     own = labelled.sum(axis=1)
-    photos = np.unique(truth.image_id if truth.images is None else truth.images)
+    images = np.unique(truth.image_id if truth.images is None else truth.images)
     found = {}
-    for photo in photos:
-        rows = np.flatnonzero((truth.image_id == photo) & (own > 0))
+    for image in images:
+        rows = np.flatnonzero((truth.image_id == image) & (own > 0))
         low = truth.box_xywh[rows, None, None, :2]
         high = low + truth.box_xywh[rows, None, None, 2:]
         points = truth.keypoints[rows][None]
@@ -42,7 +42,7 @@ def crowd_index(truth: GroundTruth) -> dict[int, float]:
         # [person, other]: keypoints of the other in the person's box.
         within = inside.sum(axis=-1)
         others = within.sum(axis=1) - np.diagonal(within)
-        found[int(photo)] = round(float(np.mean(others / own[rows])), 2) if len(rows) else 0.0
+        found[int(image)] = round(float(np.mean(others / own[rows])), 2) if len(rows) else 0.0
     return found
 
 
@@ -52,28 +52,28 @@ def crowdpose_ap(
     sigmas: Sequence[float] | np.ndarray,
     index: Mapping[int, float] | None = None,
 ) -> dict[str, float]:
-    """AP and AR over all photos, and AP of the easy, medium and hard ones.
+    """AP and AR over all images, and AP of the easy, medium and hard ones.
 
     Args:
       truth: the annotated people; see `GroundTruth.from_coco(..., area_of_box=AREA_OF_BOX)`.
       detections: the predicted people.
       sigmas: `[K]`, see `jaxpose.metrics.oks.oks`.
-      index: crowd index by photo; by default `crowd_index(truth)`.
+      index: crowd index by image id; by default `crowd_index(truth)`.
 
     Returns:
-      `METRICS`, then `AP_easy`, `AP_medium` and `AP_hard`, in [0, 1]; -1 where there is nobody to
-      find.
+      `METRICS`, then `AP_easy`, `AP_medium` and `AP_hard`, in [0, 1]; -1 where there is no
+      person to find.
 
     Raises:
       InputError: as in `coco_keypoint_ap`.
     """
     everyone = coco_keypoint_ap(truth, detections, sigmas)
     crowd = crowd_index(truth) if index is None else index
-    photos = np.array(sorted(crowd), np.int64)
-    level = np.digitize([crowd[photo] for photo in photos.tolist()], BOUNDS)
+    images = np.array(sorted(crowd), np.int64)
+    level = np.digitize([crowd[image] for image in images.tolist()], BOUNDS)
     result = {name: everyone[name] for name in METRICS}
     for number, name in enumerate(LEVELS):
-        chosen = photos[level == number]
+        chosen = images[level == number]
         rows = np.isin(detections.image_id, chosen)
         metrics = coco_keypoint_ap(
             replace(truth, images=chosen),
@@ -92,7 +92,7 @@ def crowdpose_ap(
 
 @dataclass(frozen=True)
 class CrowdPoseAP(Metric):
-    """`crowdpose_ap` as an object for a config; crowd indices are of the annotations scored."""
+    """`crowdpose_ap` as an object for a config; crowd indices come from the scored people."""
 
     uses_sigmas: ClassVar[bool] = True
     whole_images: ClassVar[bool] = True
@@ -107,6 +107,6 @@ class CrowdPoseAP(Metric):
     def __call__(self, estimates: Estimates) -> Scored:
         area = AREA_OF_BOX * np.prod(estimates.column("box_xywh")[:, 2:], axis=1)
         truth, found = people_of(estimates, area)
-        words = f"{AREA_OF_BOX} of the box; crowd index from the annotations scored"
+        words = f"{AREA_OF_BOX} of the box; crowd index from the scored annotations"
         values = crowdpose_ap(truth, found, estimates.skeleton.oks_sigmas())
         return Scored(values, {"area": words})

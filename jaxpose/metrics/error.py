@@ -1,6 +1,6 @@
-"""Errors of keypoints: in pixels (EPE), in a length of the face or person (NME), and AUC of PCK.
+"""Keypoint errors: EPE (pixels), NME (relative to a length of the face or person), AUC of PCK.
 
-NME means nothing without its normaliser, so the functions below make the published ones.
+An NME is comparable only with the same normaliser; functions here compute the published ones.
 """
 
 from dataclasses import dataclass
@@ -20,13 +20,14 @@ EYE_CORNERS: dict[str, tuple[int, int]] = {
     "cofw": (8, 9),
     "lapa": (66, 79),
 }
-"""Indices of the outer corners of both eyes, in the order of each data set's keypoints."""
+"""Indices of the outer corners of both eyes, in the order of each dataset's keypoints."""
 
 
 def epe(predicted: np.ndarray, truth: np.ndarray, visible: np.ndarray) -> float:
     """End-point error: the mean distance over all labelled keypoints, in the unit of `truth`.
 
-    Arguments and errors as in `jaxpose.metrics.pck.normalised_distances`; -1 without any.
+    Arguments and errors are those of `jaxpose.metrics.pck.normalised_distances`. Returns -1 without
+    a labelled keypoint.
     """
     return nme(predicted, truth, visible, np.ones(len(np.asarray(truth))))
 
@@ -36,9 +37,9 @@ def nme(
 ) -> float:
     """Normalised mean error: the mean over all labelled keypoints of distance / normaliser.
 
-    As a share, where papers on faces print per cent. Arguments and errors as in
-    `jaxpose.metrics.pck.normalised_distances`; people without a normaliser are left out; -1
-    without any.
+    The value is a share; papers on faces print per cent. Arguments and errors are those of
+    `jaxpose.metrics.pck.normalised_distances`. People without a normaliser are left out. Returns
+    -1 if no keypoint is left.
     """
     distances = normalised_distances(predicted, truth, visible, normaliser)
     measured = distances[~np.isnan(distances)]
@@ -54,13 +55,13 @@ def auc(
 ) -> float:
     """Area under the curve of PCK over its threshold, up to `normaliser`.
 
-    The mean of PCK (averaged over keypoints) at 0, 1, ... `steps` - 1 of `steps` parts: MMPose's
-    definition for hands, where 30 px is usual; bounds count as correct. In [0, 1], -1 without a
-    labelled keypoint.
+    It is the mean of PCK (averaged over keypoints) at the thresholds i / `steps` for i = 0, 1, ...
+    `steps` - 1. This is MMPose's definition for hands, where 30 px is usual. A distance equal to
+    the threshold counts as correct. The value is in [0, 1], -1 without a labelled keypoint.
 
     Args:
       predicted: `[N, K, D]`, truth: `[N, K, D]`, visible: `[N, K]`, in one frame.
-      normaliser: a length for all, or `[N]`.
+      normaliser: one length for all people, or `[N]`.
       steps: the number of thresholds.
     """
     lengths = np.broadcast_to(np.asarray(normaliser, np.float64), len(np.asarray(truth)))
@@ -69,23 +70,23 @@ def auc(
 
 
 def interocular(truth: np.ndarray, visible: np.ndarray, corners: tuple[int, int]) -> np.ndarray:
-    """The distance between the outer corners of the eyes, the unit of 300W, COFW and WFLW.
+    """Distance between the outer corners of the eyes, the normaliser of 300W, COFW and WFLW.
 
     Args:
       truth: `[N, K, 2]`; visible: `[N, K]`.
-      corners: their indices, from `EYE_CORNERS` or `eye_corners`.
+      corners: indices of the corners, from `EYE_CORNERS` or `eye_corners`.
 
     Returns:
       `[N]` float64, NaN where a corner is not labelled.
 
     Raises:
-      InputError: fewer keypoints than the indices ask for.
+      InputError: an index is not below the number of keypoints.
     """
     points, labelled = np.asarray(truth, np.float64), np.asarray(visible) > 0
     if max(corners) >= points.shape[1]:
         raise InputError(
             f"the eye corners {corners} are not among {points.shape[1]} keypoints; these are "
-            "annotations of another data set"
+            "annotations of another dataset"
         )
     first, second = corners
     distance = np.linalg.norm(points[:, first] - points[:, second], axis=-1)
@@ -93,7 +94,7 @@ def interocular(truth: np.ndarray, visible: np.ndarray, corners: tuple[int, int]
 
 
 def eye_corners(skeleton: Skeleton) -> tuple[int, int] | None:
-    """The indices of the outer corners of the eyes by name, None on a skeleton without them."""
+    """Indices of the outer corners of the eyes, found by name; None if the skeleton has none."""
     names = ("right_eye_outer_corner", "left_eye_outer_corner")
     if any(name not in skeleton.keypoints for name in names):
         return None
@@ -101,7 +102,7 @@ def eye_corners(skeleton: Skeleton) -> tuple[int, int] | None:
 
 
 def box_lengths(box_xywh: np.ndarray) -> np.ndarray:
-    """sqrt(width x height) of each box `[N, 4]`: the side of AFLW's square ones. `[N]` float64."""
+    """Side `[N]` float64 of the square with the area of each box `[N, 4]`, as AFLW has it."""
     box = np.asarray(box_xywh, np.float64)
     return np.sqrt(box[:, 2] * box[:, 3])
 
@@ -116,12 +117,12 @@ class EPE(Metric):
 
     def __call__(self, estimates: Estimates) -> Scored:
         value = epe(estimates.keypoints, estimates.truth, estimates.labelled)
-        return Scored({"EPE": value}, {"EPE": "px of the photo"})
+        return Scored({"EPE": value}, {"EPE": "px of the image"})
 
 
 @dataclass(frozen=True)
 class AUC(Metric):
-    """`auc` as an object for a config: of PCK up to `up_to` pixels of the image."""
+    """`auc` as an object for a config: the area under PCK up to `up_to` pixels of the image."""
 
     up_to: float = 30.0
     steps: int = 20
@@ -134,15 +135,15 @@ class AUC(Metric):
         value = auc(
             estimates.keypoints, estimates.truth, estimates.labelled, self.up_to, self.steps
         )
-        return Scored({"AUC": value}, {"AUC": f"of PCK, 0 to {self.up_to:g} px of the photo"})
+        return Scored({"AUC": value}, {"AUC": f"of PCK, 0 to {self.up_to:g} px of the image"})
 
 
 @dataclass(frozen=True)
 class NME(Metric):
     """`nme` as an object for a config.
 
-    The unit is the distance between the outer eye corners or, on a skeleton without them, the side
-    of the box.
+    The normaliser is the distance between the outer eye corners or, for a skeleton without them,
+    the square root of the box's area.
     """
 
     @property

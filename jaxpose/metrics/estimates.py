@@ -1,4 +1,4 @@
-"""Estimates: the input of every metric, as NumPy arrays."""
+"""Estimated and annotated keypoints as NumPy arrays, the input of every metric."""
 
 from dataclasses import dataclass, fields
 
@@ -12,7 +12,7 @@ _ALWAYS = ("skeleton", "keypoints", "truth", "visible")
 
 @dataclass(frozen=True)
 class Estimates:
-    """Estimated keypoints of N samples of a dataset beside the annotated ones; row i is sample i.
+    """Estimated and annotated keypoints of N samples of a dataset; row i is sample i.
 
     A sample is a person in an image (D = 2, pixels of the image) or a frame of motion (D = 3, mm
     about the root). A column that a task cannot fill is None; a metric names the columns that it
@@ -27,9 +27,9 @@ class Estimates:
       index: `[N]` int64, rows of the dataset.
       image_id, annotation_id: `[N]` int64.
       box_xywh: `[N, 4]` annotated boxes in pixels; area: `[N]` px².
-      head_boxes: `[N, 4]` annotated head boxes, two corners in pixels; filled only where a metric
-        has the column in `Metric.reads`, and None where the dataset has no such boxes.
-      subject, action: `[N]` names of motion.
+      head_boxes: `[N, 4]` annotated head boxes, two corners in pixels; filled only if a metric has
+        the column in `Metric.reads`; None if the dataset has no such boxes.
+      subject, action: `[N]` names, for motion.
       clip: `[N]` int, the clip of each frame; the frames of a clip are in order.
 
     Raises:
@@ -75,27 +75,27 @@ class Estimates:
 
     @property
     def dimensions(self) -> int:
-        """2 for keypoints in images, 3 for joints in space."""
+        """2 for keypoints in images, 3 for 3D joints."""
         return int(self.keypoints.shape[2])
 
     @property
     def labelled(self) -> np.ndarray:
-        """bool `[N, K]`: the keypoints that have a truth."""
+        """Mask of keypoints with an annotated position, bool `[N, K]`."""
         return np.asarray(self.visible) > 0
 
     @property
     def distances(self) -> np.ndarray:
-        """float64 `[N, K]`: from each estimate to the truth, NaN where there is none."""
+        """Distance from each estimate to the truth, float64 `[N, K]`; NaN where not labelled."""
         error = np.asarray(self.keypoints, np.float64) - np.asarray(self.truth, np.float64)
         return np.where(self.labelled, np.linalg.norm(error, axis=-1), np.nan)
 
     def columns(self) -> frozenset[str]:
-        """Names of the columns that are filled, besides those that always are."""
+        """Names of the filled columns, without those that are always filled."""
         names = (field.name for field in fields(self) if field.name not in _ALWAYS)
         return frozenset(name for name in names if getattr(self, name) is not None)
 
     def column(self, name: str) -> np.ndarray:
-        """The column `name`; InputError if it is not filled."""
+        """Return the column `name`; raises InputError if it is not filled."""
         values: np.ndarray | None = getattr(self, name)
         if values is None:
             raise InputError(f"These estimates have no {name!r}.")

@@ -1,6 +1,6 @@
 """Errors of 3D joints as objects for a config: the MPJPE family, by subject and action.
 
-A figure is the unweighted mean over subjects' actions, as published tables have it; all are in mm
+A figure is the unweighted mean over subjects and actions, as in published tables. Joints are in mm
 about the root.
 """
 
@@ -18,7 +18,7 @@ from jaxpose.skeletons import Skeleton
 
 
 class _MotionMetric(Metric):
-    """One error of motion."""
+    """Base of metrics with one figure: an error of 3D joints in mm."""
 
     dimensions: ClassVar[int] = 3
     name: ClassVar[str]
@@ -44,7 +44,7 @@ class _MotionMetric(Metric):
 
 @dataclass(frozen=True)
 class MPJPE(_MotionMetric):
-    """`metrics.mpjpe.mpjpe` (protocol 1 of Human3.6M); also as the mean over all frames."""
+    """`metrics.mpjpe.mpjpe` (protocol 1 of Human3.6M); also reports the mean over all frames."""
 
     name: ClassVar[str] = "MPJPE"
 
@@ -56,7 +56,7 @@ class MPJPE(_MotionMetric):
 
 @dataclass(frozen=True)
 class PMPJPE(_MotionMetric):
-    """`metrics.mpjpe.p_mpjpe`: after the best similarity of each pose (protocol 2)."""
+    """`metrics.mpjpe.p_mpjpe`: after the best similarity transform of each pose (protocol 2)."""
 
     name: ClassVar[str] = "P-MPJPE"
 
@@ -76,7 +76,7 @@ class NMPJPE(_MotionMetric):
 
 @dataclass(frozen=True)
 class MPJVE(_MotionMetric):
-    """`metrics.mpjpe.mpjve`: the error of velocities, mm per frame."""
+    """`metrics.mpjpe.mpjve`: the error of joint velocities, mm per frame."""
 
     name: ClassVar[str] = "MPJVE"
 

@@ -1,6 +1,6 @@
-"""Metrics as objects: what a metric is, and scoring estimates with several of them.
+"""Interface of metrics, and scoring of estimates with several of them.
 
-A metric of your own is one frozen dataclass, in any module:
+A custom metric is one frozen dataclass, in any module:
 
     @dataclass(frozen=True)
     class MedianError(Metric):
@@ -11,7 +11,8 @@ A metric of your own is one frozen dataclass, in any module:
         def __call__(self, estimates: Estimates) -> dict[str, float]:
             return {"median error": float(np.nanmedian(estimates.distances))}
 
-It goes into an evaluation as it is: `Evaluation(metrics=(CocoAP(), MedianError()))`.
+It needs no registration. An evaluation takes it directly: `Evaluation(metrics=(CocoAP(),
+MedianError()))`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -23,17 +24,17 @@ from jaxpose.metrics.estimates import Estimates
 from jaxpose.skeletons import Skeleton
 
 Direction = Literal["higher", "lower"]
-"""The values of a figure that are better."""
+"""Better values of a figure: the higher or the lower ones."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Figures with all that a report says of them.
+    """Figures of metrics, with the notes that a report prints.
 
     Attributes:
-      figures: values by name; -1 where there was nothing to measure.
-      notes: units, thresholds and the like, by name.
-      by_action: of motion, figure -> subject -> action -> value.
+      figures: values by name; -1 if there was nothing to measure.
+      notes: units, thresholds and similar facts, by name.
+      by_action: for motion, figure -> subject -> action -> value.
     """
 
     figures: Mapping[str, float]
@@ -45,11 +46,12 @@ class Metric:
     """Base of all metrics: a frozen dataclass that is called with `Estimates`.
 
     Attributes:
-      dimensions: of the keypoints that it measures, 2 (pixels) or 3 (mm).
-      uses_sigmas: whether it depends on the skeleton's OKS sigmas; a report then states them.
-      reads: columns of `Estimates` that are filled only for metrics that name them here.
-      whole_images: whether it takes `metrics.people.PeopleInImages` as well, where people are found
-        without boxes and are still to be matched.
+      dimensions: 2 for keypoints in pixels, 3 for joints in mm.
+      uses_sigmas: whether the metric depends on the skeleton's OKS sigmas; if so, reports list
+        them.
+      reads: columns of `Estimates` that are filled only for metrics that list them here.
+      whole_images: whether the metric also takes `metrics.people.PeopleInImages`: people found
+        without given boxes, which the metric matches with the annotated people.
     """
 
     dimensions: ClassVar[int] = 2
@@ -59,17 +61,17 @@ class Metric:
 
     @property
     def figures(self) -> Mapping[str, Direction]:
-        """Figures that can pick the best checkpoint, the leading one first, with their direction.
+        """Figures that can pick the best checkpoint, the main one first, with their directions.
 
-        `__call__` reports each of them, and may report more.
+        `__call__` returns each of them, and may return more.
         """
-        raise TypeError(f"{type(self).__name__} is no metric: it does not define `figures`.")
+        raise TypeError(f"{type(self).__name__} is not a metric: it does not define `figures`.")
 
     def check(self, skeleton: Skeleton) -> None:
-        """Refuse a skeleton for which the metric is not defined.
+        """Check that the metric is defined for `skeleton`.
 
         Raises:
-          InputError: it says why, and what to use instead.
+          InputError: it is not; the message has the reason and what to use instead.
         """
         if self.uses_sigmas and skeleton.sigmas is None:
             raise InputError(
@@ -79,19 +81,19 @@ class Metric:
             )
 
     def needs(self, skeleton: Skeleton) -> tuple[str, ...]:
-        """Columns of `Estimates` that it cannot do without."""
+        """Columns of `Estimates` that the metric requires."""
         return ()
 
     def __call__(self, estimates: Estimates) -> Mapping[str, float] | Scored:
-        """The figures of `estimates`, by name."""
-        raise TypeError(f"{type(self).__name__} is no metric: it does not define `__call__`.")
+        """Compute the figures of `estimates`, by name."""
+        raise TypeError(f"{type(self).__name__} is not a metric: it does not define `__call__`.")
 
 
 def directions(metrics: Sequence[Metric]) -> dict[str, Direction]:
-    """All figures that can pick the best checkpoint, the leading one of the first metric first.
+    """Figures that can pick the best checkpoint; the main figure of the first metric comes first.
 
     Raises:
-      InputError: no metric, or two that report a figure of the same name.
+      InputError: no metrics, or two metrics with a figure of the same name.
     """
     if not metrics:
         raise InputError("An evaluation needs at least one metric, such as CocoAP().")
@@ -111,15 +113,15 @@ def check_metrics(
     dimensions: int,
     columns: Collection[str] | None = None,
 ) -> None:
-    """Refuse metrics that estimates of this kind cannot feed.
+    """Check that each metric can be computed from estimates of this kind.
 
     Args:
-      skeleton: of the estimates.
-      dimensions: of their keypoints.
-      columns: those that will be filled; None before the data is known.
+      skeleton: the skeleton of the estimates.
+      dimensions: 2 or 3, the dimensions of their keypoints.
+      columns: the columns that will be filled; None before the data is opened.
 
     Raises:
-      InputError: the first metric that cannot be computed, and why.
+      InputError: a metric cannot be computed; the message names the first, with the reason.
     """
     for metric in metrics:
         name = type(metric).__name__
@@ -134,17 +136,17 @@ def check_metrics(
         if missing:
             raise InputError(
                 f"{name} needs {' and '.join(missing)} of every sample, and the evaluation data "
-                "has none. Prepare data that has, or use another metric."
+                "does not have it. Prepare data that has it, or use another metric."
             )
 
 
 def score(metrics: Sequence[Metric], estimates: Estimates, best: str = "") -> Scored:
-    """All figures of `metrics` together.
+    """Compute the figures of all `metrics`.
 
-    The figure `best` comes first, then the leading figure of each metric, then all others.
+    The figure `best` comes first, then the main figure of each metric, then all others.
 
     Raises:
-      InputError: two metrics report one figure, or none reports `best`.
+      InputError: two metrics report the same figure, or no metric reports `best`.
     """
     leading: dict[str, float] = {}
     others: dict[str, float] = {}
@@ -177,6 +179,6 @@ def _same_name(figure: str, one: Metric, other: Metric) -> InputError:
     pair = " and ".join(sorted({type(one).__name__, type(other).__name__}))
     who = f"{pair} both report" if type(one) is not type(other) else f"Two {pair} report"
     return InputError(
-        f"{who} {figure!r}. Leave one out, or put it into `more_evaluations` as an evaluation with "
-        "a name of its own."
+        f"{who} {figure!r}. Remove one of them, or put it into `more_evaluations` as an evaluation "
+        "with another name."
     )

@@ -1,9 +1,9 @@
-"""The MPJPE family: how far 3D joints are from the truth, in the unit they are given in.
+"""MPJPE and related metrics: distances of 3D joints from the truth, in the unit of the input.
 
 Arrays are `[N, K, 3]`, usually millimetres relative to the root (see `root_relative`). `visible`
-`[N, K]` is above 0 where the truth is known; other joints have no say, whatever their value, and a
-prediction of NaN for a known joint counts as infinitely wrong. Results are -1 where there was
-nothing to measure.
+`[N, K]` is above 0 where the truth is known. Other joints have no effect, whatever their values. A
+prediction of NaN for a known joint counts as an infinite error. Results are -1 if there is nothing
+to measure.
 """
 
 from typing import Literal
@@ -20,7 +20,7 @@ AUC_THRESHOLDS = np.linspace(0.0, 150.0, 31)
 
 
 def root_relative(points: np.ndarray, root: int = 0) -> np.ndarray:
-    """Points `[..., K, 3]` with joint `root` at the origin."""
+    """Move points `[..., K, 3]` so that joint `root` is at the origin."""
     return points - points[..., root : root + 1, :]
 
 
@@ -40,10 +40,10 @@ def p_mpjpe(
     visible: np.ndarray | None = None,
     aligned_on: Aligned = "visible",
 ) -> float:
-    """MPJPE after the best similarity of each pose (protocol 2): scale, turn, shift; no mirroring.
+    """MPJPE after the best scale, rotation and translation of each pose (protocol 2); no mirroring.
 
-    `aligned_on="all"` lets unknown joints take part in the alignment, as MMPose does; they have to
-    be finite then. Errors as `mpjpe`.
+    `aligned_on="all"` also uses unknown joints for the alignment, as MMPose does; they must then be
+    finite. Errors are those of `mpjpe`.
     """
     predicted, truth, known = _checked(predicted, truth, visible)
     weights = _weights(predicted, known, aligned_on)
@@ -57,7 +57,7 @@ def n_mpjpe(
     visible: np.ndarray | None = None,
     aligned_on: Aligned = "visible",
 ) -> float:
-    """MPJPE after the best scale of each pose; arguments as `p_mpjpe`.
+    """MPJPE after the best scale of each pose; arguments are those of `p_mpjpe`.
 
     Rhodin et al., "Unsupervised Geometry-Aware Representation for 3D Human Pose Estimation",
     arXiv:1804.01110.
@@ -76,12 +76,14 @@ def mpjve(
     visible: np.ndarray | None = None,
     clip: np.ndarray | None = None,
 ) -> float:
-    """Mean per-joint velocity error of N frames in order, unit per frame.
+    """Mean per-joint velocity error of N frames in order, in the unit of the input per frame.
 
-    A velocity is known where both frames are. Errors as `mpjpe`. Pavllo et al., arXiv:1811.11742.
+    A velocity counts if the joint is known in both frames. Errors are those of `mpjpe`. Pavllo et
+    al., arXiv:1811.11742.
 
     Args:
-      clip: `[N]`, the clip of each frame: between clips there is no velocity. None for one clip.
+      clip: `[N]`, the clip of each frame. Velocities are not taken across clips. None means one
+        clip.
     """
     predicted, truth, known = _checked(predicted, truth, visible)
     both = known[1:] & known[:-1]
@@ -96,16 +98,16 @@ def pck3d(
     visible: np.ndarray | None = None,
     threshold: float = 150.0,
 ) -> float:
-    """The share of known joints less than `threshold` from the truth, in [0, 1].
+    """Share of known joints closer than `threshold` to the truth, in [0, 1].
 
-    Errors as `mpjpe`. Mehta et al., 2017, arXiv:1611.09813.
+    Errors are those of `mpjpe`. Mehta et al., 2017, arXiv:1611.09813.
     """
     distances = _distances(*_checked(predicted, truth, visible))
     return float((distances < threshold).mean()) if distances.size else -1.0
 
 
 def auc3d(predicted: np.ndarray, truth: np.ndarray, visible: np.ndarray | None = None) -> float:
-    """The mean of `pck3d` over 0, 5, ..., 150 mm, in [0, 1]; needs millimetres."""
+    """Mean of `pck3d` over the thresholds 0, 5, ..., 150 mm, in [0, 1]; needs millimetres."""
     distances = _distances(*_checked(predicted, truth, visible))
     if not distances.size:
         return -1.0
@@ -124,7 +126,7 @@ def _checked(
         or known.shape != truth.shape[:-1]
     ):
         raise InputError(
-            f"predictions {predicted.shape}, truth {truth.shape} and flags {known.shape} have to "
+            f"predictions {predicted.shape}, truth {truth.shape} and flags {known.shape} must "
             "be [N, K, 3], [N, K, 3] and [N, K]"
         )
     if not np.isfinite(truth[known]).all():

@@ -2,11 +2,11 @@
 
 Source: Lin et al., "Microsoft COCO: Common Objects in Context", 2014, and its keypoint evaluation
 (cocodataset.org/#keypoints-eval). The numbers equal those of pycocotools' COCOeval with
-`iouType="keypoints"`; one deviation is deliberate: an annotation whose id is 0 counts as any other
-(pycocotools takes a match with it for no match).
+`iouType="keypoints"`, with one deliberate difference: an annotation with id 0 counts like any other
+(pycocotools treats a match with it as no match).
 
-The evaluation is one vectorised pass: similarities of all (detection, person) pairs within the
-photos, then the greedy matching, which handles the detections of one rank in all photos, all
+The evaluation is one vectorised pass: similarities of all (detection, person) pairs of one
+image, then the greedy matching, which handles the detections of one rank in all images, for all
 thresholds and all size ranges at once.
 """
 
@@ -30,7 +30,7 @@ AREA_RANGES = {"all": (0.0, 1e5**2), "M": (32.0**2, 96.0**2), "L": (96.0**2, 1e5
 """px² bounds, both inclusive."""
 METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 
-# Keypoint differences worked on at once: bounds the memory of a large evaluation to about 100 MB.
+# Keypoint differences computed at once: limits the memory of a large evaluation to about 100 MB.
 _CHUNK = 1_000_000
 
 
@@ -44,17 +44,17 @@ def oks(
 ) -> np.ndarray:
     """Object keypoint similarity of each prediction with its person.
 
-    The mean over labelled keypoints of exp(-d² / (2 area (2 sigma)²)), d in the pixels of `area`.
-    Where a person has no labelled keypoint, d is the distance to the person's box enlarged to
-    three times its size and the mean is over all keypoints (COCO's rule for ignored people).
+    It is the mean over labelled keypoints of exp(-d² / (2 area (2 sigma)²)), with d in the pixels
+    of `area`. If a person has no labelled keypoint, d is the distance to the person's box enlarged
+    to three times its size and the mean is over all keypoints (COCO's rule for ignored people).
 
     Args:
       keypoints: `[..., K, 2]` predicted (x, y).
       truth: `[..., K, 2]` annotated (x, y); the leading dimensions of all arguments broadcast.
       visible: `[..., K]`, labelled where above 0.
       area: `[...]` px² of the person.
-      sigmas: `[K]` falloff of each keypoint, as published (COCO's, not doubled).
-      box_xywh: `[..., 4]`; without it the similarity with unlabelled people is 0.
+      sigmas: `[K]` falloff of each keypoint, as COCO publishes it (not doubled).
+      box_xywh: `[..., 4]`; without it, the similarity with unlabelled people is 0.
 
     Returns:
       `[...]` float64 in [0, 1].
@@ -83,14 +83,15 @@ def oks(
 def instance_score(
     keypoint_scores: np.ndarray, box_scores: np.ndarray | float = 1.0, threshold: float = 0.2
 ) -> np.ndarray:
-    """Scores of whole people from a top-down model: confidence in the box and in its keypoints.
+    """Scores of people from a top-down model: confidence in the box and in its keypoints.
 
-    box score x mean of those keypoint scores that exceed `threshold`; 0 where none does. It is the
-    convention of SimpleBaseline, HRNet and ViTPose results on COCO (Xiao et al. 2018, section 4).
+    The box score times the mean of the keypoint scores above `threshold`; 0 if none is above it. It
+    is the convention of SimpleBaseline, HRNet and ViTPose results on COCO (Xiao et al. 2018,
+    section 4).
 
     Args:
       keypoint_scores: `[..., K]` in [0, 1].
-      box_scores: `[...]` of the detector; 1 for annotated boxes.
+      box_scores: `[...]` scores of the detector; 1 for annotated boxes.
 
     Returns:
       `[...]` float64.
@@ -108,10 +109,10 @@ NEEDS = ("image_id", "box_xywh", "area", "scores")
 def people_of(
     estimates: Estimates | PeopleInImages, area: np.ndarray | None = None
 ) -> tuple[GroundTruth, Detections]:
-    """Annotated and estimated people of estimates in images.
+    """Annotated people and estimated people of `estimates`.
 
     Args:
-      area: `[N]` px² of the people, instead of the annotated one.
+      area: `[N]` px² of the people, used in place of the annotated areas.
     """
     if isinstance(estimates, PeopleInImages):
         own = estimates.truth
@@ -156,23 +157,23 @@ def coco_keypoint_ap(
     *,
     max_detections: int = 20,
 ) -> dict[str, float]:
-    """Average precision and recall over OKS, as COCO defines them.
+    """Compute average precision and recall over OKS, as COCO defines them.
 
     AP and AR are means over the thresholds 0.50, 0.55, ... 0.95; AP50, AP75, AR50, AR75 are at one
-    threshold; M and L count people of 32² to 96² px² and above. With several categories, each is
-    evaluated by itself and the results are averaged.
+    threshold; M counts people of 32² to 96² px², L larger ones. Several categories are evaluated
+    separately and the results are averaged.
 
     Args:
       truth: the annotated people.
       detections: the predicted people, of the same skeleton.
       sigmas: `[K]`, see `oks`.
-      max_detections: the highest-scored detections used per photo.
+      max_detections: number of detections used per image, those with the highest scores.
 
     Returns:
-      The ten metrics of `METRICS` in [0, 1]; -1 where there is nobody to find.
+      The ten metrics of `METRICS` in [0, 1]; -1 where there is no person to find.
 
     Raises:
-      InputError: sigmas or skeletons of another length; a detection in a photo outside
+      InputError: sigmas or skeletons of different lengths; a detection in an image that is not in
         `truth.images`.
     """
     sigmas = np.asarray(sigmas, np.float64)
@@ -186,8 +187,8 @@ def coco_keypoint_ap(
         foreign = ~np.isin(detections.image_id, truth.images)
         if foreign.any():
             raise InputError(
-                f"{int(foreign.sum())} detections are in photos that the ground truth does not "
-                f"list, first photo id {int(detections.image_id[foreign][0])}; evaluate with the "
+                f"{int(foreign.sum())} detections are in images that the ground truth does not "
+                f"list, first image id {int(detections.image_id[foreign][0])}; evaluate with the "
                 "annotations of the same split"
             )
     listed = np.ones(len(truth), bool)
@@ -218,7 +219,7 @@ def _mean_measured(values: np.ndarray) -> float:
 class _Pairs:
     """Candidate matches, ordered by (rank, detection, OKS, place of the person in the file).
 
-    Detections are numbered in the order of (photo, rank within the photo), people as in the file.
+    Detections are numbered by (image, rank within the image), people in the order of the file.
     """
 
     detection: np.ndarray  # [P]
@@ -235,7 +236,7 @@ def _curves(
     people: np.ndarray,
     rows: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Precision `[A, T, R]` and recall `[A, T]` of the chosen rows, -1 where undefined.
+    """Compute precision `[A, T, R]` and recall `[A, T]` of the chosen rows, -1 where undefined.
 
     `people` and `rows` index the ground truth and the detections, ascending.
     """
@@ -246,8 +247,8 @@ def _curves(
 
     # lexsort is stable: equal scores keep the order of the file.
     rows = rows[np.lexsort((-detections.scores[rows], detections.image_id[rows]))]
-    photo = detections.image_id[rows]
-    rank = np.arange(len(rows)) - np.searchsorted(photo, photo, side="left")
+    image = detections.image_id[rows]
+    rank = np.arange(len(rows)) - np.searchsorted(image, image, side="left")
     rows, rank = rows[rank < max_detections], rank[rank < max_detections]
     pairs = _candidates(truth, detections, sigmas, people, rows, rank)
     matched, ignored = _match(pairs, truth_ignored, truth.iscrowd[people], len(rows))
@@ -283,27 +284,27 @@ def _candidates(
     rows: np.ndarray,
     rank: np.ndarray,
 ) -> _Pairs:
-    """The pairs of one photo whose OKS reaches the lowest threshold: no other can match."""
-    by_photo = people[np.argsort(truth.image_id[people], kind="stable")]
-    photo = truth.image_id[by_photo]
-    first = np.searchsorted(photo, detections.image_id[rows], side="left")
-    count = np.searchsorted(photo, detections.image_id[rows], side="right") - first
+    """Pairs within an image whose OKS reaches the lowest threshold; other pairs cannot match."""
+    by_image = people[np.argsort(truth.image_id[people], kind="stable")]
+    image = truth.image_id[by_image]
+    first = np.searchsorted(image, detections.image_id[rows], side="left")
+    count = np.searchsorted(image, detections.image_id[rows], side="right") - first
     detection = np.repeat(np.arange(len(rows)), count)
     within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    person = by_photo[np.repeat(first, count) + within]
+    person = by_image[np.repeat(first, count) + within]
 
     similarity = np.empty(len(detection))
     step = max(1, _CHUNK // max(1, len(sigmas)))
     for start in range(0, len(detection), step):
         part = slice(start, start + step)
-        who = person[part]
+        matched = person[part]
         similarity[part] = oks(
             detections.keypoints[rows[detection[part]]],
-            truth.keypoints[who],
-            truth.visible[who],
-            truth.area[who],
+            truth.keypoints[matched],
+            truth.visible[matched],
+            truth.area[matched],
             sigmas,
-            truth.box_xywh[who],
+            truth.box_xywh[matched],
         )
     able = np.flatnonzero(similarity >= THRESHOLDS[0])
     detection, person, similarity = detection[able], person[able], similarity[able]
@@ -315,11 +316,11 @@ def _candidates(
 def _match(
     pairs: _Pairs, ignored: np.ndarray, crowd: np.ndarray, detections: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Greedy matching: `[A, T, D]` matched, and `[A, T, D]` matched to an ignored person.
+    """Match greedily: `[A, T, D]` matched, and `[A, T, D]` matched to an ignored person.
 
-    In order of score, each detection takes the person of highest OKS that is still free, first
-    among those that count and only then among the ignored; crowds are always free. A tie goes to
-    the person who is last in the file.
+    In order of score, each detection takes the free person with the highest OKS, first among the
+    people that count and then among the ignored ones. Crowds are always free. At equal OKS the last
+    person in the file is taken.
     """
     shape = (len(ignored), len(THRESHOLDS))
     free = np.ones((*shape, ignored.shape[1]), bool)
@@ -332,8 +333,8 @@ def _match(
         if begin == end:
             continue
         detection, person = pairs.detection[begin:end], pairs.person[begin:end]
-        # Pairs of one detection lie together with OKS ascending: the largest place wins, and an
-        # offset lifts the people that count above all that are ignored.
+        # Pairs of one detection are adjacent, with OKS ascending: the largest place wins. An offset
+        # places the people that count above all ignored ones.
         offset = end - begin
         place = np.arange(offset)
         starts = np.flatnonzero(np.diff(detection, prepend=-1))

@@ -1,7 +1,7 @@
-"""PCK: the share of keypoints predicted within a fraction of a length of the person's own.
+"""PCK: the share of keypoints predicted within a fraction of a length of the person.
 
-A keypoint is correct where |prediction - truth| <= alpha x normaliser. What PCK means depends on
-the normaliser, so the caller names it; the protocols of LSP and MPII are functions of their own.
+A keypoint is correct if |prediction - truth| <= alpha x normaliser. PCK depends on the normaliser,
+so the caller gives it; the protocols of LSP and MPII are separate functions.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from jaxpose.metrics.estimates import Estimates
 from jaxpose.metrics.metric import Direction, Metric, Scored
 from jaxpose.skeletons import Skeleton
 
-# MPII reports neither: they are no joints, and predicted by everyone.
+# MPII leaves both out of its mean.
 _NOT_IN_MPII_MEAN = ("pelvis", "thorax")
 
 
@@ -25,9 +25,9 @@ class PCKCounts:
 
     Attributes:
       alpha: the threshold, in normalisers.
-      correct: `[K]` int, correct among the labelled.
-      labelled: `[K]` int, labelled on people whose normaliser is known.
-      unmeasured: people left out because theirs is not.
+      correct: `[K]` int, correct ones among the labelled keypoints.
+      labelled: `[K]` int, labelled keypoints of people whose normaliser is known.
+      unmeasured: number of people left out because their normaliser is unknown.
     """
 
     alpha: float
@@ -37,26 +37,26 @@ class PCKCounts:
 
     @property
     def per_keypoint(self) -> np.ndarray:
-        """`[K]` float64 in [0, 1], -1 where nobody is labelled."""
+        """Share of correct keypoints `[K]`, float64 in [0, 1]; -1 for a keypoint without labels."""
         return np.where(self.labelled > 0, self.correct / np.maximum(self.labelled, 1), -1.0)
 
     @property
     def mean(self) -> float:
-        """The mean over keypoints that anybody has (MMPose's average), -1 without any."""
+        """Mean over keypoints with at least one label (MMPose's average), -1 without any."""
         rates = self.per_keypoint[self.labelled > 0]
         return float(rates.mean()) if rates.size else -1.0
 
     def total(self, counted: np.ndarray | None = None) -> float:
-        """All labelled keypoints taken together (LSP's and MPII's mean), -1 without any.
+        """Share over all labelled keypoints together (LSP's and MPII's mean), -1 without any.
 
-        `counted` `[K]` bool restricts it to some keypoints.
+        `counted` `[K]` bool limits it to some keypoints.
         """
         chosen = np.ones(len(self.labelled), bool) if counted is None else counted
         number = int(self.labelled[chosen].sum())
         return float(self.correct[chosen].sum() / number) if number else -1.0
 
     def per_joint(self, skeleton: Skeleton) -> dict[str, float]:
-        """The rate of each joint, left and right averaged, as the tables of the literature do."""
+        """Rate of each joint, the mean of left and right, as in published tables."""
         rates = self.per_keypoint
         joints: dict[str, list[float]] = {}
         for name, rate in zip(skeleton.keypoints, rates, strict=True):
@@ -70,10 +70,10 @@ class PCKCounts:
 def normalised_distances(
     predicted: np.ndarray, truth: np.ndarray, visible: np.ndarray, normaliser: np.ndarray
 ) -> np.ndarray:
-    """Distances between prediction and truth in normalisers.
+    """Compute distances between prediction and truth, divided by the normaliser.
 
     Args:
-      predicted: `[N, K, D]` in the frame of `truth`; NaN counts as infinitely wrong.
+      predicted: `[N, K, D]` in the frame of `truth`; NaN counts as an infinite error.
       truth: `[N, K, D]`.
       visible: `[N, K]`, labelled where above 0.
       normaliser: `[N]` lengths in the same unit, or `[N, D]` one for each axis.
@@ -88,12 +88,13 @@ def normalised_distances(
     visible, normaliser = np.asarray(visible), np.asarray(normaliser, np.float64)
     if predicted.shape != truth.shape or visible.shape != truth.shape[:-1]:
         raise InputError(
-            f"predictions {predicted.shape}, truth {truth.shape} and flags {visible.shape} have to "
+            f"predictions {predicted.shape}, truth {truth.shape} and flags {visible.shape} must "
             "be [N, K, D], [N, K, D] and [N, K]"
         )
     if normaliser.shape not in ((len(truth),), (len(truth), truth.shape[-1])):
         raise InputError(
-            f"normalisers of shape {normaliser.shape} for {len(truth)} people; give one each"
+            f"normalisers of shape {normaliser.shape} for {len(truth)} people; give one length for "
+            "each person"
         )
     lengths = normaliser.reshape(len(truth), 1, -1)
     lengths = np.where(np.isfinite(lengths) & (lengths > 0), lengths, np.nan)
@@ -109,9 +110,9 @@ def pck(
     normaliser: np.ndarray,
     alpha: float,
 ) -> PCKCounts:
-    """The share of keypoints within `alpha` normalisers of the truth, bounds included.
+    """Count keypoints within `alpha` normalisers of the truth, `alpha` included.
 
-    Arguments and errors as in `normalised_distances`. Yang and Ramanan, "Articulated Human
+    Arguments and errors are those of `normalised_distances`. Yang and Ramanan, "Articulated Human
     Detection with Flexible Mixtures of Parts", 2013.
     """
     distances = normalised_distances(predicted, truth, visible, normaliser)
@@ -126,10 +127,10 @@ def pck(
 
 
 def torso_diameters(truth: np.ndarray, visible: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """The diagonal of each torso: left shoulder to right hip.
+    """Diagonal of each torso: left shoulder to right hip.
 
-    Where one of these two is not labelled, right shoulder to left hip; NaN where neither diagonal
-    is. Every person of LSP has the first. Sapp and Taskar, "MODEC", 2013.
+    If one of these two is not labelled, right shoulder to left hip; NaN if neither diagonal is
+    labelled. Every person of LSP has the first diagonal. Sapp and Taskar, "MODEC", 2013.
 
     Args:
       truth: `[N, K, 2]`; visible: `[N, K]`.
@@ -146,15 +147,15 @@ def torso_diameters(truth: np.ndarray, visible: np.ndarray, skeleton: Skeleton) 
 
 
 def head_segments(truth: np.ndarray, visible: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """Neck to head top, `[N]`, NaN where not labelled: a head size where no head box is known."""
+    """Length `[N]` from neck to head top, a head size for data without head boxes; else NaN."""
     neck = "upper_neck" if "upper_neck" in skeleton.keypoints else "neck"
     return _segment(truth, visible, skeleton, neck, "head_top")
 
 
 def head_sizes(head_boxes_xyxy: np.ndarray) -> np.ndarray:
-    """The head size of MPII's PCKh: 0.6 of the diagonal of the annotated head box.
+    """Head size of MPII's PCKh: 0.6 of the diagonal of the annotated head box.
 
-    0.6 is the constant of MPII's evaluation, there to make the diagonal about as long as the
+    0.6 is the constant of MPII's evaluation. It makes the length about equal to that of the
     segment from neck to head top. Andriluka et al., "2D Human Pose Estimation", 2014.
 
     Args:
@@ -174,18 +175,18 @@ def person_centric_pck(
     skeleton: Skeleton,
     alpha: float = 0.2,
 ) -> dict[str, float]:
-    """PCK@0.2 as on LSP with person-centric annotations (left is the person's own left).
+    """PCK@0.2 as on LSP with person-centric annotations (left is the left side of the person).
 
     The normaliser is the torso diagonal of each person (`torso_diameters`), and all labelled
-    joints count, occluded ones included. With the predictions published beside Convolutional Pose
-    Machines it gives their 84.32 % and 90.5 %.
+    joints count, occluded ones included. With the published predictions of Convolutional Pose
+    Machines it gives the published 84.32 % and 90.5 %.
 
     Args:
       predicted: `[N, K, 2]`, truth: `[N, K, 2]`, visible: `[N, K]`, in one frame.
 
     Returns:
-      `PCK` over all joints, then `PCK/<joint>` with both sides averaged; in [0, 1], -1 where
-      nothing is labelled.
+      `PCK` over all joints, then `PCK/<joint>`, the mean of both sides; in [0, 1], -1 where nothing
+      is labelled.
     """
     lengths = torso_diameters(truth, visible, skeleton)
     result = pck(predicted, truth, visible, lengths, alpha)
@@ -201,15 +202,15 @@ def pckh(
     skeleton: Skeleton,
     alpha: float = 0.5,
 ) -> dict[str, float]:
-    """PCKh@0.5 as on MPII: distances in head sizes.
+    """PCKh@0.5 as on MPII: distances divided by the head size.
 
     Args:
       predicted: `[N, K, 2]`, truth: `[N, K, 2]`, visible: `[N, K]`, in one frame.
       sizes: `[N]` from `head_sizes`.
 
     Returns:
-      `PCKh` over all joints but pelvis and thorax (as MPII), then `PCKh/<joint>` with both sides
-      averaged; MPII's column "head" is `head_top`. In [0, 1], -1 where nothing is labelled.
+      `PCKh` over all joints except pelvis and thorax (as in MPII), then `PCKh/<joint>`, the mean of
+      both sides; MPII's column "head" is `head_top`. In [0, 1], -1 where nothing is labelled.
     """
     result = pck(predicted, truth, visible, sizes, alpha)
     counted = np.array([name not in _NOT_IN_MPII_MEAN for name in skeleton.keypoints])
@@ -221,7 +222,7 @@ def pckh(
 class PCK(Metric):
     """`person_centric_pck` as an object for a config.
 
-    The figure is called `PCK`, with another threshold than LSP's 0.2 `PCK@<threshold>`.
+    The figure is named `PCK`, or `PCK@<threshold>` if the threshold is not LSP's 0.2.
     """
 
     threshold: float = 0.2
@@ -252,10 +253,10 @@ class PCK(Metric):
 
 @dataclass(frozen=True)
 class PCKh(Metric):
-    """`pckh` as an object for a config, in head sizes of the dataset's head boxes.
+    """`pckh` as an object for a config, with head sizes from the dataset's head boxes.
 
-    Where the dataset has none, the length from neck to head top is the unit. The figure is called
-    `PCKh`, with another threshold than MPII's 0.5 `PCKh@<threshold>`.
+    If the dataset has no head boxes, the length from neck to head top is the normaliser. The figure
+    is named `PCKh`, or `PCKh@<threshold>` if the threshold is not MPII's 0.5.
     """
 
     threshold: float = 0.5
@@ -315,7 +316,7 @@ def _renamed(values: dict[str, float], old: str, new: str) -> dict[str, float]:
 
 
 def _joint(name: str, skeleton: Skeleton) -> str:
-    """What a left and a right keypoint have in common: `shoulder`."""
+    """Joint name of a left or right keypoint without its side: `shoulder`."""
     pair = next(pair for pair in skeleton.pairs if name in pair)
     return pair[0].replace("left_", "", 1).replace("_left", "", 1)
 
@@ -332,6 +333,6 @@ def _indices(skeleton: Skeleton, names: Sequence[str]) -> list[int]:
     if missing:
         raise InputError(
             f"skeleton {skeleton.name!r} has no {' and no '.join(missing)}, so this length is not "
-            "defined on it; call pck() with a normaliser of your own"
+            "defined on it; call pck() with another normaliser"
         )
     return [skeleton.index(name) for name in names]

@@ -1,4 +1,4 @@
-"""Estimates of models that find everybody in an image by themselves."""
+"""Estimates of models that find all people in an image without given boxes."""
 
 from dataclasses import dataclass
 
@@ -11,15 +11,14 @@ from jaxpose.skeletons import Skeleton
 
 @dataclass(frozen=True)
 class PeopleInImages:
-    """People found in whole images, beside those annotated: no row belongs to another.
+    """People found and people annotated in whole images; rows of the two do not correspond.
 
-    It stands in place of `Estimates` for metrics with `Metric.whole_images`, which match people
-    themselves.
+    It replaces `Estimates` for metrics with `Metric.whole_images`, which match the people.
 
     Attributes:
       skeleton: the K keypoints.
-      truth: everybody annotated.
-      found: everybody found.
+      truth: all annotated people.
+      found: all people found.
     """
 
     skeleton: Skeleton
@@ -27,7 +26,7 @@ class PeopleInImages:
     found: Detections
 
     def column(self, name: str) -> np.ndarray:
-        """`box_xywh` or `area` of the people annotated; InputError for any other."""
+        """Column `box_xywh` or `area` of the annotated people; InputError for any other name."""
         if name not in ("box_xywh", "area"):
             raise InputError(f"People in whole images have no {name!r}.")
         values: np.ndarray = getattr(self.truth, name)

@@ -1,4 +1,4 @@
-"""A score together with everything it depends on."""
+"""Evaluation report: metrics, and the conditions under which they were computed."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,18 +12,21 @@ from jaxpose.errors import InputError
 
 @dataclass(frozen=True)
 class Report:
-    """Metrics and how they were computed; none of it has a default that could be wrong.
+    """Metrics, and the conditions under which they were computed.
+
+    Conditions have no defaults, so that none can be left out by mistake.
 
     Attributes:
-      metrics: values by name, the leading one first; -1 where there was nothing to measure.
-      boxes: whose boxes the people were cropped with, such as `ground truth` or a detector's name.
-      flip_test: whether predictions on the mirrored picture were averaged in.
-      decode: how outputs became coordinates, such as the codec's description.
-      sigmas: what OKS used: the values, a phrase such as `uniform 0.05`, or None where no OKS was
+      metrics: values by name, the main one first; -1 if there was nothing to measure.
+      boxes: source of the boxes that people were cropped with, such as `ground truth` or a
+        detector's name.
+      flip_test: whether predictions on the mirrored image were averaged in.
+      decode: method that turned outputs into coordinates, such as the codec's description.
+      sigmas: the OKS sigmas: their values, a phrase such as `uniform 0.05`, or None if no OKS was
         computed.
-      people: the number of people scored, of motion in each frame anew.
-      notes: anything else that the reader has to know, by name.
-      by_action: of motion, metric -> subject -> action -> value.
+      people: number of people scored; for motion, a person counts once in each frame.
+      notes: all other conditions, by name.
+      by_action: for motion, metric -> subject -> action -> value.
     """
 
     metrics: Mapping[str, float]
@@ -36,7 +39,7 @@ class Report:
     by_action: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
 
     def conditions(self) -> dict[str, str]:
-        """How the metrics were computed, in words."""
+        """Conditions under which the metrics were computed, in words."""
         return {
             "boxes": self.boxes,
             "flip test": "yes" if self.flip_test else "no",
@@ -47,11 +50,11 @@ class Report:
         }
 
     def table(self) -> RenderableType:
-        """Metrics, then the conditions, as a table for the terminal; before it those by action."""
+        """Table of metrics and conditions for the terminal, after tables by action."""
         scored = f"{self.people:,} {'poses' if self.by_action else 'people'}"
         table = Table("metric", "value", title=scored)
         for name, value in self.metrics.items():
-            table.add_row(name, "nobody to measure" if value == -1 else f"{value:.4f}")
+            table.add_row(name, "no people to measure" if value == -1 else f"{value:.4f}")
         table.add_section()
         for name, words in self.conditions().items():
             table.add_row(name, words)
@@ -60,15 +63,15 @@ class Report:
         return Group(*(_grid(name, rows) for name, rows in self.by_action.items()), table)
 
     def to_json(self) -> str:
-        """The report as indented JSON text."""
+        """Write the report as indented JSON text."""
         return json.dumps(asdict(self), indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> "Report":
-        """The inverse of `to_json`.
+        """Read a report from the text that `to_json` wrote.
 
         Raises:
-          InputError: not a report.
+          InputError: the text is not a report.
         """
         try:
             values = json.loads(text)
@@ -80,7 +83,7 @@ class Report:
 
 
 def _grid(metric: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
-    """Actions down, subjects across; the last row has the subjects' means over their actions."""
+    """Table with a row for each action, a column for each subject, and means of both."""
     actions = sorted({action for row in rows.values() for action in row})
     table = Table("action", *rows, "mean", title=metric)
 

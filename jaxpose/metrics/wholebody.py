@@ -1,7 +1,7 @@
-"""COCO-WholeBody: AP of body, feet, face and hands by themselves, and of all 133 keypoints.
+"""COCO-WholeBody: separate AP for body, feet, face and hands, and AP for all 133 keypoints.
 
-Jin et al., arXiv:2007.11858. A part of a person is ignored where none of its keypoints is
-labelled; its OKS has the person's area and the part's sigmas.
+Jin et al., arXiv:2007.11858. A part of a person is ignored if none of its keypoints is labelled;
+its OKS uses the area of the person and the sigmas of the part.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,27 +26,27 @@ PARTS: dict[str, slice] = {
     "righthand": slice(112, 133),
     "whole": slice(0, 133),
 }
-"""Where each part's keypoints are among the 133."""
+"""Range of each part's keypoints among the 133."""
 
 # The lists of a person in COCO-WholeBody's files, in the order of the skeleton.
 _LISTS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
 
 
 def wholebody_ap(truth: GroundTruth, detections: Detections) -> dict[str, float]:
-    """COCO's AP and AR for the whole and for each part.
+    """COCO's AP and AR for the whole person and for each part.
 
-    An unmatched detection is as large as the extent of its body's keypoints, in every part.
+    In every part, the size of an unmatched detection is the extent of its body keypoints.
 
     Args:
       truth: people of 133 keypoints.
       detections: people of 133 keypoints.
 
     Returns:
-      The metrics of `coco_keypoint_ap` for all keypoints under their own names, then those of each
-      part as `body/AP` and so on; -1 where there is nobody to find.
+      The metrics of `coco_keypoint_ap` for all keypoints (`AP` and so on), then those of each part
+      (`body/AP` and so on); -1 where there is no person to find.
 
     Raises:
-      InputError: not 133 keypoints, and as in `coco_keypoint_ap`.
+      InputError: the number of keypoints is not 133, or an error of `coco_keypoint_ap`.
     """
     for name, array in (("ground truth", truth.keypoints), ("detections", detections.keypoints)):
         if len(array) and array.shape[1] != COCO_WHOLEBODY133.num_keypoints:
@@ -74,7 +74,7 @@ def wholebody_ap(truth: GroundTruth, detections: Detections) -> dict[str, float]
 
 @dataclass(frozen=True)
 class WholeBodyAP(Metric):
-    """`wholebody_ap` as an object for a config: AP and AR of the whole and of each part."""
+    """`wholebody_ap` as an object for a config: AP and AR of the person and each part."""
 
     uses_sigmas: ClassVar[bool] = True
     whole_images: ClassVar[bool] = True
@@ -100,11 +100,11 @@ class WholeBodyAP(Metric):
 
 
 def read_ground_truth(source: str | Path | Mapping[str, Any]) -> GroundTruth:
-    """People of 133 keypoints from a COCO-WholeBody annotation file, or its parsed content.
+    """Read people of 133 keypoints from a COCO-WholeBody annotation file, or its parsed content.
 
     Raises:
-      FileNotFoundError: no such file.
-      InputError: not such a document.
+      FileNotFoundError: the file does not exist.
+      InputError: not a COCO-WholeBody annotation document.
     """
     document, where = load_document(source, "annotations")
     if not isinstance(document, Mapping) or not isinstance(document.get("annotations"), list):
@@ -114,20 +114,20 @@ def read_ground_truth(source: str | Path | Mapping[str, Any]) -> GroundTruth:
 
 
 def read_detections(source: str | Path | Sequence[Mapping[str, Any]]) -> Detections:
-    """People of 133 keypoints from a COCO-WholeBody results file, or its parsed content.
+    """Read people of 133 keypoints from a COCO-WholeBody results file, or its parsed content.
 
     Raises:
-      FileNotFoundError: no such file.
-      InputError: not such a document.
+      FileNotFoundError: the file does not exist.
+      InputError: not a COCO-WholeBody results document.
     """
     people, where = load_document(source, "detections")
     if not isinstance(people, Sequence) or isinstance(people, str):
-        raise InputError(f"{where} is not a COCO results file: it has to be a list of people")
+        raise InputError(f"{where} is not a COCO results file: it must be a list of people")
     return Detections.from_coco_results([_joined(person, where) for person in people])
 
 
 def _joined(person: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The person with all lists of keypoints as one, whose flags say who is labelled."""
+    """Person with its five keypoint lists joined into one, without `num_keypoints`."""
     missing = [name for name in _LISTS if name not in person]
     if missing:
         raise InputError(

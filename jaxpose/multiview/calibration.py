@@ -138,6 +138,9 @@ def read_opencv(
 
     This is EasyMocap's pair `intri.yml` and `extri.yml`; a single file with all entries works too.
     `R_x` (Rodrigues) is read where there is no `Rot_x`. `unit` is that of T: mm, cm or m.
+
+    Raises:
+      InputError: the unit is none of these, or a file or an entry is missing.
     """
     if unit not in _MM:
         raise InputError(f"unit {unit!r} is not one of {', '.join(_MM)}")

@@ -36,7 +36,7 @@ class Options:
         are lost.
       track: give the people of videos ids.
       tracking: options of the tracker.
-      smooth: smooth the tracked keypoints of videos: `one-euro` (causal), `savitzky-golay` (looks
+      smooth: smooth the tracked keypoints of videos: `one-euro` (causal), `savitzky-golay` (reads
         ahead), a `Smoothing`, or None.
       lifting: options of a lifter.
       ahead: number of frames that are decoded and detected in advance; bounds the memory.

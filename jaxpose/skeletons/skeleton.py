@@ -82,6 +82,7 @@ class Skeleton:
 
     @property
     def num_keypoints(self) -> int:
+        """Number of keypoints, K."""
         return len(self.keypoints)
 
     @property

@@ -1,8 +1,8 @@
-"""The interface of a task: all that the training loop and the commands know of what is trained.
+"""Interface of a task, through which the training loop and the commands use it.
 
-A task is a folder beside this file: an experiment (what a recipe returns), the task that the
-experiment's `task()` gives, and an estimator (what a release holds). Nothing lists the tasks, so a
-new one, here or in another package, edits no file.
+A task is a folder beside this file with three parts: an experiment (returned by a recipe), the task
+(returned by the experiment's `task()`), and an estimator (stored in a release). No list of tasks
+exists, so a new task, here or in another package, changes no other file.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,18 +20,18 @@ Variables = dict[str, Any]
 """`{"params": ..., "batch_stats": ...}` of a model."""
 
 Weights = Callable[[str], Mapping[str, np.ndarray]]
-"""From what `init_from` names to a state dict."""
+"""Function from the value of `init_from` to a state dict."""
 
 
 class EvalResult(NamedTuple):
-    """An evaluation.
+    """Result of an evaluation.
 
     Attributes:
-      report: the figures, with all that they depend on.
-      image: uint8 RGB `[H, W, 3]` of estimates beside the truth; None where there is none.
+      report: the figures, and the conditions under which they were computed.
+      image: uint8 RGB `[H, W, 3]` of estimates beside the truth, or None.
       predictions: the estimates as JSON types.
-      details: draws what is looked at when training has ended, uint8 RGB by file name without
-        suffix: `keypoint_errors`, `worst`.
+      details: draws images for the end of training, uint8 RGB by file name without suffix:
+        `keypoint_errors`, `worst`.
     """
 
     report: Report
@@ -41,17 +41,17 @@ class EvalResult(NamedTuple):
 
 
 Evaluator = Callable[..., EvalResult]
-"""`evaluator(variables, on_batch=...)`; `on_batch` gets the number of samples done so far."""
+"""`evaluator(variables, on_batch=...)`; `on_batch` gets the number of finished samples."""
 
 
 class Task(Protocol):
-    """The part of a run that depends on what is trained; `source` is what `open` returned."""
+    """Part of a run that depends on the task; `source` is an object that `open` returned."""
 
     unit: ClassVar[str]
-    """Name of the samples in a batch, in the plural."""
+    """Name of the samples in a batch, as a plural noun."""
 
     def check(self) -> None:
-        """Refuse parts that do not fit together (InputError); computes shapes only."""
+        """Raise InputError if parts of the experiment do not fit together; computes shapes only."""
         ...
 
     def open(self, role: Literal["train", "eval"]) -> Any:
@@ -63,11 +63,11 @@ class Task(Protocol):
         ...
 
     def fit_to_data(self, source: Any) -> Experiment:
-        """The experiment with all that follows from the training data filled in."""
+        """Return the experiment with the values filled in that depend on the training data."""
         ...
 
     def initial_variables(self, fresh: Variables, weights: Weights) -> Variables:
-        """`fresh` variables with those in place that the experiment starts from."""
+        """Replace those of the `fresh` variables for which the experiment names weights."""
         ...
 
     def batches(
@@ -77,7 +77,7 @@ class Task(Protocol):
         start_step: int,
         on_loaded: Callable[[int], None] = lambda samples: None,
     ) -> Iterator[dict[str, Any]]:
-        """Training batches on the mesh; a function of the seed and the step alone."""
+        """Training batches on the mesh; they depend only on the seed and the step."""
         ...
 
     def abstract_batch(self, mesh: jax.sharding.Mesh) -> dict[str, Any]:
@@ -85,40 +85,39 @@ class Task(Protocol):
         ...
 
     def encode(self, key: jax.Array, batch: dict[str, Any]) -> tuple[Any, Any, Any]:
-        """Augmented inputs of the model, and targets and weights of the loss; pure."""
+        """Compute augmented inputs of the model, and targets and weights of the loss; pure."""
         ...
 
     def without_augmentation(self) -> Experiment:
-        """The experiment whose `encode` changes no sample at random."""
+        """Return the experiment with an `encode` that changes no sample at random."""
         ...
 
     def evaluator(self, source: Any, mesh: jax.sharding.Mesh, flip_test: bool) -> Evaluator:
-        """A function that scores variables on a dataset.
+        """Build a function that evaluates variables on a dataset.
 
         Raises:
-          InputError: the dataset cannot feed a metric of the evaluation.
+          InputError: the dataset lacks the data that a metric of the evaluation needs.
         """
         ...
 
     def sample_names(self, source: Any, indices: np.ndarray) -> Sequence[str]:
-        """Names by which a person finds these samples again, for messages."""
+        """Names in messages by which a person can find these samples."""
         ...
 
     def estimator(self, variables: Variables) -> tuple["Estimator", Variables]:
-        """The part of a trained model that prediction needs, and its variables."""
+        """Return the part of a trained model that prediction needs, and its variables."""
         ...
 
     def next_step(self, workdir: str) -> str:
-        """A command to type after training; empty if there is none."""
+        """Command to run after training; empty if there is none."""
         ...
 
 
 class Estimator(Protocol):
-    """A model with all that prediction needs beside its variables.
+    """Model with all settings that prediction needs, without the variables.
 
-    A frozen dataclass: its JSON form stands in the `config.json` of a release, from which it is
+    It is a frozen dataclass. The `config.json` of a release contains it as JSON, from which it is
     built again.
-
     """
 
     @property
@@ -131,29 +130,29 @@ class Estimator(Protocol):
 
     @property
     def model(self) -> Any:
-        """The Linen module."""
+        """Linen module of the model."""
         ...
 
     @property
     def codec(self) -> Any:
-        """The codec that the model was trained with."""
+        """Codec that the model was trained with."""
         ...
 
     @property
     def skeleton(self) -> Skeleton:
-        """The keypoints."""
+        """Skeleton of the predicted keypoints."""
         ...
 
     def describe_input(self) -> str:
-        """One phrase for a model card."""
+        """Describe the input in one phrase for a model card."""
         ...
 
     def predictor(self, variables: Variables, **options: Any) -> Any:
-        """Ready to predict.
+        """Build the object that predicts.
 
-        From crops and images: an object with `stream(items)`, `__call__(image, boxes_xywh)`,
-        `warm_up()` and `compilations`, as `tasks.topdown.predictor.Predictor`. From tracks: one
-        that is called as `tasks.lifting.track_lifter.TrackLifter`.
+        For crops and images: an object with `stream(items)`, `__call__(image, boxes_xywh)`,
+        `warm_up()` and `compilations`, as in `tasks.topdown.predictor.Predictor`. For tracks: an
+        object that is called as `tasks.lifting.track_lifter.TrackLifter`.
         """
         ...
 
@@ -165,9 +164,9 @@ class Estimator(Protocol):
         flip_test: bool = True,
         photo_hw: tuple[int, int] = (1080, 1920),
     ) -> Program:
-        """The function to export, with the weights inside.
+        """Build the function to export, which contains the weights.
 
         Raises:
-          InputError: a level that this kind of model does not have.
+          InputError: this kind of model does not have the level.
         """
         ...

@@ -1,4 +1,4 @@
-"""Checkpoints of {state, data position, key} through Orbax: asynchronous, last and best kept."""
+"""Checkpoints of state, data position and key, written by Orbax; the last and best are kept."""
 
 import errno
 import logging
@@ -19,10 +19,10 @@ from jaxpose.train.state import TrainState
 class Checkpoints:
     """The checkpoints of one run, in `directory/STEP/`.
 
-    A save is written beside its final place and renamed when whole, so that a process killed at
-    any moment leaves the earlier checkpoints as they were. The newest one is always kept, and the
-    one with the best value of `metric` among those saved with metrics: the highest or, with
-    `lower_is_better`, the lowest.
+    A save is written beside its final place and renamed when it is complete, so a process killed
+    at any time leaves the earlier checkpoints unchanged. Two checkpoints are kept: the newest, and
+    the one with the best value of `metric` among those saved with metrics. The best value is the
+    highest or, with `lower_is_better`, the lowest.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Checkpoints:
             value = metrics[metric]
             if not lower_is_better:
                 return value
-            # -1 says that there was nothing to measure.
+            # -1 means that there was nothing to measure.
             return -value if value >= 0 else -math.inf
 
         policy = managers.AnyPreservationPolicy(
@@ -72,11 +72,11 @@ class Checkpoints:
         )
 
     def latest_step(self) -> int | None:
-        """The step of the newest whole checkpoint, None when there is none."""
+        """Step of the newest complete checkpoint; None if there is none."""
         return self._manager.latest_step()
 
     def best_step(self) -> int | None:
-        """The step with the best metric; the newest where none was saved with metrics."""
+        """Step with the best metric; the newest step if none was saved with metrics."""
         best = self._manager.best_step()
         return self.latest_step() if best is None else best
 
@@ -86,10 +86,10 @@ class Checkpoints:
         position: Mapping[str, Any],
         metrics: Mapping[str, float] | None = None,
     ) -> None:
-        """Copy the state to the host and begin writing it; returns before the write is done.
+        """Copy the state to the host and start writing it; returns before the write is done.
 
         Raises:
-          InputError: this save, or the write begun by an earlier one, failed.
+          InputError: this save, or the write of an earlier one, failed.
         """
         items: dict[str, Any] = {
             "model": ocp.args.StandardSave(
@@ -111,10 +111,10 @@ class Checkpoints:
             raise self._failed(error) from error
 
     def wait(self) -> None:
-        """Block until everything begun is written.
+        """Wait until all started writes are done.
 
         Raises:
-          InputError: the write failed; says which checkpoint is the newest whole one.
+          InputError: a write failed; the message names the newest complete checkpoint.
         """
         try:
             self._manager.wait_until_finished()
@@ -122,22 +122,22 @@ class Checkpoints:
             raise self._failed(error) from error
 
     def _failed(self, error: Exception) -> Exception:
-        """An InputError for what the user can mend (a full or unwritable disk), else `error`."""
+        """InputError for a full or read-only disk, which the user can fix; else `error` itself."""
         if not _is_about_storage(error):
             return error
-        whole = [s.name for s in self.directory.glob("*") if s.name.isdigit()]
-        last = f"step {max(map(int, whole))}" if whole else "none"
+        complete = [s.name for s in self.directory.glob("*") if s.name.isdigit()]
+        last = f"step {max(map(int, complete))}" if complete else "none"
         return InputError(
-            f"Could not write a checkpoint to {self.directory}: {_first_line(error)}. Newest whole "
-            f"checkpoint: {last}. Free some space (or mend the permissions) and run the same "
-            "command again; it goes on from there."
+            f"Could not write a checkpoint to {self.directory}: {_first_line(error)}. Newest "
+            f"complete checkpoint: {last}. Free some space (or correct the permissions) and run "
+            "the same command again; it continues from that checkpoint."
         )
 
     def restore(self, like: TrainState, step: int | None = None) -> tuple[TrainState, dict]:
-        """The state and data position of `step` (default: newest), placed as `like` is placed.
+        """Read the state and data position of `step` (default: newest), placed like `like`.
 
         Args:
-          like: arrays or ShapeDtypeStructs with shardings.
+          like: a state of arrays or ShapeDtypeStructs with shardings.
         """
         step = self.latest_step() if step is None else step
         like = jax.tree.map(
@@ -163,12 +163,12 @@ class Checkpoints:
         return state, found["position"]
 
     def restore_variables(self, like: Mapping[str, Any], ema: bool, step: int) -> dict[str, Any]:
-        """`{"params", "batch_stats"}` for evaluation, without reading the optimiser's state.
+        """Read `{"params", "batch_stats"}` for evaluation, without the optimiser's state.
 
         Args:
-          like: the same tree of arrays or ShapeDtypeStructs.
+          like: a tree of the same structure, of arrays or ShapeDtypeStructs.
           ema: return the averaged parameters.
-          step: which checkpoint.
+          step: the step of the checkpoint.
         """
         items = {"model": ocp.args.StandardRestore(dict(like))}
         if ema:

@@ -13,7 +13,7 @@ from jaxpose.data.source import Source
 from jaxpose.train.distributed import batch_shard
 from jaxpose.train.mesh import batch_sharded
 
-# What the step of a top-down model reads; ids, areas and maps to the photo stay on the host.
+# Arrays that the step of a top-down model reads; the others of a batch stay on the host.
 DEVICE_KEYS = ("image", "keypoints", "visible", "box_xywh", "mask")
 
 
@@ -22,7 +22,7 @@ def to_device(
     mesh: jax.sharding.Mesh,
     keys: Sequence[str] = DEVICE_KEYS,
 ) -> dict[str, jax.Array]:
-    """This process's part of a batch as global arrays `keys`, split over the mesh."""
+    """Convert this process's part of a batch to the global arrays `keys`, split over the mesh."""
     sharding = batch_sharded(mesh)
     return {key: jax.make_array_from_process_local_data(sharding, batch[key]) for key in keys}
 
@@ -35,11 +35,11 @@ def train_batches(
     on_loaded: Callable[[int], None] = lambda samples: None,
     keys: Sequence[str] = DEVICE_KEYS,
 ) -> Iterator[dict[str, jax.Array]]:
-    """Training batches from `start_step` on: the same samples in the same order either way.
+    """Training batches from `start_step` on; resident and streamed data give the same batches.
 
     Args:
-      on_loaded: gets the number of samples in device memory while a resident set is being read.
-      keys: the arrays of a batch that the step reads.
+      on_loaded: called with the number of samples in device memory while a resident dataset loads.
+      keys: names of the arrays that the step reads.
     """
     if experiment.resident:
         return _resident(experiment, source, mesh, start_step, on_loaded, keys)
@@ -49,9 +49,9 @@ def train_batches(
 def eval_batches(
     experiment: Any, source: Source, mesh: jax.sharding.Mesh
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Every person of `source` once, in order, on the host; the last batch is padded and masked.
+    """All samples of `source` once, in order, on the host; the last batch is padded and masked.
 
-    Of several processes each gets its part of every batch.
+    With several processes, each gets its part of every batch.
     """
     size = experiment.evaluation.batch_size
     part, parts = batch_shard(size, mesh)
@@ -60,7 +60,7 @@ def eval_batches(
 
         yield from sequential(source, size, process_index=part, process_count=parts)
         return
-    # A run that keeps its data on the device needs no TensorFlow, here neither.
+    # A run with resident data needs no TensorFlow, for evaluation neither.
     rows = process_slice(size, part, parts)
     for start in range(0, len(source), size):
         places = np.arange(start, start + size)[rows]
@@ -86,7 +86,7 @@ def _streamed(
         process_index=part,
         process_count=parts,
     )
-    # Two batches ahead: the copy to the device overlaps with the step before.
+    # Two batches are copied ahead, so that the copy overlaps with the step before.
     ahead: deque[dict[str, jax.Array]] = deque()
     for _, batch in batches:
         ahead.append(to_device(batch, mesh, keys))

@@ -1,4 +1,4 @@
-"""The part of an evaluation that is the same for every task: metrics, schedule, name."""
+"""Evaluation settings that all tasks share: metrics, schedule, name."""
 
 import warnings
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from jaxpose.metrics.metric import Metric, directions
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationBase:
-    """When held-out samples are scored, and with which metrics.
+    """Schedule and metrics for the evaluation on held-out samples.
 
-    A task derives its own class from this one, with its defaults and with `data`, another dataset
-    to score on (None: `eval_data` of the experiment).
+    A task derives its class from this one. It sets the defaults and adds `data`, another dataset to
+    evaluate on (None: `eval_data` of the experiment).
 
     Attributes:
-      metrics: one or several; no two may report a figure of the same name.
-      best: the figure that picks the best checkpoint. Empty for the leading figure of the first
-        metric, which is then filled in.
-      every: so many steps; the last step is always scored.
-      flip_test: average the predictions on each image, or track, and on its mirror image.
-      name: empty for the main evaluation. Of an evaluation in `more_evaluations` it stands before
-        its figures, such as `crowd/AP`, and is the folder of its report.
+      metrics: one or several; two metrics must not report a figure of the same name.
+      best: the figure that picks the best checkpoint. If empty, it is set to the main figure of the
+        first metric.
+      every: number of steps between evaluations; the last step is always evaluated.
+      flip_test: average the predictions on each image (or track) and on its mirror image.
+      name: empty for the main evaluation. In `more_evaluations`, the prefix of its figures, such
+        as `crowd/AP`, and the folder of its report.
     """
 
     metrics: tuple[Metric, ...] = ()
@@ -40,14 +40,14 @@ class EvaluationBase:
         elif self.best not in known:
             names = ", ".join(type(metric).__name__ for metric in self.metrics)
             raise InputError(
-                f"evaluation.best is {self.best!r}, which none of its metrics ({names}) reports."
+                f"evaluation.best is {self.best!r}, but none of its metrics ({names}) reports it."
                 f"{nearest(self.best, known)} They report: {', '.join(known)}."
             )
         if self.every < 1 or self.batch_size < 1:
             raise InputError("evaluation.every and evaluation.batch_size must be at least 1.")
 
     def _take_old_metric(self, metric: str | None) -> None:
-        """Set `metrics` and `best` as version 0.1.0 understood its `metric`."""
+        """Set `metrics` and `best` from the `metric` of version 0.1.0."""
         if metric is None:
             return
         new = migrate_evaluation({"metric": metric})
@@ -65,5 +65,5 @@ class EvaluationBase:
 
     @property
     def lower_is_better(self) -> bool:
-        """Whether the figure `best` is an error."""
+        """True if the figure `best` is an error, so that lower values are better."""
         return directions(self.metrics)[self.best] == "lower"

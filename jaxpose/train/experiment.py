@@ -1,4 +1,4 @@
-"""The part of an experiment that is the same for every task: optimizer, mesh, length, seed."""
+"""Experiment settings that all tasks share: optimizer, mesh, length, seed."""
 
 import dataclasses
 from abc import ABC, abstractmethod
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Mesh:
-    """Devices along each axis of the mesh; one axis may be -1 and takes what the others leave.
+    """Number of devices along each axis of the mesh; an axis of -1 takes all remaining devices.
 
     Batches are split over `data` and `fsdp`, parameters over `fsdp` and `tensor` (see
-    `train.sharding`). `rules` come before the defaults: pairs of a regular expression that matches
-    the whole path of a parameter, and the mesh axis (or None) for each of its last axes, such as
-    `("backbone/blocks/mlp/fc1/kernel", ("fsdp", "tensor"))`. Parameters of fewer values than
-    `fsdp_from` are held whole by every device.
+    `train.sharding`). Only one axis may be -1. `rules` have priority over the defaults: pairs of a
+    regular expression that matches the whole path of a parameter, and the mesh axis (or None) for
+    each of its last axes, such as `("backbone/blocks/mlp/fc1/kernel", ("fsdp", "tensor"))`.
+    Parameters with fewer values than `fsdp_from` are replicated on every device.
     """
 
     data: int = -1
@@ -36,30 +36,32 @@ class Mesh:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment(ABC):
-    """Everything that determines a training run, and nothing that does not.
+    """All settings that determine a training run.
 
-    A subclass belongs to a task: it adds data, codec and the like, and `task()` returns the task.
-    The training loop reads only the fields of this class and calls only that task, so a task of
-    another package trains like those of this one.
+    A subclass belongs to a task: it adds data, codec and other fields, and `task()` returns the
+    task. The training loop reads only the fields of this class and calls only that task, so a task
+    of another package trains in the same way.
 
     Attributes:
-      model: a Linen module, or what has the same `init`, `apply` and `clone`.
+      model: a Linen module, or an object with the same `init`, `apply` and `clone`.
       loss: `loss(outputs, targets, weights)` -> a float32 scalar, the mean over samples.
-      evaluation: how held-out samples are scored, an `EvaluationBase`; its figure `best` picks the
-        best checkpoint.
-      more_evaluations: others, each with a name and a schedule of its own, and where it has `data`
-        on that dataset. They change nothing in the training.
+      evaluation: settings for the evaluation on held-out samples, an `EvaluationBase`; its figure
+        `best` picks the best checkpoint.
+      more_evaluations: further evaluations, each with its name and schedule, and on its dataset
+        `data` if it has one. They do not change the training.
       optimizer: `AdamW`, another class of `train.optimizers`, or any frozen dataclass whose
         `build(steps, model)` returns an update rule of optax.
-      steps, batch_size: length of the run, and samples of all devices in a step.
-      accumulate: parts of the batch that are differentiated one after the other, for less memory.
-      on_nonfinite: whether a step whose loss or gradient is not finite ends the run, or changes
-        nothing.
-      ema_decay: of the moving average of the parameters that is evaluated; None for no average.
-      init_from: weights that the run starts from (an interrupted run resumes in any case): a
-        published name, a state dict, a release or a run.
-      reset_head: take the backbone of `init_from` alone.
-      loggers: where figures go besides `metrics.jsonl`; see `train.loggers`.
+      steps, batch_size: number of steps of the run; number of samples of all devices in a step.
+      accumulate: number of parts of the batch that are differentiated one after another, to save
+        memory.
+      on_nonfinite: "stop" ends the run at a step whose loss or gradient is not finite; "skip"
+        leaves the state unchanged and continues.
+      ema_decay: decay of the moving average of the parameters, which is evaluated; None for no
+        average.
+      init_from: weights that a new run starts from: a published name, a state dict, a release or a
+        run. An interrupted run resumes from its last checkpoint instead.
+      reset_head: use only the backbone of `init_from`.
+      loggers: logs of the figures besides `metrics.jsonl`; see `train.loggers`.
     """
 
     model: Any
@@ -89,8 +91,8 @@ class Experiment(ABC):
         names = [evaluation.name for evaluation in self.more_evaluations]
         if self.evaluation.name:
             raise InputError(
-                f"evaluation.name is {self.evaluation.name!r}: the main evaluation has no name, "
-                "its figures stand by themselves. Names are for more_evaluations."
+                f"evaluation.name is {self.evaluation.name!r}, but the main evaluation must have "
+                "no name. Names are for more_evaluations."
             )
         if not all(name.replace("-", "").replace("_", "").isalnum() for name in names):
             raise InputError(
@@ -101,10 +103,10 @@ class Experiment(ABC):
             raise InputError(f"Two of more_evaluations have the same name: {', '.join(names)}.")
 
     def evaluations(self) -> "dict[str, Experiment]":
-        """This experiment for each of its evaluations by name, the main one, "", first.
+        """Copies of this experiment with one evaluation each, by name; the main one, "", is first.
 
-        Each has that evaluation alone, and its dataset as `eval_data`; its `task()` opens and
-        scores it.
+        Each copy has that evaluation only, and its dataset as `eval_data`. Its `task()` opens the
+        dataset and evaluates on it.
         """
 
         def view(evaluation: EvaluationBase) -> "Experiment":
@@ -120,11 +122,11 @@ class Experiment(ABC):
 
     @abstractmethod
     def task(self) -> "Task":
-        """The task of this experiment."""
+        """Return the task of this experiment."""
 
     @property
     def input_hw(self) -> tuple[int, int] | None:
-        """Height and width of the model's images; None if the model has `input_shape()`."""
+        """Height and width of the model's input in px; None if the model has `input_shape()`."""
         return None
 
 

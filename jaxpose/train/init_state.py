@@ -1,4 +1,4 @@
-"""The state that a run starts from, made where it lives."""
+"""Initial train state of a run, created directly on its devices."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,10 +17,10 @@ from jaxpose.train.state import TrainState, new_state
 
 
 def abstract_state(experiment: Experiment, mesh: jax.sharding.Mesh) -> tuple[TrainState, Layout]:
-    """The train state as shapes with shardings, and its place on the mesh; computes nothing.
+    """Train state as shapes with shardings, and its layout on the mesh; computes no values.
 
     Raises:
-      InputError: as `sharding.lay_out`.
+      InputError: an error of `sharding.lay_out`.
     """
     shapes = jax.eval_shape(lambda key: _fresh(experiment, key), jax.random.key(0))
     layout = lay_out(experiment.mesh, mesh, shapes, parameter_groups(experiment.model))
@@ -33,10 +33,10 @@ def abstract_state(experiment: Experiment, mesh: jax.sharding.Mesh) -> tuple[Tra
 
 
 def local_weights(where: str) -> Mapping[str, np.ndarray]:
-    """The state dict of a checkpoint file or a release folder, here or in a bucket.
+    """Read the state dict of a checkpoint file or a release folder, on disk or in a bucket.
 
     Raises:
-      InputError: as `convert.load_state_dict`.
+      InputError: an error of `convert.load_state_dict`.
     """
     if in_bucket(where):
         with local_copy(as_path(where)) as copy:
@@ -49,15 +49,15 @@ def first_state(
     layout: Layout,
     weights: Callable[[str], Mapping[str, np.ndarray]] = local_weights,
 ) -> TrainState:
-    """The state before the first step: fresh, or with the weights that the experiment names.
+    """Create the state before the first step: random, or with the weights of `init_from`.
 
-    A fresh one is computed in its place, so that no device ever holds more than its part of it.
+    A random state is computed with its final sharding, so no device holds more than its part.
 
     Args:
-      weights: reads what `init_from` and the like name.
+      weights: reads the weights that `init_from`, `teacher_from` or `knowledge_from` names.
 
     Raises:
-      InputError: as the task's `initial_variables`.
+      InputError: an error of the task's `initial_variables`.
     """
     key = jax.random.fold_in(jax.random.key(experiment.seed), 0x1417)
     named = (getattr(experiment, f"{name}_from", None) for name in ("init", "teacher", "knowledge"))
@@ -75,7 +75,7 @@ def first_state(
 
 
 def run_key(experiment: Experiment, mesh: jax.sharding.Mesh) -> jax.Array:
-    """The key that, with the step, fixes every draw of a run; on all devices of the mesh."""
+    """Random key of a run, on all devices; each draw depends only on it and the step."""
     return _on_mesh(jax.random.key(experiment.seed), mesh)
 
 

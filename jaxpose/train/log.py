@@ -1,4 +1,4 @@
-"""The log of a run: a live line, `metrics.jsonl`, and the experiment's loggers."""
+"""Log of a run: a progress line, `metrics.jsonl`, and the experiment's loggers."""
 
 import json
 import time
@@ -16,17 +16,17 @@ from jaxpose.train.loggers import Logger, LogLost, LogWriter, open_all
 
 
 class RunLog:
-    """Writes `metrics.jsonl` and the loggers; shows the progress line. A context manager.
+    """Log that writes `metrics.jsonl` and the loggers and shows progress; a context manager.
 
     Args:
       directory: the run directory.
-      steps: the length of the run.
-      start_step: where it begins; records beyond it (of a process that was killed after its last
-        checkpoint) are dropped, so that each step stands in the file once.
-      batch_size, unit: number and name of the samples in a step, for the speed.
-      console: where to print.
-      writes: whether to write files; of several processes one does.
-      loggers: where figures go besides `metrics.jsonl`.
+      steps: number of steps of the run.
+      start_step: number of finished steps. Records of later steps (of a process that was killed
+        after its last checkpoint) are dropped, so that the file has each step once.
+      batch_size, unit: number and name of the samples in a step, to report the speed.
+      console: the console to print to.
+      writes: whether to write files; only one of several processes writes.
+      loggers: logs of the figures besides `metrics.jsonl`.
       config: the experiment as JSON types, for the loggers.
     """
 
@@ -76,19 +76,19 @@ class RunLog:
             self._lines.flush()
 
     def flush(self) -> None:
-        """Have everything on disk, or in the bucket, that was recorded."""
+        """Write all records to disk or to the bucket."""
         self._lines.flush()
 
     def advance(self, step: int) -> None:
-        """Move the bar to `step` finished steps."""
+        """Move the progress bar to `step` finished steps."""
         self._progress.update(self._task, completed=step)
 
     def restart_clock(self, step: int) -> None:
-        """Measure speed from here on: compilation and evaluation are not training."""
+        """Measure the speed from now on, without the compilation or evaluation before."""
         self._last = (step, time.perf_counter())
 
     def scalars(self, step: int, values: Mapping[str, Any]) -> None:
-        """Record float scalars of training after `step` steps and show them."""
+        """Record scalars of training after `step` steps, and print them."""
         record = {name: float(value) for name, value in values.items()}
         now = time.perf_counter()
         if self._last is not None and step > self._last[0]:
@@ -104,13 +104,13 @@ class RunLog:
             self._console.print(f"step {step}/{self._steps}  {status}", highlight=False)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Record the figures of an evaluation after `step` steps and show them."""
+        """Record the figures of an evaluation after `step` steps, and print them."""
         self._write(step, "eval", dict(values))
         figures = "  ".join(f"{name} {value:.3f}" for name, value in list(values.items())[:6])
         self._console.print(f"step {step}: {figures}", highlight=False)
 
     def image(self, step: int, name: str, rgb: np.ndarray) -> None:
-        """Give a uint8 RGB image [H, W, 3] to the loggers."""
+        """Send a uint8 RGB image `[H, W, 3]` to the loggers."""
         self._to_each(lambda writer: writer.image(step, name, rgb))
 
     def say(self, text: str) -> None:
@@ -128,20 +128,20 @@ class RunLog:
             raise InputError(f"Cannot write to {self._lines.file}: {error}.") from error
 
     def _to_each(self, send: Callable[[LogWriter], None]) -> None:
-        """A server that cannot be reached does not end a run; the first time it is said."""
+        """Call `send` for each logger; an unreachable server ends no run and is reported once."""
         for number, writer in enumerate(self._writers):
             try:
                 send(writer)
             except LogLost as error:
                 if number not in self._lost:
                     self._lost.add(number)
-                    self.say(f"Figures are lost to a logger, metrics.jsonl has them. {error}.")
+                    self.say(f"A logger lost figures; metrics.jsonl has them. {error}.")
 
 
 class Lines:
-    """A file that grows line by line, on disk at once.
+    """Text file that grows line by line; each line is on disk immediately.
 
-    In a bucket nothing can be appended: there the whole file is written anew every half minute and
+    Files in a bucket cannot be appended to: there the whole file is written again every 30 s and
     on `flush`.
     """
 
@@ -166,14 +166,14 @@ class Lines:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is not written yet."""
+        """Write the lines that are not written yet."""
         if self._unwritten and self._whole is not None:
             self.file.write_text(self._whole)
             self._unwritten, self._written_at = False, time.monotonic()
 
 
 def read_metrics(directory: Path) -> list[dict[str, Any]]:
-    """The records of a run's `metrics.jsonl`; a line cut short by a kill is left out."""
+    """Read the records of a run's `metrics.jsonl`, without incomplete lines of a killed process."""
     file = directory / "metrics.jsonl"
     records = []
     for line in file.read_text().splitlines() if file.exists() else []:

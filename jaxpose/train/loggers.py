@@ -1,7 +1,7 @@
-"""Loggers: where the figures of a run go, besides its `metrics.jsonl`.
+"""Loggers that receive the figures of a run, besides its `metrics.jsonl`.
 
-An experiment lists them, `loggers=(TensorBoard(), WandB(project="pose"))`; a logger of your own is
-one frozen dataclass whose `open` returns a `LogWriter`. They may change when a run is resumed.
+An experiment lists them: `loggers=(TensorBoard(), WandB(project="pose"))`. A custom logger is one
+frozen dataclass whose `open` returns a `LogWriter`. A resumed run may have other loggers.
 """
 
 import csv
@@ -21,14 +21,14 @@ from jaxpose.paths import atomic_write, in_bucket
 
 
 class LogWriter(Protocol):
-    """An open log of one run."""
+    """Open log of one run."""
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Record values after `step` steps; names begin with `train/` or `eval/`.
 
         Raises:
-          OSError: the disk is full or the like: the run ends.
-          LogLost: a server cannot be reached: the run goes on.
+          OSError: the disk is full or cannot be written; the run ends.
+          LogLost: a server cannot be reached; the run continues.
         """
         ...
 
@@ -37,33 +37,33 @@ class LogWriter(Protocol):
         ...
 
     def close(self) -> None:
-        """Write what is not written yet."""
+        """Write all remaining records."""
         ...
 
 
 class LogLost(Exception):
-    """Figures did not reach a logger's server."""
+    """Error of a logger whose server did not receive the figures."""
 
 
 class Logger:
-    """Base of all loggers: a frozen dataclass in a config, which opens the log of a run."""
+    """Base of all loggers: a frozen dataclass in a config that opens the log of a run."""
 
     def check(self) -> None:
-        """Refuse, before training starts, what would fail later: a package that is missing.
+        """Check before training that the packages of the logger are installed.
 
         Raises:
-          InputError: it says what to install.
+          InputError: a package is missing; the message has the command that installs it.
         """
 
     def open(self, directory: Path, start_step: int, config: Mapping[str, Any]) -> LogWriter:
-        """The log of the run in `directory`.
+        """Open the log of the run in `directory`.
 
         Args:
-          start_step: finished steps. After a kill, records of later steps may be there already;
-            those steps are computed and recorded again.
+          start_step: number of finished steps. After a killed process the log may have records of
+            later steps; those steps are computed and recorded again.
           config: the experiment as JSON types.
         """
-        raise TypeError(f"{type(self).__name__} is no logger: it does not define `open`.")
+        raise TypeError(f"{type(self).__name__} is not a logger: it does not define `open`.")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class _TensorBoard:
 
 @dataclass(frozen=True)
 class CSV(Logger):
-    """`train.csv` and `eval.csv` in the run directory: one row a step, one column a figure."""
+    """`train.csv` and `eval.csv` in the run directory: one row per step, one column per figure."""
 
     def open(self, directory: Path, start_step: int, config: Mapping[str, Any]) -> LogWriter:
         return _CSV(directory, start_step)
@@ -135,10 +135,10 @@ class _CSV:
         atomic_write(file, text.getvalue())
 
     def image(self, step: int, name: str, rgb: np.ndarray) -> None:
-        """Images are not kept: a table has no place for them."""
+        """Ignore images, which a table cannot hold."""
 
     def close(self) -> None:
-        """Rows are written as they come."""
+        """Do nothing: each row is already written."""
 
 
 def _rows_until(file: Path, step: int) -> list[dict[str, Any]]:
@@ -151,9 +151,9 @@ def _rows_until(file: Path, step: int) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class WandB(Logger):
-    """Weights & Biases, through its own package (`pip install "jaxpose[wandb]"`).
+    """Weights & Biases, through its Python package (`pip install "jaxpose[wandb]"`).
 
-    A resumed run goes on as the same W&B run. W&B's environment variables apply, such as
+    A resumed run continues the same W&B run. W&B's environment variables apply, such as
     `WANDB_MODE=offline`.
     """
 
@@ -197,7 +197,7 @@ class _WandB:
 
     def _send(self, values: dict[str, Any], step: int) -> None:
         try:
-            # W&B drops steps that it already has, which a resumed run computes again.
+            # W&B drops records of steps that it already has; a resumed run computes some again.
             self._run.log(values, step=step)
         except Exception as error:
             raise LogLost(f"W&B: {_first_line(error)}") from error
@@ -208,12 +208,12 @@ class _WandB:
 
 @dataclass(frozen=True)
 class MLflow(Logger):
-    """MLflow, through its own package (`pip install "jaxpose[mlflow]"`).
+    """MLflow, through its Python package (`pip install "jaxpose[mlflow]"`).
 
-    A resumed run goes on as the same MLflow run.
+    A resumed run continues the same MLflow run.
 
     Attributes:
-      experiment: name of the MLflow experiment; made if absent.
+      experiment: name of the MLflow experiment; created if absent.
       tracking_uri: a server or a store; None for `MLFLOW_TRACKING_URI` or MLflow's default.
     """
 
@@ -274,7 +274,7 @@ class _MLflow:
 
 
 class _Stored:
-    """The run's names on a server, in `loggers.json` of the run directory."""
+    """Ids of the run on logging servers, stored in `loggers.json` of the run directory."""
 
     def __init__(self, directory: Path, logger: str) -> None:
         self._file, self._logger = directory / "loggers.json", logger
@@ -297,7 +297,7 @@ class _Stored:
 def open_all(
     loggers: Sequence[Logger], directory: Path, start_step: int, config: Mapping[str, Any]
 ) -> list[LogWriter]:
-    """The logs of a run."""
+    """Open the logs of a run."""
     return [logger.open(directory, start_step, config) for logger in loggers]
 
 
@@ -306,16 +306,16 @@ def _package(name: str, extra: str, title: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise InputError(
-            f'The {title} logger needs the package {name}: pip install "jaxpose[{extra}]", or take '
-            "it out of `loggers`."
+            f'The {title} logger needs the package {name}: pip install "jaxpose[{extra}]", or '
+            "remove it from `loggers`."
         ) from error
 
 
 def _mlflow_name(name: str) -> str:
-    """`train/loss.L1` of `train/loss/L1`.
+    """Convert a figure's name to one that MLflow accepts: `train/loss/L1` to `train/loss.L1`.
 
-    MLflow's names hold letters, digits and `_-. :/` only, and its file store makes folders of the
-    slashes, so that no name may go on where another ends.
+    MLflow's names may contain only letters, digits and `_-. :/`. Its file store makes folders of
+    the parts between slashes, so a name must not be the folder of another name.
     """
     kind, slash, rest = name.partition("/")
     known = "".join(c if c.isalnum() or c in "_-. :/" else "_" for c in rest)

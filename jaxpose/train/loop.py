@@ -34,13 +34,13 @@ from jaxpose.train.step import compile_step
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a call of `train` ended.
+    """Result of a call of `train`.
 
     Attributes:
-      step: finished steps.
-      report: the last evaluation; None when the run stopped before one.
+      step: number of finished steps.
+      report: report of the last evaluation; None if the run stopped before one.
       stopped_by: the signal that ended it early, or None.
-      recompilations: compilations after the first step, which should be none.
+      recompilations: number of compilations after the first step; it should be 0.
     """
 
     step: int
@@ -60,21 +60,21 @@ def train(
 ) -> TrainResult:
     """Train `experiment` in the run directory `directory`, from its last checkpoint if it has one.
 
-    Where the state comes from, first that applies: the newest checkpoint of the directory, the
-    weights at `experiment.init_from`, fresh initialisation.
+    The initial state is the first of these that exists: the newest checkpoint of the directory, the
+    weights at `experiment.init_from`, random initialisation.
 
     Args:
-      weights: reads what `init_from` and the like name: files and releases, or with `hub.weights`
-        names, addresses and runs too.
-      recipe: the source of the recipe, for the run to keep; sources of the experiment's classes
-        are kept in any case.
-      overwrite: begin afresh, in place of what the directory holds.
+      weights: reads the weights that `init_from` and similar fields name: files and releases, or
+        with `hub.weights` also published names, addresses and runs.
+      recipe: the source code of the recipe, which the run stores; that of the experiment's classes
+        is stored in any case.
+      overwrite: begin a new run in place of the run in the directory.
 
-    A start that fails leaves nothing in the directory.
+    A start that fails leaves no files in the directory.
 
     Raises:
-      InputError: wrong data, mesh, weights or directory; a disk that is full; a loss that is not
-        finite. Checkpoints already written stay as they are.
+      InputError: wrong data, mesh, weights or directory; a full disk; a loss that is not finite.
+        Checkpoints already written are kept.
     """
     mesh = meshes.make_mesh(experiment.mesh)
     meshes.check_batch(experiment.batch_size, mesh, "batch_size", experiment.accumulate)
@@ -102,15 +102,16 @@ def train(
     begun = begin(directory, experiment, fingerprints, recipe, overwrite=overwrite)
     if same_people(fingerprints):
         console.print(
-            "Training and evaluation use the same samples, or some of them: the score will not say "
-            "how the model does on others. Give eval_data another split.",
+            "Training and evaluation share samples, so the score does not measure the model on new "
+            "samples. Give eval_data another split.",
             style="yellow",
         )
     begun.make_folder()
     try:
         state = None
         if overwrite:
-            state = first_state(experiment, layout, weights)  # fails before the old run is gone
+            # Before the old run is removed, so that an error here does not lose it.
+            state = first_state(experiment, layout, weights)
             clear(directory)
             distributed.barrier("cleared the run directory")
         with contextlib.closing(open_checkpoints(directory, experiment, False)) as checkpoints:
@@ -122,8 +123,8 @@ def train(
                 state = first_state(experiment, layout, weights)
             if start >= experiment.steps:
                 console.print(
-                    f"{directory} is already trained for {start} steps. A larger `steps` trains it "
-                    "further."
+                    f"{directory} is already trained for {start} steps. Set a larger `steps` to "
+                    "train it further."
                 )
                 return TrainResult(start, None, None, 0)
             if start:
@@ -140,7 +141,7 @@ def train(
 
 
 class _Evaluation(NamedTuple):
-    """An evaluation that is ready to run."""
+    """Evaluation that is ready to run."""
 
     every: int
     evaluator: Callable[..., Any]
@@ -149,10 +150,10 @@ class _Evaluation(NamedTuple):
 def _open_evaluations(
     experiment: Experiment, held_out: Any, mesh: jax.sharding.Mesh
 ) -> dict[str, _Evaluation]:
-    """The experiment's evaluations by name; InputError where the data cannot feed a metric.
+    """Open the experiment's evaluations by name; InputError if a metric lacks data.
 
     Args:
-      held_out: what the task opened as `eval_data`.
+      held_out: the opened `eval_data`.
     """
     ready = {}
     for name, view in experiment.evaluations().items():
@@ -213,7 +214,7 @@ def _run(
     pending = PendingSteps(experiment, source, note, log.say)
 
     def evaluate(step: int, due: Sequence[str]) -> Report | None:
-        """Score the evaluations `due`; the report of the main one, if it is among them."""
+        """Run the evaluations `due`; return the report of the main one if it is among them."""
         figures: dict[str, float] = {}
         found = None
         for name in due:
@@ -223,7 +224,7 @@ def _run(
             figures |= {f"{prefix}{key}": value for key, value in result.report.metrics.items()}
             if result.image is not None:
                 log.image(step, f"{prefix}predictions", result.image)
-            # Before the checkpoint that says that this step is done.
+            # Written before the checkpoint that marks this step as done.
             if distributed.is_first():
                 folder = directory / "evaluations" / name if name else directory
                 write_result(folder, result, details=step == experiment.steps)
@@ -236,7 +237,8 @@ def _run(
             sync.post(step, stop.signal)
             state, scalars = step_fn(state, batch, key)
             pending.push(step, scalars, batch)
-            # The step runs on the device while the host looks at earlier ones and fetches the next.
+            # The step runs on the device while the host checks earlier ones and reads the next
+            # batch.
             with compiles.expected():
                 pending.check(state, key)
             last = step == experiment.steps
@@ -249,7 +251,7 @@ def _run(
                 compiles.start()
             due = [n for n, e in evaluations.items() if last or step % e.every == 0]
             scored = "" in due
-            stopping = sync.poll()  # once: a signal between two reads would skip the save
+            stopping = sync.poll()  # read once: a signal between two reads would skip the save
             save = scored or stopping or step % experiment.checkpoint_every == 0
             if save or due:
                 with compiles.expected():

@@ -1,4 +1,4 @@
-"""What is done about a loss or a gradient that is not finite, and what is said about it."""
+"""Detection and handling of steps whose loss or gradient is not finite."""
 
 import math
 from collections import deque
@@ -17,26 +17,26 @@ from jaxpose.train.state import TrainState
 from jaxpose.train.step import step_keys
 
 IN_FLIGHT = 2
-"""Steps whose figures the host has not looked at: as many as may wait on the device."""
+"""Largest number of dispatched steps whose figures the host has not checked yet."""
 
 _FLOW = ("inputs", "targets", "outputs")
-_SHOWN = 5  # records that a message names
-_IN_A_ROW = 10  # skipped steps after which skipping is given up
+_SHOWN = 5  # number of records that a message names
+_IN_A_ROW = 10  # number of consecutive skipped steps that ends the run
 
 Values = dict[str, float]
 Examiner = Callable[[TrainState, Any, jax.Array], dict[str, jax.Array]]
 
 
 class PendingSteps:
-    """The steps between being sent to the device and being found finite.
+    """Queue of dispatched steps whose loss and gradient have not been checked yet.
 
-    Their figures are copied to the host while later steps run, so that looking at them costs no
-    wait.
+    Their figures are copied to the host while later steps run, so that the check does not wait for
+    the device.
 
     Args:
-      experiment: says what is done about a step that is not finite.
+      experiment: its `on_nonfinite` decides whether a step that is not finite ends the run.
       source: the training data, for the names of records.
-      log: hears (step, figures) of each finite step, in order.
+      log: called with (step, figures) of each finite step, in order.
       say: prints a line.
     """
 
@@ -54,20 +54,21 @@ class PendingSteps:
         self._examine: Examiner | None = None
 
     def push(self, step: int, scalars: Mapping[str, jax.Array], batch: Any) -> None:
-        """Note that `step` was sent to the device with `batch`."""
+        """Add `step`, which was dispatched to the device with `batch`."""
         for value in scalars.values():
             value.copy_to_host_async()
         self._pending.append((step, scalars, batch))
 
     def check(self, state: TrainState, key: jax.Array, left: int = IN_FLIGHT) -> None:
-        """Look at all steps but the last `left`.
+        """Check all steps except the last `left`.
 
         Args:
-          state: after the last step added; a step that was not finite did not change it.
-          key: the run's.
+          state: the state after the last added step; a step that was not finite did not change it.
+          key: the key of the run.
 
         Raises:
-          InputError: a step was not finite and the experiment says to stop, or ten in a row.
+          InputError: a step was not finite and `on_nonfinite` is "stop", or ten consecutive steps
+            were not finite.
         """
         while len(self._pending) > left:
             step, scalars, batch = self._pending.popleft()
@@ -80,7 +81,7 @@ class PendingSteps:
             what = self._describe(step, values, state, batch, key)
             if self._experiment.on_nonfinite == "stop" or self._skipped == _IN_A_ROW:
                 raise InputError(
-                    f"{what} The run ends here and its checkpoints are kept. Lower "
+                    f"{what} The run ends; its checkpoints are kept. Lower "
                     "optimizer.learning_rate, lengthen optimizer.warmup_steps, or set "
                     "optimizer.clip_norm; `jaxpose data check` finds annotations that cause this."
                 )
@@ -98,13 +99,13 @@ class PendingSteps:
         terms = jax.device_get(
             self._examine(state._replace(step=state.step * 0 + step - 1), batch, key)
         )
-        # jit sorts names; a sample passes these three, then the terms of the loss.
+        # jit sorts the names; this is the order of computation, then the terms of the loss.
         names = sorted(terms, key=lambda name: (*_FLOW, name).index(name))
         bad = {name: np.flatnonzero(~np.isfinite(terms[name])) for name in names}
         bad = {name: rows for name, rows in bad.items() if len(rows)}
         if not bad:
-            return f"{what} The loss of each record is finite, so it is the gradient that is not."
-        # Batch norm carries it to all others later on.
+            return f"{what} The loss of each record is finite; only the gradient is not."
+        # Batch norm spreads it to the other records after this.
         rows = next(iter(bad.values()))
         size = len(next(iter(terms.values())))
         order = batch_indices(
@@ -115,16 +116,17 @@ class PendingSteps:
         )
         more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
         return (
-            f"{what} Not finite: {', '.join(bad)}, at first for {len(rows)} of {size} records: "
-            f"{records}{more}."
+            f"{what} Not finite: {', '.join(bad)}; the first of these for {len(rows)} of {size} "
+            f"records: {records}{more}."
         )
 
 
 def examiner(experiment: Experiment, mesh: jax.sharding.Mesh) -> Examiner:
-    """What the step after a state computes for each record of its batch, in the order of the flow.
+    """Build a function that repeats a step and returns its values for each record of the batch.
 
-    The function takes (state, batch, key) and answers `[B]` float32 each: `inputs`, `targets` and
-    `outputs` (0, or not a number), then the terms of the loss by name.
+    The function takes (state, batch, key), with the state before the step. It returns `[B]` float32
+    arrays in the order of computation: `inputs`, `targets` and `outputs` (0 where finite, else
+    NaN), then the terms of the loss by name.
     """
     task, model = experiment.task(), experiment.model
 
@@ -153,7 +155,7 @@ def examiner(experiment: Experiment, mesh: jax.sharding.Mesh) -> Examiner:
 
 
 def _marks(tree: Any, count: int) -> jax.Array:
-    """`[B]`: not a number where a value of that record is not finite, else 0."""
+    """Marks `[B]`: NaN where a value of the record is not finite, else 0."""
     marks = jnp.zeros(count)
     for leaf in jax.tree.leaves(tree):
         if leaf.shape[:1] == (count,) and jnp.issubdtype(leaf.dtype, jnp.inexact):
@@ -163,7 +165,7 @@ def _marks(tree: Any, count: int) -> jax.Array:
 
 
 def _row(tree: Any, i: jax.Array, count: int) -> Any:
-    """Record `i` of each array over records, as a batch of one; other arrays as they are."""
+    """Take record `i` of each per-record array, as a batch of one; keep other arrays."""
 
     def take(leaf: jax.Array) -> jax.Array:
         return jax.lax.dynamic_slice_in_dim(leaf, i, 1) if leaf.shape[:1] == (count,) else leaf

@@ -1,6 +1,6 @@
 """Optimizers: frozen dataclasses that build an optax update rule for a run and a model.
 
-Memory of the state for ViTPose-B and H, 90 and 637 million parameters, in MiB:
+Memory of the optimizer state in MiB for ViTPose-B and H (90 and 637 million parameters):
 
 | optimizer                      |   B |    H |
 |--------------------------------|-----|------|
@@ -36,16 +36,16 @@ from jaxpose.train.schedules import ENDLESS, NamedSchedule, Schedule, learning_r
 
 @runtime_checkable
 class Optimizer(Protocol):
-    """An optimizer: any frozen dataclass with `build`.
+    """Optimizer: any frozen dataclass with `build`.
 
-    A class of one's own may return any chain of optax and use none of the arguments. Two more
-    attributes are used where they exist: `frozen`, regular expressions of parameters whose
-    gradients need not be computed, and `learning_rates(steps)`, the schedule to log. Subclasses of
+    A custom class may return any optax chain and may ignore the arguments. Two more attributes are
+    used if they exist: `frozen`, regular expressions of parameters whose gradients are not
+    needed, and `learning_rates(steps)`, the schedule to log. Subclasses of
     `ScheduledOptimizer` have both.
     """
 
     def build(self, steps: int, model: Any) -> optax.GradientTransformation:
-        """The whole update rule for a run of `steps` steps of `model`."""
+        """Build the complete update rule for a run of `steps` steps of `model`."""
         ...
 
 
@@ -56,10 +56,10 @@ def frozen_patterns(optimizer: Optimizer) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class ScheduledOptimizer:
-    """Base of optimizers with schedule, weight decay, layer-wise rates, clipping, frozen parts.
+    """Base of optimizers with schedule, weight decay, layer-wise rates, clipping, freezing.
 
-    A subclass is a frozen dataclass that defines `scaling`. The update is `scaling` of the clipped
-    gradients, plus `weight_decay` times the parameters, times the layer's multiplier and the
+    A subclass is a frozen dataclass that defines `scaling`. The update is (`scaling` of the clipped
+    gradients, plus `weight_decay` times the parameters) times the layer's multiplier and the
     learning rate: weight decay is decoupled in all of them (arXiv:1711.05101).
 
     `learning_rate` is the peak. Weight decay skips norms, biases and position embeddings.
@@ -70,9 +70,9 @@ class ScheduledOptimizer:
     rate falls linearly to 0, so that runs of several lengths share their beginning: `constant`
     (arXiv:2405.18392) and `rsqrt`, which falls as `1 / sqrt(1 + steps after warm-up / timescale)`
     (arXiv:2106.04560, section 3.5). `schedule` may also be an object with `build(peak, steps)`.
-    Gradients are clipped to a global norm of `clip_norm`. Parameters whose path one of the regular
-    expressions in `frozen` matches whole, such as `backbone/.*`, stay as they are (running
-    statistics of batch norm do not).
+    Gradients are clipped to a global norm of `clip_norm`. Parameters whose whole path matches one
+    of the regular expressions in `frozen`, such as `backbone/.*`, do not change (running
+    statistics of batch norm still do).
     """
 
     learning_rate: float = 5e-4
@@ -95,19 +95,22 @@ class ScheduledOptimizer:
         if not 0 < self.layer_decay <= 1:
             raise InputError(f"optimizer.layer_decay must be in (0, 1], and is {self.layer_decay}.")
         if self.timescale < 1 or self.cooldown_steps < 0:
-            raise InputError("optimizer.timescale is at least 1, optimizer.cooldown_steps 0.")
+            raise InputError(
+                "optimizer.timescale must be at least 1, optimizer.cooldown_steps at least 0."
+            )
         if self.cooldown_steps and isinstance(self.schedule, str) and self.schedule not in ENDLESS:
             raise InputError(
                 f"optimizer.cooldown_steps is for the schedules constant and rsqrt, not for "
-                f"{self.schedule!r}, which comes down by itself."
+                f"{self.schedule!r}, which needs no cooldown."
             )
         if any(not 0 < m < 1 for m in self.milestones):
             raise InputError(
-                f"optimizer.milestones are fractions of the run in (0, 1): {self.milestones}."
+                f"optimizer.milestones must be fractions of the run in (0, 1), and are "
+                f"{self.milestones}."
             )
 
     def scaling(self, groups: ParameterGroups) -> optax.GradientTransformation:
-        """Gradients -> updates in the direction of the gradients, at a learning rate of 1."""
+        """Rule from gradients to updates in the same direction, for a learning rate of 1."""
         raise NotImplementedError
 
     def learning_rates(self, steps: int) -> optax.Schedule:
@@ -124,7 +127,7 @@ class ScheduledOptimizer:
         )
 
     def build(self, steps: int, model: Any) -> optax.GradientTransformation:
-        """The whole update rule: clip, scale, decoupled decay, layer multipliers, schedule.
+        """Build the update rule: clip, scale, decoupled decay, layer multipliers, schedule.
 
         Frozen parameters get no update and no state, and do not count in the norm that is clipped.
         """
@@ -160,8 +163,8 @@ class AdamW(ScheduledOptimizer):
     """Adam with decoupled weight decay (arXiv:1412.6980, arXiv:1711.05101).
 
     `b1`, `b2` are the decay rates of the moments. `eps` is added to the root of the second moment;
-    a larger one keeps rounding in gradients that are almost zero from growing into steps of full
-    length. The state holds two float32 values for each parameter.
+    a larger value prevents rounding errors of gradients near zero from becoming full-size steps.
+    The state holds two float32 values for each parameter.
     """
 
     b1: float = 0.9
@@ -176,9 +179,9 @@ class AdamW(ScheduledOptimizer):
 class SGD(ScheduledOptimizer):
     """Stochastic gradient descent, with `momentum` (0 for none) and Nesterov's variant of it.
 
-    Weight decay is decoupled here: PyTorch's `weight_decay` adds to the gradients instead, which
-    without momentum is the same. The state holds one value for each parameter, none without
-    momentum.
+    Weight decay is decoupled here. PyTorch's `weight_decay` is added to the gradients instead,
+    which gives the same result without momentum. The state holds one value for each parameter, none
+    without momentum.
     """
 
     learning_rate: float = 0.1
@@ -190,7 +193,7 @@ class SGD(ScheduledOptimizer):
         super().__post_init__()
         if not 0 <= self.momentum < 1 or (self.nesterov and not self.momentum):
             raise InputError(
-                f"optimizer.momentum is in [0, 1), and above 0 with nesterov; it is "
+                f"optimizer.momentum must be in [0, 1), and above 0 with nesterov; it is "
                 f"{self.momentum}."
             )
 
@@ -200,11 +203,11 @@ class SGD(ScheduledOptimizer):
 
 @dataclass(frozen=True)
 class Lion(ScheduledOptimizer):
-    """Sign of a momentum (Chen et al. 2023, arXiv:2302.06675).
+    """Lion: updates by the sign of a momentum (Chen et al. 2023, arXiv:2302.06675).
 
-    Every value moves by the learning rate: the paper's section 5 takes one 3 to 10 times smaller
-    than AdamW's and a weight decay 3 to 10 times larger. `b1` mixes momentum and gradient in the
-    update, `b2` in the momentum. The state holds one value for each parameter, in
+    Every value changes by the learning rate. Section 5 of the paper uses a learning rate 3 to 10
+    times smaller than AdamW's and a weight decay 3 to 10 times larger. `b1` mixes momentum and
+    gradient in the update, `b2` in the momentum. The state holds one value for each parameter, in
     `momentum_dtype`.
     """
 
@@ -220,15 +223,15 @@ class Lion(ScheduledOptimizer):
 
 @dataclass(frozen=True)
 class Adafactor(ScheduledOptimizer):
-    """Adafactor with momentum and without relative steps, as big_vision trains ViTs with it.
+    """Adafactor with momentum and without relative steps, as big_vision uses it for ViTs.
 
     Zhai et al. 2021 (arXiv:2106.04560, section 3.4), after Shazeer & Stern 2018
     (arXiv:1804.04235): the second moment of an array is the outer product of its means over the
     two largest axes, where both have at least `min_factored` values, and its decay rate is
     `1 - step ** -decay_exponent`, at most `b2`. `momentum` (0 for none) is kept in
-    `momentum_dtype`. Updates of an array whose root mean square exceeds `clip_rms` are scaled down
-    to it; None for no such limit. The learning rate is of the size of AdamW's. Weight decay is
-    multiplied by the learning rate, as for all optimizers here: big_vision's `wd` is
+    `momentum_dtype`. If the root mean square of an array's updates exceeds `clip_rms`, they are
+    scaled down to it; None for no limit. The learning rate is of the size of AdamW's. Weight decay
+    is multiplied by the learning rate, as for all optimizers here: big_vision's `wd` is
     `weight_decay * learning_rate`.
     """
 
@@ -263,7 +266,7 @@ class Adafactor(ScheduledOptimizer):
 
 
 def _scale_to_rms(axes: Callable[[Any], Any], rms: float) -> optax.GradientTransformation:
-    """Orthogonal matrices -> matrices whose values have a root mean square of `rms`."""
+    """Rule that scales orthogonal matrices to values with a root mean square of `rms`."""
 
     def update(updates: Any, state: optax.OptState, params: Any = None) -> tuple[Any, Any]:
         del params
@@ -281,10 +284,10 @@ def _scale_to_rms(axes: Callable[[Any], Any], rms: float) -> optax.GradientTrans
 class Muon(ScheduledOptimizer):
     """Orthogonalised momentum for matrices, AdamW for all else (`optax.contrib.scale_by_muon`).
 
-    Of Jordan et al. 2024 (github.com/KellerJordan/Muon). Each matrix of each layer is
-    orthogonalised by itself: stacked layers, and the queries, keys and values of a fused kernel,
-    are apart; a convolution's kernel is one matrix. Biases, norms, position embeddings, stems, the
-    last layer of a head and depthwise convolutions go to AdamW, with `b1`, `b2` and `eps`. Updates
+    Jordan et al. 2024 (github.com/KellerJordan/Muon). Each matrix of each layer is orthogonalised
+    separately, also those of stacked layers and the queries, keys and values of a fused kernel; a
+    convolution's kernel is one matrix. AdamW, with `b1`, `b2` and `eps`, updates biases, norms,
+    position embeddings, stems, the last layer of a head and depthwise convolutions. Updates
     of matrices are scaled to a root mean square of `update_rms`, about that of AdamW's, so that
     one learning rate and one weight decay serve both (arXiv:2502.16982, section 2.2).
     `newton_schulz_steps` is the number of iterations that orthogonalise.
@@ -300,7 +303,7 @@ class Muon(ScheduledOptimizer):
 
     def scaling(self, groups: ParameterGroups) -> optax.GradientTransformation:
         def axes(params: Any) -> Any:
-            """Dimension numbers for each leaf, None for those of AdamW."""
+            """Dimension numbers of each leaf; None for leaves that AdamW updates."""
 
             def of(path: tuple[Any, ...], leaf: jax.Array) -> Any:
                 name = path_name(path)

@@ -1,4 +1,4 @@
-"""Groups of a model's parameters: by depth, by weight decay, frozen ones, matrices."""
+"""Groups of a model's parameters: by depth, weight decay, frozen state and matrix shape."""
 
 import re
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ MatrixAxes = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def path_name(path: tuple[Any, ...]) -> str:
-    """`backbone/blocks/attn/qkv/kernel` for a key path of a parameter tree."""
+    """Convert a key path of a parameter tree to text, as `backbone/blocks/attn/qkv/kernel`."""
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
@@ -25,24 +25,24 @@ class ParameterGroups:
     """Groups of a model's parameters, as its modules declare them (`ParameterRules`).
 
     Attributes:
-      modules: path prefix and rules of each module that has parameters of its own, an outer module
-        before those among its attributes.
+      modules: path prefix and rules of each module that has parameters; an outer module comes
+        before the modules among its attributes.
     """
 
     modules: tuple[tuple[str, ParameterRules], ...]
 
     def is_stacked(self, name: str) -> bool:
-        """Whether the first axis of the parameter at path `name` is a transformer's layers."""
+        """True if the first axis of the parameter at path `name` counts a transformer's layers."""
         rules, inside = self._find(name)
         return _matches(rules.stacked, inside)
 
     def is_embedding(self, name: str) -> bool:
-        """Whether the parameter comes before the first layer."""
+        """True if the parameter at path `name` is used before the first layer."""
         rules, inside = self._find(name)
         return _matches(rules.embedding, inside)
 
     def is_output(self, name: str) -> bool:
-        """Whether the parameter belongs to the last layer."""
+        """True if the parameter at path `name` belongs to the last layer."""
         rules, inside = self._find(name)
         return _matches(rules.output, inside)
 
@@ -55,7 +55,7 @@ class ParameterGroups:
         return None
 
     def weight_decay_mask(self, params: Any) -> Any:
-        """True for the leaves that decay, by ViTPose's and BEiT's rule.
+        """Mask that is True for the leaves with weight decay, by ViTPose's and BEiT's rule.
 
         Matrices and convolution kernels decay. Biases, arrays of one dimension (norms and other
         scales) and the `no_decay` of the modules (position embeddings, class tokens) do not. The
@@ -81,12 +81,12 @@ class ParameterGroups:
         there are ids 0 to `n + 1`, and an id's multiplier is `decay ** (n + 1 - id)`:
 
         - 0: the `embedding` of a module that has layers;
-        - 1 to n: its layers, first the stages, then the stacked layers, whose multiplier is
-          `[layers, 1, ...]`. The layers of a module among its attributes, such as a hybrid's
-          convolutional trunk, come before its own;
-        - n + 1: all else, such as the last norm and the head.
+        - 1 to n: its layers, first the stages, then the stacked layers, whose multiplier has the
+          shape `[layers, 1, ...]`. The layers of a module among its attributes, such as a hybrid's
+          convolutional trunk, come first;
+        - n + 1: all other leaves, such as the last norm and the head.
 
-        A model of several backbones counts the layers of each by itself.
+        In a model with several backbones, the layers of each are counted separately.
         """
         leaves = jax.tree_util.tree_leaves_with_path(params)
         stages: dict[str, list[int]] = {prefix: [] for prefix, _ in self.modules}
@@ -122,11 +122,11 @@ class ParameterGroups:
         return jax.tree_util.tree_map_with_path(scale, params)
 
     def matrix_axes(self, name: str, shape: tuple[int, ...]) -> MatrixAxes | None:
-        """Axes of the inputs and of the outputs of a parameter that holds matrices.
+        """Input axes and output axes of a parameter that contains matrices.
 
-        Its other axes count independent matrices: stacked layers, say, or queries, keys and values.
-        A convolution is one matrix from all values under its kernel. None for all that is no
-        kernel, and for depthwise convolutions, which have one input.
+        Its other axes count independent matrices, such as stacked layers, or queries, keys and
+        values. A convolution is one matrix from all values under its kernel. None for a parameter
+        that is not a kernel, and for depthwise convolutions, which have one input.
         """
         rules, inside = self._find(name)
         last = inside.rsplit("/", 1)[-1]
@@ -143,12 +143,12 @@ class ParameterGroups:
         return None if shape[inputs[-1]] == 1 else (inputs, outputs)
 
     def _module(self, name: str) -> tuple[str, ParameterRules]:
-        """The innermost module that holds the parameter at path `name`."""
+        """Find the innermost module with the parameter at path `name`: its prefix and rules."""
         found = [(prefix, rules) for prefix, rules in self.modules if name.startswith(prefix)]
         return max(found, key=lambda module: len(module[0]))
 
     def _find(self, name: str) -> tuple[ParameterRules, str]:
-        """The rules for the parameter at path `name`, and its path relative to their module."""
+        """Find the rules for the parameter at path `name`, and its path within their module."""
         prefix, rules = self._module(name)
         return rules, name.removeprefix(prefix)
 
@@ -160,7 +160,7 @@ class ParameterGroups:
 
 
 def parameter_groups(model: Any) -> ParameterGroups:
-    """The groups of a model's parameters, as its modules declare them."""
+    """Groups of a model's parameters, as its modules declare them."""
     return ParameterGroups(tuple(declared_rules(model)))
 
 
@@ -169,7 +169,7 @@ def _matches(pattern: str, inside: str) -> bool:
 
 
 def _stage(rules: ParameterRules, inside: str) -> int | None:
-    """The number of a leaf's stage; None for a leaf outside the stages."""
+    """Number of a leaf's stage; None for a leaf outside the stages."""
     if not rules.stages or _matches(rules.embedding, inside):
         return None
     found = re.fullmatch(rules.stages, inside)
@@ -177,7 +177,7 @@ def _stage(rules: ParameterRules, inside: str) -> int | None:
 
 
 def frozen_mask(params: Any, patterns: tuple[str, ...]) -> Any:
-    """True for the leaves whose path is matched by one of the regular expressions `patterns`.
+    """Mask that is True for leaves whose path matches one of the regular expressions `patterns`.
 
     Raises:
       InputError: a pattern matches no parameter.
@@ -186,8 +186,8 @@ def frozen_mask(params: Any, patterns: tuple[str, ...]) -> Any:
     for pattern in patterns:
         if not any(re.fullmatch(pattern, name) for name in names):
             raise InputError(
-                f"optimizer.frozen has {pattern!r}, which matches no parameter. The first are: "
-                f"{', '.join(names[:4])}."
+                f"optimizer.frozen has {pattern!r}, which matches no parameter. The first "
+                f"parameters are: {', '.join(names[:4])}."
             )
     return jax.tree_util.tree_map_with_path(
         lambda path, _: any(re.fullmatch(pattern, path_name(path)) for pattern in patterns), params
@@ -195,7 +195,7 @@ def frozen_mask(params: Any, patterns: tuple[str, ...]) -> Any:
 
 
 def without_frozen(gradients: Any, patterns: tuple[str, ...]) -> Any:
-    """`gradients` with zeros for frozen leaves, so that nothing computes what nothing uses."""
+    """Replace frozen leaves of `gradients` by zeros, so that XLA does not compute them."""
     if not patterns:
         return gradients
     mask = frozen_mask(gradients, patterns)

@@ -8,21 +8,21 @@ from jaxpose.train.experiment import Experiment
 
 
 def load_recipe(path: str) -> Experiment:
-    """The experiment of a recipe: a path to a .py file, or the bare name of a shipped recipe.
+    """Read the experiment of a recipe: a path to a .py file, or the name of a shipped recipe.
 
     Raises:
-      InputError: no such file or recipe, or the file has no `get_config`.
+      InputError: the file or recipe does not exist, or the file has no `get_config`.
     """
     return open_recipe(path)[0]
 
 
 def open_recipe(path: str) -> tuple[Experiment, RecipeSource]:
-    """The experiment of a recipe, and the source that a run keeps of it.
+    """Read the experiment of a recipe, and the recipe's source code, which a run stores.
 
-    Files beside the recipe can be imported by their name, see `config.recipe_source`.
+    The recipe can import files in its folder by their name; see `config.recipe_source`.
 
     Raises:
-      InputError: as `load_recipe`.
+      InputError: an error of `load_recipe`.
     """
     file = find_script(path, "configs")
     if file.suffix != ".py":
@@ -32,7 +32,7 @@ def open_recipe(path: str) -> tuple[Experiment, RecipeSource]:
         module = source.module()
         if not hasattr(module, "get_config"):
             raise InputError(
-                f"{file} has no get_config(); a recipe defines one that returns an experiment, "
+                f"{file} has no get_config(); a recipe must define it and return an experiment, "
                 "such as a TopDownExperiment."
             )
         experiment = module.get_config()

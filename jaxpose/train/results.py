@@ -1,4 +1,4 @@
-"""Files that a run ends with: reports and images of its evaluations, and the curves of training."""
+"""Result files of a run: reports and images of its evaluations, and training curves."""
 
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from jaxpose.train.log import read_metrics
 
 
 def write_result(folder: Path, result: Any, *, details: bool) -> list[str]:
-    """`report.json` and `predictions.png` of an evaluation; the names of the files written.
+    """Write `report.json` and `predictions.png` of an evaluation; return the file names.
 
     Args:
-      folder: made if absent.
+      folder: created if absent.
       result: a `tasks.task.EvalResult`.
       details: also the images of its errors, such as `keypoint_errors.png` and `worst.png`.
     """
@@ -30,7 +30,7 @@ def write_result(folder: Path, result: Any, *, details: bool) -> list[str]:
 
 
 def draw_curves(directory: Path, experiment: Experiment) -> None:
-    """`curves.png` of a run: loss, figures and rates over its steps, from `metrics.jsonl`."""
+    """Draw `curves.png` of a run from `metrics.jsonl`: loss, figures and rates over its steps."""
     evaluation = experiment.evaluation
     image = viz.training_curves(
         read_metrics(directory),

@@ -1,8 +1,8 @@
-"""A run directory: what it holds, how it is begun, resumed and read.
+"""Run directory of a training run: beginning, resuming and reading.
 
-`config.json` (experiment, versions, git revision, the data's fingerprint), `recipe/` (the source
-of the recipe), `checkpoints/`, `metrics.jsonl`, TensorBoard's event files and `report.json`.
-Everything is rebuilt from there without the recipe.
+It contains `config.json` (experiment, versions, git revision, fingerprint of the data), `recipe/`
+(source code of the recipe), `checkpoints/`, `metrics.jsonl`, TensorBoard's event files and
+`report.json`. A run is rebuilt from these files, without the original recipe.
 """
 
 import dataclasses
@@ -41,14 +41,14 @@ from jaxpose.train.checkpoint import Checkpoints
 from jaxpose.train.experiment import Experiment
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-# Keys that may change on resume. They steer reporting and saving, or where the numbers are
-# computed. The learning rate depends on `steps`, which `Start.notes` says.
+# Keys that may change on resume. They affect reporting, saving or the devices, not the results.
+# The learning rate depends on `steps`; `Start.notes` reports that.
 MAY_CHANGE = (
     *("steps", "log_every", "checkpoint_every"),
     *("evaluation.every", "evaluation.examples", "evaluation.batch_size"),
     *("mesh", "on_nonfinite", "more_evaluations", "loggers"),
 )
-# What `jaxpose train` and `jaxpose eval` write.
+# Files that `jaxpose train` and `jaxpose eval` write.
 _WRITTEN = (
     *("config.json", "checkpoints", "metrics.jsonl", "report.json", "evaluations", "loggers.json"),
     *("predictions.png", "curves.png", "keypoint_errors.png", "worst.png"),
@@ -59,7 +59,7 @@ _WRITTEN_TOO = (FOLDER, "eval", "events.out.*")
 
 @dataclass(frozen=True)
 class Run:
-    """A trained model read from a run directory, ready to evaluate or predict with."""
+    """Trained model from a run directory, ready for evaluation or prediction."""
 
     directory: Path
     experiment: Experiment
@@ -71,18 +71,18 @@ class Run:
 
 @dataclass
 class Start:
-    """The beginning of a run, or its continuation, before anything is written.
+    """Start of a new run, or of a resumed one, before any file is written.
 
     Attributes:
       directory: the run directory.
-      experiment: what is to be trained.
+      experiment: the experiment to train.
       record: the new content of `config.json`.
-      recipe: the source that is stored; None if there is none.
-      before: the experiment as it was when the run began; None for a new run, or where only the
-        recipe's own classes could rebuild it.
-      changed: the keys that changed since, as `key: old -> new`.
-      remarks: what is to be told about the recipe's source.
-      differs: whether a stored `config.json` has to be written again.
+      recipe: the source code to store; None if there is none.
+      before: the experiment at the beginning of the run; None for a new run, or if only classes of
+        the recipe could rebuild it.
+      changed: the keys that changed since then, as `key: old -> new`.
+      remarks: lines to print on changes of the recipe's source code.
+      differs: whether a stored `config.json` must be written again.
     """
 
     directory: Path
@@ -98,12 +98,12 @@ class Start:
     _new_folder: bool = False
 
     def write(self, step: int = 0) -> None:
-        """Write `config.json` and the recipe's source; called when nothing can fail any more.
+        """Write `config.json` and the recipe's source; called after all checks have passed.
 
-        Of several processes the first writes.
+        Of several processes, only the first writes.
 
         Args:
-          step: the step that the run goes on from.
+          step: the step from which the run continues.
 
         Raises:
           InputError: the directory cannot be written.
@@ -122,10 +122,10 @@ class Start:
             atomic_write(self.directory / "config.json", text)
 
     def make_folder(self) -> None:
-        """Make the run directory, so that a place that cannot be written is refused early.
+        """Create the run directory, so that a path that cannot be written fails early.
 
         Raises:
-          InputError: as `write`.
+          InputError: the directory cannot be written.
         """
         if distributed.is_first() and not self.directory.exists():
             with _writing(self.directory):
@@ -133,10 +133,10 @@ class Start:
             self._new_folder = True
 
     def notes(self, step: int) -> list[str]:
-        """Lines for people on what changed since the run began, and what that does to its result.
+        """Lines to print on changes since the run began, and on their effect on its result.
 
         Args:
-          step: the step that the run goes on from.
+          step: the step from which the run continues.
         """
         lines = [*self.remarks]
         if self.changed:
@@ -146,7 +146,7 @@ class Start:
         return lines
 
     def abandon(self) -> None:
-        """Remove the empty folders of a new run that did not start."""
+        """Remove the empty folders of a new run that failed to start."""
         if self._made or self.resumes or in_bucket(self.directory) or not distributed.is_first():
             return
         with suppress(OSError):
@@ -172,20 +172,20 @@ def begin(
     *,
     overwrite: bool = False,
 ) -> Start:
-    """Check that a run can begin in `directory`, or that a begun one is the same experiment.
+    """Check that a run can begin in `directory`, or that the run there has the same experiment.
 
-    Writes nothing; `Start.write` does.
+    Writes no files; `Start.write` does.
 
     Args:
       directory: the run directory; it need not exist.
-      experiment: what is to be trained.
-      data: fingerprint of each data set by its role.
-      recipe: the source of the recipe. Sources of classes in the experiment are added.
-      overwrite: begin a new run, whatever the directory holds.
+      experiment: the experiment to train.
+      data: fingerprint of each dataset by its role.
+      recipe: the source code of the recipe; that of classes in the experiment is added.
+      overwrite: begin a new run, even if the directory has one.
 
     Raises:
-      InputError: the directory holds another experiment, was trained on other data or with other
-        code (each difference is listed), or cannot be reached; a class that cannot be found again.
+      InputError: the run in the directory has another experiment, other data or other code (each
+        difference is listed); the directory cannot be reached; a class cannot be found again.
     """
     sources = [recipe] if recipe else []
     for cls in _classes_in(experiment):
@@ -204,7 +204,7 @@ def begin(
     }
     check_reachable(directory)
     begun = not overwrite and (directory / "config.json").exists()
-    distributed.barrier("looked for config.json")
+    distributed.barrier("checked for config.json")
     if not begun:
         return Start(directory, experiment, record, recipe)
     return _resumed(directory, record, experiment, recipe)
@@ -215,12 +215,12 @@ def _resumed(
 ) -> Start:
     raw = _read(directory)
     stored = _migrated(raw, directory)
-    # Classes of the recipe that was given: nothing that lies in the directory is run.
-    known = {class_path(cls): cls for cls in _classes_in(experiment)}
+    # Classes of the given recipe: no code in the directory is run.
+    classes = {class_path(cls): cls for cls in _classes_in(experiment)}
     before: Experiment | None
     try:
-        before = from_json(stored["experiment"], classes=known.get)
-        # Through the experiment: what an earlier version did not know has its default.
+        before = from_json(stored["experiment"], classes=classes.get)
+        # Through the experiment: fields that an earlier version did not have get their defaults.
         old = to_json(before)
     except InputError:
         before, old = None, stored["experiment"]
@@ -228,16 +228,16 @@ def _resumed(
     fixed = [line for line in changed if not _may_change(line.partition(":")[0])]
     if fixed:
         raise InputError(
-            f"{directory} holds a run of another experiment. Changed since it began:\n  "
+            f"{directory} has a run of another experiment. Changed since it began:\n  "
             + "\n  ".join(fixed)
             + "\nUse another --workdir for the new experiment, undo the changes to resume, or "
-            "begin afresh there with --overwrite."
+            "begin a new run there with --overwrite."
         )
     if stored["data"] != record["data"]:
         lines = "\n  ".join(differences(stored["data"], record["data"]))
         raise InputError(
-            f"The data is not what {directory} was trained on (fingerprints differ):\n  {lines}"
-            "\nPrepare it again as it was, or use another --workdir."
+            f"The data differs from the data that {directory} was trained on (fingerprints differ):"
+            f"\n  {lines}\nPrepare it again with the same settings, or use another --workdir."
         )
     remarks = _compare_source(directory, stored, experiment, recipe)
     if recipe is None:
@@ -265,10 +265,10 @@ def _may_change(key: str) -> bool:
 def _compare_source(
     directory: Path, stored: dict[str, Any], experiment: Experiment, recipe: RecipeSource | None
 ) -> list[str]:
-    """Refuse other code than the run began with; returns remarks on harmless differences.
+    """Check that the code is that of the beginning; return remarks on harmless differences.
 
     Raises:
-      InputError: the source of the experiment's classes changed, or is not stored any more.
+      InputError: the source of the experiment's classes changed, or is no longer stored.
     """
     if recipe is None or stored.get("recipe") == recipe.to_json():
         return []
@@ -285,12 +285,12 @@ def _compare_source(
     ]
     if changed:
         raise InputError(
-            f"The recipe's code is not what {directory} was trained with. Changed since it began:"
+            f"The recipe's code is not that of the run in {directory}. Changed since it began:"
             "\n  " + "\n  ".join(changed) + f"\nTo resume, restore it (a copy is in {folder}), or "
             f"train from that copy: `jaxpose train {folder / recipe.main} --workdir {directory}`. "
-            "For the new code use another --workdir, or begin afresh there with --overwrite."
+            "For the new code use another --workdir, or begin a new run with --overwrite."
         )
-    return ["The recipe's file changed since the run began, its code did not; it is stored again."]
+    return ["The recipe's file changed since the run began, but not its code; it is stored again."]
 
 
 def _classes_in(value: Any) -> Iterator[type]:
@@ -305,7 +305,7 @@ def _classes_in(value: Any) -> Iterator[type]:
 
 
 def _on_length(before: Experiment, now: Experiment, step: int) -> str:
-    """What another number of steps does to the learning rates, past and to come."""
+    """Describe the effect of another number of steps on the learning rates."""
     rates = [getattr(e.optimizer, "learning_rates", None) for e in (before, now)]
     if rates[0] is None or rates[1] is None:
         return f"The run is now {now.steps} steps long; it began with {before.steps}."
@@ -325,10 +325,10 @@ def _on_length(before: Experiment, now: Experiment, step: int) -> str:
 
 
 def same_people(data: Mapping[str, str]) -> bool:
-    """Whether the training and the held-out data share samples, by their fingerprints.
+    """True if the training and the held-out data share samples, by their fingerprints.
 
-    Of drawn people the fingerprint has a range of indices, and that of a part of a dataset is the
-    fingerprint of the whole with a number behind it.
+    The fingerprint of synthetic people contains a range of indices. The fingerprint of a part of a
+    dataset is that of the whole dataset, followed by a number.
     """
     train, held_out = (_RANGE.sub("..", data[role]) for role in ("train", "eval"))
     spans = [_RANGE.search(data[role]) for role in ("train", "eval")]
@@ -344,10 +344,10 @@ _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 
 
 def clear(directory: Path) -> None:
-    """Remove what training and evaluation wrote into a run directory, and nothing else.
+    """Remove the files that training and evaluation wrote into a run directory, and no others.
 
     Raises:
-      InputError: something cannot be removed.
+      InputError: a file cannot be removed.
     """
     if not distributed.is_first() or not directory.is_dir():
         return
@@ -366,10 +366,10 @@ def clear(directory: Path) -> None:
 
 
 def read_record(directory: Path) -> dict[str, Any]:
-    """The content of a run's `config.json`, in the schema of today.
+    """Read a run's `config.json`, converted to the current schema.
 
     Raises:
-      InputError: the directory is not a run, or the file is damaged or of a newer schema.
+      InputError: the directory is not a run, or the file is damaged or has a newer schema.
     """
     return _migrated(_read(directory), directory)
 
@@ -400,7 +400,7 @@ def _stored_recipe(directory: Path, record: dict[str, Any]) -> RecipeSource | No
 
 
 def open_checkpoints(directory: Path, experiment: Experiment, read_only: bool) -> Checkpoints:
-    """The checkpoints of a run directory."""
+    """Open the checkpoints of a run directory."""
     evaluation = experiment.evaluation
     return Checkpoints(
         directory / "checkpoints",
@@ -416,17 +416,17 @@ def load_run(
     *,
     trust_recipe: bool = False,
 ) -> Run:
-    """The trained model of a run directory (the averaged parameters where the run kept them).
+    """Load the trained model of a run directory, with averaged parameters if the run kept them.
 
     Args:
-      directory: what `jaxpose train --workdir` wrote.
-      which: the checkpoint with the best held-out score, or the newest.
-      trust_recipe: run the code of the recipe, or of a package, that the run needs even though it
-        was not written on this machine by this user (see `config.trust`).
+      directory: a directory that `jaxpose train --workdir` wrote.
+      which: "best" for the checkpoint with the best held-out score, "last" for the newest.
+      trust_recipe: run the code of the recipe, or of a package, that the run needs even if it was
+        not written on this machine by this user (see `config.trust`).
 
     Raises:
-      InputError: not a run, no checkpoint yet, code that may not or cannot be run, or a
-        configuration this version cannot rebuild.
+      InputError: the directory is not a run or has no checkpoint yet; code must not or cannot be
+        run; this version cannot rebuild the configuration.
     """
     directory = as_path(directory)
     record, experiment, recipe = rebuild(directory, trust_recipe)
@@ -435,7 +435,7 @@ def load_run(
     checkpoints = open_checkpoints(directory, experiment, read_only=True)
     step = checkpoints.best_step() if which == "best" else checkpoints.latest_step()
     if step is None:
-        raise InputError(f"{directory} has no whole checkpoint yet: train it further.")
+        raise InputError(f"{directory} has no complete checkpoint yet: train it further.")
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     like = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(  # type: ignore[no-untyped-call]
@@ -451,31 +451,31 @@ def load_run(
 def rebuild(
     directory: Path, trust_recipe: bool = False
 ) -> tuple[dict[str, Any], Experiment, RecipeSource | None]:
-    """The record of a run, its experiment, and the source of its recipe if that has classes of it.
+    """Read a run's record, its experiment, and the recipe's source if it defines classes of it.
 
     Args:
       directory: the run directory.
-      trust_recipe: as of `load_run`.
+      trust_recipe: see `load_run`.
 
     Raises:
-      InputError: not a run, code that may not or cannot be run, or a configuration this version
-        cannot rebuild.
+      InputError: the directory is not a run; code must not or cannot be run; this version cannot
+        rebuild the configuration.
     """
     raw = _read(directory)
     record = _migrated(raw, directory)
 
-    @functools.cache  # what is checked is what is run and passed on
+    @functools.cache  # read once: the checked source is the one that is run and returned
     def source() -> RecipeSource | None:
         return _stored_recipe(directory, record)
 
-    # As it is in the file: what was recorded as one's own.
+    # The experiment as in the file, because that is recorded as trusted.
     classes = classes_for(raw["experiment"], source, directory, trust_recipe)
     experiment = from_json(record["experiment"], classes=classes)
     return record, experiment, source() if outside_paths(record["experiment"]) else None
 
 
 def git_revision() -> str | None:
-    """The commit of the checkout this package runs from, with `+` if it has changes."""
+    """Commit of the checkout this package runs from, with `+` if it has changes."""
     root = Path(jaxpose.__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return None

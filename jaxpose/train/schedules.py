@@ -8,15 +8,15 @@ import optax
 NamedSchedule = Literal["cosine", "step", "constant", "rsqrt"]
 
 ENDLESS = ("constant", "rsqrt")
-"""The schedules that do not depend on the length of a run."""
+"""Schedules that do not depend on the length of a run."""
 
 
 @runtime_checkable
 class Schedule(Protocol):
-    """A schedule of one's own: a frozen dataclass with `build`.
+    """Custom schedule: a frozen dataclass with `build`.
 
-    `build(peak, steps)` returns the learning rate after the warm-up as a function of the steps
-    since then; `steps` is their number.
+    `build(peak, steps)` returns the learning rate after the warm-up, as a function of the number of
+    steps since its end; `steps` is the number of steps after the warm-up.
     """
 
     def build(self, peak: float, steps: int) -> optax.Schedule: ...
@@ -37,12 +37,12 @@ def learning_rate_schedule(
 
     Args:
       schedule: a name, or an object that builds a schedule.
-      steps: length of the run.
+      steps: number of steps of the run.
       peak: the rate at the end of the warm-up.
-      warmup_steps: steps of the warm-up, fewer than `steps`.
-      milestones, step_factor: of "step", as `ScheduledOptimizer` has them.
-      timescale: of "rsqrt".
-      cooldown_steps: last steps, in which the rate falls linearly to 0.
+      warmup_steps: number of steps of the warm-up, less than `steps`.
+      milestones, step_factor: parameters of "step"; see `ScheduledOptimizer`.
+      timescale: parameter of "rsqrt".
+      cooldown_steps: number of last steps, in which the rate falls linearly to 0.
     """
     warmup = min(warmup_steps, steps - 1)
     if schedule == "cosine":
@@ -58,7 +58,7 @@ def learning_rate_schedule(
     else:
         after = schedule.build(peak, steps - warmup)
     if warmup >= 1:
-        # The first update already moves: rate peak/warmup at step 0, peak at step `warmup`.
+        # The first update is not zero: rate peak/warmup at step 0, peak at step `warmup`.
         ramp = optax.linear_schedule(peak / warmup, peak * (1 + 1 / warmup), warmup)
         after = optax.join_schedules([ramp, after], [warmup])
     return _cooled_down(after, cooldown_steps, steps)
@@ -69,7 +69,7 @@ def _rsqrt_schedule(peak: float, timescale: int) -> optax.Schedule:
 
 
 def _cooled_down(schedule: optax.Schedule, cooldown: int, steps: int) -> optax.Schedule:
-    """`schedule`, which in the last `cooldown` of `steps` steps falls linearly to 0 at the end."""
+    """Multiply `schedule` by a factor that falls linearly to 0 over the last `cooldown` steps."""
     if not cooldown:
         return schedule
     return lambda count: schedule(count) * jnp.minimum(1.0, (steps - count) / cooldown)

@@ -1,9 +1,10 @@
 """Layout of the train state on the mesh: rules from a parameter's path to its PartitionSpec.
 
-A rule's spec is for a parameter's last axes, since a transformer's layers are stacked in front of
-them. Rules for tensor parallelism are declared by the modules of a model (`ParameterRules`).
-Optimizer state and moving average lie as the parameters they belong to, statistics of a parameter
-that lack one of its axes (Adafactor's) as its other axes, all else is held whole by every device.
+A rule's spec is for the last axes of a parameter, because the layers of a transformer are stacked
+along the first axis. The modules of a model declare the rules for tensor parallelism
+(`ParameterRules`). Optimizer state and moving average have the layout of their parameters.
+Statistics without one of a parameter's axes (Adafactor's) have the layout of its other axes. All
+other arrays are replicated on every device.
 """
 
 import re
@@ -30,23 +31,23 @@ class Layout:
 
     Attributes:
       mesh: the devices.
-      state: a tree like the state's, of NamedSharding.
+      state: a tree of NamedSharding with the structure of the state.
     """
 
     mesh: jax.sharding.Mesh
     state: Any
 
     def parameters(self, tree: Any) -> Any:
-        """Within jit: `tree`, which is like the parameters, where they are (gradients, say)."""
+        """Give `tree`, such as gradients, the layout of the parameters; to be called inside jit."""
         return jax.lax.with_sharding_constraint(tree, self.state.params)
 
     def apply(self, function: Callable[..., Any], batch_size: int) -> Callable[..., Any]:
-        """`function`, which applies a model, with activations split over the batch.
+        """Wrap `function`, which applies a model, so that activations are split over the batch.
 
-        Without this XLA may leave sharded weights where they are and move activations instead.
-        And the gradient of a strided convolution whose kernel is split by inputs and by outputs is
-        wrong, behind one that is split by outputs (XLA's partitioner, jax 0.10): that cannot come
-        about while maps are not split by channels.
+        Without this, XLA may keep the weights sharded and move activations instead. Also, XLA's
+        partitioner (jax 0.10) computes a wrong gradient for a strided convolution whose kernel is
+        split by inputs and by outputs, if it follows a convolution that is split by outputs. This
+        does not occur as long as maps are not split by channels.
         """
         if self.mesh.shape["fsdp"] * self.mesh.shape["tensor"] == 1:
             return function
@@ -55,7 +56,7 @@ class Layout:
         def split(x: Any) -> Any:
             if not isinstance(x, jax.Array) or x.ndim < 2 or x.shape[0] != batch_size:
                 return x
-            # Tokens [B, N, D] may be split by features, too; maps [B, h, w, C] stay whole.
+            # Tokens [B, N, D] may also be split by features; maps [B, h, w, C] are not.
             rest = PartitionSpec.UNCONSTRAINED if x.ndim < 4 else None
             spec = PartitionSpec(first, *[rest] * (x.ndim - 1))
             return jax.lax.with_sharding_constraint(x, NamedSharding(self.mesh, spec))
@@ -68,17 +69,17 @@ class Layout:
 
 
 def lay_out(config: Mesh, mesh: jax.sharding.Mesh, state: Any, groups: ParameterGroups) -> Layout:
-    """Layout of `state` (a TrainState of arrays or shapes) on the mesh.
+    """Compute the layout of `state` (a TrainState of arrays or shapes) on the mesh.
 
     Args:
-      config: the experiment's mesh, with its rules.
+      config: mesh settings of the experiment, with its rules.
       mesh: the devices.
       state: arrays or shapes.
-      groups: of the model's parameters.
+      groups: groups of the model's parameters.
 
     Raises:
-      InputError: a rule of the configuration that matches nothing, names an axis that is none, or
-        does not divide a parameter.
+      InputError: a rule of the configuration matches no parameter, names an unknown axis, or does
+        not divide a parameter evenly.
     """
     leaves = jax.tree_util.tree_leaves_with_path(state.params)
     names = [path_name(path) for path, _ in leaves]
@@ -104,7 +105,7 @@ def lay_out(config: Mesh, mesh: jax.sharding.Mesh, state: Any, groups: Parameter
 def _without_one_axis(
     shape: tuple[int, ...], spec: PartitionSpec, reduced: tuple[int, ...]
 ) -> PartitionSpec:
-    """The spec of a mean over one axis of a parameter; where several fit, the one split most."""
+    """Spec of a mean over one axis of a parameter; if several fit, the one with most split axes."""
     axes = list(spec) + [None] * (len(shape) - len(spec))
     fitting = [
         PartitionSpec(*axes[:i], *axes[i + 1 :])
@@ -115,7 +116,7 @@ def _without_one_axis(
 
 
 def put(tree: Any, shardings: Any) -> Any:
-    """Host arrays that every process has whole, as global arrays; a device gets only its part."""
+    """Make global arrays from host arrays that every process has; a device gets only its part."""
 
     def place(x: Any, sharding: NamedSharding) -> jax.Array:
         array = np.asarray(x)
@@ -130,18 +131,18 @@ def _check_rules(rules: tuple[Rule, ...], names: list[str]) -> None:
             matched = any(re.fullmatch(pattern, name) for name in names)
         except re.error as error:
             raise InputError(
-                f"mesh.rules: {pattern!r} is no regular expression: {error}."
+                f"mesh.rules: {pattern!r} is not a regular expression: {error}."
             ) from None
         if not matched:
             raise InputError(
-                f"mesh.rules has {pattern!r}, which matches no parameter. The first are: "
-                f"{', '.join(names[:4])}."
+                f"mesh.rules has {pattern!r}, which matches no parameter. The first parameters "
+                f"are: {', '.join(names[:4])}."
             )
         used = [axis for axis in spec if axis is not None]
         if not set(used) <= set(AXES) or len(set(used)) < len(used):
             raise InputError(
-                f"mesh.rules: {pattern!r} has the axes {spec}; each of {', '.join(AXES)} may stand "
-                "there once, or None."
+                f"mesh.rules: {pattern!r} has the axes {spec}; allowed are None and, at most once "
+                f"each, {', '.join(AXES)}."
             )
 
 
@@ -160,7 +161,7 @@ def _spec(
         axes = _by_declared_rule(groups.tensor_spec(name, len(shape)), shape, mesh)
     parts = mesh.shape["fsdp"]
     if parts > 1 and np.prod(shape) >= config.fsdp_from:
-        # The loop over stacked layers takes one at a time: that axis stays whole.
+        # The loop over stacked layers takes one layer at a time, so that axis is not split.
         free = [
             axis
             for axis in range(int(groups.is_stacked(name)), len(shape))
@@ -193,7 +194,7 @@ def _by_rule(
 def _by_declared_rule(
     spec: tuple[str | None, ...] | None, shape: tuple[int, ...], mesh: jax.sharding.Mesh
 ) -> list[str | None]:
-    """The axes of a rule that the model declares; one that does not divide is left whole."""
+    """Axes of a rule that the model declares; an axis that does not divide evenly is not split."""
     axes = [None] * (len(shape) - len(spec or ())) + list(spec or ())
     return [
         axis if axis is None or size % mesh.shape[axis] == 0 else None

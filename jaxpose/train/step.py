@@ -30,19 +30,19 @@ def train_step(
 ) -> tuple[TrainState, Scalars]:
     """Augment, encode, differentiate, update.
 
-    With a loss or a gradient that is not finite the step counts, but changes nothing else.
+    If the loss or the gradient is not finite, only the step count of the state changes.
 
     Args:
       state: the state after `state.step` steps.
-      batch: arrays as the task's `encode` takes them.
-      key: the run's key; every draw of this step follows from it and `state.step`.
+      batch: arrays for the task's `encode`.
+      key: the key of the run; every random draw of this step depends on it and `state.step`.
       experiment: static; its task, model and loss.
       tx: static; the update rule.
-      layout: static; where the state lives on a mesh.
+      layout: static; placement of the state on a mesh.
 
     Returns:
       The state after the step, and float32 scalars: `loss`, `gradient_norm`, and `loss/<term>` for
-      each term that the loss is a sum of.
+      each term of the loss.
     """
     augment_key, dropout_key = step_keys(key, state.step)
     data = experiment.task().encode(augment_key, batch)
@@ -53,7 +53,7 @@ def train_step(
     params = optax.apply_updates(state.params, updates)
     ema = state.ema
     if experiment.ema_decay is not None:
-        # Short memory while there is little to remember (as TensorFlow's moving averages).
+        # The average is over few steps at the beginning, as in TensorFlow's moving averages.
         decay = jnp.minimum(experiment.ema_decay, (1.0 + state.step) / (10.0 + state.step))
         ema = jax.tree.map(lambda e, p: e + (1.0 - decay) * (p - e), ema, params)
     finite = jnp.isfinite(loss) & jnp.isfinite(norm)
@@ -65,7 +65,7 @@ def train_step(
 
 
 def step_keys(key: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The keys of augmentation and of dropout in the step after `step` steps."""
+    """Keys of augmentation and of dropout in the step after `step` steps."""
     augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, step))
     return augment_key, dropout_key
 
@@ -77,11 +77,11 @@ def _gradients(
     experiment: Experiment,
     layout: Layout | None,
 ) -> tuple[jax.Array, Scalars, Any, Any]:
-    """Loss, its terms, running statistics and gradients, taken in `accumulate` equal parts.
+    """Compute loss, its terms, running statistics and gradients in `accumulate` equal parts.
 
-    Losses are means over samples, so the mean over parts is that of the whole batch. Batch norm
-    normalises each part by itself and updates its running statistics part by part; a part draws
-    its own dropout.
+    Losses are means over samples, so the mean over parts equals the mean over the batch. Batch norm
+    normalises each part separately and updates its running statistics part by part; each part has
+    separate dropout.
     """
     parts = experiment.accumulate
     samples = jax.tree.leaves(data[0])[0].shape[0] // parts
@@ -116,7 +116,7 @@ def _gradients(
         more, terms, stats, also = of_part(stats, part, jax.random.fold_in(dropout_key, i))
         return (loss + more, stats, jax.tree.map(jnp.add, gradients, also)), terms
 
-    # Part i is every `parts`-th sample from i on: of each device's own samples, so none moves.
+    # Part i is every `parts`-th sample from i on, so no sample moves to another device.
     split = jax.tree.map(
         lambda x: jnp.moveaxis(x.reshape(samples, parts, *x.shape[1:]), 1, 0), data
     )
@@ -137,9 +137,9 @@ def compile_step(
     batch: Batch,
     key: jax.Array,
 ) -> Step:
-    """`train_step` compiled once for the shapes and shardings of its arguments; donates the state.
+    """Compile `train_step` for the shapes and shardings of its arguments; donates the state.
 
-    The arguments may be `jax.ShapeDtypeStruct`s with shardings. An executable cannot recompile: a
+    The arguments may be `jax.ShapeDtypeStruct`s with shardings. The executable never recompiles: a
     batch of another shape is an error, not a slow step.
     """
     return lower_step(experiment, state, batch, key).compile()
@@ -148,7 +148,7 @@ def compile_step(
 def lower_step(
     experiment: Experiment, state: TrainState, batch: Batch, key: jax.Array
 ) -> jax.stages.Lowered:
-    """What `compile_step` compiles."""
+    """Lower `train_step` for the shapes and shardings of its arguments; see `compile_step`."""
     optimizer = experiment.optimizer
     tx = optimizer.build(experiment.steps, experiment.model)
     rates = getattr(optimizer, "learning_rates", None)

@@ -157,7 +157,7 @@ def test_odd_boxes_are_counted(folder):
     result = run(folder, folder / "photos", boxes=boxes)
     assert result.exit_code == 1
     assert "2 boxes left out:" in result.output
-    assert "outside the photo" in result.output
+    assert "outside the image" in result.output
     assert "2 without a box in" in result.output.replace("\n", "")
     first, second, _ = predictions(folder)["photos"]
     assert [box["box_index"] for box in first["skipped_boxes"]] == [1, 2]

@@ -155,13 +155,15 @@ def test_nobody_left_is_an_error_with_reasons(write, tmp_path, make_content):
     content = make_content()
     for entry in content["annotations"]:
         entry["area"] = 0
-    with pytest.raises(InputError, match=r"Nobody is left .*: 6 x zero area. The first: ann"):
+    with pytest.raises(
+        InputError, match=r"No person is left .*: 6 x zero area. The first one: ann"
+    ):
         write(content=content)
     assert not (tmp_path / "out").exists()
 
 
 def test_an_empty_split_is_an_error(write, tmp_path):
-    with pytest.raises(InputError, match="the annotations hold no person"):
+    with pytest.raises(InputError, match="the annotations contain no person"):
         write(splits={"train": []}, skipped={})
     with pytest.raises(InputError, match="1 x crowd"):
         write(splits={"train": []}, skipped={"train": [Skip(CROWD, "annotation 3")]})
@@ -170,7 +172,7 @@ def test_an_empty_split_is_an_error(write, tmp_path):
 
 def test_an_existing_dataset_is_replaced_only_on_request(write, tmp_path, make_content):
     write()
-    with pytest.raises(InputError, match=r"already holds a dataset.*--overwrite"):
+    with pytest.raises(InputError, match=r"already contains a dataset.*--overwrite"):
         write()
     content = make_content()
     content["annotations"].pop()
@@ -261,7 +263,7 @@ def test_beam_writes_the_same_people(write, tmp_path, make_content):
 
 
 def test_an_empty_split_is_an_error_through_beam_too(write):
-    with pytest.raises(InputError, match="the annotations hold no person"):
+    with pytest.raises(InputError, match="the annotations contain no person"):
         write(splits={"train": []}, skipped={}, beam_options=[])
 
 

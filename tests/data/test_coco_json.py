@@ -84,9 +84,9 @@ def test_a_photo_id_of_two_files_loses_its_people(coco, make_content):
     ("text", "said"),
     [
         ('{"images": [}', r"not valid JSON: .* line 1, column 13"),
-        ("[]", "it holds a list where COCO has an object"),
-        ("7", "it holds a number"),
-        ("null", "it holds a null"),
+        ("[]", "it contains a list, but COCO has an object"),
+        ("7", "it contains a number"),
+        ("null", "it contains a null"),
         ('{"images": [], "annotations": []}', "no 'categories'"),
         ('{"images": [], "anotations": [], "categories": []}', "Did you mean 'anotations'"),
         ('{"images": {}, "annotations": [], "categories": []}', "'images' is not a list"),

@@ -39,11 +39,11 @@ def test_sorting_changes_the_order_and_nothing_else():
 
 def test_what_is_absent_or_of_another_count_is_named():
     features = example.parse_features(_record().SerializeToString())
-    with pytest.raises(InputError, match="'numbers' holds 4 numbers where 3 are expected"):
+    with pytest.raises(InputError, match="'numbers' has 4 numbers, but 3 are expected"):
         example.numbers(features, "numbers", (3,), np.float32)
-    with pytest.raises(InputError, match="'other' holds 0 numbers"):
+    with pytest.raises(InputError, match="'other' has 0 numbers"):
         example.numbers(features, "other", (1,), np.int64)
-    with pytest.raises(InputError, match="'image' holds 0 byte strings"):
+    with pytest.raises(InputError, match="'image' has 0 byte strings"):
         example.data(features, "image")
 
 

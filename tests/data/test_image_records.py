@@ -128,7 +128,7 @@ def test_keypoints_in_3d(write):
 
 def test_more_people_than_rows_are_refused_and_rows_may_be_more(write):
     out, _ = write()
-    with pytest.raises(InputError, match="1 images have more than 2 people, the fullest 3"):
+    with pytest.raises(InputError, match="1 images have more than 2 people, at most 3"):
         Images(str(out), "train", people=2).open()
     batch = Images(str(out), "train", people=7).open().samples([1])
     assert batch["valid"].sum() == 3 and batch["keypoints"].shape == (1, 7, 17, 2)
@@ -140,7 +140,7 @@ def test_two_runs_write_the_same_bytes(write, tmp_path):
 
 
 def test_crops_are_not_whole_images(prepared):
-    with pytest.raises(InputError, match="record format 1, and whole images have 2"):
+    with pytest.raises(InputError, match="record format 1, but whole images need format 2"):
         Images(str(prepared), "train").open()
     assert Records(str(prepared), "train").open().metadata["format"] == records.FORMAT == 1
 

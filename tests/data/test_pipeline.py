@@ -89,7 +89,7 @@ def test_bad_arguments_are_named(numbered):
         stream(numbered(4), seed=0, start_step=0, batch_size=4, process_count=3)
     with pytest.raises(InputError, match="empty"):
         stream(numbered(0), seed=0, start_step=0, batch_size=4)
-    with pytest.raises(InputError, match="Nothing"):
+    with pytest.raises(InputError, match="no batches"):
         sequential(numbered(0), 4)
 
 

@@ -57,7 +57,7 @@ def test_splits_and_ids(prepare, folders, tmp_path):
     photo = geometry.apply_affine(batch["photo_from_canvas"], batch["keypoints"])
     np.testing.assert_allclose(photo[1], joints[:2, :, 999].T - 1, atol=1e-3)
     np.testing.assert_array_equal(batch["keypoints"][2, 5], 0)
-    assert train.summary["splits"]["train"]["skipped"] == {"photo missing": 998 + 9}
+    assert train.summary["splits"]["train"]["skipped"] == {"image missing": 998 + 9}
 
 
 def test_the_box_is_the_enlarged_extent_of_labelled_joints(script):

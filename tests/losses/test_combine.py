@@ -15,6 +15,7 @@ from jaxpose.losses import (
     RLE,
     AdaptiveWing,
     BoneLength,
+    CenterOffsetLoss,
     Distillation,
     FeatureDistillation,
     HeatmapDistillation,
@@ -95,6 +96,11 @@ CASES = {
     ),
     "Velocity": (Velocity(), normal(0, B, 3, K, 3), normal(1, B, 3, K, 3)),
     "RLE": (RLE(), rle_outputs(), points(1)),
+    "CenterOffsetLoss": (
+        CenterOffsetLoss(),
+        (normal(0, B, 4, 3, K + 1), normal(1, B, 4, 3, 2 * K)),
+        (jnp.abs(normal(2, B, 4, 3, K + 1)), normal(3, B, 4, 3, 2 * K)),
+    ),
     "StageSum": (StageSum(HeatmapMSE()), (maps(), maps(2)), maps(1)),
     "StageSum of SimCC": (
         StageSum(SimCCKL()),
@@ -132,6 +138,8 @@ def test_bfloat16_gives_no_nan(name, scale):
     weights = jnp.ones((B, K)).at[1, 3:].set(0.0)
     if name == "Velocity":
         weights = jnp.broadcast_to(weights[:, None], (B, 3, K))
+    if name == "CenterOffsetLoss":
+        weights = (jnp.ones((B, 4, 3)), jnp.broadcast_to(weights[:, None, None], (B, 4, 3, K)))
     if name == "SemiSupervised":
         labelled = weights[:, None]
         weights = TrajectoryTargets(labelled, jnp.ones((B, 1, 1)), 1 - labelled)

@@ -95,11 +95,11 @@ def break_document(document, how):
         ("text", "flat lists of numbers"),
         ("nan", "NaN or infinite, the first is 1"),
         ("no area", "entry 5 has no 'area'"),
-        ("box of three", "have to be numbers"),
+        ("box of three", "must be numbers"),
         ("text id", "whole numbers"),
         ("id list", "whole numbers"),
         ("images of text", "'images' is not a list"),
-        ("area of text", "areas of .* have to be numbers"),
+        ("area of text", "areas of .* must be numbers"),
         ("huge", "flat lists of numbers"),
     ],
 )
@@ -111,7 +111,7 @@ def test_malformed_ground_truth(document, how, message):
 @pytest.mark.parametrize(
     ("results", "message"),
     [
-        ({"annotations": []}, "has to be a list"),
+        ({"annotations": []}, "must be a list"),
         ([{"image_id": 1, "score": 1.0}], "has no 'keypoints'"),
         ([{"image_id": 1, "keypoints": [1, 2, 1]}], "has no 'score'"),
         ([{"image_id": 1, "keypoints": [1, 2], "score": 1}], "has 2 keypoint numbers"),

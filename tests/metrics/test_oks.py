@@ -214,7 +214,7 @@ def test_detections_outside_the_listed_photos_are_refused():
     document = people(1, photos=3, count=3)
     results = detections(document, 2, 3)
     results[1]["image_id"] = 999_999
-    with pytest.raises(InputError, match="first photo id 999999"):
+    with pytest.raises(InputError, match="first image id 999999"):
         ours(document, results)
 
 

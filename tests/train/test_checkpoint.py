@@ -74,7 +74,7 @@ def test_a_full_disk_keeps_what_was_saved_and_says_what_to_do(tmp_path):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
     try:
-        with pytest.raises(InputError, match="Newest whole checkpoint: step 1") as error:
+        with pytest.raises(InputError, match="Newest complete checkpoint: step 1") as error:
             checkpoints.save(large, {"next_step": 2})
             checkpoints.wait()
     finally:

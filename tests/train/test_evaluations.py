@@ -145,7 +145,10 @@ def test_an_evaluation_fills_in_its_best_figure():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"best": "APP"}, r"'APP', which none of its metrics \(CocoAP\) reports. Did you mean 'AP"),
+        (
+            {"best": "APP"},
+            r"'APP', but none of its metrics \(CocoAP\) reports it. Did you mean 'AP",
+        ),
         ({"metrics": ()}, "at least one metric"),
         ({"every": 0}, "at least 1"),
         ({"batch_size": 0}, "at least 1"),
@@ -163,7 +166,7 @@ def test_an_evaluation_that_makes_no_sense_is_refused(changes, message):
         ({"more_evaluations": (Evaluation(),)}, "needs a name"),
         ({"more_evaluations": (Evaluation(name="a/b"),)}, "needs a name of letters"),
         ({"more_evaluations": (Evaluation(name="a"), Evaluation(name="a"))}, "the same name: a"),
-        ({"evaluation": Evaluation(name="main")}, "the main evaluation has no name"),
+        ({"evaluation": Evaluation(name="main")}, "the main evaluation must have no name"),
     ],
 )
 def test_names_are_checked(experiment, changes, message):

@@ -92,7 +92,7 @@ def test_eval_gives_the_same_score_on_another_number_of_devices(finished, tmp_pa
 
 def test_data_of_another_skeleton_is_refused(tiny, tmp_path):
     experiment = dataclasses.replace(tiny, skeleton=AP10K17)
-    with pytest.raises(InputError, match=r"train_data holds the keypoints of skeleton 'coco17'"):
+    with pytest.raises(InputError, match=r"train_data has the keypoints of skeleton 'coco17'"):
         train(experiment, tmp_path, QUIET)
 
 
@@ -111,7 +111,7 @@ def test_changed_data_is_refused_on_resume(tiny, finished):
     record["data"]["train"] = "another"
     file.write_text(json.dumps(record))
     try:
-        with pytest.raises(InputError, match=r"not what .* was trained on"):
+        with pytest.raises(InputError, match=r"differs from the data that .* was trained on"):
             train(changed, directory, QUIET)
     finally:
         file.write_text(text)

@@ -66,7 +66,7 @@ def test_stopping_names_step_loss_term_and_record(parts):
     index = sample_indices(experiment.seed, 4, 8, len(source))[3]
     sample = source.samples([index])
     assert "The loss is nan at step 5" in text
-    assert "Not finite: inputs, outputs, HeatmapMSE, at first for 1 of 8 records" in text
+    assert "Not finite: inputs, outputs, HeatmapMSE; the first of these for 1 of 8 records" in text
     record = f"annotation {sample['annotation_id'][0]} of image {sample['image_id'][0]}"
     assert f"{record} (record {index})" in text
 
@@ -90,5 +90,5 @@ def test_a_gradient_alone_is_said_to_be_it(parts, monkeypatch):
     pending, _, _ = pending_steps(parts)
     monkeypatch.setattr(pending, "_examine", lambda *_: {"HeatmapMSE": jnp.zeros(8)})
     pending.push(1, FINE | {"gradient_norm": jnp.asarray(jnp.inf)}, batch)
-    with pytest.raises(InputError, match="it is the gradient that is not"):
+    with pytest.raises(InputError, match="only the gradient is not"):
         pending.check(state, key, left=0)

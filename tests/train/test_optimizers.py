@@ -107,9 +107,9 @@ def test_a_run_shorter_than_its_warmup_has_finite_positive_rates(steps):
     [
         (Lion, {"learning_rate": 0.0}, "learning_rate must be positive"),
         (Muon, {"layer_decay": 1.5}, r"layer_decay must be in \(0, 1\]"),
-        (Adafactor, {"schedule": "cosine", "cooldown_steps": 5}, "comes down by itself"),
+        (Adafactor, {"schedule": "cosine", "cooldown_steps": 5}, "needs no cooldown"),
         (AdamW, {"milestones": (2.0,)}, "fractions of the run"),
-        (SGD, {"momentum": 1.0}, "momentum is in"),
+        (SGD, {"momentum": 1.0}, "momentum must be in"),
         (SGD, {"momentum": 0.0, "nesterov": True}, "above 0 with nesterov"),
     ],
 )

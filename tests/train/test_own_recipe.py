@@ -230,7 +230,7 @@ def test_changed_comments_and_layout_are_not_changed_code(run, tmp_path):
     text = edited.read_text().replace("A task of crops that names its samples.", "Other words.")
     edited.write_text("# A comment.\n" + text.replace('motto="small",', 'motto = "small", # so'))
     output = command("train", edited, "--workdir", tmp_path / "run", "--set", "steps=7")
-    assert "its code did not" in output
+    assert "but not its code" in output
     assert (tmp_path / "run" / "recipe" / "own_recipe.py").read_text() == edited.read_text()
     assert load_run(tmp_path / "run").step == 7
 

@@ -264,5 +264,7 @@ def test_matrices_are_those_of_each_layer(small_vit):
 
 
 def test_a_frozen_pattern_that_matches_nothing_is_refused(small_vit):
-    with pytest.raises(InputError, match=r"matches no parameter\. The first are: backbone/blocks"):
+    with pytest.raises(
+        InputError, match=r"matches no parameter\. The first parameters are: backbone/blocks"
+    ):
         frozen_mask(small_vit[1], ("backbon/.*",))

@@ -196,7 +196,7 @@ def test_shared_people_are_seen_by_the_fingerprints(train_data, eval_data, share
 
 def test_evaluation_on_the_training_people_is_said(experiment, tmp_path):
     shared = override(experiment, ["eval_data.seed=0", "steps=1"])
-    assert "Training and evaluation use the same samples" in said(train, shared, tmp_path / "a")
+    assert "Training and evaluation share samples" in said(train, shared, tmp_path / "a")
     assert "same samples" not in said(train, override(experiment, ["steps=1"]), tmp_path / "b")
 
 

@@ -102,12 +102,18 @@ def test_a_rule_comes_before_the_defaults(vit):
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        (("backbone/block/.*", ("fsdp",)), "matches no parameter. The first are: backbone/blocks"),
-        ((".*/fc1/kernel", ("model",)), "each of data, fsdp, tensor may stand there once"),
-        ((".*/fc1/kernel", ("fsdp", "fsdp")), "may stand there once"),
+        (
+            ("backbone/block/.*", ("fsdp",)),
+            "matches no parameter. The first parameters are: backbone/blocks",
+        ),
+        (
+            (".*/fc1/kernel", ("model",)),
+            "allowed are None and, at most once each, data, fsdp, tensor",
+        ),
+        ((".*/fc1/kernel", ("fsdp", "fsdp")), "at most once each"),
         (("backbone/position_embedding", ("fsdp", None)), "12 of .* over fsdp = 8, which does not"),
         ((".*/norm/scale", ("fsdp", None)), "has 2 axes, .* only 1"),
-        (("(", ("fsdp",)), "is no regular expression"),
+        (("(", ("fsdp",)), "is not a regular expression"),
     ],
 )
 def test_a_rule_that_cannot_be_followed_is_refused(vit, rule, message):

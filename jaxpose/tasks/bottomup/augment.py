@@ -1,6 +1,6 @@
-"""Whole images to the model's input on the device: random for training, plain for evaluation.
+"""Conversion of whole images to model input: random in training, fixed in evaluation.
 
-One affine map of each image moves its pixels, all its people and its regions to leave out.
+One affine map per image transforms its pixels, its people and its ignored regions.
 """
 
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ Batch = dict[str, Any]
 
 @dataclass(frozen=True)
 class ImageAugmentation:
-    """How whole images vary; all distributions are uniform, as in HigherHRNet's recipe.
+    """Random variation of whole images; all distributions are uniform, as in HigherHRNet's recipe.
 
-    (arXiv:1908.10357, section 4.1; there a rotation of 30 degrees, scales of 0.75 to 1.5 and
-    shifts of 40 of 512 pixels.)
+    Source: arXiv:1908.10357, section 4.1, with rotations of 30 degrees, scales of 0.75 to 1.5 and
+    shifts of 40 of 512 pixels.
 
     Attributes:
       flip: probability of mirroring left and right.
-      rotation_degrees: largest rotation either way.
-      scale: smallest and largest factor, about the scale at which the canvas fills the input.
-      shift: largest shift along each axis either way, as a part of the input.
+      rotation_degrees: largest rotation in either direction.
+      scale: smallest and largest factor, relative to the scale at which the canvas fills the input.
+      shift: largest shift along each axis in either direction, as a fraction of the input.
     """
 
     flip: float = 0.5
@@ -42,13 +42,15 @@ class ImageAugmentation:
         if not 0 <= self.flip <= 1:
             raise InputError(f"augmentation.flip is {self.flip}, not in [0, 1].")
         if self.rotation_degrees < 0 or self.shift < 0:
-            raise InputError("augmentation.rotation_degrees and shift are not below 0.")
+            raise InputError("augmentation.rotation_degrees and shift must be at least 0.")
         if not 0 < self.scale[0] <= self.scale[1]:
-            raise InputError(f"augmentation.scale is {self.scale}: lowest above 0, then highest.")
+            raise InputError(
+                f"augmentation.scale is {self.scale}; it must be (lowest, highest), above 0."
+            )
 
 
 STILL = ImageAugmentation(flip=0.0, rotation_degrees=0.0, scale=(1.0, 1.0), shift=0.0)
-"""No change at all: images as in evaluation."""
+"""Augmentation without any change: images as in evaluation."""
 
 
 def augment(
@@ -60,21 +62,21 @@ def augment(
     heatmap_hw: tuple[int, int],
     permutation: np.ndarray,
 ) -> tuple[jax.Array, Sample, jax.Array]:
-    """Inputs of the model and the labels in their pixels.
+    """Compute inputs of the model, and the labels in their pixels.
 
-    Image i draws from `fold_in(key, i)`, i being its place in the global batch: how the batch is
-    spread over devices does not change it.
+    Image i, at place i of the global batch, draws from `fold_in(key, i)`, so the result does not
+    depend on the number of devices.
 
     Args:
-      key: of this step; of no effect with `STILL`.
-      batch: as `data.instances` describes it.
+      key: random key of this step; no effect with `STILL`.
+      batch: arrays as in `data.instances`.
       augmentation, input_hw: static.
       heatmap_hw: static; size of the codec's maps.
-      permutation: int `[K]`, left and right keypoints exchanged.
+      permutation: int `[K]`, which exchanges left and right keypoints.
 
     Returns:
-      Images float32 `[B, h, w, 3]`, normalised; the labels, with `counted` of the size of the maps,
-      all False for a row that only fills up the batch; the maps `[B, 2, 3]` from canvas to input.
+      Images float32 `[B, h, w, 3]`, normalised; the labels, whose `counted` has the size of the
+      heatmaps and is False in padding rows; the affine maps `[B, 2, 3]` from canvas to input.
     """
     image = batch["image"]
     matrix, flip = _matrices(key, image.shape, augmentation, input_hw)
@@ -105,7 +107,7 @@ def _matrices(
     augmentation: ImageAugmentation,
     input_hw: tuple[int, int],
 ) -> tuple[jax.Array, jax.Array]:
-    """Maps `[B, 2, 3]` from canvas to input pixels, and which of them mirror, `[B]`."""
+    """Draw maps `[B, 2, 3]` from canvas to input pixels; `[B]` is True for those that mirror."""
     batch, height, width = image_shape[:3]
     a = augmentation
 
@@ -130,7 +132,7 @@ def _matrices(
 def _ignore_matrix(
     matrix: jax.Array, input_hw: tuple[int, int], heatmap_hw: tuple[int, int]
 ) -> jax.Array:
-    """Maps `[B, 2, 3]` from pixels of `ignore` to those of heatmaps."""
+    """Maps `[B, 2, 3]` from pixels of `ignore` to pixels of the heatmaps."""
     s, half = float(IGNORE_STRIDE), (IGNORE_STRIDE - 1) / 2
     canvas = jnp.array([[[s, 0.0, half], [0.0, s, half]]], jnp.float32)
     x = (heatmap_hw[1] - 1) / (input_hw[1] - 1)
@@ -141,12 +143,12 @@ def _ignore_matrix(
 
 
 def _area_scale(matrix: jax.Array) -> jax.Array:
-    """By how much maps `[B, 2, 3]` enlarge an area, `[B, 1]`."""
+    """Factor `[B, 1]` by which maps `[B, 2, 3]` enlarge an area."""
     return jnp.abs(matrix[:, 0, 0] * matrix[:, 1, 1] - matrix[:, 0, 1] * matrix[:, 1, 0])[:, None]
 
 
 def _boxes(matrix: jax.Array, boxes_xywh: jax.Array) -> jax.Array:
-    """Boxes `[B, P, 4]` (x, y, w, h) around the moved corners of boxes `[B, P, 4]`."""
+    """Boxes `[B, P, 4]` (x, y, w, h) around the transformed corners of boxes `[B, P, 4]`."""
     low, size = boxes_xywh[..., :2], boxes_xywh[..., 2:]
     steps = jnp.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])[None, None]
     corners = low[:, :, None] + steps * size[:, :, None]

@@ -1,4 +1,4 @@
-"""Held-out images estimated: letterbox, forward, decode, back to the photo; and scored."""
+"""Estimation of people in held-out images, and metrics of the estimates."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,24 +29,24 @@ DEVICE_KEYS = (
     *("image", "keypoints", "visible", "box_xywh", "area", "valid", "crowd", "ignore"),
     *("photo_from_canvas", "mask"),
 )
-"""The arrays of a batch that the step reads; see `data.instances`."""
+"""Names of the arrays of a batch that the step reads; see `data.instances`."""
 
 Estimate = Callable[[dict[str, Any], dict[str, jax.Array]], Decoded]
 
 
 @dataclass(frozen=True)
 class Estimates:
-    """Everybody found in every image of a data set, beside what is true.
+    """People found and people annotated in every image of a dataset.
 
-    Keypoints are in photo pixels, float64. N: images, Q: places for people found, P: for people
-    annotated.
+    Keypoints are in pixels of the image, float64. N: images, Q: rows for people found, P: rows for
+    annotated people.
 
     Attributes:
       image_id: `[N]` int64.
       keypoints: `[N, Q, K, 2]`; scores `[N, Q, K]` in [0, 1]; found bool `[N, Q]`.
       truth: `[N, P, K, 2]`; visible `[N, P, K]`; box_xywh `[N, P, 4]`; area `[N, P]` px²; crowd and
         valid bool `[N, P]`.
-      drawn: the first canvases, uint8 RGB, each with the truth beside the estimates.
+      drawn: the first canvases, uint8 RGB, with the truth beside the estimates.
     """
 
     image_id: np.ndarray
@@ -62,7 +62,7 @@ class Estimates:
     drawn: list[np.ndarray]
 
     def detections(self) -> Detections:
-        """The people found, one row each."""
+        """People found, one row each."""
         images = np.broadcast_to(self.image_id[:, None], self.found.shape)
         return Detections(
             image_id=images[self.found],
@@ -71,7 +71,7 @@ class Estimates:
         )
 
     def ground_truth(self) -> GroundTruth:
-        """The people annotated, one row each."""
+        """Annotated people, one row each."""
         images = np.broadcast_to(self.image_id[:, None], self.valid.shape)
         return GroundTruth(
             image_id=images[self.valid],
@@ -84,7 +84,7 @@ class Estimates:
         )
 
     def coco_results(self) -> list[dict[str, Any]]:
-        """The people found in the COCO results format."""
+        """People found, in the COCO results format."""
         points = np.concatenate([self.keypoints, self.scores[..., None]], axis=-1)
         return [
             {
@@ -100,7 +100,7 @@ class Estimates:
 def make_estimate(
     experiment: "BottomUpExperiment", mesh: jax.sharding.Mesh, flip_test: bool
 ) -> Estimate:
-    """From variables and a batch to people in canvas pixels, jitted; gathered on every device."""
+    """Build a jitted function from variables and a batch to people in canvas pixels."""
     codec, permutation = experiment.codec, experiment.skeleton.flip_permutation
 
     def estimate(variables: dict[str, Any], batch: dict[str, jax.Array]) -> Decoded:
@@ -129,14 +129,14 @@ def estimate_all(
     mesh: jax.sharding.Mesh,
     on_batch: Callable[[int], None] = lambda images: None,
 ) -> Estimates:
-    """Run `estimate` over every image of `source`.
+    """Run `estimate` for every image of `source`.
 
-    Of several processes each reads its part of a batch, and all get all estimates.
+    With several processes, each reads its part of a batch, and all receive all estimates.
 
     Args:
       estimate: from `make_estimate`.
       variables: `{"params", "batch_stats"}`.
-      on_batch: called with the number of images done after each batch.
+      on_batch: called with the number of finished images after each batch.
     """
     rows: list[dict[str, np.ndarray]] = []
     drawn: list[np.ndarray] = []
@@ -149,20 +149,20 @@ def estimate_all(
         found = there.any(axis=-1)
         for row in np.flatnonzero(real)[: experiment.evaluation.examples - len(drawn)]:
             shown = keypoints[row][found[row]], scores[row][found[row]]
-            drawn.append(_picture(batch, row, *shown, experiment))
-        to_photo = batch["photo_from_canvas"].astype(np.float64)[:, None]
+            drawn.append(_comparison(batch, row, *shown, experiment))
+        to_image = batch["photo_from_canvas"].astype(np.float64)[:, None]
         corners = batch["box_xywh"].astype(np.float64).reshape(*batch["area"].shape, 2, 2)
         corners[..., 1, :] += corners[..., 0, :]
-        corners = apply_affine(to_photo, corners)
+        corners = apply_affine(to_image, corners)
         boxes = [corners[..., 0, :], corners[..., 1, :] - corners[..., 0, :]]
         rows.append(
             {
                 "index": batch["index"],
                 "image_id": batch["image_id"],
-                "keypoints": apply_affine(to_photo, keypoints.astype(np.float64)),
+                "keypoints": apply_affine(to_image, keypoints.astype(np.float64)),
                 "scores": scores.astype(np.float64),
                 "found": found,
-                "truth": apply_affine(to_photo, batch["keypoints"].astype(np.float64)),
+                "truth": apply_affine(to_image, batch["keypoints"].astype(np.float64)),
                 "visible": batch["visible"],
                 "box_xywh": np.concatenate(boxes, axis=-1),
                 "area": batch["area"].astype(np.float64),
@@ -173,7 +173,7 @@ def estimate_all(
         )
         on_batch(min(number * size, len(source)))
     columns = gather({name: np.concatenate([row[name] for row in rows]) for name in rows[0]})
-    # Sorts by image, and drops what fills up batches.
+    # Sorts by image, and drops padding images.
     places = np.flatnonzero(columns.pop("real"))
     _, first = np.unique(columns.pop("index")[places], return_index=True)
     kept = {name: values[places[first]] for name, values in columns.items()}
@@ -181,7 +181,7 @@ def estimate_all(
 
 
 def score(estimates: Estimates, experiment: "BottomUpExperiment", flip_test: bool) -> Report:
-    """The metrics of the experiment's evaluation, with all that they depend on."""
+    """Compute the metrics of the experiment's evaluation, as a report with the conditions."""
     skeleton = experiment.skeleton
     evaluation = experiment.evaluation
     truth, found = estimates.ground_truth(), estimates.detections()
@@ -202,14 +202,14 @@ def score(estimates: Estimates, experiment: "BottomUpExperiment", flip_test: boo
     )
 
 
-def _picture(
+def _comparison(
     batch: dict[str, np.ndarray],
     row: int,
     keypoints: np.ndarray,
     scores: np.ndarray,
     experiment: "BottomUpExperiment",
 ) -> np.ndarray:
-    """A canvas with the people annotated beside the same with the people found."""
+    """Draw a canvas with the annotated people beside the same canvas with the people found."""
     image, valid = batch["image"][row], batch["valid"][row]
     truth, visible = batch["keypoints"][row][valid], batch["visible"][row][valid]
     labelled = (visible > 0).astype(np.float32)

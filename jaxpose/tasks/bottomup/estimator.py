@@ -1,4 +1,4 @@
-"""A trained model of whole images: all that prediction needs beside the variables."""
+"""Trained model of whole images with all settings of prediction, without the variables."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -20,10 +20,10 @@ from jaxpose.tasks.topdown.forward import predict_keypoints
 
 @dataclass(frozen=True)
 class BottomUpEstimator:
-    """Keypoints of everybody in a whole image; see `tasks.task.Estimator`.
+    """Estimator of the keypoints of all people in an image; see `tasks.task.Estimator`.
 
     Attributes:
-      codec: turns the model's outputs into people, and decides the size of the input.
+      codec: turns the model's outputs into people, and determines the size of the input.
     """
 
     model: PoseModel
@@ -41,7 +41,7 @@ class BottomUpEstimator:
         return f"RGB, {width} x {height} pixels (width x height), a whole image with black margins"
 
     def predictor(self, variables: Any, **options: Any) -> ImagePredictor:
-        """See `ImagePredictor`."""
+        """Build an `ImagePredictor`."""
         return ImagePredictor(self.model, variables, self.codec, self.skeleton, **options)
 
     def program(
@@ -52,17 +52,17 @@ class BottomUpEstimator:
         flip_test: bool = True,
         photo_hw: tuple[int, int] = (1080, 1920),
     ) -> Program:
-        """The function to export.
+        """Build the function to export.
 
-        Level "model" maps normalised images to the bare outputs, "crops" uint8 images of the
+        Level "model" maps normalised images to the raw outputs, "crops" uint8 images of the
         input's size to people in their pixels.
 
         Raises:
-          InputError: level "photo", which is for models that take crops.
+          InputError: the level is `"photo"`, which is for models that take crops.
         """
         if level == "photo":
             raise InputError(
-                "Level 'photo' cuts people out of a photo by their boxes; this model takes whole "
+                "Level `photo` crops people by their boxes, but this model takes whole "
                 "images. Export level 'crops': uint8 images of the model's size to people."
             )
         height, width = self.input_hw
@@ -99,7 +99,7 @@ class BottomUpEstimator:
             value = Value("images", ("B", height, width, 3), "float32", "RGB images, normalised")
             shape: Any = jax.ShapeDtypeStruct
             example = shape((1, height, width, 3), jnp.float32)
-            outputs = outputs_like(bare, example, "what the model's head gives, not decoded")
+            outputs = outputs_like(bare, example, "outputs of the model's head, not decoded")
             return Program(bare, (value,), outputs, level, facts, (), weight_bytes, samples)
         images = Value("images", ("B", height, width, 3), "uint8", "RGB images, 0 to 255")
         frame = "(x, y) in pixels of the image, pixel centres at integers"
@@ -112,7 +112,7 @@ class BottomUpEstimator:
                     "scores",
                     ("B", people, count),
                     "float32",
-                    "of each keypoint, in [0, 1]; 0 for places without a person",
+                    "score of each keypoint, in [0, 1]; 0 in rows without a person",
                 ),
             ),
             level,

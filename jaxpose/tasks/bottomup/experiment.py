@@ -1,4 +1,4 @@
-"""An experiment on whole images: the keypoints of everybody in each."""
+"""Experiment on whole images, each with the keypoints of all its people."""
 
 from dataclasses import dataclass, field
 
@@ -17,12 +17,12 @@ from jaxpose.train.experiment import Experiment
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation(EvaluationBase):
-    """When and how held-out images are scored; see `EvaluationBase`.
+    """Schedule and metrics for the evaluation on held-out images; see `EvaluationBase`.
 
     Attributes:
-      metrics: those that match people themselves: `CocoAP()`, `CrowdPoseAP()`, `WholeBodyAP()`.
-      examples: images of estimates beside the truth that are kept.
-      data: another dataset than the experiment's `eval_data`.
+      metrics: metrics with `whole_images`: `CocoAP()`, `CrowdPoseAP()`, `WholeBodyAP()`.
+      examples: number of first images that are drawn with estimates beside the truth.
+      data: a dataset to use in place of the experiment's `eval_data`.
     """
 
     metrics: tuple[Metric, ...] = (CocoAP(),)
@@ -37,7 +37,7 @@ class BottomUpExperiment(Experiment):
 
     Attributes:
       skeleton: the keypoints.
-      codec: what people are encoded as, and decoded from.
+      codec: encodes people as targets, and decodes the model's outputs.
       train_data, eval_data: sources of whole images, such as `Images` and `SyntheticScenes`.
       resident: keep the whole training set as uint8 images in device memory.
     """
@@ -65,8 +65,8 @@ class BottomUpExperiment(Experiment):
             for metric in evaluation.metrics:
                 if not metric.whole_images:
                     raise InputError(
-                        f"{type(metric).__name__} scores people in given boxes, and here they are "
-                        "still to be found in whole images. Use CocoAP() or another metric with "
+                        f"{type(metric).__name__} scores people in given boxes, but this task "
+                        "finds people in whole images. Use CocoAP() or another metric with "
                         "`whole_images`."
                     )
 

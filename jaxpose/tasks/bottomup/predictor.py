@@ -1,4 +1,4 @@
-"""From an image to its people, in batches of a few fixed shapes."""
+"""Prediction of all people in an image, in batches of a few fixed shapes."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +19,7 @@ from jaxpose.tasks.topdown.forward import predict_keypoints, predict_outputs
 
 
 class _Image(NamedTuple):
-    """A letterboxed image, and what belongs to it."""
+    """Letterboxed image, with its map to the original image and the requested boxes."""
 
     input: np.ndarray
     photo_from_input: np.ndarray
@@ -28,10 +28,10 @@ class _Image(NamedTuple):
 
 
 class ImagePredictor:
-    """Predicts everybody in whole images: letterbox, forward pass, flip test, decode, map back.
+    """Predicts all people in whole images: letterbox, forward pass, flip test, decode, map back.
 
-    The cost of an image does not depend on how many people are in it. Every batch is padded to one
-    of a few sizes, so the model is compiled once for each.
+    The cost of an image does not depend on the number of people in it. Every batch is padded to one
+    of a few sizes, so the model is compiled once for each size.
     """
 
     def __init__(
@@ -47,20 +47,21 @@ class ImagePredictor:
         scales: Sequence[float] = (1.0,),
         padding: float | None = None,
     ) -> None:
-        """Binds a trained model.
+        """Prepare prediction with a trained model.
 
         Args:
-          model: a Linen module; `model.apply(variables, images)` gives what `codec` reads.
-          variables: its variables, on the device.
-          codec: what the model was trained with.
+          model: a Linen module; `model.apply(variables, images)` returns the outputs that `codec`
+            decodes.
+          variables: the variables of the model, on the device.
+          codec: the codec of the training.
           skeleton: the names of the keypoints.
           flip_test: average with the mirrored image.
           batch_size: images in one forward pass (twice as many with the flip test).
-          sizes: smaller batches that may be used as well; each is compiled when first needed.
-          scales, padding: of models that take crops; only their defaults are accepted.
+          sizes: smaller batch sizes that may also be used; each is compiled when first needed.
+          scales, padding: options of models that take crops; only the defaults are accepted.
 
         Raises:
-          InputError: an option that is none of this kind of model.
+          InputError: an option does not apply to this kind of model.
         """
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, and is {batch_size}.")
@@ -75,7 +76,7 @@ class ImagePredictor:
         self.batch_size = batch_size
         self.sizes = sorted({size for size in sizes if 0 < size < batch_size} | {batch_size})
         self.compilations = 0
-        """How often the forward pass has been compiled; more than once a size is a fault."""
+        """Number of compilations of the forward pass; more than one per size is an error."""
         permutation = skeleton.flip_permutation
 
         def forward(variables: Any, images: jax.Array) -> Decoded:
@@ -91,13 +92,13 @@ class ImagePredictor:
         self._maps = jax.jit(maps)
 
     def warm_up(self, *, every_size: bool = True) -> None:
-        """Compiles the forward pass for every batch size, or for the largest only."""
+        """Compile the forward pass for every batch size, or only for the largest."""
         for size in self.sizes if every_size else self.sizes[-1:]:
             images = np.zeros((size, *self.codec.input_hw, 3), np.uint8)
             jax.block_until_ready(self._forward(self.variables, images))
 
     def __call__(self, image: np.ndarray, boxes_xywh: Any = None) -> People:
-        """The people of one image, uint8 RGB `[H, W, 3]`; `boxes_xywh` as for `stream`.
+        """Predict the people of one image, uint8 RGB `[H, W, 3]`; `boxes_xywh` as in `stream`.
 
         Raises:
           InputError: the image is not uint8 RGB, the boxes are not four numbers each, or the
@@ -108,13 +109,13 @@ class ImagePredictor:
     def stream(
         self, items: Iterable[tuple[np.ndarray, Any]], *, full: bool = False
     ) -> Iterator[People]:
-        """`People` for each (image, boxes), in order.
+        """Predict `People` for each (image, boxes), in order.
 
-        Boxes `[P, 4]` (x, y, w, h) say where people are wanted: of those found, the ones whose mean
-        keypoint lies in a box are kept, and `box_indices` says in which. None keeps everybody. With
-        `full` the last batch is padded to the full size, so that only that one is compiled. The
-        host reads the next images while the device works; a result may come up to two batches
-        after its image was taken from `items`.
+        Boxes `[P, 4]` (x, y, w, h) select people: those whose mean keypoint is in a box are kept,
+        and `box_indices` has the index of that box. None keeps all people. With `full`, the last
+        batch is padded to the full size, so that only that size is compiled. The host reads the
+        next images while the device works; a result may come up to two batches after its image
+        was taken from `items`.
         """
         waiting: list[_Image] = []
         running: deque[tuple[Decoded, list[_Image]]] = deque()
@@ -131,9 +132,9 @@ class ImagePredictor:
             yield from self._collect(*running.popleft())
 
     def maps(self, image: np.ndarray, boxes_xywh: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        """The letterboxed image, uint8 `[1, h, w, 3]`, and its maps, float32 `[1, h', w', K]`.
+        """Letterboxed image, uint8 `[1, h, w, 3]`, and its maps, float32 `[1, h', w', K]`.
 
-        One of each whatever the boxes; see `viz.draw_heatmaps`.
+        The boxes have no effect on them; see `viz.draw_heatmaps`.
         """
         entry = self._enter(image, boxes_xywh)
         batch = np.zeros((self.sizes[0], *entry.input.shape), np.uint8)
@@ -143,21 +144,21 @@ class ImagePredictor:
     def _enter(self, image: np.ndarray, boxes_xywh: Any) -> _Image:
         if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8 or not image.size:
             raise InputError(
-                f"an image is uint8 RGB [H, W, 3], not {image.dtype} {list(image.shape)}; "
-                "jaxpose.media.image.read_photo reads files so"
+                f"an image must be uint8 RGB [H, W, 3], not {image.dtype} {list(image.shape)}; "
+                "jaxpose.media.image.read_photo reads files in this form"
             )
         height, width = image.shape[:2]
         boxes = np.array([[-0.5, -0.5, width, height]]) if boxes_xywh is None else boxes_xywh
         boxes = np.asarray(boxes, np.float64)
         boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
         if boxes.ndim != 2 or boxes.shape[1] != 4:
-            raise InputError(f"boxes are [P, 4] (x, y, w, h), not {list(boxes.shape)}")
+            raise InputError(f"boxes must be [P, 4] (x, y, w, h), not {list(boxes.shape)}")
         matrix = letterbox((height, width), self.codec.input_hw)
         small = geometry.crop_photo(image, matrix, self.codec.input_hw)
         return _Image(small, geometry.invert_affine(matrix), (height, width), boxes)
 
     def _launch(self, images: list[_Image], full: bool) -> tuple[Decoded, list[_Image]]:
-        """Starts the forward pass of at most a batch."""
+        """Start the forward pass of at most one batch."""
         wanted = self.batch_size if full else len(images)
         size = next(size for size in self.sizes if size >= wanted)
         batch = np.zeros((size, *self.codec.input_hw, 3), np.uint8)
@@ -165,7 +166,7 @@ class ImagePredictor:
         return self._forward(self.variables, batch), images
 
     def _collect(self, result: Decoded, images: list[_Image]) -> Iterator[People]:
-        """Waits for a forward pass and yields the people of each image."""
+        """Wait for a forward pass and yield the people of each image."""
         keypoints, scores, raw, valid = (np.asarray(x)[: len(images)] for x in result)
         if not all(np.isfinite(values).all() for values in (keypoints, scores, raw)):
             raise InputError("the model's output is not finite: did its training diverge?")

@@ -1,4 +1,4 @@
-"""Keypoints of all people in whole images as a task."""
+"""Task of estimating the keypoints of all people in whole images."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BottomUpTask:
-    """See `task.Task`."""
+    """Task of estimating the keypoints of all people in whole images; see `task.Task`."""
 
     experiment: "BottomUpExperiment"
     unit: ClassVar[str] = "images"
 
     def check(self) -> None:
-        """Refuse a model whose outputs the codec does not decode; computes shapes only."""
+        """Raise InputError if the codec cannot decode the model's outputs; computes shapes only."""
         model, codec = self.experiment.model, self.experiment.codec
         variables = abstract_variables(model, codec.input_hw)
         images = jax.ShapeDtypeStruct((1, *codec.input_hw, 3), np.float32)
@@ -58,15 +58,15 @@ class BottomUpTask:
         skeleton = self.experiment.skeleton
         if source.skeleton.keypoints != skeleton.keypoints:
             raise InputError(
-                f"{name} holds the keypoints of skeleton {source.skeleton.name!r}, but the "
+                f"{name} has the keypoints of skeleton {source.skeleton.name!r}, but the "
                 f"experiment's skeleton is {skeleton.name!r}. Prepare the data with that skeleton, "
                 "or change `skeleton` in the recipe."
             )
         if len(source) == 0:
-            raise InputError(f"{name} holds no image.")
+            raise InputError(f"{name} has no images.")
         if not hasattr(source, "people"):
             raise InputError(
-                f"{name} holds crops of single people. Training on whole images needs data such as "
+                f"{name} has crops of single people. Training on whole images needs data such as "
                 "Images(...), made by `jaxpose prepare coco --layout images`."
             )
         return source
@@ -84,7 +84,7 @@ class BottomUpTask:
         return train_batches(self.experiment, source, mesh, start_step, on_loaded, DEVICE_KEYS)
 
     def encode(self, key: jax.Array, batch: dict[str, jax.Array]) -> tuple[jax.Array, Any, Any]:
-        """Augmented images `[B, H, W, 3]`, the codec's targets and weights.
+        """Compute augmented images `[B, H, W, 3]`, the codec's targets and weights.
 
         `batch`: the arrays `DEVICE_KEYS` of `data.instances`.
         """
@@ -129,7 +129,7 @@ class BottomUpTask:
         )
 
     def abstract_batch(self, mesh: jax.sharding.Mesh) -> dict[str, Any]:
-        """Images have the input's size, and room for the codec's people, unless the data says."""
+        """Shapes of a training batch, from the data if available, else from the codec."""
         experiment = self.experiment
         canvas_hw, people = experiment.codec.input_hw, experiment.codec.max_people
         try:

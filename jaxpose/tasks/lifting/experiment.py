@@ -1,4 +1,4 @@
-"""An experiment on motion: 3D joints from 2D keypoints."""
+"""Experiment on motion: 3D joints from 2D keypoints."""
 
 from dataclasses import InitVar, dataclass, field
 from typing import Literal
@@ -17,13 +17,13 @@ from jaxpose.train.experiment import Experiment
 
 @dataclass(frozen=True, kw_only=True)
 class LiftingEvaluation(EvaluationBase):
-    """When and how held-out frames are scored: by subject and action, in mm about the root.
+    """Evaluation on held-out frames, by subject and action, in mm about the root.
 
     Attributes:
-      metrics: of `jaxpose.metrics`, or your own: `MPJPE()`, `PMPJPE()` after the best similarity
-        of each pose, `NMPJPE()` after the best scale, `MPJVE()` of velocities, `PCK3D(150)`,
-        `AUC3D()`.
-      data: another dataset than the experiment's `eval_data`.
+      metrics: those of `jaxpose.metrics`, or custom ones: `MPJPE()`, `PMPJPE()` after the best
+        similarity transform of each pose, `NMPJPE()` after the best scale, `MPJVE()` of velocities,
+        `PCK3D(150)`, `AUC3D()`.
+      data: a dataset to use in place of the experiment's `eval_data`.
     """
 
     metrics: tuple[Metric, ...] = (MPJPE(), PMPJPE())
@@ -49,9 +49,9 @@ class LiftingExperiment(Experiment):
     eval_data: MotionDataset
     evaluation: LiftingEvaluation = field(default_factory=LiftingEvaluation)
     more_evaluations: tuple[LiftingEvaluation, ...] = ()
-    # Windows are mirrored with probability one half, left and right exchanged.
+    # Mirror windows with probability one half, with left and right exchanged.
     mirror: bool = True
-    # What is standardised by the training set, joint by joint; the run keeps the statistics.
+    # Arrays that are standardised per joint by statistics of the training set, which the run keeps.
     standardise: Literal["none", "inputs", "both"] = "both"
 
     def __post_init__(self) -> None:
@@ -66,9 +66,9 @@ class LiftingExperiment(Experiment):
             codec.frame != "image plane" or codec.drop_root or self.standardise == "both"
         ):
             raise InputError(
-                "A lifter with a trajectory is trained by what its joints look like: it needs "
-                "codec.frame 'image plane', codec.drop_root False and standardise 'inputs' or "
-                "'none'."
+                "A lifter with a trajectory is trained by the projection of its joints, so it "
+                "needs codec.frame 'image plane', codec.drop_root False and standardise 'inputs' "
+                "or 'none'."
             )
         outputs = number - codec.drop_root
         given = {
@@ -83,7 +83,7 @@ class LiftingExperiment(Experiment):
         for name, (value, wanted) in given.items():
             if value != wanted:
                 raise InputError(
-                    f"{name} is {value}, but has to be {wanted} for skeleton "
+                    f"{name} is {value}, but must be {wanted} for skeleton "
                     f"{self.skeleton.name!r} and this codec."
                 )
 
@@ -92,7 +92,7 @@ class LiftingExperiment(Experiment):
 
     @property
     def lifter(self) -> Lifter:
-        """The lifter of poses: the model, or its part beside the trajectory."""
+        """Lifter of poses: the model, or its part without the trajectory."""
         return self.model if isinstance(self.model, Lifter) else self.model.pose
 
     def task(self) -> LiftingTask:

@@ -1,4 +1,4 @@
-"""Held-out frames lifted, and scored by subject and action."""
+"""Lifting of held-out frames to 3D, and metrics by subject and action."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -25,12 +25,12 @@ def lift_all(
     experiment: "LiftingExperiment",
     on_batch: Callable[[int], None],
 ) -> Estimates:
-    """Every frame of `motion`, from batches of windows.
+    """Lift every frame of `motion`, in batches of windows.
 
     Args:
       estimate: window indices `[B]` -> joints `[B, T_out, K, 3]` and their frames `[B, T_out]`;
-        of a frame that several windows hold, the mean is taken.
-      windows: how many there are.
+        frames in several windows get the mean.
+      windows: number of windows.
     """
     size = experiment.evaluation.batch_size
     total = np.zeros(motion.joints_mm.shape, np.float32)
@@ -64,20 +64,20 @@ COLUMNS = frozenset(("index", "subject", "action", "clip"))
 
 
 def report(estimates: Estimates, experiment: "LiftingExperiment", flip_test: bool) -> Report:
-    """The metrics of the experiment's evaluation, by subject and action, and their means."""
+    """Compute the metrics of the evaluation by subject and action, and their means."""
     evaluation, codec, data = experiment.evaluation, experiment.codec, experiment.eval_data
     scored = score(evaluation.metrics, estimates, evaluation.best)
     return Report(
         metrics=scored.figures,
-        boxes="none: keypoints of the data set, as they are",
+        boxes="none: unchanged keypoints of the dataset",
         flip_test=flip_test,
         decode=f"{type(codec).__name__}, inputs on the {codec.frame}",
         sigmas=None,
         people=len(estimates),
         notes={
-            "unit": "mm about the root; means are over subjects' actions, not frames",
+            "unit": "mm about the root; means are over subjects and actions, not frames",
             "frames": str(experiment.lifter.backbone.frames),
-            "cameras": "of the data set" if data.rig is None else f"{data.rig.path}",
+            "cameras": "of the dataset" if data.rig is None else f"{data.rig.path}",
             **scored.notes,
         },
         by_action=scored.by_action,
@@ -85,7 +85,7 @@ def report(estimates: Estimates, experiment: "LiftingExperiment", flip_test: boo
 
 
 def error_images(estimates: Estimates) -> dict[str, np.ndarray]:
-    """The error of each joint, as an image; see `EvalResult.details`."""
+    """Draw the error of each joint; see `EvalResult.details`."""
     return {
         "keypoint_errors": viz.keypoint_errors(
             estimates.distances, estimates.skeleton, unit="mm about the root"

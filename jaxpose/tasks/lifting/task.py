@@ -1,6 +1,6 @@
-"""Lifting as a task: keypoints of a window of frames to joints in space.
+"""Task of lifting: from keypoints of a window of frames to 3D joints.
 
-The whole data set lies on the device; a batch is a gather of windows by index.
+The whole dataset is on the device; a batch is a gather of windows by index.
 """
 
 import dataclasses
@@ -44,15 +44,15 @@ from jaxpose.train.mesh import batch_sharded, replicated
 if TYPE_CHECKING:
     from jaxpose.tasks.lifting.experiment import LiftingExperiment
 
-_AHEAD = 256  # steps whose indices go to the device at once
-_SAMPLE = 20_000  # windows from which statistics of random views are taken
+_AHEAD = 256  # number of steps whose indices are sent to the device at once
+_SAMPLE = 20_000  # number of frames for the statistics of random views
 
 Batch = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class MotionSource:
-    """Clips in memory, and the cameras that training draws from (None: the clips' own)."""
+    """Clips in memory, and the cameras that training draws from (None: those of the clips)."""
 
     motion: Motion
     windows: Windows
@@ -63,19 +63,19 @@ class MotionSource:
         return len(self.windows.at)
 
     def fingerprint(self) -> str:
-        """Identifies the content."""
+        """Digest that identifies the content."""
         return self.digest
 
 
 @dataclass(frozen=True)
 class LiftingTask:
-    """See `task.Task`."""
+    """Task of lifting 2D keypoints to 3D joints; see `task.Task`."""
 
     experiment: "LiftingExperiment"
     unit: ClassVar[str] = "windows"
 
     def check(self) -> None:
-        """InputError where the model answers for neither one frame nor all of its window."""
+        """Raise InputError if the model predicts neither one frame nor all frames of its window."""
         window_spec(self.experiment.lifter)
 
     def open(self, role: Literal["train", "eval"]) -> MotionSource:
@@ -91,13 +91,13 @@ class LiftingTask:
         motion, skeleton = data.open(), self.experiment.skeleton
         if motion.skeleton.keypoints != skeleton.keypoints:
             raise InputError(
-                f"{data.path} holds the joints of skeleton {motion.skeleton.name!r}, but the "
+                f"{data.path} has the joints of skeleton {motion.skeleton.name!r}, but the "
                 f"experiment's skeleton is {skeleton.name!r}."
             )
         if (motion.frame == "world") != (data.rig is not None):
             raise InputError(
-                f"{data.path} is motion in the frame of the {motion.frame}: motion in the world "
-                "needs a rig of cameras to be seen by, and no other may have one."
+                f"{data.path} has motion in the frame of the {motion.frame}. Motion in the world "
+                "frame needs a camera rig; motion in another frame must not have one."
             )
         cameras = None
         if data.rig is not None:
@@ -119,7 +119,7 @@ class LiftingTask:
         return MotionSource(motion, windows, cameras, data.fingerprint())
 
     def fit_to_data(self, source: MotionSource) -> "LiftingExperiment":
-        """The experiment with the statistics of the training set in its codec."""
+        """Return the experiment with the statistics of the training set in its codec."""
         experiment = self.experiment
         codec = experiment.codec
         if experiment.standardise == "none" or codec.input_statistics is not None:
@@ -176,8 +176,8 @@ class LiftingTask:
     def encode(self, key: jax.Array, batch: Batch) -> tuple[jax.Array, Any, Any]:
         """Inputs `[B, T, K, D]`, targets `[B, T_out, K_out, 3]`, weights `[B, T_out, K_out]`.
 
-        For a model with a trajectory targets and weights are `losses.Placed`; there a pose without
-        any label weighs by its rays.
+        For a model with a trajectory, targets and weights are `losses.TrajectoryTargets`; there,
+        poses without labels are weighted by the confidence of their keypoints.
 
         `batch`: joints `[B, T, K, 3]` mm and labelled, inside `[B, T, K]`, `[B, T]`; keypoints
         `[B, T, K, 2]`, confidence, image_wh `[B, 2]` and camera `[B]`, or a rig `[V]` to draw from.
@@ -209,7 +209,7 @@ class LiftingTask:
         )
 
     def abstract_batch(self, mesh: jax.sharding.Mesh) -> Batch:
-        """Cameras whose file is not at hand count four for each subject."""
+        """Shapes of a training batch; a rig is assumed to have four cameras for each subject."""
         experiment = self.experiment
         count, points, rig = 1, experiment.skeleton.num_keypoints, experiment.train_data.rig
 
@@ -269,7 +269,7 @@ class LiftingTask:
         return [f"window {index}" for index in indices]
 
     def estimator(self, variables: Variables) -> tuple[LiftingEstimator, Variables]:
-        """The lifter of poses alone: a trajectory is of use in training only."""
+        """Return the lifter of poses without the trajectory, which only training needs."""
         experiment = self.experiment
         model, variables = pose_part(experiment.model, variables)
         return LiftingEstimator(model, experiment.codec, experiment.skeleton), variables
@@ -326,7 +326,7 @@ class LiftingTask:
 
 
 def _windows(seen: WindowSpec, lengths: np.ndarray, every: bool) -> Windows:
-    """For each frame one, or where a window answers for all of its frames, overlapping ones."""
+    """One window for each frame; overlapping windows if the model predicts all frames of one."""
     frames = seen.before + 1 + seen.after
     if seen.predicted.stop - seen.predicted.start == 1:
         return every_frame(lengths)
@@ -334,7 +334,7 @@ def _windows(seen: WindowSpec, lengths: np.ndarray, every: bool) -> Windows:
 
 
 def _on_device(source: MotionSource, sharding: jax.sharding.Sharding | None) -> Batch:
-    """The data set's frames, and what is known by clip; a rig in place of keypoints."""
+    """Put the frames and the values per clip on the device; a rig replaces the keypoints."""
     motion = source.motion
     arrays: Batch = {"joints": motion.joints_mm, "labelled": motion.labelled}
     if source.cameras is not None:
@@ -351,7 +351,7 @@ def _on_device(source: MotionSource, sharding: jax.sharding.Sharding | None) -> 
 
 
 def _gather(arrays: Batch, windows: Windows, indices: Any, before: int, after: int) -> Batch:
-    """The windows `indices [B]` of the data set; see `LiftingTask.encode`."""
+    """Gather the windows `indices [B]` of the dataset; see `LiftingTask.encode`."""
     frames, inside = frame_indices(windows, indices, before, after)
     batch: Batch = {
         name: take_frames(arrays[name], frames)
@@ -371,12 +371,12 @@ def _gather(arrays: Batch, windows: Windows, indices: Any, before: int, after: i
 def _views(experiment: "LiftingExperiment", key: jax.Array, batch: Batch) -> tuple[jax.Array, ...]:
     """Framed keypoints `[B, T, K, D]`, joints `[B, T, K, 3]` mm, labels, keypoints' confidence.
 
-    Joints are in the frame of the camera that sees them.
+    Joints are in the frame of the camera of their window.
     """
     codec, joints, labelled = experiment.codec, batch["joints"], batch["labelled"]
     if "rig" in batch:
         rig = experiment.train_data.rig
-        assert rig is not None  # where the batch's cameras are from
+        assert rig is not None  # source of the batch's cameras
         joints, pixels, camera = before_random_cameras(key, joints, batch["rig"], rig.area_mm)
         image_wh = jnp.broadcast_to(jnp.asarray(rig.image_wh)[None], (joints.shape[0], 2))
         confidence = labelled.astype(jnp.float32)
@@ -393,7 +393,7 @@ def _views(experiment: "LiftingExperiment", key: jax.Array, batch: Batch) -> tup
 
 
 def _statistics(values: jax.Array, weights: jax.Array) -> Statistics:
-    """Of `[N, 1, K, D]`, to six digits: another machine's sums give the same experiment."""
+    """Statistics of `[N, 1, K, D]`, rounded to six digits the same on all machines."""
     exact = Statistics.of(np.asarray(values[:, 0]), np.asarray(weights[:, 0]))
 
     def rounded(rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
@@ -403,7 +403,7 @@ def _statistics(values: jax.Array, weights: jax.Array) -> Statistics:
 
 
 def _clips_as_json(predicted: np.ndarray, motion: Motion) -> list[dict[str, Any]]:
-    """Joints in mm about the root, clip by clip."""
+    """Convert joints in mm about the root to JSON types, one entry per clip."""
     ends = np.cumsum(motion.length)
     return [
         {

@@ -1,4 +1,4 @@
-"""Tracks of the people of a video, and their joints in 3D."""
+"""Tracks of the people in a video, and their 3D joints."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ from jaxpose.results.people import People
 from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.lifting.track_lifter import TrackLifter
 
-_FPS = 30.0  # of videos that declare no rate
+_FPS = 30.0  # frame rate of videos that declare none
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class Track:
 
     Attributes:
       source: the video or image.
-      number: id of the track; in an image the person's position.
-      skeleton: of the K keypoints.
-      rows: `[T]` positions of the frames among the results.
-      people: `[T]` the person's position in each frame, -1 where they are not.
-      frames: `[T]` the video's own numbers of the frames.
-      keypoints: `[T, K, 2]` pixels; NaN where the person is not.
-      scores: `[T, K]`, 0 there.
+      number: id of the track; in an image, the index of the person.
+      skeleton: the K keypoints.
+      rows: `[T]` indices of the frames among the results.
+      people: `[T]` index of the person in each frame, -1 in frames without the person.
+      frames: `[T]` frame numbers in the video.
+      keypoints: `[T, K, 2]` pixels; NaN in frames without the person.
+      scores: `[T, K]`, 0 in frames without the person.
       image_wh: width and height of the frames in pixels.
       fps: frames per second.
     """
@@ -52,16 +52,16 @@ class Lifting:
     """Options for lifting tracks to 3D.
 
     Attributes:
-      flip_test, trained_fps: as in `TrackLifter.__init__`; used when a lifter is loaded by its path
+      flip_test, trained_fps: as in `TrackLifter.__init__`; used if a lifter is loaded by its path
         (`pipeline.lifting.open_lifter`).
-      refit, min_score, longest_gap: as in `TrackLifter.__call__`. `refit=False` is for videos of
-        the cameras that the lifter was trained with.
-      cleaning: smoothing of the joints and constant lengths of bones.
-      focal: focal length in pixels, to place people where the camera sees them; None leaves the
+      refit, min_score, longest_gap: as in `TrackLifter.__call__`. `refit=False` is for videos from
+        the cameras of the training data.
+      cleaning: smoothing of the joints and constant bone lengths.
+      focal: focal length in pixels, to place people in the frame of the camera; None leaves the
         joints of each person relative to their root.
-      tilt: degrees by which the camera looks down, for files with people upright; None estimates it
-        from the people (`motion.root_position.tilt_of`).
-      fps: frames per second, where the video's own are wrong or unknown.
+      tilt: degrees by which the camera points down, for files with people upright; None estimates
+        it from the people (`motion.root_position.tilt_of`).
+      fps: frames per second, if those of the video are wrong or unknown.
     """
 
     flip_test: bool = True
@@ -81,17 +81,19 @@ class Lifting:
             if value is not None and not (np.isfinite(value) and value > 0):
                 raise InputError(f"lifting.{name} must be positive or None, not {value}")
         if not 0 <= self.min_score <= 1:
-            raise InputError(f"lifting.min_score is in [0, 1], not {self.min_score}")
+            raise InputError(f"lifting.min_score must be in [0, 1], not {self.min_score}")
         if not self.longest_gap >= 0:
-            raise InputError(f"lifting.longest_gap is at least 0 seconds, not {self.longest_gap}")
+            raise InputError(
+                f"lifting.longest_gap must be at least 0 seconds, not {self.longest_gap}"
+            )
 
 
 def tracks_of(results: Sequence[People], fps: float | None = None) -> list[Track]:
-    """Tracks of the people of videos, and one for each person of an image; the longest first.
+    """Tracks of the people in videos, and one for each person in an image; the longest first.
 
     Raises:
-      InputError: frames out of order or of several sizes; several people in a frame of a video and
-        no track ids.
+      InputError: the frames of a video are out of order or have different sizes; a frame has
+        several people and no track ids.
     """
     videos: dict[str, list[int]] = {}
     for row, people in enumerate(results):
@@ -109,7 +111,7 @@ def _tracks_of_video(results: Sequence[People], rows: list[int], fps: float | No
     check_order(numbers)
     sizes = {f.photo_hw for f in frames}
     if len(sizes) > 1:
-        raise InputError(f"{source}: frames of several sizes, such as {sorted(sizes)[:2]}")
+        raise InputError(f"{source}: the frames have different sizes, such as {sorted(sizes)[:2]}")
     ids = [_ids(f) for f in frames]
     height, width = frames[0].photo_hw
     skeleton, found = frames[0].skeleton, []
@@ -148,7 +150,7 @@ def _ids(people: People) -> np.ndarray:
     if people.index is not None and len(people) > 1:
         raise InputError(
             f"{people.source}, frame {people.index}: {len(people)} people and no track ids, so "
-            "nothing says who is who in the next frame; predict with tracking"
+            "people cannot be matched between frames; predict with tracking"
         )
     return np.arange(len(people))
 
@@ -160,10 +162,10 @@ def _rate(frames: Sequence[People]) -> float:
 
 
 def lift_track(track: Track, lifter: TrackLifter, options: Lifting | None = None) -> LiftedTrack:
-    """Lifts a track to 3D.
+    """Lift a track to 3D.
 
     Raises:
-      InputError: as `TrackLifter.__call__` and `clean`.
+      InputError: an error of `TrackLifter.__call__` or `clean`.
     """
     options = options or Lifting()
     joints = lifter(
@@ -193,7 +195,7 @@ def lift_track(track: Track, lifter: TrackLifter, options: Lifting | None = None
 
 
 def _placed(joints: np.ndarray, track: Track, lifter: TrackLifter, options: Lifting) -> np.ndarray:
-    """Joints where a camera of the given focal length sees them, smooth as the joints are."""
+    """Place joints in the frame of a camera with the given focal length; smooths the positions."""
     width, height = track.image_wh
     K = [[options.focal, 0, (width - 1) / 2], [0, options.focal, (height - 1) / 2], [0, 0, 1]]
     camera = pinhole(K, np.eye(3), np.zeros(3))
@@ -216,12 +218,12 @@ def lift_people(
     *,
     report: Callable[[str], None] | None = None,
 ) -> tuple[list[People], list[LiftedTrack]]:
-    """Adds `joints` to results; also returns the lifted tracks, the longest first.
+    """Add `joints` to results; also return the lifted tracks, the longest first.
 
-    With `report`, a track that cannot be lifted stays without joints and the reason is reported.
+    With `report`, a track that cannot be lifted gets no joints, and `report` receives the reason.
 
     Raises:
-      InputError: as `tracks_of`, and without `report` as `lift_track`.
+      InputError: an error of `tracks_of` or, without `report`, of `lift_track`.
     """
     options = options or Lifting()
     count = lifter.skeleton.num_keypoints

@@ -1,7 +1,7 @@
-"""Canvases to the model's input on the device: random for training, plain for evaluation.
+"""Conversion of canvases to model input on the device: random in training, fixed in evaluation.
 
-Both are pure functions to be called inside a jitted step. All geometry of a sample is one affine
-map (crop, scale, rotation, shift and flip composed), so each output pixel is interpolated once.
+Both are pure functions to be called inside a jitted step. Crop, scale, rotation, shift and flip of
+a sample are composed to one affine map, so each output pixel is interpolated once.
 """
 
 from dataclasses import dataclass
@@ -23,30 +23,30 @@ Batch = dict[str, Any]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How training crops vary; the defaults are ViTPose's recipe (arXiv:2204.12484).
+    """Random variation of training crops; the defaults are ViTPose's recipe (arXiv:2204.12484).
 
     Distributions follow MMPose 1.x (`RandomBBoxTransform`, `RandomHalfBody`). "Truncated" is the
-    standard normal distribution cut off at the given bounds, not clipped to them: nothing piles up
-    at the ends, where ViTPose's own code puts a third of its scales.
+    standard normal distribution cut off at the given bounds, not clipped to them. ViTPose's code
+    clips, which gives a third of its scales the values of the bounds.
 
     Attributes:
       flip: probability of mirroring left and right.
-      rotation_degrees: standard deviation of the rotation, truncated at two of them (MMPose 1.x
-        has 80, truncated at one).
-      rotation_probability: how often there is any rotation.
+      rotation_degrees: standard deviation of the rotation, truncated at two standard deviations
+        (MMPose 1.x has 80, truncated at one).
+      rotation_probability: probability that there is a rotation.
       scale: the box is resized by 1 + scale * (truncated at -1 and 1); must be less than 1.
       shift: the centre moves by shift * padded box size * (truncated at -1 and 1) on each axis.
-      shift_probability: how often there is any shift.
-      half_body: probability of a crop around the upper or the lower body alone, given to samples
+      shift_probability: probability that there is a shift.
+      half_body: probability of a crop around only the upper or only the lower body, for samples
         with at least `half_body_min_keypoints` labelled keypoints.
       half_body_min_keypoints: see `half_body`.
-      half_body_upper: preference for the upper body where both halves have enough labelled
-        keypoints: 2 in the upper, 3 in the lower one.
+      half_body_upper: probability of the upper body if both halves have enough labelled
+        keypoints: 2 in the upper, 3 in the lower half.
       half_body_padding: size of the half-body crop relative to the extent of its keypoints, in
-        place of `padding`; its centre is their mean.
+        place of `padding`; the centre of the crop is the mean of the keypoints.
       brightness, contrast, saturation: half-width of a uniform factor about 1. Brightness scales
         the values, contrast their distance from the ImageNet mean, saturation their distance from
-        their own grey. ViTPose changes no colours: 0.
+        the grey of the same pixel. ViTPose changes no colours: 0.
       hue_degrees: half-width of a uniform rotation about the grey axis of RGB.
     """
 
@@ -85,7 +85,7 @@ class Augmentation:
 
     @property
     def changes_colour(self) -> bool:
-        """Whether any colour parameter is in use."""
+        """True if any colour parameter is above 0."""
         return any((self.brightness, self.contrast, self.saturation, self.hue_degrees))
 
 
@@ -97,15 +97,15 @@ STILL = Augmentation(
     shift_probability=0.0,
     half_body=0.0,
 )
-"""No change at all: crops as in evaluation."""
+"""Augmentation without any change: crops as in evaluation."""
 
 
 class Variation(NamedTuple):
-    """What one sample draws; with a leading axis `[B]` for a batch.
+    """Random numbers of one sample; with a leading axis `[B]` for a batch.
 
-    `shift [2]` is in padded box sizes, `rotation` in degrees, `scale`, `brightness`, `contrast`
-    and `saturation` are factors, `hue` is in degrees; `half_body` says that the sample goes to a
-    half if it has the keypoints, `upper` which half it prefers.
+    `shift [2]` is in padded box sizes, `rotation` and `hue` are in degrees, `scale`, `brightness`,
+    `contrast` and `saturation` are factors. With `half_body`, the crop is around half of the body
+    if the sample has enough keypoints; with `upper`, the upper half is preferred.
     """
 
     flip: jax.Array
@@ -121,7 +121,7 @@ class Variation(NamedTuple):
 
 
 def draw(key: jax.Array, augmentation: Augmentation) -> Variation:
-    """The random numbers of one sample."""
+    """Draw the random numbers of one sample."""
     chance_key, narrow_key, wide_key, colour_key = jax.random.split(key, 4)
     chance = jax.random.uniform(chance_key, (5,))
     narrow = jax.random.truncated_normal(narrow_key, -1.0, 1.0, (3,))
@@ -143,7 +143,7 @@ def draw(key: jax.Array, augmentation: Augmentation) -> Variation:
 
 
 def normalize(images: jax.Array) -> jax.Array:
-    """RGB images `[..., 3]` on 0 to 255 to float32 with ImageNet's mean 0 and deviation 1."""
+    """Normalise RGB images `[..., 3]` from 0..255 to float32, by ImageNet's mean and deviation."""
     shape = (1,) * (images.ndim - 1) + (3,)
     centred = images.astype(jnp.float32) - IMAGENET_MEAN.reshape(shape)
     return centred * (1.0 / IMAGENET_STD).reshape(shape)
@@ -160,26 +160,26 @@ def augment(
     upper_body: np.ndarray,
     padding: float = 1.25,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Random crops of a batch of canvases.
+    """Cut random crops out of a batch of canvases.
 
-    Sample i draws from `fold_in(key, i)`, i being its place in the global batch: how the batch is
-    spread over devices does not change it. A keypoint that leaves the crop keeps its coordinates
-    (codecs give it no weight). Samples with `mask` False come out finite, with nothing visible.
+    Sample i, at place i of the global batch, draws from `fold_in(key, i)`, so the result does not
+    depend on the number of devices. A keypoint outside the crop keeps its coordinates (codecs give
+    it no weight). Samples with `mask` False are finite and have no visible keypoints.
 
     Args:
-      key: of this step.
+      key: random key of this step.
       batch: `image [B, Hc, Wc, 3]` uint8 canvases; `keypoints [B, K, 2]` and `box_xywh [B, 4]`
         (the person, not padded) in canvas pixels; `visible [B, K]`; `mask [B]`, all True if absent.
       augmentation: static.
       input_hw: static; size of the model's input.
       udp: static; crop convention of the codec.
-      permutation: int `[K]`, left and right keypoints exchanged.
-      upper_body: bool `[K]`, which keypoints make the upper half.
-      padding: context around the box.
+      permutation: int `[K]`, which exchanges left and right keypoints.
+      upper_body: bool `[K]`, True for the keypoints of the upper half.
+      padding: factor by which the box is enlarged.
 
     Returns:
-      images float32 `[B, h, w, 3]` normalised; keypoints float32 `[B, K, 2]` in pixels of them;
-      visible `[B, K]` of the type it came in.
+      images float32 `[B, h, w, 3]` normalised; keypoints float32 `[B, K, 2]` in their pixels;
+      visible `[B, K]` of the type in `batch`.
     """
     image, keypoints, visible = batch["image"], batch["keypoints"], _visible(batch)
     keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, jnp.arange(image.shape[0]))
@@ -207,12 +207,12 @@ def augment(
 def center_crop(
     batch: Batch, *, input_hw: tuple[int, int], udp: bool, padding: float = 1.25
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """The crops that evaluation and prediction use: the padded box, upright.
+    """Cut the crops of evaluation and prediction: the padded box without rotation.
 
-    Args: as for `augment`.
+    Arguments are those of `augment`.
 
     Returns:
-      images float32 `[B, h, w, 3]` normalised; keypoints `[B, K, 2]` in pixels of them; visible
+      images float32 `[B, h, w, 3]` normalised; keypoints `[B, K, 2]` in their pixels; visible
       `[B, K]`; and the map `[B, 2, 3]` from canvas to input pixels.
     """
     center, size = geometry.box_to_center_scale(batch["box_xywh"], padding)
@@ -231,13 +231,13 @@ def _visible(batch: Batch) -> jax.Array:
 def _crop(
     center: jax.Array, size: jax.Array, input_hw: tuple[int, int], rotation: jax.Array, udp: bool
 ) -> jax.Array:
-    # At least one pixel: the box of a padding sample is empty, and so may a half body's be.
+    # At least one pixel: the box of a padding sample is empty, that of a half body may be.
     size = jnp.maximum(geometry.fix_aspect_ratio(size, input_hw[1] / input_hw[0]), 1.0)
     return geometry.crop_matrix(center, size, input_hw, rotation, udp)
 
 
 def _mirror(matrix: jax.Array, width: int) -> jax.Array:
-    """The maps `[B, 2, 3]` followed by column x to column width - 1 - x."""
+    """Compose maps `[B, 2, 3]` with a mirroring from column x to column width - 1 - x."""
     flip = jnp.asarray([[[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0]]], jnp.float32)
     return geometry.compose_affine(jnp.broadcast_to(flip, matrix.shape), matrix)
 
@@ -251,7 +251,7 @@ def _half_body(
     upper_body: np.ndarray,
     augmentation: Augmentation,
 ) -> tuple[jax.Array, jax.Array]:
-    """Centre and padded size `[B, 2]`, of a half body where the sample drew one and has it."""
+    """Centre and padded size `[B, 2]`; of half the body if the sample drew it and has it."""
     labelled = visible > 0
     upper, lower = labelled & upper_body[None, :], labelled & ~upper_body[None, :]
     upper_enough = jnp.sum(upper, axis=1) >= 2
@@ -272,7 +272,7 @@ def _half_body(
 
 
 def _recolour(images: jax.Array, variation: Variation) -> jax.Array:
-    """Images `[B, h, w, 3]` on 0 to 255 under one affine map of RGB per sample, clipped."""
+    """Apply one affine map of RGB per sample to images `[B, h, w, 3]`; clips to 0..255."""
     grey = jnp.asarray(np.stack([LUMA, LUMA, LUMA]))[None]
     identity = jnp.eye(3)[None]
     saturation = variation.saturation[:, None, None]

@@ -1,4 +1,4 @@
-"""Whether the parts of an experiment on pictures fit together."""
+"""Check that model, codec and loss of a top-down experiment fit together."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def check_outputs(experiment: "TopDownExperiment") -> None:
-    """Refuse a model that its codec cannot decode or its loss cannot train; computes shapes only.
+    """Check that the codec can decode the model and the loss can train it; computes shapes only.
 
     Raises:
-      InputError: the shapes, and what sets them.
+      InputError: it cannot; the message has the shapes and the settings that determine them.
     """
     model, codec, number = experiment.model, experiment.codec, experiment.skeleton.num_keypoints
     variables = abstract_variables(model, codec.input_hw)
@@ -37,7 +37,7 @@ def check_outputs(experiment: "TopDownExperiment") -> None:
 def _check_loss(
     experiment: "TopDownExperiment", variables: Any, images: jax.ShapeDtypeStruct
 ) -> None:
-    """Refuse a loss that cannot compare the outputs of training with the codec's targets."""
+    """Check that the loss can compare the model's training outputs with the codec's targets."""
     model, codec, loss = experiment.model, experiment.codec, experiment.loss
     people, number = images.shape[0], experiment.skeleton.num_keypoints
     outputs, _ = jax.eval_shape(
@@ -58,7 +58,7 @@ def _check_loss(
         raise
     except (AttributeError, IndexError, TypeError, ValueError) as error:
         raise InputError(
-            f"{type(loss).__name__} cannot compare what the model gives in training, "
+            f"{type(loss).__name__} cannot compare the model's outputs in training, "
             f"{_in_words(_shapes(outputs))}, with the targets of {type(codec).__name__}, "
             f"{_in_words(_shapes(targets))}. Choose the loss for this head: StageSum(...) for "
             "several stages, RLE() for an RLE head, IntegralLoss(...) for coordinates with "
@@ -67,7 +67,7 @@ def _check_loss(
 
 
 def _shapes(arrays: Any) -> tuple[tuple[int, ...], ...]:
-    """The shapes of the leaves without the batch."""
+    """Shapes of the leaves without the batch axis."""
     return tuple(x.shape[1:] for x in jax.tree.leaves(arrays))
 
 

@@ -1,4 +1,4 @@
-"""Images of what a model does badly: the error per keypoint, and the worst people of a dataset."""
+"""Images of a model's errors: the error per keypoint, and the people with the largest errors."""
 
 from typing import TYPE_CHECKING
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def error_images(
     estimates: Estimates, source: Source, experiment: "TopDownExperiment"
 ) -> dict[str, np.ndarray]:
-    """`keypoint_errors` and, with people to show, `worst`; see `EvalResult.details`.
+    """Draw `keypoint_errors` and, if any person is labelled, `worst`; see `EvalResult.details`.
 
-    Errors are distances in sides of the person's box, sqrt(width x height).
+    Errors are distances divided by the side of the person's box, sqrt(width x height).
     """
     sides = box_lengths(estimates.column("box_xywh"))
     errors = estimates.distances / np.where(sides > 0, sides, np.nan)[:, None]
@@ -35,10 +35,10 @@ def error_images(
 
 
 def worst_rows(errors: np.ndarray, count: int) -> np.ndarray:
-    """The rows of the `count` people with the largest mean error, the worst first.
+    """Rows of the `count` people with the largest mean error, the largest first.
 
     Args:
-      errors: `[N, K]`, NaN where a keypoint is not labelled; people without any are left out.
+      errors: `[N, K]`, NaN where not labelled; people without labelled keypoints are left out.
     """
     known = np.isfinite(errors)
     labelled = known.sum(axis=1)
@@ -50,7 +50,7 @@ def worst_rows(errors: np.ndarray, count: int) -> np.ndarray:
 def _worst(
     estimates: Estimates, errors: np.ndarray, rows: np.ndarray, source: Source
 ) -> np.ndarray:
-    """Truth beside estimate for `rows`, each with its error and where it is in the dataset."""
+    """Draw truth beside estimate for `rows`, each with its error and its ids in the dataset."""
     skeleton = estimates.skeleton
     batch = source.samples(estimates.column("index")[rows])
     to_canvas = invert_affine(batch["photo_from_canvas"].astype(np.float64))

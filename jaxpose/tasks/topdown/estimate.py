@@ -1,4 +1,4 @@
-"""Held-out people estimated: crop, forward, decode, back to the photo."""
+"""Estimation of held-out people: crop, forward pass, decoding, map back to the image."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ Estimate = Callable[[dict[str, Any], dict[str, jax.Array]], tuple[jax.Array, jax
 
 
 def coco_results(estimates: Estimates) -> list[dict[str, Any]]:
-    """The estimates in the COCO results format, one entry for each person."""
+    """Convert estimates to the COCO results format, one entry for each person."""
     scores, image_id = estimates.column("scores"), estimates.column("image_id")
     points = np.concatenate([estimates.keypoints, scores[..., None]], axis=-1)
     instance = oks.instance_score(scores)
@@ -41,7 +41,7 @@ def coco_results(estimates: Estimates) -> list[dict[str, Any]]:
 
 
 def columns_of(source: Source, experiment: "TopDownExperiment") -> frozenset[str]:
-    """Columns of `Estimates` that people of `source` fill."""
+    """Columns of `Estimates` that can be filled from `source`."""
     columns = frozenset(("index", "image_id", "annotation_id", "scores", "box_xywh", "area"))
     if _reads_head_boxes(experiment):
         first = np.arange(min(len(source), 32))
@@ -62,7 +62,7 @@ def estimate_batch(
     experiment: "TopDownExperiment",
     flip_test: bool,
 ) -> tuple[jax.Array, jax.Array]:
-    """Keypoints `[B, K, 2]` in canvas pixels and scores `[B, K]` for one batch; pure."""
+    """Estimate keypoints `[B, K, 2]` in canvas pixels and scores `[B, K]` of one batch; pure."""
     codec = experiment.codec
     images, _, _, input_from_canvas = center_crop(
         batch, input_hw=codec.input_hw, udp=codec.udp, padding=experiment.padding
@@ -82,7 +82,7 @@ def estimate_batch(
 def make_estimate(
     experiment: "TopDownExperiment", mesh: jax.sharding.Mesh, flip_test: bool
 ) -> Estimate:
-    """`estimate_batch` jitted; its results are gathered on every device."""
+    """Compile `estimate_batch` with jit; its results are on every device."""
 
     def estimate(variables: dict[str, Any], batch: dict[str, jax.Array]) -> Any:
         return estimate_batch(variables, batch, experiment=experiment, flip_test=flip_test)
@@ -98,17 +98,17 @@ def estimate_all(
     mesh: jax.sharding.Mesh,
     on_batch: Callable[[int], None] = lambda people: None,
 ) -> tuple[Estimates, list[np.ndarray]]:
-    """Run `estimate` over every person of `source`, in order.
+    """Run `estimate` for every person of `source`, in order.
 
-    Of several processes each reads its part of a batch, and all get all estimates.
+    With several processes, each reads its part of a batch, and all receive all estimates.
 
     Args:
       estimate: from `make_estimate`.
       variables: `{"params", "batch_stats"}`.
-      on_batch: called with the number of people done after each batch.
+      on_batch: called with the number of finished people after each batch.
 
     Returns:
-      The estimates, and the first canvases as uint8 RGB with estimates drawn beside the truth.
+      The estimates, and the first canvases as uint8 RGB images of estimates beside the truth.
     """
     rows: list[dict[str, np.ndarray]] = []
     drawn: list[np.ndarray] = []
@@ -130,17 +130,17 @@ def estimate_all(
                     scores=scores[row][None],
                 )
             )
-        to_photo = batch["photo_from_canvas"].astype(np.float64)
+        to_image = batch["photo_from_canvas"].astype(np.float64)
         corners = batch["box_xywh"].astype(np.float64).reshape(-1, 2, 2)
         corners[:, 1] += corners[:, 0]
-        corners = apply_affine(to_photo, corners)
+        corners = apply_affine(to_image, corners)
         row_values = {
             "index": batch["index"],
             "image_id": batch["image_id"],
             "annotation_id": batch["annotation_id"],
-            "keypoints": apply_affine(to_photo, keypoints.astype(np.float64)),
+            "keypoints": apply_affine(to_image, keypoints.astype(np.float64)),
             "scores": scores.astype(np.float64),
-            "truth": apply_affine(to_photo, batch["keypoints"].astype(np.float64)),
+            "truth": apply_affine(to_image, batch["keypoints"].astype(np.float64)),
             "visible": batch["visible"],
             "box_xywh": np.concatenate([corners[:, 0], corners[:, 1] - corners[:, 0]], axis=-1),
             "area": batch["area"].astype(np.float64),
@@ -148,7 +148,7 @@ def estimate_all(
         rows.append(row_values | {"valid": valid})
         on_batch(min(number * size, len(source)))
     columns = gather({name: np.concatenate([row[name] for row in rows]) for name in rows[0]})
-    # Sorts by sample, and drops what fills up batches or was read twice.
+    # Sorts by sample, and drops padding samples and samples that were read twice.
     places = np.flatnonzero(columns.pop("valid"))
     _, first = np.unique(columns["index"][places], return_index=True)
     kept = {name: values[places[first]] for name, values in columns.items()}
@@ -165,7 +165,7 @@ def _results(
     mesh: jax.sharding.Mesh,
     keys: tuple[str, ...],
 ) -> Iterator[tuple[dict[str, np.ndarray], tuple[np.ndarray, np.ndarray]]]:
-    """Each batch with its results, one batch behind, so that host and device work side by side."""
+    """Each batch with its results, one batch late, so that host and device work in parallel."""
     waiting = None
     for batch in batches:
         result = estimate(variables, to_device(batch, mesh, keys))

@@ -1,4 +1,4 @@
-"""A trained top-down model: all that prediction needs beside the variables."""
+"""Trained top-down model with all settings of prediction, without the variables."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -14,10 +14,10 @@ from jaxpose.tasks.topdown.program import image_program
 
 @dataclass(frozen=True)
 class TopDownEstimator:
-    """Keypoints of the person in each crop; see `tasks.task.Estimator`.
+    """Estimator of the keypoints of one person per crop; see `tasks.task.Estimator`.
 
     Attributes:
-      codec: turns the model's outputs into keypoints, and decides the size of the crop.
+      codec: turns the model's outputs into keypoints, and determines the size of the crop.
       padding: factor by which a person's box is enlarged before it is cropped.
     """
 
@@ -37,7 +37,7 @@ class TopDownEstimator:
         return f"RGB, {width} x {height} pixels (width x height), one person's box"
 
     def predictor(self, variables: Any, **options: Any) -> Predictor:
-        """See `Predictor`; `padding=None` takes the estimator's."""
+        """Build a `Predictor`; `padding=None` means the padding of the estimator."""
         padding = options.pop("padding", None) or self.padding
         return Predictor(
             self.model, variables, self.codec, self.skeleton, padding=padding, **options
@@ -51,7 +51,7 @@ class TopDownEstimator:
         flip_test: bool = True,
         photo_hw: tuple[int, int] = (1080, 1920),
     ) -> Program:
-        """See `image_program`."""
+        """Build the program to export; see `image_program`."""
         return image_program(
             self.model,
             variables,

@@ -1,4 +1,4 @@
-"""An experiment on crops: the keypoints of one person in each."""
+"""Experiment on crops, each with the keypoints of one person."""
 
 from dataclasses import InitVar, dataclass, field
 from typing import Any
@@ -20,15 +20,15 @@ from jaxpose.train.experiment import Experiment
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation(EvaluationBase):
-    """When and how held-out people are scored; see `EvaluationBase`.
+    """Schedule and metrics for the evaluation on held-out people; see `EvaluationBase`.
 
     Attributes:
-      metrics: of `jaxpose.metrics`, or your own: `CocoAP()` (the skeleton must have sigmas),
-        `PCK(0.2)` of the torso, `PCKh(0.5)` of the head's size, `AUC()`, `EPE()` in px, `NME()`,
-        `WholeBodyAP()` (133 keypoints), `CrowdPoseAP()`.
-      examples: the first people of the dataset, and as many of the worst, that are drawn with
-        their estimates.
-      data: another dataset than the experiment's `eval_data`.
+      metrics: those of `jaxpose.metrics`, or custom ones: `CocoAP()` (the skeleton must have
+        sigmas), `PCK(0.2)` of the torso, `PCKh(0.5)` of the head's size, `AUC()`, `EPE()` in px,
+        `NME()`, `WholeBodyAP()` (133 keypoints), `CrowdPoseAP()`.
+      examples: number of people drawn with their estimates: this many first people of the dataset,
+        and this many with the largest errors.
+      data: a dataset to use in place of the experiment's `eval_data`.
     """
 
     metrics: tuple[Metric, ...] = (CocoAP(),)
@@ -58,14 +58,14 @@ class TopDownExperiment(Experiment):
     augmentation: Augmentation = field(default_factory=Augmentation)
     evaluation: Evaluation = field(default_factory=Evaluation)
     more_evaluations: tuple[Evaluation, ...] = ()
-    # Box size times this is what the model sees. 1.25 is the published choice; keypoints labelled
-    # further out are lost to it, and a canvas holds up to 1.875.
+    # Factor from the size of the box to that of the crop. 1.25 is the published value. Keypoints
+    # outside the crop are lost; a canvas allows up to 1.875.
     padding: float = 1.25
-    # The whole training set as uint8 canvases in device memory instead of a stream from the host.
+    # Keep the whole training set as uint8 canvases in device memory; otherwise the host streams it.
     resident: bool = False
-    # The weights of the teacher of a `DistillationModel`: a release folder or a state dict.
+    # Weights of the teacher of a `DistillationModel`: a release folder or a state dict.
     teacher_from: str | None = None
-    # A release whose knowledge token the model takes over (ViTPose, arXiv:2204.12484, section 3.3).
+    # A release whose knowledge token the model copies (ViTPose, arXiv:2204.12484, section 3.3).
     knowledge_from: str | None = None
 
     def __post_init__(self) -> None:
@@ -75,7 +75,7 @@ class TopDownExperiment(Experiment):
         if isinstance(self.model, DistillationModel) != (self.teacher_from is not None):
             raise InputError(
                 "teacher_from names the weights of the teacher of a DistillationModel: set both or "
-                "none."
+                "neither."
             )
         if self.knowledge_from is not None and not (
             isinstance(self.model, PoseModel)
@@ -95,10 +95,10 @@ class TopDownExperiment(Experiment):
             check_metrics(evaluation.metrics, self.skeleton, dimensions=2)
 
     def device_keys(self, data: Any) -> tuple[str, ...]:
-        """The arrays of a batch that the device needs, of a data set or its opened source.
+        """Names of the arrays of a batch that the device needs.
 
-        The data set of each sample is among them where there are several and the model has weights
-        of its own for each.
+        `data` is a dataset or its opened source. The names include `dataset`, the dataset of each
+        sample, if `data` is a mixture and the model has separate weights for each dataset.
         """
         return (
             (*DEVICE_KEYS, "dataset")
@@ -108,7 +108,7 @@ class TopDownExperiment(Experiment):
 
     @property
     def experts(self) -> int:
-        """Number of data sets that the backbone has weights of its own for (`models.moe`)."""
+        """Number of datasets for which the backbone has separate weights (`models.moe`)."""
         return getattr(getattr(self.model, "backbone", None), "experts", 0)
 
     def task(self) -> TopDownTask:

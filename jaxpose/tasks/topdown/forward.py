@@ -1,4 +1,4 @@
-"""One pure function from crops to keypoints: forward pass, flip test, decoding."""
+"""Pure function from crops to keypoints: forward pass, flip test, decoding."""
 
 from typing import Any
 
@@ -20,21 +20,22 @@ def predict_keypoints(
     flip_test: bool,
     dataset_index: jax.Array | None = None,
 ) -> Decoded:
-    """Keypoints of the person in each crop, in pixels of the crop (jit-able).
+    """Predict the keypoints of the person in each crop, in pixels of the crop (jit-able).
 
-    The flip test runs the mirrored crops through the model as well and averages both outputs before
+    The flip test also runs the mirrored crops through the model and averages both outputs before
     they are decoded (Newell et al. 2016, arXiv:1603.06937, section 3.1); it costs a second forward
     pass. Evaluation and prediction share this function.
 
     Args:
-      model: a Linen module; `model.apply(variables, images, train=False)` gives what `codec` reads.
-      variables: its variables.
+      model: a Linen module; `model.apply(variables, images, train=False)` returns the outputs that
+        `codec` decodes.
+      variables: the variables of the model.
       images: `[B, h, w, 3]`, normalised.
       codec: turns the model's outputs into keypoints.
-      permutation: int32 `[K]`, where each keypoint of a mirrored image comes from.
+      permutation: int32 `[K]`, which exchanges left and right keypoints.
       flip_test: whether to average with the mirrored image.
-      dataset_index: integers `[B]`, the data set of each image, for a model with experts; None for
-        the data set that the model is set to.
+      dataset_index: integers `[B]`, the dataset of each image, for a model with experts; None for
+        the dataset that is set in the model.
 
     Returns:
       keypoints `[B, K, 2]` in pixels of `images`, scores `[B, K]` in [0, 1], raw scores `[B, K]`.
@@ -54,10 +55,10 @@ def predict_outputs(
     flip_test: bool,
     dataset_index: jax.Array | None = None,
 ) -> Any:
-    """What `predict_keypoints` decodes: the model's outputs, averaged if there is a flip test.
+    """Compute the outputs that `predict_keypoints` decodes, averaged if there is a flip test.
 
-    Args as of `predict_keypoints`; what comes back has the shapes of the codec, such as heatmaps
-    `[B, h', w', K]`.
+    Arguments are those of `predict_keypoints`. The result has the shapes of the codec, such as
+    heatmaps `[B, h', w', K]`.
     """
 
     def apply(images: jax.Array, dataset_index: jax.Array | None) -> Any:
@@ -66,7 +67,7 @@ def predict_outputs(
 
     if not flip_test:
         return apply(images, dataset_index)
-    # Each image next to its mirror image, so that a batch split over devices stays where it is.
+    # Each image is next to its mirror image, so that no image moves to another device.
     both = jnp.stack([images, images[:, :, ::-1]], axis=1)
     twice = None if dataset_index is None else jnp.repeat(dataset_index, 2)
     outputs = apply(both.reshape(-1, *images.shape[1:]), twice)

@@ -1,4 +1,4 @@
-"""From a photo and boxes to people, in batches of a few fixed shapes."""
+"""Prediction of people from an image and boxes, in batches of a few fixed shapes."""
 
 import itertools
 from collections import deque
@@ -19,15 +19,15 @@ from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.topdown.augment import normalize
 from jaxpose.tasks.topdown.forward import predict_keypoints, predict_outputs
 
-# No camera's photo is this large; float32 still resolves a tenth of a pixel there.
+# No camera image is this large; float32 still resolves a tenth of a pixel there.
 _LARGEST_COORDINATE = 1e6
-# Keypoints without any score still have a mean over the scales.
+# Keypoints with score 0 still have a mean over the scales.
 _LEAST = 1e-6
 
 
 @dataclass
-class _Photo:
-    """A photo on its way through: which boxes are in use and what has been found in them."""
+class _Image:
+    """Image in progress: the boxes in use and the keypoints found in them so far."""
 
     photo_hw: tuple[int, int]
     boxes_xywh: np.ndarray
@@ -42,18 +42,18 @@ class _Photo:
 class _Crop:
     image: np.ndarray
     photo_from_input: np.ndarray
-    owner: _Photo
+    owner: _Image
     row: int
 
 
 class Predictor:
     """Predicts keypoints inside given boxes: crop, forward pass, flip test, decode, map back.
 
-    Crops of consecutive photos share batches and every batch is padded to one of a few sizes (by
-    default to one), so the model is compiled once for each. The crops are those of evaluation: same
-    padding, same aspect, same matrix; only the resampling is OpenCV's, on the photo itself. DARK's
-    step is no longer than two heatmap pixels, where evaluation, like the published code, sets no
-    bound: on maps without a sharp peak it can lead out of the picture.
+    Crops of consecutive images share batches. Every batch is padded to one of a few sizes (by
+    default one), so the model is compiled once for each size. The crops have the padding, aspect
+    ratio and matrix of evaluation, but OpenCV resamples them directly from the image. DARK's step
+    is at most two heatmap pixels. Evaluation, like the published code, has no such limit; without
+    it, maps without a sharp peak can give keypoints outside the image.
     """
 
     def __init__(
@@ -69,20 +69,21 @@ class Predictor:
         sizes: Sequence[int] = (),
         scales: Sequence[float] = (1.0,),
     ) -> None:
-        """Binds a trained model.
+        """Prepare prediction with a trained model.
 
         Args:
-          model: a Linen module; `model.apply(variables, images)` gives what `codec` reads.
-          variables: its variables, on the device.
-          codec: what the model was trained with; it decides the size and convention of the crop.
+          model: a Linen module; `model.apply(variables, images)` returns the outputs that `codec`
+            decodes.
+          variables: the variables of the model, on the device.
+          codec: the codec of the training; it determines the size and convention of the crop.
           skeleton: the names of the keypoints.
-          flip_test: average with the mirrored crop; twice the work, usually about one AP.
+          flip_test: average with the mirrored crop; twice the work, usually about one AP better.
           padding: factor by which boxes are enlarged before they are cropped.
           batch_size: crops in one forward pass (twice as many images with the flip test).
-          sizes: smaller batches that may be used as well, for few people at a time; each is
+          sizes: smaller batch sizes that may also be used, for few people at a time; each is
             compiled when it is first needed.
-          scales: each person is looked at in a crop of the padded box times each of these, and the
-            keypoints are averaged by their scores.
+          scales: factors of the padded box. Each person is predicted from one crop per factor, and
+            the keypoints are averaged, weighted by their scores.
         """
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, and is {batch_size}")
@@ -98,7 +99,7 @@ class Predictor:
         self.sizes = sorted({size for size in sizes if 0 < size < batch_size} | {batch_size})
         self.scales = tuple(scales)
         self.compilations = 0
-        """How often the forward pass has been compiled; more than once a size is a fault."""
+        """Number of compilations of the forward pass; more than one per size is an error."""
         permutation = skeleton.flip_permutation
 
         def forward(variables: Any, images: jax.Array) -> Decoded:
@@ -114,19 +115,19 @@ class Predictor:
         self._maps = jax.jit(maps)
 
     def warm_up(self, *, every_size: bool = True) -> None:
-        """Compiles the forward pass for every batch size, or for the largest only."""
+        """Compile the forward pass for every batch size, or only for the largest."""
         for size in self.sizes if every_size else self.sizes[-1:]:
             images = np.zeros((size, *self.codec.input_hw, 3), np.uint8)
             jax.block_until_ready(self._forward(self.variables, images))
 
     def __call__(self, photo: np.ndarray, boxes_xywh: Any) -> People:
-        """The people in `boxes_xywh [P, 4]` of `photo`, uint8 RGB `[H, W, 3]`.
+        """Predict the people in `boxes_xywh [P, 4]` of `photo`, uint8 RGB `[H, W, 3]`.
 
-        A box that is not finite, without area, or wholly outside the photo is left out and listed
-        in `People.skipped`. No boxes give an empty result without a forward pass.
+        A box that is not finite, has no area, or is completely outside the image is left out and
+        listed in `People.skipped`. Without boxes the result is empty and no forward pass is run.
 
         Raises:
-          InputError: the photo is not uint8 RGB, the boxes are not four numbers each, or the
+          InputError: the image is not uint8 RGB, the boxes are not four numbers each, or the
             model's output is not finite.
         """
         return next(self.stream([(photo, boxes_xywh)]))
@@ -134,19 +135,19 @@ class Predictor:
     def stream(
         self, items: Iterable[tuple[np.ndarray, Any]], *, full: bool = False
     ) -> Iterator[People]:
-        """`People` for each (photo, boxes), in order, with batches filled across photos.
+        """Predict `People` for each (image, boxes), in order, with batches filled across images.
 
-        Photos are uint8 RGB `[H, W, 3]`, boxes `[P, 4]` (x, y, w, h) in their pixels.
-        With `full` the last batch is padded to the full size, so that only that one is compiled.
+        Images are uint8 RGB `[H, W, 3]`, boxes `[P, 4]` (x, y, w, h) in their pixels.
+        With `full`, the last batch is padded to the full size, so that only that size is compiled.
         The host cuts the next crops while the device works. A result may come up to two batches
-        after its photo was taken from `items`.
+        after its image was taken from `items`.
         """
-        photos: deque[_Photo] = deque()
+        entries: deque[_Image] = deque()
         crops: deque[_Crop] = deque()
         running: deque[tuple[Decoded, list[_Crop]]] = deque()
         for photo, boxes_xywh in items:
             entry = self._enter(photo, boxes_xywh)
-            photos.append(entry)
+            entries.append(entry)
             for row, scale in itertools.product(range(len(entry.boxes_xywh)), self.scales):
                 crops.append(self._cut(photo, entry, row, scale))
                 if len(crops) == self.batch_size:
@@ -154,33 +155,33 @@ class Predictor:
                 if len(running) > 1:
                     _collect(*running.popleft(), len(self.scales) > 1)
             del photo
-            while photos and not photos[0].waiting:
-                yield self._finish(photos.popleft())
+            while entries and not entries[0].waiting:
+                yield self._finish(entries.popleft())
         if crops:
             running.append(self._launch(crops, full))
         while running:
             _collect(*running.popleft(), len(self.scales) > 1)
-        for entry in photos:
+        for entry in entries:
             yield self._finish(entry)
 
     def maps(self, photo: np.ndarray, boxes_xywh: Any) -> tuple[np.ndarray, np.ndarray]:
-        """What the model sees and answers in boxes, for `viz.draw_heatmaps` to show.
+        """Crops of boxes and the maps that the model predicts in them, for `viz.draw_heatmaps`.
 
         Args:
           photo: uint8 RGB `[H, W, 3]`.
-          boxes_xywh: `[P, 4]` pixels; odd ones are left out as in `__call__`.
+          boxes_xywh: `[P, 4]` pixels; unusable boxes are left out as in `__call__`.
 
         Returns:
           The crops, uint8 `[P, h, w, 3]`, and their maps, float32 `[P, h', w', K]`
           (the codec's `maps`).
 
         Raises:
-          InputError: as `__call__`; the model gives coordinates rather than maps.
+          InputError: an error of `__call__`; the model predicts coordinates, not maps.
         """
         if not has_maps(self.codec):
             raise InputError(
-                f"this model ({type(self.codec).__name__}) gives coordinates, not heatmaps: there "
-                "is none to show"
+                f"this model ({type(self.codec).__name__}) predicts coordinates, so it has no "
+                "heatmaps to draw"
             )
         entry = self._enter(photo, boxes_xywh)
         rows = range(len(entry.boxes_xywh))
@@ -196,21 +197,21 @@ class Predictor:
             made.append(np.asarray(self._maps(self.variables, batch))[: len(part)])
         return crops, np.concatenate(made)
 
-    def _enter(self, photo: np.ndarray, boxes_xywh: Any) -> _Photo:
+    def _enter(self, photo: np.ndarray, boxes_xywh: Any) -> _Image:
         if photo.ndim != 3 or photo.shape[-1] != 3 or photo.dtype != np.uint8:
             raise InputError(
-                f"a photo is uint8 RGB [H, W, 3], not {photo.dtype} {list(photo.shape)}; "
-                "jaxpose.media.image.read_photo reads files so"
+                f"an image must be uint8 RGB [H, W, 3], not {photo.dtype} {list(photo.shape)}; "
+                "jaxpose.media.image.read_photo reads files in this form"
             )
         boxes = np.asarray(boxes_xywh, np.float64)
         boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
         if boxes.ndim != 2 or boxes.shape[1] != 4:
-            raise InputError(f"boxes are [P, 4] (x, y, w, h), not {list(boxes.shape)}")
+            raise InputError(f"boxes must be [P, 4] (x, y, w, h), not {list(boxes.shape)}")
         height, width = photo.shape[:2]
         faults = [_fault(box, height, width) for box in boxes]
         kept = np.array([i for i, fault in enumerate(faults) if fault is None], np.int64)
         count, num_keypoints = len(kept), self.skeleton.num_keypoints
-        return _Photo(
+        return _Image(
             photo_hw=(height, width),
             boxes_xywh=boxes[kept].astype(np.float32),
             box_indices=kept,
@@ -220,7 +221,7 @@ class Predictor:
             waiting=count * len(self.scales),
         )
 
-    def _cut(self, photo: np.ndarray, entry: _Photo, row: int, scale: float) -> _Crop:
+    def _cut(self, photo: np.ndarray, entry: _Image, row: int, scale: float) -> _Crop:
         height, width = self.codec.input_hw
         padding = self.padding * scale
         matrix = geometry.box_crop_matrix(
@@ -230,7 +231,7 @@ class Predictor:
         return _Crop(image, geometry.invert_affine(matrix), entry, row)
 
     def _launch(self, crops: deque[_Crop], full: bool) -> tuple[Decoded, list[_Crop]]:
-        """Starts the forward pass of all waiting crops (at most a batch) and empties the queue."""
+        """Start the forward pass of all waiting crops (at most a batch) and empty the queue."""
         batch = list(crops)
         crops.clear()
         size = next(
@@ -240,7 +241,7 @@ class Predictor:
         images[: len(batch)] = [crop.image for crop in batch]
         return self._forward(self.variables, images), batch
 
-    def _finish(self, entry: _Photo) -> People:
+    def _finish(self, entry: _Image) -> People:
         if len(self.scales) > 1:
             entry.keypoints /= np.maximum(entry.scores, _LEAST)[..., None]
             entry.scores /= len(self.scales)
@@ -256,14 +257,14 @@ class Predictor:
 
 
 def bounded(codec: Codec) -> Codec:
-    """The codec that prediction uses: what its `bounded` gives, or the codec itself."""
+    """Codec of prediction: the result of its `bounded`, or the codec itself."""
     return codec.bounded() if hasattr(codec, "bounded") else codec
 
 
 def _collect(result: Decoded, batch: list[_Crop], several: bool) -> None:
-    """Waits for a forward pass and writes its keypoints, in photo pixels, to their owners."""
+    """Wait for a forward pass and write its keypoints, in pixels of the image, to their images."""
     keypoints, scores, raw = (np.asarray(values)[: len(batch)] for values in result[:3])
-    # The highest of NaNs is NaN or minus infinity, as the backend likes; a score may hide it.
+    # The maximum of NaNs is NaN or minus infinity, depending on the backend; a score may hide it.
     if not all(np.isfinite(values).all() for values in (keypoints, scores, raw)):
         raise InputError("the model's output is not finite: did its training diverge?")
     for crop, found, score in zip(batch, keypoints, scores, strict=True):
@@ -277,7 +278,7 @@ def _collect(result: Decoded, batch: list[_Crop], several: bool) -> None:
 
 
 def _fault(box: np.ndarray, height: int, width: int) -> str | None:
-    """Why nobody can be predicted in a box `[4]` (x, y, w, h) of such a photo, or None."""
+    """Fault of a box `[4]` (x, y, w, h) in an image of this size; None for a usable box."""
     x, y, w, h = box
     numbers = ", ".join(f"{value:g}" for value in box)
     if not np.isfinite(box).all():
@@ -287,7 +288,7 @@ def _fault(box: np.ndarray, height: int, width: int) -> str | None:
     if w <= 1 and h <= 1:
         return f"box ({numbers}) is no larger than a pixel; boxes are in pixels, not fractions"
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:
-        return f"box ({numbers}) lies outside the photo of {width} x {height} pixels"
+        return f"box ({numbers}) is outside the image of {width} x {height} pixels"
     if np.abs(box).max() > _LARGEST_COORDINATE:
         return f"box ({numbers}) is not in pixels"
     return None

@@ -1,4 +1,4 @@
-"""The weights a run starts from: those of a published or an earlier model, or fresh ones."""
+"""Initial weights of a run: those of a published or an earlier model, or random ones."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 def with_pretrained(
     experiment: "TopDownExperiment", variables: Variables, weights: Weights
 ) -> Variables:
-    """`variables` with those that `init_from`, `teacher_from` and `knowledge_from` name put in.
+    """Replace `variables` by the weights of `init_from`, `teacher_from` and `knowledge_from`.
 
     Args:
-      variables: freshly initialised variables of `experiment.model`.
-      weights: reads what is named.
+      variables: randomly initialised variables of `experiment.model`.
+      weights: reads the weights with a given name.
 
     Raises:
-      InputError: as `convert.load_pretrained`; a file without a knowledge token of this width.
+      InputError: an error of `convert.load_pretrained`; a file has no knowledge token of this
+        width.
     """
     model = experiment.model
     if isinstance(model, DistillationModel):
@@ -61,9 +62,9 @@ def _distilled(
 def _started(
     model: Any, state_dict: Mapping[str, np.ndarray], variables: Variables, reset_head: bool
 ) -> Variables:
-    """The variables of a state dict; a knowledge token that it lacks stays fresh."""
-    knows = getattr(getattr(model, "backbone", None), "knowledge_token", 0)
-    if not knows or _TOKEN in state_dict:
+    """Load the variables of a state dict; a knowledge token that it lacks is not replaced."""
+    width = getattr(getattr(model, "backbone", None), "knowledge_token", 0)
+    if not width or _TOKEN in state_dict:
         return load_pretrained(model, state_dict, variables=variables, reset_head=reset_head)
     backbone = variables["params"]["backbone"]
     added = {name: leaf for name, leaf in backbone.items() if name.startswith("knowledge_")}
@@ -82,13 +83,13 @@ def _token(path: str, weights: Weights, backbone: dict[str, Any]) -> np.ndarray:
     state_dict = weights(path)
     if _TOKEN not in state_dict:
         raise InputError(
-            f"{path} has no knowledge token. Train one first: the teacher with knowledge_token set "
-            "and all else frozen, then `jaxpose convert` that run."
+            f"{path} has no knowledge token. Train one first: train the teacher with "
+            "knowledge_token set and all other parameters frozen, then `jaxpose convert` that run."
         )
     token, wanted = state_dict[_TOKEN], backbone["knowledge_token"].shape
     if token.shape != wanted:
         raise InputError(
-            f"The knowledge token of {path} has {token.size} values and the model's {wanted[0]}: "
+            f"The knowledge token of {path} has {token.size} values, the model's has {wanted[0]}: "
             f"set model.backbone.knowledge_token={token.size}."
         )
     return token

@@ -1,4 +1,4 @@
-"""The function of a top-down model to export: crops, or an image with boxes, to keypoints."""
+"""Exported function of a top-down model: from crops, or an image with boxes, to keypoints."""
 
 from typing import Any
 
@@ -16,8 +16,8 @@ from jaxpose.tasks.topdown.forward import predict_keypoints
 from jaxpose.tasks.topdown.predictor import bounded
 
 _CROP_FRAME = "(x, y) in pixels of the crop, pixel centres at integers"
-_PHOTO_FRAME = "(x, y) in pixels of the photo, pixel centres at integers"
-_SCORES = "of each keypoint, in [0, 1]"
+_IMAGE_FRAME = "(x, y) in pixels of the image, pixel centres at integers"
+_SCORES = "score of each keypoint, in [0, 1]"
 
 
 def image_program(
@@ -31,19 +31,21 @@ def image_program(
     padding: float = 1.25,
     photo_hw: tuple[int, int] = (1080, 1920),
 ) -> Program:
-    """The program of a top-down model.
+    """Build the program of a top-down model.
 
     Args:
-      model: a Linen module; `model.apply(variables, images)` gives what `codec` reads.
-      variables: its variables.
-      codec: how outputs become keypoints; `jaxpose predict`'s bound on the DARK step is set.
+      model: a Linen module; `model.apply(variables, images)` returns the outputs that `codec`
+        decodes.
+      variables: the variables of the model.
+      codec: turns outputs into keypoints; the DARK step is limited as in `jaxpose predict`.
       skeleton: the names of the keypoints.
-      level: "model" maps normalised images to the bare outputs, "crops" uint8 crops to keypoints in
-        their pixels, "photo" a uint8 photo and boxes to keypoints in the photo's pixels.
-      flip_test: average with the mirrored crop; of no effect on "model".
-      padding: factor by which boxes are enlarged, for "photo".
-      photo_hw: size of the photo, for "photo". A smaller one is filled up with zeros on the right
-        and below, which changes nothing: outside a photo all is zero.
+      level: `"model"` maps normalised crops to the raw outputs, `"crops"` uint8 crops to keypoints
+        in their pixels, `"photo"` a uint8 image and boxes to keypoints in pixels of the image.
+      flip_test: average with the mirrored crop; no effect on `"model"`.
+      padding: factor by which boxes are enlarged, for `"photo"`.
+      photo_hw: height and width of the image, for `"photo"`. A smaller image is padded with zeros
+        on the right and below, which does not change the result: outside an image all pixels are
+        zero.
     """
     codec = bounded(codec)
     weight_bytes = tree_bytes(variables)
@@ -94,7 +96,7 @@ def image_program(
             "images", ("B", height, width, 3), "float32", "RGB crops, normalised (see below)"
         )
         example = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
-        outputs = outputs_like(bare, example, "what the model's head gives, not decoded")
+        outputs = outputs_like(bare, example, "outputs of the model's head, not decoded")
         return Program(bare, (images,), outputs, level, facts, (), weight_bytes, samples)
     if level == "crops":
         images = Value("images", ("B", height, width, 3), "uint8", "RGB crops, 0 to 255")
@@ -112,11 +114,11 @@ def image_program(
     return Program(
         photo,
         (
-            Value("photo", (*photo_hw, 3), "uint8", "RGB photo, 0 to 255; zeros fill up"),
-            Value("boxes", ("P", 4), "float32", "(x, y, w, h) of each person in photo pixels"),
+            Value("photo", (*photo_hw, 3), "uint8", "RGB image, 0 to 255, padded with zeros"),
+            Value("boxes", ("P", 4), "float32", "(x, y, w, h) of people in pixels of the image"),
         ),
         (
-            Value("keypoints", ("P", count, 2), "float32", _PHOTO_FRAME),
+            Value("keypoints", ("P", count, 2), "float32", _IMAGE_FRAME),
             Value("scores", ("P", count), "float32", _SCORES),
         ),
         level,
@@ -130,7 +132,7 @@ def image_program(
 def _drawn_people(
     count: int, input_hw: tuple[int, int], level: Level, photo_hw: tuple[int, int]
 ) -> tuple[np.ndarray, ...]:
-    """`count` synthetic people as the inputs of the program."""
+    """Draw `count` synthetic people as inputs of the program."""
     height, width = input_hw
     source = SyntheticPeople(count, seed=0, canvas_hw=(height, width)).open()
     images = source.samples(range(count))["image"]

@@ -1,4 +1,4 @@
-"""Metrics of estimates, with all that they depend on."""
+"""Metrics of estimates, with the conditions under which they were computed."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def score(estimates: Estimates, experiment: "TopDownExperiment", flip_test: bool) -> Report:
-    """The metrics of the experiment's evaluation, with all that they depend on."""
+    """Compute the metrics of the experiment's evaluation, as a report with the conditions."""
     evaluation, skeleton = experiment.evaluation, experiment.skeleton
     scored = metric.score(evaluation.metrics, estimates, evaluation.best)
     uses_sigmas = any(m.uses_sigmas for m in evaluation.metrics)

@@ -1,4 +1,4 @@
-"""Keypoints of one person in a crop as a task."""
+"""Task of estimating the keypoints of one person in a crop."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from jaxpose.tasks.topdown.experiment import TopDownExperiment
 
 CANVAS_HW = (384, 288)
-"""Canvas size where the data is not at hand: that of `jaxpose prepare`."""
+"""Canvas size if the data is not available: the default of `jaxpose prepare`."""
 
 
 @dataclass(frozen=True)
 class TopDownTask:
-    """See `task.Task`."""
+    """Task of estimating the keypoints of one person in a crop; see `task.Task`."""
 
     experiment: "TopDownExperiment"
     unit: ClassVar[str] = "images"
@@ -56,16 +56,16 @@ class TopDownTask:
         skeleton = self.experiment.skeleton
         if source.skeleton.keypoints != skeleton.keypoints:
             raise InputError(
-                f"{name} holds the keypoints of skeleton {source.skeleton.name!r}, but the "
+                f"{name} has the keypoints of skeleton {source.skeleton.name!r}, but the "
                 f"experiment's skeleton is {skeleton.name!r}. Prepare the data with that skeleton, "
                 "or change `skeleton` in the recipe."
             )
         numbers, experts = getattr(source, "datasets", ()), self.experiment.experts
         if experts and numbers and max(numbers) >= experts:
             raise InputError(
-                f"{name} holds data set number {max(numbers)}, and the model has experts for "
-                f"{experts} (0 to {experts - 1}). Set model.backbone.experts, or number the parts "
-                "of the mixture anew."
+                f"{name} has dataset number {max(numbers)}, but the model has experts for "
+                f"{experts} datasets (0 to {experts - 1}). Set model.backbone.experts, or change "
+                "the numbers of the parts of the mixture."
             )
         return source
 
@@ -83,12 +83,12 @@ class TopDownTask:
         return train_batches(self.experiment, source, mesh, start_step, on_loaded, keys)
 
     def encode(self, key: jax.Array, batch: dict[str, jax.Array]) -> tuple[Any, Any, jax.Array]:
-        """Augmented images `[B, H, W, 3]`, the codec's targets, weights `[B, K]`.
+        """Compute augmented images `[B, H, W, 3]`, the codec's targets, weights `[B, K]`.
 
-        `DatasetImages` in place of images where the batch says of which data set each one is.
+        The images are `DatasetImages` if the batch has the dataset of each image.
 
         `batch`: image uint8 `[B, Hc, Wc, 3]`, keypoints `[B, K, 2]` and box_xywh `[B, 4]` in
-        canvas pixels, visible `[B, K]`, mask `[B]` (False: padding, which weighs nothing); dataset
+        canvas pixels, visible `[B, K]`, mask `[B]` (False: padding, with weight 0); dataset
         `[B]` for a model with experts.
         """
         experiment = self.experiment
@@ -134,7 +134,7 @@ class TopDownTask:
         return with_pretrained(self.experiment, fresh, weights)
 
     def abstract_batch(self, mesh: jax.sharding.Mesh) -> dict[str, Any]:
-        """Canvases are of the data's size, if the data is at hand."""
+        """Shapes of a training batch; the canvas size is that of the data, if available."""
         experiment = self.experiment
         try:
             height, width = experiment.train_data.open().canvas_hw

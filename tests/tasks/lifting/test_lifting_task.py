@@ -350,9 +350,9 @@ def test_a_camera_that_is_not_known_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"skeleton": H36M17}, "has to be 17"),
-        ({"codec": LiftingCodec(K, confidence=True)}, "in_features is 2, but has to be 3"),
-        ({"codec": LiftingCodec(K, drop_root=True)}, "has to be 14"),
+        ({"skeleton": H36M17}, "must be 17"),
+        ({"codec": LiftingCodec(K, confidence=True)}, "in_features is 2, but must be 3"),
+        ({"codec": LiftingCodec(K, drop_root=True)}, "must be 14"),
         ({"codec": LiftingCodec(K, frame="pixels")}, "not on 'pixels'"),
         ({"evaluation": LiftingEvaluation(metrics=(EPE(),))}, "EPE measures 2D keypoints"),
     ],
@@ -364,7 +364,7 @@ def test_parts_that_do_not_fit_are_named(path, changes, message):
 
 def test_data_that_does_not_fit_is_named(path, tmp_path):
     rig = CameraSet("cameras.json", ("S1",))
-    with pytest.raises(InputError, match="no other may have one"):
+    with pytest.raises(InputError, match="must not have one"):
         LiftingTask(experiment_on(path, train_data=MotionDataset(path, rig=rig))).open("train")
     other = experiment_on(
         path, skeleton=H36M17, model=martinez(17, 17, channels=8), codec=LiftingCodec(17)

@@ -120,7 +120,7 @@ def test_a_mixture_is_configuration():
 
 
 def test_a_data_set_without_an_expert_is_refused():
-    with pytest.raises(InputError, match="data set number 3, and the model has experts for 3"):
+    with pytest.raises(InputError, match="dataset number 3, but the model has experts for 3"):
         mixed_experiment(0, 3).task().open("train")
 
 

@@ -161,7 +161,7 @@ def test_what_is_no_photo_and_what_are_no_boxes(shared_predictor):
         with pytest.raises(InputError, match="uint8 RGB"):
             shared_predictor(wrong, [[0, 0, 9, 9]])
     for wrong in ([1, 2, 3, 4], [[1, 2, 3]], [[[1, 2, 3, 4]]]):
-        with pytest.raises(InputError, match="boxes are"):
+        with pytest.raises(InputError, match="boxes must be"):
             shared_predictor(image, wrong)
     with pytest.raises(InputError, match="batch_size"):
         predictor(batch_size=0)
