@@ -235,9 +235,9 @@ def test_weights_that_are_no_known_detectors_are_refused(shared, tmp_path):
     path = tmp_path / "narrow.safetensors"
     save_file({key: np.ascontiguousarray(array) for key, array in narrow.items()}, path)
     with pytest.raises(
-        InputError, match=r"narrow.safetensors: No .* fits; rtmdet-nano-person comes nearest"
+        InputError, match=r"narrow.safetensors: No .* fits; rtmdet-nano-person is the nearest"
     ):
         Detector.load(path)
     pose = {"backbone.stage1.0.conv.weight": np.zeros((4, 3, 3, 3)), "head.x": np.zeros(1)}
-    with pytest.raises(InputError, match=r"MMPose 1\.x weights, not a detector's"):
+    with pytest.raises(InputError, match=r"MMPose 1\.x weights, not weights of a detector"):
         recognise_detector(pose)
