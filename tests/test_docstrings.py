@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "jaxpose"
 ROOMS = (
     *("skeletons", "geometry", "download", "motion", "multiview", "media", "measure", "results"),
-    *("tracking", "detect", "pipeline", "demo"),
+    *("config", "tracking", "detect", "pipeline", "demo"),
 )
 FILES = sorted(path for room in ROOMS for path in (PACKAGE / room).glob("*.py"))
 
