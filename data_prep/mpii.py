@@ -57,11 +57,11 @@ def prepare(
     if not images.is_dir():
         raise InputError(f"{missing(images) if not images.exists() else f'{images} is a file'}.")
     read = people_of_mat if annotations.suffix == ".mat" else people_of_json
-    full_images, skipped = read(annotations, images)
+    annotated, skipped = read(annotations, images)
     return write_dataset(
         out,
         name="mpii",
-        splits={split: full_images},
+        splits={split: annotated},
         skipped={split: skipped},
         skeleton=MPII16,
         canvas=Canvas.parse(canvas),

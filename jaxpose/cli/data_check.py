@@ -114,11 +114,11 @@ def _cut(path: Path, images: Path, skeleton: Skeleton) -> dict[str, np.ndarray] 
     from jaxpose.data.records import decode_canvas
 
     try:
-        full_images, _, _ = read_people(path, images, skeleton)
+        annotated, _, _ = read_people(path, images, skeleton)
     except InputError:
         # The findings say why.
         return None
-    people = [(image, person) for image in full_images for person in image.people]
+    people = [(image, person) for image in annotated for person in image.people]
     canvas = Canvas()
     rows: list[dict[str, Any]] = []
     for stretch in np.array_split(np.arange(len(people)), SAMPLES):
