@@ -40,7 +40,7 @@ class Step:
 
     @property
     def arguments(self) -> list[str] | None:
-        """What follows `jaxpose` in a command; None for another program."""
+        """Arguments of `jaxpose` in a command; None for another program."""
         program, *rest = shlex.split(self.text)
         return rest if Path(program).name == "jaxpose" else None
 

@@ -378,7 +378,7 @@ def remove(path: Path) -> None:
 
 
 def _work(arguments: list[str]) -> tuple[tuple, Path]:
-    """What a training or an export computes, and the folder that it writes."""
+    """Key of the work of a training or an export, and the folder that it writes."""
     words, changes, out = [], {}, Path()
     for before, word in zip(["", *arguments], arguments, strict=False):
         if before == "--set":

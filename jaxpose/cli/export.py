@@ -103,7 +103,7 @@ def _check(formats: list[str], options: Export) -> None:
             card_of(out / f"{NAME}{module.SUFFIX}").is_file() for module in FORMATS.values()
         )
         if not ours:
-            raise InputError(f"{out} is not an export and is left alone. Choose another folder.")
+            raise InputError(f"{out} is not an export and is not replaced. Choose another folder.")
         if not options.overwrite:
             raise InputError(f"{out} exists. Choose another folder, or give --overwrite.")
 

@@ -15,6 +15,7 @@ Memory of the optimizer state in MiB for ViTPose-B and H (90 and 637 million par
 
 import functools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -55,7 +56,7 @@ def frozen_patterns(optimizer: Optimizer) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class ScheduledOptimizer:
+class ScheduledOptimizer(ABC):
     """Base of optimizers with schedule, weight decay, layer-wise rates, clipping, freezing.
 
     A subclass is a frozen dataclass that defines `scaling`. The update is (`scaling` of the clipped
@@ -109,9 +110,9 @@ class ScheduledOptimizer:
                 f"{self.milestones}."
             )
 
+    @abstractmethod
     def scaling(self, groups: ParameterGroups) -> optax.GradientTransformation:
         """Rule from gradients to updates in the same direction, for a learning rate of 1."""
-        raise NotImplementedError
 
     def learning_rates(self, steps: int) -> optax.Schedule:
         """Learning rate as a function of the step in a run of `steps` steps."""

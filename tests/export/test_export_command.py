@@ -67,7 +67,7 @@ def test_folders_that_hold_something_are_left_alone(trained, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     result = export("model", "--out", tmp_path / "mine", "--overwrite", "--no-check")
-    assert result.exit_code == 2 and "is not an export and is left alone" in result.output
+    assert result.exit_code == 2 and "is not an export and is not replaced" in result.output
     result = export("model", "--out", tmp_path / "mine" / "thesis.txt" / "out", "--no-check")
     assert result.exit_code == 2 and "cannot write into" in result.output
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"

@@ -148,7 +148,7 @@ def pack(archive: Path, *paths: str, root: Path) -> None:
 
 
 def write_expected() -> None:
-    """What the functions of the tests compute now."""
+    """Results of the functions of the tests, as they are now."""
     digests, arrays, metrics, ends = {}, {}, {}, {}
     keys = [(f"runs/{name}", which) for name in frozen.RUNS for which in frozen.CHECKPOINTS]
     keys += [(f"releases/{name}", "") for name in frozen.RELEASES]

@@ -89,7 +89,7 @@ BOXES = [[10.0, 5.0, 60.0, 80.0], [50.5, 20.25, 40.0, 60.0], [-8.0, 30.0, 50.0, 
 
 
 def outputs(where: str, checkpoint: str = "best") -> tuple[str, Arrays]:
-    """What is read there, as a digest, and what it estimates, in crops and with the flip test.
+    """Digest of the weights read there, and estimates, in crops and with the flip test.
 
     Of large outputs of a model every seventh value; what is decoded depends on all of them.
 
@@ -122,7 +122,7 @@ def thinned(values: Any) -> np.ndarray:
 
 
 def lifted(trained: Trained) -> Arrays:
-    """What a lifter makes of a window, and of a track with and without refitting."""
+    """Outputs of a lifter for a window, and for a track with and without refitting."""
     model, codec, skeleton = trained.model, trained.codec, trained.skeleton
     window = (2 * noise(2, 2, *model.input_shape()[1:]) - 1).astype(np.float32)
     arrays = {"raw 0": jax.jit(lambda v, x: model.apply(v, x))(trained.variables, window)}
@@ -173,7 +173,7 @@ def resumed(run: str) -> dict[str, Any]:
 
 
 def machine() -> dict[str, str]:
-    """What the bits of a computation depend on beside the program."""
+    """Conditions that the bits of a computation depend on, beside the program."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     flags = next((line.split(":")[1].split() for line in lines if line.startswith("flags")), [])
@@ -222,7 +222,7 @@ def expected_arrays() -> Arrays:
 
 @pytest.fixture(scope="module")
 def exact(expected) -> bool:
-    """Whether bits can be compared here."""
+    """True if bits can be compared here."""
     return expected["machine"] == machine()
 
 

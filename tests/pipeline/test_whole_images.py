@@ -56,7 +56,7 @@ class FindsAll:
 
 @dataclass(frozen=True)
 class Estimator:
-    """What a bottom-up task's release holds, as far as prediction needs it."""
+    """Content of a bottom-up task's release that prediction needs."""
 
     takes: ClassVar[str] = "images"
     model = codec = None

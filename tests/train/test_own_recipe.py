@@ -205,7 +205,7 @@ def test_a_copy_on_this_machine_is_open_until_it_is_edited(run, tmp_path):
 
 
 def test_a_run_from_elsewhere_is_resumed_with_its_recipe(elsewhere, recipe):
-    """Who gives the recipe trusts it; what lies in the run is not executed."""
+    """Giving the recipe trusts it; code that lies in the run is not executed."""
     broken = elsewhere / "recipe" / "own_recipe.py"
     text = broken.read_text()
     output = command("train", recipe, "--workdir", elsewhere, "--set", "steps=8")

@@ -1,4 +1,4 @@
-"""What a run directory refuses, keeps, and takes when a run is begun, made longer or begun anew."""
+"""Content that a run directory refuses, keeps and takes: new, longer and restarted runs."""
 
 import json
 import re
@@ -73,7 +73,7 @@ def test_a_start_that_fails_before_the_first_step_leaves_nothing(experiment, tmp
 
 
 def test_a_finished_run_can_be_made_longer(experiment, tmp_path):
-    """Where the rate does not depend on the length, to the same bits as a long run."""
+    """A rate that does not depend on the length gives the same bits as a long run."""
     constant = override(experiment, ["optimizer.schedule=constant", "steps=3"])
     longer = override(constant, ["steps=6", "checkpoint_every=5", "log_every=2"])
     train(constant, tmp_path / "short", QUIET)

@@ -1,5 +1,6 @@
 """Records of published models and detectors, and of the families they belong to."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -54,7 +55,7 @@ class Weights:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Published:
+class Published(ABC):
     """Facts about a model as it was published; see the classes for each kind.
 
     Attributes:
@@ -88,9 +89,9 @@ class Published:
     input_hw: tuple[int, int] | None = None
     skeleton: Skeleton | None = None
 
+    @abstractmethod
     def model(self) -> Any:
         """Build the model as it was published."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -85,7 +85,10 @@ class TopDownExperiment(Experiment):
                 "knowledge_from is for a ViT with model.backbone.knowledge_token set to the width "
                 "of the teacher."
             )
-        outputs = self.model.head.num_keypoints
+        # A model of another package may have no head, or one without this field; `check` then
+        # compares the shapes.
+        head = getattr(self.model, "head", None)
+        outputs = getattr(head, "num_keypoints", self.skeleton.num_keypoints)
         if outputs != self.skeleton.num_keypoints:
             raise InputError(
                 f"model.head.num_keypoints is {outputs}, but skeleton {self.skeleton.name!r} has "
