@@ -164,7 +164,7 @@ BONES = tuple(HUMANEVA15.limb_indices)
 
 
 def runs() -> dict[str, Experiment | LiftingExperiment]:
-    """Experiments in the order of their training; `distilled` learns from the release of `heatmap`."""
+    """Experiments in the order of training; `distilled` learns from the release of `heatmap`."""
     teacher = PoseModel(pyramid(4, 6), DeconvHead(17, (4,)))
     vit = models.ViT(input_hw=HW, dim=8, depth=2, heads=2, patch=8, mlp_hidden=16, drop_path=0.1)
     return {
