@@ -1,7 +1,11 @@
 """Exception for input that a person can correct."""
 
+import re
+import sysconfig
+import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class InputError(ValueError):
@@ -16,3 +20,34 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     """Suggestion ` Did you mean 'x'?` with the choice closest to `word`, or the empty string."""
     found = get_close_matches(word, list(choices), n=1, cutoff=0.5)
     return f" Did you mean {found[0]!r}?" if found else ""
+
+
+def nearest_argument(error: TypeError, choices: Iterable[str]) -> str:
+    """Suggestion of `nearest` for the argument that a class or function does not have."""
+    found = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    return nearest(found[1], choices) if found else ""
+
+
+_INSTALLED = (
+    str(Path(__file__).resolve().parent),
+    *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+)
+
+
+def place_of(error: BaseException) -> str:
+    """Innermost place in the user's own code that an error came from, such as `my.py, line 3`.
+
+    Empty if all code is that of Python, jaxpose and other installed packages.
+    """
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith(("<", *_INSTALLED)):
+            return f"{frame.filename}, line {frame.lineno}"
+    return ""
+
+
+def in_one_line(error: BaseException) -> str:
+    """Class and text of an error with its place in the user's own code, for a message."""
+    text = " ".join(str(error).split())[:500].rstrip(".")
+    place = place_of(error)
+    words = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"{words} ({place})" if place else words

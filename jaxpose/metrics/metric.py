@@ -17,9 +17,9 @@ MedianError()))`.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, in_one_line
 from jaxpose.metrics.estimates import Estimates
 from jaxpose.skeletons import Skeleton
 
@@ -65,7 +65,7 @@ class Metric:
 
         `__call__` returns each of them, and may return more.
         """
-        raise TypeError(f"{type(self).__name__} is not a metric: it does not define `figures`.")
+        raise InputError(f"{type(self).__name__} is not a metric: it does not define `figures`.")
 
     def check(self, skeleton: Skeleton) -> None:
         """Check that the metric is defined for `skeleton`.
@@ -93,17 +93,54 @@ def directions(metrics: Sequence[Metric]) -> dict[str, Direction]:
     """Figures that can pick the best checkpoint; the main figure of the first metric comes first.
 
     Raises:
-      InputError: no metrics, or two metrics with a figure of the same name.
+      InputError: no metrics, an object that is not a metric, a direction that is neither "higher"
+        nor "lower", or two metrics with a figure of the same name.
     """
+    if isinstance(metrics, Metric):
+        raise InputError(f"Metrics are a tuple: write ({type(metrics).__name__}(),).")
     if not metrics:
         raise InputError("An evaluation needs at least one metric, such as CocoAP().")
     owners: dict[str, Metric] = {}
+    found: dict[str, Direction] = {}
     for metric in metrics:
-        for name in metric.figures:
+        for name, direction in _figures(metric).items():
             if name in owners:
                 raise _same_name(name, owners[name], metric)
+            if direction not in get_args(Direction):
+                raise InputError(
+                    f"The direction of {name!r} of {type(metric).__name__} is {direction!r}; use "
+                    "'lower' or 'higher', the better values of the figure."
+                )
             owners[name] = metric
-    return {name: metric.figures[name] for name, metric in owners.items()}
+            found[name] = direction
+    return found
+
+
+def _figures(metric: Any) -> Mapping[str, Direction]:
+    """Figures of an object that should be a metric.
+
+    Raises:
+      InputError: it is not a metric, or its `figures` cannot be read.
+    """
+    if isinstance(metric, type):
+        raise InputError(f"{metric.__name__} is a class; metrics are objects: {metric.__name__}().")
+    name = type(metric).__name__
+    if not isinstance(metric, Metric):
+        raise InputError(f"{name} must derive from jaxpose.metrics.Metric to be a metric.")
+    if type(metric).__call__ is Metric.__call__:
+        raise InputError(f"{name} is not a metric: it does not define `__call__`.")
+    try:
+        figures = metric.figures
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"The `figures` of {name} fail: {in_one_line(error)}.") from error
+    if not isinstance(figures, Mapping) or not figures:
+        raise InputError(
+            f"`figures` of {name} must be a property that returns each figure with its direction, "
+            "such as {'median error': 'lower'}."
+        )
+    return figures
 
 
 def check_metrics(

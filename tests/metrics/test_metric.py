@@ -27,6 +27,7 @@ from jaxpose.metrics import (
 from jaxpose.metrics.by_action import errors_by_action, mean_over_cells
 from jaxpose.metrics.metric import check_metrics, directions, score
 from jaxpose.skeletons import COCO17, COCO_WHOLEBODY133, HUMANEVA15, MPII16
+from jaxpose.tasks.topdown.experiment import Evaluation
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,66 @@ def test_a_metric_of_ones_own_joins_the_others():
     assert directions((EPE(), MedianError())) == {"EPE": "lower", "median error": "lower"}
 
 
-def test_a_class_that_is_no_metric_says_so():
-    with pytest.raises(TypeError, match="does not define `figures`"):
-        directions((Metric(),))
+@dataclass(frozen=True)
+class Silent(Metric):
+    """Has no `figures`."""
+
+    def __call__(self, estimates):
+        return {}
+
+
+@dataclass(frozen=True)
+class Mute(Metric):
+    """Has no `__call__`."""
+
+    @property
+    def figures(self):
+        return {"loudness": "higher"}
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """Does not derive from `Metric`."""
+
+
+@dataclass(frozen=True)
+class Minimum(MedianError):
+    @property
+    def figures(self):
+        return {"median error": "min"}
+
+
+@dataclass(frozen=True)
+class Unnamed(MedianError):
+    @property
+    def figures(self):
+        return {self.title: "lower"}
+
+
+@dataclass(frozen=True)
+class Method(MedianError):
+    def figures(self):
+        return {"median error": "lower"}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        ((Silent(),), "Silent is not a metric: it does not define `figures`"),
+        ((Mute(),), "Mute is not a metric: it does not define `__call__`"),
+        ((Stranger(),), r"Stranger must derive from jaxpose\.metrics\.Metric"),
+        ((EPE,), r"EPE is a class; metrics are objects: EPE\(\)"),
+        (EPE(), r"Metrics are a tuple: write \(EPE\(\),\)"),
+        ((Minimum(),), "direction of 'median error' of Minimum is 'min'; use 'lower' or 'higher'"),
+        ((Unnamed(),), r"Unnamed fail: AttributeError: .*'title' \(.*test_metric\.py, line \d+"),
+        ((Method(),), "`figures` of Method must be a property"),
+    ],
+)
+def test_an_object_that_is_no_metric_is_refused(metrics, message):
+    with pytest.raises(InputError, match=message):
+        directions(metrics)
+    with pytest.raises(InputError, match=message):
+        Evaluation(metrics=metrics)
 
 
 @pytest.mark.parametrize(
