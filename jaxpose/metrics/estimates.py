@@ -10,6 +10,10 @@ from jaxpose.skeletons import Skeleton
 _ALWAYS = ("skeleton", "keypoints", "truth", "visible")
 
 
+class MissingColumn(InputError):
+    """Error of a column that the task does not fill, or the dataset does not have."""
+
+
 @dataclass(frozen=True)
 class Estimates:
     """Estimated and annotated keypoints of N samples of a dataset; row i is sample i.
@@ -95,8 +99,8 @@ class Estimates:
         return frozenset(name for name in names if getattr(self, name) is not None)
 
     def column(self, name: str) -> np.ndarray:
-        """Return the column `name`; raises InputError if it is not filled."""
+        """Return the column `name`; raises MissingColumn if it is not filled."""
         values: np.ndarray | None = getattr(self, name)
         if values is None:
-            raise InputError(f"These estimates have no {name!r}.")
+            raise MissingColumn(f"these estimates have no {name!r}")
         return values

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jaxpose.errors import InputError
 from jaxpose.metrics.coco import Detections, GroundTruth
+from jaxpose.metrics.estimates import MissingColumn
 from jaxpose.skeletons import Skeleton
 
 
@@ -26,8 +26,8 @@ class PeopleInImages:
     found: Detections
 
     def column(self, name: str) -> np.ndarray:
-        """Column `box_xywh` or `area` of the annotated people; InputError for any other name."""
+        """Column `box_xywh` or `area` of the annotated people; MissingColumn for any other name."""
         if name not in ("box_xywh", "area"):
-            raise InputError(f"People in whole images have no {name!r}.")
+            raise MissingColumn(f"people in whole images have no {name!r}")
         values: np.ndarray = getattr(self.truth, name)
         return values

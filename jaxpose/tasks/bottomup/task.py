@@ -12,6 +12,7 @@ from jaxpose.convert import load_pretrained
 from jaxpose.data.instances import image_shapes
 from jaxpose.data.source import Images, Source
 from jaxpose.errors import InputError
+from jaxpose.metrics.trial import made_up_people, try_metrics
 from jaxpose.models.build import abstract_variables
 from jaxpose.tasks.bottomup.augment import STILL, augment
 from jaxpose.tasks.bottomup.estimate import DEVICE_KEYS, estimate_all, make_estimate, score
@@ -102,6 +103,7 @@ class BottomUpTask:
 
     def evaluator(self, source: Source, mesh: jax.sharding.Mesh, flip_test: bool) -> Evaluator:
         experiment = self.experiment
+        try_metrics(experiment.evaluation.metrics, made_up_people(experiment.skeleton))
         estimate = make_estimate(experiment, mesh, flip_test)
 
         def scored(

@@ -32,6 +32,7 @@ from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import Camera, check_cameras, stack
 from jaxpose.losses import TrajectoryTargets
 from jaxpose.metrics.metric import check_metrics
+from jaxpose.metrics.trial import made_up, try_metrics
 from jaxpose.models.lifting.lifter import PoseAndTrajectory, pose_part
 from jaxpose.multiview.calibration import read_h36m
 from jaxpose.paths import as_path, local_copy
@@ -281,9 +282,9 @@ class LiftingTask:
         self, source: MotionSource, mesh: jax.sharding.Mesh, flip_test: bool
     ) -> Evaluator:
         experiment = self.experiment
-        check_metrics(
-            experiment.evaluation.metrics, experiment.skeleton, dimensions=3, columns=COLUMNS
-        )
+        metrics, skeleton = experiment.evaluation.metrics, experiment.skeleton
+        check_metrics(metrics, skeleton, dimensions=3, columns=COLUMNS)
+        try_metrics(metrics, made_up(skeleton, 3, COLUMNS))
         whole = replicated(mesh)
         arrays = _on_device(source, whole)
         windows = jax.device_put(source.windows, whole)

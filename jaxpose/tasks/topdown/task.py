@@ -13,6 +13,7 @@ from jaxpose.codecs.sample import Sample
 from jaxpose.data.source import Records, Source
 from jaxpose.errors import InputError
 from jaxpose.metrics.metric import check_metrics
+from jaxpose.metrics.trial import made_up, try_metrics
 from jaxpose.models.build import DatasetImages
 from jaxpose.tasks.task import EvalResult, Evaluator, Variables, Weights
 from jaxpose.tasks.topdown.augment import STILL, augment
@@ -109,12 +110,10 @@ class TopDownTask:
 
     def evaluator(self, source: Source, mesh: jax.sharding.Mesh, flip_test: bool) -> Evaluator:
         experiment = self.experiment
-        check_metrics(
-            experiment.evaluation.metrics,
-            experiment.skeleton,
-            dimensions=2,
-            columns=columns_of(source, experiment),
-        )
+        metrics, skeleton = experiment.evaluation.metrics, experiment.skeleton
+        columns = columns_of(source, experiment)
+        check_metrics(metrics, skeleton, dimensions=2, columns=columns)
+        try_metrics(metrics, made_up(skeleton, 2, columns))
         estimate = make_estimate(experiment, mesh, flip_test)
 
         def scored(
