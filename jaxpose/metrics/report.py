@@ -1,8 +1,10 @@
 """Evaluation report: metrics, and the conditions under which they were computed."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -63,23 +65,39 @@ class Report:
         return Group(*(_grid(name, rows) for name, rows in self.by_action.items()), table)
 
     def to_json(self) -> str:
-        """Write the report as indented JSON text."""
-        return json.dumps(asdict(self), indent=2)
+        """Write the report as indented JSON text; figures that are not finite become null."""
+        return json.dumps(with_null(asdict(self)), indent=2, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Report":
-        """Read a report from the text that `to_json` wrote.
+        """Read a report from the text that `to_json` wrote; a figure that is null becomes NaN.
 
         Raises:
           InputError: the text is not a report.
         """
         try:
             values = json.loads(text)
+            for figures in ("metrics", "by_action"):
+                values[figures] = with_nan(values.get(figures, {}))
             if isinstance(values["sigmas"], list):
                 values["sigmas"] = tuple(values["sigmas"])
             return cls(**values)
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"this is not a report: {error!r}") from error
+
+
+def with_null(values: Any) -> Any:
+    """Replace NaN and infinities by None, because JSON has no such numbers."""
+    if isinstance(values, Mapping):
+        return {name: with_null(value) for name, value in values.items()}
+    return None if isinstance(values, float) and not math.isfinite(values) else values
+
+
+def with_nan(values: Any) -> Any:
+    """Replace None by NaN: the inverse of `with_null`, except for infinities."""
+    if isinstance(values, Mapping):
+        return {name: with_nan(value) for name, value in values.items()}
+    return math.nan if values is None else values
 
 
 def _grid(metric: str, rows: Mapping[str, Mapping[str, float]]) -> Table:

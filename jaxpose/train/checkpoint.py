@@ -22,7 +22,7 @@ class Checkpoints:
     A save is written beside its final place and renamed when it is complete, so a process killed
     at any time leaves the earlier checkpoints unchanged. Two checkpoints are kept: the newest, and
     the one with the best value of `metric` among those saved with metrics. The best value is the
-    highest or, with `lower_is_better`, the lowest.
+    highest or, with `lower_is_better`, the lowest; a value that is not finite is worse than any.
     """
 
     def __init__(
@@ -39,6 +39,8 @@ class Checkpoints:
 
         def best(metrics: Mapping[str, float]) -> float:
             value = metrics[metric]
+            if not math.isfinite(value):
+                return -math.inf
             if not lower_is_better:
                 return value
             # -1 means that there was nothing to measure.

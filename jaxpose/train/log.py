@@ -1,6 +1,7 @@
 """Log of a run: a progress line, `metrics.jsonl`, and the experiment's loggers."""
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from jaxpose.errors import InputError
+from jaxpose.metrics.report import with_nan, with_null
 from jaxpose.paths import atomic_write, in_bucket
 from jaxpose.train.loggers import Logger, LogLost, LogWriter, open_all
 
@@ -108,6 +110,14 @@ class RunLog:
         self._write(step, "eval", dict(values))
         figures = "  ".join(f"{name} {value:.3f}" for name, value in list(values.items())[:6])
         self._console.print(f"step {step}: {figures}", highlight=False)
+        lost = [name for name, value in values.items() if not math.isfinite(value)]
+        if lost:
+            self._console.print(
+                f"Not a finite number after step {step}: {', '.join(lost)}. Such a figure is null "
+                "in the files and does not make a checkpoint the best.",
+                style="yellow",
+                highlight=False,
+            )
 
     def image(self, step: int, name: str, rgb: np.ndarray) -> None:
         """Send a uint8 RGB image `[H, W, 3]` to the loggers."""
@@ -121,7 +131,7 @@ class RunLog:
         if not self._writes:
             return
         try:
-            self._lines.add(json.dumps({"step": step, "kind": kind} | dict(values)))
+            self._lines.add(_line({"step": step, "kind": kind} | dict(values)))
             named = {f"{kind}/{name}": value for name, value in values.items()}
             self._to_each(lambda writer: writer.scalars(step, named))
         except OSError as error:
@@ -173,18 +183,25 @@ class Lines:
 
 
 def read_metrics(directory: Path) -> list[dict[str, Any]]:
-    """Read the records of a run's `metrics.jsonl`, without incomplete lines of a killed process."""
+    """Read the records of a run's `metrics.jsonl`, without incomplete lines of a killed process.
+
+    A value that is null becomes NaN: it was not finite.
+    """
     file = directory / "metrics.jsonl"
     records = []
     for line in file.read_text().splitlines() if file.exists() else []:
         try:
-            records.append(json.loads(line))
+            records.append(with_nan(json.loads(line)))
         except ValueError:
             continue
     return records
 
 
+def _line(record: Mapping[str, Any]) -> str:
+    return json.dumps(with_null(record), allow_nan=False)
+
+
 def _drop_after(file: Path, step: int) -> None:
     if file.exists():
         kept = [r for r in read_metrics(file.parent) if r["step"] <= step]
-        atomic_write(file, "".join(json.dumps(r) + "\n" for r in kept))
+        atomic_write(file, "".join(_line(r) + "\n" for r in kept))

@@ -1,5 +1,9 @@
 """A report says what its numbers depend on."""
 
+import json
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -51,3 +55,19 @@ def test_json_round_trip():
 def test_other_json_is_refused():
     with pytest.raises(InputError, match="not a report"):
         Report.from_json('{"AP": 1}')
+
+
+def test_figures_that_are_not_finite_are_null_in_json():
+    def no_constant(name):
+        raise AssertionError(f"{name} is not JSON")
+
+    values = {"AP": float("nan"), "EPE": float("inf"), "NME": 0.5}
+    report = replace(REPORT, metrics=values, by_action={"EPE": {"S1": {"Walk": float("nan")}}})
+    text = report.to_json()
+    assert json.loads(text, parse_constant=no_constant)["metrics"] == {
+        name: None if name != "NME" else 0.5 for name in values
+    }
+    found = Report.from_json(text)
+    assert np.isnan([found.metrics["AP"], found.metrics["EPE"]]).all()
+    assert found.metrics["NME"] == 0.5 and np.isnan(found.by_action["EPE"]["S1"]["Walk"])
+    assert "nan" in rendered(found)

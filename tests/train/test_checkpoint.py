@@ -51,6 +51,18 @@ def test_of_errors_the_lowest_that_was_measured_is_best(tmp_path):
     checkpoints.close()
 
 
+@pytest.mark.parametrize(("lower", "best"), [(True, 2), (False, 4)])
+def test_a_score_that_is_not_finite_is_never_the_best(tmp_path, lower, best):
+    scores = ((1, np.nan), (2, 0.1), (3, np.inf), (4, 0.5), (5, -np.inf), (6, np.nan))
+    checkpoints = Checkpoints(tmp_path, "score", lower_is_better=lower)
+    for step, score in scores:
+        checkpoints.save(state_at(step), {"next_step": step}, {"score": score})
+    checkpoints.wait()
+    assert checkpoints.best_step() == best
+    assert steps_in(tmp_path) == [best, 6]
+    checkpoints.close()
+
+
 def test_the_state_comes_back_with_its_position(tmp_path):
     checkpoints = Checkpoints(tmp_path, "AP")
     saved = state_at(3)

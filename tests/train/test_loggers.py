@@ -273,3 +273,22 @@ def test_loggers_are_part_of_a_config_and_may_change_on_resume(tmp_path):
     assert [row["step"] for row in rows(tmp_path / "train.csv")] == ["1", "2"]
     assert load_run(tmp_path).experiment.loggers == (CSV(),)
     assert train(dataclasses.replace(tiny, loggers=()), tmp_path, quiet).step == 2
+
+
+def test_figures_that_are_not_finite_are_null_and_read_back_as_nan(tmp_path):
+    def no_constant(name):
+        raise AssertionError(f"{name} is not JSON")
+
+    shown = io.StringIO()
+    for start in (0, 3):  # the second resumes, which writes the file again
+        with run_log(tmp_path, start=start, console=Console(file=shown, width=200)) as log:
+            if not start:
+                log.scalars(1, {"loss": float("nan")})
+                log.metrics(2, {"EPE": float("inf"), "NME": 0.5})
+    text = (tmp_path / "metrics.jsonl").read_text()
+    lines = [json.loads(line, parse_constant=no_constant) for line in text.splitlines()]
+    assert lines[0]["loss"] is None
+    assert lines[1] == {"step": 2, "kind": "eval", "EPE": None, "NME": 0.5}
+    train_row, eval_row = read_metrics(tmp_path)
+    assert np.isnan(train_row["loss"]) and np.isnan(eval_row["EPE"]) and eval_row["NME"] == 0.5
+    assert "Not a finite number after step 2: EPE." in shown.getvalue()
