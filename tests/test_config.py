@@ -8,7 +8,7 @@ import pytest
 from jaxpose.config import differences, from_json, override, schema, to_json
 from jaxpose.config.schema import SCHEMA, migrate, schema_of
 from jaxpose.errors import InputError
-from jaxpose.losses import OHKM, OKS, BoneLength
+from jaxpose.losses import OHKM, OKS, BoneLength, WeightedSum
 from jaxpose.metrics import EPE, PCK
 from jaxpose.skeletons import COCO17, COCO_WHOLEBODY133, H36M17, HAND21, HUMANEVA15
 from jaxpose.train.recipe import load_recipe
@@ -98,6 +98,11 @@ def test_objects_are_written_as_calls(experiment):
     for wrong, message in (
         ("loss=losses.OHKN(8)", "Did you mean 'OHKM'"),
         ("loss=losses.OHKM(hard=8)", "losses.OHKM: .*unexpected keyword argument 'hard'"),
+        ("loss=losses.OHKM(hardst=8)", "Did you mean 'hardest'. Valid: hardest"),
+        ("loss=MSE", r"loss must be .*'MSE'. Write an object .* losses\.HeatmapMSE\(\)"),
+        ("evaluation.metrics=PCK", r"such as metrics\.CocoAP\(\)"),
+        ("dtype=bf16", "'bf16', which is not a compute dtype. Valid: float32, bfloat16, float16"),
+        ("model.head.dtype=half", "model.head.dtype is 'half', which is not a compute dtype"),
         ("loss=models.DeconvHead(17)", "loss must be Loss"),
         ("evaluation.metrics.7.threshold=1", r"NUMBER is one of \['0'\]"),
         ("loss=os.system('true')", "loss must be Loss"),
@@ -145,7 +150,7 @@ def test_losses_get_the_sigmas_and_bones_of_the_new_skeleton(experiment):
 def test_one_dtype_is_that_of_the_whole_model(experiment):
     changed = override(experiment, ["dtype=bfloat16"])
     assert changed.model.backbone.dtype == changed.model.head.dtype == "bfloat16"
-    with pytest.raises(InputError, match=r"model\.backbone\.dtype must be str"):
+    with pytest.raises(InputError, match="dtype is 16, which is not a compute dtype"):
         override(experiment, ["dtype=16"])
 
 
@@ -161,6 +166,28 @@ def test_json_round_trip_is_exact(experiment):
     assert dataclasses.asdict(from_json(json.loads(text)).skeleton) == dataclasses.asdict(
         experiment.skeleton
     )
+
+
+class HuberMaps:
+    """Lacks the line of a dataclass."""
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (
+            HuberMaps(),
+            r"^loss: HuberMaps is not a dataclass; write @dataclass\(frozen=True\) above",
+        ),
+        (lambda outputs: outputs, "^loss: <lambda> is a function, which cannot be stored"),
+        (OHKM, r"^loss: OHKM is a class; write an object of it, OHKM\(\.\.\.\)"),
+        ({"a": 1}, "^loss: {'a': 1} of type dict cannot be part of a configuration"),
+        (WeightedSum((OHKM(8), HuberMaps()), (1.0, 1.0)), r"^loss\.losses\[1\]: HuberMaps is not"),
+    ],
+)
+def test_values_without_a_json_form_are_named_with_their_key(experiment, loss, message):
+    with pytest.raises(InputError, match=message):
+        to_json(dataclasses.replace(experiment, loss=loss))
 
 
 def test_json_builds_no_class_from_elsewhere(experiment):

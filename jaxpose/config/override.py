@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 
 from jaxpose import skeletons
 from jaxpose.config.values import annotations, checked, config_fields
-from jaxpose.errors import InputError, nearest
+from jaxpose.errors import InputError, nearest, nearest_argument
 from jaxpose.skeletons import Skeleton
 
 ExperimentT = TypeVar("ExperimentT")
+DTYPES = ("float32", "bfloat16", "float16")
+"""Compute dtypes of models."""
 
 
 def override(experiment: ExperimentT, assignments: Sequence[str]) -> ExperimentT:
@@ -80,7 +82,10 @@ def _evaluated(node: ast.expr) -> Any:
     try:
         return cls(*values, **named)
     except TypeError as error:
-        raise InputError(f"{name}: {error}.") from error
+        names = [field.name for field in config_fields(cls)]
+        hint = nearest_argument(error, names)
+        valid = f"{hint} Valid: {', '.join(names)}." if hint else ""
+        raise InputError(f"{name}: {error}.{valid}") from error
 
 
 def _class_at(path: list[str]) -> type:
@@ -198,11 +203,44 @@ def _assign(draft: Draft, keys: list[str], value: Any, above: str) -> None:
         set_skeleton(draft, key, skeletons.load(value))
     else:
         hint = annotations(draft.cls)[key]
+        if key == "dtype":
+            _check_dtype(value, where)
         if typing.get_origin(hint) is tuple and dataclasses.is_dataclass(value):
             value = (value,)
-        draft.values[key] = _drafted(checked(value, hint, where))
+        try:
+            fits = checked(value, hint, where)
+        except InputError as error:
+            example = _example(old) if isinstance(value, str) else ""
+            raise InputError(f"{error}{example}") if example else error from None
+        draft.values[key] = _drafted(fits)
         if key == "metrics" and draft.keeps("best"):
             draft.values["best"] = ""  # its value was derived from the previous metrics
+
+
+def _example(old: Any) -> str:
+    """Sentence that shows how to write an object of jaxpose in place of `old`, or ""."""
+    if isinstance(old, _DraftTuple):
+        old = next((item for item in old.items if isinstance(item, Draft)), None)
+    if not isinstance(old, Draft):
+        return ""
+    package, *rooms = old.cls.__module__.split(".")
+    if package != "jaxpose" or not rooms:
+        return ""
+    public = getattr(importlib.import_module(f"jaxpose.{rooms[0]}"), old.cls.__name__, None)
+    path = [rooms[0]] if public is old.cls else rooms
+    missing = dataclasses.MISSING
+    bare = all(
+        f.default is not missing or f.default_factory is not missing for f in config_fields(old.cls)
+    )
+    call = f"{'.'.join([*path, old.cls.__name__])}{'()' if bare else '(...)'}"
+    return f" Write an object with brackets, such as {call}."
+
+
+def _check_dtype(value: Any, where: str) -> None:
+    if value not in DTYPES:
+        raise InputError(
+            f"{where} is {value!r}, which is not a compute dtype. Valid: {', '.join(DTYPES)}."
+        )
 
 
 def _only_given(cls: type) -> set[str]:
@@ -213,6 +251,7 @@ def _only_given(cls: type) -> set[str]:
 
 def _set_dtype(draft: Draft, value: Any) -> None:
     """Set every `dtype` of the model."""
+    _check_dtype(value, "dtype")
     model = draft.values.get("model")
     found = [(k, d) for k, d in model.walk("model") if "dtype" in d.values] if model else []
     if not found:

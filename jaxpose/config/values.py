@@ -120,23 +120,44 @@ def readable(hint: Any) -> str:
     return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)
 
 
-def to_json(value: Any) -> Any:
+def to_json(value: Any, where: str = "") -> Any:
     """Convert `value` to JSON types; a dataclass becomes `{"class": "module.Name", field: …}`.
+
+    Args:
+      where: dotted key of the value, for messages.
 
     Raises:
       InputError: a value of an unsupported type, or a class that cannot be imported by its path.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: to_json(getattr(value, f.name)) for f in config_fields(value)}
+        fields = {
+            f.name: to_json(getattr(value, f.name), f"{where}.{f.name}" if where else f.name)
+            for f in config_fields(value)
+        }
         return {"class": class_path(type(value))} | fields
     if isinstance(value, (tuple, list)):
-        return [to_json(v) for v in value]
+        return [to_json(v, f"{where}[{i}]") for i, v in enumerate(value)]
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    raise InputError(
-        f"{value!r} of type {type(value).__name__} cannot be part of a configuration: "
-        "use numbers, strings, tuples and dataclasses."
-    )
+    raise InputError(f"{where or 'The value'}: {_unfit(value)}")
+
+
+def _unfit(value: Any) -> str:
+    """Sentence on a value that cannot be part of a configuration."""
+    cls = type(value)
+    if isinstance(value, type):
+        return f"{value.__name__} is a class; write an object of it, {value.__name__}(...)."
+    if callable(value) and hasattr(value, "__name__"):
+        return (
+            f"{value.__name__} is a function, which cannot be stored in a run. Write a class "
+            "with @dataclass(frozen=True) above it and the function as its `__call__`."
+        )
+    if cls.__module__ == "builtins" or cls.__module__.split(".")[0] in ("numpy", "jax", "jaxlib"):
+        return (
+            f"{value!r:.80} of type {cls.__name__} cannot be part of a configuration: use numbers, "
+            "strings, tuples and dataclasses."
+        )
+    return f"{cls.__name__} is not a dataclass; write @dataclass(frozen=True) above it."
 
 
 def from_json(

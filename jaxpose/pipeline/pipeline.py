@@ -3,13 +3,13 @@
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, nearest_argument
 from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.media.prefetch import StageTimer, ahead
 from jaxpose.media.sources import Media, open_media
@@ -119,7 +119,8 @@ class Pipeline:
         try:
             chosen = Options(**options)
         except TypeError as error:
-            raise InputError(f"{error}; see jaxpose.pipeline.Options") from None
+            hint = nearest_argument(error, (field.name for field in fields(Options)))
+            raise InputError(f"{error}; see jaxpose.pipeline.Options.{hint}") from None
         if isinstance(detector, str | Path):
             detector = load_detector(detector)
         if isinstance(lifter, str | Path):

@@ -286,3 +286,8 @@ def test_films_are_lifted_a_whole_track_at_a_time(tmp_path):
     assert people[0].to_dict()["joints_mm"]["left_dot"][2] == 1000.0
     assert np.isnan(lifting(frame(30)).joints).all()  # a photo is a track of one frame
     assert [len(p) for p in lifting(film(tmp_path, [frame()] * 3))] == [0, 0, 0]
+
+
+def test_an_option_that_does_not_exist_is_named_with_the_nearest():
+    with pytest.raises(InputError, match=r"'batchsize'; see .*Did you mean 'batch_size'"):
+        Pipeline.load("nowhere", batchsize=4)
