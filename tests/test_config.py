@@ -225,6 +225,32 @@ def test_recipe_without_get_config(tmp_path):
         load_recipe(str(tmp_path / "recipe.py"))
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "from jaxpose.train.optimizers import AdamW\n\n\ndef get_config():\n"
+            "    return AdamW(warmup_stps=3)\n",
+            r"mine\.py, line 5: .*argument 'warmup_stps'\. Did you mean 'warmup_steps'\?",
+        ),
+        (
+            "from jaxpose.codecs import heatmap\n\n\ndef get_config():\n"
+            "    return heatmap.udp(inputs_hw=(64, 48))\n",
+            r"mine\.py, line 5: .*argument 'inputs_hw'\. Did you mean 'input_hw'\?",
+        ),
+        (
+            "import jaxpose\nfrom jaxpose.metrics import CocoAPP\n",
+            r"mine\.py, line 2: cannot import name 'CocoAPP' .*Did you mean 'CocoAP'\?",
+        ),
+        ("import of_nobody\n", r"mine\.py, line 1: No module named 'of_nobody'\."),
+    ],
+)
+def test_a_slip_in_a_recipe_is_named_with_its_line(tmp_path, text, message):
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_recipe(str(tmp_path / "mine.py"))
+
+
 def test_a_newer_schema_is_refused(experiment):
     assert schema_of({}, "config.json") == 1
     assert schema_of({"schema": SCHEMA}, "config.json") == SCHEMA

@@ -31,7 +31,9 @@ PREFIX = "recipe:"
 FOLDER = "recipe"
 """Folder of the source in a run or a release."""
 
-_PACKAGE = "_jaxpose_recipe_"
+PACKAGE = "_jaxpose_recipe_"
+"""Start of the names of the packages of recipes."""
+
 _NAME = re.compile(r"(?!\.)[^/\\\x00]+(/(?!\.)[^/\\\x00]+)*\.py")
 _NOT_BESIDE = sys.stdlib_module_names | {"jaxpose"}
 
@@ -63,7 +65,7 @@ class RecipeSource:
     @property
     def package(self) -> str:
         """Name of the package of the modules."""
-        return f"{_PACKAGE}{self.digest[:24]}"
+        return f"{PACKAGE}{self.digest[:24]}"
 
     def to_json(self) -> dict[str, Any]:
         """Make the entry `recipe` of a `config.json`: names and SHA-256."""

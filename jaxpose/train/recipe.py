@@ -1,9 +1,16 @@
 """Recipes: Python files that build an experiment."""
 
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
 from jaxpose import deprecations
-from jaxpose.config.recipe_source import RecipeSource, read_recipe
+from jaxpose.config.recipe_source import PACKAGE, RecipeSource, read_recipe
 from jaxpose.config.scripts import find_script
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, nearest, nearest_argument, place_of
 from jaxpose.train.experiment import Experiment
 
 
@@ -28,7 +35,7 @@ def open_recipe(path: str) -> tuple[Experiment, RecipeSource]:
     if file.suffix != ".py":
         raise InputError(f"{file} is not a Python file.")
     source = read_recipe(file)
-    with deprecations.shown():
+    with deprecations.shown(), _explained(file):
         module = source.module()
         if not hasattr(module, "get_config"):
             raise InputError(
@@ -41,3 +48,34 @@ def open_recipe(path: str) -> tuple[Experiment, RecipeSource]:
             f"get_config() in {file} returned {type(experiment).__name__}, not an experiment."
         )
     return experiment, source
+
+
+@contextmanager
+def _explained(file: Path) -> Iterator[None]:
+    """Explain an unknown field or a name that cannot be imported, with its place in the recipe."""
+    try:
+        yield
+    except TypeError as error:
+        if "unexpected keyword argument" not in str(error):
+            raise
+        hint = nearest_argument(error, _arguments(error))
+        raise InputError(f"{place_of(error) or file}: {error}.{hint}") from error
+    except ImportError as error:
+        if not place_of(error):
+            raise
+        module = sys.modules.get(error.name or "")
+        name = re.search(r"cannot import name '(\w+)'", str(error))
+        hint = nearest(name[1], vars(module)) if name and module else ""
+        text = str(error).partition(" (")[0]
+        raise InputError(f"{place_of(error)}: {text}.{hint}") from error
+
+
+def _arguments(error: TypeError) -> list[str]:
+    """Arguments of the class or function of a loaded module that the text of an error names."""
+    name = str(error).partition("()")[0].removesuffix(".__init__")
+    arguments: list[str] = []
+    for module in list(sys.modules.values()):
+        if module.__name__.startswith(("jaxpose", PACKAGE)):
+            with suppress(KeyError, TypeError, ValueError):  # no such name, or no signature
+                arguments += inspect.signature(vars(module)[name]).parameters
+    return arguments
