@@ -6,9 +6,9 @@ decides which code of a recipe may run.
 """
 
 from jaxpose.config.override import override
-from jaxpose.config.values import config_fields, differences, from_json, to_json
+from jaxpose.config.values import classes_in, config_fields, differences, from_json, to_json
 from jaxpose.deprecations import moved_names
 
-__all__ = ["config_fields", "differences", "from_json", "override", "to_json"]
+__all__ = ["classes_in", "config_fields", "differences", "from_json", "override", "to_json"]
 
 __getattr__ = moved_names(__name__)

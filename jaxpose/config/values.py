@@ -30,6 +30,17 @@ def config_fields(node: Any) -> list[dataclasses.Field[Any]]:
     return fields
 
 
+def classes_in(value: Any) -> Iterator[type]:
+    """Yield the classes of an experiment and of all objects in it."""
+    if isinstance(value, (tuple, list)):
+        for one in value:
+            yield from classes_in(one)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        yield type(value)
+        for field in config_fields(value):
+            yield from classes_in(getattr(value, field.name))
+
+
 def annotations(cls: type) -> dict[str, Any]:
     """Evaluated type of each configuration field."""
     hints: dict[str, Any] = {}

@@ -9,6 +9,7 @@ from jaxpose.errors import InputError
 from jaxpose.scaling.manifest import Manifest, Point
 from jaxpose.scaling.shapes import Size
 from jaxpose.scaling.training_cost import training_cost
+from jaxpose.train.check_parts import check_parts
 from jaxpose.train.experiment import Experiment
 from jaxpose.train.optimizers import frozen_patterns
 from jaxpose.train.schedules import ENDLESS
@@ -61,7 +62,7 @@ def plan(
     faults: list[str] = []
     for size in sizes:
         sized = override(experiment, size.set)
-        sized.task().check()
+        check_parts(sized)
         counts = training_cost(sized.model, sized.input_hw, frozen_patterns(sized.optimizer))
         people = len(sized.task().open("train"))
         batch = sized.batch_size

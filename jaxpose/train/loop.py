@@ -20,6 +20,7 @@ from jaxpose.errors import InputError
 from jaxpose.metrics.report import Report
 from jaxpose.train import distributed
 from jaxpose.train import mesh as meshes
+from jaxpose.train.check_parts import check_parts
 from jaxpose.train.checkpoint import Checkpoints
 from jaxpose.train.experiment import Experiment
 from jaxpose.train.init_state import abstract_state, first_state, local_weights, run_key
@@ -83,8 +84,8 @@ def train(
         meshes.check_batch(view.evaluation.batch_size, mesh, where)
     if not distributed.is_first():
         console = Console(quiet=True)
+    check_parts(experiment)
     task = experiment.task()
-    task.check()
     sources = {role: task.open(role) for role in ("train", "eval")}
     experiment = task.fit_to_data(sources["train"])
     for logger in experiment.loggers:

@@ -5,7 +5,6 @@ It contains `config.json` (experiment, versions, git revision, fingerprint of th
 `report.json`. A run is rebuilt from these files, without the original recipe.
 """
 
-import dataclasses
 import functools
 import importlib.metadata
 import json
@@ -22,7 +21,7 @@ import jax
 import jax.numpy as jnp
 
 import jaxpose
-from jaxpose.config import config_fields, differences, from_json, to_json
+from jaxpose.config import classes_in, differences, from_json, to_json
 from jaxpose.config.recipe_source import (
     FOLDER,
     RecipeSource,
@@ -188,7 +187,7 @@ def begin(
         difference is listed); the directory cannot be reached; a class cannot be found again.
     """
     sources = [recipe] if recipe else []
-    for cls in _classes_in(experiment):
+    for cls in classes_in(experiment):
         source = source_of(cls)
         if source is not None and source not in sources:
             sources.append(source)
@@ -216,7 +215,7 @@ def _resumed(
     raw = _read(directory)
     stored = _migrated(raw, directory)
     # Classes of the given recipe: no code in the directory is run.
-    classes = {class_path(cls): cls for cls in _classes_in(experiment)}
+    classes = {class_path(cls): cls for cls in classes_in(experiment)}
     before: Experiment | None
     try:
         before = from_json(stored["experiment"], classes=classes.get)
@@ -272,7 +271,7 @@ def _compare_source(
     """
     if recipe is None or stored.get("recipe") == recipe.to_json():
         return []
-    if not any(source_of(cls) for cls in _classes_in(experiment)):
+    if not any(source_of(cls) for cls in classes_in(experiment)):
         return ["The recipe's file changed since the run began; the experiment is the same."]
     folder, source = directory / FOLDER, _stored_recipe(directory, stored)
     old = source.definitions() if source else {}
@@ -291,17 +290,6 @@ def _compare_source(
             "For the new code use another --workdir, or begin a new run with --overwrite."
         )
     return ["The recipe's file changed since the run began, but not its code; it is stored again."]
-
-
-def _classes_in(value: Any) -> Iterator[type]:
-    """Classes of an experiment and of all objects in it."""
-    if isinstance(value, (tuple, list)):
-        for one in value:
-            yield from _classes_in(one)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        yield type(value)
-        for field in config_fields(value):
-            yield from _classes_in(getattr(value, field.name))
 
 
 def _on_length(before: Experiment, now: Experiment, step: int) -> str:

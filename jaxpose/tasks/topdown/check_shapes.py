@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxpose.codecs.sample import Sample
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, in_one_line, place_of
 from jaxpose.models.build import abstract_variables
 
 if TYPE_CHECKING:
@@ -53,17 +53,26 @@ def _check_loss(
     targets, weights = jax.eval_shape(codec.encode, Sample(flags, points))
     try:
         with jax.numpy_rank_promotion("raise"):
-            jax.eval_shape(loss, outputs, targets, weights)
+            value = jax.eval_shape(loss, outputs, targets, weights)
     except InputError:
         raise
     except (AttributeError, IndexError, TypeError, ValueError) as error:
+        own = f" The error in it: {in_one_line(error)}." if place_of(error) else ""
         raise InputError(
             f"{type(loss).__name__} cannot compare the model's outputs in training, "
             f"{_in_words(_shapes(outputs))}, with the targets of {type(codec).__name__}, "
             f"{_in_words(_shapes(targets))}. Choose the loss for this head: StageSum(...) for "
             "several stages, RLE() for an RLE head, IntegralLoss(...) for coordinates with "
-            "heatmaps."
+            f"heatmaps.{own}"
         ) from error
+    if not hasattr(loss, "with_terms"):
+        raise InputError(f"{type(loss).__name__} must derive from jaxpose.losses.Loss.")
+    if getattr(value, "shape", None) != ():
+        given = _in_words(tuple(x.shape for x in jax.tree.leaves(value))) or repr(value)
+        raise InputError(
+            f"{type(loss).__name__} must return one number, the mean over samples, but it returned "
+            f"an array of shape {given}. Take its mean, such as jnp.mean(weights * error)."
+        )
 
 
 def _shapes(arrays: Any) -> tuple[tuple[int, ...], ...]:

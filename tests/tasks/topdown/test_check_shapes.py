@@ -17,6 +17,7 @@ from jaxpose.losses import (
     HeatmapJS,
     HeatmapMSE,
     IntegralLoss,
+    Loss,
     SimCCKL,
     SmoothL1,
     StageSum,
@@ -25,6 +26,8 @@ from jaxpose.models import PoseModel, init_variables
 from jaxpose.models.heads import DeconvHead, SimCCHead
 from jaxpose.models.regression_heads import IntegralRegressionHead, RegressionHead, RLEHead
 from jaxpose.tasks.topdown.check_shapes import check_outputs
+from jaxpose.tasks.topdown.task import TopDownTask
+from jaxpose.train.check_parts import check_parts
 from jaxpose.train.recipe import load_recipe
 from jaxpose.train.state import new_state
 from jaxpose.train.step import train_step
@@ -104,3 +107,88 @@ def test_each_kind_survives_json(kind):
 def test_parts_that_do_not_fit_are_refused(parts, message):
     with pytest.raises(InputError, match=message):
         check_outputs(experiment(*parts))
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnLoss(Loss):
+    """A loss with a fault."""
+
+    fault: str
+
+    def __call__(self, outputs, targets, weights):
+        error = ((outputs - targets) ** 2).mean((1, 2)) * weights
+        return error if self.fault == "array" else error.mean() + weights.missing
+
+
+@dataclasses.dataclass(frozen=True)
+class Stranger:
+    """A callable that is no loss."""
+
+    def __call__(self, outputs, targets, weights):
+        return weights.mean()
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (OwnLoss("array"), r"OwnLoss must return one number, .* an array of shape \[2, 17\]"),
+        (OwnLoss("missing"), r"OwnLoss cannot compare .*AttributeError: .*test_check_shapes\.py, "),
+        (Stranger(), r"Stranger must derive from jaxpose\.losses\.Loss"),
+    ],
+)
+def test_a_fault_of_a_loss_is_named(loss, message):
+    with pytest.raises(InputError, match=message):
+        check_outputs(experiment(DeconvHead(17, (8, 8)), Megvii(HW, MAPS), loss))
+
+
+class OwnHead(nn.Module):
+    """A head with a fault."""
+
+    num_keypoints: int
+
+    @nn.compact
+    def __call__(self, features, train=False):
+        return features.reshape(3, 5, 7)
+
+
+class OldHead(nn.Module):
+    """A head without `train`."""
+
+    num_keypoints: int
+
+    @nn.compact
+    def __call__(self, features):
+        return nn.Conv(self.num_keypoints, (1, 1))(features)
+
+
+@dataclasses.dataclass(frozen=True)
+class Half:
+    """A codec that lacks all but its size."""
+
+    input_hw: tuple[int, int] = HW
+
+
+@pytest.mark.parametrize(
+    ("head", "codec", "message"),
+    [
+        (
+            OwnHead(17),
+            Megvii(HW, MAPS),
+            r"OwnHead does not work .*TypeError: .*\(.*test_check_shapes\.py, line \d+\)",
+        ),
+        (OldHead(17), Megvii(HW, MAPS), r"OldHead does not work .*TypeError: "),
+        (DeconvHead(17, (8, 8)), Half(), r"Half does not work .*no attribute 'output_shapes'"),
+    ],
+)
+def test_a_fault_of_a_class_of_ones_own_is_a_sentence(head, codec, message):
+    with pytest.raises(InputError, match=message):
+        check_parts(experiment(head, codec, HeatmapMSE()))
+
+
+def test_an_error_without_a_class_of_ones_own_is_not_hidden(monkeypatch):
+    def broken(self):
+        raise TypeError("a fault of jaxpose")
+
+    monkeypatch.setattr(TopDownTask, "check", broken)
+    with pytest.raises(TypeError, match="a fault of jaxpose"):
+        check_parts(experiment(DeconvHead(17, (8, 8)), Megvii(HW, MAPS), HeatmapMSE()))
