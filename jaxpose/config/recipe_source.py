@@ -119,7 +119,7 @@ def read_recipe(file: Path) -> RecipeSource:
             files[name] = path.read_bytes()
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-        for module in _imported(_parsed(files[name], path), name):
+        for module in _imported(parsed(files[name], path), name):
             todo += [found for found in _candidates(module) if (folder / found).is_file()]
     return RecipeSource(file.name, files, folder)
 
@@ -208,7 +208,7 @@ def class_path(cls: type) -> str:
     return f"{PREFIX}{module}.{name}" if package in _SOURCES else f"{cls.__module__}.{name}"
 
 
-def _parsed(content: bytes, path: Path | str) -> ast.Module:
+def parsed(content: bytes, path: Path | str) -> ast.Module:
     try:
         return ast.parse(content, str(path))
     except (SyntaxError, ValueError) as error:
@@ -327,20 +327,20 @@ _FINDER = _Finder()
 
 def _definitions(content: bytes, name: str) -> dict[str, str]:
     found: dict[str, str] = {}
-    for node in _parsed(content, name).body:
+    for node in parsed(content, name).body:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             continue  # a docstring
         if isinstance(node, ast.FunctionDef) and node.name == "get_config":
             continue
         for inner in ast.walk(node):
             if isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                _drop_docstring(inner)
+                drop_docstring(inner)
         key = getattr(node, "name", None) or _target(node)
         found[key] = found.get(key, "") + ast.dump(node)
     return found
 
 
-def _drop_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
+def drop_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
     if ast.get_docstring(node, clean=False) is not None:
         del node.body[0]
 

@@ -21,7 +21,8 @@ import jax
 import jax.numpy as jnp
 
 import jaxpose
-from jaxpose.config import classes_in, differences, from_json, to_json
+from jaxpose.config import classes_in, config_fields, differences, from_json, to_json
+from jaxpose.config.code_changes import changes_only_for
 from jaxpose.config.recipe_source import (
     FOLDER,
     RecipeSource,
@@ -266,6 +267,8 @@ def _compare_source(
 ) -> list[str]:
     """Check that the code is that of the beginning; return remarks on harmless differences.
 
+    The code of metrics and loggers may change, because it does not affect the training.
+
     Raises:
       InputError: the source of the experiment's classes changed, or is no longer stored.
     """
@@ -282,6 +285,14 @@ def _compare_source(
         for name in sorted(old.get(file, {}).keys() | new.get(file, {}).keys())
         if old.get(file, {}).get(name) != new.get(file, {}).get(name)
     ]
+    scored, others = _scoring_classes(experiment)
+    harmless = changes_only_for(source, recipe, scored, others) if source and changed else []
+    if harmless:
+        return [
+            f"The code of {', '.join(harmless)} changed since the run began. Only metrics or "
+            "loggers use it, so the training goes on; earlier figures, also those that picked the "
+            "best checkpoint so far, were computed with the old code."
+        ]
     if changed:
         raise InputError(
             f"The recipe's code is not that of the run in {directory}. Changed since it began:"
@@ -290,6 +301,20 @@ def _compare_source(
             "For the new code use another --workdir, or begin a new run with --overwrite."
         )
     return ["The recipe's file changed since the run began, but not its code; it is stored again."]
+
+
+def _scoring_classes(experiment: Experiment) -> tuple[list[type], list[type]]:
+    """Classes of the metrics and loggers of an experiment, and all other classes in it."""
+    scored, others = [*classes_in(experiment.loggers)], [type(experiment)]
+    for field in config_fields(experiment):
+        if field.name not in ("evaluation", "more_evaluations", "loggers"):
+            others += classes_in(getattr(experiment, field.name))
+    for evaluation in (experiment.evaluation, *experiment.more_evaluations):
+        others.append(type(evaluation))
+        for field in config_fields(evaluation):
+            of = scored if field.name == "metrics" else others
+            of += classes_in(getattr(evaluation, field.name))
+    return scored, others
 
 
 def _on_length(before: Experiment, now: Experiment, step: int) -> str:
