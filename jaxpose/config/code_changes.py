@@ -21,6 +21,8 @@ def changes_only_for(
 ) -> list[str]:
     """Names of the changed definitions, if only the classes `some` use them; empty if not.
 
+    Imports are named only if nothing else changed.
+
     Args:
       old, new: two versions of a recipe.
       some: classes whose code may change, such as metrics.
@@ -42,7 +44,13 @@ def changes_only_for(
     free = _reached(uses, {cls.__name__ for cls in some})
     if "*" in uses or fixed & _INDIRECT or fixed & changed or changed - free:
         return []
-    return sorted(changed)
+    imports = {
+        name
+        for version in versions
+        for (_, name), texts in version.items()
+        if all(text.startswith(("import ", "from ")) for text in texts)
+    }
+    return sorted(changed - imports or changed)
 
 
 def _definitions(source: RecipeSource) -> dict[tuple[str, str], list[str]]:

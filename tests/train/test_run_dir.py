@@ -16,10 +16,11 @@ from jaxpose.errors import InputError
 from jaxpose.hub.load import weights
 from jaxpose.train import loop
 from jaxpose.train.loop import train
-from jaxpose.train.recipe import load_recipe
-from jaxpose.train.run_dir import Start, clear, load_run, read_record, same_people
+from jaxpose.train.recipe import load_recipe, open_recipe
+from jaxpose.train.run_dir import Start, begin, clear, load_run, read_record, same_people
 
 RECIPE = Path(__file__).resolve().parent / "own_recipe.py"
+TINY = RECIPE.parents[1] / "tiny.py"
 QUIET = Console(quiet=True)
 
 
@@ -206,3 +207,61 @@ def test_an_abandoned_start_keeps_what_others_wrote(experiment, tmp_path):
     (tmp_path / "checkpoints" / "1").mkdir()
     start.abandon()
     assert (tmp_path / "checkpoints" / "1").is_dir()
+
+
+OWN = """import dataclasses
+
+import jax.numpy as jnp
+import tiny
+
+from jaxpose.losses import Loss
+from jaxpose.metrics import Metric
+
+
+@dataclasses.dataclass(frozen=True)
+class MedianError(Metric):
+    @property
+    def figures(self):
+        return {"median error": "lower"}
+
+    def __call__(self, estimates):
+        return {"median error": np.nanmedian(estimates.distances)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Own(Loss):
+    def __call__(self, outputs, targets, weights):
+        return jnp.mean((outputs - targets) ** 2)
+
+
+def get_config():
+    experiment = tiny.get_config()
+    evaluation = dataclasses.replace(experiment.evaluation, metrics=(MedianError(),), best="")
+    return dataclasses.replace(experiment, loss=Own(), evaluation=evaluation)
+"""
+
+
+def test_a_repaired_metric_resumes_the_run_and_a_changed_loss_does_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXPOSE_CACHE", str(tmp_path / "cache"))
+    data = {"train": "a", "eval": "b"}
+
+    def begun(text):
+        file = tmp_path / "mine" / "own.py"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+        file.with_name("tiny.py").write_text(TINY.read_text())
+        experiment, recipe = open_recipe(str(file))
+        return begin(tmp_path / "run", experiment, data, recipe)
+
+    first = begun(OWN)
+    first.make_folder()
+    first.write()
+    repaired = OWN.replace("import tiny\n", "import numpy as np\nimport tiny\n")
+    with pytest.raises(InputError, match=r"(?s)own\.py: Own.*--overwrite"):
+        begun(repaired.replace("** 2", "** 4"))
+    second = begun(repaired.replace("np.nanmedian", "1 * np.nanmedian"))
+    (note,) = second.notes(3)
+    assert "The code of MedianError changed" in note and "earlier figures" in note
+    second.write(3)
+    assert "import numpy" in (tmp_path / "run" / "recipe" / "own.py").read_text()
+    assert begun(repaired.replace("np.nanmedian", "1 * np.nanmedian")).notes(3) == []
