@@ -209,6 +209,7 @@ def class_path(cls: type) -> str:
 
 
 def parsed(content: bytes, path: Path | str) -> ast.Module:
+    """Parse the content of a Python file; raises InputError if it is not Python."""
     try:
         return ast.parse(content, str(path))
     except (SyntaxError, ValueError) as error:
@@ -341,6 +342,7 @@ def _definitions(content: bytes, name: str) -> dict[str, str]:
 
 
 def drop_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
+    """Remove the docstring of a definition; its body can then be empty."""
     if ast.get_docstring(node, clean=False) is not None:
         del node.body[0]
 
