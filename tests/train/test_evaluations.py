@@ -15,7 +15,7 @@ from jaxpose.data.source import SyntheticPeople
 from jaxpose.errors import InputError
 from jaxpose.losses import OHKM, HeatmapMSE, WeightedSum
 from jaxpose.media.image import read_image
-from jaxpose.metrics import EPE, NME, PCK, CocoAP, PCKh
+from jaxpose.metrics import EPE, NME, PCK, CocoAP, Metric, PCKh
 from jaxpose.metrics.report import Report
 from jaxpose.tasks.lifting.experiment import LiftingEvaluation
 from jaxpose.tasks.topdown.experiment import Evaluation
@@ -181,3 +181,29 @@ def test_an_evaluation_that_cannot_be_fed_stops_the_run_before_it_begins(experim
         train(wrong, tmp_path / "run", QUIET)
     assert not (tmp_path / "run").exists()
     assert isinstance(heads, EvaluationBase)
+
+
+@dataclasses.dataclass(frozen=True)
+class Slip(Metric):
+    """A metric with a slip of the pen."""
+
+    @property
+    def figures(self):
+        return {"error": "lower"}
+
+    def __call__(self, estimates):
+        return {"error": estimates.distance.mean()}
+
+
+def test_a_metric_that_fails_stops_the_run_before_it_begins(experiment, tmp_path):
+    metrics = (EPE(), Slip())
+    for changes, words in (
+        ({"evaluation": Evaluation(metrics=metrics, batch_size=8)}, "^Slip fails"),
+        (
+            {"more_evaluations": (Evaluation(name="mine", metrics=metrics, batch_size=8),)},
+            "^more_evaluations 'mine': Slip fails",
+        ),
+    ):
+        with pytest.raises(InputError, match=rf"{words} .*test_evaluations\.py, line \d+"):
+            train(dataclasses.replace(experiment, **changes), tmp_path / "run", QUIET)
+    assert not (tmp_path / "run").exists()
