@@ -26,13 +26,13 @@ def bucket(tmp_path, monkeypatch):
     folder = tmp_path / "bucket"
     folder.mkdir()
     monkeypatch.setattr(paths, "SCHEMES", (str(folder),))
-    return paths.place(folder)
+    return paths.as_path(folder)
 
 
 def test_addresses_of_buckets_keep_both_slashes():
-    path = paths.place("gs://mine/runs/b") / "config.json"
+    path = paths.as_path("gs://mine/runs/b") / "config.json"
     assert os.fspath(path) == "gs://mine/runs/b/config.json" and paths.in_bucket(path)
-    assert type(paths.place("runs/b")) is type(Path())
+    assert type(paths.as_path("runs/b")) is type(Path())
     assert not paths.in_bucket("https://example.org/weights.pth")
 
 
@@ -50,14 +50,14 @@ def test_lines_reach_a_bucket_whole_and_in_order(bucket):
 
 
 def test_files_pass_through_the_disk_both_ways(bucket):
-    with paths.through_disk(bucket / "a.npy") as local:
+    with paths.write_via_local(bucket / "a.npy") as local:
         np.save(local, np.arange(3))
         assert not paths.in_bucket(local)
-    with paths.on_disk(bucket / "a.npy") as local:
+    with paths.local_copy(bucket / "a.npy") as local:
         assert not paths.in_bucket(local) and np.load(local).tolist() == [0, 1, 2]
-    with paths.on_disk(bucket) as local:
+    with paths.local_copy(bucket) as local:
         assert [file.name for file in local.iterdir()] == ["a.npy"]
-    with pytest.raises(InputError, match="does not exist"), paths.on_disk(bucket / "b.npy"):
+    with pytest.raises(InputError, match="does not exist"), paths.local_copy(bucket / "b.npy"):
         pass
 
 
@@ -75,7 +75,7 @@ def test_data_in_a_bucket_is_copied_once_for_its_content(bucket, tmp_path, monke
 def test_a_missing_package_and_a_missing_login_are_sentences(monkeypatch):
     monkeypatch.setattr(paths, "_has", lambda module: False)
     with pytest.raises(InputError, match=r'pip install "jaxpose\[gcs\]"'):
-        read_record(paths.place("gs://mine/run"))
+        read_record(paths.as_path("gs://mine/run"))
 
     class Locked(str):
         def exists(self) -> bool:
