@@ -1,5 +1,7 @@
 """Check that model, codec and loss of a top-down experiment fit together."""
 
+import sys
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -60,10 +62,27 @@ def _check_loss(
         raise InputError(
             f"{type(loss).__name__} cannot compare the model's outputs in training, "
             f"{_in_words(_shapes(outputs))}, with the targets of {type(codec).__name__}, "
-            f"{_in_words(_shapes(targets))}. Choose the loss for this head: StageSum(...) for "
-            "several stages, RLE() for an RLE head, IntegralLoss(...) for coordinates with "
-            "heatmaps."
+            f"{_in_words(_shapes(targets))}. {_cause(error)}"
+            + ("" if _shapes(outputs) == _shapes(targets) else f" {_OTHER_LOSS}")
         ) from error
+
+
+_OTHER_LOSS = (
+    "Choose the loss for this head: StageSum(...) for several stages, RLE() for an RLE head, "
+    "IntegralLoss(...) for coordinates with heatmaps."
+)
+_LIBRARIES = sys.stdlib_module_names | {"jaxpose", "jax", "jaxlib", "numpy", "flax", "optax"}
+
+
+def _cause(error: Exception) -> str:
+    """Sentence with an error's type, its first paragraph, and its line in the user's own code."""
+    text = " ".join(str(error).strip().split("\n\n")[0].split()).rstrip(".")
+    where = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] not in _LIBRARIES:
+            where = f" ({frame.f_code.co_filename}:{line})"
+    return f"It raised {type(error).__name__}: {text}{where}."
 
 
 def _shapes(arrays: Any) -> tuple[tuple[int, ...], ...]:

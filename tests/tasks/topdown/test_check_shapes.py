@@ -104,3 +104,20 @@ def test_each_kind_survives_json(kind):
 def test_parts_that_do_not_fit_are_refused(parts, message):
     with pytest.raises(InputError, match=message):
         check_outputs(experiment(*parts))
+
+
+@dataclasses.dataclass(frozen=True)
+class Faulty(SmoothL1):
+    """Loss that raises an error although the shapes are equal."""
+
+    def __call__(self, outputs, targets, weights):
+        return outputs.no_such_method()
+
+
+def test_the_error_of_a_loss_is_reported_with_its_line():
+    with pytest.raises(InputError) as caught:
+        check_outputs(experiment(RegressionHead(17), Regression(HW), Faulty()))
+    message = str(caught.value)
+    assert "It raised AttributeError: " in message and "no_such_method" in message
+    assert f"({__file__}:" in message
+    assert "Choose the loss for this head" not in message  # the shapes are equal
