@@ -81,6 +81,12 @@ def test_a_start_that_fails_before_the_first_step_leaves_nothing(experiment, tmp
     assert not (tmp_path / "run").exists()
 
 
+def test_reset_head_without_init_from_is_refused(experiment, tmp_path):
+    with pytest.raises(InputError, match="init_from is not set"):
+        train(override(experiment, ["reset_head=true", "steps=1"]), tmp_path / "run", QUIET)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_finished_run_can_be_made_longer(experiment, tmp_path):
     """A rate that does not depend on the length gives the same bits as a long run."""
     constant = override(experiment, ["optimizer.schedule=constant", "steps=3"])

@@ -59,11 +59,12 @@ def _check_loss(
     except InputError:
         raise
     except (AttributeError, IndexError, TypeError, ValueError) as error:
+        several = len(_shapes(outputs)) > 1
         raise InputError(
             f"{type(loss).__name__} cannot compare the model's outputs in training, "
             f"{_in_words(_shapes(outputs))}, with the targets of {type(codec).__name__}, "
             f"{_in_words(_shapes(targets))}. {_cause(error)}"
-            + ("" if _shapes(outputs) == _shapes(targets) else f" {_OTHER_LOSS}")
+            + (f" {_OTHER_LOSS}" if several or _shapes(outputs) != _shapes(targets) else "")
         ) from error
 
 
