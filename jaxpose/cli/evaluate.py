@@ -15,7 +15,8 @@ from jaxpose.tasks.task import EvalResult
 from jaxpose.train.experiment import Experiment, Mesh
 from jaxpose.train.mesh import make_mesh, replicated
 from jaxpose.train.results import write_result
-from jaxpose.train.run_dir import load_run, parts_of_one_split, same_people
+from jaxpose.train.run_dir import load_run
+from jaxpose.train.shared_samples import parts_of_one_split, same_people
 
 
 def evaluate(options: Eval) -> None:

@@ -31,9 +31,8 @@ from jaxpose.train.run_dir import (
     begin,
     clear,
     open_checkpoints,
-    parts_of_one_split,
-    same_people,
 )
+from jaxpose.train.shared_samples import parts_of_one_split, same_people
 from jaxpose.train.signals import CompileCounter, StopRequest
 from jaxpose.train.state import TrainState
 from jaxpose.train.step import compile_step

@@ -27,10 +27,23 @@ def test_every_key_stands_on_a_line_with_its_type_and_value():
     assert "steps = 1400  [int]" in "\n".join(lines)
     assert any(line.startswith("model.head.num_keypoints = 17  [int]") for line in lines)
     assert any(
-        line.startswith("padding = 1.25  [float]  # Box size times this is what the model sees.")
+        line.startswith(
+            "padding = 1.25  [float]  # Factor from the size of the box to that of the crop."
+        )
         for line in lines
     )
     assert any(line.startswith("codec: codecs.heatmap.Heatmap  # ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    "recipe", ["quickstart", "coco_vitpose_b", "coco_rtmpose_s", "bottomup_synthetic", "h36m_mlp"]
+)
+def test_each_key_of_a_part_has_its_own_comment(recipe):
+    seen: dict[tuple[str, str], str] = {}
+    for key, kind, _, meaning in rows(load_recipe(recipe), ""):
+        if kind and meaning:
+            other = seen.setdefault((key.rpartition(".")[0], meaning), key)
+            assert other == key, f"{other} and {key} have the same comment"
 
 
 def test_what_is_printed_can_be_set():

@@ -23,10 +23,9 @@ from jaxpose.train.run_dir import (
     Start,
     clear,
     load_run,
-    parts_of_one_split,
     read_record,
-    same_people,
 )
+from jaxpose.train.shared_samples import parts_of_one_split, same_people
 
 RECIPE = Path(__file__).resolve().parent / "own_recipe.py"
 QUIET = Console(quiet=True)
