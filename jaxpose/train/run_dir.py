@@ -369,8 +369,8 @@ def _read(directory: Path) -> dict[str, Any]:
     keys = record.keys() if isinstance(record, dict) else set()
     if str(record["format"] if "format" in keys else "").startswith("jaxpose"):
         raise InputError(
-            f"{directory} is a release, not a run: it has no held-out data of its own, and no "
-            "checkpoints to train further. Give the run directory, as in `jaxpose eval RUN`."
+            f"{directory} is a release, not a run: it has no held-out data and no checkpoints to "
+            "train further. Give the run directory, as in `jaxpose eval RUN`."
         )
     if not {"experiment", "data"} & keys:
         raise InputError(f"{file} is not the config.json of a run.")
