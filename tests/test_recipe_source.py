@@ -134,6 +134,7 @@ def test_definitions_do_not_see_comments_docstrings_and_get_config(tmp_path):
     ("text", "message"),
     [
         ("def get_config(:\n", r"mine\.py, line 1 is not valid Python"),
+        ("x = (1 2)\n", r"not valid Python: .*Perhaps you forgot a comma\?$"),
         ("x = 1\n", r"has no get_config\(\)"),
         ("def get_config():\n    return 3\n", "returned int, not an experiment"),
     ],

@@ -17,7 +17,9 @@ class Convert:
         str,
         typer.Argument(
             metavar="IN",
-            help="A .safetensors, .pth, .pt, .bin or .npz file, its address, or a run directory.",
+            help="A run directory, a checkpoint (.safetensors, .pth, .pt, .bin or .npz), or the "
+            "https:// address of a checkpoint. `predict`, `export` and the others take a published "
+            "name or a release as it is.",
         ),
     ]
     out: Annotated[Path, typer.Argument(help="The release folder to write.")]

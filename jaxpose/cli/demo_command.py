@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from jaxpose.cli.options import Checkpoint, OldName, PipelineOverrides, TrustRecipe, takes
+from jaxpose.cli.options import (
+    MODEL_SOURCES,
+    Checkpoint,
+    OldName,
+    PipelineOverrides,
+    TrustRecipe,
+    takes,
+)
 
 
 @dataclass(frozen=True)
@@ -17,8 +24,7 @@ class Demo:
         typer.Option(
             "--from",
             metavar="MODEL",
-            help="A published name, a run directory, a folder that `convert` wrote, a checkpoint, "
-            "or the https:// address of either.",
+            help=f"{MODEL_SOURCES}, or the https:// address of a file or folder.",
         ),
     ]
     detector: Annotated[

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from jaxpose.train.experiment import Experiment, Mesh
 from jaxpose.train.mesh import make_mesh, replicated
 from jaxpose.train.results import write_result
 from jaxpose.train.run_dir import load_run
+from jaxpose.train.shared_samples import parts_of_one_split, same_people
 
 
 def evaluate(options: Eval) -> None:
@@ -26,6 +28,16 @@ def evaluate(options: Eval) -> None:
     `data` there is the main evaluation alone.
     """
     console, run, data = Console(), options.run, options.data
+    if data is not None and (Path(data).is_file() or data.endswith(".py")):
+        raise InputError(
+            f"--data takes the folder of a prepared dataset, not a file such as {data}; "
+            "`jaxpose prepare` makes one."
+        )
+    if data is None and options.split is not None:
+        raise InputError(
+            "--split names a split of --data, which is absent. Without --data the run's own "
+            "held-out data is used; give both, or leave --split out."
+        )
     trained = load_run(run, options.checkpoint, trust_recipe=options.trust_recipe)
     views = trained.experiment.evaluations()
     if data:
@@ -34,7 +46,15 @@ def evaluate(options: Eval) -> None:
     out = options.out or run / "eval"
     for name, experiment in views.items():
         task = experiment.task()
-        source = task.open_dataset(data, options.split) if data else task.open("eval")
+        source = task.open_dataset(data, options.split or "val") if data else task.open("eval")
+        seen = {"train": trained.record["data"]["train"], "eval": source.fingerprint()}
+        sets = (getattr(experiment, role, None) for role in ("train_data", "eval_data"))
+        if same_people(seen) or (not data and parts_of_one_split(*sets)):
+            console.print(
+                "The model was trained on samples of this data, so the score does not measure it "
+                "on new samples.",
+                style="yellow",
+            )
         scored = _scored(experiment, source, trained.variables, options.flip_test, console)
         folder = out / name if name else out
         try:

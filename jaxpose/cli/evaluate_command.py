@@ -22,7 +22,9 @@ class Eval:
     data: Annotated[
         str | None, typer.Option(help="A prepared dataset; the run's own held-out data if absent.")
     ] = None
-    split: Annotated[str, typer.Option(help="The split of --data.")] = "val"
+    split: Annotated[
+        str | None, typer.Option(help="The split of --data; `val` if absent. Only with --data.")
+    ] = None
     flip_test: Annotated[
         bool | None,
         flip_flags("Average with the mirrored image; as the run's recipe says if absent."),

@@ -57,7 +57,8 @@ def export(options: Export) -> int:
     if rows:
         console.print(_table(rows, options.samples))
     names = ", ".join(one.path.name for one in written)
-    console.print(f"Written to {out}: {names}, each with a card (.json).", highlight=False)
+    cards = "with a card" if len(written) == 1 else "each with a card"
+    console.print(f"Written to {out}: {names}, {cards} (.json).", highlight=False)
     if not good:
         Console(stderr=True, soft_wrap=True).print(
             "An export differs from JAX by more than it may (marked in the table).",

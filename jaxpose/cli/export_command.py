@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from jaxpose.cli.options import Checkpoint, TrustRecipe, flip_flags, takes
+from jaxpose.cli.options import MODEL_SOURCES, Checkpoint, TrustRecipe, flip_flags, takes
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Export:
     source: Annotated[
         str,
         typer.Argument(
-            metavar="RUN_OR_RELEASE", help="A run directory, or a folder that `convert` wrote."
+            metavar="MODEL", help=f"{MODEL_SOURCES}, or the https:// address of a file or folder."
         ),
     ]
     out: Annotated[Path, typer.Option(help="The folder to write.")]

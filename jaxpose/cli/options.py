@@ -136,8 +136,8 @@ PipelineOverrides = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change any option of `jaxpose.pipeline.Options`, such as `tracking.patience=3`, "
-        "`smooth.beta=0.05` (with --smooth) or `lifting.focal=1200`; repeatable.",
+        help="Change any field of `Options` in `jaxpose.pipeline` in Python, such as "
+        "`nms=none`, `smooth.beta=0.1` (with --smooth) or `lifting.fps=50`; repeatable.",
     ),
 ]
 Mesh = Annotated[
@@ -159,6 +159,10 @@ TrustRecipe = Annotated[
         "machine need no flag.",
     ),
 ]
+
+
+MODEL_SOURCES = "A published name, a run directory, a folder that `convert` wrote, a checkpoint"
+"""Places of a model that commands take, in words for their help."""
 
 
 def flip_flags(help: str) -> typer.models.OptionInfo:

@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from jaxpose.cli.options import Checkpoint, PipelineOverrides, Sets, TrustRecipe, flip_flags, takes
+from jaxpose.cli.options import (
+    MODEL_SOURCES,
+    Checkpoint,
+    PipelineOverrides,
+    Sets,
+    TrustRecipe,
+    flip_flags,
+    takes,
+)
 
 
 @dataclass(frozen=True)
@@ -26,8 +34,8 @@ class Predict:
         typer.Option(
             "--from",
             metavar="MODEL",
-            help="A published name, a run directory, a folder that `convert` wrote, a checkpoint, "
-            "or the https:// address of either, with #sha256=DIGITS to pin it.",
+            help=f"{MODEL_SOURCES}, "
+            "or the https:// address of a file or folder, with #sha256=DIGITS to pin it.",
         ),
     ]
     out: Annotated[Path, typer.Option(help="Folder for the files, images and videos.")]
@@ -63,7 +71,8 @@ class Predict:
     smooth: Annotated[
         str,
         typer.Option(
-            metavar="none|one-euro|savitzky-golay", help="Videos: smooth the keypoints over time."
+            metavar="METHOD",
+            help="Videos: smooth the keypoints over time; none, one-euro or savitzky-golay.",
         ),
         Sets("smooth", lambda method: None if method == "none" else method),
     ] = "none"

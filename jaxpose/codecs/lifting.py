@@ -161,8 +161,10 @@ class LiftingCodec:
       frame: frame of the inputs: "pixels", "screen", "image plane" or "box".
       drop_root: leave the root out of the targets; only possible if it is one joint.
       confidence: add the confidence to the inputs as a third channel.
-      input_statistics, target_statistics: statistics of inputs in their frame (x, y), and of
-        targets in metres; None for values that are not standardised.
+      input_statistics: statistics of inputs in their frame (x, y); None for inputs that are not
+        standardised.
+      target_statistics: statistics of targets in metres; None for targets that are not
+        standardised.
       fps: frames per second of the training set; None if unknown or mixed.
     """
 

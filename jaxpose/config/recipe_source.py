@@ -215,7 +215,8 @@ def parsed(content: bytes, path: Path | str) -> ast.Module:
     except (SyntaxError, ValueError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
         what = error.msg if isinstance(error, SyntaxError) else str(error)
-        raise InputError(f"{path}{line} is not valid Python: {what}.") from error
+        end = "" if what.endswith((".", "?", "!")) else "."
+        raise InputError(f"{path}{line} is not valid Python: {what}{end}") from error
 
 
 def _imported(tree: ast.Module, name: str) -> Iterator[str]:

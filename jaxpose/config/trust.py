@@ -95,7 +95,9 @@ def classes_for(
                 f"{where} needs code that is not part of jaxpose ({path}), and it was not written "
                 f"on this machine by you, or was changed since. Loading it would run {code}. If "
                 "you trust its author, read the code and add --trust-recipe (in Python: "
-                "trust_recipe=True)."
+                "trust_recipe=True). The digests of what you wrote are kept in the cache folder "
+                f"(JAXPOSE_CACHE), now {cache_folder()}: with another cache folder, your own files "
+                "count as files from elsewhere."
             )
         return find_class(path, read(), where)
 

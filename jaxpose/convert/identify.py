@@ -106,7 +106,7 @@ def identify(
         if plan.fits:
             found.append(fit)
             continue
-        misfits.append((plan.faults, entry.name, mismatch(plan)))
+        misfits.append((plan.faults, entry.name, mismatch(plan, own=source.own)))
         if _backbone_differs(plan):
             rejected.add(backbone)
     if found:

@@ -75,7 +75,8 @@ def load_pretrained(
     _warn_of_heads(source, model)
     leaves = flatten(variables)
     backbone = {path: leaf for path, leaf in leaves.items() if path.split("/")[1] == "backbone"}
-    loaded = apply(table(source, model, head=False), kept, backbone)
+    rules = table(source, model, head=False)
+    loaded = apply(rules, kept, backbone, own=source.own, reset_head=True)
     return nest({path: loaded.get(path, leaf) for path, leaf in leaves.items()})
 
 
@@ -107,7 +108,7 @@ def to_variables(
         )
     rules = table(source, model)
     fitted = fit_backbone(state_dict, model, source, checkpoint_hw)
-    return nest(apply(rules, fitted, expected_leaves(model)))
+    return nest(apply(rules, fitted, expected_leaves(model), own=source.own))
 
 
 def recognise(state_dict: Mapping[str, np.ndarray]) -> tuple[Format, dict[str, np.ndarray]]:

@@ -60,7 +60,7 @@ def _shown(entries: Sequence[Entry]) -> list[str]:
     lines = grouped(entries)
     if len(lines) > _SHOWN + 1:
         left = len(lines) - _SHOWN
-        lines = [*lines[:_SHOWN], f"and {left} more groups like these (the error's `full` has all)"]
+        lines = [*lines[:_SHOWN], f"and {left} more groups like these"]
     return lines
 
 

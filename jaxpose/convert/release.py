@@ -15,6 +15,7 @@ from jaxpose.config.schema import SCHEMA, migrate, schema_of
 from jaxpose.convert.reading import RELEASE, load_state_dict
 from jaxpose.convert.rules import flatten, nest
 from jaxpose.errors import InputError
+from jaxpose.metrics.report import NOTHING
 
 FORMAT = f"jaxpose {SCHEMA}"
 """Entry in addition to `schema`, by which version 0.1.0 refuses formats that it cannot read."""
@@ -205,7 +206,7 @@ def model_card(card: Card, arrays: Mapping[str, np.ndarray]) -> str:
         lines += ["| metric | value |", "|---|---|"]
         # COCO's metrics are -1 where the ground truth has no person.
         lines += [
-            f"| {name} | {f'{value:.4g}' if value >= 0 else 'undefined'} |"
+            f"| {name} | {f'{value:.4g}' if value >= 0 else NOTHING} |"
             for name, value in card.metrics.items()
         ]
     else:

@@ -15,14 +15,9 @@ import numpy as np
 from jaxpose.convert.mismatch import Entry, Mismatch
 from jaxpose.models.conversion import Rule
 
-_OTHER_MODEL = (
-    "Build the model that the checkpoint was trained as (size, head, number of keypoints); "
-    "`jaxpose convert` finds it. To keep only the backbone, load it with reset_head=True "
-    "(--reset-head)."
-)
-_INCOMPLETE = (
-    "Download the file again, or save the model's whole state_dict again. If it is only a "
-    "backbone, load it with reset_head=True (--reset-head)."
+_KEEP_BACKBONE = (
+    "load it with reset_head=True (in training `--set reset_head=true`, in convert `--model NAME "
+    "--reset-head`)."
 )
 
 
@@ -71,7 +66,12 @@ class Plan:
 
 
 def apply(
-    rules: Sequence[Rule], state_dict: Mapping[str, np.ndarray], expected: Mapping
+    rules: Sequence[Rule],
+    state_dict: Mapping[str, np.ndarray],
+    expected: Mapping,
+    *,
+    own: bool = False,
+    reset_head: bool = False,
 ) -> dict[str, np.ndarray]:
     """Convert the source arrays to the model's leaves, by path.
 
@@ -79,6 +79,8 @@ def apply(
       rules: the table.
       state_dict: source arrays by key.
       expected: leaves of the model, `{path: array or ShapeDtypeStruct}` (see `flatten`).
+      own: True for this library's own files, for the message.
+      reset_head: True if only the backbone is loaded, for the message.
 
     Returns:
       `{path: array}` with exactly the paths, shapes and dtypes of `expected`.
@@ -89,7 +91,7 @@ def apply(
     """
     plan = make_plan(rules, state_dict, expected)
     if not plan.fits:
-        raise mismatch(plan)
+        raise mismatch(plan, own=own, reset_head=reset_head)
     return assemble(plan, expected)
 
 
@@ -227,8 +229,8 @@ def _join(pieces: Sequence[_Piece]) -> np.ndarray:
     return np.stack(joined) if rule.stack else joined[0]
 
 
-def mismatch(plan: Plan) -> Mismatch:
-    """Error for a plan that does not fit."""
+def mismatch(plan: Plan, *, own: bool = False, reset_head: bool = False) -> Mismatch:
+    """Error for a plan that does not fit; the other arguments are those of `apply`."""
     wrong = {path for path, shape in plan.wanted.items() if plan.shapes.get(path) != shape}
     wrong -= set(plan.identity)
     backbone = [path for path in plan.wanted if path.split("/")[1:2] == ["backbone"]]
@@ -237,13 +239,27 @@ def mismatch(plan: Plan) -> Mismatch:
         verdict += ": its backbone fits, its head does not"
     elif wrong:
         verdict += f": {len(plan.wanted) - len(wrong)} of the model's {len(plan.wanted)} arrays fit"
-    advice = _OTHER_MODEL
+    helps = not reset_head and bool(backbone) and wrong.isdisjoint(backbone)
+    advice = (
+        "Build the backbone that the checkpoint was trained with (type, size)"
+        if reset_head
+        else "Build the model that the checkpoint was trained as (size, head, number of keypoints)"
+    )
+    advice += (
+        "; the config.json beside the weights states it."
+        if own
+        else "; `jaxpose convert` finds it, if it is a published one."
+    )
+    if helps:
+        advice += f" To keep only the backbone, {_KEEP_BACKBONE}"
     if not plan.unknown and all("no key for" in entry.note for entry in plan.faulty):
         verdict = (
             "The checkpoint is incomplete: all its arrays belong to this model, but "
             f"{len(wrong)} of the model's {len(plan.wanted)} arrays are absent or incomplete"
         )
-        advice = _INCOMPLETE
+        advice = "Download the file again, or save the model's whole state_dict again."
+        if helps:
+            advice += f" If it is only a backbone, {_KEEP_BACKBONE}"
     return Mismatch(
         f"{verdict}.",
         (

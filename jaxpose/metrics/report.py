@@ -11,6 +11,14 @@ from rich.table import Table
 
 from jaxpose.errors import InputError
 
+NOTHING = "nothing to measure"
+"""Text for a figure of -1, as COCO's for sizes of which the ground truth has no person."""
+
+
+def shown(value: float, form: str) -> str:
+    """Text of a figure in a format such as `.4f`; `NOTHING` for -1."""
+    return NOTHING if value == -1 else format(value, form)
+
 
 @dataclass(frozen=True)
 class Report:
@@ -56,7 +64,7 @@ class Report:
         scored = f"{self.people:,} {'poses' if self.by_action else 'people'}"
         table = Table("metric", "value", title=scored)
         for name, value in self.metrics.items():
-            table.add_row(name, "no people to measure" if value == -1 else f"{value:.4f}")
+            table.add_row(name, shown(value, ".4f"))
         table.add_section()
         for name, words in self.conditions().items():
             table.add_row(name, words)
@@ -107,8 +115,8 @@ def _grid(metric: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
 
     def cells(values: Sequence[float | None]) -> list[str]:
         known = [v for v in values if v is not None and v >= 0]
-        shown = ["" if v is None else "none" if v < 0 else f"{v:.1f}" for v in values]
-        return [*shown, f"{sum(known) / len(known):.1f}" if known else ""]
+        texts = ["" if v is None else "none" if v < 0 else f"{v:.1f}" for v in values]
+        return [*texts, f"{sum(known) / len(known):.1f}" if known else ""]
 
     for action in actions:
         table.add_row(action, *cells([row.get(action) for row in rows.values()]))

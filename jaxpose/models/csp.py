@@ -19,7 +19,8 @@ class Style:
     """Settings that all convolutions of one network have in common.
 
     Attributes:
-      norm_momentum, norm_epsilon: settings of the batch norms (see `ConvNorm`).
+      norm_momentum: momentum of the batch norms (see `ConvNorm`).
+      norm_epsilon: epsilon of the batch norms.
       separable: 3x3 convolutions are depthwise separable (see `SeparableConv`).
       dtype: compute dtype.
     """
@@ -185,8 +186,10 @@ class Stages:
 
     Attributes:
       table: channels and blocks of each stage at factors of one.
-      deepen, widen: factors on the number of blocks and of channels.
-      kind, attention: settings of the CSP layers; the last stage's blocks do not add their input.
+      deepen: factor on the number of blocks.
+      widen: factor on the number of channels.
+      kind: kind of the CSP layers; the last stage's blocks do not add their input.
+      attention: whether the CSP layers have channel attention.
       style: style of all convolutions.
     """
 

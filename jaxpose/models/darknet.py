@@ -25,7 +25,8 @@ class CSPDarknet(nn.Module):
     """CSPDarknet backbone (YOLOX, Ge et al. 2021, arXiv:2107.08430).
 
     Attributes:
-      deepen, widen: factors on the number of blocks and of channels.
+      deepen: factor on the number of blocks.
+      widen: factor on the number of channels.
       outputs: maps to return: 0 is the stem (stride 2), 1 to 4 are the stages (strides 4 to 32).
       separable: 3x3 convolutions, except the stem's, are depthwise separable, as in YOLOX-nano.
       dtype: compute dtype; parameters and norm statistics stay float32.

@@ -23,7 +23,8 @@ class RTMCCHead(nn.Module):
       input_hw: height and width of the image in pixels.
       split_ratio: bins per pixel.
       hidden: length of a token.
-      key_dim, expansion: settings of the attention, see `GatedAttentionUnit`.
+      key_dim: `key_dim` of the attention, see `GatedAttentionUnit`.
+      expansion: `expansion` of the attention.
       final_size: side of the first convolution's kernel.
       dtype: compute dtype; the outputs are float32.
     """

@@ -154,7 +154,9 @@ class ViT(nn.Module):
 
     Attributes:
       input_hw: image height and width in pixels, multiples of `patch`.
-      dim, depth, heads: width, number of blocks, attention heads.
+      dim: width of the tokens.
+      depth: number of blocks.
+      heads: number of attention heads in each block.
       patch: patch side and stride of the output, in pixels (a power of two for the conv stem).
       patch_padding: pixels the patch grid is shifted up and left; 2 in ViTPose, 0 in ImageNet ViTs.
       stem: "patch" (one matmul) or "conv" (`ConvStem`).

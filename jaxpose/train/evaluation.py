@@ -22,6 +22,7 @@ class EvaluationBase:
         first metric.
       every: number of steps between evaluations; the last step is always evaluated.
       flip_test: average the predictions on each image (or track) and on its mirror image.
+      batch_size: number of samples in a batch, those of all devices together.
       name: empty for the main evaluation. In `more_evaluations`, the prefix of its figures, such
         as `crowd/AP`, and the folder of its report.
     """

@@ -20,11 +20,16 @@ if TYPE_CHECKING:
 class Mesh:
     """Number of devices along each axis of the mesh; an axis of -1 takes all remaining devices.
 
-    Batches are split over `data` and `fsdp`, parameters over `fsdp` and `tensor` (see
-    `train.sharding`). Only one axis may be -1. `rules` have priority over the defaults: pairs of a
-    regular expression that matches the whole path of a parameter, and the mesh axis (or None) for
-    each of its last axes, such as `("backbone/blocks/mlp/fc1/kernel", ("fsdp", "tensor"))`.
-    Parameters with fewer values than `fsdp_from` are replicated on every device.
+    Only one axis may be -1 (see `train.sharding`).
+
+    Attributes:
+      data: devices that get different parts of a batch, and all parameters.
+      fsdp: devices that get different parts of a batch, and share the parameters.
+      tensor: devices that share the parameters, and get the same samples.
+      rules: splits of parameters that have priority over the defaults: pairs of a regular
+        expression that matches the whole path of a parameter, and the mesh axis (or None) for each
+        of its last axes, such as `("backbone/blocks/mlp/fc1/kernel", ("fsdp", "tensor"))`.
+      fsdp_from: parameters with fewer values than this are replicated on every device.
     """
 
     data: int = -1
@@ -51,16 +56,21 @@ class Experiment(ABC):
         `data` if it has one. They do not change the training.
       optimizer: `AdamW`, another class of `train.optimizers`, or any frozen dataclass whose
         `build(steps, model)` returns an update rule of optax.
-      steps, batch_size: number of steps of the run; number of samples of all devices in a step.
+      steps: number of steps of the run.
+      batch_size: number of samples in a step, those of all devices together.
       accumulate: number of parts of the batch that are differentiated one after another, to save
         memory.
       on_nonfinite: "stop" ends the run at a step whose loss or gradient is not finite; "skip"
         leaves the state unchanged and continues.
+      mesh: arrangement of the devices; see `Mesh`.
+      seed: seed of the initial values, the order of the samples and the augmentation.
       ema_decay: decay of the moving average of the parameters, which is evaluated; None for no
         average.
       init_from: weights that a new run starts from: a published name, a state dict, a release or a
         run. An interrupted run resumes from its last checkpoint instead.
       reset_head: use only the backbone of `init_from`.
+      checkpoint_every: number of steps between checkpoints; there is one after each evaluation too.
+      log_every: number of steps between lines of the log.
       loggers: logs of the figures besides `metrics.jsonl`; see `train.loggers`.
     """
 

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from jaxpose.convert import load_state_dict
+from jaxpose.errors import InputError
 from jaxpose.models.build import init_variables
 from jaxpose.paths import as_path, in_bucket, local_copy
 from jaxpose.train.experiment import Experiment
@@ -57,8 +58,13 @@ def first_state(
       weights: reads the weights that `init_from`, `teacher_from` or `knowledge_from` names.
 
     Raises:
-      InputError: an error of the task's `initial_variables`.
+      InputError: an error of the task's `initial_variables`; `reset_head` without `init_from`.
     """
+    if experiment.reset_head and experiment.init_from is None:
+        raise InputError(
+            "reset_head=true keeps only the backbone of the weights in init_from, and init_from is "
+            "not set. Set init_from, or leave reset_head out."
+        )
     key = jax.random.fold_in(jax.random.key(experiment.seed), 0x1417)
     named = (getattr(experiment, f"{name}_from", None) for name in ("init", "teacher", "knowledge"))
     if not any(named):

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from jaxpose.errors import InputError
-from jaxpose.metrics.report import with_nan, with_null
+from jaxpose.metrics.report import shown, with_nan, with_null
 from jaxpose.paths import atomic_write, in_bucket
 from jaxpose.train.loggers import Logger, LogLost, LogWriter, open_all
 
@@ -108,7 +108,9 @@ class RunLog:
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Record the figures of an evaluation after `step` steps, and print them."""
         self._write(step, "eval", dict(values))
-        figures = "  ".join(f"{name} {value:.3f}" for name, value in list(values.items())[:6])
+        figures = "  ".join(
+            f"{name} {shown(value, '.3f')}" for name, value in list(values.items())[:6]
+        )
         self._console.print(f"step {step}: {figures}", highlight=False)
         lost = [name for name, value in values.items() if not math.isfinite(value)]
         if lost:

@@ -27,7 +27,13 @@ from jaxpose.train.init_state import abstract_state, first_state, local_weights,
 from jaxpose.train.log import RunLog
 from jaxpose.train.nonfinite import PendingSteps
 from jaxpose.train.results import draw_curves, write_result
-from jaxpose.train.run_dir import Start, begin, clear, open_checkpoints, same_people
+from jaxpose.train.run_dir import (
+    Start,
+    begin,
+    clear,
+    open_checkpoints,
+)
+from jaxpose.train.shared_samples import parts_of_one_split, same_people
 from jaxpose.train.signals import CompileCounter, StopRequest
 from jaxpose.train.state import TrainState
 from jaxpose.train.step import compile_step
@@ -101,7 +107,8 @@ def train(
     )
     shapes, layout = abstract_state(experiment, mesh)
     begun = begin(directory, experiment, fingerprints, recipe, overwrite=overwrite)
-    if same_people(fingerprints):
+    data = (getattr(experiment, role, None) for role in ("train_data", "eval_data"))
+    if same_people(fingerprints) or parts_of_one_split(*data):
         console.print(
             "Training and evaluation share samples, so the score does not measure the model on new "
             "samples. Give eval_data another split.",
@@ -120,8 +127,11 @@ def train(
             if checkpoints.latest_step() is not None:
                 state, position = checkpoints.restore(shapes)
                 start = int(position["next_step"])
-            elif state is None:
-                state = first_state(experiment, layout, weights)
+            else:
+                if begun.resumes:
+                    console.print("No complete checkpoint yet: starting at step 0.")
+                if state is None:
+                    state = first_state(experiment, layout, weights)
             if start >= experiment.steps:
                 console.print(
                     f"{directory} is already trained for {start} steps. Set a larger `steps` to "

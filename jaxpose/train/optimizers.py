@@ -63,17 +63,23 @@ class ScheduledOptimizer(ABC):
     gradients, plus `weight_decay` times the parameters) times the layer's multiplier and the
     learning rate: weight decay is decoupled in all of them (arXiv:1711.05101).
 
-    `learning_rate` is the peak. Weight decay skips norms, biases and position embeddings.
-    `layer_decay` multiplies the rate of each backbone layer by `layer_decay ** (depth above it)`
-    (BEiT, arXiv:2106.08254, as ViTPose uses it); 1.0 turns it off. `milestones` are fractions of
-    the run at which the step schedule multiplies the rate by `step_factor`. Two schedules do not
-    depend on the length of the run before their cooldown, the last `cooldown_steps`, in which the
-    rate falls linearly to 0, so that runs of several lengths share their beginning: `constant`
-    (arXiv:2405.18392) and `rsqrt`, which falls as `1 / sqrt(1 + steps after warm-up / timescale)`
-    (arXiv:2106.04560, section 3.5). `schedule` may also be an object with `build(peak, steps)`.
-    Gradients are clipped to a global norm of `clip_norm`. Parameters whose whole path matches one
-    of the regular expressions in `frozen`, such as `backbone/.*`, do not change (running
-    statistics of batch norm still do).
+    Attributes:
+      learning_rate: peak of the learning rate.
+      schedule: "cosine", "step", or one of two that do not depend on the length of the run before
+        their cooldown, so that runs of several lengths share their beginning: "constant"
+        (arXiv:2405.18392) and "rsqrt", which falls as `1 / sqrt(1 + steps after warm-up /
+        timescale)` (arXiv:2106.04560, section 3.5). Or an object with `build(peak, steps)`.
+      warmup_steps: first steps, in which the rate rises linearly to its peak.
+      milestones: fractions of the run at which the step schedule multiplies the rate.
+      step_factor: factor on the rate at each milestone.
+      timescale: number of steps in the formula of "rsqrt".
+      cooldown_steps: last steps of "constant" and "rsqrt", in which the rate falls linearly to 0.
+      weight_decay: decoupled weight decay; norms, biases and position embeddings have none.
+      layer_decay: the rate of each backbone layer is multiplied by `layer_decay ** (depth above
+        it)` (BEiT, arXiv:2106.08254, as ViTPose uses it); 1.0 turns it off.
+      clip_norm: largest global norm of the gradients; None for no limit.
+      frozen: regular expressions, such as `backbone/.*`. Parameters whose whole path matches one do
+        not change (running statistics of batch norm still do).
     """
 
     learning_rate: float = 5e-4
@@ -163,9 +169,13 @@ def _scale_by_layer(groups: ParameterGroups, decay: float) -> optax.GradientTran
 class AdamW(ScheduledOptimizer):
     """Adam with decoupled weight decay (arXiv:1412.6980, arXiv:1711.05101).
 
-    `b1`, `b2` are the decay rates of the moments. `eps` is added to the root of the second moment;
-    a larger value prevents rounding errors of gradients near zero from becoming full-size steps.
     The state holds two float32 values for each parameter.
+
+    Attributes:
+      b1: decay rate of the first moment.
+      b2: decay rate of the second moment.
+      eps: added to the root of the second moment; a larger value prevents rounding errors of
+        gradients near zero from becoming full-size steps.
     """
 
     b1: float = 0.9

@@ -8,10 +8,9 @@ It contains `config.json` (experiment, versions, git revision, fingerprint of th
 import functools
 import importlib.metadata
 import json
-import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -282,25 +281,6 @@ def _on_length(before: Experiment, now: Experiment, step: int) -> str:
     )
 
 
-def same_people(data: Mapping[str, str]) -> bool:
-    """True if the training and the held-out data share samples, by their fingerprints.
-
-    The fingerprint of synthetic people contains a range of indices. The fingerprint of a part of a
-    dataset is that of the whole dataset, followed by a number.
-    """
-    train, held_out = (_RANGE.sub("..", data[role]) for role in ("train", "eval"))
-    spans = [_RANGE.search(data[role]) for role in ("train", "eval")]
-    if train == held_out and spans[0] and spans[1]:
-        (a, b), (c, d) = (map(int, span.groups()) for span in spans if span)
-        return a <= d and c <= b
-    return train == held_out or any(
-        re.fullmatch(re.escape(a) + r"-\d+", b) for a, b in ((train, held_out), (held_out, train))
-    )
-
-
-_RANGE = re.compile(r"(\d+)\.\.(\d+)")
-
-
 def clear(directory: Path) -> None:
     """Remove the files that training and evaluation wrote into a run directory, and no others.
 
@@ -342,9 +322,18 @@ def _read(directory: Path) -> dict[str, Any]:
         )
     try:
         record: dict[str, Any] = json.loads(file.read_text())
-        record["experiment"], record["data"]
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise InputError(f"{file} is damaged ({error}).") from error
+    keys = record.keys() if isinstance(record, dict) else set()
+    if str(record["format"] if "format" in keys else "").startswith("jaxpose"):
+        raise InputError(
+            f"{directory} is a release, not a run: it has no held-out data and no checkpoints to "
+            "train further. Give the run directory, as in `jaxpose eval RUN`."
+        )
+    if not {"experiment", "data"} & keys:
+        raise InputError(f"{file} is not the config.json of a run.")
+    if absent := sorted({"experiment", "data"} - keys):
+        raise InputError(f"{file} is damaged: it has no entry {absent[0]!r}.")
     return record
 
 

@@ -33,6 +33,17 @@ def test_every_key_stands_on_a_line_with_its_type_and_value():
     assert any(line.startswith("codec: codecs.heatmap.Heatmap  # ") for line in lines)
 
 
+@pytest.mark.parametrize(
+    "recipe", ["quickstart", "coco_vitpose_b", "coco_rtmpose_s", "bottomup_synthetic", "h36m_mlp"]
+)
+def test_each_key_of_a_part_has_its_own_comment(recipe):
+    seen: dict[tuple[str, str], str] = {}
+    for key, kind, _, meaning in rows(load_recipe(recipe), ""):
+        if kind and meaning:
+            other = seen.setdefault((key.rpartition(".")[0], meaning), key)
+            assert other == key, f"{other} and {key} have the same comment"
+
+
 def test_what_is_printed_can_be_set():
     """Each line is an assignment: made, it changes nothing."""
     experiment = load_recipe("quickstart")

@@ -145,6 +145,13 @@ def test_help_of_every_flag(name):
         assert first not in {"of", "that", "what", "which", "who", "whose", "how", "whether"}, where
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_no_word_of_a_help_is_cut_at_80_columns(name):
+    words = name.split()[1:]
+    result = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "80"})
+    assert result.exit_code == 0 and "…" not in result.output
+
+
 def test_every_command_with_flags_has_one_dataclass():
     """Its callback takes `options` alone, so that no list of flags is written a second time."""
     apart = set()

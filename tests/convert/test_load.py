@@ -128,7 +128,7 @@ def test_a_checkpoint_of_another_model_lists_each_mismatched_key(checkpoint):
         "head.final_layer.weight gives [1, 1, 4, 5], params/head/final/kernel needs [3, 3, 8, 7]"
         in message
     )
-    assert "reset_head=True" in message
+    assert "reset_head=True" in message and "`jaxpose convert` finds it" in message
 
 
 def test_another_kind_of_backbone_lists_all_keys_of_both(checkpoint):
@@ -182,8 +182,21 @@ def test_load_pretrained_keeps_the_fresh_head_only_when_told(checkpoint, fresh):
 
 def test_resetting_the_head_still_refuses_another_backbone(checkpoint, fresh):
     partial = {k: v for k, v in checkpoint.items() if not k.startswith("backbone.layers.1.")}
-    with pytest.raises(InputError, match="no key for layer 1"):
+    with pytest.raises(InputError, match="no key for layer 1") as caught:
         convert.load_pretrained(vit(), partial, variables=fresh, reset_head=True)
+    assert "reset_head" not in str(caught.value)
+
+
+def test_a_release_of_another_size_is_referred_to_its_config(fresh):
+    own = flatten(fresh)
+    with pytest.raises(InputError, match=r"the config\.json beside the weights") as caught:
+        convert.load_pretrained(vit(head=DeconvHead(9, (6, 4))), own)
+    assert "jaxpose convert" not in str(caught.value)
+    other = PoseModel(vit().backbone.clone(dim=2 * DIM), DeconvHead(5, (6, 4)))
+    with pytest.raises(InputError, match="Build the backbone") as caught:
+        shapes = abstract_variables(other, other.backbone.input_hw)
+        convert.load_pretrained(other, own, variables=shapes, reset_head=True)
+    assert "reset_head" not in str(caught.value)
 
 
 def test_unknown_formats_show_their_first_keys():

@@ -44,7 +44,7 @@ def test_variables_and_configuration_come_back(variables, tmp_path):
         "48 x 64 pixels",
         "nose, left_eye",
         "| AP | 0.5 |",
-        "| APM | undefined |",
+        "| APM | nothing to measure |",
         "Licence",
     ):
         assert words in card

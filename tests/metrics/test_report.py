@@ -30,7 +30,7 @@ def rendered(report: Report) -> str:
 
 def test_the_table_shows_metrics_and_conditions():
     text = rendered(REPORT)
-    parts = ("AP50", "0.7500", "no people to measure", "ground truth", "yes", "Heatmap udp, dark")
+    parts = ("AP50", "0.7500", "nothing to measure", "ground truth", "yes", "Heatmap udp, dark")
     for part in parts:
         assert part in text
     assert "2 values, 0.025 to 0.107" in text

@@ -107,6 +107,20 @@ def test_a_damaged_config_is_named(tmp_path):
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(InputError, match=r"config\.json is damaged"):
         read_record(tmp_path)
-    (tmp_path / "config.json").write_text(json.dumps([1]))
-    with pytest.raises(InputError, match=r"config\.json is damaged"):
+    (tmp_path / "config.json").write_text(json.dumps({"experiment": {}}))
+    with pytest.raises(InputError, match=r"config\.json is damaged: it has no entry 'data'"):
+        read_record(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"format": "jaxpose 2", "estimator": None}, "is a release, not a run: .* `jaxpose eval"),
+        ({"architectures": ["BertModel"]}, r"config\.json is not the config\.json of a run"),
+        ([1], r"config\.json is not the config\.json of a run"),
+    ],
+)
+def test_a_config_that_is_not_of_a_run_is_named(content, said, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=said):
         read_record(tmp_path)

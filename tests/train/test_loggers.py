@@ -82,6 +82,14 @@ def test_a_logger_of_ones_own_gets_everything(tmp_path, opened):
     assert read_metrics(tmp_path)[0] == {"step": 3, "kind": "train", "loss": 0.5, "loss/L1": 0.25}
 
 
+def test_the_progress_line_says_what_could_not_be_measured(tmp_path):
+    console = Console(record=True, width=200, file=io.StringIO())
+    log = RunLog(tmp_path, 9, 0, 8, console)
+    with log:
+        log.metrics(3, {"AP": 0.75, "APL": -1.0})
+    assert "step 3: AP 0.750  APL nothing to measure" in console.export_text()
+
+
 def test_of_several_processes_one_opens_loggers(tmp_path, opened):
     with run_log(tmp_path, Kept(), writes=False) as log:
         log.scalars(1, {"loss": 1.0})

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import jax
@@ -12,12 +13,14 @@ from typer.testing import CliRunner
 
 from jaxpose.cli.main import app
 from jaxpose.config import override
+from jaxpose.data.source import Records, SyntheticPeople, SyntheticScenes
 from jaxpose.errors import InputError
 from jaxpose.hub.load import weights
 from jaxpose.train import loop
 from jaxpose.train.loop import train
 from jaxpose.train.recipe import load_recipe, open_recipe
-from jaxpose.train.run_dir import Start, begin, clear, load_run, read_record, same_people
+from jaxpose.train.run_dir import Start, begin, clear, load_run, read_record
+from jaxpose.train.shared_samples import parts_of_one_split, same_people
 
 RECIPE = Path(__file__).resolve().parent / "own_recipe.py"
 TINY = RECIPE.parents[1] / "tiny.py"
@@ -70,6 +73,12 @@ def test_a_start_that_fails_before_the_first_step_leaves_nothing(experiment, tmp
     monkeypatch.setattr(loop, "compile_step", fails)
     with pytest.raises(RuntimeError):
         train(experiment, tmp_path / "run", QUIET)
+    assert not (tmp_path / "run").exists()
+
+
+def test_reset_head_without_init_from_is_refused(experiment, tmp_path):
+    with pytest.raises(InputError, match="init_from is not set"):
+        train(override(experiment, ["reset_head=true", "steps=1"]), tmp_path / "run", QUIET)
     assert not (tmp_path / "run").exists()
 
 
@@ -189,10 +198,58 @@ def test_a_run_of_an_older_schema_is_written_anew_when_it_goes_on(experiment, tm
         ("plain-v2-seed0-0..499-96x72", "plain-v2-seed0-0..99-96x72", True),
         ("plain-v2-seed0-0..499-96x72", "plain-v2-seed0-500..599-96x72", False),
         ("plain-v2-seed0-0..499-96x72", "plain-v2-seed1-0..99-96x72", False),
+        ("3xa1-train#0+1xb2-train-50#1", "b2-train", True),
+        ("3xa1-train#0+1xb2-train#1", "b2-val", False),
+        ("people-of-a1-train", "a1-train-20", True),
     ],
 )
 def test_shared_people_are_seen_by_the_fingerprints(train_data, eval_data, shared):
     assert same_people({"train": train_data, "eval": eval_data}) is shared
+
+
+@pytest.mark.parametrize(
+    ("train_data", "eval_data", "shared"),
+    [
+        (SyntheticPeople(256, seed=0), SyntheticPeople(16, seed=0), True),
+        (SyntheticPeople(256, seed=0), SyntheticPeople(16, seed=1), False),
+        (SyntheticScenes(256, seed=0), SyntheticScenes(16, seed=0), True),
+    ],
+)
+def test_synthetic_people_of_one_seed_are_shared(train_data, eval_data, shared):
+    opened = {"train": train_data.open(), "eval": eval_data.open()}
+    found = {role: source.fingerprint() for role, source in opened.items()}
+    assert same_people(found) is shared
+
+
+def test_two_parts_of_one_split_are_shared():
+    train_data, small = Records("a", "train", part=0.5), Records("a", "train", part=0.1)
+    assert parts_of_one_split(train_data, small)
+    assert not parts_of_one_split(train_data, Records("a", "val", part=0.5))
+    assert not parts_of_one_split(train_data, Records("b", "train", part=0.5))
+    assert not parts_of_one_split(SyntheticPeople(2, seed=0), SyntheticPeople(2, seed=0))
+
+
+def test_a_run_without_a_complete_checkpoint_says_that_it_starts_again(experiment, tmp_path):
+    short = override(experiment, ["steps=1"])
+    train(short, tmp_path, QUIET)
+    shutil.rmtree(tmp_path / "checkpoints")
+    line = "No complete checkpoint yet: starting at step 0."
+    assert line in said(train, short, tmp_path)
+    assert line not in said(train, short, tmp_path)
+
+
+def test_eval_reports_shared_people_and_refuses_a_split_alone(experiment, tmp_path):
+    run = tmp_path / "run"
+    train(override(experiment, ["eval_data.seed=0", "steps=1"]), run, QUIET)
+    result = CliRunner().invoke(app, ["eval", str(run)])
+    assert result.exit_code == 0, result.output
+    assert "trained on samples of this data" in " ".join(result.output.split())
+    for more, line in (
+        (["--split", "val"], "--split names a split of --data, which is absent"),
+        (["--data", "my.py"], "takes the folder of a prepared dataset, not a file"),
+    ):
+        result = CliRunner().invoke(app, ["eval", str(run), *more])
+        assert result.exit_code == 2 and line in " ".join(result.output.split())
 
 
 def test_evaluation_on_the_training_people_is_said(experiment, tmp_path):

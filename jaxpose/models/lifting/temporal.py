@@ -88,7 +88,8 @@ class TemporalConvolutions(nn.Module):
     (arXiv:1705.03098, fig. 1), which treats each frame separately.
 
     Attributes:
-      num_keypoints, in_features: shape of the input.
+      num_keypoints: number of keypoints of the input.
+      in_features: number of values of each keypoint.
       widths: frames of each filter, odd; the first is the layer that expands the input, each other
         one a block. Their product is the receptive field.
       channels: width of the network.

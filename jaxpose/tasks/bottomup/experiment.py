@@ -38,7 +38,8 @@ class BottomUpExperiment(Experiment):
     Attributes:
       skeleton: the keypoints.
       codec: encodes people as targets, and decodes the model's outputs.
-      train_data, eval_data: sources of whole images, such as `Images` and `SyntheticScenes`.
+      train_data: source of whole images for training, such as `Images` and `SyntheticScenes`.
+      eval_data: source of whole images for the evaluation.
       resident: keep the whole training set as uint8 images in device memory.
     """
 

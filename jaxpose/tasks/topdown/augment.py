@@ -44,9 +44,9 @@ class Augmentation:
         keypoints: 2 in the upper, 3 in the lower half.
       half_body_padding: size of the half-body crop relative to the extent of its keypoints, in
         place of `padding`; the centre of the crop is the mean of the keypoints.
-      brightness, contrast, saturation: half-width of a uniform factor about 1. Brightness scales
-        the values, contrast their distance from the ImageNet mean, saturation their distance from
-        the grey of the same pixel. ViTPose changes no colours: 0.
+      brightness: half-width of a uniform factor about 1 on the values. ViTPose changes no colours.
+      contrast: the same for a factor on the distance of the values from the ImageNet mean.
+      saturation: the same for a factor on their distance from the grey of the same pixel.
       hue_degrees: half-width of a uniform rotation about the grey axis of RGB.
     """
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxpose.codecs.sample import Sample
-from jaxpose.errors import InputError, in_one_line, place_of
+from jaxpose.errors import InputError, in_one_line
 from jaxpose.models.build import abstract_variables
 
 if TYPE_CHECKING:
@@ -57,13 +57,12 @@ def _check_loss(
     except InputError:
         raise
     except (AttributeError, IndexError, TypeError, ValueError) as error:
-        own = f" The error in it: {in_one_line(error)}." if place_of(error) else ""
+        several = len(_shapes(outputs)) > 1
         raise InputError(
             f"{type(loss).__name__} cannot compare the model's outputs in training, "
             f"{_in_words(_shapes(outputs))}, with the targets of {type(codec).__name__}, "
-            f"{_in_words(_shapes(targets))}. Choose the loss for this head: StageSum(...) for "
-            "several stages, RLE() for an RLE head, IntegralLoss(...) for coordinates with "
-            f"heatmaps.{own}"
+            f"{_in_words(_shapes(targets))}. It raised {in_one_line(error)}."
+            + (f" {_OTHER_LOSS}" if several or _shapes(outputs) != _shapes(targets) else "")
         ) from error
     if not hasattr(loss, "with_terms"):
         raise InputError(f"{type(loss).__name__} must derive from jaxpose.losses.Loss.")
@@ -73,6 +72,12 @@ def _check_loss(
             f"{type(loss).__name__} must return one number, the mean over samples, but it returned "
             f"an array of shape {given}. Take its mean, such as jnp.mean(weights * error)."
         )
+
+
+_OTHER_LOSS = (
+    "Choose the loss for this head: StageSum(...) for several stages, RLE() for an RLE head, "
+    "IntegralLoss(...) for coordinates with heatmaps."
+)
 
 
 def _shapes(arrays: Any) -> tuple[tuple[int, ...], ...]:

@@ -192,3 +192,20 @@ def test_an_error_without_a_class_of_ones_own_is_not_hidden(monkeypatch):
     monkeypatch.setattr(TopDownTask, "check", broken)
     with pytest.raises(TypeError, match="a fault of jaxpose"):
         check_parts(experiment(DeconvHead(17, (8, 8)), Megvii(HW, MAPS), HeatmapMSE()))
+
+
+@dataclasses.dataclass(frozen=True)
+class Faulty(SmoothL1):
+    """Loss that raises an error although the shapes are equal."""
+
+    def __call__(self, outputs, targets, weights):
+        return outputs.no_such_method()
+
+
+def test_the_error_of_a_loss_is_reported_with_its_line():
+    with pytest.raises(InputError) as caught:
+        check_outputs(experiment(RegressionHead(17), Regression(HW), Faulty()))
+    message = str(caught.value)
+    assert "It raised AttributeError: " in message and "no_such_method" in message
+    assert f"({__file__}, line" in message
+    assert "Choose the loss for this head" not in message  # the shapes are equal
