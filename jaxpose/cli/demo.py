@@ -10,7 +10,6 @@ from rich.console import Console
 from jaxpose.cli.demo_command import Demo
 from jaxpose.cli.options import same_fields
 from jaxpose.cli.predict_summary import head_of
-from jaxpose.config import override
 from jaxpose.demo.limits import Limits
 from jaxpose.demo.page import gradio
 from jaxpose.demo.serve import check_free, is_local, serve
@@ -18,6 +17,7 @@ from jaxpose.demo.session import DemoSession
 from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.pipeline import Options, Pipeline
 from jaxpose.pipeline.lifting import open_lifter
+from jaxpose.pipeline.options import set_options
 
 
 def demo(options: Demo) -> None:
@@ -28,7 +28,7 @@ def demo(options: Demo) -> None:
     """
     gradio()
     host, port = options.host, options.port
-    settings = override(Options(), options.set_)
+    settings = set_options(Options(), options.set_)
     check_free(host, port)  # before minutes of compiling
     console = Console(stderr=True, soft_wrap=True)
     if not is_local(host):

@@ -15,7 +15,7 @@ from jaxpose.media.prefetch import StageTimer, ahead
 from jaxpose.media.sources import Media, open_media
 from jaxpose.media.video import Frame, Skipped
 from jaxpose.pipeline.lifting import LiftedVideo, lift_videos, open_lifter
-from jaxpose.pipeline.options import Options
+from jaxpose.pipeline.options import Options, named_options
 from jaxpose.pipeline.person_boxes import (
     Locate,
     Located,
@@ -114,12 +114,9 @@ class Pipeline:
           options: fields of `Options`.
 
         Raises:
-          InputError: a path or address without such a model, or an option that does not exist.
+          InputError: a path or address without such a model, or as for `Options`.
         """
-        try:
-            chosen = Options(**options)
-        except TypeError as error:
-            raise InputError(f"{error}; see jaxpose.pipeline.Options") from None
+        chosen = named_options(options)
         if isinstance(detector, str | Path):
             detector = load_detector(detector)
         if isinstance(lifter, str | Path):

@@ -80,6 +80,11 @@ class Lifting:
             value = getattr(self, name)
             if value is not None and not (np.isfinite(value) and value > 0):
                 raise InputError(f"lifting.{name} must be positive or None, not {value}")
+        if not isinstance(self.cleaning, Cleaning):
+            raise InputError(
+                "lifting.cleaning must be a Cleaning, such as Cleaning(rigid=False), and "
+                f"{self.cleaning!r} is not"
+            )
         if not 0 <= self.min_score <= 1:
             raise InputError(f"lifting.min_score must be in [0, 1], not {self.min_score}")
         if not self.longest_gap >= 0:
