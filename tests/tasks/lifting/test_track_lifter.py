@@ -149,10 +149,9 @@ def test_refusals(lifter):
     with pytest.raises(InputError, match=r"\[T, K, 2\] with T > 0"):
         lifter(np.zeros((0, 17, 2)), image_wh=WH)
     blind = TrackLifter.__new__(TrackLifter)
-    blind.__dict__.update(lifter.__dict__, codec=LiftingCodec())
+    blind.__dict__.update(lifter.__dict__, codec=LiftingCodec(frame="image plane"))
     with pytest.raises(InputError, match="refit=False"):
         blind(pixels(body(4)), image_wh=WH)
-    blind.codec = LiftingCodec(frame="image plane")
     with pytest.raises(InputError, match="need camera"):
         blind(pixels(body(4)), image_wh=WH, refit=False)
 
