@@ -38,4 +38,6 @@ def convert(
         )
     else:
         Console().print(release_checkpoint(path, out, options))
-    Console().print(f"Written to {out}: model.safetensors, config.json, README.md")
+    Console(soft_wrap=True).print(
+        f"Written to {out}: model.safetensors, config.json, README.md", markup=False
+    )

@@ -37,6 +37,7 @@ def demo(options: Demo) -> None:
             "and no encryption. Without --host only this machine reaches it.",
             style="yellow",
             highlight=False,
+            markup=False,
         )
     trained = load_pose(options.run, options.checkpoint, trust_recipe=options.trust_recipe)
     detector = None if options.detector is None else load_detector(options.detector)
@@ -59,7 +60,7 @@ def demo(options: Demo) -> None:
         console.print(f"The models are compiled ({seconds:.0f} s).", highlight=False)
 
         def ready(address: str) -> None:
-            console.print(f"The page is at {address} until Ctrl-C.", highlight=False)
+            console.print(f"The page is at {address} until Ctrl-C.", highlight=False, markup=False)
 
         serve(session, _described(trained, options), host, port, ready)
 

@@ -57,7 +57,9 @@ def export(options: Export) -> int:
     if rows:
         console.print(_table(rows, options.samples))
     names = ", ".join(one.path.name for one in written)
-    console.print(f"Written to {out}: {names}, each with a card (.json).", highlight=False)
+    console.print(
+        f"Written to {out}: {names}, each with a card (.json).", highlight=False, markup=False
+    )
     if not good:
         Console(stderr=True, soft_wrap=True).print(
             "An export differs from JAX by more than it may (marked in the table).",
@@ -132,7 +134,7 @@ def _write(program: Program, folder: Path, formats: list[str], options: Export) 
     for name in formats:
         of, tolerance, write = program, check.EXACT, FORMATS[name].write
         path = folder / f"{NAME}{FORMATS[name].SUFFIX}"
-        console.print(f"Writing {name} ...", style="dim")
+        console.print(f"Writing {name} ...", style="dim", markup=False)
         if name == "tflite":
             of = program.fixed(options.batch or 1)
             tolerance = check.HALF if options.float16 else check.EXACT
