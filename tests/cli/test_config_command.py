@@ -27,7 +27,7 @@ def test_every_key_stands_on_a_line_with_its_type_and_value():
     assert "steps = 1400  [int]" in "\n".join(lines)
     assert any(line.startswith("model.head.num_keypoints = 17  [int]") for line in lines)
     assert any(
-        line.startswith("padding = 1.25  [float]  # Box size times this is what the model sees.")
+        line.startswith("padding = 1.25  [float]  # Factor from the size of the box to that of")
         for line in lines
     )
     assert any(line.startswith("codec: codecs.heatmap.Heatmap  # ") for line in lines)

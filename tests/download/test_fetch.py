@@ -5,6 +5,7 @@ import hashlib
 import http.server
 import json
 import socket
+import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from safetensors.numpy import save
 
 from jaxpose.convert import load_state_dict
 from jaxpose.convert.release import load_release
-from jaxpose.download import address_of, fetch, local, transfer
+from jaxpose.download import address_of, local, transfer
 from jaxpose.errors import InputError
 from jaxpose.paths import CACHE_VARIABLE, cache_folder
 
@@ -244,7 +245,7 @@ def test_a_full_disk_and_ctrl_c_leave_nothing(site, monkeypatch, error):
         path.write_bytes(b"half")
         raise error
 
-    monkeypatch.setattr(fetch, "receive", failing)
+    monkeypatch.setattr(sys.modules["jaxpose.download.fetch"], "receive", failing)
     raised = InputError if isinstance(error, OSError) else KeyboardInterrupt
     with pytest.raises(raised):
         local("https://host/x.pth")
@@ -259,7 +260,7 @@ def test_checkpoints_and_releases_are_read_by_address(site, tmp_path):
     site.at("/me/s/config.json", whole(json.dumps({"format": "jaxpose 1", "name": "s"}).encode()))
     folder = site.at("/me/s/model.safetensors", whole(save(arrays))).rpartition("/")[0]
     release = load_release(local(folder))
-    assert release.config == {"name": "s"}
+    assert release.config == {"name": "s", "estimator": None}
     np.testing.assert_array_equal(load_state_dict(folder + "/")["params/head/bias"], [0, 1, 2])
     with pytest.raises(InputError, match="not a release folder"):
         local(site.at("/me", missing))

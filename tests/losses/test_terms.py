@@ -21,6 +21,7 @@ from jaxpose.losses import (
 )
 
 TERMS = {
+    "CenterOffsetLoss": ["heatmaps", "offsets"],
     "StageSum": ["stage_1", "stage_2"],
     "StageSum of SimCC": ["stage_1", "stage_2"],
     "IntegralLoss": ["coordinates", "heatmaps"],
@@ -35,6 +36,8 @@ def arguments(name):
     weights = jnp.ones((B, K))
     if name == "Velocity":
         weights = jnp.ones((B, 3, K))
+    if name == "CenterOffsetLoss":
+        weights = (jnp.ones((B, 4, 3)), jnp.ones((B, 4, 3, K)))
     if name == "SemiSupervised":
         labelled = jnp.ones((B, 1, K)).at[1].set(0.0)
         weights = TrajectoryTargets(labelled, jnp.ones((B, 1, 1)), 1 - labelled)
