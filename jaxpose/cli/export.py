@@ -107,7 +107,9 @@ def _check(formats: list[str], options: Export) -> None:
         if not ours:
             raise InputError(f"{out} is not an export and is not replaced. Choose another folder.")
         if not options.overwrite:
-            raise InputError(f"{out} exists. Choose another folder, or give --overwrite.")
+            raise InputError(
+                f"{out} exists. Choose another folder, or replace it with --overwrite."
+            )
 
 
 def _program(options: Export) -> Program:

@@ -17,7 +17,13 @@ from rich.table import Table
 from jaxpose import skeletons
 from jaxpose.config import to_json
 from jaxpose.config.trust import outside_paths, record_as_own
-from jaxpose.convert.choose import Clues, choose, published_skeleton, skeleton_of_dataset
+from jaxpose.convert.choose import (
+    Clues,
+    choose,
+    named_by_file,
+    published_skeleton,
+    skeleton_of_dataset,
+)
 from jaxpose.convert.formats import detect
 from jaxpose.convert.identify import Identified, identify
 from jaxpose.convert.load import load_pretrained, plan_for, recognise, to_variables
@@ -113,7 +119,8 @@ def release_checkpoint(source: Path, out: Path, options: ConvertOptions) -> Tabl
     if limit:
         config["limit"] = limit
     save_release(out, variables, config, card, overwrite=options.overwrite)
-    return _table(state_dict, fits, variables, skeleton, dataset, options)
+    stated = bool(options.model or named or dataset) or named_by_file(fit, source.name)
+    return _table(state_dict, fits, variables, skeleton, dataset, options, stated)
 
 
 def _fits(state_dict: Mapping[str, np.ndarray], options: ConvertOptions) -> list[Identified]:
@@ -270,7 +277,9 @@ def _table(
     skeleton: Skeleton | None,
     dataset: str,
     options: ConvertOptions,
+    stated: bool,
 ) -> Table:
+    """Table of a conversion; `stated` is False if only the arrays decided on the skeleton."""
     fit, *others = fits
     source, renamed = recognise(state_dict)
     table = Table(show_header=False)
@@ -283,6 +292,10 @@ def _table(
         f"{fit.num_keypoints}, {escape(skeleton.name) if skeleton else 'not named: use --skeleton'}"
     )
     table.add_row("keypoints", what)
+    if skeleton and not stated:
+        one = "models" if others else "model"
+        whose = f"that of the only published {one} with these arrays"
+        table.add_row("skeleton", f"{escape(skeleton.name)}, {whose}; --skeleton changes it")
     if dataset and not skeleton:
         table.add_row("", f"the checkpoint's dataset, {escape(dataset)}, is not built in")
     if fit.input_hw is not None:
