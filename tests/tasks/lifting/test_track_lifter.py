@@ -149,7 +149,10 @@ def test_refusals(lifter):
     with pytest.raises(InputError, match=r"\[T, K, 2\] with T > 0"):
         lifter(np.zeros((0, 17, 2)), image_wh=WH)
     blind = TrackLifter.__new__(TrackLifter)
-    blind.__dict__.update(lifter.__dict__, codec=LiftingCodec(frame="image plane"))
+    # On the screen it takes the track as it is; on the image plane it cannot be placed.
+    blind.__dict__.update(lifter.__dict__, codec=LiftingCodec())
+    assert np.isfinite(blind(pixels(body(4)), image_wh=WH)).all()
+    blind.codec = LiftingCodec(frame="image plane")
     with pytest.raises(InputError, match="refit=False"):
         blind(pixels(body(4)), image_wh=WH)
     with pytest.raises(InputError, match="need camera"):
