@@ -46,7 +46,9 @@ def prepare(
     processes: Annotated[
         int | None, typer.Option(min=1, help="Number of processes. Default: one per core.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace a dataset at --out.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option(help="Replace what this command wrote to --out earlier.")
+    ] = False,
     beam: Annotated[
         str | None, typer.Option(help="Run with Apache Beam, with these pipeline options.")
     ] = None,

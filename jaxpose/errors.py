@@ -17,9 +17,13 @@ class InputError(ValueError):
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """Suggestion ` Did you mean 'x'?` with the choice closest to `word`, or the empty string."""
-    found = get_close_matches(word, list(choices), n=1, cutoff=0.5)
-    return f" Did you mean {found[0]!r}?" if found else ""
+    """Suggestion ` Did you mean 'x'?` with the choice closest to `word`, or the empty string.
+
+    Upper and lower case are the same, except between choices that differ in nothing else.
+    """
+    by_lower = {choice.lower(): choice for choice in choices}
+    found = get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.5)
+    return f" Did you mean {by_lower[found[0]]!r}?" if found else ""
 
 
 def nearest_argument(error: TypeError, choices: Iterable[str]) -> str:

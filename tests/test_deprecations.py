@@ -101,3 +101,8 @@ def test_import_stays_light():
         [sys.executable, "-c", probe], cwd=HERE.parent, capture_output=True, text=True, check=True
     ).stdout.split("\n")
     assert out[:2] == ["[]", "True"]
+
+
+@pytest.mark.parametrize("name", ["codecs", "losses", "geometry", "detect", "config"])
+def test_the_helper_of_old_names_is_not_public(name):
+    assert "moved_names" not in dir(importlib.import_module(f"jaxpose.{name}"))

@@ -281,6 +281,7 @@ def _report(table: Table, what: str, figures: dict[str, Any], json_to: str | Non
         + (f", load {load[0]:.1f}" if load else "")
         + ". Median (lowest to highest).",
         style="dim",
+        markup=False,
     )
     if json_to is None:
         return

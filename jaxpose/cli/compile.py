@@ -39,7 +39,8 @@ def compile_recipe(options: Compile) -> None:
     shape = ", ".join(f"{axis} {size}" for axis, size in report["mesh"].items())
     console.print(
         f"{report['parameters'] / 1e6:,.0f} M parameters, batch {experiment.batch_size}, "
-        f"{options.devices} devices ({shape}); compiled in {report['compile_seconds']:.1f} s."
+        f"{options.devices} devices ({shape}); compiled in {report['compile_seconds']:.1f} s.",
+        markup=False,
     )
     table = Table("each device, each step", "", show_header=True, box=None)
     table.add_row("state and batch", f"{report['state_and_batch_bytes'] / _GIB:.2f} GiB")

@@ -36,6 +36,13 @@ def convert(
             f"{source} is a release already: `jaxpose predict --from {source}` and "
             f"`jaxpose train --set init_from={source}` take it as it is."
         )
+    elif path.is_dir():
+        raise InputError(
+            f"{source} is a folder without a run, a release or a checkpoint that this command "
+            "reads; a checkpoint is given as the path of its file."
+        )
     else:
         Console().print(release_checkpoint(path, out, options))
-    Console().print(f"Written to {out}: model.safetensors, config.json, README.md")
+    Console(soft_wrap=True).print(
+        f"Written to {out}: model.safetensors, config.json, README.md", markup=False
+    )

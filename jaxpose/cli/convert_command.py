@@ -60,7 +60,9 @@ class Convert:
         bool, typer.Option("--reset-head", help="Keep only the backbone (needs --model).")
     ] = False
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a release at OUT."), OldName("--force")
+        bool,
+        typer.Option("--overwrite", help="Replace what this command wrote to OUT earlier."),
+        OldName("--force"),
     ] = False
     report: Annotated[
         Path | None, typer.Option(help="File for the full list of arrays that do not fit.")

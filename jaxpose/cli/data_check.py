@@ -39,10 +39,12 @@ def data_check(options: Check) -> None:
         reason = "the dataset is empty"
     console.print(table(findings))
     if batch is None:
-        console.print(f"No sheet of samples: {reason}.")
+        console.print(f"No sheet of samples: {reason}.", markup=False)
     else:
         save_image(options.out, draw_samples(batch, keypoints))
-        console.print(f"{len(batch['image'])} samples with their targets: {options.out}")
+        console.print(
+            f"{len(batch['image'])} samples with their targets: {options.out}", markup=False
+        )
     errors = sum(finding.severity == "error" for finding in findings)
     if errors:
         console.print(Text(f"{errors} {'error' if errors == 1 else 'errors'}.", "bold red"))

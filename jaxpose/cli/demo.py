@@ -10,7 +10,6 @@ from rich.console import Console
 from jaxpose.cli.demo_command import Demo
 from jaxpose.cli.options import same_fields
 from jaxpose.cli.predict_summary import head_of
-from jaxpose.config import override
 from jaxpose.demo.limits import Limits
 from jaxpose.demo.page import gradio
 from jaxpose.demo.serve import check_free, is_local, serve
@@ -18,6 +17,7 @@ from jaxpose.demo.session import DemoSession
 from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.pipeline import Options, Pipeline
 from jaxpose.pipeline.lifting import open_lifter
+from jaxpose.pipeline.options import set_options
 
 
 def demo(options: Demo) -> None:
@@ -28,7 +28,7 @@ def demo(options: Demo) -> None:
     """
     gradio()
     host, port = options.host, options.port
-    settings = override(Options(), options.set_)
+    settings = set_options(Options(), options.set_)
     check_free(host, port)  # before minutes of compiling
     console = Console(stderr=True, soft_wrap=True)
     if not is_local(host):
@@ -37,6 +37,7 @@ def demo(options: Demo) -> None:
             "and no encryption. Without --host only this machine reaches it.",
             style="yellow",
             highlight=False,
+            markup=False,
         )
     trained = load_pose(options.run, options.checkpoint, trust_recipe=options.trust_recipe)
     detector = None if options.detector is None else load_detector(options.detector)
@@ -59,7 +60,7 @@ def demo(options: Demo) -> None:
         console.print(f"The models are compiled ({seconds:.0f} s).", highlight=False)
 
         def ready(address: str) -> None:
-            console.print(f"The page is at {address} until Ctrl-C.", highlight=False)
+            console.print(f"The page is at {address} until Ctrl-C.", highlight=False, markup=False)
 
         serve(session, _described(trained, options), host, port, ready)
 

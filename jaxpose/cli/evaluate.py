@@ -42,7 +42,7 @@ def evaluate(options: Eval) -> None:
     views = trained.experiment.evaluations()
     if data:
         views = {"": views[""]}
-    console.print(f"Checkpoint of step {trained.step} ({options.checkpoint}).")
+    console.print(f"Checkpoint of step {trained.step} ({options.checkpoint}).", markup=False)
     out = options.out or run / "eval"
     for name, experiment in views.items():
         task = experiment.task()
@@ -63,9 +63,10 @@ def evaluate(options: Eval) -> None:
         except OSError as error:
             raise InputError(f"Cannot write to {folder}: {error}.") from error
         if name:
-            console.print(f"Evaluation {name!r}:")
+            console.print(f"Evaluation {name!r}:", markup=False)
         console.print(scored.report.table())
-    console.print(f"Written to {out}: {', '.join(sorted(p.name for p in out.iterdir()))}")
+    names = ", ".join(sorted(p.name for p in out.iterdir()))
+    console.print(f"Written to {out}: {names}", markup=False)
 
 
 def _scored(

@@ -58,7 +58,7 @@ def export(options: Export) -> int:
         console.print(_table(rows, options.samples))
     names = ", ".join(one.path.name for one in written)
     cards = "with a card" if len(written) == 1 else "each with a card"
-    console.print(f"Written to {out}: {names}, {cards} (.json).", highlight=False)
+    console.print(f"Written to {out}: {names}, {cards} (.json).", highlight=False, markup=False)
     if not good:
         Console(stderr=True, soft_wrap=True).print(
             "An export differs from JAX by more than it may (marked in the table).",
@@ -106,7 +106,9 @@ def _check(formats: list[str], options: Export) -> None:
         if not ours:
             raise InputError(f"{out} is not an export and is not replaced. Choose another folder.")
         if not options.overwrite:
-            raise InputError(f"{out} exists. Choose another folder, or give --overwrite.")
+            raise InputError(
+                f"{out} exists. Choose another folder, or replace it with --overwrite."
+            )
 
 
 def _program(options: Export) -> Program:
@@ -133,7 +135,7 @@ def _write(program: Program, folder: Path, formats: list[str], options: Export) 
     for name in formats:
         of, tolerance, write = program, check.EXACT, FORMATS[name].write
         path = folder / f"{NAME}{FORMATS[name].SUFFIX}"
-        console.print(f"Writing {name} ...", style="dim")
+        console.print(f"Writing {name} ...", style="dim", markup=False)
         if name == "tflite":
             of = program.fixed(options.batch or 1)
             tolerance = check.HALF if options.float16 else check.EXACT

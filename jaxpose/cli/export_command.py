@@ -64,9 +64,9 @@ class Export:
         ),
     ] = 4
     checkpoint: Checkpoint = "best"
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an export at --out.")] = (
-        False
-    )
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what this command wrote to --out earlier.")
+    ] = False
     trust_recipe: TrustRecipe = False
 
 

@@ -60,6 +60,7 @@ def report(message: str) -> None:
         style="dim",
         highlight=False,
         soft_wrap=True,
+        markup=False,
     )
 
 

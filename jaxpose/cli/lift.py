@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from jaxpose.cli.lift_command import Lift
 from jaxpose.cli.options import filled
@@ -15,18 +16,23 @@ from jaxpose.pipeline.lifting import open_lifter
 from jaxpose.results.motion_files import FORMATS, LiftedTrack, document, save_lifted
 from jaxpose.results.readers import read_results
 from jaxpose.skeletons import load
-from jaxpose.tasks.lifting.tracks import Lifting, Track, lift_track, tracks_of
+from jaxpose.tasks.lifting.track_lifter import TrackLifter
+from jaxpose.tasks.lifting.tracks import Lifting, NotLifted, Track, lift_track, tracks_of
 from jaxpose.viz import draw_people
 from jaxpose.viz.pose3d import VIEW_WH, fitted
 
 
-def lift(options: Lift) -> None:
+def lift(options: Lift) -> int:
     """Lifts the people of a file of predictions, and writes one of them in each format asked for.
 
-    A `.json` holds all people, the other formats the one that `options.track` names.
+    A `.json` holds all people, the other formats the one that `options.track` names. Tracks that
+    cannot be lifted are reported; nothing is written if none, or not the chosen one, can be.
+
+    Returns:
+      The exit status: 0, or 1 if a track could not be lifted.
 
     Raises:
-      InputError: a file, model or option that cannot be used; no person that can be lifted.
+      InputError: a file, model or option that cannot be used.
     """
     for path in options.out:
         if path.suffix.lower() not in FORMATS:
@@ -41,8 +47,12 @@ def lift(options: Lift) -> None:
     )
     chosen = _chosen(tracks, options.track)
     kinds = {path.suffix.lower() for path in options.out}
-    wanted = tracks if ".json" in kinds else [chosen]
-    lifted = {id(track): lift_track(track, lifter, lifting) for track in wanted}
+    lifted, failures = _lifted(tracks if ".json" in kinds else [chosen], lifter, lifting)
+    _report(failures)
+    if options.track is None and lifted:
+        chosen = next(track for track in tracks if id(track) in lifted)
+    if id(chosen) not in lifted:
+        return 1
     one = lifted[id(chosen)]
     drawn = bool(kinds & {".gif", ".mp4", ".png"})
     beside = None if options.video is None or not drawn else _beside(options.video, chosen)
@@ -52,6 +62,26 @@ def lift(options: Lift) -> None:
         else:
             save_lifted(path, one, images=beside)
     _summarise(one, chosen, len(tracks), options.out)
+    return 1 if failures else 0
+
+
+def _lifted(
+    tracks: list[Track], lifter: TrackLifter, lifting: Lifting
+) -> tuple[dict[int, LiftedTrack], list[str]]:
+    """Lift tracks, by their `id`; also a sentence for each that cannot be lifted."""
+    lifted, failures = {}, []
+    for track in tracks:
+        try:
+            lifted[id(track)] = lift_track(track, lifter, lifting)
+        except NotLifted as error:
+            failures.append(f"track {track.number}: {error}.")
+    return lifted, failures
+
+
+def _report(failures: list[str]) -> None:
+    errors = Console(stderr=True, soft_wrap=True)
+    for failure in failures:
+        errors.print(f"Not lifted: {failure}", style="yellow", markup=False, highlight=False)
 
 
 def _beside(video: Path, track: Track) -> list[np.ndarray]:
@@ -118,5 +148,5 @@ def _summarise(lifted: LiftedTrack, track: Track, count: int, out: list[Path]) -
         if np.isfinite(beyond):
             table.add_row("", f"{beyond:.1f} % of elbows and knees bend too far")
     table.add_row("camera", f"looks {lifted.tilt:.0f} degrees down")
-    table.add_row("written", ", ".join(map(str, out)))
+    table.add_row("written", Text(", ".join(map(str, out))))
     Console(soft_wrap=True).print(table, highlight=False)

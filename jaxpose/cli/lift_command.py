@@ -113,4 +113,4 @@ def lift(options: Lift) -> None:
     """Lift people from a video's keypoints to 3D: joints in millimetres."""
     from jaxpose.cli.lift import lift as lift_file
 
-    lift_file(options)
+    raise typer.Exit(lift_file(options))

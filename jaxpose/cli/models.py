@@ -1,7 +1,7 @@
 """`jaxpose models`: a table of the published models, or the whole record of one."""
 
 from dataclasses import fields
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.progress import track
@@ -54,7 +54,8 @@ def models(word: str) -> None:
     console.print(
         "Parameters in millions and multiply-adds in billions: counted here, and as published in "
         "brackets. Weights ✓: `jaxpose.load(NAME)` fetches them. Tested ✓: against the published "
-        "code's outputs. `jaxpose models NAME` prints the whole record.",
+        "code's outputs. No 3D yet: the lifter converts, but cannot predict. `jaxpose models NAME` "
+        "prints the whole record.",
         style="dim",
     )
 
@@ -62,12 +63,14 @@ def models(word: str) -> None:
 def table(rows: list[Published], costs: list[Cost]) -> Table:
     """The table of records of one kind, a row for each."""
     kind = rows[0].kind
-    result = Table(box=None, header_style="bold", pad_edge=False)
+    result = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
     takes = "Frames" if kind == "lifter" else "Input"
-    gives = "Classes" if kind == "detector" else "Keypoints"
-    for title in (_TITLES[kind], takes, gives, "Parameters", "GFLOPs", "Published"):
-        left = title in (_TITLES[kind], gives, "Published") and title != "Classes"
-        result.add_column(title, justify="left" if left else "right", overflow="fold")
+    gives = "Classes" if kind == "detector" else "Joints"
+    for title in (_TITLES[kind], takes, gives, "Params", "GFLOPs", "Score"):
+        left = title in (_TITLES[kind], gives, "Score") and title != "Classes"
+        whole = title in (_TITLES[kind], takes)
+        justify: Literal["left", "right"] = "left" if left else "right"
+        result.add_column(title, justify=justify, overflow="fold", no_wrap=whole, min_width=7)
     for title in ("Weights", "Tested"):
         result.add_column(title, justify="center")
     for record, counted in zip(rows, costs, strict=True):
@@ -77,7 +80,7 @@ def table(rows: list[Published], costs: list[Cost]) -> Table:
             _gives(record),
             _beside(counted.parameters / 1e6, record.parameters),
             _beside(counted.multiply_adds / 1e9, record.gflops),
-            _score(record),
+            ", ".join(filter(None, (_score(record), "no 3D yet" if _limited(record) else ""))),
             "✓" if record.weights else "",
             "✓" if record.golden else "",
         )
@@ -143,6 +146,11 @@ def _score(record: Published) -> str:
         return record.score
     scores = (("box AP", record.box_ap), ("person AP", record.person_ap))
     return ", ".join(f"{name} {score}" for name, score in scores if score is not None)
+
+
+def _limited(record: Published) -> bool:
+    """True for a lifter that converts, but has no codec for prediction."""
+    return isinstance(record, PublishedLifter) and record.codec is None
 
 
 def _codec(codec: Any) -> str:

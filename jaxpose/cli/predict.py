@@ -18,14 +18,13 @@ from jaxpose.cli.predict_summary import (
     make_writable,
     summarise,
 )
-from jaxpose.config import override
 from jaxpose.errors import InputError, nearest
 from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.media.prefetch import ahead
 from jaxpose.media.sources import Media, open_media
 from jaxpose.media.video import is_address
 from jaxpose.pipeline.lifting import open_lifter
-from jaxpose.pipeline.options import Options
+from jaxpose.pipeline.options import Options, set_options
 from jaxpose.pipeline.pipeline import Pipeline
 from jaxpose.pipeline.results import Results
 from jaxpose.results.box_files import BoxFile, read_boxes
@@ -51,7 +50,7 @@ def predict(options: Predict) -> int:
       InputError: nothing to read, a model, box file or detector that cannot be used, options that
         exclude each other, or an `out` that cannot be written.
     """
-    settings = override(filled(options, Options()), options.set_)
+    settings = set_options(filled(options, Options()), options.set_)
     out, formats = options.out, _formats(options.formats)
     if options.boxes is not None and options.detector is not None:
         raise InputError("--boxes says where people are and --detector finds them: give one")

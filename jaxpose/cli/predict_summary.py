@@ -129,6 +129,7 @@ def summarise(
             f"{outcome.min_score} or more (--min-score).",
             style="yellow",
             highlight=False,
+            markup=False,
         )
     lines = [f"{one.source}: {one.reason}" for one in media.skipped]
     kinds = ("image", "images")
@@ -140,11 +141,11 @@ def summarise(
         (_count(outcome.left_out, "box", "boxes"), outcome.boxes, outcome.left_out),
     ):
         if some:
-            errors.print(f"{title} left out:", style="yellow", highlight=False)
+            errors.print(f"{title} left out:", style="yellow", highlight=False, markup=False)
             for line in some[:_LISTED]:
                 errors.print(f"  {line}", markup=False, highlight=False)
             if total > _LISTED:
-                errors.print(f"  and {total - _LISTED} more, in the files written")
+                errors.print(f"  and {total - _LISTED} more, in the files written", markup=False)
     if not done:
         nothing = "No image could be read." if media.still else "Nothing could be read."
         errors.print(nothing, style="bold red")
@@ -166,14 +167,17 @@ def _print_done(
     people = _count(outcome.people, "person", "people")
     tracks = sum(outcome.tracks.values())
     tracked = f" on {_count(tracks, 'track')}" if tracks else ""
-    console.print(f"{', '.join(parts)}{note}, {people}{tracked}.", highlight=False)
+    console.print(f"{', '.join(parts)}{note}, {people}{tracked}.", highlight=False, markup=False)
     drawn = [f"{name} ({codec})" for name, codec in outcome.videos[:3]]
-    console.print(f"Written to {out}: {', '.join([*formats, *drawn])}.", highlight=False)
+    console.print(
+        f"Written to {out}: {', '.join([*formats, *drawn])}.", highlight=False, markup=False
+    )
     if any(codec == "mp4v" for _, codec in outcome.videos):
         console.print(
             "The video is MPEG-4 part 2, which browsers do not play; "
             "pip install 'jaxpose[video]' for H.264.",
             style="yellow",
+            markup=False,
             highlight=False,
         )
 

@@ -29,7 +29,9 @@ def fit(study: Path, resamples: int, anyway: bool) -> None:
         result["shapes"] = [shape_law(arm, resamples, anyway) for arm in stars]
         _show(console, result)
     write_whole(study / "fit.json", json.dumps(found, indent=1) + "\n")
-    console.print(f"Written to {study / 'fit.json'}. Next: jaxpose scaling plot {study}")
+    console.print(
+        f"Written to {study / 'fit.json'}. Next: jaxpose scaling plot {study}", markup=False
+    )
 
 
 def plot(study: Path, out: Path | None, resamples: int, anyway: bool) -> None:
@@ -44,9 +46,11 @@ def plot(study: Path, out: Path | None, resamples: int, anyway: bool) -> None:
         laws = out / f"{analysis.quantity}_laws.png"
         written += [laws] if draw_laws(analysis, laws) else []
         for file in written:
-            console.print(f"{file}", soft_wrap=True)
+            console.print(f"{file}", soft_wrap=True, markup=False)
         for reason in analysis.refused.get("joint", []):
-            console.print(f"{analysis.words}, no joint law: {reason}", highlight=False)
+            console.print(
+                f"{analysis.words}, no joint law: {reason}", highlight=False, markup=False
+            )
 
 
 def _analyses(study: Path, manifest: Manifest, resamples: int, anyway: bool) -> list[Analysis]:
@@ -79,7 +83,7 @@ def _show(console: Console, result: dict[str, Any]) -> None:
             against.setdefault(reason, []).append(name)
     for reason, names in against.items():
         said = f"{result['quantity']}, nothing said of {', '.join(names)}: {reason}."
-        console.print(said, highlight=False, soft_wrap=True)
+        console.print(said, highlight=False, soft_wrap=True, markup=False)
     if "frontier" in result:
         _show_frontier(console, result)
     for law in result["shapes"]:
@@ -90,19 +94,21 @@ def _show(console: Console, result: dict[str, Any]) -> None:
             f"{row['point']}{left}: foretold {row['predicted']:.4g} ({row['low']:.4g} to "
             f"{row['high']:.4g}), measured {row['measured']:.4g}: off by {row['error']:+.1%}",
             highlight=False,
+            markup=False,
             soft_wrap=True,
         )
 
 
 def _show_shape(console: Console, law: dict[str, Any]) -> None:
     for reason in law["not_said"]:
-        console.print(f"{law['axis']}: {reason}.", highlight=False, soft_wrap=True)
+        console.print(f"{law['axis']}: {reason}.", highlight=False, soft_wrap=True, markup=False)
     if "exponent" in law:
         low, high = law["interval"]
         console.print(
             f"best {law['axis']}: as compute^{law['exponent']:.3f} ({low:.3f} to {high:.3f}); "
             f"{law['best']:.4g} at {law['compute']:.2g} FLOPs",
             highlight=False,
+            markup=False,
         )
 
 
@@ -119,6 +125,7 @@ def _show_frontier(console: Console, result: dict[str, Any]) -> None:
         console.print(
             f"{words[name]}: as compute^{sign}{value['value']:.3f} ({low:.3f} to {high:.3f})",
             highlight=False,
+            markup=False,
         )
     exponent = result["parabolas"]["exponent"]
     if exponent is not None:

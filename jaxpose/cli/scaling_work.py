@@ -49,7 +49,10 @@ def plan(options: Plan) -> None:
     console.print(_table(planned))
     runs = planned.points
     total = sum(p.compute - (planned.point(p.after).compute if p.after else 0.0) for p in runs)
-    console.print(f"{len(runs)} runs, {total:.3g} FLOPs in all. Next: jaxpose scaling run {study}")
+    console.print(
+        f"{len(runs)} runs, {total:.3g} FLOPs in all. Next: jaxpose scaling run {study}",
+        markup=False,
+    )
 
 
 def _table(manifest: Manifest) -> Table:
@@ -81,11 +84,11 @@ def run(options: Run) -> int:
     )
     console.print(_in_words(state), highlight=False)
     for name, reason in state.failed.items():
-        console.print(f"{name}: {reason}", highlight=False)
+        console.print(f"{name}: {reason}", highlight=False, markup=False)
     if state.failed:
         console.print("--retry tries failed points again.")
     elif not (state.free or state.held or state.waiting):
-        console.print(f"Next: jaxpose scaling fit {options.study}")
+        console.print(f"Next: jaxpose scaling fit {options.study}", markup=False)
     return 1 if state.failed else 0
 
 

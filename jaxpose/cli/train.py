@@ -35,12 +35,16 @@ def train(options: Train) -> None:
         overwrite=options.overwrite,
     )
     if outcome.stopped_by is not None:
-        console.print(f"Saved at step {outcome.step}. The same command goes on from there.")
+        console.print(
+            f"Saved at step {outcome.step}. The same command goes on from there.", markup=False
+        )
         # Preemption is an orderly end; Ctrl-C is reported as the shell expects it.
         raise typer.Exit(130 if outcome.stopped_by is signal.SIGINT else 0)
     if outcome.report is not None and distributed.is_first():
         console.print(outcome.report.table())
         if (workdir / "predictions.png").exists():
-            console.print(f"Predictions beside the truth: {workdir / 'predictions.png'}")
+            console.print(
+                f"Predictions beside the truth: {workdir / 'predictions.png'}", markup=False
+            )
     if hint := experiment.task().next_step(str(workdir)):
-        console.print(f"Next: {hint}")
+        console.print(f"Next: {hint}", markup=False)

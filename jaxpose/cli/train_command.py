@@ -50,7 +50,7 @@ class Train:
         bool,
         typer.Option(
             "--overwrite",
-            help="Start again, in place of the files that `train` wrote to --workdir earlier.",
+            help="Replace what this command wrote to --workdir earlier.",
         ),
     ] = False
     trust_recipe: TrustRecipe = False

@@ -15,7 +15,7 @@ from jaxpose.codecs.megvii import Megvii
 from jaxpose.codecs.regression import Regression
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.codecs.simcc import SimCC
-from jaxpose.deprecations import moved_names
+from jaxpose.deprecations import moved_names as _moved_names
 
 __all__ = [
     "CenterOffsets",
@@ -30,4 +30,4 @@ __all__ = [
     "Targets",
 ]
 
-__getattr__ = moved_names(__name__)
+__getattr__ = _moved_names(__name__)

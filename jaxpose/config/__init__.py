@@ -7,8 +7,8 @@ decides which code of a recipe may run.
 
 from jaxpose.config.override import override
 from jaxpose.config.values import classes_in, config_fields, differences, from_json, to_json
-from jaxpose.deprecations import moved_names
+from jaxpose.deprecations import moved_names as _moved_names
 
 __all__ = ["classes_in", "config_fields", "differences", "from_json", "override", "to_json"]
 
-__getattr__ = moved_names(__name__)
+__getattr__ = _moved_names(__name__)

@@ -88,6 +88,12 @@ def choose(fits: Sequence[Identified], clues: Clues) -> list[Identified]:
     return found
 
 
+def named_by_file(fit: Identified, file_name: str) -> bool:
+    """True if a file's name is the model's, or contains one of its training sets."""
+    stem = PurePath(file_name).stem
+    return _is_file_of(fit, file_name) or _datasets_named(fit, stem) > 0
+
+
 def _published_like(fits: Sequence[Identified]) -> list[Identified]:
     """Fits that were published with these keypoints and this size, if there are any."""
     found = _narrowed(fits, lambda fit: fit.entry not in UNPUBLISHED)

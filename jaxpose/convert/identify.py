@@ -9,6 +9,7 @@ import flax.linen as nn
 import numpy as np
 
 from jaxpose.convert.load import (
+    LIFTER_ADVICE,
     expected_leaves,
     fit_backbone,
     has_table,
@@ -23,7 +24,7 @@ from jaxpose.convert.rules import Plan, mismatch
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Format, Rule
-from jaxpose.models.published.record import Keypointed, PublishedPose
+from jaxpose.models.published.record import Keypointed, PublishedLifter, PublishedPose
 from jaxpose.models.vit import ViT
 
 # Image sizes of published pose models, for heads whose shapes depend on the size.
@@ -118,6 +119,8 @@ def identify(
             f"them; tried {kinds}{' and others' if len(entries) > 8 else ''}."
         )
     _, name, nearest = min(misfits, key=lambda misfit: misfit[0])
+    if any(entry.name == name and isinstance(entry, PublishedLifter) for entry in entries):
+        nearest = nearest.advised(LIFTER_ADVICE)
     raise nearest.about(f"No known model fits; the nearest is {name}. " if len(entries) > 1 else "")
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxpose.convert.formats import detect
 from jaxpose.convert.keypoints import copy_keypoints, count_keypoints, keypoint_axes
+from jaxpose.convert.mismatch import Mismatch
 from jaxpose.convert.positions import fit_positions
 from jaxpose.convert.reading import load_state_dict
 from jaxpose.convert.rules import Plan, apply, flatten, make_plan, nest
@@ -21,11 +22,17 @@ from jaxpose.models.build import PoseModel, abstract_variables
 from jaxpose.models.classifier import ClassificationHead
 from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.detection import DetectionModel
+from jaxpose.models.lifting.lifter import Lifter
 from jaxpose.models.vit import ViT
 
 # Attention heads of ImageNet's ViTs by width (arXiv:2010.11929, table 1; arXiv:2012.12877, table
 # 1).
 _IMAGENET_HEADS = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16}
+LIFTER_ADVICE = (
+    "Build the lifter that the checkpoint was trained as (frames, channels, number of keypoints), "
+    "and check that the file is whole; `jaxpose convert` finds the published ones."
+)
+"""Advice for arrays that do not fit a lifter, which has no head to reset."""
 _POSE_HEAD = r"(keypoint_)?head\.(deconv_layers|conv_layers|final_layer|mlp_head)"
 
 
@@ -62,7 +69,12 @@ def load_pretrained(
     if isinstance(checkpoint, str | Path):
         checkpoint = load_state_dict(checkpoint, ema=ema)
     if not reset_head and keypoints is None:
-        return to_variables(checkpoint, model, checkpoint_hw)
+        try:
+            return to_variables(checkpoint, model, checkpoint_hw)
+        except Mismatch as error:
+            if isinstance(model, Lifter):
+                error.advised(LIFTER_ADVICE)
+            raise
     if variables is None:
         variables = with_fresh_head(model)
     if keypoints is not None:

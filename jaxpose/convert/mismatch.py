@@ -43,7 +43,14 @@ class Mismatch(InputError):
             _section(title, entries, list(map(str, entries))) for title, entries in sections
         )
         short = "".join(_section(title, entries, _shown(entries)) for title, entries in sections)
+        self._advice = advice
         super().__init__(f"{verdict}{short}\n{advice}")
+
+    def advised(self, advice: str) -> "Mismatch":
+        """Replace the advice at the end of the message and return the error."""
+        self.args = (f"{str(self).removesuffix(self._advice)}{advice}",)
+        self._advice = advice
+        return self
 
     def about(self, what: str) -> "Mismatch":
         """Put a sentence before the message and return the error."""

@@ -118,10 +118,10 @@ def check_free(folder: Path, overwrite: bool) -> None:
     """
     if not folder.exists():
         return
-    if not overwrite:
-        raise InputError(f"{folder} exists. Choose another folder, or replace it with --overwrite.")
     if not (folder / RELEASE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is not a release and is not replaced. Choose another folder.")
+    if not overwrite:
+        raise InputError(f"{folder} exists. Choose another folder, or replace it with --overwrite.")
 
 
 def load_release(folder: str | Path) -> Release:

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from jaxpose.errors import InputError, nearest
@@ -333,7 +334,7 @@ class MotionSummary:
         table.add_column("clips", justify="right")
         table.add_column("frames", justify="right")
         for (split, subject), (clips, frames) in self.frames.items():
-            table.add_row(split, subject, f"{clips:,}", f"{frames:,}")
+            table.add_row(escape(split), escape(subject), f"{clips:,}", f"{frames:,}")
         console.print(table)
         for note in self.notes:
             console.print(f"note: {note}", markup=False)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -41,10 +42,11 @@ class Summary:
         table.add_column("count", justify="right")
         table.add_column("example", overflow="fold")
         for name, split in self.splits.items():
-            table.add_row(name, "written", f"{split.written:,}", "")
+            table.add_row(escape(name), "written", f"{split.written:,}", "")
             for reason, count in split.skipped.items():
-                table.add_row(name, f"skipped: {reason}", f"{count:,}", split.examples[reason][0])
+                example = escape(split.examples[reason][0])
+                table.add_row(escape(name), f"skipped: {escape(reason)}", f"{count:,}", example)
         console.print(table)
         for note in self.notes:
             console.print(f"note: {note}", markup=False)
-        console.print(f"fingerprint {self.fingerprint}", highlight=False)
+        console.print(f"fingerprint {self.fingerprint}", highlight=False, markup=False)

@@ -1,8 +1,8 @@
 """Detection of people: YOLOX and RTMDet."""
 
-from jaxpose.deprecations import moved_names
+from jaxpose.deprecations import moved_names as _moved_names
 from jaxpose.detect.detector import Detections, Detector
 
 __all__ = ["Detections", "Detector"]
 
-__getattr__ = moved_names(__name__)
+__getattr__ = _moved_names(__name__)

@@ -32,7 +32,11 @@ _BLOCK = 2**20
 _TIMEOUT = 30.0  # seconds without a byte
 _ATTEMPTS = 4
 _PAUSE = 1.0  # seconds before the second attempt, then longer
-_ELSEWHERE = "Download it elsewhere and give its path."
+_ELSEWHERE = "Download the file elsewhere and give its path."
+
+
+class Unreachable(InputError):
+    """Error for a file whose host cannot be reached, or breaks off."""
 
 
 class _Broken(Exception):
@@ -75,7 +79,7 @@ def receive(address: Address, path: Path) -> str:
                 why = f"after {file.tell():,} of {total:,} bytes"
             except _Broken as error:
                 why = f"after {file.tell():,} bytes ({error})"
-    raise InputError(f"{address.url} broke off {why}, {_ATTEMPTS} times. {_ELSEWHERE}")
+    raise Unreachable(f"{address.url} broke off {why}, {_ATTEMPTS} times. {_ELSEWHERE}")
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -127,7 +131,10 @@ def _opened(opener: urllib.request.OpenerDirector, address: Address, done: int, 
         why = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
         if done:
             raise _Broken(why) from None
-        raise InputError(f"cannot reach {address.host}: {why}. {_ELSEWHERE}") from None
+        raise Unreachable(
+            f"cannot reach {address.host}: {why}. Download {address.url} elsewhere and give the "
+            "path of the file."
+        ) from None
 
 
 def _refused(address: Address, error: urllib.error.HTTPError) -> str:

@@ -4,7 +4,7 @@
 `cameras` and `procrustes` are imported by their names.
 """
 
-from jaxpose.deprecations import moved_names
+from jaxpose.deprecations import moved_names as _moved_names
 from jaxpose.geometry.planar import (
     apply_affine,
     box_crop_matrix,
@@ -36,4 +36,4 @@ __all__ = [
 ]
 
 
-__getattr__ = moved_names(__name__)
+__getattr__ = _moved_names(__name__)

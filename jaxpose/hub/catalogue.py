@@ -10,19 +10,30 @@ import jaxpose
 from jaxpose.convert.reading import PYTORCH, RELEASE
 from jaxpose.download.address import address_of
 from jaxpose.download.fetch import checksum, fetch
+from jaxpose.download.transfer import Unreachable
 from jaxpose.errors import InputError, nearest
 from jaxpose.hub.from_checkpoint import ConvertOptions, release_checkpoint
 from jaxpose.models.published.catalogue import UNPUBLISHED, records
 from jaxpose.models.published.record import Kind, Published
 from jaxpose.paths import cache_folder
 
+_NAME = r"[\w.-]+"
+
+USES: dict[Kind, str] = {
+    "pose": "a model for keypoints in images. Pass it with --from.",
+    "detector": "a detector. Pass it with --detector, and a model for keypoints with --from.",
+    "lifter": "a lifter, which takes keypoints and not images. Pass it with --lift, and a model "
+    "for images with --from.",
+}
+"""Ends of sentences `NAME is ...`: what a model of each kind is, and where it is to be given."""
+
 
 def list_models(pattern: str | None = None, kind: Kind | None = None) -> list[str]:
     """List the names of the published models, for `jaxpose.load` and similar functions.
 
     Args:
-      pattern: part of a name, or a shell pattern such as `rtmpose-*` for whole names; None takes
-        all.
+      pattern: part of a name, or a shell pattern such as `rtmpose-*` for whole names, in upper or
+        lower case; None takes all.
       kind: "pose", "detector" or "lifter"; None takes all.
 
     Raises:
@@ -38,20 +49,30 @@ def resolve(where: str | Path) -> str | Path:
     """Return the release folder of a published name; return a path or an address unchanged.
 
     The weights of a name are downloaded from their address, checked, converted once and kept in
-    the cache. If a file or folder of that name exists, it is taken instead, with a note on standard
+    the cache. If a file or folder of that name exists, it is used instead, with a note on standard
     error.
 
     Raises:
-      InputError: `where` is a word that is neither a path nor a published name; the address of the
-        weights is not known; or as for `fetch` and `release_checkpoint`.
+      InputError: `where` is empty, or a word that is neither a path nor a published name; a folder
+        of a published name has no model; the address of the weights is not known; or as for `fetch`
+        and `release_checkpoint`.
     """
     name = str(where)
-    if not re.fullmatch(r"[\w.-]+", name):  # a path with folders, an address, a bucket
+    if not name:
+        raise InputError(
+            "The name of the model is empty: give a published name, a path or an https:// address."
+        )
+    record = _record(name)
+    if not re.fullmatch(_NAME, name):  # a path with folders, an address, a bucket
         return where
-    record = next((r for r in records(name) if r.name == name), None)
     if Path(name).exists():
+        if record is not None and not _has_model(Path(name)):
+            raise InputError(
+                f"{name} is a folder here without a run or a release, and a published model, too. "
+                "Rename the folder to use the published model."
+            )
         if record is not None:
-            _note(f"{name} is a published model, too; the file or folder of that name is taken.")
+            _note(f"{name} is a published model, too; the file or folder of that name is used.")
         return where
     if record is not None:
         return _fetched(record)
@@ -65,6 +86,30 @@ def resolve(where: str | Path) -> str | Path:
         f"{nearest(name, list_models())}"
     )
     raise InputError(f"{reason} `jaxpose models` lists the published models.")
+
+
+def check_kind(where: str | Path, *kinds: Kind) -> None:
+    """Check that a published name is of one of `kinds`, before anything is downloaded.
+
+    Paths and addresses are not checked.
+
+    Raises:
+      InputError: it is of another kind; the message says what it is for.
+    """
+    record = _record(str(where))
+    if record is None or Path(record.name).exists() or record.kind in kinds:
+        return
+    raise InputError(f"{record.name} is {USES[record.kind]}")
+
+
+def _record(name: str) -> Published | None:
+    if not re.fullmatch(_NAME, name):
+        return None
+    return next((record for record in records() if record.name == name), None)
+
+
+def _has_model(path: Path) -> bool:
+    return path.is_file() or (path / RELEASE).is_file() or (path / "checkpoints").is_dir()
 
 
 def released(file: Path, model: str | None = None) -> Path:
@@ -101,7 +146,14 @@ def _fetched(record: Published) -> Path:
     assert address is not None
     if not address.sha256:
         address = replace(address, sha256=weights.sha256)
-    return released(fetch(address), record.name)
+    try:
+        file = fetch(address)
+    except Unreachable as error:
+        raise InputError(
+            f"{error} The weights of {record.name} can also be converted from the file: `jaxpose "
+            f"convert FILE OUT --model {record.name}`; then give OUT in place of {record.name}."
+        ) from error
+    return released(file, record.name)
 
 
 def _note(text: str) -> None:

@@ -11,12 +11,19 @@ from typing import Any
 import jax
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from jaxpose import skeletons
 from jaxpose.config import to_json
 from jaxpose.config.trust import outside_paths, record_as_own
-from jaxpose.convert.choose import Clues, choose, published_skeleton, skeleton_of_dataset
+from jaxpose.convert.choose import (
+    Clues,
+    choose,
+    named_by_file,
+    published_skeleton,
+    skeleton_of_dataset,
+)
 from jaxpose.convert.formats import detect
 from jaxpose.convert.identify import Identified, identify
 from jaxpose.convert.load import load_pretrained, plan_for, recognise, to_variables
@@ -112,7 +119,8 @@ def release_checkpoint(source: Path, out: Path, options: ConvertOptions) -> Tabl
     if limit:
         config["limit"] = limit
     save_release(out, variables, config, card, overwrite=options.overwrite)
-    return _table(state_dict, fits, variables, skeleton, dataset, options)
+    stated = bool(options.model or named or dataset) or named_by_file(fit, source.name)
+    return _table(state_dict, fits, variables, skeleton, dataset, options, stated)
 
 
 def _fits(state_dict: Mapping[str, np.ndarray], options: ConvertOptions) -> list[Identified]:
@@ -174,7 +182,7 @@ def _variables(
             warnings.simplefilter("always", UserWarning)
             variables = load_pretrained(fit.model, state_dict, reset_head=True)
         for warning in caught:
-            Console(stderr=True).print(f"Note: {warning.message}", highlight=False)
+            Console(stderr=True).print(f"Note: {warning.message}", highlight=False, markup=False)
         return variables
     return to_variables(state_dict, fit.model, fit.input_hw)
 
@@ -269,7 +277,9 @@ def _table(
     skeleton: Skeleton | None,
     dataset: str,
     options: ConvertOptions,
+    stated: bool,
 ) -> Table:
+    """Table of a conversion; `stated` is False if only the arrays decided on the skeleton."""
     fit, *others = fits
     source, renamed = recognise(state_dict)
     table = Table(show_header=False)
@@ -278,10 +288,16 @@ def _table(
     if others:
         table.add_row("same shapes", ", ".join(other.entry.name for other in others))
     table.add_row("parameters", f"{count_parameters(variables) / 1e6:.2f} M")
-    what = f"{fit.num_keypoints}, {skeleton.name if skeleton else 'not named: use --skeleton'}"
+    what = (
+        f"{fit.num_keypoints}, {escape(skeleton.name) if skeleton else 'not named: use --skeleton'}"
+    )
     table.add_row("keypoints", what)
+    if skeleton and not stated:
+        one = "models" if others else "model"
+        whose = f"that of the only published {one} with these arrays"
+        table.add_row("skeleton", f"{escape(skeleton.name)}, {whose}; --skeleton changes it")
     if dataset and not skeleton:
-        table.add_row("", f"the checkpoint's dataset, {dataset}, is not built in")
+        table.add_row("", f"the checkpoint's dataset, {escape(dataset)}, is not built in")
     if fit.input_hw is not None:
         table.add_row("input", f"{fit.input_hw[1]} x {fit.input_hw[0]} pixels")
     if isinstance(fit.entry, PublishedLifter) and fit.entry.limit:

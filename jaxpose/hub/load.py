@@ -11,13 +11,13 @@ from jaxpose.config import from_json
 from jaxpose.config.recipe_source import FOLDER, RecipeSource, recipe_files, stored_recipe
 from jaxpose.config.trust import classes_for
 from jaxpose.convert.reading import PYTORCH, RELEASE, load_state_dict
-from jaxpose.convert.release import CONFIG, load_release, read_config
+from jaxpose.convert.release import CONFIG, load_config, load_release, read_config
 from jaxpose.convert.rules import flatten
 from jaxpose.detect.detector import Detector
 from jaxpose.download.address import address_of
 from jaxpose.download.fetch import fetch_inside, local
 from jaxpose.errors import InputError
-from jaxpose.hub.catalogue import released, resolve
+from jaxpose.hub.catalogue import USES, check_kind, released, resolve
 from jaxpose.paths import as_path, in_bucket, local_copy
 from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.task import Estimator
@@ -80,6 +80,7 @@ def load(
       InputError: as for `resolve`, `load_run`, `load_release`, `jaxpose convert` and
         `download.local`; a release without a codec or a skeleton; a detector.
     """
+    check_kind(where, "pose", "lifter")
     where = resolve(where)
     bucket = in_bucket(where)
     directory = as_path(where) if bucket else local(where)
@@ -94,10 +95,7 @@ def load(
         return Trained(directory, estimator, variables, run.step)
     release = load_release(directory)
     if "finds" in release.config:
-        raise InputError(
-            f"{where} is a detector. Pass it with --detector, and a model for keypoints with "
-            "--from."
-        )
+        raise InputError(f"{where} is {USES['detector']}")
     raw = read_config(directory)
 
     def source() -> RecipeSource | None:
@@ -127,12 +125,10 @@ def load_pose(
     Raises:
       InputError: as for `load`; a lifter.
     """
+    check_kind(where, "pose")
     trained = load(where, checkpoint, trust_recipe=trust_recipe)
     if trained.estimator.takes == "tracks":
-        raise InputError(
-            f"{where} is a lifter, which takes keypoints and not images. Pass it with --lift, and "
-            "a model for images with --from."
-        )
+        raise InputError(f"{where} is {USES['lifter']}")
     return trained
 
 
@@ -144,11 +140,12 @@ def load_lifter(
     Raises:
       InputError: as for `load`; a model for images.
     """
+    check_kind(where, "lifter")
     trained = load(where, checkpoint, trust_recipe=trust_recipe)
     if trained.estimator.takes != "tracks":
         raise InputError(
-            f"{where} is a model for images, not a lifter. Train a lifter with a recipe such as "
-            "h36m_mlp."
+            f"{where} is {USES['pose']} A lifter is one of `jaxpose models`, or is trained with a "
+            "recipe such as h36m_mlp."
         )
     return trained
 
@@ -157,9 +154,17 @@ def load_detector(where: str | Path, **options: Any) -> Detector:
     """Load a detector by a published name, or by a place and options of `Detector.load`.
 
     Raises:
-      InputError: as for `resolve` and `Detector.load`.
+      InputError: as for `resolve` and `Detector.load`; a run, or a release of another model.
     """
-    return Detector.load(resolve(where), **options)
+    check_kind(where, "detector")
+    path = local(resolve(where))
+    run = (path / "checkpoints").is_dir()
+    if run or ((path / CONFIG).is_file() and "finds" not in load_config(path)):
+        raise InputError(
+            f"{where} is not a detector but a model for keypoints. Pass it with --from, or with "
+            "--lift if it is a lifter."
+        )
+    return Detector.load(path, **options)
 
 
 def weights(where: str, *, trust_recipe: bool = False) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ pad the batch have weight 0 and add nothing. Means are taken over all keypoints 
 weight 0 included, as in MMPose: so a sample with few labelled keypoints weighs less.
 """
 
-from jaxpose.deprecations import moved_names
+from jaxpose.deprecations import moved_names as _moved_names
 from jaxpose.losses.center_offsets import CenterOffsetLoss
 from jaxpose.losses.combine import IntegralLoss, StageSum, WeightedSum
 from jaxpose.losses.coordinates import (
@@ -111,4 +111,4 @@ __all__ = [
     "wing",
 ]
 
-__getattr__ = moved_names(__name__)
+__getattr__ = _moved_names(__name__)

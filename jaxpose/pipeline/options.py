@@ -1,12 +1,24 @@
 """Options of a pipeline; the defaults suit most images and videos."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
-from jaxpose.errors import InputError
+import numpy as np
+
+from jaxpose.config import override
+from jaxpose.config.values import annotations, checked
+from jaxpose.errors import InputError, nearest
 from jaxpose.tasks.lifting.tracks import Lifting
 from jaxpose.tracking.smoothing import Smoothing
 from jaxpose.tracking.tracker import Tracking
+
+# Options with options of their own: the class and an example for messages.
+_PARTS: dict[str, tuple[type, str]] = {
+    "tracking": (Tracking, "Tracking(patience=3)"),
+    "smooth": (Smoothing, 'Smoothing("one-euro", beta=0.05)'),
+    "lifting": (Lifting, "Lifting(flip_test=False)"),
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,11 @@ class Options:
         ahead), a `Smoothing`, or None.
       lifting: options of a lifter.
       ahead: number of frames that are decoded and detected in advance; bounds the memory.
+
+    For `tracking`, `smooth` and `lifting`, a dictionary of their fields may be given, too.
+
+    Raises:
+      InputError: a value of another type, or outside its range.
     """
 
     flip_test: bool = True
@@ -61,6 +78,8 @@ class Options:
     ahead: int = 8
 
     def __post_init__(self) -> None:
+        for name, hint in annotations(type(self)).items():
+            object.__setattr__(self, name, _typed(name, getattr(self, name), hint))
         for name, lowest in (("batch_size", 1), ("detect_every", 1), ("ahead", 1)):
             if getattr(self, name) < lowest:
                 raise InputError(f"{name} must be at least {lowest}, not {getattr(self, name)}")
@@ -71,9 +90,6 @@ class Options:
                 raise InputError(f"{name} is in [0, 1], not {getattr(self, name)}")
         if self.keypoint_margin <= 0:
             raise InputError(f"keypoint_margin must be positive, not {self.keypoint_margin}")
-        if isinstance(self.smooth, str):
-            # A `Smoothing` has keys of its own, so that `smooth.beta` can be set.
-            object.__setattr__(self, "smooth", Smoothing(self.smooth))
         if self.smooth is not None and not self.track:
             raise InputError("smoothing follows people by their track ids: it needs track=True")
 
@@ -81,3 +97,59 @@ class Options:
     def smoothing(self) -> Smoothing | None:
         """`smooth` as a `Smoothing`, or None."""
         return Smoothing(self.smooth) if isinstance(self.smooth, str) else self.smooth
+
+
+def named_options(options: Mapping[str, Any]) -> Options:
+    """Make `Options` from the values of its fields by name.
+
+    Raises:
+      InputError: an unknown name, with the nearest one; or as for `Options`.
+    """
+    _check_names(options, Options, "")
+    return Options(**options)
+
+
+def set_options(options: Options, assignments: Sequence[str]) -> Options:
+    """Apply the `dotted.key=value` assignments of `--set` (see `config.override`).
+
+    `smooth` is set before the others, so that its own keys exist.
+
+    Raises:
+      InputError: as for `config.override`; a key of `smooth` while nothing is smoothed.
+    """
+    keys = [assignment.partition("=")[0].strip() for assignment in assignments]
+    first = [a for a, key in zip(assignments, keys, strict=True) if key == "smooth"]
+    options = override(options, first)
+    for key in keys:
+        if key.startswith("smooth.") and options.smooth is None:
+            raise InputError(
+                f"--set {key} changes a smoothing, and none is chosen: add --smooth one-euro of "
+                "`predict`, or --set smooth=one-euro."
+            )
+    return override(options, [a for a in assignments if a not in first])
+
+
+def _typed(name: str, value: Any, hint: Any) -> Any:
+    """Check the type of an option; a dictionary becomes the object that it describes."""
+    if name not in _PARTS:
+        return checked(value.item() if isinstance(value, np.generic) else value, hint, name)
+    cls, example = _PARTS[name]
+    if isinstance(value, cls) or (name == "smooth" and value is None):
+        return value
+    if isinstance(value, Mapping):
+        _check_names(value, cls, f"{name}.")
+        return cls(**value)
+    if name == "smooth" and isinstance(value, str):
+        # A `Smoothing` has keys of its own, so that `smooth.beta` can be set.
+        return Smoothing(value)  # type: ignore[arg-type]
+    raise InputError(f"{name} must be a {cls.__name__}, such as {example}, and {value!r} is not")
+
+
+def _check_names(given: Mapping[str, Any], cls: type, above: str) -> None:
+    names = [option.name for option in fields(cls)]
+    for name in given:
+        if name not in names:
+            raise InputError(
+                f"There is no option {above}{name}.{nearest(str(name), names)} "
+                f"The options are: {', '.join(names)}."
+            )

@@ -3,19 +3,19 @@
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from jaxpose.errors import InputError, nearest_argument
+from jaxpose.errors import InputError
 from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.media.prefetch import StageTimer, ahead
 from jaxpose.media.sources import Media, open_media
 from jaxpose.media.video import Frame, Skipped
 from jaxpose.pipeline.lifting import LiftedVideo, lift_videos, open_lifter
-from jaxpose.pipeline.options import Options
+from jaxpose.pipeline.options import Options, named_options
 from jaxpose.pipeline.person_boxes import (
     Locate,
     Located,
@@ -114,13 +114,9 @@ class Pipeline:
           options: fields of `Options`.
 
         Raises:
-          InputError: a path or address without such a model, or an option that does not exist.
+          InputError: a path or address without such a model, or as for `Options`.
         """
-        try:
-            chosen = Options(**options)
-        except TypeError as error:
-            hint = nearest_argument(error, (field.name for field in fields(Options)))
-            raise InputError(f"{error}; see jaxpose.pipeline.Options.{hint}") from None
+        chosen = named_options(options)
         if isinstance(detector, str | Path):
             detector = load_detector(detector)
         if isinstance(lifter, str | Path):

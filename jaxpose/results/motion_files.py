@@ -49,7 +49,8 @@ def quality(joints_mm: np.ndarray, skeleton: Skeleton) -> Quality:
     spread = consistency(points, skeleton.limb_indices).spread
     beyond = [degrees > 0 for degrees in beyond_limits(points, skeleton).values()]
     share = float(np.mean(beyond)) if beyond else np.nan
-    return Quality(float(seen.mean()), float(np.nanmean(spread)), share)
+    known = spread[np.isfinite(spread)]
+    return Quality(float(seen.mean()), float(known.mean()) if known.size else np.nan, share)
 
 
 @dataclass(frozen=True)

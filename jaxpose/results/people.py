@@ -82,7 +82,7 @@ class Person:
         }
         if self.joints is not None and self.joint_skeleton is not None:
             result["joints_mm"] = {
-                name: [round(float(v), 1) if np.isfinite(v) else None for v in joint]
+                name: [round(float(v), 2) if np.isfinite(v) else None for v in joint]
                 for name, joint in zip(self.joint_skeleton.keypoints, self.joints, strict=True)
             }
         return result

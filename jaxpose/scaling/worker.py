@@ -132,7 +132,8 @@ def work(
         trained += 1
         if stopped is not None:
             console.print(
-                f"{point.name}: stopped by {stopped.name}; it resumes with the next worker."
+                f"{point.name}: stopped by {stopped.name}; it resumes with the next worker.",
+                markup=False,
             )
             with locked_study(study):
                 return state_of(study, manifest, patience)
@@ -191,7 +192,8 @@ def _attempt(
     where = folder(study, point)
     console.print(
         f"{point.name}: {point.parameters:,} parameters, {point.steps:,} steps, "
-        f"{point.compute:.2g} FLOPs"
+        f"{point.compute:.2g} FLOPs",
+        markup=False,
     )
     try:
         return _train(study, manifest, point, console)
@@ -199,7 +201,7 @@ def _attempt(
         # A point that fails, such as a diverging one, is a result too; the other points continue.
         where.mkdir(parents=True, exist_ok=True)
         write_whole(where / FAILURE, json.dumps({"reason": str(error)}) + "\n")
-        console.print(f"{point.name}: failed: {error}")
+        console.print(f"{point.name}: failed: {error}", markup=False)
         return None
     finally:
         claim.release(study)
@@ -222,7 +224,8 @@ def _train(study: Path, manifest: Manifest, point: Point, console: Console) -> S
     console.print(
         f"{point.name}: {loss}{manifest.metric} {score:.4f}, {result.seconds:.0f} s"
         if score is not None
-        else f"{point.name}: {loss}{result.seconds:.0f} s"
+        else f"{point.name}: {loss}{result.seconds:.0f} s",
+        markup=False,
     )
     return None
 

@@ -103,7 +103,9 @@ class RunLog:
         status = f"loss {record['loss']:.3g}{speed}"
         self._progress.update(self._task, status=status)
         if not self._console.is_terminal:
-            self._console.print(f"step {step}/{self._steps}  {status}", highlight=False)
+            self._console.print(
+                f"step {step}/{self._steps}  {status}", highlight=False, markup=False
+            )
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Record the figures of an evaluation after `step` steps, and print them."""
@@ -111,7 +113,7 @@ class RunLog:
         figures = "  ".join(
             f"{name} {shown(value, '.3f')}" for name, value in list(values.items())[:6]
         )
-        self._console.print(f"step {step}: {figures}", highlight=False)
+        self._console.print(f"step {step}: {figures}", highlight=False, markup=False)
         lost = [name for name, value in values.items() if not math.isfinite(value)]
         if lost:
             self._console.print(
@@ -119,6 +121,7 @@ class RunLog:
                 "in the files and does not make a checkpoint the best.",
                 style="yellow",
                 highlight=False,
+                markup=False,
             )
 
     def image(self, step: int, name: str, rgb: np.ndarray) -> None:
@@ -127,7 +130,7 @@ class RunLog:
 
     def say(self, text: str) -> None:
         """Print a line above the progress bar."""
-        self._console.print(text, highlight=False)
+        self._console.print(text, highlight=False, markup=False)
 
     def _write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
         if not self._writes:

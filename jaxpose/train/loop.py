@@ -135,13 +135,14 @@ def train(
             if start >= experiment.steps:
                 console.print(
                     f"{directory} is already trained for {start} steps. Set a larger `steps` to "
-                    "train it further."
+                    "train it further.",
+                    markup=False,
                 )
                 return TrainResult(start, None, None, 0)
             if start:
-                console.print(f"Resuming {directory} at step {start}.")
+                console.print(f"Resuming {directory} at step {start}.", markup=False)
             for note in begun.notes(start):
-                console.print(note, highlight=False)
+                console.print(note, highlight=False, markup=False)
             source = sources["train"]
             return _run(
                 experiment, begun, console, mesh, source, evaluations, checkpoints, state, start
@@ -283,7 +284,7 @@ def _run(
         checkpoints.wait()
         if distributed.is_first():
             draw_curves(directory, experiment)
-    console.print(f"Compilations after the first step: {compiles.unexpected}.")
+    console.print(f"Compilations after the first step: {compiles.unexpected}.", markup=False)
     return TrainResult(step, report, stopped_by, compiles.unexpected)
 
 

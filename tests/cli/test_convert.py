@@ -113,3 +113,10 @@ def test_a_run_becomes_a_release_that_predicts_as_it_does(tmp_path, monkeypatch)
     jax.tree.map(np.testing.assert_array_equal, trained.variables, variables)
     again = invoke(tmp_path / "out", tmp_path / "again")
     assert again.exit_code == 2 and "is a release already" in " ".join(again.output.split())
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    result = invoke(tmp_path / "empty", tmp_path / "out")
+    text = " ".join(result.output.split())
+    assert result.exit_code == 2 and "is a folder without a run, a release or a checkpoint" in text

@@ -15,6 +15,7 @@ from jaxpose.media.image import read_image
 from jaxpose.models import martinez
 from jaxpose.skeletons import COCO17, H36M17
 from jaxpose.tasks.lifting.estimator import LiftingEstimator
+from jaxpose.tasks.lifting.track_lifter import TrackLifter
 from jaxpose.viz import VideoWriter
 
 
@@ -84,3 +85,49 @@ def test_refusals(release, tmp_path, name, options, message):
     result = lift(release, str(tmp_path / name), **options)
     assert result.exit_code == 2 and message in " ".join(result.output.split())
     assert not list(tmp_path.iterdir())
+
+
+def tracked(*scores: float) -> dict:
+    """Predictions of 20 frames with a track for each score, 1 and up, which all keypoints have."""
+    rng = np.random.default_rng(1)
+
+    def person(number, score):
+        points = rng.uniform(100, 300, (COCO17.num_keypoints, 2))
+        named = zip(COCO17.keypoints, points.tolist(), strict=True)
+        return {
+            "track_id": number,
+            "keypoints": {name: {"x": x, "y": y, "score": score} for name, (x, y) in named},
+        }
+
+    frame = {"source": "a.mp4", "width": 640, "height": 480}
+    people = [[person(n, score) for n, score in enumerate(scores, 1)] for _ in range(20)]
+    return {"frames": [frame | {"frame": t, "people": found} for t, found in enumerate(people)]}
+
+
+def test_tracks_without_certain_keypoints_are_not_lifted(release, tmp_path):
+    (tmp_path / "two.json").write_text(json.dumps(tracked(0.2, 0.9)))
+    command = ["lift", str(tmp_path / "two.json"), "--from", str(release / "lifter")]
+    out = tmp_path / "out.json"
+    result = CliRunner().invoke(app, [*command, str(out)])
+    assert result.exit_code == 1
+    reason = "Not lifted: track 1: no keypoint scores 0.3 or more in any frame; lower --min-score"
+    assert reason in " ".join(result.output.split())
+    (track,) = json.loads(out.read_text())["tracks"]
+    assert track["track"] == 2 and None not in track["joints_mm"]
+    out.unlink()
+    result = CliRunner().invoke(app, [*command, str(out), "--track", "1"])
+    assert result.exit_code == 1 and reason in " ".join(result.output.split())
+    assert not out.exists()
+    result = CliRunner().invoke(app, [*command, str(out), "--min-score", "0.1"])
+    assert result.exit_code == 0 and len(json.loads(out.read_text())["tracks"]) == 2
+
+
+def test_an_impossible_body_is_the_lifters(release, tmp_path, monkeypatch):
+    tiny = 1e-5 * np.random.default_rng(0).normal(size=(20, 17, 3))
+    monkeypatch.setattr(TrackLifter, "_windows", lambda self, framed: tiny.copy())
+    result = lift(release, str(tmp_path / "a.json"))
+    text = " ".join(result.output.split())
+    assert result.exit_code == 1 and "the lifter gives an impossible body" in text
+    assert "--no-rigid" in text and "check the unit" not in text
+    assert not list(tmp_path.iterdir())
+    assert lift(release, str(tmp_path / "a.json"), smooth="0").exit_code == 1

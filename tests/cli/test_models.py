@@ -6,8 +6,8 @@ from typer.testing import CliRunner
 from jaxpose.cli.main import app
 
 
-def models(name):
-    return CliRunner().invoke(app, ["models", name], env={"COLUMNS": "100"})
+def models(name, columns=100):
+    return CliRunner().invoke(app, ["models", name], env={"COLUMNS": str(columns)})
 
 
 def test_the_list_fits_a_terminal_and_counts():
@@ -54,3 +54,13 @@ def test_an_unknown_name_names_the_nearest():
     result = models("rtmpos-s")
     assert result.exit_code == 2
     assert "Did you mean 'rtmpose-s'" in " ".join(result.output.split())
+
+
+def test_names_are_whole_in_a_narrow_terminal_and_limits_are_marked():
+    printed = models("MotionBERT", columns=80).stdout
+    lines = printed.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(line.startswith("motionbert-lite-243 ") for line in lines)
+    assert "no 3D" in printed and "the lifter converts, but cannot predict" in " ".join(
+        printed.split()
+    )

@@ -18,6 +18,7 @@ from jaxpose.cli.predict_command import Predict
 from jaxpose.config import override
 from jaxpose.errors import InputError
 from jaxpose.pipeline import Lifting, Options, Smoothing
+from jaxpose.pipeline.options import set_options
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,14 @@ def test_every_option_of_the_pipeline_can_be_set():
         override(smoothed, ["tracking.patince=3"])
     with pytest.raises(InputError, match=r"lifting\.focal must be positive"):
         override(smoothed, ["lifting.focal=-1"])
+
+
+def test_the_keys_of_a_smoothing_need_its_method():
+    assignments = ["smooth.beta=0.5", "smooth=one-euro"]
+    for given in (assignments, assignments[::-1]):
+        assert set_options(Options(), given).smooth == Smoothing("one-euro", beta=0.5)
+    with pytest.raises(InputError, match=r"smooth\.beta .* add --smooth one-euro"):
+        set_options(Options(), assignments[:1])
 
 
 def commands(group, name="jaxpose"):

@@ -229,3 +229,19 @@ def test_the_data_set_is_read_off_the_metadata(meta, dataset, tmp_path):
     assert dataset_of(path) == dataset
     save_file(arrays, tmp_path / "x.safetensors")
     assert dataset_of(tmp_path / "x.safetensors") == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "noted"),
+    [("x", (), True), ("my_ap10k", (), False), ("x", ("--skeleton", "coco17"), False)],
+)
+def test_a_skeleton_that_only_the_arrays_decide_is_noted(name, more, noted, tmp_path):
+    arrays = load("rtmpose_m_hand5_256x256").state_dict
+    for key in ("weight", "bias"):
+        arrays[f"head.final_layer.{key}"] = arrays[f"head.final_layer.{key}"][:17]
+    save_file(arrays, tmp_path / f"{name}.safetensors")
+    result = invoke(tmp_path / f"{name}.safetensors", tmp_path / "out", *more)
+    assert result.exit_code == 0, result.output
+    text = " ".join(part.strip(" │") for part in result.output.split())
+    words = "ap10k17, that of the only published model with these arrays; --skeleton changes it"
+    assert (words in " ".join(text.split())) == noted

@@ -19,6 +19,7 @@ from jaxpose.models import (
     ViT,
     abstract_variables,
     init_variables,
+    martinez,
 )
 from jaxpose.models.conv import ConvNorm
 from jaxpose.models.layouts import conv_norm
@@ -274,3 +275,10 @@ def test_a_folded_norm_of_a_convolution_with_its_own_bias_is_the_identity():
     half = source | {"head.conv_layers.1.weight": np.ones(5, np.float32)}
     with pytest.raises(InputError, match="leaves of the model that the checkpoint lacks"):
         apply(mmpose_heatmap(head), half, leaves)
+
+
+def test_the_advice_for_a_lifter_names_no_head():
+    model = martinez(17, 17, channels=8)
+    with pytest.raises(InputError, match="Build the lifter that") as error:
+        convert.load_pretrained(model, {"params/backbone/odd/kernel": np.zeros((2, 2), np.float32)})
+    assert "reset_head" not in str(error.value)

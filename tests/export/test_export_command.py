@@ -78,7 +78,7 @@ def test_an_export_is_replaced_when_asked(trained, tmp_path):
     assert export("model", "--out", out, "--no-check").exit_code == 0
     (out / "model.stablehlo").write_bytes(b"old")
     again = export("model", "--out", out, "--no-check")
-    assert again.exit_code == 2 and "or give --overwrite" in again.output
+    assert again.exit_code == 2 and "or replace it with --overwrite" in again.output
     assert (out / "model.stablehlo").read_bytes() == b"old"
     assert export("model", "--out", out, "--no-check", "--overwrite").exit_code == 0
     assert (out / "model.stablehlo").read_bytes() == b"export"

@@ -16,7 +16,7 @@ import jaxpose
 from jaxpose.convert.rules import flatten
 from jaxpose.errors import InputError
 from jaxpose.hub import catalogue
-from jaxpose.hub.load import load_detector, load_pose, weights
+from jaxpose.hub.load import load_detector, load_lifter, load_pose, weights
 from jaxpose.models.published.catalogue import find
 from jaxpose.models.published.record import Weights
 from jaxpose.paths import CACHE_VARIABLE
@@ -77,6 +77,7 @@ def test_models_are_listed_by_pattern_and_kind():
     every = jaxpose.list_models()
     assert {"rtmpose-s", "yolox-nano", "videopose3d-27"} <= set(every)
     assert jaxpose.list_models("rtmdet-*") == jaxpose.list_models("rtmdet", kind="detector")
+    assert jaxpose.list_models("RTMPose-S") == jaxpose.list_models("rtmpose-s") != []
     assert "martinez" in jaxpose.list_models(kind="lifter")
     assert set(jaxpose.list_models(kind="pose")) < set(every)
     with pytest.raises(InputError, match="choose one of 'pose'"):
@@ -132,6 +133,9 @@ def test_a_damaged_file_is_refused(site):
 
 def test_a_folder_of_the_name_comes_first_and_a_note_says_so(site, tmp_path, capsys):
     (tmp_path / "rtmpose-t").mkdir()
+    with pytest.raises(InputError, match="Rename the folder to use the published model"):
+        catalogue.resolve("rtmpose-t")
+    (tmp_path / "rtmpose-t" / "model.safetensors").touch()
     assert catalogue.resolve("rtmpose-t") == "rtmpose-t"
     assert "is a published model, too" in capsys.readouterr().err
     assert not site.asked
@@ -141,9 +145,11 @@ def test_a_folder_of_the_name_comes_first_and_a_note_says_so(site, tmp_path, cap
     ("name", "message"),
     [
         ("rtmpose-ss", r"no published model of that name\. Did you mean 'rtmpose-s'"),
-        ("rtmdet-tiny", r"address .* is not known.*jaxpose convert FILE OUT --model rtmdet-tiny"),
+        ("poseformer-9", r"address .* is not known.*jaxpose convert FILE OUT --model poseformer-9"),
         ("vitpose-ti", r"No weights of vitpose-ti are published"),
         ("mobilenetv2-0.5", r"No weights of mobilenetv2-0\.5 are published"),
+        ("RTMPose-S", r"Did you mean 'rtmpose-s'"),
+        ("", r"The name of the model is empty: give a published name, a path"),
         ("none.pth", r"There is no checkpoint file none\.pth"),
     ],
 )
@@ -155,3 +161,37 @@ def test_names_without_weights_are_refused(name, message, site):
 @pytest.mark.parametrize("where", ["a/b", "./rtmpose-t", "https://x.org/a.pth", "gs://x/rtmpose-t"])
 def test_paths_and_addresses_are_left_as_they_are(where):
     assert catalogue.resolve(where) == where
+
+
+@pytest.mark.parametrize(
+    ("load", "name", "message"),
+    [
+        (Pipeline.load, "rtmdet-nano-person", "rtmdet-nano-person is a detector. Pass it with"),
+        (load_pose, "videopose3d-27", "videopose3d-27 is a lifter, which takes keypoints"),
+        (load_lifter, "rtmpose-t", "rtmpose-t is a model for keypoints in images"),
+        (load_detector, "rtmpose-t", "rtmpose-t is a model for keypoints in images"),
+        (jaxpose.load, "yolox-nano", "yolox-nano is a detector"),
+    ],
+)
+def test_a_name_of_another_kind_is_refused_before_the_download(load, name, message, site):
+    site.publish(name)
+    with pytest.raises(InputError, match=message):
+        load(name)
+    assert not site.asked
+
+
+def test_a_release_of_a_pose_model_is_no_detector(site):
+    site.publish("rtmpose-t")
+    folder = jaxpose.load("rtmpose-t").directory
+    with pytest.raises(InputError, match="is not a detector but a model for keypoints") as error:
+        load_detector(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_without_a_network_the_message_says_what_to_do(site, monkeypatch):
+    address = "https://127.0.0.1:1/rtmpose-t.pth"
+    record = replace(find("rtmpose-t"), weights=Weights(address, "00000000"))
+    monkeypatch.setattr(catalogue, "records", lambda *_: [record])
+    message = rf"cannot reach .*Download {address} elsewhere.*convert FILE OUT --model rtmpose-t"
+    with pytest.raises(InputError, match=message):
+        jaxpose.load("rtmpose-t")

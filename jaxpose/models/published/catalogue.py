@@ -32,8 +32,8 @@ def records(pattern: str | None = None, kind: Kind | None = None) -> list[Publis
     """Return the published records, in the order of the families.
 
     Args:
-      pattern: part of a name, or a shell pattern such as `rtmpose-*` for whole names; None takes
-        all.
+      pattern: part of a name, or a shell pattern such as `rtmpose-*` for whole names, in upper or
+        lower case; None takes all.
       kind: "pose", "detector" or "lifter"; None takes all.
     """
     found = [record for record in _EVERY if kind in (None, record.kind)]
@@ -41,7 +41,7 @@ def records(pattern: str | None = None, kind: Kind | None = None) -> list[Publis
         return found
     if not set(pattern) & set("*?["):
         pattern = f"*{pattern}*"
-    return [record for record in found if fnmatchcase(record.name, pattern)]
+    return [record for record in found if fnmatchcase(record.name, pattern.lower())]
 
 
 def find(name: str) -> Published:

@@ -167,4 +167,4 @@ class BottomUpTask:
         )
 
     def next_step(self, workdir: str) -> str:
-        return f"jaxpose predict IMAGE --from {workdir} --boxes full --out out"
+        return f"jaxpose predict IMAGE --from {workdir} --out out"

@@ -18,6 +18,10 @@ from jaxpose.tasks.lifting.track_lifter import TrackLifter
 _FPS = 30.0  # frame rate of videos that declare none
 
 
+class NotLifted(InputError):
+    """Error for one track that cannot be lifted, while other tracks may be."""
+
+
 @dataclass(frozen=True)
 class Track:
     """One person over consecutive frames of a video, or in one image.
@@ -80,6 +84,11 @@ class Lifting:
             value = getattr(self, name)
             if value is not None and not (np.isfinite(value) and value > 0):
                 raise InputError(f"lifting.{name} must be positive or None, not {value}")
+        if not isinstance(self.cleaning, Cleaning):
+            raise InputError(
+                "lifting.cleaning must be a Cleaning, such as Cleaning(rigid=False), and "
+                f"{self.cleaning!r} is not"
+            )
         if not 0 <= self.min_score <= 1:
             raise InputError(f"lifting.min_score must be in [0, 1], not {self.min_score}")
         if not self.longest_gap >= 0:
@@ -165,9 +174,16 @@ def lift_track(track: Track, lifter: TrackLifter, options: Lifting | None = None
     """Lift a track to 3D.
 
     Raises:
-      InputError: an error of `TrackLifter.__call__` or `clean`.
+      NotLifted: no frame has enough keypoints of the person, or the lifter gives an impossible
+        body, whose bones cannot be made rigid.
+      InputError: as for `TrackLifter.__call__`.
     """
     options = options or Lifting()
+    if not (track.scores >= options.min_score).any():
+        raise NotLifted(
+            f"no keypoint scores {options.min_score:g} or more in any frame; lower --min-score "
+            "of `lift` (lifting.min_score)"
+        )
     joints = lifter(
         track.keypoints,
         track.scores,
@@ -178,8 +194,21 @@ def lift_track(track: Track, lifter: TrackLifter, options: Lifting | None = None
         min_score=options.min_score,
         longest_gap=options.longest_gap,
     )
+    if not np.isfinite(joints).all(axis=(1, 2)).any():
+        raise NotLifted(
+            f"in every frame, less than half of the keypoints score {options.min_score:g} or more; "
+            "lower --min-score of `lift` (lifting.min_score)"
+        )
     found = quality(joints, lifter.skeleton)
-    joints = clean(joints, lifter.skeleton, track.fps, options.cleaning)
+    try:
+        joints = clean(joints, lifter.skeleton, track.fps, options.cleaning)
+    except InputError as error:
+        reason = str(error).partition("; ")[0]
+        raise NotLifted(
+            f"the lifter gives an impossible body: {reason}. Is the lifter trained, and for these "
+            "keypoints? --no-rigid of `lift` (lifting.cleaning.rigid=false) leaves out the fit of "
+            "rigid bones"
+        ) from error
     if options.focal is not None:
         joints = _placed(joints, track, lifter, options)
     return LiftedTrack(
