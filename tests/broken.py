@@ -4,8 +4,14 @@ import re
 from collections.abc import Mapping
 
 import numpy as np
+import pytest
 
-PLACES = ("first", "middle", "last")
+# One place for each model in the normal suite; the others repeat its forward pass.
+PLACES = (
+    "middle",
+    pytest.param("first", marks=pytest.mark.slow),
+    pytest.param("last", marks=pytest.mark.slow),
+)
 
 
 def with_fault(

@@ -228,7 +228,17 @@ def sandbox(tmp_path, detectors, monkeypatch):
     return Sandbox(folder, monkeypatch)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+# The other pages repeat these commands with more options.
+_NORMAL = ("README", "train", "predict", "python", "weights")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=page.stem, marks=[] if page.stem in _NORMAL else [pytest.mark.slow])
+        for page in PAGES
+    ],
+)
 def test_every_step_of_a_page_runs(page, sandbox):
     for step in steps(page):
         if reason(step) is None:

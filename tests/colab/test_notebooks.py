@@ -45,6 +45,7 @@ def test_lift3d_runs_and_shows_its_pictures(tmp_path, monkeypatch):
     assert (tmp_path / "walk.bvh").is_file()
 
 
+@pytest.mark.slow
 def test_scaling_runs_a_study_and_shows_its_law(tmp_path, monkeypatch):
     monkeypatch.setenv("SCALING_PEOPLE", "128")
     monkeypatch.setenv("SCALING_SAMPLES", "192,320,512")

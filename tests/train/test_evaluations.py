@@ -83,6 +83,7 @@ def test_terms_of_the_loss_are_logged_and_add_up(finished):
         assert row["loss"] == pytest.approx(row["loss/HeatmapMSE"] + row["loss/OHKM"], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_terms_are_means_over_parts_of_an_accumulated_batch(experiment, tmp_path):
     parts = dataclasses.replace(
         experiment, accumulate=2, batch_size=16, steps=1, more_evaluations=()

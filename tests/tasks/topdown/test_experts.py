@@ -73,6 +73,7 @@ def test_experts_learn_from_their_own_data_set_alone():
     assert experts_reached(alone) == [False, True, False]
 
 
+@pytest.mark.slow
 def test_evaluation_uses_the_expert_of_each_sample():
     experiment = mixed_experiment(0)
     mesh = make_mesh(experiment.mesh)
