@@ -14,7 +14,7 @@ import pytest
 import reference
 
 from jaxpose.models.published import catalogue
-from jaxpose.models.published.lifting import LIFTERS
+from jaxpose.models.published.catalogue import LIFTERS
 
 TESTS = Path(__file__).parent
 FOLDER = TESTS / "golden"
