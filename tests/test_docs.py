@@ -50,11 +50,17 @@ def _set(*changes: str) -> list[str]:
 
 # The beginning of a command (a pattern) and the words that are appended to make it small. All that
 # match are appended; of an option that is given twice the last counts.
+OWN_MODEL = (
+    *("train_data.count=16", "eval_data.count=8", "evaluation.batch_size=8", "batch_size=8"),
+    *("model.backbone.width=8", "optimizer.warmup_steps=1"),
+)
 SHRUNK: list[tuple[str, list[str]]] = [
     (r"train quickstart", _set(*SMALL_QUICKSTART)),
     (r"train crane\.py", _set(*SMALL_PYRAMID, "model.head.deconv_channels=(8,)")),
     (r"train coco_vitpose_b", _set(*SMALL_VIT, *BRIEF, "evaluation.batch_size=8")),
     (r"train lsp", _set(*SMALL_PYRAMID, "evaluation.batch_size=8")),
+    (r"train my_model\.py.* steps=2000", _set("steps=3", *OWN_MODEL)),
+    (r"train my_model\.py(?!.* steps=2000)", _set("steps=2", *OWN_MODEL)),
     (r"train my_recipe\.py", _set("steps=2", "evaluation.every=2")),
     (
         r"train humaneva_temporal",
@@ -229,7 +235,7 @@ def sandbox(tmp_path, detectors, monkeypatch):
 
 
 # The other pages repeat these commands with more options.
-_NORMAL = ("README", "train", "predict", "python", "weights")
+_NORMAL = ("README", "own", "train", "predict", "python", "weights")
 
 
 @pytest.mark.parametrize(
