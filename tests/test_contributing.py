@@ -56,7 +56,14 @@ def run(line: str) -> None:
         assert pytest.main([*arguments, *options]) == pytest.ExitCode.OK, line
 
 
-@pytest.mark.parametrize("title", RECIPES)
+# tests/outside trains a task of its own in the quick suite.
+TITLES = [
+    pytest.param(title, marks=pytest.mark.slow if title == "Add a task" else ())
+    for title in RECIPES
+]
+
+
+@pytest.mark.parametrize("title", TITLES)
 def test_the_recipe_works(title, checkout, monkeypatch):
     for language, text in re.findall(r"^```(\w+)\n(.*?)^```", RECIPES[title], re.M | re.S):
         if language == "sh":

@@ -32,6 +32,7 @@ def test_quickstart_runs_and_shows_its_pictures(tmp_path, monkeypatch):
     assert "AP" in printed and "Keypoint(" in printed
 
 
+@pytest.mark.slow
 def test_lift3d_runs_and_shows_its_pictures(tmp_path, monkeypatch):
     monkeypatch.setenv("LIFT_STEPS", "30")
     monkeypatch.setenv("LIFT_CLIPS", "20")
@@ -78,6 +79,7 @@ def test_predict_says_that_it_is_offline_and_shows_photo_film_and_angle(tmp_path
     assert len((tmp_path / "out" / "predictions.jsonl").read_text().splitlines()) == frames
 
 
+@pytest.mark.slow
 def test_finetune_goes_from_labels_to_an_exported_model(tmp_path, monkeypatch):
     # The network to start from is as in quickstart and predict: it is compiled once for the three.
     monkeypatch.setenv("FINETUNE_PRETRAINING", "20")

@@ -4,12 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from motion_clips import clip
 
 from jaxpose.data.motion import motion_of, write_motion
 from jaxpose.skeletons import HUMANEVA15
 
 
+@pytest.mark.slow
 def test_three_kills_lose_nothing(tmp_path):
     file = tmp_path / "motion.npz"
     write_motion(file, motion_of(HUMANEVA15, [clip(40, 0), clip(20, 1, split="validate")]))
