@@ -289,5 +289,5 @@ def test_films_are_lifted_a_whole_track_at_a_time(tmp_path):
 
 
 def test_an_option_that_does_not_exist_is_named_with_the_nearest():
-    with pytest.raises(InputError, match="no option batchsize. Did you mean 'batch_size'"):
+    with pytest.raises(InputError, match=r"no option batchsize\. Did you mean 'batch_size'"):
         Pipeline.load("nowhere", batchsize=4)
