@@ -7,7 +7,7 @@ name, an attribute or a string. That finds too many uses rather than too few.
 import ast
 from collections.abc import Iterable, Mapping
 
-from jaxpose.config.recipe_source import RecipeSource, drop_docstring, parsed
+from jaxpose.config.recipe_source import RecipeSource, statements
 
 _STATEMENTS = "other statements"
 """Key of the top-level statements that define no name; they can affect everything."""
@@ -37,8 +37,8 @@ def changes_only_for(
     }
     uses: dict[str, set[str]] = {}
     for version in versions:
-        for (_, name), statements in version.items():
-            for statement in statements:
+        for (_, name), texts in version.items():
+            for statement in texts:
                 uses.setdefault(name, set()).update(_identifiers(ast.parse(statement)))
     fixed = _reached(uses, {_STATEMENTS, *(cls.__name__ for cls in others)})
     free = _reached(uses, {cls.__name__ for cls in some})
@@ -57,14 +57,9 @@ def _definitions(source: RecipeSource) -> dict[tuple[str, str], list[str]]:
     """Top-level statements by file and each name that they define, without `get_config`."""
     found: dict[tuple[str, str], list[str]] = {}
     for file, content in source.files.items():
-        for node in parsed(content, file).body:
-            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-                continue  # a docstring
-            if isinstance(node, ast.FunctionDef) and node.name == "get_config":
-                continue
+        for node in statements(content, file):
             for inner in ast.walk(node):
                 if isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                    drop_docstring(inner)
                     inner.body = inner.body or [ast.Pass()]
             for name, statement in _named(node):
                 found.setdefault((file, name), []).append(ast.unparse(statement))

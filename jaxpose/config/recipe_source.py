@@ -329,23 +329,26 @@ _FINDER = _Finder()
 
 def _definitions(content: bytes, name: str) -> dict[str, str]:
     found: dict[str, str] = {}
+    for node in statements(content, name):
+        key = getattr(node, "name", None) or _target(node)
+        found[key] = found.get(key, "") + ast.dump(node)
+    return found
+
+
+def statements(content: bytes, name: str) -> Iterator[ast.stmt]:
+    """Top-level statements without `get_config` and without docstrings; a body can be empty."""
     for node in parsed(content, name).body:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             continue  # a docstring
         if isinstance(node, ast.FunctionDef) and node.name == "get_config":
             continue
         for inner in ast.walk(node):
-            if isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                drop_docstring(inner)
-        key = getattr(node, "name", None) or _target(node)
-        found[key] = found.get(key, "") + ast.dump(node)
-    return found
-
-
-def drop_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
-    """Remove the docstring of a definition; its body can then be empty."""
-    if ast.get_docstring(node, clean=False) is not None:
-        del node.body[0]
+            if (
+                isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+                and ast.get_docstring(inner, clean=False) is not None
+            ):
+                del inner.body[0]
+        yield node
 
 
 def _target(node: ast.stmt) -> str:

@@ -176,3 +176,17 @@ def check_indices(indices: Sequence[int] | np.ndarray, count: int) -> np.ndarray
     if outside.size:
         raise InputError(f"There is no sample {outside[0]}; the dataset has {count}.")
     return array
+
+
+def check_keypoints(source: Source, skeleton: Skeleton, name: str) -> None:
+    """Check that a dataset has the keypoints of an experiment's skeleton.
+
+    Raises:
+      InputError: it has others; the message calls the dataset `name`.
+    """
+    if source.skeleton.keypoints != skeleton.keypoints:
+        raise InputError(
+            f"{name} has the keypoints of skeleton {source.skeleton.name!r}, but the "
+            f"experiment's skeleton is {skeleton.name!r}. Prepare the data with that skeleton, "
+            "or change `skeleton` in the recipe."
+        )

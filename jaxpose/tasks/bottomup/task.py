@@ -10,7 +10,7 @@ import numpy as np
 from jaxpose import viz
 from jaxpose.convert import load_pretrained
 from jaxpose.data.instances import image_shapes
-from jaxpose.data.source import Images, Source
+from jaxpose.data.source import Images, Source, check_keypoints
 from jaxpose.errors import InputError
 from jaxpose.metrics.trial import made_up_people, try_metrics
 from jaxpose.models.build import abstract_variables
@@ -56,13 +56,7 @@ class BottomUpTask:
         return self._checked(Images(path=data, split=split).open(), data)
 
     def _checked(self, source: Source, name: str) -> Source:
-        skeleton = self.experiment.skeleton
-        if source.skeleton.keypoints != skeleton.keypoints:
-            raise InputError(
-                f"{name} has the keypoints of skeleton {source.skeleton.name!r}, but the "
-                f"experiment's skeleton is {skeleton.name!r}. Prepare the data with that skeleton, "
-                "or change `skeleton` in the recipe."
-            )
+        check_keypoints(source, self.experiment.skeleton, name)
         if len(source) == 0:
             raise InputError(f"{name} has no images.")
         if not hasattr(source, "people"):

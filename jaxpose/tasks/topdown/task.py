@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxpose import viz
 from jaxpose.codecs.sample import Sample
-from jaxpose.data.source import Records, Source
+from jaxpose.data.source import Records, Source, check_keypoints
 from jaxpose.errors import InputError
 from jaxpose.metrics.metric import check_metrics
 from jaxpose.metrics.trial import made_up, try_metrics
@@ -54,13 +54,7 @@ class TopDownTask:
         return self._checked(Records(path=data, split=split).open(), data)
 
     def _checked(self, source: Source, name: str) -> Source:
-        skeleton = self.experiment.skeleton
-        if source.skeleton.keypoints != skeleton.keypoints:
-            raise InputError(
-                f"{name} has the keypoints of skeleton {source.skeleton.name!r}, but the "
-                f"experiment's skeleton is {skeleton.name!r}. Prepare the data with that skeleton, "
-                "or change `skeleton` in the recipe."
-            )
+        check_keypoints(source, self.experiment.skeleton, name)
         numbers, experts = getattr(source, "datasets", ()), self.experiment.experts
         if experts and numbers and max(numbers) >= experts:
             raise InputError(
