@@ -30,7 +30,7 @@ def check_annotations(
     Args:
       document: the parsed content of the file, of any type.
       skeleton: the skeleton that its keypoints should have.
-      images: the folder that its `file_name` entries are relative to; None skips the checks of
+      image_folder: the folder that its `file_name` entries are relative to; None skips the checks of
         image files.
 
     Returns:
