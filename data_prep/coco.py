@@ -44,6 +44,13 @@ def prepare(
     empty: Annotated[
         bool, typer.Option(help="With --layout images, store images without people too.")
     ] = False,
+    outside: Annotated[
+        bool,
+        typer.Option(
+            help="Also take images outside the folder of --images, which a file_name reaches "
+            "through '..', an absolute path or a link."
+        ),
+    ] = False,
     processes: Annotated[
         int | None, typer.Option(min=1, help="Number of processes. Default: one per core.")
     ] = None,
@@ -60,7 +67,7 @@ def prepare(
     points = skeletons.load(skeleton)
     whole = layout == "images"
     images, skipped, notes = read_people(
-        annotations, images, points, whole_images=whole, empty=empty
+        annotations, images, points, whole_images=whole, empty=empty, outside=outside
     )
     return write_dataset(
         out,

@@ -81,6 +81,19 @@ def _has(module: str) -> bool:
         return False
 
 
+def is_inside(path: Path, real_folder: Path) -> bool:
+    """True if a path leads into a folder, after `..` and links are followed.
+
+    Args:
+      path: the path; it need not exist.
+      real_folder: the folder, as `Path.resolve` returns it.
+    """
+    try:
+        return path.resolve().is_relative_to(real_folder)
+    except (OSError, RuntimeError, ValueError):  # a loop of links, a name with a zero byte
+        return False
+
+
 def atomic_write(file: Path, text: str) -> None:
     """Writes a file atomically: after a kill, the file is whole or absent."""
     if in_bucket(file):

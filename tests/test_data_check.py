@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import typer
 from annotated import WIDTH, Canvases, codes, finding, good_canvases, good_document, photos_for
+from PIL import Image
 from typer.testing import CliRunner
 
 from jaxpose.cli.data_command import check
@@ -69,11 +70,14 @@ def test_category_without_keypoints(document):
 def test_another_skeleton(document):
     (only,) = check_annotations(document, LSP14)
     assert only.code == "other-skeleton"
-    assert "17 keypoints, skeleton 'lsp14' has 14" in only.message
+    assert "17 keypoints, skeleton 'lsp14' has 14" in only.examples[0]
     names = document["categories"][0]["keypoints"]
     names[5], names[6] = names[6], names[5]
     order = finding(check_annotations(document, COCO17), "keypoint-order")
     assert order.examples[0] == "right_shoulder where left_shoulder is expected"
+    names[5], names[6] = "shoulder_R", "Shoulder.L"
+    order = finding(check_annotations(document, COCO17), "keypoint-order")
+    assert order.examples[0] == "shoulder_R where left_shoulder is expected"
     names[5], names[6] = "Left Shoulder", "rs"
     other = finding(check_annotations(document, COCO17), "keypoint-names")
     assert other.severity == "warning"
@@ -163,11 +167,46 @@ def test_photos(document, tmp_path):
     (tmp_path / "4.jpg").write_bytes((tmp_path / "5.jpg").read_bytes()[:2000])
     document["images"][6]["width"] = WIDTH + 10
     findings = check_annotations(document, COCO17, tmp_path)
-    assert finding(findings, "photo-missing").examples == ("3.jpg",)
+    assert finding(findings, "photo-missing").examples == (f"there is no {tmp_path / '3.jpg'}",)
     assert "4.jpg" in finding(findings, "photo-unreadable").examples[0]
-    assert finding(findings, "photo-size").examples == ("6.jpg is 640x480, the file says 650x480",)
+    size = "6.jpg: the image has 640x480 pixels, the annotation says 650x480"
+    assert finding(findings, "photo-size").examples == (size,)
     absent = finding(check_annotations(document, COCO17, tmp_path / "no"), "photo-missing")
     assert absent.count == 20
+
+
+@pytest.mark.parametrize("turn", [2, 3, 6])
+def test_images_turned_by_exif(document, tmp_path, turn):
+    photos_for(document, tmp_path)
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    Image.open(tmp_path / "3.jpg").save(tmp_path / "3.jpg", exif=exif)
+    findings = check_annotations(document, COCO17, tmp_path)
+    if turn == 6:
+        assert "turned by EXIF (orientation 6)" in finding(findings, "photo-size").examples[0]
+    else:
+        only = finding(findings, "photo-turned")
+        assert only.severity == "warning" and only.examples == (f"3.jpg (orientation {turn})",)
+
+
+def test_a_second_category_and_shared_file_names(document, tmp_path):
+    document["categories"].append({"id": 7, "name": "dog", "keypoints": ["a", "b"]})
+    document["annotations"][0]["category_id"] = 7
+    document["images"][1]["file_name"] = document["images"][0]["file_name"]
+    findings = check_annotations(document, COCO17)
+    assert finding(findings, "other-skeleton").severity == "info"
+    assert finding(findings, "other-category").count == 1
+    assert finding(findings, "photo-file-twice").count == 1
+
+
+def test_file_names_that_leave_the_folder(document, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    photos_for(document, folder)
+    (tmp_path / "0.jpg").write_bytes((folder / "0.jpg").read_bytes())
+    document["images"][0]["file_name"] = "../0.jpg"
+    only = finding(check_annotations(document, COCO17, folder), "photo-outside")
+    assert only.severity == "error" and only.examples == ("../0.jpg",)
 
 
 JUNK = (None, True, -1, 0, 1.5, 1e300, 10**400, float("nan"), "", "text", [], [[1, 2], 3], {}, [{}])

@@ -16,7 +16,7 @@ import numpy as np
 from jaxpose import geometry
 from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
-from jaxpose.media.image import read_image
+from jaxpose.media.image import exif_orientation, read_image
 
 AREA_OF_BOX = 0.53
 """Ratio of a person's area to the box's area, for annotations without area; as in MMPose."""
@@ -163,15 +163,58 @@ def clip_box(box_xywh: np.ndarray, height: int, width: int) -> np.ndarray:
 def read_annotated_image(annotated: ImageAnnotation) -> tuple[np.ndarray | None, str, str]:
     """Read the image; on failure return None, with the reason and a detail for the summary."""
     if not annotated.path.is_file():
-        return None, IMAGE_MISSING, ""
+        return None, IMAGE_MISSING, f": {where_missing(annotated.path, annotated.name)}"
     try:
         image = read_image(annotated.path)
     except InputError as error:
         return None, IMAGE_UNREADABLE, f": {error}"
     if annotated.image_hw is not None and image.shape[:2] != annotated.image_hw:
-        size = f"{image.shape[0]}x{image.shape[1]}"
-        return None, IMAGE_SIZE, f": {size} for {annotated.image_hw[0]}x{annotated.image_hw[1]}"
+        turned = exif_orientation(annotated.path)
+        detail = size_difference(image.shape[:2], annotated.image_hw, turned)
+        return None, IMAGE_SIZE, f": {detail}"
     return image, "", ""
+
+
+def where_missing(path: Path, name: str) -> str:
+    """State which path was tried for a missing image, and which change would find one.
+
+    Args:
+      path: the path, which ends in `name`.
+      name: the annotation's `file_name`, relative to the folder of the images.
+    """
+    tried = f"there is no {path}"
+    inner = Path(name.replace("\\", "/"))
+    if not name or Path(name).is_absolute() or ".." in inner.parts:
+        return tried
+    folder = path.parents[len(Path(name).parts) - 1]
+    if str(inner) != name and (folder / inner).is_file():
+        return f"{tried}, but {inner} with / in place of \\ exists: change file_name"
+    for cut in range(1, len(inner.parts)):
+        rest = Path(*inner.parts[cut:])
+        if not (folder / rest).is_file():
+            continue
+        if folder.parts[-cut:] == inner.parts[:cut]:
+            parent = folder.parents[cut - 1]
+            return f"{tried}, but file_name begins with the folder's name: give {parent} as folder"
+        return f"{tried}, but {folder / rest} exists: shorten file_name"
+    return tried
+
+
+def size_difference(upright_hw: tuple[int, int], stated_hw: tuple[int, int], turned: int) -> str:
+    """Describe how an image's size differs from the stated one, with EXIF as a possible reason.
+
+    Args:
+      upright_hw: height and width of the upright image.
+      stated_hw: height and width in the annotation.
+      turned: EXIF orientation of the file.
+    """
+    upright, stated = ("{1}x{0}".format(*hw) for hw in (upright_hw, stated_hw))
+    if turned > 4 and upright_hw[::-1] == stated_hw:
+        return (
+            f"{upright} upright, {stated} as stored and annotated: the file is turned by EXIF "
+            f"(orientation {turned}). Save the images upright and label these"
+        )
+    return f"the image has {upright} pixels, the annotation says {stated}"
 
 
 def fault_of(person: InstanceAnnotation, needs_keypoints: bool = True) -> str:

@@ -15,7 +15,9 @@ import numpy as np
 from jaxpose.data.canvas import ImageAnnotation, InstanceAnnotation, Skip, by_image
 from jaxpose.errors import InputError, nearest
 from jaxpose.media.image import missing
+from jaxpose.paths import is_inside
 from jaxpose.skeletons import Skeleton
+from jaxpose.skeletons.names import compare_names
 
 CROWD = "crowd"
 WRONG_LENGTH = "keypoints of the wrong length"
@@ -24,6 +26,11 @@ ID_TWICE = "annotation id used twice"
 IMAGE_ID_TWICE = "image id used twice"
 NO_IMAGE_ENTRY = "image not listed in the file"
 NO_CATEGORY_KEYPOINTS = "category without keypoints"
+OTHER_CATEGORY = "category with the keypoints of another skeleton"
+NO_BOX = "no box (bbox)"
+BAD_BOX_LENGTH = "box (bbox) not of four numbers"
+FILE_TWICE = "file_name of another image id"
+OUTSIDE = "file_name outside the image folder"
 BAD_ID = "id is not a whole number"
 
 
@@ -53,8 +60,13 @@ def read_people(
     *,
     whole_images: bool = False,
     empty: bool = False,
+    outside: bool = False,
 ) -> tuple[list[ImageAnnotation], list[Skip], list[str]]:
     """Read images with their people, the people left out, and remarks on the file.
+
+    Each category is read by itself: those with other keypoints than the skeleton's are left out.
+    Two image ids with one `file_name` were probably two files whose folders were lost; the people
+    of the second id are left out, since they would be placed on the first one's pixels.
 
     Args:
       path: the annotation file.
@@ -62,10 +74,11 @@ def read_people(
       skeleton: skeleton of the keypoints; must agree with the file's categories.
       whole_images: also read crowd regions and segmentations, which whole images need.
       empty: with `whole_images`, also read images without people.
+      outside: also take images outside the folder, through `..`, an absolute path or a link.
 
     Raises:
-      InputError: the file is not COCO keypoint JSON or has another skeleton, or the folder does not
-        exist.
+      InputError: the file is not COCO keypoint JSON, no category has the skeleton, or the folder
+        does not exist.
     """
     path, images = Path(path), Path(images)
     content = read_json(path)
@@ -73,7 +86,7 @@ def read_people(
     if not images.is_dir():
         raise InputError(f"{missing(images) if not images.exists() else f'{images} is a file'}.")
     categories, notes = _categories(path, content["categories"], skeleton)
-    listed, twice = _images(content["images"], images)
+    listed, unusable_images = _images(content["images"], images, outside)
     skips: list[Skip] = []
     people: list[tuple[ImageAnnotation, InstanceAnnotation]] = []
     seen: set[int] = set()
@@ -81,7 +94,9 @@ def read_people(
         who = _who(entry, place, listed)
         image = None
         try:
-            image, person = _person(entry, listed, twice, categories, seen, skeleton, whole_images)
+            image, person = _person(
+                entry, listed, unusable_images, categories, seen, skeleton, whole_images
+            )
         except _Unusable as unusable:
             skips.append(Skip(str(unusable), who))
         else:
@@ -89,7 +104,7 @@ def read_people(
     _check_lengths(path, content["annotations"], skips, people, skeleton)
     grouped = list(by_image(people))
     if whole_images and empty:
-        grouped += _without_people(grouped, listed, twice)
+        grouped += _without_people(grouped, listed, unusable_images)
     return grouped, skips, notes
 
 
@@ -119,67 +134,89 @@ def _kind(value: Any) -> str:
 
 def _categories(
     path: Path, entries: list[dict[str, Any]], skeleton: Skeleton
-) -> tuple[set[Any], list[str]]:
-    """Find the ids of the categories with keypoints; return also remarks on different names."""
-    usable: set[Any] = set()
+) -> tuple[dict[Any, str], list[str]]:
+    """Find the categories with this skeleton's keypoints; return also remarks on the names.
+
+    Returns:
+      For each id of a category with keypoints the reason why its annotations are left out, which is
+      empty for a usable category.
+    """
+    reasons: dict[Any, str] = {}
     notes: list[str] = []
+    faults: list[str] = []
     for entry in entries:
         names = entry.get("keypoints")
         if not names:
             continue
-        where = f"{path}: category {entry.get('name', entry.get('id'))!r}"
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise InputError(f"{where}: 'keypoints' is not a list of names.")
-        if len(names) != skeleton.num_keypoints:
-            raise InputError(
-                f"{where} has {len(names)} keypoints, skeleton {skeleton.name!r} has "
-                f"{skeleton.num_keypoints}. Choose the right one with --skeleton."
-            )
-        ours = list(skeleton.keypoints)
-        theirs = [name.strip().lower().replace(" ", "_").replace("-", "_") for name in names]
-        for place, name in enumerate(theirs):
-            if name in ours and ours.index(name) != place:
-                raise InputError(
-                    f"{where}: keypoint {place} is {names[place]!r}, which skeleton "
-                    f"{skeleton.name!r} has at place {ours.index(name)}. Choose the right skeleton "
-                    "with --skeleton."
-                )
-        renamed = [f"{n} as {o}" for n, t, o in zip(names, theirs, ours, strict=True) if t != o]
-        if renamed:
+        name = f"category {entry.get('name', entry.get('id'))!r}"
+        fault, renamed = _compare(names, skeleton)
+        reasons[_key(entry.get("id"))] = OTHER_CATEGORY if fault else ""
+        if fault:
+            faults.append(f"{name}{fault}")
+        elif renamed:
             notes.append(f"keypoints are stored under other names: {', '.join(renamed)}")
-        usable.add(entry.get("id"))
-    if not usable:
+    if not reasons:
         raise InputError(
             f"{path}: no category has keypoints. Give the category of the people a list of their "
             f'names, as COCO does: "keypoints": ["{skeleton.keypoints[0]}", ...].'
         )
-    return usable, notes
+    if all(reasons.values()):
+        more = f" {len(faults) - 1} more categories do not fit either." if len(faults) > 1 else ""
+        raise InputError(f"{path}: {faults[0]}. Choose the right skeleton with --skeleton.{more}")
+    notes += [f"left out: {fault}" for fault in faults]
+    return reasons, notes
+
+
+def _compare(names: Any, skeleton: Skeleton) -> tuple[str, list[str]]:
+    """Fault of a category's keypoint names, empty for none, and the names that are changed."""
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return ": 'keypoints' is not a list of names", []
+    if len(names) != skeleton.num_keypoints:
+        return (
+            f" has {len(names)} keypoints, skeleton {skeleton.name!r} has {skeleton.num_keypoints}",
+            [],
+        )
+    compared = compare_names(names, skeleton)
+    if compared.moved:
+        place, name, expected = compared.moved[0]
+        return (
+            f": keypoint {place} is {name!r}, but skeleton {skeleton.name!r} has {expected!r} at "
+            "this place",
+            [],
+        )
+    return "", [f"{name} as {expected}" for name, expected in compared.renamed]
 
 
 def _images(
-    entries: list[dict[str, Any]], images: Path
-) -> tuple[dict[Any, ImageAnnotation], set[Any]]:
-    """Images by id, without people, and the ids that two files share."""
+    entries: list[dict[str, Any]], folder: Path, outside: bool
+) -> tuple[dict[Any, ImageAnnotation], dict[Any, str]]:
+    """Images by id, without people, and the ids that cannot be used, with the reason."""
     listed: dict[Any, ImageAnnotation] = {}
-    twice: set[Any] = set()
+    unusable: dict[Any, str] = {}
+    ids: dict[str, Any] = {}
+    real_folder = folder.resolve()
     for entry in entries:
         number, name = entry.get("id"), entry.get("file_name")
         if not isinstance(number, int) or not isinstance(name, str):
             continue
         size = entry.get("height"), entry.get("width")
         known = all(isinstance(side, int) for side in size)
-        image = ImageAnnotation(images / name, name, number, (), 0, size if known else None)  # type: ignore[arg-type]
+        image = ImageAnnotation(folder / name, name, number, (), 0, size if known else None)  # type: ignore[arg-type]
         if number in listed and listed[number] != image:
-            twice.add(number)
+            unusable[number] = IMAGE_ID_TWICE
+        elif ids.setdefault(name, number) != number:
+            unusable[number] = FILE_TWICE
+        elif not outside and not is_inside(image.path, real_folder):
+            unusable[number] = OUTSIDE
         listed[number] = image
-    return listed, twice
+    return listed, unusable
 
 
 def _person(
     entry: dict[str, Any],
     listed: dict[Any, ImageAnnotation],
-    twice: set[Any],
-    categories: set[Any],
+    unusable_images: dict[Any, str],
+    categories: dict[Any, str],
     seen: set[int],
     skeleton: Skeleton,
     whole_images: bool,
@@ -192,10 +229,11 @@ def _person(
     seen.add(number)
     if image_id not in listed:
         raise _Unusable(NO_IMAGE_ENTRY)
-    if image_id in twice:
-        raise _Unusable(IMAGE_ID_TWICE)
-    if entry.get("category_id") not in categories:
-        raise _Unusable(NO_CATEGORY_KEYPOINTS)
+    if image_id in unusable_images:
+        raise _Unusable(unusable_images[image_id])
+    reason = categories.get(_key(entry.get("category_id")), NO_CATEGORY_KEYPOINTS)
+    if reason:
+        raise _Unusable(reason)
     crowd = bool(entry.get("iscrowd"))
     if crowd and not whole_images:
         raise _Unusable(CROWD)
@@ -203,9 +241,11 @@ def _person(
     keypoints = _numbers(blank if crowd else entry.get("keypoints", []))
     if keypoints.size != 3 * skeleton.num_keypoints:
         raise _Unusable(WRONG_LENGTH)
-    box = _numbers(entry.get("bbox", []))
+    if entry.get("bbox") in (None, []):
+        raise _Unusable(NO_BOX)
+    box = _numbers(entry["bbox"])
     if box.size != 4:
-        raise _Unusable(NOT_NUMBERS)
+        raise _Unusable(BAD_BOX_LENGTH)
     area = entry.get("area")
     table = keypoints.reshape(-1, 3)
     return listed[image_id], InstanceAnnotation(
@@ -220,13 +260,20 @@ def _person(
 
 
 def _without_people(
-    grouped: list[ImageAnnotation], listed: dict[Any, ImageAnnotation], twice: set[Any]
+    grouped: list[ImageAnnotation],
+    listed: dict[Any, ImageAnnotation],
+    unusable_images: dict[Any, str],
 ) -> list[ImageAnnotation]:
     """Listed images without annotated people, numbered after the others."""
     used = {image.path for image in grouped}
     first = sum(len(image.people) for image in grouped)
-    rest = [p for number, p in listed.items() if number not in twice and p.path not in used]
+    rest = [p for i, p in listed.items() if i not in unusable_images and p.path not in used]
     return [replace(image, first_key=first + i) for i, image in enumerate(rest)]
+
+
+def _key(value: Any) -> int | str | None:
+    """Id of a category as a key; None for a value that cannot be an id."""
+    return value if isinstance(value, int | str) else None
 
 
 def _whole(value: Any) -> TypeGuard[int]:

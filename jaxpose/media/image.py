@@ -81,6 +81,19 @@ def declared_size(data: bytes) -> tuple[int, int] | None:
     return _header_size(kind, data)
 
 
+def exif_orientation(path: Path) -> int:
+    """EXIF orientation of an image file, 1 to 8 (EXIF 2.32, 4.6.4 A); 1 (upright) if it has none.
+
+    Raises:
+      InputError: the file is missing, cannot be read or is not an image.
+    """
+    data = _read_bytes(path)
+    blocks = {"JPEG": _jpeg_exif, "PNG": _png_exif, "WebP": _webp_exif}
+    block = blocks.get(_kind(data))
+    found = _orientation(block(data)) if block else 1
+    return found if found in range(1, 9) else 1
+
+
 def on_white(image: np.ndarray) -> np.ndarray:
     """Blends uint8 `[H, W, 4]` with an alpha channel onto white: `[H, W, 3]` in the same order."""
     alpha = image[..., 3:].astype(np.uint16)
@@ -266,6 +279,18 @@ def _decode_with_alpha(kind: str, data: bytes) -> np.ndarray:
     # OpenCV does not rotate images that it reads unchanged, and before 5.0 no WebP.
     exif = _png_exif(data) if kind == "PNG" else _webp_exif(data)
     return np.ascontiguousarray(_turn(image, _orientation(exif)))
+
+
+def _jpeg_exif(data: bytes) -> bytes:
+    position = 2
+    while data[position : position + 1] == b"\xff":
+        marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4])
+        if marker == 0xE1 and data[position + 4 : position + 10] == b"Exif\0\0":
+            return data[position + 10 : position + 2 + length]
+        if marker == _START_OF_SCAN or length < 2:
+            break
+        position += 2 + length
+    return b""
 
 
 def _png_exif(data: bytes) -> bytes:

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxpose import geometry
 from jaxpose.data import canvas as cut
@@ -136,8 +137,30 @@ def test_nan_where_nothing_is_labelled_does_no_harm(image):
 
 def test_a_missing_photo_is_a_reason(tmp_path):
     first, second = _draw(tmp_path / "gone.jpg", _person(), _person(annotation_id=6))
-    assert first == Skip(cut.IMAGE_MISSING, "annotation 5 in gone.jpg")
-    assert second.who == "annotation 6 in gone.jpg"
+    tried = f"there is no {tmp_path / 'gone.jpg'}"
+    assert first == Skip(cut.IMAGE_MISSING, f"annotation 5 in gone.jpg: {tried}")
+    assert second.who.startswith("annotation 6 in gone.jpg")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("train\\a.jpg", "train/a.jpg with / in place of"),
+        ("photos/train/a.jpg", "give {parent} as folder"),
+        ("elsewhere/b.jpg", "{folder}/b.jpg exists: shorten file_name"),
+        ("../a.jpg", ""),
+        ("c.jpg", ""),
+    ],
+)
+def test_a_missing_image_says_what_would_fit(tmp_path, name, hint):
+    folder = tmp_path / "photos"
+    (folder / "train").mkdir(parents=True)
+    for file in ("train/a.jpg", "b.jpg"):
+        (folder / file).write_bytes(b"")
+    message = cut.where_missing(folder / name, name)
+    assert message.startswith(f"there is no {folder / name}")
+    assert hint.format(folder=folder, parent=tmp_path) in message
+    assert hint or "exists" not in message
 
 
 def test_a_truncated_photo_is_a_reason(tmp_path, make_photo):
@@ -158,8 +181,20 @@ def test_a_file_that_is_no_photo_is_a_reason(tmp_path):
 
 def test_a_photo_of_another_size_is_a_reason(image):
     (skip,) = _draw(image, image_hw=(61, 80))
-    assert skip.reason == cut.IMAGE_SIZE and "60x80 for 61x80" in skip.who
+    assert skip.reason == cut.IMAGE_SIZE
+    assert "has 80x60 pixels, the annotation says 80x61" in skip.who
     assert not isinstance(_draw(image, image_hw=(60, 80))[0], Skip)
+
+
+def test_an_image_turned_by_exif_is_named_as_the_reason(tmp_path, make_photo):
+    path = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(make_photo(1)).save(path, exif=exif)
+    (skip,) = _draw(path, image_hw=(60, 80))
+    assert skip.reason == cut.IMAGE_SIZE
+    assert "60x80 upright, 80x60 as stored and annotated: the file is turned by EXIF" in skip.who
+    assert not isinstance(_draw(path, image_hw=(80, 60))[0], Skip)
 
 
 def _odd_photos(rgb):

@@ -8,7 +8,7 @@ import pytest
 from jaxpose.data import coco_json
 from jaxpose.data.coco_json import read_people
 from jaxpose.errors import InputError
-from jaxpose.skeletons import COCO17, LSP14
+from jaxpose.skeletons import COCO17, LSP14, Skeleton
 
 
 def test_people_come_in_order_with_their_photos(coco):
@@ -33,7 +33,10 @@ def test_people_come_in_order_with_their_photos(coco):
         ({"keypoints": []}, coco_json.WRONG_LENGTH),
         ({"keypoints": ["a"] * 51}, coco_json.NOT_NUMBERS),
         ({"keypoints": [[1, 2], [3]]}, coco_json.NOT_NUMBERS),
-        ({"bbox": [1, 2, 3]}, coco_json.NOT_NUMBERS),
+        ({"bbox": [1, 2, 3]}, coco_json.BAD_BOX_LENGTH),
+        ({"bbox": []}, coco_json.NO_BOX),
+        ({"bbox": None}, coco_json.NO_BOX),
+        ({"category_id": [2]}, coco_json.NO_CATEGORY_KEYPOINTS),
         ({"bbox": "box"}, coco_json.NOT_NUMBERS),
         ({"area": "large"}, coco_json.NOT_NUMBERS),
         ({"id": 1}, coco_json.ID_TWICE),
@@ -136,15 +139,82 @@ def test_keypoints_in_another_order_are_refused(coco, make_content):
     content = make_content()
     names = content["categories"][0]["keypoints"]
     names[1], names[2] = names[2], names[1]
-    with pytest.raises(InputError, match=r"keypoint 1 is 'right_eye', .* has at place 2"):
+    with pytest.raises(InputError, match=r"keypoint 1 is 'right_eye', but .* has 'left_eye'"):
         read_people(*coco(content), COCO17)
 
 
-def test_other_names_are_noted(coco, make_content):
+@pytest.mark.parametrize(
+    "names",
+    [("Eye_R", "eye_L"), ("R Eye", "LEFT-EYE"), ("rightEye", "l.eye"), ("orbit_r", "orbit_l")],
+)
+def test_sides_that_are_swapped_are_refused_in_every_spelling(coco, make_content, names):
     content = make_content()
-    content["categories"][0]["keypoints"][:2] = ["Nose", "L_Eye"]
+    content["categories"][0]["keypoints"][1:3] = names
+    with pytest.raises(InputError, match=r"keypoint 1 is .* but .* has 'left_eye' at this place"):
+        read_people(*coco(content), COCO17)
+
+
+def test_order_is_checked_whatever_the_case_of_the_skeletons_names(coco, make_content):
+    skeleton = replace(
+        COCO17,
+        keypoints=tuple(n.title() for n in COCO17.keypoints),
+        pairs=(),
+        limbs=(),
+        upper_body=(),
+        lower_body=(),
+    )
+    content = make_content()
+    images, skips, notes = read_people(*coco(content), skeleton)
+    assert len(images) == 3 and not skips and not notes
+    names = content["categories"][0]["keypoints"]
+    names[0], names[1] = names[1], names[0]
+    with pytest.raises(InputError, match="keypoint 0 is 'left_eye'"):
+        read_people(*coco(content), skeleton)
+
+
+def test_only_names_that_change_are_noted(coco, make_content):
+    content = make_content()
+    content["categories"][0]["keypoints"][:3] = ["Snout", "L_Eye", "eye.right"]
     _, _, (note,) = read_people(*coco(content), COCO17)
-    assert note.endswith("L_Eye as left_eye")
+    assert note == "keypoints are stored under other names: Snout as nose"
+
+
+def test_a_category_of_another_skeleton_leaves_the_others_usable(coco, make_content):
+    content = make_content()
+    dog = {"id": 2, "name": "dog", "keypoints": [f"d{i}" for i in range(24)]}
+    content["categories"].insert(0, dog)
+    content["annotations"][1] |= {"category_id": 2, "keypoints": [1.0] * 72}
+    images, (skip,), (note,) = read_people(*coco(content), COCO17)
+    assert sum(len(image.people) for image in images) == 5
+    assert skip.reason == coco_json.OTHER_CATEGORY
+    assert note == "left out: category 'dog' has 24 keypoints, skeleton 'coco17' has 17"
+    dogs = Skeleton("dog", tuple(dog["keypoints"]))
+    images, skips, _ = read_people(*coco(content), dogs)
+    assert sum(len(image.people) for image in images) == 1 and len(skips) == 5
+
+
+def test_the_second_image_id_of_a_file_is_left_out(coco, make_content):
+    content = make_content()
+    content["images"][1]["file_name"] = "0.jpg"
+    images, skips, _ = read_people(*coco(content), COCO17)
+    assert [skip.reason for skip in skips] == [coco_json.FILE_TWICE] * 2
+    assert [image.image_id for image in images] == [10, 12]
+
+
+@pytest.mark.parametrize("kind", ["parent", "absolute", "link"])
+def test_nothing_is_read_outside_the_folder_unless_asked(coco, make_content, tmp_path, kind):
+    content = make_content()
+    file, folder = coco()
+    secret = tmp_path / "secret.jpg"
+    secret.write_bytes((folder / "0.jpg").read_bytes())
+    (folder / "link.jpg").symlink_to(secret)
+    name = {"parent": "../secret.jpg", "absolute": str(secret), "link": "link.jpg"}[kind]
+    content["images"][0]["file_name"] = name
+    coco(content)
+    images, skips, _ = read_people(file, folder, COCO17)
+    assert [skip.reason for skip in skips] == [coco_json.OUTSIDE] * 2 and len(images) == 2
+    images, skips, _ = read_people(file, folder, COCO17, outside=True)
+    assert not skips and images[0].path.is_file()
 
 
 @pytest.mark.parametrize("names", [None, [], "nose"])

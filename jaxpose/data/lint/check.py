@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from jaxpose.data.canvas import size_difference, where_missing
 from jaxpose.data.lint.finding import Finding, People, Severity
 from jaxpose.data.lint.plausible import check_people
 from jaxpose.data.source import Source
 from jaxpose.errors import InputError, nearest
-from jaxpose.media.image import read_image
+from jaxpose.media.image import exif_orientation, read_image
+from jaxpose.paths import is_inside
 from jaxpose.skeletons import Skeleton
+from jaxpose.skeletons.names import compare_names
 
 # Number of images opened to check their size: enough to find a systematic fault.
 _OPENED = 64
@@ -30,8 +33,8 @@ def check_annotations(
     Args:
       document: the parsed content of the file, of any type.
       skeleton: the skeleton that its keypoints should have.
-      image_folder: the folder that its `file_name` entries are relative to; None skips the checks of
-        image files.
+      image_folder: the folder that its `file_name` entries are relative to; None skips the checks
+        of image files.
 
     Returns:
       Findings; invalid content becomes a finding and never an exception.
@@ -44,7 +47,10 @@ def check_annotations(
         return findings
     images, image_findings = _images(document["images"])
     findings += image_findings
-    people, entry_findings = _entries(document["annotations"], images, usable, skeleton)
+    others = {
+        e.get("id") for e in document["categories"] if e.get("keypoints") and _is_id(e.get("id"))
+    }.difference(filter(_is_id, usable))
+    people, entry_findings = _entries(document["annotations"], images, usable, others, skeleton)
     findings += entry_findings
     findings += check_people(people, skeleton)
     if image_folder is not None:
@@ -115,6 +121,10 @@ _FAULTS: dict[str, tuple[Severity, str]] = {
     "id-not-a-number": ("error", "id or image_id is not a whole number"),
     "unknown-photo": ("error", "image_id is not among the file's images"),
     "category-without-keypoints": ("error", "annotations of a category without keypoints"),
+    "other-category": (
+        "info",
+        "annotations of a category with the keypoints of another skeleton; they are left out",
+    ),
     "no-keypoints-entry": ("error", "annotations without 'keypoints'"),
     "keypoints-length": (
         "error",
@@ -185,26 +195,37 @@ def _categories(
         finding = Finding("error", "categories-without-keypoints", message, len(entries), names)
         return [finding], []
     findings, usable = [], []
+    others: list[str] = []
     for entry in with_keypoints:
         name, listed = entry.get("name", entry.get("id")), entry["keypoints"]
         size = len(listed) if isinstance(listed, list) else 0
         if size != skeleton.num_keypoints:
-            message = (
+            others.append(
                 f"category {name!r} has {size} keypoints, skeleton {skeleton.name!r} has "
-                f"{skeleton.num_keypoints}; choose the right one with --skeleton"
+                f"{skeleton.num_keypoints}"
             )
-            findings.append(Finding("error", "other-skeleton", message, 1))
             continue
         usable.append(entry.get("id"))
-        theirs = [str(n).strip().lower().replace(" ", "_").replace("-", "_") for n in listed]
-        pairs = list(zip(theirs, skeleton.keypoints, strict=True))
-        moved = tuple(f"{a} where {b} is expected" for a, b in pairs if a != b)
-        if moved and set(theirs) & {b for a, b in pairs if a != b}:
+        compared = compare_names([str(keypoint) for keypoint in listed], skeleton)
+        if compared.moved:
             message = f"category {name!r} has the keypoints of {skeleton.name!r} in another order"
+            moved = tuple(f"{a} where {b} is expected" for _, a, b in compared.moved)
             findings.append(Finding("error", "keypoint-order", message, len(moved), moved))
-        elif moved:
+        elif compared.renamed:
             message = f"category {name!r} has other keypoint names than {skeleton.name!r}"
-            findings.append(Finding("warning", "keypoint-names", message, len(moved), moved))
+            renamed = tuple(f"{a} where {b} is expected" for a, b in compared.renamed)
+            findings.append(Finding("warning", "keypoint-names", message, len(renamed), renamed))
+    if others:
+        # A file of people and dogs is usable for each with its own skeleton.
+        severity: Severity = "info" if usable else "error"
+        message = (
+            "categories with the keypoints of another skeleton; their annotations are left out"
+            if usable
+            else "no category has this skeleton; choose the right one with --skeleton"
+        )
+        findings.append(
+            Finding(severity, "other-skeleton", message, len(others), tuple(others[:3]))
+        )
     return findings, usable
 
 
@@ -221,6 +242,15 @@ def _images(entries: list[dict[str, Any]]) -> tuple[dict[int, dict[str, Any]], l
         message = "image ids are used twice, so keypoints may be matched with the wrong image"
         names = tuple(f"image id {i}" for i in twice[:3])
         findings.append(Finding("error", "photo-id-twice", message, len(twice), names))
+    ids_of: dict[str, list[int]] = defaultdict(list)
+    for entry in entries:
+        if _whole(entry.get("id")) and isinstance(entry.get("file_name"), str):
+            ids_of[entry["file_name"]].append(entry["id"])
+    shared = [(name, ids) for name, ids in ids_of.items() if len(set(ids)) > 1]
+    if shared:
+        message = "file names of several image ids; only the people of the first id are used"
+        names = tuple(f"{name} of image ids {', '.join(map(str, ids))}" for name, ids in shared[:3])
+        findings.append(Finding("error", "photo-file-twice", message, len(shared), names))
     return {e["id"]: e for e in entries if _whole(e.get("id"))}, findings
 
 
@@ -228,6 +258,7 @@ def _entries(
     entries: list[dict[str, Any]],
     images: dict[int, dict[str, Any]],
     usable: list[Any],
+    others: set[Any],
     skeleton: Skeleton,
 ) -> tuple[People, list[Finding]]:
     """Valid people, and the faults of the others."""
@@ -249,8 +280,10 @@ def _entries(
         if image_id not in images:
             faults.add("unknown-photo", name)
             continue
-        if usable and entry.get("category_id") not in usable:
-            faults.add("category-without-keypoints", name)
+        category = entry.get("category_id")
+        if usable and category not in usable:
+            other = _is_id(category) and category in others
+            faults.add("other-category" if other else "category-without-keypoints", name)
             continue
         if entry.get("iscrowd"):
             faults.add("crowd", name)
@@ -324,25 +357,42 @@ def _files(images: list[dict[str, Any]], folder: Path) -> list[Finding]:
     if not folder.is_dir():
         return [Finding("error", "photo-missing", f"there is no folder {folder}", len(images))]
     names = [str(image.get("file_name", "")) for image in images]
-    there = [bool(name) and (folder / name).is_file() for name in names]
+    real_folder, findings = folder.resolve(), []
+    outside = [name for name in names if name and not is_inside(folder / name, real_folder)]
+    if outside:
+        message = f"file names that lead out of {folder}; `prepare` leaves them out"
+        examples = tuple(outside[:3])
+        findings.append(Finding("error", "photo-outside", message, len(outside), examples))
+    there = [bool(name) and _is_file(folder / name) for name in names]
     absent = [name for name, exists in zip(names, there, strict=True) if not exists]
-    findings = []
     if absent:
         message = f"images are not in {folder}"
-        findings.append(Finding("error", "photo-missing", message, len(absent), tuple(absent[:3])))
+        tried = tuple(where_missing(folder / name, name) for name in absent[:3])
+        findings.append(Finding("error", "photo-missing", message, len(absent), tried))
     present = [image for image, exists in zip(images, there, strict=True) if exists]
     step = max(1, len(present) // _OPENED)
-    other, unreadable = [], []
+    other, unreadable, turned = [], [], []
     for image in present[::step][:_OPENED]:
+        path = folder / str(image["file_name"])
         try:
-            height, width = read_image(folder / str(image["file_name"])).shape[:2]
+            height, width = read_image(path).shape[:2]
+            orientation = exif_orientation(path)
         except InputError as error:
             unreadable.append(str(error))
             continue
-        declared = (image.get("width"), image.get("height"))
-        if None not in declared and declared != (width, height):
-            said = f"{declared[0]}x{declared[1]}"
-            other.append(f"{image['file_name']} is {width}x{height}, the file says {said}")
+        declared = (image.get("height"), image.get("width"))
+        if None not in declared and declared != (height, width):
+            difference = size_difference((height, width), declared, orientation)
+            other.append(f"{image['file_name']}: {difference}")
+        elif orientation > 1:
+            turned.append(f"{image['file_name']} (orientation {orientation})")
+    if turned:
+        message = (
+            "images are turned or mirrored by EXIF, and their size does not show whether the "
+            "labels fit the upright image, which is used: look at the samples "
+            f"({len(present[::step][:_OPENED])} were opened)"
+        )
+        findings.append(Finding("warning", "photo-turned", message, len(turned), tuple(turned[:3])))
     if unreadable:
         message = f"images cannot be read ({len(present[::step][:_OPENED])} were opened)"
         findings.append(
@@ -362,6 +412,17 @@ def _name(entry: dict[str, Any], place: int, images: dict[int, dict[str, Any]]) 
     image = images.get(image_id) if _whole(image_id) else None  # type: ignore[arg-type]
     where = image.get("file_name", f"image {image_id}") if image else f"image {image_id!r}"
     return f"annotation {entry['id']} in {where}" if "id" in entry else f"annotations[{place}]"
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int | str)
 
 
 def _whole(value: Any) -> bool:
