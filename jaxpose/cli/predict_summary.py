@@ -146,6 +146,15 @@ def summarise(
                 errors.print(f"  {line}", markup=False, highlight=False)
             if total > _LISTED:
                 errors.print(f"  and {total - _LISTED} more, in the files written", markup=False)
+    if others := media.other_files:
+        names = ", ".join(path.name for path in others[:3])
+        more = ", ..." if len(others) > 3 else ""
+        errors.print(
+            f"{_count(len(others), 'file')} in the folders neither image nor video: {names}{more}",
+            style="dim",
+            highlight=False,
+            markup=False,
+        )
     if not done:
         nothing = "No image could be read." if media.still else "Nothing could be read."
         errors.print(nothing, style="bold red")

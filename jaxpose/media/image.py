@@ -7,6 +7,7 @@ per channel, so that the rest of the package does not depend on file formats.
 import os
 import re
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -17,7 +18,7 @@ MAX_PIXELS = 2**28
 """Images with more pixels are refused before they are decoded (2^28 pixels are 0.8 GB of RGB)."""
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-"""Suffixes of image files in a folder."""
+"""Suffixes of files that are meant to be images, even if their content is not."""
 
 _HEAD_BYTES = 32
 
@@ -34,8 +35,8 @@ def read_image(path: str | Path) -> np.ndarray:
     """Reads an image file as uint8 RGB `[H, W, 3]`, upright.
 
     The EXIF orientation is applied. CMYK JPEG, grey, palette and 16-bit files are converted to RGB;
-    16-bit values are scaled (65535 -> 255) and rounded. Transparent PNG and WebP are blended with
-    white, as viewers do. Of an animation the first frame is read.
+    16-bit values are scaled (65535 -> 255) and rounded. Transparent PNG, WebP and TIFF are blended
+    with white, as viewers do. Of an animation the first frame is read, of a TIFF the first page.
 
     Raises `InputError` with the file's path if it is missing, a folder, empty, not an image,
     damaged (including a JPEG that stops early, which decoders silently fill with grey) or has more
@@ -61,10 +62,52 @@ def decode_image(data: bytes) -> np.ndarray:
     _check_size(*(_header_size(kind, data) or (0, 0)))
     if kind in ("PNG", "WebP"):
         return _decode_with_alpha(kind, data)
+    image = _imdecode(data, unchanged=True) if kind == "TIFF" else None
+    if image is not None and image.shape[2:] == (4,):
+        return _rgb_upright(image, b"")  # OpenCV turns every TIFF
     image = _imdecode(data)
     if image is None:
         raise InputError(f"this {kind} is damaged, or OpenCV does not support its variant")
     return image
+
+
+def is_image_file(path: Path) -> bool:
+    """True if a file's first bytes are those of an image, or its suffix is one of an image.
+
+    An image in a format that cannot be read is one, too: reading it states the reason.
+    """
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+        _kind(head)
+    except InputError:
+        return _is_heic(head)
+    except OSError:
+        return False
+    return True
+
+
+def page_count(path: Path) -> int:
+    """Number of pages of a TIFF file; 1 for other images.
+
+    Raises:
+      InputError: as `read_image`, for a file that cannot be opened.
+    """
+    data = _read_bytes(path)
+    if not data.startswith((b"II*\0", b"MM\0*")):
+        return 1
+    order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
+    # Each directory (TIFF 6.0, section 2) ends in the offset of the next; 0 is the end.
+    pages, offset, seen = 0, int.from_bytes(data[4:8], order), set[int]()
+    while offset and offset not in seen and offset + 2 <= len(data):
+        seen.add(offset)
+        pages += 1
+        entries = int.from_bytes(data[offset : offset + 2], order)
+        end = offset + 2 + 12 * entries
+        offset = int.from_bytes(data[end : end + 4], order)
+    return max(pages, 1)
 
 
 def declared_size(data: bytes) -> tuple[int, int] | None:
@@ -152,7 +195,7 @@ def _kind(head: bytes) -> str:
     if head[4:8] == b"ftyp":
         if head[8:12] in (b"avif", b"avis"):
             return "AVIF"
-        if head[8:12] in (b"heic", b"heix", b"mif1", b"hevc"):
+        if _is_heic(head):
             raise InputError("HEIC images cannot be read; convert it to JPEG or PNG")
         raise InputError("this is a video, not an image")
     if re.match(rb"\s*(<!|<html|<\?xml|version https://git-lfs|\{|\[)", head, re.IGNORECASE):
@@ -161,6 +204,10 @@ def _kind(head: bytes) -> str:
     raise InputError(
         f"not an image in a known format; it begins with the bytes {head[:8].hex(' ')}"
     )
+
+
+def _is_heic(head: bytes) -> bool:
+    return head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"mif1", b"hevc")
 
 
 def _imdecode(data: bytes, *, unchanged: bool = False) -> np.ndarray | None:
@@ -269,6 +316,12 @@ def _decode_with_alpha(kind: str, data: bytes) -> np.ndarray:
     image = _imdecode(data, unchanged=True)
     if image is None:
         raise InputError(f"the {kind} is cut off or damaged; copy it again")
+    # OpenCV does not rotate images that it reads unchanged, and before 5.0 no WebP.
+    return _rgb_upright(image, _png_exif(data) if kind == "PNG" else _webp_exif(data))
+
+
+def _rgb_upright(image: np.ndarray, exif: bytes) -> np.ndarray:
+    """Convert an image as OpenCV reads it unchanged (grey, BGR or BGRA) to upright RGB, 8 bits."""
     if image.dtype == np.uint16:
         image = ((image.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     if image.ndim == 2:
@@ -276,8 +329,6 @@ def _decode_with_alpha(kind: str, data: bytes) -> np.ndarray:
     if image.shape[-1] == 4:
         image = on_white(image)
     image = np.broadcast_to(image[..., ::-1], (*image.shape[:2], 3))
-    # OpenCV does not rotate images that it reads unchanged, and before 5.0 no WebP.
-    exif = _png_exif(data) if kind == "PNG" else _webp_exif(data)
     return np.ascontiguousarray(_turn(image, _orientation(exif)))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
-from jaxpose.media.image import IMAGE_SUFFIXES, on_white, read_image
+from jaxpose.media.image import is_image_file, on_white, page_count, read_image
 from jaxpose.media.video import VIDEO_SUFFIXES, Frame, Skipped, Video, is_address, open_video
 
 LIST_SUFFIXES = frozenset({".lst", ".txt"})
@@ -32,6 +32,7 @@ class Media:
 
     Attributes:
       skipped: sources and frames that have been skipped so far.
+      other_files: files of given folders that are neither images nor videos.
       still: True if there are only images, as far as is known before reading.
       single: True if one image was given directly, not in a folder or list.
       live: True if frames come from a webcam or a stream and should not wait for each other.
@@ -47,6 +48,7 @@ class Media:
             images.
         """
         self.skipped: list[Skipped] = []
+        self.other_files: list[Path] = []
         self._items = items
         self._fps = fps
         self.single = False
@@ -85,6 +87,10 @@ class Media:
                     yield from video
                 else:
                     yield Frame(read_image(str(item)), str(item))
+                    if (pages := page_count(Path(str(item)))) > 1:
+                        rest = "page 2 is" if pages == 2 else f"pages 2 to {pages} are"
+                        reason = f"{rest} left out: of a TIFF the first page is read"
+                        self.skipped.append(Skipped(str(item), reason))
             except InputError as error:
                 self.skipped.append(_unread(str(item), error))
 
@@ -94,13 +100,15 @@ def open_media(what: Any, *, fps: float | None = None) -> Media:
 
     - a path of an image (detected by content) or video (`VIDEO_SUFFIXES`), `rtsp://` and `http://`
       addresses;
-    - a folder: its images and videos and those of its folders, in natural order (`2.jpg` before
-      `10.jpg`), without hidden ones;
-    - a pattern with `*`, `?` or `[...]`, where `**` crosses folders;
-    - a list file (`LIST_SUFFIXES`): one path per line, relative to the list's folder; `#` begins a
-      comment;
+    - a folder: its images (detected by content) and videos and those of its folders, in natural
+      order (`2.jpg` before `10.jpg`), without hidden ones; other files are in `other_files`;
+    - a pattern with `*`, `?` or `[...]`, where `**` crosses folders; brackets in the name of a
+      folder that exists are part of the name;
+    - a list file (`LIST_SUFFIXES`): one path per line, relative to the list's folder; a line that
+      begins with `#` is a comment, and so is the rest of a line after ` #` unless a file has that
+      name;
     - the number of a webcam;
-    - an array, uint8 `[H, W]`, `[H, W, 1]`, RGB or RGBA, or `[T, H, W, C]`;
+    - an array, uint8 `[H, W]`, `[H, W, 1]`, RGB or RGBA, or `[T, H, W, C]`; an image of Pillow;
     - a list or an iterator of any of these.
 
     Args:
@@ -111,14 +119,18 @@ def open_media(what: Any, *, fps: float | None = None) -> Media:
       InputError: there is nothing to read, or it is of another type.
     """
     if isinstance(what, Iterator):
-        return Media(itertools.chain.from_iterable(_items(item) for item in what), fps)
+        others: list[Path] = []
+        media = Media(itertools.chain.from_iterable(_items(item, others) for item in what), fps)
+        media.other_files = others
+        return media
     given = list(what) if isinstance(what, list | tuple) else [what]
     skipped: list[Skipped] = []
     items: list[_Item] = []
     seen: set[str] = set()
+    other_files: list[Path] = []
     for one in given:
         try:
-            found = list(_items(one))
+            found = list(_items(one, other_files))
         except InputError as error:
             if len(given) == 1:
                 raise
@@ -134,6 +146,7 @@ def open_media(what: Any, *, fps: float | None = None) -> Media:
         raise InputError(f"nothing to read{': ' + reasons if reasons else ''}")
     media = Media(items, fps)
     media.skipped[:0] = skipped
+    media.other_files = other_files
     media.single = media.still and _is_one(what, items)
     return media
 
@@ -167,7 +180,8 @@ def natural_key(path: Path) -> list[tuple[int, list[tuple[int, int, str]]]]:
     return [(1, pieces(part)) for part in path.parts[:-1]] + [(0, pieces(path.name))]
 
 
-def _items(what: Any) -> Iterator[_Item]:
+def _items(what: Any, other_files: list[Path]) -> Iterator[_Item]:
+    """Paths, webcam numbers and arrays of one source; adds files of folders to `other_files`."""
     if isinstance(what, bool) or what is None:
         raise InputError(f"{what!r} is not a source of images")
     if isinstance(what, int | np.integer):
@@ -179,9 +193,11 @@ def _items(what: Any) -> Iterator[_Item]:
     elif is_address(what):
         yield what
     elif isinstance(what, str | os.PathLike):
-        yield from _from_path(Path(what))
-    elif hasattr(what, "__array__"):  # a PIL image, a JAX array
-        yield from _items(np.asarray(what))
+        yield from _from_path(Path(what), other_files)
+    elif _is_pillow(what):
+        yield _from_pillow(what)
+    elif hasattr(what, "__array__"):  # a JAX array
+        yield from _items(np.asarray(what), other_files)
     else:
         raise InputError(f"images cannot be read from a {type(what).__name__}")
 
@@ -193,11 +209,34 @@ def _is_one(what: Any, items: list[_Item]) -> bool:
     return not isinstance(what, list | tuple) and np.ndim(what) < 4
 
 
-def _from_path(path: Path) -> Iterator[_Item]:
+def _is_pillow(what: Any) -> bool:
+    # Pillow is not imported for this: who has an image of it has imported it.
+    return any(cls.__module__ == "PIL.Image" for cls in type(what).__mro__)
+
+
+def _from_pillow(image: Any) -> np.ndarray:
+    """Convert an image of Pillow, of any mode, to what a file of it would be read as, RGB or RGBA.
+
+    The EXIF orientation is applied, palettes and CMYK become RGB, and 16-bit grey is scaled.
+    """
+    from PIL import ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        return ((np.asarray(image).astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    if image.mode in ("I", "F"):
+        raise InputError(
+            f"a Pillow image of mode {image.mode!r} has no fixed range: convert it to 'L' or 'RGB'"
+        )
+    transparent = "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
+    return np.asarray(image.convert("RGBA" if transparent else "RGB"))
+
+
+def _from_path(path: Path, other_files: list[Path]) -> Iterator[_Item]:
     if path.is_dir():
-        yield from _folder(path)
+        yield from _folder(path, other_files)
     elif glob.has_magic(str(path)) and not path.exists():
-        found = [Path(name) for name in glob.glob(str(path), recursive=True)]
+        found = [Path(name) for name in glob.glob(_pattern(path), recursive=True)]
         found = [file for file in found if file.is_file()]
         if not found:
             raise InputError(f"no file matches the pattern {path}")
@@ -208,14 +247,24 @@ def _from_path(path: Path) -> Iterator[_Item]:
         yield path
 
 
-def _folder(folder: Path) -> Iterator[Path]:
-    wanted = IMAGE_SUFFIXES | VIDEO_SUFFIXES
+def _pattern(path: Path) -> str:
+    """Pattern of a path whose first folders, as far as they exist, are taken literally."""
+    literal = path
+    while not literal.exists():
+        literal = literal.parent
+    return str(Path(glob.escape(str(literal)), path.relative_to(literal)))
+
+
+def _folder(folder: Path, other_files: list[Path]) -> Iterator[Path]:
     found = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
-            if Path(name).suffix.lower() in wanted and not name.startswith("."):
-                found.append(Path(place, name))
+            path = Path(place, name)
+            if name.startswith("."):
+                continue
+            moves = path.suffix.lower() in VIDEO_SUFFIXES
+            (found if moves or is_image_file(path) else other_files).append(path)
     if not found:
         raise InputError(f"the folder {folder} contains no image and no video")
     yield from sorted(found, key=natural_key)
@@ -226,12 +275,20 @@ def _listed(path: Path) -> Iterator[_Item]:
         lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a readable list of paths, one per line") from error
-    names = [line.split(" #")[0].strip() for line in lines if not line.lstrip().startswith("#")]
+    names = [_without_comment(line, path.parent) for line in lines]
     names = [name for name in names if name]
     if not names:
         raise InputError(f"the list {path} lists no file")
     for name in names:
         yield name if is_address(name) else path.parent / name
+
+
+def _without_comment(line: str, folder: Path) -> str:
+    """The path in a line; empty for a comment. A file may have ` #` in its name."""
+    line = line.strip()
+    if line.startswith("#"):
+        return ""
+    return line if (folder / line).exists() else line.split(" #")[0].strip()
 
 
 def _is_path(item: _Item) -> bool:
