@@ -11,7 +11,7 @@ import io
 import math
 import pickle
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -22,6 +22,9 @@ from jaxpose.convert.pickles import Storage, Tensor, read_pickle
 from jaxpose.errors import InputError
 
 T = TypeVar("T")
+
+FREE_BYTES, BYTES_PER_BYTE = 2**26, 16
+"""Limit on a file's arrays in memory: 64 MiB and 16 times the size of the file."""
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _COUNT = 8  # bytes of the number of elements before each storage of the older format
@@ -68,6 +71,17 @@ class Checkpoint:
           InputError: the storage is absent, damaged or too short; the message contains `key`.
         """
         return self._guarded(lambda: self._array(key, tensor))
+
+    def check_size(self, tensors: Mapping[str, Any]) -> None:
+        """Check how much memory tensors need as float32, before they are read.
+
+        Raises:
+          InputError: more than the limit; a view may repeat a few numbers many times.
+        """
+        views = [value for value in tensors.values() if isinstance(value, Tensor)]
+        storages = {view.storage.name: _size(view.storage) for view in views}
+        needed = sum(max(_dtype(v.dtype).itemsize, 4) * math.prod(v.shape) for v in views)
+        check_unpacked(self._path, max(needed, sum(storages.values())))
 
     def _array(self, key: str, tensor: Tensor) -> np.ndarray:
         dtype = _dtype(tensor.dtype).newbyteorder(self._byte_order)
@@ -116,6 +130,7 @@ class Checkpoint:
             raise InputError("it is a TorchScript program, not weights; save its state_dict")
         order = f"{folder}byteorder"
         self._byte_order = ">" if order in names and archive.read(order) == b"big" else "<"
+        check_unpacked(self._path, archive.getinfo(data[0]).file_size)
         self.content, _ = read_pickle(io.BytesIO(archive.read(data[0])))
 
         def storage(wanted: Storage) -> bytes:
@@ -158,6 +173,21 @@ class Checkpoint:
             return found
 
         self._storage = functools.lru_cache(maxsize=1)(storage)
+
+
+def check_unpacked(path: Path, needed: int) -> None:
+    """Check that a file of weights does not need far more memory than its size.
+
+    Raises:
+      InputError: it needs more than `FREE_BYTES` and `BYTES_PER_BYTE` times its size.
+    """
+    size = path.stat().st_size
+    if needed > FREE_BYTES + BYTES_PER_BYTE * size:
+        raise InputError(
+            f"{path} is refused: its arrays need {needed / 2**30:,.1f} GiB of memory, although the "
+            f"file has {size:,} bytes. At most {FREE_BYTES // 2**20} MiB and {BYTES_PER_BYTE} "
+            "times the size of the file are read"
+        )
 
 
 def _size(storage: Storage) -> int:

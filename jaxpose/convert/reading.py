@@ -1,15 +1,19 @@
 """Reading of state dicts from files. No code in a file is ever run."""
 
+import math
 import re
 import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from jaxpose.convert.pickles import Tensor
-from jaxpose.convert.pth import Checkpoint
+from jaxpose.convert.pth import Checkpoint, check_unpacked
 from jaxpose.download import local
 from jaxpose.errors import InputError
 
@@ -34,8 +38,12 @@ _PLAIN = (
 _MMENGINE = "ema_state_dict"
 # Pattern of the dataset's name in the text of an MMPose configuration.
 _DATASET_NAME = r"\bdataset_name\s*=\s*['\"]([\w-]+)['\"]"
-# Prefixes that data-parallel training, compilation and Lightning modules add to every key.
-_WRAPPERS = ("module.", "_orig_mod.", "model.")
+# Names under which data-parallel training, averaging, compilation and Lightning store the model.
+_WRAPPERS = ("module", "_orig_mod", "model")
+# Names under which modules of Lightning store the moving average beside `model`.
+_AVERAGED_WRAPPERS = ("ema_model", "model_ema", "averaged_model", "ema")
+# Counters that averaging stores beside the weights (torch.optim.swa_utils, MMEngine).
+_COUNTERS = frozenset({"n_averaged", "steps", "num_updates", "updates", "decay"})
 
 
 def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, np.ndarray]:
@@ -44,7 +52,10 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
     Reads `.safetensors`, `.npz` and PyTorch's files (`.pth`, `.pt`, `.bin`, `.ckpt`). Of PyTorch's
     files it reads only the tensors: other objects in a pickle are neither imported nor run. Floats
     of 16 bits become float32. The weights may be inside wrappers such as `state_dict` and `model`,
-    and a prefix `module.`, `_orig_mod.` or `model.` that all keys have is removed.
+    and a prefix `module.`, `_orig_mod.` or `model.` is removed. Arrays beside those with the
+    prefix, such as a loss's, are left out, and a note on standard error lists them.
+
+    The arrays may need 64 MiB and 16 times the file's size: a small file cannot fill the memory.
 
     Args:
       path: the file, or a folder that `save_release` wrote, or the `https://` address of either
@@ -54,8 +65,9 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
         average (timm, DeiT, MMEngine).
 
     Raises:
-      InputError: the file does not exist, has an unknown type, is damaged, or contains code; it
-        does not contain the weights that `ema` selects; or as `download.local`.
+      InputError: the file does not exist, has an unknown type, is damaged, too large when unpacked,
+        or contains code; it does not contain the weights that `ema` selects, or contains a moving
+        average that cannot be read and `ema` is None; or as `download.local`.
     """
     path = local(path)
     if (path / RELEASE).is_file():
@@ -77,9 +89,7 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
         )
     if not state_dict:
         raise InputError(f"{path} contains no arrays.")
-    if ema is not None:
-        raise InputError(f"{path} contains only one set of weights: leave ema out.")
-    return _unwrapped(state_dict)
+    return _unwrapped(state_dict, path, ema)
 
 
 def dataset_of(path: str | Path) -> str:
@@ -136,9 +146,14 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: _float32(file[key]) for key in file.files}
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            check_unpacked(path, sum(member.file_size for member in members))
+            return {
+                member.filename.removesuffix(".npy"): _float32(_member(archive, member))
+                for member in members
+            }
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, zlib.error) as error:
         raise InputError(
             f"{path} is not an intact npz file ({error}). Download or write it again."
         ) from error
@@ -147,6 +162,26 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
             f"{path} contains objects other than plain arrays ({error}). Save one array per "
             f"parameter with numpy.savez."
         ) from error
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """Array of a member of an npz file, whose header is compared with its size first."""
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }.get(version)
+        if header is None:
+            raise ValueError(f"{member.filename} has the unknown version {version}")
+        shape, _, dtype = header(file)
+        if not dtype.hasobject and math.prod(shape) * dtype.itemsize > member.file_size:
+            raise EOFError(
+                f"{member.filename} claims the shape {list(shape)} and has "
+                f"{member.file_size:,} bytes"
+            )
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _read_pytorch(path: Path, ema: bool | None) -> dict[str, np.ndarray]:
@@ -159,11 +194,12 @@ def _read_pytorch(path: Path, ema: bool | None) -> dict[str, np.ndarray]:
                 f"{path} contains objects other than plain tensors under "
                 f"{', '.join(odd[:5])}{more}. Save only the model's state_dict."
             )
+        checkpoint.check_size(tensors)
         return {
             key: _float32(checkpoint.array(key, value))
             if isinstance(value, Tensor)
             else np.asarray(value)
-            for key, value in _unwrapped(tensors).items()
+            for key, value in tensors.items()
         }
 
 
@@ -175,27 +211,50 @@ def _choose(content: Any, path: Path, ema: bool | None) -> dict[str, Any]:
             "whole pickled model, save model.state_dict() instead."
         )
     if _is_state_dict(content):
-        if ema is not None:
-            raise InputError(f"{path} contains only one set of weights: leave ema out.")
-        return dict(content)
-    found = {key: value for key, value in content.items() if _is_state_dict(value)}
+        return _unwrapped(content, path, ema)
+    found = {key: inner for key, value in content.items() if (inner := _weights_in(value))}
     averaged = next((key for key in _AVERAGED if key in found), None)
     plain = next((key for key in _PLAIN if key in found), None)
+    unread = next(
+        (key for key in _AVERAGED if key not in found and _is_content(content, key)), None
+    )
+    if unread and averaged is None and ema is not False:
+        raise InputError(
+            f"{path} has a moving average under {unread!r} that is not plain tensors, so it cannot "
+            "be read. Take the weights themselves (--no-ema, ema=False), or save the average's "
+            "state_dict."
+        )
     if plain and not averaged and _MMENGINE in found:
         averaged, plain = plain, _MMENGINE
-        found[plain] = {key: v for key, v in found[plain].items() if key != "steps"}
-    elif ema is not None and not (averaged and plain):
+    elif ema is not None and not (averaged and plain) and len(found) > 1:
         raise InputError(
             f"{path} does not contain both weights and their moving average, but "
             f"{', '.join(map(str, found)) or 'neither'}: leave ema out."
         )
+    both = bool(averaged and plain)
     chosen = (plain or averaged) if ema is False else (averaged or plain)
     if chosen is None:
         raise InputError(
             f"{path} contains no weights under {', '.join(_PLAIN)} or {', '.join(_AVERAGED)}. Its "
             f"entries: {', '.join(map(str, list(content)[:12]))}."
         )
-    return dict(found[chosen])
+    return _unwrapped(found[chosen], path, None if both or unread else ema)
+
+
+def _weights_in(value: Any) -> dict[str, Any]:
+    """The state dict that a value is, or contains under one of its usual names; empty for none."""
+    if _is_state_dict(value):
+        return dict(value)
+    if isinstance(value, Mapping):
+        for key in _PLAIN:
+            if _is_state_dict(value.get(key)):
+                return dict(value[key])
+    return {}
+
+
+def _is_content(content: Mapping[Any, Any], key: str) -> bool:
+    """True if a training file has an object, rather than a number or nothing, under `key`."""
+    return content.get(key) is not None and not isinstance(content[key], int | float | str)
 
 
 def _is_state_dict(value: Any) -> bool:
@@ -207,12 +266,44 @@ def _is_state_dict(value: Any) -> bool:
     )
 
 
-def _unwrapped(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """Remove the prefixes that wrappers of the model added to all keys."""
-    for prefix in _WRAPPERS:
-        if state_dict and all(key.startswith(prefix) for key in state_dict):
-            return _unwrapped({key.removeprefix(prefix): v for key, v in state_dict.items()})
-    return dict(state_dict)
+def _unwrapped(
+    state_dict: Mapping[str, Any], path: Path, ema: bool | None = None
+) -> dict[str, Any]:
+    """Remove the prefixes of wrappers; leave out what is beside the model, with a note.
+
+    Raises:
+      InputError: `ema` is given, and there is no choice.
+    """
+    weights = {
+        key: v
+        for key, v in state_dict.items()
+        if key not in _COUNTERS or getattr(v, "shape", ()) != ()
+    }
+    counts = Counter(key.partition(".")[0] for key in weights)
+    plain = next((name for name in _WRAPPERS if name in counts), None)
+    averaged = next((name for name in _AVERAGED_WRAPPERS if name in counts), None)
+    if ema is not None and not (plain and averaged):
+        raise InputError(f"{path} contains only one set of weights: leave ema out.")
+    chosen = averaged if plain and averaged and ema is not False else plain
+    # A model may have a part that is called `model` or `module`; a wrapper has most of the arrays.
+    if chosen is None or 2 * counts[chosen] <= max(counts.values()):
+        return weights
+    inner = {
+        key.removeprefix(f"{chosen}."): v
+        for key, v in weights.items()
+        if key.startswith(f"{chosen}.")
+    }
+    if not inner:
+        return weights
+    rest = [f"{name} ({count})" for name, count in counts.items() if name != chosen]
+    if rest:
+        Console(stderr=True, soft_wrap=True).print(
+            f"Note: {path.name}: the arrays under {chosen!r} are used; left out, with their "
+            f"numbers of arrays: {', '.join(rest)}.",
+            highlight=False,
+            markup=False,
+        )
+    return _unwrapped(inner, path)
 
 
 def _float32(array: np.ndarray) -> np.ndarray:

@@ -1,10 +1,13 @@
 """Reading checkpoint files: plain arrays only, and messages for everything else."""
 
+import io
+import zipfile
+
 import ml_dtypes
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from torch_file import Writer
+from torch_file import Writer, call
 from torch_file import write as write_torch
 
 from jaxpose.convert import load_state_dict
@@ -96,6 +99,8 @@ def test_the_average_is_taken_unless_told_otherwise(wrap, default, other, tmp_pa
         lambda weights: {"model": weights},
         lambda weights: {"model_state_dict": weights},
         lambda weights: {"model_ema": weights},
+        lambda weights: {"ema": {"module": weights, "updates": 7}},
+        lambda weights: {f"module.{key}": w for key, w in weights.items()} | {"n_averaged": 5},
         lambda weights: {"state_dict": {f"module.{key}": w for key, w in weights.items()}},
         lambda weights: {"state_dict": {f"model._orig_mod.{key}": weights[key] for key in weights}},
     ],
@@ -105,6 +110,77 @@ def test_wrappers_are_opened(wrap, arrays, tmp_path):
     assert set(load_state_dict(path)) == set(arrays)
     with pytest.raises(InputError, match="leave ema out"):
         load_state_dict(path, ema=True)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda p, a: {"model": p, "ema": {"module": a, "updates": 3}},
+        lambda p, a: {"state_dict": {"model.w": p["w"], "ema_model.w": a["w"]}},
+        lambda p, a: {"state_dict": {"model.w": p["w"], "ema.module.w": a["w"]}},
+    ],
+)
+def test_an_average_inside_wrappers_is_found(wrap, tmp_path, capsys):
+    writer = Writer()
+    sets = [{"w": writer.tensor(array)} for array in (PLAIN, AVERAGE)]
+    path = writer.write(tmp_path / "x.pth", wrap(*sets))
+    for ema, expected in ((None, AVERAGE), (True, AVERAGE), (False, PLAIN)):
+        read = load_state_dict(path, ema=ema)
+        assert list(read) == ["w"]
+        np.testing.assert_array_equal(read["w"], expected)
+    capsys.readouterr()
+
+
+def test_an_average_that_cannot_be_read_is_not_replaced_silently(arrays, tmp_path):
+    def wrap(weights):
+        return {"model": weights, "ema": call("torch.nn", "Module", 1)}
+
+    path = write_torch(tmp_path / "x.pth", arrays, wrap)
+    for ema in (None, True):
+        with pytest.raises(InputError, match="moving average under 'ema' that is not plain tens"):
+            load_state_dict(path, ema=ema)
+    assert set(load_state_dict(path, ema=False)) == set(arrays)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".npz"])
+def test_what_is_beside_the_model_is_left_out_and_listed(suffix, arrays, tmp_path, capsys):
+    both = {f"model.{key}": array for key, array in arrays.items()}
+    both |= {"criterion.weight": np.ones(3, np.float32), "metric.0": np.ones(1, np.float32)}
+    path = tmp_path / f"x{suffix}"
+    if suffix == ".pth":
+        write_torch(path, both, lambda weights: {"state_dict": weights, "epoch": 3})
+    else:
+        write(path, both)
+    assert set(load_state_dict(path)) == set(arrays)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "arrays under 'model' are used" in said and "criterion (1), metric (1)" in said
+
+
+def test_a_part_called_model_is_not_a_wrapper(tmp_path):
+    arrays = {f"backbone.{i}": np.zeros(1, np.float32) for i in range(9)}
+    arrays["model.weight"] = np.zeros(1, np.float32)
+    assert set(load_state_dict(write(tmp_path / "x.npz", arrays))) == set(arrays)
+
+
+def test_small_files_cannot_fill_the_memory(tmp_path):
+    writer = Writer()
+    tensor = writer.tensor(np.zeros(1, np.float32), (0, (40_000, 40_000), (0, 0)))
+    path = writer.write(tmp_path / "x.pth", {"w": tensor})
+    with pytest.raises(InputError, match=r"need 6.0 GiB of memory, although the file has"):
+        load_state_dict(path)
+    np.savez_compressed(tmp_path / "x.npz", w=np.zeros(2**25, np.float32))
+    with pytest.raises(InputError, match=r"need 0.1 GiB of memory"):
+        load_state_dict(tmp_path / "x.npz")
+
+
+def test_a_header_that_claims_too_much_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (2**40,)}
+        file = io.BytesIO()
+        np.lib.format.write_array_header_1_0(file, header)
+        archive.writestr("w.npy", file.getvalue() + bytes(16))
+    with pytest.raises(InputError, match=r"not an intact npz file \(w.npy claims the shape"):
+        load_state_dict(tmp_path / "x.npz")
 
 
 def test_files_without_weights_show_what_they_hold(arrays, tmp_path):
