@@ -17,7 +17,6 @@ Joints are the skeleton `h36m17`. Split `train` contains S1, S5, S6, S7 and S8, 
 S11, for protocols 1 and 2. Protocol 2 scores every 64th frame; the evaluation selects these frames.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +29,7 @@ from jaxpose.data.motion import Clip, MotionSummary, motion_of, write_motion
 from jaxpose.data.pickles import read_pickled_npz
 from jaxpose.errors import InputError, nearest
 from jaxpose.geometry.cameras import Camera, pinhole, project, world_to_camera
+from jaxpose.json_text import parse_json
 from jaxpose.skeletons import H36M17
 
 CAMERAS = ("54138969", "55011271", "58860488", "60457274")
@@ -171,7 +171,7 @@ def read_cameras(path: Path, subject: str) -> list[Camera]:
       InputError: the JSON lacks one of them.
     """
     try:
-        content = json.loads(path.read_text())
+        content = parse_json(path.read_text())
         lenses, places = content["intrinsics"], content["extrinsics"]
         return [
             pinhole(

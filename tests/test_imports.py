@@ -16,7 +16,7 @@ PACKAGE = ROOT / "jaxpose"
 FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
-        "errors deprecations",
+        "errors deprecations json_text",
         "paths skeletons geometry",
         "download losses codecs",
         "models",

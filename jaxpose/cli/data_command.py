@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from jaxpose.cli.faults import plain_faults
+from jaxpose.cli.image_limit import limits_images
 from jaxpose.cli.options import takes
 
 app = typer.Typer(help="Check annotations and prepared data.", no_args_is_help=True)
@@ -32,6 +33,7 @@ class Check:
 
 @app.command("check")
 @plain_faults
+@limits_images
 @takes(Check)
 def check(options: Check) -> None:
     """Find annotation faults that spoil training, and show eight samples with their targets.

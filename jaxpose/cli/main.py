@@ -19,6 +19,7 @@ from jaxpose.cli.doctor_command import doctor
 from jaxpose.cli.evaluate_command import evaluate
 from jaxpose.cli.export_command import export
 from jaxpose.cli.faults import plain_faults
+from jaxpose.cli.image_limit import limits_images
 from jaxpose.cli.lift_command import lift
 from jaxpose.cli.models_command import models
 from jaxpose.cli.predict_command import predict
@@ -64,8 +65,8 @@ app.add_typer(data_command.app, name="data")
 app.command()(plain_faults(train))
 app.command()(plain_faults(config))
 app.command("compile")(plain_faults(compile_))
-app.command("eval")(plain_faults(evaluate))
-app.command()(plain_faults(predict))
+app.command("eval")(plain_faults(limits_images(evaluate)))
+app.command()(plain_faults(limits_images(predict)))
 app.command()(plain_faults(demo))
 app.command()(plain_faults(lift))
 app.command()(plain_faults(models))

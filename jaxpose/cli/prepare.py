@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from jaxpose.cli.image_limit import limits_images
 from jaxpose.errors import InputError
 
 CONTEXT_SETTINGS = {
@@ -29,7 +30,7 @@ def prepare(
     if not callable(command):
         raise InputError(f"{file} has no function `prepare`; see data_prep/coco.py for one.")
     app = typer.Typer(add_completion=False)
-    app.command()(command)
+    app.command()(limits_images(command))
     summary = app(args=context.args, prog_name=f"jaxpose prepare {name}", standalone_mode=False)
     # With --help, and with a callback that returns early, Click hands back an exit status.
     if hasattr(summary, "print"):

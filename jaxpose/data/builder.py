@@ -52,6 +52,13 @@ class _SortedExampleWriter(tfds.core.ExampleWriter):
             raise OSError(str(error)) from error
 
 
+class _DatasetInfo(tfds.core.DatasetInfo):  # type: ignore[misc]
+    """Information on a dataset that is not one of TFDS's own."""
+
+    def initialize_from_bucket(self) -> None:
+        """Do nothing: TFDS would make a temporary folder, never remove it, and ask its bucket."""
+
+
 class _PeopleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """Builder with one person per record, in the order of the keys."""
 
@@ -87,7 +94,7 @@ class _PeopleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         super().__init__(data_dir=data_dir, file_format="array_record")
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
+        return _DatasetInfo(
             builder=self,
             description=self.DESCRIPTION,
             features=self._people_features,

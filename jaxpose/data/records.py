@@ -8,7 +8,6 @@ A dataset is a TFDS dataset in ArrayRecord format, so TFDS reads it too
 
 import dataclasses
 import functools
-import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from jaxpose.data import example
 from jaxpose.data.index import sample_indices
 from jaxpose.data.source import Batch, check_indices
 from jaxpose.errors import InputError, nearest
+from jaxpose.json_text import parse_json
 from jaxpose.media import image
 from jaxpose.paths import as_path, check_reachable, in_bucket, kept_on_disk
 from jaxpose.skeletons import Skeleton
@@ -316,7 +316,7 @@ def _read_json(folder: Path, name: str) -> dict[str, Any]:
         raise InputError(f"{image.missing(folder)}. `jaxpose prepare` makes datasets.")
     file = folder / name
     try:
-        content = json.loads(file.read_bytes())
+        content = parse_json(file.read_bytes())
     except FileNotFoundError:
         below = sorted(str(f.parent) for f in folder.glob(f"*/{INFO_FILE}"))
         hint = f" These folders have one: {', '.join(below)}." if below else ""

@@ -4,6 +4,7 @@ The format is detected by content, never by name. The result is always upright, 
 per channel, so that the rest of the package does not depend on file formats.
 """
 
+import math
 import os
 import re
 from pathlib import Path
@@ -14,8 +15,11 @@ import numpy as np
 from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError, nearest
 
-MAX_PIXELS = 2**28
-"""Images with more pixels are refused before they are decoded (2^28 pixels are 0.8 GB of RGB)."""
+MAX_MEGAPIXELS = 128.0
+"""Images with more megapixels are refused before they are decoded (128 are 0.4 GB of RGB)."""
+
+LIMIT_VARIABLE = "JAXPOSE_MAX_MEGAPIXELS"
+"""Environment variable with another limit; `--max-megapixels` sets it for a command."""
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """Suffixes of files that are meant to be images, even if their content is not."""
@@ -40,7 +44,7 @@ def read_image(path: str | Path) -> np.ndarray:
 
     Raises `InputError` with the file's path if it is missing, a folder, empty, not an image,
     damaged (including a JPEG that stops early, which decoders silently fill with grey) or has more
-    than `MAX_PIXELS` pixels.
+    than `max_pixels()` pixels.
     """
     path = Path(path)
     data = _read_bytes(path)
@@ -59,7 +63,7 @@ def decode_image(data: bytes) -> np.ndarray:
     kind = _kind(data)
     if kind == "JPEG":
         return _decode_jpeg(data)
-    _check_size(*(_header_size(kind, data) or (0, 0)))
+    check_size(*(_header_size(kind, data) or (0, 0)))
     if kind in ("PNG", "WebP"):
         return _decode_with_alpha(kind, data)
     image = _imdecode(data, unchanged=True) if kind == "TIFF" else None
@@ -113,7 +117,7 @@ def page_count(path: Path) -> int:
 def declared_size(data: bytes) -> tuple[int, int] | None:
     """Reads (height, width) from the header of an image file's content, before EXIF rotation.
 
-    None for TIFF, JPEG 2000 and AVIF, whose headers are not read here. Nothing is decoded.
+    None for a header that does not state it. Nothing is decoded.
 
     Raises:
       InputError: as `decode_image`, where the first bytes or a JPEG's markers show the fault.
@@ -224,16 +228,39 @@ def _imdecode(data: bytes, *, unchanged: bool = False) -> np.ndarray | None:
         return None
 
 
-def _check_size(height: int, width: int) -> None:
-    if height * width > MAX_PIXELS:
+def max_pixels() -> int:
+    """Largest number of pixels of an image or frame that is decoded.
+
+    The limit is in the environment, so that the processes of `jaxpose prepare` have it, too.
+
+    Raises:
+      InputError: the environment variable is not a positive number.
+    """
+    text = os.environ.get(LIMIT_VARIABLE, "")
+    try:
+        megapixels = float(text) if text else MAX_MEGAPIXELS
+    except ValueError:
+        megapixels = 0.0
+    if not 0 < megapixels < 1e6:
+        raise InputError(f"{LIMIT_VARIABLE} is {text!r}: give a number of megapixels, such as 200")
+    return int(megapixels * 1e6)
+
+
+def check_size(height: int, width: int) -> None:
+    """Check the size of an image or frame before it is decoded.
+
+    Raises:
+      InputError: it has more pixels than `max_pixels()`.
+    """
+    if height * width > (limit := max_pixels()):
         raise InputError(
-            f"{width} x {height} pixels are more than the {MAX_PIXELS:,} that are decoded; "
-            "make it smaller first"
+            f"{width} x {height} pixels are more than the limit of {limit / 1e6:g} megapixels; "
+            f"make it smaller, or raise the limit with --max-megapixels or {LIMIT_VARIABLE}"
         )
 
 
 def _header_size(kind: str, data: bytes) -> tuple[int, int] | None:
-    """Reads (height, width) from the header; None for formats whose decoder has its own limit."""
+    """Reads (height, width) from the header; None if it does not state them."""
     if kind == "PNG":
         return int.from_bytes(data[20:24]), int.from_bytes(data[16:20])
     if kind == "GIF":
@@ -243,7 +270,39 @@ def _header_size(kind: str, data: bytes) -> tuple[int, int] | None:
         return abs(height), int.from_bytes(data[18:22], "little")
     if kind == "WebP":
         return _webp_size(data)
+    if kind == "TIFF":
+        return _tiff_size(data)
+    if kind == "JPEG 2000":
+        return _jpeg2000_size(data)
+    if kind == "AVIF":
+        return _avif_size(data)
     return None
+
+
+def _tiff_size(data: bytes) -> tuple[int, int] | None:
+    """Reads (height, width) from the first directory (TIFF 6.0, section 8: tags 257 and 256)."""
+    tags = _tags(data)
+    return (tags[257], tags[256]) if 256 in tags and 257 in tags else None
+
+
+def _jpeg2000_size(data: bytes) -> tuple[int, int] | None:
+    """Reads (height, width) from the box `ihdr` (ISO 15444-1, I.5.3.1) or the segment SIZ."""
+    box = data.find(b"ihdr")
+    if box >= 0:
+        return int.from_bytes(data[box + 4 : box + 8]), int.from_bytes(data[box + 8 : box + 12])
+    segment = data.find(b"\xff\x51")
+    if segment < 0:
+        return None
+    size = data[segment + 6 : segment + 14]
+    return int.from_bytes(size[4:]), int.from_bytes(size[:4])
+
+
+def _avif_size(data: bytes) -> tuple[int, int] | None:
+    """Reads the largest (height, width) of the boxes `ispe` (ISO 23008-12, 6.5.3)."""
+    places = [match.start() for match in re.finditer(b"ispe", data[: 2**16])]
+    sizes = [(data[p + 12 : p + 16], data[p + 8 : p + 12]) for p in places]
+    numbers = [(int.from_bytes(height), int.from_bytes(width)) for height, width in sizes]
+    return max(numbers, key=math.prod, default=None)
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
@@ -259,7 +318,7 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 
 def _decode_jpeg(data: bytes) -> np.ndarray:
     height, width, end = _walk_jpeg(data)
-    _check_size(height, width)
+    check_size(height, width)
     if end is not None:
         image = _imdecode(data)
     else:
@@ -366,19 +425,28 @@ def _webp_exif(data: bytes) -> bytes:
 
 def _orientation(exif: bytes) -> int:
     """Reads tag 0x0112 of the first directory of a TIFF-shaped EXIF block; 1 (upright) if none."""
-    order = {b"II*\0": "little", b"MM\0*": "big"}.get(exif[:4])
+    return _tags(exif).get(0x0112, 1)
+
+
+def _tags(data: bytes) -> dict[int, int]:
+    """Numbers of the first directory of a TIFF-shaped block (TIFF 6.0, section 2), by tag."""
+    order: Literal["little", "big"] | None
+    order = {b"II*\0": "little", b"MM\0*": "big"}.get(data[:4])  # type: ignore[assignment]
     if order is None:
-        return 1
+        return {}
 
     def number(position: int, size: int) -> int:
-        return int.from_bytes(exif[position : position + size], order)  # type: ignore[arg-type]
+        return int.from_bytes(data[position : position + size], order)
 
     directory = number(4, 4)
+    tags = {}
     for entry in range(number(directory, 2)):
         position = directory + 2 + 12 * entry
-        if number(position, 2) == 0x0112:
-            return number(position + 8, 2)
-    return 1
+        if position + 12 > len(data):
+            break
+        long = number(position + 2, 2) == 4  # else 16 bits
+        tags[number(position, 2)] = number(position + 8, 4 if long else 2)
+    return tags
 
 
 def _turn(image: np.ndarray, orientation: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxpose.errors import InputError
-from jaxpose.media.image import MAX_PIXELS, missing
+from jaxpose.media.image import max_pixels, missing
 from jaxpose.viz.video import quiet
 
 VIDEO_SUFFIXES = frozenset(
@@ -158,7 +158,7 @@ def open_video(source: str | Path | int, report: Callable[[Skipped], None]) -> V
       report: called for each damaged or missing range of frames as it is found.
 
     Raises:
-      InputError: no such file or webcam, empty, not a video, or frames of more than `MAX_PIXELS`.
+      InputError: no such file or webcam, empty, not a video, or frames of more than `max_pixels()`.
     """
     import cv2
 
@@ -172,7 +172,7 @@ def open_video(source: str | Path | int, report: Callable[[Skipped], None]) -> V
         capture.release()
         raise InputError(_unopened(source))
     width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
-    if width * height > MAX_PIXELS:
+    if width * height > max_pixels():
         capture.release()
         raise InputError(f"{name}: frames of {width:g} x {height:g} pixels are not decoded")
     fps = capture.get(cv2.CAP_PROP_FPS)

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from jaxpose.errors import InputError
+from jaxpose.json_text import parse_json
 
 NOTHING = "nothing to measure"
 """Text for a figure of -1, as COCO's for sizes of which the ground truth has no person."""
@@ -84,7 +85,7 @@ class Report:
           InputError: the text is not a report.
         """
         try:
-            values = json.loads(text)
+            values = parse_json(text)
             for figures in ("metrics", "by_action"):
                 values[figures] = with_nan(values.get(figures, {}))
             if isinstance(values["sigmas"], list):

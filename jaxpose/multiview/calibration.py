@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxpose.errors import InputError, nearest
 from jaxpose.geometry.cameras import Camera, check_cameras, pinhole, stack
+from jaxpose.json_text import parse_json
 
 _MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
 
@@ -195,7 +196,7 @@ def _named(values: Sequence[Any], name: str, path: Path | str) -> Camera:
 
 def _json(path: Path | str) -> Any:
     try:
-        document = json.loads(Path(path).read_text())
+        document = parse_json(Path(path).read_text())
     except json.JSONDecodeError as error:
         raise InputError(f"{path} is not JSON: {error}") from error
     if not isinstance(document, dict):

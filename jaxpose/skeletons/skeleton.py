@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -12,6 +12,9 @@ import numpy as np
 from jaxpose.errors import InputError, nearest
 
 RGB = tuple[int, int, int]
+
+# No slash of any system, no control character, no hidden file.
+_FILE_NAME = re.compile(r"[^./\\\x00-\x1f\x7f-\x9f][^/\\\x00-\x1f\x7f-\x9f]{0,99}")
 
 # Okabe & Ito, "Color Universal Design" (2008): distinct under common colour blindness.
 OKABE_ITO: dict[str, RGB] = {
@@ -37,13 +40,14 @@ class Skeleton:
     Lists are accepted for tuples and converted.
 
     Attributes:
-      name: identifies the skeleton in reports and file names.
+      name: identifies the skeleton in reports and file names, so it may not contain `/`, `\\` or
+        control characters, nor begin with a dot.
       keypoints: the K names in the order of the arrays; snake_case, `left_`/`right_` for sides.
       pairs: (left, right) names that are exchanged in a mirrored image; the person's own sides.
       limbs: (from, to) names joined by a line; `to` is the end further from the body's centre.
       upper_body, lower_body: the halves that half-body augmentation chooses from; may be empty.
       sigmas: K standard deviations of OKS, relative to the square root of the object's area
-        (COCO's definition), or None where none are published.
+        (COCO's definition), above 0 and at most 1, or None where none are published.
       side_colors: RGB of the left, the right and the centre.
       keypoint_colors: K RGB colours that replace the colouring by side; empty to colour by side.
       source: the paper or the people who defined the skeleton.
@@ -69,6 +73,11 @@ class Skeleton:
                 raise self._fault(f"`{field}` must be text, not {getattr(self, field)!r}")
         if not self.name:
             raise self._fault("`name` is empty")
+        if not _FILE_NAME.fullmatch(self.name):
+            raise self._fault(
+                "`name` is used in file names: leave out slashes, control characters and a dot at "
+                "the beginning, and use at most 100 characters"
+            )
         for field in ("keypoints", "upper_body", "lower_body"):
             object.__setattr__(self, field, self._names(field, getattr(self, field)))
         for field in ("pairs", "limbs"):
@@ -211,6 +220,9 @@ class Skeleton:
     def _names(self, field: str, value: Any) -> tuple[str, ...]:
         if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
             raise self._fault(f"`{field}` must be a list of names, not {value!r}")
+        for name in value:
+            if not name.isprintable():
+                raise self._fault(f"`{field}` has a name with control characters: {name!r}")
         return tuple(value)
 
     def _name_pairs(self, field: str, value: Any) -> tuple[tuple[str, ...], ...]:
@@ -244,8 +256,11 @@ class Skeleton:
             raise self._fault(f"{len(value)} sigmas for {self.num_keypoints} keypoints")
         for name, sigma in zip(self.keypoints, value, strict=True):
             number = isinstance(sigma, int | float) and not isinstance(sigma, bool)
-            if not number or not math.isfinite(sigma) or sigma <= 0:
-                raise self._fault(f"the sigma of {name!r} is {sigma!r}; it must be above 0")
+            if not number or not 0 < sigma <= 1:
+                raise self._fault(
+                    f"the sigma of {name!r} is {sigma!r}; it must be above 0 and at most 1 (a "
+                    "fraction of the object's size; COCO's are 0.025 to 0.107)"
+                )
         return tuple(float(sigma) for sigma in value)
 
     def _check_names(self) -> None:

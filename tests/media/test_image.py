@@ -243,10 +243,6 @@ def test_headers_declare_the_size_without_decoding(scene, kind):
     assert image.declared_size(data) == (31, 50)
 
 
-def test_headers_that_are_not_read(scene):
-    assert image.declared_size(encode(scene, ".tiff")) is None
-
-
 def test_real_photos_read_as_opencv_reads_them(shared):
     paths = sorted((shared / "data" / "coco" / "val2017").glob("*.jpg"))
     assert len(paths) == 32
