@@ -3,17 +3,41 @@
 import json
 from typing import Any
 
+MAX_DEPTH = 100
+"""Largest number of lists and objects around a value in a configuration."""
 
-def parse_json(text: str | bytes) -> Any:
+
+def parse_json(text: str | bytes, depth: int | None = None) -> Any:
     """Parse JSON; content that is nested too deeply is an error like any other.
 
+    Args:
+      text: the document.
+      depth: largest number of lists and objects around a value; None is that of Python's parser,
+        about 1,000.
+
     Raises:
-      json.JSONDecodeError: it is not JSON, or nested too deeply (about 1,000 levels).
+      json.JSONDecodeError: it is not JSON, or nested too deeply.
       UnicodeDecodeError: the bytes are not text.
     """
     try:
-        return json.loads(text)
+        document = json.loads(text)
     except RecursionError:
         # Python's parser recurses, so it would end the program with a traceback.
-        document = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-        raise json.JSONDecodeError("nested too deeply", document, 0) from None
+        raise _too_deep(text) from None
+    if depth is not None:
+        layer = [document]
+        for _ in range(depth + 1):
+            layer = [
+                inner
+                for value in layer
+                if isinstance(value, dict | list)
+                for inner in (value.values() if isinstance(value, dict) else value)
+            ]
+        if layer:
+            raise _too_deep(text)
+    return document
+
+
+def _too_deep(text: str | bytes) -> json.JSONDecodeError:
+    document = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    return json.JSONDecodeError("nested too deeply", document, 0)

@@ -6,6 +6,7 @@ of those in checkpoints are refused, so that a file that contains code is not ac
 """
 
 import pickle
+import pickletools
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -83,6 +84,23 @@ class StandIn:
         """Ignore the value."""
 
 
+def check_opcodes(file: BinaryIO) -> None:
+    """Check the pickle at the file's position, and return to that position.
+
+    Python's unpickler allocates memory by numbers in the pickle: a list up to the highest index of
+    its memo, and buffers of a stated length.
+
+    Raises:
+      pickle.UnpicklingError: an index of the memo is higher than the number of operations.
+      ValueError: the pickle ends early, or is none.
+    """
+    start = file.tell()
+    for count, (operation, argument, _) in enumerate(pickletools.genops(file)):
+        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= argument <= count:
+            raise pickle.UnpicklingError(f"its memo has the impossible index {argument}")
+    file.seek(start)
+
+
 def read_pickle(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
     """Read the object of a pickle, with tensors as `Tensor`, and their storages by name.
 
@@ -90,6 +108,7 @@ def read_pickle(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
       InputError: the pickle names a function or class that no checkpoint needs.
       Exception: the pickle is damaged; Python's unpickler may raise any type of exception.
     """
+    check_opcodes(file)
     unpickler = _Unpickler(file)
     return unpickler.load(), unpickler.storages
 

@@ -247,14 +247,16 @@ def _person(
     box = _numbers(entry["bbox"])
     if box.size != 4:
         raise _Unusable(BAD_BOX_LENGTH)
-    area = entry.get("area")
+    area = None if entry.get("area") is None else _numbers(entry["area"])
+    if area is not None and area.size != 1:
+        raise _Unusable(NOT_NUMBERS)
     table = keypoints.reshape(-1, 3)
     return listed[image_id], InstanceAnnotation(
         annotation_id=number,
         keypoints=table[:, :2],
         visible=table[:, 2],
         box_xywh=box,
-        area=None if area is None else float(_numbers([area])[0]),
+        area=None if area is None else float(area[0]),
         crowd=crowd,
         segmentation=entry.get("segmentation") if whole_images else None,
     )
@@ -285,7 +287,7 @@ def _numbers(values: Any) -> np.ndarray:
     """Convert JSON numbers to float64 `[N]`; null becomes NaN."""
     try:
         return np.array(values, np.float64).reshape(-1)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise _Unusable(NOT_NUMBERS) from error
 
 

@@ -3,11 +3,14 @@
 import io
 import pickle
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jaxpose.convert.pickles import check_opcodes
+from jaxpose.convert.pth import check_unpacked
 from jaxpose.errors import InputError
 
 # Functions that rebuild arrays and plain containers; NumPy 2 moved `core` to `_core`.
@@ -54,17 +57,26 @@ def read_pickled_npz(path: Path, key: str) -> Any:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
             if key not in names:
                 raise InputError(f"{path}: has no array {key!r}, only {', '.join(names)}.")
+            check_unpacked(path, archive.getinfo(f"{key}.npy").file_size)
             content = io.BytesIO(archive.read(f"{key}.npy"))
-    except zipfile.BadZipFile as error:
-        raise InputError(f"{path}: this is not an .npz file.") from error
-    version = np.lib.format.read_magic(content)
+            version = np.lib.format.read_magic(content)
+    except (
+        *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError),
+        *(ValueError, OverflowError),
+    ) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: this is not an intact .npz file: {error}.") from error
     header = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }
     if version not in header:
         raise InputError(f"{path}: {key} is stored in format {version}, which is not supported.")
-    _, _, dtype = header[version](content)
+    try:
+        _, _, dtype = header[version](content)
+    except ValueError as error:
+        raise InputError(f"{path}: {key} has a damaged header: {error}.") from error
     if not dtype.hasobject:
         raise InputError(f"{path}: {key} is an array of {dtype}, not a stored dictionary.")
     held = _unpickle(content.read(), path)
@@ -80,7 +92,10 @@ def _bytes(path: Path) -> bytes:
 
 def _unpickle(content: bytes, path: Path) -> Any:
     try:
+        check_opcodes(io.BytesIO(content))
         # Files of Python 2 contain text as bytes in this encoding.
         return _Unpickler(io.BytesIO(content), encoding="latin1").load()
-    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError) as error:
-        raise InputError(f"{path}: not a pickle of arrays: {error}.") from error
+    except Exception as error:  # arbitrary bytes make the unpickler raise nearly anything
+        raise InputError(
+            f"{path}: not a pickle of arrays: {error or type(error).__name__}."
+        ) from error

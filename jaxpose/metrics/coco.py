@@ -1,6 +1,5 @@
 """Ground-truth people and detected people as arrays, read from COCO keypoint files."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.json_text import parse_json
 
 Json = str | Path
 
@@ -205,7 +205,7 @@ def load_document(source: Any, name: str) -> tuple[Any, str]:
     if not path.is_file():
         raise FileNotFoundError(f"no {name} file at {path}")
     try:
-        return json.loads(path.read_bytes()), str(path)
+        return parse_json(path.read_bytes()), str(path)
     except ValueError as error:
         raise InputError(f"{path} is not valid JSON: {error}") from error
 

@@ -40,10 +40,9 @@ def read_bvh(path: Path | str) -> Bvh:
       FileNotFoundError: no such file.
       InputError: not a BVH file, or a truncated one; names the file and the word.
     """
-    words = iter(Path(path).read_text().split())
     try:
-        return _parsed(words)
-    except (StopIteration, ValueError) as error:
+        return _parsed(iter(Path(path).read_text().split()))
+    except (StopIteration, ValueError, IndexError, OverflowError) as error:
         reason = "it ends too early" if isinstance(error, StopIteration) else str(error)
         raise InputError(f"{path} is not a BVH file: {reason}") from error
 
@@ -72,7 +71,7 @@ def _parsed(words) -> Bvh:  # type: ignore[no-untyped-def]  # an iterator of wor
             offsets[open_joints[-1]] = [float(next(words)) for _ in range(3)]
         elif word == "CHANNELS":
             count = int(next(words))
-            found = tuple(next(words).capitalize() for _ in range(count))
+            found = tuple([next(words).capitalize() for _ in range(count)])
             if any(not re.fullmatch("[XYZ](position|rotation)", c) for c in found):
                 raise ValueError(f"unknown channels {found} of {names[open_joints[-1]]!r}")
             channels[open_joints[-1]] = found

@@ -1,11 +1,12 @@
 """Readers and writers of common calibration files; cameras are in millimetres."""
 
+import functools
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import cv2
 import numpy as np
@@ -13,6 +14,8 @@ import numpy as np
 from jaxpose.errors import InputError, nearest
 from jaxpose.geometry.cameras import Camera, check_cameras, pinhole, stack
 from jaxpose.json_text import parse_json
+
+P = ParamSpec("P")
 
 _MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
 
@@ -45,6 +48,29 @@ class Rig:
         return self.cameras.take(self.names.index(name))
 
 
+def _of_this_kind(read: Callable[P, Rig]) -> Callable[P, Rig]:
+    """Decorator of a reader: content of another layout is an `InputError` with the path."""
+
+    @functools.wraps(read)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> Rig:
+        try:
+            return read(*args, **kwargs)
+        except (InputError, FileNotFoundError):
+            raise
+        except (
+            *(LookupError, TypeError, ValueError, AttributeError, OverflowError, SystemError),
+            *(MemoryError, cv2.error),
+        ) as error:
+            path = next(iter((*args, *kwargs.values())))
+            reason = (str(error).splitlines() or [""])[0][:200]
+            raise InputError(
+                f"{path} is not a calibration of this kind: {type(error).__name__}: {reason}"
+            ) from error
+
+    return checked
+
+
+@_of_this_kind
 def read_h36m(path: Path | str, subject: str) -> Rig:
     """Reads Human3.6M's cameras for a subject, from JSON with `intrinsics` and `extrinsics` (mm).
 
@@ -54,7 +80,7 @@ def read_h36m(path: Path | str, subject: str) -> Rig:
     """
     document = _json(path)
     placed = _field(document, "extrinsics", path)
-    if subject not in placed:
+    if not isinstance(placed, dict) or subject not in placed:
         raise InputError(f"{path} has no subject {subject!r}.{nearest(subject, placed)}")
     rows = {}
     for name, view in placed[subject].items():
@@ -63,6 +89,7 @@ def read_h36m(path: Path | str, subject: str) -> Rig:
     return _rig(rows, path)
 
 
+@_of_this_kind
 def read_panoptic(path: Path | str, kind: str = "hd") -> Rig:
     """Reads CMU Panoptic's `calibration_*.json` (cm): cameras `hd`, `vga` or `kinect-color`."""
     rows = {}
@@ -73,6 +100,7 @@ def read_panoptic(path: Path | str, kind: str = "hd") -> Rig:
     return _rig(rows, path)
 
 
+@_of_this_kind
 def read_voxelpose(path: Path | str) -> Rig:
     """Reads Campus's and Shelf's JSON in VoxelPose's layout: T (mm) is the camera's position."""
     rows = {}
@@ -84,6 +112,7 @@ def read_voxelpose(path: Path | str) -> Rig:
     return _rig(rows, path)
 
 
+@_of_this_kind
 def read_pose2sim(path: Path | str) -> Rig:
     """Reads Pose2Sim's `Calib.toml`: Rodrigues vectors, translations in metres.
 
@@ -132,6 +161,7 @@ def write_pose2sim(path: Path | str, rig: Rig) -> None:
     Path(path).write_text("\n".join([*lines, "[metadata]", "adjusted = false", "error = 0.0", ""]))
 
 
+@_of_this_kind
 def read_opencv(
     intrinsics: Path | str, extrinsics: Path | str | None = None, unit: str = "m"
 ) -> Rig:

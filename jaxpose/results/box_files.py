@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
+from jaxpose.json_text import parse_json
 from jaxpose.media.image import missing
 
 _FORMS = (
@@ -174,7 +175,7 @@ def _records(path: Path, text: str) -> Iterable[_Record]:
     if not text.lstrip().startswith(("[", "{")):
         return _table(path, text)
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
@@ -275,7 +276,7 @@ def _table(path: Path, text: str) -> Iterable[_Record]:
 def _numbers(path: Path, where: str, box: Any) -> list[float]:
     try:
         numbers = [] if isinstance(box, str) else [float(value) for value in box]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = []
     if len(numbers) != 4:
         raise InputError(f"{path}, {where}: the box {box!r} is not four numbers x, y, w, h")
@@ -285,7 +286,7 @@ def _numbers(path: Path, where: str, box: Any) -> list[float]:
 def _score(path: Path, where: str, score: Any) -> float:
     try:
         return float(score)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}, {where}: the score {score!r} is not a number") from error
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.json_text import parse_json
 from jaxpose.results.people import People
 from jaxpose.skeletons import BUILT_IN, Skeleton, pairs_by_name
 
@@ -38,16 +39,16 @@ def read_results(
         raise InputError(f"{path} cannot be read as text; expected {_FORM}") from error
     try:
         try:
-            content = json.loads(text)
+            content = parse_json(text)
         except json.JSONDecodeError:
-            content = [json.loads(line) for line in text.splitlines() if line.strip()]
+            content = [parse_json(line) for line in text.splitlines() if line.strip()]
     except json.JSONDecodeError as error:
         raise InputError(f"{path} is neither JSON nor JSON lines: {error.msg}") from error
     try:
         if isinstance(content, list) and content and isinstance(content[0], list):
             return _bare(path, content, skeleton, image_wh)
         return list(_records(path, content, skeleton))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{path}: {error!r} where {_FORM} was expected") from error
 
 

@@ -32,7 +32,7 @@ from jaxpose.config.recipe_source import (
 from jaxpose.config.schema import SCHEMA, migrate, schema_of
 from jaxpose.config.trust import classes_for, outside_paths, record_as_own
 from jaxpose.errors import InputError
-from jaxpose.json_text import parse_json
+from jaxpose.json_text import MAX_DEPTH, parse_json
 from jaxpose.models.build import abstract_variables
 from jaxpose.paths import as_path, atomic_write, check_reachable, in_bucket
 from jaxpose.train import distributed
@@ -322,7 +322,7 @@ def _read(directory: Path) -> dict[str, Any]:
             "`jaxpose train RECIPE --workdir DIR` makes one."
         )
     try:
-        record: dict[str, Any] = parse_json(file.read_text())
+        record: dict[str, Any] = parse_json(file.read_text(), MAX_DEPTH)
     except ValueError as error:
         raise InputError(f"{file} is damaged ({error}).") from error
     keys = record.keys() if isinstance(record, dict) else set()

@@ -55,7 +55,7 @@ def test_what_is_no_pickle_is_named(tmp_path):
     (tmp_path / "text").write_text("hello")
     with pytest.raises(InputError, match="not a pickle of arrays"):
         read_pickle(tmp_path / "text")
-    with pytest.raises(InputError, match=r"not an \.npz"):
+    with pytest.raises(InputError, match=r"not an intact \.npz"):
         read_pickled_npz(tmp_path / "text", "x")
     with pytest.raises(InputError, match="cannot be read"):
         read_pickle(tmp_path / "none")

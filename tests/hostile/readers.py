@@ -1,0 +1,310 @@
+"""Table of the readers of files, each with files that it reads without an error.
+
+A reader takes a folder with the files of a sample and returns what it read. The samples are made by
+code, small, and cover what a reader parses: `fuzz` changes them at random.
+"""
+
+import csv
+import io
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from jaxpose.convert.reading import load_state_dict
+from jaxpose.convert.release import load_config
+from jaxpose.data.coco_json import read_json, read_people
+from jaxpose.data.lint.check import check_annotations
+from jaxpose.data.matlab import read_mat
+from jaxpose.data.pickles import read_pickle, read_pickled_npz
+from jaxpose.media.image import exif_orientation, page_count, read_image
+from jaxpose.metrics.coco import load_document
+from jaxpose.motion.bvh import Bvh, forward_kinematics, read_bvh, write_bvh
+from jaxpose.multiview.calibration import (
+    read_h36m,
+    read_opencv,
+    read_panoptic,
+    read_pose2sim,
+    read_voxelpose,
+)
+from jaxpose.results.box_files import read_boxes
+from jaxpose.results.readers import read_results
+from jaxpose.skeletons import COCO17, load
+
+Files = dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader with its samples.
+
+    Attributes:
+      name: name in reports.
+      read: reads the files of a sample in a folder.
+      samples: `samples()` -> samples; the first file of each is the one that is changed.
+    """
+
+    name: str
+    read: Callable[[Path], Any]
+    samples: Callable[[], list[Files]]
+
+
+def _pixels(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 255, (36, 48, 3)).astype(np.uint8)
+
+
+def _images() -> list[Files]:
+    encoded = [
+        cv2.imencode(f".{kind}", _pixels())[1].tobytes()
+        for kind in ("jpg", "png", "webp", "gif", "bmp", "tiff", "jp2", "avif")
+    ]
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for kind in ("JPEG", "PNG", "WEBP"):
+        file = io.BytesIO()
+        Image.fromarray(_pixels(1)).save(file, kind, exif=exif)
+        encoded.append(file.getvalue())
+    transparent = np.concatenate([_pixels(2), _pixels(3)[..., :1]], -1)
+    for kind in ("PNG", "TIFF"):
+        file = io.BytesIO()
+        Image.fromarray(transparent).save(file, kind)
+        encoded.append(file.getvalue())
+    return [{"image": data} for data in encoded]
+
+
+def _read_image(folder: Path) -> Any:
+    image = read_image(folder / "image")
+    return image, exif_orientation(folder / "image"), page_count(folder / "image")
+
+
+def _coco() -> dict[str, Any]:
+    keypoints = [float(v) for i in range(17) for v in (2 + i % 9, 3 + i % 7, 2)]
+    person = {"category_id": 1, "keypoints": keypoints, "num_keypoints": 17, "iscrowd": 0}
+    return {
+        "images": [{"id": i, "file_name": f"{i}.png", "width": 48, "height": 36} for i in range(3)],
+        "annotations": [
+            {"id": 5 + i, "image_id": i, "bbox": [1, 1, 12, 11.5], "area": 90.5, **person}
+            for i in range(3)
+        ],
+        "categories": [
+            {"id": 1, "name": "person", "keypoints": list(COCO17.keypoints)},
+            {"id": 2, "name": "dog", "keypoints": ["nose", "tail"]},
+        ],
+    }
+
+
+def _annotations() -> list[Files]:
+    image = cv2.imencode(".png", _pixels())[1].tobytes()
+    return [{"people.json": json.dumps(_coco()).encode(), "0.png": image, "1.png": image}]
+
+
+def _read_annotations(folder: Path) -> Any:
+    read = read_people(folder / "people.json", folder, COCO17)
+    whole = read_people(folder / "people.json", folder, COCO17, whole_images=True, empty=True)
+    document = load_document(folder / "people.json", "annotation")
+    return read, whole, document
+
+
+def _check_annotations(folder: Path) -> Any:
+    return check_annotations(read_json(folder / "people.json"), COCO17, folder)
+
+
+def _boxes() -> list[Files]:
+    box = {"bbox": [1, 2, 3, 4], "score": 0.5, "category_id": 1}
+    table = io.StringIO()
+    rows = csv.writer(table)
+    rows.writerows([["file", "x", "y", "w", "h", "score"], ["a.jpg", 1, 2, 3, 4, 0.5]])
+    documents: list[Any] = [
+        [
+            {"file_name": "a.jpg", **box},
+            {"image_id": 7, **box},
+            {"file_name": "v.mp4", "frame": 3, **box},
+        ],
+        _coco(),
+        {"a.jpg": [[1, 2, 3, 4]], "v.mp4": {"0": [[1, 2, 3, 4]]}, "b.jpg": []},
+    ]
+    texts = [json.dumps(document) for document in documents] + [table.getvalue()]
+    return [{"boxes": text.encode()} for text in texts]
+
+
+def _results() -> list[Files]:
+    person = {
+        "box_index": 0,
+        "box_xywh": [1.0, 2.0, 3.0, 4.0],
+        "score": 0.5,
+        "keypoints": {name: {"x": 1.5, "y": 2.5, "score": 0.9} for name in COCO17.keypoints},
+    }
+    frame = {"file": "a.mp4", "width": 48, "height": 36, "people": [person]}
+    head = {"skeleton": {"name": "coco17", "keypoints": list(COCO17.keypoints)}}
+    frames = [{**frame, "frame": i, "seconds": i / 25} for i in range(3)]
+    whole = json.dumps({**head, "frames": frames})
+    lines = "\n".join(json.dumps(one) for one in frames)
+    return [{"results.json": whole.encode()}, {"results.json": lines.encode()}]
+
+
+def _arrays() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {"a.weight": rng.random((3, 4), np.float32), "a.bias": rng.random(4).astype(np.float16)}
+
+
+def _npz() -> list[Files]:
+    plain, packed = io.BytesIO(), io.BytesIO()
+    np.savez(plain, **_arrays())
+    np.savez_compressed(packed, **_arrays())
+    return [{"w.npz": plain.getvalue()}, {"w.npz": packed.getvalue()}]
+
+
+def _safetensors() -> list[Files]:
+    from safetensors.numpy import save
+
+    return [{"w.safetensors": save(_arrays())}]
+
+
+def _pth() -> list[Files]:
+    import tempfile
+
+    from tests.convert.torch_file import Writer
+
+    with tempfile.TemporaryDirectory() as folder:
+        writer = Writer()
+        tensors = {key: writer.tensor(array) for key, array in _arrays().items()}
+        path = writer.write(Path(folder) / "w.pth", {"state_dict": tensors, "epoch": 3})
+        return [{"w.pth": path.read_bytes()}]
+
+
+def _release() -> list[Files]:
+    from safetensors.numpy import save
+
+    config = {"format": "jaxpose", "schema": 2, "name": "x", "estimator": {"class": "a.B", "x": 1}}
+    return [{"config.json": json.dumps(config).encode(), "model.safetensors": save(_arrays())}]
+
+
+def _skeletons() -> list[Files]:
+    text = (
+        'name = "cane5"\nkeypoints = ["grip", "left_hand", "right_hand", "middle", "tip"]\n'
+        'pairs = [["left_hand", "right_hand"]]\nlimbs = [["grip", "middle"]]\n'
+        'sigmas = "uniform:0.05"\nkeypoint_colors = []\n'
+        "side_colors = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]\n"
+    )
+    return [{"skeleton.toml": text.encode()}]
+
+
+def _mat() -> list[Files]:
+    from scipy.io import savemat
+
+    file, packed = io.BytesIO(), io.BytesIO()
+    content = {"joints": np.random.default_rng(0).random((3, 14, 2)), "names": ["a", "b"]}
+    savemat(file, content)
+    savemat(packed, content, do_compression=True)
+    return [{"joints.mat": file.getvalue()}, {"joints.mat": packed.getvalue()}]
+
+
+def _pickles() -> list[Files]:
+    content = {"S1": [np.arange(6.0).reshape(2, 3)], "size": (3, 4), "name": "x"}
+    return [{"a.pkl": pickle.dumps(content, protocol)} for protocol in (2, 4)]
+
+
+def _pickled_npz() -> list[Files]:
+    file = io.BytesIO()
+    np.savez(file, positions_3d=np.array({"S1": np.ones(3)}, dtype=object))
+    return [{"a.npz": file.getvalue()}]
+
+
+def _bvh() -> list[Files]:
+    import tempfile
+
+    bvh = Bvh(
+        ("hips", "hips_end"),
+        (-1, 0),
+        np.array([[0.0, 0, 0], [0, 10, 0]]),
+        (("Xposition", "Yposition", "Zposition", "Zrotation", "Xrotation", "Yrotation"), ()),
+        np.arange(12.0).reshape(2, 6),
+        0.04,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        write_bvh(Path(folder) / "a.bvh", bvh)
+        return [{"a.bvh": (Path(folder) / "a.bvh").read_bytes()}]
+
+
+_CAMERA = {"R": np.eye(3).tolist(), "t": [[0.0], [0.0], [1.0]]}
+_K = [[100.0, 0, 12], [0, 100, 9], [0, 0, 1]]
+
+
+def _calibrations(layout: Any) -> Callable[[], list[Files]]:
+    return lambda: [{"rig.json": json.dumps(layout).encode()}]
+
+
+def _toml_calibration() -> list[Files]:
+    text = (
+        '[cam_01]\nname = "one"\nsize = [24.0, 18.0]\n'
+        "matrix = [[100.0, 0.0, 12.0], [0.0, 100.0, 9.0], [0.0, 0.0, 1.0]]\n"
+        "distortions = [0.0, 0.0, 0.0, 0.0]\nrotation = [0.0, 0.1, 0.0]\n"
+        "translation = [0.0, 0.0, 1.0]\nfisheye = false\n"
+    )
+    return [{"rig.toml": text.encode()}]
+
+
+def _opencv_calibration() -> list[Files]:
+    matrix = "!!opencv-matrix\n  rows: {0}\n  cols: {1}\n  dt: d\n  data: [{2}]\n"
+    text = '%YAML:1.0\n---\nnames:\n  - "1"\n'
+    for name, shape, values in (
+        ("K_1", (3, 3), "100., 0., 12., 0., 100., 9., 0., 0., 1."),
+        ("dist_1", (1, 5), "0., 0., 0., 0., 0."),
+        ("Rot_1", (3, 3), "1., 0., 0., 0., 1., 0., 0., 0., 1."),
+        ("T_1", (3, 1), "0., 0., 1."),
+    ):
+        text += f"{name}: {matrix.format(*shape, values)}"
+    return [{"rig.yml": text.encode()}]
+
+
+_H36M = {
+    "intrinsics": {"c1": {"calibration_matrix": _K, "distortion": [0.0] * 5}},
+    "extrinsics": {"S1": {"c1": _CAMERA}},
+}
+_PANOPTIC = {
+    "cameras": [
+        {"name": "00_00", "type": "hd", "resolution": [24, 18], "K": _K, "distCoef": [0.0] * 5}
+        | _CAMERA
+    ]
+}
+_VOXELPOSE = {
+    "0": {
+        "R": np.eye(3).tolist(),
+        "T": [[0.0], [0], [1]],
+        "fx": 100.0,
+        "fy": 100,
+        "cx": 12,
+        "cy": 9,
+    }
+    | {"k": [[0.0], [0], [0]], "p": [[0.0], [0]]}
+}
+
+READERS: tuple[Reader, ...] = (
+    Reader("image", _read_image, _images),
+    Reader("COCO annotations", _read_annotations, _annotations),
+    Reader("data check", _check_annotations, _annotations),
+    Reader("box file", lambda folder: read_boxes(folder / "boxes"), _boxes),
+    Reader("results", lambda folder: read_results(folder / "results.json"), _results),
+    Reader("npz weights", lambda folder: load_state_dict(folder / "w.npz"), _npz),
+    Reader("safetensors", lambda folder: load_state_dict(folder / "w.safetensors"), _safetensors),
+    Reader("PyTorch weights", lambda folder: load_state_dict(folder / "w.pth"), _pth),
+    Reader("release configuration", load_config, _release),
+    Reader("skeleton", lambda folder: load(folder / "skeleton.toml"), _skeletons),
+    Reader("MATLAB", lambda folder: read_mat(folder / "joints.mat", "joints"), _mat),
+    Reader("pickle", lambda folder: read_pickle(folder / "a.pkl"), _pickles),
+    Reader("pickled npz", lambda f: read_pickled_npz(f / "a.npz", "positions_3d"), _pickled_npz),
+    Reader("BVH", lambda folder: forward_kinematics(read_bvh(folder / "a.bvh")), _bvh),
+    Reader("H36M rig", lambda f: read_h36m(f / "rig.json", "S1"), _calibrations(_H36M)),
+    Reader("Panoptic cameras", lambda f: read_panoptic(f / "rig.json"), _calibrations(_PANOPTIC)),
+    Reader(
+        "VoxelPose cameras", lambda f: read_voxelpose(f / "rig.json"), _calibrations(_VOXELPOSE)
+    ),
+    Reader("Pose2Sim rig", lambda f: read_pose2sim(f / "rig.toml"), _toml_calibration),
+    Reader("OpenCV rig", lambda f: read_opencv(f / "rig.yml"), _opencv_calibration),
+)

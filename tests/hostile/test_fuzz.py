@@ -1,0 +1,92 @@
+"""Changed and hostile files: each reader returns a result or a sentence, and nothing else."""
+
+import io
+import pickle
+import struct
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from jaxpose.convert.pickles import check_opcodes
+from jaxpose.data.matlab import read_mat
+from jaxpose.data.pickles import read_pickle
+from jaxpose.errors import InputError
+from tests.hostile.fuzz import changed_samples, outcome, write
+from tests.hostile.readers import READERS, Reader
+
+JSON = [reader for reader in READERS if next(iter(reader.samples()[0])).endswith(".json")]
+
+
+def name_of(reader: Reader) -> str:
+    return reader.name
+
+
+@pytest.fixture(params=READERS, ids=name_of)
+def reader(request) -> Reader:
+    return request.param
+
+
+def test_samples_are_read(reader, tmp_path):
+    for sample in reader.samples():
+        write(sample, tmp_path)
+        reader.read(tmp_path)
+
+
+def test_changed_files_end_in_a_result_or_a_sentence(reader, tmp_path):
+    kinds = set()
+    for sample in changed_samples(reader, 16, seed=7):
+        write(sample, tmp_path)
+        kind, message = outcome(reader, tmp_path)
+        assert kind != "find", message
+        kinds.add(kind)
+    assert "refused" in kinds  # the changes are strong enough to be noticed
+
+
+def test_the_same_seed_changes_the_same_bytes(reader):
+    assert changed_samples(reader, 3, 5) == changed_samples(reader, 3, 5)
+    assert changed_samples(reader, 3, 5) != changed_samples(reader, 3, 6)
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b'{"a":' * 100_000, b"[" * 400 + b"]" * 400])
+@pytest.mark.parametrize("reader", JSON, ids=name_of)
+def test_json_that_is_nested_deeply(reader, text, tmp_path):
+    sample = dict(reader.samples()[0])
+    first = next(iter(sample))
+    write(sample | {first: text}, tmp_path)
+    kind, message = outcome(reader, tmp_path)
+    assert kind == "refused" or (kind, reader.name) == ("read", "data check"), message
+
+
+def test_a_pickle_cannot_choose_the_memory(tmp_path):
+    high = pickle.PROTO + b"\x02" + b"N" + pickle.LONG_BINPUT + struct.pack("<I", 2**31) + b"."
+    with pytest.raises(pickle.UnpicklingError, match="impossible index 2147483648"):
+        check_opcodes(io.BytesIO(high))
+    (tmp_path / "a.pkl").write_bytes(high)
+    with pytest.raises(InputError, match="impossible index"):
+        read_pickle(tmp_path / "a.pkl")
+    file = io.BytesIO(pickle.dumps([1, {"a": (2, 3)}] * 3, 2))
+    check_opcodes(file)
+    assert file.tell() == 0
+
+
+def test_a_matlab_element_of_an_unknown_type(tmp_path):
+    """SciPy 1.17 ends the process on such a file."""
+    path = tmp_path / "joints.mat"
+    savemat(path, {"joints": np.ones((3, 14, 2))})
+    data = bytearray(path.read_bytes())
+    place = data.index(struct.pack("<II", 9, 3 * 14 * 2 * 8))
+    data[place] = 11
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="an element of type 11 and 672 bytes"):
+        read_mat(path, "joints")
+
+
+def test_a_matlab_file_that_unpacks_to_much(tmp_path, monkeypatch):
+    from jaxpose.data import matlab
+
+    monkeypatch.setattr(matlab, "MAX_BYTES", 2**16)
+    path = tmp_path / "joints.mat"
+    savemat(path, {"joints": np.zeros((100, 100))}, do_compression=True)
+    with pytest.raises(InputError, match="more than 65,536 bytes unpacked"):
+        read_mat(path, "joints")
