@@ -96,7 +96,8 @@ def check_opcodes(file: BinaryIO) -> None:
     """
     start = file.tell()
     for count, (operation, argument, _) in enumerate(pickletools.genops(file)):
-        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= argument <= count:
+        puts = operation.name in ("PUT", "BINPUT", "LONG_BINPUT")
+        if puts and not 0 <= int(argument or 0) <= count:
             raise pickle.UnpicklingError(f"its memo has the impossible index {argument}")
     file.seek(start)
 

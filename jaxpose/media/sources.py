@@ -256,7 +256,7 @@ def _pattern(path: Path) -> str:
 
 
 def _folder(folder: Path, other_files: list[Path]) -> Iterator[Path]:
-    found = []
+    found: list[Path] = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:

@@ -380,7 +380,7 @@ def _files(images: list[dict[str, Any]], folder: Path) -> list[Finding]:
         except InputError as error:
             unreadable.append(str(error))
             continue
-        declared = (image.get("height"), image.get("width"))
+        declared: tuple[Any, Any] = (image.get("height"), image.get("width"))
         if None not in declared and declared != (height, width):
             difference = size_difference((height, width), declared, orientation)
             other.append(f"{image['file_name']}: {difference}")
