@@ -38,7 +38,10 @@ class _File:
         self._partial = path if visible else path.with_name(f".{path.name}.{os.getpid()}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.stream: IO[str] = self._partial.open("w", encoding="utf-8", newline="")
+            # A file name that is not UTF-8 is escaped, as in JSON.
+            self.stream: IO[str] = self._partial.open(
+                "w", encoding="utf-8", errors="backslashreplace", newline=""
+            )
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error.strerror}") from error
 

@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+from jaxpose.console import printable
+
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _PLATE = (16, 16, 16)
 _LETTERS = (255, 255, 255)
@@ -17,6 +19,7 @@ def draw_label(image: np.ndarray, text: str, corner: tuple[float, float], height
       corner: pixels.
       height: height of capital letters, pixels.
     """
+    text = printable(text)  # OpenCV ends the process for bytes that are not UTF-8
     scale, thickness = _scale(height)
     (width, rise), drop = cv2.getTextSize(text, _FONT, scale, thickness)
     pad = max(2, round(0.35 * height))
@@ -32,6 +35,7 @@ def draw_label(image: np.ndarray, text: str, corner: tuple[float, float], height
 def caption_strip(text: str, width: int, height: int, background: int) -> np.ndarray:
     """One centred line of text, uint8 [height, width, 3], shortened with dots if it is too long."""
     strip = np.full((height, width, 3), background, dtype=np.uint8)
+    text = printable(text)
     scale, thickness = _scale(0.5 * height)
     while text and cv2.getTextSize(text, _FONT, scale, thickness)[0][0] > width - 4:
         text = text.removesuffix("..")[:-1]
