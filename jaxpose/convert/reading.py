@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from jaxpose.convert.openvino import openvino_input_hw, read_openvino
 from jaxpose.convert.pickles import Tensor
 from jaxpose.convert.pth import Checkpoint
 from jaxpose.download import local
 from jaxpose.errors import InputError
 
 PYTORCH = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar")
+OPENVINO = ".xml"
 RELEASE = "model.safetensors"
 """File of the weights in a release folder."""
 
@@ -41,10 +43,11 @@ _WRAPPERS = ("module.", "_orig_mod.", "model.")
 def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, np.ndarray]:
     """Read the weights of a file or a release folder as `{key: array}`.
 
-    Reads `.safetensors`, `.npz` and PyTorch's files (`.pth`, `.pt`, `.bin`, `.ckpt`). Of PyTorch's
-    files it reads only the tensors: other objects in a pickle are neither imported nor run. Floats
-    of 16 bits become float32. The weights may be inside wrappers such as `state_dict` and `model`,
-    and a prefix `module.`, `_orig_mod.` or `model.` that all keys have is removed.
+    Reads `.safetensors`, `.npz`, OpenVINO's models (`.xml` with `.bin` beside it; see
+    `convert.openvino`) and PyTorch's files (`.pth`, `.pt`, `.bin`, `.ckpt`). Of PyTorch's files it
+    reads only the tensors: other objects in a pickle are neither imported nor run. Floats of 16
+    bits become float32. The weights may be inside wrappers such as `state_dict` and `model`, and a
+    prefix `module.`, `_orig_mod.` or `model.` that all keys have is removed.
 
     Args:
       path: the file, or a folder that `save_release` wrote, or the `https://` address of either
@@ -62,9 +65,12 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
         path = path / RELEASE
     if not path.is_file():
         raise InputError(f"There is no checkpoint file {path}.")
-    _refuse_text(path)
     suffix = path.suffix.lower()
-    if suffix == ".safetensors":
+    if suffix != OPENVINO:
+        _refuse_text(path)
+    if suffix == OPENVINO:
+        state_dict = read_openvino(path)
+    elif suffix == ".safetensors":
         state_dict = _read_safetensors(path)
     elif suffix == ".npz":
         state_dict = _read_npz(path)
@@ -72,8 +78,8 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
         return _read_pytorch(path, ema)
     else:
         raise InputError(
-            f"{path} is not a supported checkpoint: expected .safetensors, .pth, .pt, .bin, .ckpt "
-            f"or .npz, not {suffix or 'a name without a suffix'}."
+            f"{path} is not a supported checkpoint: expected .safetensors, .pth, .pt, .bin, .ckpt, "
+            f".npz or .xml, not {suffix or 'a name without a suffix'}."
         )
     if not state_dict:
         raise InputError(f"{path} contains no arrays.")
@@ -104,6 +110,24 @@ def dataset_of(path: str | Path) -> str:
     texts = [text for key in ("cfg", "config") if isinstance(text := meta.get(key), str)]
     names = {name for text in texts for name in re.findall(_DATASET_NAME, text)}
     return names.pop() if len(names) == 1 else ""
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """Files that a checkpoint consists of: itself, and the weights beside an OpenVINO graph."""
+    beside = path.with_suffix(".bin")
+    return (path, beside) if path.suffix.lower() == OPENVINO and beside.is_file() else (path,)
+
+
+def input_hw_of(path: str | Path) -> tuple[int, int] | None:
+    """Height and width of the images that a file states for its model; None if it states none.
+
+    Raises:
+      InputError: as for `load_state_dict`.
+    """
+    path = local(path)
+    if path.suffix.lower() == OPENVINO and path.is_file():
+        return openvino_input_hw(path)
+    return None
 
 
 def _refuse_text(path: Path) -> None:

@@ -15,6 +15,16 @@ def conv(weight: np.ndarray) -> np.ndarray:
     return weight.transpose(2, 3, 1, 0)
 
 
+def grouped_conv(weight: np.ndarray) -> np.ndarray:
+    """`[groups, out, in, h, w]` -> `[h, w, in, groups * out]`, as OpenVINO and as Flax."""
+    return conv(weight.reshape(-1, *weight.shape[2:]))
+
+
+def flat(array: np.ndarray) -> np.ndarray:
+    """`[1, C, 1, 1]` -> `[C]`."""
+    return array.reshape(-1)
+
+
 def deconv(weight: np.ndarray) -> np.ndarray:
     """Transposed convolution `[in, out, h, w]` -> `[h, w, in, out]`."""
     return weight.transpose(2, 3, 0, 1)
