@@ -13,7 +13,9 @@ from jaxpose.models.norm import BatchNorm
 from jaxpose.models.padding import Padding, pads
 
 Norm = Literal["batch", "none"]
-_ACTIVATIONS = {"relu": nn.relu, "relu6": nn.relu6, "silu": nn.silu, "none": lambda x: x}
+Activation = Literal["relu", "relu6", "silu", "hard_swish", "none"]
+_ACTIVATIONS = {"relu": nn.relu, "relu6": nn.relu6, "silu": nn.silu}
+_ACTIVATIONS |= {"hard_swish": nn.hard_swish, "none": lambda x: x}
 
 
 class ConvNorm(nn.Module):
@@ -41,7 +43,7 @@ class ConvNorm(nn.Module):
     stride: int = 1
     groups: int = 1
     padding: Padding = "torch"
-    activation: Literal["relu", "relu6", "silu", "none"] = "relu"
+    activation: Activation = "relu"
     norm_momentum: float = 0.9
     norm_epsilon: float = 1e-5
     kernel_init_std: float | None = 0.001

@@ -100,6 +100,18 @@ def conv_norm(conv_source: str, norm_source: str, target: str, epsilon: float = 
     ]
 
 
+def folded_openvino(source: str, target: str) -> list[Rule]:
+    """Rules for a convolution of OpenVINO into which a norm is folded, of a model without norms.
+
+    `source` is the name that `convert.openvino` gives both of its arrays.
+    """
+    return [
+        Rule(rf"{source}/Convolution", f"{target}/conv/kernel", conv),
+        Rule(rf"{source}/GroupConvolution", f"{target}/conv/kernel", grouped_conv),
+        Rule(rf"{source}/Add", f"{target}/bias", flat),
+    ]
+
+
 def folded_norm(source: str, target: str, epsilon: float = 1e-5) -> Rule:
     """Rule for the bias of a convolution that a batch norm may have been folded into.
 

@@ -133,12 +133,7 @@ def _paddle(model: LiteHRNet) -> list[Rule]:
     """
     rules = []
     for i, name in enumerate(_built(model) if model.norm == "none" else ()):
-        norm, target = rf"batch_norm2d_{i}\.b_0", f"params/backbone/{name}"
-        rules += [
-            Rule(rf"{norm}/Convolution", f"{target}/conv/kernel", layouts.conv),
-            Rule(rf"{norm}/GroupConvolution", f"{target}/conv/kernel", layouts.grouped_conv),
-            Rule(rf"{norm}/Add", f"{target}/bias", layouts.flat),
-        ]
+        rules += layouts.folded_openvino(rf"batch_norm2d_{i}\.b_0", f"params/backbone/{name}")
     return rules
 
 
