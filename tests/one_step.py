@@ -26,7 +26,10 @@ def one_step(model: nn.Module, variables: Any, images: jax.Array) -> Step:
             y, updated = model.apply(
                 {**variables, "params": params}, images, train=True, mutable=["batch_stats"]
             )
-            return jnp.square(y.astype(jnp.float32) - 0.5).mean(), (y, updated["batch_stats"])
+            return jnp.square(y.astype(jnp.float32) - 0.5).mean(), (
+                y,
+                updated.get("batch_stats", {}),  # there are none without norms
+            )
 
         return jax.value_and_grad(loss, has_aux=True)(params)
 

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from jaxpose.convert.openvino import openvino_input_hw, read_openvino
 from jaxpose.convert.pickles import Tensor
 from jaxpose.convert.pth import Checkpoint, check_unpacked
 from jaxpose.download import local
 from jaxpose.errors import InputError
 
 PYTORCH = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar")
+OPENVINO = ".xml"
 RELEASE = "model.safetensors"
 """File of the weights in a release folder."""
 
@@ -49,11 +51,12 @@ _COUNTERS = frozenset({"n_averaged", "steps", "num_updates", "updates", "decay"}
 def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, np.ndarray]:
     """Read the weights of a file or a release folder as `{key: array}`.
 
-    Reads `.safetensors`, `.npz` and PyTorch's files (`.pth`, `.pt`, `.bin`, `.ckpt`). Of PyTorch's
-    files it reads only the tensors: other objects in a pickle are neither imported nor run. Floats
-    of 16 bits become float32. The weights may be inside wrappers such as `state_dict` and `model`,
-    and a prefix `module.`, `_orig_mod.` or `model.` is removed. Arrays beside those with the
-    prefix, such as a loss's, are left out, and a note on standard error lists them.
+    Reads `.safetensors`, `.npz`, OpenVINO's models (`.xml` with `.bin` beside it; see
+    `convert.openvino`) and PyTorch's files (`.pth`, `.pt`, `.bin`, `.ckpt`). Of PyTorch's files it
+    reads only the tensors: other objects in a pickle are neither imported nor run. Floats of 16
+    bits become float32. The weights may be inside wrappers such as `state_dict` and `model`, and a
+    prefix `module.`, `_orig_mod.` or `model.` is removed. Arrays beside those with the prefix, such
+    as a loss's, are left out, and a note on standard error lists them.
 
     The arrays may need 64 MiB and 16 times the file's size: a small file cannot fill the memory.
 
@@ -74,9 +77,12 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
         path = path / RELEASE
     if not path.is_file():
         raise InputError(f"There is no checkpoint file {path}.")
-    _refuse_text(path)
     suffix = path.suffix.lower()
-    if suffix == ".safetensors":
+    if suffix != OPENVINO:
+        _refuse_text(path)
+    if suffix == OPENVINO:
+        state_dict = read_openvino(path)
+    elif suffix == ".safetensors":
         state_dict = _read_safetensors(path)
     elif suffix == ".npz":
         state_dict = _read_npz(path)
@@ -84,8 +90,8 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
         return _read_pytorch(path, ema)
     else:
         raise InputError(
-            f"{path} is not a supported checkpoint: expected .safetensors, .pth, .pt, .bin, .ckpt "
-            f"or .npz, not {suffix or 'a name without a suffix'}."
+            f"{path} is not a supported checkpoint: expected .safetensors, .pth, .pt, .bin, .ckpt, "
+            f".npz or .xml, not {suffix or 'a name without a suffix'}."
         )
     if not state_dict:
         raise InputError(f"{path} contains no arrays.")
@@ -114,6 +120,24 @@ def dataset_of(path: str | Path) -> str:
     texts = [text for key in ("cfg", "config") if isinstance(text := meta.get(key), str)]
     names = {name for text in texts for name in re.findall(_DATASET_NAME, text)}
     return names.pop() if len(names) == 1 else ""
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """Files that a checkpoint consists of: itself, and the weights beside an OpenVINO graph."""
+    beside = path.with_suffix(".bin")
+    return (path, beside) if path.suffix.lower() == OPENVINO and beside.is_file() else (path,)
+
+
+def input_hw_of(path: str | Path) -> tuple[int, int] | None:
+    """Height and width of the images that a file states for its model; None if it states none.
+
+    Raises:
+      InputError: as for `load_state_dict`.
+    """
+    path = local(path)
+    if path.suffix.lower() == OPENVINO and path.is_file():
+        return openvino_input_hw(path)
+    return None
 
 
 def _refuse_text(path: Path) -> None:

@@ -121,6 +121,9 @@ def make_plan(
             continue
         match, rule = matches[0]
         if rule.target is None:
+            if rule.numbers and not np.isclose(array[..., None], rule.numbers).any(-1).all():
+                plan.unknown.append(Entry(key, array.shape, " (not the constant of this model)"))
+                continue
             plan.dropped.append((key, rule.reason))
             continue
         groups = match.groupdict()

@@ -14,7 +14,7 @@ from jaxpose.convert.reading import load_state_dict
 from jaxpose.convert.release import CONFIG, Card, load_config, save_release
 from jaxpose.deprecations import moved_names
 from jaxpose.detect.decode import convention_of
-from jaxpose.detect.letterbox import Letterbox, letterbox
+from jaxpose.detect.letterbox import Letterbox
 from jaxpose.detect.nms import Kept, suppress
 from jaxpose.detect.weights import recognise_detector
 from jaxpose.download import local
@@ -43,8 +43,9 @@ class Detections:
 class Detector:
     """One-stage detector of people.
 
-    Images of any size are letterboxed on the host to one size and put into batches of one size, so
-    the model is compiled once; the device normalises, runs the model, decodes and suppresses.
+    Images of any size are letterboxed, or for PicoDet stretched, on the host to one size and put
+    into batches of one size, so the model is compiled once; the device normalises, runs the model,
+    decodes and suppresses.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Detector:
         input_hw: tuple[int, int],
         *,
         threshold: float | None = None,
-        iou: float = 0.65,
+        iou: float | None = None,
         max_people: int = 100,
         batch_size: int = 1,
         person_class: int = 0,
@@ -63,15 +64,15 @@ class Detector:
         """Creates a detector from a model and its variables.
 
         Args:
-          model: a model of `jaxpose.models.yolox` or `rtmdet`.
+          model: a model of `jaxpose.models.yolox`, `rtmdet` or `picodet`.
           variables: its variables.
           input_hw: height and width of its input in pixels, multiples of 32; a larger input finds
             smaller people.
           threshold: lowest score of a box that is reported, above 0 and below 1; None takes the
             family's (see `Convention.threshold`).
           iou: if two boxes overlap by more than this part of their union, only the better one is
-            kept. The default is that of the published evaluations; it keeps people who stand in
-            front of each other.
+            kept. None takes that of the published evaluations, 0.65 or for PicoDet 0.6; it keeps
+            people who stand in front of each other.
           max_people: largest number of boxes per image.
           batch_size: images in one forward pass; the last batch is padded.
           person_class: index of the class to detect.
@@ -82,6 +83,7 @@ class Detector:
         """
         self.convention = convention_of(model)
         threshold = self.convention.threshold if threshold is None else threshold
+        iou = self.convention.iou if iou is None else iou
         _check(input_hw, threshold, iou, max_people, batch_size)
         if not 0 <= person_class < model.head.num_classes:
             raise InputError(
@@ -117,7 +119,8 @@ class Detector:
 
         Args:
           where: official PyTorch weights of YOLOX or RTMDet (`.pth`, `.safetensors`, or `.npz` with
-            the same names; batch norms folded or not), a release folder, or the `https://` address
+            the same names; batch norms folded or not), PicoDet as an OpenVINO model (`.xml`,
+            with the `.bin` beside it), a release folder, or the `https://` address
             of either.
           input_hw: as for a new detector; None takes the size that it was published or saved for.
           options: the other options; a release folder has its own defaults.
@@ -176,7 +179,7 @@ class Detector:
         """
         if isinstance(images, np.ndarray) and images.ndim < 4:
             raise InputError("give a list of images, even for one image: detector([image])")
-        boxes = [letterbox(image, self.input_hw) for image in images]
+        boxes = [self.convention.fit(image, self.input_hw) for image in images]
         size = self.batch_size
         batches = [boxes[start : start + size] for start in range(0, len(boxes), size)]
         # The device works on the next batch while the host waits for the previous one.

@@ -1,4 +1,4 @@
-"""Letterboxing on the host: images of any size on canvases of one size."""
+"""Letterboxing and stretching on the host: images of any size on canvases of one size."""
 
 from typing import NamedTuple
 
@@ -44,6 +44,34 @@ def letterbox(image: np.ndarray, input_hw: tuple[int, int]) -> Letterbox:
     """
     import cv2
 
+    height, width = _checked_hw(image)
+    ratio = min(input_hw[0] / height, input_hw[1] / width)
+    # An image thousands of times as wide as high keeps at least one row.
+    new_h, new_w = (max(1, int(side * ratio + 0.5)) for side in (height, width))
+    canvas = np.full((*input_hw, 3), _GREY, np.uint8)
+    canvas[:new_h, :new_w] = cv2.resize(image, (new_w, new_h), interpolation=cv2.INTER_LINEAR)
+    scale_xy = np.array([width / new_w, height / new_h], np.float32)
+    return Letterbox(canvas, (height, width), scale_xy)
+
+
+def stretch(image: np.ndarray, input_hw: tuple[int, int]) -> Letterbox:
+    """Resizes an image to `input_hw` without regard to its aspect.
+
+    Resampling is OpenCV's bicubic one, which PicoDet was trained and is evaluated with.
+
+    Raises:
+      InputError: as for `letterbox`.
+    """
+    import cv2
+
+    height, width = _checked_hw(image)
+    canvas = cv2.resize(image, input_hw[::-1], interpolation=cv2.INTER_CUBIC)
+    scale_xy = np.array([width / input_hw[1], height / input_hw[0]], np.float32)
+    return Letterbox(canvas, (height, width), scale_xy)
+
+
+def _checked_hw(image: np.ndarray) -> tuple[int, int]:
+    """Height and width of an image, uint8 RGB `[H, W, 3]` with at least one pixel."""
     if not isinstance(image, np.ndarray):
         raise InputError(f"an image must be a numpy array, not {type(image).__name__}")
     if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:
@@ -54,10 +82,4 @@ def letterbox(image: np.ndarray, input_hw: tuple[int, int]) -> Letterbox:
     height, width = image.shape[:2]
     if not height or not width:
         raise InputError(f"an image of {width} x {height} pixels is empty")
-    ratio = min(input_hw[0] / height, input_hw[1] / width)
-    # An image thousands of times as wide as high keeps at least one row.
-    new_h, new_w = (max(1, int(side * ratio + 0.5)) for side in (height, width))
-    canvas = np.full((*input_hw, 3), _GREY, np.uint8)
-    canvas[:new_h, :new_w] = cv2.resize(image, (new_w, new_h), interpolation=cv2.INTER_LINEAR)
-    scale_xy = np.array([width / new_w, height / new_h], np.float32)
-    return Letterbox(canvas, (height, width), scale_xy)
+    return height, width

@@ -28,7 +28,7 @@ from jaxpose.convert.formats import detect
 from jaxpose.convert.identify import Identified, identify
 from jaxpose.convert.load import load_pretrained, plan_for, recognise, to_variables
 from jaxpose.convert.mismatch import Mismatch
-from jaxpose.convert.reading import dataset_of, load_state_dict
+from jaxpose.convert.reading import dataset_of, input_hw_of, load_state_dict
 from jaxpose.convert.release import Card, save_release
 from jaxpose.detect.detector import Detector
 from jaxpose.detect.weights import is_detector, recognise_detector
@@ -85,7 +85,7 @@ def release_checkpoint(source: Path, out: Path, options: ConvertOptions) -> Tabl
     dataset = dataset_of(source) or detect(state_dict).dataset
     named = skeletons.load(options.skeleton) if options.skeleton else None
     try:
-        fits = _fits(state_dict, options)
+        fits = _fits(state_dict, options, input_hw_of(source))
         if not options.model:
             fits = choose(fits, Clues(source.name, dataset, named))
         variables = _variables(state_dict, fits[0], options)
@@ -123,9 +123,14 @@ def release_checkpoint(source: Path, out: Path, options: ConvertOptions) -> Tabl
     return _table(state_dict, fits, variables, skeleton, dataset, options, stated)
 
 
-def _fits(state_dict: Mapping[str, np.ndarray], options: ConvertOptions) -> list[Identified]:
+def _fits(
+    state_dict: Mapping[str, np.ndarray],
+    options: ConvertOptions,
+    stated_hw: tuple[int, int] | None,
+) -> list[Identified]:
+    """Models that take the arrays; `stated_hw` is the image size that the file states."""
     entries = [_named(options.model)] if options.model else [*CATALOGUE, *LIFTERS, *UNPUBLISHED]
-    size = _parse_size(options.input_size) if options.input_size else None
+    size = _parse_size(options.input_size) if options.input_size else stated_hw
     if not options.reset_head:
         return identify(state_dict, entries, options.keypoints, size)
     if not options.model:

@@ -10,8 +10,12 @@ from jax import lax
 
 from jaxpose.models.depthwise import DepthwiseConv
 from jaxpose.models.norm import BatchNorm
+from jaxpose.models.padding import Padding, pads
 
-_ACTIVATIONS = {"relu": nn.relu, "relu6": nn.relu6, "silu": nn.silu, "none": lambda x: x}
+Norm = Literal["batch", "none"]
+Activation = Literal["relu", "relu6", "silu", "hard_swish", "none"]
+_ACTIVATIONS = {"relu": nn.relu, "relu6": nn.relu6, "silu": nn.silu}
+_ACTIVATIONS |= {"hard_swish": nn.hard_swish, "none": lambda x: x}
 
 
 class ConvNorm(nn.Module):
@@ -22,6 +26,7 @@ class ConvNorm(nn.Module):
       size: side of the kernel, odd.
       stride: stride of the convolution.
       groups: groups of channels; as many as the input's channels make it depthwise.
+      padding: "torch" or "tensorflow"; see `padding.pads`.
       activation: function after the norm.
       norm_momentum: share of the old running statistics that is kept.
       norm_epsilon: number added to the variance.
@@ -29,25 +34,31 @@ class ConvNorm(nn.Module):
         for He's (arXiv:1502.01852), by the number of outputs.
       bias: True adds a bias to the convolution. The norm makes it redundant, but published weights
         may have it.
+      norm: "none" for a bias in place of the norm: for weights into which the norms were folded. A
+        norm with the statistics of such weights would change the outputs as soon as it is trained.
     """
 
     features: int
     size: int
     stride: int = 1
     groups: int = 1
-    activation: Literal["relu", "relu6", "silu", "none"] = "relu"
+    padding: Padding = "torch"
+    activation: Activation = "relu"
     norm_momentum: float = 0.9
     norm_epsilon: float = 1e-5
     kernel_init_std: float | None = 0.001
     bias: bool = False
     dtype: str = "float32"
+    norm: Norm = "batch"
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """`[B, h, w, C]` -> `[B, h / stride, w / stride, features]`, padded as in PyTorch."""
+        """`[B, h, w, C]` -> `[B, h / stride, w / stride, features]`."""
         init = _init(self.kernel_init_std)
         if 1 < self.groups == x.shape[-1] == self.features and not self.bias:
-            x = DepthwiseConv(self.size, self.stride, init, self.dtype, name="conv")(x)
+            x = DepthwiseConv(
+                self.size, self.stride, init, self.dtype, padding=self.padding, name="conv"
+            )(x)
         elif self.size == self.groups == 1:
             x = Pointwise(self.features, self.stride, self.bias, init, self.dtype, name="conv")(x)
         else:
@@ -55,14 +66,18 @@ class ConvNorm(nn.Module):
                 self.features,
                 (self.size, self.size),
                 self.stride,
-                padding=self.size // 2,
+                padding=pads(x.shape[1:3], self.size, self.stride, self.padding),
                 feature_group_count=self.groups,
                 use_bias=self.bias,
                 dtype=self.dtype,
                 kernel_init=init,
                 name="conv",
             )(x)
-        x = BatchNorm(self.norm_momentum, self.norm_epsilon, self.dtype, name="norm")(x, train)
+        if self.norm == "none":
+            bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
+            x = x + bias.astype(self.dtype)[None, None, None]
+        else:
+            x = BatchNorm(self.norm_momentum, self.norm_epsilon, self.dtype, name="norm")(x, train)
         return _ACTIVATIONS[self.activation](x)
 
 

@@ -31,6 +31,8 @@ class Rule:
       join_order: every value of the `join` group, in order.
       join_axis: axis of concatenation, after `transform` and before stacking.
       reason: reason why the model does not use a dropped key.
+      numbers: all values that a dropped key may have, for constants that are part of the model's
+        code here; empty for any. A key with another value does not fit.
       folded_epsilon: for the bias of a convolution into which a batch norm of this epsilon may
         have been folded. The target is the norm's bias, or the bias of the convolution beside the
         norm. If the source has no other array of the norm, the norm's other arrays get values with
@@ -46,6 +48,7 @@ class Rule:
     join_order: tuple[str, ...] = ()
     join_axis: int = 0
     reason: str = ""
+    numbers: tuple[float, ...] = ()
     folded_epsilon: float | None = None
     copies: bool = False
 

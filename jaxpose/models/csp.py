@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxpose.errors import InputError
-from jaxpose.models.conv import ConvNorm
+from jaxpose.models.conv import Activation, ConvNorm, Norm
 
 BlockKind = Literal["cspnext", "darknet"]
 """Blocks that a CSP layer repeats: those of CSPNeXt or of CSPDarknet."""
@@ -23,27 +23,39 @@ class Style:
       norm_epsilon: epsilon of the batch norms.
       separable: 3x3 convolutions are depthwise separable (see `SeparableConv`).
       dtype: compute dtype.
+      activation: function after the norms.
+      norm: "none" for weights whose norms are folded into the convolutions (see `ConvNorm`).
     """
 
     norm_momentum: float = 0.9
     norm_epsilon: float = 1e-5
     separable: bool = False
     dtype: str = "float32"
+    activation: Activation = "silu"
+    norm: Norm = "batch"
 
     def conv(
-        self, features: int, size: int, name: str, *, stride: int = 1, groups: int = 1
+        self,
+        features: int,
+        size: int,
+        name: str,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        activation: Activation | None = None,
     ) -> ConvNorm:
-        """Make a convolution with norm and SiLU."""
+        """Make a convolution with norm and activation; None takes the style's activation."""
         return ConvNorm(
             features,
             size,
             stride,
             groups,
-            activation="silu",
+            activation=activation or self.activation,
             norm_momentum=self.norm_momentum,
             norm_epsilon=self.norm_epsilon,
             kernel_init_std=None,
             dtype=self.dtype,
+            norm=self.norm,
             name=name,
         )
 
@@ -55,7 +67,7 @@ class Style:
 
 
 class SeparableConv(nn.Module):
-    """Depthwise convolution, then 1x1, each with norm and SiLU (arXiv:1704.04861, fig. 2)."""
+    """Depthwise convolution, then 1x1, each with norm and activation (arXiv:1704.04861, fig. 2)."""
 
     features: int
     size: int

@@ -7,30 +7,38 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxpose.models.padding import Padding, Pads, pads
+
 
 class DepthwiseConv(nn.Module):
-    """Depthwise convolution without bias, padded as in PyTorch.
+    """Depthwise convolution without bias.
 
     The kernel, `[size, size, 1, C]`, is laid out as that of `nn.Conv` with as many groups as
-    channels.
+    channels. `padding` is as for `padding.pads`.
     """
 
     size: int
     stride: int = 1
     kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
     dtype: str = "float32"
+    padding: Padding = "torch"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """`[B, h, w, C]` -> `[B, h / stride, w / stride, C]` in `dtype`."""
         shape = (self.size, self.size, 1, x.shape[-1])
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
-        return depthwise(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
+        zeros = pads(x.shape[1:3], self.size, self.stride, self.padding)
+        return depthwise(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, zeros)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def depthwise(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
-    """Depthwise convolution of `[B, h, w, C]` by `[n, n, 1, C]`, n odd, padded by n // 2.
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def depthwise(
+    x: jax.Array, kernel: jax.Array, stride: int = 1, zeros: Pads | None = None
+) -> jax.Array:
+    """Depthwise convolution of `[B, h, w, C]` by `[n, n, 1, C]`, n odd.
+
+    `zeros` is from `padding.pads`, n - 1 for each axis; None pads both ends by n // 2.
 
     Each platform runs its fastest form: a grouped convolution on accelerators, a sum of shifted
     images on CPUs, where XLA's grouped convolution takes 20-50 times as long.
@@ -38,22 +46,22 @@ def depthwise(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     return lax.platform_dependent(
         x,
         kernel,
-        cpu=lambda x, kernel: shifted_sum(x, kernel, stride),
-        default=lambda x, kernel: grouped(x, kernel, stride),
+        cpu=lambda x, kernel: shifted_sum(x, kernel, stride, zeros),
+        default=lambda x, kernel: grouped(x, kernel, stride, zeros),
     )
 
 
-def _forward(x, kernel, stride):
-    return depthwise(x, kernel, stride), (x, kernel)
+def _forward(x, kernel, stride, zeros):
+    return depthwise(x, kernel, stride, zeros), (x, kernel)
 
 
-def _backward(stride, saved, gradient):
+def _backward(stride, zeros, saved, gradient):
     return lax.platform_dependent(
         *saved,
         gradient,
-        cpu=lambda x, kernel, gradient: shifted_sum_gradients(x, kernel, gradient, stride),
+        cpu=lambda x, kernel, gradient: shifted_sum_gradients(x, kernel, gradient, stride, zeros),
         default=lambda x, kernel, gradient: jax.vjp(
-            lambda x, kernel: grouped(x, kernel, stride), x, kernel
+            lambda x, kernel: grouped(x, kernel, stride, zeros), x, kernel
         )[1](gradient),
     )
 
@@ -61,24 +69,27 @@ def _backward(stride, saved, gradient):
 depthwise.defvjp(_forward, _backward)
 
 
-def grouped(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+def grouped(
+    x: jax.Array, kernel: jax.Array, stride: int = 1, zeros: Pads | None = None
+) -> jax.Array:
     """`depthwise` as a convolution with as many groups as channels."""
-    half = kernel.shape[0] // 2
     return lax.conv_general_dilated(
         x,
         kernel,
         window_strides=(stride, stride),
-        padding=((half, half), (half, half)),
+        padding=zeros or _centred(kernel),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=x.shape[-1],
     )
 
 
-def shifted_sum(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+def shifted_sum(
+    x: jax.Array, kernel: jax.Array, stride: int = 1, zeros: Pads | None = None
+) -> jax.Array:
     """`depthwise` as a sum over the taps: shifted image times tap, in float32 or wider."""
     wide = jnp.promote_types(x.dtype, jnp.float32)
     taps = kernel.astype(wide)[:, :, 0][:, :, None, None, None]
-    padded = _pad(x.astype(wide), kernel)
+    padded = _pad(x.astype(wide), zeros or _centred(kernel))
     size = kernel.shape[0]
     total = sum(
         _pixels_of_tap(padded, r, s, x.shape, stride) * taps[r, s]
@@ -89,12 +100,20 @@ def shifted_sum(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
 
 
 def shifted_sum_gradients(
-    x: jax.Array, kernel: jax.Array, gradient: jax.Array, stride: int
+    x: jax.Array,
+    kernel: jax.Array,
+    gradient: jax.Array,
+    stride: int,
+    zeros: Pads | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Gradients of `shifted_sum` with respect to the image and to the kernel."""
     wide = jnp.promote_types(x.dtype, jnp.float32)
     gradient = gradient.astype(wide)
     height, width = x.shape[1:3]
+    zeros = zeros or _centred(kernel)
+    half = kernel.shape[0] // 2
+    # Pixels that the first output is centred on.
+    top, left = half - zeros[0][0], half - zeros[1][0]
     # The image's gradient is a depthwise convolution by the kernel rotated by 180 degrees. Its
     # input is the output's gradient, placed at the pixels that the taps were centred on.
     gap = stride - 1
@@ -103,15 +122,15 @@ def shifted_sum_gradients(
         jnp.zeros((), wide),
         [
             (0, 0, 0),
-            (0, height - (gradient.shape[1] - 1) * stride - 1, gap),
-            (0, width - (gradient.shape[2] - 1) * stride - 1, gap),
+            (top, height - (gradient.shape[1] - 1) * stride - 1 - top, gap),
+            (left, width - (gradient.shape[2] - 1) * stride - 1 - left, gap),
             (0, 0, 0),
         ],
     )
     by_image = shifted_sum(spread, kernel[::-1, ::-1])
     # The kernel's gradient is computed row by row: a loop keeps XLA from fusing the reductions
     # into one that reads memory out of order.
-    padded = _pad(x.astype(wide), kernel)
+    padded = _pad(x.astype(wide), zeros)
     size = kernel.shape[0]
 
     def of_row(r: jax.Array) -> jax.Array:
@@ -127,9 +146,13 @@ def shifted_sum_gradients(
     return by_image.astype(x.dtype), by_kernel.astype(kernel.dtype)
 
 
-def _pad(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def _centred(kernel: jax.Array) -> Pads:
     half = kernel.shape[0] // 2
-    return jnp.pad(x, ((0, 0), (half, half), (half, half), (0, 0)))
+    return (half, half), (half, half)
+
+
+def _pad(x: jax.Array, zeros: Pads) -> jax.Array:
+    return jnp.pad(x, ((0, 0), *zeros, (0, 0)))
 
 
 def _pixels_of_tap(

@@ -15,7 +15,7 @@ from jaxpose.models.upsample import repeat
 
 # An untrained classifier predicts a probability of 0.01 at every place (arXiv:1708.02002,
 # section 3.3).
-_RARE = nn.initializers.constant(-4.595)
+RARE = nn.initializers.constant(-4.595)
 
 
 class Level(NamedTuple):
@@ -161,9 +161,9 @@ class YOLOXHead(nn.Module):
         boxes = towers(name="box_tower")(maps, train)
         return tuple(
             Level(
-                _predict(4, f"box_{i}")(boxes[i]),
-                _predict(self.num_classes, f"class_{i}", _RARE)(classes[i]),
-                _predict(1, f"objectness_{i}", _RARE)(boxes[i]),
+                predict(4, f"box_{i}")(boxes[i]),
+                predict(self.num_classes, f"class_{i}", RARE)(classes[i]),
+                predict(1, f"objectness_{i}", RARE)(boxes[i]),
             )
             for i in range(len(maps))
         )
@@ -200,14 +200,14 @@ class RTMDetHead(nn.Module):
         boxes = towers(name="box_tower")(maps, train)
         levels = []
         for i in range(len(maps)):
-            distances = _predict(4, f"box_{i}")(boxes[i])
+            distances = predict(4, f"box_{i}")(boxes[i])
             distances = jnp.exp(distances) if self.exponential else distances
-            logits = _predict(self.num_classes, f"class_{i}", _RARE)(classes[i])
+            logits = predict(self.num_classes, f"class_{i}", RARE)(classes[i])
             levels.append(Level(distances, logits, None))
         return tuple(levels)
 
 
-def _predict(
+def predict(
     features: int, name: str, bias_init: nn.initializers.Initializer = nn.initializers.zeros
 ) -> nn.Conv:
     """Last convolution of a head, in float32."""

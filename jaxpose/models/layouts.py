@@ -15,6 +15,16 @@ def conv(weight: np.ndarray) -> np.ndarray:
     return weight.transpose(2, 3, 1, 0)
 
 
+def grouped_conv(weight: np.ndarray) -> np.ndarray:
+    """`[groups, out, in, h, w]` -> `[h, w, in, groups * out]`, as OpenVINO and as Flax."""
+    return conv(weight.reshape(-1, *weight.shape[2:]))
+
+
+def flat(array: np.ndarray) -> np.ndarray:
+    """`[1, C, 1, 1]` -> `[C]`."""
+    return array.reshape(-1)
+
+
 def deconv(weight: np.ndarray) -> np.ndarray:
     """Transposed convolution `[in, out, h, w]` -> `[h, w, in, out]`."""
     return weight.transpose(2, 3, 0, 1)
@@ -87,6 +97,18 @@ def conv_norm(conv_source: str, norm_source: str, target: str, epsilon: float = 
         Rule(rf"{conv_source}\.weight", f"params/{target}/conv/kernel", conv),
         folded_norm(conv_source, f"{target}/norm", epsilon),
         *batch_norm(norm_source, f"{target}/norm"),
+    ]
+
+
+def folded_openvino(source: str, target: str) -> list[Rule]:
+    """Rules for a convolution of OpenVINO into which a norm is folded, of a model without norms.
+
+    `source` is the name that `convert.openvino` gives both of its arrays.
+    """
+    return [
+        Rule(rf"{source}/Convolution", f"{target}/conv/kernel", conv),
+        Rule(rf"{source}/GroupConvolution", f"{target}/conv/kernel", grouped_conv),
+        Rule(rf"{source}/Add", f"{target}/bias", flat),
     ]
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxpose.errors import InputError
-from jaxpose.models.conv import ConvNorm
+from jaxpose.models.conv import ConvNorm, Norm
 from jaxpose.models.parameter_rules import ParameterRules
 from jaxpose.models.upsample import repeat, stretch
 
@@ -22,6 +22,7 @@ class SeparableConv(nn.Module):
     activation: Literal["relu", "none"] = "relu"
     norm_momentum: float = _MOMENTUM
     dtype: str = "float32"
+    norm: Norm = "batch"
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -34,6 +35,7 @@ class SeparableConv(nn.Module):
             activation="none",
             norm_momentum=self.norm_momentum,
             dtype=self.dtype,
+            norm=self.norm,
             name="depthwise",
         )(x, train)
         return ConvNorm(
@@ -42,6 +44,7 @@ class SeparableConv(nn.Module):
             activation=self.activation,
             norm_momentum=self.norm_momentum,
             dtype=self.dtype,
+            norm=self.norm,
             name="pointwise",
         )(x, train)
 
@@ -51,17 +54,18 @@ class Stem(nn.Module):
 
     channels: int
     dtype: str
+    norm: Norm = "batch"
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """`[B, H, W, 3]` -> `[B, H / 4, W / 4, channels]`."""
         half = self.channels // 2
-        x = ConvNorm(self.channels, 3, 2, dtype=self.dtype, name="conv")(x, train)
+        x = ConvNorm(self.channels, 3, 2, dtype=self.dtype, norm=self.norm, name="conv")(x, train)
         a, b = jnp.split(x, 2, axis=-1)
-        b = ConvNorm(self.channels, 1, dtype=self.dtype, name="expand")(b, train)
+        b = ConvNorm(self.channels, 1, dtype=self.dtype, norm=self.norm, name="expand")(b, train)
         return _shuffle(
-            SeparableConv(half, 2, dtype=self.dtype, name="first_half")(a, train),
-            SeparableConv(half, 2, dtype=self.dtype, name="second_half")(b, train),
+            SeparableConv(half, 2, dtype=self.dtype, norm=self.norm, name="first_half")(a, train),
+            SeparableConv(half, 2, dtype=self.dtype, norm=self.norm, name="second_half")(b, train),
         )
 
 
@@ -69,14 +73,15 @@ class ShuffleBlock(nn.Module):
     """Block of naive Lite-HRNet on one branch: ShuffleNetV2's (arXiv:1807.11164, fig. 3c)."""
 
     dtype: str
+    norm: Norm = "batch"
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """`[B, h, w, C]` -> `[B, h, w, C]`."""
         kept, x = jnp.split(x, 2, axis=-1)
         half = x.shape[-1]
-        x = ConvNorm(half, 1, dtype=self.dtype, name="expand")(x, train)
-        x = SeparableConv(half, dtype=self.dtype, name="separable")(x, train)
+        x = ConvNorm(half, 1, dtype=self.dtype, norm=self.norm, name="expand")(x, train)
+        x = SeparableConv(half, dtype=self.dtype, norm=self.norm, name="separable")(x, train)
         return _shuffle(kept, x)
 
 
@@ -85,6 +90,7 @@ class CrossResolutionWeighting(nn.Module):
 
     reduction: int
     dtype: str
+    norm: Norm = "batch"
 
     @nn.compact
     def __call__(self, branches: tuple[jax.Array, ...], train: bool) -> tuple[jax.Array, ...]:
@@ -92,8 +98,12 @@ class CrossResolutionWeighting(nn.Module):
         last = len(branches) - 1
         x = jnp.concatenate([_pool(x, 2 ** (last - j)) for j, x in enumerate(branches)], axis=-1)
         total = x.shape[-1]
-        x = ConvNorm(total // self.reduction, 1, dtype=self.dtype, name="squeeze")(x, train)
-        x = ConvNorm(total, 1, activation="none", dtype=self.dtype, name="excite")(x, train)
+        x = ConvNorm(total // self.reduction, 1, dtype=self.dtype, norm=self.norm, name="squeeze")(
+            x, train
+        )
+        x = ConvNorm(total, 1, activation="none", dtype=self.dtype, norm=self.norm, name="excite")(
+            x, train
+        )
         ends = [sum(x.shape[-1] for x in branches[: j + 1]) for j in range(last)]
         weights = jnp.split(nn.sigmoid(x), ends, axis=-1)
         return tuple(
@@ -126,14 +136,15 @@ class ConditionalChannelWeighting(nn.Module):
 
     reduction: int
     dtype: str
+    norm: Norm = "batch"
 
     @nn.compact
     def __call__(self, branches: tuple[jax.Array, ...], train: bool) -> tuple[jax.Array, ...]:
         """Branch j `[B, h / 2**j, w / 2**j, C_j]` -> the same shapes."""
         kept, halves = zip(*(jnp.split(x, 2, axis=-1) for x in branches), strict=True)
-        halves = CrossResolutionWeighting(self.reduction, self.dtype, name="cross_resolution")(
-            halves, train
-        )
+        halves = CrossResolutionWeighting(
+            self.reduction, self.dtype, self.norm, name="cross_resolution"
+        )(halves, train)
         outputs = []
         for b, (a, x) in enumerate(zip(kept, halves, strict=True)):
             x = ConvNorm(
@@ -142,6 +153,7 @@ class ConditionalChannelWeighting(nn.Module):
                 groups=x.shape[-1],
                 activation="none",
                 dtype=self.dtype,
+                norm=self.norm,
                 name=f"depthwise_{b}",
             )(x, train)
             outputs.append(_shuffle(a, SpatialWeighting(4, self.dtype, name=f"spatial_{b}")(x)))
@@ -156,6 +168,7 @@ class LiteFusion(nn.Module):
     """
 
     dtype: str
+    norm: Norm = "batch"
 
     @nn.compact
     def __call__(self, branches: tuple[jax.Array, ...], train: bool) -> tuple[jax.Array, ...]:
@@ -176,7 +189,9 @@ class LiteFusion(nn.Module):
         """Branch j at the resolution and width of branch i."""
         name = f"to_{i}_from_{j}"
         if j > i:
-            x = ConvNorm(width, 1, activation="none", dtype=self.dtype, name=name)(x, train)
+            x = ConvNorm(width, 1, activation="none", dtype=self.dtype, norm=self.norm, name=name)(
+                x, train
+            )
             return repeat(x, 2 ** (j - i))
         for k in range(i - j):
             last = k == i - j - 1
@@ -187,6 +202,7 @@ class LiteFusion(nn.Module):
                 # The published code runs this branch twice and updates its statistics twice.
                 norm_momentum=_MOMENTUM**2 if j == 0 else _MOMENTUM,
                 dtype=self.dtype,
+                norm=self.norm,
                 name=f"{name}_{k}",
             )(x, train)
         return x
@@ -199,6 +215,7 @@ class LiteModule(nn.Module):
     block: str
     reduction: int
     dtype: str
+    norm: Norm = "batch"
 
     @nn.compact
     def __call__(self, branches: tuple[jax.Array, ...], train: bool) -> tuple[jax.Array, ...]:
@@ -206,14 +223,14 @@ class LiteModule(nn.Module):
         for k in range(self.blocks):
             if self.block == "weighting":
                 branches = ConditionalChannelWeighting(
-                    self.reduction, self.dtype, name=f"block_{k}"
+                    self.reduction, self.dtype, self.norm, name=f"block_{k}"
                 )(branches, train)
             else:
                 branches = tuple(
-                    ShuffleBlock(self.dtype, name=f"branch_{b}_block_{k}")(x, train)
+                    ShuffleBlock(self.dtype, self.norm, name=f"branch_{b}_block_{k}")(x, train)
                     for b, x in enumerate(branches)
                 )
-        return LiteFusion(self.dtype, name="fusion")(branches, train)
+        return LiteFusion(self.dtype, self.norm, name="fusion")(branches, train)
 
 
 class LiteHRNet(nn.Module):
@@ -227,6 +244,7 @@ class LiteHRNet(nn.Module):
       reduction: divisor of the number of channels inside cross-resolution weighting.
       stem_channels: width of the stem.
       dtype: compute dtype; parameters and norm statistics stay float32.
+      norm: "none" for weights whose norms are folded into the convolutions (see `ConvNorm`).
     """
 
     channels: tuple[int, ...] = (40, 80, 160, 320)
@@ -236,6 +254,7 @@ class LiteHRNet(nn.Module):
     reduction: int = 8
     stem_channels: int = 32
     dtype: str = "float32"
+    norm: Norm = "batch"
 
     parameter_rules: ClassVar[ParameterRules] = ParameterRules(
         embedding=r"stem/.*", stages=r"(?:stage|merge)_(\d+)(?:_\w+)?/.*"
@@ -245,7 +264,9 @@ class LiteHRNet(nn.Module):
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
         """`[B, H, W, 3]` normalised RGB -> `[B, H / 4, W / 4, channels[0]]` in `dtype`."""
         self._check(images)
-        x = Stem(self.stem_channels, self.dtype, name="stem")(images.astype(self.dtype), train)
+        x = Stem(self.stem_channels, self.dtype, self.norm, name="stem")(
+            images.astype(self.dtype), train
+        )
         branches: tuple[jax.Array, ...] = (x,)
         for s, modules in enumerate(self.modules):
             branches = self._transition(branches, s, train)
@@ -255,6 +276,7 @@ class LiteHRNet(nn.Module):
                     self.block,
                     self.reduction,
                     self.dtype,
+                    self.norm,
                     name=f"stage_{s}_module_{m}",
                 )(branches, train)
         return self._merge(branches, train)
@@ -272,6 +294,7 @@ class LiteHRNet(nn.Module):
                     self.channels[b],
                     2 if new else 1,
                     dtype=self.dtype,
+                    norm=self.norm,
                     name=f"stage_{s}_transition_{b}",
                 )(x, train)
             grown.append(x)
@@ -284,7 +307,7 @@ class LiteHRNet(nn.Module):
             if b < len(branches) - 1:
                 merged = branches[b] + stretch(merged, 2)
             merged = SeparableConv(
-                self.channels[max(b - 1, 0)], dtype=self.dtype, name=f"merge_{b}"
+                self.channels[max(b - 1, 0)], dtype=self.dtype, norm=self.norm, name=f"merge_{b}"
             )(merged, train)
         return merged
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxpose.detect.letterbox import letterbox
+from jaxpose.detect.letterbox import letterbox, stretch
 from jaxpose.errors import InputError
 
 
@@ -33,6 +33,13 @@ def test_boxes_are_cut_at_the_photo():
     np.testing.assert_allclose(found, [[0, 0, 100, 50], [100, 50, 100, 50]], rtol=1e-6)
 
 
+def test_a_stretched_photo_fills_the_canvas():
+    box = stretch(np.full((30, 400, 3), 7, np.uint8), (64, 32))
+    assert box.canvas.shape == (64, 32, 3) and (box.canvas == 7).all()
+    found = box.to_image(np.array([[8, 32, 40, 64]], np.float32))
+    np.testing.assert_allclose(found, [[100, 15, 300, 15]], rtol=1e-6)
+
+
 def test_a_shrunken_photo_is_opencvs():
     cv2 = pytest.importorskip("cv2")
     image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
@@ -55,3 +62,5 @@ def test_a_shrunken_photo_is_opencvs():
 def test_what_is_no_photo_is_refused(image, message):
     with pytest.raises(InputError, match=message):
         letterbox(image, (64, 64))
+    with pytest.raises(InputError, match=message):
+        stretch(image, (64, 64))

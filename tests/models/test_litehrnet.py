@@ -19,9 +19,16 @@ def images():
     return jax.random.normal(jax.random.key(1), (4, 64, 48, 3))
 
 
-@pytest.mark.parametrize(("block", "dtype"), [("weighting", "float32"), ("shuffle", "bfloat16")])
-def test_a_training_step_reaches_every_parameter_and_statistic(images, block, dtype):
-    model = TINY.clone(block=block, dtype=dtype)
+@pytest.mark.parametrize(
+    ("block", "dtype", "norm"),
+    [
+        ("weighting", "float32", "batch"),
+        ("shuffle", "bfloat16", "batch"),
+        ("shuffle", "float32", "none"),
+    ],
+)
+def test_a_training_step_reaches_every_parameter_and_statistic(images, block, dtype, norm):
+    model = TINY.clone(block=block, dtype=dtype, norm=norm)
     variables = drawn.variables(model, (64, 48))
     step = one_step(model, variables, images)
     assert step.outputs.shape == (4, 16, 12, 8)

@@ -105,7 +105,8 @@ def test_images_are_normalised_as_recorded():
     np.testing.assert_allclose(IMAGENET_STD, IMAGENET_RGB.std, rtol=1e-6)
     for record in DETECTORS:
         convention = convention_of(record.model())
-        assert convention.mean == record.normalisation.mean and record.normalisation.order == "BGR"
+        assert convention.mean == record.normalisation.mean
+        assert convention.order == record.normalisation.order
         assert convention.std == record.normalisation.std
 
 
