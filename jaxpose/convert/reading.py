@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxpose.convert.pickles import Tensor
 from jaxpose.convert.pth import Checkpoint
+from jaxpose.convert.tfjs import read_tfjs
 from jaxpose.download import local
 from jaxpose.errors import InputError
 
@@ -41,10 +42,11 @@ _WRAPPERS = ("module.", "_orig_mod.", "model.")
 def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, np.ndarray]:
     """Read the weights of a file or a release folder as `{key: array}`.
 
-    Reads `.safetensors`, `.npz` and PyTorch's files (`.pth`, `.pt`, `.bin`, `.ckpt`). Of PyTorch's
-    files it reads only the tensors: other objects in a pickle are neither imported nor run. Floats
-    of 16 bits become float32. The weights may be inside wrappers such as `state_dict` and `model`,
-    and a prefix `module.`, `_orig_mod.` or `model.` that all keys have is removed.
+    Reads `.safetensors`, `.npz`, TensorFlow.js models (`.json` with the weight files beside it; see
+    `tfjs`) and PyTorch's files (`.pth`, `.pt`, `.bin`, `.ckpt`). Of PyTorch's files it reads only
+    the tensors: other objects in a pickle are neither imported nor run. Floats of 16 bits become
+    float32. The weights may be inside wrappers such as `state_dict` and `model`, and a prefix
+    `module.`, `_orig_mod.` or `model.` that all keys have is removed.
 
     Args:
       path: the file, or a folder that `save_release` wrote, or the `https://` address of either
@@ -68,12 +70,14 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
         state_dict = _read_safetensors(path)
     elif suffix == ".npz":
         state_dict = _read_npz(path)
+    elif suffix == ".json":
+        state_dict = read_tfjs(path)
     elif suffix in PYTORCH:
         return _read_pytorch(path, ema)
     else:
         raise InputError(
-            f"{path} is not a supported checkpoint: expected .safetensors, .pth, .pt, .bin, .ckpt "
-            f"or .npz, not {suffix or 'a name without a suffix'}."
+            f"{path} is not a supported checkpoint: expected .safetensors, .pth, .pt, .bin, "
+            f".ckpt, .npz or .json (TensorFlow.js), not {suffix or 'a name without a suffix'}."
         )
     if not state_dict:
         raise InputError(f"{path} contains no arrays.")

@@ -1,4 +1,8 @@
-"""Conversion from PyTorch's array layouts to those of the models, and rules for whole layers."""
+"""Conversion from other frameworks' array layouts to those of the models, and rules for layers.
+
+Layouts are PyTorch's where nothing else is said. TensorFlow's kernels of dense convolutions, `[h, w,
+in, out]`, are those of the models.
+"""
 
 import numpy as np
 
@@ -13,6 +17,11 @@ def linear(weight: np.ndarray) -> np.ndarray:
 def conv(weight: np.ndarray) -> np.ndarray:
     """`[out, in, h, w]` -> `[h, w, in, out]`."""
     return weight.transpose(2, 3, 1, 0)
+
+
+def tf_depthwise(weight: np.ndarray) -> np.ndarray:
+    """TensorFlow's depthwise kernel `[h, w, channels, 1]` -> `[h, w, 1, channels]`."""
+    return weight.transpose(0, 1, 3, 2)
 
 
 def deconv(weight: np.ndarray) -> np.ndarray:

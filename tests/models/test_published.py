@@ -25,7 +25,7 @@ from jaxpose.models.published.catalogue import (
     find,
     records,
 )
-from jaxpose.models.published.record import IMAGENET_RGB
+from jaxpose.models.normalisation import IMAGENET_RGB
 from jaxpose.tasks.topdown.augment import IMAGENET_MEAN, IMAGENET_STD
 
 ROOT = Path(__file__).resolve().parents[2]
