@@ -6,6 +6,7 @@ the types of labels, targets and decoded keypoints; `refine` has the steps from 
 pixel to a position between pixels; `lifting` has the codecs of lifters.
 """
 
+from jaxpose.codecs.center_keypoints import CenterKeypoints
 from jaxpose.codecs.center_offsets import CenterOffsets
 from jaxpose.codecs.codec import Codec
 from jaxpose.codecs.decoded import Decoded
@@ -18,6 +19,7 @@ from jaxpose.codecs.simcc import SimCC
 from jaxpose.deprecations import moved_names as _moved_names
 
 __all__ = [
+    "CenterKeypoints",
     "CenterOffsets",
     "Codec",
     "Decoded",

@@ -15,6 +15,7 @@ from jaxpose.codecs.codec import mean_of_two, mirror_maps
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
+from jaxpose.geometry import Udp
 
 # Cells that are added to a distance before a score is divided by it.
 _NEAR = 1.8
@@ -58,14 +59,14 @@ class CenterKeypoints:
       half_constants: round the numbers of the decoding to float16, as the published files do. The
         side of a cell is then 1/48 of the input only to four digits, which moves keypoints of the
         model for 192 pixels by up to 0.05 pixels. Leave it out for training.
-      udp: True if the model is trained on UDP's crops.
+      udp: convention of the crops (`jaxpose.geometry.crop_matrix`).
     """
 
     input_hw: tuple[int, int] = (192, 192)
     stride: int = 4
     sigma: float = 1.5
     half_constants: bool = False
-    udp: bool = False
+    udp: Udp = "edges"
 
     def __post_init__(self) -> None:
         if self.stride < 1 or self.sigma <= 0:

@@ -7,14 +7,15 @@ import jax.numpy as jnp
 
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.sample import Sample, Targets
+from jaxpose.geometry import Udp
 
 
 @runtime_checkable
 class Codec(Protocol):
     """Interface of a codec: encodes labels as targets and decodes outputs of the same form.
 
-    `input_hw` is the size of the model's input, the frame of the keypoints. `udp` is True if the
-    codec needs UDP's crops (`jaxpose.geometry.crop_matrix`).
+    `input_hw` is the size of the model's input, the frame of the keypoints. `udp` is the
+    convention of the crops that the codec needs (`jaxpose.geometry.crop_matrix`).
 
     Two more methods are optional: `maps(outputs)` returns float32 maps `[B, h, w, K]` of each
     keypoint's likelihood over the input, and `bounded()` returns the codec that prediction uses in
@@ -25,7 +26,7 @@ class Codec(Protocol):
     def input_hw(self) -> tuple[int, int]: ...
 
     @property
-    def udp(self) -> bool: ...
+    def udp(self) -> Udp: ...
 
     def output_shapes(self, num_keypoints: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
         """Alternatives that `decode` accepts: shapes of all outputs, without the batch."""
