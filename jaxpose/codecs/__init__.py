@@ -8,8 +8,9 @@ pixel to a position between pixels; `lifting` has the codecs of lifters.
 
 from jaxpose.codecs.center_keypoints import CenterKeypoints
 from jaxpose.codecs.center_offsets import CenterOffsets
-from jaxpose.codecs.codec import Codec
+from jaxpose.codecs.codec import Codec, ImageCodec
 from jaxpose.codecs.decoded import Decoded
+from jaxpose.codecs.displacement_fields import DisplacementFields, SinglePersonFields
 from jaxpose.codecs.heatmap import Heatmap
 from jaxpose.codecs.integral import IntegralRegression
 from jaxpose.codecs.megvii import Megvii
@@ -23,12 +24,15 @@ __all__ = [
     "CenterOffsets",
     "Codec",
     "Decoded",
+    "DisplacementFields",
     "Heatmap",
+    "ImageCodec",
     "IntegralRegression",
     "Megvii",
     "Regression",
     "Sample",
     "SimCC",
+    "SinglePersonFields",
     "Targets",
 ]
 

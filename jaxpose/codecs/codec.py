@@ -44,6 +44,24 @@ class Codec(Protocol):
         """Mean of two outputs in the same frame."""
 
 
+@runtime_checkable
+class ImageCodec(Codec, Protocol):
+    """Interface of a codec for all people in a whole image.
+
+    `decode` returns up to `max_people` people `[B, P, K]`. `heatmap_hw` is the size of the maps,
+    and of `Sample.counted`.
+    """
+
+    @property
+    def heatmap_hw(self) -> tuple[int, int]: ...
+
+    @property
+    def max_people(self) -> int: ...
+
+    def maps(self, outputs: Any) -> jax.Array:
+        """Likelihood of each keypoint over the input, float32 `[B, h, w, K]`."""
+
+
 def mirror_maps(maps: jax.Array, permutation: Any) -> jax.Array:
     """Reverse maps `[B, h, w, K]` along the width and exchange left and right keypoints."""
     return jnp.take(maps, permutation, axis=3)[:, :, ::-1]

@@ -23,6 +23,7 @@ from jaxpose.losses.coordinates import (
     smooth_l1,
     wing,
 )
+from jaxpose.losses.displacement_fields import DisplacementFieldLoss
 from jaxpose.losses.distillation import (
     Distillation,
     FeatureDistillation,
@@ -71,6 +72,7 @@ __all__ = [
     "BoneLength",
     "CenterKeypointLoss",
     "CenterOffsetLoss",
+    "DisplacementFieldLoss",
     "Distillation",
     "FeatureDistillation",
     "HeatmapDistillation",
