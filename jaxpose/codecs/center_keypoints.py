@@ -1,7 +1,7 @@
 """Codec of MoveNet: the centre of one person leads to the peaks of its keypoints.
 
-Source: TensorFlow's announcement of MoveNet (2021), after CenterNet (arXiv:1904.07850, section 4.2).
-The numbers are those of the published graphs, version 4.
+Sources: TensorFlow's announcement of MoveNet (2021); CenterNet (arXiv:1904.07850, section 4.2). The
+numbers are those of the published graphs, version 4.
 """
 
 from dataclasses import dataclass

@@ -227,8 +227,7 @@ class DisplacementFields:
         grid = self._cells()[None, :, :, None, None]
         # [B, h, w, C, P]
         place, there, end, end_there = (
-            jnp.swapaxes(x, 1, 2)[:, None, None]
-            for x in (sources, sources_there, ends, ends_there)
+            jnp.swapaxes(x, 1, 2)[:, None, None] for x in (sources, sources_there, ends, ends_there)
         )
         away = jnp.square(place - grid).sum(axis=-1)
         away = jnp.where(there, away, jnp.inf)

@@ -86,9 +86,7 @@ def _shard(path: Path, name: str) -> bytes:
         ) from error
 
 
-def _entry(
-    entry: Any, path: Path
-) -> tuple[str, list[int], np.dtype, tuple[float, float] | None]:
+def _entry(entry: Any, path: Path) -> tuple[str, list[int], np.dtype, tuple[float, float] | None]:
     """Name, shape, stored type, and scale and minimum (None for none) of an array."""
     fields = entry if isinstance(entry, dict) else {}
     name, shape, kind = (fields.get(key) for key in ("name", "shape", "dtype"))

@@ -6,8 +6,8 @@
 
 from jaxpose.deprecations import moved_names as _moved_names
 from jaxpose.geometry.planar import (
-    apply_affine,
     Udp,
+    apply_affine,
     box_crop_matrix,
     box_to_center_scale,
     box_xywh_to_xyxy,

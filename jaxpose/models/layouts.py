@@ -1,7 +1,7 @@
 """Conversion from other frameworks' array layouts to those of the models, and rules for layers.
 
-Layouts are PyTorch's where nothing else is said. TensorFlow's kernels of dense convolutions, `[h, w,
-in, out]`, are those of the models.
+Layouts are those of PyTorch where nothing else is said. TensorFlow's kernels of dense convolutions
+have the layout of the models, `[h, w, in, out]`.
 """
 
 import numpy as np

@@ -10,8 +10,8 @@ from jaxpose.models.conv import ConvNorm, Norm
 from jaxpose.models.normalisation import SIGNED_RGB, renormalise
 from jaxpose.models.parameter_rules import ParameterRules
 
-# Channels and stride of each separable convolution in PoseNet: table 1 of arXiv:1704.04861, with the
-# stride of 1/32 and the channels of 1024 left out.
+# Channels and stride of each separable convolution in PoseNet: table 1 of arXiv:1704.04861 with 512
+# channels and stride 1 in the last two rows, where it has 1024 and a stride of 2.
 POSENET_LAYERS = (
     *((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)),
     *(((512, 1),) * 7),
@@ -50,9 +50,7 @@ class MobileNetV1(nn.Module):
             x = self._conv(int(channels * self.widen), 1, 1, f"layer_{i}_pointwise")(x, train)
         return x
 
-    def _conv(
-        self, features: int, size: int, stride: int, name: str, groups: int = 1
-    ) -> ConvNorm:
+    def _conv(self, features: int, size: int, stride: int, name: str, groups: int = 1) -> ConvNorm:
         return ConvNorm(
             features,
             size,

@@ -58,9 +58,7 @@ class InvertedResidual(nn.Module):
 
 
 def _conv(features: int, size: int, **options) -> ConvNorm:
-    return ConvNorm(
-        features, size, **{"activation": "relu6", "kernel_init_std": None, **options}
-    )
+    return ConvNorm(features, size, **{"activation": "relu6", "kernel_init_std": None, **options})
 
 
 class MobileNetV2(nn.Module):
@@ -87,9 +85,7 @@ class MobileNetV2(nn.Module):
     )
 
     @nn.compact
-    def __call__(
-        self, images: jax.Array, train: bool = False
-    ) -> jax.Array | tuple[jax.Array, ...]:
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array | tuple[jax.Array, ...]:
         """`[B, H, W, 3]` normalised RGB -> `[B, H / 32, W / 32, 1280]` in `dtype`.
 
         With `returned`, a tuple: the outputs of these stages in order, then the last one.

@@ -1,7 +1,7 @@
 """MoveNet: MobileNetV2 with a feature pyramid, and four heads on a map of a quarter of the image.
 
-Source: TensorFlow's announcement of MoveNet (2021), after CenterNet (arXiv:1904.07850, section 4.2).
-Layers as in the graphs of the published models, version 4.
+Sources: TensorFlow's announcement of MoveNet (2021); CenterNet (arXiv:1904.07850, section 4.2).
+Layers are those of the graphs of the published models, version 4.
 """
 
 from typing import ClassVar

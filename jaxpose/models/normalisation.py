@@ -38,6 +38,7 @@ def renormalise(images: jax.Array, wanted: Normalisation) -> jax.Array:
     gain = np.array(given.std) / np.array(wanted.std)
     shift = (np.array(given.mean) - np.array(wanted.mean)) / np.array(wanted.std)
     images = images.astype(jnp.float32)
-    return images * gain.astype(np.float32)[None, None, None] + shift.astype(np.float32)[
-        None, None, None
-    ]
+    return (
+        images * gain.astype(np.float32)[None, None, None]
+        + shift.astype(np.float32)[None, None, None]
+    )
