@@ -6,9 +6,11 @@ the types of labels, targets and decoded keypoints; `refine` has the steps from 
 pixel to a position between pixels; `lifting` has the codecs of lifters.
 """
 
+from jaxpose.codecs.center_keypoints import CenterKeypoints
 from jaxpose.codecs.center_offsets import CenterOffsets
-from jaxpose.codecs.codec import Codec
+from jaxpose.codecs.codec import Codec, ImageCodec
 from jaxpose.codecs.decoded import Decoded
+from jaxpose.codecs.displacement_fields import DisplacementFields, SinglePersonFields
 from jaxpose.codecs.heatmap import Heatmap
 from jaxpose.codecs.integral import IntegralRegression
 from jaxpose.codecs.megvii import Megvii
@@ -18,15 +20,19 @@ from jaxpose.codecs.simcc import SimCC
 from jaxpose.deprecations import moved_names as _moved_names
 
 __all__ = [
+    "CenterKeypoints",
     "CenterOffsets",
     "Codec",
     "Decoded",
+    "DisplacementFields",
     "Heatmap",
+    "ImageCodec",
     "IntegralRegression",
     "Megvii",
     "Regression",
     "Sample",
     "SimCC",
+    "SinglePersonFields",
     "Targets",
 ]
 

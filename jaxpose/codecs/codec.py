@@ -7,14 +7,15 @@ import jax.numpy as jnp
 
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.sample import Sample, Targets
+from jaxpose.geometry import Udp
 
 
 @runtime_checkable
 class Codec(Protocol):
     """Interface of a codec: encodes labels as targets and decodes outputs of the same form.
 
-    `input_hw` is the size of the model's input, the frame of the keypoints. `udp` is True if the
-    codec needs UDP's crops (`jaxpose.geometry.crop_matrix`).
+    `input_hw` is the size of the model's input, the frame of the keypoints. `udp` is the
+    convention of the crops that the codec needs (`jaxpose.geometry.crop_matrix`).
 
     Two more methods are optional: `maps(outputs)` returns float32 maps `[B, h, w, K]` of each
     keypoint's likelihood over the input, and `bounded()` returns the codec that prediction uses in
@@ -25,7 +26,7 @@ class Codec(Protocol):
     def input_hw(self) -> tuple[int, int]: ...
 
     @property
-    def udp(self) -> bool: ...
+    def udp(self) -> Udp: ...
 
     def output_shapes(self, num_keypoints: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
         """Alternatives that `decode` accepts: shapes of all outputs, without the batch."""
@@ -41,6 +42,24 @@ class Codec(Protocol):
 
     def average(self, a: Any, b: Any) -> Any:
         """Mean of two outputs in the same frame."""
+
+
+@runtime_checkable
+class ImageCodec(Codec, Protocol):
+    """Interface of a codec for all people in a whole image.
+
+    `decode` returns up to `max_people` people `[B, P, K]`. `heatmap_hw` is the size of the maps,
+    and of `Sample.counted`.
+    """
+
+    @property
+    def heatmap_hw(self) -> tuple[int, int]: ...
+
+    @property
+    def max_people(self) -> int: ...
+
+    def maps(self, outputs: Any) -> jax.Array:
+        """Likelihood of each keypoint over the input, float32 `[B, h, w, K]`."""
 
 
 def mirror_maps(maps: jax.Array, permutation: Any) -> jax.Array:

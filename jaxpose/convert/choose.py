@@ -82,6 +82,8 @@ def choose(fits: Sequence[Identified], clues: Clues) -> list[Identified]:
         found = _narrowed(found, clue)
     most = max(_datasets_named(fit, name) for fit in found)
     found = _narrowed(found, lambda fit: _datasets_named(fit, name) == most)
+    # Whole images need no boxes; a model for crops is named.
+    found = _narrowed(found, _takes_images)
     first = found[0]
     if any(_differ(first, fit, skeleton) for fit in found[1:]):
         raise InputError(_refusal(found))
@@ -101,6 +103,10 @@ def _published_like(fits: Sequence[Identified]) -> list[Identified]:
     if found[0].size_read:
         found = _narrowed(found, lambda fit: fit.entry.input_hw == fit.input_hw)
     return found
+
+
+def _takes_images(fit: Identified) -> bool:
+    return isinstance(fit.entry, PublishedPose) and fit.entry.takes == "images"
 
 
 def _narrowed(fits: Sequence[Identified], keep: Callable[[Identified], bool]) -> list[Identified]:

@@ -15,6 +15,7 @@ from rich.console import Console
 from jaxpose.convert.openvino import openvino_input_hw, read_openvino
 from jaxpose.convert.pickles import Tensor
 from jaxpose.convert.pth import Checkpoint, check_unpacked
+from jaxpose.convert.tfjs import read_tfjs
 from jaxpose.download import local
 from jaxpose.errors import InputError
 
@@ -52,7 +53,8 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
     """Read the weights of a file or a release folder as `{key: array}`.
 
     Reads `.safetensors`, `.npz`, OpenVINO's models (`.xml` with `.bin` beside it; see
-    `convert.openvino`) and PyTorch's files (`.pth`, `.pt`, `.bin`, `.ckpt`). Of PyTorch's files it
+    `convert.openvino`), TensorFlow.js models (`.json` with the weight files beside it; see
+    `convert.tfjs`) and PyTorch's files (`.pth`, `.pt`, `.bin`, `.ckpt`). Of PyTorch's files it
     reads only the tensors: other objects in a pickle are neither imported nor run. Floats of 16
     bits become float32. The weights may be inside wrappers such as `state_dict` and `model`, and a
     prefix `module.`, `_orig_mod.` or `model.` is removed. Arrays beside those with the prefix, such
@@ -86,12 +88,15 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
         state_dict = _read_safetensors(path)
     elif suffix == ".npz":
         state_dict = _read_npz(path)
+    elif suffix == ".json":
+        state_dict = read_tfjs(path)
     elif suffix in PYTORCH:
         return _read_pytorch(path, ema)
     else:
         raise InputError(
             f"{path} is not a supported checkpoint: expected .safetensors, .pth, .pt, .bin, .ckpt, "
-            f".npz or .xml, not {suffix or 'a name without a suffix'}."
+            f".npz, .xml (OpenVINO) or .json (TensorFlow.js), not "
+            f"{suffix or 'a name without a suffix'}."
         )
     if not state_dict:
         raise InputError(f"{path} contains no arrays.")

@@ -6,6 +6,7 @@
 
 from jaxpose.deprecations import moved_names as _moved_names
 from jaxpose.geometry.planar import (
+    Udp,
     apply_affine,
     box_crop_matrix,
     box_to_center_scale,
@@ -21,6 +22,7 @@ from jaxpose.geometry.planar import (
 )
 
 __all__ = [
+    "Udp",
     "apply_affine",
     "box_crop_matrix",
     "box_to_center_scale",

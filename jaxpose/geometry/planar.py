@@ -5,7 +5,7 @@ Every function except `warp` and `crop_image` takes NumPy or JAX arrays and retu
 """
 
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,9 @@ import numpy as np
 
 from jaxpose.deprecations import moved_names
 from jaxpose.geometry.namespace import ArrayT, floating, namespace
+
+Udp = bool | Literal["edges"]
+"""Convention of a crop: MSRA's (False), unbiased data processing (True), or "edges"."""
 
 
 def box_xywh_to_xyxy(boxes: ArrayT) -> ArrayT:
@@ -57,21 +60,24 @@ def crop_matrix(
     scale: ArrayT,
     input_hw: tuple[int, int],
     rotation_degrees: Any = 0.0,
-    udp: bool = False,
+    udp: Udp = False,
 ) -> ArrayT:
     """Affine map `[..., 2, 3]` from source pixels to the pixels of a model's input.
 
-    Two conventions exist; use the one that the model was trained with:
+    Three conventions exist; use the one that the model was trained with:
 
     - `udp=False` (MSRA, Simple Baselines, arXiv:1804.06208): the box of `scale` pixels becomes
       `input_hw` pixels, and its centre maps to (W / 2, H / 2). Only the width of `scale` is used,
       and the height follows from the aspect of `input_hw`.
     - `udp=True` (unbiased data processing, arXiv:1911.07524, section 3.2): sizes are distances
       between the outermost pixel centres, so the centre maps to ((W - 1) / 2, (H - 1) / 2).
+    - `udp="edges"` (image resizing of TensorFlow and MediaPipe): the box goes from the outer edges
+      of its first pixels to those of its last, as an image of W pixels goes from -0.5 to W - 0.5.
+      The centre less half a pixel maps to ((W - 1) / 2, (H - 1) / 2), at the scale of MSRA.
 
-    The two published forms rotate in opposite directions. With `udp=False` the *box* rotates
-    clockwise as seen on the screen, so the image in it rotates anticlockwise; with `udp=True` the
-    *image* rotates clockwise. Both are kept as published.
+    The published forms rotate in opposite directions. With `udp=False` the *box* rotates clockwise
+    as seen on the screen, so the image in it rotates anticlockwise; with `udp=True` and "edges" the
+    *image* rotates clockwise. They are kept as published.
 
     Args:
       center: `[..., 2]` centre of the box, source pixels.
@@ -86,7 +92,12 @@ def crop_matrix(
     angle = xp.deg2rad(xp.asarray(rotation_degrees, dtype=scale.dtype))
     cos, sin = xp.cos(angle), xp.sin(angle)
     height, width = input_hw
-    if udp:
+    x, y = center[..., 0], center[..., 1]
+    if udp == "edges":
+        factor_x, factor_y = width / scale[..., 0], height / scale[..., 1]
+        target_x, target_y = 0.5 * (width - 1), 0.5 * (height - 1)
+        x, y = x - 0.5, y - 0.5
+    elif udp:
         factor_x = (width - 1) / scale[..., 0]
         factor_y = (height - 1) / scale[..., 1]
         target_x, target_y = 0.5 * (width - 1), 0.5 * (height - 1)
@@ -96,12 +107,11 @@ def crop_matrix(
         sin = -sin
     a, b = factor_x * cos, -factor_x * sin
     c, d = factor_y * sin, factor_y * cos
-    x, y = center[..., 0], center[..., 1]
     return _affine(xp, a, b, target_x - a * x - b * y, c, d, target_y - c * x - d * y)
 
 
 def box_crop_matrix(
-    box_xywh: ArrayT, input_hw: tuple[int, int], *, padding: float = 1.25, udp: bool = False
+    box_xywh: ArrayT, input_hw: tuple[int, int], *, padding: float = 1.25, udp: Udp = False
 ) -> ArrayT:
     """Affine map `[..., 2, 3]` from image to input pixels, for upright crops of boxes `[..., 4]`.
 

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from jaxpose import skeletons
+from jaxpose.codecs.codec import ImageCodec
 from jaxpose.config import to_json
 from jaxpose.config.trust import outside_paths, record_as_own
 from jaxpose.convert.choose import (
@@ -38,8 +39,14 @@ from jaxpose.metrics.report import Report
 from jaxpose.models.build import count_parameters
 from jaxpose.models.lifting.lifter import Lifter
 from jaxpose.models.published.catalogue import CATALOGUE, LIFTERS, UNPUBLISHED, find
-from jaxpose.models.published.record import Keypointed, PublishedDetector, PublishedLifter
+from jaxpose.models.published.record import (
+    Keypointed,
+    PublishedDetector,
+    PublishedLifter,
+    PublishedPose,
+)
 from jaxpose.skeletons import Skeleton
+from jaxpose.tasks.bottomup.estimator import BottomUpEstimator
 from jaxpose.tasks.lifting.estimator import LiftingEstimator
 from jaxpose.tasks.topdown.estimator import TopDownEstimator
 from jaxpose.train.run_dir import Run
@@ -113,7 +120,7 @@ def release_checkpoint(source: Path, out: Path, options: ConvertOptions) -> Tabl
         published=""
         if options.reset_head
         else ", ".join(filter(None, (entry.score, entry.source))),
-        takes="tracks" if isinstance(entry, PublishedLifter) else "crops",
+        takes="tracks" if isinstance(entry, PublishedLifter) else entry.takes,
         limit=limit,
     )
     if limit:
@@ -168,7 +175,9 @@ def _input(fit: Identified) -> str:
         frames = fit.model.backbone.frames
         return f"one person's {fit.num_keypoints} keypoints, frames: {frames}"
     height, width = fit.input_hw
-    return f"RGB, {width} x {height} pixels (width x height), one person's box"
+    whole = isinstance(fit.entry, PublishedPose) and fit.entry.takes == "images"
+    part = "a whole image with black margins" if whole else "one person's box"
+    return f"RGB, {width} x {height} pixels (width x height), {part}"
 
 
 def _parse_size(text: str) -> tuple[int, int]:
@@ -246,7 +255,7 @@ def release_run(run: Run, out: Path, overwrite: bool) -> None:
 
 def _estimator(
     fit: Identified, skeleton: Skeleton | None
-) -> TopDownEstimator | LiftingEstimator | None:
+) -> TopDownEstimator | BottomUpEstimator | LiftingEstimator | None:
     """Make the estimator that prediction needs; None where codec or skeleton are not known."""
     entry, model = fit.entry, fit.model
     if skeleton is None or entry.codec is None:
@@ -257,6 +266,9 @@ def _estimator(
             return None  # the codec's root and statistics are for the published joints
         return LiftingEstimator(model, entry.codec, skeleton)
     codec = entry.codec(fit.input_hw or entry.input_hw)
+    if entry.takes == "images":
+        assert isinstance(codec, ImageCodec)
+        return BottomUpEstimator(model, codec, skeleton)
     return TopDownEstimator(model, codec, skeleton, entry.padding)
 
 

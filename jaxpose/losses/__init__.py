@@ -6,6 +6,7 @@ weight 0 included, as in MMPose: so a sample with few labelled keypoints weighs 
 """
 
 from jaxpose.deprecations import moved_names as _moved_names
+from jaxpose.losses.center_keypoints import CenterKeypointLoss, focal
 from jaxpose.losses.center_offsets import CenterOffsetLoss
 from jaxpose.losses.combine import IntegralLoss, StageSum, WeightedSum
 from jaxpose.losses.coordinates import (
@@ -22,6 +23,7 @@ from jaxpose.losses.coordinates import (
     smooth_l1,
     wing,
 )
+from jaxpose.losses.displacement_fields import DisplacementFieldLoss
 from jaxpose.losses.distillation import (
     Distillation,
     FeatureDistillation,
@@ -68,7 +70,9 @@ __all__ = [
     "RLE",
     "AdaptiveWing",
     "BoneLength",
+    "CenterKeypointLoss",
     "CenterOffsetLoss",
+    "DisplacementFieldLoss",
     "Distillation",
     "FeatureDistillation",
     "HeatmapDistillation",
@@ -91,6 +95,7 @@ __all__ = [
     "adaptive_wing",
     "bone_length",
     "feature_distillation",
+    "focal",
     "heatmap_distillation",
     "heatmap_js",
     "heatmap_mse",

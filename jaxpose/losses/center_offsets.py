@@ -42,7 +42,15 @@ class CenterOffsetLoss(Loss):
 
     def offset_term(self, outputs: Pair, targets: Pair, weights: Pair) -> jax.Array:
         """Mean over the weighted offsets of each sample, then over samples: a float32 scalar."""
-        weight = weights[1]
-        error = jnp.abs(difference(outputs[1], targets[1])).reshape(*weight.shape, 2).sum(axis=-1)
-        total = jnp.sum(weight * error, axis=(1, 2, 3))
-        return jnp.mean(total / jnp.maximum(jnp.sum(weight > 0, axis=(1, 2, 3)), 1))
+        return mean_error(outputs[1], targets[1], weights[1])
+
+
+def mean_error(vectors: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
+    """Weighted absolute error of vectors `[B, h, w, 2 K]`, (x, y) or (y, x) of each in turn.
+
+    Mean over the vectors of each sample that have a weight, then over samples; `weights` are `[B,
+    h, w, K]`.
+    """
+    error = jnp.abs(difference(vectors, targets)).reshape(*weights.shape, 2).sum(axis=-1)
+    total = jnp.sum(weights * error, axis=(1, 2, 3))
+    return jnp.mean(total / jnp.maximum(jnp.sum(weights > 0, axis=(1, 2, 3)), 1))

@@ -1,4 +1,8 @@
-"""Conversion from PyTorch's array layouts to those of the models, and rules for whole layers."""
+"""Conversion from other frameworks' array layouts to those of the models, and rules for layers.
+
+Layouts are those of PyTorch where nothing else is said. TensorFlow's kernels of dense convolutions
+have the layout of the models, `[h, w, in, out]`.
+"""
 
 import numpy as np
 
@@ -23,6 +27,11 @@ def grouped_conv(weight: np.ndarray) -> np.ndarray:
 def flat(array: np.ndarray) -> np.ndarray:
     """`[1, C, 1, 1]` -> `[C]`."""
     return array.reshape(-1)
+
+
+def tf_depthwise(weight: np.ndarray) -> np.ndarray:
+    """TensorFlow's depthwise kernel `[h, w, channels, 1]` -> `[h, w, 1, channels]`."""
+    return weight.transpose(0, 1, 3, 2)
 
 
 def deconv(weight: np.ndarray) -> np.ndarray:

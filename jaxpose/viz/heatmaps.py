@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.geometry import Udp
 from jaxpose.skeletons import Skeleton
 from jaxpose.viz.people import as_rgb
 
@@ -13,7 +14,7 @@ def draw_heatmaps(
     heatmaps: np.ndarray,
     *,
     skeleton: Skeleton | None = None,
-    udp: bool = False,
+    udp: Udp = False,
     peak: float | None = None,
     opacity: float = 0.8,
 ) -> np.ndarray:
@@ -23,7 +24,8 @@ def draw_heatmaps(
       image: uint8 [H, W, 3] RGB, the network's input.
       heatmaps: [h, w, K], or [h, w] already summed over keypoints.
       skeleton: gives each keypoint's map the colour of its limbs; None colours by value.
-      udp: cell i lies at input pixel i (W - 1) / (w - 1) (UDP) rather than i W / w (MSRA).
+      udp: cell i lies at input pixel i W / w (False, MSRA), i (W - 1) / (w - 1) (True, UDP), or in
+        the middle of its share of the input, (i + 0.5) W / w - 0.5 ("edges").
       peak: the value with full colour; None takes the highest one.
       opacity: opacity of the colour at the peak.
 
@@ -62,14 +64,18 @@ def draw_heatmaps(
     return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
 
 
-def _to_pixels(cells: np.ndarray, width: int, height: int, udp: bool) -> np.ndarray:
+def _to_pixels(cells: np.ndarray, width: int, height: int, udp: Udp) -> np.ndarray:
     """Resizes heatmap cells [h, w, C] bilinearly to [height, width, C] pixels."""
     h, w = cells.shape[:2]
-    if udp:
+    start = (0.0, 0.0)
+    if udp == "edges":
+        step = (width / w, height / h)
+        start = (0.5 * step[0] - 0.5, 0.5 * step[1] - 0.5)
+    elif udp:
         step = ((width - 1) / max(w - 1, 1), (height - 1) / max(h - 1, 1))
     else:
         step = (width / w, height / h)
-    matrix = np.array([[step[0], 0, 0], [0, step[1], 0]], dtype=np.float64)
+    matrix = np.array([[step[0], 0, start[0]], [0, step[1], start[1]]], dtype=np.float64)
     return cv2.warpAffine(
         cells, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )

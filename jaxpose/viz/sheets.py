@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.geometry import Udp
 from jaxpose.skeletons import Skeleton
 from jaxpose.viz.heatmaps import draw_heatmaps
 from jaxpose.viz.people import as_rgb, draw_people
@@ -74,7 +75,7 @@ def sample_sheet(
     skeleton: Skeleton,
     *,
     heatmaps: np.ndarray | None = None,
-    udp: bool = False,
+    udp: Udp = False,
     captions: Sequence[str] | None = None,
     columns: int | None = None,
     min_side: int = 256,

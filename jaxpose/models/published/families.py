@@ -13,8 +13,10 @@ from jaxpose.models.published.hybrid import *
 from jaxpose.models.published.lifting import *
 from jaxpose.models.published.litehrnet import *
 from jaxpose.models.published.mobilenetv2 import *
+from jaxpose.models.published.movenet import *
 from jaxpose.models.published.openpose import *
 from jaxpose.models.published.picodet import *
+from jaxpose.models.published.posenet import *
 from jaxpose.models.published.resnet import *
 from jaxpose.models.published.rtmdet import *
 from jaxpose.models.published.rtmpose import *

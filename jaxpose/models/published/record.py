@@ -11,6 +11,7 @@ from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Format, Tables
 from jaxpose.models.detection import DetectionModel
 from jaxpose.models.lifting.lifter import Lifter
+from jaxpose.models.normalisation import IMAGENET_RGB, Normalisation
 from jaxpose.skeletons import Skeleton
 
 Kind = Literal["pose", "detector", "lifter"]
@@ -19,21 +20,6 @@ OPENMMLAB = "https://download.openmmlab.com/mmpose"
 """Server of the weights of MMPose's model zoo."""
 
 APACHE = "Apache-2.0"
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """Mean and standard deviation of each channel, on 0 to 255, and the order of the channels."""
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    order: Literal["RGB", "BGR"] = "RGB"
-
-
-# ImageNet's figures (torchvision), times 255.
-IMAGENET_RGB = Normalisation((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
-IMAGENET_BGR = Normalisation((103.53, 116.28, 123.675), (57.375, 57.12, 58.395), "BGR")
-PIXELS_BGR = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "BGR")
 
 
 @dataclass(frozen=True)
@@ -51,7 +37,7 @@ class Weights:
     @property
     def file_name(self) -> str:
         """The file's name at its address."""
-        return self.address.rpartition("/")[2]
+        return self.address.partition("?")[0].rpartition("/")[2]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,12 +84,15 @@ class Published(ABC):
 class PublishedPose(Published):
     """Record of a model for the keypoints of one person, face, hand or animal in a crop.
 
+    Or of all people in a whole image, if `takes` is "images"; the codec is then an `ImageCodec`.
+
     Attributes:
       make: `make(num_keypoints, input_hw)` -> the model.
       codec: `codec(input_hw)` -> the codec that it was trained with; None if there is none here.
       num_keypoints: published number of keypoints.
       padding: published factor on a person's box before the crop.
       normalisation: normalisation of the crop.
+      takes: "crops" of one person each, or "images" of any number of people.
     """
 
     kind: ClassVar[Kind] = "pose"
@@ -114,6 +103,7 @@ class PublishedPose(Published):
     num_keypoints: int = 17
     padding: float = 1.25
     normalisation: Normalisation | None = IMAGENET_RGB
+    takes: Literal["crops", "images"] = "crops"
 
     def model(self) -> PoseModel:
         return self.variant(self.num_keypoints, self.input_hw)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose.codecs.center_offsets import CenterOffsets
+from jaxpose.codecs.codec import ImageCodec
 from jaxpose.data.source import SyntheticScenes
 from jaxpose.errors import InputError
 from jaxpose.export.program import Level, Program, Value, named_outputs, outputs_like, tree_bytes
@@ -27,7 +27,7 @@ class BottomUpEstimator:
     """
 
     model: PoseModel
-    codec: CenterOffsets
+    codec: ImageCodec
     skeleton: Skeleton
     takes: ClassVar[str] = "images"
 

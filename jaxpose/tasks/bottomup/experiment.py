@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from jaxpose.codecs.center_offsets import CenterOffsets
+from jaxpose.codecs.codec import ImageCodec
 from jaxpose.data.source import Dataset
 from jaxpose.errors import InputError
 from jaxpose.metrics.metric import Metric, check_metrics
@@ -45,7 +45,7 @@ class BottomUpExperiment(Experiment):
 
     skeleton: Skeleton
     model: PoseModel
-    codec: CenterOffsets
+    codec: ImageCodec
     train_data: Dataset
     eval_data: Dataset
     augmentation: ImageAugmentation = field(default_factory=ImageAugmentation)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jaxpose import geometry
-from jaxpose.codecs.center_offsets import CenterOffsets
+from jaxpose.codecs.codec import ImageCodec
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.data.instances import letterbox
 from jaxpose.errors import InputError
@@ -38,7 +38,7 @@ class ImagePredictor:
         self,
         model: Any,
         variables: Any,
-        codec: CenterOffsets,
+        codec: ImageCodec,
         skeleton: Skeleton,
         *,
         flip_test: bool = True,

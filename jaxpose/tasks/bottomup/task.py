@@ -41,10 +41,12 @@ class BottomUpTask:
         given = tuple(x.shape[1:] for x in jax.tree.leaves(outputs))
         wanted = codec.output_shapes(self.experiment.skeleton.num_keypoints)
         if given not in wanted:
-            words = [" and ".join(str(list(s)) for s in shapes) for shapes in (given, wanted[0])]
+            first = wanted[0] if wanted else ()
+            words = [" and ".join(str(list(s)) for s in shapes) for shapes in (given, first)]
             raise InputError(
                 f"The model's outputs are {words[0]}, but {type(codec).__name__} decodes "
-                f"{words[1]} (height, width, channels). Use a CenterOffsetHead, and make "
+                f"{words[1] or 'another number of keypoints'} (height, width, channels). Use the "
+                "head of this codec (CenterOffsetHead, DisplacementHead), and make "
                 "codec.heatmap_hw the resolution of its maps."
             )
 

@@ -155,7 +155,7 @@ def augment(
     *,
     augmentation: Augmentation,
     input_hw: tuple[int, int],
-    udp: bool,
+    udp: geometry.Udp,
     permutation: np.ndarray,
     upper_body: np.ndarray,
     padding: float = 1.25,
@@ -205,7 +205,7 @@ def augment(
 
 
 def center_crop(
-    batch: Batch, *, input_hw: tuple[int, int], udp: bool, padding: float = 1.25
+    batch: Batch, *, input_hw: tuple[int, int], udp: geometry.Udp, padding: float = 1.25
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """Cut the crops of evaluation and prediction: the padded box without rotation.
 
@@ -229,7 +229,11 @@ def _visible(batch: Batch) -> jax.Array:
 
 
 def _crop(
-    center: jax.Array, size: jax.Array, input_hw: tuple[int, int], rotation: jax.Array, udp: bool
+    center: jax.Array,
+    size: jax.Array,
+    input_hw: tuple[int, int],
+    rotation: jax.Array,
+    udp: geometry.Udp,
 ) -> jax.Array:
     # At least one pixel: the box of a padding sample is empty, that of a half body may be.
     size = jnp.maximum(geometry.fix_aspect_ratio(size, input_hw[1] / input_hw[0]), 1.0)
