@@ -200,7 +200,12 @@ def _release_detector(
     size = _parse_size(options.input_size) if options.input_size else entry.input_hw
     detector = Detector(model, variables, size, name=entry.name)
     name = detect(state_dict).name
-    detector.save(out, source=f"{source.name} ({name})", overwrite=options.overwrite)
+    detector.save(
+        out,
+        source=f"{source.name} ({name})",
+        finds=entry.finds,
+        overwrite=options.overwrite,
+    )
     table = Table(show_header=False)
     table.add_row("format", name)
     table.add_row("detector", entry.name)
