@@ -42,9 +42,14 @@ def records(pattern: str | None = None, kind: Kind | None = None) -> list[Publis
     found = [record for record in _EVERY if kind in (None, record.kind)]
     if pattern is None:
         return found
+    return [record for record in found if is_named(record.name, pattern)]
+
+
+def is_named(name: str, pattern: str) -> bool:
+    """True if a name contains `pattern`, or matches it as a shell pattern; in any case."""
     if not set(pattern) & set("*?["):
         pattern = f"*{pattern}*"
-    return [record for record in found if fnmatchcase(record.name, pattern.lower())]
+    return fnmatchcase(name, pattern.lower())
 
 
 def find(name: str) -> Published:

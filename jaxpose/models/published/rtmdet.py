@@ -108,8 +108,8 @@ _TABLE = (
     ("rtmdet-m", "m", 640, 80, 24.71, 39.27, 49.4, None, _MMDET),
     ("rtmdet-m-person", "m", 640, 1, 24.66, 38.95, None, 62.5, _PERSON),
     ("rtmdet-nano-hand", "nano", 320, 1, 0.99, 0.31, 76.0, None, _HAND),
-    ("rtmdet-tiny-humanart", "tiny", 640, 1, None, None, None, 46.6, _HUMAN_ART),
-    ("rtmdet-s-humanart", "s", 640, 1, None, None, None, 50.6, _HUMAN_ART),
+    ("rtmdet-tiny-humanart", "tiny", 640, 1, 4.87, None, None, 46.6, _HUMAN_ART),
+    ("rtmdet-s-humanart", "s", 640, 1, 8.86, None, None, 50.6, _HUMAN_ART),
 )
 
 RTMDET = Family(
