@@ -3,17 +3,16 @@
 import hashlib
 import re
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 import jaxpose
 from jaxpose.convert.reading import PYTORCH, RELEASE, shards_of
-from jaxpose.download.address import MIRROR_VARIABLE, Address, address_of
-from jaxpose.download.fetch import checksum, fetch, is_fetched, known_checksum, place_of
+from jaxpose.download.fetch import checksum, fetch, is_fetched, known_checksum
 from jaxpose.download.transfer import Unreachable
 from jaxpose.errors import InputError, nearest
+from jaxpose.hub.addresses import address_for, by_hand
 from jaxpose.hub.from_checkpoint import ConvertOptions, release_checkpoint
 from jaxpose.hub.hugging_face import PREFIX, check_model, fetch_repository, is_model_folder
 from jaxpose.hub.shipped import shipped_folder, shipped_kind, shipped_names
@@ -118,26 +117,6 @@ def find_record(name: str) -> Published | None:
     """Return the record of a published name, or of its older name; None if there is none."""
     name = OLD_NAMES.get(name, name)
     return next((record for record in records() if record.name == name), None)
-
-
-def address_for(record: Published) -> Address | None:
-    """Return the address of a record's weights with all known digits; None if it is not known."""
-    if record.weights is None:
-        return None
-    address = address_of(record.weights.address)
-    assert address is not None
-    return address if address.sha256 else replace(address, sha256=record.weights.sha256)
-
-
-def by_hand(address: Address) -> str:
-    """Say where the file of an address has to be put by hand, in sentences."""
-    digits = (
-        f"its SHA-256 begins with {address.sha256}" if address.sha256 else "no checksum is known"
-    )
-    return (
-        f"Download {address.url} elsewhere ({digits}) and put the file at {place_of(address)}; "
-        f"then the name works here. {MIRROR_VARIABLE} can name a mirror of the host."
-    )
 
 
 def _unknown(name: str) -> str:
