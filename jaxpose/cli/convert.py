@@ -9,6 +9,7 @@ from jaxpose.convert.release import check_free
 from jaxpose.download.fetch import local
 from jaxpose.errors import InputError
 from jaxpose.hub.from_checkpoint import ConvertOptions, release_checkpoint, release_run
+from jaxpose.hub.hugging_face import PREFIX, check_model, fetch_repository, is_model_folder
 from jaxpose.paths import as_path, in_bucket
 from jaxpose.train.run_dir import load_run
 
@@ -19,7 +20,8 @@ def convert(
     """Writes the release folder `out` from a checkpoint or a run directory.
 
     Args:
-      source: its path, a run in a bucket too, or the `https://` address of a checkpoint.
+      source: its path, a run in a bucket too, the `https://` address of a checkpoint, or
+        `hf:ORG/REPO`.
       out: the folder to write.
       options: how.
       trust_recipe: run code that came with a run.
@@ -28,9 +30,14 @@ def convert(
       InputError: as the functions of `jaxpose.convert` and `weights.local`, and if `out` exists.
     """
     check_free(out, options.overwrite)
+    if str(source).startswith(PREFIX):
+        source = fetch_repository(str(source))
     path = as_path(source) if in_bucket(source) else local(source)
     if (path / "checkpoints").is_dir():
         release_run(load_run(path, trust_recipe=trust_recipe), out, options.overwrite)
+    elif is_model_folder(path):
+        check_model(path)
+        Console().print(release_checkpoint(path, out, options))
     elif (path / RELEASE).is_file() and not options.model:
         raise InputError(
             f"{source} is a release already: `jaxpose predict --from {source}` and "

@@ -1,156 +1,213 @@
-"""`jaxpose models`: a table of the published models, or the whole record of one."""
+"""`jaxpose models`: a list of the published models, or the whole record of one."""
 
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
+from jaxpose.cli.models_command import Models
 from jaxpose.errors import InputError, nearest
-from jaxpose.models.published.catalogue import records
-from jaxpose.models.published.record import (
-    Published,
-    PublishedDetector,
-    PublishedLifter,
-    PublishedPose,
+from jaxpose.hub.listing import Listed, listed
+from jaxpose.models.published.not_runnable import NotRunnable, not_runnable
+from jaxpose.models.published.record import Published, PublishedLifter, PublishedPose
+from jaxpose.skeletons import BUILT_IN
+
+_TITLES = {
+    "body": "Body",
+    "wholebody": "Whole body",
+    "hand": "Hand",
+    "face": "Face",
+    "animal": "Animals",
+    "detector": "Detectors",
+    "lifter": "Lifters to 3D",
+}
+_NOTE = (
+    "Parameters in millions, scores as published. here: on this machine; fetch: fetched at the "
+    "first use; convert: the address is not known; no 3D: converts, but cannot predict yet. "
+    "`jaxpose models NAME` prints the whole record, `--unsupported` what cannot run yet."
 )
-from jaxpose.scaling.count import Cost, cost
-
-_TITLES = {"pose": "Model", "detector": "Detector", "lifter": "Lifter"}
 
 
-def models(word: str) -> None:
-    """Prints tables of the published models whose name contains `word`, or one model's record.
+def models(options: Models) -> None:
+    """Prints a list of models, or the record of one.
 
-    Parameters and multiply-adds are counted from traces.
+    The list has published figures only; the record counts parameters and multiply-adds.
 
     Raises:
-      InputError: if no name contains it.
+      InputError: no model fits, or there is no such skeleton.
     """
-    found = records(word or None)
-    if not found:
-        names = [record.name for record in records()]
+    if options.skeleton is not None and options.skeleton not in BUILT_IN:
         raise InputError(
-            f"No model's name contains {word!r}.{nearest(word, names)} "
-            "`jaxpose models` lists them all."
+            f"There is no skeleton {options.skeleton!r}.{nearest(options.skeleton, BUILT_IN)} "
+            f"Choose one of {', '.join(BUILT_IN)}."
         )
-    console = Console()
-    exact = next((record for record in found if record.name == word), None)
-    if exact is not None:
-        console.print(record_table(exact, _cost(exact)))
+    word = options.word
+    waiting = not_runnable(word)
+    exact = next((row for row in waiting if row.name == word), None)
+    if options.unsupported or exact is not None:
+        _print_unsupported([exact] if exact is not None else waiting, options)
         return
-    counting = Console(stderr=True)
-    costs = {
-        record.name: _cost(record)
-        for record in track(found, "Counting", console=counting, transient=True)
-    }
-    for kind in _TITLES:
-        rows = [record for record in found if record.kind == kind]
-        if rows:
-            # A pipe gets every column whole; a terminal folds the long ones.
-            listed = table(rows, [costs[record.name] for record in rows])
-            console.print(listed, crop=console.is_terminal, soft_wrap=False)
-    console.print(
-        "Parameters in millions and multiply-adds in billions: counted here, and as published in "
-        "brackets. Weights ✓: `jaxpose.load(NAME)` fetches them. Tested ✓: against the published "
-        "code's outputs. No 3D yet: the lifter converts, but cannot predict. `jaxpose models NAME` "
-        "prints the whole record.",
-        style="dim",
-    )
+    rows = listed(word or None)
+    one = next((row for row in rows if row.name == word), None)
+    rows = [one] if one is not None else rows
+    rows = [
+        row
+        for row in rows
+        if options.task in (None, row.task)
+        and options.skeleton in (None, row.skeleton)
+        and (row.here or not options.cached)
+    ]
+    if not rows:
+        raise InputError(_nothing(options))
+    if options.json:
+        print(json.dumps([row.to_json() for row in rows], indent=1, ensure_ascii=False))
+        return
+    console = Console()
+    if one is not None:
+        console.print(record_table(one))
+        return
+    for line in lines(rows):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if console.is_terminal:
+        console.print(_NOTE, style="dim")
 
 
-def table(rows: list[Published], costs: list[Cost]) -> Table:
-    """The table of records of one kind, a row for each."""
-    kind = rows[0].kind
-    result = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
-    takes = "Frames" if kind == "lifter" else "Input"
-    gives = "Classes" if kind == "detector" else "Joints"
-    for title in (_TITLES[kind], takes, gives, "Params", "GFLOPs", "Score"):
-        left = title in (_TITLES[kind], gives, "Score") and title != "Classes"
-        whole = title in (_TITLES[kind], takes)
-        justify: Literal["left", "right"] = "left" if left else "right"
-        result.add_column(title, justify=justify, overflow="fold", no_wrap=whole, min_width=7)
-    for title in ("Weights", "Tested"):
-        result.add_column(title, justify="center")
-    for record, counted in zip(rows, costs, strict=True):
-        result.add_row(
-            record.name,
-            _takes(record),
-            _gives(record),
-            _beside(counted.parameters / 1e6, record.parameters),
-            _beside(counted.multiply_adds / 1e9, record.gflops),
-            ", ".join(filter(None, (_score(record), "no 3D yet" if _limited(record) else ""))),
-            "✓" if record.weights else "",
-            "✓" if record.golden else "",
-        )
-    return result
+def lines(rows: Sequence[Listed]) -> list[str]:
+    """Lines of a list, at most 80 characters each: a title for each task, a line for each model."""
+    found: list[str] = []
+    for task, title in _TITLES.items():
+        cells = [_cells(row) for row in rows if row.task == task]
+        if not cells:
+            continue
+        takes = "frames" if task == "lifter" else "input"
+        gives = "classes" if task == "detector" else "skeleton"
+        cells = [(title, takes, gives, "params", "score", "weights"), *cells]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        for cell in cells:
+            padded = [
+                text.rjust(width) if place == 3 else text.ljust(width)
+                for place, (text, width) in enumerate(zip(cell, widths, strict=True))
+            ]
+            found.append(" ".join(padded).rstrip())
+        found.append("")
+    return found[:-1]
 
 
-def record_table(record: Published, counted: Cost) -> Table:
+def _cells(row: Listed) -> tuple[str, ...]:
+    params = "" if row.parameters is None else f"{row.parameters:.1f}"
+    # The first metric, without the words in brackets behind it.
+    score = row.score.partition(",")[0].partition(" (")[0]
+    return row.name, row.takes, row.gives, params, score, row.status
+
+
+def record_table(row: Listed) -> Table:
     """All that is known of one model, a row for each fact."""
     result = Table(show_header=False)
     result.add_column()
     result.add_column(overflow="fold")
-    result.add_row("name", record.name)
-    result.add_row("kind", record.kind)
-    result.add_row("frames" if record.kind == "lifter" else "input", _takes(record))
-    result.add_row("classes" if record.kind == "detector" else "keypoints", _gives(record))
+    facts: list[tuple[str, str]] = [("name", row.name), ("kind", row.kind)]
+    facts.append(("frames" if row.kind == "lifter" else "input", row.takes))
+    facts.append(("classes" if row.kind == "detector" else "keypoints", row.gives))
+    if row.record is not None:
+        facts += _of_record(row.record)
+    facts += [
+        ("published", row.score or "no score"),
+        ("source", row.source or "not stated"),
+        ("trained on", ", ".join(row.trained_on) or "not stated"),
+        ("licence", row.licence or "not stated: that of the source applies"),
+        ("weights", row.address or "address not known"),
+    ]
+    if row.address:
+        facts.append(("checksum", f"SHA-256 begins with {row.sha256}" if row.sha256 else "none"))
+    facts.append(("on this machine", row.place if row.here else "no"))
+    if not row.here and row.address:
+        facts.append(("by hand", f"put the file at {row.place}"))
+    if row.record is not None:
+        golden = ", ".join(row.record.golden) or "no outputs of these weights"
+        facts.append(("tested against", golden))
+    if row.limit:
+        facts.append(("limit", row.limit))
+    for fact in facts:
+        result.add_row(*fact)
+    return result
+
+
+def _of_record(record: Published) -> Iterable[tuple[str, str]]:
     if isinstance(record, PublishedPose | PublishedLifter):
         codec: Any = record.codec
         if isinstance(record, PublishedPose) and record.codec is not None:
             codec = record.codec(record.input_hw)
-        result.add_row("codec", "none here" if codec is None else _codec(codec))
+        yield "codec", "none here" if codec is None else _codec(codec)
     if isinstance(record, PublishedPose):
-        result.add_row("padding", f"{record.padding:g}")
+        yield "padding", f"{record.padding:g}"
     normalisation = getattr(record, "normalisation", None)
     if normalisation is not None:
         mean, std = (
             ", ".join(f"{x:g}" for x in v) for v in (normalisation.mean, normalisation.std)
         )
-        result.add_row("normalisation", f"{normalisation.order}, mean {mean}, std {std}")
-    result.add_row("parameters", _beside(counted.parameters / 1e6, record.parameters) + " M")
-    result.add_row("GFLOPs", _beside(counted.multiply_adds / 1e9, record.gflops))
-    result.add_row("published", _score(record) or "no score")
-    result.add_row("source", record.source or "not stated")
-    result.add_row("trained on", ", ".join(record.trained_on) or "not stated")
-    result.add_row("licence", record.licence or "not stated: that of the source applies")
-    result.add_row("weights", record.weights.address if record.weights else "address not known")
-    result.add_row("tested against", ", ".join(record.golden) or "no outputs of these weights")
-    if isinstance(record, PublishedLifter) and record.limit:
-        result.add_row("limit", record.limit)
-    return result
+        yield "normalisation", f"{normalisation.order}, mean {mean}, std {std}"
+    from jaxpose.scaling.count import cost  # slow to import: only for one model's record
+
+    counted = cost(record.model(), record.input_hw)
+    yield "parameters", _beside(counted.parameters / 1e6, record.parameters) + " M"
+    yield "GFLOPs", _beside(counted.multiply_adds / 1e9, record.gflops)
 
 
-def _cost(record: Published) -> Cost:
-    return cost(record.model(), record.input_hw)
+def _print_unsupported(rows: list[NotRunnable], options: Models) -> None:
+    if not rows:
+        raise InputError(_nothing(options))
+    if options.json:
+        print(json.dumps([_facts(row) for row in rows], indent=1, ensure_ascii=False))
+        return
+    console = Console()
+    if len(rows) == 1:
+        result = Table(show_header=False)
+        result.add_column()
+        result.add_column(overflow="fold")
+        for name, value in _facts(rows[0]).items():
+            result.add_row(name, str(value) or "none")
+        console.print(result)
+        return
+    names = max(len(row.name) for row in rows)
+    for reason in dict.fromkeys(row.reason for row in rows):
+        console.print(reason, highlight=False, markup=False, soft_wrap=True)
+        for row in rows:
+            if row.reason == reason:
+                words = ", ".join(filter(None, (row.task, row.score, row.licence)))
+                console.print(
+                    f"  {row.name:{names}}  {words}", highlight=False, markup=False, soft_wrap=True
+                )
 
 
-def _takes(record: Published) -> str:
-    if isinstance(record, PublishedLifter):
-        return str(record.frames)
-    assert record.input_hw is not None
-    return "{}x{}".format(*record.input_hw)
+def _facts(row: NotRunnable) -> dict[str, str | bool]:
+    return {
+        "name": row.name,
+        "task": row.task,
+        "cannot run yet": row.reason,
+        "score": row.score,
+        "licence": row.licence,
+        "address": row.weights.address,
+        "sha256": row.weights.sha256,
+    }
 
 
-def _gives(record: Published) -> str:
-    if isinstance(record, PublishedDetector):
-        return str(record.num_classes)
-    if record.skeleton is not None:
-        return record.skeleton.name
-    return str(record.num_keypoints) if isinstance(record, PublishedPose) else ""
-
-
-def _score(record: Published) -> str:
-    if not isinstance(record, PublishedDetector):
-        return record.score
-    scores = (("box AP", record.box_ap), ("person AP", record.person_ap))
-    return ", ".join(f"{name} {score}" for name, score in scores if score is not None)
-
-
-def _limited(record: Published) -> bool:
-    """True for a lifter that converts, but has no codec for prediction."""
-    return isinstance(record, PublishedLifter) and record.codec is None
+def _nothing(options: Models) -> str:
+    """Sentence about filters that no model passes."""
+    filters = [f"--task {options.task}"] if options.task else []
+    filters += [f"--skeleton {options.skeleton}"] if options.skeleton else []
+    filters += ["--cached"] if options.cached else []
+    filters += ["--unsupported"] if options.unsupported else []
+    if filters:
+        named = f" with {options.word!r} in its name" if options.word else ""
+        return f"There is no model{named} for {' '.join(filters)}. Leave one of them out."
+    names = [row.name for row in (*listed(), *not_runnable())]
+    return (
+        f"No model's name contains {options.word!r}.{nearest(options.word, names)} "
+        "`jaxpose models` lists them all."
+    )
 
 
 def _codec(codec: Any) -> str:

@@ -161,7 +161,9 @@ TrustRecipe = Annotated[
 ]
 
 
-MODEL_SOURCES = "A published name, a run directory, a folder that `convert` wrote, a checkpoint"
+MODEL_SOURCES = (
+    "A published name, hf:ORG/REPO, a run directory, a folder that `convert` wrote, a checkpoint"
+)
 """Places of a model that commands take, in words for their help."""
 
 

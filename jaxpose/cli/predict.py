@@ -1,6 +1,7 @@
 """`jaxpose predict`: images and videos in, named keypoints, tables and drawn images out."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from jaxpose.cli.predict_summary import (
 )
 from jaxpose.errors import InputError, nearest
 from jaxpose.hub.load import Trained, load_detector, load_pose
+from jaxpose.hub.quality import load_default_detector, load_default_pose
 from jaxpose.media.prefetch import ahead
 from jaxpose.media.sources import Media, open_media
 from jaxpose.media.video import is_address
 from jaxpose.pipeline.lifting import open_lifter
 from jaxpose.pipeline.options import Options, set_options
+from jaxpose.pipeline.person_boxes import PersonDetector
 from jaxpose.pipeline.pipeline import Pipeline
 from jaxpose.pipeline.results import Results
 from jaxpose.results.box_files import BoxFile, read_boxes
@@ -63,12 +66,11 @@ def predict(options: Predict) -> int:
     boxes = _boxes(options.boxes, settings, media)
     names = drawn_names(media, out) if options.draw else {}
     make_writable(out)
-    trained = load_pose(options.run, options.checkpoint, trust_recipe=options.trust_recipe)
+    options, settings, trained, detector = _models(options, settings)
     if options.heatmaps and (
         trained.estimator.takes == "images" or not hasattr(trained.codec, "maps")
     ):
         raise InputError(f"{options.run} gives coordinates, not heatmaps: leave --heatmaps out")
-    detector = load_detector(options.detector) if options.detector else None
     lifter = None
     if options.lift is not None:
         lifter = open_lifter(
@@ -113,6 +115,30 @@ def predict(options: Predict) -> int:
     if failures:
         raise failures[0]
     return summarise(outcome, media, out, options.boxes, results.stages, formats)
+
+
+def _models(
+    options: Predict, settings: Options
+) -> tuple[Predict, Options, Trained, PersonDetector | None]:
+    """The pose model and the detector, or those of a quality, with the options that name them."""
+    quality = options.quality or settings.quality
+    settings = replace(settings, quality=None)
+    if options.run is not None:
+        if quality is not None:
+            raise InputError(
+                "--quality chooses the default models, and --from names one: leave one of them out"
+            )
+        trained = load_pose(options.run, options.checkpoint, trust_recipe=options.trust_recipe)
+        detector = load_detector(options.detector) if options.detector else None
+        return options, settings, trained, detector
+    name, trained = load_default_pose(quality)
+    options = replace(options, run=name)
+    if options.detector is not None:
+        return options, settings, trained, load_detector(options.detector)
+    if options.boxes is not None:
+        return options, settings, trained, None
+    name, detector = load_default_detector(quality)
+    return replace(options, detector=name), settings, trained, detector
 
 
 def _drawn(

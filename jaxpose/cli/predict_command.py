@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -30,30 +30,40 @@ class Predict:
         ),
     ]
     run: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--from",
             metavar="MODEL",
             help=f"{MODEL_SOURCES}, "
-            "or the https:// address of a file or folder, with #sha256=DIGITS to pin it.",
+            "or the https:// address of a file or folder, with #sha256=DIGITS to pin it. Without "
+            "it, the default models of --quality find people and their keypoints.",
         ),
-    ]
-    out: Annotated[Path, typer.Option(help="Folder for the files, images and videos.")]
+    ] = None
+    quality: Annotated[
+        Literal["fast", "balanced", "accurate"] | None,
+        typer.Option(
+            help="Default pose model and person detector, without --from: fast, balanced (the "
+            "default) or accurate. They are fetched at the first use."
+        ),
+    ] = None
+    out: Annotated[Path, typer.Option(help="Folder for the files, images and videos.")] = Path(
+        "out"
+    )
     boxes: Annotated[
         str | None,
         typer.Option(
             metavar="FILE|full",
-            help="Boxes around the people: `full`, the default without a detector, takes each "
-            "whole image as one person; a file holds COCO results or annotations, a JSON map from "
-            "image to boxes, or a CSV table file,x,y,w,h; for videos with frame as well.",
+            help="Boxes around the people: `full`, the default with --from and no detector, takes "
+            "each whole image as one person; a file holds COCO results or annotations, a JSON map "
+            "from image to boxes, or a CSV table file,x,y,w,h; for videos with frame as well.",
         ),
     ] = None
     detector: Annotated[
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Weights of YOLOX or RTMDet, to find the people: a file, a folder that `convert` "
-            "wrote, or an address.",
+            help="Person detector: a published name, weights of YOLOX or RTMDet, a folder that "
+            "`convert` wrote, or an address.",
         ),
     ] = None
     every: Annotated[

@@ -59,8 +59,9 @@ def choose(fits: Sequence[Identified], clues: Clues) -> list[Identified]:
     """Return the fits that agree with the clues, best first; all of them are used in the same way.
 
     Models that were published with these keypoints and this size come before others. Several are
-    narrowed down by these clues, in this order: the file's published name, the user's skeleton,
-    the dataset in the metadata, the size in the file's name, the datasets in the file's name.
+    narrowed down by these clues, in this order: the file's published name, records that are taken
+    without it (not `only_by_name`), the user's skeleton, the dataset in the metadata, the size in
+    the file's name, the datasets in the file's name.
 
     Args:
       fits: fits from `identify`, at least one.
@@ -74,6 +75,7 @@ def choose(fits: Sequence[Identified], clues: Clues) -> list[Identified]:
     skeleton = clues.skeleton or skeleton_of_dataset(clues.dataset, found[0].num_keypoints)
     for clue in (
         lambda fit: _is_file_of(fit, clues.file_name),
+        lambda fit: not fit.entry.only_by_name,
         lambda fit: clues.skeleton is not None and fit.entry.skeleton == clues.skeleton,
         lambda fit: _plain(clues.dataset) in map(_plain, fit.entry.trained_on),
         lambda fit: skeleton is not None and fit.entry.skeleton == skeleton,

@@ -1,5 +1,6 @@
 """Reading of state dicts from files. No code in a file is ever run."""
 
+import json
 import math
 import re
 import zipfile
@@ -17,12 +18,15 @@ from jaxpose.convert.pickles import Tensor
 from jaxpose.convert.pth import Checkpoint, check_unpacked
 from jaxpose.convert.tfjs import read_tfjs
 from jaxpose.download import local
+from jaxpose.download.shards import group_paths, read_tfjs_json
 from jaxpose.errors import InputError
 
 PYTORCH = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar")
 OPENVINO = ".xml"
 RELEASE = "model.safetensors"
 """File of the weights in a release folder."""
+INDEX = "model.safetensors.index.json"
+"""File that lists the shards of a folder whose weights are in several files."""
 
 # Entries of a training file with the moving average of the weights, and with the weights
 # themselves. MMEngine swaps the two when it saves: its `state_dict` is the average, and
@@ -63,8 +67,9 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
     The arrays may need 64 MiB and 16 times the file's size: a small file cannot fill the memory.
 
     Args:
-      path: the file, or a folder that `save_release` wrote, or the `https://` address of either
-        (`jaxpose.download`).
+      path: the file, or a folder with `model.safetensors`, or with its shards and
+        `model.safetensors.index.json`, as `save_release` and transformers write; or the `https://`
+        address of a file or of a release folder (`jaxpose.download`).
       ema: True takes the moving average of the weights, False the weights themselves, from files
         that contain both. None takes the ones that the file's project evaluates with, which is the
         average (timm, DeiT, MMEngine).
@@ -75,8 +80,9 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
         average that cannot be read and `ema` is None; or as `download.local`.
     """
     path = local(path)
-    if (path / RELEASE).is_file():
-        path = path / RELEASE
+    sharded = not (path / RELEASE).is_file() and (path / INDEX).is_file()
+    if path.is_dir():
+        path = path / (INDEX if sharded else RELEASE)
     if not path.is_file():
         raise InputError(f"There is no checkpoint file {path}.")
     suffix = path.suffix.lower()
@@ -84,6 +90,8 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
         _refuse_text(path)
     if suffix == OPENVINO:
         state_dict = read_openvino(path)
+    elif sharded:
+        state_dict = _read_shards(path.parent)
     elif suffix == ".safetensors":
         state_dict = _read_safetensors(path)
     elif suffix == ".npz":
@@ -128,9 +136,19 @@ def dataset_of(path: str | Path) -> str:
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """Files that a checkpoint consists of: itself, and the weights beside an OpenVINO graph."""
-    beside = path.with_suffix(".bin")
-    return (path, beside) if path.suffix.lower() == OPENVINO and beside.is_file() else (path,)
+    """Files that a checkpoint consists of: itself, and the weights beside a graph.
+
+    Raises:
+      InputError: a TensorFlow.js model names a file outside its folder.
+    """
+    suffix = path.suffix.lower()
+    beside: list[Path] = []
+    if suffix == OPENVINO:
+        beside = [path.with_suffix(".bin")]
+    elif suffix == ".json" and (content := read_tfjs_json(path)) is not None:
+        names = [name for group in content["weightsManifest"] for name in group_paths(group, path)]
+        beside = [path.parent / name for name in names]
+    return (path, *(file for file in beside if file.is_file()))
 
 
 def input_hw_of(path: str | Path) -> tuple[int, int] | None:
@@ -159,6 +177,47 @@ def _refuse_text(path: Path) -> None:
             f"{path} is a web page, not a checkpoint: the site sent a page instead of the file. "
             "Download it again from its direct address, and sign in if the site requires it."
         )
+
+
+def shards_of(folder: Path) -> list[str]:
+    """Names of the files that hold the weights of a folder with an index, sorted.
+
+    Raises:
+      InputError: the index is damaged, or names files outside the folder.
+    """
+    return sorted(set(_weight_map(folder).values()))
+
+
+def _weight_map(folder: Path) -> dict[str, str]:
+    """Name of the file of each array, from the index of a folder."""
+    try:
+        names = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
+        inside = all(Path(name).name == name and name for name in names.values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{folder / INDEX} is damaged ({type(error).__name__}): it has no map from arrays to "
+            "files. Download it again."
+        ) from error
+    if not inside:
+        raise InputError(f"{folder / INDEX} names files outside of its folder.")
+    return dict(names)
+
+
+def _read_shards(folder: Path) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+    for name in shards_of(folder):
+        if not (folder / name).is_file():
+            raise InputError(
+                f"{folder} has no {name}, which {INDEX} lists: all shards are needed. Download it."
+            )
+        found |= _read_safetensors(folder / name)
+    missing = [key for key in _weight_map(folder) if key not in found]
+    if missing:
+        raise InputError(
+            f"{folder}: {INDEX} lists {len(missing)} arrays that no shard has, such as "
+            f"{missing[0]}. Download the folder again."
+        )
+    return found
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:

@@ -86,6 +86,7 @@ def save_release(
     Raises:
       InputError: `folder` exists and `overwrite` is False, or it cannot be written.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     folder = Path(folder)
@@ -107,8 +108,9 @@ def save_release(
             partial.rename(folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror or error}.") from error
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"{folder} cannot be written: {why}.") from error
 
 
 def check_free(folder: Path, overwrite: bool) -> None:

@@ -142,12 +142,20 @@ class Detector:
         except (InputError, TypeError, ValueError) as error:
             raise InputError(f"{where}: {error}") from error
 
-    def save(self, folder: str | Path, *, source: str = "", overwrite: bool = False) -> None:
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        source: str = "",
+        finds: str = "people",
+        overwrite: bool = False,
+    ) -> None:
         """Writes a release folder, which `load` and `jaxpose predict --detector` read.
 
         Args:
           folder: folder to write; it appears whole or not at all.
           source: origin of the weights, for the model card.
+          finds: objects that it detects, in words.
           overwrite: replace `folder` if it is a release.
 
         Raises:
@@ -155,7 +163,7 @@ class Detector:
         """
         config = {
             "name": self.name,
-            "finds": "people",
+            "finds": finds,
             "input_hw": list(self.input_hw),
             "num_classes": self.num_classes,
             **self._settings,
@@ -166,7 +174,7 @@ class Detector:
             source or "not stated",
             f"RGB, {width} x {height} pixels (width x height), a whole image",
             (),
-            finds="people",
+            finds=finds,
         )
         variables = jax.device_get(self.variables)
         save_release(folder, variables, config, card, overwrite=overwrite)

@@ -107,6 +107,8 @@ def _variants(entry: PublishedDetector, num_classes: int) -> list[DetectionModel
 
 def _named(entry: PublishedDetector, num_classes: int) -> PublishedDetector:
     """Published entry of the same model with `num_classes` classes, or `entry` if there is none."""
+    if entry.num_classes == num_classes:
+        return entry
     model = entry.make(num_classes)
     same = (e for e in DETECTORS if e.num_classes == num_classes and e.make(num_classes) == model)
     return next(same, entry)

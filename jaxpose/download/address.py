@@ -1,5 +1,6 @@
 """Addresses of weights: their URL, file name and expected checksum."""
 
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,9 @@ _FILES = (".safetensors", ".npz", ".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar"
 # `-fcb2599b_20230126.pth` (OpenMMLab), `-abcdef12.pth` (torch.hub): first digits of the SHA-256.
 _IN_NAME = re.compile(r"-([0-9a-f]{8,64})(?:_\d{8})?\.[a-z]+$")
 _DATE = re.compile(r"(19|20)\d\d[01]\d[0-3]\d")
+MIRROR_VARIABLE = "JAXPOSE_MIRROR"
+"""Environment variable with the address of a mirror, such as `https://mirror/models`."""
+
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -35,6 +39,28 @@ class Address:
     def host(self) -> str:
         """Host name."""
         return urlsplit(self.url).netloc.rpartition("@")[2]
+
+    @property
+    def request_url(self) -> str:
+        """URL that the file is fetched from: `url`, or the same host and path under the mirror.
+
+        With `JAXPOSE_MIRROR=https://mirror/models`, the file `https://host/a/b.pth` is fetched from
+        `https://mirror/models/host/a/b.pth`. Its checksum and its place in the cache do not change.
+
+        Raises:
+          InputError: the mirror's address is not https://.
+        """
+        mirror, parts = os.environ.get(MIRROR_VARIABLE, "").rstrip("/"), urlsplit(self.url)
+        if not mirror or is_loopback(parts.hostname):
+            return self.url
+        scheme, host = urlsplit(mirror).scheme, urlsplit(mirror).hostname
+        if scheme != "https" and not (scheme == "http" and (self.pinned or is_loopback(host))):
+            raise InputError(
+                f"{MIRROR_VARIABLE} is {mirror!r}; it must be an https:// address, such as "
+                "https://mirror.example.org/models."
+            )
+        query = f"?{parts.query}" if parts.query else ""
+        return f"{mirror}/{parts.netloc.rpartition('@')[2]}{parts.path}{query}"
 
     @property
     def is_folder(self) -> bool:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from jaxpose.download.address import Address, address_of
-from jaxpose.download.transfer import receive
+from jaxpose.download.transfer import check_content, receive
 from jaxpose.errors import InputError
 from jaxpose.paths import CACHE_VARIABLE, cache_folder
 
@@ -70,8 +71,33 @@ def fetch_inside(where: str | Path, sums: Mapping[str, str]) -> None:
         _file(replace(address.inside(name), sha256=sha256, pinned=True), folder)
 
 
+def place_of(address: Address) -> Path:
+    """Path in the cache of the file of an address, fetched or not.
+
+    A file that was put there by hand is used like a fetched one, once its checksum is right.
+    """
+    return _cached(address) / address.name
+
+
+def is_fetched(address: Address) -> bool:
+    """True if the file of an address is in the cache, with the right checksum in its note."""
+    path = place_of(address)
+    kept = _noted(_note_of(path)) if path.is_file() else ""
+    return bool(kept) and kept.startswith(address.sha256)
+
+
 def _cached(address: Address) -> Path:
     return cache_folder() / "weights" / hashlib.sha256(address.url.encode()).hexdigest()[:16]
+
+
+def known_checksum(path: Path) -> str:
+    """SHA-256 of a file, 64 digits; that of a file in the cache is read from its note.
+
+    Raises:
+      InputError: the file cannot be read.
+    """
+    kept = cache_folder() / "weights" in path.parents and _noted(_note_of(path))
+    return kept or checksum(path)
 
 
 def checksum(path: Path) -> str:
@@ -89,14 +115,16 @@ def checksum(path: Path) -> str:
 
 def _file(address: Address, folder: Path) -> Path:
     path = folder / address.name
-    note = path.with_name(f"{path.name}.sha256")
+    note = _note_of(path)
     kept = _noted(note) if path.is_file() else ""
     if kept and kept.startswith(address.sha256):
         return path
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(path.parent)
+        if path.is_file() and not kept:
+            return _accept(address, path, note)
         try:
             sha256 = receive(address, partial)
             _check(address, sha256)
@@ -111,15 +139,40 @@ def _file(address: Address, folder: Path) -> Path:
             f"{address.url} cannot be stored in {folder}: {error.strerror or error}. Make room, or "
             f"name another folder with the environment variable {CACHE_VARIABLE}."
         ) from error
-    if not address.sha256 and path.suffix != ".json":
-        Console(stderr=True, soft_wrap=True).print(
-            f"{path.name} has no known checksum. To make sure that you get the same file again, "
-            f"add its checksum to the address: #sha256={sha256}",
-            style="yellow",
-            highlight=False,
-            markup=False,
-        )
+    _print_unknown(address, path, sha256)
     return path
+
+
+def _accept(address: Address, path: Path, note: Path) -> Path:
+    """File without a note, which was put there by hand, checked and noted."""
+    sha256 = checksum(path)
+    if not sha256.startswith(address.sha256):
+        raise InputError(
+            f"{path} was put there by hand and has the SHA-256 {sha256}, not {address.sha256}...: "
+            f"it is damaged, incomplete or another file than {address.url}. Remove it, or put the "
+            "right file there."
+        )
+    with path.open("rb") as file:
+        check_content(address, file.read(512), 0)
+    note.write_text(f"{sha256}  {path.name}\n")
+    _print_unknown(address, path, sha256)
+    return path
+
+
+def _print_unknown(address: Address, path: Path, sha256: str) -> None:
+    if address.sha256 or path.suffix == ".json":
+        return
+    Console(stderr=True, soft_wrap=True).print(
+        f"{path.name} has no known checksum. To make sure that you get the same file again, "
+        f"add its checksum to the address: #sha256={sha256}",
+        style="yellow",
+        highlight=False,
+        markup=False,
+    )
+
+
+def _note_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
 
 
 def _noted(note: Path) -> str:

@@ -30,13 +30,23 @@ MAX_BYTES = 16 * 2**30
 
 _BLOCK = 2**20
 _TIMEOUT = 30.0  # seconds without a byte
+_CONNECT = 8.0  # seconds until the host responds to a connection
 _ATTEMPTS = 4
 _PAUSE = 1.0  # seconds before the second attempt, then longer
 _ELSEWHERE = "Download the file elsewhere and give its path."
 
 
 class Unreachable(InputError):
-    """Error for a file whose host cannot be reached, or breaks off."""
+    """Error for a file whose host cannot be reached, or breaks off.
+
+    Attributes:
+      reason: first part of the message, without advice.
+    """
+
+    def __init__(self, reason: str, advice: str) -> None:
+        """Joins both to the message."""
+        super().__init__(f"{reason} {advice}")
+        self.reason = reason
 
 
 class _Broken(Exception):
@@ -56,8 +66,10 @@ def receive(address: Address, path: Path) -> str:
     opener, tag, why = _opener(address), "", ""
     with path.open("wb") as file, _progress() as progress:
         bar, digest = progress.add_task(address.name, total=None), hashlib.sha256()
-        for attempt in range(_ATTEMPTS):
+        attempt = furthest = 0
+        while attempt < _ATTEMPTS:
             time.sleep(attempt * _PAUSE)
+            attempt += 1
             try:
                 with _opened(opener, address, file.tell(), tag) as response:
                     if response.status != http.client.PARTIAL_CONTENT:
@@ -70,7 +82,7 @@ def receive(address: Address, path: Path) -> str:
                     tag = response.headers.get("ETag", "")
                     progress.update(bar, total=total, completed=file.tell())
                     while block := _read(response):
-                        _check_content(address, block, file.tell())
+                        check_content(address, block, file.tell())
                         file.write(block)
                         digest.update(block)
                         progress.update(bar, completed=file.tell())
@@ -79,7 +91,31 @@ def receive(address: Address, path: Path) -> str:
                 why = f"after {file.tell():,} of {total:,} bytes"
             except _Broken as error:
                 why = f"after {file.tell():,} bytes ({error})"
-    raise Unreachable(f"{address.url} broke off {why}, {_ATTEMPTS} times. {_ELSEWHERE}")
+            if file.tell() >= furthest + _BLOCK:  # it breaks, but it gets on
+                attempt, furthest = 0, file.tell()
+    raise Unreachable(f"{address.url} broke off {why}, {_ATTEMPTS} times.", _ELSEWHERE)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    """Opens `https://` addresses; waits less for a connection than for bytes."""
+
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        """Opens an address over `_Connection`."""
+        return self.do_open(_Connection, request)  # type: ignore[arg-type]
+
+
+class _Connection(http.client.HTTPSConnection):
+    """Connection that gives up after `_CONNECT` seconds if the host does not respond.
+
+    Without a network, a firewall often drops what is sent.
+    """
+
+    def connect(self) -> None:
+        """Connects."""
+        usual, self.timeout = self.timeout, _CONNECT
+        super().connect()
+        self.timeout = usual
+        self.sock.settimeout(usual)
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -91,7 +127,9 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
         """Redirects as the parent class does, or raises `InputError`."""
         to = urlsplit(newurl)
-        here = is_loopback(to.hostname) and is_loopback(urlsplit(self._address.url).hostname)
+        here = is_loopback(to.hostname) and is_loopback(
+            urlsplit(self._address.request_url).hostname
+        )
         if to.scheme != "https" and not (to.scheme == "http" and (self._address.pinned or here)):
             raise InputError(
                 f"{self._address.url} redirects to {newurl}, but weights need https://. "
@@ -102,13 +140,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 def _opener(address: Address) -> urllib.request.OpenerDirector:
     """Opener of `http` and `https` only: no files, no FTP."""
-    host = urlsplit(address.url).hostname
+    host = urlsplit(address.request_url).hostname
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler({} if is_loopback(host) else None),
         urllib.request.UnknownHandler(),
         urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
+        _Https(),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
         _Redirects(address),
@@ -122,8 +160,9 @@ def _opened(opener: urllib.request.OpenerDirector, address: Address, done: int, 
     headers = {"User-Agent": f"jaxpose/{jaxpose.__version__}", "Accept-Encoding": "identity"}
     if done and tag.startswith('"'):
         headers |= {"Range": f"bytes={done}-", "If-Range": tag}
+    request = urllib.request.Request(address.request_url, headers=headers)
     try:
-        return opener.open(urllib.request.Request(address.url, headers=headers), timeout=_TIMEOUT)
+        return opener.open(request, timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
         raise InputError(_refused(address, error)) from None
     except (OSError, http.client.HTTPException) as error:
@@ -131,9 +170,10 @@ def _opened(opener: urllib.request.OpenerDirector, address: Address, done: int, 
         why = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
         if done:
             raise _Broken(why) from None
+        host = urlsplit(address.request_url).netloc.rpartition("@")[2]
         raise Unreachable(
-            f"cannot reach {address.host}: {why}. Download {address.url} elsewhere and give the "
-            "path of the file."
+            f"cannot reach {host}: {why}.",
+            f"Download {address.url} elsewhere and give the path of the file.",
         ) from None
 
 
@@ -146,7 +186,8 @@ def _refused(address: Address, error: urllib.error.HTTPError) -> str:
         why = "so this is not a release folder; names of weight files end in .pth or similar"
     else:
         why = error.reason
-    return f"{address.host} responds to {address.url} with {error.code}: {why}. {_ELSEWHERE}"
+    host = urlsplit(address.request_url).netloc.rpartition("@")[2]
+    return f"{host} responds to {address.request_url} with {error.code}: {why}. {_ELSEWHERE}"
 
 
 def _read(response: Any) -> bytes:
@@ -169,7 +210,12 @@ def _check_room(address: Address, total: int | None, path: Path) -> None:
         )
 
 
-def _check_content(address: Address, block: bytes, done: int) -> None:
+def check_content(address: Address, block: bytes, done: int) -> None:
+    """Checks the bytes of a file from byte `done` on.
+
+    Raises:
+      InputError: they are a web page, or more than `MAX_BYTES`.
+    """
     if not done and block.lstrip().startswith(b"<"):
         raise InputError(
             f"{address.url} is a web page, not a checkpoint. Give the direct address of the file, "

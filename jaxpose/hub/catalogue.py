@@ -1,21 +1,25 @@
-"""List of the published models' names, and download of a name's weights."""
+"""Names of models: their list, and the download of a name's weights."""
 
+import hashlib
 import re
-from dataclasses import replace
+import tempfile
 from pathlib import Path
 
 from rich.console import Console
 
 import jaxpose
-from jaxpose.convert.reading import OPENVINO, PYTORCH, RELEASE, files_of
-from jaxpose.download.address import address_of
-from jaxpose.download.fetch import checksum, fetch
+from jaxpose.convert.reading import OPENVINO, PYTORCH, RELEASE, files_of, shards_of
+from jaxpose.download.fetch import checksum, fetch, is_fetched, known_checksum
 from jaxpose.download.transfer import Unreachable
 from jaxpose.errors import InputError, nearest
+from jaxpose.hub.addresses import address_for, by_hand
 from jaxpose.hub.from_checkpoint import ConvertOptions, release_checkpoint
-from jaxpose.models.published.catalogue import UNPUBLISHED, records
-from jaxpose.models.published.record import Kind, Published
-from jaxpose.paths import cache_folder
+from jaxpose.hub.hugging_face import PREFIX, check_model, fetch_repository, is_model_folder
+from jaxpose.hub.shipped import shipped_folder, shipped_kind, shipped_names
+from jaxpose.models.published.catalogue import OLD_NAMES, UNPUBLISHED, is_named, records
+from jaxpose.models.published.not_runnable import not_runnable
+from jaxpose.models.published.record import Keypointed, Kind, Published
+from jaxpose.paths import CACHE_VARIABLE, cache_folder
 
 _NAME = r"[\w.-]+"
 
@@ -29,7 +33,7 @@ USES: dict[Kind, str] = {
 
 
 def list_models(pattern: str | None = None, kind: Kind | None = None) -> list[str]:
-    """List the names of the published models, for `jaxpose.load` and similar functions.
+    """List the names of the models in the package and of the published ones, for `jaxpose.load`.
 
     Args:
       pattern: part of a name, or a shell pattern such as `rtmpose-*` for whole names, in upper or
@@ -42,120 +46,196 @@ def list_models(pattern: str | None = None, kind: Kind | None = None) -> list[st
     kinds = ("pose", "detector", "lifter")
     if kind not in (None, *kinds):
         raise InputError(f"kind is {kind!r}; choose one of {', '.join(map(repr, kinds))}, or None.")
-    return [record.name for record in records(pattern, kind)]
+    inside = [name for name in shipped_names() if pattern is None or is_named(name, pattern)]
+    return [
+        *(name for name in inside if kind in (None, shipped_kind(name))),
+        *(record.name for record in records(pattern, kind)),
+    ]
 
 
 def resolve(where: str | Path) -> str | Path:
-    """Return the release folder of a published name; return a path or an address unchanged.
+    """Return the folder of a name's model; return a path or an address unchanged.
 
-    The weights of a name are downloaded from their address, checked, converted once and kept in
-    the cache. If a file or folder of that name exists, it is used instead, with a note on standard
-    error.
+    The weights of a published name are downloaded from their address, checked, converted once and
+    kept in the cache. Names of models in the package lead to their release folders, and
+    `hf:ORG/REPO` to the folder of a repository in the cache of `huggingface_hub`. If a file or
+    folder of a name exists, it is used instead, with a note on standard error.
 
     Raises:
-      InputError: `where` is empty, or a word that is neither a path nor a published name; a folder
-        of a published name has no model; the address of the weights is not known; or as for `fetch`
-        and `release_checkpoint`.
+      InputError: `where` is empty, or a word that is neither a path nor a name; a folder of a
+        published name has no model; the model cannot run yet; the address of the weights is not
+        known; or as for `fetch`, `fetch_repository` and `release_checkpoint`.
+      Unreachable: the weights are not in the cache, and their host cannot be reached.
     """
     name = str(where)
     if not name:
         raise InputError(
             "The name of the model is empty: give a published name, a path or an https:// address."
         )
-    record = _record(name)
+    if name.startswith(PREFIX):
+        return fetch_repository(name)
+    record = find_record(name)
     if not re.fullmatch(_NAME, name):  # a path with folders, an address, a bucket
         return where
+    inside = shipped_folder(name)
     if Path(name).exists():
-        if record is not None and not _has_model(Path(name)):
+        if (record is not None or inside is not None) and not _has_model(Path(name)):
             raise InputError(
                 f"{name} is a folder here without a run or a release, and a published model, too. "
                 "Rename the folder to use the published model."
             )
-        if record is not None:
-            _note(f"{name} is a published model, too; the file or folder of that name is used.")
+        if record is not None or inside is not None:
+            print_note(
+                f"{name} is a published model, too; the file or folder of that name is used."
+            )
         return where
     if record is not None:
         return _fetched(record)
+    if inside is not None:
+        return inside
     if Path(name).suffix in (*PYTORCH, OPENVINO, ".safetensors", ".npz"):
         return where  # a missing file, which the function that reads it reports
-    unpublished = any(record.name == name for record in UNPUBLISHED)
-    reason = (
-        f"No weights of {name} are published."
-        if unpublished
-        else f"There is no file or folder {name}, and no published model of that name."
-        f"{nearest(name, list_models())}"
-    )
-    raise InputError(f"{reason} `jaxpose models` lists the published models.")
+    raise InputError(f"{_unknown(name)} `jaxpose models` lists the published models.")
 
 
 def check_kind(where: str | Path, *kinds: Kind) -> None:
-    """Check that a published name is of one of `kinds`, before anything is downloaded.
+    """Check that a name is of one of `kinds`, before anything is downloaded.
 
     Paths and addresses are not checked.
 
     Raises:
       InputError: it is of another kind; the message says what it is for.
     """
-    record = _record(str(where))
-    if record is None or Path(record.name).exists() or record.kind in kinds:
+    record = find_record(str(where))
+    kind = record.kind if record is not None else shipped_kind(str(where))
+    if kind is None or Path(where).exists() or kind in kinds:
         return
-    raise InputError(f"{record.name} is {USES[record.kind]}")
+    raise InputError(f"{where} is {USES[kind]}")
 
 
-def _record(name: str) -> Published | None:
-    if not re.fullmatch(_NAME, name):
-        return None
+def find_record(name: str) -> Published | None:
+    """Return the record of a published name, or of its older name; None if there is none."""
+    name = OLD_NAMES.get(name, name)
     return next((record for record in records() if record.name == name), None)
+
+
+def _unknown(name: str) -> str:
+    """Sentence about a name without a model."""
+    row = next((row for row in not_runnable() if row.name == name), None)
+    if row is not None:
+        return (
+            f"jaxpose cannot run {name} yet. {row.reason} Its weights are at "
+            f"{row.weights.address} ({row.licence})."
+        )
+    if any(record.name == name for record in UNPUBLISHED):
+        return f"No weights of {name} are published."
+    known = [*list_models(), *(row.name for row in not_runnable())]
+    return (
+        f"There is no file or folder {name}, and no published model of that name."
+        f"{nearest(name, known)}"
+    )
 
 
 def _has_model(path: Path) -> bool:
     return path.is_file() or (path / RELEASE).is_file() or (path / "checkpoints").is_dir()
 
 
-def released(file: Path, model: str | None = None) -> Path:
+def released(source: Path, record: Published | None = None) -> Path:
     """Convert a checkpoint to a release, once for each content, and return its folder.
 
+    A release appears in the cache whole or not at all, also if several processes write it.
+
     Args:
-      file: the checkpoint.
-      model: name of its published model; None finds the model by the arrays.
+      source: the checkpoint, a file or a folder in the form of transformers.
+      record: its published model, whose keypoints and image size it must have; None finds the
+        model by the arrays.
 
     Raises:
       InputError: the file does not exist, or as for `release_checkpoint`.
     """
-    if not file.is_file():
-        raise InputError(f"There is no checkpoint file {file}.")
-    digits = [checksum(part)[:16] for part in files_of(file)]
-    name = "-".join(filter(None, (*digits, model, jaxpose.__version__)))
+    if not source.is_file() and not is_model_folder(source):
+        raise InputError(f"There is no checkpoint file {source}.")
+    if source.is_dir():
+        check_model(source)
+    options = ConvertOptions()
+    if record is not None:
+        count = record.num_keypoints if isinstance(record, Keypointed) else None
+        size = record.input_hw and "{}x{}".format(*record.input_hw)
+        options = ConvertOptions(model=record.name, keypoints=count, input_size=size)
+    name = "-".join(filter(None, (_digest(source)[:16], options.model, jaxpose.__version__)))
     folder = cache_folder() / "releases" / name
-    if not (folder / RELEASE).is_file():
-        table = release_checkpoint(file, folder, ConvertOptions(model=model))
-        console = Console(stderr=True, soft_wrap=True)
-        console.print(table)
-        console.print(f"Converted once; kept in {folder}", highlight=False, markup=False)
+    if (folder / RELEASE).is_file():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as staging:
+            table = release_checkpoint(source, Path(staging, name), options)
+            _move(Path(staging, name), folder)
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be written: {error.strerror or error}. Make room, or name another "
+            f"folder with the environment variable {CACHE_VARIABLE}."
+        ) from error
+    console = Console(stderr=True, soft_wrap=True)
+    console.print(table)
+    console.print(f"Converted once; kept in {folder}", highlight=False, markup=False)
     return folder
 
 
+def _digest(source: Path) -> str:
+    """Digits for the content of a checkpoint."""
+    if source.is_file():
+        files = files_of(source)
+    else:
+        names = [RELEASE] if (source / RELEASE).is_file() else shards_of(source)
+        files = tuple(source / name for name in names)
+    if files == (source,):
+        return known_checksum(source)
+    return hashlib.sha256("".join(map(checksum, files)).encode()).hexdigest()
+
+
+def _move(whole: Path, folder: Path) -> None:
+    """Rename a release; if another process has written the same one meanwhile, keep that."""
+    try:
+        whole.rename(folder)
+    except OSError:
+        if not (folder / RELEASE).is_file():
+            raise
+
+
 def _fetched(record: Published) -> Path:
-    weights = record.weights
-    if weights is None:
+    address = address_for(record)
+    if address is None:
         raise InputError(
             f"The address of {record.name}'s weights is not known. Download them from their "
             f"authors ({record.source or 'see the paper'}) and convert them: `jaxpose convert FILE "
             f"OUT --model {record.name}`, or give the https:// address of the file."
         )
-    address = address_of(weights.address)
-    assert address is not None
-    if not address.sha256:
-        address = replace(address, sha256=weights.sha256)
+    is_new = not is_fetched(address)
     try:
         file = fetch(address)
     except Unreachable as error:
-        raise InputError(
-            f"{error} The weights of {record.name} can also be converted from the file: `jaxpose "
-            f"convert FILE OUT --model {record.name}`; then give OUT in place of {record.name}."
+        raise Unreachable(
+            f"The weights of {record.name} are not in the cache: {error.reason}",
+            by_hand(address),
         ) from error
-    return released(file, record.name)
+    if is_new and not record.commercial:
+        print_note(
+            f"the licence of {record.name}'s weights, {record.licence}, forbids commercial use."
+        )
+    try:
+        return released(file, record)
+    except InputError as error:
+        first, _, arrays = str(error).partition("\n")
+        if not arrays:
+            raise
+        raise InputError(
+            f"The file {file} does not have the arrays of {record.name}: it is of another size or "
+            f"model. Remove it to fetch it again from {address.url}. (`jaxpose convert` says: "
+            f"{first.rstrip(':')})"
+        ) from error
 
 
-def _note(text: str) -> None:
+def print_note(text: str) -> None:
+    """Print a note on standard error."""
     Console(stderr=True, soft_wrap=True).print(f"Note: {text}", highlight=False, markup=False)

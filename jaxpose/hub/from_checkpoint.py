@@ -33,8 +33,9 @@ from jaxpose.convert.reading import dataset_of, input_hw_of, load_state_dict
 from jaxpose.convert.release import Card, save_release
 from jaxpose.detect.detector import Detector
 from jaxpose.detect.weights import is_detector, recognise_detector
-from jaxpose.download.fetch import checksum
+from jaxpose.download.fetch import known_checksum
 from jaxpose.errors import InputError
+from jaxpose.hub.hugging_face import source_of
 from jaxpose.metrics.report import Report
 from jaxpose.models.build import count_parameters
 from jaxpose.models.lifting.lifter import Lifter
@@ -82,6 +83,8 @@ class ConvertOptions:
 def release_checkpoint(source: Path, out: Path, options: ConvertOptions) -> Table:
     """Write the release folder `out` from the checkpoint `source`; return a table of its content.
 
+    `source` is a file, or a folder in the form of transformers.
+
     Raises:
       InputError: as for `load_state_dict`, `identify`, `choose` and `save_release`; options do not
         fit the checkpoint.
@@ -113,7 +116,7 @@ def release_checkpoint(source: Path, out: Path, options: ConvertOptions) -> Tabl
     limit = entry.limit if isinstance(entry, PublishedLifter) else ""
     card = Card(
         entry.name,
-        f"{source.name} ({detect(state_dict).name})",
+        f"{source_of(source)} ({detect(state_dict).name})",
         _input(fit),
         skeleton.keypoints if skeleton else (f"{fit.num_keypoints}, not named",),
         licence=licence_of(source, entry, options),
@@ -161,10 +164,10 @@ def _named(name: str) -> Keypointed:
 def licence_of(source: Path, entry: Keypointed, options: ConvertOptions) -> str:
     """Licence of the record if the file is the published one; otherwise the source's applies."""
     weights = entry.weights
-    if weights is None or not entry.licence:
+    if weights is None or not entry.licence or source.is_dir():
         return Card.licence
     if weights.sha256:
-        published = checksum(source).startswith(weights.sha256)
+        published = known_checksum(source).startswith(weights.sha256)
     else:
         published = options.model == entry.name and source.name == weights.file_name
     return entry.licence if published else Card.licence
@@ -214,7 +217,12 @@ def _release_detector(
     size = _parse_size(options.input_size) if options.input_size else entry.input_hw
     detector = Detector(model, variables, size, name=entry.name)
     name = detect(state_dict).name
-    detector.save(out, source=f"{source.name} ({name})", overwrite=options.overwrite)
+    detector.save(
+        out,
+        source=f"{source_of(source)} ({name})",
+        finds=entry.finds,
+        overwrite=options.overwrite,
+    )
     table = Table(show_header=False)
     table.add_row("format", name)
     table.add_row("detector", entry.name)

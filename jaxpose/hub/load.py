@@ -18,6 +18,7 @@ from jaxpose.download.address import address_of
 from jaxpose.download.fetch import fetch_inside, local
 from jaxpose.errors import InputError
 from jaxpose.hub.catalogue import USES, check_kind, released, resolve
+from jaxpose.hub.hugging_face import check_model, is_model_folder
 from jaxpose.paths import as_path, in_bucket, local_copy
 from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.task import Estimator
@@ -68,10 +69,11 @@ def load(
     """Load a model with everything that prediction needs.
 
     Args:
-      where: the name of a published model (`list_models`), a run directory, a folder that `jaxpose
-        convert` wrote, or a checkpoint that it recognises. All of these may be on this machine or
-        in a bucket, and all except a run at an `https://` address. A checkpoint is converted once,
-        into the cache (`jaxpose.paths.cache_folder`).
+      where: the name of a model (`list_models`), `hf:ORG/REPO` for a repository of Hugging Face, a
+        run directory, a folder that `jaxpose convert` wrote, or a checkpoint that it recognises, a
+        folder of transformers too. All of these may be on this machine or in a bucket, and all
+        except a run at an `https://` address. A checkpoint is converted once, into the cache
+        (`jaxpose.paths.cache_folder`).
       checkpoint: checkpoint of a run: "best" for the best held-out score, "last" for the newest.
       trust_recipe: run the code of a recipe, or of a package, that the model needs even if it was
         not written on this machine by this user (see `config.trust`).
@@ -87,7 +89,8 @@ def load(
     if bucket and not (directory / "checkpoints").is_dir():  # only a run is read from the bucket
         with local_copy(directory) as copy:
             return load(copy, checkpoint, trust_recipe=trust_recipe)
-    if directory.is_file() or directory.suffix.lower() in PYTORCH:
+    checkpoint_file = directory.is_file() or directory.suffix.lower() in PYTORCH
+    if checkpoint_file or is_model_folder(directory):
         directory = released(directory)
     if not (directory / RELEASE).is_file():
         run = load_run(directory, checkpoint, trust_recipe=trust_recipe)
@@ -158,7 +161,9 @@ def load_detector(where: str | Path, **options: Any) -> Detector:
     """
     check_kind(where, "detector")
     path = local(resolve(where))
-    run = (path / "checkpoints").is_dir()
+    if is_model_folder(path):
+        check_model(path)
+    run = (path / "checkpoints").is_dir() or is_model_folder(path)
     if run or ((path / CONFIG).is_file() and "finds" not in load_config(path)):
         raise InputError(
             f"{where} is not a detector but a model for keypoints. Pass it with --from, or with "
@@ -186,4 +191,6 @@ def weights(where: str, *, trust_recipe: bool = False) -> dict[str, np.ndarray]:
     if bucket:
         with local_copy(path) as copy:
             return load_state_dict(copy)
+    if is_model_folder(path):
+        check_model(path)
     return load_state_dict(path)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxpose.config import override
 from jaxpose.config.values import annotations, checked
 from jaxpose.errors import InputError, nearest
+from jaxpose.hub.quality import Quality
 from jaxpose.tasks.lifting.tracks import Lifting
 from jaxpose.tracking.smoothing import Smoothing
 from jaxpose.tracking.tracker import Tracking
@@ -26,6 +27,8 @@ class Options:
     """Options of a `Pipeline`.
 
     Attributes:
+      quality: models of a pipeline without a pose model of the user's choice: "fast", "balanced"
+        or "accurate" (`jaxpose.hub.quality.PAIRS`); None is "balanced".
       flip_test: average with the mirrored crop: about one AP better, half as fast.
       scales: factors of the padded box; the keypoints in the crop of each are averaged. `(1.0,)` is
         one crop, `(0.9, 1.0, 1.15)` are three, with three times the work.
@@ -59,6 +62,7 @@ class Options:
       InputError: a value of another type, or outside its range.
     """
 
+    quality: Quality | None = None
     flip_test: bool = True
     scales: tuple[float, ...] = (1.0,)
     padding: float | None = None

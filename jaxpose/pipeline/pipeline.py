@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxpose.errors import InputError
 from jaxpose.hub.load import Trained, load_detector, load_pose
+from jaxpose.hub.quality import Quality, load_default_detector, load_default_pose
 from jaxpose.media.prefetch import StageTimer, ahead
 from jaxpose.media.sources import Media, open_media
 from jaxpose.media.video import Frame, Skipped
@@ -39,6 +40,8 @@ class Pipeline:
     """People and their keypoints in images and videos.
 
     ```python
+    pipeline = jaxpose.Pipeline()  # the default models, fetched at the first use
+    pipeline = jaxpose.Pipeline(quality="accurate")
     pipeline = jaxpose.Pipeline.load("runs/vitpose_b", detector="rtmdet-nano.npz")
     people = pipeline("image.jpg")
     people[0]["left_knee"]  # Keypoint(x=.., y=.., score=..)
@@ -58,23 +61,40 @@ class Pipeline:
 
     def __init__(
         self,
-        pose: Trained,
+        pose: Trained | None = None,
         detector: PersonDetector | None = None,
         lifter: TrackLifter | None = None,
         options: Options | None = None,
+        *,
+        quality: Quality | None = None,
     ) -> None:
-        """Binds a trained model; `load` reads one from its folder.
+        """Binds a trained model, or loads the default ones; `load` reads one from its folder.
 
         Args:
-          pose: the model, its variables, codec and skeleton.
-          detector: finds people; None takes each whole image as one person.
+          pose: the model, its variables, codec and skeleton; None loads the pose model of the
+            options' quality and, without a `detector`, its person detector.
+          detector: finds people; None with a `pose` takes each whole image as one person.
           lifter: adds joints in 3D; None does not.
           options: None is `Options()`.
+          quality: `quality` of the options.
 
         Raises:
-          InputError: options or a detector that do not fit a model of whole images.
+          InputError: a quality together with `pose`; options or a detector that do not fit a model
+            of whole images; or as for `load_default_pose`.
         """
-        self.options = options = options or Options()
+        options = options or Options()
+        if quality is not None:
+            options = replace(options, quality=quality)
+        if pose is None:
+            _, pose = load_default_pose(options.quality)
+            if detector is None:
+                _, detector = load_default_detector(options.quality)
+        elif options.quality is not None:
+            raise InputError(
+                f"quality={options.quality!r} chooses the default models, and a pose model is "
+                "given, too: leave one of them out."
+            )
+        self.options = options
         self.detector = detector
         self.lifter = lifter
         self._whole_images = pose.estimator.takes == "images"
@@ -91,7 +111,7 @@ class Pipeline:
     @classmethod
     def load(
         cls,
-        pose: str | Path,
+        pose: str | Path | None = None,
         detector: str | Path | PersonDetector | None = None,
         lifter: str | Path | TrackLifter | None = None,
         *,
@@ -104,8 +124,9 @@ class Pipeline:
         An address is downloaded once, checked and kept (`jaxpose.download`).
 
         Args:
-          pose: the name of a published model (`jaxpose.list_models`), a run directory, a folder
-            that `jaxpose convert` wrote, or a checkpoint that it recognises.
+          pose: the name of a model (`jaxpose.list_models`), `hf:ORG/REPO`, a run directory, a
+            folder that `jaxpose convert` wrote, or a checkpoint that it recognises; None takes the
+            default models (see `Options.quality`).
           detector: the name of a published one, weights of YOLOX or RTMDet (`Detector.load`), or
             any `PersonDetector`.
           lifter: as `pose`, of a lifter; or a `TrackLifter`.
@@ -121,7 +142,9 @@ class Pipeline:
             detector = load_detector(detector)
         if isinstance(lifter, str | Path):
             lifter = open_lifter(lifter, checkpoint, chosen.lifting, trust_recipe=trust_recipe)
-        trained = load_pose(pose, checkpoint, trust_recipe=trust_recipe)
+        trained = None
+        if pose is not None:
+            trained = load_pose(pose, checkpoint, trust_recipe=trust_recipe)
         return cls(trained, detector, lifter, chosen)
 
     def __call__(self, what: Any, *, boxes: Any = None, fps: float | None = None) -> Any:

@@ -22,7 +22,7 @@ DIFFERENCES = {
     "rtmdet-tiny": (0.021, 0.01),
     # Published to two digits and to one.
     "rtmpose-t": (0.01, 0.015),
-    "rtmpose-t-wholebody": (0.01, 0.1),
+    "dwpose-t": (0.01, 0.1),
     # The paper counts its fixed sine table as parameters, and all 16 taps of a deconvolution for
     # every output, of which a stride of 2 leaves 4.
     "transpose-r-a3": (0.04, 0.33),

@@ -22,6 +22,9 @@ _EVERY = tuple(record for family in FAMILIES for record in family.published)
 CATALOGUE = tuple(record for record in _EVERY if isinstance(record, PublishedPose))
 DETECTORS = tuple(record for record in _EVERY if isinstance(record, PublishedDetector))
 LIFTERS = tuple(record for record in _EVERY if isinstance(record, PublishedLifter))
+OLD_NAMES = {"rtmpose-t-wholebody": "dwpose-t", "rtmpose-s-wholebody": "dwpose-s"}
+"""Names of version 0.1.0 that still work, and the names of today."""
+
 UNPUBLISHED: tuple[Keypointed, ...] = tuple(
     record for family in FAMILIES for record in family.unpublished
 )
@@ -39,20 +42,25 @@ def records(pattern: str | None = None, kind: Kind | None = None) -> list[Publis
     found = [record for record in _EVERY if kind in (None, record.kind)]
     if pattern is None:
         return found
+    return [record for record in found if is_named(record.name, pattern)]
+
+
+def is_named(name: str, pattern: str) -> bool:
+    """True if a name contains `pattern`, or matches it as a shell pattern; in any case."""
     if not set(pattern) & set("*?["):
         pattern = f"*{pattern}*"
-    return [record for record in found if fnmatchcase(record.name, pattern.lower())]
+    return fnmatchcase(name, pattern.lower())
 
 
 def find(name: str) -> Published:
-    """Find the record called `name`, published or not.
+    """Find the record called `name`, published or not; names of older versions work.
 
     Raises:
       InputError: there is none; the message has the nearest name.
     """
     every: tuple[Published, ...] = (*_EVERY, *UNPUBLISHED)
     for record in every:
-        if record.name == name:
+        if record.name == OLD_NAMES.get(name, name):
             return record
     names = [record.name for record in every]
     raise InputError(f"There is no published model {name!r}.{nearest(name, names)}")

@@ -5,7 +5,8 @@ from dataclasses import replace
 from functools import partial
 
 from jaxpose import skeletons
-from jaxpose.codecs.heatmap import msra
+from jaxpose.codecs import Codec
+from jaxpose.codecs.heatmap import dark, msra, udp
 from jaxpose.errors import InputError, nearest
 from jaxpose.models import layouts
 from jaxpose.models.build import PoseModel
@@ -183,16 +184,16 @@ _BODIES = tuple(
         parameters=parameters,
         gflops=gflops,
         score=score,
-        source="MMPose 0.29, inference speed summary",
+        source="MMPose 1.x model zoo, hrnet_coco",
         licence=APACHE,
         trained_on=("COCO",),
         weights=Weights(f"{_COCO}{file}.pth", file.split("-")[-1].split("_")[0]),
         golden=golden,
     )
     for size, suffix, input_hw, parameters, gflops, score, golden, file in (
-        ("W32", "", (256, 192), 28.54, 7.7, "AP 74.6", ("hrnet_w32_256x192",),
+        ("W32", "", (256, 192), 28.54, 7.7, "AP 74.9", ("hrnet_w32_256x192",),
          "w32_8xb64-210e_coco-256x192-81c58e40_20220909"),
-        ("W32", "-384", (384, 288), 28.54, 17.33, "AP 76.0", (),
+        ("W32", "-384", (384, 288), 28.54, 17.33, "AP 76.1", (),
          "w32_8xb64-210e_coco-384x288-ca5956af_20220909"),
         ("W48", "", (256, 192), 63.6, 15.77, "AP 75.6", (),
          "w48_8xb32-210e_coco-256x192-0e67c616_20220913"),
@@ -200,6 +201,40 @@ _BODIES = tuple(
          "w48_8xb32-210e_coco-384x288-c161b7de_20220915"),
     )
 )  # fmt: skip
+
+
+def _sigma_by_size(make: Callable[..., Codec], input_hw: tuple[int, int]) -> Codec:
+    """Codec with the sigma of MMPose's recipes for DARK and UDP: 3 for 384x288 pixels, else 2."""
+    return make(input_hw, sigma=3.0 if input_hw == (384, 288) else 2.0)
+
+
+# The same networks with the conventions of DARK and UDP; parameters and multiply-adds as above.
+_DARK_AND_UDP = tuple(
+    PublishedPose(
+        name=f"hrnet-{size}-{word}{'-384' if input_hw == (384, 288) else ''}",
+        make=partial(_any_size, hrnet_pose, size.upper()),
+        codec=partial(_sigma_by_size, codec),
+        only_by_name=True,
+        skeleton=skeletons.COCO17,
+        input_hw=input_hw,
+        parameters=28.54 if size == "w32" else 63.6,
+        score=score,
+        source=f"MMPose 1.x model zoo, hrnet_{word}_coco",
+        licence=APACHE,
+        trained_on=("COCO",),
+        weights=Weights(f"{_COCO}{size}_{word}-{file}.pth", file.split("-")[-1].split("_")[0]),
+    )
+    for size, word, codec, input_hw, score, file in (
+        ("w32", "dark", dark, (256, 192), "AP 75.7", "8xb64-210e_coco-256x192-0e00bf12_20220914"),
+        ("w32", "dark", dark, (384, 288), "AP 76.6", "8xb64-210e_coco-384x288-9bab4c9b_20220917"),
+        ("w48", "dark", dark, (256, 192), "AP 76.4", "8xb32-210e_coco-256x192-e1ebdd6f_20220913"),
+        ("w48", "dark", dark, (384, 288), "AP 77.2", "8xb32-210e_coco-384x288-39c3c381_20220916"),
+        ("w32", "udp", udp, (256, 192), "AP 76.2", "8xb64-210e_coco-256x192-73ede547_20220914"),
+        ("w32", "udp", udp, (384, 288), "AP 76.8", "8xb64-210e_coco-384x288-9a3f7c85_20220914"),
+        ("w48", "udp", udp, (256, 192), "AP 76.8", "8xb32-210e_coco-256x192-3feaef8f_20220913"),
+        ("w48", "udp", udp, (384, 288), "AP 77.3", "8xb32-210e_coco-384x288-70d7ab01_20220913"),
+    )
+)
 
 _ANIMALS = tuple(
     PublishedPose(
@@ -251,6 +286,37 @@ _FACES_AND_HANDS = tuple(
     )
 )
 
+_FACES_TRAINED_OTHERWISE = tuple(
+    PublishedPose(
+        name=f"hrnetv2-w18-wflw-{word}",
+        make=partial(_any_size, hrnetv2_pose, "W18"),
+        codec=codec,
+        only_by_name=word == "dark",
+        skeleton=skeletons.FACE98,
+        input_hw=(256, 256),
+        num_keypoints=98,
+        score=score,
+        source="MMPose 1.3 model zoo",
+        licence=APACHE,
+        trained_on=("WFLW",),
+        weights=Weights(f"{OPENMMLAB}/face/{file}.pth", file.rpartition("-")[2].split("_")[0]),
+    )
+    for word, codec, score, file in (
+        (
+            "awing",
+            msra,
+            "NME 4.02 (test)",
+            "hrnetv2/hrnetv2_w18_wflw_256x256_awing-5af5055c_20211212",
+        ),
+        (
+            "dark",
+            dark,
+            "NME 3.98 (test)",
+            "darkpose/hrnetv2_w18_wflw_256x256_dark-3f8e0c2c_20210125",
+        ),
+    )
+)
+
 # Name, constructor, image, and millions of parameters at 17 keypoints, counted.
 _OTHERS = (
     ("hrnet-w18-small", hrnet_pose, "W18-small", (256, 192), 1.28),
@@ -264,7 +330,7 @@ HRNET = Family(
     "hrnet",
     mmpose={HRNet: _mmpose},
     formats=_FORMATS,
-    published=_BODIES + _ANIMALS + _FACES_AND_HANDS,
+    published=_BODIES + _DARK_AND_UDP + _ANIMALS + _FACES_AND_HANDS + _FACES_TRAINED_OTHERWISE,
     unpublished=tuple(
         PublishedPose(
             name=name,

@@ -16,6 +16,8 @@ def _mmpose_temporal(model: TemporalConvolutions) -> list[Rule]:
     The first convolution of a block is over frames, the second over channels.
     """
     rules = _mmpose_frame_conv(r"backbone\.expand_conv", "backbone/expand")
+    trajectory = "the network of the root's trajectory, which only semi-supervised training uses"
+    rules.append(Rule(r"traj_(backbone|head)\..+", None, reason=trajectory))
     for i in range(len(model.widths) - 1):
         block = rf"backbone\.tcn_blocks\.{i}"
         rules += _mmpose_frame_conv(rf"{block}\.conv1\.0", f"backbone/block_{i}_frames")

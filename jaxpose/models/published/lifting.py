@@ -251,6 +251,12 @@ def _videopose3d(frames: int, causal: bool, num_keypoints: int) -> Lifter:
     return videopose3d(frames, num_keypoints, num_keypoints, causal=causal)
 
 
+def _videopose3d_of_one_frame(num_keypoints: int) -> Lifter:
+    """MMPose's network for single frames: four blocks of filters of one frame."""
+    backbone = TemporalConvolutions(num_keypoints, 2, (1,) * 5, 1024, dropout=0.25)
+    return Lifter(backbone, CoordinateHead(num_keypoints))
+
+
 def _poseformer(frames: int, num_keypoints: int) -> Lifter:
     return poseformer(frames, num_keypoints, num_keypoints)
 
@@ -260,6 +266,11 @@ def _motionbert(dim: int, mlp_ratio: float, num_keypoints: int) -> Lifter:
 
 
 _ZOO = "MMPose 1.x model zoo, ground-truth 2D"
+_CPN = "MMPose 1.x model zoo, 2D keypoints of a fine-tuned CPN"
+_COCO_INPUT = (
+    "It takes the 17 keypoints of COCO and gives the 17 joints of Human3.6M, and a lifter here has "
+    "one skeleton for both: load the weights with jaxpose.convert.load_pretrained."
+)
 _BODY_3D = f"{OPENMMLAB}/body3d"
 
 # Frames, parameters (M), score, reference outputs, file.
@@ -274,6 +285,18 @@ _TEMPORAL = (
     (81, 12.75, "MPJPE 39.1, P-MPJPE 29.3", (), "81frames_fullconv_supervised-1f2d1104"),
     (243, 16.95, "MPJPE 37.6, P-MPJPE 28.3", (), "243frames_fullconv_supervised-880bea25"),
 )
+
+# End of the name, constructor, frames, score, source, file.
+_MORE_TEMPORAL = (
+    ("1-cpn", _videopose3d_of_one_frame, 1, "MPJPE 53.0", _CPN,
+     "1frame_fullconv_supervised_cpn_ft-5c3afaed"),
+    ("243-cpn", partial(_videopose3d, 243, False), 243, "MPJPE 47.9", _CPN,
+     "243frames_fullconv_supervised_cpn_ft-88f5abbb"),
+    ("27-semi", partial(_videopose3d, 27, False), 27, "MPJPE 57.2", _ZOO,
+     "27frames_fullconv_semi-supervised-54aef83b"),
+    ("27-semi-cpn", partial(_videopose3d, 27, False), 27, "MPJPE 67.3", _CPN,
+     "27frames_fullconv_semi-supervised_cpn_ft-71be9cde"),
+)  # fmt: skip
 
 _PUBLISHED = (
     PublishedLifter(
@@ -313,6 +336,37 @@ _PUBLISHED = (
     ),
     *(
         PublishedLifter(
+            name=f"videopose3d-{end}",
+            make=make,
+            frames=frames,
+            codec=_SCREEN,
+            skeleton=H36M17,
+            score=score,
+            source=source,
+            licence=APACHE,
+            trained_on=("Human3.6M",),
+            weights=Weights(
+                f"{_BODY_3D}/videopose/videopose_h36m_{file}_20210527.pth", file.rpartition("-")[2]
+            ),
+        )
+        for end, make, frames, score, source, file in _MORE_TEMPORAL
+    ),
+    PublishedLifter(
+        name="videopose3d-243-coco",
+        make=partial(_videopose3d, 243, False),
+        frames=243,
+        codec=None,
+        skeleton=H36M17,
+        limit=_COCO_INPUT,
+        source="VideoPose3D's repository",
+        licence="CC BY-NC 4.0",
+        trained_on=("Human3.6M",),
+        weights=Weights(
+            "https://dl.fbaipublicfiles.com/video-pose-3d/pretrained_h36m_detectron_coco.bin"
+        ),
+    ),
+    *(
+        PublishedLifter(
             name=f"poseformer-{frames}",
             make=partial(_poseformer, frames),
             frames=frames,
@@ -338,7 +392,7 @@ _PUBLISHED = (
         skeleton=H36M17,
         limit=_IMAGE_UNITS,
         parameters=42.5,
-        score="MPJPE 34.5, P-MPJPE 27.1",
+        score="MPJPE 35.3",
         source=_ZOO,
         licence=APACHE,
         trained_on=("Human3.6M",),
@@ -347,6 +401,23 @@ _PUBLISHED = (
             "f554954f",
         ),
         golden=("motionbert_243",),
+    ),
+    PublishedLifter(
+        name="motionbert-243-finetuned",
+        make=partial(_motionbert, 512, 2.0),
+        frames=243,
+        codec=None,
+        skeleton=H36M17,
+        limit=_IMAGE_UNITS,
+        score="MPJPE 27.5",
+        source=_ZOO,
+        licence=APACHE,
+        trained_on=("Human3.6M",),
+        weights=Weights(
+            f"{OPENMMLAB}/v1/body_3d_keypoint/pose_lift/h36m/"
+            "motionbert_ft_h36m-d80af323_20230531.pth",
+            "d80af323",
+        ),
     ),
     PublishedLifter(
         name="motionbert-lite-243",

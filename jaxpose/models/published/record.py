@@ -1,5 +1,6 @@
 """Records of published models and detectors, and of the families they belong to."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,6 +21,11 @@ OPENMMLAB = "https://download.openmmlab.com/mmpose"
 """Server of the weights of MMPose's model zoo."""
 
 APACHE = "Apache-2.0"
+
+
+def forbids_commerce(licence: str) -> bool:
+    """True if the name of a licence, such as `CC BY-NC 4.0`, forbids commercial use."""
+    return re.search(r"\bNC\b|non-?commercial|research only", licence, re.IGNORECASE) is not None
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,8 @@ class Published(ABC):
       golden: names of reference outputs that the model is tested against; empty for none.
       same_arrays_as: name of another record whose checkpoints have the same arrays although the
         models differ; empty for none.
+      only_by_name: True if a checkpoint is taken for this model only by its published file name, or
+        where the user names the model: it differs from another record in its codec alone.
       input_hw: height and width of the images in pixels; None for a lifter, which takes none.
       skeleton: skeleton of the keypoints; None for a detector, and where their names are not known.
     """
@@ -72,8 +80,14 @@ class Published(ABC):
     weights: Weights | None = None
     golden: tuple[str, ...] = ()
     same_arrays_as: str = ""
+    only_by_name: bool = False
     input_hw: tuple[int, int] | None = None
     skeleton: Skeleton | None = None
+
+    @property
+    def commercial(self) -> bool:
+        """False if the licence of the weights forbids commercial use."""
+        return not forbids_commerce(self.licence)
 
     @abstractmethod
     def model(self) -> Any:
@@ -115,13 +129,14 @@ class PublishedPose(Published):
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedDetector(Published):
-    """Record of a detector: a model for the boxes of people, and for some also of other objects.
+    """Record of a detector: a model for the boxes of people, or of hands.
 
     Images may have another size, of multiples of 32.
 
     Attributes:
       make: `make(num_classes)` -> the model.
-      num_classes: published number of classes; class 0 is the person.
+      num_classes: published number of classes; class 0 is the person, or the hand.
+      finds: objects of class 0, in words.
       normalisation: normalisation of the images.
       box_ap: published AP of boxes of all classes on COCO val2017; None where no figure was found.
       person_ap: published AP of persons' boxes on the same; None where no figure was found.
@@ -133,6 +148,7 @@ class PublishedDetector(Published):
     input_hw: tuple[int, int]
     normalisation: Normalisation
     num_classes: int = 80
+    finds: str = "people"
     box_ap: float | None = None
     person_ap: float | None = None
 

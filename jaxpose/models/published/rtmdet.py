@@ -78,12 +78,25 @@ def _shared_tower(source: str, target: str) -> list[Rule]:
 
 _MMDET = "MMDetection configs/rtmdet"
 _PERSON = "MMPose projects/rtmpose"
+_HAND = "MMPose projects/rtmpose: box AP on OneHand10K"
+_HUMAN_ART = "MMPose projects/rtmpose: box AP on Human-Art"
 _WEIGHTS = {
-    f"rtmdet-{size}-person": Weights(f"{OPENMMLAB}/v1/projects/rtmpose/rtmdet_{file}.pth", digits)
-    for size, file, digits in (
-        ("nano", "nano_8xb32-100e_coco-obj365-person-05d8511e", "05d8511e"),
-        ("m", "m_8xb32-100e_coco-obj365-person-235e8209", "235e8209"),
+    f"rtmdet-{name}": Weights(
+        f"{OPENMMLAB}/v1/projects/{folder}/rtmdet_{file}.pth", file.rpartition("-")[2]
     )
+    for name, folder, file in (
+        ("nano-person", "rtmpose", "nano_8xb32-100e_coco-obj365-person-05d8511e"),
+        ("m-person", "rtmpose", "m_8xb32-100e_coco-obj365-person-235e8209"),
+        ("nano-hand", "rtmposev1", "nano_8xb32-300e_hand-267f9c8f"),
+        ("tiny-humanart", "rtmposev1", "tiny_8xb32-300e_humanart-7da5554e"),
+        ("s-humanart", "rtmposev1", "s_8xb32-300e_humanart-af5bd52d"),
+    )
+}
+_TRAINED_ON = {
+    _MMDET: ("COCO",),
+    _PERSON: ("COCO", "Objects365"),
+    _HAND: ("Hand5",),
+    _HUMAN_ART: ("Human-Art",),
 }
 
 # Name, size, side of the images, classes, parameters (M), multiply-adds (G), AP of boxes, AP of
@@ -94,6 +107,9 @@ _TABLE = (
     ("rtmdet-s", "s", 640, 80, 8.89, 14.8, 44.6, None, _MMDET),
     ("rtmdet-m", "m", 640, 80, 24.71, 39.27, 49.4, None, _MMDET),
     ("rtmdet-m-person", "m", 640, 1, 24.66, 38.95, None, 62.5, _PERSON),
+    ("rtmdet-nano-hand", "nano", 320, 1, 0.99, 0.31, 76.0, None, _HAND),
+    ("rtmdet-tiny-humanart", "tiny", 640, 1, 4.87, None, None, 46.6, _HUMAN_ART),
+    ("rtmdet-s-humanart", "s", 640, 1, 8.86, None, None, 50.6, _HUMAN_ART),
 )
 
 RTMDET = Family(
@@ -112,7 +128,8 @@ RTMDET = Family(
             person_ap=person_ap,
             source=source,
             licence=APACHE,
-            trained_on=("COCO", "Objects365") if classes == 1 else ("COCO",),
+            trained_on=_TRAINED_ON[source],
+            finds="hands" if source == _HAND else "people",
             weights=_WEIGHTS.get(name),
             golden=("rtmdet",) if name == "rtmdet-nano-person" else (),
         )

@@ -83,6 +83,7 @@ def _heatmaps(size: str, num_keypoints: int, input_hw: tuple[int, int]) -> PoseM
 
 
 _BODY = "MMPose projects/rtmpose, AIC+COCO: COCO val2017 AP, flip test"
+_BODY7 = "MMPose projects/rtmpose, Body7: COCO val2017 AP, flip test"
 _BODY8 = "MMPose projects/rtmpose, Body8: COCO val2017 AP, flip test"
 _HALPE = "MMPose projects/rtmpose, Body8-Halpe26"
 _WHOLEBODY = "MMPose projects/rtmpose, COCO-WholeBody val AP, flip test"
@@ -93,6 +94,7 @@ _ANIMAL = "MMPose projects/rtmpose, AP-10K"
 
 _TRAINED_ON = {
     _BODY: ("AIC", "COCO"),
+    _BODY7: ("Body7",),
     _BODY8: ("Body8",),
     _HALPE: ("Body8", "Halpe26"),
     _WHOLEBODY: ("COCO-WholeBody",),
@@ -103,6 +105,7 @@ _TRAINED_ON = {
 }
 _SKELETONS = {
     _BODY: skeletons.COCO17,
+    _BODY7: skeletons.COCO17,
     _BODY8: skeletons.COCO17,
     _HALPE: skeletons.HALPE26,
     _WHOLEBODY: skeletons.COCO_WHOLEBODY133,
@@ -111,8 +114,10 @@ _SKELETONS = {
     _HAND: skeletons.HAND21,
     _ANIMAL: skeletons.AP10K17,
 }
+_BODY7_BODY = "simcc-body7_pt-body7_420e"
 _BODY7_HALPE = "simcc-body7_pt-body7-halpe26_700e"
-# Part of the file's name after the size, by the end of the model's name.
+_UCOCO = "simcc-ucoco_dw-ucoco_270e"
+# The file's name from the size on, by the end of the model's name.
 _FILES = {
     "t": "tiny_simcc-aic-coco_pt-aic-coco_420e-256x192-cfc8f33d_20230126",
     "s": "s_simcc-aic-coco_pt-aic-coco_420e-256x192-fcb2599b_20230126",
@@ -120,6 +125,12 @@ _FILES = {
     "l": "l_simcc-aic-coco_pt-aic-coco_420e-256x192-f016ffe0_20230126",
     "m-384x288": "m_simcc-aic-coco_pt-aic-coco_420e-384x288-a62a0b32_20230228",
     "l-384x288": "l_simcc-aic-coco_pt-aic-coco_420e-384x288-97d6cb0f_20230228",
+    "t-body7": f"t_{_BODY7_BODY}-256x192-026a1439_20230504",
+    "s-body7": f"s_{_BODY7_BODY}-256x192-acd4a1ef_20230504",
+    "m-body7": f"m_{_BODY7_BODY}-256x192-e48f03d0_20230504",
+    "l-body7": f"l_{_BODY7_BODY}-256x192-4dba18fc_20230504",
+    "m-body7-384x288": f"m_{_BODY7_BODY}-384x288-65e718c4_20230504",
+    "l-body7-384x288": f"l_{_BODY7_BODY}-384x288-3f5a1437_20230504",
     "t-halpe26": f"t_{_BODY7_HALPE}-256x192-6020f8a6_20230605",
     "s-halpe26": f"s_{_BODY7_HALPE}-256x192-7f134165_20230605",
     "m-halpe26": f"m_{_BODY7_HALPE}-256x192-4d3e73dd_20230605",
@@ -127,8 +138,11 @@ _FILES = {
     "m-halpe26-384x288": f"m_{_BODY7_HALPE}-384x288-89e6428b_20230605",
     "l-halpe26-384x288": f"l_{_BODY7_HALPE}-384x288-734182ce_20230605",
     "x-halpe26-384x288": f"x_{_BODY7_HALPE}-384x288-7fb6e239_20230606",
-    "t-wholebody": "t_simcc-ucoco_dw-ucoco_270e-256x192-dcf277bf_20230728",
-    "s-wholebody": "s_simcc-ucoco_dw-ucoco_270e-256x192-3fd922c8_20230728",
+    "dwpose-t": f"t_{_UCOCO}-256x192-dcf277bf_20230728",
+    "dwpose-s": f"s_{_UCOCO}-256x192-3fd922c8_20230728",
+    "dwpose-m": f"m_{_UCOCO}-256x192-c8b76419_20230728",
+    "dwpose-l": f"l_{_UCOCO}-256x192-4d6dfc62_20230728",
+    "dwpose-l-384x288": f"l_{_UCOCO}-384x288-2438fd99_20230728",
     "m-wholebody": "m_simcc-coco-wholebody_pt-aic-coco_270e-256x192-cd5e845c_20230123",
     "l-wholebody": "l_simcc-coco-wholebody_pt-aic-coco_270e-256x192-6f206314_20230124",
     "l-wholebody-384x288": "l_simcc-coco-wholebody_pt-aic-coco_270e-384x288-eaeb96c8_20230125",
@@ -149,6 +163,10 @@ def _weights(name: str) -> Weights | None:
     return Weights(f"{OPENMMLAB}/v1/projects/rtmposev1/rtmpose-{file}.pth", digits)
 
 
+def _first_word(source: str) -> str:
+    return "dwpose" if source == _UBODY else "rtmpose"
+
+
 # Size, end of the name, keypoints, image, parameters (M), multiply-adds (G), score, source.
 _TABLE = (
     ("t", "", 17, (256, 192), 3.34, 0.36, "AP 68.5", _BODY),
@@ -158,6 +176,12 @@ _TABLE = (
     ("m", "-384x288", 17, (384, 288), 13.72, 4.33, "AP 77.0", _BODY),
     ("l", "-384x288", 17, (384, 288), 27.79, 9.35, "AP 77.3", _BODY),
     ("x", "-384x288", 17, (384, 288), 49.43, 17.22, "AP 78.8", _BODY8),
+    ("t", "-body7", 17, (256, 192), 3.34, 0.36, "AP 65.9", _BODY7),
+    ("s", "-body7", 17, (256, 192), 5.47, 0.68, "AP 69.7", _BODY7),
+    ("m", "-body7", 17, (256, 192), 13.59, 1.93, "AP 74.9", _BODY7),
+    ("l", "-body7", 17, (256, 192), 27.66, 4.16, "AP 76.7", _BODY7),
+    ("m", "-body7-384x288", 17, (384, 288), 13.72, 4.33, "AP 76.6", _BODY7),
+    ("l", "-body7-384x288", 17, (384, 288), 27.79, 9.35, "AP 78.3", _BODY7),
     ("t", "-halpe26", 26, (256, 192), 3.51, 0.37, "PCK@0.1 91.89", _HALPE),
     ("s", "-halpe26", 26, (256, 192), 5.70, 0.70, "PCK@0.1 93.01", _HALPE),
     ("m", "-halpe26", 26, (256, 192), 13.93, 1.95, "PCK@0.1 94.75", _HALPE),
@@ -165,12 +189,15 @@ _TABLE = (
     ("m", "-halpe26-384x288", 26, (384, 288), 14.06, 4.37, "PCK@0.1 95.15", _HALPE),
     ("l", "-halpe26-384x288", 26, (384, 288), 28.24, 9.40, "PCK@0.1 95.56", _HALPE),
     ("x", "-halpe26-384x288", 26, (384, 288), 50.00, 17.29, "PCK@0.1 95.74", _HALPE),
-    ("t", "-wholebody", 133, (256, 192), None, 0.5, "AP 48.5", _UBODY),
-    ("s", "-wholebody", 133, (256, 192), None, 0.9, "AP 53.8", _UBODY),
     ("m", "-wholebody", 133, (256, 192), None, 2.22, "AP 58.2", _WHOLEBODY),
     ("l", "-wholebody", 133, (256, 192), None, 4.52, "AP 61.1", _WHOLEBODY),
     ("l", "-wholebody-384x288", 133, (384, 288), None, 10.07, "AP 64.8", _WHOLEBODY),
     ("x", "-wholebody-384x288", 133, (384, 288), None, 18.1, "AP 65.3", _WHOLEBODY),
+    ("t", "", 133, (256, 192), None, 0.5, "AP 48.5", _UBODY),
+    ("s", "", 133, (256, 192), None, 0.9, "AP 53.8", _UBODY),
+    ("m", "", 133, (256, 192), None, 2.22, "AP 60.6", _UBODY),
+    ("l", "", 133, (256, 192), None, 4.52, "AP 63.1", _UBODY),
+    ("l", "-384x288", 133, (384, 288), None, 10.07, "AP 66.5", _UBODY),
     ("m", "-hand", 21, (256, 256), None, 2.581, "AUC 83.9", _HAND),
     ("t", "-face", 106, (256, 256), None, 0.652, "NME 1.67", _FACE),
     ("s", "-face", 106, (256, 256), None, 1.119, "NME 1.59", _FACE),
@@ -188,7 +215,7 @@ RTMPOSE = Family(
     mmpose={RTMCCHead: _mmpose},
     published=tuple(
         PublishedPose(
-            name=f"rtmpose-{size}{suffix}",
+            name=f"{_first_word(source)}-{size}{suffix}",
             make=partial(rtmpose, size),
             codec=simcc.rtmpose,
             skeleton=_SKELETONS[source],
@@ -200,7 +227,7 @@ RTMPOSE = Family(
             source=source,
             licence=APACHE,
             trained_on=_TRAINED_ON[source],
-            weights=_weights(f"{size}{suffix}"),
+            weights=_weights(f"dwpose-{size}{suffix}" if source == _UBODY else f"{size}{suffix}"),
             golden=_GOLDEN.get(f"{size}{suffix}", ()),
         )
         for size, suffix, num_keypoints, input_hw, parameters, gflops, score, source in _TABLE

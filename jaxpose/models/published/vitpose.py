@@ -158,12 +158,33 @@ _VITPOSE = tuple(
          "small-simple_8xb64-210e_coco-256x192-4c101a76_20230314"),
         ("B", "simple", "-simple", 75.6, ("vitpose_b_simple_256x192",),
          "base-simple_8xb64-210e_coco-256x192-0b8234ea_20230407"),
-        ("L", "simple", "-simple", 78.1, (),
+        ("L", "simple", "-simple", 78.0, (),
          "large-simple_8xb64-210e_coco-256x192-3a7ee9e1_20230314"),
         ("H", "simple", "-simple", 78.9, (),
          "huge-simple_8xb64-210e_coco-256x192-ffd48c05_20230314"),
+        ("H", "classic", "-3rdparty", 79.0, (), "huge_3rdparty_coco-256x192-5b738c8e_20230314"),
     )
 )  # fmt: skip
+
+# Conversions of the authors' weights, in the format of Hugging Face's transformers.
+_HUGGING_FACE = tuple(
+    PublishedPose(
+        name=f"vitpose-b{suffix}-hf",
+        make=partial(vitpose, "B", head=head),
+        codec=udp,
+        skeleton=skeletons.COCO17,
+        score=score,
+        source="ViTPose repository, README",
+        licence=APACHE,
+        trained_on=trained_on,
+        weights=Weights(f"{_HUB}/vitpose-base{repository}/resolve/main/model.safetensors"),
+    )
+    for suffix, head, repository, score, trained_on in (
+        ("", "classic", "", "AP 75.7", ("COCO",)),
+        ("-simple", "simple", "-simple", "AP 75.6", ("COCO",)),
+        ("-coco-aic-mpii", "classic", "-coco-aic-mpii", "", ("COCO", "AIC", "MPII")),
+    )
+)
 
 # The skeleton of each dataset of ViTPose++; APT-36K has the keypoints of AP-10K.
 _PLUS_SKELETONS = {
@@ -230,6 +251,7 @@ VITPOSE = Family(
     formats=vit_tables.FORMATS,
     published=(
         *_VITPOSE,
+        *_HUGGING_FACE,
         *(_plus(size, dataset) for dataset in VITPOSE_PLUS_DATASETS for size in _PLUS_COCO),
     ),
     unpublished=tuple(

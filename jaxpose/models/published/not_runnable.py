@@ -1,0 +1,239 @@
+"""Published weights that jaxpose cannot run yet: their addresses, licences and the reasons.
+
+A row is left out of `not_runnable` once a record has its name or its address.
+"""
+
+from dataclasses import dataclass
+
+from jaxpose.models.published.catalogue import records
+from jaxpose.models.published.record import APACHE, OPENMMLAB, Weights, forbids_commerce
+
+
+@dataclass(frozen=True)
+class NotRunnable:
+    """Published weights without a model here.
+
+    Attributes:
+      name: name for users, such as `rtmo-s`.
+      task: task of the model, in words.
+      reason: sentence that says what is missing.
+      weights: address of the weights, with the digits of their checksum.
+      score: published score with its metric; empty where there is none.
+      licence: licence of the weights.
+    """
+
+    name: str
+    task: str
+    reason: str
+    weights: Weights
+    score: str = ""
+    licence: str = APACHE
+
+    @property
+    def commercial(self) -> bool:
+        """False if the licence of the weights forbids commercial use."""
+        return not forbids_commerce(self.licence)
+
+
+def not_runnable(pattern: str = "") -> list[NotRunnable]:
+    """Return the rows whose names contain `pattern`, without those that have a record."""
+    names = {record.name for record in records()}
+    addresses = {_plain(record.weights.address) for record in records() if record.weights}
+    return [
+        row
+        for row in _ROWS
+        if pattern.lower() in row.name
+        and row.name not in names
+        and _plain(row.weights.address) not in addresses
+    ]
+
+
+def _plain(address: str) -> str:
+    """Address without its query, which can name a version of the same file."""
+    return address.partition("?")[0]
+
+
+_ONE_STAGE = "RTMO's network, which finds all people of an image at once, is not built in."
+_RTMW = "RTMW's neck and its head of two levels are not built in."
+_OFFSETS = (
+    "Its head gives a heatmap and two offsets for each keypoint, and no codec here reads these."
+)
+_TFLITE = "MediaPipe's networks and their TFLite files are not built in."
+_BUNDLE = "It is a bundle of several TFLite files, which jaxpose does not unpack."
+_MOVENET = "MoveNet's network is not built in."
+_POSENET = "PoseNet's network is not built in."
+_PADDLE = "The network is not built in, and Paddle's files of weights are not read."
+_BACKBONE = "EfficientNet-Lite is not built in; it is a backbone for training, without keypoints."
+
+_ASSETS = "https://storage.googleapis.com/mediapipe-assets"
+_TASKS = "https://storage.googleapis.com/mediapipe-models"
+_TFHUB = "https://tfhub.dev/google"
+_TINY = "https://bj.bcebos.com/v1/paddledet/models/keypoint/tinypose_enhance"
+
+
+def _digits(file: str) -> str:
+    """Digits of the checksum in the name of one of OpenMMLab's files."""
+    return file.rpartition("_")[0].rpartition("-")[2]
+
+
+_ROWS = (
+    *(
+        NotRunnable(
+            f"rtmw-{name}",
+            "whole body, 133 keypoints",
+            _RTMW,
+            Weights(f"{OPENMMLAB}/v1/projects/rtmw/{file}.pth", digits),
+            score,
+        )
+        for name, file, digits, score in (
+            ("m", "rtmw-dw-l-m_simcc-cocktail14_270e-256x192-20231122", "", "AP 58.2"),
+            ("l", "rtmw-dw-x-l_simcc-cocktail14_270e-256x192-20231122", "", "AP 66.0"),
+            ("l-384x288", "rtmw-dw-x-l_simcc-cocktail14_270e-384x288-20231122", "", "AP 70.1"),
+            ("x", "rtmw-x_simcc-cocktail14_pt-ucoco_270e-256x192-13a2546d_20231208", "13a2546d",
+             "AP 67.2"),
+            ("x-384x288", "rtmw-x_simcc-cocktail14_pt-ucoco_270e-384x288-f840f204_20231122",
+             "f840f204", "AP 70.2"),
+        )
+    ),
+    *(
+        NotRunnable(
+            f"rtmo-{name}",
+            f"body, {'14 keypoints of CrowdPose' if 'crowdpose' in name else '17 keypoints'}, "
+            "whole images",
+            _ONE_STAGE,
+            Weights(f"{OPENMMLAB}/v1/projects/rtmo/rtmo-{file}.pth", _digits(file)),
+            score,
+        )
+        for name, file, score in (
+            ("t", "t_8xb32-600e_body7-416x416-f48f75cb_20231219", "AP 57.4"),
+            ("s", "s_8xb32-600e_body7-640x640-dac2bf74_20231211", "AP 68.6"),
+            ("m", "m_16xb16-600e_body7-640x640-39e78cc4_20231211", "AP 72.6"),
+            ("l", "l_16xb16-600e_body7-640x640-b37118ce_20231211", "AP 74.8"),
+            ("s-coco", "s_8xb32-600e_coco-640x640-8db55a59_20231211", "AP 67.7"),
+            ("m-coco", "m_16xb16-600e_coco-640x640-6f4e0306_20231211", "AP 70.9"),
+            ("l-coco", "l_16xb16-600e_coco-640x640-516a421f_20231211", "AP 72.4"),
+            ("s-crowdpose", "s_8xb32-700e_crowdpose-640x640-79f81c0d_20231211", "AP 67.3"),
+            ("l-crowdpose", "l_16xb16-700e_crowdpose-640x640-1008211f_20231211", "AP 73.2"),
+            ("l-body7-crowdpose", "l_16xb16-700e_body7-crowdpose-640x640-5bafdc11_20231219",
+             "AP 83.8"),
+        )
+    ),
+    NotRunnable(
+        "hrnet-w32-udp-regress",
+        "body, 17 keypoints",
+        _OFFSETS,
+        Weights(
+            f"{OPENMMLAB}/v1/body_2d_keypoint/topdown_heatmap/coco/"
+            "td-hm_hrnet-w32_udp-regress-8xb64-210e_coco-256x192-9c0b77b4_20220926.pth",
+            "9c0b77b4",
+        ),
+        "AP 75.9",
+    ),
+    *(
+        NotRunnable(name, task, _TFLITE, Weights(f"{_ASSETS}/{file}", digits))
+        for name, task, file, digits in (
+            ("blazepose-detector", "boxes of people",
+             "pose_detection.tflite?generation=1661875889147923", "a63c614b"),
+            ("blazepose-lite", "body, 33 keypoints in 3D",
+             "pose_landmark_lite.tflite?generation=1661875901231143", "f17bfbec"),
+            ("blazepose-full", "body, 33 keypoints in 3D",
+             "pose_landmark_full.tflite?generation=1661875894245786", "e9a5c5cb"),
+            ("blazepose-heavy", "body, 33 keypoints in 3D",
+             "pose_landmark_heavy.tflite?generation=1661875897944151", "59e42d71"),
+            ("mediapipe-palm-full", "boxes of palms",
+             "palm_detection_full.tflite?generation=1661875883244842", "2f25e740"),
+            ("mediapipe-palm-lite", "boxes of palms",
+             "palm_detection_lite.tflite?generation=1661875885885770", "e9a4aadd"),
+            ("mediapipe-hand-full", "hand, 21 keypoints in 3D",
+             "hand_landmark_full.tflite?generation=1661875760968579", "11c272b8"),
+            ("mediapipe-hand-lite", "hand, 21 keypoints in 3D",
+             "hand_landmark_lite.tflite?generation=1661875766398729", "048edd36"),
+            ("blazeface-short", "boxes of faces",
+             "face_detection_short_range.tflite?generation=1661875748538815", "3bc182eb"),
+            ("blazeface-full-sparse", "boxes of faces",
+             "face_detection_full_range_sparse.tflite?generation=1661875739104017", "671dd2f9"),
+            ("mediapipe-face-mesh", "face, 468 keypoints in 3D",
+             "face_landmark.tflite?generation=1662063817995673", "c603fa61"),
+            ("mediapipe-face-mesh-attention", "face, 478 keypoints in 3D",
+             "face_landmark_with_attention.tflite?generation=1661875751615925", "883b7411"),
+            ("mediapipe-iris", "eye, 76 keypoints",
+             "iris_landmark.tflite?generation=1662065468653224", "d1744d2a"),
+            ("mediapipe-hand-recrop", "region of a hand",
+             "hand_recrop.tflite?generation=1661875770633070", "67d996ce"),
+        )
+    ),
+    *(
+        NotRunnable(f"{name}-task", task, _BUNDLE, Weights(f"{_TASKS}/{file}", digits))
+        for name, task, file, digits in (
+            ("pose-landmarker-lite", "body, 33 keypoints in 3D",
+             "pose_landmarker/pose_landmarker_lite/float16/1/pose_landmarker_lite.task", ""),
+            ("pose-landmarker-full", "body, 33 keypoints in 3D",
+             "pose_landmarker/pose_landmarker_full/float16/1/pose_landmarker_full.task", ""),
+            ("hand-landmarker", "hand, 21 keypoints in 3D",
+             "hand_landmarker/hand_landmarker/float16/1/hand_landmarker.task", ""),
+            ("face-landmarker", "face, 478 keypoints in 3D",
+             "face_landmarker/face_landmarker/float16/1/face_landmarker.task", "64184e22"),
+        )
+    ),
+    NotRunnable(
+        "blazeface-short-task",
+        "boxes of faces",
+        _TFLITE,
+        Weights(
+            f"{_TASKS}/face_detector/blaze_face_short_range/float16/1/blaze_face_short_range.tflite"
+        ),
+    ),
+    *(
+        NotRunnable(name, task, _MOVENET, Weights(f"{_TFHUB}/{path}"), score)
+        for name, task, path, score in (
+            ("movenet-lightning", "body, 17 keypoints",
+             "lite-model/movenet/singlepose/lightning/tflite/float16/4?lite-format=tflite",
+             "AP 63.0"),
+            ("movenet-thunder", "body, 17 keypoints",
+             "lite-model/movenet/singlepose/thunder/tflite/float16/4?lite-format=tflite",
+             "AP 72.0"),
+            ("movenet-multipose", "body, 17 keypoints of up to 6 people",
+             "lite-model/movenet/multipose/lightning/tflite/float16/1?lite-format=tflite", ""),
+            ("movenet-lightning-tfjs", "body, 17 keypoints",
+             "tfjs-model/movenet/singlepose/lightning/4", ""),
+            ("movenet-thunder-tfjs", "body, 17 keypoints",
+             "tfjs-model/movenet/singlepose/thunder/4", ""),
+            ("movenet-multipose-tfjs", "body, 17 keypoints of up to 6 people",
+             "tfjs-model/movenet/multipose/lightning/1", ""),
+        )
+    ),
+    NotRunnable(
+        "posenet-mobilenet-075",
+        "body, 17 keypoints, several people",
+        _POSENET,
+        Weights(
+            "https://storage.googleapis.com/tfjs-models/savedmodel/posenet/mobilenet/float/075/"
+            "model-stride16.json"
+        ),
+    ),
+    NotRunnable(
+        "posenet-mobilenet-100",
+        "body, 17 keypoints, several people",
+        _POSENET,
+        Weights(
+            "https://storage.googleapis.com/download.tensorflow.org/models/tflite/"
+            "posenet_mobilenet_v1_100_257x257_multi_kpt_stripped.tflite"
+        ),
+    ),
+    *(
+        NotRunnable(name, task, _PADDLE, Weights(f"{_TINY}/{file}.pdparams"), score)
+        for name, task, file, score in (
+            ("tinypose-256x192", "body, 17 keypoints", "tinypose_256x192", "AP 68.3"),
+            ("tinypose-128x96", "body, 17 keypoints", "tinypose_128x96", "AP 58.4"),
+            ("picodet-s-192", "boxes of people", "picodet_s_192_lcnet_pedestrian", "box AP 31.7"),
+            ("picodet-s-320", "boxes of people", "picodet_s_320_lcnet_pedestrian", "box AP 41.6"),
+        )
+    ),
+    NotRunnable(
+        "efficientnet-lite0",
+        "backbone, ImageNet",
+        _BACKBONE,
+        Weights("https://huggingface.co/timm/tf_efficientnet_lite0.in1k/resolve/main/model.safetensors"),
+        "top-1 75.1",
+    ),
+)  # fmt: skip

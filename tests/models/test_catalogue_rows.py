@@ -1,0 +1,103 @@
+"""Every official address of the shared list: a name, a row of `not_runnable`, or a duplicate."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jaxpose.download.address import address_of
+from jaxpose.models.published import not_runnable as table
+from jaxpose.models.published.catalogue import records
+from jaxpose.models.published.record import Weights, forbids_commerce
+
+ROWS = Path(__file__).resolve().parents[3] / "shared/weights/catalogue.tsv"
+
+# Rows with the weights of another row in another container, and that row. A row NAME_onnx whose
+# file is a zip of MMDeploy's SDK has those of the row NAME.
+DUPLICATES = {
+    "dwpose-ll_ucoco_384_onnx_hf": "dwpose-l_384x288",
+    "dwpose-ll_ucoco_384_pth_hf": "dwpose-l_384x288",
+    "movenet_thunder_onnx_hf": "movenet_thunder_tflite_f16",
+    "movenet_lightning_onnx_hf": "movenet_lightning_tflite_f16",
+    "tinypose_256x192_inference": "tinypose_256x192_pdparams",
+    "tinypose_128x96_inference": "tinypose_128x96_pdparams",
+    "tinypose_256x192_onnx": "tinypose_256x192_pdparams",
+    "tinypose_128x96_onnx": "tinypose_128x96_pdparams",
+    "efficientnet_lite0_tpu": "efficientnet_lite0_timm",
+    "efficientnet_lite0_pypi": "efficientnet_lite0_timm",
+}
+
+
+def rows():
+    if not ROWS.is_file():
+        pytest.skip(f"the shared list of addresses is not at {ROWS}")
+    with ROWS.open(newline="", encoding="utf-8") as file:
+        return {row["name"]: row for row in csv.DictReader(file, delimiter="\t")}
+
+
+def test_every_official_address_has_a_place():
+    listed = rows()
+    assert len(listed) == 169
+    runs = {r.weights.address: r for r in records() if r.weights}
+    waits = {row.weights.address: row for row in table._ROWS}
+    lost = []
+    for name, row in listed.items():
+        other = DUPLICATES.get(name, name.removesuffix("_onnx"))
+        if other != name:
+            assert listed[other]["url"] in runs or listed[other]["url"] in waits, name
+            continue
+        mine = runs.get(row["url"]) or waits.get(row["url"])
+        if mine is None:
+            lost.append(name)
+            continue
+        assert mine.weights.sha256.startswith(row["sha256_prefix"]), name
+        assert mine.licence == row["licence"].partition(" (")[0], name
+    assert not lost
+    # Addresses that are here and in no list were typed wrong.
+    addresses = {row["url"] for row in listed.values()}
+    assert not [r.name for r in (*runs.values(), *waits.values()) if _unlisted(r, addresses)]
+
+
+def _unlisted(record, addresses):
+    return record.weights.address not in addresses
+
+
+def test_published_scores_are_those_of_the_list():
+    runs = {r.weights.address: r for r in (*records(), *table._ROWS) if r.weights}
+    compared = 0
+    for row in rows().values():
+        record, score = runs.get(row["url"]), row["published_score"]
+        # This one's figure is of another test set here.
+        if record is None or not score or record.name == "rtmpose-m-hand":
+            continue
+        number = float(score.split()[0]) * (100 if score.startswith("0.") else 1)
+        words = record.score.removeprefix("box ").replace(",", " ").split()
+        known = float(words[1]) if words else record.box_ap or record.person_ap
+        assert known == pytest.approx(number, abs=1e-6), record.name
+        compared += 1
+    assert compared > 100
+
+
+def test_a_row_is_left_out_once_a_record_has_its_address(monkeypatch):
+    before = [row.name for row in table.not_runnable()]
+    assert len(set(before)) == len(before) and not set(before) & {r.name for r in records()}
+    assert table.not_runnable("RTMO")[0].name == "rtmo-t"
+    address = "https://storage.googleapis.com/mediapipe-assets/pose_landmark_full.tflite"
+    new = replace(records()[0], name="my-blazepose", weights=Weights(address))
+    monkeypatch.setattr(table, "records", lambda: [*records(), new])
+    assert set(before) - {row.name for row in table.not_runnable()} == {"blazepose-full"}
+
+
+def test_every_row_says_why_and_has_a_whole_address():
+    for row in table.not_runnable():
+        assert row.reason.endswith(".") and row.task and row.licence and row.commercial
+        assert address_of(row.weights.address).url == row.weights.address
+
+
+@pytest.mark.parametrize(
+    ("licence", "forbidden"),
+    [("Apache-2.0", False), ("CC BY-NC 4.0", True), ("MIT", False), ("CC-BY-NC-SA", True)],
+)
+def test_licences_that_forbid_commercial_use(licence, forbidden):
+    assert forbids_commerce(licence) == forbidden
