@@ -243,10 +243,7 @@ def _caption(estimates: Estimates, errors: np.ndarray, row: int) -> str:
         )
         if column is not None
     )
-    return (
-        f"error {np.nanmean(errors[row]):.2f} of the box, most at {name} "
-        f"{errors[row, largest]:.2f}{ids}"
-    )
+    return f"error {np.nanmean(errors[row]):.2f}, {name} {errors[row, largest]:.2f}{ids}"
 
 
 def _print_skipped(predicted: Predicted) -> None:

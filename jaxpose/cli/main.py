@@ -23,6 +23,7 @@ from jaxpose.cli.lift_command import lift
 from jaxpose.cli.models_command import models
 from jaxpose.cli.predict_command import predict
 from jaxpose.cli.prepare import CONTEXT_SETTINGS, prepare
+from jaxpose.cli.score_command import score
 from jaxpose.cli.train_command import train
 
 app = typer.Typer(
@@ -65,6 +66,7 @@ app.command()(plain_faults(train))
 app.command()(plain_faults(config))
 app.command("compile")(plain_faults(compile_))
 app.command("eval")(plain_faults(evaluate))
+app.command()(plain_faults(score))
 app.command()(plain_faults(predict))
 app.command()(plain_faults(demo))
 app.command()(plain_faults(lift))

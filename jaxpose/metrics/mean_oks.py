@@ -64,5 +64,7 @@ class MeanOKS(Metric):
         enough = estimates.labelled.sum(axis=1) >= self.min_keypoints
         values = oks_of_people(estimates)[enough]
         (name,) = self.figures
-        people = f"{len(values):,} people with at least {self.min_keypoints} labelled keypoints"
+        least = f"at least {self.min_keypoints} labelled keypoints"
+        enough_words = least if self.min_keypoints > 1 else "a labelled keypoint"
+        people = f"of {len(values):,} people with {enough_words}"
         return Scored({name: float(values.mean()) if len(values) else -1.0}, {name: people})
