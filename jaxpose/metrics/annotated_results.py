@@ -1,6 +1,7 @@
 """Annotations and results in COCO's files, checked against each other before they are scored."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -74,7 +75,8 @@ def read_annotated(source: str | Path, skeleton: Skeleton | None = None) -> Anno
         )
     whole = "foot_kpts" in people[0] and (skeleton is None or skeleton == COCO_WHOLEBODY133)
     if whole:
-        skeleton, truth = COCO_WHOLEBODY133, wholebody.read_ground_truth(document)
+        skeleton = COCO_WHOLEBODY133
+        truth = _naming(where, lambda: wholebody.read_ground_truth(document))
     else:
         areas = any("area" in person for person in people)
         truth = _naming(
@@ -133,9 +135,8 @@ def _naming(where: str, read: Any) -> Any:
     try:
         return read()
     except InputError as error:
-        if where in str(error):
-            raise
-        raise InputError(f"{where}: {error}") from error
+        words = re.sub(r"the given (annotations|detections)", lambda _: where, str(error))
+        raise InputError(words if where in words else f"{where}: {words}") from error
 
 
 def _skeleton(

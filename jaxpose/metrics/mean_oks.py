@@ -33,7 +33,7 @@ def oks_of_people(estimates: Estimates) -> np.ndarray:
 class MeanOKS(Metric):
     """Mean OKS of people with their own estimates, over people with enough labelled keypoints.
 
-    Each person is compared with the estimate of its own box. People found without given boxes are
+    Each person is compared with the estimate of its box. People found without given boxes are
     paired with the annotated people first (`metrics.pairs`); a person who was not found counts 0.
     The figure is named `mean OKS`, or `mean OKS (8+)` for people with at least 8 labelled
     keypoints.

@@ -183,8 +183,8 @@ def predict_dataset(
         lacking = [n for n, k in zip(target.keypoints, places, strict=True) if k < 0]
         raise InputError(
             f"The model predicts the keypoints of {predictor.skeleton.name!r}, and the annotations "
-            f"have others ({target.name}): {', '.join(lacking[:5])}. Evaluate it on data of its "
-            "own skeleton."
+            f"have others ({target.name}): {', '.join(lacking[:5])}. Evaluate it on data with its "
+            "skeleton."
         )
     waiting: list[EvaluationImage] = []
 
