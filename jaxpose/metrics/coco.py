@@ -69,6 +69,7 @@ class GroundTruth:
             "ignore": _flags("ignore", ignore, number) | crowd,
             "images": None if self.images is None else _ids("images", self.images),
             "category_id": _categories(self.category_id, number),
+            "annotation_id": _annotations(self.annotation_id, number),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -165,6 +166,7 @@ class Detections:
             "scores": _floats("detection scores", self.scores, (number,)),
             "area": _floats("detection areas", area, (number,)),
             "category_id": _categories(self.category_id, number),
+            "annotation_id": _annotations(self.annotation_id, number),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -283,6 +285,13 @@ def _flags(name: str, values: Any, number: int) -> np.ndarray:
     array = np.zeros(number, bool) if values is None else np.asarray(values).astype(bool)
     if array.shape != (number,):
         raise InputError(f"{name} has shape {array.shape}, expected [{number}]")
+    return array
+
+
+def _annotations(values: Any, number: int) -> np.ndarray | None:
+    array = None if values is None else _ids("annotation_id", values)
+    if array is not None and array.shape != (number,):
+        raise InputError(f"annotation_id has shape {array.shape}, expected [{number}]")
     return array
 
 

@@ -95,7 +95,7 @@ class ImageFolder:
         return read_image(self.folder / self.annotated.file_names[image_id])
 
     def view(self, estimates: Estimates, row: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Image that shows a person, and the map to it from the annotations (None: the same)."""
+        """Image `[H, W, 3]` of a person, and the map `[2, 3]` from annotations to it, or None."""
         return self.image(int(estimates.column("image_id")[row])), None
 
     def with_annotated_boxes(self) -> Iterator[EvaluationImage]:

@@ -65,7 +65,7 @@ class PreparedPeople:
                 )
 
     def view(self, estimates: Estimates, row: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Stored image of a person, and the map to it from pixels of the original image."""
+        """Stored image `[H, W, 3]` of a person, and the map `[2, 3]` to it from the original."""
         number = self._row[int(estimates.column("annotation_id")[row])]
         batch = self._source.samples(np.array([number]))
         return batch["image"][0], invert_affine(batch["photo_from_canvas"][0].astype(np.float64))

@@ -142,7 +142,10 @@ def test_doubled_results_and_images_without_results_are_remarked(files):
         (lambda entries: [{**e, "image_id": -1 - i} for i, e in enumerate(entries)], "none of"),
         (lambda entries: entries[0].update(image_id=10**6), "1 of their"),
         (lambda entries: entries[0].update(category_id=7), "category_id"),
-        (lambda entries: [{**e, "keypoints": e["keypoints"][:42]} for e in entries], "14 keypoints"),
+        (
+            lambda entries: [{**e, "keypoints": e["keypoints"][:42]} for e in entries],
+            "14 keypoints",
+        ),
         (lambda entries: entries[3].update(keypoints=entries[3]["keypoints"][:42]), "entry 3"),
         (lambda entries: entries[3]["keypoints"].__setitem__(0, float("nan")), "NaN or infinite"),
         (lambda entries: entries[3].update(score=None), "NaN or infinite"),
