@@ -1,4 +1,4 @@
-"""`jaxpose eval`: score a run's model on held-out people."""
+"""`jaxpose eval`: score a run on held-out people, or any model on annotated images."""
 
 import json
 import math
@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from jaxpose.cli.evaluate_command import Eval
+from jaxpose.cli.evaluate_model import evaluate_model
 from jaxpose.errors import InputError
+from jaxpose.paths import as_path
 from jaxpose.tasks.task import EvalResult
 from jaxpose.train.experiment import Experiment, Mesh
 from jaxpose.train.mesh import make_mesh, replicated
@@ -20,6 +22,29 @@ from jaxpose.train.shared_samples import parts_of_one_split, same_people
 
 
 def evaluate(options: Eval) -> None:
+    """Score a run on its own or prepared data, any other model, or any model on `annotations`.
+
+    Raises:
+      InputError: options that exclude each other, or as the evaluation.
+    """
+    if options.annotations is None and (as_path(options.model) / "checkpoints").is_dir():
+        _refuse(options, ("boxes", "detector", "skeleton", "metric", "min_box_score"))
+        evaluate_run(options)
+    else:
+        evaluate_model(options)
+
+
+def _refuse(options: Eval, names: tuple[str, ...]) -> None:
+    for name in names:
+        if getattr(options, name) not in (None, []):
+            raise InputError(
+                f"--{name.replace('_', '-')} is for images with --annotations, and a run on its "
+                "own or prepared data is evaluated as its recipe says: give --annotations FILE and "
+                "--data IMAGES, or leave it out."
+            )
+
+
+def evaluate_run(options: Eval) -> None:
     """Score a run on its own held-out data, or on the prepared dataset `options.data`.
 
     Writes `report.json`, `predictions.json` (COCO results for images, poses for lifters) and, for
@@ -27,11 +52,12 @@ def evaluate(options: Eval) -> None:
     the run). Each of the experiment's `more_evaluations` has a table too, and a folder there; with
     `data` there is the main evaluation alone.
     """
-    console, run, data = Console(), options.run, options.data
+    console, run, data = Console(), as_path(options.model), options.data
     if data is not None and (Path(data).is_file() or data.endswith(".py")):
         raise InputError(
             f"--data takes the folder of a prepared dataset, not a file such as {data}; "
-            "`jaxpose prepare` makes one."
+            "`jaxpose prepare` makes one. A COCO file goes to --annotations, with its images' "
+            "folder as --data."
         )
     if data is None and options.split is not None:
         raise InputError(

@@ -24,6 +24,7 @@ from jaxpose.cli.lift_command import lift
 from jaxpose.cli.models_command import models
 from jaxpose.cli.predict_command import predict
 from jaxpose.cli.prepare import CONTEXT_SETTINGS, prepare
+from jaxpose.cli.score_command import score
 from jaxpose.cli.train_command import train
 
 app = typer.Typer(
@@ -66,6 +67,7 @@ app.command()(plain_faults(train))
 app.command()(plain_faults(config))
 app.command("compile")(plain_faults(compile_))
 app.command("eval")(plain_faults(limits_images(evaluate)))
+app.command()(plain_faults(score))
 app.command()(plain_faults(limits_images(predict)))
 app.command()(plain_faults(demo))
 app.command()(plain_faults(lift))

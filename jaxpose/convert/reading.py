@@ -1,6 +1,5 @@
 """Reading of state dicts from files. No code in a file is ever run."""
 
-import json
 import math
 import re
 import zipfile
@@ -18,8 +17,9 @@ from jaxpose.convert.pickles import Tensor
 from jaxpose.convert.pth import Checkpoint, check_unpacked
 from jaxpose.convert.tfjs import read_tfjs
 from jaxpose.download import local
-from jaxpose.download.shards import group_paths, read_tfjs_json
+from jaxpose.download.shards import shard_names
 from jaxpose.errors import InputError
+from jaxpose.json_text import parse_json
 
 PYTORCH = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar")
 OPENVINO = ".xml"
@@ -145,9 +145,8 @@ def files_of(path: Path) -> tuple[Path, ...]:
     beside: list[Path] = []
     if suffix == OPENVINO:
         beside = [path.with_suffix(".bin")]
-    elif suffix == ".json" and (content := read_tfjs_json(path)) is not None:
-        names = [name for group in content["weightsManifest"] for name in group_paths(group, path)]
-        beside = [path.parent / name for name in names]
+    elif suffix == ".json":
+        beside = [path.parent / name for name in shard_names(path)]
     return (path, *(file for file in beside if file.is_file()))
 
 
@@ -191,7 +190,7 @@ def shards_of(folder: Path) -> list[str]:
 def _weight_map(folder: Path) -> dict[str, str]:
     """Name of the file of each array, from the index of a folder."""
     try:
-        names = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
+        names = parse_json((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
         inside = all(Path(name).name == name and name for name in names.values())
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(

@@ -1,10 +1,10 @@
 """Weight files that belong to a TensorFlow.js `model.json`, which only lists them."""
 
-import json
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from jaxpose.errors import InputError
+from jaxpose.json_text import parse_json
 
 
 def read_tfjs_json(path: Path) -> dict[str, Any] | None:
@@ -14,10 +14,10 @@ def read_tfjs_json(path: Path) -> dict[str, Any] | None:
       InputError: it cannot be read.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError):  # no JSON, or no text at all
+    except ValueError:  # no JSON, or no text at all
         return None
     if isinstance(content, dict) and isinstance(content.get("weightsManifest"), list):
         return content

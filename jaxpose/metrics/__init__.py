@@ -8,6 +8,7 @@ from jaxpose.metrics.crowdpose import CrowdPoseAP
 from jaxpose.metrics.error import AUC, EPE, NME
 from jaxpose.metrics.estimates import Estimates
 from jaxpose.metrics.joint_error import AUC3D, MPJPE, MPJVE, NMPJPE, PCK3D, PMPJPE
+from jaxpose.metrics.mean_oks import MeanOKS
 from jaxpose.metrics.metric import Direction, Metric, Scored
 from jaxpose.metrics.oks import CocoAP
 from jaxpose.metrics.pck import PCK, PCKh
@@ -32,6 +33,7 @@ __all__ = [
     "Direction",
     "Estimates",
     "GroundTruth",
+    "MeanOKS",
     "Metric",
     "PCKh",
     "PeopleInImages",

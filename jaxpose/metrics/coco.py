@@ -31,6 +31,7 @@ class GroundTruth:
         detection in an annotated image without people is a false positive; a detection in any
         other image is an error.
       category_id: `[N]` int64, or None when there is one category.
+      annotation_id: `[N]` int64, the id of each annotation, or None.
 
     Raises:
       InputError: shapes that do not fit together, values that are not finite.
@@ -45,6 +46,7 @@ class GroundTruth:
     ignore: np.ndarray = None  # type: ignore[assignment]  # __post_init__ fills it in
     images: np.ndarray | None = None
     category_id: np.ndarray = None  # type: ignore[assignment]  # __post_init__ fills it in
+    annotation_id: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         number = len(np.atleast_1d(self.image_id))
@@ -67,6 +69,7 @@ class GroundTruth:
             "ignore": _flags("ignore", ignore, number) | crowd,
             "images": None if self.images is None else _ids("images", self.images),
             "category_id": _categories(self.category_id, number),
+            "annotation_id": _annotations(self.annotation_id, number),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -123,6 +126,7 @@ class GroundTruth:
             ignore=np.asarray(unlabelled, bool),
             images=_ids("images", ids) if "images" in document else None,
             category_id=_ids("category_id", categories),
+            annotation_id=_annotation_ids([p.get("id") for p in people]),
         )
 
 
@@ -137,6 +141,7 @@ class Detections:
       area: `[M]` float64 px², by which an unmatched detection counts as medium or large; None
         means the extent of the keypoints, as in pycocotools.
       category_id: `[M]` int64, or None when there is one category.
+      annotation_id: `[M]` int64, the annotation whose box each person was predicted in, or None.
 
     Raises:
       InputError: shapes that do not fit together, values that are not finite.
@@ -147,6 +152,7 @@ class Detections:
     scores: np.ndarray
     area: np.ndarray = None  # type: ignore[assignment]  # __post_init__ fills it in
     category_id: np.ndarray = None  # type: ignore[assignment]  # __post_init__ fills it in
+    annotation_id: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         number = len(np.atleast_1d(self.image_id))
@@ -160,6 +166,7 @@ class Detections:
             "scores": _floats("detection scores", self.scores, (number,)),
             "area": _floats("detection areas", area, (number,)),
             "category_id": _categories(self.category_id, number),
+            "annotation_id": _annotations(self.annotation_id, number),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -194,6 +201,7 @@ class Detections:
             ),
             area=area,
             category_id=_ids("category_id", [p.get("category_id", 1) for p in people]),
+            annotation_id=_annotation_ids([p.get("annotation_id") for p in people]),
         )
 
 
@@ -267,10 +275,23 @@ def _ids(name: str, values: Any) -> np.ndarray:
     return array.astype(np.int64)
 
 
+def _annotation_ids(values: list[Any]) -> np.ndarray | None:
+    """Ids `[N]` int64; None if an entry has none, or one that is not a whole number."""
+    whole = all(isinstance(value, int) and not isinstance(value, bool) for value in values)
+    return np.array(values, np.int64) if whole and values else None
+
+
 def _flags(name: str, values: Any, number: int) -> np.ndarray:
     array = np.zeros(number, bool) if values is None else np.asarray(values).astype(bool)
     if array.shape != (number,):
         raise InputError(f"{name} has shape {array.shape}, expected [{number}]")
+    return array
+
+
+def _annotations(values: Any, number: int) -> np.ndarray | None:
+    array = None if values is None else _ids("annotation_id", values)
+    if array is not None and array.shape != (number,):
+        raise InputError(f"annotation_id has shape {array.shape}, expected [{number}]")
     return array
 
 

@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 
 from jaxpose.errors import InputError
-from jaxpose.geometry.procrustes import move, procrustes
 
 Aligned = Literal["visible", "all"]
 
@@ -47,6 +46,9 @@ def p_mpjpe(
     """
     predicted, truth, known = _checked(predicted, truth, visible)
     weights = _weights(predicted, known, aligned_on)
+    # It imports JAX, which the metrics of images do without.
+    from jaxpose.geometry.procrustes import move, procrustes
+
     moved = move(procrustes(predicted, truth, weights), predicted)
     return _mean_distance(moved, truth, known)
 

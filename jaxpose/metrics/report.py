@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 
 from jaxpose.errors import InputError
 from jaxpose.json_text import parse_json
@@ -63,7 +63,7 @@ class Report:
     def table(self) -> RenderableType:
         """Table of metrics and conditions for the terminal, after tables by action."""
         scored = f"{self.people:,} {'poses' if self.by_action else 'people'}"
-        table = Table("metric", "value", title=scored)
+        table = Table("metric", Column("value", overflow="fold"), title=scored)
         for name, value in self.metrics.items():
             table.add_row(name, shown(value, ".4f"))
         table.add_section()

@@ -115,12 +115,7 @@ def read_boxes(path: str | Path, min_score: float = 0.0) -> BoxFile:
       InputError: no such file, not JSON or CSV, or a record of the wrong form (named).
     """
     path = Path(path)
-    if path.is_dir() or not path.exists():
-        raise InputError(f"{path} is a folder, not a file" if path.exists() else missing(path))
-    try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a readable text file; expected {_FORMS}") from error
+    text = _text(path)
     names: dict[str, list[list[float]]] = {}
     ids: dict[int, list[list[float]]] = {}
     frames: dict[str, dict[int, list[list[float]]]] = {}
@@ -139,6 +134,49 @@ def read_boxes(path: str | Path, min_score: float = 0.0) -> BoxFile:
     )
 
 
+def read_scored_boxes(
+    path: str | Path, file_names: Mapping[int, str], min_score: float = 0.0
+) -> dict[int, np.ndarray]:
+    """Reads the boxes of a dataset's images with their scores, by image id.
+
+    The forms are those of `read_boxes`, for images; records without a score have the score 1.
+
+    Args:
+      file_names: name of each image of the dataset by its id.
+      min_score: boxes with a lower score are dropped.
+
+    Returns:
+      float64 `[P, 5]` (x, y, w, h, score) in pixels, for images that the file lists.
+
+    Raises:
+      InputError: as `read_boxes`; the file lists none of the images.
+    """
+    path = Path(path)
+    ids = {name: number for number, name in file_names.items()}
+    ids |= {Path(name).name: number for name, number in ids.items() if Path(name).name not in ids}
+    found: dict[int, list[list[float]]] = {}
+    others: list[str | int] = []
+    for record in _records(path, _text(path)):
+        number = record.key if isinstance(record.key, int) else ids.get(record.key)
+        if number is None or number not in file_names:
+            others.append(record.key)
+            continue
+        boxes = found.setdefault(number, [])
+        if record.box is None:
+            continue
+        score = 1.0 if record.score is None else _score(path, record.where, record.score)
+        if score >= min_score:
+            boxes.append([*_numbers(path, record.where, record.box), score])
+    if not found:
+        raise InputError(
+            f"{path} has boxes of other images: none of its {len(others):,} boxes is in an image "
+            f"of the annotations (the first is in image {others[0]!r})."
+            if others
+            else f"{path} has no box of a person."
+        )
+    return {number: np.array(boxes, np.float64).reshape(-1, 5) for number, boxes in found.items()}
+
+
 class _Record(NamedTuple):
     """One record: its place in the file, image name or id, box (None if none), score, frame."""
 
@@ -147,6 +185,15 @@ class _Record(NamedTuple):
     box: Any
     score: Any = None
     frame: Any = None
+
+
+def _text(path: Path) -> str:
+    if path.is_dir() or not path.exists():
+        raise InputError(f"{path} is a folder, not a file" if path.exists() else missing(path))
+    try:
+        return path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a readable text file; expected {_FORMS}") from error
 
 
 def _array(boxes: list[list[float]]) -> np.ndarray:

@@ -9,6 +9,7 @@ from jaxpose.viz.people import draw_people
 from jaxpose.viz.pose3d import draw_space, draw_views, turning
 from jaxpose.viz.sheets import comparison, contact_sheet, sample_sheet, to_uint8
 from jaxpose.viz.video import VideoWriter
+from jaxpose.viz.worst_people import worst_people
 
 __all__ = [
     "VideoWriter",
@@ -25,4 +26,5 @@ __all__ = [
     "to_uint8",
     "training_curves",
     "turning",
+    "worst_people",
 ]

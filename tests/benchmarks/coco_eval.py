@@ -26,7 +26,7 @@ from rich.table import Table
 
 from jaxpose.metrics.coco import Detections, GroundTruth
 from jaxpose.metrics.oks import METRICS, coco_keypoint_ap
-from tests.metrics.coco_problem import SIGMAS, detections, people
+from tests.coco_problem import SIGMAS, detections, people
 
 
 def evaluate(truth: COCO, found: COCO) -> np.ndarray:

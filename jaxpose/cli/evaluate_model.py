@@ -1,0 +1,258 @@
+"""`jaxpose eval` of any model on annotated images: results, figures by keypoint, images."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from jaxpose import skeletons, viz
+from jaxpose.cli.evaluate_command import Eval
+from jaxpose.cli.keypoint_table import keypoint_table
+from jaxpose.cli.metric_names import named_metrics
+from jaxpose.errors import InputError
+from jaxpose.geometry import apply_affine
+from jaxpose.hub.load import Trained, load_detector, load_pose
+from jaxpose.metrics.annotated_results import read_annotated, write_results
+from jaxpose.metrics.estimates import Estimates
+from jaxpose.metrics.pairs import pair_people, paired_estimates
+from jaxpose.metrics.per_keypoint import PerKeypoint, box_errors, per_keypoint
+from jaxpose.metrics.report import Report
+from jaxpose.metrics.score_people import score_people
+from jaxpose.paths import as_path
+from jaxpose.pipeline.evaluation import (
+    EvaluationImage,
+    ImageFolder,
+    Predicted,
+    predict_dataset,
+)
+from jaxpose.pipeline.prepared_people import PreparedPeople
+from jaxpose.results.box_files import read_scored_boxes
+from jaxpose.tasks.topdown.error_images import worst_rows
+
+_EXAMPLES = 12
+_LISTED = 5
+
+
+def evaluate_model(options: Eval) -> None:
+    """Predict the people of annotated images, score them, and write the results and images.
+
+    Writes `results.json` (COCO keypoint results), `report.json`, `keypoints.json`,
+    `keypoint_errors.png` and `worst.png` into `options.out`. The figures are those of the written
+    results: `jaxpose score` and pycocotools compute the same.
+
+    Raises:
+      InputError: no data, options that exclude each other, or as `load_pose`, `read_annotated`,
+        `PreparedPeople`, `read_scored_boxes` and `predict_dataset`.
+    """
+    console = Console(soft_wrap=True)
+    _check(options)
+    data = _open_data(options)
+    annotated = data.annotated
+    metrics = named_metrics(options.metric, annotated.skeleton)
+    for metric in metrics:
+        metric.check(annotated.skeleton)
+    boxes = None
+    if options.boxes is not None:
+        least = options.min_box_score or 0.0
+        boxes = read_scored_boxes(options.boxes, annotated.file_names, least)
+    trained = load_pose(options.model, options.checkpoint, trust_recipe=options.trust_recipe)
+    images, words = _images(options, trained, data, boxes)
+    flip = options.flip_test is not False
+    predictor = trained.predictor(flip_test=flip, batch_size=options.batch_size)
+    total = len(annotated.file_names) or len(annotated.truth)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("images", total=total)
+        predicted = predict_dataset(
+            predictor,
+            images,
+            annotated.skeleton,
+            nms=None if options.nms >= 1 else options.nms,
+            on_image=lambda people: progress.update(bar, advance=1),
+        )
+    people = predicted.people(annotated)
+    estimates = paired_estimates(people, pair_people(people), annotated.head_boxes)
+    scored = score_people(metrics, people, estimates)
+    uses_sigmas = any(metric.uses_sigmas for metric in metrics)
+    report = Report(
+        metrics=scored.figures,
+        boxes=words,
+        flip_test=flip,
+        decode=str(trained.codec),
+        sigmas=annotated.skeleton.describe_sigmas() if uses_sigmas else None,
+        people=len(estimates),
+        notes={**scored.notes, **_notes(options, predictor, predicted)},
+    )
+    table = per_keypoint(estimates)
+    out = options.out or _default_out(options, trained)
+    _write(out, report, table, predicted, estimates, data)
+    console.print(report.table())
+    console.print(keypoint_table(table))
+    _print_skipped(predicted)
+    names = ", ".join(sorted(path.name for path in out.iterdir()))
+    console.print(f"Written to {out}: {names}", markup=False, highlight=False)
+
+
+def _check(options: Eval) -> None:
+    if options.boxes is not None and options.detector is not None:
+        raise InputError("--boxes gives the boxes and --detector finds them: give one of them.")
+    if options.annotations is None:
+        for name in ("boxes", "detector", "skeleton"):
+            if getattr(options, name) is not None:
+                raise InputError(
+                    f"--{name} is for whole images: give the COCO file with --annotations, and the "
+                    "folder of its images with --data."
+                )
+        if options.data is None:
+            raise InputError(
+                f"{options.model} is not a run with held-out data, so the data is missing: give "
+                "--data IMAGES --annotations FILE, or --data with a prepared dataset."
+            )
+    elif options.data is None:
+        raise InputError(
+            f"--annotations {options.annotations} names images: give their folder with --data."
+        )
+    elif options.split is not None:
+        raise InputError("--split is for a prepared dataset; --annotations has one split.")
+
+
+def _open_data(options: Eval) -> ImageFolder | PreparedPeople:
+    assert options.data is not None
+    if options.annotations is None:
+        return PreparedPeople(options.data, options.split or "val")
+    skeleton = skeletons.load(options.skeleton) if options.skeleton else None
+    return ImageFolder(read_annotated(options.annotations, skeleton), as_path(options.data))
+
+
+def _images(
+    options: Eval,
+    trained: Trained,
+    data: ImageFolder | PreparedPeople,
+    boxes: dict[int, np.ndarray] | None,
+) -> tuple[Iterator[EvaluationImage], str]:
+    """The images with the boxes that the options ask for, and these in words."""
+    finds_people = trained.estimator.takes == "images"
+    if isinstance(data, PreparedPeople):
+        if finds_people:
+            raise InputError(
+                f"{options.model} finds the people of whole images: give --data IMAGES and "
+                "--annotations FILE."
+            )
+        return data.with_annotated_boxes(), "ground truth"
+    if finds_people:
+        for name in ("boxes", "detector"):
+            if getattr(options, name) is not None:
+                raise InputError(
+                    f"{options.model} finds the people of whole images itself: leave --{name} out."
+                )
+        return data.without_boxes(), "none: the model finds the people"
+    if boxes is not None:
+        count = sum(map(len, boxes.values()))
+        return data.with_boxes(boxes), f"{count:,} of {options.boxes}"
+    if options.detector is not None:
+        least = options.min_box_score
+        settings = {} if least is None else {"threshold": least}
+        detector = load_detector(options.detector, **settings)
+        return data.with_detector(detector), f"detector {options.detector}"
+    return data.with_annotated_boxes(), "ground truth, clipped to the image"
+
+
+def _notes(options: Eval, predictor: Any, predicted: Predicted) -> dict[str, str]:
+    """Conditions of the protocol in words; see `pipeline.evaluation`."""
+    notes = {"model": options.model}
+    if padding := getattr(predictor, "padding", None):
+        notes["crop"] = f"the box, padded {padding:g}x"
+        notes["score"] = "box score x mean of the keypoint scores above 0.2"
+    if options.boxes is not None or options.detector is not None:
+        notes["NMS"] = "none" if options.nms >= 1 else f"OKS above {options.nms:g}"
+    if predicted.skipped:
+        notes["left out"] = f"{len(predicted.skipped):,} boxes"
+    return notes
+
+
+def _default_out(options: Eval, trained: Trained) -> Path:
+    """`eval` in a run; else eval/NAME here, by the last part of the model's place."""
+    if trained.step is not None:
+        return trained.directory / "eval"
+    name = re.sub(r"[?#].*", "", options.model).rstrip("/").rpartition("/")[2]
+    return Path("eval") / (Path(name).stem if Path(name).suffix in (".pth", ".npz") else name)
+
+
+def _write(
+    out: Path,
+    report: Report,
+    table: PerKeypoint,
+    predicted: Predicted,
+    estimates: Estimates,
+    data: ImageFolder | PreparedPeople,
+) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "report.json").write_text(report.to_json() + "\n")
+        (out / "keypoints.json").write_text(
+            json.dumps({"pck": table.pck_of, "keypoints": table.to_list()}, indent=1) + "\n"
+        )
+        write_results(out / "results.json", predicted.results)
+    except OSError as error:
+        raise InputError(f"Cannot write to {out}: {error}.") from error
+    errors = box_errors(estimates)
+    skeleton = estimates.skeleton
+    chart = viz.keypoint_errors(errors, skeleton, unit="sides of the person's box")
+    viz.save_image(out / "keypoint_errors.png", chart)
+    rows = worst_rows(errors, _EXAMPLES)
+    if len(rows):
+        viz.save_image(out / "worst.png", _gallery(estimates, errors, rows, data))
+
+
+def _gallery(
+    estimates: Estimates,
+    errors: np.ndarray,
+    rows: np.ndarray,
+    data: ImageFolder | PreparedPeople,
+) -> np.ndarray:
+    """The people with the largest errors, truth beside estimate."""
+
+    def view(row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        image, matrix = data.view(estimates, row)
+        box = estimates.column("box_xywh")[row]
+        places = np.concatenate(
+            [estimates.keypoints[row], estimates.truth[row], [box[:2], box[:2] + box[2:]]]
+        )
+        if matrix is not None:
+            places = apply_affine(matrix, places)
+        count = estimates.skeleton.num_keypoints
+        low, high = places[-2:]
+        return image, places[:count], places[count:-2], np.concatenate([low, high - low])
+
+    captions = [_caption(estimates, errors, int(row)) for row in rows]
+    return viz.worst_people(view, rows, estimates.visible, estimates.skeleton, captions)
+
+
+def _caption(estimates: Estimates, errors: np.ndarray, row: int) -> str:
+    largest = int(np.nanargmax(errors[row]))
+    name = estimates.skeleton.keypoints[largest].replace("_", " ")
+    ids = "".join(
+        f", {kind} {int(column[row])}"
+        for kind, column in (
+            ("image", estimates.image_id),
+            ("annotation", estimates.annotation_id),
+        )
+        if column is not None
+    )
+    return f"error {np.nanmean(errors[row]):.2f}, {name} {errors[row, largest]:.2f}{ids}"
+
+
+def _print_skipped(predicted: Predicted) -> None:
+    if not predicted.skipped:
+        return
+    errors = Console(stderr=True, soft_wrap=True)
+    lines = [*predicted.skipped[:_LISTED]]
+    if len(predicted.skipped) > _LISTED:
+        lines.append(f"and {len(predicted.skipped) - _LISTED} more")
+    errors.print("Boxes left out:", style="yellow", highlight=False, markup=False)
+    for line in lines:
+        errors.print(f"  {line}", highlight=False, markup=False)

@@ -1,0 +1,76 @@
+"""`jaxpose score`: figures of a results file, without a model, images or JAX."""
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Column, Table
+
+from jaxpose import skeletons
+from jaxpose.cli.keypoint_table import keypoint_table
+from jaxpose.cli.metric_names import named_metrics
+from jaxpose.cli.score_command import Score
+from jaxpose.metrics.annotated_results import read_annotated, read_results
+from jaxpose.metrics.metric import Scored
+from jaxpose.metrics.pairs import pair_people, paired_estimates
+from jaxpose.metrics.per_keypoint import PerKeypoint, per_keypoint
+from jaxpose.metrics.report import shown, with_null
+from jaxpose.metrics.score_people import score_people
+
+
+def score(options: Score) -> None:
+    """Print the figures of `options.results`; remarks on the file go to standard error.
+
+    Metrics of matched people, such as AP, use the ranking of the file. The others need pairs of an
+    annotated person and a result, which `metrics.pairs` makes.
+
+    Raises:
+      InputError: as `read_annotated`, `read_results`, `named_metrics` and `score_people`.
+    """
+    skeleton = skeletons.load(options.skeleton) if options.skeleton else None
+    annotated = read_annotated(options.annotations, skeleton)
+    metrics = named_metrics(options.metric, annotated.skeleton)
+    for metric in metrics:
+        metric.check(annotated.skeleton)
+    people, remarks = read_results(options.results, annotated)
+    estimates = paired_estimates(people, pair_people(people), annotated.head_boxes)
+    scored = score_people(metrics, people, estimates)
+    figures = per_keypoint(estimates) if options.per_keypoint else None
+    counts = {
+        "people": f"{len(estimates):,} annotated, {len(people.found):,} results",
+        "skeleton": annotated.skeleton.name,
+    }
+    if options.json:
+        print(json.dumps(_document(scored, counts, remarks, figures), indent=1, allow_nan=False))
+        return
+    console = Console(soft_wrap=True)
+    console.print(_table(scored, counts))
+    if figures is not None:
+        console.print(keypoint_table(figures))
+    errors = Console(stderr=True, soft_wrap=True)
+    for remark in remarks:
+        errors.print(f"Note: {remark}", style="yellow", highlight=False, markup=False)
+
+
+def _document(
+    scored: Scored, counts: dict[str, str], remarks: list[str], figures: PerKeypoint | None
+) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "metrics": with_null(dict(scored.figures)),
+        "notes": {**counts, **scored.notes},
+        "remarks": remarks,
+    }
+    if figures is not None:
+        found["keypoints"] = figures.to_list()
+        found["pck"] = figures.pck_of
+    return found
+
+
+def _table(scored: Scored, counts: dict[str, str]) -> Table:
+    table = Table("metric", Column("value", overflow="fold"))
+    for name, value in scored.figures.items():
+        table.add_row(name, shown(value, ".4f"))
+    table.add_section()
+    for name, words in {**counts, **scored.notes}.items():
+        table.add_row(name, words)
+    return table
