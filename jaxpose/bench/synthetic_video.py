@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxpose.data.synthetic import render
 from jaxpose.deprecations import moved_names
-from jaxpose.media.video import Frame
+from jaxpose.media.frames import Frame
 
 HW = (480, 640)
 FPS = 25.0

@@ -9,7 +9,8 @@ import numpy as np
 from jaxpose.demo.limits import GONE
 from jaxpose.errors import InputError
 from jaxpose.media.image import decode_image
-from jaxpose.media.video import Frame, open_video
+from jaxpose.media.frames import Frame
+from jaxpose.media.video import open_video
 from jaxpose.results.people import People
 from jaxpose.viz import VideoWriter, save_image
 

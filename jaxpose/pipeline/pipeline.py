@@ -13,7 +13,7 @@ from jaxpose.errors import InputError
 from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.media.prefetch import StageTimer, ahead
 from jaxpose.media.sources import Media, open_media
-from jaxpose.media.video import Frame, Skipped
+from jaxpose.media.frames import Frame, Skipped
 from jaxpose.pipeline.lifting import LiftedVideo, lift_videos, open_lifter
 from jaxpose.pipeline.options import Options, named_options
 from jaxpose.pipeline.person_boxes import (

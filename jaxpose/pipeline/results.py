@@ -7,7 +7,7 @@ from weakref import WeakSet
 
 from jaxpose.media.prefetch import StageTimer
 from jaxpose.media.sources import Media
-from jaxpose.media.video import Skipped
+from jaxpose.media.frames import Skipped
 from jaxpose.results.people import People, dataframe
 
 
