@@ -213,8 +213,8 @@ class _Output:
                 self.heatmaps.write(people, image, name)
             return
         if self._video is None:
-            self._video = VideoWriter(self._out / name, people.fps or 25.0)
-        self._video.write(drawn)
+            self._video = VideoWriter(self._out / name)
+        self._video.write(drawn, people.seconds)
 
     def write(self, people: People) -> None:
         """Writes the keypoints of a frame in each format."""

@@ -174,8 +174,8 @@ def _print_done(
     )
     if any(codec == "mp4v" for _, codec in outcome.videos):
         console.print(
-            "The video is MPEG-4 part 2, which browsers do not play; "
-            "pip install 'jaxpose[video]' for H.264.",
+            "The video is MPEG-4 part 2, which browsers do not play: this build of PyAV has no "
+            "encoder for H.264.",
             style="yellow",
             markup=False,
             highlight=False,

@@ -18,6 +18,7 @@ _KINDS = (
 )
 # Codecs with packets that are never shown, so that a packet without a frame is no loss.
 _HIDING = frozenset({"av1", "libdav1d", "libaom-av1", "libvpx", "libvpx-vp9", "vp8", "vp9"})
+_UNREADABLE = "not a readable video; it is cut off, damaged, or of an unknown format"
 _TIMEOUT = 10.0  # seconds without a byte of a stream
 # Failures to read in a row after which a file is at its end.
 _PATIENCE = 30
@@ -28,11 +29,12 @@ class Decoding:
 
     Attributes:
       lost: damaged frames after the last frame, once all are read.
+      unread: frames that the file's index lists and that were not found, once all are read.
       broken_off: the reason why reading stopped before the end; empty if it did not.
     """
 
     def __init__(self, container: Any, source: str, live: bool, *, careful: bool = False) -> None:
-        self.lost = 0
+        self.lost = self.unread = 0
         self.broken_off = ""
         self._container = container
         self._source = source
@@ -46,6 +48,9 @@ class Decoding:
         # In transport streams the mark also stands on whole packets after a missing one.
         self._trusts_marks = container.format.name != "mpegts"
         self._hides = self._stream.codec_context.name in _HIDING
+        # Of other formats the index lists key frames alone, or is an estimate.
+        indexed = container.format.name.startswith(("mov", "avi"))
+        self._listed = len(self._stream.index_entries) if indexed else 0
 
     def close(self) -> None:
         """Closes what was opened here."""
@@ -93,11 +98,12 @@ class Decoding:
 
     def _packets(self) -> Iterator[Any]:
         """The packets of the stream, then None."""
-        failures = 0
+        failures = count = 0
         while True:
             try:
                 for packet in self._container.demux(self._stream):
                     failures = 0
+                    count += packet.dts is not None
                     if packet.size:  # an empty one would end the decoding
                         yield packet
                 break
@@ -109,6 +115,7 @@ class Decoding:
             except (av.error.FFmpegError, OSError) as error:
                 self.broken_off = f"reading failed: {error.strerror}"
                 break
+        self.unread = max(0, self._listed - count)
         yield None
 
     def _frames(self, packet: Any) -> Iterator[Any]:
@@ -156,9 +163,7 @@ def opened(name: str, live: bool) -> Any:
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if live:
             raise InputError(f"{name}: the stream cannot be opened") from error
-        raise InputError(
-            f"{name}: not a readable video; it is cut off, damaged, or of an unknown format"
-        ) from error
+        raise InputError(f"{name}: {_UNREADABLE}") from error
 
 
 def stream_of(container: Any) -> Any:
@@ -170,5 +175,8 @@ def stream_of(container: Any) -> Any:
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:
             return stream
+    name = container.name.removeprefix("file:")
+    if not len(container.streams):
+        raise InputError(f"{name}: {_UNREADABLE}")
     what = "only sound" if container.streams.audio else "no video"
-    raise InputError(f"{container.name.removeprefix('file:')}: there is {what} in the file")
+    raise InputError(f"{name}: there is {what} in the file")

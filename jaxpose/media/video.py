@@ -86,9 +86,8 @@ class Video:
 
     def _end(self, index: int, decoding: "Decoding") -> None:
         """Reports what is missing at the end."""
-        cut = 0 if self.live else missing_bytes(Path(self.source))
         reason = decoding.broken_off
-        if cut:
+        if not self.live and (cut := missing_bytes(Path(self.source))):
             reason = f"the file is cut off: {cut:,} bytes are missing"
         if index < 0:
             why = f"; {reason}" if reason else ""
@@ -98,6 +97,9 @@ class Video:
             self._report_damage(index + 1, decoding.lost, None)
         if reason:
             self.report(Skipped(self.source, f"{reason}; nothing follows", index + 1))
+        elif decoding.unread:
+            frames = "1 frame" if decoding.unread == 1 else f"{decoding.unread:,} frames"
+            self.report(Skipped(self.source, f"{frames} of the file's index cannot be found"))
 
     def _seconds(self, frame: Any, last: float | None) -> float:
         """Time stamp of a frame; without one, a step after the last."""
@@ -153,11 +155,16 @@ def is_address(source: object) -> bool:
 
 
 def _check_pixels(name: str, stream: Any) -> None:
-    width, height = stream.codec_context.width, stream.codec_context.height
-    if width * height > MAX_FRAME_PIXELS:
+    """Refuses frames above the limit, whose size FFmpeg then leaves at 0.
+
+    Raises:
+      InputError: names the limit.
+    """
+    pixels = stream.codec_context.width * stream.codec_context.height
+    if not 0 < pixels <= MAX_FRAME_PIXELS:
         raise InputError(
-            f"{name}: frames of {width} x {height} pixels are more than the {MAX_FRAME_PIXELS:,} "
-            "that are decoded; make the video smaller first"
+            f"{name}: its frames have more than {MAX_FRAME_PIXELS:,} pixels, or no size that can "
+            "be read; make the video smaller first"
         )
 
 

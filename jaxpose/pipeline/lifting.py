@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from jaxpose.hub.load import load_lifter
-from jaxpose.media.prefetch import StageTimer
 from jaxpose.media.frames import Skipped
+from jaxpose.media.prefetch import StageTimer
 from jaxpose.results.motion_files import LiftedTrack
 from jaxpose.results.people import People
 from jaxpose.tasks.lifting.track_lifter import TrackLifter
