@@ -38,6 +38,7 @@ class PredictSummary:
         self.images = self.frames = self.people = self.faint = self.without = self.left_out = 0
         self.boxes: list[str] = []
         self.videos: list[tuple[str, str]] = []
+        self.notes: list[str] = []
         self.tracks: Counter[str] = Counter()
 
     def add(self, people: People) -> None:
@@ -131,6 +132,8 @@ def summarise(
             highlight=False,
             markup=False,
         )
+    for note in outcome.notes[:_LISTED]:
+        console.print(note, style="yellow", highlight=False, markup=False)
     lines = [f"{one.source}: {one.reason}" for one in media.skipped]
     kinds = ("image", "images")
     if not media.still:

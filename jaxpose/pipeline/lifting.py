@@ -30,6 +30,11 @@ class LiftedVideo(NamedTuple):
     not_lifted: list[str]
 
     @property
+    def notes(self) -> list[str]:
+        """A sentence for the longest track that was resampled, because frames are not even."""
+        return [track.note for track in self.tracks if track.note][:1]
+
+    @property
     def skipped(self) -> list[Skipped]:
         """`not_lifted` as entries of `Results.skipped`."""
         return [Skipped(self.source, f"not lifted: {reason}") for reason in self.not_lifted]

@@ -6,7 +6,7 @@ from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -136,7 +136,7 @@ class _Encoder:
         name, units = _ENCODERS[codec]
         self._container = av.open(str(path), "w", options={"movflags": "faststart"})
         rate = Fraction(fps or 30).limit_denominator(1001)
-        self._stream: Any = self._container.add_stream(name, rate=rate)
+        self._stream = cast(Any, self._container.add_stream(name, rate=rate))
         self._stream.height, self._stream.width = hw
         self._stream.pix_fmt = "yuv420p"
         self._unit = 1 / rate if fps else Fraction(1, units)
