@@ -8,7 +8,8 @@ import numpy as np
 
 from jaxpose.data.synthetic import render
 from jaxpose.deprecations import moved_names
-from jaxpose.media.video import Frame
+from jaxpose.media.frames import Frame
+from jaxpose.viz import VideoWriter
 
 HW = (480, 640)
 FPS = 25.0
@@ -18,15 +19,14 @@ _TALL = 240  # pixels
 def draw_video(path: Path, frames: int, people: int) -> Path:
     """Writes an MPEG-4 video of drawn people who walk from side to side."""
     sprites = [_sprite(number) for number in range(people)]
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), FPS, HW[::-1])
     rows, columns = np.mgrid[: HW[0], : HW[1]]
     ground = np.stack([rows // 4, columns // 4, (rows + columns) // 8], axis=-1).astype(np.uint8)
-    for index in range(frames):
-        image = ground.copy()
-        for (x, y, w, h), one in zip(_boxes(index, people), sprites, strict=True):
-            image[y : y + h, x : x + w] = one
-        writer.write(image[:, :, ::-1])
-    writer.release()
+    with VideoWriter(path, FPS, codec="mp4v") as writer:
+        for index in range(frames):
+            image = ground.copy()
+            for (x, y, w, h), one in zip(_boxes(index, people), sprites, strict=True):
+                image[y : y + h, x : x + w] = one
+            writer.write(image)
     return path
 
 

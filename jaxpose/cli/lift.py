@@ -41,7 +41,7 @@ def lift(options: Lift) -> int:
     size = None if options.size is None else _size(options.size)
     skeleton = None if options.skeleton is None else load(options.skeleton)
     results = read_results(options.source, skeleton=skeleton, image_wh=size)
-    tracks = tracks_of(results, lifting.fps)
+    tracks = tracks_of(results, lifting.fps, lifting.longest_gap)
     lifter = open_lifter(
         options.weights, options.checkpoint, lifting, trust_recipe=options.trust_recipe
     )
@@ -91,6 +91,7 @@ def _beside(video: Path, track: Track) -> list[np.ndarray]:
       InputError: no video, one of another size or without some of the frames.
     """
     wanted = {int(frame): at for at, frame in enumerate(track.frames)}
+    keypoints, scores = (track.clock.to_frames(v) for v in (track.keypoints, track.scores))
     shown: dict[int, np.ndarray] = {}
     for frame in open_video(video, lambda skipped: None):
         if frame.index > track.frames[-1]:
@@ -103,8 +104,8 @@ def _beside(video: Path, track: Track) -> list[np.ndarray]:
             raise InputError(
                 f"{video} is {width} x {height}, its keypoints are of {track.image_wh}"
             )
-        person, scores = track.keypoints[at][None], track.scores[at][None]
-        drawn = draw_people(frame.image, person, track.skeleton, scores=scores)
+        person, certain = keypoints[at][None], scores[at][None]
+        drawn = draw_people(frame.image, person, track.skeleton, scores=certain)
         shown[at] = fitted(drawn, VIEW_WH)
     if len(shown) < len(wanted):
         raise InputError(f"{video} lacks {len(wanted) - len(shown)} of the {len(wanted)} frames")
@@ -138,7 +139,10 @@ def _write(path: Path, lifted: list[LiftedTrack]) -> None:
 def _summarise(lifted: LiftedTrack, track: Track, count: int, out: list[Path]) -> None:
     table = Table(show_header=False, show_edge=False)
     table.add_row("person", f"track {track.number}, of {count}")
-    table.add_row("frames", f"{len(track.frames)} at {track.fps:g} a second")
+    if track.note:
+        table.add_row("frames", f"{len(track.frames)}. {track.note}.")
+    else:
+        table.add_row("frames", f"{len(track.frames)} at {track.fps:g} a second")
     table.add_row("joints", f"{lifted.skeleton.num_keypoints}, {lifted.skeleton.name}")
     if lifted.quality is not None:
         seen, spread, beyond = (100 * value for value in lifted.quality)

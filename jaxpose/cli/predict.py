@@ -106,7 +106,7 @@ def predict(options: Predict) -> int:
 
             frames = _drawn(results, output, done, failures)
             if pipeline.lifter is not None:
-                frames = _lifted(pipeline, frames, results, media)
+                frames = _lifted(pipeline, frames, results, media, outcome)
             for people in frames:
                 with results.stages("draw and write"):
                     output.write(people)
@@ -171,11 +171,16 @@ def _drawn(
 
 
 def _lifted(
-    pipeline: Pipeline, frames: Iterable[People], results: Results, media: Media
+    pipeline: Pipeline,
+    frames: Iterable[People],
+    results: Results,
+    media: Media,
+    outcome: PredictSummary,
 ) -> Iterator[People]:
     """The same frames with joints; tracks that cannot be lifted are entered in the skipped ones."""
     for video in pipeline.lift(frames, results.stages):
         media.skipped += video.skipped
+        outcome.notes += [f"{video.source}: {note}." for note in video.notes]
         yield from video.frames
 
 
@@ -239,8 +244,8 @@ class _Output:
                 self.heatmaps.write(people, image, name)
             return
         if self._video is None:
-            self._video = VideoWriter(self._out / name, people.fps or 25.0)
-        self._video.write(drawn)
+            self._video = VideoWriter(self._out / name)
+        self._video.write(drawn, people.seconds)
 
     def write(self, people: People) -> None:
         """Writes the keypoints of a frame in each format."""

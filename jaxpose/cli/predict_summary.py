@@ -38,6 +38,7 @@ class PredictSummary:
         self.images = self.frames = self.people = self.faint = self.without = self.left_out = 0
         self.boxes: list[str] = []
         self.videos: list[tuple[str, str]] = []
+        self.notes: list[str] = []
         self.tracks: Counter[str] = Counter()
 
     def add(self, people: People) -> None:
@@ -131,6 +132,8 @@ def summarise(
             highlight=False,
             markup=False,
         )
+    for note in outcome.notes[:_LISTED]:
+        console.print(note, style="yellow", highlight=False, markup=False)
     lines = [f"{one.source}: {one.reason}" for one in media.skipped]
     kinds = ("image", "images")
     if not media.still:
@@ -183,8 +186,8 @@ def _print_done(
     )
     if any(codec == "mp4v" for _, codec in outcome.videos):
         console.print(
-            "The video is MPEG-4 part 2, which browsers do not play; "
-            "pip install 'jaxpose[video]' for H.264.",
+            "The video is MPEG-4 part 2, which browsers do not play: this build of PyAV has no "
+            "encoder for H.264.",
             style="yellow",
             markup=False,
             highlight=False,

@@ -92,7 +92,9 @@ def check_video(path: Path, limits: Limits) -> None:
         video = open_video(path, lambda skipped: None)
     except InputError as error:
         raise InputError(str(error).removeprefix(f"{path}: ")) from None
-    _check_pixels(video.hw, limits, "frames have")
+    hw = video.hw
+    video.close()
+    _check_pixels(hw, limits, "frames have")
 
 
 def _is_video(head: bytes) -> bool:

@@ -8,8 +8,9 @@ import numpy as np
 
 from jaxpose.demo.limits import GONE
 from jaxpose.errors import InputError
+from jaxpose.media.frames import Frame
 from jaxpose.media.image import decode_image
-from jaxpose.media.video import Frame, open_video
+from jaxpose.media.video import open_video
 from jaxpose.results.people import People
 from jaxpose.viz import VideoWriter, save_image
 
@@ -69,9 +70,9 @@ class DemoResult:
             image = decode_image(self.source.read_bytes())
             save_image(path, _numbered(self.people[0]).draw(image, min_score=min_score))
             return path
-        with VideoWriter(path, self._rate()) as writer:
+        with VideoWriter(path) as writer:
             for people, frame in self._frames():
-                writer.write(people.draw(frame.image, min_score=min_score))
+                writer.write(people.draw(frame.image, min_score=min_score), frame.seconds)
         return path
 
     def table(self, min_score: float) -> list[list[str | int | float]]:
@@ -103,12 +104,6 @@ class DemoResult:
         frames = f"{len(self.people)} frames in " if self.is_video else ""
         notes = [note.removesuffix(".") for note in self.notes]
         return ". ".join([f"{what}; {frames}{self.seconds:.2f} s", *notes]) + "."
-
-    def _rate(self) -> float:
-        """Frames per second by the time stamps: browsers' recordings declare none."""
-        steps = np.diff([people.seconds or 0.0 for people in self.people])
-        step = float(np.median(steps)) if len(steps) else 0.0
-        return float(np.clip(1 / step, 1, 120)) if step > 0 else self.people[0].fps or 25.0
 
     def _frames(self) -> Iterator[tuple[People, Frame]]:
         """The frames of the video again, each with its people."""

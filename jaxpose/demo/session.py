@@ -89,10 +89,13 @@ class DemoSession:
         begun, limits = time.perf_counter(), self.limits
         frames: list[People] = []
         notes: list[str] = []
+        begin: float | None = None
         with self.pipeline.results(open_media(str(video)), lift=False) as results:
             total = min(results.count or limits.frames, limits.frames)
             for people in results:
-                seconds = people.seconds or 0.0
+                stamp = people.seconds or 0.0
+                begin = stamp if begin is None else begin
+                seconds = stamp - begin
                 if len(frames) == limits.frames or seconds > limits.max_video_seconds:
                     notes.append(f"The video is longer: this is it up to {seconds:.1f} s")
                     break

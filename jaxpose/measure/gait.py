@@ -1,12 +1,13 @@
 """Steps: times when feet touch and leave the ground, and their rate."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.signal import find_peaks
 
 from jaxpose.errors import InputError
 from jaxpose.measure.parts import part
+from jaxpose.measure.rows import check_filled, rows_of
 from jaxpose.skeletons import Skeleton
 
 # The foot's excursion in a stride must be at least this part of the largest one.
@@ -17,17 +18,21 @@ _FASTEST = 3.0
 
 @dataclass(frozen=True)
 class Steps:
-    """Events of a walk, each `[N]` seconds from the first frame, in order.
+    """Events of a walk, each `[N]` seconds, in order.
+
+    The times are from the first frame, or those of the time stamps if these were given.
 
     Attributes:
       left_strikes, right_strikes: the foot touches the ground.
       left_offs, right_offs: the toes leave it.
+      note: a sentence about resampling; empty for evenly spaced frames.
     """
 
     left_strikes: np.ndarray
     right_strikes: np.ndarray
     left_offs: np.ndarray
     right_offs: np.ndarray
+    note: str = ""
 
     @property
     def strikes(self) -> np.ndarray:
@@ -38,8 +43,9 @@ class Steps:
 def step_events(
     points: np.ndarray,
     skeleton: Skeleton,
-    fps: float,
+    fps: float | None = None,
     *,
+    seconds: np.ndarray | None = None,
     forward: np.ndarray | None = None,
 ) -> Steps:
     """Foot strikes and toe-offs of a person who walks or runs, by the feet's motion past the hips.
@@ -50,19 +56,23 @@ def step_events(
 
     Args:
       points: `[T, K, 2 or 3]`, smoothed and without gaps (`motion.smooth`, `motion.fill`).
-      fps: frames per second.
+      fps: frames per second of evenly spaced frames.
+      seconds: instead of `fps`, `[T]` time stamps of frames that need not be evenly spaced; they
+        are resampled.
       forward: `[D]` direction of the walk, needed on a treadmill; None takes the motion of the
         hips.
 
     Raises:
-      InputError: the hips do not move and `forward` is not given, or there are NaNs.
+      InputError: the hips do not move and `forward` is not given, there are NaNs, frames are more
+        than half a second apart, or neither or both of `fps` and `seconds` are given.
 
     Zeni, Richards and Higginson, "Two simple methods for determining gait events during treadmill
     and overground walking using kinematic data", Gait & Posture 2008, 27(4):710-714.
     """
+    rows = rows_of(points, fps, seconds)
+    points = rows.values
     hips = part(points, skeleton, "hips")
-    if not np.isfinite(hips).all():
-        raise InputError("hips are missing in some frames; fill the gaps first (motion.fill)")
+    check_filled(replace(rows, values=hips), "hips are")
     if forward is None:
         way = hips[-1] - hips[0]
         spread = np.ptp(part(points, skeleton, "left_heel") - hips, axis=0).max(initial=0.0)
@@ -77,12 +87,11 @@ def step_events(
     for name, sign in (("heel", 1.0), ("toe", -1.0)):
         for side in ("left", "right"):
             along = sign * (part(points, skeleton, f"{side}_{name}") - hips) @ way
-            if not np.isfinite(along).all():
-                raise InputError(f"the {side} {name} is missing in some frames; fill the gaps")
-            apart = max(1.0, fps / _FASTEST)
+            check_filled(replace(rows, values=along), f"the {side} {name} is")
+            apart = max(1.0, rows.fps / _FASTEST)
             peaks, _ = find_peaks(along, distance=apart, prominence=_PROMINENCE * np.ptp(along))
-            events.append(peaks / fps)
-    return Steps(*events)
+            events.append(rows.begin + peaks / rows.fps)
+    return Steps(*events, note=rows.note)
 
 
 def cadence(steps: Steps) -> float:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.measure.rows import rows_of
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,16 @@ class Repetitions:
       turns: int64 `[N]`, the frame furthest from rest in each.
       ends: int64 `[N]`, the first frame back near the resting value.
       unfinished: True if another repetition has begun and is not over when the signal ends.
+      seconds: float64 `[N, 3]`, times of start, turn and end, if time stamps were given; else None.
+      note: a sentence about resampling; empty for evenly spaced frames.
     """
 
     starts: np.ndarray
     turns: np.ndarray
     ends: np.ndarray
     unfinished: bool
+    seconds: np.ndarray | None = None
+    note: str = ""
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -31,6 +36,7 @@ def count_repetitions(
     signal: np.ndarray,
     *,
     min_range: float,
+    seconds: np.ndarray | None = None,
     away: float = 0.6,
     back: float = 0.3,
     rest: str = "high",
@@ -48,6 +54,8 @@ def count_repetitions(
         pixels (y down, so at rest `low`). NaN frames are skipped.
       min_range: in the signal's unit; a signal that varies less has no repetition (about 30 degrees
         for a knee).
+      seconds: `[T]` time stamps of the frames. Frames that are not evenly spaced are resampled, so
+        that a part with more frames does not count more; starts, turns and ends are frames still.
       away, back: fractions of the range, `back < away`.
       rest: the extreme at which the movement rests, `high` or `low`.
 
@@ -61,6 +69,20 @@ def count_repetitions(
         raise InputError(f"0 < back < away < 1 has to hold; they are {back} and {away}")
     if rest not in ("high", "low"):
         raise InputError(f"rest is 'high' or 'low', not {rest!r}")
+    if seconds is None:
+        return _counted(signal, min_range, away, back, rest)
+    rows = rows_of(signal, None, seconds)
+    found = _counted(rows.values, min_range, away, back, rest)
+    places = [found.starts, found.turns, found.ends]
+    times = rows.begin + np.stack(places, axis=-1) / rows.fps
+    frames = map(rows.frame, places)
+    return Repetitions(*frames, found.unfinished, seconds=times, note=rows.note)
+
+
+def _counted(
+    signal: np.ndarray, min_range: float, away: float, back: float, rest: str
+) -> Repetitions:
+    """Repetitions of evenly spaced frames."""
     known = np.flatnonzero(np.isfinite(signal))
     none: np.ndarray = np.zeros(0, np.int64)
     if len(known) < 3:

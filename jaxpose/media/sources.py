@@ -12,8 +12,10 @@ import numpy as np
 
 from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
+from jaxpose.media.frames import Frame, Skipped
 from jaxpose.media.image import is_image_file, on_white, page_count, read_image
-from jaxpose.media.video import VIDEO_SUFFIXES, Frame, Skipped, Video, is_address, open_video
+from jaxpose.media.video import VIDEO_SUFFIXES, Video, is_address, open_video
+from jaxpose.media.webcam import Webcam
 
 LIST_SUFFIXES = frozenset({".lst", ".txt"})
 """Suffixes of files that list paths, one per line."""
@@ -36,7 +38,7 @@ class Media:
       still: True if there are only images, as far as is known before reading.
       single: True if one image was given directly, not in a folder or list.
       live: True if frames come from a webcam or a stream and should not wait for each other.
-      count: largest possible number of frames; None if unknown.
+      count: number of frames, of a video an estimate; None if unknown.
     """
 
     def __init__(self, items: Iterable[_Item], fps: float | None = None) -> None:
@@ -57,7 +59,7 @@ class Media:
         self.still = known is not None and fps is None and not any(_moves(i) for i in known)
         self.live = any(not isinstance(i, np.ndarray) and not _is_path(i) for i in known or ())
         self.count = len(known) if known is not None and not any(map(_moves, known)) else None
-        self._first: Video | None = None
+        self._first: Video | Webcam | None = None
         if known is not None and len(known) == 1 and _moves(known[0]):
             try:
                 self._first = open_video(_film(known[0]), self.skipped.append)

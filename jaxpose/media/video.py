@@ -1,16 +1,21 @@
-"""Frames of a video file, a stream or a webcam, with their index and time stamp."""
+"""Frames of a video file or stream, with their index and time stamp, by PyAV."""
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 
 from jaxpose.errors import InputError
-from jaxpose.media.image import max_pixels, missing
-from jaxpose.viz.video import quiet
+from jaxpose.media.cut_off import missing_bytes
+from jaxpose.media.decoding import MAX_FRAME_PIXELS, Decoding, opened, stream_of
+from jaxpose.media.display import displayed, matrix_of
+from jaxpose.media.frames import Frame, Skipped
+from jaxpose.media.image import missing
+from jaxpose.media.webcam import Webcam, open_webcam
 
 VIDEO_SUFFIXES = frozenset(
     {
@@ -20,137 +25,96 @@ VIDEO_SUFFIXES = frozenset(
 )
 """Suffixes of video files."""
 
-# Failures in a row after which a file of unknown length is at its end.
-_PATIENCE = 30
-_DEFAULT_FPS = 25.0
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """Skipped image, video, or frames of a video (`index` is the first), with the reason."""
-
-    source: str
-    reason: str
-    index: int | None = None
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One image of a stream.
-
-    Attributes:
-      image: uint8 RGB `[H, W, 3]`, upright.
-      source: the path, `webcam 0`, or `array`.
-      index: the position within the video, with lost frames counted; 0 for a single image.
-      seconds: time since the beginning of the video; None for a single image.
-      fps: frames per second of the video; None for a single image.
-    """
-
-    image: np.ndarray
-    source: str
-    index: int = 0
-    seconds: float | None = None
-    fps: float | None = None
+_DEFAULT_FPS = 25
 
 
 @dataclass
 class Video:
     """Frames of a video in order, readable once; open a new one to read it again.
 
-    Frames that cannot be decoded are reported through `report` and reading continues after them:
-    the index of the next frame counts the frames that its time stamp shows to be lost. A rotation
-    in the video's metadata is applied.
+    The frames end where the stream ends: numbers of frames in headers are estimates. Damaged frames
+    are reported through `report` and counted by the index of the next frame. The display matrix,
+    which turns and mirrors frames, is applied, as players do. Frames of another size than the first
+    are scaled to it.
 
     Attributes:
       source: the name in `Frame.source`.
-      fps: frames per second; 25 where the video does not state them.
-      count: number of frames in the video's header; None for streams and webcams.
-      live: a webcam or a stream, whose time stamps come from this machine's clock.
+      fps: average frames per second that the video states; None if it states none.
+      count: number of frames, an estimate; None if the header has no number.
+      live: a stream from the network.
     """
 
     source: str
-    fps: float
+    fps: float | None
     count: int | None
     live: bool
     report: Callable[[Skipped], None]
-    _capture: Any = field(repr=False)
+    _container: Any = field(repr=False)
+    _time_base: Fraction = field(repr=False)
 
     @property
     def hw(self) -> tuple[int, int]:
-        """Height and width of the frames, from the video's header; nothing is decoded."""
-        import cv2
+        """Height and width of the stored frames, from the video's header; nothing is decoded."""
+        stream = stream_of(self._container)
+        return stream.codec_context.height, stream.codec_context.width
 
-        properties = cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH
-        height, width = (int(self._capture.get(one)) for one in properties)
-        return height, width
+    def close(self) -> None:
+        """Closes the file."""
+        self._container.close()
 
     def __iter__(self) -> Iterator[Frame]:
+        index, seconds = -1, None
+        hw: tuple[int, int] | None = None
+        decoding = Decoding(self._container, self.source, self.live)
         try:
-            yield from self._live() if self.live else self._film()
+            for frame, lost in decoding:
+                seconds = self._seconds(frame, seconds)
+                if lost:
+                    self._report_damage(index + 1, lost, seconds)
+                index += 1 + lost
+                hw = hw or (frame.height, frame.width)
+                image = frame.to_ndarray(format="rgb24", width=hw[1], height=hw[0])
+                matrix = matrix_of(frame)
+                del frame  # the decoder can use its memory again
+                image = np.ascontiguousarray(displayed(image, matrix))
+                yield Frame(image, self.source, index, seconds, self.fps)
+                del image
         finally:
-            self._capture.release()
+            decoding.close()
+            self.close()
+        self._end(index, decoding)
 
-    def _live(self) -> Iterator[Frame]:
-        begun, failures, index = time.monotonic(), 0, 0
-        while failures < _PATIENCE:
-            found, image = self._capture.read()
-            if found:
-                seconds = time.monotonic() - begun
-                yield Frame(_rgb(image), self.source, index, seconds, self.fps)
-                index, failures = index + 1, 0
-            else:
-                failures += 1
-                time.sleep(0.02)
-        self.report(Skipped(self.source, "no more frames came", index))
+    def _end(self, index: int, decoding: "Decoding") -> None:
+        """Reports what is missing at the end."""
+        reason = decoding.broken_off
+        if not self.live and (cut := missing_bytes(Path(self.source))):
+            reason = f"the file is cut off: {cut:,} bytes are missing"
+        if index < 0:
+            why = f"; {reason}" if reason else ""
+            self.report(Skipped(self.source, f"the video has no frame that can be decoded{why}"))
+            return
+        if decoding.lost:
+            self._report_damage(index + 1, decoding.lost, None)
+        if reason:
+            self.report(Skipped(self.source, f"{reason}; nothing follows", index + 1))
+        elif decoding.unread:
+            frames = "1 frame" if decoding.unread == 1 else f"{decoding.unread:,} frames"
+            self.report(Skipped(self.source, f"{frames} of the file's index cannot be found"))
 
-    def _film(self) -> Iterator[Frame]:
-        import cv2
+    def _seconds(self, frame: Any, last: float | None) -> float:
+        """Time stamp of a frame; without one, a step after the last."""
+        stamp = frame.dts if frame.pts is None else frame.pts
+        if stamp is not None:
+            return float(stamp * self._time_base)
+        return 0.0 if last is None else last + 1 / (self.fps or _DEFAULT_FPS)
 
-        index, last, lost, decoded, failures = -1, 0.0, 0, 0, 0
-        while True:
-            found = self._capture.grab()
-            seconds = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            image = self._capture.retrieve()[1] if found else None
-            if image is None:
-                failures += 1
-                lost += 1
-                if self._ended(decoded, failures):
-                    break
-                continue
-            # A decoder that reads ahead fails some frames before the missing ones.
-            gap = round((seconds - last) * self.fps) - 1 if index >= 0 else 0
-            missing_here = min(max(gap, 0), lost)
-            if missing_here:
-                self._tell(index + 1, missing_here, seconds)
-                lost -= missing_here
-                decoded += missing_here
-            index += 1 + missing_here
-            last = max(seconds, last)
-            decoded, failures = decoded + 1, 0
-            yield Frame(_rgb(image), self.source, index, seconds, self.fps)
-            if decoded == self.count and not lost:
-                break
-        self._end(decoded)
-
-    def _ended(self, decoded: int, failures: int) -> bool:
-        if self.count is None:
-            return failures >= _PATIENCE
-        return decoded + failures >= self.count
-
-    def _end(self, decoded: int) -> None:
-        if not decoded:
-            self.report(Skipped(self.source, "the video has no frame that can be decoded"))
-        # A container's count may be off by a little without any damage.
-        elif self.count is not None and self.count - decoded > max(1, 0.01 * self.count):
-            reason = f"the header states {self.count} frames; nothing can be decoded after this one"
-            self.report(Skipped(self.source, reason, decoded))
-
-    def _tell(self, first: int, count: int, seconds: float) -> None:
+    def _report_damage(self, first: int, count: int, seconds: float | None) -> None:
         what = f"frame {first} is" if count == 1 else f"frames {first} to {first + count - 1} are"
-        self.report(Skipped(self.source, f"{what} damaged (before {seconds:.2f} s)", first))
+        where = "at the end" if seconds is None else f"before {seconds:.2f} s"
+        self.report(Skipped(self.source, f"{what} damaged ({where})", first))
 
 
-def open_video(source: str | Path | int, report: Callable[[Skipped], None]) -> Video:
+def open_video(source: str | Path | int, report: Callable[[Skipped], None]) -> Video | Webcam:
     """Opens a video file, the address of a stream (`rtsp://...`), or a webcam by its number.
 
     Args:
@@ -158,38 +122,68 @@ def open_video(source: str | Path | int, report: Callable[[Skipped], None]) -> V
       report: called for each damaged or missing range of frames as it is found.
 
     Raises:
-      InputError: no such file or webcam, empty, not a video, or frames of more than `max_pixels()`.
+      InputError: no such file or webcam, empty, not a video, or frames of more than
+        `MAX_FRAME_PIXELS`.
     """
-    import cv2
-
-    name = f"webcam {source}" if isinstance(source, int) else str(source)
-    live = isinstance(source, int) or is_address(source)
+    if isinstance(source, int):
+        return open_webcam(source, report)
+    name, live = str(source), is_address(source)
     if not live:
         _check_file(Path(name))
-    with quiet():
-        capture = cv2.VideoCapture(source if isinstance(source, int) else name)
-    if not capture.isOpened():
-        capture.release()
-        raise InputError(_unopened(source))
-    width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
-    if width * height > max_pixels():
-        capture.release()
-        raise InputError(f"{name}: frames of {width:g} x {height:g} pixels are not decoded")
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    container = opened(name, live)
+    try:
+        stream = stream_of(container)
+        _check_pixels(name, stream)
+    except InputError:
+        container.close()
+        raise
+    rate = _stated_rate(stream)
     return Video(
         name,
-        fps if np.isfinite(fps) and 0 < fps < 1e4 else _DEFAULT_FPS,
-        count if count > 0 and not live else None,
+        None if rate is None else float(rate),
+        None if live else _estimate(container, rate),
         live,
         report,
-        capture,
+        container,
+        stream.time_base,
     )
 
 
 def is_address(source: object) -> bool:
     """True for the address of a stream, False for a path."""
     return isinstance(source, str) and source.split("://")[0] in ("rtsp", "rtmp", "http", "https")
+
+
+def _check_pixels(name: str, stream: Any) -> None:
+    """Refuses frames above the limit, whose size FFmpeg then leaves at 0.
+
+    Raises:
+      InputError: names the limit.
+    """
+    pixels = stream.codec_context.width * stream.codec_context.height
+    if not 0 < pixels <= MAX_FRAME_PIXELS:
+        raise InputError(
+            f"{name}: its frames have more than {MAX_FRAME_PIXELS:,} pixels, or no size that can "
+            "be read; make the video smaller first"
+        )
+
+
+def _stated_rate(stream: Any) -> Fraction | None:
+    """Average rate by the header; None where FFmpeg guessed it from the first frames."""
+    average: Fraction | None = stream.average_rate
+    if average is None or not 0 < average <= 1000:
+        return None
+    return average if stream.frames or average == stream.base_rate else None
+
+
+def _estimate(container: Any, rate: Fraction | None) -> int | None:
+    """Number of frames by the header, or by the duration; None if neither is known."""
+    frames = stream_of(container).frames
+    if frames > 0:
+        return int(frames)
+    if rate is None or not container.duration or container.duration < 0:
+        return None
+    return max(1, round(container.duration / av.time_base * rate))
 
 
 def _check_file(path: Path) -> None:
@@ -202,22 +196,3 @@ def _check_file(path: Path) -> None:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     if empty:
         raise InputError(f"{path}: the file is empty")
-
-
-def _unopened(source: str | Path | int) -> str:
-    if isinstance(source, int):
-        return (
-            f"there is no webcam {source}, or another program holds it, or this machine (a "
-            "container, Colab) has none; give a video instead"
-        )
-    if is_address(source):
-        return f"{source}: the stream cannot be opened"
-    return f"{source}: not a readable video; it is cut off, damaged, or of an unknown format"
-
-
-def _rgb(image: np.ndarray) -> np.ndarray:
-    import cv2
-
-    if image.ndim == 2:
-        return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

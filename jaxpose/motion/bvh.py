@@ -143,6 +143,6 @@ def write_bvh(path: Path | str, bvh: Bvh) -> None:
         return [*found, f"{pad}}}"]
 
     head = ["HIERARCHY", *lines(0, 0), "MOTION", f"Frames: {len(bvh.motion)}"]
-    head.append(f"Frame Time: {bvh.frame_time:.8f}")
+    head.append(f"Frame Time: {bvh.frame_time:.12g}")
     rows = [" ".join(f"{value:.6f}" for value in row) for row in bvh.motion]
     Path(path).write_text("\n".join([*head, *rows]) + "\n")

@@ -12,10 +12,24 @@ _BLOCK = 512
 _INTEL = 84
 
 
-def write_trc(path: Path | str, points: np.ndarray, names: Sequence[str], fps: float) -> None:
+def write_trc(
+    path: Path | str,
+    points: np.ndarray,
+    names: Sequence[str],
+    fps: float,
+    *,
+    begin: float = 0.0,
+) -> None:
     """Writes `points [T, K, 3]` in mm as an OpenSim marker file.
 
     OpenSim needs y up, see `geometry.axes.y_up`. A missing marker (NaN) is left blank.
+
+    Args:
+      path: path of the file.
+      points: at a constant rate (`motion.timing.even_clock`).
+      names: K names.
+      fps: rows per second.
+      begin: time of the first row, seconds.
 
     Raises:
       InputError: shapes that do not fit together.
@@ -24,7 +38,8 @@ def write_trc(path: Path | str, points: np.ndarray, names: Sequence[str], fps: f
     frames, count = points.shape[:2]
     axes = [f"{axis}{i + 1}" for i in range(count) for axis in "XYZ"]
     keys = "DataRate CameraRate NumFrames NumMarkers Units OrigDataRate OrigDataStartFrame"
-    values = [f"{fps:g}", f"{fps:g}", frames, count, "mm", f"{fps:g}", 1, frames]
+    rate = f"{fps:.10g}"
+    values = [rate, rate, frames, count, "mm", rate, 1, frames]
     lines = [
         f"PathFileType\t4\t(X/Y/Z)\t{Path(path).name}",
         "\t".join([*keys.split(), "OrigNumFrames"]),
@@ -35,7 +50,7 @@ def write_trc(path: Path | str, points: np.ndarray, names: Sequence[str], fps: f
     ]
     for frame, row in enumerate(points):
         cells = [f"{value:.5f}" if np.isfinite(value) else "" for value in row.ravel()]
-        lines.append("\t".join([str(frame + 1), f"{frame / fps:.6f}", *cells]))
+        lines.append("\t".join([str(frame + 1), f"{begin + frame / fps:.6f}", *cells]))
     Path(path).write_text("\n".join(lines) + "\n")
 
 

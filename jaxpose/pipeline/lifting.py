@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from jaxpose.hub.load import load_lifter
+from jaxpose.media.frames import Skipped
 from jaxpose.media.prefetch import StageTimer
-from jaxpose.media.video import Skipped
 from jaxpose.results.motion_files import LiftedTrack
 from jaxpose.results.people import People
 from jaxpose.tasks.lifting.track_lifter import TrackLifter
@@ -28,6 +28,11 @@ class LiftedVideo(NamedTuple):
     frames: list[People]
     tracks: list[LiftedTrack]
     not_lifted: list[str]
+
+    @property
+    def notes(self) -> list[str]:
+        """A sentence for the longest track that was resampled, because frames are not even."""
+        return [track.note for track in self.tracks if track.note][:1]
 
     @property
     def skipped(self) -> list[Skipped]:

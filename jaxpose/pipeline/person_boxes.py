@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.media.frames import Frame
 from jaxpose.media.prefetch import StageTimer
-from jaxpose.media.video import Frame
 from jaxpose.results.box_files import BoxFile, whole_image
 from jaxpose.results.people import People
 from jaxpose.tracking.pose_nms import box_around

@@ -12,9 +12,9 @@ import numpy as np
 from jaxpose.errors import InputError
 from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.hub.quality import Quality, load_default_detector, load_default_pose
+from jaxpose.media.frames import Frame, Skipped
 from jaxpose.media.prefetch import StageTimer, ahead
 from jaxpose.media.sources import Media, open_media
-from jaxpose.media.video import Frame, Skipped
 from jaxpose.pipeline.lifting import LiftedVideo, lift_videos, open_lifter
 from jaxpose.pipeline.options import Options, named_options
 from jaxpose.pipeline.person_boxes import (
@@ -294,7 +294,8 @@ class Pipeline:
         since = 0
         for frame in frames:
             people = None
-            same_video = frame.fps is not None and last is not None and last.source == frame.source
+            moves = frame.seconds is not None
+            same_video = moves and last is not None and last.source == frame.source
             if same_video and since < options.detect_every:
                 people = self._followed(frame, last, stages)
             if people is None:

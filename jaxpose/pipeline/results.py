@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 from weakref import WeakSet
 
+from jaxpose.media.frames import Skipped
 from jaxpose.media.prefetch import StageTimer
 from jaxpose.media.sources import Media
-from jaxpose.media.video import Skipped
 from jaxpose.results.people import People, dataframe
 
 

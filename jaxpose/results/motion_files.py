@@ -17,6 +17,7 @@ from jaxpose.motion.bvh import write_bvh
 from jaxpose.motion.limits import beyond_limits
 from jaxpose.motion.markers import write_c3d, write_trc
 from jaxpose.motion.root_position import levelled, on_floor
+from jaxpose.motion.timing import Clock, exact_rate
 from jaxpose.skeletons import Skeleton
 from jaxpose.viz import contact_sheet, draw_space, save_animation, save_image, turning
 from jaxpose.viz.pose3d import fitted, stage_of
@@ -55,19 +56,21 @@ def quality(joints_mm: np.ndarray, skeleton: Skeleton) -> Quality:
 
 @dataclass(frozen=True)
 class LiftedTrack:
-    """One person's track in 3D.
+    """One person's track in 3D, at a constant rate.
 
     Attributes:
       skeleton: skeleton of the K joints.
       joints_mm: `[T, K, 3]`, x right, y down, z forward from the camera; NaN in frames with too few
         visible keypoints.
-      frames: `[T]` int, frame numbers of the video.
-      fps: frames per second.
+      frames: `[F]` int, frame numbers of the video; F = T for evenly spaced frames.
+      fps: rows of `joints_mm` per second.
       track: name of the person.
       placed: True if the joints are at their position in the camera's frame, False if they are
         relative to their root.
       tilt: downward tilt of the camera in degrees.
       quality: quality of the lifter's output before cleaning.
+      clock: times of the frames and of the rows; None for a row for each frame, from 0 on.
+      note: a sentence about resampling; empty for evenly spaced frames.
     """
 
     skeleton: Skeleton
@@ -78,6 +81,28 @@ class LiftedTrack:
     placed: bool = False
     tilt: float = 0.0
     quality: Quality | None = None
+    clock: Clock | None = None
+    note: str = ""
+
+    @property
+    def seconds(self) -> np.ndarray:
+        """Times of the rows, `[T]` seconds by the clock of the video."""
+        if self.clock is not None:
+            return self.clock.rows
+        return np.arange(len(self.joints_mm)) / self.fps
+
+    @property
+    def frame_at(self) -> np.ndarray:
+        """Index of the frame that the video shows at each row, int64 `[T]` in [0, F)."""
+        if self.clock is None:
+            return np.arange(len(self.joints_mm))
+        after = np.searchsorted(self.clock.seconds, self.seconds + 2e-3, side="right")
+        return np.clip(after - 1, 0, None)
+
+    def of_frames(self, values: np.ndarray | None = None) -> np.ndarray:
+        """Joints (or other values `[T, ...]`) at the frames of the video, `[F, ...]`."""
+        values = self.joints_mm if values is None else values
+        return values if self.clock is None else self.clock.to_frames(values)
 
     @property
     def seen(self) -> np.ndarray:
@@ -106,14 +131,20 @@ class LiftedTrack:
         return np.stack(filled, axis=-1).reshape(len(wanted), *self.joints_mm.shape[1:])
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able: `track`, `tilt`, `frames` and `joints_mm` for each, null where not visible."""
+        """JSON-able: `track`, `tilt`, and for each frame of the video its joints and time.
+
+        `frames`, `seconds` and `joints_mm` have an entry for each, null where the person is not
+        visible.
+        """
+        joints = self.of_frames()
+        seconds = self.seconds if self.clock is None else self.clock.seconds
         return {
             "track": self.track,
             "tilt": round(self.tilt, 2),
             "frames": self.frames.tolist(),
+            "seconds": [round(second, 9) for second in seconds.tolist()],
             "joints_mm": [
-                pose.round(2).tolist() if whole else None
-                for pose, whole in zip(self.joints_mm, self.seen, strict=True)
+                pose.round(2).tolist() if np.isfinite(pose).all() else None for pose in joints
             ],
         }
 
@@ -131,7 +162,8 @@ def save_lifted(
     Args:
       path: path with a suffix of `FORMATS`.
       track: the track to write. Gaps are blank in markers and JSON, elsewhere interpolated.
-      images: T images, uint8 RGB `[H, W, 3]`, to show beside an animation and above moments.
+      images: F images, uint8 RGB `[H, W, 3]`, of the video's frames, to show beside an animation
+        and above moments.
 
     Raises:
       InputError: another suffix, a track without a frame, a file that cannot be written.
@@ -142,7 +174,9 @@ def save_lifted(
         raise InputError(f"{path}: lifted joints can be written as {', '.join(FORMATS)}")
     whole = track.without_gaps()
     first = int(np.flatnonzero(track.seen)[0])
-    shown = None if images is None else images[first : first + len(whole)]
+    shown = None
+    if images is not None:
+        shown = [images[at] for at in track.frame_at[first : first + len(whole)]]
     skeleton, names = track.skeleton, track.skeleton.keypoints
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -151,8 +185,11 @@ def save_lifted(
         elif suffix == ".bvh":
             write_bvh(path, bvh_from_points(whole, skeleton, track.fps, up="-y"))
         elif suffix in (".trc", ".c3d"):
-            write = write_trc if suffix == ".trc" else write_c3d
-            write(path, y_up(track.standing(), "-y"), names, track.fps)
+            points = y_up(track.standing(), "-y")
+            if suffix == ".trc":
+                write_trc(path, points, names, track.fps, begin=float(track.seconds[0]))
+            else:
+                write_c3d(path, points, names, track.fps)
         elif suffix == ".png":
             save_image(path, moments(whole, skeleton, images=shown))
         else:
@@ -173,6 +210,7 @@ def document(tracks: Sequence[LiftedTrack]) -> dict[str, Any]:
             "limbs": [list(limb) for limb in skeleton.limbs],
         },
         "fps": tracks[0].fps,
+        "frame_rate": str(exact_rate(tracks[0].fps)),
         "tracks": [track.to_dict() for track in tracks],
     }
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxpose.errors import InputError
 from jaxpose.media.image import read_image
+from jaxpose.motion.timing import exact_rate
 from jaxpose.skeletons import Skeleton
 
 
@@ -102,8 +103,9 @@ class People:
       skipped: given boxes in which no person could be predicted.
       source: the path, `webcam 0` or `array` that the image came from.
       index: the number of the frame in its video; None for a single image.
-      seconds: the time stamp of the frame; None for a single image.
-      fps: frames per second of the video; None for a single image.
+      seconds: the time stamp of the frame, by the clock of the video; None for a single image.
+      fps: frames per second that the video states, if it does; None for a single image. `seconds`
+        is what counts, since frames need not be evenly spaced.
       track_ids: int64 `[P]`, or None without tracking.
       box_scores: float32 `[P]` of the detector, or None if the boxes were given.
       joints: float32 `[P, J, 3]` millimetres from a lifter, or None; NaN for people without 3D
@@ -158,14 +160,17 @@ class People:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able: `width`, `height`, `people`, and `skipped_boxes` if there are any.
 
-        Frames of a video have `frame` and `seconds` as well.
+        Frames of a video have `frame` and `seconds` as well, and `frame_rate`, a fraction such as
+        "30000/1001", where the video states it.
         """
         height, width = self.image_hw
         result: dict[str, Any] = {}
         if self.index is not None:
             result["frame"] = self.index
         if self.seconds is not None:
-            result["seconds"] = round(self.seconds, 4)
+            result["seconds"] = round(self.seconds, 9)
+        if self.fps is not None:
+            result["frame_rate"] = str(exact_rate(self.fps))
         result |= {
             "width": width,
             "height": height,
@@ -183,13 +188,14 @@ class People:
                 yield {
                     "source": self.source,
                     "frame": self.index,
-                    "seconds": None if self.seconds is None else round(self.seconds, 4),
+                    "seconds": None if self.seconds is None else round(self.seconds, 9),
                     "person": number,
                     "track_id": person.track_id,
                     "keypoint": name,
                     "x": round(float(x), 2),
                     "y": round(float(y), 2),
                     "score": round(float(person.scores[k]), 4),
+                    "frame_rate": None if self.fps is None else str(exact_rate(self.fps)),
                 }
 
     def to_dataframe(self) -> Any:
@@ -245,8 +251,12 @@ class People:
         return image
 
 
-COLUMNS = ("source", "frame", "seconds", "person", "track_id", "keypoint", "x", "y", "score")
-"""Columns of tables: a line for each keypoint, pixels, scores in [0, 1]."""
+COLUMNS = (
+    *("source", "frame", "seconds", "person", "track_id", "keypoint", "x", "y", "score"),
+    "frame_rate",
+)
+"""Columns of tables: a line for each keypoint, pixels, scores in [0, 1]; the rate of the video as a
+fraction."""
 
 
 def dataframe(results: Iterable[People]) -> Any:

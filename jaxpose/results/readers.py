@@ -1,6 +1,7 @@
 """Readers of prediction results."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,8 +100,9 @@ def _records(path: Path, content: Any, skeleton: Skeleton | None) -> Iterator[Pe
             values[..., 2],
             str(entry.get("source") or entry.get("file") or path),
             entry.get("frame"),
-            entry.get("seconds"),
+            _seconds(entry.get("seconds")),
             None if None in ids else np.array(ids, np.int64),
+            _rate(entry.get("frame_rate")),
         )
 
 
@@ -113,6 +115,7 @@ def _people(
     frame: int | None,
     seconds: float | None,
     track_ids: np.ndarray | None,
+    fps: float | None = None,
 ) -> People:
     count = len(keypoints)
     return People(
@@ -126,7 +129,26 @@ def _people(
         index=frame,
         seconds=seconds,
         track_ids=track_ids,
+        fps=fps,
     )
+
+
+def _rate(text: Any) -> float | None:
+    """Rate in frames per second of a fraction such as "30000/1001"; None for another text."""
+    parts = re.fullmatch(r"(\d{1,12})(?:/(\d{1,12}))?", str(text))
+    if parts is None:
+        return None
+    above, below = int(parts[1]), int(parts[2] or 1)
+    return above / below if above and below else None
+
+
+def _seconds(value: Any) -> float | None:
+    """Time stamp; `ValueError` for one that is not a number."""
+    if value is None:
+        return None
+    if not np.isfinite(float(value)):
+        raise ValueError(f"a time stamp of {value}")
+    return float(value)
 
 
 def _skeleton(names: tuple[str, ...], given: Skeleton | None) -> Skeleton:

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxpose.errors import InputError
 from jaxpose.motion.smooth import OneEuro, savitzky_golay
+from jaxpose.motion.timing import Clock, even_clock
 from jaxpose.results.people import People
 from jaxpose.tracking.pose_nms import box_around
 
@@ -28,7 +29,8 @@ class Smoothing:
       min_cutoff: Hz at rest, of the one-euro filter.
       beta: Hz per px/s of a person 300 px tall. With 0.1 the error from lag is no larger than the
         noise removed, down to 10 frames per second; a smaller value is steadier and lags more.
-      window: odd number of frames, of Savitzky-Golay.
+      window: odd number of frames, of Savitzky-Golay. Where frames are not evenly spaced, rows at
+        an even rate in the place of frames (`motion.timing`).
       order: degree of its polynomial.
     """
 
@@ -114,6 +116,7 @@ def _fitted(around: deque[People], place: int, options: Smoothing) -> People:
     people = around[place]
     if people.track_ids is None or people.seconds is None:
         return people
+    clock = _clock(around)
     smooth = np.array(people.keypoints)
     for row, number in enumerate(people.track_ids.tolist()):
         track = np.full((len(around), *smooth.shape[1:]), np.nan)
@@ -121,5 +124,22 @@ def _fitted(around: deque[People], place: int, options: Smoothing) -> People:
             if other.track_ids is not None:
                 for found in np.flatnonzero(other.track_ids == number)[:1]:
                     track[frame] = other.keypoints[found]
-        smooth[row] = savitzky_golay(track, options.window, options.order)[place]
+        if clock is None:
+            smooth[row] = savitzky_golay(track, options.window, options.order)[place]
+        else:
+            rows = savitzky_golay(clock.to_rows(track, _FORGET), options.window, options.order)
+            found = clock.to_frames(rows)[place]
+            smooth[row] = np.where(np.isfinite(found), found, smooth[row])
     return replace(people, keypoints=smooth)
+
+
+def _clock(around: deque[People]) -> Clock | None:
+    """Even rows for frames that are not evenly spaced; None where they are, or run backwards."""
+    stamps = [people.seconds for people in around if people.seconds is not None]
+    if len(stamps) < len(around):
+        return None
+    try:
+        clock = even_clock(np.array(stamps), around[0].fps)
+    except InputError:
+        return None
+    return None if clock.even else clock

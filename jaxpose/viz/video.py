@@ -1,15 +1,14 @@
 """Writer of video files."""
 
-import errno
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
-import cv2
+import av
 import numpy as np
 
 from jaxpose.errors import InputError
@@ -17,23 +16,31 @@ from jaxpose.viz.people import as_rgb
 
 # x264's quality parameter: 18 is considered visually lossless, 23 is the default.
 _QUALITY = "20"
+# Encoder of each codec, and units per second of its time stamps. 360,000 is a multiple of 24,000
+# and 30,000 (rates over 1001), of 90,000 (transport streams) and of milliseconds; MPEG-4 part 2
+# takes at most 65,535.
+_ENCODERS = {"h264": ("libx264", 360_000), "mp4v": ("mpeg4", 60_000)}
+# A first time stamp above this many seconds is the clock of a stream, such as the time of day.
+_LATEST_START = 0.5
 
 
 class VideoWriter:
     """Writes RGB images of one size as a video; the file appears under its name when closed.
 
-    H.264 (plays everywhere) through PyAV, the extra `video`; without it through OpenCV, whose
-    wheels often have no H.264 encoder, so that it falls back to MPEG-4 part 2, which browsers do
-    not play. `codec` is the codec in use. Use it with `with`: frames written before an exception or
-    Ctrl-C are kept.
+    Images keep their time stamps, so that a video of uneven steps has the same steps again. H.264
+    (plays everywhere) through PyAV; a build of PyAV without its encoder writes MPEG-4 part 2, which
+    browsers do not play. `codec` is the codec in use. Use it with `with`: frames written before an
+    exception or Ctrl-C are kept.
     """
 
-    def __init__(self, path: str | Path, fps: float, *, codec: str | None = None) -> None:
+    def __init__(
+        self, path: str | Path, fps: float | None = None, *, codec: str | None = None
+    ) -> None:
         """Takes the path of the video; its size is that of the first image.
 
         Args:
           path: ends in .mp4.
-          fps: frames per second.
+          fps: frames per second of images without a time stamp; None if all of them have one.
           codec: `h264` or `mp4v`; None takes the first that works.
 
         Raises:
@@ -42,36 +49,49 @@ class VideoWriter:
         self.path = Path(path)
         if self.path.suffix.lower() != ".mp4":
             raise InputError(f"{path}: a video's name must end in .mp4")
-        if not 0 < fps < 1e4:
+        if fps is not None and not 0 < fps < 1e4:
             raise InputError(f"{path}: {fps} frames per second is not possible")
-        if codec not in (None, "h264", "mp4v"):
+        if codec is not None and codec not in _ENCODERS:
             raise InputError(f"the codec {codec!r} is neither 'h264' nor 'mp4v'")
         self.fps = fps
         self.codec = codec
         self.frames = 0
         self._partial = self.path.with_name(f".{self.path.stem}.{os.getpid()}.mp4")
-        self._encoder: _Av | _Cv | None = None
+        self._encoder: _Encoder | None = None
         self._hw: tuple[int, int] = (0, 0)
+        self._start = 0.0
 
-    def write(self, image: np.ndarray) -> None:
+    def write(self, image: np.ndarray, seconds: float | None = None) -> None:
         """Appends an image, uint8 `[H, W, 3]` RGB.
 
+        Args:
+          image: the image.
+          seconds: its time stamp; None for one step of `fps` after the other. A video begins at its
+            first time stamp if that is less than half a second, otherwise at 0. An image that does
+            not come after the one before is shown right after it.
+
         Raises:
-          InputError: another size than the first one's, or the video cannot be written.
+          InputError: another size than the first one's, a time stamp for some images only, or the
+            video cannot be written.
         """
         picture = as_rgb(image)
+        if (seconds is None) == (self.fps is None):
+            raise InputError(f"{self.path}: give either the frames per second or each time stamp")
         try:
             if self._encoder is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._partial.touch()
                 self._hw = picture.shape[:2]
-                self.codec, self._encoder = _open(self._partial, self.fps, self._hw, self.codec)
+                self.codec, self._encoder = _opened(self._partial, self.fps, self._hw, self.codec)
+                if seconds is not None and not 0 <= seconds <= _LATEST_START:
+                    self._start = seconds
             if picture.shape[:2] != self._hw:
                 raise InputError(
                     f"{self.path}: an image of {picture.shape[1]} x {picture.shape[0]} pixels in "
                     f"a video of {self._hw[1]} x {self._hw[0]}"
                 )
-            self._encoder.write(_even(picture))
+            own = None if seconds is None else seconds - self._start
+            self._encoder.write(_even(picture), own)
         except OSError as error:
             raise InputError(
                 f"{self.path}: the video cannot be written: {error.strerror}"
@@ -109,83 +129,56 @@ class VideoWriter:
                 self.close()
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Hides OpenCV's output about errors that are raised as exceptions anyway."""
-    logging = cv2.utils.logging
-    level = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        logging.setLogLevel(level)
+class _Encoder:
+    """Encoder by PyAV, in the pixel format that every player supports."""
 
-
-class _Av:
-    """H.264 encoder by PyAV, in the pixel format that every player supports."""
-
-    def __init__(self, path: Path, fps: float, hw: tuple[int, int]) -> None:
-        import av
-
-        self._av = av
+    def __init__(self, path: Path, fps: float | None, hw: tuple[int, int], codec: str) -> None:
+        name, units = _ENCODERS[codec]
         self._container = av.open(str(path), "w", options={"movflags": "faststart"})
-        rate = Fraction(fps).limit_denominator(1001)
-        self._stream: Any = self._container.add_stream("libx264", rate=rate)
+        rate = Fraction(fps or 30).limit_denominator(1001)
+        self._stream = cast(Any, self._container.add_stream(name, rate=rate))
         self._stream.height, self._stream.width = hw
         self._stream.pix_fmt = "yuv420p"
-        self._stream.options = {"crf": _QUALITY, "preset": "veryfast"}
+        self._unit = 1 / rate if fps else Fraction(1, units)
+        self._stream.time_base = self._stream.codec_context.time_base = self._unit
+        if codec == "h264":
+            # With B-frames, MP4 would state the duration of uneven steps wrongly.
+            self._stream.options = {"crf": _QUALITY, "preset": "veryfast", "bf": "0"}
+        else:
+            self._stream.options = {"q": "3"}
+        self._last, self._step = -1, 1
         self._stream.codec_context.open()
 
-    def write(self, picture: np.ndarray) -> None:
-        frame = self._av.VideoFrame.from_ndarray(picture, format="rgb24")
-        for packet in self._stream.encode(frame):
-            self._container.mux(packet)
+    def write(self, picture: np.ndarray, seconds: float | None) -> None:
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        stamp = self._last + 1 if seconds is None else round(seconds / float(self._unit))
+        frame.pts = max(stamp, self._last + 1)
+        self._step = frame.pts - self._last if self._last >= 0 else round(1 / 30 / self._unit) or 1
+        self._last = frame.pts
+        frame.time_base = self._unit
+        self._mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        for packet in self._stream.encode(None):
-            self._container.mux(packet)
+        self._mux(self._stream.encode(None))
         self._container.close()
 
-
-class _Cv:
-    """Encoder by OpenCV, with the codecs of its wheel."""
-
-    def __init__(self, path: Path, fps: float, hw: tuple[int, int], fourcc: str) -> None:
-        with quiet():
-            code = cv2.VideoWriter.fourcc(*fourcc)
-            self._writer = cv2.VideoWriter(str(path), code, fps, (hw[1], hw[0]))
-        self._path, self._frames = str(path), 0
-        if not self._writer.isOpened():
-            raise ValueError(f"no encoder for {fourcc}")
-
-    def write(self, picture: np.ndarray) -> None:
-        with quiet():
-            self._writer.write(np.ascontiguousarray(picture[:, :, ::-1]))
-        self._frames += 1
-
-    def close(self) -> None:
-        self._writer.release()
-        # OpenCV does not report a full disk.
-        with quiet():
-            written = cv2.VideoCapture(self._path).get(cv2.CAP_PROP_FRAME_COUNT)
-        if written < self._frames:
-            raise OSError(errno.EIO, "it is not complete; is the disk full?", self._path)
+    def _mux(self, packets: Iterable[Any]) -> None:
+        for packet in packets:
+            # The last image is shown for as long as the one before it.
+            packet.duration = self._step
+            self._container.mux(packet)
 
 
-def _open(path: Path, fps: float, hw: tuple[int, int], codec: str | None) -> tuple[str, _Av | _Cv]:
+def _opened(
+    path: Path, fps: float | None, hw: tuple[int, int], codec: str | None
+) -> tuple[str, _Encoder]:
     """Opens the first encoder that works; returns its codec and the encoder."""
     size = (hw[0] + hw[0] % 2, hw[1] + hw[1] % 2)
-    choices: list[tuple[str, Callable[[], _Av | _Cv]]] = [
-        ("h264", lambda: _Av(path, fps, size)),
-        ("mp4v", lambda: _Cv(path, fps, size, "mp4v")),
-    ]
     failed = []
-    for name, make in choices:
+    for name in _ENCODERS:
         if codec in (None, name):
             try:
-                return name, make()
-            except ImportError:
-                failed.append("H.264 needs PyAV: pip install 'jaxpose[video]'")
+                return name, _Encoder(path, fps, size, name)
             except ValueError as error:  # PyAV's exception for an encoder that its build lacks
                 failed.append(str(error))
     raise InputError(f"no video can be written here: {'; '.join(failed)}")

@@ -10,12 +10,11 @@ from jaxpose.geometry.cameras import pinhole
 from jaxpose.motion.clean import Cleaning, clean
 from jaxpose.motion.fill import check_order
 from jaxpose.motion.root_position import before_camera, tilt_of
+from jaxpose.motion.timing import DEFAULT_FPS, LONGEST_GAP, Clock, even_clock
 from jaxpose.results.motion_files import LiftedTrack, quality
 from jaxpose.results.people import People
 from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.lifting.track_lifter import TrackLifter
-
-_FPS = 30.0  # frame rate of videos that declare none
 
 
 class NotLifted(InputError):
@@ -24,19 +23,25 @@ class NotLifted(InputError):
 
 @dataclass(frozen=True)
 class Track:
-    """One person over consecutive frames of a video, or in one image.
+    """One person over consecutive frames of a video, or in one image, at a constant rate.
+
+    The keypoints are those of the F frames where these are evenly spaced, as most are: then N = F.
+    Otherwise, and where frames are missing, they are resampled to N rows by the time stamps of the
+    frames, so that whatever needs a constant rate can use them with `fps` (`motion.timing`).
 
     Attributes:
       source: the video or image.
       number: id of the track; in an image, the index of the person.
       skeleton: the K keypoints.
-      rows: `[T]` indices of the frames among the results.
-      people: `[T]` index of the person in each frame, -1 in frames without the person.
-      frames: `[T]` frame numbers in the video.
-      keypoints: `[T, K, 2]` pixels; NaN in frames without the person.
-      scores: `[T, K]`, 0 in frames without the person.
+      rows: `[F]` indices of the frames among the results.
+      people: `[F]` index of the person in each frame, -1 in frames without the person.
+      frames: `[F]` frame numbers in the video.
+      keypoints: `[N, K, 2]` pixels; NaN in frames without the person and in long gaps.
+      scores: `[N, K]`, 0 in frames without the person and in long gaps.
       image_wh: width and height of the frames in pixels.
-      fps: frames per second.
+      fps: rows per second.
+      clock: times of the frames and of the rows.
+      note: a sentence about resampling; empty for evenly spaced frames.
     """
 
     source: str
@@ -49,6 +54,13 @@ class Track:
     scores: np.ndarray
     image_wh: tuple[int, int]
     fps: float
+    clock: Clock
+    note: str = ""
+
+    @property
+    def seconds(self) -> np.ndarray:
+        """Times of the keypoints, `[N]` seconds by the clock of the video."""
+        return self.clock.rows
 
 
 @dataclass(frozen=True)
@@ -65,7 +77,7 @@ class Lifting:
         joints of each person relative to their root.
       tilt: degrees by which the camera points down, for files with people upright; None estimates
         it from the people (`motion.root_position.tilt_of`).
-      fps: frames per second, if those of the video are wrong or unknown.
+      fps: frames per second of evenly spaced frames, if their time stamps are wrong or unknown.
     """
 
     flip_test: bool = True
@@ -73,7 +85,7 @@ class Lifting:
 
     refit: bool = True
     min_score: float = 0.3
-    longest_gap: float = 0.5
+    longest_gap: float = LONGEST_GAP
     cleaning: Cleaning = field(default_factory=Cleaning)
     focal: float | None = None
     tilt: float | None = None
@@ -97,12 +109,20 @@ class Lifting:
             )
 
 
-def tracks_of(results: Sequence[People], fps: float | None = None) -> list[Track]:
+def tracks_of(
+    results: Sequence[People], fps: float | None = None, longest_gap: float = LONGEST_GAP
+) -> list[Track]:
     """Tracks of the people in videos, and one for each person in an image; the longest first.
 
+    Args:
+      results: of the frames of videos, in order.
+      fps: frames per second; None for the time stamps of the frames.
+      longest_gap: seconds between two frames up to which keypoints are interpolated, where frames
+        are not evenly spaced.
+
     Raises:
-      InputError: the frames of a video are out of order or have different sizes; a frame has
-        several people and no track ids.
+      InputError: the frames of a video are out of order or have different sizes; its time stamps
+        run backwards; a frame has several people and no track ids.
     """
     videos: dict[str, list[int]] = {}
     for row, people in enumerate(results):
@@ -110,11 +130,13 @@ def tracks_of(results: Sequence[People], fps: float | None = None) -> list[Track
         videos.setdefault(f"{row} {people.source}" if still else people.source, []).append(row)
     found = []
     for rows in videos.values():
-        found += _tracks_of_video(results, rows, fps)
+        found += _tracks_of_video(results, rows, fps, longest_gap)
     return sorted(found, key=lambda track: -int((track.people >= 0).sum()))
 
 
-def _tracks_of_video(results: Sequence[People], rows: list[int], fps: float | None) -> list[Track]:
+def _tracks_of_video(
+    results: Sequence[People], rows: list[int], fps: float | None, longest_gap: float
+) -> list[Track]:
     frames = [results[row] for row in rows]
     source, numbers = frames[0].source, np.array([f.index or 0 for f in frames])
     check_order(numbers)
@@ -124,6 +146,7 @@ def _tracks_of_video(results: Sequence[People], rows: list[int], fps: float | No
     ids = [_ids(f) for f in frames]
     height, width = frames[0].image_hw
     skeleton, found = frames[0].skeleton, []
+    seconds, stated = _times(frames, numbers, fps)
     for number in sorted({int(i) for row in ids for i in row}):
         place = [np.flatnonzero(row == number) for row in ids]
         people = np.array([p[0] if len(p) else -1 for p in place])
@@ -135,7 +158,7 @@ def _tracks_of_video(results: Sequence[People], rows: list[int], fps: float | No
             if people[at] >= 0:
                 keypoints[i] = frames[at].keypoints[people[at]]
                 scores[i] = frames[at].scores[people[at]]
-        rate = fps or _rate(frames)
+        clock = _clock(source, seconds[span], stated)
         found.append(
             Track(
                 source,
@@ -144,10 +167,12 @@ def _tracks_of_video(results: Sequence[People], rows: list[int], fps: float | No
                 np.array(rows)[span],
                 people[span],
                 numbers[span],
-                keypoints,
-                scores,
+                clock.to_rows(keypoints, longest_gap),
+                np.clip(np.nan_to_num(clock.to_rows(scores, longest_gap)), 0, 1),
                 (width, height),
-                rate,
+                clock.fps,
+                clock,
+                clock.note(longest_gap),
             )
         )
     return found
@@ -164,10 +189,24 @@ def _ids(people: People) -> np.ndarray:
     return np.arange(len(people))
 
 
-def _rate(frames: Sequence[People]) -> float:
-    seconds = np.array([f.seconds for f in frames if f.seconds is not None])
-    steps = np.diff(seconds)
-    return float(1.0 / np.median(steps)) if len(steps) and np.median(steps) > 0 else _FPS
+def _times(
+    frames: Sequence[People], numbers: np.ndarray, fps: float | None
+) -> tuple[np.ndarray, float | None]:
+    """Times of the frames, by `fps` if it is given or there are no time stamps; the stated rate."""
+    stamps = [frame.seconds for frame in frames]
+    if fps is None and None not in stamps:
+        return np.array(stamps, np.float64), frames[0].fps
+    rate = fps or frames[0].fps or DEFAULT_FPS
+    # Every third frame of a video is one step, a frame that is missing is another.
+    stride = int(np.gcd.reduce(np.diff(numbers))) if len(numbers) > 1 else 1
+    return numbers / (stride * rate), rate
+
+
+def _clock(source: str, seconds: np.ndarray, stated: float | None) -> Clock:
+    try:
+        return even_clock(seconds, stated)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
 
 
 def lift_track(track: Track, lifter: TrackLifter, options: Lifting | None = None) -> LiftedTrack:
@@ -220,6 +259,8 @@ def lift_track(track: Track, lifter: TrackLifter, options: Lifting | None = None
         placed=options.focal is not None,
         tilt=tilt_of(joints, lifter.skeleton) if options.tilt is None else options.tilt,
         quality=found,
+        clock=track.clock,
+        note=track.note,
     )
 
 
@@ -258,7 +299,7 @@ def lift_people(
     count = lifter.skeleton.num_keypoints
     joints = [np.full((len(people), count, 3), np.nan, np.float32) for people in results]
     lifted = []
-    for track in tracks_of(results, options.fps):
+    for track in tracks_of(results, options.fps, options.longest_gap):
         try:
             lifted.append(lift_track(track, lifter, options))
         except InputError as error:
@@ -266,7 +307,7 @@ def lift_people(
                 raise
             report(f"track {track.number}: {error}")
             continue
-        for row, person, pose in zip(track.rows, track.people, lifted[-1].joints_mm, strict=True):
+        for row, person, pose in zip(track.rows, track.people, lifted[-1].of_frames(), strict=True):
             if person >= 0:
                 joints[row][person] = pose
     changed = [
