@@ -64,4 +64,6 @@ class Heatmaps:
             cells.append(draw_heatmaps(large, maps, skeleton=people.skeleton, udp=codec.udp))
         captions = [f"{row}: {people[row].score:.2f}" for row in range(len(cells))]
         sheet = contact_sheet(cells, columns=min(len(cells), _ROW), captions=captions)
-        save_image(self._folder / name, sheet)
+        path = self._folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_image(path, sheet)

@@ -1,6 +1,6 @@
 """`jaxpose predict`: images and videos in, named keypoints, tables and drawn images out."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from jaxpose.cli.overview import Heatmaps, Overview
 from jaxpose.cli.predict_command import Predict
 from jaxpose.cli.predict_summary import (
     PredictSummary,
-    drawn_names,
+    drawn_name,
     head_of,
     make_writable,
     summarise,
@@ -31,6 +31,7 @@ from jaxpose.pipeline.person_boxes import PersonDetector
 from jaxpose.pipeline.pipeline import Pipeline
 from jaxpose.pipeline.results import Results
 from jaxpose.results.box_files import BoxFile, read_boxes
+from jaxpose.results.image_names import ImageNames, check_not_read
 from jaxpose.results.people import People
 from jaxpose.results.writers import FORMATS, Writer, writer
 from jaxpose.viz import VideoWriter, save_image
@@ -64,7 +65,9 @@ def predict(options: Predict) -> int:
     if options.heatmaps and not media.still:
         raise InputError("--heatmaps is for images, and a video is given: leave one of them out")
     boxes = _boxes(options.boxes, settings, media)
-    names = drawn_names(media, out) if options.draw else {}
+    names = ImageNames(media.paths, boxes.image_ids if boxes is not None else None)
+    if options.draw:
+        check_not_read((out / drawn_name(str(path), names) for path in media.paths), media.paths)
     make_writable(out)
     options, settings, trained, detector = _models(options, settings)
     if options.heatmaps and (
@@ -89,7 +92,10 @@ def predict(options: Predict) -> int:
 
     # OpenPose's writer may refuse, so it comes before another has begun a file.
     kinds = sorted(formats, key=lambda kind: kind != "openpose")
-    writers = [writer(kind, out, trained.skeleton, head, name=name, tail=tail) for kind in kinds]
+    writers = [
+        writer(kind, out, trained.skeleton, head, name=name, tail=tail, names=names)
+        for kind in kinds
+    ]
     sheet = Overview(media.count) if options.sheet else None
     heatmaps = Heatmaps(pipeline.predictor, out / "heatmaps") if options.heatmaps else None
     output = _Output(writers, out, names if options.draw else None, options.min_score)
@@ -197,10 +203,10 @@ class _Output:
         self,
         writers: list[Writer],
         out: Path,
-        names: Mapping[str, str] | None,
+        names: ImageNames | None,
         min_score: float,
     ) -> None:
-        """Into the folder `out`; `names` names drawn files by their sources, None draws none."""
+        """Into the folder `out`; `names` names the drawn files, None draws none."""
         self._writers = writers
         self._out = out
         self._names = names
@@ -238,6 +244,7 @@ class _Output:
             self.sheet.add(people, drawn)
         name = self._drawn_name(people)
         assert name is not None  # frames are drawn
+        (self._out / name).parent.mkdir(parents=True, exist_ok=True)
         if people.seconds is None:
             save_image(self._out / name, drawn)
             if self.heatmaps is not None:
@@ -254,15 +261,14 @@ class _Output:
 
     def _drawn_name(self, people: People) -> str | None:
         """The name of the drawn file, or None."""
-        if self._names is None:
-            return None
-        return self._names.get(people.source) or _video_name(people.source)
+        return None if self._names is None else drawn_name(people.source, self._names)
 
     def _end_video(self) -> None:
         video, self._video = self._video, None
         if video is not None:
             video.close()
-            self.videos.append((video.path.name, video.codec or ""))
+            name = video.path.relative_to(self._out).as_posix()
+            self.videos.append((name, video.codec or ""))
 
 
 def _formats(text: str) -> list[str]:
@@ -298,12 +304,6 @@ def _image(people: People, wanted: bool) -> np.ndarray | None:
 
 def _draw(people: People, image: np.ndarray, min_score: float) -> np.ndarray:
     return people.draw(image, min_score=min_score)
-
-
-def _video_name(source: str) -> str:
-    """A file name for a source that is no file: `webcam 0`, the address of a stream."""
-    words = "".join(letter if letter.isalnum() else "-" for letter in source)
-    return f"{words.strip('-')}.mp4"
 
 
 def _head(trained: Trained, options: Predict, settings: Options) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from jaxpose.errors import InputError
 from jaxpose.media.prefetch import StageTimer
 from jaxpose.media.sources import Media
 from jaxpose.media.video import VIDEO_SUFFIXES
+from jaxpose.results.image_names import ImageNames
 from jaxpose.results.people import People
 from jaxpose.skeletons import Skeleton
 
@@ -67,31 +68,10 @@ class PredictSummary:
         ]
 
 
-def drawn_names(media: Media, out: Path) -> dict[str, str]:
-    """Names in `out` for the drawn images and videos: their own, numbered where two are equal.
-
-    Raises:
-      InputError: a drawn file would overwrite one of the files that are read.
-    """
-    names: dict[str, str] = {}
-    taken: set[str] = set()
-    for path in media.paths:
-        suffix = ".mp4" if path.suffix.lower() in VIDEO_SUFFIXES else ".png"
-        number = 1
-        name = f"{path.stem}{suffix}"
-        while name in taken:
-            number += 1
-            name = f"{path.stem}-{number}{suffix}"
-        taken.add(name)
-        names[str(path)] = name
-    originals = {path.resolve() for path in media.paths}
-    for name in taken:
-        if (out / name).resolve() in originals:
-            raise InputError(
-                f"the drawn file {out / name} would overwrite an image of that name; "
-                "choose another folder for --out"
-            )
-    return names
+def drawn_name(source: str, names: ImageNames) -> str:
+    """Name of the drawn image of an image, or of the drawn video of any other source."""
+    is_image = source in names and Path(source).suffix.lower() not in VIDEO_SUFFIXES
+    return f"{names.stem(source)}{'.png' if is_image else '.mp4'}"
 
 
 def make_writable(out: Path) -> None:

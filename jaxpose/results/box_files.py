@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,12 +32,14 @@ class BoxFile:
       by_id: the same by COCO image id, for records without a name; COCO's own images are named by
         their id (`000000397133.jpg`).
       by_frame: boxes by frame, for videos whose records have frames: `{name: {frame: boxes}}`.
+      image_ids: COCO image id by name, of an annotation file.
     """
 
     path: Path
     by_name: Mapping[str, np.ndarray]
     by_id: Mapping[int, np.ndarray]
     by_frame: Mapping[str, Mapping[int, np.ndarray]] = field(default_factory=dict)
+    image_ids: Mapping[str, int] = field(default_factory=dict)
 
     def __contains__(self, image: str | Path) -> bool:
         image = Path(image)
@@ -119,18 +122,32 @@ def read_boxes(path: str | Path, min_score: float = 0.0) -> BoxFile:
     names: dict[str, list[list[float]]] = {}
     ids: dict[int, list[list[float]]] = {}
     frames: dict[str, dict[int, list[list[float]]]] = {}
+    image_ids: dict[str, int] = {}
+    others: Counter[str] = Counter()
     for record in _records(path, text):
         boxes = _place(path, record, names, ids, frames)
+        if isinstance(record.image_id, int):
+            image_ids[str(record.key)] = record.image_id
+        if record.category is not None:
+            others[repr(record.category)] += 1
         if record.box is None:
             continue
         numbers = _numbers(path, record.where, record.box)
         if record.score is None or _score(path, record.where, record.score) >= min_score:
             boxes.append(numbers)
+    in_frames = [boxes for video in frames.values() for boxes in video.values()]
+    if others and not any([*names.values(), *ids.values(), *in_frames]):
+        categories = ", ".join(f"{name} ({count:,})" for name, count in others.most_common(3))
+        raise InputError(
+            f"{path} has no box of a person: people have category_id 1, as in COCO, and its boxes "
+            f"have {categories}. Change category_id, or leave it out"
+        )
     return BoxFile(
         path,
         {name: _array(boxes) for name, boxes in names.items()},
         {key: _array(boxes) for key, boxes in ids.items()},
-        {name: {n: _array(b) for n, b in film.items()} for name, film in frames.items()},
+        {name: {n: _array(b) for n, b in video.items()} for name, video in frames.items()},
+        image_ids,
     )
 
 
@@ -178,13 +195,18 @@ def read_scored_boxes(
 
 
 class _Record(NamedTuple):
-    """One record: its place in the file, image name or id, box (None if none), score, frame."""
+    """One record: its place in the file, image name or id, box (None if none), score, frame.
+
+    `image_id` is that of an annotation file; `category` that of an object that is no person.
+    """
 
     where: str
     key: str | int
     box: Any
     score: Any = None
     frame: Any = None
+    image_id: Any = None
+    category: Any = None
 
 
 def _text(path: Path) -> str:
@@ -239,11 +261,13 @@ def _results(path: Path, content: list[Any]) -> Iterable[_Record]:
         where = f"record {index}"
         if not isinstance(record, dict) or record.get("bbox") is None:
             raise InputError(f"{path}, {where}: no `bbox`; expected {_FORMS}")
-        if record.get("category_id", 1) != 1:
-            continue
         key = record.get("file_name", record.get("image_id"))
         if isinstance(key, bool) or not isinstance(key, (str, int)):
             raise InputError(f"{path}, {where}: neither `file_name` nor `image_id`")
+        category = record.get("category_id", 1)
+        if category != 1:
+            yield _Record(where, key, None, None, record.get("frame"), None, category)
+            continue
         yield _Record(where, key, record["bbox"], record.get("score"), record.get("frame"))
 
 
@@ -276,10 +300,11 @@ def _annotations(path: Path, content: dict[str, Any]) -> Iterable[_Record]:
             raise InputError(f"{path}, {where}: no `bbox`")
         mentioned.add(record["image_id"])
         name = file_names[record["image_id"]]
-        yield _Record(where, name, record["bbox"], record.get("score"))
+        image_id = record["image_id"]
+        yield _Record(where, name, record["bbox"], record.get("score"), image_id=image_id)
     for key, name in file_names.items():
         if key not in mentioned:
-            yield _Record(f"image {key}", name, None)
+            yield _Record(f"image {key}", name, None, image_id=key)
 
 
 def _named(path: Path, content: dict[str, Any]) -> Iterable[_Record]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxpose.errors import InputError
 from jaxpose.metrics.oks import instance_score
+from jaxpose.results.image_names import ImageNames
 from jaxpose.results.people import COLUMNS, People, Person
 from jaxpose.skeletons import Skeleton
 
@@ -149,28 +150,25 @@ class CsvWriter:
 class CocoWriter:
     """COCO's format of results (cocodataset.org/#format-results): an entry for each person.
 
-    `image_id` is the number in an image's name, as in COCO; other images and the frames of videos
-    are numbered in order, from 1 and above all numbers so far. `file_name` and `frame` identify
-    them. The score is `metrics.oks.instance_score`: the box's times a mean of the keypoints'.
+    `image_id` and `file_name` are those of `ImageNames`; frames of a video have an id each, and
+    `frame` as well. The score is `metrics.oks.instance_score`: the box's times a mean of the
+    keypoints'.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, names: ImageNames | None = None) -> None:
         """Begins the file."""
         self._list = _JsonList(path, "[")
-        self._last = 0
+        self._names = names or ImageNames()
 
     def write(self, people: People, picture: str | None = None) -> None:
         """Appends a frame's people."""
-        stem = Path(people.source).stem
-        named = people.index is None and stem.isdecimal() and int(stem) > 0
-        image_id = int(stem) if named else self._last + 1
-        self._last = max(self._last, image_id)
+        image_id = self._names.image_id(people.source, people.index)
         for person in people:
             points = np.concatenate([person.keypoints, person.scores[:, None]], axis=1)
             boxed = 1.0 if person.box_score is None else person.box_score
             record: dict[str, Any] = {
                 "image_id": image_id,
-                "file_name": Path(people.source).name,
+                "file_name": self._names.file_name(people.source),
                 "category_id": 1,
                 "keypoints": [round(float(v), 3) for v in points.reshape(-1)],
                 "score": round(float(instance_score(person.scores, boxed)), 5),
@@ -208,18 +206,22 @@ _BODY_25: tuple[tuple[str, ...], ...] = (
 class OpenPoseWriter:
     """OpenPose's JSON, a file for each frame: `<name>_000000000012_keypoints.json`.
 
+    Names are unique, and keep the folders that the images have below their common one.
+
     People are written as BODY_25: keypoints by their names, neck and mid-hip as means with the
     lower of both scores, and 0, 0, 0 for missing keypoints, as OpenPose does. `person_id` is the
     track's.
     """
 
-    def __init__(self, folder: Path, skeleton: Skeleton) -> None:
+    def __init__(self, folder: Path, skeleton: Skeleton, names: ImageNames | None = None) -> None:
         """Creates the folder.
 
         Raises:
           InputError: the skeleton is not a body, or the folder cannot be created.
         """
         self._folder = folder
+        self._names = names or ImageNames()
+        self._written: set[Path] = set()
         self._columns = [
             [skeleton.index(name) for name in names]
             if all(name in skeleton.keypoints for name in names)
@@ -240,7 +242,7 @@ class OpenPoseWriter:
         """Writes the file of an image (number 0) or of a frame.
 
         Raises:
-          InputError: it cannot be written.
+          InputError: it cannot be written, or was written before.
         """
         others = ("face", "hand_left", "hand_right")
         content = {
@@ -256,9 +258,13 @@ class OpenPoseWriter:
                 for person in people
             ],
         }
-        stem = Path(people.source).stem if picture is None else Path(picture).stem
+        stem = self._names.stem(people.source)
         path = self._folder / f"{stem}_{people.index or 0:012d}_keypoints.json"
+        if path in self._written:
+            raise InputError(f"{path} would be written twice: {people.source} came twice")
+        self._written.add(path)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(content, allow_nan=False))
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error.strerror}") from error
@@ -290,8 +296,18 @@ def writer(
     *,
     name: str = "frames",
     tail: Callable[[], Mapping[str, Any]] = dict,
+    names: ImageNames | None = None,
 ) -> Writer:
     """Writer of one of `FORMATS` into the folder `out`; see the classes.
+
+    Args:
+      kind: one of `FORMATS`.
+      out: the folder.
+      skeleton: skeleton of the keypoints.
+      head: entries before the list, in JSON.
+      name: name of the list, in JSON.
+      tail: called at the end for entries after the list, in JSON.
+      names: names and ids of the sources; None enters them as they come.
 
     Raises:
       InputError: the folder cannot be written, or the skeleton does not fit the format.
@@ -303,8 +319,8 @@ def writer(
     if kind == "csv":
         return CsvWriter(out / "predictions.csv")
     if kind == "coco":
-        return CocoWriter(out / "coco_results.json")
-    return OpenPoseWriter(out / "openpose", skeleton)
+        return CocoWriter(out / "coco_results.json", names)
+    return OpenPoseWriter(out / "openpose", skeleton, names)
 
 
 def entry(people: People, picture: str | None = None) -> dict[str, Any]:

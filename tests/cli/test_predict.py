@@ -170,7 +170,8 @@ def test_photos_of_one_name_get_pictures_of_their_own(folder):
     result = run(folder, folder / "photos", folder / "photos" / "sub", folder / "photos" / "a.png")
     assert result.exit_code == 0
     pictures = [entry["picture"] for entry in predictions(folder)["photos"]]
-    assert pictures == ["a.png", "b.png", "c.png", "a-2.png"]
+    assert pictures == ["a.png", "b.png", "c.png", "sub/a.png"]
+    assert (folder / "out" / "sub" / "a.png").is_file()
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,10 @@ def test_openpose_gets_its_25_keypoints_by_name(tmp_path):
     out = OpenPoseWriter(tmp_path / "openpose", COCO17)
     out.write(people("a/walk.mp4", index=7, seconds=0.7, track_ids=np.array([4, 9])), "walk.mp4")
     out.write(people("b/still.jpg"))
-    names = sorted(path.name for path in (tmp_path / "openpose").iterdir())
-    assert names == ["still_000000000000_keypoints.json", "walk_000000000007_keypoints.json"]
-    content = json.loads((tmp_path / "openpose" / names[1]).read_text())
+    files = sorted((tmp_path / "openpose").rglob("*.json"))
+    names = [str(path.relative_to(tmp_path / "openpose")) for path in files]
+    assert names == ["a/walk_000000000007_keypoints.json", "b/still_000000000000_keypoints.json"]
+    content = json.loads(files[0].read_text())
     assert [person["person_id"] for person in content["people"]] == [[4], [9]]
     body = np.array(content["people"][0]["pose_keypoints_2d"]).reshape(25, 3)
     found, scores = people().keypoints[0], people().scores[0]
@@ -53,7 +54,14 @@ def test_openpose_gets_its_25_keypoints_by_name(tmp_path):
         OpenPoseWriter(tmp_path / "hands", HAND21)
 
 
-def test_coco_takes_the_photo_s_number_and_counts_the_others(tmp_path):
+def test_nothing_is_written_twice(tmp_path):
+    out = OpenPoseWriter(tmp_path / "openpose", COCO17)
+    out.write(people("a.jpg"))
+    with pytest.raises(InputError, match=r"a_0+_keypoints.json would be written twice: a.jpg came"):
+        out.write(people("a.jpg"))
+
+
+def test_coco_counts_images_without_a_number(tmp_path):
     out = CocoWriter(tmp_path / "coco.json")
     out.write(people())
     out.write(people("portrait.jpg", box_scores=np.array([0.5, 0.25], np.float32)))
@@ -61,7 +69,7 @@ def test_coco_takes_the_photo_s_number_and_counts_the_others(tmp_path):
     assert not (tmp_path / "coco.json").exists()
     out.close()
     records = json.loads((tmp_path / "coco.json").read_text())
-    assert [r["image_id"] for r in records] == [42, 42, 43, 43, 44, 44]
+    assert [r["image_id"] for r in records] == [1, 1, 2, 2, 3, 3]
     assert records[0]["bbox"] == [1, 2, 30, 40] and len(records[0]["keypoints"]) == 51
     expected = float(instance_score(people().scores[1], 0.25))
     assert records[3]["score"] == pytest.approx(expected, abs=1e-5)
