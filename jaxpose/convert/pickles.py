@@ -1,17 +1,20 @@
 """Reading of the structure of a PyTorch pickle without running any function that it names.
 
 A pickle is a program: it names functions and calls them. Here every name is replaced by a class or
-function of this module, which stores its arguments at most. Names that are not in the short list
-of those in checkpoints are refused, so that a file that contains code is not accepted.
+function of this module, which stores its arguments at most. Names of Python itself that are not in
+the short list of those in checkpoints are refused: a file that would run them is malicious. Other
+names, such as a class of settings beside the weights, become empty stand-ins.
 """
 
 import pickle
 import pickletools
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError
 
 # NumPy's dtype of the elements of PyTorch's storages; the elements of the untyped one are bytes.
@@ -40,6 +43,7 @@ _BUILTINS = {
     *("set", "frozenset", "bytearray", "bytes", "complex", "slice", "range", "object"),
     *("int", "float", "str", "bool", "list", "dict", "tuple"),
 }
+_PYTHON = sys.stdlib_module_names | {"__builtin__", "commands"}
 
 
 @dataclass(frozen=True)
@@ -105,13 +109,23 @@ def check_opcodes(file: BinaryIO) -> None:
 def read_pickle(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
     """Read the object of a pickle, with tensors as `Tensor`, and their storages by name.
 
+    Objects of packages that are not known here are left out, with a note on standard error.
+
     Raises:
-      InputError: the pickle names a function or class that no checkpoint needs.
+      InputError: the pickle names a function or class of Python that no checkpoint needs.
       Exception: the pickle is damaged; Python's unpickler may raise any type of exception.
     """
     check_opcodes(file)
     unpickler = _Unpickler(file)
-    return unpickler.load(), unpickler.storages
+    content = unpickler.load()
+    if unpickler.others:
+        names = sorted(unpickler.others)
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        PlainConsole(stderr=True).print(
+            f"Note: objects beside the weights are left out and were not created: "
+            f"{', '.join(names[:3])}{more}."
+        )
+    return content, unpickler.storages
 
 
 class _Unpickler(pickle.Unpickler):
@@ -122,6 +136,7 @@ class _Unpickler(pickle.Unpickler):
         # A pickle may set attributes of the classes that it names, so each file gets a new class.
         self._stand_in = type("StandIn", (StandIn,), {})
         self.storages: dict[str, Storage] = {}
+        self.others: set[str] = set()
 
     def find_class(self, module: str, name: str) -> Any:
         full = f"{module}.{name}"
@@ -133,7 +148,11 @@ class _Unpickler(pickle.Unpickler):
             return name
         if module in ("builtins", "__builtin__") and name in _BUILTINS:
             return {"dict": dict, "list": list, "set": set}.get(name, self._stand_in)
-        if module.split(".")[0] in _BESIDE:
+        top = module.split(".")[0]
+        if top in _BESIDE:
+            return self._stand_in
+        if top not in _PYTHON:
+            self.others.add(full)
             return self._stand_in
         raise InputError(
             f"it contains code: it names {full}, which no weights need. Nothing was run. Do not "

@@ -103,6 +103,15 @@ def test_code_is_refused_and_not_run(function, name, zipped, tmp_path):
         assert trace.exists()
 
 
+def test_settings_of_an_unknown_package_are_left_out_with_a_note(arrays, tmp_path, capsys):
+    def wrap(tensors):
+        return {"state_dict": tensors, "config": call("my_lab.settings", "Config", {"lr": 1})}
+
+    assert set(load_state_dict(write(tmp_path / "x.pth", arrays, wrap))) == set(arrays)
+    said = capsys.readouterr().err
+    assert "beside the weights are left out and were not created: my_lab.settings.Config" in said
+
+
 def test_a_stand_in_cannot_be_turned_into_a_call(tmp_path):
     """State and attributes that a pickle gives to a stand-in go nowhere, and do not last."""
     content = call("torch.nn", "Module", call("mmengine", "Hook"))
