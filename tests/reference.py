@@ -5,12 +5,15 @@ published code computed from it. The state dict itself is not stored: each array
 name, its shape and a seed, so that hundreds of megabytes fit into a few kilobytes.
 """
 
+import hashlib
 import json
+import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 FOLDER = Path(__file__).parent / "golden"
 
@@ -133,6 +136,22 @@ def feature_distance(features: np.ndarray, summary: dict) -> float:
     mean = abs(features.mean() - summary["mean"])
     spread = abs(features.std(ddof=1) - summary["std"])
     return float(max(first, mean, spread) / summary["std"])
+
+
+REAL_WEIGHTS = "JAXPOSE_REAL_WEIGHTS"
+
+
+def real_weights(name: str, sha256: str) -> Path:
+    """A file of published weights under the folder that `JAXPOSE_REAL_WEIGHTS` names.
+
+    They are not part of this repository; the test is skipped where they are absent. `name` may end
+    in folders, `models/posenet.json`.
+    """
+    folder = os.environ.get(REAL_WEIGHTS, "")
+    for path in sorted(Path(folder).rglob(Path(name).name)) if folder else ():
+        if path.match(name) and hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
+            return path
+    pytest.skip(f"{name} is not under the folder that {REAL_WEIGHTS} names ({folder or 'none'})")
 
 
 # The recipe by which the references were filled: changing a bit of it makes every one wrong.

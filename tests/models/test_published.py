@@ -16,6 +16,7 @@ from jaxpose.convert.load import expected_leaves
 from jaxpose.detect.decode import convention_of
 from jaxpose.download.address import address_of
 from jaxpose.models import abstract_variables
+from jaxpose.models.normalisation import IMAGENET_RGB
 from jaxpose.models.published.catalogue import (
     CATALOGUE,
     DETECTORS,
@@ -25,7 +26,6 @@ from jaxpose.models.published.catalogue import (
     find,
     records,
 )
-from jaxpose.models.published.record import IMAGENET_RGB
 from jaxpose.tasks.topdown.augment import IMAGENET_MEAN, IMAGENET_STD
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,6 +11,7 @@ from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Format, Tables
 from jaxpose.models.detection import DetectionModel
 from jaxpose.models.lifting.lifter import Lifter
+from jaxpose.models.normalisation import IMAGENET_RGB, Normalisation
 from jaxpose.skeletons import Skeleton
 
 Kind = Literal["pose", "detector", "lifter"]
@@ -19,21 +20,6 @@ OPENMMLAB = "https://download.openmmlab.com/mmpose"
 """Server of the weights of MMPose's model zoo."""
 
 APACHE = "Apache-2.0"
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """Mean and standard deviation of each channel, on 0 to 255, and the order of the channels."""
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    order: Literal["RGB", "BGR"] = "RGB"
-
-
-# ImageNet's figures (torchvision), times 255.
-IMAGENET_RGB = Normalisation((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
-IMAGENET_BGR = Normalisation((103.53, 116.28, 123.675), (57.375, 57.12, 58.395), "BGR")
-PIXELS_BGR = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "BGR")
 
 
 @dataclass(frozen=True)

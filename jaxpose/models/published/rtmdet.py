@@ -8,10 +8,10 @@ from jaxpose.models.conversion import Rule
 from jaxpose.models.csp import Style
 from jaxpose.models.cspnext import CSPNeXt
 from jaxpose.models.detection import DetectionModel, PathAggregation, RTMDetHead
+from jaxpose.models.normalisation import IMAGENET_BGR
 from jaxpose.models.published.csp import MM, prediction
 from jaxpose.models.published.record import (
     APACHE,
-    IMAGENET_BGR,
     OPENMMLAB,
     Family,
     PublishedDetector,

@@ -8,10 +8,10 @@ from jaxpose.errors import InputError, nearest
 from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.darknet import NORM_EPSILON, CSPDarknet, yolox_style
 from jaxpose.models.detection import DetectionModel, PathAggregation, YOLOXHead
+from jaxpose.models.normalisation import PIXELS_BGR
 from jaxpose.models.published.csp import MM, YOLOX_KERNELS, Names, prediction
 from jaxpose.models.published.record import (
     APACHE,
-    PIXELS_BGR,
     Family,
     PublishedDetector,
     Weights,
