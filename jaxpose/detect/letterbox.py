@@ -55,7 +55,7 @@ def letterbox(image: np.ndarray, input_hw: tuple[int, int]) -> Letterbox:
 
 
 def stretch(image: np.ndarray, input_hw: tuple[int, int]) -> Letterbox:
-    """Resizes an image to `input_hw` without regard to its aspect.
+    """Resizes an image `[H, W, 3]` to `input_hw` without regard to its aspect.
 
     Resampling is OpenCV's bicubic one, which PicoDet was trained and is evaluated with.
 

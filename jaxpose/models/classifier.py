@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxpose.errors import InputError
+from jaxpose.models.conv import ConvNorm
 from jaxpose.models.parameter_rules import ParameterRules
 from jaxpose.models.vit import TokenFeatures
 
@@ -17,11 +18,14 @@ class ClassificationHead(nn.Module):
     Attributes:
       num_classes: number of logits.
       pool: "mean" as in ResNet (arXiv:1512.03385), "token" as in ViT (arXiv:2010.11929).
+      conv_features: channels of a 1x1 convolution with norm and ReLU6 before the mean, as in
+        EfficientNet-Lite; 0 for none.
     """
 
     num_classes: int
     pool: Literal["mean", "token"] = "mean"
     dtype: str = "float32"
+    conv_features: int = 0
 
     parameter_rules: ClassVar[ParameterRules] = ParameterRules(output=r"linear/.*")
 
@@ -38,6 +42,17 @@ class ClassificationHead(nn.Module):
                 raise InputError('pool="token" needs a backbone with class_token=True.')
             x = token
         else:
+            if self.conv_features:
+                conv = ConvNorm(
+                    self.conv_features,
+                    1,
+                    activation="relu6",
+                    norm_epsilon=1e-3,
+                    kernel_init_std=None,
+                    dtype=self.dtype,
+                    name="conv",
+                )
+                feature_map = conv(feature_map, train)
             x = feature_map.mean((1, 2), dtype=jnp.float32)
         linear = nn.Dense(self.num_classes, dtype=self.dtype, name="linear")
         return linear(x).astype(jnp.float32)

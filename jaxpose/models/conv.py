@@ -1,5 +1,6 @@
 """Convolution with batch norm and activation, the layer that all convolutional networks share."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -14,8 +15,13 @@ from jaxpose.models.padding import Padding, pads
 
 Norm = Literal["batch", "none"]
 Activation = Literal["relu", "relu6", "silu", "hard_swish", "none"]
-_ACTIVATIONS = {"relu": nn.relu, "relu6": nn.relu6, "silu": nn.silu}
-_ACTIVATIONS |= {"hard_swish": nn.hard_swish, "none": lambda x: x}
+_ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "relu": nn.relu,
+    "relu6": nn.relu6,
+    "silu": nn.silu,
+    "hard_swish": lambda x: x * nn.relu6(x + 3) / 6,
+    "none": lambda x: x,
+}
 
 
 class ConvNorm(nn.Module):

@@ -84,7 +84,7 @@ class LCNet(nn.Module):
     @property
     def blocks(self) -> tuple[tuple[int, int, int, bool], ...]:
         """Kernel, channels, stride and squeeze-and-excitation of each block."""
-        return tuple((size, self._width(width), *rest) for size, width, *rest in _BLOCKS)
+        return tuple((size, self._width(width), stride, se) for size, width, stride, se in _BLOCKS)
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> tuple[jax.Array, ...]:

@@ -31,7 +31,7 @@ def _divisible(channels: float, by: int = 8) -> int:
 
 
 class InvertedResidual(nn.Module):
-    """Expanding 1x1 convolution, 3x3 depthwise, 1x1 without activation to fewer channels.
+    """Expanding 1x1 convolution, depthwise, 1x1 without activation to fewer channels.
 
     arXiv:1801.04381, fig. 4d. `expansion` 1 leaves out the first; the input is added where the
     shape does not change.
@@ -43,21 +43,30 @@ class InvertedResidual(nn.Module):
     dtype: str = "float32"
     norm: Norm = "batch"
     padding: Padding = "torch"
+    size: int = 3
+    norm_epsilon: float = 1e-5
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """`[B, h, w, C]` -> `[B, h / stride, w / stride, features]`."""
-        conv = partial(_conv, dtype=self.dtype, norm=self.norm, padding=self.padding)
+        conv = partial(
+            conv_relu6,
+            dtype=self.dtype,
+            norm=self.norm,
+            padding=self.padding,
+            norm_epsilon=self.norm_epsilon,
+        )
         wide = x.shape[-1] * self.expansion
         y = x
         if self.expansion > 1:
             y = conv(wide, 1, name="expand")(y, train)
-        y = conv(wide, 3, name="depthwise", stride=self.stride, groups=wide)(y, train)
+        y = conv(wide, self.size, name="depthwise", stride=self.stride, groups=wide)(y, train)
         y = conv(self.features, 1, name="project", activation="none")(y, train)
         return x + y if y.shape == x.shape else y
 
 
-def _conv(features: int, size: int, **options) -> ConvNorm:
+def conv_relu6(features: int, size: int, **options) -> ConvNorm:
+    """Make a convolution with norm and ReLU6."""
     return ConvNorm(features, size, **{"activation": "relu6", "kernel_init_std": None, **options})
 
 
@@ -90,7 +99,7 @@ class MobileNetV2(nn.Module):
 
         With `returned`, a tuple: the outputs of these stages in order, then the last one.
         """
-        conv = partial(_conv, dtype=self.dtype, norm=self.norm, padding=self.padding)
+        conv = partial(conv_relu6, dtype=self.dtype, norm=self.norm, padding=self.padding)
         x = images.astype(self.dtype)
         x = conv(_divisible(_STEM_CHANNELS * self.widen), 3, name="stem", stride=2)(x, train)
         found = []

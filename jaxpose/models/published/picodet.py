@@ -9,8 +9,9 @@ from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.csp import Style
 from jaxpose.models.detection import DetectionModel
 from jaxpose.models.lcnet import LCNet
+from jaxpose.models.normalisation import IMAGENET_RGB
 from jaxpose.models.picodet import LightPathAggregation, PicoDetHead
-from jaxpose.models.published.record import APACHE, IMAGENET_RGB, Family, PublishedDetector
+from jaxpose.models.published.record import APACHE, Family, PublishedDetector
 
 __all__ = ["PICODET", "LCNet", "PicoDetHead", "picodet"]
 
