@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from jaxpose.download.address import Address, address_of
+from jaxpose.download.shards import shard_names
 from jaxpose.download.transfer import receive
 from jaxpose.errors import InputError
 from jaxpose.paths import CACHE_VARIABLE, cache_folder
@@ -39,6 +40,7 @@ def fetch(address: Address) -> Path:
     A file appears in the cache whole and checked, or not at all. For a file without a known
     checksum, its SHA-256 is printed so that it can be pinned. Such a file is accepted: code in
     weights is never run, and a published checksum usually comes from the same server as the file.
+    The weight files that a TensorFlow.js `model.json` lists are fetched beside it.
 
     Raises:
       InputError: the host cannot be reached or refuses, the content is a web page or too large or
@@ -46,7 +48,10 @@ def fetch(address: Address) -> Path:
     """
     folder = _cached(address)
     if not address.is_folder:
-        return _file(address, folder)
+        path = _file(address, folder)
+        for name in shard_names(path) if path.suffix == ".json" else ():
+            _file(address.beside(name), folder)
+        return path
     for name in _RELEASE:
         _file(address.inside(name), folder)
     return folder
@@ -85,6 +90,19 @@ def checksum(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def content_checksum(path: Path) -> str:
+    """SHA-256 of a checkpoint with all of its files, 64 digits; that of a single file is its own.
+
+    Raises:
+      InputError: a file cannot be read, or as `shard_names`.
+    """
+    names = shard_names(path) if path.suffix.lower() == ".json" else []
+    if not names:
+        return checksum(path)
+    sums = [checksum(part) for part in (path, *(path.parent / name for name in names))]
+    return hashlib.sha256(" ".join(sums).encode()).hexdigest()
 
 
 def _file(address: Address, folder: Path) -> Path:

@@ -9,7 +9,7 @@ from rich.console import Console
 import jaxpose
 from jaxpose.convert.reading import PYTORCH, RELEASE
 from jaxpose.download.address import address_of
-from jaxpose.download.fetch import checksum, fetch
+from jaxpose.download.fetch import content_checksum, fetch
 from jaxpose.download.transfer import Unreachable
 from jaxpose.errors import InputError, nearest
 from jaxpose.hub.from_checkpoint import ConvertOptions, release_checkpoint
@@ -76,7 +76,7 @@ def resolve(where: str | Path) -> str | Path:
         return where
     if record is not None:
         return _fetched(record)
-    if Path(name).suffix in (*PYTORCH, ".safetensors", ".npz"):
+    if Path(name).suffix in (*PYTORCH, ".safetensors", ".npz", ".json"):
         return where  # a missing file, which the function that reads it reports
     unpublished = any(record.name == name for record in UNPUBLISHED)
     reason = (
@@ -124,7 +124,7 @@ def released(file: Path, model: str | None = None) -> Path:
     """
     if not file.is_file():
         raise InputError(f"There is no checkpoint file {file}.")
-    name = "-".join(filter(None, (checksum(file)[:16], model, jaxpose.__version__)))
+    name = "-".join(filter(None, (content_checksum(file)[:16], model, jaxpose.__version__)))
     folder = cache_folder() / "releases" / name
     if not (folder / RELEASE).is_file():
         table = release_checkpoint(file, folder, ConvertOptions(model=model))
