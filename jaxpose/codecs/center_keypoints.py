@@ -123,7 +123,7 @@ class CenterKeypoints:
         at = jnp.argmax(likely.reshape(batch, -1), axis=1)[:, None]
         middle = grid.reshape(-1, 2)[at[:, 0]]
         vectors = fields.regression.reshape(batch, height * width, count, 2)
-        about = middle[:, None] + jnp.take_along_axis(vectors, at[:, :, None, None], axis=1)[:, 0]
+        about = middle[:, None] + _of_cells(vectors, at)
 
         difference = grid[None, :, :, None] - about[:, None, None]
         distance = jnp.sqrt(jnp.square(difference[..., 0]) + jnp.square(difference[..., 1]))
@@ -131,7 +131,7 @@ class CenterKeypoints:
         likely = jax.nn.sigmoid(fields.heatmaps) / (distance + near)
         cell = jnp.argmax(likely.reshape(batch, height * width, count), axis=1)
         offsets = fields.offsets.reshape(batch, height * width, count, 2)
-        offset = jnp.take_along_axis(offsets, cell[:, None, :, None], axis=1)[:, 0]
+        offset = _of_cells(offsets, cell)
         logits = fields.heatmaps.reshape(batch, height * width, count)
         raw = jnp.take_along_axis(logits, cell[:, None], axis=1)[:, 0]
         place = (grid.reshape(-1, 2)[cell] + offset)[..., ::-1]
@@ -186,3 +186,10 @@ class CenterKeypoints:
         away = self._grid()[None, :, :, None] - jnp.floor(points)[:, None, None, :, ::-1]
         values = jnp.exp(-jnp.square(away).sum(axis=-1) / (2 * self.sigma**2))
         return jnp.where(there[:, None, None], values, 0.0)
+
+
+def _of_cells(vectors: jax.Array, cell: jax.Array) -> jax.Array:
+    """Vectors `[B, K, 2]` of `[B, h w, K, 2]` in cells `[B, K]`, or `[B, 1]` for all keypoints."""
+    # The index has all axes, because ONNX has no lookup of slices.
+    index = jnp.broadcast_to(cell[:, None, :, None], (vectors.shape[0], 1, *vectors.shape[2:]))
+    return jnp.take_along_axis(vectors, index, axis=1)[:, 0]

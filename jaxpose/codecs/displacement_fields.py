@@ -159,7 +159,7 @@ class DisplacementFields:
         """Decode up to `max_people` people `[B, P, K]`, the highest candidate first."""
         fields = PersonFields(*(values.astype(jnp.float32) for values in outputs))
         probability, flat = self._candidates(jax.nn.sigmoid(fields.heatmaps))
-        logit = jnp.take_along_axis(fields.heatmaps.reshape(len(flat), -1), flat, axis=1)
+        logit = jnp.take_along_axis(fields.heatmaps.reshape(flat.shape[0], -1), flat, axis=1)
         count = fields.heatmaps.shape[-1]
         width = self.heatmap_hw[1]
         kind, cell = flat % count, flat // count
@@ -254,7 +254,7 @@ class DisplacementFields:
             probabilities, -jnp.inf, jax.lax.max, (1, 3, 3, 1), (1, 1, 1, 1), "SAME"
         )
         peak = (probabilities == highest) & (probabilities >= self.min_score)
-        flat = jnp.where(peak, probabilities, -jnp.inf).reshape(len(probabilities), -1)
+        flat = jnp.where(peak, probabilities, -jnp.inf).reshape(probabilities.shape[0], -1)
         return jax.lax.top_k(flat, min(self.candidates, flat.shape[1]))
 
     def _near(self, places: jax.Array) -> jax.Array:
@@ -269,7 +269,7 @@ class DisplacementFields:
     @staticmethod
     def _vectors(field: jax.Array, cell: jax.Array, channel: Any, count: int) -> jax.Array:
         """Vectors `[B, N, 2]` (x, y) of a field `[B, h, w, 2 count]` in cells `[B, N]`."""
-        flat = field.reshape(len(field), -1)
+        flat = field.reshape(field.shape[0], -1)
         at = cell * (2 * count) + channel
         y, x = (jnp.take_along_axis(flat, at + half, axis=1) for half in (0, count))
         return jnp.stack([x, y], axis=-1)
@@ -336,16 +336,16 @@ class DisplacementFields:
         kept: list[tuple[jax.Array, ...]] = []
         for _ in range(self.max_people):
             # Candidates are sorted: the first one that is left is the highest.
-            best = jnp.argmax(there, axis=1)[:, None]
+            best = jnp.argmax(there.astype(jnp.float32), axis=1)[:, None]
             exists = jnp.take_along_axis(there, best, axis=1)
-            person = jnp.take_along_axis(people, best[..., None, None], axis=1)[:, 0]
-            logit = jnp.take_along_axis(raw, best[..., None], axis=1)[:, 0]
+            person, logit = _row(people, best), _row(raw, best)
             new = jnp.ones(logit.shape, bool)
             for earlier, real, *_ in kept:
                 new &= ~real | (jnp.square(person - earlier).sum(axis=-1) > limit)
             total = jnp.where(new, jax.nn.sigmoid(logit), 0.0).sum(axis=-1) / count
             kept.append((person, exists, logit, total))
-            same = jnp.take_along_axis(person, kind[..., None], axis=1)
+            index = jnp.broadcast_to(kind[..., None], start.shape)
+            same = jnp.take_along_axis(person, index, axis=1)
             there &= ~exists | (jnp.square(start - same).sum(axis=-1) > limit)
         person, exists, logit, total = (
             jnp.stack(values, axis=1) for values in zip(*kept, strict=True)
@@ -358,6 +358,14 @@ class DisplacementFields:
             jnp.where(valid, logit, 0.0),
             jnp.broadcast_to(valid, score.shape),
         )
+
+
+def _row(values: jax.Array, row: jax.Array) -> jax.Array:
+    """Row `[B, 1]` of each image's values: `[B, N, ...]` -> `[B, ...]`."""
+    # The index has all axes, because ONNX has no lookup of slices.
+    index = row.reshape(row.shape[0], 1, *(1,) * (values.ndim - 2))
+    index = jnp.broadcast_to(index, (row.shape[0], 1, *values.shape[2:]))
+    return jnp.take_along_axis(values, index, axis=1)[:, 0]
 
 
 @dataclass(frozen=True)

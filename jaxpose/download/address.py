@@ -4,7 +4,7 @@ import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from jaxpose.errors import InputError
 
@@ -73,6 +73,12 @@ class Address:
         url = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}"))
         inner = replace(self, url=url, name=name)
         return inner if name.endswith(".safetensors") else replace(inner, sha256="", pinned=False)
+
+    def beside(self, name: str) -> "Address":
+        """Address of another file in the folder of this file, without a checksum."""
+        parts = urlsplit(self.url)
+        url = urlunsplit(parts._replace(path=f"{parts.path.rpartition('/')[0]}/{quote(name)}"))
+        return replace(self, url=url, name=name, sha256="", pinned=False)
 
 
 def address_of(where: str | Path) -> Address | None:

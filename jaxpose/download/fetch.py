@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from jaxpose.download.address import Address, address_of
+from jaxpose.download.shards import shard_names
 from jaxpose.download.transfer import check_content, receive
 from jaxpose.errors import InputError
 from jaxpose.paths import CACHE_VARIABLE, cache_folder
@@ -40,6 +41,7 @@ def fetch(address: Address) -> Path:
     A file appears in the cache whole and checked, or not at all. For a file without a known
     checksum, its SHA-256 is printed so that it can be pinned. Such a file is accepted: code in
     weights is never run, and a published checksum usually comes from the same server as the file.
+    The weight files that a TensorFlow.js `model.json` lists are fetched beside it.
 
     Raises:
       InputError: the host cannot be reached or refuses, the content is a web page or too large or
@@ -47,7 +49,10 @@ def fetch(address: Address) -> Path:
     """
     folder = _cached(address)
     if not address.is_folder:
-        return _file(address, folder)
+        path = _file(address, folder)
+        for name in shard_names(path) if path.suffix == ".json" else ():
+            _file(address.beside(name), folder)
+        return path
     for name in _RELEASE:
         _file(address.inside(name), folder)
     return folder

@@ -288,12 +288,28 @@ def _gather(graph: Graph, equation: Any, inputs: list[str]) -> str:
     if numbers.operand_batching_dims:
         if any(size != 1 for size in sizes):
             raise NotImplementedError("a gather of slices in a batch")
-        order = _order(numbers, operand.ndim, axes[0])
+        batched = (*numbers.operand_batching_dims, axes[0])
+        # Axes of one element, which JAX takes as slices and not as a part of the batch.
+        single = [i for i in range(operand.ndim) if i not in batched and operand.shape[i] == 1]
+        order = _order(numbers, operand.ndim - len(single), sum(i < axes[0] for i in batched))
         where = _permuted(graph, where, order)
+        along = graph.constant(np.asarray(single, np.int64))
+        if single:
+            where = graph.add("Unsqueeze", where, along)
         found = graph.add("GatherElements", x, where, axis=axes[0])
-        return _permuted(graph, found, np.argsort(order).tolist())
+        if single:
+            found = graph.add("Squeeze", found, along)
+        found = _permuted(graph, found, np.argsort(order).tolist())
+        return _shaped(graph, found, equation.outvars[0].aval.shape) if single else found
     found = graph.add("Gather", x, where, axis=axes[0])
     return _arranged(graph, equation, found, axes[0])
+
+
+def _top(graph: Graph, equation: Any, inputs: list[str]) -> list[str]:
+    count = graph.constant(np.asarray([equation.params["k"]], np.int64))
+    axis = int(equation.params.get("axis", -1))
+    values, where = graph.add_several("TopK", 2, inputs[0], count, axis=axis)
+    return [values, graph.add("Cast", where, to=_dtype(equation.outvars[1].aval))]
 
 
 def _arranged(graph: Graph, equation: Any, found: str, axis: int) -> str:
@@ -311,11 +327,11 @@ def _arranged(graph: Graph, equation: Any, found: str, axis: int) -> str:
 
 
 def _order(numbers: Any, rank: int, axis: int) -> list[int]:
-    """Axis of the indices for each axis of the operand."""
+    """Axis of the indices for each axis of the operand, without axes of one element."""
     order = [0] * rank
-    for i, source in zip(
-        numbers.operand_batching_dims, numbers.start_indices_batching_dims, strict=True
-    ):
+    places = [i for i in range(rank) if i != axis]
+    batch = zip(numbers.operand_batching_dims, numbers.start_indices_batching_dims, strict=True)
+    for i, (_, source) in zip(places, sorted(batch), strict=False):
         order[i] = source
     left = [i for i in range(rank) if i not in numbers.start_indices_batching_dims]
     if len(left) != 1 or len(numbers.operand_batching_dims) != rank - 1:
@@ -387,5 +403,6 @@ OPERATIONS: dict[str, Lowering] = {
     "stop_gradient": _same,
     "sub": _plain("Sub"),
     "tanh": _plain("Tanh"),
+    "top_k": _top,
     "transpose": _transpose,
 }

@@ -36,7 +36,7 @@ def test_what_was_encoded_is_decoded():
 
 
 def test_a_peak_near_the_regressed_place_beats_a_higher_one_far_away():
-    """0.5 / 1.8 at the place, 0.9 / (1.8 + d) at a distance of d cells: d = 1.44 makes them equal."""
+    """0.5 / 1.8 at the place, 0.9 / (1.8 + d) d cells away: equal at d = 1.44."""
     fields = CenterFields(*(np.full((1, 12, 16, n), -9.0, np.float32) for n in (1, 1, 2, 2)))
     fields = fields._replace(
         regression=np.zeros((1, 12, 16, 2), np.float32),

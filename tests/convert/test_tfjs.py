@@ -93,7 +93,9 @@ def test_weight_files_outside_the_folder_are_refused(name, tmp_path):
     path = write(tmp_path, [entry()], KERNEL.tobytes())
     path.write_text(path.read_text().replace('"a.bin"', json.dumps(name)))
     for read in (load_state_dict, shard_names):
-        with pytest.raises(InputError, match="which is not in its folder. Put the file beside it"):
+        with pytest.raises(
+            InputError, match=r"which is not in its folder\. Put the file beside it"
+        ):
             read(path)
 
 

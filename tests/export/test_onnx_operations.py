@@ -45,6 +45,7 @@ FUNCTIONS = {
     "exact halves": lambda x: jnp.round(x * 4) + jnp.floor(x) + jnp.ceil(x) + jnp.sign(x),
     "folded batch": lambda x: jnp.stack([x, -x], axis=1).reshape(-1, *x.shape[1:]) + 1,
     "grouped convolution": grouped,
+    "highest few": lambda x: jnp.concatenate(lax.top_k(jnp.abs(x[:, :, :, 0]).round(), 3), axis=1),
     "highest of windows": lambda x: lax.reduce_window(
         x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), ((0, 0), (1, 1), (1, 0), (0, 0))
     ),
@@ -53,6 +54,7 @@ FUNCTIONS = {
     "mirror": lambda x: x[:, :, ::-1],
     "pad": lambda x: jnp.pad(x, ((0, 0), (1, 2), (0, 3), (0, 0)), constant_values=7),
     "picked along an axis": picked,
+    "picked beside an axis of one": lambda x: picked(x[:, :1]),
     "powers": lambda x: x**3 + jnp.abs(x) ** 0.5 + lax.rsqrt(x**2 + 1) + jnp.tanh(x),
     "product with weights": lambda x: jnp.tensordot(x, WEIGHTS[0, :, :, 0], [[1, 3], [0, 1]]),
     "remainder": lambda x: lax.rem((x * 10).astype(jnp.int32), jnp.int32(3)).astype(jnp.float32),

@@ -80,8 +80,10 @@ class BottomUpEstimator:
         }
 
         def samples(number: int) -> tuple[np.ndarray, ...]:
-            images = SyntheticScenes(number, 0, self.input_hw).open().samples(range(number))
-            image = images["image"]
+            # Scenes are drawn on multiples of 4; the model's size may be another.
+            canvas_hw = (-(-height // 4) * 4, -(-width // 4) * 4)
+            images = SyntheticScenes(number, 0, canvas_hw).open().samples(range(number))
+            image = images["image"][:, :height, :width]
             return (np.asarray(normalize(jnp.asarray(image))) if level == "model" else image,)
 
         def bare(images: jax.Array) -> dict[str, jax.Array]:
