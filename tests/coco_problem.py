@@ -93,7 +93,7 @@ def detections(
     return results
 
 
-def pycocotools_stats(document: Any, results: Any) -> np.ndarray:
+def pycocotools_stats(document: Any, results: Any, sigmas: Any = SIGMAS) -> np.ndarray:
     """The ten numbers of COCOeval, silently; arguments are paths or parsed documents."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -105,6 +105,7 @@ def pycocotools_stats(document: Any, results: Any) -> np.ndarray:
             truth.createIndex()
         found = truth.loadRes(results)
         evaluation = COCOeval(truth, found, "keypoints")
+        evaluation.params.kpt_oks_sigmas = np.array(sigmas)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()

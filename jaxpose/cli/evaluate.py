@@ -1,115 +1,34 @@
-"""`jaxpose eval`: score a run on held-out people, or any model on annotated images."""
-
-import json
-import math
-from pathlib import Path
-from typing import Any
-
-import jax
-from rich.console import Console
-from rich.progress import Progress
+"""`jaxpose eval`: score a run on held-out people, or any model on data of its kind."""
 
 from jaxpose.cli.evaluate_command import Eval
-from jaxpose.cli.evaluate_model import evaluate_model
+from jaxpose.cli.evaluate_lifter import evaluate_lifter
+from jaxpose.cli.evaluate_model import check_options, evaluate_model
+from jaxpose.cli.evaluate_run import evaluate_run
 from jaxpose.errors import InputError
+from jaxpose.hub.load import load
 from jaxpose.paths import as_path
-from jaxpose.tasks.task import EvalResult
-from jaxpose.train.experiment import Experiment, Mesh
-from jaxpose.train.mesh import make_mesh, replicated
-from jaxpose.train.results import write_result
-from jaxpose.train.run_dir import load_run
-from jaxpose.train.shared_samples import parts_of_one_split, same_people
+
+# Options of `evaluate_model`, which a run on its own or prepared data does not have.
+_OF_IMAGES = ("boxes", "detector", "skeleton", "metric", "min_box_score")
 
 
 def evaluate(options: Eval) -> None:
     """Score a run on its own or prepared data, any other model, or any model on `annotations`.
 
     Raises:
-      InputError: options that exclude each other, or as the evaluation.
+      InputError: options that exclude each other, no such model, or as the evaluation.
     """
     if options.annotations is None and (as_path(options.model) / "checkpoints").is_dir():
-        _refuse(options, ("boxes", "detector", "skeleton", "metric", "min_box_score"))
-        evaluate_run(options)
-    else:
-        evaluate_model(options)
-
-
-def _refuse(options: Eval, names: tuple[str, ...]) -> None:
-    for name in names:
-        if getattr(options, name) not in (None, []):
-            raise InputError(
-                f"--{name.replace('_', '-')} is for images with --annotations, and a run on its "
-                "own or prepared data is evaluated as its recipe says: give --annotations FILE and "
-                "--data IMAGES, or leave it out."
-            )
-
-
-def evaluate_run(options: Eval) -> None:
-    """Score a run on its own held-out data, or on the prepared dataset `options.data`.
-
-    Writes `report.json`, `predictions.json` (COCO results for images, poses for lifters) and, for
-    images, `predictions.png`, `keypoint_errors.png` and `worst.png` into `out` (default: `eval` in
-    the run). Each of the experiment's `more_evaluations` has a table too, and a folder there; with
-    `data` there is the main evaluation alone.
-    """
-    console, run, data = Console(), as_path(options.model), options.data
-    if data is not None and (Path(data).is_file() or data.endswith(".py")):
-        raise InputError(
-            f"--data takes the folder of a prepared dataset, not a file such as {data}; "
-            "`jaxpose prepare` makes one. A COCO file goes to --annotations, with its images' "
-            "folder as --data."
-        )
-    if data is None and options.split is not None:
-        raise InputError(
-            "--split names a split of --data, which is absent. Without --data the run's own "
-            "held-out data is used; give both, or leave --split out."
-        )
-    trained = load_run(run, options.checkpoint, trust_recipe=options.trust_recipe)
-    views = trained.experiment.evaluations()
-    if data:
-        views = {"": views[""]}
-    console.print(f"Checkpoint of step {trained.step} ({options.checkpoint}).", markup=False)
-    out = options.out or run / "eval"
-    for name, experiment in views.items():
-        task = experiment.task()
-        source = task.open_dataset(data, options.split or "val") if data else task.open("eval")
-        seen = {"train": trained.record["data"]["train"], "eval": source.fingerprint()}
-        sets = (getattr(experiment, role, None) for role in ("train_data", "eval_data"))
-        if same_people(seen) or (not data and parts_of_one_split(*sets)):
-            console.print(
-                "The model was trained on samples of this data, so the score does not measure it "
-                "on new samples.",
-                style="yellow",
-            )
-        scored = _scored(experiment, source, trained.variables, options.flip_test, console)
-        folder = out / name if name else out
-        try:
-            write_result(folder, scored, details=True)
-            (folder / "predictions.json").write_text(json.dumps(scored.predictions))
-        except OSError as error:
-            raise InputError(f"Cannot write to {folder}: {error}.") from error
-        if name:
-            console.print(f"Evaluation {name!r}:", markup=False)
-        console.print(scored.report.table())
-    names = ", ".join(sorted(p.name for p in out.iterdir()))
-    console.print(f"Written to {out}: {names}", markup=False)
-
-
-def _scored(
-    experiment: Experiment,
-    source: Any,
-    variables: Any,
-    flip_test: bool | None,
-    console: Console,
-) -> EvalResult:
-    """The main evaluation of `experiment` on `source`."""
-    # Batches over the devices of this machine, whatever mesh the training had.
-    devices = jax.devices()[: math.gcd(jax.device_count(), experiment.evaluation.batch_size)]
-    mesh = make_mesh(Mesh(), devices)
-    flip = experiment.evaluation.flip_test if flip_test is None else flip_test
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("samples", total=len(source))
-        return experiment.task().evaluator(source, mesh, flip)(
-            jax.device_put(variables, replicated(mesh)),
-            on_batch=lambda samples: progress.update(bar, completed=samples),
-        )
+        for name in _OF_IMAGES:
+            if getattr(options, name) not in (None, []):
+                raise InputError(
+                    f"--{name.replace('_', '-')} is for images with --annotations. Without them a "
+                    "run is evaluated as its recipe says: add --annotations FILE and --data "
+                    "IMAGES, or leave it out."
+                )
+        return evaluate_run(options)
+    check_options(options)
+    trained = load(options.model, options.checkpoint, trust_recipe=options.trust_recipe)
+    if trained.estimator.takes == "tracks":
+        return evaluate_lifter(options, trained)
+    return evaluate_model(options, trained)

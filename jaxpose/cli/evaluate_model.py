@@ -16,7 +16,7 @@ from jaxpose.cli.keypoint_table import keypoint_table
 from jaxpose.cli.metric_names import named_metrics
 from jaxpose.errors import InputError
 from jaxpose.geometry import apply_affine
-from jaxpose.hub.load import Trained, load_detector, load_pose
+from jaxpose.hub.load import Trained, load_detector
 from jaxpose.metrics.annotated_results import read_annotated, write_results
 from jaxpose.metrics.estimates import Estimates
 from jaxpose.metrics.pairs import pair_people, paired_estimates
@@ -38,7 +38,7 @@ _EXAMPLES = 12
 _LISTED = 5
 
 
-def evaluate_model(options: Eval) -> None:
+def evaluate_model(options: Eval, trained: Trained) -> None:
     """Predict the people of annotated images, score them, and write the results and images.
 
     Writes `results.json` (COCO keypoint results), `report.json`, `keypoints.json`,
@@ -46,11 +46,9 @@ def evaluate_model(options: Eval) -> None:
     results: `jaxpose score` and pycocotools compute the same.
 
     Raises:
-      InputError: no data, options that exclude each other, or as `load_pose`, `read_annotated`,
-        `PreparedPeople`, `read_scored_boxes` and `predict_dataset`.
+      InputError: as `read_annotated`, `PreparedPeople`, `read_scored_boxes` and `predict_dataset`.
     """
     console = Console(soft_wrap=True)
-    _check(options)
     data = _open_data(options)
     annotated = data.annotated
     metrics = named_metrics(options.metric, annotated.skeleton)
@@ -60,7 +58,6 @@ def evaluate_model(options: Eval) -> None:
     if options.boxes is not None:
         least = options.min_box_score or 0.0
         boxes = read_scored_boxes(options.boxes, annotated.file_names, least)
-    trained = load_pose(options.model, options.checkpoint, trust_recipe=options.trust_recipe)
     images, words = _images(options, trained, data, boxes)
     flip = options.flip_test is not False
     predictor = trained.predictor(flip_test=flip, batch_size=options.batch_size)
@@ -88,7 +85,7 @@ def evaluate_model(options: Eval) -> None:
         notes={**scored.notes, **_notes(options, predictor, predicted)},
     )
     table = per_keypoint(estimates)
-    out = options.out or _default_out(options, trained)
+    out = options.out or default_out(options, trained)
     _write(out, report, table, predicted, estimates, data)
     console.print(report.table())
     console.print(keypoint_table(table))
@@ -97,7 +94,12 @@ def evaluate_model(options: Eval) -> None:
     console.print(f"Written to {out}: {names}", markup=False, highlight=False)
 
 
-def _check(options: Eval) -> None:
+def check_options(options: Eval) -> None:
+    """Check what can be checked before the model is loaded.
+
+    Raises:
+      InputError: no data, or options that exclude each other.
+    """
     if options.boxes is not None and options.detector is not None:
         raise InputError("--boxes gives the boxes and --detector finds them: give one of them.")
     if options.annotations is None:
@@ -123,7 +125,10 @@ def _check(options: Eval) -> None:
 def _open_data(options: Eval) -> ImageFolder | PreparedPeople:
     assert options.data is not None
     if options.annotations is None:
-        return PreparedPeople(options.data, options.split or "val")
+        try:
+            return PreparedPeople(options.data, options.split or "val")
+        except InputError as error:
+            raise InputError(f"{error} (Images need the COCO file as --annotations.)") from error
     skeleton = skeletons.load(options.skeleton) if options.skeleton else None
     return ImageFolder(read_annotated(options.annotations, skeleton), as_path(options.data))
 
@@ -174,7 +179,7 @@ def _notes(options: Eval, predictor: Any, predicted: Predicted) -> dict[str, str
     return notes
 
 
-def _default_out(options: Eval, trained: Trained) -> Path:
+def default_out(options: Eval, trained: Trained) -> Path:
     """`eval` in a run; else eval/NAME here, by the last part of the model's place."""
     if trained.step is not None:
         return trained.directory / "eval"

@@ -121,7 +121,7 @@ def test_the_run_keeps_the_statistics_of_its_training_set(path, finished):
     np.testing.assert_allclose(codec.target_statistics.std, Statistics.of(relative).std, rtol=1e-4)
 
 
-def test_eval_repeats_the_table_of_training_and_a_release_the_lifter(finished, tmp_path):
+def test_eval_repeats_the_table_of_training_and_a_release_the_lifter(path, finished, tmp_path):
     directory, whole = finished
     result = CliRunner().invoke(app, ["eval", str(directory)])
     assert result.exit_code == 0, result.output
@@ -135,6 +135,11 @@ def test_eval_repeats_the_table_of_training_and_a_release_the_lifter(finished, t
     out = tmp_path / "release"
     result = CliRunner().invoke(app, ["convert", str(directory), str(out)])
     assert result.exit_code == 0, result.output
+    options = ["--data", path, "--split", "validate", "--out", str(tmp_path / "scored")]
+    result = CliRunner().invoke(app, ["eval", str(out), *options])
+    assert result.exit_code == 0, result.output
+    alone = Report.from_json((tmp_path / "scored" / "report.json").read_text())
+    assert alone.metrics == pytest.approx(whole.report.metrics, rel=1e-5)
     run, release = load_lifter(directory), load_lifter(out)
     assert release.codec == run.codec and release.codec.input_statistics is not None
     assert (release.model, release.skeleton) == (run.model, HUMANEVA15)
