@@ -91,7 +91,8 @@ def step_events(
             apart = max(1.0, rows.fps / _FASTEST)
             peaks, _ = find_peaks(along, distance=apart, prominence=_PROMINENCE * np.ptp(along))
             events.append(rows.begin + _between(along, peaks) / rows.fps)
-    return Steps(*events, note=rows.note)
+    left, right, left_off, right_off = events
+    return Steps(left, right, left_off, right_off, rows.note)
 
 
 def _between(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray:
