@@ -61,7 +61,7 @@ def fall_signs(
     if points.ndim != 3:
         raise InputError(f"a clip is [T, K, 2 or 3] at a positive rate, not {list(points.shape)}")
     if not len(points):
-        return FallSigns(*(np.zeros(0) for _ in range(3)), fps=fps)
+        return FallSigns(np.zeros(0), np.zeros(0), np.zeros(0), fps)
     rows = rows_of(points, fps, seconds)
     points, rate = rows.values, rows.fps
     vertical = upwards(points.shape[-1], up)

@@ -90,8 +90,17 @@ def step_events(
             check_filled(replace(rows, values=along), f"the {side} {name} is")
             apart = max(1.0, rows.fps / _FASTEST)
             peaks, _ = find_peaks(along, distance=apart, prominence=_PROMINENCE * np.ptp(along))
-            events.append(rows.begin + peaks / rows.fps)
-    return Steps(*events, note=rows.note)
+            events.append(rows.begin + _between(along, peaks) / rows.fps)
+    left, right, left_off, right_off = events
+    return Steps(left, right, left_off, right_off, rows.note)
+
+
+def _between(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """Places of peaks between frames: the tops of parabolas through three neighbours, `[N]`."""
+    before, top, after = signal[peaks - 1], signal[peaks], signal[peaks + 1]
+    bend = before - 2 * top + after
+    shift = np.where(bend < 0, 0.5 * (before - after) / np.where(bend < 0, bend, 1), 0.0)
+    return peaks + np.clip(shift, -0.5, 0.5)
 
 
 def cadence(steps: Steps) -> float:

@@ -75,8 +75,8 @@ def count_repetitions(
     found = _counted(rows.values, min_range, away, back, rest)
     places = [found.starts, found.turns, found.ends]
     times = rows.begin + np.stack(places, axis=-1) / rows.fps
-    frames = map(rows.frame, places)
-    return Repetitions(*frames, found.unfinished, seconds=times, note=rows.note)
+    starts, turns, ends = map(rows.frame, places)
+    return Repetitions(starts, turns, ends, found.unfinished, times, rows.note)
 
 
 def _counted(

@@ -30,7 +30,7 @@ class Rows:
         return "" if self.clock is None else self.clock.note()
 
     def frame(self, rows: np.ndarray) -> np.ndarray:
-        """Index of the frame nearest in time to each of these rows, int64."""
+        """Index of the frame nearest in time to each of these rows `[M]`, int64 `[M]`."""
         rows = np.asarray(rows, np.int64)
         if self.clock is None or self.clock.even:
             return rows

@@ -34,6 +34,14 @@ class Decoding:
     """
 
     def __init__(self, container: Any, source: str, live: bool, *, careful: bool = False) -> None:
+        """Prepares the decoding of an open container.
+
+        Args:
+          container: as `opened` returns it.
+          source: path or address, to open it once more where threads lost errors.
+          live: a stream from the network.
+          careful: without threads that decode several frames at once.
+        """
         self.lost = self.unread = 0
         self.broken_off = ""
         self._container = container

@@ -166,7 +166,7 @@ def _increasing(times: np.ndarray) -> np.ndarray:
 def _candidates(times: np.ndarray, stated: float | None) -> list[Fraction]:
     """Rates that the frames may have, the stated one first."""
     steps = np.diff(times)
-    usual_step = float(np.median(steps))
+    usual_step = float(np.percentile(steps, 50, method="lower"))
     regular = steps[(steps > 0.5 * usual_step) & (steps < 1.5 * usual_step)]
     measured = len(regular) / float(regular.sum())
     found = [] if stated is None else [exact_rate(stated)]

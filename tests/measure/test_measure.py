@@ -208,3 +208,47 @@ def test_a_smoothed_film_counts_the_same():
     points += rng.normal(0, 2.5, points.shape)
     for clip in (points, savitzky_golay(points, 7, 2)):
         assert len(count_repetitions(angle(clip, COCO17, "left_knee"), min_range=30)) == 3
+
+
+def uneven(seconds: float) -> np.ndarray:
+    """Time stamps: 60 frames a second, then between 8 and 25."""
+    rng = np.random.default_rng(0)
+    steps = np.where(np.arange(400) < 60 * seconds / 2, 1 / 60, rng.uniform(0.04, 0.12, 400))
+    times = np.cumsum(steps)
+    return times[times < seconds]
+
+
+def test_times_of_uneven_frames():
+    seconds = uneven(8)
+    frames = []
+    for t in seconds:
+        points = body(hips=(60 * t, 0))
+        for side, late in (("left", 0.5), ("right", 1.0)):
+            points[COCO17.index(f"{side}_ankle"), 0] += 30 * np.cos(2 * np.pi * (t - late))
+        frames.append(points)
+    steps = step_events(np.array(frames), COCO17, seconds=seconds)
+    assert "resampled" in steps.note
+    np.testing.assert_allclose(steps.left_strikes, 0.5 + np.arange(8), atol=0.03)
+    np.testing.assert_allclose(steps.right_strikes, 1 + np.arange(7), atol=0.03)
+    assert cadence(steps) == pytest.approx(120, abs=0.5)
+    # Squats of two seconds each, most frames of them in the first four.
+    knee = 130 + 50 * np.cos(np.pi * seconds)
+    counted = count_repetitions(knee, min_range=30, seconds=seconds)
+    assert len(counted) == 4 and counted.seconds is not None
+    np.testing.assert_allclose(counted.seconds[:, 1], [1, 3, 5, 7], atol=0.05)
+    np.testing.assert_allclose(seconds[counted.turns], [1, 3, 5, 7], atol=0.07)
+    tilt = np.clip(seconds - 5, 0, 0.6) / 0.6
+    fell = np.stack([body(lean=88 * t, hips=(0, 75 * t)) for t in tilt])
+    (moment,) = falls(fall_signs(fell, COCO17, seconds=seconds))
+    assert 5 < moment < 6
+
+
+def test_measurements_refuse_gaps_and_unclear_rates():
+    still = np.stack([body(hips=(10 * t, 0)) for t in range(20)])
+    seconds = np.append(np.arange(19) / 20, 5.0)
+    with pytest.raises(InputError, match=r"frames 18 and 19 are 4\.10 s apart"):
+        step_events(still, COCO17, seconds=seconds)
+    with pytest.raises(InputError, match="give either fps"):
+        step_events(still, COCO17)
+    with pytest.raises(InputError, match="20 time stamps for 19 frames"):
+        count_repetitions(still[1:, 0, 0], min_range=1, seconds=seconds)
