@@ -42,9 +42,9 @@ def _of_events() -> list[Listener]:
     """The blocks' listeners, once one that calls them all is registered."""
     listeners: list[Listener] = []
 
-    def call(name: str, **labels: str | int) -> None:
+    def call(event: str, **labels: str | int) -> None:
         for listener in tuple(listeners):
-            listener(name)
+            listener(event)
 
     jax.monitoring.register_event_listener(call)
     return listeners
@@ -54,9 +54,9 @@ def _of_events() -> list[Listener]:
 def _of_durations() -> list[Listener]:
     listeners: list[Listener] = []
 
-    def call(name: str, seconds: float, **labels: str | int) -> None:
+    def call(event: str, duration_secs: float, **labels: str | int) -> None:
         for listener in tuple(listeners):
-            listener(name)
+            listener(event)
 
     jax.monitoring.register_event_duration_secs_listener(call)
     return listeners

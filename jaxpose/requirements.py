@@ -225,7 +225,7 @@ def install(*extras: str) -> int:
 
 def _pins(leave_out: set[str]) -> list[str]:
     """`name==version` of the installed packages, without some."""
-    pins = {}
+    pins: dict[str, str] = {}
     for distribution in importlib.metadata.distributions():
         name = canonicalize_name(distribution.metadata["Name"] or "")
         try:
