@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.monitoring
 
+from jaxpose import jax_events
 from jaxpose.bench import dummy_inputs
 from jaxpose.bench.matmul import Ceiling, matmul_rate
 from jaxpose.bench.peaks import datasheet
@@ -189,16 +189,13 @@ def compile_watched(lower: Callable[[], jax.stages.Lowered]) -> tuple[Any, float
     """
     hits: list[str] = []
 
-    def note(event: str, **labels: str | int) -> None:
+    def note(event: str) -> None:
         if event == _CACHE_HIT:
             hits.append(event)
 
-    jax.monitoring.register_event_listener(note)
     begun = time.perf_counter()
-    try:
+    with jax_events.events(note):
         compiled = lower().compile()
-    finally:
-        jax.monitoring.unregister_event_listener(note)
     return compiled, time.perf_counter() - begun, bool(hits)
 
 

@@ -1,12 +1,11 @@
 """`jaxpose doctor`: devices and versions of this machine, its speed, and what is missing."""
 
-import importlib.metadata
+import importlib.util
 import os
 import platform
-import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,17 +15,18 @@ from rich.table import Table
 from rich.text import Text
 
 import jaxpose
+from jaxpose import requirements
+from jaxpose.requirements import Need
 
 OPTIONAL = {
-    "jax-cuda13-plugin": "for NVIDIA GPUs: pip install 'jaxpose[cuda]'",
+    "jax-cuda12-plugin": "for NVIDIA GPUs: pip install 'jaxpose[cuda12]'",
+    "jax-cuda13-plugin": "for NVIDIA GPUs, driver 580 or newer: pip install 'jaxpose[cuda13]'",
     "libtpu": "for TPUs: pip install 'jaxpose[tpu]'",
     "apache-beam": "prepares very large datasets",
     "pycocotools": "compares scores in the tests",
 }
-# TPU chips on the PCI bus; Google's other devices (network, storage) carry other numbers.
-_GOOGLE = "0x1ae0"
+_OPENCV = "reinstall it, or pip install opencv-python-headless, which needs no screen"
 _MATMUL_SECONDS = 0.1  # of each of five measurements
-_TPU_CHIPS = ("0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076")
 
 # The same use of TensorFlow as in `jaxpose.data`, in a process of its own: it must import and use
 # the CPU only, so that the accelerator is left to JAX.
@@ -37,7 +37,6 @@ import tensorflow as tf
 tf.config.set_visible_devices([], "GPU")
 tf.config.set_visible_devices([], "TPU")
 tf.constant(1.0) + 1.0
-import array_record.python.array_record_data_source
 print(sorted({device.device_type for device in tf.config.list_logical_devices()}))
 """
 
@@ -71,6 +70,8 @@ def doctor(console: Console | None = None) -> int:
     absent = [finding.what for finding in findings if finding.level == "missing"]
     if absent:
         console.print(Text(f"Missing or broken: {', '.join(absent)}.", "bold red"), soft_wrap=True)
+        if unmet := [need for need in requirements.needs() if not need.met]:
+            console.print(Text(f"To install them: {requirements.command(unmet)}"), soft_wrap=True)
         return 1
     console.print("Nothing required is missing.", style="green")
     return 0
@@ -79,52 +80,24 @@ def doctor(console: Console | None = None) -> int:
 def versions() -> Iterator[Finding]:
     """Versions of Python, of the required packages and of the optional ones."""
     yield Finding("python", f"{platform.python_version()} ({platform.machine()} {sys.platform})")
-    for name, lowest in requirements(importlib.metadata.requires("jaxpose") or ()):
-        yield package(name, lowest)
+    for need in requirements.needs():
+        yield package(need)
     for name, purpose in OPTIONAL.items():
-        try:
-            yield Finding(name, importlib.metadata.version(name))
-        except importlib.metadata.PackageNotFoundError:
+        version = requirements.installed(name)
+        if version:
+            yield Finding(name, version)
+        else:
             yield Finding(name, "not installed", "note", f"optional; {purpose}")
 
 
-def requirements(declared: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """(name, lowest version) of the packages declared for this platform, extras left out."""
-    for line in declared:
-        requirement, _, marker = line.partition(";")
-        if "extra" in marker or (marker and not _holds(marker)):
-            continue
-        match = re.match(r"\s*([\w.-]+)\s*(?:>=\s*([\w.]+))?", requirement)
-        if match:
-            yield match[1], match[2] or "0"
-
-
-def _holds(marker: str) -> bool:
-    """Evaluates an environment marker made of comparisons, `and` and `or`."""
-    values = {"sys_platform": sys.platform, "platform_machine": platform.machine()}
-
-    def one(comparison: str) -> bool:
-        match = re.fullmatch(r"\s*(\w+)\s*(==|!=)\s*['\"](.*)['\"]\s*", comparison)
-        if match is None or match[1] not in values:
-            return True
-        return (values[match[1]] == match[3]) == (match[2] == "==")
-
-    return any(all(map(one, part.split(" and "))) for part in marker.split(" or "))
-
-
-def package(name: str, lowest: str) -> Finding:
+def package(need: Need) -> Finding:
     """Checks by its metadata that a required package is installed and new enough."""
-    try:
-        found = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return Finding(name, "not installed", "missing", f"pip install '{name}>={lowest}'")
-    if _numbers(found) < _numbers(lowest):
-        return Finding(name, found, "missing", f"too old: pip install '{name}>={lowest}'")
-    return Finding(name, found)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version.split("+")[0])[:3])
+    name, advice = need.requirement.name, requirements.command([need])
+    if not need.package:
+        return Finding(name, "not installed", "missing", advice)
+    if not need.met:
+        return Finding(name, need.version, "missing", f"another version: {advice}")
+    return Finding(need.package, need.version or "installed")
 
 
 def devices() -> Iterator[Finding]:
@@ -153,32 +126,17 @@ def devices() -> Iterator[Finding]:
 
 def unused_accelerators(root: Path) -> Iterator[Finding]:
     """Accelerators below the file-system `root` that JAX, seeing only the CPU, does not use."""
-    if (root / "proc/driver/nvidia/version").exists() or (root / "dev/nvidia0").exists():
-        yield Finding(
-            "NVIDIA GPU",
-            "present, but JAX sees only the CPU",
-            "note",
-            "pip install 'jaxpose[cuda]'; if that is installed, update the driver",
-        )
-    chips = [
-        device
-        for device in sorted((root / "sys/bus/pci/devices").glob("*"))
-        if _read(device / "vendor") == _GOOGLE and _read(device / "device") in _TPU_CHIPS
-    ]
-    if chips or (root / "dev/accel0").exists():
-        yield Finding(
-            "TPU",
-            "present, but JAX sees only the CPU",
-            "note",
-            "pip install 'jaxpose[tpu]'; if that is installed, end other programs that use it",
-        )
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
+    extra = requirements.accelerator(root)
+    if not extra:
+        return
+    name = "TPU" if extra == "tpu" else "NVIDIA GPU"
+    if requirements.plugin(root):
+        advice = f"pip install 'jaxpose[{extra}]'"
+    elif extra == "tpu":
+        advice = "end other programs that use it"
+    else:
+        advice = "JAX's plugin is installed: update the driver"
+    yield Finding(name, "present, but JAX sees only the CPU", "note", advice)
 
 
 def _device_memory(device: Any) -> int | None:
@@ -214,7 +172,16 @@ def matmul_rates() -> Iterator[Finding]:
 
 
 def tensorflow() -> Iterator[Finding]:
-    """Checks that TensorFlow and ArrayRecord import and leave the accelerator to JAX."""
+    """Checks what only prepared datasets need: TensorFlow, which leaves the accelerator to JAX."""
+    wanted = {need.requirement.name: need for need in requirements.needs("tensorflow")}
+    usual = {need.requirement.name for need in requirements.needs()}
+    absent = [need for name, need in wanted.items() if name not in usual and not need.met]
+    if absent:
+        names = ", ".join(need.requirement.name for need in absent)
+        advice = f"optional; for prepared datasets: {requirements.command(absent)}"
+        yield Finding("prepared datasets", f"not installed: {names}", "note", advice)
+    if importlib.util.find_spec("tensorflow") is None:
+        return
     try:
         process = subprocess.run(
             [sys.executable, "-c", _TRY_TENSORFLOW], capture_output=True, text=True, timeout=180
@@ -224,7 +191,7 @@ def tensorflow() -> Iterator[Finding]:
         return
     if process.returncode != 0:
         lines = process.stderr.strip().splitlines() or [f"exit status {process.returncode}"]
-        advice = "reinstall jaxpose; reading prepared data needs it"
+        advice = "reinstall it; reading prepared datasets needs it"
         yield Finding("TensorFlow", f"import failed: {lines[-1]}", "missing", advice)
         return
     seen = process.stdout.strip().splitlines()[-1]

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import io
 import json
+import os
 import shutil
 import signal
 from collections import Counter, deque
@@ -19,10 +20,9 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import tensorflow_datasets as tfds
 from rich import console, progress
 
 from jaxpose.data import image_records, records
@@ -31,7 +31,23 @@ from jaxpose.data.example import with_sorted_features
 from jaxpose.data.instances import IGNORE_STRIDE, instance_shapes
 from jaxpose.data.summary import SplitSummary, Summary
 from jaxpose.errors import InputError
+from jaxpose.requirements import imported
 from jaxpose.skeletons import Skeleton
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+else:
+    # Colab's image of August 2026 has a tensorflow-metadata generated for protobuf 6, and protobuf
+    # 5, which refuses to load it, though it can. This is protobuf's own switch for that check.
+    _SWITCH = "TEMPORARILY_DISABLE_PROTOBUF_VERSION_CHECK"
+    _before = os.environ.get(_SWITCH, "")
+    os.environ[_SWITCH] = "true"
+    try:
+        for _name in ("importlib_resources", "tensorflow_datasets.core"):
+            imported(_name, purpose="preparing a dataset", extra="data")
+        import tensorflow_datasets as tfds
+    finally:
+        os.environ[_SWITCH] = _before
 
 _SKIPS_FILE = "skips.{split}.json"
 

@@ -1,13 +1,16 @@
-"""Batches that tf.data's threads read and decode while the device computes.
+"""Batches that threads read and decode while the device computes.
 
-TensorFlow is imported for the first batch, and has no access to an accelerator. It only loads the
-data: `index.batch_indices` chooses the samples of a batch, so a start at any step costs nothing and
-every run with the same seed gives the same batches.
+tf.data decodes the records of a prepared dataset; any other source makes its own samples, in
+Python's threads. TensorFlow is imported for the first batch of records, and has no access to an
+accelerator. It only loads the data: `index.batch_indices` chooses the samples of a batch, so a
+start at any step costs nothing and every run with the same seed gives the same batches.
 """
 
 import functools
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,7 @@ from jaxpose.data.index import batch_indices, process_slice
 from jaxpose.data.records import BATCH_FEATURES, RecordSource, numeric_features, usable_cores
 from jaxpose.data.source import Batch, Source
 from jaxpose.errors import InputError
+from jaxpose.requirements import imported
 
 AHEAD = 2
 """Number of finished batches that wait for the device."""
@@ -96,35 +100,23 @@ def sequential(
 def _numbered(
     source: Source, plan: Plan, start: int, stop: int, rows: int, threads: int | None
 ) -> Iterator[tuple[int, Batch]]:
-    tf = _tensorflow()
     threads = threads or usable_cores()
-    options = tf.data.Options()
-    options.deterministic = True
-    options.threading.private_threadpool_size = threads
-    steps = tf.data.Dataset.range(start, stop).with_options(options)
     if isinstance(source, RecordSource):
-        batches = _from_records(tf, source, steps, plan, rows, threads)
-    else:
-        batches = _from_samples(tf, source, steps, plan, rows, threads)
-    iterator = batches.prefetch(AHEAD).as_numpy_iterator()
-    for step in range(start, stop):
-        try:
-            batch = next(iterator)
-        except tf.errors.OpError as error:
-            # TensorFlow's error has neither the record nor the reason; a second read raises both.
-            source.samples(plan(step)[0])
-            raise RuntimeError(f"TensorFlow could not make batch {step}: {error}") from error
-        yield step, batch
+        return _from_records(source, plan, start, stop, rows, threads)
+    return _from_samples(source, plan, start, stop, threads)
 
 
 @functools.cache
 def _tensorflow() -> Any:
-    """Import TensorFlow, limited to the CPU and without log messages."""
+    """Import TensorFlow, limited to the CPU and without log messages.
+
+    Raises:
+      InputError: no TensorFlow is installed, or it uses an accelerator already.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # oneDNN has no use here, and prints a message to stderr at every start.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    import tensorflow as tf
-
+    tf = imported("tensorflow", purpose="reading a prepared dataset", extra="tensorflow")
     for kind in ("GPU", "TPU"):
         try:
             tf.config.set_visible_devices([], kind)
@@ -138,8 +130,13 @@ def _tensorflow() -> Any:
 
 
 def _from_records(
-    tf: Any, source: RecordSource, steps: Any, plan: Plan, rows: int, threads: int
-) -> Any:
+    source: RecordSource, plan: Plan, start: int, stop: int, rows: int, threads: int
+) -> Iterator[tuple[int, Batch]]:
+    tf = _tensorflow()
+    options = tf.data.Options()
+    options.deterministic = True
+    options.threading.private_threadpool_size = threads
+    steps = tf.data.Dataset.range(start, stop).with_options(options)
     height, width = source.canvas_hw
     layout = {
         name: (shape, tf.float32 if dtype is np.float32 else tf.int64, dtype)
@@ -169,32 +166,38 @@ def _from_records(
     # Decoding sample by sample uses all threads within one batch. Reading and batching take a tenth
     # of the time of decoding, so a few threads are enough for them.
     few = max(1, threads // 4)
-    return (
+    batches = (
         steps.map(parse, num_parallel_calls=few)
         .unbatch()
         .map(decode, num_parallel_calls=2 * threads)
         .batch(rows, drop_remainder=True, num_parallel_calls=few)
     )
+    iterator = batches.prefetch(AHEAD).as_numpy_iterator()
+    for step in range(start, stop):
+        try:
+            batch = next(iterator)
+        except tf.errors.OpError as error:
+            # TensorFlow's error has neither the record nor the reason; a second read raises both.
+            source.samples(plan(step)[0])
+            raise RuntimeError(f"TensorFlow could not make batch {step}: {error}") from error
+        yield step, batch
 
 
-def _from_samples(tf: Any, source: Source, steps: Any, plan: Plan, rows: int, threads: int) -> Any:
+def _from_samples(
+    source: Source, plan: Plan, start: int, stop: int, threads: int
+) -> Iterator[tuple[int, Batch]]:
     def draw(step: int) -> Batch:
         indices, mask = plan(step)
         return {**source.samples(indices), "mask": mask}
 
-    example = source.samples([0])
-    names = sorted(example)
-    kinds = [tf.as_dtype(example[name].dtype) for name in names]
-
-    def call(step: np.ndarray) -> list[np.ndarray]:
-        batch = draw(int(step))
-        return [batch[name] for name in names]
-
-    def batch(step: Any) -> dict[str, Any]:
-        values = tf.numpy_function(call, [step], kinds)
-        return {
-            name: tf.ensure_shape(value, (rows, *example[name].shape[1:]))
-            for name, value in zip(names, values, strict=True)
-        }
-
-    return steps.map(batch, num_parallel_calls=min(threads, AHEAD))
+    with ThreadPoolExecutor(min(threads, AHEAD), thread_name_prefix="batch") as pool:
+        waiting: deque[Future[Batch]] = deque()
+        ahead = iter(range(start, stop))
+        try:
+            for step in range(start, stop):
+                while len(waiting) <= AHEAD and (number := next(ahead, None)) is not None:
+                    waiting.append(pool.submit(draw, number))
+                yield step, waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

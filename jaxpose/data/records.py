@@ -23,6 +23,7 @@ from jaxpose.errors import InputError, nearest
 from jaxpose.json_text import parse_json
 from jaxpose.media import image
 from jaxpose.paths import as_path, check_reachable, in_bucket, kept_on_disk
+from jaxpose.requirements import imported
 from jaxpose.skeletons import Skeleton
 
 FORMAT = 1
@@ -192,8 +193,11 @@ class RecordFiles:
 
     def _reader(self, shard: int) -> Any:
         if shard not in self._readers:
-            from array_record.python import array_record_module
-
+            array_record_module = imported(
+                "array_record.python.array_record_module",
+                purpose="reading a prepared dataset",
+                extra="data",
+            )
             # Read-ahead helps sequential reading only; reads here are at random positions.
             self._readers[shard] = array_record_module.ArrayRecordReader(
                 str(self._shards[shard].path), options="readahead_buffer_size:0"

@@ -1,6 +1,5 @@
 """Program to export: a pure function of named arrays, with the weights inside."""
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import ModuleType
@@ -11,6 +10,7 @@ import jax.export
 import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.requirements import imported
 
 Level = Literal["model", "crops", "photo"]
 LEVELS: tuple[Level, ...] = ("model", "crops", "photo")
@@ -101,17 +101,12 @@ class Program:
 
 
 def needed(package: str) -> ModuleType:
-    """Imports an optional package.
+    """Imports a package of the extra `export`.
 
     Raises:
       InputError: it is not installed.
     """
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise InputError(
-            f'this format needs {package.split(".")[0]}: pip install "jaxpose[export]" ({error})'
-        ) from error
+    return imported(package, purpose="this format", extra="export")
 
 
 def tree_bytes(variables: Any) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxpose.export.program import Program
 from jaxpose.export.stablehlo import PLATFORMS, named
+from jaxpose.requirements import imported
 
 SUFFIX = ".savedmodel"
 
@@ -62,10 +63,13 @@ def save(program: Program, path: Path, *, portable: bool) -> None:
 
 
 def tensorflow() -> Any:
-    """Imports TensorFlow without its log output and without the accelerator, which JAX uses."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import tensorflow as tf
+    """Imports TensorFlow without its log output and without the accelerator, which JAX uses.
 
+    Raises:
+      InputError: no TensorFlow is installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    tf = imported("tensorflow", purpose="this format", extra="tensorflow")
     for kind in ("GPU", "TPU"):
         tf.config.set_visible_devices([], kind)
     return tf

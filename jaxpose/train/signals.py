@@ -2,10 +2,10 @@
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 
-import jax.monitoring
+from jaxpose import jax_events
 
 
 class StopRequest:
@@ -44,8 +44,9 @@ class CompileCounter:
     def __init__(self) -> None:
         self.unexpected = 0
         self._expected = True
+        self._block = ExitStack()
 
-    def _note(self, event: str, duration_secs: float, **labels: str | int) -> None:
+    def _note(self, event: str) -> None:
         if event == self.EVENT and not self._expected:
             self.unexpected += 1
 
@@ -61,8 +62,8 @@ class CompileCounter:
         self._expected = before
 
     def __enter__(self) -> "CompileCounter":
-        jax.monitoring.register_event_duration_secs_listener(self._note)
+        self._block.enter_context(jax_events.durations(self._note))
         return self
 
     def __exit__(self, *exception: object) -> None:
-        jax.monitoring.unregister_event_duration_listener(self._note)
+        self._block.close()

@@ -1,15 +1,15 @@
 """What `jaxpose doctor` finds, on this machine and on made-up ones."""
 
-import importlib.metadata
 import subprocess
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from packaging.requirements import Requirement
 from rich.console import Console
 
 from jaxpose.cli import doctor as module
 from jaxpose.cli.doctor import Finding
+from jaxpose.requirements import Need
 
 
 def test_this_machine_has_what_is_required(monkeypatch):
@@ -34,54 +34,48 @@ def test_something_missing_gives_status_1(monkeypatch):
     assert "Missing or broken: OpenCV" in console.export_text()
 
 
-def test_requirements_are_those_of_this_platform(monkeypatch):
-    monkeypatch.setattr(module, "sys", SimpleNamespace(platform="linux"))
-    monkeypatch.setattr(module.platform, "machine", lambda: "aarch64")
-    declared = [
-        "jax>=0.10",
-        "tensorflow-cpu>=2.21; sys_platform == 'linux' and platform_machine == 'x86_64'",
-        "tensorflow>=2.21; sys_platform != 'linux' or platform_machine != 'x86_64'",
-        "libtpu; extra == 'tpu'",
-        "rich",
-    ]
-    assert list(module.requirements(declared)) == [
-        ("jax", "0.10"),
-        ("tensorflow", "2.21"),
-        ("rich", "0"),
-    ]
-
-
 def test_a_package_that_is_absent_or_too_old(monkeypatch):
-    absent = module.package("no-such-package-at-all", "1.2")
+    absent = module.package(Need(Requirement("no-such-package-at-all>=1.2")))
     assert (absent.level, absent.advice) == ("missing", "pip install 'no-such-package-at-all>=1.2'")
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.9.12")
-    assert module.package("jax", "0.10").level == "missing"
-    assert module.package("jax", "0.9.2").level == "good"
-    assert module.package("jax", "0.9.12").level == "good"
+    old = module.package(Need(Requirement("jax>=0.10"), "jax", "0.9.12"))
+    assert (old.level, old.value) == ("missing", "0.9.12")
+    assert module.package(Need(Requirement("jax>=0.9.2"), "jax", "0.9.12")).level == "good"
+    other = module.package(Need(Requirement("tensorflow-cpu>=2"), "tensorflow", "2.20.0"))
+    assert other == Finding("tensorflow", "2.20.0")
 
 
-def device(root: Path, vendor: str, number: str) -> None:
-    folder = root / "sys/bus/pci/devices/0000:00:04.0"
-    folder.mkdir(parents=True)
-    (folder / "vendor").write_text(f"{vendor}\n")
-    (folder / "device").write_text(f"{number}\n")
+def test_one_command_installs_what_is_missing(monkeypatch):
+    for section in ("devices", "matmul_rates", "tensorflow", "videos"):
+        monkeypatch.setattr(module, section, lambda: iter(()))
+    absent = [Need(Requirement("rich>=99"), "rich", "13.9"), Need(Requirement("etils[epath]"))]
+    monkeypatch.setattr(module.requirements, "needs", lambda *extras: absent)
+    console = Console(record=True, width=160)
+    assert module.doctor(console) == 1
+    assert "pip install 'rich>=99' 'etils[epath]'" in console.export_text().splitlines()[-1]
 
 
-def test_accelerators_that_jax_does_not_see(tmp_path):
+def test_prepared_datasets_are_optional(monkeypatch):
+    def needs(*extras):
+        wanted = [Need(Requirement("jax"), "jax", "1")]
+        return wanted + ([Need(Requirement("tensorflow-cpu>=2.20"))] if extras else [])
+
+    monkeypatch.setattr(module.requirements, "needs", needs)
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    (finding,) = module.tensorflow()
+    assert finding.level == "note" and "tensorflow-cpu" in finding.value
+    assert "pip install 'tensorflow-cpu>=2.20'" in finding.advice
+
+
+def test_accelerators_that_jax_does_not_see(tmp_path, monkeypatch):
     assert list(module.unused_accelerators(tmp_path)) == []
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev" / "nvidia0").touch()
+    monkeypatch.setattr(module.requirements, "installed", lambda name: "")
     (finding,) = module.unused_accelerators(tmp_path)
-    assert "jaxpose[cuda]" in finding.advice
-    (tmp_path / "dev" / "nvidia0").unlink()
-    device(tmp_path, "0x1ae0", "0x0063")
+    assert finding.what == "NVIDIA GPU" and "jaxpose[cuda12]" in finding.advice
+    monkeypatch.setattr(module.requirements, "installed", lambda name: "0.7.2")
     (finding,) = module.unused_accelerators(tmp_path)
-    assert "jaxpose[tpu]" in finding.advice
-
-
-def test_googles_network_card_is_no_tpu(tmp_path):
-    device(tmp_path, "0x1ae0", "0x0042")
-    assert list(module.unused_accelerators(tmp_path)) == []
+    assert "update the driver" in finding.advice
 
 
 @pytest.mark.parametrize(

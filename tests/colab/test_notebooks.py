@@ -1,13 +1,22 @@
 """Every notebook runs from top to bottom, with fewer steps and people than it has for a reader."""
 
+import importlib.metadata
+import re
+import subprocess
+import tomllib
 from pathlib import Path
 
 import nbformat
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 nbclient = pytest.importorskip("nbclient")
 
-COLAB = Path(__file__).parents[2] / "colab"
+ROOT = Path(__file__).parents[2]
+COLAB = ROOT / "colab"
+NOTEBOOKS = sorted(COLAB.glob("*.ipynb"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def outputs_of(name: str, folder: Path) -> list:
@@ -59,15 +68,14 @@ def test_scaling_runs_a_study_and_shows_its_law(tmp_path, monkeypatch):
     assert len([o for o in outputs if "image/png" in o.get("data", {})]) == 1
 
 
-def test_predict_says_that_it_is_offline_and_shows_photo_film_and_angle(tmp_path, monkeypatch):
+def test_predict_shows_photo_film_and_angle(tmp_path, monkeypatch):
     pytest.importorskip("pandas")
-    monkeypatch.setenv("PREDICT_HOME", "https://weights.invalid")
+    monkeypatch.setenv("PREDICT_DRAWN", "1")
     monkeypatch.setenv("PREDICT_STEPS", "20")
     monkeypatch.setenv("PREDICT_PEOPLE", "64")
     monkeypatch.setenv("PREDICT_SECONDS", "1.6")
     outputs = outputs_of("predict", tmp_path)
     printed = "".join(o.get("text", "") for o in outputs)
-    assert "cannot reach weights.invalid" in printed
     assert "2 people" in printed and "Keypoint(" in printed
     assert "repetitions" in printed and "degrees" in printed
     kinds = [kind for o in outputs for kind in o.get("data", {}) if kind.startswith("image/")]
@@ -95,8 +103,112 @@ def test_finetune_goes_from_labels_to_an_exported_model(tmp_path, monkeypatch):
     assert kinds == ["image/png"] * 3  # labels to check, both runs' curves, held-out photos
 
 
-def test_notebooks_carry_no_outputs():
-    for path in COLAB.glob("*.ipynb"):
-        notebook = nbformat.read(path, as_version=4)
-        for cell in notebook.cells:
-            assert not cell.get("outputs"), f"{path.name} holds outputs; clear them"
+def test_a_wrong_address_is_named_and_no_network_of_drawn_people_takes_its_place(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PREDICT_HOME", "https://weights.invalid")
+    with pytest.raises(nbclient.exceptions.CellExecutionError, match=r"weights\.invalid"):
+        outputs_of("predict", tmp_path)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_notebooks_show_saved_pictures_in_small_files():
+    """`python tests/colab/save_outputs.py NAME ...` writes them."""
+    for path in NOTEBOOKS:
+        assert path.stat().st_size < 500_000, f"{path.name} is large for a repository"
+        cells = nbformat.read(path, as_version=4).cells
+        outputs = [o for cell in cells for o in cell.get("outputs", [])]
+        assert not [o for o in outputs if o.output_type == "error"], path.name
+        kinds = {kind for o in outputs for kind in o.get("data", {})}
+        assert kinds & {"image/png", "image/jpeg"}, f"{path.name} shows no picture"
+        text = "".join(o.get("text", "") + o.get("data", {}).get("text/plain", "") for o in outputs)
+        assert not re.findall(r"/(?:tmp|root|home|work)/", text), path.name
+
+
+def first_cell(path: Path) -> str:
+    cells = nbformat.read(path, as_version=4).cells
+    return next(cell.source for cell in cells if cell.cell_type == "code")
+
+
+def test_first_cells_differ_in_extras_and_settings_only():
+    own = ("EXTRAS = ", "# Two runs", "# Many small", "os.environ.set", "import importlib.util")
+
+    def common(path: Path) -> tuple[str, ...]:
+        lines = first_cell(path).splitlines()
+        return tuple(line for line in lines if line and not line.startswith(own))
+
+    assert len(set(map(common, NOTEBOOKS))) == 1
+
+
+@pytest.fixture
+def pip(tmp_path, monkeypatch):
+    """What the first cell asks of Python, in a folder of its own where jaxpose is not installed."""
+    asked = []
+
+    def run(command):
+        asked.append(command[2:])
+        return subprocess.CompletedProcess(command, 0)
+
+    def absent(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(importlib.metadata, "version", absent)
+    return asked
+
+
+PREDICT = COLAB / "predict.ipynb"
+THEN = ["jaxpose.requirements", "table", "video"]
+
+
+def test_where_nothing_is_there_the_first_cell_says_so_and_installs_nothing(pip):
+    with pytest.raises(RuntimeError, match=r"no checkout around .* and no wheel in it"):
+        exec(first_cell(PREDICT), {})
+    assert not pip
+
+
+def test_the_first_cell_takes_a_wheel_and_before_it_a_checkout(pip, tmp_path):
+    wheel = Path.cwd() / "jaxpose-0.1.0-py3-none-any.whl"
+    wheel.touch()
+    exec(first_cell(PREDICT), {})
+    (tmp_path / "jaxpose").mkdir()
+    (tmp_path / "jaxpose" / "requirements.py").touch()
+    exec(first_cell(PREDICT), {})
+    install = ["pip", "install", "-q", "--no-deps"]
+    assert pip == [[*install, str(wheel)], THEN, [*install, str(tmp_path)], THEN]
+
+
+@pytest.mark.parametrize("source", ["git+https://example.org/jaxpose.git", "jaxpose==0.1.0"])
+def test_the_first_cell_takes_an_address_and_the_index(pip, source):
+    exec(first_cell(PREDICT).replace('SOURCE = ""', f'SOURCE = "{source}"'), {})
+    assert pip == [["pip", "install", "-q", "--no-deps", source], THEN]
+
+
+def test_the_first_cell_ends_where_pip_fails(pip, monkeypatch):
+    failed = subprocess.CompletedProcess([], 1)
+    monkeypatch.setattr(subprocess, "run", lambda command: failed)
+    with pytest.raises(RuntimeError, match=r"pip install -q --no-deps somewhere failed"):
+        exec(first_cell(PREDICT).replace('SOURCE = ""', 'SOURCE = "somewhere"'), {})
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu", "tpu"])
+def test_the_images_have_what_is_required_or_lack_it_entirely(name):
+    """No version of an image is outside the bounds, so pip has no reason to change one."""
+    pins, files = {}, [Path(__file__).parent / f"colab-2026-08-{name}.txt"]
+    for file in files:
+        for line in file.read_text().splitlines():
+            if line.startswith("-r "):
+                files.append(file.parent / line[3:])
+            elif not line.startswith("#"):
+                package, version = line.split("==")
+                pins[canonicalize_name(package)] = version
+    assert pins["jax"] == pins["jaxlib"] == "0.7.2"
+    extras = PROJECT["optional-dependencies"]
+    wanted = [*PROJECT["dependencies"], *extras["data"], *extras["table"], *extras["demo"]]
+    wanted += extras["notebook"] + ([] if name == "tpu" else extras["tensorflow"])
+    for requirement in map(Requirement, wanted):
+        version = pins.get(canonicalize_name(requirement.name))
+        assert version is None or requirement.specifier.contains(version), requirement
+    assert ("tensorflow" in pins) == ("opencv-python-headless" in pins) == (name != "tpu")

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from float64 import enable_x64
 
 from jaxpose.models import hrnet_pose, rtmpose, vitpose
 from jaxpose.train.parameter_groups import path_name
@@ -81,7 +82,7 @@ def attention(q, k, v, *, scale, implementation):
 def test_gradients_equal_central_differences(name, monkeypatch, record_property):
     monkeypatch.setattr(jax.nn, "dot_product_attention", attention)
     make, paths = MODELS[name]
-    with jax.enable_x64(True):
+    with enable_x64(True):
         errors = relative_errors(make(), paths, np.random.default_rng(0))
     for path, error in errors.items():
         record_property(path, float(error))

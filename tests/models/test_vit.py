@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from float64 import enable_x64
 
 from jaxpose.errors import InputError
 from jaxpose.models.build import abstract_variables, count_parameters
@@ -67,7 +68,7 @@ def test_unrolling_and_rematerialising_change_nothing(change, variables, images,
 
 def test_gradients_equal_finite_differences(variables, images):
     # Weights of unit scale, so that no gradient drowns; float64 but for softmax, which is float32.
-    with jax.enable_x64(True):
+    with enable_x64(True):
         model = TINY.clone(drop_path=0.0, dtype="float64")
         params = jax.tree.map(lambda a: np.asarray(a, np.float64), variables["params"])
         params = jax.tree.map(lambda a: a * 0.3 / a.std() if a.std() > 0 else a, params)
