@@ -80,4 +80,9 @@ def _message(error: Exception) -> str | None:
     if "RESOURCE_EXHAUSTED" in str(error):
         first = str(error).strip().splitlines()[0]
         return f"the device has too little memory; use a smaller batch or model ({first})"
+    if isinstance(error, MemoryError):
+        return f"the machine has too little memory{f' ({error})' if str(error) else ''}"
+    if type(error).__module__ == "flax.errors" and "Shape" in type(error).__name__:
+        first = str(error).strip().splitlines()[0].partition("(http")[0]
+        return f"the weights do not have the shapes that the configuration states: {first.strip()}"
     return None

@@ -31,6 +31,7 @@ from jaxpose.data.example import with_sorted_features
 from jaxpose.data.instances import IGNORE_STRIDE, instance_shapes
 from jaxpose.data.summary import SplitSummary, Summary
 from jaxpose.errors import InputError
+from jaxpose.json_text import parse_json
 from jaxpose.requirements import imported
 from jaxpose.skeletons import Skeleton
 
@@ -277,7 +278,7 @@ class _Log:
         """Read the skips that Beam's workers wrote to a file."""
         file = folder / _SKIPS_FILE.format(split=self.split)
         if file.exists():
-            self.skips += [Skip(**entry) for entry in json.loads(file.read_text())]
+            self.skips += [Skip(**entry) for entry in parse_json(file.read_text())]
         self.written = written
 
     def summary(self) -> SplitSummary:

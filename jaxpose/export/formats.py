@@ -1,6 +1,5 @@
 """Table of the export formats, and reader of exports."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from jaxpose.errors import InputError, nearest
 from jaxpose.export import onnx, savedmodel, stablehlo, tflite
+from jaxpose.json_text import parse_json
 
 FORMATS: dict[str, ModuleType] = {
     "stablehlo": stablehlo,
@@ -85,7 +85,7 @@ def load(path: str | Path) -> Exported:
     if not path.exists():
         raise InputError(f"{path} does not exist; `jaxpose export` writes it")
     try:
-        facts = json.loads(card.read_text())
+        facts = parse_json(card.read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"{card} cannot be read: {error}; it belongs to {path.name}") from error
     return Exported(facts, FORMATS[name].start(path, [value["name"] for value in facts["inputs"]]))

@@ -1,6 +1,5 @@
 """Repositories of Hugging Face's hub, `hf:ORG/REPO`, and folders in the form of transformers."""
 
-import json
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ from jaxpose.convert.reading import INDEX, RELEASE, shards_of
 from jaxpose.convert.release import CARD, CONFIG
 from jaxpose.download.transfer import Unreachable
 from jaxpose.errors import InputError
+from jaxpose.json_text import parse_json
 from jaxpose.models.published.record import forbids_commerce
 
 PREFIX = "hf:"
@@ -100,7 +100,7 @@ def source_of(path: Path) -> str:
 
 def _config(path: Path) -> dict[str, Any] | None:
     try:
-        content = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+        content = parse_json((path / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None

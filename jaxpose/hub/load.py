@@ -19,6 +19,7 @@ from jaxpose.download.fetch import fetch_inside, local
 from jaxpose.errors import InputError
 from jaxpose.hub.catalogue import USES, check_kind, released, resolve
 from jaxpose.hub.hugging_face import check_model, is_model_folder
+from jaxpose.media.image import check_size
 from jaxpose.paths import as_path, in_bucket, local_copy
 from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.task import Estimator
@@ -117,7 +118,21 @@ def load(
             f"{where} has no codec or no skeleton, which prediction needs. Convert the checkpoint "
             "with --skeleton, or load it with jaxpose.convert.load_pretrained."
         )
+    _check_input(estimator, where)
     return Trained(directory, estimator, jax.device_put(release.variables), None)
+
+
+def _check_input(estimator: Estimator, where: str | Path) -> None:
+    """Check that the model's input is not larger than images may be.
+
+    Raises:
+      InputError: it is; a damaged or hostile `config.json` could ask for terabytes.
+    """
+    height, width = getattr(estimator.codec, "input_hw", None) or (0, 0)
+    try:
+        check_size(height, width)
+    except InputError as error:
+        raise InputError(f"The input of {where} is refused: {error}.") from error
 
 
 def load_pose(
