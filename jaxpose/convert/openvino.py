@@ -16,6 +16,7 @@ from jaxpose.errors import InputError
 # Element types that are weights, and those that are axes, shapes and other arguments of layers.
 _FLOATS = {"f16": "<f2", "f32": "<f4", "f64": "<f8", "bf16": "<u2"}
 _ARGUMENTS = {"i32": 4, "i64": 8, "u32": 4, "u64": 8, "boolean": 1}
+_QUANTISED = ("i4", "u4", "i8", "u8", "nf4", "u1", "u2", "u3", "u6", "f8e4m3", "f8e5m2", "f4e2m1")
 _SIZES = {**{name: np.dtype(code).itemsize for name, code in _FLOATS.items()}, **_ARGUMENTS}
 # Names that OpenVINO or ONNX gave a layer without one: its type and a number.
 _GENERATED = re.compile(r"[A-Za-z0-9_]*")
@@ -119,10 +120,10 @@ def _read_graph(path: Path) -> dict[str, _Layer]:
             )
         if tag == "body":
             raise InputError(f"{path} contains a loop, and models with loops cannot be read.")
+        if parents == "net/layers" and attributes.get("id") in layers:
+            raise InputError(f"{path} has two layers with the id {attributes['id']}.")
         try:
             if parents == "net/layers" and tag == "layer":
-                if attributes["id"] in layers:
-                    raise InputError(f"{path} has two layers with the id {attributes['id']}.")
                 layers[attributes["id"]] = _Layer(attributes["name"], attributes["type"])
             elif parents == "net/layers/layer" and tag == "data":
                 layers[next(reversed(layers))].data = attributes
@@ -157,8 +158,10 @@ def _constant(path: Path, layer: _Layer, data: bytes) -> np.ndarray | None:
       InputError: it is quantised, or its size, its shape and the file's size do not agree.
     """
     kind = layer.data.get("element_type", "")
+    if kind in _QUANTISED:
+        raise InputError(_quantised(path, f"{layer.name} of type {kind}"))
     if kind not in _SIZES:
-        raise InputError(_quantised(path, f"{layer.name} of type {kind or 'unknown'}"))
+        raise InputError(f"{path}: {layer.name} has the type {kind!r}, which cannot be read.")
     offset = _int(layer.data.get("offset"), path, layer.name)
     size = _int(layer.data.get("size"), path, layer.name)
     dims = [d for d in re.split(r",\s*", layer.data.get("shape", "").strip()) if d]

@@ -23,7 +23,7 @@ class Convention:
       boxes: `(numbers [B, h, w, 4], corners [h, w, 2])` -> boxes (x1, y1, x2, y2), all in strides;
         `corners` are the upper left corners of the places.
       threshold: lowest score of a box that is reported, chosen on 60 COCO images so that the nano
-        models find nine of ten people larger than 96 x 96 pixels; for PicoDet the published one.
+        models find nine of ten people larger than 96 x 96 pixels.
       order: order of the channels.
       fit: `(image, input_hw)` -> the image on a canvas of the input's size.
       iou: overlap above which the better of two boxes is kept, of the published evaluation.
@@ -92,7 +92,7 @@ PICODET = Convention(
     (123.675, 116.28, 103.53),
     (58.395, 57.12, 57.375),
     _distances_from_centres,
-    0.5,
+    0.3,
     order="RGB",
     fit=stretch,
     iou=0.6,

@@ -98,6 +98,7 @@ def stated(**changes):
         (stated(size="many"), "has the number 'many'"),
         (stated(size="-24"), "has the number '-24'"),
         (stated(element_type="i8", size="12"), "is quantised"),
+        (stated(element_type="string"), "has the type 'string', which cannot be read"),
         (changed(4, content=AXIS.astype(np.int8)), r"quantised \(Constant_9 of type i8"),
         (changed(11, kind="FakeQuantize"), r"quantised \(Squeeze_2"),
         (changed(3, key="2"), "two layers with the id 2"),

@@ -27,7 +27,7 @@ def picodet(shared):
     canvases = cv2.imread(str(folder / "inputs.webp"))[..., ::-1].reshape(-1, 320, 320, 3)
     return SimpleNamespace(
         state_dict=state_dict,
-        detector=Detector.load(folder / "model.xml"),
+        detector=Detector.load(folder / "model.xml", threshold=0.5),
         canvases=canvases,
         golden=golden,
     )
