@@ -29,7 +29,7 @@ def read_tfjs(path: Path) -> dict[str, np.ndarray]:
 
     Arrays that are stored as float16 become float32. Those that are stored as uint8 or uint16 are
     dequantised as in TensorFlow.js, value * scale + min, with a warning: they are approximations.
-    A constant without a name of its own, such as `Const_12`, is called `NODE:i` after the first
+    A constant without a proper name, such as `Const_12`, is called `NODE:i` after the first
     node of the graph that has it as its input i.
 
     Raises:

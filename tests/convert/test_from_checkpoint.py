@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import drawn
 import numpy as np
 import pytest
 import torch_file
@@ -10,9 +11,11 @@ from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 from jaxpose.cli.main import app
+from jaxpose.codecs import DisplacementFields, SinglePersonFields
 from jaxpose.convert.choose import Clues, choose, skeleton_of_dataset
 from jaxpose.convert.identify import Identified
 from jaxpose.convert.reading import dataset_of
+from jaxpose.convert.rules import flatten
 from jaxpose.download.fetch import checksum
 from jaxpose.errors import InputError
 from jaxpose.hub.from_checkpoint import ConvertOptions, licence_of
@@ -109,6 +112,24 @@ def test_the_authors_lifters_are_found_under_their_wrappers(tmp_path):
     with pytest.raises(InputError, match=r"cannot predict yet.*units of the image"):
         load_lifter(tmp_path / "out")
     assert "units of the image" in (tmp_path / "out/README.md").read_text()
+
+
+def test_posenet_takes_whole_images_unless_its_model_for_crops_is_named(tmp_path):
+    record = find("posenet-mobilenetv1-0.75")
+    arrays = flatten(drawn.variables(record.model(), (65, 65)))
+    save_file({key: np.array(leaf) for key, leaf in arrays.items()}, tmp_path / "x.safetensors")
+    result = invoke(tmp_path / "x.safetensors", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    trained = load_pose(tmp_path / "out")
+    assert trained.estimator.takes == "images" and trained.codec == DisplacementFields()
+    assert "a whole image with black margins" in (tmp_path / "out/README.md").read_text()
+    result = invoke(
+        tmp_path / "x.safetensors", tmp_path / "one", "--model", f"{record.name}-single"
+    )
+    assert result.exit_code == 0, result.output
+    trained = load_pose(tmp_path / "one")
+    assert trained.estimator.takes == "crops" and trained.codec == SinglePersonFields()
+    assert trained.estimator.padding == 1.0
 
 
 def fits(*names, keypoints=17, size_read=False):

@@ -15,6 +15,7 @@ import pytest
 from safetensors.numpy import save
 
 from jaxpose.convert import load_state_dict
+from jaxpose.convert.reading import files_of
 from jaxpose.convert.release import load_release
 from jaxpose.download import address_of, local, transfer
 from jaxpose.errors import InputError
@@ -264,6 +265,25 @@ def test_checkpoints_and_releases_are_read_by_address(site, tmp_path):
     np.testing.assert_array_equal(load_state_dict(folder + "/")["params/head/bias"], [0, 1, 2])
     with pytest.raises(InputError, match="not a release folder"):
         local(site.at("/me", missing))
+
+
+def test_weight_files_of_a_tensorflow_js_model_come_with_it(site):
+    kernel = np.arange(4, dtype=np.float32)
+    entry = {"name": "kernel", "shape": [4], "dtype": "float32"}
+    manifest = [{"paths": ["a b.bin"], "weights": [entry]}]
+    content = json.dumps({"modelTopology": {}, "weightsManifest": manifest}).encode()
+    url = site.at("/net/model.json?format=file", whole(content))
+    site.at("/net/a%20b.bin?format=file", whole(kernel.tobytes()))
+    np.testing.assert_array_equal(load_state_dict(url)["kernel"], kernel)
+    load_state_dict(url)
+    assert [path for path, _ in site.asked] == [
+        "/net/model.json?format=file",
+        "/net/a%20b.bin?format=file",
+    ]
+    assert [file.name for file in files_of(local(url))] == ["model.json", "a b.bin"]
+    outside = content.replace(b"a b.bin", b"../b.bin")
+    with pytest.raises(InputError, match="which is not in its folder"):
+        local(site.at("/net/outside.json", whole(outside)))
 
 
 def test_the_cache_is_where_the_system_keeps_such_things(monkeypatch, tmp_path):

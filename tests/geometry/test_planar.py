@@ -71,6 +71,18 @@ def test_udp_puts_the_outer_pixel_centres_on_the_box():
     np.testing.assert_allclose(geometry.apply_affine(matrix, corners), expected, atol=1e-4)
 
 
+def test_edges_of_the_box_become_edges_of_the_input():
+    """Corners at the pixels (25, 20), whose outer edges are half a pixel before them."""
+    box = np.float32([25, 20, 50, 80])
+    matrix = geometry.box_crop_matrix(box, (64, 40), padding=1.0, udp="edges")
+    corners = np.array([[24.5, 19.5], [74.5, 99.5]])
+    expected = [[-0.5, -0.5], [39.5, 63.5]]
+    np.testing.assert_allclose(geometry.apply_affine(matrix, corners), expected, atol=1e-4)
+    # An image becomes itself.
+    whole = geometry.box_crop_matrix(np.float32([0, 0, 40, 64]), (64, 40), padding=1.0, udp="edges")
+    np.testing.assert_allclose(whole, np.eye(2, 3), atol=1e-6)
+
+
 def test_affine_algebra():
     rng = np.random.default_rng(0)
     outer, inner = random_matrices(rng, 7), random_matrices(rng, 7)

@@ -60,8 +60,9 @@ _OFFSETS = (
 )
 _TFLITE = "MediaPipe's networks and their TFLite files are not built in."
 _BUNDLE = "It is a bundle of several TFLite files, which jaxpose does not unpack."
-_MOVENET = "MoveNet's network is not built in."
-_POSENET = "PoseNet's network is not built in."
+_MOVENET = "There is no table for the names of MoveNet in TFLite."
+_MULTIPOSE = "MoveNet's decoding of several people is not built in."
+_POSENET = "There is no table for the names of PoseNet in TFLite."
 _PADDLE = "The network is not built in, and Paddle's files of weights are not read."
 _BACKBONE = "EfficientNet-Lite is not built in; it is a backbone for training, without keypoints."
 
@@ -184,32 +185,19 @@ _ROWS = (
         ),
     ),
     *(
-        NotRunnable(name, task, _MOVENET, Weights(f"{_TFHUB}/{path}"), score)
-        for name, task, path, score in (
-            ("movenet-lightning", "body, 17 keypoints",
+        NotRunnable(name, task, reason, Weights(f"{_TFHUB}/{path}"), score)
+        for name, task, reason, path, score in (
+            ("movenet-lightning", "body, 17 keypoints", _MOVENET,
              "lite-model/movenet/singlepose/lightning/tflite/float16/4?lite-format=tflite",
              "AP 63.0"),
-            ("movenet-thunder", "body, 17 keypoints",
+            ("movenet-thunder", "body, 17 keypoints", _MOVENET,
              "lite-model/movenet/singlepose/thunder/tflite/float16/4?lite-format=tflite",
              "AP 72.0"),
-            ("movenet-multipose", "body, 17 keypoints of up to 6 people",
+            ("movenet-multipose", "body, 17 keypoints of up to 6 people", _MULTIPOSE,
              "lite-model/movenet/multipose/lightning/tflite/float16/1?lite-format=tflite", ""),
-            ("movenet-lightning-tfjs", "body, 17 keypoints",
-             "tfjs-model/movenet/singlepose/lightning/4", ""),
-            ("movenet-thunder-tfjs", "body, 17 keypoints",
-             "tfjs-model/movenet/singlepose/thunder/4", ""),
-            ("movenet-multipose-tfjs", "body, 17 keypoints of up to 6 people",
+            ("movenet-multipose-tfjs", "body, 17 keypoints of up to 6 people", _MULTIPOSE,
              "tfjs-model/movenet/multipose/lightning/1", ""),
         )
-    ),
-    NotRunnable(
-        "posenet-mobilenet-075",
-        "body, 17 keypoints, several people",
-        _POSENET,
-        Weights(
-            "https://storage.googleapis.com/tfjs-models/savedmodel/posenet/mobilenet/float/075/"
-            "model-stride16.json"
-        ),
     ),
     NotRunnable(
         "posenet-mobilenet-100",

@@ -89,6 +89,7 @@ _record = partial(
     input_hw=(385, 385),
     padding=1.0,
     normalisation=SIGNED_RGB,
+    parameters=1.26,  # counted in the published file
     source="TensorFlow's PoseNet for the browser, without a score",
     licence=APACHE,
     trained_on=("COCO",),
