@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 import jaxpose
-from jaxpose.convert.reading import PYTORCH, RELEASE, shards_of
+from jaxpose.convert.reading import PYTORCH, RELEASE, weight_files
 from jaxpose.download.fetch import checksum, fetch, is_fetched, known_checksum
 from jaxpose.download.transfer import Unreachable
 from jaxpose.errors import InputError, nearest
@@ -186,8 +186,7 @@ def _digest(source: Path) -> str:
     """Digits for the content of a checkpoint."""
     if source.is_file():
         return known_checksum(source)
-    names = [RELEASE] if (source / RELEASE).is_file() else shards_of(source)
-    sums = "".join(checksum(source / name) for name in names)
+    sums = "".join(map(checksum, weight_files(source)))
     return hashlib.sha256(sums.encode()).hexdigest()
 
 
