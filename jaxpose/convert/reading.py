@@ -202,14 +202,28 @@ def _weight_map(folder: Path) -> dict[str, str]:
     return dict(names)
 
 
+def weight_files(folder: Path) -> list[Path]:
+    """Files of the weights of a folder: `model.safetensors`, or the shards of its index.
+
+    Raises:
+      InputError: as for `shards_of`; a shard is missing.
+    """
+    if (folder / RELEASE).is_file():
+        return [folder / RELEASE]
+    files = [folder / name for name in shards_of(folder)]
+    for file in files:
+        if not file.is_file():
+            raise InputError(
+                f"{folder} has no {file.name}, which {INDEX} lists: all shards are needed. "
+                "Download it."
+            )
+    return files
+
+
 def _read_shards(folder: Path) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
-    for name in shards_of(folder):
-        if not (folder / name).is_file():
-            raise InputError(
-                f"{folder} has no {name}, which {INDEX} lists: all shards are needed. Download it."
-            )
-        found |= _read_safetensors(folder / name)
+    for file in weight_files(folder):
+        found |= _read_safetensors(file)
     missing = [key for key in _weight_map(folder) if key not in found]
     if missing:
         raise InputError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 import jaxpose
-from jaxpose.convert.reading import OPENVINO, PYTORCH, RELEASE, files_of, shards_of
+from jaxpose.convert.reading import OPENVINO, PYTORCH, RELEASE, files_of, weight_files
 from jaxpose.download.fetch import checksum, fetch, is_fetched, known_checksum
 from jaxpose.download.transfer import Unreachable
 from jaxpose.errors import InputError, nearest
@@ -184,11 +184,7 @@ def released(source: Path, record: Published | None = None) -> Path:
 
 def _digest(source: Path) -> str:
     """Digits for the content of a checkpoint."""
-    if source.is_file():
-        files = files_of(source)
-    else:
-        names = [RELEASE] if (source / RELEASE).is_file() else shards_of(source)
-        files = tuple(source / name for name in names)
+    files = files_of(source) if source.is_file() else tuple(weight_files(source))
     if files == (source,):
         return known_checksum(source)
     return hashlib.sha256("".join(map(checksum, files)).encode()).hexdigest()

@@ -35,7 +35,6 @@ RUN = [record.name for record in records() if record.weights]
 QUICK = (
     "rtmpose-t",
     "yolox-nano",
-    "rtmdet-nano-hand",
     "videopose3d-27-semi",
     "videopose3d-243-coco",
 )
