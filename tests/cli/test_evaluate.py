@@ -149,11 +149,8 @@ def test_prepared_data_gives_nearly_the_same(folder):
     options += ["--skeleton", folder / "dots.toml", "--canvas", "192x144"]
     made = CliRunner().invoke(app, ["prepare", "coco", *map(str, [*files, *options])])
     assert made.exit_code == 0, made.output
-    result = CliRunner().invoke(
-        app,
-        ["eval", "model", "--data", str(folder / "prepared"), "--no-flip-test"]
-        + ["--out", str(folder / "out")],
-    )
+    places = ["--data", folder / "prepared", "--out", folder / "out"]
+    result = CliRunner().invoke(app, ["eval", "model", "--no-flip-test", *map(str, places)])
     assert result.exit_code == 0, result.output
     again = report(folder)["metrics"]
     assert again["mean OKS"] == pytest.approx(direct["mean OKS"], abs=0.02)
