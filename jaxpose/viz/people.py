@@ -47,9 +47,9 @@ def draw_people(
     """Copy of an image with people drawn on it.
 
     Limbs and points are coloured by side, by the skeleton's colours, or by person. Widths depend
-    on each person's size. A point is not drawn if its score is below `min_score`, if it is not labelled
-    (`visible` 0) or not finite; it fades as its score approaches `min_score`; it is hollow if it is
-    occluded (`visible` 1).
+    on each person's size. A point is not drawn if its score is below `min_score`, if it is not
+    labelled (`visible` 0) or not finite; it fades as its score approaches `min_score`; it is hollow
+    if it is occluded (`visible` 1).
 
     Args:
       image: uint8 [H, W, 3] RGB.
