@@ -72,7 +72,7 @@ def predict(options: Predict) -> int:
     if options.heatmaps and not media.still:
         raise InputError("--heatmaps is for images, and a video is given: leave one of them out")
     boxes = _boxes(options.boxes, settings, media)
-    names = ImageNames(media.paths, boxes.image_ids if boxes is not None else None)
+    names = ImageNames(media.paths, boxes.image_ids if isinstance(boxes, BoxFile) else None)
     if options.draw:
         check_not_read((out / drawn_name(str(path), names) for path in media.paths), media.paths)
     make_writable(out)
