@@ -94,6 +94,20 @@ def boxes(path: Path) -> None:
     path.write_text(json.dumps({name: [[20, 10, 200, 220]] for name in NAMES}))
 
 
+def detections(path: Path) -> None:
+    """Boxes of the people of `people`, with scores."""
+    found = [
+        {
+            "image_id": number // 2 + 1,
+            "category_id": 1,
+            "bbox": [20 + 150 * (number % 2), 20, 120, 200],
+            "score": 0.9,
+        }
+        for number in range(2 * len(NAMES))
+    ]
+    path.write_text(json.dumps(found))
+
+
 def people(skeleton: Skeleton) -> Callable[[Path], None]:
     """COCO annotations of the folder of images, two people in each."""
 
@@ -311,6 +325,7 @@ STAND_INS: dict[str, Callable[[Path], None]] = {
     r".*\.mp4": video,
     r"(photos|images|held_out|train2017|val2017)": images,
     r"boxes\.json": boxes,
+    r"COCO_val2017_detections_AP_H_56_person\.json": detections,
     r".*person_keypoints_.*\.json": people(COCO17),
     r"(mine|photos_coco|images_coco|held_out_coco)\.json": people(CRANE),
     r"mpii_(train|val)\.json": mpii,

@@ -9,7 +9,6 @@ from rich.console import Console
 
 from jaxpose.cli.demo_command import Demo
 from jaxpose.cli.options import same_fields
-from jaxpose.cli.predict_summary import head_of
 from jaxpose.demo.limits import Limits
 from jaxpose.demo.page import gradio
 from jaxpose.demo.serve import check_free, is_local, serve
@@ -18,6 +17,7 @@ from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.pipeline import Options, Pipeline
 from jaxpose.pipeline.lifting import open_lifter
 from jaxpose.pipeline.options import set_options
+from jaxpose.results.writers import head_of
 
 
 def demo(options: Demo) -> None:

@@ -15,7 +15,6 @@ from jaxpose.cli.predict_command import Predict
 from jaxpose.cli.predict_summary import (
     PredictSummary,
     drawn_name,
-    head_of,
     make_writable,
     summarise,
 )
@@ -31,12 +30,17 @@ from jaxpose.pipeline.person_boxes import PersonDetector
 from jaxpose.pipeline.pipeline import Pipeline
 from jaxpose.pipeline.results import Results
 from jaxpose.results.box_files import BoxFile, read_boxes
+from jaxpose.results.drawing import Drawing
 from jaxpose.results.image_names import ImageNames, check_not_read
 from jaxpose.results.people import People
-from jaxpose.results.writers import FORMATS, Writer, writer
+from jaxpose.results.writers import FORMATS, Writer, head_of, writer
 from jaxpose.viz import VideoWriter, save_image
 
 WHOLE_IMAGE = "full"
+ONE_PERSON = (
+    "The whole image is taken as one person; give --detector or --boxes if there are more. "
+    "`--boxes full` says that it is meant."
+)
 
 
 def predict(options: Predict) -> int:
@@ -56,7 +60,10 @@ def predict(options: Predict) -> int:
     """
     settings = set_options(filled(options, Options()), options.set_)
     out, formats = options.out, _formats(options.formats)
-    if options.boxes is not None and options.detector is not None:
+    drawing = Drawing(
+        options.min_score, options.draw_boxes, options.labels, options.colors, options.line_width
+    )
+    if options.boxes and options.detector is not None:
         raise InputError("--boxes says where people are and --detector finds them: give one")
     for name in ("sheet", "heatmaps"):
         if getattr(options, name) and not options.draw:
@@ -65,7 +72,7 @@ def predict(options: Predict) -> int:
     if options.heatmaps and not media.still:
         raise InputError("--heatmaps is for images, and a video is given: leave one of them out")
     boxes = _boxes(options.boxes, settings, media)
-    names = ImageNames(media.paths, boxes.image_ids if boxes is not None else None)
+    names = ImageNames(media.paths, boxes.image_ids if isinstance(boxes, BoxFile) else None)
     if options.draw:
         check_not_read((out / drawn_name(str(path), names) for path in media.paths), media.paths)
     make_writable(out)
@@ -98,7 +105,7 @@ def predict(options: Predict) -> int:
     ]
     sheet = Overview(media.count) if options.sheet else None
     heatmaps = Heatmaps(pipeline.predictor, out / "heatmaps") if options.heatmaps else None
-    output = _Output(writers, out, names if options.draw else None, options.min_score)
+    output = _Output(writers, out, names if options.draw else None, drawing)
     output.sheet, output.heatmaps = sheet, heatmaps
     results = pipeline.results(media, boxes=boxes, lift=False)
     failures: list[BaseException] = []
@@ -120,7 +127,10 @@ def predict(options: Predict) -> int:
         outcome.videos = output.videos
     if failures:
         raise failures[0]
-    return summarise(outcome, media, out, options.boxes, results.stages, formats)
+    if pipeline.takes_whole_images_as_people and not options.boxes and outcome.people:
+        outcome.notes.append(ONE_PERSON)
+    boxes_in = " ".join(options.boxes) or None
+    return summarise(outcome, media, out, boxes_in, results.stages, formats)
 
 
 def _models(
@@ -141,7 +151,7 @@ def _models(
     options = replace(options, run=name)
     if options.detector is not None:
         return options, settings, trained, load_detector(options.detector)
-    if options.boxes is not None:
+    if options.boxes:
         return options, settings, trained, None
     name, detector = load_default_detector(quality)
     return replace(options, detector=name), settings, trained, detector
@@ -204,13 +214,13 @@ class _Output:
         writers: list[Writer],
         out: Path,
         names: ImageNames | None,
-        min_score: float,
+        drawing: Drawing,
     ) -> None:
         """Into the folder `out`; `names` names the drawn files, None draws none."""
         self._writers = writers
         self._out = out
         self._names = names
-        self._min_score = min_score
+        self._drawing = drawing
         self._video: VideoWriter | None = None
         self._source = ""
         self.sheet: Overview | None = None
@@ -239,7 +249,7 @@ class _Output:
         if people.source != self._source:
             self._end_video()
             self._source = people.source
-        drawn = _draw(people, image, self._min_score)
+        drawn = _draw(people, image, self._drawing)
         if self.sheet is not None:
             self.sheet.add(people, drawn)
         name = self._drawn_name(people)
@@ -289,25 +299,46 @@ def _source(source: str | Path) -> str | Path | int:
     return int(text) if text.isdecimal() and not Path(text).exists() else Path(text)
 
 
-def _boxes(boxes: str | None, settings: Options, media: Media) -> BoxFile | None:
-    """Boxes from a file; None for those of the detector, or around the whole image."""
-    if boxes is None or boxes == WHOLE_IMAGE:
+def _boxes(given: list[str], settings: Options, media: Media) -> BoxFile | np.ndarray | None:
+    """Boxes from a file, or `[P, 4]`; None for the detector's, or around the whole image."""
+    if not given or given == [WHOLE_IMAGE]:
         return None
-    file = read_boxes(boxes, settings.min_box_score)
+    if len(given) > 1 or _is_box(given[0]):
+        return np.array([_box(text) for text in given], np.float32)
+    file = read_boxes(given[0], settings.min_box_score)
     file.check_mentions(media.paths)
     return file
+
+
+def _is_box(text: str) -> bool:
+    """True for numbers with commas between, and no file of that name."""
+    numbers = text.replace(",", "").replace(".", "").replace("-", "").replace(" ", "")
+    return "," in text and numbers.isdecimal() and not Path(text).exists()
+
+
+def _box(text: str) -> list[float]:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 4:
+        raise InputError(
+            f"--boxes {text!r} is not a box: give x,y,w,h in pixels, such as 40,60,96,128. Several "
+            "boxes are several --boxes; a file or `full` stands alone."
+        )
+    return numbers
 
 
 def _image(people: People, wanted: bool) -> np.ndarray | None:
     return people.image if wanted else None
 
 
-def _draw(people: People, image: np.ndarray, min_score: float) -> np.ndarray:
-    return people.draw(image, min_score=min_score)
+def _draw(people: People, image: np.ndarray, drawing: Drawing) -> np.ndarray:
+    return drawing.draw(people, image)
 
 
 def _head(trained: Trained, options: Predict, settings: Options) -> dict[str, Any]:
-    found_by = {"boxes": options.boxes or WHOLE_IMAGE}
+    found_by = {"boxes": " ".join(options.boxes) or WHOLE_IMAGE}
     if options.detector is not None:
         found_by = {"detector": str(options.detector)}
     elif trained.estimator.takes == "images":

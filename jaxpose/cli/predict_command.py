@@ -50,14 +50,15 @@ class Predict:
         "out"
     )
     boxes: Annotated[
-        str | None,
+        list[str],
         typer.Option(
-            metavar="FILE|full",
-            help="Boxes around the people: `full`, the default with --from and no detector, takes "
-            "each whole image as one person; a file holds COCO results or annotations, a JSON map "
-            "from image to boxes, or a CSV table file,x,y,w,h; for videos with frame as well.",
+            metavar="X,Y,W,H|FILE|full",
+            help="Boxes around the people: the upper left corner and size of one in pixels, for "
+            "every image, repeatable; or a file of COCO results or annotations, a JSON map from "
+            "image to boxes, or a CSV table file,x,y,w,h, for videos with frame as well; or "
+            "`full`, the default with --from and no detector: each whole image is one person.",
         ),
-    ] = None
+    ] = field(default_factory=list)
     detector: Annotated[
         str | None,
         typer.Option(
@@ -106,6 +107,26 @@ class Predict:
         bool,
         typer.Option("--draw/--no-draw", help="Write images and videos with the people drawn."),
     ] = True
+    draw_boxes: Annotated[
+        bool, typer.Option("--draw-boxes", help="Draw the people's boxes too.")
+    ] = False
+    labels: Annotated[
+        Literal["tracks", "ids", "scores", "both", "none"],
+        typer.Option(
+            help="Text above each drawn person: the track's number (in videos), its number or "
+            "place in the results (ids), its score, both, or none."
+        ),
+    ] = "tracks"
+    colors: Annotated[
+        Literal["sides", "people"],
+        typer.Option(help="Colours of drawn limbs: by left and right, or one for each person."),
+    ] = "sides"
+    line_width: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1, help="Width of drawn limbs in pixels; if absent, in proportion to the person."
+        ),
+    ] = None
     sheet: Annotated[
         bool, typer.Option("--sheet", help="Write a contact sheet too: overview.jpg, 24 images.")
     ] = False

@@ -8,26 +8,14 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-import jaxpose
 from jaxpose.errors import InputError
 from jaxpose.media.prefetch import StageTimer
 from jaxpose.media.sources import Media
 from jaxpose.media.video import VIDEO_SUFFIXES
 from jaxpose.results.image_names import ImageNames
 from jaxpose.results.people import People
-from jaxpose.skeletons import Skeleton
 
 _LISTED = 20
-
-
-def head_of(skeleton: Skeleton) -> dict[str, Any]:
-    """Head of a file of keypoints: version, units, names."""
-    return {
-        "jaxpose": jaxpose.__version__,
-        "units": "keypoints and boxes in pixels of the image (pixel centres at integers), scores "
-        "in [0, 1]; joints_mm in mm about the root, x right, y down, z forward as the camera looks",
-        "skeleton": {"name": skeleton.name, "keypoints": list(skeleton.keypoints)},
-    }
 
 
 class PredictSummary:

@@ -163,7 +163,7 @@ def _skeleton(
         if best is not None and agree[best.name] >= 0.75 * count:
             return best
         if len(set(plain)) == count:
-            return Skeleton(where, tuple(plain), pairs_by_name(plain))
+            return Skeleton("annotated", tuple(plain), pairs_by_name(plain))
     elif len(same) == 1:
         return same[0]
     raise InputError(

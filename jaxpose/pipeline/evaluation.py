@@ -245,7 +245,8 @@ def _crop_areas(boxes_xywh: np.ndarray, predictor: Any) -> np.ndarray:
     height, width = getattr(getattr(predictor, "codec", None), "input_hw", (1, 1))
     padding = getattr(predictor, "padding", _PADDING)
     _, size = geometry.box_to_center_scale(boxes_xywh.astype(np.float64), padding)
-    return np.prod(geometry.fix_aspect_ratio(size, width / height), axis=-1)
+    areas: np.ndarray = np.prod(geometry.fix_aspect_ratio(size, width / height), axis=-1)
+    return areas
 
 
 def _similarity(keypoints: np.ndarray, areas: np.ndarray, skeleton: Skeleton) -> np.ndarray:

@@ -248,6 +248,11 @@ class Pipeline:
             stages.compilations = self.compilations - before
             stages.end()
 
+    @property
+    def takes_whole_images_as_people(self) -> bool:
+        """True if without given boxes each whole image is taken as one person."""
+        return self.detector is None and not self._whole_images
+
     def _locate(self, boxes: Any, stages: StageTimer) -> Locate:
         options = self.options
         if isinstance(boxes, str | Path):

@@ -2,13 +2,16 @@
 
 import atexit
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
 from jaxpose.media.frames import Skipped
 from jaxpose.media.prefetch import StageTimer
 from jaxpose.media.sources import Media
+from jaxpose.results.drawing import Drawing
 from jaxpose.results.people import People, dataframe
+from jaxpose.results.saving import save_results
 
 
 class Results(Iterator[People]):
@@ -42,6 +45,28 @@ class Results(Iterator[People]):
         people = next(self._frames)
         self._last_image = people._image  # for draw(), until the next one
         return people.held_weakly()
+
+    def save(self, path: str | Path, **drawing: Any) -> Path:
+        """Writes all frames that are left: a drawn video (.mp4), or .json, .jsonl or .csv.
+
+        Args:
+          path: the suffix chooses the form; see `results.saving.save_results`.
+          drawing: keywords of `People.draw`, for a video.
+
+        Returns:
+          The path.
+
+        Raises:
+          InputError: another suffix, no frame, or a file that cannot be written.
+        """
+        return save_results(self, path, Drawing(**drawing), self.count)
+
+    def __repr__(self) -> str:
+        """Sources and number of frames, in one line; reads nothing."""
+        names = [path.name for path in self._media.paths]
+        named = ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+        count = "frames" if self.count is None else f"up to {self.count} frames"
+        return f"<results of {named or 'images'}: {count}, to be iterated once>"
 
     def to_dataframe(self) -> Any:
         """A pandas table of all frames that are left, a line for each keypoint (`COLUMNS`)."""

@@ -11,6 +11,7 @@ import numpy as np
 from jaxpose.errors import InputError
 from jaxpose.media.image import read_image
 from jaxpose.motion.timing import exact_rate
+from jaxpose.results.drawing import Colors, Drawing, Labels
 from jaxpose.skeletons import Skeleton
 
 
@@ -29,7 +30,7 @@ class SkippedBox(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Person:
     """One person; `person["left_knee"]` is its `Keypoint` of that name.
 
@@ -63,6 +64,12 @@ class Person:
         x, y = self.keypoints[index]
         return Keypoint(float(x), float(y), float(self.scores[index]))
 
+    def __repr__(self) -> str:
+        """Skeleton, score, box and track id, in one line."""
+        track = "" if self.track_id is None else f"track {self.track_id}, "
+        x, y, w, h = (f"{value:.0f}" for value in self.box_xywh)
+        return f"<{track}{self.skeleton.name}, score {self.score:.2f}, box {x} {y} {w} {h}>"
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-able: `score`, `box_xywh` and `keypoints`, a map name -> x, y, score.
 
@@ -89,7 +96,7 @@ class Person:
         return result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class People:
     """People of one image or frame: a sequence of `Person` over arrays.
 
@@ -203,7 +210,14 @@ class People:
         return dataframe([self])
 
     def draw(
-        self, image: np.ndarray | None = None, *, min_score: float = 0.3, boxes: bool = False
+        self,
+        image: np.ndarray | None = None,
+        *,
+        min_score: float = 0.3,
+        boxes: bool = False,
+        labels: Labels = "tracks",
+        colors: Colors = "sides",
+        line_width: float | None = None,
     ) -> np.ndarray:
         """Copy of the image, uint8 RGB `[H, W, 3]`, with the people drawn on it.
 
@@ -212,24 +226,70 @@ class People:
 
         Args:
           image: draw on this image instead.
-          min_score: the lowest score of a keypoint that is drawn.
-          boxes: whether to draw the boxes too.
+          min_score, boxes, labels, colors, line_width: fields of `results.drawing.Drawing`.
 
         Raises:
-          InputError: the frame is no longer in memory; draw it inside the loop, or give `image`.
+          InputError: the frame is no longer in memory; draw it inside the loop, or give `image`. Or
+            as `Drawing`.
         """
-        from jaxpose.viz import draw_people
+        drawing = Drawing(min_score, boxes, labels, colors, line_width)
+        return drawing.draw(self, self.image if image is None else image)
 
-        ids = self.track_ids
-        return draw_people(
-            self.image if image is None else image,
-            self.keypoints,
-            self.skeleton,
-            scores=self.scores,
-            min_score=min_score,
-            boxes_xywh=self.boxes_xywh if boxes else None,
-            labels=None if ids is None else [str(number) for number in ids],
+    def show(self, **drawing: Any) -> None:
+        """Shows the drawn image: in a notebook below the cell, else in the system's image viewer.
+
+        Args:
+          drawing: keywords of `draw`.
+
+        Raises:
+          InputError: as `draw`.
+        """
+        from jaxpose.viz.show import show_image
+
+        show_image(self.draw(**drawing))
+
+    def save(self, path: str | Path, **drawing: Any) -> Path:
+        """Writes the drawn image (.png, .jpg) or the keypoints (.json, .jsonl, .csv).
+
+        Args:
+          path: the suffix chooses the form; see `results.saving`.
+          drawing: keywords of `draw`, for an image.
+
+        Returns:
+          The path.
+
+        Raises:
+          InputError: another suffix, a file that cannot be written, or as `draw`.
+        """
+        from jaxpose.results.saving import save_results
+
+        return save_results([self], path, Drawing(**drawing), count=1)
+
+    def __repr__(self) -> str:
+        """Number of people, skeleton and source, in one line."""
+        height, width = self.image_hw
+        frame = "" if self.index is None else f" frame {self.index}"
+        whole = " (the whole image)" if self._is_whole_image else ""
+        people = "1 person" if len(self) == 1 else f"{len(self)} people"
+        return (
+            f"<{people}{whole}, {self.skeleton.name}, {self.source!r}{frame}, {width} x {height}>"
         )
+
+    def _repr_png_(self) -> bytes | None:
+        """Drawn image for notebooks; None, which leaves the text, if the image is gone."""
+        from jaxpose.viz.show import notebook_png
+
+        try:
+            return notebook_png(self.draw())
+        except InputError:
+            return None
+
+    @property
+    def _is_whole_image(self) -> bool:
+        """True if the only box is the image: the person was not found by a detector."""
+        height, width = self.image_hw
+        same = len(self) == 1 and self.boxes_xywh[0].tolist() == [0, 0, width, height]
+        return same and self.box_scores is None
 
     def held_weakly(self) -> "People":
         """Copy that does not keep the image in memory after all other references are gone."""

@@ -14,11 +14,22 @@ from typing import IO, Any, Protocol
 
 import numpy as np
 
+import jaxpose
 from jaxpose.errors import InputError
 from jaxpose.metrics.oks import instance_score
 from jaxpose.results.image_names import ImageNames
 from jaxpose.results.people import COLUMNS, People, Person
 from jaxpose.skeletons import Skeleton
+
+
+def head_of(skeleton: Skeleton) -> dict[str, Any]:
+    """Head of a file of keypoints: version, units, names."""
+    return {
+        "jaxpose": jaxpose.__version__,
+        "units": "keypoints and boxes in pixels of the image (pixel centres at integers), scores "
+        "in [0, 1]; joints_mm in mm about the root, x right, y down, z forward as the camera looks",
+        "skeleton": {"name": skeleton.name, "keypoints": list(skeleton.keypoints)},
+    }
 
 
 class Writer(Protocol):

@@ -5,7 +5,7 @@ from jaxpose.viz.curves import training_curves
 from jaxpose.viz.files import save_image
 from jaxpose.viz.heatmaps import draw_heatmaps
 from jaxpose.viz.keypoint_errors import keypoint_errors
-from jaxpose.viz.people import draw_people
+from jaxpose.viz.people import draw_people, person_colors
 from jaxpose.viz.pose3d import draw_space, draw_views, turning
 from jaxpose.viz.sheets import comparison, contact_sheet, sample_sheet, to_uint8
 from jaxpose.viz.video import VideoWriter
@@ -20,6 +20,7 @@ __all__ = [
     "draw_space",
     "draw_views",
     "keypoint_errors",
+    "person_colors",
     "sample_sheet",
     "save_animation",
     "save_image",

@@ -19,6 +19,14 @@ _FAINTEST = 0.35
 _LINE_PER_SIZE = 0.014
 _LINES_PER_PHOTO = 1400.0
 _BAND = 512  # rows blended at a time: as floats, a whole image takes ten times its bytes
+# Okabe and Ito's colours and three more, bright enough for thin lines on dark images.
+_PEOPLE = np.array(
+    [
+        *((86, 180, 233), (230, 159, 0), (0, 190, 140), (240, 228, 66), (220, 130, 185)),
+        *((235, 100, 30), (80, 130, 255), (175, 125, 235), (150, 220, 80), (255, 150, 150)),
+    ],
+    np.uint8,
+)
 _SHIFT = 6  # OpenCV takes fixed-point coordinates: 1/64 pixel
 
 
@@ -33,13 +41,15 @@ def draw_people(
     labels: Sequence[str] | None = None,
     min_score: float = 0.3,
     sizes: Sequence[float] | np.ndarray | None = None,
+    colors: np.ndarray | None = None,
+    line_width: float | None = None,
 ) -> np.ndarray:
     """Copy of an image with people drawn on it.
 
-    Limbs and points are coloured by side, or by the skeleton's colours. Widths depend on each
-    person's size. A point is not drawn if its score is below `min_score`, if it is not labelled
-    (`visible` 0) or not finite; it fades as its score approaches `min_score`; it is hollow if it is
-    occluded (`visible` 1).
+    Limbs and points are coloured by side, by the skeleton's colours, or by person. Widths depend
+    on each person's size. A point is not drawn if its score is below `min_score`, if it is not
+    labelled (`visible` 0) or not finite; it fades as its score approaches `min_score`; it is hollow
+    if it is occluded (`visible` 1).
 
     Args:
       image: uint8 [H, W, 3] RGB.
@@ -52,9 +62,13 @@ def draw_people(
       min_score: the lowest score that is drawn.
       sizes: [P] apparent sizes of people in image pixels, for line widths; None takes the longer
         side of the box, or of the points where there is no box.
+      colors: uint8 [P, 3] RGB, one colour for all limbs, points and the frame of each person
+        (`person_colors`); None takes the skeleton's colours.
+      line_width: width of limbs in image pixels for all people; None follows `sizes`.
 
     Raises:
-      InputError: an array's shape does not fit the skeleton and the keypoints.
+      InputError: an array's shape does not fit the skeleton and the keypoints, or a line width that
+        is not above 0.
     """
     canvas = as_rgb(image).copy()
     points = np.asarray(keypoints, dtype=np.float64)
@@ -70,6 +84,12 @@ def draw_people(
     if labels is not None and len(labels) != len(points):
         raise InputError(f"{len(labels)} labels for {len(points)} people.")
 
+    if colors is not None:
+        colors = np.asarray(colors)
+        _expect("colors", colors, (len(points), 3), skeleton)
+    if line_width is not None and not 0 < line_width < np.inf:
+        raise InputError(f"line_width must be above 0 pixels, not {line_width}.")
+
     shown = np.isfinite(points).all(axis=-1) & (certainty >= min_score) & (seen > 0)
     fade = (certainty - min_score) / max(0.4 * (1.0 - min_score), 1e-6)
     opacity = np.where(shown, _FAINTEST + (1 - _FAINTEST) * np.clip(fade, 0, 1), 0)
@@ -82,13 +102,15 @@ def draw_people(
     diagonal = np.hypot(*canvas.shape[:2])
     extents = np.clip(np.nan_to_num(extents), 0, diagonal)
     finest = max(1.3, diagonal / _LINES_PER_PHOTO)
-    lines = [max(finest, _LINE_PER_SIZE * size) for size in extents]
+    lines = [line_width or max(finest, _LINE_PER_SIZE * size) for size in extents]
     if boxes is not None:
-        for box, line in zip(boxes, lines, strict=True):
-            _draw_box(canvas, box, max(1, round(line / 4)))
+        for p, (box, line) in enumerate(zip(boxes, lines, strict=True)):
+            color = _WHITE if colors is None else tuple(map(int, colors[p]))
+            _draw_box(canvas, box, max(1, round(line / (4 if colors is None else 2.5))), color)
     # Larger people are nearer to the camera, so they are drawn over the others.
     for p in np.argsort(extents, kind="stable"):
-        _draw_person(canvas, points[p], skeleton, opacity[p], seen[p] == 1, lines[p])
+        palette = _palette(skeleton, None if colors is None else colors[p])
+        _draw_person(canvas, points[p], skeleton, palette, opacity[p], seen[p] == 1, lines[p])
     if labels is not None:
         for p, label in enumerate(labels):
             corner = _label_corner(points[p][shown[p]], None if boxes is None else boxes[p])
@@ -97,6 +119,19 @@ def draw_people(
                 height = max(9.0, tall / 100, min(2.2 * lines[p], tall / 30))
                 draw_label(canvas, label, corner, height)
     return canvas
+
+
+def person_colors(ids: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Colours uint8 [P, 3] RGB of people by their numbers: ten that differ, then again."""
+    return _PEOPLE[np.asarray(ids, np.int64) % len(_PEOPLE)]
+
+
+def _palette(skeleton: Skeleton, color: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Colours of the limbs and of the keypoints; all are `color` if it is given."""
+    limbs, keypoints = skeleton.limb_palette, skeleton.keypoint_palette
+    if color is None:
+        return limbs, keypoints
+    return np.broadcast_to(color, limbs.shape), np.broadcast_to(color, keypoints.shape)
 
 
 def as_rgb(image: np.ndarray) -> np.ndarray:
@@ -132,11 +167,16 @@ def _draw_person(
     canvas: np.ndarray,
     points: np.ndarray,
     skeleton: Skeleton,
+    palette: tuple[np.ndarray, np.ndarray],
     opacity: np.ndarray,
     hollow: np.ndarray,
     line: float,
 ) -> None:
-    """Draws one person in place, on a layer with its own opacity that is blended once."""
+    """Draws one person in place, on a layer with its own opacity that is blended once.
+
+    `palette`: colours of the limbs and of the keypoints.
+    """
+    limb_colors, keypoint_colors = palette
     height, width = canvas.shape[:2]
     # More than one image size outside, coordinates would overflow OpenCV's fixed point.
     inside = (np.abs(points) < 4 * np.array([width, height])[None, :]).all(axis=-1)
@@ -145,7 +185,7 @@ def _draw_person(
         return
     limbs = [
         (i, j, color)
-        for (i, j), color in zip(skeleton.limb_indices, skeleton.limb_palette, strict=True)
+        for (i, j), color in zip(skeleton.limb_indices, limb_colors, strict=True)
         if drawn[i] and drawn[j]
     ]
     weight = _weights(points, limbs, drawn, line)
@@ -163,7 +203,6 @@ def _draw_person(
     place = (points - low[None, :] + 0.5) * zoom - 0.5
     edge = np.maximum(0.3, max(0.5, 0.2 * line) * weight)
 
-    palette = skeleton.keypoint_palette
     order = sorted(limbs, key=lambda limb: min(opacity[limb[0]], opacity[limb[1]]))
     for outline in (True, False):
         for i, j, color in order:
@@ -174,7 +213,7 @@ def _draw_person(
             if not outline:
                 cv2.fillConvexPoly(layer, shape, color.tolist(), cv2.LINE_AA, _SHIFT)
     for k in np.flatnonzero(drawn)[np.argsort(opacity[drawn], kind="stable")]:
-        color = palette[k].tolist()
+        color = keypoint_colors[k].tolist()
         radius = 1.15 * line * weight[k]
         ring, heart = (color, _INK) if hollow[k] else (_WHITE, color)
         inner = radius * (0.55 if hollow[k] else 0.72)
@@ -228,7 +267,9 @@ def _fixed(point: np.ndarray) -> tuple[int, int]:
     return x, y
 
 
-def _draw_box(canvas: np.ndarray, box_xywh: np.ndarray, thickness: int) -> None:
+def _draw_box(
+    canvas: np.ndarray, box_xywh: np.ndarray, thickness: int, color: tuple[int, ...]
+) -> None:
     if not np.isfinite(box_xywh).all():
         return
     height, width = canvas.shape[:2]
@@ -236,7 +277,7 @@ def _draw_box(canvas: np.ndarray, box_xywh: np.ndarray, thickness: int) -> None:
     corner = np.rint(box_xywh[:2] + box_xywh[2:] - 1)
     x1, y1 = np.clip(corner, -8, [width + 8, height + 8]).astype(int).tolist()
     cv2.rectangle(canvas, (x0, y0), (x1, y1), _INK, thickness + 2, cv2.LINE_8)
-    cv2.rectangle(canvas, (x0, y0), (x1, y1), _WHITE, thickness, cv2.LINE_8)
+    cv2.rectangle(canvas, (x0, y0), (x1, y1), color, thickness, cv2.LINE_8)
 
 
 def _label_corner(points: np.ndarray, box: np.ndarray | None) -> tuple[float, float] | None:

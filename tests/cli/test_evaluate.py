@@ -1,6 +1,9 @@
 """`jaxpose eval` of models on annotated images and prepared data, with a model that finds dots."""
 
+import fnmatch
 import json
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -15,8 +18,10 @@ from jaxpose.cli import evaluate_model as model_module
 from jaxpose.cli.main import app
 from jaxpose.hub.load import Trained
 from jaxpose.metrics.oks import METRICS
+from jaxpose.models.published.catalogue import records
 from jaxpose.tasks.topdown.estimator import TopDownEstimator
 
+ROOT = Path(__file__).resolve().parents[2]
 SIGMA = 0.05
 BOXES = [[40, 60, 96, 128], [170, 40, 96, 128]]
 SKELETON_FILE = f"""
@@ -149,11 +154,8 @@ def test_prepared_data_gives_nearly_the_same(folder):
     options += ["--skeleton", folder / "dots.toml", "--canvas", "192x144"]
     made = CliRunner().invoke(app, ["prepare", "coco", *map(str, [*files, *options])])
     assert made.exit_code == 0, made.output
-    result = CliRunner().invoke(
-        app,
-        ["eval", "model", "--data", str(folder / "prepared"), "--no-flip-test"]
-        + ["--out", str(folder / "out")],
-    )
+    places = ["--data", folder / "prepared", "--out", folder / "out"]
+    result = CliRunner().invoke(app, ["eval", "model", "--no-flip-test", *map(str, places)])
     assert result.exit_code == 0, result.output
     again = report(folder)["metrics"]
     assert again["mean OKS"] == pytest.approx(direct["mean OKS"], abs=0.02)
@@ -204,3 +206,12 @@ def test_a_run_takes_boxes_only_with_annotations(folder):
     result = CliRunner().invoke(app, ["eval", str(folder / "run"), "--metric", "oks"])
     assert result.exit_code == 2
     assert "--metric is for images with --annotations" in " ".join(result.output.split())
+
+
+def test_each_published_score_has_its_command():
+    page = (ROOT / ".github/docs/weights.md").read_text().partition("## Scores")[2]
+    page = re.sub(r"^```.*?^```", "", page, flags=re.M | re.S)
+    patterns = [word for word in re.findall(r"`([^`]+)`", page) if " " not in word]
+    scored = [record.name for record in records(None, "pose") if record.score]
+    lacking = [n for n in scored if not any(fnmatch.fnmatch(n, p) for p in patterns)]
+    assert len(scored) > 50 and not lacking, lacking

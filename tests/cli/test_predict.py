@@ -22,6 +22,7 @@ from jaxpose.results import writers
 from jaxpose.results.readers import read_results
 from jaxpose.tasks.topdown.estimator import TopDownEstimator
 from jaxpose.train.run_dir import Run
+from jaxpose.viz import person_colors
 
 DOTS = [(76.8 + 40, 38.4 + 60), (25.6 + 40, 89.6 + 60)]
 BOX = [40, 60, 96, 128]
@@ -366,3 +367,38 @@ def test_a_webcam_that_is_not_there_and_keypoints_that_are_no_body(folder):
     assert list((folder / "other").iterdir()) == []
     assert result.exit_code == 2
     assert "hardly a keypoint" in result.output.replace("\n", " ")
+
+
+def test_boxes_in_the_command(folder):
+    box = ",".join(map(str, BOX))
+    result = run(
+        folder, folder / "photos/a.png", "--boxes", box, "--boxes", "0,0,320,240", boxes=None
+    )
+    assert result.exit_code == 0, result.output
+    (image,) = predictions(folder)["photos"]
+    assert [person["box_xywh"] for person in image["people"]] == [BOX, [0, 0, 320, 240]]
+    assert predictions(folder)["boxes"] == f"{box} 0,0,320,240"
+    for wrong in ("1,2,3", "1,2,3,4,5", "1,2,x,4"):
+        options = ["--boxes", wrong, "--boxes", box]
+        result = run(folder, folder / "photos/a.png", *options, boxes=None)
+        assert result.exit_code == 2 and "is not a box" in " ".join(result.output.split())
+
+
+def test_a_whole_image_as_one_person_is_noted_unless_it_is_meant(folder):
+    words = "The whole image is taken as one person; give --detector or --boxes"
+    assert words in run(folder, folder / "photos/a.png", boxes=None).output
+    assert words not in run(folder, folder / "photos/a.png").output
+    box = ",".join(map(str, BOX))
+    assert words not in run(folder, folder / "photos/a.png", boxes=box).output
+
+
+def test_choices_of_the_drawing(folder):
+    box = ",".join(map(str, BOX))
+    plain = run(folder, folder / "photos/a.png", boxes=box, out="plain")
+    choices = ["--draw-boxes", "--labels", "both", "--colors", "people", "--line-width", "5"]
+    chosen = run(folder, folder / "photos/a.png", *choices, boxes=box, out="chosen")
+    assert plain.exit_code == chosen.exit_code == 0, chosen.output
+    images = [read_image(folder / name / "a.png") for name in ("plain", "chosen")]
+    color = person_colors([0])[0]
+    counts = [int((image == color).all(axis=-1).sum()) for image in images]
+    assert counts[1] > counts[0] + 300
