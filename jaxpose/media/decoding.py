@@ -19,6 +19,7 @@ _KINDS = (
 # Codecs with packets that are never shown, so that a packet without a frame is no loss.
 _HIDING = frozenset({"av1", "libdav1d", "libaom-av1", "libvpx", "libvpx-vp9", "vp8", "vp9"})
 _UNREADABLE = "not a readable video; it is cut off, damaged, or of an unknown format"
+_MANY_PIXELS = 2**24
 _TIMEOUT = 10.0  # seconds without a byte of a stream
 # Failures to read in a row after which a file is at its end.
 _PATIENCE = 30
@@ -52,6 +53,9 @@ class Decoding:
         self._stream = stream_of(container)
         # Threads that decode several frames at once lose track of errors at the end of the stream.
         self._stream.thread_type = "SLICE" if careful else "AUTO"
+        pixels = self._stream.codec_context.width * self._stream.codec_context.height
+        if pixels > _MANY_PIXELS:  # a frame for each thread is in memory
+            self._stream.codec_context.thread_count = max(1, 8 * _MANY_PIXELS // pixels)
         self._stream.codec_context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
         # In transport streams the mark also stands on whole packets after a missing one.
         self._trusts_marks = container.format.name != "mpegts"

@@ -73,7 +73,11 @@ class Video:
                     self._report_damage(index + 1, lost, seconds)
                 index += 1 + lost
                 hw = hw or (frame.height, frame.width)
-                image = frame.to_ndarray(format="rgb24", width=hw[1], height=hw[0])
+                try:
+                    image = frame.to_ndarray(format="rgb24", width=hw[1], height=hw[0])
+                except (av.error.FFmpegError, ValueError) as error:
+                    what = f"pixels of the form {frame.format.name} cannot be read"
+                    raise InputError(f"{self.source}: {what}") from error
                 matrix = matrix_of(frame)
                 del frame  # the decoder can use its memory again
                 image = np.ascontiguousarray(displayed(image, matrix))
