@@ -65,6 +65,7 @@ class Video:
     def __iter__(self) -> Iterator[Frame]:
         index, seconds = -1, None
         hw: tuple[int, int] | None = None
+        rotation, matrix = None, None
         decoding = Decoding(self._container, self.source, self.live)
         try:
             for frame, lost in decoding:
@@ -78,7 +79,9 @@ class Video:
                 except (av.error.FFmpegError, ValueError) as error:
                     what = f"pixels of the form {frame.format.name} cannot be read"
                     raise InputError(f"{self.source}: {what}") from error
-                matrix = matrix_of(frame)
+                # PyAV keeps a frame whose side data was read until the next garbage collection.
+                if frame.rotation != rotation:
+                    rotation, matrix = frame.rotation, matrix_of(frame)
                 del frame  # the decoder can use its memory again
                 image = np.ascontiguousarray(displayed(image, matrix))
                 yield Frame(image, self.source, index, seconds, self.fps)

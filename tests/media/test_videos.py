@@ -128,6 +128,13 @@ def test_display_matrices(tmp_path, degrees, mirrored):
         assert np.abs(frame.image.astype(int) - expected).mean() < 3
 
 
+def test_side_data_is_read_once(tmp_path, monkeypatch):
+    """PyAV keeps frames whose side data was read, and the decoder then takes new memory for each."""
+    calls = []
+    monkeypatch.setattr(video, "matrix_of", lambda frame: calls.append(frame.pts))
+    assert len(read(write_video(tmp_path / "a.mp4"))[0]) == 30 and len(calls) == 1
+
+
 @pytest.mark.parametrize(("name", "codec"), [("a.avi", "mjpeg"), ("a.mp4", "mpeg4")])
 def test_damaged_frames_are_counted_up_to_the_last(tmp_path, name, codec):
     options = {"g": "1"} if codec == "mpeg4" else {}
