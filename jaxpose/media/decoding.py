@@ -6,10 +6,7 @@ from typing import Any
 import av
 
 from jaxpose.errors import InputError
-
-MAX_FRAME_PIXELS = 2**26
-"""Videos with more pixels in a frame are refused before a frame is decoded (2^26 pixels are 0.2 GB
-of RGB, twice those of 8K; several frames are in memory at once)."""
+from jaxpose.media.image import max_pixels
 
 # Kinds of files that are opened. FFmpeg would also open playlists, which name other files.
 _KINDS = (
@@ -56,7 +53,7 @@ class Decoding:
         pixels = self._stream.codec_context.width * self._stream.codec_context.height
         if pixels > _MANY_PIXELS:  # a frame for each thread is in memory
             self._stream.codec_context.thread_count = max(1, 8 * _MANY_PIXELS // pixels)
-        self._stream.codec_context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
+        self._stream.codec_context.options = {"max_pixels": str(max_pixels())}
         # In transport streams the mark also stands on whole packets after a missing one.
         self._trusts_marks = container.format.name != "mpegts"
         self._hides = self._stream.codec_context.name in _HIDING
@@ -162,7 +159,7 @@ def opened(name: str, live: bool) -> Any:
     Raises:
       InputError: it cannot be opened as a video.
     """
-    options = {"max_pixels": str(MAX_FRAME_PIXELS)}
+    options = {"max_pixels": str(max_pixels())}
     if not live:
         options |= {"protocol_whitelist": "file", "format_whitelist": _KINDS}
     try:

@@ -11,10 +11,10 @@ import numpy as np
 
 from jaxpose.errors import InputError
 from jaxpose.media.cut_off import missing_bytes
-from jaxpose.media.decoding import MAX_FRAME_PIXELS, Decoding, opened, stream_of
+from jaxpose.media.decoding import Decoding, opened, stream_of
 from jaxpose.media.display import displayed, matrix_of
 from jaxpose.media.frames import Frame, Skipped
-from jaxpose.media.image import missing
+from jaxpose.media.image import LIMIT_VARIABLE, max_pixels, missing
 from jaxpose.media.webcam import Webcam, open_webcam
 
 VIDEO_SUFFIXES = frozenset(
@@ -129,8 +129,8 @@ def open_video(source: str | Path | int, report: Callable[[Skipped], None]) -> V
       report: called for each damaged or missing range of frames as it is found.
 
     Raises:
-      InputError: no such file or webcam, empty, not a video, or frames of more than
-        `MAX_FRAME_PIXELS`.
+      InputError: no such file or webcam, empty, not a video, or frames of more pixels than
+        `media.image.max_pixels`.
     """
     if isinstance(source, int):
         return open_webcam(source, report)
@@ -167,11 +167,12 @@ def _check_pixels(name: str, stream: Any) -> None:
     Raises:
       InputError: names the limit.
     """
-    pixels = stream.codec_context.width * stream.codec_context.height
-    if not 0 < pixels <= MAX_FRAME_PIXELS:
+    pixels, limit = stream.codec_context.width * stream.codec_context.height, max_pixels()
+    if not 0 < pixels <= limit:
         raise InputError(
-            f"{name}: its frames have more than {MAX_FRAME_PIXELS:,} pixels, or no size that can "
-            "be read; make the video smaller first"
+            f"{name}: its frames have more than the limit of {limit / 1e6:g} megapixels, or no "
+            f"size that can be read; make the video smaller, or raise the limit with "
+            f"--max-megapixels or {LIMIT_VARIABLE}"
         )
 
 
