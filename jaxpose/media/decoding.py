@@ -181,11 +181,18 @@ def stream_of(container: Any) -> Any:
     Raises:
       InputError: there is none.
     """
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:
+    shown = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & av.stream.Disposition.attached_pic
+    ]
+    for stream in shown:
+        if stream.codec_context is not None:
             return stream
     name = container.name.removeprefix("file:")
     if not len(container.streams):
         raise InputError(f"{name}: {_UNREADABLE}")
+    if shown:
+        raise InputError(f"{name}: PyAV has no decoder for this video; convert it to H.264")
     what = "only sound" if container.streams.audio else "no video"
     raise InputError(f"{name}: there is {what} in the file")
