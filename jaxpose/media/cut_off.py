@@ -1,7 +1,7 @@
 """Sizes that video files state about themselves, to notice a file that was cut off."""
 
-import os
 from pathlib import Path
+from typing import BinaryIO
 
 _MOST_BOXES = 10_000
 _UNKNOWN = 2**56 - 1  # eight bytes of a Matroska size, all ones
@@ -23,17 +23,18 @@ def missing_bytes(path: Path) -> int:
             end = 8 + int.from_bytes(head[4:8], "little")
             end = 0 if end >= 0xFFFFFFF0 else end
         elif head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-            end = _boxes_end(file.fileno(), size)
+            end = _boxes_end(file, size)
         else:
             end = 0
     return max(0, end - size)
 
 
-def _boxes_end(file: int, size: int) -> int:
+def _boxes_end(file: BinaryIO, size: int) -> int:
     """Position at which the last of the outermost boxes ends."""
     place = 0
     for _ in range(_MOST_BOXES):
-        head = os.pread(file, 16, place)
+        file.seek(place)
+        head = file.read(16)
         if len(head) < 8:
             break
         length = int.from_bytes(head[:4])

@@ -6,10 +6,7 @@ from typing import Any
 import av
 
 from jaxpose.errors import InputError
-
-MAX_FRAME_PIXELS = 2**26
-"""Videos with more pixels in a frame are refused before a frame is decoded (2^26 pixels are 0.2 GB
-of RGB, twice those of 8K; several frames are in memory at once)."""
+from jaxpose.media.image import max_pixels
 
 # Kinds of files that are opened. FFmpeg would also open playlists, which name other files.
 _KINDS = (
@@ -19,6 +16,7 @@ _KINDS = (
 # Codecs with packets that are never shown, so that a packet without a frame is no loss.
 _HIDING = frozenset({"av1", "libdav1d", "libaom-av1", "libvpx", "libvpx-vp9", "vp8", "vp9"})
 _UNREADABLE = "not a readable video; it is cut off, damaged, or of an unknown format"
+_MANY_PIXELS = 2**24
 _TIMEOUT = 10.0  # seconds without a byte of a stream
 # Failures to read in a row after which a file is at its end.
 _PATIENCE = 30
@@ -52,7 +50,10 @@ class Decoding:
         self._stream = stream_of(container)
         # Threads that decode several frames at once lose track of errors at the end of the stream.
         self._stream.thread_type = "SLICE" if careful else "AUTO"
-        self._stream.codec_context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
+        pixels = self._stream.codec_context.width * self._stream.codec_context.height
+        if pixels > _MANY_PIXELS:  # a frame for each thread is in memory
+            self._stream.codec_context.thread_count = max(1, 8 * _MANY_PIXELS // pixels)
+        self._stream.codec_context.options = {"max_pixels": str(max_pixels())}
         # In transport streams the mark also stands on whole packets after a missing one.
         self._trusts_marks = container.format.name != "mpegts"
         self._hides = self._stream.codec_context.name in _HIDING
@@ -158,7 +159,7 @@ def opened(name: str, live: bool) -> Any:
     Raises:
       InputError: it cannot be opened as a video.
     """
-    options = {"max_pixels": str(MAX_FRAME_PIXELS)}
+    options = {"max_pixels": str(max_pixels())}
     if not live:
         options |= {"protocol_whitelist": "file", "format_whitelist": _KINDS}
     try:
@@ -180,11 +181,18 @@ def stream_of(container: Any) -> Any:
     Raises:
       InputError: there is none.
     """
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:
+    shown = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & av.stream.Disposition.attached_pic
+    ]
+    for stream in shown:
+        if stream.codec_context is not None:
             return stream
     name = container.name.removeprefix("file:")
     if not len(container.streams):
         raise InputError(f"{name}: {_UNREADABLE}")
+    if shown:
+        raise InputError(f"{name}: PyAV has no decoder for this video; convert it to H.264")
     what = "only sound" if container.streams.audio else "no video"
     raise InputError(f"{name}: there is {what} in the file")

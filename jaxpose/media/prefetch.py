@@ -2,13 +2,16 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from queue import Empty, Full, Queue
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+MOST_BYTES = 2**28
+"""Bytes of images that wait in one queue; eight frames of 4K have fewer."""
 
 _END = object()
 _LOOK = 0.1  # seconds after which a waiting thread checks if it must stop
@@ -19,33 +22,79 @@ class _Raised:
     error: BaseException
 
 
-def ahead(items: Iterable[T], depth: int = 4) -> Iterator[T]:
+class _Waiting:
+    """Queue that is full with `depth` items, or with items of `MOST_BYTES` together."""
+
+    def __init__(self, depth: int, weigh: Callable[[Any], int] | None) -> None:
+        self._depth = max(1, depth)
+        self._weigh = weigh
+        self._items: deque[tuple[Any, int]] = deque()
+        self._bytes = 0
+        self._changed = threading.Condition()
+        self._stopped = False
+
+    def put(self, item: Any) -> bool:
+        """Waits for room and appends an item; False if the queue was stopped."""
+        weight = 0
+        if self._weigh is not None and item is not _END and not isinstance(item, _Raised):
+            weight = self._weigh(item)
+        with self._changed:
+            while not self._stopped and self._is_full(weight):
+                self._changed.wait(_LOOK)
+            if not self._stopped:
+                self._items.append((item, weight))
+                self._bytes += weight
+                self._changed.notify_all()
+            return not self._stopped
+
+    def get(self) -> Any:
+        """Waits for the next item and takes it out."""
+        with self._changed:
+            while not self._items:
+                self._changed.wait(_LOOK)
+            item, weight = self._items.popleft()
+            self._bytes -= weight
+            self._changed.notify_all()
+            return item
+
+    def stop(self) -> None:
+        """Ends the waiting of `put`, and lets go of what waits."""
+        with self._changed:
+            self._stopped = True
+            self._items.clear()
+            self._changed.notify_all()
+
+    def _is_full(self, weight: int) -> bool:
+        if not self._items:
+            return False
+        return len(self._items) >= self._depth or self._bytes + weight > MOST_BYTES
+
+
+def ahead(
+    items: Iterable[T], depth: int = 4, *, weigh: Callable[[T], int] | None = None
+) -> Iterator[T]:
     """Iterates over `items` in a thread that is at most `depth` items ahead of the reader.
 
     An exception there is raised here. When this iterator is closed (a `break`, Ctrl-C) the thread
     ends and closes `items`.
-    """
-    queue: Queue[Any] = Queue(max(1, depth))
-    stop = threading.Event()
 
-    def put(item: Any) -> None:
-        while not stop.is_set():
-            try:
-                queue.put(item, timeout=_LOOK)
-                return
-            except Full:
-                continue
+    Args:
+      items: the items.
+      depth: largest number of items that wait.
+      weigh: bytes of an item; those that wait have at most `MOST_BYTES` together, or are one.
+    """
+    waiting = _Waiting(depth, weigh)
 
     def work() -> None:
         source = iter(items)
         try:
             for item in source:
-                put(item)
-                if stop.is_set():
+                if not waiting.put(item):
                     return
-            put(_END)
+                del item
+            waiting.put(_END)
         except BaseException as error:  # the reader raises it again, whatever its type
-            put(_Raised(error))
+            waiting.put(_Raised(error))
         finally:
             close = getattr(source, "close", None)
             if close is not None:
@@ -55,10 +104,7 @@ def ahead(items: Iterable[T], depth: int = 4) -> Iterator[T]:
     thread.start()
     try:
         while True:
-            try:
-                item = queue.get(timeout=_LOOK)
-            except Empty:
-                continue
+            item = waiting.get()
             if item is _END:
                 return
             if isinstance(item, _Raised):
@@ -66,7 +112,7 @@ def ahead(items: Iterable[T], depth: int = 4) -> Iterator[T]:
             yield item
             del item  # otherwise it would stay in memory until the next item arrives
     finally:
-        stop.set()
+        waiting.stop()
         thread.join()
 
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from jaxpose.errors import InputError
 from jaxpose.media.cut_off import missing_bytes
-from jaxpose.media.decoding import MAX_FRAME_PIXELS, Decoding, opened, stream_of
+from jaxpose.media.decoding import Decoding, opened, stream_of
 from jaxpose.media.display import displayed, matrix_of
 from jaxpose.media.frames import Frame, Skipped
-from jaxpose.media.image import missing
+from jaxpose.media.image import LIMIT_VARIABLE, max_pixels, missing
 from jaxpose.media.webcam import Webcam, open_webcam
 
 VIDEO_SUFFIXES = frozenset(
@@ -65,6 +65,7 @@ class Video:
     def __iter__(self) -> Iterator[Frame]:
         index, seconds = -1, None
         hw: tuple[int, int] | None = None
+        rotation, matrix = None, None
         decoding = Decoding(self._container, self.source, self.live)
         try:
             for frame, lost in decoding:
@@ -73,8 +74,14 @@ class Video:
                     self._report_damage(index + 1, lost, seconds)
                 index += 1 + lost
                 hw = hw or (frame.height, frame.width)
-                image = frame.to_ndarray(format="rgb24", width=hw[1], height=hw[0])
-                matrix = matrix_of(frame)
+                try:
+                    image = frame.to_ndarray(format="rgb24", width=hw[1], height=hw[0])
+                except (av.error.FFmpegError, ValueError) as error:
+                    what = f"pixels of the form {frame.format.name} cannot be read"
+                    raise InputError(f"{self.source}: {what}") from error
+                # PyAV keeps a frame whose side data was read until the next garbage collection.
+                if frame.rotation != rotation:
+                    rotation, matrix = frame.rotation, matrix_of(frame)
                 del frame  # the decoder can use its memory again
                 image = np.ascontiguousarray(displayed(image, matrix))
                 yield Frame(image, self.source, index, seconds, self.fps)
@@ -122,8 +129,8 @@ def open_video(source: str | Path | int, report: Callable[[Skipped], None]) -> V
       report: called for each damaged or missing range of frames as it is found.
 
     Raises:
-      InputError: no such file or webcam, empty, not a video, or frames of more than
-        `MAX_FRAME_PIXELS`.
+      InputError: no such file or webcam, empty, not a video, or frames of more pixels than
+        `media.image.max_pixels`.
     """
     if isinstance(source, int):
         return open_webcam(source, report)
@@ -160,11 +167,12 @@ def _check_pixels(name: str, stream: Any) -> None:
     Raises:
       InputError: names the limit.
     """
-    pixels = stream.codec_context.width * stream.codec_context.height
-    if not 0 < pixels <= MAX_FRAME_PIXELS:
+    pixels, limit = stream.codec_context.width * stream.codec_context.height, max_pixels()
+    if not 0 < pixels <= limit:
         raise InputError(
-            f"{name}: its frames have more than {MAX_FRAME_PIXELS:,} pixels, or no size that can "
-            "be read; make the video smaller first"
+            f"{name}: its frames have more than the limit of {limit / 1e6:g} megapixels, or no "
+            f"size that can be read; make the video smaller, or raise the limit with "
+            f"--max-megapixels or {LIMIT_VARIABLE}"
         )
 
 

@@ -227,13 +227,19 @@ class Pipeline:
             if not media.still:
                 with stages("compile"):
                     self.warm_up(every_size=one_by_one)
-            frames = ahead(stages.timed("decode", media), options.ahead)
+            frames = ahead(
+                stages.timed("decode", media), options.ahead, weigh=lambda one: one.image.nbytes
+            )
             opened.append(frames)
             if one_by_one:
                 results = self._frame_by_frame(frames, locate, stages)
             else:
                 group = min(int(getattr(self.detector, "batch_size", 1)), options.ahead)
-                located = ahead(locate_all(frames, locate, group), options.ahead)
+                located = ahead(
+                    locate_all(frames, locate, group),
+                    options.ahead,
+                    weigh=lambda one: one.frame.image.nbytes,
+                )
                 opened.append(located)
                 results = self._batched(located, stages, full=not media.still)
             results = self._tracked(results, stages)

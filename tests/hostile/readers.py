@@ -23,9 +23,13 @@ from jaxpose.data.coco_json import read_json, read_people
 from jaxpose.data.lint.check import check_annotations
 from jaxpose.data.matlab import read_mat
 from jaxpose.data.pickles import read_pickle, read_pickled_npz
+from jaxpose.errors import InputError
+from jaxpose.media.frames import Skipped
 from jaxpose.media.image import exif_orientation, page_count, read_image
+from jaxpose.media.video import open_video
 from jaxpose.metrics.coco import load_document
 from jaxpose.motion.bvh import Bvh, forward_kinematics, read_bvh, write_bvh
+from jaxpose.motion.timing import even_clock
 from jaxpose.multiview.calibration import (
     read_h36m,
     read_opencv,
@@ -81,6 +85,33 @@ def _images() -> list[Files]:
 def _read_image(folder: Path) -> Any:
     image = read_image(folder / "image")
     return image, exif_orientation(folder / "image"), page_count(folder / "image")
+
+
+def _videos() -> list[Files]:
+    import tempfile
+
+    from tests.videos import write_video
+
+    kinds = {"libx264": ("mp4", "mkv", "ts", "flv"), "mjpeg": ("avi",), "libvpx": ("webm",)}
+    kinds |= {"mpeg4": ("mp4", "avi"), "mpeg2video": ("mpg",)}
+    with tempfile.TemporaryDirectory() as folder:
+        samples = []
+        for codec, suffixes in kinds.items():
+            for suffix in suffixes:
+                rate = 25 if codec == "mpeg2video" else 10
+                path = write_video(Path(folder) / f"a.{suffix}", 12, codec=codec, rate=rate)
+                samples.append({"video": path.read_bytes()})
+        return samples
+
+
+def _read_video(folder: Path) -> Any:
+    reports: list[Skipped] = []
+    frames = [(f.image.shape, f.seconds) for f in open_video(folder / "video", reports.append)]
+    if not frames:
+        raise InputError(reports[-1].reason)
+    if (np.diff([seconds for _, seconds in frames]) >= 0).all():
+        even_clock(np.array([seconds for _, seconds in frames]))
+    return frames, reports
 
 
 def _coco() -> dict[str, Any]:
@@ -142,7 +173,8 @@ def _results() -> list[Files]:
     }
     frame = {"file": "a.mp4", "width": 48, "height": 36, "people": [person]}
     head = {"skeleton": {"name": "coco17", "keypoints": list(COCO17.keypoints)}}
-    frames = [{**frame, "frame": i, "seconds": i / 25} for i in range(3)]
+    timed = [{"frame": i, "seconds": i / 25, "frame_rate": "30000/1001"} for i in range(3)]
+    frames = [frame | one for one in timed]
     whole = json.dumps({**head, "frames": frames})
     lines = "\n".join(json.dumps(one) for one in frames)
     return [{"results.json": whole.encode()}, {"results.json": lines.encode()}]
@@ -287,6 +319,7 @@ _VOXELPOSE = {
 
 READERS: tuple[Reader, ...] = (
     Reader("image", _read_image, _images),
+    Reader("video", _read_video, _videos),
     Reader("COCO annotations", _read_annotations, _annotations),
     Reader("data check", _check_annotations, _annotations),
     Reader("box file", lambda folder: read_boxes(folder / "boxes"), _boxes),

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from jaxpose.media import prefetch
 from jaxpose.media.prefetch import StageTimer, ahead
 
 
@@ -70,3 +71,15 @@ def test_stages_are_timed():
     lines = str(stages).splitlines()
     assert lines[1].split()[:2] == ["detect", "4"]
     assert lines[-1].endswith("0 compilations")
+
+
+def test_large_items_wait_alone(monkeypatch):
+    monkeypatch.setattr(prefetch, "MOST_BYTES", 100)
+    for weight, most in ((60, 1), (30, 3), (1000, 1), (1, 8)):
+        made = []
+        stream = ahead((made.append(i) or i for i in range(20)), 8, weigh=lambda _, w=weight: w)
+        assert next(stream) == 0
+        time.sleep(0.05)
+        assert len(made) <= most + 2  # the one taken, one that finds no room
+        assert list(stream) == list(range(1, 20))
+    assert running() == 0

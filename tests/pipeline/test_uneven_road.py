@@ -138,6 +138,33 @@ def test_predict_track_smooth_measure_lift(tmp_path, models, name, times, option
     np.testing.assert_allclose(places[:, 0], 10 * track.keypoints[:, 0, 0], atol=0.01)
 
 
+def test_all_real_videos_are_predicted_whole(tmp_path, models):
+    if not CASES.is_dir():
+        pytest.skip("needs ../shared/cases")
+    truth = json.loads((CASES / "truth.json").read_text())
+    videos = [CASES / name for name in truth]
+    invoke("predict", *videos, "--from", "dots", "--out", tmp_path, "--no-flip-test")
+    content = json.loads((tmp_path / "predictions.json").read_text())
+    assert content["skipped"] == []
+    for name, true in truth.items():
+        own = [e["seconds"] for e in content["frames"] if Path(e["file"]).name == name]
+        assert len(own) == true["frames"]
+        assert [own[0], own[-1]] == pytest.approx(
+            [true["first_seconds"], true["last_seconds"]], abs=1e-4
+        )
+    drawn = {e["picture"] for e in content["frames"]}
+    assert len(drawn) == len(truth)
+    for name in drawn:
+        with av.open(str(tmp_path / name)) as file:
+            stream = file.streams.video[0]
+            times = np.array([frame.time for frame in file.decode(stream)])
+            lasts = float(stream.duration * stream.time_base)
+        source = next(e["file"] for e in content["frames"] if e["picture"] == name)
+        own = np.array([e["seconds"] for e in content["frames"] if e["file"] == source])
+        np.testing.assert_allclose(times, own, atol=1e-3)
+        assert lasts == pytest.approx(2 * own[-1] - own[-2] - own[0], abs=1e-3)
+
+
 def walk(seconds: np.ndarray) -> list[People]:
     """Results of a person who walks from the left, a stride in a second, at these times."""
     base = np.random.default_rng(3).uniform(180, 220, (17, 2))

@@ -18,7 +18,7 @@ from jaxpose.tasks.lifting.track_lifter import TrackLifter
 
 
 class NotLifted(InputError):
-    """Error for one track that cannot be lifted, while other tracks may be."""
+    """Error for one track, or the time stamps of one video, while others may be lifted."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def _clock(source: str, seconds: np.ndarray, stated: float | None) -> Clock:
     try:
         return even_clock(seconds, stated)
     except InputError as error:
-        raise InputError(f"{source}: {error}") from error
+        raise NotLifted(f"{source}: {error}") from error
 
 
 def lift_track(track: Track, lifter: TrackLifter, options: Lifting | None = None) -> LiftedTrack:
@@ -298,8 +298,15 @@ def lift_people(
     options = options or Lifting()
     count = lifter.skeleton.num_keypoints
     joints = [np.full((len(people), count, 3), np.nan, np.float32) for people in results]
-    lifted = []
-    for track in tracks_of(results, options.fps, options.longest_gap):
+    lifted: list[LiftedTrack] = []
+    try:
+        tracks = tracks_of(results, options.fps, options.longest_gap)
+    except NotLifted as error:
+        if report is None:
+            raise
+        report(str(error))
+        tracks = []
+    for track in tracks:
         try:
             lifted.append(lift_track(track, lifter, options))
         except InputError as error:
