@@ -58,8 +58,12 @@ def test_the_oldest_jax_that_is_claimed_is_tested(matrix):
     pinned = [job for job in matrix if job["jax"] != "newest"]
     assert [Version(job["jax"]) for job in pinned] == [oldest]
     assert Version(pinned[0]["python"]) == lowest(SpecifierSet(PROJECT["requires-python"]))
-    for extra in ("cuda", "tpu"):
+    for extra in ("cuda12", "cuda13", "tpu"):
         assert lowest(bounds(EXTRAS[extra], "jax")) == oldest
+    # With it, the oldest of what is built on it.
+    install = (GITHUB / "workflows" / "tests.yml").read_text()
+    for name in ("flax", "optax", "orbax-checkpoint"):
+        assert f"{name}=={lowest(bounds(PROJECT['dependencies'], name))}" in install
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from jaxpose import jax_events
+from jaxpose import jax_versions
 from jaxpose.bench import dummy_inputs
 from jaxpose.bench.matmul import Ceiling, matmul_rate
 from jaxpose.bench.peaks import datasheet
@@ -194,7 +194,7 @@ def compile_watched(lower: Callable[[], jax.stages.Lowered]) -> tuple[Any, float
             hits.append(event)
 
     begun = time.perf_counter()
-    with jax_events.events(note):
+    with jax_versions.events(note):
         compiled = lower().compile()
     return compiled, time.perf_counter() - begun, bool(hits)
 

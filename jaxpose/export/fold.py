@@ -12,6 +12,8 @@ import jax.extend.core as jex
 import numpy as np
 from jax.core import Tracer
 
+from jaxpose.jax_versions import bind
+
 # A constant that is cheaper to compute than to store, such as a map of zeros, stays an operation.
 _LARGEST_GROWTH = 1 << 16
 
@@ -61,13 +63,10 @@ def _apply(equation: Any, operands: list[Any], portable: bool) -> list[Any]:
     if equation.primitive.name == "cond" and isinstance(operands[0], np.integer):
         branch = equation.params["branches"][operands[0]]
         return _evaluate(branch.jaxpr, branch.consts, operands[1:], portable)
-    parameters = equation.primitive.get_bind_params(equation.params)
     if _is_constant(equation, operands):
         with jax.ensure_compile_time_eval():
-            results = equation.primitive.bind(*operands, **parameters)
-    else:
-        results = equation.primitive.bind(*operands, **parameters)
-    return list(results) if equation.primitive.multiple_results else [results]
+            return bind(equation, operands)
+    return bind(equation, operands)
 
 
 def _body(equation: Any) -> jex.ClosedJaxpr | None:

@@ -12,6 +12,7 @@ import jax
 from jax.extend import core
 
 from jaxpose.errors import InputError
+from jaxpose.jax_versions import inner_jaxprs
 
 
 def multiply_adds(function: Callable[..., Any], *arguments: Any) -> int:
@@ -50,7 +51,7 @@ def _of_equation(equation: core.JaxprEqn) -> int:
         taps = math.prod(right) // right[kernel_out]  # area x input channels of a group
         # Zeros between the values of a dilated input are skipped by any sensible implementation.
         return math.prod(out) * taps // math.prod(parameters["lhs_dilation"])
-    bodies = [jaxpr_multiply_adds(body) for body in core.jaxprs_in_params(parameters)]
+    bodies = [jaxpr_multiply_adds(body) for body in inner_jaxprs(parameters)]
     if name == "while" and any(bodies):
         raise InputError("The number of iterations of a while loop is not known from its trace.")
     if name == "cond":

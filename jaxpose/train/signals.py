@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 
-from jaxpose import jax_events
+from jaxpose import jax_versions
 
 
 class StopRequest:
@@ -62,7 +62,7 @@ class CompileCounter:
         self._expected = before
 
     def __enter__(self) -> "CompileCounter":
-        self._block.enter_context(jax_events.durations(self._note))
+        self._block.enter_context(jax_versions.durations(self._note))
         return self
 
     def __exit__(self, *exception: object) -> None:

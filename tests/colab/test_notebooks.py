@@ -160,7 +160,7 @@ def pip(tmp_path, monkeypatch):
 
 
 PREDICT = COLAB / "predict.ipynb"
-THEN = ["jaxpose.requirements", "table", "video"]
+THEN = ["jaxpose.requirements", "table"]
 
 
 def test_where_nothing_is_there_the_first_cell_says_so_and_installs_nothing(pip):

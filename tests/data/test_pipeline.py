@@ -7,8 +7,10 @@ import sys
 import numpy as np
 import pytest
 
+from jaxpose.data import pipeline
 from jaxpose.data.index import sample_indices
 from jaxpose.data.pipeline import sequential, stream
+from jaxpose.data.records import RecordSource
 from jaxpose.errors import InputError
 
 
@@ -99,6 +101,26 @@ def test_tensorflow_sees_no_accelerator(numbered):
     _first(stream(numbered(4), seed=0, start_step=0, batch_size=4), 1)
     assert tf.config.get_visible_devices("GPU") == []
     assert tf.config.get_visible_devices("TPU") == []
+
+
+def test_only_records_need_tensorflow(numbered, prepared, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)  # as if it were absent
+    pipeline._tensorflow.cache_clear()
+    ((_, batch),) = _first(stream(numbered(8), seed=0, start_step=0, batch_size=8), 1)
+    assert sorted(batch["index"]) == list(range(8))
+    with pytest.raises(InputError, match=r'needs tensorflow: pip install "jaxpose\[tensorflow\]"'):
+        next(sequential(RecordSource(prepared, "train"), 2))
+    pipeline._tensorflow.cache_clear()
+
+
+def test_samples_are_made_ahead_in_order_and_a_closed_stream_makes_no_more(numbered):
+    made, source = [], numbered(64)
+    samples = source.samples
+    source.samples = lambda indices: made.append(int(indices[0])) or samples(indices)
+    batches = sequential(source, 4, threads=1)
+    assert [int(next(batches)["index"][0]) for _ in range(3)] == [0, 4, 8]
+    batches.close()
+    assert made == sorted(made) and len(made) <= 3 + pipeline.AHEAD + 1
 
 
 def test_importing_the_pipeline_loads_no_tensorflow():
