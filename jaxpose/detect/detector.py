@@ -139,13 +139,16 @@ class Detector:
         except (InputError, TypeError, ValueError) as error:
             raise InputError(f"{where}: {error}") from error
 
-    def save(self, folder: str | Path, *, source: str = "", overwrite: bool = False) -> None:
+    def save(
+        self, folder: str | Path, *, source: str = "", overwrite: bool = False, half: bool = False
+    ) -> None:
         """Writes a release folder, which `load` and `jaxpose predict --detector` read.
 
         Args:
           folder: folder to write; it appears whole or not at all.
           source: origin of the weights, for the model card.
           overwrite: replace `folder` if it is a release.
+          half: store the weights as float16.
 
         Raises:
           InputError: `folder` exists and must not be overwritten, or it cannot be written.
@@ -166,7 +169,7 @@ class Detector:
             finds="people",
         )
         variables = jax.device_get(self.variables)
-        save_release(folder, variables, config, card, overwrite=overwrite)
+        save_release(folder, variables, config, card, overwrite=overwrite, half=half)
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """Detects people in each of `images`, uint8 RGB `[H, W, 3]`; sizes may differ.

@@ -58,6 +58,7 @@ class ConvertOptions:
         metadata, or else the published model's.
       ema: as in `load_state_dict`.
       reset_head: keep only the backbone.
+      half: store the weights as float16.
       overwrite: replace an existing release.
       report: file for the full list of arrays that do not fit.
     """
@@ -68,6 +69,7 @@ class ConvertOptions:
     skeleton: str | None = None
     ema: bool | None = None
     reset_head: bool = False
+    half: bool = False
     overwrite: bool = False
     report: Path | None = None
 
@@ -118,7 +120,7 @@ def release_checkpoint(source: Path, out: Path, options: ConvertOptions) -> Tabl
     )
     if limit:
         config["limit"] = limit
-    save_release(out, variables, config, card, overwrite=options.overwrite)
+    save_release(out, variables, config, card, overwrite=options.overwrite, half=options.half)
     stated = bool(options.model or named or dataset) or named_by_file(fit, source.name)
     return _table(state_dict, fits, variables, skeleton, dataset, options, stated)
 
@@ -200,7 +202,8 @@ def _release_detector(
     size = _parse_size(options.input_size) if options.input_size else entry.input_hw
     detector = Detector(model, variables, size, name=entry.name)
     name = detect(state_dict).name
-    detector.save(out, source=f"{source.name} ({name})", overwrite=options.overwrite)
+    origin = f"{source.name} ({name})"
+    detector.save(out, source=origin, overwrite=options.overwrite, half=options.half)
     table = Table(show_header=False)
     table.add_row("format", name)
     table.add_row("detector", entry.name)
@@ -209,8 +212,14 @@ def _release_detector(
     return table
 
 
-def release_run(run: Run, out: Path, overwrite: bool) -> None:
-    """Write the release folder `out` from a run: its best checkpoint and the scores of the run.
+def release_run(run: Run, out: Path, overwrite: bool, half: bool = False) -> None:
+    """Write the release folder `out` from a checkpoint of a run and the scores of the run.
+
+    Args:
+      run: the run, with the variables of one checkpoint.
+      out: folder to write.
+      overwrite: replace an existing release.
+      half: store the weights as float16.
 
     Raises:
       InputError: as for `save_release`.
@@ -235,6 +244,7 @@ def release_run(run: Run, out: Path, overwrite: bool) -> None:
         ),
         overwrite=overwrite,
         recipe=recipe,
+        half=half,
     )
     record_as_own(config, recipe, out)
 
