@@ -1,4 +1,4 @@
-"""Preparation of a teacher's predictions on unlabelled or partly labelled images as COCO-17 records.
+"""Preparation of a teacher's predictions on images as COCO-17 records.
 
 A detector finds the people of each image and a pose model, the teacher, predicts their keypoints.
 Keypoints with a low score are not labelled. Any images can be used:

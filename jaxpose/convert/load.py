@@ -23,7 +23,7 @@ from jaxpose.models.build import PoseModel, abstract_variables
 from jaxpose.models.classifier import ClassificationHead
 from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.detection import DetectionModel
-from jaxpose.models.feature_pyramid import FeaturePyramid
+from jaxpose.models.feature_pyramid import FeaturePyramid, FixedStatistics
 from jaxpose.models.lifting.lifter import Lifter
 from jaxpose.models.vit import ViT
 
@@ -93,7 +93,9 @@ def load_pretrained(
     _warn_of_heads(source, model)
     leaves = flatten(variables)
     part = "backbone/"
-    if isinstance(model.backbone, FeaturePyramid) and not any(_TRUNK in key for key in kept):
+    if isinstance(model.backbone, FeaturePyramid | FixedStatistics) and not any(
+        _TRUNK in key for key in kept
+    ):
         part = _TRUNK
     backbone = {p: leaf for p, leaf in leaves.items() if p.partition("/")[2].startswith(part)}
     rules = _under(part, table(source, model, head=False))
@@ -295,7 +297,7 @@ def image_hw(model: PoseModel) -> tuple[int, int]:
 
 
 def _of_part(module: nn.Module, source: Format) -> list[Rule]:
-    if isinstance(module, FeaturePyramid):
+    if isinstance(module, FeaturePyramid | FixedStatistics):
         module = module.trunk
     if type(module) not in source.tables:
         kinds = ", ".join(kind.__name__ for kind in source.tables)

@@ -40,6 +40,7 @@ from jaxpose.models.lifting.lifter import Lifter
 from jaxpose.models.published.catalogue import CATALOGUE, LIFTERS, UNPUBLISHED, find
 from jaxpose.models.published.record import Keypointed, PublishedDetector, PublishedLifter
 from jaxpose.skeletons import Skeleton
+from jaxpose.tasks.detection.experiment import DetectionExperiment
 from jaxpose.tasks.lifting.estimator import LiftingEstimator
 from jaxpose.tasks.topdown.estimator import TopDownEstimator
 from jaxpose.train.run_dir import Run
@@ -224,6 +225,12 @@ def release_run(run: Run, out: Path, overwrite: bool, half: bool = False) -> Non
     Raises:
       InputError: as for `save_release`.
     """
+    if isinstance(run.experiment, DetectionExperiment):
+        detector = run.experiment.task().detector(run.variables)
+        detector.name = run.directory.name
+        source = f"trained with jaxpose, checkpoint of step {run.step}"
+        detector.save(out, source=source, overwrite=overwrite, half=half)
+        return
     file = run.directory / "report.json"
     metrics = Report.from_json(file.read_text()).metrics if file.is_file() else None
     estimator, variables = run.experiment.task().estimator(run.variables)

@@ -48,19 +48,54 @@ class FeaturePyramid(nn.Module):
                 "FeaturePyramid needs a trunk that returns several maps: give the trunk more "
                 "`outputs`."
             )
-        x = self._conv(1, f"lateral_{len(maps) - 1}")(maps[-1], train)
-        x = nn.relu(x)
-        for i in reversed(range(len(maps) - 1)):
-            x = nn.relu(repeat(x, 2) + self._conv(1, f"lateral_{i}")(maps[i], train))
-            x = nn.relu(self._conv(3, f"merge_{i}")(x, train))
-        return x
+        return _top_down(maps, self.width, self.dtype, train)[0]
 
-    def _conv(self, size: int, name: str) -> ConvNorm:
-        return ConvNorm(
-            self.width,
-            size,
-            activation="none",
-            kernel_init_std=None,
-            dtype=self.dtype,
-            name=name,
+
+class PyramidNeck(nn.Module):
+    """The path of `FeaturePyramid` as a neck: it returns the maps of all sizes.
+
+    Attributes:
+      width: channels of every map that it returns.
+      dtype: compute dtype.
+    """
+
+    width: int = 48
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, maps: tuple[jax.Array, ...], train: bool = False) -> tuple[jax.Array, ...]:
+        """Maps by increasing stride -> the same number of maps `[B, h, w, width]`."""
+        return tuple(_top_down(maps, self.width, self.dtype, train))
+
+
+class FixedStatistics(nn.Module):
+    """Trunk whose batch norms keep their running statistics in training.
+
+    The scales and biases of the norms are trained. See `FeaturePyramid.trunk_norm`.
+    """
+
+    trunk: nn.Module
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array | tuple[jax.Array, ...]:
+        """Images `[B, H, W, 3]` -> the maps of the trunk."""
+        return self.trunk(images, False)
+
+
+def _top_down(maps: tuple[jax.Array, ...], width: int, dtype: str, train: bool) -> list[jax.Array]:
+    """Maps by increasing stride -> maps `[B, h, w, width]` of the same sizes.
+
+    Call it in a compact method: the convolutions become those of the module.
+    """
+
+    def conv(x: jax.Array, size: int, name: str) -> jax.Array:
+        layer = ConvNorm(
+            width, size, activation="none", kernel_init_std=None, dtype=dtype, name=name
         )
+        return layer(x, train)
+
+    path = [nn.relu(conv(maps[-1], 1, f"lateral_{len(maps) - 1}"))]
+    for i in reversed(range(len(maps) - 1)):
+        x = nn.relu(repeat(path[0], 2) + conv(maps[i], 1, f"lateral_{i}"))
+        path.insert(0, nn.relu(conv(x, 3, f"merge_{i}")))
+    return path
