@@ -10,12 +10,18 @@ from jaxpose.download.fetch import local
 from jaxpose.errors import InputError
 from jaxpose.hub.from_checkpoint import ConvertOptions, release_checkpoint, release_run
 from jaxpose.hub.hugging_face import PREFIX, check_model, fetch_repository, is_model_folder
+from jaxpose.hub.load import Checkpoint
 from jaxpose.paths import as_path, in_bucket
 from jaxpose.train.run_dir import load_run
 
 
 def convert(
-    source: str | Path, out: Path, options: ConvertOptions, *, trust_recipe: bool = False
+    source: str | Path,
+    out: Path,
+    options: ConvertOptions,
+    *,
+    checkpoint: Checkpoint = "best",
+    trust_recipe: bool = False,
 ) -> None:
     """Writes the release folder `out` from a checkpoint or a run directory.
 
@@ -24,6 +30,7 @@ def convert(
         `hf:ORG/REPO`.
       out: the folder to write.
       options: how.
+      checkpoint: of a run: the best on held-out data, or the last.
       trust_recipe: run code that came with a run.
 
     Raises:
@@ -34,7 +41,8 @@ def convert(
         source = fetch_repository(str(source))
     path = as_path(source) if in_bucket(source) else local(source)
     if (path / "checkpoints").is_dir():
-        release_run(load_run(path, trust_recipe=trust_recipe), out, options.overwrite)
+        run = load_run(path, checkpoint, trust_recipe=trust_recipe)
+        release_run(run, out, options.overwrite, options.half)
     elif is_model_folder(path):
         check_model(path)
         Console().print(release_checkpoint(path, out, options))

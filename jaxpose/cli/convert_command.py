@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jaxpose.cli.options import OldName, TrustRecipe, takes
+from jaxpose.cli.options import Checkpoint, OldName, TrustRecipe, takes
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,13 @@ class Convert:
     reset_head: Annotated[
         bool, typer.Option("--reset-head", help="Keep only the backbone (needs --model).")
     ] = False
+    half: Annotated[
+        bool,
+        typer.Option(
+            "--half", help="Store the weights as float16: half the size, rounded to 3 digits."
+        ),
+    ] = False
+    checkpoint: Checkpoint = "best"
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Replace what this command wrote to OUT earlier."),
@@ -78,4 +85,10 @@ def convert(options: Convert) -> None:
     from jaxpose.hub.from_checkpoint import ConvertOptions
 
     chosen = same_fields(options, ConvertOptions)
-    release(options.source, options.out, chosen, trust_recipe=options.trust_recipe)
+    release(
+        options.source,
+        options.out,
+        chosen,
+        checkpoint=options.checkpoint,
+        trust_recipe=options.trust_recipe,
+    )

@@ -20,7 +20,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         name="jaxpose",
         marker=r"params/.+",
-        head=r"(params|batch_stats)/head/.+",
+        head=r"(params|batch_stats)/(head|neck)/.+",
         tables={},
         positions="params/backbone/position_embedding",
         rules=(Rule(r"(?P<path>(params|batch_stats)/.+)", "{path}"),),

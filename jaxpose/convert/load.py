@@ -4,6 +4,7 @@ import functools
 import re
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import flax.linen as nn
@@ -22,6 +23,7 @@ from jaxpose.models.build import PoseModel, abstract_variables
 from jaxpose.models.classifier import ClassificationHead
 from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.detection import DetectionModel
+from jaxpose.models.feature_pyramid import FeaturePyramid, FixedStatistics
 from jaxpose.models.lifting.lifter import Lifter
 from jaxpose.models.vit import ViT
 
@@ -33,6 +35,8 @@ LIFTER_ADVICE = (
     "and check that the file is whole; `jaxpose convert` finds the published ones."
 )
 """Advice for arrays that do not fit a lifter, which has no head to reset."""
+# Part of a model with a `FeaturePyramid` that the weights of its trunk alone fill.
+_TRUNK = "backbone/trunk/"
 _POSE_HEAD = r"(keypoint_)?head\.(deconv_layers|conv_layers|final_layer|mlp_head)"
 
 
@@ -53,7 +57,9 @@ def load_pretrained(
       checkpoint: a file or release folder for `load_state_dict`, or its content.
       variables: initial values of the arrays that `reset_head` and `keypoints` do not load; None
         initialises the head with key 0.
-      reset_head: keep the initial head, and do not use the checkpoint's head, if it has one.
+      reset_head: keep the initial head, and do not use the checkpoint's head and neck, if it has
+        them. Weights of a plain backbone fill the trunk of a `FeaturePyramid`, and the rest of the
+        pyramid keeps its initial values, too.
       keypoints: `{row of the model's keypoints: row of the checkpoint's}` (see
         `shared_keypoints`). A head with the checkpoint's number of keypoints is loaded, then the
         outputs of these keypoints are copied; the others keep their initial values.
@@ -86,8 +92,13 @@ def load_pretrained(
     kept = fit_backbone(_with_norm(kept), model, source, checkpoint_hw)
     _warn_of_heads(source, model)
     leaves = flatten(variables)
-    backbone = {path: leaf for path, leaf in leaves.items() if path.split("/")[1] == "backbone"}
-    rules = table(source, model, head=False)
+    part = "backbone/"
+    if isinstance(model.backbone, FeaturePyramid | FixedStatistics) and not any(
+        _TRUNK in key for key in kept
+    ):
+        part = _TRUNK
+    backbone = {p: leaf for p, leaf in leaves.items() if p.partition("/")[2].startswith(part)}
+    rules = _under(part, table(source, model, head=False))
     loaded = apply(rules, kept, backbone, own=source.own, reset_head=True)
     return nest({path: loaded.get(path, leaf) for path, leaf in leaves.items()})
 
@@ -233,6 +244,19 @@ def plan_for(source: Format, state_dict: Mapping[str, np.ndarray], model: PoseMo
     return make_plan(table(source, model), state_dict, expected_leaves(model))
 
 
+def _under(part: str, rules: list[Rule]) -> list[Rule]:
+    """Rules whose targets are in `part` of the model where they are in the backbone."""
+    if part != _TRUNK:
+        return rules
+    own = Rule(r"(?P<kind>params|batch_stats)/backbone/(?P<leaf>.+)", "{kind}/" + part + "{leaf}")
+    return [
+        own
+        if rule.target == "{path}"
+        else replace(rule, target=rule.target and rule.target.replace("/backbone/", f"/{part}"))
+        for rule in rules
+    ]
+
+
 def with_fresh_head(model: PoseModel) -> dict:
     """Make variables with a head initialised with key 0, and only shapes for the backbone.
 
@@ -273,6 +297,8 @@ def image_hw(model: PoseModel) -> tuple[int, int]:
 
 
 def _of_part(module: nn.Module, source: Format) -> list[Rule]:
+    if isinstance(module, FeaturePyramid | FixedStatistics):
+        module = module.trunk
     if type(module) not in source.tables:
         kinds = ", ".join(kind.__name__ for kind in source.tables)
         raise InputError(

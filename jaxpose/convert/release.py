@@ -69,6 +69,7 @@ def save_release(
     *,
     overwrite: bool = False,
     recipe: RecipeSource | None = None,
+    half: bool = False,
 ) -> None:
     """Write `model.safetensors`, `config.json` and `README.md` into a new `folder`.
 
@@ -82,9 +83,12 @@ def save_release(
       card: content of the model card.
       overwrite: replace `folder` if it is a release.
       recipe: source of classes in the configuration that are not part of jaxpose.
+      half: store float32 arrays as float16, which halves the file. Reading converts them to
+        float32 again, so that only the rounding remains.
 
     Raises:
-      InputError: `folder` exists and `overwrite` is False, or it cannot be written.
+      InputError: `folder` exists and `overwrite` is False, or it cannot be written; with `half`, a
+        value is outside the range of float16.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
@@ -92,6 +96,8 @@ def save_release(
     folder = Path(folder)
     check_free(folder, overwrite)
     arrays = {path: np.ascontiguousarray(leaf) for path, leaf in flatten(variables).items()}
+    if half:
+        arrays = {path: _halved(path, array) for path, array in arrays.items()}
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
         try:
@@ -111,6 +117,19 @@ def save_release(
     except (OSError, SafetensorError) as error:
         why = getattr(error, "strerror", None) or error
         raise InputError(f"{folder} cannot be written: {why}.") from error
+
+
+def _halved(path: str, array: np.ndarray) -> np.ndarray:
+    """Convert a float32 array to float16; return other arrays unchanged."""
+    if array.dtype != np.float32:
+        return array
+    largest = float(np.abs(array).max(initial=0))
+    if not largest <= np.finfo(np.float16).max:
+        raise InputError(
+            f"{path} has a value of {largest:.3g}, which float16 cannot store. Write the release "
+            "without --half."
+        )
+    return array.astype(np.float16)
 
 
 def check_free(folder: Path, overwrite: bool) -> None:

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxpose.config import from_json, to_json
+from jaxpose.convert.load import to_variables
 from jaxpose.convert.reading import load_state_dict
 from jaxpose.convert.release import CONFIG, Card, load_config, save_release
 from jaxpose.deprecations import moved_names
@@ -19,6 +21,7 @@ from jaxpose.detect.nms import Kept, suppress
 from jaxpose.detect.weights import recognise_detector
 from jaxpose.download import local
 from jaxpose.errors import InputError
+from jaxpose.models.published.catalogue import DETECTORS
 
 # Options of a detector that a release stores, besides its input size.
 _SAVED = {"threshold": float, "iou": float, "max_people": int, "person_class": int}
@@ -94,6 +97,7 @@ class Detector:
         self.input_hw = input_hw
         self.batch_size = batch_size
         self.variables = jax.device_put(variables)
+        self._model = model
         self._settings = {
             "threshold": threshold,
             "iou": iou,
@@ -133,11 +137,16 @@ class Detector:
         saved = load_config(path) if (path / CONFIG).is_file() else {}
         state_dict = load_state_dict(path)
         try:
-            entry, model, variables = recognise_detector(state_dict)
-            saved_hw = saved.pop("input_hw", entry.input_hw)
-            size = tuple(int(side) for side in input_hw or saved_hw)
+            model = from_json(saved.get("model"), "model")
+            if model is None:
+                entry, model, variables = recognise_detector(state_dict)
+                published = {"name": entry.name, "input_hw": entry.input_hw}
+            else:
+                variables, published = to_variables(state_dict, model), {}
+            saved = {**published, **saved}
+            size = tuple(int(side) for side in input_hw or saved["input_hw"])
             kept = {key: type_(saved[key]) for key, type_ in _SAVED.items() if key in saved}
-            name = str(saved.get("name") or entry.name)
+            name = str(saved.get("name") or published.get("name", ""))
             return cls(model, variables, size, **{"name": name, **kept, **options})  # type: ignore
         except (InputError, TypeError, ValueError) as error:
             raise InputError(f"{where}: {error}") from error
@@ -149,6 +158,7 @@ class Detector:
         source: str = "",
         finds: str = "people",
         overwrite: bool = False,
+        half: bool = False,
     ) -> None:
         """Writes a release folder, which `load` and `jaxpose predict --detector` read.
 
@@ -157,6 +167,7 @@ class Detector:
           source: origin of the weights, for the model card.
           finds: objects that it detects, in words.
           overwrite: replace `folder` if it is a release.
+          half: store the weights as float16.
 
         Raises:
           InputError: `folder` exists and must not be overwritten, or it cannot be written.
@@ -168,6 +179,8 @@ class Detector:
             "num_classes": self.num_classes,
             **self._settings,
         }
+        if not any(entry.make(self.num_classes) == self._model for entry in DETECTORS):
+            config["model"] = to_json(self._model)
         height, width = self.input_hw
         card = Card(
             self.name or "detector",
@@ -177,7 +190,7 @@ class Detector:
             finds=finds,
         )
         variables = jax.device_get(self.variables)
-        save_release(folder, variables, config, card, overwrite=overwrite)
+        save_release(folder, variables, config, card, overwrite=overwrite, half=half)
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """Detects people in each of `images`, uint8 RGB `[H, W, 3]`; sizes may differ.

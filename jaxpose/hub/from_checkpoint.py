@@ -48,6 +48,7 @@ from jaxpose.models.published.record import (
 )
 from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.bottomup.estimator import BottomUpEstimator
+from jaxpose.tasks.detection.experiment import DetectionExperiment
 from jaxpose.tasks.lifting.estimator import LiftingEstimator
 from jaxpose.tasks.topdown.estimator import TopDownEstimator
 from jaxpose.train.run_dir import Run
@@ -66,6 +67,7 @@ class ConvertOptions:
         metadata, or else the published model's.
       ema: as in `load_state_dict`.
       reset_head: keep only the backbone.
+      half: store the weights as float16.
       overwrite: replace an existing release.
       report: file for the full list of arrays that do not fit.
     """
@@ -76,6 +78,7 @@ class ConvertOptions:
     skeleton: str | None = None
     ema: bool | None = None
     reset_head: bool = False
+    half: bool = False
     overwrite: bool = False
     report: Path | None = None
 
@@ -128,7 +131,7 @@ def release_checkpoint(source: Path, out: Path, options: ConvertOptions) -> Tabl
     )
     if limit:
         config["limit"] = limit
-    save_release(out, variables, config, card, overwrite=options.overwrite)
+    save_release(out, variables, config, card, overwrite=options.overwrite, half=options.half)
     stated = bool(options.model or named or dataset) or named_by_file(fit, source.name)
     return _table(state_dict, fits, variables, skeleton, dataset, options, stated)
 
@@ -222,6 +225,7 @@ def _release_detector(
         source=f"{source_of(source)} ({name})",
         finds=entry.finds,
         overwrite=options.overwrite,
+        half=options.half,
     )
     table = Table(show_header=False)
     table.add_row("format", name)
@@ -231,12 +235,24 @@ def _release_detector(
     return table
 
 
-def release_run(run: Run, out: Path, overwrite: bool) -> None:
-    """Write the release folder `out` from a run: its best checkpoint and the scores of the run.
+def release_run(run: Run, out: Path, overwrite: bool, half: bool = False) -> None:
+    """Write the release folder `out` from a checkpoint of a run and the scores of the run.
+
+    Args:
+      run: the run, with the variables of one checkpoint.
+      out: folder to write.
+      overwrite: replace an existing release.
+      half: store the weights as float16.
 
     Raises:
       InputError: as for `save_release`.
     """
+    if isinstance(run.experiment, DetectionExperiment):
+        detector = run.experiment.task().detector(run.variables)
+        detector.name = run.directory.name
+        source = f"trained with jaxpose, checkpoint of step {run.step}"
+        detector.save(out, source=source, overwrite=overwrite, half=half)
+        return
     file = run.directory / "report.json"
     metrics = Report.from_json(file.read_text()).metrics if file.is_file() else None
     estimator, variables = run.experiment.task().estimator(run.variables)
@@ -257,6 +273,7 @@ def release_run(run: Run, out: Path, overwrite: bool) -> None:
         ),
         overwrite=overwrite,
         recipe=recipe,
+        half=half,
     )
     record_as_own(config, recipe, out)
 

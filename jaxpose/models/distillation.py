@@ -32,8 +32,8 @@ class DistillationModel(nn.Module):
     with `AdamW(frozen=("teacher/.*",))`: it then has no optimiser state either.
 
     Attributes:
-      student, teacher: any two models for the same keypoints whose heads return the same kind and
-        size of output.
+      student, teacher: any two models for the same keypoints, or two detectors, whose heads return
+        the same kind and size of output.
       features: True compares the backbones' feature maps, too, through a 1x1 projection of the
         student's (FitNets, arXiv:1412.6550, as in DWPose, arXiv:2307.15880, eq. 1).
     """
@@ -57,10 +57,15 @@ class DistillationModel(nn.Module):
         """
         if not train and not self.is_initializing():
             return self.student(images, train)
-        features = self.student.backbone(images, train)
-        outputs = self.student.head(features, train)
-        target_features = self.teacher.backbone(images, False)
-        targets = jax.lax.stop_gradient(self.teacher.head(target_features, False))
+        features = target_features = None
+        if self.features:
+            features = self.student.backbone(images, train)
+            outputs = self.student.head(features, train)
+            target_features = self.teacher.backbone(images, False)
+            targets = self.teacher.head(target_features, False)
+        else:
+            outputs, targets = self.student(images, train), self.teacher(images, False)
+        targets = jax.lax.stop_gradient(targets)
         shapes, wanted = (jax.tree.map(lambda x: x.shape, tree) for tree in (outputs, targets))
         if shapes != wanted:
             raise InputError(

@@ -1,0 +1,65 @@
+"""The pose network that ships with jaxpose, `jaxpose-small`: labels of a teacher on real images."""
+
+from jaxpose.codecs.heatmap import udp
+from jaxpose.data.mixture import Mixture, Weighted
+from jaxpose.data.source import Records, SyntheticPeople
+from jaxpose.losses import HeatmapMSE
+from jaxpose.models.build import PoseModel
+from jaxpose.models.cspnext import CSPNeXt
+from jaxpose.models.feature_pyramid import FeaturePyramid
+from jaxpose.models.heads import DeconvHead
+from jaxpose.skeletons import COCO17
+from jaxpose.tasks.topdown.augment import Augmentation
+from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
+from jaxpose.train.optimizers import AdamW
+
+CANVAS_HW = (288, 192)
+
+
+def get_config() -> TopDownExperiment:
+    """Return the experiment."""
+    return TopDownExperiment(
+        skeleton=COCO17,
+        model=PoseModel(
+            FeaturePyramid(CSPNeXt(0.33, 0.25, (2, 3, 4), True), width=64, bgr=True),
+            DeconvHead(17, deconv_channels=(64,)),
+        ),
+        codec=udp(input_hw=(192, 128), heatmap_hw=(48, 32), sigma=1.5, blur_kernel=7),
+        loss=HeatmapMSE(),
+        train_data=Mixture(
+            (
+                Weighted(Records("data/labelled", "train"), weight=0.9),
+                Weighted(Records("data/coco_train", "train"), weight=0.07),
+                Weighted(SyntheticPeople(1000, seed=0, canvas_hw=CANVAS_HW), weight=0.03),
+            )
+        ),
+        eval_data=Records("data/coco_val", "val"),
+        augmentation=Augmentation(
+            rotation_degrees=30.0,
+            scale=0.35,
+            half_body=0.15,
+            brightness=0.2,
+            contrast=0.2,
+            saturation=0.2,
+            hue_degrees=10.0,
+        ),
+        padding=1.15,
+        optimizer=AdamW(
+            learning_rate=1e-3,
+            schedule="constant",
+            warmup_steps=300,
+            cooldown_steps=3000,
+            weight_decay=0.02,
+            b2=0.99,
+            frozen=(r"backbone/trunk/(stem_\d|stage_1_.*)/.*",),
+        ),
+        evaluation=Evaluation(every=1000, batch_size=17),
+        steps=9000,
+        batch_size=16,
+        ema_decay=0.999,
+        init_from="rtmdet-nano-person",
+        reset_head=True,
+        resident=True,
+        checkpoint_every=500,
+        log_every=100,
+    )
