@@ -153,10 +153,12 @@ def bench_predict(options: Predict) -> None:
     from jaxpose.bench.prediction import measure_prediction
     from jaxpose.bench.synthetic_video import draw_video, places
     from jaxpose.hub.load import load_detector, load_pose
+    from jaxpose.models.published.catalogue import CATALOGUE, UNPUBLISHED
     from jaxpose.pipeline import Options, Pipeline
 
     run, detector = options.run, options.detector
-    untrained = "/" not in run and not Path(run).exists()
+    names = {record.name for record in (*CATALOGUE, *UNPUBLISHED)}
+    untrained = run in names and not Path(run).exists()
     # Keypoints of random weights can neither be followed nor compared.
     lenient: dict[str, Any] = {}
     if untrained:

@@ -89,8 +89,11 @@ class Predict:
     frames: Annotated[int, typer.Option(min=1, help="Frames of the synthetic video.")] = 200
     people: Annotated[int, typer.Option(min=1, max=50, help="People in the synthetic video.")] = 2
     detector: Annotated[
-        Path | None,
-        typer.Option(help="Weights of YOLOX or RTMDet; if absent, the true boxes are used."),
+        str | None,
+        typer.Option(
+            help="Detector: a published name or weights of YOLOX or RTMDet; if absent, the true "
+            "boxes are used."
+        ),
     ] = None
     every: Annotated[int, typer.Option(min=1, help="Detect in every n-th frame.")] = 1
     batch_size: Annotated[int, typer.Option(min=1, help="People in one forward pass.")] = 8

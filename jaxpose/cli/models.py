@@ -203,7 +203,7 @@ def _nothing(options: Models) -> str:
     if filters:
         named = f" with {options.word!r} in its name" if options.word else ""
         return f"There is no model{named} for {' '.join(filters)}. Leave one of them out."
-    names = [row.name for row in (*listed(), *not_runnable())]
+    names = [*(row.name for row in listed()), *(row.name for row in not_runnable())]
     return (
         f"No model's name contains {options.word!r}.{nearest(options.word, names)} "
         "`jaxpose models` lists them all."

@@ -113,12 +113,14 @@ def _of_record(record: Published) -> Listed:
         score = ", ".join(f"{metric} {ap}" for metric, ap in scores if ap is not None)
     elif not skeleton:
         gives = str(record.num_keypoints) if isinstance(record, PublishedPose) else ""
-    is_lifter = isinstance(record, PublishedLifter)
+    takes, limit = _size(record.input_hw), ""
+    if isinstance(record, PublishedLifter):
+        takes, limit = str(record.frames), record.limit
     return Listed(
         name=record.name,
         kind=record.kind,
         task=_TASKS.get(skeleton, "body") if record.kind == "pose" else record.kind,
-        takes=str(record.frames) if is_lifter else _size(record.input_hw),
+        takes=takes,
         skeleton=skeleton,
         gives=gives,
         parameters=record.parameters,
@@ -131,7 +133,7 @@ def _of_record(record: Published) -> Listed:
         sha256="" if address is None else address.sha256,
         place="" if address is None else str(place_of(address)),
         here=address is not None and is_fetched(address),
-        limit=record.limit if is_lifter else "",
+        limit=limit,
         record=record,
     )
 

@@ -18,6 +18,7 @@ from jaxpose.convert import load_state_dict
 from jaxpose.convert.reading import files_of
 from jaxpose.convert.release import load_release
 from jaxpose.download import address_of, local, transfer
+from jaxpose.download.address import MIRROR_VARIABLE
 from jaxpose.errors import InputError
 from jaxpose.paths import CACHE_VARIABLE, cache_folder
 
@@ -143,6 +144,17 @@ def test_what_an_address_says():
 def test_addresses_that_are_refused(where, message):
     with pytest.raises(InputError, match=message):
         address_of(where)
+
+
+def test_a_mirror_keeps_host_path_and_query(monkeypatch):
+    address = address_of("https://host.org/a/x-fcb2599b.pth?download=1")
+    monkeypatch.setenv(MIRROR_VARIABLE, "https://mirror.org/models/")
+    assert address.request_url == "https://mirror.org/models/host.org/a/x-fcb2599b.pth?download=1"
+    assert address.sha256 == "fcb2599b"
+    assert address_of("http://127.0.0.1:9/x.pth").request_url == "http://127.0.0.1:9/x.pth"
+    monkeypatch.setenv(MIRROR_VARIABLE, "http://mirror.org")
+    with pytest.raises(InputError, match=r"JAXPOSE_MIRROR is 'http://mirror\.org'; it must be"):
+        address.request_url  # noqa: B018
 
 
 def test_a_file_is_fetched_once(site, capsys):

@@ -117,7 +117,8 @@ def test_a_name_is_fetched_checked_converted_and_run(site, name, capsys):
 
 def _run(record, model, variables):
     if record.kind == "lifter":
-        inputs = np.zeros((1, record.frames, record.num_keypoints, 2), np.float32)
+        features = model.backbone.in_features
+        inputs = np.zeros((1, record.frames, record.num_keypoints, features), np.float32)
     else:
         inputs = np.zeros((1, *record.input_hw, 3), np.float32)
     outputs = jax.jit(model.apply)(variables, inputs)
