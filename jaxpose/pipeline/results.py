@@ -23,7 +23,7 @@ class Results(Iterator[People]):
 
     Attributes:
       stages: working time of each stage so far; `print(results.stages)` is a table.
-      count: largest possible number of frames; None if unknown.
+      count: number of frames, of a video an estimate; None if unknown.
     """
 
     def __init__(self, frames: Iterator[People], media: Media, stages: StageTimer) -> None:
