@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import importlib.util
 import io
 import json
 import os
@@ -44,8 +45,9 @@ else:
     _before = os.environ.get(_SWITCH, "")
     os.environ[_SWITCH] = "true"
     try:
+        _extra = "data" if importlib.util.find_spec("tensorflow") else "tensorflow"
         for _name in ("importlib_resources", "tensorflow_datasets.core"):
-            imported(_name, purpose="preparing a dataset", extra="data")
+            imported(_name, purpose="preparing a dataset", extra=_extra)
         import tensorflow_datasets as tfds
     finally:
         os.environ[_SWITCH] = _before
