@@ -211,7 +211,8 @@ def _turned(image: np.ndarray, target: Target) -> tuple[np.ndarray, np.ndarray, 
     turn = geometry.crop_matrix(np.zeros(2), np.ones(2), (1, 1), tilt)
     places = geometry.apply_affine(turn, joints)
     low, high = places.min(axis=0), places.max(axis=0)
-    center = geometry.apply_affine(geometry.invert_affine(turn), (low + high) / 2)
+    middle = (low + high)[None] / 2
+    center = geometry.apply_affine(geometry.invert_affine(turn), middle)[0]
     size = 1.2 * (high - low)
     side = int(2 * size.max()) + 1
     matrix = geometry.crop_matrix(center, np.full(2, float(side)), (side, side), tilt)

@@ -83,8 +83,9 @@ def save_release(
       card: content of the model card.
       overwrite: replace `folder` if it is a release.
       recipe: source of classes in the configuration that are not part of jaxpose.
-      half: store float32 arrays as float16, which halves the file. Reading converts them to
-        float32 again, so that only the rounding remains.
+      half: store parameters as float16, which halves the file. Reading converts them to float32
+        again, so that only the rounding remains. Running statistics stay float32: variances may be
+        outside the range of float16, and they are few.
 
     Raises:
       InputError: `folder` exists and `overwrite` is False, or it cannot be written; with `half`, a
@@ -120,11 +121,11 @@ def save_release(
 
 
 def _halved(path: str, array: np.ndarray) -> np.ndarray:
-    """Convert a float32 array to float16; return other arrays unchanged."""
-    if array.dtype != np.float32:
+    """Convert float32 parameters to float16; return other arrays unchanged."""
+    if array.dtype != np.float32 or not path.startswith("params/"):
         return array
     largest = float(np.abs(array).max(initial=0))
-    if not largest <= np.finfo(np.float16).max:
+    if not largest <= float(np.finfo(np.float16).max):
         raise InputError(
             f"{path} has a value of {largest:.3g}, which float16 cannot store. Write the release "
             "without --half."

@@ -57,7 +57,8 @@ class DistillationModel(nn.Module):
         """
         if not train and not self.is_initializing():
             return self.student(images, train)
-        features = target_features = None
+        features: Any = None
+        target_features: Any = None
         if self.features:
             features = self.student.backbone(images, train)
             outputs = self.student.head(features, train)

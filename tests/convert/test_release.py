@@ -62,6 +62,23 @@ def test_a_release_is_a_checkpoint_like_any_other(variables, tmp_path):
     assert equal(*blocks)
 
 
+def test_half_stores_parameters_as_float16(variables, tmp_path):
+    wide = {**variables, "batch_stats": {"head": {"var": np.full(3, 1e6, np.float32)}}}
+    save_release(tmp_path / "full", wide, {}, CARD)
+    save_release(tmp_path / "half", wide, {}, CARD, half=True)
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("full", "half")]
+    assert sizes[1] < 0.7 * sizes[0]
+    loaded = flatten(load_release(tmp_path / "half").variables)
+    for path, leaf in flatten(wide).items():
+        assert loaded[path].dtype == np.float32
+        np.testing.assert_allclose(loaded[path], leaf, rtol=1e-3, atol=1e-7, err_msg=path)
+    assert loaded["batch_stats/head/var"][0] == 1e6
+    wide["params"] = {**wide["params"], "scale": np.full(3, 1e6, np.float32)}
+    with pytest.raises(InputError, match="float16 cannot store"):
+        save_release(tmp_path / "other", wide, {}, CARD, half=True)
+    assert not (tmp_path / "other").exists()
+
+
 def test_nothing_is_overwritten_unasked(variables, tmp_path):
     save_release(tmp_path / "out", variables, {"a": 1}, CARD)
     with pytest.raises(InputError, match="exists"):

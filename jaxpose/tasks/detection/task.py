@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxpose.convert import load_pretrained
 from jaxpose.data.source import Images, Source
-from jaxpose.detect.decode import convention_of
+from jaxpose.detect.decode import Convention, convention_of
 from jaxpose.detect.detector import Detector
 from jaxpose.errors import InputError
 from jaxpose.metrics import metric
@@ -39,7 +39,7 @@ class DetectionTask:
     def check(self) -> None:
         """Raise InputError if student and teacher do not fit together; computes shapes only."""
         for part in (self.experiment.model.student, self.experiment.model.teacher):
-            convention_of(part)
+            _convention(part)
         abstract_variables(self.experiment.model, self.experiment.image_hw)
 
     def open(self, role: Literal["train", "eval"]) -> Source:
@@ -72,7 +72,7 @@ class DetectionTask:
         """Compute the model's input `[B, H, W, 3]`; there are no targets."""
         experiment = self.experiment
         images = compose(key, batch["image"], experiment.image_hw, experiment.mosaic)
-        prepared = convention_of(experiment.model.student).prepare(images)
+        prepared = _convention(experiment.model.student).prepare(images)
         return prepared, jnp.zeros(len(images)), batch["mask"][:, None].astype(jnp.float32)
 
     def evaluator(self, source: Any, mesh: jax.sharding.Mesh, flip_test: bool) -> Evaluator:
@@ -172,6 +172,11 @@ class DetectionTask:
 
     def next_step(self, workdir: str) -> str:
         return f"jaxpose convert {workdir} {workdir}-release"
+
+
+def _convention(model: Any) -> Convention:
+    """Convention of a part of the model; the type of the parts is that of all pose models."""
+    return convention_of(model)
 
 
 def _check_whole(source: Any, name: str) -> None:
