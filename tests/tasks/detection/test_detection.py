@@ -51,7 +51,7 @@ def test_random_images_differ_and_stay_in_range():
     canvases = jnp.asarray(np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8))
     a, b = (compose(jax.random.key(seed), canvases, (64, 64), Mosaic()) for seed in (0, 1))
     assert float(jnp.abs(a - b).mean()) > 5
-    assert 0 <= float(a.min()) and float(a.max()) <= 255
+    assert float(a.min()) >= 0 and float(a.max()) <= 255
     with pytest.raises(InputError, match=r"mosaic\.scale"):
         Mosaic(scale=(2.0, 1.0))
 
