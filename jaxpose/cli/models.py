@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from jaxpose.cli.models_command import Models
+from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError, nearest
 from jaxpose.hub.listing import Listed, listed
 from jaxpose.models.published.not_runnable import NotRunnable, not_runnable
@@ -65,12 +65,12 @@ def models(options: Models) -> None:
     if options.json:
         print(json.dumps([row.to_json() for row in rows], indent=1, ensure_ascii=False))
         return
-    console = Console()
+    console = PlainConsole()
     if one is not None:
         console.print(record_table(one))
         return
     for line in lines(rows):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line)
     if console.is_terminal:
         console.print(_NOTE, style="dim")
 
@@ -162,7 +162,7 @@ def _print_unsupported(rows: list[NotRunnable], options: Models) -> None:
     if options.json:
         print(json.dumps([_facts(row) for row in rows], indent=1, ensure_ascii=False))
         return
-    console = Console()
+    console = PlainConsole()
     if len(rows) == 1:
         result = Table(show_header=False)
         result.add_column()
@@ -173,13 +173,11 @@ def _print_unsupported(rows: list[NotRunnable], options: Models) -> None:
         return
     names = max(len(row.name) for row in rows)
     for reason in dict.fromkeys(row.reason for row in rows):
-        console.print(reason, highlight=False, markup=False, soft_wrap=True)
+        console.print(reason)
         for row in rows:
             if row.reason == reason:
                 words = ", ".join(filter(None, (row.task, row.score, row.licence)))
-                console.print(
-                    f"  {row.name:{names}}  {words}", highlight=False, markup=False, soft_wrap=True
-                )
+                console.print(f"  {row.name:{names}}  {words}")
 
 
 def _facts(row: NotRunnable) -> dict[str, str | bool]:

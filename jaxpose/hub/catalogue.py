@@ -5,9 +5,8 @@ import re
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
-
 import jaxpose
+from jaxpose.console import PlainConsole
 from jaxpose.convert.reading import OPENVINO, PYTORCH, RELEASE, files_of, weight_files
 from jaxpose.download.fetch import checksum, fetch, is_fetched, known_checksum
 from jaxpose.download.transfer import Unreachable
@@ -176,9 +175,9 @@ def released(source: Path, record: Published | None = None) -> Path:
             f"{folder} cannot be written: {error.strerror or error}. Make room, or name another "
             f"folder with the environment variable {CACHE_VARIABLE}."
         ) from error
-    console = Console(stderr=True, soft_wrap=True)
+    console = PlainConsole(stderr=True)
     console.print(table)
-    console.print(f"Converted once; kept in {folder}", highlight=False, markup=False)
+    console.print(f"Converted once; kept in {folder}")
     return folder
 
 
@@ -234,4 +233,4 @@ def _fetched(record: Published) -> Path:
 
 def print_note(text: str) -> None:
     """Print a note on standard error."""
-    Console(stderr=True, soft_wrap=True).print(f"Note: {text}", highlight=False, markup=False)
+    PlainConsole(stderr=True).print(f"Note: {text}")

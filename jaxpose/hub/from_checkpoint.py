@@ -10,14 +10,13 @@ from typing import Any
 
 import jax
 import numpy as np
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from jaxpose import skeletons
 from jaxpose.codecs.codec import ImageCodec
 from jaxpose.config import to_json
 from jaxpose.config.trust import outside_paths, record_as_own
+from jaxpose.console import PlainConsole
 from jaxpose.convert.choose import (
     Clues,
     choose,
@@ -202,7 +201,7 @@ def _variables(
             warnings.simplefilter("always", UserWarning)
             variables = load_pretrained(fit.model, state_dict, reset_head=True)
         for warning in caught:
-            Console(stderr=True).print(f"Note: {warning.message}", highlight=False, markup=False)
+            PlainConsole(stderr=True).print(f"Note: {warning.message}")
         return variables
     return to_variables(state_dict, fit.model, fit.input_hw)
 
@@ -330,16 +329,14 @@ def _table(
     if others:
         table.add_row("same shapes", ", ".join(other.entry.name for other in others))
     table.add_row("parameters", f"{count_parameters(variables) / 1e6:.2f} M")
-    what = (
-        f"{fit.num_keypoints}, {escape(skeleton.name) if skeleton else 'not named: use --skeleton'}"
-    )
+    what = f"{fit.num_keypoints}, {skeleton.name if skeleton else 'not named: use --skeleton'}"
     table.add_row("keypoints", what)
     if skeleton and not stated:
         one = "models" if others else "model"
         whose = f"that of the only published {one} with these arrays"
-        table.add_row("skeleton", f"{escape(skeleton.name)}, {whose}; --skeleton changes it")
+        table.add_row("skeleton", f"{skeleton.name}, {whose}; --skeleton changes it")
     if dataset and not skeleton:
-        table.add_row("", f"the checkpoint's dataset, {escape(dataset)}, is not built in")
+        table.add_row("", f"the checkpoint's dataset, {dataset}, is not built in")
     if fit.input_hw is not None:
         table.add_row("input", f"{fit.input_hw[1]} x {fit.input_hw[0]} pixels")
     if isinstance(fit.entry, PublishedLifter) and fit.entry.limit:
