@@ -171,7 +171,7 @@ _PUBLISHED = tuple(
         padding=1.0,
         normalisation=SIGNED_RGB,
         parameters=millions,
-        score=f"keypoint mAP {score}",
+        score=f"mAP {score}",
         source="TensorFlow Lite's page on pose estimation, model of float16; the data of the score "
         "is not stated",
         licence=APACHE,
