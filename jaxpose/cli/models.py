@@ -23,7 +23,9 @@ _TITLES = {
     "animal": "Animals",
     "detector": "Detectors",
     "lifter": "Lifters to 3D",
+    "backbone": "Backbones",
 }
+_CLASSIFIERS = ("detector", "backbone")
 _NOTE = (
     "Parameters in millions, scores as published. here: on this machine; fetch: fetched at the "
     "first use; convert: the address is not known; no 3D: converts, but cannot predict yet. "
@@ -83,7 +85,7 @@ def lines(rows: Sequence[Listed]) -> list[str]:
         if not cells:
             continue
         takes = "frames" if task == "lifter" else "input"
-        gives = "classes" if task == "detector" else "skeleton"
+        gives = "classes" if task in _CLASSIFIERS else "skeleton"
         cells = [(title, takes, gives, "params", "score", "weights"), *cells]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         for cell in cells:
@@ -110,7 +112,7 @@ def record_table(row: Listed) -> Table:
     result.add_column(overflow="fold")
     facts: list[tuple[str, str]] = [("name", row.name), ("kind", row.kind)]
     facts.append(("frames" if row.kind == "lifter" else "input", row.takes))
-    facts.append(("classes" if row.kind == "detector" else "keypoints", row.gives))
+    facts.append(("classes" if row.kind in _CLASSIFIERS else "keypoints", row.gives))
     if row.record is not None:
         facts += _of_record(row.record)
     facts += [

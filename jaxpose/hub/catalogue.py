@@ -27,6 +27,8 @@ USES: dict[Kind, str] = {
     "detector": "a detector. Pass it with --detector, and a model for keypoints with --from.",
     "lifter": "a lifter, which takes keypoints and not images. Pass it with --lift, and a model "
     "for images with --from.",
+    "backbone": "a backbone with ImageNet weights, which finds no keypoints. Train a model with "
+    "this backbone and start from these weights: init_from=NAME, reset_head=true.",
 }
 """Ends of sentences `NAME is ...`: what a model of each kind is, and where it is to be given."""
 
@@ -37,12 +39,12 @@ def list_models(pattern: str | None = None, kind: Kind | None = None) -> list[st
     Args:
       pattern: part of a name, or a shell pattern such as `rtmpose-*` for whole names, in upper or
         lower case; None takes all.
-      kind: "pose", "detector" or "lifter"; None takes all.
+      kind: "pose", "detector", "lifter" or "backbone"; None takes all.
 
     Raises:
       InputError: `kind` is a different value.
     """
-    kinds = ("pose", "detector", "lifter")
+    kinds = ("pose", "detector", "lifter", "backbone")
     if kind not in (None, *kinds):
         raise InputError(f"kind is {kind!r}; choose one of {', '.join(map(repr, kinds))}, or None.")
     inside = [name for name in shipped_names() if pattern is None or is_named(name, pattern)]
@@ -218,6 +220,8 @@ def _fetched(record: Published) -> Path:
         print_note(
             f"the licence of {record.name}'s weights, {record.licence}, forbids commercial use."
         )
+    if record.kind == "backbone":
+        return file  # only a start for training, which reads any checkpoint
     try:
         return released(file, record)
     except InputError as error:

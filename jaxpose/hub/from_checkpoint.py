@@ -41,6 +41,7 @@ from jaxpose.models.lifting.lifter import Lifter
 from jaxpose.models.published.catalogue import CATALOGUE, LIFTERS, UNPUBLISHED, find
 from jaxpose.models.published.record import (
     Keypointed,
+    PublishedBackbone,
     PublishedDetector,
     PublishedLifter,
     PublishedPose,
@@ -159,6 +160,11 @@ def _named(name: str) -> Keypointed:
     record = find(name)
     if isinstance(record, PublishedDetector):
         raise InputError(f"{name} is a detector, but these weights are not those of a detector.")
+    if isinstance(record, PublishedBackbone):
+        raise InputError(
+            f"{name} is a backbone without keypoints. Name a model with this backbone, such as "
+            f"{name}-pose, and initialise its head (--reset-head)."
+        )
     assert isinstance(record, Keypointed)
     return record
 
@@ -216,7 +222,8 @@ def _release_detector(
             "--keypoints, --skeleton and --reset-head out."
         )
     entry, model, variables = recognise_detector(state_dict, options.model)
-    size = _parse_size(options.input_size) if options.input_size else entry.input_hw
+    stated = input_hw_of(source) or entry.input_hw
+    size = _parse_size(options.input_size) if options.input_size else stated
     detector = Detector(model, variables, size, name=entry.name)
     name = detect(state_dict).name
     detector.save(
