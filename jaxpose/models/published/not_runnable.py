@@ -61,7 +61,6 @@ _OFFSETS = (
 _TFLITE = "MediaPipe's networks and their TFLite files are not built in."
 _BUNDLE = "It is a bundle of several TFLite files, which jaxpose does not unpack."
 _MOVENET = "There is no table for the names of MoveNet in TFLite."
-_MULTIPOSE = "MoveNet's decoding of several people is not built in."
 _POSENET = "There is no table for the names of PoseNet in TFLite."
 _PADDLE = (
     "PaddlePaddle's files of weights are not read. An OpenVINO model (.xml, with the .bin beside "
@@ -195,10 +194,8 @@ _ROWS = (
             ("movenet-thunder", "body, 17 keypoints", _MOVENET,
              "lite-model/movenet/singlepose/thunder/tflite/float16/4?lite-format=tflite",
              "AP 72.0"),
-            ("movenet-multipose", "body, 17 keypoints of up to 6 people", _MULTIPOSE,
+            ("movenet-multipose", "body, 17 keypoints of up to 6 people", _MOVENET,
              "lite-model/movenet/multipose/lightning/tflite/float16/1?lite-format=tflite", ""),
-            ("movenet-multipose-tfjs", "body, 17 keypoints of up to 6 people", _MULTIPOSE,
-             "tfjs-model/movenet/multipose/lightning/1", ""),
         )
     ),
     NotRunnable(
