@@ -301,7 +301,7 @@ def checkpoint(golden: str) -> Callable[[Path], None]:
     """A PyTorch file with the names and shapes of a published checkpoint."""
 
     def write(path: Path) -> None:
-        torch_file = load_script(TESTS / "convert" / "torch_file.py")
+        torch_file = load_script(TESTS / "torch_file.py")
         arrays = reference.load(golden).state_dict
         torch_file.write(path, arrays, lambda tensors: {"state_dict": tensors, "meta": {}})
 

@@ -87,6 +87,8 @@ NOT_RUN: dict[str, str] = {
     r"\.venv/bin/pytest": "runs this suite",
     r"(taskset \S+ \S+ )?python -m tests\.benchmarks": "measures for minutes",
     r"jaxpose predict .*--from https://": "fetches weights from another machine",
+    r"jaxpose predict image\.jpg$": "fetches the default models",
+    r"trained = jaxpose\.load\(\"hf:": "fetches a repository",
     r"jaxpose train .*--coordinator": "needs several processes",
     r"jaxpose (train|eval) .*gs://": "needs a bucket",
     r"jaxpose bench step .*attention=cudnn": "needs an NVIDIA GPU",
@@ -94,7 +96,7 @@ NOT_RUN: dict[str, str] = {
     r"jaxpose train coco_vitpose_b .*(mesh|rate|dtype)": "compiles what README's training does",
     r"Experiment\(": "shows a part of a recipe",
 }
-COMMANDS_NOT_RUN = 24
+COMMANDS_NOT_RUN = 25
 
 # Code of the pages that is replaced to make it small.
 SHRUNK_PYTHON = {'vitpose("B"': 'vitpose("S"'}

@@ -49,7 +49,7 @@ def pair_of(quality: str | None) -> Pair:
         raise InputError(
             f"quality is {quality!r}; choose one of {', '.join(PAIRS)}.{nearest(quality, PAIRS)}"
         )
-    return PAIRS[quality]  # type: ignore[index]
+    return PAIRS[quality]
 
 
 def load_default_pose(quality: str | None = None, **options: Any) -> tuple[str, Trained]:
