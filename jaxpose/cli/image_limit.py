@@ -15,7 +15,7 @@ _Limit = Annotated[
     typer.Option(
         min=0.001,
         help="Refuse images and frames with more megapixels than this before they are decoded. "
-        "Default: 128, or the environment variable JAXPOSE_MAX_MEGAPIXELS.",
+        "Default: 128.",
         show_default=False,
     ),
 ]

@@ -84,7 +84,7 @@ def test_shared_files_equal_pycocotools(shared, tmp_path, truth, results):
 
 @pytest.mark.parametrize(
     ("name", "ap"),
-    # The first numbers of xtcocotools for its own example files.
+    # Of this code, to notice a change; xtcocotools itself was not run.
     [("crowdpose", 0.78772), ("wholebody", 0.64208)],
 )
 def test_the_skeleton_picks_the_metric(shared, name, ap):
