@@ -68,7 +68,7 @@ def read_upload(path: Path, limits: Limits) -> np.ndarray:
     data = path.read_bytes() if _size(path, limits) else b""
     size = declared_size(data)
     if size is None:
-        raise InputError("images are accepted as JPEG, PNG, WebP, GIF or BMP; convert it to one")
+        raise InputError("the image's header does not state its size; convert it to JPEG or PNG")
     _check_pixels(size, limits, "the image has")
     return decode_image(data)
 

@@ -201,7 +201,7 @@ def _safetensors() -> list[Files]:
 def _pth() -> list[Files]:
     import tempfile
 
-    from tests.convert.torch_file import Writer
+    from tests.torch_file import Writer
 
     with tempfile.TemporaryDirectory() as folder:
         writer = Writer()
