@@ -24,6 +24,7 @@ _TITLES = {
     "detector": "Detectors",
     "lifter": "Lifters to 3D",
 }
+_SCORE = 14  # characters of a score in the list; the record has the whole
 _NOTE = (
     "Parameters in millions, scores as published. here: on this machine; fetch: fetched at the "
     "first use; convert: the address is not known; no 3D: converts, but cannot predict yet. "
@@ -100,6 +101,7 @@ def _cells(row: Listed) -> tuple[str, ...]:
     params = "" if row.parameters is None else f"{row.parameters:.1f}"
     # The first metric, without the words in brackets behind it.
     score = row.score.partition(",")[0].partition(" (")[0]
+    score = score if len(score) <= _SCORE else f"{score[: _SCORE - 1]}…"
     return row.name, row.takes, row.gives, params, score, row.status
 
 
