@@ -205,7 +205,7 @@ def install(*extras: str) -> int:
     if not absent:
         print("jaxpose has what it needs.")
         return 0
-    changing = {canonicalize_name(need.requirement.name) for need in absent if need.package}
+    changing = {str(canonicalize_name(n.requirement.name)) for n in absent if n.package}
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(folder) / "installed.txt"
         kept.write_text("".join(f"{line}\n" for line in _pins(leave_out=changing)))

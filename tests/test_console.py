@@ -58,7 +58,7 @@ def test_plain_text_is_unchanged():
 
 def test_nothing_else_prints():
     """All of the package prints through `PlainConsole`; a bar's text is not read as markup."""
-    pattern = re.compile(r"(?<![A-Za-z])Console\(|from_markup|markup=True|TextColumn\((?!.*markup)")
+    pattern = re.compile(r"(?<![A-Za-z])Console\(|from_markup|markup=True|TextColumn\((?!.*markup=False)")
     found = [
         f"{path.relative_to(PACKAGE)}:{number}: {line.strip()}"
         for path in sorted(PACKAGE.rglob("*.py"))

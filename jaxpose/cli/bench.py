@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from jaxpose.bench.timing import Spread
 from jaxpose.cli.bench_command import Data, Eval, Predict, Step
 from jaxpose.config import override
+from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError
 from jaxpose.train.experiment import Experiment
 from jaxpose.train.recipe import load_recipe
@@ -274,7 +274,7 @@ def _report(table: Table, what: str, figures: dict[str, Any], json_to: str | Non
     from jaxpose.bench.machine import surroundings
 
     around = surroundings()
-    console = Console(stderr=json_to == "-", highlight=False)
+    console = PlainConsole(stderr=json_to == "-")
     console.print(table)
     machine, load = around["machine"], around["load"]
     console.print(
@@ -283,7 +283,6 @@ def _report(table: Table, what: str, figures: dict[str, Any], json_to: str | Non
         + (f", load {load[0]:.1f}" if load else "")
         + ". Median (lowest to highest).",
         style="dim",
-        markup=False,
     )
     if json_to is None:
         return

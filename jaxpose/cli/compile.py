@@ -6,11 +6,11 @@ import time
 from typing import Any
 
 import jax
-from rich.console import Console
 from rich.table import Table
 
 from jaxpose.cli.compile_command import Compile
 from jaxpose.config import override
+from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError
 from jaxpose.models.build import count_parameters
 from jaxpose.scaling.flops import multiply_adds
@@ -27,7 +27,7 @@ _GIB = 2**30
 
 def compile_recipe(options: Compile) -> None:
     """Compile the training step of a recipe for `options.devices` simulated CPU devices."""
-    console = Console()
+    console = PlainConsole()
     experiment = override(load_recipe(options.config), options.set_)
     if options.mesh is not None:
         mesh = parse_mesh(options.mesh, experiment.mesh)
@@ -40,7 +40,6 @@ def compile_recipe(options: Compile) -> None:
     console.print(
         f"{report['parameters'] / 1e6:,.0f} M parameters, batch {experiment.batch_size}, "
         f"{options.devices} devices ({shape}); compiled in {report['compile_seconds']:.1f} s.",
-        markup=False,
     )
     table = Table("each device, each step", "", show_header=True, box=None)
     table.add_row("state and batch", f"{report['state_and_batch_bytes'] / _GIB:.2f} GiB")

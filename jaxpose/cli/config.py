@@ -11,12 +11,12 @@ import tokenize
 from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from jaxpose.config import config_fields, override
 from jaxpose.config.recipe_source import class_path
 from jaxpose.config.values import annotations, readable
+from jaxpose.console import PlainConsole
 from jaxpose.train.recipe import load_recipe
 
 _LONG = 60  # characters of a value that are shown
@@ -29,7 +29,7 @@ def print_config(recipe: str, set_: list[str]) -> None:
       InputError: as `load_recipe` and `override`.
     """
     experiment = override(load_recipe(recipe), set_)
-    console = Console(soft_wrap=True, highlight=False)
+    console = PlainConsole()
     console.print(Text(class_path(type(experiment)), style="bold"))
     for key, kind, value, meaning in rows(experiment, ""):
         if kind:

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
+from jaxpose.console import PlainConsole
 from jaxpose.convert.reading import RELEASE
 from jaxpose.convert.release import check_free
 from jaxpose.download.fetch import local
@@ -45,7 +44,7 @@ def convert(
         release_run(run, out, options.overwrite, options.half)
     elif is_model_folder(path):
         check_model(path)
-        Console().print(release_checkpoint(path, out, options))
+        PlainConsole().print(release_checkpoint(path, out, options))
     elif (path / RELEASE).is_file() and not options.model:
         raise InputError(
             f"{source} is a release already: `jaxpose predict --from {source}` and "
@@ -57,7 +56,5 @@ def convert(
             "reads; a checkpoint is given as the path of its file."
         )
     else:
-        Console().print(release_checkpoint(path, out, options))
-    Console(soft_wrap=True).print(
-        f"Written to {out}: model.safetensors, config.json, README.md", markup=False
-    )
+        PlainConsole().print(release_checkpoint(path, out, options))
+    PlainConsole().print(f"Written to {out}: model.safetensors, config.json, README.md")

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from jaxpose import skeletons
 from jaxpose.cli.data_command import Check
+from jaxpose.console import PlainConsole
 from jaxpose.data.lint.check import check_annotations, check_source
 from jaxpose.data.lint.finding import Finding
 from jaxpose.errors import InputError
@@ -30,7 +31,7 @@ def data_check(options: Check) -> None:
     """
     from jaxpose.viz import save_image
 
-    console, path, images = Console(), options.path, options.images
+    console, path, images = PlainConsole(), options.path, options.images
     if path.suffix.lower() == ".json" or path.is_file():
         findings, batch, keypoints = _annotations(path, images, options.skeleton)
         reason = "give --images to see samples" if images is None else "nobody can be drawn"
@@ -39,12 +40,10 @@ def data_check(options: Check) -> None:
         reason = "the dataset is empty"
     console.print(table(findings))
     if batch is None:
-        console.print(f"No sheet of samples: {reason}.", markup=False)
+        console.print(f"No sheet of samples: {reason}.")
     else:
         save_image(options.out, draw_samples(batch, keypoints))
-        console.print(
-            f"{len(batch['image'])} samples with their targets: {options.out}", markup=False
-        )
+        console.print(f"{len(batch['image'])} samples with their targets: {options.out}")
     errors = sum(finding.severity == "error" for finding in findings)
     if errors:
         console.print(Text(f"{errors} {'error' if errors == 1 else 'errors'}.", "bold red"))

@@ -5,10 +5,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from rich.console import Console
-
 from jaxpose.cli.demo_command import Demo
 from jaxpose.cli.options import same_fields
+from jaxpose.console import PlainConsole
 from jaxpose.demo.limits import Limits
 from jaxpose.demo.page import gradio
 from jaxpose.demo.serve import check_free, is_local, serve
@@ -30,14 +29,12 @@ def demo(options: Demo) -> None:
     host, port = options.host, options.port
     settings = set_options(Options(), options.set_)
     check_free(host, port)  # before minutes of compiling
-    console = Console(stderr=True, soft_wrap=True)
+    console = PlainConsole(stderr=True)
     if not is_local(host):
         console.print(
             f"Everybody who reaches this machine reaches the page on {host}: there is no password "
             "and no encryption. Without --host only this machine reaches it.",
             style="yellow",
-            highlight=False,
-            markup=False,
         )
     trained = load_pose(options.run, options.checkpoint, trust_recipe=options.trust_recipe)
     detector = None if options.detector is None else load_detector(options.detector)
@@ -57,10 +54,10 @@ def demo(options: Demo) -> None:
         with console.status("Compiling the models, so that no upload waits for it ..."):
             session.warm_up()
         seconds = time.perf_counter() - begun
-        console.print(f"The models are compiled ({seconds:.0f} s).", highlight=False)
+        console.print(f"The models are compiled ({seconds:.0f} s).")
 
         def ready(address: str) -> None:
-            console.print(f"The page is at {address} until Ctrl-C.", highlight=False, markup=False)
+            console.print(f"The page is at {address} until Ctrl-C.")
 
         serve(session, _described(trained, options), host, port, ready)
 

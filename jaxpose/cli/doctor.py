@@ -16,6 +16,7 @@ from rich.text import Text
 
 import jaxpose
 from jaxpose import requirements
+from jaxpose.console import PlainConsole
 from jaxpose.requirements import Need
 
 OPTIONAL = {
@@ -55,7 +56,7 @@ class Finding:
 
 def doctor(console: Console | None = None) -> int:
     """Prints the report; returns 1 if something required is missing, else 0."""
-    console = console or Console()
+    console = console or PlainConsole()
     findings: list[Finding] = []
     table = Table(
         "", "found", "advice", title=f"jaxpose {jaxpose.__version__}", title_justify="left"
@@ -69,9 +70,9 @@ def doctor(console: Console | None = None) -> int:
     console.print(table)
     absent = [finding.what for finding in findings if finding.level == "missing"]
     if absent:
-        console.print(Text(f"Missing or broken: {', '.join(absent)}.", "bold red"), soft_wrap=True)
+        console.print(Text(f"Missing or broken: {', '.join(absent)}.", "bold red"))
         if unmet := [need for need in requirements.needs() if not need.met]:
-            console.print(Text(f"To install them: {requirements.command(unmet)}"), soft_wrap=True)
+            console.print(Text(f"To install them: {requirements.command(unmet)}"))
         return 1
     console.print("Nothing required is missing.", style="green")
     return 0

@@ -3,11 +3,10 @@
 import json
 from typing import Any
 
-from rich.console import Console
-
 from jaxpose.cli.evaluate_command import Eval
 from jaxpose.cli.evaluate_model import default_out
 from jaxpose.cli.evaluate_run import evaluated
+from jaxpose.console import PlainConsole
 from jaxpose.data.motion_dataset import MotionDataset
 from jaxpose.errors import InputError
 from jaxpose.hub.load import Trained
@@ -43,7 +42,7 @@ def evaluate_lifter(options: Eval, trained: Trained) -> None:
         steps=1,
         batch_size=1,
     )
-    console = Console()
+    console = PlainConsole()
     source = experiment.task().open_dataset(options.data, options.split or "val")
     scored = evaluated(experiment, source, trained.variables, options.flip_test, console)
     out = options.out or default_out(options, trained)
@@ -54,4 +53,4 @@ def evaluate_lifter(options: Eval, trained: Trained) -> None:
         raise InputError(f"Cannot write to {out}: {error}.") from error
     console.print(scored.report.table())
     names = ", ".join(sorted(path.name for path in out.iterdir()))
-    console.print(f"Written to {out}: {names}", markup=False)
+    console.print(f"Written to {out}: {names}")

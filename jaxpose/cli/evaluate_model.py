@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.progress import Progress
 
 from jaxpose import skeletons, viz
 from jaxpose.cli.evaluate_command import Eval
 from jaxpose.cli.keypoint_table import keypoint_table
 from jaxpose.cli.metric_names import named_metrics
+from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError
 from jaxpose.geometry import apply_affine
 from jaxpose.hub.load import Trained, load_detector
@@ -48,7 +48,7 @@ def evaluate_model(options: Eval, trained: Trained) -> None:
     Raises:
       InputError: as `read_annotated`, `PreparedPeople`, `read_scored_boxes` and `predict_dataset`.
     """
-    console = Console(soft_wrap=True)
+    console = PlainConsole()
     data = _open_data(options)
     annotated = data.annotated
     metrics = named_metrics(options.metric, annotated.skeleton)
@@ -91,7 +91,7 @@ def evaluate_model(options: Eval, trained: Trained) -> None:
     console.print(keypoint_table(table))
     _print_skipped(predicted)
     names = ", ".join(sorted(path.name for path in out.iterdir()))
-    console.print(f"Written to {out}: {names}", markup=False, highlight=False)
+    console.print(f"Written to {out}: {names}")
 
 
 def check_options(options: Eval) -> None:
@@ -254,10 +254,10 @@ def _caption(estimates: Estimates, errors: np.ndarray, row: int) -> str:
 def _print_skipped(predicted: Predicted) -> None:
     if not predicted.skipped:
         return
-    errors = Console(stderr=True, soft_wrap=True)
+    errors = PlainConsole(stderr=True)
     lines = [*predicted.skipped[:_LISTED]]
     if len(predicted.skipped) > _LISTED:
         lines.append(f"and {len(predicted.skipped) - _LISTED} more")
-    errors.print("Boxes left out:", style="yellow", highlight=False, markup=False)
+    errors.print("Boxes left out:", style="yellow")
     for line in lines:
-        errors.print(f"  {line}", highlight=False, markup=False)
+        errors.print(f"  {line}")

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from jaxpose.cli.evaluate_command import Eval
+from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError
 from jaxpose.paths import as_path
 from jaxpose.tasks.task import EvalResult
@@ -28,7 +29,7 @@ def evaluate_run(options: Eval) -> None:
     the run). Each of the experiment's `more_evaluations` has a table too, and a folder there; with
     `data` there is the main evaluation alone.
     """
-    console, run, data = Console(), as_path(options.model), options.data
+    console, run, data = PlainConsole(), as_path(options.model), options.data
     if data is not None and (Path(data).is_file() or data.endswith(".py")):
         raise InputError(
             f"--data takes the folder of a prepared dataset, not a file such as {data}; "
@@ -44,7 +45,7 @@ def evaluate_run(options: Eval) -> None:
     views = trained.experiment.evaluations()
     if data:
         views = {"": views[""]}
-    console.print(f"Checkpoint of step {trained.step} ({options.checkpoint}).", markup=False)
+    console.print(f"Checkpoint of step {trained.step} ({options.checkpoint}).")
     out = options.out or run / "eval"
     for name, experiment in views.items():
         task = experiment.task()
@@ -65,10 +66,10 @@ def evaluate_run(options: Eval) -> None:
         except OSError as error:
             raise InputError(f"Cannot write to {folder}: {error}.") from error
         if name:
-            console.print(f"Evaluation {name!r}:", markup=False)
+            console.print(f"Evaluation {name!r}:")
         console.print(scored.report.table())
     names = ", ".join(sorted(p.name for p in out.iterdir()))
-    console.print(f"Written to {out}: {names}", markup=False)
+    console.print(f"Written to {out}: {names}")
 
 
 def evaluated(

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 import jaxpose
 from jaxpose.cli.export_command import Export
 from jaxpose.cli.predict_summary import make_writable
+from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError
 from jaxpose.export import check, tflite
 from jaxpose.export.formats import FORMATS, card_of, chosen
@@ -53,14 +53,14 @@ def export(options: Export) -> int:
         partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    console = Console(soft_wrap=True)
+    console = PlainConsole()
     if rows:
         console.print(_table(rows, options.samples))
     names = ", ".join(one.path.name for one in written)
     cards = "with a card" if len(written) == 1 else "each with a card"
-    console.print(f"Written to {out}: {names}, {cards} (.json).", highlight=False, markup=False)
+    console.print(f"Written to {out}: {names}, {cards} (.json).")
     if not good:
-        Console(stderr=True, soft_wrap=True).print(
+        PlainConsole(stderr=True).print(
             "An export differs from JAX by more than it may (marked in the table).",
             style="bold red",
         )
@@ -130,12 +130,12 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _write(program: Program, folder: Path, formats: list[str], options: Export) -> list[_Written]:
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     written = []
     for name in formats:
         of, tolerance, write = program, check.EXACT, FORMATS[name].write
         path = folder / f"{NAME}{FORMATS[name].SUFFIX}"
-        console.print(f"Writing {name} ...", style="dim", markup=False)
+        console.print(f"Writing {name} ...", style="dim")
         if name == "tflite":
             of = program.fixed(options.batch or 1)
             tolerance = check.HALF if options.float16 else check.EXACT

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
+from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError
 
 TRACEBACK = "JAXPOSE_TRACEBACK"
@@ -35,7 +35,7 @@ def plain_faults(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt:
-            Console(stderr=True).print("Stopped by Ctrl-C.")
+            PlainConsole(stderr=True).print("Stopped by Ctrl-C.")
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             # The reader has ended; without this Python would print an error at its own end.
@@ -53,14 +53,11 @@ def plain_faults(command: Callable[P, R]) -> Callable[P, R]:
 
 def report(message: str) -> None:
     """Prints a message in red on stderr, and a line about --help and the traceback."""
-    console = Console(stderr=True)
-    console.print(Text.assemble(("Error: ", "bold red"), (message, "red")), soft_wrap=True)
+    console = PlainConsole(stderr=True)
+    console.print(Text.assemble(("Error: ", "bold red"), (message, "red")))
     console.print(
         f"Add --help to the command for its options, or set {TRACEBACK}=1 for the traceback.",
         style="dim",
-        highlight=False,
-        soft_wrap=True,
-        markup=False,
     )
 
 

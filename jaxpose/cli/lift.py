@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from jaxpose.cli.lift_command import Lift
 from jaxpose.cli.options import filled
+from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError
 from jaxpose.media.video import open_video
 from jaxpose.pipeline.lifting import open_lifter
@@ -79,9 +79,9 @@ def _lifted(
 
 
 def _report(failures: list[str]) -> None:
-    errors = Console(stderr=True, soft_wrap=True)
+    errors = PlainConsole(stderr=True)
     for failure in failures:
-        errors.print(f"Not lifted: {failure}", style="yellow", markup=False, highlight=False)
+        errors.print(f"Not lifted: {failure}", style="yellow")
 
 
 def _beside(video: Path, track: Track) -> list[np.ndarray]:
@@ -153,4 +153,4 @@ def _summarise(lifted: LiftedTrack, track: Track, count: int, out: list[Path]) -
             table.add_row("", f"{beyond:.1f} % of elbows and knees bend too far")
     table.add_row("camera", f"looks {lifted.tilt:.0f} degrees down")
     table.add_row("written", Text(", ".join(map(str, out))))
-    Console(soft_wrap=True).print(table, highlight=False)
+    PlainConsole().print(table, soft_wrap=True)  # paths stay whole

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from jaxpose.cli.models_command import Models
+from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError, nearest
 from jaxpose.hub.listing import Listed, listed
 from jaxpose.models.published.not_runnable import NotRunnable, not_runnable
@@ -23,8 +23,10 @@ _TITLES = {
     "animal": "Animals",
     "detector": "Detectors",
     "lifter": "Lifters to 3D",
+    "backbone": "Backbones",
 }
 _SCORE = 14  # characters of a score in the list; the record has the whole
+_CLASSIFIERS = ("detector", "backbone")
 _NOTE = (
     "Parameters in millions, scores as published. here: on this machine; fetch: fetched at the "
     "first use; convert: the address is not known; no 3D: converts, but cannot predict yet. "
@@ -66,12 +68,12 @@ def models(options: Models) -> None:
     if options.json:
         print(json.dumps([row.to_json() for row in rows], indent=1, ensure_ascii=False))
         return
-    console = Console()
+    console = PlainConsole()
     if one is not None:
         console.print(record_table(one))
         return
     for line in lines(rows):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line)
     if console.is_terminal:
         console.print(_NOTE, style="dim")
 
@@ -84,7 +86,7 @@ def lines(rows: Sequence[Listed]) -> list[str]:
         if not cells:
             continue
         takes = "frames" if task == "lifter" else "input"
-        gives = "classes" if task == "detector" else "skeleton"
+        gives = "classes" if task in _CLASSIFIERS else "skeleton"
         cells = [(title, takes, gives, "params", "score", "weights"), *cells]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         for cell in cells:
@@ -112,7 +114,7 @@ def record_table(row: Listed) -> Table:
     result.add_column(overflow="fold")
     facts: list[tuple[str, str]] = [("name", row.name), ("kind", row.kind)]
     facts.append(("frames" if row.kind == "lifter" else "input", row.takes))
-    facts.append(("classes" if row.kind == "detector" else "keypoints", row.gives))
+    facts.append(("classes" if row.kind in _CLASSIFIERS else "keypoints", row.gives))
     if row.record is not None:
         facts += _of_record(row.record)
     facts += [
@@ -164,7 +166,7 @@ def _print_unsupported(rows: list[NotRunnable], options: Models) -> None:
     if options.json:
         print(json.dumps([_facts(row) for row in rows], indent=1, ensure_ascii=False))
         return
-    console = Console()
+    console = PlainConsole()
     if len(rows) == 1:
         result = Table(show_header=False)
         result.add_column()
@@ -175,13 +177,11 @@ def _print_unsupported(rows: list[NotRunnable], options: Models) -> None:
         return
     names = max(len(row.name) for row in rows)
     for reason in dict.fromkeys(row.reason for row in rows):
-        console.print(reason, highlight=False, markup=False, soft_wrap=True)
+        console.print(reason)
         for row in rows:
             if row.reason == reason:
                 words = ", ".join(filter(None, (row.task, row.score, row.licence)))
-                console.print(
-                    f"  {row.name:{names}}  {words}", highlight=False, markup=False, soft_wrap=True
-                )
+                console.print(f"  {row.name:{names}}  {words}")
 
 
 def _facts(row: NotRunnable) -> dict[str, str | bool]:

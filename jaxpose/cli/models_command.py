@@ -19,7 +19,8 @@ class Models:
         ),
     ] = ""
     task: Annotated[
-        Literal["body", "wholebody", "hand", "face", "animal", "detector", "lifter"] | None,
+        Literal["body", "wholebody", "hand", "face", "animal", "detector", "lifter", "backbone"]
+        | None,
         typer.Option(help="List the models of one task."),
     ] = None
     skeleton: Annotated[

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jaxpose.cli.options import filled
@@ -18,6 +17,7 @@ from jaxpose.cli.predict_summary import (
     make_writable,
     summarise,
 )
+from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError, nearest
 from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.hub.quality import load_default_detector, load_default_pose
@@ -360,8 +360,8 @@ def _head(trained: Trained, options: Predict, settings: Options) -> dict[str, An
 
 
 def _progress(count: int | None) -> Progress:
-    console = Console(stderr=True)
-    amount = TextColumn("{task.completed}") if count is None else MofNCompleteColumn()
+    console = PlainConsole(stderr=True)
+    amount = TextColumn("{task.completed}", markup=False) if count is None else MofNCompleteColumn()
     return Progress(
         "{task.description}",
         BarColumn(),

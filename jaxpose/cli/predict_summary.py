@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError
 from jaxpose.media.prefetch import StageTimer
 from jaxpose.media.sources import Media
@@ -86,22 +87,20 @@ def summarise(
     formats: list[str],
 ) -> int:
     """Prints the counts and what was left out; returns the exit status."""
-    console, errors = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
+    console, errors = PlainConsole(), PlainConsole(stderr=True)
     done = outcome.images + outcome.frames
     if done:
         _print_done(outcome, out, boxes, formats, console)
     if outcome.frames:
-        console.print(str(stages), highlight=False, markup=False)
+        console.print(str(stages))
     if faint := outcome.faint:
         console.print(
             f"{_count(faint, 'person', 'people')} not drawn: no keypoint scores "
             f"{outcome.min_score} or more (--min-score).",
             style="yellow",
-            highlight=False,
-            markup=False,
         )
     for note in outcome.notes[:_LISTED]:
-        console.print(note, style="yellow", highlight=False, markup=False)
+        console.print(note, style="yellow")
     lines = [f"{one.source}: {one.reason}" for one in media.skipped]
     kinds = ("image", "images")
     if not media.still:
@@ -112,19 +111,17 @@ def summarise(
         (_count(outcome.left_out, "box", "boxes"), outcome.boxes, outcome.left_out),
     ):
         if some:
-            errors.print(f"{title} left out:", style="yellow", highlight=False, markup=False)
+            errors.print(f"{title} left out:", style="yellow")
             for line in some[:_LISTED]:
-                errors.print(f"  {line}", markup=False, highlight=False)
+                errors.print(f"  {line}")
             if total > _LISTED:
-                errors.print(f"  and {total - _LISTED} more, in the files written", markup=False)
+                errors.print(f"  and {total - _LISTED} more, in the files written")
     if others := media.other_files:
         names = ", ".join(path.name for path in others[:3])
         more = ", ..." if len(others) > 3 else ""
         errors.print(
             f"{_count(len(others), 'file')} in the folders neither image nor video: {names}{more}",
             style="dim",
-            highlight=False,
-            markup=False,
         )
     if not done:
         nothing = "No image could be read." if media.still else "Nothing could be read."
@@ -147,18 +144,14 @@ def _print_done(
     people = _count(outcome.people, "person", "people")
     tracks = sum(outcome.tracks.values())
     tracked = f" on {_count(tracks, 'track')}" if tracks else ""
-    console.print(f"{', '.join(parts)}{note}, {people}{tracked}.", highlight=False, markup=False)
+    console.print(f"{', '.join(parts)}{note}, {people}{tracked}.")
     drawn = [f"{name} ({codec})" for name, codec in outcome.videos[:3]]
-    console.print(
-        f"Written to {out}: {', '.join([*formats, *drawn])}.", highlight=False, markup=False
-    )
+    console.print(f"Written to {out}: {', '.join([*formats, *drawn])}.")
     if any(codec == "mp4v" for _, codec in outcome.videos):
         console.print(
             "The video is MPEG-4 part 2, which browsers do not play: this build of PyAV has no "
             "encoder for H.264.",
             style="yellow",
-            markup=False,
-            highlight=False,
         )
 
 

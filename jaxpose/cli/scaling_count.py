@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from rich.console import Console
 from rich.table import Table
 
 from jaxpose.config import override
+from jaxpose.console import PlainConsole
 from jaxpose.scaling.memory import memory_per_device
 from jaxpose.scaling.training_cost import training_cost
 from jaxpose.train.optimizers import frozen_patterns
@@ -47,7 +47,7 @@ def count(config: str, mesh: Mapping[str, int], devices: int | None, set_: Seque
         exact = "" if name in ("parameters", "optimizer", "average") else " (estimate)"
         table.add_row(f"{name} on a device{exact}", _size(size))
     table.add_row("together", _size(memory.total))
-    Console().print(table)
+    PlainConsole().print(table)
 
 
 def _size(number: int) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError
 from jaxpose.scaling.analysis import Analysis, analyse, require_a_law, summary
 from jaxpose.scaling.manifest import Manifest, read_manifest, write_whole
@@ -21,7 +22,7 @@ def fit(study: Path, resamples: int, anyway: bool) -> None:
     manifest = read_manifest(study)
     analyses = _analyses(study, manifest, resamples, anyway)
     require_a_law(analyses)
-    console = Console()
+    console = PlainConsole()
     found = {}
     for analysis in analyses:
         found[analysis.quantity] = result = summary(analysis)
@@ -29,9 +30,7 @@ def fit(study: Path, resamples: int, anyway: bool) -> None:
         result["shapes"] = [shape_law(arm, resamples, anyway) for arm in stars]
         _show(console, result)
     write_whole(study / "fit.json", json.dumps(found, indent=1) + "\n")
-    console.print(
-        f"Written to {study / 'fit.json'}. Next: jaxpose scaling plot {study}", markup=False
-    )
+    console.print(f"Written to {study / 'fit.json'}. Next: jaxpose scaling plot {study}")
 
 
 def plot(study: Path, out: Path | None, resamples: int, anyway: bool) -> None:
@@ -39,18 +38,16 @@ def plot(study: Path, out: Path | None, resamples: int, anyway: bool) -> None:
     from jaxpose.scaling.plots import draw, draw_laws
 
     out = out or study / "plots"
-    console = Console()
+    console = PlainConsole()
     for analysis in _analyses(study, read_manifest(study), resamples, anyway):
         written = [out / f"{analysis.quantity}.png"]
         draw(analysis, written[0])
         laws = out / f"{analysis.quantity}_laws.png"
         written += [laws] if draw_laws(analysis, laws) else []
         for file in written:
-            console.print(f"{file}", soft_wrap=True, markup=False)
+            console.print(f"{file}")
         for reason in analysis.refused.get("joint", []):
-            console.print(
-                f"{analysis.words}, no joint law: {reason}", highlight=False, markup=False
-            )
+            console.print(f"{analysis.words}, no joint law: {reason}")
 
 
 def _analyses(study: Path, manifest: Manifest, resamples: int, anyway: bool) -> list[Analysis]:
@@ -83,7 +80,7 @@ def _show(console: Console, result: dict[str, Any]) -> None:
             against.setdefault(reason, []).append(name)
     for reason, names in against.items():
         said = f"{result['quantity']}, nothing said of {', '.join(names)}: {reason}."
-        console.print(said, highlight=False, soft_wrap=True, markup=False)
+        console.print(said)
     if "frontier" in result:
         _show_frontier(console, result)
     for law in result["shapes"]:
@@ -93,22 +90,17 @@ def _show(console: Console, result: dict[str, Any]) -> None:
         console.print(
             f"{row['point']}{left}: foretold {row['predicted']:.4g} ({row['low']:.4g} to "
             f"{row['high']:.4g}), measured {row['measured']:.4g}: off by {row['error']:+.1%}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
         )
 
 
 def _show_shape(console: Console, law: dict[str, Any]) -> None:
     for reason in law["not_said"]:
-        console.print(f"{law['axis']}: {reason}.", highlight=False, soft_wrap=True, markup=False)
+        console.print(f"{law['axis']}: {reason}.")
     if "exponent" in law:
         low, high = law["interval"]
         console.print(
             f"best {law['axis']}: as compute^{law['exponent']:.3f} ({low:.3f} to {high:.3f}); "
             f"{law['best']:.4g} at {law['compute']:.2g} FLOPs",
-            highlight=False,
-            markup=False,
         )
 
 
@@ -124,12 +116,9 @@ def _show_frontier(console: Console, result: dict[str, Any]) -> None:
         sign = "-" if name == "loss" else ""
         console.print(
             f"{words[name]}: as compute^{sign}{value['value']:.3f} ({low:.3f} to {high:.3f})",
-            highlight=False,
-            markup=False,
         )
     exponent = result["parabolas"]["exponent"]
     if exponent is not None:
         console.print(
             f"(by parabolas, which are biased off the centre: compute^{exponent:.3f})",
-            highlight=False,
         )

@@ -1,10 +1,10 @@
 """`jaxpose scaling plan` and `run`: a study's points and their training."""
 
-from rich.console import Console
 from rich.table import Table
 
 from jaxpose.cli.scaling import Plan, Run
 from jaxpose.config import override
+from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError
 from jaxpose.scaling import plan as planning
 from jaxpose.scaling import shapes
@@ -45,13 +45,12 @@ def plan(options: Plan) -> None:
         if (study / FILE).exists():
             planned = planning.extend(read_manifest(study), planned)
         write_manifest(study, planned)
-    console = Console()
+    console = PlainConsole()
     console.print(_table(planned))
     runs = planned.points
     total = sum(p.compute - (planned.point(p.after).compute if p.after else 0.0) for p in runs)
     console.print(
         f"{len(runs)} runs, {total:.3g} FLOPs in all. Next: jaxpose scaling run {study}",
-        markup=False,
     )
 
 
@@ -73,7 +72,7 @@ def _table(manifest: Manifest) -> Table:
 
 def run(options: Run) -> int:
     """Work on a study; the exit status is 1 when points have failed."""
-    console = Console()
+    console = PlainConsole()
     state = work(
         options.study,
         console,
@@ -82,13 +81,13 @@ def run(options: Run) -> int:
         retry=options.retry,
         keep=options.keep,
     )
-    console.print(_in_words(state), highlight=False)
+    console.print(_in_words(state))
     for name, reason in state.failed.items():
-        console.print(f"{name}: {reason}", highlight=False, markup=False)
+        console.print(f"{name}: {reason}")
     if state.failed:
         console.print("--retry tries failed points again.")
     elif not (state.free or state.held or state.waiting):
-        console.print(f"Next: jaxpose scaling fit {options.study}", markup=False)
+        console.print(f"Next: jaxpose scaling fit {options.study}")
     return 1 if state.failed else 0
 
 

@@ -3,13 +3,13 @@
 import json
 from typing import Any
 
-from rich.console import Console
 from rich.table import Column, Table
 
 from jaxpose import skeletons
 from jaxpose.cli.keypoint_table import keypoint_table
 from jaxpose.cli.metric_names import named_metrics
 from jaxpose.cli.score_command import Score
+from jaxpose.console import PlainConsole
 from jaxpose.metrics.annotated_results import read_annotated, read_results
 from jaxpose.metrics.metric import Scored
 from jaxpose.metrics.pairs import pair_people, paired_estimates
@@ -43,13 +43,13 @@ def score(options: Score) -> None:
     if options.json:
         print(json.dumps(_document(scored, counts, remarks, figures), indent=1, allow_nan=False))
         return
-    console = Console(soft_wrap=True)
+    console = PlainConsole()
     console.print(_table(scored, counts))
     if figures is not None:
         console.print(keypoint_table(figures))
-    errors = Console(stderr=True, soft_wrap=True)
+    errors = PlainConsole(stderr=True)
     for remark in remarks:
-        errors.print(f"Note: {remark}", style="yellow", highlight=False, markup=False)
+        errors.print(f"Note: {remark}", style="yellow")
 
 
 def _document(

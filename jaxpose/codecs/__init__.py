@@ -8,6 +8,7 @@ pixel to a position between pixels; `lifting` has the codecs of lifters.
 
 from jaxpose.codecs.center_keypoints import CenterKeypoints
 from jaxpose.codecs.center_offsets import CenterOffsets
+from jaxpose.codecs.center_people import CenterPeople
 from jaxpose.codecs.codec import Codec, ImageCodec
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.displacement_fields import DisplacementFields, SinglePersonFields
@@ -22,6 +23,7 @@ from jaxpose.deprecations import moved_names as _moved_names
 __all__ = [
     "CenterKeypoints",
     "CenterOffsets",
+    "CenterPeople",
     "Codec",
     "Decoded",
     "DisplacementFields",

@@ -103,12 +103,12 @@ class CenterKeypoints:
         count = jnp.maximum(labelled.sum(axis=1), 1)[:, None]
         center = points.sum(axis=1) / count
         there = labelled.any(axis=1, keepdims=True)
-        grid = self._grid()
-        vectors = points[:, None, None, :, ::-1] - grid[None, :, :, None]
+        cells = grid(self.heatmap_hw)
+        vectors = points[:, None, None, :, ::-1] - cells[None, :, :, None]
         flat = (*vectors.shape[:3], -1)
         values = CenterFields(
-            self._gaussians(center[:, None], there),
-            self._gaussians(points, labelled),
+            gaussians(center[:, None], there, self.heatmap_hw, self.sigma),
+            gaussians(points, labelled, self.heatmap_hw, self.sigma),
             vectors.reshape(flat),
             vectors.reshape(flat),
         )
@@ -118,14 +118,14 @@ class CenterKeypoints:
         """Decode keypoints `[B, K, 2]` in input pixels; see the class."""
         fields = CenterFields(*(values.astype(jnp.float32) for values in outputs))
         batch, height, width, count = fields.heatmaps.shape
-        grid = self._grid()
+        cells = grid(self.heatmap_hw)
         likely = jax.nn.sigmoid(fields.center[..., 0]) * self._closeness()[None]
         at = jnp.argmax(likely.reshape(batch, -1), axis=1)[:, None]
-        middle = grid.reshape(-1, 2)[at[:, 0]]
+        middle = cells.reshape(-1, 2)[at[:, 0]]
         vectors = fields.regression.reshape(batch, height * width, count, 2)
         about = middle[:, None] + _of_cells(vectors, at)
 
-        difference = grid[None, :, :, None] - about[:, None, None]
+        difference = cells[None, :, :, None] - about[:, None, None]
         distance = jnp.sqrt(jnp.square(difference[..., 0]) + jnp.square(difference[..., 1]))
         near = self._rounded(np.array(_NEAR, np.float32))
         likely = jax.nn.sigmoid(fields.heatmaps) / (distance + near)
@@ -134,7 +134,7 @@ class CenterKeypoints:
         offset = _of_cells(offsets, cell)
         logits = fields.heatmaps.reshape(batch, height * width, count)
         raw = jnp.take_along_axis(logits, cell[:, None], axis=1)[:, 0]
-        place = (grid.reshape(-1, 2)[cell] + offset)[..., ::-1]
+        place = (cells.reshape(-1, 2)[cell] + offset)[..., ::-1]
         share = self._rounded(1 / np.array([[self.heatmap_hw[::-1]]], np.float32))
         size = np.array([[self.input_hw[::-1]]], np.float32)
         return Decoded(
@@ -143,18 +143,11 @@ class CenterKeypoints:
 
     def flip_back(self, outputs: CenterFields, permutation: Any) -> CenterFields:
         """Convert outputs for the mirrored input to the frame of the original input."""
-
-        def vectors(values: jax.Array) -> jax.Array:
-            pairs = values[:, :, ::-1].reshape(*values.shape[:3], -1, 2)
-            y, x = jnp.moveaxis(jnp.take(pairs, permutation, axis=3), -1, 0)
-            # Column j becomes w - 1 - j, and the point x becomes w - x.
-            return jnp.stack([y, 1.0 - x], axis=-1).reshape(values.shape)
-
         return CenterFields(
             outputs.center[:, :, ::-1],
             mirror_maps(outputs.heatmaps, permutation),
-            vectors(outputs.regression),
-            vectors(outputs.offsets),
+            mirror_vectors(outputs.regression, permutation),
+            mirror_vectors(outputs.offsets, permutation),
         )
 
     def average(self, a: CenterFields, b: CenterFields) -> CenterFields:
@@ -165,13 +158,6 @@ class CenterKeypoints:
         """Probabilities of the keypoints, float32 `[B, h, w, K]`."""
         return jax.nn.sigmoid(outputs.heatmaps.astype(jnp.float32))
 
-    def _grid(self) -> jax.Array:
-        """Row and column of each cell, `[h, w, 2]` (y, x)."""
-        height, width = self.heatmap_hw
-        rows = jnp.arange(height, dtype=jnp.float32)[:, None]
-        columns = jnp.arange(width, dtype=jnp.float32)[None]
-        return jnp.stack(jnp.broadcast_arrays(rows, columns), axis=-1)
-
     def _closeness(self) -> np.ndarray:
         """Weight of each cell as a centre, `[h, w]`."""
         height, width = self.heatmap_hw
@@ -181,11 +167,33 @@ class CenterKeypoints:
     def _rounded(self, constant: np.ndarray) -> np.ndarray:
         return constant.astype(np.float16 if self.half_constants else np.float32).astype(np.float32)
 
-    def _gaussians(self, points: jax.Array, there: jax.Array) -> jax.Array:
-        """Gaussians `[B, h, w, K]` around the cells of points `[B, K, 2]` (x, y) in cells."""
-        away = self._grid()[None, :, :, None] - jnp.floor(points)[:, None, None, :, ::-1]
-        values = jnp.exp(-jnp.square(away).sum(axis=-1) / (2 * self.sigma**2))
-        return jnp.where(there[:, None, None], values, 0.0)
+
+def grid(heatmap_hw: tuple[int, int]) -> jax.Array:
+    """Row and column of each cell, float32 `[h, w, 2]` (y, x)."""
+    height, width = heatmap_hw
+    rows = jnp.arange(height, dtype=jnp.float32)[:, None]
+    columns = jnp.arange(width, dtype=jnp.float32)[None]
+    return jnp.stack(jnp.broadcast_arrays(rows, columns), axis=-1)
+
+
+def gaussians(
+    points: jax.Array, there: jax.Array, heatmap_hw: tuple[int, int], sigma: float
+) -> jax.Array:
+    """Gaussians `[B, h, w, K]` around the cells of points `[B, K, 2]` (x, y) in cells.
+
+    They are 1 in the cell with the point. `there` is bool `[B, K]`: maps without a point are 0.
+    """
+    away = grid(heatmap_hw)[None, :, :, None] - jnp.floor(points)[:, None, None, :, ::-1]
+    values = jnp.exp(-jnp.square(away).sum(axis=-1) / (2 * sigma**2))
+    return jnp.where(there[:, None, None], values, 0.0)
+
+
+def mirror_vectors(values: jax.Array, permutation: Any) -> jax.Array:
+    """Vectors `[B, h, w, 2 K]` (y, x) in cells of a mirrored input, in the original frame."""
+    pairs = values[:, :, ::-1].reshape(*values.shape[:3], -1, 2)
+    y, x = jnp.moveaxis(jnp.take(pairs, permutation, axis=3), -1, 0)
+    # Column j becomes w - 1 - j, and the point x becomes w - x.
+    return jnp.stack([y, 1.0 - x], axis=-1).reshape(values.shape)
 
 
 def _of_cells(vectors: jax.Array, cell: jax.Array) -> jax.Array:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
+from jaxpose.console import PlainConsole
 from jaxpose.convert.openvino import openvino_input_hw, read_openvino
 from jaxpose.convert.pickles import Tensor
 from jaxpose.convert.pth import Checkpoint, check_unpacked
@@ -398,11 +398,9 @@ def _unwrapped(
         return weights
     rest = [f"{name} ({count})" for name, count in counts.items() if name != chosen]
     if rest:
-        Console(stderr=True, soft_wrap=True).print(
+        PlainConsole(stderr=True).print(
             f"Note: {path.name}: the arrays under {chosen!r} are used; left out, with their "
             f"numbers of arrays: {', '.join(rest)}.",
-            highlight=False,
-            markup=False,
         )
     return _unwrapped(inner, path)
 

@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from rich import console, progress
+from rich import progress
 
+from jaxpose.console import PlainConsole
 from jaxpose.data import image_records, records
 from jaxpose.data.canvas import Canvas, Drawn, ImageAnnotation, Skip, draw
 from jaxpose.data.example import with_sorted_features
@@ -432,12 +433,12 @@ def _check_images(canvas: Canvas, beam_options: Sequence[str] | None) -> None:
 
 def _progress() -> progress.Progress:
     return progress.Progress(
-        progress.TextColumn("{task.description}"),
+        progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
-        progress.TextColumn("images"),
+        progress.TextColumn("images", markup=False),
         progress.TimeRemainingColumn(),
-        console=console.Console(stderr=True),
+        console=PlainConsole(stderr=True),
     )
 
 

@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError, nearest
 from jaxpose.geometry.bones import bone_lengths
 from jaxpose.geometry.cameras import Camera
@@ -327,14 +327,14 @@ class MotionSummary:
 
     def print(self, console: Console | None = None) -> None:
         """Prints the summary as a table."""
-        console = console or Console()
+        console = console or PlainConsole()
         table = Table(title="motion", show_edge=False)
         table.add_column("split")
         table.add_column("subject")
         table.add_column("clips", justify="right")
         table.add_column("frames", justify="right")
         for (split, subject), (clips, frames) in self.frames.items():
-            table.add_row(escape(split), escape(subject), f"{clips:,}", f"{frames:,}")
+            table.add_row(split, subject, f"{clips:,}", f"{frames:,}")
         console.print(table)
         for note in self.notes:
-            console.print(f"note: {note}", markup=False)
+            console.print(f"note: {note}")

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+
+from jaxpose.console import PlainConsole
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,18 @@ class Summary:
 
     def print(self, console: Console | None = None) -> None:
         """Print a table of the counts, then the notes and the fingerprint."""
-        console = console or Console()
+        console = console or PlainConsole()
         table = Table(title="people", show_edge=False)
         table.add_column("split")
         table.add_column("result")
         table.add_column("count", justify="right")
         table.add_column("example", overflow="fold")
         for name, split in self.splits.items():
-            table.add_row(escape(name), "written", f"{split.written:,}", "")
+            table.add_row(name, "written", f"{split.written:,}", "")
             for reason, count in split.skipped.items():
-                example = escape(split.examples[reason][0])
-                table.add_row(escape(name), f"skipped: {escape(reason)}", f"{count:,}", example)
+                example = split.examples[reason][0]
+                table.add_row(name, f"skipped: {reason}", f"{count:,}", example)
         console.print(table)
         for note in self.notes:
-            console.print(f"note: {note}", markup=False)
-        console.print(f"fingerprint {self.fingerprint}", highlight=False, markup=False)
+            console.print(f"note: {note}")
+        console.print(f"fingerprint {self.fingerprint}")

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxpose.config import from_json, to_json
 from jaxpose.convert.load import to_variables
-from jaxpose.convert.reading import load_state_dict
+from jaxpose.convert.reading import input_hw_of, load_state_dict
 from jaxpose.convert.release import CONFIG, Card, load_config, save_release
 from jaxpose.deprecations import moved_names
 from jaxpose.detect.decode import convention_of
@@ -126,7 +126,8 @@ class Detector:
             the same names; batch norms folded or not), PicoDet as an OpenVINO model (`.xml`,
             with the `.bin` beside it), a release folder, or the `https://` address
             of either.
-          input_hw: as for a new detector; None takes the size that it was published or saved for.
+          input_hw: as for a new detector; None takes the size that the file states, or that it was
+            published or saved for.
           options: the other options; a release folder has its own defaults.
 
         Raises:
@@ -140,7 +141,7 @@ class Detector:
             model = from_json(saved.get("model"), "model")
             if model is None:
                 entry, model, variables = recognise_detector(state_dict)
-                published = {"name": entry.name, "input_hw": entry.input_hw}
+                published = {"name": entry.name, "input_hw": input_hw_of(path) or entry.input_hw}
             else:
                 variables, published = to_variables(state_dict, model), {}
             saved = {**published, **saved}

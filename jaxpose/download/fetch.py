@@ -10,8 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
+from jaxpose.console import PlainConsole
 from jaxpose.download.address import Address, address_of
 from jaxpose.download.shards import shard_names
 from jaxpose.download.transfer import check_content, receive
@@ -167,12 +166,10 @@ def _accept(address: Address, path: Path, note: Path) -> Path:
 def _print_unknown(address: Address, path: Path, sha256: str) -> None:
     if address.sha256 or path.suffix == ".json":
         return
-    Console(stderr=True, soft_wrap=True).print(
+    PlainConsole(stderr=True).print(
         f"{path.name} has no known checksum. To make sure that you get the same file again, "
         f"add its checksum to the address: #sha256={sha256}",
         style="yellow",
-        highlight=False,
-        markup=False,
     )
 
 

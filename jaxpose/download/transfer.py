@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -22,6 +21,7 @@ from rich.progress import (
 )
 
 import jaxpose
+from jaxpose.console import PlainConsole
 from jaxpose.download.address import Address, is_loopback
 from jaxpose.errors import InputError
 
@@ -231,7 +231,7 @@ def _too_large(address: Address) -> str:
 
 @contextmanager
 def _progress() -> Iterator[Progress]:
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     with Progress(
         "{task.description}",
         BarColumn(),

@@ -5,9 +5,8 @@ import re
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
-
 import jaxpose
+from jaxpose.console import PlainConsole
 from jaxpose.convert.reading import OPENVINO, PYTORCH, RELEASE, files_of, weight_files
 from jaxpose.download.fetch import checksum, fetch, is_fetched, known_checksum
 from jaxpose.download.transfer import Unreachable
@@ -28,6 +27,8 @@ USES: dict[Kind, str] = {
     "detector": "a detector. Pass it with --detector, and a model for keypoints with --from.",
     "lifter": "a lifter, which takes keypoints and not images. Pass it with --lift, and a model "
     "for images with --from.",
+    "backbone": "a backbone with ImageNet weights, which finds no keypoints. Train a model with "
+    "this backbone and start from these weights: init_from=NAME, reset_head=true.",
 }
 """Ends of sentences `NAME is ...`: what a model of each kind is, and where it is to be given."""
 
@@ -38,12 +39,12 @@ def list_models(pattern: str | None = None, kind: Kind | None = None) -> list[st
     Args:
       pattern: part of a name, or a shell pattern such as `rtmpose-*` for whole names, in upper or
         lower case; None takes all.
-      kind: "pose", "detector" or "lifter"; None takes all.
+      kind: "pose", "detector", "lifter" or "backbone"; None takes all.
 
     Raises:
       InputError: `kind` is a different value.
     """
-    kinds = ("pose", "detector", "lifter")
+    kinds = ("pose", "detector", "lifter", "backbone")
     if kind not in (None, *kinds):
         raise InputError(f"kind is {kind!r}; choose one of {', '.join(map(repr, kinds))}, or None.")
     inside = [name for name in shipped_names() if pattern is None or is_named(name, pattern)]
@@ -176,9 +177,9 @@ def released(source: Path, record: Published | None = None) -> Path:
             f"{folder} cannot be written: {error.strerror or error}. Make room, or name another "
             f"folder with the environment variable {CACHE_VARIABLE}."
         ) from error
-    console = Console(stderr=True, soft_wrap=True)
+    console = PlainConsole(stderr=True)
     console.print(table)
-    console.print(f"Converted once; kept in {folder}", highlight=False, markup=False)
+    console.print(f"Converted once; kept in {folder}")
     return folder
 
 
@@ -219,6 +220,8 @@ def _fetched(record: Published) -> Path:
         print_note(
             f"the licence of {record.name}'s weights, {record.licence}, forbids commercial use."
         )
+    if record.kind == "backbone":
+        return file  # only a start for training, which reads any checkpoint
     try:
         return released(file, record)
     except InputError as error:
@@ -234,4 +237,4 @@ def _fetched(record: Published) -> Path:
 
 def print_note(text: str) -> None:
     """Print a note on standard error."""
-    Console(stderr=True, soft_wrap=True).print(f"Note: {text}", highlight=False, markup=False)
+    PlainConsole(stderr=True).print(f"Note: {text}")

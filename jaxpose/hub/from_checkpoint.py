@@ -10,14 +10,13 @@ from typing import Any
 
 import jax
 import numpy as np
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from jaxpose import skeletons
 from jaxpose.codecs.codec import ImageCodec
 from jaxpose.config import to_json
 from jaxpose.config.trust import outside_paths, record_as_own
+from jaxpose.console import PlainConsole
 from jaxpose.convert.choose import (
     Clues,
     choose,
@@ -42,6 +41,7 @@ from jaxpose.models.lifting.lifter import Lifter
 from jaxpose.models.published.catalogue import CATALOGUE, LIFTERS, UNPUBLISHED, find
 from jaxpose.models.published.record import (
     Keypointed,
+    PublishedBackbone,
     PublishedDetector,
     PublishedLifter,
     PublishedPose,
@@ -160,6 +160,11 @@ def _named(name: str) -> Keypointed:
     record = find(name)
     if isinstance(record, PublishedDetector):
         raise InputError(f"{name} is a detector, but these weights are not those of a detector.")
+    if isinstance(record, PublishedBackbone):
+        raise InputError(
+            f"{name} is a backbone without keypoints. Name a model with this backbone, such as "
+            f"{name}-pose, and initialise its head (--reset-head)."
+        )
     assert isinstance(record, Keypointed)
     return record
 
@@ -202,7 +207,7 @@ def _variables(
             warnings.simplefilter("always", UserWarning)
             variables = load_pretrained(fit.model, state_dict, reset_head=True)
         for warning in caught:
-            Console(stderr=True).print(f"Note: {warning.message}", highlight=False, markup=False)
+            PlainConsole(stderr=True).print(f"Note: {warning.message}")
         return variables
     return to_variables(state_dict, fit.model, fit.input_hw)
 
@@ -217,7 +222,8 @@ def _release_detector(
             "--keypoints, --skeleton and --reset-head out."
         )
     entry, model, variables = recognise_detector(state_dict, options.model)
-    size = _parse_size(options.input_size) if options.input_size else entry.input_hw
+    stated = input_hw_of(source) or entry.input_hw
+    size = _parse_size(options.input_size) if options.input_size else stated
     detector = Detector(model, variables, size, name=entry.name)
     name = detect(state_dict).name
     detector.save(
@@ -330,16 +336,14 @@ def _table(
     if others:
         table.add_row("same shapes", ", ".join(other.entry.name for other in others))
     table.add_row("parameters", f"{count_parameters(variables) / 1e6:.2f} M")
-    what = (
-        f"{fit.num_keypoints}, {escape(skeleton.name) if skeleton else 'not named: use --skeleton'}"
-    )
+    what = f"{fit.num_keypoints}, {skeleton.name if skeleton else 'not named: use --skeleton'}"
     table.add_row("keypoints", what)
     if skeleton and not stated:
         one = "models" if others else "model"
         whose = f"that of the only published {one} with these arrays"
-        table.add_row("skeleton", f"{escape(skeleton.name)}, {whose}; --skeleton changes it")
+        table.add_row("skeleton", f"{skeleton.name}, {whose}; --skeleton changes it")
     if dataset and not skeleton:
-        table.add_row("", f"the checkpoint's dataset, {escape(dataset)}, is not built in")
+        table.add_row("", f"the checkpoint's dataset, {dataset}, is not built in")
     if fit.input_hw is not None:
         table.add_row("input", f"{fit.input_hw[1]} x {fit.input_hw[0]} pixels")
     if isinstance(fit.entry, PublishedLifter) and fit.entry.limit:

@@ -5,8 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from jaxpose.console import PlainConsole
 from jaxpose.convert.reading import INDEX, RELEASE, shards_of
 from jaxpose.convert.release import CARD, CONFIG
 from jaxpose.download.transfer import Unreachable
@@ -163,9 +162,7 @@ def _note_licence(where: str, card: Path | None) -> None:
     text = card.read_text(encoding="utf-8", errors="replace")
     found = re.search(r"\A---\n.*?^license:\s*(\S+)", text, re.DOTALL | re.MULTILINE)
     if found and forbids_commerce(found[1]):
-        Console(stderr=True, soft_wrap=True).print(
+        PlainConsole(stderr=True).print(
             f"Note: the licence of {where}, {found[1]}, forbids commercial use.",
             style="yellow",
-            highlight=False,
-            markup=False,
         )

@@ -11,6 +11,7 @@ from jaxpose.models.published.catalogue import is_named, records
 from jaxpose.models.published.record import (
     Kind,
     Published,
+    PublishedBackbone,
     PublishedDetector,
     PublishedLifter,
     PublishedPose,
@@ -35,8 +36,8 @@ class Listed:
 
     Attributes:
       name: the name.
-      kind: "pose", "detector" or "lifter".
-      task: "body", "wholebody", "hand", "face" or "animal", or the kind of a detector or lifter.
+      kind: "pose", "detector", "lifter" or "backbone".
+      task: "body", "wholebody", "hand", "face" or "animal", or the kind if it is not "pose".
       takes: size of its images, `256x192` (height and width), or frames of a lifter's input.
       skeleton: name of its skeleton; empty for a detector, and where keypoints have no names.
       gives: the skeleton, or the number of classes or of keypoints.
@@ -111,6 +112,8 @@ def _of_record(record: Published) -> Listed:
         gives = str(record.num_classes)
         scores = (("box AP", record.box_ap), ("person AP", record.person_ap))
         score = ", ".join(f"{metric} {ap}" for metric, ap in scores if ap is not None)
+    elif isinstance(record, PublishedBackbone):
+        gives = str(record.num_classes)
     elif not skeleton:
         gives = str(record.num_keypoints) if isinstance(record, PublishedPose) else ""
     takes, limit = _size(record.input_hw), ""

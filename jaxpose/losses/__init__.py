@@ -6,7 +6,7 @@ weight 0 included, as in MMPose: so a sample with few labelled keypoints weighs 
 """
 
 from jaxpose.deprecations import moved_names as _moved_names
-from jaxpose.losses.center_keypoints import CenterKeypointLoss, focal
+from jaxpose.losses.center_keypoints import CenterKeypointLoss, CenterPeopleLoss, focal
 from jaxpose.losses.center_offsets import CenterOffsetLoss
 from jaxpose.losses.combine import IntegralLoss, StageSum, WeightedSum
 from jaxpose.losses.coordinates import (
@@ -72,6 +72,7 @@ __all__ = [
     "BoneLength",
     "CenterKeypointLoss",
     "CenterOffsetLoss",
+    "CenterPeopleLoss",
     "DisplacementFieldLoss",
     "Distillation",
     "FeatureDistillation",

@@ -46,6 +46,43 @@ class CenterKeypointLoss(Loss):
         return jnp.asarray(sum(terms.values())), terms
 
 
+@dataclass(frozen=True)
+class CenterPeopleLoss(Loss):
+    """Focal loss of probabilities and absolute error of vectors and boxes, for many people.
+
+    As `CenterKeypointLoss` for the fields, and the fields of weights, that `codecs.CenterPeople`
+    encodes. All vectors and boxes are in cells.
+
+    Attributes:
+      center: weight of the centres' map.
+      regression: weight of the regression.
+      offset: weight of the offsets.
+      box: weight of the boxes' offsets and sizes.
+    """
+
+    center: float = 1.0
+    regression: float = 0.1
+    offset: float = 1.0
+    box: float = 0.1
+
+    def with_terms(
+        self, outputs: Any, targets: Any, weights: Any
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Computes the loss, and its terms: those of `CenterKeypointLoss`, and `boxes`."""
+
+        def error(name: str) -> jax.Array:
+            return mean_error(*(getattr(fields, name) for fields in (outputs, targets, weights)))
+
+        terms = {
+            "center": self.center * focal(outputs.center, targets.center, weights.center),
+            "heatmaps": focal(outputs.heatmaps, targets.heatmaps, weights.heatmaps),
+            "regression": self.regression * error("regression"),
+            "offsets": self.offset * error("offsets"),
+            "boxes": self.box * (error("box_offsets") + error("box_sizes")),
+        }
+        return jnp.asarray(sum(terms.values())), terms
+
+
 def focal(
     logits: jax.Array, targets: jax.Array, weights: jax.Array, alpha: float = 2.0, beta: float = 4.0
 ) -> jax.Array:

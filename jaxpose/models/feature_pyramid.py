@@ -5,6 +5,7 @@ import jax
 
 from jaxpose.errors import InputError
 from jaxpose.models.conv import ConvNorm
+from jaxpose.models.pyramid import Block
 from jaxpose.models.upsample import repeat
 
 
@@ -20,6 +21,9 @@ class FeaturePyramid(nn.Module):
       trunk: backbone that returns a tuple of maps, each of half the size of the one before, such as
         `CSPNeXt(outputs=(2, 3, 4))`.
       width: channels of the path and of the output.
+      blocks: number of residual blocks (`pyramid.Block`) after each map of the path.
+      patches: True adds to the finest map a projection of the image's pixels under each of its
+        places: details that a trunk with frozen first layers may lack.
       trunk_norm: True normalises the trunk by the statistics of the batch in training. False keeps
         its running statistics, as detectors do with pretrained backbones of small batches. Weights
         whose norms are folded into the convolutions need False: their statistics are lost.
@@ -30,6 +34,8 @@ class FeaturePyramid(nn.Module):
 
     trunk: nn.Module
     width: int = 64
+    blocks: int = 0
+    patches: bool = False
     trunk_norm: bool = False
     bgr: bool = False
     dtype: str = "float32"
@@ -41,14 +47,14 @@ class FeaturePyramid(nn.Module):
         Raises:
           InputError: the trunk returns one map.
         """
-        images = images[..., ::-1] if self.bgr else images
-        maps = self.trunk(images, train and self.trunk_norm)
+        maps = self.trunk(images[..., ::-1] if self.bgr else images, train and self.trunk_norm)
         if not isinstance(maps, tuple):
             raise InputError(
                 "FeaturePyramid needs a trunk that returns several maps: give the trunk more "
                 "`outputs`."
             )
-        return _top_down(maps, self.width, self.dtype, train)[0]
+        pixels = _pixels(images, maps[0].shape[1:3]) if self.patches else None
+        return _top_down(maps, self.width, self.dtype, train, self.blocks, pixels)[0]
 
 
 class PyramidNeck(nn.Module):
@@ -82,10 +88,33 @@ class FixedStatistics(nn.Module):
         return self.trunk(images, False)
 
 
-def _top_down(maps: tuple[jax.Array, ...], width: int, dtype: str, train: bool) -> list[jax.Array]:
+def _pixels(images: jax.Array, hw: tuple[int, int]) -> jax.Array:
+    """Images `[B, H, W, 3]` -> `[B, h, w, C]`, the pixels under each place of a map."""
+    batch, height, width, _ = images.shape
+    rows, columns = height // hw[0], width // hw[1]
+    x = images.reshape(batch, hw[0], rows, hw[1], columns, 3)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, *hw, rows * columns * 3)
+
+
+def _top_down(
+    maps: tuple[jax.Array, ...],
+    width: int,
+    dtype: str,
+    train: bool,
+    blocks: int = 0,
+    pixels: jax.Array | None = None,
+) -> list[jax.Array]:
     """Maps by increasing stride -> maps `[B, h, w, width]` of the same sizes.
 
     Call it in a compact method: the convolutions become those of the module.
+
+    Args:
+      maps: maps of the trunk.
+      width: channels of the path.
+      dtype: compute dtype.
+      train: whether norms use the statistics of the batch.
+      blocks: as in `FeaturePyramid`.
+      pixels: `[B, h, w, C]`, which a projection adds to the finest map; None for none.
     """
 
     def conv(x: jax.Array, size: int, name: str) -> jax.Array:
@@ -94,8 +123,16 @@ def _top_down(maps: tuple[jax.Array, ...], width: int, dtype: str, train: bool) 
         )
         return layer(x, train)
 
-    path = [nn.relu(conv(maps[-1], 1, f"lateral_{len(maps) - 1}"))]
-    for i in reversed(range(len(maps) - 1)):
-        x = nn.relu(repeat(path[0], 2) + conv(maps[i], 1, f"lateral_{i}"))
-        path.insert(0, nn.relu(conv(x, 3, f"merge_{i}")))
+    def refined(x: jax.Array, i: int) -> jax.Array:
+        for k in range(blocks):
+            x = Block(dtype, name=f"block_{i}_{k}")(x, train)
+        return x
+
+    last = len(maps) - 1
+    path = [refined(nn.relu(conv(maps[-1], 1, f"lateral_{last}")), last)]
+    for i in reversed(range(last)):
+        x = repeat(path[0], 2) + conv(maps[i], 1, f"lateral_{i}")
+        if i == 0 and pixels is not None:
+            x = x + conv(pixels, 1, "pixels")
+        path.insert(0, refined(nn.relu(conv(nn.relu(x), 3, f"merge_{i}")), i))
     return path

@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 
 from jaxpose.codecs.center_keypoints import CenterFields
+from jaxpose.codecs.center_people import PeopleFields
 from jaxpose.errors import InputError
 from jaxpose.models.conv import ConvNorm, Norm
 from jaxpose.models.depthwise import DepthwiseConv
@@ -115,6 +116,37 @@ class CenterKeypointHead(nn.Module):
             branch("heatmaps", count, _PRIOR_LOGIT),
             branch("regression", 2 * count),
             branch("offsets", 2 * count),
+        )
+
+
+class MultiPoseHead(nn.Module):
+    """Branches as those of `CenterKeypointHead`, and two for boxes; see `PeopleFields`.
+
+    Attributes:
+      num_keypoints: K.
+      dtype: compute dtype; parameters stay float32.
+    """
+
+    num_keypoints: int
+    dtype: str = "float32"
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(output=r"\w+/output/.*")
+
+    @nn.compact
+    def __call__(self, features: jax.Array, train: bool = False) -> PeopleFields:
+        """`[B, h, w, C]` -> the six fields, float32."""
+        count = self.num_keypoints
+
+        def branch(name: str, channels: int, bias: float = 0.0) -> jax.Array:
+            return FieldBranch(channels, bias, self.dtype, name=name)(features, train)
+
+        return PeopleFields(
+            branch("center", 1, _PRIOR_LOGIT),
+            branch("heatmaps", count, _PRIOR_LOGIT),
+            branch("regression", 2 * count),
+            branch("offsets", 2 * count),
+            branch("box_offsets", 2),
+            branch("box_sizes", 2),
         )
 
 

@@ -11,6 +11,7 @@ from signal import Signals
 import jax
 from rich.console import Console
 
+from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError
 from jaxpose.scaling.held_out import held_out_loss
 from jaxpose.scaling.leases import Claim, holder, locked, take
@@ -133,7 +134,6 @@ def work(
         if stopped is not None:
             console.print(
                 f"{point.name}: stopped by {stopped.name}; it resumes with the next worker.",
-                markup=False,
             )
             with locked_study(study):
                 return state_of(study, manifest, patience)
@@ -193,7 +193,6 @@ def _attempt(
     console.print(
         f"{point.name}: {point.parameters:,} parameters, {point.steps:,} steps, "
         f"{point.compute:.2g} FLOPs",
-        markup=False,
     )
     try:
         return _train(study, manifest, point, console)
@@ -201,7 +200,7 @@ def _attempt(
         # A point that fails, such as a diverging one, is a result too; the other points continue.
         where.mkdir(parents=True, exist_ok=True)
         write_whole(where / FAILURE, json.dumps({"reason": str(error)}) + "\n")
-        console.print(f"{point.name}: failed: {error}", markup=False)
+        console.print(f"{point.name}: failed: {error}")
         return None
     finally:
         claim.release(study)
@@ -214,7 +213,7 @@ def _train(study: Path, manifest: Manifest, point: Point, console: Console) -> S
     if point.after is not None:
         _go_on_from(study, manifest.point(point.after), where)
     with (where / "log.txt").open("a") as log:
-        outcome = train(manifest.experiment_of(point), where, Console(file=log, width=100))
+        outcome = train(manifest.experiment_of(point), where, PlainConsole(file=log, width=100))
     if outcome.stopped_by is not None:
         return outcome.stopped_by
     result = _result(where, point, time.perf_counter() - begun)
@@ -225,7 +224,6 @@ def _train(study: Path, manifest: Manifest, point: Point, console: Console) -> S
         f"{point.name}: {loss}{manifest.metric} {score:.4f}, {result.seconds:.0f} s"
         if score is not None
         else f"{point.name}: {loss}{result.seconds:.0f} s",
-        markup=False,
     )
     return None
 

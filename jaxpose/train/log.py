@@ -55,11 +55,11 @@ class RunLog:
             _drop_after(directory / "metrics.jsonl", start_step)
             self._writers = open_all(loggers, directory, start_step, config or {})
         self._progress = Progress(
-            TextColumn("step {task.completed}/{task.total}"),
+            TextColumn("step {task.completed}/{task.total}", markup=False),
             BarColumn(),
-            TextColumn("{task.fields[status]}"),
+            TextColumn("{task.fields[status]}", markup=False),
             TimeElapsedColumn(),
-            TextColumn("left"),
+            TextColumn("left", markup=False),
             TimeRemainingColumn(),
             console=console,
             disable=not console.is_terminal,
@@ -103,9 +103,7 @@ class RunLog:
         status = f"loss {record['loss']:.3g}{speed}"
         self._progress.update(self._task, status=status)
         if not self._console.is_terminal:
-            self._console.print(
-                f"step {step}/{self._steps}  {status}", highlight=False, markup=False
-            )
+            self._console.print(f"step {step}/{self._steps}  {status}")
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Record the figures of an evaluation after `step` steps, and print them."""
@@ -113,15 +111,13 @@ class RunLog:
         figures = "  ".join(
             f"{name} {shown(value, '.3f')}" for name, value in list(values.items())[:6]
         )
-        self._console.print(f"step {step}: {figures}", highlight=False, markup=False)
+        self._console.print(f"step {step}: {figures}")
         lost = [name for name, value in values.items() if not math.isfinite(value)]
         if lost:
             self._console.print(
                 f"Not a finite number after step {step}: {', '.join(lost)}. Such a figure is null "
                 "in the files and does not make a checkpoint the best.",
                 style="yellow",
-                highlight=False,
-                markup=False,
             )
 
     def image(self, step: int, name: str, rgb: np.ndarray) -> None:
@@ -130,7 +126,7 @@ class RunLog:
 
     def say(self, text: str) -> None:
         """Print a line above the progress bar."""
-        self._console.print(text, highlight=False, markup=False)
+        self._console.print(text)
 
     def _write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
         if not self._writes:

@@ -15,6 +15,7 @@ from rich.progress import Progress
 
 from jaxpose.config import to_json
 from jaxpose.config.recipe_source import RecipeSource
+from jaxpose.console import PlainConsole
 from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
 from jaxpose.metrics.report import Report
@@ -89,7 +90,7 @@ def train(
         where = f"more_evaluations {name!r}: batch_size" if name else "evaluation.batch_size"
         meshes.check_batch(view.evaluation.batch_size, mesh, where)
     if not distributed.is_first():
-        console = Console(quiet=True)
+        console = PlainConsole(quiet=True)
     check_parts(experiment)
     task = experiment.task()
     sources = {role: task.open(role) for role in ("train", "eval")}
@@ -136,13 +137,12 @@ def train(
                 console.print(
                     f"{directory} is already trained for {start} steps. Set a larger `steps` to "
                     "train it further.",
-                    markup=False,
                 )
                 return TrainResult(start, None, None, 0)
             if start:
-                console.print(f"Resuming {directory} at step {start}.", markup=False)
+                console.print(f"Resuming {directory} at step {start}.")
             for note in begun.notes(start):
-                console.print(note, highlight=False, markup=False)
+                console.print(note)
             source = sources["train"]
             return _run(
                 experiment, begun, console, mesh, source, evaluations, checkpoints, state, start
@@ -284,7 +284,7 @@ def _run(
         checkpoints.wait()
         if distributed.is_first():
             draw_curves(directory, experiment)
-    console.print(f"Compilations after the first step: {compiles.unexpected}.", markup=False)
+    console.print(f"Compilations after the first step: {compiles.unexpected}.")
     return TrainResult(step, report, stopped_by, compiles.unexpected)
 
 

@@ -16,11 +16,13 @@ import numpy as np
 import pytest
 import reference
 
+from jaxpose.codecs.center_keypoints import grid
 from jaxpose.convert.load import plan_for, recognise, to_variables
 from jaxpose.convert.reading import load_state_dict
 from jaxpose.media.image import read_image
 from jaxpose.models.published.catalogue import find
 from jaxpose.skeletons import COCO17
+from jaxpose.tasks.bottomup.estimator import BottomUpEstimator
 from jaxpose.tasks.topdown.augment import normalize
 from jaxpose.tasks.topdown.estimator import TopDownEstimator
 
@@ -113,9 +115,9 @@ def test_the_codec_has_the_constants_of_the_graph(name, shared):
     assert codec._rounded(np.array(1.8, np.float32)) == it.state_dict[f"{call}add_5/y"]
     share = it.state_dict[f"{call}Reshape_13"].ravel()
     assert (codec._rounded(1 / np.array(codec.heatmap_hw, np.float32)) == share).all()
-    grid = np.asarray(codec._grid())
-    np.testing.assert_array_equal(grid[..., :1], it.state_dict[f"{call}strided_slice_3"])
-    np.testing.assert_array_equal(grid[..., 1:], it.state_dict[f"{call}strided_slice_4"])
+    cells = np.asarray(grid(codec.heatmap_hw))
+    np.testing.assert_array_equal(cells[..., :1], it.state_dict[f"{call}strided_slice_3"])
+    np.testing.assert_array_equal(cells[..., 1:], it.state_dict[f"{call}strided_slice_4"])
     # The graph divides by 127.5, stored as float16: 1.5e-5 less.
     np.testing.assert_allclose(it.state_dict[f"{call}truediv"], 1 / 127.5, rtol=2e-5)
 
@@ -168,6 +170,30 @@ def test_keypoints_are_those_of_tensorflow_js(name, shared):
     away = np.linalg.norm(in_image(it, found.keypoints) - expected[..., :2], axis=-1)
     assert away.max() < PIXELS
     np.testing.assert_allclose(found.scores, expected[..., 2], atol=1e-3)
+
+
+def test_multipose_uses_every_array_and_finds_three_people(shared):
+    """Its outputs are not stored; checked by hand against the graph run in TensorFlow."""
+    path = reference.real_weights(
+        "models/movenet-multipose.json",
+        "3c76e18669efc50148b28d0be97db491dc055cb2be292d248ec129031c5aa5de",
+    )
+    record = find("movenet-multipose")
+    state_dict = load_state_dict(path)
+    source, renamed = recognise(state_dict)
+    plan = plan_for(source, renamed, record.model())
+    assert source.name == "MoveNet MultiPose for TensorFlow.js"
+    assert plan.fits and len(plan.dropped) == 152
+    assert all("Conv" not in key and "bn_offset" not in key for key, _ in plan.dropped)
+    codec = record.codec(record.input_hw)
+    estimator = BottomUpEstimator(record.model(), codec, COCO17)
+    predictor = estimator.predictor(
+        to_variables(state_dict, record.model()), flip_test=False, batch_size=1
+    )
+    image = shared / "data/video/three_people.jpg"
+    people = predictor(read_image(image))
+    noses = np.array(sorted(people.keypoints[:, 0].tolist()))
+    np.testing.assert_allclose(noses, [[193, 149], [385, 470], [876, 148]], atol=8)
 
 
 @pytest.mark.slow

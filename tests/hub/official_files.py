@@ -27,6 +27,8 @@ def format_of(record: Published) -> Format:
     name = "MMPose 1.x"
     if record.name.startswith("yolox"):
         name = "YOLOX's own code"
+    elif record.kind == "backbone":
+        name = "timm EfficientNet-Lite"
     elif record.kind == "detector":
         name = "MMDetection"
     elif "huggingface.co" in record.weights.address:

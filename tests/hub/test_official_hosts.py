@@ -19,6 +19,7 @@ import pytest
 from official_files import drawn_leaves, write_official_file
 from official_hosts import host_of, official_hosts, sha256
 
+from jaxpose.convert import load_pretrained
 from jaxpose.convert.release import load_release
 from jaxpose.convert.rules import flatten
 from jaxpose.download import transfer
@@ -26,11 +27,17 @@ from jaxpose.download.fetch import fetch, place_of
 from jaxpose.errors import InputError
 from jaxpose.hub import catalogue
 from jaxpose.hub.addresses import address_for
-from jaxpose.hub.load import load, load_detector, load_pose
+from jaxpose.hub.load import load, load_detector, load_pose, weights
 from jaxpose.models.published.catalogue import find, records
 from jaxpose.paths import CACHE_VARIABLE
 
-RUN = [record.name for record in records() if record.weights]
+# The files of phone models have formats and tests of their own.
+DRAWN = (".pth", ".bin", ".safetensors")
+RUN = [
+    r.name
+    for r in records()
+    if r.weights and r.kind != "backbone" and r.weights.file_name.endswith(DRAWN)
+]
 # One of each project's format; the others are marked slow.
 QUICK = (
     "rtmpose-t",
@@ -94,6 +101,11 @@ def test_a_name_is_fetched_checked_converted_and_run(site, name, capsys):
         assert detector.name == name and detector.input_hw == record.input_hw
         (found,) = detector([np.full((90, 120, 3), 120, np.uint8)])
         assert np.isfinite(found.boxes_xywh).all() and detector.compilations == 1
+    elif record.kind == "backbone":
+        model = record.model()
+        variables = load_pretrained(model, weights(name))
+        with pytest.raises(InputError, match="a backbone with ImageNet weights"):
+            load(name)
     else:
         trained = load(name)
         variables, model = trained.variables, trained.model

@@ -1,5 +1,6 @@
 """Feature pyramid over a trunk: maps, order of channels, statistics that stay fixed."""
 
+import drawn
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,12 @@ import pytest
 
 from jaxpose.errors import InputError
 from jaxpose.models.conv import ConvNorm
-from jaxpose.models.feature_pyramid import FeaturePyramid, FixedStatistics, PyramidNeck
+from jaxpose.models.feature_pyramid import (
+    FeaturePyramid,
+    FixedStatistics,
+    PyramidNeck,
+    _pixels,
+)
 
 
 class Trunk(nn.Module):
@@ -43,6 +49,26 @@ def test_the_output_has_the_finest_maps_size_and_depends_on_every_parameter():
     assert len(leaves) == 24
     for path, leaf in leaves:
         assert jnp.abs(leaf).max() > 0, path
+
+
+def test_blocks_and_pixels_with_scales_of_zero_change_nothing():
+    larger = PYRAMID.clone(blocks=1, patches=True)
+    fresh = drawn.init(larger, IMAGES)
+    added = set(fresh["params"]) - set(VARIABLES["params"])
+    assert added == {"block_0_0", "block_1_0", "block_2_0", "pixels"}
+    assert fresh["params"]["pixels"]["conv"]["kernel"].shape == (1, 1, 2 * 2 * 3, 5)
+    start = {kind: {**fresh[kind], **VARIABLES[kind]} for kind in fresh}
+    expected = PYRAMID.apply(VARIABLES, IMAGES)
+    assert jnp.abs(larger.apply(start, IMAGES) - expected).max() > 0.1
+    for name in added:
+        norm = "norm" if name == "pixels" else "norm_1"
+        start["params"][name][norm]["scale"] *= 0
+    np.testing.assert_allclose(larger.apply(start, IMAGES), expected, atol=1e-6)
+
+
+def test_pixels_are_those_under_a_place():
+    image = jnp.arange(4 * 6 * 3.0).reshape(1, 4, 6, 3)
+    np.testing.assert_array_equal(_pixels(image, (2, 2))[0, 1, 0], image[0, 2:, :3].ravel())
 
 
 @pytest.mark.parametrize("trunk_norm", [False, True])

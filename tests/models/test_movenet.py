@@ -18,7 +18,7 @@ from jaxpose.models.build import PoseModel, abstract_variables
 from jaxpose.models.mobilenetv1 import DisplacementHead, MobileNetV1
 from jaxpose.models.movenet import CenterKeypointHead, MobileNetV2Pyramid
 from jaxpose.models.normalisation import SIGNED_RGB, renormalise
-from jaxpose.models.published.movenet import movenet
+from jaxpose.models.published.movenet import movenet, movenet_multipose
 from jaxpose.models.published.posenet import posenet
 from jaxpose.skeletons import COCO17
 from jaxpose.tasks.bottomup.experiment import BottomUpExperiment
@@ -102,7 +102,7 @@ def test_the_tasks_accept_them():
     ("model", "input_hw", "millions"),
     # The sizes of the published files' weights: see test_parity_movenet.
     [(movenet(), (192, 192), 2.32), (movenet(widen=1.75), (256, 256), 6.23),
-     (posenet(), (385, 385), 1.26)],
+     (posenet(), (385, 385), 1.26), (movenet_multipose(), (256, 256), 4.72)],
 )  # fmt: skip
 def test_published_sizes(model, input_hw, millions):
     variables = abstract_variables(model, input_hw)

@@ -9,6 +9,7 @@ from jaxpose.models.published.record import (
     Keypointed,
     Kind,
     Published,
+    PublishedBackbone,
     PublishedDetector,
     PublishedLifter,
     PublishedPose,
@@ -21,6 +22,7 @@ _EVERY = tuple(record for family in FAMILIES for record in family.published)
 
 CATALOGUE = tuple(record for record in _EVERY if isinstance(record, PublishedPose))
 DETECTORS = tuple(record for record in _EVERY if isinstance(record, PublishedDetector))
+BACKBONES = tuple(record for record in _EVERY if isinstance(record, PublishedBackbone))
 LIFTERS = tuple(record for record in _EVERY if isinstance(record, PublishedLifter))
 OLD_NAMES = {"rtmpose-t-wholebody": "dwpose-t", "rtmpose-s-wholebody": "dwpose-s"}
 """Names of version 0.1.0 that still work, and the names of today."""
@@ -37,7 +39,7 @@ def records(pattern: str | None = None, kind: Kind | None = None) -> list[Publis
     Args:
       pattern: part of a name, or a shell pattern such as `rtmpose-*` for whole names, in upper or
         lower case; None takes all.
-      kind: "pose", "detector" or "lifter"; None takes all.
+      kind: "pose", "detector", "lifter" or "backbone"; None takes all.
     """
     found = [record for record in _EVERY if kind in (None, record.kind)]
     if pattern is None:

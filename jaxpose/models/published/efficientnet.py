@@ -9,7 +9,13 @@ from jaxpose.models.classifier import ClassificationHead
 from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.efficientnet import NORM_EPSILON, STAGES, EfficientNetLite
 from jaxpose.models.heads import DeconvHead
-from jaxpose.models.published.record import Family, PublishedPose
+from jaxpose.models.published.record import (
+    APACHE,
+    Family,
+    PublishedBackbone,
+    PublishedPose,
+    Weights,
+)
 
 __all__ = ["EFFICIENTNET", "EfficientNetLite", "efficientnet_classifier", "efficientnet_pose"]
 
@@ -110,9 +116,24 @@ _FORMATS = (
 EFFICIENTNET = Family(
     "efficientnet",
     formats=_FORMATS,
+    published=(
+        PublishedBackbone(
+            name="efficientnet-lite0",
+            make=efficientnet_classifier,
+            parameters=4.65,
+            score="top-1 75.1",
+            source="tensorflow/tpu models/official/efficientnet/lite",
+            licence=APACHE,
+            trained_on=("ImageNet",),
+            weights=Weights(
+                "https://huggingface.co/timm/tf_efficientnet_lite0.in1k/resolve/main/"
+                "model.safetensors"
+            ),
+        ),
+    ),
     unpublished=(
         PublishedPose(
-            name="efficientnet-lite0", make=_pose, codec=msra, skeleton=None, parameters=6.37
+            name="efficientnet-lite0-pose", make=_pose, codec=msra, skeleton=None, parameters=6.37
         ),
     ),
 )

@@ -6,20 +6,34 @@ from functools import partial
 import numpy as np
 
 from jaxpose.codecs.center_keypoints import CenterKeypoints
+from jaxpose.codecs.center_people import CenterPeople
 from jaxpose.models import layouts
 from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.mobilenetv2 import STAGES
-from jaxpose.models.movenet import PATH, CenterKeypointHead, MobileNetV2Pyramid
+from jaxpose.models.movenet import (
+    PATH,
+    CenterKeypointHead,
+    MobileNetV2Pyramid,
+    MultiPoseHead,
+)
 from jaxpose.models.normalisation import SIGNED_RGB
 from jaxpose.models.published.record import APACHE, Family, PublishedPose, Weights
 from jaxpose.skeletons import COCO17
 
-__all__ = ["MOVENET", "CenterKeypointHead", "MobileNetV2Pyramid", "movenet"]
+__all__ = [
+    "MOVENET",
+    "CenterKeypointHead",
+    "MobileNetV2Pyramid",
+    "MultiPoseHead",
+    "movenet",
+    "movenet_multipose",
+]
 
 # Factors on MobileNetV2's channels.
 _LIGHTNING = 1.0
 _THUNDER = 1.75
+_MULTIPOSE = 1.5
 
 
 def movenet(num_keypoints: int = 17, *, widen: float = 1.0, dtype: str = "float32") -> PoseModel:
@@ -30,6 +44,15 @@ def movenet(num_keypoints: int = 17, *, widen: float = 1.0, dtype: str = "float3
     """
     backbone = MobileNetV2Pyramid(widen, dtype=dtype)
     return PoseModel(backbone, CenterKeypointHead(num_keypoints, dtype=dtype))
+
+
+def movenet_multipose(num_keypoints: int = 17, *, dtype: str = "float32") -> PoseModel:
+    """MoveNet MultiPose Lightning (TensorFlow, 2021), for several people in a whole image.
+
+    As `movenet`, with boxes; `codecs.CenterPeople` decodes its fields.
+    """
+    backbone = MobileNetV2Pyramid(_MULTIPOSE, dtype=dtype)
+    return PoseModel(backbone, MultiPoseHead(num_keypoints, dtype=dtype))
 
 
 def _any_size(num_keypoints: int, input_hw: tuple[int, int], widen: float) -> PoseModel:
@@ -95,13 +118,14 @@ _BRANCHES = (
     ("kpt_regress_0", "regression"),
     ("kpt_offset_0", "offsets"),
 )
+_BOXES = (("box_offset_0", "box_offsets"), ("box_scale_0", "box_sizes"))
 
 
-def _head(model: CenterKeypointHead) -> list[Rule]:
+def _head(model: CenterKeypointHead | MultiPoseHead) -> list[Rule]:
     """Rules for the head in TensorFlow's graph."""
-    del model
     rules = []
-    for source, target in _BRANCHES:
+    several = isinstance(model, MultiPoseHead)
+    for source, target in (*_BRANCHES, *(_BOXES if several else ())):
         source, target = rf"{_CALL}{source}/", f"params/head/{target}"
         separable = rf"{source}separable_conv2d_\d+/"
         kernel = rf"{separable}separable_conv2d/{_READ}"
@@ -148,7 +172,43 @@ _CONSTANTS = (
     ),
 )
 
+_MULTIPOSE_CONSTANTS = (
+    Rule(
+        rf"{_CALL}(Reshape|truediv|sub_1/y)",
+        None,
+        reason="a number of the normalisation, which the model has",
+    ),
+    Rule(
+        rf"{_EXTRACTOR}up_sampling2d(_\d+)?/(Const|strided_slice/stack(_[12])?)",
+        None,
+        reason="the size of a map, which follows from the image's",
+    ),
+    Rule(
+        r"ConstantFolding/StatefulPartitionedCall/truediv_\d_recip"
+        rf"|{_CALL}(truediv_[89]/x|mul_\d/[xy]|(Less|Greater_1|Maximum(_1)?)/y"
+        r"|clip_by_value(_\d)?(/Minimum)?/y)",
+        None,
+        reason="a number of the decoding, which the codec has",
+    ),
+    Rule(
+        rf"{_CALL}((ExpandDims|split|Max|Sum|ArgMax|concat)(_\d)?/\w+|Reshape_\d+(/shape(/[23])?)?"
+        r"|(strided_slice(_\d+)?/stack(_[12])?)|(Tile_\d/multiples)|(range_\d/\w+)|x(_2)?|Const_2"
+        r"|(mul|floordiv(_\d)?)/y|meshgrid/\w+/\w+|TopKV2/k|zeros_like)",
+        None,
+        reason="an index or a shape of the decoding, which the codec has",
+    ),
+)
+
 _FORMATS = (
+    # First: the names of the single person's model are among these.
+    Format(
+        name="MoveNet MultiPose for TensorFlow.js",
+        marker=rf"{_CALL}box_scale_0/.+",
+        head=rf"{_CALL}(center|kpt_\w+|box_\w+)_0/.+",
+        tables={MobileNetV2Pyramid: _pyramid, MultiPoseHead: _head},
+        rules=_MULTIPOSE_CONSTANTS,
+        dataset="coco",
+    ),
     Format(
         name="MoveNet for TensorFlow.js",
         marker=rf"{_CALL}kpt_regress_0/.+",
@@ -159,7 +219,7 @@ _FORMATS = (
     ),
 )
 
-_HUB = "https://tfhub.dev/google/tfjs-model/movenet/singlepose"
+_HUB = "https://tfhub.dev/google/tfjs-model/movenet"
 
 _PUBLISHED = tuple(
     PublishedPose(
@@ -171,12 +231,12 @@ _PUBLISHED = tuple(
         padding=1.0,
         normalisation=SIGNED_RGB,
         parameters=millions,
-        score=f"keypoint mAP {score}",
+        score=f"mAP {score}",
         source="TensorFlow Lite's page on pose estimation, model of float16; the data of the score "
         "is not stated",
         licence=APACHE,
         trained_on=("COCO", "Active"),
-        weights=Weights(f"{_HUB}/{name}/4/model.json?tfjs-format=file"),
+        weights=Weights(f"{_HUB}/singlepose/{name}/4/model.json?tfjs-format=file"),
     )
     # Millions of weights are counted in the published files.
     for name, side, widen, millions, score in (
@@ -185,4 +245,19 @@ _PUBLISHED = tuple(
     )
 )
 
-MOVENET = Family("movenet", formats=_FORMATS, published=_PUBLISHED)
+_SEVERAL = PublishedPose(
+    name="movenet-multipose",
+    make=lambda num_keypoints, input_hw: movenet_multipose(num_keypoints),
+    codec=CenterPeople,
+    skeleton=COCO17,
+    input_hw=(256, 256),
+    normalisation=SIGNED_RGB,
+    takes="images",
+    parameters=4.72,  # counted in the published file
+    source="TensorFlow's MoveNet MultiPose Lightning, version 1, without a score",
+    licence=APACHE,
+    trained_on=("COCO", "Active"),
+    weights=Weights(f"{_HUB}/multipose/lightning/1/model.json?tfjs-format=file"),
+)
+
+MOVENET = Family("movenet", formats=_FORMATS, published=(*_PUBLISHED, _SEVERAL))

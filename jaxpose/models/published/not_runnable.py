@@ -61,10 +61,11 @@ _OFFSETS = (
 _TFLITE = "MediaPipe's networks and their TFLite files are not built in."
 _BUNDLE = "It is a bundle of several TFLite files, which jaxpose does not unpack."
 _MOVENET = "There is no table for the names of MoveNet in TFLite."
-_MULTIPOSE = "MoveNet's decoding of several people is not built in."
 _POSENET = "There is no table for the names of PoseNet in TFLite."
-_PADDLE = "The network is not built in, and Paddle's files of weights are not read."
-_BACKBONE = "EfficientNet-Lite is not built in; it is a backbone for training, without keypoints."
+_PADDLE = (
+    "PaddlePaddle's files of weights are not read. An OpenVINO model (.xml, with the .bin beside "
+    "it) of the same weights is: `jaxpose convert model.xml OUT`."
+)
 
 _ASSETS = "https://storage.googleapis.com/mediapipe-assets"
 _TASKS = "https://storage.googleapis.com/mediapipe-models"
@@ -193,10 +194,8 @@ _ROWS = (
             ("movenet-thunder", "body, 17 keypoints", _MOVENET,
              "lite-model/movenet/singlepose/thunder/tflite/float16/4?lite-format=tflite",
              "AP 72.0"),
-            ("movenet-multipose", "body, 17 keypoints of up to 6 people", _MULTIPOSE,
+            ("movenet-multipose", "body, 17 keypoints of up to 6 people", _MOVENET,
              "lite-model/movenet/multipose/lightning/tflite/float16/1?lite-format=tflite", ""),
-            ("movenet-multipose-tfjs", "body, 17 keypoints of up to 6 people", _MULTIPOSE,
-             "tfjs-model/movenet/multipose/lightning/1", ""),
         )
     ),
     NotRunnable(
@@ -211,17 +210,10 @@ _ROWS = (
     *(
         NotRunnable(name, task, _PADDLE, Weights(f"{_TINY}/{file}.pdparams"), score)
         for name, task, file, score in (
-            ("tinypose-256x192", "body, 17 keypoints", "tinypose_256x192", "AP 68.3"),
-            ("tinypose-128x96", "body, 17 keypoints", "tinypose_128x96", "AP 58.4"),
-            ("picodet-s-192", "boxes of people", "picodet_s_192_lcnet_pedestrian", "box AP 31.7"),
-            ("picodet-s-320", "boxes of people", "picodet_s_320_lcnet_pedestrian", "box AP 41.6"),
+            ("tinypose-paddle", "body, 17 keypoints", "tinypose_256x192", "AP 68.3"),
+            ("tinypose-128x96-paddle", "body, 17 keypoints", "tinypose_128x96", "AP 58.4"),
+            ("picodet-s-192-paddle", "people", "picodet_s_192_lcnet_pedestrian", "box AP 31.7"),
+            ("picodet-s-320-paddle", "people", "picodet_s_320_lcnet_pedestrian", "box AP 41.6"),
         )
-    ),
-    NotRunnable(
-        "efficientnet-lite0",
-        "backbone, ImageNet",
-        _BACKBONE,
-        Weights("https://huggingface.co/timm/tf_efficientnet_lite0.in1k/resolve/main/model.safetensors"),
-        "top-1 75.1",
     ),
 )  # fmt: skip

@@ -15,7 +15,7 @@ from jaxpose.models.lifting.lifter import Lifter
 from jaxpose.models.normalisation import IMAGENET_RGB, Normalisation
 from jaxpose.skeletons import Skeleton
 
-Kind = Literal["pose", "detector", "lifter"]
+Kind = Literal["pose", "detector", "lifter", "backbone"]
 
 OPENMMLAB = "https://download.openmmlab.com/mmpose"
 """Server of the weights of MMPose's model zoo."""
@@ -185,6 +185,25 @@ class PublishedLifter(Published):
         """Build the model for other keypoints; it takes no images, so `input_hw` has no effect."""
         del input_hw
         return self.make(num_keypoints)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedBackbone(Published):
+    """Record of an ImageNet classifier, whose backbone a pose model can start from.
+
+    Attributes:
+      make: `make(num_classes)` -> the classifier.
+      num_classes: published number of classes.
+    """
+
+    kind: ClassVar[Kind] = "backbone"
+
+    make: Callable[[int], PoseModel]
+    input_hw: tuple[int, int] = (224, 224)
+    num_classes: int = 1000
+
+    def model(self) -> PoseModel:
+        return self.make(self.num_classes)
 
 
 Keypointed = PublishedPose | PublishedLifter
