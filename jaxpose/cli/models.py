@@ -25,6 +25,7 @@ _TITLES = {
     "lifter": "Lifters to 3D",
     "backbone": "Backbones",
 }
+_SCORE = 14  # characters of a score in the list; the record has the whole
 _CLASSIFIERS = ("detector", "backbone")
 _NOTE = (
     "Parameters in millions, scores as published. here: on this machine; fetch: fetched at the "
@@ -102,6 +103,7 @@ def _cells(row: Listed) -> tuple[str, ...]:
     params = "" if row.parameters is None else f"{row.parameters:.1f}"
     # The first metric, without the words in brackets behind it.
     score = row.score.partition(",")[0].partition(" (")[0]
+    score = score if len(score) <= _SCORE else f"{score[: _SCORE - 1]}…"
     return row.name, row.takes, row.gives, params, score, row.status
 
 
