@@ -10,6 +10,7 @@ from jaxpose.codecs.codec import mean_of_two, mirror_maps
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
+from jaxpose.geometry import Udp
 
 # Points of BlazePose after the keypoints: centre, scale and rotation of the region, unused ones.
 _AUXILIARY = 6
@@ -39,12 +40,12 @@ class Landmarks:
     Attributes:
       part: "body", "hand" or "face".
       input_hw: size of the model's input, the frame of the keypoints.
-      udp: False; these crops are not those of UDP.
+      udp: convention of the crops; published weights need "edges".
     """
 
     part: Literal["body", "hand", "face"]
     input_hw: tuple[int, int] = (256, 256)
-    udp: bool = False
+    udp: Udp = "edges"
 
     def output_shapes(self, num_keypoints: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
         """Shapes that `decode` accepts, without the batch."""

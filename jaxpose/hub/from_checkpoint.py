@@ -218,7 +218,7 @@ def _release_detector(
         )
     entry, model, variables = recognise_detector(state_dict, options.model)
     size = _parse_size(options.input_size) if options.input_size else entry.input_hw
-    detector = Detector(model, variables, size, name=entry.name)
+    detector = Detector.of(model)(model, variables, size, name=entry.name)
     name = detect(state_dict).name
     detector.save(
         out,

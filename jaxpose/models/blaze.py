@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from jaxpose.models.blazepose import LandmarkOutputs, shortcut
 from jaxpose.models.conv import ConvNorm
-from jaxpose.models.input_range import to_range
+from jaxpose.models.normalisation import UNIT_RGB, Normalisation, renormalise
 from jaxpose.models.parameter_rules import ParameterRules
 from jaxpose.models.upsample import enlarge
 
@@ -54,8 +54,9 @@ def linear(features: int, size: int, name: str, dtype: str, **options) -> ConvNo
 
 
 class BlazeBlock(nn.Module):
-    """Depthwise and 1x1 convolution beside the input, then an activation (arXiv:1907.05047, fig. 1).
+    """Depthwise and 1x1 convolution beside the input, then an activation.
 
+    arXiv:1907.05047, fig. 1.
     With stride 2 the input is pooled by maxima; new channels of it are zeros.
     """
 
@@ -84,7 +85,7 @@ class BlazeNet(nn.Module):
       stages: channels of the blocks of each stage; all but the first stage start with stride 2.
       size: side of the depthwise kernels.
       activation: activation of the stem and of all blocks.
-      low, high: input values of black and white.
+      normalisation: normalisation of the weights' images.
       dtype: compute dtype; parameters stay float32.
     """
 
@@ -92,8 +93,7 @@ class BlazeNet(nn.Module):
     stages: tuple[tuple[int, ...], ...]
     size: int = 3
     activation: Activation = "relu"
-    low: float = 0.0
-    high: float = 1.0
+    normalisation: Normalisation = UNIT_RGB
     dtype: str = "float32"
 
     parameter_rules: ClassVar[ParameterRules] = ParameterRules(
@@ -104,7 +104,7 @@ class BlazeNet(nn.Module):
     def __call__(self, images: jax.Array, train: bool = False) -> tuple[jax.Array, ...]:
         """Normalised RGB `[B, H, W, 3]` -> the last map of each stage, of the strides 2, 4, ..."""
         del train  # neither norm nor dropout
-        x = to_range(images, self.low, self.high).astype(self.dtype)
+        x = renormalise(images, self.normalisation).astype(self.dtype)
         features, size = self.stem
         x = linear(features, size, "stem", self.dtype, stride=2)(x, False)
         x = Activate(self.activation, name="stem_activation")(x)
@@ -113,9 +113,9 @@ class BlazeNet(nn.Module):
             for k, features in enumerate(channels):
                 stride = 2 if s and not k else 1
                 name = f"stage_{s}_block_{k}"
-                x = BlazeBlock(
-                    features, self.size, stride, self.activation, self.dtype, name=name
-                )(x)
+                x = BlazeBlock(features, self.size, stride, self.activation, self.dtype, name=name)(
+                    x
+                )
             maps.append(x)
         return tuple(maps)
 
@@ -192,7 +192,8 @@ class AnchoredHead(nn.Module):
     def __call__(self, maps: tuple[jax.Array, ...], train: bool = False) -> AnchoredOutputs:
         """Maps by increasing stride, one for each of `anchors` -> `AnchoredOutputs`."""
         del train
-        boxes, logits = [], []
+        boxes: list[jax.Array] = []
+        logits: list[jax.Array] = []
         values = 4 + 2 * self.num_keypoints
         for i, (x, (_, count)) in enumerate(zip(maps, self.anchors, strict=True)):
             for found, name, features in ((logits, "class", 1), (boxes, "box", values)):
@@ -209,7 +210,7 @@ class AnchoredHead(nn.Module):
 
 
 def depth_to_space(x: jax.Array) -> jax.Array:
-    """Rearrange `[B, h, w, 4C]` to `[B, 2h, 2w, C]`; channels go row by row through a 2x2 square."""
+    """Rearrange `[B, h, w, 4C]` to `[B, 2h, 2w, C]`: channels fill 2x2 squares row by row."""
     batch, height, width, channels = x.shape
     x = x.reshape(batch, height, width, 2, 2, channels // 4)
     return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height, 2 * width, channels // 4)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxpose.models.conv import ConvNorm
-from jaxpose.models.input_range import to_range
+from jaxpose.models.normalisation import UNIT_RGB, Normalisation, renormalise
 from jaxpose.models.padding import Padding
 from jaxpose.models.parameter_rules import ParameterRules
 from jaxpose.models.upsample import enlarge
@@ -103,7 +103,7 @@ class BlazePoseTrunk(nn.Module):
         each stage.
       padding: "torch" for symmetrical zeros, "tensorflow" for those of "SAME".
       pooled: a block of stride 2 that keeps the channels adds its input, pooled by maxima.
-      low, high: input values of black and white.
+      normalisation: normalisation of the weights' images.
       dtype: compute dtype; parameters stay float32.
     """
 
@@ -111,8 +111,7 @@ class BlazePoseTrunk(nn.Module):
     stages: tuple[tuple[int, int, int, int, int], ...]
     padding: Padding = "torch"
     pooled: bool = False
-    low: float = 0.0
-    high: float = 1.0
+    normalisation: Normalisation = UNIT_RGB
     dtype: str = "float32"
 
     parameter_rules: ClassVar[ParameterRules] = ParameterRules(
@@ -127,7 +126,7 @@ class BlazePoseTrunk(nn.Module):
         to fewer channels.
         """
         del train  # neither norm nor dropout
-        x = to_range(images, self.low, self.high).astype(self.dtype)
+        x = renormalise(images, self.normalisation).astype(self.dtype)
         stem, first = self.channels
         x = self._conv(stem, 3, "stem", stride=2)(x, False)
         x = self._conv(stem, 3, "first_depthwise", groups=stem)(x, False)

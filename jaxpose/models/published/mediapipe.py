@@ -13,12 +13,12 @@ from jaxpose.codecs.landmarks import Landmarks
 from jaxpose.models.blaze import AnchoredHead, BlazeNet, FaceMeshHead, TopDownNeck
 from jaxpose.models.blazepose import BlazePoseHead, BlazePoseTrunk, HandHead
 from jaxpose.models.build import PoseModel
-from jaxpose.models.conversion import Format, Rule, Transform
+from jaxpose.models.conversion import Format, Rule, Tables, Transform
 from jaxpose.models.detection import DetectionModel
+from jaxpose.models.normalisation import SIGNED_RGB, UNIT_RGB, Normalisation
 from jaxpose.models.published.record import (
     APACHE,
     Family,
-    Normalisation,
     PublishedDetector,
     PublishedPose,
     Weights,
@@ -82,7 +82,10 @@ def blazepose(num_keypoints: int = 33, *, size: str = "full", dtype: str = "floa
 def hand_landmark(
     num_keypoints: int = 21, *, size: str = "full", dtype: str = "float32"
 ) -> PoseModel:
-    """MediaPipe Hands (Zhang et al. 2020, arXiv:2006.10214); `size` lite or full, images 224x224."""
+    """MediaPipe Hands (Zhang et al. 2020, arXiv:2006.10214); `size` lite or full.
+
+    Images are 224x224.
+    """
     channels, stages = _TRUNKS[f"hand-{size}"]
     trunk = BlazePoseTrunk(channels, stages, "tensorflow", pooled=size == "lite", dtype=dtype)
     return PoseModel(trunk, HandHead(num_keypoints))
@@ -98,24 +101,24 @@ def face_mesh(num_keypoints: int = 468, *, dtype: str = "float32") -> PoseModel:
 def blaze_detector(
     num_classes: int = 1, *, finds: str = "people", dtype: str = "float32"
 ) -> DetectionModel:
-    """Detector of "people" (BlazePose), "palms" or "faces" (BlazeFace, short range).
+    """Detector of "people" (BlazePose), "hands" or "faces" (BlazeFace, short range).
 
     Images are letterboxed to 224x224, 192x192 and 128x128 pixels.
     """
     del num_classes  # always one
     if finds == "people":
         channels, stages = _TRUNKS["detector"]
-        trunk = BlazePoseTrunk(channels, stages, low=-1.0, dtype=dtype)
+        trunk = BlazePoseTrunk(channels, stages, normalisation=SIGNED_RGB, dtype=dtype)
         neck = TopDownNeck((192, 96), 3, activation="relu6", laterals=True, dtype=dtype)
         head = AnchoredHead(((8, 2), (16, 2), (32, 6)), 4, spread=True, dtype=dtype)
         return DetectionModel(trunk, head, neck)
-    if finds == "palms":
+    if finds == "hands":
         palm = ((32,) * 4, (64,) * 5, (128,) * 5, (256,) * 5, (256,) * 5)
         net = BlazeNet((32, 5), palm, 5, "prelu", dtype=dtype)
         neck = TopDownNeck((256, 128), 2, 5, "prelu", dtype=dtype)
         return DetectionModel(net, AnchoredHead(((8, 2), (16, 6)), 7, dtype=dtype), neck)
     face = ((24, 28), (32, 36, 42), (48, 56, 64, 72, 80, 88), (96,) * 5)
-    net = BlazeNet((24, 5), face, low=-1.0, dtype=dtype)
+    net = BlazeNet((24, 5), face, normalisation=SIGNED_RGB, dtype=dtype)
     return DetectionModel(net, AnchoredHead(((8, 2), (16, 6)), 6, dtype=dtype), TopDownNeck())
 
 
@@ -267,7 +270,8 @@ def _mesh_head(head: FaceMeshHead) -> list[Rule]:
         ("presence", (28, 29, 30), (23, 24), (26, 27, 28)),
     ):
         path = f"head/{branch}"
-        for number, part in zip(convs, ("block_0/pointwise", "reduce", "block_1/pointwise"), strict=True):
+        parts = ("block_0/pointwise", "reduce", "block_1/pointwise")
+        for number, part in zip(convs, parts, strict=True):
             rules += _layers([f"{path}_{part}"], [], (number, 0))
         for number, k in zip(depthwise, (0, 1), strict=True):
             rules += _layers([], [f"{path}_block_{k}/depthwise"], (0, number))
@@ -277,7 +281,7 @@ def _mesh_head(head: FaceMeshHead) -> list[Rule]:
     return rules
 
 
-_BACKBONES = {BlazePoseTrunk: _trunk, BlazeNet: _blaze_net}
+_BACKBONES: Tables = {BlazePoseTrunk: _trunk, BlazeNet: _blaze_net}
 _FORMATS = (
     Format(
         name="MediaPipe's detectors",
@@ -299,8 +303,6 @@ _FORMATS = (
     ),
 )
 
-_UNIT = Normalisation((0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
-_CENTRED = Normalisation((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
 _ASSETS = "https://storage.googleapis.com/mediapipe-assets"
 
 
@@ -334,11 +336,27 @@ _HANDS = (
     ("full", 1661875760968579, "11c272b8"),
 )
 # Name, task, side of the images, normalisation, file, generation, first digits.
-_DETECTORS = (
-    ("blazepose-detector", "people", 224, _CENTRED, "pose_detection", 1661875889147923, "a63c614b"),
-    ("palm-detection-full", "palms", 192, _UNIT, "palm_detection_full", 1661875883244842, "2f25e740"),
+_DETECTORS: tuple[tuple[str, str, int, Normalisation, str, int, str], ...] = (
     (
-        *("blazeface-short", "faces", 128, _CENTRED),
+        "blazepose-detector",
+        "people",
+        224,
+        SIGNED_RGB,
+        "pose_detection",
+        1661875889147923,
+        "a63c614b",
+    ),
+    (
+        "palm-detection-full",
+        "hands",
+        192,
+        UNIT_RGB,
+        "palm_detection_full",
+        1661875883244842,
+        "2f25e740",
+    ),
+    (
+        *("blazeface-short", "faces", 128, SIGNED_RGB),
         *("face_detection_short_range", 1661875748538815, "3bc182eb"),
     ),
 )
@@ -356,7 +374,7 @@ MEDIAPIPE = Family(
                 skeleton=BLAZEPOSE33,
                 num_keypoints=33,
                 input_hw=(256, 256),
-                normalisation=_UNIT,
+                normalisation=UNIT_RGB,
                 source="BlazePose, arXiv:2006.10204; MediaPipe's model card",
                 licence=APACHE,
                 trained_on=_TRAINED,
@@ -372,7 +390,7 @@ MEDIAPIPE = Family(
                 skeleton=HAND21,
                 num_keypoints=21,
                 input_hw=(224, 224),
-                normalisation=_UNIT,
+                normalisation=UNIT_RGB,
                 source="MediaPipe Hands, arXiv:2006.10214",
                 licence=APACHE,
                 trained_on=_TRAINED,
@@ -388,7 +406,7 @@ MEDIAPIPE = Family(
             num_keypoints=468,
             input_hw=(192, 192),
             padding=1.5,
-            normalisation=_UNIT,
+            normalisation=UNIT_RGB,
             source="Face mesh, arXiv:1907.06724",
             licence=APACHE,
             trained_on=_TRAINED,
