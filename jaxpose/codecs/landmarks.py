@@ -16,6 +16,27 @@ from jaxpose.geometry import Udp
 _AUXILIARY = 6
 
 
+class LandmarkOutputs(NamedTuple):
+    """Outputs of a landmark head, float32; None where a model does not have one.
+
+    Attributes:
+      landmarks: `[B, K, D]`: x, y and z in pixels of the input, from its outer edge; D is 3, or 5
+        with the logits of visibility and of presence within the image.
+      presence: `[B, 1]` probability that the body, hand or face is there; of faces the logit.
+      world: `[B, K, 3]` positions in metres, from the middle of the hips or of the hand.
+      handedness: `[B, 1]` probability of a right hand, in an image that is mirrored like a selfie.
+      heatmaps: `[B, H / 4, W / 4, K]`.
+      segmentation: `[B, H, W, 1]` logits of the person's pixels.
+    """
+
+    landmarks: jax.Array
+    presence: jax.Array
+    world: jax.Array | None = None
+    handedness: jax.Array | None = None
+    heatmaps: jax.Array | None = None
+    segmentation: jax.Array | None = None
+
+
 class LandmarkTargets(NamedTuple):
     """Targets of `Landmarks`.
 
@@ -32,7 +53,7 @@ class LandmarkTargets(NamedTuple):
 class Landmarks:
     """Coordinates in pixels, with a probability for each point or for all of them.
 
-    The outputs have the fields of `models.blazepose.LandmarkOutputs`. Coordinates are distances
+    The outputs are `LandmarkOutputs`. Coordinates are distances
     from the outer edge of the input, so half a pixel more than positions with pixel centres at
     integers. The score of a keypoint of a body is the probability that it is visible; that of a
     hand's or a face's is the probability that the hand or face is there.
@@ -70,13 +91,13 @@ class Landmarks:
         visible = (sample.visible == 2).astype(jnp.float32)
         return Targets(LandmarkTargets(jnp.where(finite, points, 0.0) + 0.5, visible), weights)
 
-    def decode(self, outputs: Any) -> Decoded:
+    def decode(self, outputs: LandmarkOutputs) -> Decoded:
         """Decode keypoints in pixels of the input, pixel centres at integers.
 
         Raises:
           InputError: the outputs have other fields.
         """
-        if not hasattr(outputs, "landmarks"):
+        if not isinstance(outputs, LandmarkOutputs):
             raise InputError(
                 f"Outputs of type {type(outputs).__name__} are no landmarks: use this codec with "
                 "BlazePose, a hand model or the face mesh."
@@ -91,7 +112,7 @@ class Landmarks:
             scores = jax.nn.sigmoid(raw) if self.part == "face" else raw
         return Decoded(landmarks[..., :2] - 0.5, scores, raw, jnp.ones(raw.shape, bool))
 
-    def flip_back(self, outputs: Any, permutation: Any) -> Any:
+    def flip_back(self, outputs: LandmarkOutputs, permutation: Any) -> LandmarkOutputs:
         """Convert outputs for the mirrored input to the frame of the original input."""
         # Auxiliary points are in the middle of the body.
         order = jnp.concatenate(

@@ -10,7 +10,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxpose.models.blazepose import LandmarkOutputs, shortcut
+from jaxpose.codecs.landmarks import LandmarkOutputs
+from jaxpose.models.blazepose import shortcut
 from jaxpose.models.conv import ConvNorm
 from jaxpose.models.normalisation import UNIT_RGB, Normalisation, renormalise
 from jaxpose.models.parameter_rules import ParameterRules

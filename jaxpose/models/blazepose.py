@@ -4,12 +4,13 @@ Bazarevsky et al. 2020, arXiv:2006.10204, and the model cards of MediaPipe. The 
 published weights are folded into the convolutions, so convolutions have biases here.
 """
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxpose.codecs.landmarks import LandmarkOutputs
 from jaxpose.models.conv import ConvNorm
 from jaxpose.models.normalisation import UNIT_RGB, Normalisation, renormalise
 from jaxpose.models.padding import Padding
@@ -18,27 +19,6 @@ from jaxpose.models.upsample import enlarge
 
 _HIDDEN = 8
 """Channels of the branch for the segmentation."""
-
-
-class LandmarkOutputs(NamedTuple):
-    """Outputs of a landmark head, float32; None where a model does not have one.
-
-    Attributes:
-      landmarks: `[B, K, D]`: x, y and z in pixels of the input, from its outer edge; D is 3, or 5
-        with the logits of visibility and of presence within the image.
-      presence: `[B, 1]` probability that the body, hand or face is there; of faces the logit.
-      world: `[B, K, 3]` positions in metres, from the middle of the hips or of the hand.
-      handedness: `[B, 1]` probability of a right hand, in an image that is mirrored like a selfie.
-      heatmaps: `[B, H / 4, W / 4, K]`.
-      segmentation: `[B, H, W, 1]` logits of the person's pixels.
-    """
-
-    landmarks: jax.Array
-    presence: jax.Array
-    world: jax.Array | None = None
-    handedness: jax.Array | None = None
-    heatmaps: jax.Array | None = None
-    segmentation: jax.Array | None = None
 
 
 def conv(features: int, size: int, name: str, dtype: str, **options) -> ConvNorm:

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from jaxpose.codecs.landmarks import Landmarks
+from jaxpose.codecs import Landmarks
 from jaxpose.models.blaze import AnchoredHead, BlazeNet, FaceMeshHead, TopDownNeck
 from jaxpose.models.blazepose import BlazePoseHead, BlazePoseTrunk, HandHead
 from jaxpose.models.build import PoseModel
