@@ -18,6 +18,8 @@ _UP = math.pi / 2
 # Joints of a hand that do not move with bent fingers: wrist, thumb, and two of each finger.
 _PALM = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
 _EYES = (33, 263)
+# Least probability of visibility of the body's points from which a region is made.
+_SEEN = 0.1
 
 
 def person_region(box_xywh: np.ndarray, keypoints: np.ndarray) -> Region:
@@ -77,6 +79,43 @@ def next_face(landmarks: np.ndarray) -> Region:
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
     x, y = ((low + high) / 2).tolist()
     return Region(x, y, 1.5 * float((high - low).max()), rotation)
+
+
+def face_of_body(landmarks: np.ndarray, scores: np.ndarray) -> Region | None:
+    """Region of a face from the eyes, ears and mouth of a body; None where they are not visible.
+
+    Args:
+      landmarks: `[33, 2]`.
+      scores: `[33]` probabilities of visibility.
+    """
+    eyes, ears, mouth = (landmarks[list(rows)] for rows in ((2, 5), (7, 8), (9, 10)))
+    if min(scores[[0, 2, 5]]) < _SEEN:
+        return None
+    upper, lower = eyes.mean(axis=0), mouth.mean(axis=0)
+    height = 2.6 * float(np.linalg.norm(lower - upper))
+    width = float(np.linalg.norm(ears[1] - ears[0]))
+    x, y = ((upper + lower) / 2).tolist()
+    return Region(x, y, 1.5 * max(height, width), rotation_between(eyes[1], eyes[0], 0.0))
+
+
+def hand_of_body(landmarks: np.ndarray, scores: np.ndarray, side: str) -> Region | None:
+    """Region of a hand from a body's wrist and fingers; None where they are not visible.
+
+    Args:
+      landmarks: `[33, 2]`.
+      scores: `[33]` probabilities of visibility.
+      side: "left" or "right", the person's own.
+    """
+    wrist, pinky, index = (15, 17, 19) if side == "left" else (16, 18, 20)
+    if scores[wrist] < _SEEN:
+        return None
+    start = landmarks[wrist]
+    middle = (2 * landmarks[index] + landmarks[pinky]) / 3
+    length = float(np.linalg.norm(middle - start))
+    if not length:
+        return None
+    x, y = middle.tolist()
+    return Region(x, y, 4.0 * length, rotation_between(start, middle, _UP))
 
 
 def _around(points: np.ndarray, rotation: float) -> Region:

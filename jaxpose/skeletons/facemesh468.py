@@ -1,8 +1,8 @@
 """Face mesh: the 468 points of MediaPipe's face models, which cover a face as a mesh.
 
-The points have no names, only numbers: `face_010` is point 10, in the middle; `left_263` is point
-263, and `right_263` its mirrored point, which has the number 33 in MediaPipe. Limbs are the
-contours of the face, the lips, the eyes and the eyebrows. The mirrored point of each point was
+The points have no names, only numbers: `face_010` is point 10, in the middle; `left_face_263` is
+point 263, and `right_face_263` its mirrored point, which has the number 33 in MediaPipe. Limbs are
+the contours of the face, the lips, the eyes and the eyebrows. The mirrored point of each point was
 derived from the published model: its outputs for an image and for the mirrored image agree by this
 permutation.
 """
@@ -55,9 +55,9 @@ _LEFT = (
 
 def _name(number: int) -> str:
     if number in _MIRRORED:
-        return f"left_{number:03d}"
+        return f"left_face_{number:03d}"
     left = _LEFT_OF.get(number)
-    return f"face_{number:03d}" if left is None else f"right_{left:03d}"
+    return f"face_{number:03d}" if left is None else f"right_face_{left:03d}"
 
 
 def _contour(numbers: tuple[int, ...]) -> tuple[tuple[str, str], ...]:
@@ -79,3 +79,13 @@ FACEMESH468 = Skeleton(
     ),
     source="Kartynnik et al., Real-time Facial Surface Geometry, 2019 (arXiv:1907.06724)",
 )
+
+_DRAWN = {name for limb in FACEMESH468.limbs for name in limb}
+CONTOURS = Skeleton(
+    name="facemesh_contours",
+    keypoints=tuple(name for name in FACEMESH468.keypoints if name in _DRAWN),
+    pairs=tuple(pair for pair in FACEMESH468.pairs if set(pair) <= _DRAWN),
+    limbs=FACEMESH468.limbs,
+    source=FACEMESH468.source,
+)
+"""Points on the contours alone, for drawings."""

@@ -313,7 +313,11 @@ OTHERS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_sizes_are_those_of_the_runtime(name, reference_of):
-    """Against LiteRT itself, on the crops of the full models."""
+    """Against LiteRT itself, on the crops of the full models.
+
+    Without XNNPACK, whose segmentation of the heavy model is 2e-3 from LiteRT's own kernels, and
+    ours 5e-4: the difference arises in the residual blocks at full resolution.
+    """
     interpreter = pytest.importorskip("ai_edge_litert.interpreter")
     path, record = real_weights(*OTHERS[name]), find(name)
     model = record.model()
@@ -322,7 +326,8 @@ def test_other_sizes_are_those_of_the_runtime(name, reference_of):
     codec = record.codec(record.input_hw)
     predictor = LandmarkPredictor(model, variables, codec, record.num_keypoints)
     ours = outputs_of(name, predictor, crops)
-    runtime = interpreter.Interpreter(str(path))
+    kernels = interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    runtime = interpreter.Interpreter(str(path), experimental_op_resolver_type=kernels)
     runtime.allocate_tensors()
     fields = OUTPUTS[name.rpartition("-")[0] + "-full"]
     for row, crop in enumerate(crops):
