@@ -91,11 +91,11 @@ class Holistic:
 
     Attributes:
       skeleton: `skeletons.HOLISTIC543`.
-      lifter: None; bodies have positions in millimetres without one.
+      takes_whole_images_as_people: False, as of a `Pipeline` with a detector.
     """
 
     skeleton: Skeleton = HOLISTIC543
-    lifter = None
+    takes_whole_images_as_people = False
 
     def __init__(
         self,

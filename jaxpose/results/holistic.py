@@ -2,8 +2,6 @@
 
 from typing import Literal
 
-import numpy as np
-
 from jaxpose.results.people import People
 from jaxpose.skeletons.holistic543 import PARTS
 
@@ -35,23 +33,4 @@ class HolisticPeople(People):
             self.box_scores,
             fps=self.fps,
             _image=self._image,
-        )
-
-    def draw(
-        self, image: np.ndarray | None = None, *, min_score: float = 0.3, boxes: bool = False
-    ) -> np.ndarray:
-        """Copy of the image, uint8 RGB `[H, W, 3]`, with bodies, fingers and contours of faces.
-
-        Arguments and errors are those of `People.draw`.
-        """
-        from jaxpose.viz.holistic import draw_holistic
-
-        ids = self.track_ids
-        return draw_holistic(
-            self.image if image is None else image,
-            self.keypoints,
-            scores=self.scores,
-            min_score=min_score,
-            boxes_xywh=self.boxes_xywh if boxes else None,
-            labels=None if ids is None else [str(number) for number in ids],
         )
