@@ -71,7 +71,11 @@ def stretch(image: np.ndarray, input_hw: tuple[int, int]) -> Letterbox:
 
 
 def checked_hw(image: np.ndarray) -> tuple[int, int]:
-    """Height and width of an image, uint8 RGB `[H, W, 3]` with at least one pixel."""
+    """Height and width of an image, uint8 RGB `[H, W, 3]` with at least one pixel.
+
+    Raises:
+      InputError: it is something else.
+    """
     if not isinstance(image, np.ndarray):
         raise InputError(f"an image must be a numpy array, not {type(image).__name__}")
     if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:

@@ -3,8 +3,8 @@
 A detector finds people; the body's landmarks give the regions of the face and of the hands. In a
 video, the landmarks of a frame give the regions of the next one, so the detector only runs to find
 new people. After MediaPipe Holistic (Grishchenko & Bazarevsky 2020), without its network that
-corrects the region of a hand: where a hand or a face is new, its region is taken twice, the second
-time from its own landmarks.
+corrects the region of a hand: where a body, a face or a hand is new, its region is taken again from
+its own landmarks.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -42,6 +42,8 @@ _WRISTS = {"left": 15, "right": 16}
 _AHEAD = 4
 # Regions of detections that overlap a followed one by more are the same person.
 _SAME = 0.6
+# Searches of a new face or hand before the one that counts.
+_CORRECTIONS = 2
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class _Followed:
 
     number: int
     body: Region
+    new: bool = True
     face: Region | None = None
     hands: dict[str, Region] = field(default_factory=dict)
 
@@ -245,14 +248,15 @@ class Holistic:
         rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         for track in tracks:
             body = self._body(frame.image, [track.body])
+            if track.new and body.presence[0] >= self.options.min_presence:
+                body = self._body(frame.image, [_next_body(body)])
             if body.presence[0] < self.options.min_presence:
                 continue
-            points = _edges(np.concatenate([body.keypoints[0], body.auxiliary[0]]))
-            follows = next_body(points)
+            follows = _next_body(body)
             if any(_overlap(follows, other.body) > _SAME for other in kept):
                 continue  # two tracks have met on one person
             rows.append(self._whole(frame.image, track, body))
-            track.body = follows
+            track.body, track.new = follows, False
             kept.append(track)
         return _as_people(frame, rows, kept), kept
 
@@ -296,7 +300,7 @@ class Holistic:
         starts: dict[str, Region | None],
         following: Callable[[np.ndarray], Region],
     ) -> tuple[dict[str, Region], dict[str, tuple[np.ndarray, np.ndarray]]]:
-        """Search the parts in the followed regions, or from new ones, which are taken twice.
+        """Search the parts in the followed regions, or from new ones, which are corrected first.
 
         Returns:
           Regions of the next frame, and keypoints and scores, of the parts that were found.
@@ -304,11 +308,16 @@ class Holistic:
         least = self.options.min_presence
         regions = {name: region for name, region in followed.items() if region is not None}
         new = {n: start for n, start in starts.items() if n not in regions and start is not None}
-        if new:
+        for _ in range(_CORRECTIONS if new else 0):
             first = model(image, list(new.values()))
-            for row, name in enumerate(new):
-                if first.presence[row] >= least:
-                    regions[name] = following(_edges(first.keypoints[row]))
+            new = {
+                name: following(_edges(first.keypoints[row]))
+                for row, name in enumerate(new)
+                if first.presence[row] >= least
+            }
+            if not new:
+                break
+        regions |= new
         if not regions:
             return {}, {}
         result = model(image, list(regions.values()))
@@ -320,6 +329,10 @@ class Holistic:
             regions[name] = following(_edges(result.keypoints[row]))
             found[name] = result.keypoints[row], result.scores[row]
         return regions, found
+
+
+def _next_body(body: FoundLandmarks) -> Region:
+    return next_body(_edges(np.concatenate([body.keypoints[0], body.auxiliary[0]])))
 
 
 def _edges(keypoints: np.ndarray) -> np.ndarray:

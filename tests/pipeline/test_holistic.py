@@ -155,8 +155,8 @@ def test_a_video_is_followed_without_the_detector(made):
     assert all(len(p) == 1 and p.track_ids.tolist() == [0] for p in people)
     hips = [p[0]["left_hip"].x for p in people]
     np.testing.assert_allclose(np.diff(hips), 3)
-    # Two searches of each part in the first frame, where it is new, then one.
-    assert len(made.pipeline._face.regions) == 13 and len(made.pipeline._hands.regions) == 26
+    # Two corrections of each part in the first frame, where it is new.
+    assert len(made.pipeline._face.regions) == 14 and len(made.pipeline._hands.regions) == 28
 
 
 def test_people_come_and_go(made):

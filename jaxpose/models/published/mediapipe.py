@@ -325,38 +325,29 @@ def _weights(file: str, generation: int, digits: str) -> Weights:
     return Weights(f"{_ASSETS}/{file}.tflite?generation={generation}", digits)
 
 
-# Size, generation of the file, first digits of its SHA-256, mean OKS of 100 people of COCO.
+# Size, generation of the file, first digits of its SHA-256, parameters (M).
 _POSES = (
-    ("lite", 1661875901231143, "f17bfbec"),
-    ("full", 1661875894245786, "e9a5c5cb"),
-    ("heavy", 1661875897944151, "59e42d71"),
+    ("lite", 1661875901231143, "f17bfbec", 1.36),
+    ("full", 1661875894245786, "e9a5c5cb", 3.17),
+    ("heavy", 1661875897944151, "59e42d71", 13.75),
 )
 _HANDS = (
-    ("lite", 1661875766398729, "048edd36"),
-    ("full", 1661875760968579, "11c272b8"),
+    ("lite", 1661875766398729, "048edd36", 1.01),
+    ("full", 1661875760968579, "11c272b8", 2.72),
 )
-# Name, task, side of the images, normalisation, file, generation, first digits.
-_DETECTORS: tuple[tuple[str, str, int, Normalisation, str, int, str], ...] = (
+# Name, objects, side of the images, normalisation, parameters (M), and of the file the name,
+# generation and first digits.
+_DETECTORS: tuple[tuple[str, str, int, Normalisation, float, str, int, str], ...] = (
     (
-        "blazepose-detector",
-        "people",
-        224,
-        SIGNED_RGB,
-        "pose_detection",
-        1661875889147923,
-        "a63c614b",
+        *("blazepose-detector", "people", 224, SIGNED_RGB, 2.97),
+        *("pose_detection", 1661875889147923, "a63c614b"),
     ),
     (
-        "palm-detection-full",
-        "hands",
-        192,
-        UNIT_RGB,
-        "palm_detection_full",
-        1661875883244842,
-        "2f25e740",
+        *("palm-detection-full", "hands", 192, UNIT_RGB, 1.14),
+        *("palm_detection_full", 1661875883244842, "2f25e740"),
     ),
     (
-        *("blazeface-short", "faces", 128, SIGNED_RGB),
+        *("blazeface-short", "faces", 128, SIGNED_RGB, 0.10),
         *("face_detection_short_range", 1661875748538815, "3bc182eb"),
     ),
 )
@@ -370,6 +361,7 @@ MEDIAPIPE = Family(
             PublishedPose(
                 name=f"blazepose-{size}",
                 make=partial(_pose, size=size),
+                parameters=parameters,
                 codec=partial(Landmarks, "body"),
                 skeleton=BLAZEPOSE33,
                 num_keypoints=33,
@@ -380,12 +372,13 @@ MEDIAPIPE = Family(
                 trained_on=_TRAINED,
                 weights=_weights(f"pose_landmark_{size}", generation, digits),
             )
-            for size, generation, digits in _POSES
+            for size, generation, digits, parameters in _POSES
         ),
         *(
             PublishedPose(
                 name=f"hand-landmark-{size}",
                 make=partial(_hand, size=size),
+                parameters=parameters,
                 codec=partial(Landmarks, "hand"),
                 skeleton=HAND21,
                 num_keypoints=21,
@@ -396,11 +389,12 @@ MEDIAPIPE = Family(
                 trained_on=_TRAINED,
                 weights=_weights(f"hand_landmark_{size}", generation, digits),
             )
-            for size, generation, digits in _HANDS
+            for size, generation, digits, parameters in _HANDS
         ),
         PublishedPose(
             name="face-mesh",
             make=_mesh,
+            parameters=0.60,
             codec=partial(Landmarks, "face"),
             skeleton=FACEMESH468,
             num_keypoints=468,
@@ -419,13 +413,14 @@ MEDIAPIPE = Family(
                 input_hw=(side, side),
                 normalisation=normalisation,
                 num_classes=1,
+                parameters=parameters,
                 finds=finds,
                 source="BlazeFace, arXiv:1907.05047; MediaPipe's model card",
                 licence=APACHE,
                 trained_on=_TRAINED,
                 weights=_weights(file, generation, digits),
             )
-            for name, finds, side, normalisation, file, generation, digits in _DETECTORS
+            for name, finds, side, normalisation, parameters, file, generation, digits in _DETECTORS
         ),
     ),
 )
