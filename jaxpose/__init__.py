@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jaxpose import skeletons as skeletons
     from jaxpose.hub.catalogue import list_models as list_models
     from jaxpose.hub.load import load as load
+    from jaxpose.pipeline import Holistic as Holistic
     from jaxpose.pipeline import Pipeline as Pipeline
 
 __version__ = "0.1.0"
@@ -28,6 +29,7 @@ __version__ = "0.1.0"
 _NAMESPACES = ("codecs", "data", "losses", "metrics", "models", "skeletons")
 # Names from other modules.
 _NAMES = {
+    "Holistic": "jaxpose.pipeline",
     "Pipeline": "jaxpose.pipeline",
     "list_models": "jaxpose.hub.catalogue",
     "load": "jaxpose.hub.load",

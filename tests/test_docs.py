@@ -89,6 +89,8 @@ NOT_RUN: dict[str, str] = {
     r"jaxpose predict .*--from https://": "fetches weights from another machine",
     r"jaxpose predict image\.jpg$": "fetches the default models",
     r"trained = jaxpose\.load\(\"hf:": "fetches a repository",
+    r"jaxpose predict .*--from holistic": "needs the weights of four published models",
+    r"holistic = jaxpose\.Holistic\.load": "needs the weights of four published models",
     r"jaxpose train .*--coordinator": "needs several processes",
     r"jaxpose (train|eval) .*gs://": "needs a bucket",
     r"jaxpose bench step .*attention=cudnn": "needs an NVIDIA GPU",

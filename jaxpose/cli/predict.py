@@ -24,6 +24,7 @@ from jaxpose.hub.quality import load_default_detector, load_default_pose
 from jaxpose.media.prefetch import ahead
 from jaxpose.media.sources import Media, open_media
 from jaxpose.media.video import is_address
+from jaxpose.pipeline.holistic import Holistic
 from jaxpose.pipeline.lifting import open_lifter
 from jaxpose.pipeline.options import Options, set_options
 from jaxpose.pipeline.person_boxes import PersonDetector
@@ -34,9 +35,12 @@ from jaxpose.results.drawing import Drawing
 from jaxpose.results.image_names import ImageNames, check_not_read
 from jaxpose.results.people import People
 from jaxpose.results.writers import FORMATS, Writer, head_of, writer
+from jaxpose.skeletons import Skeleton
 from jaxpose.viz import VideoWriter, save_image
 
 WHOLE_IMAGE = "full"
+HOLISTIC = "holistic"
+"""Name of the pipeline of body, face and hands."""
 ONE_PERSON = (
     "The whole image is taken as one person; give --detector or --boxes if there are more. "
     "`--boxes full` says that it is meant."
@@ -76,6 +80,57 @@ def predict(options: Predict) -> int:
     if options.draw:
         check_not_read((out / drawn_name(str(path), names) for path in media.paths), media.paths)
     make_writable(out)
+    if options.run == HOLISTIC and not Path(HOLISTIC).exists():
+        pipeline: Pipeline | Holistic = _holistic(options, settings)
+        skeleton = Holistic.skeleton
+        head: dict[str, Any] = {**head_of(skeleton), "model": {"run": HOLISTIC}}
+    else:
+        pipeline, skeleton, head = _pipeline(options, settings)
+    outcome = PredictSummary(options.min_score if options.draw else 0.0)
+    name = "photos" if media.still else "frames"
+
+    def tail() -> dict[str, Any]:
+        return {"skipped": outcome.skipped_of(media)}
+
+    # OpenPose's writer may refuse, so it comes before another has begun a file.
+    kinds = sorted(formats, key=lambda kind: kind != "openpose")
+    writers = [
+        writer(kind, out, skeleton, head, name=name, tail=tail, names=names) for kind in kinds
+    ]
+    sheet = Overview(media.count) if options.sheet else None
+    heatmaps = None
+    if options.heatmaps and isinstance(pipeline, Pipeline):
+        heatmaps = Heatmaps(pipeline.predictor, out / "heatmaps")
+    output = _Output(writers, out, names if options.draw else None, drawing)
+    output.sheet, output.heatmaps = sheet, heatmaps
+    results = pipeline.results(media, boxes=boxes, lift=False)
+    failures: list[BaseException] = []
+    try:
+        with results, output, _progress(results.count) as progress:
+            bar = progress.add_task(name, total=results.count)
+
+            def done(people: People) -> None:
+                outcome.add(people)
+                progress.update(bar, advance=1)
+
+            frames = _drawn(results, output, done, failures)
+            if isinstance(pipeline, Pipeline) and pipeline.lifter is not None:
+                frames = _lifted(pipeline, frames, results, media, outcome)
+            for people in frames:
+                with results.stages("draw and write"):
+                    output.write(people)
+    finally:
+        outcome.videos = output.videos
+    if failures:
+        raise failures[0]
+    if pipeline.takes_whole_images_as_people and not options.boxes and outcome.people:
+        outcome.notes.append(ONE_PERSON)
+    boxes_in = " ".join(options.boxes) or None
+    return summarise(outcome, media, out, boxes_in, results.stages, formats)
+
+
+def _pipeline(options: Predict, settings: Options) -> tuple[Pipeline, Skeleton, dict[str, Any]]:
+    """The pipeline of a pose model, its skeleton, and the head of the JSON file."""
     options, settings, trained, detector = _models(options, settings)
     if options.heatmaps and (
         trained.estimator.takes == "images" or not hasattr(trained.codec, "maps")
@@ -90,47 +145,16 @@ def predict(options: Predict) -> int:
             trust_recipe=options.trust_recipe,
         )
     pipeline = Pipeline(trained, detector, lifter, settings)
-    outcome = PredictSummary(options.min_score if options.draw else 0.0)
-    head = _head(trained, options, settings)
-    name = "photos" if media.still else "frames"
+    return pipeline, trained.skeleton, _head(trained, options, settings)
 
-    def tail() -> dict[str, Any]:
-        return {"skipped": outcome.skipped_of(media)}
 
-    # OpenPose's writer may refuse, so it comes before another has begun a file.
-    kinds = sorted(formats, key=lambda kind: kind != "openpose")
-    writers = [
-        writer(kind, out, trained.skeleton, head, name=name, tail=tail, names=names)
-        for kind in kinds
-    ]
-    sheet = Overview(media.count) if options.sheet else None
-    heatmaps = Heatmaps(pipeline.predictor, out / "heatmaps") if options.heatmaps else None
-    output = _Output(writers, out, names if options.draw else None, drawing)
-    output.sheet, output.heatmaps = sheet, heatmaps
-    results = pipeline.results(media, boxes=boxes, lift=False)
-    failures: list[BaseException] = []
-    try:
-        with results, output, _progress(results.count) as progress:
-            bar = progress.add_task(name, total=results.count)
-
-            def done(people: People) -> None:
-                outcome.add(people)
-                progress.update(bar, advance=1)
-
-            frames = _drawn(results, output, done, failures)
-            if pipeline.lifter is not None:
-                frames = _lifted(pipeline, frames, results, media, outcome)
-            for people in frames:
-                with results.stages("draw and write"):
-                    output.write(people)
-    finally:
-        outcome.videos = output.videos
-    if failures:
-        raise failures[0]
-    if pipeline.takes_whole_images_as_people and not options.boxes and outcome.people:
-        outcome.notes.append(ONE_PERSON)
-    boxes_in = " ".join(options.boxes) or None
-    return summarise(outcome, media, out, boxes_in, results.stages, formats)
+def _holistic(options: Predict, settings: Options) -> Holistic:
+    """The holistic pipeline, which has its own detector and positions in 3D."""
+    for flag in ("boxes", "detector", "lift", "heatmaps", "quality"):
+        if getattr(options, flag):
+            raise InputError(f"--from {HOLISTIC} has its own models: leave --{flag} out")
+    smoothing = settings.smoothing
+    return Holistic.load(max_people=settings.max_people, smooth=smoothing)
 
 
 def _models(

@@ -14,6 +14,7 @@ from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.displacement_fields import DisplacementFields, SinglePersonFields
 from jaxpose.codecs.heatmap import Heatmap
 from jaxpose.codecs.integral import IntegralRegression
+from jaxpose.codecs.landmarks import Landmarks
 from jaxpose.codecs.megvii import Megvii
 from jaxpose.codecs.regression import Regression
 from jaxpose.codecs.sample import Sample, Targets
@@ -30,6 +31,7 @@ __all__ = [
     "Heatmap",
     "ImageCodec",
     "IntegralRegression",
+    "Landmarks",
     "Megvii",
     "Regression",
     "Sample",

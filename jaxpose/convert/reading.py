@@ -16,6 +16,7 @@ from jaxpose.convert.openvino import openvino_input_hw, read_openvino
 from jaxpose.convert.pickles import Tensor
 from jaxpose.convert.pth import Checkpoint, check_unpacked
 from jaxpose.convert.tfjs import read_tfjs
+from jaxpose.convert.tflite import read_tflite
 from jaxpose.download import local
 from jaxpose.download.shards import shard_names
 from jaxpose.errors import InputError
@@ -58,11 +59,12 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
 
     Reads `.safetensors`, `.npz`, OpenVINO's models (`.xml` with `.bin` beside it; see
     `convert.openvino`), TensorFlow.js models (`.json` with the weight files beside it; see
-    `convert.tfjs`) and PyTorch's files (`.pth`, `.pt`, `.bin`, `.ckpt`). Of PyTorch's files it
-    reads only the tensors: other objects in a pickle are neither imported nor run. Floats of 16
-    bits become float32. The weights may be inside wrappers such as `state_dict` and `model`, and a
-    prefix `module.`, `_orig_mod.` or `model.` is removed. Arrays beside those with the prefix, such
-    as a loss's, are left out, and a note on standard error lists them.
+    `convert.tfjs`), TFLite files (`.tflite`; see `convert.tflite`) and PyTorch's files (`.pth`,
+    `.pt`, `.bin`, `.ckpt`). Of PyTorch's files it reads only the tensors: other objects in a pickle
+    are neither imported nor run. Floats of 16 bits become float32. The weights may be inside
+    wrappers such as `state_dict` and `model`, and a prefix `module.`, `_orig_mod.` or `model.` is
+    removed. Arrays beside those with the prefix, such as a loss's, are left out, and a note on
+    standard error lists them.
 
     The arrays may need 64 MiB and 16 times the file's size: a small file cannot fill the memory.
 
@@ -98,12 +100,14 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
         state_dict = _read_npz(path)
     elif suffix == ".json":
         state_dict = read_tfjs(path)
+    elif suffix == ".tflite":
+        state_dict = read_tflite(path)
     elif suffix in PYTORCH:
         return _read_pytorch(path, ema)
     else:
         raise InputError(
             f"{path} is not a supported checkpoint: expected .safetensors, .pth, .pt, .bin, .ckpt, "
-            f".npz, .xml (OpenVINO) or .json (TensorFlow.js), not "
+            f".npz, .xml (OpenVINO), .json (TensorFlow.js) or .tflite, not "
             f"{suffix or 'a name without a suffix'}."
         )
     if not state_dict:

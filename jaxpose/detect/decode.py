@@ -1,8 +1,8 @@
 """Input and output conventions of each family of detectors: pixels in, boxes and scores out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,9 @@ import numpy as np
 
 from jaxpose.detect.letterbox import Letterbox, letterbox, stretch
 from jaxpose.errors import InputError
-from jaxpose.models.detection import DetectionModel, Level, RTMDetHead, YOLOXHead
+from jaxpose.models.blaze import AnchoredHead
+from jaxpose.models.detection import DetectionModel, RTMDetHead, YOLOXHead
+from jaxpose.models.normalisation import IMAGENET_RGB
 from jaxpose.models.picodet import PicoDetHead
 
 
@@ -49,8 +51,12 @@ class Convention:
         centred = images.astype(jnp.float32) - jnp.array(self.mean).reshape(shape)
         return centred / jnp.array(self.std).reshape(shape)
 
-    def decode(self, levels: Sequence[Level], category: int) -> tuple[jax.Array, jax.Array]:
+    def decode(self, levels: Any, category: int) -> tuple[jax.Array, jax.Array]:
         """Boxes of all places, and the probability that each contains a `category`.
+
+        Args:
+          levels: a `Level` for each stride.
+          category: index of the class.
 
         Returns:
           `[B, N, 4]` (x1, y1, x2, y2) in pixels of the image, and `[B, N]` in [0, 1]; the N places
@@ -86,6 +92,18 @@ def _distances_from_centres(numbers: jax.Array, corners: jax.Array) -> jax.Array
     return _distances(numbers, corners + 0.5)
 
 
+@dataclass(frozen=True)
+class AnchoredConvention(Convention):
+    """Convention of detectors with anchors: RGB images, and boxes beside keypoints.
+
+    `boxes` is not used: the host decodes the few places above the threshold (see `anchored`).
+    """
+
+    def decode(self, levels: Any, category: int) -> tuple[jax.Array, jax.Array]:
+        """Outputs of all anchors `[B, N, 4 + 2K]`, and the probabilities `[B, N]` of an object."""
+        return levels.boxes, jax.nn.sigmoid(jnp.clip(levels.logits[..., category], -100, 100))
+
+
 YOLOX = Convention((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), _centres_and_sizes, 0.2)
 RTMDET = Convention((103.53, 116.28, 123.675), (57.375, 57.12, 58.395), _distances, 0.3)
 PICODET = Convention(
@@ -101,7 +119,17 @@ PICODET = Convention(
 )
 
 
-_CONVENTIONS = ((YOLOXHead, YOLOX), (RTMDetHead, RTMDET), (PicoDetHead, PICODET))
+# The models convert ImageNet's normalisation to their own.
+ANCHORED = AnchoredConvention(
+    IMAGENET_RGB.mean, IMAGENET_RGB.std, _distances, 0.5, order="RGB", iou=0.3
+)
+
+_CONVENTIONS = (
+    (YOLOXHead, YOLOX),
+    (RTMDetHead, RTMDET),
+    (PicoDetHead, PICODET),
+    (AnchoredHead, ANCHORED),
+)
 
 
 def convention_of(model: DetectionModel) -> Convention:

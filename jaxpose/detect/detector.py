@@ -21,6 +21,7 @@ from jaxpose.detect.nms import Kept, suppress
 from jaxpose.detect.weights import recognise_detector
 from jaxpose.download import local
 from jaxpose.errors import InputError
+from jaxpose.models.blaze import AnchoredHead
 from jaxpose.models.published.catalogue import DETECTORS
 
 # Options of a detector that a release stores, besides its input size.
@@ -148,9 +149,18 @@ class Detector:
             size = tuple(int(side) for side in input_hw or saved["input_hw"])
             kept = {key: type_(saved[key]) for key, type_ in _SAVED.items() if key in saved}
             name = str(saved.get("name") or published.get("name", ""))
-            return cls(model, variables, size, **{"name": name, **kept, **options})  # type: ignore
+            kind: Any = cls.of(model)
+            found: Detector = kind(model, variables, size, **{"name": name, **kept, **options})
+            return found
         except (InputError, TypeError, ValueError) as error:
             raise InputError(f"{where}: {error}") from error
+
+    @classmethod
+    def of(cls, model: Any) -> "type[Detector]":
+        """Class of detectors for a model: `AnchoredDetector` if its head has anchors."""
+        from jaxpose.detect.anchored import AnchoredDetector
+
+        return AnchoredDetector if isinstance(model.head, AnchoredHead) else cls
 
     def save(
         self,
@@ -221,6 +231,16 @@ class Detector:
         canvases[: len(batch)] = [box.canvas for box in batch]
         boxes, scores = self.places(canvases)
         return self._suppress(boxes, scores), jnp.isfinite(scores).all()
+
+
+def check_list(images: Sequence[np.ndarray]) -> None:
+    """Checks that `images` is not one image `[H, W, 3]`.
+
+    Raises:
+      InputError: it is.
+    """
+    if isinstance(images, np.ndarray) and images.ndim < 4:
+        raise InputError("give a list of images, even for one image: detector([image])")
 
 
 def _collect(result: tuple[Kept, jax.Array], batch: list[Letterbox]) -> list[Detections]:

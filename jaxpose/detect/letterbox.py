@@ -44,7 +44,7 @@ def letterbox(image: np.ndarray, input_hw: tuple[int, int]) -> Letterbox:
     """
     import cv2
 
-    height, width = _checked_hw(image)
+    height, width = checked_hw(image)
     ratio = min(input_hw[0] / height, input_hw[1] / width)
     # An image thousands of times as wide as high keeps at least one row.
     new_h, new_w = (max(1, int(side * ratio + 0.5)) for side in (height, width))
@@ -64,14 +64,18 @@ def stretch(image: np.ndarray, input_hw: tuple[int, int]) -> Letterbox:
     """
     import cv2
 
-    height, width = _checked_hw(image)
+    height, width = checked_hw(image)
     canvas = cv2.resize(image, input_hw[::-1], interpolation=cv2.INTER_CUBIC)
     scale_xy = np.array([width / input_hw[1], height / input_hw[0]], np.float32)
     return Letterbox(canvas, (height, width), scale_xy)
 
 
-def _checked_hw(image: np.ndarray) -> tuple[int, int]:
-    """Height and width of an image, uint8 RGB `[H, W, 3]` with at least one pixel."""
+def checked_hw(image: np.ndarray) -> tuple[int, int]:
+    """Height and width of an image, uint8 RGB `[H, W, 3]` with at least one pixel.
+
+    Raises:
+      InputError: it is something else.
+    """
     if not isinstance(image, np.ndarray):
         raise InputError(f"an image must be a numpy array, not {type(image).__name__}")
     if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:

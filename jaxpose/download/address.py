@@ -9,7 +9,10 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from jaxpose.errors import InputError
 
 # Endings of weight files; any other address is a release folder.
-_FILES = (".safetensors", ".npz", ".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar", ".json")
+_FILES = (
+    *(".safetensors", ".npz", ".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar", ".json"),
+    ".tflite",
+)
 # `-fcb2599b_20230126.pth` (OpenMMLab), `-abcdef12.pth` (torch.hub): first digits of the SHA-256.
 _IN_NAME = re.compile(r"-([0-9a-f]{8,64})(?:_\d{8})?\.[a-z]+$")
 _DATE = re.compile(r"(19|20)\d\d[01]\d[0-3]\d")

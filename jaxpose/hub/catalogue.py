@@ -94,7 +94,7 @@ def resolve(where: str | Path) -> str | Path:
         return _fetched(record)
     if inside is not None:
         return inside
-    if Path(name).suffix in (*PYTORCH, OPENVINO, ".safetensors", ".npz", ".json"):
+    if Path(name).suffix in (*PYTORCH, OPENVINO, ".safetensors", ".npz", ".json", ".tflite"):
         return where  # a missing file, which the function that reads it reports
     raise InputError(f"{_unknown(name)} `jaxpose models` lists the published models.")
 

@@ -224,7 +224,7 @@ def _release_detector(
     entry, model, variables = recognise_detector(state_dict, options.model)
     stated = input_hw_of(source) or entry.input_hw
     size = _parse_size(options.input_size) if options.input_size else stated
-    detector = Detector(model, variables, size, name=entry.name)
+    detector = Detector.of(model)(model, variables, size, name=entry.name)
     name = detect(state_dict).name
     detector.save(
         out,

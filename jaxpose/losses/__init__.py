@@ -43,6 +43,7 @@ from jaxpose.losses.heatmap import (
     heatmap_mse,
     ohkm_mse,
 )
+from jaxpose.losses.landmarks import LandmarkLoss
 from jaxpose.losses.lifting import (
     NMPJPE,
     MeanBoneLength,
@@ -80,6 +81,7 @@ __all__ = [
     "HeatmapJS",
     "HeatmapMSE",
     "IntegralLoss",
+    "LandmarkLoss",
     "Loss",
     "MeanBoneLength",
     "Reprojection",

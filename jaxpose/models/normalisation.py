@@ -21,6 +21,8 @@ class Normalisation:
 IMAGENET_RGB = Normalisation((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 IMAGENET_BGR = Normalisation((103.53, 116.28, 123.675), (57.375, 57.12, 58.395), "BGR")
 PIXELS_BGR = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "BGR")
+# 0 to 255 becomes 0 to 1.
+UNIT_RGB = Normalisation((0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
 # 0 to 255 becomes -1 to 1.
 SIGNED_RGB = Normalisation((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from jaxpose.errors import InputError, nearest
+from jaxpose.skeletons import HOLISTIC543
 
 if TYPE_CHECKING:
     from jaxpose.results.people import People
@@ -54,9 +55,11 @@ class Drawing:
     def draw(self, people: People, image: np.ndarray) -> np.ndarray:
         """Copy of an image, uint8 RGB `[H, W, 3]`, with the people drawn on it."""
         from jaxpose.viz import draw_people, person_colors
+        from jaxpose.viz.holistic import draw_holistic
 
         numbers = np.arange(len(people)) if people.track_ids is None else people.track_ids
-        return draw_people(
+        draw = draw_holistic if people.skeleton == HOLISTIC543 else draw_people
+        return draw(
             image,
             people.keypoints,
             people.skeleton,

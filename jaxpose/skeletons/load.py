@@ -20,9 +20,11 @@ from jaxpose.skeletons.crowdpose14 import CROWDPOSE14
 from jaxpose.skeletons.face68 import FACE68
 from jaxpose.skeletons.face98 import FACE98
 from jaxpose.skeletons.face106 import FACE106
+from jaxpose.skeletons.facemesh468 import FACEMESH468
 from jaxpose.skeletons.h36m17 import H36M17
 from jaxpose.skeletons.halpe26 import HALPE26
 from jaxpose.skeletons.hand21 import HAND21
+from jaxpose.skeletons.holistic543 import HOLISTIC543
 from jaxpose.skeletons.humaneva15 import HUMANEVA15
 from jaxpose.skeletons.lsp14 import LSP14
 from jaxpose.skeletons.mpi_inf_3dhp17 import MPI_INF_3DHP17
@@ -45,6 +47,8 @@ BUILT_IN: dict[str, Skeleton] = {
         FACE68,
         FACE98,
         FACE106,
+        FACEMESH468,
+        HOLISTIC543,
         AFLW19,
         COFW29,
         HALPE26,

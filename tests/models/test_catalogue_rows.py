@@ -88,10 +88,10 @@ def test_a_row_is_left_out_once_a_record_has_its_address(monkeypatch):
     before = [row.name for row in table.not_runnable()]
     assert len(set(before)) == len(before) and not set(before) & {r.name for r in records()}
     assert table.not_runnable("RTMO")[0].name == "rtmo-t"
-    address = "https://storage.googleapis.com/mediapipe-assets/pose_landmark_full.tflite"
-    new = replace(records()[0], name="my-blazepose", weights=Weights(address))
+    address = "https://storage.googleapis.com/mediapipe-assets/iris_landmark.tflite"
+    new = replace(records()[0], name="my-iris", weights=Weights(address))
     monkeypatch.setattr(table, "records", lambda: [*records(), new])
-    assert set(before) - {row.name for row in table.not_runnable()} == {"blazepose-full"}
+    assert set(before) - {row.name for row in table.not_runnable()} == {"mediapipe-iris"}
 
 
 def test_every_row_says_why_and_has_a_whole_address():

@@ -58,7 +58,7 @@ _RTMW = "RTMW's neck and its head of two levels are not built in."
 _OFFSETS = (
     "Its head gives a heatmap and two offsets for each keypoint, and no codec here reads these."
 )
-_TFLITE = "MediaPipe's networks and their TFLite files are not built in."
+_TFLITE = "This network of MediaPipe is not built in."
 _BUNDLE = "It is a bundle of several TFLite files, which jaxpose does not unpack."
 _MOVENET = "There is no table for the names of MoveNet in TFLite."
 _POSENET = "There is no table for the names of PoseNet in TFLite."
