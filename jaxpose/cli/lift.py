@@ -153,4 +153,4 @@ def _summarise(lifted: LiftedTrack, track: Track, count: int, out: list[Path]) -
             table.add_row("", f"{beyond:.1f} % of elbows and knees bend too far")
     table.add_row("camera", f"looks {lifted.tilt:.0f} degrees down")
     table.add_row("written", Text(", ".join(map(str, out))))
-    PlainConsole().print(table, soft_wrap=True)  # paths stay whole
+    PlainConsole().print(table)  # paths stay whole
