@@ -160,7 +160,7 @@ def test_every_mesh_trains_to_the_same_parameters(tiny, tiny_hrnet, run, kind, m
     print(f"{kind} on {mesh}: relative difference {whole:.1e}, of one array {worst:.1e}")
     np.testing.assert_allclose(losses, also, rtol=1e-5)
     # With JAX 0.7.2, biases of the stem that have grown to 7e-3 differ by 5e-6 on 4 and 8 devices.
-    assert whole <= 1e-5 and worst <= 1e-3
+    assert whole <= 1e-5 and worst <= (1e-5 if jax.__version_info__ >= (0, 10) else 1e-3)
 
 
 @pytest.mark.slow
@@ -192,7 +192,7 @@ def test_a_batch_in_parts_gives_what_the_whole_gives(tiny, run, mesh):
     experiment = dataclasses.replace(tiny, model=PoseModel(backbone, tiny.model.head))
     whole, losses = run(experiment, (1, 1, 1), steps=1)
     parts, also = run(dataclasses.replace(experiment, accumulate=4), mesh, steps=1)
-    np.testing.assert_allclose(losses, also, rtol=1e-5)
+    np.testing.assert_allclose(losses, also, rtol=1e-6 if jax.__version_info__ >= (0, 10) else 1e-5)
     gradients = [jax.tree.leaves(state.opt_state)[1:] for state in (whole, parts)]
     assert differences(*gradients)[0] <= 1e-6
 
