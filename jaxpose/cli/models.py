@@ -87,7 +87,7 @@ def lines(rows: Sequence[Listed]) -> list[str]:
             continue
         takes = "frames" if task == "lifter" else "input"
         gives = "classes" if task in _CLASSIFIERS else "skeleton"
-        cells = [(title, takes, gives, "params", "score", "weights"), *cells]
+        cells = [(title, takes, gives, "par/M", "score", "weights"), *cells]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         for cell in cells:
             padded = [

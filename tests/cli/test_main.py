@@ -122,9 +122,9 @@ def test_in_a_process_of_its_own(tmp_path):
     result = process("train", "no_such_recipe", "--workdir", str(tmp_path), env=environment)
     assert result.returncode == 2
     assert "no_such_recipe" in result.stderr
-    result = process("predict", "a.jpg", env=environment)
+    result = process("predict", "a.jpg", "--from", "no-such-model", env=environment)
     assert result.returncode == 2
-    assert "--from" in result.stderr
+    assert "no-such-model" in result.stderr
 
 
 def test_a_closed_pipe_is_quiet():

@@ -316,7 +316,7 @@ def test_other_sizes_are_those_of_the_runtime(name, reference_of):
     """Against LiteRT itself, on the crops of the full models.
 
     Without XNNPACK, whose segmentation of the heavy model is 2e-3 from LiteRT's own kernels, and
-    ours 5e-4: the difference arises in the residual blocks at full resolution.
+    ours 5e-4.
     """
     interpreter = pytest.importorskip("ai_edge_litert.interpreter")
     path, record = real_weights(*OTHERS[name]), find(name)
