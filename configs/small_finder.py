@@ -25,7 +25,7 @@ WIDTH = 48
 
 
 def get_config() -> DetectionExperiment:
-    """2,000 steps of 8."""
+    """1,500 steps of 8."""
     student = DetectionModel(
         FixedStatistics(CSPNeXt(0.33, 0.25, (2, 3, 4), True)),
         RTMDetHead(1, WIDTH, style=Style()),
@@ -53,7 +53,7 @@ def get_config() -> DetectionExperiment:
             frozen=("teacher/.*", "student/backbone/.*"),
         ),
         evaluation=Evaluation(every=500),
-        steps=2000,
+        steps=1500,
         batch_size=8,
         ema_decay=0.998,
         resident=True,

@@ -13,8 +13,8 @@ It labels the images of Leeds Sports Pose and its extended set, together with th
 first layers are frozen, because their maps are the largest: backward passes through depthwise
 convolutions take most of the time on CPUs. The rest of the network has dense convolutions.
 
-The weights in the package were trained in three parts, whose settings their model card lists; this
-recipe is the sum of them in one run.
+The weights in the package were trained in four parts, whose settings their model card lists; this
+recipe is the sum of them in one run, and has not been run as such.
 
 The schedule ends at rate 0, so the last checkpoint is the result; selecting the best of several on
 the held-out set would give a score that is too high.

@@ -72,7 +72,7 @@ def test_real_people_in_given_boxes(shared, predictor):
         found = predictor(image, np.array([a["bbox"] for a in people]).reshape(-1, 4))
         scores += [oks(k, a, sigmas) for k, a in zip(found.keypoints, people, strict=True)]
     assert len(scores) == 49
-    assert np.mean(scores) > 0.52
+    assert np.mean(scores) > 0.54  # 0.561 when they were trained
 
 
 def test_the_finder_finds_large_people(shared, finder):
