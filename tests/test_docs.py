@@ -98,7 +98,7 @@ NOT_RUN: dict[str, str] = {
     r"jaxpose train coco_vitpose_b .*(mesh|rate|dtype)": "compiles what README's training does",
     r"Experiment\(": "shows a part of a recipe",
 }
-COMMANDS_NOT_RUN = 25
+COMMANDS_NOT_RUN = 26
 
 # Code of the pages that is replaced to make it small.
 SHRUNK_PYTHON = {'vitpose("B"': 'vitpose("S"'}

@@ -385,7 +385,7 @@ def _head(trained: Trained, options: Predict, settings: Options) -> dict[str, An
 
 def _progress(count: int | None) -> Progress:
     console = PlainConsole(stderr=True)
-    amount = TextColumn("{task.completed}") if count is None else MofNCompleteColumn()
+    amount = TextColumn("{task.completed}", markup=False) if count is None else MofNCompleteColumn()
     return Progress(
         "{task.description}",
         BarColumn(),

@@ -433,10 +433,10 @@ def _check_images(canvas: Canvas, beam_options: Sequence[str] | None) -> None:
 
 def _progress() -> progress.Progress:
     return progress.Progress(
-        progress.TextColumn("{task.description}"),
+        progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
-        progress.TextColumn("images"),
+        progress.TextColumn("images", markup=False),
         progress.TimeRemainingColumn(),
         console=PlainConsole(stderr=True),
     )

@@ -55,11 +55,11 @@ class RunLog:
             _drop_after(directory / "metrics.jsonl", start_step)
             self._writers = open_all(loggers, directory, start_step, config or {})
         self._progress = Progress(
-            TextColumn("step {task.completed}/{task.total}"),
+            TextColumn("step {task.completed}/{task.total}", markup=False),
             BarColumn(),
-            TextColumn("{task.fields[status]}"),
+            TextColumn("{task.fields[status]}", markup=False),
             TimeElapsedColumn(),
-            TextColumn("left"),
+            TextColumn("left", markup=False),
             TimeRemainingColumn(),
             console=console,
             disable=not console.is_terminal,

@@ -102,7 +102,7 @@ def test_a_run_becomes_a_release_that_predicts_as_it_does(tmp_path, monkeypatch)
     directory = tmp_path / "run"
     (directory / "checkpoints").mkdir(parents=True)
     run = Run(directory, experiment, variables, 12, {})
-    monkeypatch.setattr("jaxpose.cli.convert.load_run", lambda directory, **_: run)
+    monkeypatch.setattr("jaxpose.cli.convert.load_run", lambda *_, **__: run)
     result = invoke(directory, tmp_path / "out")
     assert result.exit_code == 0, result.output
     trained = load_pose(tmp_path / "out", "best")

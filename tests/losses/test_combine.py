@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxpose.codecs import CenterKeypoints, CenterPeople, DisplacementFields, Landmarks, Sample
+from jaxpose.codecs.landmarks import LandmarkOutputs
 from jaxpose.errors import InputError
 from jaxpose.losses import (
     L1,
@@ -15,13 +17,17 @@ from jaxpose.losses import (
     RLE,
     AdaptiveWing,
     BoneLength,
+    CenterKeypointLoss,
     CenterOffsetLoss,
+    CenterPeopleLoss,
+    DisplacementFieldLoss,
     Distillation,
     FeatureDistillation,
     HeatmapDistillation,
     HeatmapJS,
     HeatmapMSE,
     IntegralLoss,
+    LandmarkLoss,
     MeanBoneLength,
     Reprojection,
     SemiSupervised,
@@ -124,6 +130,40 @@ CASES = {
 }
 
 
+# Losses whose targets and weights are several fields, with the codec that makes them.
+TREE = ((0, 1), (1, 2))
+PEOPLE = np.array([[[[20, 10], [12, 30], [31, 33]], [[70, 12], [61, 35], [82, 30]]]], np.float32)
+ENCODED = {
+    "CenterKeypointLoss": (CenterKeypointLoss(), CenterKeypoints((48, 64)), PEOPLE[:, 0]),
+    "CenterPeopleLoss": (CenterPeopleLoss(), CenterPeople((64, 96)), PEOPLE),
+    "DisplacementFieldLoss": (
+        DisplacementFieldLoss(TREE),
+        DisplacementFields((65, 97), stride=16, tree=TREE),
+        PEOPLE,
+    ),
+    "LandmarkLoss": (LandmarkLoss(), Landmarks("body"), PEOPLE[:, 0]),
+}
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, -1e4, 1e4])
+@pytest.mark.parametrize("name", ENCODED)
+def test_bfloat16_gives_no_nan_with_encoded_fields(name, scale):
+    loss, codec, people = ENCODED[name]
+    visible = jnp.full(people.shape[:-1], 2).at[..., 1].set(0)
+    targets, weights = codec.encode(Sample(visible, jnp.asarray(people)))
+    if name == "LandmarkLoss":
+        half = LandmarkOutputs(normal(0, 1, 3, 5), normal(1, 1, 1))
+    else:
+        leaves, structure = jax.tree.flatten(targets)
+        made = [normal(i, *leaf.shape) for i, leaf in enumerate(leaves)]
+        half = jax.tree.unflatten(structure, made)
+    half = jax.tree.map(lambda a: (scale * a).astype(jnp.bfloat16), half)
+    value, gradient = jax.value_and_grad(loss)(half, targets, weights)
+    assert value.dtype == jnp.float32 and np.isfinite(value)
+    for leaf in jax.tree.leaves(gradient):
+        assert np.isfinite(leaf.astype(jnp.float32)).all()
+
+
 @pytest.mark.parametrize("scale", [0.0, 1.0, -1e4, 1e4])
 @pytest.mark.parametrize("name", CASES)
 def test_bfloat16_gives_no_nan(name, scale):
@@ -154,7 +194,8 @@ def test_every_loss_is_tried():
 
     public = {getattr(losses, name) for name in losses.__all__}
     classes = {c for c in public if isinstance(c, type) and issubclass(c, losses.Loss)}
-    assert classes - {losses.Loss} == {type(loss) for loss, _, _ in CASES.values()}
+    tried = {type(loss) for loss, _, _ in (*CASES.values(), *ENCODED.values())}
+    assert classes - {losses.Loss} == tried
 
 
 def test_stages_add_up():
