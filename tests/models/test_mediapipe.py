@@ -140,7 +140,7 @@ def test_steps_of_training_reduce_the_loss(model, part, side, points):
     assert all(jnp.isfinite(leaf).all() for leaf in backbone)
     assert sum(bool(jnp.abs(leaf).max() > 0) for leaf in backbone) > 0.5 * len(backbone)
     for _ in range(3):
-        params = jax.tree.map(lambda leaf, slope: leaf - slope, params, gradients)
+        params = jax.tree.map(lambda leaf, slope: leaf - 0.2 * slope, params, gradients)
         last, gradients = value_and_grad(params)
     assert last < first
 
