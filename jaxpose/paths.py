@@ -81,6 +81,14 @@ def _has(module: str) -> bool:
         return False
 
 
+def is_file(path: Path) -> bool:
+    """True if a path is a file; False, too, for a name that no file system takes."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long, a zero byte
+        return False
+
+
 def is_inside(path: Path, real_folder: Path) -> bool:
     """True if a path leads into a folder, after `..` and links are followed.
 

@@ -258,7 +258,9 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
                 member.filename.removesuffix(".npy"): _float32(_member(archive, member))
                 for member in members
             }
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, zlib.error) as error:
+    except (
+        *(zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error),
+    ) as error:
         raise InputError(
             f"{path} is not an intact npz file ({error}). Download or write it again."
         ) from error

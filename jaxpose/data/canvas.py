@@ -17,6 +17,7 @@ from jaxpose import geometry
 from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
 from jaxpose.media.image import exif_orientation, read_image
+from jaxpose.paths import is_file
 
 AREA_OF_BOX = 0.53
 """Ratio of a person's area to the box's area, for annotations without area; as in MMPose."""
@@ -162,7 +163,7 @@ def clip_box(box_xywh: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def read_annotated_image(annotated: ImageAnnotation) -> tuple[np.ndarray | None, str, str]:
     """Read the image; on failure return None, with the reason and a detail for the summary."""
-    if not annotated.path.is_file():
+    if not is_file(annotated.path):
         return None, IMAGE_MISSING, f": {where_missing(annotated.path, annotated.name)}"
     try:
         image = read_image(annotated.path)
@@ -187,11 +188,11 @@ def where_missing(path: Path, name: str) -> str:
     if not name or Path(name).is_absolute() or ".." in inner.parts:
         return tried
     folder = path.parents[len(Path(name).parts) - 1]
-    if str(inner) != name and (folder / inner).is_file():
+    if str(inner) != name and is_file(folder / inner):
         return f"{tried}, but {inner} with / in place of \\ exists: change file_name"
     for cut in range(1, len(inner.parts)):
         rest = Path(*inner.parts[cut:])
-        if not (folder / rest).is_file():
+        if not is_file(folder / rest):
             continue
         if folder.parts[-cut:] == inner.parts[:cut]:
             parent = folder.parents[cut - 1]

@@ -55,7 +55,7 @@ def read_pickled_npz(path: Path, key: str) -> Any:
     try:
         with zipfile.ZipFile(io.BytesIO(_bytes(path))) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
-            if key not in names:
+            if f"{key}.npy" not in archive.namelist():
                 raise InputError(f"{path}: has no array {key!r}, only {', '.join(names)}.")
             check_unpacked(path, archive.getinfo(f"{key}.npy").file_size)
             content = io.BytesIO(archive.read(f"{key}.npy"))

@@ -180,7 +180,7 @@ def read_opencv(
     rows = {}
     for index in range(names.size()):
         name = names.at(index).string()
-        turn = places.getNode(f"Rot_{name}").mat()
+        turn = _read_matrix(places.getNode(f"Rot_{name}"))
         if turn is None:
             turn = cv2.Rodrigues(_matrix(places, f"R_{name}", extrinsics or intrinsics))[0]
         t = _MM[unit] * _matrix(places, f"T_{name}", extrinsics or intrinsics).ravel()
@@ -250,8 +250,25 @@ def _storage(path: Path | str) -> Any:
     return storage
 
 
+def _read_matrix(node: Any) -> np.ndarray | None:
+    """Matrix `[rows, cols]` of an OpenCV node; None for a node that does not exist.
+
+    OpenCV's own reader of matrices writes outside its memory if the numbers do not fit the sizes.
+
+    Raises:
+      ValueError: there are not rows * cols numbers.
+    """
+    if node.isNone():
+        return None
+    rows, cols = (int(node.getNode(name).real()) for name in ("rows", "cols"))
+    data = node.getNode("data")
+    if rows < 1 or cols < 1 or data.size() != rows * cols:
+        raise ValueError(f"a matrix of {rows} x {cols} has {data.size()} numbers")
+    return np.array([data.at(i).real() for i in range(data.size())]).reshape(rows, cols)
+
+
 def _matrix(storage: Any, name: str, path: Path | str) -> np.ndarray:
-    value = storage.getNode(name).mat()
+    value = _read_matrix(storage.getNode(name))
     if value is None:
         raise InputError(f"{path} is not a calibration of this kind: it has no {name!r}")
     return value

@@ -3,7 +3,7 @@
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -292,9 +292,10 @@ def _annotations(path: Path, content: dict[str, Any]) -> Iterable[_Record]:
         if not isinstance(record, dict) or "image_id" not in record:
             raise InputError(f"{path}, {where}: no `image_id`")
         where = f"annotation {record.get('id', index)}"
-        if record["image_id"] not in file_names:
+        if not _is_one_of(record["image_id"], file_names):
             raise InputError(f"{path}, {where}: there is no image {record['image_id']!r}")
-        if record.get("iscrowd") or (people and record.get("category_id") not in people):
+        category = record.get("category_id")
+        if record.get("iscrowd") or (people and not _is_one_of(category, people)):
             continue
         if record.get("bbox") is None:
             raise InputError(f"{path}, {where}: no `bbox`")
@@ -305,6 +306,11 @@ def _annotations(path: Path, content: dict[str, Any]) -> Iterable[_Record]:
     for key, name in file_names.items():
         if key not in mentioned:
             yield _Record(f"image {key}", name, None, image_id=key)
+
+
+def _is_one_of(value: Any, ids: Collection[Any]) -> bool:
+    """True if a value is among ids; a list or an object in its place is not."""
+    return isinstance(value, int | str) and value in ids
 
 
 def _named(path: Path, content: dict[str, Any]) -> Iterable[_Record]:

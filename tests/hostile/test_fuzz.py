@@ -90,3 +90,23 @@ def test_a_matlab_file_that_unpacks_to_much(tmp_path, monkeypatch):
     savemat(path, {"joints": np.zeros((100, 100))}, do_compression=True)
     with pytest.raises(InputError, match="more than 65,536 bytes unpacked"):
         read_mat(path, "joints")
+
+
+def test_opencv_matrices_whose_sizes_do_not_fit(tmp_path):
+    """OpenCV 5.0 writes outside its memory for such a file."""
+    reader = next(reader for reader in READERS if reader.name == "OpenCV rig")
+    text = reader.samples()[0]["rig.yml"]
+    for old, new in ((b"cols: 3", b"coLs: 2"), (b"rows: 3", b"rows: 9"), (b"rows: 3", b"rows: -3")):
+        (tmp_path / "rig.yml").write_bytes(text.replace(old, new, 1))
+        with pytest.raises(InputError, match=r"a matrix of .* has 9 numbers"):
+            reader.read(tmp_path)
+
+
+def test_a_file_name_that_no_file_system_takes(tmp_path):
+    reader = next(reader for reader in READERS if reader.name == "data check")
+    sample = dict(reader.samples()[0])
+    for name in ("a" * 5000, "b/" + "d" * 300, r"e\u0000.jpg", r"f\\g.jpg"):
+        changed = sample["people.json"].replace(b"1.png", name.encode())
+        write(sample | {"people.json": changed}, tmp_path)
+        kind, message = outcome(reader, tmp_path)
+        assert kind == "read", message

@@ -16,7 +16,7 @@ from jaxpose.data.lint.plausible import check_people
 from jaxpose.data.source import Source
 from jaxpose.errors import InputError, nearest
 from jaxpose.media.image import exif_orientation, read_image
-from jaxpose.paths import is_inside
+from jaxpose.paths import is_file, is_inside
 from jaxpose.skeletons import Skeleton
 from jaxpose.skeletons.names import compare_names
 
@@ -363,7 +363,7 @@ def _files(images: list[dict[str, Any]], folder: Path) -> list[Finding]:
         message = f"file names that lead out of {folder}; `prepare` leaves them out"
         examples = tuple(outside[:3])
         findings.append(Finding("error", "photo-outside", message, len(outside), examples))
-    there = [bool(name) and _is_file(folder / name) for name in names]
+    there = [bool(name) and is_file(folder / name) for name in names]
     absent = [name for name, exists in zip(names, there, strict=True) if not exists]
     if absent:
         message = f"images are not in {folder}"
@@ -412,13 +412,6 @@ def _name(entry: dict[str, Any], place: int, images: dict[int, dict[str, Any]]) 
     image = images.get(image_id) if _whole(image_id) else None  # type: ignore[arg-type]
     where = image.get("file_name", f"image {image_id}") if image else f"image {image_id!r}"
     return f"annotation {entry['id']} in {where}" if "id" in entry else f"annotations[{place}]"
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def _is_id(value: Any) -> bool:
