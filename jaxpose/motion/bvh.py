@@ -1,5 +1,6 @@
 """BVH files: read any file, move its skeleton, write motion for Blender and similar programs."""
 
+import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,9 @@ def _parsed(words) -> Bvh:  # type: ignore[no-untyped-def]  # an iterator of wor
             found = tuple([next(words).capitalize() for _ in range(count)])
             if any(not re.fullmatch("[XYZ](position|rotation)", c) for c in found):
                 raise ValueError(f"unknown channels {found} of {names[open_joints[-1]]!r}")
+            turns = [c for c in found if c.endswith("rotation")]
+            if any(a == b for a, b in itertools.pairwise(turns)):
+                raise ValueError(f"{names[open_joints[-1]]!r} turns twice about one axis: {found}")
             channels[open_joints[-1]] = found
         else:
             raise ValueError(f"unexpected word {word!r}")

@@ -1,5 +1,6 @@
 """Random changes of files: of bytes, and of the values of JSON documents."""
 
+import copy
 import json
 from typing import Any
 
@@ -80,13 +81,13 @@ def _mutate_json(data: bytes, rng: np.random.Generator) -> bytes:
         if kind == 0:
             del parent[key]
         elif kind == 1 and isinstance(parent, list):
-            parent.insert(key, parent[key])
+            parent.insert(key, copy.deepcopy(parent[key]))
         elif kind == 2:
             depth = int(rng.choice([2, 50, 900]))
             for _ in range(depth):
                 parent[key] = [parent[key]]
         else:
-            parent[key] = _JUNK[int(rng.integers(len(_JUNK)))]
+            parent[key] = copy.deepcopy(_JUNK[int(rng.integers(len(_JUNK)))])
     return json.dumps(document).encode()
 
 
