@@ -1,4 +1,4 @@
-"""Which installed packages serve, on made-up environments, and what is asked of pip."""
+"""Installed packages that serve, on made-up environments, and the requests to pip."""
 
 import functools
 import importlib.metadata

@@ -4,6 +4,8 @@ Sources: TensorFlow's announcement of MoveNet (2021); CenterNet (arXiv:1904.0785
 Layers are those of the graphs of the published models, version 4.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 import flax.linen as nn
@@ -90,6 +92,25 @@ class MobileNetV2Pyramid(nn.Module):
         return nn.Conv(width, (1, 1), dtype=self.dtype, kernel_init=init, name=name)(x)
 
 
+def _branch(
+    features: jax.Array, train: bool, dtype: str, name: str, channels: int, bias: float = 0.0
+) -> jax.Array:
+    """One field; called in a head, whose parameters then contain the branch `name`."""
+    return FieldBranch(channels, bias, dtype, name=name)(features, train)
+
+
+def _keypoint_fields(
+    branch: Callable[..., jax.Array], count: int
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """The four fields that both heads have, for `count` keypoints."""
+    return (
+        branch("center", 1, _PRIOR_LOGIT),
+        branch("heatmaps", count, _PRIOR_LOGIT),
+        branch("regression", 2 * count),
+        branch("offsets", 2 * count),
+    )
+
+
 class CenterKeypointHead(nn.Module):
     """Four branches of a separable convolution and a 1x1 convolution; see `CenterFields`.
 
@@ -106,17 +127,8 @@ class CenterKeypointHead(nn.Module):
     @nn.compact
     def __call__(self, features: jax.Array, train: bool = False) -> CenterFields:
         """`[B, h, w, C]` -> the four fields, float32."""
-        count = self.num_keypoints
-
-        def branch(name: str, channels: int, bias: float = 0.0) -> jax.Array:
-            return FieldBranch(channels, bias, self.dtype, name=name)(features, train)
-
-        return CenterFields(
-            branch("center", 1, _PRIOR_LOGIT),
-            branch("heatmaps", count, _PRIOR_LOGIT),
-            branch("regression", 2 * count),
-            branch("offsets", 2 * count),
-        )
+        branch = partial(_branch, features, train, self.dtype)
+        return CenterFields(*_keypoint_fields(branch, self.num_keypoints))
 
 
 class MultiPoseHead(nn.Module):
@@ -135,19 +147,9 @@ class MultiPoseHead(nn.Module):
     @nn.compact
     def __call__(self, features: jax.Array, train: bool = False) -> PeopleFields:
         """`[B, h, w, C]` -> the six fields, float32."""
-        count = self.num_keypoints
-
-        def branch(name: str, channels: int, bias: float = 0.0) -> jax.Array:
-            return FieldBranch(channels, bias, self.dtype, name=name)(features, train)
-
-        return PeopleFields(
-            branch("center", 1, _PRIOR_LOGIT),
-            branch("heatmaps", count, _PRIOR_LOGIT),
-            branch("regression", 2 * count),
-            branch("offsets", 2 * count),
-            branch("box_offsets", 2),
-            branch("box_sizes", 2),
-        )
+        branch = partial(_branch, features, train, self.dtype)
+        fields = _keypoint_fields(branch, self.num_keypoints)
+        return PeopleFields(*fields, branch("box_offsets", 2), branch("box_sizes", 2))
 
 
 class FieldBranch(nn.Module):

@@ -142,7 +142,7 @@ def test_first_cells_differ_in_extras_and_settings_only():
 
 @pytest.fixture
 def pip(tmp_path, monkeypatch):
-    """What the first cell asks of Python, in a folder of its own where jaxpose is not installed."""
+    """Requests of the first cell to Python, in a separate folder without jaxpose."""
     asked = []
 
     def run(command):
