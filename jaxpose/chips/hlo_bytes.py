@@ -34,7 +34,7 @@ class ByteCounter:
     def __init__(self, program: Program) -> None:
         self.program = program
         self._used_bytes: dict[tuple[str, int], int] = {}
-        self._users: dict[str, dict[str, list[Instruction]]] = {}
+        self._users: dict[int, dict[str, list[Instruction]]] = {}
 
     def moved(self, instruction: Instruction, inside: Computation) -> int:
         """Bytes that an instruction outside of fusions reads from and writes to main memory."""
@@ -44,6 +44,17 @@ class ByteCounter:
         if instruction.opcode == "fusion":
             return self._fusion(instruction, arrays)
         return sum(self._read(instruction, arrays)) + self._written(instruction, arrays)
+
+    def users(self, inside: Computation) -> dict[str, list[Instruction]]:
+        """Instructions of a computation by the name of each of their operands."""
+        key = id(inside)
+        if key not in self._users:
+            users: dict[str, list[Instruction]] = {}
+            for one in inside.values():
+                for operand in dict.fromkeys(one.operands):
+                    users.setdefault(operand, []).append(one)
+            self._users[key] = users
+        return self._users[key]
 
     def is_free(self, instruction: Instruction) -> bool:
         """True for an instruction that starts no work."""
@@ -132,22 +143,12 @@ class ByteCounter:
             self._used_bytes[key] = self._used_of(parameter, name)
         return self._used_bytes[key]
 
-    def _users_in(self, name: str) -> dict[str, list[Instruction]]:
-        """Instructions of a computation by the name of each of their operands."""
-        if name not in self._users:
-            users: dict[str, list[Instruction]] = {}
-            for one in self.program.computations[name].values():
-                for operand in dict.fromkeys(one.operands):
-                    users.setdefault(operand, []).append(one)
-            self._users[name] = users
-        return self._users[name]
-
     def _used_of(self, value: Instruction, name: str) -> int:
         whole = _plain(value.outputs)
         if value.root:
             return whole
         total = 0
-        for user in self._users_in(name).get(value.name, ()):
+        for user in self.users(self.program.computations[name]).get(value.name, ()):
             places = [i for i, operand in enumerate(user.operands) if operand == value.name]
             if user.opcode in _PARTIAL and places == [0]:
                 total += _plain(user.outputs)

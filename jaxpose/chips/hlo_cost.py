@@ -19,6 +19,7 @@ from jaxpose.chips.hlo_text import Computation, Instruction, Place, Program, rea
 
 KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
 
+_NEAR = 4  # instructions between a copy and the work that it is for
 _GROUPS = re.compile(
     r"replica_groups=(?:\[\d+,(\d+)\]|\{\{([\d,]*)\}|mesh\[([^\]]*)\]\s*\{([^}]*)\})"
 )
@@ -93,16 +94,18 @@ def work(program: Program) -> list[Work]:
         if counter.is_free(instruction):
             continue
         fused = list(_fused(program, instruction, inside))
-        work_flops = sum(flops(one, where) for one, where in fused)
+        named = [one for one, _ in fused if one.op_name]
+        if not named:  # XLA's own, such as a copy: named after what it is for
+            named = _named_near(instruction, inside, counter.users(inside))
         found.append(
             Work(
                 instruction,
                 times,
-                times * work_flops,
+                times * sum(flops(one, where) for one, where in fused),
                 times * counter.moved(instruction, inside),
                 Counter(one.opcode for one, _ in fused),
-                _op_name(one for one, _ in fused),
-                _place(program, (one for one, _ in fused)),
+                named[0].op_name if named else "",
+                _place(program, named),
             )
         )
     return found
@@ -183,15 +186,32 @@ def _fused(
             yield from _fused(program, inner, body)
 
 
-def _op_name(instructions: Iterable[Instruction]) -> str:
-    """Name of a fusion: its own, or the first of the fused instructions that has one."""
-    return next((name for one in instructions if (name := one.op_name)), "")
+def _named_near(
+    instruction: Instruction, inside: Computation, users: dict[str, list[Instruction]]
+) -> list[Instruction]:
+    """Nearest user that has a name, or else the nearest operand; empty if there is none."""
+
+    def forwards(one: Instruction) -> list[Instruction]:
+        return users.get(one.name, [])
+
+    def backwards(one: Instruction) -> list[Instruction]:
+        found = [inside[name] for name in one.operands if name in inside]
+        return [other for other in found if other.opcode != "parameter"]
+
+    for step in (forwards, backwards):
+        near = [instruction]
+        for _ in range(_NEAR):
+            near = [other for one in near for other in step(one)]
+            named = [one for one in near if one.op_name]
+            if named:
+                return named[:1]
+    return []
 
 
 def _place(program: Program, instructions: Iterable[Instruction]) -> Place | None:
     for one in instructions:
         for place in program.places(one):
-            if "/site-packages/" not in place.file:
+            if "/site-packages/" not in place.file or "/site-packages/jaxpose/" in place.file:
                 return place
     return None
 

@@ -109,11 +109,10 @@ def _tpus(wanted: Slice) -> list[jax.Device]:
 def _gpus(wanted: Slice) -> list[jax.Device]:
     plugin = next((p for p in ("jax-cuda12-plugin", "jax-cuda13-plugin") if _version(p)), "")
     if not plugin:
-        version = jax.__version__
         raise InputError(
-            f"Compiling for {wanted} needs JAX's CUDA plugin of JAX's own version, without a GPU "
-            f"and without CUDA: pip install --no-deps jax-cuda12-plugin=={version} "
-            f"jax-cuda12-pjrt=={version}"
+            f"Compiling for {wanted} needs JAX's CUDA plugin of JAX's own version "
+            f"({jax.__version__}), without a GPU and without CUDA: pip install "
+            '"jaxpose[chips-gpu]"'
         )
     if _version(plugin) != jax.__version__:
         raise InputError(

@@ -117,7 +117,7 @@ def _print(console: PlainConsole, report: Report) -> None:
             )
         console.print(table)
     console.print(_line_of_operations(report))
-    console.print(_table_of_largest(report))
+    console.print(_largest(report))
 
 
 def _table_of_parts(report: Report) -> Table:
@@ -144,17 +144,16 @@ def _line_of_operations(report: Report) -> str:
     return f"Operations: {', '.join(words)}."
 
 
-def _table_of_largest(report: Report) -> Table:
-    table = Table("largest operations", "of all bytes", "runs", "result", "source", box=None)
+def _largest(report: Report) -> str:
+    """Lines, not a table: a terminal would break the source lines of a narrow column."""
+    lines = ["Operations that move the most bytes:"]
     for one in report["largest"]:
-        table.add_row(
-            one["operation"],
-            f"{_size(one['bytes'])} ({one['share']:.0%})",
-            f"{one['runs']:,}",
-            one["shape"],
-            one["place"] or one["op_name"],
+        times = f"{one['runs']:,} x " if one["runs"] > 1 else ""
+        lines.append(
+            f"  {_size(one['bytes']):>11} {one['share']:>4.0%}  {one['place'] or one['op_name']}  "
+            f"{times}{one['operation']} {one['shape']}"
         )
-    return table
+    return "\n".join(lines)
 
 
 def _side_by_side(this: Report, other: Report) -> Table:
