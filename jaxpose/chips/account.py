@@ -42,12 +42,12 @@ class TooLarge(InputError):
       used, available: bytes on each chip.
     """
 
-    def __init__(self, wanted: Slice, used: float, available: float, advice: str = "") -> None:
+    def __init__(self, wanted: Slice, used: float, available: float) -> None:
         self.used, self.available = used, available
         super().__init__(
             f"The program needs {used / 2**30:.2f} GiB on each chip of {wanted}, "
             f"{(used - available) / 2**30:.2f} GiB more than the {available / 2**30:.2f} GiB that "
-            f"it has.{advice}"
+            "it has."
         )
 
 
@@ -71,7 +71,7 @@ def compile_for(experiment: Experiment, wanted: Slice, name: programs.Name) -> C
     """Compile a program of an experiment for a slice of chips.
 
     Raises:
-      TooLarge: the compiler finds that the program does not fit the chips' memory.
+      TooLarge: the program does not fit the chips' memory.
       InputError: the mesh does not fit the slice or the batch; an error of `Slice.devices`.
     """
     mesh = make_mesh(experiment.mesh, wanted.devices())
@@ -85,10 +85,13 @@ def compile_for(experiment: Experiment, wanted: Slice, name: programs.Name) -> C
             raise
         used, available = (_bytes(size) for size in found.groups())
         raise TooLarge(wanted, used, available) from error
+    memory = hlo_cost.memory(compiled)
+    if memory.total > wanted.chip.hbm:  # only TPUs' compiler refuses such a program
+        raise TooLarge(wanted, memory.total, wanted.chip.hbm)
     costs = compiled.cost_analysis() or {}
     return Compiled(
         compiled.as_text() or "",
-        hlo_cost.memory(compiled),
+        memory,
         {name: float(costs.get(name, 0.0)) for name in ("flops", "bytes accessed")},
         time.perf_counter() - begun,
         dict(mesh.shape),

@@ -63,8 +63,10 @@ class Chip:
 
 
 _SQUARES = ("1x1", "2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16")
-_CUBES = ("2x2x1", "2x2x2", "2x2x4", "2x4x4", "4x4x4", "4x4x8", "4x8x8", "8x8x8", "8x8x16")
-_CUBES += ("8x16x16", "16x16x16")
+_CUBES = (
+    *("2x2x1", "2x2x2", "2x2x4", "2x4x4", "4x4x4", "4x4x8", "4x8x8", "8x8x8", "8x8x16"),
+    *("8x16x16", "16x16x16"),
+)
 _MACHINE = ("1", "2", "4", "8")
 
 # NVIDIA's pages list FLOP/s with sparsity, which is twice the dense figure, from A100 on.
