@@ -17,7 +17,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
         "errors deprecations json_text console",
-        "requirements jax_versions paths skeletons geometry",
+        "requirements jax_versions paths counts skeletons geometry",
         "download losses codecs",
         "models",
         "config motion multiview viz metrics",

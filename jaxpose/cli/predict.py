@@ -90,12 +90,15 @@ def predict(options: Predict) -> int:
     name = "photos" if media.still else "frames"
 
     def tail() -> dict[str, Any]:
-        return {"skipped": outcome.skipped_of(media)}
+        counts = [one.to_dict() for one in outcome.counts(media)]
+        return {"skipped": outcome.skipped_of(media), "counts": counts}
 
     # OpenPose's writer may refuse, so it comes before another has begun a file.
     kinds = sorted(formats, key=lambda kind: kind != "openpose")
+    whole_images = isinstance(pipeline, Pipeline) and pipeline.whole_images
+    common: dict[str, Any] = {"name": name, "tail": tail, "names": names}
     writers = [
-        writer(kind, out, skeleton, head, name=name, tail=tail, names=names) for kind in kinds
+        writer(kind, out, skeleton, head, whole_images=whole_images, **common) for kind in kinds
     ]
     sheet = Overview(media.count) if options.sheet else None
     heatmaps = None
@@ -220,6 +223,7 @@ def _lifted(
     """The same frames with joints; tracks that cannot be lifted are entered in the skipped ones."""
     for video in pipeline.lift(frames, results.stages):
         media.skipped += video.skipped
+        outcome.lifted += len(video.tracks)
         outcome.notes += [f"{video.source}: {note}." for note in video.notes]
         yield from video.frames
 

@@ -27,6 +27,7 @@ import numpy as np
 from rich import progress
 
 from jaxpose.console import PlainConsole
+from jaxpose.counts import Counts
 from jaxpose.data import image_records, records
 from jaxpose.data.canvas import Canvas, Drawn, ImageAnnotation, Skip, draw
 from jaxpose.data.example import with_sorted_features
@@ -290,7 +291,27 @@ class _Log:
             reason: [skip.who for skip in self.skips if skip.reason == reason][:5]
             for reason in sorted(skipped)
         }
-        return SplitSummary(self.written, dict(sorted(skipped.items())), examples)
+        return SplitSummary(self.written, dict(sorted(skipped.items())), examples, self.in_counts())
+
+    def in_counts(self) -> list[Counts]:
+        """Counts of the people, and of the images where whole images are written."""
+        if not self.counts:
+            return [_counted("people", self.written, self.skips, lambda skip: 1)]
+        people = sum(number for _, number in self.counts)
+        return [
+            _counted("images", self.written, self.skips, lambda skip: int(skip.people is not None)),
+            _counted(
+                "people", people, self.skips, lambda skip: 1 if skip.people is None else skip.people
+            ),
+        ]
+
+
+def _counted(unit: str, done: int, skips: Sequence[Skip], number: Callable[[Skip], int]) -> Counts:
+    faults: Counter[str] = Counter()
+    excluded: Counter[str] = Counter()
+    for skip in skips:
+        (faults if skip.fault else excluded)[skip.reason] += number(skip)
+    return Counts(unit, done, dict(sorted(faults.items())), dict(sorted(excluded.items())))
 
 
 def _nothing_written(split: str, skips: Sequence[Skip]) -> InputError:
@@ -467,7 +488,10 @@ def _summarise(folder: Path, logs: Iterable[_Log], notes: Sequence[str]) -> Summ
         files=files,
         fingerprint=hashlib.sha256(digests.encode()).hexdigest(),
     )
-    text = json.dumps(dataclasses.asdict(summary), indent=1) + "\n"
+    content = dataclasses.asdict(summary)
+    for name, split in summary.splits.items():
+        content["splits"][name]["counts"] = [one.to_dict() for one in split.counts]
+    text = json.dumps(content, indent=1) + "\n"
     (folder / records.SUMMARY_FILE).write_text(text)
     return summary
 

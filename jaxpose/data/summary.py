@@ -1,5 +1,6 @@
 """Summary of `jaxpose prepare`: people written, and people left out with the reasons."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,15 +8,24 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxpose.console import PlainConsole
+from jaxpose.counts import Counts, summed
 
 
 @dataclass(frozen=True)
 class SplitSummary:
-    """Counts of one split: people written, people skipped by reason, five examples per reason."""
+    """Counts of one split.
+
+    Attributes:
+      written: number of records.
+      skipped: number of people, or of whole images, that were left out, by reason.
+      examples: five examples per reason.
+      counts: the people, and with whole images the images: given, done and left out.
+    """
 
     written: int
     skipped: dict[str, int]
     examples: dict[str, list[str]]
+    counts: Sequence[Counts] = ()
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,11 @@ class Summary:
     notes: list[str]
     files: dict[str, Any]
     fingerprint: str = field(default="")
+
+    @property
+    def counts(self) -> list[Counts]:
+        """Counts over all splits, by unit."""
+        return summed(one for split in self.splits.values() for one in split.counts)
 
     def print(self, console: Console | None = None) -> None:
         """Print a table of the counts, then the notes and the fingerprint."""

@@ -10,10 +10,10 @@ import av
 import numpy as np
 
 from jaxpose.errors import InputError
-from jaxpose.media.cut_off import missing_bytes
+from jaxpose.media.cut_off import cut_off
 from jaxpose.media.decoding import Decoding, opened, stream_of
 from jaxpose.media.display import displayed, matrix_of
-from jaxpose.media.frames import Frame, Skipped
+from jaxpose.media.frames import NOT_TO_THE_END, Frame, Skipped
 from jaxpose.media.image import LIMIT_VARIABLE, max_pixels, missing
 from jaxpose.media.webcam import Webcam, open_webcam
 
@@ -94,19 +94,23 @@ class Video:
     def _end(self, index: int, decoding: "Decoding") -> None:
         """Reports what is missing at the end."""
         reason = decoding.broken_off
-        if not self.live and (cut := missing_bytes(Path(self.source))):
-            reason = f"the file is cut off: {cut:,} bytes are missing"
+        if not self.live:
+            reason = cut_off(Path(self.source)) or reason
         if index < 0:
             why = f"; {reason}" if reason else ""
-            self.report(Skipped(self.source, f"the video has no frame that can be decoded{why}"))
+            why = f"the video has no frame that can be decoded{why}"
+            self.report(Skipped(self.source, why))
             return
         if decoding.lost:
             self._report_damage(index + 1, decoding.lost, None)
         if reason:
-            self.report(Skipped(self.source, f"{reason}; nothing follows", index + 1))
+            why = f"{reason}; nothing follows"
+            self.report(Skipped(self.source, why, index + 1, cause=NOT_TO_THE_END))
         elif decoding.unread:
-            frames = "1 frame" if decoding.unread == 1 else f"{decoding.unread:,} frames"
-            self.report(Skipped(self.source, f"{frames} of the file's index cannot be found"))
+            count = decoding.unread
+            frames = "1 frame" if count == 1 else f"{count:,} frames"
+            why = f"{frames} of the file's index cannot be found"
+            self.report(Skipped(self.source, why, None, "frames", count, "not found"))
 
     def _seconds(self, frame: Any, last: float | None) -> float:
         """Time stamp of a frame; without one, a step after the last."""
@@ -118,7 +122,8 @@ class Video:
     def _report_damage(self, first: int, count: int, seconds: float | None) -> None:
         what = f"frame {first} is" if count == 1 else f"frames {first} to {first + count - 1} are"
         where = "at the end" if seconds is None else f"before {seconds:.2f} s"
-        self.report(Skipped(self.source, f"{what} damaged ({where})", first))
+        why = f"{what} damaged ({where})"
+        self.report(Skipped(self.source, why, first, "frames", count, "damaged"))
 
 
 def open_video(source: str | Path | int, report: Callable[[Skipped], None]) -> Video | Webcam:
