@@ -27,7 +27,6 @@ import numpy as np
 from rich import progress
 
 from jaxpose.console import PlainConsole
-from jaxpose.counts import Counts
 from jaxpose.data import image_records, records
 from jaxpose.data.canvas import Canvas, Drawn, ImageAnnotation, Skip, draw
 from jaxpose.data.example import with_sorted_features
@@ -286,32 +285,8 @@ class _Log:
         self.written = written
 
     def summary(self) -> SplitSummary:
-        skipped = Counter(skip.reason for skip in self.skips)
-        examples = {
-            reason: [skip.who for skip in self.skips if skip.reason == reason][:5]
-            for reason in sorted(skipped)
-        }
-        return SplitSummary(self.written, dict(sorted(skipped.items())), examples, self.in_counts())
-
-    def in_counts(self) -> list[Counts]:
-        """Counts of the people, and of the images where whole images are written."""
-        if not self.counts:
-            return [_counted("people", self.written, self.skips, lambda skip: 1)]
-        people = sum(number for _, number in self.counts)
-        return [
-            _counted("images", self.written, self.skips, lambda skip: int(skip.people is not None)),
-            _counted(
-                "people", people, self.skips, lambda skip: 1 if skip.people is None else skip.people
-            ),
-        ]
-
-
-def _counted(unit: str, done: int, skips: Sequence[Skip], number: Callable[[Skip], int]) -> Counts:
-    faults: Counter[str] = Counter()
-    excluded: Counter[str] = Counter()
-    for skip in skips:
-        (faults if skip.fault else excluded)[skip.reason] += number(skip)
-    return Counts(unit, done, dict(sorted(faults.items())), dict(sorted(excluded.items())))
+        people = sum(number for _, number in self.counts) if self.counts else None
+        return SplitSummary.of(self.written, people, self.skips)
 
 
 def _nothing_written(split: str, skips: Sequence[Skip]) -> InputError:

@@ -8,6 +8,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from jaxpose.errors import InputError
 from jaxpose.media.cut_off import cut_off
@@ -26,6 +27,8 @@ VIDEO_SUFFIXES = frozenset(
 """Suffixes of video files."""
 
 _DEFAULT_FPS = 25
+# Pixels of a frame above which several threads convert its colours.
+_MANY_PIXELS = 2**20
 
 
 @dataclass
@@ -66,6 +69,7 @@ class Video:
         index, seconds = -1, None
         hw: tuple[int, int] | None = None
         rotation, matrix = None, None
+        to_rgb = VideoReformatter()  # kept: to prepare one takes longer than to convert a frame
         decoding = Decoding(self._container, self.source, self.live)
         try:
             for frame, lost in decoding:
@@ -74,8 +78,11 @@ class Video:
                     self._report_damage(index + 1, lost, seconds)
                 index += 1 + lost
                 hw = hw or (frame.height, frame.width)
+                threads = 1 if hw[0] * hw[1] < _MANY_PIXELS else 0
                 try:
-                    image = frame.to_ndarray(format="rgb24", width=hw[1], height=hw[0])
+                    image = to_rgb.reformat(
+                        frame, width=hw[1], height=hw[0], format="rgb24", threads=threads
+                    ).to_ndarray()
                 except (av.error.FFmpegError, ValueError) as error:
                     what = f"pixels of the form {frame.format.name} cannot be read"
                     raise InputError(f"{self.source}: {what}") from error
@@ -116,7 +123,8 @@ class Video:
         """Time stamp of a frame; without one, a step after the last."""
         stamp = frame.dts if frame.pts is None else frame.pts
         if stamp is not None:
-            return float(stamp * self._time_base)
+            # Whole numbers: a `Fraction` would take a tenth of the time of small frames.
+            return int(stamp) * self._time_base.numerator / self._time_base.denominator
         return 0.0 if last is None else last + 1 / (self.fps or _DEFAULT_FPS)
 
     def _report_damage(self, first: int, count: int, seconds: float | None) -> None:

@@ -14,6 +14,7 @@ from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
 from jaxpose.json_text import parse_json
 from jaxpose.media.image import missing
+from jaxpose.results.people import check_number
 
 _FORMS = (
     "a list of {file_name or image_id, bbox [x, y, w, h], score}, a COCO annotation file, a map "
@@ -139,7 +140,8 @@ def read_boxes(path: str | Path, min_score: float = 0.0) -> BoxFile:
       min_score: records with a lower score are dropped; those without a score are kept.
 
     Raises:
-      InputError: no such file, not JSON or CSV, or a record of the wrong form (named).
+      InputError: no such file, not JSON or CSV, a record of the wrong form (named), or more than
+        `MAX_PEOPLE` boxes in one image.
     """
     path = Path(path)
     text = _text(path)
@@ -165,7 +167,10 @@ def read_boxes(path: str | Path, min_score: float = 0.0) -> BoxFile:
         if (score := _score(path, record.where, record.score)) >= min_score:
             boxes.append([*numbers, score])
     in_frames = [boxes for video in frames.values() for boxes in video.values()]
-    if others and not any([*names.values(), *ids.values(), *in_frames]):
+    of_images = [*names.values(), *ids.values(), *in_frames]
+    for boxes in of_images:
+        check_number(len(boxes), str(path))
+    if others and not any(of_images):
         categories = ", ".join(f"{name} ({count:,})" for name, count in others.most_common(3))
         raise InputError(
             f"{path} has no box of a person: people have category_id 1, as in COCO, and its boxes "
@@ -246,7 +251,8 @@ def _records(path: Path, text: str) -> Iterable[_Record]:
 def _results(path: Path, content: list[Any]) -> Iterable[_Record]:
     for index, record in enumerate(content):
         where = f"record {index}"
-        if not isinstance(record, dict) or record.get("bbox") is None:
+        box = record.get("bbox", record.get("box_xywh")) if isinstance(record, dict) else None
+        if box is None:
             raise InputError(f"{path}, {where}: no `bbox`; expected {_FORMS}")
         key = record.get("file_name", record.get("image_id"))
         if isinstance(key, bool) or not isinstance(key, (str, int)):
@@ -255,7 +261,7 @@ def _results(path: Path, content: list[Any]) -> Iterable[_Record]:
         if category != 1:
             yield _Record(where, key, None, None, record.get("frame"), None, category)
             continue
-        yield _Record(where, key, record["bbox"], record.get("score"), record.get("frame"))
+        yield _Record(where, key, box, record.get("score"), record.get("frame"))
 
 
 def _annotations(path: Path, content: dict[str, Any]) -> Iterable[_Record]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxpose.errors import InputError
 from jaxpose.json_text import parse_json
-from jaxpose.results.people import People
+from jaxpose.results.people import People, check_number
 from jaxpose.skeletons import BUILT_IN, Skeleton, pairs_by_name
 
 _FORM = "a file of `jaxpose predict`, or [frames][keypoints][x, y] or [x, y, score] of one person"
@@ -49,6 +49,8 @@ def read_results(
         if isinstance(content, list) and content and isinstance(content[0], list):
             return _bare(path, content, skeleton, image_wh)
         return list(_records(path, content, skeleton))
+    except InputError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{path}: {error!r} where {_FORM} was expected") from error
 
@@ -89,6 +91,7 @@ def _records(path: Path, content: Any, skeleton: Skeleton | None) -> Iterator[Pe
     known = _skeleton(tuple(names[0]), skeleton)
     for entry in records:
         people = entry["people"]
+        check_number(len(people), str(path))
         named = [p["keypoints"] for p in people]
         points = [[[p[n]["x"], p[n]["y"], p[n]["score"]] for n in known.keypoints] for p in named]
         values = np.array(points, np.float64).reshape(len(people), known.num_keypoints, 3)

@@ -181,7 +181,8 @@ class CocoWriter:
             record = {
                 **result_entry(image_id, person.keypoints, person.scores, float(score)),
                 "file_name": self._names.file_name(people.source),
-                "bbox": [round(float(v), 2) for v in person.box_xywh],
+                # Not "bbox": of results with one, pycocotools takes the size of a person from it.
+                "box_xywh": [round(float(v), 2) for v in person.box_xywh],
             }
             if people.index is not None:
                 record["frame"] = people.index

@@ -70,7 +70,7 @@ def test_coco_counts_images_without_a_number(tmp_path):
     out.close()
     records = json.loads((tmp_path / "coco.json").read_text())
     assert [r["image_id"] for r in records] == [1, 1, 2, 2, 3, 3]
-    assert records[0]["bbox"] == [1, 2, 30, 40] and len(records[0]["keypoints"]) == 51
+    assert records[0]["box_xywh"] == [1, 2, 30, 40] and len(records[0]["keypoints"]) == 51
     expected = float(instance_score(people().scores[1], 0.25))
     assert records[3]["score"] == pytest.approx(expected, abs=1e-5)
     assert ("frame" in records[3], records[4]["frame"]) == (False, 0)
