@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 import jaxpose
+from jaxpose.console import printable
 from jaxpose.errors import InputError
 from jaxpose.metrics.annotated_results import result_entry
 from jaxpose.metrics.oks import person_score
@@ -140,7 +141,7 @@ class JsonLinesWriter:
 
 
 class CsvWriter:
-    """Table with a line for each keypoint (`people.COLUMNS`)."""
+    """Table with a line for each keypoint (`people.COLUMNS`); names are escaped as `printable`."""
 
     def __init__(self, path: Path) -> None:
         """Begins the file with the names of the columns."""
@@ -150,7 +151,9 @@ class CsvWriter:
 
     def write(self, people: People, picture: str | None = None) -> None:
         """Appends the lines of a frame's people."""
-        self._table.writerows(people.rows())
+        for row in people.rows():
+            names = {key: printable(row[key]) for key in ("source", "keypoint")}
+            self._table.writerow({**row, **names})
 
     def close(self) -> None:
         """Ends the file."""

@@ -134,7 +134,8 @@ def test_bad_entries_of_the_list_are_left_out(prepare, script, tmp_path, write_p
     file = tmp_path / "list.json"
     file.write_text(json.dumps(entries))
     images, skips = script("mpii").people_of_json(file, tmp_path)
-    assert [skip.reason for skip in skips] == [WRONG_LENGTH] * 2 + [NOT_NUMBERS] * 3
+    unmarked = [WRONG_LENGTH] * 2 + [NOT_NUMBERS] * 3
+    assert [skip.reason for skip in skips] == [*unmarked, "no centre or scale"]
     assert images[0].people[0].visible[15] == 0
     write_photo(tmp_path / "a.jpg")
     result = prepare(

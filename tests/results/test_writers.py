@@ -76,6 +76,14 @@ def test_coco_counts_images_without_a_number(tmp_path):
     assert ("frame" in records[3], records[4]["frame"]) == (False, 0)
 
 
+def test_a_table_has_no_control_characters(tmp_path):
+    table = writer("csv", tmp_path, COCO17, {})
+    table.write(people("\x1b[31mred.jpg"))
+    table.close()
+    data = (tmp_path / "predictions.csv").read_bytes()
+    assert b"\x1b" not in data and data.count(rb"\x1b[31mred.jpg,") == 34
+
+
 @pytest.mark.parametrize("head", [{}, {"units": "pixels", "model": {"step": 7}}])
 def test_json_is_whole_however_much_was_written(tmp_path, head):
     for count in (0, 1, 3):
