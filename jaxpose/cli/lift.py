@@ -12,6 +12,7 @@ from jaxpose.cli.options import filled
 from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError
 from jaxpose.media.video import open_video
+from jaxpose.paths import atomic_write
 from jaxpose.pipeline.lifting import open_lifter
 from jaxpose.results.motion_files import FORMATS, LiftedTrack, document, save_lifted
 from jaxpose.results.readers import read_results
@@ -131,7 +132,7 @@ def _chosen(tracks: list[Track], number: int | None) -> Track:
 def _write(path: Path, lifted: list[LiftedTrack]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document(lifted), allow_nan=False) + "\n")
+        atomic_write(path, json.dumps(document(lifted), allow_nan=False) + "\n")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
 

@@ -29,6 +29,7 @@ from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError, nearest
 from jaxpose.geometry.bones import bone_lengths
 from jaxpose.geometry.cameras import Camera
+from jaxpose.paths import whole_file
 from jaxpose.skeletons import Skeleton, load
 
 FORMAT = "jaxpose-motion-1"
@@ -264,14 +265,15 @@ def write_motion(path: Path, motion: Motion) -> None:
         if isinstance(value := getattr(motion, field.name), np.ndarray)
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(
-        path,
-        format=FORMAT,
-        skeleton=motion.skeleton.name,
-        frame=motion.frame,
-        up=motion.up,
-        **arrays,
-    )
+    with whole_file(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(
+            file,
+            format=FORMAT,
+            skeleton=motion.skeleton.name,
+            frame=motion.frame,
+            up=motion.up,
+            **arrays,
+        )
 
 
 def read_motion(path: Path, *, skeleton: Skeleton | None = None) -> Motion:

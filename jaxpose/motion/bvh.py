@@ -9,6 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from jaxpose.errors import InputError
+from jaxpose.paths import atomic_write
 
 _END = "_end"
 
@@ -149,4 +150,4 @@ def write_bvh(path: Path | str, bvh: Bvh) -> None:
     head = ["HIERARCHY", *lines(0, 0), "MOTION", f"Frames: {len(bvh.motion)}"]
     head.append(f"Frame Time: {bvh.frame_time:.12g}")
     rows = [" ".join(f"{value:.6f}" for value in row) for row in bvh.motion]
-    Path(path).write_text("\n".join([*head, *rows]) + "\n")
+    atomic_write(Path(path), "\n".join([*head, *rows]) + "\n")

@@ -14,6 +14,7 @@ import numpy as np
 from jaxpose.errors import InputError, nearest
 from jaxpose.geometry.cameras import Camera, check_cameras, pinhole, stack
 from jaxpose.json_text import parse_json
+from jaxpose.paths import atomic_write
 
 P = ParamSpec("P")
 
@@ -158,7 +159,8 @@ def write_pose2sim(path: Path | str, rig: Rig) -> None:
             "fisheye = false",
             "",
         ]
-    Path(path).write_text("\n".join([*lines, "[metadata]", "adjusted = false", "error = 0.0", ""]))
+    lines += ["[metadata]", "adjusted = false", "error = 0.0", ""]
+    atomic_write(Path(path), "\n".join(lines))
 
 
 @_of_this_kind
