@@ -18,9 +18,8 @@ except ImportError:  # Windows
 def only_writer(folder: Path, lock: Path | None = None) -> Iterator[None]:
     """Holds the lock of a folder inside the `with` block.
 
-    The operating system releases the lock when its process ends, whatever ended it, so a lock never
-    outlives a process, and no clock is involved. Folders in a bucket, file systems without locks
-    and Windows are not locked.
+    The operating system releases the lock when its process ends, also after a kill; no clock is
+    involved. Folders in a bucket, file systems without locks and Windows are not locked.
 
     Args:
       folder: the folder.

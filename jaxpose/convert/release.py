@@ -14,6 +14,7 @@ from jaxpose.config.schema import SCHEMA, migrate, schema_of
 from jaxpose.convert.reading import RELEASE, load_state_dict
 from jaxpose.convert.rules import flatten, nest
 from jaxpose.errors import InputError
+from jaxpose.file_limits import SETTINGS, read_text
 from jaxpose.json_text import MAX_DEPTH, parse_json
 from jaxpose.metrics.report import NOTHING
 from jaxpose.paths import partial_of, put_folder_in_place
@@ -183,7 +184,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
             "writes."
         )
     try:
-        config = parse_json(file.read_text(), MAX_DEPTH)
+        config = parse_json(read_text(file, SETTINGS), MAX_DEPTH)
         config["format"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file} is damaged ({error}). Download or write it again.") from error

@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxpose.console import PlainConsole
+from jaxpose.convert.npz import read_npz
 from jaxpose.errors import InputError, nearest
 from jaxpose.geometry.bones import bone_lengths
 from jaxpose.geometry.cameras import Camera
@@ -285,9 +286,8 @@ def read_motion(path: Path, *, skeleton: Skeleton | None = None) -> Motion:
     if not path.is_file():
         raise InputError(f"{path}: there is no such file. `jaxpose prepare` makes motion datasets.")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except (ValueError, OSError) as error:
+        arrays: dict[str, Any] = dict(read_npz(path))
+    except InputError as error:
         raise InputError(f"{path}: this is no motion dataset of jaxpose: {error}") from error
     if str(arrays.pop("format", "")) != FORMAT:
         raise InputError(

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from jaxpose.errors import InputError
+from jaxpose.file_limits import MOTION, read_text
 from jaxpose.paths import atomic_write
 
 _END = "_end"
@@ -43,7 +44,9 @@ def read_bvh(path: Path | str) -> Bvh:
       InputError: not a BVH file, or a truncated one; names the file and the word.
     """
     try:
-        return _parsed(iter(Path(path).read_text().split()))
+        return _parsed(iter(read_text(Path(path), MOTION).split()))
+    except InputError:
+        raise
     except (StopIteration, ValueError, IndexError, OverflowError) as error:
         reason = "it ends too early" if isinstance(error, StopIteration) else str(error)
         raise InputError(f"{path} is not a BVH file: {reason}") from error

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.file_limits import ANNOTATIONS, read_text
 from jaxpose.json_text import parse_json
 from jaxpose.results.people import People
 from jaxpose.skeletons import BUILT_IN, Skeleton, pairs_by_name
@@ -35,7 +36,7 @@ def read_results(
     """
     path = Path(path)
     try:
-        text = path.read_text("utf-8-sig")
+        text = read_text(path, ANNOTATIONS)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as text; expected {_FORM}") from error
     try:

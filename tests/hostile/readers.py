@@ -114,7 +114,7 @@ def _read_video(folder: Path) -> Any:
     return frames, reports
 
 
-def _coco() -> dict[str, Any]:
+def coco_document() -> dict[str, Any]:
     keypoints = [float(v) for i in range(17) for v in (2 + i % 9, 3 + i % 7, 2)]
     person = {"category_id": 1, "keypoints": keypoints, "num_keypoints": 17, "iscrowd": 0}
     return {
@@ -132,7 +132,7 @@ def _coco() -> dict[str, Any]:
 
 def _annotations() -> list[Files]:
     image = cv2.imencode(".png", _pixels())[1].tobytes()
-    return [{"people.json": json.dumps(_coco()).encode(), "0.png": image, "1.png": image}]
+    return [{"people.json": json.dumps(coco_document()).encode(), "0.png": image, "1.png": image}]
 
 
 def _read_annotations(folder: Path) -> Any:
@@ -157,7 +157,7 @@ def _boxes() -> list[Files]:
             {"image_id": 7, **box},
             {"file_name": "v.mp4", "frame": 3, **box},
         ],
-        _coco(),
+        coco_document(),
         {"a.jpg": [[1, 2, 3, 4]], "v.mp4": {"0": [[1, 2, 3, 4]]}, "b.jpg": []},
     ]
     texts = [json.dumps(document) for document in documents] + [table.getvalue()]
