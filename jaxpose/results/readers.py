@@ -50,6 +50,8 @@ def read_results(
         if isinstance(content, list) and content and isinstance(content[0], list):
             return _bare(path, content, skeleton, image_wh)
         return list(_records(path, content, skeleton))
+    except InputError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{path}: {error!r} where {_FORM} was expected") from error
 
@@ -82,7 +84,8 @@ def _records(path: Path, content: Any, skeleton: Skeleton | None) -> Iterator[Pe
     records = content
     if isinstance(content, dict):
         lists = [content[key] for key in ("frames", "photos", "results") if key in content]
-        records = [entry for group in lists for entry in group]
+        # JSON lines of one frame are one object.
+        records = [entry for group in lists for entry in group] if lists else [content]
     records = [entry for entry in records if isinstance(entry, dict) and "people" in entry]
     names = [list(p["keypoints"]) for entry in records for p in entry["people"]]
     if not names:

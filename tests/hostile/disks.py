@@ -17,7 +17,6 @@ import argparse
 import fcntl
 import functools
 import hashlib
-import http.server
 import os
 import shutil
 import signal
@@ -25,9 +24,8 @@ import struct
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -317,28 +315,15 @@ def _stand_ins(folder: Path) -> None:
     sys.path[:0] = [str(TESTS)]
     import doc_stand_ins as stand_ins
 
+    stand_ins.pose_release(folder / "model")
     for name in ("a", "b"):
         os.makedirs(folder / name)
         stand_ins.images(folder / name / "images")
         stand_ins.people(stand_ins.COCO17)(folder / name / "people.json")
-        stand_ins.pose_release(folder / name / "release")
         stand_ins.video(folder / name / "v.mp4")
     for path in (folder / "b" / "images").iterdir():  # other content under the same names
         image = stand_ins.cv2.imread(str(path))
         stand_ins.cv2.imwrite(str(path), 255 - image)
-
-
-@contextmanager
-def _server(folder: Path) -> Iterator[str]:
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
 
 
 def works(inputs: Path, drive: Path) -> list[Work]:
@@ -347,7 +332,7 @@ def works(inputs: Path, drive: Path) -> list[Work]:
     train = ["train", str(TESTS / "tiny.py"), "--workdir", str(drive / "run")]
 
     def predict(one: Path) -> list[str]:
-        what = [str(one / "images"), str(one / "v.mp4"), "--from", str(a / "release")]
+        what = [str(one / "images"), str(one / "v.mp4"), "--from", str(inputs / "model")]
         form = ["--format", "json,jsonl,csv,coco,openpose", "--sheet"]
         return ["predict", *what, "--boxes", "full", "--out", str(drive / "out"), *form]
 
@@ -359,9 +344,9 @@ def works(inputs: Path, drive: Path) -> list[Work]:
     def convert(run: Path, *more: str) -> list[str]:
         return ["convert", str(run), str(drive / "release"), "--overwrite", *more]
 
-    def export(one: Path, *more: str) -> list[str]:
+    def export(*more: str) -> list[str]:
         how = ["--to", "stablehlo", "--no-check", "--overwrite", *more]
-        return ["export", str(one / "release"), "--out", str(drive / "exported"), *how]
+        return ["export", str(inputs / "model"), "--out", str(drive / "exported"), *how]
 
     return [
         Work("train", [*train, "--set", "steps=4"], train, "run", resumes=True),
@@ -370,7 +355,7 @@ def works(inputs: Path, drive: Path) -> list[Work]:
         Work(
             "convert", convert(inputs / "run"), convert(inputs / "run", "--half"), "release", True
         ),
-        Work("export", export(a), export(a, "--batch", "2"), "exported", whole=True),
+        Work("export", export(), export("--batch", "2"), "exported", whole=True),
     ]
 
 
@@ -387,14 +372,16 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="jaxpose-disks-") as place:
         folder = Path(place)
         os.environ["JAXPOSE_CACHE"] = str(folder / "cache")
-        assert _end(fork(functools.partial(_stand_ins, folder / "inputs"))) == 0
-        recipe = ["train", str(TESTS / "tiny.py"), "--workdir", str(folder / "inputs" / "run")]
-        assert _end(_run([*recipe, "--set", "steps=2"], folder / "log")) == 0
         import jaxpose.cli.main  # noqa: F401  so that forked processes begin quickly
 
-        for work in works(folder / "inputs", folder / "drive"):
-            if options.work not in work.name:
-                continue
+        chosen = [w for w in works(folder / "inputs", folder / "drive") if options.work in w.name]
+        if {work.name for work in chosen} - {"train", "convert"}:
+            assert _end(fork(functools.partial(_stand_ins, folder / "inputs"))) == 0
+        if "convert" in {work.name for work in chosen}:
+            run = str(folder / "inputs" / "run")
+            train = ["train", str(TESTS / "tiny.py"), "--workdir", run, "--set", "steps=2"]
+            assert _end(_run(train, folder / "log")) == 0
+        for work in chosen:
             drive = Drive(folder)
             try:
                 case = Case(work, drive, folder)
