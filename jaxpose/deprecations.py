@@ -121,7 +121,7 @@ NAMES: dict[str, str] = {
     "jaxpose.models.published.entry.Published": "jaxpose.models.published.record.PublishedPose",
     "jaxpose.places.on_disk": "jaxpose.paths.local_copy",
     "jaxpose.places.place": "jaxpose.paths.as_path",
-    "jaxpose.places.through_disk": "jaxpose.paths.write_via_local",
+    "jaxpose.places.through_disk": "jaxpose.paths.whole_file",
     "jaxpose.places.write_whole": "jaxpose.paths.atomic_write",
     "jaxpose.train.experiment.Optimizer": "jaxpose.train.optimizers.AdamW",
     "jaxpose.train.images.ImageTask": f"{_T}.task.TopDownTask",

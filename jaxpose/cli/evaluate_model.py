@@ -24,7 +24,7 @@ from jaxpose.metrics.pairs import pair_people, paired_estimates
 from jaxpose.metrics.per_keypoint import PerKeypoint, box_errors, per_keypoint
 from jaxpose.metrics.report import Report
 from jaxpose.metrics.score_people import score_people
-from jaxpose.paths import as_path
+from jaxpose.paths import as_path, atomic_write
 from jaxpose.pipeline.evaluation import (
     EvaluationImage,
     ImageFolder,
@@ -222,9 +222,10 @@ def _write(
 ) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "report.json").write_text(report.to_json() + "\n")
-        (out / "keypoints.json").write_text(
-            json.dumps({"pck": table.pck_of, "keypoints": table.to_list()}, indent=1) + "\n"
+        atomic_write(out / "report.json", report.to_json() + "\n")
+        atomic_write(
+            out / "keypoints.json",
+            json.dumps({"pck": table.pck_of, "keypoints": table.to_list()}, indent=1) + "\n",
         )
         write_results(out / "results.json", predicted.results)
     except OSError as error:

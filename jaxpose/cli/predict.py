@@ -1,6 +1,7 @@
 """`jaxpose predict`: images and videos in, named keypoints, tables and drawn images out."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError, nearest
 from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.hub.quality import load_default_detector, load_default_pose
+from jaxpose.locks import only_writer
 from jaxpose.media.prefetch import ahead
 from jaxpose.media.sources import Media, open_media
 from jaxpose.media.video import is_address
@@ -63,7 +65,8 @@ def predict(options: Predict) -> int:
         exclude each other, or an `out` that cannot be written.
     """
     settings = set_options(filled(options, Options()), options.set_)
-    out, formats = options.out, _formats(options.formats)
+    out = options.out
+    _formats(options.formats)
     drawing = Drawing(
         options.min_score, options.draw_boxes, options.labels, options.colors, options.line_width
     )
@@ -80,6 +83,20 @@ def predict(options: Predict) -> int:
     if options.draw:
         check_not_read((out / drawn_name(str(path), names) for path in media.paths), media.paths)
     make_writable(out)
+    with only_writer(out):
+        return _predict(options, settings, drawing, media, boxes, names)
+
+
+def _predict(
+    options: Predict,
+    settings: Options,
+    drawing: Drawing,
+    media: Media,
+    boxes: BoxFile | np.ndarray | None,
+    names: ImageNames,
+) -> int:
+    """Loads the models and writes the results; returns the exit status."""
+    out, formats = options.out, _formats(options.formats)
     if options.run == HOLISTIC and not Path(HOLISTIC).exists():
         pipeline: Pipeline | Holistic = _holistic(options, settings)
         skeleton = Holistic.skeleton
@@ -259,13 +276,12 @@ class _Output:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            self._end_video()
-        finally:
-            for one in self._writers:
-                one.close()
+        with ExitStack() as all_of_them:  # each is finished, even if another one fails
             if self.sheet is not None:
-                self.sheet.save(self._out / "overview.jpg")
+                all_of_them.callback(self.sheet.save, self._out / "overview.jpg")
+            for one in reversed(self._writers):
+                all_of_them.callback(one.close)
+            all_of_them.callback(self._end_video)
 
     @property
     def draws(self) -> bool:
