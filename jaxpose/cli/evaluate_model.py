@@ -47,7 +47,8 @@ def evaluate_model(options: Eval, trained: Trained) -> None:
     results: `jaxpose score` and pycocotools compute the same.
 
     Raises:
-      InputError: as `read_annotated`, `PreparedPeople`, `PreparedImages`, `read_scored_boxes` and `predict_dataset`.
+      InputError: as `read_annotated`, `PreparedPeople`, `PreparedImages`, `read_scored_boxes` and
+        `predict_dataset`.
     """
     console = PlainConsole()
     data = _open_data(options, trained)

@@ -40,8 +40,8 @@ def fetch(address: Address) -> Path:
     A file appears in the cache whole and checked, or not at all. For a file without a known
     checksum, its SHA-256 is printed so that it can be pinned. Such a file is accepted: code in
     weights is never run, and a published checksum usually comes from the same server as the file.
-    The weight files that a TensorFlow.js `model.json` lists are fetched beside it, and the `.bin` of
-    the same name beside the `.xml` of an OpenVINO model.
+    The weight files that a TensorFlow.js `model.json` lists are fetched beside it, as is the `.bin`
+    of the same name for the `.xml` of an OpenVINO model.
 
     Raises:
       InputError: the host cannot be reached or refuses, the content is a web page or too large or
