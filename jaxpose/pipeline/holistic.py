@@ -3,13 +3,15 @@
 A detector finds people; the body's landmarks give rough regions of the face and of the hands, and
 two small networks the exact ones: a detector of faces, and a network for regions of hands. In a
 video, the landmarks of a frame give the regions of the next one, so detectors and small networks
-run only for what is new or lost. After MediaPipe Holistic (Grishchenko & Bazarevsky 2020).
+run only for what is new, lost, or moves fast. After MediaPipe Holistic (Grishchenko & Bazarevsky
+2020), which runs the small networks in every frame.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,9 +52,11 @@ _WRISTS = {"left": 15, "right": 16}
 _AHEAD = 4
 # Regions of detections that overlap a followed one by more are the same person.
 _SAME = 0.6
-# Farthest centre of a followed face or hand from where the body has it, in sides of the larger
-# region.
-_FAR = 0.5
+# A part is followed while its rough region changes less from frame to frame: in radians, in sides
+# of the part's region, and in shares of its own side. The numbers are MediaPipe's, which compares a
+# followed region with that of the small network.
+_FACE_MOVES = math.radians(15), 0.1, 0.3
+_HAND_MOVES = math.radians(40), 0.2, 0.4
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class HolisticOptions:
     Attributes:
       max_people: largest number of people in a frame, the best detections; None is all.
       detect_every: in videos, the detector runs in every n-th frame to find new people, and in
-        every frame while there is none.
+        every frame while there is none. Faces and hands are searched anew in these frames.
       min_presence: a body, face or hand with a lower probability is not there.
       smooth: smoothing of videos, or None.
     """
@@ -81,6 +85,13 @@ class HolisticOptions:
             raise InputError(f"min_presence is in [0, 1], not {self.min_presence}")
 
 
+class _Part(NamedTuple):
+    """Region in which a face or hand is searched in the next frame, and the body's rough one."""
+
+    region: Region
+    rough: Region
+
+
 @dataclass
 class _Followed:
     """Person with the regions in which the next frame is searched."""
@@ -88,8 +99,8 @@ class _Followed:
     number: int
     body: Region
     new: bool = True
-    face: Region | None = None
-    hands: dict[str, Region] = field(default_factory=dict)
+    faces: dict[str, _Part] = field(default_factory=dict)
+    hands: dict[str, _Part] = field(default_factory=dict)
 
 
 class Holistic:
@@ -250,6 +261,8 @@ class Holistic:
             if frame.seconds is None or frame.source != source:
                 tracks, source, count, number = [], frame.source, 0, 0
             if not tracks or count % self.options.detect_every == 0:
+                for track in tracks:  # parts, too, are searched anew
+                    track.faces, track.hands = {}, {}
                 with stages("detect"):
                     for region in self._new(frame.image, [track.body for track in tracks]):
                         tracks.append(_Followed(number, region))
@@ -305,20 +318,28 @@ class Holistic:
             if found is not None:
                 keypoints[PARTS[part][0]], scores[PARTS[part][0]] = found
 
-        rough: dict[str, Region | None] = {"face": face_of_body(points)}
-        regions, found = self._search(
-            image, self._face, {"face": track.face}, rough, self._new_faces, next_face
+        rough = {"face": face_of_body(points)}
+        track.faces, found = self._search(
+            image,
+            self._face,
+            _near(track.faces, rough, _FACE_MOVES),
+            rough,
+            self._new_faces,
+            next_face,
         )
-        track.face = regions.get("face")
         place("face", found.get("face"))
-        rough = {side: hand_of_body(points, body.scores[0], side) for side in _SIDES}
+        hands = {side: hand_of_body(points, body.scores[0], side) for side in _SIDES}
+        rough = {side: region for side, region in hands.items() if region is not None}
+        track.hands, found = self._search(
+            image,
+            self._hands,
+            _near(track.hands, rough, _HAND_MOVES),
+            rough,
+            self._new_hands,
+            next_hand,
+        )
         for side in _SIDES:
             keypoints[PARTS[f"{side}_hand"][0]] = body.keypoints[0][_WRISTS[side]]
-        followed = {side: track.hands.get(side) for side in _SIDES}
-        track.hands, found = self._search(
-            image, self._hands, followed, rough, self._new_hands, next_hand
-        )
-        for side in _SIDES:
             place(f"{side}_hand", found.get(side))
         assert body.world is not None
         return keypoints, scores, 1000 * body.world[0]
@@ -327,44 +348,41 @@ class Holistic:
         self,
         image: np.ndarray,
         model: LandmarkPredictor,
-        followed: Mapping[str, Region | None],
-        rough: Mapping[str, Region | None],
+        followed: dict[str, Region],
+        rough: Mapping[str, Region],
         new: Callable[[np.ndarray, dict[str, Region]], dict[str, Region]],
         following: Callable[[np.ndarray], Region],
-    ) -> tuple[dict[str, Region], dict[str, tuple[np.ndarray, np.ndarray]]]:
+    ) -> tuple[dict[str, _Part], dict[str, tuple[np.ndarray, np.ndarray]]]:
         """Search the parts in the followed regions, and those that are new or lost in new ones.
 
         Args:
           image: the image.
           model: model of the landmarks.
-          followed: regions of the parts from the last frame; None for a part without one.
-          rough: rough regions of the same parts from the body; None for a part that is hidden.
+          followed: regions of the parts that are followed from the last frame.
+          rough: rough regions from the body, of all parts that are not hidden.
           new: function from the rough regions of parts to exact ones, of those that it finds.
           following: function from landmarks to the region of the next frame.
 
         Returns:
-          Regions of the next frame, and keypoints and scores, of the parts that were found.
+          For the parts that were found, what the next frame needs, and keypoints and scores.
         """
-        starts = {name: region for name, region in rough.items() if region is not None}
-        trying = {
-            name: region
-            for name, region in followed.items()
-            if region is not None and name in starts and not _far(region, starts[name])
-        }
-        absent = {name: start for name, start in starts.items() if name not in trying}
-        regions: dict[str, Region] = {}
+        parts: dict[str, _Part] = {}
         found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        absent = {name: region for name, region in rough.items() if name not in followed}
+        trying = dict(followed)
         while trying or absent:
-            lost = {name: starts[name] for name in trying}
+            fresh = set(absent)
             trying |= new(image, absent) if absent else {}
             if trying:
                 result = model(image, list(trying.values()))
                 for row, name in enumerate(trying):
                     if result.presence[row] >= self.options.min_presence:
-                        regions[name] = following(_edges(result.keypoints[row]))
+                        region = following(_edges(result.keypoints[row]))
+                        parts[name] = _Part(region, rough[name])
                         found[name] = result.keypoints[row], result.scores[row]
-            trying, absent = {}, {name: lost[name] for name in lost if name not in found}
-        return regions, found
+            lost = [name for name in trying if name not in found and name not in fresh]
+            trying, absent = {}, {name: rough[name] for name in lost}
+        return parts, found
 
     def _new_faces(self, image: np.ndarray, rough: dict[str, Region]) -> dict[str, Region]:
         detections: Any = self._face_detector.in_regions(image, list(rough.values()))
@@ -399,11 +417,22 @@ def _overlap(a: Region, b: Region) -> float:
     return shared / (a.side**2 + b.side**2 - shared)
 
 
-def _far(region: Region, start: Region) -> bool:
-    """True if a followed face or hand is not where the body has it."""
-    return bool(
-        np.hypot(region.x - start.x, region.y - start.y) > _FAR * max(region.side, start.side)
-    )
+def _near(
+    parts: Mapping[str, _Part], rough: Mapping[str, Region], limits: tuple[float, float, float]
+) -> dict[str, Region]:
+    """Regions of the parts that can be followed: the body has them nearly where they were."""
+    rotation, shift, scale = limits
+    followed = {}
+    for name, (region, before) in parts.items():
+        now = rough.get(name)
+        if now is None:
+            continue
+        turned = abs(math.remainder(now.rotation - before.rotation, 2 * math.pi))
+        moved = max(abs(now.x - before.x), abs(now.y - before.y))
+        grown = abs(now.side - before.side)
+        if turned <= rotation and moved <= shift * region.side and grown <= scale * before.side:
+            followed[name] = region
+    return followed
 
 
 def _as_people(

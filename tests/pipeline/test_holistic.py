@@ -201,9 +201,9 @@ def test_a_video_is_followed_without_the_detector(made):
     hips = [p[0]["left_hip"].x for p in people]
     np.testing.assert_allclose(np.diff(hips), 3)
     assert len(made.pipeline._face.regions) == 12 and len(made.pipeline._hands.regions) == 24
-    # The small networks run in the first frame only, where the parts are new.
-    assert len(made.pipeline._face_detector.regions) == 1
-    assert len(made.pipeline._hand_region.regions) == 2
+    # The small networks run where the parts are new, and with the detector.
+    assert len(made.pipeline._face_detector.regions) == 3
+    assert len(made.pipeline._hand_region.regions) == 6
 
 
 def test_people_come_and_go(made):
@@ -247,14 +247,17 @@ def test_a_followed_part_that_is_lost_is_searched_once_more(made):
     assert len(pipeline._face_detector.regions) == 1
 
 
-def test_a_followed_hand_far_from_the_wrist_is_searched_anew(made):
-    def change(scene, index):
-        scene.people = [(150 + 60 * index, 120)]
+def test_parts_that_move_fast_are_searched_anew(made):
+    """By 5 pixels the faces are searched again, whose regions are small, and by 60 all parts."""
 
-    people = frames(made, 2, change)
-    assert [len(p) for p in people] == [1, 1]
+    def change(scene, index):
+        scene.people = [(150 + (0, 5, 65)[index], 120)]
+
+    people = frames(made, 3, change)
+    assert [len(p) for p in people] == [1, 1, 1]
+    assert len(made.pipeline._face_detector.regions) == 3
     assert len(made.pipeline._hand_region.regions) == 4
-    np.testing.assert_allclose(np.diff([p[0]["left_hand_wrist"].x for p in people]), 60)
+    np.testing.assert_allclose(np.diff([p[0]["left_hand_wrist"].x for p in people]), [5, 60])
 
 
 def test_at_most_so_many_people(made):
