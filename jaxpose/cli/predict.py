@@ -19,6 +19,7 @@ from jaxpose.cli.predict_summary import (
 )
 from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError, nearest
+from jaxpose.hub.catalogue import HOLISTIC, is_holistic
 from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.hub.quality import load_default_detector, load_default_pose
 from jaxpose.media.prefetch import ahead
@@ -39,8 +40,6 @@ from jaxpose.skeletons import Skeleton
 from jaxpose.viz import VideoWriter, save_image
 
 WHOLE_IMAGE = "full"
-HOLISTIC = "holistic"
-"""Name of the pipeline of body, face and hands."""
 ONE_PERSON = (
     "The whole image is taken as one person; give --detector or --boxes if there are more. "
     "`--boxes full` says that it is meant."
@@ -80,7 +79,7 @@ def predict(options: Predict) -> int:
     if options.draw:
         check_not_read((out / drawn_name(str(path), names) for path in media.paths), media.paths)
     make_writable(out)
-    if options.run == HOLISTIC and not Path(HOLISTIC).exists():
+    if is_holistic(options.run):
         pipeline: Pipeline | Holistic = _holistic(options, settings)
         skeleton = Holistic.skeleton
         head: dict[str, Any] = {**head_of(skeleton), "model": {"run": HOLISTIC}}
