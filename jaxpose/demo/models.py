@@ -89,7 +89,11 @@ class DemoModels:
     def choices(self) -> list[Choice]:
         """Models that a visitor can choose; the one that the page begins with is the first."""
         others = [one for one in choices() if one.name != self.first and (one.here or self.fetch)]
-        return [Choice(self.first, self._sessions[self.first].skeleton.name, True), *others]
+        first = self._sessions[self.first]
+        # Without a network, the models of a pair are others than its own.
+        parts = " and ".join(first.head["models"].values())
+        text = parts if self.first in PAIRS else first.skeleton.name
+        return [Choice(self.first, text, True), *others]
 
     def is_loaded(self, name: str) -> bool:
         """True if an upload does not wait for this model."""

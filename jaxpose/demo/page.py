@@ -182,7 +182,8 @@ def _connect(
         name = str(model)
         if not models.is_loaded(name):
             told = f"Loading {_text(name)}. The first time takes minutes: its weights are fetched "
-            yield [*nothing(f"{told}and checked, and the model is compiled."), gr.skip(), gr.skip()]
+            values = nothing(f"{told}and checked, and the model is compiled.")
+            yield [gr.skip(), *values[1:], gr.skip(), gr.skip()]
 
         def again() -> DemoResult | None:
             session = models.session(name)
@@ -191,6 +192,8 @@ def _connect(
             return (session.video if result.is_video else session.image)(result.source)
 
         values = update(again, score, f"{_text(name)} is loaded. Upload an image or a video.")
+        if values[0] is None:
+            values[0] = gr.skip()  # the next model may predict what was shown
         text = _text(models.session(name).described) if models.is_loaded(name) else gr.skip()
         yield [*values, text, gr.update(choices=_lines(models))]
 

@@ -120,7 +120,7 @@ def test_finetune_goes_from_labels_to_an_exported_model(tmp_path, monkeypatch):
 def test_a_wrong_address_is_named_and_no_other_model_takes_its_place(tmp_path):
     named = f'jaxpose.Pipeline.load("{NOWHERE}/model.pth")'
     with pytest.raises(nbclient.exceptions.CellExecutionError, match=r"nowhere\.invalid"):
-        outputs_of("predict", tmp_path, {"jaxpose.Pipeline()": named})
+        outputs_of("predict", tmp_path, {"pipeline = jaxpose.Pipeline()": f"pipeline = {named}"})
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

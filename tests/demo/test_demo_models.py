@@ -82,3 +82,7 @@ def test_what_cannot_be_loaded_is_said_without_a_folder_of_this_machine(page, mo
     with pytest.raises(InputError, match="has no such model"):
         page.models.session("hrnet-w48")
     assert page.asked == ["rtmpose-l"]
+    # Nor is a pair called by the names of models that others stand in for.
+    page.models.first = "fast"
+    page.models.add("fast", *page.models.pipeline("small", trained(), "finder", lambda images: []))
+    assert page.models.choices()[0].label == "fast (small and finder)"
