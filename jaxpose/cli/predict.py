@@ -20,6 +20,7 @@ from jaxpose.cli.predict_summary import (
 )
 from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError, nearest
+from jaxpose.hub.catalogue import HOLISTIC, is_holistic
 from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.hub.quality import load_default_detector, load_default_pose
 from jaxpose.locks import only_writer
@@ -41,8 +42,6 @@ from jaxpose.skeletons import Skeleton
 from jaxpose.viz import VideoWriter, save_image
 
 WHOLE_IMAGE = "full"
-HOLISTIC = "holistic"
-"""Name of the pipeline of body, face and hands."""
 ONE_PERSON = (
     "The whole image is taken as one person; give --detector or --boxes if there are more. "
     "`--boxes full` says that it is meant."
@@ -97,7 +96,7 @@ def _predict(
 ) -> int:
     """Loads the models and writes the results; returns the exit status."""
     out, formats = options.out, _formats(options.formats)
-    if options.run == HOLISTIC and not Path(HOLISTIC).exists():
+    if is_holistic(options.run):
         pipeline: Pipeline | Holistic = _holistic(options, settings)
         skeleton = Holistic.skeleton
         head: dict[str, Any] = {**head_of(skeleton), "model": {"run": HOLISTIC}}
