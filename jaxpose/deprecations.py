@@ -74,7 +74,7 @@ MODULES: dict[str, str] = {
     "jaxpose.train.lifting_score": f"{_L}.score",
     "jaxpose.train.optimizer": "jaxpose.train.optimizers",
     "jaxpose.train.pretrained": f"{_T}.pretrained",
-    "jaxpose.train.program": "jaxpose.train.hlo_cost",
+    "jaxpose.train.program": "jaxpose.chips.hlo_cost",
     "jaxpose.train.run": "jaxpose.train.run_dir",
     "jaxpose.train.score": f"{_T}.score",
     "jaxpose.train.start": "jaxpose.train.init_state",

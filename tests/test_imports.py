@@ -26,6 +26,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "tracking detect",
         "train export",
         "tasks scaling",
+        "chips",
         "hub bench",
         "pipeline",
         "demo",
