@@ -1,14 +1,16 @@
 """One training step: a pure function of (state, batch, key)."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from jaxpose.geometry import split_images
 from jaxpose.train.experiment import Experiment
-from jaxpose.train.mesh import mesh_of
+from jaxpose.train.mesh import batch_sharded, mesh_of
 from jaxpose.train.optimizers import frozen_patterns
 from jaxpose.train.parameter_groups import without_frozen
 from jaxpose.train.sharding import Layout
@@ -45,7 +47,8 @@ def train_step(
       each term of the loss.
     """
     augment_key, dropout_key = step_keys(key, state.step)
-    data = experiment.task().encode(augment_key, batch)
+    with nullcontext() if layout is None else split_images(batch_sharded(layout.mesh)):
+        data = experiment.task().encode(augment_key, batch)
     loss, terms, batch_stats, gradients = _gradients(state, data, dropout_key, experiment, layout)
     gradients = without_frozen(gradients, frozen_patterns(experiment.optimizer))
     norm = optax.tree.norm(gradients)

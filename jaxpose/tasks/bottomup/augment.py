@@ -3,6 +3,7 @@
 One affine map per image transforms its pixels, its people and its ignored regions.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +86,8 @@ def augment(
     swap = flip[:, None, None]
     keypoints = jnp.where(swap[..., None], jnp.take(keypoints, permutation, axis=2), keypoints)
     visible = jnp.where(swap, jnp.take(visible, permutation, axis=2), visible)
-    ignored = geometry.warp(
+    warp = functools.partial(geometry.warp, upright=augmentation.rotation_degrees == 0)
+    ignored = warp(
         batch["ignore"][..., None], _ignore_matrix(matrix, input_hw, heatmap_hw), heatmap_hw
     )[..., 0]
     rows = batch["mask"]
@@ -98,7 +100,7 @@ def augment(
         crowd=batch["crowd"],
         counted=(ignored < 128) & rows[:, None, None],
     )
-    return normalize(geometry.warp(image, matrix, input_hw)), sample, matrix
+    return normalize(warp(image, matrix, input_hw)), sample, matrix
 
 
 def _matrices(

@@ -84,6 +84,11 @@ class Augmentation:
                 raise InputError(f"augmentation.{name} is {getattr(self, name)}; not below 0.")
 
     @property
+    def rotates(self) -> bool:
+        """True if any crop may be rotated."""
+        return self.rotation_degrees > 0 and self.rotation_probability > 0
+
+    @property
     def changes_colour(self) -> bool:
         """True if any colour parameter is above 0."""
         return any((self.brightness, self.contrast, self.saturation, self.hue_degrees))
@@ -194,7 +199,7 @@ def augment(
     matrix = _crop(center, size, input_hw, variation.rotation, udp)
     matrix = jnp.where(variation.flip[:, None, None], _mirror(matrix, input_hw[1]), matrix)
 
-    images = geometry.warp(image, matrix, input_hw)
+    images = geometry.warp(image, matrix, input_hw, upright=not augmentation.rotates)
     if augmentation.changes_colour:
         images = _recolour(images, variation)
     keypoints = geometry.apply_affine(matrix, keypoints)
@@ -217,7 +222,7 @@ def center_crop(
     """
     center, size = geometry.box_to_center_scale(batch["box_xywh"], padding)
     matrix = _crop(center, size, input_hw, jnp.zeros(len(center)), udp)
-    images = normalize(geometry.warp(batch["image"], matrix, input_hw))
+    images = normalize(geometry.warp(batch["image"], matrix, input_hw, upright=True))
     return images, geometry.apply_affine(matrix, batch["keypoints"]), _visible(batch), matrix
 
 
