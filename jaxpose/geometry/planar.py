@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from jaxpose.deprecations import moved_names
+from jaxpose.geometry.lookup import reordered
 from jaxpose.geometry.namespace import ArrayT, floating, namespace
 
 Udp = bool | Literal["edges"]
@@ -159,7 +160,7 @@ def flip_keypoints(keypoints: ArrayT, width: int, permutation: Any) -> ArrayT:
     Column x becomes column `width - 1 - x`; `permutation [K]` exchanges left and right keypoints.
     """
     xp = namespace(keypoints, permutation)
-    swapped = xp.take(keypoints, permutation, axis=-2)
+    swapped = reordered(keypoints, permutation, axis=-2)
     return xp.stack([width - 1 - swapped[..., 0], swapped[..., 1]], axis=-1)
 
 

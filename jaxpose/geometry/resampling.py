@@ -4,6 +4,7 @@ On CPUs and GPUs each output pixel gathers its four neighbours. A TPU reads sing
 another, so there the same weighted sums are matrix products.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -61,12 +62,24 @@ def warp(
     Returns:
       float32 `[B, h, w, C]` on the scale of the input (0 to 255 for uint8).
     """
+    return _warp(images, matrices, output_hw, upright, border, _split.get())
+
+
+@partial(jax.jit, static_argnums=(2, 3, 4, 5))
+def _warp(
+    images: jax.Array,
+    matrices: jax.Array,
+    output_hw: tuple[int, int],
+    upright: bool,
+    border: float,
+    split: NamedSharding | None,
+) -> jax.Array:
     inverse = invert_affine(matrices)
     gather = partial(_gather, output_hw=output_hw, border=border)
     if upright:
         on_tpu = partial(_two_products, output_hw=output_hw, border=border)
     elif images[0].nbytes <= _LARGEST_ON_TPU:
-        on_tpu = partial(_kernel, output_hw=output_hw, border=border)
+        on_tpu = partial(_kernel, output_hw=output_hw, border=border, split=split)
     else:
         on_tpu = gather
     warped: jax.Array = jax.lax.platform_dependent(images, inverse, tpu=on_tpu, default=gather)
@@ -122,25 +135,31 @@ def _weights(scale: jax.Array, shift: jax.Array, count: int, size: int) -> jax.A
 
 
 def _kernel(
-    images: jax.Array, inverse: jax.Array, output_hw: tuple[int, int], border: float
+    images: jax.Array,
+    inverse: jax.Array,
+    output_hw: tuple[int, int],
+    border: float,
+    split: NamedSharding | None,
 ) -> jax.Array:
     """The TPU kernel on the device's own images; see `split_images`."""
     # Imported here because importing Pallas takes half a second.
     from jaxpose.geometry.tpu_resampling import warp_by_blocks
 
     run = partial(warp_by_blocks, output_hw=output_hw, border=border)
-    sharding = _split.get()
-    if sharding is None or sharding.num_devices == 1:
+    if split is None or split.num_devices == 1:
         return run(images, inverse)
-    spec = PartitionSpec(sharding.spec[0])
-    shards = len(images) // sharding.shard_shape(images.shape)[0]
-    extra = -len(images) % shards
+    count, spec = len(images), PartitionSpec(split.spec[0])
+    axes = split.spec[0] if isinstance(split.spec[0], tuple) else (split.spec[0],)
+    extra = -count % math.prod(split.mesh.shape[axis] for axis in axes)
     if extra:
-        images, inverse = (jnp.concatenate([x, x[-1:].repeat(extra, 0)]) for x in (images, inverse))
-    split = jax.shard_map(
-        run, mesh=sharding.mesh, in_specs=(spec, spec), out_specs=spec, check_vma=False
+        images, inverse = (
+            jnp.pad(x, [(0, extra)] + [(0, 0)] * (x.ndim - 1), mode="edge")
+            for x in (images, inverse)
+        )
+    each = jax.shard_map(
+        run, mesh=split.mesh, in_specs=(spec, spec), out_specs=spec, check_vma=False
     )
-    return split(images, inverse)[: len(images) - extra]
+    return each(images, inverse)[:count]
 
 
 def _neighbours(position: jax.Array, size: int) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:

@@ -1,10 +1,10 @@
 """Bilinear resampling as a TPU kernel: matrix products over the blocks that each tile needs.
 
 The value of an output pixel at the source's (u, v) is `sum_ij hat(i - u) hat(j - v) source[j, i]`,
-with `hat(t) = max(1 - |t|, 0)`. For a tile of output pixels, the sum over rows j is a matrix product
-of a block of the source with the weights of all pixels of the tile; the sum over columns i is a
-product by elements and a reduction. Only blocks that the tile's corners enclose are computed, so
-the work follows the map's scale and rotation, and every map is exact.
+with `hat(t) = max(1 - |t|, 0)`. For a tile of output pixels, the sum over rows j is a matrix
+product of a block of the source with the weights of all pixels of the tile; the sum over columns i
+is a product by elements and a reduction. Only the blocks between the tile's corners are computed,
+so the work follows the map's scale and rotation, and no map is approximated.
 """
 
 from functools import partial
@@ -15,7 +15,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
 TILE_HW = (64, 16)
-"""Output pixels of one step. By an estimate of cycles, 32x32 is as good and all others are worse."""
+"""Output pixels of one step. Smaller tiles repeat more work, larger ones need more blocks."""
 
 BLOCK_HW = (128, 32)
 """Source pixels of one product: a TPU's lanes are rows, its sublanes (4 x 8 bytes) are columns."""

@@ -15,6 +15,7 @@ from jaxpose import geometry
 from jaxpose.codecs.sample import Sample
 from jaxpose.data.instances import IGNORE_STRIDE
 from jaxpose.errors import InputError
+from jaxpose.geometry.lookup import reordered
 from jaxpose.tasks.topdown.augment import normalize
 
 Batch = dict[str, Any]
@@ -84,8 +85,8 @@ def augment(
     keypoints = geometry.apply_affine(matrix[:, None], batch["keypoints"])
     visible = jnp.asarray(batch["visible"])
     swap = flip[:, None, None]
-    keypoints = jnp.where(swap[..., None], jnp.take(keypoints, permutation, axis=2), keypoints)
-    visible = jnp.where(swap, jnp.take(visible, permutation, axis=2), visible)
+    keypoints = jnp.where(swap[..., None], reordered(keypoints, permutation, axis=2), keypoints)
+    visible = jnp.where(swap, reordered(visible, permutation, axis=2), visible)
     warp = functools.partial(geometry.warp, upright=augmentation.rotation_degrees == 0)
     ignored = warp(
         batch["ignore"][..., None], _ignore_matrix(matrix, input_hw, heatmap_hw), heatmap_hw

@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxpose import geometry
 from jaxpose.errors import InputError
+from jaxpose.geometry.lookup import reordered
 
 IMAGENET_MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 IMAGENET_STD = np.array([58.395, 57.12, 57.375], np.float32)
@@ -204,8 +205,8 @@ def augment(
         images = _recolour(images, variation)
     keypoints = geometry.apply_affine(matrix, keypoints)
     flip = variation.flip[:, None]
-    keypoints = jnp.where(flip[:, :, None], jnp.take(keypoints, permutation, axis=1), keypoints)
-    visible = jnp.where(flip, jnp.take(visible, permutation, axis=1), visible)
+    keypoints = jnp.where(flip[:, :, None], reordered(keypoints, permutation, axis=1), keypoints)
+    visible = jnp.where(flip, reordered(visible, permutation, axis=1), visible)
     return normalize(images), keypoints, visible
 
 
