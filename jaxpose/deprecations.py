@@ -134,6 +134,7 @@ NAMES: dict[str, str] = {
     "jaxpose.media.image.PHOTO_SUFFIXES": "jaxpose.media.image.IMAGE_SUFFIXES",
     "jaxpose.media.sources.as_photo": "jaxpose.media.sources.as_image",
     "jaxpose.geometry.crop_photo": "jaxpose.geometry.crop_image",
+    "jaxpose.geometry.planar.warp": "jaxpose.geometry.resampling.warp",
     "jaxpose.geometry.planar.crop_photo": "jaxpose.geometry.planar.crop_image",
     "jaxpose.data.synthetic.image.render_photo": "jaxpose.data.synthetic.image.render_image",
     "jaxpose.data.synthetic.image.photograph": "jaxpose.data.synthetic.image.draw_stage",
