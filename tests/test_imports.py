@@ -16,8 +16,9 @@ PACKAGE = ROOT / "jaxpose"
 FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
-        "errors deprecations json_text console locks file_limits",
-        "requirements jax_versions paths counts skeletons geometry",
+        "errors deprecations json_text console",
+        "locks file_limits counts",
+        "requirements jax_versions paths skeletons geometry",
         "download losses codecs",
         "models",
         "config motion multiview viz metrics",
