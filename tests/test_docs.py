@@ -29,6 +29,7 @@ from jaxpose.cli import demo as demo_module
 from jaxpose.cli.main import app
 from jaxpose.config import override
 from jaxpose.config.scripts import load_script
+from jaxpose.demo.session import DemoSession
 from jaxpose.detect import Detector
 from jaxpose.paths import CACHE_VARIABLE
 from jaxpose.skeletons import H36M17
@@ -225,13 +226,13 @@ def detectors():
 
 @pytest.fixture
 def sandbox(tmp_path, detectors, monkeypatch):
-    def serve(session, model, host, port, ready):
+    def serve(models, host, port, ready):
         ready(f"http://{host}:{port}/")
 
     monkeypatch.setattr(Detector, "load", detectors)
     monkeypatch.setattr(demo_module, "check_free", lambda host, port: None)
     monkeypatch.setattr(demo_module, "serve", serve)
-    monkeypatch.setattr(demo_module.DemoSession, "warm_up", lambda session: None)
+    monkeypatch.setattr(DemoSession, "warm_up", lambda session: None)
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     folder = tmp_path / "page"
     folder.mkdir()

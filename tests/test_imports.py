@@ -17,6 +17,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
         "errors deprecations json_text console",
+        "locks file_limits counts",
         "requirements jax_versions paths skeletons geometry",
         "download losses codecs",
         "models",

@@ -1,14 +1,16 @@
 """One training step: a pure function of (state, batch, key)."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from jaxpose.geometry import split_images
 from jaxpose.train.experiment import Experiment
-from jaxpose.train.mesh import mesh_of
+from jaxpose.train.mesh import batch_sharded, mesh_of
 from jaxpose.train.optimizers import frozen_patterns
 from jaxpose.train.parameter_groups import without_frozen
 from jaxpose.train.sharding import Layout
@@ -52,7 +54,8 @@ def train_step(
     """
     augment_key, dropout_key = step_keys(key, state.step)
     augmentation, model, optimizer = PARTS
-    with jax.named_scope(augmentation):
+    split = nullcontext() if layout is None else split_images(batch_sharded(layout.mesh))
+    with jax.named_scope(augmentation), split:
         data = experiment.task().encode(augment_key, batch)
     with jax.named_scope(model):
         loss, terms, *found = loss_and_gradients(state, data, dropout_key, experiment, layout)
