@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import jax
-import pytest
 
 from jaxpose.chips import programs
 from jaxpose.chips.account import costs
@@ -48,7 +47,8 @@ def test_parts_cost_what_they_cost_alone():
     for name, one in alone.items():
         part = whole["parts"][name]
         assert part["flops"] == one["flops"], name
-        # In the whole step, parts that meet share fusions, and the state is updated in place.
-        assert part["bytes"] == pytest.approx(one["bytes"], rel=0.25), name
-    other = whole["parts"].get("other", {"bytes": 0})
-    assert other["bytes"] < 0.05 * whole["bytes"]
+        # In the whole step, results of one part need not be written for the next, where a fusion
+        # spans both: augmentation alone writes its results, which are most of its bytes here.
+        low = 0.75 if name != "augmentation" else 0.4
+        assert low * one["bytes"] < part["bytes"] < 1.25 * one["bytes"], name
+    assert whole["parts"]["other"]["bytes"] < 0.05 * whole["bytes"]
