@@ -204,7 +204,7 @@ def test_fit_confirms_its_best_estimates_and_prints_the_command(monkeypatch):
 
     monkeypatch.setattr(fit, "account", too_large)
     with pytest.raises(InputError, match="None of the 3 best settings"):
-        fit.search(load_recipe(TINY), parse_slice("v5e:2x2"))
+        fit.search(load_recipe(LIFTER), parse_slice("v5e:2x2"))
 
 
 @pytest.mark.skipif(

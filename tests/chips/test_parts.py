@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import jax
+import pytest
 
 from jaxpose.chips import programs
 from jaxpose.chips.account import costs
@@ -20,6 +21,7 @@ def account(lowered):
     return costs(read_program(lowered.compile().as_text()), chip("v5e"), model_flops=1.0)
 
 
+@pytest.mark.slow
 def test_parts_cost_what_they_cost_alone():
     experiment = load_recipe(LIFTER)
     mesh = make_mesh(Mesh(), jax.devices()[:1])
