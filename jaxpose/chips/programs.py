@@ -6,6 +6,7 @@ from typing import Any, Literal
 import jax
 
 from jaxpose.errors import InputError
+from jaxpose.export.program import Level, Program, Value
 from jaxpose.models.build import abstract_variables
 from jaxpose.scaling.training_cost import training_cost
 from jaxpose.tasks.topdown.estimate import estimate_batch
@@ -55,15 +56,19 @@ def lower(experiment: Experiment, name: Name, mesh: jax.sharding.Mesh) -> jax.st
     variables = _placed(abstract_variables(experiment.model, experiment.input_hw), replicated(mesh))
     if name == "eval":
         return _lower_evaluation(experiment, variables, mesh)
-    flip_test, level = experiment.evaluation.flip_test, "crops" if name == "predict" else "photo"
+    level: Level = "crops" if name == "predict" else "photo"
+    flip_test = experiment.evaluation.flip_test
+
+    def program(variables: Any) -> Program:
+        estimator, kept = experiment.task().estimator(variables)
+        return estimator.program(kept, level=level, flip_test=flip_test).fixed(batch)
 
     def run(variables: Any, *arrays: jax.Array) -> Any:
-        estimator, variables = experiment.task().estimator(variables)
-        made = estimator.program(variables, level=level, flip_test=flip_test)  # type: ignore[arg-type]
-        return made.ordered(*arrays)
+        return program(variables).ordered(*arrays)
 
-    estimator, kept = experiment.task().estimator(variables)
-    inputs = estimator.program(kept, level=level, flip_test=flip_test).fixed(batch).inputs  # type: ignore[arg-type]
+    inputs: list[Value] = []
+    # A program calls its model, which needs traced variables rather than shapes.
+    jax.eval_shape(lambda variables: inputs.extend(program(variables).inputs), variables)
     # Only arrays with one entry per sample are divided; an image is whole on each device.
     arrays = [
         jax.ShapeDtypeStruct(
