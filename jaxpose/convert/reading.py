@@ -278,6 +278,8 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
                 member.filename.removesuffix(".npy"): _float32(_member(archive, member))
                 for member in members
             }
+    except InputError:
+        raise  # it is too large
     except (
         *(zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error),
     ) as error:
