@@ -25,10 +25,12 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from jaxpose.convert.npz import read_npz
 from jaxpose.data.mmpose_motion import read_clips
 from jaxpose.data.motion import Clip, MotionSummary, motion_of, write_motion
 from jaxpose.data.pickles import read_pickled_npz
 from jaxpose.errors import InputError, nearest
+from jaxpose.file_limits import SETTINGS, read_text
 from jaxpose.geometry.cameras import Camera, pinhole, project, world_to_camera
 from jaxpose.json_text import parse_json
 from jaxpose.skeletons import H36M17
@@ -94,18 +96,14 @@ def pose_clips(path: Path) -> list[Clip]:
     Raises:
       InputError: the file cannot be read, or an array has a wrong name.
     """
-    try:
-        file = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
     clips = []
-    for key in file.files:
+    for key, joints in read_npz(path).items():
         subject, _, action = key.partition("/")
         if not re.fullmatch(r"S\d+", subject) or not action:
             raise InputError(f"{path}: names of arrays must be like 'S1/walking_1', not {key!r}.")
         clips.append(
             Clip(
-                joints_mm=file[key] * 1000.0,
+                joints_mm=joints * 1000.0,
                 split=split_of(subject),
                 subject=subject,
                 action=action.rsplit("_", 1)[0],
@@ -189,7 +187,7 @@ def read_cameras(path: Path, subject: str) -> list[Camera]:
       InputError: the JSON lacks one of them.
     """
     try:
-        content = parse_json(path.read_text())
+        content = parse_json(read_text(path, SETTINGS))
         lenses, places = content["intrinsics"], content["extrinsics"]
         return [
             pinhole(

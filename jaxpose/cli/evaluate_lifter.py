@@ -12,6 +12,7 @@ from jaxpose.data.motion_dataset import MotionDataset
 from jaxpose.errors import InputError
 from jaxpose.hub.load import Trained
 from jaxpose.losses import MPJPE
+from jaxpose.paths import atomic_write
 from jaxpose.tasks.lifting.experiment import LiftingExperiment
 from jaxpose.train.results import write_result
 
@@ -52,7 +53,7 @@ def evaluate_lifter(options: Eval, trained: Trained) -> int:
     out = options.out or default_out(options, trained)
     try:
         write_result(out, scored, details=True)
-        (out / "predictions.json").write_text(json.dumps(scored.predictions))
+        atomic_write(out / "predictions.json", json.dumps(scored.predictions))
     except OSError as error:
         raise InputError(f"Cannot write to {out}: {error}.") from error
     console.print(scored.report.table())

@@ -24,17 +24,18 @@ from jaxpose.metrics.pairs import pair_people, paired_estimates
 from jaxpose.metrics.per_keypoint import PerKeypoint, box_errors, per_keypoint
 from jaxpose.metrics.report import Report
 from jaxpose.metrics.score_people import score_people
-from jaxpose.paths import as_path
+from jaxpose.paths import as_path, atomic_write
 from jaxpose.pipeline.evaluation import (
     EvaluationImage,
     ImageFolder,
     Predicted,
     predict_dataset,
 )
-from jaxpose.pipeline.prepared_people import PreparedPeople
+from jaxpose.pipeline.prepared_people import PreparedImages, PreparedPeople
 from jaxpose.results.box_files import BoxFile, read_boxes
 from jaxpose.tasks.topdown.error_images import worst_rows
 
+_Data = ImageFolder | PreparedPeople | PreparedImages
 _EXAMPLES = 12
 _LISTED = 5
 
@@ -50,10 +51,11 @@ def evaluate_model(options: Eval, trained: Trained) -> int:
       The exit status: 0, or 1 if a box could not be used.
 
     Raises:
-      InputError: as `read_annotated`, `PreparedPeople`, `read_boxes` and `predict_dataset`.
+      InputError: as `read_annotated`, `PreparedPeople`, `PreparedImages`, `read_boxes` and
+        `predict_dataset`.
     """
     console = PlainConsole()
-    data = _open_data(options)
+    data = _open_data(options, trained)
     annotated = data.annotated
     metrics = named_metrics(options.metric, annotated.skeleton)
     for metric in metrics:
@@ -65,9 +67,8 @@ def evaluate_model(options: Eval, trained: Trained) -> int:
     images, words = _images(options, trained, data, boxes)
     flip = options.flip_test is not False
     predictor = trained.predictor(flip_test=flip, batch_size=options.batch_size)
-    total = len(annotated.file_names) or len(annotated.truth)
     with Progress(console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("images", total=total)
+        bar = progress.add_task("images", total=len(data))
         predicted = predict_dataset(
             predictor,
             images,
@@ -149,11 +150,12 @@ def check_options(options: Eval) -> None:
         raise InputError("--split is for a prepared dataset; --annotations has one split.")
 
 
-def _open_data(options: Eval) -> ImageFolder | PreparedPeople:
+def _open_data(options: Eval, trained: Trained) -> _Data:
     assert options.data is not None
     if options.annotations is None:
+        prepared = PreparedImages if trained.estimator.takes == "images" else PreparedPeople
         try:
-            return PreparedPeople(options.data, options.split or "val")
+            return prepared(options.data, options.split or "val")
         except InputError as error:
             raise InputError(f"{error} (Images need the COCO file as --annotations.)") from error
     skeleton = skeletons.load(options.skeleton) if options.skeleton else None
@@ -163,19 +165,13 @@ def _open_data(options: Eval) -> ImageFolder | PreparedPeople:
 def _images(
     options: Eval,
     trained: Trained,
-    data: ImageFolder | PreparedPeople,
+    data: _Data,
     boxes: BoxFile | None,
 ) -> tuple[Iterator[EvaluationImage], str]:
     """The images with the boxes that the options ask for, and these in words."""
-    finds_people = trained.estimator.takes == "images"
     if isinstance(data, PreparedPeople):
-        if finds_people:
-            raise InputError(
-                f"{options.model} finds the people of whole images: give --data IMAGES and "
-                "--annotations FILE."
-            )
         return data.with_annotated_boxes(), "ground truth"
-    if finds_people:
+    if isinstance(data, PreparedImages) or trained.estimator.takes == "images":
         for name in ("boxes", "detector"):
             if getattr(options, name) is not None:
                 raise InputError(
@@ -218,13 +214,14 @@ def _write(
     table: PerKeypoint,
     predicted: Predicted,
     estimates: Estimates,
-    data: ImageFolder | PreparedPeople,
+    data: _Data,
 ) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "report.json").write_text(report.to_json() + "\n")
-        (out / "keypoints.json").write_text(
-            json.dumps({"pck": table.pck_of, "keypoints": table.to_list()}, indent=1) + "\n"
+        atomic_write(out / "report.json", report.to_json() + "\n")
+        atomic_write(
+            out / "keypoints.json",
+            json.dumps({"pck": table.pck_of, "keypoints": table.to_list()}, indent=1) + "\n",
         )
         write_results(out / "results.json", predicted.results)
     except OSError as error:
@@ -242,7 +239,7 @@ def _gallery(
     estimates: Estimates,
     errors: np.ndarray,
     rows: np.ndarray,
-    data: ImageFolder | PreparedPeople,
+    data: _Data,
 ) -> np.ndarray:
     """The people with the largest errors, truth beside estimate."""
 

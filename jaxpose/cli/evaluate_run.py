@@ -13,7 +13,7 @@ from jaxpose.cli.evaluate_command import Eval
 from jaxpose.console import PlainConsole
 from jaxpose.counts import Counts, print_counts, summed
 from jaxpose.errors import InputError
-from jaxpose.paths import as_path
+from jaxpose.paths import as_path, atomic_write
 from jaxpose.tasks.task import EvalResult
 from jaxpose.train.experiment import Experiment, Mesh
 from jaxpose.train.mesh import make_mesh, replicated
@@ -68,7 +68,7 @@ def evaluate_run(options: Eval) -> int:
         folder = out / name if name else out
         try:
             write_result(folder, scored, details=True)
-            (folder / "predictions.json").write_text(json.dumps(scored.predictions))
+            atomic_write(folder / "predictions.json", json.dumps(scored.predictions))
         except OSError as error:
             raise InputError(f"Cannot write to {folder}: {error}.") from error
         if name:

@@ -13,6 +13,7 @@ from jaxpose.console import PlainConsole
 from jaxpose.counts import Counts, print_counts
 from jaxpose.errors import InputError
 from jaxpose.media.video import open_video
+from jaxpose.paths import atomic_write
 from jaxpose.pipeline.lifting import open_lifter
 from jaxpose.results.motion_files import FORMATS, LiftedTrack, document, save_lifted
 from jaxpose.results.readers import read_results
@@ -145,7 +146,7 @@ def _write(path: Path, lifted: list[LiftedTrack], counts: list[Counts]) -> None:
     content = {**document(lifted), "counts": [one.to_dict() for one in counts]}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, allow_nan=False) + "\n")
+        atomic_write(path, json.dumps(content, allow_nan=False) + "\n")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
 

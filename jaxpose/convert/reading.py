@@ -1,9 +1,6 @@
 """Reading of state dicts from files. No code in a file is ever run."""
 
-import math
 import re
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,14 +10,16 @@ from typing import Any
 import numpy as np
 
 from jaxpose.console import PlainConsole
+from jaxpose.convert.npz import read_npz
 from jaxpose.convert.openvino import openvino_input_hw, read_openvino
 from jaxpose.convert.pickles import Tensor
-from jaxpose.convert.pth import Checkpoint, check_unpacked
+from jaxpose.convert.pth import Checkpoint
 from jaxpose.convert.tfjs import read_tfjs
 from jaxpose.convert.tflite import read_tflite
 from jaxpose.download import local
 from jaxpose.download.shards import shard_names
 from jaxpose.errors import InputError
+from jaxpose.file_limits import SETTINGS, read_text
 from jaxpose.json_text import parse_json
 
 PYTORCH = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar")
@@ -116,7 +115,7 @@ def read_weights(path: str | Path, *, ema: bool | None = None) -> Weights:
     elif suffix == ".safetensors":
         state_dict = _read_safetensors(path)
     elif suffix == ".npz":
-        state_dict = _read_npz(path)
+        state_dict = {key: _float32(array) for key, array in read_npz(path).items()}
     elif suffix == ".json":
         state_dict = read_tfjs(path)
     elif suffix == ".tflite":
@@ -214,7 +213,7 @@ def shards_of(folder: Path) -> list[str]:
 def _weight_map(folder: Path) -> dict[str, str]:
     """Name of the file of each array, from the index of a folder."""
     try:
-        names = parse_json((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
+        names = parse_json(read_text(folder / INDEX, SETTINGS))["weight_map"]
         inside = all(Path(name).name == name and name for name in names.values())
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
@@ -267,50 +266,6 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
         raise InputError(
             f"{path} is not an intact safetensors file ({error}). Download or write it again."
         ) from error
-
-
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            check_unpacked(path, sum(member.file_size for member in members))
-            return {
-                member.filename.removesuffix(".npy"): _float32(_member(archive, member))
-                for member in members
-            }
-    except InputError:
-        raise  # it is too large
-    except (
-        *(zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error),
-    ) as error:
-        raise InputError(
-            f"{path} is not an intact npz file ({error}). Download or write it again."
-        ) from error
-    except ValueError as error:  # numpy's refusal of pickled objects
-        raise InputError(
-            f"{path} contains objects other than plain arrays ({error}). Save one array per "
-            f"parameter with numpy.savez."
-        ) from error
-
-
-def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
-    """Array of a member of an npz file, whose header is compared with its size first."""
-    with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
-        if header is None:
-            raise ValueError(f"{member.filename} has the unknown version {version}")
-        shape, _, dtype = header(file)
-        if not dtype.hasobject and math.prod(shape) * dtype.itemsize > member.file_size:
-            raise EOFError(
-                f"{member.filename} claims the shape {list(shape)} and has "
-                f"{member.file_size:,} bytes"
-            )
-    with archive.open(member) as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _read_pytorch(path: Path, ema: bool | None) -> Weights:

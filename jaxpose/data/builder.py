@@ -34,6 +34,8 @@ from jaxpose.data.instances import IGNORE_STRIDE, instance_shapes
 from jaxpose.data.summary import SplitSummary, Summary
 from jaxpose.errors import InputError
 from jaxpose.json_text import parse_json
+from jaxpose.locks import only_writer
+from jaxpose.paths import put_folder_in_place
 from jaxpose.requirements import imported
 from jaxpose.skeletons import Skeleton
 
@@ -187,15 +189,11 @@ def write_dataset(
     out = Path(out).absolute()
     if layout == "images":
         _check_images(canvas, beam_options)
-    _check_free(out, overwrite)
-    work = out.with_name(f".{out.name}.incomplete")
-    shutil.rmtree(work, ignore_errors=True)  # what a killed run has left
     log = {split: _Log(split, list(skipped.get(split, ()))) for split in splits}
     for split, images in splits.items():
         if not images:
             raise _nothing_written(split, log[split].skips)
-    try:
-        work.mkdir(parents=True)
+    with _working_folder(out, overwrite) as work:
         if beam_options is not None:
             generators = {s: _beam_people(splits[s], canvas, work, s) for s in splits}
         else:
@@ -230,9 +228,24 @@ def write_dataset(
         summary = _summarise(folder, log.values(), notes)
         for split in splits:
             _verify(folder, split, layout)
-        if out.exists():
-            out.rename(work / "replaced")  # goes with the rest of the working folder
-        folder.rename(out)
+        put_folder_in_place(folder, out)
+    return summary
+
+
+@contextlib.contextmanager
+def _working_folder(out: Path, overwrite: bool) -> Iterator[Path]:
+    """Empty folder beside `out` that is removed at the end; only one process has it."""
+    work = out.with_name(f".{out.name}.incomplete")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with only_writer(out, work.with_suffix(".lock")):
+            _check_free(out, overwrite)
+            shutil.rmtree(work, ignore_errors=True)  # what a killed run has left
+            try:
+                work.mkdir()
+                yield work
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
         raise InputError(
             f"The dataset could not be written to {out}: {error.strerror or error}. All "
@@ -243,9 +256,6 @@ def write_dataset(
             "The system ended a process that crops images, most likely because memory ran out. "
             "Use fewer processes, with --processes."
         ) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return summary
 
 
 class _Log:

@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxpose.data.canvas import ImageAnnotation, InstanceAnnotation, Skip, by_image
 from jaxpose.errors import InputError, nearest
+from jaxpose.file_limits import ANNOTATIONS, read_bytes
 from jaxpose.json_text import parse_json
 from jaxpose.media.image import missing
 from jaxpose.paths import is_inside
@@ -47,7 +48,7 @@ def read_json(path: str | Path) -> Any:
     if not path.is_file():
         raise InputError(f"{missing(path) if not path.exists() else f'{path} is not a file'}.")
     try:
-        return parse_json(path.read_bytes())
+        return parse_json(read_bytes(path, ANNOTATIONS))
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not a text file, so it is not JSON.") from error
     except json.JSONDecodeError as error:

@@ -26,10 +26,12 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxpose.console import PlainConsole
+from jaxpose.convert.npz import read_npz
 from jaxpose.counts import Counts
 from jaxpose.errors import InputError, nearest
 from jaxpose.geometry.bones import bone_lengths
 from jaxpose.geometry.cameras import Camera
+from jaxpose.paths import whole_file
 from jaxpose.skeletons import Skeleton, load
 
 FORMAT = "jaxpose-motion-1"
@@ -265,14 +267,15 @@ def write_motion(path: Path, motion: Motion) -> None:
         if isinstance(value := getattr(motion, field.name), np.ndarray)
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(
-        path,
-        format=FORMAT,
-        skeleton=motion.skeleton.name,
-        frame=motion.frame,
-        up=motion.up,
-        **arrays,
-    )
+    with whole_file(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(
+            file,
+            format=FORMAT,
+            skeleton=motion.skeleton.name,
+            frame=motion.frame,
+            up=motion.up,
+            **arrays,
+        )
 
 
 def read_motion(path: Path, *, skeleton: Skeleton | None = None) -> Motion:
@@ -284,9 +287,8 @@ def read_motion(path: Path, *, skeleton: Skeleton | None = None) -> Motion:
     if not path.is_file():
         raise InputError(f"{path}: there is no such file. `jaxpose prepare` makes motion datasets.")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except (ValueError, OSError) as error:
+        arrays: dict[str, Any] = dict(read_npz(path))
+    except InputError as error:
         raise InputError(f"{path}: this is no motion dataset of jaxpose: {error}") from error
     if str(arrays.pop("format", "")) != FORMAT:
         raise InputError(

@@ -47,6 +47,7 @@ from jaxpose.models.published.record import (
     PublishedLifter,
     PublishedPose,
 )
+from jaxpose.paths import atomic_write
 from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.bottomup.estimator import BottomUpEstimator
 from jaxpose.tasks.detection.experiment import DetectionExperiment
@@ -112,7 +113,7 @@ def release_checkpoint(
     except Mismatch as error:
         if options.report is None:
             raise InputError(f"{error}\n--report FILE writes the full list.") from error
-        options.report.write_text(error.full + "\n")
+        atomic_write(options.report, error.full + "\n")
         raise InputError(f"{error}\nThe full list is in {options.report}.") from error
     fit = fits[0]
     entry = fit.entry

@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
+from jaxpose.file_limits import SETTINGS, read_text
 from jaxpose.media.frames import Frame, Skipped
 from jaxpose.media.image import is_image_file, on_white, page_count, read_image
 from jaxpose.media.video import VIDEO_SUFFIXES, Video, is_address, open_video
@@ -282,7 +283,7 @@ def _folder(folder: Path, other_files: list[Path]) -> Iterator[Path]:
 
 def _listed(path: Path) -> Iterator[_Item]:
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
+        lines = read_text(path, SETTINGS).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a readable list of paths, one per line") from error
     names = [_without_comment(line, path.parent) for line in lines]

@@ -15,6 +15,7 @@ from jaxpose.metrics import wholebody
 from jaxpose.metrics.coco import Detections, GroundTruth, load_document
 from jaxpose.metrics.crowdpose import AREA_OF_BOX
 from jaxpose.metrics.people import PeopleInImages
+from jaxpose.paths import atomic_write
 from jaxpose.skeletons import BUILT_IN, COCO_WHOLEBODY133, Skeleton, pairs_by_name
 
 _EXAMPLES = 3
@@ -292,4 +293,4 @@ def result_entry(
 def write_results(path: str | Path, results: Sequence[Mapping[str, Any]]) -> None:
     """Writes COCO keypoint results, one entry in a line."""
     lines = ",\n ".join(json.dumps(dict(entry), allow_nan=False) for entry in results)
-    Path(path).write_text(f"[\n {lines}\n]\n")
+    atomic_write(Path(path), f"[\n {lines}\n]\n")

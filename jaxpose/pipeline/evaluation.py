@@ -85,6 +85,9 @@ class ImageFolder:
                 f"{self.folder} (the first is {lost[0]})."
             )
 
+    def __len__(self) -> int:
+        return len(self.annotated.file_names)
+
     def image(self, image_id: int) -> np.ndarray:
         """Image of that id, uint8 RGB `[H, W, 3]`."""
         return read_image(self.folder / self.annotated.file_names[image_id])

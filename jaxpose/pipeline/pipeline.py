@@ -5,17 +5,19 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.hub.catalogue import HOLISTIC, is_holistic
 from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.hub.quality import Quality, load_default_detector, load_default_pose
 from jaxpose.media.frames import Frame, Skipped
 from jaxpose.media.prefetch import StageTimer, ahead
 from jaxpose.media.sources import Media, open_media
 from jaxpose.metrics.oks import person_score
+from jaxpose.pipeline.holistic import Holistic
 from jaxpose.pipeline.lifting import LiftedVideo, lift_videos, open_lifter
 from jaxpose.pipeline.options import Options, named_options
 from jaxpose.pipeline.person_boxes import (
@@ -31,6 +33,7 @@ from jaxpose.pipeline.person_boxes import (
 from jaxpose.pipeline.results import Results
 from jaxpose.results.box_files import read_boxes
 from jaxpose.results.people import People
+from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.lifting.track_lifter import TrackLifter
 from jaxpose.tracking.pose_nms import crop_similarity, pose_nms, pose_similarity
 from jaxpose.tracking.smoothing import smooth_people
@@ -110,6 +113,11 @@ class Pipeline:
             scales=options.scales,
         )
 
+    @overload
+    @classmethod
+    def load(cls, pose: Literal["holistic"], **options: Any) -> Holistic: ...  # type: ignore[overload-overlap]
+
+    @overload
     @classmethod
     def load(
         cls,
@@ -120,7 +128,19 @@ class Pipeline:
         checkpoint: Literal["best", "last"] = "best",
         trust_recipe: bool = False,
         **options: Any,
-    ) -> "Pipeline":
+    ) -> "Pipeline": ...
+
+    @classmethod
+    def load(
+        cls,
+        pose: str | Path | None = None,
+        detector: str | Path | PersonDetector | None = None,
+        lifter: str | Path | TrackLifter | None = None,
+        *,
+        checkpoint: Literal["best", "last"] = "best",
+        trust_recipe: bool = False,
+        **options: Any,
+    ) -> "Pipeline | Holistic":
         """The pipeline of models in folders or files, or at `https://` addresses of such.
 
         An address is downloaded once, checked and kept (`jaxpose.download`).
@@ -128,17 +148,23 @@ class Pipeline:
         Args:
           pose: the name of a model (`jaxpose.list_models`), `hf:ORG/REPO`, a run directory, a
             folder that `jaxpose convert` wrote, or a checkpoint that it recognises; None takes the
-            default models (see `Options.quality`).
+            default models (see `Options.quality`). "holistic" loads `Holistic`, which has its own
+            detector and finds body, face and hands.
           detector: the name of a published one, weights of YOLOX or RTMDet (`Detector.load`), or
             any `PersonDetector`.
           lifter: as `pose`, of a lifter; or a `TrackLifter`.
           checkpoint: of runs: the one with the best held-out score, or the newest.
           trust_recipe: run code that came with the models, as in `jaxpose.hub.load.load`.
-          options: fields of `Options`.
+          options: fields of `Options`, or of `HolisticOptions`.
 
         Raises:
           InputError: a path or address without such a model, or as for `Options`.
         """
+        if is_holistic(pose):
+            for name, value in (("detector", detector), ("lifter", lifter)):
+                if value is not None:
+                    raise InputError(f"{HOLISTIC} has its own models: leave the {name} out")
+            return Holistic.load(**options)
         chosen = named_options(options)
         if isinstance(detector, str | Path):
             detector = load_detector(detector)
@@ -213,6 +239,12 @@ class Pipeline:
         self.predictor.warm_up(every_size=every_size)
         if self.detector is not None and hasattr(self.detector, "compilations"):
             self.detector([np.zeros((64, 64, 3), np.uint8)])
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Skeleton of the keypoints."""
+        skeleton: Skeleton = self.predictor.skeleton
+        return skeleton
 
     @property
     def compilations(self) -> int:

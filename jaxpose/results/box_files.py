@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
+from jaxpose.file_limits import ANNOTATIONS, read_text
 from jaxpose.json_text import parse_json
 from jaxpose.media.image import missing
 from jaxpose.results.people import check_number
@@ -205,7 +206,7 @@ def _text(path: Path) -> str:
     if path.is_dir() or not path.exists():
         raise InputError(f"{path} is a folder, not a file" if path.exists() else missing(path))
     try:
-        return path.read_text("utf-8-sig")
+        return read_text(path, ANNOTATIONS)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a readable text file; expected {_FORMS}") from error
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.file_limits import ANNOTATIONS, read_text
 from jaxpose.json_text import parse_json
 from jaxpose.results.people import People, check_number
 from jaxpose.skeletons import BUILT_IN, Skeleton, pairs_by_name
@@ -35,7 +36,7 @@ def read_results(
     """
     path = Path(path)
     try:
-        text = path.read_text("utf-8-sig")
+        text = read_text(path, ANNOTATIONS)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as text; expected {_FORM}") from error
     try:
@@ -83,7 +84,8 @@ def _records(path: Path, content: Any, skeleton: Skeleton | None) -> Iterator[Pe
     records = content
     if isinstance(content, dict):
         lists = [content[key] for key in ("frames", "photos", "results") if key in content]
-        records = [entry for group in lists for entry in group]
+        # JSON lines of one frame are one object.
+        records = [entry for group in lists for entry in group] if lists else [content]
     records = [entry for entry in records if isinstance(entry, dict) and "people" in entry]
     names = [list(p["keypoints"]) for entry in records for p in entry["people"]]
     if not names:

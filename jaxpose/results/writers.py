@@ -7,8 +7,8 @@ leaves a complete file of the results so far, after an error or Ctrl-C too.
 import csv
 import json
 import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -17,6 +17,7 @@ from jaxpose.console import printable
 from jaxpose.errors import InputError
 from jaxpose.metrics.annotated_results import result_entry
 from jaxpose.metrics.oks import person_score
+from jaxpose.paths import partial_of, put_in_place, whole_file
 from jaxpose.results.image_names import ImageNames
 from jaxpose.results.people import COLUMNS, People, Person
 from jaxpose.skeletons import Skeleton
@@ -43,27 +44,59 @@ class Writer(Protocol):
 
 
 class _File:
-    """Text file that appears under its name when it is closed, or at once if `visible`."""
+    """Text file that appears under its name when it is closed, or at once if `visible`.
+
+    If a write fails, the file does not appear and an earlier file of this name is kept; a visible
+    file keeps what was there at its last `flush`.
+    """
 
     def __init__(self, path: Path, *, visible: bool = False) -> None:
         self.path = path
-        self._partial = path if visible else path.with_name(f".{path.name}.{os.getpid()}")
-        try:
+        self.failed = False
+        self._partial = path if visible else partial_of(path)
+        self._flushed = 0
+        with self._reported():
             path.parent.mkdir(parents=True, exist_ok=True)
             # A file name that is not UTF-8 is escaped, as in JSON.
-            self.stream: IO[str] = self._partial.open(
+            self._stream: IO[str] = self._partial.open(
                 "w", encoding="utf-8", errors="backslashreplace", newline=""
             )
-        except OSError as error:
-            raise InputError(f"{path} cannot be written: {error.strerror}") from error
+
+    def write(self, text: str) -> None:
+        with self._reported():
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with self._reported():
+            self._stream.flush()
+            self._flushed = self._stream.tell()
 
     def close(self) -> None:
+        """Puts the file in place; removes what is not whole if a write failed."""
         try:
-            self.stream.close()
-            self._partial.replace(self.path)
-        except OSError as error:
-            with suppress(OSError):
+            if not self.failed:
+                with self._reported():
+                    self._stream.close()
+                    put_in_place(self._partial, self.path)
+        finally:
+            if self.failed:
+                self._remove_part()
+
+    def _remove_part(self) -> None:
+        with suppress(OSError):
+            self._stream.close()
+        with suppress(OSError):
+            if self._partial == self.path:
+                os.truncate(self.path, self._flushed)
+            else:
                 self._partial.unlink(missing_ok=True)
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.failed = True
             raise InputError(f"{self.path} cannot be written: {error.strerror}") from error
 
 
@@ -72,18 +105,20 @@ class _JsonList:
 
     def __init__(self, path: Path, opening: str) -> None:
         self._file = _File(path)
-        self._file.stream.write(opening)
+        self._file.write(opening)
         self._first = True
 
     def append(self, entry: Any) -> None:
         text = json.dumps(entry, allow_nan=False)
-        self._file.stream.write(f"{'' if self._first else ','}\n {text}")
+        self._file.write(f"{'' if self._first else ','}\n {text}")
         self._first = False
 
     def close(self, closing: str) -> None:
-        with suppress(OSError):  # closing raises an error on a full disk
-            self._file.stream.write(closing)
-        self._file.close()
+        try:
+            if not self._file.failed:
+                self._file.write(closing)
+        finally:
+            self._file.close()
 
 
 class JsonWriter:
@@ -132,8 +167,8 @@ class JsonLinesWriter:
 
     def write(self, people: People, picture: str | None = None) -> None:
         """Appends a line in the form of a `JsonWriter` entry."""
-        self._file.stream.write(json.dumps(entry(people, picture), allow_nan=False) + "\n")
-        self._file.stream.flush()
+        self._file.write(json.dumps(entry(people, picture), allow_nan=False) + "\n")
+        self._file.flush()
 
     def close(self) -> None:
         """Ends the file."""
@@ -145,8 +180,8 @@ class CsvWriter:
 
     def __init__(self, path: Path) -> None:
         """Begins the file with the names of the columns."""
-        self._file = _File(path, visible=True)
-        self._table = csv.DictWriter(self._file.stream, COLUMNS)
+        self._file = _File(path)
+        self._table = csv.DictWriter(self._file, COLUMNS)
         self._table.writeheader()
 
     def write(self, people: People, picture: str | None = None) -> None:
@@ -278,7 +313,8 @@ class OpenPoseWriter:
         self._written.add(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(content, allow_nan=False))
+            with whole_file(path, to_disk=False) as partial:
+                partial.write_text(json.dumps(content, allow_nan=False))
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error.strerror}") from error
 

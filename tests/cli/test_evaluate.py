@@ -17,9 +17,12 @@ from jaxpose.cli import evaluate as evaluate_module
 from jaxpose.cli import evaluate_model as model_module
 from jaxpose.cli import predict as predict_module
 from jaxpose.cli.main import app
+from jaxpose.data.instances import letterbox
+from jaxpose.geometry import apply_affine
 from jaxpose.hub.load import Trained
 from jaxpose.metrics.oks import METRICS
 from jaxpose.models.published.catalogue import records
+from jaxpose.results.people import People
 from jaxpose.tasks.topdown.estimator import TopDownEstimator
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -196,6 +199,49 @@ def test_prepared_data_gives_nearly_the_same(folder):
     assert result.exit_code == 0, result.output
     again = report(folder)["metrics"]
     assert again["mean OKS"] == pytest.approx(direct["mean OKS"], abs=0.02)
+    assert (folder / "out/worst.png").is_file()
+
+
+def finder(images, **_):
+    """Stands for a predictor of whole images, which finds the dots of the `folder` in canvases."""
+    for image, boxes in images:
+        assert boxes is None
+        matrix = letterbox((240, 320), image.shape[:2])
+        points = apply_affine(matrix, np.array([dots_in(box) for box in BOXES], float))
+        boxes = np.tile(np.array([0, 0, 1, 1], np.float32), (2, 1))
+        yield People(
+            SKELETON,
+            image.shape[:2],
+            points.astype(np.float32),
+            np.ones((2, 2), np.float32),
+            boxes,
+            np.arange(2),
+        )
+
+
+def test_a_model_of_whole_images_takes_prepared_images(folder, monkeypatch):
+    predictor = SimpleNamespace(skeleton=SKELETON, stream=finder)
+    trained = SimpleNamespace(
+        estimator=SimpleNamespace(takes="images"),
+        predictor=lambda **_: predictor,
+        directory=folder / "model",
+        codec="finder",
+        step=None,
+    )
+    monkeypatch.setattr(evaluate_module, "load", lambda *_, **__: trained)
+    on_images(folder)
+    direct = report(folder)["metrics"]
+    files = ["--annotations", folder / "truth.json", "--images", folder / "images"]
+    options = ["--out", folder / "whole", "--split", "val", "--processes", "1"]
+    options += ["--skeleton", folder / "dots.toml", "--canvas", "128x192", "--layout", "images"]
+    made = CliRunner().invoke(app, ["prepare", "coco", *map(str, [*files, *options])])
+    assert made.exit_code == 0, made.output
+    places = ["--data", folder / "whole", "--out", folder / "out"]
+    result = CliRunner().invoke(app, ["eval", "model", *map(str, places)])
+    assert result.exit_code == 0, result.output
+    again = report(folder)["metrics"]
+    assert again["mean OKS"] == pytest.approx(direct["mean OKS"], abs=1e-3)
+    assert again["AP"] == pytest.approx(direct["AP"], abs=1e-6)
     assert (folder / "out/worst.png").is_file()
 
 

@@ -230,6 +230,14 @@ def test_playlists_are_not_opened(tmp_path):
         open_video(tmp_path / "list.mp4", print)
 
 
+def test_a_text_in_another_encoding_hides_no_video(tmp_path):
+    path = write_video(tmp_path / "a.mkv", 3)
+    data = path.read_bytes()
+    assert b"Lavf" in data  # the name of the program that wrote it
+    path.write_bytes(data.replace(b"Lavf", b"L\xc3(f"))
+    assert [number_of(frame.image) for frame in open_video(path, print)] == [0, 1, 2]
+
+
 def test_frames_above_the_limit_are_not_decoded(tmp_path, monkeypatch):
     path = write_video(tmp_path / "a.mp4")
     monkeypatch.setenv("JAXPOSE_MAX_MEGAPIXELS", "0.003")
