@@ -4,6 +4,7 @@ Buckets are read and written through etils.epath, as Orbax and TFDS do. A file i
 whole when it is closed; files cannot be appended to or locked.
 """
 
+import errno
 import importlib.util
 import os
 import secrets
@@ -201,7 +202,11 @@ def put_folder_in_place(partial: Path, folder: Path) -> None:
 
 def _sync(file: Path) -> None:
     with file.open("rb+") as opened:
-        os.fsync(opened.fileno())
+        try:
+            os.fsync(opened.fileno())
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a device, or not supported
+                raise
 
 
 def _sync_folder(folder: Path) -> None:

@@ -16,7 +16,8 @@ PACKAGE = ROOT / "jaxpose"
 FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
-        "errors deprecations json_text console locks file_limits",
+        "errors deprecations json_text console",
+        "locks file_limits",
         "requirements jax_versions paths skeletons geometry",
         "download losses codecs",
         "models",

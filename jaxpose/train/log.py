@@ -160,7 +160,7 @@ class RunLog:
             yield
         except OSError as error:
             raise InputError(
-                f"Cannot write the figures to {self._lines.file.parent}: {error.strerror or error}."
+                f"Cannot write to {self._lines.file.parent}: {error.strerror or error}."
             ) from error
 
 

@@ -105,7 +105,7 @@ def endings(reader: Reader, count: int, seed: int) -> list[tuple[int, str, str]]
     with tempfile.TemporaryDirectory() as place:
         report = Path(place) / "report"
         while len(found) < count:
-            command = [sys.executable, "-m", "tests.hostile.fuzz", "--worker", reader.name]
+            command = [sys.executable, "-m", "tests.hostile.fuzz", f"--worker={reader.name}"]
             command += ["--count", str(count), "--seed", str(seed), "--first", str(len(found))]
             command += ["--report", str(report)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
