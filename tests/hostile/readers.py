@@ -46,6 +46,7 @@ from jaxpose.train.log import read_metrics
 from jaxpose.train.run_dir import read_record
 from tests.hostile.dataset_readers import DATASET_READERS
 from tests.hostile.reader import Files, Reader, files_of
+from tests.hostile.score_readers import SCORE_READERS, coco_document
 from tests.hostile.weight_readers import WEIGHT_READERS
 
 
@@ -102,22 +103,6 @@ def _read_video(folder: Path) -> Any:
     if (np.diff([seconds for _, seconds in frames]) >= 0).all():
         even_clock(np.array([seconds for _, seconds in frames]))
     return frames, reports
-
-
-def coco_document() -> dict[str, Any]:
-    keypoints = [float(v) for i in range(17) for v in (2 + i % 9, 3 + i % 7, 2)]
-    person = {"category_id": 1, "keypoints": keypoints, "num_keypoints": 17, "iscrowd": 0}
-    return {
-        "images": [{"id": i, "file_name": f"{i}.png", "width": 48, "height": 36} for i in range(3)],
-        "annotations": [
-            {"id": 5 + i, "image_id": i, "bbox": [1, 1, 12, 11.5], "area": 90.5, **person}
-            for i in range(3)
-        ],
-        "categories": [
-            {"id": 1, "name": "person", "keypoints": list(COCO17.keypoints)},
-            {"id": 2, "name": "dog", "keypoints": ["nose", "tail"]},
-        ],
-    }
 
 
 def _annotations() -> list[Files]:
@@ -422,5 +407,6 @@ READERS: tuple[Reader, ...] = (
     Reader("Pose2Sim rig", lambda f: read_pose2sim(f / "rig.toml"), _toml_calibration, _cameras),
     Reader("OpenCV rig", lambda f: read_opencv(f / "rig.yml"), _opencv_calibration, _cameras),
     *WEIGHT_READERS,
+    *SCORE_READERS,
     *DATASET_READERS,
 )

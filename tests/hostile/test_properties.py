@@ -38,7 +38,7 @@ from jaxpose.results.writers import writer
 from jaxpose.skeletons import COCO17, Skeleton, load
 from jaxpose.skeletons.names import normal_name
 from tests.hostile.properties import few, read_or_refused
-from tests.hostile.readers import coco_document
+from tests.hostile.score_readers import coco_document
 
 numbers = st.floats(-1e4, 1e4).map(lambda value: round(value, 2))
 junk = st.recursive(
