@@ -18,6 +18,7 @@ S11, for protocols 1 and 2. Protocol 2 scores every 64th frame; the evaluation s
 """
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -69,6 +70,7 @@ def prepare(
     """Prepare Human3.6M with 17 joints."""
     if sum(source is not None for source in (videopose3d, mmpose or None, poses)) != 1:
         raise InputError("Give exactly one of --videopose3d, --mmpose and --poses.")
+    left_out: Counter[str] = Counter()
     if poses is not None:
         motion = motion_of(H36M17, pose_clips(poses), frame="world", up="y")
     elif mmpose:
@@ -77,9 +79,10 @@ def prepare(
         )
     else:
         assert videopose3d is not None
-        motion = motion_of(H36M17, videopose3d_clips(videopose3d, cameras, detections))
+        clips = videopose3d_clips(videopose3d, cameras, detections, left_out)
+        motion = motion_of(H36M17, clips)
     write_motion(out, motion)
-    return MotionSummary.of(motion)
+    return MotionSummary.of(motion, left_out=left_out)
 
 
 def split_of(subject: str) -> str:
@@ -123,8 +126,16 @@ def mmpose_clips(path: Path, cameras: Path | None) -> list[Clip]:
     )
 
 
-def videopose3d_clips(path: Path, cameras: Path | None, detections: Path | None) -> list[Clip]:
+def videopose3d_clips(
+    path: Path,
+    cameras: Path | None,
+    detections: Path | None,
+    left_out: Counter[str] | None = None,
+) -> list[Clip]:
     """Read clips of all four cameras, with projected or detected keypoints.
+
+    Detections can be some frames longer or shorter than the poses. Such frames are left out, and
+    their number is added to `left_out`.
 
     Raises:
       InputError: no cameras, a wrong layout, or a subject or action that only one file has.
@@ -144,7 +155,14 @@ def videopose3d_clips(path: Path, cameras: Path | None, detections: Path | None)
                 joints = world_to_camera(view, world)
                 keypoints = project(view, world)
                 if detected is not None:
-                    keypoints = _detected(detected, subject, name, index, detections)[: len(joints)]
+                    keypoints = _detected(detected, subject, name, index, detections)
+                    beyond = len(joints) - len(keypoints)
+                    if left_out is not None and beyond:
+                        reason = (
+                            "pose without a detection" if beyond > 0 else "detection without a pose"
+                        )
+                        left_out[reason] += abs(beyond)
+                    keypoints = keypoints[: len(joints)]
                 clips.append(
                     Clip(
                         joints_mm=joints[: len(keypoints)],

@@ -19,7 +19,14 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from jaxpose.data.canvas import Canvas, ImageAnnotation, InstanceAnnotation, Skip, by_image
+from jaxpose.data.canvas import (
+    NO_KEYPOINTS,
+    Canvas,
+    ImageAnnotation,
+    InstanceAnnotation,
+    Skip,
+    by_image,
+)
 from jaxpose.data.coco_json import NOT_NUMBERS, OUTSIDE, WRONG_LENGTH, read_json
 from jaxpose.data.matlab import read_mat
 from jaxpose.data.summary import Summary
@@ -114,6 +121,9 @@ def people_of_json(path: Path, images: Path) -> People:
         if points.shape != (16, 2) or labelled.shape != (16,):
             skips.append(Skip(WRONG_LENGTH, who))
             continue
+        if scale <= 0:  # how the list marks a person without centre and scale
+            skips.append(Skip(NO_CENTRE, who, fault=False))
+            continue
         image_id = first_of.setdefault(name, number)
         box = box_of_scale(center, scale)
         visible = np.where(labelled > 0, 2, 0)
@@ -133,6 +143,8 @@ def people_of_mat(path: Path, images: Path) -> People:
         raise InputError(f"{path} is not MPII's file: RELEASE has no field `annolist`.")
     try:
         return _people_of(release, images)
+    except InputError:
+        raise
     except (AttributeError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path} is not MPII's file: {error}.") from error
 
@@ -146,14 +158,17 @@ def _people_of(release: Any, images: Path) -> People:
         outside = not is_inside(images / name, real_folder)
         image = ImageAnnotation(images / name, name, number, (), 0)
         for place, rect in enumerate(_structs(getattr(entry, "annorect", [])), start=1):
+            who = f"person {place} in {name}"
             if not list(_structs(getattr(rect, "annopoints", []))):
-                continue  # test people, and people of training images without annotations
+                # Test people, and people of training images without annotations.
+                skips.append(Skip(NO_KEYPOINTS, who, fault=False))
+                continue
             if outside:
-                skips.append(Skip(OUTSIDE, f"person {place} in {name}"))
+                skips.append(Skip(OUTSIDE, who))
                 continue
             scale, objpos = getattr(rect, "scale", []), getattr(rect, "objpos", [])
             if np.size(scale) != 1 or not hasattr(objpos, "x"):
-                skips.append(Skip(NO_CENTRE, f"person {place} in {name}"))
+                skips.append(Skip(NO_CENTRE, who, fault=False))
                 continue
             points, visible = _joints(rect.annopoints)
             person = InstanceAnnotation(

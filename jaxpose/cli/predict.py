@@ -20,6 +20,7 @@ from jaxpose.cli.predict_summary import (
 )
 from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError, nearest
+from jaxpose.hub.catalogue import HOLISTIC, is_holistic
 from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.hub.quality import load_default_detector, load_default_pose
 from jaxpose.locks import only_writer
@@ -41,8 +42,6 @@ from jaxpose.skeletons import Skeleton
 from jaxpose.viz import VideoWriter, save_image
 
 WHOLE_IMAGE = "full"
-HOLISTIC = "holistic"
-"""Name of the pipeline of body, face and hands."""
 ONE_PERSON = (
     "The whole image is taken as one person; give --detector or --boxes if there are more. "
     "`--boxes full` says that it is meant."
@@ -97,7 +96,7 @@ def _predict(
 ) -> int:
     """Loads the models and writes the results; returns the exit status."""
     out, formats = options.out, _formats(options.formats)
-    if options.run == HOLISTIC and not Path(HOLISTIC).exists():
+    if is_holistic(options.run):
         pipeline: Pipeline | Holistic = _holistic(options, settings)
         skeleton = Holistic.skeleton
         head: dict[str, Any] = {**head_of(skeleton), "model": {"run": HOLISTIC}}
@@ -107,12 +106,15 @@ def _predict(
     name = "photos" if media.still else "frames"
 
     def tail() -> dict[str, Any]:
-        return {"skipped": outcome.skipped_of(media)}
+        counts = [one.to_dict() for one in outcome.counts(media)]
+        return {"skipped": outcome.skipped_of(media), "counts": counts}
 
     # OpenPose's writer may refuse, so it comes before another has begun a file.
     kinds = sorted(formats, key=lambda kind: kind != "openpose")
+    whole_images = isinstance(pipeline, Pipeline) and pipeline.whole_images
+    common: dict[str, Any] = {"name": name, "tail": tail, "names": names}
     writers = [
-        writer(kind, out, skeleton, head, name=name, tail=tail, names=names) for kind in kinds
+        writer(kind, out, skeleton, head, whole_images=whole_images, **common) for kind in kinds
     ]
     sheet = Overview(media.count) if options.sheet else None
     heatmaps = None
@@ -237,6 +239,7 @@ def _lifted(
     """The same frames with joints; tracks that cannot be lifted are entered in the skipped ones."""
     for video in pipeline.lift(frames, results.stages):
         media.skipped += video.skipped
+        outcome.lifted += len(video.tracks)
         outcome.notes += [f"{video.source}: {note}." for note in video.notes]
         yield from video.frames
 

@@ -295,12 +295,8 @@ class _Log:
         self.written = written
 
     def summary(self) -> SplitSummary:
-        skipped = Counter(skip.reason for skip in self.skips)
-        examples = {
-            reason: [skip.who for skip in self.skips if skip.reason == reason][:5]
-            for reason in sorted(skipped)
-        }
-        return SplitSummary(self.written, dict(sorted(skipped.items())), examples)
+        people = sum(number for _, number in self.counts) if self.counts else None
+        return SplitSummary.of(self.written, people, self.skips)
 
 
 def _nothing_written(split: str, skips: Sequence[Skip]) -> InputError:
@@ -477,7 +473,10 @@ def _summarise(folder: Path, logs: Iterable[_Log], notes: Sequence[str]) -> Summ
         files=files,
         fingerprint=hashlib.sha256(digests.encode()).hexdigest(),
     )
-    text = json.dumps(dataclasses.asdict(summary), indent=1) + "\n"
+    content = dataclasses.asdict(summary)
+    for name, split in summary.splits.items():
+        content["splits"][name]["counts"] = [one.to_dict() for one in split.counts]
+    text = json.dumps(content, indent=1) + "\n"
     (folder / records.SUMMARY_FILE).write_text(text)
     return summary
 

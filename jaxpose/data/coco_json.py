@@ -34,6 +34,8 @@ BAD_BOX_LENGTH = "box (bbox) not of four numbers"
 FILE_TWICE = "file_name of another image id"
 OUTSIDE = "file_name outside the image folder"
 BAD_ID = "id is not a whole number"
+_ON_PURPOSE = frozenset({CROWD, NO_CATEGORY_KEYPOINTS, OTHER_CATEGORY})
+"""Reasons that are no faults of the file."""
 
 
 def read_json(path: str | Path) -> Any:
@@ -100,7 +102,7 @@ def read_people(
                 entry, listed, unusable_images, categories, seen, skeleton, whole_images
             )
         except _Unusable as unusable:
-            skips.append(Skip(str(unusable), who))
+            skips.append(Skip(str(unusable), who, str(unusable) not in _ON_PURPOSE))
         else:
             people.append((image, person))
     _check_lengths(path, content["annotations"], skips, people, skeleton)

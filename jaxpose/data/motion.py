@@ -16,7 +16,7 @@ S clips, K joints:
   where unknown.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from rich.table import Table
 
 from jaxpose.console import PlainConsole
 from jaxpose.convert.npz import read_npz
+from jaxpose.counts import Counts
 from jaxpose.errors import InputError, nearest
 from jaxpose.geometry.bones import bone_lengths
 from jaxpose.geometry.cameras import Camera
@@ -312,20 +313,30 @@ class MotionSummary:
     Attributes:
       frames: number of clips and frames by (split, subject).
       notes: remarks on the source.
+      left_out: number of frames that were left out, by reason.
     """
 
     frames: dict[tuple[str, str], tuple[int, int]]
     notes: list[str]
+    left_out: Mapping[str, int] | None = None
 
     @classmethod
-    def of(cls, motion: Motion, notes: Sequence[str] = ()) -> "MotionSummary":
+    def of(
+        cls, motion: Motion, notes: Sequence[str] = (), left_out: Mapping[str, int] | None = None
+    ) -> "MotionSummary":
         """Counts clips and frames of a dataset."""
         groups = sorted(set(zip(motion.split.tolist(), motion.subject.tolist(), strict=True)))
         frames = {}
         for split, subject in groups:
             own = (motion.split == split) & (motion.subject == subject)
             frames[split, subject] = int(own.sum()), int(motion.length[own].sum())
-        return cls(frames, list(notes))
+        return cls(frames, list(notes), left_out)
+
+    @property
+    def counts(self) -> list[Counts]:
+        """Counts of the frames, of each camera and subject."""
+        done = sum(frames for _, frames in self.frames.values())
+        return [Counts("frames", done, excluded=self.left_out or {})]
 
     def print(self, console: Console | None = None) -> None:
         """Prints the summary as a table."""

@@ -38,7 +38,8 @@ def fetch(address: Address) -> Path:
     A file appears in the cache whole and checked, or not at all. For a file without a known
     checksum, its SHA-256 is printed so that it can be pinned. Such a file is accepted: code in
     weights is never run, and a published checksum usually comes from the same server as the file.
-    The weight files that a TensorFlow.js `model.json` lists are fetched beside it.
+    The weight files that a TensorFlow.js `model.json` lists are fetched beside it, as is the `.bin`
+    of the same name for the `.xml` of an OpenVINO model.
 
     Raises:
       InputError: the host cannot be reached or refuses, the content is a web page or too large or
@@ -49,6 +50,13 @@ def fetch(address: Address) -> Path:
         path = _file(address, folder)
         for name in shard_names(path) if path.suffix == ".json" else ():
             _file(address.beside(name), folder)
+        if path.suffix == ".xml":
+            try:
+                _file(address.with_suffix(".bin"), folder)
+            except InputError as error:
+                raise InputError(
+                    f"An OpenVINO model is two files, and {address.url} is one of them. {error}"
+                ) from error
         return path
     for name in _RELEASE:
         _file(address.inside(name), folder)
@@ -162,7 +170,7 @@ def _accept(address: Address, path: Path, note: Path) -> Path:
 
 
 def _print_unknown(address: Address, path: Path, sha256: str) -> None:
-    if address.sha256 or path.suffix == ".json":
+    if address.sha256 or path.suffix in (".json", ".xml"):
         return
     PlainConsole(stderr=True).print(
         f"{path.name} has no known checksum. To make sure that you get the same file again, "

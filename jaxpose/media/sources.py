@@ -36,6 +36,7 @@ class Media:
     Attributes:
       skipped: sources and frames that have been skipped so far.
       other_files: files of given folders that are neither images nor videos.
+      repeated: number of paths that were given before, and are read once.
       still: True if there are only images, as far as is known before reading.
       single: True if one image was given directly, not in a folder or list.
       live: True if frames come from a webcam or a stream and should not wait for each other.
@@ -52,6 +53,7 @@ class Media:
         """
         self.skipped: list[Skipped] = []
         self.other_files: list[Path] = []
+        self.repeated = 0
         self._items = items
         self._fps = fps
         self.single = False
@@ -93,7 +95,9 @@ class Media:
                     if (pages := page_count(Path(str(item)))) > 1:
                         rest = "page 2 is" if pages == 2 else f"pages 2 to {pages} are"
                         reason = f"{rest} left out: of a TIFF the first page is read"
-                        self.skipped.append(Skipped(str(item), reason))
+                        cause = "after the first of a TIFF"
+                        left = Skipped(str(item), reason, None, "pages", pages - 1, cause)
+                        self.skipped.append(left)
             except InputError as error:
                 self.skipped.append(_unread(str(item), error))
 
@@ -130,6 +134,7 @@ def open_media(what: Any, *, fps: float | None = None) -> Media:
     skipped: list[Skipped] = []
     items: list[_Item] = []
     seen: set[str] = set()
+    repeated = 0
     other_files: list[Path] = []
     for one in given:
         try:
@@ -141,15 +146,18 @@ def open_media(what: Any, *, fps: float | None = None) -> Media:
             continue
         for item in found:
             key = str(item) if _is_path(item) else ""
-            if not key or key not in seen:
-                items.append(item)
-                seen.add(key)
+            if key and key in seen:
+                repeated += 1
+                continue
+            items.append(item)
+            seen.add(key)
     if not items:
         reasons = "; ".join(f"{s.source}: {s.reason}" for s in skipped)
         raise InputError(f"nothing to read{': ' + reasons if reasons else ''}")
     media = Media(items, fps)
     media.skipped[:0] = skipped
     media.other_files = other_files
+    media.repeated = repeated
     media.single = media.still and _is_one(what, items)
     return media
 

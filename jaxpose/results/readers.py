@@ -11,7 +11,7 @@ import numpy as np
 from jaxpose.errors import InputError
 from jaxpose.file_limits import ANNOTATIONS, read_text
 from jaxpose.json_text import parse_json
-from jaxpose.results.people import People
+from jaxpose.results.people import People, check_number
 from jaxpose.skeletons import BUILT_IN, Skeleton, pairs_by_name
 
 _FORM = "a file of `jaxpose predict`, or [frames][keypoints][x, y] or [x, y, score] of one person"
@@ -93,6 +93,7 @@ def _records(path: Path, content: Any, skeleton: Skeleton | None) -> Iterator[Pe
     known = _skeleton(tuple(names[0]), skeleton)
     for entry in records:
         people = entry["people"]
+        check_number(len(people), str(path))
         named = [p["keypoints"] for p in people]
         points = [[[p[n]["x"], p[n]["y"], p[n]["score"]] for n in known.keypoints] for p in named]
         values = np.array(points, np.float64).reshape(len(people), known.num_keypoints, 3)

@@ -12,11 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-import numpy as np
-
 import jaxpose
+from jaxpose.console import printable
 from jaxpose.errors import InputError
-from jaxpose.metrics.oks import instance_score
+from jaxpose.metrics.annotated_results import result_entry
+from jaxpose.metrics.oks import person_score
 from jaxpose.paths import partial_of, put_in_place, whole_file
 from jaxpose.results.image_names import ImageNames
 from jaxpose.results.people import COLUMNS, People, Person
@@ -176,7 +176,7 @@ class JsonLinesWriter:
 
 
 class CsvWriter:
-    """Table with a line for each keypoint (`people.COLUMNS`)."""
+    """Table with a line for each keypoint (`people.COLUMNS`); names are escaped as `printable`."""
 
     def __init__(self, path: Path) -> None:
         """Begins the file with the names of the columns."""
@@ -186,7 +186,9 @@ class CsvWriter:
 
     def write(self, people: People, picture: str | None = None) -> None:
         """Appends the lines of a frame's people."""
-        self._table.writerows(people.rows())
+        for row in people.rows():
+            names = {key: printable(row[key]) for key in ("source", "keypoint")}
+            self._table.writerow({**row, **names})
 
     def close(self) -> None:
         """Ends the file."""
@@ -197,28 +199,28 @@ class CocoWriter:
     """COCO's format of results (cocodataset.org/#format-results): an entry for each person.
 
     `image_id` and `file_name` are those of `ImageNames`; frames of a video have an id each, and
-    `frame` as well. The score is `metrics.oks.instance_score`: the box's times a mean of the
-    keypoints'.
+    `frame` as well. The entries are those that `jaxpose eval` scores.
     """
 
-    def __init__(self, path: Path, names: ImageNames | None = None) -> None:
-        """Begins the file."""
+    def __init__(
+        self, path: Path, names: ImageNames | None = None, *, whole_images: bool = False
+    ) -> None:
+        """Begins the file; `whole_images` is that of `metrics.oks.person_score`."""
         self._list = _JsonList(path, "[")
+        self._whole_images = whole_images
         self._names = names or ImageNames()
 
     def write(self, people: People, picture: str | None = None) -> None:
         """Appends a frame's people."""
         image_id = self._names.image_id(people.source, people.index)
         for person in people:
-            points = np.concatenate([person.keypoints, person.scores[:, None]], axis=1)
             boxed = 1.0 if person.box_score is None else person.box_score
-            record: dict[str, Any] = {
-                "image_id": image_id,
+            score = person_score(person.scores, boxed, whole_images=self._whole_images)
+            record = {
+                **result_entry(image_id, person.keypoints, person.scores, float(score)),
                 "file_name": self._names.file_name(people.source),
-                "category_id": 1,
-                "keypoints": [round(float(v), 3) for v in points.reshape(-1)],
-                "score": round(float(instance_score(person.scores, boxed)), 5),
-                "bbox": [round(float(v), 2) for v in person.box_xywh],
+                # Not "bbox": of results with one, pycocotools takes the size of a person from it.
+                "box_xywh": [round(float(v), 2) for v in person.box_xywh],
             }
             if people.index is not None:
                 record["frame"] = people.index
@@ -344,6 +346,7 @@ def writer(
     name: str = "frames",
     tail: Callable[[], Mapping[str, Any]] = dict,
     names: ImageNames | None = None,
+    whole_images: bool = False,
 ) -> Writer:
     """Writer of one of `FORMATS` into the folder `out`; see the classes.
 
@@ -355,6 +358,7 @@ def writer(
       name: name of the list, in JSON.
       tail: called at the end for entries after the list, in JSON.
       names: names and ids of the sources; None enters them as they come.
+      whole_images: the model finds the people of whole images, for their scores in COCO's form.
 
     Raises:
       InputError: the folder cannot be written, or the skeleton does not fit the format.
@@ -366,7 +370,7 @@ def writer(
     if kind == "csv":
         return CsvWriter(out / "predictions.csv")
     if kind == "coco":
-        return CocoWriter(out / "coco_results.json", names)
+        return CocoWriter(out / "coco_results.json", names, whole_images=whole_images)
     return OpenPoseWriter(out / "openpose", skeleton, names)
 
 
