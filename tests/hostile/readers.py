@@ -38,7 +38,8 @@ from jaxpose.multiview.calibration import (
     read_pose2sim,
     read_voxelpose,
 )
-from jaxpose.results.box_files import read_boxes, read_scored_boxes
+from jaxpose.results.box_files import read_boxes
+from  import read_scored_boxes
 from jaxpose.results.readers import read_results
 from jaxpose.scaling.manifest import Manifest, read_manifest, write_manifest
 from jaxpose.skeletons import COCO17, load
