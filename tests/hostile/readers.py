@@ -39,7 +39,6 @@ from jaxpose.multiview.calibration import (
     read_voxelpose,
 )
 from jaxpose.results.box_files import read_boxes
-from  import read_scored_boxes
 from jaxpose.results.readers import read_results
 from jaxpose.scaling.manifest import Manifest, read_manifest, write_manifest
 from jaxpose.skeletons import COCO17, load
@@ -328,12 +327,6 @@ READERS: tuple[Reader, ...] = (
         lambda folder: read_boxes(folder / "boxes"),
         _boxes,
         lambda found: found.of("a.jpg").tolist() or found.of("0.png").tolist(),
-    ),
-    Reader(
-        "scored boxes",
-        lambda folder: read_scored_boxes(folder / "boxes", {0: "0.png", 7: "a.jpg"}),
-        _boxes,
-        lambda found: all(rows.shape == (1, 5) or rows.shape == (2, 5) for rows in found.values()),
     ),
     Reader(
         "results",
