@@ -1,5 +1,7 @@
 """BlazePose, hands, the face mesh and their detectors: shapes, training, identification."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -88,7 +90,7 @@ def keras_weights(record):
         key = rule.pattern.replace(r"classif\w+_", "classifier_x_").replace(r"\w*", "")
         key = key.replace("(_NO_PRUNING)?", "_NO_PRUNING")
         if rule.pattern.endswith("kernel") and len(shape) == 4:
-            depthwise = shape[2] == 1 and "depthwise" in rule.pattern
+            depthwise = shape[2] == 1 and re.match("depthwise|batch_norm", rule.pattern)
             shape = (1, *shape[:2], shape[3]) if depthwise else (shape[3], *shape[:3])
         elif rule.pattern.endswith("kernel"):
             shape = shape[::-1]
