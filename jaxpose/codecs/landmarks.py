@@ -11,6 +11,7 @@ from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
 from jaxpose.geometry import Udp
+from jaxpose.geometry.lookup import reordered
 
 # Points of BlazePose after the keypoints: centre, scale and rotation of the region, unused ones.
 _AUXILIARY = 6
@@ -119,12 +120,13 @@ class Landmarks:
         order = jnp.concatenate(
             [jnp.asarray(permutation), jnp.arange(len(permutation), outputs.landmarks.shape[1])]
         )
-        landmarks = jnp.take(outputs.landmarks, order, axis=1)
-        landmarks = landmarks.at[..., 0].set(self.input_hw[1] - landmarks[..., 0])
+        landmarks = reordered(outputs.landmarks, order, axis=1)
+        x = self.input_hw[1] - landmarks[..., :1]
+        landmarks = jnp.concatenate([x, landmarks[..., 1:]], axis=-1)
         changed = {"landmarks": landmarks}
         if outputs.world is not None:
-            world = jnp.take(outputs.world, order, axis=1)
-            changed["world"] = world.at[..., 0].set(-world[..., 0])
+            world = reordered(outputs.world, order, axis=1)
+            changed["world"] = jnp.concatenate([-world[..., :1], world[..., 1:]], axis=-1)
         if outputs.handedness is not None:
             changed["handedness"] = 1.0 - outputs.handedness
         if outputs.heatmaps is not None:

@@ -1,9 +1,7 @@
 """Cache of downloaded weights: fetched once, checked, and kept."""
 
 import hashlib
-import os
 import re
-import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,7 +13,7 @@ from jaxpose.download.address import Address, address_of
 from jaxpose.download.shards import shard_names
 from jaxpose.download.transfer import check_content, receive
 from jaxpose.errors import InputError
-from jaxpose.paths import CACHE_VARIABLE, cache_folder
+from jaxpose.paths import CACHE_VARIABLE, cache_folder, partial_of, put_in_place
 
 _RELEASE = ("config.json", "model.safetensors")
 _STALE = 24 * 3600.0  # seconds after which no process still writes a partial file
@@ -131,7 +129,7 @@ def _file(address: Address, folder: Path) -> Path:
     kept = _noted(note) if path.is_file() else ""
     if kept and kept.startswith(address.sha256):
         return path
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    partial = partial_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(path.parent)
@@ -142,7 +140,7 @@ def _file(address: Address, folder: Path) -> Path:
             _check(address, sha256)
             # A file without its note is ignored, so the two never disagree.
             note.unlink(missing_ok=True)
-            partial.replace(path)
+            put_in_place(partial, path)
             note.write_text(f"{sha256}  {path.name}\n")
         finally:
             partial.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.media.frames import Frame
 from jaxpose.media.prefetch import StageTimer, ahead
 from jaxpose.media.sources import Media, open_media
+from jaxpose.pipeline.options import check_names
 from jaxpose.pipeline.results import Results
 from jaxpose.results.holistic import HolisticPeople
 from jaxpose.results.people import People
@@ -50,6 +51,15 @@ _SIDES = ("left", "right")
 _NOSE = 0
 _WRISTS = {"left": 15, "right": 16}
 _AHEAD = 4
+MODELS = {
+    "body": "blazepose-full",
+    "hands": "hand-landmark-full",
+    "face": "face-mesh",
+    "detector": "blazepose-detector",
+    "hand_region": "hand-region",
+    "face_detector": "blazeface-short",
+}
+"""Names of the published models of the default pipeline, by their part."""
 # Regions of detections that overlap a followed one by more are the same person.
 _SAME = 0.6
 # A part is followed while its rough region changes less from frame to frame: in radians, in sides
@@ -68,13 +78,13 @@ class HolisticOptions:
       detect_every: in videos, the detector runs in every n-th frame to find new people, and in
         every frame while there is none. Faces and hands are searched anew in these frames.
       min_presence: a body, face or hand with a lower probability is not there.
-      smooth: smoothing of videos, or None.
+      smooth: smoothing of videos, `one-euro` or `savitzky-golay`, a `Smoothing`, or None.
     """
 
     max_people: int | None = None
     detect_every: int = 30
     min_presence: float = 0.5
-    smooth: Smoothing | None = field(default_factory=Smoothing)
+    smooth: Literal["one-euro", "savitzky-golay"] | Smoothing | None = "one-euro"
 
     def __post_init__(self) -> None:
         if self.max_people is not None and self.max_people < 1:
@@ -83,6 +93,11 @@ class HolisticOptions:
             raise InputError(f"detect_every must be at least 1, not {self.detect_every}")
         if not 0 <= self.min_presence <= 1:
             raise InputError(f"min_presence is in [0, 1], not {self.min_presence}")
+
+    @property
+    def smoothing(self) -> Smoothing | None:
+        """`smooth` as a `Smoothing`, or None."""
+        return Smoothing(self.smooth) if isinstance(self.smooth, str) else self.smooth
 
 
 class _Part(NamedTuple):
@@ -115,10 +130,12 @@ class Holistic:
     Attributes:
       skeleton: `skeletons.HOLISTIC543`.
       takes_whole_images_as_people: False, as of a `Pipeline` with a detector.
+      lifter: None: bodies have positions in 3D without one.
     """
 
     skeleton: Skeleton = HOLISTIC543
     takes_whole_images_as_people = False
+    lifter = None
 
     def __init__(
         self,
@@ -177,12 +194,12 @@ class Holistic:
     @classmethod
     def load(
         cls,
-        body: str | Path = "blazepose-full",
-        hands: str | Path = "hand-landmark-full",
-        face: str | Path = "face-mesh",
-        detector: str | Path = "blazepose-detector",
-        hand_region: str | Path = "hand-region",
-        face_detector: str | Path = "blazeface-short",
+        body: str | Path = MODELS["body"],
+        hands: str | Path = MODELS["hands"],
+        face: str | Path = MODELS["face"],
+        detector: str | Path = MODELS["detector"],
+        hand_region: str | Path = MODELS["hand_region"],
+        face_detector: str | Path = MODELS["face_detector"],
         **options: Any,
     ) -> "Holistic":
         """The pipeline of published names, files or folders of models.
@@ -197,8 +214,10 @@ class Holistic:
           options: fields of `HolisticOptions`.
 
         Raises:
-          InputError: as for `hub.load.load`; a model of another kind; an option out of range.
+          InputError: as for `hub.load.load`; a model of another kind; an unknown option, or one out
+            of range.
         """
+        check_names(options, HolisticOptions)
         chosen = HolisticOptions(**options)
         people: Any = load_detector(detector)
         faces: Any = load_detector(face_detector)
@@ -232,6 +251,13 @@ class Holistic:
         stages = StageTimer()
         return Results(self._run(media, stages), media, stages)
 
+    def warm_up(self) -> None:
+        """Compiles the models, so that no frame waits for it."""
+        image = np.zeros((64, 64, 3), np.uint8)
+        self.detector([image])
+        for model, n in ((self._body, 1), (self._hands, 2), (self._face, 1)):
+            model(image, [Region(32.0, 32.0, 64.0)] * n)
+
     @property
     def compilations(self) -> int:
         """Number of compilations of the models."""
@@ -246,8 +272,8 @@ class Holistic:
         frames = ahead(stages.timed("decode", media), _AHEAD)
         try:
             results: Iterator[People] = self._followed(frames, stages)
-            if self.options.smooth is not None:
-                results = smooth_people(results, self.options.smooth)
+            if self.options.smoothing is not None:
+                results = smooth_people(results, self.options.smoothing)
             yield from results
         finally:
             frames.close()  # type: ignore[attr-defined]

@@ -20,11 +20,14 @@ from jaxpose.detect.regions import (
 )
 from jaxpose.errors import InputError
 from jaxpose.geometry.regions import Region
+from jaxpose.hub.load import load
 from jaxpose.pipeline import holistic as module
 from jaxpose.pipeline.holistic import Holistic, HolisticOptions
+from jaxpose.pipeline.pipeline import Pipeline
 from jaxpose.skeletons import BLAZEPOSE33, HOLISTIC543
 from jaxpose.skeletons.holistic543 import PARTS
 from jaxpose.tasks.topdown.landmarks import FoundLandmarks
+from jaxpose.tracking.smoothing import Smoothing
 
 IMAGE = np.zeros((300, 400, 3), np.uint8)
 
@@ -361,3 +364,19 @@ def test_parts_are_all_of_the_skeleton():
     rows = [row for part, _ in PARTS.values() for row in range(543)[part]]
     assert rows == list(range(543)) and HOLISTIC543.num_keypoints == 543
     assert module.HOLISTIC543 is HOLISTIC543
+
+
+def test_its_name_loads_it_as_that_of_a_model_does(monkeypatch):
+    monkeypatch.setattr(module, "load_detector", lambda name: name)
+    monkeypatch.setattr(module, "load_pose", lambda name: name)
+    monkeypatch.setattr(Holistic, "__init__", lambda self, *models: setattr(self, "given", models))
+    body, hands, face, detector, options = Pipeline.load("holistic", max_people=1).given
+    assert (body, hands, face, detector) == tuple(module.MODELS[n] for n in module.MODELS)
+    assert options.max_people == 1 and options.smoothing == Smoothing("one-euro")
+    assert HolisticOptions(smooth=None).smoothing is None
+    with pytest.raises(InputError, match="leave the detector out"):
+        Pipeline.load("holistic", detector="yolox-s")
+    with pytest.raises(InputError, match=r"no option max_person.*max_people"):
+        Pipeline.load("holistic", max_person=1)
+    with pytest.raises(InputError, match="no single model but a pipeline"):
+        load("holistic")
