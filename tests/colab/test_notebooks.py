@@ -37,7 +37,7 @@ def outputs_of(name: str, folder: Path, changes: dict[str, str] | None = None) -
         (cell,) = (cell for cell in notebook.cells if old in cell.source)
         cell.source = cell.source.replace(old, new)
     client = nbclient.NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": folder}}
+        notebook, timeout=3600, kernel_name="python3", resources={"metadata": {"path": folder}}
     )
     client.execute()
     outputs = [o for cell in notebook.cells if cell.cell_type == "code" for o in cell.outputs]
