@@ -95,11 +95,12 @@ NOT_RUN: dict[str, str] = {
     r"jaxpose train .*--coordinator": "needs several processes",
     r"jaxpose (train|eval) .*gs://": "needs a bucket",
     r"jaxpose bench step .*attention=cudnn": "needs an NVIDIA GPU",
+    r"jaxpose compile .*--chips": "needs libtpu, and compiles for minutes",
     r"jaxpose (train|bench step) \w*hrnet_w32": "compiles for a minute",
     r"jaxpose train coco_vitpose_b .*(mesh|rate|dtype)": "compiles what README's training does",
     r"Experiment\(": "shows a part of a recipe",
 }
-COMMANDS_NOT_RUN = 26
+COMMANDS_NOT_RUN = 34
 
 # Code of the pages that is replaced to make it small.
 SHRUNK_PYTHON = {'vitpose("B"': 'vitpose("S"'}

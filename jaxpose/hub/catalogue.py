@@ -183,7 +183,7 @@ def released(source: Path, record: Published | None = None) -> Path:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as staging:
-            table = release_checkpoint(source, Path(staging, name), options)
+            table, _ = release_checkpoint(source, Path(staging, name), options)
             _move(Path(staging, name), folder)
     except OSError as error:
         raise InputError(
