@@ -5,9 +5,9 @@
     jaxpose train lsp_finetune --workdir runs/lsp_finetune
     jaxpose eval runs/lsp_finetune --checkpoint last
 
-`model.xml` is PP-TinyPose 256x192 of PaddleDetection as an OpenVINO model, which was trained on COCO
-train2017, AI Challenger and images that are not published. Data, boxes and augmentation are those
-of the recipe `lsp`.
+`model.xml` is PP-TinyPose 256x192 of PaddleDetection as an OpenVINO model, which was trained on
+COCO train2017, AI Challenger and images that are not published. Data, boxes and augmentation are
+those of the recipe `lsp`.
 """
 
 from dataclasses import replace
