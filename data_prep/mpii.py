@@ -19,7 +19,14 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from jaxpose.data.canvas import Canvas, ImageAnnotation, InstanceAnnotation, Skip, by_image
+from jaxpose.data.canvas import (
+    NO_KEYPOINTS,
+    Canvas,
+    ImageAnnotation,
+    InstanceAnnotation,
+    Skip,
+    by_image,
+)
 from jaxpose.data.coco_json import NOT_NUMBERS, WRONG_LENGTH, read_json
 from jaxpose.data.matlab import read_mat
 from jaxpose.data.summary import Summary
@@ -109,6 +116,9 @@ def people_of_json(path: Path, images: Path) -> People:
         if points.shape != (16, 2) or labelled.shape != (16,):
             skips.append(Skip(WRONG_LENGTH, who))
             continue
+        if scale <= 0:  # how the list marks a person without centre and scale
+            skips.append(Skip(NO_CENTRE, who, fault=False))
+            continue
         image_id = first_of.setdefault(name, number)
         box = box_of_scale(center, scale)
         visible = np.where(labelled > 0, 2, 0)
@@ -132,11 +142,14 @@ def people_of_mat(path: Path, images: Path) -> People:
         name = str(entry.image.name)
         image = ImageAnnotation(images / name, name, number, (), 0)
         for place, rect in enumerate(_structs(getattr(entry, "annorect", [])), start=1):
+            who = f"person {place} in {name}"
             if not list(_structs(getattr(rect, "annopoints", []))):
-                continue  # test people, and people of training images without annotations
+                # Test people, and people of training images without annotations.
+                skips.append(Skip(NO_KEYPOINTS, who, fault=False))
+                continue
             scale, objpos = getattr(rect, "scale", []), getattr(rect, "objpos", [])
             if np.size(scale) != 1 or not hasattr(objpos, "x"):
-                skips.append(Skip(NO_CENTRE, f"person {place} in {name}"))
+                skips.append(Skip(NO_CENTRE, who, fault=False))
                 continue
             points, visible = _joints(rect.annopoints)
             person = InstanceAnnotation(

@@ -14,6 +14,7 @@ from jaxpose.cli.bench_command import Data, Eval, Predict, Step
 from jaxpose.config import override
 from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError
+from jaxpose.paths import atomic_write
 from jaxpose.train.experiment import Experiment
 from jaxpose.train.recipe import load_recipe
 
@@ -290,4 +291,4 @@ def _report(table: Table, what: str, figures: dict[str, Any], json_to: str | Non
     if json_to == "-":
         print(text, end="")
         return
-    Path(json_to).write_text(text)
+    atomic_write(Path(json_to), text)

@@ -16,6 +16,7 @@ from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
 from jaxpose.geometry import Udp
+from jaxpose.geometry.lookup import reordered, values_at
 
 # Cells that are added to a distance before a score is divided by it.
 _NEAR = 1.8
@@ -121,7 +122,7 @@ class CenterKeypoints:
         cells = grid(self.heatmap_hw)
         likely = jax.nn.sigmoid(fields.center[..., 0]) * self._closeness()[None]
         at = jnp.argmax(likely.reshape(batch, -1), axis=1)[:, None]
-        middle = cells.reshape(-1, 2)[at[:, 0]]
+        middle = _corner(at[:, 0], width)
         vectors = fields.regression.reshape(batch, height * width, count, 2)
         about = middle[:, None] + _of_cells(vectors, at)
 
@@ -133,8 +134,8 @@ class CenterKeypoints:
         offsets = fields.offsets.reshape(batch, height * width, count, 2)
         offset = _of_cells(offsets, cell)
         logits = fields.heatmaps.reshape(batch, height * width, count)
-        raw = jnp.take_along_axis(logits, cell[:, None], axis=1)[:, 0]
-        place = (cells.reshape(-1, 2)[cell] + offset)[..., ::-1]
+        raw = values_at(logits, cell[:, None], axis=1)[:, 0]
+        place = (_corner(cell, width) + offset)[..., ::-1]
         share = self._rounded(1 / np.array([[self.heatmap_hw[::-1]]], np.float32))
         size = np.array([[self.input_hw[::-1]]], np.float32)
         return Decoded(
@@ -191,13 +192,18 @@ def gaussians(
 def mirror_vectors(values: jax.Array, permutation: Any) -> jax.Array:
     """Vectors `[B, h, w, 2 K]` (y, x) in cells of a mirrored input, in the original frame."""
     pairs = values[:, :, ::-1].reshape(*values.shape[:3], -1, 2)
-    y, x = jnp.moveaxis(jnp.take(pairs, permutation, axis=3), -1, 0)
+    y, x = jnp.moveaxis(reordered(pairs, permutation, axis=3), -1, 0)
     # Column j becomes w - 1 - j, and the point x becomes w - x.
     return jnp.stack([y, 1.0 - x], axis=-1).reshape(values.shape)
+
+
+def _corner(cell: jax.Array, width: int) -> jax.Array:
+    """Row and column float32 `[..., 2]` of cells that are counted row by row."""
+    return jnp.stack([cell // width, cell % width], axis=-1).astype(jnp.float32)
 
 
 def _of_cells(vectors: jax.Array, cell: jax.Array) -> jax.Array:
     """Vectors `[B, K, 2]` of `[B, h w, K, 2]` in cells `[B, K]`, or `[B, 1]` for all keypoints."""
     # The index has all axes, because ONNX has no lookup of slices.
     index = jnp.broadcast_to(cell[:, None, :, None], (vectors.shape[0], 1, *vectors.shape[2:]))
-    return jnp.take_along_axis(vectors, index, axis=1)[:, 0]
+    return values_at(vectors, index, axis=1)[:, 0]

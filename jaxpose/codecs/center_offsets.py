@@ -15,6 +15,7 @@ from jaxpose.codecs.codec import mean_of_two
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
+from jaxpose.geometry.lookup import reordered, values_at
 
 Pair = tuple[jax.Array, jax.Array]
 
@@ -155,7 +156,7 @@ class CenterOffsets:
         score, x, y = self._peaks(maps[..., keypoints:])
         there = score[:, 0] > self.min_score
         at = (y[:, 0] * width + x[:, 0])[..., None]
-        leads = jnp.take_along_axis(offsets.reshape(batch, height * width, -1), at, axis=1)
+        leads = values_at(offsets.reshape(batch, height * width, -1), at, axis=1)
         leads = leads.reshape(batch, self.max_people, keypoints, 2)
         start = jnp.stack([x[:, 0], y[:, 0]], axis=-1).astype(jnp.float32)
         led = start[:, :, None] + leads
@@ -168,7 +169,7 @@ class CenterOffsets:
         away = jnp.where((height_of > self.min_score)[:, None], away, jnp.inf)
         nearest = jnp.argmin(away, axis=-1)
         near = jnp.min(away, axis=-1) <= self.snap * extent[:, :, None]
-        chosen = jnp.take_along_axis(
+        chosen = values_at(
             jnp.broadcast_to(peaks[:, None], (*led.shape[:3], self.max_people, 2)),
             nearest[..., None, None],
             axis=3,
@@ -191,10 +192,10 @@ class CenterOffsets:
         permutation = np.asarray(permutation)
         order = np.append(permutation, len(permutation))
         pairs = offsets[:, :, ::-1].reshape(*offsets.shape[:3], -1, 2)
-        mirrored = jnp.take(pairs, permutation, axis=3) * np.array([-1, 1], np.float32).reshape(
+        mirrored = reordered(pairs, permutation, axis=3) * np.array([-1, 1], np.float32).reshape(
             1, 1, 1, 1, 2
         )
-        return jnp.take(maps, order, axis=3)[:, :, ::-1], mirrored.reshape(offsets.shape)
+        return reordered(maps, order, axis=3)[:, :, ::-1], mirrored.reshape(offsets.shape)
 
     def average(self, a: Pair, b: Pair) -> Pair:
         """Mean of two outputs in the same frame, float32."""
@@ -240,7 +241,7 @@ class CenterOffsets:
 
         def at(dx: int, dy: int) -> jax.Array:
             index = jnp.clip(y + dy, 0, height - 1) * width + jnp.clip(x + dx, 0, width - 1)
-            return jnp.take_along_axis(flat, index, axis=2)
+            return values_at(flat, index, axis=2)
 
         def step(low: jax.Array, middle: jax.Array, high: jax.Array) -> jax.Array:
             curve = jnp.minimum(low - 2 * middle + high, -1e-6)
@@ -262,7 +263,7 @@ class CenterOffsets:
         channel = jnp.arange(count - 1)[None, None]
         index = (y * width + x) * count + channel
         flat = maps.reshape(batch, -1)
-        return jnp.take_along_axis(flat, index.reshape(batch, -1), axis=1).reshape(index.shape)
+        return values_at(flat, index.reshape(batch, -1), axis=1).reshape(index.shape)
 
 
 def _center_and_size(places: jax.Array, labelled: jax.Array) -> tuple[jax.Array, jax.Array]:

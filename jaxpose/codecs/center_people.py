@@ -15,6 +15,7 @@ from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
 from jaxpose.geometry import Udp
+from jaxpose.geometry.lookup import values_at
 
 # Side of the window in cells in which a centre has to be the highest.
 _WINDOW = 5
@@ -183,7 +184,7 @@ class CenterPeople:
         def of_cell(field: jax.Array) -> jax.Array:
             channels = field.shape[-1]
             index = jnp.broadcast_to(cell[..., None], (*cell.shape, channels))
-            return jnp.take_along_axis(field.reshape(batch, -1, channels), index, axis=1)
+            return values_at(field.reshape(batch, -1, channels), index, axis=1)
 
         middle = rows + of_cell(fields.box_offsets)
         half = jnp.maximum(of_cell(fields.box_sizes), 0.0) / 2
@@ -201,10 +202,10 @@ class CenterPeople:
         heatmaps = jax.nn.sigmoid(fields.heatmaps).reshape(batch, 1, -1, count)
         value = jnp.where(inside[..., None], heatmaps * nearness, 0.0)
         best = jnp.argmax(value, axis=2)  # [B, P, K]
-        score = jnp.take_along_axis(value.max(axis=1), best, axis=1)
+        score = values_at(value.max(axis=1), best, axis=1)
         offsets = fields.offsets.reshape(batch, -1, count, 2)
         index = jnp.broadcast_to(best[..., None], (*best.shape, 2))
-        offset = jnp.take_along_axis(offsets, index, axis=1)
+        offset = values_at(offsets, index, axis=1)
         place = jnp.stack([best // width, best % width], axis=-1) + offset
         counted = score > _COUNTED
         mean = jnp.where(counted, score, 0.0).sum(axis=-1) / jnp.maximum(counted.sum(axis=-1), 1)

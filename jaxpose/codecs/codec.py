@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.geometry import Udp
+from jaxpose.geometry.lookup import reordered
 
 
 @runtime_checkable
@@ -64,7 +65,7 @@ class ImageCodec(Codec, Protocol):
 
 def mirror_maps(maps: jax.Array, permutation: Any) -> jax.Array:
     """Reverse maps `[B, h, w, K]` along the width and exchange left and right keypoints."""
-    return jnp.take(maps, permutation, axis=3)[:, :, ::-1]
+    return reordered(maps, permutation, axis=3)[:, :, ::-1]
 
 
 def mean_of_two(a: Any, b: Any) -> Any:

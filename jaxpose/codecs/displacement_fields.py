@@ -16,6 +16,7 @@ from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
 from jaxpose.geometry import Udp
+from jaxpose.geometry.lookup import reordered, values_at
 
 COCO_TREE = (
     *((0, 1), (1, 3), (0, 2), (2, 4)),
@@ -159,7 +160,7 @@ class DisplacementFields:
         """Decode up to `max_people` people `[B, P, K]`, the highest candidate first."""
         fields = PersonFields(*(values.astype(jnp.float32) for values in outputs))
         probability, flat = self._candidates(jax.nn.sigmoid(fields.heatmaps))
-        logit = jnp.take_along_axis(fields.heatmaps.reshape(flat.shape[0], -1), flat, axis=1)
+        logit = values_at(fields.heatmaps.reshape(flat.shape[0], -1), flat, axis=1)
         count = fields.heatmaps.shape[-1]
         width = self.heatmap_hw[1]
         kind, cell = flat % count, flat // count
@@ -186,7 +187,7 @@ class DisplacementFields:
         def vectors(values: jax.Array, order: np.ndarray) -> jax.Array:
             y, x = jnp.split(values[:, :, ::-1], 2, axis=3)
             return jnp.concatenate(
-                [jnp.take(y, order, axis=3), -jnp.take(x, order, axis=3)], axis=3
+                [reordered(y, order, axis=3), -reordered(x, order, axis=3)], axis=3
             )
 
         return PersonFields(
@@ -237,7 +238,7 @@ class DisplacementFields:
         def of_nearest(x: jax.Array) -> jax.Array:
             wide = jnp.broadcast_to(x, (*away.shape, *x.shape[5:]))
             index = nearest.reshape(*nearest.shape, *(1,) * (x.ndim - 5))
-            return jnp.take_along_axis(wide, index, axis=4)[:, :, :, :, 0]
+            return values_at(wide, index, axis=4)[:, :, :, :, 0]
 
         vectors = of_nearest(end) - (grid[:, :, :, :, 0] if cells else of_nearest(place))
         known = inside & of_nearest(end_there)
@@ -271,7 +272,7 @@ class DisplacementFields:
         """Vectors `[B, N, 2]` (x, y) of a field `[B, h, w, 2 count]` in cells `[B, N]`."""
         flat = field.reshape(field.shape[0], -1)
         at = cell * (2 * count) + channel
-        y, x = (jnp.take_along_axis(flat, at + half, axis=1) for half in (0, count))
+        y, x = (values_at(flat, at + half, axis=1) for half in (0, count))
         return jnp.stack([x, y], axis=-1)
 
     def _grow(self, fields: PersonFields, kind: jax.Array, start: jax.Array) -> jax.Array:
@@ -313,7 +314,7 @@ class DisplacementFields:
         batch, number, count, _ = people.shape
         cell = self._near(people.reshape(batch, number * count, 2)).reshape(batch, number, count)
         at = (cell * count + jnp.arange(count)[None, None]).reshape(batch, -1)
-        flat = jnp.take_along_axis(heatmaps.reshape(batch, -1), at, axis=1)
+        flat = values_at(heatmaps.reshape(batch, -1), at, axis=1)
         return flat.reshape(batch, number, count)
 
     def _suppress(
@@ -337,7 +338,7 @@ class DisplacementFields:
         for _ in range(self.max_people):
             # Candidates are sorted: the first one that is left is the highest.
             best = jnp.argmax(there.astype(jnp.float32), axis=1)[:, None]
-            exists = jnp.take_along_axis(there, best, axis=1)
+            exists = values_at(there, best, axis=1)
             person, logit = _row(people, best), _row(raw, best)
             new = jnp.ones(logit.shape, bool)
             for earlier, real, *_ in kept:
@@ -345,7 +346,7 @@ class DisplacementFields:
             total = jnp.where(new, jax.nn.sigmoid(logit), 0.0).sum(axis=-1) / count
             kept.append((person, exists, logit, total))
             index = jnp.broadcast_to(kind[..., None], start.shape)
-            same = jnp.take_along_axis(person, index, axis=1)
+            same = values_at(person, index, axis=1)
             there &= ~exists | (jnp.square(start - same).sum(axis=-1) > limit)
         person, exists, logit, total = (
             jnp.stack(values, axis=1) for values in zip(*kept, strict=True)
@@ -365,7 +366,7 @@ def _row(values: jax.Array, row: jax.Array) -> jax.Array:
     # The index has all axes, because ONNX has no lookup of slices.
     index = row.reshape(row.shape[0], 1, *(1,) * (values.ndim - 2))
     index = jnp.broadcast_to(index, (row.shape[0], 1, *values.shape[2:]))
-    return jnp.take_along_axis(values, index, axis=1)[:, 0]
+    return values_at(values, index, axis=1)[:, 0]
 
 
 @dataclass(frozen=True)
@@ -402,7 +403,7 @@ class SinglePersonFields(DisplacementFields):
         batch, height, width, count = heatmaps.shape
         flat = heatmaps.reshape(batch, height * width, count)
         cell = jnp.argmax(jax.nn.sigmoid(flat), axis=1)
-        raw = jnp.take_along_axis(flat, cell[:, None], axis=1)[:, 0]
+        raw = values_at(flat, cell[:, None], axis=1)[:, 0]
         corner = jnp.stack([cell % width, cell // width], axis=-1).astype(jnp.float32)
         channel = jnp.arange(count)[None]
         offsets = self._vectors(outputs.offsets.astype(jnp.float32), cell, channel, count)

@@ -11,6 +11,7 @@ from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
 from jaxpose.geometry import Udp
+from jaxpose.geometry.lookup import reordered
 
 # Points of BlazePose after the keypoints: centre, scale and rotation of the region, unused ones.
 _AUXILIARY = 6
@@ -56,22 +57,23 @@ class Landmarks:
     The outputs are `LandmarkOutputs`. Coordinates are distances
     from the outer edge of the input, so half a pixel more than positions with pixel centres at
     integers. The score of a keypoint of a body is the probability that it is visible; that of a
-    hand's or a face's is the probability that the hand or face is there.
+    hand's or a face's is the probability that the hand or face is there. A "region" is two points
+    that define the square of a hand (`models.hand_region`).
 
     Attributes:
-      part: "body", "hand" or "face".
+      part: "body", "hand", "face" or "region".
       input_hw: size of the model's input, the frame of the keypoints.
       udp: convention of the crops; published weights need "edges".
     """
 
-    part: Literal["body", "hand", "face"]
+    part: Literal["body", "hand", "face", "region"]
     input_hw: tuple[int, int] = (256, 256)
     udp: Udp = "edges"
 
     def output_shapes(self, num_keypoints: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
         """Shapes that `decode` accepts, without the batch."""
         height, width = self.input_hw
-        if self.part == "face":
+        if self.part in ("face", "region"):
             return (((num_keypoints, 3), (1,)),)
         if self.part == "hand":
             return (((num_keypoints, 3), (1,), (num_keypoints, 3), (1,)),)
@@ -118,12 +120,13 @@ class Landmarks:
         order = jnp.concatenate(
             [jnp.asarray(permutation), jnp.arange(len(permutation), outputs.landmarks.shape[1])]
         )
-        landmarks = jnp.take(outputs.landmarks, order, axis=1)
-        landmarks = landmarks.at[..., 0].set(self.input_hw[1] - landmarks[..., 0])
+        landmarks = reordered(outputs.landmarks, order, axis=1)
+        x = self.input_hw[1] - landmarks[..., :1]
+        landmarks = jnp.concatenate([x, landmarks[..., 1:]], axis=-1)
         changed = {"landmarks": landmarks}
         if outputs.world is not None:
-            world = jnp.take(outputs.world, order, axis=1)
-            changed["world"] = world.at[..., 0].set(-world[..., 0])
+            world = reordered(outputs.world, order, axis=1)
+            changed["world"] = jnp.concatenate([-world[..., :1], world[..., 1:]], axis=-1)
         if outputs.handedness is not None:
             changed["handedness"] = 1.0 - outputs.handedness
         if outputs.heatmaps is not None:

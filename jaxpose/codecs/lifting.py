@@ -34,6 +34,7 @@ from jaxpose.codecs.codec import mean_of_two
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import Camera, normalise
+from jaxpose.geometry.lookup import reordered
 from jaxpose.geometry.mirror import mirror
 from jaxpose.skeletons import Skeleton
 
@@ -148,7 +149,7 @@ def root_of(skeleton: Skeleton) -> tuple[int, ...]:
 
 def root_place(joints: jax.Array, root: Sequence[int]) -> jax.Array:
     """Position of the root, `[..., 1, D]`: the mean of its joints in `[..., K, D]`."""
-    return jnp.take(joints, np.asarray(root, np.int32), axis=-2).mean(axis=-2, keepdims=True)
+    return reordered(joints, root, axis=-2).mean(axis=-2, keepdims=True)
 
 
 @dataclass(frozen=True)
@@ -268,7 +269,7 @@ class LiftingCodec:
         """
         joints = sample.keypoints_3d.astype(jnp.float32)
         known = sample.labelled()
-        anchored = jnp.take(known, np.asarray(self.root, np.int32), axis=-1)
+        anchored = reordered(known, self.root, axis=-1)
         known = known & anchored.all(axis=-1, keepdims=True)
         relative = jnp.where(known[..., None], joints - root_place(joints, self.root), 0.0)
         return Targets(self._targets(relative), self._kept(known.astype(jnp.float32), -1))

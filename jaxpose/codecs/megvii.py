@@ -5,12 +5,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxpose.codecs.codec import mean_of_two, mirror_maps
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.refine import gaussian_taps, highest, modulate, quarter_step
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
+from jaxpose.geometry.lookup import values_at
 
 _PEAK = 255.0
 
@@ -117,16 +119,18 @@ class Megvii:
     def _blurred_pixel(self, pixel: jax.Array, length: int) -> jax.Array:
         """Blur int32 `pixel` `[B, K]` on a line: `[B, length, K]`, 1 at that pixel."""
         half = self.kernel_size // 2
-        taps = jnp.pad(jnp.asarray(gaussian_taps(self.kernel_size), jnp.float32), 1)
         place = jnp.arange(length)[None, :, None]
         pixel = pixel[:, None, :]
 
         def weight(source: jax.Array) -> jax.Array:
-            return taps[jnp.clip(place - source + half + 1, 0, self.kernel_size + 1)]
+            # A sum with one value that is not zero, because a TPU looks up one element at a time.
+            tap = place - source + half
+            values = enumerate(gaussian_taps(self.kernel_size).astype(np.float32))
+            return sum((jnp.where(tap == i, v, 0.0) for i, v in values), start=jnp.zeros(()))
 
         # Mirror images of the pixel about the first and the last place, unless it is there itself.
         low, high = -pixel, 2 * (length - 1) - pixel
         line = weight(pixel)
         line += jnp.where(low == pixel, 0.0, weight(low))
         line += jnp.where(high == pixel, 0.0, weight(high))
-        return line / jnp.take_along_axis(line, pixel, axis=1)
+        return line / values_at(line, pixel, axis=1)

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxpose.geometry.lookup import values_at
+
 Step = tuple[jax.Array, jax.Array]
 
 
@@ -98,7 +100,7 @@ def dark_step_1d(vectors: jax.Array, peak: jax.Array, blur_kernel: int) -> jax.A
 
     def pick(index: jax.Array) -> jax.Array:
         index = jnp.clip(index, 0, log.shape[2] - 1)
-        return jnp.take_along_axis(log, index[:, :, None], axis=2)[:, :, 0]
+        return values_at(log, index[:, :, None], axis=2)[:, :, 0]
 
     slope = 0.5 * (pick(peak + 1) - pick(peak - 1))
     curvature = 0.25 * (pick(peak + 2) - 2 * pick(peak) + pick(peak - 2)) + 1e-9
@@ -152,7 +154,7 @@ def _pick(maps: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
     batch, height, width, keypoints = maps.shape
     index = jnp.clip(y, 0, height - 1) * width + jnp.clip(x, 0, width - 1)
     flat = maps.reshape(batch, height * width, keypoints)
-    return jnp.take_along_axis(flat, index[:, None, :], axis=1)[:, 0]
+    return values_at(flat, index[:, None, :], axis=1)[:, 0]
 
 
 def _newton(

@@ -10,6 +10,7 @@ from jaxpose.codecs.codec import mean_of_two
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
+from jaxpose.geometry.lookup import reordered
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,9 @@ class Regression:
 
     def flip_back(self, outputs: jax.Array, permutation: Any) -> jax.Array:
         """Convert outputs for the mirrored input to the original frame; see `shift_coords`."""
-        swapped = jnp.take(outputs, permutation, axis=1)
+        swapped = reordered(outputs, permutation, axis=1)
         edge = 1.0 - (1.0 / self.input_hw[1] if self.shift_coords else 0.0)
-        return swapped.at[..., 0].set(edge - swapped[..., 0])
+        return jnp.concatenate([edge - swapped[..., :1], swapped[..., 1:]], axis=-1)
 
     def average(self, a: jax.Array, b: jax.Array) -> jax.Array:
         """Mean of two outputs in the same frame, float32."""

@@ -12,6 +12,7 @@ from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.refine import dark_step_1d
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
+from jaxpose.geometry.lookup import reordered
 
 Vectors = tuple[jax.Array, jax.Array]
 
@@ -135,7 +136,7 @@ class SimCC:
 
     def flip_back(self, outputs: Vectors, permutation: Any) -> Vectors:
         """Convert vectors for the mirrored input to the original frame; see `align_flip`."""
-        x, y = (jnp.take(vector, permutation, axis=1) for vector in outputs)
+        x, y = (reordered(vector, permutation, axis=1) for vector in outputs)
         x = x[:, :, ::-1]
         shift = round(self.split_ratio - 1) if self.align_flip else 0
         if shift > 0:

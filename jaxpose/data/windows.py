@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxpose.data.index import sample_indices
 from jaxpose.errors import InputError
+from jaxpose.geometry.lookup import reordered
 from jaxpose.geometry.mirror import mirror
 
 
@@ -140,6 +141,6 @@ def random_mirror(
     def pick(mirrored: jax.Array, values: jax.Array) -> jax.Array:
         return jnp.where(chosen.reshape(-1, *(1,) * (values.ndim - 1)), mirrored, values)
 
-    swapped = (pick(jnp.take(values, permutation, axis=-1), values) for values in known)
+    swapped = (pick(reordered(values, permutation, axis=-1), values) for values in known)
     points = (pick(mirror(values, permutation), values) for values in (keypoints, joints))
     return (*points, *swapped)

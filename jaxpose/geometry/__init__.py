@@ -1,7 +1,7 @@
 """Geometric operations; each exists once, here.
 
-`planar` has boxes, affine crops, flips and the bilinear warp, and this package re-exports them;
-`cameras` and `procrustes` are imported by their names.
+`planar` has boxes, affine crops and flips, `resampling` the bilinear warp, and this package
+re-exports them; `cameras` and `procrustes` are imported by their names.
 """
 
 from jaxpose.deprecations import moved_names as _moved_names
@@ -18,8 +18,8 @@ from jaxpose.geometry.planar import (
     fix_aspect_ratio,
     flip_keypoints,
     invert_affine,
-    warp,
 )
+from jaxpose.geometry.resampling import split_images, warp
 
 __all__ = [
     "Udp",
@@ -34,6 +34,7 @@ __all__ = [
     "fix_aspect_ratio",
     "flip_keypoints",
     "invert_affine",
+    "split_images",
     "warp",
 ]
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from jaxpose.geometry.lookup import reordered
 from jaxpose.geometry.namespace import ArrayT, namespace
 
 
@@ -13,5 +14,5 @@ def mirror(points: ArrayT, permutation: Any) -> ArrayT:
     `permutation [K]` is the index that each keypoint's values come from.
     """
     xp = namespace(points, permutation)
-    swapped = xp.take(points, permutation, axis=-2)
+    swapped = reordered(points, permutation, axis=-2)
     return xp.concatenate([-swapped[..., :1], swapped[..., 1:]], axis=-1)

@@ -1,17 +1,16 @@
-"""Boxes, affine crops, flips and the bilinear warp.
+"""Boxes, affine crops and flips.
 
-Every function except `warp` and `crop_image` takes NumPy or JAX arrays and returns the same kind
-(see `namespace`). Points are `(x, y)` in pixels, pixel centres at integers.
+Every function except `crop_image` takes NumPy or JAX arrays and returns the same kind (see
+`namespace`). Points are `(x, y)` in pixels, pixel centres at integers.
 """
 
 from types import ModuleType
 from typing import Any, Literal
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxpose.deprecations import moved_names
+from jaxpose.geometry.lookup import reordered
 from jaxpose.geometry.namespace import ArrayT, floating, namespace
 
 Udp = bool | Literal["edges"]
@@ -161,49 +160,14 @@ def flip_keypoints(keypoints: ArrayT, width: int, permutation: Any) -> ArrayT:
     Column x becomes column `width - 1 - x`; `permutation [K]` exchanges left and right keypoints.
     """
     xp = namespace(keypoints, permutation)
-    swapped = xp.take(keypoints, permutation, axis=-2)
+    swapped = reordered(keypoints, permutation, axis=-2)
     return xp.stack([width - 1 - swapped[..., 0], swapped[..., 1]], axis=-1)
-
-
-def warp(images: jax.Array, matrices: jax.Array, output_hw: tuple[int, int]) -> jax.Array:
-    """Resamples images by affine maps: bilinear, zeros outside the source (jit-able).
-
-    A source pixel outside the image counts as zero in the interpolation, so an edge fades over one
-    pixel as in `cv2.warpAffine` with a constant border.
-
-    Args:
-      images: `[B, H, W, C]`, uint8 or floating.
-      matrices: `[B, 2, 3]`, source pixels to output pixels; must be invertible.
-      output_hw: height and width of the output.
-
-    Returns:
-      float32 `[B, h, w, C]` on the scale of the input (0 to 255 for uint8).
-    """
-    batch, source_h, source_w, channels = images.shape
-    height, width = output_hw
-    (a, b, tx), (c, d, ty) = _rows(invert_affine(matrices)[:, None, None])
-    column = jnp.arange(width, dtype=jnp.float32)[None, None, :]
-    row = jnp.arange(height, dtype=jnp.float32)[None, :, None]
-    left, weights_x = _neighbours(a * column + b * row + tx, source_w)
-    top, weights_y = _neighbours(c * column + d * row + ty, source_h)
-
-    flat = images.reshape(batch, source_h * source_w, channels)
-    output = jnp.zeros((batch, height, width, channels), jnp.float32)
-    for step_y in (0, 1):
-        for step_x in (0, 1):
-            x = jnp.clip(left + step_x, 0, source_w - 1)
-            y = jnp.clip(top + step_y, 0, source_h - 1)
-            index = (y * source_w + x).reshape(batch, height * width, 1)
-            pixels = jnp.take_along_axis(flat, index, axis=1, mode="promise_in_bounds")
-            weight = weights_x[step_x] * weights_y[step_y]
-            output += weight[..., None] * pixels.astype(jnp.float32).reshape(output.shape)
-    return output
 
 
 def crop_image(image: np.ndarray, matrix: np.ndarray, output_hw: tuple[int, int]) -> np.ndarray:
     """Crops an image on the host: `[H, W, 3]` uint8 to `[h, w, 3]` uint8, bilinear, zeros outside.
 
-    `matrix [2, 3]` maps image pixels to output pixels, as in `warp`.
+    `matrix [2, 3]` maps image pixels to output pixels, as in `resampling.warp`.
     """
     import cv2
 
@@ -228,25 +192,6 @@ def _rows(matrix: Any) -> tuple[tuple[Any, Any, Any], tuple[Any, Any, Any]]:
 def _affine(xp: ModuleType, a: Any, b: Any, tx: Any, c: Any, d: Any, ty: Any) -> Any:
     entries = xp.broadcast_arrays(a, b, tx, c, d, ty)
     return xp.stack(entries, axis=-1).reshape(*entries[0].shape, 2, 3)
-
-
-def _neighbours(position: jax.Array, size: int) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    """Pixel at or before each position along an axis, and the weights of it and the next.
-
-    Weights of pixels outside `0 .. size - 1` are zero.
-    """
-    # Clipping first keeps far-away positions inside the range of int32 and does not change any
-    # position that has a neighbour in the image.
-    position = jnp.clip(position, -1.0, float(size))
-    first = jnp.floor(position)
-    fraction = position - first
-    index = first.astype(jnp.int32)
-    inside_first = (index >= 0) & (index < size)
-    inside_next = (index >= -1) & (index < size - 1)
-    return index, (
-        jnp.where(inside_first, 1.0 - fraction, 0.0),
-        jnp.where(inside_next, fraction, 0.0),
-    )
 
 
 __getattr__ = moved_names(__name__)

@@ -47,10 +47,12 @@ def deconv(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def _deconv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     batch, height, width, _ = x.shape
     rows = []
-    for row, row_taps in enumerate(_TAPS):
+    for row in (0, 1):
         columns = []
-        for column, column_taps in enumerate(_TAPS):
-            taps = kernel[jnp.array(row_taps)][:, jnp.array(column_taps)]
+        for column in (0, 1):
+            # `_TAPS` of both axes as slices: a lookup's gradient would be a scatter.
+            taps = lax.slice(kernel, (1 - row, 1 - column, 0, 0), kernel.shape, (2, 2, 1, 1))
+            taps = lax.rev(taps, (0, 1))
             columns.append(
                 lax.conv_general_dilated(
                     x,

@@ -3,6 +3,7 @@
 import errno
 import logging
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,12 @@ from orbax.checkpoint import checkpoint_managers as managers
 from jaxpose.errors import InputError
 from jaxpose.paths import in_bucket
 from jaxpose.train.state import TrainState
+
+# Errors of a full or read-only disk, of damaged hardware, and of a network drive that is gone.
+_STORAGE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO),
+    *(errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT),
+)
 
 
 class Checkpoints:
@@ -127,8 +134,11 @@ class Checkpoints:
         """InputError for a full or read-only disk, which the user can fix; else `error` itself."""
         if not _is_about_storage(error):
             return error
-        complete = [s.name for s in self.directory.glob("*") if s.name.isdigit()]
-        last = f"step {max(map(int, complete))}" if complete else "none"
+        try:
+            complete = [s.name for s in self.directory.iterdir() if s.name.isdigit()]
+            last = f"step {max(map(int, complete))}" if complete else "none"
+        except OSError as unreadable:
+            last = f"not known ({unreadable.strerror})"
         return InputError(
             f"Could not write a checkpoint to {self.directory}: {_first_line(error)}. Newest "
             f"complete checkpoint: {last}. Free some space (or correct the permissions) and run "
@@ -189,13 +199,11 @@ class Checkpoints:
 
 
 def _is_about_storage(error: BaseException) -> bool:
-    numbers = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO}
-    if isinstance(error, OSError) and error.errno in numbers:
+    if isinstance(error, OSError) and error.errno in _STORAGE:
         return True
     # TensorStore reports the system's error as text inside a ValueError.
-    words = ("No space left", "File too large", "quota exceeded", "Permission denied", "Read-only")
     text = str(error)
-    return any(w in text for w in words) or (
+    return any(os.strerror(number) in text for number in _STORAGE) or (
         error.__cause__ is not None and _is_about_storage(error.__cause__)
     )
 

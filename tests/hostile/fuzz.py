@@ -24,7 +24,8 @@ import numpy as np
 
 from jaxpose.errors import InputError
 from tests.hostile.mutate import mutate
-from tests.hostile.readers import READERS, Files, Reader
+from tests.hostile.reader import Files, Reader
+from tests.hostile.readers import READERS
 
 SECONDS = 10
 MEMORY = 2**30

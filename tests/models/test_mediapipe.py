@@ -33,7 +33,7 @@ HAND = PoseModel(TRUNK, HandHead(3))
 FACE = PoseModel(BlazeNet((4, 3), ((4,), (8,), (8,), (8, 8)), activation="prelu"), FaceMeshHead(5))
 LARGE = ("blazepose-full", "blazepose-heavy", "hand-landmark-full")
 NAMES = (
-    *("hand-landmark-lite", "face-mesh", "blazepose-lite"),
+    *("hand-landmark-lite", "face-mesh", "blazepose-lite", "hand-region"),
     *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE),
 )
 DETECTORS = (

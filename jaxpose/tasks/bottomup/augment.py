@@ -3,6 +3,7 @@
 One affine map per image transforms its pixels, its people and its ignored regions.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from jaxpose import geometry
 from jaxpose.codecs.sample import Sample
 from jaxpose.data.instances import IGNORE_STRIDE
 from jaxpose.errors import InputError
+from jaxpose.geometry.lookup import reordered
 from jaxpose.tasks.topdown.augment import normalize
 
 Batch = dict[str, Any]
@@ -83,9 +85,10 @@ def augment(
     keypoints = geometry.apply_affine(matrix[:, None], batch["keypoints"])
     visible = jnp.asarray(batch["visible"])
     swap = flip[:, None, None]
-    keypoints = jnp.where(swap[..., None], jnp.take(keypoints, permutation, axis=2), keypoints)
-    visible = jnp.where(swap, jnp.take(visible, permutation, axis=2), visible)
-    ignored = geometry.warp(
+    keypoints = jnp.where(swap[..., None], reordered(keypoints, permutation, axis=2), keypoints)
+    visible = jnp.where(swap, reordered(visible, permutation, axis=2), visible)
+    warp = functools.partial(geometry.warp, upright=augmentation.rotation_degrees == 0)
+    ignored = warp(
         batch["ignore"][..., None], _ignore_matrix(matrix, input_hw, heatmap_hw), heatmap_hw
     )[..., 0]
     rows = batch["mask"]
@@ -98,7 +101,7 @@ def augment(
         crowd=batch["crowd"],
         counted=(ignored < 128) & rows[:, None, None],
     )
-    return normalize(geometry.warp(image, matrix, input_hw)), sample, matrix
+    return normalize(warp(image, matrix, input_hw)), sample, matrix
 
 
 def _matrices(

@@ -87,8 +87,10 @@ def _draw(
     center = center + mosaic.shift * (2 * number[:, 1:3] - 1) * size
     degrees = mosaic.rotation_degrees * (2 * number[:, 3] - 1)
     matrix = geometry.crop_matrix(center, size, image_hw, degrees)
-    images = geometry.warp(canvases.astype(jnp.float32) - _GREY, matrix, image_hw)
+    images = geometry.warp(
+        canvases, matrix, image_hw, upright=mosaic.rotation_degrees == 0, border=_GREY
+    )
     gain = 1.0 + mosaic.brightness * (2 * number[:, 4] - 1)
-    images = jnp.clip((images + _GREY) * gain[:, None, None, None], 0.0, 255.0)
+    images = jnp.clip(images * gain[:, None, None, None], 0.0, 255.0)
     mirrored = (number[:, 5] < mosaic.flip)[:, None, None, None]
     return jnp.where(mirrored, images[:, :, ::-1], images)

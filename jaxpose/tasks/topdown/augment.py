@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxpose import geometry
 from jaxpose.errors import InputError
+from jaxpose.geometry.lookup import reordered
 
 IMAGENET_MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 IMAGENET_STD = np.array([58.395, 57.12, 57.375], np.float32)
@@ -82,6 +83,11 @@ class Augmentation:
         for name in ("rotation_degrees", "shift", "hue_degrees"):
             if getattr(self, name) < 0:
                 raise InputError(f"augmentation.{name} is {getattr(self, name)}; not below 0.")
+
+    @property
+    def rotates(self) -> bool:
+        """True if any crop may be rotated."""
+        return self.rotation_degrees > 0 and self.rotation_probability > 0
 
     @property
     def changes_colour(self) -> bool:
@@ -194,13 +200,13 @@ def augment(
     matrix = _crop(center, size, input_hw, variation.rotation, udp)
     matrix = jnp.where(variation.flip[:, None, None], _mirror(matrix, input_hw[1]), matrix)
 
-    images = geometry.warp(image, matrix, input_hw)
+    images = geometry.warp(image, matrix, input_hw, upright=not augmentation.rotates)
     if augmentation.changes_colour:
         images = _recolour(images, variation)
     keypoints = geometry.apply_affine(matrix, keypoints)
     flip = variation.flip[:, None]
-    keypoints = jnp.where(flip[:, :, None], jnp.take(keypoints, permutation, axis=1), keypoints)
-    visible = jnp.where(flip, jnp.take(visible, permutation, axis=1), visible)
+    keypoints = jnp.where(flip[:, :, None], reordered(keypoints, permutation, axis=1), keypoints)
+    visible = jnp.where(flip, reordered(visible, permutation, axis=1), visible)
     return normalize(images), keypoints, visible
 
 
@@ -217,7 +223,7 @@ def center_crop(
     """
     center, size = geometry.box_to_center_scale(batch["box_xywh"], padding)
     matrix = _crop(center, size, input_hw, jnp.zeros(len(center)), udp)
-    images = normalize(geometry.warp(batch["image"], matrix, input_hw))
+    images = normalize(geometry.warp(batch["image"], matrix, input_hw, upright=True))
     return images, geometry.apply_affine(matrix, batch["keypoints"]), _visible(batch), matrix
 
 

@@ -81,7 +81,7 @@ def image_program(
         matrices = geometry.box_crop_matrix(boxes, (height, width), padding=padding, udp=codec.udp)
 
         def crop(matrix: jax.Array) -> jax.Array:
-            return geometry.warp(image[None], matrix[None], (height, width))[0]
+            return geometry.warp(image[None], matrix[None], (height, width), upright=True)[0]
 
         found = keypoints(jax.vmap(crop)(matrices))
         back = geometry.invert_affine(matrices)
