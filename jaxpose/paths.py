@@ -4,6 +4,7 @@ Buckets are read and written through etils.epath, as Orbax and TFDS do. A file i
 whole when it is closed; files cannot be appended to or locked.
 """
 
+import errno
 import importlib.util
 import os
 import secrets
@@ -168,7 +169,7 @@ def put_in_place(partial: Path, file: Path, *, to_disk: bool = True) -> None:
         _sync(partial)
     os.replace(partial, file)
     if to_disk:
-        _sync_folder(file.parent)
+        _sync_names(file.parent)
 
 
 def put_folder_in_place(partial: Path, folder: Path) -> None:
@@ -179,12 +180,7 @@ def put_folder_in_place(partial: Path, folder: Path) -> None:
     Raises:
       OSError: the disk or the network drive did not take the content.
     """
-    for path in partial.rglob("*"):
-        if path.is_file():
-            _sync(path)
-        elif path.is_dir():
-            _sync_folder(path)
-    _sync_folder(partial)
+    sync_folder(partial)
     earlier = partial_of(folder)
     replaces = folder.exists()
     if replaces:
@@ -195,16 +191,34 @@ def put_folder_in_place(partial: Path, folder: Path) -> None:
         if replaces:
             earlier.rename(folder)
         raise
-    _sync_folder(folder.parent)
+    _sync_names(folder.parent)
     shutil.rmtree(earlier, ignore_errors=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Waits until all files below a folder are on the disk.
+
+    Raises:
+      OSError: the disk or the network drive did not take the content.
+    """
+    for path in folder.rglob("*"):
+        if path.is_file():
+            _sync(path)
+        elif path.is_dir():
+            _sync_names(path)
+    _sync_names(folder)
 
 
 def _sync(file: Path) -> None:
     with file.open("rb+") as opened:
-        os.fsync(opened.fileno())
+        try:
+            os.fsync(opened.fileno())
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a device, or not supported
+                raise
 
 
-def _sync_folder(folder: Path) -> None:
+def _sync_names(folder: Path) -> None:
     """Waits until the names in a folder are on the disk, where the system supports this."""
     with suppress(OSError):  # Windows cannot open folders; some file systems do not sync them
         descriptor = os.open(folder, os.O_RDONLY)

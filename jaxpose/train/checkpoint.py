@@ -13,7 +13,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as managers
 
 from jaxpose.errors import InputError
-from jaxpose.paths import in_bucket
+from jaxpose.paths import in_bucket, sync_folder
 from jaxpose.train.state import TrainState
 
 # Errors of a full or read-only disk, of damaged hardware, and of a network drive that is gone.
@@ -40,8 +40,9 @@ class Checkpoints:
         *,
         lower_is_better: bool = False,
     ) -> None:
-        # Orbax reports each phase of each save at INFO and, on one host, at WARNING.
-        logging.getLogger("absl").setLevel(logging.ERROR)
+        # Orbax reports each phase of each save at INFO and, on one host, at WARNING. Its errors are
+        # raised again by `wait`.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
         self.directory = directory if in_bucket(directory) else directory.resolve()
 
         def best(metrics: Mapping[str, float]) -> float:
@@ -69,6 +70,7 @@ class Checkpoints:
             cleanup_tmp_directories=not read_only,
             create=not read_only,
             read_only=read_only,
+            async_options=ocp.AsyncOptions(post_finalization_callback=self._sync),
         )
         handlers = {
             "model": ocp.StandardCheckpointHandler(),
@@ -79,6 +81,16 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(
             self.directory, options=options, item_handlers=handlers
         )
+
+    def _sync(self) -> None:
+        """Wait until a save is on the disk; called before it gets its final name.
+
+        Orbax does not wait for its JSON files. After a power cut, a checkpoint with its final name
+        and an empty file would remain, and the checkpoint before it would be removed.
+        """
+        if not in_bucket(self.directory):
+            for unfinished in self.directory.glob("*tmp*"):
+                sync_folder(unfinished)
 
     def latest_step(self) -> int | None:
         """Step of the newest complete checkpoint; None if there is none."""

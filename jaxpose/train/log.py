@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from jaxpose.errors import InputError
+from jaxpose.json_text import parse_json
 from jaxpose.metrics.report import shown, with_nan, with_null
 from jaxpose.paths import atomic_write, in_bucket
 from jaxpose.train.loggers import Logger, LogLost, LogWriter, open_all
@@ -160,7 +161,7 @@ class RunLog:
             yield
         except OSError as error:
             raise InputError(
-                f"Cannot write the figures to {self._lines.file.parent}: {error.strerror or error}."
+                f"Cannot write to {self._lines.file.parent}: {error.strerror or error}."
             ) from error
 
 
@@ -207,12 +208,15 @@ def read_metrics(directory: Path) -> list[dict[str, Any]]:
     A value that is null becomes NaN: it was not finite.
     """
     file = directory / "metrics.jsonl"
+    text = file.read_text("utf-8", "replace") if file.exists() else ""
     records = []
-    for line in file.read_text().splitlines() if file.exists() else []:
+    for line in text.splitlines():
         try:
-            records.append(with_nan(json.loads(line)))
+            record = parse_json(line)
         except ValueError:
             continue
+        if isinstance(record, dict) and isinstance(record.get("step"), int):
+            records.append(with_nan(record))
     return records
 
 

@@ -144,13 +144,12 @@ def _humaneva() -> list[Files]:
     return [{"flat.npz": _saved(np.savez, names=np.array(["Train/S2|Jog 1 chunk0"]), **arrays)}]
 
 
-def _motion() -> list[Files]:
-    import tempfile
-
+def clip(frames: int) -> Clip:
+    """A clip of HumanEva's joints at random."""
     view = pinhole(K, np.eye(3), np.zeros(3))
-    clip = Clip(
-        joints_mm=RNG.normal(scale=300, size=(4, 15, 3)) + np.array([0.0, 0, 3000]),
-        keypoints=RNG.uniform(0, 640, (4, 15, 2)),
+    return Clip(
+        joints_mm=RNG.normal(scale=300, size=(frames, 15, 3)) + np.array([0.0, 0, 3000]),
+        keypoints=RNG.uniform(0, 640, (frames, 15, 2)),
         split="train",
         subject="S1",
         action="Walking",
@@ -160,9 +159,14 @@ def _motion() -> list[Files]:
         image_wh=(640, 480),
         view=view,
     )
+
+
+def _motion() -> list[Files]:
+    import tempfile
+
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "motion.npz"
-        write_motion(path, motion_of(HUMANEVA15, [clip]))
+        write_motion(path, motion_of(HUMANEVA15, [clip(4)]))
         return [{"motion.npz": path.read_bytes()}]
 
 

@@ -26,7 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,10 +74,12 @@ class Drive:
 
     def fill(self, left: int) -> None:
         """Leave so many bytes free."""
-        found = os.statvfs(self.folder)
-        size = max(0, found.f_bavail * found.f_frsize - left)
-        with (self.folder / ".ballast").open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, max(1, size))
+        size = 0
+        with (self.folder / ".ballast").open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                size += file.write(bytes(4096))
+        os.truncate(self.folder / ".ballast", max(0, size - left))
+        os.sync()
 
     def empty(self) -> None:
         (self.folder / ".ballast").unlink(missing_ok=True)

@@ -38,7 +38,7 @@ from jaxpose.multiview.calibration import (
     read_pose2sim,
     read_voxelpose,
 )
-from jaxpose.results.box_files import read_boxes, read_scored_boxes
+from jaxpose.results.box_files import read_boxes
 from jaxpose.results.readers import read_results
 from jaxpose.scaling.manifest import Manifest, read_manifest, write_manifest
 from jaxpose.skeletons import COCO17, load
@@ -46,6 +46,7 @@ from jaxpose.train.log import read_metrics
 from jaxpose.train.run_dir import read_record
 from tests.hostile.dataset_readers import DATASET_READERS
 from tests.hostile.reader import Files, Reader, files_of
+from tests.hostile.score_readers import SCORE_READERS, coco_document
 from tests.hostile.weight_readers import WEIGHT_READERS
 
 
@@ -102,22 +103,6 @@ def _read_video(folder: Path) -> Any:
     if (np.diff([seconds for _, seconds in frames]) >= 0).all():
         even_clock(np.array([seconds for _, seconds in frames]))
     return frames, reports
-
-
-def coco_document() -> dict[str, Any]:
-    keypoints = [float(v) for i in range(17) for v in (2 + i % 9, 3 + i % 7, 2)]
-    person = {"category_id": 1, "keypoints": keypoints, "num_keypoints": 17, "iscrowd": 0}
-    return {
-        "images": [{"id": i, "file_name": f"{i}.png", "width": 48, "height": 36} for i in range(3)],
-        "annotations": [
-            {"id": 5 + i, "image_id": i, "bbox": [1, 1, 12, 11.5], "area": 90.5, **person}
-            for i in range(3)
-        ],
-        "categories": [
-            {"id": 1, "name": "person", "keypoints": list(COCO17.keypoints)},
-            {"id": 2, "name": "dog", "keypoints": ["nose", "tail"]},
-        ],
-    }
 
 
 def _annotations() -> list[Files]:
@@ -344,12 +329,6 @@ READERS: tuple[Reader, ...] = (
         lambda found: found.of("a.jpg").tolist() or found.of("0.png").tolist(),
     ),
     Reader(
-        "scored boxes",
-        lambda folder: read_scored_boxes(folder / "boxes", {0: "0.png", 7: "a.jpg"}),
-        _boxes,
-        lambda found: all(rows.shape == (1, 5) or rows.shape == (2, 5) for rows in found.values()),
-    ),
-    Reader(
         "results",
         lambda folder: read_results(folder / "results.json"),
         _results,
@@ -422,5 +401,6 @@ READERS: tuple[Reader, ...] = (
     Reader("Pose2Sim rig", lambda f: read_pose2sim(f / "rig.toml"), _toml_calibration, _cameras),
     Reader("OpenCV rig", lambda f: read_opencv(f / "rig.yml"), _opencv_calibration, _cameras),
     *WEIGHT_READERS,
+    *SCORE_READERS,
     *DATASET_READERS,
 )

@@ -105,10 +105,9 @@ def test_lines_are_there_at_once_and_a_full_disk_is_told(tmp_path):
     out.close()
     (tmp_path / "full.jsonl").symlink_to("/dev/full")
     out = JsonLinesWriter(tmp_path / "full.jsonl")
-    with pytest.raises(OSError, match="No space left"):
-        out.write(people())
     with pytest.raises(InputError, match="cannot be written: No space left"):
-        out.close()
+        out.write(people())
+    out.close()
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be written"):
         writer("csv", tmp_path / "file", COCO17, {})
