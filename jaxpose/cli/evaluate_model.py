@@ -153,9 +153,11 @@ def check_options(options: Eval) -> None:
 def _open_data(options: Eval, trained: Trained) -> _Data:
     assert options.data is not None
     if options.annotations is None:
-        prepared = PreparedImages if trained.estimator.takes == "images" else PreparedPeople
+        split = options.split or "val"
         try:
-            return prepared(options.data, options.split or "val")
+            if trained.estimator.takes == "images":
+                return PreparedImages(options.data, split)
+            return PreparedPeople(options.data, split)
         except InputError as error:
             raise InputError(f"{error} (Images need the COCO file as --annotations.)") from error
     skeleton = skeletons.load(options.skeleton) if options.skeleton else None

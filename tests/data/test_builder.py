@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+from jaxpose.counts import Counts
 from jaxpose.data import builder
 from jaxpose.data.builder import write_dataset
 from jaxpose.data.canvas import BOX_OUTSIDE, IMAGE_MISSING, Canvas, Skip
@@ -145,6 +146,8 @@ def test_counts_add_up(write, tmp_path, make_content, capsys):
     assert train.skipped == {BOX_OUTSIDE: 1, CROWD: 1, IMAGE_MISSING: 2}
     assert train.written + sum(train.skipped.values()) == len(content["annotations"])
     assert train.examples[BOX_OUTSIDE] == ["annotation 2 in 0.jpg"]
+    faults = {BOX_OUTSIDE: 1, IMAGE_MISSING: 2}
+    assert summary.counts == [Counts("people", 4, faults, {CROWD: 1})]
     assert len(RecordSource(tmp_path / "out", "train")) == 4
     summary.print()
     printed = capsys.readouterr().out

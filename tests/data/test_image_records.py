@@ -78,6 +78,8 @@ def test_every_image_holds_its_people(write, make_photo):
     assert np.abs(image[15:65, 5:75] - shown[5:55, 5:75]).mean() < 8
     assert summary.splits["train"].written == 2
     assert summary.splits["train"].skipped == {BAD_BOX: 1}
+    images, people = summary.counts
+    assert (images.given, people.done, people.left_out) == (2, 5, {BAD_BOX: 1})
 
 
 def test_regions_without_labels_are_marked(write):

@@ -108,7 +108,13 @@ def test_a_file_is_identified_by_its_arrays(name):
     assert fit.entry.name == name and fit.num_keypoints == find(name).num_keypoints
 
 
-@pytest.mark.parametrize("name", ["face-mesh", "hand-landmark-lite", "blazepose-lite"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "hand-landmark-lite",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("face-mesh", "blazepose-lite")),
+    ],
+)
 def test_a_backbone_starts_without_its_head(name):
     """Layers have numbers across backbone and head, and only the backbone's are used."""
     record = find(name)
