@@ -184,7 +184,8 @@ class Sandbox:
             for name, value in step.variables:
                 patch.setenv(name, value)
             result = invoke(shrunk(arguments))
-        if result.exit_code:
+        # The stand-in of LSP has few of its images, which the exit status states.
+        if result.exit_code != (arguments[:2] == ["prepare", "lsp"]):
             raised = result.exception
             told = "" if isinstance(raised, SystemExit) else f"\n{type(raised).__name__}: {raised}"
             pytest.fail(f"{step}\nstatus {result.exit_code}\n{result.output}{told}")

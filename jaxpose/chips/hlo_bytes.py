@@ -72,8 +72,8 @@ class ByteCounter:
         """Bytes read of each operand by an instruction that is no fusion."""
         for number, array in enumerate(arrays):
             size = _bytes(array)
-            if number == 0 and instruction.opcode in _PARTIAL:
-                size = min(size, _plain(instruction.outputs)) if size else 0
+            if number == 0 and instruction.opcode.removesuffix("-start") in _PARTIAL:
+                size = min(size, _plain(_results(instruction))) if size else 0
             elif number == 0 and instruction.opcode in ("dynamic-update-slice", "scatter"):
                 # A scatter reads what it adds to: as much as its updates, the last operand.
                 added = instruction.opcode == "scatter"
@@ -85,14 +85,9 @@ class ByteCounter:
         if opcode in ("dynamic-update-slice", "scatter"):
             update = arrays[1] if opcode == "dynamic-update-slice" else arrays[-1]
             return _plain(update) if outputs[0].main else 0
-        # These list their operands, or marks of their progress, beside the result.
-        if opcode == "copy-start":
-            outputs = outputs[:1]
-        elif opcode in ("all-gather-start", "collective-permute-start"):
-            outputs = outputs[len(arrays) : 2 * len(arrays)]
-        elif instruction.target.startswith(("__cublas", "__cudnn")):
-            outputs = outputs[:1]  # the others are room to work in
-        return _bytes(outputs)
+        if instruction.target.startswith(("__cublas", "__cudnn")):
+            return _bytes(outputs[:1])  # the others are room to work in
+        return _bytes(_results(instruction))
 
     def _fusion(self, instruction: Instruction, arrays: list[tuple[Array, ...]]) -> int:
         name = instruction.calls["calls"]
@@ -164,6 +159,18 @@ class ByteCounter:
             else:
                 return whole
         return min(whole, total)
+
+
+def _results(instruction: Instruction) -> tuple[Array, ...]:
+    """Results of an instruction; an asynchronous start lists operands or marks beside them."""
+    opcode, outputs, count = instruction.opcode, instruction.outputs, len(instruction.operands)
+    if opcode == "copy-start":
+        return outputs[:1]
+    if opcode == "slice-start":
+        return outputs[1:2]
+    if opcode in ("all-gather-start", "collective-permute-start"):
+        return outputs[count : 2 * count]
+    return outputs
 
 
 def _through_bitcasts(instruction: Instruction, inside: Computation) -> Instruction:

@@ -15,9 +15,9 @@ from jaxpose.geometry.namespace import ArrayT
 
 
 def reordered(values: ArrayT, order: Any, axis: int) -> ArrayT:
-    """Values in the fixed `order` (integers, in range) along `axis`, such as mirrored keypoints.
+    """Values `[..., N, ...]` in a fixed order along `axis`, such as mirrored keypoints.
 
-    NumPy or JAX, as `values`.
+    NumPy or JAX, as `values`. `order` has integers `[M]` in range; the result is `[..., M, ...]`.
     """
     if isinstance(values, np.ndarray):
         return np.take(values, order, axis=axis)
@@ -46,12 +46,12 @@ def _runs(order: tuple[int, ...]) -> list[tuple[int, int]]:
 
 @partial(jax.jit, static_argnums=2)
 def values_at(values: jax.Array, index: jax.Array, axis: int) -> jax.Array:
-    """Values at `index`, as `jnp.take_along_axis`; the index must be in range.
+    """Values `[..., M, ...]` at `index`, as `jnp.take_along_axis`; the index must be in range.
 
     Args:
-      values: any number type.
-      index: integers with as many axes as `values`, of equal length or 1, except along `axis`.
-      axis: static.
+      values: `[..., N, ...]` of any number type.
+      index: integers `[..., M, ...]`; other axes are as those of `values`, or 1.
+      axis: static; the axis of N.
     """
 
     def by_sums(values: jax.Array, index: jax.Array) -> jax.Array:

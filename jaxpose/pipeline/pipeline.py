@@ -115,7 +115,7 @@ class Pipeline:
 
     @overload
     @classmethod
-    def load(cls, pose: Literal["holistic"], **options: Any) -> Holistic: ...  # type: ignore[overload-overlap]
+    def load(cls, pose: Literal["holistic"], **options: Any) -> Holistic: ...
 
     @overload
     @classmethod

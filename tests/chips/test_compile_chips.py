@@ -9,13 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from jaxpose.chips import account as accounts
-from jaxpose.chips import fit
+from jaxpose.chips import fit, programs
 from jaxpose.chips.account import TooLarge
 from jaxpose.chips.topology import Slice, parse_slice
 from jaxpose.cli import compile_chips
 from jaxpose.cli.main import app
 from jaxpose.config import override
 from jaxpose.errors import InputError
+from jaxpose.train.mesh import make_mesh
 from jaxpose.train.recipe import load_recipe
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -153,6 +154,19 @@ def test_a_mesh_that_does_not_divide_the_slice(monkeypatch):
     assert result.exit_code == 2 and "--program predict" in result.output
 
 
+@pytest.mark.parametrize(
+    ("recipe", "program", "batch"),
+    [(LIFTER, "predict", 8), (TINY, "predict", 8), (TINY, "export", 8), (TINY, "eval", 8)],
+)
+def test_programs_other_than_training_are_lowered_without_data(recipe, program, batch):
+    experiment = programs.with_batch(load_recipe(recipe), program, batch)
+    mesh = make_mesh(experiment.mesh, jax.devices()[:4])
+    lowered = programs.lower(experiment, program, mesh)
+    (*_, inputs), _ = lowered.in_avals
+    assert batch in {leaf.shape[0] for leaf in jax.tree.leaves(inputs)}
+    assert programs.model_flops(experiment, program) > 0
+
+
 def test_a_program_that_is_too_large_names_what_fits(monkeypatch):
     def refuse(experiment, wanted, name):
         raise TooLarge(wanted, 24 * 2**30, 16 * 2**30)
@@ -204,7 +218,7 @@ def test_fit_confirms_its_best_estimates_and_prints_the_command(monkeypatch):
 
     monkeypatch.setattr(fit, "account", too_large)
     with pytest.raises(InputError, match="None of the 3 best settings"):
-        fit.search(load_recipe(TINY), parse_slice("v5e:2x2"))
+        fit.search(load_recipe(LIFTER), parse_slice("v5e:2x2"))
 
 
 @pytest.mark.skipif(

@@ -194,12 +194,14 @@ ENTRY %main (a: f32[1024]) -> f32[1024] {
   %a = f32[1024]{0:T(1024)} parameter(0)
   %c = (f32[1024]{0:T(1024)S(1)}, f32[1024]{0:T(1024)}, u32[]{:S(2)}) copy-start(%a)
   %d = f32[1024]{0:T(1024)S(1)} copy-done(%c)
+  %s = (f32[1024]{0:T(1024)}, f32[256]{0:T(256)S(1)}, u32[]{:S(2)}) slice-start(%a), slice={[0:256]}
+  %e = f32[256]{0:T(256)S(1)} slice-done(%s)
   %n = f32[1024]{0:T(1024)S(1)} negate(%d)
   ROOT %m = f32[1024]{0:T(1024)} add(%n, %n)
 }
 """
     moved = {one.instruction.name: one.bytes for one in hlo_cost.work(read_program(text))}
-    assert moved == {"c": 4096, "n": 0, "m": 4096}
+    assert moved == {"c": 4096, "s": 1024, "n": 0, "m": 4096}
 
 
 LIBRARY = """\

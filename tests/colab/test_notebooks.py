@@ -37,7 +37,7 @@ def outputs_of(name: str, folder: Path, changes: dict[str, str] | None = None) -
         (cell,) = (cell for cell in notebook.cells if old in cell.source)
         cell.source = cell.source.replace(old, new)
     client = nbclient.NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": folder}}
+        notebook, timeout=3600, kernel_name="python3", resources={"metadata": {"path": folder}}
     )
     client.execute()
     outputs = [o for cell in notebook.cells if cell.cell_type == "code" for o in cell.outputs]
@@ -88,8 +88,7 @@ def test_predict_shows_photo_film_and_angle(tmp_path, monkeypatch):
     monkeypatch.setenv("PREDICT_SECONDS", "1.6")
     outputs = outputs_of("predict", tmp_path)
     printed = "".join(o.get("text", "") for o in outputs)
-    notes = "".join(o.get("data", {}).get("text/plain", "") for o in outputs)
-    assert "jaxpose-small, a smaller model that is part of jaxpose, is used" in notes
+    assert "jaxpose-small, a smaller model that is part of jaxpose, is used" in printed
     assert "Keypoint(" in printed and "rtmpose-m, " in printed
     assert "4 repetitions" in printed and "degrees" in printed
     shown = [o.data for o in outputs if "image/png" in o.get("data", {})]

@@ -325,6 +325,7 @@ _FORMATS = (
         head=r"(?:classif|regressor).+",
         purpose="detection",
         tables={**_BACKBONES, TopDownNeck: _neck, AnchoredHead: _anchored_head},
+        head_is_rest=True,
     ),
     Format(
         name="MediaPipe",
@@ -337,6 +338,7 @@ _FORMATS = (
             FaceMeshHead: _mesh_head,
             HandRegionHead: _region_head,
         },
+        head_is_rest=True,
     ),
 )
 

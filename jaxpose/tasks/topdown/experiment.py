@@ -98,6 +98,8 @@ class TopDownExperiment(Experiment):
                 f"{self.skeleton.num_keypoints} keypoints. Set them to the same number."
             )
         rows = self.init_keypoints
+        if rows is not None and self.init_from is None:
+            raise InputError("init_keypoints needs init_from, the weights with these keypoints.")
         if rows is not None and (self.reset_head or len(rows) != self.skeleton.num_keypoints):
             raise InputError(
                 f"init_keypoints has {len(rows)} numbers and reset_head is {self.reset_head}. Give "

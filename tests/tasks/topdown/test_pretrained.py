@@ -74,6 +74,8 @@ def test_other_keypoints_begin_as_those_that_are_named(tiny, release):
     jax.tree.map(np.testing.assert_array_equal, loaded["backbone"], known["params"]["backbone"])
     with pytest.raises(InputError, match="one number for each of the 14 keypoints"):
         dataclasses.replace(tiny, **start, init_keypoints=rows[:3])
+    with pytest.raises(InputError, match="needs init_from"):
+        dataclasses.replace(tiny, **start | {"init_from": None}, init_keypoints=rows)
     with pytest.raises(InputError, match="leave reset_head out"):
         dataclasses.replace(tiny, **start, init_keypoints=rows, reset_head=True)
 
