@@ -208,7 +208,7 @@ def read_metrics(directory: Path) -> list[dict[str, Any]]:
     A value that is null becomes NaN: it was not finite.
     """
     file = directory / "metrics.jsonl"
-    text = file.read_text("utf-8", "replace") if file.exists() else ""
+    text = file.read_bytes().decode("utf-8", "replace") if file.exists() else ""
     records = []
     for line in text.splitlines():
         try:

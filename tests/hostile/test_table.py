@@ -29,6 +29,7 @@ COVERED = {
     "read_npz": "the rows of npz weights and motion datasets",
     "read_openvino": "the row of OpenVINO",
     "read_positions": "an array, no file",
+    "read_program": "a text of XLA's, no file",
     "read_recipe": "Python code, which is run",
     "read_result": "a file of jaxpose, read as JSON",
     "read_text": "all of them",
@@ -37,6 +38,7 @@ COVERED = {
     "read_tflite": "the row of TFLite",
     "read_toml": "the rows of skeletons and Pose2Sim",
     "read_upload": "read_image",
+    "read_weights": "load_state_dict reads the same files",
 }
 
 
