@@ -92,7 +92,7 @@ class AnchoredDetector(Detector):
         return self._found(images, [whole_image(image) for image in images])
 
     def in_regions(self, image: np.ndarray, regions: Sequence[Region]) -> list[Detections]:
-        """Detects objects within regions of one image, which may be rotated.
+        """Detects objects within regions of one image, uint8 RGB `[H, W, 3]`, which may be rotated.
 
         Returns:
           `AnchoredDetections` for each region, in pixels of the image. Boxes enclose the rotated

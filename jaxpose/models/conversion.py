@@ -67,7 +67,8 @@ class Format:
       head: regular expression for the keys of the head, for poses or for ImageNet, and of the
         layers between it and the backbone; `""` where the project's checkpoints have none.
       head_is_rest: True where layers have numbers across the whole network, so that no expression
-        tells a head's from a backbone's: the head's keys are all that the backbone does not use.
+        distinguishes a head's from a backbone's: the head's keys are all that the backbone does
+        not use.
       tables: the table for each class of backbones, necks and heads.
       purpose: task of the project's models: poses, detection of boxes, or ImageNet's classes (a
         backbone without a pose head).

@@ -1,7 +1,7 @@
 """Network that returns the region of a hand within a larger, rough one.
 
 MediaPipe Holistic (Grishchenko & Bazarevsky 2020) runs it on a region that the body's wrist and
-fingers give. The published weights have no paper of their own; the layers are those of Google's
+fingers give. The published weights have no paper; the layers are those of Google's
 file `hand_recrop.tflite`.
 """
 

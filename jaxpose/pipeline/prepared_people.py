@@ -93,8 +93,8 @@ class PreparedImages:
         self._images = np.concatenate(images)
         if len(np.unique(self._images)) < len(self._images):
             raise InputError(
-                f"Split {split!r} of {path} has two images with one id, so their people cannot be "
-                "told apart. Prepare its sources separately."
+                f"Split {split!r} of {path} has two images with one id, so the model cannot "
+                "distinguish their people. Prepare its sources separately."
             )
         self.annotated = _annotated(path, source, parts, self._images)
         self._row = {number: row for row, number in enumerate(self._images.tolist())}
@@ -141,7 +141,7 @@ def _annotated(
         visible=columns["visible"],
         box_xywh=np.concatenate([corners[:, 0], corners[:, 1] - corners[:, 0]], axis=1),
         area=columns["area"].astype(np.float64),
-        iscrowd=columns.get("crowd"),
+        iscrowd=columns.get("crowd", np.zeros(len(ids), bool)),
         images=images,
         # Datasets of several sources may repeat ids.
         annotation_id=ids if len(np.unique(ids)) == len(ids) else np.arange(len(ids)),
