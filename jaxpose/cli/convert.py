@@ -28,7 +28,7 @@ def convert(
     """Writes the release folder `out` from a checkpoint or a run directory.
 
     The arrays of the checkpoint are counted: used, or left out by reason. Those that are left out
-    are no fault, since arrays that nobody expects are an error.
+    are no fault, since an array without a place in the model is an error.
 
     Args:
       source: its path, a run in a bucket too, the `https://` address of a checkpoint, or
