@@ -18,16 +18,19 @@ S11, for protocols 1 and 2. Protocol 2 scores every 64th frame; the evaluation s
 """
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 
+from jaxpose.convert.npz import read_npz
 from jaxpose.data.mmpose_motion import read_clips
 from jaxpose.data.motion import Clip, MotionSummary, motion_of, write_motion
 from jaxpose.data.pickles import read_pickled_npz
 from jaxpose.errors import InputError, nearest
+from jaxpose.file_limits import SETTINGS, read_text
 from jaxpose.geometry.cameras import Camera, pinhole, project, world_to_camera
 from jaxpose.json_text import parse_json
 from jaxpose.skeletons import H36M17
@@ -67,6 +70,7 @@ def prepare(
     """Prepare Human3.6M with 17 joints."""
     if sum(source is not None for source in (videopose3d, mmpose or None, poses)) != 1:
         raise InputError("Give exactly one of --videopose3d, --mmpose and --poses.")
+    left_out: Counter[str] = Counter()
     if poses is not None:
         motion = motion_of(H36M17, pose_clips(poses), frame="world", up="y")
     elif mmpose:
@@ -75,9 +79,10 @@ def prepare(
         )
     else:
         assert videopose3d is not None
-        motion = motion_of(H36M17, videopose3d_clips(videopose3d, cameras, detections))
+        clips = videopose3d_clips(videopose3d, cameras, detections, left_out)
+        motion = motion_of(H36M17, clips)
     write_motion(out, motion)
-    return MotionSummary.of(motion)
+    return MotionSummary.of(motion, left_out=left_out)
 
 
 def split_of(subject: str) -> str:
@@ -91,18 +96,14 @@ def pose_clips(path: Path) -> list[Clip]:
     Raises:
       InputError: the file cannot be read, or an array has a wrong name.
     """
-    try:
-        file = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
     clips = []
-    for key in file.files:
+    for key, joints in read_npz(path).items():
         subject, _, action = key.partition("/")
         if not re.fullmatch(r"S\d+", subject) or not action:
             raise InputError(f"{path}: names of arrays must be like 'S1/walking_1', not {key!r}.")
         clips.append(
             Clip(
-                joints_mm=file[key] * 1000.0,
+                joints_mm=joints * 1000.0,
                 split=split_of(subject),
                 subject=subject,
                 action=action.rsplit("_", 1)[0],
@@ -125,8 +126,16 @@ def mmpose_clips(path: Path, cameras: Path | None) -> list[Clip]:
     )
 
 
-def videopose3d_clips(path: Path, cameras: Path | None, detections: Path | None) -> list[Clip]:
+def videopose3d_clips(
+    path: Path,
+    cameras: Path | None,
+    detections: Path | None,
+    left_out: Counter[str] | None = None,
+) -> list[Clip]:
     """Read clips of all four cameras, with projected or detected keypoints.
+
+    Detections can be some frames longer or shorter than the poses. Such frames are left out, and
+    their number is added to `left_out`.
 
     Raises:
       InputError: no cameras, a wrong layout, or a subject or action that only one file has.
@@ -146,7 +155,14 @@ def videopose3d_clips(path: Path, cameras: Path | None, detections: Path | None)
                 joints = world_to_camera(view, world)
                 keypoints = project(view, world)
                 if detected is not None:
-                    keypoints = _detected(detected, subject, name, index, detections)[: len(joints)]
+                    keypoints = _detected(detected, subject, name, index, detections)
+                    beyond = len(joints) - len(keypoints)
+                    if left_out is not None and beyond:
+                        reason = (
+                            "pose without a detection" if beyond > 0 else "detection without a pose"
+                        )
+                        left_out[reason] += abs(beyond)
+                    keypoints = keypoints[: len(joints)]
                 clips.append(
                     Clip(
                         joints_mm=joints[: len(keypoints)],
@@ -171,7 +187,7 @@ def read_cameras(path: Path, subject: str) -> list[Camera]:
       InputError: the JSON lacks one of them.
     """
     try:
-        content = parse_json(path.read_text())
+        content = parse_json(read_text(path, SETTINGS))
         lenses, places = content["intrinsics"], content["extrinsics"]
         return [
             pinhole(

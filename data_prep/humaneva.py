@@ -23,6 +23,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from jaxpose.convert.npz import read_npz
 from jaxpose.data.motion import Clip, MotionSummary, motion_of, write_motion
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import Camera, pinhole, project, world_to_camera
@@ -91,9 +92,9 @@ def read_sequences(source: Path) -> list[dict]:
       InputError: the file does not have this layout.
     """
     try:
-        file = np.load(source, allow_pickle=False)
-        names = file["names"].tolist()
-    except (OSError, ValueError, KeyError) as error:
+        file = read_npz(source)
+        names = [str(name) for name in file["names"].reshape(-1)]
+    except (ValueError, KeyError) as error:
         raise InputError(f"{source}: not a flat HumanEva-I file: {error}") from error
     sequences = []
     for i, name in enumerate(names):
@@ -104,7 +105,7 @@ def read_sequences(source: Path) -> list[dict]:
                 "chunk3', with the subjects S1, S2 and S3."
             )
         keys = f"p3d_{i:03d}", f"p2d_{i:03d}"
-        if missing := [key for key in keys if key not in file.files]:
+        if missing := [key for key in keys if key not in file]:
             raise InputError(f"{source}: {name!r} lacks {missing[0]}.")
         joints, pixels = (file[key] for key in keys)
         if joints.shape[1:] != (15, 3) or pixels.shape != (3, len(joints), 15, 2):

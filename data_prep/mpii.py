@@ -19,12 +19,20 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from jaxpose.data.canvas import Canvas, ImageAnnotation, InstanceAnnotation, Skip, by_image
-from jaxpose.data.coco_json import NOT_NUMBERS, WRONG_LENGTH, read_json
+from jaxpose.data.canvas import (
+    NO_KEYPOINTS,
+    Canvas,
+    ImageAnnotation,
+    InstanceAnnotation,
+    Skip,
+    by_image,
+)
+from jaxpose.data.coco_json import NOT_NUMBERS, OUTSIDE, WRONG_LENGTH, read_json
 from jaxpose.data.matlab import read_mat
 from jaxpose.data.summary import Summary
 from jaxpose.errors import InputError
 from jaxpose.media.image import missing
+from jaxpose.paths import is_inside
 from jaxpose.skeletons import MPII16
 
 NO_CENTRE = "no centre or scale"
@@ -95,6 +103,7 @@ def people_of_json(path: Path, images: Path) -> People:
     people: list[tuple[ImageAnnotation, InstanceAnnotation]] = []
     skips: list[Skip] = []
     first_of: dict[str, int] = {}
+    real_folder = images.resolve()
     for number, entry in enumerate(entries, start=1):
         who = f"person {number} in {entry.get('image')}"
         try:
@@ -103,11 +112,17 @@ def people_of_json(path: Path, images: Path) -> People:
             labelled = np.array(entry["joints_vis"], np.float64)
             center = np.array(entry["center"], np.float64).reshape(2)
             scale = float(entry["scale"])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             skips.append(Skip(NOT_NUMBERS, who))
+            continue
+        if not is_inside(images / name, real_folder):
+            skips.append(Skip(OUTSIDE, who))
             continue
         if points.shape != (16, 2) or labelled.shape != (16,):
             skips.append(Skip(WRONG_LENGTH, who))
+            continue
+        if scale <= 0:  # how the list marks a person without centre and scale
+            skips.append(Skip(NO_CENTRE, who, fault=False))
             continue
         image_id = first_of.setdefault(name, number)
         box = box_of_scale(center, scale)
@@ -126,17 +141,34 @@ def people_of_mat(path: Path, images: Path) -> People:
     release = read_mat(path, "RELEASE")
     if not hasattr(release, "annolist"):
         raise InputError(f"{path} is not MPII's file: RELEASE has no field `annolist`.")
+    try:
+        return _people_of(release, images)
+    except InputError:
+        raise
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{path} is not MPII's file: {error}.") from error
+
+
+def _people_of(release: Any, images: Path) -> People:
     people: list[tuple[ImageAnnotation, InstanceAnnotation]] = []
     skips: list[Skip] = []
+    real_folder = images.resolve()
     for number, entry in enumerate(_structs(release.annolist), start=1):
         name = str(entry.image.name)
+        outside = not is_inside(images / name, real_folder)
         image = ImageAnnotation(images / name, name, number, (), 0)
         for place, rect in enumerate(_structs(getattr(entry, "annorect", [])), start=1):
+            who = f"person {place} in {name}"
             if not list(_structs(getattr(rect, "annopoints", []))):
-                continue  # test people, and people of training images without annotations
+                # Test people, and people of training images without annotations.
+                skips.append(Skip(NO_KEYPOINTS, who, fault=False))
+                continue
+            if outside:
+                skips.append(Skip(OUTSIDE, who))
+                continue
             scale, objpos = getattr(rect, "scale", []), getattr(rect, "objpos", [])
             if np.size(scale) != 1 or not hasattr(objpos, "x"):
-                skips.append(Skip(NO_CENTRE, f"person {place} in {name}"))
+                skips.append(Skip(NO_CENTRE, who, fault=False))
                 continue
             points, visible = _joints(rect.annopoints)
             person = InstanceAnnotation(

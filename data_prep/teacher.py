@@ -14,7 +14,7 @@ are trained on people who stand; the prediction is turned back. The last 1,000 p
 are its test set, are left out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +23,14 @@ import numpy as np
 import typer
 
 from jaxpose import geometry
-from jaxpose.data.canvas import Canvas, ImageAnnotation, InstanceAnnotation, by_image
+from jaxpose.data.canvas import (
+    IMAGE_UNREADABLE,
+    Canvas,
+    ImageAnnotation,
+    InstanceAnnotation,
+    Skip,
+    by_image,
+)
 from jaxpose.data.summary import Summary
 from jaxpose.errors import InputError
 from jaxpose.skeletons import COCO17, LSP14
@@ -37,6 +44,8 @@ LEAST, UNSURE, CERTAIN = 0.35, 0.4, 0.6
 
 UPRIGHT = 25.0
 """Tilt of the torso in degrees up to which a person counts as upright."""
+
+UNCERTAIN = "too few keypoints of which the teacher is certain"
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 CHUNK = 64
@@ -103,16 +112,21 @@ def prepare(
     find = load_detector(detector, batch_size=8)
     predictor = trained.predictor(batch_size=16)
     people: list[tuple[ImageAnnotation, InstanceAnnotation]] = []
+    skips: list[Skip] = []
     for start in range(0, len(annotated), CHUNK):
         part = dict(list(annotated.items())[start : start + CHUNK])
-        for path, person in _labelled(part, find, predictor, least_side, least_score):
+        images_of = _readable(part, skips)
+        for path, person in _labelled(part, images_of, find, predictor, least_side, least_score):
+            if person is None:
+                skips.append(Skip(UNCERTAIN, f"a person in {_name(path)}", fault=False))
+                continue
             image = ImageAnnotation(path, _name(path), ids[path], (), first_key=0)
             people.append((image, replace(person, annotation_id=len(people) + 1)))
     return write_dataset(
         out,
         name="teacher",
         splits={"train": list(by_image(people))},
-        skipped={},
+        skipped={"train": skips},
         skeleton=COCO17,
         canvas=Canvas.parse(canvas),
         sources={},
@@ -147,19 +161,33 @@ def _lsp(lsp: Path | None, lspet: Path | None) -> dict[Path, tuple[InstanceAnnot
     return found
 
 
+def _readable(paths: Iterable[Path], skips: list[Skip]) -> dict[Path, np.ndarray]:
+    """Images by path; those that cannot be read are entered in `skips`."""
+    from jaxpose.media.image import read_image
+
+    images = {}
+    for path in paths:
+        try:
+            images[path] = read_image(path)
+        except InputError as error:
+            skips.append(Skip(IMAGE_UNREADABLE, str(error)))
+    return images
+
+
 def _labelled(
     annotated: dict[Path, tuple[InstanceAnnotation, bool] | None],
+    images: dict[Path, np.ndarray],
     find,
     predictor,
     least_side: int,
     least_score: float,
-) -> Iterator[tuple[Path, InstanceAnnotation]]:
-    """Yield the labelled people of several images, each with the path of its image."""
-    from jaxpose.media.image import read_image
-
-    images = {path: read_image(path) for path in annotated}
+) -> Iterator[tuple[Path, InstanceAnnotation | None]]:
+    """Yield the people of several images, each with the path; None for an uncertain one."""
     targets = []
-    for (path, known), found in zip(annotated.items(), find(list(images.values())), strict=True):
+    if not images:
+        return
+    for path, found in zip(images, find(list(images.values())), strict=True):
+        known = annotated[path]
         boxes = found.boxes_xywh[
             (found.scores >= least_score) & (found.boxes_xywh[:, 2:].max(axis=1) >= least_side)
         ].astype(np.float64)
@@ -171,11 +199,10 @@ def _labelled(
     predicted = predictor.stream((image, box[None]) for image, box, _ in turned)
     for target, (_, _, back), people in zip(targets, turned, predicted, strict=True):
         if not len(people.keypoints):
+            yield target.path, None
             continue
         keypoints = geometry.apply_affine(back, np.asarray(people.keypoints[0], np.float64))
-        person = _annotation(target, keypoints, np.asarray(people.scores[0]))
-        if person is not None:
-            yield target.path, person
+        yield target.path, _annotation(target, keypoints, np.asarray(people.scores[0]))
 
 
 def _name(path: Path) -> str:

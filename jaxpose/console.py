@@ -30,11 +30,13 @@ def printable(text: str) -> str:
 class PlainConsole(Console):
     """Rich's console without markup, emoji codes and highlighting; lines are never broken.
 
-    Tables are laid out for the terminal's width, as ever.
+    Tables are laid out for the terminal's width, as ever. A notebook gets the same text: Rich would
+    show a block of HTML for each line there, also of a console that writes to a file.
     """
 
     def __init__(self, *, stderr: bool = False, **options: Any) -> None:
-        super().__init__(stderr=stderr, markup=False, highlight=False, emoji=False, **options)
+        off = dict.fromkeys(("markup", "highlight", "emoji", "force_jupyter"), False)
+        super().__init__(stderr=stderr, **{**off, **options})
 
     def print(self, *objects: Any, soft_wrap: bool | None = None, **options: Any) -> None:
         """Print texts, each line as it is, or a table."""

@@ -16,7 +16,8 @@ def parse_json(text: str | bytes, depth: int | None = None) -> Any:
         about 1,000.
 
     Raises:
-      json.JSONDecodeError: it is not JSON, or nested too deeply.
+      json.JSONDecodeError: it is not JSON, nested too deeply, or has a number of thousands of
+        digits.
       UnicodeDecodeError: the bytes are not text.
     """
     try:
@@ -24,6 +25,10 @@ def parse_json(text: str | bytes, depth: int | None = None) -> Any:
     except RecursionError:
         # Python's parser recurses, so it would end the program with a traceback.
         raise _too_deep(text) from None
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise
+    except ValueError as error:  # a whole number of thousands of digits
+        raise json.JSONDecodeError(str(error).partition(";")[0], _decoded(text), 0) from None
     if depth is not None:
         layer = [document]
         for _ in range(depth + 1):
@@ -39,5 +44,8 @@ def parse_json(text: str | bytes, depth: int | None = None) -> Any:
 
 
 def _too_deep(text: str | bytes) -> json.JSONDecodeError:
-    document = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    return json.JSONDecodeError("nested too deeply", document, 0)
+    return json.JSONDecodeError("nested too deeply", _decoded(text), 0)
+
+
+def _decoded(text: str | bytes) -> str:
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else text

@@ -4,13 +4,15 @@ Buckets are read and written through etils.epath, as Orbax and TFDS do. A file i
 whole when it is closed; files cannot be appended to or locked.
 """
 
+import errno
 import importlib.util
 import os
+import secrets
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import cast
 
@@ -102,26 +104,128 @@ def is_inside(path: Path, real_folder: Path) -> bool:
         return False
 
 
-def atomic_write(file: Path, text: str) -> None:
-    """Writes a file atomically: after a kill, the file is whole or absent."""
-    if in_bucket(file):
-        file.write_text(text)
+def atomic_write(file: Path, content: str | bytes) -> None:
+    """Writes a file through `whole_file`; text as UTF-8."""
+    data = content.encode() if isinstance(content, str) else content
+    if in_bucket(file):  # whole when it is closed, so it needs no temporary file
+        file.write_bytes(data)
         return
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(text)
-    partial.replace(file)
+    with whole_file(file) as partial:
+        partial.write_bytes(data)
 
 
 @contextmanager
-def write_via_local(file: Path) -> Iterator[Path]:
-    """Local path to write the content of `file` to, for libraries that do not support buckets."""
-    if not in_bucket(file):
-        yield file
+def whole_file(file: Path, *, to_disk: bool = True) -> Iterator[Path]:
+    """Temporary path on this machine whose content replaces `file` when the `with` block ends.
+
+    After an error or a kill, `file` has its earlier content, or does not exist if it did not
+    before.
+
+    Args:
+      file: path of the file; its folder exists.
+      to_disk: see `put_in_place`.
+
+    Raises:
+      OSError: the file cannot be written; `filename` is `file`.
+    """
+    if in_bucket(file):
+        with tempfile.TemporaryDirectory() as folder:
+            local = Path(folder) / file.name
+            yield local
+            file.write_bytes(local.read_bytes())
         return
-    with tempfile.TemporaryDirectory() as folder:
-        local = Path(folder) / file.name
-        yield local
-        file.write_bytes(local.read_bytes())
+    partial = partial_of(file)
+    try:
+        yield partial
+        put_in_place(partial, file, to_disk=to_disk)
+    except OSError as error:
+        if error.filename in (None, str(partial)):
+            error.filename = str(file)
+        raise
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def partial_of(path: Path) -> Path:
+    """New hidden path beside `path` for content that is not complete yet; has the same suffix."""
+    return path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{path.suffix}")
+
+
+def put_in_place(partial: Path, file: Path, *, to_disk: bool = True) -> None:
+    """Renames a complete file of `partial_of` to its final name, replacing an earlier file.
+
+    Args:
+      partial: path of the complete file.
+      file: its final path.
+      to_disk: wait until the content is on the disk, so that a power cut leaves the earlier file or
+        the new one. Otherwise that holds for errors and kills only; for files of which a command
+        writes thousands.
+
+    Raises:
+      OSError: the disk or the network drive did not take the content.
+    """
+    if to_disk:
+        _sync(partial)
+    os.replace(partial, file)
+    if to_disk:
+        _sync_names(file.parent)
+
+
+def put_folder_in_place(partial: Path, folder: Path) -> None:
+    """Renames a folder of complete files to its final name, replacing an earlier folder.
+
+    If the new folder cannot take the name, the earlier one gets it back.
+
+    Raises:
+      OSError: the disk or the network drive did not take the content.
+    """
+    sync_folder(partial)
+    earlier = partial_of(folder)
+    replaces = folder.exists()
+    if replaces:
+        folder.rename(earlier)
+    try:
+        partial.rename(folder)
+    except OSError:
+        if replaces:
+            earlier.rename(folder)
+        raise
+    _sync_names(folder.parent)
+    shutil.rmtree(earlier, ignore_errors=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Waits until all files below a folder are on the disk.
+
+    Raises:
+      OSError: the disk or the network drive did not take the content.
+    """
+    for path in folder.rglob("*"):
+        if path.is_file():
+            _sync(path)
+        elif path.is_dir():
+            _sync_names(path)
+    _sync_names(folder)
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb+") as opened:
+        try:
+            os.fsync(opened.fileno())
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a device, or not supported
+                raise
+
+
+def _sync_names(folder: Path) -> None:
+    """Waits until the names in a folder are on the disk, where the system supports this."""
+    with suppress(OSError):  # Windows cannot open folders; some file systems do not sync them
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager
@@ -165,7 +269,5 @@ def _fetch_folder(folder: Path, local: Path) -> None:
 
 
 def _fetch(file: Path, local: Path) -> None:
-    partial = local.with_name(f".{local.name}.{os.getpid()}")
-    with file.open("rb") as source, partial.open("wb") as target:
+    with whole_file(local) as partial, file.open("rb") as source, partial.open("wb") as target:
         shutil.copyfileobj(source, target, 2**24)
-    partial.replace(local)

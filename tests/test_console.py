@@ -51,6 +51,11 @@ def test_a_terminal_gets_styles_but_no_sequences_of_the_text():
     assert "\x1b[2J" not in file.getvalue()
 
 
+def test_a_notebook_gets_the_text_that_a_file_gets(monkeypatch):
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert printed("a line") == "a line\n"
+
+
 def test_plain_text_is_unchanged():
     for text in ("", "plain", "photo übung 写真.jpg", "a b\nc\td"):
         assert printable(text) == text

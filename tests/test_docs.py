@@ -29,6 +29,7 @@ from jaxpose.cli import demo as demo_module
 from jaxpose.cli.main import app
 from jaxpose.config import override
 from jaxpose.config.scripts import load_script
+from jaxpose.demo.session import DemoSession
 from jaxpose.detect import Detector
 from jaxpose.paths import CACHE_VARIABLE
 from jaxpose.skeletons import H36M17
@@ -94,11 +95,12 @@ NOT_RUN: dict[str, str] = {
     r"jaxpose train .*--coordinator": "needs several processes",
     r"jaxpose (train|eval) .*gs://": "needs a bucket",
     r"jaxpose bench step .*attention=cudnn": "needs an NVIDIA GPU",
+    r"jaxpose compile .*--chips": "needs libtpu, and compiles for minutes",
     r"jaxpose (train|bench step) \w*hrnet_w32": "compiles for a minute",
     r"jaxpose train coco_vitpose_b .*(mesh|rate|dtype)": "compiles what README's training does",
     r"Experiment\(": "shows a part of a recipe",
 }
-COMMANDS_NOT_RUN = 26
+COMMANDS_NOT_RUN = 34
 
 # Code of the pages that is replaced to make it small.
 SHRUNK_PYTHON = {'vitpose("B"': 'vitpose("S"'}
@@ -182,7 +184,8 @@ class Sandbox:
             for name, value in step.variables:
                 patch.setenv(name, value)
             result = invoke(shrunk(arguments))
-        if result.exit_code:
+        # The stand-in of LSP has few of its images, which the exit status states.
+        if result.exit_code != (arguments[:2] == ["prepare", "lsp"]):
             raised = result.exception
             told = "" if isinstance(raised, SystemExit) else f"\n{type(raised).__name__}: {raised}"
             pytest.fail(f"{step}\nstatus {result.exit_code}\n{result.output}{told}")
@@ -224,13 +227,13 @@ def detectors():
 
 @pytest.fixture
 def sandbox(tmp_path, detectors, monkeypatch):
-    def serve(session, model, host, port, ready):
+    def serve(models, host, port, ready):
         ready(f"http://{host}:{port}/")
 
     monkeypatch.setattr(Detector, "load", detectors)
     monkeypatch.setattr(demo_module, "check_free", lambda host, port: None)
     monkeypatch.setattr(demo_module, "serve", serve)
-    monkeypatch.setattr(demo_module.DemoSession, "warm_up", lambda session: None)
+    monkeypatch.setattr(DemoSession, "warm_up", lambda session: None)
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     folder = tmp_path / "page"
     folder.mkdir()

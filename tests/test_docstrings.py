@@ -22,6 +22,8 @@ def public(body: list[ast.stmt], owner: str = "") -> Iterator[tuple[str, ast.AST
     for node in body:
         if not isinstance(node, Function | ast.ClassDef):
             continue
+        if "overload" in map(ast.unparse, node.decorator_list):
+            continue  # described where it is implemented
         special = node.name in ("__call__", "__init__", "__getitem__", "__next__")
         if node.name.startswith("_") and not special:
             continue

@@ -17,6 +17,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
         "errors deprecations json_text console",
+        "locks file_limits counts",
         "requirements jax_versions paths skeletons geometry",
         "download losses codecs",
         "models",
@@ -26,6 +27,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "tracking detect",
         "train export",
         "tasks scaling",
+        "chips",
         "hub bench",
         "pipeline",
         "demo",

@@ -22,6 +22,7 @@ SIZES = {
     "coco_wholebody133": 133,
     "ap10k17": 17,
     "hand21": 21,
+    "hand_region2": 2,
     "face68": 68,
     "face98": 98,
     "face106": 106,

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from jaxpose.chips.table import chip
+
 
 class Peak(NamedTuple):
     """Peak rate of a datasheet in FLOP/s, without sparsity, and its source."""
@@ -10,27 +12,32 @@ class Peak(NamedTuple):
     source: str
 
 
-_TPU = "Google Cloud documentation, TPU "
+def _of(name: str) -> Peak:
+    one = chip(name)
+    return Peak(one.flops, one.source)
+
+
+_TPU = "https://cloud.google.com/tpu/docs/"
 # Keys are prefixes of `jax.Device.device_kind`. A TPU v2 or v3 chip is two devices, a later chip
-# is one. NVIDIA's datasheets list twice these figures, with sparsity, for A100 and later.
+# is one.
 _PEAKS = {
     "TPU v2": Peak(45e12 / 2, _TPU + "v2: 45 TFLOPS a chip of two devices"),
     "TPU v3": Peak(123e12 / 2, _TPU + "v3: 123 TFLOPS a chip of two devices"),
-    "TPU v4": Peak(275e12, _TPU + "v4"),
-    "TPU v5 lite": Peak(197e12, _TPU + "v5e"),
-    "TPU v5e": Peak(197e12, _TPU + "v5e"),
-    "TPU v5": Peak(459e12, _TPU + "v5p"),
-    "TPU v6": Peak(918e12, _TPU + "v6e (Trillium)"),
-    "NVIDIA A100": Peak(312e12, "NVIDIA A100 datasheet"),
+    "TPU v4": _of("v4"),
+    "TPU v5 lite": _of("v5e"),
+    "TPU v5e": _of("v5e"),
+    "TPU v5": _of("v5p"),
+    "TPU v6": _of("v6e"),
+    "NVIDIA A100": _of("a100"),
     "NVIDIA H100 PCIe": Peak(756e12, "NVIDIA H100 datasheet (2023), PCIe"),
     "NVIDIA H100 NVL": Peak(835e12, "NVIDIA H100 datasheet (2024), NVL"),
-    "NVIDIA H100": Peak(989e12, "NVIDIA H100 datasheet, SXM"),
+    "NVIDIA H100": _of("h100"),
     "NVIDIA H200 NVL": Peak(835e12, "NVIDIA H200 datasheet, NVL"),
-    "NVIDIA H200": Peak(989e12, "NVIDIA H200 datasheet, SXM"),
-    "NVIDIA B200": Peak(2250e12, "NVIDIA HGX B200 datasheet"),
-    "NVIDIA L4": Peak(121e12, "NVIDIA L4 datasheet"),
-    "Tesla T4": Peak(65e12, "NVIDIA T4 datasheet, float16: it has no bfloat16"),
-    "NVIDIA T4": Peak(65e12, "NVIDIA T4 datasheet, float16: it has no bfloat16"),
+    "NVIDIA H200": _of("h200"),
+    "NVIDIA B200": _of("b200"),
+    "NVIDIA L4": _of("l4"),
+    "Tesla T4": _of("t4"),
+    "NVIDIA T4": _of("t4"),
 }
 
 

@@ -14,10 +14,10 @@ from jaxpose.bench import dummy_inputs
 from jaxpose.bench.matmul import Ceiling, matmul_rate
 from jaxpose.bench.peaks import datasheet
 from jaxpose.bench.timing import Spread, timed
+from jaxpose.chips import hlo_cost
 from jaxpose.data.source import SyntheticPeople
 from jaxpose.scaling.training_cost import training_cost
 from jaxpose.tasks.topdown.experiment import TopDownExperiment
-from jaxpose.train import hlo_cost
 from jaxpose.train.init_state import abstract_state, run_key
 from jaxpose.train.mesh import check_batch, make_mesh
 from jaxpose.train.nonfinite import PendingSteps

@@ -14,6 +14,7 @@ from jaxpose.cli.bench_command import Data, Eval, Predict, Step
 from jaxpose.config import override
 from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError
+from jaxpose.paths import atomic_write
 from jaxpose.train.experiment import Experiment
 from jaxpose.train.recipe import load_recipe
 
@@ -25,7 +26,7 @@ def bench_step(options: Step) -> None:
 
     experiment = _recipe(options.config, options.set_)
     # A step takes as long with any weights.
-    changes: dict[str, Any] = {"init_from": None, "knowledge_from": None}
+    changes: dict[str, Any] = {"init_from": None, "init_keypoints": None, "knowledge_from": None}
     if options.mesh is not None:
         changes["mesh"] = parse_mesh(options.mesh, experiment.mesh)
     if options.batch_size is not None:
@@ -153,12 +154,10 @@ def bench_predict(options: Predict) -> None:
     from jaxpose.bench.prediction import measure_prediction
     from jaxpose.bench.synthetic_video import draw_video, places
     from jaxpose.hub.load import load_detector, load_pose
-    from jaxpose.models.published.catalogue import CATALOGUE, UNPUBLISHED
     from jaxpose.pipeline import Options, Pipeline
 
     run, detector = options.run, options.detector
-    names = {record.name for record in (*CATALOGUE, *UNPUBLISHED)}
-    untrained = run in names and not Path(run).exists()
+    untrained = has_no_weights(run)
     # Keypoints of random weights can neither be followed nor compared.
     lenient: dict[str, Any] = {}
     if untrained:
@@ -199,8 +198,10 @@ def bench_predict(options: Predict) -> None:
     table.add_row("people a second", f"{rates['people_per_second']:,.1f}")
     table.add_row("memory, MB", " ".join(f"{size:.0f}" for size in figures.memory[::3]))
     table.add_row("compilations", f"{figures.warm}, then {figures.later}")
+    table.add_row("weights", "random; the time is the same" if untrained else f"of {run}")
     report = {f.name: getattr(figures, f.name) for f in dataclasses.fields(figures)} | rates
     report["stages"] = {name: dataclasses.asdict(stage) for name, stage in stages.items()}
+    report["weights"] = "random" if untrained else "trained"
     _report(table, "predict", report, options.json)
 
 
@@ -229,6 +230,19 @@ def _run_or_recipe(
     return experiment, lambda: dummy_inputs.values(
         abstract_variables(experiment.model, experiment.input_hw)
     )
+
+
+def has_no_weights(run: str) -> bool:
+    """True for the name of a model in the catalogue whose weights are not on this machine."""
+    from jaxpose.download.fetch import is_fetched
+    from jaxpose.hub.addresses import address_for
+    from jaxpose.models.published.catalogue import CATALOGUE, UNPUBLISHED
+
+    if Path(run).exists():
+        return False
+    named = [record for record in (*CATALOGUE, *UNPUBLISHED) if record.name == run]
+    addresses = [address_for(record) for record in named]
+    return bool(named) and not any(address and is_fetched(address) for address in addresses)
 
 
 def _published(name: str) -> Any:
@@ -290,4 +304,4 @@ def _report(table: Table, what: str, figures: dict[str, Any], json_to: str | Non
     if json_to == "-":
         print(text, end="")
         return
-    Path(json_to).write_text(text)
+    atomic_write(Path(json_to), text)

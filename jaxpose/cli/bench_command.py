@@ -80,7 +80,10 @@ class Predict:
 
     run: Annotated[
         str,
-        typer.Argument(help="A run, a release, or a name of `jaxpose models` (random weights)."),
+        typer.Argument(
+            help="A run, a release, or a name of `jaxpose models`. If the weights of a name are "
+            "not on this machine, random ones are used; the time is the same."
+        ),
     ]
     source: Annotated[
         str | None,

@@ -8,16 +8,16 @@ from typing import Any
 import jax
 from rich.table import Table
 
+from jaxpose.chips import hlo_cost
+from jaxpose.chips.programs import abstract_arguments, with_batch
 from jaxpose.cli.compile_command import Compile
 from jaxpose.config import override
 from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError
 from jaxpose.models.build import count_parameters
 from jaxpose.scaling.flops import multiply_adds
-from jaxpose.train import hlo_cost
 from jaxpose.train.experiment import Experiment
-from jaxpose.train.init_state import abstract_state
-from jaxpose.train.mesh import check_batch, make_mesh, parse_mesh, replicated
+from jaxpose.train.mesh import check_batch, make_mesh, parse_mesh
 from jaxpose.train.recipe import load_recipe
 from jaxpose.train.state import TrainState
 from jaxpose.train.step import lower_step, train_step
@@ -28,10 +28,8 @@ _GIB = 2**30
 def compile_recipe(options: Compile) -> None:
     """Compile the training step of a recipe for `options.devices` simulated CPU devices."""
     console = PlainConsole()
-    experiment = override(load_recipe(options.config), options.set_)
-    if options.mesh is not None:
-        mesh = parse_mesh(options.mesh, experiment.mesh)
-        experiment = dataclasses.replace(experiment, mesh=mesh)
+    assert options.devices is not None
+    experiment = experiment_of(options)
     report = account(experiment, _simulated(options.devices))
     if options.json:
         console.print_json(json.dumps(report))
@@ -58,6 +56,15 @@ def compile_recipe(options: Compile) -> None:
     )
 
 
+def experiment_of(options: Compile, recipe: str | None = None) -> Experiment:
+    """Experiment of the recipe, or of another one, with the changes that the options ask for."""
+    experiment = override(load_recipe(recipe or options.config), options.set_)
+    if options.mesh is not None:
+        mesh = parse_mesh(options.mesh, experiment.mesh)
+        experiment = dataclasses.replace(experiment, mesh=mesh)
+    return with_batch(experiment, options.program, options.batch)
+
+
 def account(experiment: Experiment, devices: list[jax.Device]) -> dict[str, Any]:
     """Cost of the step on `devices`, as JSON types; nothing is allocated and nothing runs.
 
@@ -66,9 +73,7 @@ def account(experiment: Experiment, devices: list[jax.Device]) -> dict[str, Any]
     """
     mesh = make_mesh(experiment.mesh, devices)
     check_batch(experiment.batch_size, mesh, "batch_size", experiment.accumulate)
-    state, _ = abstract_state(experiment, mesh)
-    batch = experiment.task().abstract_batch(mesh)
-    key = jax.device_put(jax.random.key(0), replicated(mesh))
+    state, batch, key = abstract_arguments(experiment, mesh)
     begun = time.perf_counter()
     compiled = lower_step(experiment, state, batch, key).compile()
     seconds = time.perf_counter() - begun

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import jax
+
 from jaxpose.console import PlainConsole
 from jaxpose.convert.reading import RELEASE
 from jaxpose.convert.release import check_free
+from jaxpose.counts import Counts, print_counts
 from jaxpose.download.fetch import local
 from jaxpose.errors import InputError
 from jaxpose.hub.from_checkpoint import ConvertOptions, release_checkpoint, release_run
@@ -21,8 +24,11 @@ def convert(
     *,
     checkpoint: Checkpoint = "best",
     trust_recipe: bool = False,
-) -> None:
+) -> int:
     """Writes the release folder `out` from a checkpoint or a run directory.
+
+    The arrays of the checkpoint are counted: used, or left out by reason. Those that are left out
+    are no fault, since arrays that nobody expects are an error.
 
     Args:
       source: its path, a run in a bucket too, the `https://` address of a checkpoint, or
@@ -32,6 +38,9 @@ def convert(
       checkpoint: of a run: the best on held-out data, or the last.
       trust_recipe: run code that came with a run.
 
+    Returns:
+      The exit status, 0.
+
     Raises:
       InputError: as the functions of `jaxpose.convert` and `weights.local`, and if `out` exists.
     """
@@ -39,12 +48,14 @@ def convert(
     if str(source).startswith(PREFIX):
         source = fetch_repository(str(source))
     path = as_path(source) if in_bucket(source) else local(source)
+    console, table = PlainConsole(), None
     if (path / "checkpoints").is_dir():
         run = load_run(path, checkpoint, trust_recipe=trust_recipe)
         release_run(run, out, options.overwrite, options.half)
+        counts = [Counts("arrays", len(jax.tree.leaves(run.variables)))]
     elif is_model_folder(path):
         check_model(path)
-        PlainConsole().print(release_checkpoint(path, out, options))
+        table, counts = release_checkpoint(path, out, options)
     elif (path / RELEASE).is_file() and not options.model:
         raise InputError(
             f"{source} is a release already: `jaxpose predict --from {source}` and "
@@ -56,5 +67,8 @@ def convert(
             "reads; a checkpoint is given as the path of its file."
         )
     else:
-        PlainConsole().print(release_checkpoint(path, out, options))
-    PlainConsole().print(f"Written to {out}: model.safetensors, config.json, README.md")
+        table, counts = release_checkpoint(path, out, options)
+    if table is not None:
+        console.print(table)
+    console.print(f"Written to {out}: model.safetensors, config.json, README.md")
+    return print_counts(counts, console)

@@ -85,10 +85,11 @@ def convert(options: Convert) -> None:
     from jaxpose.hub.from_checkpoint import ConvertOptions
 
     chosen = same_fields(options, ConvertOptions)
-    release(
+    status = release(
         options.source,
         options.out,
         chosen,
         checkpoint=options.checkpoint,
         trust_recipe=options.trust_recipe,
     )
+    raise typer.Exit(status)

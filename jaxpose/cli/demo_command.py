@@ -1,7 +1,7 @@
 """The options of `jaxpose demo`; what it does is in `cli.demo`."""
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,19 +20,27 @@ class Demo:
     """Options of `jaxpose demo`."""
 
     run: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--from",
             metavar="MODEL",
-            help=f"{MODEL_SOURCES}, or the https:// address of a file or folder.",
+            help=f"{MODEL_SOURCES}, or the https:// address of a file or folder. Without it, the "
+            "default models of --quality. The page offers the published models, too.",
         ),
-    ]
+    ] = None
+    quality: Annotated[
+        Literal["fast", "balanced", "accurate"] | None,
+        typer.Option(
+            help="Default pose model and person detector, without --from: fast, balanced (the "
+            "default) or accurate."
+        ),
+    ] = None
     detector: Annotated[
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Weights of YOLOX or RTMDet, to find the people. Without a detector each image is "
-            "taken as one person.",
+            help="Person detector: a published name, weights of YOLOX or RTMDet, or an address. "
+            "With --from and no detector, each image is taken as one person.",
         ),
     ] = None
     lifter: Annotated[

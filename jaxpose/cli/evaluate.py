@@ -12,8 +12,11 @@ from jaxpose.paths import as_path
 _OF_IMAGES = ("boxes", "detector", "skeleton", "metric", "min_box_score")
 
 
-def evaluate(options: Eval) -> None:
+def evaluate(options: Eval) -> int:
     """Score a run on its own or prepared data, any other model, or any model on `annotations`.
+
+    Returns:
+      The exit status: 0, or 1 if a person or box was left out.
 
     Raises:
       InputError: options that exclude each other, no such model, or as the evaluation.

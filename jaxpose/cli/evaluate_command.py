@@ -108,4 +108,4 @@ def evaluate(options: Eval) -> None:
     """Score a run on held-out people, or any model on a prepared dataset or COCO's files."""
     from jaxpose.cli.evaluate import evaluate as score
 
-    score(options)
+    raise typer.Exit(score(options))

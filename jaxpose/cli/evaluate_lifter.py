@@ -5,20 +5,25 @@ from typing import Any
 
 from jaxpose.cli.evaluate_command import Eval
 from jaxpose.cli.evaluate_model import default_out
-from jaxpose.cli.evaluate_run import evaluated
+from jaxpose.cli.evaluate_run import counted, evaluated
 from jaxpose.console import PlainConsole
+from jaxpose.counts import print_counts
 from jaxpose.data.motion_dataset import MotionDataset
 from jaxpose.errors import InputError
 from jaxpose.hub.load import Trained
 from jaxpose.losses import MPJPE
+from jaxpose.paths import atomic_write
 from jaxpose.tasks.lifting.experiment import LiftingExperiment
 from jaxpose.train.results import write_result
 
 
-def evaluate_lifter(options: Eval, trained: Trained) -> None:
+def evaluate_lifter(options: Eval, trained: Trained) -> int:
     """Score a lifter on the motion file `options.data`, by subject and action.
 
     Writes `report.json` and `predictions.json` (poses) into `options.out`.
+
+    Returns:
+      The exit status, 0.
 
     Raises:
       InputError: annotations of images, or as `LiftingExperiment` and its task.
@@ -48,9 +53,10 @@ def evaluate_lifter(options: Eval, trained: Trained) -> None:
     out = options.out or default_out(options, trained)
     try:
         write_result(out, scored, details=True)
-        (out / "predictions.json").write_text(json.dumps(scored.predictions))
+        atomic_write(out / "predictions.json", json.dumps(scored.predictions))
     except OSError as error:
         raise InputError(f"Cannot write to {out}: {error}.") from error
     console.print(scored.report.table())
     names = ", ".join(sorted(path.name for path in out.iterdir()))
     console.print(f"Written to {out}: {names}")
+    return print_counts([counted(scored)], console)

@@ -14,42 +14,48 @@ from jaxpose.cli.evaluate_command import Eval
 from jaxpose.cli.keypoint_table import keypoint_table
 from jaxpose.cli.metric_names import named_metrics
 from jaxpose.console import PlainConsole
+from jaxpose.counts import Counts, print_counts
 from jaxpose.errors import InputError
 from jaxpose.geometry import apply_affine
 from jaxpose.hub.load import Trained, load_detector
-from jaxpose.metrics.annotated_results import read_annotated, write_results
+from jaxpose.metrics.annotated_results import Annotated, read_annotated, write_results
 from jaxpose.metrics.estimates import Estimates
 from jaxpose.metrics.pairs import pair_people, paired_estimates
 from jaxpose.metrics.per_keypoint import PerKeypoint, box_errors, per_keypoint
 from jaxpose.metrics.report import Report
 from jaxpose.metrics.score_people import score_people
-from jaxpose.paths import as_path
+from jaxpose.paths import as_path, atomic_write
 from jaxpose.pipeline.evaluation import (
     EvaluationImage,
     ImageFolder,
     Predicted,
     predict_dataset,
 )
-from jaxpose.pipeline.prepared_people import PreparedPeople
-from jaxpose.results.box_files import read_scored_boxes
+from jaxpose.pipeline.prepared_people import PreparedImages, PreparedPeople
+from jaxpose.results.box_files import BoxFile, read_boxes
 from jaxpose.tasks.topdown.error_images import worst_rows
 
+_Data = ImageFolder | PreparedPeople | PreparedImages
 _EXAMPLES = 12
 _LISTED = 5
 
 
-def evaluate_model(options: Eval, trained: Trained) -> None:
+def evaluate_model(options: Eval, trained: Trained) -> int:
     """Predict the people of annotated images, score them, and write the results and images.
 
     Writes `results.json` (COCO keypoint results), `report.json`, `keypoints.json`,
     `keypoint_errors.png` and `worst.png` into `options.out`. The figures are those of the written
     results: `jaxpose score` and pycocotools compute the same.
 
+    Returns:
+      The exit status: 0, or 1 if a box could not be used.
+
     Raises:
-      InputError: as `read_annotated`, `PreparedPeople`, `read_scored_boxes` and `predict_dataset`.
+      InputError: as `read_annotated`, `PreparedPeople`, `PreparedImages`, `read_boxes` and
+        `predict_dataset`.
     """
     console = PlainConsole()
-    data = _open_data(options)
+    data = _open_data(options, trained)
     annotated = data.annotated
     metrics = named_metrics(options.metric, annotated.skeleton)
     for metric in metrics:
@@ -57,13 +63,12 @@ def evaluate_model(options: Eval, trained: Trained) -> None:
     boxes = None
     if options.boxes is not None:
         least = options.min_box_score or 0.0
-        boxes = read_scored_boxes(options.boxes, annotated.file_names, least)
+        boxes = read_boxes(options.boxes, least)
     images, words = _images(options, trained, data, boxes)
     flip = options.flip_test is not False
     predictor = trained.predictor(flip_test=flip, batch_size=options.batch_size)
-    total = len(annotated.file_names) or len(annotated.truth)
     with Progress(console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("images", total=total)
+        bar = progress.add_task("images", total=len(data))
         predicted = predict_dataset(
             predictor,
             images,
@@ -74,6 +79,7 @@ def evaluate_model(options: Eval, trained: Trained) -> None:
     people = predicted.people(annotated)
     estimates = paired_estimates(people, pair_people(people), annotated.head_boxes)
     scored = score_people(metrics, people, estimates)
+    counts = _counts(predicted, annotated, boxes_are_people=_annotated_boxes(options, trained))
     uses_sigmas = any(metric.uses_sigmas for metric in metrics)
     report = Report(
         metrics=scored.figures,
@@ -82,7 +88,8 @@ def evaluate_model(options: Eval, trained: Trained) -> None:
         decode=str(trained.codec),
         sigmas=annotated.skeleton.describe_sigmas() if uses_sigmas else None,
         people=len(estimates),
-        notes={**scored.notes, **_notes(options, predictor, predicted)},
+        notes={**scored.notes, **_notes(options, predictor)},
+        counts=[one.to_dict() for one in counts],
     )
     table = per_keypoint(estimates)
     out = options.out or default_out(options, trained)
@@ -92,6 +99,27 @@ def evaluate_model(options: Eval, trained: Trained) -> None:
     _print_skipped(predicted)
     names = ", ".join(sorted(path.name for path in out.iterdir()))
     console.print(f"Written to {out}: {names}")
+    return print_counts(counts, console)
+
+
+def _annotated_boxes(options: Eval, trained: Trained) -> bool:
+    """True if each box is that of an annotated person."""
+    finds_people = trained.estimator.takes == "images"
+    return not finds_people and options.boxes is None and options.detector is None
+
+
+def _counts(predicted: Predicted, annotated: Annotated, *, boxes_are_people: bool) -> list[Counts]:
+    """Annotated people, and the boxes where these are others.
+
+    People without labelled keypoints and crowds count neither as found nor as missed, as in COCO.
+    """
+    unusable = {"box cannot be used": len(predicted.skipped)}
+    excluded = {"crowd or no labelled keypoint": int(annotated.truth.ignore.sum())}
+    scored = len(annotated.truth) - sum(excluded.values())
+    if boxes_are_people:
+        return [Counts("people", scored - len(predicted.skipped), unusable, excluded)]
+    people = Counts("people", scored, excluded=excluded)
+    return [people, Counts("boxes", predicted.boxes, unusable)] if predicted.boxes else [people]
 
 
 def check_options(options: Eval) -> None:
@@ -122,11 +150,12 @@ def check_options(options: Eval) -> None:
         raise InputError("--split is for a prepared dataset; --annotations has one split.")
 
 
-def _open_data(options: Eval) -> ImageFolder | PreparedPeople:
+def _open_data(options: Eval, trained: Trained) -> _Data:
     assert options.data is not None
     if options.annotations is None:
+        prepared = PreparedImages if trained.estimator.takes == "images" else PreparedPeople
         try:
-            return PreparedPeople(options.data, options.split or "val")
+            return prepared(options.data, options.split or "val")
         except InputError as error:
             raise InputError(f"{error} (Images need the COCO file as --annotations.)") from error
     skeleton = skeletons.load(options.skeleton) if options.skeleton else None
@@ -136,19 +165,13 @@ def _open_data(options: Eval) -> ImageFolder | PreparedPeople:
 def _images(
     options: Eval,
     trained: Trained,
-    data: ImageFolder | PreparedPeople,
-    boxes: dict[int, np.ndarray] | None,
+    data: _Data,
+    boxes: BoxFile | None,
 ) -> tuple[Iterator[EvaluationImage], str]:
     """The images with the boxes that the options ask for, and these in words."""
-    finds_people = trained.estimator.takes == "images"
     if isinstance(data, PreparedPeople):
-        if finds_people:
-            raise InputError(
-                f"{options.model} finds the people of whole images: give --data IMAGES and "
-                "--annotations FILE."
-            )
         return data.with_annotated_boxes(), "ground truth"
-    if finds_people:
+    if isinstance(data, PreparedImages) or trained.estimator.takes == "images":
         for name in ("boxes", "detector"):
             if getattr(options, name) is not None:
                 raise InputError(
@@ -156,7 +179,7 @@ def _images(
                 )
         return data.without_boxes(), "none: the model finds the people"
     if boxes is not None:
-        count = sum(map(len, boxes.values()))
+        count = sum(map(len, data.boxes_of(boxes).values()))
         return data.with_boxes(boxes), f"{count:,} of {options.boxes}"
     if options.detector is not None:
         least = options.min_box_score
@@ -166,7 +189,7 @@ def _images(
     return data.with_annotated_boxes(), "ground truth, clipped to the image"
 
 
-def _notes(options: Eval, predictor: Any, predicted: Predicted) -> dict[str, str]:
+def _notes(options: Eval, predictor: Any) -> dict[str, str]:
     """Conditions of the protocol in words; see `pipeline.evaluation`."""
     notes = {"model": options.model}
     if padding := getattr(predictor, "padding", None):
@@ -174,8 +197,6 @@ def _notes(options: Eval, predictor: Any, predicted: Predicted) -> dict[str, str
         notes["score"] = "box score x mean of the keypoint scores above 0.2"
     if options.boxes is not None or options.detector is not None:
         notes["NMS"] = "none" if options.nms >= 1 else f"OKS above {options.nms:g}"
-    if predicted.skipped:
-        notes["left out"] = f"{len(predicted.skipped):,} boxes"
     return notes
 
 
@@ -193,13 +214,14 @@ def _write(
     table: PerKeypoint,
     predicted: Predicted,
     estimates: Estimates,
-    data: ImageFolder | PreparedPeople,
+    data: _Data,
 ) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "report.json").write_text(report.to_json() + "\n")
-        (out / "keypoints.json").write_text(
-            json.dumps({"pck": table.pck_of, "keypoints": table.to_list()}, indent=1) + "\n"
+        atomic_write(out / "report.json", report.to_json() + "\n")
+        atomic_write(
+            out / "keypoints.json",
+            json.dumps({"pck": table.pck_of, "keypoints": table.to_list()}, indent=1) + "\n",
         )
         write_results(out / "results.json", predicted.results)
     except OSError as error:
@@ -217,7 +239,7 @@ def _gallery(
     estimates: Estimates,
     errors: np.ndarray,
     rows: np.ndarray,
-    data: ImageFolder | PreparedPeople,
+    data: _Data,
 ) -> np.ndarray:
     """The people with the largest errors, truth beside estimate."""
 

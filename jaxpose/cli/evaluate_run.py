@@ -11,8 +11,9 @@ from rich.progress import Progress
 
 from jaxpose.cli.evaluate_command import Eval
 from jaxpose.console import PlainConsole
+from jaxpose.counts import Counts, print_counts, summed
 from jaxpose.errors import InputError
-from jaxpose.paths import as_path
+from jaxpose.paths import as_path, atomic_write
 from jaxpose.tasks.task import EvalResult
 from jaxpose.train.experiment import Experiment, Mesh
 from jaxpose.train.mesh import make_mesh, replicated
@@ -21,13 +22,16 @@ from jaxpose.train.run_dir import load_run
 from jaxpose.train.shared_samples import parts_of_one_split, same_people
 
 
-def evaluate_run(options: Eval) -> None:
+def evaluate_run(options: Eval) -> int:
     """Score a run on its own held-out data, or on the prepared dataset `options.data`.
 
     Writes `report.json`, `predictions.json` (COCO results for images, poses for lifters) and, for
     images, `predictions.png`, `keypoint_errors.png` and `worst.png` into `out` (default: `eval` in
     the run). Each of the experiment's `more_evaluations` has a table too, and a folder there; with
     `data` there is the main evaluation alone.
+
+    Returns:
+      The exit status, 0.
     """
     console, run, data = PlainConsole(), as_path(options.model), options.data
     if data is not None and (Path(data).is_file() or data.endswith(".py")):
@@ -47,6 +51,7 @@ def evaluate_run(options: Eval) -> None:
         views = {"": views[""]}
     console.print(f"Checkpoint of step {trained.step} ({options.checkpoint}).")
     out = options.out or run / "eval"
+    counts = []
     for name, experiment in views.items():
         task = experiment.task()
         source = task.open_dataset(data, options.split or "val") if data else task.open("eval")
@@ -59,10 +64,11 @@ def evaluate_run(options: Eval) -> None:
                 style="yellow",
             )
         scored = evaluated(experiment, source, trained.variables, options.flip_test, console)
+        counts.append(counted(scored))
         folder = out / name if name else out
         try:
             write_result(folder, scored, details=True)
-            (folder / "predictions.json").write_text(json.dumps(scored.predictions))
+            atomic_write(folder / "predictions.json", json.dumps(scored.predictions))
         except OSError as error:
             raise InputError(f"Cannot write to {folder}: {error}.") from error
         if name:
@@ -70,6 +76,13 @@ def evaluate_run(options: Eval) -> None:
         console.print(scored.report.table())
     names = ", ".join(sorted(p.name for p in out.iterdir()))
     console.print(f"Written to {out}: {names}")
+    return print_counts(summed(counts), console)
+
+
+def counted(scored: EvalResult) -> Counts:
+    """Counts of the people or poses of an evaluation, none of which is left out."""
+    report = scored.report
+    return Counts("poses" if report.by_action else "people", report.people)
 
 
 def evaluated(

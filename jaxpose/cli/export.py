@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -22,6 +21,7 @@ from jaxpose.export import check, tflite
 from jaxpose.export.formats import FORMATS, card_of, chosen
 from jaxpose.export.program import Program, needed
 from jaxpose.hub.load import load
+from jaxpose.paths import partial_of, put_folder_in_place
 
 NAME = "model"
 # What each format needs beyond jaxpose's own packages, to be written and to be run.
@@ -42,15 +42,13 @@ def export(options: Export) -> int:
     formats, out = chosen(options.to), options.out
     _check(formats, options)
     program = _program(options)
-    partial = out.with_name(f".{out.name}.{os.getpid()}")
+    partial = partial_of(out)
     make_writable(partial)
     try:
         written = _write(program, partial, formats, options)
         rows, good = _compare(written, options) if options.check else ([], True)
         _cards(written, rows, options)
-        if out.exists():
-            shutil.rmtree(out)
-        partial.rename(out)
+        put_folder_in_place(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     console = PlainConsole()

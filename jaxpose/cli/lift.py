@@ -10,8 +10,10 @@ from rich.text import Text
 from jaxpose.cli.lift_command import Lift
 from jaxpose.cli.options import filled
 from jaxpose.console import PlainConsole
+from jaxpose.counts import Counts, print_counts
 from jaxpose.errors import InputError
 from jaxpose.media.video import open_video
+from jaxpose.paths import atomic_write
 from jaxpose.pipeline.lifting import open_lifter
 from jaxpose.results.motion_files import FORMATS, LiftedTrack, document, save_lifted
 from jaxpose.results.readers import read_results
@@ -29,7 +31,7 @@ def lift(options: Lift) -> int:
     cannot be lifted are reported; nothing is written if none, or not the chosen one, can be.
 
     Returns:
-      The exit status: 0, or 1 if a track could not be lifted.
+      The exit status: 0, or 1 if a track could not be lifted, or 2 if none could.
 
     Raises:
       InputError: a file, model or option that cannot be used.
@@ -52,17 +54,29 @@ def lift(options: Lift) -> int:
     if options.track is None and lifted:
         chosen = next(track for track in tracks if id(track) in lifted)
     if id(chosen) not in lifted:
-        return 1
+        return print_counts(_counts(tracks, [], len(failures)))
+    counts = _counts(tracks, list(lifted.values()), len(failures))
     one = lifted[id(chosen)]
     drawn = bool(kinds & {".gif", ".mp4", ".png"})
     beside = None if options.video is None or not drawn else _beside(options.video, chosen)
     for path in options.out:
         if path.suffix.lower() == ".json":
-            _write(path, list(lifted.values()))
+            _write(path, list(lifted.values()), counts)
         else:
             save_lifted(path, one, images=beside)
     _summarise(one, chosen, len(tracks), options.out)
-    return 1 if failures else 0
+    return print_counts(counts)
+
+
+def _counts(tracks: list[Track], lifted: list[LiftedTrack], failed: int) -> list[Counts]:
+    """Tracks of the file, and the frames of those that were lifted."""
+    others = len(tracks) - len(lifted) - failed
+    of_tracks = Counts("tracks", len(lifted), {"not lifted": failed}, {"not chosen": others})
+    if not lifted:
+        return [of_tracks]
+    frames = sum(len(track.frames) for track in lifted)
+    posed = sum(int(np.isfinite(t.of_frames()).all(axis=(1, 2)).sum()) for t in lifted)
+    return [of_tracks, Counts("frames", posed, excluded={"too few keypoints": frames - posed})]
 
 
 def _lifted(
@@ -128,10 +142,11 @@ def _chosen(tracks: list[Track], number: int | None) -> Track:
     raise InputError(f"there is no track {number}; there are {there}")
 
 
-def _write(path: Path, lifted: list[LiftedTrack]) -> None:
+def _write(path: Path, lifted: list[LiftedTrack], counts: list[Counts]) -> None:
+    content = {**document(lifted), "counts": [one.to_dict() for one in counts]}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document(lifted), allow_nan=False) + "\n")
+        atomic_write(path, json.dumps(content, allow_nan=False) + "\n")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
 

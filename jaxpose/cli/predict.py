@@ -1,6 +1,7 @@
 """`jaxpose predict`: images and videos in, named keypoints, tables and drawn images out."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from jaxpose.cli.predict_summary import (
 )
 from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError, nearest
+from jaxpose.hub.catalogue import HOLISTIC, is_holistic
 from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.hub.quality import load_default_detector, load_default_pose
+from jaxpose.locks import only_writer
 from jaxpose.media.prefetch import ahead
 from jaxpose.media.sources import Media, open_media
 from jaxpose.media.video import is_address
@@ -39,8 +42,6 @@ from jaxpose.skeletons import Skeleton
 from jaxpose.viz import VideoWriter, save_image
 
 WHOLE_IMAGE = "full"
-HOLISTIC = "holistic"
-"""Name of the pipeline of body, face and hands."""
 ONE_PERSON = (
     "The whole image is taken as one person; give --detector or --boxes if there are more. "
     "`--boxes full` says that it is meant."
@@ -63,7 +64,8 @@ def predict(options: Predict) -> int:
         exclude each other, or an `out` that cannot be written.
     """
     settings = set_options(filled(options, Options()), options.set_)
-    out, formats = options.out, _formats(options.formats)
+    out = options.out
+    _formats(options.formats)
     drawing = Drawing(
         options.min_score, options.draw_boxes, options.labels, options.colors, options.line_width
     )
@@ -80,7 +82,21 @@ def predict(options: Predict) -> int:
     if options.draw:
         check_not_read((out / drawn_name(str(path), names) for path in media.paths), media.paths)
     make_writable(out)
-    if options.run == HOLISTIC and not Path(HOLISTIC).exists():
+    with only_writer(out):
+        return _predict(options, settings, drawing, media, boxes, names)
+
+
+def _predict(
+    options: Predict,
+    settings: Options,
+    drawing: Drawing,
+    media: Media,
+    boxes: BoxFile | np.ndarray | None,
+    names: ImageNames,
+) -> int:
+    """Loads the models and writes the results; returns the exit status."""
+    out, formats = options.out, _formats(options.formats)
+    if is_holistic(options.run):
         pipeline: Pipeline | Holistic = _holistic(options, settings)
         skeleton = Holistic.skeleton
         head: dict[str, Any] = {**head_of(skeleton), "model": {"run": HOLISTIC}}
@@ -90,12 +106,15 @@ def predict(options: Predict) -> int:
     name = "photos" if media.still else "frames"
 
     def tail() -> dict[str, Any]:
-        return {"skipped": outcome.skipped_of(media)}
+        counts = [one.to_dict() for one in outcome.counts(media)]
+        return {"skipped": outcome.skipped_of(media), "counts": counts}
 
     # OpenPose's writer may refuse, so it comes before another has begun a file.
     kinds = sorted(formats, key=lambda kind: kind != "openpose")
+    whole_images = isinstance(pipeline, Pipeline) and pipeline.whole_images
+    common: dict[str, Any] = {"name": name, "tail": tail, "names": names}
     writers = [
-        writer(kind, out, skeleton, head, name=name, tail=tail, names=names) for kind in kinds
+        writer(kind, out, skeleton, head, whole_images=whole_images, **common) for kind in kinds
     ]
     sheet = Overview(media.count) if options.sheet else None
     heatmaps = None
@@ -220,6 +239,7 @@ def _lifted(
     """The same frames with joints; tracks that cannot be lifted are entered in the skipped ones."""
     for video in pipeline.lift(frames, results.stages):
         media.skipped += video.skipped
+        outcome.lifted += len(video.tracks)
         outcome.notes += [f"{video.source}: {note}." for note in video.notes]
         yield from video.frames
 
@@ -255,13 +275,12 @@ class _Output:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            self._end_video()
-        finally:
-            for one in self._writers:
-                one.close()
+        with ExitStack() as all_of_them:  # each is finished, even if another one fails
             if self.sheet is not None:
-                self.sheet.save(self._out / "overview.jpg")
+                all_of_them.callback(self.sheet.save, self._out / "overview.jpg")
+            for one in reversed(self._writers):
+                all_of_them.callback(one.close)
+            all_of_them.callback(self._end_video)
 
     @property
     def draws(self) -> bool:

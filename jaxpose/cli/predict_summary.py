@@ -9,7 +9,9 @@ import numpy as np
 from rich.console import Console
 
 from jaxpose.console import PlainConsole
+from jaxpose.counts import NONE_DONE, Counts, print_counts
 from jaxpose.errors import InputError
+from jaxpose.media.frames import NOT_TO_THE_END
 from jaxpose.media.prefetch import StageTimer
 from jaxpose.media.sources import Media
 from jaxpose.media.video import VIDEO_SUFFIXES
@@ -30,6 +32,7 @@ class PredictSummary:
         self.videos: list[tuple[str, str]] = []
         self.notes: list[str] = []
         self.tracks: Counter[str] = Counter()
+        self.lifted = 0
 
     def add(self, people: People) -> None:
         """Counts an image or frame."""
@@ -46,6 +49,32 @@ class PredictSummary:
         name = people.source if people.index is None else f"{people.source}, frame {people.index}"
         for box in people.skipped[: _LISTED - len(self.boxes)]:
             self.boxes.append(f"{name}: {box.reason}")
+
+    def counts(self, media: Media) -> list[Counts]:
+        """Files, and frames, pages, boxes and tracks where there are any or some were left out.
+
+        A video that ends too early counts as a file that was left out, beside its frames.
+        """
+        left_out: dict[str, Counter[str]] = {}
+        for one in media.skipped:
+            left_out.setdefault(one.unit, Counter())[one.cause] += one.count
+        files = left_out.get("files", Counter())
+        broken_off = files[NOT_TO_THE_END]
+        excluded = {
+            "neither image nor video": len(media.other_files),
+            "given twice": media.repeated,
+        }
+        found = [Counts("files", self.images + len(self.tracks) - broken_off, files, excluded)]
+        if self.frames or "frames" in left_out:
+            found.append(Counts("frames", self.frames, left_out.get("frames", {})))
+        if "pages" in left_out:
+            first = sum(one.unit == "pages" for one in media.skipped)
+            found.append(Counts("pages", first, left_out["pages"]))
+        if self.left_out:
+            found.append(Counts("people", self.people, {"box cannot be used": self.left_out}))
+        if self.lifted or "tracks" in left_out:
+            found.append(Counts("tracks", self.lifted, left_out.get("tracks", {})))
+        return found
 
     @staticmethod
     def skipped_of(media: Media) -> list[dict[str, Any]]:
@@ -86,7 +115,7 @@ def summarise(
     stages: StageTimer,
     formats: list[str],
 ) -> int:
-    """Prints the counts and what was left out; returns the exit status."""
+    """Prints what was done and left out, and the counts; returns the exit status."""
     console, errors = PlainConsole(), PlainConsole(stderr=True)
     done = outcome.images + outcome.frames
     if done:
@@ -123,11 +152,11 @@ def summarise(
             f"{_count(len(others), 'file')} in the folders neither image nor video: {names}{more}",
             style="dim",
         )
-    if not done:
+    status = print_counts(outcome.counts(media), console)
+    if status == NONE_DONE:
         nothing = "No image could be read." if media.still else "Nothing could be read."
         errors.print(nothing, style="bold red")
-        return 2
-    return 1 if lines or outcome.left_out else 0
+    return status
 
 
 def _print_done(

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from jaxpose.cli.image_limit import limits_images
+from jaxpose.counts import print_counts
 from jaxpose.errors import InputError
 
 CONTEXT_SETTINGS = {
@@ -35,3 +36,5 @@ def prepare(
     # With --help, and with a callback that returns early, Click hands back an exit status.
     if hasattr(summary, "print"):
         summary.print()
+    if counts := getattr(summary, "counts", None):
+        raise typer.Exit(print_counts(counts))

@@ -9,8 +9,9 @@ from rich.table import Table
 
 from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError
+from jaxpose.paths import atomic_write
 from jaxpose.scaling.analysis import Analysis, analyse, require_a_law, summary
-from jaxpose.scaling.manifest import Manifest, read_manifest, write_whole
+from jaxpose.scaling.manifest import Manifest, read_manifest
 from jaxpose.scaling.observations import in_words, observe
 from jaxpose.scaling.one_axis_sweep import arms, shape_law
 
@@ -29,7 +30,7 @@ def fit(study: Path, resamples: int, anyway: bool) -> None:
         stars = arms(manifest, analysis.points)
         result["shapes"] = [shape_law(arm, resamples, anyway) for arm in stars]
         _show(console, result)
-    write_whole(study / "fit.json", json.dumps(found, indent=1) + "\n")
+    atomic_write(study / "fit.json", json.dumps(found, indent=1) + "\n")
     console.print(f"Written to {study / 'fit.json'}. Next: jaxpose scaling plot {study}")
 
 

@@ -10,19 +10,24 @@ from jaxpose.cli.keypoint_table import keypoint_table
 from jaxpose.cli.metric_names import named_metrics
 from jaxpose.cli.score_command import Score
 from jaxpose.console import PlainConsole
+from jaxpose.counts import Counts, exit_status, print_counts
 from jaxpose.metrics.annotated_results import read_annotated, read_results
 from jaxpose.metrics.metric import Scored
 from jaxpose.metrics.pairs import pair_people, paired_estimates
+from jaxpose.metrics.people import PeopleInImages
 from jaxpose.metrics.per_keypoint import PerKeypoint, per_keypoint
 from jaxpose.metrics.report import shown, with_null
 from jaxpose.metrics.score_people import score_people
 
 
-def score(options: Score) -> None:
+def score(options: Score) -> int:
     """Print the figures of `options.results`; remarks on the file go to standard error.
 
     Metrics of matched people, such as AP, use the ranking of the file. The others need pairs of an
     annotated person and a result, which `metrics.pairs` makes.
+
+    Returns:
+      The exit status, 0: people without a result count as not found, so none is left out.
 
     Raises:
       InputError: as `read_annotated`, `read_results`, `named_metrics` and `score_people`.
@@ -40,9 +45,12 @@ def score(options: Score) -> None:
         "people": f"{len(estimates):,} annotated, {len(people.found):,} results",
         "skeleton": annotated.skeleton.name,
     }
+    closing = _counts(people)
     if options.json:
-        print(json.dumps(_document(scored, counts, remarks, figures), indent=1, allow_nan=False))
-        return
+        document = _document(scored, counts, remarks, figures)
+        document["counts"] = [one.to_dict() for one in closing]
+        print(json.dumps(document, indent=1, allow_nan=False))
+        return exit_status(closing)
     console = PlainConsole()
     console.print(_table(scored, counts))
     if figures is not None:
@@ -50,6 +58,17 @@ def score(options: Score) -> None:
     errors = PlainConsole(stderr=True)
     for remark in remarks:
         errors.print(f"Note: {remark}", style="yellow")
+    return print_counts(closing, console)
+
+
+def _counts(people: PeopleInImages) -> list[Counts]:
+    """Annotated people and results; crowds and people without labelled keypoints do not count."""
+    ignored = int(people.truth.ignore.sum())
+    excluded = {"crowd or no labelled keypoint": ignored}
+    return [
+        Counts("people", len(people.truth) - ignored, excluded=excluded),
+        Counts("results", len(people.found)),
+    ]
 
 
 def _document(

@@ -52,4 +52,4 @@ def score(options: Score) -> None:
     """Score a file of results against annotations: AP, OKS, PCK, as pycocotools does."""
     from jaxpose.cli.score import score as score_file
 
-    score_file(options)
+    raise typer.Exit(score_file(options))

@@ -57,22 +57,23 @@ class Landmarks:
     The outputs are `LandmarkOutputs`. Coordinates are distances
     from the outer edge of the input, so half a pixel more than positions with pixel centres at
     integers. The score of a keypoint of a body is the probability that it is visible; that of a
-    hand's or a face's is the probability that the hand or face is there.
+    hand's or a face's is the probability that the hand or face is there. A "region" is two points
+    that define the square of a hand (`models.hand_region`).
 
     Attributes:
-      part: "body", "hand" or "face".
+      part: "body", "hand", "face" or "region".
       input_hw: size of the model's input, the frame of the keypoints.
       udp: convention of the crops; published weights need "edges".
     """
 
-    part: Literal["body", "hand", "face"]
+    part: Literal["body", "hand", "face", "region"]
     input_hw: tuple[int, int] = (256, 256)
     udp: Udp = "edges"
 
     def output_shapes(self, num_keypoints: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
         """Shapes that `decode` accepts, without the batch."""
         height, width = self.input_hw
-        if self.part == "face":
+        if self.part in ("face", "region"):
             return (((num_keypoints, 3), (1,)),)
         if self.part == "hand":
             return (((num_keypoints, 3), (1,), (num_keypoints, 3), (1,)),)

@@ -58,8 +58,8 @@ def _literal(text: str) -> Any:
         return _evaluated(ast.parse(text, mode="eval").body)
     except InputError:  # a subclass of ValueError
         raise
-    except (ValueError, SyntaxError):
-        return text
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        return text  # no literal, or one that is nested too deeply for Python's parser
 
 
 def _evaluated(node: ast.expr) -> Any:

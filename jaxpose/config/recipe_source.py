@@ -26,6 +26,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from jaxpose.errors import InputError
+from jaxpose.paths import atomic_write
 
 PREFIX = "recipe:"
 FOLDER = "recipe"
@@ -88,7 +89,7 @@ class RecipeSource:
         for name, content in self.files.items():
             file = directory / FOLDER / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
+            atomic_write(file, content)
 
     def has_module(self, name: str) -> bool:
         """True if a module of that dotted name is among the files."""

@@ -25,7 +25,7 @@ from typing import Any
 
 from jaxpose.config.recipe_source import PREFIX, RecipeSource
 from jaxpose.errors import InputError
-from jaxpose.paths import cache_folder
+from jaxpose.paths import cache_folder, whole_file
 
 Classes = Callable[[str], type | None]
 """Function from a class path outside of jaxpose to the class; None if there is none.
@@ -52,10 +52,9 @@ def record_as_own(config: Any, source: RecipeSource | None, where: object) -> No
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         name = seal(config, source)
-        partial = folder / f".{name}.{os.getpid()}"
-        partial.write_text(f"{where}\n")
-        partial.chmod(0o600)
-        partial.replace(folder / name)
+        with whole_file(folder / name) as partial:
+            partial.write_text(f"{where}\n")
+            partial.chmod(0o600)
 
 
 def is_own(config: Any, source: RecipeSource | None) -> bool:

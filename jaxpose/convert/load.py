@@ -98,7 +98,14 @@ def load_pretrained(
     ):
         part = _TRUNK
     backbone = {p: leaf for p, leaf in leaves.items() if p.partition("/")[2].startswith(part)}
-    rules = _under(part, table(source, model, head=False))
+    rules = table(source, model, head=False)
+    if source.head_is_rest:
+        kept = {
+            key: array
+            for key, array in kept.items()
+            if any(re.fullmatch(rule.pattern, key) for rule in rules)
+        }
+    rules = _under(part, rules)
     loaded = apply(rules, kept, backbone, own=source.own, reset_head=True)
     return nest({path: loaded.get(path, leaf) for path, leaf in leaves.items()})
 

@@ -1,25 +1,25 @@
 """Reading of state dicts from files. No code in a file is ever run."""
 
-import math
 import re
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxpose.console import PlainConsole
+from jaxpose.convert.npz import read_npz
 from jaxpose.convert.openvino import openvino_input_hw, read_openvino
 from jaxpose.convert.pickles import Tensor
-from jaxpose.convert.pth import Checkpoint, check_unpacked
+from jaxpose.convert.pth import Checkpoint
 from jaxpose.convert.tfjs import read_tfjs
 from jaxpose.convert.tflite import read_tflite
 from jaxpose.download import local
 from jaxpose.download.shards import shard_names
 from jaxpose.errors import InputError
+from jaxpose.file_limits import SETTINGS, read_text
 from jaxpose.json_text import parse_json
 
 PYTORCH = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar")
@@ -54,8 +54,26 @@ _AVERAGED_WRAPPERS = ("ema_model", "model_ema", "averaged_model", "ema")
 _COUNTERS = frozenset({"n_averaged", "steps", "num_updates", "updates", "decay"})
 
 
+@dataclass(frozen=True)
+class Weights:
+    """Weights of a file.
+
+    Attributes:
+      arrays: `{key: array}`.
+      left_out: number of arrays of the file that are not among them, by reason.
+    """
+
+    arrays: dict[str, np.ndarray]
+    left_out: Mapping[str, int]
+
+
 def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, np.ndarray]:
-    """Read the weights of a file or a release folder as `{key: array}`.
+    """Read the weights of a file or a release folder as `{key: array}`; see `read_weights`."""
+    return read_weights(path, ema=ema).arrays
+
+
+def read_weights(path: str | Path, *, ema: bool | None = None) -> Weights:
+    """Read the weights of a file or a release folder.
 
     Reads `.safetensors`, `.npz`, OpenVINO's models (`.xml` with `.bin` beside it; see
     `convert.openvino`), TensorFlow.js models (`.json` with the weight files beside it; see
@@ -97,7 +115,7 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
     elif suffix == ".safetensors":
         state_dict = _read_safetensors(path)
     elif suffix == ".npz":
-        state_dict = _read_npz(path)
+        state_dict = {key: _float32(array) for key, array in read_npz(path).items()}
     elif suffix == ".json":
         state_dict = read_tfjs(path)
     elif suffix == ".tflite":
@@ -112,7 +130,8 @@ def load_state_dict(path: str | Path, *, ema: bool | None = None) -> dict[str, n
         )
     if not state_dict:
         raise InputError(f"{path} contains no arrays.")
-    return _unwrapped(state_dict, path, ema)
+    left_out: Counter[str] = Counter()
+    return Weights(_unwrapped(state_dict, path, left_out, ema), left_out)
 
 
 def dataset_of(path: str | Path) -> str:
@@ -194,7 +213,7 @@ def shards_of(folder: Path) -> list[str]:
 def _weight_map(folder: Path) -> dict[str, str]:
     """Name of the file of each array, from the index of a folder."""
     try:
-        names = parse_json((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
+        names = parse_json(read_text(folder / INDEX, SETTINGS))["weight_map"]
         inside = all(Path(name).name == name and name for name in names.values())
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
@@ -249,51 +268,10 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            check_unpacked(path, sum(member.file_size for member in members))
-            return {
-                member.filename.removesuffix(".npy"): _float32(_member(archive, member))
-                for member in members
-            }
-    except (
-        *(zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error),
-    ) as error:
-        raise InputError(
-            f"{path} is not an intact npz file ({error}). Download or write it again."
-        ) from error
-    except ValueError as error:  # numpy's refusal of pickled objects
-        raise InputError(
-            f"{path} contains objects other than plain arrays ({error}). Save one array per "
-            f"parameter with numpy.savez."
-        ) from error
-
-
-def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
-    """Array of a member of an npz file, whose header is compared with its size first."""
-    with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
-        if header is None:
-            raise ValueError(f"{member.filename} has the unknown version {version}")
-        shape, _, dtype = header(file)
-        if not dtype.hasobject and math.prod(shape) * dtype.itemsize > member.file_size:
-            raise EOFError(
-                f"{member.filename} claims the shape {list(shape)} and has "
-                f"{member.file_size:,} bytes"
-            )
-    with archive.open(member) as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
-
-
-def _read_pytorch(path: Path, ema: bool | None) -> dict[str, np.ndarray]:
+def _read_pytorch(path: Path, ema: bool | None) -> Weights:
+    left_out: Counter[str] = Counter()
     with Checkpoint(path) as checkpoint:
-        tensors = _choose(checkpoint.content, path, ema)
+        tensors = _choose(checkpoint.content, path, left_out, ema)
         odd = [key for key, value in tensors.items() if not isinstance(value, Tensor | int | float)]
         if odd:
             more = f" and {len(odd) - 5} more" if len(odd) > 5 else ""
@@ -302,23 +280,24 @@ def _read_pytorch(path: Path, ema: bool | None) -> dict[str, np.ndarray]:
                 f"{', '.join(odd[:5])}{more}. Save only the model's state_dict."
             )
         checkpoint.check_size(tensors)
-        return {
+        arrays = {
             key: _float32(checkpoint.array(key, value))
             if isinstance(value, Tensor)
             else np.asarray(value)
             for key, value in tensors.items()
         }
+    return Weights(arrays, left_out)
 
 
-def _choose(content: Any, path: Path, ema: bool | None) -> dict[str, Any]:
-    """Return the weights inside the wrappers of a training file."""
+def _choose(content: Any, path: Path, left_out: Counter[str], ema: bool | None) -> dict[str, Any]:
+    """Return the weights inside the wrappers of a training file; count the others."""
     if not isinstance(content, Mapping) or not content:
         raise InputError(
             f"{path} contains no weights: expected a state_dict, or a file with one. If it is a "
             "whole pickled model, save model.state_dict() instead."
         )
     if _is_state_dict(content):
-        return _unwrapped(content, path, ema)
+        return _unwrapped(content, path, left_out, ema)
     found = {key: inner for key, value in content.items() if (inner := _weights_in(value))}
     averaged = next((key for key in _AVERAGED if key in found), None)
     plain = next((key for key in _PLAIN if key in found), None)
@@ -345,7 +324,10 @@ def _choose(content: Any, path: Path, ema: bool | None) -> dict[str, Any]:
             f"{path} contains no weights under {', '.join(_PLAIN)} or {', '.join(_AVERAGED)}. Its "
             f"entries: {', '.join(map(str, list(content)[:12]))}."
         )
-    return _unwrapped(found[chosen], path, None if both or unread else ema)
+    for key, others in found.items():
+        if key != chosen:
+            left_out[f"in {key!r}"] += len(others)
+    return _unwrapped(found[chosen], path, left_out, None if both or unread else ema)
 
 
 def _weights_in(value: Any) -> dict[str, Any]:
@@ -374,9 +356,11 @@ def _is_state_dict(value: Any) -> bool:
 
 
 def _unwrapped(
-    state_dict: Mapping[str, Any], path: Path, ema: bool | None = None
+    state_dict: Mapping[str, Any], path: Path, left_out: Counter[str], ema: bool | None = None
 ) -> dict[str, Any]:
     """Remove the prefixes of wrappers; leave out what is beside the model, with a note.
+
+    The arrays that are left out are counted in `left_out`.
 
     Raises:
       InputError: `ema` is given, and there is no choice.
@@ -386,6 +370,8 @@ def _unwrapped(
         for key, v in state_dict.items()
         if key not in _COUNTERS or getattr(v, "shape", ()) != ()
     }
+    if beside := len(state_dict) - len(weights):
+        left_out["counter of averaging"] += beside
     counts = Counter(key.partition(".")[0] for key in weights)
     plain = next((name for name in _WRAPPERS if name in counts), None)
     averaged = next((name for name in _AVERAGED_WRAPPERS if name in counts), None)
@@ -408,7 +394,8 @@ def _unwrapped(
             f"Note: {path.name}: the arrays under {chosen!r} are used; left out, with their "
             f"numbers of arrays: {', '.join(rest)}.",
         )
-    return _unwrapped(inner, path)
+        left_out[f"beside {chosen!r}"] += len(weights) - len(inner)
+    return _unwrapped(inner, path, left_out)
 
 
 def _float32(array: np.ndarray) -> np.ndarray:

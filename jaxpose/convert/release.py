@@ -1,7 +1,6 @@
 """Release folder: weights under this library's names, the model's configuration, a model card."""
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +14,10 @@ from jaxpose.config.schema import SCHEMA, migrate, schema_of
 from jaxpose.convert.reading import RELEASE, load_state_dict
 from jaxpose.convert.rules import flatten, nest
 from jaxpose.errors import InputError
+from jaxpose.file_limits import SETTINGS, read_text
 from jaxpose.json_text import MAX_DEPTH, parse_json
 from jaxpose.metrics.report import NOTHING
+from jaxpose.paths import partial_of, put_folder_in_place
 
 FORMAT = f"jaxpose {SCHEMA}"
 """Entry in addition to `schema`, by which version 0.1.0 refuses formats that it cannot read."""
@@ -99,7 +100,7 @@ def save_release(
     arrays = {path: np.ascontiguousarray(leaf) for path, leaf in flatten(variables).items()}
     if half:
         arrays = {path: _halved(path, array) for path, array in arrays.items()}
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}")
+    partial = partial_of(folder)
     try:
         try:
             partial.mkdir(parents=True)
@@ -110,9 +111,7 @@ def save_release(
                 recipe.write(partial)
             (partial / CONFIG).write_text(json.dumps(content, indent=1) + "\n")
             (partial / CARD).write_text(model_card(card, arrays))
-            if folder.exists():
-                shutil.rmtree(folder)
-            partial.rename(folder)
+            put_folder_in_place(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     except (OSError, SafetensorError) as error:
@@ -185,7 +184,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
             "writes."
         )
     try:
-        config = parse_json(file.read_text(), MAX_DEPTH)
+        config = parse_json(read_text(file, SETTINGS), MAX_DEPTH)
         config["format"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file} is damaged ({error}). Download or write it again.") from error

@@ -48,7 +48,10 @@ def read_tfjs(path: Path) -> dict[str, np.ndarray]:
         data = b"".join(_shard(path, name) for name in group_paths(group, path))
         files = ", ".join(group["paths"])
         place = 0
-        for entry in group.get("weights", []):
+        weights = group.get("weights", [])
+        if not isinstance(weights, list):
+            raise InputError(f"{path} has no list of arrays in its weightsManifest.")
+        for entry in weights:
             name, shape, stored, scale = _entry(entry, path)
             size = math.prod(shape) * stored.itemsize
             if place + size > len(data):

@@ -67,6 +67,7 @@ _PLAIN = frozenset(
     (
         *("ADD", "CONCATENATION", "DENSIFY", "DEPTH_TO_SPACE", "DEQUANTIZE", "LOGISTIC"),
         *("MAX_POOL_2D", "MEAN", "PAD", "RELU", "RELU6", "RESHAPE", "RESIZE_BILINEAR"),
+        "STRIDED_SLICE",
     )
 )
 # Operation at the end of a kernel's name, such as `model/conv2d_3/Conv2D1_dequantize`. A converter

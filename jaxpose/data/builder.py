@@ -34,6 +34,8 @@ from jaxpose.data.instances import IGNORE_STRIDE, instance_shapes
 from jaxpose.data.summary import SplitSummary, Summary
 from jaxpose.errors import InputError
 from jaxpose.json_text import parse_json
+from jaxpose.locks import only_writer
+from jaxpose.paths import put_folder_in_place
 from jaxpose.requirements import imported
 from jaxpose.skeletons import Skeleton
 
@@ -187,15 +189,11 @@ def write_dataset(
     out = Path(out).absolute()
     if layout == "images":
         _check_images(canvas, beam_options)
-    _check_free(out, overwrite)
-    work = out.with_name(f".{out.name}.incomplete")
-    shutil.rmtree(work, ignore_errors=True)  # what a killed run has left
     log = {split: _Log(split, list(skipped.get(split, ()))) for split in splits}
     for split, images in splits.items():
         if not images:
             raise _nothing_written(split, log[split].skips)
-    try:
-        work.mkdir(parents=True)
+    with _working_folder(out, overwrite) as work:
         if beam_options is not None:
             generators = {s: _beam_people(splits[s], canvas, work, s) for s in splits}
         else:
@@ -230,9 +228,24 @@ def write_dataset(
         summary = _summarise(folder, log.values(), notes)
         for split in splits:
             _verify(folder, split, layout)
-        if out.exists():
-            out.rename(work / "replaced")  # goes with the rest of the working folder
-        folder.rename(out)
+        put_folder_in_place(folder, out)
+    return summary
+
+
+@contextlib.contextmanager
+def _working_folder(out: Path, overwrite: bool) -> Iterator[Path]:
+    """Empty folder beside `out` that is removed at the end; only one process has it."""
+    work = out.with_name(f".{out.name}.incomplete")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with only_writer(out, work.with_suffix(".lock")):
+            _check_free(out, overwrite)
+            shutil.rmtree(work, ignore_errors=True)  # what a killed run has left
+            try:
+                work.mkdir()
+                yield work
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
         raise InputError(
             f"The dataset could not be written to {out}: {error.strerror or error}. All "
@@ -243,9 +256,6 @@ def write_dataset(
             "The system ended a process that crops images, most likely because memory ran out. "
             "Use fewer processes, with --processes."
         ) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return summary
 
 
 class _Log:
@@ -285,12 +295,8 @@ class _Log:
         self.written = written
 
     def summary(self) -> SplitSummary:
-        skipped = Counter(skip.reason for skip in self.skips)
-        examples = {
-            reason: [skip.who for skip in self.skips if skip.reason == reason][:5]
-            for reason in sorted(skipped)
-        }
-        return SplitSummary(self.written, dict(sorted(skipped.items())), examples)
+        people = sum(number for _, number in self.counts) if self.counts else None
+        return SplitSummary.of(self.written, people, self.skips)
 
 
 def _nothing_written(split: str, skips: Sequence[Skip]) -> InputError:
@@ -467,7 +473,10 @@ def _summarise(folder: Path, logs: Iterable[_Log], notes: Sequence[str]) -> Summ
         files=files,
         fingerprint=hashlib.sha256(digests.encode()).hexdigest(),
     )
-    text = json.dumps(dataclasses.asdict(summary), indent=1) + "\n"
+    content = dataclasses.asdict(summary)
+    for name, split in summary.splits.items():
+        content["splits"][name]["counts"] = [one.to_dict() for one in split.counts]
+    text = json.dumps(content, indent=1) + "\n"
     (folder / records.SUMMARY_FILE).write_text(text)
     return summary
 

@@ -118,10 +118,19 @@ class ImageAnnotation:
 
 @dataclass(frozen=True)
 class Skip:
-    """Person who is not written, with a reason that can be counted and a description."""
+    """Person or whole image that is not written.
+
+    Attributes:
+      reason: the reason in a few words, which can be counted.
+      who: the annotation and the image.
+      fault: False for what a data set has on purpose and training does not want, such as crowds.
+      people: number of annotated people of a whole image; None for a person.
+    """
 
     reason: str
     who: str
+    fault: bool = True
+    people: int | None = None
 
 
 Drawn = tuple[int, dict[str, Any]] | Skip
@@ -136,7 +145,7 @@ def draw(annotated: ImageAnnotation, canvas: Canvas) -> list[Drawn]:
         who = f"annotation {person.annotation_id} in {annotated.name}{detail}"
         found = reason or fault_of(person)
         if found or image is None:
-            drawn.append(Skip(found or IMAGE_UNREADABLE, who))
+            drawn.append(Skip(found or IMAGE_UNREADABLE, who, found != NO_KEYPOINTS))
             continue
         box = clip_box(person.box_xywh, image.shape[0], image.shape[1])
         if box[2] <= 0 or box[3] <= 0:
@@ -151,14 +160,15 @@ def draw(annotated: ImageAnnotation, canvas: Canvas) -> list[Drawn]:
 
 
 def clip_box(box_xywh: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Clip a box `[4]` (xywh) to the pixel centres of an image; float64.
+    """Clip boxes `[..., 4]` (xywh) to the pixel centres of an image; float64.
 
     The ends are clipped to `[0, width - 1]` and `[0, height - 1]`, as in MMPose's reader of COCO,
     so that boxes are comparable. A box outside the image gets a width or height of 0.
     """
-    low = np.clip(box_xywh[:2], 0, [width - 1, height - 1])
-    high = np.clip(box_xywh[:2] + box_xywh[2:], 0, [width - 1, height - 1])
-    return np.concatenate([low, high - low]).astype(np.float64)
+    corner, size = box_xywh[..., :2], box_xywh[..., 2:]
+    low = np.clip(corner, 0, [width - 1, height - 1])
+    high = np.clip(corner + size, 0, [width - 1, height - 1])
+    return np.concatenate([low, high - low], axis=-1).astype(np.float64)
 
 
 def read_annotated_image(annotated: ImageAnnotation) -> tuple[np.ndarray | None, str, str]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxpose.data.canvas import ImageAnnotation, InstanceAnnotation, Skip, by_image
 from jaxpose.errors import InputError, nearest
+from jaxpose.file_limits import ANNOTATIONS, read_bytes
 from jaxpose.json_text import parse_json
 from jaxpose.media.image import missing
 from jaxpose.paths import is_inside
@@ -33,6 +34,8 @@ BAD_BOX_LENGTH = "box (bbox) not of four numbers"
 FILE_TWICE = "file_name of another image id"
 OUTSIDE = "file_name outside the image folder"
 BAD_ID = "id is not a whole number"
+_ON_PURPOSE = frozenset({CROWD, NO_CATEGORY_KEYPOINTS, OTHER_CATEGORY})
+"""Reasons that are no faults of the file."""
 
 
 def read_json(path: str | Path) -> Any:
@@ -45,7 +48,7 @@ def read_json(path: str | Path) -> Any:
     if not path.is_file():
         raise InputError(f"{missing(path) if not path.exists() else f'{path} is not a file'}.")
     try:
-        return parse_json(path.read_bytes())
+        return parse_json(read_bytes(path, ANNOTATIONS))
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not a text file, so it is not JSON.") from error
     except json.JSONDecodeError as error:
@@ -99,7 +102,7 @@ def read_people(
                 entry, listed, unusable_images, categories, seen, skeleton, whole_images
             )
         except _Unusable as unusable:
-            skips.append(Skip(str(unusable), who))
+            skips.append(Skip(str(unusable), who, str(unusable) not in _ON_PURPOSE))
         else:
             people.append((image, person))
     _check_lengths(path, content["annotations"], skips, people, skeleton)

@@ -139,7 +139,8 @@ def draw_image(
     """
     image, reason, detail = read_annotated_image(annotated)
     if image is None:
-        return [Skip(reason or IMAGE_UNREADABLE, f"{annotated.name}{detail}")]
+        who = f"{annotated.name}{detail}"
+        return [Skip(reason or IMAGE_UNREADABLE, who, people=len(annotated.people))]
     matrix = letterbox(image.shape[:2], canvas.hw)
     ignore = np.zeros([side // IGNORE_STRIDE for side in canvas.hw], np.uint8)
     labelled: list[InstanceAnnotation] = []

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxpose.errors import InputError, nearest
+from jaxpose.file_limits import ANNOTATIONS, read_bytes
 from jaxpose.media.image import missing
 
 MAX_BYTES = 2**30
@@ -30,7 +31,7 @@ def read_mat(path: str | Path, variable: str) -> Any:
     if not path.is_file():
         raise InputError(f"{missing(path) if not path.exists() else f'{path} is not a file'}.")
     try:
-        _check_elements(path.read_bytes())
+        _check_elements(read_bytes(path, ANNOTATIONS))
         content = loadmat(path, squeeze_me=True, struct_as_record=False)
     except NotImplementedError as error:
         raise InputError(

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxpose.convert.npz import read_npz
 from jaxpose.data.motion import Clip
 from jaxpose.data.pickles import read_pickle
 from jaxpose.errors import InputError
@@ -115,9 +116,9 @@ def consecutive(frames: np.ndarray, where: str) -> tuple[list[slice], int]:
 
 def _arrays(annotations: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     try:
-        with np.load(annotations, allow_pickle=False) as file:
-            names, part, joints = (file[key] for key in ("imgname", "part", "S"))
-    except (OSError, ValueError, KeyError) as error:
+        file = read_npz(annotations)
+        names, part, joints = (file[key] for key in ("imgname", "part", "S"))
+    except (ValueError, KeyError) as error:
         raise InputError(f"{annotations}: not MMPose's annotations for lifting: {error}") from error
     if part.shape[:2] != joints.shape[:2] or part.shape[2:] != (3,) or joints.shape[2:] != (4,):
         raise InputError(

@@ -16,7 +16,7 @@ S clips, K joints:
   where unknown.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,12 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxpose.console import PlainConsole
+from jaxpose.convert.npz import read_npz
+from jaxpose.counts import Counts
 from jaxpose.errors import InputError, nearest
 from jaxpose.geometry.bones import bone_lengths
 from jaxpose.geometry.cameras import Camera
+from jaxpose.paths import whole_file
 from jaxpose.skeletons import Skeleton, load
 
 FORMAT = "jaxpose-motion-1"
@@ -264,14 +267,15 @@ def write_motion(path: Path, motion: Motion) -> None:
         if isinstance(value := getattr(motion, field.name), np.ndarray)
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(
-        path,
-        format=FORMAT,
-        skeleton=motion.skeleton.name,
-        frame=motion.frame,
-        up=motion.up,
-        **arrays,
-    )
+    with whole_file(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(
+            file,
+            format=FORMAT,
+            skeleton=motion.skeleton.name,
+            frame=motion.frame,
+            up=motion.up,
+            **arrays,
+        )
 
 
 def read_motion(path: Path, *, skeleton: Skeleton | None = None) -> Motion:
@@ -283,9 +287,8 @@ def read_motion(path: Path, *, skeleton: Skeleton | None = None) -> Motion:
     if not path.is_file():
         raise InputError(f"{path}: there is no such file. `jaxpose prepare` makes motion datasets.")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except (ValueError, OSError) as error:
+        arrays: dict[str, Any] = dict(read_npz(path))
+    except InputError as error:
         raise InputError(f"{path}: this is no motion dataset of jaxpose: {error}") from error
     if str(arrays.pop("format", "")) != FORMAT:
         raise InputError(
@@ -310,20 +313,30 @@ class MotionSummary:
     Attributes:
       frames: number of clips and frames by (split, subject).
       notes: remarks on the source.
+      left_out: number of frames that were left out, by reason.
     """
 
     frames: dict[tuple[str, str], tuple[int, int]]
     notes: list[str]
+    left_out: Mapping[str, int] | None = None
 
     @classmethod
-    def of(cls, motion: Motion, notes: Sequence[str] = ()) -> "MotionSummary":
+    def of(
+        cls, motion: Motion, notes: Sequence[str] = (), left_out: Mapping[str, int] | None = None
+    ) -> "MotionSummary":
         """Counts clips and frames of a dataset."""
         groups = sorted(set(zip(motion.split.tolist(), motion.subject.tolist(), strict=True)))
         frames = {}
         for split, subject in groups:
             own = (motion.split == split) & (motion.subject == subject)
             frames[split, subject] = int(own.sum()), int(motion.length[own].sum())
-        return cls(frames, list(notes))
+        return cls(frames, list(notes), left_out)
+
+    @property
+    def counts(self) -> list[Counts]:
+        """Counts of the frames, of each camera and subject."""
+        done = sum(frames for _, frames in self.frames.values())
+        return [Counts("frames", done, excluded=self.left_out or {})]
 
     def print(self, console: Console | None = None) -> None:
         """Prints the summary as a table."""

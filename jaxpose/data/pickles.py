@@ -12,6 +12,7 @@ import numpy as np
 from jaxpose.convert.pickles import check_opcodes
 from jaxpose.convert.pth import check_unpacked
 from jaxpose.errors import InputError
+from jaxpose.file_limits import ANNOTATIONS, read_bytes
 
 # Functions that rebuild arrays and plain containers; NumPy 2 moved `core` to `_core`.
 _ALLOWED = {
@@ -85,7 +86,7 @@ def read_pickled_npz(path: Path, key: str) -> Any:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bytes(path, ANNOTATIONS)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}.") from error
 

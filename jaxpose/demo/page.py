@@ -2,13 +2,13 @@
 
 import html
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxpose.demo.limits import Limits
+from jaxpose.demo.models import DemoModels
 from jaxpose.demo.result import IMAGE_TABLE, VIDEO_TABLE, DemoResult
-from jaxpose.demo.session import DemoSession
+from jaxpose.demo.temp_files import without_folders
 from jaxpose.errors import InputError
 
 _MIN_SCORE = 0.3
@@ -38,30 +38,27 @@ def theme_and_style() -> dict[str, Any]:
     return {"theme": theme, "css": _CSS}
 
 
-def build(session: DemoSession, model: str) -> Any:
-    """The page as Gradio's `Blocks`, with a bounded queue for the one pipeline.
-
-    Args:
-      session: predicts.
-      model: line below the title.
-    """
+def build(models: DemoModels) -> Any:
+    """The page as Gradio's `Blocks`, with one bounded queue for all models."""
     gr = gradio()
     with gr.Blocks(title="jaxpose", analytics_enabled=False) as page:
-        gr.Markdown(f"# jaxpose\n{html.escape(model)}")
+        gr.Markdown("# jaxpose")
+        described = gr.Markdown(_text(models.session(models.first).described), elem_id="described")
         with gr.Row():
             with gr.Column(scale=2):
-                inputs = _inputs(gr, session.limits)
+                inputs = _inputs(gr, models)
             with gr.Column(scale=3):
                 outputs = _outputs(gr)
-        state = gr.State(None, time_to_live=session.limits.kept_seconds)
-        _connect(gr, session, inputs, outputs, state)
-    page.queue(max_size=session.limits.waiting, api_open=False)
+        state = gr.State(None, time_to_live=models.limits.kept_seconds)
+        _connect(gr, models, inputs, outputs, described, state)
+    page.queue(max_size=models.limits.waiting, api_open=False)
     return page
 
 
 class _Inputs(NamedTuple):
-    """Components that take uploads, and the slider."""
+    """Components that take uploads, the list of models, and the slider."""
 
+    model: Any
     image: Any
     video: Any
     min_score: Any
@@ -80,7 +77,15 @@ class _Outputs(NamedTuple):
     csv: Any
 
 
-def _inputs(gr: Any, limits: Limits) -> _Inputs:
+def _inputs(gr: Any, models: DemoModels) -> _Inputs:
+    limits = models.limits
+    model = gr.Dropdown(
+        choices=_lines(models),
+        value=models.first,
+        label="Model",
+        info="Type a part of a name to find it.",
+        elem_id="model",
+    )
     with gr.Tab("Image"):
         sources = ["upload", "webcam", "clipboard"]
         image = gr.Image(sources=sources, label="Image", elem_id="photo", height=_LOW, buttons=[])
@@ -100,7 +105,7 @@ def _inputs(gr: Any, limits: Limits) -> _Inputs:
         f"megapixels; of videos the first {limits.max_video_seconds:g} seconds. They are removed "
         f"after {limits.kept_seconds / 60:g} minutes."
     )
-    return _Inputs(image, video, min_score)
+    return _Inputs(model, image, video, min_score)
 
 
 def _outputs(gr: Any) -> _Outputs:
@@ -125,19 +130,26 @@ def _outputs(gr: Any) -> _Outputs:
     return _Outputs(summary, drawn_image, drawn_video, view_3d, table, *files)
 
 
-def _connect(gr: Any, session: DemoSession, inputs: _Inputs, outputs: _Outputs, state: Any) -> None:
-    """Handles uploads, their removal, and changes of the slider."""
+def _lines(models: DemoModels) -> list[tuple[str, str]]:
+    """Lines of the list of models, each with its value."""
+    return [(one.label, one.name) for one in models.choices()]
+
+
+def _connect(
+    gr: Any, models: DemoModels, inputs: _Inputs, outputs: _Outputs, described: Any, state: Any
+) -> None:
+    """Handles uploads, their removal, another model, and changes of the slider."""
     bar = gr.Progress()
 
-    def update(predict: Callable[[Any], DemoResult], what: Any, score: float) -> list[Any]:
+    def update(predict: Callable[[], DemoResult | None], score: Any, told: str = "") -> list[Any]:
         """New values of `results`; a sentence where nothing can be shown."""
         try:
-            if what is None:
-                return nothing()
-            result = predict(what)
+            result = predict()
+            if result is None:
+                return nothing(told)
             return [result, *_all_of(gr, result, _as_score(score))]
         except InputError as error:
-            return nothing(_warning(session.without_folders(str(error))))
+            return nothing(_warning(without_folders(str(error), models.folder)))
         except Exception:
             traceback.print_exc()
             return nothing(_warning(_BROKEN))
@@ -145,32 +157,60 @@ def _connect(gr: Any, session: DemoSession, inputs: _Inputs, outputs: _Outputs, 
     def nothing(message: str = "") -> list[Any]:
         return [None, *_nothing(gr, message)]
 
-    def on_image(upload: Any, score: float) -> list[Any]:
-        return update(session.image, _path(upload), score)
+    def on_image(upload: Any, score: Any, model: Any) -> list[Any]:
+        def predict() -> DemoResult | None:
+            path = _path(upload)
+            return None if path is None else models.session(str(model)).image(path)
 
-    def on_video(upload: Any, score: float, progress: Any = bar) -> list[Any]:
+        return update(predict, score)
+
+    def on_video(upload: Any, score: Any, model: Any, progress: Any = bar) -> list[Any]:
         def report(done: int, total: int) -> None:
             progress((done, total), desc="Predicting", unit="frames")
 
-        return update(lambda path: session.video(path, report), _path(upload), score)
+        def predict() -> DemoResult | None:
+            path = _path(upload)
+            return None if path is None else models.session(str(model)).video(path, report)
 
-    def on_score(result: DemoResult | None, score: float) -> list[Any]:
-        return update(lambda same: same, result, score)
+        return update(predict, score)
+
+    def on_score(result: DemoResult | None, score: Any) -> list[Any]:
+        return update(lambda: result, score)
+
+    def on_model(model: Any, result: DemoResult | None, score: Any) -> Iterator[list[Any]]:
+        """Loads a model, and predicts what is shown with it."""
+        name = str(model)
+        if not models.is_loaded(name):
+            told = f"Loading {_text(name)}. The first time takes minutes: its weights are fetched "
+            values = nothing(f"{told}and checked, and the model is compiled.")
+            yield [gr.skip(), *values[1:], gr.skip(), gr.skip()]
+
+        def again() -> DemoResult | None:
+            session = models.session(name)
+            if result is None:
+                return None
+            return (session.video if result.is_video else session.image)(result.source)
+
+        values = update(again, score, f"{_text(name)} is loaded. Upload an image or a video.")
+        if values[0] is None:
+            values[0] = gr.skip()  # the next model may predict what was shown
+        text = _text(models.session(name).described) if models.is_loaded(name) else gr.skip()
+        yield [*values, text, gr.update(choices=_lines(models))]
 
     results = [state, *outputs]
     # Components pass uploads on as they are: `limits` checks their contents.
     way: dict[str, Any] = {
-        "outputs": results,
         "preprocess": False,
         "concurrency_limit": 1,
         "concurrency_id": "models",
         "api_visibility": "private",
     }
-    inputs.image.input(on_image, [inputs.image, inputs.min_score], **way)
-    inputs.video.change(
-        on_video, [inputs.video, inputs.min_score], **way
-    )  # recordings are no input
-    inputs.min_score.input(on_score, [state, inputs.min_score], trigger_mode="always_last", **way)
+    score, model = inputs.min_score, inputs.model
+    inputs.image.input(on_image, [inputs.image, score, model], results, **way)
+    # Recordings are changes but no input.
+    inputs.video.change(on_video, [inputs.video, score, model], results, **way)
+    score.input(on_score, [state, score], results, trigger_mode="always_last", **way)
+    model.input(on_model, [model, state, score], [*results, described, model], **way)
 
 
 def _all_of(gr: Any, result: DemoResult, score: float) -> _Outputs:
@@ -224,5 +264,9 @@ def _as_score(value: Any) -> float:
 
 def _warning(message: str) -> str:
     """A message as a sentence of Markdown, with HTML escaped."""
-    text = html.escape(message[:1].upper() + message[1:], quote=False)
-    return f"⚠ {text.removesuffix('.')}."
+    return f"⚠ {_text(message[:1].upper() + message[1:]).removesuffix('.')}."
+
+
+def _text(message: str) -> str:
+    """A message with HTML escaped."""
+    return html.escape(message, quote=False)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxpose.demo.guard import Guard
+from jaxpose.demo.models import DemoModels
 from jaxpose.demo.page import build, gradio, theme_and_style
-from jaxpose.demo.session import DemoSession
 from jaxpose.demo.temp_files import sweep
 from jaxpose.errors import InputError
 
@@ -18,31 +18,28 @@ _SWEEP_EVERY = 20.0  # seconds
 _MOST_VISITORS = 100
 
 
-def serve(
-    session: DemoSession, model: str, host: str, port: int, ready: Callable[[str], None]
-) -> None:
+def serve(models: DemoModels, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Serves the page until Ctrl-C or a signal to end.
 
     Args:
-      session: predicts; warm it up before.
-      model: line below the title.
+      models: the models, of which the first is loaded.
       host, port: address to listen on.
       ready: called with the page's address once it is served.
 
     Raises:
       InputError: Gradio is not installed, or the address cannot be used.
     """
-    os.environ |= {"GRADIO_TEMP_DIR": str(session.folder), "GRADIO_ANALYTICS_ENABLED": "False"}
+    os.environ |= {"GRADIO_TEMP_DIR": str(models.folder), "GRADIO_ANALYTICS_ENABLED": "False"}
     gradio()
     check_free(host, port)
-    page = build(session, model)
+    page = build(models)
     _end_by_signal()
     try:
-        _launch(page, session, host, port)
+        _launch(page, models, host, port)
         ready(page.local_url)
         while True:
             time.sleep(_SWEEP_EVERY)
-            sweep(session.folder, session.limits.kept_seconds)
+            sweep(models.folder, models.limits.kept_seconds)
     finally:
         page.close(verbose=False)
 
@@ -87,11 +84,11 @@ def _fault(host: str, port: int) -> OSError | None:
     return None
 
 
-def _launch(page: Any, session: DemoSession, host: str, port: int) -> None:
+def _launch(page: Any, models: DemoModels, host: str, port: int) -> None:
     from starlette.middleware import Middleware
 
-    limits = session.limits
-    guard = Middleware(Guard, folder=session.folder, limits=limits)
+    limits = models.limits
+    guard = Middleware(Guard, folder=models.folder, limits=limits)
     page.launch(
         server_name=host,
         server_port=port,

@@ -1,6 +1,5 @@
 """From an upload to its result, by one pipeline."""
 
-import re
 import shutil
 import time
 import uuid
@@ -18,9 +17,10 @@ from jaxpose.media.sources import open_media
 from jaxpose.results.motion_files import LiftedTrack, save_lifted
 from jaxpose.results.people import People
 from jaxpose.results.writers import writer
+from jaxpose.skeletons import Skeleton
 
 if TYPE_CHECKING:
-    from jaxpose.pipeline import Pipeline
+    from jaxpose.pipeline import Holistic, Pipeline
 
 PHOTO, FILM = "photo", "film"
 """Names of uploads in files: visitors' own names may be private."""
@@ -35,12 +35,19 @@ class DemoSession:
       limits: limits of uploads.
       folder: folder of the results, with a folder for each.
       head: head of `predictions.json`, with the names of the models.
+      described: line about the models.
     """
 
-    pipeline: "Pipeline"
+    pipeline: "Pipeline | Holistic"
     limits: Limits
     folder: Path
     head: Mapping[str, Any]
+    described: str = ""
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Skeleton of the keypoints."""
+        return self.pipeline.skeleton
 
     def warm_up(self) -> None:
         """Compiles the models, so that the first upload does not wait for it.
@@ -50,7 +57,7 @@ class DemoSession:
         """
         self.pipeline.warm_up()
         if self.pipeline.lifter is not None:
-            (video,) = self.pipeline.lift([_random_person(self.pipeline.predictor.skeleton)])
+            (video,) = self.pipeline.lift([_random_person(self.skeleton)])
             if video.not_lifted:
                 raise InputError("; ".join(video.not_lifted))
 
@@ -108,10 +115,6 @@ class DemoSession:
             raise InputError("; ".join(one.reason for one in skipped) or "the video has no frame")
         return self._result(frames, video, begun, notes)
 
-    def without_folders(self, message: str) -> str:
-        """A message for visitors: files of this page by their names alone."""
-        return re.sub(rf"{re.escape(str(self.folder))}[\\/](\S*[\\/])?", "", message)
-
     def _result(
         self, frames: list[People], source: Path, begun: float, notes: list[str]
     ) -> DemoResult:
@@ -126,8 +129,7 @@ class DemoSession:
         seconds = time.perf_counter() - begun
         name = "photos" if frames[0].seconds is None else "frames"
         for kind in ("json", "csv"):
-            skeleton = self.pipeline.predictor.skeleton
-            file = writer(kind, folder, skeleton, self.head, name=name)
+            file = writer(kind, folder, self.skeleton, self.head, name=name)
             for one in frames:
                 file.write(one)
             file.close()
@@ -148,7 +150,7 @@ def _view_3d(tracks: list[LiftedTrack], path: Path) -> Path | None:
     return path
 
 
-def _random_person(skeleton: Any) -> People:
+def _random_person(skeleton: Skeleton) -> People:
     """A person with random keypoints, to run a lifter on."""
     points = np.random.default_rng(0).uniform(0, 100, (1, skeleton.num_keypoints, 2))
     scores, box = np.ones(points.shape[:2], np.float32), np.ones((1, 4), np.float32)

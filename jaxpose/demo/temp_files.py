@@ -1,5 +1,6 @@
 """Temporary files of uploads and results."""
 
+import re
 import shutil
 import time
 from pathlib import Path
@@ -14,6 +15,11 @@ def stored(folder: Path) -> int:
         except FileNotFoundError:
             continue
     return total
+
+
+def without_folders(message: str, folder: Path) -> str:
+    """A message for visitors: files below a folder by their names alone."""
+    return re.sub(rf"{re.escape(str(folder))}[\\/](\S*[\\/])?", "", message)
 
 
 def sweep(folder: Path, seconds: float) -> None:

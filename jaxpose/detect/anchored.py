@@ -89,8 +89,23 @@ class AnchoredDetector(Detector):
         check_list(images)
         for image in images:
             checked_hw(image)
+        return self._found(images, [whole_image(image) for image in images])
+
+    def in_regions(self, image: np.ndarray, regions: Sequence[Region]) -> list[Detections]:
+        """Detects objects within regions of one image, which may be rotated.
+
+        Returns:
+          `AnchoredDetections` for each region, in pixels of the image. Boxes enclose the rotated
+          ones.
+
+        Raises:
+          InputError: the image has another type or shape, or the model's output is not finite.
+        """
+        checked_hw(image)
+        return self._found([image] * len(regions), regions)
+
+    def _found(self, images: Sequence[np.ndarray], regions: Sequence[Region]) -> list[Detections]:
         side = self.input_hw[0]
-        regions = [whole_image(image) for image in images]
         crops = [region.crop(image, side) for region, image in zip(regions, images, strict=True)]
         size = self.batch_size
         found: list[Detections] = []
@@ -110,21 +125,23 @@ class AnchoredDetector(Detector):
     def _detections(
         self, values: np.ndarray, scores: np.ndarray, region: Region
     ) -> AnchoredDetections:
-        settings = self._settings
-        points = decode_anchors(values, self.anchors, self.input_hw[0])
+        settings, side = self._settings, self.input_hw[0]
+        points = decode_anchors(values, self.anchors, side)
         kept = np.flatnonzero(scores >= settings["threshold"])
         points, best = weighted_suppress(points[kept], scores[kept], settings["iou"])
         points, best = points[: settings["max_people"]], best[: settings["max_people"]]
-        scale = region.side
-        corner = np.array([region.x, region.y]) - scale / 2
-        points = (points * scale + corner).astype(np.float32)
-        boxes = np.concatenate([points[:, 0], points[:, 1] - points[:, 0]], axis=1)
+        # The other two corners of each box, which is no longer upright if the region is rotated.
+        others = np.stack([points[:, [0, 1], [0, 1]], points[:, [1, 0], [0, 1]]], axis=1)
+        points = np.concatenate([points, others], axis=1)
+        points = (region.to_image(points * side, side) + 0.5).astype(np.float32)
+        corners, keypoints = points[:, [0, 1, -2, -1]], points[:, 2:-2]
+        low, high = corners.min(axis=1), corners.max(axis=1)
+        boxes = np.concatenate([low, high - low], axis=1)
         regions = tuple(
-            REGIONS[self.finds](box, keypoints)
-            for box, keypoints in zip(boxes, points[:, 2:], strict=True)
+            REGIONS[self.finds](box, row) for box, row in zip(boxes, keypoints, strict=True)
         )
         return AnchoredDetections(
-            _upright(regions), best.astype(np.float32), boxes, points[:, 2:], regions
+            _upright(regions), best.astype(np.float32), boxes, keypoints, regions
         )
 
 

@@ -18,7 +18,7 @@ _UP = math.pi / 2
 # Joints of a hand that do not move with bent fingers: wrist, thumb, and two of each finger.
 _PALM = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
 _EYES = (33, 263)
-# Least probability of visibility of the body's points from which a region is made.
+# Least probability of visibility of a body's wrist from which a region is made.
 _SEEN = 0.1
 
 
@@ -70,7 +70,7 @@ def next_hand(landmarks: np.ndarray) -> Region:
     index, middle, ring = landmarks[[5, 9, 13]]
     towards = ((index + ring) / 2 + middle) / 2
     rotation = rotation_between(landmarks[0], towards, _UP)
-    return _around(landmarks[list(_PALM)], rotation).scaled(2.0, up=0.1)
+    return _around(landmarks[list(_PALM)], rotation, up=0.1).scaled(2.0)
 
 
 def next_face(landmarks: np.ndarray) -> Region:
@@ -81,25 +81,35 @@ def next_face(landmarks: np.ndarray) -> Region:
     return Region(x, y, 1.5 * float((high - low).max()), rotation)
 
 
-def face_of_body(landmarks: np.ndarray, scores: np.ndarray) -> Region | None:
-    """Region of a face from the eyes, ears and mouth of a body; None where they are not visible.
+def face_of_body(landmarks: np.ndarray) -> Region:
+    """Large region around the face of a body, from the first eleven of its landmarks `[33, 2]`.
 
-    Args:
-      landmarks: `[33, 2]`.
-      scores: `[33]` probabilities of visibility.
+    A detector of faces finds the face in it, see `face_in_region`.
     """
-    eyes, ears, mouth = (landmarks[list(rows)] for rows in ((2, 5), (7, 8), (9, 10)))
-    if min(scores[[0, 2, 5]]) < _SEEN:
-        return None
-    upper, lower = eyes.mean(axis=0), mouth.mean(axis=0)
-    height = 2.6 * float(np.linalg.norm(lower - upper))
-    width = float(np.linalg.norm(ears[1] - ears[0]))
-    x, y = ((upper + lower) / 2).tolist()
-    return Region(x, y, 1.5 * max(height, width), rotation_between(eyes[1], eyes[0], 0.0))
+    face = landmarks[:11]
+    rotation = rotation_between(face[5], face[2], 0.0)
+    low, high = face.min(axis=0), face.max(axis=0)
+    x, y = ((low + high) / 2).tolist()
+    return Region(x, y, 3.0 * float((high - low).max()), rotation)
+
+
+def face_in_region(keypoints: np.ndarray) -> Region:
+    """Region of a face that a detector found within a rotated region, from its keypoints `[6, 2]`.
+
+    The detection's box is not used: it encloses a rotated one.
+    """
+    rotation = rotation_between(keypoints[0], keypoints[1], 0.0)
+    low, high = keypoints.min(axis=0), keypoints.max(axis=0)
+    width, height = (high - low).tolist()
+    side = max(width, height)
+    x, y = ((low + high) / 2).tolist()
+    return Region(x, y, side, rotation).scaled(2.0, up=0.1 * height / side if side else 0.0)
 
 
 def hand_of_body(landmarks: np.ndarray, scores: np.ndarray, side: str) -> Region | None:
-    """Region of a hand from a body's wrist and fingers; None where they are not visible.
+    """Large region around a hand of a body, from wrist and fingers; None if the wrist is hidden.
+
+    The model `hand-region` finds the hand in it, see `hand_in_region`.
 
     Args:
       landmarks: `[33, 2]`.
@@ -115,15 +125,31 @@ def hand_of_body(landmarks: np.ndarray, scores: np.ndarray, side: str) -> Region
     if not length:
         return None
     x, y = middle.tolist()
-    return Region(x, y, 4.0 * length, rotation_between(start, middle, _UP))
+    return Region(x, y, 2 * length, rotation_between(start, middle, _UP)).scaled(2.7, up=0.1)
 
 
-def _around(points: np.ndarray, rotation: float) -> Region:
-    """Smallest square of this rotation that contains all points, with the same centre."""
+def hand_in_region(points: np.ndarray) -> Region | None:
+    """Region of a hand from the `[2, 2]` points of the model `hand-region`: centre and lower side.
+
+    None if the points coincide.
+    """
+    centre, lower = points
+    side = 2 * float(np.linalg.norm(lower - centre))
+    if not side:
+        return None
+    x, y = centre.tolist()
+    return Region(x, y, side, rotation_between(centre, lower, -_UP)).scaled(1.0, up=0.1)
+
+
+def _around(points: np.ndarray, rotation: float, up: float) -> Region:
+    """Square around the smallest rectangle of this rotation that contains all points.
+
+    It is moved by `up` times the rectangle's height towards its own top.
+    """
     cos, sin = math.cos(rotation), math.sin(rotation)
     turn = np.array([[cos, sin], [-sin, cos]])
-    middle = (points.min(axis=0) + points.max(axis=0)) / 2
-    turned = (points - middle) @ turn.T
+    turned = points @ turn.T
     low, high = turned.min(axis=0), turned.max(axis=0)
-    centre = middle + turn.T @ ((low + high) / 2)
-    return Region(float(centre[0]), float(centre[1]), float((high - low).max()), rotation)
+    centre = (low + high) / 2 - np.array([0.0, up * (high - low)[1]])
+    x, y = (turn.T @ centre).tolist()
+    return Region(x, y, float((high - low).max()), rotation)

@@ -11,7 +11,7 @@ from jaxpose.errors import InputError
 # Endings of weight files; any other address is a release folder.
 _FILES = (
     *(".safetensors", ".npz", ".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar", ".json"),
-    ".tflite",
+    *(".tflite", ".xml"),
 )
 # `-fcb2599b_20230126.pth` (OpenMMLab), `-abcdef12.pth` (torch.hub): first digits of the SHA-256.
 _IN_NAME = re.compile(r"-([0-9a-f]{8,64})(?:_\d{8})?\.[a-z]+$")
@@ -81,6 +81,13 @@ class Address:
         """Address of another file in the folder of this file, without a checksum."""
         parts = urlsplit(self.url)
         url = urlunsplit(parts._replace(path=f"{parts.path.rpartition('/')[0]}/{quote(name)}"))
+        return replace(self, url=url, name=name, sha256="", pinned=False)
+
+    def with_suffix(self, suffix: str) -> "Address":
+        """Address of a file beside this one, with the same stem and without a checksum."""
+        parts = urlsplit(self.url)
+        url = urlunsplit(parts._replace(path=f"{parts.path.rpartition('.')[0]}{suffix}"))
+        name = f"{self.name.rpartition('.')[0]}{suffix}"
         return replace(self, url=url, name=name, sha256="", pinned=False)
 
 

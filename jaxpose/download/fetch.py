@@ -1,9 +1,7 @@
 """Cache of downloaded weights: fetched once, checked, and kept."""
 
 import hashlib
-import os
 import re
-import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,7 +13,7 @@ from jaxpose.download.address import Address, address_of
 from jaxpose.download.shards import shard_names
 from jaxpose.download.transfer import check_content, receive
 from jaxpose.errors import InputError
-from jaxpose.paths import CACHE_VARIABLE, cache_folder
+from jaxpose.paths import CACHE_VARIABLE, cache_folder, partial_of, put_in_place
 
 _RELEASE = ("config.json", "model.safetensors")
 _STALE = 24 * 3600.0  # seconds after which no process still writes a partial file
@@ -40,7 +38,8 @@ def fetch(address: Address) -> Path:
     A file appears in the cache whole and checked, or not at all. For a file without a known
     checksum, its SHA-256 is printed so that it can be pinned. Such a file is accepted: code in
     weights is never run, and a published checksum usually comes from the same server as the file.
-    The weight files that a TensorFlow.js `model.json` lists are fetched beside it.
+    The weight files that a TensorFlow.js `model.json` lists are fetched beside it, as is the `.bin`
+    of the same name for the `.xml` of an OpenVINO model.
 
     Raises:
       InputError: the host cannot be reached or refuses, the content is a web page or too large or
@@ -51,6 +50,13 @@ def fetch(address: Address) -> Path:
         path = _file(address, folder)
         for name in shard_names(path) if path.suffix == ".json" else ():
             _file(address.beside(name), folder)
+        if path.suffix == ".xml":
+            try:
+                _file(address.with_suffix(".bin"), folder)
+            except InputError as error:
+                raise InputError(
+                    f"An OpenVINO model is two files, and {address.url} is one of them. {error}"
+                ) from error
         return path
     for name in _RELEASE:
         _file(address.inside(name), folder)
@@ -123,7 +129,7 @@ def _file(address: Address, folder: Path) -> Path:
     kept = _noted(note) if path.is_file() else ""
     if kept and kept.startswith(address.sha256):
         return path
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    partial = partial_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(path.parent)
@@ -134,7 +140,7 @@ def _file(address: Address, folder: Path) -> Path:
             _check(address, sha256)
             # A file without its note is ignored, so the two never disagree.
             note.unlink(missing_ok=True)
-            partial.replace(path)
+            put_in_place(partial, path)
             note.write_text(f"{sha256}  {path.name}\n")
         finally:
             partial.unlink(missing_ok=True)
@@ -164,7 +170,7 @@ def _accept(address: Address, path: Path, note: Path) -> Path:
 
 
 def _print_unknown(address: Address, path: Path, sha256: str) -> None:
-    if address.sha256 or path.suffix == ".json":
+    if address.sha256 or path.suffix in (".json", ".xml"):
         return
     PlainConsole(stderr=True).print(
         f"{path.name} has no known checksum. To make sure that you get the same file again, "

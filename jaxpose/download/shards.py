@@ -4,6 +4,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from jaxpose.errors import InputError
+from jaxpose.file_limits import SETTINGS, read_bytes
 from jaxpose.json_text import parse_json
 
 
@@ -14,9 +15,11 @@ def read_tfjs_json(path: Path) -> dict[str, Any] | None:
       InputError: it cannot be read.
     """
     try:
-        content = parse_json(path.read_bytes())
+        content = parse_json(read_bytes(path, SETTINGS))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except InputError:
+        raise
     except ValueError:  # no JSON, or no text at all
         return None
     if isinstance(content, dict) and isinstance(content.get("weightsManifest"), list):

@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import re
 import shutil
 import time
 import urllib.error
@@ -33,6 +34,8 @@ _TIMEOUT = 30.0  # seconds without a byte
 _CONNECT = 8.0  # seconds until the host responds to a connection
 _ATTEMPTS = 4
 _PAUSE = 1.0  # seconds before the second attempt, then longer
+# Beginning of an OpenVINO model, which is XML as some web pages are.
+_OPENVINO = re.compile(rb"\s*(<\?xml[^>]*>\s*)?<net\b")
 _ELSEWHERE = "Download the file elsewhere and give its path."
 
 
@@ -216,7 +219,7 @@ def check_content(address: Address, block: bytes, done: int) -> None:
     Raises:
       InputError: they are a web page, or more than `MAX_BYTES`.
     """
-    if not done and block.lstrip().startswith(b"<"):
+    if not done and block.lstrip().startswith(b"<") and not _OPENVINO.match(block):
         raise InputError(
             f"{address.url} is a web page, not a checkpoint. Give the direct address of the file, "
             "or download it elsewhere, after a login if the site needs one, and give its path."

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxpose.errors import InputError, nearest
 from jaxpose.export import onnx, savedmodel, stablehlo, tflite
+from jaxpose.file_limits import SETTINGS, read_text
 from jaxpose.json_text import parse_json
 
 FORMATS: dict[str, ModuleType] = {
@@ -85,7 +86,7 @@ def load(path: str | Path) -> Exported:
     if not path.exists():
         raise InputError(f"{path} does not exist; `jaxpose export` writes it")
     try:
-        facts = parse_json(card.read_text())
+        facts = parse_json(read_text(card, SETTINGS))
     except (OSError, ValueError) as error:
         raise InputError(f"{card} cannot be read: {error}; it belongs to {path.name}") from error
     return Exported(facts, FORMATS[name].start(path, [value["name"] for value in facts["inputs"]]))

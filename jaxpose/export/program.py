@@ -110,8 +110,8 @@ def needed(package: str) -> ModuleType:
 
 
 def tree_bytes(variables: Any) -> int:
-    """Total bytes of all arrays of a tree."""
-    return sum(leaf.nbytes for leaf in jax.tree.leaves(variables))
+    """Total bytes of all arrays, or shapes of arrays, of a tree."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(variables))
 
 
 def named_outputs(outputs: Any) -> dict[str, jax.Array]:

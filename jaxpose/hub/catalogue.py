@@ -20,6 +20,9 @@ from jaxpose.models.published.not_runnable import not_runnable
 from jaxpose.models.published.record import Keypointed, Kind, Published
 from jaxpose.paths import CACHE_VARIABLE, cache_folder
 
+HOLISTIC = "holistic"
+"""Name of the pipeline of body, face and hands (`pipeline.Holistic`), which has several models."""
+
 _NAME = r"[\w.-]+"
 
 USES: dict[Kind, str] = {
@@ -114,6 +117,11 @@ def check_kind(where: str | Path, *kinds: Kind) -> None:
     raise InputError(f"{where} is {USES[kind]}")
 
 
+def is_holistic(where: str | Path | None) -> bool:
+    """True for the name of the holistic pipeline, unless a file or folder has this name."""
+    return str(where) == HOLISTIC and not Path(HOLISTIC).exists()
+
+
 def find_record(name: str) -> Published | None:
     """Return the record of a published name, or of its older name; None if there is none."""
     name = OLD_NAMES.get(name, name)
@@ -127,6 +135,11 @@ def _unknown(name: str) -> str:
         return (
             f"jaxpose cannot run {name} yet. {row.reason} Its weights are at "
             f"{row.weights.address} ({row.licence})."
+        )
+    if name == HOLISTIC:
+        return (
+            "holistic is no single model but a pipeline of several: `jaxpose predict --from "
+            "holistic`, `jaxpose demo --from holistic` or `jaxpose.Pipeline.load('holistic')`."
         )
     if any(record.name == name for record in UNPUBLISHED):
         return f"No weights of {name} are published."
@@ -170,7 +183,7 @@ def released(source: Path, record: Published | None = None) -> Path:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as staging:
-            table = release_checkpoint(source, Path(staging, name), options)
+            table, _ = release_checkpoint(source, Path(staging, name), options)
             _move(Path(staging, name), folder)
     except OSError as error:
         raise InputError(

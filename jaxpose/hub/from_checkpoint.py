@@ -28,8 +28,9 @@ from jaxpose.convert.formats import detect
 from jaxpose.convert.identify import Identified, identify
 from jaxpose.convert.load import load_pretrained, plan_for, recognise, to_variables
 from jaxpose.convert.mismatch import Mismatch
-from jaxpose.convert.reading import dataset_of, input_hw_of, load_state_dict
+from jaxpose.convert.reading import Weights, dataset_of, input_hw_of, read_weights
 from jaxpose.convert.release import Card, save_release
+from jaxpose.counts import Counts
 from jaxpose.detect.detector import Detector
 from jaxpose.detect.weights import is_detector, recognise_detector
 from jaxpose.download.fetch import known_checksum
@@ -46,6 +47,7 @@ from jaxpose.models.published.record import (
     PublishedLifter,
     PublishedPose,
 )
+from jaxpose.paths import atomic_write
 from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.bottomup.estimator import BottomUpEstimator
 from jaxpose.tasks.detection.experiment import DetectionExperiment
@@ -83,18 +85,24 @@ class ConvertOptions:
     report: Path | None = None
 
 
-def release_checkpoint(source: Path, out: Path, options: ConvertOptions) -> Table:
-    """Write the release folder `out` from the checkpoint `source`; return a table of its content.
+def release_checkpoint(
+    source: Path, out: Path, options: ConvertOptions
+) -> tuple[Table, list[Counts]]:
+    """Write the release folder `out` from the checkpoint `source`.
 
     `source` is a file, or a folder in the form of transformers.
+
+    Returns:
+      A table of the release's content, and the counts of the checkpoint's arrays.
 
     Raises:
       InputError: as for `load_state_dict`, `identify`, `choose` and `save_release`; options do not
         fit the checkpoint.
     """
-    state_dict = load_state_dict(source, ema=options.ema)
+    weights = read_weights(source, ema=options.ema)
+    state_dict = weights.arrays
     if is_detector(state_dict):
-        return _release_detector(source, state_dict, out, options)
+        return _release_detector(source, weights, out, options)
     dataset = dataset_of(source) or detect(state_dict).dataset
     named = skeletons.load(options.skeleton) if options.skeleton else None
     try:
@@ -105,7 +113,7 @@ def release_checkpoint(source: Path, out: Path, options: ConvertOptions) -> Tabl
     except Mismatch as error:
         if options.report is None:
             raise InputError(f"{error}\n--report FILE writes the full list.") from error
-        options.report.write_text(error.full + "\n")
+        atomic_write(options.report, error.full + "\n")
         raise InputError(f"{error}\nThe full list is in {options.report}.") from error
     fit = fits[0]
     entry = fit.entry
@@ -133,7 +141,8 @@ def release_checkpoint(source: Path, out: Path, options: ConvertOptions) -> Tabl
         config["limit"] = limit
     save_release(out, variables, config, card, overwrite=options.overwrite, half=options.half)
     stated = bool(options.model or named or dataset) or named_by_file(fit, source.name)
-    return _table(state_dict, fits, variables, skeleton, dataset, options, stated)
+    counts = _counts(weights, fit.model, options.reset_head)
+    return _table(counts, state_dict, fits, variables, skeleton, dataset, options, stated), [counts]
 
 
 def _fits(
@@ -213,9 +222,10 @@ def _variables(
 
 
 def _release_detector(
-    source: Path, state_dict: Mapping[str, np.ndarray], out: Path, options: ConvertOptions
-) -> Table:
-    """Write the release of a detector; return a table of its content."""
+    source: Path, weights: Weights, out: Path, options: ConvertOptions
+) -> tuple[Table, list[Counts]]:
+    """Write the release of a detector; return a table of its content, and the counts."""
+    state_dict = weights.arrays
     if options.keypoints or options.skeleton or options.reset_head:
         raise InputError(
             f"{source} is a detector, which has no keypoints and is not trained here: leave "
@@ -238,7 +248,20 @@ def _release_detector(
     table.add_row("detector", entry.name)
     table.add_row("parameters", f"{count_parameters(variables) / 1e6:.2f} M")
     table.add_row("input", f"{size[1]} x {size[0]} pixels")
-    return table
+    return table, [_counts(weights, model)]
+
+
+def _counts(weights: Weights, model: Any, reset_head: bool = False) -> Counts:
+    """Counts of the arrays of a checkpoint, of which a model leaves some out on purpose."""
+    source, renamed = recognise(weights.arrays)
+    left_out = Counter(weights.left_out)
+    if reset_head:
+        left_out["of a head"] = sum(bool(re.fullmatch(source.head, key)) for key in renamed)
+    else:
+        dropped = plan_for(source, renamed, model).dropped
+        left_out += Counter(reason or "not used by the model" for _, reason in dropped)
+    done = len(weights.arrays) + sum(weights.left_out.values()) - sum(left_out.values())
+    return Counts("arrays", done, excluded=left_out)
 
 
 def release_run(run: Run, out: Path, overwrite: bool, half: bool = False) -> None:
@@ -319,6 +342,7 @@ def _skeleton(fit: Identified, named: Skeleton | None, dataset: str) -> Skeleton
 
 
 def _table(
+    counts: Counts,
     state_dict: Mapping[str, np.ndarray],
     fits: list[Identified],
     variables: dict[str, Any],
@@ -329,7 +353,7 @@ def _table(
 ) -> Table:
     """Table of a conversion; `stated` is False if only the arrays decided on the skeleton."""
     fit, *others = fits
-    source, renamed = recognise(state_dict)
+    source = detect(state_dict)
     table = Table(show_header=False)
     table.add_row("format", source.name)
     table.add_row("model", fit.entry.name)
@@ -351,8 +375,7 @@ def _table(
     if options.reset_head:
         table.add_row("arrays", "the backbone's; the head is initialised")
         return table
-    dropped = plan_for(source, renamed, fit.model).dropped
-    table.add_row("arrays", f"{len(state_dict) - len(dropped)} used, {len(dropped)} dropped")
-    for reason, count in Counter(reason for _, reason in dropped).items():
-        table.add_row("", f"{count} dropped: {reason or 'not used by the model'}")
+    table.add_row("arrays", f"{counts.done} used, {counts.given - counts.done} dropped")
+    for reason, count in counts.left_out.items():
+        table.add_row("", f"{count} dropped: {reason}")
     return table

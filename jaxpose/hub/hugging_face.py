@@ -10,6 +10,7 @@ from jaxpose.convert.reading import INDEX, RELEASE, shards_of
 from jaxpose.convert.release import CARD, CONFIG
 from jaxpose.download.transfer import Unreachable
 from jaxpose.errors import InputError
+from jaxpose.file_limits import SETTINGS, read_text
 from jaxpose.json_text import parse_json
 from jaxpose.models.published.record import forbids_commerce
 
@@ -99,7 +100,7 @@ def source_of(path: Path) -> str:
 
 def _config(path: Path) -> dict[str, Any] | None:
     try:
-        content = parse_json((path / CONFIG).read_text(encoding="utf-8"))
+        content = parse_json(read_text(path / CONFIG, SETTINGS))
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None

@@ -5,6 +5,26 @@ from typing import BinaryIO
 
 _MOST_BOXES = 10_000
 _UNKNOWN = 2**56 - 1  # eight bytes of a Matroska size, all ones
+# Bytes of a packet of a transport stream, and where its first one stands: plain (ISO 13818-1,
+# 2.4.3.2), and with a time stamp before each, as camcorders and Blu-ray discs have it.
+_PACKETS = ((188, 0), (192, 4))
+_SYNC = 0x47
+
+
+def cut_off(path: Path) -> str:
+    """Sentence that a file was cut off, by its own headers; empty if it is whole, as far as known.
+
+    A transport stream states no size: only a cut within a packet can be noticed.
+    """
+    if missing := missing_bytes(path):
+        return f"the file is cut off: {missing:,} bytes are missing"
+    with path.open("rb") as file:
+        head = file.read(1024)
+    for size, first in _PACKETS:
+        starts = head[first::size]
+        if len(starts) > 2 and set(starts) == {_SYNC} and path.stat().st_size % size:
+            return "the file is cut off within a packet"
+    return ""
 
 
 def missing_bytes(path: Path) -> int:

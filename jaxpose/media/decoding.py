@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import av
+from packaging.version import Version
 
 from jaxpose.errors import InputError
 from jaxpose.media.image import max_pixels
@@ -18,6 +19,10 @@ _HIDING = frozenset({"av1", "libdav1d", "libaom-av1", "libvpx", "libvpx-vp9", "v
 _UNREADABLE = "not a readable video; it is cut off, damaged, or of an unknown format"
 _MANY_PIXELS = 2**24
 _TIMEOUT = 10.0  # seconds without a byte of a stream
+# A text that is not in UTF-8 must not hide a video; PyAV 19 keeps its bytes without an option.
+_ANY_TITLE: dict[str, Any] = (
+    {} if Version(av.__version__) >= Version("19") else {"metadata_errors": "replace"}
+)
 # Failures to read in a row after which a file is at its end.
 _PATIENCE = 30
 
@@ -165,7 +170,7 @@ def opened(name: str, live: bool) -> Any:
     try:
         return av.open(
             name if live else f"file:{name}",
-            metadata_errors="replace",
+            **_ANY_TITLE,
             options=options,
             timeout=_TIMEOUT if live else None,
         )

@@ -11,10 +11,10 @@ def matrix_of(frame: Any) -> np.ndarray | None:
     A row (x, y) of the stored frame, times the matrix, is its position on the screen (ISO 14496-12,
     6.2.2; the numbers are 16.16 fixed point in the machine's byte order).
     """
-    for data in frame.side_data:
-        if data.type.name == "DISPLAYMATRIX":
-            return np.frombuffer(bytes(data), np.int32).reshape(3, 3)[:2, :2] / 65536
-    return None
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return None
+    return np.frombuffer(bytes(data), np.int32).reshape(3, 3)[:2, :2] / 65536
 
 
 def displayed(image: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:

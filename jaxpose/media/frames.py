@@ -4,14 +4,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
+NOT_READ = "cannot be read"
+NOT_TO_THE_END = "not read to the end"
+
 
 @dataclass(frozen=True)
 class Skipped:
-    """Skipped image, video, or frames of a video (`index` is the first), with the reason."""
+    """Skipped image, video, or frames of a video, with the reason.
+
+    Attributes:
+      source: the image or video.
+      reason: a sentence without a full stop.
+      index: the first frame, where frames of a video are skipped.
+      unit: the kind of thing that is skipped, for counts: "files", "frames", "pages" or "tracks".
+      count: number of them.
+      cause: the reason in a few words that many have in common, for counts.
+    """
 
     source: str
     reason: str
     index: int | None = None
+    unit: str = "files"
+    count: int = 1
+    cause: str = NOT_READ
 
 
 @dataclass(frozen=True)

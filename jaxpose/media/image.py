@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError, nearest
+from jaxpose.file_limits import IMAGE, check_bytes
 
 MAX_MEGAPIXELS = 128.0
 """Images with more megapixels are refused before they are decoded (128 are 0.4 GB of RGB)."""
@@ -171,6 +172,7 @@ def _read_bytes(path: Path) -> bytes:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
             _kind(head)  # before a video of many gigabytes is read
+            check_bytes(path, IMAGE)
             return head + file.read()
     except InputError as error:
         raise InputError(f"{path}: {error}") from None

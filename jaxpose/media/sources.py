@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
+from jaxpose.file_limits import SETTINGS, read_text
 from jaxpose.media.frames import Frame, Skipped
 from jaxpose.media.image import is_image_file, on_white, page_count, read_image
 from jaxpose.media.video import VIDEO_SUFFIXES, Video, is_address, open_video
@@ -35,6 +36,7 @@ class Media:
     Attributes:
       skipped: sources and frames that have been skipped so far.
       other_files: files of given folders that are neither images nor videos.
+      repeated: number of paths that were given before, and are read once.
       still: True if there are only images, as far as is known before reading.
       single: True if one image was given directly, not in a folder or list.
       live: True if frames come from a webcam or a stream and should not wait for each other.
@@ -51,6 +53,7 @@ class Media:
         """
         self.skipped: list[Skipped] = []
         self.other_files: list[Path] = []
+        self.repeated = 0
         self._items = items
         self._fps = fps
         self.single = False
@@ -92,7 +95,9 @@ class Media:
                     if (pages := page_count(Path(str(item)))) > 1:
                         rest = "page 2 is" if pages == 2 else f"pages 2 to {pages} are"
                         reason = f"{rest} left out: of a TIFF the first page is read"
-                        self.skipped.append(Skipped(str(item), reason))
+                        cause = "after the first of a TIFF"
+                        left = Skipped(str(item), reason, None, "pages", pages - 1, cause)
+                        self.skipped.append(left)
             except InputError as error:
                 self.skipped.append(_unread(str(item), error))
 
@@ -129,6 +134,7 @@ def open_media(what: Any, *, fps: float | None = None) -> Media:
     skipped: list[Skipped] = []
     items: list[_Item] = []
     seen: set[str] = set()
+    repeated = 0
     other_files: list[Path] = []
     for one in given:
         try:
@@ -140,15 +146,18 @@ def open_media(what: Any, *, fps: float | None = None) -> Media:
             continue
         for item in found:
             key = str(item) if _is_path(item) else ""
-            if not key or key not in seen:
-                items.append(item)
-                seen.add(key)
+            if key and key in seen:
+                repeated += 1
+                continue
+            items.append(item)
+            seen.add(key)
     if not items:
         reasons = "; ".join(f"{s.source}: {s.reason}" for s in skipped)
         raise InputError(f"nothing to read{': ' + reasons if reasons else ''}")
     media = Media(items, fps)
     media.skipped[:0] = skipped
     media.other_files = other_files
+    media.repeated = repeated
     media.single = media.still and _is_one(what, items)
     return media
 
@@ -274,7 +283,7 @@ def _folder(folder: Path, other_files: list[Path]) -> Iterator[Path]:
 
 def _listed(path: Path) -> Iterator[_Item]:
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
+        lines = read_text(path, SETTINGS).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a readable list of paths, one per line") from error
     names = [_without_comment(line, path.parent) for line in lines]

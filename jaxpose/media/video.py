@@ -8,12 +8,13 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from jaxpose.errors import InputError
-from jaxpose.media.cut_off import missing_bytes
+from jaxpose.media.cut_off import cut_off
 from jaxpose.media.decoding import Decoding, opened, stream_of
 from jaxpose.media.display import displayed, matrix_of
-from jaxpose.media.frames import Frame, Skipped
+from jaxpose.media.frames import NOT_TO_THE_END, Frame, Skipped
 from jaxpose.media.image import LIMIT_VARIABLE, max_pixels, missing
 from jaxpose.media.webcam import Webcam, open_webcam
 
@@ -26,6 +27,8 @@ VIDEO_SUFFIXES = frozenset(
 """Suffixes of video files."""
 
 _DEFAULT_FPS = 25
+# Pixels of a frame above which several threads convert its colours.
+_MANY_PIXELS = 2**20
 
 
 @dataclass
@@ -66,6 +69,7 @@ class Video:
         index, seconds = -1, None
         hw: tuple[int, int] | None = None
         rotation, matrix = None, None
+        to_rgb = VideoReformatter()  # kept: to prepare one takes longer than to convert a frame
         decoding = Decoding(self._container, self.source, self.live)
         try:
             for frame, lost in decoding:
@@ -74,8 +78,11 @@ class Video:
                     self._report_damage(index + 1, lost, seconds)
                 index += 1 + lost
                 hw = hw or (frame.height, frame.width)
+                threads = 1 if hw[0] * hw[1] < _MANY_PIXELS else 0
                 try:
-                    image = frame.to_ndarray(format="rgb24", width=hw[1], height=hw[0])
+                    image = to_rgb.reformat(
+                        frame, width=hw[1], height=hw[0], format="rgb24", threads=threads
+                    ).to_ndarray()
                 except (av.error.FFmpegError, ValueError) as error:
                     what = f"pixels of the form {frame.format.name} cannot be read"
                     raise InputError(f"{self.source}: {what}") from error
@@ -94,31 +101,37 @@ class Video:
     def _end(self, index: int, decoding: "Decoding") -> None:
         """Reports what is missing at the end."""
         reason = decoding.broken_off
-        if not self.live and (cut := missing_bytes(Path(self.source))):
-            reason = f"the file is cut off: {cut:,} bytes are missing"
+        if not self.live:
+            reason = cut_off(Path(self.source)) or reason
         if index < 0:
             why = f"; {reason}" if reason else ""
-            self.report(Skipped(self.source, f"the video has no frame that can be decoded{why}"))
+            why = f"the video has no frame that can be decoded{why}"
+            self.report(Skipped(self.source, why))
             return
         if decoding.lost:
             self._report_damage(index + 1, decoding.lost, None)
         if reason:
-            self.report(Skipped(self.source, f"{reason}; nothing follows", index + 1))
+            why = f"{reason}; nothing follows"
+            self.report(Skipped(self.source, why, index + 1, cause=NOT_TO_THE_END))
         elif decoding.unread:
-            frames = "1 frame" if decoding.unread == 1 else f"{decoding.unread:,} frames"
-            self.report(Skipped(self.source, f"{frames} of the file's index cannot be found"))
+            count = decoding.unread
+            frames = "1 frame" if count == 1 else f"{count:,} frames"
+            why = f"{frames} of the file's index cannot be found"
+            self.report(Skipped(self.source, why, None, "frames", count, "not found"))
 
     def _seconds(self, frame: Any, last: float | None) -> float:
         """Time stamp of a frame; without one, a step after the last."""
         stamp = frame.dts if frame.pts is None else frame.pts
         if stamp is not None:
-            return float(stamp * self._time_base)
+            # Whole numbers: a `Fraction` would take a tenth of the time of small frames.
+            return int(stamp) * self._time_base.numerator / self._time_base.denominator
         return 0.0 if last is None else last + 1 / (self.fps or _DEFAULT_FPS)
 
     def _report_damage(self, first: int, count: int, seconds: float | None) -> None:
         what = f"frame {first} is" if count == 1 else f"frames {first} to {first + count - 1} are"
         where = "at the end" if seconds is None else f"before {seconds:.2f} s"
-        self.report(Skipped(self.source, f"{what} damaged ({where})", first))
+        why = f"{what} damaged ({where})"
+        self.report(Skipped(self.source, why, first, "frames", count, "damaged"))
 
 
 def open_video(source: str | Path | int, report: Callable[[Skipped], None]) -> Video | Webcam:

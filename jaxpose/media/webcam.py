@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jaxpose.errors import InputError
-from jaxpose.media.frames import Frame, Skipped
+from jaxpose.media.frames import NOT_TO_THE_END, Frame, Skipped
 
 # Failures in a row after which a webcam has stopped.
 _PATIENCE = 30
@@ -54,7 +54,7 @@ class Webcam:
                 seconds = time.monotonic() - begun
                 yield Frame(cv2.cvtColor(image, code), self.source, index, seconds, self.fps)
                 index, failures = index + 1, 0
-            self.report(Skipped(self.source, "no more frames came", index))
+            self.report(Skipped(self.source, "no more frames came", index, cause=NOT_TO_THE_END))
         finally:
             self.close()
 

@@ -15,6 +15,7 @@ from jaxpose.metrics import wholebody
 from jaxpose.metrics.coco import Detections, GroundTruth, load_document
 from jaxpose.metrics.crowdpose import AREA_OF_BOX
 from jaxpose.metrics.people import PeopleInImages
+from jaxpose.paths import atomic_write
 from jaxpose.skeletons import BUILT_IN, COCO_WHOLEBODY133, Skeleton, pairs_by_name
 
 _EXAMPLES = 3
@@ -264,7 +265,32 @@ def _coverage(where: str, found: Detections, truth: GroundTruth) -> Iterator[str
         )
 
 
+# Digits of keypoints in results: a thousandth of a pixel.
+_DIGITS = 3
+
+
+def result_entry(
+    image_id: int, keypoints: np.ndarray, scores: np.ndarray, score: float
+) -> dict[str, Any]:
+    """Entry of one person in COCO keypoint results (cocodataset.org/#format-results).
+
+    Args:
+      image_id: id in the annotations.
+      keypoints: `[K, 2]` pixels of the image.
+      scores: `[K]` in [0, 1].
+      score: of the person (`metrics.oks.person_score`), which is not rounded: results are ranked
+        by it.
+    """
+    points = np.concatenate([keypoints, scores[:, None]], axis=1, dtype=np.float64)
+    return {
+        "image_id": image_id,
+        "category_id": 1,
+        "keypoints": points.round(_DIGITS).ravel().tolist(),
+        "score": float(score),
+    }
+
+
 def write_results(path: str | Path, results: Sequence[Mapping[str, Any]]) -> None:
     """Writes COCO keypoint results, one entry in a line."""
     lines = ",\n ".join(json.dumps(dict(entry), allow_nan=False) for entry in results)
-    Path(path).write_text(f"[\n {lines}\n]\n")
+    atomic_write(Path(path), f"[\n {lines}\n]\n")

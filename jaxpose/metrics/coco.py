@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.file_limits import ANNOTATIONS, read_bytes
 from jaxpose.json_text import parse_json
 
 Json = str | Path
@@ -213,7 +214,9 @@ def load_document(source: Any, name: str) -> tuple[Any, str]:
     if not path.is_file():
         raise FileNotFoundError(f"no {name} file at {path}")
     try:
-        return parse_json(path.read_bytes()), str(path)
+        return parse_json(read_bytes(path, ANNOTATIONS)), str(path)
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(f"{path} is not valid JSON: {error}") from error
 

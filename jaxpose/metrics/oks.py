@@ -102,6 +102,28 @@ def instance_score(
     return np.asarray(box_scores, np.float64) * mean
 
 
+def person_score(
+    keypoint_scores: np.ndarray,
+    box_scores: np.ndarray | float = 1.0,
+    *,
+    whole_images: bool = False,
+) -> np.ndarray:
+    """Scores of people by which results are ranked.
+
+    Args:
+      keypoint_scores: `[..., K]` in [0, 1].
+      box_scores: `[...]` scores of the boxes; 1 for annotated boxes.
+      whole_images: of a model that finds the people of whole images: the mean of all keypoint
+        scores, as published for bottom-up models. False: `instance_score`.
+
+    Returns:
+      `[...]` float64.
+    """
+    if whole_images:
+        return np.asarray(keypoint_scores, np.float64).mean(axis=-1)
+    return instance_score(keypoint_scores, box_scores)
+
+
 NEEDS = ("image_id", "box_xywh", "area", "scores")
 """Columns of `Estimates` that `people_of` reads."""
 

@@ -38,6 +38,7 @@ class Report:
       people: number of people scored; for motion, a person counts once in each frame.
       notes: all other conditions, by name.
       by_action: for motion, metric -> subject -> action -> value.
+      counts: people and boxes given, done and left out, as `Counts.to_dict` has them.
     """
 
     metrics: Mapping[str, float]
@@ -48,6 +49,7 @@ class Report:
     people: int
     notes: Mapping[str, str] = field(default_factory=dict)
     by_action: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+    counts: Sequence[Mapping[str, Any]] = ()
 
     def conditions(self) -> dict[str, str]:
         """Conditions under which the metrics were computed, in words."""

@@ -128,6 +128,10 @@ def read_detections(source: str | Path | Sequence[Mapping[str, Any]]) -> Detecti
 
 def _joined(person: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Person with its five keypoint lists joined into one, without `num_keypoints`."""
+    if not isinstance(person, Mapping) or not all(
+        isinstance(person.get(name, []), Sequence | np.ndarray) for name in _LISTS
+    ):
+        raise InputError(f"{where}: an entry is not a person with lists of keypoints")
     missing = [name for name in _LISTS if name not in person]
     if missing:
         raise InputError(

@@ -66,6 +66,8 @@ class Format:
       marker: regular expression that some key matches if the checkpoint has this format.
       head: regular expression for the keys of the head, for poses or for ImageNet, and of the
         layers between it and the backbone; `""` where the project's checkpoints have none.
+      head_is_rest: True where layers have numbers across the whole network, so that no expression
+        tells a head's from a backbone's: the head's keys are all that the backbone does not use.
       tables: the table for each class of backbones, necks and heads.
       purpose: task of the project's models: poses, detection of boxes, or ImageNet's classes (a
         backbone without a pose head).
@@ -88,6 +90,7 @@ class Format:
     renames: tuple[tuple[str, str], ...] = ()
     rules: tuple[Rule, ...] = ()
     dataset: str = ""
+    head_is_rest: bool = False
 
     def renamed(self, state_dict: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the arrays under the names that the tables use."""

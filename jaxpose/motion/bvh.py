@@ -9,6 +9,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from jaxpose.errors import InputError
+from jaxpose.file_limits import MOTION, read_text
+from jaxpose.paths import atomic_write
 
 _END = "_end"
 
@@ -42,7 +44,9 @@ def read_bvh(path: Path | str) -> Bvh:
       InputError: not a BVH file, or a truncated one; names the file and the word.
     """
     try:
-        return _parsed(iter(Path(path).read_text().split()))
+        return _parsed(iter(read_text(Path(path), MOTION).split()))
+    except InputError:
+        raise
     except (StopIteration, ValueError, IndexError, OverflowError) as error:
         reason = "it ends too early" if isinstance(error, StopIteration) else str(error)
         raise InputError(f"{path} is not a BVH file: {reason}") from error
@@ -149,4 +153,4 @@ def write_bvh(path: Path | str, bvh: Bvh) -> None:
     head = ["HIERARCHY", *lines(0, 0), "MOTION", f"Frames: {len(bvh.motion)}"]
     head.append(f"Frame Time: {bvh.frame_time:.12g}")
     rows = [" ".join(f"{value:.6f}" for value in row) for row in bvh.motion]
-    Path(path).write_text("\n".join([*head, *rows]) + "\n")
+    atomic_write(Path(path), "\n".join([*head, *rows]) + "\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.paths import atomic_write
 
 _BLOCK = 512
 _INTEL = 84
@@ -51,7 +52,7 @@ def write_trc(
     for frame, row in enumerate(points):
         cells = [f"{value:.5f}" if np.isfinite(value) else "" for value in row.ravel()]
         lines.append("\t".join([str(frame + 1), f"{begin + frame / fps:.6f}", *cells]))
-    Path(path).write_text("\n".join(lines) + "\n")
+    atomic_write(Path(path), "\n".join(lines) + "\n")
 
 
 def write_c3d(path: Path | str, points: np.ndarray, names: Sequence[str], fps: float) -> None:
@@ -79,7 +80,7 @@ def write_c3d(path: Path | str, points: np.ndarray, names: Sequence[str], fps: f
     values = np.concatenate([np.where(known, points, 0.0), np.where(known, 0.0, -1.0)], axis=-1)
     data = values.astype("<f4").tobytes()
     padding = b"\0" * (-len(data) % _BLOCK)
-    Path(path).write_bytes(header + parameters + data + padding)
+    atomic_write(Path(path), header + parameters + data + padding)
 
 
 def _parameters(names: Sequence[str], frames: int, fps: float, data_start: int) -> bytes:

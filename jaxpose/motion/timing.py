@@ -25,7 +25,7 @@ _USUAL = (
     *(Fraction(n) for n in (200, 240, 250, 300, 480, 500, 960, 1000)),
     *(Fraction(1000 * n, 1001) for n in (24, 30, 48, 60, 120, 240)),
 )
-_MOST_ROWS = 2_000_000
+MOST_ROWS = 2_000_000
 _NO_TIME = 1e-6  # seconds between two frames with one time stamp
 
 
@@ -177,11 +177,11 @@ def _candidates(times: np.ndarray, stated: float | None) -> list[Fraction]:
 
 
 def _check_rows(count: int, times: np.ndarray) -> None:
-    if count > _MOST_ROWS:
+    if count > MOST_ROWS:
         raise InputError(
             f"{len(times):,} frames over {times[-1] - times[0]:,.0f} s, some of them less than "
             f"{np.diff(times).min() + 1e-9:.2g} s apart, need {count:,} rows at an even rate, more "
-            f"than {_MOST_ROWS:,}; cut the video into parts"
+            f"than {MOST_ROWS:,}; cut the video into parts"
         )
 
 

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,10 @@ import cv2
 import numpy as np
 
 from jaxpose.errors import InputError, nearest
+from jaxpose.file_limits import SETTINGS, check_bytes, read_text, read_toml
 from jaxpose.geometry.cameras import Camera, check_cameras, pinhole, stack
 from jaxpose.json_text import parse_json
+from jaxpose.paths import atomic_write
 
 P = ParamSpec("P")
 
@@ -119,10 +120,7 @@ def read_pose2sim(path: Path | str) -> Rig:
     Raises:
       InputError: also for fisheye lenses, which this camera model cannot represent.
     """
-    try:
-        document = tomllib.loads(Path(path).read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is not TOML: {error}") from error
+    document = read_toml(Path(path))
     rows = {}
     for name, view in document.items():
         if name == "metadata" or not isinstance(view, dict):
@@ -158,7 +156,8 @@ def write_pose2sim(path: Path | str, rig: Rig) -> None:
             "fisheye = false",
             "",
         ]
-    Path(path).write_text("\n".join([*lines, "[metadata]", "adjusted = false", "error = 0.0", ""]))
+    lines += ["[metadata]", "adjusted = false", "error = 0.0", ""]
+    atomic_write(Path(path), "\n".join(lines))
 
 
 @_of_this_kind
@@ -191,7 +190,9 @@ def read_opencv(
 
 def write_opencv(path: Path | str, rig: Rig, unit: str = "m") -> None:
     """Writes one file with all entries that `read_opencv` reads."""
-    storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_WRITE)
+    # Written in memory: OpenCV does not report a full disk.
+    in_memory = cv2.FILE_STORAGE_WRITE | cv2.FILE_STORAGE_MEMORY
+    storage = cv2.FileStorage(str(path), in_memory)
     storage.startWriteStruct("names", cv2.FileNode_SEQ)
     for name in rig.names:
         storage.write("", name)
@@ -203,7 +204,7 @@ def write_opencv(path: Path | str, rig: Rig, unit: str = "m") -> None:
         storage.write(f"R_{name}", cv2.Rodrigues(R)[0])
         storage.write(f"Rot_{name}", R)
         storage.write(f"T_{name}", t[:, None] / _MM[unit])
-    storage.release()
+    atomic_write(Path(path), storage.releaseAndGetString())
 
 
 def _rig(rows: dict[str, tuple[Any, ...]], path: Path | str) -> Rig:
@@ -226,7 +227,7 @@ def _named(values: Sequence[Any], name: str, path: Path | str) -> Camera:
 
 def _json(path: Path | str) -> Any:
     try:
-        document = parse_json(Path(path).read_text())
+        document = parse_json(read_text(Path(path), SETTINGS))
     except json.JSONDecodeError as error:
         raise InputError(f"{path} is not JSON: {error}") from error
     if not isinstance(document, dict):
@@ -243,6 +244,7 @@ def _field(values: Any, name: str, path: Path | str) -> Any:
 def _storage(path: Path | str) -> Any:
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no calibration file {path}")
+    check_bytes(Path(path), SETTINGS)
     try:
         storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_READ)
     except cv2.error as error:

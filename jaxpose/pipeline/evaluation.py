@@ -6,7 +6,7 @@ scores above 0.2, and of two people of an image whose OKS is above 0.9, over the
 crops, only the better one is kept. Annotated boxes have the score 1 and are clipped to the image.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,25 +18,20 @@ from jaxpose.data.canvas import clip_box
 from jaxpose.errors import InputError
 from jaxpose.media.image import read_image
 from jaxpose.media.prefetch import ahead
-from jaxpose.metrics.annotated_results import Annotated
+from jaxpose.metrics.annotated_results import Annotated, result_entry
 from jaxpose.metrics.coco import Detections
 from jaxpose.metrics.estimates import Estimates
-from jaxpose.metrics.oks import instance_score, oks
+from jaxpose.metrics.oks import person_score
 from jaxpose.metrics.people import PeopleInImages
-from jaxpose.pipeline.person_boxes import PersonDetector
+from jaxpose.pipeline.person_boxes import PersonDetector, boxes_in
+from jaxpose.results.box_files import BoxFile
 from jaxpose.results.people import People
 from jaxpose.skeletons import Skeleton
 from jaxpose.skeletons.mapping import shared_keypoints
-from jaxpose.tracking.pose_nms import pose_nms
+from jaxpose.tracking.pose_nms import crop_similarity, pose_nms
 
 NMS = 0.9
 """OKS above which one of two people is a duplicate, as published."""
-
-_PADDING = 1.25
-# For skeletons without published sigmas: about that of COCO's shoulders and wrists.
-_SIGMA = 0.07
-# Digits of keypoints in a results file: a thousandth of a pixel.
-_DIGITS = 3
 
 
 @dataclass(frozen=True)
@@ -90,6 +85,9 @@ class ImageFolder:
                 f"{self.folder} (the first is {lost[0]})."
             )
 
+    def __len__(self) -> int:
+        return len(self.annotated.file_names)
+
     def image(self, image_id: int) -> np.ndarray:
         """Image of that id, uint8 RGB `[H, W, 3]`."""
         return read_image(self.folder / self.annotated.file_names[image_id])
@@ -108,14 +106,26 @@ class ImageFolder:
             rows = np.flatnonzero((truth.image_id == number) & ~truth.ignore)
             if len(rows):
                 image = self.image(number)
-                boxes = [clip_box(truth.box_xywh[row], *image.shape[:2]) for row in rows]
-                yield EvaluationImage(number, image, np.array(boxes), None, ids[rows])
+                boxes = clip_box(truth.box_xywh[rows], image.shape[0], image.shape[1])
+                yield EvaluationImage(number, image, boxes, None, ids[rows])
 
-    def with_boxes(self, boxes: Mapping[int, np.ndarray]) -> Iterator[EvaluationImage]:
-        """Yields images with boxes `[P, 5]` (x, y, w, h, score) by image id."""
-        for number, own in boxes.items():
-            if len(own):
-                yield EvaluationImage(number, self.image(number), own[:, :4], own[:, 4])
+    def boxes_of(self, file: BoxFile) -> dict[int, np.ndarray]:
+        """Boxes and scores `[P, 5]` of a file, by the ids of the images that have some.
+
+        Raises:
+          InputError: the file lists none of the images.
+        """
+        names = self.annotated.file_names
+        file.check_mentions(names.values(), names)
+        found = {number: file.scored(name, None, number) for number, name in names.items()}
+        return {number: boxes for number, boxes in found.items() if len(boxes)}
+
+    def with_boxes(self, file: BoxFile) -> Iterator[EvaluationImage]:
+        """Yields images with the boxes of a file, those of annotations clipped to the image."""
+        for number, own in self.boxes_of(file).items():
+            image = self.image(number)
+            boxes = boxes_in(file, own, (image.shape[0], image.shape[1]))
+            yield EvaluationImage(number, image, boxes, own[:, 4])
 
     def with_detector(self, detector: PersonDetector) -> Iterator[EvaluationImage]:
         """Yields images with the boxes that a detector finds."""
@@ -139,11 +149,13 @@ class Predicted:
       results: COCO keypoint results, one entry for each person.
       scores: keypoint scores `[K]` of each entry.
       skipped: boxes in which no person could be predicted, with the reasons.
+      boxes: number of boxes in which a person was predicted, before duplicates were dropped.
     """
 
     results: list[dict[str, Any]] = field(default_factory=list)
     scores: list[np.ndarray] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    boxes: int = 0
 
     def people(self, annotated: Annotated) -> PeopleInImages:
         """The results as they stand in a file, beside the annotated people.
@@ -212,51 +224,28 @@ def _add(
 ) -> None:
     """Adds the people of one image."""
     predicted.skipped += [f"image {one.image_id}: {box.reason}" for box in people.skipped]
+    predicted.boxes += 0 if one.boxes_xywh is None else len(people)
     keypoints = people.keypoints.astype(np.float64)
     if one.to_dataset is not None:
         keypoints = geometry.apply_affine(one.to_dataset, keypoints)
     keypoints = keypoints[:, places]
     certain = people.scores.astype(np.float64)[:, places]
     rows = np.arange(len(people))
-    if one.boxes_xywh is None:
-        scores = certain.mean(axis=1)
-    else:
-        boxed = 1.0 if one.scores is None else np.asarray(one.scores)[people.box_indices]
-        scores = instance_score(certain, boxed)
-        if nms is not None and one.annotation_ids is None and len(rows) > 1:
-            alike = _similarity(keypoints, _crop_areas(people.boxes_xywh, predictor), target)
-            rows = np.sort(pose_nms(alike, scores, nms))
+    boxed = 1.0 if one.scores is None else np.asarray(one.scores)[people.box_indices]
+    whole_images = one.boxes_xywh is None
+    scores = person_score(certain, boxed, whole_images=whole_images)
+    if not whole_images and nms is not None and one.annotation_ids is None and len(rows) > 1:
+        alike = crop_similarity(
+            keypoints,
+            people.boxes_xywh,
+            target,
+            getattr(predictor, "padding", 1.0),
+            getattr(getattr(predictor, "codec", None), "input_hw", (1, 1)),
+        )
+        rows = np.sort(pose_nms(alike, scores, nms))
     for row in rows:
-        points = np.concatenate([keypoints[row], certain[row, :, None]], axis=1).round(_DIGITS)
-        entry = {
-            "image_id": one.image_id,
-            "category_id": 1,
-            "keypoints": points.ravel().tolist(),
-            "score": float(scores[row]),
-        }
+        entry = result_entry(one.image_id, keypoints[row], certain[row], scores[row])
         if one.annotation_ids is not None:
             entry["annotation_id"] = int(one.annotation_ids[people.box_indices[row]])
         predicted.results.append(entry)
         predicted.scores.append(certain[row])
-
-
-def _crop_areas(boxes_xywh: np.ndarray, predictor: Any) -> np.ndarray:
-    """Area `[P]` px² of the crop of each box: padded, and enlarged to the input's aspect."""
-    height, width = getattr(getattr(predictor, "codec", None), "input_hw", (1, 1))
-    padding = getattr(predictor, "padding", _PADDING)
-    _, size = geometry.box_to_center_scale(boxes_xywh.astype(np.float64), padding)
-    areas: np.ndarray = np.prod(geometry.fix_aspect_ratio(size, width / height), axis=-1)
-    return areas
-
-
-def _similarity(keypoints: np.ndarray, areas: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """OKS `[P, P]` over all keypoints with the mean of both areas, as published for NMS."""
-    count = skeleton.num_keypoints
-    sigmas = np.full(count, _SIGMA) if skeleton.sigmas is None else skeleton.oks_sigmas()
-    return oks(
-        keypoints[:, None],
-        keypoints[None],
-        np.ones(count),
-        (areas[:, None] + areas[None]) / 2,
-        sigmas,
-    )

@@ -1,22 +1,25 @@
 """Holistic pipeline: body, face and hands of each person, followed from frame to frame.
 
-A detector finds people; the body's landmarks give the regions of the face and of the hands. In a
-video, the landmarks of a frame give the regions of the next one, so the detector only runs to find
-new people. After MediaPipe Holistic (Grishchenko & Bazarevsky 2020), without its network that
-corrects the region of a hand: where a body, a face or a hand is new, its region is taken again from
-its own landmarks.
+A detector finds people; the body's landmarks give rough regions of the face and of the hands, and
+two small networks the exact ones: a detector of faces, and a network for regions of hands. In a
+video, the landmarks of a frame give the regions of the next one, so detectors and small networks
+run only for what is new, lost, or moves fast. After MediaPipe Holistic (Grishchenko & Bazarevsky
+2020), which runs the small networks in every frame.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from jaxpose.detect.anchored import AnchoredDetector
 from jaxpose.detect.regions import (
+    face_in_region,
     face_of_body,
+    hand_in_region,
     hand_of_body,
     next_body,
     next_face,
@@ -28,10 +31,18 @@ from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.media.frames import Frame
 from jaxpose.media.prefetch import StageTimer, ahead
 from jaxpose.media.sources import Media, open_media
+from jaxpose.pipeline.options import check_names
 from jaxpose.pipeline.results import Results
 from jaxpose.results.holistic import HolisticPeople
 from jaxpose.results.people import People
-from jaxpose.skeletons import BLAZEPOSE33, HOLISTIC543, Skeleton
+from jaxpose.skeletons import (
+    BLAZEPOSE33,
+    FACEMESH468,
+    HAND21,
+    HAND_REGION2,
+    HOLISTIC543,
+    Skeleton,
+)
 from jaxpose.skeletons.holistic543 import PARTS
 from jaxpose.tasks.topdown.landmarks import FoundLandmarks, LandmarkPredictor
 from jaxpose.tracking.smoothing import Smoothing, smooth_people
@@ -40,10 +51,22 @@ _SIDES = ("left", "right")
 _NOSE = 0
 _WRISTS = {"left": 15, "right": 16}
 _AHEAD = 4
+MODELS = {
+    "body": "blazepose-full",
+    "hands": "hand-landmark-full",
+    "face": "face-mesh",
+    "detector": "blazepose-detector",
+    "hand_region": "hand-region",
+    "face_detector": "blazeface-short",
+}
+"""Names of the published models of the default pipeline, by their part."""
 # Regions of detections that overlap a followed one by more are the same person.
 _SAME = 0.6
-# Searches of a new face or hand before the one that counts.
-_CORRECTIONS = 2
+# A part is followed while its rough region changes less from frame to frame: in radians, in sides
+# of the part's region, and in shares of its own side. The numbers are MediaPipe's, which compares a
+# followed region with that of the small network.
+_FACE_MOVES = math.radians(15), 0.1, 0.3
+_HAND_MOVES = math.radians(40), 0.2, 0.4
 
 
 @dataclass(frozen=True)
@@ -53,15 +76,15 @@ class HolisticOptions:
     Attributes:
       max_people: largest number of people in a frame, the best detections; None is all.
       detect_every: in videos, the detector runs in every n-th frame to find new people, and in
-        every frame while there is none.
+        every frame while there is none. Faces and hands are searched anew in these frames.
       min_presence: a body, face or hand with a lower probability is not there.
-      smooth: smoothing of videos, or None.
+      smooth: smoothing of videos, `one-euro` or `savitzky-golay`, a `Smoothing`, or None.
     """
 
     max_people: int | None = None
     detect_every: int = 30
     min_presence: float = 0.5
-    smooth: Smoothing | None = field(default_factory=Smoothing)
+    smooth: Literal["one-euro", "savitzky-golay"] | Smoothing | None = "one-euro"
 
     def __post_init__(self) -> None:
         if self.max_people is not None and self.max_people < 1:
@@ -71,6 +94,18 @@ class HolisticOptions:
         if not 0 <= self.min_presence <= 1:
             raise InputError(f"min_presence is in [0, 1], not {self.min_presence}")
 
+    @property
+    def smoothing(self) -> Smoothing | None:
+        """`smooth` as a `Smoothing`, or None."""
+        return Smoothing(self.smooth) if isinstance(self.smooth, str) else self.smooth
+
+
+class _Part(NamedTuple):
+    """Region in which a face or hand is searched in the next frame, and the body's rough one."""
+
+    region: Region
+    rough: Region
+
 
 @dataclass
 class _Followed:
@@ -79,8 +114,8 @@ class _Followed:
     number: int
     body: Region
     new: bool = True
-    face: Region | None = None
-    hands: dict[str, Region] = field(default_factory=dict)
+    faces: dict[str, _Part] = field(default_factory=dict)
+    hands: dict[str, _Part] = field(default_factory=dict)
 
 
 class Holistic:
@@ -95,10 +130,12 @@ class Holistic:
     Attributes:
       skeleton: `skeletons.HOLISTIC543`.
       takes_whole_images_as_people: False, as of a `Pipeline` with a detector.
+      lifter: None: bodies have positions in 3D without one.
     """
 
     skeleton: Skeleton = HOLISTIC543
     takes_whole_images_as_people = False
+    lifter = None
 
     def __init__(
         self,
@@ -106,6 +143,8 @@ class Holistic:
         hands: Trained,
         face: Trained,
         detector: AnchoredDetector,
+        hand_region: Trained,
+        face_detector: AnchoredDetector,
         options: HolisticOptions | None = None,
     ) -> None:
         """Prepares the pipeline.
@@ -115,38 +154,52 @@ class Holistic:
           hands: a model of hand landmarks.
           face: a face mesh.
           detector: BlazePose's detector of people.
+          hand_region: the model for the region of a hand.
+          face_detector: BlazeFace.
           options: its options.
 
         Raises:
-          InputError: a model has other keypoints, or the detector finds no regions of people.
+          InputError: a model has other keypoints, or a detector finds other objects.
         """
-        for trained, part in ((body, "body"), (hands, "left_hand"), (face, "face")):
-            if trained.skeleton.keypoints != PARTS[part][1].keypoints:
+        models = (
+            (body, BLAZEPOSE33, 1),
+            (hands, HAND21, 2),
+            (face, FACEMESH468, 1),
+            (hand_region, HAND_REGION2, 2),
+        )
+        for trained, skeleton, _ in models:
+            if trained.skeleton.keypoints != skeleton.keypoints:
                 raise InputError(
-                    f"a holistic pipeline needs a model for {PARTS[part][1].name}, and "
+                    f"a holistic pipeline needs a model for {skeleton.name}, and "
                     f"{trained.directory} is one for {trained.skeleton.name}"
                 )
-        if not isinstance(detector, AnchoredDetector) or detector.finds != "people":
-            raise InputError(
-                "a holistic pipeline needs a detector that gives the regions of people, such as "
-                "blazepose-detector"
-            )
+        for found, finds, name in (
+            (detector, "people", "blazepose-detector"),
+            (face_detector, "faces", "blazeface-short"),
+        ):
+            if not isinstance(found, AnchoredDetector) or found.finds != finds:
+                raise InputError(
+                    f"a holistic pipeline needs a detector that gives the regions of {finds}, such "
+                    f"as {name}"
+                )
         self.options = options or HolisticOptions()
-        self.detector = detector
-        self._body, self._hands, self._face = (
+        self.detector, self._face_detector = detector, face_detector
+        self._body, self._hands, self._face, self._hand_region = (
             LandmarkPredictor(
                 trained.model, trained.variables, trained.codec, trained.skeleton.num_keypoints, n
             )
-            for trained, n in ((body, 1), (hands, 2), (face, 1))
+            for trained, _, n in models
         )
 
     @classmethod
     def load(
         cls,
-        body: str | Path = "blazepose-full",
-        hands: str | Path = "hand-landmark-full",
-        face: str | Path = "face-mesh",
-        detector: str | Path = "blazepose-detector",
+        body: str | Path = MODELS["body"],
+        hands: str | Path = MODELS["hands"],
+        face: str | Path = MODELS["face"],
+        detector: str | Path = MODELS["detector"],
+        hand_region: str | Path = MODELS["hand_region"],
+        face_detector: str | Path = MODELS["face_detector"],
         **options: Any,
     ) -> "Holistic":
         """The pipeline of published names, files or folders of models.
@@ -156,14 +209,20 @@ class Holistic:
           hands: `hand-landmark-lite` or `-full`, or the path of such a model.
           face: `face-mesh`, or its path.
           detector: `blazepose-detector`, or its path.
+          hand_region: `hand-region`, or its path.
+          face_detector: `blazeface-short`, or its path.
           options: fields of `HolisticOptions`.
 
         Raises:
-          InputError: as for `hub.load.load`; a model of another kind; an option out of range.
+          InputError: as for `hub.load.load`; a model of another kind; an unknown option, or one out
+            of range.
         """
+        check_names(options, HolisticOptions)
         chosen = HolisticOptions(**options)
-        found: Any = load_detector(detector)
-        return cls(load_pose(body), load_pose(hands), load_pose(face), found, chosen)
+        people: Any = load_detector(detector)
+        faces: Any = load_detector(face_detector)
+        models = load_pose(body), load_pose(hands), load_pose(face)
+        return cls(*models, people, load_pose(hand_region), faces, chosen)
 
     def __call__(self, what: Any, *, fps: float | None = None) -> Any:
         """The people in images and videos; arguments and results are those of `Pipeline`.
@@ -192,10 +251,20 @@ class Holistic:
         stages = StageTimer()
         return Results(self._run(media, stages), media, stages)
 
+    def warm_up(self) -> None:
+        """Compiles the models, so that no frame waits for it."""
+        image = np.zeros((64, 64, 3), np.uint8)
+        self.detector([image])
+        for model, n in ((self._body, 1), (self._hands, 2), (self._face, 1)):
+            model(image, [Region(32.0, 32.0, 64.0)] * n)
+
     @property
     def compilations(self) -> int:
         """Number of compilations of the models."""
-        models = self._body, self._hands, self._face, self.detector
+        models = (
+            *(self._body, self._hands, self._face, self._hand_region),
+            *(self.detector, self._face_detector),
+        )
         return sum(int(model.compilations) for model in models)
 
     def _run(self, media: Media, stages: StageTimer) -> Iterator[People]:
@@ -203,8 +272,8 @@ class Holistic:
         frames = ahead(stages.timed("decode", media), _AHEAD)
         try:
             results: Iterator[People] = self._followed(frames, stages)
-            if self.options.smooth is not None:
-                results = smooth_people(results, self.options.smooth)
+            if self.options.smoothing is not None:
+                results = smooth_people(results, self.options.smoothing)
             yield from results
         finally:
             frames.close()  # type: ignore[attr-defined]
@@ -218,6 +287,8 @@ class Holistic:
             if frame.seconds is None or frame.source != source:
                 tracks, source, count, number = [], frame.source, 0, 0
             if not tracks or count % self.options.detect_every == 0:
+                for track in tracks:  # parts, too, are searched anew
+                    track.faces, track.hands = {}, {}
                 with stages("detect"):
                     for region in self._new(frame.image, [track.body for track in tracks]):
                         tracks.append(_Followed(number, region))
@@ -273,21 +344,28 @@ class Holistic:
             if found is not None:
                 keypoints[PARTS[part][0]], scores[PARTS[part][0]] = found
 
-        starts = {"face": face_of_body(points, body.scores[0])}
-        regions, found = self._search(image, self._face, {"face": track.face}, starts, next_face)
-        track.face = regions.get("face")
+        rough = {"face": face_of_body(points)}
+        track.faces, found = self._search(
+            image,
+            self._face,
+            _near(track.faces, rough, _FACE_MOVES),
+            rough,
+            self._new_faces,
+            next_face,
+        )
         place("face", found.get("face"))
-        starts = {side: hand_of_body(points, body.scores[0], side) for side in _SIDES}
+        hands = {side: hand_of_body(points, body.scores[0], side) for side in _SIDES}
+        rough = {side: region for side, region in hands.items() if region is not None}
+        track.hands, found = self._search(
+            image,
+            self._hands,
+            _near(track.hands, rough, _HAND_MOVES),
+            rough,
+            self._new_hands,
+            next_hand,
+        )
         for side in _SIDES:
             keypoints[PARTS[f"{side}_hand"][0]] = body.keypoints[0][_WRISTS[side]]
-        followed = {side: track.hands.get(side) for side in _SIDES}
-        for side, start in starts.items():
-            region = followed[side]
-            if region is not None and (start is None or _far(region, start)):
-                followed[side] = None  # the hand was lost to something else
-        regions, found = self._search(image, self._hands, followed, starts, next_hand)
-        track.hands = regions
-        for side in _SIDES:
             place(f"{side}_hand", found.get(side))
         assert body.world is not None
         return keypoints, scores, 1000 * body.world[0]
@@ -296,39 +374,54 @@ class Holistic:
         self,
         image: np.ndarray,
         model: LandmarkPredictor,
-        followed: dict[str, Region | None],
-        starts: dict[str, Region | None],
+        followed: dict[str, Region],
+        rough: Mapping[str, Region],
+        new: Callable[[np.ndarray, dict[str, Region]], dict[str, Region]],
         following: Callable[[np.ndarray], Region],
-    ) -> tuple[dict[str, Region], dict[str, tuple[np.ndarray, np.ndarray]]]:
-        """Search the parts in the followed regions, or from new ones, which are corrected first.
+    ) -> tuple[dict[str, _Part], dict[str, tuple[np.ndarray, np.ndarray]]]:
+        """Search the parts in the followed regions, and those that are new or lost in new ones.
+
+        Args:
+          image: the image.
+          model: model of the landmarks.
+          followed: regions of the parts that are followed from the last frame.
+          rough: rough regions from the body, of all parts that are not hidden.
+          new: function from the rough regions of parts to exact ones, of those that it finds.
+          following: function from landmarks to the region of the next frame.
 
         Returns:
-          Regions of the next frame, and keypoints and scores, of the parts that were found.
+          For the parts that were found, what the next frame needs, and keypoints and scores.
         """
-        least = self.options.min_presence
-        regions = {name: region for name, region in followed.items() if region is not None}
-        new = {n: start for n, start in starts.items() if n not in regions and start is not None}
-        for _ in range(_CORRECTIONS if new else 0):
-            first = model(image, list(new.values()))
-            new = {
-                name: following(_edges(first.keypoints[row]))
-                for row, name in enumerate(new)
-                if first.presence[row] >= least
-            }
-            if not new:
-                break
-        regions |= new
-        if not regions:
-            return {}, {}
-        result = model(image, list(regions.values()))
-        found = {}
-        for row, name in enumerate(list(regions)):
-            if result.presence[row] < least:
-                del regions[name]
-                continue
-            regions[name] = following(_edges(result.keypoints[row]))
-            found[name] = result.keypoints[row], result.scores[row]
-        return regions, found
+        parts: dict[str, _Part] = {}
+        found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        absent = {name: region for name, region in rough.items() if name not in followed}
+        trying = dict(followed)
+        while trying or absent:
+            fresh = set(absent)
+            trying |= new(image, absent) if absent else {}
+            if trying:
+                result = model(image, list(trying.values()))
+                for row, name in enumerate(trying):
+                    if result.presence[row] >= self.options.min_presence:
+                        region = following(_edges(result.keypoints[row]))
+                        parts[name] = _Part(region, rough[name])
+                        found[name] = result.keypoints[row], result.scores[row]
+            lost = [name for name in trying if name not in found and name not in fresh]
+            trying, absent = {}, {name: rough[name] for name in lost}
+        return parts, found
+
+    def _new_faces(self, image: np.ndarray, rough: dict[str, Region]) -> dict[str, Region]:
+        detections: Any = self._face_detector.in_regions(image, list(rough.values()))
+        return {
+            name: face_in_region(faces.keypoints[0])
+            for name, faces in zip(rough, detections, strict=True)
+            if len(faces)
+        }
+
+    def _new_hands(self, image: np.ndarray, rough: dict[str, Region]) -> dict[str, Region]:
+        points = _edges(self._hand_region(image, list(rough.values())).keypoints)
+        regions = map(hand_in_region, points)
+        return {n: region for n, region in zip(rough, regions, strict=True) if region is not None}
 
 
 def _next_body(body: FoundLandmarks) -> Region:
@@ -350,11 +443,22 @@ def _overlap(a: Region, b: Region) -> float:
     return shared / (a.side**2 + b.side**2 - shared)
 
 
-def _far(region: Region, start: Region) -> bool:
-    """True if a followed hand is not where the body has it."""
-    return bool(
-        np.hypot(region.x - start.x, region.y - start.y) > 0.6 * max(region.side, start.side)
-    )
+def _near(
+    parts: Mapping[str, _Part], rough: Mapping[str, Region], limits: tuple[float, float, float]
+) -> dict[str, Region]:
+    """Regions of the parts that can be followed: the body has them nearly where they were."""
+    rotation, shift, scale = limits
+    followed = {}
+    for name, (region, before) in parts.items():
+        now = rough.get(name)
+        if now is None:
+            continue
+        turned = abs(math.remainder(now.rotation - before.rotation, 2 * math.pi))
+        moved = max(abs(now.x - before.x), abs(now.y - before.y))
+        grown = abs(now.side - before.side)
+        if turned <= rotation and moved <= shift * region.side and grown <= scale * before.side:
+            followed[name] = region
+    return followed
 
 
 def _as_people(

@@ -37,7 +37,10 @@ class LiftedVideo(NamedTuple):
     @property
     def skipped(self) -> list[Skipped]:
         """`not_lifted` as entries of `Results.skipped`."""
-        return [Skipped(self.source, f"not lifted: {reason}") for reason in self.not_lifted]
+        return [
+            Skipped(self.source, f"not lifted: {reason}", None, "tracks", 1, "not lifted")
+            for reason in self.not_lifted
+        ]
 
 
 def open_lifter(

@@ -109,7 +109,7 @@ def named_options(options: Mapping[str, Any]) -> Options:
     Raises:
       InputError: an unknown name, with the nearest one; or as for `Options`.
     """
-    _check_names(options, Options, "")
+    check_names(options, Options)
     return Options(**options)
 
 
@@ -141,7 +141,7 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
     if isinstance(value, cls) or (name == "smooth" and value is None):
         return value
     if isinstance(value, Mapping):
-        _check_names(value, cls, f"{name}.")
+        check_names(value, cls, f"{name}.")
         return cls(**value)
     if name == "smooth" and isinstance(value, str):
         # A `Smoothing` has keys of its own, so that `smooth.beta` can be set.
@@ -149,7 +149,12 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
     raise InputError(f"{name} must be a {cls.__name__}, such as {example}, and {value!r} is not")
 
 
-def _check_names(given: Mapping[str, Any], cls: type, above: str) -> None:
+def check_names(given: Mapping[str, Any], cls: type, above: str = "") -> None:
+    """Check that options are fields of a dataclass; `above` is put before them in the message.
+
+    Raises:
+      InputError: an unknown name, with the nearest one.
+    """
     names = [option.name for option in fields(cls)]
     for name in given:
         if name not in names:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from jaxpose.data.canvas import clip_box
 from jaxpose.errors import InputError
 from jaxpose.media.frames import Frame
 from jaxpose.media.prefetch import StageTimer
@@ -27,7 +28,7 @@ class Located:
 
     Attributes:
       boxes_xywh: `[P, 4]` pixels.
-      scores: `[P]` scores of a detector; None where the boxes were given.
+      scores: `[P]` scores of a detector, or of a file of boxes; None where there are none.
       rows: `[P]` positions among the given boxes, where some were left out; None if all are here.
       user_boxes: the boxes were given, so that no person is removed as a duplicate.
     """
@@ -78,27 +79,37 @@ def by_boxes(boxes: Any, max_people: int | None) -> Locate:
       InputError: boxes that are not four numbers each; raised by the returned function.
     """
 
-    def of(frame: Frame) -> np.ndarray:
+    def of(frame: Frame) -> tuple[np.ndarray, np.ndarray | None]:
         if isinstance(boxes, BoxFile):
-            return boxes.of(frame.source, None if frame.seconds is None else frame.index)
+            found = boxes.scored(frame.source, None if frame.seconds is None else frame.index)
+            return boxes_in(boxes, found, _hw(frame)), found[:, 4] if boxes.has_scores else None
         found = np.asarray(boxes(frame) if callable(boxes) else boxes, np.float32)
         found = found.reshape(0, 4) if found.size == 0 else found
         if found.ndim != 2 or found.shape[1] != 4:
             raise InputError(f"boxes are [P, 4] (x, y, w, h), not {list(found.shape)}")
-        return found
+        return found, None
 
     def locate(frames: Sequence[Frame]) -> list[Located]:
         located = []
         for frame in frames:
-            found, rows = of(frame), None
+            (found, scores), rows = of(frame), None
             if max_people is not None and len(found) > max_people:
                 area = np.nan_to_num(found[:, 2] * found[:, 3])
                 rows = np.sort(np.argsort(-area, kind="stable")[:max_people])
-                found = found[rows]
-            located.append(Located(frame, found, rows=rows, user_boxes=True))
+                found, scores = found[rows], None if scores is None else scores[rows]
+            located.append(Located(frame, found, scores, rows, user_boxes=True))
         return located
 
     return locate
+
+
+def boxes_in(file: BoxFile, boxes: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
+    """Boxes `[P, 4]` of a file as they are used in an image; those of annotations are clipped.
+
+    Annotated boxes can reach beyond the image, and models are trained with clipped ones.
+    """
+    boxes = boxes[:, :4]
+    return clip_box(boxes, *image_hw) if file.annotated else boxes
 
 
 def by_whole_image(frames: Sequence[Frame]) -> list[Located]:

@@ -5,16 +5,19 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.hub.catalogue import HOLISTIC, is_holistic
 from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.hub.quality import Quality, load_default_detector, load_default_pose
 from jaxpose.media.frames import Frame, Skipped
 from jaxpose.media.prefetch import StageTimer, ahead
 from jaxpose.media.sources import Media, open_media
+from jaxpose.metrics.oks import person_score
+from jaxpose.pipeline.holistic import Holistic
 from jaxpose.pipeline.lifting import LiftedVideo, lift_videos, open_lifter
 from jaxpose.pipeline.options import Options, named_options
 from jaxpose.pipeline.person_boxes import (
@@ -30,8 +33,9 @@ from jaxpose.pipeline.person_boxes import (
 from jaxpose.pipeline.results import Results
 from jaxpose.results.box_files import read_boxes
 from jaxpose.results.people import People
+from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.lifting.track_lifter import TrackLifter
-from jaxpose.tracking.pose_nms import pose_nms, pose_similarity
+from jaxpose.tracking.pose_nms import crop_similarity, pose_nms, pose_similarity
 from jaxpose.tracking.smoothing import smooth_people
 from jaxpose.tracking.tracker import Tracker
 
@@ -57,6 +61,7 @@ class Pipeline:
       predictor: from crops or images to keypoints; `predictor.compilations` counts compilations.
       detector: the person detector, or None.
       lifter: the lifter to 3D, or None.
+      whole_images: True for a model that finds the people of whole images itself.
     """
 
     def __init__(
@@ -97,8 +102,8 @@ class Pipeline:
         self.options = options
         self.detector = detector
         self.lifter = lifter
-        self._whole_images = pose.estimator.takes == "images"
-        if self._whole_images:
+        self.whole_images = pose.estimator.takes == "images"
+        if self.whole_images:
             _check_whole_images(detector, options)
         self.predictor = pose.predictor(
             flip_test=options.flip_test,
@@ -107,6 +112,23 @@ class Pipeline:
             sizes=[4**n for n in range(4) if 4**n < options.batch_size],
             scales=options.scales,
         )
+
+    @overload
+    @classmethod
+    def load(cls, pose: Literal["holistic"], **options: Any) -> Holistic: ...
+
+    @overload
+    @classmethod
+    def load(
+        cls,
+        pose: str | Path | None = None,
+        detector: str | Path | PersonDetector | None = None,
+        lifter: str | Path | TrackLifter | None = None,
+        *,
+        checkpoint: Literal["best", "last"] = "best",
+        trust_recipe: bool = False,
+        **options: Any,
+    ) -> "Pipeline": ...
 
     @classmethod
     def load(
@@ -118,7 +140,7 @@ class Pipeline:
         checkpoint: Literal["best", "last"] = "best",
         trust_recipe: bool = False,
         **options: Any,
-    ) -> "Pipeline":
+    ) -> "Pipeline | Holistic":
         """The pipeline of models in folders or files, or at `https://` addresses of such.
 
         An address is downloaded once, checked and kept (`jaxpose.download`).
@@ -126,17 +148,23 @@ class Pipeline:
         Args:
           pose: the name of a model (`jaxpose.list_models`), `hf:ORG/REPO`, a run directory, a
             folder that `jaxpose convert` wrote, or a checkpoint that it recognises; None takes the
-            default models (see `Options.quality`).
+            default models (see `Options.quality`). "holistic" loads `Holistic`, which has its own
+            detector and finds body, face and hands.
           detector: the name of a published one, weights of YOLOX or RTMDet (`Detector.load`), or
             any `PersonDetector`.
           lifter: as `pose`, of a lifter; or a `TrackLifter`.
           checkpoint: of runs: the one with the best held-out score, or the newest.
           trust_recipe: run code that came with the models, as in `jaxpose.hub.load.load`.
-          options: fields of `Options`.
+          options: fields of `Options`, or of `HolisticOptions`.
 
         Raises:
           InputError: a path or address without such a model, or as for `Options`.
         """
+        if is_holistic(pose):
+            for name, value in (("detector", detector), ("lifter", lifter)):
+                if value is not None:
+                    raise InputError(f"{HOLISTIC} has its own models: leave the {name} out")
+            return Holistic.load(**options)
         chosen = named_options(options)
         if isinstance(detector, str | Path):
             detector = load_detector(detector)
@@ -213,6 +241,12 @@ class Pipeline:
             self.detector([np.zeros((64, 64, 3), np.uint8)])
 
     @property
+    def skeleton(self) -> Skeleton:
+        """Skeleton of the keypoints."""
+        skeleton: Skeleton = self.predictor.skeleton
+        return skeleton
+
+    @property
     def compilations(self) -> int:
         """Number of compilations of the models; constant once `warm_up` is done."""
         return int(self.predictor.compilations) + int(getattr(self.detector, "compilations", 0))
@@ -257,7 +291,7 @@ class Pipeline:
     @property
     def takes_whole_images_as_people(self) -> bool:
         """True if without given boxes each whole image is taken as one person."""
-        return self.detector is None and not self._whole_images
+        return self.detector is None and not self.whole_images
 
     def _locate(self, boxes: Any, stages: StageTimer) -> Locate:
         options = self.options
@@ -335,7 +369,7 @@ class Pipeline:
 
     def _boxes(self, located: Located) -> np.ndarray | None:
         """Boxes for the predictor; None for all people of a whole image."""
-        return None if self._whole_images and not located.user_boxes else located.boxes_xywh
+        return None if self.whole_images and not located.user_boxes else located.boxes_xywh
 
     def _tracked(self, results: Iterable[People], stages: StageTimer) -> Iterator[People]:
         """Adds track ids to the people of videos."""
@@ -358,20 +392,34 @@ class Pipeline:
         kept = np.flatnonzero(scores >= options.min_person_score)
         people = people.keep(kept) if len(kept) < len(people) else people
         if options.nms is not None and not located.user_boxes and len(people) > 1:
-            alike = pose_similarity(
-                people.keypoints,
-                people.keypoints,
-                people.skeleton,
-                people.scores,
-                people.scores,
-                options.min_score,
-            )
-            best = pose_nms(alike, people.scores.mean(axis=1), options.nms)
+            best = pose_nms(self._similarity(people), self._scores(people), options.nms)
             people = people if len(best) == len(people) else people.keep(np.sort(best))
-        if self._whole_images and options.max_people is not None:
-            best = np.argsort(-people.scores.mean(axis=1), kind="stable")[: options.max_people]
+        if self.whole_images and options.max_people is not None:
+            best = np.argsort(-self._scores(people), kind="stable")[: options.max_people]
             people = people if len(best) == len(people) else people.keep(np.sort(best))
         return people
+
+    def _scores(self, people: People) -> np.ndarray:
+        """Scores `[P]` by which people are ranked."""
+        boxed = 1.0 if people.box_scores is None else people.box_scores
+        return person_score(people.scores, boxed, whole_images=self.whole_images)
+
+    def _similarity(self, people: People) -> np.ndarray:
+        """Similarity `[P, P]` of the people of one image."""
+        if not self.whole_images:
+            predictor = self.predictor
+            input_hw = predictor.codec.input_hw
+            return crop_similarity(
+                people.keypoints, people.boxes_xywh, people.skeleton, predictor.padding, input_hw
+            )
+        return pose_similarity(
+            people.keypoints,
+            people.keypoints,
+            people.skeleton,
+            people.scores,
+            people.scores,
+            self.options.min_score,
+        )
 
     def _lifted(
         self, frames: Iterable[People], stages: StageTimer, skipped: list[Skipped]

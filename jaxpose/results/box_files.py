@@ -12,8 +12,10 @@ import numpy as np
 
 from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
+from jaxpose.file_limits import ANNOTATIONS, read_text
 from jaxpose.json_text import parse_json
 from jaxpose.media.image import missing
+from jaxpose.results.people import check_number
 
 _FORMS = (
     "a list of {file_name or image_id, bbox [x, y, w, h], score}, a COCO annotation file, a map "
@@ -28,11 +30,13 @@ class BoxFile:
 
     Attributes:
       path: the file they were read from.
-      by_name: float32 `[P, 4]` boxes (x, y, w, h) in pixels of the image, by name or relative path.
+      by_name: float32 `[P, 5]`, boxes (x, y, w, h) in pixels of the image and their scores, by name
+        or relative path.
       by_id: the same by COCO image id, for records without a name; COCO's own images are named by
         their id (`000000397133.jpg`).
       by_frame: boxes by frame, for videos whose records have frames: `{name: {frame: boxes}}`.
       image_ids: COCO image id by name, of an annotation file.
+      has_scores: False if no box has a score; the scores are then 1.
     """
 
     path: Path
@@ -40,13 +44,25 @@ class BoxFile:
     by_id: Mapping[int, np.ndarray]
     by_frame: Mapping[str, Mapping[int, np.ndarray]] = field(default_factory=dict)
     image_ids: Mapping[str, int] = field(default_factory=dict)
+    has_scores: bool = False
+
+    @property
+    def annotated(self) -> bool:
+        """True if the boxes are those of annotated people, not of a detector."""
+        return bool(self.image_ids)
 
     def __contains__(self, image: str | Path) -> bool:
         image = Path(image)
         return self._find(image) is not None or _ending(self.by_frame, image) is not None
 
     def of(self, image: str | Path, frame: int | None = None) -> np.ndarray:
-        """Boxes `[P, 4]` of an image or video; empty for one that the file does not list.
+        """Boxes `[P, 4]` of an image or video; see `scored`."""
+        return self.scored(image, frame)[:, :4]
+
+    def scored(
+        self, image: str | Path, frame: int | None = None, image_id: int | None = None
+    ) -> np.ndarray:
+        """Boxes and scores `[P, 5]` of an image or video; empty for one that is not in the file.
 
         The longest trailing part of the image's path that the file lists is used, so that `a/1.jpg`
         and `b/1.jpg` differ if the file lists both.
@@ -55,19 +71,27 @@ class BoxFile:
           image: path of the image or video.
           frame: frame number of a video, from 0. If the file lists the video's frames separately,
             frames that it does not list have no boxes; else all frames have the video's boxes.
+          image_id: COCO image id, for records without a name; if absent, the number in the name.
         """
         frames = None if frame is None else _ending(self.by_frame, Path(image))
         if frames is None:
-            boxes = self._find(Path(image))
+            boxes = self._find(Path(image), image_id)
         else:
             assert frame is not None
             boxes = frames.get(frame)
-        return np.zeros((0, 4), np.float32) if boxes is None else boxes
+        return np.zeros((0, 5), np.float32) if boxes is None else boxes
 
-    def check_mentions(self, images: Iterable[str | Path]) -> None:
-        """Raises `InputError` if the file lists none of `images`: it belongs to other images."""
+    def check_mentions(self, images: Iterable[str | Path], ids: Iterable[int] = ()) -> None:
+        """Raises `InputError` if the file lists none of `images`: it belongs to other images.
+
+        Args:
+          images: names or paths.
+          ids: COCO image ids of the same images, if they are known.
+        """
         images = list(images)
         if not images or any(image in self for image in images):
+            return
+        if any(number in self.by_id for number in ids):
             return
         names = [repr(name) for name in (*self.by_name, *self.by_frame)]
         known = names or [f"image id {i}" for i in self.by_id]
@@ -77,10 +101,12 @@ class BoxFile:
             f"(the first is {Path(images[0]).name!r})"
         )
 
-    def _find(self, image: Path) -> np.ndarray | None:
+    def _find(self, image: Path, image_id: int | None = None) -> np.ndarray | None:
         boxes = _ending(self.by_name, image)
-        if boxes is None and image.stem.isdecimal():
-            return self.by_id.get(int(image.stem))
+        if image_id is None and image.stem.isdecimal():
+            image_id = int(image.stem)
+        if boxes is None and image_id is not None:
+            return self.by_id.get(image_id)
         return boxes
 
 
@@ -115,7 +141,8 @@ def read_boxes(path: str | Path, min_score: float = 0.0) -> BoxFile:
       min_score: records with a lower score are dropped; those without a score are kept.
 
     Raises:
-      InputError: no such file, not JSON or CSV, or a record of the wrong form (named).
+      InputError: no such file, not JSON or CSV, a record of the wrong form (named), or more than
+        `MAX_PEOPLE` boxes in one image.
     """
     path = Path(path)
     text = _text(path)
@@ -124,6 +151,7 @@ def read_boxes(path: str | Path, min_score: float = 0.0) -> BoxFile:
     frames: dict[str, dict[int, list[list[float]]]] = {}
     image_ids: dict[str, int] = {}
     others: Counter[str] = Counter()
+    has_scores = False
     for record in _records(path, text):
         boxes = _place(path, record, names, ids, frames)
         if isinstance(record.image_id, int):
@@ -133,10 +161,17 @@ def read_boxes(path: str | Path, min_score: float = 0.0) -> BoxFile:
         if record.box is None:
             continue
         numbers = _numbers(path, record.where, record.box)
-        if record.score is None or _score(path, record.where, record.score) >= min_score:
-            boxes.append(numbers)
+        if record.score is None:
+            boxes.append([*numbers, 1.0])
+            continue
+        has_scores = True
+        if (score := _score(path, record.where, record.score)) >= min_score:
+            boxes.append([*numbers, score])
     in_frames = [boxes for video in frames.values() for boxes in video.values()]
-    if others and not any([*names.values(), *ids.values(), *in_frames]):
+    of_images = [*names.values(), *ids.values(), *in_frames]
+    for boxes in of_images:
+        check_number(len(boxes), str(path))
+    if others and not any(of_images):
         categories = ", ".join(f"{name} ({count:,})" for name, count in others.most_common(3))
         raise InputError(
             f"{path} has no box of a person: people have category_id 1, as in COCO, and its boxes "
@@ -148,50 +183,8 @@ def read_boxes(path: str | Path, min_score: float = 0.0) -> BoxFile:
         {key: _array(boxes) for key, boxes in ids.items()},
         {name: {n: _array(b) for n, b in video.items()} for name, video in frames.items()},
         image_ids,
+        has_scores,
     )
-
-
-def read_scored_boxes(
-    path: str | Path, file_names: Mapping[int, str], min_score: float = 0.0
-) -> dict[int, np.ndarray]:
-    """Reads the boxes of a dataset's images with their scores, by image id.
-
-    The forms are those of `read_boxes`, for images; records without a score have the score 1.
-
-    Args:
-      file_names: name of each image of the dataset by its id.
-      min_score: boxes with a lower score are dropped.
-
-    Returns:
-      float64 `[P, 5]` (x, y, w, h, score) in pixels, for images that the file lists.
-
-    Raises:
-      InputError: as `read_boxes`; the file lists none of the images.
-    """
-    path = Path(path)
-    ids = {name: number for number, name in file_names.items()}
-    ids |= {Path(name).name: number for name, number in ids.items() if Path(name).name not in ids}
-    found: dict[int, list[list[float]]] = {}
-    others: list[str | int] = []
-    for record in _records(path, _text(path)):
-        number = record.key if isinstance(record.key, int) else ids.get(record.key)
-        if number is None or number not in file_names:
-            others.append(record.key)
-            continue
-        boxes = found.setdefault(number, [])
-        if record.box is None:
-            continue
-        score = 1.0 if record.score is None else _score(path, record.where, record.score)
-        if score >= min_score:
-            boxes.append([*_numbers(path, record.where, record.box), score])
-    if not found:
-        raise InputError(
-            f"{path} has boxes of other images: none of its {len(others):,} boxes is in an image "
-            f"of the annotations (the first is in image {others[0]!r})."
-            if others
-            else f"{path} has no box of a person."
-        )
-    return {number: np.array(boxes, np.float64).reshape(-1, 5) for number, boxes in found.items()}
 
 
 class _Record(NamedTuple):
@@ -213,13 +206,13 @@ def _text(path: Path) -> str:
     if path.is_dir() or not path.exists():
         raise InputError(f"{path} is a folder, not a file" if path.exists() else missing(path))
     try:
-        return path.read_text("utf-8-sig")
+        return read_text(path, ANNOTATIONS)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a readable text file; expected {_FORMS}") from error
 
 
 def _array(boxes: list[list[float]]) -> np.ndarray:
-    return np.array(boxes, np.float32).reshape(-1, 4)
+    return np.array(boxes, np.float32).reshape(-1, 5)
 
 
 def _place(
@@ -259,7 +252,8 @@ def _records(path: Path, text: str) -> Iterable[_Record]:
 def _results(path: Path, content: list[Any]) -> Iterable[_Record]:
     for index, record in enumerate(content):
         where = f"record {index}"
-        if not isinstance(record, dict) or record.get("bbox") is None:
+        box = record.get("bbox", record.get("box_xywh")) if isinstance(record, dict) else None
+        if box is None:
             raise InputError(f"{path}, {where}: no `bbox`; expected {_FORMS}")
         key = record.get("file_name", record.get("image_id"))
         if isinstance(key, bool) or not isinstance(key, (str, int)):
@@ -268,7 +262,7 @@ def _results(path: Path, content: list[Any]) -> Iterable[_Record]:
         if category != 1:
             yield _Record(where, key, None, None, record.get("frame"), None, category)
             continue
-        yield _Record(where, key, record["bbox"], record.get("score"), record.get("frame"))
+        yield _Record(where, key, box, record.get("score"), record.get("frame"))
 
 
 def _annotations(path: Path, content: dict[str, Any]) -> Iterable[_Record]:

@@ -18,6 +18,7 @@ from jaxpose.motion.limits import beyond_limits
 from jaxpose.motion.markers import write_c3d, write_trc
 from jaxpose.motion.root_position import levelled, on_floor
 from jaxpose.motion.timing import Clock, exact_rate
+from jaxpose.paths import atomic_write
 from jaxpose.skeletons import Skeleton
 from jaxpose.viz import contact_sheet, draw_space, save_animation, save_image, turning
 from jaxpose.viz.pose3d import fitted, stage_of
@@ -181,7 +182,7 @@ def save_lifted(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if suffix == ".json":
-            path.write_text(json.dumps(document([track]), allow_nan=False) + "\n")
+            atomic_write(path, json.dumps(document([track]), allow_nan=False) + "\n")
         elif suffix == ".bvh":
             write_bvh(path, bvh_from_points(whole, skeleton, track.fps, up="-y"))
         elif suffix in (".trc", ".c3d"):

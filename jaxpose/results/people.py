@@ -14,6 +14,18 @@ from jaxpose.motion.timing import exact_rate
 from jaxpose.results.drawing import Colors, Drawing, Labels
 from jaxpose.skeletons import Skeleton
 
+MAX_PEOPLE = 10_000
+"""Most people, or boxes, that a file may have in one image or frame."""
+
+
+def check_number(count: int, where: str) -> None:
+    """Raises `InputError` if a file has more than `MAX_PEOPLE` people in one image or frame."""
+    if count > MAX_PEOPLE:
+        raise InputError(
+            f"{where}: {count:,} people in one image, and the limit is {MAX_PEOPLE:,}; split the "
+            "image, or leave some of them out"
+        )
+
 
 class Keypoint(NamedTuple):
     """Point in pixels of the image (pixel centres at integers) and its score in [0, 1]."""

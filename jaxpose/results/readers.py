@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.file_limits import ANNOTATIONS, read_text
 from jaxpose.json_text import parse_json
-from jaxpose.results.people import People
+from jaxpose.results.people import People, check_number
 from jaxpose.skeletons import BUILT_IN, Skeleton, pairs_by_name
 
 _FORM = "a file of `jaxpose predict`, or [frames][keypoints][x, y] or [x, y, score] of one person"
@@ -35,7 +36,7 @@ def read_results(
     """
     path = Path(path)
     try:
-        text = path.read_text("utf-8-sig")
+        text = read_text(path, ANNOTATIONS)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as text; expected {_FORM}") from error
     try:
@@ -49,6 +50,8 @@ def read_results(
         if isinstance(content, list) and content and isinstance(content[0], list):
             return _bare(path, content, skeleton, image_wh)
         return list(_records(path, content, skeleton))
+    except InputError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{path}: {error!r} where {_FORM} was expected") from error
 
@@ -81,7 +84,8 @@ def _records(path: Path, content: Any, skeleton: Skeleton | None) -> Iterator[Pe
     records = content
     if isinstance(content, dict):
         lists = [content[key] for key in ("frames", "photos", "results") if key in content]
-        records = [entry for group in lists for entry in group]
+        # JSON lines of one frame are one object.
+        records = [entry for group in lists for entry in group] if lists else [content]
     records = [entry for entry in records if isinstance(entry, dict) and "people" in entry]
     names = [list(p["keypoints"]) for entry in records for p in entry["people"]]
     if not names:
@@ -89,6 +93,7 @@ def _records(path: Path, content: Any, skeleton: Skeleton | None) -> Iterator[Pe
     known = _skeleton(tuple(names[0]), skeleton)
     for entry in records:
         people = entry["people"]
+        check_number(len(people), str(path))
         named = [p["keypoints"] for p in people]
         points = [[[p[n]["x"], p[n]["y"], p[n]["score"]] for n in known.keypoints] for p in named]
         values = np.array(points, np.float64).reshape(len(people), known.num_keypoints, 3)

@@ -7,16 +7,17 @@ leaves a complete file of the results so far, after an error or Ctrl-C too.
 import csv
 import json
 import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-import numpy as np
-
 import jaxpose
+from jaxpose.console import printable
 from jaxpose.errors import InputError
-from jaxpose.metrics.oks import instance_score
+from jaxpose.metrics.annotated_results import result_entry
+from jaxpose.metrics.oks import person_score
+from jaxpose.paths import partial_of, put_in_place, whole_file
 from jaxpose.results.image_names import ImageNames
 from jaxpose.results.people import COLUMNS, People, Person
 from jaxpose.skeletons import Skeleton
@@ -43,27 +44,59 @@ class Writer(Protocol):
 
 
 class _File:
-    """Text file that appears under its name when it is closed, or at once if `visible`."""
+    """Text file that appears under its name when it is closed, or at once if `visible`.
+
+    If a write fails, the file does not appear and an earlier file of this name is kept; a visible
+    file keeps what was there at its last `flush`.
+    """
 
     def __init__(self, path: Path, *, visible: bool = False) -> None:
         self.path = path
-        self._partial = path if visible else path.with_name(f".{path.name}.{os.getpid()}")
-        try:
+        self.failed = False
+        self._partial = path if visible else partial_of(path)
+        self._flushed = 0
+        with self._reported():
             path.parent.mkdir(parents=True, exist_ok=True)
             # A file name that is not UTF-8 is escaped, as in JSON.
-            self.stream: IO[str] = self._partial.open(
+            self._stream: IO[str] = self._partial.open(
                 "w", encoding="utf-8", errors="backslashreplace", newline=""
             )
-        except OSError as error:
-            raise InputError(f"{path} cannot be written: {error.strerror}") from error
+
+    def write(self, text: str) -> None:
+        with self._reported():
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with self._reported():
+            self._stream.flush()
+            self._flushed = self._stream.tell()
 
     def close(self) -> None:
+        """Puts the file in place; removes what is not whole if a write failed."""
         try:
-            self.stream.close()
-            self._partial.replace(self.path)
-        except OSError as error:
-            with suppress(OSError):
+            if not self.failed:
+                with self._reported():
+                    self._stream.close()
+                    put_in_place(self._partial, self.path)
+        finally:
+            if self.failed:
+                self._remove_part()
+
+    def _remove_part(self) -> None:
+        with suppress(OSError):
+            self._stream.close()
+        with suppress(OSError):
+            if self._partial == self.path:
+                os.truncate(self.path, self._flushed)
+            else:
                 self._partial.unlink(missing_ok=True)
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.failed = True
             raise InputError(f"{self.path} cannot be written: {error.strerror}") from error
 
 
@@ -72,18 +105,20 @@ class _JsonList:
 
     def __init__(self, path: Path, opening: str) -> None:
         self._file = _File(path)
-        self._file.stream.write(opening)
+        self._file.write(opening)
         self._first = True
 
     def append(self, entry: Any) -> None:
         text = json.dumps(entry, allow_nan=False)
-        self._file.stream.write(f"{'' if self._first else ','}\n {text}")
+        self._file.write(f"{'' if self._first else ','}\n {text}")
         self._first = False
 
     def close(self, closing: str) -> None:
-        with suppress(OSError):  # closing raises an error on a full disk
-            self._file.stream.write(closing)
-        self._file.close()
+        try:
+            if not self._file.failed:
+                self._file.write(closing)
+        finally:
+            self._file.close()
 
 
 class JsonWriter:
@@ -132,8 +167,8 @@ class JsonLinesWriter:
 
     def write(self, people: People, picture: str | None = None) -> None:
         """Appends a line in the form of a `JsonWriter` entry."""
-        self._file.stream.write(json.dumps(entry(people, picture), allow_nan=False) + "\n")
-        self._file.stream.flush()
+        self._file.write(json.dumps(entry(people, picture), allow_nan=False) + "\n")
+        self._file.flush()
 
     def close(self) -> None:
         """Ends the file."""
@@ -141,17 +176,19 @@ class JsonLinesWriter:
 
 
 class CsvWriter:
-    """Table with a line for each keypoint (`people.COLUMNS`)."""
+    """Table with a line for each keypoint (`people.COLUMNS`); names are escaped as `printable`."""
 
     def __init__(self, path: Path) -> None:
         """Begins the file with the names of the columns."""
-        self._file = _File(path, visible=True)
-        self._table = csv.DictWriter(self._file.stream, COLUMNS)
+        self._file = _File(path)
+        self._table = csv.DictWriter(self._file, COLUMNS)
         self._table.writeheader()
 
     def write(self, people: People, picture: str | None = None) -> None:
         """Appends the lines of a frame's people."""
-        self._table.writerows(people.rows())
+        for row in people.rows():
+            names = {key: printable(row[key]) for key in ("source", "keypoint")}
+            self._table.writerow({**row, **names})
 
     def close(self) -> None:
         """Ends the file."""
@@ -162,28 +199,28 @@ class CocoWriter:
     """COCO's format of results (cocodataset.org/#format-results): an entry for each person.
 
     `image_id` and `file_name` are those of `ImageNames`; frames of a video have an id each, and
-    `frame` as well. The score is `metrics.oks.instance_score`: the box's times a mean of the
-    keypoints'.
+    `frame` as well. The entries are those that `jaxpose eval` scores.
     """
 
-    def __init__(self, path: Path, names: ImageNames | None = None) -> None:
-        """Begins the file."""
+    def __init__(
+        self, path: Path, names: ImageNames | None = None, *, whole_images: bool = False
+    ) -> None:
+        """Begins the file; `whole_images` is that of `metrics.oks.person_score`."""
         self._list = _JsonList(path, "[")
+        self._whole_images = whole_images
         self._names = names or ImageNames()
 
     def write(self, people: People, picture: str | None = None) -> None:
         """Appends a frame's people."""
         image_id = self._names.image_id(people.source, people.index)
         for person in people:
-            points = np.concatenate([person.keypoints, person.scores[:, None]], axis=1)
             boxed = 1.0 if person.box_score is None else person.box_score
-            record: dict[str, Any] = {
-                "image_id": image_id,
+            score = person_score(person.scores, boxed, whole_images=self._whole_images)
+            record = {
+                **result_entry(image_id, person.keypoints, person.scores, float(score)),
                 "file_name": self._names.file_name(people.source),
-                "category_id": 1,
-                "keypoints": [round(float(v), 3) for v in points.reshape(-1)],
-                "score": round(float(instance_score(person.scores, boxed)), 5),
-                "bbox": [round(float(v), 2) for v in person.box_xywh],
+                # Not "bbox": of results with one, pycocotools takes the size of a person from it.
+                "box_xywh": [round(float(v), 2) for v in person.box_xywh],
             }
             if people.index is not None:
                 record["frame"] = people.index
@@ -276,7 +313,8 @@ class OpenPoseWriter:
         self._written.add(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(content, allow_nan=False))
+            with whole_file(path, to_disk=False) as partial:
+                partial.write_text(json.dumps(content, allow_nan=False))
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error.strerror}") from error
 
@@ -308,6 +346,7 @@ def writer(
     name: str = "frames",
     tail: Callable[[], Mapping[str, Any]] = dict,
     names: ImageNames | None = None,
+    whole_images: bool = False,
 ) -> Writer:
     """Writer of one of `FORMATS` into the folder `out`; see the classes.
 
@@ -319,6 +358,7 @@ def writer(
       name: name of the list, in JSON.
       tail: called at the end for entries after the list, in JSON.
       names: names and ids of the sources; None enters them as they come.
+      whole_images: the model finds the people of whole images, for their scores in COCO's form.
 
     Raises:
       InputError: the folder cannot be written, or the skeleton does not fit the format.
@@ -330,7 +370,7 @@ def writer(
     if kind == "csv":
         return CsvWriter(out / "predictions.csv")
     if kind == "coco":
-        return CocoWriter(out / "coco_results.json", names)
+        return CocoWriter(out / "coco_results.json", names, whole_images=whole_images)
     return OpenPoseWriter(out / "openpose", skeleton, names)
 
 

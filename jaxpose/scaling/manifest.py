@@ -14,6 +14,7 @@ from typing import Any
 from jaxpose.config import from_json, override
 from jaxpose.config.schema import SCHEMA, migrate, schema_of
 from jaxpose.errors import InputError
+from jaxpose.paths import atomic_write
 from jaxpose.train.experiment import Experiment
 
 VERSION = 1
@@ -106,7 +107,7 @@ def write_manifest(study: Path, manifest: Manifest) -> None:
         "points": [{"digest": _digest(point), **point} for point in points],
         "points_digest": _digest(points),
     }
-    write_whole(study / FILE, json.dumps(record, indent=1) + "\n")
+    atomic_write(study / FILE, json.dumps(record, indent=1) + "\n")
 
 
 def read_manifest(study: Path) -> Manifest:
@@ -169,10 +170,3 @@ def _digest(value: Any) -> str:
     # Floats are written by their shortest exact form, so reading and writing keeps the digest.
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Writes a file that other processes may be reading: it appears whole or not at all."""
-    partial = file.with_suffix(".partial")
-    partial.write_text(text)
-    partial.replace(file)

@@ -13,9 +13,10 @@ from rich.console import Console
 
 from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError
+from jaxpose.paths import atomic_write
 from jaxpose.scaling.held_out import held_out_loss
 from jaxpose.scaling.leases import Claim, holder, locked, take
-from jaxpose.scaling.manifest import Manifest, Point, folder, read_manifest, write_whole
+from jaxpose.scaling.manifest import Manifest, Point, folder, read_manifest
 from jaxpose.train.log import read_metrics
 from jaxpose.train.loop import train
 from jaxpose.train.run_dir import load_run
@@ -199,7 +200,7 @@ def _attempt(
     except InputError as error:
         # A point that fails, such as a diverging one, is a result too; the other points continue.
         where.mkdir(parents=True, exist_ok=True)
-        write_whole(where / FAILURE, json.dumps({"reason": str(error)}) + "\n")
+        atomic_write(where / FAILURE, json.dumps({"reason": str(error)}) + "\n")
         console.print(f"{point.name}: failed: {error}")
         return None
     finally:
@@ -217,7 +218,7 @@ def _train(study: Path, manifest: Manifest, point: Point, console: Console) -> S
     if outcome.stopped_by is not None:
         return outcome.stopped_by
     result = _result(where, point, time.perf_counter() - begun)
-    write_whole(where / RESULT, json.dumps(asdict(result), indent=1) + "\n")
+    atomic_write(where / RESULT, json.dumps(asdict(result), indent=1) + "\n")
     score = result.metrics.get(manifest.metric)
     loss = "" if result.loss is None else f"held-out loss {result.loss:.4g}, "
     console.print(

@@ -15,6 +15,7 @@ from jaxpose.skeletons.facemesh468 import FACEMESH468
 from jaxpose.skeletons.h36m17 import H36M17
 from jaxpose.skeletons.halpe26 import HALPE26
 from jaxpose.skeletons.hand21 import HAND21
+from jaxpose.skeletons.hand_region2 import HAND_REGION2
 from jaxpose.skeletons.holistic543 import HOLISTIC543
 from jaxpose.skeletons.humaneva15 import HUMANEVA15
 from jaxpose.skeletons.load import BUILT_IN, load
@@ -41,6 +42,7 @@ __all__ = [
     "H36M17",
     "HALPE26",
     "HAND21",
+    "HAND_REGION2",
     "HOLISTIC543",
     "HUMANEVA15",
     "LSP14",

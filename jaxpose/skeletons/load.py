@@ -2,13 +2,13 @@
 
 import re
 import runpy
-import tomllib
 import traceback
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from jaxpose.errors import InputError, nearest
+from jaxpose.file_limits import read_toml
 from jaxpose.skeletons.aflw19 import AFLW19
 from jaxpose.skeletons.aic14 import AIC14
 from jaxpose.skeletons.ap10k17 import AP10K17
@@ -24,6 +24,7 @@ from jaxpose.skeletons.facemesh468 import FACEMESH468
 from jaxpose.skeletons.h36m17 import H36M17
 from jaxpose.skeletons.halpe26 import HALPE26
 from jaxpose.skeletons.hand21 import HAND21
+from jaxpose.skeletons.hand_region2 import HAND_REGION2
 from jaxpose.skeletons.holistic543 import HOLISTIC543
 from jaxpose.skeletons.humaneva15 import HUMANEVA15
 from jaxpose.skeletons.lsp14 import LSP14
@@ -44,6 +45,7 @@ BUILT_IN: dict[str, Skeleton] = {
         COCO_WHOLEBODY133,
         AP10K17,
         HAND21,
+        HAND_REGION2,
         FACE68,
         FACE98,
         FACE106,
@@ -104,9 +106,7 @@ def _by_name(name: str) -> Skeleton:
 
 def _from_toml(path: Path) -> Skeleton:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid TOML: {error}.") from None
+        table = read_toml(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}.") from None
     known = [field.name for field in fields(Skeleton)]

@@ -52,6 +52,41 @@ def pose_similarity(
     )
 
 
+def crop_similarity(
+    keypoints: np.ndarray,
+    boxes_xywh: np.ndarray,
+    skeleton: Skeleton,
+    padding: float,
+    input_hw: tuple[int, int],
+) -> np.ndarray:
+    """Object keypoint similarity of all pairs of people that were predicted in crops.
+
+    OKS over all keypoints with the mean area of both crops, as published for the suppression of
+    duplicates on COCO (SimpleBaseline, HRNet, ViTPose, MMPose). Skeletons without published sigmas
+    use 0.07 for every keypoint.
+
+    Args:
+      keypoints: `[P, K, 2]` pixels of one image.
+      boxes_xywh: `[P, 4]`, the boxes that the crops were made from.
+      padding: factor by which boxes are enlarged before they are cropped.
+      input_hw: size of the crops, to whose aspect ratio boxes are extended.
+
+    Returns:
+      `[P, P]` float64 in [0, 1].
+    """
+    height, width = input_hw
+    _, size = geometry.box_to_center_scale(boxes_xywh.astype(np.float64), padding)
+    areas = np.prod(geometry.fix_aspect_ratio(size, width / height), axis=-1)
+    count = skeleton.num_keypoints
+    return oks(
+        keypoints[:, None],
+        keypoints[None],
+        np.ones(count),
+        (areas[:, None] + areas[None]) / 2,
+        np.full(count, _SIGMA) if skeleton.sigmas is None else skeleton.oks_sigmas(),
+    )
+
+
 def box_around(
     keypoints: np.ndarray,
     scores: np.ndarray,

@@ -3,6 +3,7 @@
 import errno
 import logging
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,14 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as managers
 
 from jaxpose.errors import InputError
-from jaxpose.paths import in_bucket
+from jaxpose.paths import in_bucket, sync_folder
 from jaxpose.train.state import TrainState
+
+# Errors of a full or read-only disk, of damaged hardware, and of a network drive that is gone.
+_STORAGE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO),
+    *(errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT),
+)
 
 
 class Checkpoints:
@@ -33,8 +40,9 @@ class Checkpoints:
         *,
         lower_is_better: bool = False,
     ) -> None:
-        # Orbax reports each phase of each save at INFO and, on one host, at WARNING.
-        logging.getLogger("absl").setLevel(logging.ERROR)
+        # Orbax reports each phase of each save at INFO and, on one host, at WARNING. Its errors are
+        # raised again by `wait`.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
         self.directory = directory if in_bucket(directory) else directory.resolve()
 
         def best(metrics: Mapping[str, float]) -> float:
@@ -62,6 +70,7 @@ class Checkpoints:
             cleanup_tmp_directories=not read_only,
             create=not read_only,
             read_only=read_only,
+            async_options=ocp.AsyncOptions(post_finalization_callback=self._sync),
         )
         handlers = {
             "model": ocp.StandardCheckpointHandler(),
@@ -72,6 +81,16 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(
             self.directory, options=options, item_handlers=handlers
         )
+
+    def _sync(self) -> None:
+        """Wait until a save is on the disk; called before it gets its final name.
+
+        Orbax does not wait for its JSON files. After a power cut, a checkpoint with its final name
+        and an empty file would remain, and the checkpoint before it would be removed.
+        """
+        if not in_bucket(self.directory):
+            for unfinished in self.directory.glob("*tmp*"):
+                sync_folder(unfinished)
 
     def latest_step(self) -> int | None:
         """Step of the newest complete checkpoint; None if there is none."""
@@ -127,8 +146,11 @@ class Checkpoints:
         """InputError for a full or read-only disk, which the user can fix; else `error` itself."""
         if not _is_about_storage(error):
             return error
-        complete = [s.name for s in self.directory.glob("*") if s.name.isdigit()]
-        last = f"step {max(map(int, complete))}" if complete else "none"
+        try:
+            complete = [s.name for s in self.directory.iterdir() if s.name.isdigit()]
+            last = f"step {max(map(int, complete))}" if complete else "none"
+        except OSError as unreadable:
+            last = f"not known ({unreadable.strerror})"
         return InputError(
             f"Could not write a checkpoint to {self.directory}: {_first_line(error)}. Newest "
             f"complete checkpoint: {last}. Free some space (or correct the permissions) and run "
@@ -189,13 +211,11 @@ class Checkpoints:
 
 
 def _is_about_storage(error: BaseException) -> bool:
-    numbers = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO}
-    if isinstance(error, OSError) and error.errno in numbers:
+    if isinstance(error, OSError) and error.errno in _STORAGE:
         return True
     # TensorStore reports the system's error as text inside a ValueError.
-    words = ("No space left", "File too large", "quota exceeded", "Permission denied", "Read-only")
     text = str(error)
-    return any(w in text for w in words) or (
+    return any(os.strerror(number) in text for number in _STORAGE) or (
         error.__cause__ is not None and _is_about_storage(error.__cause__)
     )
 

@@ -2,8 +2,10 @@
 
 import json
 import math
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from jaxpose.errors import InputError
+from jaxpose.json_text import parse_json
 from jaxpose.metrics.report import shown, with_nan, with_null
 from jaxpose.paths import atomic_write, in_bucket
 from jaxpose.train.loggers import Logger, LogLost, LogWriter, open_all
@@ -71,15 +74,20 @@ class RunLog:
         self._progress.start()
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._progress.stop()
-        if self._writes:
-            self._to_each(lambda writer: writer.close())
-            self._lines.flush()
+        try:
+            if self._writes:
+                self._to_each(lambda writer: writer.close())
+                self.flush()
+        except InputError:
+            if kind is None:  # else the first error is the one to report
+                raise
 
     def flush(self) -> None:
         """Write all records to disk or to the bucket."""
-        self._lines.flush()
+        with self._reported():
+            self._lines.flush()
 
     def advance(self, step: int) -> None:
         """Move the progress bar to `step` finished steps."""
@@ -131,26 +139,34 @@ class RunLog:
     def _write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
         if not self._writes:
             return
-        try:
+        with self._reported():
             self._lines.add(_line({"step": step, "kind": kind} | dict(values)))
-            named = {f"{kind}/{name}": value for name, value in values.items()}
-            self._to_each(lambda writer: writer.scalars(step, named))
-        except OSError as error:
-            raise InputError(f"Cannot write to {self._lines.file}: {error}.") from error
+        named = {f"{kind}/{name}": value for name, value in values.items()}
+        self._to_each(lambda writer: writer.scalars(step, named))
 
     def _to_each(self, send: Callable[[LogWriter], None]) -> None:
         """Call `send` for each logger; an unreachable server ends no run and is reported once."""
         for number, writer in enumerate(self._writers):
             try:
-                send(writer)
+                with self._reported():
+                    send(writer)
             except LogLost as error:
                 if number not in self._lost:
                     self._lost.add(number)
                     self.say(f"A logger lost figures; metrics.jsonl has them. {error}.")
 
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise InputError(
+                f"Cannot write to {self._lines.file.parent}: {error.strerror or error}."
+            ) from error
+
 
 class Lines:
-    """Text file that grows line by line; each line is on disk immediately.
+    """Text file that grows line by line; a kill loses no line, a power cut none before `flush`.
 
     Files in a bucket cannot be appended to: there the whole file is written again every 30 s and
     on `flush`.
@@ -177,10 +193,13 @@ class Lines:
             self.flush()
 
     def flush(self) -> None:
-        """Write the lines that are not written yet."""
+        """Write the lines that are not written yet, and wait until all are on the disk."""
         if self._unwritten and self._whole is not None:
-            self.file.write_text(self._whole)
+            atomic_write(self.file, self._whole)
             self._unwritten, self._written_at = False, time.monotonic()
+        elif self._whole is None and self.file.exists():
+            with self.file.open("a") as file:
+                os.fsync(file.fileno())
 
 
 def read_metrics(directory: Path) -> list[dict[str, Any]]:
@@ -189,12 +208,15 @@ def read_metrics(directory: Path) -> list[dict[str, Any]]:
     A value that is null becomes NaN: it was not finite.
     """
     file = directory / "metrics.jsonl"
+    text = file.read_text("utf-8", "replace") if file.exists() else ""
     records = []
-    for line in file.read_text().splitlines() if file.exists() else []:
+    for line in text.splitlines():
         try:
-            records.append(with_nan(json.loads(line)))
+            record = parse_json(line)
         except ValueError:
             continue
+        if isinstance(record, dict) and isinstance(record.get("step"), int):
+            records.append(with_nan(record))
     return records
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from jaxpose.errors import InputError
 from jaxpose.paths import atomic_write, in_bucket
+from jaxpose.train.event_files import EventFile
 
 
 class LogWriter(Protocol):
@@ -71,24 +72,7 @@ class TensorBoard(Logger):
     """Event files in the run directory: `tensorboard --logdir DIR`."""
 
     def open(self, directory: Path, start_step: int, config: Mapping[str, Any]) -> LogWriter:
-        return _TensorBoard(directory, start_step)
-
-
-class _TensorBoard:
-    def __init__(self, directory: Path, start_step: int) -> None:
-        from tensorboardX import SummaryWriter
-
-        self._events = SummaryWriter(str(directory), purge_step=start_step + 1)
-
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        for name, value in values.items():
-            self._events.add_scalar(name, value, step)
-
-    def image(self, step: int, name: str, rgb: np.ndarray) -> None:
-        self._events.add_image(name, rgb, step, dataformats="HWC")
-
-    def close(self) -> None:
-        self._events.close()
+        return EventFile(directory, start_step)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from jaxpose.config.recipe_source import RecipeSource
 from jaxpose.console import PlainConsole
 from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
+from jaxpose.locks import only_writer
 from jaxpose.metrics.report import Report
 from jaxpose.train import distributed
 from jaxpose.train import mesh as meshes
@@ -116,7 +117,10 @@ def train(
             style="yellow",
         )
     begun.make_folder()
+    alone = contextlib.ExitStack()
     try:
+        if distributed.is_first():
+            alone.enter_context(only_writer(directory))
         state = None
         if overwrite:
             # Before the old run is removed, so that an error here does not lose it.
@@ -148,8 +152,11 @@ def train(
                 experiment, begun, console, mesh, source, evaluations, checkpoints, state, start
             )
     except BaseException:
+        alone.close()
         begun.abandon()
         raise
+    finally:
+        alone.close()
 
 
 class _Evaluation(NamedTuple):

@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jaxpose import viz
-from jaxpose.paths import atomic_write, write_via_local
+from jaxpose.paths import atomic_write
 from jaxpose.train.experiment import Experiment
 from jaxpose.train.log import read_metrics
 
@@ -25,7 +23,7 @@ def write_result(folder: Path, result: Any, *, details: bool) -> list[str]:
     if details:
         images |= result.details()
     for name, image in images.items():
-        _save(folder / f"{name}.png", image)
+        viz.save_image(folder / f"{name}.png", image)
     return ["report.json", *(f"{name}.png" for name in images)]
 
 
@@ -38,9 +36,4 @@ def draw_curves(directory: Path, experiment: Experiment) -> None:
         lower_is_better=evaluation.lower_is_better,
     )
     if image is not None:
-        _save(directory / "curves.png", image)
-
-
-def _save(path: Path, image: np.ndarray) -> None:
-    with write_via_local(path) as file:
-        viz.save_image(file, image)
+        viz.save_image(directory / "curves.png", image)

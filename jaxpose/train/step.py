@@ -20,6 +20,12 @@ Batch = dict[str, Any]
 Step = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, dict[str, jax.Array]]]
 Scalars = dict[str, jax.Array]
 
+PARTS = ("augmentation", "model", "optimizer")
+"""Scopes of a step's operations in its program: targets are in the first, the loss in the second.
+
+`jaxpose compile` divides the cost of a step by them, and profiles show them.
+"""
+
 
 def train_step(
     state: TrainState,
@@ -47,9 +53,31 @@ def train_step(
       each term of the loss.
     """
     augment_key, dropout_key = step_keys(key, state.step)
-    with nullcontext() if layout is None else split_images(batch_sharded(layout.mesh)):
+    augmentation, model, optimizer = PARTS
+    split = nullcontext() if layout is None else split_images(batch_sharded(layout.mesh))
+    with jax.named_scope(augmentation), split:
         data = experiment.task().encode(augment_key, batch)
-    loss, terms, batch_stats, gradients = _gradients(state, data, dropout_key, experiment, layout)
+    with jax.named_scope(model):
+        loss, terms, *found = loss_and_gradients(state, data, dropout_key, experiment, layout)
+    with jax.named_scope(optimizer):
+        state, norm = updated(state, loss, *found, experiment=experiment, tx=tx)
+    named = {f"loss/{name}": value for name, value in terms.items()}
+    return state, {"loss": loss, "gradient_norm": norm} | named
+
+
+def updated(
+    state: TrainState,
+    loss: jax.Array,
+    batch_stats: Any,
+    gradients: Any,
+    *,
+    experiment: Experiment,
+    tx: optax.GradientTransformation,
+) -> tuple[TrainState, jax.Array]:
+    """Compute the next state from the gradients, and their norm.
+
+    If the loss or the norm is not finite, only the step count of the state changes.
+    """
     gradients = without_frozen(gradients, frozen_patterns(experiment.optimizer))
     norm = optax.tree.norm(gradients)
     updates, opt_state = tx.update(gradients, state.opt_state, state.params)
@@ -62,9 +90,7 @@ def train_step(
     finite = jnp.isfinite(loss) & jnp.isfinite(norm)
     after = TrainState(state.step, params, batch_stats, opt_state, ema)
     kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, state)
-    named = {f"loss/{name}": value for name, value in terms.items()}
-    scalars = {"loss": loss, "gradient_norm": norm} | named
-    return kept._replace(step=state.step + 1), scalars
+    return kept._replace(step=state.step + 1), norm
 
 
 def step_keys(key: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -73,7 +99,7 @@ def step_keys(key: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
     return augment_key, dropout_key
 
 
-def _gradients(
+def loss_and_gradients(
     state: TrainState,
     data: tuple[Any, Any, Any],
     dropout_key: jax.Array,

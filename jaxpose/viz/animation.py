@@ -1,8 +1,6 @@
 """Short animations for web pages: animated GIF, or MP4."""
 
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.paths import whole_file
 from jaxpose.viz.people import as_rgb
 from jaxpose.viz.video import VideoWriter
 
@@ -71,24 +70,20 @@ def _write_gif(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
     ]
     # GIF times are hundredths of a second; rounding the end times keeps the total duration.
     ends = np.rint(np.arange(len(kept) + 1) * step / fps * 100) * 10
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        frames[0].save(
-            partial,
-            format="GIF",
-            save_all=True,
-            append_images=frames[1:],
-            duration=np.diff(ends).astype(int).tolist(),
-            loop=0,
-            optimize=False,
-        )
-        os.replace(partial, path)
+        with whole_file(path) as partial:
+            frames[0].save(
+                partial,
+                format="GIF",
+                save_all=True,
+                append_images=frames[1:],
+                duration=np.diff(ends).astype(int).tolist(),
+                loop=0,
+                optimize=False,
+            )
     except OSError as error:
         raise InputError(f"{path}: the animation cannot be written: {error.strerror}") from None
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def _palette(picture: Any) -> Any:

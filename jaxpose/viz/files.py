@@ -1,13 +1,12 @@
 """Writer of image files."""
 
-import os
-from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.paths import as_path, whole_file
 from jaxpose.viz.people import as_rgb
 
 
@@ -24,7 +23,7 @@ def save_image(path: str | Path, image: np.ndarray, *, quality: int = 92) -> Non
     Raises:
       InputError: another suffix, or the path cannot be written.
     """
-    path = Path(path)
+    path = as_path(path)
     suffix = path.suffix.lower()
     if suffix not in (".png", ".jpg", ".jpeg"):
         raise InputError(f"{path}: an image's name must end in .png, .jpg or .jpeg.")
@@ -34,14 +33,11 @@ def save_image(path: str | Path, image: np.ndarray, *, quality: int = 92) -> Non
         *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
     ]
     encoded = cv2.imencode(suffix, as_rgb(image)[:, :, ::-1], jpeg if suffix != ".png" else [])[1]
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(encoded.tobytes())
-        os.replace(partial, path)
+        with whole_file(path, to_disk=False) as partial:
+            partial.write_bytes(encoded.tobytes())
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
         folder = isinstance(error, FileExistsError | NotADirectoryError)
         why = f"{path.parent} is not a folder" if folder else error.strerror
         raise InputError(f"{path}: the image cannot be written: {why}.") from None

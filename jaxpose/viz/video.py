@@ -1,8 +1,7 @@
 """Writer of video files."""
 
-import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +11,7 @@ import av
 import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.paths import partial_of, put_in_place
 from jaxpose.viz.people import as_rgb
 
 # x264's quality parameter: 18 is considered visually lossless, 23 is the default.
@@ -30,7 +30,7 @@ class VideoWriter:
     Images keep their time stamps, so that a video of uneven steps has the same steps again. H.264
     (plays everywhere) through PyAV; a build of PyAV without its encoder writes MPEG-4 part 2, which
     browsers do not play. `codec` is the codec in use. Use it with `with`: frames written before an
-    exception or Ctrl-C are kept.
+    exception or Ctrl-C are kept. If a write fails, no video appears and an earlier file is kept.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class VideoWriter:
         self.fps = fps
         self.codec = codec
         self.frames = 0
-        self._partial = self.path.with_name(f".{self.path.stem}.{os.getpid()}.mp4")
+        self._partial = partial_of(self.path)
         self._encoder: _Encoder | None = None
         self._hw: tuple[int, int] = (0, 0)
         self._start = 0.0
@@ -77,7 +77,7 @@ class VideoWriter:
         picture = as_rgb(image)
         if (seconds is None) == (self.fps is None):
             raise InputError(f"{self.path}: give either the frames per second or each time stamp")
-        try:
+        with self._reported():
             if self._encoder is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._partial.touch()
@@ -92,10 +92,6 @@ class VideoWriter:
                 )
             own = None if seconds is None else seconds - self._start
             self._encoder.write(_even(picture), own)
-        except OSError as error:
-            raise InputError(
-                f"{self.path}: the video cannot be written: {error.strerror}"
-            ) from None
         self.frames += 1
 
     def close(self) -> None:
@@ -103,10 +99,20 @@ class VideoWriter:
         encoder, self._encoder = self._encoder, None
         if encoder is None:
             return
-        try:
+        with self._reported():
             encoder.close()
-            os.replace(self._partial, self.path)
+            put_in_place(self._partial, self.path)
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Ends the video without a file if it cannot be written."""
+        try:
+            yield
         except OSError as error:
+            encoder, self._encoder = self._encoder, None
+            with suppress(OSError):
+                if encoder is not None:
+                    encoder.abandon()
             with suppress(OSError):
                 self._partial.unlink(missing_ok=True)
             raise InputError(
@@ -160,6 +166,10 @@ class _Encoder:
 
     def close(self) -> None:
         self._mux(self._stream.encode(None))
+        self._container.close()
+
+    def abandon(self) -> None:
+        """Closes the file without the images that are still in the encoder."""
         self._container.close()
 
     def _mux(self, packets: Iterable[Any]) -> None:

@@ -10,11 +10,16 @@ import pytest
 from typer.testing import CliRunner
 
 from jaxpose.bench.prediction import PredictionFigures
+from jaxpose.cli.bench import has_no_weights
 from jaxpose.cli.main import app
 from jaxpose.data.builder import write_dataset
 from jaxpose.data.canvas import Canvas, ImageAnnotation, InstanceAnnotation
+from jaxpose.download.fetch import place_of
+from jaxpose.hub.addresses import address_for
 from jaxpose.media.prefetch import StageTimer
 from jaxpose.media.sources import open_media
+from jaxpose.models.published.catalogue import find
+from jaxpose.paths import CACHE_VARIABLE
 from jaxpose.skeletons import COCO17
 
 TINY = str(Path(__file__).resolve().parents[1] / "tiny.py")
@@ -122,6 +127,7 @@ def test_prediction_on_a_drawn_film_is_shown(tmp_path, monkeypatch):
         return PredictionFigures(stages, 4, 8, 2.0, [100.0, 101.0], 1, 0)
 
     monkeypatch.setattr("jaxpose.bench.prediction.measure_prediction", canned)
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     file = tmp_path / "predict.json"
     result = bench("predict", "rtmpose-t", "--frames", 4, "--people", 2, "--batch-size", 3,
                    "--json", file)  # fmt: skip
@@ -131,3 +137,15 @@ def test_prediction_on_a_drawn_film_is_shown(tmp_path, monkeypatch):
     assert figures["stages"]["pose"] == {"items": 8, "seconds": 0.5}
     assert (figures["frames_per_second"], figures["people_per_second"]) == (2.0, 4.0)
     assert "1, then 0" in result.output
+    assert figures["weights"] == "random" and "random; the time is the same" in result.output
+
+
+def test_weights_that_are_here_are_used(tmp_path, monkeypatch):
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    assert has_no_weights("rtmpose-t") and not has_no_weights("jaxpose-small")
+    place = place_of(address_for(find("rtmpose-t")))
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"")
+    digits = find("rtmpose-t").weights.sha256 or address_for(find("rtmpose-t")).sha256
+    place.with_name(f"{place.name}.sha256").write_text(f"{digits:0<64}  {place.name}\n")
+    assert not has_no_weights("rtmpose-t")

@@ -50,7 +50,7 @@ def test_a_checkpoint_serves_as_a_model_and_is_converted_once(tmp_path, cache, c
         save_release(out, variables, config, Card("tiny", "theirs", "crops", ()))
         table = Table(show_header=False)
         table.add_row("model", "tiny")
-        return table
+        return table, []
 
     monkeypatch.setattr(catalogue, "release_checkpoint", release)
     path = saved(tmp_path / "theirs.safetensors", variables)

@@ -34,7 +34,15 @@ def test_a_checkpoint_is_recognised_and_released(small, tmp_path):
     torch.save({"state_dict": content, "meta": {"epoch": 210}}, tmp_path / "x.pth")
     result = invoke(tmp_path / "x.pth", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    for words in ("MMPose 1.x", "vitpose-s", "24.29 M", "17, coco17", "192 x 256", "161 used"):
+    for words in (
+        "MMPose 1.x",
+        "vitpose-s",
+        "24.29 M",
+        "17, coco17",
+        "192 x 256",
+        "161 used",
+        "done 161 + left out 0",
+    ):
         assert words in result.output
     trained = load_pose(tmp_path / "out", "best")
     assert trained.skeleton == COCO17

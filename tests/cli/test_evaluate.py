@@ -15,10 +15,14 @@ from typer.testing import CliRunner
 
 from jaxpose.cli import evaluate as evaluate_module
 from jaxpose.cli import evaluate_model as model_module
+from jaxpose.cli import predict as predict_module
 from jaxpose.cli.main import app
+from jaxpose.data.instances import letterbox
+from jaxpose.geometry import apply_affine
 from jaxpose.hub.load import Trained
 from jaxpose.metrics.oks import METRICS
 from jaxpose.models.published.catalogue import records
+from jaxpose.results.people import People
 from jaxpose.tasks.topdown.estimator import TopDownEstimator
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,6 +104,7 @@ def test_annotated_boxes(folder):
     result = on_images(folder)
     assert result.exit_code == 0, result.output
     assert "ground truth, clipped" in result.output and "left_dot" in result.output
+    assert "Given 6 people = done 6 + left out 0." in result.output
     found = report(folder)["metrics"]
     np.testing.assert_allclose([found[n] for n in METRICS], stats(folder), rtol=0, atol=1e-9)
     assert 0.5 < found["mean OKS"] < 1
@@ -123,14 +128,49 @@ def test_boxes_of_a_file(folder):
     ]
     (folder / "boxes.json").write_text(json.dumps(boxes))
     result = on_images(folder, "--boxes", folder / "boxes.json")
-    assert result.exit_code == 0, result.output
-    assert "3 boxes" in " ".join(result.output.split()) and "has no area" in result.output
+    assert result.exit_code == 1, result.output
+    line = "given 9 boxes = done 6 + left out 3 (box cannot be used: 3)."
+    assert line in result.output and "has no area" in result.output
+    assert report(folder)["counts"][1]["left_out"] == {"box cannot be used": 3}
     # The second box gives the same person, which NMS drops.
     assert len(json.loads((folder / "out/results.json").read_text())) == 3
     np.testing.assert_allclose(report(folder)["metrics"]["AP"], stats(folder)[0], atol=1e-9)
     result = on_images(folder, "--boxes", folder / "boxes.json", "--nms", 1)
     assert len(json.loads((folder / "out/results.json").read_text())) == 6
+
+
+@pytest.mark.parametrize("scored", [False, True], ids=["annotated", "detected"])
+def test_predict_writes_what_eval_scores(folder, monkeypatch, scored):
+    """Boxes reach beyond the image, and those of detections have scores and duplicates."""
+    monkeypatch.setattr(predict_module, "load_pose", evaluate_module.load)
+    document = json.loads((folder / "truth.json").read_text())
+    document["annotations"][0]["bbox"] = [-20, 30, 156, 158]
+    (folder / "truth.json").write_text(json.dumps(document))
+    boxes = folder / "truth.json"
+    if scored:
+        boxes = folder / "boxes.json"
+        annotations = document["annotations"]
+        found = [{"score": 0.9 - 0.07 * n} | one for n, one in enumerate(annotations)]
+        found += [one | {"score": 0.3} for one in found]
+        kept = ("image_id", "bbox", "score")
+        boxes.write_text(json.dumps([{key: one[key] for key in kept} for one in found]))
+    options = ["--nms", 1, "--boxes", boxes] if scored else []
+    evaluated = on_images(folder, *options)
+    assert evaluated.exit_code == 0, evaluated.output
+    arguments = ["--from", "model", "--boxes", boxes, "--out", folder / "predicted", "--no-draw"]
+    arguments += ["--no-flip-test", "--format", "coco", "--batch-size", 32]
+    result = CliRunner().invoke(app, ["predict", *map(str, [folder / "images", *arguments])])
     assert result.exit_code == 0, result.output
+    by_eval = json.loads((folder / "out/results.json").read_text())
+    by_predict = json.loads((folder / "predicted/coco_results.json").read_text())
+    keys = ("image_id", "category_id", "keypoints", "score")
+    assert sorted([one[key] for key in keys] for one in by_eval) == sorted(
+        [one[key] for key in keys] for one in by_predict
+    )
+    figures = [report(folder)["metrics"][name] for name in METRICS]
+    of_predict = pycocotools_stats(document, by_predict, (SIGMA, SIGMA))
+    np.testing.assert_allclose(figures, of_predict, rtol=0, atol=1e-9)
+    assert 0.1 < of_predict[0] < 1
 
 
 def test_a_detector_end_to_end(folder, monkeypatch):
@@ -162,6 +202,49 @@ def test_prepared_data_gives_nearly_the_same(folder):
     assert (folder / "out/worst.png").is_file()
 
 
+def finder(images, **_):
+    """Stands for a predictor of whole images, which finds the dots of the `folder` in canvases."""
+    for image, boxes in images:
+        assert boxes is None
+        matrix = letterbox((240, 320), image.shape[:2])
+        points = apply_affine(matrix, np.array([dots_in(box) for box in BOXES], float))
+        boxes = np.tile(np.array([0, 0, 1, 1], np.float32), (2, 1))
+        yield People(
+            SKELETON,
+            image.shape[:2],
+            points.astype(np.float32),
+            np.ones((2, 2), np.float32),
+            boxes,
+            np.arange(2),
+        )
+
+
+def test_a_model_of_whole_images_takes_prepared_images(folder, monkeypatch):
+    predictor = SimpleNamespace(skeleton=SKELETON, stream=finder)
+    trained = SimpleNamespace(
+        estimator=SimpleNamespace(takes="images"),
+        predictor=lambda **_: predictor,
+        directory=folder / "model",
+        codec="finder",
+        step=None,
+    )
+    monkeypatch.setattr(evaluate_module, "load", lambda *_, **__: trained)
+    on_images(folder)
+    direct = report(folder)["metrics"]
+    files = ["--annotations", folder / "truth.json", "--images", folder / "images"]
+    options = ["--out", folder / "whole", "--split", "val", "--processes", "1"]
+    options += ["--skeleton", folder / "dots.toml", "--canvas", "128x192", "--layout", "images"]
+    made = CliRunner().invoke(app, ["prepare", "coco", *map(str, [*files, *options])])
+    assert made.exit_code == 0, made.output
+    places = ["--data", folder / "whole", "--out", folder / "out"]
+    result = CliRunner().invoke(app, ["eval", "model", *map(str, places)])
+    assert result.exit_code == 0, result.output
+    again = report(folder)["metrics"]
+    assert again["mean OKS"] == pytest.approx(direct["mean OKS"], abs=1e-3)
+    assert again["AP"] == pytest.approx(direct["AP"], abs=1e-6)
+    assert (folder / "out/worst.png").is_file()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -174,7 +257,7 @@ def test_prepared_data_gives_nearly_the_same(folder):
         (["--data", "images"], "need the COCO file"),
         (
             ["--data", "images", "--annotations", "truth.json", "--boxes", "other.json"],
-            "has boxes of other images",
+            "but for none of the given images",
         ),
         (
             ["--data", "images", "--annotations", "truth.json", "--metric", "crowd"],

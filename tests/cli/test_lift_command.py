@@ -110,13 +110,17 @@ def test_tracks_without_certain_keypoints_are_not_lifted(release, tmp_path):
     out = tmp_path / "out.json"
     result = CliRunner().invoke(app, [*command, str(out)])
     assert result.exit_code == 1
+    line = "Given 2 tracks = done 1 + left out 1 (not lifted: 1); given 20 frames = done 20"
+    assert line in result.stdout
+    assert json.loads(out.read_text())["counts"][0]["left_out"] == {"not lifted": 1}
     reason = "Not lifted: track 1: no keypoint scores 0.3 or more in any frame; lower --min-score"
     assert reason in " ".join(result.output.split())
     (track,) = json.loads(out.read_text())["tracks"]
     assert track["track"] == 2 and None not in track["joints_mm"]
     out.unlink()
     result = CliRunner().invoke(app, [*command, str(out), "--track", "1"])
-    assert result.exit_code == 1 and reason in " ".join(result.output.split())
+    assert result.exit_code == 2 and reason in " ".join(result.output.split())
+    assert "left out 2 (not lifted: 1, not chosen: 1)" in result.stdout
     assert not out.exists()
     result = CliRunner().invoke(app, [*command, str(out), "--min-score", "0.1"])
     assert result.exit_code == 0 and len(json.loads(out.read_text())["tracks"]) == 2
@@ -127,7 +131,7 @@ def test_an_impossible_body_is_the_lifters(release, tmp_path, monkeypatch):
     monkeypatch.setattr(TrackLifter, "_windows", lambda self, framed: tiny.copy())
     result = lift(release, str(tmp_path / "a.json"))
     text = " ".join(result.output.split())
-    assert result.exit_code == 1 and "the lifter gives an impossible body" in text
+    assert result.exit_code == 2 and "the lifter gives an impossible body" in text
     assert "--no-rigid" in text and "check the unit" not in text
     assert not list(tmp_path.iterdir())
-    assert lift(release, str(tmp_path / "a.json"), smooth="0").exit_code == 1
+    assert lift(release, str(tmp_path / "a.json"), smooth="0").exit_code == 2

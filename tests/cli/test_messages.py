@@ -8,11 +8,14 @@ from typer.testing import CliRunner
 from jaxpose.cli.main import app
 from jaxpose.console import PlainConsole
 from jaxpose.convert.reading import RELEASE
+from jaxpose.counts import Counts
 from jaxpose.train.log import RunLog
 
 
 def test_brackets_in_a_path_are_printed(tmp_path, monkeypatch):
-    monkeypatch.setattr("jaxpose.cli.convert.release_checkpoint", lambda *_: "table")
+    monkeypatch.setattr(
+        "jaxpose.cli.convert.release_checkpoint", lambda *_: ("table", [Counts("arrays", 1)])
+    )
     out = tmp_path / "o [x] [red]"
     np.savez(tmp_path / "a.npz", a=np.zeros(1))
     result = CliRunner().invoke(app, ["convert", str(tmp_path / "a.npz"), str(out)])

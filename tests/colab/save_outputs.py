@@ -34,7 +34,7 @@ def small(png: str) -> str:
 def kept(output: nbformat.NotebookNode, folder: str) -> bool:
     """Shrinks one output in place; False for what is not worth keeping."""
     if output.output_type == "stream":
-        if output.name == "stderr":
+        if output.name == "stderr" and not output.text.startswith("Note: "):
             return False
         output.text = output.text.replace(f"{folder}/", "")
         # Progress bars and colours.

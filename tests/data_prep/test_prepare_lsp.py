@@ -48,7 +48,8 @@ def test_splits_and_ids(prepare, folders, tmp_path):
     out = tmp_path / "out"
     options = ["--canvas", "48x48", "--processes", 1, "--out", out]
     result = prepare("lsp", "--lsp", lsp, "--lspet", lspet, *options)
-    assert result.exit_code == 0, result.stderr
+    assert result.exit_code == 1, result.stderr
+    assert "Given 2,010 people = done 5 + left out 2,005 (image missing: 2,005)." in result.stdout
     train, test = RecordSource(out, "train"), RecordSource(out, "test")
     batch = train.samples([0, 1, 2])
     np.testing.assert_array_equal(batch["annotation_id"], [1, 1000, 100_001])

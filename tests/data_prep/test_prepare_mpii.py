@@ -7,7 +7,7 @@ import pytest
 from scipy.io import savemat
 
 from jaxpose import geometry
-from jaxpose.data.canvas import BAD_BOX
+from jaxpose.data.canvas import NO_KEYPOINTS
 from jaxpose.data.coco_json import NOT_NUMBERS, WRONG_LENGTH
 from jaxpose.data.records import RecordSource
 from jaxpose.errors import InputError
@@ -68,8 +68,9 @@ def test_the_official_file(script, official):
         ("a.jpg", 1, 2),
         ("b.jpg", 2, 1),
     ]
-    assert [skip.reason for skip in skips] == ["no centre or scale"]
-    assert skips[0].who == "person 1 in d.jpg"
+    assert not any(skip.fault for skip in skips)
+    assert "person 1 in d.jpg" in [s.who for s in skips if s.reason == "no centre or scale"]
+    assert {skip.reason for skip in skips} == {"no centre or scale", NO_KEYPOINTS}
     first, second = images[0].people
     assert (first.annotation_id, second.annotation_id) == (1001, 1002)
     np.testing.assert_array_equal(first.keypoints[3], [12, 25])  # MATLAB counts from 1
@@ -133,15 +134,20 @@ def test_bad_entries_of_the_list_are_left_out(prepare, script, tmp_path, write_p
     file = tmp_path / "list.json"
     file.write_text(json.dumps(entries))
     images, skips = script("mpii").people_of_json(file, tmp_path)
-    assert [skip.reason for skip in skips] == [WRONG_LENGTH] * 2 + [NOT_NUMBERS] * 3
+    unmarked = [WRONG_LENGTH] * 2 + [NOT_NUMBERS] * 3
+    assert [skip.reason for skip in skips] == [*unmarked, "no centre or scale"]
     assert images[0].people[0].visible[15] == 0
     write_photo(tmp_path / "a.jpg")
     result = prepare(
         "mpii", "--annotations", file, "--images", tmp_path, "--out", tmp_path / "out",
         "--processes", 1, "--split", "val",
     )  # fmt: skip
-    assert result.exit_code == 0, result.stderr
-    assert f"skipped: {BAD_BOX}" in result.stdout
+    assert result.exit_code == 1, result.stderr
+    assert "Given 7 people = done 1 + left out 6" in result.stdout
+    left_out = json.loads((tmp_path / "out" / "summary.json").read_text())["splits"]["val"]
+    assert left_out["counts"][0]["left_out"] == {
+        WRONG_LENGTH: 2, NOT_NUMBERS: 3, "no centre or scale": 1,
+    }  # fmt: skip
     assert len(RecordSource(tmp_path / "out", "val")) == 1
 
 

@@ -136,6 +136,7 @@ def test_the_records_hold_people_of_the_detector_and_of_lsp(
             write_photo(target, (100, 60))
     write_photo(tmp_path / "more/one.png", (200, 200))
     cv2.imwrite(str(tmp_path / "more/two.png"), np.zeros((20, 20, 3), np.uint8))
+    (tmp_path / "more/three.png").write_bytes(b"no image")
 
     class Detector:
         def __call__(self, images):
@@ -162,7 +163,8 @@ def test_the_records_hold_people_of_the_detector_and_of_lsp(
     options = ["--teacher", "t", "--detector", "d", "--canvas", "48x32", "--processes", 1]
     out = tmp_path / "out"
     result = prepare("teacher", "--images", tmp_path / "more", *options, "--out", out)
-    assert result.exit_code == 0, result.stderr
+    assert result.exit_code == 1, result.stderr
+    assert "Given 2 people = done 1 + left out 1 (image unreadable: 1)." in result.stdout
     source = RecordSource(out, "train")
     assert len(source) == 1  # the small box is left out
     batch = source.samples([0])

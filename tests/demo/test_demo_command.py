@@ -3,7 +3,6 @@
 import json
 import socket
 import sys
-from types import SimpleNamespace
 
 import pytest
 from dots import trained
@@ -14,6 +13,7 @@ from jaxpose.cli.main import app
 from jaxpose.demo import page
 from jaxpose.demo.limits import Limits
 from jaxpose.demo.serve import check_free, is_local
+from jaxpose.demo.session import DemoSession
 from jaxpose.errors import InputError
 
 
@@ -22,15 +22,15 @@ def served(monkeypatch, tmp_path):
     """What would be served, with a model that needs no weights."""
     calls = []
 
-    def serve(session, model, host, port, ready):
-        assert session.folder.is_dir()
+    def serve(models, host, port, ready):
+        assert models.folder.is_dir()
         ready(f"http://{host}:{port}/")
-        calls.append(SimpleNamespace(session=session, model=model, host=host))
+        calls.append(models)
 
     monkeypatch.setattr(demo_module, "gradio", lambda: None)
     monkeypatch.setattr(demo_module, "check_free", lambda host, port: None)
     monkeypatch.setattr(demo_module, "load_pose", lambda run, checkpoint, **_: trained())
-    monkeypatch.setattr(demo_module.DemoSession, "warm_up", lambda session: None)
+    monkeypatch.setattr(DemoSession, "warm_up", lambda session: None)
     monkeypatch.setattr(demo_module, "serve", serve)
     return calls
 
@@ -47,12 +47,28 @@ def test_the_page_is_for_this_machine_unless_told_otherwise(served):
     assert status == 0 and "The page is at http://127.0.0.1:7860/ until Ctrl-C." in told
     assert "password" not in told
     (one,) = served
-    assert one.model.startswith("dots: 2 keypoints (dots), input of 48 x 64 pixels, each image")
-    assert one.session.limits == Limits(64, 3, 20) and not one.session.folder.exists()
-    assert "secret" not in json.dumps(one.session.head)
-    assert one.session.head["models"] == {"pose": "dots"}
+    session = one.session("dots")
+    assert session.described == "dots: 2 keypoints (dots), each image is taken as one person"
+    assert one.limits == Limits(64, 3, 20) and not one.folder.exists() and one.fetch
+    assert "secret" not in json.dumps(session.head)
+    assert session.head["models"] == {"pose": "dots"}
     status, told = run("--from", "dots", "--host", "0.0.0.0")
     assert status == 0 and "there is no password and no encryption" in told
+    assert not served[1].fetch
+
+
+def test_without_a_model_the_page_begins_with_a_default_pair(served, monkeypatch):
+    for kind in ("pose", "detector"):
+        loaded = ("small", trained()) if kind == "pose" else ("finder", lambda images: [])
+        monkeypatch.setattr(demo_module, f"load_default_{kind}", lambda quality, it=loaded: it)
+    status, told = run("--quality", "fast")
+    assert status == 0 and "small: 2 keypoints (dots), people found by finder." in told
+    (one,) = served
+    assert one.first == "fast" and one.session("fast").head["models"]["detector"] == "finder"
+    status, told = run("--quality", "fast", "--from", "dots")
+    assert status == 2 and "leave one of them out" in told
+    status, told = run("--from", "holistic", "--detector", "yolox-s")
+    assert status == 2 and "leave --detector out" in told
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ from jaxpose.pipeline import Pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = ROOT.parent / "shared" / "data" / "video" / "pose.jpg"
+CHOOSE = 3  # number of the page's function for the list of models
 PATIENCE = 120.0  # seconds, for machines that do other things as well
 
 # What a browser is asked.
@@ -85,7 +86,7 @@ def page(release, tmp_path_factory):
             cwd=ROOT,
             stderr=log,
             stdout=log,
-            env=os.environ | {"TMPDIR": str(folder)},
+            env=os.environ | {"TMPDIR": str(folder), "JAXPOSE_MIRROR": "https://nowhere.invalid"},
         )
     try:
         told = until(lambda: process.poll() or "page is at" in (folder / "log").read_text())
@@ -134,11 +135,16 @@ def upload(page, content: bytes, name: str = "a.jpg") -> Any:
     return post(page, "upload", body, "multipart/form-data; boundary=x")
 
 
-def ask(page, path: str, function: int = 0) -> Any:
+def ask(page, path: str, function: int = 0, model: str = "tiny") -> Any:
     """Joins the queue with a file's path: a refusal, or what the page would show."""
-    session = f"s{time.monotonic_ns()}"
     file = {"path": path, "orig_name": "a", "meta": {"_type": "gradio.FileData"}}
-    event = {"data": [file, 0.0], "fn_index": function, "session_hash": session}
+    return join(page, [file, 0.0, model], function)
+
+
+def join(page, data: list[Any], function: int) -> Any:
+    """Joins the queue with the inputs of a function of the page."""
+    session = f"s{time.monotonic_ns()}"
+    event = {"data": data, "fn_index": function, "session_hash": session}
     status, answer = post(page, "queue/join", json.dumps(event).encode())
     if status != 200:
         return status, answer
@@ -182,6 +188,22 @@ def test_what_cannot_be_shown_is_said_in_a_sentence(page):
         assert done and output["data"][1].startswith(message), output
         assert str(page.folder) not in output["data"][1]
         assert output["data"][5]["data"] == []
+
+
+def test_a_model_is_chosen_by_name(page, picture):
+    done, output = join(page, ["tiny", None, 0.0], CHOOSE)
+    assert done and output["data"][1] == "tiny is loaded. Upload an image or a video."
+    assert output["data"][9].startswith("tiny: 17 keypoints (")
+    done, output = join(page, ["hrnet-w48", None, 0.0], CHOOSE)
+    told = output["data"][1]
+    assert told.startswith("⚠ The weights of hrnet-w48 are not in the cache: cannot reach nowhere")
+    assert told.endswith("Choose a model that is on this machine.")
+    offered = {name: label for label, name in output["data"][10]["choices"]}
+    assert offered["jaxpose-small"] == "jaxpose-small (coco17)"
+    assert offered["hrnet-w48"] == "hrnet-w48 (coco17; to be fetched)"
+    _, (path,) = upload(page, picture.read_bytes())
+    done, output = ask(page, path, model="../../etc/passwd")
+    assert done and output["data"][1] == "⚠ The page has no such model."
 
 
 def test_nothing_but_uploads_of_some_size_is_read(page):

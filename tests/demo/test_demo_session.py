@@ -15,6 +15,7 @@ from dots import SKELETON, draw_dots, trained
 from jaxpose.codecs.lifting import LiftingCodec, Statistics
 from jaxpose.demo.limits import Limits
 from jaxpose.demo.session import DemoSession
+from jaxpose.demo.temp_files import without_folders
 from jaxpose.errors import InputError
 from jaxpose.media.image import read_image
 from jaxpose.models import martinez
@@ -137,7 +138,7 @@ def test_a_film_that_is_none(session, tmp_path, content, message):
     path.write_bytes(content)
     with pytest.raises(InputError, match=message) as caught:
         session.video(path)
-    told = session.without_folders(str(caught.value))
+    told = without_folders(str(caught.value), session.folder)
     assert str(tmp_path) not in told and message in told
 
 
@@ -150,7 +151,7 @@ def test_a_full_disk(session, tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(InputError) as caught:
         found.draw(0.3)
-    told = session.without_folders(str(caught.value))
+    told = without_folders(str(caught.value), session.folder)
     assert told == "drawn_0.30.jpg: the image cannot be written: No space left on device."
 
 

@@ -298,6 +298,20 @@ def test_weight_files_of_a_tensorflow_js_model_come_with_it(site):
         local(site.at("/net/outside.json", whole(outside)))
 
 
+def test_the_weights_of_an_openvino_model_come_with_it(site):
+    kernel = np.arange(4, dtype=np.float32)
+    graph = b"""<net version="11"><layers><layer id="0" name="a.kernel" type="Const"><data
+        element_type="f32" shape="4" offset="0" size="16"/></layer></layers></net>"""
+    url = site.at("/a%20net/my%20model.xml?format=file", whole(graph))
+    with pytest.raises(InputError, match=r"is two files, and .*my%20model\.bin\?.* with 404"):
+        local(url)
+    site.at("/a%20net/my%20model.bin?format=file", whole(kernel.tobytes()))
+    np.testing.assert_array_equal(load_state_dict(url)["a.kernel"], kernel)
+    assert [file.name for file in files_of(local(url))] == ["my_model.xml", "my_model.bin"]
+    site.at("/a%20net/my%20model.bin?format=file", missing)
+    load_state_dict(url)  # from the cache
+
+
 def test_the_cache_is_where_the_system_keeps_such_things(monkeypatch, tmp_path):
     monkeypatch.setenv(CACHE_VARIABLE, "~/mine")
     assert cache_folder() == Path.home() / "mine"

@@ -9,7 +9,6 @@ import io
 import json
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from jaxpose.convert.reading import load_state_dict
-from jaxpose.convert.release import load_config
+from jaxpose.codecs.heatmap import udp
+from jaxpose.config import override
 from jaxpose.data.coco_json import read_json, read_people
 from jaxpose.data.lint.check import check_annotations
 from jaxpose.data.matlab import read_mat
@@ -26,8 +25,10 @@ from jaxpose.data.pickles import read_pickle, read_pickled_npz
 from jaxpose.errors import InputError
 from jaxpose.media.frames import Skipped
 from jaxpose.media.image import exif_orientation, page_count, read_image
+from jaxpose.media.sources import open_media
 from jaxpose.media.video import open_video
 from jaxpose.metrics.coco import load_document
+from jaxpose.metrics.report import Report
 from jaxpose.motion.bvh import Bvh, forward_kinematics, read_bvh, write_bvh
 from jaxpose.motion.timing import even_clock
 from jaxpose.multiview.calibration import (
@@ -39,24 +40,14 @@ from jaxpose.multiview.calibration import (
 )
 from jaxpose.results.box_files import read_boxes
 from jaxpose.results.readers import read_results
+from jaxpose.scaling.manifest import Manifest, read_manifest, write_manifest
 from jaxpose.skeletons import COCO17, load
-
-Files = dict[str, bytes]
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A reader with its samples.
-
-    Attributes:
-      name: name in reports.
-      read: reads the files of a sample in a folder.
-      samples: `samples()` -> samples; the first file of each is the one that is changed.
-    """
-
-    name: str
-    read: Callable[[Path], Any]
-    samples: Callable[[], list[Files]]
+from jaxpose.train.log import read_metrics
+from jaxpose.train.run_dir import read_record
+from tests.hostile.dataset_readers import DATASET_READERS
+from tests.hostile.reader import Files, Reader, files_of
+from tests.hostile.score_readers import SCORE_READERS, coco_document
+from tests.hostile.weight_readers import WEIGHT_READERS
 
 
 def _pixels(seed: int = 0) -> np.ndarray:
@@ -114,25 +105,9 @@ def _read_video(folder: Path) -> Any:
     return frames, reports
 
 
-def _coco() -> dict[str, Any]:
-    keypoints = [float(v) for i in range(17) for v in (2 + i % 9, 3 + i % 7, 2)]
-    person = {"category_id": 1, "keypoints": keypoints, "num_keypoints": 17, "iscrowd": 0}
-    return {
-        "images": [{"id": i, "file_name": f"{i}.png", "width": 48, "height": 36} for i in range(3)],
-        "annotations": [
-            {"id": 5 + i, "image_id": i, "bbox": [1, 1, 12, 11.5], "area": 90.5, **person}
-            for i in range(3)
-        ],
-        "categories": [
-            {"id": 1, "name": "person", "keypoints": list(COCO17.keypoints)},
-            {"id": 2, "name": "dog", "keypoints": ["nose", "tail"]},
-        ],
-    }
-
-
 def _annotations() -> list[Files]:
     image = cv2.imencode(".png", _pixels())[1].tobytes()
-    return [{"people.json": json.dumps(_coco()).encode(), "0.png": image, "1.png": image}]
+    return [{"people.json": json.dumps(coco_document()).encode(), "0.png": image, "1.png": image}]
 
 
 def _read_annotations(folder: Path) -> Any:
@@ -157,7 +132,7 @@ def _boxes() -> list[Files]:
             {"image_id": 7, **box},
             {"file_name": "v.mp4", "frame": 3, **box},
         ],
-        _coco(),
+        coco_document(),
         {"a.jpg": [[1, 2, 3, 4]], "v.mp4": {"0": [[1, 2, 3, 4]]}, "b.jpg": []},
     ]
     texts = [json.dumps(document) for document in documents] + [table.getvalue()]
@@ -178,43 +153,6 @@ def _results() -> list[Files]:
     whole = json.dumps({**head, "frames": frames})
     lines = "\n".join(json.dumps(one) for one in frames)
     return [{"results.json": whole.encode()}, {"results.json": lines.encode()}]
-
-
-def _arrays() -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(0)
-    return {"a.weight": rng.random((3, 4), np.float32), "a.bias": rng.random(4).astype(np.float16)}
-
-
-def _npz() -> list[Files]:
-    plain, packed = io.BytesIO(), io.BytesIO()
-    np.savez(plain, **_arrays())
-    np.savez_compressed(packed, **_arrays())
-    return [{"w.npz": plain.getvalue()}, {"w.npz": packed.getvalue()}]
-
-
-def _safetensors() -> list[Files]:
-    from safetensors.numpy import save
-
-    return [{"w.safetensors": save(_arrays())}]
-
-
-def _pth() -> list[Files]:
-    import tempfile
-
-    from tests.torch_file import Writer
-
-    with tempfile.TemporaryDirectory() as folder:
-        writer = Writer()
-        tensors = {key: writer.tensor(array) for key, array in _arrays().items()}
-        path = writer.write(Path(folder) / "w.pth", {"state_dict": tensors, "epoch": 3})
-        return [{"w.pth": path.read_bytes()}]
-
-
-def _release() -> list[Files]:
-    from safetensors.numpy import save
-
-    config = {"format": "jaxpose", "schema": 2, "name": "x", "estimator": {"class": "a.B", "x": 1}}
-    return [{"config.json": json.dumps(config).encode(), "model.safetensors": save(_arrays())}]
 
 
 def _skeletons() -> list[Files]:
@@ -317,27 +255,152 @@ _VOXELPOSE = {
     | {"k": [[0.0], [0], [0]], "p": [[0.0], [0]]}
 }
 
+
+def _lists() -> list[Files]:
+    image = cv2.imencode(".png", _pixels())[1].tobytes()
+    return [
+        {
+            "list.txt": b"a.png\n# a comment\n./b 1.png  # another\n",
+            "a.png": image,
+            "b 1.png": image,
+        }
+    ]
+
+
+def _changes() -> list[Files]:
+    text = "sigma=2.5\nheatmap_hw=(32, 24)\ninput_hw=(128,96)\n"
+    return [{"changes.txt": text.encode()}]
+
+
+def _read_changes(folder: Path) -> Any:
+    codec = udp(input_hw=(64, 48), heatmap_hw=(16, 12), sigma=1.0)
+    lines = (folder / "changes.txt").read_text("utf-8", "replace").split("\n")
+    return override(codec, [line for line in lines if line])
+
+
+def _records() -> list[Files]:
+    record = {"schema": 2, "experiment": {"class": "x.Y", "steps": 3}, "data": {"train": "ab"}}
+    return [{"config.json": json.dumps(record).encode()}]
+
+
+def _metrics() -> list[Files]:
+    lines = [{"step": i, "kind": "train", "loss": 1 / i, "bad": None} for i in (1, 2, 3)]
+    return [{"metrics.jsonl": "\n".join(map(json.dumps, lines)).encode()}]
+
+
+def _reports() -> list[Files]:
+    report = Report({"AP": 0.5}, "annotated", False, "plain", "COCO", 3)
+    return [{"report.json": report.to_json().encode()}]
+
+
+def _manifests() -> list[Files]:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_manifest(Path(folder), Manifest("made up", {"class": "x.Y"}, "AP", ()))
+        return [files_of(Path(folder))]
+
+
+def _cameras(rig: Any) -> Any:
+    return len(rig.names) == 1 and rig.cameras.K.shape == (1, 3, 3)
+
+
 READERS: tuple[Reader, ...] = (
-    Reader("image", _read_image, _images),
-    Reader("video", _read_video, _videos),
-    Reader("COCO annotations", _read_annotations, _annotations),
-    Reader("data check", _check_annotations, _annotations),
-    Reader("box file", lambda folder: read_boxes(folder / "boxes"), _boxes),
-    Reader("results", lambda folder: read_results(folder / "results.json"), _results),
-    Reader("npz weights", lambda folder: load_state_dict(folder / "w.npz"), _npz),
-    Reader("safetensors", lambda folder: load_state_dict(folder / "w.safetensors"), _safetensors),
-    Reader("PyTorch weights", lambda folder: load_state_dict(folder / "w.pth"), _pth),
-    Reader("release configuration", load_config, _release),
-    Reader("skeleton", lambda folder: load(folder / "skeleton.toml"), _skeletons),
-    Reader("MATLAB", lambda folder: read_mat(folder / "joints.mat", "joints"), _mat),
-    Reader("pickle", lambda folder: read_pickle(folder / "a.pkl"), _pickles),
-    Reader("pickled npz", lambda f: read_pickled_npz(f / "a.npz", "positions_3d"), _pickled_npz),
-    Reader("BVH", lambda folder: forward_kinematics(read_bvh(folder / "a.bvh")), _bvh),
-    Reader("H36M rig", lambda f: read_h36m(f / "rig.json", "S1"), _calibrations(_H36M)),
-    Reader("Panoptic cameras", lambda f: read_panoptic(f / "rig.json"), _calibrations(_PANOPTIC)),
     Reader(
-        "VoxelPose cameras", lambda f: read_voxelpose(f / "rig.json"), _calibrations(_VOXELPOSE)
+        "image",
+        _read_image,
+        _images,
+        lambda found: sorted(found[0].shape) == [3, 36, 48] and found[2] == 1,
     ),
-    Reader("Pose2Sim rig", lambda f: read_pose2sim(f / "rig.toml"), _toml_calibration),
-    Reader("OpenCV rig", lambda f: read_opencv(f / "rig.yml"), _opencv_calibration),
+    Reader("video", _read_video, _videos, lambda found: len(found[0]) == 12 and not found[1]),
+    Reader(
+        "COCO annotations",
+        _read_annotations,
+        _annotations,
+        lambda found: len(found[0][0]) == 3 and not found[0][1] and len(found[1][0]) == 3,
+    ),
+    Reader(
+        "data check", _check_annotations, _annotations, lambda findings: isinstance(findings, list)
+    ),
+    Reader(
+        "box file",
+        lambda folder: read_boxes(folder / "boxes"),
+        _boxes,
+        lambda found: found.of("a.jpg").tolist() or found.of("0.png").tolist(),
+    ),
+    Reader(
+        "results",
+        lambda folder: read_results(folder / "results.json"),
+        _results,
+        lambda frames: [len(people) for people in frames] == [1, 1, 1],
+    ),
+    Reader(
+        "list of paths",
+        lambda folder: open_media([folder / "list.txt"]).paths,
+        _lists,
+        lambda paths: [path.name for path in paths] == ["a.png", "b 1.png"],
+    ),
+    Reader(
+        "--set",
+        _read_changes,
+        _changes,
+        lambda codec: (codec.sigma, codec.heatmap_hw) == (2.5, (32, 24)),
+    ),
+    Reader("run", read_record, _records, lambda record: record["data"] == {"train": "ab"}),
+    Reader("metrics", read_metrics, _metrics, lambda records: len(records) == 3),
+    Reader(
+        "report",
+        lambda folder: Report.from_json((folder / "report.json").read_text("utf-8", "replace")),
+        _reports,
+        lambda report: report.metrics["AP"] == 0.5,
+    ),
+    Reader("study", read_manifest, _manifests, lambda manifest: manifest.metric == "AP"),
+    Reader(
+        "skeleton",
+        lambda folder: load(folder / "skeleton.toml"),
+        _skeletons,
+        lambda skeleton: skeleton.num_keypoints == 5 and len(skeleton.sigmas) == 5,
+    ),
+    Reader(
+        "MATLAB",
+        lambda folder: read_mat(folder / "joints.mat", "joints"),
+        _mat,
+        lambda joints: joints.shape == (3, 14, 2),
+    ),
+    Reader(
+        "pickle",
+        lambda folder: read_pickle(folder / "a.pkl"),
+        _pickles,
+        lambda content: content["size"] == (3, 4) and content["S1"][0].shape == (2, 3),
+    ),
+    Reader(
+        "pickled npz",
+        lambda folder: read_pickled_npz(folder / "a.npz", "positions_3d"),
+        _pickled_npz,
+        lambda content: content["S1"].tolist() == [1, 1, 1],
+    ),
+    Reader(
+        "BVH",
+        lambda folder: forward_kinematics(read_bvh(folder / "a.bvh")),
+        _bvh,
+        lambda positions: positions.shape == (2, 2, 3),
+    ),
+    Reader("H36M rig", lambda f: read_h36m(f / "rig.json", "S1"), _calibrations(_H36M), _cameras),
+    Reader(
+        "Panoptic cameras",
+        lambda f: read_panoptic(f / "rig.json"),
+        _calibrations(_PANOPTIC),
+        _cameras,
+    ),
+    Reader(
+        "VoxelPose cameras",
+        lambda f: read_voxelpose(f / "rig.json"),
+        _calibrations(_VOXELPOSE),
+        _cameras,
+    ),
+    Reader("Pose2Sim rig", lambda f: read_pose2sim(f / "rig.toml"), _toml_calibration, _cameras),
+    Reader("OpenCV rig", lambda f: read_opencv(f / "rig.yml"), _opencv_calibration, _cameras),
+    *WEIGHT_READERS,
+    *SCORE_READERS,
+    *DATASET_READERS,
 )

@@ -13,7 +13,8 @@ from jaxpose.data.matlab import read_mat
 from jaxpose.data.pickles import read_pickle
 from jaxpose.errors import InputError
 from tests.hostile.fuzz import changed_samples, outcome, write
-from tests.hostile.readers import READERS, Reader
+from tests.hostile.reader import Reader
+from tests.hostile.readers import READERS
 
 JSON = [reader for reader in READERS if next(iter(reader.samples()[0])).endswith(".json")]
 
@@ -30,7 +31,7 @@ def reader(request) -> Reader:
 def test_samples_are_read(reader, tmp_path):
     for sample in reader.samples():
         write(sample, tmp_path)
-        reader.read(tmp_path)
+        assert reader.comes_out(reader.read(tmp_path)), list(sample)
 
 
 def test_changed_files_end_in_a_result_or_a_sentence(reader, tmp_path):

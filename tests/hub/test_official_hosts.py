@@ -12,18 +12,21 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from official_files import drawn_leaves, write_official_file
 from official_hosts import host_of, official_hosts, sha256
+from reference import REAL_WEIGHTS
 
-from jaxpose.convert import load_pretrained
+from jaxpose.convert import load_pretrained, load_state_dict, to_variables
 from jaxpose.convert.release import load_release
 from jaxpose.convert.rules import flatten
 from jaxpose.download import transfer
 from jaxpose.download.fetch import fetch, place_of
+from jaxpose.download.shards import shard_names
 from jaxpose.errors import InputError
 from jaxpose.hub import catalogue
 from jaxpose.hub.addresses import address_for
@@ -31,13 +34,14 @@ from jaxpose.hub.load import load, load_detector, load_pose, weights
 from jaxpose.models.published.catalogue import find, records
 from jaxpose.paths import CACHE_VARIABLE
 
-# The files of phone models have formats and tests of their own.
+# Files of phone models have formats that cannot be drawn: their tests serve the real files.
 DRAWN = (".pth", ".bin", ".safetensors")
-RUN = [
-    r.name
-    for r in records()
-    if r.weights and r.kind != "backbone" and r.weights.file_name.endswith(DRAWN)
-]
+WITH_WEIGHTS = [r for r in records() if r.weights]
+RUN = [r.name for r in WITH_WEIGHTS if r.weights.file_name.endswith(DRAWN)]
+PHONES = {r.name: r.weights.file_name for r in WITH_WEIGHTS if r.name not in RUN} | {
+    **{f"movenet-{size}": f"movenet-{size}.json" for size in ("lightning", "thunder", "multipose")},
+    "posenet-mobilenetv1-0.75": "posenet.json",
+}
 # One of each project's format; the others are marked slow.
 QUICK = (
     "rtmpose-t",
@@ -45,7 +49,7 @@ QUICK = (
     "videopose3d-27-semi",
     "videopose3d-243-coco",
 )
-HOSTS = sorted({host_of(find(name).weights.address) for name in RUN})
+HOSTS = sorted({host_of(r.weights.address) for r in WITH_WEIGHTS})
 
 
 @pytest.fixture
@@ -125,6 +129,36 @@ def test_a_name_is_fetched_checked_converted_and_run(site, name, capsys):
     count = len(site.asked)
     catalogue.resolve(name)
     assert len(site.asked) == count and host_of(record.weights.address) in site.asked[0][0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PHONES)
+def test_a_phone_model_is_fetched_from_its_official_address(site, name):
+    """The real file, from the package that has it, with the published checksum where one is known.
+
+    TensorFlow.js' files are served under the names in the package, which their `model.json` lists.
+    """
+    record, path = find(name), real_file(PHONES[name], find(name).weights.sha256)
+    address, _, query = record.weights.address.partition("?")
+    query = f"?{query}" if query else ""
+    site.files[f"{address}{query}"] = path
+    for shard in shard_names(path) if path.suffix == ".json" else ():
+        site.files[f"{address.rpartition('/')[0]}/{shard}{query}"] = path.with_name(shard)
+    loaded = load_detector(name) if record.kind == "detector" else load_pose(name)
+    expected = dict(flatten(to_variables(load_state_dict(path), record.model())))
+    mine = dict(flatten(jax.device_get(loaded.variables)))
+    assert mine.keys() == expected.keys() and len(site.asked) == len(site.files)
+    for key, leaf in expected.items():
+        np.testing.assert_array_equal(mine[key], leaf, err_msg=key)
+
+
+def real_file(name, digits):
+    """File under the folder of real weights, whose SHA-256 begins with these digits."""
+    folder = os.environ.get(REAL_WEIGHTS, "")
+    for path in sorted(Path(folder).rglob(name)) if folder else ():
+        if sha256(path).startswith(digits):
+            return path
+    pytest.skip(f"{name} is not under the folder that {REAL_WEIGHTS} names ({folder or 'none'})")
 
 
 def _run(record, model, variables):

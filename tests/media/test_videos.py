@@ -13,6 +13,7 @@ from videos import damage, number_of, numbered, write_video
 from jaxpose.errors import InputError
 from jaxpose.media import video
 from jaxpose.media.cut_off import missing_bytes
+from jaxpose.media.image import LIMIT_VARIABLE
 from jaxpose.media.video import open_video
 from jaxpose.viz import VideoWriter
 
@@ -181,6 +182,29 @@ def test_a_file_that_was_cut_off(tmp_path, name):
         open_video(path, print)
 
 
+@pytest.mark.parametrize("name", ["a.ts", "a.m2ts"])
+def test_a_transport_stream_that_was_cut_off(tmp_path, name):
+    mode = {"mpegts_m2ts_mode": "1"} if name == "a.m2ts" else {}
+    path = write_video(tmp_path / name, codec="mpeg4", container=mode)
+    frames, reports = read(path)
+    assert (len(frames), reports) == (30, [])
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 6 // 10 // 192 * 188 + 70])
+    frames, (report,) = read(path)
+    assert 5 < len(frames) < 30
+    assert report.reason == "the file is cut off within a packet; nothing follows"
+    assert (report.unit, report.cause) == ("files", "not read to the end")
+
+
+def test_frames_above_the_limit_are_refused(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "a.mkv")
+    monkeypatch.setenv(LIMIT_VARIABLE, "0.003")
+    with pytest.raises(InputError, match=r"more than the limit of 0\.003 megapixels"):
+        open_video(path, print)
+    monkeypatch.setenv(LIMIT_VARIABLE, "0.0031")
+    assert len(read(path)[0]) == 30
+
+
 def test_videos_without_frames(tmp_path):
     with av.open(str(tmp_path / "sound.mp4"), "w") as file:
         stream = file.add_stream("aac", rate=16_000)
@@ -204,6 +228,14 @@ def test_playlists_are_not_opened(tmp_path):
     (tmp_path / "list.mp4").write_text("\n".join(lines))
     with pytest.raises(InputError, match="not a readable video"):
         open_video(tmp_path / "list.mp4", print)
+
+
+def test_a_text_in_another_encoding_hides_no_video(tmp_path):
+    path = write_video(tmp_path / "a.mkv", 3)
+    data = path.read_bytes()
+    assert b"Lavf" in data  # the name of the program that wrote it
+    path.write_bytes(data.replace(b"Lavf", b"L\xc3(f"))
+    assert [number_of(frame.image) for frame in open_video(path, print)] == [0, 1, 2]
 
 
 def test_frames_above_the_limit_are_not_decoded(tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """BlazePose, hands, the face mesh and their detectors: shapes, training, identification."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,9 +9,11 @@ import pytest
 
 from jaxpose.codecs import Landmarks, Sample
 from jaxpose.codecs.landmarks import LandmarkOutputs
+from jaxpose.convert import load_pretrained
 from jaxpose.convert.formats import FORMATS, detect
 from jaxpose.convert.identify import identify
 from jaxpose.convert.load import expected_leaves, table
+from jaxpose.convert.mismatch import Mismatch
 from jaxpose.detect.weights import is_detector, recognise_detector
 from jaxpose.losses import LandmarkLoss
 from jaxpose.models import (
@@ -33,7 +37,7 @@ HAND = PoseModel(TRUNK, HandHead(3))
 FACE = PoseModel(BlazeNet((4, 3), ((4,), (8,), (8,), (8, 8)), activation="prelu"), FaceMeshHead(5))
 LARGE = ("blazepose-full", "blazepose-heavy", "hand-landmark-full")
 NAMES = (
-    *("hand-landmark-lite", "face-mesh", "blazepose-lite"),
+    *("hand-landmark-lite", "face-mesh", "blazepose-lite", "hand-region"),
     *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE),
 )
 DETECTORS = (
@@ -88,7 +92,7 @@ def keras_weights(record):
         key = rule.pattern.replace(r"classif\w+_", "classifier_x_").replace(r"\w*", "")
         key = key.replace("(_NO_PRUNING)?", "_NO_PRUNING")
         if rule.pattern.endswith("kernel") and len(shape) == 4:
-            depthwise = shape[2] == 1 and "depthwise" in rule.pattern
+            depthwise = shape[2] == 1 and re.match("depthwise|batch_norm", rule.pattern)
             shape = (1, *shape[:2], shape[3]) if depthwise else (shape[3], *shape[:3])
         elif rule.pattern.endswith("kernel"):
             shape = shape[::-1]
@@ -102,6 +106,23 @@ def test_a_file_is_identified_by_its_arrays(name):
     assert detect(weights).name == "MediaPipe" and not is_detector(weights)
     (fit,) = identify(weights, CATALOGUE)
     assert fit.entry.name == name and fit.num_keypoints == find(name).num_keypoints
+
+
+@pytest.mark.parametrize("name", ["face-mesh", "hand-landmark-lite", "blazepose-lite"])
+def test_a_backbone_starts_without_its_head(name):
+    """Layers have numbers across backbone and head, and only the backbone's are used."""
+    record = find(name)
+    weights = {key: array + 1 for key, array in keras_weights(record).items()}
+    model = record.variant(5, record.input_hw)
+    fresh = jax.tree.map(
+        lambda leaf: np.zeros(leaf.shape, leaf.dtype), abstract_variables(model, record.input_hw)
+    )
+    params = load_pretrained(model, weights, variables=fresh, reset_head=True)["params"]
+    assert all((leaf == 1).all() for leaf in jax.tree.leaves(params["backbone"]))
+    assert not any(leaf.any() for leaf in jax.tree.leaves(params["head"]))
+    del weights["depthwise_conv2d_5/kernel"]
+    with pytest.raises(Mismatch, match=r"backbone/stage_\w+depthwise/conv/kernel"):
+        load_pretrained(model, weights, variables=fresh, reset_head=True)
 
 
 @pytest.mark.parametrize("name", DETECTORS)

@@ -69,7 +69,7 @@ def test_refusals(tmp_path):
     with pytest.raises(InputError, match="no 'cameras'"):
         calibration.read_panoptic(path)
     path.write_text("x = ")
-    with pytest.raises(InputError, match="not TOML"):
+    with pytest.raises(InputError, match="not valid TOML"):
         calibration.read_pose2sim(path)
     path.write_text("[cam]\nfisheye = true\n")
     with pytest.raises(InputError, match="fisheye"):

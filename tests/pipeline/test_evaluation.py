@@ -14,7 +14,7 @@ from jaxpose.metrics.annotated_results import read_annotated, read_results, writ
 from jaxpose.metrics.mean_oks import MeanOKS
 from jaxpose.metrics.oks import METRICS, CocoAP
 from jaxpose.pipeline.evaluation import ImageFolder, predict_dataset
-from jaxpose.results.box_files import read_scored_boxes
+from jaxpose.results.box_files import read_boxes
 from jaxpose.results.people import People, SkippedBox
 from jaxpose.skeletons import BLAZEPOSE33, COCO17, LSP14
 
@@ -94,7 +94,7 @@ def test_results_with_annotated_boxes_are_pairs(folder):
 
 
 def test_figures_are_those_of_pycocotools_on_the_written_file(folder, tmp_path):
-    boxes = read_scored_boxes(boxes_file(folder, detections(folder)), folder.annotated.file_names)
+    boxes = read_boxes(boxes_file(folder, detections(folder)))
     near = Near(folder.annotated.truth, noise=0.06)
     predicted = predict_dataset(near, folder.with_boxes(boxes), COCO17)
     write_results(tmp_path / "results.json", predicted.results)
@@ -112,9 +112,7 @@ def test_figures_are_those_of_pycocotools_on_the_written_file(folder, tmp_path):
 
 
 def test_the_better_of_two_equal_people_stays(folder):
-    boxes = read_scored_boxes(
-        boxes_file(folder, detections(folder, 2)), folder.annotated.file_names
-    )
+    boxes = read_boxes(boxes_file(folder, detections(folder, 2)))
     near = Near(folder.annotated.truth, noise=0.0)
     both = predict_dataset(near, folder.with_boxes(boxes), COCO17, nms=None)
     one = predict_dataset(near, folder.with_boxes(boxes), COCO17)
@@ -125,11 +123,10 @@ def test_the_better_of_two_equal_people_stays(folder):
 
 def test_box_scores_multiply_and_low_ones_are_left_out(folder):
     file = boxes_file(folder, detections(folder, 3))
-    names = folder.annotated.file_names
-    assert sum(map(len, read_scored_boxes(file, names, 0.75).values())) == 2 * len(
+    assert sum(map(len, folder.boxes_of(read_boxes(file, 0.75)).values())) == 2 * len(
         folder.annotated.truth
     )
-    boxes = read_scored_boxes(file, names, 0.85)
+    boxes = read_boxes(file, 0.85)
     predicted = predict_dataset(Near(folder.annotated.truth), folder.with_boxes(boxes), COCO17)
     scores = np.array(predicted.results[0]["keypoints"]).reshape(17, 3)[:, 2]
     mean = scores[scores > 0.2].mean()
@@ -138,7 +135,7 @@ def test_box_scores_multiply_and_low_ones_are_left_out(folder):
 
 def test_keypoints_are_taken_by_their_names(folder):
     truth = folder.annotated.truth
-    boxes = read_scored_boxes(boxes_file(folder, detections(folder)), folder.annotated.file_names)
+    boxes = read_boxes(boxes_file(folder, detections(folder)))
     near = Near(truth, BLAZEPOSE33, noise=0.0)
     found = predict_dataset(near, folder.with_boxes(boxes), COCO17, nms=None)
     assert MeanOKS()(found.people(folder.annotated)).figures["mean OKS"] == pytest.approx(1)
@@ -163,15 +160,15 @@ def test_a_detector_finds_the_boxes(folder):
 @pytest.mark.parametrize(
     ("boxes", "words"),
     [
-        ([{"image_id": 12345, "bbox": [0, 0, 9, 9], "score": 1}], r"boxes of other images"),
-        ([{"file_name": "x.jpg", "bbox": [0, 0, 9, 9], "score": 1}], r"image 'x\.jpg'"),
-        ([], "no box of a person"),
+        ([{"image_id": 12345, "bbox": [0, 0, 9, 9], "score": 1}], "image id 12345, but for none"),
+        ([{"file_name": "x.jpg", "bbox": [0, 0, 9, 9], "score": 1}], r"boxes for 'x\.jpg'"),
+        ([], "boxes for no image"),
         ([{"image_id": 1, "score": 1}], "no `bbox`"),
     ],
 )
 def test_boxes_of_another_dataset(folder, boxes, words):
     with pytest.raises(InputError, match=words):
-        read_scored_boxes(boxes_file(folder, boxes), folder.annotated.file_names)
+        folder.boxes_of(read_boxes(boxes_file(folder, boxes)))
 
 
 def test_images_that_are_absent(folder, tmp_path):

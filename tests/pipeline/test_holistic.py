@@ -3,12 +3,15 @@
 import json
 from collections import Counter
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from jaxpose.detect.regions import (
+    face_in_region,
     face_of_body,
+    hand_in_region,
     hand_of_body,
     next_body,
     next_face,
@@ -17,11 +20,14 @@ from jaxpose.detect.regions import (
 )
 from jaxpose.errors import InputError
 from jaxpose.geometry.regions import Region
+from jaxpose.hub.load import load
 from jaxpose.pipeline import holistic as module
 from jaxpose.pipeline.holistic import Holistic, HolisticOptions
+from jaxpose.pipeline.pipeline import Pipeline
 from jaxpose.skeletons import BLAZEPOSE33, HOLISTIC543
 from jaxpose.skeletons.holistic543 import PARTS
 from jaxpose.tasks.topdown.landmarks import FoundLandmarks
+from jaxpose.tracking.smoothing import Smoothing
 
 IMAGE = np.zeros((300, 400, 3), np.uint8)
 
@@ -33,6 +39,11 @@ def body_at(x, y):
         "nose": (0, -80),
         "left_eye": (6, -84),
         "right_eye": (-6, -84),
+        **{
+            f"{side}_eye_{part}": (0, -84)
+            for side in ("left", "right")
+            for part in ("inner", "outer")
+        },
         "left_ear": (12, -82),
         "right_ear": (-12, -82),
         "left_mouth": (4, -72),
@@ -52,6 +63,40 @@ def body_at(x, y):
     for name, place in places.items():
         points[BLAZEPOSE33.index(name)] = place
     return points + np.array([x, y]), np.array([[x, y], [x, y - 100]], float)
+
+
+def hand_at(body, side):
+    """The middle and the landmarks of a hand of a body."""
+    wrist = body[BLAZEPOSE33.index(f"{side}_wrist")]
+    hand = wrist + np.stack([np.tile([-4, -2, 0, 2], 6)[:21], np.linspace(0, 18, 21)], axis=-1)
+    return hand.mean(axis=0), hand
+
+
+class Found(NamedTuple):
+    """Detections of which only the keypoints matter."""
+
+    keypoints: np.ndarray
+
+    def __len__(self):
+        return len(self.keypoints)
+
+
+class Faces:
+    """Stands for a detector of faces: six keypoints in each region, unless faces are hidden."""
+
+    compilations = 0
+
+    def __init__(self, scene):
+        self.scene, self.regions = scene, []
+
+    def in_regions(self, image, regions):
+        self.regions += regions
+        return [self._found(region) for region in regions]
+
+    def _found(self, region):
+        eyes = np.array([[-6, -4], [6, -4], [0, 0], [0, 6], [-12, -2], [12, -2]])
+        keypoints = eyes[None] + np.array([region.x, region.y])
+        return Found(keypoints[: int("face" not in self.scene.hidden)])
 
 
 class Model:
@@ -101,9 +146,11 @@ class Scene:
             mesh[33], mesh[263] = points[5], points[2]
             return mesh, np.zeros((0, 2)), 0.0 if "face" in self.hidden else 0.9
         side = "left" if region.x > place[0] else "right"
-        wrist = points[BLAZEPOSE33.index(f"{side}_wrist")]
-        hand = wrist + np.stack([np.tile([-4, -2, 0, 2], 6)[:21], np.linspace(0, 18, 21)], axis=-1)
-        return hand, np.zeros((0, 2)), 0.0 if side in self.hidden else 0.9
+        if part == "region":
+            centre, _ = hand_at(points, side)
+            lower = points[BLAZEPOSE33.index(f"{side}_wrist")]
+            return np.stack([centre, lower]), np.zeros((0, 2)), 1.0
+        return hand_at(points, side)[1], np.zeros((0, 2)), 0.0 if side in self.hidden else 0.9
 
 
 @pytest.fixture
@@ -120,9 +167,10 @@ def made(monkeypatch):
 
     detector.compilations = 0
     pipeline.detector = detector
-    pipeline._body, pipeline._hands, pipeline._face = (
-        Model(scene, part) for part in ("body", "hands", "face")
+    pipeline._body, pipeline._hands, pipeline._face, pipeline._hand_region = (
+        Model(scene, part) for part in ("body", "hands", "face", "region")
     )
+    pipeline._face_detector = Faces(scene)
     return SimpleNamespace(pipeline=pipeline, scene=scene, calls=calls)
 
 
@@ -155,8 +203,10 @@ def test_a_video_is_followed_without_the_detector(made):
     assert all(len(p) == 1 and p.track_ids.tolist() == [0] for p in people)
     hips = [p[0]["left_hip"].x for p in people]
     np.testing.assert_allclose(np.diff(hips), 3)
-    # Two corrections of each part in the first frame, where it is new.
-    assert len(made.pipeline._face.regions) == 14 and len(made.pipeline._hands.regions) == 28
+    assert len(made.pipeline._face.regions) == 12 and len(made.pipeline._hands.regions) == 24
+    # The small networks run where the parts are new, and with the detector.
+    assert len(made.pipeline._face_detector.regions) == 3
+    assert len(made.pipeline._hand_region.regions) == 6
 
 
 def test_people_come_and_go(made):
@@ -186,6 +236,31 @@ def test_a_hand_that_comes_back_is_found_again(made):
 
     scores = [p.part("left_hand").scores.max() for p in frames(made, 6, change)]
     assert scores == [1, 1, 0, 0, 1, 1]
+
+
+def test_a_followed_part_that_is_lost_is_searched_once_more(made):
+    def change(scene, index):
+        scene.hidden = {"left"} if index == 1 else set()
+
+    frames(made, 3, change)
+    pipeline = made.pipeline
+    # Two hands new, the left one lost, and new again in the last frame.
+    assert len(pipeline._hand_region.regions) == 2 + 1 + 1
+    assert len(pipeline._hands.regions) == 2 + (2 + 1) + 2
+    assert len(pipeline._face_detector.regions) == 1
+
+
+def test_parts_that_move_fast_are_searched_anew(made):
+    """By 5 pixels the faces are searched again, whose regions are small, and by 60 all parts."""
+
+    def change(scene, index):
+        scene.people = [(150 + (0, 5, 65)[index], 120)]
+
+    people = frames(made, 3, change)
+    assert [len(p) for p in people] == [1, 1, 1]
+    assert len(made.pipeline._face_detector.regions) == 3
+    assert len(made.pipeline._hand_region.regions) == 4
+    np.testing.assert_allclose(np.diff([p[0]["left_hand_wrist"].x for p in people]), [5, 60])
 
 
 def test_at_most_so_many_people(made):
@@ -227,14 +302,27 @@ def test_regions_of_a_body():
     assert (region.x, region.y, region.side) == pytest.approx((100, 200, 250))
     assert region.rotation == pytest.approx(0)
     seen = np.ones(33)
-    face = face_of_body(points, seen)
-    assert abs(face.rotation) < 1e-9 and face.x == pytest.approx(100)
+    face = face_of_body(points)
+    assert abs(face.rotation) < 1e-9 and face.side == pytest.approx(3 * 24)
+    assert (face.x, face.y) == pytest.approx((100, 200 - 78))
     hand = hand_of_body(points, seen, "left")
     assert hand.y > points[15][1] and abs(hand.rotation) > 2.5  # fingers point down
     assert hand_of_body(points, np.zeros(33), "left") is None
-    assert face_of_body(points, np.zeros(33)) is None
     mesh = points[0] + np.random.default_rng(0).normal(size=(468, 2)) * 5
     assert next_face(mesh).side == pytest.approx(1.5 * np.ptp(mesh, axis=0).max())
+
+
+def test_regions_within_the_rough_ones():
+    """As MediaPipe's graphs: shifts are shares of the height before the enlargement."""
+    hand = hand_in_region(np.array([[50, 40], [50, 60.0]]))
+    assert (hand.x, hand.y, hand.side) == pytest.approx((50, 40 - 4, 40))
+    assert hand.rotation == pytest.approx(0)
+    turned = hand_in_region(np.array([[50, 40], [30, 40.0]]))
+    assert turned.rotation == pytest.approx(np.pi / 2) and turned.x == pytest.approx(54)
+    assert hand_in_region(np.full((2, 2), 7.0)) is None
+    face = face_in_region(np.array([[40, 50], [60, 50], [50, 60], [50, 66], [34, 52], [66, 52.0]]))
+    assert (face.x, face.y) == pytest.approx((50, 58 - 1.6)) and face.side == pytest.approx(64)
+    assert face.rotation == pytest.approx(0)
 
 
 def test_a_palm_is_shifted_towards_its_fingers():
@@ -269,10 +357,26 @@ def test_options_out_of_range_are_refused():
 def test_models_of_other_keypoints_are_refused():
     body = SimpleNamespace(skeleton=BLAZEPOSE33, directory="x")
     with pytest.raises(InputError, match="a model for hand21, and x is one for blazepose33"):
-        Holistic(body, body, body, None)
+        Holistic(body, body, body, None, body, None)
 
 
 def test_parts_are_all_of_the_skeleton():
     rows = [row for part, _ in PARTS.values() for row in range(543)[part]]
     assert rows == list(range(543)) and HOLISTIC543.num_keypoints == 543
     assert module.HOLISTIC543 is HOLISTIC543
+
+
+def test_its_name_loads_it_as_that_of_a_model_does(monkeypatch):
+    monkeypatch.setattr(module, "load_detector", lambda name: name)
+    monkeypatch.setattr(module, "load_pose", lambda name: name)
+    monkeypatch.setattr(Holistic, "__init__", lambda self, *models: setattr(self, "given", models))
+    body, hands, face, detector, options = Pipeline.load("holistic", max_people=1).given
+    assert (body, hands, face, detector) == tuple(module.MODELS[n] for n in module.MODELS)
+    assert options.max_people == 1 and options.smoothing == Smoothing("one-euro")
+    assert HolisticOptions(smooth=None).smoothing is None
+    with pytest.raises(InputError, match="leave the detector out"):
+        Pipeline.load("holistic", detector="yolox-s")
+    with pytest.raises(InputError, match=r"no option max_person.*max_people"):
+        Pipeline.load("holistic", max_person=1)
+    with pytest.raises(InputError, match="no single model but a pipeline"):
+        load("holistic")

@@ -50,7 +50,7 @@ def test_lines_reach_a_bucket_whole_and_in_order(bucket):
 
 
 def test_files_pass_through_the_disk_both_ways(bucket):
-    with paths.write_via_local(bucket / "a.npy") as local:
+    with paths.whole_file(bucket / "a.npy") as local:
         np.save(local, np.arange(3))
         assert not paths.in_bucket(local)
     with paths.local_copy(bucket / "a.npy") as local:

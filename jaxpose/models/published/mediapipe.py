@@ -15,6 +15,7 @@ from jaxpose.models.blazepose import BlazePoseHead, BlazePoseTrunk, HandHead
 from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Format, Rule, Tables, Transform
 from jaxpose.models.detection import DetectionModel
+from jaxpose.models.hand_region import HandRegionHead, HandRegionNet
 from jaxpose.models.normalisation import SIGNED_RGB, UNIT_RGB, Normalisation
 from jaxpose.models.published.record import (
     APACHE,
@@ -23,7 +24,7 @@ from jaxpose.models.published.record import (
     PublishedPose,
     Weights,
 )
-from jaxpose.skeletons import BLAZEPOSE33, FACEMESH468, HAND21
+from jaxpose.skeletons import BLAZEPOSE33, FACEMESH468, HAND21, HAND_REGION2
 
 __all__ = [
     "MEDIAPIPE",
@@ -33,11 +34,14 @@ __all__ = [
     "BlazePoseTrunk",
     "FaceMeshHead",
     "HandHead",
+    "HandRegionHead",
+    "HandRegionNet",
     "TopDownNeck",
     "blaze_detector",
     "blazepose",
     "face_mesh",
     "hand_landmark",
+    "hand_region",
 ]
 
 _Stages = tuple[tuple[int, int, int, int, int], ...]
@@ -89,6 +93,11 @@ def hand_landmark(
     channels, stages = _TRUNKS[f"hand-{size}"]
     trunk = BlazePoseTrunk(channels, stages, "tensorflow", pooled=size == "lite", dtype=dtype)
     return PoseModel(trunk, HandHead(num_keypoints))
+
+
+def hand_region(num_keypoints: int = 2, *, dtype: str = "float32") -> PoseModel:
+    """Region of a hand within a rough one (MediaPipe Holistic); images 256x256."""
+    return PoseModel(HandRegionNet(dtype=dtype), HandRegionHead(num_keypoints, dtype=dtype))
 
 
 def face_mesh(num_keypoints: int = 468, *, dtype: str = "float32") -> PoseModel:
@@ -281,7 +290,34 @@ def _mesh_head(head: FaceMeshHead) -> list[Rule]:
     return rules
 
 
-_BACKBONES: Tables = {BlazePoseTrunk: _trunk, BlazeNet: _blaze_net}
+def _region_net(net: HandRegionNet) -> list[Rule]:
+    blocks = [f"backbone/block_{k}" for k in range(len(net.blocks))]
+    each = [f"{block}_{{}}_{half}" for block in blocks for half in (0, 1)]
+    norms = ["backbone/stem_norm", *(path.format("norm") for path in each)]
+    shrinks = [f"{block}_shrink" for block in blocks]
+    rules = _layers(["backbone/stem"], [f"{block}_depthwise" for block in blocks])
+    rules += _numbered("batch_normalization", norms, 0, _depthwise)
+    rules += _activations(
+        ["backbone/stem_activation", *(path.format("activation") for path in each)]
+    )
+    for k, (block, shrink) in enumerate(zip(blocks, shrinks, strict=True)):
+        layer = f"conv2d_{2 * k + 1}"
+        rules.append(Rule(f"{layer}/kernel", f"params/{shrink}/kernel", _conv))
+        rules.append(Rule(f"{layer}/bias", f"params/{shrink}/bias"))
+        rules += _layers([f"{block}_pointwise"], [], (2 * k + 2, 0))
+    return rules
+
+
+def _region_head(head: HandRegionHead) -> list[Rule]:
+    del head
+    return _last("output_crop", "points")
+
+
+_BACKBONES: Tables = {
+    BlazePoseTrunk: _trunk,
+    BlazeNet: _blaze_net,
+    HandRegionNet: _region_net,
+}
 _FORMATS = (
     Format(
         name="MediaPipe's detectors",
@@ -289,17 +325,20 @@ _FORMATS = (
         head=r"(?:classif|regressor).+",
         purpose="detection",
         tables={**_BACKBONES, TopDownNeck: _neck, AnchoredHead: _anchored_head},
+        head_is_rest=True,
     ),
     Format(
         name="MediaPipe",
         marker=r"conv2d(?:_1)?/kernel",
-        head=r"conv_(?:landmarks|world_landmarks|handflag|handedness)/.+",
+        head=r"(?:conv_(?:landmarks|world_landmarks|handflag|handedness)|output_crop)/.+",
         tables={
             **_BACKBONES,
             BlazePoseHead: _pose_head,
             HandHead: _hand_head,
             FaceMeshHead: _mesh_head,
+            HandRegionHead: _region_head,
         },
+        head_is_rest=True,
     ),
 )
 
@@ -319,6 +358,11 @@ def _hand(num_keypoints: int, input_hw: tuple[int, int], size: str) -> PoseModel
 def _mesh(num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
     del input_hw
     return face_mesh(num_keypoints)
+
+
+def _region(num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
+    del input_hw
+    return hand_region(num_keypoints)
 
 
 def _weights(file: str, generation: int, digits: str) -> Weights:
@@ -405,6 +449,20 @@ MEDIAPIPE = Family(
             licence=APACHE,
             trained_on=_TRAINED,
             weights=_weights("face_landmark", 1662063817995673, "c603fa61"),
+        ),
+        PublishedPose(
+            name="hand-region",
+            make=_region,
+            parameters=0.03,
+            codec=partial(Landmarks, "region"),
+            skeleton=HAND_REGION2,
+            num_keypoints=2,
+            input_hw=(256, 256),
+            normalisation=UNIT_RGB,
+            source="MediaPipe Holistic's file hand_recrop.tflite",
+            licence=APACHE,
+            trained_on=_TRAINED,
+            weights=_weights("hand_recrop", 1661875770633070, "67d996ce"),
         ),
         *(
             PublishedDetector(

@@ -160,8 +160,6 @@ _ROWS = (
              "face_landmark_with_attention.tflite?generation=1661875751615925", "883b7411"),
             ("mediapipe-iris", "eye, 76 keypoints",
              "iris_landmark.tflite?generation=1662065468653224", "d1744d2a"),
-            ("mediapipe-hand-recrop", "region of a hand",
-             "hand_recrop.tflite?generation=1661875770633070", "67d996ce"),
         )
     ),
     *(

@@ -65,6 +65,9 @@ class TopDownExperiment(Experiment):
     resident: bool = False
     # Weights of the teacher of a `DistillationModel`: a release folder or a state dict.
     teacher_from: str | None = None
+    # For each keypoint, the one in `init_from`, by number, whose outputs its own begin as; -1 for
+    # random ones. None: `init_from` has the same keypoints, or `reset_head` leaves them out.
+    init_keypoints: tuple[int, ...] | None = None
     # A release whose knowledge token the model copies (ViTPose, arXiv:2204.12484, section 3.3).
     knowledge_from: str | None = None
 
@@ -93,6 +96,15 @@ class TopDownExperiment(Experiment):
             raise InputError(
                 f"model.head.num_keypoints is {outputs}, but skeleton {self.skeleton.name!r} has "
                 f"{self.skeleton.num_keypoints} keypoints. Set them to the same number."
+            )
+        rows = self.init_keypoints
+        if rows is not None and self.init_from is None:
+            raise InputError("init_keypoints needs init_from, the weights with these keypoints.")
+        if rows is not None and (self.reset_head or len(rows) != self.skeleton.num_keypoints):
+            raise InputError(
+                f"init_keypoints has {len(rows)} numbers and reset_head is {self.reset_head}. Give "
+                f"one number for each of the {self.skeleton.num_keypoints} keypoints of skeleton "
+                f"{self.skeleton.name!r}, and leave reset_head out."
             )
         for evaluation in (self.evaluation, *self.more_evaluations):
             check_metrics(evaluation.metrics, self.skeleton, dimensions=2)

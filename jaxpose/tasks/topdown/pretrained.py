@@ -33,7 +33,7 @@ def with_pretrained(
         variables = _distilled(experiment, model, variables, weights)
     elif experiment.init_from is not None:
         start = weights(experiment.init_from)
-        variables = _started(model, start, variables, experiment.reset_head)
+        variables = _started(model, start, variables, experiment)
     if experiment.knowledge_from is not None:
         backbone = variables["params"]["backbone"]
         token = _token(experiment.knowledge_from, weights, backbone)
@@ -52,7 +52,7 @@ def _distilled(
     if experiment.init_from is not None:
         fresh = {kind: tree.get("student", {}) for kind, tree in variables.items()}
         start = weights(experiment.init_from)
-        parts["student"] = _started(model.student, start, fresh, experiment.reset_head)
+        parts["student"] = _started(model.student, start, fresh, experiment)
     return {
         kind: tree | {name: part[kind] for name, part in parts.items() if name in tree}
         for kind, tree in variables.items()
@@ -60,18 +60,26 @@ def _distilled(
 
 
 def _started(
-    model: Any, state_dict: Mapping[str, np.ndarray], variables: Variables, reset_head: bool
+    model: Any,
+    state_dict: Mapping[str, np.ndarray],
+    variables: Variables,
+    experiment: "TopDownExperiment",
 ) -> Variables:
     """Load the variables of a state dict; a knowledge token that it lacks is not replaced."""
+    rows = experiment.init_keypoints
+    options: Any = {
+        "reset_head": experiment.reset_head,
+        "keypoints": rows and {row: start for row, start in enumerate(rows) if start >= 0},
+    }
     width = getattr(getattr(model, "backbone", None), "knowledge_token", 0)
     if not width or _TOKEN in state_dict:
-        return load_pretrained(model, state_dict, variables=variables, reset_head=reset_head)
+        return load_pretrained(model, state_dict, variables=variables, **options)
     backbone = variables["params"]["backbone"]
     added = {name: leaf for name, leaf in backbone.items() if name.startswith("knowledge_")}
     rest = {name: leaf for name, leaf in backbone.items() if name not in added}
     plain = PoseModel(model.backbone.clone(knowledge_token=0), model.head)
     fresh = variables | {"params": variables["params"] | {"backbone": rest}}
-    loaded = load_pretrained(plain, state_dict, variables=fresh, reset_head=reset_head)
+    loaded = load_pretrained(plain, state_dict, variables=fresh, **options)
     loaded["params"]["backbone"] |= added
     return loaded
 

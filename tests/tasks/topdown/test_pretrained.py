@@ -12,7 +12,9 @@ from jaxpose.config import override, to_json
 from jaxpose.convert.release import Card, save_release
 from jaxpose.errors import InputError
 from jaxpose.hub.load import weights
-from jaxpose.skeletons import COCO17
+from jaxpose.metrics import PCK
+from jaxpose.skeletons import COCO17, LSP14
+from jaxpose.tasks.topdown.experiment import Evaluation
 from jaxpose.tasks.topdown.pretrained import with_pretrained
 from jaxpose.train.experiment import Mesh
 from jaxpose.train.init_state import abstract_state, first_state
@@ -55,6 +57,27 @@ def test_a_model_with_a_token_starts_from_weights_without_one(tiny, release):
     np.testing.assert_array_equal(backbone["knowledge_token"], token)
     del backbone["knowledge_token"]
     jax.tree.map(np.testing.assert_array_equal, variables["params"], known["params"])
+
+
+def test_other_keypoints_begin_as_those_that_are_named(tiny, release):
+    path, known = release(tiny.model, 6)
+    model = tiny.model.clone(head=tiny.model.head.clone(num_keypoints=14))
+    evaluation = Evaluation(metrics=(PCK(0.2),))
+    start = {"skeleton": LSP14, "model": model, "evaluation": evaluation, "init_from": path}
+    rows = (*(COCO17.index(name) for name in LSP14.keypoints[:12]), COCO17.index("nose"), -1)
+    experiment = dataclasses.replace(tiny, **start, init_keypoints=rows)
+    loaded = with_pretrained(experiment, fresh(experiment), weights)["params"]
+    kernel, theirs = (p["head"]["final"]["kernel"] for p in (loaded, known["params"]))
+    np.testing.assert_array_equal(kernel[..., :13], theirs[..., list(rows[:13])])
+    own = fresh(experiment)["params"]["head"]["final"]["kernel"]
+    np.testing.assert_array_equal(kernel[..., 13], own[..., 13])
+    jax.tree.map(np.testing.assert_array_equal, loaded["backbone"], known["params"]["backbone"])
+    with pytest.raises(InputError, match="one number for each of the 14 keypoints"):
+        dataclasses.replace(tiny, **start, init_keypoints=rows[:3])
+    with pytest.raises(InputError, match="needs init_from"):
+        dataclasses.replace(tiny, **start | {"init_from": None}, init_keypoints=rows)
+    with pytest.raises(InputError, match="leave reset_head out"):
+        dataclasses.replace(tiny, **start, init_keypoints=rows, reset_head=True)
 
 
 def test_given_weights_lie_on_a_mesh_as_fresh_ones_do(tiny, release):

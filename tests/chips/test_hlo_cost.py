@@ -1,4 +1,4 @@
-"""What is read from a compiled program, and `jaxpose compile`."""
+"""Costs read from compiled programs, and `jaxpose compile` for simulated devices."""
 
 import json
 from pathlib import Path
@@ -9,6 +9,7 @@ import pytest
 from motion_clips import clip
 from typer.testing import CliRunner
 
+from jaxpose.chips.hlo_cost import Traffic, traffic
 from jaxpose.cli.main import app
 from jaxpose.config import override
 from jaxpose.data.motion import motion_of, write_motion
@@ -16,7 +17,6 @@ from jaxpose.models.vit import ViT
 from jaxpose.skeletons import HUMANEVA15
 from jaxpose.tasks.lifting.task import LiftingTask
 from jaxpose.train.experiment import Mesh
-from jaxpose.train.hlo_cost import Traffic, traffic
 from jaxpose.train.mesh import make_mesh
 from jaxpose.train.recipe import load_recipe
 

@@ -1,0 +1,1 @@
+"""Accelerators without the machine: their figures, their compilers, costs of compiled programs."""

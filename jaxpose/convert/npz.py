@@ -1,0 +1,61 @@
+"""Reader of `.npz` files: plain arrays only, and no more memory than the file's size explains."""
+
+import math
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from jaxpose.convert.pth import check_unpacked
+from jaxpose.errors import InputError
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """Read the arrays of a file by their names.
+
+    Raises:
+      InputError: the file is damaged or missing, contains pickled objects, or needs far more memory
+        than its size.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            check_unpacked(path, sum(member.file_size for member in members))
+            return {
+                member.filename.removesuffix(".npy"): _member(archive, member) for member in members
+            }
+    except InputError:
+        raise
+    except (
+        *(zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error),
+        OverflowError,
+    ) as error:
+        raise InputError(
+            f"{path} is not an intact npz file ({error}). Download or write it again."
+        ) from error
+    except ValueError as error:  # numpy's refusal of pickled objects
+        raise InputError(
+            f"{path} contains objects other than plain arrays ({error}). Save one array per "
+            f"parameter with numpy.savez."
+        ) from error
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """Array of a member of an npz file, whose header is compared with its size first."""
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }.get(version)
+        if header is None:
+            raise ValueError(f"{member.filename} has the unknown version {version}")
+        shape, _, dtype = header(file)
+        if not dtype.hasobject and math.prod(shape) * dtype.itemsize > member.file_size:
+            raise EOFError(
+                f"{member.filename} claims the shape {list(shape)} and has "
+                f"{member.file_size:,} bytes"
+            )
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)

@@ -1,0 +1,242 @@
+"""Rows of the table for the annotations of public datasets, which `data_prep` reads."""
+
+import io
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.io import savemat
+
+from jaxpose.config.scripts import find_script, load_script
+from jaxpose.data.motion import Clip, motion_of, read_motion, write_motion
+from jaxpose.geometry.cameras import pinhole
+from jaxpose.skeletons import HUMANEVA15
+from tests.hostile.reader import Files, Reader
+
+RNG = np.random.default_rng(0)
+K = [[1145.0, 0, 512], [0, 1143, 515], [0, 0, 1]]
+
+
+def _script(name: str) -> Any:
+    return load_script(find_script(name, "data_prep"))
+
+
+def _saved(save: Callable[..., Any], *content: Any, **arrays: Any) -> bytes:
+    file = io.BytesIO()
+    save(file, *content, **arrays)
+    return file.getvalue()
+
+
+def _mpii_json() -> list[Files]:
+    person = {"image": "a.jpg", "center": [160, 120], "scale": 1.0, "joints_vis": [1] * 16}
+    joints = RNG.uniform(40, 200, (16, 2)).round().tolist()
+    people = [person | {"joints": joints}, person | {"image": "b.jpg", "joints": joints}]
+    return [{"mpii.json": json.dumps(people).encode()}]
+
+
+def _struct(**fields: Any) -> np.ndarray:
+    """A 1x1 struct array as MATLAB writes it."""
+    array = np.zeros((1, 1), dtype=[(name, object) for name in fields])
+    for name, value in fields.items():
+        array[0, 0][name] = value
+    return array
+
+
+def _mpii_mat() -> list[Files]:
+    point = np.zeros((1, 16), dtype=[(name, object) for name in ("x", "y", "id", "is_visible")])
+    for number in range(16):
+        point[0, number] = (10.0 + number, 20.0 + number, number, "1")
+    person = _struct(
+        x1=11.0,
+        y1=12.0,
+        x2=21.0,
+        y2=32.0,
+        annopoints=_struct(point=point),
+        scale=0.2,
+        objpos=_struct(x=30.0, y=40.0),
+    )
+    annolist = _struct(annorect=person, image=_struct(name="a.jpg"))
+    release = _struct(annolist=annolist, img_train=np.array([[1]]))
+    return [{"mpii.mat": _saved(savemat, {"RELEASE": release})}]
+
+
+def _mpii(name: str, which: str) -> Callable[[Path], Any]:
+    return lambda folder: getattr(_script("mpii"), which)(folder / name, folder)
+
+
+def _lsp() -> list[Files]:
+    joints = np.ones((3, 14, 2000), np.uint8)
+    return [{"joints.mat": _saved(savemat, {"joints": joints}, do_compression=True)}]
+
+
+def _lspet() -> list[Files]:
+    return [{"joints.mat": _saved(savemat, {"joints": RNG.uniform(20, 200, (14, 3, 4))})}]
+
+
+_CAMERAS = ("54138969", "55011271", "58860488", "60457274")
+
+
+def _h36m_cameras() -> dict[str, Any]:
+    lens = {"calibration_matrix": K, "distortion": [-0.2, 0.2, -1e-3, -1e-3, -3e-3]}
+    place = {"R": np.eye(3).tolist(), "t": [[0], [0], [5000]]}
+    views = {"S9": dict.fromkeys(_CAMERAS, place)}
+    return {"intrinsics": dict.fromkeys(_CAMERAS, lens), "extrinsics": views}
+
+
+def _videopose3d() -> list[Files]:
+    world = {"S9": {"Walking 1": RNG.normal(scale=0.4, size=(3, 32, 3))}}
+    joints = _saved(np.savez, positions_3d=np.array(world, dtype=object))
+    cameras = json.dumps(_h36m_cameras()).encode()
+    first = {"joints.npz": joints, "cameras.json": cameras}
+    return [first, {"cameras.json": cameras, "joints.npz": joints}]
+
+
+def _read_videopose3d(folder: Path) -> Any:
+    return _script("h36m").videopose3d_clips(folder / "joints.npz", folder / "cameras.json", None)
+
+
+def _poses() -> list[Files]:
+    return [{"poses.npz": _saved(np.savez, **{"S9/walking_1": RNG.normal(size=(4, 17, 3))})}]
+
+
+def _mmpose(names: list[str], key: Any) -> list[Files]:
+    part, joints = RNG.uniform(0, 1, (3, 17, 3)), RNG.uniform(0, 1, (3, 17, 4))
+    clips = _saved(np.savez, imgname=np.array(names), part=part, S=joints)
+    camera = {
+        "R": np.eye(3),
+        "T": np.ones((3, 1)),
+        "f": [[1145.0], [1143.0]],
+        "c": [[512.0], [515]],
+    }
+    cameras = pickle.dumps({key: camera | {"w": 1000, "h": 1000}}, 2)
+    first = {"clips.npz": clips, "cameras.pkl": cameras}
+    return [first, {"cameras.pkl": cameras, "clips.npz": clips}]
+
+
+def _h36m_mmpose() -> list[Files]:
+    names = [f"S9_Walking_1.{_CAMERAS[0]}_{frame:06d}.jpg" for frame in (1, 6, 11)]
+    return _mmpose(names, ("S9", _CAMERAS[0]))
+
+
+def _read_h36m_mmpose(folder: Path) -> Any:
+    return _script("h36m").mmpose_clips(folder / "clips.npz", folder / "cameras.pkl")
+
+
+def _mpi_inf_3dhp() -> list[Files]:
+    return _mmpose([f"TS1_{frame:06d}.jpg" for frame in (1, 2, 3)], "TS1")
+
+
+def _read_mpi_inf_3dhp(folder: Path) -> Any:
+    out = folder / "out.npz"
+    try:
+        return _script("mpi_inf_3dhp").prepare(
+            out, test=folder / "clips.npz", cameras_test=folder / "cameras.pkl"
+        )
+    finally:
+        out.unlink(missing_ok=True)
+
+
+def _humaneva() -> list[Files]:
+    arrays = {"p3d_000": RNG.normal(size=(4, 15, 3)), "p2d_000": RNG.normal(size=(3, 4, 15, 2))}
+    return [{"flat.npz": _saved(np.savez, names=np.array(["Train/S2|Jog 1 chunk0"]), **arrays)}]
+
+
+def clip(frames: int) -> Clip:
+    """A clip of HumanEva's joints at random."""
+    view = pinhole(K, np.eye(3), np.zeros(3))
+    return Clip(
+        joints_mm=RNG.normal(scale=300, size=(frames, 15, 3)) + np.array([0.0, 0, 3000]),
+        keypoints=RNG.uniform(0, 640, (frames, 15, 2)),
+        split="train",
+        subject="S1",
+        action="Walking",
+        camera="C1",
+        name="Walking 1",
+        fps=60.0,
+        image_wh=(640, 480),
+        view=view,
+    )
+
+
+def _motion() -> list[Files]:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "motion.npz"
+        write_motion(path, motion_of(HUMANEVA15, [clip(4)]))
+        return [{"motion.npz": path.read_bytes()}]
+
+
+def _frames(count: int, clips: int = 1) -> Callable[[Any], Any]:
+    return lambda found: len(found) == clips and all(len(c.joints_mm) == count for c in found)
+
+
+# Rows of each script of `data_prep` that reads annotations itself; `coco` uses `read_people`.
+SCRIPTS: dict[str, tuple[Reader, ...]] = {
+    "mpii": (
+        Reader(
+            "MPII list",
+            _mpii("mpii.json", "people_of_json"),
+            _mpii_json,
+            lambda found: [len(image.people) for image in found[0]] == [1, 1] and not found[1],
+        ),
+        Reader(
+            "MPII release",
+            _mpii("mpii.mat", "people_of_mat"),
+            _mpii_mat,
+            lambda found: [len(image.people) for image in found[0]] == [1] and not found[1],
+        ),
+    ),
+    "lsp": (
+        Reader(
+            "LSP",
+            lambda folder: _script("lsp").lsp_people(folder / "joints.mat"),
+            _lsp,
+            lambda people: len(people) == 2000,
+        ),
+        Reader(
+            "LSP-Extended",
+            lambda folder: _script("lsp").lspet_people(folder / "joints.mat"),
+            _lspet,
+            lambda people: len(people) == 4,
+        ),
+    ),
+    "h36m": (
+        Reader("VideoPose3D", _read_videopose3d, _videopose3d, _frames(3, clips=4)),
+        Reader("H36M MMPose", _read_h36m_mmpose, _h36m_mmpose, _frames(3)),
+        Reader(
+            "H36M poses",
+            lambda folder: _script("h36m").pose_clips(folder / "poses.npz"),
+            _poses,
+            _frames(4),
+        ),
+    ),
+    "mpi_inf_3dhp": (
+        Reader(
+            "MPI-INF-3DHP",
+            _read_mpi_inf_3dhp,
+            _mpi_inf_3dhp,
+            lambda summary: list(summary.frames.values()) == [(1, 3)],
+        ),
+    ),
+    "humaneva": (
+        Reader(
+            "HumanEva",
+            lambda folder: _script("humaneva").read_sequences(folder / "flat.npz"),
+            _humaneva,
+            lambda found: len(found) == 1 and found[0]["joints"].shape == (4, 15, 3),
+        ),
+    ),
+}
+DATASET_READERS: tuple[Reader, ...] = (
+    *(reader for readers in SCRIPTS.values() for reader in readers),
+    Reader(
+        "motion dataset",
+        lambda folder: read_motion(folder / "motion.npz"),
+        _motion,
+        lambda motion: motion.length.tolist() == [4],
+    ),
+)

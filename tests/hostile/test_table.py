@@ -1,0 +1,71 @@
+"""The table of readers is complete: a new reader or dataset script needs a row."""
+
+import ast
+import re
+from pathlib import Path
+
+from tests.hostile.dataset_readers import SCRIPTS
+from tests.hostile.readers import READERS
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+# Functions without a row, with the reason.
+COVERED = {
+    "load_default_detector": "names of models",
+    "load_default_pose": "names of models",
+    "load_detector": "load_config and load_state_dict read the release",
+    "load_lifter": "load_config and load_state_dict read the release",
+    "load_pose": "load_config and load_state_dict read the release",
+    "load_pretrained": "load_state_dict reads the file",
+    "load_recipe": "Python code, which is run",
+    "load_release": "load_config and load_state_dict read the folder",
+    "load_run": "read_record reads the configuration, Orbax the checkpoint",
+    "load_script": "Python code, which is run",
+    "read_annotated_image": "read_image",
+    "read_bytes": "all of them",
+    "read_clips": "the rows of h36m and mpi_inf_3dhp",
+    "read_config": "load_config",
+    "read_graph": "the row of TFLite",
+    "read_npz": "the rows of npz weights and motion datasets",
+    "read_openvino": "the row of OpenVINO",
+    "read_positions": "an array, no file",
+    "read_recipe": "Python code, which is run",
+    "read_result": "a file of jaxpose, read as JSON",
+    "read_text": "all of them",
+    "read_tfjs": "the row of TensorFlow.js",
+    "read_tfjs_json": "the row of TensorFlow.js",
+    "read_tflite": "the row of TFLite",
+    "read_toml": "the rows of skeletons and Pose2Sim",
+    "read_upload": "read_image",
+}
+
+
+def _readers() -> set[str]:
+    """Names of the public functions of the package that read or load."""
+    return {
+        node.name
+        for path in (ROOT / "jaxpose").rglob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef) and re.match(r"(read|load)_", node.name)
+    }
+
+
+def test_every_reader_has_a_row():
+    text = "\n".join(path.read_text() for path in HERE.glob("*readers.py"))
+    found = _readers()
+    absent = {
+        name for name in found - set(COVERED) if not re.search(rf"\b{name}\(|\b{name},", text)
+    }
+    assert not absent, f"without a row in tests/hostile/*readers.py: {sorted(absent)}"
+    assert set(COVERED) <= found, f"removed: {sorted(set(COVERED) - found)}"
+
+
+def test_every_dataset_script_has_a_row():
+    scripts = {path.stem for path in (ROOT / "data_prep").glob("*.py")}
+    by_others = {"coco", "teacher"}  # read_people; LSP's readers
+    assert scripts == set(SCRIPTS) | by_others
+
+
+def test_rows_have_a_name_each():
+    names = [reader.name for reader in READERS]
+    assert len(set(names)) == len(names)
