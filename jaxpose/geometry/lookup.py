@@ -18,7 +18,10 @@ def reordered(values: ArrayT, order: Any, axis: int) -> ArrayT:
     """Values `[..., N, ...]` in a fixed order along `axis`, such as mirrored keypoints.
 
     NumPy or JAX, as `values`. `order` has integers `[M]` in range; the result is `[..., M, ...]`.
+    An order that is an argument of the program is not fixed, and is gathered on a TPU too.
     """
+    if isinstance(order, jax.core.Tracer):
+        return jnp.take(values, order, axis=axis)
     if isinstance(values, np.ndarray):
         return np.take(values, order, axis=axis)
     return _reordered(values, tuple(np.asarray(order).tolist()), axis % values.ndim)

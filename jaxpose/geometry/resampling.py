@@ -78,7 +78,7 @@ def _warp(
     gather = partial(_gather, output_hw=output_hw, border=border)
     if upright:
         on_tpu = partial(_two_products, output_hw=output_hw, border=border)
-    elif images[0].nbytes <= _LARGEST_ON_TPU:
+    elif math.prod(images.shape[1:]) * images.dtype.itemsize <= _LARGEST_ON_TPU:
         on_tpu = partial(_kernel, output_hw=output_hw, border=border, split=split)
     else:
         on_tpu = gather
