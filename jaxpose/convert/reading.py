@@ -21,6 +21,7 @@ from jaxpose.download.shards import shard_names
 from jaxpose.errors import InputError
 from jaxpose.file_limits import SETTINGS, read_text
 from jaxpose.json_text import parse_json
+from jaxpose.paths import is_file
 
 PYTORCH = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar")
 OPENVINO = ".xml"
@@ -235,7 +236,7 @@ def weight_files(folder: Path) -> list[Path]:
         return [folder / RELEASE]
     files = [folder / name for name in shards_of(folder)]
     for file in files:
-        if not file.is_file():
+        if not is_file(file):
             raise InputError(
                 f"{folder} has no {file.name}, which {INDEX} lists: all shards are needed. "
                 "Download it."
