@@ -198,7 +198,7 @@ def read_cameras(path: Path, subject: str) -> list[Camera]:
             )
             for name in CAMERAS
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, OverflowError) as error:
         raise InputError(f"{path}: lacks a camera of {subject}: {error}") from error
 
 
