@@ -21,7 +21,8 @@ def reordered(values: ArrayT, order: Any, axis: int) -> ArrayT:
     An order that is an argument of the program is not fixed, and is gathered on a TPU too.
     """
     if isinstance(order, jax.core.Tracer):
-        return jnp.take(values, order, axis=axis)
+        gathered: Any = jnp.take(values, order, axis=axis)
+        return gathered
     if isinstance(values, np.ndarray):
         return np.take(values, order, axis=axis)
     return _reordered(values, tuple(np.asarray(order).tolist()), axis % values.ndim)
