@@ -370,8 +370,8 @@ def test_its_name_loads_it_as_that_of_a_model_does(monkeypatch):
     monkeypatch.setattr(module, "load_detector", lambda name: name)
     monkeypatch.setattr(module, "load_pose", lambda name: name)
     monkeypatch.setattr(Holistic, "__init__", lambda self, *models: setattr(self, "given", models))
-    body, hands, face, detector, options = Pipeline.load("holistic", max_people=1).given
-    assert (body, hands, face, detector) == tuple(module.MODELS[n] for n in module.MODELS)
+    *models, options = Pipeline.load("holistic", max_people=1).given
+    assert models == [*module.MODELS.values()]
     assert options.max_people == 1 and options.smoothing == Smoothing("one-euro")
     assert HolisticOptions(smooth=None).smoothing is None
     with pytest.raises(InputError, match="leave the detector out"):
