@@ -22,6 +22,7 @@ SIZES = {
     "coco_wholebody133": 133,
     "ap10k17": 17,
     "hand21": 21,
+    "rhd21": 21,
     "hand_region2": 2,
     "face68": 68,
     "face98": 98,
@@ -106,7 +107,7 @@ def test_every_keypoint_is_on_a_limb_or_a_pupil(skeleton):
 @built_in
 def test_halves_cover_a_body_and_are_their_own_mirror_image(skeleton):
     upper, lower = skeleton.upper_body_mask, skeleton.lower_body_mask
-    whole_body = not skeleton.name.startswith(("hand", "face", "aflw", "cofw"))
+    whole_body = not skeleton.name.startswith(("hand", "rhd", "face", "aflw", "cofw"))
     assert (upper | lower).all() if whole_body else not (upper | lower).any()
     for half in (upper, lower):
         np.testing.assert_array_equal(half, half[skeleton.flip_permutation])
@@ -158,6 +159,18 @@ def test_names_are_those_of_the_annotation_files(shared, name, file):
     assert list(skeleton.keypoints) == category["keypoints"]
     ours = {frozenset(limb) for limb in skeleton.limb_indices}
     assert ours == {frozenset((i - 1, j - 1)) for i, j in category["skeleton"]}
+
+
+def test_rhd_lists_fingers_from_the_tip(shared):
+    """The joint of the thumb that is named as its tip is farther from the wrist than the first."""
+    path = next((shared / "data/samples/rhd").glob("*.json"))
+    hands = [hand["keypoints"] for hand in json.loads(path.read_text())["annotations"]]
+    points = np.asarray(hands, float).reshape(-1, 21, 3)[..., :2]
+    tip, first = (
+        np.linalg.norm(points[:, skeletons.RHD21.index(name)] - points[:, 0], axis=-1)
+        for name in ("thumb4", "thumb1")
+    )
+    assert (tip > first).all()
 
 
 def test_wholebody_is_put_together_in_the_order_of_its_annotations():

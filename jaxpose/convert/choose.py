@@ -24,7 +24,7 @@ _DATASETS = {
     "onehand10k": "hand21",
     "cocowholebodyhand": "hand21",
     "freihand": "hand21",
-    "rhd2d": "hand21",
+    "rhd2d": "rhd21",
     "apt36k": "ap10k17",
 }
 

@@ -21,6 +21,7 @@ from jaxpose.models.published.record import (
 _TASKS = {
     "coco_wholebody133": "wholebody",
     "hand21": "hand",
+    "rhd21": "hand",
     "hand_region2": "hand",
     "face68": "face",
     "face98": "face",

@@ -14,7 +14,7 @@ from jaxpose.skeletons.face106 import FACE106
 from jaxpose.skeletons.facemesh468 import FACEMESH468
 from jaxpose.skeletons.h36m17 import H36M17
 from jaxpose.skeletons.halpe26 import HALPE26
-from jaxpose.skeletons.hand21 import HAND21
+from jaxpose.skeletons.hand21 import HAND21, RHD21
 from jaxpose.skeletons.hand_region2 import HAND_REGION2
 from jaxpose.skeletons.holistic543 import HOLISTIC543
 from jaxpose.skeletons.humaneva15 import HUMANEVA15
@@ -48,6 +48,7 @@ __all__ = [
     "LSP14",
     "MPII16",
     "MPI_INF_3DHP17",
+    "RHD21",
     "Skeleton",
     "load",
     "pairs_by_name",

@@ -1,7 +1,10 @@
 """Hand-21: the wrist and four joints of each finger, from palm to tip; one hand, so no sides.
 
-The order is that of OneHand10K, FreiHAND, RHD, CMU Panoptic hands and COCO-WholeBody.
+The order is that of OneHand10K, FreiHAND, CMU Panoptic hands and COCO-WholeBody. RHD lists each
+finger from tip to palm (`RHD21`).
 """
+
+from dataclasses import replace
 
 from jaxpose.skeletons.skeleton import OKABE_ITO, Skeleton, chain
 
@@ -33,5 +36,14 @@ HAND21 = Skeleton(
     source=(
         "Simon et al., Hand Keypoint Detection in Single Images using Multiview Bootstrapping,"
         " CVPR 2017; Zimmermann et al., FreiHAND, ICCV 2019"
+    ),
+)
+
+RHD21 = replace(
+    HAND21,
+    name="rhd21",
+    keypoints=("wrist", *(joint for name in FINGERS for joint in reversed(finger(name)))),
+    source=(
+        "Zimmermann and Brox, Learning to Estimate 3D Hand Pose from Single RGB Images, ICCV 2017"
     ),
 )

@@ -23,7 +23,7 @@ from jaxpose.skeletons.face106 import FACE106
 from jaxpose.skeletons.facemesh468 import FACEMESH468
 from jaxpose.skeletons.h36m17 import H36M17
 from jaxpose.skeletons.halpe26 import HALPE26
-from jaxpose.skeletons.hand21 import HAND21
+from jaxpose.skeletons.hand21 import HAND21, RHD21
 from jaxpose.skeletons.hand_region2 import HAND_REGION2
 from jaxpose.skeletons.holistic543 import HOLISTIC543
 from jaxpose.skeletons.humaneva15 import HUMANEVA15
@@ -45,6 +45,7 @@ BUILT_IN: dict[str, Skeleton] = {
         COCO_WHOLEBODY133,
         AP10K17,
         HAND21,
+        RHD21,
         HAND_REGION2,
         FACE68,
         FACE98,

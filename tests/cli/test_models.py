@@ -68,7 +68,7 @@ def test_filters(cache):
     assert set(names("--cached", "--task", "body")) == {"jaxpose-small", "rtmpose-t"}
     assert names("rtmpose", "--task", "face") == [f"rtmpose-{s}-face" for s in "tsm"]
     assert set(names("--skeleton", "hand21")) == {
-        *("rtmpose-m-hand", "hrnetv2-w18-onehand10k", "hrnetv2-w18-rhd2d"),
+        *("rtmpose-m-hand", "hrnetv2-w18-onehand10k"),
         *("hand-landmark-lite", "hand-landmark-full"),
     }
     assert "martinez" in names("--task", "lifter") and "rtmo-s" in names("--unsupported")

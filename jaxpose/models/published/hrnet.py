@@ -282,7 +282,7 @@ _FACES_AND_HANDS = tuple(
         ("AFLW", skeletons.AFLW19, "NME 1.41 (full)", (), None),
         ("COFW", skeletons.COFW29, "NME 3.48", (), None),
         ("OneHand10K", skeletons.HAND21, "PCK@0.2 0.990, AUC 0.567, EPE 24.26", (), None),
-        ("RHD2D", skeletons.HAND21, "PCK@0.2 0.992, AUC 0.902, EPE 2.21", (), None),
+        ("RHD2D", skeletons.RHD21, "PCK@0.2 0.992, AUC 0.902, EPE 2.21", (), None),
     )
 )
 
