@@ -78,7 +78,13 @@ def bind(equation: Any, operands: Sequence[Any]) -> list[Any]:
 
 
 def inner_jaxprs(parameters: Mapping[str, Any]) -> Iterator[jex.Jaxpr]:
-    """Jaxprs among the parameters of an equation: bodies of loops, branches, called functions."""
+    """Jaxprs among the parameters of an equation: bodies of loops, branches, called functions.
+
+    Of the branches of `jax.lax.platform_dependent` only the default is given: others, such as the
+    kernels of a TPU, are other ways to compute the same.
+    """
+    if platforms := parameters.get("branches_platforms"):
+        parameters = {"branches": parameters["branches"][platforms.index(None)]}
     for value in parameters.values():
         for part in value if isinstance(value, tuple) else (value,):
             if isinstance(part, jex.ClosedJaxpr):

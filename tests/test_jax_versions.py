@@ -2,6 +2,7 @@
 
 import jax
 import jax.monitoring
+import jax.numpy as jnp
 import pytest
 
 from jaxpose import jax_versions
@@ -46,6 +47,15 @@ def test_an_operation_is_applied_to_other_operands_functions_inside_it_included(
     (equation,) = body.eqns
     assert [float(y) for y in jax_versions.bind(equation, [5.0])] == [10.0]
     assert len(list(jax_versions.inner_jaxprs(equation.params))) == 1
+
+
+def test_of_platforms_the_default_is_inner():
+    def function(x):
+        return jax.lax.platform_dependent(x, tpu=lambda x: x @ x, default=lambda x: x + 1)
+
+    *_, equation = jax.make_jaxpr(function)(jnp.ones((2, 2))).jaxpr.eqns
+    (inner,) = jax_versions.inner_jaxprs(equation.params)
+    assert [e.primitive.name for e in inner.eqns] == ["add"]
 
 
 def test_bodies_and_branches_are_inner_jaxprs():

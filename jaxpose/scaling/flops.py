@@ -19,8 +19,8 @@ def multiply_adds(function: Callable[..., Any], *arguments: Any) -> int:
     """Counts the multiply-adds of `function(*arguments)`.
 
     The body of a loop of fixed length is counted once per iteration; of the branches of a condition
-    the most expensive is counted. Taps of a convolution on padding are counted, as in the published
-    tables.
+    the most expensive is counted, of those of a platform the default. Taps of a convolution on
+    padding are counted, as in the published tables.
 
     Args:
       function: traceable by JAX.
