@@ -88,6 +88,9 @@ class Report:
         """
         try:
             values = parse_json(text)
+            if not isinstance(values, dict):
+                raise TypeError("it has no named parts")
+            values["counts"] = tuple(values.get("counts", ()))
             for figures in ("metrics", "by_action"):
                 values[figures] = with_nan(values.get(figures, {}))
             if isinstance(values["sigmas"], list):

@@ -14,6 +14,7 @@ from typing import Any
 from jaxpose.config import from_json, override
 from jaxpose.config.schema import SCHEMA, migrate, schema_of
 from jaxpose.errors import InputError
+from jaxpose.json_text import parse_json
 from jaxpose.paths import atomic_write
 from jaxpose.train.experiment import Experiment
 
@@ -124,7 +125,7 @@ def read_manifest(study: Path) -> Manifest:
             "makes one."
         )
     try:
-        record = json.loads(file.read_text())
+        record = parse_json(file.read_text())
         version = record["version"]
         head = {key: record[key] for key in ("recipe", "experiment", "metric", "notes")}
         digests = [point.pop("digest") for point in record["points"]]

@@ -55,6 +55,10 @@ CHECKPOINTS = ("best", "last")
 # Runs that the normal suite does not train further; each of their parts is in another one.
 LONG = ("distilled", "simcc")
 
+# Releases whose random weights give maps with two maxima that are equal but for rounding: another
+# processor may choose the other one.
+TIED = ("converted",)
+
 Arrays = dict[str, np.ndarray]
 
 
@@ -270,7 +274,8 @@ def test_a_release_predicts_as_it_did(name, expected, expected_arrays, exact):
     read, arrays = outputs(key)
     assert read == expected["digests"][key]
     for part, value in arrays.items():
-        assert_same(part, value, expected_arrays[f"{key}: {part}"], exact)
+        if exact or name not in TIED or part not in ("decoded", "people"):
+            assert_same(part, value, expected_arrays[f"{key}: {part}"], exact)
 
 
 def test_nothing_expected_is_left_out(expected, expected_arrays):

@@ -41,7 +41,8 @@ def test_changed_files_end_in_a_result_or_a_sentence(reader, tmp_path):
         kind, message = outcome(reader, tmp_path)
         assert kind != "find", message
         kinds.add(kind)
-    assert "refused" in kinds  # the changes are strong enough to be noticed
+    # The changes are strong enough to be noticed; of metrics only damaged lines are left out.
+    assert "refused" in kinds or reader.name == "metrics"
 
 
 def test_the_same_seed_changes_the_same_bytes(reader):

@@ -84,8 +84,9 @@ def site(tmp_path, monkeypatch):
 
 
 def left(site, *suffixes):
-    """Files in the cache whose names end so, without notes of checksums."""
-    return [p for p in site.cache.rglob("*") if p.is_file() and p.suffix in suffixes]
+    """Files in the cache whose names end so, without notes of checksums and partial files."""
+    files = (path for path in site.cache.rglob("[!.]*") if path.is_file())
+    return [path for path in files if path.suffix in suffixes]
 
 
 @pytest.mark.parametrize(

@@ -453,7 +453,7 @@ MEDIAPIPE = Family(
         PublishedPose(
             name="hand-region",
             make=_region,
-            parameters=0.03,
+            parameters=0.027,
             codec=partial(Landmarks, "region"),
             skeleton=HAND_REGION2,
             num_keypoints=2,
