@@ -26,6 +26,7 @@ _USUAL = (
     *(Fraction(1000 * n, 1001) for n in (24, 30, 48, 60, 120, 240)),
 )
 MOST_ROWS = 2_000_000
+_LONGEST_SPAN = 1e6  # seconds; slower rates than a frame in this time are not exact fractions
 _NO_TIME = 1e-6  # seconds between two frames with one time stamp
 
 
@@ -155,6 +156,12 @@ def _increasing(times: np.ndarray) -> np.ndarray:
         raise InputError(
             f"the time stamps run backwards: frame {at + 1} of {len(times)} is at "
             f"{times[at + 1]:.3f} s, after {times[at]:.3f} s; cut the video there"
+        )
+    span = float(times[-1]) - float(times[0])
+    if span > _LONGEST_SPAN:
+        raise InputError(
+            f"the time stamps span {span:,.0f} s, more than {_LONGEST_SPAN:,.0f} s: are they in "
+            "seconds?"
         )
     # Browsers' recordings hold frames with one time stamp.
     same = np.flatnonzero(np.diff(times) < _NO_TIME)
