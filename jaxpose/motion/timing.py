@@ -27,6 +27,7 @@ _USUAL = (
 )
 MOST_ROWS = 2_000_000
 _LONGEST_SPAN = 1e6  # seconds; slower rates than a frame in this time are not exact fractions
+_LATEST = 4e9  # seconds, the year 2096 in Unix time; float64 has a microsecond up to there
 _NO_TIME = 1e-6  # seconds between two frames with one time stamp
 
 
@@ -157,7 +158,10 @@ def _increasing(times: np.ndarray) -> np.ndarray:
             f"the time stamps run backwards: frame {at + 1} of {len(times)} is at "
             f"{times[at + 1]:.3f} s, after {times[at]:.3f} s; cut the video there"
         )
-    span = float(times[-1]) - float(times[0])
+    first, last = float(times[0]), float(times[-1])
+    if max(-first, last) > _LATEST:
+        raise InputError(f"time stamps of {first:,.0f} to {last:,.0f} s: are they in seconds?")
+    span = last - first
     if span > _LONGEST_SPAN:
         raise InputError(
             f"the time stamps span {span:,.0f} s, more than {_LONGEST_SPAN:,.0f} s: are they in "

@@ -158,6 +158,7 @@ def test_rows_at_an_even_rate_follow_the_time_stamps(steps, begin, slope):
 @example([-2000001.0, 0.0, 1999999.0])
 @example([0.0, 0.0, 9223372036855.0])
 @example([0.0, 1e6])
+@example([17179869184.0, 17179869184.0])
 @example([-1.7e308, 1.7e308])
 @given(st.lists(st.floats() | st.floats(0, 100), max_size=6))
 def test_any_time_stamps_have_a_clock_or_a_sentence(seconds):
