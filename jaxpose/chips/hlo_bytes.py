@@ -73,7 +73,7 @@ class ByteCounter:
         for number, array in enumerate(arrays):
             size = _bytes(array)
             if number == 0 and instruction.opcode.removesuffix("-start") in _PARTIAL:
-                size = min(size, _plain(_results(instruction))) if size else 0
+                size = min(size, _plain(results(instruction))) if size else 0
             elif number == 0 and instruction.opcode in ("dynamic-update-slice", "scatter"):
                 # A scatter reads what it adds to: as much as its updates, the last operand.
                 added = instruction.opcode == "scatter"
@@ -87,7 +87,7 @@ class ByteCounter:
             return _plain(update) if outputs[0].main else 0
         if instruction.target.startswith(("__cublas", "__cudnn")):
             return _bytes(outputs[:1])  # the others are room to work in
-        return _bytes(_results(instruction))
+        return _bytes(results(instruction))
 
     def _fusion(self, instruction: Instruction, arrays: list[tuple[Array, ...]]) -> int:
         name = instruction.calls["calls"]
@@ -161,7 +161,7 @@ class ByteCounter:
         return min(whole, total)
 
 
-def _results(instruction: Instruction) -> tuple[Array, ...]:
+def results(instruction: Instruction) -> tuple[Array, ...]:
     """Results of an instruction; an asynchronous start lists operands or marks beside them."""
     opcode, outputs, count = instruction.opcode, instruction.outputs, len(instruction.operands)
     if opcode == "copy-start":
@@ -169,7 +169,7 @@ def _results(instruction: Instruction) -> tuple[Array, ...]:
     if opcode == "slice-start":
         return outputs[1:2]
     if opcode in ("all-gather-start", "collective-permute-start"):
-        return outputs[count : 2 * count]
+        return outputs[count : 2 * count] or outputs
     return outputs
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import jax
 
-from jaxpose.chips.hlo_bytes import ByteCounter
+from jaxpose.chips.hlo_bytes import ByteCounter, results
 from jaxpose.chips.hlo_flops import flops
 from jaxpose.chips.hlo_text import Computation, Instruction, Place, Program, read_program
 
@@ -138,12 +138,7 @@ def traffic(program: Program | str) -> dict[str, Traffic]:
             kind = instruction.opcode.removesuffix("-start")
             if kind not in KINDS:
                 continue
-            outputs = instruction.outputs
-            if instruction.opcode in ("all-gather-start", "collective-permute-start"):
-                # An asynchronous start also lists its operands, before the results.
-                number = len(instruction.operands)
-                outputs = outputs[number : 2 * number] or outputs
-            size = sum(output.bytes for output in outputs)
+            size = sum(output.bytes for output in results(instruction))
             members = _members(instruction.rest, program.devices)
             counts[kind] += times
             sent[kind] += times * size * _share(kind, members)

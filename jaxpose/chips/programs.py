@@ -9,8 +9,6 @@ from jaxpose.errors import InputError
 from jaxpose.export.program import Level, Program, Value
 from jaxpose.models.build import abstract_variables
 from jaxpose.scaling.training_cost import training_cost
-from jaxpose.tasks.topdown.estimate import estimate_batch
-from jaxpose.tasks.topdown.experiment import TopDownExperiment
 from jaxpose.train.experiment import Experiment
 from jaxpose.train.init_state import abstract_state
 from jaxpose.train.mesh import batch_sharded, check_batch, replicated
@@ -104,19 +102,14 @@ def model_flops(experiment: Experiment, name: Name) -> int:
 def _lower_evaluation(
     experiment: Experiment, variables: Any, mesh: jax.sharding.Mesh
 ) -> jax.stages.Lowered:
-    if not isinstance(experiment, TopDownExperiment):
+    lower_evaluation = getattr(experiment.task(), "lower_evaluation", None)
+    if lower_evaluation is None:
         raise InputError(
             f"{type(experiment).__name__} has no program of an evaluation that can be compiled "
             "without its data. Use --program predict, which contains its model."
         )
-    flip_test = experiment.evaluation.flip_test
-    sized = dataclasses.replace(experiment, batch_size=experiment.evaluation.batch_size)
-    batch = sized.task().abstract_batch(mesh)
-
-    def run(variables: Any, batch: Any) -> Any:
-        return estimate_batch(variables, batch, experiment=experiment, flip_test=flip_test)
-
-    return jax.jit(run, out_shardings=replicated(mesh)).lower(variables, batch)
+    lowered: jax.stages.Lowered = lower_evaluation(variables, mesh)
+    return lowered
 
 
 def _placed(tree: Any, sharding: jax.sharding.Sharding) -> Any:

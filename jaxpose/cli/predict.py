@@ -64,8 +64,7 @@ def predict(options: Predict) -> int:
         exclude each other, or an `out` that cannot be written.
     """
     settings = set_options(filled(options, Options()), options.set_)
-    out = options.out
-    _formats(options.formats)
+    out, formats = options.out, _formats(options.formats)
     drawing = Drawing(
         options.min_score, options.draw_boxes, options.labels, options.colors, options.line_width
     )
@@ -83,19 +82,20 @@ def predict(options: Predict) -> int:
         check_not_read((out / drawn_name(str(path), names) for path in media.paths), media.paths)
     make_writable(out)
     with only_writer(out):
-        return _predict(options, settings, drawing, media, boxes, names)
+        return _predict(options, settings, drawing, formats, media, boxes, names)
 
 
 def _predict(
     options: Predict,
     settings: Options,
     drawing: Drawing,
+    formats: list[str],
     media: Media,
     boxes: BoxFile | np.ndarray | None,
     names: ImageNames,
 ) -> int:
     """Loads the models and writes the results; returns the exit status."""
-    out, formats = options.out, _formats(options.formats)
+    out = options.out
     if is_holistic(options.run):
         pipeline: Pipeline | Holistic = _holistic(options, settings)
         skeleton = Holistic.skeleton

@@ -10,6 +10,18 @@ import numpy as np
 from jaxpose.convert.pth import check_unpacked
 from jaxpose.errors import InputError
 
+DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError),
+    OverflowError,
+)
+"""Errors of `zipfile` and NumPy for an archive that is damaged; NumPy's ValueError is another."""
+
+HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+"""Readers of the header of an array, by the version of its format."""
+
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """Read the arrays of a file by their names.
@@ -27,10 +39,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
             }
     except InputError:
         raise
-    except (
-        *(zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error),
-        OverflowError,
-    ) as error:
+    except DAMAGED as error:
         raise InputError(
             f"{path} is not an intact npz file ({error}). Download or write it again."
         ) from error
@@ -45,10 +54,7 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     """Array of a member of an npz file, whose header is compared with its size first."""
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
-        header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
+        header = HEADERS.get(version)
         if header is None:
             raise ValueError(f"{member.filename} has the unknown version {version}")
         shape, _, dtype = header(file)

@@ -3,12 +3,12 @@
 import io
 import pickle
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jaxpose.convert.npz import DAMAGED, HEADERS
 from jaxpose.convert.pickles import check_opcodes
 from jaxpose.convert.pth import check_unpacked
 from jaxpose.errors import InputError
@@ -61,21 +61,14 @@ def read_pickled_npz(path: Path, key: str) -> Any:
             check_unpacked(path, archive.getinfo(f"{key}.npy").file_size)
             content = io.BytesIO(archive.read(f"{key}.npy"))
             version = np.lib.format.read_magic(content)
-    except (
-        *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError),
-        *(ValueError, OverflowError),
-    ) as error:
+    except (*DAMAGED, ValueError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: this is not an intact .npz file: {error}.") from error
-    header = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    if version not in header:
+    if version not in HEADERS:
         raise InputError(f"{path}: {key} is stored in format {version}, which is not supported.")
     try:
-        _, _, dtype = header[version](content)
+        _, _, dtype = HEADERS[version](content)
     except ValueError as error:
         raise InputError(f"{path}: {key} has a damaged header: {error}.") from error
     if not dtype.hasobject:

@@ -117,10 +117,11 @@ def train(
             style="yellow",
         )
     begun.make_folder()
-    alone = contextlib.ExitStack()
-    try:
+    with contextlib.ExitStack() as leaving:
+        # After the lock is released, whose file is in the folder.
+        leaving.push(lambda kind, *_: begun.abandon() if kind else None)
         if distributed.is_first():
-            alone.enter_context(only_writer(directory))
+            leaving.enter_context(only_writer(directory))
         state = None
         if overwrite:
             # Before the old run is removed, so that an error here does not lose it.
@@ -151,12 +152,6 @@ def train(
             return _run(
                 experiment, begun, console, mesh, source, evaluations, checkpoints, state, start
             )
-    except BaseException:
-        alone.close()
-        begun.abandon()
-        raise
-    finally:
-        alone.close()
 
 
 class _Evaluation(NamedTuple):
