@@ -34,7 +34,30 @@ SIZES = {
     "halpe26": 26,
     "aic14": 14,
     "crowdpose14": 14,
+    "halpe136": 136,
+    "humanart21": 21,
+    "jhmdb15": 15,
+    "posetrack17": 17,
+    "interhand42": 42,
+    "animalpose20": 20,
+    "animal_kingdom23": 23,
+    "atrw15": 15,
+    "horse22": 22,
+    "fly32": 32,
+    "locust35": 35,
+    "zebra9": 9,
+    "deepfashion_full8": 8,
+    "deepfashion_upper6": 6,
+    "deepfashion_lower4": 4,
+    "deepfashion2_294": 294,
 }
+# Parts of a person, clothes, and animals seen from above: no upper and lower body.
+NO_BODY = (
+    *("hand", "rhd", "interhand", "face", "aflw", "cofw"),
+    *("fly", "locust", "zebra", "deepfashion"),
+)
+# Sigmas that the dataset's or MMPose's evaluation has for each keypoint by itself.
+UNEVEN_SIGMAS = {"coco_wholebody133", "aic14", "animalpose20", "atrw15"}
 built_in = pytest.mark.parametrize("skeleton", skeletons.BUILT_IN.values(), ids=lambda s: s.name)
 
 
@@ -107,7 +130,7 @@ def test_every_keypoint_is_on_a_limb_or_a_pupil(skeleton):
 @built_in
 def test_halves_cover_a_body_and_are_their_own_mirror_image(skeleton):
     upper, lower = skeleton.upper_body_mask, skeleton.lower_body_mask
-    whole_body = not skeleton.name.startswith(("hand", "rhd", "face", "aflw", "cofw"))
+    whole_body = not skeleton.name.startswith(NO_BODY)
     assert (upper | lower).all() if whole_body else not (upper | lower).any()
     for half in (upper, lower):
         np.testing.assert_array_equal(half, half[skeleton.flip_permutation])
@@ -130,7 +153,19 @@ def test_sigmas_are_there_exactly_where_published():
     with_sigmas = {s.name for s in skeletons.BUILT_IN.values() if s.sigmas is not None}
     assert with_sigmas == {
         *("coco17", "coco_wholebody133", "ap10k17", "halpe26", "aic14", "crowdpose14"),
+        *("halpe136", "humanart21", "animalpose20", "atrw15"),
     }
+
+
+def test_sigmas_are_equal_within_pairs_except_where_published_otherwise():
+    uneven = set()
+    for skeleton in skeletons.BUILT_IN.values():
+        if skeleton.sigmas is not None:
+            sigmas = skeleton.oks_sigmas()
+            assert (sigmas > 0).all()
+            if not np.array_equal(sigmas, sigmas[skeleton.flip_permutation]):
+                uneven.add(skeleton.name)
+    assert uneven == UNEVEN_SIGMAS
 
 
 def test_coco_sigmas_are_those_of_pycocotools():
@@ -146,11 +181,30 @@ def test_coco_matches_its_annotation_files(shared):
     assert ours == {frozenset((i - 1, j - 1)) for i, j in category["skeleton"]}
 
 
+def test_clothes_of_deepfashion2_are_numbered_along_their_outline():
+    """Blocks of 25, 33, 31, ... landmarks; partners in the first and the two open ones."""
+    clothes = skeletons.DEEPFASHION2_294
+    blocks = [name.removeprefix("left_").removeprefix("right_") for name in clothes.keypoints]
+    kinds = [name.rpartition("_")[0] for name in blocks]
+    counts = [kinds.count(kind) for kind in dict.fromkeys(kinds)]
+    assert counts == [25, 33, 31, 39, 15, 15, 10, 14, 8, 29, 37, 19, 19]
+    flip = clothes.flip_permutation
+    first = {1: 1, 2: 6, 3: 5, 4: 4, 7: 25, 15: 17, 16: 16}
+    open_short = {1: 1, 2: 26, 4: 6, 16: 29, 28: 31, 7: 25}
+    open_long = {4: 34, 20: 37, 35: 38, 36: 39, 7: 33}
+    for start, partners in ((0, first), (25 + 33, open_short), (25 + 33 + 31, open_long)):
+        assert {i: flip[start + i - 1] - start + 1 for i in partners} == partners
+    assert clothes.keypoints[1] == "right_short_sleeve_top_2"
+    assert clothes.keypoints[5] == "left_short_sleeve_top_2"
+
+
 @pytest.mark.parametrize(
     ("name", "file"),
     [
         ("ap10k17", "ap10k/test_ap10k.json"),
         ("hand21", "freihand/test_freihand.json"),
+        ("humanart21", "humanart/test_humanart.json"),
+        ("jhmdb15", "jhmdb/test_jhmdb_sub1.json"),
     ],
 )
 def test_names_are_those_of_the_annotation_files(shared, name, file):

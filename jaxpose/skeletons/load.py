@@ -11,25 +11,41 @@ from jaxpose.errors import InputError, nearest
 from jaxpose.file_limits import read_toml
 from jaxpose.skeletons.aflw19 import AFLW19
 from jaxpose.skeletons.aic14 import AIC14
+from jaxpose.skeletons.animal_kingdom23 import ANIMAL_KINGDOM23
+from jaxpose.skeletons.animalpose20 import ANIMALPOSE20
 from jaxpose.skeletons.ap10k17 import AP10K17
+from jaxpose.skeletons.atrw15 import ATRW15
 from jaxpose.skeletons.blazepose33 import BLAZEPOSE33
 from jaxpose.skeletons.coco17 import COCO17
 from jaxpose.skeletons.coco_wholebody133 import COCO_WHOLEBODY133
 from jaxpose.skeletons.cofw29 import COFW29
 from jaxpose.skeletons.crowdpose14 import CROWDPOSE14
+from jaxpose.skeletons.deepfashion import (
+    DEEPFASHION2_294,
+    DEEPFASHION_FULL8,
+    DEEPFASHION_LOWER4,
+    DEEPFASHION_UPPER6,
+)
 from jaxpose.skeletons.face68 import FACE68
 from jaxpose.skeletons.face98 import FACE98
 from jaxpose.skeletons.face106 import FACE106
 from jaxpose.skeletons.facemesh468 import FACEMESH468
 from jaxpose.skeletons.h36m17 import H36M17
 from jaxpose.skeletons.halpe26 import HALPE26
+from jaxpose.skeletons.halpe136 import HALPE136
 from jaxpose.skeletons.hand21 import HAND21, RHD21
 from jaxpose.skeletons.hand_region2 import HAND_REGION2
 from jaxpose.skeletons.holistic543 import HOLISTIC543
+from jaxpose.skeletons.horse22 import HORSE22
+from jaxpose.skeletons.humanart21 import HUMANART21
 from jaxpose.skeletons.humaneva15 import HUMANEVA15
+from jaxpose.skeletons.interhand42 import INTERHAND42
+from jaxpose.skeletons.jhmdb15 import JHMDB15
 from jaxpose.skeletons.lsp14 import LSP14
 from jaxpose.skeletons.mpi_inf_3dhp17 import MPI_INF_3DHP17
 from jaxpose.skeletons.mpii16 import MPII16
+from jaxpose.skeletons.posetrack17 import POSETRACK17
+from jaxpose.skeletons.seen_from_above import FLY32, LOCUST35, ZEBRA9
 from jaxpose.skeletons.skeleton import Skeleton, pairs_by_name
 
 BUILT_IN: dict[str, Skeleton] = {
@@ -57,6 +73,22 @@ BUILT_IN: dict[str, Skeleton] = {
         HALPE26,
         AIC14,
         CROWDPOSE14,
+        HALPE136,
+        HUMANART21,
+        JHMDB15,
+        POSETRACK17,
+        INTERHAND42,
+        ANIMALPOSE20,
+        ANIMAL_KINGDOM23,
+        ATRW15,
+        HORSE22,
+        FLY32,
+        LOCUST35,
+        ZEBRA9,
+        DEEPFASHION_FULL8,
+        DEEPFASHION_UPPER6,
+        DEEPFASHION_LOWER4,
+        DEEPFASHION2_294,
     )
 }
 
