@@ -7,6 +7,13 @@ without a labelled keypoint are then stored, too, as regions that training leave
 
     jaxpose prepare coco --annotations person_keypoints_train2017.json --images train2017 \
         --out data/coco_train
+
+With `--dataset`, the files of a public dataset are read by their own conventions: the skeleton and
+its order, several lists of keypoints, boxes by centre and scale, coordinates from 1, flags that say
+only "labelled". The table of datasets is in `jaxpose/data/published_sets.py`.
+
+    jaxpose prepare coco --dataset ap10k --annotations ap10k-train-split1.json --images data \
+        --out data/ap10k
 """
 
 from pathlib import Path
@@ -16,18 +23,33 @@ import typer
 
 from jaxpose import skeletons
 from jaxpose.data.canvas import Canvas
-from jaxpose.data.coco_json import read_people
+from jaxpose.data.coco_json import annotation_files, read_people
+from jaxpose.data.published_sets import PUBLISHED, published_key
 from jaxpose.data.summary import Summary
+from jaxpose.errors import InputError
 
 
 def prepare(
-    annotations: Annotated[Path, typer.Option(help="JSON file of COCO keypoint annotations.")],
+    annotations: Annotated[
+        Path,
+        typer.Option(help="JSON file of COCO keypoint annotations, or a folder of them."),
+    ],
     images: Annotated[Path, typer.Option(help="Folder of the images.")],
     out: Annotated[Path, typer.Option(help="Folder of the dataset to write.")],
     split: Annotated[str, typer.Option(help="Name of the split to write.")] = "train",
     skeleton: Annotated[
-        str, typer.Option(help="Skeleton of the keypoints: a name, or a .toml or .py file.")
-    ] = "coco17",
+        str | None,
+        typer.Option(
+            help="Skeleton of the keypoints: a name, or a .toml or .py file. Default: coco17."
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="Public dataset whose files these are, such as ap10k, wflw or coco_wholebody; it "
+            "gives the skeleton and the conventions of the files. Default: COCO's."
+        ),
+    ] = None,
     layout: Annotated[
         Literal["people", "images"],
         typer.Option(
@@ -64,22 +86,39 @@ def prepare(
     """Prepare a dataset of COCO keypoint annotations."""
     from jaxpose.data.builder import write_dataset
 
-    points = skeletons.load(skeleton)
+    if dataset is not None and skeleton is not None:
+        raise InputError("--dataset determines the skeleton: leave out --skeleton.")
+    name = "coco" if dataset is None else published_key(dataset)
+    published = None if dataset is None else PUBLISHED[name]
+    points = skeletons.load(skeleton or "coco17") if published is None else published.skeleton
     whole = layout == "images"
-    images, skipped, notes = read_people(
-        annotations, images, points, whole_images=whole, empty=empty, outside=outside
+    annotated, skipped, notes = read_people(
+        annotations,
+        images,
+        points,
+        whole_images=whole,
+        empty=empty,
+        outside=outside,
+        published=published,
     )
     return write_dataset(
         out,
-        name="coco",
-        splits={split: images},
+        name=name,
+        splits={split: annotated},
         skipped={split: skipped},
         skeleton=points,
         canvas=Canvas.parse(canvas or ("640x640" if whole else "384x288")),
-        sources={"annotations": annotations},
+        sources=_sources(annotations),
         processes=processes,
         overwrite=overwrite,
         notes=notes,
         beam_options=None if beam is None else beam.split(),
         layout=layout,
     )
+
+
+def _sources(annotations: Path) -> dict[str, Path]:
+    """The annotation file, or those of a folder by name."""
+    if not annotations.is_dir():
+        return {"annotations": annotations}
+    return {f"annotations/{file.name}": file for file in annotation_files(annotations)}

@@ -13,6 +13,12 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from jaxpose.data.canvas import ImageAnnotation, InstanceAnnotation, Skip, by_image
+from jaxpose.data.published_sets import (
+    PIXELS_PER_SCALE,
+    SQUARE,
+    Entries,
+    PublishedSet,
+)
 from jaxpose.errors import InputError, nearest
 from jaxpose.file_limits import ANNOTATIONS, read_bytes
 from jaxpose.json_text import parse_json
@@ -34,7 +40,9 @@ BAD_BOX_LENGTH = "box (bbox) not of four numbers"
 FILE_TWICE = "file_name of another image id"
 OUTSIDE = "file_name outside the image folder"
 BAD_ID = "id is not a whole number"
-_ON_PURPOSE = frozenset({CROWD, NO_CATEGORY_KEYPOINTS, OTHER_CATEGORY})
+NO_SQUARE = "no center or scale"
+NOT_ANNOTATED = "part not annotated"
+_ON_PURPOSE = frozenset({CROWD, NO_CATEGORY_KEYPOINTS, OTHER_CATEGORY, NOT_ANNOTATED})
 """Reasons that are no faults of the file."""
 
 
@@ -65,6 +73,7 @@ def read_people(
     whole_images: bool = False,
     empty: bool = False,
     outside: bool = False,
+    published: PublishedSet | None = None,
 ) -> tuple[list[ImageAnnotation], list[Skip], list[str]]:
     """Read images with their people, the people left out, and remarks on the file.
 
@@ -72,39 +81,50 @@ def read_people(
     Two image ids with one `file_name` were probably two files whose folders were lost; the people
     of the second id are left out, since they would be placed on the first one's pixels.
 
+    Where an annotation describes several instances (the hands of COCO-WholeBody), the id of each is
+    the annotation's id times their number, plus its place.
+
     Args:
-      path: the annotation file.
+      path: the annotation file, or a folder of such files (PoseTrack18 has one for each video).
       images: the folder to which the file's `file_name` entries are relative.
       skeleton: skeleton of the keypoints; must agree with the file's categories.
       whole_images: also read crowd regions and segmentations, which whole images need.
       empty: with `whole_images`, also read images without people.
       outside: also take images outside the folder, through `..`, an absolute path or a link.
+      published: layout of a public dataset's files; None means COCO's format.
 
     Raises:
       InputError: the file is not COCO keypoint JSON, no category has the skeleton, or the folder
         does not exist.
     """
     path, images = Path(path), Path(images)
-    content = read_json(path)
-    _check_shape(path, content)
+    content = _read_files(path)
     if not images.is_dir():
         raise InputError(f"{missing(images) if not images.exists() else f'{images} is a file'}.")
-    categories, notes = _categories(path, content["categories"], skeleton)
+    categories, notes = _categories(path, content["categories"], skeleton, published)
+    layout, unlisted = published or PublishedSet(skeleton), NO_CATEGORY_KEYPOINTS
+    if published is not None:
+        unlisted = ""  # Animal Kingdom's files do not list all of their categories
     listed, unusable_images = _images(content["images"], images, outside)
     skips: list[Skip] = []
     people: list[tuple[ImageAnnotation, InstanceAnnotation]] = []
     seen: set[int] = set()
     for place, entry in enumerate(content["annotations"]):
         who = _who(entry, place, listed)
-        image = None
         try:
-            image, person = _person(
-                entry, listed, unusable_images, categories, seen, skeleton, whole_images
-            )
+            image, number = _image_of(entry, listed, unusable_images, seen)
+            if reason := categories.get(_key(entry.get("category_id")), unlisted):
+                raise _Unusable(reason)
         except _Unusable as unusable:
-            skips.append(Skip(str(unusable), who, str(unusable) not in _ON_PURPOSE))
-        else:
-            people.append((image, person))
+            skips.append(_skip(unusable, who))
+            continue
+        for part, entries in enumerate(layout.entries):
+            name = f"{entries.part} of {who}" if entries.part else who
+            try:
+                own_id = number * len(layout.entries) + part
+                people.append((image, _person(entry, entries, layout, whole_images, own_id)))
+            except _Unusable as unusable:
+                skips.append(_skip(unusable, name))
     _check_lengths(path, content["annotations"], skips, people, skeleton)
     grouped = list(by_image(people))
     if whole_images and empty:
@@ -114,6 +134,43 @@ def read_people(
 
 class _Unusable(Exception):
     """Error with the reason why an annotation is skipped."""
+
+
+def _skip(unusable: _Unusable, who: str) -> Skip:
+    return Skip(str(unusable), who, str(unusable) not in _ON_PURPOSE)
+
+
+def _read_files(path: Path) -> dict[str, Any]:
+    """Content of an annotation file, or of all those of a folder, joined in order of their names.
+
+    Categories of equal ids count once: those of the first file.
+    """
+    files = annotation_files(path)
+    joined: dict[str, Any] = {"images": [], "annotations": [], "categories": []}
+    for file in files:
+        content = read_json(file)
+        _check_shape(file, content)
+        for key in ("images", "annotations"):
+            joined[key] += content[key]
+        known = [entry.get("id") for entry in joined["categories"]]
+        joined["categories"] += [e for e in content["categories"] if e.get("id") not in known]
+    if not joined["annotations"]:
+        raise InputError(f"{path} contains no annotations: 'annotations' is empty.")
+    return joined
+
+
+def annotation_files(path: Path) -> list[Path]:
+    """The file itself, or the JSON files of a folder, by name.
+
+    Raises:
+        InputError: the folder contains no JSON file.
+    """
+    if not path.is_dir():
+        return [path]
+    files = sorted(path.glob("*.json"))
+    if not files:
+        raise InputError(f"{path} contains no .json file.")
+    return files
 
 
 def _check_shape(path: Path, content: Any) -> None:
@@ -128,8 +185,6 @@ def _check_shape(path: Path, content: Any) -> None:
         value = content[key]
         if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
             raise InputError(f"{path} is not COCO JSON: {key!r} is not a list of objects.")
-    if not content["annotations"]:
-        raise InputError(f"{path} contains no annotations: 'annotations' is empty.")
 
 
 def _kind(value: Any) -> str:
@@ -137,9 +192,12 @@ def _kind(value: Any) -> str:
 
 
 def _categories(
-    path: Path, entries: list[dict[str, Any]], skeleton: Skeleton
+    path: Path, entries: list[dict[str, Any]], skeleton: Skeleton, published: PublishedSet | None
 ) -> tuple[dict[Any, str], list[str]]:
     """Find the categories with this skeleton's keypoints; return also remarks on the names.
+
+    In a published dataset the order of the keypoints is known: a category without names has it,
+    other names are no news, and a category may name only the first keypoints or more of them.
 
     Returns:
       For each id of a category with keypoints the reason why its annotations are left out, which is
@@ -150,14 +208,16 @@ def _categories(
     faults: list[str] = []
     for entry in entries:
         names = entry.get("keypoints")
+        if published is not None:
+            names = names if names and published.named else list(skeleton.keypoints)
         if not names:
             continue
         name = f"category {entry.get('name', entry.get('id'))!r}"
-        fault, renamed = _compare(names, skeleton)
+        fault, renamed = _compare(names, skeleton, published is not None)
         reasons[_key(entry.get("id"))] = OTHER_CATEGORY if fault else ""
         if fault:
             faults.append(f"{name}{fault}")
-        elif renamed:
+        elif renamed and published is None:
             notes.append(f"keypoints are stored under other names: {', '.join(renamed)}")
     if not reasons:
         raise InputError(
@@ -171,16 +231,19 @@ def _categories(
     return reasons, notes
 
 
-def _compare(names: Any, skeleton: Skeleton) -> tuple[str, list[str]]:
-    """Fault of a category's keypoint names, empty for none, and the names that are changed."""
+def _compare(names: Any, skeleton: Skeleton, some: bool) -> tuple[str, list[str]]:
+    """Fault of a category's keypoint names, empty for none, and the names that are changed.
+
+    With `some`, the names may be fewer or more than the skeleton's.
+    """
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return ": 'keypoints' is not a list of names", []
-    if len(names) != skeleton.num_keypoints:
+    if len(names) != skeleton.num_keypoints and not some:
         return (
             f" has {len(names)} keypoints, skeleton {skeleton.name!r} has {skeleton.num_keypoints}",
             [],
         )
-    compared = compare_names(names, skeleton)
+    compared = compare_names(names[: skeleton.num_keypoints], skeleton)
     if compared.moved:
         place, name, expected = compared.moved[0]
         return (
@@ -216,15 +279,13 @@ def _images(
     return listed, unusable
 
 
-def _person(
+def _image_of(
     entry: dict[str, Any],
     listed: dict[Any, ImageAnnotation],
     unusable_images: dict[Any, str],
-    categories: dict[Any, str],
     seen: set[int],
-    skeleton: Skeleton,
-    whole_images: bool,
-) -> tuple[ImageAnnotation, InstanceAnnotation]:
+) -> tuple[ImageAnnotation, int]:
+    """Image and id of an annotation whose ids can be used."""
     number, image_id = entry.get("id"), entry.get("image_id")
     if not _whole(number) or not _whole(image_id):
         raise _Unusable(BAD_ID)
@@ -235,34 +296,78 @@ def _person(
         raise _Unusable(NO_IMAGE_ENTRY)
     if image_id in unusable_images:
         raise _Unusable(unusable_images[image_id])
-    reason = categories.get(_key(entry.get("category_id")), NO_CATEGORY_KEYPOINTS)
-    if reason:
-        raise _Unusable(reason)
+    return listed[image_id], number
+
+
+def _person(
+    entry: dict[str, Any],
+    entries: Entries,
+    layout: PublishedSet,
+    whole_images: bool,
+    own_id: int,
+) -> InstanceAnnotation:
+    if not _whole(own_id):
+        raise _Unusable(BAD_ID)
     crowd = bool(entry.get("iscrowd"))
     if crowd and not whole_images:
         raise _Unusable(CROWD)
-    blank = [0] * 3 * skeleton.num_keypoints
-    keypoints = _numbers(blank if crowd else entry.get("keypoints", []))
-    if keypoints.size != 3 * skeleton.num_keypoints:
-        raise _Unusable(WRONG_LENGTH)
-    if entry.get("bbox") in (None, []):
-        raise _Unusable(NO_BOX)
-    box = _numbers(entry["bbox"])
-    if box.size != 4:
-        raise _Unusable(BAD_BOX_LENGTH)
-    area = None if entry.get("area") is None else _numbers(entry["area"])
+    if entries.valid and not entry.get(entries.valid):
+        raise _Unusable(NOT_ANNOTATED)
+    count = layout.skeleton.num_keypoints
+    table = np.zeros((count, 3)) if crowd else _table(entry, entries, layout)
+    box = _box(entry, entries)
+    box[:2] -= layout.first_pixel
+    area = None if entry.get("area") is None or not layout.whole else _numbers(entry["area"])
     if area is not None and area.size != 1:
         raise _Unusable(NOT_NUMBERS)
-    table = keypoints.reshape(-1, 3)
-    return listed[image_id], InstanceAnnotation(
-        annotation_id=number,
-        keypoints=table[:, :2],
+    return InstanceAnnotation(
+        annotation_id=own_id,
+        keypoints=table[:, :2] - layout.first_pixel,
         visible=table[:, 2],
         box_xywh=box,
         area=None if area is None else float(area[0]),
+        clip=entries.box != SQUARE,
         crowd=crowd,
-        segmentation=entry.get("segmentation") if whole_images else None,
+        segmentation=entry.get("segmentation") if whole_images and layout.whole else None,
     )
+
+
+def _table(entry: dict[str, Any], entries: Entries, layout: PublishedSet) -> np.ndarray:
+    """Positions and flags `[K, 3]` of one instance, float64."""
+    count = layout.skeleton.num_keypoints
+    parts = []
+    for name in entries.keypoints:
+        part = _numbers(entry.get(name, []))
+        if part.size % 3:
+            raise _Unusable(WRONG_LENGTH)
+        part = part.reshape(-1, 3)
+        if name in entries.labelled:
+            part[:, 2] = np.where(part[:, 2] > 0, 2, part[:, 2])
+        parts.append(part)
+    table = np.concatenate(parts)
+    if len(table) in layout.longer:
+        table = table[:count]
+    if len(table) != count:
+        raise _Unusable(WRONG_LENGTH)
+    return table
+
+
+def _box(entry: dict[str, Any], entries: Entries) -> np.ndarray:
+    """Box `[4]` (xywh), float64."""
+    if entries.box == SQUARE:
+        if entry.get("center") is None or entry.get("scale") is None:
+            raise _Unusable(NO_SQUARE)
+        center, scale = _numbers(entry["center"]), _numbers(entry["scale"])
+        if center.size != 2 or scale.size != 1:
+            raise _Unusable(NOT_NUMBERS)
+        side = np.repeat(scale * PIXELS_PER_SCALE, 2)
+        return np.concatenate([center - side / 2, side])
+    if entry.get(entries.box) in (None, []):
+        raise _Unusable(NO_BOX)
+    box = _numbers(entry[entries.box])
+    if box.size != 4:
+        raise _Unusable(BAD_BOX_LENGTH)
+    return box
 
 
 def _without_people(
@@ -319,5 +424,5 @@ def _check_lengths(
     raise InputError(
         f"{path}: the annotations have {common} numbers of keypoints; skeleton {skeleton.name!r} "
         f"needs {3 * skeleton.num_keypoints} (x, y, flag for each of {skeleton.num_keypoints}). "
-        "Choose the right one with --skeleton."
+        "Choose the right one with --skeleton, or --dataset for a public dataset."
     )

@@ -12,7 +12,9 @@ import numpy as np
 from scipy.io import savemat
 
 from jaxpose.config.scripts import find_script, load_script
+from jaxpose.data.coco_json import read_people
 from jaxpose.data.motion import Clip, motion_of, read_motion, write_motion
+from jaxpose.data.published_sets import PUBLISHED
 from jaxpose.geometry.cameras import pinhole
 from jaxpose.skeletons import HUMANEVA15
 from tests.hostile.reader import Files, Reader
@@ -170,6 +172,54 @@ def clip(frames: int) -> Clip:
     )
 
 
+def _interhand() -> list[Files]:
+    names = ("data.json", "camera.json", "joint_3d.json")
+    image = {"id": 5, "file_name": "a.jpg", "width": 320, "height": 240}
+    image |= {"capture": 0, "camera": "40", "frame_idx": 9}
+    hands = {"id": 8, "image_id": 5, "bbox": [5, 5, 40, 50], "joint_valid": [[1]] * 42}
+    joints = _rng().uniform(-50, 50, (42, 3)).round(1).tolist()
+    camera = {"campos": [0, 0, -900], "camrot": np.eye(3).tolist()}
+    camera |= {"focal": [1200, 1200], "princpt": [160, 120]}
+    content = (
+        {"images": [image], "annotations": [hands]},
+        {"0": {key: {"40": value} for key, value in camera.items()}},
+        {"0": {"9": {"world_coord": joints}}},
+    )
+    files = {n: json.dumps(c).encode() for n, c in zip(names, content, strict=True)}
+    return [{name: files[name], **files} for name in names]
+
+
+def _read_interhand(folder: Path) -> Any:
+    files = (folder / f"{kind}.json" for kind in ("data", "camera", "joint_3d"))
+    return _script("interhand").hands(*files, folder)
+
+
+def _published(name: str) -> Callable[[], list[Files]]:
+    def files() -> list[Files]:
+        layout = PUBLISHED[name]
+        points = _rng().uniform(40, 200, (layout.skeleton.num_keypoints, 2)).round()
+        table = np.concatenate([points, np.ones((len(points), 1))], axis=1).ravel().tolist()
+        entry = {"id": 1, "image_id": 1, "category_id": 1, "center": [90, 90], "scale": 0.8}
+        for entries in layout.entries:
+            entry |= {entries.keypoints[0]: table, entries.box: [40, 40, 100, 90]}
+            entry |= {entries.valid: True}
+        content = {
+            "images": [{"id": 1, "file_name": "a.jpg", "height": 240, "width": 320}],
+            "annotations": [entry],
+            "categories": [{"id": 1, "name": "part", "keypoints": []}],
+        }
+        return [{"people.json": json.dumps(content).encode()}]
+
+    return files
+
+
+def _read_published(name: str) -> Callable[[Path], Any]:
+    layout = PUBLISHED[name]
+    return lambda folder: read_people(
+        folder / "people.json", folder, layout.skeleton, published=layout
+    )
+
+
 def _motion() -> list[Files]:
     import tempfile
 
@@ -231,6 +281,14 @@ SCRIPTS: dict[str, tuple[Reader, ...]] = {
             lambda summary: list(summary.frames.values()) == [(1, 3)],
         ),
     ),
+    "interhand": (
+        Reader(
+            "InterHand2.6M",
+            _read_interhand,
+            _interhand,
+            lambda found: [len(image.people) for image in found[0]] == [1] and not found[1],
+        ),
+    ),
     "humaneva": (
         Reader(
             "HumanEva",
@@ -242,6 +300,15 @@ SCRIPTS: dict[str, tuple[Reader, ...]] = {
 }
 DATASET_READERS: tuple[Reader, ...] = (
     *(reader for readers in SCRIPTS.values() for reader in readers),
+    *(
+        Reader(
+            f"published {name}",
+            _read_published(name),
+            _published(name),
+            lambda found, hands=hands: len(found[0][0].people) == hands and not found[1],
+        )
+        for name, hands in (("wflw", 1), ("coco_wholebody_hand", 2))
+    ),
     Reader(
         "motion dataset",
         lambda folder: read_motion(folder / "motion.npz"),
