@@ -21,7 +21,15 @@ import numpy as np
 import typer
 
 from jaxpose.data.canvas import Canvas, ImageAnnotation, InstanceAnnotation, Skip, by_image
-from jaxpose.data.coco_json import ID_TWICE, NOT_NUMBERS, OUTSIDE, WRONG_LENGTH, read_json
+from jaxpose.data.coco_json import (
+    BAD_ID,
+    ID_TWICE,
+    NOT_NUMBERS,
+    OUTSIDE,
+    WRONG_LENGTH,
+    is_id,
+    read_json,
+)
 from jaxpose.data.summary import Summary
 from jaxpose.errors import InputError
 from jaxpose.media.image import missing
@@ -95,7 +103,8 @@ def hands(
     """
     content = _object(data, "images", "annotations")
     views, frames = _object(cameras), _object(joints)
-    listed = {entry.get("id"): entry for entry in _entries(data, content, "images")}
+    entries = _entries(data, content, "images")
+    listed = {entry["id"]: entry for entry in entries if is_id(entry.get("id"))}
     real_folder = images.resolve()
     people: list[tuple[ImageAnnotation, InstanceAnnotation]] = []
     skips: list[Skip] = []
@@ -104,8 +113,10 @@ def hands(
         who = f"annotation {entry.get('id')} of image {entry.get('image_id')}"
         try:
             image = listed[entry["image_id"]]
-            name, number, image_id = str(image["file_name"]), int(entry["id"]), int(image["id"])
+            name, number, image_id = str(image["file_name"]), entry["id"], image["id"]
             path = images / name
+            if not is_id(number):
+                raise _Unusable(BAD_ID)
             if number in seen:
                 raise _Unusable(ID_TWICE)
             seen.add(number)

@@ -287,7 +287,7 @@ def _image_of(
 ) -> tuple[ImageAnnotation, int]:
     """Image and id of an annotation whose ids can be used."""
     number, image_id = entry.get("id"), entry.get("image_id")
-    if not _whole(number) or not _whole(image_id):
+    if not is_id(number) or not is_id(image_id):
         raise _Unusable(BAD_ID)
     if number in seen:
         raise _Unusable(ID_TWICE)
@@ -306,7 +306,7 @@ def _person(
     whole_images: bool,
     own_id: int,
 ) -> InstanceAnnotation:
-    if not _whole(own_id):
+    if not is_id(own_id):
         raise _Unusable(BAD_ID)
     crowd = bool(entry.get("iscrowd"))
     if crowd and not whole_images:
@@ -387,7 +387,8 @@ def _key(value: Any) -> int | str | None:
     return value if isinstance(value, int | str) else None
 
 
-def _whole(value: Any) -> TypeGuard[int]:
+def is_id(value: Any) -> TypeGuard[int]:
+    """Whether a JSON value can be the id of an image or a person: a whole number of 64 bits."""
     return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
@@ -401,7 +402,7 @@ def _numbers(values: Any) -> np.ndarray:
 
 def _who(entry: dict[str, Any], place: int, listed: dict[Any, ImageAnnotation]) -> str:
     image_id = entry.get("image_id")
-    image = listed.get(image_id) if _whole(image_id) else None
+    image = listed.get(image_id) if is_id(image_id) else None
     where = image.name if image else f"image id {image_id!r}"
     return f"annotation {entry['id']} in {where}" if "id" in entry else f"annotations[{place}]"
 
