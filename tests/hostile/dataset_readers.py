@@ -194,6 +194,24 @@ def _read_interhand(folder: Path) -> Any:
     return _script("interhand").hands(*files, folder)
 
 
+def _wflw() -> list[Files]:
+    points = _rng().uniform(40, 200, (2, 196)).round(2)
+    lines = (f"{' '.join(map(str, face))} 1 2 3 4 0 1 0 0 1 0 0--a/b.jpg" for face in points)
+    return [{"list.txt": "\n".join(lines).encode()}]
+
+
+def _aic() -> list[Files]:
+    table = np.concatenate([_rng().uniform(40, 200, (14, 2)).round(), np.ones((14, 1))], axis=1)
+    entry = {"image_id": "a", "keypoint_annotations": {"human1": table.ravel().tolist()}}
+    return [
+        {
+            "aic.json": json.dumps(
+                [entry | {"human_annotations": {"human1": [9, 9, 220, 230]}}]
+            ).encode()
+        }
+    ]
+
+
 def _published(name: str) -> Callable[[], list[Files]]:
     def files() -> list[Files]:
         layout = PUBLISHED[name]
@@ -279,6 +297,22 @@ SCRIPTS: dict[str, tuple[Reader, ...]] = {
             _read_mpi_inf_3dhp,
             _mpi_inf_3dhp,
             lambda summary: list(summary.frames.values()) == [(1, 3)],
+        ),
+    ),
+    "wflw": (
+        Reader(
+            "WFLW list",
+            lambda folder: _script("wflw").faces(folder / "list.txt", folder),
+            _wflw,
+            lambda found: [len(image.people) for image in found[0]] == [2] and not found[1],
+        ),
+    ),
+    "aic": (
+        Reader(
+            "AI Challenger list",
+            lambda folder: _script("aic").people(folder / "aic.json", folder),
+            _aic,
+            lambda found: [len(image.people) for image in found[0]] == [1] and not found[1],
         ),
     ),
     "interhand": (
