@@ -14,7 +14,7 @@ A face's box is the square about the extent of its landmarks in whole pixels, no
 image; MMPose's and HRNet's lists have the same centre and scale. The id of a face is its line's
 number, from 1; that of an image the number of its first face.
 
-Wu et al., Look at Boundary: A Boundary-Aware Face Alignment Algorithm, CVPR 2018.
+Wu et al., "A Boundary-Aware Face Alignment Algorithm", CVPR 2018.
 """
 
 from pathlib import Path

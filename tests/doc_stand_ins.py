@@ -29,7 +29,7 @@ from jaxpose.geometry import cameras
 from jaxpose.models import martinez
 from jaxpose.models.published.catalogue import DETECTORS
 from jaxpose.multiview import calibration
-from jaxpose.skeletons import COCO17, H36M17, HUMANEVA15, MPII16, Skeleton
+from jaxpose.skeletons import AP10K17, COCO17, H36M17, HUMANEVA15, MPII16, Skeleton
 from jaxpose.tasks.lifting.estimator import LiftingEstimator
 from jaxpose.train.recipe import load_recipe
 from jaxpose.viz import VideoWriter
@@ -328,6 +328,7 @@ STAND_INS: dict[str, Callable[[Path], None]] = {
     r"COCO_val2017_detections_AP_H_56_person\.json": detections,
     r".*person_keypoints_.*\.json": people(COCO17),
     r"(mine|photos_coco|images_coco|held_out_coco)\.json": people(CRANE),
+    r"ap10k-train-split1\.json": people(AP10K17),
     r"mpii_(train|val)\.json": mpii,
     r"skeleton\.toml": skeleton,
     r"lsp|lspet": lsp,

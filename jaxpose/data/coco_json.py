@@ -388,7 +388,7 @@ def _key(value: Any) -> int | str | None:
 
 
 def is_id(value: Any) -> TypeGuard[int]:
-    """Whether a JSON value can be the id of an image or a person: a whole number of 64 bits."""
+    """Return True for a JSON value that can be an id: a whole number of 64 bits."""
     return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 

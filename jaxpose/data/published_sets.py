@@ -25,8 +25,8 @@ class Entries:
       keypoints: names of the lists of (x, y, flag) that, joined, are the keypoints.
       box: name of the box (x, y, width, height), or `SQUARE` for the square by `center` and
         `scale`, which is not clipped to the image.
-      labelled: those of `keypoints` whose flag only tells whether a point is labelled (above 0);
-        such points are stored as visible.
+      labelled: those of `keypoints` whose flag only distinguishes labelled points (above 0) from
+        others; labelled ones are stored as visible.
       valid: name of the entry that is false where the instance is not annotated.
       part: name of the instance among several of one annotation, for messages.
     """

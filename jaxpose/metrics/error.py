@@ -11,7 +11,7 @@ from jaxpose.errors import InputError
 from jaxpose.metrics.estimates import Estimates
 from jaxpose.metrics.metric import Direction, Metric, Scored
 from jaxpose.metrics.pck import normalised_distances, pck
-from jaxpose.skeletons import Skeleton
+from jaxpose.skeletons import AFLW19, Skeleton
 
 EYE_CORNERS: dict[str, tuple[int, int]] = {
     "300w": (36, 45),
@@ -101,6 +101,11 @@ def eye_corners(skeleton: Skeleton) -> tuple[int, int] | None:
     return skeleton.index(names[0]), skeleton.index(names[1])
 
 
+def published_corners(skeleton: Skeleton) -> tuple[int, int] | None:
+    """As `eye_corners`, but None for AFLW, which has the corners and is measured in boxes."""
+    return None if skeleton.keypoints == AFLW19.keypoints else eye_corners(skeleton)
+
+
 def box_lengths(box_xywh: np.ndarray) -> np.ndarray:
     """Side `[N]` float64 of the square with the area of each box `[N, 4]`, as AFLW has it."""
     box = np.asarray(box_xywh, np.float64)
@@ -142,8 +147,8 @@ class AUC(Metric):
 class NME(Metric):
     """`nme` as an object for a config.
 
-    The normaliser is the distance between the outer eye corners or, for a skeleton without them,
-    the square root of the box's area.
+    The normaliser is the distance between the outer eye corners or, for AFLW and for a skeleton
+    without them, the square root of the box's area.
     """
 
     @property
@@ -151,10 +156,10 @@ class NME(Metric):
         return {"NME": "lower"}
 
     def needs(self, skeleton: Skeleton) -> tuple[str, ...]:
-        return ("box_xywh",) if eye_corners(skeleton) is None else ()
+        return ("box_xywh",) if published_corners(skeleton) is None else ()
 
     def __call__(self, estimates: Estimates) -> Scored:
-        corners = eye_corners(estimates.skeleton)
+        corners = published_corners(estimates.skeleton)
         if corners is None:
             lengths = box_lengths(estimates.column("box_xywh"))
             words = "sqrt(width x height) of the box"

@@ -2,7 +2,7 @@
 
 In DeepFashion, left is the left of a garment that is seen from the front, which is the wearer's
 right; in DeepFashion2, whose landmarks have numbers, left and right are the wearer's own. It has
-one block of landmarks for each of its 13 categories; an annotation labels those of its own category
+one block of landmarks for each of its 13 categories; an annotation labels those of its category
 alone. A pair is named after the smaller of its two numbers.
 
 There are no sigmas: the published metric of DeepFashion is the NME, and MMPose evaluates both by

@@ -6,6 +6,7 @@ Samples are those of MMPose's tests. Those that are not among the shared ones ar
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -283,3 +284,20 @@ def test_a_folder_of_files_is_one_dataset(tmp_path):
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match=r"contains no \.json file"):
         coco_json.read_people(tmp_path / "none", tmp_path, layout.skeleton, published=layout)
+
+
+def test_the_page_lists_every_dataset_with_the_records_of_its_sample():
+    page = Path(__file__).resolve().parents[2] / ".github" / "docs" / "train.md"
+    section = page.read_text().partition("## Public datasets")[2].partition("\n## ")[0]
+    rows = [line.split("|")[2:5] for line in section.splitlines() if line.count("|") == 6]
+    listed = {
+        name if not name.startswith("_") else f"deepfashion{name}": cells
+        for cells in rows[2:]
+        for name in re.findall(r"`(\w+)`", cells[0])
+    }
+    assert set(listed) == set(PUBLISHED)
+    for name, (_, keypoints, records) in listed.items():
+        assert str(PUBLISHED[name].skeleton.num_keypoints) in re.findall(r"\d+", keypoints), name
+        if name in SAMPLES:
+            counts = [SAMPLES[name].written, *SAMPLES[name].skipped.values()]
+            assert list(map(int, re.findall(r"\d+", records))) == counts, name

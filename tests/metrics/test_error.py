@@ -8,6 +8,7 @@ import pytest
 from jaxpose.errors import InputError
 from jaxpose.metrics.error import (
     EYE_CORNERS,
+    NME,
     auc,
     box_lengths,
     epe,
@@ -15,7 +16,8 @@ from jaxpose.metrics.error import (
     interocular,
     nme,
 )
-from jaxpose.skeletons import COCO17, FACE68, FACE98
+from jaxpose.metrics.estimates import Estimates
+from jaxpose.skeletons import AFLW19, COCO17, FACE68, FACE98
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "metrics.npz")
 
@@ -58,6 +60,14 @@ def test_aflw_is_measured_in_boxes():
     lengths = box_lengths(np.array([[5, 5, 40, 90], [0, 0, 60, 60]]))
     np.testing.assert_allclose(lengths, 60)
     assert nme(np.add(truth, [6, 0]), truth, visible, lengths) == pytest.approx(0.1)
+
+
+def test_the_metric_of_a_recipe_measures_aflw_in_boxes():
+    truth, visible = faces(2, 19)
+    boxes = np.array([[5, 5, 40, 90], [0, 0, 60, 60]])
+    estimates = Estimates(AFLW19, np.add(truth, [6, 0]), truth, visible, box_xywh=boxes)
+    assert NME().needs(AFLW19) == ("box_xywh",) and NME().needs(FACE68) == ()
+    assert NME()(estimates).figures["NME"] == pytest.approx(0.1)
 
 
 def test_faces_without_a_length_are_left_out():
