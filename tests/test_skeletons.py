@@ -194,6 +194,9 @@ def test_clothes_of_deepfashion2_are_numbered_along_their_outline():
     open_long = {4: 34, 20: 37, 35: 38, 36: 39, 7: 33}
     for start, partners in ((0, first), (25 + 33, open_short), (25 + 33 + 31, open_long)):
         assert {i: flip[start + i - 1] - start + 1 for i in partners} == partners
+    # An outline passes from one side to the other through the middle alone.
+    for limb in clothes.limbs:
+        assert {clothes.side(end) for end in limb} != {"left", "right"}, limb
     assert clothes.keypoints[1] == "right_short_sleeve_top_2"
     assert clothes.keypoints[5] == "left_short_sleeve_top_2"
 

@@ -10,6 +10,7 @@ PCK, AUC and EPE.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from jaxpose.skeletons.skeleton import Skeleton, chain, pairs_by_name
 
@@ -83,11 +84,11 @@ _CATEGORIES = {
     "short_sleeve_top": _worn_on_top(25),
     "long_sleeve_top": _worn_on_top(33),
     "short_sleeve_outwear": _Category(
-        *(31, (7, 25), {2: 26, 3: 5, 4: 6, 16: 29, 27: 30, 28: 31}),
+        *(31, (7, 25), {2: 26, 3: 5, 4: 6, 16: 29, 30: 27, 31: 28}),
         ((1, 4, *range(7, 17), 31, 30, 2, 3, 4),),
     ),
     "long_sleeve_outwear": _Category(
-        *(39, (7, 33), {2: 6, 3: 5, 4: 34, 20: 37, 35: 38, 36: 39}),
+        *(39, (7, 33), {2: 6, 3: 5, 4: 34, 20: 37, 38: 35, 39: 36}),
         ((1, 2, *range(7, 21), 39, 38, 4, 3, 2),),
     ),
     "vest": _worn_on_top(15),
@@ -122,7 +123,7 @@ _LIMBS = (
     for category, layout in _CATEGORIES.items()
     for path in layout.paths
     for side in (int, layout.partner)
-    for a, b in chain(path)
+    for a, b in pairwise(path)
 )
 
 DEEPFASHION2_294 = Skeleton(
