@@ -161,6 +161,9 @@ def read_table(path: Path) -> Table:
         if line[0] not in ("scorer", "individuals", "bodyparts", "coords") or line[0] in heads:
             break
         heads[line[0]] = line
+    following = lines[len(heads)][0][:40] if len(lines) > len(heads) else ""
+    if following in heads:
+        raise InputError(f"{path}, row {len(heads) + 1}: a second header row {following!r}.")
     needed = ["scorer", "bodyparts", "coords"]
     if "individuals" in heads:
         needed.insert(1, "individuals")
@@ -173,14 +176,13 @@ def read_table(path: Path) -> Table:
             else f"{path} has no row after its header rows {', '.join(heads) or '(none)'}."
         )
     index = next((n for n, text in enumerate(heads["coords"]) if n and text), 1)
-    scorers = sorted(set(heads["scorer"][index:]))
-    if len(scorers) != 1:
-        column = next(n for n, s in enumerate(heads["scorer"]) if n > index and s != scorers[0])
-        raise InputError(
-            f"{path}, row 1, column {column + 1}: the columns have the scorers "
-            f"{', '.join(map(repr, scorers[:5]))}. Write one name into all of them"
-        )
     cells = _cells(path, heads, index)
+    scorers = list(dict.fromkeys(heads["scorer"][index:]))
+    if len(scorers) > 1:
+        raise InputError(
+            f"{path}, row 1, column {heads['scorer'].index(scorers[1], index) + 1}: the columns "
+            f"have the scorers {', '.join(map(repr, scorers[:5]))}. Write one name into all of them"
+        )
     rows = []
     for number_, line in enumerate(lines[len(heads) :], len(heads) + 1):
         if len(line) != index + len(cells):
@@ -306,7 +308,9 @@ def write_deeplabcut(labels: Labels, skeleton: Skeleton, out: Path) -> None:
             named[name] = one
             individuals[name] = None
         video, _, frame = image.name.rpartition("/")
-        found.setdefault(video.rpartition("/")[2] or "frames", []).append((frame, named))
+        folder_name = video.rpartition("/")[2]
+        video = "frames" if folder_name in ("", ".", "..") else folder_name
+        found.setdefault(video, []).append((frame, named))
     order = list(individuals) or [""]
     cells = [(one, part, axis) for one in order for part in skeleton.keypoints for axis in "xy"]
     for video, frames in found.items():
