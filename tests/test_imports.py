@@ -18,7 +18,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
     for floor in (
         "errors deprecations json_text console",
         "locks file_limits counts",
-        "xml_text",
+        "xml_text hdf5",
         "requirements jax_versions paths skeletons geometry",
         "download losses codecs",
         "models",

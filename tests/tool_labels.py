@@ -1,7 +1,9 @@
 """Labels made by code, and their comparison with labels that were read."""
 
 from dataclasses import replace
+from pathlib import Path
 
+import h5py
 import numpy as np
 
 from jaxpose.labels.labels import Instance, Labels
@@ -53,3 +55,30 @@ def without_boxes(labels: Labels) -> Labels:
             for i in labels.images
         ),
     )
+
+
+def write_frame(path: Path, columns: list[tuple], rows: list, values: np.ndarray) -> None:
+    """Writes a table as pandas' `to_hdf` does in its form `fixed`, for DeepLabCut's HDF5.
+
+    Args:
+      path: the file.
+      columns: texts of each column.
+      rows: text of each row, or a tuple of texts.
+      values: `[rows, columns]`.
+    """
+    with h5py.File(path, "w") as file:
+        frame = file.create_group("df_with_missing")
+        frame.attrs["pandas_type"] = np.bytes_(b"frame")
+        for name, entries in (("axis0", columns), ("block0_items", columns), ("axis1", rows)):
+            if isinstance(entries[0], str):
+                frame.attrs[f"{name}_variety"] = np.bytes_(b"regular")
+                frame[name] = np.array([entry.encode() for entry in entries])
+                continue
+            frame.attrs[f"{name}_variety"] = np.bytes_(b"multi")
+            frame.attrs[f"{name}_nlevels"] = len(entries[0])
+            for level, texts in enumerate(zip(*entries, strict=True)):
+                names = sorted(set(texts))
+                frame[f"{name}_level{level}"] = np.array([text.encode() for text in names])
+                places = np.array([names.index(text) for text in texts], np.int8)
+                frame[f"{name}_label{level}"] = places
+        frame["block0_values"] = np.asarray(values, np.float64)

@@ -48,7 +48,7 @@ def _choose(path: Path) -> tuple[Path, Reader]:
     if path.is_dir():
         return _of_folder(path)
     suffix = path.suffix.lower()
-    if suffix == ".csv":
+    if suffix in (".csv", ".h5", ".hdf5"):
         return path, read_deeplabcut
     if suffix == ".xml":
         return path, read_cvat
@@ -82,7 +82,7 @@ def _of_folder(folder: Path) -> tuple[Path, Reader]:
             return folder / name, read_yolo_pose
     if (folder / "annotations.xml").is_file():
         return folder / "annotations.xml", read_cvat
-    patterns = ("CollectedData_*.csv", "labeled-data/*/CollectedData_*.csv")
+    patterns = ("CollectedData_*.csv", "labeled-data/*/CollectedData_*")
     if any(next(folder.glob(pattern), None) for pattern in patterns):
         return folder, read_deeplabcut
     files = sorted(folder.rglob("*.json"))

@@ -1,5 +1,7 @@
 """DeepLabCut's labels: `CollectedData_SCORER.csv` of each folder of frames, and `config.yaml`.
 
+The same table in HDF5 (`CollectedData_SCORER.h5`) is read where there is no CSV file.
+
 The header has three rows (scorer, bodyparts, coords), or four with several animals (scorer,
 individuals, bodyparts, coords). A row is a frame: its path in one column or in three, then x and y
 of each body part in pixels, empty where not labelled. Format: DeepLabCut, docs/standardDeepLabCut_
@@ -18,6 +20,7 @@ import numpy as np
 
 from jaxpose.errors import InputError
 from jaxpose.file_limits import ANNOTATIONS, read_text, read_yaml
+from jaxpose.hdf5 import array, decoded, members, open_hdf5
 from jaxpose.labels.labels import Gathered, Instance, Labels, number
 from jaxpose.paths import atomic_write, is_inside
 from jaxpose.skeletons import Skeleton
@@ -60,7 +63,10 @@ def read_deeplabcut(path: Path, images: Path | None = None, *, outside: bool = F
       InputError: a file is not as described, scorers differ, or there are no labels.
     """
     config, files, notes = _files(path)
-    tables = [read_table(file) for file in files]
+    tables = [
+        read_table(file) if file.suffix.lower() == ".csv" else read_hdf5_table(file)
+        for file in files
+    ]
     for table in tables[1:]:
         if table.scorer != tables[0].scorer:
             raise InputError(
@@ -77,7 +83,7 @@ def read_deeplabcut(path: Path, images: Path | None = None, *, outside: bool = F
 
 def _files(path: Path) -> tuple[dict[str, Any], list[Path], list[str]]:
     """Configuration, `CollectedData` files, and remarks."""
-    if path.is_file() and path.suffix.lower() == ".csv":
+    if path.is_file() and path.suffix.lower() in (".csv", ".h5", ".hdf5"):
         project = path.parent.parent.parent
         config = project / "config.yaml"
         return (_config(config) if config.is_file() else {}), [path], []
@@ -87,14 +93,20 @@ def _files(path: Path) -> tuple[dict[str, Any], list[Path], list[str]]:
     real = project.resolve()
     found = sorted(
         file
-        for pattern in ("CollectedData_*.csv", "labeled-data/*/CollectedData_*.csv")
-        for file in project.glob(pattern)
+        for folder in (".", "labeled-data/*")
+        for file in project.glob(f"{folder}/CollectedData_*.csv")
         if is_inside(file, real)
+    )
+    # DeepLabCut writes each file in both forms; CSV needs no other package.
+    found += sorted(
+        file
+        for file in project.glob("labeled-data/*/CollectedData_*.h5")
+        if is_inside(file, real) and file.with_suffix(".csv") not in found
     )
     if not found:
         raise InputError(
-            f"{project} has no labeled-data/*/CollectedData_*.csv. DeepLabCut writes them when "
-            "labels are saved; `deeplabcut.convertcsv2h5` and its opposite change between the forms"
+            f"{project} has no labeled-data/*/CollectedData_*.csv or .h5. DeepLabCut writes both "
+            "when labels are saved"
         )
     scorer = config.get("scorer")
     own = [file for file in found if file.stem == f"CollectedData_{scorer}"]
@@ -193,6 +205,72 @@ def read_table(path: Path) -> Table:
         name = "/".join(part for part in line[:index] if part)
         rows.append((name, tuple(line[index:]), number_))
     return Table(path, scorers[0], cells, tuple(rows))
+
+
+def read_hdf5_table(path: Path) -> Table:
+    """Read a `CollectedData` file in HDF5, as pandas writes it in its form `fixed`.
+
+    Raises:
+      InputError: it is not one, or in the form `table`, whose names are pickled.
+    """
+    with open_hdf5(path) as file:
+        groups = [name for name in members(file) if "axis0_variety" in file[name].attrs]
+        if not groups:
+            raise InputError(
+                f"{path} is not DeepLabCut's HDF5, or in pandas' form `table`, whose names are "
+                "Python objects. Give the CollectedData file in CSV"
+            )
+        frame = file[groups[0]]
+        if "block0_values" not in frame or "block1_values" in frame:
+            raise InputError(f"{path}: the columns are not all numbers.")
+        columns = _axis(frame, "block0_items", path)
+        rows = _axis(frame, "axis1", path)
+        values = array(frame, "block0_values", path)
+    if values.shape != (len(rows), len(columns)) or values.dtype.kind not in "fiu":
+        raise InputError(
+            f"{path}: the values have the shape {values.shape} for {len(rows)} rows and "
+            f"{len(columns)} columns."
+        )
+    several = len(columns[0]) == 4 if columns else False
+    if not columns or len(columns[0]) not in (3, 4):
+        raise InputError(
+            f"{path}: the columns need the levels scorer, bodyparts and coords, or scorer, "
+            "individuals, bodyparts and coords."
+        )
+    scorers = list(dict.fromkeys(column[0] for column in columns))
+    if len(scorers) > 1:
+        raise InputError(
+            f"{path}: the columns have the scorers {', '.join(map(repr, scorers[:5]))}. Write one "
+            "name into all of them"
+        )
+    cells = tuple((column[1] if several else "", column[-2], column[-1]) for column in columns)
+    check_cells(path, cells, several)
+    found = tuple(
+        ("/".join(row), tuple("" if np.isnan(value) else value for value in line), number_)
+        for number_, (row, line) in enumerate(zip(rows, values.tolist(), strict=True), 1)
+    )
+    return Table(path, scorers[0], cells, found)
+
+
+def _axis(frame: Any, name: str, path: Path) -> list[tuple[str, ...]]:
+    """Texts of an axis of pandas: one for each entry, or one of each level."""
+    count = frame.attrs.get(f"{name}_nlevels", 0)
+    where = f"{path}, {name}"
+    if not count:
+        return [(decoded(value, where),) for value in array(frame, name, path).ravel().tolist()]
+    if not isinstance(count, np.integer | int) or not 0 < count <= 4:
+        raise InputError(f"{where}: {count} levels, of which there can be 1 to 4.")
+    levels = []
+    for level in range(int(count)):
+        values = array(frame, f"{name}_level{level}", path).ravel()
+        places = array(frame, f"{name}_label{level}", path).ravel()
+        if places.dtype.kind not in "iu" or not ((places >= 0) & (places < len(values))).all():
+            raise InputError(f"{where}: a place of level {level} is outside its names.")
+        names = [decoded(value, where) for value in values.tolist()]
+        levels.append([names[place] for place in places.tolist()])
+    if len({len(level) for level in levels}) != 1:
+        raise InputError(f"{where}: the levels have different lengths.")
+    return list(zip(*levels, strict=True))
 
 
 def _cells(path: Path, heads: dict[str, list[str]], index: int) -> tuple[Cell, ...]:

@@ -17,7 +17,7 @@ from jaxpose.file_limits import ANNOTATIONS, SETTINGS, read_text, read_yaml
 from jaxpose.labels.labels import Gathered, Instance, LabelledImage, Labels, number
 from jaxpose.labels.records import size_of
 from jaxpose.media.image import is_image_file
-from jaxpose.paths import atomic_write, is_inside
+from jaxpose.paths import atomic_write, is_file, is_folder, is_inside
 from jaxpose.skeletons import Skeleton
 
 NAME = "yolo-pose"
@@ -110,9 +110,9 @@ def _root(path: Path, content: dict[str, Any], images: Path | None, outside: boo
         raise InputError(f"{path}: `path` is not the name of a folder.")
     root = path.parent / stated
     if outside or is_inside(root, path.parent.resolve()):
-        if root.is_dir():
+        if is_folder(root):
             return root
-    elif root.is_dir() and not _has_split(content, path.parent):
+    elif is_folder(root) and not _has_split(content, path.parent):
         raise InputError(
             f"{path}: its `path` {stated!r} is outside the file's folder. Add --outside to read "
             "it, or give the folder of the data set with --images"
@@ -123,7 +123,7 @@ def _root(path: Path, content: dict[str, Any], images: Path | None, outside: boo
 
 def _has_split(content: dict[str, Any], folder: Path) -> bool:
     first = content.get("train")
-    return isinstance(first, str) and (folder / first).exists()
+    return isinstance(first, str) and (is_folder(folder / first) or is_file(folder / first))
 
 
 def _images(path: Path, stated: Any, root: Path, outside: bool) -> Iterator[str]:
@@ -141,11 +141,11 @@ def _images(path: Path, stated: Any, root: Path, outside: bool) -> Iterator[str]
         raise InputError(
             f"{path}: {stated!r} is outside the folder {root}. Add --outside to read it"
         )
-    if place.is_dir():
+    if is_folder(place):
         for file in sorted(place.rglob("*")):
             if file.is_file() and is_image_file(file):
                 yield file.relative_to(root).as_posix()
-    elif place.is_file():
+    elif is_file(place):
         lines = read_text(place, SETTINGS).splitlines()
         yield from (line.strip().removeprefix("./") for line in lines if line.strip())
     else:
@@ -165,7 +165,7 @@ def _labels_of(name: str) -> str:
 def _add(gathered: Gathered, name: str, split: str, names: tuple[str, ...], values: int) -> None:
     file = gathered.folder / _labels_of(name)
     inside = gathered.outside or is_inside(file, gathered.folder.resolve())
-    if not inside or not file.is_file():
+    if not inside or not is_file(file):
         gathered.add(name, (), split=split)
         return
     gathered.files.append(file)
@@ -180,7 +180,7 @@ def _add(gathered: Gathered, name: str, split: str, names: tuple[str, ...], valu
         if len(numbers) != 5 + values * len(names):
             gathered.leave_out(WRONG_LENGTH, f"{where}: {len(numbers)} numbers")
         elif size is None:
-            reason = IMAGE_UNREADABLE if image.path.is_file() else IMAGE_MISSING
+            reason = IMAGE_UNREADABLE if is_file(image.path) else IMAGE_MISSING
             gathered.leave_out(reason, f"{where}: {name}")
         else:
             instances.append(_instance(np.array(numbers), size, values, where))

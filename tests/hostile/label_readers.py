@@ -19,6 +19,7 @@ from jaxpose.labels.skeleton import skeleton_of
 from jaxpose.labels.yolo_pose import read_yolo_pose, write_yolo_pose
 from jaxpose.skeletons import Skeleton
 from tests.hostile.reader import Files, Reader
+from tests.tool_labels import write_frame
 
 _MOUSE = Skeleton(
     "mouse",
@@ -88,6 +89,19 @@ def _deeplabcut_config() -> list[Files]:
     ]
 
 
+def _hdf5() -> list[Files]:
+    rng, samples = np.random.default_rng(0), []
+    parts = [(part, axis) for part in _MOUSE.keypoints for axis in "xy"]
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "CollectedData_ann.h5"
+        for own in ((), ("anna", "bert")):
+            columns = [("ann", *o, *p) for o in ([(one,) for one in own] or [()]) for p in parts]
+            rows = ["v/a.png", "v/b.png"] if own else [("v", "a.png"), ("v", "b.png")]
+            write_frame(path, columns, rows, rng.uniform(1, 30, (2, len(columns))))
+            samples.append({path.name: path.read_bytes()})
+    return samples
+
+
 def _people(found: Any) -> bool:
     splits, skips, _ = found
     counts = [len(image.people) for images in splits.values() for image in images]
@@ -101,6 +115,7 @@ LABEL_READERS: tuple[Reader, ...] = (
         _both(write_deeplabcut, "CollectedData_jaxpose.csv"),
         _people,
     ),
+    Reader("DeepLabCut HDF5", _read(read_deeplabcut, "CollectedData_ann.h5"), _hdf5, _people),
     Reader(
         "DeepLabCut project", _read(read_deeplabcut, "config.yaml"), _deeplabcut_config, _people
     ),

@@ -26,6 +26,7 @@ COVERED = {
     "read_clips": "the rows of h36m and mpi_inf_3dhp",
     "read_config": "load_config",
     "read_graph": "the row of TFLite",
+    "read_hdf5_table": "the row of DeepLabCut in HDF5",
     "read_npz": "the rows of npz weights and motion datasets",
     "read_openvino": "the row of OpenVINO",
     "read_positions": "an array, no file",

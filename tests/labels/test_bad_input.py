@@ -1,14 +1,18 @@
 """Bad labels end in a sentence with the file and the row, or are left out and counted."""
 
+import csv
 import json
 
 import cv2
+import h5py
 import numpy as np
 import pytest
 import yaml
+from tool_labels import write_frame
 
 from jaxpose.errors import InputError
 from jaxpose.file_limits import read_yaml
+from jaxpose.hdf5 import array, members, open_hdf5
 from jaxpose.labels.choose import read_labels
 from jaxpose.labels.records import ALL_OUTSIDE, annotated_splits
 from jaxpose.labels.skeleton import skeleton_of
@@ -85,6 +89,79 @@ def test_a_table_that_is_none(text, message, table):
     with pytest.raises(InputError, match=message) as error:
         read_labels(path)
     assert str(path) in str(error.value)
+
+
+PARTS = [("ann", part, axis) for part in ("snout", "tail") for axis in "xy"]
+TWO = [("ann", one, "snout", axis) for one in ("m1", "m2") for axis in "xy"]
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"), [(CSV, PARTS), (SEVERAL, TWO)], ids=["one animal", "several"]
+)
+@pytest.mark.parametrize("split", [False, True], ids=["one column", "three columns"])
+def test_hdf5_is_the_table_of_csv(text, columns, split, table, tmp_path):
+    path = table(text)
+    labels = read_labels(path)
+    lines = [row for row in csv.reader(text.splitlines()) if row[0].startswith("labeled-data")]
+    rows = ["/".join(row[:-4]) for row in lines]
+    values = [[float(value or "nan") for value in row[-4:]] for row in lines]
+    other = path.with_suffix(".h5")
+    write_frame(other, columns, [tuple(row.split("/")) for row in rows] if split else rows, values)
+    path.unlink()
+    for source in (other, tmp_path):
+        read = read_labels(source)
+        assert read.keypoints == labels.keypoints
+        assert [i.path for i in read.images] == [i.path for i in labels.images]
+        for image, before in zip(read.images, labels.images, strict=True):
+            for one, same in zip(image.instances, before.instances, strict=True):
+                assert one.individual == same.individual
+                np.testing.assert_array_equal(one.keypoints, same.keypoints)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda frame: frame.pop("block0_values"), "the columns are not all numbers"),
+        (lambda frame: frame["axis1"].resize((1,)), "the values have the shape"),
+        (lambda frame: frame.attrs.pop("axis0_variety"), "in pandas' form `table`"),
+        (lambda frame: frame.attrs.modify("block0_items_nlevels", 9), "9 levels"),
+        (lambda frame: frame["block0_items_label1"].__setitem__(0, 7), "outside its names"),
+    ],
+)
+def test_hdf5_that_is_none(change, message, tmp_path):
+    path = tmp_path / "CollectedData_ann.h5"
+    write_frame(path, PARTS, ["a.png", "b.png"], np.ones((2, 4)))
+    with h5py.File(path, "a") as file:
+        frame = file["df_with_missing"]
+        names = frame["axis1"][()]
+        del frame["axis1"]
+        frame.create_dataset("axis1", data=names, maxshape=(None,))
+        change(frame)
+    with pytest.raises(InputError, match=message) as error:
+        read_labels(path)
+    assert str(path) in str(error.value)
+
+
+def test_hdf5_reads_no_objects_no_other_files_and_no_gigabytes(tmp_path):
+    path = tmp_path / "a.h5"
+    (tmp_path / "secret").write_bytes(bytes(64))
+    with h5py.File(path, "w") as file:
+        file["link"] = h5py.ExternalLink(str(tmp_path / "b.h5"), "/x")
+        file["texts"] = ["a", "bc"]
+        file.create_dataset("large", (2**30,), "f8", chunks=True, compression="gzip")
+        file.create_dataset("other", (8,), "f8", external=str(tmp_path / "secret"))
+        file["fine"] = np.arange(3)
+    with open_hdf5(path) as file:
+        assert members(file) == ["fine", "large", "other", "texts"]
+        assert array(file, "fine", path).tolist() == [0, 1, 2]
+        for name, message in {
+            "link": "absent",
+            "texts": "texts of any length",
+            "large": "the limit is",
+            "other": "lies in another file",
+        }.items():
+            with pytest.raises(InputError, match=message):
+                array(file, name, path)
 
 
 def test_scorers_of_two_files(table, tmp_path):
