@@ -51,6 +51,13 @@ def prepare(
             "video are alike: hold out whole videos for a fair score.",
         ),
     ] = 0.0,
+    box: Annotated[
+        Literal["labels", "image"],
+        typer.Option(
+            help="Box of an individual: the tool's, or the extent of the keypoints without one; or "
+            "the whole image, for a model that is used with `predict --boxes full`."
+        ),
+    ] = "labels",
     layout: Annotated[
         Literal["people", "images"],
         typer.Option(
@@ -92,7 +99,12 @@ def prepare(
         written = [f"the skeleton was written to {skeleton}: check its pairs and limbs"]
     points = skeletons.load(skeleton)
     splits, skipped, notes = annotated_splits(
-        found, points, split=split, held_out=held_out, empty=whole and empty
+        found,
+        points,
+        split=split,
+        held_out=held_out,
+        whole_image_boxes=box == "image",
+        empty=whole and empty,
     )
     return write_dataset(
         out,

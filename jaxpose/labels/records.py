@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from jaxpose.data.canvas import ImageAnnotation, InstanceAnnotation, Skip
+from jaxpose.data.canvas import AREA_OF_BOX, ImageAnnotation, InstanceAnnotation, Skip
 from jaxpose.errors import InputError, nearest
 from jaxpose.labels.labels import Instance, LabelledImage, Labels
 from jaxpose.media.image import declared_size, exif_orientation
@@ -65,6 +65,7 @@ def annotated_splits(
     *,
     split: str = "train",
     held_out: float = 0.0,
+    whole_image_boxes: bool = False,
     empty: bool = False,
 ) -> tuple[dict[str, list[ImageAnnotation]], dict[str, list[Skip]], list[str]]:
     """Images with their people by split, the people left out, and remarks.
@@ -77,6 +78,7 @@ def annotated_splits(
       split: split of images whose files state none.
       held_out: fraction of those images that is put into split `val`; images are drawn by their
         names, always the same ones.
+      whole_image_boxes: take the whole image as everyone's box.
       empty: also take images without labels.
 
     Raises:
@@ -104,7 +106,7 @@ def annotated_splits(
             if names and not fitted.visible.any():
                 skipped.append(Skip(ALL_OUTSIDE, f"{instance.where}: {image.name}"))
                 continue
-            people.append(_person(annotation_id, fitted, image_hw))
+            people.append(_person(annotation_id, fitted, image_hw, whole_image_boxes))
         if people or (empty and not image.instances):
             key = sum(max(len(one.people), 1) for one in members)
             members.append(
@@ -169,13 +171,17 @@ def _inside(
 
 
 def _person(
-    annotation_id: int, instance: Instance, image_hw: tuple[int, int] | None
+    annotation_id: int, instance: Instance, image_hw: tuple[int, int] | None, whole_image: bool
 ) -> InstanceAnnotation:
     least = LEAST_SIDE * max(image_hw) if image_hw else 1.0
     box = instance.extent(least) if instance.box_xywh is None else instance.box_xywh
-    return InstanceAnnotation(
-        annotation_id, np.nan_to_num(instance.keypoints), instance.visible, box
-    )
+    area = None
+    if whole_image and image_hw:
+        # The size of the individual, the unit of OKS, stays that of its own box.
+        area = AREA_OF_BOX * float(box[2] * box[3])
+        box = np.array([0, 0, image_hw[1], image_hw[0]], np.float64)
+    points = np.nan_to_num(instance.keypoints)
+    return InstanceAnnotation(annotation_id, points, instance.visible, box, area)
 
 
 def _held_out(images: Sequence[LabelledImage], fraction: float) -> set[str]:
