@@ -1,8 +1,9 @@
 """Limits of files that are read whole, and readers that check them first.
 
 Other limits stand where they are checked: `media.image.MAX_MEGAPIXELS` for images and frames,
-`convert.pth.FREE_BYTES` for unpacked weights, `json_text.MAX_DEPTH`, `motion.timing.MOST_ROWS` and
-`download.transfer.MAX_BYTES`, `hdf5.MOST_BYTES` and `xml_text.MAX_DEPTH`. `.github/docs/predict.md` lists all.
+`convert.pth.FREE_BYTES` for unpacked weights, `json_text.MAX_DEPTH`, `motion.timing.MOST_ROWS`,
+`download.transfer.MAX_BYTES`, `hdf5.MOST_BYTES` and `xml_text.MAX_DEPTH`. `.github/docs/predict.md`
+lists all.
 """
 
 import functools

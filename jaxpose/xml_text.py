@@ -14,8 +14,8 @@ MAX_DEPTH = 100
 def parse_xml(
     path: Path,
     start: Callable[[str, dict[str, str], int], None],
-    end: Callable[[str], None],
-    text: Callable[[str], None] = lambda text: None,
+    end: Callable[[str], object],
+    text: Callable[[str], object] = lambda text: None,
     limit: int = ANNOTATIONS,
 ) -> None:
     """Parse a file element by element.

@@ -8,6 +8,7 @@ Format: https://docs.cvat.ai/docs/dataset_management/formats/format-cvat.
 
 import re
 from dataclasses import dataclass, field
+from html import unescape
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
@@ -163,7 +164,7 @@ def _limbs(svg: str) -> list[tuple[str, str]]:
     """Limbs of a skeleton's drawing, whose nodes have numbers and names."""
     nodes: dict[str, str] = {}
     edges = []
-    for tag in re.findall(r"<(?:line|circle)\b[^<>]{0,2000}>", svg):
+    for tag in re.findall(r"<(?:line|circle)\b[^<>]{0,2000}>", unescape(svg)):
         values = dict(re.findall(r'\b(data-[a-z-]+)="([^"]*)"', tag))
         if "data-label-name" in values and "data-node-id" in values:
             nodes[values["data-node-id"]] = values["data-label-name"]

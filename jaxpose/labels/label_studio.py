@@ -2,8 +2,9 @@
 
 Coordinates are percentages of the image's width and height. A keypoint belongs to the rectangle
 that is its parent (`parentID`, or a relation between the two); without rectangles all keypoints of
-an image are one instance. The name of an individual is the text of the rectangle (`meta`), and a
-keypoint with the text `occluded` is occluded. Format: https://labelstud.io/guide/task_format and
+an image are one instance. The name of an individual is the text of the rectangle (`meta`), or its
+label if rectangles have several labels and no image has one twice. A keypoint with the text
+`occluded` is occluded. Format: https://labelstud.io/guide/task_format and
 https://labelstud.io/tags/keypointlabels.
 """
 
@@ -29,6 +30,10 @@ LONE_BOX = "box without keypoints"
 CANCELLED = "annotation that was skipped in the tool"
 OTHER_ANNOTATION = "second annotation of an image"
 TURNED = "rectangle or image that is turned"
+Point = tuple[float, float, int]
+Group = tuple[str, np.ndarray | None, dict[str, Point]]
+"""Individual, box and points of an instance."""
+
 _IMAGE = re.compile(r"\.(jpe?g|png|webp|bmp|tiff?|gif)$", re.IGNORECASE)
 
 
@@ -64,16 +69,29 @@ def read_label_studio(path: Path, images: Path | None = None, *, outside: bool =
     tasks = []
     for place, task in enumerate(content, 1):
         where = f"{path}, task {task.get('id', place) if isinstance(task, dict) else place}"
-        results = _results(gathered, task, where)
-        tasks.append((task, where, results))
-    names: dict[str, None] = {}
-    for _, where, results in tasks:
-        for item in results:
-            if item.get("type") == "keypointlabels":
-                names[_label(item, where)] = None
-    for task, where, results in tasks:
-        _add(gathered, task, where, results, tuple(names))
+        tasks.append((task, where, _results(gathered, task, where)))
+    individuals = _labels_are_individuals(tasks)
+    read = [(task, where, _regions(gathered, r, where, individuals)) for task, where, r in tasks]
+    names = dict.fromkeys(n for _, _, (groups, _) in read for group in groups for n in group[2])
+    for task, where, (groups, size) in read:
+        instances = [
+            Instance.of(tuple(names), points, f"{where}, instance {place}", individual, box)
+            for place, (individual, box, points) in enumerate(groups, 1)
+        ]
+        name, others = _image(task, where)
+        gathered.add(name, instances, others=others, image_hw=size and size[::-1])
     return gathered.labels(NAME, path, tuple(names))
+
+
+def _labels_are_individuals(tasks: list[tuple[Any, str, list[dict[str, Any]]]]) -> bool:
+    """True if rectangles have several labels, and no image has one of them twice."""
+    used: set[str] = set()
+    for _, where, results in tasks:
+        found = [_label(i, where) for i in results if i.get("type") == "rectanglelabels"]
+        if len(set(found)) != len(found):
+            return False
+        used.update(found)
+    return len(used) > 1
 
 
 def _results(gathered: Gathered, task: Any, where: str) -> list[dict[str, Any]]:
@@ -118,15 +136,12 @@ def _size(item: dict[str, Any], where: str) -> tuple[int, int]:
     return size  # type: ignore[return-value]
 
 
-def _add(
-    gathered: Gathered,
-    task: dict[str, Any],
-    where: str,
-    results: list[dict[str, Any]],
-    names: tuple[str, ...],
-) -> None:
+def _regions(
+    gathered: Gathered, results: list[dict[str, Any]], where: str, individuals: bool
+) -> tuple[list[Group], tuple[int, int] | None]:
+    """Individual, box and points of each instance of a task; width and height of the image."""
     boxes: dict[str, tuple[str, np.ndarray]] = {}
-    points: list[tuple[dict[str, Any], str, tuple[float, float, int]]] = []
+    points: list[tuple[dict[str, Any], str, Point]] = []
     size: tuple[int, int] | None = None
     parents: dict[str, str] = {}
     turned: set[str] = set()
@@ -142,43 +157,44 @@ def _add(
         keys = ("x", "y") if kind == "keypointlabels" else ("x", "y", "width", "height")
         percents = np.array([number(value.get(key), f"{where}, {key}") for key in keys])
         pixels = percents / 100 * np.array(size * (len(keys) // 2), np.float64)
+        own = str(item.get("id"))
         if item.get("image_rotation") or (kind == "rectanglelabels" and value.get("rotation")):
             gathered.leave_out(TURNED, where)
-            turned.add(str(item.get("id")))
+            turned.add(own)
         elif kind == "rectanglelabels":
-            boxes[str(item.get("id"))] = _individual(item), pixels
+            individual = next(iter(_texts(item)), "")
+            boxes[own] = individual or (_label(item, where) if individuals else ""), pixels
         else:
             flag = 1 if "occluded" in _texts(item) else 2
             points.append((item, _label(item, where), (float(pixels[0]), float(pixels[1]), flag)))
-    groups: dict[str, dict[str, tuple[float, float, int]]] = {}
+    groups: dict[str, dict[str, Point]] = {}
     twice: set[str] = set()
-    for item, name, point in points:
-        own = str(item.get("id"))
-        parent = str(item.get("parentID") or parents.get(own, ""))
+    stated = [str(i.get("parentID") or parents.get(str(i.get("id")), "")) for i, _, _ in points]
+    # The only rectangle is the parent of all keypoints, unless some state theirs.
+    lone = next(iter(boxes), "") if len(boxes) < 2 and not boxes.keys() & set(stated) else None
+    for (_, name, point), parent in zip(points, stated, strict=True):
+        if parent in turned:
+            continue  # counted with its rectangle
         if parent not in boxes:
-            if parent in turned:
-                continue  # counted with its rectangle
-            if len(boxes) > 1:
+            if lone is None:
                 gathered.leave_out(NO_PARENT, f"{where}, {name}")
                 continue
-            parent = next(iter(boxes), "")
+            parent = lone
         group = groups.setdefault(parent, {})
         if name in group:
             twice.add(parent)
         group[name] = point
-    instances = []
+    found = []
     for place, (parent, group) in enumerate(groups.items(), 1):
         individual, box = boxes.get(parent, ("", None))
-        own = f"{where}, instance {place}"
         if parent in twice:
-            gathered.leave_out(POINT_TWICE, own)
+            gathered.leave_out(POINT_TWICE, f"{where}, instance {place}")
         else:
-            instances.append(Instance.of(names, group, own, individual, box))
+            found.append((individual, box, group))
     for parent in boxes:
         if parent not in groups:
             gathered.leave_out(LONE_BOX, where)
-    name, others = _image(task, where)
-    gathered.add(name, instances, others=others, image_hw=size and size[::-1])
+    return found, size
 
 
 def _texts(item: dict[str, Any]) -> list[str]:
@@ -189,13 +205,10 @@ def _texts(item: dict[str, Any]) -> list[str]:
     return [text for text in texts if isinstance(text, str)] if isinstance(texts, list) else []
 
 
-def _individual(item: dict[str, Any]) -> str:
-    return next(iter(_texts(item)), "")
-
-
 def _image(task: dict[str, Any], where: str) -> tuple[str, list[str]]:
     """Path of a task's image, and other paths to try."""
-    data = task.get("data")
+    data, meta = task.get("data"), task.get("meta")
+    original = meta.get("original_file") if isinstance(meta, dict) else None
     values = list(data.values()) if isinstance(data, dict) else []
     images = [v for v in values if isinstance(v, str) and _IMAGE.search(v)]
     if not images:
@@ -208,7 +221,7 @@ def _image(task: dict[str, Any], where: str) -> tuple[str, list[str]]:
     parts = path.split("/")
     others = ["/".join(parts[start:]) for start in range(1, len(parts))]
     uploaded = re.sub(r"^[0-9a-f]{8}-", "", parts[-1])
-    return path, [*others, uploaded]
+    return path, [*others, uploaded, *([original] if isinstance(original, str) else [])]
 
 
 def write_label_studio(labels: Labels, skeleton: Skeleton, out: Path) -> None:
@@ -231,7 +244,7 @@ def write_label_studio(labels: Labels, skeleton: Skeleton, out: Path) -> None:
         results = []
         for place, one in enumerate(image.instances, 1):
             assert hw is not None
-            results += _regions(one, f"i{number_}_{place}", hw, skeleton)
+            results += _written(one, f"i{number_}_{place}", hw, skeleton)
         data = {"image": f"/data/local-files/?d={quote(image.name)}"}
         tasks.append({"id": number_, "data": data, "annotations": [{"result": results}]})
     out.mkdir(parents=True, exist_ok=True)
@@ -239,7 +252,7 @@ def write_label_studio(labels: Labels, skeleton: Skeleton, out: Path) -> None:
     atomic_write(out / "label_studio.xml", _configuration(skeleton))
 
 
-def _regions(
+def _written(
     instance: Instance, key: str, hw: tuple[int, int], skeleton: Skeleton
 ) -> list[dict[str, Any]]:
     scale = 100 / np.array([hw[1], hw[0]], np.float64)

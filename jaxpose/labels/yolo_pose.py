@@ -55,7 +55,7 @@ def read_yolo_pose(path: Path, images: Path | None = None, *, outside: bool = Fa
         for image in _images(path, stated[place], root, outside):
             _add(gathered, image, split, names, values)
     _check_lengths(path, gathered, count, values)
-    return gathered.labels(NAME, path, names, pairs=pairs)
+    return gathered.labels(NAME, path, names, _limbs(content, names), pairs)
 
 
 def _shape(path: Path, shape: Any) -> tuple[int, int]:
@@ -98,6 +98,17 @@ def _pairs(path: Path, flip: Any, names: tuple[str, ...]) -> list[tuple[str, str
         )
     pairs = [(names[i], names[j]) for i, j in enumerate(flip) if i < j]
     return [(b, a) if "right" in a.lower() and "left" in b.lower() else (a, b) for a, b in pairs]
+
+
+def _limbs(content: dict[str, Any], names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Limbs of `skeleton`, pairs of places from 0, which some tools write and YOLO does not use."""
+    skeleton = content.get("skeleton")
+    limbs = []
+    for limb in skeleton if isinstance(skeleton, list) else []:
+        whole = isinstance(limb, list) and all(type(place) is int for place in limb)
+        if whole and len(limb) == 2 and all(0 <= place < len(names) for place in limb):
+            limbs.append((names[limb[0]], names[limb[1]]))
+    return limbs
 
 
 def _root(path: Path, content: dict[str, Any], images: Path | None, outside: bool) -> Path:
@@ -174,7 +185,7 @@ def _add(gathered: Gathered, name: str, split: str, names: tuple[str, ...], valu
     instances = []
     for row, line in enumerate(_lines(file), 1):
         where = f"{file}, line {row}"
-        numbers = [number(word, where) for word in line.split()]
+        numbers = [number(word, where) for word in line.partition("#")[0].split()]
         if not numbers:
             continue
         if len(numbers) != 5 + values * len(names):
@@ -257,6 +268,7 @@ def write_yolo_pose(labels: Labels, skeleton: Skeleton, out: Path) -> None:
         **({"test": "images/test"} if "test" in splits else {}),
         "kpt_shape": [skeleton.num_keypoints, 3],
         "flip_idx": order,
+        "skeleton": [list(limb) for limb in skeleton.limb_indices],
         "names": {0: skeleton.name},
         "kpt_names": {0: list(skeleton.keypoints)},
     }

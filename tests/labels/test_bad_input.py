@@ -292,7 +292,7 @@ def yolo(tmp_path):
 
 
 def test_two_numbers_for_each_keypoint(yolo):
-    labels = read_labels(yolo("0 .5 .5 .5 .5 .25 .5 0 0\n", flip_idx=[1, 0]))
+    labels = read_labels(yolo("# class ...\n0 .5 .5 .5 .5 .25 .5 0 0\n", flip_idx=[1, 0]))
     one = labels.images[0].instances[0]
     assert one.visible.tolist() == [2, 0] and one.keypoints[0].tolist() == [10, 10]
     assert one.box_xywh.tolist() == [10, 5, 20, 10]
@@ -425,8 +425,8 @@ def point(name, parent=None, **changes):
     return region | ({"parentID": parent} if parent else {}) | changes
 
 
-def box(key):
-    value = {"x": 0, "y": 0, "width": 100, "height": 50, "rectanglelabels": ["mouse"]}
+def box(key, label="mouse"):
+    value = {"x": 0, "y": 0, "width": 100, "height": 50, "rectanglelabels": [label]}
     return {"id": key, "type": "rectanglelabels", "value": value}
 
 
@@ -440,10 +440,28 @@ def test_an_upload_is_found_by_its_name(studio, tmp_path):
 
 
 def test_a_relation_is_a_parent(studio):
-    relation = {"type": "relation", "from_id": "psnoutNone", "to_id": "s"}
-    labels = read_labels(studio(point("snout"), box("r"), box("s"), relation, point("tail", "r")))
-    found = [np.flatnonzero(one.visible).tolist() for one in labels.images[0].instances]
-    assert sorted(found) == [[0], [1]] and not labels.skips
+    """As in an export with body parts of one animal only, which belong to no rectangle."""
+    ends = [("psnoutNone", "r"), ("ptailNone", "s"), ("s", "pearNone")]
+    relations = [{"type": "relation", "from_id": a, "to_id": b} for a, b in ends]
+    points = [point(name) for name in ("nest", "snout", "tail", "ear")]
+    labels = read_labels(studio(*points, box("r", "m1"), box("s", "m2"), *relations))
+    assert labels.keypoints == ("snout", "tail", "ear")
+    found = {
+        one.individual: np.flatnonzero(one.visible).tolist() for one in labels.images[0].instances
+    }
+    assert found == {"m1": [0], "m2": [1, 2]}
+    assert [skip.who.endswith("task 7, nest") for skip in labels.skips] == [True]
+
+
+def test_a_label_of_two_boxes_is_no_individual(studio):
+    boxes = [box(key, "mouse") for key in "rs"]
+    labels = read_labels(studio(*boxes, point("snout", "r"), point("snout", "s")))
+    assert [one.individual for one in labels.images[0].instances] == ["", ""]
+
+
+def test_one_box_and_keypoints_without_a_parent(studio):
+    labels = read_labels(studio(box("r"), point("snout", "r"), point("nest")))
+    assert labels.keypoints == ("snout",) and len(labels.skips) == 1
 
 
 def test_points_that_belong_to_no_box_are_left_out(studio):

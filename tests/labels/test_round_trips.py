@@ -51,7 +51,7 @@ def test_labels_come_back(tool, individuals, boxed, made, tmp_path):
         flags=tool != "deeplabcut",
         names=tool != "yolo-pose",
     )
-    if tool in ("deeplabcut", "cvat"):
+    if tool in ("deeplabcut", "cvat", "yolo-pose"):
         assert set(read.limbs) == set(MOUSE.limbs)
     if tool == "yolo-pose":
         assert read.pairs == MOUSE.pairs
