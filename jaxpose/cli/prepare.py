@@ -17,7 +17,7 @@ CONTEXT_SETTINGS = {
 
 def prepare(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="coco, lsp, mpii, or the path of a script.")],
+    name: Annotated[str, typer.Argument(help="coco, labels, lsp, mpii, or the path of a script.")],
 ) -> None:
     """Turn a dataset's own files into records; `jaxpose prepare NAME --help` lists its options."""
     if name in ("-h", "--help"):
