@@ -59,9 +59,10 @@ def read_deeplabcut(path: Path, images: Path | None = None, *, outside: bool = F
 def _files(path: Path) -> tuple[dict[str, Any], list[Path], list[str]]:
     """Configuration, `CollectedData` files, and remarks."""
     if path.is_file() and path.suffix.lower() in (".csv", ".h5", ".hdf5"):
-        project = path.parent.parent.parent
-        config = project / "config.yaml"
-        return (_config(config) if config.is_file() else {}), [path], []
+        folders = path.absolute().parents
+        in_project = len(folders) > 2 and folders[1].name == "labeled-data"
+        beside = folders[2] / "config.yaml" if in_project else None
+        return (_config(beside) if beside and beside.is_file() else {}), [path], []
     project = path if path.is_dir() else path.parent
     file = project / "config.yaml"
     config = _config(file) if file.is_file() else {}
@@ -210,8 +211,8 @@ def write_deeplabcut(labels: Labels, skeleton: Skeleton, out: Path) -> None:
         table.writerow(["coords", "", "", *(cell[2] for cell in cells)])
         for frame, named in frames:
             values: list[str] = []
-            for one in order:
-                values += _values(named.get(one), skeleton.num_keypoints)
+            for individual in order:
+                values += _values(named.get(individual), skeleton.num_keypoints)
             table.writerow(["labeled-data", video, frame, *values])
         folder = out / "labeled-data" / video
         folder.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ from jaxpose.paths import atomic_write
 from jaxpose.skeletons import Skeleton
 
 NAME = "label-studio"
-NO_PARENT = "keypoint without a rectangle as parent"
+NO_PARENT = "keypoints without a rectangle as parent"
 POINT_TWICE = "point twice in one instance (individuals without rectangles)"
 LONE_BOX = "box without keypoints"
 CANCELLED = "annotation that was skipped in the tool"
@@ -172,18 +172,21 @@ def _regions(
     stated = [str(i.get("parentID") or parents.get(str(i.get("id")), "")) for i, _, _ in points]
     # The only rectangle is the parent of all keypoints, unless some state theirs.
     lone = next(iter(boxes), "") if len(boxes) < 2 and not boxes.keys() & set(stated) else None
+    without: list[str] = []
     for (_, name, point), parent in zip(points, stated, strict=True):
         if parent in turned:
             continue  # counted with its rectangle
         if parent not in boxes:
             if lone is None:
-                gathered.leave_out(NO_PARENT, f"{where}, {name}")
+                without.append(name)
                 continue
             parent = lone
         group = groups.setdefault(parent, {})
         if name in group:
             twice.add(parent)
         group[name] = point
+    if without:
+        gathered.leave_out(NO_PARENT, f"{where}, {', '.join(without)}")
     found = []
     for place, (parent, group) in enumerate(groups.items(), 1):
         individual, box = boxes.get(parent, ("", None))

@@ -187,7 +187,7 @@ def write_labelme(labels: Labels, skeleton: Skeleton, out: Path) -> None:
                     shape = _shape(name, [point.tolist()], "point", common)
                     shapes.append({**shape, "flags": {"occluded": True} if flag == 1 else {}})
         height, width = image.image_hw or (None, None)
-        content = {
+        content: dict[str, Any] = {
             "version": "5.5.0",
             "flags": {},
             "shapes": shapes,

@@ -468,7 +468,7 @@ def test_points_that_belong_to_no_box_are_left_out(studio):
     labels = read_labels(studio(point("snout"), point("tail", "r"), box("r"), box("s")))
     assert sorted(skip.reason for skip in labels.skips) == [
         "box without keypoints",
-        "keypoint without a rectangle as parent",
+        "keypoints without a rectangle as parent",
     ]
     assert all("task 7" in skip.who for skip in labels.skips)
 
