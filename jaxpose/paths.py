@@ -91,6 +91,14 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def is_folder(path: Path) -> bool:
+    """True if a path is a folder; False, too, for a name that no file system takes."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def is_inside(path: Path, real_folder: Path) -> bool:
     """True if a path leads into a folder, after `..` and links are followed.
 

@@ -26,6 +26,8 @@ from jaxpose.config.scripts import find_script, load_script
 from jaxpose.convert.release import Card, save_release
 from jaxpose.detect import Detector
 from jaxpose.geometry import cameras
+from jaxpose.labels.deeplabcut import write_deeplabcut
+from jaxpose.labels.labels import Instance, LabelledImage, Labels
 from jaxpose.models import martinez
 from jaxpose.models.published.catalogue import DETECTORS
 from jaxpose.multiview import calibration
@@ -312,6 +314,22 @@ def skeleton(path: Path) -> None:
     path.write_text(SKELETON)
 
 
+def mice(path: Path) -> None:
+    """A project of DeepLabCut: noise for frames, with one animal each."""
+    skeleton = Skeleton(
+        "mouse", ("snout", "leftear", "rightear", "tail"), pairs=(("leftear", "rightear"),)
+    )
+    rng, labelled = np.random.default_rng(0), []
+    for name in ("film/img00.png", "film/img01.png", "film/img02.png", "other/img00.png"):
+        file = path / "labeled-data" / name
+        _made(image, file)
+        points = rng.uniform(20, 200, (4, 2))
+        one = Instance(points, np.full(4, 2), "drawn")
+        labelled.append(LabelledImage(file, name, (one,), IMAGE_HW))
+    labels = Labels("drawn", path, skeleton.keypoints, tuple(labelled))
+    write_deeplabcut(labels, skeleton, path)
+
+
 CRANE = Skeleton(
     "crane",
     keypoints=("base", "elbow", "left_claw", "right_claw"),
@@ -332,6 +350,7 @@ STAND_INS: dict[str, Callable[[Path], None]] = {
     r"mpii_(train|val)\.json": mpii,
     r"skeleton\.toml": skeleton,
     r"lsp|lspet": lsp,
+    r"mouse-project": mice,
     r"data/coco_train": records("train"),
     r"data/coco_val": records("val"),
     r"rtmdet-nano(-person|\.pth)|WEIGHTS": detector,

@@ -62,12 +62,14 @@ SHRUNK: list[tuple[str, list[str]]] = [
     (r"train lsp", _set(*SMALL_PYRAMID, "evaluation.batch_size=8")),
     (r"train my_model\.py.* steps=2000", _set("steps=3", *OWN_MODEL)),
     (r"train my_model\.py(?!.* steps=2000)", _set("steps=2", *OWN_MODEL)),
+    (r"train mouse\.py", _set(*SMALL_PYRAMID, "model.head.deconv_channels=(8,)")),
+    (r"predict images --from mouse", ["--min-score", "0"]),  # hardly trained
     (r"train my_recipe\.py", _set("steps=2", "evaluation.every=2")),
     (
         r"train humaneva_temporal",
         _set(*BRIEF, "model.backbone.channels=8", "evaluation.batch_size=32"),
     ),
-    (r"prepare (coco|lsp|mpii)", ["--processes", "1"]),
+    (r"prepare (coco|lsp|mpii|labels)", ["--processes", "1"]),
     (r"bench (step|data|eval) coco_vitpose_b", _set(*SMALL_VIT)),
     (r"bench step", ["--batch-size", "8", "--steps", "1"]),
     (r"bench data", ["--batch-size", "4", "--rounds", "1", "--seconds", "0.01"]),

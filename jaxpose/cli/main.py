@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import jaxpose
-from jaxpose.cli import bench_command, data_command, scaling
+from jaxpose.cli import bench_command, data_command, labels_command, scaling
 from jaxpose.cli.compile_command import compile_
 from jaxpose.cli.compiled import keep_compiled
 from jaxpose.cli.config_command import config
@@ -63,6 +63,8 @@ def main(
 # In the order in which they are used, which is the order of the help.
 app.command(context_settings=CONTEXT_SETTINGS)(plain_faults(prepare))
 app.add_typer(data_command.app, name="data")
+app.add_typer(labels_command.app, name="skeleton")
+app.command()(plain_faults(labels_command.labels))
 app.command()(plain_faults(train))
 app.command()(plain_faults(config))
 app.command("compile")(plain_faults(compile_))

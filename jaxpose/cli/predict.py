@@ -23,6 +23,8 @@ from jaxpose.errors import InputError, nearest
 from jaxpose.hub.catalogue import HOLISTIC, is_holistic
 from jaxpose.hub.load import Trained, load_detector, load_pose
 from jaxpose.hub.quality import load_default_detector, load_default_pose
+from jaxpose.labels.exporting import WRITERS as TOOLS
+from jaxpose.labels.exporting import LabelsWriter
 from jaxpose.locks import only_writer
 from jaxpose.media.prefetch import ahead
 from jaxpose.media.sources import Media, open_media
@@ -109,12 +111,15 @@ def _predict(
         counts = [one.to_dict() for one in outcome.counts(media)]
         return {"skipped": outcome.skipped_of(media), "counts": counts}
 
-    # OpenPose's writer may refuse, so it comes before another has begun a file.
-    kinds = sorted(formats, key=lambda kind: kind != "openpose")
+    # These may refuse, so they come before another has begun a file.
+    kinds = sorted(formats, key=lambda kind: kind not in ("openpose", *TOOLS))
     whole_images = isinstance(pipeline, Pipeline) and pipeline.whole_images
     common: dict[str, Any] = {"name": name, "tail": tail, "names": names}
     writers = [
-        writer(kind, out, skeleton, head, whole_images=whole_images, **common) for kind in kinds
+        LabelsWriter(kind, out / kind, skeleton, names, options.min_score)
+        if kind in TOOLS
+        else writer(kind, out, skeleton, head, whole_images=whole_images, **common)
+        for kind in kinds
     ]
     sheet = Overview(media.count) if options.sheet else None
     heatmaps = None
@@ -326,10 +331,11 @@ class _Output:
 
 def _formats(text: str) -> list[str]:
     formats = [word.strip() for word in text.split(",") if word.strip()]
+    known = (*FORMATS, *TOOLS)
     for word in formats:
-        if word not in FORMATS:
+        if word not in known:
             raise InputError(
-                f"--format {word!r} is none of {', '.join(FORMATS)}.{nearest(word, FORMATS)}"
+                f"--format {word!r} is none of {', '.join(known)}.{nearest(word, known)}"
             )
     return list(dict.fromkeys(formats)) or ["json"]
 

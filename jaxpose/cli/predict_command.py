@@ -100,7 +100,8 @@ class Predict:
         str,
         typer.Option(
             "--format",
-            help="One or several of json, jsonl, csv, coco and openpose, with commas between.",
+            help="One or several of json, jsonl, csv, coco and openpose, with commas between; or "
+            "labels for deeplabcut, labelme, label-studio, cvat and yolo-pose.",
         ),
     ] = "json"
     draw: Annotated[
@@ -143,7 +144,9 @@ class Predict:
     min_score: Annotated[
         float,
         typer.Option(
-            min=0.0, max=1.0, help="Draw keypoints of at least this score; the files have all."
+            min=0.0,
+            max=1.0,
+            help="Draw keypoints of at least this score; the files have all, except labels.",
         ),
     ] = 0.3
     min_box_score: Annotated[

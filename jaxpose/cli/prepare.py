@@ -19,7 +19,7 @@ def prepare(
     context: typer.Context,
     name: Annotated[
         str,
-        typer.Argument(help="A dataset script, such as coco, lsp or wflw, or the path of one."),
+        typer.Argument(help="A dataset script, such as coco, labels or lsp, or the path of one."),
     ],
 ) -> None:
     """Turn a dataset's own files into records; `jaxpose prepare NAME --help` lists its options."""

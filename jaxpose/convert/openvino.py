@@ -4,7 +4,6 @@ The format: docs.openvino.ai, "Operation sets" and "Model representation", IR ve
 """
 
 import re
-import xml.parsers.expat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.xml_text import parse_xml
 
 # Element types that are weights, and those that are axes, shapes and other arguments of layers.
 _FLOATS = {"f16": "<f2", "f32": "<f4", "f64": "<f8", "bf16": "<u2"}
@@ -107,11 +107,7 @@ def _read_graph(path: Path) -> dict[str, _Layer]:
     layers: dict[str, _Layer] = {}
     open_elements: list[str] = []
 
-    def declared(*_: object) -> None:
-        # Entities can expand to gigabytes, and OpenVINO writes none.
-        raise InputError(f"{path} declares a document type, which no OpenVINO model does.")
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
+    def start(tag: str, attributes: dict[str, str], line: int) -> None:
         parents = "/".join(open_elements)
         open_elements.append(tag)
         if not parents and tag != "net":
@@ -137,17 +133,7 @@ def _read_graph(path: Path) -> dict[str, _Layer]:
         except (KeyError, ValueError, StopIteration) as error:
             raise InputError(f"{path} is damaged: <{tag}> lacks or has a wrong {error}.") from error
 
-    parser = xml.parsers.expat.ParserCreate()
-    parser.StartDoctypeDeclHandler = declared
-    parser.StartElementHandler = start
-    parser.EndElementHandler = lambda tag: open_elements.pop()
-    try:
-        with path.open("rb") as file:
-            parser.ParseFile(file)
-    except xml.parsers.expat.ExpatError as error:
-        raise InputError(
-            f"{path} is not an intact XML file ({error}). Download or export it again."
-        ) from error
+    parse_xml(path, start, lambda tag: open_elements.pop())
     return layers
 
 

@@ -16,6 +16,7 @@ from jaxpose.cli import predict as predict_module
 from jaxpose.cli.main import app
 from jaxpose.errors import InputError
 from jaxpose.hub import load as trained_module
+from jaxpose.labels.choose import read_labels
 from jaxpose.media.image import read_image
 from jaxpose.media.sources import open_media
 from jaxpose.results import writers
@@ -99,6 +100,31 @@ def test_a_folder_with_boxes_gives_keypoints_and_pictures(folder):
     assert {path.name for path in (folder / "out").iterdir()} == {
         "a.png", "b.png", "c.png", "predictions.json",
     }  # fmt: skip
+
+
+def test_labels_for_tools_leave_out_uncertain_keypoints(folder):
+    boxes = boxes_file(folder, {name: [BOX] for name in ("a.png", "b.jpg", "c.png")})
+    formats = ("--no-draw", "--format", "json,labelme,deeplabcut")
+    result = run(folder, folder / "photos", *formats, boxes=boxes)
+    assert result.exit_code == 0, result.output
+    labels = read_labels(folder / "out" / "labelme", folder / "photos")
+    table = read_labels(folder / "out" / "deeplabcut")
+    assert [image.name for image in labels.images] == ["a.png", "b.jpg", "c.png"]
+    for image, row, entry in zip(
+        labels.images, table.images, predictions(folder)["photos"], strict=True
+    ):
+        (one,), (other,) = image.instances, row.instances
+        named = entry["people"][0]["keypoints"]
+        expected = [[named[name]["x"], named[name]["y"]] for name in labels.keypoints]
+        # The JSON file has two decimals.
+        np.testing.assert_allclose(one.keypoints, expected, atol=0.00501, rtol=0)
+        np.testing.assert_allclose(other.keypoints, one.keypoints, atol=1e-5, rtol=0)
+    result = run(folder, folder / "photos", *formats, "--min-score", "1", boxes=boxes)
+    assert result.exit_code == 2 and "not an empty folder" in result.output
+    assert len(predictions(folder)["photos"]) == 3
+    result = run(folder, folder / "photos", *formats, "--min-score", 1, boxes=boxes, out="b")
+    content = json.loads((folder / "b" / "labelme" / "a.json").read_text())
+    assert [shape["shape_type"] for shape in content["shapes"]] == ["rectangle"]
 
 
 def test_the_whole_photo_as_one_person_and_the_newest_checkpoint(folder):

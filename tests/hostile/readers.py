@@ -45,6 +45,7 @@ from jaxpose.skeletons import COCO17, load
 from jaxpose.train.log import read_metrics
 from jaxpose.train.run_dir import read_record
 from tests.hostile.dataset_readers import DATASET_READERS
+from tests.hostile.label_readers import LABEL_READERS
 from tests.hostile.reader import Files, Reader, files_of
 from tests.hostile.score_readers import SCORE_READERS, coco_document
 from tests.hostile.weight_readers import WEIGHT_READERS
@@ -403,4 +404,5 @@ READERS: tuple[Reader, ...] = (
     *WEIGHT_READERS,
     *SCORE_READERS,
     *DATASET_READERS,
+    *LABEL_READERS,
 )

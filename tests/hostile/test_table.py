@@ -26,6 +26,7 @@ COVERED = {
     "read_clips": "the rows of h36m and mpi_inf_3dhp",
     "read_config": "load_config",
     "read_graph": "the row of TFLite",
+    "read_hdf5_table": "the row of DeepLabCut in HDF5",
     "read_npz": "the rows of npz weights and motion datasets",
     "read_openvino": "the row of OpenVINO",
     "read_positions": "an array, no file",
@@ -36,8 +37,10 @@ COVERED = {
     "read_tfjs": "the row of TensorFlow.js",
     "read_tfjs_json": "the row of TensorFlow.js",
     "read_tflite": "the row of TFLite",
+    "read_table": "the rows of DeepLabCut",
     "read_toml": "the rows of skeletons and Pose2Sim",
     "read_upload": "read_image",
+    "read_yaml": "the rows of YOLO-pose and DeepLabCut",
     "read_weights": "load_state_dict reads the same files",
 }
 
@@ -64,7 +67,7 @@ def test_every_reader_has_a_row():
 
 def test_every_dataset_script_has_a_row():
     scripts = {path.stem for path in (ROOT / "data_prep").glob("*.py")}
-    by_others = {"coco", "teacher"}  # read_people; LSP's readers
+    by_others = {"coco", "teacher", "labels"}  # read_people; LSP's readers; label_readers.py
     assert scripts == set(SCRIPTS) | by_others
 
 

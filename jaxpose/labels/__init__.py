@@ -1,0 +1,1 @@
+"""Labels of other tools: DeepLabCut, labelme, Label Studio, CVAT, YOLO-pose."""

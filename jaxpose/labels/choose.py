@@ -1,0 +1,93 @@
+"""Choice of the reader for labels, by the content of a file or folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from jaxpose.data.coco_json import read_json
+from jaxpose.errors import InputError
+from jaxpose.file_limits import read_yaml
+from jaxpose.labels.cvat import read_cvat
+from jaxpose.labels.deeplabcut import read_deeplabcut
+from jaxpose.labels.label_studio import is_label_studio, read_label_studio
+from jaxpose.labels.labelme import is_labelme, read_labelme
+from jaxpose.labels.labels import Labels
+from jaxpose.labels.yolo_pose import read_yolo_pose
+from jaxpose.media.image import missing
+
+Reader = Callable[..., Labels]
+
+TOOLS = "DeepLabCut, labelme, Label Studio, CVAT or YOLO-pose"
+
+
+def read_labels(path: str | Path, images: Path | None = None, *, outside: bool = False) -> Labels:
+    """Read the labels of a file or folder of any supported tool.
+
+    Args:
+      path: file or folder.
+      images: folder of the images; if None, the folder where the tool puts them.
+      outside: also read images outside that folder.
+
+    Raises:
+      InputError: no such file, no tool's labels, or labels that cannot be read.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{missing(path)}.")
+    if images is not None and not images.is_dir():
+        raise InputError(f"{missing(images) if not images.exists() else f'{images} is a file'}.")
+    file, reader = _choose(path)
+    return reader(file, images, outside=outside)
+
+
+def _choose(path: Path) -> tuple[Path, Reader]:
+    """File or folder to read, and the reader for it.
+
+    Raises:
+      InputError: it has no tool's labels.
+    """
+    if path.is_dir():
+        return _of_folder(path)
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".h5", ".hdf5"):
+        return path, read_deeplabcut
+    if suffix == ".xml":
+        return path, read_cvat
+    if suffix in (".yaml", ".yml"):
+        content = read_yaml(path)
+        if isinstance(content, dict) and "kpt_shape" in content:
+            return path, read_yolo_pose
+        if isinstance(content, dict) and ("bodyparts" in content or "scorer" in content):
+            return path, read_deeplabcut
+        raise InputError(
+            f"{path} has neither `kpt_shape`, as a data.yaml of YOLO-pose, nor `bodyparts`, as "
+            "DeepLabCut's config.yaml."
+        )
+    if suffix == ".json":
+        content = read_json(path)
+        if is_labelme(content):
+            return path, read_labelme
+        if is_label_studio(content):
+            return path, read_label_studio
+        if isinstance(content, dict) and "annotations" in content and "images" in content:
+            raise InputError(
+                f"{path} is COCO's JSON: use `jaxpose prepare coco --annotations {path}`"
+            )
+    raise InputError(f"{path} has no labels of {TOOLS}.")
+
+
+def _of_folder(folder: Path) -> tuple[Path, Reader]:
+    """The labels in a folder, by the names of the files that the tools write."""
+    for name in ("data.yaml", "data.yml"):
+        if (folder / name).is_file():
+            return folder / name, read_yolo_pose
+    if (folder / "annotations.xml").is_file():
+        return folder / "annotations.xml", read_cvat
+    patterns = ("CollectedData_*.csv", "labeled-data/*/CollectedData_*")
+    if any(next(folder.glob(pattern), None) for pattern in patterns):
+        return folder, read_deeplabcut
+    files = sorted(folder.rglob("*.json"))
+    if not files:
+        raise InputError(f"{folder} has no labels of {TOOLS}.")
+    if len(files) == 1:
+        return _choose(files[0])
+    return folder, read_labelme
