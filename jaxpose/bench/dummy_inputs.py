@@ -1,5 +1,6 @@
 """Stand-in weights and batches that cost as much as real ones, without files or compiling."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -50,14 +51,16 @@ def state(shapes: TrainState) -> TrainState:
 def batch(shapes: dict[str, Any], seed: int = 0) -> dict[str, jax.Array]:
     """Batch with the shapes of `abstract_batch`: noise, with people who fill their canvas."""
     rng = np.random.default_rng(seed)
-    count, height, width, _ = shapes["image"].shape
-    points = shapes["keypoints"].shape[1]
+    height, width = shapes["image"].shape[1:3]
     box = np.array([width / 6, height / 6, width * 2 / 3, height * 2 / 3], np.float32)
-    arrays = {
-        "image": np.resize(rng.integers(0, 256, _POOL, np.uint8), shapes["image"].shape),
-        "keypoints": box[:2] + box[2:] * rng.random((count, points, 2), np.float32),
-        "visible": np.full((count, points), 2, np.uint8),
-        "box_xywh": np.tile(box, (count, 1)),
-        "mask": np.ones(count, bool),
+    make: dict[str, Callable[[tuple[int, ...]], np.ndarray]] = {
+        "image": lambda shape: np.resize(rng.integers(0, 256, _POOL, np.uint8), shape),
+        "keypoints": lambda shape: box[:2] + box[2:] * rng.random(shape, np.float32),
+        "visible": lambda shape: np.full(shape, 2, np.uint8),
+        "box_xywh": lambda shape: np.broadcast_to(box, shape),
+        "mask": lambda shape: np.ones(shape, bool),
     }
-    return {name: jax.device_put(arrays[name], shapes[name].sharding) for name in shapes}
+    return {
+        name: jax.device_put(make.get(name, np.zeros)(leaf.shape).astype(leaf.dtype), leaf.sharding)
+        for name, leaf in shapes.items()
+    }

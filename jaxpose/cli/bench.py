@@ -25,8 +25,7 @@ def bench_step(options: Step) -> None:
     from jaxpose.train.mesh import parse_mesh
 
     experiment = _recipe(options.config, options.set_)
-    # A step takes as long with any weights.
-    changes: dict[str, Any] = {"init_from": None, "init_keypoints": None, "knowledge_from": None}
+    changes: dict[str, Any] = {}
     if options.mesh is not None:
         changes["mesh"] = parse_mesh(options.mesh, experiment.mesh)
     if options.batch_size is not None:

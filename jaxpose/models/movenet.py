@@ -41,19 +41,24 @@ class MobileNetV2Pyramid(nn.Module):
       widen: factor on the channels of MobileNetV2, whose last convolution always has 1280.
       norm: "none" for weights whose norms are folded into the convolutions, as the published ones.
       dtype: compute dtype; parameters and norm statistics stay float32.
+      whole_path: True returns every map of the path, finest first: 1/4, 1/8, 1/16 and 1/32 of the
+        image, with 24, 24, 32 and 64 channels.
     """
 
     widen: float = 1.0
     norm: Norm = "none"
     dtype: str = "float32"
+    whole_path: bool = False
 
     parameter_rules: ClassVar[ParameterRules] = ParameterRules(
         embedding=r"mobilenet/stem/.*", stages=r"mobilenet/stage_(\d+)_\w+/.*"
     )
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array | tuple[jax.Array, ...]:
         """`[B, H, W, 3]` normalised RGB -> `[B, H / 4, W / 4, 24]` in `dtype`.
+
+        With `whole_path`, a tuple of four maps.
 
         Raises:
           InputError: H or W is no multiple of 32.
@@ -74,6 +79,7 @@ class MobileNetV2Pyramid(nn.Module):
             name="mobilenet",
         )(renormalise(images, SIGNED_RGB), train)
         x = self._project(x, _TOP, "top")
+        path = [x]
         for step, (stage, width) in enumerate(zip(reversed(stages), PATH, strict=True)):
             x = enlarge(x, 2) + self._project(stage, x.shape[-1], f"from_stage_{step}")
             x = DepthwiseConv(3, dtype=self.dtype, name=f"path_{step}_depthwise")(x)
@@ -85,7 +91,8 @@ class MobileNetV2Pyramid(nn.Module):
                 norm=self.norm,
                 name=f"path_{step}",
             )(x, train)
-        return x
+            path.insert(0, x)
+        return tuple(path) if self.whole_path else x
 
     def _project(self, x: jax.Array, width: int, name: str) -> jax.Array:
         init = nn.initializers.he_normal()

@@ -45,6 +45,7 @@ def outputs_of(name: str, folder: Path, changes: dict[str, str] | None = None) -
     return outputs
 
 
+@pytest.mark.slow  # The steps of README train the same recipe.
 def test_quickstart_runs_and_shows_its_pictures(tmp_path, monkeypatch):
     monkeypatch.setenv("QUICKSTART_STEPS", "20")
     monkeypatch.setenv("QUICKSTART_PEOPLE", "64")

@@ -119,3 +119,19 @@ def test_images_are_normalised_for_the_weights():
     images = jnp.asarray(np.arange(0, 255, dtype=np.uint8).reshape(1, 5, 17, 3))
     expected = np.asarray(images, np.float32) / 127.5 - 1
     np.testing.assert_allclose(renormalise(normalize(images), SIGNED_RGB), expected, atol=1e-6)
+
+
+def test_the_whole_path_ends_in_the_finest_map():
+    images = jax.random.normal(jax.random.key(0), (1, 64, 96, 3))
+    variables = drawn.variables(MOVENET, (64, 96))["params"]["backbone"]
+    plain, whole = MOVENET.backbone, MOVENET.backbone.clone(whole_path=True)
+    finest, path = jax.jit(
+        lambda params, x: (plain.apply({"params": params}, x), whole.apply({"params": params}, x))
+    )(variables, images)
+    assert [x.shape for x in path] == [
+        (1, 16, 24, 24),
+        (1, 8, 12, 24),
+        (1, 4, 6, 32),
+        (1, 2, 3, 64),
+    ]
+    np.testing.assert_array_equal(path[0], finest)
