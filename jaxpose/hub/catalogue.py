@@ -10,7 +10,7 @@ from jaxpose.console import PlainConsole
 from jaxpose.convert.reading import OPENVINO, PYTORCH, RELEASE, files_of, weight_files
 from jaxpose.download.fetch import checksum, fetch, is_fetched, known_checksum
 from jaxpose.download.transfer import Unreachable
-from jaxpose.errors import InputError, nearest
+from jaxpose.errors import InputError, nearest, reason
 from jaxpose.hub.addresses import address_for, by_hand
 from jaxpose.hub.from_checkpoint import ConvertOptions, release_checkpoint
 from jaxpose.hub.hugging_face import PREFIX, check_model, fetch_repository, is_model_folder
@@ -187,8 +187,8 @@ def released(source: Path, record: Published | None = None) -> Path:
             _move(Path(staging, name), folder)
     except OSError as error:
         raise InputError(
-            f"{folder} cannot be written: {error.strerror or error}. Make room, or name another "
-            f"folder with the environment variable {CACHE_VARIABLE}."
+            f"{folder} cannot be written: {reason(error)}. The environment variable "
+            f"{CACHE_VARIABLE} names another folder."
         ) from error
     console = PlainConsole(stderr=True)
     console.print(table)

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from jaxpose.deprecations import moved_names
-from jaxpose.errors import InputError, nearest
+from jaxpose.errors import InputError, nearest, not_read
 from jaxpose.file_limits import IMAGE, check_bytes
 
 MAX_MEGAPIXELS = 128.0
@@ -177,7 +177,7 @@ def _read_bytes(path: Path) -> bytes:
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        raise not_read(path, error) from error
 
 
 def _kind(head: bytes) -> str:

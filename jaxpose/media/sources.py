@@ -13,7 +13,7 @@ import numpy as np
 from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
 from jaxpose.file_limits import SETTINGS, read_text
-from jaxpose.media.frames import Frame, Skipped
+from jaxpose.media.frames import ABSENT, NOT_READ, Frame, Skipped
 from jaxpose.media.image import is_image_file, on_white, page_count, read_image
 from jaxpose.media.video import VIDEO_SUFFIXES, Video, is_address, open_video
 from jaxpose.media.webcam import Webcam
@@ -319,7 +319,10 @@ def _film(item: _Item) -> str | Path | int:
 
 
 def _unread(source: str, error: InputError) -> Skipped:
-    return Skipped(source, str(error).removeprefix(source).removeprefix(":").strip())
+    reason = str(error).removeprefix(source).removeprefix(":").strip().removesuffix(".")
+    # The words are those of `image.missing`, `errors.not_read` and `_from_path`.
+    absent = reason.startswith((ABSENT, "no file matches"))
+    return Skipped(source, reason, cause=ABSENT if absent else NOT_READ)
 
 
 __getattr__ = moved_names(__name__)

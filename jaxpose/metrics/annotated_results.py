@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, not_read
 from jaxpose.metrics import wholebody
 from jaxpose.metrics.coco import Detections, GroundTruth, load_document
 from jaxpose.metrics.crowdpose import AREA_OF_BOX
@@ -128,7 +128,7 @@ def _document(source: str | Path, name: str) -> tuple[Any, str]:
         kind = "is a folder, not a file" if path.is_dir() else "does not exist"
         raise InputError(f"The file of {name} {path} {kind}.") from None
     except OSError as error:
-        raise InputError(f"{source} cannot be read: {error.strerror}.") from error
+        raise not_read(source, error) from error
 
 
 def _naming(where: str, read: Any) -> Any:
