@@ -132,6 +132,7 @@ def prepare(
         sources={},
         processes=processes,
         overwrite=overwrite,
+        upright=True,
         notes=[f"{len(people)} people in {len(annotated)} images, labelled by {teacher}"],
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxpose.data.canvas import size_difference, where_missing
+from jaxpose.data.canvas import size_difference, turn_shows, where_missing
 from jaxpose.data.lint.finding import Finding, People, Severity
 from jaxpose.data.lint.plausible import check_people
 from jaxpose.data.source import Source
@@ -384,7 +384,7 @@ def _files(images: list[dict[str, Any]], folder: Path) -> list[Finding]:
         if None not in declared and declared != (height, width):
             difference = size_difference((height, width), declared, orientation)
             other.append(f"{image['file_name']}: {difference}")
-        elif orientation > 1:
+        elif not turn_shows(orientation, (height, width), None if None in declared else declared):
             turned.append(f"{image['file_name']} (orientation {orientation})")
     if turned:
         message = (
