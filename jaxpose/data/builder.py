@@ -227,10 +227,9 @@ def write_dataset(
             for split in splits:
                 counts = np.array(log[split].counts, np.int32).reshape(-1, 2)
                 np.save(folder / image_records.COUNTS_FILE.format(split=split), counts)
-        turned = (
-            [] if upright else turned_note([one for part in log.values() for one in part.turned])
-        )
-        summary = _summarise(folder, log.values(), [*notes, *turned])
+        turned = [one for part in log.values() for one in part.turned]
+        notes = [*notes, *([] if upright else turned_note(turned))]
+        summary = _summarise(folder, log.values(), notes)
         for split in splits:
             _verify(folder, split, layout)
         put_folder_in_place(folder, out)

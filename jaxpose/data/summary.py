@@ -64,8 +64,8 @@ def turned_note(turned: Sequence[Turned]) -> list[str]:
     images = "1 image is" if len(turned) == 1 else f"{len(turned):,} images are"
     return [
         f"{images} mirrored, upside down or turned as stored, and upright by EXIF ({counted}), "
-        f"such as {names}. The upright image is written. The annotations do not show whether they fit "
-        "it or the stored pixels: look at the samples of `jaxpose data check`"
+        f"such as {names}. The upright image is written. The annotations do not show whether they "
+        "fit it or the stored pixels: look at the samples of `jaxpose data check`"
     ]
 
 
