@@ -102,6 +102,19 @@ def resolve(where: str | Path) -> str | Path:
     raise InputError(f"{_unknown(name)} `jaxpose models` lists the published models.")
 
 
+def weights_in(folder: Path) -> str:
+    """Sentence about the files of weights in a folder that is no model; empty if it has none."""
+    suffixes = (*PYTORCH, OPENVINO, ".safetensors", ".npz", ".tflite")
+    names = sorted(path.name for path in folder.glob("*") if path.suffix.lower() in suffixes)
+    if not names:
+        return ""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return (
+        f" It has files of weights ({', '.join(names[:3])}{more}): give the path of one of them. "
+        "Other files beside it, such as a config.py, are not read."
+    )
+
+
 def check_kind(where: str | Path, *kinds: Kind) -> None:
     """Check that a name is of one of `kinds`, before anything is downloaded.
 
