@@ -47,10 +47,11 @@ def read_bvh(path: Path | str) -> Bvh:
       InputError: not a BVH file, or a truncated one; names the file and the word. Or it has more
         than `file_limits.MOTION` bytes or `file_limits.POSITIONS` frames times joints.
     """
-    text = read_text(Path(path), MOTION)
     try:
-        return _parsed(text)
+        return _parsed(read_text(Path(path), MOTION))
     except InputError as error:
+        if str(error).startswith(str(path)):
+            raise
         raise InputError(f"{path} {error}") from None
     except (StopIteration, ValueError, IndexError, OverflowError) as error:
         reason = "it ends too early" if isinstance(error, StopIteration) else str(error)

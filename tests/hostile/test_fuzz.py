@@ -1,6 +1,7 @@
 """Changed and hostile files: each reader returns a result or a sentence, and nothing else."""
 
 import io
+import json
 import pickle
 import struct
 
@@ -112,3 +113,29 @@ def test_a_file_name_that_no_file_system_takes(tmp_path):
         write(sample | {"people.json": changed}, tmp_path)
         kind, message = outcome(reader, tmp_path)
         assert kind == "read", message
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("categories", [1.5], "'categories' must be a list of objects"),
+        ("categories", 5, "'categories' must be a list of objects"),
+        ("categories", [{"id": 1, "keypoints": 1.5}], ""),
+        ("images", [[1]], "has no 'id'"),
+        ("images", [{"file_name": "a.png"}, {"id": [1], "file_name": "b.png"}], "has no 'id'"),
+    ],
+)
+def test_annotations_to_score_with_odd_lists(tmp_path, key, value, message):
+    reader = next(reader for reader in READERS if reader.name == "results to score")
+    sample = dict(reader.samples()[0])
+    truth = json.loads(sample["truth.json"]) | {key: value}
+    write(sample | {"truth.json": json.dumps(truth).encode()}, tmp_path)
+    kind, said = outcome(reader, tmp_path)
+    assert (kind, message in said) == ("refused", True), said
+
+
+def test_a_bvh_that_is_no_text(tmp_path):
+    reader = next(reader for reader in READERS if reader.name == "BVH")
+    write({"a.bvh": reader.samples()[0]["a.bvh"].replace(b"hips", b"h\xffps")}, tmp_path)
+    kind, said = outcome(reader, tmp_path)
+    assert kind == "refused" and "a.bvh is not a BVH file: 'utf-8' codec" in said
