@@ -13,7 +13,7 @@ from jaxpose.convert.pickles import check_opcodes
 from jaxpose.data.matlab import read_mat
 from jaxpose.data.pickles import read_pickle
 from jaxpose.errors import InputError
-from tests.hostile.fuzz import changed_samples, outcome, write
+from tests.hostile.fuzz import changed_samples, outcome, replaced_samples, write
 from tests.hostile.reader import Reader
 from tests.hostile.readers import READERS
 
@@ -49,6 +49,17 @@ def test_changed_files_end_in_a_result_or_a_sentence(reader, tmp_path):
 def test_the_same_seed_changes_the_same_bytes(reader):
     assert changed_samples(reader, 3, 5) == changed_samples(reader, 3, 5)
     assert changed_samples(reader, 3, 5) != changed_samples(reader, 3, 6)
+
+
+@pytest.mark.parametrize("reader", JSON, ids=name_of)
+def test_json_with_a_value_of_another_kind(reader, tmp_path):
+    """About a hundred of the replacements that `fuzz --every` makes."""
+    samples = replaced_samples(reader)
+    assert len(samples) > 50
+    for sample in samples[:: max(1, len(samples) // 100)]:
+        write(sample, tmp_path)
+        kind, message = outcome(reader, tmp_path)
+        assert kind != "find", message
 
 
 @pytest.mark.parametrize("text", [b"[" * 100_000, b'{"a":' * 100_000, b"[" * 400 + b"]" * 400])
