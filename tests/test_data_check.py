@@ -65,6 +65,12 @@ def test_category_without_keypoints(document):
     document["annotations"][4]["category_id"] = 2
     findings = check_annotations(document, COCO17)
     assert finding(findings, "category-without-keypoints").count == 1
+    document["annotations"][4]["keypoints"] = []
+    document["annotations"][5]["category_id"] = 99
+    findings = check_annotations(document, COCO17)
+    assert finding(findings, "category-not-taken").severity == "info"
+    assert finding(findings, "unknown-category").severity == "error"
+    assert "category-without-keypoints" not in codes(findings, "error")
 
 
 def test_another_skeleton(document):

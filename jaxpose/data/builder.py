@@ -32,7 +32,7 @@ from jaxpose.data.canvas import Canvas, Drawn, ImageAnnotation, Skip, Turned, dr
 from jaxpose.data.example import with_sorted_features
 from jaxpose.data.instances import IGNORE_STRIDE, instance_shapes
 from jaxpose.data.summary import SplitSummary, Summary, turned_note
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, reason
 from jaxpose.json_text import parse_json
 from jaxpose.locks import only_writer
 from jaxpose.paths import put_folder_in_place
@@ -252,8 +252,8 @@ def _working_folder(out: Path, overwrite: bool) -> Iterator[Path]:
                 shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
         raise InputError(
-            f"The dataset could not be written to {out}: {error.strerror or error}. All "
-            "partial files were removed. Free some space or choose another folder."
+            f"The dataset could not be written to {out}: {reason(error)}. All partial "
+            "files were removed."
         ) from error
     except BrokenProcessPool as error:
         raise InputError(

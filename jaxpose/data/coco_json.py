@@ -27,6 +27,7 @@ NOT_NUMBERS = "keypoints, box or area that are not numbers"
 ID_TWICE = "annotation id used twice"
 IMAGE_ID_TWICE = "image id used twice"
 NO_IMAGE_ENTRY = "image not listed in the file"
+NO_CATEGORY = "category is not in the file"
 NO_CATEGORY_KEYPOINTS = "category without keypoints"
 OTHER_CATEGORY = "category with the keypoints of another skeleton"
 NO_BOX = "no box (bbox)"
@@ -142,8 +143,8 @@ def _categories(
     """Find the categories with this skeleton's keypoints; return also remarks on the names.
 
     Returns:
-      For each id of a category with keypoints the reason why its annotations are left out, which is
-      empty for a usable category.
+      For each id of a category the reason why its annotations are left out, which is empty for a
+      usable category.
     """
     reasons: dict[Any, str] = {}
     notes: list[str] = []
@@ -151,6 +152,7 @@ def _categories(
     for entry in entries:
         names = entry.get("keypoints")
         if not names:
+            reasons.setdefault(_key(entry.get("id")), NO_CATEGORY_KEYPOINTS)
             continue
         name = f"category {entry.get('name', entry.get('id'))!r}"
         fault, renamed = _compare(names, skeleton)
@@ -159,7 +161,7 @@ def _categories(
             faults.append(f"{name}{fault}")
         elif renamed:
             notes.append(f"keypoints are stored under other names: {', '.join(renamed)}")
-    if not reasons:
+    if all(reason == NO_CATEGORY_KEYPOINTS for reason in reasons.values()):
         raise InputError(
             f"{path}: no category has keypoints. Give the category of the people a list of their "
             f'names, as COCO does: "keypoints": ["{skeleton.keypoints[0]}", ...].'
@@ -235,7 +237,7 @@ def _person(
         raise _Unusable(NO_IMAGE_ENTRY)
     if image_id in unusable_images:
         raise _Unusable(unusable_images[image_id])
-    reason = categories.get(_key(entry.get("category_id")), NO_CATEGORY_KEYPOINTS)
+    reason = categories.get(_key(entry.get("category_id")), NO_CATEGORY)
     if reason:
         raise _Unusable(reason)
     crowd = bool(entry.get("iscrowd"))

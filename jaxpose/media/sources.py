@@ -14,7 +14,7 @@ from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
 from jaxpose.file_limits import SETTINGS, read_text
 from jaxpose.media.frames import ABSENT, NOT_READ, Frame, Skipped
-from jaxpose.media.image import is_image_file, on_white, page_count, read_image
+from jaxpose.media.image import is_image_file, is_tiff, on_white, page_count, read_image
 from jaxpose.media.video import VIDEO_SUFFIXES, Video, is_address, open_video
 from jaxpose.media.webcam import Webcam
 
@@ -93,9 +93,11 @@ class Media:
                 else:
                     yield Frame(read_image(str(item)), str(item))
                     if (pages := page_count(Path(str(item)))) > 1:
-                        rest = "page 2 is" if pages == 2 else f"pages 2 to {pages} are"
-                        reason = f"{rest} left out: of a TIFF the first page is read"
-                        cause = "after the first of a TIFF"
+                        tiff = is_tiff(Path(str(item)))
+                        part, whole = ("page", "a TIFF") if tiff else ("image", "an animation")
+                        rest = f"{part} 2 is" if pages == 2 else f"{part}s 2 to {pages} are"
+                        reason = f"{rest} left out: of {whole} the first {part} is read"
+                        cause = f"after the first of {whole}"
                         left = Skipped(str(item), reason, None, "pages", pages - 1, cause)
                         self.skipped.append(left)
             except InputError as error:

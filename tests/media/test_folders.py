@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxpose.errors import InputError
 from jaxpose.media.image import exif_orientation, page_count, read_image
 from jaxpose.media.sources import open_media
 
@@ -60,6 +61,30 @@ def test_further_pages_of_a_tiff_are_counted(tmp_path, pixels):
     assert names(media) == ["scan.tif"]
     (skipped,) = media.skipped
     assert skipped.reason == "pages 2 to 4 are left out: of a TIFF the first page is read"
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_further_images_of_an_animation_are_counted(tmp_path, pixels, suffix):
+    path = tmp_path / f"moves.{suffix}"
+    images = [Image.fromarray(np.roll(pixels, 5 * number, 1)) for number in range(3)]
+    options = {"lossless": True} if suffix == "webp" else {}
+    images[0].save(path, save_all=True, append_images=images[1:], **options)
+    assert page_count(path) == 3
+    media = open_media([path])
+    (frame,) = media
+    np.testing.assert_array_equal(frame.image, pixels)
+    (skipped,) = media.skipped
+    assert (skipped.count, skipped.cause) == (2, "after the first of an animation")
+    assert skipped.reason == "images 2 to 3 are left out: of an animation the first image is read"
+    Image.fromarray(pixels).save(path, **options)
+    assert page_count(path) == 1
+
+
+@pytest.mark.parametrize("head", [b"\x1aE\xdf\xa3", b"RIFF\0\0\0\0AVI LIST", b"\0\0\0\x18ftypisom"])
+def test_a_video_without_a_suffix_of_videos_says_so(tmp_path, head):
+    (tmp_path / "clip.lrv").write_bytes(head + bytes(40))
+    with pytest.raises(InputError, match=r"this is a video.* rename it to \.mp4"):
+        read_image(tmp_path / "clip.lrv")
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "webp"])

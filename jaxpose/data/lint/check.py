@@ -50,7 +50,10 @@ def check_annotations(
     others = {
         e.get("id") for e in document["categories"] if e.get("keypoints") and _is_id(e.get("id"))
     }.difference(filter(_is_id, usable))
-    people, entry_findings = _entries(document["annotations"], images, usable, others, skeleton)
+    listed = set(filter(_is_id, (entry.get("id") for entry in document["categories"])))
+    people, entry_findings = _entries(
+        document["annotations"], images, usable, others, listed, skeleton
+    )
     findings += entry_findings
     findings += check_people(people, skeleton)
     if image_folder is not None:
@@ -120,7 +123,15 @@ _FAULTS: dict[str, tuple[Severity, str]] = {
     ),
     "id-not-a-number": ("error", "id or image_id is not a whole number"),
     "unknown-photo": ("error", "image_id is not among the file's images"),
-    "category-without-keypoints": ("error", "annotations of a category without keypoints"),
+    "unknown-category": ("error", "category_id is not among the file's categories"),
+    "category-without-keypoints": (
+        "error",
+        "annotations with keypoints, of a category that does not name them",
+    ),
+    "category-not-taken": (
+        "info",
+        "annotations of categories without keypoints are left out",
+    ),
     "other-category": (
         "info",
         "annotations of a category with the keypoints of another skeleton; they are left out",
@@ -259,6 +270,7 @@ def _entries(
     images: dict[int, dict[str, Any]],
     usable: list[Any],
     others: set[Any],
+    listed: set[Any],
     skeleton: Skeleton,
 ) -> tuple[People, list[Finding]]:
     """Valid people, and the faults of the others."""
@@ -282,8 +294,14 @@ def _entries(
             continue
         category = entry.get("category_id")
         if usable and category not in usable:
-            other = _is_id(category) and category in others
-            faults.add("other-category" if other else "category-without-keypoints", name)
+            known = _is_id(category)
+            if known and category in others:
+                faults.add("other-category", name)
+            elif not known or category not in listed:
+                faults.add("unknown-category", name)
+            else:
+                labelled = bool(entry.get("keypoints"))
+                faults.add("category-without-keypoints" if labelled else "category-not-taken", name)
             continue
         if entry.get("iscrowd"):
             faults.add("crowd", name)
