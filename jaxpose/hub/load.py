@@ -94,7 +94,8 @@ def load(
     if checkpoint_file or is_model_folder(directory):
         directory = released(directory)
     is_run = (directory / "checkpoints").is_dir()
-    found = "" if is_run or (directory / CONFIG).is_file() else weights_in(directory)
+    is_release = (directory / CONFIG).is_file() and (directory / RELEASE).is_file()
+    found = "" if is_run or is_release else weights_in(directory)
     if found:
         raise InputError(f"{where} is a folder without a run or a release.{found}")
     if not (directory / RELEASE).is_file():

@@ -331,6 +331,8 @@ def _read(directory: Path) -> dict[str, Any]:
         raise InputError(f"{file} is damaged ({error}).") from error
     keys = record.keys() if isinstance(record, dict) else set()
     if str(record["format"] if "format" in keys else "").startswith("jaxpose"):
+        if not (directory / "model.safetensors").is_file():
+            raise InputError(f"{directory} is a release without its model.safetensors. Copy both.")
         raise InputError(
             f"{directory} is a release, not a run: it has no held-out data and no checkpoints to "
             "train further. Give the run directory, as in `jaxpose eval RUN`."

@@ -62,6 +62,19 @@ def test_a_damaged_configuration_is_named(release, tmp_path, text):
         load(where)
 
 
+def test_a_release_without_its_weights_says_so(release, tmp_path):
+    folder = changed(release, tmp_path)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"is a release without its model\.safetensors"):
+        load(folder)
+    (folder / "config.json").write_text('{"model_type": "mine"}')
+    (folder / "pytorch_model.bin").write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"files of weights \(pytorch_model\.bin\): give the path"):
+        load(folder)
+    with pytest.raises(InputError, match=r"nowhere does not exist"):
+        load(tmp_path / "nowhere")
+
+
 def test_a_config_py_beside_the_weights_is_not_read(release, tmp_path):
     """The user's own settings lie beside the weights; nothing of them is run."""
     trace = tmp_path / "trace"
