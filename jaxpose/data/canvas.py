@@ -6,10 +6,14 @@ enlarged by the margin. With the defaults a person fills 384x288 / 1.5 = 256x192
 unaugmented 256x192 crop out of the canvas is a shift by whole pixels.
 """
 
+import functools
+import os
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -247,7 +251,30 @@ def where_missing(path: Path, name: str) -> str:
             parent = folder.parents[cut - 1]
             return f"{tried}, but file_name begins with the folder's name: give {parent} as folder"
         return f"{tried}, but {folder / rest} exists: shorten file_name"
+    place = (folder / inner).parent
+    spellings, stems = _beside(place)
+    for found, how in (
+        (spellings.get(_plain(inner.name)), "in another spelling"),
+        (stems.get(_plain(inner.stem)), "with another suffix"),
+    ):
+        if found and is_file(place / found):
+            return f"{tried}, but {found} exists, {how}: change file_name"
     return tried
+
+
+@functools.lru_cache(maxsize=8)  # a data set misses thousands of images of one folder
+def _beside(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Names of the files in a folder by their plain names, and by those without the suffix."""
+    try:
+        names = sorted(os.listdir(folder))
+    except (OSError, ValueError):
+        names = []
+    return {_plain(n): n for n in names}, {_plain(Path(n).stem): n for n in names}
+
+
+def _plain(name: str) -> str:
+    """Name without differences of case, of Unicode's forms, of spaces and of escapes in URLs."""
+    return unicodedata.normalize("NFKC", unquote(name)).strip().casefold()
 
 
 def size_difference(upright_hw: tuple[int, int], stated_hw: tuple[int, int], turned: int) -> str:

@@ -159,6 +159,10 @@ def test_a_missing_photo_is_a_reason(tmp_path):
         ("elsewhere/b.jpg", "{folder}/b.jpg exists: shorten file_name"),
         ("../a.jpg", ""),
         ("c.jpg", ""),
+        ("train.jpg", ""),  # a folder has this name
+        ("B.JPG", "but b.jpg exists, in another spelling"),
+        ("train/%61.jpg", "but a.jpg exists, in another spelling"),
+        ("b.png", "but b.jpg exists, with another suffix"),
     ],
 )
 def test_a_missing_image_says_what_would_fit(tmp_path, name, hint):
