@@ -74,7 +74,9 @@ def decode_image(data: bytes) -> np.ndarray:
     check_size(*(_header_size(kind, data) or (0, 0)))
     if kind in ("PNG", "WebP"):
         return _decode_with_alpha(kind, data)
-    image = _imdecode(data, unchanged=True) if kind == "TIFF" else None
+    # OpenCV lays transparent images of these formats on black, and AVIF in the order BGR.
+    layered = kind in ("TIFF", "AVIF", "JPEG 2000")
+    image = _imdecode(data, unchanged=True) if layered else None
     if image is not None and image.shape[2:] == (4,):
         return _rgb_upright(image, b"")  # OpenCV turns every TIFF
     image = _imdecode(data)

@@ -17,6 +17,7 @@ from jaxpose.media.frames import ABSENT, NOT_READ, Frame, Skipped
 from jaxpose.media.image import is_image_file, is_tiff, on_white, page_count, read_image
 from jaxpose.media.video import VIDEO_SUFFIXES, Video, is_address, open_video
 from jaxpose.media.webcam import Webcam
+from jaxpose.paths import is_file
 
 LIST_SUFFIXES = frozenset({".lst", ".txt"})
 """Suffixes of files that list paths, one per line."""
@@ -301,7 +302,9 @@ def _without_comment(line: str, folder: Path) -> str:
     line = line.strip()
     if line.startswith("#"):
         return ""
-    return line if (folder / line).exists() else line.split(" #")[0].strip()
+    parts = line.split(" #")
+    names = [" #".join(parts[:end]).strip() for end in range(len(parts), 0, -1)]
+    return next((name for name in names if is_file(folder / name)), names[-1])
 
 
 def _is_path(item: _Item) -> bool:

@@ -87,6 +87,16 @@ def test_a_video_without_a_suffix_of_videos_says_so(tmp_path, head):
         read_image(tmp_path / "clip.lrv")
 
 
+def test_a_transparent_avif_is_red_on_white(tmp_path):
+    image = np.zeros((32, 32, 4), np.uint8)
+    image[:16] = (255, 0, 0, 255)
+    Image.fromarray(image).save(tmp_path / "a.avif", quality=100)
+    read = read_image(tmp_path / "a.avif")
+    # AVIF is not exact.
+    np.testing.assert_allclose(read[8, 8], [255, 0, 0], atol=3)
+    np.testing.assert_allclose(read[24, 24], [255, 255, 255], atol=3)
+
+
 @pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
 def test_what_is_transparent_becomes_white(tmp_path, pixels, suffix):
     alpha = np.zeros((20, 30, 1), np.uint8)
@@ -120,7 +130,7 @@ def test_brackets_and_hashes_in_names_are_names(tmp_path, pixels):
     assert names(open_media(folder / "[12]*.png")) == ["1.png", "2 #b.png"]
     assert names(open_media(tmp_path / "shoot*" / "x[[]3].png")) == ["x[3].png"]
     list_file = folder / "list.txt"
-    list_file.write_text("# all\n1.png # the first\n2 #b.png\n\nx[3].png\n")
+    list_file.write_text("# all\n1.png # the first\n2 #b.png # the # second\n\nx[3].png\n")
     assert names(open_media(list_file)) == ["1.png", "2 #b.png", "x[3].png"]
 
 
