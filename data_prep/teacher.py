@@ -143,7 +143,7 @@ def prepare(
 
 
 def _listed(images: Path | None) -> tuple[list[Path], list[str]]:
-    """Images of a folder, told by content, and a note on its other files."""
+    """Images of a folder, detected by content, and a note on its other files."""
     if images is None:
         return [], []
     if not images.is_dir():

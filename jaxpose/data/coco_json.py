@@ -5,6 +5,7 @@ error.
 """
 
 import json
+import posixpath
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -210,7 +211,7 @@ def _images(
         image = ImageAnnotation(folder / name, name, number, (), 0, size if known else None)  # type: ignore[arg-type]
         if number in listed and listed[number] != image:
             unusable[number] = IMAGE_ID_TWICE
-        elif ids.setdefault(name, number) != number:
+        elif ids.setdefault(posixpath.normpath(name), number) != number:
             unusable[number] = FILE_TWICE
         elif not outside and not is_inside(image.path, real_folder):
             unusable[number] = OUTSIDE

@@ -188,9 +188,10 @@ def test_a_category_of_another_skeleton_leaves_the_others_usable(coco, make_cont
     assert sum(len(image.people) for image in images) == 1 and len(skips) == 5
 
 
-def test_the_second_image_id_of_a_file_is_left_out(coco, make_content):
+@pytest.mark.parametrize("name", ["0.jpg", "./0.jpg", ".//0.jpg", "a/../0.jpg"])
+def test_the_second_image_id_of_a_file_is_left_out(coco, make_content, name):
     content = make_content()
-    content["images"][1]["file_name"] = "0.jpg"
+    content["images"][1]["file_name"] = name
     images, skips, _ = read_people(*coco(content), COCO17)
     assert [skip.reason for skip in skips] == [coco_json.FILE_TWICE] * 2
     assert [image.image_id for image in images] == [10, 12]

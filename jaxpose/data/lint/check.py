@@ -3,6 +3,7 @@
 Malformed annotations are found here; `plausible` finds well-formed but implausible ones.
 """
 
+import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -256,7 +257,7 @@ def _images(entries: list[dict[str, Any]]) -> tuple[dict[int, dict[str, Any]], l
     ids_of: dict[str, list[int]] = defaultdict(list)
     for entry in entries:
         if _whole(entry.get("id")) and isinstance(entry.get("file_name"), str):
-            ids_of[entry["file_name"]].append(entry["id"])
+            ids_of[posixpath.normpath(entry["file_name"])].append(entry["id"])
     shared = [(name, ids) for name, ids in ids_of.items() if len(set(ids)) > 1]
     if shared:
         message = "file names of several image ids; only the people of the first id are used"
