@@ -111,7 +111,7 @@ def _entry(entry: Any, path: Path) -> tuple[str, list[int], np.dtype, tuple[floa
         if not all(isinstance(number, int | float) for number in numbers):
             raise InputError(f"{path}: the array {name} is {stored} without a scale and a min.")
         scale = (float(numbers[0]), float(numbers[1]))
-    return name, list(shape or []), np.dtype(types[stored]), scale
+    return name, list(shape or []), np.dtype(types[str(stored)]), scale
 
 
 def _field(mapping: Any, key: str) -> Any:

@@ -300,9 +300,10 @@ def _entries(
                 faults.add("other-category", name)
             elif not known or category not in listed:
                 faults.add("unknown-category", name)
+            elif entry.get("keypoints"):
+                faults.add("category-without-keypoints", name)
             else:
-                labelled = bool(entry.get("keypoints"))
-                faults.add("category-without-keypoints" if labelled else "category-not-taken", name)
+                faults.add("category-not-taken", name)
             continue
         if entry.get("iscrowd"):
             faults.add("crowd", name)
