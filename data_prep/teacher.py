@@ -33,6 +33,8 @@ from jaxpose.data.canvas import (
 )
 from jaxpose.data.summary import Summary
 from jaxpose.errors import InputError
+from jaxpose.media.sources import open_media
+from jaxpose.media.video import VIDEO_SUFFIXES
 from jaxpose.skeletons import COCO17, LSP14
 from jaxpose.skeletons.mapping import shared_keypoints
 
@@ -47,7 +49,6 @@ UPRIGHT = 25.0
 
 UNCERTAIN = "too few keypoints of which the teacher is certain"
 
-IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 CHUNK = 64
 
 
@@ -99,7 +100,8 @@ def prepare(
     from jaxpose.data.builder import write_dataset
     from jaxpose.hub.load import load_detector, load_pose
 
-    annotated = {**_lsp(lsp, lspet), **dict.fromkeys(_listed(images))}
+    listed, others = _listed(images)
+    annotated = {**_lsp(lsp, lspet), **dict.fromkeys(listed)}
     if not annotated:
         raise InputError("There are no images: give --images, --lsp or --lspet.")
     trained = load_pose(teacher)
@@ -132,16 +134,26 @@ def prepare(
         sources={},
         processes=processes,
         overwrite=overwrite,
-        notes=[f"{len(people)} people in {len(annotated)} images, labelled by {teacher}"],
+        upright=True,
+        notes=[
+            f"{len(people)} people in {len(annotated)} images, labelled by {teacher}",
+            *others,
+        ],
     )
 
 
-def _listed(images: Path | None) -> list[Path]:
+def _listed(images: Path | None) -> tuple[list[Path], list[str]]:
+    """Images of a folder, detected by content, and a note on its other files."""
     if images is None:
-        return []
+        return [], []
     if not images.is_dir():
         raise InputError(f"--images {images} is not a folder.")
-    return sorted(path for path in images.rglob("*") if path.suffix.lower() in IMAGES)
+    media = open_media(images)
+    found = sorted(path for path in media.paths if path.suffix.lower() not in VIDEO_SUFFIXES)
+    others = sorted({*media.paths, *media.other_files}.difference(found))
+    names = ", ".join(path.name for path in others[:3]) + (", ..." if len(others) > 3 else "")
+    note = f"files in {images.name} that are no images, left out: {len(others):,} ({names})"
+    return found, [note] if others else []
 
 
 def _lsp(lsp: Path | None, lspet: Path | None) -> dict[Path, tuple[InstanceAnnotation, bool]]:

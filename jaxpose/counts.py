@@ -7,6 +7,8 @@ from typing import Any
 
 from jaxpose.console import PlainConsole
 
+_SINGULAR = {"people": "person", "boxes": "box"}  # others lose an s
+
 ALL_DONE, SOME_LEFT_OUT, NONE_DONE = 0, 1, 2
 
 
@@ -46,7 +48,10 @@ class Counts:
         """`given 12 images = done 11 + left out 1 (image missing: 1)`."""
         reasons = ", ".join(f"{reason}: {count:,}" for reason, count in self.left_out.items())
         left_out = f"{sum(self.left_out.values()):,}{f' ({reasons})' if reasons else ''}"
-        return f"given {self.given:,} {self.unit} = done {self.done:,} + left out {left_out}"
+        unit = self.unit
+        if self.given == 1:
+            unit = _SINGULAR.get(unit, unit.removesuffix("s"))
+        return f"given {self.given:,} {unit} = done {self.done:,} + left out {left_out}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able: `unit`, `given`, `done` and `left_out`, a map from reason to number."""

@@ -1,5 +1,6 @@
 """Exception for input that a person can correct."""
 
+import errno
 import re
 import sysconfig
 import traceback
@@ -14,6 +15,33 @@ class InputError(ValueError):
     The message says what was wrong, where, and what to do. The command line prints it without a
     traceback and exits with status 2.
     """
+
+
+_ADVICE = {
+    errno.ENOSPC: "make room and run it again",
+    errno.EDQUOT: "make room and run it again",
+    errno.EACCES: "choose another place or change the rights",
+    errno.EROFS: "choose another place",
+}
+
+
+def reason(error: OSError) -> str:
+    """Reason of a failed read or write in words, with what to do if that is known."""
+    words = error.strerror or str(error) or type(error).__name__
+    advice = _ADVICE.get(error.errno or 0)
+    return f"{words}; {advice}" if advice else words
+
+
+def not_read(path: str | Path, error: OSError) -> InputError:
+    """Error for a file that cannot be read, or does not exist."""
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{path} does not exist.")
+    return InputError(f"{path} cannot be read: {reason(error)}.")
+
+
+def not_written(path: str | Path, error: OSError) -> InputError:
+    """Error for a file that cannot be written."""
+    return InputError(f"{path} cannot be written: {reason(error)}.")
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

@@ -25,6 +25,9 @@ IMAGE = 2**30
 MOTION = 2**29
 """Bytes of a BVH file."""
 
+POSITIONS = 50_000_000
+"""Positions in a BVH file, frames times joints: 4 hours of 60 joints at 60 frames a second."""
+
 ANNOTATIONS = 4 * 2**30
 """Bytes of annotations, boxes and results as JSON, JSON lines or CSV, and of MATLAB or pickle."""
 

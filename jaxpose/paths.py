@@ -160,6 +160,17 @@ def partial_of(path: Path) -> Path:
     return path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{path.suffix}")
 
 
+def part_of(path: Path) -> Path:
+    """Visible path beside `path` for the results of a run that broke off: `a.partial.json`."""
+    return path.with_name(f"{path.stem}.partial{path.suffix}")
+
+
+def note_parts(error: BaseException, parts: Iterable[Path]) -> None:
+    """Adds a note to the error that broke a run off: the files with its results so far."""
+    if names := ", ".join(map(str, parts)):
+        error.add_note(f"The results so far are in {names}. Earlier files are unchanged.")
+
+
 def put_in_place(partial: Path, file: Path, *, to_disk: bool = True) -> None:
     """Renames a complete file of `partial_of` to its final name, replacing an earlier file.
 

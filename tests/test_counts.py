@@ -16,6 +16,15 @@ def test_a_line_adds_up():
 
 
 @pytest.mark.parametrize(
+    ("unit", "one"), [("files", "file"), ("people", "person"), ("boxes", "box"), ("poses", "pose")]
+)
+def test_one_thing_is_named_in_the_singular(unit, one):
+    assert str(Counts(unit, 1)) == f"given 1 {one} = done 1 + left out 0"
+    assert str(Counts(unit, 0, {"damaged": 1})).startswith(f"given 1 {one} = done 0 ")
+    assert str(Counts(unit, 0)).startswith(f"given 0 {unit} = ")
+
+
+@pytest.mark.parametrize(
     ("counts", "status"),
     [
         ([Counts("files", 2)], 0),

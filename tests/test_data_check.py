@@ -65,6 +65,12 @@ def test_category_without_keypoints(document):
     document["annotations"][4]["category_id"] = 2
     findings = check_annotations(document, COCO17)
     assert finding(findings, "category-without-keypoints").count == 1
+    document["annotations"][4]["keypoints"] = []
+    document["annotations"][5]["category_id"] = 99
+    findings = check_annotations(document, COCO17)
+    assert finding(findings, "category-not-taken").severity == "info"
+    assert finding(findings, "unknown-category").severity == "error"
+    assert "category-without-keypoints" not in codes(findings, "error")
 
 
 def test_another_skeleton(document):
@@ -175,7 +181,7 @@ def test_photos(document, tmp_path):
     assert absent.count == 20
 
 
-@pytest.mark.parametrize("turn", [2, 3, 6])
+@pytest.mark.parametrize("turn", [2, 3, 4, 6])
 def test_images_turned_by_exif(document, tmp_path, turn):
     photos_for(document, tmp_path)
     exif = Image.Exif()
@@ -187,6 +193,22 @@ def test_images_turned_by_exif(document, tmp_path, turn):
     else:
         only = finding(findings, "photo-turned")
         assert only.severity == "warning" and only.examples == (f"3.jpg (orientation {turn})",)
+
+
+@pytest.mark.parametrize(("turn", "shows"), [(3, False), (6, True)])
+def test_labels_of_the_upright_size_fit_a_quarter_turn(document, tmp_path, turn, shows):
+    photos_for(document, tmp_path)
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    Image.open(tmp_path / "3.jpg").transpose(Image.Transpose.ROTATE_90).save(
+        tmp_path / "3.jpg", exif=exif
+    )
+    image = document["images"][3]
+    assert image["file_name"] == "3.jpg"
+    if turn == 3:
+        image["width"], image["height"] = image["height"], image["width"]
+    found = codes(check_annotations(document, COCO17, tmp_path), "error", "warning")
+    assert ("photo-turned" in found) != shows and "photo-size" not in found
 
 
 def test_a_second_category_and_shared_file_names(document, tmp_path):

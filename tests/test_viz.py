@@ -272,9 +272,9 @@ def test_save_image_says_why_it_cannot(tmp_path):
     with pytest.raises(InputError, match=r"a\.gif: an image's name must end in"):
         viz.save_image(tmp_path / "a.gif", blank())
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InputError, match=r"a\.png: .* cannot be written: .*file is not a folder"):
+    with pytest.raises(InputError, match=r"a\.png cannot be written: .*file is not a folder"):
         viz.save_image(tmp_path / "file" / "a.png", blank())
     (tmp_path / "b.png").mkdir()
-    with pytest.raises(InputError, match=r"b\.png: the image cannot be written"):
+    with pytest.raises(InputError, match=r"b\.png cannot be written"):
         viz.save_image(tmp_path / "b.png", blank())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b.png", "file"]

@@ -79,10 +79,12 @@ class Writer:
         rest = False, call("collections", "OrderedDict")
         return call("torch._utils", "_rebuild_tensor_v2", storage, offset, shape, strides, *rest)
 
-    def write(self, path: Path, content, *, order: str = "little", cut: int = 0) -> Path:
+    def write(
+        self, path: Path, content, *, order: str = "little", cut: int = 0, protocol: int = 2
+    ) -> Path:
         """`cut` bytes are left off every storage."""
         data = io.BytesIO()
-        _Pickler(data, protocol=2).dump(content)
+        _Pickler(data, protocol=protocol).dump(content)
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("x/data.pkl", data.getvalue())
             archive.writestr("x/byteorder", order)

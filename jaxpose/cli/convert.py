@@ -6,10 +6,11 @@ import jax
 
 from jaxpose.console import PlainConsole
 from jaxpose.convert.reading import RELEASE
-from jaxpose.convert.release import check_free
+from jaxpose.convert.release import CONFIG, check_free
 from jaxpose.counts import Counts, print_counts
 from jaxpose.download.fetch import local
 from jaxpose.errors import InputError
+from jaxpose.hub.catalogue import weights_in
 from jaxpose.hub.from_checkpoint import ConvertOptions, release_checkpoint, release_run
 from jaxpose.hub.hugging_face import PREFIX, check_model, fetch_repository, is_model_folder
 from jaxpose.hub.load import Checkpoint
@@ -56,7 +57,7 @@ def convert(
     elif is_model_folder(path):
         check_model(path)
         table, counts = release_checkpoint(path, out, options)
-    elif (path / RELEASE).is_file() and not options.model:
+    elif (path / RELEASE).is_file() and (path / CONFIG).is_file() and not options.model:
         raise InputError(
             f"{source} is a release already: `jaxpose predict --from {source}` and "
             f"`jaxpose train --set init_from={source}` take it as it is."
@@ -64,7 +65,7 @@ def convert(
     elif path.is_dir():
         raise InputError(
             f"{source} is a folder without a run, a release or a checkpoint that this command "
-            "reads; a checkpoint is given as the path of its file."
+            f"reads; a checkpoint is given as the path of its file.{weights_in(path)}"
         )
     else:
         table, counts = release_checkpoint(path, out, options)

@@ -48,7 +48,9 @@ def data_check(options: Check) -> None:
     if errors:
         console.print(Text(f"{errors} {'error' if errors == 1 else 'errors'}.", "bold red"))
         raise typer.Exit(1)
-    console.print("No errors.")
+    warnings = sum(finding.severity == "warning" for finding in findings)
+    counted = f"; {warnings} {'warning' if warnings == 1 else 'warnings'}" if warnings else ""
+    console.print(f"No errors{counted}.")
 
 
 def table(findings: list[Finding]) -> Table:
@@ -110,7 +112,7 @@ def _cut(path: Path, images: Path, skeleton: Skeleton) -> dict[str, np.ndarray] 
     """Eight usable people, spread evenly, cut as `jaxpose prepare` cuts them."""
     from dataclasses import replace
 
-    from jaxpose.data.canvas import Canvas, Skip, draw
+    from jaxpose.data.canvas import Canvas, Skip, Turned, draw
     from jaxpose.data.coco_json import read_people
     from jaxpose.data.records import decode_canvas
 
@@ -125,8 +127,8 @@ def _cut(path: Path, images: Path, skeleton: Skeleton) -> dict[str, np.ndarray] 
     for stretch in np.array_split(np.arange(len(people)), SAMPLES):
         for place in stretch:
             image, person = people[place]
-            (drawn,) = draw(replace(image, people=(person,)), canvas)
-            if not isinstance(drawn, Skip):
+            drawn, *_ = draw(replace(image, people=(person,)), canvas)
+            if not isinstance(drawn, Skip | Turned):
                 rows.append(drawn[1] | {"image": decode_canvas(drawn[1]["image"], canvas.hw)})
                 break
     if not rows:

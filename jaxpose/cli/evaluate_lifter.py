@@ -9,7 +9,7 @@ from jaxpose.cli.evaluate_run import counted, evaluated
 from jaxpose.console import PlainConsole
 from jaxpose.counts import print_counts
 from jaxpose.data.motion_dataset import MotionDataset
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, reason
 from jaxpose.hub.load import Trained
 from jaxpose.losses import MPJPE
 from jaxpose.paths import atomic_write
@@ -55,7 +55,7 @@ def evaluate_lifter(options: Eval, trained: Trained) -> int:
         write_result(out, scored, details=True)
         atomic_write(out / "predictions.json", json.dumps(scored.predictions))
     except OSError as error:
-        raise InputError(f"Cannot write to {out}: {error}.") from error
+        raise InputError(f"Cannot write to {out}: {reason(error)}.") from error
     console.print(scored.report.table())
     names = ", ".join(sorted(path.name for path in out.iterdir()))
     console.print(f"Written to {out}: {names}")

@@ -15,7 +15,7 @@ from jaxpose.cli.keypoint_table import keypoint_table
 from jaxpose.cli.metric_names import named_metrics
 from jaxpose.console import PlainConsole
 from jaxpose.counts import Counts, print_counts
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, reason
 from jaxpose.geometry import apply_affine
 from jaxpose.hub.load import Trained, load_detector
 from jaxpose.metrics.annotated_results import Annotated, read_annotated, write_results
@@ -227,7 +227,7 @@ def _write(
         )
         write_results(out / "results.json", predicted.results)
     except OSError as error:
-        raise InputError(f"Cannot write to {out}: {error}.") from error
+        raise InputError(f"Cannot write to {out}: {reason(error)}.") from error
     errors = box_errors(estimates)
     skeleton = estimates.skeleton
     chart = viz.keypoint_errors(errors, skeleton, unit="sides of the person's box")

@@ -12,7 +12,7 @@ from rich.progress import Progress
 from jaxpose.cli.evaluate_command import Eval
 from jaxpose.console import PlainConsole
 from jaxpose.counts import Counts, print_counts, summed
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, reason
 from jaxpose.paths import as_path, atomic_write
 from jaxpose.tasks.task import EvalResult
 from jaxpose.train.experiment import Experiment, Mesh
@@ -70,7 +70,7 @@ def evaluate_run(options: Eval) -> int:
             write_result(folder, scored, details=True)
             atomic_write(folder / "predictions.json", json.dumps(scored.predictions))
         except OSError as error:
-            raise InputError(f"Cannot write to {folder}: {error}.") from error
+            raise InputError(f"Cannot write to {folder}: {reason(error)}.") from error
         if name:
             console.print(f"Evaluation {name!r}:")
         console.print(scored.report.table())

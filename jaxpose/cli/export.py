@@ -16,7 +16,7 @@ import jaxpose
 from jaxpose.cli.export_command import Export
 from jaxpose.cli.predict_summary import make_writable
 from jaxpose.console import PlainConsole
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, not_written
 from jaxpose.export import check, tflite
 from jaxpose.export.formats import FORMATS, card_of, chosen
 from jaxpose.export.program import Program, needed
@@ -43,12 +43,16 @@ def export(options: Export) -> int:
     _check(formats, options)
     program = _program(options)
     partial = partial_of(out)
-    make_writable(partial)
     try:
+        make_writable(partial)
         written = _write(program, partial, formats, options)
         rows, good = _compare(written, options) if options.check else ([], True)
         _cards(written, rows, options)
         put_folder_in_place(partial, out)
+    except OSError as error:
+        raise not_written(out, error) from error
+    except InputError as error:
+        raise InputError(str(error).replace(str(partial), str(out))) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     console = PlainConsole()

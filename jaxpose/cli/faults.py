@@ -1,17 +1,16 @@
 """Errors of commands: one message for a person, not a bare traceback."""
 
-import errno
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
 import typer
 from rich.text import Text
 
 from jaxpose.console import PlainConsole
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, reason
 
 TRACEBACK = "JAXPOSE_TRACEBACK"
 """Environment variable; 1 shows tracebacks."""
@@ -34,8 +33,8 @@ def plain_faults(command: Callable[P, R]) -> Callable[P, R]:
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
-        except KeyboardInterrupt:
-            PlainConsole(stderr=True).print("Stopped by Ctrl-C.")
+        except KeyboardInterrupt as stop:
+            PlainConsole(stderr=True).print(" ".join(["Stopped by Ctrl-C.", *_notes(stop)]))
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             # The reader has ended; without this Python would print an error at its own end.
@@ -45,20 +44,26 @@ def plain_faults(command: Callable[P, R]) -> Callable[P, R]:
             message = _message(error)
             if message is None or os.environ.get(TRACEBACK, "0") not in ("", "0"):
                 raise
-            report(message)
+            report(message, _notes(error))
             raise typer.Exit(BAD_INPUT) from None
 
     return guarded
 
 
-def report(message: str) -> None:
-    """Prints a message in red on stderr, and a line about --help and the traceback."""
+def report(message: str, notes: Sequence[str] = ()) -> None:
+    """Prints a message in red on stderr, notes, and a line about --help and the traceback."""
     console = PlainConsole(stderr=True)
     console.print(Text.assemble(("Error: ", "bold red"), (message, "red")))
+    for note in notes:
+        console.print(note)
     console.print(
         f"Add --help to the command for its options, or set {TRACEBACK}=1 for the traceback.",
         style="dim",
     )
+
+
+def _notes(error: BaseException) -> list[str]:
+    return getattr(error, "__notes__", [])
 
 
 def _message(error: Exception) -> str | None:
@@ -67,13 +72,7 @@ def _message(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, OSError) and error.errno is not None:
         where = f"{error.filename}: " if error.filename else ""
-        advice = {
-            errno.ENOSPC: "; make room and run it again",
-            errno.EDQUOT: "; make room and run it again",
-            errno.EACCES: "; choose another place or change the rights",
-            errno.EROFS: "; choose another place",
-        }.get(error.errno, "")
-        return f"{where}{error.strerror}{advice}"
+        return f"{where}{reason(error)}"
     if "RESOURCE_EXHAUSTED" in str(error):
         first = str(error).strip().splitlines()[0]
         return f"the device has too little memory; use a smaller batch or model ({first})"

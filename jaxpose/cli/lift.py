@@ -11,7 +11,7 @@ from jaxpose.cli.lift_command import Lift
 from jaxpose.cli.options import filled
 from jaxpose.console import PlainConsole
 from jaxpose.counts import Counts, print_counts
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, not_written
 from jaxpose.media.video import open_video
 from jaxpose.paths import atomic_write
 from jaxpose.pipeline.lifting import open_lifter
@@ -148,7 +148,7 @@ def _write(path: Path, lifted: list[LiftedTrack], counts: list[Counts]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, json.dumps(content, allow_nan=False) + "\n")
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+        raise not_written(path, error) from error
 
 
 def _summarise(lifted: LiftedTrack, track: Track, count: int, out: list[Path]) -> None:

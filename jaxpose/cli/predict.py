@@ -1,7 +1,6 @@
 """`jaxpose predict`: images and videos in, named keypoints, tables and drawn images out."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from jaxpose.cli.options import filled
 from jaxpose.cli.overview import Heatmaps, Overview
 from jaxpose.cli.predict_command import Predict
+from jaxpose.cli.predict_output import Output
 from jaxpose.cli.predict_summary import (
     PredictSummary,
     drawn_name,
@@ -39,9 +39,8 @@ from jaxpose.results.box_files import BoxFile, read_boxes
 from jaxpose.results.drawing import Drawing
 from jaxpose.results.image_names import ImageNames, check_not_read
 from jaxpose.results.people import People
-from jaxpose.results.writers import FORMATS, Writer, head_of, writer
+from jaxpose.results.writers import FORMATS, head_of, writer
 from jaxpose.skeletons import Skeleton
-from jaxpose.viz import VideoWriter, save_image
 
 WHOLE_IMAGE = "full"
 ONE_PERSON = (
@@ -54,8 +53,10 @@ def predict(options: Predict) -> int:
     """Predicts the people of images, folders, videos, lists, patterns, streams and webcams.
 
     Writes into `options.out` a file in each of the formats, a drawn image for each image and a
-    drawn video for each video. Sources that cannot be read are left out and reported; results that
-    are there when the rest fails are kept.
+    drawn video for each video. Sources that cannot be read are left out and reported. If the run
+    breaks off, by an error or Ctrl-C, or if nothing can be read, files of an earlier run are left
+    as they are, and the results so far are in separate files (`paths.part_of`). Ctrl-C is the
+    regular end of webcams and streams.
 
     Returns:
       The exit status: 0, or 1 if an image, a frame or a box was left out, or 2 if nothing could be
@@ -115,6 +116,7 @@ def _predict(
     kinds = sorted(formats, key=lambda kind: kind not in ("openpose", *TOOLS))
     whole_images = isinstance(pipeline, Pipeline) and pipeline.whole_images
     common: dict[str, Any] = {"name": name, "tail": tail, "names": names}
+    results = pipeline.results(media, boxes=boxes, lift=False)  # may refuse, too
     writers = [
         LabelsWriter(kind, out / kind, skeleton, names, options.min_score)
         if kind in TOOLS
@@ -125,10 +127,9 @@ def _predict(
     heatmaps = None
     if options.heatmaps and isinstance(pipeline, Pipeline):
         heatmaps = Heatmaps(pipeline.predictor, out / "heatmaps")
-    output = _Output(writers, out, names if options.draw else None, drawing)
+    output = Output(writers, out, names if options.draw else None, drawing, media.live)
     output.sheet, output.heatmaps = sheet, heatmaps
-    results = pipeline.results(media, boxes=boxes, lift=False)
-    failures: list[BaseException] = []
+    failures = output.failures
     try:
         with results, output, _progress(results.count) as progress:
             bar = progress.add_task(name, total=results.count)
@@ -143,6 +144,7 @@ def _predict(
             for people in frames:
                 with results.stages("draw and write"):
                     output.write(people)
+            output.complete = outcome.images + outcome.frames > 0
     finally:
         outcome.videos = output.videos
     if failures:
@@ -207,7 +209,7 @@ def _models(
 
 def _drawn(
     results: Results,
-    output: "_Output",
+    output: Output,
     done: Callable[[People], None],
     failures: list[BaseException],
 ) -> Iterator[People]:
@@ -247,86 +249,6 @@ def _lifted(
         outcome.lifted += len(video.tracks)
         outcome.notes += [f"{video.source}: {note}." for note in video.notes]
         yield from video.frames
-
-
-class _Output:
-    """Drawn images and videos, and files of keypoints.
-
-    Attributes:
-      sheet: contact sheet to fill, or None.
-      heatmaps: writer of heatmaps, or None.
-      videos: name and codec of each video that was drawn.
-    """
-
-    def __init__(
-        self,
-        writers: list[Writer],
-        out: Path,
-        names: ImageNames | None,
-        drawing: Drawing,
-    ) -> None:
-        """Into the folder `out`; `names` names the drawn files, None draws none."""
-        self._writers = writers
-        self._out = out
-        self._names = names
-        self._drawing = drawing
-        self._video: VideoWriter | None = None
-        self._source = ""
-        self.sheet: Overview | None = None
-        self.heatmaps: Heatmaps | None = None
-        self.videos: list[tuple[str, str]] = []
-
-    def __enter__(self) -> "_Output":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with ExitStack() as all_of_them:  # each is finished, even if another one fails
-            if self.sheet is not None:
-                all_of_them.callback(self.sheet.save, self._out / "overview.jpg")
-            for one in reversed(self._writers):
-                all_of_them.callback(one.close)
-            all_of_them.callback(self._end_video)
-
-    @property
-    def draws(self) -> bool:
-        """True if frames are drawn."""
-        return self._names is not None
-
-    def draw(self, people: People, image: np.ndarray) -> None:
-        """Draws a frame, as an image or into the video of its source."""
-        if people.source != self._source:
-            self._end_video()
-            self._source = people.source
-        drawn = _draw(people, image, self._drawing)
-        if self.sheet is not None:
-            self.sheet.add(people, drawn)
-        name = self._drawn_name(people)
-        assert name is not None  # frames are drawn
-        (self._out / name).parent.mkdir(parents=True, exist_ok=True)
-        if people.seconds is None:
-            save_image(self._out / name, drawn)
-            if self.heatmaps is not None:
-                self.heatmaps.write(people, image, name)
-            return
-        if self._video is None:
-            self._video = VideoWriter(self._out / name)
-        self._video.write(drawn, people.seconds)
-
-    def write(self, people: People) -> None:
-        """Writes the keypoints of a frame in each format."""
-        for one in self._writers:
-            one.write(people, self._drawn_name(people))
-
-    def _drawn_name(self, people: People) -> str | None:
-        """The name of the drawn file, or None."""
-        return None if self._names is None else drawn_name(people.source, self._names)
-
-    def _end_video(self) -> None:
-        video, self._video = self._video, None
-        if video is not None:
-            video.close()
-            name = video.path.relative_to(self._out).as_posix()
-            self.videos.append((name, video.codec or ""))
 
 
 def _formats(text: str) -> list[str]:
@@ -380,10 +302,6 @@ def _box(text: str) -> list[float]:
 
 def _image(people: People, wanted: bool) -> np.ndarray | None:
     return people.image if wanted else None
-
-
-def _draw(people: People, image: np.ndarray, drawing: Drawing) -> np.ndarray:
-    return drawing.draw(people, image)
 
 
 def _head(trained: Trained, options: Predict, settings: Options) -> dict[str, Any]:

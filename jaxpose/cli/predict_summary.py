@@ -10,7 +10,7 @@ from rich.console import Console
 
 from jaxpose.console import PlainConsole
 from jaxpose.counts import NONE_DONE, Counts, print_counts
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, reason
 from jaxpose.media.frames import NOT_TO_THE_END
 from jaxpose.media.prefetch import StageTimer
 from jaxpose.media.sources import Media
@@ -104,7 +104,7 @@ def make_writable(out: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise InputError(f"cannot write into {out}: {error.strerror}") from error
+        raise InputError(f"cannot write into {out}: {reason(error)}.") from error
 
 
 def summarise(
@@ -144,7 +144,8 @@ def summarise(
             for line in some[:_LISTED]:
                 errors.print(f"  {line}")
             if total > _LISTED:
-                errors.print(f"  and {total - _LISTED} more, in the files written")
+                where = ", in the files written" if done else ""
+                errors.print(f"  and {total - _LISTED} more{where}")
     if others := media.other_files:
         names = ", ".join(path.name for path in others[:3])
         more = ", ..." if len(others) > 3 else ""

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, not_read
 from jaxpose.paths import atomic_write
 
 PREFIX = "recipe:"
@@ -119,7 +119,7 @@ def read_recipe(file: Path) -> RecipeSource:
         try:
             files[name] = path.read_bytes()
         except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+            raise not_read(path, error) from error
         for module in _imported(parsed(files[name], path), name):
             todo += [found for found in _candidates(module) if (folder / found).is_file()]
     return RecipeSource(file.name, files, folder)

@@ -1,9 +1,10 @@
 """Reading of the structure of a PyTorch pickle without running any function that it names.
 
 A pickle is a program: it names functions and calls them. Here every name is replaced by a class or
-function of this module, which stores its arguments at most. Names of Python itself that are not in
-the short list of those in checkpoints are refused: a file that would run them is malicious. Other
-names, such as a class of settings beside the weights, become empty stand-ins.
+function of this module, which stores its arguments at most. A file that names what starts programs,
+runs text as code or opens files and connections is refused: it is malicious. Other names, such as a
+user's own class of settings beside the weights with an enum or a `functools.partial` in it, become
+empty stand-ins.
 """
 
 import pickle
@@ -43,7 +44,25 @@ _BUILTINS = {
     *("set", "frozenset", "bytearray", "bytes", "complex", "slice", "range", "object"),
     *("int", "float", "str", "bool", "list", "dict", "tuple"),
 }
-_PYTHON = sys.stdlib_module_names | {"__builtin__", "commands"}
+# Modules of Python that no settings contain: they start programs, import and run code, and open
+# files and connections.
+_PROGRAMS = {
+    *("os", "posix", "nt", "sys", "subprocess", "_posixsubprocess", "commands", "popen2", "pty"),
+    *("multiprocessing", "concurrent", "asyncio", "platform", "webbrowser", "shutil", "glob"),
+    *("importlib", "_frozen_importlib", "imp", "runpy", "pkgutil", "zipimport", "site", "venv"),
+    *("ensurepip", "pip", "distutils", "setuptools", "code", "codeop", "ctypes", "_ctypes", "cffi"),
+    *("pickle", "_pickle", "cPickle", "marshal", "shelve", "dbm", "sqlite3", "tempfile", "io"),
+    *("_io", "mmap", "fcntl", "signal", "resource", "socket", "_socket", "socketserver", "ssl"),
+    *("urllib", "urllib2", "ftplib", "smtplib", "poplib", "imaplib", "telnetlib", "nntplib"),
+    *("xmlrpc", "timeit", "trace", "pdb", "bdb", "profile", "cProfile", "doctest", "pydoc"),
+    *("winreg", "_winapi", "msvcrt", "atexit", "gc", "idlelib", "tkinter", "antigravity"),
+}
+_RUNNING = {
+    *("eval", "exec", "execfile", "compile", "open", "file", "input", "raw_input", "__import__"),
+    *("breakpoint", "apply", "globals", "locals", "vars", "setattr", "delattr", "reload"),
+}
+_PYTHON = sys.stdlib_module_names | {"__builtin__"}
+_CODE_TYPES = {"FunctionType", "LambdaType", "CodeType", "ModuleType"}
 
 
 @dataclass(frozen=True)
@@ -71,6 +90,11 @@ class StandIn:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         del args, kwargs
+
+    def __call__(self, *args: Any, **kwargs: Any) -> "StandIn":
+        """Return another stand-in."""
+        del args, kwargs
+        return type(self)()
 
     def __setstate__(self, state: Any) -> None:
         del state
@@ -119,7 +143,7 @@ def read_pickle(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
     unpickler = _Unpickler(file)
     content = unpickler.load()
     if unpickler.others:
-        names = sorted(unpickler.others)
+        names = sorted(unpickler.others, key=lambda name: (name.split(".")[0] in _PYTHON, name))
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         PlainConsole(stderr=True).print(
             f"Note: objects beside the weights are left out and were not created: "
@@ -148,16 +172,18 @@ class _Unpickler(pickle.Unpickler):
             return name
         if module in ("builtins", "__builtin__") and name in _BUILTINS:
             return {"dict": dict, "list": list, "set": set}.get(name, self._stand_in)
+        if module in ("builtins", "__builtin__") and name == "getattr":
+            return _Call(lambda *_: self._stand_in)  # a class that is nested in another one
         top = module.split(".")[0]
         if top in _BESIDE:
             return self._stand_in
-        if top not in _PYTHON:
-            self.others.add(full)
-            return self._stand_in
-        raise InputError(
-            f"it contains code: it names {full}, which no weights need. Nothing was run. Do not "
-            "open this file with torch.load; ask its author for a safetensors file"
-        )
+        if _runs(top, name):
+            raise InputError(
+                f"it contains code: it names {full}, which no weights need. Nothing was run. Do "
+                "not open this file with torch.load; ask its author for a safetensors file"
+            )
+        self.others.add(full)
+        return self._stand_in
 
     def persistent_load(self, pid: Any) -> Storage:
         kind, dtype, name, _, count, *view = pid
@@ -165,6 +191,13 @@ class _Unpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f"unknown reference {kind!r}")
         storage = Storage(str(name), dtype, int(count))
         return self.storages.setdefault(storage.name, storage)
+
+
+def _runs(package: str, name: str) -> bool:
+    """True if a name of Python starts programs, runs code, or opens files and connections."""
+    if package in ("builtins", "__builtin__"):
+        return name.split(".")[0] in _RUNNING
+    return package in _PROGRAMS or (package == "types" and name in _CODE_TYPES)
 
 
 class _Call:

@@ -48,7 +48,7 @@ _MMENGINE = "ema_state_dict"
 # Pattern of the dataset's name in the text of an MMPose configuration.
 _DATASET_NAME = r"\bdataset_name\s*=\s*['\"]([\w-]+)['\"]"
 # Names under which data-parallel training, averaging, compilation and Lightning store the model.
-_WRAPPERS = ("module", "_orig_mod", "model")
+_WRAPPERS = ("module", "_orig_mod", "_forward_module", "model")
 # Names under which modules of Lightning store the moving average beside `model`.
 _AVERAGED_WRAPPERS = ("ema_model", "model_ema", "averaged_model", "ema")
 # Counters that averaging stores beside the weights (torch.optim.swa_utils, MMEngine).
@@ -325,9 +325,15 @@ def _choose(content: Any, path: Path, left_out: Counter[str], ema: bool | None) 
             f"{path} contains no weights under {', '.join(_PLAIN)} or {', '.join(_AVERAGED)}. Its "
             f"entries: {', '.join(map(str, list(content)[:12]))}."
         )
-    for key, others in found.items():
-        if key != chosen:
-            left_out[f"in {key!r}"] += len(others)
+    others = {key: len(inner) for key, inner in found.items() if key != chosen}
+    for key, count in others.items():
+        left_out[f"in {key!r}"] += count
+    if others:
+        rest = ", ".join(f"{key!r} ({count})" for key, count in others.items())
+        PlainConsole(stderr=True).print(
+            f"Note: {path.name}: the weights under {chosen!r} are used; left out, with their "
+            f"numbers of arrays: {rest}."
+        )
     return _unwrapped(found[chosen], path, left_out, None if both or unread else ema)
 
 

@@ -82,9 +82,10 @@ def read_tfjs(path: Path) -> dict[str, np.ndarray]:
 def _shard(path: Path, name: str) -> bytes:
     try:
         return (path.parent / name).read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a name that no file system takes
+        why = error.strerror if isinstance(error, OSError) else "not a file name"
         raise InputError(
-            f"The weight file {name} of {path} cannot be read ({error.strerror}). A TensorFlow.js "
+            f"The weight file {name} of {path} cannot be read ({why}). A TensorFlow.js "
             "model consists of the JSON file and all weight files that it lists, in one folder."
         ) from error
 
@@ -93,13 +94,13 @@ def _entry(entry: Any, path: Path) -> tuple[str, list[int], np.dtype, tuple[floa
     """Name, shape, stored type, and scale and minimum (None for none) of an array."""
     fields = entry if isinstance(entry, dict) else {}
     name, shape, kind = (fields.get(key) for key in ("name", "shape", "dtype"))
-    whole = isinstance(shape, list) and all(isinstance(n, int) and n >= 0 for n in shape)
+    whole = isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape)
     if not isinstance(name, str) or not whole:
         raise InputError(f"{path} has an array without a name or a shape in its weightsManifest.")
     quantised = fields.get("quantization")
     stored = kind if quantised is None else _field(quantised, "dtype")
     types = _TYPES if quantised is None else _QUANTISED
-    if kind not in _TYPES or stored not in types:
+    if str(kind) not in _TYPES or str(stored) not in types:
         raise InputError(
             f"{path}: the array {name} has the type {stored!r}, which is not read here; the types "
             f"are {', '.join(_TYPES)}, and for smaller files {', '.join(_QUANTISED)}."
@@ -110,7 +111,7 @@ def _entry(entry: Any, path: Path) -> tuple[str, list[int], np.dtype, tuple[floa
         if not all(isinstance(number, int | float) for number in numbers):
             raise InputError(f"{path}: the array {name} is {stored} without a scale and a min.")
         scale = (float(numbers[0]), float(numbers[1]))
-    return name, list(shape or []), np.dtype(types[stored]), scale
+    return name, list(shape or []), np.dtype(types[str(stored)]), scale
 
 
 def _field(mapping: Any, key: str) -> Any:

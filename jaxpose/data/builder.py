@@ -28,11 +28,11 @@ from rich import progress
 
 from jaxpose.console import PlainConsole
 from jaxpose.data import image_records, records
-from jaxpose.data.canvas import Canvas, Drawn, ImageAnnotation, Skip, draw
+from jaxpose.data.canvas import Canvas, Drawn, ImageAnnotation, Skip, Turned, draw
 from jaxpose.data.example import with_sorted_features
 from jaxpose.data.instances import IGNORE_STRIDE, instance_shapes
-from jaxpose.data.summary import SplitSummary, Summary
-from jaxpose.errors import InputError
+from jaxpose.data.summary import SplitSummary, Summary, turned_note
+from jaxpose.errors import InputError, reason
 from jaxpose.json_text import parse_json
 from jaxpose.locks import only_writer
 from jaxpose.paths import put_folder_in_place
@@ -162,6 +162,7 @@ def write_dataset(
     notes: Sequence[str] = (),
     beam_options: Sequence[str] | None = None,
     layout: Layout = "people",
+    upright: bool = False,
 ) -> Summary:
     """Write a dataset folder and return a summary of its content.
 
@@ -181,6 +182,7 @@ def write_dataset(
       notes: remarks for the summary.
       beam_options: Apache Beam pipeline options; if not None, Beam does the work.
       layout: content of a record; "images" stores whole images, each with all its people.
+      upright: labels were made on upright images, so there is no remark on images that EXIF turns.
 
     Raises:
       InputError: `out` exists, the layout does not support the canvas or Beam, no person is left to
@@ -225,6 +227,8 @@ def write_dataset(
             for split in splits:
                 counts = np.array(log[split].counts, np.int32).reshape(-1, 2)
                 np.save(folder / image_records.COUNTS_FILE.format(split=split), counts)
+        turned = [one for part in log.values() for one in part.turned]
+        notes = [*notes, *([] if upright else turned_note(turned))]
         summary = _summarise(folder, log.values(), notes)
         for split in splits:
             _verify(folder, split, layout)
@@ -248,8 +252,8 @@ def _working_folder(out: Path, overwrite: bool) -> Iterator[Path]:
                 shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
         raise InputError(
-            f"The dataset could not be written to {out}: {error.strerror or error}. All "
-            "partial files were removed. Free some space or choose another folder."
+            f"The dataset could not be written to {out}: {reason(error)}. All partial "
+            "files were removed."
         ) from error
     except BrokenProcessPool as error:
         raise InputError(
@@ -259,9 +263,10 @@ def _working_folder(out: Path, overwrite: bool) -> Iterator[Path]:
 
 
 class _Log:
-    """Counts of written and skipped people of one split."""
+    """Counts of written and skipped people of one split, and its images that EXIF turns."""
 
     def __init__(self, split: str, skips: list[Skip]) -> None:
+        self.turned: list[Turned] = []
         self.split, self.skips, self.written = split, skips, 0
         self.counts: list[tuple[int, int]] = []  # per image: people with labels, all people
 
@@ -279,6 +284,9 @@ class _Log:
                     if isinstance(one, Skip):
                         self.skips.append(one)
                         continue
+                    if isinstance(one, Turned):
+                        self.turned.append(one)
+                        continue
                     self.written += 1
                     if "labelled" in one[1]:
                         self.counts.append((one[1]["labelled"], one[1]["people"]))
@@ -288,10 +296,12 @@ class _Log:
             raise _nothing_written(self.split, self.skips)
 
     def read_back(self, folder: Path, written: int) -> None:
-        """Read the skips that Beam's workers wrote to a file."""
+        """Read the skips and remarks that Beam's workers wrote to a file."""
         file = folder / _SKIPS_FILE.format(split=self.split)
         if file.exists():
-            self.skips += [Skip(**entry) for entry in parse_json(file.read_text())]
+            content = parse_json(file.read_text())
+            self.skips += [Skip(**entry) for entry in content["skips"]]
+            self.turned += [Turned(**entry) for entry in content["turned"]]
         self.written = written
 
     def summary(self) -> SplitSummary:
@@ -344,7 +354,7 @@ def _start_worker() -> None:
 def _beam_people(
     images: Sequence[ImageAnnotation], canvas: Canvas, folder: Path, split: str
 ) -> Any:
-    """Beam transform that yields the records and writes the skips to a file in `folder`."""
+    """Beam transform that yields the records; skips and remarks go to a file in `folder`."""
     try:
         import apache_beam as beam
     except ImportError as error:
@@ -353,8 +363,16 @@ def _beam_people(
         ) from error
     skips_file = str(folder / _SKIPS_FILE.format(split=split))
 
-    def write_skips(skips: list[Skip]) -> None:
-        ordered = sorted((dataclasses.asdict(skip) for skip in skips), key=lambda s: s["who"])
+    def is_record(one: Drawn) -> bool:
+        return not isinstance(one, Skip | Turned)
+
+    def write_rest(rest: list[Skip | Turned]) -> None:
+        skips = [dataclasses.asdict(one) for one in rest if isinstance(one, Skip)]
+        turned = [dataclasses.asdict(one) for one in rest if isinstance(one, Turned)]
+        ordered = {
+            "skips": sorted(skips, key=lambda skip: skip["who"]),
+            "turned": sorted(turned, key=lambda one: one["name"]),
+        }
         with beam.io.filesystems.FileSystems.create(skips_file) as file:
             file.write(json.dumps(ordered).encode())
 
@@ -368,11 +386,11 @@ def _beam_people(
             )
             _ = (
                 drawn
-                | "Skips" >> beam.Filter(lambda one: isinstance(one, Skip))
+                | "Rest" >> beam.Filter(lambda one: not is_record(one))
                 | "Gather" >> beam.combiners.ToList()
-                | "Write" >> beam.Map(write_skips)
+                | "Write" >> beam.Map(write_rest)
             )
-            return drawn | "Records" >> beam.Filter(lambda one: not isinstance(one, Skip))
+            return drawn | "Records" >> beam.Filter(is_record)
 
     return People()
 

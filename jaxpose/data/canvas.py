@@ -6,10 +6,14 @@ enlarged by the margin. With the defaults a person fills 384x288 / 1.5 = 256x192
 unaugmented 256x192 crop out of the canvas is a shift by whole pixels.
 """
 
+import functools
+import os
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -133,12 +137,25 @@ class Skip:
     people: int | None = None
 
 
-Drawn = tuple[int, dict[str, Any]] | Skip
-"""Key and features of one record, or the reason why it is not written."""
+@dataclass(frozen=True)
+class Turned:
+    """Image that is turned or mirrored by EXIF, for which labels may have been made as stored.
+
+    Attributes:
+      name: name of the image in the source.
+      orientation: the EXIF orientation, 2 to 8.
+    """
+
+    name: str
+    orientation: int
+
+
+Drawn = tuple[int, dict[str, Any]] | Skip | Turned
+"""Key and features of one record, the reason why it is not written, or a remark on its image."""
 
 
 def draw(annotated: ImageAnnotation, canvas: Canvas) -> list[Drawn]:
-    """Create the records of the people in an image, in their order."""
+    """Create the records of the people in an image, in their order, then a remark on the image."""
     image, reason, detail = read_annotated_image(annotated)
     drawn: list[Drawn] = []
     for number, person in enumerate(annotated.people):
@@ -156,7 +173,33 @@ def draw(annotated: ImageAnnotation, canvas: Canvas) -> list[Drawn]:
         drawn.append(
             (annotated.first_key + number, _features(annotated, person, box, image, canvas))
         )
-    return drawn
+    return [*drawn, *remarks(annotated, image)]
+
+
+def remarks(annotated: ImageAnnotation, image: np.ndarray | None) -> list[Turned]:
+    """Remark on an upright `image [H, W, 3]` whose labels may not fit; none without an image."""
+    if image is None:
+        return []
+    turn = exif_orientation(annotated.path)
+    if turn_shows(turn, image.shape[:2], annotated.image_hw):
+        return []
+    return [Turned(annotated.name, turn)]
+
+
+def turn_shows(
+    orientation: int, upright_hw: tuple[int, ...], stated_hw: tuple[int, int] | None
+) -> bool:
+    """True if the stated size shows whether labels were made on the upright image.
+
+    Orientations 2 to 4 mirror the image or turn it upside down, which leaves the size as it is.
+
+    Args:
+      orientation: EXIF orientation of the file, 1 to 8.
+      upright_hw: height and width of the upright image.
+      stated_hw: height and width in the annotation; None if it has none.
+    """
+    quarter = orientation > 4 and upright_hw[0] != upright_hw[1]
+    return orientation == 1 or (quarter and stated_hw is not None)
 
 
 def clip_box(box_xywh: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -208,7 +251,30 @@ def where_missing(path: Path, name: str) -> str:
             parent = folder.parents[cut - 1]
             return f"{tried}, but file_name begins with the folder's name: give {parent} as folder"
         return f"{tried}, but {folder / rest} exists: shorten file_name"
+    place = (folder / inner).parent
+    spellings, stems = _beside(place)
+    for found, how in (
+        (spellings.get(_plain(inner.name)), "in another spelling"),
+        (stems.get(_plain(inner.stem)), "with another suffix"),
+    ):
+        if found and is_file(place / found):
+            return f"{tried}, but {found} exists, {how}: change file_name"
     return tried
+
+
+@functools.lru_cache(maxsize=8)  # a data set misses thousands of images of one folder
+def _beside(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Names of the files in a folder by their plain names, and by those without the suffix."""
+    try:
+        names = sorted(os.listdir(folder))
+    except (OSError, ValueError):
+        names = []
+    return {_plain(n): n for n in names}, {_plain(Path(n).stem): n for n in names}
+
+
+def _plain(name: str) -> str:
+    """Name without differences of case, of Unicode's forms, of spaces and of escapes in URLs."""
+    return unicodedata.normalize("NFKC", unquote(name)).strip().casefold()
 
 
 def size_difference(upright_hw: tuple[int, int], stated_hw: tuple[int, int], turned: int) -> str:

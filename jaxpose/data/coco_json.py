@@ -5,6 +5,7 @@ error.
 """
 
 import json
+import posixpath
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,7 @@ NOT_NUMBERS = "keypoints, box or area that are not numbers"
 ID_TWICE = "annotation id used twice"
 IMAGE_ID_TWICE = "image id used twice"
 NO_IMAGE_ENTRY = "image not listed in the file"
+NO_CATEGORY = "category is not in the file"
 NO_CATEGORY_KEYPOINTS = "category without keypoints"
 OTHER_CATEGORY = "category with the keypoints of another skeleton"
 NO_BOX = "no box (bbox)"
@@ -102,7 +104,7 @@ def read_people(
     if not images.is_dir():
         raise InputError(f"{missing(images) if not images.exists() else f'{images} is a file'}.")
     categories, notes = _categories(path, content["categories"], skeleton, published)
-    layout, unlisted = published or PublishedSet(skeleton), NO_CATEGORY_KEYPOINTS
+    layout, unlisted = published or PublishedSet(skeleton), NO_CATEGORY
     if published is not None:
         unlisted = ""  # Animal Kingdom's files do not list all of their categories
     listed, unusable_images = _images(content["images"], images, outside)
@@ -200,8 +202,8 @@ def _categories(
     other names are no news, and a category may name only the first keypoints or more of them.
 
     Returns:
-      For each id of a category with keypoints the reason why its annotations are left out, which is
-      empty for a usable category.
+      For each id of a category the reason why its annotations are left out, which is empty for a
+      usable category.
     """
     reasons: dict[Any, str] = {}
     notes: list[str] = []
@@ -211,6 +213,7 @@ def _categories(
         if published is not None:
             names = names if names and published.named else list(skeleton.keypoints)
         if not names:
+            reasons.setdefault(_key(entry.get("id")), NO_CATEGORY_KEYPOINTS)
             continue
         name = f"category {entry.get('name', entry.get('id'))!r}"
         fault, renamed = _compare(names, skeleton, published is not None)
@@ -219,7 +222,7 @@ def _categories(
             faults.append(f"{name}{fault}")
         elif renamed and published is None:
             notes.append(f"keypoints are stored under other names: {', '.join(renamed)}")
-    if not reasons:
+    if all(reason == NO_CATEGORY_KEYPOINTS for reason in reasons.values()):
         raise InputError(
             f"{path}: no category has keypoints. Give the category of the people a list of their "
             f'names, as COCO does: "keypoints": ["{skeleton.keypoints[0]}", ...].'
@@ -271,7 +274,7 @@ def _images(
         image = ImageAnnotation(folder / name, name, number, (), 0, size if known else None)  # type: ignore[arg-type]
         if number in listed and listed[number] != image:
             unusable[number] = IMAGE_ID_TWICE
-        elif ids.setdefault(name, number) != number:
+        elif ids.setdefault(posixpath.normpath(name), number) != number:
             unusable[number] = FILE_TWICE
         elif not outside and not is_inside(image.path, real_folder):
             unusable[number] = OUTSIDE

@@ -27,6 +27,7 @@ from jaxpose.data.canvas import (
     encode_jpeg,
     fault_of,
     read_annotated_image,
+    remarks,
 )
 from jaxpose.data.instances import (
     IGNORE_STRIDE,
@@ -173,7 +174,7 @@ def draw_image(
     for name, (shape, dtype) in instance_shapes(num_keypoints, has_3d).items():
         stacked = np.array([one[name] for one in each], dtype).reshape(len(each), *shape)
         features[name] = stacked.astype(np.uint8) if dtype is np.bool_ else stacked
-    return [*drawn, (annotated.first_key, features)]
+    return [*drawn, (annotated.first_key, features), *remarks(annotated, image)]
 
 
 def _instance(person: InstanceAnnotation, matrix: np.ndarray) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxpose.convert.npz import DAMAGED, HEADERS
 from jaxpose.convert.pickles import check_opcodes
 from jaxpose.convert.pth import check_unpacked
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, not_read
 from jaxpose.file_limits import ANNOTATIONS, read_bytes
 
 # Functions that rebuild arrays and plain containers; NumPy 2 moved `core` to `_core`.
@@ -81,7 +81,7 @@ def _bytes(path: Path) -> bytes:
     try:
         return read_bytes(path, ANNOTATIONS)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}.") from error
+        raise not_read(path, error) from error
 
 
 def _unpickle(content: bytes, path: Path) -> Any:

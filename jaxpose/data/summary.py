@@ -10,7 +10,7 @@ from rich.table import Table
 
 from jaxpose.console import PlainConsole
 from jaxpose.counts import Counts, summed
-from jaxpose.data.canvas import Skip
+from jaxpose.data.canvas import Skip, Turned
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,21 @@ class SplitSummary:
                 _counted("people", people, skips, inside),
             ]
         return cls(written, dict(sorted(skipped.items())), examples, counts)
+
+
+def turned_note(turned: Sequence[Turned]) -> list[str]:
+    """Note on images that EXIF turns; none if there are none."""
+    if not turned:
+        return []
+    kinds = sorted(Counter(one.orientation for one in turned).items())
+    counted = ", ".join(f"orientation {kind}: {count:,}" for kind, count in kinds)
+    names = ", ".join(one.name for one in turned[:3]) + (", ..." if len(turned) > 3 else "")
+    images = "1 image is" if len(turned) == 1 else f"{len(turned):,} images are"
+    return [
+        f"{images} mirrored, upside down or turned as stored, and upright by EXIF ({counted}), "
+        f"such as {names}. The upright image is written. The annotations do not show whether they "
+        "fit it or the stored pixels: look at the samples of `jaxpose data check`"
+    ]
 
 
 def _counted(unit: str, done: int, skips: Sequence[Skip], numbers: Sequence[int]) -> Counts:

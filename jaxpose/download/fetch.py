@@ -12,8 +12,8 @@ from jaxpose.console import PlainConsole
 from jaxpose.download.address import Address, address_of
 from jaxpose.download.shards import shard_names
 from jaxpose.download.transfer import check_content, receive
-from jaxpose.errors import InputError
-from jaxpose.paths import CACHE_VARIABLE, cache_folder, partial_of, put_in_place
+from jaxpose.errors import InputError, not_read, reason
+from jaxpose.paths import CACHE_VARIABLE, atomic_write, cache_folder, partial_of, put_in_place
 
 _RELEASE = ("config.json", "model.safetensors")
 _STALE = 24 * 3600.0  # seconds after which no process still writes a partial file
@@ -120,7 +120,7 @@ def checksum(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        raise not_read(path, error) from error
 
 
 def _file(address: Address, folder: Path) -> Path:
@@ -141,13 +141,13 @@ def _file(address: Address, folder: Path) -> Path:
             # A file without its note is ignored, so the two never disagree.
             note.unlink(missing_ok=True)
             put_in_place(partial, path)
-            note.write_text(f"{sha256}  {path.name}\n")
+            atomic_write(note, f"{sha256}  {path.name}\n")
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(
-            f"{address.url} cannot be stored in {folder}: {error.strerror or error}. Make room, or "
-            f"name another folder with the environment variable {CACHE_VARIABLE}."
+            f"{address.url} cannot be stored in {folder}: {reason(error)}. The environment "
+            f"variable {CACHE_VARIABLE} names another folder."
         ) from error
     _print_unknown(address, path, sha256)
     return path
@@ -164,7 +164,7 @@ def _accept(address: Address, path: Path, note: Path) -> Path:
         )
     with path.open("rb") as file:
         check_content(address, file.read(512), 0)
-    note.write_text(f"{sha256}  {path.name}\n")
+    atomic_write(note, f"{sha256}  {path.name}\n")
     _print_unknown(address, path, sha256)
     return path
 

@@ -3,7 +3,7 @@
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, not_read
 from jaxpose.file_limits import SETTINGS, read_bytes
 from jaxpose.json_text import parse_json
 
@@ -17,7 +17,7 @@ def read_tfjs_json(path: Path) -> dict[str, Any] | None:
     try:
         content = parse_json(read_bytes(path, SETTINGS))
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        raise not_read(path, error) from error
     except InputError:
         raise
     except ValueError:  # no JSON, or no text at all

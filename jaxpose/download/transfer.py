@@ -208,8 +208,8 @@ def _check_room(address: Address, total: int | None, path: Path) -> None:
         raise InputError(_too_large(address))
     if total > (free := shutil.disk_usage(path.parent).free):
         raise InputError(
-            f"{address.url} has {total / 1e6:,.0f} MB, and {path.parent} room for "
-            f"{free / 1e6:,.0f}. Make room, or name another folder with JAXPOSE_CACHE."
+            f"{address.url} has {total:,} bytes, and {path.parent} room for {free:,}. Make room, "
+            "or name another folder with the environment variable JAXPOSE_CACHE."
         )
 
 

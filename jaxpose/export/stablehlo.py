@@ -7,7 +7,7 @@ import jax
 import jax.export
 import numpy as np
 
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, not_read
 from jaxpose.export.fold import folded
 from jaxpose.export.program import Program
 
@@ -40,7 +40,7 @@ def start(path: Path, names: Sequence[str]) -> Callable[..., dict[str, np.ndarra
     try:
         exported = jax.export.deserialize(bytearray(path.read_bytes()))
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        raise not_read(path, error) from error
     except Exception as error:  # a damaged flatbuffer raises errors of any type
         raise InputError(
             f"{path} is not StableHLO as `jaxpose export` writes it, or is damaged ({error})"

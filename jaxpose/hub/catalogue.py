@@ -10,7 +10,7 @@ from jaxpose.console import PlainConsole
 from jaxpose.convert.reading import OPENVINO, PYTORCH, RELEASE, files_of, weight_files
 from jaxpose.download.fetch import checksum, fetch, is_fetched, known_checksum
 from jaxpose.download.transfer import Unreachable
-from jaxpose.errors import InputError, nearest
+from jaxpose.errors import InputError, nearest, reason
 from jaxpose.hub.addresses import address_for, by_hand
 from jaxpose.hub.from_checkpoint import ConvertOptions, release_checkpoint
 from jaxpose.hub.hugging_face import PREFIX, check_model, fetch_repository, is_model_folder
@@ -102,6 +102,19 @@ def resolve(where: str | Path) -> str | Path:
     raise InputError(f"{_unknown(name)} `jaxpose models` lists the published models.")
 
 
+def weights_in(folder: Path) -> str:
+    """Sentence about the files of weights in a folder that is no model; empty if it has none."""
+    suffixes = (*PYTORCH, OPENVINO, ".safetensors", ".npz", ".tflite")
+    names = sorted(path.name for path in folder.glob("*") if path.suffix.lower() in suffixes)
+    if not names:
+        return ""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return (
+        f" It has files of weights ({', '.join(names[:3])}{more}): give the path of one of them. "
+        "Other files beside it, such as a config.py, are not read."
+    )
+
+
 def check_kind(where: str | Path, *kinds: Kind) -> None:
     """Check that a name is of one of `kinds`, before anything is downloaded.
 
@@ -187,8 +200,8 @@ def released(source: Path, record: Published | None = None) -> Path:
             _move(Path(staging, name), folder)
     except OSError as error:
         raise InputError(
-            f"{folder} cannot be written: {error.strerror or error}. Make room, or name another "
-            f"folder with the environment variable {CACHE_VARIABLE}."
+            f"{folder} cannot be written: {reason(error)}. The environment variable "
+            f"{CACHE_VARIABLE} names another folder."
         ) from error
     console = PlainConsole(stderr=True)
     console.print(table)

@@ -17,7 +17,7 @@ from jaxpose.detect.detector import Detector
 from jaxpose.download.address import address_of
 from jaxpose.download.fetch import fetch_inside, local
 from jaxpose.errors import InputError
-from jaxpose.hub.catalogue import USES, check_kind, released, resolve
+from jaxpose.hub.catalogue import USES, check_kind, released, resolve, weights_in
 from jaxpose.hub.hugging_face import check_model, is_model_folder
 from jaxpose.media.image import check_size
 from jaxpose.paths import as_path, in_bucket, local_copy
@@ -93,6 +93,11 @@ def load(
     checkpoint_file = directory.is_file() or directory.suffix.lower() in PYTORCH
     if checkpoint_file or is_model_folder(directory):
         directory = released(directory)
+    is_run = (directory / "checkpoints").is_dir()
+    is_release = (directory / CONFIG).is_file() and (directory / RELEASE).is_file()
+    found = "" if is_run or is_release else weights_in(directory)
+    if found:
+        raise InputError(f"{where} is a folder without a run or a release.{found}")
     if not (directory / RELEASE).is_file():
         run = load_run(directory, checkpoint, trust_recipe=trust_recipe)
         estimator, variables = run.experiment.task().estimator(run.variables)

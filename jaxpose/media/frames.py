@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 NOT_READ = "cannot be read"
+ABSENT = "does not exist"
 NOT_TO_THE_END = "not read to the end"
 
 

@@ -7,17 +7,23 @@ per channel, so that the rest of the package does not depend on file formats.
 import math
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from jaxpose.deprecations import moved_names
-from jaxpose.errors import InputError, nearest
+from jaxpose.errors import InputError, nearest, not_read
 from jaxpose.file_limits import IMAGE, check_bytes
 
 MAX_MEGAPIXELS = 128.0
 """Images with more megapixels are refused before they are decoded (128 are 0.4 GB of RGB)."""
+
+_VIDEO = (
+    "this is a video, not an image. Videos are known by their suffix: rename it to .mp4, .mkv or "
+    ".avi"
+)
 
 LIMIT_VARIABLE = "JAXPOSE_MAX_MEGAPIXELS"
 """Environment variable with another limit; `--max-megapixels` sets it for a command."""
@@ -26,6 +32,7 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".
 """Suffixes of files that are meant to be images, even if their content is not."""
 
 _HEAD_BYTES = 32
+_TIFF = (b"II*\0", b"MM\0*")
 
 # JPEG markers (ITU-T T.81, table B.1).
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
@@ -67,7 +74,9 @@ def decode_image(data: bytes) -> np.ndarray:
     check_size(*(_header_size(kind, data) or (0, 0)))
     if kind in ("PNG", "WebP"):
         return _decode_with_alpha(kind, data)
-    image = _imdecode(data, unchanged=True) if kind == "TIFF" else None
+    # OpenCV lays transparent images of these formats on black, and AVIF in the order BGR.
+    layered = kind in ("TIFF", "AVIF", "JPEG 2000")
+    image = _imdecode(data, unchanged=True) if layered else None
     if image is not None and image.shape[2:] == (4,):
         return _rgb_upright(image, b"")  # OpenCV turns every TIFF
     image = _imdecode(data)
@@ -95,13 +104,17 @@ def is_image_file(path: Path) -> bool:
 
 
 def page_count(path: Path) -> int:
-    """Number of pages of a TIFF file; 1 for other images.
+    """Number of pages of a TIFF file, or of images of an animated PNG or WebP; 1 for others.
 
     Raises:
       InputError: as `read_image`, for a file that cannot be opened.
     """
     data = _read_bytes(path)
-    if not data.startswith((b"II*\0", b"MM\0*")):
+    if data.startswith(b"\x89PNG"):
+        return max(sum(name == b"fcTL" for name, _ in _png_chunks(data)), 1)
+    if data.startswith(b"RIFF"):
+        return max(sum(name == b"ANMF" for name, _ in _webp_chunks(data)), 1)
+    if not data.startswith(_TIFF):
         return 1
     order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
     # Each directory (TIFF 6.0, section 2) ends in the offset of the next; 0 is the end.
@@ -113,6 +126,12 @@ def page_count(path: Path) -> int:
         end = offset + 2 + 12 * entries
         offset = int.from_bytes(data[end : end + 4], order)
     return max(pages, 1)
+
+
+def is_tiff(path: Path) -> bool:
+    """True if the content of a file begins as a TIFF."""
+    with path.open("rb") as file:
+        return file.read(4) in _TIFF
 
 
 def declared_size(data: bytes) -> tuple[int, int] | None:
@@ -177,7 +196,7 @@ def _read_bytes(path: Path) -> bytes:
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        raise not_read(path, error) from error
 
 
 def _kind(head: bytes) -> str:
@@ -203,7 +222,9 @@ def _kind(head: bytes) -> str:
             return "AVIF"
         if _is_heic(head):
             raise InputError("HEIC images cannot be read; convert it to JPEG or PNG")
-        raise InputError("this is a video, not an image")
+        raise InputError(_VIDEO)
+    if head.startswith(b"\x1aE\xdf\xa3") or (head.startswith(b"RIFF") and head[8:12] == b"AVI "):
+        raise InputError(_VIDEO)  # Matroska and WebM; AVI
     if re.match(rb"\s*(<!|<html|<\?xml|version https://git-lfs|\{|\[)", head, re.IGNORECASE):
         start = head.decode("utf-8", "replace").split("\n")[0]
         raise InputError(f"this is a text file, not an image; it begins with {start!r}")
@@ -406,23 +427,30 @@ def _jpeg_exif(data: bytes) -> bytes:
 
 
 def _png_exif(data: bytes) -> bytes:
-    position = 8
-    while position + 8 <= len(data):
-        length = int.from_bytes(data[position : position + 4])
-        if data[position + 4 : position + 8] == b"eXIf":
-            return data[position + 8 : position + 8 + length]
-        position += 12 + length
-    return b""
+    return next((bytes(part) for name, part in _png_chunks(data) if name == b"eXIf"), b"")
 
 
 def _webp_exif(data: bytes) -> bytes:
-    position = 12
+    found = next((bytes(part) for name, part in _webp_chunks(data) if name == b"EXIF"), b"")
+    return found.removeprefix(b"Exif\0\0")
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """Name and content of each chunk of a PNG file."""
+    position, view = 8, memoryview(data)
+    while position + 8 <= len(data):
+        length = int.from_bytes(data[position : position + 4])
+        yield data[position + 4 : position + 8], view[position + 8 : position + 8 + length]
+        position += 12 + length
+
+
+def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """Name and content of each chunk of a WebP file."""
+    position, view = 12, memoryview(data)
     while position + 8 <= len(data):
         length = int.from_bytes(data[position + 4 : position + 8], "little")
-        if data[position : position + 4] == b"EXIF":
-            return data[position + 8 : position + 8 + length].removeprefix(b"Exif\0\0")
+        yield data[position : position + 4], view[position + 8 : position + 8 + length]
         position += 8 + length + length % 2
-    return b""
 
 
 def _orientation(exif: bytes) -> int:

@@ -13,10 +13,11 @@ import numpy as np
 from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
 from jaxpose.file_limits import SETTINGS, read_text
-from jaxpose.media.frames import Frame, Skipped
-from jaxpose.media.image import is_image_file, on_white, page_count, read_image
+from jaxpose.media.frames import ABSENT, NOT_READ, Frame, Skipped
+from jaxpose.media.image import is_image_file, is_tiff, on_white, page_count, read_image
 from jaxpose.media.video import VIDEO_SUFFIXES, Video, is_address, open_video
 from jaxpose.media.webcam import Webcam
+from jaxpose.paths import is_file
 
 LIST_SUFFIXES = frozenset({".lst", ".txt"})
 """Suffixes of files that list paths, one per line."""
@@ -93,9 +94,11 @@ class Media:
                 else:
                     yield Frame(read_image(str(item)), str(item))
                     if (pages := page_count(Path(str(item)))) > 1:
-                        rest = "page 2 is" if pages == 2 else f"pages 2 to {pages} are"
-                        reason = f"{rest} left out: of a TIFF the first page is read"
-                        cause = "after the first of a TIFF"
+                        tiff = is_tiff(Path(str(item)))
+                        part, whole = ("page", "a TIFF") if tiff else ("image", "an animation")
+                        rest = f"{part} 2 is" if pages == 2 else f"{part}s 2 to {pages} are"
+                        reason = f"{rest} left out: of {whole} the first {part} is read"
+                        cause = f"after the first of {whole}"
                         left = Skipped(str(item), reason, None, "pages", pages - 1, cause)
                         self.skipped.append(left)
             except InputError as error:
@@ -299,7 +302,9 @@ def _without_comment(line: str, folder: Path) -> str:
     line = line.strip()
     if line.startswith("#"):
         return ""
-    return line if (folder / line).exists() else line.split(" #")[0].strip()
+    parts = line.split(" #")
+    names = [" #".join(parts[:end]).strip() for end in range(len(parts), 0, -1)]
+    return next((name for name in names if is_file(folder / name)), names[-1])
 
 
 def _is_path(item: _Item) -> bool:
@@ -319,7 +324,10 @@ def _film(item: _Item) -> str | Path | int:
 
 
 def _unread(source: str, error: InputError) -> Skipped:
-    return Skipped(source, str(error).removeprefix(source).removeprefix(":").strip())
+    reason = str(error).removeprefix(source).removeprefix(":").strip().removesuffix(".")
+    # The words are those of `image.missing`, `errors.not_read` and `_from_path`.
+    absent = reason.startswith((ABSENT, "no file matches"))
+    return Skipped(source, reason, cause=ABSENT if absent else NOT_READ)
 
 
 __getattr__ = moved_names(__name__)

@@ -10,7 +10,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, not_read
 from jaxpose.media.cut_off import cut_off
 from jaxpose.media.decoding import Decoding, opened, stream_of
 from jaxpose.media.display import displayed, matrix_of
@@ -214,6 +214,6 @@ def _check_file(path: Path) -> None:
         with path.open("rb") as file:
             empty = not file.read(1)
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        raise not_read(path, error) from error
     if empty:
         raise InputError(f"{path}: the file is empty")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, not_read
 from jaxpose.metrics import wholebody
 from jaxpose.metrics.coco import Detections, GroundTruth, load_document
 from jaxpose.metrics.crowdpose import AREA_OF_BOX
@@ -85,14 +85,17 @@ def read_annotated(source: str | Path, skeleton: Skeleton | None = None) -> Anno
             lambda: GroundTruth.from_coco(document, area_of_box=None if areas else AREA_OF_BOX),
         )
         skeleton = _skeleton(where, document, truth.keypoints.shape[1], skeleton)
-    entries = [c for c in document.get("categories", ()) if isinstance(c, Mapping)]
-    images = [i for i in document.get("images", ()) if isinstance(i, Mapping)]
+    named = [image for image in _objects(where, document, "images") if "file_name" in image]
     return Annotated(
         where,
         skeleton,
         truth,
-        {i["id"]: str(i["file_name"]) for i in images if "file_name" in i},
-        frozenset(c["id"] for c in entries if isinstance(c.get("id"), int)),
+        {i["id"]: str(i["file_name"]) for i in named if isinstance(i.get("id"), int | str)},
+        frozenset(
+            category["id"]
+            for category in _objects(where, document, "categories")
+            if isinstance(category.get("id"), int)
+        ),
         _head_boxes(people),
     )
 
@@ -128,7 +131,7 @@ def _document(source: str | Path, name: str) -> tuple[Any, str]:
         kind = "is a folder, not a file" if path.is_dir() else "does not exist"
         raise InputError(f"The file of {name} {path} {kind}.") from None
     except OSError as error:
-        raise InputError(f"{source} cannot be read: {error.strerror}.") from error
+        raise not_read(source, error) from error
 
 
 def _naming(where: str, read: Any) -> Any:
@@ -138,6 +141,14 @@ def _naming(where: str, read: Any) -> Any:
     except InputError as error:
         words = re.sub(r"the given (annotations|detections)", lambda _: where, str(error))
         raise InputError(words if where in words else f"{where}: {words}") from error
+
+
+def _objects(where: str, document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """Entries of an optional list of a document."""
+    entries = document.get(key) or []
+    if not isinstance(entries, list) or not all(isinstance(one, Mapping) for one in entries):
+        raise InputError(f"{where}: {key!r} must be a list of objects.")
+    return entries
 
 
 def _skeleton(
@@ -150,9 +161,8 @@ def _skeleton(
                 f"{given.num_keypoints}."
             )
         return given
-    names = next(
-        (c["keypoints"] for c in document.get("categories", ()) if c.get("keypoints")), None
-    )
+    listed = [c.get("keypoints") for c in _objects(where, document, "categories")]
+    names = next((names for names in listed if isinstance(names, list) and names), None)
     same = [s for s in BUILT_IN.values() if s.num_keypoints == count]
     if names is not None:
         plain = [str(name).strip().lower().replace(" ", "_").replace("-", "_") for name in names]

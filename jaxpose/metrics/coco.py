@@ -14,6 +14,8 @@ from jaxpose.json_text import parse_json
 
 Json = str | Path
 
+_LARGEST_ID = 2**63 - 1
+
 
 @dataclass(frozen=True)
 class GroundTruth:
@@ -275,12 +277,14 @@ def _ids(name: str, values: Any) -> np.ndarray:
         raise InputError(f"{name} must be whole numbers in one list") from None
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise InputError(f"{name} must be whole numbers in one list, got {array.dtype}")
+    if array.size and array.max() > _LARGEST_ID:
+        raise InputError(f"{name} must be at most {_LARGEST_ID:,}, got {array.max():,}")
     return array.astype(np.int64)
 
 
 def _annotation_ids(values: list[Any]) -> np.ndarray | None:
-    """Ids `[N]` int64; None if an entry has none, or one that is not a whole number."""
-    whole = all(isinstance(value, int) and not isinstance(value, bool) for value in values)
+    """Ids `[N]` int64; None if an entry has none, or one that is not such a number."""
+    whole = all(type(value) is int and abs(value) <= _LARGEST_ID for value in values)
     return np.array(values, np.int64) if whole and values else None
 
 

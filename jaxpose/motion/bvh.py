@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from jaxpose.errors import InputError
-from jaxpose.file_limits import MOTION, read_text
+from jaxpose.file_limits import MOTION, POSITIONS, read_text
 from jaxpose.paths import atomic_write
 
 _END = "_end"
+_PIECE = 2**20  # characters that are parsed at a time
+_TURNS = 2**20  # matrices that are held at a time
 
 
 @dataclass(frozen=True)
@@ -41,27 +44,37 @@ def read_bvh(path: Path | str) -> Bvh:
 
     Raises:
       FileNotFoundError: no such file.
-      InputError: not a BVH file, or a truncated one; names the file and the word.
+      InputError: not a BVH file, or a truncated one; names the file and the word. Or it has more
+        than `file_limits.MOTION` bytes or `file_limits.POSITIONS` frames times joints.
     """
     try:
-        return _parsed(iter(read_text(Path(path), MOTION).split()))
-    except InputError:
-        raise
+        return _parsed(read_text(Path(path), MOTION))
+    except InputError as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise InputError(f"{path} {error}") from None
     except (StopIteration, ValueError, IndexError, OverflowError) as error:
         reason = "it ends too early" if isinstance(error, StopIteration) else str(error)
         raise InputError(f"{path} is not a BVH file: {reason}") from error
 
 
-def _parsed(words) -> Bvh:  # type: ignore[no-untyped-def]  # an iterator of words
+def _parsed(text: str) -> Bvh:
+    pieces = re.finditer(r"\S+", text)
+    words = (piece[0] for piece in pieces)
     names: list[str] = []
     parents: list[int] = []
     offsets: list[list[float]] = []
     channels: list[tuple[str, ...]] = []
     open_joints: list[int] = []
+    ends: set[int] = set()
     _expect(words, "HIERARCHY")
     while (word := next(words)) != "MOTION":
         if word in ("ROOT", "JOINT", "End"):
             name = next(words)
+            if open_joints and open_joints[-1] in ends:
+                raise ValueError(f"{word} {name} is below an end site")
+            if word == "End":
+                ends.add(len(names))
             parents.append(open_joints[-1] if open_joints else -1)
             names.append(names[parents[-1]] + _END if word == "End" else name)
             offsets.append([0.0, 0.0, 0.0])
@@ -89,16 +102,34 @@ def _parsed(words) -> Bvh:  # type: ignore[no-untyped-def]  # an iterator of wor
     frames = int(next(words))
     _expect(words, "Frame")
     _expect(words, "Time:")
-    frame_time = float(next(words))
+    last = next(pieces)
+    frame_time = float(last[0])
+    if frames * len(names) > POSITIONS:
+        raise InputError(
+            f"has {frames:,} frames of {len(names):,} joints; BVH files are read up to "
+            f"{POSITIONS:,} frames times joints. Split it into shorter ones"
+        )
     width = sum(len(c) for c in channels)
-    values = np.array([float(word) for word in words])
+    values = _numbers(text, last.end())
     if values.size != frames * width:
         raise ValueError(f"{frames} frames of {width} channels, but {values.size} numbers")
     motion = values.reshape(frames, width)
     return Bvh(tuple(names), tuple(parents), np.array(offsets), tuple(channels), motion, frame_time)
 
 
-def _expect(words, wanted: str) -> None:  # type: ignore[no-untyped-def]
+def _numbers(text: str, start: int) -> np.ndarray:
+    """Numbers of a text from a position on, `[N]`; a piece after the other, to save memory."""
+    parts = [np.zeros(0)]
+    while start < len(text):
+        end = start + _PIECE
+        while end < len(text) and not text[end].isspace():
+            end += 1
+        parts.append(np.fromiter(map(float, text[start:end].split()), float))
+        start = end
+    return np.concatenate(parts)
+
+
+def _expect(words: Iterator[str], wanted: str) -> None:
     word = next(words)
     if word != wanted:
         raise ValueError(f"{wanted!r} expected, {word!r} found")
@@ -106,12 +137,21 @@ def _expect(words, wanted: str) -> None:  # type: ignore[no-untyped-def]
 
 def forward_kinematics(bvh: Bvh) -> np.ndarray:
     """Positions `[T, J, 3]` of all joints and end sites, in the file's unit and axes."""
-    frames = len(bvh.motion)
+    positions = np.zeros((len(bvh.motion), len(bvh.names), 3))
+    step = max(1, _TURNS // max(1, len(bvh.names)))
+    for start in range(0, len(positions), step):
+        positions[start : start + step] = _positions(bvh, bvh.motion[start : start + step])
+    return positions
+
+
+def _positions(bvh: Bvh, motion: np.ndarray) -> np.ndarray:
+    """Positions `[T, J, 3]` of the frames of `motion [T, C]`."""
+    frames = len(motion)
     positions = np.zeros((frames, len(bvh.names), 3))
     turns = np.tile(np.eye(3), (len(bvh.names), frames, 1, 1))
     column = 0
     for joint, (parent, names) in enumerate(zip(bvh.parents, bvh.channels, strict=True)):
-        values = bvh.motion[:, column : column + len(names)]
+        values = motion[:, column : column + len(names)]
         column += len(names)
         place = np.tile(bvh.offsets[joint], (frames, 1))
         axes, angles = "", []

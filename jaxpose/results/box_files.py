@@ -19,7 +19,7 @@ from jaxpose.results.people import check_number
 
 _FORMS = (
     "a list of {file_name or image_id, bbox [x, y, w, h], score}, a COCO annotation file, a map "
-    '{"photo.jpg": [[x, y, w, h], ...]}, or a CSV table with the columns file,x,y,w,h; of films '
+    '{"photo.jpg": [[x, y, w, h], ...]}, or a CSV table with the columns file,x,y,w,h; of videos '
     'with frame as well, or {"film.mp4": {"0": [[x, y, w, h], ...]}}'
 )
 

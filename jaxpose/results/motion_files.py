@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import jaxpose
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, not_written
 from jaxpose.geometry.axes import y_up
 from jaxpose.motion.armature import bvh_from_points
 from jaxpose.motion.bones import consistency
@@ -196,7 +196,7 @@ def save_lifted(
         else:
             save_animation(path, turning(whole, skeleton, images=shown), track.fps)
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+        raise not_written(path, error) from error
 
 
 def document(tracks: Sequence[LiftedTrack]) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def read_results(
     except InputError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise InputError(f"{path}: {error!r} where {_FORM} was expected") from error
+        raise InputError(f"{path} has another form ({error}); expected {_FORM}") from error
 
 
 def _bare(

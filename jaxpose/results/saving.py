@@ -5,6 +5,7 @@ from itertools import chain
 from pathlib import Path
 
 from jaxpose.errors import InputError
+from jaxpose.paths import note_parts
 from jaxpose.results.drawing import Drawing
 from jaxpose.results.people import People
 from jaxpose.results.writers import CsvWriter, JsonLinesWriter, JsonWriter, Writer, head_of
@@ -18,6 +19,9 @@ def save_results(
     frames: Iterable[People], path: str | Path, drawing: Drawing, count: int | None = None
 ) -> Path:
     """Writes results: a drawn image, a drawn video, or keypoints in the formats of `predict`.
+
+    If the frames break off with an exception, an earlier file is left as it is, and the results so
+    far are in a separate file, as `writers` describe.
 
     Args:
       frames: of one image, several images, or a video.
@@ -51,13 +55,20 @@ def save_results(
     elif suffix == ".mp4":
         _save_video(frames, first, path, drawing)
     else:
-        writer = _writer(path, first)
-        try:
-            for people in frames:
-                writer.write(people)
-        finally:
-            writer.close()
+        _save_keypoints(frames, _writer(path, first))
     return path
+
+
+def _save_keypoints(frames: Iterator[People], writer: Writer) -> None:
+    try:
+        for people in frames:
+            writer.write(people)
+    except BaseException as error:
+        writer.close(complete=False)
+        if writer.part is not None:
+            note_parts(error, [writer.part])
+        raise
+    writer.close()
 
 
 def _save_video(frames: Iterator[People], first: People, path: Path, drawing: Drawing) -> None:

@@ -1,23 +1,23 @@
 """Writers of results, frame by frame: JSON, JSON lines, CSV, COCO results, OpenPose's JSON.
 
-Every writer appends results as they arrive, so memory does not grow with the video, and `close`
-leaves a complete file of the results so far, after an error or Ctrl-C too.
+Every writer appends results as they arrive, so memory does not grow with the video. A file takes
+its name when the run has ended. If the run breaks off, by an error or Ctrl-C, an earlier file is
+left as it is, and the results so far are in a separate file: `predictions.partial.json`.
 """
 
 import csv
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import jaxpose
 from jaxpose.console import printable
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, not_written, reason
 from jaxpose.metrics.annotated_results import result_entry
 from jaxpose.metrics.oks import person_score
-from jaxpose.paths import partial_of, put_in_place, whole_file
+from jaxpose.paths import whole_file
+from jaxpose.results.entry_file import EntryFile
 from jaxpose.results.image_names import ImageNames
 from jaxpose.results.people import COLUMNS, People, Person
 from jaxpose.skeletons import Skeleton
@@ -36,92 +36,42 @@ def head_of(skeleton: Skeleton) -> dict[str, Any]:
 class Writer(Protocol):
     """Interface of writers, which take one result after the other."""
 
+    @property
+    def part(self) -> Path | None:
+        """File with the results of a run that broke off, after `close`; None if there is none."""
+
     def write(self, people: People, picture: str | None = None) -> None:
         """Appends the people of an image or frame; `picture` is the name of the drawn file."""
 
-    def close(self) -> None:
-        """Finishes the file."""
+    def close(self, *, complete: bool = True) -> None:
+        """Finishes the file.
+
+        Args:
+          complete: the run has ended. If False, it broke off: its results are kept in
+            `paths.part_of` the file, and an earlier file is left as it is.
+        """
 
 
-class _File:
-    """Text file that appears under its name when it is closed, or at once if `visible`.
+class _FileWriter:
+    """Writer of one file."""
 
-    If a write fails, the file does not appear and an earlier file of this name is kept; a visible
-    file keeps what was there at its last `flush`.
-    """
+    def __init__(self, file: EntryFile) -> None:
+        self._file = file
 
-    def __init__(self, path: Path, *, visible: bool = False) -> None:
-        self.path = path
-        self.failed = False
-        self._partial = path if visible else partial_of(path)
-        self._flushed = 0
-        with self._reported():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # A file name that is not UTF-8 is escaped, as in JSON.
-            self._stream: IO[str] = self._partial.open(
-                "w", encoding="utf-8", errors="backslashreplace", newline=""
-            )
+    @property
+    def part(self) -> Path | None:
+        """See `Writer`."""
+        return self._file.part
 
-    def write(self, text: str) -> None:
-        with self._reported():
-            self._stream.write(text)
+    def close(self, *, complete: bool = True) -> None:
+        """Ends the file; see `Writer.close`."""
+        self._file.close(self._ending(), complete=complete)
 
-    def flush(self) -> None:
-        with self._reported():
-            self._stream.flush()
-            self._flushed = self._stream.tell()
-
-    def close(self) -> None:
-        """Puts the file in place; removes what is not whole if a write failed."""
-        try:
-            if not self.failed:
-                with self._reported():
-                    self._stream.close()
-                    put_in_place(self._partial, self.path)
-        finally:
-            if self.failed:
-                self._remove_part()
-
-    def _remove_part(self) -> None:
-        with suppress(OSError):
-            self._stream.close()
-        with suppress(OSError):
-            if self._partial == self.path:
-                os.truncate(self.path, self._flushed)
-            else:
-                self._partial.unlink(missing_ok=True)
-
-    @contextmanager
-    def _reported(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            self.failed = True
-            raise InputError(f"{self.path} cannot be written: {error.strerror}") from error
+    def _ending(self) -> str:
+        return ""
 
 
-class _JsonList:
-    """JSON file that is, or ends in, a list to which entries are appended."""
-
-    def __init__(self, path: Path, opening: str) -> None:
-        self._file = _File(path)
-        self._file.write(opening)
-        self._first = True
-
-    def append(self, entry: Any) -> None:
-        text = json.dumps(entry, allow_nan=False)
-        self._file.write(f"{'' if self._first else ','}\n {text}")
-        self._first = False
-
-    def close(self, closing: str) -> None:
-        try:
-            if not self._file.failed:
-                self._file.write(closing)
-        finally:
-            self._file.close()
-
-
-class JsonWriter:
+class JsonWriter(_FileWriter):
     """One JSON object: common entries first, then a list with an entry for each frame."""
 
     def __init__(
@@ -143,46 +93,42 @@ class JsonWriter:
         self._tail = tail
         opening = json.dumps(dict(head), indent=1, allow_nan=False).removesuffix("}").rstrip()
         comma = "," if head else ""
-        self._list = _JsonList(path, f'{opening}{comma}\n "{name}": [')
+        super().__init__(EntryFile(path, f'{opening}{comma}\n "{name}": [', between=","))
 
     def write(self, people: People, picture: str | None = None) -> None:
         """Appends an entry: `file`, `picture` if there is one, and `People.to_dict`."""
-        self._list.append(entry(people, picture))
+        self._file.write(f"\n {json.dumps(entry(people, picture), allow_nan=False)}")
 
-    def close(self) -> None:
-        """Ends the list and writes the tail."""
+    def _ending(self) -> str:
         tail = "".join(
             f",\n {json.dumps(key)}: {json.dumps(value, allow_nan=False)}"
             for key, value in self._tail().items()
         )
-        self._list.close(f"\n ]{tail}\n}}\n")
+        return f"\n ]{tail}\n}}\n"
 
 
-class JsonLinesWriter:
-    """Writes a line of JSON for each frame at once: for long videos and for `tail -f`."""
+class JsonLinesWriter(_FileWriter):
+    """Writes a line of JSON for each frame at once: for long videos and for `tail -f`.
+
+    Until it is closed, the file is `paths.part_of` its path: `predictions.partial.jsonl`.
+    """
 
     def __init__(self, path: Path) -> None:
         """Begins the file."""
-        self._file = _File(path, visible=True)
+        super().__init__(EntryFile(path, live=True))
 
     def write(self, people: People, picture: str | None = None) -> None:
         """Appends a line in the form of a `JsonWriter` entry."""
         self._file.write(json.dumps(entry(people, picture), allow_nan=False) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        """Ends the file."""
-        self._file.close()
 
 
-class CsvWriter:
+class CsvWriter(_FileWriter):
     """Table with a line for each keypoint (`people.COLUMNS`); names are escaped as `printable`."""
 
     def __init__(self, path: Path) -> None:
         """Begins the file with the names of the columns."""
-        self._file = _File(path)
+        super().__init__(EntryFile(path, ",".join(COLUMNS) + "\r\n"))
         self._table = csv.DictWriter(self._file, COLUMNS)
-        self._table.writeheader()
 
     def write(self, people: People, picture: str | None = None) -> None:
         """Appends the lines of a frame's people."""
@@ -190,12 +136,8 @@ class CsvWriter:
             names = {key: printable(row[key]) for key in ("source", "keypoint")}
             self._table.writerow({**row, **names})
 
-    def close(self) -> None:
-        """Ends the file."""
-        self._file.close()
 
-
-class CocoWriter:
+class CocoWriter(_FileWriter):
     """COCO's format of results (cocodataset.org/#format-results): an entry for each person.
 
     `image_id` and `file_name` are those of `ImageNames`; frames of a video have an id each, and
@@ -206,7 +148,7 @@ class CocoWriter:
         self, path: Path, names: ImageNames | None = None, *, whole_images: bool = False
     ) -> None:
         """Begins the file; `whole_images` is that of `metrics.oks.person_score`."""
-        self._list = _JsonList(path, "[")
+        super().__init__(EntryFile(path, "[", between=","))
         self._whole_images = whole_images
         self._names = names or ImageNames()
 
@@ -226,11 +168,10 @@ class CocoWriter:
                 record["frame"] = people.index
             if person.track_id is not None:
                 record["track_id"] = person.track_id
-            self._list.append(record)
+            self._file.write(f"\n {json.dumps(record, allow_nan=False)}")
 
-    def close(self) -> None:
-        """Ends the list."""
-        self._list.close("\n]\n")
+    def _ending(self) -> str:
+        return "\n]\n"
 
 
 # BODY_25 (CMU-Perceptual-Computing-Lab/openpose, doc/02_output.md) by our names; two are means.
@@ -261,6 +202,8 @@ class OpenPoseWriter:
     track's.
     """
 
+    part: Path | None = None
+
     def __init__(self, folder: Path, skeleton: Skeleton, names: ImageNames | None = None) -> None:
         """Creates the folder.
 
@@ -284,7 +227,7 @@ class OpenPoseWriter:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"{folder} cannot be created: {error.strerror}") from error
+            raise InputError(f"{folder} cannot be created: {reason(error)}.") from error
 
     def write(self, people: People, picture: str | None = None) -> None:
         """Writes the file of an image (number 0) or of a frame.
@@ -316,9 +259,9 @@ class OpenPoseWriter:
             with whole_file(path, to_disk=False) as partial:
                 partial.write_text(json.dumps(content, allow_nan=False))
         except OSError as error:
-            raise InputError(f"{path} cannot be written: {error.strerror}") from error
+            raise not_written(path, error) from error
 
-    def close(self) -> None:
+    def close(self, *, complete: bool = True) -> None:
         """Does nothing: every file is complete already."""
 
     def _body(self, person: Person) -> list[float]:

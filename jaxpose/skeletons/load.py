@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from jaxpose.errors import InputError, nearest
+from jaxpose.errors import InputError, nearest, not_read
 from jaxpose.file_limits import read_toml
 from jaxpose.skeletons.aflw19 import AFLW19
 from jaxpose.skeletons.aic14 import AIC14
@@ -141,7 +141,7 @@ def _from_toml(path: Path) -> Skeleton:
     try:
         table = read_toml(path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}.") from None
+        raise not_read(path, error) from None
     known = [field.name for field in fields(Skeleton)]
     for key in table:
         if key not in known:

@@ -31,7 +31,7 @@ from jaxpose.config.recipe_source import (
 )
 from jaxpose.config.schema import SCHEMA, migrate, schema_of
 from jaxpose.config.trust import classes_for, outside_paths, record_as_own
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, reason
 from jaxpose.json_text import MAX_DEPTH, parse_json
 from jaxpose.models.build import abstract_variables
 from jaxpose.paths import as_path, atomic_write, check_reachable, in_bucket
@@ -161,7 +161,9 @@ def _writing(directory: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"Cannot write to the run directory {directory}: {error}.") from error
+        raise InputError(
+            f"Cannot write to the run directory {directory}: {reason(error)}."
+        ) from error
 
 
 def begin(
@@ -317,6 +319,8 @@ def _read(directory: Path) -> dict[str, Any]:
     check_reachable(directory)
     file = directory / "config.json"
     if not file.is_file():
+        if not directory.exists():
+            raise InputError(f"{directory} does not exist.")
         raise InputError(
             f"{directory} is not a run directory: it has no config.json. "
             "`jaxpose train RECIPE --workdir DIR` makes one."
@@ -327,6 +331,8 @@ def _read(directory: Path) -> dict[str, Any]:
         raise InputError(f"{file} is damaged ({error}).") from error
     keys = record.keys() if isinstance(record, dict) else set()
     if str(record["format"] if "format" in keys else "").startswith("jaxpose"):
+        if not (directory / "model.safetensors").is_file():
+            raise InputError(f"{directory} is a release without its model.safetensors. Copy both.")
         raise InputError(
             f"{directory} is a release, not a run: it has no held-out data and no checkpoints to "
             "train further. Give the run directory, as in `jaxpose eval RUN`."

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, not_written
 from jaxpose.paths import whole_file
 from jaxpose.viz.people import as_rgb
 from jaxpose.viz.video import VideoWriter
@@ -83,7 +83,7 @@ def _write_gif(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
                 optimize=False,
             )
     except OSError as error:
-        raise InputError(f"{path}: the animation cannot be written: {error.strerror}") from None
+        raise not_written(path, error) from None
 
 
 def _palette(picture: Any) -> Any:

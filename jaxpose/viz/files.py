@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from jaxpose.errors import InputError
+from jaxpose.errors import InputError, not_written
 from jaxpose.paths import as_path, whole_file
 from jaxpose.viz.people import as_rgb
 
@@ -38,6 +38,6 @@ def save_image(path: str | Path, image: np.ndarray, *, quality: int = 92) -> Non
         with whole_file(path, to_disk=False) as partial:
             partial.write_bytes(encoded.tobytes())
     except OSError as error:
-        folder = isinstance(error, FileExistsError | NotADirectoryError)
-        why = f"{path.parent} is not a folder" if folder else error.strerror
-        raise InputError(f"{path}: the image cannot be written: {why}.") from None
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            raise InputError(f"{path} cannot be written: {path.parent} is not a folder.") from None
+        raise not_written(path, error) from None

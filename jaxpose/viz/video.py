@@ -10,8 +10,8 @@ from typing import Any, cast
 import av
 import numpy as np
 
-from jaxpose.errors import InputError
-from jaxpose.paths import partial_of, put_in_place
+from jaxpose.errors import InputError, not_written
+from jaxpose.paths import note_parts, part_of, partial_of, put_in_place
 from jaxpose.viz.people import as_rgb
 
 # x264's quality parameter: 18 is considered visually lossless, 23 is the default.
@@ -29,8 +29,9 @@ class VideoWriter:
 
     Images keep their time stamps, so that a video of uneven steps has the same steps again. H.264
     (plays everywhere) through PyAV; a build of PyAV without its encoder writes MPEG-4 part 2, which
-    browsers do not play. `codec` is the codec in use. Use it with `with`: frames written before an
-    exception or Ctrl-C are kept. If a write fails, no video appears and an earlier file is kept.
+    browsers do not play. `codec` is the codec in use. Use it with `with`: after an exception or
+    Ctrl-C the frames so far are in `paths.part_of` the path, which is then `part`, and an earlier
+    file is left as it is. If a write fails, there is no video of the frames so far.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class VideoWriter:
         self.fps = fps
         self.codec = codec
         self.frames = 0
+        self.part: Path | None = None
         self._partial = partial_of(self.path)
         self._encoder: _Encoder | None = None
         self._hw: tuple[int, int] = (0, 0)
@@ -94,14 +96,23 @@ class VideoWriter:
             self._encoder.write(_even(picture), own)
         self.frames += 1
 
-    def close(self) -> None:
-        """Finishes the video; without an image no file is written."""
+    def close(self, *, complete: bool = True) -> None:
+        """Finishes the video; without an image no file is written.
+
+        Args:
+          complete: all frames are written. If False, those so far are kept in `part`.
+        """
         encoder, self._encoder = self._encoder, None
         if encoder is None:
             return
         with self._reported():
             encoder.close()
-            put_in_place(self._partial, self.path)
+            part = part_of(self.path)
+            put_in_place(self._partial, self.path if complete else part)
+            if complete:
+                part.unlink(missing_ok=True)  # of an earlier run that broke off
+            else:
+                self.part = part
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
@@ -115,9 +126,7 @@ class VideoWriter:
                     encoder.abandon()
             with suppress(OSError):
                 self._partial.unlink(missing_ok=True)
-            raise InputError(
-                f"{self.path}: the video cannot be written: {error.strerror}"
-            ) from None
+            raise not_written(self.path, error) from None
 
     def __enter__(self) -> "VideoWriter":
         return self
@@ -128,11 +137,13 @@ class VideoWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
+        if error is None:
             self.close()
-        else:
-            with suppress(InputError):
-                self.close()
+            return
+        with suppress(InputError):
+            self.close(complete=False)
+        if self.part is not None:
+            note_parts(error, [self.part])
 
 
 class _Encoder:

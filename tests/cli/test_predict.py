@@ -13,7 +13,9 @@ from dots import SKELETON, Dots, codec, draw_dots
 from typer.testing import CliRunner
 
 from jaxpose.cli import predict as predict_module
+from jaxpose.cli import predict_output
 from jaxpose.cli.main import app
+from jaxpose.cli.predict_output import Output
 from jaxpose.errors import InputError
 from jaxpose.hub import load as trained_module
 from jaxpose.labels.choose import read_labels
@@ -27,6 +29,7 @@ from jaxpose.viz import person_colors
 
 DOTS = [(76.8 + 40, 38.4 + 60), (25.6 + 40, 89.6 + 60)]
 BOX = [40, 60, 96, 128]
+PARTS = ["predictions.partial.json", "predictions.partial.csv", "coco_results.partial.json"]
 
 
 @pytest.fixture(autouse=True)
@@ -70,8 +73,8 @@ def run(folder: Path, *arguments, boxes="full", out="out", **others):
     return result
 
 
-def predictions(folder: Path):
-    return json.loads((folder / "out" / "predictions.json").read_text())
+def predictions(folder: Path, part: str = ""):
+    return json.loads((folder / "out" / f"predictions{part}.json").read_text())
 
 
 def test_a_folder_with_boxes_gives_keypoints_and_pictures(folder):
@@ -176,7 +179,7 @@ def test_nothing_but_broken_photos(folder):
     result = run(folder, folder / "photos" / "a.png")
     assert result.exit_code == 2
     assert "the file is empty" in result.output
-    assert predictions(folder)["photos"] == []
+    assert list((folder / "out").iterdir()) == []
 
 
 def test_odd_boxes_are_counted(folder):
@@ -237,7 +240,7 @@ def test_boxes_for_other_photos_and_a_folder_that_is_no_run(folder):
 
 
 def test_a_full_disk_keeps_what_is_done(folder, monkeypatch):
-    save, saved = predict_module.save_image, []
+    save, saved = predict_output.save_image, []
 
     def full(path, image):
         if len(saved) == 1:
@@ -245,27 +248,90 @@ def test_a_full_disk_keeps_what_is_done(folder, monkeypatch):
         saved.append(path)
         save(path, image)
 
-    monkeypatch.setattr(predict_module, "save_image", full)
-    result = run(folder, folder / "photos")
+    monkeypatch.setattr(predict_output, "save_image", full)
+    result = run(folder, folder / "photos", format="json,csv,coco")
     assert result.exit_code == 2
     assert "No space left on device; make room" in result.output
-    assert len(predictions(folder)["photos"]) == 1
+    out = folder / "out"
+    named = ", ".join(f"{out}/{name}" for name in PARTS)
+    assert f"The results so far are in {named}. Earlier files are unchanged." in result.output
+    assert {path.name for path in out.iterdir()} == {"a.png", *PARTS}
+    assert len(predictions(folder, ".partial")["photos"]) == 1
 
 
-def test_ctrl_c_keeps_what_is_done(folder, monkeypatch):
-    draw, drawn = predict_module._draw, []
+def test_a_run_that_breaks_off_leaves_the_earlier_results(folder, monkeypatch):
+    forms = "json,jsonl,csv,coco"
+    assert run(folder, folder / "photos", "--sheet", format=forms).exit_code == 0
+    out = folder / "out"
+    names = ["predictions.json", "predictions.jsonl", "predictions.csv", "coco_results.json"]
+    earlier = {name: (out / name).read_bytes() for name in [*names, "overview.jpg"]}
+    break_off(monkeypatch, 2)
+    assert run(folder, folder / "photos", "--sheet", format=forms).exit_code == 130
+    assert {name: (out / name).read_bytes() for name in earlier} == earlier
+    assert len(read_results(out / "predictions.partial.json")) == 2
+    assert len((out / "predictions.partial.csv").read_text().splitlines()) == 1 + 2 * 2
+    whole = (out / "predictions.jsonl").read_text().splitlines()
+    assert (out / "predictions.partial.jsonl").read_text().splitlines() == whole[:2]
+    scored = json.loads((out / "coco_results.json").read_text())
+    assert json.loads((out / "coco_results.partial.json").read_text()) == scored[:2]
+
+
+def test_the_next_whole_run_removes_the_parts_of_one_that_broke_off(folder):
+    forms = {"format": "json,jsonl,csv,coco"}
+    with pytest.MonkeyPatch.context() as broken:
+        break_off(broken, 1)
+        assert run(folder, folder / "photos", "--sheet", **forms).exit_code == 130
+    assert len(list((folder / "out").glob("*.partial.*"))) == 5
+    assert run(folder, folder / "photos", "--sheet", **forms).exit_code == 0
+    assert not list((folder / "out").glob("*.partial.*"))
+    assert len(predictions(folder)["photos"]) == 3
+
+
+def test_nothing_that_can_be_read_leaves_the_earlier_results(folder):
+    assert run(folder, folder / "photos").exit_code == 0
+    earlier = predictions(folder)
+    for name in ("a.png", "b.jpg", "c.png"):
+        (folder / "photos" / name).write_bytes(b"\xff\xd8\xff")
+    assert run(folder, folder / "photos").exit_code == 2
+    assert predictions(folder) == earlier
+
+
+def break_off(monkeypatch, after: int) -> None:
+    """Ctrl-C after so many drawn frames."""
+    draw, drawn = Output.draw, []
 
     def interrupted(*arguments):
-        if len(drawn) == 2:
+        if len(drawn) == after:
             raise KeyboardInterrupt
         drawn.append(1)
         return draw(*arguments)
 
-    monkeypatch.setattr(predict_module, "_draw", interrupted)
+    monkeypatch.setattr(Output, "draw", interrupted)
+
+
+def test_ctrl_c_keeps_what_is_done(folder, monkeypatch):
+    break_off(monkeypatch, 2)
     result = run(folder, folder / "photos")
     assert result.exit_code == 130
-    assert "Stopped by Ctrl-C" in result.output
-    assert len(predictions(folder)["photos"]) == 2
+    assert "Stopped by Ctrl-C. The results so far are in" in result.output
+    assert len(predictions(folder, ".partial")["photos"]) == 2
+
+
+def test_ctrl_c_is_the_regular_end_of_a_stream(folder, monkeypatch):
+    video = film(folder / "walk.avi")
+
+    def stream(sources):
+        media = open_media(video)
+        media.live = True
+        return media
+
+    monkeypatch.setattr(predict_module, "open_media", stream)
+    break_off(monkeypatch, 3)
+    assert run(folder, video, format="json,jsonl").exit_code == 130
+    assert len(predictions(folder)["frames"]) == 3
+    assert sorted(path.name for path in (folder / "out").iterdir()) == [
+        "predictions.json", "predictions.jsonl", "walk.mp4",
+    ]  # fmt: skip
 
 
 def film(path: Path, count: int = 12) -> Path:
@@ -366,22 +432,16 @@ def test_photos_and_films_together_and_without_pictures(folder):
 
 
 def test_ctrl_c_in_a_film_keeps_the_frames_that_are_done(folder, monkeypatch):
-    draw, drawn = predict_module._draw, []
-
-    def interrupted(*arguments):
-        if len(drawn) == 3:
-            raise KeyboardInterrupt
-        drawn.append(1)
-        return draw(*arguments)
-
-    monkeypatch.setattr(predict_module, "_draw", interrupted)
+    break_off(monkeypatch, 3)
     result = run(folder, film(folder / "walk.avi"), format="json,jsonl,csv")
     assert result.exit_code == 130
-    assert len(predictions(folder)["frames"]) == 3
-    assert len((folder / "out" / "predictions.jsonl").read_text().splitlines()) == 3
-    assert len(list(open_media(folder / "out" / "walk.mp4"))) == 3
-    assert sorted(path.name for path in (folder / "out").iterdir()) == [
-        "predictions.csv", "predictions.json", "predictions.jsonl", "walk.mp4",
+    out = folder / "out"
+    assert len(predictions(folder, ".partial")["frames"]) == 3
+    assert len((out / "predictions.partial.jsonl").read_text().splitlines()) == 3
+    assert len(list(open_media(out / "walk.partial.mp4"))) == 3
+    assert sorted(path.name for path in out.iterdir()) == [
+        "predictions.partial.csv", "predictions.partial.json", "predictions.partial.jsonl",
+        "walk.partial.mp4",
     ]  # fmt: skip
 
 

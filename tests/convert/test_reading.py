@@ -81,7 +81,7 @@ PLAIN, AVERAGE = np.zeros(2, np.float32), np.ones(2, np.float32)
         ),
     ],
 )
-def test_the_average_is_taken_unless_told_otherwise(wrap, default, other, tmp_path):
+def test_the_average_is_taken_unless_told_otherwise(wrap, default, other, tmp_path, capsys):
     writer = Writer()
     sets = [{"w": writer.tensor(array)} for array in (PLAIN, AVERAGE)]
     path = writer.write(tmp_path / "x.pth", wrap(*sets))
@@ -89,12 +89,23 @@ def test_the_average_is_taken_unless_told_otherwise(wrap, default, other, tmp_pa
         read = load_state_dict(path, ema=ema)
         assert list(read) == ["w"]
         np.testing.assert_array_equal(read["w"], expected)
+        assert "are used; left out, with their numbers of arrays: '" in capsys.readouterr().err
+
+
+def test_weights_of_an_unknown_average_are_named(tmp_path, capsys):
+    writer = Writer()
+    sets = [{"w": writer.tensor(array)} for array in (PLAIN, AVERAGE)]
+    path = writer.write(tmp_path / "x.pth", dict(zip(("model", "swa_model"), sets, strict=True)))
+    np.testing.assert_array_equal(load_state_dict(path)["w"], PLAIN)
+    note = "the weights under 'model' are used; left out, with their numbers of arrays: "
+    assert f"{note}'swa_model' (1)." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     "wrap",
     [
         lambda weights: weights,
+        lambda weights: {"model": {f"_forward_module.{key}": weights[key] for key in weights}},
         lambda weights: {"state_dict": weights, "meta": {"epoch": 3}},
         lambda weights: {"model": weights},
         lambda weights: {"model_state_dict": weights},

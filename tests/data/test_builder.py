@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxpose.counts import Counts
 from jaxpose.data import builder
@@ -274,3 +275,26 @@ def test_beam_that_is_not_installed_is_named(write, monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     with pytest.raises(InputError, match="pip install apache-beam"):
         write(beam_options=[])
+
+
+@pytest.mark.parametrize("layout", ["people", "images"])
+def test_images_that_exif_turns_are_counted_in_a_note(coco, tmp_path, layout):
+    file, folder = coco()
+
+    def notes(name, **options):
+        splits = {"train": read_people(file, folder, COCO17)[0]}
+        options |= {"name": "coco", "splits": splits, "skipped": {}, "skeleton": COCO17}
+        options |= {"canvas": Canvas(hw=(64, 64)), "sources": {}, "processes": 2}
+        return write_dataset(tmp_path / name, layout=layout, **options).notes
+
+    assert notes("straight") == []
+    for number, turn in enumerate((3, 2, 3)):
+        exif = Image.Exif()
+        exif[0x0112] = turn
+        path = folder / f"{number}.jpg"
+        Image.open(path).save(path, exif=exif)
+    (note,) = notes("turned")
+    assert note.startswith("3 images are mirrored, upside down or turned as stored")
+    assert "(orientation 2: 1, orientation 3: 2), such as 0.jpg, 1.jpg, 2.jpg." in note
+    assert json.loads((tmp_path / "turned" / "summary.json").read_text())["notes"] == [note]
+    assert notes("own", upright=True) == []

@@ -7,7 +7,16 @@ from PIL import Image
 
 from jaxpose import geometry
 from jaxpose.data import canvas as cut
-from jaxpose.data.canvas import Canvas, ImageAnnotation, InstanceAnnotation, Skip, by_image, draw
+from jaxpose.data.canvas import (
+    Canvas,
+    ImageAnnotation,
+    InstanceAnnotation,
+    Skip,
+    Turned,
+    by_image,
+    draw,
+    turn_shows,
+)
 from jaxpose.data.records import decode_canvas
 from jaxpose.errors import InputError
 
@@ -150,6 +159,10 @@ def test_a_missing_photo_is_a_reason(tmp_path):
         ("elsewhere/b.jpg", "{folder}/b.jpg exists: shorten file_name"),
         ("../a.jpg", ""),
         ("c.jpg", ""),
+        ("train.jpg", ""),  # a folder has this name
+        ("B.JPG", "but b.jpg exists, in another spelling"),
+        ("train/%61.jpg", "but a.jpg exists, in another spelling"),
+        ("b.png", "but b.jpg exists, with another suffix"),
     ],
 )
 def test_a_missing_image_says_what_would_fit(tmp_path, name, hint):
@@ -195,6 +208,33 @@ def test_an_image_turned_by_exif_is_named_as_the_reason(tmp_path, make_photo):
     assert skip.reason == cut.IMAGE_SIZE
     assert "60x80 upright, 80x60 as stored and annotated: the file is turned by EXIF" in skip.who
     assert not isinstance(_draw(path, image_hw=(80, 60))[0], Skip)
+
+
+@pytest.mark.parametrize(
+    ("turn", "stated", "remark"),
+    [
+        *((turn, (60, 80), True) for turn in (2, 3, 4)),
+        (1, (60, 80), False),
+        (3, None, True),
+        (6, (80, 60), False),  # the upright size
+        (8, None, True),
+    ],
+)
+def test_an_image_whose_turn_its_size_does_not_show_is_remarked(
+    tmp_path, make_photo, turn, stated, remark
+):
+    path = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    Image.fromarray(make_photo(1, (60, 80))).save(path, exif=exif)
+    first, *rest = _draw(path, image_hw=stated)
+    assert isinstance(first, tuple)
+    assert rest == ([Turned("turned.jpg", turn)] if remark else [])
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_a_square_image_never_shows_its_turn(orientation):
+    assert not turn_shows(orientation, (60, 60), (60, 60))
 
 
 def _odd_photos(rgb):

@@ -36,7 +36,9 @@ def test_people_come_in_order_with_their_photos(coco):
         ({"bbox": [1, 2, 3]}, coco_json.BAD_BOX_LENGTH),
         ({"bbox": []}, coco_json.NO_BOX),
         ({"bbox": None}, coco_json.NO_BOX),
-        ({"category_id": [2]}, coco_json.NO_CATEGORY_KEYPOINTS),
+        ({"category_id": [2]}, coco_json.NO_CATEGORY),
+        ({"category_id": 99}, coco_json.NO_CATEGORY),
+        ({"category_id": None}, coco_json.NO_CATEGORY),
         ({"bbox": "box"}, coco_json.NOT_NUMBERS),
         ({"area": "large"}, coco_json.NOT_NUMBERS),
         ({"id": 1}, coco_json.ID_TWICE),
@@ -186,9 +188,10 @@ def test_a_category_of_another_skeleton_leaves_the_others_usable(coco, make_cont
     assert sum(len(image.people) for image in images) == 1 and len(skips) == 5
 
 
-def test_the_second_image_id_of_a_file_is_left_out(coco, make_content):
+@pytest.mark.parametrize("name", ["0.jpg", "./0.jpg", ".//0.jpg", "a/../0.jpg"])
+def test_the_second_image_id_of_a_file_is_left_out(coco, make_content, name):
     content = make_content()
-    content["images"][1]["file_name"] = "0.jpg"
+    content["images"][1]["file_name"] = name
     images, skips, _ = read_people(*coco(content), COCO17)
     assert [skip.reason for skip in skips] == [coco_json.FILE_TWICE] * 2
     assert [image.image_id for image in images] == [10, 12]

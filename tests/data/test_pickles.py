@@ -57,5 +57,5 @@ def test_what_is_no_pickle_is_named(tmp_path):
         read_pickle(tmp_path / "text")
     with pytest.raises(InputError, match=r"not an intact \.npz"):
         read_pickled_npz(tmp_path / "text", "x")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="none does not exist"):
         read_pickle(tmp_path / "none")

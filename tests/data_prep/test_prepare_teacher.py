@@ -181,3 +181,16 @@ def test_nothing_to_label_is_a_sentence(prepare, tmp_path):
     assert "give --images, --lsp or --lspet" in " ".join(result.stderr.split())
     result = prepare("teacher", "--images", tmp_path / "absent", *options)
     assert "is not a folder" in " ".join(result.stderr.split())
+
+
+def test_images_of_a_folder_are_told_by_content_and_the_others_counted(teacher, tmp_path):
+    data = cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    for name in ("10.jpg", "2.JPE", "3", "sub/4.jfif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    assert teacher._listed(tmp_path)[1] == []
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "v.mp4").write_bytes(b"no image")
+    listed, notes = teacher._listed(tmp_path)
+    assert [path.name for path in listed] == ["10.jpg", "2.JPE", "3", "4.jfif"]
+    assert notes == [f"files in {tmp_path.name} that are no images, left out: 2 (notes.txt, v.mp4)"]

@@ -152,7 +152,9 @@ def test_a_full_disk(session, tmp_path, monkeypatch):
     with pytest.raises(InputError) as caught:
         found.draw(0.3)
     told = without_folders(str(caught.value), session.folder)
-    assert told == "drawn_0.30.jpg: the image cannot be written: No space left on device."
+    assert told == (
+        "drawn_0.30.jpg cannot be written: No space left on device; make room and run it again."
+    )
 
 
 def test_uploads_that_are_gone(session, tmp_path):

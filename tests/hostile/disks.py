@@ -7,16 +7,19 @@ mounted without write access, or shut down in the middle of a command as if its 
 After each fault the file system is mounted again and read. Each command also runs with a clock that
 is a day slow on files from the future, and twice at the same time.
 
-Every file that can be seen must be that of the earlier command or that of the new one, to the byte;
-only JSON lines may be fewer, and a folder that is replaced must be whole. A training that failed
-must go on and end with the bits of one that was not disturbed. A command that does not end well
-must say so in one sentence, with an exit status that is not 0.
+Every file that can be seen must be that of the earlier command or that of the new one, to the byte,
+and a folder that is replaced must be whole. Results of a prediction that broke off have names of
+their own and hold whole entries. A training that failed must go on and end with the bits of one
+that was not disturbed; weights that were being fetched must be fetched by the next command. A
+command that does not end well must say so in one sentence, with an exit status that is not 0.
 """
 
 import argparse
 import fcntl
 import functools
 import hashlib
+import http.server
+import json
 import os
 import shutil
 import signal
@@ -24,6 +27,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -106,6 +110,8 @@ class Work:
       whole: the folder is replaced as a whole.
       resumes: the same command goes on after a fault.
       exact: the command writes the same bytes each time.
+      again: the same command, run after a fault, ends well with the same results.
+      cache: the folder is the cache of downloads.
     """
 
     name: str
@@ -115,14 +121,21 @@ class Work:
     whole: bool = False
     resumes: bool = False
     exact: bool = True
+    again: bool = False
+    cache: bool = False
 
 
-def _run(arguments: list[str], log: Path, clock: float = 0.0) -> int:
-    """Begin a command in a process of its own, with `clock` seconds added to the time."""
+def _run(arguments: list[str], log: Path, clock: float = 0.0, cache: Path | None = None) -> int:
+    """Begin a command in a process of its own, with `clock` seconds added to the time.
+
+    `{pid}` in an argument is the number of the process.
+    """
 
     def live() -> None:
         from jaxpose.cli.main import app
 
+        if cache is not None:
+            os.environ["JAXPOSE_CACHE"] = str(cache)
         target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(target, 1)
         os.dup2(target, 2)
@@ -130,7 +143,7 @@ def _run(arguments: list[str], log: Path, clock: float = 0.0) -> int:
             real, real_ns = time.time, time.time_ns
             time.time = lambda: real() + clock
             time.time_ns = lambda: real_ns() + int(clock * 1e9)
-        app(arguments)
+        app([argument.replace("{pid}", str(os.getpid())) for argument in arguments])
 
     return fork(live)
 
@@ -160,6 +173,25 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
+def entries(path: Path) -> list[str]:
+    """Entries of a file of results, "whole" for a video or an image; fails if it is damaged."""
+    if path.suffix in (".jsonl", ".csv"):
+        lines = path.read_bytes().decode().split("\n")
+        assert lines.pop() == "", f"{path.name} ends within a line"
+        return lines
+    if path.suffix == ".json":
+        document = json.loads(path.read_text())
+        if isinstance(document, dict):
+            document = document.get("frames", [document])
+        return [json.dumps(entry) for entry in document]
+    if path.suffix in (".mp4", ".jpg", ".png"):
+        from jaxpose.media.sources import open_media
+
+        assert list(open_media(path)), f"{path.name} cannot be read"
+        return ["whole"]
+    return []
+
+
 class Case:
     """A command and its good results: the earlier ones, and those of an undisturbed run."""
 
@@ -178,9 +210,7 @@ class Case:
         self.seconds = time.monotonic() - begun
         self.grows = max(self.most - before, 2**14)
         self.earlier, self.later = digests(self._store), digests(self.out)
-        self.lines = {
-            name: (self.out / name).read_text() for name in self.later if name.endswith(".jsonl")
-        }
+        self.entries = {name: entries(self.out / name) for name in self.later}
         if work.resumes:
             self.state = answer(functools.partial(final_state, self.out))
 
@@ -188,8 +218,12 @@ class Case:
         self.most = max(self.most, self.drive.used())
         return False
 
+    def run(self, arguments: list[str], log: Path | None = None, clock: float = 0.0) -> int:
+        """Begin a command in a process of its own."""
+        return _run(arguments, log or self.log, clock, self.out if self.work.cache else None)
+
     def _must(self, arguments: list[str], meanwhile: Callable[[], bool] = lambda: True) -> int:
-        status = _end(_run(arguments, self.log), meanwhile)
+        status = _end(self.run(arguments), meanwhile)
         assert status == 0, f"{arguments}\n{self.said()}"
         return status
 
@@ -219,11 +253,14 @@ class Case:
         else:
             assert len(errors) == 1, f"status {status}\n{said}"
         self.check_files(status == 0 and not gone)
-        if self.work.resumes:
+        if self.work.resumes or self.work.again:
             self.drive.empty()
             again = self.log.with_suffix(".again")
-            code = _end(_run(self.work.later, again))
+            code = _end(self.run(self.work.later, again))
             assert code == 0, again.read_text()
+        if self.work.again:
+            self.check_files(True)
+        if self.work.resumes:
             found = answer(functools.partial(final_state, self.out))
             differing = [name for name in self.state if found.get(name) != self.state[name]]
             assert not differing, f"after going on, these differ: {differing}"
@@ -245,9 +282,10 @@ class Case:
             known = {self.later.get(name)} | (set() if done else {self.earlier.get(name)})
             if digest in known:
                 continue
-            text = (self.out / name).read_text() if name in self.lines else None
-            part = text is not None and not done and self.lines[name].startswith(text)
-            assert part and (not text or text.endswith("\n")), f"{name} is cut or changed"
+            whole = name.replace(".partial.", ".")
+            assert name != whole and not done, f"{name} is cut or changed"
+            some, every = entries(self.out / name), self.entries[whole]
+            assert some and every and some == every[: len(some)], f"{name} is cut or changed"
         missing = set(self.later if done else self.earlier) - set(found)
         assert not missing, f"lost: {missing}"
 
@@ -255,14 +293,14 @@ class Case:
 def full(case: Case, share: float) -> int:
     case.reset()
     case.drive.fill(int(share * case.grows))
-    return _end(_run(case.work.later, case.log))
+    return _end(case.run(case.work.later))
 
 
 def read_only(case: Case) -> int:
     case.reset()
     case.drive.again("ro")
     try:
-        return _end(_run(case.work.later, case.log))
+        return _end(case.run(case.work.later))
     finally:
         case.drive.again()
 
@@ -279,7 +317,7 @@ def vanished(case: Case, share: float) -> int:
         case.drive.vanish()
         return True
 
-    status = _end(_run(case.work.later, case.log), pull)
+    status = _end(case.run(case.work.later), pull)
     case.drive.again()
     return status
 
@@ -288,14 +326,14 @@ def set_back(case: Case) -> int:
     case.reset()
     for path in case.drive.folder.rglob("*"):
         os.utime(path, (time.time() + 3600, time.time() + 3600))
-    return _end(_run(case.work.later, case.log, clock=-86400.0))
+    return _end(case.run(case.work.later, clock=-86400.0))
 
 
 def twice(case: Case) -> int:
     """Two at the same time; the status of the one that was refused, if one was."""
     case.reset()
     other = case.log.with_suffix(".other")
-    pids = [_run(case.work.later, case.log), _run(case.work.later, other)]
+    pids = [case.run(case.work.later), case.run(case.work.later, other)]
     codes = [_end(pid) for pid in pids]
     assert 0 in codes, case.said() + other.read_text()
     assert "Traceback" not in case.said() + other.read_text(), case.said() + other.read_text()
@@ -328,13 +366,28 @@ def _stand_ins(folder: Path) -> None:
         stand_ins.images(folder / name / "images")
         stand_ins.people(stand_ins.COCO17)(folder / name / "people.json")
         stand_ins.video(folder / name / "v.mp4")
+        shutil.copytree(folder / "model", folder / name / "model")
     for path in (folder / "b" / "images").iterdir():  # other content under the same names
         image = stand_ins.cv2.imread(str(path))
         stand_ins.cv2.imwrite(str(path), 255 - image)
 
 
+def _serve(folder: Path) -> str:
+    """Address of a server of a folder's files, in a thread of this process."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
+
+
 def works(inputs: Path, drive: Path) -> list[Work]:
     """The commands."""
+    address = _serve(inputs)
     a, b = inputs / "a", inputs / "b"
     train = ["train", str(TESTS / "tiny.py"), "--workdir", str(drive / "run")]
 
@@ -355,6 +408,11 @@ def works(inputs: Path, drive: Path) -> list[Work]:
         how = ["--to", "stablehlo", "--no-check", "--overwrite", *more]
         return ["export", str(inputs / "model"), "--out", str(drive / "exported"), *how]
 
+    def fetch(one: str) -> list[str]:
+        what = [str(inputs / one / "images"), "--from", f"{address}/{one}/model"]
+        out = str(inputs.with_name("fetched-{pid}"))
+        return ["predict", *what, "--boxes", "full", "--no-draw", "--out", out]
+
     return [
         Work("train", [*train, "--set", "steps=4"], train, "run", resumes=True),
         Work("predict", predict(a), predict(b), "out"),
@@ -363,6 +421,7 @@ def works(inputs: Path, drive: Path) -> list[Work]:
             "convert", convert(inputs / "run"), convert(inputs / "run", "--half"), "release", True
         ),
         Work("export", export(), export("--batch", "2"), "exported", whole=True, exact=False),
+        Work("fetch", fetch("a"), fetch("b"), "cache", again=True, cache=True),
     ]
 
 

@@ -1,10 +1,14 @@
 """Changed files for every reader: each must end in a result or in a sentence.
 
     python -m tests.hostile.fuzz --count 10000 --seed 0
+    python -m tests.hostile.fuzz --every
+
+The first changes files at random. The second replaces every value of the JSON documents by every
+kind of junk, one at a time.
 
 A reader runs in a process with limited memory and time. Anything but a result or an `InputError`
 (or `FileNotFoundError`) is a find: another exception, the end of the process, more than the memory
-or the time. Finds are written to `--out`, a folder for each, and can be read again with `--again`.
+or the time. Finds are written to `--out`, a folder for each.
 """
 
 import argparse
@@ -23,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxpose.errors import InputError
-from tests.hostile.mutate import mutate
+from tests.hostile.mutate import mutate, replacements
 from tests.hostile.reader import Files, Reader
 from tests.hostile.readers import READERS
 
@@ -46,6 +50,15 @@ def changed_samples(reader: Reader, count: int, seed: int) -> list[Files]:
         sample[first] = mutate(sample[first], rng)
         made.append(sample)
     return made
+
+
+def replaced_samples(reader: Reader) -> list[Files]:
+    """Samples of a reader whose first file is JSON, with each of its values replaced."""
+    found = []
+    for sample in reader.samples():
+        first = next(iter(sample))
+        found += [sample | {first: data} for data in replacements(sample[first])]
+    return found
 
 
 def outcome(reader: Reader, folder: Path) -> tuple[str, str]:
@@ -83,31 +96,37 @@ def write(sample: Files, folder: Path) -> None:
         (folder / name).write_bytes(data)
 
 
-def run(name: str, count: int, seed: int, first: int, report: Path) -> None:
+def samples_of(reader: Reader, count: int | None, seed: int) -> list[Files]:
+    """Changed samples of a reader: `count` at random, or for None each replacement."""
+    return replaced_samples(reader) if count is None else changed_samples(reader, count, seed)
+
+
+def run(name: str, count: int | None, seed: int, first: int, report: Path) -> None:
     """Read samples from number `first` in this process; write a line for each to `report`."""
     reader = next(reader for reader in READERS if reader.name == name)
-    samples = changed_samples(reader, count, seed)
+    samples = samples_of(reader, count, seed)
     with tempfile.TemporaryDirectory() as place, report.open("a") as lines:
         folder = Path(place)
         write(reader.samples()[0], folder)
         reader.read(folder)  # everything is imported before the memory is limited
         used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
         resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-        for number in range(first, count):
+        for number in range(first, len(samples)):
             print(json.dumps([number, "begun", ""]), file=lines, flush=True)
             write(samples[number], folder)
             print(json.dumps([number, *outcome(reader, folder)]), file=lines, flush=True)
 
 
-def endings(reader: Reader, count: int, seed: int) -> list[tuple[int, str, str]]:
+def endings(reader: Reader, count: int | None, seed: int) -> list[tuple[int, str, str]]:
     """Number, kind and message of every sample; a process that ends is started again."""
     found: list[tuple[int, str, str]] = []
+    how = ["--every"] if count is None else ["--count", str(count), "--seed", str(seed)]
+    count = len(samples_of(reader, count, seed))
     with tempfile.TemporaryDirectory() as place:
         report = Path(place) / "report"
         while len(found) < count:
             command = [sys.executable, "-m", "tests.hostile.fuzz", f"--worker={reader.name}"]
-            command += ["--count", str(count), "--seed", str(seed), "--first", str(len(found))]
-            command += ["--report", str(report)]
+            command += [*how, "--first", str(len(found)), "--report", str(report)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             lines = (
                 [json.loads(line) for line in report.read_text().splitlines()]
@@ -130,6 +149,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=10_000, help="changed files of all readers")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--every", action="store_true", help="replace every value of JSON")
     parser.add_argument("--reader", default="", help="only readers whose name contains this")
     parser.add_argument("--out", type=Path, help="folder for the files of finds")
     parser.add_argument("--worker", default="", help=argparse.SUPPRESS)
@@ -137,14 +157,16 @@ def main() -> int:
     parser.add_argument("--report", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        run(options.worker, options.count, options.seed, options.first, options.report)
+        chosen = None if options.every else options.count
+        run(options.worker, chosen, options.seed, options.first, options.report)
         return 0
     readers = [reader for reader in READERS if options.reader in reader.name]
-    each = -(-options.count // len(readers))
-    finds = 0
+    each = None if options.every else -(-options.count // len(readers))
+    files = finds = 0
     for reader in readers:
-        samples = changed_samples(reader, each, options.seed)
+        samples = samples_of(reader, each, options.seed)
         ended = endings(reader, each, options.seed)
+        files += len(ended)
         kinds = Counter(kind for _, kind, _ in ended)
         print(f"{reader.name:24} {dict(kinds)}", flush=True)
         last_lines = Counter()
@@ -159,7 +181,7 @@ def main() -> int:
                     (folder / "find.txt").write_text(message)
         for line, times in last_lines.most_common():
             print(f"    {times:4} x {line}")
-    print(f"{finds} finds in {each * len(readers)} files")
+    print(f"{finds} finds in {files} files")
     return 1 if finds else 0
 
 

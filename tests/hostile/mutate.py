@@ -1,7 +1,10 @@
 """Random changes of files: of bytes, and of the values of JSON documents."""
 
 import copy
+import functools
 import json
+import operator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -50,21 +53,7 @@ def _change(data: bytearray, rng: np.random.Generator) -> None:
         order = "little" if rng.random() < 0.5 else "big"
         data[place : place + width] = (number % 256**width).to_bytes(width, order)
     else:
-        words = [
-            b"0",
-            b"-",
-            b"1e999",
-            b"nan",
-            b"\0",
-            b"\xff",
-            b'"',
-            b"[",
-            b"}",
-            b"\x1b",
-            b",",
-            b"\n",
-        ]
-        data[place:place] = words[int(rng.integers(len(words)))] * int(rng.integers(1, 4))
+        data[place:place] = _WORDS[int(rng.integers(len(_WORDS)))] * int(rng.integers(1, 4))
 
 
 def _mutate_json(data: bytes, rng: np.random.Generator) -> bytes:
@@ -89,6 +78,36 @@ def _mutate_json(data: bytes, rng: np.random.Generator) -> bytes:
         else:
             parent[key] = copy.deepcopy(_JUNK[int(rng.integers(len(_JUNK)))])
     return json.dumps(document).encode()
+
+
+def replacements(data: bytes) -> Iterator[bytes]:
+    """A JSON document with each of its values replaced by each kind of junk, or removed.
+
+    Of a list the first three entries are changed. Nothing if `data` is no JSON object or list.
+    """
+    try:
+        document = json.loads(data)
+    except ValueError:
+        return
+    for *path, key in _paths(document, ()):
+        changed = copy.deepcopy(document)
+        parent = functools.reduce(operator.getitem, path, changed)
+        for junk in _JUNK:
+            parent[key] = junk
+            yield json.dumps(changed).encode()
+        del parent[key]
+        yield json.dumps(changed).encode()
+
+
+def _paths(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """Keys that lead to each value inside a document."""
+    if isinstance(node, dict):
+        items = list(node.items())
+    else:
+        items = list(enumerate(node))[:3] if isinstance(node, list) else []
+    for key, value in items:
+        yield (*path, key)
+        yield from _paths(value, (*path, key))
 
 
 def _containers(value: Any) -> Any:

@@ -6,10 +6,12 @@ with real file systems and whole commands.
 
 import contextlib
 import errno
+import json
 import os
 import resource
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -28,7 +30,10 @@ from jaxpose.metrics.annotated_results import write_results
 from jaxpose.motion.bvh import read_bvh, write_bvh
 from jaxpose.motion.markers import write_c3d, write_trc
 from jaxpose.multiview.calibration import Rig, write_opencv, write_pose2sim
+from jaxpose.results.drawing import Drawing
+from jaxpose.results.entry_file import EntryFile
 from jaxpose.results.people import People
+from jaxpose.results.saving import save_results
 from jaxpose.results.writers import writer
 from jaxpose.skeletons import COCO17, HUMANEVA15
 from jaxpose.train.event_files import EventFile
@@ -128,7 +133,8 @@ def test_a_file_that_does_not_fit_leaves_the_earlier_one(name, tmp_path):
         WRITERS[name](path, 2)
     assert name in str(raised.value) and "File too large" in str(raised.value)
     assert path.read_bytes() == earlier
-    assert os.listdir(tmp_path) == [name]
+    part = ["predictions.partial.csv"] if name == "predictions.csv" else []  # a line fits
+    assert sorted(os.listdir(tmp_path)) == [name, *part]
     WRITERS[name](path, 2)
     assert path.read_bytes() != earlier and os.listdir(tmp_path) == [name]
 
@@ -142,15 +148,89 @@ def test_a_video_that_almost_fits_is_not_taken_for_whole(share, tmp_path):
     assert (tmp_path / "a.mp4").read_bytes() == earlier and os.listdir(tmp_path) == ["a.mp4"]
 
 
-def test_json_lines_keep_their_whole_lines(tmp_path):
-    one = writer("jsonl", tmp_path, COCO17, {})
-    one.write(_people(0, 1))
-    path = tmp_path / "predictions.jsonl"
-    line = path.read_text()
-    with full_disk(len(line) + ROOM), pytest.raises(InputError, match="File too large"):
-        one.write(_people(1, 1))
-    one.close()
-    assert path.read_text() == line
+def _entries(path: Path) -> list[object]:
+    """Frames, people or lines of a file of results; fails unless the file is whole."""
+    text = path.read_bytes().decode()
+    if path.suffix == ".csv":
+        head, *lines = text.split("\r\n")
+        assert head.startswith("source,frame,") and lines.pop() == ""
+        return lines
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in text.splitlines()]
+    document = json.loads(text)
+    return document["frames"] if isinstance(document, dict) else document
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonl", "csv", "coco"])
+def test_the_results_that_fit_on_the_disk_are_kept_beside_the_earlier_ones(kind, tmp_path):
+    tail = {"skipped": ["a video"] * 20}
+
+    def write(seed: int, folder: Path, room: int | None = None) -> Path | None:
+        with contextlib.nullcontext() if room is None else full_disk(room):
+            one = writer(kind, folder, COCO17, {"a": [1, 2]}, tail=lambda: tail)
+            try:
+                for index in range(60):
+                    one.write(_people(index, seed + index))
+            except InputError as error:
+                one.close(complete=False)
+                assert "File too large" in str(error)
+            else:
+                with contextlib.nullcontext() if room is None else pytest.raises(InputError):
+                    one.close()
+        return one.part
+
+    write(2, tmp_path)
+    (file,) = tmp_path.iterdir()
+    whole, size = _entries(file), file.stat().st_size
+    file.unlink()
+    write(1, tmp_path)
+    earlier = file.read_bytes()
+    kept = []
+    for room in [*range(0, size, size // 30), *range(size - 20, size)]:
+        part = write(2, tmp_path, room)
+        if part is not None:
+            assert part == paths.part_of(file) and part.stat().st_size <= room
+            found = _entries(part)
+            kept.append(len(found))
+            assert 0 < len(found) <= len(whole) and found == whole[: len(found)]
+            part.unlink()
+        assert os.listdir(tmp_path) == [file.name] and file.read_bytes() == earlier
+    assert kept == sorted(kept) and len(kept) > 40 and kept[-1] >= len(whole) - 1
+
+
+def test_a_long_entry_that_is_cut_is_dropped(tmp_path):
+    """Longer than the blocks in which the last whole entry is searched."""
+    texts = ["\n 1", "\n 2", f'\n "{"x" * 2**18}"']
+    for room in range(2, 2**18, 2**14):
+        with full_disk(room):
+            file = EntryFile(tmp_path / "a.json", "[", between=",")
+            with contextlib.suppress(InputError):
+                for text in texts:
+                    file.write(text)
+            file.close("\n]", complete=False)
+        assert (file.part is None) == (room == 2)
+        if file.part is not None:
+            assert json.loads(file.part.read_text()) == [1, 2]
+
+
+def test_saved_results_that_break_off_leave_the_earlier_ones(tmp_path):
+    def frames(count: int, fails: bool) -> Iterator[People]:
+        yield from (replace(_people(index, 1), seconds=index / 10) for index in range(count))
+        if fails:
+            raise RuntimeError("the model")
+
+    for name in ("a.json", "a.csv", "a.jsonl"):
+        path = tmp_path / name
+        save_results(frames(3, False), path, Drawing())
+        earlier = path.read_bytes()
+        with pytest.raises(RuntimeError, match="the model") as raised:
+            save_results(frames(2, True), path, Drawing())
+        part = paths.part_of(path)
+        assert raised.value.__notes__ == [
+            f"The results so far are in {part}. Earlier files are unchanged."
+        ]
+        assert path.read_bytes() == earlier
+        assert len(_entries(part)) * 3 == len(_entries(path)) * 2
 
 
 def test_one_frame_per_file(tmp_path):

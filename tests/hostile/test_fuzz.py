@@ -1,6 +1,7 @@
 """Changed and hostile files: each reader returns a result or a sentence, and nothing else."""
 
 import io
+import json
 import pickle
 import struct
 
@@ -12,7 +13,7 @@ from jaxpose.convert.pickles import check_opcodes
 from jaxpose.data.matlab import read_mat
 from jaxpose.data.pickles import read_pickle
 from jaxpose.errors import InputError
-from tests.hostile.fuzz import changed_samples, outcome, write
+from tests.hostile.fuzz import changed_samples, outcome, replaced_samples, write
 from tests.hostile.reader import Reader
 from tests.hostile.readers import READERS
 
@@ -48,6 +49,17 @@ def test_changed_files_end_in_a_result_or_a_sentence(reader, tmp_path):
 def test_the_same_seed_changes_the_same_bytes(reader):
     assert changed_samples(reader, 3, 5) == changed_samples(reader, 3, 5)
     assert changed_samples(reader, 3, 5) != changed_samples(reader, 3, 6)
+
+
+@pytest.mark.parametrize("reader", JSON, ids=name_of)
+def test_json_with_a_value_of_another_kind(reader, tmp_path):
+    """About a hundred of the replacements that `fuzz --every` makes."""
+    samples = replaced_samples(reader)
+    assert len(samples) > 50
+    for sample in samples[:: max(1, len(samples) // 100)]:
+        write(sample, tmp_path)
+        kind, message = outcome(reader, tmp_path)
+        assert kind != "find", message
 
 
 @pytest.mark.parametrize("text", [b"[" * 100_000, b'{"a":' * 100_000, b"[" * 400 + b"]" * 400])
@@ -112,3 +124,29 @@ def test_a_file_name_that_no_file_system_takes(tmp_path):
         write(sample | {"people.json": changed}, tmp_path)
         kind, message = outcome(reader, tmp_path)
         assert kind == "read", message
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("categories", [1.5], "'categories' must be a list of objects"),
+        ("categories", 5, "'categories' must be a list of objects"),
+        ("categories", [{"id": 1, "keypoints": 1.5}], ""),
+        ("images", [[1]], "has no 'id'"),
+        ("images", [{"file_name": "a.png"}, {"id": [1], "file_name": "b.png"}], "has no 'id'"),
+    ],
+)
+def test_annotations_to_score_with_odd_lists(tmp_path, key, value, message):
+    reader = next(reader for reader in READERS if reader.name == "results to score")
+    sample = dict(reader.samples()[0])
+    truth = json.loads(sample["truth.json"]) | {key: value}
+    write(sample | {"truth.json": json.dumps(truth).encode()}, tmp_path)
+    kind, said = outcome(reader, tmp_path)
+    assert (kind, message in said) == ("refused", True), said
+
+
+def test_a_bvh_that_is_no_text(tmp_path):
+    reader = next(reader for reader in READERS if reader.name == "BVH")
+    write({"a.bvh": reader.samples()[0]["a.bvh"].replace(b"hips", b"h\xffps")}, tmp_path)
+    kind, said = outcome(reader, tmp_path)
+    assert kind == "refused" and "a.bvh is not a BVH file: 'utf-8' codec" in said

@@ -60,3 +60,40 @@ def test_a_damaged_configuration_is_named(release, tmp_path, text):
     (where / "config.json").write_text(text)
     with pytest.raises(InputError, match="changed"):
         load(where)
+
+
+def test_a_release_without_its_weights_says_so(release, tmp_path):
+    folder = changed(release, tmp_path)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"is a release without its model\.safetensors"):
+        load(folder)
+    (folder / "config.json").write_text('{"model_type": "mine"}')
+    (folder / "pytorch_model.bin").write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"files of weights \(pytorch_model\.bin\): give the path"):
+        load(folder)
+    with pytest.raises(InputError, match=r"nowhere does not exist"):
+        load(tmp_path / "nowhere")
+
+
+def test_a_config_py_beside_the_weights_is_not_read(release, tmp_path):
+    """The user's own settings lie beside the weights; nothing of them is run."""
+    trace = tmp_path / "trace"
+    code = f"open({str(trace)!r}, 'w').close()\nclass Config:\n    lr = 1\n"
+    folder = changed(release, tmp_path)
+    for name in ("config.py", "__init__.py", "modeling_mine.py"):
+        (folder / name).write_text(code)
+    assert load(folder).skeleton.name == "coco17"
+    (folder / "config.json").unlink()
+    with pytest.raises(InputError, match=r"files of weights \(model.safetensors\): give") as found:
+        load(folder)
+    assert "config.py, are not read" in str(found.value)
+    (folder / "model.safetensors").rename(folder / "best.pth")
+    cv2.imwrite(str(folder / "a.png"), np.zeros((32, 24, 3), np.uint8))
+    out = ["--out", tmp_path / "out"]
+    for command in (
+        ["convert", folder, tmp_path / "new"],
+        ["predict", folder / "a.png", "--from", folder, *out],
+    ):
+        result = CliRunner().invoke(app, [str(word) for word in command])
+        assert result.exit_code == 2 and "(best.pth): give the path" in result.output
+    assert not trace.exists()

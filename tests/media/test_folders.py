@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxpose.errors import InputError
 from jaxpose.media.image import exif_orientation, page_count, read_image
 from jaxpose.media.sources import open_media
 
@@ -62,6 +63,40 @@ def test_further_pages_of_a_tiff_are_counted(tmp_path, pixels):
     assert skipped.reason == "pages 2 to 4 are left out: of a TIFF the first page is read"
 
 
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_further_images_of_an_animation_are_counted(tmp_path, pixels, suffix):
+    path = tmp_path / f"moves.{suffix}"
+    images = [Image.fromarray(np.roll(pixels, 5 * number, 1)) for number in range(3)]
+    options = {"lossless": True} if suffix == "webp" else {}
+    images[0].save(path, save_all=True, append_images=images[1:], **options)
+    assert page_count(path) == 3
+    media = open_media([path])
+    (frame,) = media
+    np.testing.assert_array_equal(frame.image, pixels)
+    (skipped,) = media.skipped
+    assert (skipped.count, skipped.cause) == (2, "after the first of an animation")
+    assert skipped.reason == "images 2 to 3 are left out: of an animation the first image is read"
+    Image.fromarray(pixels).save(path, **options)
+    assert page_count(path) == 1
+
+
+@pytest.mark.parametrize("head", [b"\x1aE\xdf\xa3", b"RIFF\0\0\0\0AVI LIST", b"\0\0\0\x18ftypisom"])
+def test_a_video_without_a_suffix_of_videos_says_so(tmp_path, head):
+    (tmp_path / "clip.lrv").write_bytes(head + bytes(40))
+    with pytest.raises(InputError, match=r"this is a video.* rename it to \.mp4"):
+        read_image(tmp_path / "clip.lrv")
+
+
+def test_a_transparent_avif_is_red_on_white(tmp_path):
+    image = np.zeros((32, 32, 4), np.uint8)
+    image[:16] = (255, 0, 0, 255)
+    Image.fromarray(image).save(tmp_path / "a.avif", quality=100)
+    read = read_image(tmp_path / "a.avif")
+    # AVIF is not exact.
+    np.testing.assert_allclose(read[8, 8], [255, 0, 0], atol=3)
+    np.testing.assert_allclose(read[24, 24], [255, 255, 255], atol=3)
+
+
 @pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
 def test_what_is_transparent_becomes_white(tmp_path, pixels, suffix):
     alpha = np.zeros((20, 30, 1), np.uint8)
@@ -95,7 +130,7 @@ def test_brackets_and_hashes_in_names_are_names(tmp_path, pixels):
     assert names(open_media(folder / "[12]*.png")) == ["1.png", "2 #b.png"]
     assert names(open_media(tmp_path / "shoot*" / "x[[]3].png")) == ["x[3].png"]
     list_file = folder / "list.txt"
-    list_file.write_text("# all\n1.png # the first\n2 #b.png\n\nx[3].png\n")
+    list_file.write_text("# all\n1.png # the first\n2 #b.png # the # second\n\nx[3].png\n")
     assert names(open_media(list_file)) == ["1.png", "2 #b.png", "x[3].png"]
 
 

@@ -203,7 +203,8 @@ def test_a_film_is_kept_after_an_exception_and_refused_where_it_cannot_be(tmp_pa
         for index in range(4):
             writer.write(numbered(index))
         raise KeyboardInterrupt
-    assert len(list(open_media(tmp_path / "a.mp4"))) == 4
+    assert writer.part == tmp_path / "a.partial.mp4"
+    assert len(list(open_media(writer.part))) == 4
     with VideoWriter(tmp_path / "b.mp4", 10) as writer:
         writer.write(numbered(1))
         with pytest.raises(InputError, match="an image of 64 x 40"):

@@ -1,12 +1,15 @@
 """BVH, TRC and C3D: what is written comes back."""
 
+import re
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from jaxpose.errors import InputError
 from jaxpose.geometry.axes import y_up
+from jaxpose.motion import bvh as bvh_module
 from jaxpose.motion.armature import bvh_from_points, parents_of
 from jaxpose.motion.bvh import forward_kinematics, read_bvh, write_bvh
 from jaxpose.motion.markers import write_c3d, write_trc
@@ -99,12 +102,42 @@ def test_real_motion_is_nearly_rigid(shared, tmp_path):
         (("Frames: 2", ""), "'Frames:' expected"),
         (("Xposition", "Wposition"), "unknown channels"),
         (("OFFSET 0 -10 0", "OFFSET 0 a 0"), "could not convert"),
+        (("1 2 3 0", "1 2 3 zero"), "could not convert"),
+        (("Site", "Site { End Site"), "End Site is below an end site"),
     ],
 )
 def test_what_is_no_bvh(tmp_path, change, message):
     (tmp_path / "a.bvh").write_text(SMALL.replace(*change))
     with pytest.raises(InputError, match=message):
         read_bvh(tmp_path / "a.bvh")
+
+
+@pytest.mark.parametrize("frames", [16_666_667, 10**12])
+def test_a_bvh_has_a_bounded_number_of_positions(tmp_path, frames):
+    """Joints without channels need no numbers in the file: the header alone states the memory."""
+    path = tmp_path / "a.bvh"
+    still = re.sub(r" *CHANNELS .*\n", "", SMALL.partition("MOTION")[0])
+    path.write_text(f"{still}MOTION\nFrames: {frames}\nFrame Time: 0.04\n")
+    tracemalloc.start()
+    with pytest.raises(InputError, match=f"a.bvh has {frames:,} frames of 3 joints; .* 50,000,000"):
+        read_bvh(path)
+    assert tracemalloc.get_traced_memory()[1] < 1e6
+    tracemalloc.stop()
+    path.write_text(f"{still}MOTION\nFrames: 1000000\nFrame Time: 0.04\n")
+    assert read_bvh(path).motion.shape == (1_000_000, 0)
+
+
+def test_long_motion_is_read_and_moved_in_pieces(tmp_path, monkeypatch):
+    bvh = bvh_from_points(walk(50), H36M17, fps=25)
+    write_bvh(tmp_path / "walk.bvh", bvh)
+    whole = read_bvh(tmp_path / "walk.bvh")
+    positions = forward_kinematics(whole)
+    for piece in (1, 7, 1000):
+        monkeypatch.setattr(bvh_module, "_PIECE", piece)
+        monkeypatch.setattr(bvh_module, "_TURNS", piece)
+        again = read_bvh(tmp_path / "walk.bvh")
+        assert (again.motion == whole.motion).all()
+        assert (forward_kinematics(again) == positions).all()
 
 
 def test_rig_refusals():

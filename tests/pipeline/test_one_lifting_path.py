@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from jaxpose.cli import lift as lift_module
 from jaxpose.cli import predict as predict_module
 from jaxpose.cli.main import app
+from jaxpose.cli.predict_output import Output
 from jaxpose.demo.limits import Limits
 from jaxpose.demo.session import DemoSession
 from jaxpose.errors import InputError
@@ -137,7 +138,7 @@ def test_every_command_passes_the_same_options_on(video, lifter, tmp_path):
 def test_a_failure_within_a_video_keeps_and_lifts_what_is_done(
     video, lifter, tmp_path, monkeypatch
 ):
-    draw, drawn = predict_module._draw, []
+    draw, drawn = Output.draw, []
 
     def interrupted(*arguments):
         if len(drawn) == 5:
@@ -145,9 +146,9 @@ def test_a_failure_within_a_video_keeps_and_lifts_what_is_done(
         drawn.append(1)
         return draw(*arguments)
 
-    monkeypatch.setattr(predict_module, "_draw", interrupted)
+    monkeypatch.setattr(Output, "draw", interrupted)
     assert predict(video, tmp_path / "out").exit_code == 130
-    assert joints(tmp_path / "out/predictions.json").shape == (5, 2, 3)
+    assert joints(tmp_path / "out/predictions.partial.json").shape == (5, 2, 3)
 
 
 def test_a_track_that_cannot_be_lifted_is_reported(lifter, tmp_path):

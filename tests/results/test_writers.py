@@ -100,10 +100,11 @@ def test_json_is_whole_however_much_was_written(tmp_path, head):
 def test_lines_are_there_at_once_and_a_full_disk_is_told(tmp_path):
     out = JsonLinesWriter(tmp_path / "a.jsonl")
     out.write(people())
-    (line,) = (tmp_path / "a.jsonl").read_text().splitlines()
+    (line,) = (tmp_path / "a.partial.jsonl").read_text().splitlines()
     assert json.loads(line)["file"].endswith("42.jpg")
     out.close()
-    (tmp_path / "full.jsonl").symlink_to("/dev/full")
+    assert (tmp_path / "a.jsonl").read_text() == line + "\n"
+    (tmp_path / "full.partial.jsonl").symlink_to("/dev/full")
     out = JsonLinesWriter(tmp_path / "full.jsonl")
     with pytest.raises(InputError, match="cannot be written: No space left"):
         out.write(people())

@@ -3,6 +3,7 @@
 Malformed annotations are found here; `plausible` finds well-formed but implausible ones.
 """
 
+import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxpose.data.canvas import size_difference, where_missing
+from jaxpose.data.canvas import size_difference, turn_shows, where_missing
 from jaxpose.data.lint.finding import Finding, People, Severity
 from jaxpose.data.lint.plausible import check_people
 from jaxpose.data.source import Source
@@ -50,7 +51,10 @@ def check_annotations(
     others = {
         e.get("id") for e in document["categories"] if e.get("keypoints") and _is_id(e.get("id"))
     }.difference(filter(_is_id, usable))
-    people, entry_findings = _entries(document["annotations"], images, usable, others, skeleton)
+    listed = set(filter(_is_id, (entry.get("id") for entry in document["categories"])))
+    people, entry_findings = _entries(
+        document["annotations"], images, usable, others, listed, skeleton
+    )
     findings += entry_findings
     findings += check_people(people, skeleton)
     if image_folder is not None:
@@ -120,7 +124,15 @@ _FAULTS: dict[str, tuple[Severity, str]] = {
     ),
     "id-not-a-number": ("error", "id or image_id is not a whole number"),
     "unknown-photo": ("error", "image_id is not among the file's images"),
-    "category-without-keypoints": ("error", "annotations of a category without keypoints"),
+    "unknown-category": ("error", "category_id is not among the file's categories"),
+    "category-without-keypoints": (
+        "error",
+        "annotations with keypoints, of a category that does not name them",
+    ),
+    "category-not-taken": (
+        "info",
+        "annotations of categories without keypoints are left out",
+    ),
     "other-category": (
         "info",
         "annotations of a category with the keypoints of another skeleton; they are left out",
@@ -245,7 +257,7 @@ def _images(entries: list[dict[str, Any]]) -> tuple[dict[int, dict[str, Any]], l
     ids_of: dict[str, list[int]] = defaultdict(list)
     for entry in entries:
         if _whole(entry.get("id")) and isinstance(entry.get("file_name"), str):
-            ids_of[entry["file_name"]].append(entry["id"])
+            ids_of[posixpath.normpath(entry["file_name"])].append(entry["id"])
     shared = [(name, ids) for name, ids in ids_of.items() if len(set(ids)) > 1]
     if shared:
         message = "file names of several image ids; only the people of the first id are used"
@@ -259,6 +271,7 @@ def _entries(
     images: dict[int, dict[str, Any]],
     usable: list[Any],
     others: set[Any],
+    listed: set[Any],
     skeleton: Skeleton,
 ) -> tuple[People, list[Finding]]:
     """Valid people, and the faults of the others."""
@@ -282,8 +295,15 @@ def _entries(
             continue
         category = entry.get("category_id")
         if usable and category not in usable:
-            other = _is_id(category) and category in others
-            faults.add("other-category" if other else "category-without-keypoints", name)
+            known = _is_id(category)
+            if known and category in others:
+                faults.add("other-category", name)
+            elif not known or category not in listed:
+                faults.add("unknown-category", name)
+            elif entry.get("keypoints"):
+                faults.add("category-without-keypoints", name)
+            else:
+                faults.add("category-not-taken", name)
             continue
         if entry.get("iscrowd"):
             faults.add("crowd", name)
@@ -384,7 +404,7 @@ def _files(images: list[dict[str, Any]], folder: Path) -> list[Finding]:
         if None not in declared and declared != (height, width):
             difference = size_difference((height, width), declared, orientation)
             other.append(f"{image['file_name']}: {difference}")
-        elif orientation > 1:
+        elif not turn_shows(orientation, (height, width), None if None in declared else declared):
             turned.append(f"{image['file_name']} (orientation {orientation})")
     if turned:
         message = (

@@ -279,7 +279,7 @@ def test_results_from_files(lifter, tmp_path):
     [
         ("{", "neither JSON nor JSON lines"),
         ("[]", "contains no person"),
-        ('{"photos": [{"people": [{"score": 1}]}]}', "was expected"),
+        ('{"photos": [{"people": [{"score": 1}]}]}', "has another form"),
         ("[[[1, 2]]]", "give its skeleton and image size"),
     ],
 )
