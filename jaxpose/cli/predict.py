@@ -39,7 +39,7 @@ from jaxpose.results.box_files import BoxFile, read_boxes
 from jaxpose.results.drawing import Drawing
 from jaxpose.results.image_names import ImageNames, check_not_read
 from jaxpose.results.people import People
-from jaxpose.results.writers import FORMATS, head_of, writer
+from jaxpose.results.writers import FORMATS, Writer, head_of, writer
 from jaxpose.skeletons import Skeleton
 
 WHOLE_IMAGE = "full"
@@ -117,7 +117,7 @@ def _predict(
     whole_images = isinstance(pipeline, Pipeline) and pipeline.whole_images
     common: dict[str, Any] = {"name": name, "tail": tail, "names": names}
     results = pipeline.results(media, boxes=boxes, lift=False)  # may refuse, too
-    writers = [
+    writers: list[Writer] = [
         LabelsWriter(kind, out / kind, skeleton, names, options.min_score)
         if kind in TOOLS
         else writer(kind, out, skeleton, head, whole_images=whole_images, **common)

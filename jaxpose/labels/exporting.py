@@ -15,6 +15,7 @@ from jaxpose.labels.label_studio import write_label_studio
 from jaxpose.labels.labelme import write_labelme
 from jaxpose.labels.labels import Instance, LabelledImage, Labels
 from jaxpose.labels.yolo_pose import write_yolo_pose
+from jaxpose.paths import part_of
 from jaxpose.results.image_names import ImageNames
 from jaxpose.results.people import People
 from jaxpose.skeletons import Skeleton
@@ -41,10 +42,14 @@ def write_labels(tool: str, labels: Labels, skeleton: Skeleton, out: Path) -> No
             f"There is no labelling tool {tool!r}.{nearest(tool, WRITERS)} Choose from "
             f"{', '.join(WRITERS)}"
         )
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if _has_files(out):
         raise InputError(f"{out} exists and is not an empty folder; choose another one.")
     out.mkdir(parents=True, exist_ok=True)
     WRITERS[tool](labels, skeleton, out)
+
+
+def _has_files(folder: Path) -> bool:
+    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
 
 
 class LabelsWriter:
@@ -52,7 +57,12 @@ class LabelsWriter:
 
     All frames stay in memory until `close`. Frames of a video are `VIDEO/img0007.png`; tracks are
     individuals.
+
+    Attributes:
+      part: the folder of a run that broke off, after `close`; None if there is none.
     """
+
+    part: Path | None = None
 
     def __init__(
         self,
@@ -72,10 +82,11 @@ class LabelsWriter:
           min_score: score below which a keypoint is not labelled.
 
         Raises:
-          InputError: the folder has files.
+          InputError: the folder, or that of a run that broke off, has files.
         """
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise InputError(f"{out} exists and is not an empty folder; remove it first.")
+        for folder in (out, part_of(out)):
+            if _has_files(folder):
+                raise InputError(f"{folder} exists and is not an empty folder; remove it first.")
         self._tool, self._out, self._skeleton = tool, out, skeleton
         self._names = names or ImageNames()
         self._min_score = min_score
@@ -85,11 +96,20 @@ class LabelsWriter:
         """Adds the people of an image or frame."""
         self._images.append(labelled_image(people, self._names, self._min_score))
 
-    def close(self) -> None:
-        """Writes the files, if there was any image."""
-        if self._images:
-            labels = Labels("jaxpose", self._out, self._skeleton.keypoints, tuple(self._images))
-            write_labels(self._tool, labels, self._skeleton, self._out)
+    def close(self, *, complete: bool = True) -> None:
+        """Writes the files, if there was any image.
+
+        Args:
+          complete: the run has ended. If False, it broke off: its labels are in `paths.part_of` the
+            folder.
+        """
+        if not self._images:
+            return
+        out = self._out if complete else part_of(self._out)
+        labels = Labels("jaxpose", out, self._skeleton.keypoints, tuple(self._images))
+        write_labels(self._tool, labels, self._skeleton, out)
+        if not complete:
+            self.part = out
 
 
 def labelled_image(people: People, names: ImageNames, min_score: float = 0.0) -> LabelledImage:

@@ -102,6 +102,18 @@ def test_frames_of_a_video_have_a_name_each(tmp_path):
     ]
 
 
+def test_labels_of_a_run_that_broke_off_have_a_folder_of_their_own(tmp_path):
+    out, part = tmp_path / "out", tmp_path / "out.partial"
+    writer = LabelsWriter("deeplabcut", out, MOUSE)
+    writer.write(predicted(np.random.default_rng(0), "walk.mp4", 3))
+    writer.close(complete=False)
+    assert writer.part == part and not out.exists()
+    (image,) = read_labels(part).images
+    assert image.name == "labeled-data/walk/img0003.png"
+    with pytest.raises(InputError, match=r"out\.partial exists and is not an empty folder"):
+        LabelsWriter("deeplabcut", out, MOUSE)
+
+
 def test_a_file_of_predictions(made, tmp_path, run):
     _, folder = made()
     paths = sorted(folder.rglob("*.png"))
