@@ -61,7 +61,7 @@ def save(name: str) -> None:
         )
         client.execute()
         for cell in notebook.cells:
-            cell.metadata = {}
+            cell.metadata.pop("execution", None)  # times of the run
             if cell.cell_type == "code":
                 cell.outputs = [output for output in cell.outputs if kept(output, folder)]
     notebook.metadata = metadata

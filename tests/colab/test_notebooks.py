@@ -136,6 +136,12 @@ def test_a_notebook_shows_saved_pictures_in_a_small_file(path):
     assert not re.findall(r"/(?:tmp|root|home|work)/", text)
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_colab_folds_the_code_of_cells_with_a_title(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        assert cell.source.startswith("# @title") == (cell.metadata.get("cellView") == "form")
+
+
 def first_cell(path: Path) -> str:
     cells = nbformat.read(path, as_version=4).cells
     return next(cell.source for cell in cells if cell.cell_type == "code")
