@@ -6,18 +6,18 @@
     jaxpose convert runs/small_finder jaxpose-finder --half --checkpoint last
 
 Training data as for `small_pose`; only the images are used, because the teacher gives the boxes on
-mosaics of them. The trunk begins as that of MoveNet Lightning, whose MobileNetV2 is frozen. Neck
-and head have dense convolutions of few channels and are trained from random values.
+mosaics of them. The trunk is the teacher's and is frozen. Neck and head have dense convolutions of
+few channels and are trained from random values.
 """
 
 from jaxpose.data.mixture import Mixture, Weighted
 from jaxpose.data.source import Images, Records
 from jaxpose.models import rtmdet
 from jaxpose.models.csp import Style
+from jaxpose.models.cspnext import CSPNeXt
 from jaxpose.models.detection import DetectionModel, RTMDetHead
 from jaxpose.models.distillation import DistillationModel
-from jaxpose.models.feature_pyramid import PyramidNeck
-from jaxpose.models.movenet import MobileNetV2Pyramid
+from jaxpose.models.feature_pyramid import FixedStatistics, PyramidNeck
 from jaxpose.tasks.detection.experiment import DetectionExperiment, Evaluation
 from jaxpose.train.optimizers import AdamW
 
@@ -27,14 +27,14 @@ WIDTH = 48
 def get_config() -> DetectionExperiment:
     """1,500 steps of 8."""
     student = DetectionModel(
-        MobileNetV2Pyramid(whole_path=True),
+        FixedStatistics(CSPNeXt(0.33, 0.25, (2, 3, 4), True)),
         RTMDetHead(1, WIDTH, style=Style()),
-        PyramidNeck(WIDTH, first=1),
+        PyramidNeck(WIDTH),
     )
     return DetectionExperiment(
         model=DistillationModel(student, rtmdet("nano", 1), features=False),
         teacher_from="rtmdet-nano-person",
-        init_from="movenet-lightning",
+        init_from="rtmdet-nano-person",
         reset_head=True,
         train_data=Mixture(
             (
@@ -50,13 +50,13 @@ def get_config() -> DetectionExperiment:
             warmup_steps=100,
             weight_decay=0.02,
             b2=0.99,
-            frozen=("teacher/.*", "student/backbone/mobilenet/.*"),
+            frozen=("teacher/.*", "student/backbone/.*"),
         ),
         evaluation=Evaluation(every=500),
         steps=1500,
         batch_size=8,
         ema_decay=0.998,
         resident=True,
-        checkpoint_every=250,
-        log_every=25,
+        checkpoint_every=500,
+        log_every=50,
     )

@@ -63,17 +63,15 @@ class PyramidNeck(nn.Module):
     Attributes:
       width: channels of every map that it returns.
       dtype: compute dtype.
-      first: number of the finest maps to leave out.
     """
 
     width: int = 48
     dtype: str = "float32"
-    first: int = 0
 
     @nn.compact
     def __call__(self, maps: tuple[jax.Array, ...], train: bool = False) -> tuple[jax.Array, ...]:
-        """Maps by increasing stride -> maps `[B, h, w, width]` of all but the first of them."""
-        return tuple(_top_down(maps[self.first :], self.width, self.dtype, train))
+        """Maps by increasing stride -> the same number of maps `[B, h, w, width]`."""
+        return tuple(_top_down(maps, self.width, self.dtype, train))
 
 
 class FixedStatistics(nn.Module):

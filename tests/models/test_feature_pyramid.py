@@ -120,13 +120,3 @@ def test_fixed_statistics_are_those_of_evaluation():
             lambda a, b: bool((a == b).all()), updated["batch_stats"], variables["batch_stats"]
         )
     )
-
-
-def test_the_neck_leaves_out_the_finest_maps():
-    maps = tuple(jnp.ones((1, side, side, 3)) for side in (8, 4, 2))
-    neck = PyramidNeck(5, first=1)
-    variables = neck.init(jax.random.key(0), maps)
-    found = neck.apply(variables, maps)
-    assert [x.shape for x in found] == [(1, 4, 4, 5), (1, 2, 2, 5)]
-    for a, b in zip(found, PyramidNeck(5).apply(variables, maps[1:]), strict=True):
-        np.testing.assert_array_equal(a, b)
