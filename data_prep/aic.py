@@ -21,6 +21,7 @@ import typer
 
 from jaxpose.data.canvas import Canvas, ImageAnnotation, InstanceAnnotation, Skip, by_image
 from jaxpose.data.coco_json import NO_BOX, NOT_NUMBERS, OUTSIDE, WRONG_LENGTH, read_json
+from jaxpose.data.script_options import Beam, Overwrite, Processes
 from jaxpose.data.summary import Summary
 from jaxpose.errors import InputError
 from jaxpose.media.image import missing
@@ -38,15 +39,9 @@ def prepare(
     out: Annotated[Path, typer.Option(help="Folder of the dataset to write.")],
     split: Annotated[str, typer.Option(help="Name of the split to write.")] = "train",
     canvas: Annotated[str, typer.Option(help="Size of stored images, HEIGHTxWIDTH.")] = "384x288",
-    processes: Annotated[
-        int | None, typer.Option(min=1, help="Number of processes. Default: one per core.")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option(help="Replace what this command wrote to --out earlier.")
-    ] = False,
-    beam: Annotated[
-        str | None, typer.Option(help="Run with Apache Beam, with these pipeline options.")
-    ] = None,
+    processes: Processes = None,
+    overwrite: Overwrite = False,
+    beam: Beam = None,
 ) -> Summary:
     """Prepare the keypoints of AI Challenger."""
     from jaxpose.data.builder import write_dataset

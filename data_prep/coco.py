@@ -25,6 +25,7 @@ from jaxpose import skeletons
 from jaxpose.data.canvas import Canvas
 from jaxpose.data.coco_json import annotation_files, read_people
 from jaxpose.data.published_sets import PUBLISHED, published_key
+from jaxpose.data.script_options import Beam, Overwrite, Processes
 from jaxpose.data.summary import Summary
 from jaxpose.errors import InputError
 
@@ -73,15 +74,9 @@ def prepare(
             "through '..', an absolute path or a link."
         ),
     ] = False,
-    processes: Annotated[
-        int | None, typer.Option(min=1, help="Number of processes. Default: one per core.")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option(help="Replace what this command wrote to --out earlier.")
-    ] = False,
-    beam: Annotated[
-        str | None, typer.Option(help="Run with Apache Beam, with these pipeline options.")
-    ] = None,
+    processes: Processes = None,
+    overwrite: Overwrite = False,
+    beam: Beam = None,
 ) -> Summary:
     """Prepare a dataset of COCO keypoint annotations."""
     from jaxpose.data.builder import write_dataset

@@ -30,6 +30,7 @@ from jaxpose.data.coco_json import (
     is_id,
     read_json,
 )
+from jaxpose.data.script_options import Beam, Overwrite, Processes
 from jaxpose.data.summary import Summary
 from jaxpose.errors import InputError
 from jaxpose.media.image import missing
@@ -62,15 +63,9 @@ def prepare(
             "512x384 for --layout images."
         ),
     ] = None,
-    processes: Annotated[
-        int | None, typer.Option(min=1, help="Number of processes. Default: one per core.")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option(help="Replace what this command wrote to --out earlier.")
-    ] = False,
-    beam: Annotated[
-        str | None, typer.Option(help="Run with Apache Beam, with these pipeline options.")
-    ] = None,
+    processes: Processes = None,
+    overwrite: Overwrite = False,
+    beam: Beam = None,
 ) -> Summary:
     """Prepare InterHand2.6M."""
     from jaxpose.data.builder import write_dataset

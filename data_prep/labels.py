@@ -17,6 +17,7 @@ import typer
 
 from jaxpose import skeletons
 from jaxpose.data.canvas import Canvas
+from jaxpose.data.script_options import Overwrite, Processes
 from jaxpose.data.summary import Summary
 from jaxpose.labels.choose import read_labels
 from jaxpose.labels.records import annotated_splits
@@ -81,12 +82,8 @@ def prepare(
             "absolute path or a link."
         ),
     ] = False,
-    processes: Annotated[
-        int | None, typer.Option(min=1, help="Number of processes. Default: one per core.")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option(help="Replace what this command wrote to --out earlier.")
-    ] = False,
+    processes: Processes = None,
+    overwrite: Overwrite = False,
 ) -> Summary:
     """Prepare labels of DeepLabCut, labelme, Label Studio, CVAT or YOLO-pose."""
     from jaxpose.data.builder import write_dataset

@@ -22,6 +22,7 @@ import typer
 
 from jaxpose.data.canvas import Canvas, ImageAnnotation, InstanceAnnotation
 from jaxpose.data.matlab import read_mat
+from jaxpose.data.script_options import Beam, Overwrite, Processes
 from jaxpose.data.summary import Summary
 from jaxpose.errors import InputError
 from jaxpose.skeletons import LSP14
@@ -39,15 +40,9 @@ def prepare(
         Path | None, typer.Option(help="Folder of LSP-Extended, with joints.mat and images/.")
     ] = None,
     canvas: Annotated[str, typer.Option(help="Size of stored images, HEIGHTxWIDTH.")] = "384x288",
-    processes: Annotated[
-        int | None, typer.Option(min=1, help="Number of processes. Default: one per core.")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option(help="Replace what this command wrote to --out earlier.")
-    ] = False,
-    beam: Annotated[
-        str | None, typer.Option(help="Run with Apache Beam, with these pipeline options.")
-    ] = None,
+    processes: Processes = None,
+    overwrite: Overwrite = False,
+    beam: Beam = None,
 ) -> Summary:
     """Prepare Leeds Sports Pose, with or without its extended training set."""
     from jaxpose.data.builder import write_dataset

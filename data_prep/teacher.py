@@ -31,6 +31,7 @@ from jaxpose.data.canvas import (
     Skip,
     by_image,
 )
+from jaxpose.data.script_options import Overwrite, Processes
 from jaxpose.data.summary import Summary
 from jaxpose.errors import InputError
 from jaxpose.media.sources import open_media
@@ -89,12 +90,8 @@ def prepare(
         float, typer.Option(min=0, max=1, help="Lowest score of a detected person to label.")
     ] = 0.45,
     canvas: Annotated[str, typer.Option(help="Size of stored images, HEIGHTxWIDTH.")] = "384x288",
-    processes: Annotated[
-        int | None, typer.Option(min=1, help="Number of processes. Default: one per core.")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option(help="Replace what this command wrote to --out earlier.")
-    ] = False,
+    processes: Processes = None,
+    overwrite: Overwrite = False,
 ) -> Summary:
     """Prepare a teacher's predictions on images as a dataset."""
     from jaxpose.data.builder import write_dataset

@@ -25,6 +25,7 @@ import typer
 
 from jaxpose.data.canvas import Canvas, ImageAnnotation, InstanceAnnotation, Skip, by_image
 from jaxpose.data.coco_json import NOT_NUMBERS, OUTSIDE
+from jaxpose.data.script_options import Beam, Overwrite, Processes
 from jaxpose.data.summary import Summary
 from jaxpose.errors import InputError
 from jaxpose.file_limits import ANNOTATIONS, read_text
@@ -51,15 +52,9 @@ def prepare(
         Attribute | None, typer.Option(help="Write only the faces that have this attribute.")
     ] = None,
     canvas: Annotated[str, typer.Option(help="Size of stored images, HEIGHTxWIDTH.")] = "384x384",
-    processes: Annotated[
-        int | None, typer.Option(min=1, help="Number of processes. Default: one per core.")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option(help="Replace what this command wrote to --out earlier.")
-    ] = False,
-    beam: Annotated[
-        str | None, typer.Option(help="Run with Apache Beam, with these pipeline options.")
-    ] = None,
+    processes: Processes = None,
+    overwrite: Overwrite = False,
+    beam: Beam = None,
 ) -> Summary:
     """Prepare WFLW, all faces or those with one attribute."""
     from jaxpose.data.builder import write_dataset

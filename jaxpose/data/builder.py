@@ -9,10 +9,8 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import importlib.util
 import io
 import json
-import os
 import shutil
 import signal
 from collections import Counter, deque
@@ -21,7 +19,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from rich import progress
@@ -32,28 +30,12 @@ from jaxpose.data.canvas import Canvas, Drawn, ImageAnnotation, Skip, Turned, dr
 from jaxpose.data.example import with_sorted_features
 from jaxpose.data.instances import IGNORE_STRIDE, instance_shapes
 from jaxpose.data.summary import SplitSummary, Summary, turned_note
+from jaxpose.data.tfds import tfds
 from jaxpose.errors import InputError, reason
 from jaxpose.json_text import parse_json
 from jaxpose.locks import only_writer
 from jaxpose.paths import put_folder_in_place
-from jaxpose.requirements import imported
 from jaxpose.skeletons import Skeleton
-
-if TYPE_CHECKING:
-    import tensorflow_datasets as tfds
-else:
-    # Colab's image of August 2026 has a tensorflow-metadata generated for protobuf 6, and protobuf
-    # 5, which refuses to load it, though it can. This is protobuf's own switch for that check.
-    _SWITCH = "TEMPORARILY_DISABLE_PROTOBUF_VERSION_CHECK"
-    _before = os.environ.get(_SWITCH, "")
-    os.environ[_SWITCH] = "true"
-    try:
-        _extra = "data" if importlib.util.find_spec("tensorflow") else "tensorflow"
-        for _name in ("importlib_resources", "tensorflow_datasets.core"):
-            imported(_name, purpose="preparing a dataset", extra=_extra)
-        import tensorflow_datasets as tfds
-    finally:
-        os.environ[_SWITCH] = _before
 
 _SKIPS_FILE = "skips.{split}.json"
 

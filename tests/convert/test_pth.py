@@ -130,7 +130,7 @@ def test_settings_of_an_unknown_package_are_left_out_with_a_note(arrays, tmp_pat
 
 
 class Mode(enum.Enum):
-    """How to train."""
+    """Settings of a training."""
 
     FAST = 1
 
