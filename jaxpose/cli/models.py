@@ -10,6 +10,7 @@ from rich.table import Table
 from jaxpose.cli.models_command import Models
 from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError, nearest
+from jaxpose.hub.addresses import files_beside
 from jaxpose.hub.listing import Listed, listed
 from jaxpose.models.published.not_runnable import NotRunnable, not_runnable
 from jaxpose.models.published.record import Published, PublishedLifter, PublishedPose
@@ -128,7 +129,7 @@ def record_table(row: Listed) -> Table:
         facts.append(("checksum", f"SHA-256 begins with {row.sha256}" if row.sha256 else "none"))
     facts.append(("on this machine", row.place if row.here else "no"))
     if not row.here and row.address:
-        facts.append(("by hand", f"put the file at {row.place}"))
+        facts.append(("by hand", f"put the file at {row.place}{files_beside(row.place)}"))
     if row.record is not None:
         golden = ", ".join(row.record.golden) or "no outputs of these weights"
         facts.append(("tested against", golden))

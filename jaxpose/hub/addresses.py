@@ -22,6 +22,19 @@ def by_hand(address: Address) -> str:
         f"its SHA-256 begins with {address.sha256}" if address.sha256 else "no checksum is known"
     )
     return (
-        f"Download {address.url} elsewhere ({digits}) and put the file at {place_of(address)}; "
-        f"then the name works here. {MIRROR_VARIABLE} can name a mirror of the host."
+        f"Download {address.url} elsewhere ({digits}) and put the file at "
+        f"{place_of(address)}{files_beside(address.name)}; then the name works here. "
+        f"{MIRROR_VARIABLE} can name a mirror of the host."
     )
+
+
+def files_beside(name: str) -> str:
+    """Name the other files of weights in several files; empty for weights in one file.
+
+    `name`: that of the file whose address is published.
+    """
+    if name.endswith(".json"):
+        return ", and beside it the .bin files that it lists, from the same folder of the host"
+    if name.endswith(".xml"):
+        return ", and beside it the .bin of the same name, from the same folder of the host"
+    return ""

@@ -117,6 +117,7 @@ def test_what_cannot_run_is_a_table_of_its_own_with_reasons():
         ("rtmdet-nano-person", ("BGR, mean 103.53", "person AP 40.3", "Objects365", "320x320")),
         ("motionbert-lite-243", ("none here", "units of the image", "address not known")),
         ("rtmpose-t", ("3.34 (3.34) M", "SHA-256 begins with cfc8f33d", "put the file at")),
+        ("movenet-lightning", ("and beside it the .bin files that it lists",)),
     ],
 )
 def test_a_whole_name_prints_the_record(name, facts):

@@ -189,12 +189,21 @@ def test_a_release_of_a_pose_model_is_no_detector(site):
     assert "\n" not in str(error.value)
 
 
-def test_without_a_network_the_message_says_what_to_do(site, monkeypatch):
-    address = "https://127.0.0.1:1/rtmpose-t.pth"
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        ("rtmpose-t.pth", ""),
+        ("model.json", ", and beside it the .bin files that it lists"),
+        ("model.xml", ", and beside it the .bin of the same name"),
+    ],
+)
+def test_without_a_network_the_message_says_what_to_do(site, monkeypatch, name, others):
+    address = f"https://127.0.0.1:1/{name}"
     record = replace(find("rtmpose-t"), weights=Weights(address, "00000000"))
     monkeypatch.setattr(catalogue, "records", lambda *_: [record])
     message = (
         rf"cannot reach .*Download {address} elsewhere .*begins with 00000000.*put the file at"
+        rf".*{name}{others}[,;]"
     )
     with pytest.raises(Unreachable, match=message):
         jaxpose.load("rtmpose-t")
