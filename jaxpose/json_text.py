@@ -7,26 +7,32 @@ MAX_DEPTH = 100
 """Largest number of lists and objects around a value in a configuration."""
 
 
-def parse_json(text: str | bytes, depth: int | None = None) -> Any:
+def parse_json(text: str | bytes, depth: int | None = None, *, unique: bool = False) -> Any:
     """Parse JSON; content that is nested too deeply is an error like any other.
 
     Args:
       text: the document.
       depth: largest number of lists and objects around a value; None is that of Python's parser,
         about 1,000.
+      unique: refuse an object with the same key twice, of which Python's parser keeps the last.
+        Objects are then parsed in Python, which is slower.
 
     Raises:
       json.JSONDecodeError: it is not JSON, nested too deeply, or has a number of thousands of
-        digits.
+        digits or, if `unique`, a key twice.
       UnicodeDecodeError: the bytes are not text.
     """
     try:
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=_unique if unique else None)
     except RecursionError:
         # Python's parser recurses, so it would end the program with a traceback.
         raise _too_deep(text) from None
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise
+    except _Twice as error:
+        words = _decoded(text)
+        place = max(0, words.rfind(f'"{error}"'))
+        raise json.JSONDecodeError(f"the key {str(error)!r} occurs twice", words, place) from None
     except ValueError as error:  # a whole number of thousands of digits
         raise json.JSONDecodeError(str(error).partition(";")[0], _decoded(text), 0) from None
     if depth is not None:
@@ -41,6 +47,19 @@ def parse_json(text: str | bytes, depth: int | None = None) -> Any:
         if layer:
             raise _too_deep(text)
     return document
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _Twice(key)
+        found[key] = value
+    return found
+
+
+class _Twice(Exception):
+    """Error with a key that an object has twice."""
 
 
 def _too_deep(text: str | bytes) -> json.JSONDecodeError:

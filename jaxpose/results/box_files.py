@@ -237,7 +237,8 @@ def _records(path: Path, text: str) -> Iterable[_Record]:
     if not text.lstrip().startswith(("[", "{")):
         return _table(path, text)
     try:
-        content = parse_json(text)
+        # In a map of boxes by name, a second list for a name would replace the first one.
+        content = parse_json(text, unique=text.lstrip().startswith("{"))
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}"

@@ -123,6 +123,10 @@ def test_senseless_numbers_are_left_to_prediction(tmp_path):
     [
         ('[{"bbox": [1, 2, 3', "not JSON: .* line 1, column"),
         ([{"file_name": "a.jpg"}], "record 0: no `bbox`"),
+        (
+            '{"a.jpg": [[1, 2, 3, 4]],\n "a.jpg": [[5, 6, 7, 8]]}',
+            "the key 'a.jpg' occurs twice in line 2, column 2",
+        ),
         ({"a.jpg": [[1, 2, 3, 4]] * 10_001}, "10,001 people in one image, and the limit is 10,000"),
         ([{"bbox": [1, 2, 3, 4]}], "record 0: neither `file_name` nor `image_id`"),
         (
