@@ -146,7 +146,7 @@ def _predict(
                     output.write(people)
             output.complete = outcome.images + outcome.frames > 0
     finally:
-        outcome.videos = output.videos
+        outcome.videos, outcome.drawn = output.videos, output.images
     if failures:
         raise failures[0]
     if pipeline.takes_whole_images_as_people and not options.boxes and outcome.people:

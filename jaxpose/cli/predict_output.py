@@ -23,6 +23,7 @@ class Output:
       sheet: contact sheet to fill, or None.
       heatmaps: writer of heatmaps, or None.
       videos: name and codec of each video that was drawn.
+      images: number of images that were drawn, and the name of the last one.
       failures: errors that ended the frames.
       complete: the sources were read to their end, and one of them had an image or a frame.
     """
@@ -48,6 +49,7 @@ class Output:
         self.sheet: Overview | None = None
         self.heatmaps: Heatmaps | None = None
         self.videos: list[tuple[str, str]] = []
+        self.images: tuple[int, str] = (0, "")
         self.failures: list[BaseException] = []
         self.complete = False
         self._live = live
@@ -92,6 +94,7 @@ class Output:
         (self._out / name).parent.mkdir(parents=True, exist_ok=True)
         if people.seconds is None:
             save_image(self._out / name, drawn)
+            self.images = (self.images[0] + 1, str(name))
             if self.heatmaps is not None:
                 self.heatmaps.write(people, image, name)
             return

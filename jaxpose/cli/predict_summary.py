@@ -30,6 +30,7 @@ class PredictSummary:
         self.images = self.frames = self.people = self.faint = self.without = self.left_out = 0
         self.boxes: list[str] = []
         self.videos: list[tuple[str, str]] = []
+        self.drawn: tuple[int, str] = (0, "")
         self.notes: list[str] = []
         self.tracks: Counter[str] = Counter()
         self.lifted = 0
@@ -175,7 +176,9 @@ def _print_done(
     tracks = sum(outcome.tracks.values())
     tracked = f" on {_count(tracks, 'track')}" if tracks else ""
     console.print(f"{', '.join(parts)}{note}, {people}{tracked}.")
-    drawn = [f"{name} ({codec})" for name, codec in outcome.videos[:3]]
+    count, name = outcome.drawn
+    pictures = [] if not count else [name] if count == 1 else [f"{count:,} drawn images"]
+    drawn = [*pictures, *(f"{name} ({codec})" for name, codec in outcome.videos[:3])]
     console.print(f"Written to {out}: {', '.join([*formats, *drawn])}.")
     if any(codec == "mp4v" for _, codec in outcome.videos):
         console.print(

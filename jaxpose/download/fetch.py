@@ -184,8 +184,13 @@ def _note_of(path: Path) -> Path:
 
 
 def _noted(note: Path) -> str:
-    """Checksum of a fetched file; empty if its note is missing or incomplete."""
+    """Checksum of a fetched file; empty if its note is missing, incomplete or older than the file.
+
+    A file that is newer than its note was put in the place of the fetched one by hand.
+    """
     try:
+        if note.with_suffix("").stat().st_mtime_ns > note.stat().st_mtime_ns:
+            return ""
         found = re.match(r"([0-9a-f]{64})  ", note.read_text())
     except (OSError, UnicodeDecodeError):
         return ""

@@ -84,10 +84,15 @@ class Pipeline:
           quality: `quality` of the options.
 
         Raises:
-          InputError: a quality together with `pose`; options or a detector that do not fit a model
-            of whole images; or as for `load_default_pose`.
+          InputError: a name or path as `pose`; a quality together with `pose`; options or a
+            detector that do not fit a model of whole images; or as for `load_default_pose`.
         """
         options = options or Options()
+        if isinstance(pose, str | Path):
+            raise InputError(
+                f"Pipeline takes a loaded model; Pipeline.load({str(pose)!r}) loads one by its "
+                "name or path."
+            )
         if quality is not None:
             options = replace(options, quality=quality)
         if pose is None:

@@ -82,6 +82,7 @@ def test_a_folder_with_boxes_gives_keypoints_and_pictures(folder):
     result = run(folder, folder / "photos", boxes=boxes)
     assert result.exit_code == 0, result.output
     assert "3 images, 3 people" in result.output
+    assert "json, 3 drawn images." in " ".join(result.output.split())
     content = predictions(folder)
     assert content["model"] == {"run": str(folder / "run"), "checkpoint": "best", "step": 7}
     assert content["skeleton"]["keypoints"] == ["left_dot", "right_dot"]
@@ -136,6 +137,7 @@ def test_the_whole_photo_as_one_person_and_the_newest_checkpoint(folder):
     cv2.imwrite(str(folder / "one.png"), whole)
     result = run(folder, folder / "one.png", "--checkpoint", "last", "--no-flip-test")
     assert result.exit_code == 0, result.output
+    assert "json, one.png." in " ".join(result.output.split())
     content = predictions(folder)
     assert (content["model"]["step"], content["flip_test"], content["boxes"]) == (9, False, "full")
     (person,) = content["photos"][0]["people"]

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import http.server
 import json
+import os
 import socket
 import sys
 import threading
@@ -172,6 +173,19 @@ def test_a_file_is_fetched_once(site, capsys):
     with pytest.raises(InputError, match="another file than the one that was pinned"):
         local(f"{url}#sha256={SHA}")
     assert len(site.asked) == 2 and "x.pth" not in left(site)
+
+
+def test_a_file_that_was_replaced_by_hand_is_checked_again(site, capsys):
+    url = site.at("/x.pth", whole())
+    path = local(url)
+    note = path.with_name("x.pth.sha256")
+    path.write_bytes(BODY[1:])
+    later = note.stat().st_mtime_ns + 10**9
+    os.utime(path, ns=(later, later))
+    with pytest.raises(InputError, match=rf"put there by hand .*, not {SHA}"):
+        local(f"{url}#sha256={SHA}")
+    assert local(url) == path and len(site.asked) == 1
+    assert note.read_text().startswith(hashlib.sha256(BODY[1:]).hexdigest())
 
 
 def test_the_name_of_a_file_promises_its_checksum(site, capsys):

@@ -27,6 +27,11 @@ def test_wrong_options_are_refused_before_the_model_is_read(options, message):
         Pipeline.load("no_such_model", **options)
 
 
+def test_a_name_in_the_place_of_a_model_is_refused():
+    with pytest.raises(InputError, match=r"Pipeline\.load\('rtmpose-s'\) loads one by its name"):
+        Pipeline("rtmpose-s")
+
+
 def test_dictionaries_and_numpy_numbers_are_taken():
     options = Options(
         tracking={"patience": 3},

@@ -112,10 +112,13 @@ def test_a_damaged_config_is_named(tmp_path):
         read_record(tmp_path)
 
 
+RELEASED = {"format": "jaxpose 2", "estimator": None}
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"format": "jaxpose 2", "estimator": None}, "is a release, not a run: .* `jaxpose eval"),
+        (RELEASED, r"is a release without its model\.safetensors"),
         ({"architectures": ["BertModel"]}, r"config\.json is not the config\.json of a run"),
         ([1], r"config\.json is not the config\.json of a run"),
     ],
@@ -123,4 +126,11 @@ def test_a_damaged_config_is_named(tmp_path):
 def test_a_config_that_is_not_of_a_run_is_named(content, said, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=said):
+        read_record(tmp_path)
+
+
+def test_a_release_is_no_run(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(RELEASED))
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(InputError, match=r"is a release, not a run: .* `jaxpose eval"):
         read_record(tmp_path)
