@@ -19,12 +19,18 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from jaxpose.data.canvas import Canvas, ImageAnnotation, InstanceAnnotation, Skip, by_image
+from jaxpose.data.canvas import (
+    Canvas,
+    ImageAnnotation,
+    InstanceAnnotation,
+    Skip,
+    by_image,
+    check_folder,
+)
 from jaxpose.data.coco_json import NO_BOX, NOT_NUMBERS, OUTSIDE, WRONG_LENGTH, read_json
 from jaxpose.data.script_options import Beam, Overwrite, Processes
 from jaxpose.data.summary import Summary
 from jaxpose.errors import InputError
-from jaxpose.media.image import missing
 from jaxpose.paths import is_inside
 from jaxpose.skeletons import AIC14
 
@@ -46,8 +52,7 @@ def prepare(
     """Prepare the keypoints of AI Challenger."""
     from jaxpose.data.builder import write_dataset
 
-    if not images.is_dir():
-        raise InputError(f"{missing(images) if not images.exists() else f'{images} is a file'}.")
+    check_folder(images)
     annotated, skipped = people(annotations, images)
     return write_dataset(
         out,

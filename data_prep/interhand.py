@@ -20,7 +20,14 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import typer
 
-from jaxpose.data.canvas import Canvas, ImageAnnotation, InstanceAnnotation, Skip, by_image
+from jaxpose.data.canvas import (
+    Canvas,
+    ImageAnnotation,
+    InstanceAnnotation,
+    Skip,
+    by_image,
+    check_folder,
+)
 from jaxpose.data.coco_json import (
     BAD_ID,
     ID_TWICE,
@@ -33,7 +40,6 @@ from jaxpose.data.coco_json import (
 from jaxpose.data.script_options import Beam, Overwrite, Processes
 from jaxpose.data.summary import Summary
 from jaxpose.errors import InputError
-from jaxpose.media.image import missing
 from jaxpose.paths import is_inside
 from jaxpose.skeletons import INTERHAND42
 
@@ -70,8 +76,7 @@ def prepare(
     """Prepare InterHand2.6M."""
     from jaxpose.data.builder import write_dataset
 
-    if not images.is_dir():
-        raise InputError(f"{missing(images) if not images.exists() else f'{images} is a file'}.")
+    check_folder(images)
     annotated, skipped = hands(data, cameras, joints, images)
     return write_dataset(
         out,

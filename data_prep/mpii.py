@@ -26,18 +26,19 @@ from jaxpose.data.canvas import (
     InstanceAnnotation,
     Skip,
     by_image,
+    check_folder,
 )
 from jaxpose.data.coco_json import NOT_NUMBERS, OUTSIDE, WRONG_LENGTH, read_json
 from jaxpose.data.matlab import read_mat
+from jaxpose.data.published_sets import PIXELS_PER_SCALE
 from jaxpose.data.script_options import Beam, Overwrite, Processes
 from jaxpose.data.summary import Summary
 from jaxpose.errors import InputError
-from jaxpose.media.image import missing
 from jaxpose.paths import is_inside
 from jaxpose.skeletons import MPII16
 
 NO_CENTRE = "no centre or scale"
-PIXELS_PER_SCALE, DOWN_PER_SCALE = 200.0, 15.0
+DOWN_PER_SCALE = 15.0
 PEOPLE_PER_PHOTO = 1000
 """Factor of ids from the .mat: image n of the list has id n, its person m this times n plus m."""
 
@@ -59,8 +60,7 @@ def prepare(
     """Prepare MPII Human Pose."""
     from jaxpose.data.builder import write_dataset
 
-    if not images.is_dir():
-        raise InputError(f"{missing(images) if not images.exists() else f'{images} is a file'}.")
+    check_folder(images)
     read = people_of_mat if annotations.suffix == ".mat" else people_of_json
     annotated, skipped = read(annotations, images)
     return write_dataset(

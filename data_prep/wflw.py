@@ -23,7 +23,14 @@ from typing import Annotated, Literal
 import numpy as np
 import typer
 
-from jaxpose.data.canvas import Canvas, ImageAnnotation, InstanceAnnotation, Skip, by_image
+from jaxpose.data.canvas import (
+    Canvas,
+    ImageAnnotation,
+    InstanceAnnotation,
+    Skip,
+    by_image,
+    check_folder,
+)
 from jaxpose.data.coco_json import NOT_NUMBERS, OUTSIDE
 from jaxpose.data.script_options import Beam, Overwrite, Processes
 from jaxpose.data.summary import Summary
@@ -59,8 +66,7 @@ def prepare(
     """Prepare WFLW, all faces or those with one attribute."""
     from jaxpose.data.builder import write_dataset
 
-    if not images.is_dir():
-        raise InputError(f"{missing(images) if not images.exists() else f'{images} is a file'}.")
+    check_folder(images)
     annotated, skipped = faces(annotations, images, only)
     return write_dataset(
         out,

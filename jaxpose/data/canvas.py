@@ -20,7 +20,7 @@ import numpy as np
 from jaxpose import geometry
 from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
-from jaxpose.media.image import exif_orientation, read_image
+from jaxpose.media.image import exif_orientation, missing, read_image
 from jaxpose.paths import is_file
 
 AREA_OF_BOX = 0.53
@@ -227,6 +227,16 @@ def read_annotated_image(annotated: ImageAnnotation) -> tuple[np.ndarray | None,
         detail = size_difference(image.shape[:2], annotated.image_hw, turned)
         return None, IMAGE_SIZE, f": {detail}"
     return image, "", ""
+
+
+def check_folder(path: Path) -> None:
+    """Check that a path is an existing folder.
+
+    Raises:
+      InputError: it does not exist, or is a file.
+    """
+    if not path.is_dir():
+        raise InputError(f"{missing(path) if not path.exists() else f'{path} is a file'}.")
 
 
 def where_missing(path: Path, name: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from jaxpose.data.canvas import ImageAnnotation, InstanceAnnotation, Skip, by_image
+from jaxpose.data.canvas import ImageAnnotation, InstanceAnnotation, Skip, by_image, check_folder
 from jaxpose.data.published_sets import (
     PIXELS_PER_SCALE,
     SQUARE,
@@ -101,8 +101,7 @@ def read_people(
     """
     path, images = Path(path), Path(images)
     content = _read_files(path)
-    if not images.is_dir():
-        raise InputError(f"{missing(images) if not images.exists() else f'{images} is a file'}.")
+    check_folder(images)
     categories, notes = _categories(path, content["categories"], skeleton, published)
     layout, unlisted = published or PublishedSet(skeleton), NO_CATEGORY
     if published is not None:

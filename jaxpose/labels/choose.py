@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from jaxpose.data.canvas import check_folder
 from jaxpose.data.coco_json import read_json
 from jaxpose.errors import InputError
 from jaxpose.file_limits import read_yaml
@@ -33,8 +34,8 @@ def read_labels(path: str | Path, images: Path | None = None, *, outside: bool =
     path = Path(path)
     if not path.exists():
         raise InputError(f"{missing(path)}.")
-    if images is not None and not images.is_dir():
-        raise InputError(f"{missing(images) if not images.exists() else f'{images} is a file'}.")
+    if images is not None:
+        check_folder(images)
     file, reader = _choose(path)
     return reader(file, images, outside=outside)
 
