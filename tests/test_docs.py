@@ -244,7 +244,7 @@ def sandbox(tmp_path, detectors, monkeypatch):
 
 
 # The other pages repeat these commands with more options.
-_NORMAL = ("README", "own", "python")
+_NORMAL = ("README", "python")
 
 
 @pytest.mark.parametrize(

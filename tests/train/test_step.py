@@ -142,7 +142,11 @@ def test_the_average_follows_the_parameters(tiny, run):
 
 
 # On 2, 4 and 8 devices: data-parallel, sharded, with heads and hidden units split.
-@pytest.mark.parametrize("mesh", [(2, 1, 1), (2, 2, 1), (8, 1, 1), (1, 8, 1), (2, 2, 2)])
+@pytest.mark.parametrize(
+    "mesh",
+    [(8, 1, 1), (2, 2, 2)]
+    + [pytest.param(mesh, marks=pytest.mark.slow) for mesh in ((2, 1, 1), (2, 2, 1), (1, 8, 1))],
+)
 @pytest.mark.parametrize("kind", ["vit", "hrnet"])
 def test_every_mesh_trains_to_the_same_parameters(tiny, tiny_hrnet, run, kind, mesh):
     """Batch norm's statistics, too, are of the whole batch on any mesh.
