@@ -22,8 +22,8 @@ class ParameterRules:
     Attributes:
       embedding: parameters before the first layer, such as stem and position embedding.
       stages: parameters of a stage; the expression's group is the number of the stage.
-      stacked: parameters whose first axis is a transformer's layers. Where the layers are in several
-        stacks, the expression's group is the number of the stack.
+      stacked: parameters whose first axis is a transformer's layers; the expression's group, if it
+        has one, is the number of the stack among several.
       output: parameters of the last layer, which returns the predictions.
       no_decay: parameters without weight decay, besides biases and those of one dimension.
       tensor: mesh axis (or None) for each of the last axes in tensor parallelism.
@@ -52,8 +52,8 @@ TRANSFORMER_TENSOR: AxisRules = (
 )
 
 # The fused kernels are [D, 3, heads, head_dim] and, for grouped queries, [D, 2, heads, head_dim]:
-# queries, keys and values are separate matrices. So are gate and value [D, 2, hidden] of an MLP, and
-# the kernel [inputs, outputs] of each expert.
+# queries, keys and values are separate matrices. So are gate and value [D, 2, hidden] of an MLP,
+# and the kernel [inputs, outputs] of each expert.
 TRANSFORMER_MATRICES: AxisRules = (
     (r"(.*/)?attention/(qkv|key_value)/kernel", ("in", "each", "out", "out")),
     (r"(.*/)?attention/query/kernel", ("in", "out", "out")),

@@ -75,10 +75,7 @@ class Rope:
             places = places[:, ::-1]
         turns = places if self.coordinates == "counted" else self._rounded(2 * math.pi * places)
         angles = self._rounded(turns[:, :, None] / periods).reshape(len(places), -1)
-        if self.pairs == "halves":
-            angles = np.tile(angles, 2)
-        else:
-            angles = np.repeat(angles, 2, -1)
+        angles = np.tile(angles, 2) if self.pairs == "halves" else np.repeat(angles, 2, -1)
         sin, cos = (self._rounded(f(angles)).astype(np.float32) for f in (np.sin, np.cos))
         return sin, cos
 
@@ -97,7 +94,7 @@ class Rope:
         )
 
     def rotate(self, x: jax.Array, rotation: Rotation) -> jax.Array:
-        """Turn queries or keys `[B, N, heads, d]`; the sum is in float32, the result in x's dtype."""
+        """Turn queries or keys `[B, N, heads, d]`, in float32; the result has the dtype of `x`."""
         wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         if self.pairs == "halves":
             first, second = jnp.split(wide, 2, -1)
