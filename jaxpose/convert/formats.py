@@ -59,7 +59,8 @@ def detect(state_dict: Mapping[str, np.ndarray]) -> Format:
       InputError: no known format matches; the message shows the first keys.
     """
     for known in FORMATS:
-        if any(re.fullmatch(known.marker, key) for key in state_dict):
+        markers = (known.marker, known.also) if known.also else (known.marker,)
+        if all(any(re.fullmatch(marker, key) for key in state_dict) for marker in markers):
             return known
     shown = "\n  ".join(f"{key} {list(array.shape)}" for key, array in list(state_dict.items())[:8])
     raise InputError(

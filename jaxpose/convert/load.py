@@ -15,21 +15,18 @@ import numpy as np
 from jaxpose.convert.formats import detect
 from jaxpose.convert.keypoints import copy_keypoints, count_keypoints, keypoint_axes
 from jaxpose.convert.mismatch import Mismatch
-from jaxpose.convert.positions import fit_positions
 from jaxpose.convert.reading import load_state_dict
 from jaxpose.convert.rules import Plan, apply, flatten, make_plan, nest
+from jaxpose.convert.vit_arrays import fit_vit, warn_of_facts
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel, abstract_variables
-from jaxpose.models.classifier import ClassificationHead
 from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.detection import DetectionModel
 from jaxpose.models.feature_pyramid import FeaturePyramid, FixedStatistics
 from jaxpose.models.lifting.lifter import Lifter
+from jaxpose.models.published.large_vit_tables import terms_of
 from jaxpose.models.vit import ViT
 
-# Attention heads of ImageNet's ViTs by width (arXiv:2010.11929, table 1; arXiv:2012.12877, table
-# 1).
-_IMAGENET_HEADS = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16}
 LIFTER_ADVICE = (
     "Build the lifter that the checkpoint was trained as (frames, channels, number of keypoints), "
     "and check that the file is whole; `jaxpose convert` finds the published ones."
@@ -89,8 +86,12 @@ def load_pretrained(
     kept: Mapping = {
         key: array for key, array in checkpoint.items() if not re.fullmatch(source.head, key)
     }
-    kept = fit_backbone(_with_norm(kept), model, source, checkpoint_hw)
-    _warn_of_heads(source, model)
+    if isinstance(model.backbone, ViT):
+        if model.backbone.last_norm:
+            kept = _with_norm(kept)
+        warn_of_facts(source, kept, model.backbone)
+    _note_terms(source, checkpoint, model)
+    kept = fit_backbone(kept, model, source, checkpoint_hw, resample=True)
     leaves = flatten(variables)
     part = "backbone/"
     if isinstance(model.backbone, FeaturePyramid | FixedStatistics) and not any(
@@ -131,12 +132,13 @@ def to_variables(
         these, and its attribute `full` lists them, with shapes.
     """
     source, state_dict = recognise(state_dict)
-    if source.only_backbone and not isinstance(model.head, ClassificationHead):
+    if source.only_backbone and not getattr(model.head, "takes_tokens", False):
         raise InputError(
             f"{no_pose_head(source, state_dict)} Load them with reset_head=True; the head is then "
             "initialised and has to be trained."
         )
     rules = table(source, model)
+    _note_terms(source, state_dict, model)
     fitted = fit_backbone(state_dict, model, source, checkpoint_hw)
     return nest(apply(rules, fitted, expected_leaves(model), own=source.own))
 
@@ -186,33 +188,12 @@ def fit_backbone(
     model: PoseModel,
     source: Format,
     checkpoint_hw: tuple[int, int] | None,
+    resample: bool = False,
 ) -> Mapping[str, np.ndarray]:
-    """Return `state_dict` with position embeddings on the grid of a ViT model.
-
-    Raises:
-      InputError: as for `read_positions`; the ViT has tokens that the model cannot have.
-    """
-    backbone = model.backbone
-    embedding = state_dict.get(source.positions)
-    if not isinstance(backbone, ViT) or embedding is None:
+    """Return `state_dict` with the positions of a ViT model; as `fit_vit`, for any backbone."""
+    if not isinstance(model.backbone, ViT):
         return state_dict
-    if "reg_token" in state_dict:
-        raise InputError(
-            "This ViT has register tokens (arXiv:2309.16588). The models here have none, and the "
-            "patches' features would be different without them: use weights without registers."
-        )
-    if any(re.fullmatch(r"(backbone\.)?dist_token", key) for key in state_dict):
-        if backbone.class_token:
-            raise InputError(
-                "This is a distilled DeiT, with a token for its teacher in addition to the class "
-                "token. Only its patches can be loaded, into a ViT with class_token=False."
-            )
-        embedding = np.delete(embedding, 1, axis=-2)
-    patch = backbone.patch
-    grid = (checkpoint_hw[0] // patch, checkpoint_hw[1] // patch) if checkpoint_hw else None
-    slot = "kept" if backbone.class_token else source.class_slot
-    fitted = fit_positions(embedding, backbone.grid_hw, grid, slot, source.positions)
-    return {**state_dict, source.positions: fitted}
+    return fit_vit(state_dict, model.backbone, source, checkpoint_hw, resample)
 
 
 def _with_norm(state_dict: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
@@ -227,23 +208,11 @@ def _with_norm(state_dict: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]
     return {re.sub(r"^fc_norm\.", "norm.", key): array for key, array in state_dict.items()}
 
 
-def _warn_of_heads(source: Format, model: PoseModel) -> None:
-    """Warn if ImageNet weights were trained with a different number of attention heads.
-
-    The arrays have the same shapes for any number, so no other check can detect it.
-    """
-    backbone = model.backbone
-    if not isinstance(backbone, ViT) or source.class_slot != "dropped":
-        return
-    usual = _IMAGENET_HEADS.get(backbone.dim, backbone.heads)
-    if usual != backbone.heads:
-        warnings.warn(
-            f"ViTs of width {backbone.dim} for ImageNet have {usual} attention heads, this model "
-            f"has {backbone.heads}. The arrays fit either way, but features differ: build the "
-            f"model with heads={usual} (for S: `--model vitpose-s-6heads`), unless the checkpoint "
-            f"was trained with {backbone.heads}.",
-            stacklevel=3,
-        )
+def _note_terms(source: Format, state_dict: Mapping[str, np.ndarray], model: PoseModel) -> None:
+    """Warn of terms that bind whoever uses the weights."""
+    terms = terms_of(source, state_dict, model.backbone)
+    if terms and not source.own:
+        warnings.warn(terms, stacklevel=3)
 
 
 def plan_for(source: Format, state_dict: Mapping[str, np.ndarray], model: PoseModel) -> Plan:

@@ -6,18 +6,23 @@ from typing import Literal
 import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.models.conversion import Resize
 
-# PyTorch's coefficient of the cubic convolution kernel (Keys 1981 has -0.5).
-_CUBIC = -0.75
+# PyTorch's coefficient of the cubic convolution kernel (Keys 1981 has -0.5), without antialiasing
+# and with it.
+_CUBIC, _CUBIC_ANTIALIASED = -0.75, -0.5
 
 
 def resize_position_embedding(
-    embedding: np.ndarray, source_hw: tuple[int, int], target_hw: tuple[int, int]
+    embedding: np.ndarray,
+    source_hw: tuple[int, int],
+    target_hw: tuple[int, int],
+    resize: Resize = Resize(),  # noqa: B008
 ) -> np.ndarray:
-    """Bicubic interpolation of `[h * w, D]` from the grid `source_hw` to `target_hw`.
+    """Interpolate `[h * w, D]` from the grid `source_hw` to `target_hw`.
 
-    Edges (not corners) are aligned, without antialiasing and with PyTorch's kernel, as in the
-    published recipes of MAE and ViTPose. Grids are in patches, not pixels.
+    Edges (not corners) are aligned, with PyTorch's kernels. The default is bicubic without
+    antialiasing, as in the published recipes of MAE and ViTPose. Grids are in patches, not pixels.
 
     Raises:
       InputError: the embedding does not have `source_hw` positions.
@@ -31,10 +36,25 @@ def resize_position_embedding(
     if tuple(source_hw) == tuple(target_hw):
         return embedding
     grid = embedding.reshape(*source_hw, dim).astype(np.float64)
-    rows = _cubic_matrix(source_hw[0], target_hw[0])
-    columns = _cubic_matrix(source_hw[1], target_hw[1])
+    rows = _matrix(source_hw[0], target_hw[0], resize)
+    columns = _matrix(source_hw[1], target_hw[1], resize)
     resized = np.einsum("yh,xw,hwd->yxd", rows, columns, grid, optimize=True)
     return resized.reshape(-1, dim).astype(embedding.dtype)
+
+
+def resize_patches(weight: np.ndarray, side: int) -> np.ndarray:
+    """Resample a patch embedding `[out, in, h, w]` to patches of `side` pixels.
+
+    The new weights give, for an image that is enlarged bicubically, the features that are nearest
+    to those of the old weights (FlexiViT, arXiv:2212.08013, section 3.4).
+    """
+    resize = Resize(antialias=True)
+    rows, columns = (
+        np.linalg.pinv(_matrix(size, side, resize).T) if size != side else np.eye(side)
+        for size in weight.shape[2:]
+    )
+    resized = np.einsum("yh,xw,oihw->oiyx", rows, columns, weight.astype(np.float64))
+    return resized.astype(weight.dtype)
 
 
 def fit_positions(
@@ -43,15 +63,16 @@ def fit_positions(
     source_hw: tuple[int, int] | None,
     class_slot: Literal["none", "dropped", "added", "kept"],
     name: str,
+    resize: Resize = Resize(),  # noqa: B008
 ) -> np.ndarray:
     """Resize `[1, N, D]` or `[N, D]` to the grid `target_hw`; the rank stays the same.
 
     With `class_slot="kept"` the position of a class token stays first and unchanged.
 
-    Arguments and errors are those of `read_positions`.
+    Arguments and errors are those of `read_positions`; `resize` is the project's way to resize.
     """
     rows, grid = read_positions(embedding, target_hw, source_hw, class_slot, name)
-    fitted = resize_position_embedding(rows, grid, target_hw)
+    fitted = resize_position_embedding(rows, grid, target_hw, resize)
     if class_slot == "kept":
         before = embedding.shape[-2] - len(rows)
         fitted = np.concatenate([embedding.reshape(embedding.shape[-2:])[:before], fitted])
@@ -120,18 +141,33 @@ def _grid(
     return infer_grid(count, target_hw)
 
 
-def _cubic_matrix(source: int, target: int) -> np.ndarray:
-    """Weights `[target, source]` of cubic interpolation along one axis, edges repeated."""
-    centres = (np.arange(target) + 0.5) * source / target - 0.5
-    first = np.floor(centres).astype(int)
+def _matrix(source: int, target: int, resize: Resize) -> np.ndarray:
+    """Weights `[target, source]` of interpolation along one axis."""
+    # In float32, as PyTorch: a position's place is then rounded in the same way.
+    scale = np.float32(source / (target + resize.offset))
+    centres = (np.arange(target, dtype=np.float32) + np.float32(0.5)) * scale
+    if resize.antialias:
+        # Beyond the edges there is nothing, and the weights of the rest are enlarged.
+        wide = max(scale, 1.0)
+        distance = np.abs(np.arange(source) + np.float32(0.5) - centres[:, None]) / wide
+        matrix = _kernel(resize.method, distance, _CUBIC_ANTIALIASED)
+        return matrix / matrix.sum(1, keepdims=True)
+    places = ((np.arange(target) + 0.5) * np.float64(scale) - 0.5).astype(np.float32)
+    first = np.floor(places).astype(int)
     matrix = np.zeros((target, source))
     for offset in range(-1, 3):
-        distance = np.abs(centres - (first + offset))
-        near = ((_CUBIC + 2) * distance - (_CUBIC + 3)) * distance**2 + 1
-        far = _CUBIC * (((distance - 5) * distance + 8) * distance - 4)
-        weight = np.where(distance <= 1, near, far)
+        weight = _kernel(resize.method, np.abs(places - (first + offset)), _CUBIC)
         np.add.at(matrix, (np.arange(target), np.clip(first + offset, 0, source - 1)), weight)
     return matrix
+
+
+def _kernel(method: str, distance: np.ndarray, cubic: float) -> np.ndarray:
+    """Interpolation kernel at a distance of 0 or more, in positions."""
+    if method == "bilinear":
+        return np.maximum(0, 1 - distance)
+    near = ((cubic + 2) * distance - (cubic + 3)) * distance**2 + 1
+    far = cubic * (((distance - 5) * distance + 8) * distance - 4)
+    return np.where(distance <= 1, near, np.where(distance < 2, far, 0))
 
 
 def infer_grid(count: int, target_hw: tuple[int, int]) -> tuple[int, int] | None:

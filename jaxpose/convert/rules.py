@@ -132,7 +132,7 @@ def make_plan(
             plan.unknown.append(Entry(key, array.shape))
             continue
         touched.add(path)
-        layer = int(groups[rule.stack]) if rule.stack else 0
+        layer = int(groups[rule.stack]) - rule.first if rule.stack else 0
         part = rule.join_order.index(groups[rule.join]) if rule.join else 0
         try:
             piece = _Piece(key, rule.transform(array), rule, layer, part)

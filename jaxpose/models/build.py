@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 
 from jaxpose.errors import InputError
-from jaxpose.models.classifier import ClassificationHead
 from jaxpose.models.vit import TokenFeatures
 
 
@@ -38,11 +37,12 @@ class PoseModel(nn.Module):
         if isinstance(images, DatasetImages):
             return self.mixed(*images, train)
         features = self.backbone(images, train)
-        if isinstance(features, TokenFeatures) and not isinstance(self.head, ClassificationHead):
+        if isinstance(features, TokenFeatures) and not getattr(self.head, "takes_tokens", False):
             raise InputError(
                 f"{type(self.head).__name__} takes a map of patches, but this ViT also returns a "
                 "class token. Build the ViT of a pose model with class_token=False; "
-                "load_pretrained then drops the token of ImageNet weights."
+                'load_pretrained then drops the token of ImageNet weights. With output="map" the '
+                "token stays within the ViT, as weights need that were trained with it."
             )
         return self.head(features, train)
 

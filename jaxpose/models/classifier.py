@@ -28,6 +28,7 @@ class ClassificationHead(nn.Module):
     conv_features: int = 0
 
     parameter_rules: ClassVar[ParameterRules] = ParameterRules(output=r"linear/.*")
+    takes_tokens: ClassVar[bool] = True
 
     @nn.compact
     def __call__(self, features: jax.Array | TokenFeatures, train: bool = False) -> jax.Array:
@@ -36,7 +37,9 @@ class ClassificationHead(nn.Module):
         Raises:
           InputError: `pool` is "token" and the backbone has no class token.
         """
-        feature_map, token = features if isinstance(features, TokenFeatures) else (features, None)
+        feature_map, token = features, None
+        if isinstance(features, TokenFeatures):
+            feature_map, token = features.map, features.token
         if self.pool == "token":
             if token is None:
                 raise InputError('pool="token" needs a backbone with class_token=True.')

@@ -16,6 +16,21 @@ Transform = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
+class Resize:
+    """How a project resizes position embeddings to another grid.
+
+    Attributes:
+      method: interpolation between positions.
+      antialias: widen the kernel where the grid shrinks, as Pillow does.
+      offset: number added to the new grid's height and width when the scale is computed.
+    """
+
+    method: Literal["bicubic", "bilinear"] = "bicubic"
+    antialias: bool = False
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
 class Rule:
     r"""Target and change of layout for the source keys that match `pattern`.
 
@@ -26,6 +41,7 @@ class Rule:
       transform: source array to the model's layout.
       stack: name of the group that numbers the layers: the arrays of all layers are stacked on a
         new leading axis. `""` for none.
+      first: number of the stack's first layer.
       join: name of the group that distinguishes the parts of one leaf, such as query, key and value
         of a fused projection: the parts are concatenated. `""` for none.
       join_order: every value of the `join` group, in order.
@@ -51,6 +67,7 @@ class Rule:
     numbers: tuple[float, ...] = ()
     folded_epsilon: float | None = None
     copies: bool = False
+    first: int = 0
 
 
 Tables = Mapping[type[nn.Module], Callable[[Any], list[Rule]]]
@@ -64,6 +81,7 @@ class Format:
     Attributes:
       name: name of the project, for messages.
       marker: regular expression that some key matches if the checkpoint has this format.
+      also: regular expression that another key matches, too; `""` for none.
       head: regular expression for the keys of the head, for poses or for ImageNet, and of the
         layers between it and the backbone; `""` where the project's checkpoints have none.
       head_is_rest: True where layers have numbers across the whole network, so that no expression
@@ -75,6 +93,14 @@ class Format:
       positions: key of a ViT's position embedding, `[1, N, D]`; `""` for none.
       class_slot: treatment of the first position embedding, a class token's, where there is one
         more than the patches: "dropped" with the token, or "added" to all the others.
+      class_token: key of a ViT's class token, to which its position is added for a model that keeps
+        the token but has no position for it; `""` for none.
+      resize: the project's way to resize position embeddings.
+      periods: key of the periods of a rotary position embedding, which are computed here; `""` for
+        none.
+      infer: function from the renamed arrays and the image size (None if not known) to the backbone
+        that they are from; None where only published models are known.
+      unpack: function that separates packed arrays, applied after `renames`; None for none.
       renames: patterns of keys and their replacements, applied before anything else, for projects
         that differ from another one in names only.
       rules: rules that apply to every model.
@@ -88,6 +114,12 @@ class Format:
     purpose: Literal["poses", "detection", "classification"] = "poses"
     positions: str = ""
     class_slot: Literal["none", "dropped", "added"] = "none"
+    also: str = ""
+    class_token: str = ""
+    resize: Resize = Resize()
+    periods: str = ""
+    infer: Callable[[Mapping[str, np.ndarray], tuple[int, int] | None], Any] | None = None
+    unpack: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]] | None = None
     renames: tuple[tuple[str, str], ...] = ()
     rules: tuple[Rule, ...] = ()
     dataset: str = ""
@@ -100,7 +132,7 @@ class Format:
             for pattern, replacement in self.renames:
                 key = re.sub(pattern, replacement, key)
             renamed[key] = array
-        return renamed
+        return renamed if self.unpack is None else self.unpack(renamed)
 
     @property
     def only_backbone(self) -> bool:

@@ -6,8 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxpose.models.conv import ConvNorm
-from jaxpose.models.norm import BatchNorm
+from jaxpose.models.conv import ConvNorm, Pointwise
+from jaxpose.models.norm import BatchNorm, instance_norm
 from jaxpose.models.parameter_rules import ParameterRules
 from jaxpose.models.upsample import Deconv, enlarge
 
@@ -62,7 +62,8 @@ class DeconvHead(nn.Module):
     This is the head of SimpleBaseline (Xiao et al. 2018, arXiv:1804.06208). With two deconvolutions
     of 256 channels it is ViTPose's classic decoder (arXiv:2204.12484, eq. 3). `deconv_channels=()`
     leaves only the final convolution, which is HRNet's head (arXiv:1902.09212); with one entry in
-    `conv_channels` it is HRNetV2's (arXiv:1904.04514, section 3.4).
+    `conv_channels` it is HRNetV2's (arXiv:1904.04514, section 3.4). With `instance_norm`, instance
+    norm and SiLU take the place of batch norm and ReLU, as in Sapiens (arXiv:2408.12569).
     """
 
     num_keypoints: int
@@ -70,6 +71,7 @@ class DeconvHead(nn.Module):
     final_size: int = 1
     conv_channels: tuple[int, ...] = ()
     dtype: str = "float32"
+    instance_norm: bool = False
 
     parameter_rules: ClassVar[ParameterRules] = ParameterRules(output=r"final/.*")
 
@@ -79,9 +81,16 @@ class DeconvHead(nn.Module):
         x = features
         for i, channels in enumerate(self.deconv_channels):
             x = Deconv(channels, self.dtype, name=f"deconv_{i}")(x)
-            x = nn.relu(BatchNorm(dtype=self.dtype, name=f"norm_{i}")(x, train))
+            if self.instance_norm:
+                x = nn.silu(instance_norm(x))
+            else:
+                x = nn.relu(BatchNorm(dtype=self.dtype, name=f"norm_{i}")(x, train))
         for i, channels in enumerate(self.conv_channels):
-            x = ConvNorm(channels, 1, bias=True, dtype=self.dtype, name=f"conv_{i}")(x, train)
+            if self.instance_norm:
+                conv = Pointwise(channels, 1, True, _small_normal, self.dtype, name=f"conv_{i}")
+                x = nn.silu(instance_norm(conv(x)))
+            else:
+                x = ConvNorm(channels, 1, bias=True, dtype=self.dtype, name=f"conv_{i}")(x, train)
         return Final(self.num_keypoints, self.final_size, dtype=self.dtype, name="final")(x)
 
 

@@ -49,6 +49,18 @@ class BatchNorm(nn.Module):
         return x.astype(self.dtype)
 
 
+def instance_norm(x: jax.Array, epsilon: float = 1e-5) -> jax.Array:
+    """Normalise each channel of each map `[B, h, w, C]` by itself, without parameters.
+
+    (Ulyanov et al. 2016, arXiv:1607.08022.) The statistics are those of the whole map, so a map
+    must not be padded or cut into tiles. In float32; the result has the dtype of `x`.
+    """
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    wide = wide - wide.mean((1, 2), keepdims=True)
+    variance = jnp.square(wide).mean((1, 2), keepdims=True)
+    return (wide * lax.rsqrt(variance + epsilon)).astype(x.dtype)
+
+
 def _mean(x: jax.Array) -> jax.Array:
     """Mean over every axis except the last: of each sample first, then over samples.
 

@@ -22,7 +22,8 @@ class ParameterRules:
     Attributes:
       embedding: parameters before the first layer, such as stem and position embedding.
       stages: parameters of a stage; the expression's group is the number of the stage.
-      stacked: parameters whose first axis is a transformer's layers.
+      stacked: parameters whose first axis is a transformer's layers; the expression's group, if it
+        has one, is the number of the stack among several.
       output: parameters of the last layer, which returns the predictions.
       no_decay: parameters without weight decay, besides biases and those of one dimension.
       tensor: mesh axis (or None) for each of the last axes in tensor parallelism.
@@ -42,16 +43,21 @@ class ParameterRules:
 # Attention is split by heads and the MLP by hidden units, so that a block has two all-reduces
 # (Megatron-LM, arXiv:1909.08053, section 3).
 TRANSFORMER_TENSOR: AxisRules = (
-    (r"(.*/)?attention/qkv/(kernel|bias)", ("tensor", None)),  # [..., heads, head_dim]
+    # [..., heads, head_dim]
+    (r"(.*/)?attention/(qkv|query|key_value)/(kernel|bias)", ("tensor", None)),
+    (r"(.*/)?attention/query_value_bias", ("tensor", None)),
     (r"(.*/)?attention/out/kernel", ("tensor", None, None)),  # [heads, head_dim, D]
-    (r"(.*/)?fc1/(kernel|bias)", ("tensor",)),
+    (r"(.*/)?(fc1|gated)/(kernel|bias)", ("tensor",)),
     (r"(.*/)?(fc2|experts)/kernel", ("tensor", None)),
 )
 
-# The fused kernel is [D, 3, heads, head_dim]: queries, keys and values are separate matrices, and
-# so is the kernel [inputs, outputs] of each expert.
+# The fused kernels are [D, 3, heads, head_dim] and, for grouped queries, [D, 2, heads, head_dim]:
+# queries, keys and values are separate matrices. So are gate and value [D, 2, hidden] of an MLP,
+# and the kernel [inputs, outputs] of each expert.
 TRANSFORMER_MATRICES: AxisRules = (
-    (r"(.*/)?attention/qkv/kernel", ("in", "each", "out", "out")),
+    (r"(.*/)?attention/(qkv|key_value)/kernel", ("in", "each", "out", "out")),
+    (r"(.*/)?attention/query/kernel", ("in", "out", "out")),
+    (r"(.*/)?gated/kernel", ("in", "each", "out")),
     (r"(.*/)?experts/kernel", ("each", "in", "out")),
 )
 

@@ -23,6 +23,7 @@ class PatchEmbedding(nn.Module):
     patch: int
     padding: int
     dtype: str
+    bias: bool = True
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
@@ -34,7 +35,13 @@ class PatchEmbedding(nn.Module):
             x = jnp.pad(x, ((0, 0), (pad, 0), (pad, 0), (0, 0)))[:, :height, :width]
         x = x.reshape(batch, height // p, p, width // p, p, channels)
         x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height // p, width // p, p * p * channels)
-        return nn.Dense(self.dim, dtype=self.dtype, kernel_init=kernel_init, name="projection")(x)
+        return nn.Dense(
+            self.dim,
+            use_bias=self.bias,
+            dtype=self.dtype,
+            kernel_init=kernel_init,
+            name="projection",
+        )(x)
 
 
 class ConvStem(nn.Module):

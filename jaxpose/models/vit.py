@@ -1,4 +1,4 @@
-"""Vision transformer backbone of ViTPose: plain and non-hierarchical."""
+"""Vision transformer backbones: plain and non-hierarchical, from ViTPose to today's large ones."""
 
 from typing import ClassVar, Literal, NamedTuple
 
@@ -6,10 +6,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
-from jaxpose.models.moe import MixtureMLP
 from jaxpose.models.parameter_rules import TRANSFORMER_MATRICES, TRANSFORMER_TENSOR, ParameterRules
 from jaxpose.models.patches import ConvStem, PatchEmbedding, kernel_init
+from jaxpose.models.rope import Rope, Rotation
+from jaxpose.models.vit_block import Block, LayerScales, MLPKind, Norm, QKVBias, make_norm
 
 # `jax.checkpoint` policies by the value of the `remat` attribute.
 _REMAT_POLICIES = {
@@ -24,133 +26,19 @@ class TokenFeatures(NamedTuple):
     Attributes:
       map: features of the patches, `[B, h, w, D]`.
       token: features of the class token, for the whole image, `[B, D]`.
+      registers: features of the register tokens, `[B, R, D]`; None for a model without them.
     """
 
     map: jax.Array
     token: jax.Array
-
-
-def drop_path(x: jax.Array, rate: jax.Array | float, key: jax.Array) -> jax.Array:
-    """Zero whole samples of a residual branch (stochastic depth, Huang et al. 2016).
-
-    `x` is `[B, ...]`. A sample is dropped with probability `rate`, otherwise divided by `1 - rate`,
-    so that the expectation is `x`. (arXiv:1603.09382)
-    """
-    keep = jax.random.bernoulli(key, 1.0 - rate, (x.shape[0],) + (1,) * (x.ndim - 1))
-    return jnp.where(keep, x / jnp.asarray(1.0 - rate, x.dtype), jnp.zeros((), x.dtype))
-
-
-def layer_norm(epsilon: float, bias: bool, dtype: str, name: str) -> nn.Module:
-    """Make a layer norm; without bias an RMS norm (arXiv:1910.07467), which does not centre."""
-    kind = nn.LayerNorm if bias else nn.RMSNorm
-    return kind(epsilon=epsilon, dtype=dtype, name=name)
-
-
-class Attention(nn.Module):
-    """Multi-head self-attention with a fused query-key-value projection.
-
-    The projection's kernel is `[dim, 3, heads, head_dim]`, so that tensor parallelism can shard
-    the head axis; it is still one matmul.
-    """
-
-    heads: int
-    implementation: Literal["xla", "cudnn"]
-    dtype: str
-    bias: bool = True
-    qk_norm: bool = False
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """`[B, N, D]` -> `[B, N, D]`; softmax in float32."""
-        dim = x.shape[-1]
-        qkv = nn.DenseGeneral(
-            (3, self.heads, dim // self.heads),
-            use_bias=self.bias,
-            dtype=self.dtype,
-            kernel_init=kernel_init,
-            name="qkv",
-        )(x)
-        q, k, v = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
-        if self.qk_norm:
-            # Normalised over each head, so that logits cannot grow with the width.
-            q = layer_norm(1e-6, self.bias, self.dtype, "query_norm")(q)
-            k = layer_norm(1e-6, self.bias, self.dtype, "key_norm")(k)
-        # Scaling the queries is cheaper than scaling the [N, N] logits, forward and backward.
-        q = q * jnp.asarray((dim // self.heads) ** -0.5, q.dtype)
-        x = jax.nn.dot_product_attention(q, k, v, scale=1.0, implementation=self.implementation)
-        return nn.DenseGeneral(
-            dim, axis=(-2, -1), dtype=self.dtype, kernel_init=kernel_init, name="out"
-        )(x)
-
-
-class MLP(nn.Module):
-    """Two linear layers with an exact (erf) GELU between."""
-
-    hidden: int
-    dtype: str
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """`[..., D]` -> `[..., D]`."""
-        dim = x.shape[-1]
-        x = nn.Dense(self.hidden, dtype=self.dtype, kernel_init=kernel_init, name="fc1")(x)
-        x = jax.nn.gelu(x, approximate=False)
-        return nn.Dense(dim, dtype=self.dtype, kernel_init=kernel_init, name="fc2")(x)
-
-
-class Block(nn.Module):
-    """Pre-norm transformer block (Dosovitskiy et al. 2021, arXiv:2010.11929, eq. 2-3).
-
-    `parallel`, `qk_norm` and `bias` as in ViT-22B (arXiv:2302.05442, section 2).
-    """
-
-    heads: int
-    mlp_hidden: int
-    norm_eps: float
-    attention: Literal["xla", "cudnn"]
-    dtype: str
-    stochastic: bool
-    experts: int = 0
-    part_features: int = 0
-    dataset: int = 0
-    bias: bool = True
-    qk_norm: bool = False
-    parallel: bool = False
-
-    @nn.compact
-    def __call__(
-        self, x: jax.Array, drop_rate: jax.Array, dataset_index: jax.Array | None = None
-    ) -> tuple[jax.Array, None]:
-        """`[B, N, D]`, this layer's drop rate, datasets -> (`[B, N, D]`, None) for `nn.scan`."""
-
-        def residual(branch: jax.Array) -> jax.Array:
-            if not self.stochastic:
-                return branch
-            return drop_path(branch, drop_rate, self.make_rng("dropout"))
-
-        def norm(name: str) -> nn.Module:
-            return layer_norm(self.norm_eps, self.bias, self.dtype, name)
-
-        def mlp(y: jax.Array) -> jax.Array:
-            if not self.experts:
-                return MLP(self.mlp_hidden, self.dtype, name="mlp")(y)
-            mixture = (self.experts, self.part_features, self.dataset)
-            return MixtureMLP(self.mlp_hidden, *mixture, self.dtype, name="mlp")(y, dataset_index)
-
-        attend = Attention(
-            self.heads, self.attention, self.dtype, self.bias, self.qk_norm, name="attention"
-        )
-        y = norm("norm1")(x)
-        if self.parallel:
-            return x + residual(attend(y) + mlp(y)), None
-        x = x + residual(attend(y))
-        return x + residual(mlp(norm("norm2")(x))), None
+    registers: jax.Array | None = None
 
 
 class ViT(nn.Module):
     """Plain vision transformer that returns its last feature map (ViTPose, arXiv:2204.12484).
 
-    Parameters of all blocks are stored stacked, `[depth, ...]`, for every `unroll`.
+    Parameters of all blocks are stored stacked, `[depth, ...]`, for every `unroll`. If only some
+    blocks have grouped queries, they are in three stacks, `blocks_0` to `blocks_2`.
 
     Attributes:
       input_hw: image height and width in pixels, multiples of `patch`.
@@ -171,7 +59,7 @@ class ViT(nn.Module):
       dataset: index of the dataset that the model is used on; `clone(dataset=...)` is the same
         model, with the same parameters, for another dataset.
       drop_path: drop rate of the last block; the rate rises linearly from 0 at the first.
-      norm_eps: epsilon of the layer norms.
+      norm_eps: epsilon of the norms.
       unroll: blocks per step of the scan. 0 means all of them up to depth 12, and one for deeper
         models: unrolled code runs faster, but its compile time grows with depth.
       remat: "none", "block" (keep block inputs, recompute the rest in the backward pass) or
@@ -182,6 +70,29 @@ class ViT(nn.Module):
       bias: False leaves out the biases of queries, keys and values and makes layer norms RMS
         norms. These three are the choices of ViT-22B (arXiv:2302.05442, section 2).
       dtype: compute dtype; parameters, norm statistics and softmax stay float32.
+      registers: learnt tokens between class token and patches, without positions
+        (arXiv:2309.16588).
+      output: "tokens", or "map" for the patches' features alone although there is a class token: a
+        pose head takes only these.
+      positions: "all" (patches and class token have a learnt absolute position), "patches" (only
+        they have one) or "none".
+      rope: rotary position embedding in every block, in addition to `positions`, or None.
+      norm: "layer", "rms", or "auto" for the kind that follows from `bias`.
+      qkv_bias: "all", "query_value" (keys have none), "none", or "auto" for what follows from
+        `bias`.
+      linear_bias: biases of all other layers in a block.
+      patch_bias: bias of the patch embedding.
+      patch_norm: norm of the patch embedding (AIMv2, arXiv:2411.14402).
+      first_norm: norm of all tokens before the first block (CLIP, arXiv:2103.00020).
+      last_norm: norm of all tokens after the last block.
+      post_norm: norms after attention and MLP rather than before (EVA-02 E, arXiv:2303.15389).
+      sub_norm: "mlp" for a norm of the MLP's hidden units, "both" for one of the attention's result
+        as well (sub-LN, arXiv:2210.06423), or "none".
+      layer_scale: learnt factors on "both" residual branches, on "attention" alone, or "none".
+      mlp: "gelu" (error function), "gelu_tanh" or "swiglu"; `MLP`.
+      kv_heads: heads of keys and values (grouped queries, arXiv:2305.13245), a divisor of `heads`;
+        0 for `heads`.
+      ungrouped: number of blocks at each end that keep `heads` heads of keys and values.
     """
 
     input_hw: tuple[int, int] = (256, 192)
@@ -206,11 +117,28 @@ class ViT(nn.Module):
     parallel: bool = False
     bias: bool = True
     dtype: str = "float32"
+    registers: int = 0
+    output: Literal["tokens", "map"] = "tokens"
+    positions: Literal["all", "patches", "none"] = "all"
+    rope: Rope | None = None
+    norm: Literal["auto", "layer", "rms"] = "auto"
+    qkv_bias: Literal["auto", "all", "query_value", "none"] = "auto"
+    linear_bias: bool = True
+    patch_bias: bool = True
+    patch_norm: bool = False
+    first_norm: bool = False
+    last_norm: bool = True
+    post_norm: bool = False
+    sub_norm: Literal["none", "mlp", "both"] = "none"
+    layer_scale: LayerScales = "none"
+    mlp: MLPKind = "gelu"
+    kv_heads: int = 0
+    ungrouped: int = 0
 
     parameter_rules: ClassVar[ParameterRules] = ParameterRules(
-        embedding=r"patch_embed/.*|position_embedding|\w+_token",
-        stacked=r"blocks/.*",
-        no_decay=("position_embedding", r"\w+_token"),
+        embedding=r"patch_embed/.*|position_embedding|\w+_tokens?|(patch|first)_norm/.*",
+        stacked=r"blocks(?:_(\d+))?/.*",
+        no_decay=("position_embedding", r"\w+_tokens?"),
         tensor=TRANSFORMER_TENSOR,
         matrices=TRANSFORMER_MATRICES,
     )
@@ -219,6 +147,30 @@ class ViT(nn.Module):
     def grid_hw(self) -> tuple[int, int]:
         """Height and width of the feature map."""
         return self.input_hw[0] // self.patch, self.input_hw[1] // self.patch
+
+    @property
+    def norm_kind(self) -> Norm:
+        """Kind of the norms."""
+        if self.norm == "auto":
+            return "layer" if self.bias else "rms"
+        return self.norm
+
+    @property
+    def qkv_bias_kind(self) -> QKVBias:
+        """Biases of queries, keys and values."""
+        if self.qkv_bias == "auto":
+            return "all" if self.bias else "none"
+        return self.qkv_bias
+
+    @property
+    def stacks(self) -> tuple[tuple[str, int, int], ...]:
+        """Name, number of blocks, and heads of keys and values of each stack of equal blocks."""
+        grouped = self.kv_heads or self.heads
+        middle = self.depth - 2 * self.ungrouped
+        if grouped == self.heads or not self.ungrouped or middle <= 0:
+            return (("blocks", self.depth, self.heads if middle <= 0 else grouped),)
+        ends = self.ungrouped, self.heads
+        return ("blocks_0", *ends), ("blocks_1", middle, grouped), ("blocks_2", *ends)
 
     def _check(self, images: jax.Array) -> None:
         if images.ndim != 4 or images.shape[1:3] != tuple(self.input_hw):
@@ -230,10 +182,26 @@ class ViT(nn.Module):
             raise InputError(f"input_hw {self.input_hw} is no multiple of patch {self.patch}.")
         if self.dim % self.heads:
             raise InputError(f"ViT dim {self.dim} cannot be split into {self.heads} heads.")
+        if self.kv_heads and self.heads % self.kv_heads:
+            raise InputError(
+                f"ViT kv_heads {self.kv_heads} must divide its {self.heads} heads: each head of "
+                "keys and values serves the same number of heads of queries."
+            )
+        if self.kv_heads not in (0, self.heads) and self.qkv_bias_kind == "query_value":
+            raise InputError('qkv_bias="query_value" is for models without grouped queries.')
+        if self.experts and self.mlp != "gelu":
+            raise InputError(f'A ViT with experts has mlp="gelu", not {self.mlp!r}.')
         for name, value, known in (
             ("stem", self.stem, ("patch", "conv")),
             ("remat", self.remat, ("none", *_REMAT_POLICIES)),
             ("attention", self.attention, ("xla", "cudnn")),
+            ("output", self.output, ("tokens", "map")),
+            ("positions", self.positions, ("all", "patches", "none")),
+            ("norm", self.norm, ("auto", "layer", "rms")),
+            ("qkv_bias", self.qkv_bias, ("auto", "all", "query_value", "none")),
+            ("sub_norm", self.sub_norm, ("none", "mlp", "both")),
+            ("layer_scale", self.layer_scale, ("none", "both", "attention")),
+            ("mlp", self.mlp, ("gelu", "gelu_tanh", "swiglu")),
         ):
             if value not in known:
                 raise InputError(f"ViT {name} must be one of {', '.join(known)}, not {value!r}.")
@@ -262,55 +230,124 @@ class ViT(nn.Module):
             raise InputError(
                 "dataset_index needs a ViT with experts, and this one has none. Leave it out."
             )
+        x, before, after = self._tokens(images, train)
+        rotation = None
+        if self.rope is not None:
+            head_dim = self.dim // self.heads
+            rotation = self.rope.rotation(self.grid_hw, head_dim, before, after)
+        x = self._blocks(x, train, dataset_index, rotation)
+        if self.last_norm:
+            x = self._norm("norm")(x)
+        height, width = self.grid_hw
+        patches = x[:, before : before + height * width]
+        feature_map = patches.reshape(len(x), height, width, self.dim)
+        if not self.class_token or self.output == "map":
+            return feature_map
+        registers = x[:, 1:before] if self.registers else None
+        return TokenFeatures(feature_map, x[:, 0], registers)
+
+    def _norm(self, name: str) -> nn.Module:
+        return make_norm(self.norm_kind, self.norm_eps, self.dtype, name)
+
+    def _tokens(self, images: jax.Array, train: bool) -> tuple[jax.Array, int, int]:
+        """Return all tokens before the first block, and their number before and after the patches.
+
+        They are the class token, the registers, the patches and the knowledge token.
+        """
         if self.stem == "conv":
             x = ConvStem(self.dim, self.patch, self.dtype, name="patch_embed")(images, train)
         else:
             x = PatchEmbedding(
-                self.dim, self.patch, self.patch_padding, self.dtype, name="patch_embed"
+                self.dim,
+                self.patch,
+                self.patch_padding,
+                self.dtype,
+                self.patch_bias,
+                name="patch_embed",
             )(images)
         batch, height, width, _ = x.shape
         x = x.reshape(batch, height * width, self.dim)
+        if self.patch_norm:
+            x = self._norm("patch_norm")(x)
+        before = []
         if self.class_token:
             token = self.param("class_token", kernel_init, (self.dim,), jnp.float32)
             token = jnp.broadcast_to(token[None, None].astype(x.dtype), (batch, 1, self.dim))
-            x = jnp.concatenate([token, x], 1)
-        position = self.param("position_embedding", kernel_init, x.shape[1:], jnp.float32)
-        x = x + position[None].astype(x.dtype)
+            before = [token]
+        if self.positions == "all":
+            x = self._with_positions(jnp.concatenate([*before, x], 1) if before else x)
+            before, x = ([x[:, :1]], x[:, 1:]) if self.registers and before else ([], x)
+        elif self.positions == "patches":
+            x = self._with_positions(x)
+        if self.registers:
+            tokens = self.param(
+                "register_tokens", kernel_init, (self.registers, self.dim), jnp.float32
+            )
+            shape = (batch, self.registers, self.dim)
+            before.append(jnp.broadcast_to(tokens[None].astype(x.dtype), shape))
+        after = []
         if self.knowledge_token:
             token = self.param("knowledge_token", kernel_init, (self.knowledge_token,), jnp.float32)
             token = jnp.broadcast_to(token[None, None], (batch, 1, self.knowledge_token))
             if self.knowledge_token != self.dim:
                 token = nn.Dense(self.dim, dtype=self.dtype, name="knowledge_projection")(token)
-            x = jnp.concatenate([x, token.astype(x.dtype)], 1)
+            after = [token.astype(x.dtype)]
+        x = jnp.concatenate([*before, x, *after], 1) if before or after else x
+        if self.first_norm:
+            x = self._norm("first_norm")(x)
+        return x, int(self.class_token) + self.registers, len(after)
 
+    def _with_positions(self, x: jax.Array) -> jax.Array:
+        position = self.param("position_embedding", kernel_init, x.shape[1:], jnp.float32)
+        return x + position[None].astype(x.dtype)
+
+    def _blocks(
+        self,
+        x: jax.Array,
+        train: bool,
+        dataset_index: jax.Array | None,
+        rotation: Rotation | None,
+    ) -> jax.Array:
         block = Block
         if self.remat != "none":
             block = nn.remat(block, policy=_REMAT_POLICIES[self.remat], prevent_cse=False)
         unroll = self.unroll or (self.depth if self.depth <= 12 else 1)
-        layers = nn.scan(
-            block,
-            variable_axes={"params": 0},
-            split_rngs={"params": True, "dropout": True},
-            in_axes=(0, nn.broadcast),
-            length=self.depth,
-            unroll=min(unroll, self.depth),
-        )(
-            heads=self.heads,
-            mlp_hidden=self.mlp_hidden or 4 * self.dim,
-            norm_eps=self.norm_eps,
-            attention=self.attention,
-            dtype=self.dtype,
-            stochastic=train and self.drop_path > 0,
-            experts=self.experts,
-            part_features=self.part_features,
-            dataset=self.dataset,
-            bias=self.bias,
-            qk_norm=self.qk_norm,
-            parallel=self.parallel,
-            name="blocks",
-        )
-        x, _ = layers(x, jnp.linspace(0.0, self.drop_path, self.depth), dataset_index)
-        x = layer_norm(self.norm_eps, self.bias, self.dtype, "norm")(x)
-        first = int(self.class_token)
-        feature_map = x[:, first : first + height * width].reshape(batch, height, width, self.dim)
-        return TokenFeatures(feature_map, x[:, 0]) if self.class_token else feature_map
+        rates = jnp.linspace(0.0, self.drop_path, self.depth)
+        first = 0
+        for name, depth, kv_heads in self.stacks:
+            layers = nn.scan(
+                block,
+                variable_axes={"params": 0},
+                split_rngs={"params": True, "dropout": True},
+                in_axes=(0, nn.broadcast, nn.broadcast),
+                length=depth,
+                unroll=min(unroll, depth),
+            )(
+                heads=self.heads,
+                mlp_hidden=self.mlp_hidden or 4 * self.dim,
+                norm_eps=self.norm_eps,
+                attention=self.attention,
+                dtype=self.dtype,
+                stochastic=train and self.drop_path > 0,
+                experts=self.experts,
+                part_features=self.part_features,
+                dataset=self.dataset,
+                norm=self.norm_kind,
+                qkv_bias=self.qkv_bias_kind,
+                qk_norm=self.qk_norm,
+                parallel=self.parallel,
+                kv_heads=kv_heads,
+                rope=self.rope,
+                layer_scale=self.layer_scale,
+                mlp=self.mlp,
+                sub_norm=self.sub_norm,
+                post_norm=self.post_norm,
+                linear_bias=self.linear_bias,
+                name=name,
+            )
+            x, _ = layers(x, rates[first : first + depth], dataset_index, rotation)
+            first += depth
+        return x
+
+
+__getattr__ = moved_names(__name__)

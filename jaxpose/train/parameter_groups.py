@@ -90,7 +90,7 @@ class ParameterGroups:
         """
         leaves = jax.tree_util.tree_leaves_with_path(params)
         stages: dict[str, list[int]] = {prefix: [] for prefix, _ in self.modules}
-        depths = dict.fromkeys(stages, 0)
+        stacks: dict[str, dict[int, int]] = {prefix: {} for prefix in stages}
         for path, leaf in leaves:
             name = path_name(path)
             prefix, rules = self._module(name)
@@ -99,8 +99,8 @@ class ParameterGroups:
             if stage is not None and stage not in stages[prefix]:
                 stages[prefix].append(stage)
             if _matches(rules.stacked, inside):
-                depths[prefix] = leaf.shape[0]
-        counts = {prefix: len(stages[prefix]) + depths[prefix] for prefix in stages}
+                stacks[prefix][_stack(rules, inside)] = leaf.shape[0]
+        counts = {p: len(stages[p]) + sum(stacks[p].values()) for p in stages}
 
         def scale(path: tuple[Any, ...], leaf: jax.Array) -> np.ndarray | np.float32:
             name = path_name(path)
@@ -111,7 +111,9 @@ class ParameterGroups:
             top = sum(counts[p] for p in family) + 1
             below = sum(counts[p] for p in family if p.startswith(prefix) and p != prefix)
             if _matches(rules.stacked, inside):
-                first = below + len(stages[prefix]) + 1
+                stack = _stack(rules, inside)
+                earlier = sum(depth for k, depth in stacks[prefix].items() if k < stack)
+                first = below + len(stages[prefix]) + earlier + 1
                 ids = first + np.arange(leaf.shape[0], dtype=np.float32)
                 return (decay ** (top - ids)).reshape(-1, *(1,) * (leaf.ndim - 1))
             stage = _stage(rules, inside)
@@ -174,6 +176,12 @@ def _stage(rules: ParameterRules, inside: str) -> int | None:
         return None
     found = re.fullmatch(rules.stages, inside)
     return int(found.group(1)) if found else None
+
+
+def _stack(rules: ParameterRules, inside: str) -> int:
+    """Number of the stack of a stacked leaf; 0 where all layers are in one."""
+    found = re.fullmatch(rules.stacked, inside)
+    return int(found.group(1) or 0) if found and found.re.groups else 0
 
 
 def frozen_mask(params: Any, patterns: tuple[str, ...]) -> Any:

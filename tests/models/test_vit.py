@@ -11,7 +11,8 @@ from jaxpose.errors import InputError
 from jaxpose.models.build import abstract_variables, count_parameters
 from jaxpose.models.patches import PatchEmbedding
 from jaxpose.models.published.vitpose import vitpose
-from jaxpose.models.vit import ViT, drop_path
+from jaxpose.models.vit import ViT
+from jaxpose.models.vit_block import drop_path
 
 TINY = ViT(input_hw=(32, 32), dim=16, depth=3, heads=2, patch=8, drop_path=0.4)
 

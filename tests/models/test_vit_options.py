@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from jaxpose.models.build import abstract_variables
-from jaxpose.models.vit import Block, ViT
+from jaxpose.models.vit import ViT
+from jaxpose.models.vit_block import Block
 
 TINY = ViT(input_hw=(32, 32), dim=16, depth=2, heads=2, patch=8)
 IMAGES = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype(np.float32)

@@ -3,7 +3,7 @@
 import flax.linen as nn
 import jax
 
-from jaxpose.models.vit import MLP, Attention, drop_path
+from jaxpose.models.vit_block import MLP, Attention, drop_path
 
 
 class Block(nn.Module):

@@ -11,6 +11,7 @@ from jaxpose.models.published.heads import *
 from jaxpose.models.published.hourglass import *
 from jaxpose.models.published.hrnet import *
 from jaxpose.models.published.hybrid import *
+from jaxpose.models.published.large_vit import *
 from jaxpose.models.published.lifting import *
 from jaxpose.models.published.litehrnet import *
 from jaxpose.models.published.mediapipe import *

@@ -73,6 +73,9 @@ def heatmaps(head: DeconvHead | SimpleHead | SimCCHead, source: str, target: str
         rules += _layers(head, rf"{source}deconv_layers", target)
     for i in range(len(head.conv_channels) if isinstance(head, DeconvHead) else 0):
         layers, name = rf"{source}conv_layers", f"{target}/conv_{i}"
+        if isinstance(head, DeconvHead) and head.instance_norm:
+            rules += layouts.dense(rf"{layers}\.{3 * i}", name, kernel=layouts.conv)
+            continue
         rules += [
             Rule(rf"{layers}\.{3 * i}\.weight", f"params/{name}/conv/kernel", layouts.conv),
             layouts.folded_norm(rf"{layers}\.{3 * i}", f"{name}/conv"),
