@@ -16,6 +16,7 @@ from jaxpose.models.published.litehrnet import *
 from jaxpose.models.published.mediapipe import *
 from jaxpose.models.published.mobilenetv2 import *
 from jaxpose.models.published.movenet import *
+from jaxpose.models.published.one_stage import *
 from jaxpose.models.published.openpose import *
 from jaxpose.models.published.picodet import *
 from jaxpose.models.published.posenet import *
