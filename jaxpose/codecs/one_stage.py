@@ -21,6 +21,9 @@ from jaxpose.geometry.suppression import best_boxes
 GREY = 114
 """Value of the margins around an image, as in the training of the published models."""
 
+# Largest logarithm of a box's size in strides, far beyond any image: larger ones overflow.
+_LARGEST = 20.0
+
 
 class Places(NamedTuple):
     """Outputs of a one-stage head for all places of one map; logits unless said otherwise.
@@ -151,7 +154,8 @@ class OneStage:
         arXiv:2107.08430), "distances" to the four sides (FCOS, arXiv:1904.01355), from the centre
         of the place.
       origin: point of a place from which boxes of "sizes" and keypoints are measured: the "corner"
-        of its cell, the upper left one, or the mean of its "pixels", which are at whole numbers.
+        of its cell, the upper left one, its "middle", or the mean of its "pixels", half a pixel
+        before the middle.
       keypoint_gain: factor on the vectors to keypoints.
       threshold: lowest probability of a person, above 0.
       iou: overlap above which only the better one of two people is kept; 1 keeps both, for heads
@@ -162,7 +166,7 @@ class OneStage:
     input_hw: tuple[int, int] = (640, 640)
     strides: tuple[int, ...] = (8, 16, 32)
     boxes: Literal["sizes", "distances"] = "sizes"
-    origin: Literal["corner", "pixels"] = "corner"
+    origin: Literal["corner", "middle", "pixels"] = "corner"
     keypoint_gain: float = 1.0
     threshold: float = 0.01
     iou: float = 0.65
@@ -213,7 +217,9 @@ class OneStage:
 
     def _shift(self, stride: Any) -> Any:
         """Pixels from the corner of a cell to its origin."""
-        return (stride - 1) / 2 if self.origin == "pixels" else 0.0 * stride
+        return {"corner": 0.0 * stride, "middle": stride / 2, "pixels": (stride - 1) / 2}[
+            self.origin
+        ]
 
     def output_shapes(self, num_keypoints: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
         """None: heads differ in their outputs; `check_levels` compares the maps' sizes."""
@@ -297,7 +303,7 @@ class OneStage:
         scale = strides[None, :, None]
         if self.boxes == "sizes":
             middle = numbers[..., :2] * scale + places[None]
-            half = jnp.exp(numbers[..., 2:]) * scale / 2
+            half = jnp.exp(jnp.minimum(numbers[..., 2:], _LARGEST)) * scale / 2
             return jnp.concatenate([middle - half, middle + half], axis=-1)
         bins = numbers.shape[-1] // 4
         if bins > 1:

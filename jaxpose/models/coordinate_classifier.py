@@ -62,7 +62,7 @@ class CoordinateClassifier(nn.Module):
         self.attention = GatedAttentionUnit(self.features, positions=True, name="attention")
         self.expected = nn.Dense(self.num_keypoints, name="deviation")
         self.deviation_gain = self.param(
-            "deviation_gain", nn.initializers.constant(0.1), (), jnp.float32
+            "deviation_gain", nn.initializers.constant(0.1), (1,), jnp.float32
         )
         init, shape = nn.initializers.lecun_normal(), (self.features, self.features)
         self.x_kernel, self.y_kernel = (
@@ -104,7 +104,7 @@ class CoordinateClassifier(nn.Module):
             logits = logits + (tokens @ bias)[..., None]
             shares.append(nn.softmax(jnp.clip(logits, -5e4, 5e4), axis=-1))
         means = [(p * b[:, :, None]).sum(axis=-1) for p, b in zip(shares, bins, strict=True)]
-        deviation = nn.sigmoid(self.expected(vectors)) * self.deviation_gain
+        deviation = nn.sigmoid(self.expected(vectors)) * self.deviation_gain[0]
         return Classified(
             shares[0], shares[1], jnp.stack(means, axis=-1), deviation, bins[0], bins[1]
         )

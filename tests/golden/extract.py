@@ -77,6 +77,9 @@ MODELS = (
     # One stage.
     "rtmo_s_320x320_calibrated",
     "yoloxpose_tiny_256x256",
+    "yolov8n_pose_256x192",
+    "yolo11n_pose_256x192",
+    "yolo26n_pose_256x192",
     # Lifters.
     "martinez_h36m",
     "videopose3d_27",

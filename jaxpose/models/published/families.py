@@ -24,4 +24,5 @@ from jaxpose.models.published.resnet import *
 from jaxpose.models.published.rtmdet import *
 from jaxpose.models.published.rtmpose import *
 from jaxpose.models.published.vitpose import *
+from jaxpose.models.published.yolo import *
 from jaxpose.models.published.yolox import *

@@ -137,7 +137,6 @@ def _rtmo_head(head: RTMOHead) -> list[Rule]:
         r"gau\.gamma": "attention/gain",
         r"gau\.beta": "attention/offset",
         r"gau\.res_scale\.scale": "attention/residual_scale",
-        r"sigma_fc\.2\.scale": "deviation_gain",
         r"x_fc\.bias": "x_bias",
         r"y_fc\.bias": "y_bias",
     }
@@ -155,6 +154,7 @@ def _rtmo_head(head: RTMOHead) -> list[Rule]:
         *layouts.dense(rf"{dcc}\.pose_to_kpts\.0", f"{ours}/expand"),
         *layouts.batch_norm(rf"{dcc}\.pose_to_kpts\.1", f"{ours}/norm"),
         *layouts.dense(rf"{dcc}\.sigma_fc\.0", f"{ours}/deviation"),
+        Rule(rf"{dcc}\.sigma_fc\.2\.scale", f"params/{ours}/deviation_gain", np.atleast_1d),
         *(
             Rule(rf"{dcc}\.{source}\.weight", f"params/{ours}/{target}/kernel", layouts.linear)
             for source, target in linear.items()
