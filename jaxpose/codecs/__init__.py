@@ -16,6 +16,7 @@ from jaxpose.codecs.heatmap import Heatmap
 from jaxpose.codecs.integral import IntegralRegression
 from jaxpose.codecs.landmarks import Landmarks
 from jaxpose.codecs.megvii import Megvii
+from jaxpose.codecs.one_stage import OneStage, OneStageOutputs
 from jaxpose.codecs.regression import Regression
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.codecs.simcc import SimCC
@@ -33,6 +34,8 @@ __all__ = [
     "IntegralRegression",
     "Landmarks",
     "Megvii",
+    "OneStage",
+    "OneStageOutputs",
     "Regression",
     "Sample",
     "SimCC",

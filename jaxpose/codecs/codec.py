@@ -20,7 +20,8 @@ class Codec(Protocol):
 
     Two more methods are optional: `maps(outputs)` returns float32 maps `[B, h, w, K]` of each
     keypoint's likelihood over the input, and `bounded()` returns the codec that prediction uses in
-    place of this one.
+    place of this one. So are two attributes: `averages`, False if there is no flip test because
+    outputs cannot be averaged, and `border`, the value around an image on the input (0 if absent).
     """
 
     @property
@@ -50,7 +51,9 @@ class ImageCodec(Codec, Protocol):
     """Interface of a codec for all people in a whole image.
 
     `decode` returns up to `max_people` people `[B, P, K]`. `heatmap_hw` is the size of the maps,
-    and of `Sample.counted`.
+    and of `Sample.counted`. A codec of keypoints that are not on maps has no `maps`; it has
+    `check_levels(outputs, num_keypoints)`, which raises InputError for outputs that `decode` cannot
+    read, in place of shapes in `output_shapes`.
     """
 
     @property
@@ -59,8 +62,15 @@ class ImageCodec(Codec, Protocol):
     @property
     def max_people(self) -> int: ...
 
-    def maps(self, outputs: Any) -> jax.Array:
-        """Likelihood of each keypoint over the input, float32 `[B, h, w, K]`."""
+
+def averages(codec: Codec) -> bool:
+    """True if the outputs for an image and for its mirror image can be averaged (flip test)."""
+    return getattr(codec, "averages", True)
+
+
+def border_of(codec: Codec) -> int:
+    """Value of the input around the image, 0 to 255."""
+    return getattr(codec, "border", 0)
 
 
 def mirror_maps(maps: jax.Array, permutation: Any) -> jax.Array:

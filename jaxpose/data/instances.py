@@ -130,12 +130,17 @@ class PeopleOfImages:
         return batch | {name: found[name] for name in whole} | {"index": wanted}
 
 
-def letterbox(image_hw: tuple[int, int], canvas_hw: tuple[int, int]) -> np.ndarray:
+def letterbox(
+    image_hw: tuple[int, int], canvas_hw: tuple[int, int], udp: geometry.Udp = True
+) -> np.ndarray:
     """Affine map `[2, 3]` from image to canvas pixels: the whole image, centred, as large as fits.
 
     The outermost pixel centres along the side that fills the canvas coincide with those of the
-    canvas.
+    canvas; with `udp=False`, the image's size becomes that of the canvas (see `crop_matrix`).
     """
+    if not udp:
+        whole = np.array([0.0, 0.0, image_hw[1], image_hw[0]])
+        return geometry.box_crop_matrix(whole, canvas_hw, padding=1.0)
     height, width = (side - 1 for side in image_hw)
     center = np.array([width / 2, height / 2])
     size = np.maximum(np.array([width, height], np.float64), 1.0)

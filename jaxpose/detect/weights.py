@@ -17,6 +17,8 @@ from jaxpose.models.published.record import PublishedDetector
 
 _NECK = "params/neck/"
 _CLASSES = "params/head/class_0/kernel"
+# A leaf of the heads of one-stage pose models, which have a neck, too.
+_KEYPOINTS = "params/head/visible_0/kernel"
 # Models whose size differs by at least this logarithm of the ratio are not tried.
 _FAR = math.log(2)
 
@@ -30,7 +32,7 @@ class Recognised(NamedTuple):
 
 
 def is_detector(state_dict: Mapping[str, np.ndarray]) -> bool:
-    """True if the names of arrays are a detector's: it has a neck, and pose models have none.
+    """True if the names of arrays are a detector's: it has a neck, and no head for keypoints.
 
     Args:
       state_dict: `{key: array}` in PyTorch's layouts, such as `[out, in, h, w]`, or in ours.
@@ -40,7 +42,9 @@ def is_detector(state_dict: Mapping[str, np.ndarray]) -> bool:
     """
     source = detect(state_dict)
     return source.purpose == "detection" or (
-        source.own and any(key.startswith(_NECK) for key in state_dict)
+        source.own
+        and _KEYPOINTS not in state_dict
+        and any(key.startswith(_NECK) for key in state_dict)
     )
 
 

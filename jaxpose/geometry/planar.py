@@ -164,10 +164,13 @@ def flip_keypoints(keypoints: ArrayT, width: int, permutation: Any) -> ArrayT:
     return xp.stack([width - 1 - swapped[..., 0], swapped[..., 1]], axis=-1)
 
 
-def crop_image(image: np.ndarray, matrix: np.ndarray, output_hw: tuple[int, int]) -> np.ndarray:
-    """Crops an image on the host: `[H, W, 3]` uint8 to `[h, w, 3]` uint8, bilinear, zeros outside.
+def crop_image(
+    image: np.ndarray, matrix: np.ndarray, output_hw: tuple[int, int], border: int = 0
+) -> np.ndarray:
+    """Crops an image on the host: `[H, W, 3]` uint8 to `[h, w, 3]` uint8, bilinear.
 
-    `matrix [2, 3]` maps image pixels to output pixels, as in `resampling.warp`.
+    `matrix [2, 3]` maps image pixels to output pixels, as in `resampling.warp`; outside the image
+    is `border`.
     """
     import cv2
 
@@ -178,7 +181,7 @@ def crop_image(image: np.ndarray, matrix: np.ndarray, output_hw: tuple[int, int]
         (width, height),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT,
-        borderValue=0,
+        borderValue=(border,) * 3,
     )
 
 

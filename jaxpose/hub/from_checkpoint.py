@@ -13,7 +13,7 @@ import numpy as np
 from rich.table import Table
 
 from jaxpose import skeletons
-from jaxpose.codecs.codec import ImageCodec
+from jaxpose.codecs.codec import ImageCodec, border_of
 from jaxpose.config import to_json
 from jaxpose.config.trust import outside_paths, record_as_own
 from jaxpose.console import PlainConsole
@@ -130,7 +130,7 @@ def release_checkpoint(
         f"{source_of(source)} ({detect(state_dict).name})",
         _input(fit),
         skeleton.keypoints if skeleton else (f"{fit.num_keypoints}, not named",),
-        licence=licence_of(source, entry, options),
+        licence=detect(state_dict).licence or licence_of(source, entry, options),
         published=""
         if options.reset_head
         else ", ".join(filter(None, (entry.score, entry.source))),
@@ -196,7 +196,10 @@ def _input(fit: Identified) -> str:
         return f"one person's {fit.num_keypoints} keypoints, frames: {frames}"
     height, width = fit.input_hw
     whole = isinstance(fit.entry, PublishedPose) and fit.entry.takes == "images"
-    part = "a whole image with black margins" if whole else "one person's box"
+    part = "one person's box"
+    if whole:
+        codec = fit.entry.codec and fit.entry.codec(fit.input_hw)
+        part = f"a whole image with {'grey' if codec and border_of(codec) else 'black'} margins"
     return f"RGB, {width} x {height} pixels (width x height), {part}"
 
 
@@ -357,6 +360,8 @@ def _table(
     table = Table(show_header=False)
     table.add_row("format", source.name)
     table.add_row("model", fit.entry.name)
+    if source.licence:
+        table.add_row("licence", f"{source.licence}, that of {source.name}'s weights")
     if others:
         table.add_row("same shapes", ", ".join(other.entry.name for other in others))
     table.add_row("parameters", f"{count_parameters(variables) / 1e6:.2f} M")

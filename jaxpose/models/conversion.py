@@ -105,6 +105,8 @@ class Format:
         that differ from another one in names only.
       rules: rules that apply to every model.
       dataset: dataset of all heads that the project publishes; `""` if there are several.
+      licence: licence under which the project publishes all of its weights, for projects whose
+        licence also applies to converted weights; `""` if the file decides.
     """
 
     name: str
@@ -123,6 +125,7 @@ class Format:
     renames: tuple[tuple[str, str], ...] = ()
     rules: tuple[Rule, ...] = ()
     dataset: str = ""
+    licence: str = ""
     head_is_rest: bool = False
 
     def renamed(self, state_dict: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

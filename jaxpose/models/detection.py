@@ -94,12 +94,14 @@ class Tower(nn.Module):
       convs: number of convolutions, one after the other.
       shared: all levels share the convolutions; each level has separate norms.
       style: style of all convolutions; shared ones are never separable.
+      groups: groups of channels of all convolutions but the first; 1 if they are shared.
     """
 
     features: int
     convs: int = 2
     shared: bool = False
     style: Style = Style()
+    groups: int = 1
 
     @nn.compact
     def __call__(self, maps: tuple[jax.Array, ...], train: bool) -> list[jax.Array]:
@@ -108,7 +110,10 @@ class Tower(nn.Module):
         for j in range(self.convs):
             conv = self._conv(f"conv_{j}") if self.shared else None
             for i, x in enumerate(found):
-                if conv is None:
+                if conv is None and j and self.groups > 1:
+                    grouped = self.style.conv(self.features, 3, f"conv_{i}_{j}", groups=self.groups)
+                    x = grouped(x, train)
+                elif conv is None:
                     x = self.style.spatial(self.features, 3, f"conv_{i}_{j}")(x, train)
                 else:
                     x = nn.silu(self._norm(f"norm_{i}_{j}")(conv(x), train))

@@ -30,11 +30,13 @@ class GatedAttentionUnit(nn.Module):
       key_dim: length of queries and keys, which share one projection.
       expansion: width of gates and values over that of the input.
       dtype: compute dtype of the matrix products; their sums are float32.
+      positions: a learnt vector of each token is added to its query and its key.
     """
 
     key_dim: int = 128
     expansion: int = 2
     dtype: str = "float32"
+    positions: bool = False
 
     @nn.compact
     def __call__(self, tokens: jax.Array) -> jax.Array:
@@ -48,6 +50,10 @@ class GatedAttentionUnit(nn.Module):
         gain = self.param("gain", nn.initializers.uniform(1.0), shape, jnp.float32)
         offset = self.param("offset", nn.initializers.uniform(1.0), shape, jnp.float32)
         query, key = (base * gain[i][None, None] + offset[i][None, None] for i in range(2))
+        if self.positions:
+            init = nn.initializers.normal(1.0)
+            position = self.param("position", init, (tokens.shape[1], self.key_dim), jnp.float32)
+            query, key = query + position[None], key + position[None]
         similarity = self._product("bqd,bkd->bqk", query, key)
         attention = jnp.square(nn.relu(similarity * self.key_dim**-0.5))
         x = gate * self._product("bqk,bkd->bqd", attention, value)

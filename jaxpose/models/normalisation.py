@@ -28,7 +28,7 @@ SIGNED_RGB = Normalisation((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
 
 
 def renormalise(images: jax.Array, wanted: Normalisation) -> jax.Array:
-    """Change RGB images `[B, H, W, 3]` from ImageNet's normalisation to another one of RGB.
+    """Change RGB images `[B, H, W, 3]` from ImageNet's normalisation to another one.
 
     Every model here takes images with ImageNet's normalisation, so that data, training and export
     are the same for all of them. A model whose weights were trained with another one calls this
@@ -36,10 +36,11 @@ def renormalise(images: jax.Array, wanted: Normalisation) -> jax.Array:
     published normalisation.
     """
     given = IMAGENET_RGB
-    assert wanted.order == given.order
+    images = images.astype(jnp.float32)
+    if wanted.order == "BGR":
+        given, images = IMAGENET_BGR, images[..., ::-1]
     gain = np.array(given.std) / np.array(wanted.std)
     shift = (np.array(given.mean) - np.array(wanted.mean)) / np.array(wanted.std)
-    images = images.astype(jnp.float32)
     return (
         images * gain.astype(np.float32)[None, None, None]
         + shift.astype(np.float32)[None, None, None]

@@ -71,7 +71,8 @@ def test_filters(cache):
         *("rtmpose-m-hand", "hrnetv2-w18-onehand10k"),
         *("hand-landmark-lite", "hand-landmark-full"),
     }
-    assert "martinez" in names("--task", "lifter") and "rtmo-s" in names("--unsupported")
+    assert "martinez" in names("--task", "lifter")
+    assert "hrnet-w32-udp-regress" in names("--unsupported")
     assert names("rtmpose-m") == ["rtmpose-m"]  # a whole name is one model
     for arguments, message in (
         (("--skeleton", "hand12"), "Did you mean 'hand21'"),
@@ -92,10 +93,10 @@ def test_json_has_all_facts(cache):
 
 def test_what_cannot_run_is_a_table_of_its_own_with_reasons():
     printed = models("--unsupported", columns=80).stdout
-    assert "RTMO's network, which finds all people of an image at once" in printed
-    assert "  rtmo-s " in printed and "Apache-2.0" in printed
-    one = models("rtmo-s")
-    assert one.exit_code == 0 and "dac2bf74" in one.stdout and "not built in" in one.stdout
+    assert "Its head gives a heatmap and two offsets for each keypoint" in printed
+    assert "  hrnet-w32-udp-regress " in printed and "Apache-2.0" in printed
+    one = models("hrnet-w32-udp-regress")
+    assert one.exit_code == 0 and "9c0b77b4" in one.stdout and "no codec" in one.stdout
 
 
 @pytest.mark.parametrize(

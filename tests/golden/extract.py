@@ -38,6 +38,18 @@ KEPT = {
     "metrics": ("metric/",),
 }
 
+# The same for other files of functions: name here, name there, cases.
+MORE = {
+    "one_stage": (
+        "functions_bottomup",
+        (
+            *("yoloxpose/predict/0.01_0.65", "yoloxpose/simota_assign", "yoloxpose/loss"),
+            *("rtmo/dcc", "rtmo/priors", "rtmo/predict/0.65", "loss/oks/", "loss/iou/"),
+            *("loss/varifocal/", "loss/mlecc/", "loss/bce/mean"),
+        ),
+    ),
+}
+
 MODELS = (
     # ViTPose and ImageNet's ViT under the names of four projects.
     "vitpose_s_256x192",
@@ -62,6 +74,12 @@ MODELS = (
     "rtmpose_s_256x192_calibrated",
     "rtmpose_m_hand5_256x256",
     "rtmpose_m_face106_256x256",
+    # One stage.
+    "rtmo_s_320x320_calibrated",
+    "yoloxpose_tiny_256x256",
+    "yolov8n_pose_256x192",
+    "yolo11n_pose_256x192",
+    "yolo26n_pose_256x192",
     # Lifters.
     "martinez_h36m",
     "videopose3d_27",
@@ -125,6 +143,10 @@ def main(golden: Path) -> None:
     here = Path(__file__).parent
     with np.load(golden / "functions.npz") as functions:
         for name, prefixes in KEPT.items():
+            arrays = {key: functions[key] for key in functions.files if key.startswith(prefixes)}
+            np.savez_compressed(here / f"{name}.npz", **arrays)
+    for name, (file, prefixes) in MORE.items():
+        with np.load(golden / f"{file}.npz") as functions:
             arrays = {key: functions[key] for key in functions.files if key.startswith(prefixes)}
             np.savez_compressed(here / f"{name}.npz", **arrays)
     (here / "models").mkdir(exist_ok=True)

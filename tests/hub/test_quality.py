@@ -152,8 +152,11 @@ def test_models_in_the_package_have_names(inside, capsys):
     [
         (["--quality", "fast", "--from", "rtmpose-t"], "--quality chooses the default models, and"),
         (["--set", "quality=fast", "--from", "rtmpose-t"], "--quality chooses the default models"),
-        (["--from", "rtmo-s"], "jaxpose cannot run rtmo-s yet. RTMO's network, which finds all"),
-        (["--from", "rtmo-ss"], "Did you mean 'rtmo-s'"),
+        (
+            ["--from", "hrnet-w32-udp-regress"],
+            "jaxpose cannot run hrnet-w32-udp-regress yet. Its head gives a heatmap and two",
+        ),
+        (["--from", "hrnet-w32-udp-regres"], "Did you mean 'hrnet-w32-udp-regress'"),
         (["--from", "rtmdet-nano-person"], "is a detector. Pass it with --detector"),
         (["--detector", "rtmpose-t"], "is a model for keypoints in images"),
     ],

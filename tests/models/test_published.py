@@ -123,7 +123,8 @@ def test_no_two_families_have_a_table_for_one_class():
 
 
 def test_records_are_found_by_words_and_patterns():
-    assert {r.name for r in records("yolox")} == {f"yolox-{s}" for s in ("nano", "tiny", "s", "m")}
+    sizes = ("nano", "tiny", "s", "m")
+    assert {r.name for r in records("yolox", "detector")} == {f"yolox-{s}" for s in sizes}
     assert [r.name for r in records("rtmpose-?", "pose")] == [f"rtmpose-{s}" for s in "tsml"]
     assert records("no such model") == [] and records("yolox", "lifter") == []
     assert len(records()) == len(EVERY)

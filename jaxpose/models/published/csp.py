@@ -133,6 +133,6 @@ def _cspnext(model: CSPNeXt) -> list[Rule]:
 
 CSP = Family(
     "csp",
-    mmpose={CSPNeXt: _cspnext},
+    mmpose={CSPNeXt: _cspnext, PathAggregation: _mmdet_neck},
     mmdet={CSPNeXt: _cspnext, PathAggregation: _mmdet_neck},
 )

@@ -17,6 +17,7 @@ from jaxpose.models.published.litehrnet import *
 from jaxpose.models.published.mediapipe import *
 from jaxpose.models.published.mobilenetv2 import *
 from jaxpose.models.published.movenet import *
+from jaxpose.models.published.one_stage import *
 from jaxpose.models.published.openpose import *
 from jaxpose.models.published.picodet import *
 from jaxpose.models.published.posenet import *
@@ -24,4 +25,5 @@ from jaxpose.models.published.resnet import *
 from jaxpose.models.published.rtmdet import *
 from jaxpose.models.published.rtmpose import *
 from jaxpose.models.published.vitpose import *
+from jaxpose.models.published.yolo import *
 from jaxpose.models.published.yolox import *

@@ -14,7 +14,7 @@ class NotRunnable:
     """Published weights without a model here.
 
     Attributes:
-      name: name for users, such as `rtmo-s`.
+      name: name for users, such as `rtmw-m`.
       task: task of the model, in words.
       reason: sentence that says what is missing.
       weights: address of the weights, with the digits of their checksum.
@@ -53,7 +53,6 @@ def _plain(address: str) -> str:
     return address.partition("?")[0]
 
 
-_ONE_STAGE = "RTMO's network, which finds all people of an image at once, is not built in."
 _RTMW = "RTMW's neck and its head of two levels are not built in."
 _OFFSETS = (
     "Its head gives a heatmap and two offsets for each keypoint, and no codec here reads these."
@@ -73,11 +72,6 @@ _TFHUB = "https://tfhub.dev/google"
 _TINY = "https://bj.bcebos.com/v1/paddledet/models/keypoint/tinypose_enhance"
 
 
-def _digits(file: str) -> str:
-    """Digits of the checksum in the name of one of OpenMMLab's files."""
-    return file.rpartition("_")[0].rpartition("-")[2]
-
-
 _ROWS = (
     *(
         NotRunnable(
@@ -95,29 +89,6 @@ _ROWS = (
              "AP 67.2"),
             ("x-384x288", "rtmw-x_simcc-cocktail14_pt-ucoco_270e-384x288-f840f204_20231122",
              "f840f204", "AP 70.2"),
-        )
-    ),
-    *(
-        NotRunnable(
-            f"rtmo-{name}",
-            f"body, {'14 keypoints of CrowdPose' if 'crowdpose' in name else '17 keypoints'}, "
-            "whole images",
-            _ONE_STAGE,
-            Weights(f"{OPENMMLAB}/v1/projects/rtmo/rtmo-{file}.pth", _digits(file)),
-            score,
-        )
-        for name, file, score in (
-            ("t", "t_8xb32-600e_body7-416x416-f48f75cb_20231219", "AP 57.4"),
-            ("s", "s_8xb32-600e_body7-640x640-dac2bf74_20231211", "AP 68.6"),
-            ("m", "m_16xb16-600e_body7-640x640-39e78cc4_20231211", "AP 72.6"),
-            ("l", "l_16xb16-600e_body7-640x640-b37118ce_20231211", "AP 74.8"),
-            ("s-coco", "s_8xb32-600e_coco-640x640-8db55a59_20231211", "AP 67.7"),
-            ("m-coco", "m_16xb16-600e_coco-640x640-6f4e0306_20231211", "AP 70.9"),
-            ("l-coco", "l_16xb16-600e_coco-640x640-516a421f_20231211", "AP 72.4"),
-            ("s-crowdpose", "s_8xb32-700e_crowdpose-640x640-79f81c0d_20231211", "AP 67.3"),
-            ("l-crowdpose", "l_16xb16-700e_crowdpose-640x640-1008211f_20231211", "AP 73.2"),
-            ("l-body7-crowdpose", "l_16xb16-700e_body7-crowdpose-640x640-5bafdc11_20231219",
-             "AP 83.8"),
         )
     ),
     NotRunnable(

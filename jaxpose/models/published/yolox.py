@@ -125,6 +125,7 @@ _TABLE = (
 
 YOLOX = Family(
     "yolox",
+    mmpose={CSPDarknet: _mmdet_backbone},
     mmdet={CSPDarknet: _mmdet_backbone, YOLOXHead: _mmdet_head},
     formats=(
         Format(

@@ -63,6 +63,8 @@ def augment(
     input_hw: tuple[int, int],
     heatmap_hw: tuple[int, int],
     permutation: np.ndarray,
+    udp: geometry.Udp = True,
+    border: int = 0,
 ) -> tuple[jax.Array, Sample, jax.Array]:
     """Compute inputs of the model, and the labels in their pixels.
 
@@ -75,13 +77,15 @@ def augment(
       augmentation, input_hw: static.
       heatmap_hw: static; size of the codec's maps.
       permutation: int `[K]`, which exchanges left and right keypoints.
+      udp, border: static; convention of the codec's input (see `crop_matrix`), and value around the
+        image.
 
     Returns:
       Images float32 `[B, h, w, 3]`, normalised; the labels, whose `counted` has the size of the
       heatmaps and is False in padding rows; the affine maps `[B, 2, 3]` from canvas to input.
     """
     image = batch["image"]
-    matrix, flip = _matrices(key, image.shape, augmentation, input_hw)
+    matrix, flip = _matrices(key, image.shape, augmentation, input_hw, udp)
     keypoints = geometry.apply_affine(matrix[:, None], batch["keypoints"])
     visible = jnp.asarray(batch["visible"])
     swap = flip[:, None, None]
@@ -101,7 +105,7 @@ def augment(
         crowd=batch["crowd"],
         counted=(ignored < 128) & rows[:, None, None],
     )
-    return normalize(warp(image, matrix, input_hw)), sample, matrix
+    return normalize(warp(image, matrix, input_hw, border=float(border))), sample, matrix
 
 
 def _matrices(
@@ -109,6 +113,7 @@ def _matrices(
     image_shape: tuple[int, ...],
     augmentation: ImageAugmentation,
     input_hw: tuple[int, int],
+    udp: geometry.Udp,
 ) -> tuple[jax.Array, jax.Array]:
     """Draw maps `[B, 2, 3]` from canvas to input pixels; `[B]` is True for those that mirror."""
     batch, height, width = image_shape[:3]
@@ -118,14 +123,15 @@ def _matrices(
         return jax.random.uniform(jax.random.fold_in(key, i), (5,))
 
     number = jax.vmap(draw)(jnp.arange(batch))
-    center = jnp.array([[(width - 1) / 2, (height - 1) / 2]], jnp.float32)
-    size = jnp.array([[width - 1, height - 1]], jnp.float32)
-    size = geometry.fix_aspect_ratio(size, (input_hw[1] - 1) / (input_hw[0] - 1))
+    edge = 1 if udp else 0
+    size = jnp.array([[width - edge, height - edge]], jnp.float32)
+    center = size / 2
+    size = geometry.fix_aspect_ratio(size, (input_hw[1] - edge) / (input_hw[0] - edge))
     low, high = a.scale
     size = size / (low + (high - low) * number[:, :1])
     center = center + a.shift * (2 * number[:, 1:3] - 1) * size
     degrees = a.rotation_degrees * (2 * number[:, 3] - 1)
-    matrix = geometry.crop_matrix(center, size, input_hw, degrees, udp=True)
+    matrix = geometry.crop_matrix(center, size, input_hw, degrees, udp=udp)
     flip = number[:, 4] < a.flip
     mirror = jnp.array([[[-1.0, 0.0, input_hw[1] - 1.0], [0.0, 1.0, 0.0]]], jnp.float32)
     mirrored = geometry.compose_affine(jnp.broadcast_to(mirror, matrix.shape), matrix)

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jaxpose import viz
+from jaxpose.codecs.codec import averages, border_of
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.data.index import process_slice
 from jaxpose.data.source import Source
@@ -111,6 +112,8 @@ def make_estimate(
             input_hw=codec.input_hw,
             heatmap_hw=codec.heatmap_hw,
             permutation=permutation,
+            udp=codec.udp,
+            border=border_of(codec),
         )
         found = predict_keypoints(
             experiment.model, variables, images, codec, permutation, flip_test
@@ -190,7 +193,7 @@ def score(estimates: Estimates, experiment: "BottomUpExperiment", flip_test: boo
     return Report(
         metrics=scored.figures,
         boxes="none: whole images",
-        flip_test=flip_test,
+        flip_test=flip_test and averages(experiment.codec),
         decode=str(experiment.codec),
         sigmas=skeleton.describe_sigmas() if skeleton.sigmas is not None else None,
         people=int((~truth.ignore).sum()),

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose.codecs.codec import ImageCodec
+from jaxpose.codecs.codec import ImageCodec, averages, border_of
 from jaxpose.data.source import SyntheticScenes
 from jaxpose.errors import InputError
 from jaxpose.export.program import Level, Program, Value, named_outputs, outputs_like, tree_bytes
@@ -38,7 +38,10 @@ class BottomUpEstimator:
 
     def describe_input(self) -> str:
         height, width = self.input_hw
-        return f"RGB, {width} x {height} pixels (width x height), a whole image with black margins"
+        margins = "grey" if border_of(self.codec) else "black"
+        return (
+            f"RGB, {width} x {height} pixels (width x height), a whole image with {margins} margins"
+        )
 
     def predictor(self, variables: Any, **options: Any) -> ImagePredictor:
         """Build an `ImagePredictor`."""
@@ -76,7 +79,7 @@ class BottomUpEstimator:
                 "of": "RGB, 0 to 255",
                 "included": level != "model",
             },
-            "flip_test": flip_test and level != "model",
+            "flip_test": flip_test and averages(self.codec) and level != "model",
         }
 
         def samples(number: int) -> tuple[np.ndarray, ...]:

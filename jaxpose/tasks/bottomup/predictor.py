@@ -8,8 +8,9 @@ import jax
 import numpy as np
 
 from jaxpose import geometry
-from jaxpose.codecs.codec import ImageCodec
+from jaxpose.codecs.codec import ImageCodec, border_of
 from jaxpose.codecs.decoded import Decoded
+from jaxpose.codecs.visualize import as_maps
 from jaxpose.data.instances import letterbox
 from jaxpose.errors import InputError
 from jaxpose.results.people import People
@@ -55,7 +56,7 @@ class ImagePredictor:
           variables: the variables of the model, on the device.
           codec: the codec of the training.
           skeleton: the names of the keypoints.
-          flip_test: average with the mirrored image.
+          flip_test: average with the mirrored image; no effect on codecs that do not average.
           batch_size: images in one forward pass (twice as many with the flip test).
           sizes: smaller batch sizes that may also be used; each is compiled when first needed.
           scales, padding: options of models that take crops; only the defaults are accepted.
@@ -86,7 +87,7 @@ class ImagePredictor:
 
         def maps(variables: Any, images: jax.Array) -> jax.Array:
             arguments = model, variables, normalize(images), codec, permutation, flip_test
-            return codec.maps(predict_outputs(*arguments))
+            return as_maps(codec, predict_outputs(*arguments))
 
         self._forward = jax.jit(forward)
         self._maps = jax.jit(maps)
@@ -134,7 +135,8 @@ class ImagePredictor:
     def maps(self, image: np.ndarray, boxes_xywh: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Letterboxed image, uint8 `[1, h, w, 3]`, and its maps, float32 `[1, h', w', K]`.
 
-        The boxes have no effect on them; see `viz.draw_heatmaps`.
+        The boxes have no effect on them; see `viz.draw_heatmaps`. Only for codecs that have maps
+        (`codecs.visualize.has_maps`).
         """
         entry = self._enter(image, boxes_xywh)
         batch = np.zeros((self.sizes[0], *entry.input.shape), np.uint8)
@@ -153,8 +155,9 @@ class ImagePredictor:
         boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
         if boxes.ndim != 2 or boxes.shape[1] != 4:
             raise InputError(f"boxes must be [P, 4] (x, y, w, h), not {list(boxes.shape)}")
-        matrix = letterbox((height, width), self.codec.input_hw)
-        small = geometry.crop_image(image, matrix, self.codec.input_hw)
+        codec = self.codec
+        matrix = letterbox((height, width), codec.input_hw, codec.udp)
+        small = geometry.crop_image(image, matrix, codec.input_hw, border_of(codec))
         return _Image(small, geometry.invert_affine(matrix), (height, width), boxes)
 
     def _launch(self, images: list[_Image], full: bool) -> tuple[Decoded, list[_Image]]:

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jaxpose import viz
+from jaxpose.codecs.codec import border_of
 from jaxpose.convert import load_pretrained
 from jaxpose.data.instances import image_shapes
 from jaxpose.data.source import Images, Source, check_keypoints
@@ -38,6 +39,10 @@ class BottomUpTask:
         variables = abstract_variables(model, codec.input_hw)
         images = jax.ShapeDtypeStruct((1, *codec.input_hw, 3), np.float32)
         outputs = jax.eval_shape(lambda v, x: model.apply(v, x, train=False), variables, images)
+        check_levels = getattr(codec, "check_levels", None)
+        if check_levels is not None:
+            check_levels(outputs, self.experiment.skeleton.num_keypoints)
+            return
         given = tuple(x.shape[1:] for x in jax.tree.leaves(outputs))
         wanted = codec.output_shapes(self.experiment.skeleton.num_keypoints)
         if given not in wanted:
@@ -94,6 +99,8 @@ class BottomUpTask:
             input_hw=codec.input_hw,
             heatmap_hw=codec.heatmap_hw,
             permutation=experiment.skeleton.flip_permutation,
+            udp=codec.udp,
+            border=border_of(codec),
         )
         return images, *codec.encode(sample)
 

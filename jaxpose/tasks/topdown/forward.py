@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose.codecs.codec import Codec
+from jaxpose.codecs.codec import Codec, averages
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.models.build import DatasetImages
 
@@ -24,7 +24,7 @@ def predict_keypoints(
 
     The flip test also runs the mirrored crops through the model and averages both outputs before
     they are decoded (Newell et al. 2016, arXiv:1603.06937, section 3.1); it costs a second forward
-    pass. Evaluation and prediction share this function.
+    pass. A codec that does not average has none. Evaluation and prediction share this function.
 
     Args:
       model: a Linen module; `model.apply(variables, images, train=False)` returns the outputs that
@@ -65,7 +65,7 @@ def predict_outputs(
         inputs = images if dataset_index is None else DatasetImages(images, dataset_index)
         return model.apply(variables, inputs, train=False)
 
-    if not flip_test:
+    if not flip_test or not averages(codec):
         return apply(images, dataset_index)
     # Each image is next to its mirror image, so that no image moves to another device.
     both = jnp.stack([images, images[:, :, ::-1]], axis=1)
