@@ -19,12 +19,15 @@ SIZES = {
     "humaneva15": 15,
     "mpi_inf_3dhp17": 17,
     "blazepose33": 33,
+    "openpose18": 18,
+    "body25": 25,
     "coco_wholebody133": 133,
     "ap10k17": 17,
     "hand21": 21,
     "rhd21": 21,
     "hand_region2": 2,
     "face68": 68,
+    "face70": 70,
     "face98": 98,
     "face106": 106,
     "facemesh468": 468,
@@ -153,7 +156,7 @@ def test_sigmas_are_there_exactly_where_published():
     with_sigmas = {s.name for s in skeletons.BUILT_IN.values() if s.sigmas is not None}
     assert with_sigmas == {
         *("coco17", "coco_wholebody133", "ap10k17", "halpe26", "aic14", "crowdpose14"),
-        *("halpe136", "humanart21", "animalpose20", "atrw15"),
+        *("halpe136", "humanart21", "animalpose20", "atrw15", "openpose18", "body25"),
     }
 
 

@@ -17,9 +17,11 @@ from jaxpose.codecs.integral import IntegralRegression
 from jaxpose.codecs.landmarks import Landmarks
 from jaxpose.codecs.megvii import Megvii
 from jaxpose.codecs.one_stage import OneStage, OneStageOutputs
+from jaxpose.codecs.part_affinity import PartAffinity
 from jaxpose.codecs.regression import Regression
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.codecs.simcc import SimCC
+from jaxpose.codecs.with_background import HeatmapWithBackground
 from jaxpose.deprecations import moved_names as _moved_names
 
 __all__ = [
@@ -30,12 +32,14 @@ __all__ = [
     "Decoded",
     "DisplacementFields",
     "Heatmap",
+    "HeatmapWithBackground",
     "ImageCodec",
     "IntegralRegression",
     "Landmarks",
     "Megvii",
     "OneStage",
     "OneStageOutputs",
+    "PartAffinity",
     "Regression",
     "Sample",
     "SimCC",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxpose.console import PlainConsole
+from jaxpose.convert.frozen_graph import read_frozen_graph
 from jaxpose.convert.npz import read_npz
 from jaxpose.convert.openvino import openvino_input_hw, read_openvino
 from jaxpose.convert.pickles import Tensor
@@ -78,12 +79,12 @@ def read_weights(path: str | Path, *, ema: bool | None = None) -> Weights:
 
     Reads `.safetensors`, `.npz`, OpenVINO's models (`.xml` with `.bin` beside it; see
     `convert.openvino`), TensorFlow.js models (`.json` with the weight files beside it; see
-    `convert.tfjs`), TFLite files (`.tflite`; see `convert.tflite`) and PyTorch's files (`.pth`,
-    `.pt`, `.bin`, `.ckpt`). Of PyTorch's files it reads only the tensors: other objects in a pickle
-    are neither imported nor run. Floats of 16 bits become float32. The weights may be inside
-    wrappers such as `state_dict` and `model`, and a prefix `module.`, `_orig_mod.` or `model.` is
-    removed. Arrays beside those with the prefix, such as a loss's, are left out, and a note on
-    standard error lists them.
+    `convert.tfjs`), TFLite files (`.tflite`; see `convert.tflite`), frozen graphs (`.pb`; see
+    `convert.frozen_graph`) and PyTorch's files (`.pth`, `.pt`, `.bin`, `.ckpt`). Of PyTorch's files
+    it reads only the tensors: other objects in a pickle are neither imported nor run. Floats of 16
+    bits become float32. The weights may be inside wrappers such as `state_dict` and `model`, and a
+    prefix `module.`, `_orig_mod.` or `model.` is removed. Arrays beside those with the prefix, such
+    as a loss's, are left out, and a note on standard error lists them.
 
     The arrays may need 64 MiB and 16 times the file's size: a small file cannot fill the memory.
 
@@ -121,13 +122,15 @@ def read_weights(path: str | Path, *, ema: bool | None = None) -> Weights:
         state_dict = read_tfjs(path)
     elif suffix == ".tflite":
         state_dict = read_tflite(path)
+    elif suffix == ".pb":
+        state_dict = read_frozen_graph(path)
     elif suffix in PYTORCH:
         return _read_pytorch(path, ema)
     else:
         raise InputError(
             f"{path} is not a supported checkpoint: expected .safetensors, .pth, .pt, .bin, .ckpt, "
-            f".npz, .xml (OpenVINO), .json (TensorFlow.js) or .tflite, not "
-            f"{suffix or 'a name without a suffix'}."
+            f".npz, .xml (OpenVINO), .json (TensorFlow.js), .tflite or .pb (frozen graph), "
+            f"not {suffix or 'a name without a suffix'}."
         )
     if not state_dict:
         raise InputError(f"{path} contains no arrays.")

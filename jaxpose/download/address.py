@@ -11,7 +11,7 @@ from jaxpose.errors import InputError
 # Endings of weight files; any other address is a release folder.
 _FILES = (
     *(".safetensors", ".npz", ".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar", ".json"),
-    *(".tflite", ".xml"),
+    *(".tflite", ".xml", ".pb"),
 )
 # `-fcb2599b_20230126.pth` (OpenMMLab), `-abcdef12.pth` (torch.hub): first digits of the SHA-256.
 _IN_NAME = re.compile(r"-([0-9a-f]{8,64})(?:_\d{8})?\.[a-z]+$")

@@ -97,14 +97,14 @@ def resolve(where: str | Path) -> str | Path:
         return _fetched(record)
     if inside is not None:
         return inside
-    if Path(name).suffix in (*PYTORCH, OPENVINO, ".safetensors", ".npz", ".json", ".tflite"):
+    if Path(name).suffix in (*PYTORCH, OPENVINO, ".safetensors", ".npz", ".json", ".tflite", ".pb"):
         return where  # a missing file, which the function that reads it reports
     raise InputError(f"{_unknown(name)} `jaxpose models` lists the published models.")
 
 
 def weights_in(folder: Path) -> str:
     """Sentence about the files of weights in a folder that is no model; empty if it has none."""
-    suffixes = (*PYTORCH, OPENVINO, ".safetensors", ".npz", ".tflite")
+    suffixes = (*PYTORCH, OPENVINO, ".safetensors", ".npz", ".tflite", ".pb")
     names = sorted(path.name for path in folder.glob("*") if path.suffix.lower() in suffixes)
     if not names:
         return ""

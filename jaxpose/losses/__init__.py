@@ -59,6 +59,7 @@ from jaxpose.losses.lifting import (
     velocity,
 )
 from jaxpose.losses.loss import Loss
+from jaxpose.losses.part_affinity import PartAffinityLoss
 from jaxpose.losses.rle import RLE, realnvp_log_prob, residual_log_likelihood
 from jaxpose.losses.simcc import SimCCKL, simcc_kl
 
@@ -84,6 +85,7 @@ __all__ = [
     "LandmarkLoss",
     "Loss",
     "MeanBoneLength",
+    "PartAffinityLoss",
     "Reprojection",
     "SemiSupervised",
     "SimCCDistillation",

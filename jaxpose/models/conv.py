@@ -10,10 +10,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxpose.models.depthwise import DepthwiseConv
-from jaxpose.models.norm import BatchNorm
+from jaxpose.models.norm import BatchNorm, ImageNorm
 from jaxpose.models.padding import Padding, pads
 
-Norm = Literal["batch", "none"]
+Norm = Literal["batch", "none", "image"]
 Activation = Literal["relu", "relu6", "silu", "hard_swish", "none"]
 _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": nn.relu,
@@ -42,6 +42,7 @@ class ConvNorm(nn.Module):
         may have it.
       norm: "none" for a bias in place of the norm: for weights into which the norms were folded. A
         norm with the statistics of such weights would change the outputs as soon as it is trained.
+        "image" for statistics of each image (see `norm.ImageNorm`).
     """
 
     features: int
@@ -82,6 +83,8 @@ class ConvNorm(nn.Module):
         if self.norm == "none":
             bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
             x = x + bias.astype(self.dtype)[None, None, None]
+        elif self.norm == "image":
+            x = ImageNorm(self.norm_epsilon, self.dtype, name="norm")(x)
         else:
             x = BatchNorm(self.norm_momentum, self.norm_epsilon, self.dtype, name="norm")(x, train)
         return _ACTIVATIONS[self.activation](x)

@@ -19,6 +19,28 @@ def conv(weight: np.ndarray) -> np.ndarray:
     return weight.transpose(2, 3, 1, 0)
 
 
+def bgr_conv(weight: np.ndarray) -> np.ndarray:
+    """`conv` of a first layer for BGR images -> that for RGB images."""
+    return conv(weight)[:, :, ::-1]
+
+
+def conv_of_parts(*sizes: int, order: tuple[int, ...]) -> Transform:
+    """`conv` whose input is a concatenation in another order than in the source.
+
+    Args:
+      sizes: channels of the parts, in the source's order; those of one may be -1, for the rest.
+      order: parts of the source in the order of the model.
+    """
+
+    def transform(weight: np.ndarray) -> np.ndarray:
+        rest = weight.shape[1] - sum(size for size in sizes if size >= 0)
+        ends = np.cumsum([rest if size < 0 else size for size in sizes])[:-1]
+        parts = np.split(conv(weight), ends, axis=2)
+        return np.concatenate([parts[i] for i in order], axis=2)
+
+    return transform
+
+
 def grouped_conv(weight: np.ndarray) -> np.ndarray:
     """`[groups, out, in, h, w]` -> `[h, w, in, groups * out]`, as OpenVINO and as Flax."""
     return conv(weight.reshape(-1, *weight.shape[2:]))

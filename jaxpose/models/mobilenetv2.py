@@ -24,7 +24,7 @@ _STEM_CHANNELS = 32
 _LAST_CHANNELS = 1280
 
 
-def _divisible(channels: float, by: int = 8) -> int:
+def divisible(channels: float, by: int = 8) -> int:
     """Multiple of `by` nearest to `channels`, but not below 90 % of it."""
     rounded = max(by, int(channels + by / 2) // by * by)
     return rounded + by if rounded < 0.9 * channels else rounded
@@ -101,12 +101,12 @@ class MobileNetV2(nn.Module):
         """
         conv = partial(conv_relu6, dtype=self.dtype, norm=self.norm, padding=self.padding)
         x = images.astype(self.dtype)
-        x = conv(_divisible(_STEM_CHANNELS * self.widen), 3, name="stem", stride=2)(x, train)
+        x = conv(divisible(_STEM_CHANNELS * self.widen), 3, name="stem", stride=2)(x, train)
         found = []
         for s, (expansion, channels, blocks, stride) in enumerate(STAGES):
             for k in range(blocks):
                 x = InvertedResidual(
-                    _divisible(channels * self.widen),
+                    divisible(channels * self.widen),
                     stride if k == 0 else 1,
                     expansion,
                     self.dtype,

@@ -61,6 +61,27 @@ def instance_norm(x: jax.Array, epsilon: float = 1e-5) -> jax.Array:
     return (wide * lax.rsqrt(variance + epsilon)).astype(x.dtype)
 
 
+class ImageNorm(nn.Module):
+    """Normalise each image over its pixels: a batch norm in training mode on one image.
+
+    Instance normalisation (Ulyanov et al. 2016, arXiv:1607.08022). Some published graphs were
+    frozen with their batch norms in this mode. Statistics do not depend on the rest of the batch.
+    """
+
+    epsilon: float = 1e-5
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """`[B, h, w, C]` -> `[B, h, w, C]` in `dtype`."""
+        channels = x.shape[-1]
+        scale = self.param("scale", nn.initializers.ones_init(), (channels,), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros_init(), (channels,), jnp.float32)
+        x = instance_norm(x.astype(jnp.promote_types(x.dtype, jnp.float32)), self.epsilon)
+        x = x * scale[None, None, None] + bias[None, None, None]
+        return x.astype(self.dtype)
+
+
 def _mean(x: jax.Array) -> jax.Array:
     """Mean over every axis except the last: of each sample first, then over samples.
 

@@ -23,6 +23,10 @@ IMAGENET_BGR = Normalisation((103.53, 116.28, 123.675), (57.375, 57.12, 58.395),
 PIXELS_BGR = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "BGR")
 # 0 to 255 becomes 0 to 1.
 UNIT_RGB = Normalisation((0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
+# As OpenPose divides pixels: 0 to 255 becomes -0.5 to almost 0.5.
+HALF_RGB = Normalisation((128.0, 128.0, 128.0), (256.0, 256.0, 256.0))
+HALF_BGR = Normalisation((128.0, 128.0, 128.0), (256.0, 256.0, 256.0), "BGR")
+PIXELS_RGB = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 # 0 to 255 becomes -1 to 1.
 SIGNED_RGB = Normalisation((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
 

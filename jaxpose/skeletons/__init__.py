@@ -18,6 +18,7 @@ from jaxpose.skeletons.deepfashion import (
     DEEPFASHION_UPPER6,
 )
 from jaxpose.skeletons.face68 import FACE68
+from jaxpose.skeletons.face70 import FACE70
 from jaxpose.skeletons.face98 import FACE98
 from jaxpose.skeletons.face106 import FACE106
 from jaxpose.skeletons.facemesh468 import FACEMESH468
@@ -37,6 +38,7 @@ from jaxpose.skeletons.lsp14 import LSP14
 from jaxpose.skeletons.mapping import union
 from jaxpose.skeletons.mpi_inf_3dhp17 import MPI_INF_3DHP17
 from jaxpose.skeletons.mpii16 import MPII16
+from jaxpose.skeletons.openpose import BODY25, OPENPOSE18
 from jaxpose.skeletons.posetrack17 import POSETRACK17
 from jaxpose.skeletons.seen_from_above import FLY32, LOCUST35, ZEBRA9
 from jaxpose.skeletons.skeleton import Skeleton, pairs_by_name
@@ -49,6 +51,7 @@ __all__ = [
     "AP10K17",
     "ATRW15",
     "BLAZEPOSE33",
+    "BODY25",
     "BUILT_IN",
     "COCO17",
     "COCO_WHOLEBODY133",
@@ -59,6 +62,7 @@ __all__ = [
     "DEEPFASHION_LOWER4",
     "DEEPFASHION_UPPER6",
     "FACE68",
+    "FACE70",
     "FACE98",
     "FACE106",
     "FACEMESH468",
@@ -78,6 +82,7 @@ __all__ = [
     "LSP14",
     "MPII16",
     "MPI_INF_3DHP17",
+    "OPENPOSE18",
     "POSETRACK17",
     "RHD21",
     "ZEBRA9",

@@ -27,6 +27,7 @@ from jaxpose.skeletons.deepfashion import (
     DEEPFASHION_UPPER6,
 )
 from jaxpose.skeletons.face68 import FACE68
+from jaxpose.skeletons.face70 import FACE70
 from jaxpose.skeletons.face98 import FACE98
 from jaxpose.skeletons.face106 import FACE106
 from jaxpose.skeletons.facemesh468 import FACEMESH468
@@ -44,6 +45,7 @@ from jaxpose.skeletons.jhmdb15 import JHMDB15
 from jaxpose.skeletons.lsp14 import LSP14
 from jaxpose.skeletons.mpi_inf_3dhp17 import MPI_INF_3DHP17
 from jaxpose.skeletons.mpii16 import MPII16
+from jaxpose.skeletons.openpose import BODY25, OPENPOSE18
 from jaxpose.skeletons.posetrack17 import POSETRACK17
 from jaxpose.skeletons.seen_from_above import FLY32, LOCUST35, ZEBRA9
 from jaxpose.skeletons.skeleton import Skeleton, pairs_by_name
@@ -58,12 +60,15 @@ BUILT_IN: dict[str, Skeleton] = {
         HUMANEVA15,
         MPI_INF_3DHP17,
         BLAZEPOSE33,
+        OPENPOSE18,
+        BODY25,
         COCO_WHOLEBODY133,
         AP10K17,
         HAND21,
         RHD21,
         HAND_REGION2,
         FACE68,
+        FACE70,
         FACE98,
         FACE106,
         FACEMESH468,

@@ -122,6 +122,10 @@ def _tflite() -> list[Files]:
     return [{"x.tflite": file.model(tensors, [(3, [0, 2, 3], [1])])}]
 
 
+def _frozen_graph() -> list[Files]:
+    return [{"x.pb": load_script(CONVERT / "test_frozen_graph.py").graph()}]
+
+
 WEIGHT_READERS: tuple[Reader, ...] = (
     Reader("npz weights", lambda folder: load_state_dict(folder / "w.npz"), _npz, _same),
     Reader(
@@ -146,6 +150,12 @@ WEIGHT_READERS: tuple[Reader, ...] = (
         lambda folder: load_state_dict(folder / "x.tflite"),
         _tflite,
         lambda found: list(found) == ["conv2d_3/kernel", "conv2d_3/bias"],
+    ),
+    Reader(
+        "frozen graph",
+        lambda folder: load_state_dict(folder / "x.pb"),
+        _frozen_graph,
+        lambda found: found["b"].tolist() == [1, -2, 3],
     ),
     Reader("release configuration", load_config, _release, lambda config: config["name"] == "x"),
 )

@@ -13,8 +13,10 @@ from jaxpose.models.published.hrnet import *
 from jaxpose.models.published.hybrid import *
 from jaxpose.models.published.large_vit import *
 from jaxpose.models.published.lifting import *
+from jaxpose.models.published.lightweight_openpose import *
 from jaxpose.models.published.litehrnet import *
 from jaxpose.models.published.mediapipe import *
+from jaxpose.models.published.mobile_openpose import *
 from jaxpose.models.published.mobilenetv2 import *
 from jaxpose.models.published.movenet import *
 from jaxpose.models.published.one_stage import *
