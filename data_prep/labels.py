@@ -1,8 +1,9 @@
-"""Preparation of labels of DeepLabCut, labelme, Label Studio, CVAT or YOLO-pose as records.
+"""Preparation of labels of DeepLabCut, SLEAP, labelme, Label Studio, CVAT or YOLO-pose as records.
 
 The tool is recognised by the content: a DeepLabCut project, its `config.yaml` or one
-`CollectedData_*.csv`; a labelme file or a folder of them; a JSON export of Label Studio; CVAT's
-`annotations.xml`; a `data.yaml` of YOLO-pose; or a folder with one of these.
+`CollectedData_*.csv`; a `.slp` or `.pkg.slp` of SLEAP; a labelme file or a folder of them; a JSON
+export of Label Studio; CVAT's `annotations.xml`; a `data.yaml` of YOLO-pose; or a folder with one
+of these.
 
     jaxpose prepare labels mouse-project --skeleton mouse.toml --out data/mouse
 
@@ -20,6 +21,7 @@ from jaxpose.data.canvas import Canvas
 from jaxpose.data.script_options import Overwrite, Processes
 from jaxpose.data.summary import Summary
 from jaxpose.labels.choose import read_labels
+from jaxpose.labels.frames import with_frames
 from jaxpose.labels.records import annotated_splits
 from jaxpose.labels.skeleton import write_skeleton
 
@@ -40,6 +42,16 @@ def prepare(
         Path | None,
         typer.Option(help="Folder of the images. Default: where the tool puts them."),
     ] = None,
+    frames: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder into which labelled frames of videos, or inside a .pkg.slp file, are "
+            "written as images. Frames that are there are kept."
+        ),
+    ] = None,
+    predicted: Annotated[
+        bool, typer.Option("--predicted", help="Also take the predictions in a file of SLEAP.")
+    ] = False,
     split: Annotated[
         str, typer.Option(help="Name of the split to write, for labels without splits.")
     ] = "train",
@@ -85,11 +97,12 @@ def prepare(
     processes: Processes = None,
     overwrite: Overwrite = False,
 ) -> Summary:
-    """Prepare labels of DeepLabCut, labelme, Label Studio, CVAT or YOLO-pose."""
+    """Prepare labels of DeepLabCut, SLEAP, labelme, Label Studio, CVAT or YOLO-pose."""
     from jaxpose.data.builder import write_dataset
 
     whole = layout == "images"
-    found = read_labels(labels, images, outside=outside)
+    found = read_labels(labels, images, outside=outside, predicted=predicted)
+    found = with_frames(found, frames)
     written = []
     if skeleton.endswith(".toml") and not Path(skeleton).exists():
         write_skeleton(found, Path(skeleton))

@@ -13,6 +13,7 @@ from jaxpose.data.records import INFO_FILE
 from jaxpose.errors import InputError
 from jaxpose.labels.choose import read_labels
 from jaxpose.labels.exporting import labels_of_people, labels_of_records, write_labels
+from jaxpose.labels.frames import with_frames
 from jaxpose.labels.labels import Labels
 from jaxpose.labels.records import columns
 from jaxpose.labels.skeleton import coco_skeleton, skeleton_of, write_skeleton
@@ -27,16 +28,19 @@ def convert_labels(options: LabelsOptions) -> int:
       InputError: nothing to read, or labels that do not fit the tool.
     """
     labels, skeleton = _read(options)
+    if options.frames is not None:
+        labels = with_frames(labels, options.frames)
     write_labels(options.to, labels, skeleton, options.out)
     console = PlainConsole()
     for note in labels.notes:
         console.print(f"note: {note}")
-    reasons = Counter(skip.reason for skip in labels.skips)
-    for reason in reasons:
+    faults = Counter(skip.reason for skip in labels.skips if skip.fault)
+    excluded = Counter(skip.reason for skip in labels.skips if not skip.fault)
+    for reason in faults + excluded:
         first = next(skip.who for skip in labels.skips if skip.reason == reason)
         console.print(f"left out: {reason}, first {first}")
     console.print(f"{options.out}: {len(labels.images):,} images for {options.to}")
-    return print_counts([Counts("people", labels.instances, reasons)], console)
+    return print_counts([Counts("people", labels.instances, faults, excluded)], console)
 
 
 def _read(options: LabelsOptions) -> tuple[Labels, Skeleton]:
@@ -50,7 +54,7 @@ def _read(options: LabelsOptions) -> tuple[Labels, Skeleton]:
         return labels_of_records(source, options.split, images)
     if source.suffix == ".jsonl" or (source.suffix == ".json" and _is_predicted(source)):
         return labels_of_people(source, read_results(source), images, options.min_score)
-    labels = read_labels(source, images, outside=options.outside)
+    labels = read_labels(source, images, outside=options.outside, predicted=options.predicted)
     skeleton = skeleton_of(labels, "labels")
     return _arranged(labels, skeleton), skeleton
 
@@ -69,7 +73,12 @@ def _arranged(labels: Labels, skeleton: Skeleton) -> Labels:
         replace(
             image,
             instances=tuple(
-                replace(one, keypoints=one.keypoints[places], visible=one.visible[places])
+                replace(
+                    one,
+                    keypoints=one.keypoints[places],
+                    visible=one.visible[places],
+                    scores=None if one.scores is None else one.scores[places],
+                )
                 for one in image.instances
             ),
         )

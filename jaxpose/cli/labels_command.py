@@ -9,7 +9,7 @@ import typer
 from jaxpose.cli.faults import plain_faults
 from jaxpose.cli.options import takes
 
-Tool = Literal["deeplabcut", "labelme", "label-studio", "cvat", "yolo-pose"]
+Tool = Literal["deeplabcut", "sleap", "labelme", "label-studio", "cvat", "yolo-pose"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,16 @@ class LabelsOptions:
         Path | None,
         typer.Option(help="Folder of the images. Default: as the labels or the results state."),
     ] = None
+    frames: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder into which labelled frames of videos, or inside a .pkg.slp file, are "
+            "written as images. Frames that are there are kept."
+        ),
+    ] = None
+    predicted: Annotated[
+        bool, typer.Option("--predicted", help="Also take the predictions in a file of SLEAP.")
+    ] = False
     split: Annotated[str, typer.Option(help="Split of a dataset.")] = "train"
     min_score: Annotated[
         float,

@@ -1,1 +1,1 @@
-"""Labels of other tools: DeepLabCut, labelme, Label Studio, CVAT, YOLO-pose."""
+"""Labels of other tools: DeepLabCut, SLEAP, labelme, Label Studio, CVAT, YOLO-pose."""

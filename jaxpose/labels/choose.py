@@ -12,21 +12,29 @@ from jaxpose.labels.deeplabcut import read_deeplabcut
 from jaxpose.labels.label_studio import is_label_studio, read_label_studio
 from jaxpose.labels.labelme import is_labelme, read_labelme
 from jaxpose.labels.labels import Labels
+from jaxpose.labels.sleap import read_sleap
 from jaxpose.labels.yolo_pose import read_yolo_pose
 from jaxpose.media.image import missing
 
 Reader = Callable[..., Labels]
 
-TOOLS = "DeepLabCut, labelme, Label Studio, CVAT or YOLO-pose"
+TOOLS = "DeepLabCut, SLEAP, labelme, Label Studio, CVAT or YOLO-pose"
 
 
-def read_labels(path: str | Path, images: Path | None = None, *, outside: bool = False) -> Labels:
+def read_labels(
+    path: str | Path,
+    images: Path | None = None,
+    *,
+    outside: bool = False,
+    predicted: bool = False,
+) -> Labels:
     """Read the labels of a file or folder of any supported tool.
 
     Args:
       path: file or folder.
       images: folder of the images; if None, the folder where the tool puts them.
       outside: also read images outside that folder.
+      predicted: also take the predictions in SLEAP's files.
 
     Raises:
       InputError: no such file, no tool's labels, or labels that cannot be read.
@@ -37,7 +45,11 @@ def read_labels(path: str | Path, images: Path | None = None, *, outside: bool =
     if images is not None:
         check_folder(images)
     file, reader = _choose(path)
-    return reader(file, images, outside=outside)
+    if not predicted:
+        return reader(file, images, outside=outside)
+    if reader is not read_sleap:
+        raise InputError(f"{file}: only files of SLEAP have predictions that can be taken.")
+    return read_sleap(file, images, outside=outside, predicted=True)
 
 
 def _choose(path: Path) -> tuple[Path, Reader]:
@@ -51,6 +63,8 @@ def _choose(path: Path) -> tuple[Path, Reader]:
     suffix = path.suffix.lower()
     if suffix in (".csv", ".h5", ".hdf5"):
         return path, read_deeplabcut
+    if suffix == ".slp":
+        return path, read_sleap
     if suffix == ".xml":
         return path, read_cvat
     if suffix in (".yaml", ".yml"):
@@ -86,6 +100,11 @@ def _of_folder(folder: Path) -> tuple[Path, Reader]:
     patterns = ("CollectedData_*.csv", "labeled-data/*/CollectedData_*")
     if any(next(folder.glob(pattern), None) for pattern in patterns):
         return folder, read_deeplabcut
+    files = sorted(folder.glob("*.slp"))
+    if len(files) > 1:
+        raise InputError(f"{folder} has {len(files)} files of SLEAP; give one: {files[0]}")
+    if files:
+        return files[0], read_sleap
     files = sorted(folder.rglob("*.json"))
     if not files:
         raise InputError(f"{folder} has no labels of {TOOLS}.")

@@ -13,7 +13,8 @@ from jaxpose.labels.cvat import write_cvat
 from jaxpose.labels.deeplabcut import write_deeplabcut
 from jaxpose.labels.label_studio import write_label_studio
 from jaxpose.labels.labelme import write_labelme
-from jaxpose.labels.labels import Instance, LabelledImage, Labels
+from jaxpose.labels.labels import Instance, LabelledImage, Labels, VideoFrame
+from jaxpose.labels.sleap_writing import write_sleap
 from jaxpose.labels.yolo_pose import write_yolo_pose
 from jaxpose.paths import part_of
 from jaxpose.results.image_names import ImageNames
@@ -22,6 +23,7 @@ from jaxpose.skeletons import Skeleton
 
 WRITERS: dict[str, Callable[[Labels, Skeleton, Path], None]] = {
     "deeplabcut": write_deeplabcut,
+    "sleap": write_sleap,
     "labelme": write_labelme,
     "label-studio": write_label_studio,
     "cvat": write_cvat,
@@ -120,9 +122,11 @@ def labelled_image(people: People, names: ImageNames, min_score: float = 0.0) ->
       names: names of the sources.
       min_score: score below which a keypoint is not labelled.
     """
+    frame = None
     if people.index is None:
         name = names.file_name(people.source)
     else:
+        frame = VideoFrame(Path(people.source), people.index)
         name = f"{names.stem(people.source)}/img{people.index:04d}.png"
     instances = []
     for number, person in enumerate(people):
@@ -137,9 +141,11 @@ def labelled_image(people: People, names: ImageNames, min_score: float = 0.0) ->
                 f"{people.source}, person {number}",
                 "" if track is None else f"individual{track}",
                 box if (box[2:] > 0).all() else None,
+                person.scores.astype(np.float64),
             )
         )
-    return LabelledImage(Path(people.source), name, tuple(instances), people.image_hw)
+    path = Path(people.source)
+    return LabelledImage(path, name, tuple(instances), people.image_hw, frame=frame)
 
 
 def labels_of_people(

@@ -20,6 +20,21 @@ ENLARGEMENT = 1.25
 
 
 @dataclass(frozen=True)
+class VideoFrame:
+    """Place of a frame that is not an image file yet.
+
+    Attributes:
+      video: the video, or the HDF5 file that contains the encoded image.
+      index: number of the frame in the video, from 0.
+      group: group of the HDF5 file; empty for a video.
+    """
+
+    video: Path
+    index: int
+    group: str = ""
+
+
+@dataclass(frozen=True)
 class Instance:
     """Labelled instance, in pixels of the image as the tool states them.
 
@@ -29,6 +44,7 @@ class Instance:
       where: file and row for messages.
       individual: name of the individual; empty if the tool has none.
       box_xywh: float64 `[4]`; None if the tool has none.
+      scores: `[K]` of a model's prediction; None for labels.
     """
 
     keypoints: np.ndarray
@@ -36,6 +52,7 @@ class Instance:
     where: str
     individual: str = ""
     box_xywh: np.ndarray | None = None
+    scores: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -76,6 +93,7 @@ class LabelledImage:
       instances: none for an image without labels.
       image_hw: height and width that the tool's files state; None if they do not.
       split: name of the split that the tool's files state; empty if they do not.
+      frame: place in a video, for a frame that `frames.with_frames` can write to `path`.
     """
 
     path: Path
@@ -83,6 +101,7 @@ class LabelledImage:
     instances: tuple[Instance, ...]
     image_hw: tuple[int, int] | None = None
     split: str = ""
+    frame: VideoFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -143,6 +162,7 @@ class Gathered:
         others: Sequence[str] = (),
         image_hw: tuple[int, int] | None = None,
         split: str = "",
+        frame: VideoFrame | None = None,
     ) -> None:
         """Add an image with its instances, or the reason why they are left out.
 
@@ -152,6 +172,7 @@ class Gathered:
           others: paths that are tried if there is no such file.
           image_hw: height and width that the tool's files state.
           split: split that the tool's files state.
+          frame: place in a video, for a frame that is not an image file yet.
 
         Raises:
           InputError: the image has too many instances.
@@ -160,10 +181,8 @@ class Gathered:
         name, *rest = (one.replace("\\", "/") for one in (name, *others))
         paths = [self.folder / one for one in (name, *rest)]
         path = next((path for path in paths if is_file(path)), paths[0])
-        if self._real is None:
-            self._real = self.folder.resolve()
         reason = TWICE if path in self._seen else ""
-        if not self.outside and not is_inside(path, self._real):
+        if not self.takes(path):
             reason = OUTSIDE
         self._seen.add(path)
         if reason:
@@ -171,11 +190,17 @@ class Gathered:
             if not instances:
                 self.notes.append(f"left out without labels: {name}: {reason}")
             return
-        self.images.append(LabelledImage(path, name, tuple(instances), image_hw, split))
+        self.images.append(LabelledImage(path, name, tuple(instances), image_hw, split, frame))
 
-    def leave_out(self, reason: str, where: str) -> None:
-        """Count an instance that is left out."""
-        self.skips.append(Skip(reason, where))
+    def takes(self, path: Path) -> bool:
+        """True for a path that may be read: inside the folder, unless those outside are wanted."""
+        if self._real is None:
+            self._real = self.folder.resolve()
+        return self.outside or is_inside(path, self._real)
+
+    def leave_out(self, reason: str, where: str, *, fault: bool = True) -> None:
+        """Count an instance that is left out; `fault` as in `Skip`."""
+        self.skips.append(Skip(reason, where, fault))
 
     def labels(
         self,

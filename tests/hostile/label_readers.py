@@ -1,21 +1,26 @@
 """Rows of the table for labels of other tools, which `jaxpose prepare labels` reads."""
 
+import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
+import h5py
 import numpy as np
 
 from jaxpose.labels.choose import read_labels
 from jaxpose.labels.cvat import read_cvat, write_cvat
 from jaxpose.labels.deeplabcut import read_deeplabcut, write_deeplabcut
+from jaxpose.labels.frames import with_frames
 from jaxpose.labels.label_studio import read_label_studio, write_label_studio
 from jaxpose.labels.labelme import read_labelme, write_labelme
 from jaxpose.labels.labels import Instance, LabelledImage, Labels
 from jaxpose.labels.records import annotated_splits
 from jaxpose.labels.skeleton import skeleton_of
+from jaxpose.labels.sleap import read_sleap
+from jaxpose.labels.sleap_writing import FILE, write_sleap
 from jaxpose.labels.yolo_pose import read_yolo_pose, write_yolo_pose
 from jaxpose.skeletons import Skeleton
 from tests.hostile.reader import Files, Reader
@@ -102,6 +107,30 @@ def _hdf5() -> list[Files]:
     return samples
 
 
+def _sleap() -> list[Files]:
+    """Labels of images, and frames that are in the file."""
+    samples = [_written(write_sleap, FILE, "anna", "bert"), _written(write_sleap, FILE, "")]
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / FILE
+        path.write_bytes(samples[1][FILE])
+        with h5py.File(path, "a") as file:
+            video = {"backend": {"filename": ".", "dataset": "video0/video"}}
+            del file["videos_json"]
+            file["videos_json"] = [json.dumps(video)]
+            encoded = cv2.imencode(".png", np.zeros((36, 48, 3), np.uint8))[1].ravel()
+            file["video0/video"] = np.stack([encoded.astype(np.int8)] * 2)
+            file["video0/frame_numbers"] = np.arange(2)
+        samples.append({FILE: path.read_bytes()})
+    return samples
+
+
+def _read_sleap(folder: Path) -> Any:
+    labels = read_sleap(folder / FILE, folder, predicted=True)
+    with tempfile.TemporaryDirectory() as frames:
+        labels = with_frames(labels, Path(frames))
+    return annotated_splits(labels, skeleton_of(labels, "mouse"))
+
+
 def _people(found: Any) -> bool:
     splits, skips, _ = found
     counts = [len(image.people) for images in splits.values() for image in images]
@@ -116,6 +145,7 @@ LABEL_READERS: tuple[Reader, ...] = (
         _people,
     ),
     Reader("DeepLabCut HDF5", _read(read_deeplabcut, "CollectedData_ann.h5"), _hdf5, _people),
+    Reader("SLEAP", _read_sleap, _sleap, _people),
     Reader(
         "DeepLabCut project", _read(read_deeplabcut, "config.yaml"), _deeplabcut_config, _people
     ),

@@ -14,15 +14,19 @@ from jaxpose.labels.cvat import write_cvat
 from jaxpose.labels.deeplabcut import write_deeplabcut
 from jaxpose.labels.label_studio import write_label_studio
 from jaxpose.labels.labelme import write_labelme
+from jaxpose.labels.sleap_writing import write_sleap
 from jaxpose.labels.yolo_pose import write_yolo_pose
 
 WRITERS = {
     "deeplabcut": write_deeplabcut,
+    "sleap": write_sleap,
     "labelme": write_labelme,
     "label-studio": write_label_studio,
     "cvat": write_cvat,
     "yolo-pose": write_yolo_pose,
 }
+
+PLAIN = ("deeplabcut", "sleap")  # without boxes and flags of occlusion
 
 
 def write(tool, labels, folder, out):
@@ -47,13 +51,13 @@ def test_labels_come_back(tool, individuals, boxed, made, tmp_path):
     read = replace(read, images=tuple(replace(i, name=n) for n, i in renamed.items()))
     same(
         read,
-        labels if tool != "deeplabcut" else without_boxes(labels),
-        flags=tool != "deeplabcut",
+        without_boxes(labels) if tool in PLAIN else labels,
+        flags=tool not in PLAIN,
         names=tool != "yolo-pose",
     )
-    if tool in ("deeplabcut", "cvat", "yolo-pose"):
+    if tool in ("deeplabcut", "sleap", "cvat", "yolo-pose"):
         assert set(read.limbs) == set(MOUSE.limbs)
-    if tool == "yolo-pose":
+    if tool in ("yolo-pose", "sleap"):
         assert read.pairs == MOUSE.pairs
 
 
