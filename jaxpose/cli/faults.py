@@ -63,7 +63,9 @@ def report(message: str, notes: Sequence[str] = ()) -> None:
 
 
 def _notes(error: BaseException) -> list[str]:
-    return getattr(error, "__notes__", [])
+    """Notes of an error, without JAX's own about the traceback of an error under tracing."""
+    notes = getattr(error, "__notes__", [])
+    return [note for note in notes if "JAX has removed its internal frames" not in note]
 
 
 def _message(error: Exception) -> str | None:

@@ -29,14 +29,10 @@ class BatchNorm(nn.Module):
         bias = self.param("bias", nn.initializers.zeros_init(), (channels,), jnp.float32)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,), jnp.float32)
         running_var = self.variable("batch_stats", "var", jnp.ones, (channels,), jnp.float32)
-        broadcast = (1,) * (x.ndim - 1) + (channels,)
         x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         if train:
             count = x.size // channels
-            mean = _mean(x)
-            # E[(x - E x)^2] rather than E[x^2] - (E x)^2: in HRNet's sums of branches the mean is
-            # large compared with the standard deviation.
-            var = _mean(jnp.square(x - mean.reshape(broadcast)))
+            mean, var = moments(x, running_mean.value)
             if not self.is_initializing():
                 keep = self.momentum
                 unbiased = var * (count / max(count - 1, 1))
@@ -45,8 +41,42 @@ class BatchNorm(nn.Module):
         else:
             mean, var = running_mean.value, running_var.value
         gain = scale * lax.rsqrt(var + self.epsilon)
-        x = (x - mean.reshape(broadcast)) * gain.reshape(broadcast) + bias.reshape(broadcast)
-        return x.astype(self.dtype)
+        mean, gain, bias = (_last(value, x.ndim) for value in (mean, gain, bias))
+        return ((x - mean) * gain + bias).astype(self.dtype)
+
+
+@jax.custom_vjp
+def moments(x: jax.Array, shift: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Mean and biased variance of `[..., C]` over every axis except the last, in one pass.
+
+    The variance is E[(x - s)^2] - (E[x] - s)^2 for the shift s `[C]`. In float32 the difference
+    keeps its digits if s is nearer to the mean than some tens of standard deviations, as a running
+    mean is. With s = 0 it would lose them in HRNet's sums of branches, whose means are large. On
+    accelerators both sums are taken while a convolution writes x. The derivative by s is 0.
+    """
+    centred = x - _last(shift, x.ndim)
+    mean = _mean(centred)
+    return shift + mean, jnp.maximum(_mean(jnp.square(centred)) - jnp.square(mean), 0.0)
+
+
+def _forward(x, shift):
+    mean, var = moments(x, shift)
+    return (mean, var), (x, mean)
+
+
+def _backward(saved, gradients):
+    # JAX's own derivative would also sum x - mean, which is 0, in a pass over x of its own.
+    x, mean = saved
+    by_mean, by_var = (_last(g / (x.size // x.shape[-1]), x.ndim) for g in gradients)
+    return by_mean + 2 * by_var * (x - _last(mean, x.ndim)), jnp.zeros_like(mean)
+
+
+moments.defvjp(_forward, _backward)
+
+
+def _last(value: jax.Array, ndim: int) -> jax.Array:
+    """`[C]` -> `[1, ..., 1, C]`."""
+    return value.reshape((1,) * (ndim - 1) + value.shape)
 
 
 def instance_norm(x: jax.Array, epsilon: float = 1e-5) -> jax.Array:

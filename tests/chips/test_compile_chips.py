@@ -152,6 +152,9 @@ def test_a_mesh_that_does_not_divide_the_slice(monkeypatch):
     assert result.exit_code == 2 and "does not fit 4 device(s)" in result.output
     result = run(LIFTER, "--chips", "v5e:2x2", "--program", "eval", "--batch", "16")
     assert result.exit_code == 2 and "--program predict" in result.output
+    result = run(LIFTER, "--chips", "v5e:2x2", "--program", "export", "--batch", "16")
+    assert result.exit_code == 2 and "a lifter takes keypoints" in result.output
+    assert "JAX has removed" not in result.output
 
 
 @pytest.mark.parametrize(

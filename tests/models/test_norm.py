@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxpose.models.norm import BatchNorm
+from jaxpose.models.norm import BatchNorm, moments
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +78,31 @@ def test_statistics_stay_float32_under_bfloat16():
     assert y.dtype == jnp.bfloat16
     assert updated["batch_stats"]["mean"].dtype == jnp.float32
     np.testing.assert_allclose(updated["batch_stats"]["mean"], 100.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("distance", [0.0, 20.0])
+def test_moments_in_one_pass_keep_their_digits(distance):
+    """The mean is 500 standard deviations from 0, and `distance` from the running mean."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(1000.0, 2.0, (4, 16, 16, 3)).astype(np.float32)
+    exact = x.astype(np.float64).reshape(-1, 3)
+    shift = (exact.mean(0) - 2.0 * distance).astype(np.float32)
+    mean, var = jax.jit(moments)(x, shift)
+    np.testing.assert_allclose(mean, exact.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(var, exact.var(0), rtol=1e-4)
+
+
+def test_gradient_of_moments_is_that_of_two_passes():
+    x = batches(1)[0]
+    weights = jnp.asarray([[1.0, -2.0, 0.5], [0.3, 4.0, -1.0]])
+
+    def two_passes(x):
+        mean = x.mean((0, 1, 2))
+        return mean, jnp.square(x - mean[None, None, None]).mean((0, 1, 2))
+
+    def weighted(moments):
+        return lambda x: jnp.vdot(weights, jnp.stack(moments(x)))
+
+    actual = jax.grad(weighted(lambda x: moments(x, jnp.full(3, 4.0))))(x)
+    expected = jax.grad(weighted(two_passes))(x)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6)

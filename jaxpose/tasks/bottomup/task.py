@@ -155,6 +155,14 @@ class BottomUpTask:
     def without_augmentation(self) -> "BottomUpExperiment":
         return replace(self.experiment, augmentation=STILL)
 
+    def lower_evaluation(self, variables: Variables, mesh: jax.sharding.Mesh) -> jax.stages.Lowered:
+        """Lower the pass over a batch of the evaluation, for shapes of variables; needs no data."""
+        evaluation = self.experiment.evaluation
+        estimate: Any = make_estimate(self.experiment, mesh, evaluation.flip_test)
+        sized = replace(self.experiment, batch_size=evaluation.batch_size)
+        lowered: jax.stages.Lowered = estimate.lower(variables, sized.task().abstract_batch(mesh))
+        return lowered
+
     def sample_names(self, source: Source, indices: np.ndarray) -> list[str]:
         batch = source.samples(indices)
         return [
