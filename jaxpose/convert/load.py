@@ -17,7 +17,7 @@ from jaxpose.convert.keypoints import copy_keypoints, count_keypoints, keypoint_
 from jaxpose.convert.mismatch import Mismatch
 from jaxpose.convert.reading import load_state_dict
 from jaxpose.convert.rules import Plan, apply, flatten, make_plan, nest
-from jaxpose.convert.vit_arrays import fit_vit, warn_of_facts
+from jaxpose.convert.vit_arrays import check_vit, fit_vit, warn_of_facts
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel, abstract_variables
 from jaxpose.models.conversion import Format, Rule
@@ -89,6 +89,7 @@ def load_pretrained(
     if isinstance(model.backbone, ViT):
         if model.backbone.last_norm:
             kept = _with_norm(kept)
+        check_vit(kept, model.backbone, source)
         warn_of_facts(source, kept, model.backbone)
     _note_terms(source, checkpoint, model)
     kept = fit_backbone(kept, model, source, checkpoint_hw, resample=True)
@@ -139,6 +140,8 @@ def to_variables(
         )
     rules = table(source, model)
     _note_terms(source, state_dict, model)
+    if isinstance(model.backbone, ViT):
+        check_vit(state_dict, model.backbone, source)
     fitted = fit_backbone(state_dict, model, source, checkpoint_hw)
     return nest(apply(rules, fitted, expected_leaves(model), own=source.own))
 
@@ -209,7 +212,7 @@ def _with_norm(state_dict: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]
 
 
 def _note_terms(source: Format, state_dict: Mapping[str, np.ndarray], model: PoseModel) -> None:
-    """Warn of terms that bind whoever uses the weights."""
+    """Warn of terms of the weights that bind their users."""
     terms = terms_of(source, state_dict, model.backbone)
     if terms and not source.own:
         warnings.warn(terms, stacklevel=3)

@@ -447,7 +447,7 @@ FORMATS = (
 
 
 def terms_of(source: Format, state_dict: Mapping[str, np.ndarray], backbone: object) -> str:
-    """Terms of weights that bind whoever uses them, however they were converted; "" for none."""
+    """Terms of weights that bind their users after a conversion, too; "" for none."""
     if not isinstance(backbone, ViT):
         return ""
     if source.name == "Sapiens2" or (backbone.rope is not None and backbone.norm_kind == "rms"):

@@ -1,7 +1,7 @@
 """The vision transformer that a checkpoint is from, by the names and shapes of its arrays.
 
 A few facts are in no array: number of heads, epsilon of the norms, kind of GELU, rotary positions.
-They are constants of the families, which are told apart by their arrays.
+They are constants of the families, and the arrays show the family.
 """
 
 import math
@@ -19,7 +19,6 @@ from jaxpose.models.vit import ViT
 # Heads by width where their width is not 64: timm's and OpenCLIP's ViTs (arXiv:2010.11929, table 1;
 # arXiv:2106.04560, table 2; arXiv:2212.07143), EVA (arXiv:2211.07636, table 2; arXiv:2303.15389).
 _HEADS = {1152: 16, 1280: 16, 1408: 16, 1664: 16, 1792: 16}
-# Sapiens 1 (arXiv:2408.12569): 1B has 24 heads, 2B 32.
 _SIGLIP_HEADS = {**_HEADS, 1536: 16}
 _EVA_ROPE = Rope(10000.0, "neighbours", "counted", reference=16)
 # Sides of the images that the Perception Encoder's core models were trained at last, in patches
