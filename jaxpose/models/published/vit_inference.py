@@ -87,7 +87,11 @@ def infer_vit(
     norm = "layer" if a.inside(rf"{names.norm1}\.bias") else "rms"
     mlp = _mlp(a)
     family = _family(a, project, norm, mlp, token, bool(rows), registers)
-    has_class_position = grid is not None and count == grid[0] * grid[1] + 1
+    rope = _rope(family, project, dim, token, a.has(rf"{names.norm}\.weight"))
+    # A class token's position may be part of the token. DINOv2's is, because timm's files have it
+    # there.
+    dinov2 = registers is not None or (a.inside(names.scale2) is not None and rope is None)
+    in_token = dinov2 or (grid is not None and count == grid[0] * grid[1])
     heads, kv_heads, ungrouped = _heads(a, family, dim, depth, mlp, state_dict)
     last_norm = a.has(rf"{names.norm}\.weight")
     return ViT(
@@ -105,8 +109,8 @@ def infer_vit(
         else False,
         parallel=project == "timm parallel",
         registers=registers[-2] if registers else 0,
-        positions="none" if not rows else "all" if has_class_position or not token else "patches",
-        rope=_rope(family, project, dim, token, last_norm),
+        positions="none" if not rows else "patches" if token and in_token else "all",
+        rope=rope,
         norm=norm,
         qkv_bias=_qkv_bias(a, family),
         linear_bias=a.inside(rf"{names.out}\.bias") is not None,
