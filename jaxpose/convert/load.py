@@ -18,6 +18,7 @@ from jaxpose.convert.mismatch import Mismatch
 from jaxpose.convert.reading import load_state_dict
 from jaxpose.convert.rules import Plan, apply, flatten, make_plan, nest
 from jaxpose.convert.vit_arrays import check_vit, fit_vit, warn_of_facts
+from jaxpose.convert.window_positions import fit_windows
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel, abstract_variables
 from jaxpose.models.conversion import Format, Rule
@@ -25,6 +26,7 @@ from jaxpose.models.detection import DetectionModel
 from jaxpose.models.feature_pyramid import FeaturePyramid, FixedStatistics
 from jaxpose.models.lifting.lifter import Lifter
 from jaxpose.models.published.large_vit_tables import terms_of
+from jaxpose.models.swin import Swin
 from jaxpose.models.vit import ViT
 
 LIFTER_ADVICE = (
@@ -193,7 +195,9 @@ def fit_backbone(
     checkpoint_hw: tuple[int, int] | None,
     resample: bool = False,
 ) -> Mapping[str, np.ndarray]:
-    """Return `state_dict` with the positions of a ViT model; as `fit_vit`, for any backbone."""
+    """Return `state_dict` with the positions of a model; as `fit_vit` and `fit_windows`."""
+    if isinstance(model.backbone, Swin):
+        return fit_windows(state_dict)
     if not isinstance(model.backbone, ViT):
         return state_dict
     return fit_vit(state_dict, model.backbone, source, checkpoint_hw, resample)

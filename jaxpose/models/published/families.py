@@ -23,5 +23,6 @@ from jaxpose.models.published.posenet import *
 from jaxpose.models.published.resnet import *
 from jaxpose.models.published.rtmdet import *
 from jaxpose.models.published.rtmpose import *
+from jaxpose.models.published.swin import *
 from jaxpose.models.published.vitpose import *
 from jaxpose.models.published.yolox import *

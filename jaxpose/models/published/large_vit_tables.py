@@ -440,8 +440,8 @@ FORMATS = (
     ),
     _timm_format(
         "timm large ViT",
-        r"reg_token|norm_pre\.weight|attn_pool\.latent|patch_embed\.norm\.weight|"
-        r"blocks\.0\.(ls1\.gamma|gamma_1|attn\.(q_bias|q_proj\.weight|norm\.weight))",
+        r"reg_token|norm_pre\.weight|attn_pool\.latent|"
+        r"blocks\.0\.(ls1\.gamma|gamma_1|mlp\.fc1_g\.weight|attn\.(q_bias|q_proj\.weight|norm\.weight))",
     ),
 )
 
