@@ -24,6 +24,7 @@ from jaxpose.convert.rules import Plan, mismatch
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Format, Rule
+from jaxpose.models.published.large_vit import sapiens2_record
 from jaxpose.models.published.record import Keypointed, PublishedLifter, PublishedPose
 from jaxpose.models.vit import ViT
 
@@ -93,6 +94,8 @@ def identify(
             "backbone without a pose head. Any model with that backbone can start from it: name "
             "one, and initialise its head (--model NAME --reset-head)."
         )
+    if source.infer is not None:
+        entries = [*entries, sapiens2_record(state_dict, source.infer(state_dict, input_hw))]
     found: list[Identified] = []
     rejected: set[nn.Module] = set()
     misfits: list[tuple[int, str, Mismatch]] = []

@@ -17,7 +17,8 @@ from jaxpose.convert.keypoints import copy_keypoints, count_keypoints, keypoint_
 from jaxpose.convert.mismatch import Mismatch
 from jaxpose.convert.reading import load_state_dict
 from jaxpose.convert.rules import Plan, apply, flatten, make_plan, nest
-from jaxpose.convert.vit_arrays import fit_vit, warn_of_facts
+from jaxpose.convert.vit_arrays import check_vit, fit_vit, warn_of_facts
+from jaxpose.convert.window_positions import fit_windows
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel, abstract_variables
 from jaxpose.models.conversion import Format, Rule
@@ -25,6 +26,7 @@ from jaxpose.models.detection import DetectionModel
 from jaxpose.models.feature_pyramid import FeaturePyramid, FixedStatistics
 from jaxpose.models.lifting.lifter import Lifter
 from jaxpose.models.published.large_vit_tables import terms_of
+from jaxpose.models.swin import Swin
 from jaxpose.models.vit import ViT
 
 LIFTER_ADVICE = (
@@ -89,6 +91,7 @@ def load_pretrained(
     if isinstance(model.backbone, ViT):
         if model.backbone.last_norm:
             kept = _with_norm(kept)
+        check_vit(kept, model.backbone, source)
         warn_of_facts(source, kept, model.backbone)
     _note_terms(source, checkpoint, model)
     kept = fit_backbone(kept, model, source, checkpoint_hw, resample=True)
@@ -139,6 +142,8 @@ def to_variables(
         )
     rules = table(source, model)
     _note_terms(source, state_dict, model)
+    if isinstance(model.backbone, ViT):
+        check_vit(state_dict, model.backbone, source)
     fitted = fit_backbone(state_dict, model, source, checkpoint_hw)
     return nest(apply(rules, fitted, expected_leaves(model), own=source.own))
 
@@ -190,7 +195,9 @@ def fit_backbone(
     checkpoint_hw: tuple[int, int] | None,
     resample: bool = False,
 ) -> Mapping[str, np.ndarray]:
-    """Return `state_dict` with the positions of a ViT model; as `fit_vit`, for any backbone."""
+    """Return `state_dict` with the positions of a model; as `fit_vit` and `fit_windows`."""
+    if isinstance(model.backbone, Swin):
+        return fit_windows(state_dict)
     if not isinstance(model.backbone, ViT):
         return state_dict
     return fit_vit(state_dict, model.backbone, source, checkpoint_hw, resample)
@@ -209,7 +216,7 @@ def _with_norm(state_dict: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]
 
 
 def _note_terms(source: Format, state_dict: Mapping[str, np.ndarray], model: PoseModel) -> None:
-    """Warn of terms that bind whoever uses the weights."""
+    """Warn of terms of the weights that bind their users."""
     terms = terms_of(source, state_dict, model.backbone)
     if terms and not source.own:
         warnings.warn(terms, stacklevel=3)

@@ -36,12 +36,8 @@ def fit_vit(
       resample: resample patches of another size, too.
 
     Raises:
-      InputError: as for `read_positions`; the tokens, the patches or the periods of the rotary
-        positions are not those of the model.
+      InputError: as for `read_positions`; a teacher's token has no place in the model.
     """
-    _check_registers(state_dict, backbone)
-    if source.periods in state_dict:
-        _check_periods(state_dict[source.periods], backbone, source)
     if resample:
         state_dict = _with_patches(state_dict, backbone)
     embedding = state_dict.get(source.positions)
@@ -69,6 +65,17 @@ def fit_vit(
             changed[source.class_token] = token + first.reshape(token.shape)
     changed[name] = fit_positions(embedding, target, grid, slot, name, source.resize)
     return changed
+
+
+def check_vit(state_dict: Mapping[str, np.ndarray], backbone: ViT, source: Format) -> None:
+    """Compare a checkpoint's tokens and rotary positions with those of the model.
+
+    Raises:
+      InputError: their number, or the base of the positions, differs.
+    """
+    _check_registers(state_dict, backbone)
+    if source.periods in state_dict:
+        _check_periods(state_dict[source.periods], backbone, source)
 
 
 def _check_registers(state_dict: Mapping[str, np.ndarray], backbone: ViT) -> None:

@@ -1,10 +1,7 @@
 """Conversion of another project's checkpoint, or of a run, to a release folder."""
 
-import re
 import warnings
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +23,7 @@ from jaxpose.convert.choose import (
 )
 from jaxpose.convert.formats import detect
 from jaxpose.convert.identify import Identified, identify
-from jaxpose.convert.load import load_pretrained, plan_for, recognise, to_variables
+from jaxpose.convert.load import load_pretrained, to_variables
 from jaxpose.convert.mismatch import Mismatch
 from jaxpose.convert.reading import Weights, dataset_of, input_hw_of, read_weights
 from jaxpose.convert.release import Card, save_release
@@ -35,6 +32,8 @@ from jaxpose.detect.detector import Detector
 from jaxpose.detect.weights import is_detector, recognise_detector
 from jaxpose.download.fetch import known_checksum
 from jaxpose.errors import InputError
+from jaxpose.hub.backbone import release_backbone
+from jaxpose.hub.convert_options import ConvertOptions, count_arrays, parse_size
 from jaxpose.hub.hugging_face import source_of
 from jaxpose.metrics.report import Report
 from jaxpose.models.build import count_parameters
@@ -56,35 +55,6 @@ from jaxpose.tasks.topdown.estimator import TopDownEstimator
 from jaxpose.train.run_dir import Run
 
 
-@dataclass(frozen=True)
-class ConvertOptions:
-    """Options of a conversion.
-
-    Attributes:
-      model: name of a published model, or of one of their unpublished variants; None tries all.
-      keypoints: number of keypoints; None infers it from the head.
-      input_size: `HEIGHTxWIDTH` of the images that it was trained on; None infers it from the
-        arrays if possible, and otherwise takes the published size.
-      skeleton: name or file of the skeleton; None takes that of the dataset in the checkpoint's
-        metadata, or else the published model's.
-      ema: as in `load_state_dict`.
-      reset_head: keep only the backbone.
-      half: store the weights as float16.
-      overwrite: replace an existing release.
-      report: file for the full list of arrays that do not fit.
-    """
-
-    model: str | None = None
-    keypoints: int | None = None
-    input_size: str | None = None
-    skeleton: str | None = None
-    ema: bool | None = None
-    reset_head: bool = False
-    half: bool = False
-    overwrite: bool = False
-    report: Path | None = None
-
-
 def release_checkpoint(
     source: Path, out: Path, options: ConvertOptions
 ) -> tuple[Table, list[Counts]]:
@@ -103,7 +73,10 @@ def release_checkpoint(
     state_dict = weights.arrays
     if is_detector(state_dict):
         return _release_detector(source, weights, out, options)
-    dataset = dataset_of(source) or detect(state_dict).dataset
+    known = detect(state_dict)
+    if known.only_backbone and known.infer is not None and not options.model:
+        return release_backbone(source, weights, out, options)
+    dataset = dataset_of(source) or known.dataset
     named = skeletons.load(options.skeleton) if options.skeleton else None
     try:
         fits = _fits(state_dict, options, input_hw_of(source))
@@ -141,7 +114,7 @@ def release_checkpoint(
         config["limit"] = limit
     save_release(out, variables, config, card, overwrite=options.overwrite, half=options.half)
     stated = bool(options.model or named or dataset) or named_by_file(fit, source.name)
-    counts = _counts(weights, fit.model, options.reset_head)
+    counts = count_arrays(weights, fit.model, options.reset_head)
     return _table(counts, state_dict, fits, variables, skeleton, dataset, options, stated), [counts]
 
 
@@ -152,7 +125,7 @@ def _fits(
 ) -> list[Identified]:
     """Models that take the arrays; `stated_hw` is the image size that the file states."""
     entries = [_named(options.model)] if options.model else [*CATALOGUE, *LIFTERS, *UNPUBLISHED]
-    size = _parse_size(options.input_size) if options.input_size else stated_hw
+    size = parse_size(options.input_size) if options.input_size else stated_hw
     if not options.reset_head:
         return identify(state_dict, entries, options.keypoints, size)
     if not options.model:
@@ -203,14 +176,6 @@ def _input(fit: Identified) -> str:
     return f"RGB, {width} x {height} pixels (width x height), {part}"
 
 
-def _parse_size(text: str) -> tuple[int, int]:
-    if not (match := re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)):
-        raise InputError(
-            f"--input-size is {text!r}: give the height and the width in pixels, such as 256x192."
-        )
-    return int(match[1]), int(match[2])
-
-
 def _variables(
     state_dict: Mapping[str, np.ndarray], fit: Identified, options: ConvertOptions
 ) -> dict[str, Any]:
@@ -236,7 +201,7 @@ def _release_detector(
         )
     entry, model, variables = recognise_detector(state_dict, options.model)
     stated = input_hw_of(source) or entry.input_hw
-    size = _parse_size(options.input_size) if options.input_size else stated
+    size = parse_size(options.input_size) if options.input_size else stated
     detector = Detector.of(model)(model, variables, size, name=entry.name)
     name = detect(state_dict).name
     detector.save(
@@ -251,20 +216,7 @@ def _release_detector(
     table.add_row("detector", entry.name)
     table.add_row("parameters", f"{count_parameters(variables) / 1e6:.2f} M")
     table.add_row("input", f"{size[1]} x {size[0]} pixels")
-    return table, [_counts(weights, model)]
-
-
-def _counts(weights: Weights, model: Any, reset_head: bool = False) -> Counts:
-    """Counts of the arrays of a checkpoint, of which a model leaves some out on purpose."""
-    source, renamed = recognise(weights.arrays)
-    left_out = Counter(weights.left_out)
-    if reset_head:
-        left_out["of a head"] = sum(bool(re.fullmatch(source.head, key)) for key in renamed)
-    else:
-        dropped = plan_for(source, renamed, model).dropped
-        left_out += Counter(reason or "not used by the model" for _, reason in dropped)
-    done = len(weights.arrays) + sum(weights.left_out.values()) - sum(left_out.values())
-    return Counts("arrays", done, excluded=left_out)
+    return table, [count_arrays(weights, model)]
 
 
 def release_run(run: Run, out: Path, overwrite: bool, half: bool = False) -> None:

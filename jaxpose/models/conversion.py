@@ -17,7 +17,7 @@ Transform = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Resize:
-    """How a project resizes position embeddings to another grid.
+    """A project's way to resize position embeddings to another grid.
 
     Attributes:
       method: interpolation between positions.

@@ -289,8 +289,8 @@ _PARALLEL = {
 }
 
 
-def _infer(names: ViTNames, project: str):
-    return partial(infer_vit, names, project)
+infer_timm = partial(infer_vit, _TIMM, "timm")
+"""`infer_vit` for timm's names."""
 
 
 _ANTIALIASED = Resize(antialias=True)
@@ -318,7 +318,7 @@ def _timm_format(name: str, marker: str, **settings) -> Format:
             "class_slot": "dropped",
             "class_token": "cls_token",
             "resize": _ANTIALIASED,
-            "infer": _infer(_TIMM, "timm"),
+            "infer": infer_timm,
             **settings,
         }
     )
@@ -342,7 +342,7 @@ def _dino_format(
         class_token="cls_token",
         resize=resize,
         periods="rope_embed.periods",
-        infer=_infer(_DINO, "official"),
+        infer=partial(infer_vit, _DINO, "official"),
     )
 
 
@@ -361,7 +361,7 @@ FORMATS = (
             (r"^(?=(blocks|cls_token|storage_tokens|patch_embed|ln1|rope_embed)\b)", "backbone."),
         ),
         periods="backbone.rope_embed.periods",
-        infer=_infer(_SAPIENS2, "official"),
+        infer=partial(infer_vit, _SAPIENS2, "official"),
     ),
     _dino_format("DINOv3", "storage_tokens", (_PERIODS, _KEY_BIAS, _LOCAL_NORM), _ANTIALIASED),
     _dino_format("DINOv2 with registers", "register_tokens", (), _ANTIALIASED),
@@ -381,7 +381,7 @@ FORMATS = (
         class_token="embeddings.cls_token",
         resize=_ANTIALIASED,
         renames=((r"^dinov2(_with_registers)?\.", ""),),
-        infer=_infer(_DINOV2_HUGGING_FACE, "Hugging Face"),
+        infer=partial(infer_vit, _DINOV2_HUGGING_FACE, "Hugging Face"),
     ),
     Format(
         name="Hugging Face DINOv3",
@@ -393,7 +393,7 @@ FORMATS = (
             FeatureHead: _features(r"classifier\..+"),
         },
         renames=((r"^(model\.)?layer\.", "layer."),),
-        infer=_infer(_DINOV3_HUGGING_FACE, "Hugging Face"),
+        infer=partial(infer_vit, _DINOV3_HUGGING_FACE, "Hugging Face"),
     ),
     Format(
         name="Hugging Face SigLIP",
@@ -411,7 +411,7 @@ FORMATS = (
         renames=((r"^vision_model\.", ""),),
         rules=_TEXT,
         unpack=_unpack_pool,
-        infer=_infer(_SIGLIP_HUGGING_FACE, "Hugging Face"),
+        infer=partial(infer_vit, _SIGLIP_HUGGING_FACE, "Hugging Face"),
     ),
     Format(
         name="Perception Encoder",
@@ -430,24 +430,24 @@ FORMATS = (
         class_token="class_embedding",
         resize=Resize("bilinear"),
         unpack=_unpack_pool,
-        infer=_infer(_PERCEPTION, "official"),
+        infer=partial(infer_vit, _PERCEPTION, "official"),
     ),
     _timm_format(
         "timm parallel ViT",
         r"blocks\.0\.in_proj\.weight",
         unpack=_unpack_parallel,
-        infer=_infer(_TIMM, "timm parallel"),
+        infer=partial(infer_vit, _TIMM, "timm parallel"),
     ),
     _timm_format(
         "timm large ViT",
-        r"reg_token|norm_pre\.weight|attn_pool\.latent|patch_embed\.norm\.weight|"
-        r"blocks\.0\.(ls1\.gamma|gamma_1|attn\.(q_bias|q_proj\.weight|norm\.weight))",
+        r"reg_token|norm_pre\.weight|attn_pool\.latent|"
+        r"blocks\.0\.(ls1\.gamma|gamma_1|mlp\.fc1_g\.weight|attn\.(q_bias|q_proj\.weight|norm\.weight))",
     ),
 )
 
 
 def terms_of(source: Format, state_dict: Mapping[str, np.ndarray], backbone: object) -> str:
-    """Terms of weights that bind whoever uses them, however they were converted; "" for none."""
+    """Terms of weights that bind their users after a conversion, too; "" for none."""
     if not isinstance(backbone, ViT):
         return ""
     if source.name == "Sapiens2" or (backbone.rope is not None and backbone.norm_kind == "rms"):

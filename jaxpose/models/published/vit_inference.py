@@ -1,7 +1,7 @@
 """The vision transformer that a checkpoint is from, by the names and shapes of its arrays.
 
 A few facts are in no array: number of heads, epsilon of the norms, kind of GELU, rotary positions.
-They are constants of the families, which are told apart by their arrays.
+They are constants of the families, and the arrays show the family.
 """
 
 import math
@@ -19,7 +19,6 @@ from jaxpose.models.vit import ViT
 # Heads by width where their width is not 64: timm's and OpenCLIP's ViTs (arXiv:2010.11929, table 1;
 # arXiv:2106.04560, table 2; arXiv:2212.07143), EVA (arXiv:2211.07636, table 2; arXiv:2303.15389).
 _HEADS = {1152: 16, 1280: 16, 1408: 16, 1664: 16, 1792: 16}
-# Sapiens 1 (arXiv:2408.12569): 1B has 24 heads, 2B 32.
 _SIGLIP_HEADS = {**_HEADS, 1536: 16}
 _EVA_ROPE = Rope(10000.0, "neighbours", "counted", reference=16)
 # Sides of the images that the Perception Encoder's core models were trained at last, in patches
@@ -88,7 +87,11 @@ def infer_vit(
     norm = "layer" if a.inside(rf"{names.norm1}\.bias") else "rms"
     mlp = _mlp(a)
     family = _family(a, project, norm, mlp, token, bool(rows), registers)
-    has_class_position = grid is not None and count == grid[0] * grid[1] + 1
+    rope = _rope(family, project, dim, token, a.has(rf"{names.norm}\.weight"))
+    # A class token's position may be part of the token. DINOv2's is, because timm's files have it
+    # there.
+    dinov2 = registers is not None or (a.inside(names.scale2) is not None and rope is None)
+    in_token = dinov2 or (grid is not None and count == grid[0] * grid[1])
     heads, kv_heads, ungrouped = _heads(a, family, dim, depth, mlp, state_dict)
     last_norm = a.has(rf"{names.norm}\.weight")
     return ViT(
@@ -106,8 +109,8 @@ def infer_vit(
         else False,
         parallel=project == "timm parallel",
         registers=registers[-2] if registers else 0,
-        positions="none" if not rows else "all" if has_class_position or not token else "patches",
-        rope=_rope(family, project, dim, token, last_norm),
+        positions="none" if not rows else "patches" if token and in_token else "all",
+        rope=rope,
         norm=norm,
         qkv_bias=_qkv_bias(a, family),
         linear_bias=a.inside(rf"{names.out}\.bias") is not None,

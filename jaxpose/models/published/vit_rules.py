@@ -195,7 +195,7 @@ def _fused(model: ViT, names: ViTNames, layer: str, block: str) -> list[Rule]:
 
 
 def _separate(model: ViT, names: ViTNames, layer: str, block: str, kv_heads: int) -> list[Rule]:
-    """Rules for layers of queries, keys and values of their own."""
+    """Rules for separate layers of queries, keys and values."""
     if not names.separate:
         return []
     target, heads = f"params/{block}/attention", model.heads

@@ -3,16 +3,14 @@
 from functools import partial
 from typing import Literal, NamedTuple
 
-import flax.linen as nn
-
 from jaxpose import skeletons
 from jaxpose.codecs import SimCC
 from jaxpose.codecs.heatmap import udp
 from jaxpose.errors import InputError, nearest
 from jaxpose.models.build import PoseModel
-from jaxpose.models.heads import DeconvHead, SimCCHead, SimpleHead
 from jaxpose.models.published import vit_tables
 from jaxpose.models.published.record import APACHE, OPENMMLAB, Family, PublishedPose, Weights
+from jaxpose.models.published.vit_heads import pose_head
 from jaxpose.models.vit import ViT
 
 __all__ = ["VITPOSE", "VITPOSE_PLUS_DATASETS", "ViT", "vitpose", "vitpose_plus"]
@@ -61,7 +59,8 @@ def vitpose(
     """ViTPose (Xu et al. 2022, arXiv:2204.12484) of `size` Ti, S, B, L, H, g or G.
 
     `head` is "classic" (two deconvolutions) or "simple" (bilinear x4 and one convolution), both
-    with heatmaps of `input_hw / 4`, or "simcc" (arXiv:2107.03332; `split_ratio` bins per pixel).
+    with heatmaps of `input_hw / 4`, or "simcc" (arXiv:2107.03332) or "rtmcc" (arXiv:2303.07399),
+    both with `split_ratio` bins per pixel.
     `drop_path=None` takes the rate of the published recipe, `heads=None` the published number of
     attention heads. That is 12 for S; ImageNet's ViT-S has 6, and its weights need `heads=6`.
     """
@@ -77,7 +76,7 @@ def vitpose(
         attention=attention,
         dtype=dtype,
     )
-    return PoseModel(backbone, _head(head, num_keypoints, input_hw, split_ratio, dtype))
+    return PoseModel(backbone, pose_head(head, num_keypoints, input_hw, split_ratio, dtype))
 
 
 def vitpose_plus(
@@ -112,19 +111,6 @@ def _size(name: str, known: list[str] | dict[str, _Size]) -> _Size:
     if name in known:
         return _VIT_SIZES[name]
     raise InputError(f"Unknown ViT size {name!r}; known: {', '.join(known)}.{nearest(name, known)}")
-
-
-def _head(
-    name: str, num_keypoints: int, input_hw: tuple[int, int], split_ratio: float, dtype: str
-) -> nn.Module:
-    if name == "classic":
-        return DeconvHead(num_keypoints, dtype=dtype)
-    if name == "simple":
-        return SimpleHead(num_keypoints, dtype=dtype)
-    if name == "simcc":
-        return SimCCHead(num_keypoints, (input_hw[0], input_hw[1]), split_ratio, dtype=dtype)
-    known = ("classic", "simple", "simcc")
-    raise InputError(f"Unknown head {name!r}; known: {', '.join(known)}.{nearest(name, known)}")
 
 
 _COCO = f"{OPENMMLAB}/v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_ViTPose-"
