@@ -6,6 +6,7 @@ the types of labels, targets and decoded keypoints; `refine` has the steps from 
 pixel to a position between pixels; `lifting` has the codecs of lifters.
 """
 
+from jaxpose.codecs.associative_embedding import AssociativeEmbedding
 from jaxpose.codecs.center_keypoints import CenterKeypoints
 from jaxpose.codecs.center_offsets import CenterOffsets
 from jaxpose.codecs.center_people import CenterPeople
@@ -24,6 +25,7 @@ from jaxpose.codecs.with_background import HeatmapWithBackground
 from jaxpose.deprecations import moved_names as _moved_names
 
 __all__ = [
+    "AssociativeEmbedding",
     "CenterKeypoints",
     "CenterOffsets",
     "CenterPeople",
