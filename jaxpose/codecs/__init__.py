@@ -13,6 +13,7 @@ from jaxpose.codecs.center_people import CenterPeople
 from jaxpose.codecs.codec import Codec, ImageCodec
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.displacement_fields import DisplacementFields, SinglePersonFields
+from jaxpose.codecs.displacements import Displacements
 from jaxpose.codecs.heatmap import Heatmap
 from jaxpose.codecs.integral import IntegralRegression
 from jaxpose.codecs.landmarks import Landmarks
@@ -32,6 +33,7 @@ __all__ = [
     "Codec",
     "Decoded",
     "DisplacementFields",
+    "Displacements",
     "Heatmap",
     "HeatmapWithBackground",
     "ImageCodec",

@@ -148,13 +148,14 @@ class AssociativeEmbedding:
         size = np.array([width, height], np.float32)[None, None, None]
         known = labelled & jnp.all((middle >= 0) & (middle < size), axis=-1)
         cell = jnp.where(known, middle[..., 1] * width + middle[..., 0], 0).astype(jnp.int32)
-        heatmaps = self._gaussians(points / self.stride, labelled, (height, width))
+        heatmaps = rounded_gaussians(points / self.stride, labelled, (height, width), self.sigma)
         counted = jnp.ones((len(points), height, width))
         if sample.counted is not None:
             counted = sample.counted.astype(jnp.float32)
         fine, fine_counted = None, None
         if self.higher:
-            fine = self._gaussians(points * (2 / self.stride), labelled, (2 * height, 2 * width))
+            points, finer = points * (2 / self.stride), (2 * height, 2 * width)
+            fine = rounded_gaussians(points, labelled, finer, self.sigma)
             fine_counted = counted.repeat(2, axis=1).repeat(2, axis=2)
         return Targets(TagTargets(heatmaps, fine, cell, known), TagWeights(counted, fine_counted))
 
@@ -218,28 +219,6 @@ class AssociativeEmbedding:
         """Heatmaps of the keypoints, the finer ones if there are two, float32 `[B, h, w, K]`."""
         maps = outputs.heatmaps if outputs.fine is None else outputs.fine
         return maps.astype(jnp.float32)
-
-    def _gaussians(
-        self, points: jax.Array, labelled: jax.Array, heatmap_hw: tuple[int, int]
-    ) -> jax.Array:
-        """Highest of all people's Gaussians around the nearest pixels, `[B, h, w, K]`."""
-        height, width = heatmap_hw
-        middle = jnp.trunc(points + 0.5)
-
-        def profile(length: int, at: jax.Array) -> jax.Array:
-            away = jnp.arange(length, dtype=jnp.float32)[None, :, None] - at[:, None]
-            values = jnp.exp(-(away**2) / (2 * self.sigma**2))
-            return jnp.where(jnp.abs(away) <= 3 * self.sigma, values, 0.0)
-
-        def add(maps: jax.Array, person: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-            at, known = person
-            rows, columns = profile(height, at[..., 1]), profile(width, at[..., 0])
-            rows = jnp.where(known[:, None], rows, 0.0)
-            return jnp.maximum(maps, rows[:, :, None] * columns[:, None]), None
-
-        empty = jnp.zeros((points.shape[0], height, width, points.shape[2]))
-        people = jnp.moveaxis(middle, 1, 0), jnp.moveaxis(labelled, 1, 0)
-        return jax.lax.scan(add, empty, people)[0]
 
     def _enlarged(self, outputs: TagMaps) -> tuple[jax.Array, jax.Array]:
         """Heatmaps `[B, H, W, K]` and tags `[B, H, W, K, L]` for decoding."""
@@ -342,6 +321,36 @@ class AssociativeEmbedding:
         start = (jnp.zeros((), int), xy, raw)
         _, xy, raw = jax.lax.while_loop(lambda state: state[0] < last, fill, start)
         return xy, raw
+
+
+def rounded_gaussians(
+    points: jax.Array, labelled: jax.Array, heatmap_hw: tuple[int, int], sigma: float
+) -> jax.Array:
+    """Highest of all people's Gaussians around the nearest pixels, `[B, h, w, K]`.
+
+    They end at three sigma, as in the codec of `heatmap.msra`.
+
+    Args:
+      points: `[B, P, K, 2]` in pixels of the maps.
+      labelled: bool `[B, P, K]`.
+    """
+    height, width = heatmap_hw
+    middle = jnp.trunc(points + 0.5)
+
+    def profile(length: int, at: jax.Array) -> jax.Array:
+        away = jnp.arange(length, dtype=jnp.float32)[None, :, None] - at[:, None]
+        values = jnp.exp(-(away**2) / (2 * sigma**2))
+        return jnp.where(jnp.abs(away) <= 3 * sigma, values, 0.0)
+
+    def add(maps: jax.Array, person: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        at, known = person
+        rows, columns = profile(height, at[..., 1]), profile(width, at[..., 0])
+        rows = jnp.where(known[:, None], rows, 0.0)
+        return jnp.maximum(maps, rows[:, :, None] * columns[:, None]), None
+
+    empty = jnp.zeros((points.shape[0], height, width, points.shape[2]))
+    people = jnp.moveaxis(middle, 1, 0), jnp.moveaxis(labelled, 1, 0)
+    return jax.lax.scan(add, empty, people)[0]
 
 
 def _resized(maps: jax.Array, factor: int) -> jax.Array:

@@ -25,6 +25,7 @@ from jaxpose.losses.coordinates import (
     wing,
 )
 from jaxpose.losses.displacement_fields import DisplacementFieldLoss
+from jaxpose.losses.displacements import DisplacementLoss
 from jaxpose.losses.distillation import (
     Distillation,
     FeatureDistillation,
@@ -78,6 +79,7 @@ __all__ = [
     "CenterOffsetLoss",
     "CenterPeopleLoss",
     "DisplacementFieldLoss",
+    "DisplacementLoss",
     "Distillation",
     "FeatureDistillation",
     "HeatmapDistillation",
