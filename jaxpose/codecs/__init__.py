@@ -6,12 +6,14 @@ the types of labels, targets and decoded keypoints; `refine` has the steps from 
 pixel to a position between pixels; `lifting` has the codecs of lifters.
 """
 
+from jaxpose.codecs.associative_embedding import AssociativeEmbedding
 from jaxpose.codecs.center_keypoints import CenterKeypoints
 from jaxpose.codecs.center_offsets import CenterOffsets
 from jaxpose.codecs.center_people import CenterPeople
 from jaxpose.codecs.codec import Codec, ImageCodec
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.displacement_fields import DisplacementFields, SinglePersonFields
+from jaxpose.codecs.displacements import Displacements
 from jaxpose.codecs.heatmap import Heatmap
 from jaxpose.codecs.integral import IntegralRegression
 from jaxpose.codecs.landmarks import Landmarks
@@ -25,12 +27,14 @@ from jaxpose.codecs.with_background import HeatmapWithBackground
 from jaxpose.deprecations import moved_names as _moved_names
 
 __all__ = [
+    "AssociativeEmbedding",
     "CenterKeypoints",
     "CenterOffsets",
     "CenterPeople",
     "Codec",
     "Decoded",
     "DisplacementFields",
+    "Displacements",
     "Heatmap",
     "HeatmapWithBackground",
     "ImageCodec",

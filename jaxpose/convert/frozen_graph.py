@@ -70,7 +70,8 @@ def _constant(node: memoryview) -> tuple[str, np.ndarray | None]:
 
 
 def _tensor(message: memoryview) -> np.ndarray | None:
-    kind, shape, content = 0, (), b""
+    shape: tuple[int, ...] = ()
+    kind, content = 0, b""
     listed: list[np.ndarray] = []
     for field, value in _fields(message):
         if field == 1:

@@ -101,7 +101,10 @@ def identify(
     misfits: list[tuple[int, str, Mismatch]] = []
     for entry in _likely(source, state_dict, entries):
         if found:
-            found += _same(entry, found[0])
+            more = _same(entry, found[0])
+            if not more and num_keypoints is None and _unlike_published(found[0])[0]:
+                more = _other_head(source, state_dict, entry, found[0])
+            found += more
             continue
         backbone = entry.model().backbone
         if backbone in rejected or len(misfits) == _TRIES:
@@ -174,6 +177,20 @@ def _same(entry: Keypointed, fit: Identified) -> list[Identified]:
     if model != fit.model and not twins:
         return []
     return [replace(fit, entry=entry, model=model, input_hw=size)]
+
+
+def _other_head(
+    source: Format, state_dict: Mapping[str, np.ndarray], entry: Keypointed, fit: Identified
+) -> list[Identified]:
+    """Return the entry if another head on the backbone has these arrays, for its own keypoints.
+
+    Heatmaps and tags of 17 keypoints have the same arrays as heatmaps of 34.
+    """
+    model = entry.model()
+    if model.backbone != fit.model.backbone or type(model.head) is type(fit.model.head):
+        return []
+    other, plan = _try(source, state_dict, entry, entry.num_keypoints, entry.input_hw)
+    return [other] if plan.fits else []
 
 
 def _unlike_published(fit: Identified) -> tuple[bool, bool]:

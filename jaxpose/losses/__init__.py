@@ -6,6 +6,7 @@ weight 0 included, as in MMPose: so a sample with few labelled keypoints weighs 
 """
 
 from jaxpose.deprecations import moved_names as _moved_names
+from jaxpose.losses.associative_embedding import AssociativeEmbeddingLoss
 from jaxpose.losses.center_keypoints import CenterKeypointLoss, CenterPeopleLoss, focal
 from jaxpose.losses.center_offsets import CenterOffsetLoss
 from jaxpose.losses.combine import IntegralLoss, StageSum, WeightedSum
@@ -24,6 +25,7 @@ from jaxpose.losses.coordinates import (
     wing,
 )
 from jaxpose.losses.displacement_fields import DisplacementFieldLoss
+from jaxpose.losses.displacements import DisplacementLoss
 from jaxpose.losses.distillation import (
     Distillation,
     FeatureDistillation,
@@ -71,11 +73,13 @@ __all__ = [
     "OKS",
     "RLE",
     "AdaptiveWing",
+    "AssociativeEmbeddingLoss",
     "BoneLength",
     "CenterKeypointLoss",
     "CenterOffsetLoss",
     "CenterPeopleLoss",
     "DisplacementFieldLoss",
+    "DisplacementLoss",
     "Distillation",
     "FeatureDistillation",
     "HeatmapDistillation",

@@ -198,7 +198,7 @@ class DenseOpenPoseHead(nn.Module):
         width, wide = (_CHANNELS, 512) if stage else (96, 256)
         x = jnp.concatenate([part.astype(self.dtype) for part in inputs], axis=-1)
         for i in range(5):
-            parts = []
+            parts: list[jax.Array] = []
             for j in range(3):
                 name = f"{kind}_{stage}_{i}_{j}"
                 parts.append(

@@ -86,6 +86,10 @@ MODELS = (
     "openpose_hand_vgg",
     "openpose_face70",
     "lightweight_openpose_mobilenet",
+    "ae_hrnet_w32_512x512",
+    "higherhrnet_w32_256x256",
+    "dekr_hrnet_w32_256x256",
+    "cid_hrnet_w32_256x256",
     # Lifters.
     "martinez_h36m",
     "videopose3d_27",
@@ -128,6 +132,8 @@ def pack(golden: Path, name: str) -> dict[str, np.ndarray]:
             arrays[f"state/{key}"] = file[f"state/{key}"]
         for key, shape in source["outputs"].items():
             output = file[key]
+            if output.dtype == np.int64:  # positions in pixels
+                output = output.astype(np.float32)
             assert list(output.shape) == list(shape) and output.dtype == np.float32, (name, key)
             stride = stride_of(output.size)
             arrays[f"output/{key}"] = output.ravel()[::stride]

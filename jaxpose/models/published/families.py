@@ -6,8 +6,10 @@ tables to `jaxpose.convert` and its records to the catalogue.
 # ruff: noqa: F403
 
 from jaxpose.models.published.csp import *
+from jaxpose.models.published.dekr import *
 from jaxpose.models.published.efficientnet import *
 from jaxpose.models.published.heads import *
+from jaxpose.models.published.higher_hrnet import *
 from jaxpose.models.published.hourglass import *
 from jaxpose.models.published.hrnet import *
 from jaxpose.models.published.hybrid import *

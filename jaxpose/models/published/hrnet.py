@@ -97,7 +97,7 @@ def _mmpose(model: HRNet) -> list[Rule]:
     return _whole(model, r"backbone\.")
 
 
-def _official(model: HRNet) -> list[Rule]:
+def official_backbone(model: HRNet) -> list[Rule]:
     """Rules for HRNet's own code, for pose and for ImageNet, and timm's, which has its names."""
     return _whole(model, "")
 
@@ -152,7 +152,7 @@ _FORMATS = (
         marker=r"incre_modules\..+",
         head="",
         purpose="classification",
-        tables={HRNet: _official},
+        tables={HRNet: official_backbone},
         rules=(
             Rule(
                 r"(incre_modules|downsamp_modules|final_layer|classifier)\..+",
@@ -165,7 +165,7 @@ _FORMATS = (
         name="HRNet's own code",
         marker=r"stage2\.0\.branches\..+",
         head=r"(deconv_layers|conv_layers|final_layer)\..+",
-        tables={HRNet: _official, DeconvHead: _official_head},
+        tables={HRNet: official_backbone, DeconvHead: _official_head},
         # The head of the face models is one sequence.
         renames=((r"^head\.([01])\.", r"conv_layers.\1."), (r"^head\.3\.", "final_layer.")),
     ),
