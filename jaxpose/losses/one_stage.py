@@ -1,7 +1,7 @@
 """Loss of one-stage models: people are assigned to places, and compared with their proposals."""
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from jaxpose.losses.loss import Loss, Terms, add_up
 from jaxpose.losses.simota import Guesses, SimOTA, Truth, pair_iou
 
 
+@runtime_checkable
 class Proposer(Protocol):
     """Codec whose `proposals(levels)` decodes the outputs of all places (`codecs.OneStage`)."""
 
