@@ -59,8 +59,10 @@ from jaxpose.losses.lifting import (
     velocity,
 )
 from jaxpose.losses.loss import Loss
+from jaxpose.losses.one_stage import OneStageLoss
 from jaxpose.losses.rle import RLE, realnvp_log_prob, residual_log_likelihood
 from jaxpose.losses.simcc import SimCCKL, simcc_kl
+from jaxpose.losses.simota import SimOTA
 
 __all__ = [
     "L1",
@@ -84,10 +86,12 @@ __all__ = [
     "LandmarkLoss",
     "Loss",
     "MeanBoneLength",
+    "OneStageLoss",
     "Reprojection",
     "SemiSupervised",
     "SimCCDistillation",
     "SimCCKL",
+    "SimOTA",
     "SmoothL1",
     "StageSum",
     "TrajectoryMPJPE",
