@@ -4,6 +4,7 @@ import dataclasses
 import json
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ def bench_eval(options: Eval) -> None:
 
 def bench_predict(options: Predict) -> None:
     """Measures prediction by a run, a release or a published model."""
-    from jaxpose.bench.prediction import measure_prediction
+    from jaxpose.bench.prediction import PredictionFigures, measure_prediction
     from jaxpose.bench.synthetic_video import draw_video, places
     from jaxpose.hub.load import load_detector, load_pose
     from jaxpose.pipeline import Options, Pipeline
@@ -170,14 +171,22 @@ def bench_predict(options: Predict) -> None:
     )
     pose = _published(run) if untrained else load_pose(run, trust_recipe=options.trust_recipe)
     pipeline = Pipeline(pose, load_detector(detector) if detector else None, options=settings)
-    with tempfile.TemporaryDirectory() as folder:
-        source, boxes = options.source, None
-        if source is None:
-            source = str(draw_video(Path(folder) / "video.mp4", options.frames, options.people))
-            boxes = None if detector else lambda frame: places(frame, options.people)
-        figures = measure_prediction(
-            pipeline, [source], Path(folder) / "keypoints.jsonl", boxes=boxes, draw=options.draw
-        )
+    crowds = _crowds(options)
+
+    def measured(source: str | None, people: int) -> PredictionFigures:
+        boxes = None
+        with tempfile.TemporaryDirectory() as folder:
+            if source is None:
+                source = str(draw_video(Path(folder) / "video.mp4", options.frames, people))
+                if not detector and pose.estimator.takes == "crops":
+                    boxes = partial(places, people=people)
+            lines = Path(folder) / "keypoints.jsonl"
+            return measure_prediction(pipeline, [source], lines, boxes=boxes, draw=options.draw)
+
+    if crowds:
+        _report_crowds({people: measured(None, people) for people in crowds}, options)
+        return
+    figures = measured(options.source, options.people)
     if not figures.frames:
         raise InputError(f"Nothing could be read from {options.source}.")
     stages, whole = figures.stages.by_name, max(figures.stages.seconds, 1e-9)
@@ -202,6 +211,39 @@ def bench_predict(options: Predict) -> None:
     report["stages"] = {name: dataclasses.asdict(stage) for name, stage in stages.items()}
     report["weights"] = "random" if untrained else "trained"
     _report(table, "predict", report, options.json)
+
+
+def _crowds(options: Predict) -> list[int]:
+    """Numbers of people of `--crowds`.
+
+    Raises:
+      InputError: they are not whole numbers from 1 to 50, or a video is given as well.
+    """
+    if options.crowds is None:
+        return []
+    if options.source is not None:
+        raise InputError("--crowds is for synthetic videos, and a video is given: leave one out.")
+    words = options.crowds.split(",")
+    if not all(word.strip().isdecimal() and 1 <= int(word) <= 50 for word in words):
+        raise InputError(
+            f"--crowds is {options.crowds!r}: give numbers from 1 to 50, such as 1,2,5,10,20,50."
+        )
+    return [int(word) for word in words]
+
+
+def _report_crowds(measured: dict[int, Any], options: Predict) -> None:
+    """Prints the time of a frame beside the number of people."""
+    table = Table("people drawn", "people found a frame", "ms a frame", title=options.run)
+    rows = []
+    for people, figures in measured.items():
+        row = {
+            "people": people,
+            "found": figures.people / max(figures.frames, 1),
+            "milliseconds": 1e3 * figures.seconds / max(figures.frames, 1),
+        }
+        table.add_row(str(people), f"{row['found']:.1f}", f"{row['milliseconds']:,.1f}")
+        rows.append(row)
+    _report(table, "predict", {"crowds": rows}, options.json)
 
 
 def _recipe(config: str, set_: list[str]) -> Any:
@@ -247,11 +289,13 @@ def has_no_weights(run: str) -> bool:
 def _published(name: str) -> Any:
     """A published model with random weights, as `Pipeline` wants it."""
     from jaxpose.bench import dummy_inputs
+    from jaxpose.codecs import ImageCodec
     from jaxpose.hub.load import Trained
     from jaxpose.models.build import abstract_variables
     from jaxpose.models.published.catalogue import find
     from jaxpose.models.published.record import PublishedPose
     from jaxpose.skeletons import COCO17
+    from jaxpose.tasks.bottomup.estimator import BottomUpEstimator
     from jaxpose.tasks.topdown.estimator import TopDownEstimator
 
     entry = find(name)
@@ -259,7 +303,11 @@ def _published(name: str) -> Any:
         raise InputError(f"{name} gives nothing that becomes the keypoints of one person.")
     model: Any = entry.model()
     variables = dummy_inputs.values(abstract_variables(model, entry.input_hw))
-    estimator = TopDownEstimator(model, entry.codec(entry.input_hw), entry.skeleton or COCO17)
+    codec, skeleton = entry.codec(entry.input_hw), entry.skeleton or COCO17
+    estimator: Any = TopDownEstimator(model, codec, skeleton)
+    if entry.takes == "images":
+        assert isinstance(codec, ImageCodec)
+        estimator = BottomUpEstimator(model, codec, skeleton)
     return Trained(Path(name), estimator, variables, None)
 
 

@@ -91,6 +91,14 @@ class Predict:
     ] = None
     frames: Annotated[int, typer.Option(min=1, help="Frames of the synthetic video.")] = 200
     people: Annotated[int, typer.Option(min=1, max=50, help="People in the synthetic video.")] = 2
+    crowds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,...",
+            help="Numbers of people, such as 1,2,5,10,20,50: measure a synthetic video of each and "
+            "print the time of a frame beside the number of people.",
+        ),
+    ] = None
     detector: Annotated[
         str | None,
         typer.Option(

@@ -244,19 +244,23 @@ class OneStage:
     def encode(self, sample: Sample) -> Targets:
         """Encode targets `People` and weights `PeopleWeights`, which the loss assigns to places.
 
-        Boxes enclose the labelled keypoints, too. A person without a labelled keypoint and a crowd
-        region have no weight.
+        Boxes enclose the labelled keypoints, too, and end at the input's edges. A person without a
+        labelled keypoint inside the input and a crowd region have no weight.
 
         Args:
           sample: keypoints `[B, P, K, 2]`, visible `[B, P, K]`, box_xywh `[B, P, 4]`, area
             `[B, P]`; counted `[B, h, w]`, with the size of the finest map, or None.
         """
-        labelled = sample.labelled()
+        size = jnp.array(self.input_hw[::-1], jnp.float32)
+        inside = (sample.keypoints >= 0) & (sample.keypoints < size[None, None, None])
+        labelled = sample.labelled() & inside.all(axis=-1)
         keypoints = jnp.where(labelled[..., None], sample.keypoints, 0.0).astype(jnp.float32)
         low = sample.box_xywh[..., :2].astype(jnp.float32)
         high = low + sample.box_xywh[..., 2:].astype(jnp.float32)
         low = jnp.minimum(low, jnp.where(labelled[..., None], keypoints, jnp.inf).min(axis=-2))
         high = jnp.maximum(high, jnp.where(labelled[..., None], keypoints, -jnp.inf).max(axis=-2))
+        limit = size[None, None]
+        low, high = jnp.clip(low, 0.0, limit), jnp.clip(high, 0.0, limit)
         person = labelled.any(axis=-1)
         boxes = jnp.where(person[..., None], jnp.concatenate([low, high], axis=-1), 0.0)
         area = jnp.where(person, sample.area.astype(jnp.float32), 1.0)

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -241,9 +242,9 @@ def _under(part: str, rules: list[Rule]) -> list[Rule]:
 
 
 def with_fresh_head(model: PoseModel) -> dict:
-    """Make variables with a head initialised with key 0, and only shapes for the backbone.
+    """Make variables with neck and head initialised with key 0, and only shapes for the backbone.
 
-    Only the head is compiled: a backbone takes minutes on two cores.
+    Only these are compiled: a backbone takes minutes on two cores.
     """
     abstract = abstract_variables(model, image_hw(model))
     images = jax.ShapeDtypeStruct((1, *image_hw(model), 3), jnp.float32)
@@ -255,10 +256,15 @@ def with_fresh_head(model: PoseModel) -> dict:
         images,
     )
 
+    def rest(whole: Any, features: Any) -> Any:
+        if isinstance(whole, DetectionModel):
+            features = whole.neck(features, False)
+        return whole.head(features, False)
+
     @jax.jit
     def init(key: jax.Array) -> dict:
         features = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-        head = model.init(key, features, method=lambda whole, features: whole.head(features, False))
+        head = model.init(key, features, method=rest)
         return dict(head)
 
     fresh = flatten(jax.device_get(init(jax.random.key(0))))

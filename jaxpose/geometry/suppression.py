@@ -1,5 +1,7 @@
 """Greedy non-maximum suppression of boxes with fixed shapes."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -25,11 +27,11 @@ def best_boxes(
     """
 
     def one(boxes: jax.Array, scores: jax.Array) -> tuple[jax.Array, jax.Array]:
-        def unfinished(state: tuple[jax.Array, ...]) -> jax.Array:
+        def unfinished(state: Any) -> jax.Array:
             count, waiting, _, _ = state
             return (count < limit) & (waiting.max() >= threshold)
 
-        def take_best(state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        def take_best(state: Any) -> Any:
             count, waiting, places, kept = state
             best = waiting.argmax().astype(jnp.int32)
             places = places.at[count].set(best)

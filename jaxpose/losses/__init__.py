@@ -61,9 +61,11 @@ from jaxpose.losses.lifting import (
     velocity,
 )
 from jaxpose.losses.loss import Loss
+from jaxpose.losses.one_stage import OneStageLoss
 from jaxpose.losses.part_affinity import PartAffinityLoss
 from jaxpose.losses.rle import RLE, realnvp_log_prob, residual_log_likelihood
 from jaxpose.losses.simcc import SimCCKL, simcc_kl
+from jaxpose.losses.simota import SimOTA
 
 __all__ = [
     "L1",
@@ -89,11 +91,13 @@ __all__ = [
     "LandmarkLoss",
     "Loss",
     "MeanBoneLength",
+    "OneStageLoss",
     "PartAffinityLoss",
     "Reprojection",
     "SemiSupervised",
     "SimCCDistillation",
     "SimCCKL",
+    "SimOTA",
     "SmoothL1",
     "StageSum",
     "TrajectoryMPJPE",

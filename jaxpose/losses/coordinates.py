@@ -111,12 +111,30 @@ def oks_loss(
     """
     height, width = input_hw
     pixels = difference(outputs, targets) * jnp.asarray([width, height], jnp.float32)[None, None]
-    spread = 2.0 * area * height * width * (2 * np.asarray(sigmas, np.float32)) ** 2
-    similarity = jnp.exp(-jnp.sum(pixels**2, axis=-1) / spread[None])
+    people = jnp.full(pixels.shape[:1], area * height * width, jnp.float32)
+    similarity = keypoint_similarity(pixels, people, sigmas)
     weights = weights.astype(jnp.float32)
     labelled = jnp.sum(weights, axis=-1)
     missing = jnp.sum(weights * (1.0 - similarity), axis=-1)
     return jnp.mean(missing / jnp.where(labelled > 0, labelled, 1.0))
+
+
+def keypoint_similarity(
+    apart: jax.Array, area: jax.Array, sigmas: tuple[float, ...] | np.ndarray
+) -> jax.Array:
+    """exp(-d² / (2 (2 sigma)² area)) for each keypoint, of which OKS is the mean.
+
+    Args:
+      apart: `[..., K, 2]` differences of keypoints in pixels.
+      area: `[...]` areas of the people in square pixels.
+      sigmas: K falloffs as published (COCO's, not doubled).
+
+    Returns:
+      `[..., K]` in (0, 1].
+    """
+    falloff = 2.0 * (2 * np.asarray(sigmas, np.float32)) ** 2
+    spread = area[..., None] * falloff.reshape((1,) * area.ndim + (-1,))
+    return jnp.exp(-jnp.sum(apart**2, axis=-1) / spread)
 
 
 @dataclass(frozen=True)

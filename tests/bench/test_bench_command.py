@@ -149,3 +149,24 @@ def test_weights_that_are_here_are_used(tmp_path, monkeypatch):
     digits = find("rtmpose-t").weights.sha256 or address_for(find("rtmpose-t")).sha256
     place.with_name(f"{place.name}.sha256").write_text(f"{digits:0<64}  {place.name}\n")
     assert not has_no_weights("rtmpose-t")
+
+
+def test_crowds_show_the_time_beside_the_number_of_people(tmp_path, monkeypatch):
+    seen = []
+
+    def canned(pipeline, source, lines, *, boxes=None, draw=False):
+        assert boxes is None  # a model of whole images needs none
+        seen.append(pipeline.whole_images)
+        return PredictionFigures(StageTimer(), 4, 8, 2.0, [], 1, 0)
+
+    monkeypatch.setattr("jaxpose.bench.prediction.measure_prediction", canned)
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    file = tmp_path / "crowds.json"
+    result = bench("predict", "yolov8n-pose", "--crowds", "1,20", "--frames", 4, "--json", file)
+    assert result.exit_code == 0, result.output
+    assert seen == [True, True] and "500.0" in result.output
+    crowds = json.loads(file.read_text())["crowds"]
+    assert [(row["people"], row["milliseconds"]) for row in crowds] == [(1, 500.0), (20, 500.0)]
+    for wrong in ("0", "1,x", "51"):
+        result = bench("predict", "yolov8n-pose", "--crowds", wrong)
+        assert result.exit_code == 2 and "numbers from 1 to 50" in " ".join(result.output.split())

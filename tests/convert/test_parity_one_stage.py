@@ -14,7 +14,9 @@ from jaxpose import convert
 from jaxpose.codecs.one_stage import BoundModule, OneStage, OneStageOutputs, Places
 from jaxpose.models.build import count_parameters
 from jaxpose.models.coordinate_classifier import CoordinateClassifier
+from jaxpose.models.one_stage import OneStageModel, YOLOXPoseHead
 from jaxpose.models.published.one_stage import rtmo, rtmo_codec, yolox_pose
+from jaxpose.models.published.yolox import yolox
 
 RTMO, YOLOX = "rtmo_s_320x320_calibrated", "yoloxpose_tiny_256x256"
 # The model, and the field of each output of the published head.
@@ -200,3 +202,19 @@ def check_people(found, known):
     )
     np.testing.assert_allclose(found.keypoints[0, :count], known["keypoints"], rtol=1e-5, atol=1e-3)
     assert not np.asarray(found.scores[0, count:]).any()
+
+
+def test_a_detectors_backbone_begins_a_pose_model(shared):
+    """Weights of YOLOX for boxes fill the backbone; neck and head are drawn."""
+    state_dict = convert.load_state_dict(shared / "weights/yolox_nano_bnfolded_torchnames.npz")
+    nano = yolox("nano")
+    head = YOLOXPoseHead(17, 64, nano.head.style)
+    model = OneStageModel(nano.backbone, head, nano.neck)
+    variables = convert.load_pretrained(model, state_dict, reset_head=True)
+    known = convert.to_variables(state_dict, nano)
+    kernel = variables["params"]["backbone"]["stem"]["conv"]["kernel"]
+    np.testing.assert_array_equal(kernel, known["params"]["backbone"]["stem"]["conv"]["kernel"])
+    fresh = variables["params"]["neck"]["reduce_0"]["conv"]["kernel"]
+    assert fresh.shape == known["params"]["neck"]["reduce_0"]["conv"]["kernel"].shape
+    assert np.asarray(fresh).std() > 0
+    assert "visible_0" in variables["params"]["head"]

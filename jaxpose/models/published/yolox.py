@@ -131,7 +131,7 @@ YOLOX = Family(
         Format(
             name="YOLOX's own code",
             marker=r"backbone\.backbone\.dark2\..+",
-            head=r"head\..+",
+            head=r"head\..+|backbone\.(?!backbone\.).+",
             purpose="detection",
             tables={
                 CSPDarknet: _megvii_backbone,

@@ -100,7 +100,7 @@ def augment(
         visible,
         keypoints,
         box_xywh=_boxes(matrix, batch["box_xywh"]),
-        area=batch["area"] * _area_scale(matrix) / _area_scale(batch["photo_from_canvas"]),
+        area=batch["area"] * area_scale(matrix) / area_scale(batch["photo_from_canvas"]),
         valid=batch["valid"] & rows[:, None],
         crowd=batch["crowd"],
         counted=(ignored < 128) & rows[:, None, None],
@@ -151,7 +151,7 @@ def _ignore_matrix(
     return geometry.compose_affine(jnp.broadcast_to(heatmap, matrix.shape), inner)
 
 
-def _area_scale(matrix: jax.Array) -> jax.Array:
+def area_scale(matrix: jax.Array) -> jax.Array:
     """Factor `[B, 1]` by which maps `[B, 2, 3]` enlarge an area."""
     return jnp.abs(matrix[:, 0, 0] * matrix[:, 1, 1] - matrix[:, 0, 1] * matrix[:, 1, 0])[:, None]
 

@@ -10,6 +10,7 @@ from jaxpose.metrics.oks import CocoAP
 from jaxpose.models.build import PoseModel
 from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.bottomup.augment import ImageAugmentation
+from jaxpose.tasks.bottomup.mix import ImageMix
 from jaxpose.tasks.bottomup.task import BottomUpTask
 from jaxpose.train.evaluation import EvaluationBase
 from jaxpose.train.experiment import Experiment
@@ -40,6 +41,7 @@ class BottomUpExperiment(Experiment):
       codec: encodes people as targets, and decodes the model's outputs.
       train_data: source of whole images for training, such as `Images` and `SyntheticScenes`.
       eval_data: source of whole images for the evaluation.
+      mix: mixture of several training images, for one-stage models; None for single ones.
       resident: keep the whole training set as uint8 images in device memory.
     """
 
@@ -49,6 +51,7 @@ class BottomUpExperiment(Experiment):
     train_data: Dataset
     eval_data: Dataset
     augmentation: ImageAugmentation = field(default_factory=ImageAugmentation)
+    mix: ImageMix | None = None
     evaluation: Evaluation = field(default_factory=Evaluation)
     more_evaluations: tuple[Evaluation, ...] = ()
     resident: bool = False
@@ -60,6 +63,11 @@ class BottomUpExperiment(Experiment):
             raise InputError(
                 f"model.head.num_keypoints is {outputs}, but skeleton {self.skeleton.name!r} has "
                 f"{self.skeleton.num_keypoints} keypoints. Set them to the same number."
+            )
+        if getattr(self.loss, "codec", self.codec) != self.codec:
+            raise InputError(
+                "loss.codec decodes the proposals that the loss compares, and must be the same as "
+                f"codec: it is {self.loss.codec}, and codec is {self.codec}."
             )
         for evaluation in (self.evaluation, *self.more_evaluations):
             check_metrics(evaluation.metrics, self.skeleton, dimensions=2)

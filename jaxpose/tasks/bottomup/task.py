@@ -18,6 +18,7 @@ from jaxpose.models.build import abstract_variables
 from jaxpose.tasks.bottomup.augment import STILL, augment
 from jaxpose.tasks.bottomup.estimate import DEVICE_KEYS, estimate_all, make_estimate, score
 from jaxpose.tasks.bottomup.estimator import BottomUpEstimator
+from jaxpose.tasks.bottomup.mix import mixed
 from jaxpose.tasks.task import EvalResult, Evaluator, Variables, Weights
 from jaxpose.train.device_batches import train_batches
 from jaxpose.train.mesh import batch_sharded
@@ -92,16 +93,18 @@ class BottomUpTask:
         """
         experiment = self.experiment
         codec = experiment.codec
-        images, sample, _ = augment(
-            key,
-            batch,
-            augmentation=experiment.augmentation,
-            input_hw=codec.input_hw,
-            heatmap_hw=codec.heatmap_hw,
-            permutation=experiment.skeleton.flip_permutation,
-            udp=codec.udp,
-            border=border_of(codec),
-        )
+        settings: dict[str, Any] = {
+            "augmentation": experiment.augmentation,
+            "input_hw": codec.input_hw,
+            "heatmap_hw": codec.heatmap_hw,
+            "permutation": experiment.skeleton.flip_permutation,
+            "udp": codec.udp,
+            "border": border_of(codec),
+        }
+        if experiment.mix is not None:
+            images, sample = mixed(key, batch, mix=experiment.mix, **settings)
+        else:
+            images, sample, _ = augment(key, batch, **settings)
         return images, *codec.encode(sample)
 
     def evaluator(self, source: Source, mesh: jax.sharding.Mesh, flip_test: bool) -> Evaluator:
@@ -153,7 +156,7 @@ class BottomUpTask:
         }
 
     def without_augmentation(self) -> "BottomUpExperiment":
-        return replace(self.experiment, augmentation=STILL)
+        return replace(self.experiment, augmentation=STILL, mix=None)
 
     def lower_evaluation(self, variables: Variables, mesh: jax.sharding.Mesh) -> jax.stages.Lowered:
         """Lower the pass over a batch of the evaluation, for shapes of variables; needs no data."""

@@ -202,7 +202,7 @@ def augment(
 
     images = geometry.warp(image, matrix, input_hw, upright=not augmentation.rotates)
     if augmentation.changes_colour:
-        images = _recolour(images, variation)
+        images = recolour(images, variation)
     keypoints = geometry.apply_affine(matrix, keypoints)
     flip = variation.flip[:, None]
     keypoints = jnp.where(flip[:, :, None], reordered(keypoints, permutation, axis=1), keypoints)
@@ -281,7 +281,7 @@ def _half_body(
     return jnp.where(use, mean, center), jnp.where(use, half_size, size)
 
 
-def _recolour(images: jax.Array, variation: Variation) -> jax.Array:
+def recolour(images: jax.Array, variation: Variation) -> jax.Array:
     """Apply one affine map of RGB per sample to images `[B, h, w, 3]`; clips to 0..255."""
     grey = jnp.asarray(np.stack([LUMA, LUMA, LUMA]))[None]
     identity = jnp.eye(3)[None]
