@@ -8,6 +8,7 @@ weight 0 included, as in MMPose: so a sample with few labelled keypoints weighs 
 from jaxpose.deprecations import moved_names as _moved_names
 from jaxpose.losses.center_keypoints import CenterKeypointLoss, CenterPeopleLoss, focal
 from jaxpose.losses.center_offsets import CenterOffsetLoss
+from jaxpose.losses.classification import CrossEntropy, cross_entropy
 from jaxpose.losses.combine import IntegralLoss, StageSum, WeightedSum
 from jaxpose.losses.coordinates import (
     L1,
@@ -74,6 +75,7 @@ __all__ = [
     "CenterKeypointLoss",
     "CenterOffsetLoss",
     "CenterPeopleLoss",
+    "CrossEntropy",
     "DisplacementFieldLoss",
     "Distillation",
     "FeatureDistillation",
@@ -97,6 +99,7 @@ __all__ = [
     "Wing",
     "adaptive_wing",
     "bone_length",
+    "cross_entropy",
     "feature_distillation",
     "focal",
     "heatmap_distillation",
