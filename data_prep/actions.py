@@ -18,7 +18,7 @@
   and its clips are cut into pieces of `--frames`. The last number of an action, that of a trial, is
   left out of the class.
 
-The subject of one's own videos and results is the part of a file's name before its first `_`. The
+For videos and results, the subject is the part of a file's name before its first `_`. The
 clips of every fifth subject, in the order of the alphabet, are the split "val", the others "train",
 so that no person is in both.
 """

@@ -86,7 +86,7 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     if not names or twice:
         raise InputError(
             f"{path}: {'the name ' + repr(twice[0]) + ' is there twice' if twice else 'is empty'}. "
-            "It must have the name of each class in a line of its own."
+            "It must have the name of one class in each line."
         )
     return tuple(names)
 

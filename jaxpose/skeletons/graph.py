@@ -94,7 +94,7 @@ def _hops(adjacent: np.ndarray, centre: int) -> np.ndarray:
     waiting = deque([centre])
     while waiting:
         here = waiting.popleft()
-        for there in np.flatnonzero(adjacent[here]):
+        for there in np.flatnonzero(adjacent[here]).tolist():
             if distance[there] == np.inf:
                 distance[there] = distance[here] + 1
                 waiting.append(there)
