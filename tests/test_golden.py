@@ -14,7 +14,7 @@ import pytest
 import reference
 
 from jaxpose.models.published import catalogue
-from jaxpose.models.published.catalogue import LIFTERS
+from jaxpose.models.published.catalogue import ACTION_MODELS, LIFTERS
 
 TESTS = Path(__file__).parent
 FOLDER = TESTS / "golden"
@@ -186,7 +186,7 @@ def test_this_numpy_draws_the_recipes_numbers():
 
 
 def test_every_model_that_is_named_is_kept():
-    published = [*catalogue.CATALOGUE, *LIFTERS]
+    published = [*catalogue.CATALOGUE, *LIFTERS, *ACTION_MODELS]
     named = {name for entry in published for name in entry.golden}
     assert named <= set(reference.models()) == set(extract().MODELS)
 

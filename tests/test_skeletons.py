@@ -42,6 +42,7 @@ SIZES = {
     "jhmdb15": 15,
     "posetrack17": 17,
     "interhand42": 42,
+    "ntu25": 25,
     "animalpose20": 20,
     "animal_kingdom23": 23,
     "atrw15": 15,

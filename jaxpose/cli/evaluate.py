@@ -1,5 +1,6 @@
 """`jaxpose eval`: score a run on held-out people, or any model on data of its kind."""
 
+from jaxpose.cli.evaluate_actions import evaluate_actions
 from jaxpose.cli.evaluate_command import Eval
 from jaxpose.cli.evaluate_lifter import evaluate_lifter
 from jaxpose.cli.evaluate_model import check_options, evaluate_model
@@ -34,4 +35,6 @@ def evaluate(options: Eval) -> int:
     trained = load(options.model, options.checkpoint, trust_recipe=options.trust_recipe)
     if trained.estimator.takes == "tracks":
         return evaluate_lifter(options, trained)
+    if trained.estimator.takes == "clips":
+        return evaluate_actions(options, trained)
     return evaluate_model(options, trained)

@@ -34,7 +34,7 @@ def evaluate_run(options: Eval) -> int:
       The exit status, 0.
     """
     console, run, data = PlainConsole(), as_path(options.model), options.data
-    if data is not None and (Path(data).is_file() or data.endswith(".py")):
+    if data is not None and not data.endswith(".npz") and _is_file(data):
         raise InputError(
             f"--data takes the folder of a prepared dataset, not a file such as {data}; "
             "`jaxpose prepare` makes one. A COCO file goes to --annotations, with its images' "
@@ -79,10 +79,14 @@ def evaluate_run(options: Eval) -> int:
     return print_counts(summed(counts), console)
 
 
+def _is_file(data: str) -> bool:
+    return Path(data).is_file() or data.endswith(".py")
+
+
 def counted(scored: EvalResult) -> Counts:
     """Counts of the people or poses of an evaluation, none of which is left out."""
     report = scored.report
-    return Counts("poses" if report.by_action else "people", report.people)
+    return Counts("poses" if report.by_action else report.unit, report.people)
 
 
 def evaluated(

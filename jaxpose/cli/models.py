@@ -13,7 +13,12 @@ from jaxpose.errors import InputError, nearest
 from jaxpose.hub.addresses import files_beside
 from jaxpose.hub.listing import Listed, listed
 from jaxpose.models.published.not_runnable import NotRunnable, not_runnable
-from jaxpose.models.published.record import Published, PublishedLifter, PublishedPose
+from jaxpose.models.published.record import (
+    Published,
+    PublishedAction,
+    PublishedLifter,
+    PublishedPose,
+)
 from jaxpose.skeletons import BUILT_IN
 
 _TITLES = {
@@ -25,12 +30,15 @@ _TITLES = {
     "detector": "Detectors",
     "lifter": "Lifters to 3D",
     "backbone": "Backbones",
+    "action": "Actions",
 }
 _SCORE = 14  # characters of a score in the list; the record has the whole
-_CLASSIFIERS = ("detector", "backbone")
+_CLASSIFIERS = ("detector", "backbone", "action")
+_OVER_TIME = ("lifter", "action")
 _NOTE = (
     "Parameters in millions, scores as published. here: on this machine; fetch: fetched at the "
-    "first use; convert: the address is not known; no 3D: converts, but cannot predict yet. "
+    "first use; convert: the address is not known; no 3D, no use: converts, but cannot predict "
+    "yet. "
     "`jaxpose models NAME` prints the whole record, `--unsupported` what cannot run yet."
 )
 
@@ -86,7 +94,7 @@ def lines(rows: Sequence[Listed]) -> list[str]:
         cells = [_cells(row) for row in rows if row.task == task]
         if not cells:
             continue
-        takes = "frames" if task == "lifter" else "input"
+        takes = "frames" if task in _OVER_TIME else "input"
         gives = "classes" if task in _CLASSIFIERS else "skeleton"
         cells = [(title, takes, gives, "par/M", "score", "weights"), *cells]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -114,7 +122,7 @@ def record_table(row: Listed) -> Table:
     result.add_column()
     result.add_column(overflow="fold")
     facts: list[tuple[str, str]] = [("name", row.name), ("kind", row.kind)]
-    facts.append(("frames" if row.kind == "lifter" else "input", row.takes))
+    facts.append(("frames" if row.kind in _OVER_TIME else "input", row.takes))
     facts.append(("classes" if row.kind in _CLASSIFIERS else "keypoints", row.gives))
     if row.record is not None:
         facts += _of_record(row.record)
@@ -141,7 +149,7 @@ def record_table(row: Listed) -> Table:
 
 
 def _of_record(record: Published) -> Iterable[tuple[str, str]]:
-    if isinstance(record, PublishedPose | PublishedLifter):
+    if isinstance(record, PublishedPose | PublishedLifter | PublishedAction):
         codec: Any = record.codec
         if isinstance(record, PublishedPose) and record.codec is not None:
             codec = record.codec(record.input_hw)

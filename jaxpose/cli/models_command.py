@@ -19,7 +19,17 @@ class Models:
         ),
     ] = ""
     task: Annotated[
-        Literal["body", "wholebody", "hand", "face", "animal", "detector", "lifter", "backbone"]
+        Literal[
+            "body",
+            "wholebody",
+            "hand",
+            "face",
+            "animal",
+            "detector",
+            "lifter",
+            "backbone",
+            "action",
+        ]
         | None,
         typer.Option(help="List the models of one task."),
     ] = None

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from jaxpose.cli.options import filled
 from jaxpose.cli.overview import Heatmaps, Overview
+from jaxpose.cli.predict_actions import open_actions
 from jaxpose.cli.predict_command import Predict
 from jaxpose.cli.predict_output import Output
 from jaxpose.cli.predict_summary import (
@@ -113,6 +114,7 @@ def _predict(
         return {"skipped": outcome.skipped_of(media), "counts": counts}
 
     # These may refuse, so they come before another has begun a file.
+    events = open_actions(options, settings, media, skeleton)
     kinds = sorted(formats, key=lambda kind: kind not in ("openpose", *TOOLS))
     whole_images = isinstance(pipeline, Pipeline) and pipeline.whole_images
     common: dict[str, Any] = {"name": name, "tail": tail, "names": names}
@@ -139,6 +141,8 @@ def _predict(
                 progress.update(bar, advance=1)
 
             frames = _drawn(results, output, done, failures)
+            if events is not None:
+                frames = events.watched(frames)
             if isinstance(pipeline, Pipeline) and pipeline.lifter is not None:
                 frames = _lifted(pipeline, frames, results, media, outcome)
             for people in frames:
@@ -149,6 +153,8 @@ def _predict(
         outcome.videos, outcome.drawn = output.videos, output.images
     if failures:
         raise failures[0]
+    if events is not None:
+        outcome.notes.append(events.write(out))
     if pipeline.takes_whole_images_as_people and not options.boxes and outcome.people:
         outcome.notes.append(ONE_PERSON)
     boxes_in = " ".join(options.boxes) or None

@@ -96,6 +96,19 @@ class Predict:
         str | None,
         typer.Option(metavar="MODEL", help="A lifter: joints in 3D, in millimetres, as well."),
     ] = None
+    actions: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Videos: a classifier of actions; what people do, in actions.json and .csv.",
+        ),
+    ] = None
+    action_window: Annotated[
+        float,
+        typer.Option(
+            min=0.1, help="Seconds that --actions classifies at a time, as in its training."
+        ),
+    ] = 2.0
     formats: Annotated[
         str,
         typer.Option(

@@ -17,13 +17,16 @@ class Score:
         Path,
         typer.Argument(
             metavar="RESULTS",
-            help="JSON file of keypoints in COCO's results format, from any tool.",
+            help="JSON file of keypoints in COCO's results format, from any tool; with --tracking, "
+            "a file or folder of tracks.",
         ),
     ]
     annotations: Annotated[
         Path,
         typer.Option(
-            metavar="FILE", help="JSON file of COCO, CrowdPose or COCO-WholeBody annotations."
+            metavar="FILE",
+            help="JSON file of COCO, CrowdPose or COCO-WholeBody annotations; with --tracking, a "
+            "file or folder of annotated tracks.",
         ),
     ]
     metric: Annotated[
@@ -44,12 +47,24 @@ class Score:
     per_keypoint: Annotated[
         bool, typer.Option("--per-keypoint", help="Print the figures of each keypoint too.")
     ] = False
+    tracking: Annotated[
+        bool,
+        typer.Option(
+            "--tracking",
+            help="Score tracks: HOTA, MOTA and IDF1 of MOTChallenge's .txt files, and keypoint "
+            "MOTA too of PoseTrack18's .json files.",
+        ),
+    ] = False
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False
 
 
 @takes(Score)
 def score(options: Score) -> None:
     """Score a file of results against annotations: AP, OKS, PCK, as pycocotools does."""
+    if options.tracking:
+        from jaxpose.cli.score_tracks import score_tracks
+
+        raise typer.Exit(score_tracks(options))
     from jaxpose.cli.score import score as score_file
 
     raise typer.Exit(score_file(options))

@@ -239,7 +239,11 @@ def model_card(card: Card, arrays: Mapping[str, np.ndarray]) -> str:
     train = ["jaxpose train RECIPE --workdir run --set init_from=THIS_FOLDER"]
     if card.takes == "tracks":
         predict = "VIDEO --from POSE_MODEL --lift THIS_FOLDER"
+    if card.takes == "clips":
+        # No command takes clips of keypoints alone.
+        predict = ""
     if card.finds:
         predict, train = "IMAGE --from POSE_MODEL --detector THIS_FOLDER", []
-    lines += ["", "## Use", "", "```", f"jaxpose predict {predict} --out out", *train, "```", ""]
+    commands = [f"jaxpose predict {predict} --out out"] if predict else []
+    lines += ["", "## Use", "", "```", *commands, *train, "```", ""]
     return "\n".join(lines)

@@ -124,6 +124,10 @@ def make_plan(
             if rule.numbers and not np.isclose(array[..., None], rule.numbers).any(-1).all():
                 plan.unknown.append(Entry(key, array.shape, " (not the constant of this model)"))
                 continue
+            value = rule.value
+            if value is not None and not (array.shape == value.shape and np.allclose(array, value)):
+                plan.unknown.append(Entry(key, array.shape, " (not the constant of this model)"))
+                continue
             plan.dropped.append((key, rule.reason))
             continue
         groups = match.groupdict()

@@ -32,6 +32,8 @@ USES: dict[Kind, str] = {
     "for images with --from.",
     "backbone": "a backbone with ImageNet weights, which finds no keypoints. Train a model with "
     "this backbone and start from these weights: init_from=NAME, reset_head=true.",
+    "action": "a classifier of actions, which takes keypoints over time and not images. Load it "
+    "with jaxpose.hub.load.load_action_model.",
 }
 """Ends of sentences `NAME is ...`: what a model of each kind is, and where it is to be given."""
 
@@ -42,12 +44,12 @@ def list_models(pattern: str | None = None, kind: Kind | None = None) -> list[st
     Args:
       pattern: part of a name, or a shell pattern such as `rtmpose-*` for whole names, in upper or
         lower case; None takes all.
-      kind: "pose", "detector", "lifter" or "backbone"; None takes all.
+      kind: "pose", "detector", "lifter", "backbone" or "action"; None takes all.
 
     Raises:
       InputError: `kind` is a different value.
     """
-    kinds = ("pose", "detector", "lifter", "backbone")
+    kinds = ("pose", "detector", "lifter", "backbone", "action")
     if kind not in (None, *kinds):
         raise InputError(f"kind is {kind!r}; choose one of {', '.join(map(repr, kinds))}, or None.")
     inside = [name for name in shipped_names() if pattern is None or is_named(name, pattern)]

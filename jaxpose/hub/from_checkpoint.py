@@ -14,6 +14,7 @@ from jaxpose.codecs.codec import ImageCodec, border_of
 from jaxpose.config import to_json
 from jaxpose.config.trust import outside_paths, record_as_own
 from jaxpose.console import PlainConsole
+from jaxpose.convert.actions import is_action_model, recognise_action
 from jaxpose.convert.choose import (
     Clues,
     choose,
@@ -41,6 +42,7 @@ from jaxpose.models.lifting.lifter import Lifter
 from jaxpose.models.published.catalogue import CATALOGUE, LIFTERS, UNPUBLISHED, find
 from jaxpose.models.published.record import (
     Keypointed,
+    PublishedAction,
     PublishedBackbone,
     PublishedDetector,
     PublishedLifter,
@@ -48,6 +50,7 @@ from jaxpose.models.published.record import (
 )
 from jaxpose.paths import atomic_write
 from jaxpose.skeletons import Skeleton
+from jaxpose.tasks.actions.estimator import ActionEstimator
 from jaxpose.tasks.bottomup.estimator import BottomUpEstimator
 from jaxpose.tasks.detection.experiment import DetectionExperiment
 from jaxpose.tasks.lifting.estimator import LiftingEstimator
@@ -76,6 +79,8 @@ def release_checkpoint(
     known = detect(state_dict)
     if known.only_backbone and known.infer is not None and not options.model:
         return release_backbone(source, weights, out, options)
+    if is_action_model(state_dict):
+        return _release_action_model(source, weights, out, options)
     dataset = dataset_of(source) or known.dataset
     named = skeletons.load(options.skeleton) if options.skeleton else None
     try:
@@ -147,11 +152,13 @@ def _named(name: str) -> Keypointed:
             f"{name} is a backbone without keypoints. Name a model with this backbone, such as "
             f"{name}-pose, and initialise its head (--reset-head)."
         )
+    if isinstance(record, PublishedAction):
+        raise InputError(f"{name} classifies actions, but these weights find keypoints.")
     assert isinstance(record, Keypointed)
     return record
 
 
-def licence_of(source: Path, entry: Keypointed, options: ConvertOptions) -> str:
+def licence_of(source: Path, entry: Keypointed | PublishedAction, options: ConvertOptions) -> str:
     """Licence of the record if the file is the published one; otherwise the source's applies."""
     weights = entry.weights
     if weights is None or not entry.licence or source.is_dir():
@@ -216,6 +223,49 @@ def _release_detector(
     table.add_row("detector", entry.name)
     table.add_row("parameters", f"{count_parameters(variables) / 1e6:.2f} M")
     table.add_row("input", f"{size[1]} x {size[0]} pixels")
+    return table, [count_arrays(weights, model)]
+
+
+def _release_action_model(
+    source: Path, weights: Weights, out: Path, options: ConvertOptions
+) -> tuple[Table, list[Counts]]:
+    """Write the release of a classifier of actions; return a table of it, and the counts."""
+    if options.keypoints or options.skeleton or options.input_size or options.reset_head:
+        raise InputError(
+            f"{source} is a classifier of actions, whose keypoints are those of its graph: leave "
+            "--keypoints, --skeleton, --input-size and --reset-head out. To train other classes, "
+            "start a recipe from these weights with init_from and reset_head."
+        )
+    entry, model, variables = recognise_action(weights.arrays, options.model)
+    count, name = model.head.num_classes, detect(weights.arrays).name
+    classes = tuple(str(i) for i in range(count))
+    config: dict[str, Any] = {"name": entry.name, "estimator": None, "num_classes": count}
+    described = f"clips of {entry.num_keypoints} keypoints, frames: {entry.frames}"
+    if entry.codec is not None and entry.skeleton is not None:
+        estimator = ActionEstimator(model, entry.codec, entry.skeleton, classes)
+        config["estimator"] = to_json(estimator)
+        described = estimator.describe_input()
+    if entry.limit:
+        config["limit"] = entry.limit
+    keypoints = entry.skeleton.keypoints if entry.skeleton else (f"{entry.num_keypoints}",)
+    card = Card(
+        entry.name,
+        f"{source_of(source)} ({name})",
+        described,
+        keypoints,
+        licence=licence_of(source, entry, options),
+        published=", ".join(filter(None, (entry.score, entry.source))),
+        takes="clips",
+        limit=entry.limit,
+    )
+    save_release(out, variables, config, card, overwrite=options.overwrite, half=options.half)
+    table = Table(show_header=False)
+    table.add_row("format", name)
+    table.add_row("model", entry.name)
+    table.add_row("parameters", f"{count_parameters(variables) / 1e6:.2f} M")
+    table.add_row("classes", f"{count}, with numbers for names")
+    if entry.limit:
+        table.add_row("limit", entry.limit)
     return table, [count_arrays(weights, model)]
 
 

@@ -11,6 +11,7 @@ from jaxpose.models.published.catalogue import is_named, records
 from jaxpose.models.published.record import (
     Kind,
     Published,
+    PublishedAction,
     PublishedBackbone,
     PublishedDetector,
     PublishedLifter,
@@ -38,9 +39,10 @@ class Listed:
 
     Attributes:
       name: the name.
-      kind: "pose", "detector", "lifter" or "backbone".
+      kind: "pose", "detector", "lifter", "backbone" or "action".
       task: "body", "wholebody", "hand", "face" or "animal", or the kind if it is not "pose".
-      takes: size of its images, `256x192` (height and width), or frames of a lifter's input.
+      takes: size of its images, `256x192` (height and width), or frames of the input of a lifter
+        or a classifier of actions.
       skeleton: name of its skeleton; empty for a detector, and where keypoints have no names.
       gives: the skeleton, or the number of classes or of keypoints.
       parameters: published number of parameters in millions; None where no figure was found.
@@ -78,9 +80,9 @@ class Listed:
 
     @property
     def status(self) -> str:
-        """State of the weights in one word: "here", "fetch", "convert" or, for a limit, "no 3D"."""
+        """State of the weights: "here", "fetch", "convert" or, for a limit, "no 3D" or "no use"."""
         if self.limit:
-            return "no 3D"
+            return "no 3D" if self.kind == "lifter" else "no use"
         if self.here:
             return "here"
         return "fetch" if self.address else "convert"
@@ -114,12 +116,12 @@ def _of_record(record: Published) -> Listed:
         gives = str(record.num_classes)
         scores = (("box AP", record.box_ap), ("person AP", record.person_ap))
         score = ", ".join(f"{metric} {ap}" for metric, ap in scores if ap is not None)
-    elif isinstance(record, PublishedBackbone):
+    elif isinstance(record, PublishedBackbone | PublishedAction):
         gives = str(record.num_classes)
     elif not skeleton:
         gives = str(record.num_keypoints) if isinstance(record, PublishedPose) else ""
     takes, limit = _size(record.input_hw), ""
-    if isinstance(record, PublishedLifter):
+    if isinstance(record, PublishedLifter | PublishedAction):
         takes, limit = str(record.frames), record.limit
     return Listed(
         name=record.name,

@@ -20,6 +20,7 @@ from jaxpose.errors import InputError
 from jaxpose.hub.catalogue import USES, check_kind, released, resolve, weights_in
 from jaxpose.hub.hugging_face import check_model, is_model_folder
 from jaxpose.media.image import check_size
+from jaxpose.models.published.record import Kind
 from jaxpose.paths import as_path, in_bucket, local_copy
 from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.task import Estimator
@@ -83,7 +84,7 @@ def load(
       InputError: as for `resolve`, `load_run`, `load_release`, `jaxpose convert` and
         `download.local`; a release without a codec or a skeleton; a detector.
     """
-    check_kind(where, "pose", "lifter")
+    check_kind(where, "pose", "lifter", "action")
     where = resolve(where)
     bucket = in_bucket(where)
     directory = as_path(where) if bucket else local(where)
@@ -127,6 +128,10 @@ def load(
     return Trained(directory, estimator, jax.device_put(release.variables), None)
 
 
+# Kind of the models that take something other than images, by what their estimators take.
+_NO_IMAGES: dict[str, Kind] = {"tracks": "lifter", "clips": "action"}
+
+
 def _check_input(estimator: Estimator, where: str | Path) -> None:
     """Check that the model's input is not larger than images may be.
 
@@ -150,8 +155,8 @@ def load_pose(
     """
     check_kind(where, "pose")
     trained = load(where, checkpoint, trust_recipe=trust_recipe)
-    if trained.estimator.takes == "tracks":
-        raise InputError(f"{where} is {USES['lifter']}")
+    if trained.estimator.takes in _NO_IMAGES:
+        raise InputError(f"{where} is {USES[_NO_IMAGES[trained.estimator.takes]]}")
     return trained
 
 
@@ -169,6 +174,24 @@ def load_lifter(
         raise InputError(
             f"{where} is {USES['pose']} A lifter is one of `jaxpose models`, or is trained with a "
             "recipe such as h36m_mlp."
+        )
+    return trained
+
+
+def load_action_model(
+    where: str | Path, checkpoint: Checkpoint = "best", *, trust_recipe: bool = False
+) -> Trained:
+    """Load a classifier of actions; arguments are those of `load`.
+
+    Raises:
+      InputError: as for `load`; a model of another kind.
+    """
+    check_kind(where, "action")
+    trained = load(where, checkpoint, trust_recipe=trust_recipe)
+    if trained.estimator.takes != "clips":
+        raise InputError(
+            f"{where} is no classifier of actions. One is trained with a recipe such as "
+            "actions_synthetic, or converted from one of `jaxpose models --task action`."
         )
     return trained
 

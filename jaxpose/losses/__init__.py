@@ -9,6 +9,7 @@ from jaxpose.deprecations import moved_names as _moved_names
 from jaxpose.losses.associative_embedding import AssociativeEmbeddingLoss
 from jaxpose.losses.center_keypoints import CenterKeypointLoss, CenterPeopleLoss, focal
 from jaxpose.losses.center_offsets import CenterOffsetLoss
+from jaxpose.losses.classification import CrossEntropy, cross_entropy
 from jaxpose.losses.combine import IntegralLoss, StageSum, WeightedSum
 from jaxpose.losses.coordinates import (
     L1,
@@ -80,6 +81,7 @@ __all__ = [
     "CenterKeypointLoss",
     "CenterOffsetLoss",
     "CenterPeopleLoss",
+    "CrossEntropy",
     "DisplacementFieldLoss",
     "DisplacementLoss",
     "Distillation",
@@ -107,6 +109,7 @@ __all__ = [
     "Wing",
     "adaptive_wing",
     "bone_length",
+    "cross_entropy",
     "feature_distillation",
     "focal",
     "heatmap_distillation",

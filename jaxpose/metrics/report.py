@@ -35,10 +35,12 @@ class Report:
       decode: method that turned outputs into coordinates, such as the codec's description.
       sigmas: the OKS sigmas: their values, a phrase such as `uniform 0.05`, or None if no OKS was
         computed.
-      people: number of people scored; for motion, a person counts once in each frame.
+      people: number of people scored; for motion, a person counts once in each frame; for actions,
+        the number of clips.
       notes: all other conditions, by name.
       by_action: for motion, metric -> subject -> action -> value.
       counts: people and boxes given, done and left out, as `Counts.to_dict` has them.
+      unit: name of what `people` counts, as a plural noun.
     """
 
     metrics: Mapping[str, float]
@@ -50,6 +52,7 @@ class Report:
     notes: Mapping[str, str] = field(default_factory=dict)
     by_action: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
     counts: Sequence[Mapping[str, Any]] = ()
+    unit: str = "people"
 
     def conditions(self) -> dict[str, str]:
         """Conditions under which the metrics were computed, in words."""
@@ -58,13 +61,13 @@ class Report:
             "flip test": "yes" if self.flip_test else "no",
             "decode": self.decode,
             "sigmas": _sigmas_in_words(self.sigmas),
-            "people": f"{self.people:,}",
+            self.unit: f"{self.people:,}",
             **self.notes,
         }
 
     def table(self) -> RenderableType:
         """Table of metrics and conditions for the terminal, after tables by action."""
-        scored = f"{self.people:,} {'poses' if self.by_action else 'people'}"
+        scored = f"{self.people:,} {'poses' if self.by_action else self.unit}"
         table = Table("metric", Column("value", overflow="fold"), title=scored)
         for name, value in self.metrics.items():
             table.add_row(name, shown(value, ".4f"))

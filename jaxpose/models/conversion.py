@@ -6,7 +6,7 @@ applies them.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -49,6 +49,8 @@ class Rule:
       reason: reason why the model does not use a dropped key.
       numbers: all values that a dropped key may have, for constants that are part of the model's
         code here; empty for any. A key with another value does not fit.
+      value: array that a dropped key must have, for constants that are part of the model's code
+        here; None for any. A key with another array does not fit.
       folded_epsilon: for the bias of a convolution into which a batch norm of this epsilon may
         have been folded. The target is the norm's bias, or the bias of the convolution beside the
         norm. If the source has no other array of the norm, the norm's other arrays get values with
@@ -68,6 +70,7 @@ class Rule:
     folded_epsilon: float | None = None
     copies: bool = False
     first: int = 0
+    value: np.ndarray | None = field(default=None, compare=False)
 
 
 Tables = Mapping[type[nn.Module], Callable[[Any], list[Rule]]]
@@ -88,8 +91,8 @@ class Format:
         distinguishes a head's from a backbone's: the head's keys are all that the backbone does
         not use.
       tables: the table for each class of backbones, necks and heads.
-      purpose: task of the project's models: poses, detection of boxes, or ImageNet's classes (a
-        backbone without a pose head).
+      purpose: task of the project's models: poses, detection of boxes, ImageNet's classes (a
+        backbone without a pose head), or actions of skeletons.
       positions: key of a ViT's position embedding, `[1, N, D]`; `""` for none.
       class_slot: treatment of the first position embedding, a class token's, where there is one
         more than the patches: "dropped" with the token, or "added" to all the others.
@@ -113,7 +116,7 @@ class Format:
     marker: str
     head: str
     tables: Tables
-    purpose: Literal["poses", "detection", "classification"] = "poses"
+    purpose: Literal["poses", "detection", "classification", "actions"] = "poses"
     positions: str = ""
     class_slot: Literal["none", "dropped", "added"] = "none"
     also: str = ""

@@ -99,6 +99,14 @@ MODELS = (
     "official_videopose3d_27_traj",
     "official_motionbert_lite",
     "poseformer_9",
+    # Classifiers of actions.
+    "stgcn_ntu",
+    "stgcn_openpose",
+    "agcn_ntu",
+    "ctrgcn_ntu",
+    "stgcnpp_ntu",
+    "posec3d_slowonly_r50",
+    "official_motionbert_action",
 )
 
 # Measurements of the references themselves, and settings of the projects that made them.

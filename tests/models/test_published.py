@@ -18,6 +18,7 @@ from jaxpose.download.address import address_of
 from jaxpose.models import abstract_variables
 from jaxpose.models.normalisation import IMAGENET_RGB
 from jaxpose.models.published.catalogue import (
+    ACTION_MODELS,
     BACKBONES,
     CATALOGUE,
     DETECTORS,
@@ -30,7 +31,7 @@ from jaxpose.models.published.catalogue import (
 from jaxpose.tasks.topdown.augment import IMAGENET_MEAN, IMAGENET_STD
 
 ROOT = Path(__file__).resolve().parents[2]
-EVERY = (*CATALOGUE, *DETECTORS, *LIFTERS, *BACKBONES)
+EVERY = (*CATALOGUE, *DETECTORS, *LIFTERS, *BACKBONES, *ACTION_MODELS)
 # One of each combination of backbone, head and codec that is quick to trace.
 TRACED = (
     *("vitpose-s", "vitpose-s-simple", "vitpose-plus-s-aic", "hrnetv2-w18-cofw", "litehrnet-18"),

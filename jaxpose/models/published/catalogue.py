@@ -9,6 +9,7 @@ from jaxpose.models.published.record import (
     Keypointed,
     Kind,
     Published,
+    PublishedAction,
     PublishedBackbone,
     PublishedDetector,
     PublishedLifter,
@@ -23,6 +24,7 @@ _EVERY = tuple(record for family in FAMILIES for record in family.published)
 CATALOGUE = tuple(record for record in _EVERY if isinstance(record, PublishedPose))
 DETECTORS = tuple(record for record in _EVERY if isinstance(record, PublishedDetector))
 BACKBONES = tuple(record for record in _EVERY if isinstance(record, PublishedBackbone))
+ACTION_MODELS = tuple(record for record in _EVERY if isinstance(record, PublishedAction))
 LIFTERS = tuple(record for record in _EVERY if isinstance(record, PublishedLifter))
 OLD_NAMES = {"rtmpose-t-wholebody": "dwpose-t", "rtmpose-s-wholebody": "dwpose-s"}
 """Names of version 0.1.0 that still work, and the names of today."""
@@ -39,7 +41,7 @@ def records(pattern: str | None = None, kind: Kind | None = None) -> list[Publis
     Args:
       pattern: part of a name, or a shell pattern such as `rtmpose-*` for whole names, in upper or
         lower case; None takes all.
-      kind: "pose", "detector", "lifter" or "backbone"; None takes all.
+      kind: "pose", "detector", "lifter", "backbone" or "action"; None takes all.
     """
     found = [record for record in _EVERY if kind in (None, record.kind)]
     if pattern is None:

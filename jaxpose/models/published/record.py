@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from jaxpose.codecs import Codec
+from jaxpose.codecs.clips import ClipCodec
+from jaxpose.codecs.heatmap_volume import VolumeCodec
 from jaxpose.codecs.lifting import LiftingCodec
+from jaxpose.models.actions.action_model import ActionModel, VolumeModel
 from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Format, Tables
 from jaxpose.models.detection import DetectionModel
@@ -15,7 +18,7 @@ from jaxpose.models.lifting.lifter import Lifter
 from jaxpose.models.normalisation import IMAGENET_RGB, Normalisation
 from jaxpose.skeletons import Skeleton
 
-Kind = Literal["pose", "detector", "lifter", "backbone"]
+Kind = Literal["pose", "detector", "lifter", "backbone", "action"]
 
 OPENMMLAB = "https://download.openmmlab.com/mmpose"
 """Server of the weights of MMPose's model zoo."""
@@ -203,6 +206,32 @@ class PublishedBackbone(Published):
     num_classes: int = 1000
 
     def model(self) -> PoseModel:
+        return self.make(self.num_classes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedAction(Published):
+    """Record of a classifier of actions from keypoints over time.
+
+    Attributes:
+      make: `make(num_classes)` -> the model.
+      num_classes: published number of classes.
+      frames: frames of a clip.
+      codec: codec of its inputs; None if there is none here, which `limit` explains.
+      num_keypoints: number of keypoints of the input.
+      limit: one sentence about a use that these weights do not permit; empty for no limit.
+    """
+
+    kind: ClassVar[Kind] = "action"
+
+    make: Callable[[int], ActionModel | VolumeModel]
+    num_classes: int
+    frames: int
+    codec: ClipCodec | VolumeCodec | None = None
+    num_keypoints: int = 25
+    limit: str = ""
+
+    def model(self) -> ActionModel | VolumeModel:
         return self.make(self.num_classes)
 
 

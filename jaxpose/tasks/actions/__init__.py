@@ -1,0 +1,1 @@
+"""Task of actions: a class for each clip of people's keypoints."""
