@@ -7,6 +7,7 @@ from jaxpose.data.canvas import check_folder
 from jaxpose.data.coco_json import read_json
 from jaxpose.errors import InputError
 from jaxpose.file_limits import read_yaml
+from jaxpose.labels.coco import is_coco
 from jaxpose.labels.cvat import read_cvat
 from jaxpose.labels.deeplabcut import read_deeplabcut
 from jaxpose.labels.deeplabcut_table import is_labels_table
@@ -89,7 +90,7 @@ def _choose(path: Path) -> tuple[Path, Reader]:
             return path, read_label_studio
         if is_via(content):
             return path, read_via
-        if isinstance(content, dict) and "annotations" in content and "images" in content:
+        if is_coco(content):
             raise InputError(
                 f"{path} is COCO's JSON: use `jaxpose prepare coco --annotations {path}`"
             )
