@@ -1,9 +1,9 @@
-"""Preparation of labels of DeepLabCut, SLEAP, labelme, Label Studio, CVAT or YOLO-pose as records.
+"""Preparation of labels of DeepLabCut, SLEAP, labelme, CVAT and other tools as records.
 
 The tool is recognised by the content: a DeepLabCut project, its `config.yaml` or one
-`CollectedData_*.csv`; a `.slp` or `.pkg.slp` of SLEAP; a labelme file or a folder of them; a JSON
-export of Label Studio; CVAT's `annotations.xml`; a `data.yaml` of YOLO-pose; or a folder with one
-of these.
+`CollectedData_*.csv`; a project of Lightning Pose; a `.slp` or `.pkg.slp` of SLEAP; a labelme file
+or a folder of them; a JSON export of Label Studio; CVAT's `annotations.xml`; VIA's JSON or CSV; a
+`data.yaml` of YOLO-pose; or a folder with one of these.
 
     jaxpose prepare labels mouse-project --skeleton mouse.toml --out data/mouse
 
@@ -97,7 +97,7 @@ def prepare(
     processes: Processes = None,
     overwrite: Overwrite = False,
 ) -> Summary:
-    """Prepare labels of DeepLabCut, SLEAP, labelme, Label Studio, CVAT or YOLO-pose."""
+    """Prepare labels of DeepLabCut, SLEAP, labelme, Label Studio, CVAT, VIA or YOLO-pose."""
     from jaxpose.data.builder import write_dataset
 
     whole = layout == "images"

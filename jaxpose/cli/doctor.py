@@ -117,10 +117,10 @@ def devices() -> Iterator[Finding]:
     for platform_name, kind in kinds:
         count = sum(device.device_kind == kind for device in found)
         yield Finding("devices", f"{count} x {platform_name} ({kind})")
-    memory = _device_memory(found[0])
+    memory = device_memory(found[0])
     if memory is not None:
         yield Finding("device memory", f"{memory / 2**30:.1f} GiB each")
-    yield Finding("host", f"{_usable_cores()} cores, {_host_memory() / 2**30:.1f} GiB of memory")
+    yield Finding("host", f"{_usable_cores()} cores, {host_memory() / 2**30:.1f} GiB of memory")
     if all(device.platform == "cpu" for device in found):
         yield from unused_accelerators(Path("/"))
 
@@ -140,14 +140,16 @@ def unused_accelerators(root: Path) -> Iterator[Finding]:
     yield Finding(name, "present, but JAX sees only the CPU", "note", advice)
 
 
-def _device_memory(device: Any) -> int | None:
+def device_memory(device: Any) -> int | None:
+    """Bytes of a device's memory; None if it states none."""
     try:
         return (device.memory_stats() or {}).get("bytes_limit")
     except Exception:  # each backend raises its own where it keeps no count
         return None
 
 
-def _host_memory() -> int:
+def host_memory() -> int:
+    """Bytes of the machine's memory."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 

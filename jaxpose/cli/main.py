@@ -20,6 +20,7 @@ from jaxpose.cli.evaluate_command import evaluate
 from jaxpose.cli.export_command import export
 from jaxpose.cli.faults import plain_faults
 from jaxpose.cli.image_limit import limits_images
+from jaxpose.cli.init_command import init
 from jaxpose.cli.lift_command import lift
 from jaxpose.cli.models_command import models
 from jaxpose.cli.predict_command import predict
@@ -61,6 +62,7 @@ def main(
 
 
 # In the order in which they are used, which is the order of the help.
+app.command()(plain_faults(limits_images(init)))
 app.command(context_settings=CONTEXT_SETTINGS)(plain_faults(prepare))
 app.add_typer(data_command.app, name="data")
 app.add_typer(labels_command.app, name="skeleton")

@@ -7,18 +7,21 @@ from jaxpose.data.canvas import check_folder
 from jaxpose.data.coco_json import read_json
 from jaxpose.errors import InputError
 from jaxpose.file_limits import read_yaml
+from jaxpose.labels.coco import is_coco
 from jaxpose.labels.cvat import read_cvat
 from jaxpose.labels.deeplabcut import read_deeplabcut
+from jaxpose.labels.deeplabcut_table import is_labels_table
 from jaxpose.labels.label_studio import is_label_studio, read_label_studio
 from jaxpose.labels.labelme import is_labelme, read_labelme
 from jaxpose.labels.labels import Labels
 from jaxpose.labels.sleap import read_sleap
+from jaxpose.labels.via import HEADER, is_via, read_via
 from jaxpose.labels.yolo_pose import read_yolo_pose
 from jaxpose.media.image import missing
 
 Reader = Callable[..., Labels]
 
-TOOLS = "DeepLabCut, SLEAP, labelme, Label Studio, CVAT or YOLO-pose"
+TOOLS = "DeepLabCut, Lightning Pose, SLEAP, labelme, Label Studio, CVAT, VIA or YOLO-pose"
 
 
 def read_labels(
@@ -61,6 +64,8 @@ def _choose(path: Path) -> tuple[Path, Reader]:
     if path.is_dir():
         return _of_folder(path)
     suffix = path.suffix.lower()
+    if suffix == ".csv" and _first_line(path).startswith(HEADER):
+        return path, read_via
     if suffix in (".csv", ".h5", ".hdf5"):
         return path, read_deeplabcut
     if suffix == ".slp":
@@ -83,11 +88,19 @@ def _choose(path: Path) -> tuple[Path, Reader]:
             return path, read_labelme
         if is_label_studio(content):
             return path, read_label_studio
-        if isinstance(content, dict) and "annotations" in content and "images" in content:
+        if is_via(content):
+            return path, read_via
+        if is_coco(content):
             raise InputError(
                 f"{path} is COCO's JSON: use `jaxpose prepare coco --annotations {path}`"
             )
     raise InputError(f"{path} has no labels of {TOOLS}.")
+
+
+def _first_line(path: Path) -> str:
+    """Beginning of a text file, without quotes and byte order mark."""
+    with path.open("rb") as file:
+        return file.read(200).decode("utf-8-sig", "replace").replace('"', "").lstrip("#")
 
 
 def _of_folder(folder: Path) -> tuple[Path, Reader]:
@@ -97,8 +110,11 @@ def _of_folder(folder: Path) -> tuple[Path, Reader]:
             return folder / name, read_yolo_pose
     if (folder / "annotations.xml").is_file():
         return folder / "annotations.xml", read_cvat
-    patterns = ("CollectedData_*.csv", "labeled-data/*/CollectedData_*")
+    patterns = ("CollectedData*.csv", "labeled-data/*/CollectedData_*")
     if any(next(folder.glob(pattern), None) for pattern in patterns):
+        return folder, read_deeplabcut
+    tables = [file for file in sorted(folder.glob("*.csv")) if is_labels_table(file)]
+    if tables and (folder / "labeled-data").is_dir():
         return folder, read_deeplabcut
     files = sorted(folder.glob("*.slp"))
     if len(files) > 1:

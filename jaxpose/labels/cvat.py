@@ -1,4 +1,4 @@
-"""CVAT's XML 1.1 of images ("CVAT for images"): skeletons, or points and boxes with groups.
+"""CVAT's XML 1.1 ("CVAT for images", "CVAT for video"): skeletons, or points and boxes with groups.
 
 A `<skeleton>` is an instance, named by its attribute `individual` if there is one. Lone points are
 keypoints named by their labels; points and boxes with the same `group_id` are one instance, and
@@ -7,115 +7,38 @@ Format: https://docs.cvat.ai/docs/dataset_management/formats/format-cvat.
 """
 
 import re
-from dataclasses import dataclass, field
-from html import unescape
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
 from jaxpose.errors import InputError
-from jaxpose.labels.labels import Gathered, Instance, Labels, number
+from jaxpose.labels.cvat_video import add_tracks
+from jaxpose.labels.cvat_xml import (
+    LONE_BOX,
+    OTHER_SHAPE,
+    POINT_TWICE,
+    SEVERAL_POINTS,
+    Parser,
+    Point,
+    Shape,
+    Shapes,
+    box_of,
+    label_of,
+    point_of,
+    skeleton_names,
+)
+from jaxpose.labels.labels import Gathered, Instance, Labels
 from jaxpose.labels.records import size_of
 from jaxpose.paths import atomic_write
 from jaxpose.skeletons import Skeleton
 from jaxpose.xml_text import parse_xml
 
 NAME = "cvat"
-LONE_BOX = "box without keypoints"
-POINT_TWICE = "point twice in one group (individuals without group_id)"
-SEVERAL_POINTS = "points with several places in one shape"
-OTHER_SHAPE = "shape that is no skeleton, point or box"
-_SHAPES = ("skeleton", "points", "box", "polygon", "polyline", "mask", "ellipse", "cuboid", "tag")
-
-Point = tuple[float, float, int]
-
-
-@dataclass
-class _Label:
-    """Label of the task: its name, that of its parent, and the drawing of a skeleton."""
-
-    name: str = ""
-    parent: str = ""
-    svg: str = ""
-
-
-@dataclass
-class _Shape:
-    """Shape of an image, with the points of a skeleton."""
-
-    kind: str
-    attributes: dict[str, str]
-    where: str
-    individual: str = ""
-    points: list[dict[str, str]] = field(default_factory=list)
-
-
-@dataclass
-class _Image:
-    attributes: dict[str, str]
-    shapes: list[_Shape] = field(default_factory=list)
-
-
-class _Parser:
-    """State of the parser: labels and images of the file so far."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.labels: list[_Label] = []
-        self.images: list[_Image] = []
-        self._open: list[str] = []
-        self._shape: _Shape | None = None
-        self._text: list[str] = []
-        self._named = False
-
-    def start(self, tag: str, attributes: dict[str, str], line: int) -> None:
-        if not self._open and tag != "annotations":
-            raise InputError(f"{self.path} is not CVAT's XML: it begins with <{tag[:40]}>.")
-        self._open.append(tag)
-        self._text = []
-        where = f"{self.path}, line {line}"
-        if tag == "track":
-            raise InputError(
-                f"{where}: a track of a video. Export the task as `CVAT for images 1.1`, which has "
-                "the frames as images"
-            )
-        if self._open[1:2] == ["meta"]:
-            if tag == "label":
-                self.labels.append(_Label())
-        elif tag == "image" and len(self._open) == 2:
-            self.images.append(_Image(attributes))
-        elif self.images and len(self._open) == 3 and tag in _SHAPES:
-            self._shape = _Shape(tag, attributes, where)
-            self.images[-1].shapes.append(self._shape)
-        elif self._shape is not None and len(self._open) == 4:
-            if tag == "points" and self._shape.kind == "skeleton":
-                self._shape.points.append(attributes)
-            self._named = tag == "attribute" and attributes.get("name") == "individual"
-
-    def text(self, text: str) -> None:
-        self._text.append(text)
-
-    def end(self, tag: str) -> None:
-        text = "".join(self._text).strip()
-        if self._open[1:2] == ["meta"] and self._open[-2:-1] == ["label"] and self.labels:
-            if tag == "name":
-                self.labels[-1].name = text
-            elif tag == "parent":
-                self.labels[-1].parent = text
-            elif tag == "svg":
-                self.labels[-1].svg = text
-        elif self._shape is not None and len(self._open) == 4:
-            if tag == "attribute" and self._named:
-                self._shape.individual = text
-        elif len(self._open) == 3:
-            self._shape = None
-        self._open.pop()
-        self._text = []
 
 
 def read_cvat(path: Path, images: Path | None = None, *, outside: bool = False) -> Labels:
-    """Read an `annotations.xml`.
+    """Read an `annotations.xml` of images or of a video.
 
     Args:
       path: the file.
@@ -125,117 +48,57 @@ def read_cvat(path: Path, images: Path | None = None, *, outside: bool = False) 
     Raises:
       InputError: the file is not as described, has different skeletons, or has no labels.
     """
-    parser = _Parser(path)
+    parser = Parser(path)
     parse_xml(path, parser.start, parser.end, parser.text)
     beside = path.parent / "images"
     folder = images or (beside if beside.is_dir() else path.parent)
-    names, limbs = _skeleton(path, parser)
+    names, limbs = skeleton_names(path, parser)
     gathered = Gathered(folder, outside, files=[path])
-    for image in parser.images:
+    kinds = {owner.kind for owner in parser.owners}
+    if len(kinds) > 1:
+        raise InputError(f"{path} has images and tracks. Export it as one of the two formats")
+    if kinds == {"track"}:
+        add_tracks(gathered, parser, names)
+    for image in parser.owners if kinds == {"image"} else ():
         _add(gathered, path, image, names)
     return gathered.labels(NAME, path, names, limbs)
 
 
-def _skeleton(path: Path, parser: _Parser) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
-    """Names and limbs of the one skeleton, or the labels of lone points."""
-    parts: dict[str, list[str]] = {}
-    for label in parser.labels:
-        if label.parent:
-            parts.setdefault(label.parent, []).append(label.name)
-    used = {s.attributes.get("label") for i in parser.images for s in i.shapes}
-    wanted = {name: own for name, own in parts.items() if name in used}
-    lists = list(wanted.values())
-    for name, own in list(wanted.items())[1:]:
-        if set(own) != set(lists[0]):
-            raise InputError(
-                f"{path}: mixed skeletons: {next(iter(wanted))!r} has the keypoints "
-                f"{', '.join(lists[0])}, and {name!r} {', '.join(own)}. Export each label alone"
-            )
-    names = dict.fromkeys(lists[0]) if lists else {}
-    for image in parser.images:
-        for shape in image.shapes:
-            found = [shape.attributes] if shape.kind == "points" else shape.points
-            names |= dict.fromkeys(_name(shape, point) for point in found)
-    svg = next((label.svg for label in parser.labels if label.name in wanted), "")
-    return tuple(names), _limbs(svg)
-
-
-def _limbs(svg: str) -> list[tuple[str, str]]:
-    """Limbs of a skeleton's drawing, whose nodes have numbers and names."""
-    nodes: dict[str, str] = {}
-    edges = []
-    for tag in re.findall(r"<(?:line|circle)\b[^<>]{0,2000}>", unescape(svg)):
-        values = dict(re.findall(r'\b(data-[a-z-]+)="([^"]*)"', tag))
-        if "data-label-name" in values and "data-node-id" in values:
-            nodes[values["data-node-id"]] = values["data-label-name"]
-        elif "data-node-from" in values and "data-node-to" in values:
-            edges.append((values["data-node-from"], values["data-node-to"]))
-    return [(nodes[a], nodes[b]) for a, b in edges if a in nodes and b in nodes]
-
-
-def _name(shape: _Shape, point: dict[str, str]) -> str:
-    if not point.get("label"):
-        raise InputError(f"{shape.where}: a point has no label.")
-    return point["label"]
-
-
-def _point(shape: _Shape, attributes: dict[str, str]) -> Point | None:
-    """Place and flag of a point; None for several places in one shape."""
-    text = attributes.get("points", "")
-    if ";" in text:
-        return None
-    parts = text.split(",")
-    if len(parts) != 2:
-        raise InputError(f"{shape.where}: the place of a point is {text[:40]!r}, not x,y.")
-    x, y = (number(part, shape.where) for part in parts)
-    outside, occluded = (attributes.get(key) == "1" for key in ("outside", "occluded"))
-    return x, y, 0 if outside else 1 if occluded else 2
-
-
-def _box(shape: _Shape) -> np.ndarray:
-    corners = [
-        number(shape.attributes.get(key, ""), f"{shape.where}, {key}")
-        for key in ("xtl", "ytl", "xbr", "ybr")
-    ]
-    low, high = np.array(corners[:2]), np.array(corners[2:])
-    return np.concatenate([low, high - low])
-
-
-def _add(gathered: Gathered, path: Path, image: _Image, names: tuple[str, ...]) -> None:
+def _add(gathered: Gathered, path: Path, image: Shapes, names: tuple[str, ...]) -> None:
     name = image.attributes.get("name")
     if not name:
         raise InputError(f"{path}: an image has no name.")
     sides = [image.attributes.get(key, "") for key in ("height", "width")]
     known = all(re.fullmatch(r"[1-9]\d{0,8}", side) for side in sides)
     instances: list[Instance] = []
-    boxes: dict[str, tuple[np.ndarray, _Shape]] = {}
+    boxes: dict[str, tuple[np.ndarray, Shape]] = {}
     # Group, individual, points and first shape of each instance.
-    found: list[tuple[str, str, dict[str, Point], _Shape]] = []
-    lone: dict[str, tuple[str, dict[str, Point], _Shape]] = {}
+    found: list[tuple[str, str, dict[str, Point], Shape]] = []
+    lone: dict[str, tuple[str, dict[str, Point], Shape]] = {}
     twice: set[str] = set()
     for shape in image.shapes:
         group = shape.attributes.get("group_id", "")
         if shape.kind == "skeleton":
             points: dict[str, Point] = {}
             for attributes in shape.points:
-                point = _point(shape, attributes)
+                point = point_of(shape, attributes)
                 if point is not None:
-                    points[_name(shape, attributes)] = point
+                    points[label_of(shape, attributes)] = point
             found.append((group, shape.individual, points, shape))
         elif shape.kind == "points":
-            point = _point(shape, shape.attributes)
+            point = point_of(shape, shape.attributes)
             if point is None:
                 gathered.leave_out(SEVERAL_POINTS, f"{shape.where}: {name}")
                 continue
             _, own, _ = lone.setdefault(group, (shape.individual, {}, shape))
-            if _name(shape, shape.attributes) in own:
+            if label_of(shape, shape.attributes) in own:
                 twice.add(group)
-            own[_name(shape, shape.attributes)] = point
+            own[label_of(shape, shape.attributes)] = point
         elif shape.kind == "box":
             if group in boxes:
                 gathered.leave_out("second box of a group", f"{shape.where}: {name}")
             else:
-                boxes[group] = _box(shape), shape
+                boxes[group] = box_of(shape), shape
         else:
             gathered.leave_out(OTHER_SHAPE, f"{shape.where}: {shape.kind} in {name}")
     for group, (individual, points, shape) in lone.items():

@@ -1,5 +1,6 @@
 """DeepLabCut's labels: `CollectedData_SCORER.csv` of each folder of frames, and `config.yaml`.
 
+Lightning Pose has the same table, `CollectedData.csv` or one for each view, beside `labeled-data`.
 The same table in HDF5 (`CollectedData_SCORER.h5`) is read where there is no CSV file.
 
 Format: DeepLabCut, docs/standardDeepLabCut_UserGuide.md and docs/maDLC_UserGuide.md.
@@ -16,7 +17,12 @@ import numpy as np
 
 from jaxpose.errors import InputError
 from jaxpose.file_limits import read_yaml
-from jaxpose.labels.deeplabcut_table import Table, read_hdf5_table, read_table
+from jaxpose.labels.deeplabcut_table import (
+    Table,
+    is_labels_table,
+    read_hdf5_table,
+    read_table,
+)
 from jaxpose.labels.labels import Gathered, Instance, Labels, number
 from jaxpose.paths import atomic_write, is_inside
 from jaxpose.skeletons import Skeleton
@@ -69,8 +75,8 @@ def _files(path: Path) -> tuple[dict[str, Any], list[Path], list[str]]:
     real = project.resolve()
     found = sorted(
         file
-        for folder in (".", "labeled-data/*")
-        for file in project.glob(f"{folder}/CollectedData_*.csv")
+        for pattern in ("CollectedData*.csv", "labeled-data/*/CollectedData_*.csv")
+        for file in project.glob(pattern)
         if is_inside(file, real)
     )
     # DeepLabCut writes each file in both forms; CSV needs no other package.
@@ -79,6 +85,8 @@ def _files(path: Path) -> tuple[dict[str, Any], list[Path], list[str]]:
         for file in project.glob("labeled-data/*/CollectedData_*.h5")
         if is_inside(file, real) and file.with_suffix(".csv") not in found
     )
+    # Lightning Pose has a table for each view beside `labeled-data`, with any name.
+    found = found or [file for file in sorted(project.glob("*.csv")) if is_labels_table(file)]
     if not found:
         raise InputError(
             f"{project} has no labeled-data/*/CollectedData_*.csv or .h5. DeepLabCut writes both "
@@ -157,9 +165,11 @@ def _add(gathered: Gathered, table: Table, names: tuple[str, ...], images: Path 
         plain = name.replace("\\", "/")
         last = plain.rpartition("/")[2]
         if images is None and is_inside(beside, project.resolve()):
-            # The first columns have the path in the project; the frames lie beside the table.
+            # The first columns have the path in the project. The frames of DeepLabCut lie beside
+            # the table, those of Lightning Pose in folders.
             main = (beside / last).relative_to(project).as_posix()
-            gathered.add(main, instances, others=(plain,))
+            both = (main, plain) if beside.parent.name == "labeled-data" else (plain, main)
+            gathered.add(both[0], instances, others=both[1:])
         else:
             gathered.add(plain, instances, others=("/".join(plain.split("/")[-2:]), last))
     if dropped:

@@ -17,6 +17,9 @@ from jaxpose.errors import InputError
 from jaxpose.file_limits import ANNOTATIONS, read_text
 from jaxpose.hdf5 import array, decoded, members, open_hdf5
 
+_HEAD = 2**16
+"""Bytes of a CSV file that are read to recognise it."""
+
 Cell = tuple[str, str, str]
 """Individual (empty for a single animal), body part, and x or y of a column."""
 
@@ -36,6 +39,13 @@ class Table:
     scorer: str
     cells: tuple[Cell, ...]
     rows: tuple[tuple[str, tuple[Any, ...], int], ...]
+
+
+def is_labels_table(path: Path) -> bool:
+    """True for a CSV file whose header is that of labels, not of predictions with likelihoods."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    return head.lstrip(b"\xef\xbb\xbf").startswith(b"scorer,") and b"likelihood" not in head
 
 
 def read_table(path: Path) -> Table:

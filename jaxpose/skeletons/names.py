@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from jaxpose.skeletons.skeleton import Skeleton
 
 _SIDES = {"l": "left", "left": "left", "r": "right", "right": "right"}
+_SYNONYMS = {"snout": "nose", "nose_tip": "nose", "tip_of_nose": "nose", "muzzle": "nose"}
 
 
 def normal_name(name: str) -> str:
@@ -25,6 +26,15 @@ def normal_name(name: str) -> str:
         if len(words) > 1 and words[place] in _SIDES:
             return "_".join([_SIDES[words.pop(place)], *words])
     return "_".join(words) or name.strip()
+
+
+def plain_name(name: str) -> str:
+    """Normal form of a name whose side may be joined to it, with `nose` for a snout.
+
+    `leftear` becomes `left_ear`, as `ear_L` does.
+    """
+    normal = re.sub(r"^(left|right)(?=[a-z])", r"\1_", normal_name(name))
+    return _SYNONYMS.get(normal, normal)
 
 
 @dataclass(frozen=True)

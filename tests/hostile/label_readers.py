@@ -1,5 +1,7 @@
 """Rows of the table for labels of other tools, which `jaxpose prepare labels` reads."""
 
+import csv
+import io
 import json
 import tempfile
 from collections.abc import Callable
@@ -21,6 +23,7 @@ from jaxpose.labels.records import annotated_splits
 from jaxpose.labels.skeleton import skeleton_of
 from jaxpose.labels.sleap import read_sleap
 from jaxpose.labels.sleap_writing import FILE, write_sleap
+from jaxpose.labels.via import read_via
 from jaxpose.labels.yolo_pose import read_yolo_pose, write_yolo_pose
 from jaxpose.skeletons import Skeleton
 from tests.hostile.reader import Files, Reader
@@ -124,6 +127,43 @@ def _sleap() -> list[Files]:
     return samples
 
 
+def _via() -> list[Files]:
+    """Annotations of VIA in JSON and CSV."""
+    shape = {"name": "point", "cx": 3, "cy": 4}
+    regions = [
+        {"shape_attributes": shape, "region_attributes": {"part": part, "individual": "anna"}}
+        for part in _MOUSE.keypoints
+    ]
+    entries = {n: {"filename": f"{n}.png", "regions": regions} for n in "ab"}
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    heads = ["filename", "file_size", "file_attributes", "region_count", "region_id"]
+    table.writerow([*heads, "region_shape_attributes", "region_attributes"])
+    for name in "ab":
+        for one in regions:
+            cells = [json.dumps(one[f"{key}_attributes"]) for key in ("shape", "region")]
+            table.writerow([f"{name}.png", 9, "{}", 3, 0, *cells])
+    return [{"via.json": json.dumps(entries).encode()}, {"via.csv": text.getvalue().encode()}]
+
+
+def _read_via(folder: Path) -> Any:
+    file = next(path for path in (folder / "via.json", folder / "via.csv") if path.exists())
+    labels = read_via(file, folder)
+    return annotated_splits(labels, skeleton_of(labels, "mouse"))
+
+
+def _cvat_video() -> list[Files]:
+    """Tracks of a skeleton, in a frame that was exported with them."""
+    shapes = "".join(
+        f'<skeleton frame="{frame}" keyframe="1">'
+        + "".join(f'<points label="{part}" points="3,4"/>' for part in _MOUSE.keypoints)
+        + "</skeleton>"
+        for frame in (1, 2)
+    )
+    text = f'<annotations><meta/><track id="1" label="mouse">{shapes}</track></annotations>'
+    return [{"annotations.xml": text.encode()}]
+
+
 def _read_sleap(folder: Path) -> Any:
     labels = read_sleap(folder / FILE, folder, predicted=True)
     with tempfile.TemporaryDirectory() as frames:
@@ -145,6 +185,8 @@ LABEL_READERS: tuple[Reader, ...] = (
         _people,
     ),
     Reader("DeepLabCut HDF5", _read(read_deeplabcut, "CollectedData_ann.h5"), _hdf5, _people),
+    Reader("VIA", _read_via, _via, _people),
+    Reader("CVAT video", _read(read_cvat, "annotations.xml"), _cvat_video, _people),
     Reader("SLEAP", _read_sleap, _sleap, _people),
     Reader(
         "DeepLabCut project", _read(read_deeplabcut, "config.yaml"), _deeplabcut_config, _people

@@ -357,7 +357,7 @@ XML = """<annotations><version>1.1</version><meta><task><labels>
         ),
         (XML.replace("1,2", "1"), "line 7: the place of a point is '1'"),
         (XML.replace("1,2", "1,b"), "line 7: 'b' is not a number"),
-        (XML.replace("<image", "<track/><image"), "a track of a video"),
+        (XML.replace("<image", "<track/><image"), "has images and tracks"),
         (XML.replace('name="a.png"', ""), "an image has no name"),
         (XML.replace("</annotations>", ""), "not an intact XML file"),
         ("<svg></svg>", "begins with <svg>"),

@@ -1,0 +1,109 @@
+"""Sizes of a training recipe from the labels: input, boxes, batch and number of steps."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxpose.errors import InputError
+from jaxpose.labels.labels import LabelledImage, Labels
+from jaxpose.labels.records import LEAST_SIDE, size_of
+
+MULTIPLE = 32
+"""Divisor of the sides of an input."""
+
+FILLS = 0.25
+"""Part of the image's longer side from which on an animal fills its image."""
+
+_SHORTEST, _LONGEST = 96, 320
+_ANIMAL = 128  # pixels of an animal's longer side in the input, which heatmaps of a quarter resolve
+_BYTES_PER_PIXEL = 4_000
+"""Bytes of a training step for each pixel of input, of a small network in float32."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of a recipe.
+
+    Attributes:
+      input_hw: height and width of the input.
+      whole_image: whether the whole image is each individual's box.
+      padding: factor from the box to the crop.
+      sigma: standard deviation of the targets, in pixels of maps of a quarter of the input.
+      batch_size: individuals in a step.
+      steps: number of steps.
+    """
+
+    input_hw: tuple[int, int]
+    whole_image: bool
+    padding: float
+    sigma: float
+    batch_size: int
+    steps: int
+
+
+def sizes_of(
+    labels: Labels, memory: int, whole_image: bool | None = None, devices: int = 1
+) -> Sizes:
+    """Choose the sizes of a recipe.
+
+    The whole image is the box if no image has two individuals and they fill their images. The
+    input has the shape of the median box, and shows an animal with about 128 px.
+
+    Args:
+      labels: the labels.
+      memory: bytes of each device that computes.
+      whole_image: take the whole image as the box, or the boxes of the individuals; None to choose.
+      devices: number of devices, over which a batch is split.
+
+    Raises:
+      InputError: no image can be read.
+    """
+    sized = [(image, hw) for image in labels.images if (hw := _hw(image)) and image.instances]
+    if not sized:
+        raise InputError(
+            f"{labels.source}: none of its {len(labels.images)} labelled images can be read. Give "
+            "their folder with --images"
+        )
+    parts, shapes = [], []
+    for image, hw in sized:
+        for one in image.instances:
+            least = LEAST_SIDE * max(hw)
+            box = one.extent(least) if one.box_xywh is None else one.box_xywh
+            parts.append(max(box[2:]) / max(hw))
+            shapes.append((box[3], box[2]))
+    part = float(np.clip(np.median(parts), 0.02, 1.0))
+    if whole_image is None:
+        alone = all(len(image.instances) <= 1 for image in labels.images)
+        whole_image = alone and part >= FILLS
+    if whole_image:
+        height, width = np.median([hw for _, hw in sized], axis=0)
+        longer = max(_ANIMAL / part, 2 * _SHORTEST)
+    else:
+        height, width = np.median(shapes, axis=0)
+        # A narrow box turns, so the input is at most twice as long as wide.
+        shorter = max(height, width) / 2
+        height, width = max(height, shorter), max(width, shorter)
+        boxes = [max(shape) for shape in shapes]
+        longer = float(np.clip(1.25 * np.median(boxes), 1.5 * _SHORTEST, 256))
+    scale = min(longer, _LONGEST, max(max(hw) for _, hw in sized)) / max(height, width)
+    input_hw = _multiple(height * scale), _multiple(width * scale)
+    count = sum(len(image.instances) for image, _ in sized)
+    most = devices * memory // 4 // (_BYTES_PER_PIXEL * input_hw[0] * input_hw[1])
+    batch = 2 ** int(np.log2(np.clip(min(most, count), 2, 16 if count < 2000 else 32)))
+    batch = max(batch // devices, 1) * devices
+    return Sizes(
+        input_hw,
+        whole_image,
+        1.0 if whole_image else 1.25,
+        round(float(np.clip(max(input_hw) / 128, 1.5, 2.5)), 1),
+        batch,
+        int(np.clip(round(40 * count / batch, -2), 400, 4000)),
+    )
+
+
+def _multiple(length: float) -> int:
+    return max(_SHORTEST, round(length / MULTIPLE) * MULTIPLE)
+
+
+def _hw(image: LabelledImage) -> tuple[int, int] | None:
+    return size_of(image) or image.image_hw
