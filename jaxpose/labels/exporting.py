@@ -14,6 +14,7 @@ from jaxpose.labels.deeplabcut import write_deeplabcut
 from jaxpose.labels.label_studio import write_label_studio
 from jaxpose.labels.labelme import write_labelme
 from jaxpose.labels.labels import Instance, LabelledImage, Labels, VideoFrame
+from jaxpose.labels.nwb import write_nwb
 from jaxpose.labels.sleap_writing import write_sleap
 from jaxpose.labels.yolo_pose import write_yolo_pose
 from jaxpose.paths import part_of
@@ -28,6 +29,7 @@ WRITERS: dict[str, Callable[[Labels, Skeleton, Path], None]] = {
     "label-studio": write_label_studio,
     "cvat": write_cvat,
     "yolo-pose": write_yolo_pose,
+    "nwb": write_nwb,
 }
 
 _ROWS = 64
@@ -126,7 +128,7 @@ def labelled_image(people: People, names: ImageNames, min_score: float = 0.0) ->
     if people.index is None:
         name = names.file_name(people.source)
     else:
-        frame = VideoFrame(Path(people.source), people.index)
+        frame = VideoFrame(Path(people.source), people.index, seconds=people.seconds)
         name = f"{names.stem(people.source)}/img{people.index:04d}.png"
     instances = []
     for number, person in enumerate(people):
