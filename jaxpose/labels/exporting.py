@@ -11,6 +11,7 @@ from jaxpose.data.records import RecordSource
 from jaxpose.errors import InputError, nearest
 from jaxpose.labels.cvat import write_cvat
 from jaxpose.labels.deeplabcut import write_deeplabcut
+from jaxpose.labels.frames import with_frames
 from jaxpose.labels.label_studio import write_label_studio
 from jaxpose.labels.labelme import write_labelme
 from jaxpose.labels.labels import Instance, LabelledImage, Labels, VideoFrame
@@ -35,8 +36,18 @@ WRITERS: dict[str, Callable[[Labels, Skeleton, Path], None]] = {
 _ROWS = 64
 
 
-def write_labels(tool: str, labels: Labels, skeleton: Skeleton, out: Path) -> None:
-    """Write labels, whose keypoints are the skeleton's, as files of a tool into the folder `out`.
+def write_labels(
+    tool: str, labels: Labels, skeleton: Skeleton, out: Path, frames: Path | None = None
+) -> Labels:
+    """Write labels, whose keypoints are the skeleton's, as files of a tool; return them.
+
+    Args:
+      tool: one of `WRITERS`.
+      labels: the labels.
+      skeleton: skeleton of the labels.
+      out: the folder, new or empty.
+      frames: folder into which frames of videos are written as images, such as `out`; None to write
+        none.
 
     Raises:
       InputError: no such tool, the folder has files, or the labels do not fit the tool.
@@ -48,8 +59,11 @@ def write_labels(tool: str, labels: Labels, skeleton: Skeleton, out: Path) -> No
         )
     if _has_files(out):
         raise InputError(f"{out} exists and is not an empty folder; choose another one.")
+    if frames is not None:
+        labels = with_frames(labels, frames)
     out.mkdir(parents=True, exist_ok=True)
     WRITERS[tool](labels, skeleton, out)
+    return labels
 
 
 def _has_files(folder: Path) -> bool:
