@@ -52,6 +52,7 @@ def make_project(options: Init) -> int:
         labels,
         skeleton,
         held_out=0.0 if has_val else options.held_out,
+        by_video=True,
         whole_image_boxes=sizes.whole_image,
     )
     data = out / "data"
