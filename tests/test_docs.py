@@ -55,6 +55,13 @@ OWN_MODEL = (
     *("train_data.count=16", "eval_data.count=8", "evaluation.batch_size=8", "batch_size=8"),
     *("model.backbone.width=8", "optimizer.warmup_steps=1"),
 )
+# A part of the network, without the package's weights.
+SMALL_MOUSE = (
+    *("init_keypoints=null", "init_from=null", "model.backbone.trunk.widen=0.25"),
+    *("model.backbone.width=8", "codec.input_hw=(64,64)", "codec.heatmap_hw=(16,16)"),
+    *("optimizer.frozen=()", "optimizer.warmup_steps=1", "steps=2", "checkpoint_every=2"),
+    *("evaluation.every=2", "evaluation.batch_size=8", "batch_size=8"),
+)
 SHRUNK: list[tuple[str, list[str]]] = [
     (r"train quickstart", _set(*SMALL_QUICKSTART)),
     (r"train crane\.py", _set(*SMALL_PYRAMID, "model.head.deconv_channels=(8,)")),
@@ -62,8 +69,10 @@ SHRUNK: list[tuple[str, list[str]]] = [
     (r"train lsp", _set(*SMALL_PYRAMID, "evaluation.batch_size=8")),
     (r"train my_model\.py.* steps=2000", _set("steps=3", *OWN_MODEL)),
     (r"train my_model\.py(?!.* steps=2000)", _set("steps=2", *OWN_MODEL)),
-    (r"train mouse\.py", _set(*SMALL_PYRAMID, "model.head.deconv_channels=(8,)")),
-    (r"predict images --from mouse", ["--min-score", "0"]),  # hardly trained
+    (r"train project/recipe\.py", _set(*SMALL_MOUSE)),
+    (r"init ", ["--processes", "1"]),
+    (r"suggest-frames", ["--count", "2"]),
+    (r"predict .*--from mouse .*deeplabcut", ["--min-score", "0"]),  # hardly trained
     (r"train my_recipe\.py", _set("steps=2", "evaluation.every=2")),
     (
         r"train humaneva_temporal",

@@ -52,9 +52,9 @@ def make_project(options: Init) -> int:
         labels,
         skeleton,
         held_out=0.0 if has_val else options.held_out,
+        by_video=True,
         whole_image_boxes=sizes.whole_image,
     )
-    canvas_hw = tuple(round(side * _MARGIN) for side in sizes.input_hw)
     data = out / "data"
     summary = write_dataset(
         data,
@@ -62,7 +62,7 @@ def make_project(options: Init) -> int:
         splits=splits,
         skipped=skipped,
         skeleton=skeleton,
-        canvas=Canvas((canvas_hw[0], canvas_hw[1]), _MARGIN, sizes.padding),
+        canvas=Canvas(canvas_hw(sizes), _MARGIN, sizes.padding),
         sources={f"labels_{number}": path for number, path in enumerate(labels.files)},
         processes=options.processes,
         notes=[f"tool: {labels.tool}", *notes],
@@ -85,10 +85,22 @@ def _read(options: Init) -> Labels:
     )
 
 
+def canvas_hw(sizes: Sizes) -> tuple[int, int]:
+    """Height and width of the stored images: the input with a margin for augmentation."""
+    height, width = sizes.input_hw
+    return round(height * _MARGIN), round(width * _MARGIN)
+
+
 def recipe(labels: Labels, skeleton: str, data: Path, sizes: Sizes) -> str:
     """Text of the recipe."""
-    count = f"{labels.instances:,}"
-    return f'''"""Recipe for {count} labelled individuals, which `jaxpose init` wrote."""
+    box = "image" if sizes.whole_image else "labels"
+    canvas = "x".join(map(str, canvas_hw(sizes)))
+    return f'''"""Recipe for {labels.instances:,} labelled individuals, which `jaxpose init` wrote.
+
+Prepare more labels with the same skeleton, box and canvas, and add their folder to `data`:
+
+    jaxpose prepare labels IN --skeleton {skeleton} --box {box} --canvas {canvas} --out MORE
+"""
 
 from jaxpose.tasks.topdown.few_labels import few_labels
 
@@ -96,7 +108,7 @@ from jaxpose.tasks.topdown.few_labels import few_labels
 def get_config():
     return few_labels(
         skeleton={skeleton!r},
-        data={data.as_posix()!r},
+        data=[{data.as_posix()!r}],
         input_hw={sizes.input_hw},
         padding={sizes.padding},
         sigma={sizes.sigma},

@@ -34,7 +34,10 @@ class Init:
     held_out: Annotated[
         float,
         typer.Option(
-            min=0.01, max=0.9, help="Fraction of the images for split `val`, without splits."
+            min=0.01,
+            max=0.9,
+            help="Fraction of the images for split `val`, for labels without splits; whole videos "
+            "if there are 5 or more.",
         ),
     ] = 0.2
     box: Annotated[

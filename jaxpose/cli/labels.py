@@ -13,7 +13,6 @@ from jaxpose.data.records import INFO_FILE
 from jaxpose.errors import InputError
 from jaxpose.labels.choose import read_labels
 from jaxpose.labels.exporting import labels_of_people, labels_of_records, write_labels
-from jaxpose.labels.frames import with_frames
 from jaxpose.labels.labels import Labels
 from jaxpose.labels.records import columns
 from jaxpose.labels.skeleton import coco_skeleton, skeleton_of, write_skeleton
@@ -28,9 +27,7 @@ def convert_labels(options: LabelsOptions) -> int:
       InputError: nothing to read, or labels that do not fit the tool.
     """
     labels, skeleton = _read(options)
-    if options.frames is not None:
-        labels = with_frames(labels, options.frames)
-    write_labels(options.to, labels, skeleton, options.out)
+    labels = write_labels(options.to, labels, skeleton, options.out, options.frames)
     console = PlainConsole()
     for note in labels.notes:
         console.print(f"note: {note}")

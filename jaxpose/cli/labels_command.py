@@ -9,7 +9,7 @@ import typer
 from jaxpose.cli.faults import plain_faults
 from jaxpose.cli.options import takes
 
-Tool = Literal["deeplabcut", "sleap", "labelme", "label-studio", "cvat", "yolo-pose"]
+Tool = Literal["deeplabcut", "sleap", "labelme", "label-studio", "cvat", "yolo-pose", "nwb"]
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from jaxpose.cli.models_command import models
 from jaxpose.cli.predict_command import predict
 from jaxpose.cli.prepare import CONTEXT_SETTINGS, prepare
 from jaxpose.cli.score_command import score
+from jaxpose.cli.suggest_command import suggest_frames
 from jaxpose.cli.train_command import train
 
 app = typer.Typer(
@@ -62,6 +63,7 @@ def main(
 
 
 # In the order in which they are used, which is the order of the help.
+app.command("suggest-frames")(plain_faults(limits_images(suggest_frames)))
 app.command()(plain_faults(limits_images(init)))
 app.command(context_settings=CONTEXT_SETTINGS)(plain_faults(prepare))
 app.add_typer(data_command.app, name="data")

@@ -114,7 +114,7 @@ class Predict:
         typer.Option(
             "--format",
             help="One or several of json, jsonl, csv, coco and openpose, with commas between; or "
-            "labels for deeplabcut, sleap, labelme, label-studio, cvat and yolo-pose.",
+            "labels for deeplabcut, sleap, labelme, label-studio, cvat, yolo-pose and nwb.",
         ),
     ] = "json"
     draw: Annotated[

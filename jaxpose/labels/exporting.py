@@ -11,9 +11,11 @@ from jaxpose.data.records import RecordSource
 from jaxpose.errors import InputError, nearest
 from jaxpose.labels.cvat import write_cvat
 from jaxpose.labels.deeplabcut import write_deeplabcut
+from jaxpose.labels.frames import with_frames
 from jaxpose.labels.label_studio import write_label_studio
 from jaxpose.labels.labelme import write_labelme
 from jaxpose.labels.labels import Instance, LabelledImage, Labels, VideoFrame
+from jaxpose.labels.nwb import write_nwb
 from jaxpose.labels.sleap_writing import write_sleap
 from jaxpose.labels.yolo_pose import write_yolo_pose
 from jaxpose.paths import part_of
@@ -28,13 +30,24 @@ WRITERS: dict[str, Callable[[Labels, Skeleton, Path], None]] = {
     "label-studio": write_label_studio,
     "cvat": write_cvat,
     "yolo-pose": write_yolo_pose,
+    "nwb": write_nwb,
 }
 
 _ROWS = 64
 
 
-def write_labels(tool: str, labels: Labels, skeleton: Skeleton, out: Path) -> None:
-    """Write labels, whose keypoints are the skeleton's, as files of a tool into the folder `out`.
+def write_labels(
+    tool: str, labels: Labels, skeleton: Skeleton, out: Path, frames: Path | None = None
+) -> Labels:
+    """Write labels, whose keypoints are the skeleton's, as files of a tool; return them.
+
+    Args:
+      tool: one of `WRITERS`.
+      labels: the labels.
+      skeleton: skeleton of the labels.
+      out: the folder, new or empty.
+      frames: folder into which frames of videos are written as images, such as `out`; None to write
+        none.
 
     Raises:
       InputError: no such tool, the folder has files, or the labels do not fit the tool.
@@ -46,8 +59,11 @@ def write_labels(tool: str, labels: Labels, skeleton: Skeleton, out: Path) -> No
         )
     if _has_files(out):
         raise InputError(f"{out} exists and is not an empty folder; choose another one.")
+    if frames is not None:
+        labels = with_frames(labels, frames)
     out.mkdir(parents=True, exist_ok=True)
     WRITERS[tool](labels, skeleton, out)
+    return labels
 
 
 def _has_files(folder: Path) -> bool:
@@ -126,7 +142,7 @@ def labelled_image(people: People, names: ImageNames, min_score: float = 0.0) ->
     if people.index is None:
         name = names.file_name(people.source)
     else:
-        frame = VideoFrame(Path(people.source), people.index)
+        frame = VideoFrame(Path(people.source), people.index, seconds=people.seconds)
         name = f"{names.stem(people.source)}/img{people.index:04d}.png"
     instances = []
     for number, person in enumerate(people):

@@ -1,6 +1,6 @@
 """Image files of labelled frames that lie in videos or inside a `.pkg.slp` file."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,8 @@ def with_frames(labels: Labels, folder: Path | None) -> Labels:
             by_video.setdefault(key, {})[image.frame.index] = file
     written = 0
     for (video, group), wanted in by_video.items():
-        for index, frame in _embedded(video, group, wanted) if group else _read(video, wanted):
+        frames = _embedded(video, group, wanted) if group else video_frames(video, wanted)
+        for index, frame in frames:
             save_image(wanted[index], frame)
             written += 1
     if written:
@@ -69,7 +70,7 @@ def with_frames(labels: Labels, folder: Path | None) -> Labels:
     return replace(labels, images=tuple(images), notes=(*labels.notes, *notes))
 
 
-def _read(video: Path, wanted: dict[int, Path]) -> Iterator[tuple[int, np.ndarray]]:
+def video_frames(video: Path, wanted: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
     """Number and image of the wanted frames of a video, which is read up to the last of them."""
     skipped: list[Skipped] = []
     opened = open_video(video, skipped.append)

@@ -27,11 +27,13 @@ class VideoFrame:
       video: the video, or the HDF5 file that contains the encoded image.
       index: number of the frame in the video, from 0.
       group: group of the HDF5 file; empty for a video.
+      seconds: time stamp of the frame; None if it is not known.
     """
 
     video: Path
     index: int
     group: str = ""
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,9 @@ ALL_OUTSIDE = "all keypoints outside the image"
 LEAST_SIDE = 0.05
 """Smallest side of a box that is made of keypoints, relative to the image's longer side."""
 
+LEAST_VIDEOS = 5
+"""Folders of images from which on whole ones can be held out."""
+
 _HEADER = 2**20
 """Bytes of an image file that are read for its size."""
 
@@ -65,6 +68,7 @@ def annotated_splits(
     *,
     split: str = "train",
     held_out: float = 0.0,
+    by_video: bool = False,
     whole_image_boxes: bool = False,
     empty: bool = False,
 ) -> tuple[dict[str, list[ImageAnnotation]], dict[str, list[Skip]], list[str]]:
@@ -78,6 +82,8 @@ def annotated_splits(
       split: split of images whose files state none.
       held_out: fraction of those images that is put into split `val`; images are drawn by their
         names, always the same ones.
+      by_video: put whole folders of images into `val`, because frames of one video are alike, if
+        there are `LEAST_VIDEOS` of them or more.
       whole_image_boxes: take the whole image as everyone's box.
       empty: also take images without labels.
 
@@ -87,7 +93,7 @@ def annotated_splits(
     places, notes = columns(labels, skeleton)
     splits: dict[str, list[ImageAnnotation]] = {}
     skips: dict[str, list[Skip]] = {}
-    chosen = _held_out(labels.images, held_out)
+    chosen = _held_out(labels.images, held_out, by_video)
     outside: list[str] = []
     unlabelled = 0
     annotation_id = 0
@@ -184,7 +190,7 @@ def _person(
     return InstanceAnnotation(annotation_id, points, instance.visible, box, area)
 
 
-def _held_out(images: Sequence[LabelledImage], fraction: float) -> set[str]:
+def _held_out(images: Sequence[LabelledImage], fraction: float, by_video: bool = False) -> set[str]:
     if not fraction:
         return set()
     names = [image.name for image in images if image.instances and not image.split]
@@ -194,5 +200,18 @@ def _held_out(images: Sequence[LabelledImage], fraction: float) -> set[str]:
             f"--held-out {fraction:g} of {len(names)} labelled images leaves one split empty; "
             "choose another fraction, or label more images"
         )
-    by_digest = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
-    return set(by_digest[:count])
+    videos: dict[str, list[str]] = {}
+    for name in names:
+        videos.setdefault(name.rpartition("/")[0], []).append(name)
+    if not by_video or len(videos) < LEAST_VIDEOS:
+        return set(sorted(names, key=_digest)[:count])
+    chosen: set[str] = set()
+    for video in sorted(videos, key=_digest)[:-1]:
+        # The next video is taken if the count is closer with it than without.
+        if abs(len(chosen) + len(videos[video]) - count) < abs(len(chosen) - count):
+            chosen.update(videos[video])
+    return chosen or set(videos[min(videos, key=lambda video: len(videos[video]))])
+
+
+def _digest(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()

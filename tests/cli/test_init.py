@@ -80,6 +80,11 @@ def test_keypoints_with_names_of_people_begin_as_theirs():
     assert one.init_keypoints == (0, 3, 4, -1) and not one.reset_head
     other = few_labels(Skeleton("fly", ("wing", "leg")), "data", **sizes)
     assert other.init_keypoints is None and other.reset_head
+    both = few_labels(MOUSE, ["data", "more"], **sizes)
+    assert [part.data.path for part in both.train_data.parts] == ["data", "more"]
+    assert both.eval_data.path == "data"
+    with pytest.raises(InputError, match="`data` is empty"):
+        few_labels(MOUSE, [], **sizes)
 
 
 @pytest.fixture
@@ -108,6 +113,8 @@ def test_a_project_has_skeleton_records_and_recipe(project):
     train, held_out = (RecordSource("project/data", split) for split in ("train", "val"))
     assert (len(train), len(held_out)) == (8, 2)
     assert experiment.codec.input_hw == tuple(int(n / 1.5) for n in train.canvas_hw)
+    canvas = "x".join(map(str, train.canvas_hw))
+    assert f"--box image --canvas {canvas} --out MORE" in Path("project/recipe.py").read_text()
     assert experiment.batch_size % jax.device_count() == 0
     result = run("init", "mice", "--out", "project")
     assert result.exit_code == 2 and "not an empty folder" in result.stderr

@@ -6,12 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from tool_labels import HW, MOUSE, same, without_boxes
+from videos import number_of, write_video
 
 from jaxpose.errors import InputError
 from jaxpose.labels.choose import read_labels
 from jaxpose.labels.exporting import WRITERS, LabelsWriter, labels_of_records, write_labels
 from jaxpose.labels.labelme import write_labelme
 from jaxpose.labels.labels import Instance, LabelledImage, Labels
+from jaxpose.media.image import read_image
 from jaxpose.results.image_names import ImageNames
 from jaxpose.results.people import People
 from jaxpose.results.writers import JsonWriter, head_of
@@ -60,7 +62,7 @@ def predicted(rng, source, index=None, tracks=(3, 8)):
     )
 
 
-@pytest.mark.parametrize("tool", WRITERS)
+@pytest.mark.parametrize("tool", [tool for tool in WRITERS if tool != "nwb"])  # not read
 def test_predictions_keep_places_tracks_and_gaps(tool, made, tmp_path):
     _, folder = made()
     rng = np.random.default_rng(0)
@@ -132,6 +134,25 @@ def test_a_file_of_predictions(made, tmp_path, run):
     assert found.individual == "individual8"
     result = run("labels", tmp_path / "predictions.json", "--to", "cvat", "--out", out)
     assert result.exit_code == 2 and "not an empty folder" in result.stderr
+
+
+def test_frames_of_predictions_for_a_video_are_written_beside_their_labels(tmp_path, run):
+    video = write_video(tmp_path / "walk.mp4", 12)
+    writer = JsonWriter(tmp_path / "predictions.json", head_of(MOUSE))
+    for index in (2, 9):
+        writer.write(predicted(np.random.default_rng(0), video, index))
+    writer.close()
+    out = tmp_path / "out"
+    result = run("labels", tmp_path / "predictions.json", "--to", "labelme", "--out", out)
+    assert result.exit_code == 0 and not list(out.rglob("*.png"))
+    shutil.rmtree(out)
+    options = ("--to", "labelme", "--out", out, "--frames", out)
+    result = run("labels", tmp_path / "predictions.json", *options)
+    assert result.exit_code == 0, result.stderr
+    assert "2 frames were written into" in result.stdout
+    images = read_labels(out).images
+    assert [image.name for image in images] == ["walk/img0002.png", "walk/img0009.png"]
+    assert [number_of(read_image(image.path)) for image in images] == [2, 9]
 
 
 def test_records_become_labels(made, tmp_path, run):

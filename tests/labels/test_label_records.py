@@ -1,5 +1,7 @@
 """Records of labels: boxes, held-out images, and images without labels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tool_labels import HW, MOUSE, without_boxes
@@ -44,6 +46,20 @@ def test_the_whole_image_as_box_keeps_the_size_of_the_individual(made):
     for person, one in zip(people(splits), truth, strict=True):
         assert person.box_xywh.tolist() == [0, 0, HW[1], HW[0]]
         assert person.area == pytest.approx(AREA_OF_BOX * one.box_xywh[2] * one.box_xywh[3])
+
+
+def test_whole_videos_are_held_out(made):
+    names = [f"v{video}/{number}.png" for video in range(5) for number in range(4)]
+    labels, _ = made(("anna",), names=names)
+    images = tuple(replace(i, instances=labels.images[0].instances) for i in labels.images)
+    labels = replace(labels, images=images)
+    splits, _, _ = annotated_splits(labels, MOUSE, held_out=0.2, by_video=True)
+    videos = {split: {i.name[:2] for i in images} for split, images in splits.items()}
+    assert len(videos["val"]) == 1 and not videos["val"] & videos["train"]
+    assert len(splits["val"]) == 4
+    few = replace(labels, images=images[:16])  # four videos
+    splits, _, _ = annotated_splits(few, MOUSE, held_out=0.25, by_video=True)
+    assert len({image.name[:2] for image in splits["val"]}) > 1
 
 
 def test_held_out_images_are_always_the_same(made):

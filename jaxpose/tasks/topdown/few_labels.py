@@ -1,10 +1,13 @@
 """Experiment for few labels: the package's small pose model, trained on from its weights."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from jaxpose import skeletons
 from jaxpose.codecs.heatmap import udp
+from jaxpose.data.mixture import Mixture, Weighted
 from jaxpose.data.source import Records
+from jaxpose.errors import InputError
 from jaxpose.losses import HeatmapMSE
 from jaxpose.metrics import EPE, NME, CocoAP
 from jaxpose.metrics.metric import Metric
@@ -30,7 +33,7 @@ _FROZEN = r"backbone/trunk/mobilenet/(stem|stage_[0-2]_block_\d+)/.*"
 
 def few_labels(
     skeleton: str | Path | Skeleton,
-    data: str | Path,
+    data: str | Path | Sequence[str | Path],
     *,
     input_hw: tuple[int, int],
     batch_size: int,
@@ -45,7 +48,8 @@ def few_labels(
 
     Args:
       skeleton: name, file or skeleton of the records.
-      data: folder of records with the splits `train` and `val`.
+      data: folder of records with the splits `train` and `val`. Several folders, whose canvases
+        have the same size, have the same share of a batch, and only the first needs `val`.
       input_hw: height and width of the input, multiples of 32.
       batch_size: individuals in a step.
       steps: number of steps; four evaluations are spread over them.
@@ -58,6 +62,10 @@ def few_labels(
       InputError: there is no such skeleton, or a value is out of range.
     """
     points = skeleton if isinstance(skeleton, Skeleton) else skeletons.load(str(skeleton))
+    folders = [str(data)] if isinstance(data, str | Path) else [str(one) for one in data]
+    if not folders:
+        raise InputError("few_labels needs a folder of records, and `data` is empty.")
+    train = [Records(folder, "train") for folder in folders]
     rows = same_keypoints(points)
     is_mapped = any(row >= 0 for row in rows)
     metrics: tuple[Metric, ...] = (NME(), EPE())
@@ -69,8 +77,9 @@ def few_labels(
         ),
         codec=udp(input_hw, sigma=sigma),
         loss=HeatmapMSE(),
-        train_data=Records(str(data), "train"),
-        eval_data=Records(str(data), "val"),
+        # Corrections are few and worth most, so each folder has the same share of a batch.
+        train_data=train[0] if len(train) == 1 else Mixture(tuple(map(Weighted, train))),
+        eval_data=Records(folders[0], "val"),
         padding=padding,
         augmentation=Augmentation(
             rotation_degrees=30.0,
