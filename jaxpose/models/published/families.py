@@ -8,6 +8,7 @@ tables to `jaxpose.convert` and its records to the catalogue.
 from jaxpose.models.published.csp import *
 from jaxpose.models.published.efficientnet import *
 from jaxpose.models.published.heads import *
+from jaxpose.models.published.hiera import *
 from jaxpose.models.published.hourglass import *
 from jaxpose.models.published.hrnet import *
 from jaxpose.models.published.hybrid import *
@@ -20,6 +21,7 @@ from jaxpose.models.published.movenet import *
 from jaxpose.models.published.openpose import *
 from jaxpose.models.published.picodet import *
 from jaxpose.models.published.posenet import *
+from jaxpose.models.published.pvt import *
 from jaxpose.models.published.resnet import *
 from jaxpose.models.published.rtmdet import *
 from jaxpose.models.published.rtmpose import *
