@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jaxpose.convert.positions import fit_positions, read_positions, resize_patches
+from jaxpose.convert.positions import ClassSlot, fit_positions, read_positions, resize_patches
 from jaxpose.errors import InputError
 from jaxpose.models.conversion import Format, Resize
 from jaxpose.models.pvt import PVT
@@ -54,7 +54,7 @@ def fit_vit(
     patch = backbone.patch
     grid = (checkpoint_hw[0] // patch, checkpoint_hw[1] // patch) if checkpoint_hw else None
     target, name = backbone.grid_hw, source.positions
-    slot = source.class_slot
+    slot: ClassSlot = source.class_slot
     if backbone.class_token and backbone.positions == "all":
         slot = "kept"
     changed = dict(state_dict)

@@ -1,5 +1,7 @@
 """PVT and Hiera: the same outputs as MMPose's and timm's code."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from jaxpose.convert.choose import Clues, choose
 from jaxpose.convert.identify import identify
 from jaxpose.convert.load import load_pretrained, to_variables
 from jaxpose.errors import InputError
-from jaxpose.models import FeatureHead, Hiera, PoseModel, hiera, pvt, swin
+from jaxpose.models import PVT, DeconvHead, FeatureHead, Hiera, PoseModel, Swin, hiera, pvt
 from jaxpose.models.build import abstract_variables
 from jaxpose.models.published.catalogue import CATALOGUE, LIFTERS, UNPUBLISHED
 from jaxpose.train.parameter_groups import parameter_groups
@@ -51,22 +53,24 @@ def test_hiera_starts_a_pose_model_of_another_size(shared):
     np.testing.assert_array_equal(loaded["block_11"]["mlp"]["fc1"]["kernel"], kernel)
 
 
-@pytest.mark.parametrize("make", [pvt, hiera, swin])
-def test_layers_are_blocks_and_heatmaps_a_quarter(make):
-    model = make("S", 5, (64, 96), drop_path=0.1, remat="block")
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        PVT((64, 96), (1, 1, 1, 2), (8, 16, 24, 32), (1, 2, 3, 4), drop_path=0.1, remat="block"),
+        Hiera((64, 96), 8, (1, 1, 2, 1), drop_path=0.1, remat="block"),
+        Swin(8, (1, 1, 2, 1), (1, 1, 2, 2), drop_path=0.1, remat="block"),
+    ],
+)
+def test_layers_are_blocks_and_maps_a_thirty_second(backbone):
+    model = PoseModel(backbone, DeconvHead(5, ()))
     variables = abstract_variables(model, (64, 96))
     images = jax.ShapeDtypeStruct((2, 64, 96, 3), np.float32)
-    maps = jax.eval_shape(
-        lambda v, x: model.apply(
-            v, x, True, rngs={"dropout": jax.random.key(0)}, mutable=["batch_stats"]
-        )[0],
-        variables,
-        images,
-    )
-    assert maps.shape == (2, 16, 24, 5)
+    key = jax.random.key(0)
+    run = partial(model.apply, train=True, rngs={"dropout": key})
+    assert jax.eval_shape(run, variables, images).shape == (2, 2, 3, 5)
     scales = parameter_groups(model).layer_scales(variables["params"], 0.5)["backbone"]
-    blocks = [scales[f"block_{i}"]["norm1"]["scale"] for i in range(sum(model.backbone.depths))]
-    np.testing.assert_allclose(blocks[::-1], 0.5 ** np.arange(1, len(blocks) + 1))
+    blocks = [scales[f"block_{i}"]["norm1"]["scale"] for i in range(5)]
+    np.testing.assert_allclose(blocks[::-1], 0.5 ** np.arange(1, 6))
 
 
 @pytest.mark.parametrize("make", [pvt, hiera])
