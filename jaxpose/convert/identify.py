@@ -94,8 +94,9 @@ def identify(
             "backbone without a pose head. Any model with that backbone can start from it: name "
             "one, and initialise its head (--model NAME --reset-head)."
         )
-    if source.infer is not None:
-        entries = [*entries, sapiens2_record(state_dict, source.infer(state_dict, input_hw))]
+    if source.infer is not None and len(entries) > 1:
+        # The arrays state the shape of every size.
+        entries = [sapiens2_record(state_dict, source.infer(state_dict, input_hw))]
     found: list[Identified] = []
     rejected: set[nn.Module] = set()
     misfits: list[tuple[int, str, Mismatch]] = []

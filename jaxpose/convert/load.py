@@ -16,17 +16,20 @@ import numpy as np
 from jaxpose.convert.formats import detect
 from jaxpose.convert.keypoints import copy_keypoints, count_keypoints, keypoint_axes
 from jaxpose.convert.mismatch import Mismatch
+from jaxpose.convert.positions import fit_positions
 from jaxpose.convert.reading import load_state_dict
 from jaxpose.convert.rules import Plan, apply, flatten, make_plan, nest
-from jaxpose.convert.vit_arrays import check_vit, fit_vit, warn_of_facts
+from jaxpose.convert.vit_arrays import check_vit, fit_stages, fit_vit, warn_of_facts
 from jaxpose.convert.window_positions import fit_windows
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel, abstract_variables
 from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.detection import DetectionModel
 from jaxpose.models.feature_pyramid import FeaturePyramid, FixedStatistics
+from jaxpose.models.hiera import Hiera
 from jaxpose.models.lifting.lifter import Lifter
 from jaxpose.models.published.large_vit_tables import terms_of
+from jaxpose.models.pvt import PVT
 from jaxpose.models.swin import Swin
 from jaxpose.models.vit import ViT
 
@@ -196,9 +199,15 @@ def fit_backbone(
     checkpoint_hw: tuple[int, int] | None,
     resample: bool = False,
 ) -> Mapping[str, np.ndarray]:
-    """Return `state_dict` with the positions of a model; as `fit_vit` and `fit_windows`."""
+    """Return `state_dict` with the positions of a model; see `fit_vit`, `fit_windows`."""
     if isinstance(model.backbone, Swin):
         return fit_windows(state_dict)
+    if isinstance(model.backbone, Hiera) and source.positions in state_dict:
+        key, grid = source.positions, model.backbone.grid_hw
+        fitted = fit_positions(state_dict[key], grid, None, "none", key, source.resize)
+        return {**state_dict, key: fitted}
+    if isinstance(model.backbone, PVT):
+        return fit_stages(state_dict, model.backbone)
     if not isinstance(model.backbone, ViT):
         return state_dict
     return fit_vit(state_dict, model.backbone, source, checkpoint_hw, resample)

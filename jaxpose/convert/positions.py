@@ -13,6 +13,10 @@ from jaxpose.models.conversion import Resize
 _CUBIC, _CUBIC_ANTIALIASED = -0.75, -0.5
 
 
+ClassSlot = Literal["none", "dropped", "added", "kept"]
+"""Treatment of a class token's position; see `Format`, and `read_positions` for "kept"."""
+
+
 def resize_position_embedding(
     embedding: np.ndarray,
     source_hw: tuple[int, int],
@@ -61,7 +65,7 @@ def fit_positions(
     embedding: np.ndarray,
     target_hw: tuple[int, int],
     source_hw: tuple[int, int] | None,
-    class_slot: Literal["none", "dropped", "added", "kept"],
+    class_slot: ClassSlot,
     name: str,
     resize: Resize = Resize(),  # noqa: B008
 ) -> np.ndarray:
@@ -83,7 +87,7 @@ def read_positions(
     embedding: np.ndarray,
     target_hw: tuple[int, int],
     source_hw: tuple[int, int] | None,
-    class_slot: Literal["none", "dropped", "added", "kept"],
+    class_slot: ClassSlot,
     name: str,
 ) -> tuple[np.ndarray, tuple[int, int]]:
     """Return the patches' positions `[h * w, D]` and their grid `(h, w)`.

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jaxpose.convert.positions import fit_positions, read_positions, resize_patches
+from jaxpose.convert.positions import ClassSlot, fit_positions, read_positions, resize_patches
 from jaxpose.errors import InputError
-from jaxpose.models.conversion import Format
+from jaxpose.models.conversion import Format, Resize
+from jaxpose.models.pvt import PVT
 from jaxpose.models.vit import ViT
 
 # Attention heads of ImageNet's ViTs by width (arXiv:2010.11929, table 1; arXiv:2012.12877, table
@@ -53,7 +54,7 @@ def fit_vit(
     patch = backbone.patch
     grid = (checkpoint_hw[0] // patch, checkpoint_hw[1] // patch) if checkpoint_hw else None
     target, name = backbone.grid_hw, source.positions
-    slot = source.class_slot
+    slot: ClassSlot = source.class_slot
     if backbone.class_token and backbone.positions == "all":
         slot = "kept"
     changed = dict(state_dict)
@@ -64,6 +65,23 @@ def fit_vit(
             first = embedding.reshape(embedding.shape[-2:])[0]
             changed[source.class_token] = token + first.reshape(token.shape)
     changed[name] = fit_positions(embedding, target, grid, slot, name, source.resize)
+    return changed
+
+
+def fit_stages(state_dict: Mapping[str, np.ndarray], backbone: PVT) -> Mapping[str, np.ndarray]:
+    """Return `state_dict` with the positions of each stage on the grid of `backbone`.
+
+    MMPose's code resizes them bilinearly.
+
+    Raises:
+      InputError: as for `read_positions`.
+    """
+    changed = dict(state_dict)
+    for stage, grid in enumerate(backbone.grids):
+        key = f"backbone.layers.{stage}.1.0.pos_embed"
+        if key in state_dict:
+            way = Resize("bilinear")
+            changed[key] = fit_positions(state_dict[key], grid, None, "none", key, way)
     return changed
 
 

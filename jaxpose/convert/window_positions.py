@@ -11,7 +11,7 @@ _TABLE, _INDEX = "relative_position_bias_table", "relative_position_index"
 
 
 def fit_windows(state_dict: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Reorder the tables of biases for which the checkpoint has an index of its own.
+    """Reorder the tables of biases for which the checkpoint has an index.
 
     A checkpoint may contain the row of the table for each query and key of a window, as whole
     numbers. Where its order is that of the models here, nothing changes.

@@ -37,9 +37,10 @@ class ClassificationHead(nn.Module):
         Raises:
           InputError: `pool` is "token" and the backbone has no class token.
         """
-        feature_map, token = features, None
         if isinstance(features, TokenFeatures):
             feature_map, token = features.map, features.token
+        else:
+            feature_map, token = features, None
         if self.pool == "token":
             if token is None:
                 raise InputError('pool="token" needs a backbone with class_token=True.')

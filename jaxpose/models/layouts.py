@@ -76,6 +76,11 @@ def fused_qkv(heads: int) -> Transform:
     return transform
 
 
+def qkv(heads: int) -> Transform:
+    """`[3 * F, D]` -> `[D, 3, heads, F / heads]`, for a result of another width F."""
+    return lambda weight: weight.transpose(1, 0).reshape(weight.shape[1], 3, heads, -1)
+
+
 def fused_qkv_bias(heads: int) -> Transform:
     """`[3 * D]` -> `[3, heads, D / heads]`."""
     return lambda bias: bias.reshape(3, heads, -1)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from jaxpose.convert.load import expected_leaves, fit_backbone, plan_for, recognise
-from jaxpose.models import LARGE_VITS, AttentionPoolHead, FeatureHead, PoseModel, ViT
+from jaxpose.models import LARGE_VITS, AttentionPoolHead, FeatureHead, PoseModel, ViT, hiera, swin
 from jaxpose.models.build import abstract_variables, count_parameters
 from jaxpose.models.published.large_vit import name_of
 from jaxpose.models.published.large_vit_tables import infer_timm
 
-# SAM's attention has windows and relative positions; the others are hierarchical.
+# SAM's attention has windows and relative positions.
 OTHER_NETWORKS = ("samvit_huge_patch16", "hiera_huge_224", "swin_large_patch4_window7_224")
 NAMES = {
     "vit_large_patch14_reg4_dinov2": "dinov2-vitl14-reg",
@@ -85,6 +85,24 @@ def test_models_of_every_listed_size_have_its_arrays(listing):
         names[name] = name_of(vit)
     assert len(names) == len(listing) - len(OTHER_NETWORKS) == 45
     assert {name: names[name] for name in NAMES} == NAMES
+
+
+@pytest.mark.parametrize(
+    ("name", "backbone"),
+    [
+        ("hiera_huge_224", hiera("H", input_hw=(224, 224)).backbone),
+        ("swin_large_patch4_window7_224", swin("L", input_hw=(224, 224)).backbone),
+    ],
+)
+def test_hierarchical_models_have_the_listed_arrays(name, backbone, listing):
+    state_dict = zeros(listing[name])
+    source, renamed = recognise(state_dict)
+    model = PoseModel(backbone, FeatureHead())
+    plan = plan_for(source, fit_backbone(renamed, model, source, None), model)
+    assert plan.fits, (plan.unknown[:3], plan.missing[:3], plan.faulty[:3])
+    unused = sum(a.size for key, a in state_dict.items() if key.startswith("head."))
+    count = sum(leaf.size for leaf in expected_leaves(model).values())
+    assert count + unused == listing[name]["parameters"]
 
 
 def test_vit_22b_has_its_published_number_of_parameters():

@@ -24,11 +24,12 @@ SMALL = (
     *("timm_dinov2_reg4_giant_like_224x168", "official_dinov2_giant_like_224x168"),
     *("hf_dinov2_with_registers_giant_like_224x168", "timm_dinov3_7b_like_256x192"),
     *("official_dinov3_7b_like_256x192", "hf_dinov3_7b_like_256x192"),
-    *("timm_eva02_base_like_224x168", "timm_eva02_clip_like_256x192"),
-    *("timm_pe_spatial_gigantic_like_224x168", "official_pe_spatial_g14_like_224x168"),
-    "timm_vit_xp_like_224x168",
+    "timm_eva02_clip_like_256x192",
+    *("official_pe_spatial_g14_like_224x168", "timm_vit_xp_like_224x168"),
 )
 WHOLE = (
+    "timm_eva02_base_like_224x168",
+    "timm_pe_spatial_gigantic_like_224x168",
     *("timm_vit_small_patch14_reg4_dinov2_224x168", "official_dinov2_vits14_224x168"),
     *("official_dinov2_vits14_reg_224x168", "hf_dinov2_with_registers_small_224x168"),
     *("timm_vit_small_patch16_dinov3_256x192", "timm_vit_small_patch16_dinov3_qkvb_256x192"),

@@ -31,6 +31,7 @@ def test_features_equal_timms(shared):
         assert (far <= TOLERANCE) == right
 
 
+@pytest.mark.slow
 def test_heatmaps_equal_mmposes(shared):
     """This reference was computed with an index of zeros, which the state dict contains."""
     golden = load_vit(shared, "swin_t_256x192")

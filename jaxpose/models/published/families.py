@@ -11,6 +11,7 @@ from jaxpose.models.published.dekr import *
 from jaxpose.models.published.efficientnet import *
 from jaxpose.models.published.heads import *
 from jaxpose.models.published.higher_hrnet import *
+from jaxpose.models.published.hiera import *
 from jaxpose.models.published.hourglass import *
 from jaxpose.models.published.hrnet import *
 from jaxpose.models.published.hybrid import *
@@ -26,6 +27,7 @@ from jaxpose.models.published.one_stage import *
 from jaxpose.models.published.openpose import *
 from jaxpose.models.published.picodet import *
 from jaxpose.models.published.posenet import *
+from jaxpose.models.published.pvt import *
 from jaxpose.models.published.resnet import *
 from jaxpose.models.published.rtmdet import *
 from jaxpose.models.published.rtmpose import *

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -32,7 +32,7 @@ __all__ = [
 
 
 # Meta's DINOv2 (arXiv:2304.07193, table 17; registers arXiv:2309.16588).
-def _dinov2(dim: int, depth: int, heads: int, registers: int, **options) -> ViT:
+def _dinov2(dim: int, depth: int, heads: int, registers: int, **options: Any) -> ViT:
     return ViT(
         dim=dim,
         depth=depth,
@@ -48,7 +48,7 @@ def _dinov2(dim: int, depth: int, heads: int, registers: int, **options) -> ViT:
 
 
 # DINOv3 (arXiv:2508.10104, tables 2 and 14).
-def _dinov3(dim: int, depth: int, heads: int, **options) -> ViT:
+def _dinov3(dim: int, depth: int, heads: int, **options: Any) -> ViT:
     return ViT(
         dim=dim,
         depth=depth,
@@ -78,7 +78,7 @@ def _siglip(dim: int, depth: int, heads: int, mlp_hidden: int, patch: int = 16) 
 
 
 # EVA-02 (arXiv:2303.11331, table 1).
-def _eva02(dim: int, depth: int, heads: int, mlp_hidden: int, **options) -> ViT:
+def _eva02(dim: int, depth: int, heads: int, mlp_hidden: int, **options: Any) -> ViT:
     return ViT(
         dim=dim,
         depth=depth,
@@ -97,7 +97,7 @@ def _eva02(dim: int, depth: int, heads: int, mlp_hidden: int, **options) -> ViT:
 
 # Perception Encoder (arXiv:2504.13181, tables 1 and 12). Positions are counted as in the authors'
 # code, without stretching.
-def _perception(dim: int, depth: int, heads: int, patch: int, core: bool, **options) -> ViT:
+def _perception(dim: int, depth: int, heads: int, patch: int, core: bool, **options: Any) -> ViT:
     token = options.setdefault("class_token", True)
     return ViT(
         dim=dim,
@@ -114,8 +114,8 @@ def _perception(dim: int, depth: int, heads: int, patch: int, core: bool, **opti
     )
 
 
-_PE_G = {"class_token": False, "mlp_hidden": 8960}
-_PE_SPATIAL_G = {**_PE_G, "layer_scale": "both"}
+_PE_G: dict[str, Any] = {"class_token": False, "mlp_hidden": 8960}
+_PE_SPATIAL_G: dict[str, Any] = {**_PE_G, "layer_scale": "both"}
 
 
 # Sapiens (arXiv:2408.12569, table 1).
@@ -144,16 +144,18 @@ def _sapiens2(dim: int, depth: int, heads: int) -> ViT:
     )
 
 
+_DINOV2_SIZES: tuple[tuple[str, tuple[int, int, int], dict[str, Any]], ...] = (
+    ("s", (384, 12, 6), {}),
+    ("b", (768, 12, 12), {}),
+    ("l", (1024, 24, 16), {}),
+    ("g", (1536, 40, 24), {"mlp": "swiglu", "mlp_hidden": 4096}),
+)
+
 LARGE_VITS: dict[str, ViT] = {
     **{
         f"dinov2-vit{size}14{suffix}": _dinov2(*shape, registers, **options)
         for suffix, registers in (("", 0), ("-reg", 4))
-        for size, shape, options in (
-            ("s", (384, 12, 6), {}),
-            ("b", (768, 12, 12), {}),
-            ("l", (1024, 24, 16), {}),
-            ("g", (1536, 40, 24), {"mlp": "swiglu", "mlp_hidden": 4096}),
-        )
+        for size, shape, options in _DINOV2_SIZES
     },
     "dinov3-vits16": _dinov3(384, 12, 6),
     "dinov3-vits16plus": _dinov3(384, 12, 6, mlp="swiglu", mlp_hidden=1536),

@@ -15,6 +15,7 @@ import numpy as np
 from jaxpose.models.published.vit_rules import NOTHING, ViTNames
 from jaxpose.models.rope import Rope
 from jaxpose.models.vit import ViT
+from jaxpose.models.vit_block import Norm
 
 # Heads by width where their width is not 64: timm's and OpenCLIP's ViTs (arXiv:2010.11929, table 1;
 # arXiv:2106.04560, table 2; arXiv:2212.07143), EVA (arXiv:2211.07636, table 2; arXiv:2303.15389).
@@ -84,7 +85,7 @@ def infer_vit(
         size = input_hw or ((224, 224) if patch == 14 else (256, 192))
     else:
         size = input_hw or (grid[0] * patch, grid[1] * patch)
-    norm = "layer" if a.inside(rf"{names.norm1}\.bias") else "rms"
+    norm: Norm = "layer" if a.inside(rf"{names.norm1}\.bias") else "rms"
     mlp = _mlp(a)
     family = _family(a, project, norm, mlp, token, bool(rows), registers)
     rope = _rope(family, project, dim, token, a.has(rf"{names.norm}\.weight"))
@@ -165,9 +166,13 @@ def _family(
         return "CLIP" if ends and not pooled and project == "timm" else "Perception Encoder"
     if not token and (project == "Hugging Face" or a.has(r"attn_pool\.latent", r"head\.probe")):
         return "SigLIP"
-    if names.biases and (
-        a.inside(rf"{names.biases.start}{names.biases.ends[0]}")
-        or a.inside(rf"{names.separate.start}{names.separate.ends[0]}\.weight")
+    if (
+        names.biases
+        and names.separate
+        and (
+            a.inside(rf"{names.biases.start}{names.biases.ends[0]}")
+            or a.inside(rf"{names.separate.start}{names.separate.ends[0]}\.weight")
+        )
     ):
         if mlp == "swiglu":
             return "EVA-02"

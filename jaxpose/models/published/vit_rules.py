@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -150,14 +151,14 @@ def _inside(model: ViT, names: ViTNames, layer: str, block: str, kv_heads: int) 
     else:
         rules += dense(names.fc1, "mlp/fc1")
     if names.mlp_bias != NOTHING:
-        rules.append(Rule(rf"{layer}\.{names.mlp_bias}", f"params/{block}/mlp/fc1/bias", **_LAYER))
+        rules.append(
+            Rule(rf"{layer}\.{names.mlp_bias}", f"params/{block}/mlp/fc1/bias", stack="layer")
+        )
     for source, target in ((names.scale1, "scale1"), (names.scale2, "scale2")):
         if source != NOTHING:
-            rules.append(Rule(rf"{layer}\.{source}", f"params/{block}/{target}/scale", **_LAYER))
+            path = f"params/{block}/{target}/scale"
+            rules.append(Rule(rf"{layer}\.{source}", path, stack="layer"))
     return rules
-
-
-_LAYER = {"stack": "layer"}
 
 
 def _swiglu(names: ViTNames, layer: str, target: str) -> list[Rule]:
@@ -241,10 +242,10 @@ def _joined(
 ) -> list[Rule]:
     """Rules for the weights and the biases of layers that are one layer here."""
     source = rf"{layer}\.{parts.start}(?P<part>{'|'.join(parts.ends)})"
-    joined = {"stack": "layer", "join": "part", "join_order": parts.ends}
+    joined = partial(Rule, stack="layer", join="part", join_order=parts.ends)
     return [
-        Rule(rf"{source}\.weight", f"{target}/kernel", weight, join_axis=1, **joined),
-        Rule(rf"{source}\.bias", f"{target}/bias", bias, **joined),
+        joined(rf"{source}\.weight", f"{target}/kernel", weight, join_axis=1),
+        joined(rf"{source}\.bias", f"{target}/bias", bias),
     ]
 
 
