@@ -17,6 +17,7 @@ from jaxpose.codecs.integral import IntegralRegression
 from jaxpose.codecs.landmarks import Landmarks
 from jaxpose.codecs.megvii import Megvii
 from jaxpose.codecs.one_stage import OneStage, OneStageOutputs
+from jaxpose.codecs.queries import PeopleQueries
 from jaxpose.codecs.regression import Regression
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.codecs.simcc import SimCC
@@ -36,6 +37,7 @@ __all__ = [
     "Megvii",
     "OneStage",
     "OneStageOutputs",
+    "PeopleQueries",
     "Regression",
     "Sample",
     "SimCC",

@@ -6,6 +6,7 @@ tables to `jaxpose.convert` and its records to the catalogue.
 # ruff: noqa: F403
 
 from jaxpose.models.published.csp import *
+from jaxpose.models.published.edpose import *
 from jaxpose.models.published.efficientnet import *
 from jaxpose.models.published.heads import *
 from jaxpose.models.published.hourglass import *
