@@ -20,6 +20,7 @@ from jaxpose.codecs.landmarks import Landmarks
 from jaxpose.codecs.megvii import Megvii
 from jaxpose.codecs.one_stage import OneStage, OneStageOutputs
 from jaxpose.codecs.part_affinity import PartAffinity
+from jaxpose.codecs.queries import PeopleQueries
 from jaxpose.codecs.regression import Regression
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.codecs.simcc import SimCC
@@ -44,6 +45,7 @@ __all__ = [
     "OneStage",
     "OneStageOutputs",
     "PartAffinity",
+    "PeopleQueries",
     "Regression",
     "Sample",
     "SimCC",

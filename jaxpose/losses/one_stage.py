@@ -201,7 +201,7 @@ def _rows(values: jax.Array, index: jax.Array) -> jax.Array:
 def _counted(counted: jax.Array, found: Any, positive: jax.Array) -> jax.Array:
     """Weights `[B, N]`: 0 in regions where people are not labelled, except where one is assigned.
 
-    `counted` is `[B, h, w]` on the finest map; a place of a coarser map is looked up at its middle.
+    `counted` is `[B, h, w]` on the finest map; a coarser place has the value at its middle.
     """
     height, width = counted.shape[1:]
     cells = jnp.floor((found.places + found.strides[:, None] / 2) / found.strides[0])

@@ -92,14 +92,14 @@ class TransPose(nn.Module):
         return x.reshape(batch, height, width, self.dim)
 
 
-def sine_positions(height: int, width: int, dim: int) -> np.ndarray:
+def sine_positions(height: int, width: int, dim: int, temperature: float = 10000.0) -> np.ndarray:
     """Sines and cosines of row and column, `[height * width, dim]`, rows in the first half.
 
-    Coordinates range up to 2 pi over the image, wavelengths from 2 pi to 10000 * 2 pi (DETR,
-    arXiv:2005.12872, appendix A.4).
+    Coordinates range up to 2 pi over the image, wavelengths from 2 pi to `temperature` * 2 pi
+    (DETR, arXiv:2005.12872, appendix A.4).
     """
     half = dim // 2
-    periods = 10000.0 ** (2 * (np.arange(half) // 2) / half)
+    periods = temperature ** (2 * (np.arange(half) // 2) / half)
 
     def axis(length: int) -> np.ndarray:
         angles = (np.arange(1, length + 1) / length * 2 * math.pi)[:, None] / periods[None]

@@ -21,6 +21,7 @@ class ResNet(nn.Module):
         convolution, as PyTorch's published weights do; "v1d" differs by a stem of three 3x3
         convolutions and pooled shortcuts (ResNet-D, arXiv:1812.01187, fig. 2).
       width: channels of the stem and of the 3x3 convolutions of the first stage.
+      outputs: stages whose maps are returned, from 0; empty for the map of the last one.
       dtype: compute dtype; parameters and norm statistics stay float32.
     """
 
@@ -29,6 +30,7 @@ class ResNet(nn.Module):
     variant: Literal["v1b", "v1d"] = "v1b"
     width: int = 64
     dtype: str = "float32"
+    outputs: tuple[int, ...] = ()
 
     parameter_rules: ClassVar[ParameterRules] = ParameterRules(
         embedding=r"stem_\d+/.*", stages=r"stage_(\d+)_\w+/.*"
@@ -45,10 +47,10 @@ class ResNet(nn.Module):
             raise InputError(f"ResNet variant must be v1b or v1d, not {self.variant!r}.")
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array | tuple[jax.Array, ...]:
         """`[B, H, W, 3]` normalised RGB -> `[B, H / 32, W / 32, C]` in `dtype` for four stages.
 
-        C is `8 * width`, or `32 * width` with bottlenecks.
+        C is `8 * width`, or `32 * width` with bottlenecks. With `outputs`, a tuple of their maps.
         """
         self._check(images)
         deep = self.variant == "v1d"
@@ -64,6 +66,7 @@ class ResNet(nn.Module):
                 name=f"stem_{i}",
             )(x, train)
         x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+        maps = []
         for s, blocks in enumerate(self.blocks):
             for k in range(blocks):
                 x = ResidualBlock(
@@ -75,4 +78,5 @@ class ResNet(nn.Module):
                     kernel_init_std=None,
                     name=f"stage_{s}_block_{k}",
                 )(x, train)
-        return x
+            maps.append(x)
+        return tuple(maps[s] for s in self.outputs) if self.outputs else x

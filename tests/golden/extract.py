@@ -45,7 +45,7 @@ MORE = {
         (
             *("yoloxpose/predict/0.01_0.65", "yoloxpose/simota_assign", "yoloxpose/loss"),
             *("rtmo/dcc", "rtmo/priors", "rtmo/predict/0.65", "loss/oks/", "loss/iou/"),
-            *("loss/varifocal/", "loss/mlecc/", "loss/bce/mean"),
+            *("loss/varifocal/", "loss/mlecc/", "loss/bce/mean", "decode/edpose"),
         ),
     ),
 }
@@ -90,6 +90,7 @@ MODELS = (
     "higherhrnet_w32_256x256",
     "dekr_hrnet_w32_256x256",
     "cid_hrnet_w32_256x256",
+    "edpose_r50_256x256",
     # Lifters.
     "martinez_h36m",
     "videopose3d_27",
