@@ -4,6 +4,8 @@ Jonker and Volgenant 1987, "A shortest augmenting path algorithm": one row after
 that end after the rows that exist.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -21,7 +23,7 @@ def assign(cost: jax.Array, rows: jax.Array) -> jax.Array:
         u, v, owner = state
         owner = owner.at[0].set(i + 1)
 
-        def search(path: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        def search(path: Any) -> Any:
             u, v, least, way, used, column = path
             used = used.at[column].set(True)
             row = owner[column]
@@ -37,7 +39,7 @@ def assign(cost: jax.Array, rows: jax.Array) -> jax.Array:
             least = jnp.where(used, least, least - delta)
             return u, v, least, way, used, following
 
-        def unfinished(path: tuple[jax.Array, ...]) -> jax.Array:
+        def unfinished(path: Any) -> Any:
             return owner[path[5]] != 0
 
         start = (

@@ -301,7 +301,7 @@ class AssociativeEmbedding:
         maps = heatmaps.reshape(batch, height * width, count)
         limit = jnp.array([width - 1, height - 1], jnp.float32)[None, None]
 
-        def fill(state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        def fill(state: Any) -> Any:
             i, xy, raw = state
             own, known = xy[:, i], there[:, i]
             pixel = jnp.clip(jnp.trunc(own), 0, limit).astype(jnp.int32)

@@ -63,9 +63,8 @@ def _backbone(model: MobileNetV2Pair) -> list[Rule]:
         for k in range(blocks):
             source = r"MobilenetV2/expanded_conv" + (f"_{number}" if number else "")
             target = f"backbone/stage_{s}_block_{k}"
-            parts = ("depthwise", "project")
-            parts = parts if expansion == 1 else ("expand", *parts)
-            for part in parts:
+            first = () if expansion == 1 else ("expand",)
+            for part in (*first, "depthwise", "project"):
                 deep = part == "depthwise"
                 name = "depthwise_weights" if deep else "weights"
                 layout = layouts.tf_depthwise if deep else np.asarray

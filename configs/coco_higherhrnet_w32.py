@@ -1,0 +1,39 @@
+"""HigherHRNet-W32 on COCO, as published (Cheng et al. 2020, arXiv:1908.10357): 300 epochs at 512.
+
+Prepare the data as in `docs/train.md`: `jaxpose prepare coco --layout images`.
+"""
+
+from jaxpose.codecs import AssociativeEmbedding
+from jaxpose.data.source import Images
+from jaxpose.losses import AssociativeEmbeddingLoss
+from jaxpose.models import higher_hrnet
+from jaxpose.skeletons import COCO17
+from jaxpose.tasks.bottomup.augment import ImageAugmentation
+from jaxpose.tasks.bottomup.experiment import BottomUpExperiment, Evaluation
+from jaxpose.train.optimizers import AdamW
+
+TRAIN_IMAGES = 56_599  # images of train2017 with keypoints
+
+
+def get_config() -> BottomUpExperiment:
+    """Batch 48 at 1e-3 for Adam, divided by 10 at epochs 200 and 260; no weight decay."""
+    batch_size = 48
+    epoch = TRAIN_IMAGES // batch_size
+    return BottomUpExperiment(
+        skeleton=COCO17,
+        model=higher_hrnet("W32", dtype="bfloat16"),
+        codec=AssociativeEmbedding((512, 512), higher=True, enlargement=2),
+        loss=AssociativeEmbeddingLoss(),
+        train_data=Images("data/coco_train", "train"),
+        eval_data=Images("data/coco_val", "val"),
+        augmentation=ImageAugmentation(),
+        optimizer=AdamW(
+            learning_rate=1e-3,
+            weight_decay=0.0,
+            clip_norm=None,
+            milestones=(200 / 300, 260 / 300),
+        ),
+        evaluation=Evaluation(every=10 * epoch),
+        steps=300 * epoch,
+        batch_size=batch_size,
+    )

@@ -1,0 +1,87 @@
+"""Losses of the models for many people: gradients by finite differences, masks, terms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from jaxpose.codecs import AssociativeEmbedding, Displacements, Sample
+from jaxpose.codecs.associative_embedding import TagMaps
+from jaxpose.codecs.part_affinity import StageParts, openpose18_fields
+from jaxpose.errors import InputError
+from jaxpose.losses import AssociativeEmbeddingLoss, DisplacementLoss, PartAffinityLoss
+
+SIZE = (32, 32)
+
+
+def sample(count):
+    rng = np.random.default_rng(0)
+    points = jnp.asarray(rng.uniform(2, 30, (2, 3, count, 2)), jnp.float32)
+    visible = np.full((2, 3, count), 2)
+    visible[1, 1:] = 0  # one person
+    visible[:, :, 3] = 0
+    counted = jnp.ones((2, 4, 4) if count == 18 else (2, 8, 8), bool).at[0, 0].set(False)
+    return Sample(jnp.asarray(visible), points, counted=counted)
+
+
+CASES = {
+    "fields": (openpose18_fields(SIZE), PartAffinityLoss(19), 18),
+    "tags": (AssociativeEmbedding(SIZE), AssociativeEmbeddingLoss(tag=1.0), 17),
+    "tags of two resolutions": (
+        AssociativeEmbedding(SIZE, higher=True),
+        AssociativeEmbeddingLoss(tag=1.0),
+        17,
+    ),
+    "displacements": (Displacements(SIZE, min_extent=0.0), DisplacementLoss(1.0), 17),
+}
+
+
+def case(name):
+    codec, loss, count = CASES[name]
+    targets, weights = codec.encode(sample(count))
+    (shapes,) = codec.output_shapes(count)
+    rng = np.random.default_rng(1)
+    arrays = [jnp.asarray(rng.normal(0, 0.5, (2, *shape)), jnp.float32) for shape in shapes]
+    outputs = arrays[0] if name == "fields" else tuple(arrays)
+    return loss, TagMaps(*arrays) if "tags" in name else outputs, targets, weights
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradients_are_those_of_finite_differences(name):
+    loss, outputs, targets, weights = case(name)
+    check_grads(
+        jax.jit(lambda outputs: loss(outputs, targets, weights)),
+        (outputs,),
+        order=1,
+        modes=["rev"],
+        eps=1e-2,
+        rtol=5e-3,
+        atol=5e-3,
+    )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_terms_add_up_and_the_masked_row_costs_nothing(name):
+    loss, outputs, targets, weights = case(name)
+    total, terms = loss.with_terms(outputs, targets, weights)
+    assert float(total) == pytest.approx(float(sum(terms.values())), rel=1e-6) and total > 0
+    if "tags" in name:
+        return  # the pull reads tags of masked pixels, too, where a person is labelled
+
+    def changed(x):
+        return x.at[0, 0].add(3.0)
+
+    moved = loss(jax.tree.map(changed, outputs), targets, weights)
+    assert float(moved) == pytest.approx(float(total), rel=1e-6)
+
+
+def test_a_stage_of_one_kind_is_compared_in_this_kind():
+    loss, outputs, targets, weights = case("fields")
+    whole = loss.with_terms(outputs, targets, weights)[1]
+    maps = loss(StageParts(maps=outputs[..., :19]), targets, weights)
+    fields = loss(StageParts(fields=outputs[..., 19:]), targets, weights)
+    assert float(maps) == pytest.approx(float(whole["maps"]))
+    assert float(fields) == pytest.approx(float(whole["fields"]))
+    with pytest.raises(InputError, match="as many keypoints and limbs"):
+        loss(outputs[..., 1:], targets, weights)
