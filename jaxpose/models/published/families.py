@@ -11,8 +11,8 @@ from jaxpose.models.published.dekr import *
 from jaxpose.models.published.edpose import *
 from jaxpose.models.published.efficientnet import *
 from jaxpose.models.published.heads import *
-from jaxpose.models.published.higher_hrnet import *
 from jaxpose.models.published.hiera import *
+from jaxpose.models.published.higher_hrnet import *
 from jaxpose.models.published.hourglass import *
 from jaxpose.models.published.hrnet import *
 from jaxpose.models.published.hybrid import *
