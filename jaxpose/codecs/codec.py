@@ -50,7 +50,8 @@ class ImageCodec(Codec, Protocol):
     """Interface of a codec for all people in a whole image.
 
     `decode` returns up to `max_people` people `[B, P, K]`. `heatmap_hw` is the size of the maps,
-    and of `Sample.counted`.
+    and of `Sample.counted`. One more method is optional: `guided(images, targets)` returns the
+    input of the model in training, which may contain targets.
     """
 
     @property

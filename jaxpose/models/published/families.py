@@ -5,6 +5,7 @@ tables to `jaxpose.convert` and its records to the catalogue.
 """
 # ruff: noqa: F403
 
+from jaxpose.models.published.cid import *
 from jaxpose.models.published.csp import *
 from jaxpose.models.published.dekr import *
 from jaxpose.models.published.efficientnet import *
