@@ -15,6 +15,7 @@ from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.displacement_fields import DisplacementFields, SinglePersonFields
 from jaxpose.codecs.displacements import Displacements
 from jaxpose.codecs.heatmap import Heatmap
+from jaxpose.codecs.instance_heatmaps import InstanceHeatmaps
 from jaxpose.codecs.integral import IntegralRegression
 from jaxpose.codecs.landmarks import Landmarks
 from jaxpose.codecs.megvii import Megvii
@@ -39,6 +40,7 @@ __all__ = [
     "Heatmap",
     "HeatmapWithBackground",
     "ImageCodec",
+    "InstanceHeatmaps",
     "IntegralRegression",
     "Landmarks",
     "Megvii",

@@ -324,32 +324,44 @@ class AssociativeEmbedding:
 
 
 def rounded_gaussians(
-    points: jax.Array, labelled: jax.Array, heatmap_hw: tuple[int, int], sigma: float
+    points: jax.Array,
+    labelled: jax.Array,
+    heatmap_hw: tuple[int, int],
+    sigma: float | jax.Array,
 ) -> jax.Array:
     """Highest of all people's Gaussians around the nearest pixels, `[B, h, w, K]`.
 
-    They end at three sigma, as in the codec of `heatmap.msra`.
+    They end at three sigma, as in the codec of `heatmap.msra`. If three sigma are no whole number,
+    the Gaussian may be one pixel before the nearest one, as in MMPose.
 
     Args:
       points: `[B, P, K, 2]` in pixels of the maps.
       labelled: bool `[B, P, K]`.
+      sigma: standard deviation in pixels of the maps, of all people or `[B, P]`.
     """
     height, width = heatmap_hw
     middle = jnp.trunc(points + 0.5)
+    sigmas = jnp.broadcast_to(jnp.asarray(sigma, jnp.float32), points.shape[:2])
 
-    def profile(length: int, at: jax.Array) -> jax.Array:
-        away = jnp.arange(length, dtype=jnp.float32)[None, :, None] - at[:, None]
-        values = jnp.exp(-(away**2) / (2 * sigma**2))
-        return jnp.where(jnp.abs(away) <= 3 * sigma, values, 0.0)
+    def profile(length: int, at: jax.Array, spread: jax.Array) -> jax.Array:
+        reach = 3 * spread
+        first = jnp.trunc(at - reach)
+        center = first + jnp.floor(reach + 0.5)
+        pixel = jnp.arange(length, dtype=jnp.float32)[None, :, None]
+        away = pixel - center[:, None]
+        values = jnp.exp(-(away**2) / (2 * spread[:, None] ** 2))
+        drawn = (pixel >= first[:, None]) & (pixel < jnp.trunc(at + reach + 1)[:, None])
+        return jnp.where(drawn, values, 0.0)
 
-    def add(maps: jax.Array, person: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-        at, known = person
-        rows, columns = profile(height, at[..., 1]), profile(width, at[..., 0])
+    def add(maps: jax.Array, person: tuple[jax.Array, ...]) -> tuple[jax.Array, None]:
+        at, known, spread = person
+        spread = jnp.maximum(spread, 1e-3)[:, None]
+        rows, columns = (profile(n, at[..., axis], spread) for n, axis in ((height, 1), (width, 0)))
         rows = jnp.where(known[:, None], rows, 0.0)
         return jnp.maximum(maps, rows[:, :, None] * columns[:, None]), None
 
     empty = jnp.zeros((points.shape[0], height, width, points.shape[2]))
-    people = jnp.moveaxis(middle, 1, 0), jnp.moveaxis(labelled, 1, 0)
+    people = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), (middle, labelled, sigmas))
     return jax.lax.scan(add, empty, people)[0]
 
 

@@ -46,6 +46,7 @@ from jaxpose.losses.heatmap import (
     heatmap_mse,
     ohkm_mse,
 )
+from jaxpose.losses.instance_heatmaps import InstanceHeatmapLoss
 from jaxpose.losses.landmarks import LandmarkLoss
 from jaxpose.losses.lifting import (
     NMPJPE,
@@ -89,6 +90,7 @@ __all__ = [
     "HeatmapDistillation",
     "HeatmapJS",
     "HeatmapMSE",
+    "InstanceHeatmapLoss",
     "IntegralLoss",
     "LandmarkLoss",
     "Loss",

@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from jaxpose.codecs import AssociativeEmbedding, Displacements, Sample
+from jaxpose.codecs import AssociativeEmbedding, Displacements, InstanceHeatmaps, Sample
 from jaxpose.codecs.associative_embedding import TagMaps
 from jaxpose.codecs.part_affinity import StageParts, openpose18_fields
 from jaxpose.errors import InputError
-from jaxpose.losses import AssociativeEmbeddingLoss, DisplacementLoss, PartAffinityLoss
+from jaxpose.losses import (
+    AssociativeEmbeddingLoss,
+    DisplacementLoss,
+    InstanceHeatmapLoss,
+    PartAffinityLoss,
+)
 
 SIZE = (32, 32)
 
@@ -33,6 +38,7 @@ CASES = {
         AssociativeEmbeddingLoss(tag=1.0),
         17,
     ),
+    "instances": (InstanceHeatmaps(SIZE, max_people=3), InstanceHeatmapLoss(), 17),
     "displacements": (Displacements(SIZE, min_extent=0.0), DisplacementLoss(1.0), 17),
 }
 
@@ -43,6 +49,11 @@ def case(name):
     (shapes,) = codec.output_shapes(count)
     rng = np.random.default_rng(1)
     arrays = [jnp.asarray(rng.normal(0, 0.5, (2, *shape)), jnp.float32) for shape in shapes]
+    if name == "instances":
+        coupled, instances = (jax.nn.sigmoid(x) for x in arrays[:2])
+        features = jnp.asarray(rng.normal(0, 1, (2, 3, 4)), jnp.float32)
+        found = targets._replace(coupled=coupled, instances=instances, features=features)
+        return loss, found, targets, weights
     outputs = arrays[0] if name == "fields" else tuple(arrays)
     return loss, TagMaps(*arrays) if "tags" in name else outputs, targets, weights
 
@@ -50,9 +61,17 @@ def case(name):
 @pytest.mark.parametrize("name", CASES)
 def test_gradients_are_those_of_finite_differences(name):
     loss, outputs, targets, weights = case(name)
+    leaves, form = jax.tree.flatten(outputs)
+    real = [i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+
+    @jax.jit
+    def cost(changed):
+        every = dict(enumerate(leaves)) | dict(zip(real, changed, strict=True))
+        return loss(jax.tree.unflatten(form, [every[i] for i in sorted(every)]), targets, weights)
+
     check_grads(
-        jax.jit(lambda outputs: loss(outputs, targets, weights)),
-        (outputs,),
+        cost,
+        ([leaves[i] for i in real],),
         order=1,
         modes=["rev"],
         eps=1e-2,
@@ -66,8 +85,8 @@ def test_terms_add_up_and_the_masked_row_costs_nothing(name):
     loss, outputs, targets, weights = case(name)
     total, terms = loss.with_terms(outputs, targets, weights)
     assert float(total) == pytest.approx(float(sum(terms.values())), rel=1e-6) and total > 0
-    if "tags" in name:
-        return  # the pull reads tags of masked pixels, too, where a person is labelled
+    if "tags" in name or name == "instances":
+        return  # tags and features are read in masked pixels, too, where a person is labelled
 
     def changed(x):
         return x.at[0, 0].add(3.0)

@@ -6,6 +6,7 @@ tables to `jaxpose.convert` and its records to the catalogue.
 # ruff: noqa: F403
 
 from jaxpose.models.published.actions import *
+from jaxpose.models.published.cid import *
 from jaxpose.models.published.csp import *
 from jaxpose.models.published.dekr import *
 from jaxpose.models.published.edpose import *

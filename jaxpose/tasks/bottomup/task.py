@@ -87,7 +87,7 @@ class BottomUpTask:
         return train_batches(self.experiment, source, mesh, start_step, on_loaded, DEVICE_KEYS)
 
     def encode(self, key: jax.Array, batch: dict[str, jax.Array]) -> tuple[jax.Array, Any, Any]:
-        """Compute augmented images `[B, H, W, 3]`, the codec's targets and weights.
+        """Compute the model's input, augmented images `[B, H, W, 3]`, the targets and weights.
 
         `batch`: the arrays `DEVICE_KEYS` of `data.instances`.
         """
@@ -105,7 +105,10 @@ class BottomUpTask:
             images, sample = mixed(key, batch, mix=experiment.mix, **settings)
         else:
             images, sample, _ = augment(key, batch, **settings)
-        return images, *codec.encode(sample)
+        targets = codec.encode(sample)
+        # Some models see in training where the annotated people are (`codecs.InstanceHeatmaps`).
+        guided = getattr(codec, "guided", None)
+        return images if guided is None else guided(images, targets), *targets
 
     def evaluator(self, source: Source, mesh: jax.sharding.Mesh, flip_test: bool) -> Evaluator:
         experiment = self.experiment
