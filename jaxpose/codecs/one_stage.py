@@ -329,7 +329,8 @@ class OneStage:
             limit=self.max_people,
         )
 
-        def chosen(values: jax.Array) -> jax.Array:
+        def chosen(values: jax.Array | None) -> jax.Array:
+            assert values is not None
             flat = values.reshape(*values.shape[:2], -1)
             taken = jnp.take_along_axis(flat, rows[..., None], axis=1)
             return taken.reshape(*rows.shape, *values.shape[2:])

@@ -170,6 +170,13 @@ def licence_of(source: Path, entry: Keypointed | PublishedAction, options: Conve
     return entry.licence if published else Card.licence
 
 
+def _codec(fit: Identified) -> Any:
+    """Codec of a pose model for the size of the checkpoint's images; None if there is none."""
+    entry = fit.entry
+    assert isinstance(entry, PublishedPose)
+    return entry.codec and entry.codec(fit.input_hw or entry.input_hw)
+
+
 def _input(fit: Identified) -> str:
     if fit.input_hw is None:
         frames = fit.model.backbone.frames
@@ -178,8 +185,8 @@ def _input(fit: Identified) -> str:
     whole = isinstance(fit.entry, PublishedPose) and fit.entry.takes == "images"
     part = "one person's box"
     if whole:
-        codec = fit.entry.codec and fit.entry.codec(fit.input_hw)
-        part = f"a whole image with {'grey' if codec and border_of(codec) else 'black'} margins"
+        grey = (codec := _codec(fit)) is not None and border_of(codec)
+        part = f"a whole image with {'grey' if grey else 'black'} margins"
     return f"RGB, {width} x {height} pixels (width x height), {part}"
 
 
@@ -324,7 +331,7 @@ def _estimator(
         if fit.num_keypoints != entry.num_keypoints:
             return None  # the codec's root and statistics are for the published joints
         return LiftingEstimator(model, entry.codec, skeleton)
-    codec = entry.codec(fit.input_hw or entry.input_hw)
+    codec = _codec(fit)
     if entry.takes == "images":
         assert isinstance(codec, ImageCodec)
         return BottomUpEstimator(model, codec, skeleton)

@@ -1,6 +1,6 @@
 """One-stage models of many people: a detector's backbone and neck, and a head with keypoints."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -28,14 +28,13 @@ class OneStageModel(DetectionModel):
 
     normalisation: Normalisation = PIXELS_BGR
 
-    def __call__(self, images: jax.Array, train: bool = False) -> OneStageOutputs:
-        """Normalised RGB `[B, H, W, 3]` -> `codecs.OneStageOutputs`.
+    def __call__(self, images: jax.Array, train: bool = False) -> Any:
+        """Normalised RGB `[B, H, W, 3]` -> the head's outputs, such as `codecs.OneStageOutputs`.
 
         H and W are multiples of 32. `train=True` updates batch-norm statistics.
         """
         maps = self.backbone(renormalise(images, self.normalisation), train)
-        outputs: OneStageOutputs = self.head(self.neck(maps, train), train)
-        return outputs
+        return self.head(self.neck(maps, train), train)
 
 
 class YOLOXPoseHead(nn.Module):

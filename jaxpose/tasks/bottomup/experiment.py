@@ -64,10 +64,11 @@ class BottomUpExperiment(Experiment):
                 f"model.head.num_keypoints is {outputs}, but skeleton {self.skeleton.name!r} has "
                 f"{self.skeleton.num_keypoints} keypoints. Set them to the same number."
             )
-        if getattr(self.loss, "codec", self.codec) != self.codec:
+        of_loss = getattr(self.loss, "codec", self.codec)
+        if of_loss != self.codec:
             raise InputError(
                 "loss.codec decodes the proposals that the loss compares, and must be the same as "
-                f"codec: it is {self.loss.codec}, and codec is {self.codec}."
+                f"codec: it is {of_loss}, and codec is {self.codec}."
             )
         for evaluation in (self.evaluation, *self.more_evaluations):
             check_metrics(evaluation.metrics, self.skeleton, dimensions=2)
