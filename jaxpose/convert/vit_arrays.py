@@ -34,13 +34,13 @@ def fit_vit(
       backbone: the model.
       source: format of the checkpoint.
       checkpoint_hw: as in `to_variables`.
-      resample: resample patches of another size, too.
+      resample: resample patches of another size, too, and add biases that are zero.
 
     Raises:
       InputError: as for `read_positions`; a teacher's token has no place in the model.
     """
     if resample:
-        state_dict = _with_patches(state_dict, backbone)
+        state_dict = _with_zero_biases(_with_patches(state_dict, backbone), backbone, source)
     embedding = state_dict.get(source.positions)
     if embedding is None or backbone.positions == "none":
         return state_dict
@@ -64,7 +64,10 @@ def fit_vit(
             token = changed[source.class_token]
             first = embedding.reshape(embedding.shape[-2:])[0]
             changed[source.class_token] = token + first.reshape(token.shape)
-    changed[name] = fit_positions(embedding, target, grid, slot, name, source.resize)
+    resize = source.resize
+    if source.naflex in state_dict and state_dict[source.naflex].ndim == 2:
+        resize = Resize("bilinear", antialias=True)
+    changed[name] = fit_positions(embedding, target, grid, slot, name, resize)
     return changed
 
 
@@ -155,6 +158,18 @@ def _with_patches(state_dict: Mapping[str, np.ndarray], backbone: ViT) -> Mappin
         )
         changed[key] = resize_patches(array, backbone.patch)
     return changed
+
+
+def _with_zero_biases(
+    state_dict: Mapping[str, np.ndarray], backbone: ViT, source: Format
+) -> Mapping[str, np.ndarray]:
+    """Add biases of queries and values that timm's DINOv3 leaves out because they are zero."""
+    if backbone.qkv_bias_kind != "query_value" or not source.name.startswith("timm"):
+        return state_dict
+    if any(re.search(r"attn\.(q_bias|q_proj\.bias|qkv\.bias)$", key) for key in state_dict):
+        return state_dict
+    keys = [f"blocks.{i}.attn.{part}_bias" for i in range(backbone.depth) for part in "qv"]
+    return {**state_dict, **{key: np.zeros(backbone.dim, np.float32) for key in keys}}
 
 
 def warn_of_facts(source: Format, state_dict: Mapping[str, np.ndarray], backbone: ViT) -> None:

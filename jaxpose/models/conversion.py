@@ -99,6 +99,8 @@ class Format:
       class_token: key of a ViT's class token, to which its position is added for a model that keeps
         the token but has no position for it; `""` for none.
       resize: the project's way to resize position embeddings.
+      naflex: key of a patch embedding that is a matrix in models for images of any aspect (NaFlex,
+        arXiv:2502.14786), whose positions are resized bilinearly with antialiasing; `""` for none.
       periods: key of the periods of a rotary position embedding, which are computed here; `""` for
         none.
       infer: function from the renamed arrays and the image size (None if not known) to the backbone
@@ -122,6 +124,7 @@ class Format:
     also: str = ""
     class_token: str = ""
     resize: Resize = Resize()
+    naflex: str = ""
     periods: str = ""
     infer: Callable[[Mapping[str, np.ndarray], tuple[int, int] | None], Any] | None = None
     unpack: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]] | None = None

@@ -12,7 +12,7 @@ from vit_golden import load_vit
 
 from jaxpose.convert.choose import Clues, choose
 from jaxpose.convert.identify import identify
-from jaxpose.convert.load import recognise, to_variables
+from jaxpose.convert.load import load_pretrained, recognise, to_variables
 from jaxpose.models import AttentionPoolHead, DeconvHead, FeatureHead, PoseModel, ViT
 from jaxpose.models.build import count_parameters
 from jaxpose.models.published.catalogue import CATALOGUE, LIFTERS, UNPUBLISHED
@@ -210,6 +210,15 @@ def test_another_number_of_tokens_or_patches_is_refused(shared):
     other = model.clone(backbone=model.backbone.clone(patch=16, input_hw=(256, 192)))
     with pytest.raises(ValueError, match=r"patch_embed.proj.weight gives \[588, 384\]"):
         to_variables(golden.state_dict, other)
+
+
+def test_biases_that_timm_leaves_out_are_zero(shared):
+    golden = load_vit(shared, "timm_dinov3_7b_like_256x192")
+    vit = inferred(golden).backbone.clone(qkv_bias="query_value", output="map")
+    model = PoseModel(vit, DeconvHead(3, ()))
+    loaded = load_pretrained(model, golden.state_dict, reset_head=True)["params"]["backbone"]
+    bias = loaded["blocks"]["attention"]["query_value_bias"]
+    assert bias.shape == (4, 2, 4, 128) and not bias.any()
 
 
 def test_terms_of_weights_are_shown_when_they_are_loaded(shared):

@@ -346,6 +346,27 @@ def _dino_format(
     )
 
 
+def _dinov2_format(name: str, also: str, antialias: bool) -> Format:
+    prefix = r"(dinov2(_with_registers)?\.)?"
+    return Format(
+        name=name,
+        marker=prefix + r"encoder\.layer\.0\.layer_scale1\.lambda1",
+        also=prefix + re.escape(also),
+        head=r"classifier\..+",
+        purpose="classification",
+        tables={
+            ViT: _table(_DINOV2_HUGGING_FACE, _MASK),
+            FeatureHead: _features(r"classifier\..+"),
+        },
+        positions="embeddings.position_embeddings",
+        class_slot="dropped",
+        class_token="embeddings.cls_token",
+        resize=Resize(antialias=antialias),
+        renames=((r"^dinov2(_with_registers)?\.", ""),),
+        infer=partial(infer_vit, _DINOV2_HUGGING_FACE, "Hugging Face"),
+    )
+
+
 # Markers that match fewer checkpoints come first.
 FORMATS = (
     Format(
@@ -367,25 +388,11 @@ FORMATS = (
     _dino_format("DINOv2 with registers", "register_tokens", (), _ANTIALIASED),
     # A masked autoencoder has a mask token, too, and other ViTs have factors on their branches.
     _dino_format("DINOv2", r"blocks\.0\.ls1\.gamma", (), Resize(offset=0.1), also="mask_token"),
-    Format(
-        name="Hugging Face DINOv2",
-        marker=r"encoder\.layer\.0\.layer_scale1\.lambda1",
-        head=r"classifier\..+",
-        purpose="classification",
-        tables={
-            ViT: _table(_DINOV2_HUGGING_FACE, _MASK),
-            FeatureHead: _features(r"classifier\..+"),
-        },
-        positions="embeddings.position_embeddings",
-        class_slot="dropped",
-        class_token="embeddings.cls_token",
-        resize=_ANTIALIASED,
-        renames=((r"^dinov2(_with_registers)?\.", ""),),
-        infer=partial(infer_vit, _DINOV2_HUGGING_FACE, "Hugging Face"),
-    ),
+    _dinov2_format("Hugging Face DINOv2 with registers", "embeddings.register_tokens", True),
+    _dinov2_format("Hugging Face DINOv2", "embeddings.mask_token", False),
     Format(
         name="Hugging Face DINOv3",
-        marker=r"layer\.0\.attention\.q_proj\.weight",
+        marker=r"(model\.)?layer\.0\.attention\.q_proj\.weight",
         head=r"classifier\..+",
         purpose="classification",
         tables={
@@ -408,6 +415,7 @@ FORMATS = (
             ),
         },
         positions="embeddings.position_embedding.weight",
+        naflex="embeddings.patch_embedding.weight",
         renames=((r"^vision_model\.", ""),),
         rules=_TEXT,
         unpack=_unpack_pool,
