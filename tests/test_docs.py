@@ -64,6 +64,11 @@ SHRUNK: list[tuple[str, list[str]]] = [
     (r"train my_model\.py(?!.* steps=2000)", _set("steps=2", *OWN_MODEL)),
     (r"train mouse\.py", _set(*SMALL_PYRAMID, "model.head.deconv_channels=(8,)")),
     (r"predict images --from mouse", ["--min-score", "0"]),  # hardly trained
+    (
+        r"train actions_synthetic",
+        _set(*BRIEF, "train_data.clips=8", "eval_data.clips=8", "model.backbone.units=(1,)"),
+    ),
+    (r"train my_actions\.py", _set(*BRIEF, "model.backbone.units=(1,)")),
     (r"train my_recipe\.py", _set("steps=2", "evaluation.every=2")),
     (
         r"train humaneva_temporal",
