@@ -96,9 +96,13 @@ def prepare(
         str | None,
         typer.Option("--from", help="Pose model for --videos; that of the quality if absent."),
     ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(help="Person detector beside --from; without it each image is one person."),
+    ] = None,
     quality: Annotated[
-        str, typer.Option(help="Default models for --videos: fast, balanced or accurate.")
-    ] = "balanced",
+        str | None, typer.Option(help="Default models for --videos: fast, balanced or accurate.")
+    ] = None,
 ) -> ActionSummary:
     """Prepare a dataset of actions from videos, results or published files."""
     sources = {
@@ -120,7 +124,7 @@ def prepare(
     if videos is not None or results is not None:
         if known is not None:
             raise InputError("The classes are the names of the folders: leave --classes out.")
-        of_video = _predicted(model, quality) if videos is not None else _read
+        of_video = _predicted(model, detector, quality) if videos is not None else _read
         suffixes = tuple(VIDEO_SUFFIXES) if videos is not None else (".json", ".jsonl")
         found, names, chosen = _labelled_folders(videos or results, suffixes, of_video, people)
         chosen = given or chosen
@@ -208,11 +212,11 @@ def _read(path: Path) -> list[People]:
     return read_results(path)
 
 
-def _predicted(model: str | None, quality: str):
+def _predicted(model: str | None, detector: str | None, quality: str | None):
     """Function from a video to the people of its frames."""
     from jaxpose.pipeline.pipeline import Pipeline
 
-    pipeline = Pipeline.load(model, quality=quality)
+    pipeline = Pipeline.load(model, detector, **({} if quality is None else {"quality": quality}))
 
     def results_of(path: Path) -> list[People]:
         with pipeline(str(path)) as frames:

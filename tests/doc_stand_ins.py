@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import reference
 import tiny
+from doc_clips import clips_of_mmaction, labelled_results, mot
 from typer.testing import CliRunner, Result
 
 from jaxpose.cli.main import app
@@ -330,6 +331,17 @@ def mice(path: Path) -> None:
     write_deeplabcut(labels, skeleton, path)
 
 
+def labelled_videos(path: Path) -> None:
+    for name in ("squat/anna_1", "wave/ben_1"):
+        _made(video, path / f"{name}.mp4")
+
+
+def humaneva_motion(path: Path) -> None:
+    source = path.with_name("source.npz")
+    humaneva(source)
+    _jaxpose("prepare", "humaneva", "--source", source, "--out", path)
+
+
 CRANE = Skeleton(
     "crane",
     keypoints=("base", "elbow", "left_claw", "right_claw"),
@@ -351,6 +363,11 @@ STAND_INS: dict[str, Callable[[Path], None]] = {
     r"skeleton\.toml": skeleton,
     r"lsp|lspet": lsp,
     r"mouse-project": mice,
+    r"my_videos": labelled_videos,
+    r"my_results": labelled_results,
+    r"ntu60_2d\.pkl": clips_of_mmaction,
+    r"data/humaneva\.npz": humaneva_motion,
+    r"(tracks|gt)\.txt": mot,
     r"data/coco_train": records("train"),
     r"data/coco_val": records("val"),
     r"rtmdet-nano(-person|\.pth)|WEIGHTS": detector,

@@ -5,7 +5,7 @@ import pytest
 
 from jaxpose.errors import InputError
 from jaxpose.skeletons import COCO17, COCO_WHOLEBODY133
-from jaxpose.viz import keypoint_errors, training_curves
+from jaxpose.viz import confusion_matrix, keypoint_errors, training_curves
 from jaxpose.viz.curves import _panels, _series
 
 
@@ -59,3 +59,15 @@ def test_a_larger_error_is_a_longer_bar():
     with pytest.raises(InputError, match="do not fit 17 keypoints"):
         keypoint_errors(errors[:, :3], COCO17, unit="sides")
     assert keypoint_errors(np.full((2, 17), np.nan), COCO17, unit="sides").std() > 0
+
+
+def test_a_confusion_matrix_shows_shares_of_rows():
+    counts = np.array([[8, 2, 0], [0, 5, 5], [0, 0, 0]])
+    image = confusion_matrix(counts, ("sit", "stand", "fall"))
+    assert image.dtype == np.uint8 and image.shape[2] == 3
+    assert (confusion_matrix(counts, ("sit", "stand", "lie")) != image).any()
+    assert (confusion_matrix(counts * [[1], [1], [0]] + 0, ("sit", "stand", "fall")) == image).all()
+    many = confusion_matrix(np.eye(60, dtype=int), [str(i) for i in range(60)])
+    assert max(many.shape) < 1200
+    with pytest.raises(InputError, match="do not fit 2 classes"):
+        confusion_matrix(counts, ("sit", "stand"))

@@ -73,6 +73,11 @@ SHRUNK: list[tuple[str, list[str]]] = [
     (r"init ", ["--processes", "1"]),
     (r"suggest-frames", ["--count", "2"]),
     (r"predict .*--from mouse .*deeplabcut", ["--min-score", "0"]),  # hardly trained
+    (
+        r"train actions_synthetic",
+        _set(*BRIEF, "train_data.clips=8", "eval_data.clips=8", "model.backbone.units=(1,)"),
+    ),
+    (r"train my_actions\.py", _set(*BRIEF, "model.backbone.units=(1,)")),
     (r"train my_recipe\.py", _set("steps=2", "evaluation.every=2")),
     (
         r"train humaneva_temporal",

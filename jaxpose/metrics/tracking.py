@@ -127,8 +127,12 @@ def count_tracking(frames: Sequence[TrackedFrame]) -> TrackingCounts:
         for frame in frames
     ]
     sizes = len(truth), len(found)
-    hota, clear = _hota(numbered, sizes), _clear(numbered, sizes)
-    return TrackingCounts(**hota, **clear, **_identity(numbered, sizes))
+    counts: dict[str, Any] = {
+        **_hota(numbered, sizes),
+        **_clear(numbered, sizes),
+        **_identity(numbered, sizes),
+    }
+    return TrackingCounts(**counts)
 
 
 _Numbered = list[tuple[np.ndarray, np.ndarray, np.ndarray]]

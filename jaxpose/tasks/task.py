@@ -31,7 +31,7 @@ class EvalResult(NamedTuple):
       image: uint8 RGB `[H, W, 3]` of estimates beside the truth, or None.
       predictions: the estimates as JSON types.
       details: draws images for the end of training, uint8 RGB by file name without suffix:
-        `keypoint_errors`, `worst`.
+        `keypoint_errors`, `worst`, `confusion`.
     """
 
     report: Report

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from jaxpose.errors import InputError
 from jaxpose.skeletons import Skeleton
 from jaxpose.tracking.pose_nms import box_around, box_overlap, pose_similarity
 
@@ -60,6 +61,7 @@ class Tracker:
         self.options = options
         self._tracks: list[_Track] = []
         self._next = 1
+        self._seconds = -np.inf
 
     def __call__(
         self,
@@ -76,7 +78,16 @@ class Tracker:
           boxes_xywh: `[P, 4]` boxes used for prediction; they are compared where too few keypoints
             are certain.
           seconds: time stamp, not before the previous one.
+
+        Raises:
+          InputError: frames are out of order: the time stamp is before the previous one, or NaN.
         """
+        if not seconds >= self._seconds:
+            raise InputError(
+                f"The tracker got frames out of order: {seconds:g} s follows {self._seconds:g} s. "
+                "Sort them by time, and use a new tracker for each video."
+            )
+        self._seconds = seconds
         oldest = seconds - self.options.patience
         self._tracks = [track for track in self._tracks if track.seconds >= oldest]
         boxes = box_around(keypoints, scores, self.options.min_score, within=boxes_xywh)

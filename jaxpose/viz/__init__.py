@@ -1,6 +1,7 @@
 """Drawings of poses: on images, in 3D, heatmaps, contact sheets, videos; charts of training."""
 
 from jaxpose.viz.animation import save_animation
+from jaxpose.viz.confusion import confusion_matrix
 from jaxpose.viz.curves import training_curves
 from jaxpose.viz.files import save_image
 from jaxpose.viz.heatmaps import draw_heatmaps
@@ -14,6 +15,7 @@ from jaxpose.viz.worst_people import worst_people
 __all__ = [
     "VideoWriter",
     "comparison",
+    "confusion_matrix",
     "contact_sheet",
     "draw_heatmaps",
     "draw_people",

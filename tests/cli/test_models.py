@@ -71,6 +71,7 @@ def test_filters(cache):
         *("rtmpose-m-hand", "hrnetv2-w18-onehand10k"),
         *("hand-landmark-lite", "hand-landmark-full"),
     }
+    assert "posec3d-ntu60" in names("--task", "action")
     assert "martinez" in names("--task", "lifter")
     assert "hrnet-w32-udp-regress" in names("--unsupported")
     assert names("rtmpose-m") == ["rtmpose-m"]  # a whole name is one model

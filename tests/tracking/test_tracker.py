@@ -238,3 +238,12 @@ def test_a_real_film_keeps_its_person_and_its_repetitions(shared, method):
         counted = count_repetitions(angle(points, COCO17, f"{side}_knee"), min_range=30)
         assert (len(counted), counted.unfinished) == (2, True)
         np.testing.assert_allclose(counted.turns, [10, 34], atol=2)
+
+
+def test_frames_out_of_order_are_refused():
+    tracker, none = Tracker(COCO17), np.zeros((0, 17, 2))
+    for seconds in (0.0, 0.1, 0.1):
+        tracker(none, none[..., 0], np.zeros((0, 4)), seconds)
+    for wrong in (0.05, np.nan):
+        with pytest.raises(InputError, match="out of order"):
+            tracker(none, none[..., 0], np.zeros((0, 4)), wrong)

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxpose import viz
 from jaxpose.codecs.clips import sampled_frames
 from jaxpose.convert import load_pretrained
 from jaxpose.data.action_clips import ActionClips
@@ -270,7 +271,12 @@ def _result(
             for i, row in enumerate(estimates.scores)
         ],
     }
-    return EvalResult(report, None, predictions)
+    return EvalResult(
+        report,
+        None,
+        predictions,
+        lambda: {"confusion": viz.confusion_matrix(estimates.confusion(), clips.classes)},
+    )
 
 
 def _listed(names: tuple[str, ...]) -> str:

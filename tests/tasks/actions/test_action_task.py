@@ -22,6 +22,7 @@ from jaxpose.losses import CrossEntropy, cross_entropy
 from jaxpose.models import posec3d, stgcn
 from jaxpose.skeletons import COCO17, H36M17
 from jaxpose.skeletons.graph import COCO17_GRAPH, graph_of
+from jaxpose.tasks.actions.ensemble import ensemble
 from jaxpose.tasks.actions.experiment import ActionEvaluation, ActionExperiment
 from jaxpose.tasks.actions.task import ActionTask
 from jaxpose.train.loop import train
@@ -240,3 +241,30 @@ def test_data_that_does_not_fit_is_refused(tmp_path):
         experiment(
             train_data=ActionDataset(str(tmp_path / "five.npz"), split=("vall",))
         ).task().open("train")
+
+
+def test_an_ensemble_adds_weighted_scores(tmp_path):
+    def written(name, rows, labels=("a", "b", "b"), classes=("a", "b")):
+        clips = [
+            {"name": str(i), "label": label, "scores": row}
+            for i, (label, row) in enumerate(zip(labels, rows, strict=True))
+        ]
+        (tmp_path / name).mkdir()
+        content = {"classes": classes, "clips": clips}
+        (tmp_path / name / "predictions.json").write_text(json.dumps(content))
+        return tmp_path / name
+
+    one = written("one", [[0.9, 0.1], [0.6, 0.4], [0.6, 0.4]])
+    two = written("two", [[0.4, 0.6], [0.1, 0.9], [0.5, 0.5]])
+    assert ensemble([one]).metrics["top-1"] == pytest.approx(100 / 3)
+    assert ensemble([one, two]).metrics["top-1"] == pytest.approx(200 / 3)
+    assert ensemble([one, two], [0.1, 1.0]).metrics["top-1"] == pytest.approx(100 / 3)
+    other = written("other", [[0.9, 0.1]] * 3, ("a", "a", "b"))
+    for folders, weights, message in (
+        ([], None, "at least one"),
+        ([one], [1.0, 2.0], "2 weights for 1"),
+        ([one, other], None, "different clips"),
+        ([tmp_path / "none"], None, "none"),
+    ):
+        with pytest.raises(InputError, match=message):
+            ensemble(folders, weights)

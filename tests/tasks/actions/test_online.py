@@ -1,9 +1,15 @@
 """Actions while a video runs: windows, stable labels, events, people who come and go."""
 
+import json
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from jaxpose.cli.predict_actions import ActionEvents, open_actions
+from jaxpose.cli.predict_command import Predict
 from jaxpose.errors import InputError
+from jaxpose.pipeline.options import Options
 from jaxpose.results.people import People
 from jaxpose.skeletons import COCO17
 from jaxpose.tasks.actions.online import ActionWatcher, ActionWindows
@@ -114,3 +120,29 @@ def test_a_clip_has_the_longest_tracks():
         clip_of([])
     empty, _ = clip_of([frame(0, {})])
     assert empty.shape == (1, 0, 17, 2)
+
+
+def test_the_option_is_for_followed_people_in_videos():
+    def opened(still=False, **options):
+        media = SimpleNamespace(still=still)
+        return open_actions(Predict(["x"], **options), Options(track=not still), media, COCO17)
+
+    assert opened() is None
+    with pytest.raises(InputError, match="--actions is for videos"):
+        opened(still=True, actions="runs/a")
+    media = SimpleNamespace(still=False)
+    with pytest.raises(InputError, match="leave --no-track out"):
+        open_actions(Predict(["x"], actions="runs/a"), Options(track=False), media, COCO17)
+
+
+def test_events_are_written_as_json_and_csv(tmp_path):
+    events = ActionEvents(ActionWatcher(ByPlace(), OPTIONS))
+    frames = [frame(t, {3: 10 if t < 60 else 90}) for t in range(120)]
+    assert list(events.watched(frames)) == frames
+    note = events.write(tmp_path)
+    assert "2 actions" in note and "1.6 s" in note
+    content = json.loads((tmp_path / "actions.json").read_text())
+    assert content["delay_s"] == pytest.approx(1.6) and len(content["events"]) == 2
+    lines = (tmp_path / "actions.csv").read_text().splitlines()
+    assert lines[0] == "source,track_id,action,begin,end,reported,score"
+    assert lines[1].startswith("v.mp4,3,left,0.0,") and len(lines) == 3
