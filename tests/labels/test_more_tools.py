@@ -38,6 +38,13 @@ def test_a_table_beside_the_folders_of_frames(tmp_path):
     assert labels.keypoints == ("snout", "tail") and not labels.skips
 
 
+def test_frames_in_folders_of_their_videos(tmp_path):
+    (tmp_path / "CollectedData_ann.csv").write_text(TABLE)
+    images(tmp_path, "day1_top/img1.png", "day2_top/img1.png")
+    paths = [image.path for image in read_labels(tmp_path / "CollectedData_ann.csv").images]
+    assert paths == [tmp_path / "day1_top" / "img1.png", tmp_path / "day2_top" / "img1.png"]
+
+
 def test_a_table_for_each_view(tmp_path):
     (tmp_path / "top.csv").write_text(TABLE)
     (tmp_path / "side.csv").write_text(TABLE.replace("_top", "_side").replace("5,6,,", "5,6,7,8"))
