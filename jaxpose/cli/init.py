@@ -30,23 +30,26 @@ def make_project(options: Init) -> int:
     """Writes skeleton, records and recipe; prints the next commands; returns the exit status.
 
     Raises:
-      InputError: the folder has files, or the labels cannot be read or split.
+      InputError: the folder has records or a recipe, or the labels cannot be read or split.
     """
     from jaxpose.data.builder import write_dataset
 
     out = options.out
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} exists and is not an empty folder; choose another one.")
+    data = out / "data"
+    for path in (data, out / "recipe.py"):
+        if path.exists() and not options.overwrite:
+            raise InputError(f"{path} exists; choose another folder, or add --overwrite.")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is no folder.")
     labels = with_frames(_read(options), out / "frames")
     memory = device_memory(jax.local_devices()[0]) or host_memory()
     whole_image = None if options.box == "auto" else options.box == "image"
     sizes = sizes_of(labels, memory, whole_image, jax.device_count())
     file = out / "skeleton.toml"
-    if options.skeleton is None:
-        skeleton = write_skeleton(labels, file)
-        said = file.as_posix()
-    else:
-        skeleton, said = skeletons.load(options.skeleton), options.skeleton
+    if options.skeleton is None and not file.exists():
+        write_skeleton(labels, file)
+    said = options.skeleton or file.as_posix()
+    skeleton = skeletons.load(said)
     has_val = any(image.split == "val" for image in labels.images)
     splits, skipped, notes = annotated_splits(
         labels,
@@ -55,7 +58,6 @@ def make_project(options: Init) -> int:
         by_video=True,
         whole_image_boxes=sizes.whole_image,
     )
-    data = out / "data"
     summary = write_dataset(
         data,
         name="labels",
@@ -65,6 +67,7 @@ def make_project(options: Init) -> int:
         canvas=Canvas(canvas_hw(sizes), _MARGIN, sizes.padding),
         sources={f"labels_{number}": path for number, path in enumerate(labels.files)},
         processes=options.processes,
+        overwrite=options.overwrite,
         notes=[f"tool: {labels.tool}", *notes],
     )
     atomic_write(out / "recipe.py", recipe(labels, said, data, sizes))

@@ -20,7 +20,7 @@ class Init:
             help="File or folder of labels, as `prepare labels` reads, or a JSON file of COCO.",
         ),
     ]
-    out: Annotated[Path, typer.Option(help="Folder of the project to write, new or empty.")]
+    out: Annotated[Path, typer.Option(help="Folder of the project to write.")]
     images: Annotated[
         Path | None,
         typer.Option(help="Folder of the images. Default: where the tool puts them."),
@@ -28,7 +28,8 @@ class Init:
     skeleton: Annotated[
         str | None,
         typer.Option(
-            help="Skeleton of the records, a name or a file. Default: the labels' names and limbs."
+            help="Skeleton of the records, a name or a file. Default: `skeleton.toml` of the "
+            "project, which is written with the labels' names and limbs if it does not exist."
         ),
     ] = None
     held_out: Annotated[
@@ -52,6 +53,9 @@ class Init:
     ] = False
     outside: Annotated[
         bool, typer.Option("--outside", help="Also read images outside the folder of the labels.")
+    ] = False
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the records and the recipe of a project.")
     ] = False
     processes: Annotated[
         int | None, typer.Option(min=1, help="Parallel processes. Default: one per core.")

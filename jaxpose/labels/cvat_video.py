@@ -86,7 +86,10 @@ def add_tracks(gathered: Gathered, parser: Parser, names: tuple[str, ...]) -> No
                 gathered.leave_out(POINT_TWICE if one.twice else LONE_BOX, one.where)
             else:
                 instances.append(Instance.of(names, one.points, one.where, one.name, one.box))
+        # CVAT ends each track with a frame in which it is outside.
         instances = [one for one in instances if one.visible.any()]
+        if not instances:
+            continue
         # CVAT names the frames so when it exports them with the annotations.
         exported = f"frame_{index:06d}"
         files = [f"{exported}.PNG", f"{exported}.png"]

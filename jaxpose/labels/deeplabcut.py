@@ -168,8 +168,9 @@ def _add(gathered: Gathered, table: Table, names: tuple[str, ...], images: Path 
             # The first columns have the path in the project. The frames of DeepLabCut lie beside
             # the table, those of Lightning Pose in folders.
             main = (beside / last).relative_to(project).as_posix()
-            both = (main, plain) if beside.parent.name == "labeled-data" else (plain, main)
-            gathered.add(both[0], instances, others=both[1:])
+            is_beside = beside.parent.name == "labeled-data"
+            first, second = (main, plain) if is_beside else (plain, main)
+            gathered.add(first, instances, others=(second, "/".join(plain.split("/")[-2:])))
         else:
             gathered.add(plain, instances, others=("/".join(plain.split("/")[-2:]), last))
     if dropped:

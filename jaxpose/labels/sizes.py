@@ -102,7 +102,7 @@ def sizes_of(
 
 
 def _multiple(length: float) -> int:
-    return max(_SHORTEST, round(length / MULTIPLE) * MULTIPLE)
+    return max(_SHORTEST, int(length / MULTIPLE + 0.5) * MULTIPLE)
 
 
 def _hw(image: LabelledImage) -> tuple[int, int] | None:

@@ -18,6 +18,7 @@ from jaxpose.hdf5 import array, attribute, members, open_hdf5, parsed, texts
 from jaxpose.labels.labels import Gathered, Instance, Labels, VideoFrame
 from jaxpose.paths import is_file
 from jaxpose.results.image_names import ImageNames
+from jaxpose.skeletons.names import plain_name
 
 NAME = "sleap"
 PREDICTED = "prediction, without --predicted"
@@ -162,7 +163,7 @@ def _skeletons(metadata: Any, where: str) -> list[_Skeleton]:
 def _left_first(pair: tuple[str, ...]) -> tuple[str, str]:
     """Pair of names with the left one first, where the names state it."""
     first, second = pair
-    is_right = bool(re.match(r"(?i)right|r[_\W]", first) or re.search(r"(?i)right|[_\W]r$", first))
+    is_right = plain_name(first).startswith("right_")
     return (second, first) if is_right else (first, second)
 
 

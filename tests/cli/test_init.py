@@ -54,7 +54,7 @@ def test_an_animal_that_fills_its_image_has_the_image_as_box():
     [
         ((160, 160), (192, 192)),
         ((400, 200), (256, 128)),
-        ((40, 40), (128, 128)),
+        ((40, 40), (160, 160)),
         ((300, 20), (256, 128)),
     ],
 )
@@ -117,7 +117,12 @@ def test_a_project_has_skeleton_records_and_recipe(project):
     assert f"--box image --canvas {canvas} --out MORE" in Path("project/recipe.py").read_text()
     assert experiment.batch_size % jax.device_count() == 0
     result = run("init", "mice", "--out", "project")
-    assert result.exit_code == 2 and "not an empty folder" in result.stderr
+    assert result.exit_code == 2 and "data exists; choose another folder" in result.stderr
+    file = project / "project" / "skeleton.toml"
+    file.write_text(file.read_text() + 'sigmas = "uniform:0.05"\n')  # the user's change
+    result = run("init", "mice", "--out", "project", "--processes", 1, "--overwrite")
+    assert result.exit_code == 0, result.stderr
+    assert RecordSource("project/data", "train").skeleton.sigmas is not None
 
 
 def test_the_recipe_begins_with_the_weights_of_the_package():

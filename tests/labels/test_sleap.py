@@ -18,6 +18,7 @@ from jaxpose.labels.labels import Instance, LabelledImage, Labels, VideoFrame
 from jaxpose.labels.sleap import CORRECTED, PREDICTED
 from jaxpose.labels.sleap_writing import FILE, write_sleap
 from jaxpose.media.image import read_image
+from jaxpose.skeletons import Skeleton
 
 
 @pytest.fixture
@@ -72,6 +73,18 @@ def test_the_origin_of_old_files_is_shifted(slp):
         file["metadata"].attrs["format_id"] = 1.0
     old = read_labels(slp).images[0].instances[0].keypoints
     np.testing.assert_allclose(old, new - 0.5, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("names", "pair"),
+    [(("ear_R", "ear_L"), ("ear_L", "ear_R")), (("rightear", "leftear"), ("leftear", "rightear"))],
+)
+def test_the_left_one_of_a_pair_comes_first(names, pair, tmp_path):
+    skeleton = Skeleton("mouse", ("snout", *names), pairs=(names,))
+    one = Instance(np.ones((3, 2)), np.full(3, 2), "")
+    image = LabelledImage(tmp_path / "a.png", "a.png", (one,))
+    write_sleap(Labels("code", tmp_path, skeleton.keypoints, (image,)), skeleton, tmp_path)
+    assert read_labels(tmp_path).pairs == (pair,)
 
 
 def test_frames_of_a_video_are_written_once(slp, tmp_path):
