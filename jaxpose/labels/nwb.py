@@ -15,7 +15,6 @@ from jaxpose.paths import is_file, whole_file
 from jaxpose.results.image_names import ImageNames
 from jaxpose.skeletons import Skeleton
 
-NAME = "nwb"
 _FRAME = "(0, 0) is the centre of the upper left pixel, x to the right, y down"
 
 

@@ -24,9 +24,6 @@ from jaxpose.train.optimizers import AdamW
 WEIGHTS = "jaxpose-small"
 """Name of the weights, which are part of the package: COCO-17."""
 
-SIDE = 32
-"""Divisor of the sides of an input."""
-
 # The maps of the first stages are the largest, and cost most of the time of a step.
 _FROZEN = r"backbone/trunk/mobilenet/(stem|stage_[0-2]_block_\d+)/.*"
 
