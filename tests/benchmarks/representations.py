@@ -14,7 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose.codecs import AssociativeEmbedding, CenterOffsets, Displacements, Sample
+from jaxpose.codecs import (
+    AssociativeEmbedding,
+    CenterOffsets,
+    Displacements,
+    InstanceHeatmaps,
+    Sample,
+)
 from jaxpose.codecs.associative_embedding import TagMaps
 from jaxpose.codecs.part_affinity import fields_of
 from jaxpose.data.source import SyntheticScenes
@@ -30,6 +36,7 @@ CODECS = {
     "tags": AssociativeEmbedding(SIZE),
     "tags, two resolutions": AssociativeEmbedding(SIZE, higher=True, enlargement=2),
     "displacements": Displacements(SIZE, min_extent=0.0),
+    "instances": InstanceHeatmaps(SIZE),
     "centres and offsets": CenterOffsets(SIZE),
 }
 BATCH = 4
@@ -60,10 +67,13 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=500)
     parser.add_argument("--people", type=int, default=20)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--codec", choices=CODECS, help="measure only one")
     options = parser.parse_args()
     source = SyntheticScenes(options.scenes, options.seed, SIZE, people=options.people).open()
     batches = [source.samples(range(i, i + BATCH)) for i in range(0, options.scenes, BATCH)]
-    for name, codec in CODECS.items():
+    chosen = [options.codec] if options.codec else list(CODECS)
+    for name in chosen:
+        codec = CODECS[name]
         ap, lost, seconds = measure(codec, batches)
         print(f"{name:24} AP {ap:.4f}  people lost {lost:.4f}  {seconds * 1e3:.0f} ms per image")
 

@@ -44,6 +44,7 @@ def run(state_dict):
     return {name: distance(array, golden.outputs[name]) for name, array in outputs.items()}
 
 
+@pytest.mark.slow
 def test_outputs_are_mmposes():
     golden = load(NAME)
     variables = to_variables(golden.state_dict, MODEL)
@@ -64,6 +65,7 @@ def test_the_model_is_found_by_its_keys():
     assert fits[0].entry.name == "cid-w32"
 
 
+@pytest.mark.slow
 def test_training_takes_the_centres_of_the_labels():
     images = jax.ShapeDtypeStruct((2, 64, 64, 3), "float32")
     variables = jax.eval_shape(MODEL.init, jax.random.key(0), images)

@@ -30,6 +30,7 @@ def run(state_dict):
     ]
 
 
+@pytest.mark.slow
 def test_outputs_are_mmposes():
     golden = load(NAME)
     variables = to_variables(golden.state_dict, MODEL)

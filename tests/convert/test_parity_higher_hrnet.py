@@ -65,6 +65,7 @@ def test_the_model_is_found_by_its_keys(name):
     assert fits[0].entry.name == MODELS[name] and fits[0].num_keypoints == 17
 
 
+@pytest.mark.slow
 def test_an_hrnet_of_an_even_number_of_keypoints_is_no_associative_embedding():
     arrays = empty_state_dict("hrnet_w32_256x192")
     for leaf in ("weight", "bias"):

@@ -79,6 +79,7 @@ def test_one_image_is_normalised_by_itself(real):
     assert np.abs(values - expected).max() < 1e-4 * known["std"]
 
 
+@pytest.mark.slow
 def test_people_are_found_in_its_maps_and_in_the_images(real, shared):
     _, variables, _, outputs, _, model = real
     codec = find(NAME).codec((368, 432))

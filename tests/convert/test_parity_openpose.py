@@ -49,7 +49,13 @@ def run(name, state_dict, images):
     return [distance(part, golden.outputs[key]) for part, key in zip(parts, names, strict=True)]
 
 
-@pytest.mark.parametrize("name", MODELS)
+QUICK = ("openpose_body25", "lightweight_openpose_mobilenet")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS],
+)
 def test_outputs_are_the_published_codes(name):
     golden = load(name)
     record = find(MODELS[name][0])
