@@ -54,7 +54,9 @@ class ClipCodec:
       confidence: True to append the score to the coordinates.
       frame: "image": from the middle, in halves of width and height. "box": from the middle of the
         box around all people in the clip, in halves of its longer side. "root": relative to the
-        root of the first person in the first frame in which it is seen. "none": unchanged.
+        root of the first person in the first frame in which it is seen. "none": unchanged. 3D
+        joints, which are millimetres in the data, are metres in "root" and "none", as in the
+        published networks.
       root: keypoint of the frame "root".
       stream: "joint": coordinates. "bone": from the start of each keypoint's bone to it.
         "joint motion", "bone motion": change of these to the next frame, 0 for the last one
@@ -103,6 +105,8 @@ class ClipCodec:
           image_wh: `[B, 2]` width and height of the images in pixels; read by "image" only.
         """
         x, seen = keypoints[..., : self.dimensions], (scores > 0)[..., None]
+        if self.dimensions == 3 and self.frame != "box":
+            x = x / 1000.0
         if self.frame == "image":
             half = image_wh.astype(jnp.float32)[:, None, None, None] / 2
             x = (x - half) / half

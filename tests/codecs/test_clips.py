@@ -147,3 +147,14 @@ def test_a_graph_is_made_from_limbs():
 def test_settings_that_cannot_be_are_refused(change, message):
     with pytest.raises(InputError, match=message):
         dataclasses.replace(CODEC, **change)
+
+
+def test_joints_in_millimetres_become_metres():
+    joints, scores = clips(dimensions=3)
+    codec = dataclasses.replace(CODEC, dimensions=3)
+    plain = codec.framed(joints, scores, None)
+    np.testing.assert_allclose(plain, joints / 1000, rtol=1e-6)
+    root = dataclasses.replace(codec, frame="root", root=1).framed(joints, scores, None)
+    np.testing.assert_allclose(root, (joints - joints[:, :1, :1, 1:2]) / 1000, atol=1e-6)
+    box = dataclasses.replace(codec, frame="box").framed(joints, scores, None)
+    assert float(jnp.abs(box).max()) == pytest.approx(1)
