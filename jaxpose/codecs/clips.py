@@ -55,7 +55,11 @@ class ClipCodec:
       frame: "image": from the middle, in halves of width and height. "box": from the middle of the
         box around all people in the clip, in halves of its longer side. "root": relative to the
         root of the first person in the first frame in which it is seen. "none": unchanged.
-      root: keypoint of the frame "root".
+        "upright": as "root", and turned by the first person in that frame: the spine along z, then
+        the shoulders along x (PYSKL, arXiv:2205.09443). 3D joints, which are millimetres in the
+        data, are metres in all of these but "box", as in the published networks.
+      root: keypoint of the frames "root" and "upright".
+      axes: bottom and top of the spine, right and left shoulder, for the frame "upright".
       stream: "joint": coordinates. "bone": from the start of each keypoint's bone to it.
         "joint motion", "bone motion": change of these to the next frame, 0 for the last one
         (arXiv:1912.06971, section 3.4).
@@ -66,11 +70,13 @@ class ClipCodec:
     people: int = 2
     dimensions: int = 2
     confidence: bool = False
-    frame: Literal["image", "box", "root", "none"] = "box"
+    frame: Literal["image", "box", "root", "none", "upright"] = "box"
     root: int = 0
     stream: Stream = "joint"
+    axes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        count = self.graph.num_keypoints
         if self.frames < 1 or self.people < 1 or self.dimensions not in (2, 3):
             raise InputError(
                 f"codec.frames and codec.people must be at least 1 and codec.dimensions 2 or 3, "
@@ -78,6 +84,13 @@ class ClipCodec:
             )
         if self.dimensions == 3 and self.frame == "image":
             raise InputError("3D joints have no image: set codec.frame to 'root', 'box' or 'none'.")
+        if self.frame == "upright" and (self.dimensions != 3 or len(self.axes) != 4):
+            raise InputError(
+                "codec.frame 'upright' is for 3D joints and needs codec.axes: bottom and top of "
+                "the spine, right and left shoulder."
+            )
+        if not 0 <= min(self.axes, default=0) <= max(self.axes, default=0) < count:
+            raise InputError(f"codec.axes is {self.axes}, but the graph has {count} keypoints.")
         if not 0 <= self.root < self.graph.num_keypoints:
             raise InputError(
                 f"codec.root is {self.root}, but the graph has "
@@ -103,6 +116,8 @@ class ClipCodec:
           image_wh: `[B, 2]` width and height of the images in pixels; read by "image" only.
         """
         x, seen = keypoints[..., : self.dimensions], (scores > 0)[..., None]
+        if self.dimensions == 3 and self.frame != "box":
+            x = x / 1000.0
         if self.frame == "image":
             half = image_wh.astype(jnp.float32)[:, None, None, None] / 2
             x = (x - half) / half
@@ -114,12 +129,19 @@ class ClipCodec:
             some = jnp.isfinite(half)
             middle = jnp.where(jnp.isfinite(low), (low + high) / 2, 0.0)
             x = (x - middle) / jnp.where(some, jnp.maximum(half, 1e-6), 1.0)
-        elif self.frame == "root":
+        elif self.frame in ("root", "upright"):
             roots, known = x[:, :, 0, self.root], seen[:, :, 0, self.root, 0]
             first = jnp.argmax(known, axis=1)
             origin = jnp.take_along_axis(roots, first[:, None, None], axis=1)
             origin = jnp.where(known.any(axis=1)[:, None, None], origin, 0.0)
             x = x - origin[:, :, None, None]
+            if self.frame == "upright":
+                one = jnp.take_along_axis(x[:, :, 0], first[:, None, None, None], axis=1)[:, 0]
+                bottom, top, right, left = (one[:, axis] for axis in self.axes)
+                turn = _turn_onto(top - bottom, (0.0, 0.0, 1.0))
+                side = jnp.einsum("bij,bj->bi", turn, right - left)
+                turn = _turn_onto(side, (1.0, 0.0, 0.0)) @ turn
+                x = jnp.einsum("bij,btpkj->btpki", turn, x)
         return jnp.where(seen, x, 0.0)
 
     def encode(self, framed: jax.Array, scores: jax.Array) -> jax.Array:
@@ -148,3 +170,21 @@ class ClipCodec:
         """Phrase for a model card."""
         values = f"{self.dimensions}D" + (" and confidence" if self.confidence else "")
         return f"{self.stream} stream, {values}, {self.frames} frames of {self.people} people"
+
+
+def _turn_onto(vectors: jax.Array, axis: tuple[float, float, float]) -> jax.Array:
+    """Smallest rotations `[B, 3, 3]` that turn `vectors [B, 3]` onto `axis`.
+
+    No rotation for a vector of length 0, or that points the other way.
+    """
+    length = jnp.linalg.norm(vectors, axis=-1, keepdims=True)
+    target = jnp.broadcast_to(jnp.asarray(axis)[None], vectors.shape)
+    unit = jnp.where(length > 1e-9, vectors / jnp.maximum(length, 1e-9), target)
+    x, y, z = jnp.moveaxis(jnp.cross(unit, target), -1, 0)
+    zero = jnp.zeros_like(x)
+    cross = jnp.stack(
+        [jnp.stack(row, -1) for row in ((zero, -z, y), (z, zero, -x), (-y, x, zero))], -2
+    )
+    cosine = (unit * target).sum(axis=-1)[:, None, None]
+    turn = jnp.eye(3)[None] + cross + cross @ cross / jnp.maximum(1 + cosine, 1e-6)
+    return jnp.where(cosine > -1 + 1e-6, turn, jnp.eye(3)[None])

@@ -4,7 +4,8 @@ All frames of all clips lie one after the other, so that the whole set goes to t
 and frames are sampled by index. The arrays of the file, N frames, S clips, P people, K keypoints:
 
 - `format`: `jaxpose-actions-1`; `skeleton`: its name; `classes [C]`: names by class number.
-- `keypoints [N, P, K, D]` float32: D = 2 pixels of the image, or D = 3; 0 where not seen.
+- `keypoints [N, P, K, D]` float32: D = 2 pixels of the image, or D = 3 millimetres; 0
+  where not seen.
 - `scores [N, P, K]` float32; 0 where not seen, and for people who are absent.
 - `length [S]`, `label [S]` int32, `split`, `subject`, `name [S]` strings, `fps [S]` float32 (0:
   unknown), `image_wh [S, 2]` int32 (0: unknown).
@@ -36,7 +37,7 @@ class ActionClip:
     """Clip of one action.
 
     Attributes:
-      keypoints: `[T, P, K, D]`, any number of people; NaN where not seen.
+      keypoints: `[T, P, K, D]` in pixels or millimetres, any number of people; NaN where not seen.
       label: class number.
       scores: `[T, P, K]`; None for 1 where keypoints are finite.
       split, subject: attributes that protocols select clips by; `""` if unknown.

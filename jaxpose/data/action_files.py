@@ -96,7 +96,8 @@ def read_mmaction(path: Path, protocol: str | None = None) -> ActionFiles:
 
     It is a list of clips, or a dictionary of `annotations` and of `split`, which maps names such as
     `xsub_train` to names of clips. A clip has `frame_dir`, `label`, `keypoint [M, T, V, C]`,
-    `keypoint_score [M, T, V]` (2D only) and `img_shape` (height, width).
+    `keypoint_score [M, T, V]` (2D only) and `img_shape` (height, width). 3D joints are metres in
+    these files, and become millimetres.
 
     Args:
       path: the file.
@@ -164,6 +165,8 @@ def _mmaction_clip(path: Path, clip: Mapping[str, Any], name: str, split: str) -
                 f"keypoint is {list(keypoints.shape)}, not [people, frames, K, 2 or 3]"
             )
         scores = clip.get("keypoint_score")
+        if keypoints.shape[-1] == 3:
+            keypoints = 1000.0 * keypoints
         if scores is None:
             # People who are absent, and joints that were not found, are zeros.
             scores = (keypoints != 0).any(axis=-1)

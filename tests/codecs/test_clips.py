@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from jaxpose.codecs.clips import STREAMS, ClipCodec, sampled_frames
 from jaxpose.errors import InputError
@@ -147,3 +148,43 @@ def test_a_graph_is_made_from_limbs():
 def test_settings_that_cannot_be_are_refused(change, message):
     with pytest.raises(InputError, match=message):
         dataclasses.replace(CODEC, **change)
+
+
+def test_joints_in_millimetres_become_metres():
+    joints, scores = clips(dimensions=3)
+    codec = dataclasses.replace(CODEC, dimensions=3)
+    plain = codec.framed(joints, scores, None)
+    np.testing.assert_allclose(plain, joints / 1000, rtol=1e-6)
+    root = dataclasses.replace(codec, frame="root", root=1).framed(joints, scores, None)
+    np.testing.assert_allclose(root, (joints - joints[:, :1, :1, 1:2]) / 1000, atol=1e-6)
+    box = dataclasses.replace(codec, frame="box").framed(joints, scores, None)
+    assert float(jnp.abs(box).max()) == pytest.approx(1)
+
+
+def test_a_clip_is_turned_until_its_first_person_stands():
+    joints, scores = clips(dimensions=3)
+    codec = dataclasses.replace(CODEC, dimensions=3, frame="upright", root=1, axes=(0, 1, 8, 4))
+    found = np.asarray(codec.framed(joints, scores, None))
+    root = np.asarray(dataclasses.replace(codec, frame="root").framed(joints, scores, None))
+
+    def onto(vector, axis):
+        """Rodrigues' formula with the angle between both."""
+        unit, cross = vector / np.linalg.norm(vector), np.cross(vector, axis)
+        angle = np.arccos(unit @ axis)
+        return Rotation.from_rotvec(cross / np.linalg.norm(cross) * angle).as_matrix()
+
+    for one, expected in zip(root, found, strict=True):
+        first = onto(one[0, 0, 1] - one[0, 0, 0], np.array([0, 0, 1.0]))
+        second = onto(first @ (one[0, 0, 8] - one[0, 0, 4]), np.array([1.0, 0, 0]))
+        np.testing.assert_allclose(expected, one @ (second @ first).T, atol=1e-5)
+    side = found[:, 0, 0, 8] - found[:, 0, 0, 4]
+    np.testing.assert_allclose(side[:, 1:], 0, atol=1e-5)
+    assert (side[:, 0] > 0).all()
+    # Nobody is seen: nothing is turned, and nothing is infinite.
+    assert (np.asarray(codec.framed(joints, 0 * scores, None)) == 0).all()
+    flat = joints.copy()
+    flat[:, :, :, 1] = flat[:, :, :, 0]
+    assert np.isfinite(codec.framed(flat, scores, None)).all()
+    for wrong in ({"axes": (0, 1)}, {"dimensions": 2}, {"axes": (0, 1, 8, 17)}):
+        with pytest.raises(InputError, match="axes"):
+            dataclasses.replace(codec, **wrong)

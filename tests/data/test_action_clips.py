@@ -251,3 +251,14 @@ def test_results_in_folders_of_classes_become_clips(tmp_path):
     assert made.people == 2 and (made.image_wh == [64, 48]).all()
     late = made.clip(int(np.flatnonzero(made.subject == "ben")[0]))[1]
     assert late[:2].max() == 0 and late[2, 0].min() == pytest.approx(0.9)
+
+
+def test_joints_of_a_pickle_become_millimetres(tmp_path):
+    joints = RNG.uniform(-1, 1, (1, 6, 25, 3))
+    joints[0, 2, 7] = 0
+    clip = {"frame_dir": "a", "label": 0, "keypoint": joints, "total_frames": 6}
+    path = tmp_path / "x.pkl"
+    path.write_bytes(pickle.dumps([clip]))
+    (one,) = read_mmaction(path).clips
+    np.testing.assert_allclose(one.keypoints[:, 0], 1000 * joints[0], rtol=1e-5)
+    assert one.scores[2, 0, 7] == 0 and one.scores.sum() == 6 * 25 - 1

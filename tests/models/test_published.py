@@ -69,6 +69,18 @@ def test_lifters_have_a_codec_or_say_what_they_cannot_do():
             assert outputs == record.num_keypoints - record.codec.drop_root
 
 
+def test_classifiers_of_actions_have_a_codec_or_say_what_they_cannot_do():
+    for record in ACTION_MODELS:
+        model = record.model()
+        assert (record.codec is None) == bool(record.limit), record.name
+        assert model.head.num_classes == record.num_classes
+        assert record.frames == model.frames
+        if record.codec is not None:
+            assert record.codec.input_shape == model.input_shape()[1:], record.name
+        if record.skeleton is not None:
+            assert record.skeleton.num_keypoints == record.num_keypoints, record.name
+
+
 def test_addresses_are_whole_and_of_one_model_each():
     weights = {record.name: record.weights for record in EVERY if record.weights is not None}
     assert len(weights) >= 55

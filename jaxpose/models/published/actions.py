@@ -149,14 +149,16 @@ def motionbert_action(
 
 
 _NTU60 = ("NTU RGB+D",)
-_TURNED = (
-    "It takes joints that are turned until the spine is upright and the shoulders lie along x, "
-    "which no codec here does: load the weights with jaxpose.convert.load_pretrained."
-)
 _HALVES = (
     "It takes keypoints from the middle of the image in whole widths and heights, which no codec "
     "here does: load the weights with jaxpose.convert.load_pretrained."
 )
+
+
+def _turned(frames: int) -> ClipCodec:
+    """Codec of joints that are turned until the spine is upright and the shoulders are along x."""
+    return ClipCodec(NTU25_GRAPH, frames, dimensions=3, frame="upright", root=1, axes=(0, 1, 8, 4))
+
 
 ACTIONS = Family(
     "actions",
@@ -191,8 +193,8 @@ ACTIONS = Family(
             make=agcn,
             num_classes=60,
             frames=300,
+            codec=_turned(300),
             skeleton=NTU25,
-            limit=_TURNED,
             source="2s-AGCN's repository, one stream of joints or bones",
             trained_on=_NTU60,
             golden=("agcn_ntu",),
@@ -214,8 +216,8 @@ ACTIONS = Family(
             make=stgcnpp,
             num_classes=60,
             frames=100,
+            codec=_turned(100),
             skeleton=NTU25,
-            limit=_TURNED,
             source="PYSKL's and MMAction2's model zoos, one stream",
             licence=APACHE,
             trained_on=_NTU60,
