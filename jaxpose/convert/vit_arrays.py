@@ -9,6 +9,7 @@ import numpy as np
 from jaxpose.convert.positions import ClassSlot, fit_positions, read_positions, resize_patches
 from jaxpose.errors import InputError
 from jaxpose.models.conversion import Format, Resize
+from jaxpose.models.published.large_vit_tables import infer_timm
 from jaxpose.models.pvt import PVT
 from jaxpose.models.vit import ViT
 
@@ -174,11 +175,13 @@ def _with_zero_biases(
 
 def warn_of_facts(source: Format, state_dict: Mapping[str, np.ndarray], backbone: ViT) -> None:
     """Warn if the model differs from the checkpoint's in facts that no array shows."""
-    theirs = source.infer(state_dict, None) if source.infer else None
+    plain = infer_timm if source.name.startswith("timm") else None
+    infer = source.infer or plain
+    theirs = infer(state_dict, None) if infer else None
     if source.class_slot == "dropped" or theirs is not None:
         usual = theirs.heads if theirs else _IMAGENET_HEADS.get(backbone.dim, backbone.heads)
         if usual != backbone.heads:
-            advice = " (for S: `--model vitpose-s-6heads`)" if theirs is None else ""
+            advice = "" if source.infer else " (for S: `--model vitpose-s-6heads`)"
             warnings.warn(
                 f"ViTs of width {backbone.dim} for ImageNet have {usual} attention heads, this "
                 f"model has {backbone.heads}. The arrays fit either way, but features differ: "

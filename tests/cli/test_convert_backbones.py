@@ -121,6 +121,30 @@ def test_a_model_with_other_constants_is_noted(dinov2):
         assert words in said
 
 
+def test_siglip_without_its_head_is_not_taken_for_a_plain_vit():
+    """Its names are a plain ViT's in timm, and its GELU is that of tanh."""
+    shapes = {
+        "pos_embed": (1, 16, 1152),
+        "patch_embed.proj.weight": (1152, 3, 16, 16),
+        "patch_embed.proj.bias": (1152,),
+        "norm.weight": (1152,),
+        "norm.bias": (1152,),
+        "blocks.0.attn.qkv.weight": (3456, 1152),
+        "blocks.0.attn.qkv.bias": (3456,),
+        "blocks.0.attn.proj.weight": (1152, 1152),
+        "blocks.0.attn.proj.bias": (1152,),
+        "blocks.0.mlp.fc1.weight": (64, 1152),
+        "blocks.0.mlp.fc1.bias": (64,),
+        "blocks.0.mlp.fc2.weight": (1152, 64),
+        "blocks.0.mlp.fc2.bias": (1152,),
+        **{f"blocks.0.norm{i}.{leaf}": (1152,) for i in (1, 2) for leaf in ("weight", "bias")},
+    }
+    state_dict = {key: np.zeros(shape, np.float32) for key, shape in shapes.items()}
+    vit = ViT((64, 64), 1152, 1, 16, patch_padding=0, mlp_hidden=64)
+    with pytest.warns(UserWarning, match="mlp='gelu_tanh', this model has 'gelu'"):
+        load_pretrained(PoseModel(vit, DeconvHead(3, ())), state_dict, reset_head=True)
+
+
 def test_options_of_pose_models_are_refused_for_a_backbone(dinov2, tmp_path):
     save_file(dinov2, tmp_path / "x.safetensors")
     result = invoke(tmp_path / "x.safetensors", tmp_path / "out", "--keypoints", "17")

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from jaxpose.errors import InputError
 from jaxpose.models.published.vit_rules import NOTHING, ViTNames
 from jaxpose.models.rope import Rope
 from jaxpose.models.vit import ViT
@@ -66,18 +67,27 @@ def infer_vit(
       project: the kind of project; some facts differ between them.
       state_dict: the arrays.
       input_hw: size of the images; None takes that of the position embedding, or else a usual one.
+
+    Raises:
+      InputError: there are no patches or no layers.
     """
     a = _Arrays(names, {key: tuple(array.shape) for key, array in state_dict.items()})
-    patches = a.shape(rf"{names.patches}\.weight") or ()
+    patches = a.shape(rf"{names.patches}\.weight")
+    layers = [
+        int(found[1])
+        for key in state_dict
+        if (found := re.match(rf"{names.layer}(\d+)\.", key)) is not None
+    ]
+    if not patches or not layers:
+        raise InputError(
+            "The checkpoint has names of a vision transformer, but no patches or no layers. Save "
+            "the whole state_dict of the model for images again."
+        )
     dim = patches[0]
     patch = patches[-1] if len(patches) == 4 else math.isqrt(patches[1] // 3)
     token = a.has(names.class_token)
     registers = a.shape(names.registers)
-    depth = 1 + max(
-        int(found[1])
-        for key in state_dict
-        if (found := re.match(rf"{names.layer}(\d+)\.", key)) is not None
-    )
+    depth = 1 + max(layers)
     rows = a.shape(names.positions)
     count = rows[-2] if rows else 0
     grid = _grid(count, input_hw, patch, token)
@@ -164,7 +174,10 @@ def _family(
         pooled = a.has(r"attn_pool\.(latent|probe)")
         ends = a.has(rf"{names.norm}\.weight")
         return "CLIP" if ends and not pooled and project == "timm" else "Perception Encoder"
-    if not token and (project == "Hugging Face" or a.has(r"attn_pool\.latent", r"head\.probe")):
+    # timm's SigLIP without a pooling head has a plain ViT's names, but a width of its family alone.
+    width = (a.inside(rf"{names.fc2}\.weight") or (0,))[0]
+    alone = project == "timm" and mlp == "gelu" and width in (1152, 1536)
+    if not token and (project == "Hugging Face" or alone or a.has(r"attn_pool\.latent")):
         return "SigLIP"
     if (
         names.biases
