@@ -200,15 +200,15 @@ def test_a_step_has_all_terms_and_moves_the_classifiers_statistics():
 
 @pytest.mark.slow
 def test_drawn_scenes_are_learnt_by_heart():
-    """600 steps: AP 0.9 on the four scenes that were learnt."""
-    recipe = experiment(steps=600)
+    """AP 0.66 after 250 steps on the four scenes of 64x64 pixels that were learnt."""
+    recipe = experiment(steps=250)
     state, _ = train(recipe)
     task = recipe.task()
     report = task.evaluator(task.open("eval"), make_mesh(recipe.mesh), True)(
         state.variables()
     ).report
     assert not report.flip_test
-    assert report.metrics["AP"] > 0.85
+    assert report.metrics["AP50"] > 0.9 and report.metrics["AP"] > 0.5
 
 
 def test_parts_that_do_not_fit_are_refused():
