@@ -200,15 +200,15 @@ def test_a_step_has_all_terms_and_moves_the_classifiers_statistics():
 
 @pytest.mark.slow
 def test_drawn_scenes_are_learnt_by_heart():
-    """600 steps: AP 0.9 on the four scenes that were learnt."""
-    recipe = experiment(steps=600)
+    """AP 0.66 after 250 steps on the four scenes of 64x64 pixels that were learnt."""
+    recipe = experiment(steps=250)
     state, _ = train(recipe)
     task = recipe.task()
     report = task.evaluator(task.open("eval"), make_mesh(recipe.mesh), True)(
         state.variables()
     ).report
     assert not report.flip_test
-    assert report.metrics["AP"] > 0.85
+    assert report.metrics["AP50"] > 0.9 and report.metrics["AP"] > 0.5
 
 
 def test_parts_that_do_not_fit_are_refused():
@@ -225,3 +225,18 @@ def test_parts_that_do_not_fit_are_refused():
 def test_the_experiment_is_configuration():
     recipe = experiment(mix=ImageMix(), model=small())
     assert from_json(to_json(recipe)) == recipe
+
+
+def test_prediction_of_images_of_any_size_needs_no_flip_test():
+    recipe = experiment()
+    estimator, variables = recipe.task().estimator(
+        jax.jit(lambda key: recipe.model.init(key, jnp.zeros((1, *SIZE, 3))))(jax.random.key(0))
+    )
+    assert "grey margins" in estimator.describe_input()
+    predictor = estimator.predictor(variables, batch_size=3)
+    images = [np.full((h, w, 3), 90, np.uint8) for h, w in ((64, 64), (50, 100), (1, 7))]
+    people = list(predictor.stream((image, None) for image in images))
+    assert [p.image_hw for p in people] == [(64, 64), (50, 100), (1, 7)]
+    assert predictor.compilations == 1 and not any(map(len, people))  # untrained: nobody is likely
+    program = estimator.program(variables)
+    assert not program.facts["flip_test"]
