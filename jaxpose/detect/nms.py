@@ -6,6 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxpose.geometry.lookup import values_at
+
 
 class Kept(NamedTuple):
     """Boxes that are left, best first; unused places have a score of 0.
@@ -44,13 +46,17 @@ def suppress(
 
         def take_best(state):
             count, waiting, kept = state
+            # Comparisons with positions, because a TPU gathers and scatters slowly.
             best = waiting.argmax()
+            chosen = jnp.arange(len(waiting)) == best
+            box = values_at(boxes, best[None, None], axis=0)[0]
+            place = jnp.arange(limit) == count
             kept = Kept(
-                kept.boxes_xyxy.at[count].set(boxes[best]),
-                kept.scores.at[count].set(waiting[best]),
+                jnp.where(place[:, None], box[None], kept.boxes_xyxy),
+                jnp.where(place, waiting.max(), kept.scores),
             )
-            waiting = jnp.where(overlaps(boxes[best], boxes) > iou, -1.0, waiting)
-            return count + 1, waiting.at[best].set(-1.0), kept
+            waiting = jnp.where(chosen | (overlaps(box, boxes) > iou), -1.0, waiting)
+            return count + 1, waiting, kept
 
         empty = Kept(jnp.zeros((limit, 4), boxes.dtype), jnp.zeros(limit, scores.dtype))
         return jax.lax.while_loop(unfinished, take_best, (0, scores, empty))[2]
