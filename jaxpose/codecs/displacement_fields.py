@@ -138,8 +138,8 @@ class DisplacementFields:
         points = jnp.where(labelled[..., None], points, 0.0)
         parents, children = (np.array(ends) for ends in zip(*self.tree, strict=True))
         heatmaps, offsets, near = self._to_nearest(points, labelled, points, labelled, cells=True)
-        ends = points[:, :, parents], points[:, :, children]
-        there = labelled[:, :, parents], labelled[:, :, children]
+        ends = [reordered(points, order, axis=2) for order in (parents, children)]
+        there = [reordered(labelled, order, axis=2) for order in (parents, children)]
         _, forward, forward_near = self._to_nearest(ends[0], there[0], ends[1], there[1])
         _, backward, backward_near = self._to_nearest(ends[1], there[1], ends[0], there[0])
         counted = jnp.ones(heatmaps.shape[:3])

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxpose.geometry.lookup import values_at
 from jaxpose.geometry.suppression import best_boxes
 
 
@@ -27,5 +28,5 @@ def suppress(
 ) -> Kept:
     """Non-maximum suppression of boxes `[B, N, 4]` with scores `[B, N]`; see `best_boxes`."""
     places, kept = best_boxes(boxes_xyxy, scores, threshold=threshold, iou=iou, limit=limit)
-    boxes = jnp.take_along_axis(boxes_xyxy, places[..., None], axis=1)
+    boxes = values_at(boxes_xyxy, places[..., None], axis=1)
     return Kept(jnp.where(kept[..., None] > 0, boxes, 0.0), kept)

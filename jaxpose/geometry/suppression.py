@@ -5,6 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxpose.geometry.lookup import values_at
+
 
 def best_boxes(
     boxes_xyxy: jax.Array, scores: jax.Array, *, threshold: float, iou: float, limit: int
@@ -33,11 +35,15 @@ def best_boxes(
 
         def take_best(state: Any) -> Any:
             count, waiting, places, kept = state
+            # Comparisons with positions, because a TPU gathers and scatters slowly.
             best = waiting.argmax().astype(jnp.int32)
-            places = places.at[count].set(best)
-            kept = kept.at[count].set(waiting[best])
-            waiting = jnp.where(overlaps(boxes[best], boxes) > iou, -1.0, waiting)
-            return count + 1, waiting.at[best].set(-1.0), places, kept
+            chosen = jnp.arange(len(waiting)) == best
+            box = values_at(boxes, best[None, None], axis=0)[0]
+            place = jnp.arange(limit) == count
+            places = jnp.where(place, best, places)
+            kept = jnp.where(place, waiting.max(), kept)
+            waiting = jnp.where(chosen | (overlaps(box, boxes) > iou), -1.0, waiting)
+            return count + 1, waiting, places, kept
 
         start = (0, scores, jnp.zeros(limit, jnp.int32), jnp.zeros(limit, scores.dtype))
         _, _, places, kept = jax.lax.while_loop(unfinished, take_best, start)

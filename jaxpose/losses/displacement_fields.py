@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxpose.geometry.lookup import reordered
 from jaxpose.losses.center_offsets import mean_error
 from jaxpose.losses.loss import Loss
 
@@ -53,13 +54,13 @@ class DisplacementFieldLoss(Loss):
         return jnp.asarray(sum(terms.values())), terms
 
     def _of_one_person(self, heatmaps: jax.Array, weights: jax.Array) -> tuple[jax.Array, ...]:
-        parents, children = (
-            jnp.array([edge[end] for edge in self.tree], jnp.int32) for end in (0, 1)
-        )
+        parents, children = zip(*self.tree, strict=True)
         weight = weights[:, None, None]
         near = weight * heatmaps
-        both = weight[..., parents] * weight[..., children]
-        forward, backward = heatmaps[..., parents] * both, heatmaps[..., children] * both
+        both = reordered(weight, parents, axis=3) * reordered(weight, children, axis=3)
+        forward, backward = (
+            reordered(heatmaps, ends, axis=3) * both for ends in (parents, children)
+        )
         return jnp.broadcast_to(weight, heatmaps.shape), near, forward, backward
 
 

@@ -1,0 +1,200 @@
+"""Every program of every family compiles for TPUs, without slow operations except the listed ones.
+
+The TPU's own compiler needs no TPU: `pip install libtpu`. It takes its quickest way here, because
+the programs do not run.
+"""
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+from test_families import FAMILIES, Family, experiment
+from test_tpu_programs import on_one, slow_operations
+
+from jaxpose.chips import programs
+from jaxpose.chips.topology import parse_slice
+from jaxpose.codecs import CenterKeypoints, DisplacementFields
+from jaxpose.codecs.center_offsets import CenterOffsets
+from jaxpose.codecs.displacement_fields import COCO_TREE
+from jaxpose.codecs.lifting import LiftingCodec
+from jaxpose.data.source import SyntheticPeople, SyntheticScenes
+from jaxpose.detect.decode import convention_of
+from jaxpose.detect.nms import suppress
+from jaxpose.errors import InputError
+from jaxpose.losses import CenterKeypointLoss, CenterOffsetLoss, DisplacementFieldLoss
+from jaxpose.models import poseformer, videopose3d
+from jaxpose.models.build import PoseModel, abstract_variables
+from jaxpose.models.center_offsets import CenterOffsetHead
+from jaxpose.models.lifting.dstformer import DSTFormer
+from jaxpose.models.lifting.lifter import JointHead, Lifter
+from jaxpose.models.mobilenetv1 import DisplacementHead, MobileNetV1
+from jaxpose.models.movenet import CenterKeypointHead, MobileNetV2Pyramid
+from jaxpose.models.published.picodet import picodet
+from jaxpose.models.published.rtmdet import rtmdet
+from jaxpose.models.published.yolox import yolox
+from jaxpose.models.pyramid import Pyramid
+from jaxpose.skeletons import COCO17
+from jaxpose.tasks.bottomup import experiment as bottomup
+from jaxpose.tasks.topdown.experiment import Evaluation
+from jaxpose.train.experiment import Experiment
+from jaxpose.train.mesh import make_mesh
+from jaxpose.train.recipe import load_recipe
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("libtpu") is None, reason="libtpu is not installed"
+)
+
+LIFTER = Path(__file__).resolve().parents[1] / "tiny_lifter.py"
+BATCH = 4
+QUICKLY = {"exec_time_optimization_effort": -1.0}
+
+
+def crops(family: Family) -> Experiment:
+    """A family on crops, with every kind of augmentation."""
+    return replace(
+        experiment(family, "bfloat16"),
+        batch_size=BATCH,
+        evaluation=Evaluation(batch_size=BATCH),
+        augmentation=load_recipe("small_pose").augmentation,
+    )
+
+
+def images(model: PoseModel, codec, loss) -> Experiment:
+    scenes = SyntheticScenes(8, 0, (64, 64), people=3)
+    return bottomup.BottomUpExperiment(
+        skeleton=COCO17,
+        model=model,
+        codec=codec,
+        loss=loss,
+        train_data=scenes,
+        eval_data=scenes,
+        steps=2,
+        batch_size=BATCH,
+        evaluation=bottomup.Evaluation(batch_size=BATCH),
+    )
+
+
+def movenet() -> Experiment:
+    model = PoseModel(MobileNetV2Pyramid(0.1), CenterKeypointHead(17))
+    run = replace(load_recipe("quickstart"), model=model, codec=CenterKeypoints((64, 96)))
+    return replace(
+        run,
+        loss=CenterKeypointLoss(),
+        batch_size=BATCH,
+        train_data=SyntheticPeople(BATCH, 0, (96, 72)),
+        evaluation=Evaluation(batch_size=BATCH),
+    )
+
+
+def posenet() -> Experiment:
+    model = PoseModel(MobileNetV1(0.1), DisplacementHead(17))
+    return images(model, DisplacementFields((65, 97)), DisplacementFieldLoss(COCO_TREE))
+
+
+def centers() -> Experiment:
+    trunk = Pyramid(patch=8, widths=(16, 32), depths=(1, 1), path_width=16)
+    codec = CenterOffsets((64, 64), heatmap_hw=(16, 16), sigma=1.0, radius=2.0, max_people=5)
+    head = CenterOffsetHead(17, deconv_channels=(16,))
+    return images(PoseModel(trunk, head), codec, CenterOffsetLoss())
+
+
+def detection() -> Experiment:
+    scenes = SyntheticScenes(8, 0, (64, 64), people=3)
+    run = load_recipe("small_finder")
+    return replace(run, train_data=scenes, eval_data=scenes, image_hw=(64, 64), resident=False)
+
+
+def lifting(make: Callable[[], Lifter], **options) -> Callable[[], Experiment]:
+    codec = LiftingCodec(15, **options)
+    return lambda: replace(load_recipe(str(LIFTER)), model=make(), codec=codec)
+
+
+CASES: dict[str, Callable[[], Experiment]] = {
+    **{name: lambda family=family: crops(family) for name, family in FAMILIES.items()},
+    "movenet": movenet,
+    "posenet": posenet,
+    "centers": centers,
+    "detection": detection,
+    "martinez": lambda: load_recipe(str(LIFTER)),
+    "videopose3d": lifting(lambda: videopose3d(27, 15, 15, channels=16)),
+    "videopose3d-strided": lifting(lambda: videopose3d(27, 15, 15, channels=16, strided=True)),
+    "poseformer": lifting(lambda: poseformer(9, 15, 15, dim=16, depth=1)),
+    "motionbert": lifting(
+        lambda: Lifter(DSTFormer(15, frames=9, dim=16, depth=2, heads=2), JointHead(15, hidden=16)),
+        confidence=True,
+    ),
+}
+# Slow operations that stay.
+ALLOWED: dict[tuple[str, str], dict[str, int]] = {
+    # People are the best places of a map: its pixels are sorted once, or twice for two maps.
+    ("posenet", "eval"): {"sort": 1},
+    ("posenet", "predict"): {"sort": 1},
+    ("centers", "eval"): {"sort": 2},
+    ("centers", "predict"): {"sort": 2},
+    # People are added to the targets one after another; all at once they would need memory for
+    # vectors of every person at every pixel.
+    ("centers", "train"): {"while": 1},
+    # A mosaic chooses whole images, not pixels.
+    ("detection", "train"): {"gather": 1},
+}
+QUICK = (("martinez", "train"), ("martinez", "predict"), ("pyramid", "train"))
+
+# What a task does not have, by a part of its refusal.
+REFUSED = {
+    "detection": {"eval": "no program of an evaluation", "predict": "", "export": ""},
+    **{name: {"export": "whole images"} for name in ("posenet", "centers")},
+    **{
+        name: {"eval": "no program of an evaluation", "export": "a lifter takes keypoints"}
+        for name in ("martinez", "videopose3d", "videopose3d-strided", "poseformer", "motionbert")
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def chips() -> list[jax.Device]:
+    return parse_slice("v5e:1x1").devices()
+
+
+def chosen(name: str, program: str):
+    marks = [] if (name, program) in QUICK else [pytest.mark.slow]
+    return pytest.param(name, program, marks=marks)
+
+
+@pytest.mark.parametrize(
+    ("name", "program"), [chosen(name, program) for name in CASES for program in programs.NAMES]
+)
+def test_a_program_compiles_for_tpus(name, program, chips):
+    run = CASES[name]()
+    refused = REFUSED.get(name, {}).get(program)
+    if refused is not None:
+        with pytest.raises(InputError, match=refused):
+            programs.lower(run, program, make_mesh(run.mesh, chips))
+        return
+    lowered = programs.lower(run, program, make_mesh(run.mesh, chips))
+    found = slow_operations(lowered.compile(compiler_options=QUICKLY))
+    assert found == ALLOWED.get((name, program), {})
+
+
+# Suppression takes the best box of each image, one after another.
+SUPPRESSION = {"while": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "model", [yolox("nano"), rtmdet("nano"), picodet()], ids=["yolox", "rtmdet", "picodet"]
+)
+def test_a_detector_compiles_for_tpus(model, chips):
+    variables = abstract_variables(model, (64, 64))
+    convention = convention_of(model)
+
+    def detect(variables, canvases):
+        boxes, scores = convention.decode(model.apply(variables, convention.prepare(canvases)), 0)
+        return suppress(boxes, scores, threshold=0.3, iou=0.65, limit=10)
+
+    canvases = jax.ShapeDtypeStruct((BATCH, 64, 64, 3), jnp.uint8)
+    lowered = jax.jit(detect).lower(*on_one(chips, (variables, canvases)))
+    assert slow_operations(lowered.compile(compiler_options=QUICKLY)) == SUPPRESSION
