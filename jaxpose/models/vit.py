@@ -7,9 +7,12 @@ import jax
 import jax.numpy as jnp
 
 from jaxpose.errors import InputError
+from jaxpose.models.activation import product_of_gelu
+from jaxpose.models.attention import HeadDense, self_attention
 from jaxpose.models.moe import MixtureMLP
 from jaxpose.models.parameter_rules import TRANSFORMER_MATRICES, TRANSFORMER_TENSOR, ParameterRules
 from jaxpose.models.patches import ConvStem, PatchEmbedding, kernel_init
+from jaxpose.models.split import for_tpu
 
 # `jax.checkpoint` policies by the value of the `remat` attribute.
 _REMAT_POLICIES = {
@@ -37,12 +40,19 @@ def drop_path(x: jax.Array, rate: jax.Array | float, key: jax.Array) -> jax.Arra
     so that the expectation is `x`. (arXiv:1603.09382)
     """
     keep = jax.random.bernoulli(key, 1.0 - rate, (x.shape[0],) + (1,) * (x.ndim - 1))
-    return jnp.where(keep, x / jnp.asarray(1.0 - rate, x.dtype), jnp.zeros((), x.dtype))
+
+    def kept(x: jax.Array) -> jax.Array:
+        return jnp.where(keep, x / jnp.asarray(1.0 - rate, x.dtype), jnp.zeros((), x.dtype))
+
+    # Else the backward pass of layers in a loop would read `keep` broadcast to the size of `x`.
+    return (jax.checkpoint(kept) if for_tpu() else kept)(x)
 
 
 def layer_norm(epsilon: float, bias: bool, dtype: str, name: str) -> nn.Module:
     """Make a layer norm; without bias an RMS norm (arXiv:1910.07467), which does not centre."""
     kind = nn.LayerNorm if bias else nn.RMSNorm
+    if for_tpu():  # keep the input alone for the backward pass, not float32 intermediate results
+        kind = nn.remat(kind)
     return kind(epsilon=epsilon, dtype=dtype, name=name)
 
 
@@ -63,24 +73,14 @@ class Attention(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """`[B, N, D]` -> `[B, N, D]`; softmax in float32."""
         dim = x.shape[-1]
-        qkv = nn.DenseGeneral(
-            (3, self.heads, dim // self.heads),
-            use_bias=self.bias,
-            dtype=self.dtype,
-            kernel_init=kernel_init,
-            name="qkv",
-        )(x)
-        q, k, v = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
+        qkv = HeadDense((3, self.heads, dim // self.heads), 1, self.bias, self.dtype, name="qkv")(x)
         if self.qk_norm:
             # Normalised over each head, so that logits cannot grow with the width.
-            q = layer_norm(1e-6, self.bias, self.dtype, "query_norm")(q)
-            k = layer_norm(1e-6, self.bias, self.dtype, "key_norm")(k)
-        # Scaling the queries is cheaper than scaling the [N, N] logits, forward and backward.
-        q = q * jnp.asarray((dim // self.heads) ** -0.5, q.dtype)
-        x = jax.nn.dot_product_attention(q, k, v, scale=1.0, implementation=self.implementation)
-        return nn.DenseGeneral(
-            dim, axis=(-2, -1), dtype=self.dtype, kernel_init=kernel_init, name="out"
-        )(x)
+            q = layer_norm(1e-6, self.bias, self.dtype, "query_norm")(qkv[:, :, 0])
+            k = layer_norm(1e-6, self.bias, self.dtype, "key_norm")(qkv[:, :, 1])
+            qkv = jnp.stack((q, k, qkv[:, :, 2]), 2)
+        x = self_attention(qkv, self.implementation)
+        return HeadDense((dim,), 2, True, self.dtype, name="out")(x)
 
 
 class MLP(nn.Module):
@@ -94,8 +94,13 @@ class MLP(nn.Module):
         """`[..., D]` -> `[..., D]`."""
         dim = x.shape[-1]
         x = nn.Dense(self.hidden, dtype=self.dtype, kernel_init=kernel_init, name="fc1")(x)
-        x = jax.nn.gelu(x, approximate=False)
-        return nn.Dense(dim, dtype=self.dtype, kernel_init=kernel_init, name="fc2")(x)
+        return nn.Dense(
+            dim,
+            dtype=self.dtype,
+            kernel_init=kernel_init,
+            dot_general=product_of_gelu,
+            name="fc2",
+        )(x)
 
 
 class Block(nn.Module):

@@ -1,0 +1,23 @@
+"""Activations that a matrix product follows."""
+
+from typing import Any
+
+import jax
+
+from jaxpose.models.split import for_tpu
+
+
+def product_of_gelu(
+    x: jax.Array, kernel: jax.Array, dimension_numbers: Any, **options: Any
+) -> jax.Array:
+    """Product of GELU(x), by the error function, and a kernel: a `dot_general` for `nn.Dense`.
+
+    In a program for a TPU the backward pass computes the activation again, and the forward pass
+    keeps `x` alone: reading and writing an array takes a TPU longer than computing its elements.
+    """
+
+    def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        activation = jax.nn.gelu(x, approximate=False)
+        return jax.lax.dot_general(activation, kernel, dimension_numbers, **options)
+
+    return (jax.checkpoint(product) if for_tpu() else product)(x, kernel)
