@@ -152,8 +152,8 @@ def _backward(
         from jaxpose.models.tpu_attention import attention_gradient
 
         batch, tokens, *parts = qkv.shape
-        flat = (x.reshape(batch, tokens, -1) for x in (qkv, gradient))
-        return attention_gradient(*flat, heads=_heads(parts, heads)).reshape(qkv.shape)
+        flat, of_result = (x.reshape(batch, tokens, -1) for x in (qkv, gradient))
+        return attention_gradient(flat, of_result, _heads(parts, heads)).reshape(qkv.shape)
 
     each = _on_each(run, split, heads, ("qkv", "result", "qkv"), qkv.ndim == 5)
     return (each(qkv, gradient),)
