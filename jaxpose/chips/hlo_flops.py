@@ -15,13 +15,15 @@ _WINDOW = re.compile(r"window=\{([^}]*)\}")
 _LABELS = re.compile(r"dim_labels=([\w?]+)_([\w?]+)->([\w?]+)")
 _GROUPS = re.compile(r"batch_group_count=(\d+)")
 _CONTRACTED = re.compile(r"lhs_contracting_dims=\{([\d,]*)\}")
+_STATED = re.compile(r'"cost_estimate":\{"flops":"(\d+)"')
 _GEMM_CONTRACTED = re.compile(r'"lhs_contracting_dimensions":\[([\d,"]*)\]')
 
 
 def flops(instruction: Instruction, inside: Computation) -> int:
     """FLOPs of one instruction; 0 for one that is no multiplication of matrices.
 
-    The calls of cuBLAS and cuDNN in a program for GPUs count as the operations they stand for.
+    The calls of cuBLAS and cuDNN in a program for GPUs count as the operations they stand for; a
+    Pallas kernel of a program for TPUs as what its `pl.CostEstimate` states.
     """
     opcode, target = instruction.opcode, instruction.target
     if opcode == "dot":
@@ -32,6 +34,8 @@ def flops(instruction: Instruction, inside: Computation) -> int:
         return _dot(instruction, inside, _GEMM_CONTRACTED)
     if target.startswith("__cudnn$conv"):
         return _library_convolution(instruction, inside)
+    if target == "tpu_custom_call" and (stated := _STATED.search(instruction.rest)):
+        return int(stated[1])
     return 0
 
 

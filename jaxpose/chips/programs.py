@@ -8,10 +8,11 @@ import jax
 from jaxpose.errors import InputError
 from jaxpose.export.program import Level, Program, Value
 from jaxpose.models.build import abstract_variables
+from jaxpose.models.split import split_over
 from jaxpose.scaling.training_cost import training_cost
 from jaxpose.train.experiment import Experiment
 from jaxpose.train.init_state import abstract_state
-from jaxpose.train.mesh import batch_sharded, check_batch, replicated
+from jaxpose.train.mesh import batch_sharded, check_batch, model_split, replicated
 from jaxpose.train.optimizers import frozen_patterns
 from jaxpose.train.state import TrainState
 from jaxpose.train.step import Batch, lower_step
@@ -62,7 +63,8 @@ def lower(experiment: Experiment, name: Name, mesh: jax.sharding.Mesh) -> jax.st
         return estimator.program(kept, level=level, flip_test=flip_test).fixed(batch)
 
     def run(variables: Any, *arrays: jax.Array) -> Any:
-        return program(variables).ordered(*arrays)
+        with split_over(model_split(mesh)):
+            return program(variables).ordered(*arrays)
 
     inputs: list[Value] = []
     # A program calls its model, which needs traced variables rather than shapes.

@@ -1,14 +1,18 @@
 """Block of a vision transformer: attention, MLP, norms and residual branches."""
 
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxpose.models.activation import product_of_gelu
+from jaxpose.models.attention import HeadDense, self_attention
 from jaxpose.models.moe import MixtureMLP
 from jaxpose.models.patches import kernel_init
 from jaxpose.models.rope import Rope, Rotation
+from jaxpose.models.split import for_tpu
 
 Norm = Literal["layer", "rms"]
 QKVBias = Literal["all", "query_value", "none"]
@@ -23,12 +27,19 @@ def drop_path(x: jax.Array, rate: jax.Array | float, key: jax.Array) -> jax.Arra
     so that the expectation is `x`. (arXiv:1603.09382)
     """
     keep = jax.random.bernoulli(key, 1.0 - rate, (x.shape[0],) + (1,) * (x.ndim - 1))
-    return jnp.where(keep, x / jnp.asarray(1.0 - rate, x.dtype), jnp.zeros((), x.dtype))
+
+    def kept(x: jax.Array) -> jax.Array:
+        return jnp.where(keep, x / jnp.asarray(1.0 - rate, x.dtype), jnp.zeros((), x.dtype))
+
+    # Else the backward pass of layers in a loop would read `keep` broadcast to the size of `x`.
+    return (jax.checkpoint(kept) if for_tpu() else kept)(x)
 
 
 def make_norm(kind: Norm, epsilon: float, dtype: str, name: str) -> nn.Module:
     """Make a layer norm, or an RMS norm (arXiv:1910.07467), which has no bias and no centring."""
     norm = nn.LayerNorm if kind == "layer" else nn.RMSNorm
+    if for_tpu():  # keep the input alone for the backward pass, not float32 intermediate results
+        norm = nn.remat(norm)
     return norm(epsilon=epsilon, dtype=dtype, name=name)
 
 
@@ -69,53 +80,44 @@ class Attention(nn.Module):
     def __call__(self, x: jax.Array, rotation: Rotation | None = None) -> jax.Array:
         """`[B, N, D]` -> `[B, N, D]`; softmax in float32. `rotation` is the table of `rope`."""
         dim = x.shape[-1]
-        q, k, v = self._project(x, dim // self.heads)
+        qkv = self._project(x, dim // self.heads, rotation)
+        x = self_attention(qkv, self.implementation)
+        if self.out_norm:
+            flat = x.reshape(*x.shape[:2], dim)
+            x = make_norm(self.norm, self.out_norm, self.dtype, "norm")(flat).reshape(x.shape)
+        return HeadDense((dim,), 2, self.out_bias, self.dtype, name="out")(x)
+
+    def _project(self, x: jax.Array, width: int, rotation: Rotation | None) -> jax.Array:
+        """Queries, keys and values, `[B, N, 3, heads, width]`, as the product reads them."""
+
+        def dense(shape: tuple[int, ...], name: str) -> jax.Array:
+            projected: jax.Array = HeadDense(shape, 1, self.bias == "all", self.dtype, name=name)(x)
+            return projected
+
+        grouped = self.kv_heads not in (0, self.heads)
+        turned = self.rope is not None and rotation is not None
+        if grouped:
+            key_value = dense((2, self.kv_heads, width), "key_value")
+            q, k, v = dense((self.heads, width), "query"), key_value[:, :, 0], key_value[:, :, 1]
+        else:
+            qkv = dense((3, self.heads, width), "qkv")
+            if not (self.qk_norm or turned or self.bias == "query_value"):
+                return qkv
+            q, k, v = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
+        if self.bias == "query_value":
+            zeros = nn.initializers.zeros_init()
+            shape = (2, self.heads, width)
+            bias = self.param("query_value_bias", zeros, shape, jnp.float32).astype(self.dtype)
+            q, v = q + bias[None, None, 0], v + bias[None, None, 1]
         if self.qk_norm:
             # Normalised over each head, so that logits cannot grow with the width.
             q = make_norm(self.norm, 1e-6, self.dtype, "query_norm")(q)
             k = make_norm(self.norm, 1e-6, self.dtype, "key_norm")(k)
         if self.rope is not None and rotation is not None:
             q, k = self.rope.rotate(q, rotation), self.rope.rotate(k, rotation)
-        if k.shape[2] != self.heads:
-            k, v = (jnp.repeat(part, self.heads // k.shape[2], 2) for part in (k, v))
-        # Scaling the queries is cheaper than scaling the [N, N] logits, forward and backward.
-        q = q * jnp.asarray((dim // self.heads) ** -0.5, q.dtype)
-        x = jax.nn.dot_product_attention(q, k, v, scale=1.0, implementation=self.implementation)
-        if self.out_norm:
-            flat = x.reshape(*x.shape[:2], dim)
-            x = make_norm(self.norm, self.out_norm, self.dtype, "norm")(flat).reshape(x.shape)
-        return nn.DenseGeneral(
-            dim,
-            axis=(-2, -1),
-            use_bias=self.out_bias,
-            dtype=self.dtype,
-            kernel_init=kernel_init,
-            name="out",
-        )(x)
-
-    def _project(self, x: jax.Array, width: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Queries, keys and values, each `[B, N, its heads, width]`."""
-
-        def dense(shape: tuple[int, ...], name: str) -> jax.Array:
-            return nn.DenseGeneral(
-                shape,
-                use_bias=self.bias == "all",
-                dtype=self.dtype,
-                kernel_init=kernel_init,
-                name=name,
-            )(x)
-
-        if self.kv_heads not in (0, self.heads):
-            key_value = dense((2, self.kv_heads, width), "key_value")
-            return dense((self.heads, width), "query"), key_value[:, :, 0], key_value[:, :, 1]
-        qkv = dense((3, self.heads, width), "qkv")
-        q, k, v = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
-        if self.bias == "query_value":
-            zeros = nn.initializers.zeros_init()
-            shape = (2, self.heads, width)
-            bias = self.param("query_value_bias", zeros, shape, jnp.float32).astype(self.dtype)
-            q, v = q + bias[None, None, 0], v + bias[None, None, 1]
-        return q, k, v
+        if grouped:
+            k, v = (jnp.repeat(part, self.heads // self.kv_heads, 2) for part in (k, v))
+        return jnp.stack((q, k, v), 2)
 
 
 class MLP(nn.Module):
@@ -142,9 +144,14 @@ class MLP(nn.Module):
         """`[..., D]` -> `[..., D]`."""
         dim = x.shape[-1]
 
-        def dense(shape: int | tuple[int, ...], name: str) -> nn.Module:
+        def dense(shape: int | tuple[int, ...], name: str, dot_general: Any = None) -> nn.Module:
             return nn.DenseGeneral(
-                shape, use_bias=self.bias, dtype=self.dtype, kernel_init=kernel_init, name=name
+                shape,
+                use_bias=self.bias,
+                dtype=self.dtype,
+                kernel_init=kernel_init,
+                dot_general=dot_general,
+                name=name,
             )
 
         if self.kind == "swiglu":
@@ -152,7 +159,10 @@ class MLP(nn.Module):
             x = nn.silu(both[..., 0, :]) * both[..., 1, :]
         else:
             x = dense(self.hidden, "fc1")(x)
-            x = jax.nn.gelu(x, approximate=self.kind == "gelu_tanh")
+            by_tanh = self.kind == "gelu_tanh"
+            if self.norm is None:
+                return dense(dim, "fc2", partial(product_of_gelu, approximate=by_tanh))(x)
+            x = jax.nn.gelu(x, approximate=by_tanh)
         if self.norm is not None:
             epsilon, norm = self.norm
             x = make_norm(norm, epsilon, self.dtype, "norm")(x)

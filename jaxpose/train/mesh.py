@@ -7,6 +7,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxpose.errors import InputError, nearest
+from jaxpose.models.split import Split
 from jaxpose.train.experiment import Mesh
 
 AXES = ("data", "fsdp", "tensor")
@@ -41,6 +42,11 @@ def replicated(mesh: jax.sharding.Mesh) -> NamedSharding:
 def batch_sharded(mesh: jax.sharding.Mesh) -> NamedSharding:
     """Sharding whose leading axis is split over `data` and `fsdp`."""
     return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
+
+
+def model_split(mesh: jax.sharding.Mesh) -> Split:
+    """Division of a model's activations over the mesh, for `models.split.split_over`."""
+    return Split(mesh, batch=("data", "fsdp"), features=("tensor",))
 
 
 def mesh_of(array: jax.Array) -> jax.sharding.Mesh:

@@ -18,8 +18,9 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxpose.errors import InputError
 from jaxpose.models.outputs import outputs_through
+from jaxpose.models.split import split_over
 from jaxpose.train.experiment import Mesh
-from jaxpose.train.mesh import AXES, batch_sharded
+from jaxpose.train.mesh import AXES, batch_sharded, model_split
 from jaxpose.train.parameter_groups import ParameterGroups, path_name
 
 Rule = tuple[str, tuple[str | None, ...]]
@@ -44,13 +45,14 @@ class Layout:
     def apply(self, function: Callable[..., Any], batch_size: int) -> Callable[..., Any]:
         """Wrap `function`, which applies a model, so that activations are split over the batch.
 
-        Without this, XLA may keep the weights sharded and move activations instead. Also, XLA's
-        partitioner (jax 0.10) computes a wrong gradient for a strided convolution whose kernel is
-        split by inputs and by outputs, if it follows a convolution that is split by outputs. This
-        does not occur as long as maps are not split by channels.
+        The model may choose kernels for the devices of the mesh (`models.split`).
+
+        Without the split, XLA may keep the weights sharded and move activations instead. Also,
+        XLA's partitioner (jax 0.10) computes a wrong gradient for a strided convolution whose
+        kernel is split by inputs and by outputs, if it follows a convolution that is split by
+        outputs. This does not occur as long as maps are not split by channels.
         """
-        if self.mesh.shape["fsdp"] * self.mesh.shape["tensor"] == 1:
-            return function
+        only_batch = self.mesh.shape["fsdp"] * self.mesh.shape["tensor"] == 1
         first = batch_sharded(self.mesh).spec[0]
 
         def split(x: Any) -> Any:
@@ -62,8 +64,11 @@ class Layout:
             return jax.lax.with_sharding_constraint(x, NamedSharding(self.mesh, spec))
 
         def applied(*args: Any, **kwargs: Any) -> Any:
-            with outputs_through(split):
-                return function(*args, **kwargs)
+            with split_over(model_split(self.mesh)):
+                if only_batch:
+                    return function(*args, **kwargs)
+                with outputs_through(split):
+                    return function(*args, **kwargs)
 
         return applied
 

@@ -18,10 +18,17 @@ from jax.experimental import topologies
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxpose import codecs
+from jaxpose.chips import hlo_cost
+from jaxpose.chips.hlo_text import read_program
+from jaxpose.chips.programs import abstract_arguments
 from jaxpose.codecs import heatmap, simcc
 from jaxpose.codecs.sample import Sample
+from jaxpose.models.build import PoseModel
+from jaxpose.models.heads import DeconvHead
+from jaxpose.models.vit import ViT
 from jaxpose.skeletons import COCO17
 from jaxpose.tasks.topdown.estimate import make_estimate
+from jaxpose.train.experiment import Mesh
 from jaxpose.train.init_state import abstract_state
 from jaxpose.train.mesh import make_mesh, replicated
 from jaxpose.train.step import lower_step
@@ -84,6 +91,31 @@ def test_train_step_on_four_chips(chips):
     assert not slow_operations(compiled)
     # The kernel runs on each chip's own images, which do not leave it.
     assert "all-gather" not in compiled.as_text()
+
+
+@pytest.mark.parametrize("divided", [Mesh(), Mesh(data=2, tensor=2)], ids=["batch", "heads"])
+def test_transformer_keeps_few_arrays(chips, divided):
+    """No logits in main memory; few arrays are kept for the backward pass."""
+    tokens, dim, depth, images = 192, 256, 6, 2
+    backbone = ViT(dim=dim, depth=depth, heads=4, drop_path=0.1, unroll=1, dtype="bfloat16")
+    mesh = make_mesh(divided, chips)
+    experiment = dataclasses.replace(
+        get_config(),
+        model=PoseModel(backbone, DeconvHead(17, deconv_channels=())),
+        codec=heatmap.udp(heatmap_hw=(16, 12)),
+        mesh=divided,
+        batch_size=images * mesh.shape["data"],
+    )
+    compiled = lower_step(experiment, *abstract_arguments(experiment, mesh)).compile()
+    program = read_program(compiled.as_text())
+    shapes = {x.shape for one in hlo_cost.work(program) for x in one.instruction.outputs}
+    assert (images, tokens, 3 * dim // mesh.shape["tensor"]) in shapes  # the kernel's gradient
+    assert not [shape for shape in shapes if shape[-2:] == (tokens, tokens)]
+    forward = next(one for one, _, _ in hlo_cost.loops(program))
+    unit = depth * images * tokens * dim * 2
+    kept = [x.bytes / unit for x in forward.outputs if x.shape[:3] == (depth, images, tokens)]
+    # Inputs of two norms, their results, queries, keys, values, attention, and 4 for the MLP.
+    assert 0 < sum(kept) < 12.5
 
 
 def test_evaluation_with_flip_test(chips):

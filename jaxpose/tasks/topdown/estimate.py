@@ -12,11 +12,12 @@ from jaxpose.data.source import Source
 from jaxpose.geometry import apply_affine, invert_affine
 from jaxpose.metrics import oks
 from jaxpose.metrics.estimates import Estimates
+from jaxpose.models.split import split_over
 from jaxpose.tasks.topdown.augment import center_crop
 from jaxpose.tasks.topdown.forward import predict_keypoints
 from jaxpose.train.device_batches import eval_batches, to_device
 from jaxpose.train.distributed import batch_shard, gather
-from jaxpose.train.mesh import replicated
+from jaxpose.train.mesh import model_split, replicated
 
 if TYPE_CHECKING:
     from jaxpose.tasks.topdown.experiment import TopDownExperiment
@@ -85,7 +86,8 @@ def make_estimate(
     """Compile `estimate_batch` with jit; its results are on every device."""
 
     def estimate(variables: dict[str, Any], batch: dict[str, jax.Array]) -> Any:
-        return estimate_batch(variables, batch, experiment=experiment, flip_test=flip_test)
+        with split_over(model_split(mesh)):
+            return estimate_batch(variables, batch, experiment=experiment, flip_test=flip_test)
 
     return jax.jit(estimate, out_shardings=replicated(mesh))
 
