@@ -86,7 +86,7 @@ def experiment(**changes):
             train_data=SyntheticScenes(4, 0, SIZE, people=2),
             eval_data=SyntheticScenes(4, 0, SIZE, people=2),
             augmentation=STILL,
-            evaluation=Evaluation(every=10, batch_size=4),
+            evaluation=Evaluation(every=10, batch_size=8),
             optimizer=AdamW(
                 learning_rate=2e-3, warmup_steps=5, schedule="constant", weight_decay=0.0
             ),
