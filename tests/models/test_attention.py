@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxpose.models import activation, attention, tpu_attention, vit
+from jaxpose.models import activation, attention, tpu_attention, vit_block
 from jaxpose.models.split import Split, for_tpu, split_over
 from jaxpose.models.vit import ViT
 
@@ -99,7 +99,7 @@ def test_program_for_tpus_computes_the_same_model(monkeypatch):
         return jax.jit(jax.value_and_grad(loss))(params)
 
     expected = run()
-    for module in (attention, activation, vit):
+    for module in (attention, activation, vit_block):
         monkeypatch.setattr(module, "for_tpu", lambda: True)
     found = run()
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
