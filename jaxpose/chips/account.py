@@ -152,7 +152,8 @@ def costs(program: Program, chip: Chip, model_flops: float) -> dict[str, Any]:
         "model_flops": model_flops,
         "bytes": moved,
         "seconds": seconds,
-        "mfu_bound": model_flops / chip.flops / longest if longest else 1.0,
+        # A compiler leaves out products that the model's FLOPs contain, such as some with padding.
+        "mfu_bound": min(model_flops / chip.flops / longest, 1.0) if longest else 1.0,
         "parts": _parts(works, chip),
         "collectives": {
             kind: {"number": one.number, "sent_bytes": one.sent, "overlapped": one.overlapped}
