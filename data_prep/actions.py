@@ -12,8 +12,7 @@
 - `--results`: the same with files of `jaxpose predict`, `squat/anna_1.json`, one for each video.
 - `--mmaction`: a pickle of MMAction2 or PYSKL. It is read without running any code in it.
 - `--ntu`: the `.skeleton` files of NTU RGB+D or NTU RGB+D 120.
-- `--kinetics`: a folder of the JSON files of Kinetics-skeleton; with `--skeleton`, a file of
-  OpenPose's 18 keypoints.
+- `--kinetics`: a folder of the JSON files of Kinetics-skeleton.
 - `--motion`: a motion dataset (`jaxpose prepare humaneva` or `h36m`); its actions are the classes,
   and its clips are cut into pieces of `--frames`. The last number of an action, that of a trial, is
   left out of the class.
@@ -45,7 +44,7 @@ from jaxpose.errors import InputError
 from jaxpose.media.video import VIDEO_SUFFIXES
 from jaxpose.results.people import People
 from jaxpose.results.readers import read_results
-from jaxpose.skeletons import COCO17, NTU25, Skeleton, load
+from jaxpose.skeletons import COCO17, NTU25, OPENPOSE18, Skeleton, load
 from jaxpose.tasks.actions.people_clips import clip_of
 
 _HELD_OUT = 5  # every so manyth subject is held out
@@ -80,8 +79,8 @@ def prepare(
     skeleton: Annotated[
         str | None,
         typer.Option(
-            help="Skeleton of the keypoints: a name or a file. If absent, coco17 for 2D and ntu25 "
-            "for 3D keypoints of --mmaction."
+            help="Skeleton of the keypoints: a name or a file. If absent, that of the dataset; "
+            "for --mmaction coco17 for 2D and ntu25 for 3D keypoints."
         ),
     ] = None,
     classes: Annotated[
@@ -139,10 +138,7 @@ def prepare(
             found, chosen = read_ntu(ntu, protocol or "ntu60-xsub"), given or NTU25
         else:
             assert kinetics is not None
-            found = read_kinetics(kinetics, split)
-            if given is None:
-                raise InputError("--kinetics needs --skeleton, a file of OpenPose's 18 keypoints.")
-            chosen = given
+            found, chosen = read_kinetics(kinetics, split), given or OPENPOSE18
         where = str(mmaction or ntu or kinetics)
         names = class_names([clip.label for clip in found.clips], known, where)
     if not found.clips:

@@ -194,6 +194,12 @@ def test_files_of_kinetics_are_read(tmp_path):
     (one,) = found.clips
     assert one.keypoints.shape == (2, 2, 18, 2) and one.label == 3 and one.image_wh == (1, 1)
     assert found.left_out == {"no label": 1, "no person": 1}
+    out, names = tmp_path / "out.npz", tmp_path / "names.txt"
+    names.write_text("run\nwalk\njump\nsit\n")
+    arguments = ["--kinetics", str(tmp_path), "--classes", str(names), "--out", str(out)]
+    done = CliRunner().invoke(app, ["prepare", "actions", *arguments])
+    assert done.exit_code == 0, done.output
+    assert read_actions(out).skeleton.name == "openpose18"
     (tmp_path / "d.json").write_text("[]")
     with pytest.raises(InputError, match="no file of Kinetics-skeleton"):
         read_kinetics(tmp_path, "val")

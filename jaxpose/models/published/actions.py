@@ -10,7 +10,7 @@ from jaxpose.models.actions.slow_only import SlowOnly
 from jaxpose.models.lifting.dstformer import DSTFormer
 from jaxpose.models.published import action_tables
 from jaxpose.models.published.record import APACHE, Family, PublishedAction
-from jaxpose.skeletons import COCO17, H36M17, NTU25
+from jaxpose.skeletons import COCO17, H36M17, NTU25, OPENPOSE18
 from jaxpose.skeletons.graph import NTU25_GRAPH, OPENPOSE18_GRAPH, SkeletonGraph, graph_of
 
 __all__ = [
@@ -182,6 +182,7 @@ ACTIONS = Family(
             num_classes=400,
             frames=150,
             num_keypoints=18,
+            skeleton=OPENPOSE18,
             limit=_HALVES,
             score="top-1 30.7, top-5 52.8",
             source="arXiv:1801.07455, table 2",
