@@ -258,7 +258,7 @@ def sandbox(tmp_path, detectors, monkeypatch):
 
 
 # The other pages repeat these commands with more options.
-_NORMAL = ("README", "python")
+_NORMAL = ("README",)
 
 
 @pytest.mark.parametrize(

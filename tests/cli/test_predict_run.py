@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from typer.testing import CliRunner
 
 from jaxpose.cli.main import app
@@ -20,6 +21,7 @@ def invoke(*arguments) -> str:
     return result.output
 
 
+@pytest.mark.slow
 def test_train_then_predict(tmp_path):
     invoke("train", TINY, "--workdir", tmp_path / "run", "--set", "steps=1")
     save_image(tmp_path / "person.png", render(0, 0)["image"])

@@ -83,6 +83,7 @@ def test_scaling_runs_a_study_and_shows_its_law(tmp_path, monkeypatch):
     assert len([o for o in outputs if "image/png" in o.get("data", {})]) == 1
 
 
+@pytest.mark.slow
 def test_predict_shows_photo_film_and_angle(tmp_path, monkeypatch):
     pytest.importorskip("pandas")
     monkeypatch.setenv("JAXPOSE_MIRROR", NOWHERE)  # the models in the package

@@ -46,6 +46,7 @@ def distances(outputs, golden):
     return [distance(np.asarray(x), golden.outputs[f"output.{i}"]) for i, x in enumerate(found)]
 
 
+@pytest.mark.slow
 def test_outputs_equal_mmposes():
     golden = load(NAME)
     variables = convert.to_variables(golden.state_dict, MODEL)
@@ -57,6 +58,7 @@ def test_outputs_equal_mmposes():
     assert max(distances(outputs, golden)) <= TOLERANCE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_a_broken_layer_is_seen(place):
     golden = load(NAME)

@@ -36,13 +36,8 @@ def run(name, state_dict):
     return max(distance(part, golden.outputs[f"output.{i}"]) for i, part in enumerate(parts))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "higherhrnet_w32_256x256",
-        pytest.param("ae_hrnet_w32_512x512", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
 def test_outputs_are_the_published_codes(name):
     golden = load(name)
     record = find(MODELS[name])

@@ -52,6 +52,7 @@ def load_small(state_dict):
     )
 
 
+@pytest.mark.slow
 def test_hrnetv2_outputs_equal_mmposes(tmp_path):
     golden = load("hrnetv2_w18_wflw_256x256")
     path = tmp_path / "checkpoint.safetensors"

@@ -204,6 +204,7 @@ def check_people(found, known):
     assert not np.asarray(found.scores[0, count:]).any()
 
 
+@pytest.mark.slow
 def test_a_detectors_backbone_begins_a_pose_model(shared):
     """Weights of YOLOX for boxes fill the backbone; neck and head are drawn."""
     state_dict = convert.load_state_dict(shared / "weights/yolox_nano_bnfolded_torchnames.npz")

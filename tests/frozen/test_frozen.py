@@ -53,7 +53,7 @@ DETECTORS = [name for name in RELEASES if name.startswith("detector")]
 ELSEWHERE = 1e-3
 CHECKPOINTS = ("best", "last")
 # Runs that the normal suite does not train further; each of their parts is in another one.
-LONG = ("distilled", "simcc")
+LONG = ("distilled", "simcc", "heatmap", "trajectory")
 
 # Releases whose random weights give maps with two maxima that are equal but for rounding: another
 # processor may choose the other one.

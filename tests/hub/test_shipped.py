@@ -64,6 +64,7 @@ def test_a_drawn_person_gets_a_skeleton(predictor):
     assert np.mean(likeness) > 0.8
 
 
+@pytest.mark.slow
 def test_real_people_in_given_boxes(shared, predictor):
     sigmas = np.asarray(predictor.skeleton.sigmas)
     scores = []

@@ -60,7 +60,7 @@ STILL = Augmentation(flip=0, rotation_probability=0, scale=0, shift_probability=
 STEPS = 30
 # What the normal run trains, and steps in bfloat16; networks that take longer to
 # compile are marked slow.
-TYPICAL = ("vit", "vit-simcc", "pyramid", "srcnn")
+TYPICAL = ("vit", "vit-simcc")
 IN_HALF = ("vit",)
 MSE = HeatmapMSE()
 HEATMAPS, WIDE = (udp(HW, MAPS, sigma=sigma) for sigma in (1.0, 3.0))
