@@ -32,7 +32,7 @@ _TITLES = {
     "backbone": "Backbones",
     "action": "Actions",
 }
-_SCORE = 14  # characters of a score in the list; the record has the whole
+_SCORE = 12  # characters of a score in the list; the record has the whole
 _CLASSIFIERS = ("detector", "backbone", "action")
 _OVER_TIME = ("lifter", "action")
 _NOTE = (
@@ -110,8 +110,8 @@ def lines(rows: Sequence[Listed]) -> list[str]:
 
 def _cells(row: Listed) -> tuple[str, ...]:
     params = "" if row.parameters is None else f"{row.parameters:.1f}"
-    # The first metric, without the words in brackets behind it.
-    score = row.score.partition(",")[0].partition(" (")[0]
+    # The first metric, without the words in brackets behind it; PCK@.1 for PCK@0.1.
+    score = row.score.partition(",")[0].partition(" (")[0].replace("@0.", "@.")
     score = score if len(score) <= _SCORE else f"{score[: _SCORE - 1]}…"
     return row.name, row.takes, row.gives, params, score, row.status
 

@@ -133,7 +133,7 @@ class RTMOHead(nn.Module):
 
         def rows(name: str) -> jax.Array:
             maps = [getattr(level, name) for level in levels]
-            return jnp.concatenate([x.reshape(len(x), -1, x.shape[-1]) for x in maps], axis=1)
+            return jnp.concatenate([x.reshape(x.shape[0], -1, x.shape[-1]) for x in maps], axis=1)
 
         vectors = rows("vectors").astype(jnp.float32)
         probability = jax.lax.stop_gradient(nn.sigmoid(rows("person")[..., 0]))

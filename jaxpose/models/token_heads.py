@@ -86,7 +86,7 @@ class AttentionPoolHead(nn.Module):
 def joined_tokens(features: jax.Array | TokenFeatures) -> jax.Array:
     """All tokens in one array `[B, N, D]`: class token, registers, patches in rows."""
     if not isinstance(features, TokenFeatures):
-        return features.reshape(len(features), -1, features.shape[-1])
+        return features.reshape(features.shape[0], -1, features.shape[-1])
     before = [features.token[:, None]]
     if features.registers is not None:
         before.append(features.registers)

@@ -240,7 +240,7 @@ class ViT(nn.Module):
             x = self._norm("norm")(x)
         height, width = self.grid_hw
         patches = x[:, before : before + height * width]
-        feature_map = patches.reshape(len(x), height, width, self.dim)
+        feature_map = patches.reshape(x.shape[0], height, width, self.dim)
         if not self.class_token or self.output == "map":
             return feature_map
         registers = x[:, 1:before] if self.registers else None

@@ -59,7 +59,7 @@ def test_overrides_come_first():
     )
     text = "\n".join(lines)
     assert "model.head.num_keypoints = 17  [int]" in text and "skeletons.skeleton" in text
-    assert text.count(".dtype = 'bfloat16'") == 2 and "'float32'" not in text
+    assert text.count(".dtype = 'bfloat16'") == 2 and ".dtype = 'float32'" not in text
 
 
 def test_a_wrong_key_is_refused():

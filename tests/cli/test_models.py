@@ -69,7 +69,7 @@ def test_filters(cache):
     assert names("rtmpose", "--task", "face") == [f"rtmpose-{s}-face" for s in "tsm"]
     assert set(names("--skeleton", "hand21")) == {
         *("rtmpose-m-hand", "hrnetv2-w18-onehand10k"),
-        *("hand-landmark-lite", "hand-landmark-full"),
+        *("hand-landmark-lite", "hand-landmark-full", "openpose-hand21"),
     }
     assert "posec3d-ntu60" in names("--task", "action")
     assert "martinez" in names("--task", "lifter")

@@ -21,7 +21,7 @@ from jaxpose.skeletons import OPENPOSE18
 from jaxpose.tasks.bottomup.estimator import BottomUpEstimator
 from jaxpose.tasks.topdown.augment import normalize
 
-NAME = "openpose-mobilenetv2-small"
+NAME = "openpose-mobilenetv2"
 TOLERANCE = 5e-3  # of the spread: 26 norms over differences of large pixel values
 
 

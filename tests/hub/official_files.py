@@ -73,6 +73,7 @@ def official_state_dict(record: Published, leaves: dict[str, np.ndarray]) -> dic
             found[key] = array
     if source.class_slot == "added":  # to all positions; here a slot of zeros
         positions = found[source.positions]
+        positions = positions.reshape(1, -1, positions.shape[-1])
         found[source.positions] = np.pad(positions, ((0, 0), (1, 0), (0, 0)))
     if source.name == "MMPose 1.x" and "/v1/" not in record.weights.address:
         found = {re.sub(r"^head\.", "keypoint_head.", key): array for key, array in found.items()}

@@ -195,7 +195,15 @@ def test_every_loss_is_tried():
     public = {getattr(losses, name) for name in losses.__all__}
     classes = {c for c in public if isinstance(c, type) and issubclass(c, losses.Loss)}
     tried = {type(loss) for loss, _, _ in (*CASES.values(), *ENCODED.values())}
-    assert classes - {losses.Loss} == tried
+    elsewhere = {  # test_image_losses, test_one_stage_loss and the tests of the task of actions
+        losses.AssociativeEmbeddingLoss,
+        losses.CrossEntropy,
+        losses.DisplacementLoss,
+        losses.InstanceHeatmapLoss,
+        losses.OneStageLoss,
+        losses.PartAffinityLoss,
+    }
+    assert classes - {losses.Loss} == tried | elsewhere
 
 
 def test_stages_add_up():

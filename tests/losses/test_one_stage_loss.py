@@ -118,11 +118,14 @@ def annotated(known, rows=3):
 
 
 def targets_of(known, rows=3):
-    """Targets with the case's own boxes, which need not enclose all keypoints."""
+    """Targets with the case's own boxes and keypoints, some of which are outside the image."""
     targets = annotated(known, rows)
     truth = truth_of(known, rows)
-    values = targets.values._replace(boxes=jnp.asarray(truth.boxes)[None])
-    return values, targets.weights
+    values = targets.values._replace(
+        boxes=jnp.asarray(truth.boxes)[None], keypoints=jnp.asarray(truth.keypoints)[None]
+    )
+    labelled = jnp.asarray(truth.labelled, targets.weights.labelled.dtype)[None]
+    return values, targets.weights._replace(labelled=labelled)
 
 
 @pytest.mark.parametrize("rows", [3, 6])

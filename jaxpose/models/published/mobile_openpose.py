@@ -145,7 +145,7 @@ MOBILE_OPENPOSE = Family(
     ),
     published=(
         PublishedPose(
-            name="openpose-mobilenetv2-small",
+            name="openpose-mobilenetv2",
             make=_any_size,
             codec=_codec,
             skeleton=OPENPOSE18,
