@@ -110,8 +110,10 @@ def lines(rows: Sequence[Listed]) -> list[str]:
 
 def _cells(row: Listed) -> tuple[str, ...]:
     params = "" if row.parameters is None else f"{row.parameters:.1f}"
-    # The first metric, without the words in brackets behind it; PCK@.1 for PCK@0.1.
-    score = row.score.partition(",")[0].partition(" (")[0].replace("@0.", "@.")
+    # The first metric, without the words in brackets behind it: PCK@.1 for PCK@0.1, and AP for
+    # person AP, of which the column of classes tells.
+    score = row.score.partition(",")[0].partition(" (")[0]
+    score = score.replace("@0.", "@.").removeprefix("person ")
     score = score if len(score) <= _SCORE else f"{score[: _SCORE - 1]}…"
     return row.name, row.takes, row.gives, params, score, row.status
 
