@@ -11,7 +11,8 @@ from jaxpose.counts import Counts, print_counts
 from jaxpose.download.fetch import local
 from jaxpose.errors import InputError
 from jaxpose.hub.catalogue import weights_in
-from jaxpose.hub.from_checkpoint import ConvertOptions, release_checkpoint, release_run
+from jaxpose.hub.convert_options import ConvertOptions
+from jaxpose.hub.from_checkpoint import release_checkpoint, release_run
 from jaxpose.hub.hugging_face import PREFIX, check_model, fetch_repository, is_model_folder
 from jaxpose.hub.load import Checkpoint
 from jaxpose.paths import as_path, in_bucket

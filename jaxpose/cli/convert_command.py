@@ -82,7 +82,7 @@ def convert(options: Convert) -> None:
     """Turn a PyTorch checkpoint, or a run, into a release: safetensors, config.json, model card."""
     from jaxpose.cli.convert import convert as release
     from jaxpose.cli.options import same_fields
-    from jaxpose.hub.from_checkpoint import ConvertOptions
+    from jaxpose.hub.convert_options import ConvertOptions
 
     chosen = same_fields(options, ConvertOptions)
     status = release(

@@ -12,7 +12,8 @@ from jaxpose.download.fetch import checksum, fetch, is_fetched, known_checksum
 from jaxpose.download.transfer import Unreachable
 from jaxpose.errors import InputError, nearest, reason
 from jaxpose.hub.addresses import address_for, by_hand
-from jaxpose.hub.from_checkpoint import ConvertOptions, release_checkpoint
+from jaxpose.hub.convert_options import ConvertOptions
+from jaxpose.hub.from_checkpoint import release_checkpoint
 from jaxpose.hub.hugging_face import PREFIX, check_model, fetch_repository, is_model_folder
 from jaxpose.hub.shipped import shipped_folder, shipped_kind, shipped_names
 from jaxpose.models.published.catalogue import OLD_NAMES, UNPUBLISHED, is_named, records

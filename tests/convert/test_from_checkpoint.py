@@ -18,7 +18,8 @@ from jaxpose.convert.reading import dataset_of
 from jaxpose.convert.rules import flatten
 from jaxpose.download.fetch import checksum
 from jaxpose.errors import InputError
-from jaxpose.hub.from_checkpoint import ConvertOptions, licence_of
+from jaxpose.hub.convert_options import ConvertOptions
+from jaxpose.hub.from_checkpoint import licence_of
 from jaxpose.hub.load import load_lifter, load_pose
 from jaxpose.models.published.catalogue import find
 from jaxpose.skeletons import AP10K17, COCO17, FACE106, HALPE26

@@ -13,7 +13,8 @@ from jaxpose import convert
 from jaxpose.convert.actions import recognise_action
 from jaxpose.convert.release import load_release
 from jaxpose.errors import InputError
-from jaxpose.hub.from_checkpoint import ConvertOptions, release_checkpoint
+from jaxpose.hub.convert_options import ConvertOptions
+from jaxpose.hub.from_checkpoint import release_checkpoint
 from jaxpose.models import count_parameters, stgcn
 from jaxpose.models.published.catalogue import ACTION_MODELS
 from jaxpose.skeletons.graph import COCO17_GRAPH, NTU25_GRAPH, SkeletonGraph

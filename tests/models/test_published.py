@@ -197,7 +197,8 @@ import numpy as np
 import jaxpose
 from pathlib import Path
 from jaxpose.config import from_json, to_json
-from jaxpose.hub.from_checkpoint import ConvertOptions, release_checkpoint
+from jaxpose.hub.convert_options import ConvertOptions
+from jaxpose.hub.from_checkpoint import release_checkpoint
 
 assert jaxpose.__file__.startswith(sys.argv[1]), jaxpose.__file__
 assert jaxpose.list_models("new*") == ["newnet"]

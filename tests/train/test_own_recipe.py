@@ -20,7 +20,7 @@ from jaxpose.cli.convert import convert
 from jaxpose.cli.main import app
 from jaxpose.config import from_json, override, to_json
 from jaxpose.errors import InputError
-from jaxpose.hub.from_checkpoint import ConvertOptions
+from jaxpose.hub.convert_options import ConvertOptions
 from jaxpose.hub.load import load, weights
 from jaxpose.tasks.topdown.task import TopDownTask
 from jaxpose.train.loop import train
