@@ -25,6 +25,7 @@ def variables():
     return drawn.variables(TINY, (64, 96))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "bfloat16"])
 def test_a_training_step_reaches_every_parameter_and_statistic(dtype, variables, images):
     assert_reaches_everything(one_step(TINY.clone(dtype=dtype), variables, images), variables)

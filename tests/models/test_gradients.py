@@ -21,7 +21,7 @@ HW = (64, 64)
 # agrees suffices.
 STEPS = (1e-7, 1e-8, 1e-5)
 TOLERANCE = 1e-5
-COMPILES_LONG = ("hrnet-W18-small",)
+COMPILES_LONG = ("hrnet-W18-small", "rtmpose-s")
 
 MODELS = {
     "vitpose-S": (

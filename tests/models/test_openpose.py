@@ -14,6 +14,7 @@ from jaxpose.models.openpose import OpenPoseHead, VGGStem
 from jaxpose.models.published.openpose import openpose
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "bfloat16"])
 def test_every_stage_is_returned_in_training_and_the_last_otherwise(dtype):
     head = OpenPoseHead(5, limbs=2, stages=3, dtype=dtype)

@@ -56,6 +56,7 @@ def test_the_head_has_its_keypoints_and_enlarges_its_maps():
     assert set(variables["params"]) == {"head", "refiner"}
 
 
+@pytest.mark.slow
 def test_it_learns_to_sharpen_and_to_drop_false_peaks():
     # The third map's true peak is where the first two agree; a second peak is false.
     coarse_codec, fine_codec = udp((64, 64), (16, 16)), udp((64, 64), (32, 32))

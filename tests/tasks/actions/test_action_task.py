@@ -63,6 +63,7 @@ def finished(tmp_path_factory):
     return directory, train(experiment(), directory, QUIET)
 
 
+@pytest.mark.slow
 def test_a_run_stopped_and_resumed_ends_bit_identical(finished, tmp_path, monkeypatch):
     directory, whole = finished
     assert whole.recompilations == 0 and whole.report.people == 6

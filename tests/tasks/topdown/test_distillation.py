@@ -83,6 +83,7 @@ def trained(experiment):
     return before, jax.device_get(state), losses
 
 
+@pytest.mark.slow
 def test_the_teacher_stays_and_the_student_learns(trained):
     before, state, losses = trained
     for kind, now in (("params", state.params), ("batch_stats", state.batch_stats)):
