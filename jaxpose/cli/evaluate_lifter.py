@@ -1,20 +1,14 @@
 """`jaxpose eval` of a lifter that is not a run: 3D errors on prepared motion."""
 
-import json
 from typing import Any
 
+from jaxpose.cli.evaluate_clips import evaluate_clips
 from jaxpose.cli.evaluate_command import Eval
-from jaxpose.cli.evaluate_model import default_out
-from jaxpose.cli.evaluate_run import counted, evaluated
-from jaxpose.console import PlainConsole
-from jaxpose.counts import print_counts
 from jaxpose.data.motion_dataset import MotionDataset
-from jaxpose.errors import InputError, reason
+from jaxpose.errors import InputError
 from jaxpose.hub.load import Trained
 from jaxpose.losses import MPJPE
-from jaxpose.paths import atomic_write
 from jaxpose.tasks.lifting.experiment import LiftingExperiment
-from jaxpose.train.results import write_result
 
 
 def evaluate_lifter(options: Eval, trained: Trained) -> int:
@@ -47,16 +41,4 @@ def evaluate_lifter(options: Eval, trained: Trained) -> int:
         steps=1,
         batch_size=1,
     )
-    console = PlainConsole()
-    source = experiment.task().open_dataset(options.data, options.split or "val")
-    scored = evaluated(experiment, source, trained.variables, options.flip_test, console)
-    out = options.out or default_out(options, trained)
-    try:
-        write_result(out, scored, details=True)
-        atomic_write(out / "predictions.json", json.dumps(scored.predictions))
-    except OSError as error:
-        raise InputError(f"Cannot write to {out}: {reason(error)}.") from error
-    console.print(scored.report.table())
-    names = ", ".join(sorted(path.name for path in out.iterdir()))
-    console.print(f"Written to {out}: {names}")
-    return print_counts([counted(scored)], console)
+    return evaluate_clips(experiment, options, trained)
