@@ -3,6 +3,7 @@
 import math
 import zipfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,12 @@ HEADERS = {
 """Readers of the header of an array, by the version of its format."""
 
 
-def read_npz(path: Path) -> dict[str, np.ndarray]:
+def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
     """Read the arrays of a file by their names.
+
+    Args:
+      path: the file.
+      names: arrays to read, those that are there; all if None.
 
     Raises:
       InputError: the file is damaged or missing, contains pickled objects, or needs far more memory
@@ -32,11 +37,12 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            check_unpacked(path, sum(member.file_size for member in members))
-            return {
-                member.filename.removesuffix(".npy"): _member(archive, member) for member in members
+            members = {
+                member.filename.removesuffix(".npy"): member for member in archive.infolist()
             }
+            wanted = {k: m for k, m in members.items() if names is None or k in names}
+            check_unpacked(path, sum(member.file_size for member in wanted.values()))
+            return {name: _member(archive, member) for name, member in wanted.items()}
     except InputError:
         raise
     except DAMAGED as error:

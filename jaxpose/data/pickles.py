@@ -31,20 +31,46 @@ _ALLOWED = {
 }
 
 
+# What Python's own pickles of objects name beside their class.
+_OBJECTS = {
+    *(("copyreg", "_reconstructor"), ("copy_reg", "_reconstructor")),
+    *(("builtins", "object"), ("__builtin__", "object")),
+}
+
+
+class Stored:
+    """Object of another package in a pickle: the attributes that were stored, and no code."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        del args, kwargs
+        self.state: dict[str, Any] = {}
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = dict(state) if isinstance(state, dict) else {}
+
+
 class _Unpickler(pickle.Unpickler):
+    stored: tuple[str, ...] = ()
+
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it needs {module}.{name}, which is not allowed")
-        return super().find_class(module, name)
+        if any(f"{module}.".startswith(f"{package}.") for package in self.stored):
+            return type(name, (Stored,), {})
+        if (module, name) in _ALLOWED or (self.stored and (module, name) in _OBJECTS):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"it needs {module}.{name}, which is not allowed")
 
 
-def read_pickle(path: Path) -> Any:
+def read_pickle(path: Path, stored: tuple[str, ...] = ()) -> Any:
     """Reads the dictionaries, lists and arrays of a pickle.
+
+    Args:
+      path: the file.
+      stored: packages whose objects are returned as `Stored`.
 
     Raises:
       InputError: no such file, not a pickle, or one that contains other types.
     """
-    return _unpickle(_bytes(path), path)
+    return _unpickle(_bytes(path), path, stored)
 
 
 def read_pickled_npz(path: Path, key: str) -> Any:
@@ -84,11 +110,13 @@ def _bytes(path: Path) -> bytes:
         raise not_read(path, error) from error
 
 
-def _unpickle(content: bytes, path: Path) -> Any:
+def _unpickle(content: bytes, path: Path, stored: tuple[str, ...] = ()) -> Any:
     try:
         check_opcodes(io.BytesIO(content))
         # Files of Python 2 contain text as bytes in this encoding.
-        return _Unpickler(io.BytesIO(content), encoding="latin1").load()
+        reader = _Unpickler(io.BytesIO(content), encoding="latin1")
+        reader.stored = stored
+        return reader.load()
     except Exception as error:  # arbitrary bytes make the unpickler raise nearly anything
         raise InputError(
             f"{path}: not a pickle of arrays: {error or type(error).__name__}."

@@ -213,7 +213,7 @@ def _static() -> tuple[np.ndarray, ...]:
     return frame, centre, u, v
 
 
-_RING_FRAME, _RING_CENTRE, _RING_U, _RING_V = _static()
+RING_FRAME, _RING_CENTRE, _RING_U, _RING_V = _static()
 
 
 @dataclass(frozen=True)
@@ -256,7 +256,7 @@ def build(skeleton: Skeleton3D, shape: Shape, outfit: Outfit) -> np.ndarray:
     h = shape.stature
     scale_u, scale_v = np.full(NUM_RINGS, shape.girth), np.full(NUM_RINGS, shape.girth)
     centre = _RING_CENTRE * h
-    frame = _RING_FRAME
+    frame = RING_FRAME
     rows = np.arange(len(_TORSO))  # the torso's rings come first
     scale_v[rows[:4]] *= shape.hips
     scale_v[rows[4:6]] *= 0.35 + 0.65 * (shape.hips + shape.shoulders) / 2
