@@ -53,6 +53,7 @@ _TUBES = ("torso", "skull", "left_arm", "right_arm", "left_hand", "right_hand", 
 _CLOSE = 60  # vertices from which a joint's position is computed
 
 
+@lru_cache(maxsize=1)
 def drawn_body() -> Body:
     """Body model of the drawn people; in the rest pose the arms point sideways.
 
@@ -119,13 +120,18 @@ def _kept_rings() -> np.ndarray:
     return np.concatenate([np.arange(RINGS[t].start, RINGS[t].stop) for t in _TUBES])
 
 
+def frames_of(joints: tuple[str, ...]) -> list[int]:
+    """Numbers of the renderer's frames that turn with these joints."""
+    return [FRAME[_frame_of(joint)] for joint in joints]
+
+
 def _frame_of(joint: str) -> str:
     side, _, part = joint.partition("_")
     return f"{side}_{_LIMBS[part]}" if part else {"spine": "lumbar"}.get(joint, joint)
 
 
 def _joints(frames: Skeleton3D) -> np.ndarray:
-    return frames.origin[[FRAME[_frame_of(joint)] for joint in JOINTS]]
+    return frames.origin[frames_of(JOINTS)]
 
 
 def _parents() -> tuple[int, ...]:
@@ -179,17 +185,29 @@ def _coco(shape: Shape) -> np.ndarray:
     return coco_joints(forward_kinematics(REST, shape), shape)
 
 
+# Human3.6M's joints that are not the body's: frame and place in it (x, y, z), statures.
+_H36M_PLACES = {
+    "right_hip": ("pelvis", (0.0, -0.076, -0.004)),
+    "left_hip": ("pelvis", (0.0, 0.076, -0.004)),
+    "spine": ("lumbar", (0.0, 0.0, 0.075)),
+    "thorax": ("chest", (-0.004, 0.0, 0.130)),
+    "neck_base": ("neck", (0.004, 0.0, 0.054)),
+    "head": ("head", (0.010, 0.0, 0.068)),
+    "right_shoulder": ("right_arm", (0.0, 0.0, -0.018)),
+    "left_shoulder": ("left_arm", (0.0, 0.0, -0.018)),
+}
+
+
 def _h36m(shape: Shape) -> np.ndarray:
-    """H36M-17 `[17, 3]`: joints of the body, and for `head` the point halfway to the crown."""
+    """H36M-17 `[17, 3]`: its skeleton has wider hips, and shoulders below the body's joints."""
     frames = forward_kinematics(REST, shape)
-    joints = dict(zip(JOINTS, _joints(frames), strict=True))
-    up = frames.rotation[FRAME["head"]][:, 2]
-    names = {"root": "pelvis", "thorax": "neck", "neck_base": "head"}
+    names = {"root": "pelvis", "foot": "foot", "knee": "shin", "elbow": "forearm", "wrist": "hand"}
     points = []
     for keypoint in H36M17.keypoints:
-        if keypoint == "head":
-            points.append(joints["head"] + up * 0.1 * shape.stature)
-        else:
-            name = names.get(keypoint, keypoint.replace("foot", "ankle"))
-            points.append(joints[name])
+        side, _, part = keypoint.rpartition("_")
+        own = f"{side}_{names[part]}" if side and part in names else names.get(keypoint, keypoint)
+        frame, place = _H36M_PLACES.get(keypoint, (own, (0.0, 0.0, 0.0)))
+        number = FRAME[frame]
+        offset = np.array(place) * shape.stature
+        points.append(frames.origin[number] + frames.rotation[number] @ offset)
     return np.stack(points)

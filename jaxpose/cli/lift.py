@@ -40,7 +40,7 @@ def lift(options: Lift) -> int:
         if path.suffix.lower() not in FORMATS:
             raise InputError(f"{path}: lifted joints can be written as {', '.join(FORMATS)}")
     lifting = filled(options, Lifting())
-    size = None if options.size is None else _size(options.size)
+    size = None if options.size is None else size_of(options.size)
     skeleton = None if options.skeleton is None else load(options.skeleton)
     results = read_results(options.source, skeleton=skeleton, image_wh=size)
     tracks = tracks_of(results, lifting.fps, lifting.longest_gap)
@@ -126,7 +126,8 @@ def _beside(video: Path, track: Track) -> list[np.ndarray]:
     return [shown[at] for at in range(len(wanted))]
 
 
-def _size(text: str) -> tuple[int, int]:
+def size_of(text: str) -> tuple[int, int]:
+    """Width and height of a text such as 1280x720; InputError if it is none."""
     try:
         width, height = (int(part) for part in text.lower().split("x"))
     except ValueError:

@@ -19,6 +19,7 @@ from jaxpose.cli.doctor_command import doctor
 from jaxpose.cli.evaluate_command import evaluate
 from jaxpose.cli.export_command import export
 from jaxpose.cli.faults import plain_faults
+from jaxpose.cli.fit_command import fit
 from jaxpose.cli.image_limit import limits_images
 from jaxpose.cli.init_command import init
 from jaxpose.cli.lift_command import lift
@@ -77,6 +78,7 @@ app.command()(plain_faults(score))
 app.command()(plain_faults(limits_images(predict)))
 app.command()(plain_faults(demo))
 app.command()(plain_faults(lift))
+app.command()(plain_faults(limits_images(fit)))
 app.command()(plain_faults(models))
 app.command()(plain_faults(convert))
 app.command()(plain_faults(export))

@@ -1,0 +1,79 @@
+"""How well does a body that is fitted to 2D keypoints find the joints in 3D?
+
+    jaxpose prepare h36m --poses h36m_fk17_10hz.npz --out data/h36m_poses.npz
+    python -m tests.benchmarks.body_fit data/h36m_poses.npz camera-parameters.json
+
+Human3.6M's poses of S9 and S11, placed and projected by the subjects' own cameras as in
+`configs/h36m_mlp.py`, at frames that are evenly spaced over all clips. The free body is fitted to
+the 17 keypoints: exact and with Gaussian noise, with and without priors. Prints MPJPE and P-MPJPE
+over the frames, mm, about the pelvis.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from data_prep.h36m import read_cameras
+from jaxpose.bodies import drawn_body
+from jaxpose.bodies.fit import Fitting, fit_body
+from jaxpose.data.motion import read_motion
+from jaxpose.data.virtual_cameras import before_each_camera
+from jaxpose.geometry import cameras
+from jaxpose.geometry.cameras import Camera
+from jaxpose.metrics.mpjpe import mpjpe, p_mpjpe, root_relative
+from jaxpose.skeletons import H36M17
+
+AREA_MM = 1000.0
+BATCH = 64
+SETTINGS = {
+    "both priors": Fitting(),
+    "no prior of the pose": Fitting(pose_weight=0.0),
+    "no priors": Fitting(pose_weight=0.0, shape_weight=0.0),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("poses", type=Path)
+    parser.add_argument("cameras", type=Path)
+    parser.add_argument("--frames", type=int, default=512)
+    parser.add_argument("--noise", type=float, nargs="+", default=[0.0, 5.0])
+    options = parser.parse_args()
+
+    rig = {name: cameras.stack(read_cameras(options.cameras, name)) for name in ("S9", "S11")}
+    motion = read_motion(options.poses).select(split=("test",))
+    motion = before_each_camera(motion, rig, (1000, 1000), AREA_MM)
+    chosen = np.linspace(0, len(motion.joints_mm) - 1, options.frames).astype(int)
+    truth = motion.joints_mm[chosen].astype(np.float64)
+    view = motion.cameras.take(motion.clip_of_frame[chosen])
+    # Lenses are undone first: the fit has pinhole cameras without distortion too.
+    rays = cameras.normalise(view, motion.keypoints[chosen].astype(np.float64))
+    K = view.K
+    pixels = rays * K[:, None, [0, 1], [0, 1]] + K[:, None, :2, 2]
+    still = np.broadcast_to(np.eye(3), (options.frames, 3, 3)), np.zeros((options.frames, 3))
+    plain = Camera(K, *still, np.zeros((options.frames, 5)))
+
+    table = Table(title=f"{options.frames} frames of S9 and S11")
+    for title in ("Noise, px", "Priors", "MPJPE, mm", "P-MPJPE, mm", "Reprojection, px"):
+        table.add_column(title, justify="left" if title == "Priors" else "right")
+    for noise in options.noise:
+        seen = pixels + noise * np.random.default_rng(0).standard_normal(pixels.shape)
+        for name, settings in SETTINGS.items():
+            parts = [
+                fit_body(drawn_body(), H36M17, seen[i : i + BATCH], None,
+                         plain.take(slice(i, i + BATCH)), settings)
+                for i in range(0, options.frames, BATCH)
+            ]  # fmt: skip
+            found = np.concatenate([part.keypoints for part in parts])
+            error = np.concatenate([part.error for part in parts])
+            found, about = root_relative(found), root_relative(truth)
+            figures = mpjpe(found, about), p_mpjpe(found, about), float(np.median(error))
+            table.add_row(f"{noise:g}", name, *(f"{figure:.1f}" for figure in figures))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
