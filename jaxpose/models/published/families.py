@@ -22,6 +22,7 @@ from jaxpose.models.published.lifting import *
 from jaxpose.models.published.lightweight_openpose import *
 from jaxpose.models.published.litehrnet import *
 from jaxpose.models.published.mediapipe import *
+from jaxpose.models.published.mesh import *
 from jaxpose.models.published.mobile_openpose import *
 from jaxpose.models.published.mobilenetv2 import *
 from jaxpose.models.published.movenet import *

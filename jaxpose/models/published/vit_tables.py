@@ -31,7 +31,7 @@ def mmpose(model: ViT) -> list[Rule]:
     return vit_rules(model, names)
 
 
-def _official(model: ViT) -> list[Rule]:
+def official_vitpose(model: ViT) -> list[Rule]:
     """Rules for the authors' code of ViTPose and ViTPose++."""
     names = _timm_names(r"backbone\.", r"backbone\.last_norm")
     return [*vit_rules(model, names), *_experts(model, names)]
@@ -156,7 +156,7 @@ FORMATS = (
         name="official ViTPose",
         marker=r"backbone\.blocks\..+",
         head=r"head\..+",
-        tables={ViT: _official, DeconvHead: mmpose_heatmap, SimpleHead: mmpose_heatmap},
+        tables={ViT: official_vitpose, DeconvHead: mmpose_heatmap, SimpleHead: mmpose_heatmap},
         positions="backbone.pos_embed",
         class_slot="added",
         renames=KEYPOINT_HEAD,

@@ -1,0 +1,124 @@
+"""Head that regresses a body or hand model: a query attends to the image's patches."""
+
+from typing import ClassVar, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxpose.geometry.rotations import matrix_from_6d
+from jaxpose.models.parameter_rules import ParameterRules
+from jaxpose.models.patches import kernel_init
+from jaxpose.models.vit_block import MLP
+
+
+class MeshOutputs(NamedTuple):
+    """Parameters of a body model, see `bodies.pose_body`.
+
+    Attributes:
+      rotations: `[B, J, 3, 3]` of the joints in their parents' frames; the root's in the camera's.
+      shape: `[B, S]`.
+      camera: `[B, 3]` scale and shift in the crop, see `geometry.weak_cameras`.
+    """
+
+    rotations: jax.Array
+    shape: jax.Array
+    camera: jax.Array
+
+
+class MeshHead(nn.Module):
+    """Transformer decoder with one query, whose result is added to the mean parameters.
+
+    HMR 2.0 (Goel et al. 2023, arXiv:2305.20091) and HaMeR (Pavlakos et al. 2024, arXiv:2312.05251).
+
+    Attributes:
+      joints: rotations of the body model, the root's included.
+      shapes: shape numbers.
+      depth: layers of self-attention, attention to the patches, and an MLP.
+      width: of the query.
+      heads, head_dim: of the attention.
+      mlp_hidden: hidden units.
+      dtype: compute dtype; the outputs are float32.
+    """
+
+    joints: int = 24
+    shapes: int = 10
+    depth: int = 6
+    width: int = 1024
+    heads: int = 8
+    head_dim: int = 64
+    mlp_hidden: int = 1024
+    dtype: str = "float32"
+
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(
+        no_decay=("query", "mean_pose", "mean_shape", "mean_camera"),
+        output=r"(pose|shape|camera)/.*",
+    )
+
+    @nn.compact
+    def __call__(self, features: jax.Array, train: bool = False) -> MeshOutputs:
+        """`[B, h, w, C]` -> rotations, shape and camera, float32."""
+        patches = features.reshape(len(features), -1, features.shape[-1]).astype(self.dtype)
+        query = self.param("query", kernel_init, (self.width,), jnp.float32)
+        x = jnp.broadcast_to(query[None, None].astype(self.dtype), (len(patches), 1, self.width))
+        for layer in range(self.depth):
+            x = _Layer(
+                self.heads, self.head_dim, self.mlp_hidden, self.dtype, name=f"layer_{layer}"
+            )(x, patches)
+        token = x[:, 0].astype(jnp.float32)
+        pose = self._refined(token, "pose", 6 * self.joints)
+        rotations = matrix_from_6d(pose.reshape(-1, self.joints, 6))
+        return MeshOutputs(
+            rotations, self._refined(token, "shape", self.shapes), self._refined(token, "camera", 3)
+        )
+
+    def _refined(self, token: jax.Array, name: str, size: int) -> jax.Array:
+        """Mean parameters `[size]`, which are not trained, plus a linear function of the query."""
+        init = nn.initializers.zeros_init()
+        if name == "pose":
+            init = _no_rotation
+        mean = self.param(f"mean_{name}", init, (size,), jnp.float32)
+        # As published: a small gain, so that training starts at the mean parameters.
+        small = nn.initializers.variance_scaling(1e-4, "fan_avg", "uniform")
+        offset = nn.Dense(size, kernel_init=small, name=name)(token)
+        return offset + jax.lax.stop_gradient(mean)[None]
+
+
+class _Layer(nn.Module):
+    """Self-attention, attention to the patches and an MLP, each after a norm and added."""
+
+    heads: int
+    head_dim: int
+    mlp_hidden: int
+    dtype: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array, patches: jax.Array) -> jax.Array:
+        shape = (self.heads, self.head_dim)
+
+        def projection(features: tuple[int, ...], name: str) -> nn.DenseGeneral:
+            return nn.DenseGeneral(
+                features, use_bias=False, dtype=self.dtype, kernel_init=kernel_init, name=name
+            )
+
+        def out(name: str) -> nn.DenseGeneral:
+            return nn.DenseGeneral(
+                x.shape[-1], axis=(-2, -1), dtype=self.dtype, kernel_init=kernel_init, name=name
+            )
+
+        def norm(name: str) -> nn.LayerNorm:
+            return nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name=name)
+
+        qkv = projection((3, *shape), "self_qkv")(norm("norm1")(x))
+        q, k, v = (qkv[:, :, i] for i in range(3))
+        x = x + out("self_out")(jax.nn.dot_product_attention(q, k, v))
+        q = projection(shape, "query")(norm("norm2")(x))
+        kv = projection((2, *shape), "key_value")(patches)
+        x = x + out("cross_out")(jax.nn.dot_product_attention(q, kv[:, :, 0], kv[:, :, 1]))
+        return x + MLP(self.mlp_hidden, self.dtype, name="mlp")(norm("norm3")(x))
+
+
+def _no_rotation(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
+    """Six numbers of the identity for each joint."""
+    del key
+    return jnp.tile(jnp.asarray([1, 0, 0, 0, 1, 0], dtype), shape[0] // 6)
