@@ -76,6 +76,8 @@ class PartAffinity:
       smoothing: standard deviation in enlarged pixels of the blur in which peaks are searched for;
         0 for none.
       nms_radius: distance in enlarged pixels within which peaks are the same; 0 for none.
+      between: place peaks between enlarged pixels; False for whole pixels, as in the published
+        Python decoders.
       min_peak: lowest value of a peak.
       min_field: lowest value of a field on a limb.
       min_share: share of points on a limb that have to exceed `min_field`.
@@ -98,6 +100,7 @@ class PartAffinity:
     enlargement: int = 8
     smoothing: float = 3.0
     nms_radius: float = 0.0
+    between: bool = False
     min_peak: float = 0.1
     min_field: float = 0.05
     min_share: float = 0.8
@@ -237,7 +240,9 @@ class PartAffinity:
         if self.smoothing:
             blurred = (blur_weights(len(x), self.smoothing) @ x for x in (rows, columns))
             smooth = resampled(outputs[..., :count], *blurred)
-        peaks = find_peaks(smooth, values, self.candidates, self.min_peak, self.nms_radius)
+        peaks = find_peaks(
+            smooth, values, self.candidates, self.min_peak, self.nms_radius, self.between
+        )
         scores = limb_scores(
             resampled(outputs[..., count + 1 :], rows, columns),
             peaks,
