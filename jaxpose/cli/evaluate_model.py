@@ -33,6 +33,8 @@ from jaxpose.pipeline.evaluation import (
 )
 from jaxpose.pipeline.prepared_people import PreparedImages, PreparedPeople
 from jaxpose.results.box_files import BoxFile, read_boxes
+from jaxpose.results.people import People
+from jaxpose.tasks.bottomup.estimate import lost_note
 from jaxpose.tasks.topdown.error_images import worst_rows
 
 _Data = ImageFolder | PreparedPeople | PreparedImages
@@ -67,14 +69,20 @@ def evaluate_model(options: Eval, trained: Trained) -> int:
     images, words = _images(options, trained, data, boxes)
     flip = options.flip_test is not False
     predictor = trained.predictor(flip_test=flip, batch_size=options.batch_size)
+    lost: list[int] = []
     with Progress(console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("images", total=len(data))
+
+        def on_image(people: People) -> None:
+            lost.append(people.lost)
+            progress.update(bar, advance=1)
+
         predicted = predict_dataset(
             predictor,
             images,
             annotated.skeleton,
             nms=None if options.nms >= 1 else options.nms,
-            on_image=lambda people: progress.update(bar, advance=1),
+            on_image=on_image,
         )
     people = predicted.people(annotated)
     estimates = paired_estimates(people, pair_people(people), annotated.head_boxes)
@@ -88,7 +96,7 @@ def evaluate_model(options: Eval, trained: Trained) -> int:
         decode=str(trained.codec),
         sigmas=annotated.skeleton.describe_sigmas() if uses_sigmas else None,
         people=len(estimates),
-        notes={**scored.notes, **_notes(options, predictor)},
+        notes={**scored.notes, **_notes(options, predictor), **_lost(lost, trained)},
         counts=[one.to_dict() for one in counts],
     )
     table = per_keypoint(estimates)
@@ -200,6 +208,11 @@ def _notes(options: Eval, predictor: Any) -> dict[str, str]:
     if options.boxes is not None or options.detector is not None:
         notes["NMS"] = "none" if options.nms >= 1 else f"OKS above {options.nms:g}"
     return notes
+
+
+def _lost(lost: list[int], trained: Trained) -> dict[str, str]:
+    """Note on people beyond those that a model of whole images can hold, from each image's."""
+    return lost_note(np.array(lost), trained.codec.max_people) if any(lost) else {}
 
 
 def default_out(options: Eval, trained: Trained) -> Path:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxpose.codecs.assignment import assign
 from jaxpose.codecs.codec import mirror_maps
 from jaxpose.codecs.decoded import Decoded
-from jaxpose.codecs.people_maps import exact_gaussians, local_peaks, rounded_gaussians
+from jaxpose.codecs.people_maps import beyond, exact_gaussians, local_peaks, rounded_gaussians
 from jaxpose.codecs.refine import dark_udp_step, modulate, quarter_step, shortened
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
@@ -195,10 +195,12 @@ class AssociativeEmbedding:
 
         flat = by_keypoint(local_peaks(heatmaps, self.window))
         value, place = jax.lax.top_k(flat, min(self.candidates, height * width))
+        excess = beyond(flat, self.min_peak, self.candidates)  # [B, K]
         flat_tags = by_keypoint(tags)
         index = jnp.broadcast_to(place[..., None], (*place.shape, flat_tags.shape[-1]))
         tag = values_at(flat_tags, index, axis=2)
-        chosen, number = jax.vmap(self._group)(value, tag)  # [B, P, K], [B]
+        # [B, P, K], [B], [B, K]
+        chosen, number, left = jax.vmap(self._group)(value, tag)
 
         there = chosen >= 0
         order = jnp.swapaxes(jnp.maximum(chosen, 0), 1, 2)  # [B, K, P]
@@ -231,6 +233,7 @@ class AssociativeEmbedding:
             scores * mean[..., None],
             raw,
             valid & finite,
+            (excess + left).max(axis=1),
         )
 
     def flip_back(self, outputs: TagMaps, permutation: Any) -> TagMaps:
@@ -265,18 +268,22 @@ class AssociativeEmbedding:
             tags = _resized(tags, 2, aligned)
         return tuple(_resized(maps, factor, aligned) for maps in (heatmaps, tags))
 
-    def _group(self, value: jax.Array, tag: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Assign candidates to people: candidate of each keypoint `[P, K]`, and their number.
+    def _group(self, value: jax.Array, tag: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Assign candidates to people.
 
         Args:
           value: `[K, N]`, sorted downwards.
           tag: `[K, N, L]`.
+
+        Returns:
+          Candidate of each keypoint `[P, K]`, -1 for none; number of people; candidates of each
+          keypoint `[K]` that are of people beyond `max_people`.
         """
         count, candidates = value.shape
         size = max(candidates, self.max_people)
         order = jnp.array(self.order or range(count))
 
-        def add(state: tuple[jax.Array, ...], keypoint: jax.Array) -> tuple[Any, None]:
+        def add(state: tuple[jax.Array, ...], keypoint: jax.Array) -> tuple[Any, jax.Array]:
             total, members, chosen, people = state
             high, own = value[keypoint], tag[keypoint]
             rows = (high > self.min_peak).sum()
@@ -308,8 +315,9 @@ class AssociativeEmbedding:
             total = total.at[target].add(own, mode="drop")
             members = members.at[target].add(1, mode="drop")
             chosen = chosen.at[target, keypoint].set(jnp.arange(candidates), mode="drop")
+            left = (new & (fresh >= self.max_people)).sum()
             people = jnp.minimum(people + new.sum(), self.max_people)
-            return (total, members, chosen, people), None
+            return (total, members, chosen, people), left
 
         start = (
             jnp.zeros((self.max_people, tag.shape[-1])),
@@ -317,8 +325,8 @@ class AssociativeEmbedding:
             jnp.full((self.max_people, count), -1),
             jnp.zeros((), int),
         )
-        (_, _, chosen, people), _ = jax.lax.scan(add, start, order)
-        return chosen, people
+        (_, _, chosen, people), left = jax.lax.scan(add, start, order)
+        return chosen, people, jnp.zeros_like(left).at[order].set(left)
 
     def _scale(self, height: int, width: int) -> np.ndarray:
         """Input pixels per pixel (x, y) of maps of a size, `[1, 1, 1, 2]`."""

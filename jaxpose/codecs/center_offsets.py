@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxpose.codecs.codec import mean_of_two
 from jaxpose.codecs.decoded import Decoded
-from jaxpose.codecs.people_maps import local_peaks
+from jaxpose.codecs.people_maps import beyond, local_peaks
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
 from jaxpose.geometry.lookup import reordered, values_at
@@ -155,6 +155,7 @@ class CenterOffsets:
         maps, offsets = (x.astype(jnp.float32) for x in outputs)
         batch, height, width, keypoints = *maps.shape[:3], maps.shape[3] - 1
         score, x, y = self._peaks(maps[..., keypoints:])
+        centers = local_peaks(maps[..., keypoints:], self.window).reshape(batch, -1)
         there = score[:, 0] > self.min_score
         at = (y[:, 0] * width + x[:, 0])[..., None]
         leads = values_at(offsets.reshape(batch, height * width, -1), at, axis=1)
@@ -185,6 +186,7 @@ class CenterOffsets:
             jnp.clip(raw, 0.0, 1.0),
             raw,
             jnp.broadcast_to(there[:, :, None], raw.shape),
+            beyond(centers, self.min_score, self.max_people),
         )
 
     def flip_back(self, outputs: Pair, permutation: Any) -> Pair:

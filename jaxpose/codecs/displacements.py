@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxpose.codecs.codec import mean_of_two
 from jaxpose.codecs.decoded import Decoded
-from jaxpose.codecs.people_maps import local_peaks, rounded_gaussians
+from jaxpose.codecs.people_maps import beyond, local_peaks, rounded_gaussians
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
 from jaxpose.geometry import Udp
@@ -145,7 +145,8 @@ class Displacements:
         valid = jnp.broadcast_to(there[..., None], raw.shape) & finite[:, None, None]
         raw = jnp.where(finite[:, None, None], jnp.where(valid, raw, 0.0), jnp.nan)
         points = jnp.where(valid[..., None], points * self.stride, 0.0)
-        return Decoded(points, jnp.clip(raw, 0.0, 1.0), raw, valid)
+        lost = beyond(peaks, self.min_score, self.max_people)
+        return Decoded(points, jnp.clip(raw, 0.0, 1.0), raw, valid, lost)
 
     def flip_back(self, outputs: Pair, permutation: Any) -> Pair:
         """Convert outputs for the mirrored input to the frame of the original input."""

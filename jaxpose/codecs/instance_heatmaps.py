@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxpose.codecs.codec import mirror_maps
 from jaxpose.codecs.decoded import Decoded
-from jaxpose.codecs.people_maps import exact_gaussians, rounded_gaussians
+from jaxpose.codecs.people_maps import beyond, exact_gaussians, local_peaks, rounded_gaussians
 from jaxpose.codecs.refine import Step, dark_udp_step, highest, quarter_step, shortened
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
@@ -21,6 +21,7 @@ from jaxpose.geometry import Udp
 from jaxpose.geometry.lookup import reordered, values_at
 
 _OVERLAP = 0.7  # of boxes, from which a person's sigma follows (CornerNet, arXiv:1808.01244)
+_WINDOWS = ((300, 7), (200, 5), (0, 3))
 _BLUR = 3  # taps of the Gaussian that modulates maps before the DARK step, as for tags in MMPose
 _LONGEST_STEP = 2.0  # heatmap pixels of a DARK step
 _SAME = 2.0  # heatmap pixels between centres of a person in an image and its mirror image
@@ -179,7 +180,9 @@ class InstanceHeatmaps:
         # Without `unbiased`, the centre of the input pixels that a pixel of the heatmap covers.
         points = points * self._scale + (0 if self.unbiased else (self.stride - 1) / 2)
         points = jnp.where(valid[..., None], points, 0.0)
-        return Decoded(points, jnp.clip(raw, 0.0, 1.0), raw, valid & finite)
+        centers = local_peaks(smoothed(outputs.coupled[..., -1:]), center_window(self.heatmap_hw))
+        lost = beyond(centers.reshape(len(centers), -1), self.min_score, self.max_people)
+        return Decoded(points, jnp.clip(raw, 0.0, 1.0), raw, valid & finite, lost)
 
     def flip_back(self, outputs: InstanceMaps, permutation: Any) -> InstanceMaps:
         """Convert outputs for the mirrored input to the frame of the original input."""
@@ -234,6 +237,11 @@ def box_sigma(size: jax.Array) -> jax.Array:
     )
     radii = [(b + jnp.sqrt(jnp.maximum(b**2 - 4 * a * c, 0.0))) / 2 for a, b, c in cases]
     return jnp.maximum(jnp.minimum(jnp.minimum(radii[0], radii[1]), radii[2]), 0.0) / 3
+
+
+def center_window(heatmap_hw: tuple[int, int]) -> int:
+    """Side of the square in which a centre is the highest, by the mean side of the maps."""
+    return next(side for least, side in _WINDOWS if sum(heatmap_hw) / 2 > least)
 
 
 def smoothed(maps: jax.Array) -> jax.Array:

@@ -23,11 +23,13 @@ class Peaks(NamedTuple):
       xy: `[B, K, P, 2]`, whole numbers unless they are between pixels.
       score: `[B, K, P]`.
       there: bool `[B, K, P]`, False for unused places.
+      lost: int `[B, K]`, peaks that found no place.
     """
 
     xy: jax.Array
     score: jax.Array
     there: jax.Array
+    lost: jax.Array
 
 
 class Limbs(NamedTuple):
@@ -134,7 +136,8 @@ def find_peaks(
     if radius:
         there = _apart(xy, there, radius)
     scores = jnp.swapaxes(values.reshape(batch, height * width, keypoints), 1, 2)
-    return Peaks(xy, jnp.where(there, values_at(scores, place, axis=2), 0.0), there)
+    lost = jnp.maximum(peak.sum(axis=(1, 2)) - count, 0)
+    return Peaks(xy, jnp.where(there, values_at(scores, place, axis=2), 0.0), there, lost)
 
 
 def _parabola_steps(maps: jax.Array, place: jax.Array) -> jax.Array:

@@ -228,7 +228,10 @@ class PartAffinity:
         # A model that diverged has no peaks: without this it would seem that nobody is there.
         finite = jnp.isfinite(outputs.sum(axis=(1, 2, 3)))[:, None, None]
         raw = jnp.where(finite, jnp.where(valid, raw, 0.0), jnp.nan)
-        return Decoded(jnp.where(known, xy, middle), jnp.clip(raw, 0.0, 1.0), raw, valid & finite)
+        lost = jnp.maximum(there.sum(axis=1) - self.max_people, 0) + groups.lost
+        lost += peaks.lost.max(axis=1)
+        xy = jnp.where(known, xy, middle)
+        return Decoded(xy, jnp.clip(raw, 0.0, 1.0), raw, valid & finite, lost)
 
     def grouped(self, outputs: jax.Array) -> tuple[Peaks, Groups]:
         """Find peaks, and all groups of peaks, before those with few keypoints are left out."""

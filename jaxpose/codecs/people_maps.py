@@ -82,6 +82,11 @@ def local_peaks(maps: jax.Array, window: int) -> jax.Array:
     return jnp.where(first, maps, -jnp.inf)
 
 
+def beyond(values: jax.Array, least: float, places: int) -> jax.Array:
+    """Number of values `[..., N]` above `least` that do not fit in `places`, int32 `[...]`."""
+    return jnp.maximum((values > least).sum(axis=-1) - places, 0)
+
+
 def _highest(
     points: jax.Array,
     labelled: jax.Array,
