@@ -5,6 +5,7 @@ Wang and Zhang 2022, "Contextual Instance Decoupling for Robust Multi-Person Pos
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -135,9 +136,10 @@ class InstanceHeatmaps:
         if sample.box_xywh is not None:
             size = sample.box_xywh[..., 2:].astype(jnp.float32) / self._scale[0]
         sigma = jnp.where(there, box_sigma(size), 1.0)
-        draw = rounded_gaussians
+        draw: Callable[..., jax.Array] = rounded_gaussians
         if self.unbiased:
-            draw, sigma = exact_gaussians, jnp.maximum(sigma, 1.0)
+            draw = partial(exact_gaussians, whole_peaks=True)
+            sigma = jnp.maximum(sigma, 1.0)
         limit = np.array([width, height], np.float32)
         inside = jnp.all((middle >= 0) & (middle < limit[None, None]), axis=-1)
         coupled = draw(

@@ -43,17 +43,24 @@ def exact_gaussians(
     labelled: jax.Array,
     heatmap_hw: tuple[int, int],
     sigma: float | jax.Array,
+    whole_peaks: bool = False,
 ) -> jax.Array:
     """Highest of all people's Gaussians around places between pixels, `[B, h, w, K]`.
 
-    They end at three sigma from the nearest pixel, as in UDP (arXiv:1911.07524). Arguments are
-    those of `rounded_gaussians`.
+    They end at three sigma from the nearest pixel, as in UDP (arXiv:1911.07524). With
+    `whole_peaks` each is scaled so that the nearest pixel is 1, as focal losses need; the place
+    between pixels follows from ratios of pixels, which stay. Other arguments are those of
+    `rounded_gaussians`.
     """
 
     def profile(length: int, at: jax.Array, spread: jax.Array) -> jax.Array:
         pixel = jnp.arange(length, dtype=jnp.float32)[None, :, None]
-        values = jnp.exp(-((pixel - at[:, None]) ** 2) / (2 * spread[:, None] ** 2))
-        away = jnp.abs(pixel - jnp.trunc(at + 0.5)[:, None])
+        nearest = jnp.trunc(at + 0.5)[:, None]
+        squared = (pixel - at[:, None]) ** 2
+        if whole_peaks:
+            squared = squared - (nearest - at[:, None]) ** 2
+        values = jnp.exp(-squared / (2 * spread[:, None] ** 2))
+        away = jnp.abs(pixel - nearest)
         return jnp.where(away <= 3 * spread[:, None], values, 0.0)
 
     return _highest(points, labelled, heatmap_hw, sigma, profile)
