@@ -98,9 +98,11 @@ class AssociativeEmbedding:
       order: keypoints in the order of grouping; empty for the order of the skeleton.
       unbiased: targets between pixels and DARK steps, as in UDP.
       blur_kernel: taps of the Gaussian that modulates maps before the DARK step.
-      cap_far: tags farther than `max_tag` all cost the same, so that the peak of a new person does
-        not push other peaks away from their people. As published, costs grow with the distance,
-        and on a line an exchange of two people costs as much as none.
+      near_only: tags farther than `max_tag` all cost the same, and a keypoint is not searched for
+        there: it is at the mean of the person's others, with score 0 and `valid` False. As
+        published (False), costs grow with the distance, so that the peak of a new person may push
+        other peaks away from their people, for on a line an exchange of two people costs as much
+        as none; and a keypoint that a person lacks may be that of another person, with its score.
     """
 
     input_hw: tuple[int, int] = (512, 512)
@@ -117,7 +119,7 @@ class AssociativeEmbedding:
     order: tuple[int, ...] = COCO_ORDER
     unbiased: bool = False
     blur_kernel: int = 3
-    cap_far: bool = False
+    near_only: bool = False
 
     def __post_init__(self) -> None:
         if self.stride < 1 or any(s < self.stride or s % self.stride for s in self.input_hw):
@@ -219,9 +221,18 @@ class AssociativeEmbedding:
         searched = heatmaps
         if self.unbiased:  # as published: missing keypoints are searched for in modulated maps
             searched = jnp.clip(modulate(heatmaps, self.blur_kernel, axes=(1, 2)), 1e-3, 50.0)
-        xy, raw = _filled(
-            xy, raw, there, valid & ~there, by_keypoint(searched), flat_tags, (height, width)
+        missing = valid & ~there
+        xy, raw, away = _filled(
+            xy, raw, there, missing, by_keypoint(searched), flat_tags, (height, width)
         )
+        if self.near_only:
+            far = missing & (away >= self.max_tag)
+            known = there[..., None]
+            middle = jnp.where(known, xy, 0.0).sum(axis=2, keepdims=True)
+            middle = middle / jnp.maximum(known.sum(axis=2, keepdims=True), 1)
+            xy, raw = jnp.where(far[..., None], middle, xy), jnp.where(far, 0.0, raw)
+        else:
+            far = jnp.zeros_like(missing)
         # Tags that are not numbers are in no group, and a model that diverged would find nobody.
         finite = jnp.isfinite(heatmaps.sum(axis=(1, 2, 3)) + tags.sum(axis=(1, 2, 3, 4)))
         finite = finite[:, None, None]
@@ -232,7 +243,7 @@ class AssociativeEmbedding:
             jnp.where(valid[..., None], xy * self._scale(height, width), 0.0),
             scores * mean[..., None],
             raw,
-            valid & finite,
+            valid & ~far & finite,
             (excess + left).max(axis=1),
         )
 
@@ -289,7 +300,7 @@ class AssociativeEmbedding:
             rows = (high > self.min_peak).sum()
             mean = total / jnp.maximum(members, 1)[:, None]
             away = jnp.sqrt(jnp.square(own[:, None] - mean[None]).sum(axis=-1))
-            counted = jnp.where(away < self.max_tag, away, _FAR) if self.cap_far else away
+            counted = jnp.where(away < self.max_tag, away, _FAR) if self.near_only else away
             cost = jnp.round(counted) * 100 - high[:, None]
             exists = jnp.arange(self.max_people) < people
             cost = jnp.where(exists[None], cost, jnp.inf)
@@ -344,8 +355,12 @@ def _filled(
     maps: jax.Array,
     tags: jax.Array,
     hw: tuple[int, int],
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Put missing keypoints at the pixel with the lowest cost, one after another.
+
+    Returns:
+      `xy` and `raw` with these keypoints, and the distances `[B, P, K]` of their tags from the
+      person's.
 
     Args:
       xy: `[B, P, K, 2]` in pixels of the maps.
@@ -369,7 +384,7 @@ def _filled(
     pick = jax.vmap(lambda rows, i: jax.lax.dynamic_index_in_dim(rows, i, keepdims=False))
 
     def fill(state: Any) -> Any:
-        i, xy, raw = state
+        i, xy, raw, far = state
         place = listed[:, i]
         person, keypoint = place // count, place % count
         lead = pick(tags, keypoint) - pick(mean, person)[:, None]
@@ -381,11 +396,12 @@ def _filled(
         here = (jnp.arange(people * count)[None] == place[:, None]) & (i < number)[:, None]
         here = here.reshape(there.shape)
         xy = jnp.where(here[..., None], found[:, None, None], xy)
-        return i + 1, xy, jnp.where(here, value[..., None], raw)
+        least = values_at(away, best[:, None], axis=1)
+        far = jnp.where(here, least[..., None], far)
+        return i + 1, xy, jnp.where(here, value[..., None], raw), far
 
-    start = (jnp.zeros((), int), xy, raw)
-    _, xy, raw = jax.lax.while_loop(lambda state: state[0] < number.max(), fill, start)
-    return xy, raw
+    start = (jnp.zeros((), int), xy, raw, jnp.zeros_like(raw))
+    return jax.lax.while_loop(lambda state: state[0] < number.max(), fill, start)[1:]
 
 
 def _resized(maps: jax.Array, factor: int, aligned: bool) -> jax.Array:

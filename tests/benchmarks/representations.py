@@ -84,7 +84,7 @@ def limbs_clear(codec: PartAffinity) -> Held:
 def representations(side: int) -> dict[str, Representation]:
     """Representations of images of `side` x `side` pixels."""
     size = (side, side)
-    exact = {"unbiased": True, "enlargement": 1, "window": 3, "blur_kernel": 1, "cap_far": True}
+    exact = {"unbiased": True, "enlargement": 1, "window": 3, "blur_kernel": 1, "near_only": True}
     fields = fields_of(COCO17, size, between=True)
     finer = replace(fields, stride=4, enlargement=4, sigma=4.0)
     quarter = (side // 4, side // 4)

@@ -134,6 +134,23 @@ def test_one_person_owns_a_pixel_if_displacements_are_exclusive():
     assert found[False][:3].max() < 1e-4 and found[False][4:].min() > 0.1
 
 
+def test_a_keypoint_is_not_taken_from_another_person_if_only_near_tags_count():
+    points = four_people()
+    visible = np.full((1, 4, 17), 2)
+    visible[0, 0, 9] = 0  # the others have this wrist
+    codec = CODECS["tags"]
+    values = codec.encode(Sample(jnp.asarray(visible), jnp.asarray(points))).values
+    tags = outputs_of(codec, points).tags
+    tags = tags.at[..., 9].set(jnp.where(tags[..., 9] == 0, 10.0, tags[..., 9]))
+    for near_only in (False, True):
+        found = jax.jit(replace(codec, near_only=near_only).decode)(TagMaps(values.heatmaps, tags))
+        away = np.abs(np.asarray(found.keypoints[0])[:4] - points[0, 0]).mean(axis=(1, 2))
+        row = int(away.argmin())
+        assert bool(found.valid[0, row, 9]) != near_only
+        assert (found.scores[0, row, 9] < 0.1) == near_only
+        assert found.valid[0, :4].sum() == 4 * 17 - near_only
+
+
 def test_a_new_person_displaces_nobody_if_far_tags_are_capped():
     # The first of two people lacks the second keypoint, and a third person has only that one.
     maps = np.zeros((1, 16, 16, 17), np.float32)
@@ -144,7 +161,7 @@ def test_a_new_person_displaces_nobody_if_far_tags_are_capped():
     people = {}
     for capped in (False, True):
         codec = AssociativeEmbedding(
-            SIZE, enlargement=1, max_people=4, candidates=4, cap_far=capped
+            SIZE, enlargement=1, max_people=4, candidates=4, near_only=capped
         )
         found = jax.jit(codec.decode)(outputs)
         people[capped] = int(found.valid.any(axis=-1).sum())
