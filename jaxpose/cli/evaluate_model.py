@@ -33,7 +33,6 @@ from jaxpose.pipeline.evaluation import (
 )
 from jaxpose.pipeline.prepared_people import PreparedImages, PreparedPeople
 from jaxpose.results.box_files import BoxFile, read_boxes
-from jaxpose.results.people import People
 from jaxpose.tasks.bottomup.estimate import lost_note
 from jaxpose.tasks.topdown.error_images import worst_rows
 
@@ -69,20 +68,14 @@ def evaluate_model(options: Eval, trained: Trained) -> int:
     images, words = _images(options, trained, data, boxes)
     flip = options.flip_test is not False
     predictor = trained.predictor(flip_test=flip, batch_size=options.batch_size)
-    lost: list[int] = []
     with Progress(console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("images", total=len(data))
-
-        def on_image(people: People) -> None:
-            lost.append(people.lost)
-            progress.update(bar, advance=1)
-
         predicted = predict_dataset(
             predictor,
             images,
             annotated.skeleton,
             nms=None if options.nms >= 1 else options.nms,
-            on_image=on_image,
+            on_image=lambda people: progress.update(bar, advance=1),
         )
     people = predicted.people(annotated)
     estimates = paired_estimates(people, pair_people(people), annotated.head_boxes)
@@ -96,7 +89,7 @@ def evaluate_model(options: Eval, trained: Trained) -> int:
         decode=str(trained.codec),
         sigmas=annotated.skeleton.describe_sigmas() if uses_sigmas else None,
         people=len(estimates),
-        notes={**scored.notes, **_notes(options, predictor), **_lost(lost, trained)},
+        notes={**scored.notes, **_notes(options, predictor), **_lost(predicted.lost, trained)},
         counts=[one.to_dict() for one in counts],
     )
     table = per_keypoint(estimates)

@@ -277,7 +277,7 @@ class AssociativeEmbedding:
             fine = outputs.fine.astype(jnp.float32)
             heatmaps = 0.5 * (_resized(heatmaps, 2, aligned) + fine)
             tags = _resized(tags, 2, aligned)
-        return tuple(_resized(maps, factor, aligned) for maps in (heatmaps, tags))
+        return _resized(heatmaps, factor, aligned), _resized(tags, factor, aligned)
 
     def _group(self, value: jax.Array, tag: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Assign candidates to people.

@@ -1,6 +1,6 @@
 """AP of decode(encode(truth)) in drawn scenes, for the codecs of many people.
 
-    python tests/benchmarks/representations.py --scenes 500 --people 20
+    python -m tests.benchmarks.representations --scenes 500 --people 20
 
 Measures what each representation loses by itself: no network is involved. `held` is the share of
 people that the representation can hold, counted from the annotations alone
@@ -16,7 +16,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import representation_limits as limits
 
 from jaxpose.codecs import (
     AssociativeEmbedding,
@@ -35,6 +34,7 @@ from jaxpose.metrics.oks import CocoAP
 from jaxpose.metrics.people import PeopleInImages
 from jaxpose.models.cid import CIDHead
 from jaxpose.skeletons import COCO17
+from tests.benchmarks import representation_limits as limits
 
 BATCH = 4
 SIZES = ((0, 16), (16, 32), (32, 64), (64, 1000))  # square roots of areas in input pixels
