@@ -33,6 +33,7 @@ from jaxpose.pipeline.evaluation import (
 )
 from jaxpose.pipeline.prepared_people import PreparedImages, PreparedPeople
 from jaxpose.results.box_files import BoxFile, read_boxes
+from jaxpose.tasks.bottomup.estimate import lost_note
 from jaxpose.tasks.topdown.error_images import worst_rows
 
 _Data = ImageFolder | PreparedPeople | PreparedImages
@@ -88,7 +89,7 @@ def evaluate_model(options: Eval, trained: Trained) -> int:
         decode=str(trained.codec),
         sigmas=annotated.skeleton.describe_sigmas() if uses_sigmas else None,
         people=len(estimates),
-        notes={**scored.notes, **_notes(options, predictor)},
+        notes={**scored.notes, **_notes(options, predictor), **_lost(predicted.lost, trained)},
         counts=[one.to_dict() for one in counts],
     )
     table = per_keypoint(estimates)
@@ -200,6 +201,11 @@ def _notes(options: Eval, predictor: Any) -> dict[str, str]:
     if options.boxes is not None or options.detector is not None:
         notes["NMS"] = "none" if options.nms >= 1 else f"OKS above {options.nms:g}"
     return notes
+
+
+def _lost(lost: list[int], trained: Trained) -> dict[str, str]:
+    """Note on people beyond those that a model of whole images can hold, from each image's."""
+    return lost_note(np.array(lost), trained.codec.max_people) if any(lost) else {}
 
 
 def default_out(options: Eval, trained: Trained) -> Path:

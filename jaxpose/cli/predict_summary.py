@@ -34,6 +34,7 @@ class PredictSummary:
         self.notes: list[str] = []
         self.tracks: Counter[str] = Counter()
         self.lifted = 0
+        self.lost = self.full = 0
 
     def add(self, people: People) -> None:
         """Counts an image or frame."""
@@ -47,6 +48,8 @@ class PredictSummary:
         self.without += not len(people) and not people.skipped
         self.faint += int(np.sum(people.scores.max(axis=1, initial=0) < self.min_score))
         self.left_out += len(people.skipped)
+        self.lost += people.lost
+        self.full += people.lost > 0
         name = people.source if people.index is None else f"{people.source}, frame {people.index}"
         for box in people.skipped[: _LISTED - len(self.boxes)]:
             self.boxes.append(f"{name}: {box.reason}")
@@ -127,6 +130,13 @@ def summarise(
         console.print(
             f"{_count(faint, 'person', 'people')} not drawn: no keypoint scores "
             f"{outcome.min_score} or more (--min-score).",
+            style="yellow",
+        )
+    if outcome.lost:
+        console.print(
+            f"At least {_count(outcome.lost, 'person', 'people')} left out in "
+            f"{_count(outcome.full, 'image')}: more people than the model can hold in one image "
+            "(codec.max_people).",
             style="yellow",
         )
     for note in outcome.notes[:_LISTED]:

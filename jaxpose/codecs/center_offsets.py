@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxpose.codecs.codec import mean_of_two
 from jaxpose.codecs.decoded import Decoded
+from jaxpose.codecs.people_maps import beyond, local_peaks
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
 from jaxpose.geometry.lookup import reordered, values_at
@@ -154,6 +155,7 @@ class CenterOffsets:
         maps, offsets = (x.astype(jnp.float32) for x in outputs)
         batch, height, width, keypoints = *maps.shape[:3], maps.shape[3] - 1
         score, x, y = self._peaks(maps[..., keypoints:])
+        centers = local_peaks(maps[..., keypoints:], self.window).reshape(batch, -1)
         there = score[:, 0] > self.min_score
         at = (y[:, 0] * width + x[:, 0])[..., None]
         leads = values_at(offsets.reshape(batch, height * width, -1), at, axis=1)
@@ -184,6 +186,7 @@ class CenterOffsets:
             jnp.clip(raw, 0.0, 1.0),
             raw,
             jnp.broadcast_to(there[:, :, None], raw.shape),
+            beyond(centers, self.min_score, self.max_people),
         )
 
     def flip_back(self, outputs: Pair, permutation: Any) -> Pair:
@@ -214,21 +217,10 @@ class CenterOffsets:
     def _peaks(self, maps: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Find the highest peaks of maps `[B, h, w, C]`: values, columns, rows, each `[B, C, P]`.
 
-        A peak is the highest pixel of the window around it; of equal neighbours the first one is
-        the peak.
+        See `people_maps.local_peaks`.
         """
         batch, height, width, count = maps.shape
-        half, side = self.window // 2, self.window
-        padding = ((0, 0), (half, half), (half, half), (0, 0))
-        highest = jax.lax.reduce_window(
-            maps, -jnp.inf, jax.lax.max, (1, side, side, 1), (1, 1, 1, 1), padding
-        )
-        padded = jnp.pad(maps, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-jnp.inf)
-        first = jnp.ones(maps.shape, bool)
-        for dy, dx in ((-1, -1), (-1, 0), (-1, 1), (0, -1)):
-            before = padded[:, 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
-            first &= maps > before
-        flat = jnp.where((maps == highest) & first, maps, -jnp.inf)
+        flat = local_peaks(maps, self.window)
         flat = flat.reshape(batch, height * width, count).transpose(0, 2, 1)
         values, index = jax.lax.top_k(flat, self.max_people)
         return values, index % width, index // width

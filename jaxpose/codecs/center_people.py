@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxpose.codecs.center_keypoints import gaussians, grid, mirror_vectors
 from jaxpose.codecs.codec import mean_of_two, mirror_maps
 from jaxpose.codecs.decoded import Decoded
+from jaxpose.codecs.people_maps import beyond
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
 from jaxpose.geometry import Udp
@@ -212,7 +213,8 @@ class CenterPeople:
         valid = jnp.broadcast_to((likely * mean >= self.min_person)[..., None], score.shape)
         score = jnp.where(valid, score, 0.0)
         keypoints = place[..., ::-1] * self.stride - 0.5
-        return Decoded(jnp.where(valid[..., None], keypoints, 0.0), score, score, valid)
+        lost = beyond(peaks, self.min_person, self.max_people)
+        return Decoded(jnp.where(valid[..., None], keypoints, 0.0), score, score, valid, lost)
 
     def flip_back(self, outputs: PeopleFields, permutation: Any) -> PeopleFields:
         """Convert outputs for the mirrored input to the frame of the original input."""

@@ -16,9 +16,12 @@ class Decoded(NamedTuple):
       raw: `[..., K]`, the network's value from which the score is computed, unbounded.
       valid: bool `[..., K]`, False for keypoints that the outputs do not contain, and for all
         keypoints of a person who does not exist.
+      lost: int32 `[B]`, least number of people who were found beyond the P that fit; None for
+        codecs of one person, and for those that do not count.
     """
 
     keypoints: jax.Array
     scores: jax.Array
     raw: jax.Array
     valid: jax.Array
+    lost: jax.Array | None = None

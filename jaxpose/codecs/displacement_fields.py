@@ -358,6 +358,10 @@ class DisplacementFields:
             score,
             jnp.where(valid, logit, 0.0),
             jnp.broadcast_to(valid, score.shape),
+            # What is left may be several keypoints of the same person, so it counts once.
+            (there & (jax.nn.sigmoid(raw).mean(axis=-1) >= self.min_person))
+            .any(axis=1)
+            .astype(jnp.int32),
         )
 
 

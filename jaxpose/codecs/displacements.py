@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose.codecs.associative_embedding import rounded_gaussians
 from jaxpose.codecs.codec import mean_of_two
 from jaxpose.codecs.decoded import Decoded
+from jaxpose.codecs.people_maps import beyond, local_peaks, rounded_gaussians
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
 from jaxpose.geometry import Udp
@@ -29,6 +29,10 @@ class Displacements:
     Displacements are the (x, y) of each keypoint relative to the pixel, in heatmap pixels. The
     centre of a person is the mean of the labelled keypoints. Where people overlap, displacements
     are those of the smaller one. People whose extent is below `min_extent` have no centre.
+
+    As published, a keypoint that the smaller one of two people lacks is taken from the larger one,
+    who also overwrites the keypoints that follow in the order of the skeleton: the pixels of both
+    centres then mix two people. With `exclusive` a pixel has the displacements of one person.
 
     Decoding takes the highest local maxima of the centres, whose displacements lead to the
     keypoints. The score of a keypoint is the centre's value times that of the keypoint's map there
@@ -47,6 +51,7 @@ class Displacements:
       min_score: lowest value of a centre.
       nms_distance: distance of keypoints that are near, as a share of the person's diagonal.
       nms_joints: number of near keypoints above which a pose is left out; None for half of them.
+      exclusive: a pixel has displacements of one person only, the smallest one.
     """
 
     input_hw: tuple[int, int] = (512, 512)
@@ -58,6 +63,7 @@ class Displacements:
     min_score: float = 0.01
     nms_distance: float = 0.05
     nms_joints: int | None = None
+    exclusive: bool = False
 
     def __post_init__(self) -> None:
         if self.stride < 1 or any(s < self.stride or s % self.stride for s in self.input_hw):
@@ -127,12 +133,7 @@ class Displacements:
         heatmaps, vectors = (x.astype(jnp.float32) for x in outputs)
         batch, height, width, count = heatmaps.shape
         center = heatmaps[..., -1]
-        half = _WINDOW // 2
-        padding = ((0, 0), (half, half), (half, half))
-        highest = jax.lax.reduce_window(
-            center, -jnp.inf, jax.lax.max, (1, _WINDOW, _WINDOW), (1, 1, 1), padding
-        )
-        peaks = jnp.where(center == highest, center, 0.0).reshape(batch, -1)
+        peaks = local_peaks(center[..., None], _WINDOW).reshape(batch, -1)
         value, place = jax.lax.top_k(peaks, self.max_people)
         index = jnp.broadcast_to(place[..., None], (*place.shape, vectors.shape[-1]))
         lead = values_at(vectors.reshape(batch, height * width, -1), index, axis=1)
@@ -144,7 +145,8 @@ class Displacements:
         valid = jnp.broadcast_to(there[..., None], raw.shape) & finite[:, None, None]
         raw = jnp.where(finite[:, None, None], jnp.where(valid, raw, 0.0), jnp.nan)
         points = jnp.where(valid[..., None], points * self.stride, 0.0)
-        return Decoded(points, jnp.clip(raw, 0.0, 1.0), raw, valid)
+        lost = beyond(peaks, self.min_score, self.max_people)
+        return Decoded(points, jnp.clip(raw, 0.0, 1.0), raw, valid, lost)
 
     def flip_back(self, outputs: Pair, permutation: Any) -> Pair:
         """Convert outputs for the mirrored input to the frame of the original input."""
@@ -191,6 +193,14 @@ class Displacements:
             x = point[:, None, None, :, 0] - column[None, None, :, None]
             y = point[:, None, None, :, 1] - row[None, :, None, None]
             lead = jnp.stack(jnp.broadcast_arrays(x, y), axis=-1)
+            share = 1.0 / jnp.maximum(own, 1e-6)
+            if self.exclusive:
+                mine = (box & (own < size))[..., None]
+                known = labelled[:, None, None]
+                lead = jnp.where(known[..., None], lead, 0.0)
+                vectors = jnp.where(mine[..., None], lead, vectors)
+                weights = jnp.where(mine, jnp.where(known, share[..., None], 0.0), weights)
+                return (vectors, weights, jnp.where(mine[..., 0], own, size)), None
             # One keypoint after another: the first one that is written makes the pixel this
             # person's, as published.
             drawn = []
@@ -201,14 +211,13 @@ class Displacements:
                 drawn.append(write)
             written = jnp.stack(drawn, axis=-1)
             vectors = jnp.where(written[..., None], lead, vectors)
-            share = 1.0 / jnp.maximum(own, 1e-6)
             weights = jnp.where(written, share[..., None], weights)
             return (vectors, weights, size), None
 
         start = (
             jnp.zeros((batch, height, width, count, 2)),
             jnp.zeros((batch, height, width, count)),
-            jnp.zeros((batch, height, width)),
+            jnp.full((batch, height, width), jnp.inf if self.exclusive else 0.0),
         )
         people = jax.tree.map(
             lambda x: jnp.moveaxis(x, 1, 0), (points, known, center, there, extent)

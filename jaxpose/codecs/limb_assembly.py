@@ -20,14 +20,16 @@ class Peaks(NamedTuple):
     """Peaks of each keypoint's map, the highest first.
 
     Attributes:
-      xy: `[B, K, P, 2]`, whole numbers.
+      xy: `[B, K, P, 2]`, whole numbers unless they are between pixels.
       score: `[B, K, P]`.
       there: bool `[B, K, P]`, False for unused places.
+      lost: int `[B, K]`, peaks that found no place.
     """
 
     xy: jax.Array
     score: jax.Array
     there: jax.Array
+    lost: jax.Array
 
 
 class Limbs(NamedTuple):
@@ -102,7 +104,12 @@ def resampled(maps: jax.Array, rows: np.ndarray, columns: np.ndarray) -> jax.Arr
 
 
 def find_peaks(
-    smooth: jax.Array, values: jax.Array, count: int, least: float, radius: float
+    smooth: jax.Array,
+    values: jax.Array,
+    count: int,
+    least: float,
+    radius: float,
+    between: bool = False,
 ) -> Peaks:
     """Find up to `count` peaks of each map that are above `least`.
 
@@ -112,6 +119,7 @@ def find_peaks(
     Args:
       smooth: maps `[B, H, W, K]` in which peaks are searched for.
       values: maps `[B, H, W, K]` from which their scores are read.
+      between: place a peak between pixels, at the maximum of parabolas through its neighbours.
     """
     batch, height, width, keypoints = smooth.shape
     padded = jnp.pad(smooth, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-jnp.inf)
@@ -123,10 +131,32 @@ def find_peaks(
     found, place = jax.lax.top_k(jnp.swapaxes(flat, 1, 2), count)
     there = found > -jnp.inf
     xy = jnp.stack([place % width, place // width], axis=-1).astype(jnp.float32)
+    if between:
+        xy = xy + jnp.where(there[..., None], _parabola_steps(smooth, place), 0.0)
     if radius:
         there = _apart(xy, there, radius)
     scores = jnp.swapaxes(values.reshape(batch, height * width, keypoints), 1, 2)
-    return Peaks(xy, jnp.where(there, values_at(scores, place, axis=2), 0.0), there)
+    lost = jnp.maximum(peak.sum(axis=(1, 2)) - count, 0)
+    return Peaks(xy, jnp.where(there, values_at(scores, place, axis=2), 0.0), there, lost)
+
+
+def _parabola_steps(maps: jax.Array, place: jax.Array) -> jax.Array:
+    """Steps (x, y) `[B, K, P, 2]` from pixels `[B, K, P]` of maps `[B, H, W, K]` to maxima."""
+    batch, height, width, keypoints = maps.shape
+    flat = jnp.swapaxes(maps.reshape(batch, height * width, keypoints), 1, 2)
+    column, row = place % width, place // width
+
+    def step(dx: int, dy: int) -> jax.Array:
+        def value(sign: int) -> jax.Array:
+            x = jnp.clip(column + sign * dx, 0, width - 1)
+            y = jnp.clip(row + sign * dy, 0, height - 1)
+            return values_at(flat, y * width + x, axis=2)
+
+        low, middle, high = value(-1), value(0), value(1)
+        curve = jnp.minimum(low - 2 * middle + high, -1e-6)
+        return jnp.clip(0.5 * (low - high) / curve, -0.5, 0.5)
+
+    return jnp.stack([step(1, 0), step(0, 1)], axis=-1)
 
 
 def _apart(xy: jax.Array, there: jax.Array, radius: float) -> jax.Array:

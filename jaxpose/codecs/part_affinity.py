@@ -76,6 +76,8 @@ class PartAffinity:
       smoothing: standard deviation in enlarged pixels of the blur in which peaks are searched for;
         0 for none.
       nms_radius: distance in enlarged pixels within which peaks are the same; 0 for none.
+      between: place peaks between enlarged pixels; False for whole pixels, as in the published
+        Python decoders.
       min_peak: lowest value of a peak.
       min_field: lowest value of a field on a limb.
       min_share: share of points on a limb that have to exceed `min_field`.
@@ -98,6 +100,7 @@ class PartAffinity:
     enlargement: int = 8
     smoothing: float = 3.0
     nms_radius: float = 0.0
+    between: bool = False
     min_peak: float = 0.1
     min_field: float = 0.05
     min_share: float = 0.8
@@ -225,7 +228,10 @@ class PartAffinity:
         # A model that diverged has no peaks: without this it would seem that nobody is there.
         finite = jnp.isfinite(outputs.sum(axis=(1, 2, 3)))[:, None, None]
         raw = jnp.where(finite, jnp.where(valid, raw, 0.0), jnp.nan)
-        return Decoded(jnp.where(known, xy, middle), jnp.clip(raw, 0.0, 1.0), raw, valid & finite)
+        lost = jnp.maximum(there.sum(axis=1) - self.max_people, 0) + groups.lost
+        lost += peaks.lost.max(axis=1)
+        xy = jnp.where(known, xy, middle)
+        return Decoded(xy, jnp.clip(raw, 0.0, 1.0), raw, valid & finite, lost)
 
     def grouped(self, outputs: jax.Array) -> tuple[Peaks, Groups]:
         """Find peaks, and all groups of peaks, before those with few keypoints are left out."""
@@ -237,7 +243,9 @@ class PartAffinity:
         if self.smoothing:
             blurred = (blur_weights(len(x), self.smoothing) @ x for x in (rows, columns))
             smooth = resampled(outputs[..., :count], *blurred)
-        peaks = find_peaks(smooth, values, self.candidates, self.min_peak, self.nms_radius)
+        peaks = find_peaks(
+            smooth, values, self.candidates, self.min_peak, self.nms_radius, self.between
+        )
         scores = limb_scores(
             resampled(outputs[..., count + 1 :], rows, columns),
             peaks,

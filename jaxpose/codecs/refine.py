@@ -12,6 +12,14 @@ from jaxpose.geometry.lookup import values_at
 
 Step = tuple[jax.Array, jax.Array]
 
+# First half and middle of Gaussians, for which OpenCV does not use its rule for sigma.
+_FIXED_TAPS = {
+    1: (1.0,),
+    3: (0.25, 0.5),
+    5: (0.0625, 0.25, 0.375),
+    7: (0.03125, 0.109375, 0.21875, 0.28125),
+}
+
 
 def highest(maps: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Find the highest pixel of each map, `x` and `y` int32 `[B, K]`, and its value `[B, K]`.
@@ -125,8 +133,11 @@ def gaussian_taps(size: int) -> np.ndarray:
     """Gaussian of `size` taps, float64 `[size]` with sum 1.
 
     The size determines its width by OpenCV's rule, sigma = 0.3 ((size - 1) / 2 - 1) + 0.8: 11 taps
-    have sigma 2.
+    have sigma 2. Up to 7 taps are OpenCV's fixed ones.
     """
+    if size in _FIXED_TAPS:
+        half = np.array(_FIXED_TAPS[size])
+        return np.concatenate([half, half[-2::-1]])
     sigma = 0.3 * ((size - 1) * 0.5 - 1) + 0.8
     distance = np.arange(size) - (size - 1) / 2
     taps = np.exp(-(distance**2) / (2 * sigma**2))

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 
 from jaxpose.losses.loss import Loss
 
+_LEAST = 1e-4  # of a probability, as in the published head
+
 
 @dataclass(frozen=True)
 class InstanceHeatmapLoss(Loss):
@@ -52,10 +54,11 @@ def focal_of_probabilities(
 ) -> jax.Array:
     """Focal loss of probabilities, as `center_keypoints.focal` of logits (arXiv:1808.01244, eq. 1).
 
-    The sum is divided by the sum of the weights of pixels with target 1, if there are any. The
-    probabilities must be above 0 and below 1; weights broadcast with them.
+    The sum is divided by the sum of the weights of pixels with target 1, if there are any. Weights
+    broadcast with the probabilities, which are clipped to [1e-4, 1 - 1e-4]: bfloat16 has no number
+    between 0.996 and 1.
     """
-    p = outputs.astype(jnp.float32)
+    p = jnp.clip(outputs.astype(jnp.float32), _LEAST, 1 - _LEAST)
     peak = targets == 1
     cost = jnp.where(
         peak,
@@ -76,6 +79,7 @@ def contrast(features: jax.Array, there: jax.Array, temperature: float) -> jax.A
       there: bool `[N]`, False for people who do not exist.
       temperature: divisor of the cosines.
     """
+    features = features.astype(jnp.float32)
     norm = jnp.sqrt(jnp.maximum(jnp.square(features).sum(axis=-1, keepdims=True), 1e-24))
     unit = features / norm
     similar = unit @ unit.T / temperature

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose.codecs.instance_heatmaps import GuidedImages, InstanceMaps, smoothed
+from jaxpose.codecs.instance_heatmaps import GuidedImages, InstanceMaps, center_window, smoothed
 from jaxpose.geometry.lookup import values_at
 from jaxpose.models.build import PoseModel
 from jaxpose.models.heads import Final
@@ -16,7 +16,6 @@ from jaxpose.models.parameter_rules import ParameterRules
 _LEAST = 1e-4  # of a probability, and of its distance from 1
 _SCALE = 32.0  # heatmap pixels; distances from a centre are divided by it
 # Side of the window in which a centre is the highest, by the mean side of the maps above it.
-_WINDOWS = ((300, 7), (200, 5), (0, 3))
 
 
 class CIDModel(PoseModel):
@@ -76,7 +75,7 @@ class CIDHead(nn.Module):
         """Value and pixel of the highest local maxima of maps `[B, h, w]`, `[B, P]`."""
         batch, height, width = maps.shape
         maps = smoothed(maps[..., None])[..., 0]
-        side = next(side for least, side in _WINDOWS if (height + width) / 2 > least)
+        side = center_window((height, width))
         window = (1, side, side)
         highest = jax.lax.reduce_window(maps, -jnp.inf, jax.lax.max, window, (1, 1, 1), "SAME")
         peaks = jnp.where(maps == highest, maps, 0.0).reshape(batch, -1)

@@ -150,12 +150,14 @@ class Predicted:
       scores: keypoint scores `[K]` of each entry.
       skipped: boxes in which no person could be predicted, with the reasons.
       boxes: number of boxes in which a person was predicted, before duplicates were dropped.
+      lost: of each image, least number of people who were found beyond those that the model holds.
     """
 
     results: list[dict[str, Any]] = field(default_factory=list)
     scores: list[np.ndarray] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     boxes: int = 0
+    lost: list[int] = field(default_factory=list)
 
     def people(self, annotated: Annotated) -> PeopleInImages:
         """The results as they stand in a file, beside the annotated people.
@@ -223,6 +225,7 @@ def _add(
     nms: float | None,
 ) -> None:
     """Adds the people of one image."""
+    predicted.lost.append(people.lost)
     predicted.skipped += [f"image {one.image_id}: {box.reason}" for box in people.skipped]
     predicted.boxes += 0 if one.boxes_xywh is None else len(people)
     keypoints = people.keypoints.astype(np.float64)

@@ -120,6 +120,7 @@ class People:
       boxes_xywh: float32 `[P, 4]`, the boxes used for prediction.
       box_indices: int64 `[P]`, the index of each among the given boxes.
       skipped: given boxes in which no person could be predicted.
+      lost: least number of people who were found beyond those that the model can hold.
       source: the path, `webcam 0` or `array` that the image came from.
       index: the number of the frame in its video; None for a single image.
       seconds: the time stamp of the frame, by the clock of the video; None for a single image.
@@ -147,6 +148,7 @@ class People:
     joints: np.ndarray | None = None
     joint_skeleton: Skeleton | None = None
     fps: float | None = None
+    lost: int = 0
     _image: Any = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -195,6 +197,8 @@ class People:
             "height": height,
             "people": [person.to_dict() for person in self],
         }
+        if self.lost:
+            result["people_lost"] = self.lost
         if self.skipped:
             result["skipped_boxes"] = [box._asdict() for box in self.skipped]
         return result

@@ -3,6 +3,7 @@
 from jaxpose.viz.animation import save_animation
 from jaxpose.viz.confusion import confusion_matrix
 from jaxpose.viz.curves import training_curves
+from jaxpose.viz.fields import draw_fields, draw_tags
 from jaxpose.viz.files import save_image
 from jaxpose.viz.heatmaps import draw_heatmaps
 from jaxpose.viz.keypoint_errors import keypoint_errors
@@ -17,9 +18,11 @@ __all__ = [
     "comparison",
     "confusion_matrix",
     "contact_sheet",
+    "draw_fields",
     "draw_heatmaps",
     "draw_people",
     "draw_space",
+    "draw_tags",
     "draw_views",
     "keypoint_errors",
     "person_colors",

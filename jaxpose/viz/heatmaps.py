@@ -57,10 +57,22 @@ def draw_heatmaps(
         )  # white at the peak, whose position must be exactly visible
         color = color * (1 - glow) + 255 * glow
     share = opacity * strength[:, :, None]
+    return blend_cells(picture, color, share, udp)
+
+
+def blend_cells(image: np.ndarray, color: np.ndarray, share: np.ndarray, udp: Udp) -> np.ndarray:
+    """Copy of an image `[H, W, 3]` with coloured cells over it.
+
+    Args:
+      image: uint8 RGB.
+      color: `[h, w, 3]`, RGB in 0 to 255.
+      share: `[h, w, 1]`, opacity in [0, 1].
+      udp: position of the cells; see `draw_heatmaps`.
+    """
     # Interpolate colour times share; colour alone is undefined where share is 0.
-    layers = np.concatenate([color * share, share], axis=2)
-    spread = _to_pixels(layers, picture.shape[1], picture.shape[0], udp)
-    mixed = picture * (1 - spread[:, :, 3:]) + spread[:, :, :3]
+    layers = np.concatenate([color * share, share], axis=2).astype(np.float32)
+    spread = _to_pixels(layers, image.shape[1], image.shape[0], udp)
+    mixed = image * (1 - spread[:, :, 3:]) + spread[:, :, :3]
     return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
 
 

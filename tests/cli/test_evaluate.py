@@ -216,6 +216,7 @@ def finder(images, **_):
             np.ones((2, 2), np.float32),
             boxes,
             np.arange(2),
+            lost=3,
         )
 
 
@@ -225,7 +226,7 @@ def test_a_model_of_whole_images_takes_prepared_images(folder, monkeypatch):
         estimator=SimpleNamespace(takes="images"),
         predictor=lambda **_: predictor,
         directory=folder / "model",
-        codec="finder",
+        codec=SimpleNamespace(max_people=2),
         step=None,
     )
     monkeypatch.setattr(evaluate_module, "load", lambda *_, **__: trained)
@@ -243,6 +244,7 @@ def test_a_model_of_whole_images_takes_prepared_images(folder, monkeypatch):
     assert again["mean OKS"] == pytest.approx(direct["mean OKS"], abs=1e-3)
     assert again["AP"] == pytest.approx(direct["AP"], abs=1e-6)
     assert (folder / "out/worst.png").is_file()
+    assert "codec.max_people is 2" in " ".join(result.output.split())
 
 
 @pytest.mark.parametrize(

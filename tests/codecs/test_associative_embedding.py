@@ -25,10 +25,12 @@ def golden(shared):
         return {key: file[key] for key in file.files if key.split("/")[1].startswith("ae")}
 
 
-@pytest.mark.parametrize("case", ["encode/ae", "encode/ae_auto_sigma"])
+@pytest.mark.parametrize("case", ["encode/ae", "encode/ae_auto_sigma", "encode/ae_udp"])
 def test_targets_are_mmposes(golden, case):
     size = golden[f"{case}/heatmaps"].shape[1]
-    codec = AssociativeEmbedding((128, 128), stride=128 // size, sigma=2.0 if size == 32 else 1.0)
+    sigma = 2.0 if size == 32 else 1.0
+    unbiased = case.endswith("udp")
+    codec = AssociativeEmbedding((128, 128), stride=128 // size, sigma=sigma, unbiased=unbiased)
     visible = golden[f"{case}/visible"]
     sample = Sample(jnp.asarray(visible[None]), jnp.asarray(golden[f"{case}/keypoints"][None]))
     values = codec.encode(sample).values
@@ -54,6 +56,23 @@ def test_people_are_mmposes(golden, case):
     np.testing.assert_allclose(
         np.asarray(found.raw[0])[there], golden[f"{case}/keypoint_scores"], rtol=1e-5, atol=1e-6
     )
+
+
+def test_unbiased_people_are_mmposes(golden):
+    case = "decode/ae_udp"
+    codec = AssociativeEmbedding((128, 128), stride=2, candidates=8, enlargement=1, unbiased=True)
+    maps = (golden[f"{case}/{name}"].astype(np.float32) for name in ("heatmaps", "tags"))
+    found = jax.jit(codec.decode)(TagMaps(*(jnp.asarray(x.transpose(1, 2, 0)[None]) for x in maps)))
+    there = np.asarray(found.valid[0]).any(axis=-1)
+    assert there.sum() == 3
+    theirs = golden[f"{case}/keypoints"]
+    np.testing.assert_allclose(found.keypoints[0][there], theirs, rtol=1e-4, atol=1e-3)
+    # MMPose scores the keypoints without a peak by the logarithm of the map.
+    score = golden[f"{case}/keypoint_scores"]
+    searched = score < 0
+    assert searched.any()
+    expected = np.where(searched, np.exp(score), score)
+    np.testing.assert_allclose(found.raw[0][there], expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("case", ["loss/ae/1", "loss/ae/2"])

@@ -20,6 +20,7 @@ from jaxpose.losses import (
     CenterKeypointLoss,
     CenterOffsetLoss,
     CenterPeopleLoss,
+    CrossEntropy,
     DisplacementFieldLoss,
     Distillation,
     FeatureDistillation,
@@ -107,6 +108,7 @@ CASES = {
         (normal(0, B, 4, 3, K + 1), normal(1, B, 4, 3, 2 * K)),
         (jnp.abs(normal(2, B, 4, 3, K + 1)), normal(3, B, 4, 3, 2 * K)),
     ),
+    "CrossEntropy": (CrossEntropy(0.1), normal(0, B, 5), jnp.arange(B)),
     "StageSum": (StageSum(HeatmapMSE()), (maps(), maps(2)), maps(1)),
     "StageSum of SimCC": (
         StageSum(SimCCKL()),
@@ -180,6 +182,8 @@ def test_bfloat16_gives_no_nan(name, scale):
         weights = jnp.broadcast_to(weights[:, None], (B, 3, K))
     if name == "CenterOffsetLoss":
         weights = (jnp.ones((B, 4, 3)), jnp.broadcast_to(weights[:, None, None], (B, 4, 3, K)))
+    if name == "CrossEntropy":
+        weights = weights[:, 0]
     if name == "SemiSupervised":
         labelled = weights[:, None]
         weights = TrajectoryTargets(labelled, jnp.ones((B, 1, 1)), 1 - labelled)
@@ -195,9 +199,8 @@ def test_every_loss_is_tried():
     public = {getattr(losses, name) for name in losses.__all__}
     classes = {c for c in public if isinstance(c, type) and issubclass(c, losses.Loss)}
     tried = {type(loss) for loss, _, _ in (*CASES.values(), *ENCODED.values())}
-    elsewhere = {  # test_image_losses, test_one_stage_loss and the tests of the task of actions
+    elsewhere = {  # test_image_losses and test_one_stage_loss
         losses.AssociativeEmbeddingLoss,
-        losses.CrossEntropy,
         losses.DisplacementLoss,
         losses.InstanceHeatmapLoss,
         losses.OneStageLoss,

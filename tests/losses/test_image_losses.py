@@ -95,6 +95,39 @@ def test_terms_add_up_and_the_masked_row_costs_nothing(name):
     assert float(moved) == pytest.approx(float(total), rel=1e-6)
 
 
+@pytest.mark.parametrize("scale", [0.0, 1.0, -1e4, 1e4])
+@pytest.mark.parametrize("name", CASES)
+def test_bfloat16_gives_no_nan(name, scale):
+    loss, outputs, targets, weights = case(name)
+    leaves, form = jax.tree.flatten(outputs)
+    real = [i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+
+    @jax.jit
+    def cost(changed):
+        every = dict(enumerate(leaves)) | dict(zip(real, changed, strict=True))
+        return loss(jax.tree.unflatten(form, [every[i] for i in sorted(every)]), targets, weights)
+
+    half = [leaves[i] * scale for i in real]
+    if name == "instances":  # probabilities stay in [0, 1], and may be either
+        half = [*(jnp.clip(x, 0.0, 1.0) for x in half[:-1]), half[-1]]
+    value, gradient = jax.value_and_grad(cost)([x.astype(jnp.bfloat16) for x in half])
+    assert value.dtype == jnp.float32 and np.isfinite(value)
+    for leaf in gradient:
+        assert np.isfinite(leaf.astype(jnp.float32)).all()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bfloat16_costs_what_its_rounded_outputs_cost(name):
+    loss, outputs, targets, weights = case(name)
+    half = jax.tree.map(
+        lambda x: x.astype(jnp.bfloat16) if jnp.issubdtype(x.dtype, jnp.floating) else x, outputs
+    )
+    full = jax.tree.map(lambda x, y: x.astype(y.dtype), half, outputs)
+    np.testing.assert_allclose(
+        loss(half, targets, weights), loss(full, targets, weights), rtol=1e-4
+    )
+
+
 def test_a_stage_of_one_kind_is_compared_in_this_kind():
     loss, outputs, targets, weights = case("fields")
     whole = loss.with_terms(outputs, targets, weights)[1]

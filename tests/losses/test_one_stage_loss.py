@@ -261,6 +261,19 @@ def test_vectors_learn_from_the_classifier_without_changing_it():
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(gradient(outputs.classifier.variables)))
 
 
+@pytest.mark.parametrize("scale", [0.0, 1.0, -1e4, 1e4])
+def test_bfloat16_gives_no_nan(scale):
+    codec, outputs, (values, weights) = rtmo_case()
+    loss = OneStageLoss(codec, (0.05, 0.1))
+    half = jax.tree.map(lambda x: jnp.asarray(scale * x, jnp.bfloat16), outputs.levels)
+    value, gradient = jax.jit(
+        jax.value_and_grad(lambda x: loss(outputs._replace(levels=x), values, weights))
+    )(half)
+    assert value.dtype == jnp.float32 and np.isfinite(value)
+    for leaf in jax.tree.leaves(gradient):
+        assert np.isfinite(leaf.astype(jnp.float32)).all()
+
+
 def test_padding_weighs_nothing():
     codec, outputs, (values, weights) = rtmo_case()
     loss = jax.jit(OneStageLoss(codec, (0.05, 0.1)).with_terms)

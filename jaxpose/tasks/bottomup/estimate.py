@@ -45,6 +45,7 @@ class Estimates:
     Attributes:
       image_id: `[N]` int64.
       keypoints: `[N, Q, K, 2]`; scores `[N, Q, K]` in [0, 1]; found bool `[N, Q]`.
+      lost: `[N]`, least number of people who were found beyond the Q rows.
       truth: `[N, P, K, 2]`; visible `[N, P, K]`; box_xywh `[N, P, 4]`; area `[N, P]` px²; crowd and
         valid bool `[N, P]`.
       drawn: the first canvases, uint8 RGB, with the truth beside the estimates.
@@ -54,6 +55,7 @@ class Estimates:
     keypoints: np.ndarray
     scores: np.ndarray
     found: np.ndarray
+    lost: np.ndarray
     truth: np.ndarray
     visible: np.ndarray
     box_xywh: np.ndarray
@@ -147,7 +149,8 @@ def estimate_all(
     own = process_slice(size, *batch_shard(size, mesh))
     for number, batch in enumerate(eval_batches(experiment, source, mesh), start=1):
         decoded = jax.device_get(estimate(variables, to_device(batch, mesh, DEVICE_KEYS)))
-        keypoints, scores, _, there = (values[own] for values in decoded)
+        keypoints, scores, _, there = (values[own] for values in decoded[:4])
+        lost = np.zeros(len(there), int) if decoded.lost is None else decoded.lost[own]
         real = batch["mask"].astype(bool)
         found = there.any(axis=-1)
         for row in np.flatnonzero(real)[: experiment.evaluation.examples - len(drawn)]:
@@ -165,6 +168,7 @@ def estimate_all(
                 "keypoints": apply_affine(to_image, keypoints.astype(np.float64)),
                 "scores": scores.astype(np.float64),
                 "found": found,
+                "lost": lost,
                 "truth": apply_affine(to_image, batch["keypoints"].astype(np.float64)),
                 "visible": batch["visible"],
                 "box_xywh": np.concatenate(boxes, axis=-1),
@@ -200,9 +204,18 @@ def score(estimates: Estimates, experiment: "BottomUpExperiment", flip_test: boo
         notes={
             "images": f"{len(estimates.image_id):,}",
             "people found": f"{len(found):,}",
+            **lost_note(estimates.lost, experiment.codec.max_people),
             **scored.notes,
         },
     )
+
+
+def lost_note(lost: np.ndarray, most: int) -> dict[str, str]:
+    """Note on people who were found beyond the `most` in an image that the codec holds."""
+    if not lost.any():
+        return {}
+    where = f"in {np.count_nonzero(lost):,} of {len(lost):,} images"
+    return {"people left out": f"at least {lost.sum():,}, {where}: codec.max_people is {most}"}
 
 
 def _comparison(

@@ -170,7 +170,8 @@ class ImagePredictor:
 
     def _collect(self, result: Decoded, images: list[_Image]) -> Iterator[People]:
         """Wait for a forward pass and yield the people of each image."""
-        keypoints, scores, raw, valid = (np.asarray(x)[: len(images)] for x in result)
+        keypoints, scores, raw, valid = (np.asarray(x)[: len(images)] for x in result[:4])
+        lost = np.zeros(len(images), int) if result.lost is None else np.asarray(result.lost)
         if not all(np.isfinite(values).all() for values in (keypoints, scores, raw)):
             raise InputError("the model's output is not finite: did its training diverge?")
         for row, image in enumerate(images):
@@ -197,4 +198,5 @@ class ImagePredictor:
                 inside[kept].argmax(axis=1).astype(np.int64)
                 if len(kept)
                 else np.zeros(0, np.int64),
+                lost=int(lost[row]),
             )

@@ -7,12 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxpose.cli.predict_summary import PredictSummary, summarise
 from jaxpose.codecs import CenterOffsets
 from jaxpose.config import from_json, to_json
 from jaxpose.data.source import SyntheticPeople, SyntheticScenes
 from jaxpose.errors import InputError
 from jaxpose.hub.load import Trained
 from jaxpose.losses import CenterOffsetLoss
+from jaxpose.media.prefetch import StageTimer
+from jaxpose.media.sources import Media
 from jaxpose.metrics.pck import PCK
 from jaxpose.models.build import PoseModel
 from jaxpose.models.center_offsets import CenterOffsetHead
@@ -247,6 +250,33 @@ def test_the_pipeline_needs_no_detector(scenes, tmp_path):
     assert len(people) == len(truth) >= 2
     away = np.abs(people.keypoints[:, None].mean(axis=2) - truth[None].mean(axis=2)).max(axis=-1)
     assert (away.min(axis=1) < 4).all()  # what leaves the image is labelled, not trained
+
+
+def test_people_who_do_not_fit_are_counted_and_said(scenes, tmp_path, capsys):
+    wide = experiment(eval_data=SyntheticScenes(8, 0, SIZE, people=3))
+    most = int(scenes["valid"].sum(axis=1).max())
+    assert most == 3
+    recipe = replace(wide, codec=replace(wide.codec, max_people=most - 1))
+    full = scenes["valid"].sum(axis=1) == most
+    object.__setattr__(recipe, "model", Perfect(recipe.codec, scenes))
+    task = recipe.task()
+    report = task.evaluator(task.open("eval"), make_mesh(recipe.mesh), False)({}).report
+    assert report.notes["people left out"].startswith(
+        f"at least {full.sum()}, in {full.sum()} of 8"
+    )
+    assert "max_people is 2" in report.notes["people left out"]
+
+    image = int(np.flatnonzero(full)[0])
+    one = {name: values[image : image + 1] for name, values in scenes.items()}
+    estimator = recipe.task().estimator({})[0]
+    object.__setattr__(estimator, "model", Perfect(recipe.codec, one))
+    options = Options(flip_test=False, batch_size=1)
+    people = Pipeline(Trained(tmp_path, estimator, {}, None), options=options)(one["image"][0])
+    assert (len(people), people.lost, people.to_dict()["people_lost"]) == (2, 1, 1)
+    outcome = PredictSummary(0.0)
+    outcome.add(people)
+    summarise(outcome, Media([]), tmp_path, None, StageTimer(), [])
+    assert "At least 1 person left out in 1 image" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_exported_function_is_the_predictors(trained):
