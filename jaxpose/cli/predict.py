@@ -19,6 +19,7 @@ from jaxpose.cli.predict_summary import (
     make_writable,
     summarise,
 )
+from jaxpose.codecs.visualize import has_maps
 from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError, nearest
 from jaxpose.hub.catalogue import HOLISTIC, is_holistic
@@ -128,7 +129,7 @@ def _predict(
     sheet = Overview(media.count) if options.sheet else None
     heatmaps = None
     if options.heatmaps and isinstance(pipeline, Pipeline):
-        heatmaps = Heatmaps(pipeline.predictor, out / "heatmaps")
+        heatmaps = Heatmaps(pipeline.predictor, out / "heatmaps", pipeline.whole_images)
     output = Output(writers, out, names if options.draw else None, drawing, media.live)
     output.sheet, output.heatmaps = sheet, heatmaps
     failures = output.failures
@@ -164,9 +165,7 @@ def _predict(
 def _pipeline(options: Predict, settings: Options) -> tuple[Pipeline, Skeleton, dict[str, Any]]:
     """The pipeline of a pose model, its skeleton, and the head of the JSON file."""
     options, settings, trained, detector = _models(options, settings)
-    if options.heatmaps and (
-        trained.estimator.takes == "images" or not hasattr(trained.codec, "maps")
-    ):
+    if options.heatmaps and not has_maps(trained.codec):
         raise InputError(f"{options.run} gives coordinates, not heatmaps: leave --heatmaps out")
     lifter = None
     if options.lift is not None:

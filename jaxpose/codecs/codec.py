@@ -53,9 +53,8 @@ class ImageCodec(Codec, Protocol):
     `decode` returns up to `max_people` people `[B, P, K]`. `heatmap_hw` is the size of the maps,
     and of `Sample.counted`. A codec of keypoints that are not on maps has no `maps`; it has
     `check_levels(outputs, num_keypoints)`, which raises InputError for outputs that `decode` cannot
-    read, in place of shapes in `output_shapes`.
-    and of `Sample.counted`. One more method is optional: `guided(images, targets)` returns the
-    input of the model in training, which may contain targets.
+    read, in place of shapes in `output_shapes`. One more method is optional: `guided(images,
+    targets)` returns the input of the model in training, which may contain targets.
     """
 
     @property
