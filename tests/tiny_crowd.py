@@ -10,12 +10,19 @@ from typing import Any
 
 import flax.linen as nn
 
-from jaxpose.codecs import AssociativeEmbedding, Displacements, InstanceHeatmaps, OneStage
+from jaxpose.codecs import (
+    AssociativeEmbedding,
+    CompositeFields,
+    Displacements,
+    InstanceHeatmaps,
+    OneStage,
+)
 from jaxpose.codecs.part_affinity import fields_of
 from jaxpose.codecs.queries import PeopleQueries
 from jaxpose.data.source import SyntheticScenes
 from jaxpose.losses import (
     AssociativeEmbeddingLoss,
+    CompositeFieldLoss,
     DisplacementLoss,
     InstanceHeatmapLoss,
     PartAffinityLoss,
@@ -25,6 +32,7 @@ from jaxpose.losses.one_stage import OneStageLoss
 from jaxpose.losses.simota import SimOTA
 from jaxpose.models.build import PoseModel
 from jaxpose.models.cid import CIDHead, CIDModel
+from jaxpose.models.composite_fields import CompositeFieldHead
 from jaxpose.models.darknet import yolox_style
 from jaxpose.models.dekr import DEKRHead
 from jaxpose.models.edpose import ChannelMapper, EDPoseHead
@@ -35,6 +43,7 @@ from jaxpose.models.openpose import OpenPoseHead
 from jaxpose.models.published.yolo import yolo_codec, yolo_pose
 from jaxpose.models.pyramid import Pyramid
 from jaxpose.models.resnet import ResNet
+from jaxpose.models.shufflenetv2 import ShuffleNetV2
 from jaxpose.skeletons import COCO17
 from jaxpose.tasks.bottomup.augment import ImageAugmentation
 from jaxpose.tasks.bottomup.estimator import BottomUpEstimator
@@ -120,6 +129,14 @@ def cid() -> BottomUpExperiment:
     return experiment(model, codec, InstanceHeatmapLoss())
 
 
+def pifpaf() -> BottomUpExperiment:
+    """OpenPifPaf: composite fields, decoded on the host."""
+    codec = CompositeFields((65, 65), max_people=3)
+    backbone = ShuffleNetV2((1, 1, 1), (16, 32, 32, 32))
+    model = PoseModel(backbone, CompositeFieldHead(17, len(codec.pairs)))
+    return experiment(model, codec, CompositeFieldLoss())
+
+
 def rtmo() -> BottomUpExperiment:
     """RTMO: proposals with classified coordinates."""
     codec = OneStage(SIZE, strides=(16, 32), origin="pixels", threshold=1e-6, max_people=3)
@@ -136,7 +153,7 @@ def yolox_pose() -> BottomUpExperiment:
 
 
 EXPERIMENTS: dict[str, Callable[[], BottomUpExperiment]] = {
-    make.__name__: make for make in (paf, higher_hrnet, dekr, cid, rtmo, yolox_pose)
+    make.__name__: make for make in (paf, pifpaf, higher_hrnet, dekr, cid, rtmo, yolox_pose)
 }
 
 

@@ -20,8 +20,9 @@ class Codec(Protocol):
 
     Two more methods are optional: `maps(outputs)` returns float32 maps `[B, h, w, K]` of each
     keypoint's likelihood over the input, and `bounded()` returns the codec that prediction uses in
-    place of this one. So are two attributes: `averages`, False if there is no flip test because
-    outputs cannot be averaged, and `border`, the value around an image on the input (0 if absent).
+    place of this one. So are three attributes: `averages`, False if there is no flip test because
+    outputs cannot be averaged, `border`, the value around an image on the input (0 if absent), and
+    `on_host`, True if the decoding runs in NumPy and cannot be exported.
     """
 
     @property

@@ -150,7 +150,7 @@ class CompositeFields:
         return (((*hw, num_keypoints, 5), (*hw, len(self.pairs), 8)),)
 
     def encode(self, sample: Sample) -> Targets:
-        """Encode targets `CompositeTargets`, and weights `[B, h, w]`: 0 where nobody is labelled.
+        """Encode targets `CompositeTargets`, and weights `[B, h, w]`, 0 in regions without labels.
 
         A cell that several people claim belongs to the nearest keypoint, or to the nearest line.
 

@@ -197,6 +197,7 @@ def test_every_loss_is_tried():
     tried = {type(loss) for loss, _, _ in (*CASES.values(), *ENCODED.values())}
     elsewhere = {  # test_image_losses, test_one_stage_loss and the tests of the task of actions
         losses.AssociativeEmbeddingLoss,
+        losses.CompositeFieldLoss,
         losses.CrossEntropy,
         losses.DisplacementLoss,
         losses.InstanceHeatmapLoss,
