@@ -106,7 +106,7 @@ class CompositeFields:
     input_hw: tuple[int, int] = (641, 641)
     stride: int = 8
     pairs: tuple[tuple[int, int], ...] = COCO_PAIRS
-    sigmas: tuple[float, ...] = tuple(COCO17.sigmas)
+    sigmas: tuple[float, ...] = tuple(COCO17.sigmas or ())
     upright: tuple[tuple[float, float], ...] = COCO_UPRIGHT
     max_people: int = 30
     thresholds: Thresholds = field(default_factory=Thresholds)
@@ -297,11 +297,11 @@ class CompositeFields:
         keypoints, associations = np.asarray(keypoints), np.asarray(associations)
         shape = (len(keypoints), self.max_people, len(self.sigmas))
         places, scores = np.zeros((*shape, 2), np.float32), np.zeros(shape, np.float32)
-        settings = (self.pairs, self.stride, self.input_hw, self.thresholds)
-        for image, parts in enumerate(zip(keypoints, associations, strict=True)):
-            if not all(np.isfinite(values).all() for values in parts):
+        settings = self.pairs, self.stride, self.input_hw, self.thresholds
+        for image, (one, two) in enumerate(zip(keypoints, associations, strict=True)):
+            if not (np.isfinite(one).all() and np.isfinite(two).all()):
                 continue  # `decode` marks these
-            people = decode_people(*parts, *settings)[: self.max_people]
+            people = decode_people(one, two, *settings)[: self.max_people]
             for row, (_, person) in enumerate(people):
                 places[image, row] = np.mean([point[:2] for point in person.values()], axis=0)
                 for kind, point in person.items():

@@ -100,7 +100,7 @@ def accurate_map(cells: np.ndarray, input_hw: tuple[int, int], threshold: float)
     height, width = input_hw
     total = np.zeros((height, width), np.float32)
     for confidence, x, y, scale in cells[cells[..., 0] >= threshold]:
-        sigma = np.float32(max(1.0, 0.5 * scale))
+        sigma = float(np.float32(max(1.0, 0.5 * scale)))
         rows, columns = _window(y, sigma, height), _window(x, sigma, width)
         down = np.square(np.arange(rows.start, rows.stop, dtype=np.float32) - y)[:, None]
         across = np.square(np.arange(columns.start, columns.stop, dtype=np.float32) - x)[None]

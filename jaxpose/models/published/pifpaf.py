@@ -61,8 +61,10 @@ def _backbone(model: ShuffleNetV2) -> list[Rule]:
             target = f"backbone/stage_{stage}_unit_{unit}"
             for branch, conv, norm, name in layers:
                 if unit == 0 or branch == "branch2":
-                    places = (rf"{source}\.{branch}\.{number}" for number in (conv, norm))
-                    rules += layouts.conv_norm(*places, f"{target}/{name}")
+                    place = rf"{source}\.{branch}"
+                    rules += layouts.conv_norm(
+                        rf"{place}\.{conv}", rf"{place}\.{norm}", f"{target}/{name}"
+                    )
     return rules
 
 
