@@ -158,6 +158,13 @@ def _predict(
         outcome.notes.append(events.write(out))
     if pipeline.takes_whole_images_as_people and not options.boxes and outcome.people:
         outcome.notes.append(ONE_PERSON)
+    full = getattr(pipeline.predictor, "full_images", 0) if isinstance(pipeline, Pipeline) else 0
+    if full:
+        most = pipeline.predictor.codec.max_people
+        outcome.notes.append(
+            f"{full} of the images or frames have {most} people, the most that this model's codec "
+            "returns (max_people): further people are left out."
+        )
     boxes_in = " ".join(options.boxes) or None
     return summarise(outcome, media, out, boxes_in, results.stages, formats)
 
