@@ -43,6 +43,7 @@ from jaxpose.results.image_names import ImageNames, check_not_read
 from jaxpose.results.people import People
 from jaxpose.results.writers import FORMATS, Writer, head_of, writer
 from jaxpose.skeletons import Skeleton
+from jaxpose.tasks.bottomup.predictor import ImagePredictor
 
 WHOLE_IMAGE = "full"
 ONE_PERSON = (
@@ -158,12 +159,12 @@ def _predict(
         outcome.notes.append(events.write(out))
     if pipeline.takes_whole_images_as_people and not options.boxes and outcome.people:
         outcome.notes.append(ONE_PERSON)
-    full = getattr(pipeline.predictor, "full_images", 0) if isinstance(pipeline, Pipeline) else 0
-    if full:
-        most = pipeline.predictor.codec.max_people
+    predictor = pipeline.predictor if isinstance(pipeline, Pipeline) else None
+    if isinstance(predictor, ImagePredictor) and predictor.full_images:
         outcome.notes.append(
-            f"{full} of the images or frames have {most} people, the most that this model's codec "
-            "returns (max_people): further people are left out."
+            f"{predictor.full_images} of the images or frames have {predictor.codec.max_people} "
+            "people, the most that this model's codec returns (max_people): further people are "
+            "left out."
         )
     boxes_in = " ".join(options.boxes) or None
     return summarise(outcome, media, out, boxes_in, results.stages, formats)
