@@ -4,6 +4,10 @@ Prepare the data as in `docs/train.md`: `jaxpose prepare coco --layout images`. 
 COCO's 17, joined along the skeleton's limbs; the paper's 18th, the neck, is not in the data.
 ImageNet weights of VGG-19 (`init_from=vgg19.pth`, `reset_head=true`) start the backbone, as in the
 paper.
+
+Differences from the published training: its crops have one person at their middle, who fills 0.6 of
+them at a scale of 1, where here a scale of 1 fits the whole image; and its later stages have four
+times the rate, and biases twice.
 """
 
 from jaxpose.codecs.part_affinity import fields_of

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from jaxpose.results.people import People
+from jaxpose.tasks.bottomup.predictor import ImagePredictor
 from jaxpose.tasks.topdown.predictor import Predictor
 from jaxpose.viz import contact_sheet, draw_heatmaps, save_image
 
@@ -47,14 +48,23 @@ class Overview:
 class Heatmaps:
     """Writer of sheets with the crops of an image's people and the model's heatmaps over them."""
 
-    def __init__(self, predictor: Predictor, folder: Path) -> None:
-        """Writes into `folder`, with a predictor of a model that has maps."""
+    def __init__(
+        self, predictor: Predictor | ImagePredictor, folder: Path, whole_images: bool = False
+    ) -> None:
+        """Writes into `folder`, with a predictor of a model that has maps.
+
+        `whole_images`: the model takes whole images, so a sheet is one image.
+        """
         self._predictor = predictor
         self._folder = folder
+        self._whole_images = whole_images
 
     def write(self, people: People, image: np.ndarray, name: str) -> None:
-        """Writes a sheet of the first 24 people, numbered as in the files; none without people."""
-        if not len(people):
+        """Writes a sheet of the first 24 people, numbered as in the files; none without people.
+
+        The sheet of a model of whole images is the letterboxed image, with or without people.
+        """
+        if not len(people) and not self._whole_images:
             return
         codec = self._predictor.codec
         cells = []
@@ -62,7 +72,10 @@ class Heatmaps:
             zoom = max(1, round(_SIDE / max(crop.shape)))
             large = cv2.resize(crop, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
             cells.append(draw_heatmaps(large, maps, skeleton=people.skeleton, udp=codec.udp))
-        captions = [f"{row}: {people[row].score:.2f}" for row in range(len(cells))]
+        if self._whole_images:
+            captions = [f"{len(people)} {'person' if len(people) == 1 else 'people'}"]
+        else:
+            captions = [f"{row}: {people[row].score:.2f}" for row in range(len(cells))]
         sheet = contact_sheet(cells, columns=min(len(cells), _ROW), captions=captions)
         path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

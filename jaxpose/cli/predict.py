@@ -19,6 +19,7 @@ from jaxpose.cli.predict_summary import (
     make_writable,
     summarise,
 )
+from jaxpose.codecs.visualize import has_maps
 from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError, nearest
 from jaxpose.hub.catalogue import HOLISTIC, is_holistic
@@ -42,6 +43,7 @@ from jaxpose.results.image_names import ImageNames, check_not_read
 from jaxpose.results.people import People
 from jaxpose.results.writers import FORMATS, Writer, head_of, writer
 from jaxpose.skeletons import Skeleton
+from jaxpose.tasks.bottomup.predictor import ImagePredictor
 
 WHOLE_IMAGE = "full"
 ONE_PERSON = (
@@ -128,7 +130,7 @@ def _predict(
     sheet = Overview(media.count) if options.sheet else None
     heatmaps = None
     if options.heatmaps and isinstance(pipeline, Pipeline):
-        heatmaps = Heatmaps(pipeline.predictor, out / "heatmaps")
+        heatmaps = Heatmaps(pipeline.predictor, out / "heatmaps", pipeline.whole_images)
     output = Output(writers, out, names if options.draw else None, drawing, media.live)
     output.sheet, output.heatmaps = sheet, heatmaps
     failures = output.failures
@@ -157,6 +159,13 @@ def _predict(
         outcome.notes.append(events.write(out))
     if pipeline.takes_whole_images_as_people and not options.boxes and outcome.people:
         outcome.notes.append(ONE_PERSON)
+    predictor = pipeline.predictor if isinstance(pipeline, Pipeline) else None
+    if isinstance(predictor, ImagePredictor) and predictor.full_images:
+        outcome.notes.append(
+            f"{predictor.full_images} of the images or frames have {predictor.codec.max_people} "
+            "people, the most that this model's codec returns (max_people): further people are "
+            "left out."
+        )
     boxes_in = " ".join(options.boxes) or None
     return summarise(outcome, media, out, boxes_in, results.stages, formats)
 
@@ -164,9 +173,7 @@ def _predict(
 def _pipeline(options: Predict, settings: Options) -> tuple[Pipeline, Skeleton, dict[str, Any]]:
     """The pipeline of a pose model, its skeleton, and the head of the JSON file."""
     options, settings, trained, detector = _models(options, settings)
-    if options.heatmaps and (
-        trained.estimator.takes == "images" or not hasattr(trained.codec, "maps")
-    ):
+    if options.heatmaps and not has_maps(trained.codec):
         raise InputError(f"{options.run} gives coordinates, not heatmaps: leave --heatmaps out")
     lifter = None
     if options.lift is not None:

@@ -146,7 +146,11 @@ class Predict:
     ] = False
     heatmaps: Annotated[
         bool,
-        typer.Option("--heatmaps", help="Images: write each person's heatmaps to OUT/heatmaps."),
+        typer.Option(
+            "--heatmaps",
+            help="Images: write the heatmaps of each person's crop, or of the whole image for a "
+            "model that takes these, to OUT/heatmaps.",
+        ),
     ] = False
     checkpoint: Checkpoint = "best"
     flip_test: Annotated[

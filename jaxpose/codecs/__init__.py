@@ -11,6 +11,7 @@ from jaxpose.codecs.center_keypoints import CenterKeypoints
 from jaxpose.codecs.center_offsets import CenterOffsets
 from jaxpose.codecs.center_people import CenterPeople
 from jaxpose.codecs.codec import Codec, ImageCodec
+from jaxpose.codecs.composite_fields import CompositeFields
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.displacement_fields import DisplacementFields, SinglePersonFields
 from jaxpose.codecs.displacements import Displacements
@@ -34,6 +35,7 @@ __all__ = [
     "CenterOffsets",
     "CenterPeople",
     "Codec",
+    "CompositeFields",
     "Decoded",
     "DisplacementFields",
     "Displacements",

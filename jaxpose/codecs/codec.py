@@ -20,8 +20,9 @@ class Codec(Protocol):
 
     Two more methods are optional: `maps(outputs)` returns float32 maps `[B, h, w, K]` of each
     keypoint's likelihood over the input, and `bounded()` returns the codec that prediction uses in
-    place of this one. So are two attributes: `averages`, False if there is no flip test because
-    outputs cannot be averaged, and `border`, the value around an image on the input (0 if absent).
+    place of this one. So are three attributes: `averages`, False if there is no flip test because
+    outputs cannot be averaged, `border`, the value around an image on the input (0 if absent), and
+    `on_host`, True if the decoding runs in NumPy and cannot be exported.
     """
 
     @property
@@ -53,9 +54,8 @@ class ImageCodec(Codec, Protocol):
     `decode` returns up to `max_people` people `[B, P, K]`. `heatmap_hw` is the size of the maps,
     and of `Sample.counted`. A codec of keypoints that are not on maps has no `maps`; it has
     `check_levels(outputs, num_keypoints)`, which raises InputError for outputs that `decode` cannot
-    read, in place of shapes in `output_shapes`.
-    and of `Sample.counted`. One more method is optional: `guided(images, targets)` returns the
-    input of the model in training, which may contain targets.
+    read, in place of shapes in `output_shapes`. One more method is optional: `guided(images,
+    targets)` returns the input of the model in training, which may contain targets.
     """
 
     @property

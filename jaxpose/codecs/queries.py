@@ -86,7 +86,7 @@ class PeopleQueries:
     def decode(self, outputs: QueryOutputs) -> Decoded:
         """Decode up to `max_people` people `[B, P, K]`, the most probable first."""
         classes = outputs.classes.shape[-1]
-        logits = outputs.classes.reshape(len(outputs.classes), -1).astype(jnp.float32)
+        logits = outputs.classes.reshape(outputs.classes.shape[0], -1).astype(jnp.float32)
         most = min(self.max_people, logits.shape[1])
         best, index = jax.lax.top_k(logits, most)
         rows = (index // classes)[..., None, None]

@@ -65,10 +65,14 @@ _OTHERS = "stablehlo or savedmodel"
 
 def _lower(graph: Graph, traced: jex.ClosedJaxpr, program: Program) -> list[str]:
     """Adds a traced program to the graph; returns the names of its results."""
-    names: dict[Any, str] = {}
     for variable, value in zip(traced.jaxpr.invars, program.inputs, strict=True):
-        names[variable] = value.name
         graph.enter(value.name, variable.aval.shape)
+    return _apply(graph, traced, [value.name for value in program.inputs])
+
+
+def _apply(graph: Graph, traced: jex.ClosedJaxpr, inputs: Sequence[str]) -> list[str]:
+    """Adds the operations of a traced function of `inputs`; returns the names of its results."""
+    names: dict[Any, str] = dict(zip(traced.jaxpr.invars, inputs, strict=True))
     for variable, array in zip(traced.jaxpr.constvars, traced.consts, strict=True):
         names[variable] = graph.constant(array)
 
@@ -80,15 +84,59 @@ def _lower(graph: Graph, traced: jex.ClosedJaxpr, program: Program) -> list[str]
 
     for equation in traced.jaxpr.eqns:
         name = equation.primitive.name
+        operands = [read(atom) for atom in equation.invars]
+        if name == "while":
+            names.update(zip(equation.outvars, _loop(graph, equation, operands), strict=True))
+            continue
         if name not in OPERATIONS:
             raise _unwritten(repr(name))
         try:
-            made = OPERATIONS[name](graph, equation, [read(atom) for atom in equation.invars])
+            made = OPERATIONS[name](graph, equation, operands)
         except NotImplementedError as error:
             raise _unwritten(str(error)) from error
         results = [made] if isinstance(made, str) else made
         names.update(zip(equation.outvars, results, strict=True))
     return [read(atom) for atom in traced.jaxpr.outvars]
+
+
+def _loop(graph: Graph, equation: Any, operands: list[str]) -> list[str]:
+    """Adds a `while` as ONNX's Loop, whose body also computes whether to go on."""
+    of = equation.params
+    tested, used = of["cond_nconsts"], of["body_nconsts"]
+    split = tested + used
+    test, advance = (jex.jaxpr_as_fun(of[name]) for name in ("cond_jaxpr", "body_jaxpr"))
+
+    def more(*values: Any) -> Any:
+        """Condition of the loop; under `vmap`, one for each sample."""
+        return test(*values[:tested], *values[split:])[0]
+
+    def proceed(*values: Any) -> list[Any]:
+        state = values[split:]
+        made, going = advance(*values[tested:split], *state), more(*values)
+        if going.ndim == 0:
+            return list(made)
+        # Samples that have ended wait for the others.
+        shapes = [(*going.shape, *(1,) * (old.ndim - going.ndim)) for old in state]
+        return [
+            jax.numpy.where(going.reshape(shape), new, old)
+            for shape, new, old in zip(shapes, made, state, strict=True)
+        ]
+
+    shapes = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars]
+    condition, body = (
+        jax.make_jaxpr(folded(function, portable=True))(*shapes)
+        for function in (lambda *values: more(*values).any(), proceed)
+    )
+    consts, state = operands[:split], operands[split:]
+    (begin,) = _apply(graph, condition, operands)
+    with graph.body() as nodes:
+        inside = [graph.name() for _ in state]
+        after = _apply(graph, body, [*consts, *inside])
+        (again,) = _apply(graph, condition, [*consts, *after])
+        # An output of a body is neither one of its inputs nor another output.
+        results = [graph.add("Identity", name) for name in (again, *after)]
+    types = [variable.aval for variable in equation.outvars]
+    return graph.loop(begin, state, inside, results, types, nodes)
 
 
 def _unwritten(what: str) -> InputError:

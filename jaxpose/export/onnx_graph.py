@@ -3,6 +3,7 @@
 import ast
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ class Graph:
         self.constants: dict[str, np.ndarray] = {}
         self._sizes: dict[str, str] = {}
         self._kept: dict[tuple[Any, ...], str] = {}
+        self._read: set[str] = set()  # by bodies of loops
         self._count = 0
 
     def name(self) -> str:
@@ -49,9 +51,58 @@ class Graph:
             self.constants[self._kept[key]] = array
         return self._kept[key]
 
+    @contextmanager
+    def body(self) -> Iterator[list[Any]]:
+        """Collects the nodes that are added meanwhile in a list: the body of a loop."""
+        outer, sizes = self.nodes, dict(self._sizes)
+        self.nodes = []
+        try:
+            yield self.nodes
+        finally:
+            # Sizes that the body computed are not known outside it.
+            self.nodes, self._sizes = outer, sizes
+
+    def loop(
+        self,
+        begin: str,
+        state: Sequence[str],
+        inside: Sequence[str],
+        results: Sequence[str],
+        types: Sequence[Any],
+        body: list[Any],
+    ) -> list[str]:
+        """Adds a loop that runs while a condition holds; returns the names of the last state.
+
+        Args:
+          begin: the condition before the first pass.
+          state: values before the first pass.
+          inside: their names in the body.
+          results: the condition and the values after a pass, in the body.
+          types: objects with the shape and dtype of each value.
+          body: nodes from `body()`.
+        """
+        from onnx import helper
+
+        def value(name: str, kind: Any) -> Any:
+            # onnxruntime needs the number of axes.
+            shape = [size if isinstance(size, int) else None for size in kind.shape]
+            dtype = helper.np_dtype_to_tensor_dtype(np.dtype(kind.dtype))
+            return helper.make_tensor_value_info(name, dtype, shape)
+
+        count, again = (np.zeros((), dtype) for dtype in (np.int64, bool))
+        passed = [value(self.name(), count), value(self.name(), again)]
+        graph = helper.make_graph(
+            body,
+            self.name(),
+            [*passed, *(value(name, kind) for name, kind in zip(inside, types, strict=True))],
+            [value(name, kind) for name, kind in zip(results, (again, *types), strict=True)],
+        )
+        self._read |= {name for node in body for name in node.input}
+        return self.add_several("Loop", len(state), "", begin, *state, body=graph)
+
     def used(self) -> Iterator[tuple[str, np.ndarray]]:
         """Constants that at least one node reads."""
-        read = {name for node in self.nodes for name in node.input}
+        read = self._read | {name for node in self.nodes for name in node.input}
         return ((name, array) for name, array in self.constants.items() if name in read)
 
     def enter(self, name: str, shape: Sequence[Any]) -> None:

@@ -15,6 +15,7 @@ from jaxpose.export.onnx_graph import Graph
 Lowering = Callable[[Graph, Any, list[str]], str | list[str]]
 
 _END = np.iinfo(np.int64).max
+_TRUE = np.array(True)
 
 
 def _plain(kind: str, **attributes: Any) -> Lowering:
@@ -186,24 +187,59 @@ def _arg(kind: str) -> Lowering:
     return lower
 
 
-def _pool(graph: Graph, equation: Any, inputs: list[str]) -> str:
-    """Maximum over windows of `[B, ..., C]`."""
+def _any(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    axes = graph.constant(np.asarray(equation.params["axes"], np.int64))
+    number = graph.add("Cast", inputs[0], to=_dtype(np.zeros((), np.int32)))
+    return graph.add("Cast", graph.add("ReduceMax", number, axes, keepdims=0), to=_dtype(_TRUE))
+
+
+def _highest(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    return _pool(graph, equation, inputs, "MaxPool")
+
+
+def _sum_of_windows(graph: Graph, equation: Any, inputs: list[str]) -> str:
+    """Sum over windows of `[B, ..., C]`: their mean, with the zeros around, times their size."""
+    mean = _pool(graph, equation, inputs, "AveragePool", count_include_pad=1)
+    count = np.prod(equation.params["window_dimensions"])
+    return graph.add("Mul", mean, graph.constant(count.astype(equation.invars[0].aval.dtype)))
+
+
+def _pool(graph: Graph, equation: Any, inputs: list[str], kind: str, **attributes: Any) -> str:
+    """Pooling over windows of any axes, which ONNX has behind two other axes."""
     of = equation.params
     window, strides, padding = (
         of[name] for name in ("window_dimensions", "window_strides", "padding")
     )
-    rank = len(window)
-    if window[0] != 1 or window[-1] != 1:
-        raise NotImplementedError("windows over the batch or the channels")
-    pads = [int(padding[i][side]) for side in (0, 1) for i in range(1, rank - 1)]
+    shape, target = equation.invars[0].aval.shape, equation.outvars[0].aval.shape
+    inner = [i for i, size in enumerate(window) if size != 1]
+    outer = [i for i, size in enumerate(window) if size == 1]
+    if any(strides[i] != 1 or tuple(padding[i]) != (0, 0) for i in outer):
+        raise NotImplementedError("windows of one element with a stride or padding")
+    order = [*outer, *inner]
+    x = _permuted(graph, inputs[0], order)
+    if len(outer) != 2:
+        x = _shaped(graph, x, [_volume(shape[i] for i in outer), 1, *(shape[i] for i in inner)])
     x = graph.add(
-        "MaxPool",
-        _permuted(graph, inputs[0], [0, rank - 1, *range(1, rank - 1)]),
-        kernel_shape=[int(size) for size in window[1:-1]],
-        strides=[int(step) for step in strides[1:-1]],
-        pads=pads,
+        kind,
+        x,
+        kernel_shape=[int(window[i]) for i in inner],
+        strides=[int(strides[i]) for i in inner],
+        pads=[int(padding[i][side]) for side in (0, 1) for i in inner],
+        **attributes,
     )
-    return _permuted(graph, x, [0, *range(2, rank), 1])
+    if len(outer) != 2:
+        x = _shaped(graph, x, [target[i] for i in order])
+    return _permuted(graph, x, np.argsort(order).tolist())
+
+
+def _sort(graph: Graph, equation: Any, inputs: list[str]) -> list[str]:
+    """Sorts by the first operand: TopK of everything, the first of equals first."""
+    axis, keys = int(equation.params["dimension"]), equation.params["num_keys"]
+    if keys != 1:
+        raise NotImplementedError("a sort by several keys")
+    count = graph.size(equation.invars[0].aval.shape[axis])
+    first, where = graph.add_several("TopK", 2, inputs[0], count, axis=axis, largest=0)
+    return [first, *(graph.add("GatherElements", x, where, axis=axis) for x in inputs[1:])]
 
 
 def _product(graph: Graph, equation: Any, inputs: list[str]) -> str:
@@ -287,7 +323,7 @@ def _gather(graph: Graph, equation: Any, inputs: list[str]) -> str:
     where = graph.add("Squeeze", where, graph.size(indices.ndim - 1))
     if numbers.operand_batching_dims:
         if any(size != 1 for size in sizes):
-            raise NotImplementedError("a gather of slices in a batch")
+            return _slices_in_a_batch(graph, equation, x, where, axes[0])
         batched = (*numbers.operand_batching_dims, axes[0])
         # Axes of one element, which JAX takes as slices and not as a part of the batch.
         single = [i for i in range(operand.ndim) if i not in batched and operand.shape[i] == 1]
@@ -303,6 +339,33 @@ def _gather(graph: Graph, equation: Any, inputs: list[str]) -> str:
         return _shaped(graph, found, equation.outvars[0].aval.shape) if single else found
     found = graph.add("Gather", x, where, axis=axes[0])
     return _arranged(graph, equation, found, axes[0])
+
+
+def _slices_in_a_batch(graph: Graph, equation: Any, x: str, where: str, axis: int) -> str:
+    """Converts a lookup along one axis of each sample, of all that lies beside it."""
+    numbers, sizes = (equation.params[name] for name in ("dimension_numbers", "slice_sizes"))
+    operand, indices = (variable.aval for variable in equation.invars)
+    batch, target = list(numbers.operand_batching_dims), equation.outvars[0].aval.shape
+    beside = [i for i in range(operand.ndim) if i not in (*batch, axis)]
+    if any(sizes[i] != operand.shape[i] for i in beside) or sizes[axis] != 1:
+        raise NotImplementedError("a gather of parts of slices in a batch")
+    ahead = list(numbers.start_indices_batching_dims)
+    order = [*ahead, *(i for i in range(indices.ndim - 1) if i not in ahead)]
+    where = graph.add("Unsqueeze", _permuted(graph, where, order), graph.size(len(order)))
+    where = graph.add("Cast", where, to=_dtype(np.zeros((), np.int64)))
+    x = graph.add(
+        "GatherND", _permuted(graph, x, [*batch, axis, *beside]), where, batch_dims=len(batch)
+    )
+    # Axes of the result: those of the indices, as ordered above, and those beside.
+    places = iter(order.index(i) for i in range(len(order)))
+    slices = [i for i in range(operand.ndim) if i not in (*batch, *numbers.collapsed_slice_dims)]
+    offsets = iter(slices)
+    result = [
+        next(offsets) if i in numbers.offset_dims else -1 - next(places) for i in range(len(target))
+    ]
+    kept = [i for i in result if i != axis]
+    x = _permuted(graph, x, [-1 - i if i < 0 else len(order) + beside.index(i) for i in kept])
+    return _shaped(graph, x, target) if len(kept) < len(result) else x
 
 
 def _top(graph: Graph, equation: Any, inputs: list[str]) -> list[str]:
@@ -385,7 +448,10 @@ OPERATIONS: dict[str, Lowering] = {
     "reduce_max": _reduce("ReduceMax"),
     "reduce_min": _reduce("ReduceMin"),
     "reduce_sum": _reduce("ReduceSum"),
-    "reduce_window_max": _pool,
+    "reduce_or": _any,
+    "reduce_prod": _reduce("ReduceProd"),
+    "reduce_window_max": _highest,
+    "reduce_window_sum": _sum_of_windows,
     "rem": _plain("Mod", fmod=1),
     "reshape": _reshape,
     "rev": _reverse,
@@ -395,6 +461,7 @@ OPERATIONS: dict[str, Lowering] = {
     "sign": _plain("Sign"),
     "sin": _plain("Sin"),
     "slice": _slice,
+    "sort": _sort,
     "split": _split,
     "sqrt": _plain("Sqrt"),
     "square": lambda graph, _, inputs: graph.add("Mul", inputs[0], inputs[0]),

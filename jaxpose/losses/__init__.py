@@ -11,6 +11,7 @@ from jaxpose.losses.center_keypoints import CenterKeypointLoss, CenterPeopleLoss
 from jaxpose.losses.center_offsets import CenterOffsetLoss
 from jaxpose.losses.classification import CrossEntropy, cross_entropy
 from jaxpose.losses.combine import IntegralLoss, StageSum, WeightedSum
+from jaxpose.losses.composite_fields import CompositeFieldLoss
 from jaxpose.losses.coordinates import (
     L1,
     MPJPE,
@@ -82,6 +83,7 @@ __all__ = [
     "CenterKeypointLoss",
     "CenterOffsetLoss",
     "CenterPeopleLoss",
+    "CompositeFieldLoss",
     "CrossEntropy",
     "DisplacementFieldLoss",
     "DisplacementLoss",

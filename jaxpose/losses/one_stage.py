@@ -26,8 +26,9 @@ class OneStageLoss(Loss):
     Terms: `person`, cross entropy of the probability that a place proposes a person, or varifocal
     loss (arXiv:2008.13367) for heads without objectness, with targets of `overlap ** power`;
     `objectness`, cross entropy; `boxes`, 1 - IoU²; `keypoints`, 1 - OKS; `visible`, cross entropy;
-    `classified`, minus the logarithm of the likelihood of the classified coordinates (RTMO). All
-    but the first two are only of the assigned places.
+    `classified`, minus the logarithm of the likelihood of the classified coordinates (RTMO);
+    `absolute`, absolute errors of boxes and of keypoints in strides. All but the first two are only
+    of the assigned places.
 
     Attributes:
       codec: the experiment's codec, which decodes the proposals.
@@ -36,6 +37,9 @@ class OneStageLoss(Loss):
       power: exponent of the overlap in the targets of the probability.
       normalised: OKS is the mean over the labelled keypoints; otherwise their sum over K.
       person, objectness, boxes, keypoints, visible, classified: factors of the terms.
+      absolute: factor of the absolute errors; 0 for none. OKS and IoU have no gradient far from a
+        person, which this term has: YOLOX adds it in the last epochs, and a network from random
+        numbers on few images needs it from the beginning.
       from_classifier: the vectors to keypoints learn from the classified coordinates where these
         are nearer to the truth, and the probability learns the OKS of these (RTMO's second half of
         the training).
@@ -52,6 +56,7 @@ class OneStageLoss(Loss):
     keypoints: float = 30.0
     visible: float = 1.0
     classified: float = 1.0
+    absolute: float = 0.0
     from_classifier: bool = False
 
     def __post_init__(self) -> None:
@@ -105,6 +110,12 @@ class OneStageLoss(Loss):
         terms["boxes"] = self.boxes * jnp.sum(on * (1.0 - iou**2)) / count
         visible = _entropy(at_place(found.visible), own.labelled).mean(axis=-1)
         terms["visible"] = self.visible * jnp.sum(on * visible) / count
+        if self.absolute:
+            stride = _rows(guesses[4], place)[..., None]
+            apart = jnp.abs(keypoints - own.keypoints).sum(axis=-1) * own.labelled / stride
+            error = jnp.abs(boxes - own.boxes).mean(axis=-1) / stride[..., 0]
+            error = error + apart.mean(axis=-1)
+            terms["absolute"] = self.absolute * jnp.sum(on * error) / count
         truth_keypoints, labelled = own.keypoints, own.labelled
         if classifier is not None:
             places = _rows(guesses[3], place)

@@ -183,7 +183,7 @@ class EDPoseHead(nn.Module):
 
     def _encode(self, maps: tuple[jax.Array, ...], sizes: tuple[tuple[int, int], ...]) -> jax.Array:
         """Encoded pixels of all maps, `[B, N, D]`."""
-        batch, dim = len(maps[0]), maps[0].shape[-1]
+        batch, dim = maps[0].shape[0], maps[0].shape[-1]
         shape = (len(maps), dim)
         levels = self.param("levels", nn.initializers.normal(1.0), shape, jnp.float32)
         places = [jnp.asarray(sine_positions(h, w, dim, 20.0)) for h, w in sizes]
@@ -242,13 +242,13 @@ class EDPoseHead(nn.Module):
 
     def _split(self, values: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Values `[B, people * (1 + K), D]` of boxes `[B, P, D]` and keypoints `[B, P, K, D]`."""
-        shape = (len(values), self.people, self.num_keypoints + 1, values.shape[-1])
+        shape = (values.shape[0], self.people, self.num_keypoints + 1, values.shape[-1])
         grouped = values.reshape(shape)
         return grouped[:, :, 0], grouped[:, :, 1:]
 
     def _joined(self, box: jax.Array, points: jax.Array) -> jax.Array:
         grouped = jnp.concatenate([box[:, :, None], points], axis=2)
-        return grouped.reshape(len(box), -1, box.shape[-1])
+        return grouped.reshape(box.shape[0], -1, box.shape[-1])
 
 
 def own_person(people: int, keypoints: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from jaxpose.errors import InputError
 from jaxpose.export import onnx
 from jaxpose.export.fold import folded
 from jaxpose.export.program import Program, Value
+from jaxpose.geometry.lookup import values_at
 
 pytest.importorskip("onnxruntime")
 WEIGHTS = np.random.default_rng(0).normal(size=(3, 3, 2, 4)).astype(np.float32)
@@ -34,6 +35,12 @@ def picked(x):
     return jnp.take_along_axis(x, index[:, :, None], axis=2)
 
 
+def doubled(x):
+    """Numbers, doubled until their sum exceeds 9: the samples of a batch need unlike numbers."""
+    start = jnp.abs(x) + 0.1
+    return lax.while_loop(lambda s: s[0].sum() < 9, lambda s: (2 * s[0], s[1] + 1), (start, 0))[0]
+
+
 FUNCTIONS = {
     "argmax": lambda x: jnp.argmax(x, axis=1),
     "batched product": lambda x: jnp.einsum("bhwc,bkwc->bhkw", x, x[:, ::-1]),
@@ -54,16 +61,30 @@ FUNCTIONS = {
     "mirror": lambda x: x[:, :, ::-1],
     "pad": lambda x: jnp.pad(x, ((0, 0), (1, 2), (0, 3), (0, 0)), constant_values=7),
     "picked along an axis": picked,
+    "picked rows": lambda x: jax.vmap(lambda v, i: values_at(v, i[None, None, None], axis=1))(
+        x, jnp.argmax(x[:, 0, :, 0], axis=1).astype(jnp.int32)
+    ),
+    "picked several": lambda x: jnp.take_along_axis(
+        x, jnp.argmax(x, axis=1)[:, :3, :1, None].astype(jnp.int32), axis=1
+    ),
     "picked beside an axis of one": lambda x: picked(x[:, :1]),
     "powers": lambda x: x**3 + jnp.abs(x) ** 0.5 + lax.rsqrt(x**2 + 1) + jnp.tanh(x),
     "product with weights": lambda x: jnp.tensordot(x, WEIGHTS[0, :, :, 0], [[1, 3], [0, 1]]),
     "remainder": lambda x: lax.rem((x * 10).astype(jnp.int32), jnp.int32(3)).astype(jnp.float32),
     "select": lambda x: jnp.where((x > 0) & jnp.isfinite(x) | (x != x), x, jnp.where(x < -1, 0, 2)),
     "soft": lambda x: jax.nn.softmax(x, axis=-1) * jax.nn.sigmoid(x),
+    "sorted places": lambda x: jnp.argsort((2 * x).round(), axis=1),
     "split": lambda x: jnp.split(x, [1, 2], axis=1)[1],
     "strided slice": lambda x: x[:, 1::2, :3],
+    "highest of windows of maps": lambda x: lax.reduce_window(
+        x[..., 0], -jnp.inf, lax.max, (1, 3, 3), (1, 1, 1), "SAME"
+    ),
+    "sums of windows": lambda x: lax.reduce_window(
+        x, 0.0, lax.add, (1, 3, 2, 1), (1, 2, 1, 1), ((0, 0), (1, 1), (0, 1), (0, 0))
+    ),
     "taken by numbers": lambda x: jnp.take(x, np.array([2, 0, 1]), axis=1),
     "transpose": lambda x: x.transpose(0, 3, 1, 2).sum(axis=(1, 3)),
+    "until large": lambda x: jax.vmap(doubled)(x[:, 0, 0]),
     "waves": lambda x: jnp.sin(x) + jnp.cos(x),
 }
 
@@ -101,9 +122,9 @@ def test_operation(name, found):
 def test_what_is_not_written_is_named(tmp_path):
     with pytest.raises(
         InputError,
-        match=r"'sort', which the ONNX export does not support; export stablehlo or saved",
+        match=r"'cumsum', which the ONNX export does not support; export stablehlo or saved",
     ):
-        onnx.write(program({"sorted": lambda x: jnp.sort(x, axis=1)}), tmp_path / "x.onnx")
+        onnx.write(program({"sums": lambda x: jnp.cumsum(x, axis=1)}), tmp_path / "x.onnx")
     assert not (tmp_path / "x.onnx").exists()
 
 

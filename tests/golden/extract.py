@@ -40,6 +40,7 @@ KEPT = {
 
 # The same for other files of functions: name here, name there, cases.
 MORE = {
+    "composite_fields": ("functions_pifpaf", ("",)),
     "one_stage": (
         "functions_bottomup",
         (
@@ -91,6 +92,7 @@ MODELS = (
     "dekr_hrnet_w32_256x256",
     "cid_hrnet_w32_256x256",
     "edpose_r50_256x256",
+    "pifpaf_shufflenetv2k16",
     # Lifters.
     "martinez_h36m",
     "videopose3d_27",

@@ -201,6 +201,7 @@ def test_every_loss_is_tried():
     tried = {type(loss) for loss, _, _ in (*CASES.values(), *ENCODED.values())}
     elsewhere = {  # test_image_losses and test_one_stage_loss
         losses.AssociativeEmbeddingLoss,
+        losses.CompositeFieldLoss,
         losses.DisplacementLoss,
         losses.InstanceHeatmapLoss,
         losses.OneStageLoss,

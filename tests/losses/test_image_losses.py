@@ -6,12 +6,20 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from jaxpose.codecs import AssociativeEmbedding, Displacements, InstanceHeatmaps, Sample
+from jaxpose.codecs import (
+    AssociativeEmbedding,
+    CompositeFields,
+    Displacements,
+    InstanceHeatmaps,
+    Sample,
+)
 from jaxpose.codecs.associative_embedding import TagMaps
+from jaxpose.codecs.composite_fields import CompositeMaps
 from jaxpose.codecs.part_affinity import StageParts, openpose18_fields
 from jaxpose.errors import InputError
 from jaxpose.losses import (
     AssociativeEmbeddingLoss,
+    CompositeFieldLoss,
     DisplacementLoss,
     InstanceHeatmapLoss,
     PartAffinityLoss,
@@ -20,13 +28,13 @@ from jaxpose.losses import (
 SIZE = (32, 32)
 
 
-def sample(count):
+def sample(count, maps):
     rng = np.random.default_rng(0)
     points = jnp.asarray(rng.uniform(2, 30, (2, 3, count, 2)), jnp.float32)
     visible = np.full((2, 3, count), 2)
     visible[1, 1:] = 0  # one person
     visible[:, :, 3] = 0
-    counted = jnp.ones((2, 4, 4) if count == 18 else (2, 8, 8), bool).at[0, 0].set(False)
+    counted = jnp.ones((2, *maps), bool).at[0, 0].set(False)
     return Sample(jnp.asarray(visible), points, counted=counted)
 
 
@@ -38,6 +46,7 @@ CASES = {
         AssociativeEmbeddingLoss(tag=1.0),
         17,
     ),
+    "composite fields": (CompositeFields((33, 33)), CompositeFieldLoss(), 17),
     "instances": (InstanceHeatmaps(SIZE, max_people=3), InstanceHeatmapLoss(), 17),
     "displacements": (Displacements(SIZE, min_extent=0.0), DisplacementLoss(1.0), 17),
 }
@@ -45,7 +54,7 @@ CASES = {
 
 def case(name):
     codec, loss, count = CASES[name]
-    targets, weights = codec.encode(sample(count))
+    targets, weights = codec.encode(sample(count, codec.heatmap_hw))
     (shapes,) = codec.output_shapes(count)
     rng = np.random.default_rng(1)
     arrays = [jnp.asarray(rng.normal(0, 0.5, (2, *shape)), jnp.float32) for shape in shapes]
@@ -55,7 +64,10 @@ def case(name):
         found = targets._replace(coupled=coupled, instances=instances, features=features)
         return loss, found, targets, weights
     outputs = arrays[0] if name == "fields" else tuple(arrays)
-    return loss, TagMaps(*arrays) if "tags" in name else outputs, targets, weights
+    form = CompositeMaps if name == "composite fields" else TagMaps
+    if name == "composite fields" or "tags" in name:
+        outputs = form(*arrays)
+    return loss, outputs, targets, weights
 
 
 @pytest.mark.parametrize("name", CASES)

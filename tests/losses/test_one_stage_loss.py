@@ -223,7 +223,7 @@ def rtmo_case():
 def test_gradients_equal_finite_differences():
     """With a power of 0, targets do not depend on the outputs; the assignment does not change."""
     codec, outputs, (values, weights) = rtmo_case()
-    loss = OneStageLoss(codec, (0.05, 0.1), normalised=False, power=0.0)
+    loss = OneStageLoss(codec, (0.05, 0.1), normalised=False, power=0.0, absolute=1.0)
 
     def value(levels, variables):
         bound = BoundModule(outputs.classifier.module, variables)

@@ -29,6 +29,7 @@ from jaxpose.models.published.movenet import *
 from jaxpose.models.published.one_stage import *
 from jaxpose.models.published.openpose import *
 from jaxpose.models.published.picodet import *
+from jaxpose.models.published.pifpaf import *
 from jaxpose.models.published.posenet import *
 from jaxpose.models.published.pvt import *
 from jaxpose.models.published.resnet import *

@@ -23,10 +23,11 @@ Batch = dict[str, Any]
 
 @dataclass(frozen=True)
 class ImageAugmentation:
-    """Random variation of whole images; all distributions are uniform, as in HigherHRNet's recipe.
+    """Random variation of whole images; all distributions are uniform.
 
-    Source: arXiv:1908.10357, section 4.1, with rotations of 30 degrees, scales of 0.75 to 1.5 and
-    shifts of 40 of 512 pixels.
+    Rotations of 30 degrees and factors of 0.75 to 1.5 are those of HigherHRNet (arXiv:1908.10357,
+    section 4.1), whose factors are on the side of the crop, relative to an image's shorter side,
+    and whose shifts are larger, 0.2.
 
     Attributes:
       flip: probability of mirroring left and right.

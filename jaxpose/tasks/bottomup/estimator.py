@@ -61,12 +61,19 @@ class BottomUpEstimator:
         input's size to people in their pixels.
 
         Raises:
-          InputError: the level is `"photo"`, which is for models that take crops.
+          InputError: the level is `"photo"`, which is for models that take crops, or `"crops"` for
+            a codec that decodes on the host.
         """
         if level == "photo":
             raise InputError(
                 "Level `photo` crops people by their boxes, but this model takes whole "
                 "images. Export level 'crops': uint8 images of the model's size to people."
+            )
+        if level != "model" and getattr(self.codec, "on_host", False):
+            raise InputError(
+                f"{type(self.codec).__name__} decodes outside the compiled program. Export level "
+                "'model', normalised images to the head's outputs, and decode these with "
+                "`codec.decode`."
             )
         height, width = self.input_hw
         people, count = self.codec.max_people, self.skeleton.num_keypoints

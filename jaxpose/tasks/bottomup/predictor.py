@@ -78,6 +78,8 @@ class ImagePredictor:
         self.sizes = sorted({size for size in sizes if 0 < size < batch_size} | {batch_size})
         self.compilations = 0
         """Number of compilations of the forward pass; more than one per size is an error."""
+        self.full_images = 0
+        """Images with as many people as the codec returns at most; further people are left out."""
         permutation = skeleton.flip_permutation
 
         def forward(variables: Any, images: jax.Array) -> Decoded:
@@ -176,6 +178,7 @@ class ImagePredictor:
             raise InputError("the model's output is not finite: did its training diverge?")
         for row, image in enumerate(images):
             there = valid[row].any(axis=-1)
+            self.full_images += int(there.all())
             points = geometry.apply_affine(
                 image.image_from_input, keypoints[row, there].astype(np.float64)
             )

@@ -17,7 +17,7 @@ from jaxpose.losses.simota import SimOTA
 from jaxpose.models.csp import Style
 from jaxpose.models.darknet import CSPDarknet, yolox_style
 from jaxpose.models.hybrid_encoder import HybridEncoder
-from jaxpose.models.one_stage import OneStageModel, RTMOHead
+from jaxpose.models.one_stage import OneStageModel, RTMOHead, YOLOXPoseHead
 from jaxpose.skeletons import COCO17
 from jaxpose.tasks.bottomup.augment import STILL, ImageAugmentation
 from jaxpose.tasks.bottomup.estimate import DEVICE_KEYS
@@ -200,15 +200,31 @@ def test_a_step_has_all_terms_and_moves_the_classifiers_statistics():
 
 @pytest.mark.slow
 def test_drawn_scenes_are_learnt_by_heart():
-    """AP 0.66 after 250 steps on the four scenes of 64x64 pixels that were learnt."""
-    recipe = experiment(steps=250)
+    """AP 0.93 after 800 steps on the four scenes that were learnt.
+
+    In smaller images, people of a few pixels have an OKS without a gradient, and maps of four cells
+    have other variances in training than in evaluation.
+    """
+    size = (160, 160)
+    codec = OneStage(size, strides=(16, 32), threshold=0.1, max_people=8)
+    data = SyntheticScenes(4, 0, size, people=2)
+    head = YOLOXPoseHead(17, 48, style=yolox_style(False, "float32"))
+    recipe = experiment(
+        model=OneStageModel(Trunk(), head, Same()),
+        codec=codec,
+        loss=OneStageLoss(codec, SIGMAS, absolute=1.0),
+        train_data=data,
+        eval_data=data,
+        optimizer=AdamW(learning_rate=2e-3, warmup_steps=20, schedule="cosine", weight_decay=0.0),
+        steps=800,
+    )
     state, _ = train(recipe)
     task = recipe.task()
     report = task.evaluator(task.open("eval"), make_mesh(recipe.mesh), True)(
         state.variables()
     ).report
     assert not report.flip_test
-    assert report.metrics["AP50"] > 0.9 and report.metrics["AP"] > 0.5
+    assert report.metrics["AP"] > 0.85
 
 
 def test_parts_that_do_not_fit_are_refused():
