@@ -120,7 +120,7 @@ def test_transformer_keeps_few_arrays(chips, divided):
 
 def test_evaluation_with_flip_test(chips):
     experiment = get_config()
-    mesh = jax.sharding.Mesh(np.array(chips[:1]), ("data",))
+    mesh = make_mesh(Mesh(), chips[:1])
     shapes = jax.eval_shape(
         lambda key: experiment.model.init(key, jnp.zeros((1, 64, 48, 3))), jax.random.key(0)
     )
