@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxpose.models.patches import kernel_init
-from jaxpose.models.split import for_tpu
+from jaxpose.models.split import recomputes
 
 
 class Experts(nn.Module):
@@ -65,6 +65,8 @@ class MixtureMLP(nn.Module):
             return jnp.concatenate([shared, expert(hidden, dataset_index)], -1)
 
         hidden = dense(self.hidden, "fc1")(x)
-        if for_tpu():  # the backward pass computes GELU again, as in `activation.product_of_gelu`
+        if (
+            recomputes()
+        ):  # the backward pass computes GELU again, as in `activation.product_of_gelu`
             outputs = nn.remat(outputs)
         return outputs(self, hidden)

@@ -97,3 +97,13 @@ def for_tpu() -> bool:
     if split is not None:
         return split.platform == "tpu"
     return jax.default_backend() == "tpu" and jax.device_count() == 1
+
+
+def recomputes() -> bool:
+    """Return whether the program that is traced should compute cheap values again when needed.
+
+    TPUs and GPUs take longer to write and read an array for the backward pass than to compute its
+    elements from another one that is kept anyway.
+    """
+    split = _split.get()
+    return (jax.default_backend() if split is None else split.platform) != "cpu"

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from jaxpose.models import activation, attention, tpu_attention, vit_block
-from jaxpose.models.split import Split, current_split, for_device_of, for_tpu, split_over
+from jaxpose.models.split import (
+    Split,
+    current_split,
+    for_device_of,
+    for_tpu,
+    recomputes,
+    split_over,
+)
 from jaxpose.models.vit import ViT
 
 
@@ -78,9 +85,9 @@ def test_sizes_for_the_kernel():
 
 def test_programs_for_cpus_have_no_kernel():
     mesh = jax.sharding.Mesh(np.array(jax.devices("cpu")[:1]), ("data",))
-    assert not for_tpu()
+    assert not for_tpu() and not recomputes()
     with split_over(Split(mesh, ("data",))):
-        assert not for_tpu()
+        assert not for_tpu() and not recomputes()
     traced = str(jax.make_jaxpr(attention.self_attention)(random(2, 16, 3, 2, 64)))
     assert "pallas_call" not in traced
 
@@ -117,8 +124,9 @@ def test_program_for_tpus_computes_the_same_model(monkeypatch):
         return jax.jit(jax.value_and_grad(loss))(params)
 
     expected = run()
-    for module in (attention, activation, vit_block):
-        monkeypatch.setattr(module, "for_tpu", lambda: True)
+    monkeypatch.setattr(attention, "for_tpu", lambda: True)
+    for module in (activation, vit_block):
+        monkeypatch.setattr(module, "recomputes", lambda: True)
     found = run()
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, atol=2e-5 * float(jnp.abs(b).max()), rtol=1e-5)

@@ -75,7 +75,7 @@ def test_an_expert_learns_from_its_own_dataset_alone(variables, images):
 
 
 @pytest.mark.parametrize("index", [None, jnp.array([1, 0])], ids=["one", "each"])
-def test_a_program_for_tpus_keeps_the_input_of_gelu_alone(index, monkeypatch):
+def test_a_program_for_accelerators_keeps_the_input_of_gelu_alone(index, monkeypatch):
     layer = moe.MixtureMLP(64, experts=3, part_features=6, dataset=1, dtype="float32")
     x = jax.random.normal(jax.random.key(0), (2, 8, 16))
     variables = drawn.init(layer, x)
@@ -84,7 +84,7 @@ def test_a_program_for_tpus_keeps_the_input_of_gelu_alone(index, monkeypatch):
         return jax.vjp(lambda variables, x: layer.apply(variables, x, index), variables, x)[1]
 
     expected = backward()(jnp.ones_like(x))
-    monkeypatch.setattr(moe, "for_tpu", lambda: True)
+    monkeypatch.setattr(moe, "recomputes", lambda: True)
     kept = [leaf for leaf in jax.tree.leaves(jax.eval_shape(backward)) if leaf.shape == (2, 8, 64)]
     assert len(kept) == 1
     for a, b in zip(*map(jax.tree.leaves, (backward()(jnp.ones_like(x)), expected)), strict=True):
