@@ -125,7 +125,7 @@ def test_program_for_tpus_computes_the_same_model(monkeypatch):
 
     expected = run()
     monkeypatch.setattr(attention, "for_tpu", lambda: True)
-    for module in (activation, vit_block):
+    for module in (activation, attention, vit_block):
         monkeypatch.setattr(module, "recomputes", lambda: True)
     found = run()
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
