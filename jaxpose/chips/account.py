@@ -72,11 +72,20 @@ def compile_for(experiment: Experiment, wanted: Slice, name: programs.Name) -> C
 
     Raises:
       TooLarge: the program does not fit the chips' memory.
-      InputError: the mesh does not fit the slice or the batch; an error of `Slice.devices`.
+      InputError: the mesh does not fit the slice or the batch; the program needs cuDNN; an error of
+        `Slice.devices`.
     """
     mesh = make_mesh(experiment.mesh, wanted.devices())
     begun = time.perf_counter()
-    lowered = programs.lower(experiment, name, mesh)
+    try:
+        lowered = programs.lower(experiment, name, mesh)
+    except RuntimeError as error:
+        if "cuDNN" not in str(error):
+            raise
+        raise InputError(
+            "Attention by cuDNN (attention=cudnn) can only be compiled on a machine that has cuDNN "
+            "and the GPU. Set it to xla for a bound; cuDNN's moves fewer bytes."
+        ) from error
     try:
         compiled = lowered.compile(compiler_options=wanted.compiler_options or None)
     except jax.errors.JaxRuntimeError as error:

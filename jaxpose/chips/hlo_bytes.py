@@ -8,6 +8,7 @@ and a slice that is updated in place is written alone.
 
 from collections.abc import Iterable
 
+from jaxpose.chips.hlo_async import passed_on, piece
 from jaxpose.chips.hlo_text import Array, Computation, Instruction, Program
 
 _FREE = frozenset(
@@ -91,18 +92,24 @@ class ByteCounter:
 
     def _fusion(self, instruction: Instruction, arrays: list[tuple[Array, ...]]) -> int:
         name = instruction.calls["calls"]
+        part = piece(self.program, instruction)
+        if part == "done":
+            return 0
+        if part == "start":  # its first results are its operands
+            return sum(map(_bytes, arrays)) + _bytes(instruction.outputs[len(arrays) :])
+        unread, unwritten = passed_on(self.program, instruction) if part else (set(), set())
         read = sum(
             min(_bytes(array), self._used(name, number))
             for number, array in enumerate(arrays)
-            if _bytes(array)
+            if _bytes(array) and number not in unread
         )
         roots = self._roots(name)
         if len(roots) != len(instruction.outputs):
             return read + _bytes(instruction.outputs)
         written = sum(
             self._root_bytes(root, name, array)
-            for root, array in zip(roots, instruction.outputs, strict=True)
-            if array.main
+            for number, (root, array) in enumerate(zip(roots, instruction.outputs, strict=True))
+            if array.main and number not in unwritten
         )
         return read + written
 

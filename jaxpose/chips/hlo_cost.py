@@ -13,11 +13,10 @@ from typing import NamedTuple
 
 import jax
 
+from jaxpose.chips.hlo_async import COLLECTIVES, piece
 from jaxpose.chips.hlo_bytes import ByteCounter, results
 from jaxpose.chips.hlo_flops import flops
 from jaxpose.chips.hlo_text import Computation, Instruction, Place, Program, read_program
-
-KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
 
 _NEAR = 4  # instructions between a copy and the work that it is for
 _GROUPS = re.compile(
@@ -126,7 +125,7 @@ def traffic(program: Program | str) -> dict[str, Traffic]:
     Counted as sent around a ring of `n` devices: of an array of `s` bytes, all-gather and
     all-to-all send `s (n - 1) / n`, all-reduce twice that; a reduce-scatter that ends with `s`
     bytes sends `s (n - 1)`, a permutation `s`. A loop whose number of rounds the program does not
-    state counts once.
+    state counts once. A TPU writes a reduce-scatter as a fusion of an all-reduce and slices.
     """
     if isinstance(program, str):
         program = read_program(program)
@@ -134,21 +133,31 @@ def traffic(program: Program | str) -> dict[str, Traffic]:
     sent: dict[str, float] = defaultdict(float)
     overlapped: dict[str, int] = defaultdict(int)
     for times, top, inside in _executed(program, program.entry, 1):
+        part = piece(program, top)
+        if part in ("step", "done"):  # counted where it starts
+            continue
         for instruction, _ in _fused(program, top, inside):
             kind = instruction.opcode.removesuffix("-start")
-            if kind not in KINDS:
+            if kind not in COLLECTIVES:
                 continue
-            size = sum(output.bytes for output in results(instruction))
+            size: float = sum(output.bytes for output in results(instruction))
             members = _members(instruction.rest, program.devices)
+            sliced = top is not instruction and members * _size(top) == _size(instruction)
+            if kind == "all-reduce" and sliced:
+                kind, size = "reduce-scatter", size / members
             counts[kind] += times
             sent[kind] += times * size * _share(kind, members)
-            if top is instruction and _works_meanwhile(top, inside):
+            if (part or top is instruction) and _works_meanwhile(program, top, inside):
                 overlapped[kind] += times
     return {
         kind: Traffic(counts[kind], round(sent[kind]), overlapped[kind])
-        for kind in KINDS
+        for kind in COLLECTIVES
         if counts[kind]
     }
+
+
+def _size(instruction: Instruction) -> int:
+    return sum(output.size for output in instruction.outputs)
 
 
 def _executed(
@@ -211,14 +220,18 @@ def _place(program: Program, instructions: Iterable[Instruction]) -> Place | Non
     return None
 
 
-def _works_meanwhile(start: Instruction, inside: Computation) -> bool:
+def _works_meanwhile(program: Program, start: Instruction, inside: Computation) -> bool:
     """True if a fusion or a multiplication is scheduled before the end of an asynchronous start."""
-    if not start.opcode.endswith("-start"):
+    if not start.opcode.endswith("-start") and piece(program, start) != "start":
         return False
     names = list(inside)
+    parts = {start.name}
     for name in names[names.index(start.name) + 1 :]:
         other = inside[name]
-        if start.name in other.operands:
+        if other.opcode == "get-tuple-element" and parts.intersection(other.operands):
+            parts.add(name)
+            continue
+        if parts.intersection(other.operands) and piece(program, other) != "step":
             return False
         if other.opcode in ("fusion", "convolution", "dot", "custom-call", "while"):
             return True

@@ -80,8 +80,9 @@ def parse_slice(text: str) -> Slice:
     found = chip(name)
     axes = 1 if found.kind == "gpu" else len(found.topologies[0].split("x"))
     if not re.fullmatch(r"\d+(x\d+)*", sizes) or sizes not in found.topologies:
+        wrong = f"there is no topology {sizes!r} of" if sizes else "the topology is missing after"
         raise InputError(
-            f"--chips {text!r}: there is no topology {sizes!r} of {found.name}, which has "
+            f"--chips {text!r}: {wrong} {found.name}, which has "
             f"{axes} {'axis' if axes == 1 else 'axes'}. The known ones are "
             f"{', '.join(f'{found.name}:{one}' for one in found.topologies)}."
         )
@@ -93,6 +94,13 @@ def _tpus(wanted: Slice) -> list[jax.Device]:
         raise InputError(
             f"Compiling for {wanted} needs libtpu, the compiler of TPUs, which runs on any Linux "
             'machine with an x86-64 processor: pip install "jaxpose[tpu]"'
+        )
+    version, needed = _version("libtpu"), _libtpu_of_jax()
+    of_jax = needed.removeprefix("libtpu==").removesuffix("*")
+    # Another one may fail in the middle of a program, or make another program than on the chip.
+    if version and of_jax != needed and not f"{version}.".startswith(of_jax):
+        raise InputError(
+            f'libtpu {version} is not the one of JAX {jax.__version__}: pip install "{needed}"'
         )
     os.environ.update({name: value for name, value in _LIBTPU.items() if name not in os.environ})
     options: dict[str, Any] = {}
@@ -154,7 +162,7 @@ def _explained(wanted: Slice, error: Exception, package: str) -> str:
 def _libtpu_of_jax() -> str:
     """The requirement `libtpu==...` of the installed JAX."""
     lines = importlib.metadata.requires("jax") or []
-    return next((line.split(";")[0] for line in lines if line.startswith("libtpu")), "libtpu")
+    return next((line.split(";")[0] for line in lines if line.startswith("libtpu==")), "libtpu")
 
 
 def _version(package: str) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 
-from jaxpose.models.split import for_tpu
+from jaxpose.models.split import recomputes
 
 
 def product_of_gelu(
@@ -19,12 +19,12 @@ def product_of_gelu(
 
     GELU is that of the error function, or its approximation by tanh if `approximate`.
 
-    In a program for a TPU the backward pass computes the activation again, and the forward pass
-    keeps `x` alone: reading and writing an array takes a TPU longer than computing its elements.
+    In a program for TPUs or GPUs the backward pass computes the activation again, and the forward
+    pass keeps `x` alone (see `split.recomputes`).
     """
 
     def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
         activation = jax.nn.gelu(x, approximate=approximate)
         return jax.lax.dot_general(activation, kernel, dimension_numbers, **options)
 
-    return (jax.checkpoint(product) if for_tpu() else product)(x, kernel)
+    return (jax.checkpoint(product) if recomputes() else product)(x, kernel)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from jaxpose.models.patches import kernel_init
-from jaxpose.models.split import Split, current_split, for_tpu
+from jaxpose.models.split import Split, current_split, for_tpu, recomputes
 
 Implementation = Literal["xla", "cudnn"]
 
@@ -64,7 +64,8 @@ def self_attention(qkv: jax.Array, implementation: Implementation = "xla") -> ja
     """Multi-head attention of all tokens to all tokens, with the softmax in float32.
 
     On a TPU in bfloat16, sequences as short as those of a crop take a kernel that writes no logits
-    to memory (see `split.for_tpu`).
+    to memory (see `split.for_tpu`). XLA's attention keeps none for the backward pass on TPUs and
+    GPUs (see `split.recomputes`).
 
     Args:
       qkv: queries, keys and values, `[B, N, 3, heads, head_dim]`; logits are products divided by
@@ -74,7 +75,9 @@ def self_attention(qkv: jax.Array, implementation: Implementation = "xla") -> ja
     Returns:
       `[B, N, heads, head_dim]`.
     """
-    general = partial(_by_jax, implementation=implementation)
+    general: Callable[[jax.Array], jax.Array] = partial(_by_jax, implementation=implementation)
+    if implementation == "xla" and recomputes():
+        general = jax.checkpoint(general)
     if implementation != "xla" or not for_tpu() or not _kernel_takes(qkv):
         return general(qkv)
     on_tpu = partial(_by_kernel_of_heads, split=current_split())

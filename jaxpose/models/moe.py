@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxpose.models.patches import kernel_init
+from jaxpose.models.split import recomputes
 
 
 class Experts(nn.Module):
@@ -55,7 +56,17 @@ class MixtureMLP(nn.Module):
         def dense(features: int, name: str) -> nn.Module:
             return nn.Dense(features, dtype=self.dtype, kernel_init=kernel_init, name=name)
 
-        hidden = jax.nn.gelu(dense(self.hidden, "fc1")(x), approximate=False)
-        shared = dense(x.shape[-1] - self.part_features, "fc2")(hidden)
-        expert = Experts(self.experts, self.part_features, self.dataset, self.dtype, name="experts")
-        return jnp.concatenate([shared, expert(hidden, dataset_index)], -1)
+        def outputs(module: nn.Module, hidden: jax.Array) -> jax.Array:
+            hidden = jax.nn.gelu(hidden, approximate=False)
+            shared = dense(x.shape[-1] - self.part_features, "fc2")(hidden)
+            expert = Experts(
+                self.experts, self.part_features, self.dataset, self.dtype, name="experts"
+            )
+            return jnp.concatenate([shared, expert(hidden, dataset_index)], -1)
+
+        hidden = dense(self.hidden, "fc1")(x)
+        if (
+            recomputes()
+        ):  # the backward pass computes GELU again, as in `activation.product_of_gelu`
+            outputs = nn.remat(outputs)
+        return outputs(self, hidden)

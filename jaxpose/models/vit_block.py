@@ -12,7 +12,7 @@ from jaxpose.models.attention import HeadDense, self_attention
 from jaxpose.models.moe import MixtureMLP
 from jaxpose.models.patches import kernel_init
 from jaxpose.models.rope import Rope, Rotation
-from jaxpose.models.split import for_tpu
+from jaxpose.models.split import recomputes
 
 Norm = Literal["layer", "rms"]
 QKVBias = Literal["all", "query_value", "none"]
@@ -32,13 +32,13 @@ def drop_path(x: jax.Array, rate: jax.Array | float, key: jax.Array) -> jax.Arra
         return jnp.where(keep, x / jnp.asarray(1.0 - rate, x.dtype), jnp.zeros((), x.dtype))
 
     # Else the backward pass of layers in a loop would read `keep` broadcast to the size of `x`.
-    return (jax.checkpoint(kept) if for_tpu() else kept)(x)
+    return (jax.checkpoint(kept) if recomputes() else kept)(x)
 
 
 def make_norm(kind: Norm, epsilon: float, dtype: str, name: str) -> nn.Module:
     """Make a layer norm, or an RMS norm (arXiv:1910.07467), which has no bias and no centring."""
     norm = nn.LayerNorm if kind == "layer" else nn.RMSNorm
-    if for_tpu():  # keep the input alone for the backward pass, not float32 intermediate results
+    if recomputes():  # the input alone is kept, not float32 intermediate results
         norm = nn.remat(norm)
     return norm(epsilon=epsilon, dtype=dtype, name=name)
 

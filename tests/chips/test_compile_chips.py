@@ -198,6 +198,16 @@ def test_a_compiler_that_runs_out_of_memory_is_understood(monkeypatch):
         accounts.compile_for(load_recipe(TINY), parse_slice("v5e:2x2"), "train")
 
 
+def test_attention_by_cudnn_needs_the_gpu(monkeypatch):
+    def lower(*arguments):
+        raise RuntimeError("cuDNN not found.")
+
+    monkeypatch.setattr(Slice, "devices", lambda self: jax.devices()[:4])
+    monkeypatch.setattr(accounts.programs, "lower", lower)
+    with pytest.raises(InputError, match="Set it to xla"):
+        accounts.compile_for(load_recipe(TINY), parse_slice("h100:4"), "train")
+
+
 def test_fit_confirms_its_best_estimates_and_prints_the_command(monkeypatch):
     asked = []
 

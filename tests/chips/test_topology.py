@@ -34,7 +34,7 @@ def test_names_of_slices():
     [
         ("v5e:3x5", ["no topology '3x5' of v5e", "2 axes", "v5e:4x4"]),
         ("v5p:4x4", ["no topology", "3 axes", "v5p:2x2x1"]),
-        ("h100", ["no topology ''", "1 axis", "h100:8"]),
+        ("h100", ["topology is missing after h100", "1 axis", "h100:8"]),
         ("h1000:8", ["no chip 'h1000'", "Did you mean 'h100'?", "v6e"]),
         ("v5e:axb", ["no topology 'axb'"]),
     ],
@@ -55,6 +55,14 @@ def test_an_absent_compiler_names_its_packages(monkeypatch):
     monkeypatch.setattr(topology, "_version", lambda package: "0.4.1")
     with pytest.raises(InputError, match=r"is of JAX 0\.4\.1.*pip install"):
         parse_slice("h100:1").devices()
+
+
+def test_a_compiler_of_another_jax_names_the_right_one(monkeypatch):
+    monkeypatch.setattr(topology.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(topology, "_version", lambda package: "0.0.4")
+    monkeypatch.setattr(topology, "_libtpu_of_jax", lambda: "libtpu==0.0.42.*")
+    with pytest.raises(InputError, match=r'libtpu 0\.0\.4 is not the one .*"libtpu==0\.0\.42\.\*"'):
+        parse_slice("v5e:2x2").devices()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from jaxpose.models import activation, attention, tpu_attention, vit_block
-from jaxpose.models.split import Split, for_tpu, split_over
+from jaxpose.models.split import (
+    Split,
+    current_split,
+    for_device_of,
+    for_tpu,
+    recomputes,
+    split_over,
+)
 from jaxpose.models.vit import ViT
 
 
@@ -78,11 +85,29 @@ def test_sizes_for_the_kernel():
 
 def test_programs_for_cpus_have_no_kernel():
     mesh = jax.sharding.Mesh(np.array(jax.devices("cpu")[:1]), ("data",))
-    assert not for_tpu()
+    assert not for_tpu() and not recomputes()
     with split_over(Split(mesh, ("data",))):
-        assert not for_tpu()
+        assert not for_tpu() and not recomputes()
     traced = str(jax.make_jaxpr(attention.self_attention)(random(2, 16, 3, 2, 64)))
     assert "pallas_call" not in traced
+
+
+def test_a_program_for_one_of_several_devices_is_traced_for_it():
+    device = jax.devices()[3]
+    array, seen = jax.device_put(jnp.ones(2), device), []
+
+    def program(x):
+        seen.append(current_split())
+        return x
+
+    jax.jit(for_device_of({"w": array, "n": np.ones(2)}, program))(array)
+    assert seen[0].mesh.devices.tolist() == [device]
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:2]), ("data",))
+    both = jax.device_put(array, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))
+    assert for_device_of(both, program) is program
+    # A trace around it decides where there is no array yet.
+    jax.eval_shape(lambda x: for_device_of(x, program)(x), array)
+    assert seen[1] is None
 
 
 def test_program_for_tpus_computes_the_same_model(monkeypatch):
@@ -99,8 +124,9 @@ def test_program_for_tpus_computes_the_same_model(monkeypatch):
         return jax.jit(jax.value_and_grad(loss))(params)
 
     expected = run()
-    for module in (attention, activation, vit_block):
-        monkeypatch.setattr(module, "for_tpu", lambda: True)
+    monkeypatch.setattr(attention, "for_tpu", lambda: True)
+    for module in (activation, attention, vit_block):
+        monkeypatch.setattr(module, "recomputes", lambda: True)
     found = run()
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, atol=2e-5 * float(jnp.abs(b).max()), rtol=1e-5)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxpose.errors import InputError
-from jaxpose.models import DeconvHead, PoseModel, init_variables, vitpose_plus
+from jaxpose.models import DeconvHead, PoseModel, init_variables, moe, vitpose_plus
 from jaxpose.models.vit import ViT
 
 TINY = PoseModel(
@@ -72,6 +72,23 @@ def test_an_expert_learns_from_its_own_dataset_alone(variables, images):
     experts = gradient["backbone"]["blocks"]["mlp"]["experts"]["kernel"]
     used = np.abs(np.asarray(experts)).max((0, 2, 3)) > 0
     np.testing.assert_array_equal(used, [True, False, True])
+
+
+@pytest.mark.parametrize("index", [None, jnp.array([1, 0])], ids=["one", "each"])
+def test_a_program_for_accelerators_keeps_the_input_of_gelu_alone(index, monkeypatch):
+    layer = moe.MixtureMLP(64, experts=3, part_features=6, dataset=1, dtype="float32")
+    x = jax.random.normal(jax.random.key(0), (2, 8, 16))
+    variables = drawn.init(layer, x)
+
+    def backward():
+        return jax.vjp(lambda variables, x: layer.apply(variables, x, index), variables, x)[1]
+
+    expected = backward()(jnp.ones_like(x))
+    monkeypatch.setattr(moe, "recomputes", lambda: True)
+    kept = [leaf for leaf in jax.tree.leaves(jax.eval_shape(backward)) if leaf.shape == (2, 8, 64)]
+    assert len(kept) == 1
+    for a, b in zip(*map(jax.tree.leaves, (backward()(jnp.ones_like(x)), expected)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxpose import codecs
 from jaxpose.chips import hlo_cost
 from jaxpose.chips.hlo_text import read_program
-from jaxpose.chips.programs import abstract_arguments
+from jaxpose.chips.programs import abstract_arguments, lower
 from jaxpose.codecs import heatmap, simcc
 from jaxpose.codecs.sample import Sample
 from jaxpose.models.build import PoseModel
@@ -28,6 +28,7 @@ from jaxpose.models.heads import DeconvHead
 from jaxpose.models.vit import ViT
 from jaxpose.skeletons import COCO17
 from jaxpose.tasks.topdown.estimate import make_estimate
+from jaxpose.tasks.topdown.experiment import Evaluation
 from jaxpose.train.experiment import Mesh
 from jaxpose.train.init_state import abstract_state
 from jaxpose.train.mesh import make_mesh, replicated
@@ -118,9 +119,31 @@ def test_transformer_keeps_few_arrays(chips, divided):
     assert 0 < sum(kept) < 12.5
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [2, 6])
+def test_layers_in_a_loop_cost_what_they_cost_one_after_another(chips, depth):
+    def cost(unroll):
+        backbone = ViT(dim=256, depth=depth, heads=4, unroll=unroll, dtype="bfloat16")
+        experiment = dataclasses.replace(
+            get_config(),
+            model=PoseModel(backbone, DeconvHead(17, deconv_channels=())),
+            codec=heatmap.udp(heatmap_hw=(16, 12)),
+            evaluation=Evaluation(batch_size=8),
+        )
+        lowered = lower(experiment, "predict", make_mesh(Mesh(), chips[:1]))
+        quickly = {"exec_time_optimization_effort": -1.0}
+        work = hlo_cost.work(read_program(lowered.compile(compiler_options=quickly).as_text()))
+        return sum(one.flops for one in work), sum(one.bytes for one in work)
+
+    looped, unrolled = cost(1), cost(depth)
+    assert looped[0] == unrolled[0]
+    # A loop copies a little more: 2.1 % with 2 layers, 2.7 % with 6.
+    assert unrolled[1] <= looped[1] <= 1.04 * unrolled[1]
+
+
 def test_evaluation_with_flip_test(chips):
     experiment = get_config()
-    mesh = jax.sharding.Mesh(np.array(chips[:1]), ("data",))
+    mesh = make_mesh(Mesh(), chips[:1])
     shapes = jax.eval_shape(
         lambda key: experiment.model.init(key, jnp.zeros((1, 64, 48, 3))), jax.random.key(0)
     )

@@ -13,6 +13,7 @@ from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.visualize import as_maps
 from jaxpose.data.instances import letterbox
 from jaxpose.errors import InputError
+from jaxpose.models.split import for_device_of
 from jaxpose.results.people import People
 from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.topdown.augment import normalize
@@ -91,8 +92,8 @@ class ImagePredictor:
             arguments = model, variables, normalize(images), codec, permutation, flip_test
             return as_maps(codec, predict_outputs(*arguments))
 
-        self._forward = jax.jit(forward)
-        self._maps = jax.jit(maps)
+        self._forward = jax.jit(for_device_of(variables, forward))
+        self._maps = jax.jit(for_device_of(variables, maps))
 
     def warm_up(self, *, every_size: bool = True) -> None:
         """Compile the forward pass for every batch size, or only for the largest."""

@@ -10,6 +10,7 @@ from jaxpose.codecs.lifting import LiftingCodec, Statistics
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import Camera, check_cameras
 from jaxpose.models.lifting.lifter import Lifter
+from jaxpose.models.split import for_device_of
 from jaxpose.motion.fill import fill_gaps
 from jaxpose.skeletons import Skeleton
 from jaxpose.skeletons.mapping import mapped
@@ -72,7 +73,7 @@ class TrackLifter:
                 flip_test=flip_test,
             )
 
-        self._forward = jax.jit(forward)
+        self._forward = jax.jit(for_device_of(variables, forward))
 
     def __call__(
         self,
