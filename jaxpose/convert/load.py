@@ -27,6 +27,7 @@ from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.detection import DetectionModel
 from jaxpose.models.feature_pyramid import FeaturePyramid, FixedStatistics
 from jaxpose.models.hiera import Hiera
+from jaxpose.models.hrformer import HRFormer
 from jaxpose.models.lifting.lifter import Lifter
 from jaxpose.models.published.large_vit_tables import terms_of
 from jaxpose.models.pvt import PVT
@@ -200,7 +201,7 @@ def fit_backbone(
     resample: bool = False,
 ) -> Mapping[str, np.ndarray]:
     """Return `state_dict` with the positions of a model; see `fit_vit`, `fit_windows`."""
-    if isinstance(model.backbone, Swin):
+    if isinstance(model.backbone, Swin | HRFormer):
         return fit_windows(state_dict)
     if isinstance(model.backbone, Hiera) and source.positions in state_dict:
         key, grid = source.positions, model.backbone.grid_hw

@@ -24,19 +24,23 @@ class WindowAttention(nn.Module):
       window: side of a window in patches.
       shift: patches that the map is rolled by, up and left.
       dtype: compute dtype; softmax is in float32.
+      centred: pad the map at both ends of an axis (HRFormer) rather than below and to the right.
     """
 
     heads: int
     window: int
     shift: tuple[int, int]
     dtype: str
+    centred: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """`[B, h, w, D]` -> `[B, h, w, D]`."""
         batch, height, width, dim = x.shape
         side, (up, left) = self.window, self.shift
-        x = jnp.pad(x, ((0, 0), (0, -height % side), (0, -width % side), (0, 0)))
+        pads = [-size % side for size in (height, width)]
+        top, start = (pad // 2 if self.centred else 0 for pad in pads)
+        x = jnp.pad(x, ((0, 0), (top, pads[0] - top), (start, pads[1] - start), (0, 0)))
         rows, columns = x.shape[1] // side, x.shape[2] // side
         x = jnp.roll(x, (-up, -left), (1, 2)) if up or left else x
         x = x.reshape(batch, rows, side, columns, side, dim).transpose(0, 1, 3, 2, 4, 5)
@@ -63,7 +67,7 @@ class WindowAttention(nn.Module):
         x = x.reshape(batch, rows, columns, side, side, dim).transpose(0, 1, 3, 2, 4, 5)
         x = x.reshape(batch, rows * side, columns * side, dim)
         x = jnp.roll(x, (up, left), (1, 2)) if up or left else x
-        return x[:, :height, :width]
+        return x[:, top : top + height, start : start + width]
 
 
 def relative_positions(side: int) -> np.ndarray:

@@ -15,6 +15,7 @@ from jaxpose.models.published.heads import *
 from jaxpose.models.published.hiera import *
 from jaxpose.models.published.higher_hrnet import *
 from jaxpose.models.published.hourglass import *
+from jaxpose.models.published.hrformer import *
 from jaxpose.models.published.hrnet import *
 from jaxpose.models.published.hybrid import *
 from jaxpose.models.published.large_vit import *
