@@ -34,6 +34,7 @@ from jaxpose.models.published.pvt import *
 from jaxpose.models.published.resnet import *
 from jaxpose.models.published.rtmdet import *
 from jaxpose.models.published.rtmpose import *
+from jaxpose.models.published.sam import *
 from jaxpose.models.published.swin import *
 from jaxpose.models.published.vitpose import *
 from jaxpose.models.published.yolo import *
