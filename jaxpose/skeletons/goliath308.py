@@ -11,6 +11,10 @@ _SIDES = ("left", "right")
 _FINGERS = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
 _FEET = tuple(f"{side}_{p}" for side in _SIDES for p in ("big_toe", "small_toe", "heel"))
 
+_OTHER_SIDE = (
+    r"^(left|right)(?=_)|(?<![a-z])[lr](?=_)",
+    {"left": "right", "right": "left", "l": "r", "r": "l"},
+)
 # Numbers of midpoints on the other side of the face, where they are counted in another direction.
 _EYE_OR_LIP = {"1": "2", "2": "1", "3": "6", "6": "3", "4": "5", "5": "4"}
 _OTHER_NUMBER = (
@@ -27,13 +31,10 @@ _OTHER_NUMBER = (
 
 def partner(name: str) -> str:
     """Name of the keypoint on the other side; the same name for one in the middle."""
-    name = re.sub(
-        r"^(left|right)(?=_)|(?<![a-z])[lr](?=_)",
-        lambda side: {"left": "right", "right": "left", "l": "r", "r": "l"}[side[0]],
-        name,
-    )
-    for pattern, other in _OTHER_NUMBER:
-        name = re.sub(pattern, lambda number, other=other: other[number[0]], name)
+    for pattern, other in (_OTHER_SIDE, *_OTHER_NUMBER):
+        found = re.search(pattern, name)
+        if found is not None:
+            name = name[: found.start()] + other[found[0]] + name[found.end() :]
     return name
 
 
@@ -64,8 +65,8 @@ _LEFT_EYEBROW = [name.replace("_r_", "_l_") for name in _RIGHT_EYEBROW]
 def _left_eye(place: str) -> list[str]:
     """Lines of the left upper or lower eyelid."""
     lash = ("inner_end", "outer_end", "centerpoint", *(f"midpoint_{i}" for i in (2, 1, 6, 5, 4, 3)))
-    lid = ("midpoint_6", "midpoint_2", "midpoint_5", "centerpoint", "midpoint_4", "midpoint_1")
-    lid = (*lid, "midpoint_3")
+    lid = [f"midpoint_{i}" for i in (6, 2, 5, 4, 1, 3)]
+    lid.insert(3, "centerpoint")
     return [
         *(f"l_{point}_of_{place}_lash_line" for point in lash),
         *(f"l_{point}_of_{place}_eyelid_line" for point in ("outer_end", *lid)),

@@ -50,7 +50,6 @@ FAMILIES = {
         r"backbone/stem_.*",
     ),
 }
-CHEAP = ("dinov3",)
 
 
 def experiment(name):
@@ -80,9 +79,8 @@ def experiment(name):
     return override(tiny, [*changes, "evaluation.every=2"])
 
 
-@pytest.mark.parametrize(
-    "name", [n if n in CHEAP else pytest.param(n, marks=pytest.mark.slow) for n in FAMILIES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
 def test_a_run_of_two_steps_on_eight_devices(name, tmp_path):
     tiny = experiment(name)
     result = train(tiny, tmp_path / "run", Console(quiet=True))
