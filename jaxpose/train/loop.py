@@ -129,7 +129,8 @@ def train(
         leaving.push(lambda kind, *_: begun.abandon() if kind else None)
         if distributed.is_first():
             leaving.enter_context(only_writer(directory))
-        state, base = None, {}
+        state: TrainState | None = None
+        base: dict[str, Any] = {}
         if overwrite:
             # Before the old run is removed, so that an error here does not lose it.
             state, base = first_state(experiment, layout, weights)

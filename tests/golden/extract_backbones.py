@@ -16,6 +16,7 @@ import sys
 import tempfile
 import types
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,6 +93,16 @@ def sam_hugging_face():
     return Called(model, lambda images: model(images).last_hidden_state)
 
 
+def mmpose(name: str, **options):
+    """A backbone of MMPose under its names in a pose model."""
+    stand_in("torchvision", "xtcocotools", "mmcv.ops", "mmcv._ext", "mmdet")
+    from mmpose.models import backbones
+    from torch import nn
+
+    backbone = getattr(backbones, name)(**options)
+    return Called(nn.ModuleDict({"backbone": backbone}), lambda images: backbone(images)[-1])
+
+
 class Called(NamedTuple):
     """A module, and the call whose results are kept."""
 
@@ -107,8 +118,14 @@ class Source(NamedTuple):
     shape: tuple[int, ...]
 
 
+SMALL, LARGER = (1, 3, 64, 96), (1, 3, 128, 192)
 SOURCES = {
     "timm_sam_tiny_128x96": Source("timm", sam_timm, (1, 3, 128, 96)),
+    "mmpose_resnext50_64x96": Source("mmpose", partial(mmpose, "ResNeXt", depth=50), SMALL),
+    "mmpose_seresnet50_64x96": Source("mmpose", partial(mmpose, "SEResNet", depth=50), SMALL),
+    "mmpose_scnet50_128x192": Source(
+        "mmpose", partial(mmpose, "SCNet", depth=50), (1, 3, 128, 192)
+    ),
     "hf_sam_tiny_128x128": Source("transformers", sam_hugging_face, (1, 3, 128, 128)),
 }
 
@@ -121,7 +138,8 @@ def record(name: str, folder: Path) -> None:
     called = source.make()
     if not isinstance(called, Called):
         called = Called(called.__self__, called)
-    module = called.module.eval()
+    module = called.module
+    module.eval()
     shapes = {key: list(value.shape) for key, value in module.state_dict().items()}
     filled = {
         key: torch.from_numpy(np.asarray(tensor(key, shape))) for key, shape in shapes.items()

@@ -41,6 +41,22 @@ MMPOSE_INDEX = (
     "hrformer/hrformer_small_coco_384x288-98d237ed_20220316",
     "hrformer/hrformer_base_coco_256x192-6f5f1169_20220316",
     "hrformer/hrformer_base_coco_384x288-ecf0758d_20220316",
+    "resnext/resnext50_coco_256x192-dcff15f6_20200727",
+    "resnext/resnext50_coco_384x288-412c848f_20200727",
+    "resnext/resnext101_coco_256x192-c7eba365_20200727",
+    "resnext/resnext101_coco_384x288-f5eabcd6_20200727",
+    "resnext/resnext152_coco_256x192-102449aa_20200727",
+    "resnext/resnext152_coco_384x288-806176df_20200727",
+    "seresnet/seresnet50_coco_256x192-25058b66_20200727",
+    "seresnet/seresnet50_coco_384x288-bc0b7680_20200727",
+    "seresnet/seresnet101_coco_256x192-83f29c4d_20200727",
+    "seresnet/seresnet101_coco_384x288-48de1709_20200727",
+    "seresnet/seresnet152_coco_256x192-1c628d79_20200727",
+    "seresnet/seresnet152_coco_384x288-58b23ee8_20200727",
+    "scnet/scnet50_coco_256x192-6920f829_20200709",
+    "scnet/scnet50_coco_384x288-9cacd0ea_20200709",
+    "scnet/scnet101_coco_256x192-6d348ef9_20200709",
+    "scnet/scnet101_coco_384x288-0b6e631b_20200709",
 )
 
 
