@@ -1,7 +1,8 @@
 """Reference outputs of other projects' models, and how close a port has to come.
 
-`golden/models/NAME.npz` (written by `golden/extract.py`) describes a state dict and holds what the
-published code computed from it. The state dict itself is not stored: each array follows from its
+`golden/models/NAME.npz` (written by `golden/extract.py`) and `golden/backbones/NAME.npz` (by
+`golden/extract_backbones.py`) describe a state dict and hold what the published
+code computed from it. The state dict itself is not stored: each array follows from its
 name, its shape and a seed, so that hundreds of megabytes fit into a few kilobytes.
 """
 
@@ -75,9 +76,9 @@ def models() -> list[str]:
     return sorted(path.stem for path in (FOLDER / "models").glob("*.npz"))
 
 
-def load(name: str) -> Golden:
+def load(name: str, folder: str = "models") -> Golden:
     """The reference `name`, with its state dict filled anew."""
-    with np.load(FOLDER / "models" / f"{name}.npz") as file:
+    with np.load(FOLDER / folder / f"{name}.npz") as file:
         arrays = dict(file)
     description = json.loads(arrays.pop("description").tobytes())
     seed, scaled = description["seed"], description.get("scaled", {})

@@ -91,6 +91,7 @@ SHRUNK: list[tuple[str, list[str]]] = [
     (r"bench predict", ["--frames", "6", "--people", "1"]),
     (r"compile", ["--devices", "8", "--mesh", "data=2,fsdp=4"]),
     (r"compile coco_vitpose_b", _set(*SMALL_VIT, "batch_size=8")),
+    (r"plan-run coco_vitpose_b", _set(*SMALL_VIT, "batch_size=16")),
     (r"compile humaneva_temporal", _set("model.backbone.channels=8", "batch_size=8")),
     (r"scaling plan", ["--width", "16,32", "--flops", "6e8,9e8", "--max-epochs", "99"]),
     (r"scaling plan .*--held-out", ["--width", "48", "--flops", "2e9"]),

@@ -1,6 +1,7 @@
 """Keypoint sets: what is published, what a mirror does, and what a user's own file may say."""
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
@@ -22,6 +23,7 @@ SIZES = {
     "openpose18": 18,
     "body25": 25,
     "coco_wholebody133": 133,
+    "goliath308": 308,
     "ap10k17": 17,
     "hand21": 21,
     "rhd21": 21,
@@ -61,7 +63,7 @@ NO_BODY = (
     *("fly", "locust", "zebra", "deepfashion"),
 )
 # Sigmas that the dataset's or MMPose's evaluation has for each keypoint by itself.
-UNEVEN_SIGMAS = {"coco_wholebody133", "aic14", "animalpose20", "atrw15"}
+UNEVEN_SIGMAS = {"coco_wholebody133", "aic14", "animalpose20", "atrw15", "goliath308"}
 built_in = pytest.mark.parametrize("skeleton", skeletons.BUILT_IN.values(), ids=lambda s: s.name)
 
 
@@ -103,7 +105,7 @@ def test_every_sided_name_is_in_a_pair_of_its_mirror_image(skeleton):
     for name in skeleton.keypoints:
         if name.startswith("left_"):
             assert (name, name.replace("left_", "right_", 1)) in skeleton.pairs
-        elif not name.startswith("right_"):
+        elif not name.startswith("right_") and skeleton.name != "goliath308":  # it has l_ and r_
             assert skeleton.side(name) == "centre"
 
 
@@ -124,6 +126,7 @@ def test_every_keypoint_is_on_a_limb_or_a_pupil(skeleton):
     if skeleton.name in (
         "facemesh468",
         "holistic543",
+        "goliath308",
     ):  # the limbs are its contours, most points are within
         return
     touched = {name for limb in skeleton.limbs for name in limb}
@@ -158,6 +161,7 @@ def test_sigmas_are_there_exactly_where_published():
     assert with_sigmas == {
         *("coco17", "coco_wholebody133", "ap10k17", "halpe26", "aic14", "crowdpose14"),
         *("halpe136", "humanart21", "animalpose20", "atrw15", "openpose18", "body25"),
+        "goliath308",
     }
 
 
@@ -250,6 +254,20 @@ def test_wholebody_is_put_together_in_the_order_of_its_annotations():
         *(0.068, 0.094, 0.042, 0.045),
         *(0.007, 0.008, 0.029, 0.031),
     ]
+
+
+def test_goliath_has_its_published_keypoints_pairs_and_sigmas():
+    """Checksums of the lists of Sapiens' repository, without its teeth; sigmas in thousandths."""
+    goliath = skeletons.GOLIATH308
+    names = " ".join(goliath.keypoints)
+    assert hashlib.sha256(names.encode()).hexdigest()[:16] == "b967aad88aaa71a4"
+    assert len(goliath.pairs) == 146 and goliath.num_keypoints == 308
+    partners = " ".join(goliath.keypoints[i] for i in goliath.flip_permutation)
+    assert hashlib.sha256(partners.encode()).hexdigest()[:16] == "2b4c030f4b78a8de"
+    thousandths = " ".join(str(round(1000 * sigma)) for sigma in goliath.sigmas)
+    assert hashlib.sha256(thousandths.encode()).hexdigest()[:16] == "9d1616e2aa041c7c"
+    at = {name: goliath.sigmas[goliath.index(name)] for name in ("left_wrist", "neck", "nose")}
+    assert at == {"left_wrist": 0.062, "neck": 0.079, "nose": 0.026}
 
 
 @pytest.mark.parametrize(

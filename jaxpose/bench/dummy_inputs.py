@@ -45,6 +45,7 @@ def state(shapes: TrainState) -> TrainState:
         batch_stats=values(shapes.batch_stats),
         opt_state=zeros(shapes.opt_state),
         ema=values(shapes.ema),
+        base=values(shapes.base),
     )
 
 

@@ -15,7 +15,7 @@ from jaxpose.chips.account import TooLarge, account
 from jaxpose.chips.topology import Slice
 from jaxpose.errors import InputError
 from jaxpose.scaling.memory import Memory, memory_per_device
-from jaxpose.scaling.training_cost import training_cost
+from jaxpose.scaling.training_cost import TrainingCost, training_cost
 from jaxpose.train.experiment import Experiment
 from jaxpose.train.optimizers import frozen_patterns
 
@@ -160,31 +160,101 @@ def _estimates(
     experiment: Experiment, wanted: Slice
 ) -> Iterator[tuple[float, Setting, tuple[int, ...]]]:
     """Yields each setting that fits by estimate: bound on MFU, the setting, size of the change."""
-    here, count, chip = Setting.of(experiment, wanted), wanted.count, wanted.chip
-    cost = training_cost(
-        experiment.model, experiment.input_hw, frozen_patterns(experiment.optimizer)
+    here, count = Setting.of(experiment, wanted), wanted.count
+    for estimate in _shapes(experiment, wanted):
+        for images, parts in itertools.product(_PER_CHIP, _PARTS):
+            if estimate.needed(images, parts) > _ROOM * wanted.chip.hbm:
+                continue
+            setting = Setting(images * parts * count, parts, estimate.fsdp, estimate.remat)
+            # Of settings with nearly the same bound, the one nearest to the recipe.
+            change = (
+                parts,
+                int(estimate.remat != here.remat),
+                abs(setting.batch - experiment.batch_size),
+            )
+            yield round(estimate.bound(images, parts), 2), setting, change
+
+
+def keeping_batch(experiment: Experiment, wanted: Slice) -> list[tuple[float, Setting, float]]:
+    """Settings of mesh, accumulation and rematerialisation that fit, with the experiment's batch.
+
+    Returns:
+      Bound on the MFU, the setting, and bytes on each chip, all by estimate; the best is first.
+
+    Raises:
+      InputError: the batch does not divide over the chips.
+    """
+    count, batch = wanted.count, experiment.batch_size
+    if batch % count:
+        lower, upper = batch // count * count, -(-batch // count) * count
+        near = f"{upper}" if lower == 0 else f"{lower} or {upper}"
+        raise InputError(
+            f"A batch of {batch} does not divide over the {count} chips of {wanted}. Set "
+            f"batch_size={near}; the learning rate may have to follow."
+        )
+    here = Setting.of(experiment, wanted)
+    found = []
+    for estimate in _shapes(experiment, wanted):
+        for parts in _PARTS:
+            if batch % (count * parts):
+                continue
+            images = batch // (count * parts)
+            needed = estimate.needed(images, parts)
+            if needed <= _ROOM * wanted.chip.hbm:
+                setting = Setting(batch, parts, estimate.fsdp, estimate.remat)
+                found.append((estimate.bound(images, parts), setting, needed))
+    return sorted(
+        found,
+        key=lambda one: (-round(one[0], 2), one[1].accumulate, one[1].remat != here.remat),
     )
+
+
+@dataclass(frozen=True)
+class _Estimate:
+    """Memory and time of a step by estimate, for a mesh and a way of rematerialisation.
+
+    Attributes:
+      fsdp, remat: as in `Setting`.
+      memory: memory of a chip that has one image.
+      cost: cost of an image in training.
+      wanted: the slice.
+    """
+
+    fsdp: int
+    remat: str | None
+    memory: Memory
+    cost: TrainingCost
+    wanted: Slice
+
+    def needed(self, images: int, parts: int) -> float:
+        """Bytes on a chip that gets `images` images in each of `parts` parts of the batch."""
+        memory = self.memory
+        lasting = memory.total - memory.activations - memory.batch
+        return lasting + images * (memory.activations + parts * memory.batch)
+
+    def bound(self, images: int, parts: int) -> float:
+        """Bound on the MFU, as of `needed`."""
+        memory, chip = self.memory, self.wanted.chip
+        recomputed = self.cost.forward if self.remat == "block" else 0
+        flops = images * parts * (self.cost.flops + 2 * recomputed)
+        seconds = max(
+            flops / chip.flops,
+            _bytes(memory, images, parts) / chip.bandwidth,
+            _sent(memory.parameters, self.fsdp, parts, self.wanted.count) / chip.links,
+        )
+        return images * parts * self.cost.flops / chip.flops / seconds
+
+
+def _shapes(experiment: Experiment, wanted: Slice) -> Iterator[_Estimate]:
+    """Estimates for each mesh and way of rematerialisation."""
+    here, count = Setting.of(experiment, wanted), wanted.count
+    frozen = frozen_patterns(experiment.optimizer)
+    cost = training_cost(experiment.model, experiment.input_hw, frozen)
     meshes = sorted({1, *(n for n in (4, 16, 64) if count % n == 0 and n < count), count})
     remats = ["none", "block"] if here.remat is not None else [None]
     for fsdp, remat in itertools.product(meshes, remats):
         one = Setting(count, 1, fsdp, remat).apply(experiment)
-        memory = memory_per_device(one, count)
-        recomputed = cost.forward if remat == "block" else 0
-        for images, parts in itertools.product(_PER_CHIP, _PARTS):
-            setting = Setting(images * parts * count, parts, fsdp, remat)
-            lasting = memory.total - memory.activations - memory.batch
-            if lasting + images * (memory.activations + parts * memory.batch) > _ROOM * chip.hbm:
-                continue
-            flops = images * parts * (cost.flops + 2 * recomputed)
-            seconds = max(
-                flops / chip.flops,
-                _bytes(memory, images, parts) / chip.bandwidth,
-                _sent(memory.parameters, fsdp, parts, count) / chip.links,
-            )
-            bound = images * parts * cost.flops / chip.flops / seconds
-            # Of settings with nearly the same bound, the one nearest to the recipe.
-            change = (parts, int(remat != here.remat), abs(setting.batch - experiment.batch_size))
-            yield round(bound, 2), setting, change
+        yield _Estimate(fsdp, remat, memory_per_device(one, count), cost, wanted)
 
 
 def _bytes(memory: Memory, images: int, parts: int) -> int:

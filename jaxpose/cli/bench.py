@@ -261,11 +261,12 @@ def _run_or_recipe(
 ) -> tuple[Any, Callable[[], Any]]:
     """The experiment, and a function that returns its variables."""
     from jaxpose.bench import dummy_inputs
+    from jaxpose.hub.load import weights
     from jaxpose.models.build import abstract_variables
     from jaxpose.train.run_dir import load_run
 
     if Path(what).is_dir():
-        trained = load_run(what, trust_recipe=trust_recipe)
+        trained = load_run(what, trust_recipe=trust_recipe, weights=weights)
         return _on_images(override(trained.experiment, set_)), lambda: trained.variables
     experiment = _recipe(what, set_)
     return experiment, lambda: dummy_inputs.values(

@@ -14,7 +14,7 @@ from jaxpose.hub.catalogue import weights_in
 from jaxpose.hub.convert_options import ConvertOptions
 from jaxpose.hub.from_checkpoint import release_checkpoint, release_run
 from jaxpose.hub.hugging_face import PREFIX, check_model, fetch_repository, is_model_folder
-from jaxpose.hub.load import Checkpoint
+from jaxpose.hub.load import Checkpoint, weights
 from jaxpose.paths import as_path, in_bucket
 from jaxpose.train.run_dir import load_run
 
@@ -52,7 +52,7 @@ def convert(
     path = as_path(source) if in_bucket(source) else local(source)
     console, table = PlainConsole(), None
     if (path / "checkpoints").is_dir():
-        run = load_run(path, checkpoint, trust_recipe=trust_recipe)
+        run = load_run(path, checkpoint, trust_recipe=trust_recipe, weights=weights)
         release_run(run, out, options.overwrite, options.half)
         counts = [Counts("arrays", len(jax.tree.leaves(run.variables)))]
     elif is_model_folder(path):

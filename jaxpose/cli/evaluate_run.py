@@ -13,6 +13,7 @@ from jaxpose.cli.evaluate_command import Eval
 from jaxpose.console import PlainConsole
 from jaxpose.counts import Counts, print_counts, summed
 from jaxpose.errors import InputError, reason
+from jaxpose.hub.load import weights
 from jaxpose.paths import as_path, atomic_write
 from jaxpose.tasks.task import EvalResult
 from jaxpose.train.experiment import Experiment, Mesh
@@ -45,7 +46,7 @@ def evaluate_run(options: Eval) -> int:
             "--split names a split of --data, which is absent. Without --data the run's own "
             "held-out data is used; give both, or leave --split out."
         )
-    trained = load_run(run, options.checkpoint, trust_recipe=options.trust_recipe)
+    trained = load_run(run, options.checkpoint, trust_recipe=options.trust_recipe, weights=weights)
     views = trained.experiment.evaluations()
     if data:
         views = {"": views[""]}

@@ -24,6 +24,7 @@ from jaxpose.cli.image_limit import limits_images
 from jaxpose.cli.init_command import init
 from jaxpose.cli.lift_command import lift
 from jaxpose.cli.models_command import models
+from jaxpose.cli.plan_run_command import plan_run
 from jaxpose.cli.predict_command import predict
 from jaxpose.cli.prepare import CONTEXT_SETTINGS, prepare
 from jaxpose.cli.score_command import score
@@ -73,6 +74,7 @@ app.command()(plain_faults(labels_command.labels))
 app.command()(plain_faults(train))
 app.command()(plain_faults(config))
 app.command("compile")(plain_faults(compile_))
+app.command("plan-run")(plain_faults(plan_run))
 app.command("eval")(plain_faults(limits_images(evaluate)))
 app.command()(plain_faults(score))
 app.command()(plain_faults(limits_images(predict)))

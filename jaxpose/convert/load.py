@@ -19,7 +19,7 @@ from jaxpose.convert.mismatch import Mismatch
 from jaxpose.convert.positions import fit_positions
 from jaxpose.convert.reading import load_state_dict
 from jaxpose.convert.rules import Plan, apply, flatten, make_plan, nest
-from jaxpose.convert.vit_arrays import check_vit, fit_stages, fit_vit, warn_of_facts
+from jaxpose.convert.vit_arrays import check_vit, fit_sam, fit_stages, fit_vit, warn_of_facts
 from jaxpose.convert.window_positions import fit_windows
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel, abstract_variables
@@ -27,9 +27,11 @@ from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.detection import DetectionModel
 from jaxpose.models.feature_pyramid import FeaturePyramid, FixedStatistics
 from jaxpose.models.hiera import Hiera
+from jaxpose.models.hrformer import HRFormer
 from jaxpose.models.lifting.lifter import Lifter
 from jaxpose.models.published.large_vit_tables import terms_of
 from jaxpose.models.pvt import PVT
+from jaxpose.models.sam import SAMViT
 from jaxpose.models.swin import Swin
 from jaxpose.models.vit import ViT
 
@@ -200,7 +202,7 @@ def fit_backbone(
     resample: bool = False,
 ) -> Mapping[str, np.ndarray]:
     """Return `state_dict` with the positions of a model; see `fit_vit`, `fit_windows`."""
-    if isinstance(model.backbone, Swin):
+    if isinstance(model.backbone, Swin | HRFormer):
         return fit_windows(state_dict)
     if isinstance(model.backbone, Hiera) and source.positions in state_dict:
         key, grid = source.positions, model.backbone.grid_hw
@@ -208,6 +210,8 @@ def fit_backbone(
         return {**state_dict, key: fitted}
     if isinstance(model.backbone, PVT):
         return fit_stages(state_dict, model.backbone)
+    if isinstance(model.backbone, SAMViT) and not source.own:
+        return fit_sam(state_dict, model.backbone)
     if not isinstance(model.backbone, ViT):
         return state_dict
     return fit_vit(state_dict, model.backbone, source, checkpoint_hw, resample)

@@ -6,11 +6,18 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jaxpose.convert.positions import ClassSlot, fit_positions, read_positions, resize_patches
+from jaxpose.convert.positions import (
+    ClassSlot,
+    fit_positions,
+    read_positions,
+    resize_patches,
+    resize_position_embedding,
+)
 from jaxpose.errors import InputError
 from jaxpose.models.conversion import Format, Resize
 from jaxpose.models.published.large_vit_tables import infer_timm
 from jaxpose.models.pvt import PVT
+from jaxpose.models.sam import SAMViT
 from jaxpose.models.vit import ViT
 
 # Attention heads of ImageNet's ViTs by width (arXiv:2010.11929, table 1; arXiv:2012.12877, table
@@ -86,6 +93,34 @@ def fit_stages(state_dict: Mapping[str, np.ndarray], backbone: PVT) -> Mapping[s
         if key in state_dict:
             way = Resize("bilinear")
             changed[key] = fit_positions(state_dict[key], grid, None, "none", key, way)
+    return changed
+
+
+def fit_sam(state_dict: Mapping[str, np.ndarray], backbone: SAMViT) -> Mapping[str, np.ndarray]:
+    """Return `state_dict` with absolute and relative positions on the grid of `backbone`.
+
+    Absolute ones are resized bicubically with antialiasing, as timm does, and relative ones
+    linearly, as the authors' code does.
+
+    Raises:
+      InputError: positions are no map `[1, h, w, D]`.
+    """
+    changed = dict(state_dict)
+    for key, array in state_dict.items():
+        block = re.fullmatch(r"blocks\.(\d+)\.attn\.rel_pos_([hw])", key)
+        if key == "pos_embed":
+            if array.ndim != 4 or len(array) != 1:
+                raise InputError(f"{key} must be [1, h, w, D], but is {list(array.shape)}.")
+            grid = array.shape[1], array.shape[2]
+            rows = array.reshape(-1, array.shape[-1])
+            way = Resize(antialias=True)
+            changed[key] = resize_position_embedding(rows, grid, backbone.grid_hw, way)
+        elif block and array.ndim == 2:
+            whole = backbone.is_global(int(block[1]))
+            side = backbone.grid_hw[block[2] == "w"] if whole else backbone.window
+            target = 2 * side - 1, 1
+            way = Resize("bilinear")
+            changed[key] = resize_position_embedding(array, (len(array), 1), target, way)
     return changed
 
 

@@ -19,8 +19,14 @@ PREFIX = "hf:"
 
 _NAME = r"hf:(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?"
 # Types of transformers' models that this package has, and the words for them in messages.
-_TYPES = ("vitpose",)
-_KNOWN = "VitPose and VitPose++"
+_TYPES = (
+    *("vitpose", "sapiens2", "dinov2", "dinov2_with_registers", "dinov3_vit", "siglip", "siglip2"),
+    *("siglip_vision_model", "siglip2_vision_model", "sam", "sam_vision_model"),
+)
+_KNOWN = (
+    "VitPose, VitPose++ and Sapiens2, and as backbones (init_from with reset_head) DINOv2, DINOv3, "
+    "SigLIP, SigLIP 2 and Segment Anything"
+)
 
 
 def fetch_repository(where: str) -> Path:

@@ -100,7 +100,7 @@ def load(
     if found:
         raise InputError(f"{where} is a folder without a run or a release.{found}")
     if not (directory / RELEASE).is_file():
-        run = load_run(directory, checkpoint, trust_recipe=trust_recipe)
+        run = load_run(directory, checkpoint, trust_recipe=trust_recipe, weights=weights)
         estimator, variables = run.experiment.task().estimator(run.variables)
         return Trained(directory, estimator, variables, run.step)
     release = load_release(directory)
@@ -229,7 +229,7 @@ def weights(where: str, *, trust_recipe: bool = False) -> dict[str, np.ndarray]:
     bucket = in_bucket(where)
     path = as_path(where) if bucket else local(where)
     if (path / "checkpoints").is_dir():
-        run = load_run(path, trust_recipe=trust_recipe)
+        run = load_run(path, trust_recipe=trust_recipe, weights=weights)
         return dict(flatten(jax.device_get(run.variables)))
     if bucket:
         with local_copy(path) as copy:

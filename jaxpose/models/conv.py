@@ -14,12 +14,13 @@ from jaxpose.models.norm import BatchNorm, ImageNorm
 from jaxpose.models.padding import Padding, pads
 
 Norm = Literal["batch", "none", "image"]
-Activation = Literal["relu", "relu6", "silu", "hard_swish", "none"]
+Activation = Literal["relu", "relu6", "silu", "hard_swish", "gelu", "none"]
 _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": nn.relu,
     "relu6": nn.relu6,
     "silu": nn.silu,
     "hard_swish": lambda x: x * nn.relu6(x + 3) / 6,
+    "gelu": partial(nn.gelu, approximate=False),
     "none": lambda x: x,
 }
 
@@ -62,9 +63,9 @@ class ConvNorm(nn.Module):
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """`[B, h, w, C]` -> `[B, h / stride, w / stride, features]`."""
         init = _init(self.kernel_init_std)
-        if 1 < self.groups == x.shape[-1] == self.features and not self.bias:
+        if 1 < self.groups == x.shape[-1] == self.features:
             x = DepthwiseConv(
-                self.size, self.stride, init, self.dtype, padding=self.padding, name="conv"
+                self.size, self.stride, init, self.dtype, self.padding, self.bias, name="conv"
             )(x)
         elif self.size == self.groups == 1:
             x = Pointwise(self.features, self.stride, self.bias, init, self.dtype, name="conv")(x)

@@ -11,7 +11,7 @@ from jaxpose.models.padding import Padding, Pads, pads
 
 
 class DepthwiseConv(nn.Module):
-    """Depthwise convolution without bias.
+    """Depthwise convolution, without bias by default.
 
     The kernel, `[size, size, 1, C]`, is laid out as that of `nn.Conv` with as many groups as
     channels. `padding` is as for `padding.pads`.
@@ -22,6 +22,7 @@ class DepthwiseConv(nn.Module):
     kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
     dtype: str = "float32"
     padding: Padding = "torch"
+    bias: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -29,7 +30,12 @@ class DepthwiseConv(nn.Module):
         shape = (self.size, self.size, 1, x.shape[-1])
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         zeros = pads(x.shape[1:3], self.size, self.stride, self.padding)
-        return depthwise(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, zeros)
+        x = depthwise(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, zeros)
+        if self.bias:
+            zero = nn.initializers.zeros_init()
+            bias = self.param("bias", zero, (x.shape[-1],), jnp.float32)
+            x = x + bias.astype(self.dtype)[None, None, None]
+        return x
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))

@@ -20,11 +20,18 @@ class Fusion(nn.Module):
 
     From a lower resolution: 1x1 convolution and enlargement. From a higher one: strided 3x3
     convolutions, the last of which changes the width. (arXiv:1902.09212, fig. 3)
+
+    Attributes:
+      outputs: number of branches that are returned.
+      enlargement: "nearest" or "bilinear".
+      dtype: compute dtype.
+      separable: each strided convolution is a depthwise and a 1x1 convolution (HRFormer).
     """
 
     outputs: int
     enlargement: str
     dtype: str
+    separable: bool = False
 
     @nn.compact
     def __call__(self, branches: tuple[jax.Array, ...], train: bool) -> tuple[jax.Array, ...]:
@@ -40,10 +47,20 @@ class Fusion(nn.Module):
                     x = _ENLARGE[self.enlargement](x, 2 ** (j - i))
                 for k in range(i - j):
                     last = k == i - j - 1
+                    if self.separable:
+                        x = ConvNorm(
+                            x.shape[-1],
+                            3,
+                            stride=2,
+                            groups=x.shape[-1],
+                            activation="none",
+                            dtype=self.dtype,
+                            name=f"{name}_{k}_depthwise",
+                        )(x, train)
                     x = ConvNorm(
                         width if last else x.shape[-1],
-                        3,
-                        stride=2,
+                        1 if self.separable else 3,
+                        stride=1 if self.separable else 2,
                         activation="none" if last else "relu",
                         dtype=self.dtype,
                         name=f"{name}_{k}",
@@ -167,15 +184,20 @@ class HRNet(nn.Module):
             branches = tuple(grown)
             for m in range(modules):
                 last = s == len(self.channels) and m == modules - 1
-                branches = ExchangeModule(
-                    blocks=self.blocks,
-                    outputs=1 if last and self.outputs == "high" else s,
-                    enlargement=self.enlargement,
-                    remat=self.remat,
-                    dtype=self.dtype,
-                    name=f"stage_{s}_module_{m}",
-                )(branches, train)
+                exchange = self._exchange(s, m, 1 if last and self.outputs == "high" else s)
+                branches = exchange(branches, train)
         if self.outputs == "concat":
             enlarged = [enlarge(x, 2**j) for j, x in enumerate(branches[1:], start=1)]
             return jnp.concatenate([branches[0], *enlarged], axis=-1)
         return branches[0] if self.outputs == "high" else branches
+
+    def _exchange(self, stage: int, module: int, outputs: int) -> nn.Module:
+        """Make exchange module `module` of a stage, with the first `outputs` branches as output."""
+        return ExchangeModule(
+            blocks=self.blocks,
+            outputs=outputs,
+            enlargement=self.enlargement,
+            remat=self.remat,
+            dtype=self.dtype,
+            name=f"stage_{stage}_module_{module}",
+        )

@@ -49,6 +49,11 @@ TRANSFORMER_TENSOR: AxisRules = (
     (r"(.*/)?attention/out/kernel", ("tensor", None, None)),  # [heads, head_dim, D]
     (r"(.*/)?(fc1|gated)/(kernel|bias)", ("tensor",)),
     (r"(.*/)?(fc2|experts)/kernel", ("tensor", None)),
+    # Low-rank terms are split as the axes of their kernels.
+    (r"(.*/)?attention/(qkv|query|key_value)/lora_b", ("tensor", None)),
+    (r"(.*/)?attention/out/lora_a", ("tensor", None, None)),
+    (r"(.*/)?(fc1|gated)/lora_b", ("tensor",)),
+    (r"(.*/)?fc2/lora_a", ("tensor", None)),
 )
 
 # The fused kernels are [D, 3, heads, head_dim] and, for grouped queries, [D, 2, heads, head_dim]:

@@ -1,9 +1,11 @@
-"""Residual block of ResNet, HRNet and the hourglass."""
+"""Residual blocks of ResNet and its kin, HRNet and the hourglass."""
 
 from typing import Literal
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from jaxpose.models.conv import ConvNorm
 
@@ -22,6 +24,10 @@ class ResidualBlock(nn.Module):
       shortcut: change of resolution in the shortcut of a strided block: a "strided" convolution, or
         "pooled", the mean over `stride` x `stride` pixels (ResNet-D, arXiv:1812.01187, fig. 2c).
       kernel_init_std: as in `ConvNorm`.
+      groups: groups of the bottleneck's 3x3 convolution, each of `features / 16` channels, which is
+        4 in the first stage (ResNeXt, arXiv:1611.05431); 1 for an ordinary one.
+      squeeze: factor by which squeeze-and-excitation reduces the channels (arXiv:1709.01507, fig.
+        3); 0 for none.
     """
 
     features: int
@@ -30,11 +36,14 @@ class ResidualBlock(nn.Module):
     stride: int = 1
     shortcut: Literal["strided", "pooled"] = "strided"
     kernel_init_std: float | None = 0.001
+    groups: int = 1
+    squeeze: int = 0
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """`[B, h, w, C]` -> `[B, h / stride, w / stride, features * (4 if bottleneck else 1)]`."""
-        widths = (self.features,) * 2 + ((4 * self.features,) if self.bottleneck else ())
+        inner = self.features if self.groups == 1 else self.groups * self.features // 16
+        widths = (inner,) * 2 + ((4 * self.features,) if self.bottleneck else ())
         sizes = (1, 3, 1) if self.bottleneck else (3, 3)
 
         def conv(x: jax.Array, width: int, size: int, stride: int, last: bool, name: str):
@@ -42,6 +51,7 @@ class ResidualBlock(nn.Module):
                 width,
                 size,
                 stride,
+                groups=self.groups if size == 3 else 1,
                 activation="none" if last else "relu",
                 kernel_init_std=self.kernel_init_std,
                 dtype=self.dtype,
@@ -52,12 +62,84 @@ class ResidualBlock(nn.Module):
         for i, (width, size) in enumerate(zip(widths, sizes, strict=True)):
             stride = self.stride if i == sizes.index(3) else 1
             y = conv(y, width, size, stride, i == len(widths) - 1, f"conv_{i}")
+        if self.squeeze:
+            y = SqueezeExcitation(self.squeeze, self.dtype, name="excitation")(y)
         if self.stride > 1 or x.shape[-1] != widths[-1]:
             stride = self.stride
             if stride > 1 and self.shortcut == "pooled":
                 x, stride = _pool(x, stride), 1
             x = conv(x, widths[-1], 1, stride, True, "shortcut")
         return nn.relu(x + y)
+
+
+class SqueezeExcitation(nn.Module):
+    """Multiply each channel by a factor in (0, 1) that depends on the means of all channels.
+
+    (Hu et al. 2018, arXiv:1709.01507, eq. 2 to 4.)
+    """
+
+    reduction: int
+    dtype: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """`[B, h, w, C]` -> `[B, h, w, C]`."""
+        channels = x.shape[-1]
+        means = x.mean((1, 2), keepdims=True)
+        hidden = nn.relu(nn.Dense(channels // self.reduction, dtype=self.dtype, name="fc1")(means))
+        return x * nn.sigmoid(nn.Dense(channels, dtype=self.dtype, name="fc2")(hidden))
+
+
+class CalibratedBlock(nn.Module):
+    """Bottleneck of SCNet, one half of which is self-calibrated (Liu et al. 2020, CVPR, fig. 2).
+
+    Half of the channels pass an ordinary 3x3 convolution. In the other half, a convolution at a
+    quarter of the resolution gives the factors of another one.
+
+    Attributes:
+      features: channels of both halves together; the output has four times as many.
+      stride, dtype, kernel_init_std: as in `ResidualBlock`.
+    """
+
+    features: int
+    dtype: str
+    stride: int = 1
+    kernel_init_std: float | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """`[B, h, w, C]` -> `[B, h / stride, w / stride, 4 * features]`."""
+        half = self.features // 2
+
+        def conv(x, width, size, name, stride=1, activation="relu"):
+            return ConvNorm(
+                width,
+                size,
+                stride,
+                activation=activation,
+                kernel_init_std=self.kernel_init_std,
+                dtype=self.dtype,
+                name=name,
+            )(x, train)
+
+        plain = conv(conv(x, half, 1, "plain_0"), half, 3, "plain_1", self.stride)
+        y = conv(x, half, 1, "calibrated_0")
+        low = nn.avg_pool(y, (4, 4), (4, 4))
+        low = _nearest(conv(low, half, 3, "low", activation="none"), y.shape[1:3])
+        y = conv(y, half, 3, "calibrated_1", activation="none") * nn.sigmoid(y + low)
+        y = conv(y, half, 3, "calibrated_2", self.stride)
+        both = jnp.concatenate([plain, y], -1)
+        y = conv(both, 4 * self.features, 1, "joined", activation="none")
+        if self.stride > 1 or x.shape[-1] != y.shape[-1]:
+            x = conv(x, y.shape[-1], 1, "shortcut", self.stride, "none")
+        return nn.relu(x + y)
+
+
+def _nearest(x: jax.Array, size: tuple[int, ...]) -> jax.Array:
+    """Nearest enlargement of `[B, h, w, C]` to any size, with PyTorch's places."""
+    for axis, wanted in enumerate(size, start=1):
+        x = jnp.take(x, np.arange(wanted) * x.shape[axis] // wanted, axis)
+    return x
 
 
 def _pool(x: jax.Array, size: int) -> jax.Array:

@@ -8,7 +8,7 @@ import jax
 from jaxpose.errors import InputError
 from jaxpose.models.conv import ConvNorm
 from jaxpose.models.parameter_rules import ParameterRules
-from jaxpose.models.residual import ResidualBlock
+from jaxpose.models.residual import CalibratedBlock, ResidualBlock
 
 
 class ResNet(nn.Module):
@@ -23,6 +23,8 @@ class ResNet(nn.Module):
       width: channels of the stem and of the 3x3 convolutions of the first stage.
       outputs: stages whose maps are returned, from 0; empty for the map of the last one.
       dtype: compute dtype; parameters and norm statistics stay float32.
+      groups, squeeze: as in `ResidualBlock`: ResNeXt has 32 groups, SE-ResNet a squeeze of 16.
+      calibrated: blocks of SCNet (`CalibratedBlock`).
     """
 
     blocks: tuple[int, ...] = (3, 4, 6, 3)
@@ -31,6 +33,9 @@ class ResNet(nn.Module):
     width: int = 64
     dtype: str = "float32"
     outputs: tuple[int, ...] = ()
+    groups: int = 1
+    squeeze: int = 0
+    calibrated: bool = False
 
     parameter_rules: ClassVar[ParameterRules] = ParameterRules(
         embedding=r"stem_\d+/.*", stages=r"stage_(\d+)_\w+/.*"
@@ -45,6 +50,13 @@ class ResNet(nn.Module):
             )
         if self.variant not in ("v1b", "v1d"):
             raise InputError(f"ResNet variant must be v1b or v1d, not {self.variant!r}.")
+        if self.calibrated and min(images.shape[1:3]) < 4 * stride:
+            raise InputError(
+                f"Calibrated blocks need images of at least {4 * stride} pixels on each side: "
+                f"they divide the last map by four. These are {list(images.shape[1:3])}."
+            )
+        if not self.bottleneck and (self.groups > 1 or self.calibrated):
+            raise InputError("A ResNet with groups or calibrated blocks needs bottleneck=True.")
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array | tuple[jax.Array, ...]:
@@ -69,14 +81,39 @@ class ResNet(nn.Module):
         maps = []
         for s, blocks in enumerate(self.blocks):
             for k in range(blocks):
+                width, stride = self.width * 2**s, 2 if s > 0 and k == 0 else 1
+                name = f"stage_{s}_block_{k}"
+                if self.calibrated:
+                    x = CalibratedBlock(width, self.dtype, stride, name=name)(x, train)
+                    continue
                 x = ResidualBlock(
-                    self.width * 2**s,
+                    width,
                     self.bottleneck,
                     self.dtype,
-                    stride=2 if s > 0 and k == 0 else 1,
+                    stride=stride,
                     shortcut="pooled" if deep else "strided",
                     kernel_init_std=None,
-                    name=f"stage_{s}_block_{k}",
+                    groups=self.groups,
+                    squeeze=self.squeeze,
+                    name=name,
                 )(x, train)
             maps.append(x)
         return tuple(maps[s] for s in self.outputs) if self.outputs else x
+
+
+class ResNeXt(ResNet):
+    """ResNeXt 32x4d (Xie et al. 2017, arXiv:1611.05431): bottlenecks of 32 groups."""
+
+    groups: int = 32
+
+
+class SEResNet(ResNet):
+    """SE-ResNet (Hu et al. 2018, arXiv:1709.01507): squeeze and excitation in each block."""
+
+    squeeze: int = 16
+
+
+class SCNet(ResNet):
+    """SCNet (Liu et al. 2020, CVPR): blocks with self-calibrated convolutions."""
+
+    calibrated: bool = True

@@ -24,23 +24,26 @@ class WindowAttention(nn.Module):
       window: side of a window in patches.
       shift: patches that the map is rolled by, up and left.
       dtype: compute dtype; softmax is in float32.
+      centred: pad the map at both ends of an axis (HRFormer) rather than below and to the right.
     """
 
     heads: int
     window: int
     shift: tuple[int, int]
     dtype: str
+    centred: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """`[B, h, w, D]` -> `[B, h, w, D]`."""
-        batch, height, width, dim = x.shape
+        height, width, dim = x.shape[1:]
         side, (up, left) = self.window, self.shift
-        x = jnp.pad(x, ((0, 0), (0, -height % side), (0, -width % side), (0, 0)))
+        pads = [-size % side for size in (height, width)]
+        top, start = (pad // 2 if self.centred else 0 for pad in pads)
+        x = jnp.pad(x, ((0, 0), (top, pads[0] - top), (start, pads[1] - start), (0, 0)))
         rows, columns = x.shape[1] // side, x.shape[2] // side
         x = jnp.roll(x, (-up, -left), (1, 2)) if up or left else x
-        x = x.reshape(batch, rows, side, columns, side, dim).transpose(0, 1, 3, 2, 4, 5)
-        x = x.reshape(batch, rows * columns, side * side, dim)
+        x = split_windows(x, side)
         shape = (3, self.heads, dim // self.heads)
         qkv = nn.DenseGeneral(shape, dtype=self.dtype, kernel_init=kernel_init, name="qkv")(x)
         q, k, v = (qkv[..., i, :, :] for i in range(3))
@@ -60,10 +63,23 @@ class WindowAttention(nn.Module):
         x = nn.DenseGeneral(
             dim, axis=(-2, -1), dtype=self.dtype, kernel_init=kernel_init, name="out"
         )(x)
-        x = x.reshape(batch, rows, columns, side, side, dim).transpose(0, 1, 3, 2, 4, 5)
-        x = x.reshape(batch, rows * side, columns * side, dim)
+        x = join_windows(x, side, (rows, columns))
         x = jnp.roll(x, (up, left), (1, 2)) if up or left else x
-        return x[:, :height, :width]
+        return x[:, top : top + height, start : start + width]
+
+
+def split_windows(x: jax.Array, side: int) -> jax.Array:
+    """Windows `[B, rows * columns, side**2, D]` of a map `[B, rows * side, columns * side, D]`."""
+    batch, height, width, dim = x.shape
+    x = x.reshape(batch, height // side, side, width // side, side, dim)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, -1, side * side, dim)
+
+
+def join_windows(x: jax.Array, side: int, windows: tuple[int, int]) -> jax.Array:
+    """Inverse of `split_windows`, for `windows` rows and columns of windows."""
+    (rows, columns), dim = windows, x.shape[-1]
+    x = x.reshape(-1, rows, columns, side, side, dim).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(-1, rows * side, columns * side, dim)
 
 
 def relative_positions(side: int) -> np.ndarray:

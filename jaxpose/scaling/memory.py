@@ -88,7 +88,7 @@ def memory_per_device(experiment: Experiment, devices: int | None = None) -> Mem
         again = residual_bytes(plain, experiment.input_hw, frozen)
         kept += (again - kept) // experiment.model.backbone.depth
     return Memory(
-        parameters=parameters + _bytes(state.batch_stats),
+        parameters=parameters + _bytes(state.base) + _bytes(state.batch_stats),
         optimizer=_bytes(state.opt_state),
         average=_bytes(state.ema),
         gradients=parameters,

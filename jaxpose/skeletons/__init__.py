@@ -22,6 +22,7 @@ from jaxpose.skeletons.face70 import FACE70
 from jaxpose.skeletons.face98 import FACE98
 from jaxpose.skeletons.face106 import FACE106
 from jaxpose.skeletons.facemesh468 import FACEMESH468
+from jaxpose.skeletons.goliath308 import GOLIATH308
 from jaxpose.skeletons.h36m17 import H36M17
 from jaxpose.skeletons.halpe26 import HALPE26
 from jaxpose.skeletons.halpe136 import HALPE136
@@ -68,6 +69,7 @@ __all__ = [
     "FACE106",
     "FACEMESH468",
     "FLY32",
+    "GOLIATH308",
     "H36M17",
     "HALPE26",
     "HALPE136",

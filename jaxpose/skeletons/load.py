@@ -31,6 +31,7 @@ from jaxpose.skeletons.face70 import FACE70
 from jaxpose.skeletons.face98 import FACE98
 from jaxpose.skeletons.face106 import FACE106
 from jaxpose.skeletons.facemesh468 import FACEMESH468
+from jaxpose.skeletons.goliath308 import GOLIATH308
 from jaxpose.skeletons.h36m17 import H36M17
 from jaxpose.skeletons.halpe26 import HALPE26
 from jaxpose.skeletons.halpe136 import HALPE136
@@ -64,6 +65,7 @@ BUILT_IN: dict[str, Skeleton] = {
         OPENPOSE18,
         BODY25,
         COCO_WHOLEBODY133,
+        GOLIATH308,
         AP10K17,
         HAND21,
         RHD21,

@@ -160,6 +160,8 @@ class Checkpoints:
     def restore(self, like: TrainState, step: int | None = None) -> tuple[TrainState, dict]:
         """Read the state and data position of `step` (default: newest), placed like `like`.
 
+        A frozen base of low-rank terms is in no checkpoint: that of `like` is returned.
+
         Args:
           like: a state of arrays or ShapeDtypeStructs with shardings.
         """
@@ -183,6 +185,7 @@ class Checkpoints:
             batch_stats=found["model"]["batch_stats"],
             opt_state=found["optimizer"]["opt_state"],
             ema=found["ema"] if like.ema else {},
+            base=like.base,
         )
         return state, found["position"]
 
@@ -203,6 +206,11 @@ class Checkpoints:
             "params": found["ema"] if ema else model["params"],
             "batch_stats": model["batch_stats"],
         }
+
+    def position(self, step: int) -> dict[str, Any]:
+        """Read the data position of a step, and what else was saved with it."""
+        items = ocp.args.Composite(position=ocp.args.JsonRestore())
+        return dict(self._manager.restore(step, args=items)["position"])
 
     def close(self) -> None:
         """Finish writing and stop Orbax's threads."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
 from jaxpose.losses import Loss
+from jaxpose.models.lora import LoRA
 from jaxpose.train import optimizers
 from jaxpose.train.evaluation import EvaluationBase
 from jaxpose.train.loggers import Logger, TensorBoard
@@ -69,6 +70,8 @@ class Experiment(ABC):
       init_from: weights that a new run starts from: a published name, a state dict, a release or a
         run. An interrupted run resumes from its last checkpoint instead.
       reset_head: use only the backbone of `init_from`.
+      lora: low-rank fine-tuning of the weights in `init_from`, which stay frozen, if its `rank` is
+        not 0; see `models.lora`.
       checkpoint_every: number of steps between checkpoints; there is one after each evaluation too.
       log_every: number of steps between lines of the log.
       loggers: logs of the figures besides `metrics.jsonl`; see `train.loggers`.
@@ -88,6 +91,7 @@ class Experiment(ABC):
     ema_decay: float | None = None
     init_from: str | None = None
     reset_head: bool = False
+    lora: LoRA = field(default_factory=LoRA)
     checkpoint_every: int = 1000
     log_every: int = 50
     loggers: tuple[Logger, ...] = (TensorBoard(),)

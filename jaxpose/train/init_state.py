@@ -6,14 +6,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxpose.convert import load_state_dict
 from jaxpose.errors import InputError
 from jaxpose.models.build import init_variables
-from jaxpose.paths import as_path, in_bucket, local_copy
+from jaxpose.models.lora import adapted, split
 from jaxpose.train.experiment import Experiment
 from jaxpose.train.mesh import replicated
 from jaxpose.train.parameter_groups import parameter_groups
 from jaxpose.train.sharding import Layout, lay_out, put
+from jaxpose.train.start_weights import initial_key, local_weights, read_base, start_variables
 from jaxpose.train.state import TrainState, new_state
 
 
@@ -33,23 +33,11 @@ def abstract_state(experiment: Experiment, mesh: jax.sharding.Mesh) -> tuple[Tra
     return state, layout
 
 
-def local_weights(where: str) -> Mapping[str, np.ndarray]:
-    """Read the state dict of a checkpoint file or a release folder, on disk or in a bucket.
-
-    Raises:
-      InputError: an error of `convert.load_state_dict`.
-    """
-    if in_bucket(where):
-        with local_copy(as_path(where)) as copy:
-            return load_state_dict(copy)
-    return load_state_dict(where)
-
-
 def first_state(
     experiment: Experiment,
     layout: Layout,
     weights: Callable[[str], Mapping[str, np.ndarray]] = local_weights,
-) -> TrainState:
+) -> tuple[TrainState, dict[str, Any]]:
     """Create the state before the first step: random, or with the weights of `init_from`.
 
     A random state is computed with its final sharding, so no device holds more than its part.
@@ -57,27 +45,50 @@ def first_state(
     Args:
       weights: reads the weights that `init_from`, `teacher_from` or `knowledge_from` names.
 
+    Returns:
+      The state, and the record of the frozen base for checkpoints (`{}` for none).
+
     Raises:
-      InputError: an error of the task's `initial_variables`; `reset_head` without `init_from`.
+      InputError: an error of `start_weights.start_variables`; `reset_head` without `init_from`.
     """
     if experiment.reset_head and experiment.init_from is None:
         raise InputError(
             "reset_head=true keeps only the backbone of the weights in init_from, and init_from is "
             "not set. Set init_from, or leave reset_head out."
         )
-    key = jax.random.fold_in(jax.random.key(experiment.seed), 0x1417)
     named = (getattr(experiment, f"{name}_from", None) for name in ("init", "teacher", "knowledge"))
-    if not any(named):
+    if not any(named) and not experiment.lora.rank:
         fresh = jax.jit(lambda key: _fresh(experiment, key), out_shardings=layout.state)
-        return fresh(_on_mesh(key, layout.mesh))
-    variables = experiment.task().initial_variables(
-        init_variables(experiment.model, key, experiment.input_hw), weights
-    )
-    places = {"params": layout.state.params, "batch_stats": layout.state.batch_stats}
-    variables = put({kind: variables[kind] for kind in places}, places)
+        return fresh(_on_mesh(initial_key(experiment), layout.mesh)), {}
+    start = start_variables(experiment, weights)
+    places = {kind: getattr(layout.state, kind) for kind in ("params", "base", "batch_stats")}
+    variables = put({kind: getattr(start, kind) for kind in places}, places)
+    base = variables.pop("base")
     tx = experiment.optimizer.build(experiment.steps, experiment.model)
-    make = jax.jit(lambda v: new_state(experiment, v, tx), out_shardings=layout.state)
-    return make(variables)
+    without = layout.state._replace(base={})
+    make = jax.jit(lambda v: new_state(experiment, v, tx), out_shardings=without)
+    return make(variables)._replace(base=base), start.record(experiment)
+
+
+def with_base(
+    state: TrainState,
+    position: Mapping[str, Any],
+    experiment: Experiment,
+    layout: Layout,
+    weights: Callable[[str], Mapping[str, np.ndarray]],
+) -> tuple[TrainState, dict[str, Any]]:
+    """Complete a state that a checkpoint contains with its frozen base, if it has one.
+
+    Returns:
+      The state, and the record of the base for checkpoints, as of `first_state`.
+
+    Raises:
+      InputError: an error of `start_weights.read_base`.
+    """
+    if not experiment.lora.rank:
+        return state, {}
+    start = read_base(experiment, weights, position)
+    return state._replace(base=put(start.base, layout.state.base)), start.record(experiment)
 
 
 def run_key(experiment: Experiment, mesh: jax.sharding.Mesh) -> jax.Array:
@@ -91,6 +102,9 @@ def _on_mesh(key: jax.Array, mesh: jax.sharding.Mesh) -> jax.Array:
 
 
 def _fresh(experiment: Experiment, key: jax.Array) -> TrainState:
-    variables: dict[str, Any] = init_variables(experiment.model, key, experiment.input_hw)
+    with adapted(experiment.lora):
+        variables: dict[str, Any] = init_variables(experiment.model, key, experiment.input_hw)
+    params, base = split(variables["params"], experiment.lora)
+    variables = variables | {"params": params, "base": base}
     tx = experiment.optimizer.build(experiment.steps, experiment.model)
     return new_state(experiment, variables, tx)

@@ -20,12 +20,19 @@ from jaxpose.deprecations import moved_names
 from jaxpose.errors import InputError
 from jaxpose.locks import only_writer
 from jaxpose.metrics.report import Report
+from jaxpose.models.lora import adapted
 from jaxpose.train import distributed
 from jaxpose.train import mesh as meshes
 from jaxpose.train.check_parts import check_parts
 from jaxpose.train.checkpoint import Checkpoints
 from jaxpose.train.experiment import Experiment
-from jaxpose.train.init_state import abstract_state, first_state, local_weights, run_key
+from jaxpose.train.init_state import (
+    abstract_state,
+    first_state,
+    local_weights,
+    run_key,
+    with_base,
+)
 from jaxpose.train.log import RunLog
 from jaxpose.train.nonfinite import PendingSteps
 from jaxpose.train.results import draw_curves, write_result
@@ -122,22 +129,24 @@ def train(
         leaving.push(lambda kind, *_: begun.abandon() if kind else None)
         if distributed.is_first():
             leaving.enter_context(only_writer(directory))
-        state = None
+        state: TrainState | None = None
+        base: dict[str, Any] = {}
         if overwrite:
             # Before the old run is removed, so that an error here does not lose it.
-            state = first_state(experiment, layout, weights)
+            state, base = first_state(experiment, layout, weights)
             clear(directory)
             distributed.barrier("cleared the run directory")
         with contextlib.closing(open_checkpoints(directory, experiment, False)) as checkpoints:
             start = 0
             if checkpoints.latest_step() is not None:
                 state, position = checkpoints.restore(shapes)
+                state, base = with_base(state, position, experiment, layout, weights)
                 start = int(position["next_step"])
             else:
                 if begun.resumes:
                     console.print("No complete checkpoint yet: starting at step 0.")
                 if state is None:
-                    state = first_state(experiment, layout, weights)
+                    state, base = first_state(experiment, layout, weights)
             if start >= experiment.steps:
                 console.print(
                     f"{directory} is already trained for {start} steps. Set a larger `steps` to "
@@ -148,10 +157,15 @@ def train(
                 console.print(f"Resuming {directory} at step {start}.")
             for note in begun.notes(start):
                 console.print(note)
-            source = sources["train"]
-            return _run(
-                experiment, begun, console, mesh, source, evaluations, checkpoints, state, start
-            )
+            source, kept = sources["train"], _Kept(checkpoints, base)
+            return _run(experiment, begun, console, mesh, source, evaluations, kept, state, start)
+
+
+class _Kept(NamedTuple):
+    """Checkpoints of a run, and their record of a frozen base; `{}` for none."""
+
+    checkpoints: Checkpoints
+    base: dict[str, Any]
 
 
 class _Evaluation(NamedTuple):
@@ -188,7 +202,7 @@ def _run(
     mesh: jax.sharding.Mesh,
     source: Any,
     evaluations: Mapping[str, _Evaluation],
-    checkpoints: Checkpoints,
+    kept: _Kept,
     state: TrainState,
     start: int,
 ) -> TrainResult:
@@ -232,7 +246,7 @@ def _run(
         figures: dict[str, float] = {}
         found = None
         for name in due:
-            with compiles.expected():
+            with compiles.expected(), adapted(experiment.lora):
                 result = evaluations[name].evaluator(state.variables())
             prefix = f"{name}/" if name else ""
             figures |= {f"{prefix}{key}": value for key, value in result.report.metrics.items()}
@@ -274,16 +288,17 @@ def _run(
                 report = evaluate(step, due) or report
             if save:
                 log.flush()
-                position = {"next_step": step, "seed": experiment.seed}
+                position = {"next_step": step, "seed": experiment.seed, **kept.base}
+                figures = report.metrics if scored and report else None
                 with compiles.expected():  # Orbax slices replicated arrays with small programs
-                    checkpoints.save(state, position, report.metrics if scored and report else None)
+                    kept.checkpoints.save(state, position, figures)
             if save or due:
                 log.restart_clock(step)
             if stopping and not last:
                 stopped_by = signal.Signals(stopping)
                 log.say(f"Stopping after step {step} ({stopped_by.name}): saving.")
                 break
-        checkpoints.wait()
+        kept.checkpoints.wait()
         if distributed.is_first():
             draw_curves(directory, experiment)
     console.print(f"Compilations after the first step: {compiles.unexpected}.")

@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxpose.data.index import batch_indices
 from jaxpose.errors import InputError
+from jaxpose.models.lora import adapted, join
 from jaxpose.train.experiment import Experiment
 from jaxpose.train.mesh import mesh_of, replicated
 from jaxpose.train.state import TrainState
@@ -133,13 +134,14 @@ def examiner(experiment: Experiment, mesh: jax.sharding.Mesh) -> Examiner:
     def compute(state: TrainState, batch: Any, key: jax.Array) -> dict[str, jax.Array]:
         augment_key, dropout_key = step_keys(key, state.step)
         inputs, targets, weights = task.encode(augment_key, batch)
-        outputs, _ = model.apply(
-            {"params": state.params, "batch_stats": state.batch_stats},
-            inputs,
-            train=True,
-            rngs={"dropout": dropout_key},
-            mutable=["batch_stats"],
-        )
+        with adapted(experiment.lora):
+            outputs, _ = model.apply(
+                {"params": join(state.params, state.base), "batch_stats": state.batch_stats},
+                inputs,
+                train=True,
+                rngs={"dropout": dropout_key},
+                mutable=["batch_stats"],
+            )
         count = jax.tree.leaves(inputs)[0].shape[0]
         parts = dict(zip(_FLOW, (inputs, targets, outputs), strict=True))
         found = {name: _marks(part, count) for name, part in parts.items()}

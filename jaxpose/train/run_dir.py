@@ -33,12 +33,12 @@ from jaxpose.config.schema import SCHEMA, migrate, schema_of
 from jaxpose.config.trust import classes_for, outside_paths, record_as_own
 from jaxpose.errors import InputError, reason
 from jaxpose.json_text import MAX_DEPTH, parse_json
-from jaxpose.models.build import abstract_variables
 from jaxpose.paths import as_path, atomic_write, check_reachable, in_bucket
 from jaxpose.train import distributed
 from jaxpose.train.checkpoint import Checkpoints
 from jaxpose.train.code_on_resume import compare_code
 from jaxpose.train.experiment import Experiment
+from jaxpose.train.start_weights import Weights, abstract_trained, local_weights, merged, read_base
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 # Keys that may change on resume. They affect reporting, saving or the devices, not the results.
@@ -369,18 +369,23 @@ def load_run(
     which: Literal["best", "last"] = "best",
     *,
     trust_recipe: bool = False,
+    weights: Weights = local_weights,
 ) -> Run:
     """Load the trained model of a run directory, with averaged parameters if the run kept them.
+
+    Low-rank terms are added to the weights that they were trained for.
 
     Args:
       directory: a directory that `jaxpose train --workdir` wrote.
       which: "best" for the checkpoint with the best held-out score, "last" for the newest.
       trust_recipe: run the code of the recipe, or of a package, that the run needs even if it was
         not written on this machine by this user (see `config.trust`).
+      weights: reads the weights that a run of low-rank terms began with.
 
     Raises:
       InputError: the directory is not a run or has no checkpoint yet; code must not or cannot be
-        run; this version cannot rebuild the configuration.
+        run; this version cannot rebuild the configuration; the weights that a run of low-rank terms
+        began with are absent or others.
     """
     directory = as_path(directory)
     record, experiment, recipe = rebuild(directory, trust_recipe)
@@ -395,10 +400,13 @@ def load_run(
         lambda x: jax.ShapeDtypeStruct(  # type: ignore[no-untyped-call]
             x.shape, x.dtype, sharding=device
         ),
-        abstract_variables(experiment.model, experiment.input_hw),
+        abstract_trained(experiment),
     )
     variables = checkpoints.restore_variables(like, experiment.ema_decay is not None, step)
+    position = checkpoints.position(step) if experiment.lora.rank else {}
     checkpoints.close()
+    if experiment.lora.rank:
+        variables = merged(experiment, read_base(experiment, weights, position), variables)
     return Run(directory, experiment, variables, step, record, recipe)
 
 

@@ -87,6 +87,7 @@ def lay_out(config: Mesh, mesh: jax.sharding.Mesh, state: Any, groups: Parameter
         not divide a parameter evenly.
     """
     leaves = jax.tree_util.tree_leaves_with_path(state.params)
+    leaves += jax.tree_util.tree_leaves_with_path(state.base)
     names = [path_name(path) for path, _ in leaves]
     _check_rules(config.rules, names)
     specs = {

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxpose.geometry import split_images
+from jaxpose.models.lora import adapted, join
 from jaxpose.train.experiment import Experiment
 from jaxpose.train.mesh import batch_sharded, mesh_of
 from jaxpose.train.optimizers import frozen_patterns
@@ -89,8 +90,9 @@ def updated(
         ema = jax.tree.map(lambda e, p: e + (1.0 - decay) * (p - e), ema, params)
     finite = jnp.isfinite(loss) & jnp.isfinite(norm)
     after = TrainState(state.step, params, batch_stats, opt_state, ema)
-    kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, state)
-    return kept._replace(step=state.step + 1), norm
+    before = state._replace(base={})
+    kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, before)
+    return kept._replace(step=state.step + 1, base=state.base), norm
 
 
 def step_keys(key: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -120,13 +122,14 @@ def loss_and_gradients(
 
     def objective(params: Any, stats: Any, part: tuple[Any, Any, Any], key: jax.Array) -> Any:
         inputs, targets, weights = part
-        outputs, updated = model_apply(
-            {"params": params, "batch_stats": stats},
-            inputs,
-            train=True,
-            rngs={"dropout": key},
-            mutable=["batch_stats"],
-        )
+        with adapted(experiment.lora):
+            outputs, updated = model_apply(
+                {"params": join(params, state.base), "batch_stats": stats},
+                inputs,
+                train=True,
+                rngs={"dropout": key},
+                mutable=["batch_stats"],
+            )
         loss, terms = experiment.loss.with_terms(outputs, targets, weights)
         return loss, (terms, updated.get("batch_stats", {}))
 

@@ -6,12 +6,20 @@ import numpy as np
 import pytest
 
 from jaxpose.convert.load import expected_leaves, fit_backbone, plan_for, recognise
-from jaxpose.models import LARGE_VITS, AttentionPoolHead, FeatureHead, PoseModel, ViT, hiera, swin
+from jaxpose.models import (
+    LARGE_VITS,
+    AttentionPoolHead,
+    FeatureHead,
+    PoseModel,
+    ViT,
+    hiera,
+    sam,
+    swin,
+)
 from jaxpose.models.build import abstract_variables, count_parameters
 from jaxpose.models.published.large_vit import name_of
 from jaxpose.models.published.large_vit_tables import infer_timm
 
-# SAM's attention has windows and relative positions.
 OTHER_NETWORKS = ("samvit_huge_patch16", "hiera_huge_224", "swin_large_patch4_window7_224")
 NAMES = {
     "vit_large_patch14_reg4_dinov2": "dinov2-vitl14-reg",
@@ -90,11 +98,12 @@ def test_models_of_every_listed_size_have_its_arrays(listing):
 @pytest.mark.parametrize(
     ("name", "backbone"),
     [
+        ("samvit_huge_patch16", sam("H", input_hw=(1024, 1024)).backbone),
         ("hiera_huge_224", hiera("H", input_hw=(224, 224)).backbone),
         ("swin_large_patch4_window7_224", swin("L", input_hw=(224, 224)).backbone),
     ],
 )
-def test_hierarchical_models_have_the_listed_arrays(name, backbone, listing):
+def test_models_of_other_networks_have_the_listed_arrays(name, backbone, listing):
     state_dict = zeros(listing[name])
     source, renamed = recognise(state_dict)
     model = PoseModel(backbone, FeatureHead())

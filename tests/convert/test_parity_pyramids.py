@@ -1,7 +1,8 @@
-"""PVT and Hiera: the same outputs as MMPose's and timm's code."""
+"""PVT, HRFormer and Hiera: the same outputs as MMPose's and timm's code."""
 
 from functools import partial
 
+import drawn
 import jax
 import numpy as np
 import pytest
@@ -13,9 +14,20 @@ from jaxpose.convert.choose import Clues, choose
 from jaxpose.convert.identify import identify
 from jaxpose.convert.load import load_pretrained, to_variables
 from jaxpose.errors import InputError
-from jaxpose.models import PVT, DeconvHead, FeatureHead, Hiera, PoseModel, Swin, hiera, pvt
+from jaxpose.models import (
+    PVT,
+    DeconvHead,
+    FeatureHead,
+    Hiera,
+    HRFormer,
+    PoseModel,
+    Swin,
+    hiera,
+    pvt,
+)
 from jaxpose.models.build import abstract_variables
 from jaxpose.models.published.catalogue import CATALOGUE, LIFTERS, UNPUBLISHED
+from jaxpose.models.swin import WindowAttention
 from jaxpose.train.parameter_groups import parameter_groups
 
 
@@ -33,6 +45,17 @@ def test_heatmaps_of_pvt_equal_mmposes(shared):
     fits = identify(golden.state_dict, [*CATALOGUE, *LIFTERS, *UNPUBLISHED])
     fit = choose(fits, Clues("x.pth"))[0]
     assert fit.entry.name == "pvt-s"
+    right, wrong = compared(fit.model, golden, "output", lambda x: x.transpose(0, 3, 1, 2))
+    assert right <= TOLERANCE < wrong
+
+
+@pytest.mark.slow
+def test_heatmaps_of_hrformer_equal_mmposes(shared):
+    """The file's name tells the two sizes of images apart."""
+    golden = load_vit(shared, "hrformer_small_256x192")
+    fits = identify(golden.state_dict, [*CATALOGUE, *LIFTERS, *UNPUBLISHED])
+    fit = choose(fits, Clues("hrformer_small_coco_256x192-5310d898_20220316.pth"))[0]
+    assert fit.entry.name == "hrformer-s" and fit.num_keypoints == 17
     right, wrong = compared(fit.model, golden, "output", lambda x: x.transpose(0, 3, 1, 2))
     assert right <= TOLERANCE < wrong
 
@@ -71,6 +94,30 @@ def test_layers_are_blocks_and_maps_a_thirty_second(backbone):
     scales = parameter_groups(model).layer_scales(variables["params"], 0.5)["backbone"]
     blocks = [scales[f"block_{i}"]["norm1"]["scale"] for i in range(5)]
     np.testing.assert_allclose(blocks[::-1], 0.5 ** np.arange(1, 6))
+
+
+def test_blocks_of_hrformer_are_in_stages_and_split_heads_that_divide():
+    backbone = HRFormer((8, 16, 24), (1, 2), heads=(1, 2, 3), drop_path=0.1, remat="block")
+    model = PoseModel(backbone, DeconvHead(5, ()))
+    variables = abstract_variables(model, (48, 32))
+    images = jax.ShapeDtypeStruct((2, 48, 32, 3), np.float32)
+    run = partial(model.apply, train=True, mutable=["batch_stats"])
+    rngs = {"dropout": jax.random.key(0)}
+    assert jax.eval_shape(run, variables, images, rngs=rngs)[0].shape == (2, 12, 8, 5)
+    scales = parameter_groups(model).layer_scales(variables["params"], 0.5)["backbone"]
+    last = scales["stage_3_module_1"]["branch_0_block_1"]["attention"]["position_bias"]
+    assert last == 2 * scales["stage_2_module_0"]["branch_0_block_0"]["norm1"]["scale"] == 0.5
+    with pytest.raises(InputError, match=r"heads \(1, 2, 5\) must be one number for each"):
+        abstract_variables(model.clone(backbone=backbone.clone(heads=(1, 2, 5))), (48, 32))
+
+
+def test_windows_are_padded_at_both_ends_if_centred():
+    x = np.random.default_rng(0).normal(size=(1, 2, 2, 8)).astype(np.float32)
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    layer = WindowAttention(2, 4, (0, 0), "float32", centred=True)
+    variables = drawn.init(layer, x)
+    whole = np.asarray(layer.apply(variables, padded))
+    np.testing.assert_allclose(layer.apply(variables, x), whole[:, 1:3, 1:3], atol=1e-6)
 
 
 @pytest.mark.parametrize("make", [pvt, hiera])

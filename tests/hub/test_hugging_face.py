@@ -8,16 +8,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import reference
 from official_files import drawn_leaves, official_state_dict
 from safetensors.numpy import save, save_file
 
 import jaxpose
-from jaxpose.convert import load_state_dict
+from jaxpose.convert import load_pretrained, load_state_dict
 from jaxpose.convert.rules import flatten
 from jaxpose.download.transfer import Unreachable
 from jaxpose.errors import InputError
 from jaxpose.hub import hugging_face
 from jaxpose.hub.load import load_detector, load_pose, weights
+from jaxpose.models import DeconvHead, PoseModel, SAMViT
 from jaxpose.models.published.catalogue import find
 from jaxpose.paths import CACHE_VARIABLE
 from jaxpose.pipeline import Pipeline
@@ -143,6 +145,20 @@ def test_a_repository_is_a_model_by_its_name(hub, small, capsys, monkeypatch):
     hub.stop()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)  # it would try again for 20 seconds
     assert load_pose("hf:me/vitpose").directory == trained.directory  # from the cache
+
+
+def test_a_backbone_in_a_repository_starts_a_model(hub):
+    golden = reference.load("hf_sam_tiny_128x128", "backbones")
+    hub.repositories["me/sam"] = repository({"model_type": "sam_vision_model"}, golden.state_dict)
+    backbone = SAMViT((128, 128), 48, 4, 3, window=3, sections=2, neck=32)
+    model = PoseModel(backbone, DeconvHead(5, ()))
+    loaded = load_pretrained(model, weights("hf:me/sam"), reset_head=True)
+    kernel = golden.state_dict["vision_encoder.layers.3.mlp.lin1.weight"].T
+    np.testing.assert_array_equal(
+        loaded["params"]["backbone"]["block_3"]["mlp"]["fc1"]["kernel"], kernel
+    )
+    with pytest.raises(InputError, match="backbone without a pose head"):
+        load_pose("hf:me/sam")
 
 
 def test_shards_load_like_one_file(hub, small, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from jaxpose.download.address import address_of
 from jaxpose.models.published import not_runnable as table
 from jaxpose.models.published.catalogue import records
-from jaxpose.models.published.record import Weights, forbids_commerce
+from jaxpose.models.published.record import OPENMMLAB, Weights, forbids_commerce
 
 ROWS = Path(__file__).resolve().parents[3] / "shared/weights/catalogue.tsv"
 
@@ -27,6 +27,37 @@ DUPLICATES = {
     "efficientnet_lite0_tpu": "efficientnet_lite0_timm",
     "efficientnet_lite0_pypi": "efficientnet_lite0_timm",
 }
+
+
+# Addresses that MMPose's model index states beyond the list, without their common beginning.
+MMPOSE_INDEX = (
+    "swin/swin_t_p4_w7_coco_256x192-eaefe010_20220503",
+    "swin/swin_b_p4_w7_coco_256x192-7432be9e_20220705",
+    "swin/swin_b_p4_w7_coco_384x288-3abf54f9_20220705",
+    "swin/swin_l_p4_w7_coco_256x192-642a89db_20220705",
+    "swin/swin_l_p4_w7_coco_384x288-c36b7845_20220705",
+    "pvt/pvt_small_coco_256x192-4324a49d_20220501",
+    "hrformer/hrformer_small_coco_256x192-5310d898_20220316",
+    "hrformer/hrformer_small_coco_384x288-98d237ed_20220316",
+    "hrformer/hrformer_base_coco_256x192-6f5f1169_20220316",
+    "hrformer/hrformer_base_coco_384x288-ecf0758d_20220316",
+    "resnext/resnext50_coco_256x192-dcff15f6_20200727",
+    "resnext/resnext50_coco_384x288-412c848f_20200727",
+    "resnext/resnext101_coco_256x192-c7eba365_20200727",
+    "resnext/resnext101_coco_384x288-f5eabcd6_20200727",
+    "resnext/resnext152_coco_256x192-102449aa_20200727",
+    "resnext/resnext152_coco_384x288-806176df_20200727",
+    "seresnet/seresnet50_coco_256x192-25058b66_20200727",
+    "seresnet/seresnet50_coco_384x288-bc0b7680_20200727",
+    "seresnet/seresnet101_coco_256x192-83f29c4d_20200727",
+    "seresnet/seresnet101_coco_384x288-48de1709_20200727",
+    "seresnet/seresnet152_coco_256x192-1c628d79_20200727",
+    "seresnet/seresnet152_coco_384x288-58b23ee8_20200727",
+    "scnet/scnet50_coco_256x192-6920f829_20200709",
+    "scnet/scnet50_coco_384x288-9cacd0ea_20200709",
+    "scnet/scnet101_coco_256x192-6d348ef9_20200709",
+    "scnet/scnet101_coco_384x288-0b6e631b_20200709",
+)
 
 
 def rows():
@@ -56,6 +87,7 @@ def test_every_official_address_has_a_place():
     assert not lost
     # Addresses that are here and in no list were typed wrong.
     addresses = {row["url"] for row in listed.values()}
+    addresses |= {f"{OPENMMLAB}/top_down/{file}.pth" for file in MMPOSE_INDEX}
     assert not [r.name for r in (*runs.values(), *waits.values()) if _unlisted(r, addresses)]
 
 

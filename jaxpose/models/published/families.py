@@ -15,6 +15,7 @@ from jaxpose.models.published.heads import *
 from jaxpose.models.published.hiera import *
 from jaxpose.models.published.higher_hrnet import *
 from jaxpose.models.published.hourglass import *
+from jaxpose.models.published.hrformer import *
 from jaxpose.models.published.hrnet import *
 from jaxpose.models.published.hybrid import *
 from jaxpose.models.published.large_vit import *
@@ -35,6 +36,7 @@ from jaxpose.models.published.pvt import *
 from jaxpose.models.published.resnet import *
 from jaxpose.models.published.rtmdet import *
 from jaxpose.models.published.rtmpose import *
+from jaxpose.models.published.sam import *
 from jaxpose.models.published.swin import *
 from jaxpose.models.published.vitpose import *
 from jaxpose.models.published.yolo import *

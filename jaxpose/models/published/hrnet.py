@@ -114,7 +114,8 @@ def _whole(model: HRNet, prefix: str) -> list[Rule]:
     ]
 
 
-def _branches(model: HRNet, prefix: str) -> list[Rule]:
+def trunk_rules(model: HRNet, prefix: str) -> list[Rule]:
+    """Rules for stem, stage 1 and transitions, which all networks of these branches share."""
     rules = []
     for i in range(2):
         rules += layouts.conv_norm(
@@ -122,13 +123,18 @@ def _branches(model: HRNet, prefix: str) -> list[Rule]:
         )
     rules += layouts.residual_block(rf"{prefix}layer1\.(?P<k>\d+)", "backbone/stage_1_block_{k}", 3)
     for s in range(2, len(model.channels) + 1):
-        stage = f"backbone/stage_{s}"
         # A branch that only changes its width is one convolution, a new one is a list of one.
         transition = rf"{prefix}transition{s - 1}\.(?P<b>\d+)(\.0)?"
         rules += layouts.conv_norm(
-            rf"{transition}\.0", rf"{transition}\.1", stage + "_transition_{b}"
+            rf"{transition}\.0", rf"{transition}\.1", f"backbone/stage_{s}_transition_" + "{b}"
         )
-        source, module = rf"{prefix}stage{s}\.(?P<m>\d+)", stage + "_module_{m}"
+    return rules
+
+
+def _branches(model: HRNet, prefix: str) -> list[Rule]:
+    rules = trunk_rules(model, prefix)
+    for s in range(2, len(model.channels) + 1):
+        source, module = rf"{prefix}stage{s}\.(?P<m>\d+)", f"backbone/stage_{s}_module_" + "{m}"
         rules += layouts.residual_block(
             source + r"\.branches\.(?P<b>\d+)\.(?P<k>\d+)", module + "/branch_{b}_block_{k}", 2
         )

@@ -11,7 +11,7 @@ from jaxpose.models import layouts
 from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Rule
 from jaxpose.models.heads import DeconvHead
-from jaxpose.models.published.record import APACHE, Family, PublishedPose
+from jaxpose.models.published.record import APACHE, OPENMMLAB, Family, PublishedPose, Weights
 from jaxpose.models.pvt import PVT
 
 __all__ = ["PVT", "PVT_FAMILY", "pvt"]
@@ -101,6 +101,9 @@ PVT_FAMILY = Family(
             source="MMPose 1.x model zoo, pvt_coco",
             licence=APACHE,
             trained_on=("COCO",),
+            weights=Weights(
+                f"{OPENMMLAB}/top_down/pvt/pvt_small_coco_256x192-4324a49d_20220501.pth", "4324a49d"
+            ),
         ),
     ),
 )

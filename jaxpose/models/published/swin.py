@@ -13,7 +13,7 @@ from jaxpose.models import layouts
 from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.heads import DeconvHead
-from jaxpose.models.published.record import APACHE, Family, PublishedPose
+from jaxpose.models.published.record import APACHE, OPENMMLAB, Family, PublishedPose, Weights
 from jaxpose.models.swin import Swin
 from jaxpose.models.token_heads import FeatureHead
 
@@ -199,13 +199,16 @@ SWIN = Family(
             source="MMPose 1.x model zoo, swin_coco",
             licence=APACHE,
             trained_on=("COCO",),
+            weights=Weights(
+                f"{OPENMMLAB}/top_down/swin/swin_{file}.pth", file.split("-")[-1].split("_")[0]
+            ),
         )
-        for size, suffix, input_hw, score in (
-            ("T", "", (256, 192), 72.4),
-            ("B", "", (256, 192), 73.7),
-            ("B", "-384x288", (384, 288), 75.9),
-            ("L", "", (256, 192), 74.3),
-            ("L", "-384x288", (384, 288), 76.3),
+        for size, suffix, input_hw, score, file in (
+            ("T", "", (256, 192), 72.4, "t_p4_w7_coco_256x192-eaefe010_20220503"),
+            ("B", "", (256, 192), 73.7, "b_p4_w7_coco_256x192-7432be9e_20220705"),
+            ("B", "-384x288", (384, 288), 75.9, "b_p4_w7_coco_384x288-3abf54f9_20220705"),
+            ("L", "", (256, 192), 74.3, "l_p4_w7_coco_256x192-642a89db_20220705"),
+            ("L", "-384x288", (384, 288), 76.3, "l_p4_w7_coco_384x288-c36b7845_20220705"),
         )
     ),
 )
