@@ -1,5 +1,6 @@
 """Suite-wide settings: strict broadcasting, eight fake CPU devices, and the optional real data."""
 
+import gc
 import os
 import tempfile
 from pathlib import Path
@@ -14,6 +15,10 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
 os.environ["JAX_PLATFORMS"] = "cpu"
 # They compile much and compute little: LLVM's passes would cost more than they save.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+
+# Tracing allocates millions of small objects that live on; collecting them less often saves an
+# eighth of the tests' time.
+gc.set_threshold(200_000, 20, 100)
 
 import jax  # noqa: E402  (reads the environment when it is imported)
 

@@ -63,6 +63,7 @@ TITLES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("title", TITLES)
 def test_the_recipe_works(title, checkout, monkeypatch):
     for language, text in re.findall(r"^```(\w+)\n(.*?)^```", RECIPES[title], re.M | re.S):

@@ -134,6 +134,7 @@ def site(tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_the_reference_has_every_public_package(site):
     package = Path(jaxpose.__file__).parent
     packages = {path.parent.name for path in package.glob("*/__init__.py")} - {"cli"}
@@ -145,6 +146,7 @@ def test_the_reference_has_every_public_package(site):
     assert "jaxpose.cli" not in "".join(built)
 
 
+@pytest.mark.slow
 def test_links_between_files_lead_to_pages(site):
     """A picture, a notebook, a folder of scripts and a page, from where GitHub finds them."""
     train = (site / "train" / "index.html").read_text()

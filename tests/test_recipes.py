@@ -19,6 +19,8 @@ from jaxpose.train.state import new_state
 from jaxpose.train.step import train_step
 
 RECIPES = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
+# Deep networks, traced with the slow tests; other recipes have their codecs and losses too.
+DEEP = ("coco_hourglass52", "coco_litehrnet18", "mpii_hrnet_w32", "small_pose_tuned")
 # It compiles in seconds; `train/test_families.py` trains every kind of model.
 STEPPED = ("coco_vitpose_b",)
 # What makes a backbone small, where it has such a field; of a tuple, every entry.
@@ -110,7 +112,13 @@ def test_recipe_holds_its_model_and_names_none(recipe):
     assert [path for path in named if not path.endswith("best")] == []
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        pytest.param(path, id=path.stem, marks=pytest.mark.slow if path.stem in DEEP else ())
+        for path in RECIPES
+    ],
+)
 def test_recipe_fits_together(recipe):
     experiment = load_recipe(str(recipe))
     assert from_json(to_json(experiment)) == experiment
@@ -134,6 +142,7 @@ def shape_and_type(array):
     return array.shape, array.dtype
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STEPPED)
 def test_recipe_takes_a_step(name):
     experiment = shrunken(load_recipe(name))

@@ -101,6 +101,7 @@ def test_the_input_path_is_measured_stage_by_stage(dataset, monkeypatch):
     assert "stage" in result.stderr and "stage" not in result.stdout.splitlines()[0]
 
 
+@pytest.mark.slow
 def test_an_evaluation_is_measured_stage_by_stage(tmp_path):
     file = tmp_path / "eval.json"
     result = bench("eval", TINY, "--people", 9, "--rounds", 1, "--no-flip-test",

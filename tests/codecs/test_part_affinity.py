@@ -186,6 +186,7 @@ def test_a_missing_keypoint_is_no_keypoint():
     np.testing.assert_allclose(found.keypoints[0, 0, 4], middle, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_nobody_and_people_of_one_keypoint_are_no_people():
     codec = openpose18_fields(SIZE, max_people=5, min_keypoints=3)
     visible = np.zeros((2, 2, 18), int)

@@ -29,6 +29,7 @@ def invoke(*arguments):
     return CliRunner().invoke(app, ["convert", *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_rtmpose_of_animals_is_released_with_their_skeleton(tmp_path):
     """17 keypoints of AP-10K, in images of a size that RTMPose-m was published for."""
     arrays = load("rtmpose_m_hand5_256x256").state_dict
@@ -253,6 +254,7 @@ def test_the_data_set_is_read_off_the_metadata(meta, dataset, tmp_path):
     assert dataset_of(tmp_path / "x.safetensors") == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "more", "noted"),
     [("x", (), True), ("my_ap10k", (), False), ("x", ("--skeleton", "coco17"), False)],

@@ -69,6 +69,7 @@ def saved(state_dict):
     return "x.safetensors"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", RECORD)
 def test_a_broken_layer_is_seen(name, place):

@@ -46,6 +46,7 @@ def test_a_broken_layer_is_seen(place):
     assert max(run(broken)) > TOLERANCE, layer
 
 
+@pytest.mark.slow
 def test_the_model_is_found_by_its_keys():
     fits = choose(identify(empty_state_dict(NAME) | kept(), CATALOGUE), Clues())
     assert fits[0].entry.name == "dekr-w32"

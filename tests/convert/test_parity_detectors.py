@@ -89,6 +89,7 @@ def test_a_broken_layer_is_seen(kind, place, shared, load, monkeypatch):
     assert max(distances) > TOLERANCE, layer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_places_and_boxes_equal_onnxruntimes(kind, shared, load):
     pytest.importorskip("onnx")
@@ -108,6 +109,7 @@ def test_places_and_boxes_equal_onnxruntimes(kind, shared, load):
         assert_same_boxes(left(boxes, scores, 0.6), theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_nine_of_ten_large_people_are_found(kind, shared, load):
     """COCO's large: an area above 96 x 96 pixels. 66 people in 60 photos."""

@@ -54,6 +54,7 @@ def test_a_broken_layer_is_seen(place):
     assert run(name, broken) > TOLERANCE, layer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_the_model_is_found_by_its_keys(name):
     fits = choose(identify(empty_state_dict(name), CATALOGUE), Clues())

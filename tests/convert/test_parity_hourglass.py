@@ -49,6 +49,7 @@ def test_outputs_equal_mmposes(tmp_path):
     assert distance(output, golden.outputs["output.0"]) <= TOLERANCE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_a_broken_layer_is_seen(place):
     golden = load(NAME)

@@ -83,6 +83,7 @@ def test_outputs_equal_mmposes(name, tmp_path):
     assert distance(output.reshape(expected.shape), expected) <= TOLERANCE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", MAKE)
 def test_a_broken_layer_is_seen(name, place):

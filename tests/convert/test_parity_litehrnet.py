@@ -1,12 +1,14 @@
 """Lite-HRNet-18's other kind of block through the converter, under MMPose's names."""
 
 import numpy as np
+import pytest
 from reference import empty_state_dict
 
 from jaxpose import convert
 from jaxpose.models import abstract_variables, count_parameters, litehrnet
 
 
+@pytest.mark.slow
 def test_naive_blocks_are_found_under_mmposes_names():
     """Wider naive Lite-HRNet-18 differs from Lite-HRNet-18 in its blocks alone."""
     source = empty_state_dict("litehrnet18_256x192")

@@ -69,6 +69,7 @@ def test_outputs_are_tensorflows(real):
     assert (away < TOLERANCE).all(), away
 
 
+@pytest.mark.slow
 def test_one_image_is_normalised_by_itself(real):
     """The published trace is that of the first image alone."""
     _, variables, images, _, trace, model = real

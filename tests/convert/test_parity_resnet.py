@@ -182,6 +182,7 @@ PARAMETERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", ["mmpose", "timm"])
 @pytest.mark.parametrize("variant", ["v1b", "v1d"])
 @pytest.mark.parametrize("depth", PARAMETERS)

@@ -54,6 +54,7 @@ def test_heatmaps_equal_the_references(name):
     assert distance(found, golden.outputs[output]) <= TOLERANCE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", MODELS)
 def test_a_broken_layer_is_seen(name, place):
@@ -117,6 +118,7 @@ def test_imagenet_features_and_logits_equal_timms():
     assert distance(np.asarray(logits), golden.outputs["logits"]) <= TOLERANCE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["epsilon 1e-5 for 1e-6", "approximate GELU"])
 def test_a_wrong_constant_is_seen(fault, monkeypatch):
     """The heatmaps of `vitpose_s_256x192` would not show this epsilon: 1.3e-5 apart."""

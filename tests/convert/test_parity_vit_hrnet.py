@@ -50,6 +50,7 @@ def test_outputs_equal_mmposes(name, tmp_path):
     assert distance(output, golden.outputs["output"]) <= TOLERANCE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", MODELS)
 def test_a_broken_layer_is_seen(name, place):

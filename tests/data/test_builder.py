@@ -112,6 +112,7 @@ def _start(*arguments, **options):
     )
 
 
+@pytest.mark.slow
 def test_two_runs_write_the_same_bytes(coco, tmp_path):
     # Other processes: hash seeds and addresses, which protobuf's maps depend on, differ.
     runs = [
@@ -277,6 +278,7 @@ def test_beam_that_is_not_installed_is_named(write, monkeypatch):
         write(beam_options=[])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["people", "images"])
 def test_images_that_exif_turns_are_counted_in_a_note(coco, tmp_path, layout):
     file, folder = coco()

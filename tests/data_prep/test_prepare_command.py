@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from jaxpose.data.records import RecordSource
 
 
@@ -46,6 +48,7 @@ def test_ones_own_script_runs_by_its_path(prepare, tmp_path):
     assert result.exit_code == 2 and "has no function `prepare`" in result.stderr
 
 
+@pytest.mark.slow
 def test_two_runs_of_the_command_write_the_same_bytes(shared, tmp_path):
     """Processes of their own, other numbers of workers, other hash seeds: real photos."""
     coco = shared / "data" / "coco"

@@ -242,6 +242,7 @@ def browser(tmp_path):
     chrome.quit()
 
 
+@pytest.mark.slow
 def test_in_a_browser(page, picture, expected, browser, tmp_path):
     def parts(selector: str) -> list[Any]:
         return browser.find_elements("css selector", selector)

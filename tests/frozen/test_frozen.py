@@ -293,6 +293,7 @@ def test_a_run_scores_what_it_did(name, expected, exact, tmp_path):
         assert_same(metric, value, wanted[metric], exact)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in RUNS]
 )

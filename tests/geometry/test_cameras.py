@@ -83,6 +83,7 @@ def test_leading_axes_broadcast():
     assert (position.shape, direction.shape) == ((1, 1, 1, 3), (3, 4, 5, 3))
 
 
+@pytest.mark.slow
 def test_undistortion_is_differentiable():
     camera = as_jax(views(1).take(0))
     points = jnp.asarray(people(6), jnp.float32)

@@ -271,6 +271,7 @@ def test_a_file_put_by_hand_serves_the_name(site, capsys):
     assert not site.asked
 
 
+@pytest.mark.slow
 def test_weights_of_another_size_under_a_name_are_refused(site):
     for other in ("rtmpose-s", "rtmpose-t-halpe26"):
         site.publish("rtmpose-t", other=other)
@@ -313,6 +314,7 @@ def start(site, before=""):
     )
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_and_one_that_is_killed(site):
     """Both load the whole model; a process that is killed in the middle leaves nothing in use."""
     leaves = site.publish("rtmpose-t")
@@ -348,6 +350,7 @@ def test_two_processes_at_once_and_one_that_is_killed(site):
     assert len(left(site, ".pth")) == 1 and len(left(site, ".safetensors")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", ["download", "conversion"])
 def test_a_disk_that_fills_up_leaves_nothing_half_written(site, work):
     """No file can grow over 4 MB."""

@@ -54,6 +54,7 @@ def test_the_pair_is_small_and_its_cards_name_data_and_licences():
             assert word in card, (folder.name, word)
 
 
+@pytest.mark.slow
 def test_a_drawn_person_gets_a_skeleton(predictor):
     batch = SyntheticPeople(8, seed=5, canvas_hw=(384, 288), plain=True).open().samples(range(8))
     likeness = []
@@ -76,6 +77,7 @@ def test_real_people_in_given_boxes(shared, predictor):
     assert np.mean(scores) > 0.65  # 0.706 when they were trained
 
 
+@pytest.mark.slow
 def test_the_finder_finds_large_people(shared, finder):
     hits = []
     for image, people in real_people(shared):

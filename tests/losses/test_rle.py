@@ -102,6 +102,7 @@ def test_a_flow_of_zeros_is_the_standard_normal(flow):
     np.testing.assert_allclose(actual, expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_unlabelled_keypoints_add_nothing_and_half_precision_is_finite(flow, problem):
     coordinates, sigma, targets, _ = problem
     weights = jnp.ones((3, 5)).at[1].set(0.0)

@@ -66,6 +66,7 @@ def test_softmax_of_large_logits_is_finite(interpreted):
     assert bool(jnp.isfinite(found).all())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heads", [4, 3])  # three heads are not divided over two devices
 def test_each_device_computes_its_images_and_heads(interpreted, heads):
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:4]).reshape(2, 2), ("data", "tensor"))

@@ -23,6 +23,7 @@ PARAMETERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameter_counts(name):
     build, expected = PARAMETERS[name]

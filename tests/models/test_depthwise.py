@@ -11,6 +11,7 @@ from jaxpose.models.depthwise import depthwise, grouped
 from jaxpose.models.padding import pads
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("padding", ["torch", "tensorflow"])
 @pytest.mark.parametrize(
     ("size", "stride", "shape"), [(5, 1, (2, 6, 5, 4)), (3, 2, (2, 8, 7, 4)), (5, 2, (1, 5, 6, 3))]
@@ -28,6 +29,7 @@ def test_equals_the_grouped_convolution_and_its_derivatives(size, stride, shape,
         np.testing.assert_allclose(a, b, atol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [7, 8])
 @pytest.mark.parametrize(("size", "stride"), [(3, 1), (3, 2), (5, 2), (3, 3)])
 def test_padding_of_tensorflow_is_that_of_xla_for_same(side, size, stride):

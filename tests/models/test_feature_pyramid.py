@@ -36,6 +36,7 @@ PYRAMID = FeaturePyramid(Trunk(), width=5)
 VARIABLES = jax.jit(PYRAMID.init)(jax.random.key(1), IMAGES)
 
 
+@pytest.mark.slow
 def test_the_output_has_the_finest_maps_size_and_depends_on_every_parameter():
     assert PYRAMID.apply(VARIABLES, IMAGES).shape == (2, 16, 8, 5)
 

@@ -72,6 +72,7 @@ def attention(q, k, v, *, scale, implementation):
     return jnp.einsum("bhqk,bkhd->bqhd", jax.nn.softmax(logits, axis=-1), v)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

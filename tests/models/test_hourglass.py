@@ -20,6 +20,7 @@ def test_every_stack_returns_a_quarter_of_the_image():
     assert [features.shape for features in y] == [(2, 8, 4, 5)] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "bfloat16"])
 def test_supervising_all_stages_reaches_every_parameter_and_statistic(dtype):
     model = PoseModel(TINY.clone(dtype=dtype), MultiStageHead(3, dtype=dtype))

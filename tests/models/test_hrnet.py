@@ -44,6 +44,7 @@ def test_rematerialising_changes_nothing(variables, images, reference):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), actual, reference)
 
 
+@pytest.mark.slow
 def test_bfloat16_gives_no_nan(variables, images, reference):
     step = one_step(TINY.clone(dtype="bfloat16"), variables, images)
     np.testing.assert_allclose(step.loss, reference.loss, rtol=5e-2)

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from jaxpose.models import DeconvHead, PoseModel, ResNet, abstract_variables, count_parameters
 from jaxpose.models.hybrid import TransPose, sine_positions
@@ -34,6 +35,7 @@ def test_positions_are_sines_of_the_row_then_of_the_column():
     np.testing.assert_allclose(table[0, 0, 6], np.sin(2 * np.pi / 3 / 100), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_small_one_learns_and_its_layers_follow_its_stages():
     trunk = ResNet((1,), bottleneck=False, width=8)
     model = PoseModel(TransPose(trunk, 16, 2, 2, 32), DeconvHead(3, (8,)))

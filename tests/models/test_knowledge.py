@@ -10,6 +10,7 @@ from jaxpose.models.vit import ViT
 HW = (32, 32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [16, 24])
 def test_the_map_depends_on_the_token_and_keeps_its_size(width):
     plain = ViT(input_hw=HW, dim=16, depth=1, heads=2)

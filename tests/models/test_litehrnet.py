@@ -19,6 +19,7 @@ def images():
     return jax.random.normal(jax.random.key(1), (4, 64, 48, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("block", "dtype", "norm"),
     [

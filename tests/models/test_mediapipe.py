@@ -138,6 +138,7 @@ def test_a_detector_is_identified_by_its_arrays(name):
     assert recognise_detector(weights).entry.name == name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "part", "side", "points"),
     [

@@ -3,6 +3,7 @@
 import drawn
 import jax
 import jax.numpy as jnp
+import pytest
 from one_step import assert_reaches_everything, one_step
 
 from jaxpose.models.build import abstract_variables, count_parameters
@@ -12,6 +13,7 @@ from jaxpose.models.published.mobilenetv2 import mobilenet_pose
 TINY = MobileNetV2(widen=0.1, dtype="bfloat16")
 
 
+@pytest.mark.slow
 def test_a_training_step_in_bfloat16_reaches_every_parameter_and_statistic():
     images = jax.random.normal(jax.random.key(1), (2, 64, 96, 3))
     variables = drawn.variables(TINY, (64, 96))

@@ -52,6 +52,7 @@ def test_one_expert_is_a_plain_mlp_with_joined_kernels(variables, images):
     np.testing.assert_allclose(on(1).apply(variables, images), expected, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_each_image_of_a_batch_may_be_of_another_dataset(variables, images):
     index = jnp.array([2, 0, 1])
     mixed = jax.jit(lambda v, x, i: TINY.apply(v, x, i, method="mixed"))(variables, images, index)

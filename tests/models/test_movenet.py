@@ -31,6 +31,7 @@ POSENET = PoseModel(MobileNetV1(0.1), DisplacementHead(17))
 KEYPOINTS = np.random.default_rng(0).uniform(8, 56, (2, 1, 17, 2)).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "codec", "loss", "points"),
     [

@@ -23,6 +23,7 @@ def variables():
     return drawn.variables(TINY, (32, 16))
 
 
+@pytest.mark.slow
 def test_a_training_step_reaches_every_parameter_and_statistic(variables, images):
     assert_reaches_everything(one_step(TINY, variables, images), variables)
 

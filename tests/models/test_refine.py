@@ -47,6 +47,7 @@ def test_values_made_on_the_coarse_map_land_on_their_pixels(maps):
     np.testing.assert_allclose(added, jnp.broadcast_to(expected, added.shape), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_head_has_its_keypoints_and_enlarges_its_maps():
     head = RefinedHead(DeconvHead(5, (8,)), SRCNN(widths=(4, 4)))
     features = jnp.ones((1, 4, 3, 7))

@@ -50,6 +50,7 @@ def test_regression_is_linear_in_the_mean(features, dtype):
     np.testing.assert_allclose(y, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_rle_trains_its_flow_and_gives_sigma_between_0_and_1(features, dtype):
     head = RLEHead(5)

@@ -16,6 +16,7 @@ from jaxpose.models.resnet import ResNet
 TINY = ResNet(blocks=(1, 1), width=4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize(("variant", "bottleneck"), [("v1b", False), ("v1d", True)])
 def test_a_training_step_reaches_every_parameter(variant, bottleneck, dtype):

@@ -14,6 +14,7 @@ from jaxpose.models.rtmcc import RTMCCHead
 HEAD = RTMCCHead(5, (64, 96), hidden=12, key_dim=6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_outputs_are_float32_and_train(dtype):
     head = HEAD.clone(dtype=dtype)

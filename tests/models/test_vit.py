@@ -67,6 +67,7 @@ def test_unrolling_and_rematerialising_change_nothing(change, variables, images,
     close(value_and_gradients(TINY.clone(**change), variables, images), reference)
 
 
+@pytest.mark.slow
 def test_gradients_equal_finite_differences(variables, images):
     # Weights of unit scale, so that no gradient drowns; float64 but for softmax, which is float32.
     with enable_x64(True):

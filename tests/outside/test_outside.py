@@ -69,6 +69,7 @@ def test_no_file_of_jaxpose_knows_the_package():
     assert not [path for path in files if "starpose" in path.read_text()]
 
 
+@pytest.mark.slow
 def test_it_learns_and_logs_its_terms_and_figures(finished):
     records = read_metrics(finished)
     losses = [r["loss"] for r in records if r["kind"] == "train"]

@@ -19,6 +19,7 @@ def film(tmp_path_factory):
     return draw_video(tmp_path_factory.mktemp("film") / "film.mp4", 60, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_nothing_is_compiled_after_the_warm_up(film, every):
     options = Options(batch_size=4, detect_every=every, smooth="one-euro", nms=None, lost_score=0)

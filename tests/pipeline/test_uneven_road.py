@@ -138,6 +138,7 @@ def test_predict_track_smooth_measure_lift(tmp_path, models, name, times, option
     np.testing.assert_allclose(places[:, 0], 10 * track.keypoints[:, 0, 0], atol=0.01)
 
 
+@pytest.mark.slow
 def test_all_real_videos_are_predicted_whole(tmp_path, models):
     if not CASES.is_dir():
         pytest.skip("needs ../shared/cases")

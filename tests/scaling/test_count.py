@@ -52,7 +52,11 @@ def repeats(entry) -> bool:
 @pytest.mark.parametrize(
     "entry",
     [
-        pytest.param(entry, id=entry.name, marks=[pytest.mark.slow] if repeats(entry) else [])
+        pytest.param(
+            entry,
+            id=entry.name,
+            marks=[pytest.mark.slow] if repeats(entry) or (entry.parameters or 0) > 30 else [],
+        )
         for entry in MEASURED
     ],
 )

@@ -51,6 +51,7 @@ def finished(experiment, tmp_path_factory):
     return directory, result
 
 
+@pytest.mark.slow
 def test_each_has_its_schedule_dataset_and_name(finished):
     directory, result = finished
     scores = {r["step"]: r for r in read_metrics(directory) if r["kind"] == "eval"}
@@ -118,6 +119,7 @@ def test_eval_repeats_every_evaluation(finished):
     assert len(rows) == 5 and (directory / "eval/worst.png").exists()
 
 
+@pytest.mark.slow
 def test_other_evaluations_may_change_on_resume_and_change_no_bit(experiment, finished, tmp_path):
     alone = dataclasses.replace(experiment, more_evaluations=(), steps=4)
     train(dataclasses.replace(alone, checkpoint_every=2, loggers=()), tmp_path, QUIET)

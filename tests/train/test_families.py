@@ -242,6 +242,7 @@ def chosen(normal):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", chosen(TYPICAL))
 def test_thirty_steps_halve_the_loss(name, record_property):
     _, history = trained(FAMILIES[name], "float32", STEPS)
@@ -252,6 +253,7 @@ def test_thirty_steps_halve_the_loss(name, record_property):
     assert last <= 0.5 * first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", chosen(IN_HALF))
 def test_a_step_in_bfloat16_is_finite(name):
     state, history = trained(FAMILIES[name], "bfloat16", 1)

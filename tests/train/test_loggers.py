@@ -270,6 +270,7 @@ def test_a_package_that_is_missing_is_named_before_training(tmp_path, monkeypatc
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_loggers_are_part_of_a_config_and_may_change_on_resume(tmp_path):
     tiny = dataclasses.replace(load_recipe(str(TINY)), steps=2, checkpoint_every=1)
     assert tiny.loggers == (TensorBoard(),)

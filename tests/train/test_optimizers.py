@@ -397,7 +397,13 @@ TRAINING = {
 }
 
 
-@pytest.mark.parametrize("kind", TRAINING)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=() if kind in ("adafactor", "muon") else pytest.mark.slow)
+        for kind in TRAINING
+    ],
+)
 def test_each_learns_and_steps_on_eight_devices_equal_those_on_one(tiny, kind):
     experiment = dataclasses.replace(tiny, optimizer=TRAINING[kind])
     alone, losses = states(experiment, 40, data=1)
@@ -434,6 +440,7 @@ def test_statistics_of_adafactor_lie_as_the_axes_that_they_keep(tiny):
         assert found[name] == expected, part
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["lion", "adafactor", "muon"])
 def test_a_resumed_run_has_the_same_bits(tiny, tmp_path, kind):
     experiment = dataclasses.replace(tiny, optimizer=TRAINING[kind])

@@ -118,6 +118,7 @@ def test_classes_of_the_recipe_and_of_the_run_are_the_same(recipe, run):
     assert override(experiment, ["loss.factor=3", "model.backbone.width=8"]).loss.factor == 3.0
 
 
+@pytest.mark.slow
 def test_a_run_is_evaluated_predicted_converted_and_exported(run, tmp_path):
     command("eval", run, "--out", tmp_path / "eval")
     cv2.imwrite(str(tmp_path / "image.png"), np.full((48, 36, 3), 90, np.uint8))
@@ -204,6 +205,7 @@ def test_a_copy_on_this_machine_is_open_until_it_is_edited(run, tmp_path):
         load_run(tmp_path / "copy")
 
 
+@pytest.mark.slow
 def test_a_run_from_elsewhere_is_resumed_with_its_recipe(elsewhere, recipe):
     """Giving the recipe trusts it; code that lies in the run is not executed."""
     broken = elsewhere / "recipe" / "own_recipe.py"
@@ -224,6 +226,7 @@ def test_changed_code_is_named_and_refused(recipe, run, tmp_path):
     assert "--overwrite" in message
 
 
+@pytest.mark.slow
 def test_changed_comments_and_layout_are_not_changed_code(run, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     edited = copied(tmp_path / "edited")

@@ -134,6 +134,7 @@ def test_a_finished_run_is_not_trained_again(tiny, tmp_path):
     assert all(before[name].tobytes() == after[name].tobytes() for name in before)
 
 
+@pytest.mark.slow
 def test_another_experiment_in_the_same_directory_is_refused(tiny, tmp_path):
     quick = override(tiny, ["steps=2", "evaluation.every=2"])
     train(quick, tmp_path, QUIET)

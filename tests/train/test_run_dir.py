@@ -82,6 +82,7 @@ def test_reset_head_without_init_from_is_refused(experiment, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_finished_run_can_be_made_longer(experiment, tmp_path):
     """A rate that does not depend on the length gives the same bits as a long run."""
     constant = override(experiment, ["optimizer.schedule=constant", "steps=3"])
@@ -101,6 +102,7 @@ def test_a_finished_run_can_be_made_longer(experiment, tmp_path):
     assert "already trained for 6 steps" in said(train, longer, tmp_path / "short")
 
 
+@pytest.mark.slow
 def test_a_longer_run_says_that_the_schedule_depends_on_its_length(experiment, tmp_path):
     short = override(experiment, ["steps=4"])
     train(short, tmp_path / "run", QUIET)
@@ -147,6 +149,7 @@ def test_overwrite_of_an_empty_place_is_a_start(experiment, tmp_path):
     assert load_run(tmp_path / "run").step == 1
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_a_run(experiment, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     command = ["train", str(RECIPE), "--set", "steps=1", "--workdir"]
@@ -175,6 +178,7 @@ def test_a_newer_schema_is_refused(experiment, tmp_path):
             call()
 
 
+@pytest.mark.slow
 def test_a_run_of_an_older_schema_is_written_anew_when_it_goes_on(experiment, tmp_path):
     train(override(experiment, ["steps=1"]), tmp_path, QUIET)
     file = tmp_path / "config.json"

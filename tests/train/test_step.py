@@ -189,6 +189,7 @@ def test_same_seed_same_bits(tiny, run):
         jax.tree.map(np.testing.assert_array_equal, first, second)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mesh", [(1, 1, 1), (2, 1, 1)])
 def test_a_batch_in_parts_gives_what_the_whole_gives(tiny, run, mesh):
     # Without drop path, of which each part has draws of its own.

@@ -133,6 +133,7 @@ def test_the_trajectory_has_one_joint_and_parameters_of_its_own():
     assert root.shape == (2, 1, 1, 3)
 
 
+@pytest.mark.slow
 def test_poseformer_sees_all_frames_and_lifts_one():
     model = poseformer(9, 5, 4, dim=8, depth=2)
     variables = drawn.variables(model)
@@ -144,6 +145,7 @@ def test_poseformer_sees_all_frames_and_lifts_one():
     assert jnp.isfinite(trained).all()
 
 
+@pytest.mark.slow
 def test_dstformer_takes_shorter_sequences_and_starts_with_equal_streams():
     model = motionbert(9, 5, dim=16, depth=2)
     variables = init_variables(model, jax.random.key(0), NO_IMAGE)

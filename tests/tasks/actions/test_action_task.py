@@ -120,6 +120,7 @@ def test_the_run_is_scored_released_and_used(finished, tmp_path):
     assert again["metrics"] == pytest.approx(report["metrics"])
 
 
+@pytest.mark.slow
 def test_the_exported_program_is_the_classifier(finished):
     trained = load_action_model(finished[0])
     program = trained.estimator.program(trained.variables, flip_test=False)
@@ -151,6 +152,7 @@ def test_a_classifier_takes_any_people_and_says_what_is_wrong(finished):
             classify(wrong)
 
 
+@pytest.mark.slow
 def test_what_is_random_depends_on_the_key_alone():
     task = experiment().task()
     batch = next(

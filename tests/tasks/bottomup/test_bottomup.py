@@ -119,6 +119,7 @@ def test_pixels_people_and_regions_move_together(scenes):
         np.testing.assert_allclose(np.asarray(sample.keypoints)[row, 1], expected, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_draws_follow_the_key_and_the_place_in_the_batch(scenes):
     first, again = (augmented(scenes, ImageAugmentation(), key)[2] for key in (0, 0))
     np.testing.assert_array_equal(first, again)
@@ -159,6 +160,7 @@ def trained():
     return recipe, state.variables(), losses
 
 
+@pytest.mark.slow
 def test_the_loss_falls(trained):
     losses = trained[2]
     assert np.isfinite(losses).all()

@@ -184,6 +184,7 @@ def train(recipe):
     return state, losses
 
 
+@pytest.mark.slow
 def test_a_step_has_all_terms_and_moves_the_classifiers_statistics():
     state, losses = train(experiment())
     assert {

@@ -36,6 +36,7 @@ def test_a_still_canvas_fills_its_image_and_grey_surrounds_it():
     np.testing.assert_allclose(image[:, 65:], 114, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_second_half_of_a_batch_has_four_canvases_each():
     values = [10, 60, 160, 210]
     canvases = jnp.asarray(np.stack([np.full((32, 32, 3), v, np.uint8) for v in values]))

@@ -190,6 +190,7 @@ def perfect():
     return {"params": {"head": {"joints": joints}}, "batch_stats": {}}
 
 
+@pytest.mark.slow
 def test_a_perfect_lifter_scores_0_and_loses_nothing(flat):
     experiment = flat_experiment(flat)
     task, mesh = LiftingTask(experiment), make_mesh(experiment.mesh)
@@ -305,6 +306,7 @@ def semi_supervised(path, **changes):
     )
 
 
+@pytest.mark.slow
 def test_people_without_labels_are_trained_on_by_what_they_look_like(path, tmp_path):
     experiment = semi_supervised(path, mirror=False)
     task = LiftingTask(experiment)

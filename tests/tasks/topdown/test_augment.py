@@ -232,6 +232,7 @@ def test_half_body_needs_keypoints(labelled, half):
 # ------------------------------------------------------------------ reproducibility
 
 
+@pytest.mark.slow
 def test_a_sample_does_not_depend_on_its_neighbours_or_devices():
     batch, key = make_batch(16), jax.random.key(5)
     whole = run(key, batch)
@@ -305,6 +306,7 @@ def test_normalize_takes_both_types():
         np.testing.assert_allclose(values, expected, atol=2e-6 if dtype != jnp.bfloat16 else 0.02)
 
 
+@pytest.mark.slow
 def test_colours_stay_in_range_and_grey_keeps_its_hue():
     batch = make_batch(8)
     colourful = Augmentation(

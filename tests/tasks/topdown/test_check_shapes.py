@@ -69,6 +69,7 @@ def experiment(head, codec, loss):
     return dataclasses.replace(tiny, model=model, codec=codec, loss=loss, batch_size=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_is_accepted_and_takes_a_step(kind):
     recipe = experiment(*KINDS[kind])

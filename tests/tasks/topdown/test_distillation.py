@@ -115,6 +115,7 @@ def test_frozen_parameters_have_no_optimiser_state(trained, experiment):
     assert slots < 2 * (sizes["student"] + sizes["projection"]) + 10
 
 
+@pytest.mark.slow
 def test_in_evaluation_it_is_the_student(trained, experiment):
     _, state, _ = trained
     variables = {"params": state.params, "batch_stats": state.batch_stats}

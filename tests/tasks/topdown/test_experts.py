@@ -46,6 +46,7 @@ def test_batches_say_of_which_data_set_each_sample_is():
     np.testing.assert_array_equal(resident["image"], streamed["image"])
 
 
+@pytest.mark.slow
 def test_experts_learn_from_their_own_data_set_alone():
     experiment = mixed_experiment(0, 2)
     mesh = make_mesh(experiment.mesh)
