@@ -81,14 +81,14 @@ def pyramid(patch: int) -> Pyramid:
 
 
 def experiment(model: Any, codec: Any, loss: Any, **changes: Any) -> BottomUpExperiment:
-    """A few steps on four drawn scenes of up to two people."""
-    data = SyntheticScenes(4, 0, SIZE, people=2)
+    """A few steps on eight drawn scenes of up to two people."""
+    data = SyntheticScenes(8, 0, SIZE, people=2)
     settings: dict[str, Any] = {
         "augmentation": ImageAugmentation(),
-        "evaluation": Evaluation(every=100, batch_size=4),
+        "evaluation": Evaluation(every=100, batch_size=8),
         "optimizer": AdamW(learning_rate=1e-3, schedule="constant"),
         "steps": 2,
-        "batch_size": 4,
+        "batch_size": 8,
     }
     return BottomUpExperiment(
         skeleton=COCO17,

@@ -18,7 +18,7 @@ from jaxpose.metrics.coco import Detections, GroundTruth
 from jaxpose.metrics.people import PeopleInImages
 from jaxpose.metrics.report import Report
 from jaxpose.tasks.bottomup.augment import STILL, augment
-from jaxpose.tasks.topdown.forward import predict_keypoints
+from jaxpose.tasks.topdown.forward import predict_outputs
 from jaxpose.train.device_batches import eval_batches, to_device
 from jaxpose.train.distributed import batch_shard, gather
 from jaxpose.train.mesh import replicated
@@ -103,10 +103,14 @@ class Estimates:
 def make_estimate(
     experiment: "BottomUpExperiment", mesh: jax.sharding.Mesh, flip_test: bool
 ) -> Estimate:
-    """Build a jitted function from variables and a batch to people in canvas pixels."""
+    """Build a function from variables and a batch to people in canvas pixels.
+
+    It is jitted, except for the decoding of a codec that decodes `on_host`: a callback within a
+    program of several devices waits for itself.
+    """
     codec, permutation = experiment.codec, experiment.skeleton.flip_permutation
 
-    def estimate(variables: dict[str, Any], batch: dict[str, jax.Array]) -> Decoded:
+    def outputs(variables: dict[str, Any], batch: dict[str, jax.Array]) -> tuple[Any, jax.Array]:
         images, _, matrix = augment(
             jax.random.key(0),
             batch,
@@ -117,13 +121,37 @@ def make_estimate(
             udp=codec.udp,
             border=border_of(codec),
         )
-        found = predict_keypoints(
-            experiment.model, variables, images, codec, permutation, flip_test
-        )
-        back = invert_affine(matrix)[:, None]
-        return found._replace(keypoints=apply_affine(back, found.keypoints))
+        found = predict_outputs(experiment.model, variables, images, codec, permutation, flip_test)
+        return found, invert_affine(matrix)[:, None]
 
+    def estimate(variables: dict[str, Any], batch: dict[str, jax.Array]) -> Decoded:
+        return _placed(codec, *outputs(variables, batch))
+
+    if getattr(codec, "on_host", False):
+        return _OnHost(jax.jit(outputs, out_shardings=replicated(mesh)), codec)
     return jax.jit(estimate, out_shardings=replicated(mesh))
+
+
+def _placed(codec: Any, outputs: Any, canvas_from_input: jax.Array) -> Decoded:
+    """Decode outputs, to people in canvas pixels."""
+    found: Decoded = codec.decode(outputs)
+    return found._replace(keypoints=apply_affine(canvas_from_input, found.keypoints))
+
+
+@dataclass(frozen=True)
+class _OnHost:
+    """Estimate whose compiled program ends before the decoding."""
+
+    program: Any
+    codec: Any
+
+    def __call__(self, variables: dict[str, Any], batch: dict[str, jax.Array]) -> Decoded:
+        return _placed(self.codec, *jax.device_get(self.program(variables, batch)))
+
+    def lower(self, variables: Any, batch: Any) -> jax.stages.Lowered:
+        """Lower the compiled part."""
+        lowered: jax.stages.Lowered = self.program.lower(variables, batch)
+        return lowered
 
 
 def estimate_all(

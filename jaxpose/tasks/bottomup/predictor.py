@@ -88,11 +88,19 @@ class ImagePredictor:
             images = normalize(images)
             return predict_keypoints(model, variables, images, codec, permutation, flip_test)
 
+        def outputs(variables: Any, images: jax.Array) -> Any:
+            self.compilations += 1
+            images = normalize(images)
+            return predict_outputs(model, variables, images, codec, permutation, flip_test)
+
         def maps(variables: Any, images: jax.Array) -> jax.Array:
             arguments = model, variables, normalize(images), codec, permutation, flip_test
             return as_maps(codec, predict_outputs(*arguments))
 
-        self._forward = jax.jit(for_device_of(variables, forward))
+        self._forward: Any = jax.jit(for_device_of(variables, forward))
+        if getattr(codec, "on_host", False):
+            compiled = jax.jit(for_device_of(variables, outputs))
+            self._forward = lambda *given: codec.decode(jax.device_get(compiled(*given)))
         self._maps = jax.jit(for_device_of(variables, maps))
 
     def warm_up(self, *, every_size: bool = True) -> None:
