@@ -1,7 +1,7 @@
 """Codec of OpenPifPaf: composite fields of keypoints, and of the associations between them.
 
-Kreiss et al. 2021, arXiv:2103.02440; Kreiss et al. 2019, "PifPaf", arXiv:1903.06593. Written from
-the papers; numbers agree with those of the published package.
+Kreiss et al. 2021, arXiv:2103.02440; Kreiss et al. 2019, "PifPaf", arXiv:1903.06593. Written
+without the published package's code, and checked against numbers that it computed.
 """
 
 import math

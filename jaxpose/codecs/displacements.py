@@ -265,7 +265,7 @@ class Displacements:
 
         def visit(i: int, state: Pair) -> Pair:
             kept, ignored = state
-            own = values_at(order, jnp.full((len(order), 1), i), axis=1)
+            own = values_at(order, jnp.full((order.shape[0], 1), i), axis=1)
             around = values_at(close, own[..., None], axis=1)[:, 0]
             real = values_at(there, own, axis=1)[:, 0] & ~values_at(ignored, own, axis=1)[:, 0]
             best = jnp.argmax(jnp.where(around, ranked, -jnp.inf), axis=1)

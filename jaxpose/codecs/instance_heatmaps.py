@@ -182,7 +182,8 @@ class InstanceHeatmaps:
         # Without `unbiased`, the centre of the input pixels that a pixel of the heatmap covers.
         points = points * self._scale + (0 if self.unbiased else (self.stride - 1) / 2)
         points = jnp.where(valid[..., None], points, 0.0)
-        centers = local_peaks(smoothed(outputs.coupled[..., -1:]), center_window(self.heatmap_hw))
+        centers = smoothed(outputs.coupled[..., -1:].astype(jnp.float32))
+        centers = local_peaks(centers, center_window(self.heatmap_hw))
         lost = beyond(centers.reshape(len(centers), -1), self.min_score, self.max_people)
         return Decoded(points, jnp.clip(raw, 0.0, 1.0), raw, valid & finite, lost)
 

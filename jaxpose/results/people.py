@@ -179,7 +179,7 @@ class People:
         return replace(self, **{n: v[rows] for n, v in values.items() if v is not None})
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able: `width`, `height`, `people`, and `skipped_boxes` if there are any.
+        """JSON-able: `width`, `height`, `people`; `people_lost`, `skipped_boxes` if there are any.
 
         Frames of a video have `frame` and `seconds` as well, and `frame_rate`, a fraction such as
         "30000/1001", where the video states it.

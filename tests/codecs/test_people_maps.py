@@ -91,6 +91,10 @@ def test_gaussians_are_on_pixels_or_between_them():
         expected = np.exp(-((column - x) ** 2 + (row - 6.0) ** 2) / 2)
         expected[(np.abs(column - 5) > 3) | (np.abs(row - 6) > 3)] = 0
         np.testing.assert_allclose(maps, expected, rtol=1e-5, atol=1e-7)
+    # Focal losses count pixels of exactly 1; the ratios of pixels stay.
+    whole = exact_gaussians(points, labelled, (12, 12), 1.0, whole_peaks=True)[0, ..., 0]
+    assert np.argwhere(np.asarray(whole) == 1.0).tolist() == [[6, 5]] and whole.max() == 1.0
+    np.testing.assert_allclose(whole, maps / maps[6, 5], rtol=1e-5, atol=1e-7)
 
 
 def test_short_kernels_are_those_of_opencv():
