@@ -160,7 +160,8 @@ def _predict(
     if pipeline.takes_whole_images_as_people and not options.boxes and outcome.people:
         outcome.notes.append(ONE_PERSON)
     predictor = pipeline.predictor if isinstance(pipeline, Pipeline) else None
-    if isinstance(predictor, ImagePredictor) and predictor.full_images:
+    # A codec that counts the people who have no place has said more.
+    if isinstance(predictor, ImagePredictor) and predictor.full_images and not outcome.lost:
         outcome.notes.append(
             f"{predictor.full_images} of the images or frames have {predictor.codec.max_people} "
             "people, the most that this model's codec returns (max_people): further people are "

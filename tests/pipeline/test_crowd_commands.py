@@ -108,8 +108,6 @@ def test_prediction_tracking_and_demo(name, loads, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_export_finds_the_same_people(name, loads, tmp_path):
-    if name == "dekr":
-        pytest.skip("its suppression needs the number of images of a batch")
     loads(name)
     out = tmp_path / "export"
     if name == "pifpaf":
