@@ -120,7 +120,7 @@ def modulate(maps: jax.Array, size: int, axes: tuple[int, ...]) -> jax.Array:
 
     Values outside the map are zero.
     """
-    kernel = gaussian_taps(size)
+    kernel = opencv_taps(size)
     blurred = maps
     for axis in axes:
         blurred = _correlate(blurred, kernel, axis)
@@ -129,15 +129,20 @@ def modulate(maps: jax.Array, size: int, axes: tuple[int, ...]) -> jax.Array:
     return blurred * (peak / jnp.where(blurred_peak > 0, blurred_peak, 1.0))
 
 
+def opencv_taps(size: int) -> np.ndarray:
+    """Gaussian of `size` taps as OpenCV blurs with it: up to 7 taps do not follow its own rule."""
+    if size in _FIXED_TAPS:
+        half = np.array(_FIXED_TAPS[size])
+        return np.concatenate([half, half[-2::-1]])
+    return gaussian_taps(size)
+
+
 def gaussian_taps(size: int) -> np.ndarray:
     """Gaussian of `size` taps, float64 `[size]` with sum 1.
 
     The size determines its width by OpenCV's rule, sigma = 0.3 ((size - 1) / 2 - 1) + 0.8: 11 taps
-    have sigma 2. Up to 7 taps are OpenCV's fixed ones.
+    have sigma 2.
     """
-    if size in _FIXED_TAPS:
-        half = np.array(_FIXED_TAPS[size])
-        return np.concatenate([half, half[-2::-1]])
     sigma = 0.3 * ((size - 1) * 0.5 - 1) + 0.8
     distance = np.arange(size) - (size - 1) / 2
     taps = np.exp(-(distance**2) / (2 * sigma**2))

@@ -18,7 +18,7 @@ from jaxpose.codecs.associative_embedding import TagMaps
 from jaxpose.codecs.displacement_fields import DisplacementFields, PersonFields
 from jaxpose.codecs.part_affinity import fields_of
 from jaxpose.codecs.people_maps import exact_gaussians, local_peaks, rounded_gaussians
-from jaxpose.codecs.refine import gaussian_taps
+from jaxpose.codecs.refine import opencv_taps
 from jaxpose.skeletons import COCO17
 
 SIZE = (64, 64)
@@ -101,7 +101,7 @@ def test_short_kernels_are_those_of_opencv():
     cv2 = pytest.importorskip("cv2")
     for size in (1, 3, 5, 7, 11, 17):
         expected = cv2.getGaussianKernel(size, 0)[:, 0]
-        np.testing.assert_allclose(gaussian_taps(size), expected, rtol=1e-6)
+        np.testing.assert_allclose(opencv_taps(size), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["tags", "instances", "fields"])

@@ -44,6 +44,7 @@ from jaxpose.scaling.manifest import Manifest, read_manifest, write_manifest
 from jaxpose.skeletons import COCO17, load
 from jaxpose.train.log import read_metrics
 from jaxpose.train.run_dir import read_record
+from tests.hostile.body_readers import BODY_READERS
 from tests.hostile.dataset_readers import DATASET_READERS
 from tests.hostile.label_readers import LABEL_READERS
 from tests.hostile.reader import Files, Reader, files_of
@@ -403,6 +404,7 @@ READERS: tuple[Reader, ...] = (
     Reader("OpenCV rig", lambda f: read_opencv(f / "rig.yml"), _opencv_calibration, _cameras),
     *WEIGHT_READERS,
     *SCORE_READERS,
+    *BODY_READERS,
     *DATASET_READERS,
     *LABEL_READERS,
 )

@@ -24,6 +24,7 @@ COVERED = {
     "load_script": "Python code, which is run",
     "read_actions": "NumPy's reader without pickles; damaged files in test_action_clips.py",
     "read_annotated_image": "read_image",
+    "read_base": "load_pretrained, or a release",
     "read_bytes": "all of them",
     "read_class_names": "lines of a text",
     "read_clips": "the rows of h36m and mpi_inf_3dhp",

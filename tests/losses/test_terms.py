@@ -34,6 +34,8 @@ TERMS = {
 def arguments(name):
     loss, outputs, targets = CASES[name]
     weights = jnp.ones((B, K))
+    if name == "CrossEntropy":
+        weights = jnp.ones(B)
     if name == "Velocity":
         weights = jnp.ones((B, 3, K))
     if name == "CenterOffsetLoss":

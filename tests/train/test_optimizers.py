@@ -447,7 +447,7 @@ def test_a_resumed_run_has_the_same_bits(tiny, tmp_path, kind):
     experiment = dataclasses.replace(experiment, mesh=Mesh(data=1))
     mesh = meshes.make_mesh(experiment.mesh, jax.devices()[:1])
     shapes, layout = abstract_state(experiment, mesh)
-    state = first_state(experiment, layout)
+    state, _ = first_state(experiment, layout)
     batch = to_device(experiment.train_data.open().samples(np.arange(8)), mesh)
     key = run_key(experiment, mesh)
     step = lower_step(experiment, state, batch, key).compile(compiler_options=QUICK)

@@ -40,6 +40,7 @@ QUICK = (
 
 class State(NamedTuple):
     params: object
+    base: object = None
 
 
 def leaves(tree):

@@ -145,7 +145,7 @@ def trained():
     task = recipe.task()
     task.check()
     _, layout = abstract_state(recipe, mesh)
-    state, key = first_state(recipe, layout), run_key(recipe, mesh)
+    (state, _), key = first_state(recipe, layout), run_key(recipe, mesh)
     batches = task.batches(task.open("train"), mesh, 0)
     batch, losses = next(batches), []
     abstract = task.abstract_batch(mesh)

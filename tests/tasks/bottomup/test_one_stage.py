@@ -173,7 +173,7 @@ def train(recipe):
     task = recipe.task()
     task.check()
     _, layout = abstract_state(recipe, mesh)
-    state, key = first_state(recipe, layout), run_key(recipe, mesh)
+    (state, _), key = first_state(recipe, layout), run_key(recipe, mesh)
     batches = task.batches(task.open("train"), mesh, 0)
     batch, losses = next(batches), []
     step = compile_step(recipe, state, batch, key)

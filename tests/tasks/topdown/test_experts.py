@@ -54,7 +54,7 @@ def test_experts_learn_from_their_own_data_set_alone():
     batch = next(task.batches(task.open("train"), mesh, 0))
     assert set(np.unique(batch["dataset"])) == {0, 2}
     _, layout = abstract_state(experiment, mesh)
-    variables = first_state(experiment, layout).variables()
+    variables = first_state(experiment, layout)[0].variables()
 
     def loss(params, batch):
         inputs, targets, weights = task.encode(jax.random.key(0), batch)
@@ -81,7 +81,7 @@ def test_evaluation_uses_the_expert_of_each_sample():
     task = experiment.task()
     source = task.open("eval")
     _, layout = abstract_state(experiment, mesh)
-    variables = first_state(experiment, layout).variables()
+    variables = first_state(experiment, layout)[0].variables()
     mixed = task.evaluator(source, mesh, True)(variables).predictions
     set_to_two = experiment.model.clone(backbone=experiment.model.backbone.clone(dataset=2))
     alone = replace(experiment, model=set_to_two, eval_data=people(9))
@@ -96,7 +96,7 @@ def test_evaluation_uses_the_expert_of_each_sample():
 def test_the_flip_test_keeps_each_images_data_set():
     experiment = mixed_experiment(0)
     _, layout = abstract_state(experiment, make_mesh(experiment.mesh))
-    variables = first_state(experiment, layout).variables()
+    variables = first_state(experiment, layout)[0].variables()
     images = jax.random.normal(jax.random.key(0), (2, 64, 48, 3))
     permutation = experiment.skeleton.flip_permutation
 
