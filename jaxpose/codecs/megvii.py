@@ -83,7 +83,8 @@ class Megvii:
         pixel towards the higher neighbours is added, and half a pixel, to the middle of the area
         that the pixel covers.
         """
-        maps = modulate(outputs.astype(jnp.float32), self.kernel_size, axes=(1, 2))
+        taps = gaussian_taps(self.kernel_size)  # as in `encode`
+        maps = modulate(outputs.astype(jnp.float32), self.kernel_size, axes=(1, 2), taps=taps)
         height, width = maps.shape[1:3]
         x, y, raw = highest(maps)
         inside = (x > 1) & (x < width - 1) & (y > 1) & (y < height - 1)

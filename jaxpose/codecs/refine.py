@@ -115,12 +115,14 @@ def dark_step_1d(vectors: jax.Array, peak: jax.Array, blur_kernel: int) -> jax.A
     return -slope / curvature
 
 
-def modulate(maps: jax.Array, size: int, axes: tuple[int, ...]) -> jax.Array:
+def modulate(
+    maps: jax.Array, size: int, axes: tuple[int, ...], taps: np.ndarray | None = None
+) -> jax.Array:
     """Blur along `axes` with a Gaussian of `size` taps, then restore each map's maximum.
 
-    Values outside the map are zero.
+    Values outside the map are zero. `taps` are OpenCV's if None.
     """
-    kernel = opencv_taps(size)
+    kernel = opencv_taps(size) if taps is None else taps
     blurred = maps
     for axis in axes:
         blurred = _correlate(blurred, kernel, axis)
