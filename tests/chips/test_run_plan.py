@@ -64,6 +64,7 @@ def test_what_cannot_be_planned_is_refused(tiny):
         plan_run(tiny, V5E, 1, 1.5, 100)
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_plan_and_the_command(tiny):
     words = ["plan-run", TINY, "--chips", "v5e:2x2", "--days", "2", "--set", "batch_size=32"]
     result = CliRunner().invoke(app, words)

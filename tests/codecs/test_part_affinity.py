@@ -214,6 +214,7 @@ def test_padding_and_crowds_weigh_nothing():
     np.testing.assert_array_equal(targets.weights, counted.astype(np.float32))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CODECS)
 def test_flipping_back_the_mirrored_persons_targets(name):
     make, skeleton = CODECS[name]

@@ -56,6 +56,7 @@ def outputs_of(codec, points):
     return TagMaps(values.heatmaps, jnp.asarray(10.0 * away.argmin(axis=2))[None], values.fine)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CODECS)
 def test_people_without_a_place_are_counted(name):
     codec, points = replace(CODECS[name], max_people=2), four_people()

@@ -30,6 +30,7 @@ def from_nhwc(array):
     return np.asarray(array).transpose(0, 3, 1, 2)
 
 
+@pytest.mark.slow
 def test_outputs_equal_mmposes(tmp_path):
     golden = load(NAME)
     path = tmp_path / "checkpoint.safetensors"

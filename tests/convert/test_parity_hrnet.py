@@ -96,6 +96,7 @@ def test_heads_add_their_biases(name, model):
     assert distance(model.head.apply(own, features), expected) <= 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_a_broken_layer_of_hrnetv2_is_seen(place):
     golden = load("hrnetv2_w18_wflw_256x256")

@@ -58,6 +58,7 @@ def test_every_reference_is_compared():
     assert set(MMPOSE) == {"martinez_h36m", "videopose3d_27", "motionbert_243"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OFFICIAL)
 def test_outputs_equal_those_of_the_authors_code(name, tmp_path):
     golden = load(name)

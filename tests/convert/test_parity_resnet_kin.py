@@ -24,6 +24,7 @@ NAMES = {
 FRESH: dict = {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize(
     "name", ["scnet", *(pytest.param(n, marks=pytest.mark.slow) for n in ("resnext", "seresnet"))]
@@ -50,6 +51,7 @@ def test_features_equal_mmposes(name, place):
     assert count_parameters({"params": backbone}) == golden.description["parameters"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_pose_model_is_found_by_its_keys(name):
     backbone = reference.load(NAMES[name], "backbones").state_dict

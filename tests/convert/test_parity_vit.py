@@ -65,6 +65,7 @@ def test_a_broken_layer_is_seen(name, place):
     assert distance(found, golden.outputs[output]) > TOLERANCE, layer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", [0, 3])
 def test_one_checkpoint_of_vitpose_plus_serves_every_dataset(dataset):
     golden = load("hf_vitpose_plus_small")

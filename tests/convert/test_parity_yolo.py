@@ -117,6 +117,7 @@ def test_outputs_equal_ultralytics(version):
     assert distance(decoded(version, levels), known.outputs["0"]) <= TOLERANCE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("version", MODELS)
 def test_a_broken_layer_is_seen(version, place):

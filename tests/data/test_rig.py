@@ -75,6 +75,7 @@ def test_every_clip_is_seen_by_its_subjects_cameras_or_by_all():
     np.testing.assert_array_equal(again.keypoints, seen.keypoints)
 
 
+@pytest.mark.slow
 def test_training_sees_every_window_anew():
     joints = upright(poses(4), "y").astype(np.float32)[:, None]
     cameras = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), views(4))

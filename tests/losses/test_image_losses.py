@@ -92,6 +92,7 @@ def test_gradients_are_those_of_finite_differences(name):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_terms_add_up_and_the_masked_row_costs_nothing(name):
     loss, outputs, targets, weights = case(name)

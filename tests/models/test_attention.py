@@ -111,6 +111,7 @@ def test_a_program_for_one_of_several_devices_is_traced_for_it():
     assert seen[1] is None
 
 
+@pytest.mark.slow
 def test_program_for_tpus_computes_the_same_model(monkeypatch):
     """With the default in the kernel's place: projections and recomputation."""
     model = ViT(input_hw=(64, 64), dim=32, depth=2, heads=2, unroll=1, drop_path=0.4)

@@ -39,6 +39,7 @@ def test_a_training_step_reaches_every_parameter_and_statistic(reference, variab
     assert_reaches_everything(reference, variables)
 
 
+@pytest.mark.slow
 def test_rematerialising_changes_nothing(variables, images, reference):
     actual = one_step(TINY.clone(remat="block"), variables, images)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), actual, reference)

@@ -40,6 +40,7 @@ def test_parameters_are_the_same_for_every_dataset_and_stacked_by_depth(variable
     assert jax.tree.map(jnp.shape, other) == jax.tree.map(jnp.shape, variables)
 
 
+@pytest.mark.slow
 def test_one_expert_is_a_plain_mlp_with_joined_kernels(variables, images):
     params = jax.tree.map(lambda a: a, variables["params"])
     mlp = params["backbone"]["blocks"]["mlp"]

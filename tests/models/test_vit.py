@@ -126,6 +126,7 @@ def without_branches(params):
     return jax.tree_util.tree_map_with_path(leaf, params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layer", "rate"), [(0, 0.0), (1, 0.2), (2, 0.4)])
 def test_drop_path_rate_rises_linearly_from_zero(layer, rate, variables, images):
     # All branches silenced but one: its bias alone tells whether the sample kept it.

@@ -55,7 +55,7 @@ def repeats(entry) -> bool:
         pytest.param(
             entry,
             id=entry.name,
-            marks=[pytest.mark.slow] if repeats(entry) or (entry.parameters or 0) > 30 else [],
+            marks=[pytest.mark.slow] if repeats(entry) or (entry.parameters or 0) > 12 else [],
         )
         for entry in MEASURED
     ],

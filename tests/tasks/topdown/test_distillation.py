@@ -96,6 +96,7 @@ def test_the_teacher_stays_and_the_student_learns(trained):
     assert np.mean(losses[-5:]) < 0.7 * losses[0]
 
 
+@pytest.mark.slow
 def test_the_teachers_weights_are_those_of_its_file(trained, teacher_folder):
     before, _, _ = trained
     release = drawn.variables(teacher(), (64, 48), seed=7)
