@@ -178,7 +178,7 @@ UNTRAINED: dict[str, Callable[[], BottomUpEstimator]] = {**YOLO, **QUERIES}
 
 
 def estimator(name: str) -> Any:
-    """What predicts with the model `name` of `EXPERIMENTS` or `UNTRAINED`."""
+    """Predictor of the model `name` of `EXPERIMENTS` or `UNTRAINED`."""
     if name in UNTRAINED:
         return UNTRAINED[name]()
     recipe = EXPERIMENTS[name]()

@@ -103,11 +103,15 @@ def _body(options: Fit) -> tuple[Body, np.ndarray, str]:
 
 
 def _camera(people: People, focal: float | None) -> Camera:
-    """Camera of an image whose axis goes through its centre."""
-    height, width = people.image_hw
-    focal = focal or float(np.hypot(height, width))
-    K = [[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]]
-    return pinhole(K, np.eye(3), np.zeros(3))
+    """Camera of an image; without a focal length, that of its diagonal."""
+    focal = focal or float(np.hypot(*people.image_hw))
+    return _centred(focal, people.image_hw, np.eye(3), np.zeros(3))
+
+
+def _centred(focal: float, image_hw: tuple[int, int], R: np.ndarray, t: np.ndarray) -> Camera:
+    """Camera whose axis goes through the centre of its image."""
+    height, width = image_hw
+    return pinhole([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]], R, t)
 
 
 def _fitted(body: Body, results: list[People], rows: list[_Row], options: Fit) -> Fitted:
@@ -180,7 +184,7 @@ def _side_camera(meshes: list[np.ndarray], image: np.ndarray) -> Camera:
     R, t = look_at(middle - np.array([away, 0.0, 0.0]), middle, np.array([0.0, -1.0, 0.0]))
     height, width = image.shape[:2]
     focal = 0.47 * min(height, width) * (away - radius) / radius
-    return pinhole([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]], R, t)
+    return _centred(focal, (height, width), R, t)
 
 
 def _image(path: Path, people: People) -> np.ndarray:

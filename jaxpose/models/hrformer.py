@@ -1,5 +1,6 @@
 """HRFormer: the branches of HRNet with attention in windows in place of convolutions."""
 
+from functools import partial
 from typing import ClassVar
 
 import flax.linen as nn
@@ -11,7 +12,7 @@ from jaxpose.models.conv import ConvNorm
 from jaxpose.models.hrnet import Fusion, HRNet
 from jaxpose.models.parameter_rules import TRANSFORMER_MATRICES, ParameterRules
 from jaxpose.models.swin import WindowAttention
-from jaxpose.models.vit_block import drop_path
+from jaxpose.models.vit_block import maybe_dropped
 
 
 class HRFormerBlock(nn.Module):
@@ -37,11 +38,7 @@ class HRFormerBlock(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """`[B, h, w, C]` -> `[B, h, w, C]`."""
-
-        def residual(branch: jax.Array) -> jax.Array:
-            if not train or not self.drop_rate:
-                return branch
-            return drop_path(branch, self.drop_rate, self.make_rng("dropout"))
+        residual = partial(maybe_dropped, self, rate=self.drop_rate, train=train)
 
         def conv(x: jax.Array, width: int, size: int, groups: int, name: str) -> jax.Array:
             return ConvNorm(

@@ -1,5 +1,6 @@
 """Pyramid vision transformer: four stages, whose keys and values are from a smaller map."""
 
+from functools import partial
 from typing import ClassVar
 
 import flax.linen as nn
@@ -10,7 +11,7 @@ import numpy as np
 from jaxpose.errors import InputError
 from jaxpose.models.parameter_rules import TRANSFORMER_MATRICES, TRANSFORMER_TENSOR, ParameterRules
 from jaxpose.models.patches import PatchEmbedding, kernel_init
-from jaxpose.models.vit_block import MLP, drop_path
+from jaxpose.models.vit_block import MLP, maybe_dropped
 
 
 class Projections(nn.Module):
@@ -76,11 +77,7 @@ class PVTBlock(nn.Module):
         def norm(name: str) -> nn.Module:
             return nn.LayerNorm(1e-6, dtype=self.dtype, name=name)
 
-        def residual(branch: jax.Array) -> jax.Array:
-            if not train or not self.drop_rate:
-                return branch
-            return drop_path(branch, self.drop_rate, self.make_rng("dropout"))
-
+        residual = partial(maybe_dropped, self, rate=self.drop_rate, train=train)
         if self.patch:
             x = PatchEmbedding(self.features, self.patch, 0, self.dtype, name="embed")(x)
             x = norm("embed_norm")(x)

@@ -1,5 +1,6 @@
 """Vision transformer of Segment Anything: windows, and relative positions of each axis."""
 
+from functools import partial
 from typing import ClassVar
 
 import flax.linen as nn
@@ -11,7 +12,7 @@ from jaxpose.errors import InputError
 from jaxpose.models.parameter_rules import TRANSFORMER_MATRICES, TRANSFORMER_TENSOR, ParameterRules
 from jaxpose.models.patches import PatchEmbedding, kernel_init
 from jaxpose.models.swin import join_windows, split_windows
-from jaxpose.models.vit_block import MLP, drop_path
+from jaxpose.models.vit_block import MLP, maybe_dropped
 
 
 class AxialAttention(nn.Module):
@@ -91,12 +92,7 @@ class SAMBlock(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """`[B, h, w, D]` -> `[B, h, w, D]`."""
-
-        def residual(branch: jax.Array) -> jax.Array:
-            if not train or not self.drop_rate:
-                return branch
-            return drop_path(branch, self.drop_rate, self.make_rng("dropout"))
-
+        residual = partial(maybe_dropped, self, rate=self.drop_rate, train=train)
         attention = AxialAttention(self.heads, self.window, self.dtype, name="attention")
         norm = nn.LayerNorm(self.norm_eps, dtype=self.dtype, name="norm1")
         x = x + residual(attention(norm(x)))

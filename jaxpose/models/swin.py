@@ -1,5 +1,6 @@
 """Swin transformer: attention within windows that are shifted from block to block."""
 
+from functools import partial
 from typing import ClassVar
 
 import flax.linen as nn
@@ -10,7 +11,7 @@ import numpy as np
 from jaxpose.errors import InputError
 from jaxpose.models.parameter_rules import TRANSFORMER_MATRICES, TRANSFORMER_TENSOR, ParameterRules
 from jaxpose.models.patches import PatchEmbedding, kernel_init
-from jaxpose.models.vit_block import MLP, drop_path
+from jaxpose.models.vit_block import MLP, maybe_dropped
 
 
 class WindowAttention(nn.Module):
@@ -139,12 +140,7 @@ class SwinBlock(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """`[B, h, w, C]` -> `[B, h, w, features]`, or a map of half the size."""
-
-        def residual(branch: jax.Array) -> jax.Array:
-            if not train or not self.drop_rate:
-                return branch
-            return drop_path(branch, self.drop_rate, self.make_rng("dropout"))
-
+        residual = partial(maybe_dropped, self, rate=self.drop_rate, train=train)
         if self.merge:
             x = PatchMerging(self.features, self.dtype, name="merge")(x)
         attend = WindowAttention(self.heads, self.window, self.shift, self.dtype, name="attention")

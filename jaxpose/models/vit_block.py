@@ -35,6 +35,13 @@ def drop_path(x: jax.Array, rate: jax.Array | float, key: jax.Array) -> jax.Arra
     return (jax.checkpoint(kept) if recomputes() else kept)(x)
 
 
+def maybe_dropped(block: nn.Module, branch: jax.Array, *, rate: float, train: bool) -> jax.Array:
+    """Residual branch of a block after `drop_path` in training, by the block's key "dropout"."""
+    if not train or not rate:
+        return branch
+    return drop_path(branch, rate, block.make_rng("dropout"))
+
+
 def make_norm(kind: Norm, epsilon: float, dtype: str, name: str) -> nn.Module:
     """Make a layer norm, or an RMS norm (arXiv:1910.07467), which has no bias and no centring."""
     norm = nn.LayerNorm if kind == "layer" else nn.RMSNorm

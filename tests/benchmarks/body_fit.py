@@ -1,4 +1,4 @@
-"""How well does a body that is fitted to 2D keypoints find the joints in 3D?
+"""Errors in 3D of a body that is fitted to 2D keypoints.
 
     jaxpose prepare h36m --poses h36m_fk17_10hz.npz --out data/h36m_poses.npz
     python -m tests.benchmarks.body_fit data/h36m_poses.npz camera-parameters.json
