@@ -77,6 +77,13 @@ SHRUNK: list[tuple[str, list[str]]] = [
         r"train actions_synthetic",
         _set(*BRIEF, "train_data.clips=8", "eval_data.clips=8", "model.backbone.units=(1,)"),
     ),
+    (
+        r"train meshes_synthetic",
+        _set(
+            *(*BRIEF, "evaluation.batch_size=8", "train_data.count=8", "eval_data.count=8"),
+            *("model.head.depth=1", "model.head.width=16", "model.backbone.widths=(8,16,16)"),
+        ),
+    ),
     (r"train my_actions\.py", _set(*BRIEF, "model.backbone.units=(1,)")),
     (r"train my_recipe\.py", _set("steps=2", "evaluation.every=2")),
     (
@@ -112,12 +119,14 @@ NOT_RUN: dict[str, str] = {
     r"jaxpose train .*--coordinator": "needs several processes",
     r"jaxpose (train|eval) .*gs://": "needs a bucket",
     r"jaxpose bench step .*attention=cudnn": "needs an NVIDIA GPU",
+    r"jaxpose (convert|predict) .*hmr2": "needs HMR 2.0's weights and SMPL's file",
+    r"from jaxpose\.hub\.load import load_mesh_model": "needs HaMeR's weights",
     r"jaxpose compile .*--chips": "needs libtpu, and compiles for minutes",
     r"jaxpose (train|bench step) \w*hrnet_w32": "compiles for a minute",
     r"jaxpose train coco_vitpose_b .*(mesh|rate|dtype)": "compiles what README's training does",
     r"Experiment\(": "shows a part of a recipe",
 }
-COMMANDS_NOT_RUN = 34
+COMMANDS_NOT_RUN = 36
 
 # Code of the pages that is replaced to make it small.
 SHRUNK_PYTHON = {'vitpose("B"': 'vitpose("S"'}

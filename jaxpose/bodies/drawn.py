@@ -47,6 +47,8 @@ _PAIR, _ZERO2, _ZERO3 = np.zeros(2), np.zeros((2, 2)), np.zeros((2, 3))
 # Standing with the arms sideways: a surface that is bent both ways from there folds least.
 REST = Pose(np.zeros((5, 3)), np.array([[90.0, 90.0, 90.0]] * 2), _ZERO2, _ZERO2, _ZERO3, _PAIR,
             _PAIR)  # fmt: skip
+FACING = (0.0, 0.0, -1.0, 1.0, 0.0, 0.0)
+"""Rotation of a root that stands and faces the camera, as six numbers (`MeshHead.facing`)."""
 AVERAGE = Shape(1700.0, 1.05, 1.0, 1.0, 1.0, 1.05, 1.1, 0.3)
 _TUBES = ("torso", "skull", "left_arm", "right_arm", "left_hand", "right_hand", "left_leg",
           "right_leg", "left_foot", "right_foot")  # fmt: skip
@@ -97,6 +99,13 @@ def drawn_keypoints(skeleton: Skeleton) -> np.ndarray:
     shapes = np.stack([_surface(shape)[0] - template for shape in _variants()], axis=-1)
     targets = np.stack([points(shape) for shape in (AVERAGE, *_variants())])
     return _regressor(template, shapes, targets).astype(np.float32)
+
+
+def shape_numbers(values: np.ndarray) -> np.ndarray:
+    """Shape numbers `[..., 8]` of the body from values of the renderer's `Shape`, in its order."""
+    names = [field.name for field in fields(Shape)]
+    mean = np.array([getattr(AVERAGE, name) for name in names])
+    return (values - mean) / np.array([_DEVIATIONS[name] for name in names])
 
 
 def _variants() -> list[Shape]:

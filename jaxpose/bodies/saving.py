@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from jaxpose.bodies.fit import Fitted
 from jaxpose.bodies.model import Body
 from jaxpose.errors import not_written
 from jaxpose.geometry.rotations import axis_angle_from_matrix
@@ -16,32 +15,40 @@ _MM = 1000.0
 
 
 def save_parameters(
-    path: Path, body: Body, fitted: Fitted, columns: dict[str, np.ndarray], gender: str = ""
+    path: Path,
+    body: Body,
+    shape: np.ndarray,
+    rotations: np.ndarray,
+    translation: np.ndarray,
+    columns: dict[str, np.ndarray],
+    gender: str = "",
 ) -> None:
     """Writes the parameters of N people under the names that tools for SMPL read.
 
     `betas [N, S]`, `poses [N, 3 J]` axis-angle in radians (the root first, in the frame of the
-    camera: x right, y down, z forward), `trans [N, 3]` in metres; also `model`, `joints`, `gender`,
-    `error_px [N]` and the columns.
+    camera: x right, y down, z forward), `trans [N, 3]` in metres; also `model`, `joints`, `gender`
+    and the columns.
 
     Args:
       path: a `.npz`.
-      body, fitted: what was fitted, finite rows only.
+      body: the model.
+      shape: `[N, S]`.
+      rotations: `[N, J, 3, 3]`, see `pose_body`.
+      translation: `[N, 3]` mm.
       columns: arrays `[N]` to store beside, such as the frame of each person.
       gender: of the model's file.
 
     Raises:
       InputError: the file cannot be written.
     """
-    vectors = axis_angle_from_matrix(fitted.rotations.astype(np.float64))
+    vectors = axis_angle_from_matrix(np.asarray(rotations, np.float64))
     arrays: dict[str, Any] = {
-        "betas": fitted.shape,
+        "betas": shape,
         "poses": vectors.reshape(len(vectors), -1).astype(np.float32),
-        "trans": (fitted.translation / _MM).astype(np.float32),
+        "trans": (translation / _MM).astype(np.float32),
         "model": body.name,
         "joints": np.array(body.joints),
         "gender": gender,
-        "error_px": fitted.error,
         **columns,
     }
     try:

@@ -37,4 +37,8 @@ def evaluate(options: Eval) -> int:
         return evaluate_lifter(options, trained)
     if trained.estimator.takes == "clips":
         return evaluate_actions(options, trained)
+    if trained.estimator.takes == "bodies":
+        raise InputError(
+            f"{options.model} gives meshes: it is evaluated with its recipe's data, from its run."
+        )
     return evaluate_model(options, trained)

@@ -16,7 +16,7 @@ from jaxpose.cli.options import filled
 from jaxpose.console import PlainConsole
 from jaxpose.counts import Counts, print_counts
 from jaxpose.errors import InputError
-from jaxpose.geometry.cameras import Camera, look_at, pinhole
+from jaxpose.geometry.cameras import Camera, centred_camera, look_at
 from jaxpose.media.image import is_image_file, read_image
 from jaxpose.media.video import open_video
 from jaxpose.results.people import People
@@ -83,7 +83,9 @@ def fit(options: Fit) -> int:
                 "track_id": np.array([row.track for row in rows]),
                 "source": np.array([results[row.image].source for row in rows]),
             }
-            save_parameters(path, body, kept, columns, gender)
+            columns["error_px"] = kept.error
+            found = kept.shape, kept.rotations, kept.translation
+            save_parameters(path, body, *found, columns, gender)
     shown = [path for path in options.out if path.suffix.lower() != ".npz"]
     if shown:
         _show(shown, body, faces, results, rows, kept, options)
@@ -105,13 +107,7 @@ def _body(options: Fit) -> tuple[Body, np.ndarray, str]:
 def _camera(people: People, focal: float | None) -> Camera:
     """Camera of an image; without a focal length, that of its diagonal."""
     focal = focal or float(np.hypot(*people.image_hw))
-    return _centred(focal, people.image_hw, np.eye(3), np.zeros(3))
-
-
-def _centred(focal: float, image_hw: tuple[int, int], R: np.ndarray, t: np.ndarray) -> Camera:
-    """Camera whose axis goes through the centre of its image."""
-    height, width = image_hw
-    return pinhole([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]], R, t)
+    return centred_camera(focal, people.image_hw)
 
 
 def _fitted(body: Body, results: list[People], rows: list[_Row], options: Fit) -> Fitted:
@@ -184,7 +180,7 @@ def _side_camera(meshes: list[np.ndarray], image: np.ndarray) -> Camera:
     R, t = look_at(middle - np.array([away, 0.0, 0.0]), middle, np.array([0.0, -1.0, 0.0]))
     height, width = image.shape[:2]
     focal = 0.47 * min(height, width) * (away - radius) / radius
-    return _centred(focal, (height, width), R, t)
+    return centred_camera(focal, (height, width), R, t)
 
 
 def _image(path: Path, people: People) -> np.ndarray:

@@ -31,6 +31,7 @@ _TITLES = {
     "lifter": "Lifters to 3D",
     "backbone": "Backbones",
     "action": "Actions",
+    "mesh": "Meshes",
 }
 _SCORE = 12  # characters of a score in the list; the record has the whole
 _CLASSIFIERS = ("detector", "backbone", "action")

@@ -29,6 +29,7 @@ class Models:
             "lifter",
             "backbone",
             "action",
+            "mesh",
         ]
         | None,
         typer.Option(help="List the models of one task."),

@@ -12,6 +12,7 @@ from jaxpose.cli.options import filled
 from jaxpose.cli.overview import Heatmaps, Overview
 from jaxpose.cli.predict_actions import open_actions
 from jaxpose.cli.predict_command import Predict
+from jaxpose.cli.predict_meshes import MeshOutput, open_meshes
 from jaxpose.cli.predict_output import Output
 from jaxpose.cli.predict_summary import (
     PredictSummary,
@@ -117,6 +118,7 @@ def _predict(
 
     # These may refuse, so they come before another has begun a file.
     events = open_actions(options, settings, media, skeleton)
+    meshes = open_meshes(options, names if options.draw else None)
     kinds = sorted(formats, key=lambda kind: kind not in ("openpose", *TOOLS))
     whole_images = isinstance(pipeline, Pipeline) and pipeline.whole_images
     common: dict[str, Any] = {"name": name, "tail": tail, "names": names}
@@ -142,7 +144,7 @@ def _predict(
                 outcome.add(people)
                 progress.update(bar, advance=1)
 
-            frames = _drawn(results, output, done, failures)
+            frames = _drawn(results, output, done, failures, meshes)
             if events is not None:
                 frames = events.watched(frames)
             if isinstance(pipeline, Pipeline) and pipeline.lifter is not None:
@@ -157,6 +159,8 @@ def _predict(
         raise failures[0]
     if events is not None:
         outcome.notes.append(events.write(out))
+    if meshes is not None:
+        outcome.notes.append(meshes.end())
     if pipeline.takes_whole_images_as_people and not options.boxes and outcome.people:
         outcome.notes.append(ONE_PERSON)
     predictor = pipeline.predictor if isinstance(pipeline, Pipeline) else None
@@ -226,6 +230,7 @@ def _drawn(
     output: Output,
     done: Callable[[People], None],
     failures: list[BaseException],
+    meshes: MeshOutput | None,
 ) -> Iterator[People]:
     """The people of each frame, once they are drawn.
 
@@ -233,12 +238,16 @@ def _drawn(
     still lifted and written.
     """
     # The models work on while this thread draws and writes.
-    made = ahead(((people, _image(people, output.draws)) for people in results), 2)
+    wanted = output.draws or meshes is not None
+    made = ahead(((people, _image(people, wanted)) for people in results), 2)
     try:
         for people, image in made:
-            if image is not None:
+            if image is not None and output.draws:
                 with results.stages("draw and write"):
                     output.draw(people, image)
+            if image is not None and meshes is not None:
+                with results.stages("meshes"):
+                    meshes.add(people, image)
             del image
             done(people)
             yield people

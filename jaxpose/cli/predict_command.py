@@ -96,6 +96,26 @@ class Predict:
         str | None,
         typer.Option(metavar="MODEL", help="A lifter: joints in 3D, in millimetres, as well."),
     ] = None
+    mesh: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="A model of meshes: the body of each person, in bodies.npz, and drawn in "
+            "OUT/meshes.",
+        ),
+    ] = None
+    body: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="File of the body model of --mesh, such as SMPL_NEUTRAL.npz."
+        ),
+    ] = None
+    focal: Annotated[
+        float | None,
+        typer.Option(
+            min=1.0, help="Focal length of the camera in pixels, for the distances of --mesh."
+        ),
+    ] = None
     actions: Annotated[
         str | None,
         typer.Option(

@@ -20,6 +20,7 @@ from jaxpose.codecs.instance_heatmaps import InstanceHeatmaps
 from jaxpose.codecs.integral import IntegralRegression
 from jaxpose.codecs.landmarks import Landmarks
 from jaxpose.codecs.megvii import Megvii
+from jaxpose.codecs.mesh_crops import MeshCodec
 from jaxpose.codecs.one_stage import OneStage, OneStageOutputs
 from jaxpose.codecs.part_affinity import PartAffinity
 from jaxpose.codecs.queries import PeopleQueries
@@ -46,6 +47,7 @@ __all__ = [
     "IntegralRegression",
     "Landmarks",
     "Megvii",
+    "MeshCodec",
     "OneStage",
     "OneStageOutputs",
     "PartAffinity",

@@ -242,6 +242,8 @@ def model_card(card: Card, arrays: Mapping[str, np.ndarray]) -> str:
     if card.takes == "clips":
         # No command takes clips of keypoints alone.
         predict = ""
+    if card.takes == "bodies":
+        predict = "IMAGE --from POSE_MODEL --mesh THIS_FOLDER"
     if card.finds:
         predict, train = "IMAGE --from POSE_MODEL --detector THIS_FOLDER", []
     commands = [f"jaxpose predict {predict} --out out"] if predict else []

@@ -51,6 +51,19 @@ class Camera(NamedTuple):
         return Camera(*(field[index] for field in self))
 
 
+def centred_camera(focal: float, image_hw: tuple[int, int], R: Any = None, t: Any = None) -> Camera:
+    """Camera whose axis goes through the centre of its image, with square pixels.
+
+    Args:
+      focal: focal length, pixels.
+      image_hw: height and width, pixels.
+      R, t: as of `pinhole`; None is the identity and zero, for a world in the camera's frame.
+    """
+    height, width = image_hw
+    K = [[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]]
+    return pinhole(K, np.eye(3) if R is None else R, np.zeros(3) if t is None else t)
+
+
 def pinhole(K: Any, R: Any, t: Any, distortion: Any = None) -> Camera:
     """Checked float64 camera on the host; `t` may be a column, distortion may have 0 to 5 values.
 

@@ -35,6 +35,8 @@ USES: dict[Kind, str] = {
     "this backbone and start from these weights: init_from=NAME, reset_head=true.",
     "action": "a classifier of actions, which takes keypoints over time and not images. Load it "
     "with jaxpose.hub.load.load_action_model.",
+    "mesh": "a model of bodies or hands as meshes. Pass it with --mesh, and a model for keypoints "
+    "with --from.",
 }
 """Ends of sentences `NAME is ...`: what a model of each kind is, and where it is to be given."""
 
@@ -45,12 +47,12 @@ def list_models(pattern: str | None = None, kind: Kind | None = None) -> list[st
     Args:
       pattern: part of a name, or a shell pattern such as `rtmpose-*` for whole names, in upper or
         lower case; None takes all.
-      kind: "pose", "detector", "lifter", "backbone" or "action"; None takes all.
+      kind: "pose", "detector", "lifter", "backbone", "action" or "mesh"; None takes all.
 
     Raises:
       InputError: `kind` is a different value.
     """
-    kinds = ("pose", "detector", "lifter", "backbone", "action")
+    kinds = ("pose", "detector", "lifter", "backbone", "action", "mesh")
     if kind not in (None, *kinds):
         raise InputError(f"kind is {kind!r}; choose one of {', '.join(map(repr, kinds))}, or None.")
     inside = [name for name in shipped_names() if pattern is None or is_named(name, pattern)]

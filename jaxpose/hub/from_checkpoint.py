@@ -36,6 +36,7 @@ from jaxpose.errors import InputError
 from jaxpose.hub.backbone import release_backbone
 from jaxpose.hub.convert_options import ConvertOptions, count_arrays, parse_size
 from jaxpose.hub.hugging_face import source_of
+from jaxpose.hub.meshes import release_mesh_model
 from jaxpose.metrics.report import Report
 from jaxpose.models.build import count_parameters
 from jaxpose.models.lifting.lifter import Lifter
@@ -46,6 +47,7 @@ from jaxpose.models.published.record import (
     PublishedBackbone,
     PublishedDetector,
     PublishedLifter,
+    PublishedMesh,
     PublishedPose,
 )
 from jaxpose.paths import atomic_write
@@ -79,6 +81,8 @@ def release_checkpoint(
     known = detect(state_dict)
     if known.only_backbone and known.infer is not None and not options.model:
         return release_backbone(source, weights, out, options)
+    if known.purpose == "meshes":
+        return release_mesh_model(source, weights, out, options)
     if is_action_model(state_dict):
         return _release_action_model(source, weights, out, options)
     dataset = dataset_of(source) or known.dataset
@@ -154,6 +158,8 @@ def _named(name: str) -> Keypointed:
         )
     if isinstance(record, PublishedAction):
         raise InputError(f"{name} classifies actions, but these weights find keypoints.")
+    if isinstance(record, PublishedMesh):
+        raise InputError(f"{name} gives meshes, but these weights find keypoints.")
     assert isinstance(record, Keypointed)
     return record
 

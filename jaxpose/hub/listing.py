@@ -15,6 +15,7 @@ from jaxpose.models.published.record import (
     PublishedBackbone,
     PublishedDetector,
     PublishedLifter,
+    PublishedMesh,
     PublishedPose,
 )
 
@@ -39,12 +40,12 @@ class Listed:
 
     Attributes:
       name: the name.
-      kind: "pose", "detector", "lifter", "backbone" or "action".
+      kind: "pose", "detector", "lifter", "backbone", "action" or "mesh".
       task: "body", "wholebody", "hand", "face" or "animal", or the kind if it is not "pose".
       takes: size of its images, `256x192` (height and width), or frames of the input of a lifter
         or a classifier of actions.
       skeleton: name of its skeleton; empty for a detector, and where keypoints have no names.
-      gives: the skeleton, or the number of classes or of keypoints.
+      gives: the skeleton, the body model, or the number of classes or of keypoints.
       parameters: published number of parameters in millions; None where no figure was found.
       gflops: published multiply-adds in billions; None where no figure was found.
       score: published score with its metric; empty where there is none.
@@ -118,6 +119,8 @@ def _of_record(record: Published) -> Listed:
         score = ", ".join(f"{metric} {ap}" for metric, ap in scores if ap is not None)
     elif isinstance(record, PublishedBackbone | PublishedAction):
         gives = str(record.num_classes)
+    elif isinstance(record, PublishedMesh):
+        gives = record.body
     elif not skeleton:
         gives = str(record.num_keypoints) if isinstance(record, PublishedPose) else ""
     takes, limit = _size(record.input_hw), ""

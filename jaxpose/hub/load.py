@@ -84,7 +84,7 @@ def load(
       InputError: as for `resolve`, `load_run`, `load_release`, `jaxpose convert` and
         `download.local`; a release without a codec or a skeleton; a detector.
     """
-    check_kind(where, "pose", "lifter", "action")
+    check_kind(where, "pose", "lifter", "action", "mesh")
     where = resolve(where)
     bucket = in_bucket(where)
     directory = as_path(where) if bucket else local(where)
@@ -128,8 +128,8 @@ def load(
     return Trained(directory, estimator, jax.device_put(release.variables), None)
 
 
-# Kind of the models that take something other than images, by what their estimators take.
-_NO_IMAGES: dict[str, Kind] = {"tracks": "lifter", "clips": "action"}
+# Kind of the models that give no keypoints of images, by what their estimators take.
+_OTHERS: dict[str, Kind] = {"tracks": "lifter", "clips": "action", "bodies": "mesh"}
 
 
 def _check_input(estimator: Estimator, where: str | Path) -> None:
@@ -155,8 +155,8 @@ def load_pose(
     """
     check_kind(where, "pose")
     trained = load(where, checkpoint, trust_recipe=trust_recipe)
-    if trained.estimator.takes in _NO_IMAGES:
-        raise InputError(f"{where} is {USES[_NO_IMAGES[trained.estimator.takes]]}")
+    if trained.estimator.takes in _OTHERS:
+        raise InputError(f"{where} is {USES[_OTHERS[trained.estimator.takes]]}")
     return trained
 
 
@@ -192,6 +192,24 @@ def load_action_model(
         raise InputError(
             f"{where} is no classifier of actions. One is trained with a recipe such as "
             "actions_synthetic, or converted from one of `jaxpose models --task action`."
+        )
+    return trained
+
+
+def load_mesh_model(
+    where: str | Path, checkpoint: Checkpoint = "best", *, trust_recipe: bool = False
+) -> Trained:
+    """Load a model that regresses bodies or hands; arguments are those of `load`.
+
+    Raises:
+      InputError: as for `load`; a model of another kind.
+    """
+    check_kind(where, "mesh")
+    trained = load(where, checkpoint, trust_recipe=trust_recipe)
+    if trained.estimator.takes != "bodies":
+        raise InputError(
+            f"{where} is no model of meshes. Convert the weights of one of `jaxpose models --task "
+            "mesh`, or train one with the recipe meshes_synthetic."
         )
     return trained
 

@@ -92,7 +92,7 @@ class Format:
         not use.
       tables: the table for each class of backbones, necks and heads.
       purpose: task of the project's models: poses, detection of boxes, ImageNet's classes (a
-        backbone without a pose head), or actions of skeletons.
+        backbone without a pose head), actions of skeletons, or meshes.
       positions: key of a ViT's position embedding, `[1, N, D]`; `""` for none.
       class_slot: treatment of the first position embedding, a class token's, where there is one
         more than the patches: "dropped" with the token, or "added" to all the others.
@@ -118,7 +118,7 @@ class Format:
     marker: str
     head: str
     tables: Tables
-    purpose: Literal["poses", "detection", "classification", "actions"] = "poses"
+    purpose: Literal["poses", "detection", "classification", "actions", "meshes"] = "poses"
     positions: str = ""
     class_slot: Literal["none", "dropped", "added"] = "none"
     also: str = ""

@@ -38,6 +38,8 @@ class MeshHead(nn.Module):
       width: of the query.
       heads, head_dim: of the attention.
       mlp_hidden: hidden units.
+      facing: six numbers of the root's rotation at the start of training: where the first two axes
+        of a body go that stands and faces the camera. The other joints start without rotation.
       dtype: compute dtype; the outputs are float32.
     """
 
@@ -48,6 +50,7 @@ class MeshHead(nn.Module):
     heads: int = 8
     head_dim: int = 64
     mlp_hidden: int = 1024
+    facing: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
     dtype: str = "float32"
 
     parameter_rules: ClassVar[ParameterRules] = ParameterRules(
@@ -74,14 +77,19 @@ class MeshHead(nn.Module):
 
     def _refined(self, token: jax.Array, name: str, size: int) -> jax.Array:
         """Mean parameters `[size]`, which are not trained, plus a linear function of the query."""
-        init = nn.initializers.zeros_init()
-        if name == "pose":
-            init = _no_rotation
+        inits = {"pose": self._mean_pose, "camera": _near}
+        init = inits.get(name, nn.initializers.zeros_init())
         mean = self.param(f"mean_{name}", init, (size,), jnp.float32)
         # As published: a small gain, so that training starts at the mean parameters.
         small = nn.initializers.variance_scaling(1e-4, "fan_avg", "uniform")
         offset = nn.Dense(size, kernel_init=small, name=name)(token)
         return offset + jax.lax.stop_gradient(mean)[None]
+
+    def _mean_pose(self, key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
+        """Six numbers for each joint: the root faces the camera, the others have no rotation."""
+        del key
+        rest = jnp.tile(jnp.asarray([1, 0, 0, 0, 1, 0], dtype), shape[0] // 6)
+        return rest.at[:6].set(jnp.asarray(self.facing, dtype))
 
 
 class _Layer(nn.Module):
@@ -118,7 +126,7 @@ class _Layer(nn.Module):
         return x + MLP(self.mlp_hidden, self.dtype, name="mlp")(norm("norm3")(x))
 
 
-def _no_rotation(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
-    """Six numbers of the identity for each joint."""
-    del key
-    return jnp.tile(jnp.asarray([1, 0, 0, 0, 1, 0], dtype), shape[0] // 6)
+def _near(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
+    """Camera before which a person fills the crop, as in HMR (Kanazawa et al. 2018)."""
+    del key, shape
+    return jnp.asarray([0.9, 0, 0], dtype)

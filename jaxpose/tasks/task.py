@@ -122,9 +122,10 @@ class Estimator(Protocol):
 
     @property
     def takes(self) -> str:
-        """Input of a prediction: "crops" around people, whole "images", or "tracks".
+        """Input of a prediction: "crops" around people, whole "images", "tracks", and others.
 
-        A track is the 2D keypoints of one person over time.
+        A track is the 2D keypoints of one person over time; "clips" are such tracks of all people
+        in a clip, and "bodies" crops of which a body model is made.
         """
         ...
 

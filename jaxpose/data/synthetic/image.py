@@ -1,6 +1,6 @@
 """Rendering of whole samples: stage a scene, place the camera, draw, and compute annotations."""
 
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import cv2
@@ -133,7 +133,8 @@ def render(
       One row of a `Batch` without `index` and `mask` (canvas pixels; area: pixels of the drawn
       silhouette, as COCO's segment area), and joints_3d float32 `[17, 3]` (millimetres, camera
       frame), K, R `[3, 3]` and t `[3]` float64 (x_cam = R x_world + t, the world's z up),
-      stature float (millimetres).
+      stature float (millimetres); shape `[8]` (fields of `body.Shape`), part_rotations
+      `[25, 3, 3]` and pelvis `[3]` of the body in the camera frame.
 
     Raises:
       InputError: there is no such family.
@@ -253,7 +254,10 @@ def _annotate(
         "box_xywh": box.astype(np.float32),
         "area": np.float32(area),
         "joints_3d": joints.astype(np.float32),
-        "stature": person.stature,
+        "stature": person.shape.stature,
+        "shape": np.array(astuple(person.shape), np.float32),
+        "part_rotations": (camera.R @ person.frames.rotation).astype(np.float32),
+        "pelvis": camera.to_camera(person.frames.origin[0]).astype(np.float32),
     }
 
 
@@ -263,9 +267,9 @@ def render_image(
     """Renders a whole image with up to `people` visible people, for demonstrations of prediction.
 
     Returns:
-      image uint8 `[H, W, 3]` RGB; K, R, t as in `render`; people: one dict each with keypoints,
-      visible, box_xywh, area, joints_3d and stature as in `render`, in image pixels. People with
-      fewer than four labelled or fewer than three visible keypoints are `unlisted`.
+      image uint8 `[H, W, 3]` RGB; K, R, t as in `render`; people: one dict each with the
+      annotations of a body as in `render`, in image pixels. People with fewer than four labelled
+      or fewer than three visible keypoints are `unlisted`.
 
     Raises:
       InputError: `people` is below 1 or above 200.

@@ -59,7 +59,7 @@ class Person:
     quads: `[3, 4, F]` (x y z, corner, face), counter-clockwise from outside; albedo: `[3, F]` RGB
     0..255; head, prop: bool `[F]`, True for faces of the head and of a carried object; joints:
     `[17, 3]` COCO-17; own_depth: `[17]` largest depth of the body's own flesh in front of a joint,
-    millimetres.
+    millimetres; frames: of the body's parts in the world; shape: of the body.
     """
 
     quads: np.ndarray
@@ -68,7 +68,8 @@ class Person:
     prop: np.ndarray
     joints: np.ndarray
     own_depth: np.ndarray
-    stature: float
+    frames: body.Skeleton3D
+    shape: body.Shape
 
     def extent(self) -> tuple[np.ndarray, np.ndarray]:
         """Lowest and highest coordinates `[3]`."""
@@ -155,7 +156,10 @@ def make_person(
 def move(person: Person, offset: np.ndarray) -> Person:
     """Shifts `person` by `offset [3]` millimetres."""
     return replace(
-        person, quads=person.quads + offset[:, None, None], joints=person.joints + offset
+        person,
+        quads=person.quads + offset[:, None, None],
+        joints=person.joints + offset,
+        frames=replace(person.frames, origin=person.frames.origin + offset),
     )
 
 
@@ -169,7 +173,8 @@ def dress(skeleton: body.Skeleton3D, shape: body.Shape, look: Appearance) -> Per
         prop=surface.OF_PROP[shown],
         joints=body.coco_joints(skeleton, shape),
         own_depth=body.JOINT_DEPTH * shape.stature,
-        stature=shape.stature,
+        frames=skeleton,
+        shape=shape,
     )
 
 
@@ -185,10 +190,10 @@ def _seat(rng: np.random.Generator, person: Person, yaw: float) -> list[Box]:
     """Stool or chair under a seated person."""
     hips, knees = person.joints[11:13].mean(axis=0), person.joints[13:15].mean(axis=0)
     ahead = np.array([np.cos(np.deg2rad(yaw)), np.sin(np.deg2rad(yaw)), 0.0])
-    top = max(hips[2] - 0.052 * person.stature, 120.0)
+    top = max(hips[2] - 0.052 * person.shape.stature, 120.0)
     thigh = float(np.abs((knees - hips) @ ahead))
-    front, back = 0.55 * thigh, 0.13 * person.stature
-    width = rng.uniform(0.13, 0.26) * person.stature
+    front, back = 0.55 * thigh, 0.13 * person.shape.stature
+    width = rng.uniform(0.13, 0.26) * person.shape.stature
     if rng.random() < 0.15:
         width *= 3.0  # a bench or sofa
     colour = _colour(rng)

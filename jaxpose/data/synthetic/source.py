@@ -1,6 +1,7 @@
 """Synthetic people as a dataset."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,6 +29,9 @@ class SyntheticSource:
       first_index: index of the source's first sample in the set.
       plain: upright people who face the camera, alone and whole in the image (see `render`).
     """
+
+    keys: ClassVar[tuple[str, ...]] = _BATCH_KEYS
+    """Entries of `render` that a batch has."""
 
     def __init__(
         self,
@@ -80,7 +84,7 @@ class SyntheticSource:
             )
             for i in wanted
         ]
-        batch = {key: np.stack([row[key] for row in rows]) for key in _BATCH_KEYS}
+        batch = {key: np.stack([row[key] for row in rows]) for key in self.keys}
         return {**batch, "index": wanted, "mask": np.ones(len(wanted), bool)}
 
 

@@ -13,6 +13,7 @@ from jaxpose.models.published.record import (
     PublishedBackbone,
     PublishedDetector,
     PublishedLifter,
+    PublishedMesh,
     PublishedPose,
 )
 
@@ -25,6 +26,7 @@ CATALOGUE = tuple(record for record in _EVERY if isinstance(record, PublishedPos
 DETECTORS = tuple(record for record in _EVERY if isinstance(record, PublishedDetector))
 BACKBONES = tuple(record for record in _EVERY if isinstance(record, PublishedBackbone))
 ACTION_MODELS = tuple(record for record in _EVERY if isinstance(record, PublishedAction))
+MESH_MODELS = tuple(record for record in _EVERY if isinstance(record, PublishedMesh))
 LIFTERS = tuple(record for record in _EVERY if isinstance(record, PublishedLifter))
 OLD_NAMES = {"rtmpose-t-wholebody": "dwpose-t", "rtmpose-s-wholebody": "dwpose-s"}
 """Names of version 0.1.0 that still work, and the names of today."""
@@ -41,7 +43,7 @@ def records(pattern: str | None = None, kind: Kind | None = None) -> list[Publis
     Args:
       pattern: part of a name, or a shell pattern such as `rtmpose-*` for whole names, in upper or
         lower case; None takes all.
-      kind: "pose", "detector", "lifter", "backbone" or "action"; None takes all.
+      kind: "pose", "detector", "lifter", "backbone", "action" or "mesh"; None takes all.
     """
     found = [record for record in _EVERY if kind in (None, record.kind)]
     if pattern is None:

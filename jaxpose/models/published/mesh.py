@@ -6,7 +6,7 @@ from jaxpose.models import layouts
 from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Format, Rule, Transform
 from jaxpose.models.mesh_head import MeshHead
-from jaxpose.models.published.record import Family
+from jaxpose.models.published.record import Family, PublishedMesh
 from jaxpose.models.published.vit_tables import official_vitpose
 from jaxpose.models.published.vitpose import vitpose
 from jaxpose.models.vit import ViT
@@ -93,6 +93,7 @@ MESH = Family(
             name="4D-Humans or HaMeR",
             marker=r"(smpl|mano)_head\.decpose\.weight",
             head=r"head\..+",
+            purpose="meshes",
             tables={ViT: official_vitpose, MeshHead: _head},
             positions="backbone.pos_embed",
             class_slot="added",
@@ -102,6 +103,21 @@ MESH = Family(
                 Rule(r"(smpl|mano)\..+", None, reason="the body model's own arrays"),
                 Rule(r"discriminator\..+", None, reason="the critic of the training"),
             ),
+        ),
+    ),
+    published=(
+        PublishedMesh(
+            name="hmr2",
+            make=hmr2,
+            body="smpl",
+            source="Goel et al. 2023, arXiv:2305.20091",
+        ),
+        PublishedMesh(
+            name="hamer",
+            make=hamer,
+            body="mano",
+            padding=2.0,
+            source="Pavlakos et al. 2024, arXiv:2312.05251",
         ),
     ),
 )

@@ -4,12 +4,14 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 from jaxpose.codecs import Codec
 from jaxpose.codecs.clips import ClipCodec
 from jaxpose.codecs.heatmap_volume import VolumeCodec
 from jaxpose.codecs.lifting import LiftingCodec
+from jaxpose.codecs.mesh_crops import MeshCodec
 from jaxpose.models.actions.action_model import ActionModel, VolumeModel
 from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Format, Tables
@@ -18,7 +20,7 @@ from jaxpose.models.lifting.lifter import Lifter
 from jaxpose.models.normalisation import IMAGENET_RGB, Normalisation
 from jaxpose.skeletons import Skeleton
 
-Kind = Literal["pose", "detector", "lifter", "backbone", "action"]
+Kind = Literal["pose", "detector", "lifter", "backbone", "action", "mesh"]
 
 OPENMMLAB = "https://download.openmmlab.com/mmpose"
 """Server of the weights of MMPose's model zoo."""
@@ -233,6 +235,29 @@ class PublishedAction(Published):
 
     def model(self) -> ActionModel | VolumeModel:
         return self.make(self.num_classes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedMesh(Published):
+    """Record of a model that regresses the parameters of a body or hand model from a crop.
+
+    Attributes:
+      make: function that builds the model.
+      codec: crops and camera that it was trained with.
+      body: body model of the parameters, "smpl" or "mano"; its file is not part of the weights.
+      padding: published factor on a box before the crop.
+    """
+
+    kind: ClassVar[Kind] = "mesh"
+
+    make: Callable[[], PoseModel]
+    body: str
+    codec: MeshCodec = field(default_factory=partial(MeshCodec, blurred=True))
+    input_hw: tuple[int, int] = (256, 192)
+    padding: float = 1.0
+
+    def model(self) -> PoseModel:
+        return self.make()
 
 
 Keypointed = PublishedPose | PublishedLifter

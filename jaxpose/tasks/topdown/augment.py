@@ -155,6 +155,15 @@ def normalize(images: jax.Array) -> jax.Array:
     return centred * (1.0 / IMAGENET_STD).reshape(shape)
 
 
+class Augmented(NamedTuple):
+    """Random crops, see `augment`, and the random numbers that made them."""
+
+    images: jax.Array
+    keypoints: jax.Array
+    visible: jax.Array
+    variation: Variation
+
+
 def augment(
     key: jax.Array,
     batch: Batch,
@@ -165,7 +174,7 @@ def augment(
     permutation: np.ndarray,
     upper_body: np.ndarray,
     padding: float = 1.25,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+) -> Augmented:
     """Cut random crops out of a batch of canvases.
 
     Sample i, at place i of the global batch, draws from `fold_in(key, i)`, so the result does not
@@ -185,7 +194,7 @@ def augment(
 
     Returns:
       images float32 `[B, h, w, 3]` normalised; keypoints float32 `[B, K, 2]` in their pixels;
-      visible `[B, K]` of the type in `batch`.
+      visible `[B, K]` of the type in `batch`; and the variation of each sample.
     """
     image, keypoints, visible = batch["image"], batch["keypoints"], _visible(batch)
     keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, jnp.arange(image.shape[0]))
@@ -207,7 +216,7 @@ def augment(
     flip = variation.flip[:, None]
     keypoints = jnp.where(flip[:, :, None], reordered(keypoints, permutation, axis=1), keypoints)
     visible = jnp.where(flip, reordered(visible, permutation, axis=1), visible)
-    return normalize(images), keypoints, visible
+    return Augmented(normalize(images), keypoints, visible, variation)
 
 
 def center_crop(

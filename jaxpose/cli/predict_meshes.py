@@ -1,0 +1,147 @@
+"""`jaxpose predict --mesh`: bodies of the people in images and videos, as parameters and drawn."""
+
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxpose.bodies import Body, drawn_body, drawn_faces, pose_body, read_body
+from jaxpose.bodies.saving import save_parameters
+from jaxpose.cli.predict_command import Predict
+from jaxpose.cli.predict_summary import drawn_name
+from jaxpose.errors import InputError
+from jaxpose.geometry.cameras import centred_camera
+from jaxpose.hub.load import load_mesh_model
+from jaxpose.results.image_names import ImageNames
+from jaxpose.results.people import People
+from jaxpose.tasks.meshes.predictor import Bodies, MeshPredictor
+from jaxpose.viz import VideoWriter, save_image
+from jaxpose.viz.meshes import draw_meshes
+
+FILE = "bodies.npz"
+FOLDER = "meshes"
+
+
+class MeshOutput:
+    """Bodies of a prediction: drawn one image or frame at a time, and one file of all parameters.
+
+    Attributes:
+      people: number of bodies so far.
+    """
+
+    def __init__(
+        self,
+        predictor: MeshPredictor,
+        body: Body,
+        faces: np.ndarray,
+        gender: str,
+        out: Path,
+        names: ImageNames | None,
+        focal: float | None,
+    ) -> None:
+        """Into the folder `out`; `names` names the drawn files, None draws none."""
+        self._predictor = predictor
+        self._body, self._faces, self._gender = body, faces, gender
+        self._out, self._names, self._focal = out, names, focal
+        self._video: VideoWriter | None = None
+        self._source = ""
+        self._bodies: list[Bodies] = []
+        self._columns: list[dict[str, Any]] = []
+        self._images = 0
+        self.people = 0
+
+    def add(self, people: People, image: np.ndarray) -> None:
+        """Adds the bodies of an image or frame, and draws them."""
+        bodies = self._predictor(image, people.boxes_xywh, focal=self._focal)
+        self._bodies.append(bodies)
+        for number, person in enumerate(people):
+            self._columns.append(
+                {
+                    "image": self._images,
+                    "person": number,
+                    "frame": -1 if people.index is None else people.index,
+                    "track_id": -1 if person.track_id is None else person.track_id,
+                    "source": people.source,
+                }
+            )
+        self._images += 1
+        self.people += len(people)
+        if self._names is not None:
+            self._draw(people, image, bodies, self._names)
+
+    def _draw(self, people: People, image: np.ndarray, bodies: Bodies, names: ImageNames) -> None:
+        if people.source != self._source:
+            self._end_video()
+            self._source = people.source
+        focal = self._focal or self._predictor.codec.focal_of(people.image_hw)
+        meshes = [
+            np.asarray(
+                pose_body(self._body, *(jnp.asarray(value[row]) for value in bodies)).vertices,
+                np.float64,
+            )
+            for row in range(len(people))
+        ]
+        drawn = draw_meshes(image, meshes, self._faces, centred_camera(focal, people.image_hw))
+        path = self._out / FOLDER / drawn_name(people.source, names)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if people.seconds is None:
+            save_image(path, drawn)
+            return
+        if self._video is None:
+            self._video = VideoWriter(path)
+        self._video.write(drawn, people.seconds)
+
+    def _end_video(self) -> None:
+        video, self._video = self._video, None
+        if video is not None:
+            video.close(complete=True)
+
+    def end(self) -> str:
+        """Writes the parameters of all people; returns a note for the summary."""
+        self._end_video()
+        if not self.people:
+            return f"No person, so there is no {FILE}."
+        merged = Bodies(*(np.concatenate(values) for values in zip(*self._bodies, strict=True)))
+        names = self._columns[0]
+        columns = {name: np.array([row[name] for row in self._columns]) for name in names}
+        save_parameters(self._out / FILE, self._body, *merged, columns, self._gender)
+        drawn = "" if self._names is None else f", and drawn in {FOLDER}"
+        return f"{self.people} bodies in {FILE}{drawn}."
+
+
+def open_meshes(options: Predict, names: ImageNames | None) -> MeshOutput | None:
+    """Loads the model of `options.mesh` and the body model; None without one.
+
+    Raises:
+      InputError: no model of meshes, one of hands, or a body model that is not the network's.
+    """
+    if options.mesh is None:
+        if options.body is not None or options.focal is not None:
+            raise InputError("--body and --focal belong to --mesh: give it, or leave them out.")
+        return None
+    trained = load_mesh_model(options.mesh, options.checkpoint, trust_recipe=options.trust_recipe)
+    wanted = trained.estimator.body
+    if wanted == "mano":
+        raise InputError(
+            f"{options.mesh} takes boxes of hands, and the pipeline finds people: load it with "
+            "jaxpose.hub.load.load_mesh_model and give its predictor the boxes."
+        )
+    if options.body is None:
+        if wanted != "drawn":
+            raise InputError(
+                f"{options.mesh} gives parameters of {wanted.upper()}, whose file is not ours to "
+                "give: download it under its owners' terms and pass it with --body FILE."
+            )
+        body, faces, gender = drawn_body(), drawn_faces(), ""
+    else:
+        shapes = trained.model.head.shapes
+        file = read_body(options.body, shapes=shapes)
+        body, faces, gender = file.body, file.faces, file.gender
+        if body.name != wanted or body.num_shapes != shapes:
+            raise InputError(
+                f"{options.body} is the body model {body.name!r} with {body.num_shapes} shape "
+                f"numbers; {options.mesh} gives {wanted!r} with {shapes}."
+            )
+    predictor = trained.predictor(batch_size=options.batch_size)
+    return MeshOutput(predictor, body, faces, gender, options.out, names, options.focal)

@@ -1,0 +1,1 @@
+"""Meshes of people and hands from crops of images."""

@@ -1,0 +1,86 @@
+"""Experiment on meshes: a body model from the crop of one person."""
+
+from dataclasses import dataclass, field
+
+from jaxpose.bodies import drawn_body
+from jaxpose.bodies.drawn_people import SyntheticBodies
+from jaxpose.codecs.mesh_crops import MeshCodec
+from jaxpose.errors import InputError
+from jaxpose.losses import Loss
+from jaxpose.metrics.meshes import MeshError
+from jaxpose.metrics.metric import Metric
+from jaxpose.models.build import PoseModel
+from jaxpose.tasks.meshes.loss import MeshLoss
+from jaxpose.tasks.meshes.task import MeshTask
+from jaxpose.tasks.topdown.augment import Augmentation
+from jaxpose.train.evaluation import EvaluationBase
+from jaxpose.train.experiment import Experiment
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshEvaluation(EvaluationBase):
+    """Evaluation on held-out people, without a flip test.
+
+    Attributes:
+      metrics: `MeshError()`, or a custom metric of `metrics.meshes.MeshEstimates`.
+      examples: number of people drawn with their bodies, the first ones of the dataset.
+      data: a dataset to use in place of the experiment's `eval_data`.
+    """
+
+    metrics: tuple[Metric, ...] = (MeshError(),)
+    flip_test: bool = False
+    examples: int = 8
+    data: SyntheticBodies | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshExperiment(Experiment):
+    """Training of a model that regresses the free body model from the crop of a person.
+
+    Attributes:
+      model: a backbone with a `MeshHead` of the body's joints and shape numbers.
+      codec: crops and camera.
+      augmentation: of the crops; bodies are turned and mirrored with them. Half bodies are not cut.
+      padding: factor from the size of a person's box to that of the crop.
+      resident: keep the whole training set as uint8 canvases in device memory.
+    """
+
+    model: PoseModel
+    codec: MeshCodec
+    train_data: SyntheticBodies
+    eval_data: SyntheticBodies
+    loss: Loss = field(default_factory=MeshLoss)
+    augmentation: Augmentation = field(
+        default_factory=lambda: Augmentation(
+            rotation_degrees=15.0, scale=0.2, shift=0.1, half_body=0.0
+        )
+    )
+    padding: float = 1.25
+    evaluation: MeshEvaluation = field(default_factory=MeshEvaluation)
+    more_evaluations: tuple[MeshEvaluation, ...] = ()
+    resident: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        body, head = drawn_body(), self.model.head
+        wanted = len(body.joints), body.num_shapes
+        given = getattr(head, "joints", None), getattr(head, "shapes", None)
+        if given != wanted:
+            raise InputError(
+                f"The free body has {wanted[0]} joints and {wanted[1]} shape numbers: give the "
+                f"model MeshHead(joints={wanted[0]}, shapes={wanted[1]})."
+            )
+        if self.augmentation.half_body:
+            raise InputError(
+                "augmentation.half_body must be 0: a body is regressed from all of it."
+            )
+        if self.evaluation.flip_test:
+            raise InputError("evaluation.flip_test must be False: bodies are not averaged.")
+
+    @property
+    def input_hw(self) -> tuple[int, int]:
+        """Height and width of the crops in pixels."""
+        return self.codec.input_hw
+
+    def task(self) -> MeshTask:
+        return MeshTask(self)

@@ -1,0 +1,200 @@
+"""Models of meshes: data whose bodies are the drawn ones, training, and prediction."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny_mesh
+from typer.testing import CliRunner
+
+from jaxpose.bodies import drawn_body, pose_body
+from jaxpose.cli.main import app
+from jaxpose.codecs import MeshCodec
+from jaxpose.config import to_json
+from jaxpose.convert.release import Card, save_release
+from jaxpose.errors import InputError
+from jaxpose.geometry.cameras import pinhole, project
+from jaxpose.geometry.weak_cameras import translation_in_crop
+from jaxpose.hub.load import load_mesh_model, load_pose
+from jaxpose.models import MeshHead
+from jaxpose.models.build import PoseModel, init_variables
+from jaxpose.models.mesh_head import MeshOutputs
+from jaxpose.tasks.meshes.loss import (
+    MeshLoss,
+    MeshTargets,
+    MeshWeights,
+    drawn_landmarks,
+    keypoints_in_space,
+)
+from jaxpose.tasks.topdown.augment import Augmentation
+from jaxpose.viz import save_image
+
+EXPERIMENT = tiny_mesh.get_config()
+
+
+@pytest.fixture(scope="module")
+def batch():
+    return EXPERIMENT.train_data.open().samples(np.arange(6))
+
+
+def test_bodies_are_the_drawn_people(batch):
+    points = drawn_landmarks().points(
+        jnp.asarray(batch["shape"]),
+        jnp.asarray(batch["rotations"]),
+        jnp.asarray(batch["translation"]),
+    )
+    points = np.asarray(points, np.float64)
+    for row in range(6):
+        camera = pinhole(batch["K"][row], np.eye(3), np.zeros(3))
+        away = np.linalg.norm(project(camera, points[row]) - batch["keypoints"][row], axis=-1)
+        height = batch["box_xywh"][row, 3]
+        # The body of shape numbers is linear in them, the renderer's proportions are not.
+        assert away.max() < 0.04 * height, row
+        assert away.mean() < 0.015 * height, row
+
+
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+def test_bodies_turn_and_mirror_with_their_crops(batch, flip):
+    augmentation = Augmentation(
+        flip=flip,
+        rotation_degrees=40.0,
+        rotation_probability=1.0,
+        scale=0.0,
+        shift_probability=0.0,
+        half_body=0.0,
+    )
+    task = replace(EXPERIMENT, augmentation=augmentation).task()
+    device = {
+        k: jnp.asarray(v)
+        for k, v in batch.items()
+        if k in (*["image", "keypoints", "visible", "box_xywh", "mask", "shape", "rotations"],)
+    }
+    _, targets, weights = jax.jit(task.encode)(jax.random.key(3), device)
+    assert weights.keypoints.shape == (6, 17)
+    points = drawn_landmarks().points(targets.shape, targets.rotations, None)
+    points = np.asarray(points[..., :2], np.float64)
+    for row in range(6):
+        # The perspective of near cameras remains.
+        true = np.asarray(targets.keypoints[row], np.float64)
+        a, b = (p - p.mean(axis=0) for p in (points[row], true))
+        turn = np.rad2deg(np.arctan2((a.T @ b - b.T @ a)[0, 1], (a * b).sum()))
+        assert abs(turn) < 10, row
+        scale = (a * b).sum() / (a * a).sum()
+        assert np.linalg.norm(scale * a - b, axis=-1).mean() < 0.1 * np.abs(b).max(), row
+
+
+def test_the_loss_is_zero_at_the_truth_and_has_the_slopes_of_finite_differences(batch):
+    shape, rotations = jnp.asarray(batch["shape"][:2]), jnp.asarray(batch["rotations"][:2])
+    loss = MeshLoss(shape=0.1)
+    camera = jnp.array([[0.8, 0.1, 0.0], [0.9, 0.0, 0.2]])
+    ahead = keypoints_in_space(drawn_landmarks(), shape, rotations)
+    ahead = ahead + translation_in_crop(camera, loss.focal, 1.0)[:, None]
+    seen = loss.focal * ahead[..., :2] / ahead[..., 2:]
+    targets = MeshTargets(rotations, shape, seen)
+    weights = MeshWeights(jnp.ones(2), jnp.ones((2, 17)))
+    truth = MeshOutputs(rotations, shape, camera)
+    value = jax.jit(lambda outputs: loss(outputs, targets, weights))
+    assert value(truth) < 1e-5
+    key = jax.random.key(0)
+    off = jax.tree.map(lambda x: x + 0.05 * jax.random.normal(key, x.shape), truth)
+    slopes = jax.jit(jax.grad(value))(off)
+    for name in ("rotations", "shape", "camera"):
+        step = jax.random.normal(jax.random.key(1), getattr(off, name).shape)
+        ahead = value(off._replace(**{name: getattr(off, name) + 1e-4 * step}))
+        back = value(off._replace(**{name: getattr(off, name) - 1e-4 * step}))
+        expected = float(ahead - back) / 2e-4
+        found = float(jnp.sum(getattr(slopes, name) * step))
+        assert found == pytest.approx(expected, rel=0.03, abs=1e-3), name
+    # A person without weight does not count.
+    none = MeshWeights(jnp.array([1.0, 0.0]), jnp.ones((2, 17)).at[1].set(0))
+    first = jax.tree.map(lambda x: x[:1], (off, targets, weights))
+    alone = 0.5 * float(loss(*first))
+    assert float(loss(off, targets, none)) == pytest.approx(alone, rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory):
+    """Release of a model that is not trained."""
+    folder = tmp_path_factory.mktemp("mesh") / "release"
+    model = EXPERIMENT.model
+    variables = jax.jit(lambda key: init_variables(model, key, (64, 48)))(jax.random.key(0))
+    estimator, variables = EXPERIMENT.task().estimator(variables)
+    card = Card("tiny", "a test", estimator.describe_input(), ("none",), takes=estimator.takes)
+    config = {"name": "tiny", "estimator": to_json(estimator)}
+    save_release(folder, jax.device_get(variables), config, card)
+    return folder
+
+
+@pytest.mark.slow
+def test_training_reports_errors_of_meshes(tmp_path):
+    recipe, run = tiny_mesh.__file__, tmp_path / "run"
+    result = CliRunner().invoke(app, ["train", recipe, "--workdir", str(run)])
+    assert result.exit_code == 0, result.output
+    report = (run / "report.json").read_text()
+    assert all(f'"{name}"' in report for name in ("PVE", "PA-MPVPE", "MPJPE", "PA-MPJPE"))
+    assert (run / "predictions.png").stat().st_size > 1000
+    result = CliRunner().invoke(app, ["eval", str(run), "--trust-recipe"])
+    assert result.exit_code == 0 and "PVE" in result.output, result.output
+    assert load_mesh_model(run, trust_recipe=True).estimator.body == "drawn"
+
+
+def test_predict_writes_bodies_and_draws_them(release, tmp_path, batch):
+    for number in range(2):
+        save_image(tmp_path / f"{number}.png", batch["image"][number])
+    photos = [str(tmp_path / f"{number}.png") for number in range(2)]
+    out = tmp_path / "out"
+    arguments = ["predict", *photos, "--from", "jaxpose-small", "--boxes", "full"]
+    arguments += ["--out", str(out)]
+    result = CliRunner().invoke(app, [*arguments, "--mesh", str(release)])
+    assert result.exit_code == 0, result.output
+    assert "2 bodies in bodies.npz" in " ".join(result.output.split())
+    with np.load(out / "bodies.npz") as file:
+        saved = dict(file)
+    assert saved["betas"].shape == (2, 8) and saved["poses"].shape == (2, 51)
+    assert [str(name) for name in saved["source"]] == photos
+    np.testing.assert_array_equal(saved["image"], [0, 1])
+    assert (out / "meshes/0.png").is_file() and (out / "meshes/1.png").is_file()
+    # The same as the predictor of the model, for the same boxes.
+    predictor = load_mesh_model(release).predictor(batch_size=2)
+    height, width = batch["image"].shape[1:3]
+    bodies = predictor(batch["image"][0], [[0, 0, width, height]])
+    np.testing.assert_allclose(saved["trans"][0], bodies.translation[0] / 1000, rtol=1e-4)
+    posed = pose_body(drawn_body(), *(value[0] for value in bodies))
+    assert np.isfinite(posed.vertices).all() and predictor.compilations == 1
+    for option, message in (
+        (["--mesh", str(release), "--body", str(tmp_path / "0.png")], "0.png"),
+        (["--body", "SMPL.npz"], "belong to --mesh"),
+        (["--mesh", "jaxpose-small"], "a model for keypoints"),
+    ):
+        result = CliRunner().invoke(app, [*arguments, *option])
+        assert result.exit_code == 2 and message in " ".join(result.output.split()), result.output
+    with pytest.raises(InputError, match="Pass it with --mesh"):
+        load_pose(release)
+
+
+def test_a_mirrored_crop_gives_the_mirror_image(release, batch):
+    predictor = load_mesh_model(release).predictor(batch_size=2)
+    image = batch["image"][0]
+    width = image.shape[1]
+    box = np.array([[10.0, 8, 40, 70]])
+    # The crop's middle column moves by a pixel: pixel centres are at integers.
+    other = np.array([[width - 10.0 - 40, 8, 40, 70]])
+    straight = predictor(image, box)
+    turned = predictor(image[:, ::-1].copy(), other, mirrored=[True])
+    np.testing.assert_allclose(turned.translation[0] * [-1, 1, 1], straight.translation[0], atol=40)
+    np.testing.assert_allclose(turned.shape, straight.shape, atol=0.05)
+
+
+def test_parts_that_do_not_fit_are_named():
+    for change, message in (
+        ({"model": PoseModel(EXPERIMENT.model.backbone, MeshHead())}, "17 joints and 8 shape"),
+        ({"augmentation": Augmentation()}, "half_body must be 0"),
+    ):
+        with pytest.raises(InputError, match=message):
+            replace(EXPERIMENT, **change)
+    predictor = MeshCodec().matrices
+    with pytest.raises(InputError, match="drawn people"):
+        EXPERIMENT.task().open_dataset("data/coco", "val")
+    assert predictor(np.array([[0.0, 0, 30, 40]]), 1.0).shape == (1, 2, 3)
