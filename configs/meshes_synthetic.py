@@ -3,7 +3,8 @@
     jaxpose train meshes_synthetic --workdir runs/meshes_synthetic
 
 The free body model of drawn people (17 joints, 8 shape numbers), regressed as in HMR 2.0 by a
-transformer decoder of one query, on a small convolutional backbone. It says nothing about photos.
+transformer decoder of one query, on a small convolutional backbone. It says nothing about images
+of real people.
 """
 
 from jaxpose.bodies.drawn import FACING

@@ -121,7 +121,8 @@ def open_meshes(options: Predict, names: ImageNames | None) -> MeshOutput | None
             raise InputError("--body and --focal belong to --mesh: give it, or leave them out.")
         return None
     trained = load_mesh_model(options.mesh, options.checkpoint, trust_recipe=options.trust_recipe)
-    wanted = trained.estimator.body
+    estimator: Any = trained.estimator
+    wanted = estimator.body
     if wanted == "mano":
         raise InputError(
             f"{options.mesh} takes boxes of hands, and the pipeline finds people: load it with "

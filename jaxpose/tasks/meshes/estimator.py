@@ -72,7 +72,7 @@ class MeshEstimator:
 
         def bodies(images: jax.Array) -> dict[str, jax.Array]:
             images = normalize(images) if level == "crops" else images
-            found = self.model.apply(variables, images, train=False)
+            found: Any = self.model.apply(variables, images, train=False)
             return dict(found._asdict())
 
         def samples(number: int) -> tuple[np.ndarray, ...]:

@@ -1,4 +1,4 @@
-"""Loss of models of meshes: parameters, keypoints in space, and their projection into the crop."""
+"""Loss of models of meshes: parameters, keypoints in 3D, and their projection into the crop."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -35,7 +35,7 @@ class MeshWeights(NamedTuple):
     """Weights of `MeshTargets`.
 
     Attributes:
-      bodies: `[B]` of rotations, shape and keypoints in space.
+      bodies: `[B]` of rotations, shape and keypoints in 3D.
       keypoints: `[B, K]` of the projected keypoints.
     """
 
@@ -47,7 +47,7 @@ class MeshWeights(NamedTuple):
 class MeshLoss(Loss):
     """Sum of four losses, each a mean over the people (SPIN, arXiv:1909.12828, section 3.2).
 
-    Distances of keypoints of COCO-17, projected (in sides of the crop) and in space (m, about the
+    Distances of keypoints of COCO-17, projected (in sides of the crop) and in 3D (m, about the
     body's origin); mean squared error for the elements of rotations, and for shape numbers.
 
     Attributes:
@@ -66,8 +66,8 @@ class MeshLoss(Loss):
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Compute the mean over people, and its four terms; see `losses.Loss`."""
         places = drawn_landmarks()
-        found = keypoints_in_space(places, outputs.shape, outputs.rotations)
-        true = keypoints_in_space(places, targets.shape, targets.rotations)
+        found = keypoints_in_3d(places, outputs.shape, outputs.rotations)
+        true = keypoints_in_3d(places, targets.shape, targets.rotations)
         shift = translation_in_crop(outputs.camera, self.focal, 1.0)
         ahead = found + shift[:, None]
         projected = self.focal * ahead[..., :2] / jnp.maximum(ahead[..., 2:], 0.1)
@@ -91,6 +91,6 @@ def drawn_landmarks() -> Landmarks:
     return landmarks(drawn_body(), COCO17)
 
 
-def keypoints_in_space(places: Landmarks, shape: jax.Array, rotations: jax.Array) -> jax.Array:
+def keypoints_in_3d(places: Landmarks, shape: jax.Array, rotations: jax.Array) -> jax.Array:
     """Keypoints `[B, K, 3]` of bodies, m, where the translation is zero."""
     return places.points(shape, rotations, None) / _MM

@@ -27,10 +27,10 @@ from jaxpose.tasks.meshes.loss import (
     MeshTargets,
     MeshWeights,
     drawn_landmarks,
-    keypoints_in_space,
+    keypoints_in_3d,
 )
 from jaxpose.tasks.task import EvalResult, Evaluator, Variables, Weights
-from jaxpose.tasks.topdown.augment import STILL, augment, center_crop
+from jaxpose.tasks.topdown.augment import STILL, augmented, center_crop
 from jaxpose.train.device_batches import DEVICE_KEYS, eval_batches, to_device, train_batches
 from jaxpose.train.mesh import batch_sharded, replicated
 from jaxpose.viz.meshes import draw_meshes
@@ -89,7 +89,7 @@ class MeshTask:
         `batch`: as for top-down training, with shape `[B, S]` and rotations `[B, J, 3, 3]`.
         """
         experiment, codec = self.experiment, self.experiment.codec
-        images, keypoints, visible, variation = augment(
+        images, keypoints, visible, variation = augmented(
             key,
             batch,
             augmentation=experiment.augmentation,
@@ -166,7 +166,7 @@ class MeshTask:
             images, *_ = center_crop(
                 batch, input_hw=codec.input_hw, udp=codec.udp, padding=experiment.padding
             )
-            outputs = model.apply(variables, images, train=False)
+            outputs: Any = model.apply(variables, images, train=False)
             found = _surface(outputs.shape, outputs.rotations)
             return outputs, found, _surface(batch["shape"], batch["rotations"])
 
@@ -225,7 +225,7 @@ def mirrored(rotations: jax.Array) -> jax.Array:
 def _surface(shape: jax.Array, rotations: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Vertices and keypoints of bodies, mm, relative to the root."""
     posed = pose_body(drawn_body(), shape, rotations)
-    points = 1000 * keypoints_in_space(drawn_landmarks(), shape, rotations)
+    points = 1000 * keypoints_in_3d(drawn_landmarks(), shape, rotations)
     root = posed.joints[:, :1]
     return posed.vertices - root, points - root
 
@@ -236,7 +236,9 @@ def _drawing(
     """Canvas of a person with the predicted body over it."""
     codec, canvas = experiment.codec, np.asarray(batch["image"][row])
     matrices = codec.matrices(batch["box_xywh"][row : row + 1], experiment.padding)
-    place = codec.translations(outputs.camera[row : row + 1], matrices, canvas.shape[:2])
+    place = codec.translations(
+        np.asarray(outputs.camera)[row : row + 1], matrices, canvas.shape[:2]
+    )
     body = pose_body(
         drawn_body(), outputs.shape[row], outputs.rotations[row], place[0].astype(np.float32)
     )

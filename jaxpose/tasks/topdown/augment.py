@@ -156,7 +156,14 @@ def normalize(images: jax.Array) -> jax.Array:
 
 
 class Augmented(NamedTuple):
-    """Random crops, see `augment`, and the random numbers that made them."""
+    """Random crops, see `augmented`.
+
+    Attributes:
+      images: float32 `[B, h, w, 3]` normalised.
+      keypoints: float32 `[B, K, 2]` in their pixels.
+      visible: `[B, K]` of the type in the batch.
+      variation: random numbers that made them.
+    """
 
     images: jax.Array
     keypoints: jax.Array
@@ -165,6 +172,14 @@ class Augmented(NamedTuple):
 
 
 def augment(
+    key: jax.Array, batch: Batch, **settings: Any
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Images, keypoints and visible of `augmented`."""
+    made = augmented(key, batch, **settings)
+    return made.images, made.keypoints, made.visible
+
+
+def augmented(
     key: jax.Array,
     batch: Batch,
     *,
@@ -192,9 +207,6 @@ def augment(
       upper_body: bool `[K]`, True for the keypoints of the upper half.
       padding: factor by which the box is enlarged.
 
-    Returns:
-      images float32 `[B, h, w, 3]` normalised; keypoints float32 `[B, K, 2]` in their pixels;
-      visible `[B, K]` of the type in `batch`; and the variation of each sample.
     """
     image, keypoints, visible = batch["image"], batch["keypoints"], _visible(batch)
     keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, jnp.arange(image.shape[0]))

@@ -88,7 +88,7 @@ class TopDownTask:
         """
         experiment = self.experiment
         skeleton, codec = experiment.skeleton, experiment.codec
-        images, keypoints, visible, _ = augment(
+        images, keypoints, visible = augment(
             key,
             batch,
             augmentation=experiment.augmentation,

@@ -26,7 +26,7 @@ from jaxpose.tasks.meshes.loss import (
     MeshTargets,
     MeshWeights,
     drawn_landmarks,
-    keypoints_in_space,
+    keypoints_in_3d,
 )
 from jaxpose.tasks.topdown.augment import Augmentation
 from jaxpose.viz import save_image
@@ -85,11 +85,12 @@ def test_bodies_turn_and_mirror_with_their_crops(batch, flip):
         assert np.linalg.norm(scale * a - b, axis=-1).mean() < 0.1 * np.abs(b).max(), row
 
 
+@pytest.mark.slow
 def test_the_loss_is_zero_at_the_truth_and_has_the_slopes_of_finite_differences(batch):
     shape, rotations = jnp.asarray(batch["shape"][:2]), jnp.asarray(batch["rotations"][:2])
     loss = MeshLoss(shape=0.1)
     camera = jnp.array([[0.8, 0.1, 0.0], [0.9, 0.0, 0.2]])
-    ahead = keypoints_in_space(drawn_landmarks(), shape, rotations)
+    ahead = keypoints_in_3d(drawn_landmarks(), shape, rotations)
     ahead = ahead + translation_in_crop(camera, loss.focal, 1.0)[:, None]
     seen = loss.focal * ahead[..., :2] / ahead[..., 2:]
     targets = MeshTargets(rotations, shape, seen)
