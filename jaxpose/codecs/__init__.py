@@ -15,6 +15,7 @@ from jaxpose.codecs.composite_fields import CompositeFields
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.displacement_fields import DisplacementFields, SinglePersonFields
 from jaxpose.codecs.displacements import Displacements
+from jaxpose.codecs.hand_volumes import HandVolumes
 from jaxpose.codecs.heatmap import Heatmap
 from jaxpose.codecs.instance_heatmaps import InstanceHeatmaps
 from jaxpose.codecs.integral import IntegralRegression
@@ -26,6 +27,7 @@ from jaxpose.codecs.queries import PeopleQueries
 from jaxpose.codecs.regression import Regression
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.codecs.simcc import SimCC
+from jaxpose.codecs.simcc_3d import SimCC3D
 from jaxpose.codecs.with_background import HeatmapWithBackground
 from jaxpose.deprecations import moved_names as _moved_names
 
@@ -39,6 +41,7 @@ __all__ = [
     "Decoded",
     "DisplacementFields",
     "Displacements",
+    "HandVolumes",
     "Heatmap",
     "HeatmapWithBackground",
     "ImageCodec",
@@ -53,6 +56,7 @@ __all__ = [
     "Regression",
     "Sample",
     "SimCC",
+    "SimCC3D",
     "SinglePersonFields",
     "Targets",
 ]

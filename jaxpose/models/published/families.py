@@ -18,6 +18,7 @@ from jaxpose.models.published.hourglass import *
 from jaxpose.models.published.hrformer import *
 from jaxpose.models.published.hrnet import *
 from jaxpose.models.published.hybrid import *
+from jaxpose.models.published.internet import *
 from jaxpose.models.published.large_vit import *
 from jaxpose.models.published.lifting import *
 from jaxpose.models.published.lightweight_openpose import *
@@ -36,6 +37,7 @@ from jaxpose.models.published.pvt import *
 from jaxpose.models.published.resnet import *
 from jaxpose.models.published.rtmdet import *
 from jaxpose.models.published.rtmpose import *
+from jaxpose.models.published.rtmw import *
 from jaxpose.models.published.sam import *
 from jaxpose.models.published.swin import *
 from jaxpose.models.published.vitpose import *
