@@ -1,4 +1,4 @@
-"""Two hands in 3D: a volume for each joint, the depth between the wrists, and which hands are there.
+"""Two hands in 3D: a volume for each joint, the depth between the wrists, and handedness.
 
 InterNet: Moon et al., InterHand2.6M: A Dataset and Baseline for 3D Interacting Hand Pose Estimation
 from a Single RGB Image, ECCV 2020.

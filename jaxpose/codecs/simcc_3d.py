@@ -41,8 +41,8 @@ class SimCC3D:
     and y alone, as in the published code.
 
     Attributes:
-      plane: codec of x and y; the split ratio, the form of the labels, and `use_dark` are also those
-        of z.
+      plane: codec of x and y; the split ratio, the form of the labels, and `use_dark` are also
+        those of z.
       depth: length of the axis of z in pixels.
       sigma_z: standard deviation of z's Gaussian labels in bins.
       reach: half of the length of the axis of z in millimetres.

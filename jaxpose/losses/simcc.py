@@ -73,8 +73,9 @@ class SimCCKL(Loss):
 class SimCC3DKL(Loss):
     """`simcc_kl` of x and y, and `depth_factor` times that of z.
 
-    Compares logits (x, y, z) with the `DepthTargets` of `codecs.SimCC3D`. The defaults are RTMW3D's (arXiv:2407.08634). The published mean over bins and keypoints is that
-    of `simcc_kl`; keypoints whose depth is not known add nothing to the term of z.
+    Compares logits (x, y, z) with the `DepthTargets` of `codecs.SimCC3D`. The defaults are RTMW3D's
+    (arXiv:2407.08634), with the means of `simcc_kl`; keypoints whose depth is not known add nothing
+    to the term of z.
     """
 
     beta: float = 10.0

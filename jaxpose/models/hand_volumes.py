@@ -1,4 +1,4 @@
-"""Head of InterNet: volumes of two hands, the depth between the wrists, and which hands are there."""
+"""Head of InterNet: volumes of two hands, the depth between the wrists, and handedness."""
 
 from typing import ClassVar
 

@@ -3,7 +3,6 @@
 from functools import cache
 
 import jax
-import numpy as np
 import pytest
 from broken import with_fault
 from reference import TOLERANCE, distance, feature_distance, load
