@@ -83,7 +83,8 @@ def hand_errors(
     wrists = half - 1, count - 1
     own = np.repeat(np.asarray(cameras.wrist_depth, np.float64), half, axis=1)
     found = _in_camera(keypoints, depths + own, cameras)
-    truth, known = np.asarray(truth, np.float64), np.asarray(visible) > 0
+    truth = np.asarray(truth, np.float64)
+    known: np.ndarray = np.asarray(visible) > 0
     both = (np.asarray(present) > 0).all(axis=1)
     predicted, true = (
         np.concatenate(
@@ -92,9 +93,8 @@ def hand_errors(
         for a in (found, truth)
     )
     right = np.asarray(cameras.wrist_depth)[:, 0, None]
-    ends = _in_camera(
-        keypoints[:, wrists], np.concatenate([right, right + hands[:, 2:]], axis=1), cameras
-    )
+    away = depths[:, wrists] + np.concatenate([right, right + hands[:, 2:]], axis=1)
+    ends = _in_camera(keypoints[:, wrists], away, cameras)
     apart, true_apart = (ends[:, 1] - ends[:, 0], truth[:, wrists[1]] - truth[:, wrists[0]])
     counted = both & known[:, wrists[0]] & known[:, wrists[1]]
     same = ((hands[:, :2] > 0.5) == (np.asarray(present) > 0)).all(axis=1)

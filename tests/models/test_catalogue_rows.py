@@ -60,6 +60,14 @@ MMPOSE_INDEX = (
 )
 
 
+# Addresses of MMPose's own pages, beyond the list and the index.
+MMPOSE_PAGES = (
+    "v1/wholebody_3d_keypoint/rtmw3d/rtmw3d-l_8xb64_cocktail14-384x288-794dbc78_20240626",
+    "v1/wholebody_3d_keypoint/rtmw3d/rtmw3d-x_8xb64_cocktail14-384x288-b0a0eab7_20240626",
+    "v1/hand_3d_keypoint/internet/interhand3d/internet_res50_interhand3d-d6ff20d6_20230913",
+)
+
+
 def rows():
     if not ROWS.is_file():
         pytest.skip(f"the shared list of addresses is not at {ROWS}")
@@ -88,6 +96,7 @@ def test_every_official_address_has_a_place():
     # Addresses that are here and in no list were typed wrong.
     addresses = {row["url"] for row in listed.values()}
     addresses |= {f"{OPENMMLAB}/top_down/{file}.pth" for file in MMPOSE_INDEX}
+    addresses |= {f"{OPENMMLAB}/{file}.pth" for file in MMPOSE_PAGES}
     assert not [r.name for r in (*runs.values(), *waits.values()) if _unlisted(r, addresses)]
 
 

@@ -116,7 +116,7 @@ class TopDownExperiment(Experiment):
         sample, if `data` is a mixture and the model has separate weights for each dataset, and
         `keypoints_3d` if an opened source has them and the codec encodes depths.
         """
-        keys = DEVICE_KEYS
+        keys: tuple[str, ...] = DEVICE_KEYS
         if self.experts and hasattr(data, "datasets"):
             keys = (*keys, "dataset")
         if takes_depth(self.codec) and getattr(data, "has_3d", False):
