@@ -7,6 +7,7 @@ pixel to a position between pixels; `lifting` has the codecs of lifters.
 """
 
 from jaxpose.codecs.associative_embedding import AssociativeEmbedding
+from jaxpose.codecs.cell_heatmap import CellHeatmap
 from jaxpose.codecs.center_keypoints import CenterKeypoints
 from jaxpose.codecs.center_offsets import CenterOffsets
 from jaxpose.codecs.center_people import CenterPeople
@@ -26,6 +27,7 @@ from jaxpose.codecs.part_affinity import PartAffinity
 from jaxpose.codecs.queries import PeopleQueries
 from jaxpose.codecs.regression import Regression
 from jaxpose.codecs.sample import Sample, Targets
+from jaxpose.codecs.scoremap import Scoremap
 from jaxpose.codecs.simcc import SimCC
 from jaxpose.codecs.simcc_3d import SimCC3D
 from jaxpose.codecs.with_background import HeatmapWithBackground
@@ -33,6 +35,7 @@ from jaxpose.deprecations import moved_names as _moved_names
 
 __all__ = [
     "AssociativeEmbedding",
+    "CellHeatmap",
     "CenterKeypoints",
     "CenterOffsets",
     "CenterPeople",
@@ -55,6 +58,7 @@ __all__ = [
     "PeopleQueries",
     "Regression",
     "Sample",
+    "Scoremap",
     "SimCC",
     "SimCC3D",
     "SinglePersonFields",

@@ -68,6 +68,7 @@ from jaxpose.losses.loss import Loss
 from jaxpose.losses.one_stage import OneStageLoss
 from jaxpose.losses.part_affinity import PartAffinityLoss
 from jaxpose.losses.rle import RLE, realnvp_log_prob, residual_log_likelihood
+from jaxpose.losses.scoremap import ScoremapLoss
 from jaxpose.losses.simcc import SimCC3DKL, SimCCKL, simcc_kl
 from jaxpose.losses.simota import SimOTA
 
@@ -102,6 +103,7 @@ __all__ = [
     "OneStageLoss",
     "PartAffinityLoss",
     "Reprojection",
+    "ScoremapLoss",
     "SemiSupervised",
     "SimCC3DKL",
     "SimCCDistillation",

@@ -63,7 +63,7 @@ _MESH_MOUTH = (13, 14, 78, 308)
 class HeadPose(NamedTuple):
     """Pose of heads in degrees and millimetres; NaN where too few landmarks are known.
 
-    A face that looks straight into the camera, upright, has all angles 0. The head is turned by
+    A face that faces straight into the camera, upright, has all angles 0. The head is turned by
     roll about the line of sight, then by pitch, then by yaw about the camera's vertical
     (`R = Ry(-yaw) Rx(-pitch) Rz(roll)`, camera axes x right, y down, z forward).
 
@@ -102,7 +102,7 @@ def head_pose(
     Args:
       points: pixels of the image, NaN where a landmark is missing.
       skeleton: names of the landmarks.
-      image_hw: height and width of the image; the camera looks through its middle.
+      image_hw: height and width of the image; the camera is aimed at its middle.
       focal: focal length in pixels; None takes the longer side of the image, a field of view of 53
         degrees. Angles depend little on it: a focal length twice too long changes those of a face
         in the middle of the image by few degrees.

@@ -8,6 +8,7 @@ import pytest
 from jaxpose.codecs import CenterKeypoints, CenterPeople, DisplacementFields, Landmarks, Sample
 from jaxpose.codecs.hand_volumes import HandOutputs, HandTargets
 from jaxpose.codecs.landmarks import LandmarkOutputs
+from jaxpose.codecs.scoremap import ScoremapOutputs, ScoremapTargets
 from jaxpose.codecs.simcc_3d import DepthTargets
 from jaxpose.errors import InputError
 from jaxpose.losses import (
@@ -34,6 +35,7 @@ from jaxpose.losses import (
     LandmarkLoss,
     MeanBoneLength,
     Reprojection,
+    ScoremapLoss,
     SemiSupervised,
     SimCC3DKL,
     SimCCDistillation,
@@ -99,6 +101,11 @@ CASES = {
         HandVolumeLoss(),
         HandOutputs(normal(0, B, 4, 3, K, 2), normal(1, B, 1), normal(2, B, 2)),
         HandTargets(normal(3, B, 4, 3, K, 2), normal(4, B, 1), jnp.ones((B, 2)), jnp.ones((B, 1))),
+    ),
+    "ScoremapLoss": (
+        ScoremapLoss(),
+        ScoremapOutputs(maps(), normal(1, B, 4, 3, K, 2)),
+        ScoremapTargets(maps(2), normal(3, B, 4, 3, K, 2), jnp.ones((B, 4, 3, K))),
     ),
     "L1": (L1(), points(), points(1)),
     "SmoothL1": (SmoothL1(), points(), points(1)),

@@ -67,6 +67,16 @@ MMPOSE_PAGES = (
     "v1/hand_3d_keypoint/internet/interhand3d/internet_res50_interhand3d-d6ff20d6_20230913",
 )
 
+# Addresses that other projects' code states.
+OTHERS = (
+    "https://www.adrianbulat.com/downloads/python-fan/2DFAN4-11f355bf06.pth.tar",
+    "https://www.adrianbulat.com/downloads/python-fan/3DFAN4-7835d9f11d.pth.tar",
+    "https://huggingface.co/mwmathis/DeepLabCutModelZoo-SuperAnimal-Quadruped/resolve/main/"
+    "superanimal_quadruped_hrnet_w32.pt",
+    "https://huggingface.co/mwmathis/DeepLabCutModelZoo-SuperAnimal-TopViewMouse/resolve/main/"
+    "superanimal_topviewmouse_hrnet_w32.pt",
+)
+
 
 def rows():
     if not ROWS.is_file():
@@ -97,6 +107,7 @@ def test_every_official_address_has_a_place():
     addresses = {row["url"] for row in listed.values()}
     addresses |= {f"{OPENMMLAB}/top_down/{file}.pth" for file in MMPOSE_INDEX}
     addresses |= {f"{OPENMMLAB}/{file}.pth" for file in MMPOSE_PAGES}
+    addresses |= set(OTHERS)
     assert not [r.name for r in (*runs.values(), *waits.values()) if _unlisted(r, addresses)]
 
 

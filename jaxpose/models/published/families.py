@@ -8,9 +8,11 @@ tables to `jaxpose.convert` and its records to the catalogue.
 from jaxpose.models.published.actions import *
 from jaxpose.models.published.cid import *
 from jaxpose.models.published.csp import *
+from jaxpose.models.published.deeplabcut import *
 from jaxpose.models.published.dekr import *
 from jaxpose.models.published.edpose import *
 from jaxpose.models.published.efficientnet import *
+from jaxpose.models.published.fan import *
 from jaxpose.models.published.heads import *
 from jaxpose.models.published.hiera import *
 from jaxpose.models.published.higher_hrnet import *
