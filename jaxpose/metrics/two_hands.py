@@ -84,7 +84,7 @@ def hand_errors(
     own = np.repeat(np.asarray(cameras.wrist_depth, np.float64), half, axis=1)
     found = _in_camera(keypoints, depths + own, cameras)
     truth = np.asarray(truth, np.float64)
-    known: np.ndarray = np.asarray(visible) > 0
+    known = np.asarray(np.asarray(visible) > 0)
     both = (np.asarray(present) > 0).all(axis=1)
     predicted, true = (
         np.concatenate(

@@ -56,7 +56,7 @@ def test_signs_are_those_that_are_written():
 
 
 def test_other_heads_noise_and_focal_lengths_cost_a_few_degrees():
-    """Heads that differ by 3 mm in each point, a pixel of noise, and a focal length 1.5 times too long."""
+    """Other heads by 3 mm in each point, a pixel of noise, a focal length 1.5 times too long."""
     rng = np.random.default_rng(0)
     _, mean = _head(FACE68)
     errors = []
@@ -132,7 +132,7 @@ def test_skeletons_without_a_face_are_refused():
     for measured in (eye_aspect_ratio, mouth_opening):
         with pytest.raises(InputError, match="'coco17' has no points of the"):
             measured(body, COCO17)
-    with pytest.raises(InputError, match="not \\[..., 68, 2\\]"):
+    with pytest.raises(InputError, match=r"not \[\.\.\., 68, 2\]"):
         head_pose(body, FACE68, HW)
     with pytest.raises(InputError, match="focal length must be positive"):
         head_pose(seen(FACE68, 0, 0, 0), FACE68, HW, 0.0)

@@ -15,6 +15,7 @@ from jaxpose.errors import InputError
 from jaxpose.metrics.metric import check_metrics
 from jaxpose.metrics.trial import made_up, try_metrics
 from jaxpose.models.build import DatasetImages
+from jaxpose.models.distillation import DistillationModel, student_of
 from jaxpose.tasks.task import EvalResult, Evaluator, Variables, Weights
 from jaxpose.tasks.topdown.augment import STILL, augment, augment_depth
 from jaxpose.tasks.topdown.check_shapes import check_outputs
@@ -181,11 +182,11 @@ class TopDownTask:
         ]
 
     def estimator(self, variables: Variables) -> tuple[TopDownEstimator, Variables]:
-        experiment = self.experiment
+        experiment, model = self.experiment, self.experiment.model
+        if isinstance(model, DistillationModel):
+            model, variables = model.student, student_of(variables)
         return (
-            TopDownEstimator(
-                experiment.model, experiment.codec, experiment.skeleton, experiment.padding
-            ),
+            TopDownEstimator(model, experiment.codec, experiment.skeleton, experiment.padding),
             variables,
         )
 
