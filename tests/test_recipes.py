@@ -23,11 +23,8 @@ from jaxpose.train.step import train_step
 RECIPES = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 # Deep networks, traced with the slow tests; other recipes have their codecs and losses too.
 DEEP = (
-    "coco_hourglass52",
-    "coco_litehrnet18",
-    "mpii_hrnet_w32",
-    "small_pose_tuned",
-    "wholebody_dwpose_s",
+    *("coco_hourglass52", "coco_litehrnet18", "mpii_hrnet_w32", "small_pose_tuned"),
+    *("wholebody_dwpose_s", "wholebody_dwpose_s_second", "interhand_internet_r50"),
 )
 # It compiles in seconds; `train/test_families.py` trains every kind of model.
 STEPPED = ("coco_vitpose_b",)
