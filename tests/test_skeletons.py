@@ -52,8 +52,8 @@ SIZES = {
     "fly32": 32,
     "locust35": 35,
     "zebra9": 9,
-    "superanimal_quadruped39": 39,
-    "superanimal_mouse27": 27,
+    "quadruped39": 39,
+    "mouse27": 27,
     "deepfashion_full8": 8,
     "deepfashion_upper6": 6,
     "deepfashion_lower4": 4,
@@ -62,7 +62,7 @@ SIZES = {
 # Parts of a person, clothes, and animals seen from above: no upper and lower body.
 NO_BODY = (
     *("hand", "rhd", "interhand", "face", "aflw", "cofw"),
-    *("fly", "locust", "zebra", "deepfashion", "superanimal"),
+    *("fly", "locust", "zebra", "deepfashion", "quadruped", "mouse27"),
 )
 # Sigmas that the dataset's or MMPose's evaluation has for each keypoint by itself.
 UNEVEN_SIGMAS = {"coco_wholebody133", "aic14", "animalpose20", "atrw15", "goliath308"}
@@ -105,7 +105,7 @@ def test_flip_trades_the_sides_and_keeps_the_centre(skeleton):
 @built_in
 def test_every_sided_name_is_in_a_pair_of_its_mirror_image(skeleton):
     # These have l_ and r_, and the word within the name.
-    other = "goliath308", "superanimal_quadruped39"
+    other = "goliath308", "quadruped39"
     for name in skeleton.keypoints:
         if name.startswith("left_"):
             assert (name, name.replace("left_", "right_", 1)) in skeleton.pairs

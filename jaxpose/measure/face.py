@@ -226,4 +226,6 @@ def _length(vectors: np.ndarray) -> np.ndarray:
 
 def _plain(values: np.ndarray) -> Any:
     rounded = np.round(np.asarray(values, np.float64), 3)
-    return np.where(np.isfinite(rounded), rounded.astype(object), None).tolist()
+    plain = rounded.astype(object)
+    plain[~np.isfinite(rounded)] = None
+    return plain.tolist()

@@ -85,7 +85,7 @@ def hand_errors(
     found = _in_camera(keypoints, depths + own, cameras)
     truth = np.asarray(truth, np.float64)
     known = np.asarray(np.asarray(visible) > 0)
-    both = (np.asarray(present) > 0).all(axis=1)
+    both = np.asarray((np.asarray(present) > 0).all(axis=1))
     predicted, true = (
         np.concatenate(
             [a[:, :half] - a[:, wrists[0], None], a[:, half:] - a[:, wrists[1], None]], axis=1

@@ -37,7 +37,7 @@ def _pairs(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
 
 
 SUPERANIMAL_QUADRUPED39 = Skeleton(
-    name="superanimal_quadruped39",
+    name="quadruped39",
     keypoints=_QUADRUPED,
     pairs=_pairs(_QUADRUPED),
     limbs=(
@@ -68,7 +68,7 @@ SUPERANIMAL_QUADRUPED39 = Skeleton(
 )
 
 SUPERANIMAL_MOUSE27 = Skeleton(
-    name="superanimal_mouse27",
+    name="mouse27",
     keypoints=_MOUSE,
     pairs=_pairs(_MOUSE),
     limbs=(

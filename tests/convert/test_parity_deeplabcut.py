@@ -62,7 +62,7 @@ def superanimal(count):
 @pytest.mark.parametrize(("count", "name"), [(39, "quadruped"), (27, "mouse")])
 def test_superanimal_is_found_from_the_names(count, name):
     fits = choose(identify(superanimal(count), [*CATALOGUE, *UNPUBLISHED]), Clues())
-    record = find(f"superanimal-{name}-hrnet-w32")
+    record = find(f"superanimal-{name}")
     assert fits[0].entry == record and record.skeleton.num_keypoints == count
     assert record.codec((256, 256)).heatmap_hw == (64, 64)
 
@@ -72,7 +72,7 @@ def test_pairs_are_left_and_right_wherever_the_word_stands():
     names = np.array(SUPERANIMAL_MOUSE27.keypoints)
     moved = {a: b for a, b in zip(names, names[order], strict=True) if a != b}
     assert len(moved) == 12 and moved["left_ear_tip"] == "right_ear_tip"
-    quadruped = find("superanimal-quadruped-hrnet-w32").skeleton
+    quadruped = find("superanimal-quadruped").skeleton
     index = quadruped.index
     assert quadruped.flip_permutation[index("front_left_thai")] == index("front_right_thai")
     assert quadruped.flip_permutation[index("mouth_end_left")] == index("mouth_end_right")

@@ -68,7 +68,7 @@ DEEPLABCUT = Family(
     ),
     published=tuple(
         PublishedPose(
-            name=f"superanimal-{animal}-hrnet-w32",
+            name=f"superanimal-{animal}",
             make=partial(deeplabcut, "W32", refine=False),
             codec=partial(Scoremap, refine=False),
             skeleton=skeleton,

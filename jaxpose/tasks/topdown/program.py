@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxpose import geometry
-from jaxpose.codecs.codec import Codec
+from jaxpose.codecs.codec import Codec, takes_depth
 from jaxpose.data.source import SyntheticPeople
 from jaxpose.export.program import Level, Program, Value, named_outputs, outputs_like, tree_bytes
 from jaxpose.skeletons import Skeleton
@@ -101,7 +101,8 @@ def image_program(
 
     scores = Value("scores", ("B", count), "float32", _SCORES)
     crop_shape = jax.ShapeDtypeStruct((1, height, width, 3), jnp.uint8)
-    found = jax.eval_shape(keypoints, crop_shape) if level != "model" else {}
+    further = takes_depth(codec) and level != "model"
+    found = jax.eval_shape(keypoints, crop_shape) if further else {}
 
     def more(letter: str) -> tuple[Value, ...]:
         return tuple(
