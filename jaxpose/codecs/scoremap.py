@@ -50,6 +50,8 @@ class Scoremap:
         standard deviation of the Gaussian is two thirds of it.
       unit: offset in pixels for an output of 1.
       udp: convention of the crops.
+      beyond: cells of the maps beyond the right and the lower edge of the input, 1 for a head that
+        doubles its maps (`models.scoremap.ScoremapHead`). There is then no flip test.
     """
 
     input_hw: tuple[int, int] = (256, 256)
@@ -58,6 +60,7 @@ class Scoremap:
     reach: float = 17.0
     unit: float = 7.2801
     udp: Udp = False
+    beyond: int = 0
 
     def __post_init__(self) -> None:
         if self.stride < 1 or any(side % self.stride for side in self.input_hw):
@@ -68,7 +71,13 @@ class Scoremap:
     @property
     def heatmap_hw(self) -> tuple[int, int]:
         """Size of the maps."""
-        return self.input_hw[0] // self.stride, self.input_hw[1] // self.stride
+        height, width = (side // self.stride + self.beyond for side in self.input_hw)
+        return height, width
+
+    @property
+    def averages(self) -> bool:
+        """Whether outputs of mirrored images can be averaged."""
+        return not self.beyond
 
     def output_shapes(self, num_keypoints: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
         """Shapes that `decode` accepts, without the batch."""

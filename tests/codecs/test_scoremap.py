@@ -96,3 +96,12 @@ def test_sizes_that_do_not_fit_are_refused():
         Scoremap((97, 64))
     with pytest.raises(InputError, match="must be positive"):
         Scoremap(reach=0.0)
+
+
+def test_maps_may_have_a_cell_beyond_the_input():
+    codec = Scoremap((96, 64), 8, beyond=1)
+    assert codec.output_shapes(5) == (((13, 9, 5), (13, 9, 5, 2)),) and not codec.averages
+    points = np.random.default_rng(2).uniform(1, 63, (2, 5, 2)).astype(np.float32)
+    targets, _ = codec.encode(Sample(np.full((2, 5), 2), points))
+    found = codec.decode(ScoremapOutputs(*targets[:2]))
+    np.testing.assert_allclose(found.keypoints, points, atol=1e-4)

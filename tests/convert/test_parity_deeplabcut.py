@@ -12,7 +12,7 @@ from jaxpose.convert.choose import Clues, choose
 from jaxpose.convert.identify import identify
 from jaxpose.models.build import count_parameters
 from jaxpose.models.published.catalogue import CATALOGUE, UNPUBLISHED, find
-from jaxpose.models.published.deeplabcut import deeplabcut
+from jaxpose.models.published.deeplabcut import deeplabcut, deeplabcut_resnet
 from jaxpose.skeletons import SUPERANIMAL_MOUSE27
 
 NAMES = {True: "deeplabcut_hrnet_w18_96x64", False: "superanimal_hrnet_w18_96x64"}
@@ -41,6 +41,26 @@ def test_maps_equal_deeplabcuts(refine):
     fits = identify(golden.state_dict, [*CATALOGUE, *UNPUBLISHED])
     assert fits[0].entry.name == f"deeplabcut-hrnet-w18{'' if refine else '-unrefined'}"
     assert fits[0].num_keypoints == 5
+
+
+@pytest.mark.slow
+def test_the_resnet_equals_deeplabcuts():
+    golden = reference.load("deeplabcut_resnet50_96x64", "backbones")
+    model = deeplabcut_resnet(50, 5)
+    run = jax.jit(model.apply)
+
+    def far(state_dict):
+        outputs = run(convert.to_variables(state_dict, model), golden.images)
+        flat = [np.asarray(m).reshape(1, 13, 9, -1).transpose(0, 3, 1, 2) for m in outputs]
+        return max(distance(m, golden.outputs[str(i)]) for i, m in enumerate(flat))
+
+    assert far(golden.state_dict) <= TOLERANCE
+    layer, broken = with_fault(golden.state_dict, "middle")
+    assert far(broken) > TOLERANCE, layer
+    fits = identify(golden.state_dict, [*CATALOGUE, *UNPUBLISHED])
+    assert fits[0].entry.name == "deeplabcut-resnet-50" and fits[0].num_keypoints == 5
+    codec = fits[0].entry.codec((96, 64))
+    assert codec.output_shapes(5)[0] == ((13, 9, 5), (13, 9, 5, 2)) and not codec.averages
 
 
 def superanimal(count):

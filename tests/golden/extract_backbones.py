@@ -135,6 +135,32 @@ def deeplabcut(points: int, refine: bool):
     return Called(model, call)
 
 
+def deeplabcut_resnet(points: int):
+    """timm's ResNet-50 with group norm and stride 16, under DeepLabCut's names, with its heads."""
+    stand_in("torchvision", "timm.data")
+    import timm
+    from torch import nn
+
+    trunk = timm.create_model("resnet50_gn", output_stride=16)
+    trunk.fc = nn.Identity()
+    heads = {
+        name: nn.ModuleDict({"deconv_layers": nn.Sequential(nn.ConvTranspose2d(2048, count, 3, 2))})
+        for name, count in (("heatmap_head", points), ("locref_head", 2 * points))
+    }
+    model = nn.ModuleDict(
+        {
+            "backbone": nn.ModuleDict({"model": trunk}),
+            "heads": nn.ModuleDict({"bodypart": nn.ModuleDict(heads)}),
+        }
+    )
+
+    def call(images):
+        features = trunk.forward_features(images)
+        return [head["deconv_layers"](features) for head in heads.values()]
+
+    return Called(model, call)
+
+
 def mmpose(name: str, **options):
     """A backbone of MMPose under its names in a pose model."""
     stand_in("torchvision", "xtcocotools", "mmcv.ops", "mmcv._ext", "mmdet")
@@ -170,6 +196,7 @@ SOURCES = {
     ),
     "face_alignment_fan2_64x64": Source("face-alignment", fan, (1, 3, 64, 64)),
     "deeplabcut_hrnet_w18_96x64": Source("timm", partial(deeplabcut, 5, True), (1, 3, 96, 64)),
+    "deeplabcut_resnet50_96x64": Source("timm", partial(deeplabcut_resnet, 5), (1, 3, 96, 64)),
     "superanimal_hrnet_w18_96x64": Source("timm", partial(deeplabcut, 5, False), (1, 3, 96, 64)),
     "hf_sam_tiny_128x128": Source("transformers", sam_hugging_face, (1, 3, 128, 128)),
 }

@@ -1,19 +1,23 @@
-"""DeepLabCut's HRNets in PyTorch: SuperAnimal's, and those that its users train."""
+"""DeepLabCut's networks in PyTorch: SuperAnimal's HRNets, and those that its users train."""
 
 from dataclasses import replace
 from functools import partial
 
 from jaxpose import skeletons
 from jaxpose.codecs import Scoremap
+from jaxpose.errors import InputError
 from jaxpose.models import layouts
 from jaxpose.models.build import PoseModel
+from jaxpose.models.conv import Norm
 from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.hrnet import HRNet
 from jaxpose.models.published.hrnet import hrnet_pose, official_backbone
 from jaxpose.models.published.record import Family, PublishedPose, Weights
+from jaxpose.models.published.resnet import timm_resnet
+from jaxpose.models.resnet import ResNet
 from jaxpose.models.scoremap import ScoremapHead
 
-__all__ = ["DEEPLABCUT", "ScoremapHead", "deeplabcut"]
+__all__ = ["DEEPLABCUT", "ScoremapHead", "deeplabcut", "deeplabcut_resnet"]
 
 
 def deeplabcut(
@@ -34,10 +38,44 @@ def deeplabcut(
     return PoseModel(backbone, ScoremapHead(num_keypoints, refine, dtype=dtype))
 
 
+def deeplabcut_resnet(
+    depth: int,
+    num_keypoints: int,
+    input_hw: tuple[int, int] = (256, 256),
+    *,
+    double: bool = True,
+    dtype: str = "float32",
+) -> PoseModel:
+    """DeepLabCut's ResNet of `depth` 50 (with group norm) or 101, of output stride 16.
+
+    With `double`, as for whole images, the maps have stride 8; otherwise, as for crops, 16.
+    """
+    del input_hw  # fully convolutional
+    if depth not in _DEPTHS:
+        raise InputError(f"DeepLabCut's ResNet has depth {' or '.join(map(str, _DEPTHS))}.")
+    blocks, norm = _DEPTHS[depth]
+    backbone = ResNet(blocks, norm=norm, output_stride=16, dtype=dtype)
+    return PoseModel(backbone, ScoremapHead(num_keypoints, double=double, dtype=dtype))
+
+
+_DEPTHS: dict[int, tuple[tuple[int, ...], Norm]] = {
+    50: ((3, 4, 6, 3), "group"),
+    101: ((3, 4, 23, 3), "batch"),
+}
+
+
 def _backbone(model: HRNet) -> list[Rule]:
     """Rules for timm's HRNet within DeepLabCut's model."""
-    prefix = r"backbone\.model\."
-    return [replace(rule, pattern=prefix + rule.pattern) for rule in official_backbone(model)]
+    return _inside(official_backbone(model))
+
+
+def _resnet(model: ResNet) -> list[Rule]:
+    """Rules for timm's ResNet within DeepLabCut's model."""
+    return _inside(timm_resnet(model))
+
+
+def _inside(rules: list[Rule]) -> list[Rule]:
+    return [replace(rule, pattern=r"backbone\.model\." + rule.pattern) for rule in rules]
 
 
 def _head(head: ScoremapHead) -> list[Rule]:
@@ -63,7 +101,7 @@ DEEPLABCUT = Family(
             marker=r"heads\.bodypart\.heatmap_head\..+",
             also=r"backbone\.model\..+",
             head=r"heads\..+",
-            tables={HRNet: _backbone, ScoremapHead: _head},
+            tables={HRNet: _backbone, ResNet: _resnet, ScoremapHead: _head},
         ),
     ),
     published=tuple(
@@ -91,17 +129,32 @@ DEEPLABCUT = Family(
             ),
         )
     ),
-    unpublished=tuple(
-        PublishedPose(
-            name=f"deeplabcut-hrnet-{size.lower()}{'' if refine else '-unrefined'}",
-            make=partial(deeplabcut, size, refine=refine),
-            codec=partial(Scoremap, refine=refine),
-            skeleton=None,
-            input_hw=(256, 256),
-            padding=1.0,
-            parameters=millions,
-        )
-        for size, millions in (("W18", 9.6), ("W32", 28.5), ("W48", 63.6))
-        for refine in (True, False)
+    unpublished=(
+        *(
+            PublishedPose(
+                name=f"deeplabcut-resnet-{depth}{'' if double else '-crops'}",
+                make=partial(deeplabcut_resnet, depth, double=double),
+                codec=partial(Scoremap, stride=8 if double else 16, beyond=int(double)),
+                skeleton=None,
+                input_hw=(256, 256),
+                padding=1.0,
+                parameters=millions,
+            )
+            for depth, millions in ((50, 23.6), (101, 42.6))
+            for double in (True, False)
+        ),
+        *(
+            PublishedPose(
+                name=f"deeplabcut-hrnet-{size.lower()}{'' if refine else '-unrefined'}",
+                make=partial(deeplabcut, size, refine=refine),
+                codec=partial(Scoremap, refine=refine),
+                skeleton=None,
+                input_hw=(256, 256),
+                padding=1.0,
+                parameters=millions,
+            )
+            for size, millions in (("W18", 9.6), ("W32", 28.5), ("W48", 63.6))
+            for refine in (True, False)
+        ),
     ),
 )
