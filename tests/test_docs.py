@@ -124,7 +124,7 @@ NOT_RUN: dict[str, str] = {
     r"jaxpose compile .*--chips": "needs libtpu, and compiles for minutes",
     r"jaxpose (train|bench step) \w*hrnet_w32": "compiles for a minute",
     r"jaxpose train coco_vitpose_b .*(mesh|rate|dtype)": "compiles what README's training does",
-    r"Experiment\(": "shows a part of a recipe",
+    r"TopDownExperiment\(": "shows a part of a recipe",
 }
 COMMANDS_NOT_RUN = 36
 

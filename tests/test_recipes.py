@@ -12,6 +12,8 @@ import pytest
 from jaxpose import codecs, losses, models
 from jaxpose.config import config_fields, from_json, override, to_json
 from jaxpose.models.build import abstract_variables
+from jaxpose.models.distillation import DistillationModel
+from jaxpose.models.feature_pyramid import FixedStatistics
 from jaxpose.tasks.topdown.experiment import TopDownExperiment
 from jaxpose.train.parameter_groups import frozen_mask
 from jaxpose.train.recipe import load_recipe
@@ -20,9 +22,13 @@ from jaxpose.train.step import train_step
 
 RECIPES = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 # Deep networks, traced with the slow tests; other recipes have their codecs and losses too.
-DEEP = ("coco_hourglass52", "coco_litehrnet18", "mpii_hrnet_w32", "small_pose_tuned")
+DEEP = (
+    *("coco_hourglass52", "coco_litehrnet18", "mpii_hrnet_w32", "small_pose_tuned"),
+    *("wholebody_dwpose_s", "wholebody_dwpose_s_second", "interhand_internet_r50"),
+)
 # It compiles in seconds; `train/test_families.py` trains every kind of model.
 STEPPED = ("coco_vitpose_b",)
+PARTS = "student", "teacher"
 # What makes a backbone small, where it has such a field; of a tuple, every entry.
 SMALL = {
     "dim": 32,
@@ -39,13 +45,19 @@ SMALL = {
 
 
 def shrunken(experiment):
-    """The same recipe with a small backbone and a batch of two."""
-    backbone = experiment.model.backbone
+    """The same recipe with small backbones and a batch of two."""
     changes = ["batch_size=2"]
-    for name in {field.name for field in config_fields(backbone)} & set(SMALL):
-        value, old = SMALL[name], getattr(backbone, name)
-        value = (value,) * len(old) if isinstance(old, tuple) else value
-        changes.append(f"model.backbone.{name}={value}")
+    if isinstance(experiment.model, DistillationModel):
+        places = {f"{part}.backbone": getattr(experiment.model, part).backbone for part in PARTS}
+    else:
+        places = {"backbone": experiment.model.backbone}
+    for place, backbone in places.items():
+        if isinstance(backbone, FixedStatistics):
+            place, backbone = f"{place}.trunk", backbone.trunk
+        for name in {field.name for field in config_fields(backbone)} & set(SMALL):
+            value, old = SMALL[name], getattr(backbone, name)
+            value = (value,) * len(old) if isinstance(old, tuple) else value
+            changes.append(f"model.{place}.{name}={value}")
     return override(experiment, changes)
 
 

@@ -7,6 +7,7 @@ pixel to a position between pixels; `lifting` has the codecs of lifters.
 """
 
 from jaxpose.codecs.associative_embedding import AssociativeEmbedding
+from jaxpose.codecs.cell_heatmap import CellHeatmap
 from jaxpose.codecs.center_keypoints import CenterKeypoints
 from jaxpose.codecs.center_offsets import CenterOffsets
 from jaxpose.codecs.center_people import CenterPeople
@@ -15,6 +16,7 @@ from jaxpose.codecs.composite_fields import CompositeFields
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.displacement_fields import DisplacementFields, SinglePersonFields
 from jaxpose.codecs.displacements import Displacements
+from jaxpose.codecs.hand_volumes import HandVolumes
 from jaxpose.codecs.heatmap import Heatmap
 from jaxpose.codecs.instance_heatmaps import InstanceHeatmaps
 from jaxpose.codecs.integral import IntegralRegression
@@ -26,12 +28,15 @@ from jaxpose.codecs.part_affinity import PartAffinity
 from jaxpose.codecs.queries import PeopleQueries
 from jaxpose.codecs.regression import Regression
 from jaxpose.codecs.sample import Sample, Targets
+from jaxpose.codecs.scoremap import Scoremap
 from jaxpose.codecs.simcc import SimCC
+from jaxpose.codecs.simcc_3d import SimCC3D
 from jaxpose.codecs.with_background import HeatmapWithBackground
 from jaxpose.deprecations import moved_names as _moved_names
 
 __all__ = [
     "AssociativeEmbedding",
+    "CellHeatmap",
     "CenterKeypoints",
     "CenterOffsets",
     "CenterPeople",
@@ -40,6 +45,7 @@ __all__ = [
     "Decoded",
     "DisplacementFields",
     "Displacements",
+    "HandVolumes",
     "Heatmap",
     "HeatmapWithBackground",
     "ImageCodec",
@@ -54,7 +60,9 @@ __all__ = [
     "PeopleQueries",
     "Regression",
     "Sample",
+    "Scoremap",
     "SimCC",
+    "SimCC3D",
     "SinglePersonFields",
     "Targets",
 ]

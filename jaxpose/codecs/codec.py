@@ -20,9 +20,10 @@ class Codec(Protocol):
 
     Two more methods are optional: `maps(outputs)` returns float32 maps `[B, h, w, K]` of each
     keypoint's likelihood over the input, and `bounded()` returns the codec that prediction uses in
-    place of this one. So are three attributes: `averages`, False if there is no flip test because
-    outputs cannot be averaged, `border`, the value around an image on the input (0 if absent), and
-    `on_host`, True if the decoding runs in NumPy and cannot be exported.
+    place of this one. So are four attributes: `averages`, False if there is no flip test because
+    outputs cannot be averaged, `border`, the value around an image on the input (0 if absent),
+    `on_host`, True if the decoding runs in NumPy and cannot be exported, and `takes_depth`, True if
+    `encode` reads `Sample.depth` and `decode` returns `Decoded.depth`.
     """
 
     @property
@@ -73,6 +74,11 @@ def averages(codec: Codec) -> bool:
 def border_of(codec: Codec) -> int:
     """Value of the input around the image, 0 to 255."""
     return getattr(codec, "border", 0)
+
+
+def takes_depth(codec: Codec) -> bool:
+    """True if the codec encodes and decodes depths."""
+    return getattr(codec, "takes_depth", False)
 
 
 def mirror_maps(maps: jax.Array, permutation: Any) -> jax.Array:

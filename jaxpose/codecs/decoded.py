@@ -5,6 +5,19 @@ from typing import NamedTuple
 import jax
 
 
+class Hands(NamedTuple):
+    """Facts about the two hands of one person, float32.
+
+    Attributes:
+      present: `[B, 2]` probabilities that the right hand and that the left hand are there.
+      left_from_right: `[B]` depth of the left wrist from the right one in millimetres, positive if
+        the left one is further from the camera.
+    """
+
+    present: jax.Array
+    left_from_right: jax.Array
+
+
 class Decoded(NamedTuple):
     """Keypoints decoded from the outputs of a network, float32.
 
@@ -18,6 +31,9 @@ class Decoded(NamedTuple):
         keypoints of a person who does not exist.
       lost: int32 `[B]`, least number of people who were found beyond the P that fit; None for
         codecs of one person, and for those that do not count.
+      depth: `[..., K]` distance along the camera's axis from the codec's root, in millimetres,
+        positive away from the camera; None for codecs of two dimensions.
+      hands: facts about two hands; None for codecs of others.
     """
 
     keypoints: jax.Array
@@ -25,3 +41,5 @@ class Decoded(NamedTuple):
     raw: jax.Array
     valid: jax.Array
     lost: jax.Array | None = None
+    depth: jax.Array | None = None
+    hands: Hands | None = None

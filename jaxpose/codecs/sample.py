@@ -23,6 +23,7 @@ class Sample(NamedTuple):
       crowd: bool `[...]`, True for a region of several people without separate keypoints.
       dataset: int32 `[B]`, number of the dataset that each image is from.
       counted: bool `[B, h, w]`, False in regions of the input where people are not labelled.
+      depth: `[..., K]` distance from the camera along its axis in millimetres; NaN where unknown.
     """
 
     visible: Any
@@ -34,6 +35,7 @@ class Sample(NamedTuple):
     crowd: Any = None
     dataset: Any = None
     counted: Any = None
+    depth: Any = None
 
     def labelled(self) -> jax.Array:
         """Mask of the labelled keypoints of real people, occluded or not: bool `[..., K]`.

@@ -7,20 +7,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose.codecs.codec import mean_of_two, mirror_maps
+from jaxpose.codecs.cell_heatmap import CellHeatmap
 from jaxpose.codecs.decoded import Decoded
-from jaxpose.codecs.heatmap import Heatmap
 from jaxpose.codecs.sample import Sample, Targets
-from jaxpose.geometry import Udp
 
 
 @dataclass(frozen=True)
-class HeatmapWithBackground:
+class HeatmapWithBackground(CellHeatmap):
     """Gaussian heatmaps `[B, h, w, K + 1]`, the last of which is 1 minus the highest of the others.
 
     The convention of convolutional pose machines (arXiv:1602.00134, section 3.2.1) and OpenPose's
-    hands and faces. The background has no part in decoding. The centre of a cell is that of the
-    input pixels which it covers. Scores are those of `Heatmap`, decoded with quarter steps.
+    hands and faces. The background has no part in decoding. The rest is as in `CellHeatmap`.
 
     Attributes:
       input_hw: size of the model's input, the frame of the keypoints.
@@ -32,17 +29,9 @@ class HeatmapWithBackground:
     heatmap_hw: tuple[int, int] = (46, 46)
     sigma: float = 7 / 8
 
-    def __post_init__(self) -> None:
-        self._heatmap()  # refuses what it cannot be made of
-
-    @property
-    def udp(self) -> Udp:
-        """Convention of the crops: sizes are distances between outermost pixel edges."""
-        return "edges"
-
     def output_shapes(self, num_keypoints: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
         """Shapes that `decode` accepts, without the batch."""
-        return self._heatmap().output_shapes(num_keypoints + 1)
+        return super().output_shapes(num_keypoints + 1)
 
     def encode(self, sample: Sample) -> Targets:
         """Encode targets float32 `[B, h, w, K + 1]` and weights float32 `[B, K + 1]`.
@@ -51,8 +40,7 @@ class HeatmapWithBackground:
 
         `sample`: keypoints `[B, K, 2]`, visible `[B, K]`.
         """
-        sample = sample._replace(keypoints=sample.keypoints - self._shift)
-        maps, weights = self._heatmap().encode(sample)
+        maps, weights = super().encode(sample)
         background = 1.0 - maps.max(axis=-1, keepdims=True)
         own = (weights > 0).any(axis=-1, keepdims=True).astype(weights.dtype)
         return Targets(
@@ -61,29 +49,13 @@ class HeatmapWithBackground:
 
     def decode(self, outputs: jax.Array) -> Decoded:
         """Decode maps `[B, h, w, K + 1]` of any floating type."""
-        found = self._heatmap().decode(outputs[..., :-1])
-        return found._replace(keypoints=found.keypoints + self._shift)
+        return super().decode(outputs[..., :-1])
 
     def flip_back(self, outputs: jax.Array, permutation: Any) -> jax.Array:
         """Convert maps for the mirrored input to the frame of the original input."""
-        return mirror_maps(outputs, np.append(np.asarray(permutation), len(permutation)))
-
-    def average(self, a: jax.Array, b: jax.Array) -> jax.Array:
-        """Mean of two sets of maps in the same frame, float32."""
-        return mean_of_two(a, b)
+        order = np.append(np.asarray(permutation), len(permutation))
+        return super().flip_back(outputs, order)
 
     def maps(self, outputs: jax.Array) -> jax.Array:
         """Return the maps of the keypoints as float32."""
-        return outputs[..., :-1].astype(jnp.float32)
-
-    def _heatmap(self) -> Heatmap:
-        """Codec of the same maps in which a cell is at the first of its input pixels."""
-        return Heatmap(
-            self.input_hw, self.heatmap_hw, self.sigma, udp=False, unbiased=True, refine="quarter"
-        )
-
-    @property
-    def _shift(self) -> np.ndarray:
-        """Distance (x, y) in input pixels from the first pixel of a cell to its centre."""
-        pixels = np.asarray(self.input_hw[::-1]) / np.asarray(self.heatmap_hw[::-1])
-        return ((pixels - 1) / 2).astype(np.float32)[None, None]
+        return super().maps(outputs[..., :-1])

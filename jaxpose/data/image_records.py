@@ -119,6 +119,11 @@ class ImageSource(RecordFiles):
         batch["index"] = indices
         return batch
 
+    @property
+    def has_3d(self) -> bool:
+        """True if samples have `keypoints_3d`."""
+        return bool(self.metadata["has_3d"])
+
     def single_people(self) -> PeopleOfImages:
         """Source of the people with labelled keypoints, one per sample."""
         labelled = np.arange(self.people)[None] < self._labelled[:, None]

@@ -106,6 +106,11 @@ class PeopleOfImages:
         return self._images.canvas_hw
 
     @property
+    def has_3d(self) -> bool:
+        """True if samples have `keypoints_3d`, `[K, 3]` millimetres in the camera's frame."""
+        return bool(getattr(self._images, "has_3d", False))
+
+    @property
     def skeleton(self) -> Skeleton:
         return self._images.skeleton
 
@@ -124,7 +129,8 @@ class PeopleOfImages:
         wanted = check_indices(indices, len(self))
         found = self._images.samples(self._image[wanted])
         rows = np.arange(len(wanted)), self._person[wanted]
-        names = ("keypoints", "visible", "box_xywh", "area", "annotation_id")
+        names = ["keypoints", "visible", "box_xywh", "area", "annotation_id"]
+        names += ["keypoints_3d"] if self.has_3d else []
         batch = {name: found[name][rows] for name in names}
         whole = ("image", "photo_from_canvas", "image_id", "mask")
         return batch | {name: found[name] for name in whole} | {"index": wanted}

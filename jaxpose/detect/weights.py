@@ -17,8 +17,8 @@ from jaxpose.models.published.record import PublishedDetector
 
 _NECK = "params/neck/"
 _CLASSES = "params/head/class_0/kernel"
-# A leaf of the heads of one-stage pose models, which have a neck, too.
-_KEYPOINTS = "params/head/visible_0/kernel"
+# Leaves of the heads of pose models with a neck: one-stage models, and RTMW.
+_KEYPOINTS = ("params/head/visible_0/kernel", "params/head/coarse_tokens/kernel")
 # Models whose size differs by at least this logarithm of the ratio are not tried.
 _FAR = math.log(2)
 
@@ -43,7 +43,7 @@ def is_detector(state_dict: Mapping[str, np.ndarray]) -> bool:
     source = detect(state_dict)
     return source.purpose == "detection" or (
         source.own
-        and _KEYPOINTS not in state_dict
+        and not any(key in state_dict for key in _KEYPOINTS)
         and any(key.startswith(_NECK) for key in state_dict)
     )
 

@@ -25,12 +25,17 @@ _TASKS = {
     "hand21": "hand",
     "rhd21": "hand",
     "hand_region2": "hand",
+    "interhand42": "hand",
     "face68": "face",
+    "face70": "face",
     "face98": "face",
     "face106": "face",
     "aflw19": "face",
     "cofw29": "face",
+    "facemesh468": "face",
     "ap10k17": "animal",
+    "quadruped39": "animal",
+    "mouse27": "animal",
 }
 
 

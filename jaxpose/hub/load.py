@@ -20,6 +20,7 @@ from jaxpose.errors import InputError
 from jaxpose.hub.catalogue import USES, check_kind, released, resolve, weights_in
 from jaxpose.hub.hugging_face import check_model, is_model_folder
 from jaxpose.media.image import check_size
+from jaxpose.models.distillation import student_of
 from jaxpose.models.published.record import Kind
 from jaxpose.paths import as_path, in_bucket, local_copy
 from jaxpose.skeletons import Skeleton
@@ -236,6 +237,8 @@ def load_detector(where: str | Path, **options: Any) -> Detector:
 def weights(where: str, *, trust_recipe: bool = False) -> dict[str, np.ndarray]:
     """Read the state dict that `init_from` and similar settings name.
 
+    Those of a run that distils are the student's.
+
     Args:
       where: name, path or address, as for `load`.
       trust_recipe: as for `load`, for a run.
@@ -248,7 +251,7 @@ def weights(where: str, *, trust_recipe: bool = False) -> dict[str, np.ndarray]:
     path = as_path(where) if bucket else local(where)
     if (path / "checkpoints").is_dir():
         run = load_run(path, trust_recipe=trust_recipe, weights=weights)
-        return dict(flatten(jax.device_get(run.variables)))
+        return dict(flatten(jax.device_get(student_of(run.variables))))
     if bucket:
         with local_copy(path) as copy:
             return load_state_dict(copy)

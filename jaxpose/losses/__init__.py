@@ -37,6 +37,7 @@ from jaxpose.losses.distillation import (
     heatmap_distillation,
     simcc_distillation,
 )
+from jaxpose.losses.hand_volumes import HandVolumeLoss
 from jaxpose.losses.heatmap import (
     OHKM,
     AdaptiveWing,
@@ -67,7 +68,8 @@ from jaxpose.losses.loss import Loss
 from jaxpose.losses.one_stage import OneStageLoss
 from jaxpose.losses.part_affinity import PartAffinityLoss
 from jaxpose.losses.rle import RLE, realnvp_log_prob, residual_log_likelihood
-from jaxpose.losses.simcc import SimCCKL, simcc_kl
+from jaxpose.losses.scoremap import ScoremapLoss
+from jaxpose.losses.simcc import SimCC3DKL, SimCCKL, simcc_kl
 from jaxpose.losses.simota import SimOTA
 
 __all__ = [
@@ -89,6 +91,7 @@ __all__ = [
     "DisplacementLoss",
     "Distillation",
     "FeatureDistillation",
+    "HandVolumeLoss",
     "HeatmapDistillation",
     "HeatmapJS",
     "HeatmapMSE",
@@ -100,7 +103,9 @@ __all__ = [
     "OneStageLoss",
     "PartAffinityLoss",
     "Reprojection",
+    "ScoremapLoss",
     "SemiSupervised",
+    "SimCC3DKL",
     "SimCCDistillation",
     "SimCCKL",
     "SimOTA",

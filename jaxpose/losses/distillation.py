@@ -104,17 +104,22 @@ class Distillation(Loss):
 
     Called with the `DistillOutputs` of training. The sum of `task(outputs, targets)`,
     `outputs_factor * outputs(outputs, teacher_outputs)` and, where the model returns features,
-    `features(features, teacher_features)`; the teacher has seen the same images.
+    `features(features, teacher_features)`; the teacher has the same images as input. Terms that are
+    None are left out.
     """
 
-    task: Loss
+    task: Loss | None
     outputs: Loss | None = None
     outputs_factor: float = 1.0
     features: FeatureDistillation | None = None
 
     def with_terms(self, outputs: Any, targets: Any, weights: jax.Array) -> tuple[jax.Array, Terms]:
         """Computes the loss, and its terms `task`, `outputs` and `features`."""
-        parts = [term("task", self.task, outputs.outputs, targets, weights)]
+        if self.task is None and self.outputs is None and self.features is None:
+            raise InputError("A distillation needs a task, outputs or features to compare.")
+        parts = []
+        if self.task is not None:
+            parts.append(term("task", self.task, outputs.outputs, targets, weights))
         if self.outputs is not None:
             ours, theirs = outputs.outputs, outputs.teacher_outputs
             parts.append(term("outputs", self.outputs, ours, theirs, weights, self.outputs_factor))

@@ -1,18 +1,20 @@
 """Losses of SimCC vectors, (x `[B, K, Wx]`, y `[B, K, Wy]`)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxpose.losses.loss import Loss, weighted_mean
+from jaxpose.losses.loss import Loss, Terms, weighted_mean
 
 Vectors = tuple[jax.Array, jax.Array]
 
 
 def simcc_kl(
-    outputs: Vectors,
-    targets: Vectors,
+    outputs: Sequence[jax.Array],
+    targets: Sequence[jax.Array],
     weights: jax.Array,
     *,
     beta: float = 1.0,
@@ -65,3 +67,40 @@ class SimCCKL(Loss):
             label_softmax=self.label_softmax,
             label_beta=self.label_beta,
         )
+
+
+@dataclass(frozen=True)
+class SimCC3DKL(Loss):
+    """`simcc_kl` of x and y, and `depth_factor` times that of z.
+
+    Compares logits (x, y, z) with the `DepthTargets` of `codecs.SimCC3D`. The defaults are RTMW3D's
+    (arXiv:2407.08634), with the means of `simcc_kl`; keypoints whose depth is not known add nothing
+    to the term of z.
+    """
+
+    beta: float = 10.0
+    label_softmax: bool = True
+    label_beta: float = 10.0
+    depth_factor: float = 1.0
+
+    def with_terms(
+        self, outputs: tuple[jax.Array, ...], targets: Any, weights: jax.Array
+    ) -> tuple[jax.Array, Terms]:
+        """The loss and its terms `plane` and `depth`."""
+        x, y, z = outputs
+        plane, depth = (
+            simcc_kl(
+                found,
+                labels,
+                scale,
+                beta=self.beta,
+                label_softmax=self.label_softmax,
+                label_beta=self.label_beta,
+            )
+            for found, labels, scale in (
+                ((x, y), (targets.x, targets.y), weights),
+                # The weight of a padding sample is 0, whatever its depth.
+                ((z,), (targets.z,), self.depth_factor * targets.weights_z * weights),
+            )
+        )
+        return plane + depth, {"plane": plane, "depth": depth}

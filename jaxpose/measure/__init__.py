@@ -6,6 +6,7 @@ equals the joint's angle only where the limb moves perpendicular to the line of 
 """
 
 from jaxpose.measure.angles import ANGLES, Angle, angle, angles, inclination
+from jaxpose.measure.face import HeadPose, eye_aspect_ratio, head_pose, mouth_opening
 from jaxpose.measure.fall import FallSigns, fall_signs, falls
 from jaxpose.measure.gait import Steps, cadence, step_events
 from jaxpose.measure.repetition import Repetitions, count_repetitions
@@ -17,6 +18,7 @@ __all__ = [
     "SEGMENTS",
     "Angle",
     "FallSigns",
+    "HeadPose",
     "Repetitions",
     "Sides",
     "Steps",
@@ -25,9 +27,12 @@ __all__ = [
     "cadence",
     "compare_sides",
     "count_repetitions",
+    "eye_aspect_ratio",
     "fall_signs",
     "falls",
+    "head_pose",
     "inclination",
+    "mouth_opening",
     "segment_lengths",
     "step_events",
     "symmetry_index",

@@ -8,6 +8,7 @@ import jax
 from jaxpose.codecs.composite_fields import CompositeMaps
 from jaxpose.models.heads import Final
 from jaxpose.models.parameter_rules import ParameterRules
+from jaxpose.models.upsample import pixel_shuffle
 
 _KEYPOINT, _ASSOCIATION = 5, 8
 
@@ -41,9 +42,6 @@ class CompositeFieldHead(nn.Module):
         maps = []
         for name, fields, numbers in parts:
             x = Final(4 * fields * numbers, dtype=self.dtype, name=name)(features)
-            batch, height, width, _ = x.shape
-            x = x.reshape(batch, height, width, fields, numbers, 2, 2)
-            x = x.transpose(0, 1, 5, 2, 6, 3, 4)
-            x = x.reshape(batch, 2 * height, 2 * width, fields, numbers)
-            maps.append(x[:, :-1, :-1])
+            x = pixel_shuffle(x, 2)[:, :-1, :-1]
+            maps.append(x.reshape(*x.shape[:3], fields, numbers))
         return CompositeMaps(*maps)

@@ -13,7 +13,7 @@ from jaxpose.models.depthwise import DepthwiseConv
 from jaxpose.models.norm import BatchNorm, ImageNorm
 from jaxpose.models.padding import Padding, pads
 
-Norm = Literal["batch", "none", "image"]
+Norm = Literal["batch", "none", "image", "group"]
 Activation = Literal["relu", "relu6", "silu", "hard_swish", "gelu", "none"]
 _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": nn.relu,
@@ -43,7 +43,9 @@ class ConvNorm(nn.Module):
         may have it.
       norm: "none" for a bias in place of the norm: for weights into which the norms were folded. A
         norm with the statistics of such weights would change the outputs as soon as it is trained.
-        "image" for statistics of each image (see `norm.ImageNorm`).
+        "image" for statistics of each image (see `norm.ImageNorm`), "group" for those of each image
+        and of each of 32 groups of channels (arXiv:1803.08494).
+      dilation: distance between the taps of the kernel.
     """
 
     features: int
@@ -58,6 +60,7 @@ class ConvNorm(nn.Module):
     bias: bool = False
     dtype: str = "float32"
     norm: Norm = "batch"
+    dilation: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -70,11 +73,13 @@ class ConvNorm(nn.Module):
         elif self.size == self.groups == 1:
             x = Pointwise(self.features, self.stride, self.bias, init, self.dtype, name="conv")(x)
         else:
+            reach = self.dilation * (self.size - 1) + 1
             x = nn.Conv(
                 self.features,
                 (self.size, self.size),
                 self.stride,
-                padding=pads(x.shape[1:3], self.size, self.stride, self.padding),
+                kernel_dilation=self.dilation,
+                padding=pads(x.shape[1:3], reach, self.stride, self.padding),
                 feature_group_count=self.groups,
                 use_bias=self.bias,
                 dtype=self.dtype,
@@ -86,6 +91,8 @@ class ConvNorm(nn.Module):
             x = x + bias.astype(self.dtype)[None, None, None]
         elif self.norm == "image":
             x = ImageNorm(self.norm_epsilon, self.dtype, name="norm")(x)
+        elif self.norm == "group":
+            x = nn.GroupNorm(32, epsilon=self.norm_epsilon, dtype=self.dtype, name="norm")(x)
         else:
             x = BatchNorm(self.norm_momentum, self.norm_epsilon, self.dtype, name="norm")(x, train)
         return _ACTIVATIONS[self.activation](x)

@@ -52,8 +52,10 @@ class PathAggregation(nn.Module):
       features: channels of every map that it returns.
       blocks: number of blocks in each CSP layer.
       kind: kind of the blocks.
-      out_size: side of the last convolutions' kernels.
+      out_size: side of the last convolutions' kernels; 0 for maps without a last convolution, which
+        have the channels of the input.
       style: style of all convolutions.
+      outputs: indices of the maps to return; all of them if empty.
     """
 
     features: int
@@ -61,10 +63,11 @@ class PathAggregation(nn.Module):
     kind: BlockKind
     out_size: int
     style: Style = Style()
+    outputs: tuple[int, ...] = ()
 
     @nn.compact
     def __call__(self, maps: tuple[jax.Array, ...], train: bool = False) -> tuple[jax.Array, ...]:
-        """Maps by increasing stride -> the same number of maps `[B, h, w, features]`."""
+        """Maps by increasing stride -> those of `outputs`, `[B, h, w, features]`."""
         high, reduced = maps[-1], []
         for i, low in enumerate(reversed(maps[:-1])):
             channels = low.shape[-1]
@@ -77,10 +80,11 @@ class PathAggregation(nn.Module):
             down = self.style.spatial(low.shape[-1], 3, f"shrink_{i}", stride=2)(path[-1], train)
             joined = jnp.concatenate([down, low], axis=-1)
             path.append(self._layer(maps[i + 1].shape[-1], f"up_{i}")(joined, train))
+        chosen = self.outputs or tuple(range(len(path)))
+        if not self.out_size:
+            return tuple(path[i] for i in chosen)
         last = self.style.conv if self.out_size == 1 else self.style.spatial
-        return tuple(
-            last(self.features, self.out_size, f"out_{i}")(x, train) for i, x in enumerate(path)
-        )
+        return tuple(last(self.features, self.out_size, f"out_{i}")(path[i], train) for i in chosen)
 
     def _layer(self, features: int, name: str) -> CSPLayer:
         return CSPLayer(features, self.blocks, self.kind, False, False, self.style, name=name)

@@ -1,5 +1,6 @@
 """Student and teacher in one model, so that one training step has the outputs of both."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -23,6 +24,16 @@ class DistillOutputs(NamedTuple):
     features: jax.Array | None
     teacher_outputs: Any
     teacher_features: jax.Array | None
+
+
+def student_of(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables of the student, under the names of a plain model, of a `DistillationModel`'s.
+
+    Variables of another model are returned as they are.
+    """
+    if "student" not in variables["params"]:
+        return dict(variables)
+    return {kind: tree.get("student", {}) for kind, tree in variables.items()}
 
 
 class DistillationModel(nn.Module):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose.models.conv import ConvNorm
+from jaxpose.models.conv import ConvNorm, Norm
 
 
 class ResidualBlock(nn.Module):
@@ -28,6 +28,8 @@ class ResidualBlock(nn.Module):
         4 in the first stage (ResNeXt, arXiv:1611.05431); 1 for an ordinary one.
       squeeze: factor by which squeeze-and-excitation reduces the channels (arXiv:1709.01507, fig.
         3); 0 for none.
+      norm: norm of the convolutions, as in `ConvNorm`.
+      dilation: distance between the taps of the 3x3 convolutions.
     """
 
     features: int
@@ -38,6 +40,8 @@ class ResidualBlock(nn.Module):
     kernel_init_std: float | None = 0.001
     groups: int = 1
     squeeze: int = 0
+    norm: Norm = "batch"
+    dilation: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -55,6 +59,8 @@ class ResidualBlock(nn.Module):
                 activation="none" if last else "relu",
                 kernel_init_std=self.kernel_init_std,
                 dtype=self.dtype,
+                norm=self.norm,
+                dilation=self.dilation if size == 3 else 1,
                 name=name,
             )(x, train)
 

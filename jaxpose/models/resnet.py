@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 
 from jaxpose.errors import InputError
-from jaxpose.models.conv import ConvNorm
+from jaxpose.models.conv import ConvNorm, Norm
 from jaxpose.models.parameter_rules import ParameterRules
 from jaxpose.models.residual import CalibratedBlock, ResidualBlock
 
@@ -25,6 +25,9 @@ class ResNet(nn.Module):
       dtype: compute dtype; parameters and norm statistics stay float32.
       groups, squeeze: as in `ResidualBlock`: ResNeXt has 32 groups, SE-ResNet a squeeze of 16.
       calibrated: blocks of SCNet (`CalibratedBlock`).
+      norm: norm of the convolutions, as in `ConvNorm`; "batch" with calibrated blocks.
+      output_stride: largest stride; stages beyond it are dilated instead (DeepLab,
+        arXiv:1606.00915, section 3.1), the first block of a stage as the stage before, as in timm.
     """
 
     blocks: tuple[int, ...] = (3, 4, 6, 3)
@@ -36,13 +39,15 @@ class ResNet(nn.Module):
     groups: int = 1
     squeeze: int = 0
     calibrated: bool = False
+    norm: Norm = "batch"
+    output_stride: int = 32
 
     parameter_rules: ClassVar[ParameterRules] = ParameterRules(
         embedding=r"stem_\d+/.*", stages=r"stage_(\d+)_\w+/.*"
     )
 
     def _check(self, images: jax.Array) -> None:
-        stride = 2 ** (len(self.blocks) + 1)
+        stride = min(2 ** (len(self.blocks) + 1), self.output_stride)
         if images.ndim != 4 or images.shape[1] % stride or images.shape[2] % stride:
             raise InputError(
                 f"ResNet with {len(self.blocks)} stages needs images [B, H, W, 3] with H and W "
@@ -75,13 +80,17 @@ class ResNet(nn.Module):
                 2 if i == 0 else 1,
                 kernel_init_std=None,
                 dtype=self.dtype,
+                norm=self.norm,
                 name=f"stem_{i}",
             )(x, train)
         x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
-        maps = []
+        maps, reached, dilation = [], 4, 1
         for s, blocks in enumerate(self.blocks):
+            coarser = s > 0 and reached < self.output_stride
+            before, dilation = dilation, dilation if s == 0 or coarser else 2 * dilation
+            reached = 2 * reached if coarser else reached
             for k in range(blocks):
-                width, stride = self.width * 2**s, 2 if s > 0 and k == 0 else 1
+                width, stride = self.width * 2**s, 2 if coarser and k == 0 else 1
                 name = f"stage_{s}_block_{k}"
                 if self.calibrated:
                     x = CalibratedBlock(width, self.dtype, stride, name=name)(x, train)
@@ -95,6 +104,8 @@ class ResNet(nn.Module):
                     kernel_init_std=None,
                     groups=self.groups,
                     squeeze=self.squeeze,
+                    norm=self.norm,
+                    dilation=before if k == 0 else dilation,
                     name=name,
                 )(x, train)
             maps.append(x)

@@ -44,18 +44,33 @@ class RTMCCHead(nn.Module):
     def __call__(self, features: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
         """`[B, h, w, C]` -> logits (x `[B, K, W * ratio]`, y `[B, K, H * ratio]`)."""
         maps = Final(self.num_keypoints, self.final_size, dtype=self.dtype, name="maps")(features)
-        tokens = maps.reshape(maps.shape[0], -1, self.num_keypoints).transpose(0, 2, 1)
-        tokens = self._linear(self.hidden, "tokens")(ScaleNorm(name="norm")(tokens))
+        tokens = tokens_of(maps, self.hidden, self.dtype, "norm", "tokens")
         attention = GatedAttentionUnit(self.key_dim, self.expansion, self.dtype, name="attention")
-        tokens = attention(tokens.astype(jnp.promote_types(self.dtype, jnp.float32)))
         height, width = self.input_hw
-        x, y = (
-            self._linear(round(pixels * self.split_ratio), name)(tokens)
-            for name, pixels in (("x", width), ("y", height))
-        )
-        wide = jnp.promote_types(self.dtype, jnp.float32)
-        return x.astype(wide), y.astype(wide)
+        bins = {"x": round(width * self.split_ratio), "y": round(height * self.split_ratio)}
+        x, y = classify(attention(tokens), bins, self.dtype)
+        return x, y
 
-    def _linear(self, features: int, name: str) -> nn.Dense:
-        init = nn.initializers.normal(0.01)
-        return nn.Dense(features, use_bias=False, dtype=self.dtype, kernel_init=init, name=name)
+
+def tokens_of(maps: jax.Array, width: int, dtype: str, norm: str, name: str) -> jax.Array:
+    """Tokens `[B, K, width]` of maps `[B, h, w, K]`: a scale norm and a linear layer, float32.
+
+    Call it in a compact method: the layers, `norm` and `name`, become those of the module.
+    """
+    tokens = maps.reshape(maps.shape[0], -1, maps.shape[-1]).transpose(0, 2, 1)
+    tokens = _linear(width, dtype, name)(ScaleNorm(name=norm)(tokens))
+    return tokens.astype(jnp.promote_types(dtype, jnp.float32))
+
+
+def classify(tokens: jax.Array, bins: dict[str, int], dtype: str) -> tuple[jax.Array, ...]:
+    """Logits `[B, K, n]` float32 of each axis from tokens `[B, K, C]`; `bins` has the axes' n.
+
+    Call it in a compact method: the layers, named by the axes, become those of the module.
+    """
+    wide = jnp.promote_types(dtype, jnp.float32)
+    return tuple(_linear(n, dtype, axis)(tokens).astype(wide) for axis, n in bins.items())
+
+
+def _linear(features: int, dtype: str, name: str) -> nn.Dense:
+    init = nn.initializers.normal(0.01)
+    return nn.Dense(features, use_bias=False, dtype=dtype, kernel_init=init, name=name)

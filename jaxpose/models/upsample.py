@@ -1,4 +1,4 @@
-"""Upsampling: the stride-2 deconvolution in sub-pixel form, nearest and bilinear enlargement."""
+"""Upsampling: stride-2 deconvolution in sub-pixel form, enlargement, and pixel shuffle."""
 
 import flax.linen as nn
 import jax
@@ -122,6 +122,17 @@ def repeat(x: jax.Array, scale: int) -> jax.Array:
     batch, height, width, channels = x.shape
     x = jnp.broadcast_to(x[:, :, None, :, None], (batch, height, scale, width, scale, channels))
     return x.reshape(batch, height * scale, width * scale, channels)
+
+
+def pixel_shuffle(x: jax.Array, scale: int) -> jax.Array:
+    """Rearrange `[B, h, w, C * scale**2]` to `[B, h * scale, w * scale, C]`.
+
+    As PyTorch's: the channels of one output channel are neighbours, row by row (Shi et al. 2016,
+    arXiv:1609.05158, eq. 4).
+    """
+    batch, height, width, channels = x.shape
+    x = x.reshape(batch, height, width, channels // scale**2, scale, scale)
+    return x.transpose(0, 1, 4, 2, 5, 3).reshape(batch, height * scale, width * scale, -1)
 
 
 def stretch(x: jax.Array, scale: int) -> jax.Array:

@@ -54,6 +54,9 @@ class Person:
       track_id: the same number for the same person throughout a video; None without tracking.
       box_score: the detector's score, in [0, 1]; None for a given box.
       joints: float32 `[J, 3]` millimetres from a lifter, named by `joint_skeleton`; or None.
+      depths: float32 `[K]` millimetres along the camera's axis from the model's root, positive away
+        from the camera; None for a model without depth.
+      hands: float32 `[3]`, see `People.hands`; or None.
     """
 
     skeleton: Skeleton
@@ -64,6 +67,8 @@ class Person:
     box_score: float | None = None
     joints: np.ndarray | None = None
     joint_skeleton: Skeleton | None = None
+    depths: np.ndarray | None = None
+    hands: np.ndarray | None = None
 
     @property
     def score(self) -> float:
@@ -85,7 +90,9 @@ class Person:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able: `score`, `box_xywh` and `keypoints`, a map name -> x, y, score.
 
-        Also `track_id`, `box_score` and `joints_mm` (name -> x, y, z) if they exist.
+        Also `track_id`, `box_score` and `joints_mm` (name -> x, y, z) if they exist. With depths, a
+        keypoint has `z_mm`; a model of two hands adds `hands` with `right` and `left`, the
+        probabilities that they are there, and `left_from_right_mm`, the depth between the wrists.
         """
         result: dict[str, Any] = {} if self.track_id is None else {"track_id": self.track_id}
         result |= {
@@ -100,6 +107,16 @@ class Person:
                 self.skeleton.keypoints, self.keypoints, map(float, self.scores), strict=True
             )
         }
+        if self.depths is not None:
+            for point, z in zip(result["keypoints"].values(), self.depths, strict=True):
+                point["z_mm"] = round(float(z), 2)
+        if self.hands is not None:
+            right, left, apart = map(float, self.hands)
+            result["hands"] = {
+                "right": round(right, 4),
+                "left": round(left, 4),
+                "left_from_right_mm": round(apart, 2),
+            }
         if self.joints is not None and self.joint_skeleton is not None:
             result["joints_mm"] = {
                 name: [round(float(v), 2) if np.isfinite(v) else None for v in joint]
@@ -131,6 +148,10 @@ class People:
       joints: float32 `[P, J, 3]` millimetres from a lifter, or None; NaN for people without 3D
         joints.
       joint_skeleton: the names of the joints.
+      depths: float32 `[P, K]`, see `Person.depths`; None for a model without depth.
+      hands: float32 `[P, 3]` of a model of two hands: the probabilities that the right and that the
+        left hand are there, and the depth of the left wrist from the right one in millimetres,
+        positive if the left one is further from the camera; or None.
     """
 
     skeleton: Skeleton
@@ -149,6 +170,8 @@ class People:
     joint_skeleton: Skeleton | None = None
     fps: float | None = None
     lost: int = 0
+    depths: np.ndarray | None = None
+    hands: np.ndarray | None = None
     _image: Any = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -165,6 +188,8 @@ class People:
             None if self.box_scores is None else float(self.box_scores[index]),
             None if self.joints is None else self.joints[index],
             self.joint_skeleton,
+            None if self.depths is None else self.depths[index],
+            None if self.hands is None else self.hands[index],
         )
 
     def __iter__(self) -> Iterator[Person]:
@@ -173,7 +198,7 @@ class People:
     def keep(self, rows: np.ndarray | list[int]) -> "People":
         """Keeps only the people of these rows `[N]`, in this order."""
         first, second = ("keypoints", "scores", "boxes_xywh", "box_indices"), ("track_ids",)
-        names = (*first, *second, "box_scores", "joints")
+        names = (*first, *second, "box_scores", "joints", "depths", "hands")
         values = {name: getattr(self, name) for name in names}
         rows = np.asarray(rows, np.int64)
         return replace(self, **{n: v[rows] for n, v in values.items() if v is not None})

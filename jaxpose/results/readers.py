@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,9 @@ def _records(path: Path, content: Any, skeleton: Skeleton | None) -> Iterator[Pe
         points = [[[p[n]["x"], p[n]["y"], p[n]["score"]] for n in known.keypoints] for p in named]
         values = np.array(points, np.float64).reshape(len(people), known.num_keypoints, 3)
         ids = [p.get("track_id") for p in people]
-        yield _people(
+        depths = [[p[n].get("z_mm", np.nan) for n in known.keypoints] for p in named]
+        hands = [_hands(p["hands"]) for p in people if "hands" in p]
+        found = _people(
             known,
             (entry["width"], entry["height"]),
             values[..., :2],
@@ -108,6 +111,12 @@ def _records(path: Path, content: Any, skeleton: Skeleton | None) -> Iterator[Pe
             _seconds(entry.get("seconds")),
             None if None in ids else np.array(ids, np.int64),
             _rate(entry.get("frame_rate")),
+        )
+        z = np.array(depths, np.float32).reshape(len(people), known.num_keypoints)
+        yield replace(
+            found,
+            depths=z if z.size and np.isfinite(z).all() else None,
+            hands=np.array(hands, np.float32) if hands and len(hands) == len(people) else None,
         )
 
 
@@ -136,6 +145,10 @@ def _people(
         track_ids=track_ids,
         fps=fps,
     )
+
+
+def _hands(entry: Any) -> list[float]:
+    return [float(entry[key]) for key in ("right", "left", "left_from_right_mm")]
 
 
 def _rate(text: Any) -> float | None:

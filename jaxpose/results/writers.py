@@ -28,7 +28,8 @@ def head_of(skeleton: Skeleton) -> dict[str, Any]:
     return {
         "jaxpose": jaxpose.__version__,
         "units": "keypoints and boxes in pixels of the image (pixel centres at integers), scores "
-        "in [0, 1]; joints_mm in mm about the root, x right, y down, z forward as the camera looks",
+        "in [0, 1]; joints_mm in mm about the root, x right, y down, z forward as the camera looks"
+        "; z_mm in mm from the root, forward as the camera looks",
         "skeleton": {"name": skeleton.name, "keypoints": list(skeleton.keypoints)},
     }
 

@@ -44,6 +44,7 @@ from jaxpose.skeletons.openpose import BODY25, OPENPOSE18
 from jaxpose.skeletons.posetrack17 import POSETRACK17
 from jaxpose.skeletons.seen_from_above import FLY32, LOCUST35, ZEBRA9
 from jaxpose.skeletons.skeleton import Skeleton, pairs_by_name
+from jaxpose.skeletons.superanimal import SUPERANIMAL_MOUSE27, SUPERANIMAL_QUADRUPED39
 
 __all__ = [
     "AFLW19",
@@ -89,6 +90,8 @@ __all__ = [
     "OPENPOSE18",
     "POSETRACK17",
     "RHD21",
+    "SUPERANIMAL_MOUSE27",
+    "SUPERANIMAL_QUADRUPED39",
     "ZEBRA9",
     "Skeleton",
     "load",

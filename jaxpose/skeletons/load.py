@@ -51,6 +51,7 @@ from jaxpose.skeletons.openpose import BODY25, OPENPOSE18
 from jaxpose.skeletons.posetrack17 import POSETRACK17
 from jaxpose.skeletons.seen_from_above import FLY32, LOCUST35, ZEBRA9
 from jaxpose.skeletons.skeleton import Skeleton, pairs_by_name
+from jaxpose.skeletons.superanimal import SUPERANIMAL_MOUSE27, SUPERANIMAL_QUADRUPED39
 
 BUILT_IN: dict[str, Skeleton] = {
     skeleton.name: skeleton
@@ -94,6 +95,8 @@ BUILT_IN: dict[str, Skeleton] = {
         FLY32,
         LOCUST35,
         ZEBRA9,
+        SUPERANIMAL_QUADRUPED39,
+        SUPERANIMAL_MOUSE27,
         DEEPFASHION_FULL8,
         DEEPFASHION_UPPER6,
         DEEPFASHION_LOWER4,

@@ -93,6 +93,74 @@ def sam_hugging_face():
     return Called(model, lambda images: model(images).last_hidden_state)
 
 
+def fan():
+    """FAN of two stacks, all of whose heatmaps are kept, as of face-alignment 1.1."""
+    stand_in("torchvision", "skimage", "cv2", "tqdm", "scipy", "numba")
+    from face_alignment.models import FAN
+
+    return FAN(2).forward
+
+
+def deeplabcut(points: int, refine: bool):
+    """timm's HRNet-W18 under DeepLabCut's names, with the layers of its head, or SuperAnimal's.
+
+    The heads are single layers, so they are PyTorch's own here.
+    """
+    stand_in("torchvision", "timm.data")
+    import timm
+    from torch import nn
+
+    trunk = timm.create_model(
+        "hrnet_w18", features_only=True, feature_location="", out_indices=(1,)
+    )
+    if refine:
+        heads = {
+            "heatmap_head": nn.ModuleDict({"final_conv": nn.Conv2d(18, points, 1)}),
+            "locref_head": nn.ModuleDict({"final_conv": nn.Conv2d(18, 2 * points, 1)}),
+        }
+    else:
+        layers = nn.Sequential(nn.ConvTranspose2d(18, points, 1, 1))
+        heads = {"heatmap_head": nn.ModuleDict({"deconv_layers": layers})}
+    model = nn.ModuleDict(
+        {
+            "backbone": nn.ModuleDict({"model": trunk}),
+            "heads": nn.ModuleDict({"bodypart": nn.ModuleDict(heads)}),
+        }
+    )
+
+    def call(images):
+        features = trunk(images)[0]
+        return [next(iter(head.values()))(features) for head in heads.values()]
+
+    return Called(model, call)
+
+
+def deeplabcut_resnet(points: int):
+    """timm's ResNet-50 with group norm and stride 16, under DeepLabCut's names, with its heads."""
+    stand_in("torchvision", "timm.data")
+    import timm
+    from torch import nn
+
+    trunk = timm.create_model("resnet50_gn", output_stride=16)
+    trunk.fc = nn.Identity()
+    heads = {
+        name: nn.ModuleDict({"deconv_layers": nn.Sequential(nn.ConvTranspose2d(2048, count, 3, 2))})
+        for name, count in (("heatmap_head", points), ("locref_head", 2 * points))
+    }
+    model = nn.ModuleDict(
+        {
+            "backbone": nn.ModuleDict({"model": trunk}),
+            "heads": nn.ModuleDict({"bodypart": nn.ModuleDict(heads)}),
+        }
+    )
+
+    def call(images):
+        features = trunk.forward_features(images)
+        return [head["deconv_layers"](features) for head in heads.values()]
+
+    return Called(model, call)
+
+
 def mmpose(name: str, **options):
     """A backbone of MMPose under its names in a pose model."""
     stand_in("torchvision", "xtcocotools", "mmcv.ops", "mmcv._ext", "mmdet")
@@ -126,6 +194,10 @@ SOURCES = {
     "mmpose_scnet50_128x192": Source(
         "mmpose", partial(mmpose, "SCNet", depth=50), (1, 3, 128, 192)
     ),
+    "face_alignment_fan2_64x64": Source("face-alignment", fan, (1, 3, 64, 64)),
+    "deeplabcut_hrnet_w18_96x64": Source("timm", partial(deeplabcut, 5, True), (1, 3, 96, 64)),
+    "deeplabcut_resnet50_96x64": Source("timm", partial(deeplabcut_resnet, 5), (1, 3, 96, 64)),
+    "superanimal_hrnet_w18_96x64": Source("timm", partial(deeplabcut, 5, False), (1, 3, 96, 64)),
     "hf_sam_tiny_128x128": Source("transformers", sam_hugging_face, (1, 3, 128, 128)),
 }
 

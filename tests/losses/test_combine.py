@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from jaxpose.codecs import CenterKeypoints, CenterPeople, DisplacementFields, Landmarks, Sample
+from jaxpose.codecs.hand_volumes import HandOutputs, HandTargets
 from jaxpose.codecs.landmarks import LandmarkOutputs
+from jaxpose.codecs.scoremap import ScoremapOutputs, ScoremapTargets
+from jaxpose.codecs.simcc_3d import DepthTargets
 from jaxpose.errors import InputError
 from jaxpose.losses import (
     L1,
@@ -24,6 +27,7 @@ from jaxpose.losses import (
     DisplacementFieldLoss,
     Distillation,
     FeatureDistillation,
+    HandVolumeLoss,
     HeatmapDistillation,
     HeatmapJS,
     HeatmapMSE,
@@ -31,7 +35,9 @@ from jaxpose.losses import (
     LandmarkLoss,
     MeanBoneLength,
     Reprojection,
+    ScoremapLoss,
     SemiSupervised,
+    SimCC3DKL,
     SimCCDistillation,
     SimCCKL,
     SmoothL1,
@@ -86,6 +92,21 @@ CASES = {
     "HeatmapJS": (HeatmapJS(), maps(), maps(1)),
     "SimCCKL": (SimCCKL(), vectors(), jax.tree.map(jax.nn.softmax, vectors(2))),
     "SimCCKL RTMPose": (SimCCKL(10.0, True), vectors(), jax.tree.map(jnp.abs, vectors(2))),
+    "SimCC3DKL": (
+        SimCC3DKL(),
+        (*vectors(), normal(5, B, K, 6)),
+        DepthTargets(*jax.tree.map(jnp.abs, (*vectors(2), normal(6, B, K, 6))), jnp.ones((B, K))),
+    ),
+    "HandVolumeLoss": (
+        HandVolumeLoss(),
+        HandOutputs(normal(0, B, 4, 3, K, 2), normal(1, B, 1), normal(2, B, 2)),
+        HandTargets(normal(3, B, 4, 3, K, 2), normal(4, B, 1), jnp.ones((B, 2)), jnp.ones((B, 1))),
+    ),
+    "ScoremapLoss": (
+        ScoremapLoss(),
+        ScoremapOutputs(maps(), normal(1, B, 4, 3, K, 2)),
+        ScoremapTargets(maps(2), normal(3, B, 4, 3, K, 2), jnp.ones((B, 4, 3, K))),
+    ),
     "L1": (L1(), points(), points(1)),
     "SmoothL1": (SmoothL1(), points(), points(1)),
     "Wing": (Wing(), points(), points(1)),

@@ -60,6 +60,24 @@ MMPOSE_INDEX = (
 )
 
 
+# Addresses of MMPose's own pages, beyond the list and the index.
+MMPOSE_PAGES = (
+    "v1/wholebody_3d_keypoint/rtmw3d/rtmw3d-l_8xb64_cocktail14-384x288-794dbc78_20240626",
+    "v1/wholebody_3d_keypoint/rtmw3d/rtmw3d-x_8xb64_cocktail14-384x288-b0a0eab7_20240626",
+    "v1/hand_3d_keypoint/internet/interhand3d/internet_res50_interhand3d-d6ff20d6_20230913",
+)
+
+# Addresses that other projects' code states.
+OTHERS = (
+    "https://www.adrianbulat.com/downloads/python-fan/2DFAN4-11f355bf06.pth.tar",
+    "https://www.adrianbulat.com/downloads/python-fan/3DFAN4-7835d9f11d.pth.tar",
+    "https://huggingface.co/mwmathis/DeepLabCutModelZoo-SuperAnimal-Quadruped/resolve/main/"
+    "superanimal_quadruped_hrnet_w32.pt",
+    "https://huggingface.co/mwmathis/DeepLabCutModelZoo-SuperAnimal-TopViewMouse/resolve/main/"
+    "superanimal_topviewmouse_hrnet_w32.pt",
+)
+
+
 def rows():
     if not ROWS.is_file():
         pytest.skip(f"the shared list of addresses is not at {ROWS}")
@@ -88,6 +106,8 @@ def test_every_official_address_has_a_place():
     # Addresses that are here and in no list were typed wrong.
     addresses = {row["url"] for row in listed.values()}
     addresses |= {f"{OPENMMLAB}/top_down/{file}.pth" for file in MMPOSE_INDEX}
+    addresses |= {f"{OPENMMLAB}/{file}.pth" for file in MMPOSE_PAGES}
+    addresses |= set(OTHERS)
     assert not [r.name for r in (*runs.values(), *waits.values()) if _unlisted(r, addresses)]
 
 

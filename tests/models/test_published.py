@@ -38,6 +38,7 @@ TRACED = (
     *("hourglass-52", "simple-baseline-r50", "simcc-r50", "deeppose-r50", "rle-r50"),
     *("integral-r50-256x256", "mobilenetv2", "rtmpose-t-face", "rtmpose-m-ap10k", "transpose-r-a3"),
     *("simcc-mobilenetv2-direct", "rle-mobilenetv2", "cspnext-t-heatmap", "vitpose-s-simcc"),
+    *("rtmw-m", "rtmw3d-l-384x288", "internet-r50", "fan-2d"),
 )
 
 

@@ -8,9 +8,11 @@ tables to `jaxpose.convert` and its records to the catalogue.
 from jaxpose.models.published.actions import *
 from jaxpose.models.published.cid import *
 from jaxpose.models.published.csp import *
+from jaxpose.models.published.deeplabcut import *
 from jaxpose.models.published.dekr import *
 from jaxpose.models.published.edpose import *
 from jaxpose.models.published.efficientnet import *
+from jaxpose.models.published.fan import *
 from jaxpose.models.published.heads import *
 from jaxpose.models.published.hiera import *
 from jaxpose.models.published.higher_hrnet import *
@@ -18,6 +20,7 @@ from jaxpose.models.published.hourglass import *
 from jaxpose.models.published.hrformer import *
 from jaxpose.models.published.hrnet import *
 from jaxpose.models.published.hybrid import *
+from jaxpose.models.published.internet import *
 from jaxpose.models.published.large_vit import *
 from jaxpose.models.published.lifting import *
 from jaxpose.models.published.lightweight_openpose import *
@@ -36,6 +39,7 @@ from jaxpose.models.published.pvt import *
 from jaxpose.models.published.resnet import *
 from jaxpose.models.published.rtmdet import *
 from jaxpose.models.published.rtmpose import *
+from jaxpose.models.published.rtmw import *
 from jaxpose.models.published.sam import *
 from jaxpose.models.published.swin import *
 from jaxpose.models.published.vitpose import *

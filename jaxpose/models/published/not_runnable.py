@@ -14,7 +14,7 @@ class NotRunnable:
     """Published weights without a model here.
 
     Attributes:
-      name: name for users, such as `rtmw-m`.
+      name: name for users, such as `movenet-multipose`.
       task: task of the model, in words.
       reason: sentence that says what is missing.
       weights: address of the weights, with the digits of their checksum.
@@ -53,7 +53,6 @@ def _plain(address: str) -> str:
     return address.partition("?")[0]
 
 
-_RTMW = "RTMW's neck and its head of two levels are not built in."
 _OFFSETS = (
     "Its head gives a heatmap and two offsets for each keypoint, and no codec here reads these."
 )
@@ -73,24 +72,6 @@ _TINY = "https://bj.bcebos.com/v1/paddledet/models/keypoint/tinypose_enhance"
 
 
 _ROWS = (
-    *(
-        NotRunnable(
-            f"rtmw-{name}",
-            "whole body, 133 keypoints",
-            _RTMW,
-            Weights(f"{OPENMMLAB}/v1/projects/rtmw/{file}.pth", digits),
-            score,
-        )
-        for name, file, digits, score in (
-            ("m", "rtmw-dw-l-m_simcc-cocktail14_270e-256x192-20231122", "", "AP 58.2"),
-            ("l", "rtmw-dw-x-l_simcc-cocktail14_270e-256x192-20231122", "", "AP 66.0"),
-            ("l-384x288", "rtmw-dw-x-l_simcc-cocktail14_270e-384x288-20231122", "", "AP 70.1"),
-            ("x", "rtmw-x_simcc-cocktail14_pt-ucoco_270e-256x192-13a2546d_20231208", "13a2546d",
-             "AP 67.2"),
-            ("x-384x288", "rtmw-x_simcc-cocktail14_pt-ucoco_270e-384x288-f840f204_20231122",
-             "f840f204", "AP 70.2"),
-        )
-    ),
     NotRunnable(
         "hrnet-w32-udp-regress",
         "body, 17 keypoints",

@@ -186,7 +186,7 @@ def _mmpose(model: ResNet) -> list[Rule]:
     return rules
 
 
-def _timm(model: ResNet) -> list[Rule]:
+def timm_resnet(model: ResNet) -> list[Rule]:
     """Rules for timm's and torchvision's ResNet; "v1d" is timm's `resnet50d` and similar models."""
     rules = _stages(model, "", always_pooled=True)
     if model.variant == "v1d":
@@ -387,7 +387,7 @@ RESNET = Family(
             marker=r"layer4\.0\.conv1\.weight",
             head=r"fc\..+",
             purpose="classification",
-            tables={ResNet: _timm, ClassificationHead: _timm_classifier},
+            tables={ResNet: timm_resnet, ClassificationHead: _timm_classifier},
         ),
     ),
     published=(

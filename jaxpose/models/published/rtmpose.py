@@ -17,7 +17,7 @@ from jaxpose.models.rtmcc import RTMCCHead
 __all__ = ["RTMPOSE", "RTMCCHead", "rtmpose"]
 
 # Factors on the backbone's blocks and channels (arXiv:2212.07784, table 1, and its code).
-_RTMPOSE_SIZES = {
+RTMPOSE_SIZES = {
     "t": (0.167, 0.375),
     "s": (0.33, 0.5),
     "m": (0.67, 0.75),
@@ -38,12 +38,12 @@ def rtmpose(
 
     The outputs are logits over `split_ratio` bins per pixel of the image, for x and for y.
     """
-    if size not in _RTMPOSE_SIZES:
+    if size not in RTMPOSE_SIZES:
         raise InputError(
-            f"Unknown RTMPose size {size!r}; known: {', '.join(_RTMPOSE_SIZES)}."
-            f"{nearest(size, _RTMPOSE_SIZES)}"
+            f"Unknown RTMPose size {size!r}; known: {', '.join(RTMPOSE_SIZES)}."
+            f"{nearest(size, RTMPOSE_SIZES)}"
         )
-    deepen, widen = _RTMPOSE_SIZES[size]
+    deepen, widen = RTMPOSE_SIZES[size]
     head = RTMCCHead(num_keypoints, (input_hw[0], input_hw[1]), split_ratio, dtype=dtype)
     return PoseModel(CSPNeXt(deepen, widen, dtype=dtype), head)
 
@@ -51,22 +51,34 @@ def rtmpose(
 def _mmpose(head: RTMCCHead) -> list[Rule]:
     """Rules for RTMCCHead."""
     del head  # the keys are the same for every configuration
+    return [
+        *layouts.dense(r"head\.final_layer", "head/maps", kernel=layouts.conv),
+        *token_rules({"mlp": ("norm", "tokens")}, "xy"),
+    ]
+
+
+def token_rules(tokens: dict[str, tuple[str, str]], axes: str) -> list[Rule]:
+    """Rules for the head's linear layers and its attention.
+
+    Args:
+      tokens: from the source's name of the layers that make tokens to those of norm and layer.
+      axes: names of the classifiers.
+    """
     linear = {
-        r"mlp\.1": "tokens",
         r"gau\.uv": "attention/gate_value_key",
         r"gau\.o": "attention/out",
-        "cls_x": "x",
-        "cls_y": "y",
+        **{f"cls_{axis}": axis for axis in axes},
     }
     arrays = {
-        r"mlp\.0\.g": "norm/scale",
         r"gau\.ln\.g": "attention/norm/scale",
         r"gau\.gamma": "attention/gain",
         r"gau\.beta": "attention/offset",
         r"gau\.res_scale\.scale": "attention/residual_scale",
     }
+    for source, (norm, layer) in tokens.items():
+        linear[rf"{source}\.1"] = layer
+        arrays[rf"{source}\.0\.g"] = f"{norm}/scale"
     return [
-        *layouts.dense(r"head\.final_layer", "head/maps", kernel=layouts.conv),
         *(
             Rule(rf"head\.{source}\.weight", f"params/head/{target}/kernel", layouts.linear)
             for source, target in linear.items()
@@ -78,7 +90,7 @@ def _mmpose(head: RTMCCHead) -> list[Rule]:
 def _heatmaps(size: str, num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
     """CSPNeXt with SimpleBaseline's head (arXiv:1804.06208, section 2)."""
     del input_hw  # fully convolutional
-    deepen, widen = _RTMPOSE_SIZES[size]
+    deepen, widen = RTMPOSE_SIZES[size]
     return PoseModel(CSPNeXt(deepen, widen), DeconvHead(num_keypoints, (256, 256, 256)))
 
 

@@ -209,8 +209,7 @@ def augmented(
 
     """
     image, keypoints, visible = batch["image"], batch["keypoints"], _visible(batch)
-    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, jnp.arange(image.shape[0]))
-    variation = jax.vmap(draw, in_axes=(0, None))(keys, augmentation)
+    variation = _variations(key, image.shape[0], augmentation)
 
     center, size = geometry.box_to_center_scale(batch["box_xywh"], padding)
     center, size = _half_body(
@@ -229,6 +228,27 @@ def augmented(
     keypoints = jnp.where(flip[:, :, None], reordered(keypoints, permutation, axis=1), keypoints)
     visible = jnp.where(flip, reordered(visible, permutation, axis=1), visible)
     return Augmented(normalize(images), keypoints, visible, variation)
+
+
+def augment_depth(
+    key: jax.Array, points: jax.Array, augmentation: Augmentation, permutation: np.ndarray
+) -> jax.Array:
+    """Depths `[B, K]` in the order of the keypoints that `augment` returns for the same key.
+
+    Turning and scaling the crop leave the depth along the camera's axis as it is.
+
+    `points`: `[B, K, 3]` millimetres in the camera's frame.
+    """
+    flip = _variations(key, points.shape[0], augmentation).flip[:, None]
+    depth = points[..., 2]
+    return jnp.where(flip, reordered(depth, permutation, axis=1), depth)
+
+
+def _variations(key: jax.Array, number: int, augmentation: Augmentation) -> Variation:
+    """Random numbers of a batch; sample i depends on the key and on i alone."""
+    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, jnp.arange(number))
+    drawn: Variation = jax.vmap(draw, in_axes=(0, None))(keys, augmentation)
+    return drawn
 
 
 def center_crop(

@@ -3,7 +3,7 @@
 from dataclasses import InitVar, dataclass, field
 from typing import Any
 
-from jaxpose.codecs.codec import Codec
+from jaxpose.codecs.codec import Codec, takes_depth
 from jaxpose.data.source import Dataset
 from jaxpose.errors import InputError
 from jaxpose.metrics.metric import Metric, check_metrics
@@ -113,13 +113,15 @@ class TopDownExperiment(Experiment):
         """Names of the arrays of a batch that the device needs.
 
         `data` is a dataset or its opened source. The names include `dataset`, the dataset of each
-        sample, if `data` is a mixture and the model has separate weights for each dataset.
+        sample, if `data` is a mixture and the model has separate weights for each dataset, and
+        `keypoints_3d` if an opened source has them and the codec encodes depths.
         """
-        return (
-            (*DEVICE_KEYS, "dataset")
-            if self.experts and hasattr(data, "datasets")
-            else (DEVICE_KEYS)
-        )
+        keys: tuple[str, ...] = DEVICE_KEYS
+        if self.experts and hasattr(data, "datasets"):
+            keys = (*keys, "dataset")
+        if takes_depth(self.codec) and getattr(data, "has_3d", False):
+            keys = (*keys, "keypoints_3d")
+        return keys
 
     @property
     def experts(self) -> int:

@@ -37,6 +37,8 @@ class _Image:
     keypoints: np.ndarray
     scores: np.ndarray
     waiting: int
+    depths: np.ndarray | None = None
+    hands: np.ndarray | None = None
 
 
 @dataclass
@@ -246,6 +248,9 @@ class Predictor:
         if len(self.scales) > 1:
             entry.keypoints /= np.maximum(entry.scores, _LEAST)[..., None]
             entry.scores /= len(self.scales)
+            for values in (entry.depths, entry.hands):
+                if values is not None:
+                    values /= len(self.scales)
         return People(
             self.skeleton,
             entry.image_hw,
@@ -254,6 +259,8 @@ class Predictor:
             entry.boxes_xywh,
             entry.box_indices,
             entry.skipped,
+            depths=entry.depths,
+            hands=entry.hands,
         )
 
 
@@ -268,7 +275,8 @@ def _collect(result: Decoded, batch: list[_Crop], several: bool) -> None:
     # The maximum of NaNs is NaN or minus infinity, depending on the backend; a score may hide it.
     if not all(np.isfinite(values).all() for values in (keypoints, scores, raw)):
         raise InputError("the model's output is not finite: did its training diverge?")
-    for crop, found, score in zip(batch, keypoints, scores, strict=True):
+    more = _more(result)
+    for row, (crop, found, score) in enumerate(zip(batch, keypoints, scores, strict=True)):
         place = geometry.apply_affine(crop.image_from_input, found)
         if several:
             score = np.maximum(score, _LEAST)
@@ -276,6 +284,23 @@ def _collect(result: Decoded, batch: list[_Crop], several: bool) -> None:
         crop.owner.keypoints[crop.row] += place
         crop.owner.scores[crop.row] += score
         crop.owner.waiting -= 1
+        for name, values in more.items():
+            known = getattr(crop.owner, name)
+            if known is None:
+                known = np.zeros((len(crop.owner.scores), values.shape[1]), np.float32)
+                setattr(crop.owner, name, known)
+            known[crop.row] += values[row]
+
+
+def _more(result: Decoded) -> dict[str, np.ndarray]:
+    """Further columns of `People`, `[B, ...]`, by name."""
+    more = {}
+    if result.depth is not None:
+        more["depths"] = np.asarray(result.depth)
+    if result.hands is not None:
+        apart = np.asarray(result.hands.left_from_right)
+        more["hands"] = np.column_stack([np.asarray(result.hands.present), apart])
+    return more
 
 
 def _fault(box: np.ndarray, height: int, width: int) -> str | None:

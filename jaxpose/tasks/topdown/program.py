@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxpose import geometry
-from jaxpose.codecs.codec import Codec
+from jaxpose.codecs.codec import Codec, takes_depth
 from jaxpose.data.source import SyntheticPeople
 from jaxpose.export.program import Level, Program, Value, named_outputs, outputs_like, tree_bytes
 from jaxpose.skeletons import Skeleton
@@ -18,6 +18,12 @@ from jaxpose.tasks.topdown.predictor import bounded
 _CROP_FRAME = "(x, y) in pixels of the crop, pixel centres at integers"
 _IMAGE_FRAME = "(x, y) in pixels of the image, pixel centres at integers"
 _SCORES = "score of each keypoint, in [0, 1]"
+# Outputs that only some models have.
+_MORE = {
+    "depths": "mm along the camera's axis from the model's root, positive away from the camera",
+    "hands": "probabilities that the right and that the left hand are there",
+    "hands_apart": "depth of the left wrist from the right one in mm",
+}
 
 
 def image_program(
@@ -72,7 +78,10 @@ def image_program(
         found = predict_keypoints(
             model, variables, normalize(images), codec, skeleton.flip_permutation, flip_test
         )
-        return {"keypoints": found.keypoints, "scores": found.scores}
+        more = {} if found.depth is None else {"depths": found.depth}
+        if found.hands is not None:
+            more |= {"hands": found.hands.present, "hands_apart": found.hands.left_from_right}
+        return {"keypoints": found.keypoints, "scores": found.scores, **more}
 
     def bare(images: jax.Array) -> dict[str, jax.Array]:
         return named_outputs(model.apply(variables, images, train=False))
@@ -91,6 +100,17 @@ def image_program(
         return _drawn_people(number, (height, width), level, image_hw)
 
     scores = Value("scores", ("B", count), "float32", _SCORES)
+    crop_shape = jax.ShapeDtypeStruct((1, height, width, 3), jnp.uint8)
+    further = takes_depth(codec) and level != "model"
+    found = jax.eval_shape(keypoints, crop_shape) if further else {}
+
+    def more(letter: str) -> tuple[Value, ...]:
+        return tuple(
+            Value(name, (letter, *found[name].shape[1:]), "float32", meaning)
+            for name, meaning in _MORE.items()
+            if name in found
+        )
+
     if level == "model":
         images = Value(
             "images", ("B", height, width, 3), "float32", "RGB crops, normalised (see below)"
@@ -104,7 +124,7 @@ def image_program(
         return Program(
             keypoints,
             (images,),
-            (place, scores),
+            (place, scores, *more("B")),
             level,
             facts,
             ("keypoints",),
@@ -120,6 +140,7 @@ def image_program(
         (
             Value("keypoints", ("P", count, 2), "float32", _IMAGE_FRAME),
             Value("scores", ("P", count), "float32", _SCORES),
+            *more("P"),
         ),
         level,
         facts,

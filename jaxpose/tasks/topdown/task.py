@@ -15,8 +15,9 @@ from jaxpose.errors import InputError
 from jaxpose.metrics.metric import check_metrics
 from jaxpose.metrics.trial import made_up, try_metrics
 from jaxpose.models.build import DatasetImages
+from jaxpose.models.distillation import DistillationModel, student_of
 from jaxpose.tasks.task import EvalResult, Evaluator, Variables, Weights
-from jaxpose.tasks.topdown.augment import STILL, augment
+from jaxpose.tasks.topdown.augment import STILL, augment, augment_depth
 from jaxpose.tasks.topdown.check_shapes import check_outputs
 from jaxpose.tasks.topdown.error_images import error_images
 from jaxpose.tasks.topdown.estimate import coco_results, columns_of, estimate_all, make_estimate
@@ -84,7 +85,8 @@ class TopDownTask:
 
         `batch`: image uint8 `[B, Hc, Wc, 3]`, keypoints `[B, K, 2]` and box_xywh `[B, 4]` in
         canvas pixels, visible `[B, K]`, mask `[B]` (False: padding, with weight 0); dataset
-        `[B]` for a model with experts.
+        `[B]` for a model with experts; keypoints_3d `[B, K, 3]` in millimetres of the camera's
+        frame for a codec of depth.
         """
         experiment = self.experiment
         skeleton, codec = experiment.skeleton, experiment.codec
@@ -98,7 +100,12 @@ class TopDownTask:
             upper_body=skeleton.upper_body_mask,
             padding=experiment.padding,
         )
-        targets, weights = codec.encode(Sample(visible, keypoints, dataset=batch.get("dataset")))
+        depth = None
+        if "keypoints_3d" in batch:
+            permutation = skeleton.flip_permutation
+            depth = augment_depth(key, batch["keypoints_3d"], experiment.augmentation, permutation)
+        sample = Sample(visible, keypoints, dataset=batch.get("dataset"), depth=depth)
+        targets, weights = codec.encode(sample)
         inputs = DatasetImages(images, batch["dataset"]) if "dataset" in batch else images
         return inputs, targets, weights * batch["mask"][:, None]
 
@@ -129,8 +136,10 @@ class TopDownTask:
     def abstract_batch(self, mesh: jax.sharding.Mesh) -> dict[str, Any]:
         """Shapes of a training batch; the canvas size is that of the data, if available."""
         experiment = self.experiment
+        data: Any = experiment.train_data
         try:
-            height, width = experiment.train_data.open().canvas_hw
+            data = experiment.train_data.open()
+            height, width = data.canvas_hw
         except InputError:
             height, width = CANVAS_HW
         points = experiment.skeleton.num_keypoints
@@ -141,8 +150,9 @@ class TopDownTask:
             "box_xywh": ((4,), jnp.float32),
             "mask": ((), jnp.bool_),
             "dataset": ((), jnp.int32),
+            "keypoints_3d": ((points, 3), jnp.float32),
         }
-        keys = experiment.device_keys(experiment.train_data)
+        keys = experiment.device_keys(data)
         return {
             name: jax.ShapeDtypeStruct(
                 (experiment.batch_size, *shape), dtype, sharding=batch_sharded(mesh)
@@ -172,11 +182,11 @@ class TopDownTask:
         ]
 
     def estimator(self, variables: Variables) -> tuple[TopDownEstimator, Variables]:
-        experiment = self.experiment
+        experiment, model = self.experiment, self.experiment.model
+        if isinstance(model, DistillationModel):
+            model, variables = model.student, student_of(variables)
         return (
-            TopDownEstimator(
-                experiment.model, experiment.codec, experiment.skeleton, experiment.padding
-            ),
+            TopDownEstimator(model, experiment.codec, experiment.skeleton, experiment.padding),
             variables,
         )
 

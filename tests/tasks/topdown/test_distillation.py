@@ -14,7 +14,7 @@ from jaxpose.errors import InputError
 from jaxpose.hub.load import weights
 from jaxpose.losses import Distillation, FeatureDistillation, HeatmapDistillation, HeatmapMSE
 from jaxpose.models import PoseModel
-from jaxpose.models.distillation import DistillationModel
+from jaxpose.models.distillation import DistillationModel, DistillOutputs, student_of
 from jaxpose.models.heads import DeconvHead
 from jaxpose.models.vit import ViT
 from jaxpose.skeletons import COCO17
@@ -126,6 +126,28 @@ def test_in_evaluation_it_is_the_student(trained, experiment):
         experiment.model.apply(variables, images),
         experiment.model.student.apply(student, images),
     )
+
+
+def test_a_release_and_a_second_stage_have_the_student_alone(experiment):
+    variables = jax.eval_shape(
+        lambda: experiment.model.init(jax.random.key(0), np.zeros((1, 64, 48, 3), np.float32))
+    )
+    estimator, found = experiment.task().estimator(variables)
+    assert estimator.model == experiment.model.student
+    assert found["params"] == variables["params"]["student"]
+    plain = {"params": {"backbone": {}, "head": {}}, "batch_stats": {}}
+    assert student_of(plain) == plain
+
+
+def test_the_teacher_alone_may_be_compared_with():
+    loss = Distillation(None, HeatmapDistillation())
+    maps = np.ones((1, 2, 2, 17), np.float32)
+    value, terms = loss.with_terms(
+        DistillOutputs(2 * maps, None, maps, None), maps, np.ones((1, 17))
+    )
+    assert set(terms) == {"outputs"} and value == 1
+    with pytest.raises(InputError, match="needs a task, outputs or features"):
+        Distillation(None).with_terms(DistillOutputs(maps, None, maps, None), maps, None)
 
 
 def test_it_goes_through_json(experiment):
