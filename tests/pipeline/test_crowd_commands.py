@@ -35,7 +35,7 @@ NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) f
 # Drawn weights have people whose probability exceeds the tiny thresholds of these.
 FINDS = {"cid": 3, "rtmo": 3, "yolox_pose": 3}
 # Their decoding has operations that the ONNX export does not know.
-NOT_IN_ONNX = ("paf", "higher_hrnet")
+NOT_IN_ONNX = ()
 SCENES = SyntheticScenes(3, 0, (64, 96), people=2).open().samples(range(3))["image"]
 
 
