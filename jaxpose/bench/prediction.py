@@ -28,7 +28,7 @@ class PredictionFigures:
       stages: working time of each stage; stages overlap.
       frames, people: number of frames and of people that were processed.
       seconds: from the first frame to the last, without compiling.
-      cpu_seconds: CPU time of this process in the meantime, all threads together, which depends less
+      cpu_seconds: CPU time of this process in the meantime, all threads together. It depends less
         on the load of the machine.
       memory: resident megabytes of this process, sampled at most ten times.
       warm, later: compilations before the first result and after it; in a video `later` must be 0.

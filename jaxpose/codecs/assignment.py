@@ -9,9 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-# Distance of columns that cannot be reached, in the search. With `vmap`, the rows of a sample that do
-# not exist are searched as well: by an infinite distance no column would be the nearest, and the
-# search would only end where argmin takes NaN for the lowest number, which ONNX's does not.
+# Distance in the search of columns that cannot be reached. With `vmap`, rows that a sample does not
+# have are searched, too: with infinite distances no column would be the nearest, and the search
+# would only end where argmin takes NaN for the lowest number, which ONNX's does not.
 _UNREACHABLE = 1e30
 
 

@@ -199,7 +199,7 @@ class StageTimer:
 
     @property
     def cpu_seconds(self) -> float:
-        """CPU seconds of this process from the beginning to the end or to now, without compiling."""
+        """CPU seconds of this process from the beginning to the end, or to now, less compiling."""
         return (self._cpu_ended or time.process_time()) - self._cpu_begun
 
     def __str__(self) -> str:
