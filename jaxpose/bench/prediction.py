@@ -28,6 +28,8 @@ class PredictionFigures:
       stages: working time of each stage; stages overlap.
       frames, people: number of frames and of people that were processed.
       seconds: from the first frame to the last, without compiling.
+      cpu_seconds: CPU time of this process in the meantime, all threads together. It depends less
+        on the load of the machine.
       memory: resident megabytes of this process, sampled at most ten times.
       warm, later: compilations before the first result and after it; in a video `later` must be 0.
     """
@@ -36,6 +38,7 @@ class PredictionFigures:
     frames: int
     people: int
     seconds: float
+    cpu_seconds: float
     memory: list[float]
     warm: int
     later: int
@@ -82,6 +85,7 @@ def measure_prediction(
         frames=frames,
         people=people,
         seconds=stages.seconds - (compiling.seconds if compiling else 0.0),
+        cpu_seconds=stages.cpu_seconds,
         memory=memory,
         warm=warm,
         later=pipeline.compilations - before - warm,

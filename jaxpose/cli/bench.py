@@ -233,15 +233,20 @@ def _crowds(options: Predict) -> list[int]:
 
 def _report_crowds(measured: dict[int, Any], options: Predict) -> None:
     """Prints the time of a frame beside the number of people."""
-    table = Table("people drawn", "people found a frame", "ms a frame", title=options.run)
+    heads = ("people drawn", "people found a frame", "ms a frame", "CPU ms a frame")
+    table = Table(*heads, title=options.run)
     rows = []
     for people, figures in measured.items():
         row = {
             "people": people,
             "found": figures.people / max(figures.frames, 1),
             "milliseconds": 1e3 * figures.seconds / max(figures.frames, 1),
+            "cpu_milliseconds": 1e3 * figures.cpu_seconds / max(figures.frames, 1),
         }
-        table.add_row(str(people), f"{row['found']:.1f}", f"{row['milliseconds']:,.1f}")
+        table.add_row(
+            *(str(people), f"{row['found']:.1f}", f"{row['milliseconds']:,.1f}"),
+            f"{row['cpu_milliseconds']:,.1f}",
+        )
         rows.append(row)
     _report(table, "predict", {"crowds": rows}, options.json)
 

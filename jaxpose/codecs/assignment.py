@@ -9,6 +9,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+# Distance in the search of columns that cannot be reached. With `vmap`, rows that a sample does not
+# have are searched, too: with infinite distances no column would be the nearest, and the search
+# would only end where argmin takes NaN for the lowest number, which ONNX's does not.
+_UNREACHABLE = 1e30
+
 
 def assign(cost: jax.Array, rows: jax.Array) -> jax.Array:
     """Column of each of the first `rows` rows of `cost` `[N, N]`; -1 for the others, int `[N]`.
@@ -31,7 +36,7 @@ def assign(cost: jax.Array, rows: jax.Array) -> jax.Array:
             better = ~used & (reduced < least)
             least = jnp.where(better, reduced, least)
             way = jnp.where(better, column, way)
-            free = jnp.where(used, jnp.inf, least)
+            free = jnp.where(used, jnp.inf, jnp.minimum(least, _UNREACHABLE))
             following = jnp.argmin(free)
             delta = free[following]
             u = u.at[jnp.where(used, owner, size + 1)].add(delta, mode="drop")

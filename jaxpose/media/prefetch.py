@@ -137,6 +137,8 @@ class StageTimer:
         self.compilations = 0
         self._begun = time.perf_counter()
         self._ended: float | None = None
+        self._cpu_begun = time.process_time()
+        self._cpu_ended: float | None = None
         self._lock = threading.Lock()
 
     @contextmanager
@@ -147,6 +149,19 @@ class StageTimer:
             yield
         finally:
             self.add(name, items, time.perf_counter() - begun)
+
+    @contextmanager
+    def compiling(self) -> Iterator[None]:
+        """Adds the time inside the `with` block to the stage "compile", and not to `cpu_seconds`.
+
+        No other stage may run at the same time.
+        """
+        begun = time.process_time()
+        try:
+            with self("compile"):
+                yield
+        finally:
+            self._cpu_begun += time.process_time() - begun
 
     def add(self, name: str, items: int, seconds: float) -> None:
         """Adds items and seconds of work to a stage."""
@@ -174,13 +189,18 @@ class StageTimer:
                 close()
 
     def end(self) -> None:
-        """Stops the clock of the total."""
-        self._ended = time.perf_counter()
+        """Stops the clocks of the total."""
+        self._ended, self._cpu_ended = time.perf_counter(), time.process_time()
 
     @property
     def seconds(self) -> float:
         """Seconds from the beginning to the end, or to now."""
         return (self._ended or time.perf_counter()) - self._begun
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU seconds of this process from the beginning to the end, or to now, less compiling."""
+        return (self._cpu_ended or time.process_time()) - self._cpu_begun
 
     def __str__(self) -> str:
         """Table of stage, items, ms per item, share of the total time."""

@@ -264,7 +264,7 @@ class Pipeline:
         try:
             locate = self._locate(boxes, stages)
             if not media.still:
-                with stages("compile"):
+                with stages.compiling():
                     self.warm_up(every_size=one_by_one)
             frames = ahead(
                 stages.timed("decode", media), options.ahead, weigh=lambda one: one.image.nbytes

@@ -125,7 +125,7 @@ def test_prediction_on_a_drawn_film_is_shown(tmp_path, monkeypatch):
         sent.append(sum(1 for _ in open_media(source)))
         stages = StageTimer()
         stages.add("pose", 8, 0.5)
-        return PredictionFigures(stages, 4, 8, 2.0, [100.0, 101.0], 1, 0)
+        return PredictionFigures(stages, 4, 8, 2.0, 3.0, [100.0, 101.0], 1, 0)
 
     monkeypatch.setattr("jaxpose.bench.prediction.measure_prediction", canned)
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
@@ -158,7 +158,7 @@ def test_crowds_show_the_time_beside_the_number_of_people(tmp_path, monkeypatch)
     def canned(pipeline, source, lines, *, boxes=None, draw=False):
         assert boxes is None  # a model of whole images needs none
         seen.append(pipeline.whole_images)
-        return PredictionFigures(StageTimer(), 4, 8, 2.0, [], 1, 0)
+        return PredictionFigures(StageTimer(), 4, 8, 2.0, 3.0, [], 1, 0)
 
     monkeypatch.setattr("jaxpose.bench.prediction.measure_prediction", canned)
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
@@ -168,6 +168,7 @@ def test_crowds_show_the_time_beside_the_number_of_people(tmp_path, monkeypatch)
     assert seen == [True, True] and "500.0" in result.output
     crowds = json.loads(file.read_text())["crowds"]
     assert [(row["people"], row["milliseconds"]) for row in crowds] == [(1, 500.0), (20, 500.0)]
+    assert {row["cpu_milliseconds"] for row in crowds} == {750.0} and "750.0" in result.output
     for wrong in ("0", "1,x", "51"):
         result = bench("predict", "yolov8n-pose", "--crowds", wrong)
         assert result.exit_code == 2 and "numbers from 1 to 50" in " ".join(result.output.split())

@@ -26,6 +26,36 @@ def shared_cells(
     return near.any(axis=1)
 
 
+def near_others(keypoints: np.ndarray, labelled: np.ndarray, distance: float) -> np.ndarray:
+    """True for keypoints less than `distance` from another person's along both axes, `[P, K]`."""
+    away = np.abs(keypoints[:, None] - keypoints[None]).max(axis=-1)
+    near = (away < distance) & labelled[:, None] & labelled[None]
+    near[np.arange(len(near)), np.arange(len(near))] = False
+    return near.any(axis=1)
+
+
+def few_cells(
+    keypoints: np.ndarray, labelled: np.ndarray, stride: float, side: int = 4, least: int = 4
+) -> np.ndarray:
+    """True for keypoints that are the nearest ones in fewer than `least` cells, bool `[P, K]`.
+
+    The cells of a keypoint are the square of `side` around it (Kreiss et al. 2021, section 4.1).
+    """
+    place = keypoints / stride
+    first = np.round(place - (side - 1) / 2)
+    own = first[:, :, None, None] + np.stack(np.mgrid[:side, :side][::-1], axis=-1)[None, None]
+    few = np.zeros(labelled.shape, bool)
+    for person, keypoint in zip(*np.nonzero(labelled), strict=True):
+        cells = own[person, keypoint].reshape(-1, 1, 2)
+        others = np.flatnonzero(labelled[:, keypoint])
+        away = np.linalg.norm(cells - place[others, keypoint], axis=-1)  # [cells, others]
+        low = first[others, keypoint]
+        claims = ((cells >= low) & (cells < low + side)).all(axis=-1)
+        nearest = others[np.where(claims, away, np.inf).argmin(axis=1)]
+        few[person, keypoint] = (nearest == person).sum() < least
+    return few
+
+
 def _centers(keypoints: np.ndarray, labelled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean `[P, 2]` of the labelled keypoints, and the diagonal `[P]` of their extent."""
     known = labelled[..., None]

@@ -20,11 +20,13 @@ import numpy as np
 from jaxpose.codecs import (
     AssociativeEmbedding,
     CenterOffsets,
+    CompositeFields,
     Displacements,
     InstanceHeatmaps,
     Sample,
 )
 from jaxpose.codecs.associative_embedding import TagMaps
+from jaxpose.codecs.composite_fields import CompositeMaps, FieldTargets
 from jaxpose.codecs.instance_heatmaps import InstanceMaps
 from jaxpose.codecs.part_affinity import PartAffinity, fields_of
 from jaxpose.data.source import SyntheticScenes
@@ -37,6 +39,9 @@ from jaxpose.skeletons import COCO17
 from tests.benchmarks import representation_limits as limits
 
 BATCH = 4
+SURE = 10.0  # logit of a confidence
+LEAST_SCALE = 0.1  # cells, of keypoints whose scale the targets do not have
+OCCUPIED = 6.0  # pixels around a keypoint in which composite fields have no other one
 SIZES = ((0, 16), (16, 32), (32, 64), (64, 1000))  # square roots of areas in input pixels
 
 Held = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -44,10 +49,14 @@ Held = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Representation:
-    """A codec, and the people that it can hold: keypoints and labels `[P, K]` -> bool `[P]`."""
+    """A codec, and the people that it can hold: keypoints and labels `[P, K]` -> bool `[P]`.
+
+    People smaller than two cells are not held, unless `small`.
+    """
 
     codec: Any
     held: Held
+    small: bool = False
 
 
 def peaks_apart(stride: float, reach: int) -> Held:
@@ -81,17 +90,30 @@ def limbs_clear(codec: PartAffinity) -> Held:
     return held
 
 
+def vectors_clear(codec: CompositeFields) -> Held:
+    """People whose keypoints and associations have cells of their own."""
+
+    def held(keypoints: np.ndarray, labelled: np.ndarray) -> np.ndarray:
+        taken = limits.near_others(keypoints, labelled, OCCUPIED)
+        taken |= limits.few_cells(keypoints, labelled, codec.stride)
+        return limits.keepable(taken, labelled)
+
+    return held
+
+
 def representations(side: int) -> dict[str, Representation]:
     """Representations of images of `side` x `side` pixels."""
     size = (side, side)
     exact = {"unbiased": True, "enlargement": 1, "window": 3, "blur_kernel": 1, "near_only": True}
     fields = fields_of(COCO17, size, between=True)
     finer = replace(fields, stride=4, enlargement=4, sigma=4.0)
+    composite = CompositeFields((side + 1, side + 1))
     quarter = (side // 4, side // 4)
     return {
         "fields": Representation(fields, limbs_clear(fields)),
         "fields, stride 4": Representation(finer, limbs_clear(finer)),
         "fields, as published": Representation(replace(fields, between=False), limbs_clear(fields)),
+        "composite fields": Representation(composite, vectors_clear(composite), True),
         "tags": Representation(AssociativeEmbedding(size, **exact), peaks_apart(4, 1)),
         "tags, two resolutions": Representation(
             AssociativeEmbedding(size, higher=True, **exact), peaks_apart(4, 1)
@@ -112,9 +134,24 @@ def perfect(codec: Any, sample: Sample) -> Any:
     values = codec.encode(sample).values
     if isinstance(codec, AssociativeEmbedding):
         return TagMaps(values.heatmaps, nearest_tags(codec, values), values.fine)
+    if isinstance(codec, CompositeFields):
+        return CompositeMaps(vector_outputs(values.keypoints), vector_outputs(values.associations))
     if isinstance(codec, InstanceHeatmaps):
         return found_instances(codec, values)
     return values
+
+
+def vector_outputs(targets: FieldTargets) -> jax.Array:
+    """Outputs of a head of composite fields, of one kind, `[B, h, w, C, 2 + 3 N]`."""
+    confidence, vectors, scales = targets
+    flat = vectors.reshape(*confidence.shape, -1)
+    numbers = (
+        jnp.zeros_like(confidence)[..., None],
+        jnp.where(confidence > 0, SURE, -SURE)[..., None],
+        flat,
+        jnp.log(jnp.expm1(jnp.maximum(scales, LEAST_SCALE))),
+    )
+    return jnp.concatenate(numbers, axis=-1)
 
 
 def nearest_tags(codec: AssociativeEmbedding, values: Any) -> jax.Array:
@@ -177,7 +214,7 @@ def measure(name: str, representation: Representation, batches: list[Any]) -> No
     codec = representation.codec
     stride = codec.input_hw[0] / codec.heatmap_hw[0]
     outputs = jax.jit(lambda sample: perfect(codec, sample))
-    decode = jax.jit(codec.decode)
+    decode = codec.decode if getattr(codec, "on_host", False) else jax.jit(codec.decode)
     truths, found, ids, seconds = [], [], [], []
     for batch in batches:
         names = ("visible", "keypoints", "box_xywh", "area", "valid", "crowd")
@@ -193,7 +230,8 @@ def measure(name: str, representation: Representation, batches: list[Any]) -> No
         for row, valid in enumerate(batch["valid"]):
             person = {key: batch[key][row][valid] for key in names}
             held = representation.held(person["keypoints"], person["visible"] > 0)
-            held = held & limits.large_enough(person["area"], stride)
+            if not representation.small:
+                held = held & limits.large_enough(person["area"], stride)
             keys = ("keypoints", "visible", "box_xywh", "area", "crowd")
             image = np.full(valid.sum(), batch["image_id"][row])
             truths.append((image, *(person[key] for key in keys), held))

@@ -12,8 +12,10 @@ from jaxpose.codecs import CompositeFields
 from jaxpose.convert import to_variables
 from jaxpose.convert.choose import Clues, choose
 from jaxpose.convert.identify import identify
+from jaxpose.errors import InputError
 from jaxpose.models.build import count_parameters
 from jaxpose.models.published.catalogue import CATALOGUE, find
+from jaxpose.models.published.pifpaf import pifpaf
 
 NAME = "pifpaf_shufflenetv2k16"
 RECORD = find("pifpaf-shufflenetv2k16")
@@ -70,3 +72,8 @@ def test_a_broken_layer_is_seen(place):
 def test_the_model_is_found_by_its_keys():
     fits = choose(identify(empty_state_dict(NAME), CATALOGUE), Clues())
     assert fits[0].entry.name == RECORD.name
+
+
+def test_an_unknown_size_is_named():
+    with pytest.raises(InputError, match="known: k16, k30"):
+        pifpaf("k50")

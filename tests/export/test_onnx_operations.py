@@ -41,8 +41,42 @@ def doubled(x):
     return lax.while_loop(lambda s: s[0].sum() < 9, lambda s: (2 * s[0], s[1] + 1), (start, 0))[0]
 
 
+def at_places(x):
+    """Integers `[B, 3]` from -1 to 7, of which some are outside an axis of 5 numbers."""
+    return (jnp.abs(x[:, :, 0, 0]) * 5).astype(jnp.int32) - 1
+
+
+def put(x):
+    """Values, rows and sums at places of each sample; those outside are left out."""
+    place = at_places(x)
+
+    def of_sample(x, place):
+        maps = x[..., 0].at[jnp.arange(3), place].set(7.0, mode="drop")
+        rows = x.at[:, jnp.maximum(place[0], 0)].set(x[:, 1], mode="drop")
+        total = jnp.zeros(5).at[place].add(x[:, 0, 1], mode="drop")
+        marks = jnp.zeros(5, bool).at[place[0]].set(True, mode="drop")
+        window = lax.dynamic_update_slice(jnp.zeros((5, 5)), x[..., 1], (place[0], 0))
+        return jnp.concatenate([maps, rows.sum(-1), total[None], marks[None] + 0.0, window])
+
+    return jax.vmap(of_sample)(x, place)
+
+
+def taken(x):
+    """Values and slices at places of each sample along two axes; zeros outside."""
+    place = at_places(x)
+
+    def of_sample(x, place):
+        single = x.at[jnp.arange(3), place, place % 2].get(mode="fill", fill_value=0.0)
+        rows = x.at[place % 3, :, jnp.maximum(place, 0) % 2].get(mode="fill", fill_value=0.0)
+        row = lax.dynamic_slice(x[..., 0], (place[0], place[1]), (1, 3))
+        return jnp.concatenate([single, rows.ravel(), row[0]])
+
+    return jax.vmap(of_sample)(x, place)
+
+
 FUNCTIONS = {
     "argmax": lambda x: jnp.argmax(x, axis=1),
+    "argmax of marks": lambda x: jnp.argmax(x > 0, axis=2),
     "batched product": lambda x: jnp.einsum("bhwc,bkwc->bhkw", x, x[:, ::-1]),
     "broadcast to the batch": lambda x: jnp.broadcast_to(jnp.arange(5.0), (x.shape[0], 5)),
     "concatenate": lambda x: jnp.concatenate([x[:, 1:3], x], axis=1),
@@ -70,10 +104,15 @@ FUNCTIONS = {
     "picked beside an axis of one": lambda x: picked(x[:, :1]),
     "powers": lambda x: x**3 + jnp.abs(x) ** 0.5 + lax.rsqrt(x**2 + 1) + jnp.tanh(x),
     "product with weights": lambda x: jnp.tensordot(x, WEIGHTS[0, :, :, 0], [[1, 3], [0, 1]]),
+    "put at places": put,
     "remainder": lambda x: lax.rem((x * 10).astype(jnp.int32), jnp.int32(3)).astype(jnp.float32),
     "select": lambda x: jnp.where((x > 0) & jnp.isfinite(x) | (x != x), x, jnp.where(x < -1, 0, 2)),
     "soft": lambda x: jax.nn.softmax(x, axis=-1) * jax.nn.sigmoid(x),
     "sorted places": lambda x: jnp.argsort((2 * x).round(), axis=1),
+    "running sums": lambda x: jnp.cumsum(x, axis=1) + lax.cumsum(x, axis=2, reverse=True),
+    "selected marks": lambda x: jnp.where(x > 1, x < 2, x > -1),
+    "slice at a place": lambda x: lax.dynamic_slice_in_dim(x, at_places(x)[0, 0] + 1, 3, axis=2),
+    "sorted by a mark": lambda x: jnp.argsort(x > 0, axis=2, stable=True),
     "split": lambda x: jnp.split(x, [1, 2], axis=1)[1],
     "strided slice": lambda x: x[:, 1::2, :3],
     "highest of windows of maps": lambda x: lax.reduce_window(
@@ -83,6 +122,7 @@ FUNCTIONS = {
         x, 0.0, lax.add, (1, 3, 2, 1), (1, 2, 1, 1), ((0, 0), (1, 1), (0, 1), (0, 0))
     ),
     "taken by numbers": lambda x: jnp.take(x, np.array([2, 0, 1]), axis=1),
+    "taken at places": taken,
     "transpose": lambda x: x.transpose(0, 3, 1, 2).sum(axis=(1, 3)),
     "until large": lambda x: jax.vmap(doubled)(x[:, 0, 0]),
     "waves": lambda x: jnp.sin(x) + jnp.cos(x),
@@ -122,9 +162,9 @@ def test_operation(name, found):
 def test_what_is_not_written_is_named(tmp_path):
     with pytest.raises(
         InputError,
-        match=r"'cumsum', which the ONNX export does not support; export stablehlo or saved",
+        match=r"'cumprod', which the ONNX export does not support; export stablehlo or saved",
     ):
-        onnx.write(program({"sums": lambda x: jnp.cumsum(x, axis=1)}), tmp_path / "x.onnx")
+        onnx.write(program({"products": lambda x: jnp.cumprod(x, axis=1)}), tmp_path / "x.onnx")
     assert not (tmp_path / "x.onnx").exists()
 
 

@@ -73,6 +73,24 @@ def test_stages_are_timed():
     assert lines[-1].endswith("0 compilations")
 
 
+def busy(seconds):
+    """Compute for this CPU time."""
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+def test_cpu_time_is_without_compiling():
+    stages = StageTimer()
+    with stages.compiling():
+        busy(0.1)
+    busy(0.02)
+    stages.end()
+    busy(0.1)
+    assert 0.02 <= stages.cpu_seconds < 0.1
+    assert stages.by_name["compile"].seconds > 0.05
+
+
 def test_large_items_wait_alone(monkeypatch):
     monkeypatch.setattr(prefetch, "MOST_BYTES", 100)
     for weight, most in ((60, 1), (30, 3), (1000, 1), (1, 8)):

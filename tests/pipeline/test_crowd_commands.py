@@ -34,8 +34,6 @@ ALL = (*EXPERIMENTS, *UNTRAINED)
 NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ALL]
 # Drawn weights have people whose probability exceeds the tiny thresholds of these.
 FINDS = {"cid": 3, "rtmo": 3, "yolox_pose": 3}
-# Their decoding has operations that the ONNX export does not know.
-NOT_IN_ONNX = ("paf", "higher_hrnet")
 SCENES = SyntheticScenes(3, 0, (64, 96), people=2).open().samples(range(3))["image"]
 
 
@@ -114,10 +112,8 @@ def test_an_export_finds_the_same_people(name, loads, tmp_path):
         told = invoke("export", name, "--to", "stablehlo", "--out", out, "--no-check", status=2)
         assert "decodes outside the compiled program" in told
         return
-    formats = "stablehlo" if name in NOT_IN_ONNX else "onnx"
-    if formats == "onnx":
-        pytest.importorskip("onnxruntime")
-    invoke("export", name, "--to", formats, "--out", out, "--no-check")
+    pytest.importorskip("onnxruntime")
+    invoke("export", name, "--to", "onnx", "--out", out, "--no-check")
     (file,) = (path for path in out.iterdir() if path.suffix != ".json")
     height, width = trained(name).estimator.input_hw
     image = np.zeros((1, height, width, 3), np.uint8)

@@ -1,6 +1,7 @@
 """OpenPifPaf: keypoints of all people in whole images, by composite fields."""
 
 from jaxpose.codecs.composite_fields import COCO_PAIRS, CompositeFields
+from jaxpose.errors import InputError, nearest
 from jaxpose.models import layouts
 from jaxpose.models.build import PoseModel
 from jaxpose.models.composite_fields import CompositeFieldHead
@@ -30,7 +31,14 @@ def pifpaf(
     """OpenPifPaf (Kreiss et al. 2021, arXiv:2103.02440) on ShuffleNetV2 of `size` k16 or k30.
 
     Images have sides of 1 more than multiples of 16.
+
+    Raises:
+      InputError: there is no such size.
     """
+    if size not in _SIZES:
+        raise InputError(
+            f"Unknown OpenPifPaf size {size!r}; known: {', '.join(_SIZES)}.{nearest(size, _SIZES)}"
+        )
     units, channels = _SIZES[size]
     head = CompositeFieldHead(num_keypoints, associations, dtype)
     return PoseModel(ShuffleNetV2(units, channels, dtype), head)
