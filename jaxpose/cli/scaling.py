@@ -136,13 +136,7 @@ class Plan:
 
     def numbers(self, name: str) -> list[float]:
         """The numbers in a field of text."""
-        text = getattr(self, name)
-        try:
-            return [float(part) for part in text.split(",") if part.strip()]
-        except ValueError:
-            raise typer.BadParameter(
-                f"{text!r} is not a list of numbers.", param_hint=f"--{name}"
-            ) from None
+        return _numbers(getattr(self, name), name)
 
     @property
     def shape_exponents(self) -> dict[str, float]:
@@ -194,6 +188,64 @@ class Plot:
     ] = None
     resamples: Resamples = 400
     anyway: Anyway = False
+
+
+@dataclass(frozen=True)
+class Recommend:
+    """Options of `jaxpose scaling recommend`."""
+
+    study: Study
+    flops: Annotated[float | None, typer.Option(help="Training FLOPs of the run.")] = None
+    chip_hours: Annotated[
+        str,
+        typer.Option(
+            metavar="CHIP:HOURS",
+            help="The budget as hours of one chip, such as v5e:100, at the MFU of --mfu.",
+        ),
+    ] = ""
+    mfu: Annotated[
+        float,
+        typer.Option(
+            help="Assumed share of the chip's peak FLOP/s that the model's own FLOPs reach."
+        ),
+    ] = 0.4
+    people: Annotated[
+        float | None,
+        typer.Option(min=1, help="Distinct samples of the run's data; the study's if absent."),
+    ] = None
+    serve: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B,...",
+            help="Limits on the GFLOPs of a forward pass; prints the best size within each.",
+        ),
+    ] = ""
+    resamples: Resamples = 400
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Extrapolate more than ten times beyond the study.")
+    ] = False
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+
+    @property
+    def serving(self) -> list[float]:
+        """The numbers in `serve`."""
+        return _numbers(self.serve, "serve")
+
+
+@dataclass(frozen=True)
+class Export:
+    """Options of `jaxpose scaling export`."""
+
+    study: Study
+    csv: Annotated[
+        Path | None, typer.Option(help="Table of the finished points, one row each.")
+    ] = None
+    wandb: Annotated[
+        str, typer.Option(metavar="PROJECT", help="Project of Weights & Biases; one run a point.")
+    ] = ""
+    mlflow: Annotated[
+        str, typer.Option(metavar="EXPERIMENT", help="Experiment of MLflow; one run a point.")
+    ] = ""
 
 
 @app.command()
@@ -251,6 +303,39 @@ def plot(options: Plot) -> None:
     from jaxpose.cli import scaling_fit
 
     scaling_fit.plot(options.study, options.out, options.resamples, options.anyway)
+
+
+@app.command()
+@plain_faults
+@takes(Recommend)
+def recommend(options: Recommend) -> None:
+    """Recommend size, samples and epochs for a budget, with intervals, alternatives and notes.
+
+    All laws of size and samples take part, weighted by their backtests. A budget more than ten
+    times beyond the study's largest is refused.
+    """
+    from jaxpose.cli import scaling_recommend
+
+    scaling_recommend.recommend(options)
+
+
+@app.command()
+@plain_faults
+@takes(Export)
+def export(options: Export) -> None:
+    """Write the finished points to a CSV file, Weights & Biases or MLflow."""
+    from jaxpose.cli import scaling_export
+
+    scaling_export.export(options)
+
+
+def _numbers(text: str, name: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is not a list of numbers.", param_hint=f"--{name}"
+        ) from None
 
 
 def _pairs(text: str) -> dict[str, float]:

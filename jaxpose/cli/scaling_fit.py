@@ -11,6 +11,7 @@ from jaxpose.console import PlainConsole
 from jaxpose.errors import InputError
 from jaxpose.paths import atomic_write
 from jaxpose.scaling.analysis import Analysis, analyse, require_a_law, summary
+from jaxpose.scaling.backtests import Record
 from jaxpose.scaling.manifest import Manifest, read_manifest
 from jaxpose.scaling.observations import in_words, observe
 from jaxpose.scaling.one_axis_sweep import arms, shape_law
@@ -82,6 +83,7 @@ def _show(console: Console, result: dict[str, Any]) -> None:
     for reason, names in against.items():
         said = f"{result['quantity']}, nothing said of {', '.join(names)}: {reason}."
         console.print(said)
+    _show_forms(console, result)
     if "frontier" in result:
         _show_frontier(console, result)
     for law in result["shapes"]:
@@ -89,9 +91,35 @@ def _show(console: Console, result: dict[str, Any]) -> None:
     for row in result["extrapolation"]:
         left = ", fitted without the largest budget" if "left_out" in row else ", held out"
         console.print(
-            f"{row['point']}{left}: foretold {row['predicted']:.4g} ({row['low']:.4g} to "
+            f"{row['point']}{left}: predicted {row['predicted']:.4g} ({row['low']:.4g} to "
             f"{row['high']:.4g}), measured {row['measured']:.4g}: off by {row['error']:+.1%}",
         )
+
+
+def _show_forms(console: Console, result: dict[str, Any]) -> None:
+    """Prints the forms that compete, their backtests, and the coverage of their mixture."""
+    forms = result["forms"].get("forms", {})
+    if not forms:
+        return
+    table = Table(
+        *("form", "weight", "parameters", "next budgets in 90 % interval", "error"),
+        title=f"{result['quantity']}: laws of size and samples by their backtests",
+    )
+    for name, form in forms.items():
+        values = ", ".join(f"{p} {value:.3g}" for p, value in form["parameters"].items())
+        tested = form["backtests"]
+        inside = f"{tested['hits']} of {tested['cases']}" if tested["cases"] else "none"
+        error = f"{tested['error']:.1%}" if tested["cases"] else ""
+        table.add_row(name, f"{form['weight']:.0%}", values, inside, error)
+    console.print(table)
+    tested = result["forms"]["backtests"]
+    if tested is not None:
+        console.print(f"All forms together: {Record(**tested)}.")
+    seeds = result["forms"]["seed_deviation"]
+    if seeds is not None:
+        console.print(f"Noise between seeds: {seeds:.2%}.")
+    for note in result["forms"]["notes"]:
+        console.print(note)
 
 
 def _show_shape(console: Console, law: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Analysis of a study: fits the laws that the points support, and gives reasons for the others."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,13 @@ from jaxpose.errors import InputError
 from jaxpose.scaling import frontier, isoflop
 from jaxpose.scaling.bootstrap import LEVEL, Ensemble, bootstrap
 from jaxpose.scaling.checks import off_centre, reasons_against
+from jaxpose.scaling.forecast import (
+    Forecast,
+    Forecaster,
+    forecaster,
+    reasons_against_forecasts,
+    seed_deviation,
+)
 from jaxpose.scaling.laws import COMPUTE, JOINT, PARAMETERS, SAMPLES, Form
 from jaxpose.scaling.observations import Observations
 
@@ -24,6 +32,8 @@ class Analysis:
       refused: reasons against a fit, by the form or other result that they concern.
       parts: the points that each law was fitted to, or refused.
       price: FLOPs of a sample by size; None with a single size.
+      forecaster: all forms in parameters and samples, weighted by their backtests; None where the
+        runs support none.
     """
 
     quantity: str
@@ -34,6 +44,7 @@ class Analysis:
     refused: dict[str, list[str]]
     parts: dict[str, Observations]
     price: frontier.Price | None
+    forecaster: Forecaster | None
 
     @property
     def joint(self) -> Ensemble | None:
@@ -79,7 +90,11 @@ def analyse(
             if not anyway:
                 laws.pop(COMPUTE.name, None)
     by_name = {form.name: part for form, part in parts.items()}
-    return Analysis(quantity, words, points, held_out, laws, refused, by_name, price)
+    against = reasons_against_forecasts(points)
+    if against:
+        refused["forecast"] = against
+    stacked = None if against else forecaster(points, resamples)
+    return Analysis(quantity, words, points, held_out, laws, refused, by_name, price, stacked)
 
 
 def _parts(points: Observations) -> dict[Form, Observations]:
@@ -99,38 +114,35 @@ def _extent(name: str) -> Any:
     return lambda group: len(np.unique(getattr(group, name)))
 
 
-def extrapolations(analysis: Analysis, resamples: int = 400) -> list[dict[str, Any]]:
+def extrapolations(analysis: Analysis) -> list[dict[str, Any]]:
     """Compares predicted and measured values of held-out points and of the largest budget.
 
     The laws are fitted without these points. Each is a dict of point, predicted, low, high (bounds
     of a new run), measured and error, the relative difference of the prediction.
     """
-    if analysis.joint is None:
+    stacked, rows = analysis.forecaster, []
+    if stacked is None:
         return []
-    rows = [_tested(analysis.joint, analysis.held_out, i) for i in range(len(analysis.held_out))]
-    groups = analysis.points.groups("compute")
-    if len(groups) < 3:
-        return rows
-    last = groups[-1]
-    rest = analysis.points.where(~np.isin(analysis.points.name, last.name))
-    if len(rest) > JOINT.size + 1:
-        without = bootstrap(JOINT, rest.inputs(JOINT), rest.value, resamples)
-        for i in range(len(last)):
-            rows.append(_tested(without, last, i) | {"left_out": "largest budget"})
+    for i in range(len(analysis.held_out)):
+        run = analysis.held_out.where([i])
+        found = stacked.forecast(run.run_inputs(), float(run.compute[0]))
+        rows.append(_compared(str(run.name[0]), float(run.value[0]), found))
+    last = max((case.cut for case in stacked.cases), default=0.0)
+    for case, bounds in zip(stacked.cases, stacked.predicted, strict=True):
+        if case.cut == last:
+            found = Forecast(*bounds, case.reach)
+            rows.append(_compared(case.name, case.measured, found) | {"left_out": "largest budget"})
     return rows
 
 
-def _tested(ensemble: Ensemble, points: Observations, row: int) -> dict[str, Any]:
-    inputs = {"parameters": points.parameters[row], "samples": points.samples[row]}
-    predicted, low, high = ensemble.prediction(inputs)
-    measured = float(points.value[row])
+def _compared(name: str, measured: float, found: Forecast) -> dict[str, Any]:
     return {
-        "point": str(points.name[row]),
-        "predicted": predicted,
-        "low": low,
-        "high": high,
+        "point": name,
+        "predicted": found.value,
+        "low": found.low,
+        "high": found.high,
         "measured": measured,
-        "error": predicted / measured - 1,
+        "error": found.value / measured - 1,
     }
 
 
@@ -150,6 +162,7 @@ def summary(analysis: Analysis) -> dict[str, Any]:
         "points": len(analysis.points),
         "laws": laws,
         "not_said": analysis.refused,
+        "forms": _forms(analysis.forecaster),
         "extrapolation": extrapolations(analysis),
     }
     joint, price = analysis.joint, analysis.price
@@ -165,6 +178,28 @@ def summary(analysis: Analysis) -> dict[str, Any]:
         }
         result["parabolas"] = isoflop.best_sizes(budgets, [(g.parameters, g.value) for g in groups])
     return result
+
+
+def _forms(stacked: Forecaster | None) -> dict[str, Any]:
+    """Forms that compete, with weights, parameters, intervals and backtests, as JSON types."""
+    if stacked is None:
+        return {}
+    forms = {}
+    for name, ensemble in stacked.ensembles.items():
+        values = ensemble.law.parameters()
+        forms[name] = {
+            "weight": stacked.weights[name],
+            "parameters": values,
+            "intervals": {p: ensemble.interval(p) for p in values},
+            "deviation": ensemble.law.deviation,
+            "backtests": dataclasses.asdict(stacked.record_of(name)),
+        }
+    return {
+        "forms": forms,
+        "backtests": None if stacked.record is None else dataclasses.asdict(stacked.record),
+        "seed_deviation": seed_deviation(stacked.points),
+        "notes": list(stacked.notes),
+    }
 
 
 def _frontier_exponents(joint: Ensemble, price: frontier.Price) -> dict[str, Any]:
@@ -183,7 +218,7 @@ def require_a_law(analyses: list[Analysis]) -> None:
     Raises:
       InputError: the reasons, for each quantity and law.
     """
-    if any(analysis.laws for analysis in analyses):
+    if any(analysis.laws or analysis.forecaster for analysis in analyses):
         return
     against: dict[str, dict[str, None]] = {}
     for analysis in analyses:

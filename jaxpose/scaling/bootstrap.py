@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jaxpose.scaling.laws import Form, Inputs, Law, fit, fit_many
+from jaxpose.scaling.fitting import fit, fit_many
+from jaxpose.scaling.laws import Form, Inputs, Law
 
 LEVEL = 0.9
 
@@ -32,14 +33,21 @@ class Ensemble:
         low, high = np.quantile(curves, [(1 - level) / 2, (1 + level) / 2], axis=0)
         return low, high
 
+    def draws(self, inputs: Inputs, seed: int = 1) -> np.ndarray:
+        """Logarithms of possible values of new runs at `inputs` `[n]` each: `[replicates, n]`.
+
+        They contain the uncertainty of the parameters and the noise of a run.
+        """
+        curves = np.stack([law(inputs) for law in self.replicates])
+        noise = np.random.default_rng(seed).normal(size=curves.shape) * self.law.deviation
+        return np.log(np.maximum(curves, 1e-300)) + noise
+
     def prediction(
         self, inputs: Mapping[str, float], level: float = LEVEL
     ) -> tuple[float, float, float]:
         """Predicted value of a new run at `inputs`, with bounds that include the noise of a run."""
         at = {name: np.array([value]) for name, value in inputs.items()}
-        curves = np.array([law(at)[0] for law in self.replicates])
-        noise = np.random.default_rng(1).normal(size=len(curves)) * self.law.deviation
-        return float(self.law(at)[0]), *_percentiles(curves * np.exp(noise), level)
+        return float(self.law(at)[0]), *_percentiles(np.exp(self.draws(at)[:, 0]), level)
 
 
 def bootstrap(

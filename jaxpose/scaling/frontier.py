@@ -38,7 +38,7 @@ def price(parameters: np.ndarray, flops: np.ndarray) -> Price:
 
 def exponents(law: Law, price: Price) -> dict[str, float]:
     """Exponents in compute of the best size, the best number of samples, and the loss above E."""
-    a, b = law.exponents
+    a, b = (law.parameters()[name] for name in ("a", "b"))
     size = b / (a + price.m * b)
     return {"size": size, "samples": 1 - price.m * size, "loss": a * size}
 
@@ -74,7 +74,7 @@ def best_shape(law: Law, compute: np.ndarray) -> np.ndarray:
     `x*^(a + b) = a A C^c / (b B)` (SoViT, arXiv:2305.13035): it grows as `C^(c / (a + b))`.
     """
     values = law.parameters()
-    a, b, c = law.exponents
+    a, b, c = law.searched
     A, B = values["A"], values["B"]
     ratio = a * A / (b * B) if B else _unbounded(A)
     return (ratio * np.asarray(compute, np.float64) ** c) ** (1 / (a + b))
@@ -82,5 +82,5 @@ def best_shape(law: Law, compute: np.ndarray) -> np.ndarray:
 
 def shape_exponent(law: Law) -> float:
     """Exponent in compute of `best_shape`."""
-    a, b, c = law.exponents
+    a, b, c = law.searched
     return float(c / (a + b))

@@ -23,6 +23,7 @@ class Observations:
 
     Attributes:
       name, size: name and size of the point.
+      pretrained: 1 for runs that start from the weights of `init_from`, 0 for others.
       parameters, samples, compute, flops, epochs: see `manifest.Point`.
       value: the quantity that laws are fitted to; positive, lower is better.
     """
@@ -34,10 +35,16 @@ class Observations:
     compute: np.ndarray
     flops: np.ndarray
     epochs: np.ndarray
+    pretrained: np.ndarray
     value: np.ndarray
 
     def __len__(self) -> int:
         return len(self.value)
+
+    @property
+    def unique(self) -> np.ndarray:
+        """Number of distinct samples that each run saw."""
+        return self.samples / np.maximum(1.0, self.epochs)
 
     def where(self, rows: Any) -> "Observations":
         """Selects rows by a mask or an index."""
@@ -46,6 +53,11 @@ class Observations:
     def inputs(self, form: Form) -> dict[str, np.ndarray]:
         """Inputs of a law of that form."""
         return {name: getattr(self, name) for name in form.inputs}
+
+    def run_inputs(self) -> dict[str, float]:
+        """Inputs of all forms, of the first run."""
+        names = ("parameters", "samples", "unique", "pretrained")
+        return {name: float(getattr(self, name)[0]) for name in names}
 
     def groups(self, name: str) -> list["Observations"]:
         """Runs of equal budget in `compute` or `samples`, from the smallest budget on."""
@@ -85,7 +97,8 @@ def observe(study: Path, manifest: Manifest, quantity: str) -> tuple[Observation
                 f"{point.name} has no positive {quantity} ({value}), but a power law needs one."
             )
         rows[point.held_out].append((point, value))
-    return _arrays(rows[False]), _arrays(rows[True])
+    start = bool(manifest.experiment.get("init_from"))
+    return _arrays(rows[False], start), _arrays(rows[True], start)
 
 
 def in_words(manifest: Manifest, quantity: str) -> str:
@@ -103,7 +116,7 @@ def _lower_is_better(manifest: Manifest) -> bool:
     return from_json(manifest.experiment).evaluation.lower_is_better
 
 
-def _arrays(rows: Sequence[tuple[Point, float]]) -> Observations:
+def _arrays(rows: Sequence[tuple[Point, float]], start: bool) -> Observations:
     points = [point for point, _ in rows]
     numbers = {
         name: np.array([getattr(point, name) for point in points], np.float64)
@@ -112,6 +125,16 @@ def _arrays(rows: Sequence[tuple[Point, float]]) -> Observations:
     return Observations(
         name=np.array([point.name for point in points]),
         size=np.array([point.size for point in points]),
+        pretrained=np.array([float(_pretrained(point, start)) for point in points]),
         value=np.array([value for _, value in rows], np.float64),
         **numbers,
     )
+
+
+def _pretrained(point: Point, start: bool) -> bool:
+    """Returns True for a point with pretrained weights; `start` is that of the experiment."""
+    for change in point.set:
+        name, _, value = change.partition("=")
+        if name.strip() == "init_from":
+            start = value.strip() not in ("", "None", "null")
+    return start

@@ -63,8 +63,8 @@ def _over_compute(axes: Any, analysis: Analysis, held_out: bool) -> None:
             axes.plot(compute, law, ":", color=colours[size], linewidth=1)
         if "frontier" not in analysis.refused:
             _frontier(axes, analysis, compute)
-        if held_out and len(tested):
-            _predictions(axes, analysis)
+    if analysis.forecaster is not None and held_out and len(tested):
+        _predictions(axes, analysis)
     axes.set(xscale="log", yscale="log", xlabel="training FLOPs", ylabel=analysis.words)
     _finish(axes, "parameters")
 
@@ -80,22 +80,22 @@ def _frontier(axes: Any, analysis: Analysis, compute: np.ndarray) -> None:
 
 
 def _predictions(axes: Any, analysis: Analysis) -> None:
-    """Draws the joint law's predictions for the held-out runs, with the interval of a new run."""
-    assert analysis.joint is not None
+    """Draws the predictions of all forms together for the held-out runs, with their intervals."""
+    assert analysis.forecaster is not None
     tested = analysis.held_out
     for row in range(len(tested)):
-        at = {"parameters": tested.parameters[row], "samples": tested.samples[row]}
-        value, low, high = analysis.joint.prediction(at)
+        run = tested.where([row])
+        found = analysis.forecaster.forecast(run.run_inputs(), float(run.compute[0]))
         axes.errorbar(
             tested.compute[row] * 1.12,
-            value,
-            [[value - low], [high - value]],
+            found.value,
+            [[found.value - found.low], [found.high - found.value]],
             fmt="x",
             color="black",
             markersize=6,
             capsize=3,
             linewidth=1,
-            label="foretold" if row == 0 else None,
+            label="predicted" if row == 0 else None,
         )
 
 

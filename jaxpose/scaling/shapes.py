@@ -83,7 +83,7 @@ def joint(
     can have.
     """
     centre = centre_of(experiment, exponents)
-    step = {"width": _head_dim(experiment), "mlp": _head_dim(experiment), "depth": 1}
+    step = {"width": head_dim(experiment), "mlp": head_dim(experiment), "depth": 1}
     if min(factors) <= 0:
         raise InputError(f"--joint factors must be positive: {list(factors)}.")
     sizes = []
@@ -135,13 +135,13 @@ def _overrides(experiment: Experiment, shape: Mapping[str, float]) -> list[str]:
     image, changes = _image_experiment(experiment), []
     vit, codec = image.model.backbone, image.codec
     if "width" in shape:
-        width, head_dim = _whole("width", shape["width"]), _head_dim(experiment)
-        if width % head_dim:
+        width, per_head = _whole("width", shape["width"]), head_dim(experiment)
+        if width % per_head:
             raise InputError(
-                f"width {width} is not a multiple of the recipe's head dimension {head_dim}; heads "
+                f"width {width} is not a multiple of the recipe's head dimension {per_head}; heads "
                 "keep their dimension when the width changes."
             )
-        changes += [f"model.backbone.dim={width}", f"model.backbone.heads={width // head_dim}"]
+        changes += [f"model.backbone.dim={width}", f"model.backbone.heads={width // per_head}"]
     if "depth" in shape:
         changes.append(f"model.backbone.depth={_whole('depth', shape['depth'])}")
     if "mlp" in shape:
@@ -214,7 +214,8 @@ def _image_experiment(experiment: Experiment) -> Any:
     return experiment
 
 
-def _head_dim(experiment: Experiment) -> int:
+def head_dim(experiment: Experiment) -> int:
+    """Dimension of the heads of the experiment's ViT."""
     vit = _image_experiment(experiment).model.backbone
     return vit.dim // vit.heads
 

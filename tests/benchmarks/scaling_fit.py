@@ -15,7 +15,8 @@ import typer
 
 from jaxpose.scaling import frontier, isoflop
 from jaxpose.scaling.bootstrap import bootstrap
-from jaxpose.scaling.laws import COMPUTE, JOINT, fit
+from jaxpose.scaling.fitting import fit
+from jaxpose.scaling.laws import COMPUTE, JOINT
 
 CHINCHILLA = {"a": 0.34, "b": 0.28, "A": 406.4, "B": 410.7, "E": 1.69}
 """arXiv:2203.15556, eq. 10."""
