@@ -184,7 +184,7 @@ class InstanceHeatmaps:
         points = jnp.where(valid[..., None], points, 0.0)
         centers = smoothed(outputs.coupled[..., -1:].astype(jnp.float32))
         centers = local_peaks(centers, center_window(self.heatmap_hw))
-        lost = beyond(centers.reshape(len(centers), -1), self.min_score, self.max_people)
+        lost = beyond(centers.reshape(centers.shape[0], -1), self.min_score, self.max_people)
         return Decoded(points, jnp.clip(raw, 0.0, 1.0), raw, valid & finite, lost)
 
     def flip_back(self, outputs: InstanceMaps, permutation: Any) -> InstanceMaps:

@@ -206,7 +206,7 @@ class AnchoredHead(nn.Module):
                         y, False
                     )
                 y = nn.Conv(count * features, (1, 1), dtype=self.dtype, name=f"{name}_{i}")(y)
-                found.append(y.astype(jnp.float32).reshape(len(y), -1, features))
+                found.append(y.astype(jnp.float32).reshape(y.shape[0], -1, features))
         return AnchoredOutputs(jnp.concatenate(boxes, axis=1), jnp.concatenate(logits, axis=1))
 
 

@@ -90,5 +90,5 @@ def joined_tokens(features: jax.Array | TokenFeatures) -> jax.Array:
     before = [features.token[:, None]]
     if features.registers is not None:
         before.append(features.registers)
-    patches = features.map.reshape(len(features.map), -1, features.map.shape[-1])
+    patches = features.map.reshape(features.map.shape[0], -1, features.map.shape[-1])
     return jnp.concatenate([*before, patches], 1)

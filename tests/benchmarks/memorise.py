@@ -2,7 +2,7 @@
 
     jaxpose prepare coco --layout images --annotations person_keypoints_train2017.json \
         --images train2017 --canvas 256x256 --out data/few
-    python -m tests.benchmarks.by_heart fields --data data/few --workdir runs/fields
+    python -m tests.benchmarks.memorise fields --data data/few --workdir runs/fields
 
 A network that can learn, a loss with the right slope, and a codec that loses nobody reach almost
 the AP of the codec itself, decode(encode(truth)), which is printed first. `--steps 0` prints only
