@@ -91,6 +91,8 @@ def _head(head: ScoremapHead) -> list[Rule]:
     return rules
 
 
+# The model cards that could be read state an intention and no licence: the careful reading counts.
+_LICENCE = "see its model card (intended for research only)"
 _HUB = "https://huggingface.co/mwmathis/DeepLabCutModelZoo-SuperAnimal"
 
 DEEPLABCUT = Family(
@@ -115,6 +117,7 @@ DEEPLABCUT = Family(
             padding=1.0,
             parameters=28.54,
             source="DeepLabCut's model zoo; arXiv:2203.07436",
+            licence=_LICENCE,
             trained_on=(data,),
             weights=Weights(f"{_HUB}-{repository}/resolve/main/{file}.pt"),
         )
