@@ -143,7 +143,7 @@ DEEPLABCUT = Family(
                 padding=1.0,
                 parameters=millions,
             )
-            for depth, millions in ((50, 23.6), (101, 42.6))
+            for depth, millions in ((50, 23.61), (101, 42.61))
             for double in (True, False)
         ),
         *(
@@ -156,7 +156,7 @@ DEEPLABCUT = Family(
                 padding=1.0,
                 parameters=millions,
             )
-            for size, millions in (("W18", 9.6), ("W32", 28.5), ("W48", 63.6))
+            for size, millions in (("W18", 9.32), ("W32", 28.54), ("W48", 63.6))
             for refine in (True, False)
         ),
     ),
