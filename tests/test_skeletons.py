@@ -125,12 +125,8 @@ def test_limbs_exist_once_and_are_coloured(skeleton):
 
 @built_in
 def test_every_keypoint_is_on_a_limb_or_a_pupil(skeleton):
-    if skeleton.name in (
-        "facemesh468",
-        "holistic543",
-        "goliath308",
-    ):  # the limbs are its contours, most points are within
-        return
+    if skeleton.name in ("facemesh468", "holistic543", "goliath308"):
+        return  # the limbs are its contours, most points are within
     touched = {name for limb in skeleton.limbs for name in limb}
     alone = {f"{side}_{point}" for side in ("left", "right") for point in ("pupil", "eye_centre")}
     assert alone | {"chin"} >= set(skeleton.keypoints) - touched

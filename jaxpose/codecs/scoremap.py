@@ -76,7 +76,7 @@ class Scoremap:
 
     @property
     def averages(self) -> bool:
-        """Whether outputs of mirrored images can be averaged."""
+        """True if outputs of mirrored images can be averaged."""
         return not self.beyond
 
     def output_shapes(self, num_keypoints: int) -> tuple[tuple[tuple[int, ...], ...], ...]:

@@ -91,6 +91,8 @@ def _head(head: ScoremapHead) -> list[Rule]:
     return rules
 
 
+# The model cards that could be read state an intention and no licence: the careful reading counts.
+_LICENCE = "see its model card (intended for research only)"
 _HUB = "https://huggingface.co/mwmathis/DeepLabCutModelZoo-SuperAnimal"
 
 DEEPLABCUT = Family(
@@ -115,6 +117,7 @@ DEEPLABCUT = Family(
             padding=1.0,
             parameters=28.54,
             source="DeepLabCut's model zoo; arXiv:2203.07436",
+            licence=_LICENCE,
             trained_on=(data,),
             weights=Weights(f"{_HUB}-{repository}/resolve/main/{file}.pt"),
         )
@@ -140,7 +143,7 @@ DEEPLABCUT = Family(
                 padding=1.0,
                 parameters=millions,
             )
-            for depth, millions in ((50, 23.6), (101, 42.6))
+            for depth, millions in ((50, 23.61), (101, 42.61))
             for double in (True, False)
         ),
         *(
@@ -153,7 +156,7 @@ DEEPLABCUT = Family(
                 padding=1.0,
                 parameters=millions,
             )
-            for size, millions in (("W18", 9.6), ("W32", 28.5), ("W48", 63.6))
+            for size, millions in (("W18", 9.32), ("W32", 28.54), ("W48", 63.6))
             for refine in (True, False)
         ),
     ),
