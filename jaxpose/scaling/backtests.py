@@ -3,7 +3,7 @@
 A form is judged by these predictions, not by its fit. Its weight in a forecast is that of stacking
 (Yao et al. 2018, arXiv:1704.02030): the weights maximise the density that the mixture of all forms
 gave to the runs. The mixture's intervals are widened on each side until they would have held the
-runs (split conformal prediction: Lei et al. 2018, arXiv:1604.04173).
+runs.
 """
 
 import math
@@ -189,41 +189,37 @@ def mixture(
 def widening(
     cases: Sequence[Case], weights: Mapping[str, float], reach: float, level: float = LEVEL
 ) -> tuple[float, float]:
-    """Factors on the lower and the upper side of the mixture's intervals.
+    """Logarithms that are added to the lower and the upper side of the mixture's intervals.
 
     With them, each side would have held its part of the cases, so that a bias of the laws widens
-    one side only. Only the cases of the nearest reach count, at least `_NEAREST`. Beyond all of
-    them the factors grow with the logarithm of the reach, as the difference of two power laws
-    does. They are at least 1: a good record on a few cases does not narrow an interval.
+    one side only (conformalised quantiles: Romano et al. 2019, arXiv:1905.03222). Only the cases of
+    the nearest reach count, at least `_NEAREST`. Beyond all of them the additions grow with the
+    logarithm of the reach, as the difference of two power laws does. They are at least 0: a good
+    record on a few cases does not narrow an interval.
     """
     if not cases:
-        return 1.0, 1.0
+        return 0.0, 0.0
     away = np.array([abs(math.log(case.reach / reach)) for case in cases])
     limit = max(np.sort(away)[min(_NEAREST, len(away)) - 1], away.min() + math.log(1.2))
     near = [case for case, distance in zip(cases, away, strict=True) if distance <= limit]
-    distances = np.sort([_distance(case, weights) for case in near])
+    outside = []
+    for case in near:
+        _, low, high = mixture(case.draws, weights)
+        measured = math.log(case.measured)
+        outside.append((low - measured, measured - high))
     rank = min(len(near), math.ceil((1 + level) / 2 * (len(near) + 1)))
+    below, above = np.sort(outside, axis=0)[rank - 1]
     tested = max(1.2, *(case.reach for case in near))
     growth = max(1.0, math.log(reach) / math.log(tested))
-    low, high = -distances[len(near) - rank], distances[rank - 1]
-    return growth * max(1.0, float(low)), growth * max(1.0, float(high))
-
-
-def _distance(case: Case, weights: Mapping[str, float]) -> float:
-    """Signed distance of the measured value from the median, in half widths of that side."""
-    middle, low, high = mixture(case.draws, weights)
-    off = math.log(case.measured) - middle
-    side = high - middle if off > 0 else middle - low
-    return off / max(side, _LEAST_DEVIATION)
+    return growth * max(0.0, float(below)), growth * max(0.0, float(above))
 
 
 def widened(
-    bounds: tuple[float, float, float], factors: tuple[float, float]
+    bounds: tuple[float, float, float], added: tuple[float, float]
 ) -> tuple[float, float, float]:
-    """Value and bounds from those of the logarithm, with each side its factor times as far away."""
+    """Value and bounds from those of the logarithm, with `added` on the two sides."""
     middle, low, high = bounds
-    reach = (0.0, factors[0] * (low - middle), factors[1] * (high - middle))
-    value, low, high = (math.exp(min(middle + x, 700.0)) for x in reach)
+    value, low, high = (math.exp(min(x, 700.0)) for x in (middle, low - added[0], high + added[1]))
     return value, low, high
 
 
@@ -232,7 +228,7 @@ def predictions(
 ) -> tuple[tuple[float, float, float], ...]:
     """Stacked prediction of each case and its bounds.
 
-    Weights and factors come from the predictions of other runs from other cuts.
+    Weights and additions come from the predictions of other runs from other cuts.
     """
     found = {}
     for cut, soon in sorted({(case.cut, case.next) for case in cases}):
@@ -241,8 +237,8 @@ def predictions(
         others = [case for case in cases if case.cut != cut and case.name not in names]
         weights = stack(others, forms)
         for case in asked:
-            factors = widening(others, weights, case.reach)
-            found[cut, case.name] = widened(mixture(case.draws, weights), factors)
+            added = widening(others, weights, case.reach)
+            found[cut, case.name] = widened(mixture(case.draws, weights), added)
     return tuple(found[case.cut, case.name] for case in cases)
 
 
@@ -258,7 +254,7 @@ def record_of(cases: Sequence[Case], form: str) -> Record:
     """Record of one form's own intervals on next budgets, neither stacked nor widened."""
     return _record(
         [
-            (case, widened(mixture({form: case.draws[form]}, {form: 1.0}), (1.0, 1.0)))
+            (case, widened(mixture({form: case.draws[form]}, {form: 1.0}), (0.0, 0.0)))
             for case in cases
             if case.next and form in case.draws
         ]

@@ -43,17 +43,20 @@ def load(quantity: str, held_out: bool = False, table: Path = TABLE) -> Observat
 def parabolas(points: Observations) -> Record:
     """Record of isoFLOP parabolas on the lowest value of the next budget.
 
-    It is predicted by a power law of the lowest values of the smaller budgets. The interval is that of linear regression in logarithms. Budgets without a vertex are left out.
+    It is predicted by a power law of the lowest values of the smaller budgets. The
+    interval is that of linear regression in logarithms. The lowest
+    value lies within the trained sizes; budgets without a convex curve are left out.
     """
     points = points.where(points.epochs < 3)
     lowest = []
     for group in budgets(points):
         if len(np.unique(group.parameters)) >= 3:
             bend, slope, offset = np.polyfit(np.log(group.parameters), np.log(group.value), 2)
-            at = -slope / (2 * bend)
-            inside = np.log(group.parameters).min() < at < np.log(group.parameters).max()
-            if bend > 0 and inside:
-                lowest.append((np.log(group.compute.mean()), offset - slope**2 / (4 * bend)))
+            logs = np.log(group.parameters)
+            if bend > 0:
+                at = np.clip(-slope / (2 * bend), logs.min(), logs.max())
+                value = np.polyval((bend, slope, offset), at)
+                lowest.append((np.log(group.compute.mean()), value))
     hits, widths, errors = 0, [], []
     for cut in range(3, len(lowest)):
         x, y = np.array(lowest[:cut]).T
