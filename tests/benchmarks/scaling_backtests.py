@@ -43,9 +43,9 @@ def load(quantity: str, held_out: bool = False, table: Path = TABLE) -> Observat
 def parabolas(points: Observations) -> Record:
     """Record of isoFLOP parabolas on the lowest value of the next budget.
 
-    It is predicted by a power law of the lowest values of the smaller budgets. The
-    interval is that of linear regression in logarithms. The lowest
-    value lies within the trained sizes; budgets without a convex curve are left out.
+    It is predicted by a power law of the lowest values of the smaller budgets. The interval is that
+    of linear regression in logarithms. The lowest value lies within the trained sizes; budgets
+    without a convex curve are left out.
     """
     points = points.where(points.epochs < 3)
     lowest = []
@@ -77,6 +77,7 @@ def parabolas(points: Observations) -> Record:
 def draw(found: Forecaster, words: str, out: Path) -> None:
     """Two panels: runs, and each backtest's interval beside what was measured."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter, ScalarFormatter
 
     figure = Figure(figsize=(11.0, 4.2), dpi=110, layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -90,6 +91,8 @@ def draw(found: Forecaster, words: str, out: Path) -> None:
         )
     left.set(xscale="log", yscale="log", xlabel="training FLOPs", ylabel=words)
     left.set_title("runs; open squares repeat their data more than 3 times", fontsize=9)
+    left.xaxis.set_minor_formatter(NullFormatter())
+    left.yaxis.set_minor_formatter(ScalarFormatter())
     left.legend(title="parameters", fontsize=7, title_fontsize=7)
     rows = [
         (case, bounds)
