@@ -254,7 +254,7 @@ def recipe(path: Path) -> None:
 
 def study(path: Path) -> None:
     """A finished study; its results follow a law."""
-    script = load_script(TESTS / "scaling" / "test_analysis.py")
+    script = load_script(TESTS / "scaling" / "made_up.py")
     script.write_study(path, script.whole_sweep())
 
 

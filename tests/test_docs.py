@@ -102,7 +102,8 @@ SHRUNK: list[tuple[str, list[str]]] = [
     (r"compile humaneva_temporal", _set("model.backbone.channels=8", "batch_size=8")),
     (r"scaling plan", ["--width", "16,32", "--flops", "6e8,9e8", "--max-epochs", "99"]),
     (r"scaling plan .*--held-out", ["--width", "48", "--flops", "2e9"]),
-    (r"scaling (fit|plot)", ["--resamples", "50"]),
+    (r"scaling (fit|plot|recommend)", ["--resamples", "50"]),
+    (r"scaling recommend", ["--flops", "2e13"]),
 ]
 
 # Steps that are not run, by the beginning of a command or of a block (a pattern), with the reason.

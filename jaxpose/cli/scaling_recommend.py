@@ -95,8 +95,10 @@ def _report(
         "flops": budget.compute,
         "best": _run(found, exact, wanted),
         "shape": _shape(shape, chosen),
-        "alternatives": [_run(found, budget, size) for size in (low, high)],
-        "surer": [row._asdict() for row in advice.surer(by_loss, exact, chosen)],
+        "alternatives": [
+            _run(found, budget, size) for size in (min(low, wanted), max(high, wanted))
+        ],
+        "surer": [row._asdict() for row in advice.surer(by_loss, budget, chosen)],
         "backtests": {
             in_words(manifest, quantity): None if f.record is None else str(f.record)
             for quantity, f in found.items()

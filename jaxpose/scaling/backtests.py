@@ -2,8 +2,8 @@
 
 A form is judged by these predictions, not by its fit. Its weight in a forecast is that of stacking
 (Yao et al. 2018, arXiv:1704.02030): the weights maximise the density that the mixture of all forms
-gave to the runs. The mixture's intervals are widened by the factor with which they would have held
-the runs (split conformal prediction: Lei et al. 2018, arXiv:1604.04173).
+gave to the runs. The mixture's intervals are widened on each side until they would have held the
+runs.
 """
 
 import math
@@ -188,37 +188,38 @@ def mixture(
 
 def widening(
     cases: Sequence[Case], weights: Mapping[str, float], reach: float, level: float = LEVEL
-) -> float:
-    """Factor on the mixture's intervals with which they hold a share `level` of the cases.
+) -> tuple[float, float]:
+    """Logarithms that are added to the lower and the upper side of the mixture's intervals.
 
-    Only the cases of the nearest reach count, at least `_NEAREST`. Beyond all of them the factor
-    grows with the logarithm of the reach, as the difference of two power laws does. It is at least
-    1: a good record on a few cases does not narrow an interval.
+    With them, each side would have held its part of the cases, so that a bias of the laws widens
+    one side only (conformalised quantiles: Romano et al. 2019, arXiv:1905.03222). Only the cases of
+    the nearest reach count, at least `_NEAREST`. Beyond all of them the additions grow with the
+    logarithm of the reach, as the difference of two power laws does. They are at least 0: a good
+    record on a few cases does not narrow an interval.
     """
     if not cases:
-        return 1.0
+        return 0.0, 0.0
     away = np.array([abs(math.log(case.reach / reach)) for case in cases])
     limit = max(np.sort(away)[min(_NEAREST, len(away)) - 1], away.min() + math.log(1.2))
     near = [case for case, distance in zip(cases, away, strict=True) if distance <= limit]
-    ratios = sorted(_distance(case, weights) for case in near)
-    rank = min(len(ratios), math.ceil(level * (len(ratios) + 1)))
+    outside = []
+    for case in near:
+        _, low, high = mixture(case.draws, weights)
+        measured = math.log(case.measured)
+        outside.append((low - measured, measured - high))
+    rank = min(len(near), math.ceil((1 + level) / 2 * (len(near) + 1)))
+    below, above = np.sort(outside, axis=0)[rank - 1]
     tested = max(1.2, *(case.reach for case in near))
-    return max(1.0, ratios[rank - 1]) * max(1.0, math.log(reach) / math.log(tested))
+    growth = max(1.0, math.log(reach) / math.log(tested))
+    return growth * max(0.0, float(below)), growth * max(0.0, float(above))
 
 
-def _distance(case: Case, weights: Mapping[str, float]) -> float:
-    """Distance of the measured value from the median, in half widths of that side."""
-    middle, low, high = mixture(case.draws, weights)
-    off = math.log(case.measured) - middle
-    side = high - middle if off > 0 else middle - low
-    return abs(off) / max(side, _LEAST_DEVIATION)
-
-
-def widened(bounds: tuple[float, float, float], factor: float) -> tuple[float, float, float]:
-    """Value and bounds from those of the logarithm, with each side `factor` times as far away."""
+def widened(
+    bounds: tuple[float, float, float], added: tuple[float, float]
+) -> tuple[float, float, float]:
+    """Value and bounds from those of the logarithm, with `added` on the two sides."""
     middle, low, high = bounds
-    reach = (0.0, factor * (low - middle), factor * (high - middle))
-    value, low, high = (math.exp(min(middle + x, 700.0)) for x in reach)
+    value, low, high = (math.exp(min(x, 700.0)) for x in (middle, low - added[0], high + added[1]))
     return value, low, high
 
 
@@ -227,7 +228,7 @@ def predictions(
 ) -> tuple[tuple[float, float, float], ...]:
     """Stacked prediction of each case and its bounds.
 
-    Weights and factor come from the predictions of other runs from other cuts.
+    Weights and additions come from the predictions of other runs from other cuts.
     """
     found = {}
     for cut, soon in sorted({(case.cut, case.next) for case in cases}):
@@ -236,8 +237,8 @@ def predictions(
         others = [case for case in cases if case.cut != cut and case.name not in names]
         weights = stack(others, forms)
         for case in asked:
-            factor = widening(others, weights, case.reach)
-            found[cut, case.name] = widened(mixture(case.draws, weights), factor)
+            added = widening(others, weights, case.reach)
+            found[cut, case.name] = widened(mixture(case.draws, weights), added)
     return tuple(found[case.cut, case.name] for case in cases)
 
 
@@ -253,7 +254,7 @@ def record_of(cases: Sequence[Case], form: str) -> Record:
     """Record of one form's own intervals on next budgets, neither stacked nor widened."""
     return _record(
         [
-            (case, widened(mixture({form: case.draws[form]}, {form: 1.0}), 1.0))
+            (case, widened(mixture({form: case.draws[form]}, {form: 1.0}), (0.0, 0.0)))
             for case in cases
             if case.next and form in case.draws
         ]

@@ -88,8 +88,8 @@ class Forecaster:
         at = {name: np.array([value], np.float64) for name, value in inputs.items()}
         draws = {name: values[:, 0] for name, values in self.draws(at).items()}
         reach = max(1.0, compute / self.largest)
-        factor = widening(self.cases, self.weights, reach)
-        return Forecast(*widened(mixture(draws, self.weights), factor), compute / self.largest)
+        added = widening(self.cases, self.weights, reach)
+        return Forecast(*widened(mixture(draws, self.weights), added), compute / self.largest)
 
     def record_of(self, form: str) -> Record:
         """Record of one form alone, neither stacked nor widened."""

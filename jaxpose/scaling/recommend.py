@@ -139,7 +139,8 @@ def notes(found: Forecaster, budget: Budget, chosen: Choice, anyway: bool) -> li
 def surer(found: Forecaster, budget: Budget, chosen: Choice) -> list[Surer]:
     """Runs that would narrow the interval of `chosen` most for their compute.
 
-    Tried are one and three runs at one, two and four times the largest budget, at its best size.
+    Tried are one and three runs at one, two and four times the largest budget, at its best size,
+    as far as they cost less than the budget itself.
     The narrowing is that of linear prediction (kriging): the forms' replicates give the covariance
     of the forecast with the new runs.
     """
@@ -155,6 +156,8 @@ def surer(found: Forecaster, budget: Budget, chosen: Choice) -> list[Surer]:
         curves = _curves(found, [target, at])
         covariance = np.cov(curves[0][:2], aweights=curves[1])
         for runs in (1, 3):
+            if runs * part.compute >= budget.compute:
+                continue
             known = covariance[0, 1] ** 2 / (covariance[1, 1] + deviation**2 / runs)
             left = covariance[0, 0] - known + deviation**2
             width = float(np.sqrt(left / (covariance[0, 0] + deviation**2)))

@@ -104,6 +104,9 @@ def _on_mesh(key: jax.Array, mesh: jax.sharding.Mesh) -> jax.Array:
 def _fresh(experiment: Experiment, key: jax.Array) -> TrainState:
     with adapted(experiment.lora):
         variables: dict[str, Any] = init_variables(experiment.model, key, experiment.input_hw)
+    start = getattr(experiment.optimizer, "start", None)
+    if start is not None:
+        variables = variables | {"params": start(variables["params"], experiment.model)}
     params, base = split(variables["params"], experiment.lora)
     variables = variables | {"params": params, "base": base}
     tx = experiment.optimizer.build(experiment.steps, experiment.model)

@@ -34,16 +34,17 @@ from jaxpose.train.parameter_groups import (
     path_name,
 )
 from jaxpose.train.schedules import ENDLESS, NamedSchedule, Schedule, learning_rate_schedule
+from jaxpose.train.width_transfer import Growth, growths, scale_rates, scale_start
 
 
 @runtime_checkable
 class Optimizer(Protocol):
     """Optimizer: any frozen dataclass with `build`.
 
-    A custom class may return any optax chain and may ignore the arguments. Two more attributes are
-    used if they exist: `frozen`, regular expressions of parameters whose gradients are not
-    needed, and `learning_rates(steps)`, the schedule to log. Subclasses of
-    `ScheduledOptimizer` have both.
+    A custom class may return any optax chain and may ignore the arguments. Three more attributes
+    are used if they exist: `frozen`, regular expressions of parameters whose gradients are not
+    needed; `learning_rates(steps)`, the schedule to log; and `start(params, model)`, which changes
+    random initial parameters. Subclasses of `ScheduledOptimizer` have all.
     """
 
     def build(self, steps: int, model: Any) -> optax.GradientTransformation:
@@ -78,6 +79,9 @@ class ScheduledOptimizer(ABC):
       weight_decay: decoupled weight decay; norms, biases and position embeddings have none.
       layer_decay: the rate of each backbone layer is multiplied by `layer_decay ** (depth above
         it)` (BEiT, arXiv:2106.08254, as ViTPose uses it); 1.0 turns it off.
+      base_width: width of the ViT at which the learning rate was tuned; at any other width, rates
+        and initial values of its matrices are scaled so that the same learning rate is the best
+        (muP, see `width_transfer`). For AdamW and Lion. None for equal rates.
       clip_norm: largest global norm of the gradients; None for no limit.
       frozen: regular expressions, such as `backbone/.*`. Parameters whose whole path matches one do
         not change (running statistics of batch norm still do).
@@ -92,6 +96,7 @@ class ScheduledOptimizer(ABC):
     cooldown_steps: int = 0
     weight_decay: float = 0.1
     layer_decay: float = 1.0
+    base_width: int | None = None
     clip_norm: float | None = 1.0
     frozen: tuple[str, ...] = ()
 
@@ -102,6 +107,11 @@ class ScheduledOptimizer(ABC):
             )
         if not 0 < self.layer_decay <= 1:
             raise InputError(f"optimizer.layer_decay must be in (0, 1], and is {self.layer_decay}.")
+        if self.base_width is not None and not isinstance(self, AdamW | Lion):
+            raise InputError(
+                "optimizer.base_width is for AdamW and Lion, whose updates have one size for all "
+                f"gradients; {type(self).__name__} needs other factors."
+            )
         if self.timescale < 1 or self.cooldown_steps < 0:
             raise InputError(
                 "optimizer.timescale must be at least 1, optimizer.cooldown_steps at least 0."
@@ -116,6 +126,12 @@ class ScheduledOptimizer(ABC):
                 f"optimizer.milestones must be fractions of the run in (0, 1), and are "
                 f"{self.milestones}."
             )
+
+    def start(self, params: Any, model: Any) -> Any:
+        """Random initial parameters, scaled for `base_width`; unchanged without it."""
+        if self.base_width is None:
+            return params
+        return scale_start(params, growths(model, self.base_width))
 
     @abstractmethod
     def scaling(self, groups: ParameterGroups) -> optax.GradientTransformation:
@@ -144,6 +160,9 @@ class ScheduledOptimizer(ABC):
         if self.clip_norm is not None:
             parts.append(optax.clip_by_global_norm(self.clip_norm))
         parts.append(self.scaling(groups))
+        if self.base_width is not None:
+            # Before the weight decay: that is the same for all widths.
+            parts.append(_scale_by_width(growths(model, self.base_width)))
         parts.append(optax.add_decayed_weights(self.weight_decay, groups.weight_decay_mask))
         if self.layer_decay != 1.0:
             parts.append(_scale_by_layer(groups, self.layer_decay))
@@ -155,6 +174,14 @@ class ScheduledOptimizer(ABC):
             {False: rule, True: optax.set_to_zero()},
             functools.partial(frozen_mask, patterns=self.frozen),
         )
+
+
+def _scale_by_width(found: dict[str, Growth]) -> optax.GradientTransformation:
+    def update(updates: Any, state: optax.OptState, params: Any = None) -> tuple[Any, Any]:
+        del params
+        return scale_rates(updates, found), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 
 
 def _scale_by_layer(groups: ParameterGroups, decay: float) -> optax.GradientTransformation:

@@ -79,21 +79,24 @@ def test_a_forecast_holds_the_truth_and_states_its_record(stacked):
 
 def test_intervals_grow_beyond_the_reach_of_the_backtests(stacked):
     weights, tested = stacked.weights, max(case.reach for case in stacked.cases)
-    factors = [backtests.widening(stacked.cases, weights, tested**k) for k in (1, 2, 3)]
-    assert factors == pytest.approx([factors[0] * k for k in (1, 2, 3)])
+    added = [backtests.widening(stacked.cases, weights, tested**k) for k in (1, 2, 3)]
+    low, high = added[0]
+    assert added == [pytest.approx((low * k, high * k)) for k in (1, 2, 3)]
 
 
 def test_an_interval_that_missed_is_widened():
     rng = np.random.default_rng(0)
     draws = {"joint": rng.normal(0, 0.01, 400)}
     cases = [
-        backtests.Case(f"r{i}", 1.0, 2.0, True, float(np.exp(0.05 * (-1) ** i)), draws)
+        backtests.Case(f"r{i}", 1.0, 2.0, True, float(np.exp(-0.05 * (i % 2))), draws)
         for i in range(10)
     ]
-    factor = backtests.widening(cases, {"joint": 1.0}, reach=2.0)
-    _, low, high = backtests.widened(backtests.mixture(draws, {"joint": 1.0}), factor)
-    assert low <= np.exp(-0.05) * 1.001 and high >= np.exp(0.05) * 0.999
-    assert backtests.widening([], {"joint": 1.0}, reach=2.0) == 1.0
+    bounds = backtests.mixture(draws, {"joint": 1.0})
+    added = backtests.widening(cases, {"joint": 1.0}, reach=2.0)
+    _, low, high = backtests.widened(bounds, added)
+    assert low == pytest.approx(np.exp(-0.05), abs=1e-6)
+    assert high == pytest.approx(np.exp(bounds[2]))  # no run was above
+    assert backtests.widening([], {"joint": 1.0}, reach=2.0) == (0.0, 0.0)
 
 
 def test_a_forecast_far_beyond_the_data_is_refused(stacked):
