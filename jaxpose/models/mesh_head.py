@@ -63,7 +63,8 @@ class MeshHead(nn.Module):
         """`[B, h, w, C]` -> rotations, shape and camera, float32."""
         patches = features.reshape(features.shape[0], -1, features.shape[-1]).astype(self.dtype)
         query = self.param("query", kernel_init, (self.width,), jnp.float32)
-        x = jnp.broadcast_to(query[None, None].astype(self.dtype), (patches.shape[0], 1, self.width))
+        query = query[None, None].astype(self.dtype)
+        x = jnp.broadcast_to(query, (patches.shape[0], 1, self.width))
         for layer in range(self.depth):
             x = _Layer(
                 self.heads, self.head_dim, self.mlp_hidden, self.dtype, name=f"layer_{layer}"
