@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxpose.models.split import for_tpu
+
 # Kernel rows (or columns) that contribute to an output row, as (tap on the earlier input row, tap
 # on the later one). Output row 2m depends on input rows m - 1 and m, output row 2m + 1 on rows m
 # and m + 1.
@@ -64,7 +66,16 @@ def _deconv(x: jax.Array, kernel: jax.Array) -> jax.Array:
             )
         rows.append(jnp.stack(columns, axis=3))  # [B, h, w, 2, F]
     out = jnp.stack(rows, axis=2)  # [B, h, 2, w, 2, F]
-    return out.reshape(batch, 2 * height, 2 * width, kernel.shape[-1])
+    out = out.reshape(batch, 2 * height, 2 * width, kernel.shape[-1])
+    return _in_its_type(out)
+
+
+def _in_its_type(pixels: jax.Array) -> jax.Array:
+    """Keep pixels in their type while they are reordered, on TPUs.
+
+    Otherwise XLA converts them for the batch norm first, and then reorders twice the bytes.
+    """
+    return lax.optimization_barrier(pixels) if for_tpu() else pixels
 
 
 def _deconv_forward(x, kernel):
@@ -73,6 +84,7 @@ def _deconv_forward(x, kernel):
 
 def _deconv_backward(saved, gradient):
     x, kernel = saved
+    gradient = _in_its_type(gradient)
     # JAX's own derivative is used except for the kernel's gradient on CPUs: there XLA's convolution
     # with windows of the image's size takes 2-4 times as long as the same sums as matmuls.
     (x_gradient,) = jax.vjp(lambda x: _deconv(x, kernel), x)[1](gradient)
