@@ -15,7 +15,6 @@ import numpy as np
 
 from jaxpose import viz
 from jaxpose.codecs.clips import sampled_frames
-from jaxpose.convert import load_pretrained
 from jaxpose.data.action_clips import ActionClips
 from jaxpose.data.action_dataset import ActionDataset
 from jaxpose.data.windows import index_stream, take_frames
@@ -26,6 +25,7 @@ from jaxpose.metrics.report import Report
 from jaxpose.tasks.actions.augment import augmented
 from jaxpose.tasks.actions.estimator import ActionEstimator
 from jaxpose.tasks.actions.forward import class_scores
+from jaxpose.tasks.start import from_init
 from jaxpose.tasks.task import EvalResult, Evaluator, Variables, Weights
 from jaxpose.train.mesh import batch_sharded, replicated
 
@@ -175,16 +175,7 @@ class ActionTask:
         )
 
     def initial_variables(self, fresh: Variables, weights: Weights) -> Variables:
-        experiment = self.experiment
-        if experiment.init_from is None:
-            return fresh
-        model: Any = experiment.model
-        return load_pretrained(
-            model,
-            weights(experiment.init_from),
-            variables=fresh,
-            reset_head=experiment.reset_head,
-        )
+        return from_init(self.experiment, fresh, weights)
 
     def sample_names(self, source: ActionSource, indices: np.ndarray) -> list[str]:
         return [f"clip {source.clips.name[index]}" for index in indices]

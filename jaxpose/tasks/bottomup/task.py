@@ -9,7 +9,6 @@ import numpy as np
 
 from jaxpose import viz
 from jaxpose.codecs.codec import border_of
-from jaxpose.convert import load_pretrained
 from jaxpose.data.instances import image_shapes
 from jaxpose.data.source import Images, Source, check_keypoints
 from jaxpose.errors import InputError
@@ -19,6 +18,7 @@ from jaxpose.tasks.bottomup.augment import STILL, augment
 from jaxpose.tasks.bottomup.estimate import DEVICE_KEYS, estimate_all, make_estimate, score
 from jaxpose.tasks.bottomup.estimator import BottomUpEstimator
 from jaxpose.tasks.bottomup.mix import mixed
+from jaxpose.tasks.start import from_init
 from jaxpose.tasks.task import EvalResult, Evaluator, Variables, Weights
 from jaxpose.train.device_batches import train_batches
 from jaxpose.train.mesh import batch_sharded
@@ -129,15 +129,7 @@ class BottomUpTask:
         return scored
 
     def initial_variables(self, fresh: Variables, weights: Weights) -> Variables:
-        experiment = self.experiment
-        if experiment.init_from is None:
-            return fresh
-        return load_pretrained(
-            experiment.model,
-            weights(experiment.init_from),
-            variables=fresh,
-            reset_head=experiment.reset_head,
-        )
+        return from_init(self.experiment, fresh, weights)
 
     def abstract_batch(self, mesh: jax.sharding.Mesh) -> dict[str, Any]:
         """Shapes of a training batch, from the data if available, else from the codec."""

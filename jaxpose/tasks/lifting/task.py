@@ -15,7 +15,6 @@ import numpy as np
 
 from jaxpose.codecs.lifting import Statistics, root_place
 from jaxpose.codecs.sample import Sample
-from jaxpose.convert import load_pretrained
 from jaxpose.data.motion import Motion
 from jaxpose.data.motion_dataset import MotionDataset
 from jaxpose.data.virtual_cameras import before_each_camera, before_random_cameras, upright
@@ -39,6 +38,7 @@ from jaxpose.paths import as_path, local_copy
 from jaxpose.tasks.lifting.estimator import LiftingEstimator
 from jaxpose.tasks.lifting.score import COLUMNS, error_images, lift_all, report
 from jaxpose.tasks.lifting.windows import WindowSpec, lift, window_spec
+from jaxpose.tasks.start import from_init
 from jaxpose.tasks.task import EvalResult, Evaluator, Variables, Weights
 from jaxpose.train.mesh import batch_sharded, replicated
 
@@ -252,16 +252,7 @@ class LiftingTask:
         }
 
     def initial_variables(self, fresh: Variables, weights: Weights) -> Variables:
-        experiment = self.experiment
-        if experiment.init_from is None:
-            return fresh
-        model: Any = experiment.model
-        return load_pretrained(
-            model,
-            weights(experiment.init_from),
-            variables=fresh,
-            reset_head=experiment.reset_head,
-        )
+        return from_init(self.experiment, fresh, weights)
 
     def without_augmentation(self) -> "LiftingExperiment":
         return dataclasses.replace(self.experiment, mirror=False)

@@ -12,7 +12,6 @@ import numpy as np
 from jaxpose import viz
 from jaxpose.bodies import drawn_body, drawn_faces, pose_body
 from jaxpose.bodies.drawn_people import BodySource
-from jaxpose.convert import load_pretrained
 from jaxpose.data.source import Batch
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import centred_camera
@@ -29,6 +28,7 @@ from jaxpose.tasks.meshes.loss import (
     drawn_landmarks,
     keypoints_in_3d,
 )
+from jaxpose.tasks.start import from_init
 from jaxpose.tasks.task import EvalResult, Evaluator, Variables, Weights
 from jaxpose.tasks.topdown.augment import STILL, augmented, center_crop
 from jaxpose.train.device_batches import DEVICE_KEYS, eval_batches, to_device, train_batches
@@ -133,16 +133,7 @@ class MeshTask:
         }
 
     def initial_variables(self, fresh: Variables, weights: Weights) -> Variables:
-        experiment = self.experiment
-        if experiment.init_from is None:
-            return fresh
-        model: Any = experiment.model
-        return load_pretrained(
-            model,
-            weights(experiment.init_from),
-            variables=fresh,
-            reset_head=experiment.reset_head,
-        )
+        return from_init(self.experiment, fresh, weights)
 
     def without_augmentation(self) -> "MeshExperiment":
         return dataclasses.replace(self.experiment, augmentation=STILL)
