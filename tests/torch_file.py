@@ -86,13 +86,17 @@ class Writer:
         data = io.BytesIO()
         _Pickler(data, protocol=protocol).dump(content)
         with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("x/data.pkl", data.getvalue())
-            archive.writestr("x/byteorder", order)
+
+            def put(name: str, content: bytes | str) -> None:
+                archive.writestr(zipfile.ZipInfo(name), content)  # without the time of writing
+
+            put("x/data.pkl", data.getvalue())
+            put("x/byteorder", order)
             for key, storage in enumerate(self.storages):
                 if order == "big":
                     storage = storage.byteswap()
                 numbers = storage.tobytes()
-                archive.writestr(f"x/data/{key}", numbers[: len(numbers) - cut])
+                put(f"x/data/{key}", numbers[: len(numbers) - cut])
         return path
 
 

@@ -117,6 +117,9 @@ def outputs(where: str, checkpoint: str = "best") -> tuple[str, Arrays]:
     arrays = {f"raw {i}": thinned(leaf) for i, leaf in enumerate(jax.tree.leaves(raw))}
     arrays |= {"decoded": decoded[0], "scores": decoded[1], "raw scores": decoded[2]}
     arrays |= {"people": people.keypoints, "people's scores": people.scores}
+    if Path(where).name == "distilled" and (Path(where) / "checkpoints").is_dir():
+        # It is loaded as its student; the digest is of both networks.
+        variables = load_run(Path(where), checkpoint).variables
     return digest(variables), {name: np.asarray(value) for name, value in arrays.items()}
 
 

@@ -27,6 +27,9 @@ TERMS = {
     "IntegralLoss": ["coordinates", "heatmaps"],
     "WeightedSum": ["L1", "MPJPE"],
     "Distillation": ["features", "outputs", "task"],
+    "SimCC3DKL": ["depth", "plane"],
+    "HandVolumeLoss": ["hands", "root", "volumes"],
+    "ScoremapLoss": ["offsets", "scores"],
     "SemiSupervised": ["bone_length", "pose", "reprojection", "trajectory"],
 }
 

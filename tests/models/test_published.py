@@ -24,6 +24,7 @@ from jaxpose.models.published.catalogue import (
     DETECTORS,
     FAMILIES,
     LIFTERS,
+    MESH_MODELS,
     UNPUBLISHED,
     find,
     records,
@@ -31,7 +32,7 @@ from jaxpose.models.published.catalogue import (
 from jaxpose.tasks.topdown.augment import IMAGENET_MEAN, IMAGENET_STD
 
 ROOT = Path(__file__).resolve().parents[2]
-EVERY = (*CATALOGUE, *DETECTORS, *LIFTERS, *BACKBONES, *ACTION_MODELS)
+EVERY = (*CATALOGUE, *DETECTORS, *LIFTERS, *BACKBONES, *ACTION_MODELS, *MESH_MODELS)
 # One of each combination of backbone, head and codec that is quick to trace.
 TRACED = (
     *("vitpose-s", "vitpose-s-simple", "vitpose-plus-s-aic", "hrnetv2-w18-cofw", "litehrnet-18"),
