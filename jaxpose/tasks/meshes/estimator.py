@@ -82,7 +82,7 @@ class MeshEstimator:
 
         kind = "uint8" if level == "crops" else "float32"
         meaning = "RGB crops, 0 to 255" if level == "crops" else "RGB crops, normalised"
-        example = jax.ShapeDtypeStruct((1, height, width, 3), jnp.dtype(kind))
+        example: Any = jax.eval_shape(lambda: jnp.zeros((1, height, width, 3), kind))
         return Program(
             bodies,
             (Value("images", ("B", height, width, 3), kind, meaning),),
