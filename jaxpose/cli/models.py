@@ -126,7 +126,8 @@ def record_table(row: Listed) -> Table:
     result.add_column(overflow="fold")
     facts: list[tuple[str, str]] = [("name", row.name), ("kind", row.kind)]
     facts.append(("frames" if row.kind in _OVER_TIME else "input", row.takes))
-    facts.append(("classes" if row.kind in _CLASSIFIERS else "keypoints", row.gives))
+    gives = "classes" if row.kind in _CLASSIFIERS else "keypoints"
+    facts.append(("body model" if row.kind == "mesh" else gives, row.gives))
     if row.record is not None:
         facts += _of_record(row.record)
     facts += [
