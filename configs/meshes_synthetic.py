@@ -24,7 +24,14 @@ def get_config() -> MeshExperiment:
         model=PoseModel(
             Pyramid(patch=8, widths=(64, 128, 256), depths=(2, 2, 2), path_width=64),
             MeshHead(
-                joints=17, shapes=8, depth=2, width=256, heads=4, mlp_hidden=512, facing=FACING
+                joints=17,
+                shapes=8,
+                depth=2,
+                width=256,
+                heads=4,
+                mlp_hidden=512,
+                facing=FACING,
+                positions=True,
             ),
         ),
         codec=MeshCodec(input_hw=(128, 96)),

@@ -40,6 +40,7 @@ class MeshHead(nn.Module):
       mlp_hidden: hidden units.
       facing: six numbers of the root's rotation at the start of training: where the first two axes
         of a body go that stands and faces the camera. The other joints start without rotation.
+      positions: add a learned position to each patch, for backbones that add none.
       dtype: compute dtype; the outputs are float32.
     """
 
@@ -51,10 +52,11 @@ class MeshHead(nn.Module):
     head_dim: int = 64
     mlp_hidden: int = 1024
     facing: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+    positions: bool = False
     dtype: str = "float32"
 
     parameter_rules: ClassVar[ParameterRules] = ParameterRules(
-        no_decay=("query", "mean_pose", "mean_shape", "mean_camera"),
+        no_decay=("query", "positions", "mean_pose", "mean_shape", "mean_camera"),
         output=r"(pose|shape|camera)/.*",
     )
 
@@ -62,6 +64,9 @@ class MeshHead(nn.Module):
     def __call__(self, features: jax.Array, train: bool = False) -> MeshOutputs:
         """`[B, h, w, C]` -> rotations, shape and camera, float32."""
         patches = features.reshape(features.shape[0], -1, features.shape[-1]).astype(self.dtype)
+        if self.positions:
+            places = self.param("positions", kernel_init, patches.shape[1:], jnp.float32)
+            patches = patches + places[None].astype(self.dtype)
         query = self.param("query", kernel_init, (self.width,), jnp.float32)
         query = query[None, None].astype(self.dtype)
         x = jnp.broadcast_to(query, (patches.shape[0], 1, self.width))
