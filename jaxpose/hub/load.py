@@ -169,14 +169,14 @@ def load_lifter(
     Raises:
       InputError: as for `load`; a model for images.
     """
-    check_kind(where, "lifter")
-    trained = load(where, checkpoint, trust_recipe=trust_recipe)
-    if trained.estimator.takes != "tracks":
-        raise InputError(
-            f"{where} is {USES['pose']} A lifter is one of `jaxpose models`, or is trained with a "
-            "recipe such as h36m_mlp."
-        )
-    return trained
+    return _load_taking(
+        "tracks",
+        where,
+        checkpoint,
+        trust_recipe,
+        f"{USES['pose']} A lifter is one of `jaxpose models`, or is trained with a recipe such as "
+        "h36m_mlp.",
+    )
 
 
 def load_action_model(
@@ -187,14 +187,14 @@ def load_action_model(
     Raises:
       InputError: as for `load`; a model of another kind.
     """
-    check_kind(where, "action")
-    trained = load(where, checkpoint, trust_recipe=trust_recipe)
-    if trained.estimator.takes != "clips":
-        raise InputError(
-            f"{where} is no classifier of actions. One is trained with a recipe such as "
-            "actions_synthetic, or converted from one of `jaxpose models --task action`."
-        )
-    return trained
+    return _load_taking(
+        "clips",
+        where,
+        checkpoint,
+        trust_recipe,
+        "no classifier of actions. One is trained with a recipe such as actions_synthetic, or "
+        "converted from one of `jaxpose models --task action`.",
+    )
 
 
 def load_mesh_model(
@@ -205,13 +205,24 @@ def load_mesh_model(
     Raises:
       InputError: as for `load`; a model of another kind.
     """
-    check_kind(where, "mesh")
+    return _load_taking(
+        "bodies",
+        where,
+        checkpoint,
+        trust_recipe,
+        "no model of meshes. Convert the weights of one of `jaxpose models --task mesh`, or train "
+        "one with the recipe meshes_synthetic.",
+    )
+
+
+def _load_taking(
+    takes: str, where: str | Path, checkpoint: Checkpoint, trust_recipe: bool, other: str
+) -> Trained:
+    """Load a model whose estimator takes `takes`; `other` says what any other model is not."""
+    check_kind(where, _OTHERS[takes])
     trained = load(where, checkpoint, trust_recipe=trust_recipe)
-    if trained.estimator.takes != "bodies":
-        raise InputError(
-            f"{where} is no model of meshes. Convert the weights of one of `jaxpose models --task "
-            "mesh`, or train one with the recipe meshes_synthetic."
-        )
+    if trained.estimator.takes != takes:
+        raise InputError(f"{where} is {other}")
     return trained
 
 

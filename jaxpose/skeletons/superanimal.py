@@ -3,7 +3,7 @@
 The names are those of the published models, "thai" for thigh included.
 """
 
-from jaxpose.skeletons.skeleton import Skeleton, chain
+from jaxpose.skeletons.skeleton import Skeleton, chain, pairs_by_name
 
 _SOURCE = (
     "Ye et al., SuperAnimal pretrained pose estimation models for behavioral analysis, Nature"
@@ -31,15 +31,11 @@ _MOUSE = (
 )
 
 
-def _pairs(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """Left and right keypoints, whose names differ in this word wherever it stands."""
-    return tuple((name, name.replace("left", "right")) for name in names if "left" in name)
-
-
 SUPERANIMAL_QUADRUPED39 = Skeleton(
     name="quadruped39",
     keypoints=_QUADRUPED,
-    pairs=_pairs(_QUADRUPED),
+    # The word for the side stands anywhere in a name.
+    pairs=tuple((name, name.replace("left", "right")) for name in _QUADRUPED if "left" in name),
     limbs=(
         *chain(("nose", "upper_jaw", "lower_jaw")),
         *chain(("nose", "neck_base", "neck_end", "back_base", "back_middle", "back_end")),
@@ -70,7 +66,7 @@ SUPERANIMAL_QUADRUPED39 = Skeleton(
 SUPERANIMAL_MOUSE27 = Skeleton(
     name="mouse27",
     keypoints=_MOUSE,
-    pairs=_pairs(_MOUSE),
+    pairs=pairs_by_name(_MOUSE),
     limbs=(
         *chain(("nose", "head_midpoint", "neck", "mid_back", "mouse_center", "mid_backend")),
         *chain(("mid_backend", "mid_backend2", "mid_backend3", "tail_base", "tail1", "tail2")),

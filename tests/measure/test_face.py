@@ -41,7 +41,7 @@ def test_turns_come_back(skeleton):
 
 
 def test_signs_are_those_that_are_written():
-    """Where the nose goes in the image, and which eye is lower."""
+    """Turns move the nose and the eyes in the image as their signs say."""
     index = FACE68.index
     place = (0.0, 0.0, 900.0)
     straight = seen(FACE68, 0, 0, 0, place)
