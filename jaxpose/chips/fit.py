@@ -250,7 +250,8 @@ def _shapes(experiment: Experiment, wanted: Slice) -> Iterator[_Estimate]:
     here, count = Setting.of(experiment, wanted), wanted.count
     frozen = frozen_patterns(experiment.optimizer)
     cost = training_cost(experiment.model, experiment.input_hw, frozen)
-    meshes = sorted({1, *(n for n in (4, 16, 64) if count % n == 0 and n < count), count})
+    # 128 divides the widths of more models than 256 does, and an array is divided or whole.
+    meshes = sorted({1, *(n for n in (4, 16, 64, 128) if count % n == 0 and n < count), count})
     remats = ["none", "block"] if here.remat is not None else [None]
     for fsdp, remat in itertools.product(meshes, remats):
         one = Setting(count, 1, fsdp, remat).apply(experiment)

@@ -80,16 +80,8 @@ class Pyramid(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
         """`[B, H, W, 3]` normalised RGB -> `[B, H / patch, W / patch, path_width]` in `dtype`."""
-        self._check(images)
-        x = images.astype(self.dtype)
-        stages = []
-        for s, (width, depth) in enumerate(zip(self.widths, self.depths, strict=True)):
-            name = f"stage_{s}"
-            x = Merge(width, 2 if s else self.patch, self.dtype, name=f"{name}_merge")(x, train)
-            for k in range(depth):
-                x = Block(self.dtype, name=f"{name}_block_{k}")(x, train)
-            stages.append(x)
-
+        stages = _stages(images, self.patch, self.widths, self.depths, self.dtype, train)
+        x = stages[-1]
         for s in reversed(range(len(stages) - 1)):
             below = repeat(self._project(x, f"path_{s}_from_below"), 2)
             x = below + self._project(stages[s], f"path_{s}_from_stage")
@@ -107,18 +99,53 @@ class Pyramid(nn.Module):
             name=name,
         )(x)
 
-    def _check(self, images: jax.Array) -> None:
-        if len(self.widths) != len(self.depths) or len(self.widths) < 2:
-            raise InputError(
-                f"Pyramid widths {self.widths} and depths {self.depths} must have one entry for "
-                "each stage, and there must be at least two stages."
-            )
-        stride = self.patch * 2 ** (len(self.widths) - 1)
-        if images.ndim != 4 or images.shape[1] % stride or images.shape[2] % stride:
-            raise InputError(
-                f"Pyramid with patch {self.patch} and {len(self.widths)} stages needs images "
-                f"[B, H, W, 3] with H and W multiples of {stride}, but got {list(images.shape)}."
-            )
+
+class Stages(nn.Module):
+    """The stages of a `Pyramid` without its path: a trunk for a neck that takes several maps.
+
+    Attributes:
+      patch, widths, depths, dtype: as in `Pyramid`.
+    """
+
+    patch: int = 8
+    widths: tuple[int, ...] = (64, 128, 256)
+    depths: tuple[int, ...] = (1, 1, 1)
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False) -> tuple[jax.Array, ...]:
+        """`[B, H, W, 3]` normalised RGB -> a map for each stage, by increasing stride."""
+        return tuple(_stages(images, self.patch, self.widths, self.depths, self.dtype, train))
+
+
+def _stages(
+    images: jax.Array,
+    patch: int,
+    widths: tuple[int, ...],
+    depths: tuple[int, ...],
+    dtype: str,
+    train: bool,
+) -> list[jax.Array]:
+    """Maps of all stages; call it in a compact method."""
+    if len(widths) != len(depths) or len(widths) < 2:
+        raise InputError(
+            f"Pyramid widths {widths} and depths {depths} must have one entry for each stage, and "
+            "there must be at least two stages."
+        )
+    stride = patch * 2 ** (len(widths) - 1)
+    if images.ndim != 4 or images.shape[1] % stride or images.shape[2] % stride:
+        raise InputError(
+            f"Pyramid with patch {patch} and {len(widths)} stages needs images [B, H, W, 3] with H "
+            f"and W multiples of {stride}, but got {list(images.shape)}."
+        )
+    x = images.astype(dtype)
+    maps = []
+    for s, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+        x = Merge(width, 2 if s else patch, dtype, name=f"stage_{s}_merge")(x, train)
+        for k in range(depth):
+            x = Block(dtype, name=f"stage_{s}_block_{k}")(x, train)
+        maps.append(x)
+    return maps
 
 
 def _conv(features: int, dtype: str, name: str) -> nn.Conv:

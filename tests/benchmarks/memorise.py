@@ -33,13 +33,13 @@ from jaxpose.losses import (
 )
 from jaxpose.models.build import PoseModel
 from jaxpose.models.center_offsets import CenterOffsetHead
-from jaxpose.models.darknet import CSPDarknet, yolox_style
-from jaxpose.models.detection import PathAggregation
+from jaxpose.models.darknet import yolox_style
+from jaxpose.models.feature_pyramid import PyramidNeck
 from jaxpose.models.heads import DeconvHead
 from jaxpose.models.higher_hrnet import HigherHRNetHead
 from jaxpose.models.one_stage import OneStageModel, YOLOXPoseHead
 from jaxpose.models.parameter_rules import ParameterRules
-from jaxpose.models.pyramid import Pyramid
+from jaxpose.models.pyramid import Pyramid, Stages
 from jaxpose.skeletons import COCO17
 from jaxpose.tasks.bottomup.augment import STILL, augment
 from jaxpose.tasks.bottomup.estimate import estimate_all, score
@@ -117,7 +117,7 @@ def tags(size: int) -> dict[str, Any]:
         near_only=True,
     )
     model = PoseModel(_trunk(), HigherHRNetHead(17, higher=False))
-    return {"model": model, "codec": codec, "loss": AssociativeEmbeddingLoss()}
+    return {"model": model, "codec": codec, "loss": AssociativeEmbeddingLoss(tag=1e-2)}
 
 
 def offsets(size: int) -> dict[str, Any]:
@@ -128,13 +128,12 @@ def offsets(size: int) -> dict[str, Any]:
 
 
 def one_stage(size: int) -> dict[str, Any]:
-    """YOLOX-Pose with an eighth of YOLOX's channels."""
+    """The head and loss of YOLOX-Pose on a small residual trunk."""
     codec = OneStage((size, size), threshold=0.05)
-    style, width = yolox_style(False, "float32"), 32
     model = OneStageModel(
-        CSPDarknet(0.33, 0.125),
-        YOLOXPoseHead(17, 48, style),
-        PathAggregation(width, 1, "darknet", 1, style),
+        Stages(8, (64, 128, 256), (1, 1, 1)),
+        YOLOXPoseHead(17, 64, yolox_style(False, "float32")),
+        PyramidNeck(64),
     )
     return {
         "model": model,
@@ -164,12 +163,12 @@ def experiment(kind: str, data: str, **changes: Any) -> BottomUpExperiment:
         "optimizer": AdamW(
             learning_rate=2e-3, schedule="cosine", warmup_steps=50, weight_decay=0.0, b2=0.99
         ),
-        "evaluation": Evaluation(every=200, batch_size=14, flip_test=False),
-        "steps": 1200,
+        "evaluation": Evaluation(every=500, batch_size=14, flip_test=False),
+        "steps": 3000,
         "batch_size": 7,
         "ema_decay": 0.99,
         "resident": True,
-        "checkpoint_every": 200,
+        "checkpoint_every": 250,
         "log_every": 20,
     }
     return BottomUpExperiment(skeleton=COCO17, **settings | KINDS[kind](height) | changes)
@@ -204,7 +203,7 @@ def main() -> None:
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("--data", required=True, help="whole images, with a square canvas")
     parser.add_argument("--workdir", type=Path, help="run directory; an interrupted run continues")
-    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch-size", type=int, default=7)
     options = parser.parse_args()
     made = functools.partial(experiment, options.kind, options.data, batch_size=options.batch_size)

@@ -1,6 +1,7 @@
 """Trained model of whole images with all settings of prediction, without the variables."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import jax
@@ -61,8 +62,9 @@ class BottomUpEstimator:
         input's size to people in their pixels.
 
         Raises:
-          InputError: the level is `"photo"`, which is for models that take crops, or `"crops"` for
-            a codec that decodes on the host.
+          InputError: the level is `"photo"`, which is for models that take crops, `"crops"` for a
+            codec that decodes on the host, or `"model"` for a model of which a part runs after
+            decoding (RTMO's classifier).
         """
         if level == "photo":
             raise InputError(
@@ -111,6 +113,13 @@ class BottomUpEstimator:
             value = Value("images", ("B", height, width, 3), "float32", "RGB images, normalised")
             shape: Any = jax.ShapeDtypeStruct
             example = shape((1, height, width, 3), jnp.float32)
+            raw = jax.eval_shape(partial(self.model.apply, train=False), variables, example)
+            if getattr(raw, "classifier", None) is not None:
+                raise InputError(
+                    "This model classifies coordinates only where decoding has found people, so "
+                    "the head's outputs are not enough for keypoints. Export level 'crops': uint8 "
+                    "images of the model's size to people."
+                )
             outputs = outputs_like(bare, example, "outputs of the model's head, not decoded")
             return Program(bare, (value,), outputs, level, facts, (), weight_bytes, samples)
         images = Value("images", ("B", height, width, 3), "uint8", "RGB images, 0 to 255")

@@ -70,6 +70,12 @@ class MeshExperiment(Experiment):
                 f"The free body has {wanted[0]} joints and {wanted[1]} shape numbers: give the "
                 f"model MeshHead(joints={wanted[0]}, shapes={wanted[1]})."
             )
+        if isinstance(self.loss, MeshLoss) and self.loss.focal != self.codec.focal:
+            raise InputError(
+                f"loss.focal is {self.loss.focal:g} and codec.focal {self.codec.focal:g}: the loss "
+                "would project bodies by another camera than that of the prediction. Set both to "
+                "one value."
+            )
         if self.augmentation.half_body:
             raise InputError(
                 "augmentation.half_body must be 0: a body is regressed from all of it."

@@ -257,3 +257,5 @@ def test_prediction_of_images_of_any_size_needs_no_flip_test():
     assert predictor.compilations == 1 and not any(map(len, people))  # untrained: nobody is likely
     program = estimator.program(variables)
     assert not program.facts["flip_test"]
+    with pytest.raises(InputError, match="classifies coordinates only where decoding has found"):
+        estimator.program(variables, level="model")

@@ -192,6 +192,7 @@ def test_parts_that_do_not_fit_are_named():
     for change, message in (
         ({"model": PoseModel(EXPERIMENT.model.backbone, MeshHead())}, "17 joints and 8 shape"),
         ({"augmentation": Augmentation()}, "half_body must be 0"),
+        ({"loss": MeshLoss(focal=5.0)}, "loss.focal is 5 and codec.focal"),
     ):
         with pytest.raises(InputError, match=message):
             replace(EXPERIMENT, **change)
