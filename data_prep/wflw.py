@@ -30,6 +30,7 @@ from jaxpose.data.canvas import (
     Skip,
     by_image,
     check_folder,
+    square_of_points,
 )
 from jaxpose.data.coco_json import NOT_NUMBERS, OUTSIDE
 from jaxpose.data.script_options import Beam, Overwrite, Processes
@@ -132,10 +133,3 @@ def faces(
             f"{path} is no list of WFLW: no line has {_NUMBERS} numbers and the name of an image."
         )
     return list(by_image(people)), skips
-
-
-def square_of_points(points: np.ndarray) -> np.ndarray:
-    """Square `[4]` (xywh) about the extent of points `[K, 2]`, whose ends are whole pixels."""
-    low, high = np.floor(points.min(axis=0)), np.ceil(points.max(axis=0))
-    side = np.repeat((high - low).max(), 2)
-    return np.concatenate([(low + high - side) / 2, side])

@@ -214,6 +214,13 @@ def clip_box(box_xywh: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.concatenate([low, high - low], axis=-1).astype(np.float64)
 
 
+def square_of_points(points: np.ndarray) -> np.ndarray:
+    """Square `[4]` (xywh) about the extent of points `[K, 2]`, whose ends are whole pixels."""
+    low, high = np.floor(points.min(axis=0)), np.ceil(points.max(axis=0))
+    side = np.repeat((high - low).max(), 2)
+    return np.concatenate([(low + high - side) / 2, side])
+
+
 def read_annotated_image(annotated: ImageAnnotation) -> tuple[np.ndarray | None, str, str]:
     """Read the image; on failure return None, with the reason and a detail for the summary."""
     if not is_file(annotated.path):

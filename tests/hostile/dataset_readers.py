@@ -200,6 +200,23 @@ def _wflw() -> list[Files]:
     return [{"list.txt": "\n".join(lines).encode()}]
 
 
+def _face_landmarks() -> list[Files]:
+    points = _rng().uniform(40, 200, (68, 2)).round(2)
+    rows = "\n".join(f"{x} {y}" for x, y in points)
+    pts = f"version: 1\nn_points: 68\n{{\n{rows}\n}}\n".encode()
+    return [{"a.pts": pts, "a.png": b""}, {"a.txt": f"68\n{rows}\n".encode(), "a.png": b""}]
+
+
+def _freihand() -> list[Files]:
+    joints = _rng().uniform(0.4, 0.6, (21, 3)).round(4).tolist()
+    files: Files = {
+        "xyz.json": json.dumps([joints]).encode(),
+        "K.json": json.dumps([[[480, 0, 112], [0, 480, 112], [0, 0, 1]]]).encode(),
+        "00000000.jpg": b"",
+    }
+    return [files, {"K.json": files["K.json"], **files}]
+
+
 def _aic() -> list[Files]:
     table = np.concatenate([_rng().uniform(40, 200, (14, 2)).round(), np.ones((14, 1))], axis=1)
     entry = {"image_id": "a", "keypoint_annotations": {"human1": table.ravel().tolist()}}
@@ -305,6 +322,24 @@ SCRIPTS: dict[str, tuple[Reader, ...]] = {
             lambda folder: _script("wflw").faces(folder / "list.txt", folder),
             _wflw,
             lambda found: [len(image.people) for image in found[0]] == [2] and not found[1],
+        ),
+    ),
+    "face_landmarks": (
+        Reader(
+            "files of face landmarks",
+            lambda folder: _script("face_landmarks").faces([folder]),
+            _face_landmarks,
+            lambda found: [len(image.people) for image in found[0]] == [1] and not found[1],
+        ),
+    ),
+    "freihand": (
+        Reader(
+            "FreiHAND",
+            lambda folder: _script("freihand").hands(
+                folder / "xyz.json", folder / "K.json", folder
+            ),
+            _freihand,
+            lambda found: [len(image.people) for image in found[0]] == [1] and not found[1],
         ),
     ),
     "aic": (
