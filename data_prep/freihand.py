@@ -4,9 +4,9 @@
         --images training/rgb --out data/freihand
 
 The files hold the joints of each hand in metres of the camera's frame, and the camera's matrix.
-Keypoints are joints projected by it. Every background of a hand has an image of its own: image
-32,560 is hand 0 again. All joints are labelled, and are stored as visible. With `--layout images`
-records also have the joints in millimetres of the camera's frame.
+Keypoints are joints projected by it. Each hand is seen before four backgrounds: image 32,560 is
+hand 0 again. All joints are labelled, and are stored as visible. With `--layout images` records
+also have the joints in millimetres of the camera's frame.
 
 A hand's box is the square about the extent of its keypoints in whole pixels, not clipped to the
 image; MMPose's list has the box of the hand's mask. The id of a hand, and of an image, is the
@@ -112,6 +112,11 @@ def hands(joints: Path, cameras: Path, images: Path) -> tuple[list[ImageAnnotati
             skips.append(Skip(str(unusable), file.name))
         else:
             found.append(ImageAnnotation(file, file.name, number, (hand,), len(found)))
+    if not found and all(skip.reason in (WRONG_LENGTH, NOT_NUMBERS) for skip in skips):
+        raise InputError(
+            f"{joints} and {cameras} are not files of FreiHAND: no item has 21 joints (x, y, z) "
+            "and a matrix of three rows."
+        )
     return found, skips
 
 

@@ -61,7 +61,7 @@ def test_files_that_do_not_belong_together_are_refused(script, tmp_path):
     hands = script("freihand").hands
     files = _write(tmp_path, [_joints().tolist()], [CAMERA] * 2)
     (tmp_path / "rgb").mkdir()
-    with pytest.raises(InputError, match="1 hands and .* 2 cameras"):
+    with pytest.raises(InputError, match=r"1 hands and .* 2 cameras"):
         hands(*files, tmp_path)
     with pytest.raises(InputError, match="has no images"):
         hands(files[0], _write(tmp_path, [_joints().tolist()])[1], tmp_path / "rgb")
