@@ -73,7 +73,7 @@ class ResidualBlock(nn.Module):
         if self.stride > 1 or x.shape[-1] != widths[-1]:
             stride = self.stride
             if stride > 1 and self.shortcut == "pooled":
-                x, stride = _pool(x, stride), 1
+                x, stride = mean_pool(x, stride), 1
             x = conv(x, widths[-1], 1, stride, True, "shortcut")
         return nn.relu(x + y)
 
@@ -148,7 +148,7 @@ def _nearest(x: jax.Array, size: tuple[int, ...]) -> jax.Array:
     return x
 
 
-def _pool(x: jax.Array, size: int) -> jax.Array:
+def mean_pool(x: jax.Array, size: int) -> jax.Array:
     """Mean over `size` x `size` pixels of `[B, h, w, C]`; the last windows may be smaller."""
     cut = [(0, -n % size) for n in x.shape[1:3]]
     return nn.avg_pool(x, (size, size), (size, size), cut, count_include_pad=False)

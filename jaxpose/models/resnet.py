@@ -9,6 +9,7 @@ from jaxpose.errors import InputError
 from jaxpose.models.conv import ConvNorm, Norm
 from jaxpose.models.parameter_rules import ParameterRules
 from jaxpose.models.residual import CalibratedBlock, ResidualBlock
+from jaxpose.models.split_attention import SplitAttentionBlock
 
 
 class ResNet(nn.Module):
@@ -24,10 +25,12 @@ class ResNet(nn.Module):
       outputs: stages whose maps are returned, from 0; empty for the map of the last one.
       dtype: compute dtype; parameters and norm statistics stay float32.
       groups, squeeze: as in `ResidualBlock`: ResNeXt has 32 groups, SE-ResNet a squeeze of 16.
-      calibrated: blocks of SCNet (`CalibratedBlock`).
-      norm: norm of the convolutions, as in `ConvNorm`; "batch" with calibrated blocks.
+      kind: "residual" blocks, or bottlenecks of SCNet ("calibrated", `CalibratedBlock`) or of
+        ResNeSt ("split", `SplitAttentionBlock`).
+      norm: norm of the convolutions, as in `ConvNorm`; "batch" with other than residual blocks.
       output_stride: largest stride; stages beyond it are dilated instead (DeepLab,
         arXiv:1606.00915, section 3.1), the first block of a stage as the stage before, as in timm.
+      stem_width: channels of the stem, if they are not `width`; 0 for `width`.
     """
 
     blocks: tuple[int, ...] = (3, 4, 6, 3)
@@ -38,9 +41,10 @@ class ResNet(nn.Module):
     outputs: tuple[int, ...] = ()
     groups: int = 1
     squeeze: int = 0
-    calibrated: bool = False
+    kind: Literal["residual", "calibrated", "split"] = "residual"
     norm: Norm = "batch"
     output_stride: int = 32
+    stem_width: int = 0
 
     parameter_rules: ClassVar[ParameterRules] = ParameterRules(
         embedding=r"stem_\d+/.*", stages=r"stage_(\d+)_\w+/.*"
@@ -55,13 +59,13 @@ class ResNet(nn.Module):
             )
         if self.variant not in ("v1b", "v1d"):
             raise InputError(f"ResNet variant must be v1b or v1d, not {self.variant!r}.")
-        if self.calibrated and min(images.shape[1:3]) < 4 * stride:
+        if self.kind == "calibrated" and min(images.shape[1:3]) < 4 * stride:
             raise InputError(
                 f"Calibrated blocks need images of at least {4 * stride} pixels on each side: "
                 f"they divide the last map by four. These are {list(images.shape[1:3])}."
             )
-        if not self.bottleneck and (self.groups > 1 or self.calibrated):
-            raise InputError("A ResNet with groups or calibrated blocks needs bottleneck=True.")
+        if not self.bottleneck and (self.groups > 1 or self.kind != "residual"):
+            raise InputError(f"A ResNet with groups or {self.kind} blocks needs bottleneck=True.")
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array | tuple[jax.Array, ...]:
@@ -72,8 +76,9 @@ class ResNet(nn.Module):
         self._check(images)
         deep = self.variant == "v1d"
         x = images.astype(self.dtype)
-        half = self.width // 2
-        for i, width in enumerate((half, half, self.width) if deep else (self.width,)):
+        stem = self.stem_width or self.width
+        half = stem // 2
+        for i, width in enumerate((half, half, stem) if deep else (stem,)):
             x = ConvNorm(
                 width,
                 3 if deep else 7,
@@ -92,8 +97,9 @@ class ResNet(nn.Module):
             for k in range(blocks):
                 width, stride = self.width * 2**s, 2 if coarser and k == 0 else 1
                 name = f"stage_{s}_block_{k}"
-                if self.calibrated:
-                    x = CalibratedBlock(width, self.dtype, stride, name=name)(x, train)
+                if self.kind != "residual":
+                    block = CalibratedBlock if self.kind == "calibrated" else SplitAttentionBlock
+                    x = block(width, self.dtype, stride, name=name)(x, train)
                     continue
                 x = ResidualBlock(
                     width,
@@ -127,4 +133,11 @@ class SEResNet(ResNet):
 class SCNet(ResNet):
     """SCNet (Liu et al. 2020, CVPR): blocks with self-calibrated convolutions."""
 
-    calibrated: bool = True
+    kind: Literal["residual", "calibrated", "split"] = "calibrated"
+
+
+class ResNeSt(ResNet):
+    """ResNeSt (Zhang et al. 2020, arXiv:2004.08955): bottlenecks with split attention."""
+
+    variant: Literal["v1b", "v1d"] = "v1d"
+    kind: Literal["residual", "calibrated", "split"] = "split"

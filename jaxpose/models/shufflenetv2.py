@@ -1,4 +1,4 @@
-"""ShuffleNetV2 with wide kernels, as OpenPifPaf's backbones have it."""
+"""ShuffleNetV2: as published, and with wide kernels and finer maps, as OpenPifPaf has it."""
 
 from typing import ClassVar
 
@@ -58,18 +58,23 @@ class ShuffleUnit(nn.Module):
 
 
 class ShuffleNetV2(nn.Module):
-    """ShuffleNetV2 without its pooling, for dense predictions: maps of a sixteenth of the image.
+    """ShuffleNetV2 (Ma et al. 2018, arXiv:1807.11164, table 5), or OpenPifPaf's.
 
-    Kreiss et al. 2021, arXiv:2103.02440, section 4.1: kernels of 5x5, more channels and units.
+    The defaults are OpenPifPaf's (Kreiss et al. 2021, arXiv:2103.02440, section 4.1): kernels of
+    5x5, more channels and units, and no pooling, so that the maps are twice as fine.
 
     Attributes:
       units: number of units in each of three stages.
       channels: channels of the stages, and of the last convolution.
+      size: side of the depthwise kernels, 3 as published.
+      pooled: maximum over 3x3 pixels, with stride 2, after the first convolution, as published.
       dtype: compute dtype; parameters and norm statistics stay float32.
     """
 
     units: tuple[int, int, int] = (4, 8, 4)
     channels: tuple[int, int, int, int] = (348, 696, 1392, 1392)
+    size: int = 5
+    pooled: bool = False
     dtype: str = "float32"
 
     parameter_rules: ClassVar[ParameterRules] = ParameterRules(
@@ -78,13 +83,15 @@ class ShuffleNetV2(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
-        """`[B, H, W, 3]` normalised RGB -> `[B, H / 16, W / 16, C]`, rounded up."""
+        """`[B, H, W, 3]` normalised RGB -> `[B, H / 16, W / 16, C]`, or / 32; rounded up."""
         x = images.astype(self.dtype)
         x = ConvNorm(_STEM, 3, 2, kernel_init_std=None, dtype=self.dtype, name="stem")(x, train)
+        if self.pooled:
+            x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
         for s, (units, channels) in enumerate(zip(self.units, self.channels[:3], strict=True)):
             for k in range(units):
                 stride, name = 1 if k else 2, f"stage_{s}_unit_{k}"
-                x = ShuffleUnit(channels, stride, dtype=self.dtype, name=name)(x, train)
+                x = ShuffleUnit(channels, stride, self.size, self.dtype, name=name)(x, train)
         return ConvNorm(self.channels[3], 1, kernel_init_std=None, dtype=self.dtype, name="last")(
             x, train
         )

@@ -194,6 +194,9 @@ SOURCES = {
     "mmpose_scnet50_128x192": Source(
         "mmpose", partial(mmpose, "SCNet", depth=50), (1, 3, 128, 192)
     ),
+    "mmpose_resnest50_64x96": Source("mmpose", partial(mmpose, "ResNeSt", depth=50), SMALL),
+    "mmpose_shufflenetv1_64x96": Source("mmpose", partial(mmpose, "ShuffleNetV1"), SMALL),
+    "mmpose_shufflenetv2_64x96": Source("mmpose", partial(mmpose, "ShuffleNetV2"), SMALL),
     "face_alignment_fan2_64x64": Source("face-alignment", fan, (1, 3, 64, 64)),
     "deeplabcut_hrnet_w18_96x64": Source("timm", partial(deeplabcut, 5, True), (1, 3, 96, 64)),
     "deeplabcut_resnet50_96x64": Source("timm", partial(deeplabcut_resnet, 5), (1, 3, 96, 64)),

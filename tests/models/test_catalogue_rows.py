@@ -57,6 +57,33 @@ MMPOSE_INDEX = (
     "scnet/scnet50_coco_384x288-9cacd0ea_20200709",
     "scnet/scnet101_coco_256x192-6d348ef9_20200709",
     "scnet/scnet101_coco_384x288-0b6e631b_20200709",
+    "resnest/resnest50_coco_256x192-6e65eece_20210320",
+    "resnest/resnest50_coco_384x288-dcd20436_20210320",
+    "resnest/resnest101_coco_256x192-2ffcdc9d_20210320",
+    "resnest/resnest101_coco_384x288-80660658_20210320",
+    "resnest/resnest200_coco_256x192-db007a48_20210517",
+    "resnest/resnest200_coco_384x288-b5bb76cb_20210517",
+    "resnest/resnest269_coco_256x192-2a7882ac_20210517",
+    "resnest/resnest269_coco_384x288-b142b9fb_20210517",
+    "mspn/mspn50_coco_256x192-8fbfb5d0_20201123",
+    "mspn/2xmspn50_coco_256x192-c8765a5c_20201123",
+    "mspn/3xmspn50_coco_256x192-e348f18e_20201123",
+    "mspn/4xmspn50_coco_256x192-7b837afb_20201123",
+)
+# The same of version 1, between "v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_" and ".pth".
+MMPOSE_INDEX_V1 = (
+    "shufflenetv1_8xb64-210e_coco-256x192-7a7ea4f4_20221013",
+    "shufflenetv1_8xb64-210e_coco-384x288-8342f8ba_20221013",
+    "shufflenetv2_8xb64-210e_coco-256x192-51fb931e_20221014",
+    "shufflenetv2_8xb64-210e_coco-384x288-d30ab55c_20221014",
+    "cpm_8xb64-210e_coco-256x192-0e978875_20220920",
+    "cpm_8xb32-210e_coco-384x288-165487b8_20221011",
+    "rsn18_8xb32-210e_coco-256x192-9049ed09_20221013",
+    "rsn50_8xb32-210e_coco-256x192-c35901d5_20221013",
+    "2xrsn50_8xb32-210e_coco-256x192-9ede341e_20221013",
+    "3xrsn50_8xb32-210e_coco-256x192-c3e3c4fe_20221013",
+    "vipnas-mbv3_8xb64-210e_coco-256x192-e0987441_20221010",
+    "vipnas-res50_8xb64-210e_coco-256x192-35d4bff9_20220917",
 )
 
 
@@ -106,6 +133,8 @@ def test_every_official_address_has_a_place():
     # Addresses that are here and in no list were typed wrong.
     addresses = {row["url"] for row in listed.values()}
     addresses |= {f"{OPENMMLAB}/top_down/{file}.pth" for file in MMPOSE_INDEX}
+    start = f"{OPENMMLAB}/v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_"
+    addresses |= {f"{start}{file}.pth" for file in MMPOSE_INDEX_V1}
     addresses |= {f"{OPENMMLAB}/{file}.pth" for file in MMPOSE_PAGES}
     addresses |= set(OTHERS)
     assert not [r.name for r in (*runs.values(), *waits.values()) if _unlisted(r, addresses)]

@@ -37,10 +37,12 @@ from jaxpose.models.published.pifpaf import *
 from jaxpose.models.published.posenet import *
 from jaxpose.models.published.pvt import *
 from jaxpose.models.published.resnet import *
+from jaxpose.models.published.resnet_kin import *
 from jaxpose.models.published.rtmdet import *
 from jaxpose.models.published.rtmpose import *
 from jaxpose.models.published.rtmw import *
 from jaxpose.models.published.sam import *
+from jaxpose.models.published.shufflenet import *
 from jaxpose.models.published.swin import *
 from jaxpose.models.published.vitpose import *
 from jaxpose.models.published.yolo import *

@@ -41,7 +41,7 @@ def pifpaf(
         )
     units, channels = _SIZES[size]
     head = CompositeFieldHead(num_keypoints, associations, dtype)
-    return PoseModel(ShuffleNetV2(units, channels, dtype), head)
+    return PoseModel(ShuffleNetV2(units, channels, dtype=dtype), head)
 
 
 def _any_size(num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:

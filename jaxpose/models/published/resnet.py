@@ -1,14 +1,12 @@
 """Models with a ResNet backbone: heatmaps, SimCC, and three kinds of regression."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal
 
-import numpy as np
-
 from jaxpose.codecs import Codec, IntegralRegression, Regression, SimCC
 from jaxpose.codecs.heatmap import msra
-from jaxpose.errors import InputError, nearest
+from jaxpose.errors import InputError
 from jaxpose.models import layouts
 from jaxpose.models.build import PoseModel
 from jaxpose.models.classifier import ClassificationHead
@@ -16,19 +14,15 @@ from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.heads import DeconvHead, SimCCHead
 from jaxpose.models.published.record import APACHE, OPENMMLAB, Family, PublishedPose, Weights
 from jaxpose.models.regression_heads import IntegralRegressionHead, RegressionHead, RLEHead
-from jaxpose.models.resnet import ResNet, ResNeXt, SCNet, SEResNet
+from jaxpose.models.resnet import ResNet
 from jaxpose.skeletons import COCO17
 
 __all__ = [
     "RESNET",
-    "ResNeXt",
     "ResNet",
-    "SCNet",
-    "SEResNet",
     "deeppose",
     "integral_regression",
     "resnet_backbone",
-    "resnet_kin",
     "rle",
     "simcc_resnet",
     "simple_baseline",
@@ -58,27 +52,6 @@ def resnet_backbone(depth: int, variant: Variant = "v1b", *, dtype: str = "float
         raise InputError(f"Unknown ResNet depth {depth!r}; known: {known}.")
     bottleneck, blocks = _DEPTHS[depth]
     return ResNet(blocks, bottleneck, variant, dtype=dtype)
-
-
-_KIN = {"resnext": ResNeXt, "seresnet": SEResNet, "scnet": SCNet}
-
-
-def resnet_kin(
-    name: str, depth: int, num_keypoints: int = 17, *, dtype: str = "float32"
-) -> PoseModel:
-    """SimpleBaseline's head on "resnext" (32x4d), "seresnet" or "scnet" of `depth` 50, 101 or 152.
-
-    Heatmaps have a quarter of the image's size.
-
-    Raises:
-      InputError: there is no such architecture or depth.
-    """
-    if name not in _KIN:
-        known = list(_KIN)
-        raise InputError(f"Unknown architecture {name!r}; known: {known}.{nearest(name, known)}")
-    plain = resnet_backbone(depth, dtype=dtype)
-    backbone = _KIN[name](plain.blocks, plain.bottleneck, dtype=dtype)
-    return PoseModel(backbone, DeconvHead(num_keypoints, _DECONVOLUTIONS, dtype=dtype))
 
 
 def simple_baseline(
@@ -137,11 +110,6 @@ def _simple_baseline(
     return simple_baseline(depth, num_keypoints, variant)
 
 
-def _kin(name: str, depth: int, num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
-    del input_hw  # fully convolutional
-    return resnet_kin(name, depth, num_keypoints)
-
-
 def _deeppose(depth: int, num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
     del input_hw  # the map is averaged
     return deeppose(depth, num_keypoints)
@@ -172,12 +140,12 @@ def _integral_codec(input_hw: tuple[int, int]) -> IntegralRegression:
     return IntegralRegression(input_hw, (input_hw[0] // 4, input_hw[1] // 4))
 
 
-def _mmpose(model: ResNet) -> list[Rule]:
-    """Rules for MMPose's and MMPretrain's ResNet and ResNetV1d.
+def mmpose_resnet(model: ResNet, layers: Sequence[tuple[str, str, str]] = ()) -> list[Rule]:
+    """Rules for MMPose's and MMPretrain's ResNet and ResNetV1d; `layers` is that of `stages`.
 
     Entry 0 of a pooled shortcut is the mean, if it has one; the convolution is next.
     """
-    rules = _stages(model, r"backbone\.")
+    rules = stages(model, r"backbone\.", layers=layers)
     if model.variant == "v1d":
         stem = r"backbone\.stem\.(?P<i>\d+)"
         rules += layouts.conv_norm(rf"{stem}\.conv", rf"{stem}\.bn", "backbone/stem_{i}")
@@ -188,7 +156,7 @@ def _mmpose(model: ResNet) -> list[Rule]:
 
 def timm_resnet(model: ResNet) -> list[Rule]:
     """Rules for timm's and torchvision's ResNet; "v1d" is timm's `resnet50d` and similar models."""
-    rules = _stages(model, "", always_pooled=True)
+    rules = stages(model, "", always_pooled=True)
     if model.variant == "v1d":
         for i, norm in enumerate((r"conv1\.1", r"conv1\.4", "bn1")):
             rules += layouts.conv_norm(rf"conv1\.{3 * i}", norm, f"backbone/stem_{i}")
@@ -202,53 +170,38 @@ def _timm_classifier(head: ClassificationHead) -> list[Rule]:
     return layouts.dense("fc", "head/linear")
 
 
-# Layers of a block of SCNet, its convolution and its norm in MMPose.
-_CALIBRATED = (
-    ("plain_0", "conv1", "bn1"),
-    ("plain_1", r"k1\.0", r"k1\.1"),
-    ("calibrated_0", "conv2", "bn2"),
-    ("low", r"scconv\.k2\.1", r"scconv\.k2\.2"),
-    ("calibrated_1", r"scconv\.k3\.0", r"scconv\.k3\.1"),
-    ("calibrated_2", r"scconv\.k4\.0", r"scconv\.k4\.1"),
-    ("joined", "conv3", "bn3"),
-)
-
-
-def _matrix(weight: np.ndarray) -> np.ndarray:
-    """1x1 convolution `[out, in, 1, 1]` -> `[in, out]`."""
-    return layouts.linear(weight[:, :, 0, 0])
-
-
-def _stages(model: ResNet, prefix: str, always_pooled: bool = False) -> list[Rule]:
+def stages(
+    model: ResNet,
+    prefix: str,
+    always_pooled: bool = False,
+    layers: Sequence[tuple[str, str, str]] = (),
+) -> list[Rule]:
     """Rules for residual blocks.
 
-    `always_pooled` is for projects where shortcuts without stride have an (empty) mean, too.
+    Args:
+      always_pooled: shortcuts without stride have an (empty) mean, too.
+      layers: layers of a block with a norm: our name, and the sources' of convolution and norm;
+        empty for those of ordinary blocks.
     """
+    if not layers:
+        count = 3 if model.bottleneck else 2
+        layers = [(f"conv_{i}", f"conv{i + 1}", f"bn{i + 1}") for i in range(count)]
     rules = []
     for s in range(len(model.blocks)):
-        source = rf"{prefix}layer{s + 1}\.(?P<k>\d+)"
-        target = f"backbone/stage_{s}_block_" + "{k}"
+        source, target = block_names(prefix, s)
         pooled = model.variant == "v1d" and (always_pooled or s > 0)
         first = 1 if pooled else 0
-        rules += layouts.conv_norm(
-            rf"{source}\.downsample\.{first}",
-            rf"{source}\.downsample\.{first + 1}",
-            f"{target}/shortcut",
-        )
-        if model.calibrated:
-            for ours, conv, norm in _CALIBRATED:
-                rules += layouts.conv_norm(
-                    rf"{source}\.{conv}", rf"{source}\.{norm}", f"{target}/{ours}"
-                )
-            continue
-        for i in (1, 2) if model.squeeze else ():
-            excitation = rf"{source}\.se_layer\.conv{i}\.conv"
-            rules += layouts.dense(excitation, f"{target}/excitation/fc{i}", kernel=_matrix)
-        for i in range(3 if model.bottleneck else 2):
+        shortcut = "shortcut", rf"downsample\.{first}", rf"downsample\.{first + 1}"
+        for ours, conv, norm in (shortcut, *layers):
             rules += layouts.conv_norm(
-                rf"{source}\.conv{i + 1}", rf"{source}\.bn{i + 1}", f"{target}/conv_{i}"
+                rf"{source}\.{conv}", rf"{source}\.{norm}", f"{target}/{ours}"
             )
     return rules
+
+
+def block_names(prefix: str, stage: int) -> tuple[str, str]:
+    """Pattern of the names of a stage's blocks in PyTorch's projects, and our names."""
+    return rf"{prefix}layer{stage + 1}\.(?P<k>\d+)", f"backbone/stage_{stage}_block_" + "{k}"
 
 
 _ZOO = "MMPose 1.3 model zoo"
@@ -341,46 +294,9 @@ _UNPUBLISHED: tuple[tuple[str, _Make, _Codec, tuple[int, int], float], ...] = (
     ("integral-r152", partial(_integral, 152, False), _integral_codec, _SQUARE, 68.64),
 )
 
-_KIN_FOLDER = f"{OPENMMLAB}/top_down"
-_KIN_POSES = tuple(
-    PublishedPose(
-        name=_name(f"{architecture}-{depth}", hw),
-        make=partial(_kin, architecture, depth),
-        codec=msra,
-        skeleton=COCO17,
-        input_hw=hw,
-        score=f"AP {ap}",
-        source="MMPose 1.x model zoo",
-        licence=APACHE,
-        trained_on=("COCO",),
-        weights=Weights(
-            f"{_KIN_FOLDER}/{architecture}/{architecture}{depth}_coco_{hw[0]}x{hw[1]}-{file}.pth",
-            file.partition("_")[0],
-        ),
-    )
-    for architecture, depth, hw, ap, file in (
-        ("resnext", 50, _SMALL, 71.5, "dcff15f6_20200727"),
-        ("resnext", 50, _LARGE, 72.4, "412c848f_20200727"),
-        ("resnext", 101, _SMALL, 72.6, "c7eba365_20200727"),
-        ("resnext", 101, _LARGE, 74.4, "f5eabcd6_20200727"),
-        ("resnext", 152, _SMALL, 73.0, "102449aa_20200727"),
-        ("resnext", 152, _LARGE, 74.2, "806176df_20200727"),
-        ("seresnet", 50, _SMALL, 72.9, "25058b66_20200727"),
-        ("seresnet", 50, _LARGE, 74.8, "bc0b7680_20200727"),
-        ("seresnet", 101, _SMALL, 73.4, "83f29c4d_20200727"),
-        ("seresnet", 101, _LARGE, 75.4, "48de1709_20200727"),
-        ("seresnet", 152, _SMALL, 73.0, "1c628d79_20200727"),
-        ("seresnet", 152, _LARGE, 75.3, "58b23ee8_20200727"),
-        ("scnet", 50, _SMALL, 72.8, "6920f829_20200709"),
-        ("scnet", 50, _LARGE, 75.1, "9cacd0ea_20200709"),
-        ("scnet", 101, _SMALL, 73.3, "6d348ef9_20200709"),
-        ("scnet", 101, _LARGE, 75.2, "0b6e631b_20200709"),
-    )
-)
-
 RESNET = Family(
     "resnet",
-    mmpose=dict.fromkeys((ResNet, ResNeXt, SEResNet, SCNet), _mmpose),
+    mmpose={ResNet: mmpose_resnet},
     formats=(
         Format(
             name="timm and torchvision ResNet",
@@ -392,7 +308,6 @@ RESNET = Family(
     ),
     published=(
         *_SIMPLE_BASELINES,
-        *_KIN_POSES,
         *(
             PublishedPose(
                 name=_name(base, hw),

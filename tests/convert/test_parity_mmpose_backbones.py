@@ -1,4 +1,4 @@
-"""ResNeXt, SE-ResNet and SCNet: the same features as MMPose's code, found by the keys."""
+"""Backbones of MMPose's model zoo: the same features as its code, found by the keys."""
 
 import jax
 import numpy as np
@@ -11,14 +11,18 @@ from jaxpose.convert.choose import Clues, choose
 from jaxpose.convert.identify import identify
 from jaxpose.convert.load import load_pretrained
 from jaxpose.errors import InputError
-from jaxpose.models import ResNet, resnet_kin
-from jaxpose.models.build import abstract_variables, count_parameters
+from jaxpose.models import ResNet, resnet_kin, shufflenet
+from jaxpose.models.build import PoseModel, abstract_variables, count_parameters
 from jaxpose.models.published.catalogue import CATALOGUE, LIFTERS, UNPUBLISHED
 
-NAMES = {
-    "resnext": "mmpose_resnext50_64x96",
-    "seresnet": "mmpose_seresnet50_64x96",
-    "scnet": "mmpose_scnet50_128x192",
+# Golden file and model of each.
+NAMES: dict[str, tuple[str, PoseModel]] = {
+    "resnext-50": ("mmpose_resnext50_64x96", resnet_kin("resnext", 50)),
+    "seresnet-50": ("mmpose_seresnet50_64x96", resnet_kin("seresnet", 50)),
+    "scnet-50": ("mmpose_scnet50_128x192", resnet_kin("scnet", 50)),
+    "resnest-50": ("mmpose_resnest50_64x96", resnet_kin("resnest", 50)),
+    "shufflenet-v1": ("mmpose_shufflenetv1_64x96", shufflenet("v1")),
+    "shufflenet-v2": ("mmpose_shufflenetv2_64x96", shufflenet("v2")),
 }
 # Variables with a head, by name, which are made once.
 FRESH: dict = {}
@@ -26,12 +30,10 @@ FRESH: dict = {}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize(
-    "name", ["scnet", *(pytest.param(n, marks=pytest.mark.slow) for n in ("resnext", "seresnet"))]
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_features_equal_mmposes(name, place):
-    golden = reference.load(NAMES[name], "backbones")
-    model = resnet_kin(name, 50)
+    file, model = NAMES[name]
+    golden = reference.load(file, "backbones")
     run = jax.jit(
         lambda variables, images: model.apply(
             variables, images, method=lambda whole, images: whole.backbone(images, False)
@@ -51,19 +53,35 @@ def test_features_equal_mmposes(name, place):
     assert count_parameters({"params": backbone}) == golden.description["parameters"]
 
 
+def channels_of(backbone):
+    """Channels of a backbone's features."""
+    images = jax.ShapeDtypeStruct((1, 128, 128, 3), np.float32)
+    shape, _ = jax.eval_shape(
+        lambda key, x: backbone.init_with_output(key, x), jax.random.key(0), images
+    )
+    return shape.shape[-1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_pose_model_is_found_by_its_keys(name):
-    backbone = reference.load(NAMES[name], "backbones").state_dict
+    backbone = reference.load(NAMES[name][0], "backbones").state_dict
     baseline = reference.empty_state_dict("simplebaseline_r50_256x192")
     head = {key: array for key, array in baseline.items() if key.startswith("head.")}
+    first = "head.deconv_layers.0.weight"
+    channels = channels_of(NAMES[name][1].backbone)
+    head[first] = np.broadcast_to(np.float32(0), (channels, *head[first].shape[1:]))
     fits = identify({**backbone, **head}, [*CATALOGUE, *LIFTERS, *UNPUBLISHED], input_hw=(256, 192))
-    assert choose(fits, Clues("x.pth"))[0].entry.name == f"{name}-50"
+    assert choose(fits, Clues("x.pth"))[0].entry.name == name
 
 
 def test_other_kinds_are_refused():
     with pytest.raises(InputError, match="Unknown architecture 'resnxt'"):
         resnet_kin("resnxt", 50)
+    with pytest.raises(InputError, match="Unknown ResNeSt depth 152; known: 50, 101, 200, 269"):
+        resnet_kin("resnest", 152)
+    with pytest.raises(InputError, match="Unknown ShuffleNet 'v3'"):
+        shufflenet("v3")
     with pytest.raises(InputError, match="images of at least 128 pixels"):
         abstract_variables(resnet_kin("scnet", 50), (96, 96))
     with pytest.raises(InputError, match="needs bottleneck=True"):
