@@ -11,7 +11,16 @@ from jaxpose.convert.choose import Clues, choose
 from jaxpose.convert.identify import identify
 from jaxpose.convert.load import load_pretrained
 from jaxpose.errors import InputError
-from jaxpose.models import ResNet, resnet_kin, shufflenet
+from jaxpose.models import (
+    MSPN,
+    CPMHead,
+    CPMTrunk,
+    PyramidHeads,
+    ResNet,
+    mspn,
+    resnet_kin,
+    shufflenet,
+)
 from jaxpose.models.build import PoseModel, abstract_variables, count_parameters
 from jaxpose.models.published.catalogue import CATALOGUE, LIFTERS, UNPUBLISHED
 
@@ -75,11 +84,51 @@ def test_a_pose_model_is_found_by_its_keys(name):
     assert choose(fits, Clues("x.pth"))[0].entry.name == name
 
 
+# Golden file of heatmaps, the last of which is compared, and the model.
+WHOLE: dict[str, tuple[str, PoseModel]] = {
+    "cpm": ("mmpose_cpm_64x96", PoseModel(CPMTrunk(), CPMHead(5, 3))),
+    "mspn": ("mmpose_mspn_64x96", PoseModel(MSPN((2, 1, 1, 1), 2), PyramidHeads(5))),
+    "rsn": ("mmpose_rsn_64x96", PoseModel(MSPN((2, 1, 1, 1), 2, "steps"), PyramidHeads(5))),
+}
+
+
+RUN = jax.jit(
+    lambda model, variables, images: model.apply(variables, images, train=False), static_argnums=0
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", WHOLE)
+def test_heatmaps_equal_mmposes(name, place):
+    file, model = WHOLE[name]
+    golden = reference.load(file, "backbones")
+
+    def far(state_dict):
+        variables = load_pretrained(model, state_dict)
+        last = np.asarray(RUN(model, variables, golden.images)).transpose(0, 3, 1, 2)
+        return distance(last, golden.outputs[max(golden.outputs, key=int)])
+
+    own = far(golden.state_dict)
+    assert own <= TOLERANCE
+    layer, broken = with_fault(golden.state_dict, place)
+    # CPM's first layer reaches the last stage only through the heatmaps of the first one.
+    assert far(broken) > max(10 * own, TOLERANCE / 2), layer
+    variables = abstract_variables(model, golden.images.shape[1:3])
+    assert count_parameters(variables) == golden.description["parameters"]
+
+
 def test_other_kinds_are_refused():
     with pytest.raises(InputError, match="Unknown architecture 'resnxt'"):
         resnet_kin("resnxt", 50)
     with pytest.raises(InputError, match="Unknown ResNeSt depth 152; known: 50, 101, 200, 269"):
         resnet_kin("resnest", 152)
+    with pytest.raises(InputError, match=r"Unknown network 'rsn-101'; known: mspn-50, rsn-18"):
+        mspn("rsn-101")
+    with pytest.raises(InputError, match="multiples of 8"):
+        CPMTrunk().init(jax.random.key(0), np.zeros((1, 12, 8, 3)))
+    with pytest.raises(InputError, match="multiples of 32"):
+        MSPN().init(jax.random.key(0), np.zeros((1, 48, 32, 3)))
     with pytest.raises(InputError, match="Unknown ShuffleNet 'v3'"):
         shufflenet("v3")
     with pytest.raises(InputError, match="images of at least 128 pixels"):

@@ -171,6 +171,24 @@ def mmpose(name: str, **options):
     return Called(nn.ModuleDict({"backbone": backbone}), lambda images: backbone(images)[-1])
 
 
+def mmpose_pyramids(name: str, blocks: tuple[int, ...], stages: int):
+    """MSPN or RSN of MMPose with its heads; the heatmaps of all maps are kept."""
+    stand_in("torchvision", "xtcocotools", "mmcv.ops", "mmcv._ext", "mmdet")
+    from mmpose.models import backbones, heads
+    from torch import nn
+
+    options = {"unit_channels": 256, "num_stages": stages, "num_units": 4}
+    norm = {"norm_cfg": {"type": "BN"}}
+    backbone = getattr(backbones, name)(num_blocks=list(blocks), **options, **norm)
+    maps = 4 * stages
+    loss = [{"type": "KeypointMSELoss"}] * maps
+    levels = list(range(maps))
+    options |= {"out_shape": (16, 24), "out_channels": 5, "loss": loss, "level_indices": levels}
+    head = heads.MSPNHead(**options, **norm)
+    module = nn.ModuleDict({"backbone": backbone, "head": head})
+    return Called(module, lambda images: head(backbone(images)))
+
+
 class Called(NamedTuple):
     """A module, and the call whose results are kept."""
 
@@ -194,6 +212,13 @@ SOURCES = {
     "mmpose_scnet50_128x192": Source(
         "mmpose", partial(mmpose, "SCNet", depth=50), (1, 3, 128, 192)
     ),
+    "mmpose_cpm_64x96": Source(
+        "mmpose",
+        partial(mmpose, "CPM", in_channels=3, out_channels=5, feat_channels=128, num_stages=3),
+        SMALL,
+    ),
+    "mmpose_mspn_64x96": Source("mmpose", partial(mmpose_pyramids, "MSPN", (2, 1, 1, 1), 2), SMALL),
+    "mmpose_rsn_64x96": Source("mmpose", partial(mmpose_pyramids, "RSN", (2, 1, 1, 1), 2), SMALL),
     "mmpose_resnest50_64x96": Source("mmpose", partial(mmpose, "ResNeSt", depth=50), SMALL),
     "mmpose_shufflenetv1_64x96": Source("mmpose", partial(mmpose, "ShuffleNetV1"), SMALL),
     "mmpose_shufflenetv2_64x96": Source("mmpose", partial(mmpose, "ShuffleNetV2"), SMALL),

@@ -7,6 +7,7 @@ tables to `jaxpose.convert` and its records to the catalogue.
 
 from jaxpose.models.published.actions import *
 from jaxpose.models.published.cid import *
+from jaxpose.models.published.cpm import *
 from jaxpose.models.published.csp import *
 from jaxpose.models.published.deeplabcut import *
 from jaxpose.models.published.dekr import *
@@ -30,6 +31,7 @@ from jaxpose.models.published.mesh import *
 from jaxpose.models.published.mobile_openpose import *
 from jaxpose.models.published.mobilenetv2 import *
 from jaxpose.models.published.movenet import *
+from jaxpose.models.published.mspn import *
 from jaxpose.models.published.one_stage import *
 from jaxpose.models.published.openpose import *
 from jaxpose.models.published.picodet import *
