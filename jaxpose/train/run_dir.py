@@ -203,6 +203,7 @@ def begin(
         "versions": {"jaxpose": jaxpose.__version__}
         | {name: importlib.metadata.version(name) for name in PACKAGES},
         "git_revision": git_revision(),
+        "random_numbers": jax.config.jax_default_prng_impl,
     }
     check_reachable(directory)
     begun = not overwrite and (directory / "config.json").exists()
@@ -240,6 +241,12 @@ def _resumed(
         raise InputError(
             f"The data differs from the data that {directory} was trained on (fingerprints differ):"
             f"\n  {lines}\nPrepare it again with the same settings, or use another --workdir."
+        )
+    generator = stored.get("random_numbers", "threefry2x32")
+    if generator != record["random_numbers"]:
+        raise InputError(
+            f"{directory} was begun with random numbers by {generator!r}; these would be by "
+            f"{record['random_numbers']!r}. Set JAX_DEFAULT_PRNG_IMPL={generator} to resume it."
         )
     remarks = compare_code(directory, stored, experiment, recipe)
     if recipe is None:

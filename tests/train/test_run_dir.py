@@ -125,6 +125,18 @@ def test_what_changes_the_bits_is_refused_and_named(experiment, tmp_path):
     assert (tmp_path / "run" / "config.json").read_text() == before
 
 
+def test_other_random_numbers_are_refused(experiment, tmp_path):
+    begin(tmp_path, experiment, {}, None).write()
+    before = jax.config.jax_default_prng_impl
+    jax.config.update("jax_default_prng_impl", "rbg")
+    try:
+        with pytest.raises(InputError, match=f"JAX_DEFAULT_PRNG_IMPL={before} to resume"):
+            begin(tmp_path, experiment, {}, None)
+    finally:
+        jax.config.update("jax_default_prng_impl", before)
+    assert begin(tmp_path, experiment, {}, None).resumes
+
+
 def test_overwrite_begins_afresh_and_removes_only_what_was_written(experiment, tmp_path):
     run = tmp_path / "run"
     train(override(experiment, ["steps=2"]), run, QUIET)
