@@ -16,6 +16,9 @@ _LABELS = re.compile(r"dim_labels=([\w?]+)_([\w?]+)->([\w?]+)")
 _GROUPS = re.compile(r"batch_group_count=(\d+)")
 _CONTRACTED = re.compile(r"lhs_contracting_dims=\{([\d,]*)\}")
 _STATED = re.compile(r'"cost_estimate":\{"flops":"(\d+)"')
+# Products of `[N, N]` and `[N, d]` in the backward kernels of JAX's flash attention, which state none:
+# logits and their gradient, and the gradients of the queries, or of keys and values.
+_FLASH = {"flash_mha_bwd_dq_": 3, "flash_mha_bwd_dkv_": 4}
 _GEMM_CONTRACTED = re.compile(r'"lhs_contracting_dimensions":\[([\d,"]*)\]')
 
 
@@ -23,7 +26,7 @@ def flops(instruction: Instruction, inside: Computation) -> int:
     """FLOPs of one instruction; 0 for one that is no multiplication of matrices.
 
     The calls of cuBLAS and cuDNN in a program for GPUs count as the operations they stand for; a
-    Pallas kernel of a program for TPUs as what its `pl.CostEstimate` states.
+    Pallas kernel of a program for TPUs as what its `pl.CostEstimate` states (`_FLASH` apart).
     """
     opcode, target = instruction.opcode, instruction.target
     if opcode == "dot":
@@ -36,6 +39,10 @@ def flops(instruction: Instruction, inside: Computation) -> int:
         return _library_convolution(instruction, inside)
     if target == "tpu_custom_call" and (stated := _STATED.search(instruction.rest)):
         return int(stated[1])
+    for name, products in _FLASH.items():
+        if target == "tpu_custom_call" and instruction.name.startswith(name):
+            batch, heads, tokens, width = instruction.outputs[0].shape
+            return 2 * products * batch * heads * tokens**2 * width
     return 0
 
 

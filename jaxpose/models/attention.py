@@ -14,6 +14,12 @@ from jaxpose.models.patches import kernel_init
 from jaxpose.models.split import Split, current_split, for_tpu, recomputes
 
 Implementation = Literal["xla", "cudnn"]
+LONG = 1024
+"""Number of tokens from which flash attention is used on TPUs."""
+_BLOCKS = (
+    *("block_q", "block_k_major", "block_k", "block_q_major_dkv", "block_k_major_dkv"),
+    *("block_k_dkv", "block_q_dkv", "block_k_major_dq", "block_k_dq", "block_q_dq"),
+)
 
 
 class HeadDense(nn.Module):
@@ -63,9 +69,10 @@ class HeadDense(nn.Module):
 def self_attention(qkv: jax.Array, implementation: Implementation = "xla") -> jax.Array:
     """Multi-head attention of all tokens to all tokens, with the softmax in float32.
 
-    On a TPU in bfloat16, sequences as short as those of a crop take a kernel that writes no logits
-    to memory (see `split.for_tpu`). XLA's attention keeps none for the backward pass on TPUs and
-    GPUs (see `split.recomputes`).
+    On a TPU in bfloat16 a kernel writes no logits to memory: `tpu_attention` for sequences as short
+    as those of a crop, JAX's flash attention for those of thousands of tokens (see
+    `split.for_tpu`). XLA's attention keeps no logits for the backward pass on TPUs and GPUs (see
+    `split.recomputes`).
 
     Args:
       qkv: queries, keys and values, `[B, N, 3, heads, head_dim]`; logits are products divided by
@@ -78,9 +85,14 @@ def self_attention(qkv: jax.Array, implementation: Implementation = "xla") -> ja
     general: Callable[[jax.Array], jax.Array] = partial(_by_jax, implementation=implementation)
     if implementation == "xla" and recomputes():
         general = jax.checkpoint(general)
-    if implementation != "xla" or not for_tpu() or not _kernel_takes(qkv):
+    if implementation != "xla" or not for_tpu() or qkv.dtype != jnp.bfloat16:
         return general(qkv)
-    on_tpu = partial(_by_kernel_of_heads, split=current_split())
+    if _kernel_takes(qkv):
+        on_tpu = partial(_by_kernel_of_heads, split=current_split())
+    elif qkv.shape[1] >= LONG and _divides(qkv):
+        on_tpu = partial(_by_flash, split=current_split())
+    else:
+        return general(qkv)
     result: jax.Array = jax.lax.platform_dependent(qkv, tpu=on_tpu, default=general)
     return result
 
@@ -96,14 +108,17 @@ def _kernel_takes(qkv: jax.Array) -> bool:
     # Imported here because importing Pallas takes half a second.
     from jaxpose.models.tpu_attention import fits
 
-    batch, tokens, _, heads, head_dim = qkv.shape
+    tokens, _, heads, head_dim = qkv.shape[1:]
     split = current_split()
     if split is not None:
-        by_batch, by_heads = _axes(split, heads)
-        if batch % split.parts(by_batch):
-            return False
-        heads //= split.parts(by_heads)
-    return qkv.dtype == jnp.bfloat16 and fits(tokens, heads * head_dim)
+        heads //= split.parts(_axes(split, heads)[1])
+    return _divides(qkv) and fits(tokens, heads * head_dim)
+
+
+def _divides(qkv: jax.Array) -> bool:
+    """Return whether the devices that divide the batch all get the same number of images."""
+    split = current_split()
+    return split is None or qkv.shape[0] % split.parts(_axes(split, qkv.shape[3])[0]) == 0
 
 
 def _axes(split: Split | None, heads: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -119,6 +134,37 @@ def _by_kernel_of_heads(qkv: jax.Array, split: Split | None) -> jax.Array:
         # An axis of heads that is kept for the backward pass would be padded, and copied.
         qkv = qkv.reshape(batch, tokens, -1)
     return by_kernel(qkv, heads, split).reshape(batch, tokens, heads, head_dim)
+
+
+def _by_flash(qkv: jax.Array, split: Split | None) -> jax.Array:
+    """Attention of long sequences on a TPU, on each device's images and heads."""
+    return _on_each(flash, split, qkv.shape[3], ("qkv", "result"), True)(qkv)
+
+
+def flash(qkv: jax.Array) -> jax.Array:
+    """JAX's flash attention for TPUs (Dao et al. 2022, arXiv:2205.14135).
+
+    `[B, N, 3, heads, head_dim]` -> `[B, N, heads, head_dim]`. Sequences are padded to whole blocks,
+    the largest ones that add a tenth at most.
+    """
+    from jax.experimental.pallas.ops.tpu import flash_attention as tpu
+
+    batch, tokens, _, _, head_dim = qkv.shape
+    sides = {side: -(-tokens // side) * side for side in (512, 256, 128)}
+    block = next((side for side, padded in sides.items() if padded <= 1.1 * tokens), 128)
+    padded = sides[block]
+    q, k, v = jnp.pad(qkv, ((0, 0), (0, padded - tokens), (0, 0), (0, 0), (0, 0))).transpose(
+        2, 0, 3, 1, 4
+    )
+    own = jnp.broadcast_to(jnp.arange(padded) < tokens, (batch, padded)).astype(jnp.int32)
+    sizes = tpu.BlockSizes(**dict.fromkeys(_BLOCKS, block), block_b=1)
+    result: jax.Array = tpu.flash_attention(
+        *(q, k, v),
+        segment_ids=tpu.SegmentIds(q=own, kv=own),
+        sm_scale=head_dim**-0.5,
+        block_sizes=sizes,
+    )
+    return result.transpose(0, 2, 1, 3)[:, :tokens]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2))

@@ -238,6 +238,26 @@ def test_calls_of_gpu_libraries_count_as_what_they_compute():
     assert counter.moved(main["g"], main) == 2 * (64 * 32 + 32 * 16 + 64 * 16)
 
 
+FLASH = """\
+HloModule flash
+
+ENTRY %main (q: bf16[2,4,256,64]) -> bf16[2,4,256,64] {
+  %q = bf16[2,4,256,64]{3,2,1,0} parameter(0)
+  %flash_mha_bwd_dkv_block_q_256.1 = (bf16[2,4,256,64]{3,2,1,0}, bf16[2,4,256,64]{3,2,1,0}) \
+custom-call(%q), custom_call_target="tpu_custom_call"
+  ROOT %flash_mha_bwd_dq_block_q_256.2 = bf16[2,4,256,64]{3,2,1,0} custom-call(%q), \
+custom_call_target="tpu_custom_call"
+}
+"""
+
+
+def test_the_backward_kernels_of_flash_attention_count_their_products():
+    main = read_program(FLASH).computations["main"]
+    product = 2 * 2 * 4 * 256 * 256 * 64
+    assert flops(main["flash_mha_bwd_dq_block_q_256.2"], main) == 3 * product
+    assert flops(main["flash_mha_bwd_dkv_block_q_256.1"], main) == 4 * product
+
+
 def test_operations_name_the_line_that_asks_for_them():
     def run(a, b):
         with jax.named_scope("optimizer"):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.pallas import tpu as pltpu
 
 from jaxpose.models import activation, attention, tpu_attention, vit_block
 from jaxpose.models.split import (
@@ -59,6 +60,17 @@ def test_kernel_and_its_gradient(interpreted, dtype, tolerance, head_dim):
     for a, b in zip(found, expected, strict=True):
         assert a.dtype == dtype
         np.testing.assert_allclose(np.float32(a), np.float32(b), atol=tolerance)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tokens", [130, 256])  # padded to two blocks, and two whole ones
+def test_flash_attention_and_its_gradient(tokens):
+    qkv, weights = random(1, tokens, 3, 1, 24), random(1, tokens, 1, 24, seed=1)
+    with pltpu.force_tpu_interpret_mode():
+        found = value_and_gradient(attention.flash, qkv, weights)
+    expected = value_and_gradient(written_out, qkv, weights)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-5)
 
 
 def test_softmax_of_large_logits_is_finite(interpreted):
