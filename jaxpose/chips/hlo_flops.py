@@ -16,8 +16,8 @@ _LABELS = re.compile(r"dim_labels=([\w?]+)_([\w?]+)->([\w?]+)")
 _GROUPS = re.compile(r"batch_group_count=(\d+)")
 _CONTRACTED = re.compile(r"lhs_contracting_dims=\{([\d,]*)\}")
 _STATED = re.compile(r'"cost_estimate":\{"flops":"(\d+)"')
-# Products of `[N, N]` and `[N, d]` in the backward kernels of JAX's flash attention, which state none:
-# logits and their gradient, and the gradients of the queries, or of keys and values.
+# Products of `[N, N]` and `[N, d]` in the backward kernels of JAX's flash attention, which state
+# none: logits and their gradient, and the gradients of the queries, or of keys and values.
 _FLASH = {"flash_mha_bwd_dq_": 3, "flash_mha_bwd_dkv_": 4}
 _GEMM_CONTRACTED = re.compile(r'"lhs_contracting_dimensions":\[([\d,"]*)\]')
 

@@ -1,5 +1,6 @@
 """MSPN and RSN: pyramids down and up, one stage after the other, with heatmaps of every map."""
 
+from functools import partial
 from typing import ClassVar, Literal
 
 import flax.linen as nn
@@ -189,10 +190,8 @@ class PyramidHeads(nn.Module):
         height = features[-1].shape[1]
         outputs = []
         for i, x in enumerate(features):
-            options = {"kernel_init_std": None, "dtype": self.dtype}
-            y = ConvNorm(x.shape[-1], 1, name=f"map_{i}_0", **options)(x, train)
-            y = ConvNorm(self.num_keypoints, 3, activation="none", name=f"map_{i}_1", **options)(
-                y, train
-            )
+            layer = partial(ConvNorm, kernel_init_std=None, dtype=self.dtype)
+            y = layer(x.shape[-1], 1, name=f"map_{i}_0")(x, train)
+            y = layer(self.num_keypoints, 3, activation="none", name=f"map_{i}_1")(y, train)
             outputs.append(stretch(y, height // y.shape[1]))
         return tuple(outputs) if train else outputs[-1]
