@@ -46,7 +46,8 @@ class StepBlock(nn.Module):
 
         width = 26 * x.shape[-1] // 64
         y = conv(x, 4 * width, 1, "expand", self.stride)
-        results, before = [], []
+        results: list[jax.Array] = []
+        before: list[jax.Array] = []
         for i, branch in enumerate(jnp.split(y, 4, axis=-1)):
             steps: list[jax.Array] = []
             for j in range(i + 1):

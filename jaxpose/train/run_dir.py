@@ -203,7 +203,7 @@ def begin(
         "versions": {"jaxpose": jaxpose.__version__}
         | {name: importlib.metadata.version(name) for name in PACKAGES},
         "git_revision": git_revision(),
-        "random_numbers": jax.config.read("jax_default_prng_impl"),
+        "random_numbers": str(jax.random.key_impl(jax.random.key(0))),
     }
     check_reachable(directory)
     begun = not overwrite and (directory / "config.json").exists()
