@@ -21,6 +21,15 @@ class FrameImages(NamedTuple):
     times: jax.Array
 
 
+def with_frames(images: jax.Array, others: jax.Array, times: jax.Array) -> FrameImages:
+    """Joins the crops `[B, H, W, 3]` of the current frame and those of others, `[B, F, H, W, 3]`.
+
+    `times` are those of the others, `[B, F]`.
+    """
+    crops = jnp.concatenate([images[:, None], others], axis=1)
+    return FrameImages(crops, jnp.pad(times, ((0, 0), (1, 0))))
+
+
 class FrameModel(PoseModel):
     """Model whose backbone sees each frame alone, and whose head joins the features of all.
 
