@@ -45,11 +45,11 @@ def test_a_deformable_convolution_by_hand():
 
 
 def drawn(params):
-    """Larger kernels and biases than those of a fresh model, which are nearly 0."""
+    """Larger kernels than those of a fresh model, and biases that keep ReLUs open."""
     leaves, tree = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(2), len(leaves))
     return tree.unflatten(
-        0.3 * jax.random.normal(key, leaf.shape) if leaf.ndim > 1 else leaf + 0.1
+        0.1 * jax.random.normal(key, leaf.shape) if leaf.ndim > 1 else leaf + 0.5
         for key, leaf in zip(keys, leaves, strict=True)
     )
 
