@@ -218,7 +218,7 @@ def _gait(
         found.append((begin + run[0] / fps, steps))
     if not runs:
         reasons.append(f"hips and feet are nowhere known for {_SHORTEST_WALK:g} s")
-    joined = {
+    joined: dict[str, Any] = {
         field: np.concatenate([np.zeros(0), *(start + getattr(s, field) for start, s in found)])
         for field in ("left_strikes", "right_strikes", "left_offs", "right_offs")
     }

@@ -1,5 +1,7 @@
 """Motion of the camera between two frames, from the background."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -49,7 +51,8 @@ class CameraMotion:
     def _between(self, grey: np.ndarray, scale: float) -> np.ndarray:
         if self._last is None or self._corners is None or self._last.shape != grey.shape:
             return STILL
-        moved, status, _ = cv2.calcOpticalFlowPyrLK(self._last, grey, self._corners, None)
+        flow: Any = cv2.calcOpticalFlowPyrLK  # its stubs do not allow for a missing guess
+        moved, status, _ = flow(self._last, grey, self._corners, None)
         kept = status[:, 0] == 1
         if kept.sum() < _FEWEST:
             return STILL

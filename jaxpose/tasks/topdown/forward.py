@@ -62,7 +62,7 @@ def predict_outputs(
     heatmaps `[B, h', w', K]`.
     """
 
-    def apply(images: jax.Array | FrameImages, dataset_index: jax.Array | None) -> Any:
+    def apply(images: Any, dataset_index: jax.Array | None) -> Any:
         inputs = images if dataset_index is None else DatasetImages(images, dataset_index)
         return model.apply(variables, inputs, train=False)
 
@@ -70,7 +70,7 @@ def predict_outputs(
         return apply(images, dataset_index)
     # Each image is next to its mirror image, so that no image moves to another device.
     crops = images.images if isinstance(images, FrameImages) else images
-    both = jnp.stack([crops, crops[..., ::-1, :]], axis=1).reshape(-1, *crops.shape[1:])
+    both: Any = jnp.stack([crops, crops[..., ::-1, :]], axis=1).reshape(-1, *crops.shape[1:])
     twice = None if dataset_index is None else jnp.repeat(dataset_index, 2)
     if isinstance(images, FrameImages):
         both = FrameImages(both, jnp.repeat(images.times, 2, axis=0))
