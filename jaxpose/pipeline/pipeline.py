@@ -19,6 +19,7 @@ from jaxpose.media.sources import Media, open_media
 from jaxpose.metrics.oks import person_score
 from jaxpose.pipeline.holistic import Holistic
 from jaxpose.pipeline.lifting import LiftedVideo, lift_videos, open_lifter
+from jaxpose.pipeline.neighbours import beside
 from jaxpose.pipeline.options import Options, named_options
 from jaxpose.pipeline.person_boxes import (
     Locate,
@@ -321,13 +322,14 @@ class Pipeline:
         under_way: deque[Located] = deque()
         waited = 0.0
 
-        def items() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        def items() -> Iterator[tuple[Any, ...]]:
             nonlocal waited
             begun = time.perf_counter()
-            for one in located:
+            for one, others in beside(located, getattr(self.predictor, "times", ())):
                 waited += time.perf_counter() - begun
                 under_way.append(one)
-                yield one.frame.image, self._boxes(one)
+                more = [[other.frame.image for other in others]] if others else []
+                yield one.frame.image, self._boxes(one), *more
                 begun = time.perf_counter()
             waited += time.perf_counter() - begun
 
