@@ -65,7 +65,7 @@ class DeformableConv(nn.Module):
 
 
 def grouped(x: jax.Array, groups: int) -> jax.Array:
-    """Map `[B, h, w, C]` with each group of channels as a map of its own, `[B G, h w, C / G]`."""
+    """Map `[B, h, w, C]` with each group of channels as a separate map, `[B G, h w, C / G]`."""
     batch, height, width, channels = x.shape
     parts = x.reshape(batch, height, width, groups, channels // groups)
     return parts.transpose(0, 3, 1, 2, 4).reshape(batch * groups, height * width, -1)

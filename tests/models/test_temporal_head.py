@@ -53,5 +53,5 @@ def test_all_frames_and_their_times_count(variables):
 def test_sizes_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match="multiples of stride 2, not 3x6"):
         TEMPORAL.init(jax.random.key(1), FEATURES[:, :, :3], TIMES)
-    with pytest.raises(InputError, match="of 3 heads, not 8"):
+    with pytest.raises(InputError, match="of the 3 heads, not 8"):
         TEMPORAL.clone(heads=3).init(jax.random.key(1), FEATURES, TIMES)
