@@ -45,16 +45,17 @@ def batch():
 
 def test_training_moves_all_frames_alike(batch):
     still = batch | {"frames": jnp.stack([batch["image"]] * 2, axis=1)}
-    inputs, targets, _ = jax.jit(EXPERIMENT.task().encode)(jax.random.key(3), still)
+    encode, key = jax.jit(EXPERIMENT.task().encode), jax.random.key(3)
+    inputs, targets, _ = encode(key, still)
     assert isinstance(inputs, FrameImages) and inputs.images.shape == (4, 3, 32, 24, 3)
     np.testing.assert_array_equal(inputs.times[0], [0, -1, 1])
     for frame in (1, 2):
         np.testing.assert_allclose(inputs.images[:, frame], inputs.images[:, 0], atol=1e-5)
     plain = {k: v for k, v in batch.items() if k not in ("frames", "times")}
-    images, same, _ = jax.jit(EXPERIMENT.task().encode)(jax.random.key(3), plain)
+    images, same, _ = encode(key, plain)
     np.testing.assert_allclose(inputs.images[:, 0], images, atol=1e-5)
     np.testing.assert_allclose(targets, same, atol=1e-6)
-    inputs, _, _ = jax.jit(EXPERIMENT.task().encode)(jax.random.key(3), batch)
+    inputs, _, _ = encode(key, batch)
     assert float(jnp.abs(inputs.images[:, 1] - inputs.images[:, 0]).max()) > 0.1
 
 
