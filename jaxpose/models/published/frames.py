@@ -12,7 +12,7 @@ from jaxpose.models.frames import FrameImages, FrameModel
 from jaxpose.models.hrnet import HRNet
 from jaxpose.models.posewarper import PoseWarperHead
 from jaxpose.models.published.hrnet import hrnet_pose, official_backbone
-from jaxpose.models.published.record import APACHE, Family, PublishedPose
+from jaxpose.models.published.record import APACHE, OPENMMLAB, Family, PublishedPose, Weights
 from jaxpose.skeletons import POSETRACK17
 
 __all__ = [
@@ -127,8 +127,7 @@ FRAMES = Family(
             skeleton=POSETRACK17,
             input_hw=(384, 288),
             parameters=65.2,
-            score="mAP 79.2",
-            source="arXiv:2103.07254, table 2: PoseTrack18 validation",
+            source="its own code, DcPose_RSN for PoseTrack18; parameters counted",
             licence=APACHE,
             trained_on=("COCO", "PoseTrack18"),
             golden=("dcpose_hrnet48_128x96",),
@@ -139,10 +138,15 @@ FRAMES = Family(
             codec=partial(msra, sigma=3.0),
             skeleton=POSETRACK17,
             input_hw=(384, 288),
-            score="mAP 81.0",
-            source="arXiv:1906.04016, table 3: PoseTrack17 validation",
+            score="AP 85.0, in annotated boxes",
+            source="MMPose 0.29 model zoo, PoseTrack18 validation",
             licence=APACHE,
             trained_on=("COCO", "PoseTrack18"),
+            weights=Weights(
+                f"{OPENMMLAB}/top_down/posewarper/"
+                "hrnet_w48_posetrack18_384x288_posewarper_stage2-4abf88db_20211130.pth",
+                "4abf88db",
+            ),
             golden=("posewarper_neck",),
         ),
     ),
