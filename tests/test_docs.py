@@ -74,6 +74,7 @@ SHRUNK: list[tuple[str, list[str]]] = [
     (r"suggest-frames", ["--count", "2"]),
     (r"predict .*--from mouse .*deeplabcut", ["--min-score", "0"]),  # hardly trained
     (r"fit out/predictions\.json", ["--min-score", "0"]),
+    (r"measure out/predictions\.json", ["--min-score", "0"]),
     (
         r"train actions_synthetic",
         _set(*BRIEF, "train_data.clips=8", "eval_data.clips=8", "model.backbone.units=(1,)"),

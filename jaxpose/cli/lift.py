@@ -47,7 +47,7 @@ def lift(options: Lift) -> int:
     lifter = open_lifter(
         options.weights, options.checkpoint, lifting, trust_recipe=options.trust_recipe
     )
-    chosen = _chosen(tracks, options.track)
+    chosen = chosen_track(tracks, options.track)
     kinds = {path.suffix.lower() for path in options.out}
     lifted, failures = _lifted(tracks if ".json" in kinds else [chosen], lifter, lifting)
     _report(failures)
@@ -135,7 +135,8 @@ def size_of(text: str) -> tuple[int, int]:
     return width, height
 
 
-def _chosen(tracks: list[Track], number: int | None) -> Track:
+def chosen_track(tracks: list[Track], number: int | None) -> Track:
+    """The track with this number, the first one for None; InputError if there is none."""
     for track in tracks:
         if number is None or track.number == number:
             return track

@@ -23,6 +23,7 @@ from jaxpose.cli.fit_command import fit
 from jaxpose.cli.image_limit import limits_images
 from jaxpose.cli.init_command import init
 from jaxpose.cli.lift_command import lift
+from jaxpose.cli.measure_command import measure
 from jaxpose.cli.models_command import models
 from jaxpose.cli.plan_run_command import plan_run
 from jaxpose.cli.predict_command import predict
@@ -80,6 +81,7 @@ app.command()(plain_faults(score))
 app.command()(plain_faults(limits_images(predict)))
 app.command()(plain_faults(demo))
 app.command()(plain_faults(lift))
+app.command()(plain_faults(measure))
 app.command()(plain_faults(limits_images(fit)))
 app.command()(plain_faults(models))
 app.command()(plain_faults(convert))

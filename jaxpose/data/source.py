@@ -113,6 +113,32 @@ class SyntheticPeople:
 
 
 @dataclass(frozen=True)
+class SyntheticClips:
+    """Drawn clips of a person who moves, with COCO-17 keypoints: a function of (seed, i) each.
+
+    Attributes:
+      count: number of clips.
+      seed: seed of the set; sets of different seeds are unrelated.
+      canvas_hw: height and width of the canvas in pixels.
+      times: of the frames beside the labelled one, in frames after it.
+      cover: part of the person's box that a board covers, in each frame another one.
+      blur: longest motion blur in pixels, in each frame another one.
+    """
+
+    count: int
+    seed: int
+    canvas_hw: tuple[int, int] = (128, 96)
+    times: tuple[float, ...] = (-1.0, 1.0)
+    cover: float = 0.0
+    blur: float = 0.0
+
+    def open(self) -> Source:
+        from jaxpose.data.synthetic.clips import ClipSource
+
+        return ClipSource(self.count, self.seed, self.canvas_hw, self.times, self.cover, self.blur)
+
+
+@dataclass(frozen=True)
 class Images:
     """One split of a dataset of whole images (`jaxpose prepare coco --layout images`).
 

@@ -8,7 +8,7 @@ equals the joint's angle only where the limb moves perpendicular to the line of 
 from jaxpose.measure.angles import ANGLES, Angle, angle, angles, inclination
 from jaxpose.measure.face import HeadPose, eye_aspect_ratio, head_pose, mouth_opening
 from jaxpose.measure.fall import FallSigns, fall_signs, falls
-from jaxpose.measure.gait import Steps, cadence, step_events
+from jaxpose.measure.gait import Steps, cadence, step_events, step_times
 from jaxpose.measure.repetition import Repetitions, count_repetitions
 from jaxpose.measure.segments import SEGMENTS, segment_lengths
 from jaxpose.measure.symmetry import Sides, compare_sides, symmetry_index
@@ -35,5 +35,6 @@ __all__ = [
     "mouth_opening",
     "segment_lengths",
     "step_events",
+    "step_times",
     "symmetry_index",
 ]

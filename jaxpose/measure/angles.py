@@ -48,6 +48,11 @@ def angle(points: np.ndarray, skeleton: Skeleton, name: str) -> np.ndarray:
     if name not in ANGLES:
         raise InputError(f"there is no angle {name!r}.{nearest(name, ANGLES)}")
     found = [part(points, skeleton, end) for end in ANGLES[name]]
+    if not _has(skeleton, ANGLES[name]):
+        raise InputError(
+            f"The angle {name!r} is that of {', '.join(ANGLES[name])}, of which skeleton "
+            f"{skeleton.name!r} lacks one."
+        )
     triple = np.stack(found, axis=-2)
     if triple.shape[-1] == 2:
         triple = np.concatenate([triple, np.zeros((*triple.shape[:-1], 1))], axis=-1)
@@ -62,11 +67,15 @@ def angles(points: np.ndarray, skeleton: Skeleton) -> dict[str, np.ndarray]:
     """
     found = {}
     for name, ends in ANGLES.items():
-        places = [columns(end, skeleton) for end in ends]
-        # An ankle used in place of a toe gives no angle.
-        if all(places) and len({str(place) for place in places}) == 3:
+        if _has(skeleton, ends):
             found[name] = angle(points, skeleton, name)
     return found
+
+
+def _has(skeleton: Skeleton, ends: Angle) -> bool:
+    """True if the skeleton has three keypoints for an angle: an ankle in place of a toe is none."""
+    places = [columns(end, skeleton) for end in ends]
+    return all(places) and len({str(place) for place in places}) == 3
 
 
 def inclination(points: np.ndarray, skeleton: Skeleton, up: str = "-y") -> np.ndarray:

@@ -5,17 +5,13 @@ from typing import ClassVar
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from jaxpose.geometry.lookup import values_at
 from jaxpose.models.conv import ConvNorm
+from jaxpose.models.deformable_conv import GRID, between_pixels, grouped
 from jaxpose.models.heads import Final
 from jaxpose.models.norm import BatchNorm
 from jaxpose.models.parameter_rules import ParameterRules
 from jaxpose.models.residual import ResidualBlock
-
-GRID = np.array([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)], np.float32)
-"""Places (y, x) of a 3x3 kernel's taps, `[9, 2]`."""
 
 
 class AdaptiveConv(nn.Module):
@@ -46,9 +42,7 @@ class AdaptiveConv(nn.Module):
         )(x)
         maps = maps.astype(jnp.float32).reshape(batch, height, width, groups, 2, 3)
         kernel = self.param("kernel", init, (9, groups, each, each), jnp.float32)
-        # [B G, h w, C / G]
-        parts = x.astype(self.dtype).reshape(batch, height, width, groups, each)
-        parts = parts.transpose(0, 3, 1, 2, 4).reshape(batch * groups, height * width, each)
+        parts = grouped(x.astype(self.dtype), groups)
         row, column = (jnp.arange(n, dtype=jnp.float32) for n in (height, width))
         total = jnp.zeros((batch, height, width, groups, each))
         for tap, (dy, dx) in enumerate(GRID):
@@ -57,7 +51,7 @@ class AdaptiveConv(nn.Module):
             x_place = column[None, None, :, None] + dx + move[..., 1]
             place = jnp.stack([y, x_place], axis=-1).transpose(0, 3, 1, 2, 4)
             place = place.reshape(batch * groups, height * width, 2)
-            value = _bilinear(parts, place, (height, width))
+            value = between_pixels(parts, place, (height, width))
             value = value.reshape(batch, groups, height, width, each).transpose(0, 2, 3, 1, 4)
             total += jnp.einsum(
                 "bhwgc,gcf->bhwgf",
@@ -68,27 +62,6 @@ class AdaptiveConv(nn.Module):
         y = total.reshape(batch, height, width, channels).astype(self.dtype)
         y = BatchNorm(dtype=self.dtype, name="norm")(y, train)
         return nn.relu(y + x.astype(self.dtype))
-
-
-def _bilinear(values: jax.Array, place: jax.Array, hw: tuple[int, int]) -> jax.Array:
-    """Values `[N, h w, C]` at places `[N, M, 2]` (y, x) between pixels; 0 outside."""
-    height, width = hw
-    limit = np.array([height, width], np.float32)[None, None]
-    # Places far outside are as good as just outside, and stay within int32.
-    place = jnp.clip(place, -1.0, limit)
-    first = jnp.floor(place)
-    part = place - first
-    total: jax.Array = jnp.zeros((*place.shape[:2], values.shape[-1]), values.dtype)
-    for dy in (0, 1):
-        for dx in (0, 1):
-            y, x = first[..., 0] + dy, first[..., 1] + dx
-            inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-            weight = jnp.abs(1 - dy - part[..., 0]) * jnp.abs(1 - dx - part[..., 1])
-            weight = jnp.where(inside, weight, 0.0).astype(values.dtype)
-            at = jnp.clip(y, 0, height - 1) * width + jnp.clip(x, 0, width - 1)
-            index = jnp.broadcast_to(at.astype(jnp.int32)[..., None], total.shape)
-            total += weight[..., None] * values_at(values, index, axis=1)
-    return total
 
 
 class DEKRHead(nn.Module):

@@ -43,6 +43,8 @@ class Options:
         the largest boxes; for a model of whole images the best scores. None is all.
       nms: of two people more alike than this (OKS), the one with the lower score is removed; None
         keeps both. People in given boxes are always kept.
+      nms_by: measure of `nms`: "oks", or "parametric", the pose distance of AlphaPose
+        (`tracking.pose_nms.parametric_similarity`), for which a threshold of about 0.6 suits.
       detect_every: in videos, the detector runs in every n-th frame; in between, boxes follow the
         keypoints of the frame before, and the detector runs where no person is left.
         Above 1 a frame waits for the one before, so batches hold one frame's people.
@@ -72,6 +74,7 @@ class Options:
     min_person_score: float = 0.0
     max_people: int | None = None
     nms: float | None = 0.9
+    nms_by: Literal["oks", "parametric"] = "oks"
     detect_every: int = 1
     keypoint_margin: float = 1.2
     lost_score: float = 0.2

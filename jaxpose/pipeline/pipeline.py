@@ -19,6 +19,7 @@ from jaxpose.media.sources import Media, open_media
 from jaxpose.metrics.oks import person_score
 from jaxpose.pipeline.holistic import Holistic
 from jaxpose.pipeline.lifting import LiftedVideo, lift_videos, open_lifter
+from jaxpose.pipeline.neighbours import beside
 from jaxpose.pipeline.options import Options, named_options
 from jaxpose.pipeline.person_boxes import (
     Locate,
@@ -35,7 +36,13 @@ from jaxpose.results.box_files import read_boxes
 from jaxpose.results.people import People
 from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.lifting.track_lifter import TrackLifter
-from jaxpose.tracking.pose_nms import crop_similarity, pose_nms, pose_similarity
+from jaxpose.tracking.camera_motion import CameraMotion
+from jaxpose.tracking.pose_nms import (
+    crop_similarity,
+    parametric_similarity,
+    pose_nms,
+    pose_similarity,
+)
 from jaxpose.tracking.smoothing import smooth_people
 from jaxpose.tracking.tracker import Tracker
 
@@ -315,13 +322,14 @@ class Pipeline:
         under_way: deque[Located] = deque()
         waited = 0.0
 
-        def items() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        def items() -> Iterator[tuple[Any, ...]]:
             nonlocal waited
             begun = time.perf_counter()
-            for one in located:
+            for one, others in beside(located, getattr(self.predictor, "times", ())):
                 waited += time.perf_counter() - begun
                 under_way.append(one)
-                yield one.frame.image, self._boxes(one)
+                more = [[other.frame.image for other in others]] if others else []
+                yield one.frame.image, self._boxes(one), *more
                 begun = time.perf_counter()
             waited += time.perf_counter() - begun
 
@@ -377,17 +385,20 @@ class Pipeline:
         return None if self.whole_images and not located.user_boxes else located.boxes_xywh
 
     def _tracked(self, results: Iterable[People], stages: StageTimer) -> Iterator[People]:
-        """Adds track ids to the people of videos."""
+        """Adds track ids to the people of videos; leaves out those that continue no track."""
         options, tracker, source = self.options, None, None
+        moving: CameraMotion | None = None
         for people in results:
             if options.track and people.seconds is not None:
                 if tracker is None or people.source != source:
                     tracker, source = Tracker(people.skeleton, options.tracking), people.source
+                    moving = CameraMotion() if options.tracking.follow_camera else None
                 with stages("track"):
-                    ids = tracker(
-                        people.keypoints, people.scores, people.boxes_xywh, people.seconds
-                    )
+                    boxes = people.boxes_xywh
+                    camera = None if moving is None else moving(people.image, boxes)
+                    ids = tracker(people.keypoints, people.scores, boxes, people.seconds, camera)
                 people = replace(people, track_ids=ids)
+                people = people if ids.all() else people.keep(np.flatnonzero(ids))
             yield people
 
     def _without_duplicates(self, people: People, located: Located) -> People:
@@ -411,6 +422,8 @@ class Pipeline:
 
     def _similarity(self, people: People) -> np.ndarray:
         """Similarity `[P, P]` of the people of one image."""
+        if self.options.nms_by == "parametric":
+            return parametric_similarity(people.keypoints, people.scores, people.boxes_xywh)
         if not self.whole_images:
             predictor = self.predictor
             input_hw = predictor.codec.input_hw

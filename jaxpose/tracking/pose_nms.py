@@ -52,6 +52,44 @@ def pose_similarity(
     )
 
 
+def parametric_similarity(
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    boxes_xywh: np.ndarray,
+    *,
+    certainty: float = 0.3,
+    spread: float = 0.1,
+    weight: float = 1.0,
+) -> np.ndarray:
+    """Similarity of all pairs of poses by matches of their keypoints and by distance.
+
+    The parametric pose distance of RMPE (Fang et al. 2017, arXiv:1612.00137, eq. 8 to 10), divided
+    by its largest value: keypoints within a tenth of the person's box match by tanh(score /
+    certainty) of both, and distances count as exp(-d^2 / spread^2) in sides of the box.
+
+    Args:
+      keypoints: `[P, K, 2]` pixels of one image.
+      scores: `[P, K]` in [0, 1].
+      boxes_xywh: `[P, 4]` of the people.
+      certainty: sigma_1 of the paper; a match of keypoints with lower scores counts less.
+      spread: square root of the paper's sigma_2, in square roots of the area of the box.
+      weight: lambda of the paper, of the second term.
+
+    Returns:
+      `[P, P]` float64 in [0, 1]; row i has the similarities of all with person i, in i's box.
+    """
+    apart = np.abs(keypoints[:, None] - keypoints[None])
+    size = np.maximum(boxes_xywh[:, None, None, 2:], 1e-9)
+    near = (apart <= size / 20).all(axis=-1)  # half of a tenth to each side
+    sure = np.tanh(np.nan_to_num(scores) / certainty)
+    matches = np.where(near, sure[:, None] * sure[None], 0.0).mean(axis=-1)
+    scale = np.sqrt(np.prod(size, axis=-1))
+    distance = np.linalg.norm(apart, axis=-1) / scale
+    close = np.exp(-((np.nan_to_num(distance, nan=np.inf) / spread) ** 2)).mean(axis=-1)
+    found: np.ndarray = (matches + weight * close) / (np.tanh(1 / certainty) ** 2 + weight)
+    return found
+
+
 def crop_similarity(
     keypoints: np.ndarray,
     boxes_xywh: np.ndarray,

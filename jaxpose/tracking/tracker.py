@@ -26,12 +26,20 @@ class Tracking:
       reach: a person that overlaps no track may still continue one that is this many of its
         diagonals away, for fast motion and for people after an occlusion.
       min_score: keypoints with a lower score are not compared.
+      high_score: people whose mean keypoint score is lower are matched after the others, to the
+        tracks that are left and by overlap alone, and begin no track (ByteTrack, Zhang et al. 2022,
+        arXiv:2110.06864, algorithm 1); those that continue no track are left out. 0 treats all
+        people alike.
+      follow_camera: move tracks with the background before people are matched, for a camera that
+        pans or shakes (`tracking.camera_motion`).
     """
 
     min_similarity: float = 0.2
     patience: float = 1.5
     reach: float = 0.5
     min_score: float = 0.3
+    high_score: float = 0.0
+    follow_camera: bool = False
 
 
 @dataclass
@@ -46,6 +54,16 @@ class _Track:
     def ahead(self, seconds: float) -> np.ndarray:
         """Predicted displacement after `seconds`, `[2]` pixels."""
         return self.velocity * min(seconds - self.seconds, _STRAIGHT_ON)
+
+    def move(self, camera: np.ndarray) -> None:
+        """Moves the track from the last frame's pixels to this one's, by `camera [2, 3]`."""
+        turn = camera[:, :2]
+        self.keypoints = self.keypoints @ turn.T + camera[:, 2]
+        scale = float(np.sqrt(abs(np.linalg.det(turn))))
+        middle = self.box_xywh[:2] + self.box_xywh[2:] / 2
+        size = self.box_xywh[2:] * scale
+        self.box_xywh = np.concatenate([turn @ middle + camera[:, 2] - size / 2, size])
+        self.velocity = turn @ self.velocity
 
 
 class Tracker:
@@ -69,8 +87,11 @@ class Tracker:
         scores: np.ndarray,
         boxes_xywh: np.ndarray,
         seconds: float,
+        camera: np.ndarray | None = None,
     ) -> np.ndarray:
         """Returns the ids int64 `[P]` of the people of the next frame.
+
+        The id is 0 for a person below `Tracking.high_score` who continues no track.
 
         Args:
           keypoints: `[P, K, 2]` pixels.
@@ -78,6 +99,8 @@ class Tracker:
           boxes_xywh: `[P, 4]` boxes used for prediction; they are compared where too few keypoints
             are certain.
           seconds: time stamp, not before the previous one.
+          camera: `[2, 3]`, the map of the background from pixels of the previous frame to those of
+            this one; None for a camera that does not move.
 
         Raises:
           InputError: frames are out of order: the time stamp is before the previous one, or NaN.
@@ -90,6 +113,9 @@ class Tracker:
         self._seconds = seconds
         oldest = seconds - self.options.patience
         self._tracks = [track for track in self._tracks if track.seconds >= oldest]
+        if camera is not None:
+            for track in self._tracks:
+                track.move(np.asarray(camera, np.float64))
         boxes = box_around(keypoints, scores, self.options.min_score, within=boxes_xywh)
         usable = np.all(boxes[:, 2:] > 0, axis=1, keepdims=True)
         boxes = np.where(usable, boxes, boxes_xywh)
@@ -97,7 +123,8 @@ class Tracker:
         for person, track in self._assign(keypoints, scores, boxes, seconds).items():
             self._continue(track, keypoints[person], scores[person], boxes[person], seconds)
             numbers[person] = track.number
-        for person in np.flatnonzero(numbers == 0).tolist():
+        sure = scores.mean(axis=1) >= self.options.high_score
+        for person in np.flatnonzero((numbers == 0) & sure).tolist():
             self._tracks.append(
                 _Track(
                     self._next,
@@ -129,11 +156,18 @@ class Tracker:
             pose_similarity(keypoints, poses, self.skeleton, scores, certainty, options.min_score)
             / 2
         )
-        found = _matches(alike, options.min_similarity)
-        people = [i for i in range(len(boxes)) if i not in found]
-        rest = [j for j in range(len(tracks)) if j not in found.values()]
-        near = options.reach - _distance(boxes[people], places[rest])
-        found |= {people[i]: rest[j] for i, j in _matches(near, 0.0).items()}
+        sure = scores.mean(axis=1) >= options.high_score
+        found: dict[int, int] = {}
+
+        def match(gain: np.ndarray, lowest: float, chosen: np.ndarray) -> None:
+            people = [i for i in np.flatnonzero(chosen).tolist() if i not in found]
+            rest = [j for j in range(len(tracks)) if j not in found.values()]
+            pairs = _matches(gain[np.ix_(people, rest)], lowest)
+            found.update({people[i]: rest[j] for i, j in pairs.items()})
+
+        match(alike, options.min_similarity, sure)
+        match(options.reach - _distance(boxes, places), 0.0, sure)
+        match(alike, options.min_similarity, ~sure)
         return {person: tracks[j] for person, j in found.items()}
 
     def _continue(

@@ -96,6 +96,9 @@ MODELS = (
     "cid_hrnet_w32_256x256",
     "edpose_r50_256x256",
     "pifpaf_shufflenetv2k16",
+    # Several frames of a video.
+    "dcpose_hrnet48_128x96",
+    "posewarper_neck",
     # Lifters.
     "martinez_h36m",
     "videopose3d_27",

@@ -31,6 +31,7 @@ DUPLICATES = {
 
 # Addresses that MMPose's model index states beyond the list, without their common beginning.
 MMPOSE_INDEX = (
+    "posewarper/hrnet_w48_posetrack18_384x288_posewarper_stage2-4abf88db_20211130",
     "swin/swin_t_p4_w7_coco_256x192-eaefe010_20220503",
     "swin/swin_b_p4_w7_coco_256x192-7432be9e_20220705",
     "swin/swin_b_p4_w7_coco_384x288-3abf54f9_20220705",

@@ -16,12 +16,13 @@ from jaxpose.skeletons.mapping import mapped
 from jaxpose.tracking.pose_nms import (
     box_around,
     box_overlap,
+    parametric_similarity,
     pose_nms,
     pose_similarity,
     soft_pose_nms,
 )
 from jaxpose.tracking.smoothing import Smoothing, smooth_people
-from jaxpose.tracking.tracker import Tracker
+from jaxpose.tracking.tracker import Tracker, Tracking
 
 # A standing person, 160 pixels tall, about the origin.
 BODY = np.array(
@@ -247,3 +248,58 @@ def test_frames_out_of_order_are_refused():
     for wrong in (0.05, np.nan):
         with pytest.raises(InputError, match="out of order"):
             tracker(none, none[..., 0], np.zeros((0, 4)), wrong)
+
+
+def test_uncertain_people_continue_tracks_and_begin_none():
+    tracker = Tracker(COCO17, Tracking(high_score=0.6))
+
+    def ids(places, levels, second):
+        poses = at(*places)
+        scores = np.repeat(np.array(levels)[:, None], 17, axis=1)
+        return tracker(poses, scores, box_around(poses, sure(poses)), second).tolist()
+
+    assert ids([(0, 0), (300, 0)], [0.9, 0.4], 0.0) == [1, 0]
+    # The hidden person is nearer to the track than nothing, and the sure one takes precedence.
+    assert ids([(4, 0)], [0.4], 0.1) == [1]
+    assert ids([(8, 0), (12, 0)], [0.4, 0.9], 0.2) == [0, 1]
+    # By overlap alone: `reach` is for people above the score.
+    assert ids([(85, 0)], [0.4], 0.3) == [0]
+    assert ids([(85, 0)], [0.9], 0.3) == [1]
+
+
+def test_tracks_move_with_the_camera():
+    pan = np.array([[1.0, 0, 220], [0, 1, -40]])
+    people = at((0, 0), (200, 0), (420, 10))
+    moved = people + pan[:, 2]
+    boxes = [box_around(poses, sure(poses)) for poses in (people, moved)]
+    found = {}
+    for name, camera in (("still", None), ("follows", pan)):
+        tracker = Tracker(COCO17)
+        tracker(people, sure(people), boxes[0], 0.0)
+        found[name] = tracker(moved, sure(moved), boxes[1], 0.04, camera).tolist()
+    assert found["follows"] == [1, 2, 3] and found["still"] != [1, 2, 3]
+    # A zoom by 1.5 about the origin, which moves the velocity too.
+    tracker, zoom = Tracker(COCO17), np.array([[1.5, 0, 0], [0, 1.5, 0]])
+    for t in range(3):
+        poses = at((10 * t, 0))
+        tracker(poses, sure(poses), box_around(poses, sure(poses)), t / 25)
+    poses = 1.5 * at((30, 0))
+    assert tracker(poses, sure(poses), box_around(poses, sure(poses)), 3 / 25, zoom) == [1]
+    assert tracker._tracks[0].velocity[0] == pytest.approx(1.5 * 250, rel=0.2)
+
+
+def test_the_parametric_similarity_is_rmpes():
+    poses = at((0, 0), (3, 0), (60, 0))
+    boxes = box_around(poses, sure(poses))
+    found = parametric_similarity(poses, sure(poses), boxes)
+    np.testing.assert_allclose(np.diagonal(found), 1)
+    wide, high = boxes[0, 2:]
+    assert wide / 20 < 3  # too far for a match, so that only the distance counts
+    close = np.exp(-(9 / (0.01 * wide * high)))
+    np.testing.assert_allclose(found[0, 1], close / (1 + np.tanh(1 / 0.3) ** 2), rtol=1e-9)
+    assert found[0, 2] < 0.2
+    doubtful = parametric_similarity(poses, 0.1 * sure(poses), boxes)
+    assert doubtful[0, 0] < found[0, 0]
+    alike = at((0, 0), (1, 0), (60, 0))
+    similar = parametric_similarity(alike, sure(alike), box_around(alike, sure(alike)))
+    assert pose_nms(similar, np.array([0.8, 0.9, 0.7]), 0.6).tolist() == [1, 2]

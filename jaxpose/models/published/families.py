@@ -14,6 +14,7 @@ from jaxpose.models.published.dekr import *
 from jaxpose.models.published.edpose import *
 from jaxpose.models.published.efficientnet import *
 from jaxpose.models.published.fan import *
+from jaxpose.models.published.frames import *
 from jaxpose.models.published.heads import *
 from jaxpose.models.published.hiera import *
 from jaxpose.models.published.higher_hrnet import *

@@ -4,6 +4,7 @@ Both are pure functions to be called inside a jitted step. Crop, scale, rotation
 a sample are composed to one affine map, so each output pixel is interpolated once.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -242,6 +243,26 @@ def augment_depth(
     flip = _variations(key, points.shape[0], augmentation).flip[:, None]
     depth = points[..., 2]
     return jnp.where(flip, reordered(depth, permutation, axis=1), depth)
+
+
+def augment_frames(key: jax.Array, batch: Batch, **settings: Any) -> jax.Array:
+    """Frames beside the labelled one, cut, turned, mirrored and coloured as `augment` does that.
+
+    `batch`: as of `augmented`, with `frames [B, F, Hc, Wc, 3]` uint8. Returns `[B, F, h, w, 3]`.
+    """
+    return _on_each_frame(batch, lambda one: augment(key, one, **settings)[0])
+
+
+def crop_frames(batch: Batch, **settings: Any) -> jax.Array:
+    """Frames beside the labelled one, cut as `center_crop` does; `[B, F, h, w, 3]`."""
+    return _on_each_frame(batch, lambda one: center_crop(one, **settings)[0])
+
+
+def _on_each_frame(batch: Batch, cut: Callable[[Batch], jax.Array]) -> jax.Array:
+    frames = batch["frames"]
+    # Every frame is cut with the same keypoints and key, hence by the same map.
+    made = [cut({**batch, "image": frames[:, i]}) for i in range(frames.shape[1])]
+    return jnp.stack(made, axis=1)
 
 
 def _variations(key: jax.Array, number: int, augmentation: Augmentation) -> Variation:

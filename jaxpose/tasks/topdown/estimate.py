@@ -12,8 +12,9 @@ from jaxpose.data.source import Source
 from jaxpose.geometry import apply_affine, invert_affine
 from jaxpose.metrics import oks
 from jaxpose.metrics.estimates import Estimates
+from jaxpose.models.frames import with_frames
 from jaxpose.models.split import split_over
-from jaxpose.tasks.topdown.augment import center_crop
+from jaxpose.tasks.topdown.augment import center_crop, crop_frames
 from jaxpose.tasks.topdown.forward import predict_keypoints
 from jaxpose.train.device_batches import eval_batches, to_device
 from jaxpose.train.distributed import batch_shard, gather
@@ -65,13 +66,19 @@ def estimate_batch(
 ) -> tuple[jax.Array, jax.Array]:
     """Estimate keypoints `[B, K, 2]` in canvas pixels and scores `[B, K]` of one batch; pure."""
     codec = experiment.codec
-    images, _, _, input_from_canvas = center_crop(
-        batch, input_hw=codec.input_hw, udp=codec.udp, padding=experiment.padding
-    )
+    settings: Any = {
+        "input_hw": codec.input_hw,
+        "udp": codec.udp,
+        "padding": experiment.padding,
+    }
+    images, _, _, input_from_canvas = center_crop(batch, **settings)
+    inputs: Any = images
+    if "frames" in batch:
+        inputs = with_frames(images, crop_frames(batch, **settings), batch["times"])
     decoded = predict_keypoints(
         experiment.model,
         variables,
-        images,
+        inputs,
         codec,
         experiment.skeleton.flip_permutation,
         flip_test=flip_test,

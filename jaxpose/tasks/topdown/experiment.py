@@ -114,14 +114,22 @@ class TopDownExperiment(Experiment):
 
         `data` is a dataset or its opened source. The names include `dataset`, the dataset of each
         sample, if `data` is a mixture and the model has separate weights for each dataset, and
-        `keypoints_3d` if an opened source has them and the codec encodes depths.
+        `keypoints_3d` if an opened source has them and the codec encodes depths, and `frames` and
+        `times` if it has clips and the model sees several frames.
         """
         keys: tuple[str, ...] = DEVICE_KEYS
         if self.experts and hasattr(data, "datasets"):
             keys = (*keys, "dataset")
         if takes_depth(self.codec) and getattr(data, "has_3d", False):
             keys = (*keys, "keypoints_3d")
+        if self.frames > 1 and getattr(data, "has_frames", False):
+            keys = (*keys, "frames", "times")
         return keys
+
+    @property
+    def frames(self) -> int:
+        """Number of frames of a video that the model sees at once; 1 for a model of images."""
+        return len(getattr(getattr(self.model, "head", None), "times", (0,)))
 
     @property
     def experts(self) -> int:

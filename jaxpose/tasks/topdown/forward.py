@@ -9,12 +9,13 @@ import numpy as np
 from jaxpose.codecs.codec import Codec, averages
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.models.build import DatasetImages
+from jaxpose.models.frames import FrameImages
 
 
 def predict_keypoints(
     model: Any,
     variables: Any,
-    images: jax.Array,
+    images: jax.Array | FrameImages,
     codec: Codec,
     permutation: np.ndarray | jax.Array,
     flip_test: bool,
@@ -30,7 +31,7 @@ def predict_keypoints(
       model: a Linen module; `model.apply(variables, images, train=False)` returns the outputs that
         `codec` decodes.
       variables: the variables of the model.
-      images: `[B, h, w, 3]`, normalised.
+      images: `[B, h, w, 3]`, normalised; or the crops of several frames.
       codec: turns the model's outputs into keypoints.
       permutation: int32 `[K]`, which exchanges left and right keypoints.
       flip_test: whether to average with the mirrored image.
@@ -49,7 +50,7 @@ def predict_keypoints(
 def predict_outputs(
     model: Any,
     variables: Any,
-    images: jax.Array,
+    images: jax.Array | FrameImages,
     codec: Codec,
     permutation: np.ndarray | jax.Array,
     flip_test: bool,
@@ -61,16 +62,19 @@ def predict_outputs(
     heatmaps `[B, h', w', K]`.
     """
 
-    def apply(images: jax.Array, dataset_index: jax.Array | None) -> Any:
+    def apply(images: Any, dataset_index: jax.Array | None) -> Any:
         inputs = images if dataset_index is None else DatasetImages(images, dataset_index)
         return model.apply(variables, inputs, train=False)
 
     if not flip_test or not averages(codec):
         return apply(images, dataset_index)
     # Each image is next to its mirror image, so that no image moves to another device.
-    both = jnp.stack([images, images[:, :, ::-1]], axis=1)
+    crops = images.images if isinstance(images, FrameImages) else images
+    both: Any = jnp.stack([crops, crops[..., ::-1, :]], axis=1).reshape(-1, *crops.shape[1:])
     twice = None if dataset_index is None else jnp.repeat(dataset_index, 2)
-    outputs = apply(both.reshape(-1, *images.shape[1:]), twice)
+    if isinstance(images, FrameImages):
+        both = FrameImages(both, jnp.repeat(images.times, 2, axis=0))
+    outputs = apply(both, twice)
     plain, mirrored = (
         jax.tree.map(lambda x, i=i: x.reshape(-1, 2, *x.shape[1:])[:, i], outputs) for i in (0, 1)
     )

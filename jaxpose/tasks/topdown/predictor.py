@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxpose import geometry
@@ -14,6 +15,7 @@ from jaxpose.codecs.codec import Codec
 from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.visualize import as_maps, has_maps
 from jaxpose.errors import InputError
+from jaxpose.models.frames import FrameImages
 from jaxpose.models.split import for_device_of
 from jaxpose.results.people import People, SkippedBox
 from jaxpose.skeletons import Skeleton
@@ -43,7 +45,7 @@ class _Image:
 
 @dataclass
 class _Crop:
-    image: np.ndarray
+    image: np.ndarray  # [h, w, 3], or [F, h, w, 3] for a model of several frames
     image_from_input: np.ndarray
     owner: _Image
     row: int
@@ -101,26 +103,36 @@ class Predictor:
         self.batch_size = batch_size
         self.sizes = sorted({size for size in sizes if 0 < size < batch_size} | {batch_size})
         self.scales = tuple(scales)
+        self.times: tuple[float, ...] = tuple(getattr(getattr(model, "head", None), "times", ()))
+        """Times of the frames that the model sees at once, the current one first; else empty."""
+        self._shape = (*([len(self.times)] if self.times else []), *codec.input_hw, 3)
         self.compilations = 0
         """Number of compilations of the forward pass; more than one per size is an error."""
         permutation = skeleton.flip_permutation
 
         def forward(variables: Any, images: jax.Array) -> Decoded:
             self.compilations += 1  # runs when JAX traces, not when it computes
-            images = normalize(images)
-            return predict_keypoints(model, variables, images, codec, permutation, flip_test)
+            inputs = self._inputs(images)
+            return predict_keypoints(model, variables, inputs, codec, permutation, flip_test)
 
         def maps(variables: Any, images: jax.Array) -> jax.Array:
-            arguments = model, variables, normalize(images), codec, permutation, flip_test
+            arguments = model, variables, self._inputs(images), codec, permutation, flip_test
             return as_maps(codec, predict_outputs(*arguments))
 
         self._forward = jax.jit(for_device_of(variables, forward))
         self._maps = jax.jit(for_device_of(variables, maps))
 
+    def _inputs(self, crops: jax.Array) -> jax.Array | FrameImages:
+        """Normalised crops, with the times of the frames for a model of several."""
+        if not self.times:
+            return normalize(crops)
+        times = jnp.broadcast_to(jnp.asarray(self.times, jnp.float32)[None], crops.shape[:2])
+        return FrameImages(normalize(crops), times)
+
     def warm_up(self, *, every_size: bool = True) -> None:
         """Compile the forward pass for every batch size, or only for the largest."""
         for size in self.sizes if every_size else self.sizes[-1:]:
-            images = np.zeros((size, *self.codec.input_hw, 3), np.uint8)
+            images = np.zeros((size, *self._shape), np.uint8)
             jax.block_until_ready(self._forward(self.variables, images))
 
     def __call__(self, image: np.ndarray, boxes_xywh: Any) -> People:
@@ -135,12 +147,12 @@ class Predictor:
         """
         return next(self.stream([(image, boxes_xywh)]))
 
-    def stream(
-        self, items: Iterable[tuple[np.ndarray, Any]], *, full: bool = False
-    ) -> Iterator[People]:
+    def stream(self, items: Iterable[tuple[Any, ...]], *, full: bool = False) -> Iterator[People]:
         """Predict `People` for each (image, boxes), in order, with batches filled across images.
 
-        Images are uint8 RGB `[H, W, 3]`, boxes `[P, 4]` (x, y, w, h) in their pixels.
+        Images are uint8 RGB `[H, W, 3]`, boxes `[P, 4]` (x, y, w, h) in their pixels. For a model
+        of several frames, a third entry may be the list of the other frames, in the order of
+        `times`; without it the image stands for all of them.
         With `full`, the last batch is padded to the full size, so that only that size is compiled.
         The host cuts the next crops while the device works. A result may come up to two batches
         after its image was taken from `items`.
@@ -148,16 +160,16 @@ class Predictor:
         entries: deque[_Image] = deque()
         crops: deque[_Crop] = deque()
         running: deque[tuple[Decoded, list[_Crop]]] = deque()
-        for image, boxes_xywh in items:
+        for image, boxes_xywh, *others in items:
             entry = self._enter(image, boxes_xywh)
             entries.append(entry)
             for row, scale in itertools.product(range(len(entry.boxes_xywh)), self.scales):
-                crops.append(self._cut(image, entry, row, scale))
+                crops.append(self._cut(image, entry, row, scale, *others))
                 if len(crops) == self.batch_size:
                     running.append(self._launch(crops, full))
                 if len(running) > 1:
                     _collect(*running.popleft(), len(self.scales) > 1)
-            del image
+            del image, others
             while entries and not entries[0].waiting:
                 yield self._finish(entries.popleft())
         if crops:
@@ -188,17 +200,16 @@ class Predictor:
             )
         entry = self._enter(image, boxes_xywh)
         rows = range(len(entry.boxes_xywh))
-        shape = (*self.codec.input_hw, 3)
-        crops = np.zeros((len(rows), *shape), np.uint8)
+        crops = np.zeros((len(rows), *self._shape), np.uint8)
         made = [np.zeros((0, 1, 1, self.skeleton.num_keypoints), np.float32)] if not rows else []
         for row in rows:
             crops[row] = self._cut(image, entry, row, 1.0).image
         for start in range(0, len(rows), self.batch_size):
             part = crops[start : start + self.batch_size]
-            batch = np.zeros((self.batch_size, *shape), np.uint8)
+            batch = np.zeros((self.batch_size, *self._shape), np.uint8)
             batch[: len(part)] = part
             made.append(np.asarray(self._maps(self.variables, batch))[: len(part)])
-        return crops, np.concatenate(made)
+        return crops[:, 0] if self.times else crops, np.concatenate(made)
 
     def _enter(self, image: np.ndarray, boxes_xywh: Any) -> _Image:
         if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:
@@ -224,13 +235,23 @@ class Predictor:
             waiting=count * len(self.scales),
         )
 
-    def _cut(self, full_image: np.ndarray, entry: _Image, row: int, scale: float) -> _Crop:
+    def _cut(
+        self,
+        full_image: np.ndarray,
+        entry: _Image,
+        row: int,
+        scale: float,
+        others: Sequence[np.ndarray] = (),
+    ) -> _Crop:
         height, width = self.codec.input_hw
         padding = self.padding * scale
         matrix = geometry.box_crop_matrix(
             entry.boxes_xywh[row], (height, width), padding=padding, udp=self.codec.udp
         )
         image = geometry.crop_image(full_image, matrix, (height, width))
+        if self.times:
+            more = [geometry.crop_image(one, matrix, (height, width)) for one in others]
+            image = np.stack([image, *(more or [image] * (len(self.times) - 1))])
         return _Crop(image, geometry.invert_affine(matrix), entry, row)
 
     def _launch(self, crops: deque[_Crop], full: bool) -> tuple[Decoded, list[_Crop]]:
@@ -240,7 +261,7 @@ class Predictor:
         size = next(
             size for size in self.sizes if size >= (self.batch_size if full else len(batch))
         )
-        images = np.zeros((size, *self.codec.input_hw, 3), np.uint8)
+        images = np.zeros((size, *self._shape), np.uint8)
         images[: len(batch)] = [crop.image for crop in batch]
         return self._forward(self.variables, images), batch
 

@@ -16,8 +16,9 @@ from jaxpose.metrics.metric import check_metrics
 from jaxpose.metrics.trial import made_up, try_metrics
 from jaxpose.models.build import DatasetImages
 from jaxpose.models.distillation import DistillationModel, student_of
+from jaxpose.models.frames import with_frames
 from jaxpose.tasks.task import EvalResult, Evaluator, Variables, Weights
-from jaxpose.tasks.topdown.augment import STILL, augment, augment_depth
+from jaxpose.tasks.topdown.augment import STILL, augment, augment_depth, augment_frames
 from jaxpose.tasks.topdown.check_shapes import check_outputs
 from jaxpose.tasks.topdown.error_images import error_images
 from jaxpose.tasks.topdown.estimate import coco_results, columns_of, estimate_all, make_estimate
@@ -63,6 +64,12 @@ class TopDownTask:
                 f"{experts} datasets (0 to {experts - 1}). Set model.backbone.experts, or change "
                 "the numbers of the parts of the mixture."
             )
+        frames, others = self.experiment.frames, len(getattr(source, "times", ()))
+        if frames > 1 and others and others + 1 != frames:
+            raise InputError(
+                f"{name} has {others} frames beside the labelled one, but model.head.times has "
+                f"{frames} with it. Make `times` of both agree."
+            )
         return source
 
     def fit_to_data(self, source: Source) -> "TopDownExperiment":
@@ -81,32 +88,35 @@ class TopDownTask:
     def encode(self, key: jax.Array, batch: dict[str, jax.Array]) -> tuple[Any, Any, jax.Array]:
         """Compute augmented images `[B, H, W, 3]`, the codec's targets, weights `[B, K]`.
 
-        The images are `DatasetImages` if the batch has the dataset of each image.
+        The images are `DatasetImages` if the batch has the dataset of each image, and `FrameImages`
+        if it has frames.
 
         `batch`: image uint8 `[B, Hc, Wc, 3]`, keypoints `[B, K, 2]` and box_xywh `[B, 4]` in
         canvas pixels, visible `[B, K]`, mask `[B]` (False: padding, with weight 0); dataset
         `[B]` for a model with experts; keypoints_3d `[B, K, 3]` in millimetres of the camera's
-        frame for a codec of depth.
+        frame for a codec of depth; frames `[B, F, Hc, Wc, 3]` and their times `[B, F]` for a model
+        of several frames.
         """
         experiment = self.experiment
         skeleton, codec = experiment.skeleton, experiment.codec
-        images, keypoints, visible = augment(
-            key,
-            batch,
-            augmentation=experiment.augmentation,
-            input_hw=codec.input_hw,
-            udp=codec.udp,
-            permutation=skeleton.flip_permutation,
-            upper_body=skeleton.upper_body_mask,
-            padding=experiment.padding,
-        )
+        settings: dict[str, Any] = {
+            "augmentation": experiment.augmentation,
+            "input_hw": codec.input_hw,
+            "udp": codec.udp,
+            "permutation": skeleton.flip_permutation,
+            "upper_body": skeleton.upper_body_mask,
+            "padding": experiment.padding,
+        }
+        images, keypoints, visible = augment(key, batch, **settings)
         depth = None
         if "keypoints_3d" in batch:
             permutation = skeleton.flip_permutation
             depth = augment_depth(key, batch["keypoints_3d"], experiment.augmentation, permutation)
         sample = Sample(visible, keypoints, dataset=batch.get("dataset"), depth=depth)
         targets, weights = codec.encode(sample)
-        inputs = DatasetImages(images, batch["dataset"]) if "dataset" in batch else images
+        inputs: Any = DatasetImages(images, batch["dataset"]) if "dataset" in batch else images
+        if "frames" in batch:
+            inputs = with_frames(images, augment_frames(key, batch, **settings), batch["times"])
         return inputs, targets, weights * batch["mask"][:, None]
 
     def evaluator(self, source: Source, mesh: jax.sharding.Mesh, flip_test: bool) -> Evaluator:
@@ -151,6 +161,8 @@ class TopDownTask:
             "mask": ((), jnp.bool_),
             "dataset": ((), jnp.int32),
             "keypoints_3d": ((points, 3), jnp.float32),
+            "frames": ((experiment.frames - 1, height, width, 3), jnp.uint8),
+            "times": ((experiment.frames - 1,), jnp.float32),
         }
         keys = experiment.device_keys(data)
         return {
