@@ -95,7 +95,7 @@ def pinhole(K: Any, R: Any, t: Any, distortion: Any = None) -> Camera:
 
 
 def stack(cameras: list[Camera]) -> Camera:
-    """Stacks cameras `[...]` to one `Camera` with a new first axis; distortion gets equal lengths."""
+    """Stacks cameras `[...]` along a new first axis; distortions get one length."""
     terms = max(camera.distortion.shape[-1] for camera in cameras)
     cameras = [_with_terms(camera, terms) for camera in cameras]
     return Camera(*(namespace(*field).stack(field) for field in zip(*cameras, strict=True)))

@@ -42,8 +42,8 @@ def refine_pose(
       points: `[..., N, 3]` mm.
       pixels: `[..., N, 2]`.
       camera: `[...]` cameras; K and distortion are used.
-      weights: `[..., N]`, or symmetric matrices `[..., N, 2, 2]` such as inverse covariances, 1/px²;
-        None weighs all equally. 0 leaves a point out; its pixel must be finite.
+      weights: `[..., N]`, or symmetric matrices `[..., N, 2, 2]` such as inverse covariances, in
+        1/px²; None weighs all equally. 0 leaves a point out; its pixel must be finite.
       iterations: number of steps.
     """
     xp = namespace(pixels, points, pose.t)

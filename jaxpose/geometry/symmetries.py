@@ -1,7 +1,7 @@
 """Symmetries of objects: the rigid transformations after which an object looks the same.
 
-As in the `models_info.json` of BOP datasets (Hodan et al. 2018, arXiv:1808.08319; Hodan et al. 2020,
-arXiv:2009.07378, section 2.2).
+As in the `models_info.json` of BOP datasets (Hodan et al. 2018, arXiv:1808.08319; Hodan et al.
+2020, arXiv:2009.07378, section 2.2).
 """
 
 import math

@@ -147,7 +147,8 @@ def test_jax_refines_batches_as_numpy_does():
     )
     pixels = project_points(poses, points, CAMERA) + rng.normal(0, 1, (3, 12, 2))
     start = RigidPose(
-        matrix_from_axis_angle(rng.normal(0, 0.05, (3, 3))) @ poses.R, poses.t + [5, -8, 30]
+        matrix_from_axis_angle(rng.normal(0, 0.05, (3, 3))) @ poses.R,
+        poses.t + np.array([5.0, -8, 30]),
     )
     expected = refine_pose(start, points, pixels, CAMERA, weights)
     for row in range(3):  # one at a time in NumPy
@@ -272,7 +273,7 @@ def test_symmetric_poses_get_one_label():
     angle = np.linspace(0, 2 * np.pi, 700, endpoint=False)
     ring = np.stack([10 + 5 * np.cos(angle), 5 * np.sin(angle), 0 * angle], axis=1)
     assert symmetric_error(ring, symmetries).max() < 0.1  # the distance of the ring's points
-    assert symmetric_error(ring + [1, 0, 0], symmetries).max() > 1
+    assert symmetric_error(ring + np.eye(3)[0], symmetries).max() > 1
     label = canonical_pose(placed(), symmetries)
     for turn in (40, 170):
         other = canonical_pose(compose_poses(placed(), symmetries.take(turn)), symmetries)
