@@ -37,6 +37,7 @@ class ObjectEstimates:
       found: N poses; None where none was found.
       true: N poses.
       K: intrinsics `[N, 3, 3]`.
+      widths: `[N]` of the images in pixels, to which thresholds of MSPD refer; None for 640.
     """
 
     surfaces: Mapping[int, Surface]
@@ -44,6 +45,7 @@ class ObjectEstimates:
     found: Sequence[RigidPose | None]
     true: Sequence[RigidPose]
     K: np.ndarray
+    widths: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.object_id)
@@ -80,7 +82,7 @@ class ObjectAccuracy(Metric):
 
     def __call__(self, estimates: Any) -> Scored:
         """Compute the figures of `ObjectEstimates`; -1 without objects."""
-        notes = {"unit": "share of objects; medians in degrees and mm"}
+        notes = {"errors": "shares of objects; medians in degrees and mm"}
         if not len(estimates):
             return Scored(dict.fromkeys(self.figures, -1.0), notes)
         correct, near = np.zeros(len(estimates), bool), np.zeros(len(estimates), bool)
@@ -111,6 +113,40 @@ class ObjectAccuracy(Metric):
             "no pose": float(np.mean([found is None for found in estimates.found])),
         }
         return Scored(figures | {f"ADD(-S) of {k}": v for k, v in each.items()}, notes)
+
+
+@dataclass(frozen=True)
+class BopRecall(Metric):
+    """Average recalls of the BOP challenge, with symmetries: AR_MSSD and AR_MSPD.
+
+    The mean share of correct poses over thresholds of 5 to 50 % of the diameter (MSSD), and of 5 to
+    50 pixels for an image 640 pixels wide (MSPD); arXiv:2009.07378, section 2.4. AR_VSD needs the
+    depth of the scene: `metrics.object_pose.vsd`.
+    """
+
+    @property
+    def figures(self) -> Mapping[str, Direction]:
+        return {"AR_MSSD": "higher", "AR_MSPD": "higher"}
+
+    def __call__(self, estimates: Any) -> dict[str, float]:
+        """Compute the figures of `ObjectEstimates`; -1 without objects."""
+        if not len(estimates):
+            return dict.fromkeys(self.figures, -1.0)
+        steps = np.arange(1, 11)
+        recalls = np.zeros((len(estimates), 2))
+        for row, (found, true) in enumerate(zip(estimates.found, estimates.true, strict=True)):
+            if found is None:
+                continue
+            surface = estimates.surfaces[int(estimates.object_id[row])]
+            shape = surface.points, surface.symmetries
+            distance = object_pose.mssd(found, true, *shape) / surface.diameter
+            pixels = object_pose.mspd(found, true, *shape, estimates.K[row])
+            width = 640 if estimates.widths is None else estimates.widths[row]
+            recalls[row] = (
+                (distance < 0.05 * steps).mean(),
+                (pixels < 5 * steps * width / 640).mean(),
+            )
+        return dict(zip(self.figures, recalls.mean(axis=0).tolist(), strict=True))
 
 
 def nearest_alike(found: RigidPose, true: RigidPose, symmetries: RigidPose) -> RigidPose:

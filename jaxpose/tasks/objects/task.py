@@ -157,6 +157,7 @@ class ObjectTask(TopDownTask):
                 sigmas=None,
                 people=len(estimates),
                 notes=dict(figures.notes),
+                unit="objects",
             )
             sheet = viz.contact_sheet(drawn, columns=4) if drawn else None
             return EvalResult(report, sheet, poses_as_json(rows["id"], rows["found"]))
