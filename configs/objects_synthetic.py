@@ -19,13 +19,13 @@ from jaxpose.train.optimizers import AdamW
 
 def get_config() -> ObjectExperiment:
     """2,000 steps of 32 on 6,000 images; scored on 200 others."""
-    input_hw = (128, 128)
+    input_hw = (96, 96)
     return ObjectExperiment(
         model=PoseModel(
-            Pyramid(patch=8, widths=(64, 128, 256), depths=(2, 2, 2), path_width=64),
-            DeconvHead(9, deconv_channels=(64,)),
+            Pyramid(patch=8, widths=(32, 64, 128), depths=(2, 2, 2), path_width=32),
+            DeconvHead(9, deconv_channels=(32,)),
         ),
-        codec=udp(input_hw, heatmap_hw=(32, 32), sigma=1.5),
+        codec=udp(input_hw, heatmap_hw=(24, 24), sigma=1.5),
         loss=HeatmapMSE(),
         train_data=SyntheticObjects(6000, seed=0),
         eval_data=SyntheticObjects(200, seed=1),

@@ -67,7 +67,7 @@ def symmetric_error(points: np.ndarray, symmetries: RigidPose) -> np.ndarray:
 def _discrete(entry: Any) -> RigidPose:
     try:
         matrix = np.array(entry, np.float64).reshape(4, 4)
-    except (TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise InputError(
             "an entry of symmetries_discrete is not a 4 x 4 matrix of 16 numbers"
         ) from error
@@ -86,7 +86,7 @@ def _turns(entry: Any, max_step: float) -> list[RigidPose]:
     try:
         axis = np.array(entry["axis"], np.float64).reshape(3)
         offset = np.array(entry.get("offset", (0, 0, 0)), np.float64).reshape(3)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise InputError(
             "an entry of symmetries_continuous needs an 'axis' and an 'offset' of three numbers"
         ) from error

@@ -230,7 +230,7 @@ def _object(
 def _camera(scene: Path, number: int, entry: Any) -> Camera:
     try:
         K = np.array(entry["cam_K"], np.float64).reshape(3, 3)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise InputError(
             f"{scene / 'scene_camera.json'}: image {number} has no cam_K of nine numbers."
         ) from error

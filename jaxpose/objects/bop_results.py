@@ -55,7 +55,10 @@ def read_bop_results(path: Path) -> list[BopPose]:
     """
     if not path.is_file():
         raise InputError(f"{path} does not exist.")
-    rows = list(csv.reader(io.StringIO(read_text(path, ANNOTATIONS))))
+    try:
+        rows = list(csv.reader(io.StringIO(read_text(path, ANNOTATIONS))))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is not a text file of results ({error}).") from error
     if not rows or tuple(name.strip() for name in rows[0]) != _COLUMNS:
         raise InputError(f"{path} has not the columns {','.join(_COLUMNS)} of a file of results.")
     return [_pose(path, number, row) for number, row in enumerate(rows[1:], start=2) if row]
@@ -69,7 +72,7 @@ def _pose(path: Path, line: int, row: list[str]) -> BopPose:
         made = BopPose(
             int(scene), int(image), int(number), float(score), RigidPose(R, t), float(seconds)
         )
-    except ValueError as error:
+    except (OverflowError, ValueError) as error:
         raise InputError(
             f"{path}, line {line}: seven columns with nine numbers of R and three of t are needed."
         ) from error
