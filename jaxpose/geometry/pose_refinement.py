@@ -47,7 +47,7 @@ def refine_pose(
       iterations: number of steps.
     """
     xp = namespace(pixels, points, pose.t)
-    lead = np.broadcast_shapes(
+    lead: tuple[int, ...] = np.broadcast_shapes(
         pose.t.shape[:-1], points.shape[:-2], pixels.shape[:-2], camera.K.shape[:-2]
     )
     pixels = xp.broadcast_to(floating(pixels, xp), (*lead, *pixels.shape[-2:]))

@@ -36,7 +36,8 @@ def write_drawn_bop(folder: Path, data: SyntheticObjects, split: str = "test") -
         drawn = draw_scene(data.seed, number, data.canvas_hw, data.objects)
         save_image(scene / "rgb" / f"{number:06d}.png", drawn.image)
         cameras[str(number)] = {"cam_K": drawn.camera.K.ravel().tolist(), "depth_scale": 1.0}
-        truth[str(number)], facts[str(number)] = [], []
+        truth[str(number)] = []
+        facts[str(number)] = []
         for row, model in enumerate(drawn.objects):
             pose, seen = drawn.poses.take(row), drawn.owner == row
             mask = np.repeat(255 * seen[..., None].astype(np.uint8), 3, axis=-1)
@@ -44,10 +45,10 @@ def write_drawn_bop(folder: Path, data: SyntheticObjects, split: str = "test") -
             entry = {"obj_id": model.id, "cam_R_m2c": pose.R.ravel().tolist()}
             truth[str(number)].append(entry | {"cam_t_m2c": pose.t.tolist()})
             y, x = np.nonzero(seen) if seen.any() else (np.zeros(1, int), np.zeros(1, int))
-            box = [x.min(), y.min(), x.max() - x.min() + 1, y.max() - y.min() + 1]
+            seen_box = [x.min(), y.min(), x.max() - x.min() + 1, y.max() - y.min() + 1]
             facts[str(number)].append(
                 {
-                    "bbox_visib": [int(v) for v in box],
+                    "bbox_visib": [int(v) for v in seen_box],
                     "visib_fract": float(seen.any()),
                     "px_count_visib": int(seen.sum()),
                 }

@@ -135,12 +135,13 @@ def _cylinder(radius, length, middle, color, columns: int = 16) -> Part:
 
 def _box(sizes, middle, color) -> Part:
     """Box, each side of which has vertices of its own, so that its edges stay sharp."""
-    corners, faces = [], []
+    corners: list[np.ndarray] = []
+    faces: list[tuple[int, int, int]] = []
     for axis in range(3):
         for sign in (-1, 1):
             u, v = np.eye(3)[(axis + 1) % 3], np.eye(3)[(axis + 2) % 3]
             steps = np.linspace(-0.5, 0.5, 4)
-            start = sum(map(len, corners))
+            start = sum(len(side) for side in corners)
             corners.append(
                 np.array(
                     [sign * 0.5 * np.eye(3)[axis] + a * u + b * v for a in steps for b in steps]

@@ -41,7 +41,7 @@ class PlyMesh(NamedTuple):
 class _Property(NamedTuple):
     name: str
     kind: str
-    count: str = ""  # type of a list's length; empty for one value
+    length: str = ""  # type of a list's length; empty for one value
 
 
 class _Element(NamedTuple):
@@ -153,27 +153,27 @@ def _binary(data: bytes, elements: list[_Element], order: str) -> dict[str, dict
     tables: dict[str, dict[str, list]] = {}
     place = 0
     for element in elements:
-        if not any(each.count for each in element.properties):
+        if not any(each.length for each in element.properties):
             kind = np.dtype([(each.name, order + each.kind) for each in element.properties])
             size = kind.itemsize * element.number
             if len(data) < place + size:
                 raise ValueError(f"it ends within {element.name!r}")
             rows = np.frombuffer(data, kind, element.number, place)
             place += size
-            tables[element.name] = {each.name: rows[each.name] for each in element.properties}
+            tables[element.name] = {each.name: list(rows[each.name]) for each in element.properties}
             continue
         columns: dict[str, list] = {each.name: [] for each in element.properties}
         for _ in range(element.number):
             for each in element.properties:
                 count = 1
-                if each.count:
-                    count = int(np.frombuffer(data, order + each.count, 1, place)[0])
-                    place += np.dtype(each.count).itemsize
+                if each.length:
+                    count = int(np.frombuffer(data, order + each.length, 1, place)[0])
+                    place += np.dtype(each.length).itemsize
                 if count < 0 or len(data) < place + count * np.dtype(each.kind).itemsize:
                     raise ValueError(f"it ends within {element.name!r}")
                 values = np.frombuffer(data, order + each.kind, count, place)
                 place += values.nbytes
-                columns[each.name].append(values if each.count else values[0])
+                columns[each.name].append(values if each.length else values[0])
         tables[element.name] = columns
     return tables
 
@@ -189,12 +189,12 @@ def _ascii(data: bytes, elements: list[_Element]) -> dict[str, dict[str, list]]:
                 raise ValueError(f"it ends within {element.name!r}")
             place = 0
             for each in element.properties:
-                count = int(words[place]) if each.count else 1
-                place += bool(each.count)
+                count = int(words[place]) if each.length else 1
+                place += bool(each.length)
                 values = np.array(words[place : place + count], np.float64)
                 if len(values) != count:
                     raise ValueError(f"a line of {element.name!r} is too short")
                 place += count
-                columns[each.name].append(values.astype(np.int64) if each.count else values[0])
+                columns[each.name].append(values.astype(np.int64) if each.length else values[0])
         tables[element.name] = columns
     return tables

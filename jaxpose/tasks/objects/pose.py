@@ -32,7 +32,8 @@ class FoundKeypoints(NamedTuple):
 
     def take(self, row: int) -> "FoundKeypoints":
         """Keypoints of one object."""
-        return FoundKeypoints(*(None if value is None else value[row] for value in self))
+        spread = None if self.covariance is None else self.covariance[row]
+        return FoundKeypoints(self.keypoints[row], self.scores[row], self.valid[row], spread)
 
 
 def pose_from_keypoints(

@@ -127,11 +127,11 @@ class ObjectPredictor:
         found = in_image(self._decoded(crops), matrices)
         made = []
         for row, (number, box) in enumerate(zip(object_ids, boxes, strict=True)):
-            known, own = self.objects[int(number)], found.take(row)
-            points = np.array(known.keypoints)
+            thing, own = self.objects[int(number)], found.take(row)
+            points = np.array(thing.keypoints)
             pose = pose_from_keypoints(own, points, camera, self.threshold * box[2:].max())
             score = float(np.where(own.valid, own.scores, 0).mean())
-            made.append(ObjectPose(known, pose, score, own))
+            made.append(ObjectPose(thing, pose, score, own))
         return made
 
     def _decoded(self, crops: list[np.ndarray]) -> Decoded:

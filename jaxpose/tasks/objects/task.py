@@ -132,7 +132,7 @@ class ObjectTask(TopDownTask):
                     side = float(batch["box_xywh"][row, 2:].max())
                     points = np.array(known[number].keypoints)
                     pose = pose_from_keypoints(
-                        found.take(row), points, camera, experiment.threshold * side
+                        found.take(int(row)), points, camera, experiment.threshold * side
                     )
                     rows["id"].append(number)
                     rows["found"].append(pose)
