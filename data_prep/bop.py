@@ -3,8 +3,9 @@
     jaxpose prepare bop --folder lmo --split test --out data/lmo
 
 Keypoints are eight places of each model's surface that are far from each other, and the centre of
-its box, projected with the pose of the annotation. Of the poses of a symmetric object that look the
-same, they are those of the one with the rotation nearest to the identity. Hidden keypoints are
+its box, projected with the pose of the annotation. For a symmetric object, of the poses with the
+same appearance, that with the rotation nearest to the identity is taken.
+Hidden keypoints are
 stored as visible: they are known as well as the others. Models of poses train from the dataset
 itself (`objects.bop_source.BopObjects`), which also has the poses and masks; records are for
 detectors of keypoints and `jaxpose data check`.

@@ -33,7 +33,7 @@ NO_POSE = "too few keypoints agree with a pose"
 
 
 class _Input(NamedTuple):
-    """One image with the boxes in which objects are looked for."""
+    """One image with the boxes of the objects to find."""
 
     path: Path
     name: str
@@ -136,10 +136,10 @@ def _predictor(options: PredictObjects, folders: list[Path]) -> ObjectPredictor:
 
 
 def _only(predictor: ObjectPredictor) -> list[int]:
-    """Number of the object, if the model knows a single one."""
+    """Number of the object, if the model has a single one."""
     if len(predictor.objects) > 1:
         known = ", ".join(f"{o.id} ({o.name})" for o in predictor.objects.values())
-        raise InputError(f"The model knows several objects; say which one with --object: {known}.")
+        raise InputError(f"The model has several objects; choose one with --object: {known}.")
     return list(predictor.objects)
 
 

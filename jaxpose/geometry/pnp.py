@@ -1,6 +1,6 @@
 """Pose of a known object from keypoints in an image: perspective-n-point (PnP), by OpenCV.
 
-Points of the object are in millimetres of its own frame; the pose takes them to the camera's frame.
+Points of the object are in millimetres of its frame; the pose takes them to the camera's frame.
 Of a `Camera`, K and distortion are used, and R and t are not. `pose_refinement` has the refinement
 by least squares, with weights and gradients.
 """
@@ -99,7 +99,10 @@ def pnp_solutions(
 def solve_pnp(
     points: np.ndarray, pixels: np.ndarray, camera: Camera, method: Method = "sqpnp"
 ) -> RigidPose:
-    """Pose of the least reprojection error; see `pnp_solutions`."""
+    """Pose of the least reprojection error, of points `[N, 3]` and pixels `[N, 2]`.
+
+    Arguments and errors are those of `pnp_solutions`.
+    """
     poses, _ = pnp_solutions(points, pixels, camera, method)
     return poses.take(0)
 

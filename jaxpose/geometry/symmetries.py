@@ -1,4 +1,4 @@
-"""Symmetries of objects: the rigid transformations after which an object looks the same.
+"""Symmetries of objects: the rigid transformations that leave its appearance as it is.
 
 As in the `models_info.json` of BOP datasets (Hodan et al. 2018, arXiv:1808.08319; Hodan et al.
 2020, arXiv:2009.07378, section 2.2).
@@ -40,9 +40,9 @@ def symmetry_transforms(info: Mapping[str, Any], max_step: float = 0.01) -> Rigi
 
 
 def canonical_pose(pose: RigidPose, symmetries: RigidPose) -> RigidPose:
-    """Of the poses that look the same, the one whose rotation is nearest to the identity.
+    """Of the poses with the same appearance, that with the rotation nearest to the identity.
 
-    A network cannot tell them apart in an image; labels of one of them give it one target.
+    An image does not distinguish them; labels of one of them give a network one target.
 
     Args:
       pose: one pose.

@@ -12,7 +12,7 @@ from jaxpose.metrics.metric import Direction, Metric, Scored
 
 
 class Surface(NamedTuple):
-    """What metrics need of an object.
+    """Surface of an object for metrics.
 
     Attributes:
       name: name for people.
@@ -59,7 +59,7 @@ class ObjectAccuracy(Metric):
     (Hinterstoisser et al. 2012), the mean over the objects; `ADD(-S) of NAME` is that of each.
     `projection 5 px`: the mean error of the projected surface is below 5 pixels. An object without
     a pose counts as wrong, and not in the medians. Rotations, translations and projections are
-    compared with the true pose that looks the same and has the nearest rotation.
+    compared with the true pose of the same appearance with the nearest rotation.
 
     Attributes:
       threshold: share of the diameter.
@@ -150,7 +150,7 @@ class BopRecall(Metric):
 
 
 def nearest_alike(found: RigidPose, true: RigidPose, symmetries: RigidPose) -> RigidPose:
-    """Of the poses that look like the true one, that with the rotation nearest to the found one."""
+    """Of the poses with the true one's appearance, that nearest in rotation to the found one."""
     alike = compose_poses(RigidPose(true.R[None], true.t[None]), symmetries)
     agreement = np.einsum("ij,sij->s", found.R, alike.R)
     return alike.take(int(np.argmax(agreement)))

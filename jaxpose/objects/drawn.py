@@ -17,7 +17,7 @@ Part = tuple[np.ndarray, np.ndarray, np.ndarray]
 def drawn_objects() -> tuple[ObjectModel, ...]:
     """Duck, mug, hammer, camera and egg box, numbered from 1.
 
-    The egg box looks the same after half a turn about z.
+    The egg box is unchanged by half a turn about z.
     """
     return tuple(
         _joined(number, name, parts, symmetric)
@@ -134,7 +134,7 @@ def _cylinder(radius, length, middle, color, columns: int = 16) -> Part:
 
 
 def _box(sizes, middle, color) -> Part:
-    """Box, each side of which has vertices of its own, so that its edges stay sharp."""
+    """Box whose sides share no vertices, so that its edges stay sharp."""
     corners: list[np.ndarray] = []
     faces: list[tuple[int, int, int]] = []
     for axis in range(3):

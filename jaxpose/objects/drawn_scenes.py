@@ -28,7 +28,7 @@ _ZOOM = 2  # enlargement while drawing; averaging down makes edges smooth
 
 
 class Scene(NamedTuple):
-    """Image of several objects of which the first is looked for.
+    """Image of several objects, the first of which is to be found.
 
     Attributes:
       image: uint8 `[H, W, 3]`.
@@ -55,7 +55,7 @@ class SyntheticObjects:
       count: number of samples.
       seed: seed of the set; sets of different seeds are unrelated.
       canvas_hw: height and width of the images in pixels.
-      objects: numbers of the objects that are looked for, 1 to 5; the others may hide them.
+      objects: numbers of the objects to find, 1 to 5; the others may hide them.
     """
 
     count: int

@@ -32,7 +32,7 @@ class KnownObject:
       keypoints: K points of its frame, mm, in the order of the network's keypoints.
       low, high: corners of the box around it, mm.
       diameter: largest distance of two of its points, mm.
-      symmetric: True if several poses look the same.
+      symmetric: True if several poses have the same appearance.
     """
 
     id: int
@@ -78,7 +78,7 @@ class ObjectModel:
 
     @property
     def symmetric(self) -> bool:
-        """True if several poses look the same."""
+        """True if several poses have the same appearance."""
         return len(self.symmetries.t) > 1
 
     @cached_property

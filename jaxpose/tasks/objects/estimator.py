@@ -10,7 +10,7 @@ from jaxpose.tasks.topdown.estimator import TopDownEstimator
 
 @dataclass(frozen=True)
 class ObjectEstimator(TopDownEstimator):
-    """Estimator of the keypoints of one object per crop, with the objects that it knows.
+    """Estimator of the keypoints of one object per crop, with its objects.
 
     It is also an estimator of keypoints, so `predict` and `export` take it as any other; see
     `object_predictor` for poses.

@@ -59,7 +59,7 @@ class ObjectPredictor:
           model: a Linen module; `model.apply(variables, images)` returns what `codec` decodes.
           variables: the variables of the model, on the device.
           codec: crops, and keypoints from outputs.
-          objects: objects that the model knows.
+          objects: objects that the model was trained with.
           padding: factor by which boxes are enlarged.
           threshold: largest distance of an inlier, in longer sides of the box.
           batch_size: crops in one forward pass.
@@ -73,9 +73,7 @@ class ObjectPredictor:
                 f"{batch_size}, {padding} and {threshold}"
             )
         if not objects:
-            raise InputError(
-                "the model does not say which object it knows: give its keypoints in 3D"
-            )
+            raise InputError("the model has no object: give its keypoints in 3D")
         self.codec, self.padding, self.batch_size = codec, padding, batch_size
         self.threshold = threshold
         self.objects = {known.id: known for known in objects}
@@ -117,7 +115,7 @@ class ObjectPredictor:
         if len(object_ids) != len(boxes) or set(object_ids) - set(self.objects):
             known = ", ".join(f"{o.id} ({o.name})" for o in self.objects.values())
             raise InputError(
-                f"{len(boxes)} boxes need as many numbers of objects that the model knows "
+                f"{len(boxes)} boxes need as many numbers of the model's objects "
                 f"({known}), not {list(object_ids)}"
             )
         check_cameras(Camera(camera.K, np.eye(3), np.zeros(3), camera.distortion))

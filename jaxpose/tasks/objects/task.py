@@ -166,7 +166,7 @@ class ObjectTask(TopDownTask):
 
 
 def surface_of(model: ObjectModel) -> Surface:
-    """What metrics need of an object."""
+    """Surface of an object for metrics."""
     return Surface(model.name, model.points, model.diameter, model.symmetries)
 
 

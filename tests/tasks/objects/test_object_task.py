@@ -207,7 +207,7 @@ def test_an_image_needs_a_camera_and_the_number_of_the_object(release, dataset, 
     result = invoke(*start, "--focal", -150, "--object", 2)
     assert result.exit_code == 2 and "fx, fy > 0" in result.output.replace("\n", " ")
     result = invoke(*start, "--focal", 150, "--object", 9)
-    assert result.exit_code == 2 and "numbers of objects that the model knows" in result.output
+    assert result.exit_code == 2 and "numbers of the model's objects" in result.output
     invoke(*start, "--focal", 150, "--object", 2, "--box", "10,10,40,40")
     (entry,) = json.loads((tmp_path / "poses.json").read_text())["images"]
     assert [each["name"] for each in entry["objects"]] == ["mug"]
