@@ -92,6 +92,8 @@ SHRUNK: list[tuple[str, list[str]]] = [
             "model.backbone.widths=(8,16,16)",
         ),
     ),
+    (r"objects draw", ["--count", "2", "--size", "64"]),
+    (r"objects predict", ["--threshold", "9"]),  # hardly trained
     (r"train my_actions\.py", _set(*BRIEF, "model.backbone.units=(1,)")),
     (r"train my_recipe\.py", _set("steps=2", "evaluation.every=2")),
     (

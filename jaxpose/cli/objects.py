@@ -124,13 +124,16 @@ def _predictor(options: PredictObjects, folders: list[Path]) -> ObjectPredictor:
         if number not in models:
             raise InputError(f"{folder} has no model {number}: {sorted(models)}.")
         known = (models[number].known(),)
+    threshold = options.threshold
+    if threshold is None:
+        threshold = float(getattr(estimator, "threshold", 0.04))
     return ObjectPredictor(
         trained.model,
         trained.variables,
         estimator.codec,
         known,
         padding=estimator.padding,
-        threshold=getattr(estimator, "threshold", 0.04),
+        threshold=threshold,
         batch_size=options.batch_size,
     )
 

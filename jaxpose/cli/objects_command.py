@@ -61,6 +61,13 @@ class PredictObjects:
             help="Folder with models_info.json: keypoints in 3D, for a model that was converted."
         ),
     ] = None
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Largest distance of a keypoint from the pose that it agrees with, in longer "
+            "sides of the object's box; the value of the model if absent (0.04)."
+        ),
+    ] = None
     split: Split = "test"
     draw: Annotated[bool, typer.Option(help="Draw axes and boxes on the images.")] = True
     batch_size: Annotated[int, typer.Option(min=1, help="Crops in one forward pass.")] = 8

@@ -68,8 +68,9 @@ def refine_pose(
         for _ in range(iterations):
             state = _step(*state, points, pixels, views, weights)
             after = _error(state[0], points, pixels, views, weights).sum()
-            # A rejected step only raises the damping: the search goes on.
-            if 0 < before - after <= _SHARE * before:
+            # A rejected step only raises the damping: the search goes on. An infinite error is that
+            # of a start with points behind the camera.
+            if after < before < np.inf and before - after <= _SHARE * before:
                 break
             before = after
         return state[0]

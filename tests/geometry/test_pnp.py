@@ -203,6 +203,13 @@ def test_covariances_as_weights_are_the_best_estimate():
     np.testing.assert_allclose(np.diag(found), np.diag(expected)[3:], rtol=0.3)
 
 
+def test_a_start_behind_the_camera_is_no_warning():
+    behind = RigidPose(placed().R, -placed().t)
+    pixels = project_points(placed(), box(), CAMERA)
+    found = refine_pose(behind, box(), pixels, CAMERA)
+    assert np.isfinite(found.t).all()
+
+
 def test_poses_compose_and_invert():
     first, second, points = placed(), placed((1.0, 0.2, -0.4), (5.0, 6, 7)), box(4)
     both = apply_pose(compose_poses(second, first), points)
