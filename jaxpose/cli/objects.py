@@ -58,14 +58,16 @@ def predict_objects(options: PredictObjects) -> int:
         raise InputError("Give images, or the folder of one BOP dataset, and not both.")
     faults: Counter[str] = Counter()
     inputs = list(_dataset(folders[0], options, faults) if folders else _images(options))
-    predictor = _predictor(options, folders)
+    predictor, whole = _predictor(options, folders)
     options.out.mkdir(parents=True, exist_ok=True)
     rows: list[BopPose] = []
     documents = []
     done = 0
     for entry in inputs:
         image = read_image(entry.path)
-        boxes = entry.boxes if len(entry.boxes) else whole_image(image.shape[:2])
+        boxes = entry.boxes
+        if whole or not len(boxes):
+            boxes = np.repeat(whole_image(image.shape[:2]), max(len(boxes), 1), axis=0)
         numbers = entry.objects or _only(predictor)
         camera = entry.camera or _camera(options, image.shape[:2])
         start = time.perf_counter()
@@ -109,11 +111,13 @@ def draw_dataset(options: DrawObjects) -> int:
     return 0
 
 
-def _predictor(options: PredictObjects, folders: list[Path]) -> ObjectPredictor:
+def _predictor(options: PredictObjects, folders: list[Path]) -> tuple[ObjectPredictor, bool]:
+    """Predictor, and whether it takes whole images, as PVNet's own weights do."""
     trained = load_pose(options.run, trust_recipe=options.trust_recipe)
     estimator: Any = trained.estimator
     known: tuple[KnownObject, ...] = getattr(estimator, "objects", ())
-    if not known:
+    whole = not known
+    if whole:
         folder = options.models or (folders[0] / "models" if folders else None)
         if folder is None or len(set(options.object)) != 1:
             raise InputError(
@@ -127,7 +131,7 @@ def _predictor(options: PredictObjects, folders: list[Path]) -> ObjectPredictor:
     threshold = options.threshold
     if threshold is None:
         threshold = float(getattr(estimator, "threshold", 0.04))
-    return ObjectPredictor(
+    predictor = ObjectPredictor(
         trained.model,
         trained.variables,
         estimator.codec,
@@ -136,6 +140,7 @@ def _predictor(options: PredictObjects, folders: list[Path]) -> ObjectPredictor:
         threshold=threshold,
         batch_size=options.batch_size,
     )
+    return predictor, whole
 
 
 def _only(predictor: ObjectPredictor) -> list[int]:

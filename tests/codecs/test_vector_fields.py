@@ -62,6 +62,7 @@ def test_targets_are_pvnets(voting):
 
 
 CODEC = FieldVoting((32, 40), voters=256, hypotheses=64)
+decode = jax.jit(CODEC.decode)  # compiled once, for two images
 
 
 def disc():
@@ -79,7 +80,7 @@ def test_keypoints_come_back_and_the_spread_grows_with_the_noise():
     fields = jax.jit(CODEC.encode)(sample).values
     noise = 0.05 * np.random.default_rng(0).normal(size=fields.vectors.shape)
     noise[0] = 0
-    found = jax.jit(CODEC.decode)(fields._replace(vectors=fields.vectors + noise))
+    found = decode(fields._replace(vectors=fields.vectors + noise))
     np.testing.assert_allclose(found.keypoints[0], KEYPOINTS, atol=1e-2)
     np.testing.assert_allclose(found.keypoints[1, :2], KEYPOINTS[:2], atol=0.5)
     np.testing.assert_allclose(found.keypoints[1, 2], KEYPOINTS[2], atol=6)
@@ -91,8 +92,8 @@ def test_keypoints_come_back_and_the_spread_grows_with_the_noise():
 
 
 def test_an_image_without_the_object_has_no_keypoints():
-    nothing = VectorFields(jnp.zeros((1, 32, 40, 2)), jnp.ones((1, 32, 40, 6)))
-    found = jax.jit(CODEC.decode)(nothing)
+    nothing = VectorFields(jnp.zeros((2, 32, 40, 2)), jnp.ones((2, 32, 40, 6)))
+    found = decode(nothing)
     assert not found.valid.any() and np.isfinite(found.keypoints).all()
     np.testing.assert_array_equal(found.scores, 0)
 

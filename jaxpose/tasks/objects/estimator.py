@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+from jaxpose.export.program import Level, Program
 from jaxpose.objects import KnownObject
 from jaxpose.tasks.objects.predictor import ObjectPredictor
 from jaxpose.tasks.topdown.estimator import TopDownEstimator
+from jaxpose.tasks.topdown.predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,22 @@ class ObjectEstimator(TopDownEstimator):
         height, width = self.input_hw
         names = ", ".join(known.name for known in self.objects)
         return f"RGB, {width} x {height} pixels (width x height), the box of one object: {names}"
+
+    def predictor(self, variables: Any, **options: Any) -> Predictor:
+        """Build a `Predictor` of keypoints; without a flip test, since it shows another object."""
+        return super().predictor(variables, **{**options, "flip_test": False})
+
+    def program(
+        self,
+        variables: Any,
+        *,
+        level: Level = "crops",
+        flip_test: bool = True,
+        image_hw: tuple[int, int] = (1080, 1920),
+    ) -> Program:
+        """Build the program to export, crops to keypoints; without a flip test."""
+        del flip_test
+        return super().program(variables, level=level, flip_test=False, image_hw=image_hw)
 
     def object_predictor(self, variables: Any, **options: Any) -> ObjectPredictor:
         """Build an `ObjectPredictor`; options are its own."""
