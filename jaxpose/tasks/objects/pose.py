@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import Camera
-from jaxpose.geometry.pnp import NoPose, solve_pnp, solve_pnp_ransac
+from jaxpose.geometry.pnp import NoPose, project_points, solve_pnp, solve_pnp_ransac
 from jaxpose.geometry.pose_refinement import refine_pose
 from jaxpose.geometry.rigid import RigidPose
 
@@ -72,4 +72,6 @@ def pose_from_keypoints(
         start = robust.pose if robust else solve_pnp(points[best], pixels[best], camera)
     except InputError:
         return None
-    return refine_pose(start, points, pixels, camera, np.linalg.inv(spread))
+    pose = refine_pose(start, points, pixels, camera, np.linalg.inv(spread))
+    away = np.linalg.norm(project_points(pose, points, camera) - pixels, axis=-1)
+    return pose if (away < threshold).sum() >= _LEAST else None

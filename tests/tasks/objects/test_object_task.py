@@ -110,6 +110,8 @@ def test_found_keypoints_give_the_pose():
     assert pose_from_keypoints(few, model.keypoints, camera, threshold=3.0) is None
     wild = found._replace(keypoints=rng.uniform(0, 160, (9, 2)))
     assert pose_from_keypoints(wild, model.keypoints, camera, threshold=0.2) is None
+    unsure = wild._replace(covariance=np.tile(900 * np.eye(2), (9, 1, 1)))
+    assert pose_from_keypoints(unsure, model.keypoints, camera, threshold=0.2) is None
 
 
 def test_accuracy_counts_symmetric_and_missing_poses():
