@@ -12,7 +12,6 @@ import numpy as np
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import Camera, check_cameras, distort, to_pixels
 from jaxpose.geometry.namespace import ArrayT
-from jaxpose.geometry.pose_refinement import refine_pose
 from jaxpose.geometry.rigid import RigidPose, apply_pose
 
 Method = Literal["iterative", "epnp", "sqpnp", "ippe", "ippe_square", "p3p"]
@@ -162,9 +161,12 @@ def solve_pnp_ransac(
         )
     inliers = np.zeros(len(points), bool)
     inliers[np.asarray(rows).reshape(-1)] = True
-    pose = RigidPose(cv2.Rodrigues(turn)[0], np.asarray(shift, np.float64).reshape(3))
     for _ in range(5):
-        pose = refine_pose(pose, points, pixels, camera, inliers.astype(np.float64))
+        # OpenCV's, which is faster for one pose than `pose_refinement`, and has no weights.
+        turn, shift = cv2.solvePnPRefineLM(
+            points[inliers, None], pixels[inliers, None], K, lens, turn, shift
+        )
+        pose = RigidPose(cv2.Rodrigues(turn)[0], np.asarray(shift, np.float64).reshape(3))
         away = np.linalg.norm(project_points(pose, points, camera) - pixels, axis=-1)
         agree = away < threshold
         if agree.sum() < 4 or (agree == inliers).all():
