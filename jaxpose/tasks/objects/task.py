@@ -100,7 +100,7 @@ class ObjectTask(TopDownTask):
         return estimator, variables
 
     def next_step(self, workdir: str) -> str:
-        return f"jaxpose objects predict IMAGE --from {workdir} --boxes BOXES --out out"
+        return f"jaxpose objects predict IMAGE --from {workdir} --focal F --object ID --out out"
 
     def evaluator(self, source: Any, mesh: jax.sharding.Mesh, flip_test: bool) -> Evaluator:
         experiment = self.experiment
