@@ -86,6 +86,15 @@ SHRUNK: list[tuple[str, list[str]]] = [
             *("model.head.depth=1", "model.head.width=16", "model.backbone.widths=(8,16,16)"),
         ),
     ),
+    (
+        r"train objects_synthetic",
+        _set(
+            *(*BRIEF, "evaluation.batch_size=8", "train_data.count=8", "eval_data.count=8"),
+            "model.backbone.widths=(8,16,16)",
+        ),
+    ),
+    (r"objects draw", ["--count", "2", "--size", "64"]),
+    (r"objects predict", ["--threshold", "9"]),  # hardly trained
     (r"train my_actions\.py", _set(*BRIEF, "model.backbone.units=(1,)")),
     (r"train my_recipe\.py", _set("steps=2", "evaluation.every=2")),
     (
@@ -124,6 +133,8 @@ NOT_RUN: dict[str, str] = {
     r"jaxpose bench step .*attention=cudnn": "needs an NVIDIA GPU",
     r"jaxpose (convert|predict) .*hmr2": "needs HMR 2.0's weights and SMPL's file",
     r"from jaxpose\.hub\.load import load_mesh_model": "needs HaMeR's weights",
+    r"jaxpose convert cat\.pth": "needs PVNet's weights",
+    r"jaxpose objects predict lm ": "needs PVNet's weights, and LINEMOD",
     r"jaxpose compile .*--chips": "needs libtpu, and compiles for minutes",
     r"jaxpose (train|bench step) \w*hrnet_w32": "compiles for a minute",
     r"jaxpose train coco_vitpose_b .*(mesh|rate|dtype)": "compiles what README's training does",

@@ -25,7 +25,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "config motion multiview viz metrics",
         "media measure convert",
         "results data",
-        "tracking detect labels bodies",
+        "tracking detect labels bodies objects",
         "train export",
         "tasks scaling",
         "chips",

@@ -71,6 +71,7 @@ def random_batch(experiment, rng):
         "visible": np.full((size, number), 2, np.uint8),
         "box_xywh": np.tile(np.concatenate([wh / 4, wh / 2])[None], (size, 1)),
         "mask": np.ones(size, bool),
+        "object_mask": np.full((size, height, width), 255, np.uint8),
     }
 
 

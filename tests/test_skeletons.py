@@ -42,6 +42,7 @@ SIZES = {
     "halpe136": 136,
     "humanart21": 21,
     "jhmdb15": 15,
+    "object9": 9,
     "posetrack17": 17,
     "interhand42": 42,
     "ntu25": 25,
@@ -61,6 +62,7 @@ SIZES = {
 }
 # Parts of a person, clothes, and animals seen from above: no upper and lower body.
 NO_BODY = (
+    "object",
     *("hand", "rhd", "interhand", "face", "aflw", "cofw"),
     *("fly", "locust", "zebra", "deepfashion", "quadruped", "mouse27"),
 )

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import jaxpose
-from jaxpose.cli import bench_command, data_command, labels_command, scaling
+from jaxpose.cli import bench_command, data_command, labels_command, objects_command, scaling
 from jaxpose.cli.compile_command import compile_
 from jaxpose.cli.compiled import keep_compiled
 from jaxpose.cli.config_command import config
@@ -86,6 +86,7 @@ app.command()(plain_faults(limits_images(fit)))
 app.command()(plain_faults(models))
 app.command()(plain_faults(convert))
 app.command()(plain_faults(export))
+app.add_typer(objects_command.app, name="objects")
 app.add_typer(scaling.app, name="scaling")
 app.add_typer(bench_command.app, name="bench")
 app.command()(plain_faults(doctor))

@@ -31,6 +31,7 @@ from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.codecs.scoremap import Scoremap
 from jaxpose.codecs.simcc import SimCC
 from jaxpose.codecs.simcc_3d import SimCC3D
+from jaxpose.codecs.vector_fields import FieldVoting, VectorFields
 from jaxpose.codecs.with_background import HeatmapWithBackground
 from jaxpose.deprecations import moved_names as _moved_names
 
@@ -45,6 +46,7 @@ __all__ = [
     "Decoded",
     "DisplacementFields",
     "Displacements",
+    "FieldVoting",
     "HandVolumes",
     "Heatmap",
     "HeatmapWithBackground",
@@ -65,6 +67,7 @@ __all__ = [
     "SimCC3D",
     "SinglePersonFields",
     "Targets",
+    "VectorFields",
 ]
 
 __getattr__ = _moved_names(__name__)

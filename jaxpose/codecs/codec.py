@@ -20,10 +20,11 @@ class Codec(Protocol):
 
     Two more methods are optional: `maps(outputs)` returns float32 maps `[B, h, w, K]` of each
     keypoint's likelihood over the input, and `bounded()` returns the codec that prediction uses in
-    place of this one. So are four attributes: `averages`, False if there is no flip test because
+    place of this one. So are five attributes: `averages`, False if there is no flip test because
     outputs cannot be averaged, `border`, the value around an image on the input (0 if absent),
-    `on_host`, True if the decoding runs in NumPy and cannot be exported, and `takes_depth`, True if
-    `encode` reads `Sample.depth` and `decode` returns `Decoded.depth`.
+    `on_host`, True if the decoding runs in NumPy and cannot be exported, `takes_depth`, True if
+    `encode` reads `Sample.depth` and `decode` returns `Decoded.depth`, and `takes_mask`, True if
+    `encode` reads `Sample.mask`.
     """
 
     @property
@@ -79,6 +80,11 @@ def border_of(codec: Codec) -> int:
 def takes_depth(codec: Codec) -> bool:
     """True if the codec encodes and decodes depths."""
     return getattr(codec, "takes_depth", False)
+
+
+def takes_mask(codec: Codec) -> bool:
+    """True if the codec encodes masks of objects."""
+    return getattr(codec, "takes_mask", False)
 
 
 def mirror_maps(maps: jax.Array, permutation: Any) -> jax.Array:

@@ -34,6 +34,8 @@ class Decoded(NamedTuple):
       depth: `[..., K]` distance along the camera's axis from the codec's root, in millimetres,
         positive away from the camera; None for codecs of two dimensions.
       hands: facts about two hands; None for codecs of others.
+      covariance: `[..., K, 2, 2]` of the keypoints in square pixels of the input; None for codecs
+        that do not estimate it.
     """
 
     keypoints: jax.Array
@@ -43,3 +45,4 @@ class Decoded(NamedTuple):
     lost: jax.Array | None = None
     depth: jax.Array | None = None
     hands: Hands | None = None
+    covariance: jax.Array | None = None

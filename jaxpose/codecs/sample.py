@@ -24,6 +24,7 @@ class Sample(NamedTuple):
       dataset: int32 `[B]`, number of the dataset that each image is from.
       counted: bool `[B, h, w]`, False in regions of the input where people are not labelled.
       depth: `[..., K]` distance from the camera along its axis in millimetres; NaN where unknown.
+      mask: `[B, H, W]` share of each pixel of the model's input that shows the object.
     """
 
     visible: Any
@@ -36,6 +37,7 @@ class Sample(NamedTuple):
     dataset: Any = None
     counted: Any = None
     depth: Any = None
+    mask: Any = None
 
     def labelled(self) -> jax.Array:
         """Mask of the labelled keypoints of real people, occluded or not: bool `[..., K]`.

@@ -33,7 +33,8 @@ class Camera(NamedTuple):
       K: `[..., 3, 3]` intrinsics in pixels, with skew.
       R: `[..., 3, 3]` rotation, world to camera.
       t: `[..., 3]` the world's origin in the camera's frame, mm.
-      distortion: `[..., 5]` (k1, k2, p1, p2, k3).
+      distortion: `[..., 5]` (k1, k2, p1, p2, k3), or `[..., 8]` with k4, k5, k6 of the rational
+        model.
     """
 
     K: Any
@@ -65,35 +66,48 @@ def centred_camera(focal: float, image_hw: tuple[int, int], R: Any = None, t: An
 
 
 def pinhole(K: Any, R: Any, t: Any, distortion: Any = None) -> Camera:
-    """Checked float64 camera on the host; `t` may be a column, distortion may have 0 to 5 values.
+    """Checked float64 camera on the host; `t` may be a column, distortion may have 0 to 8 values.
 
     Args:
       K: `[..., 3, 3]`.
       R: `[..., 3, 3]`.
       t: `[..., 3]` or `[..., 3, 1]`, mm.
-      distortion: `[..., n]`, n <= 5; absent terms are zero.
+      distortion: `[..., n]`, n <= 8; absent terms are zero. The camera gets eight terms if those
+        of the rational model are not zero, else five.
 
     Raises:
-      InputError: as `check_cameras`; more than five terms.
+      InputError: as `check_cameras`; more than eight terms.
     """
     K, R, t = (np.asarray(value, np.float64) for value in (K, R, t))
     t = t[..., 0] if t.shape[-2:] == (3, 1) else t
     given = np.zeros((*t.shape[:-1], 0)) if distortion is None else np.asarray(distortion, float)
-    if given.shape[-1] > 5 and np.any(given[..., 5:]):
+    if given.shape[-1] > 8 and np.any(given[..., 8:]):
         raise InputError(
-            f"a camera has {given.shape[-1]} distortion terms; this model has five (k1, k2, p1, "
-            "p2, k3): calibrate without the rational, thin-prism and tilted terms"
+            f"a camera has {given.shape[-1]} distortion terms; this model has eight (k1, k2, p1, "
+            "p2, k3, k4, k5, k6): calibrate without the thin-prism and tilted terms"
         )
-    terms = np.zeros((*t.shape[:-1], 5))
-    terms[..., : given.shape[-1]] = given[..., :5]
+    kept = given[..., : 8 if np.any(given[..., 5:]) else 5]
+    terms = np.zeros((*t.shape[:-1], 8 if kept.shape[-1] > 5 else 5))
+    terms[..., : kept.shape[-1]] = kept
     camera = Camera(K, R, t, terms)
     check_cameras(camera)
     return camera
 
 
 def stack(cameras: list[Camera]) -> Camera:
-    """Stacks cameras `[...]` to one `Camera` with a new first axis."""
+    """Stacks cameras `[...]` along a new first axis; distortions get one length."""
+    terms = max(camera.distortion.shape[-1] for camera in cameras)
+    cameras = [_with_terms(camera, terms) for camera in cameras]
     return Camera(*(namespace(*field).stack(field) for field in zip(*cameras, strict=True)))
+
+
+def _with_terms(camera: Camera, terms: int) -> Camera:
+    lens = camera.distortion
+    if lens.shape[-1] == terms:
+        return camera
+    xp = namespace(lens)
+    absent = xp.zeros((*lens.shape[:-1], terms - lens.shape[-1]), lens.dtype)
+    return camera._replace(distortion=xp.concatenate([lens, absent], axis=-1))
 
 
 def check_cameras(cameras: Camera, names: tuple[str, ...] = ()) -> None:
@@ -106,10 +120,11 @@ def check_cameras(cameras: Camera, names: tuple[str, ...] = ()) -> None:
     """
     shapes = [np.shape(field) for field in cameras]
     lead = shapes[2][:-1]
-    if shapes != [(*lead, 3, 3), (*lead, 3, 3), (*lead, 3), (*lead, 5)]:
+    terms = 8 if shapes[3][-1:] == (8,) else 5
+    if shapes != [(*lead, 3, 3), (*lead, 3, 3), (*lead, 3), (*lead, terms)]:
         raise InputError(
             f"a camera has K, R, t, distortion of shapes {shapes}; they have to be [.., 3, 3], "
-            "[.., 3, 3], [.., 3] and [.., 5]"
+            "[.., 3, 3], [.., 3] and [.., 5] or [.., 8]"
         )
     fields = [np.asarray(f, np.float64).reshape(-1, *f.shape[len(lead) :]) for f in cameras]
     for index, (K, R, t, distortion) in enumerate(zip(*fields, strict=True)):
@@ -157,10 +172,11 @@ def distort(distortion: ArrayT, points: ArrayT) -> ArrayT:
     """Applies lens distortion to ideal image points `[..., N, 2]` (x / z, y / z).
 
     Brown-Conrady with `distortion [..., 5]`: x (1 + k1 r² + k2 r⁴ + k3 r⁶) + 2 p1 x y + p2 (r² + 2
-    x²), and likewise y. The polynomial is valid inside the calibrated field of view; far outside
+    x²), and likewise y. With `[..., 8]`, the radial factor is divided by (1 + k4 r² + k5 r⁴ + k6
+    r⁶), OpenCV's rational model. Both are valid inside the calibrated field of view; far outside
     it, the mapping folds back.
     """
-    return _distorted(distortion, points)[0]
+    return distort_with_jacobian(distortion, points)[0]
 
 
 def undistort(distortion: ArrayT, points: ArrayT, iterations: int = 8) -> ArrayT:
@@ -171,15 +187,17 @@ def undistort(distortion: ArrayT, points: ArrayT, iterations: int = 8) -> ArrayT
     xp = namespace(distortion, points)
     ideal = points
     for _ in range(iterations):
-        seen, (a, b, c, d) = _distorted(distortion, ideal)
+        seen, (a, b, c, d) = distort_with_jacobian(distortion, ideal)
         x, y = seen[..., 0] - points[..., 0], seen[..., 1] - points[..., 1]
         determinant = a * d - b * c
         ideal = ideal - xp.stack([d * x - b * y, a * y - c * x], axis=-1) / determinant[..., None]
     return ideal
 
 
-def _distorted(distortion: Any, points: Any) -> tuple[Any, tuple[Any, Any, Any, Any]]:
-    """Distorted points, and the Jacobian (dx/dx, dx/dy, dy/dx, dy/dy)."""
+def distort_with_jacobian(
+    distortion: ArrayT, points: ArrayT
+) -> tuple[ArrayT, tuple[Any, Any, Any, Any]]:
+    """Distorted points as of `distort`, and the Jacobian (dx/dx, dx/dy, dy/dx, dy/dy)."""
     xp = namespace(distortion, points)
     rank = max(distortion.ndim + 1, points.ndim)
     terms = prepend_axes(distortion[..., None, :], rank)
@@ -189,6 +207,11 @@ def _distorted(distortion: Any, points: Any) -> tuple[Any, tuple[Any, Any, Any, 
     r2 = x * x + y * y
     radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
     slope = 2 * (k1 + r2 * (2 * k2 + r2 * 3 * k3))  # derivative of `radial` by r², doubled
+    if terms.shape[-1] == 8:
+        k4, k5, k6 = (terms[..., i] for i in range(5, 8))
+        below = 1 + r2 * (k4 + r2 * (k5 + r2 * k6))
+        radial = radial / below
+        slope = (slope - 2 * radial * (k4 + r2 * (2 * k5 + r2 * 3 * k6))) / below
     seen_x = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
     seen_y = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
     across = x * y * slope + 2 * p1 * x + 2 * p2 * y
@@ -205,10 +228,11 @@ def project(camera: Camera, points: ArrayT) -> ArrayT:
     """
     local = world_to_camera(camera, points)
     ideal = local[..., :2] / local[..., 2:]
-    return _to_pixels(camera.K, distort(camera.distortion, ideal))
+    return to_pixels(camera.K, distort(camera.distortion, ideal))
 
 
-def _to_pixels(K: Any, image: Any) -> Any:
+def to_pixels(K: ArrayT, image: ArrayT) -> ArrayT:
+    """Pixels `[..., N, 2]` of image points (x / z, y / z) by intrinsics `[..., 3, 3]`."""
     rank = max(K.ndim, image.ndim)
     K, image = prepend_axes(K[..., None, :, :], rank + 1), prepend_axes(image, rank)
     xp = namespace(K, image)

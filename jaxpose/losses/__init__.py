@@ -71,6 +71,7 @@ from jaxpose.losses.rle import RLE, realnvp_log_prob, residual_log_likelihood
 from jaxpose.losses.scoremap import ScoremapLoss
 from jaxpose.losses.simcc import SimCC3DKL, SimCCKL, simcc_kl
 from jaxpose.losses.simota import SimOTA
+from jaxpose.losses.vector_fields import VectorFieldLoss
 
 __all__ = [
     "L1",
@@ -113,6 +114,7 @@ __all__ = [
     "StageSum",
     "TrajectoryMPJPE",
     "TrajectoryTargets",
+    "VectorFieldLoss",
     "Velocity",
     "WeightedSum",
     "Wing",

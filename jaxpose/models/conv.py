@@ -14,9 +14,10 @@ from jaxpose.models.norm import BatchNorm, ImageNorm
 from jaxpose.models.padding import Padding, pads
 
 Norm = Literal["batch", "none", "image", "group"]
-Activation = Literal["relu", "relu6", "silu", "hard_swish", "gelu", "none"]
+Activation = Literal["relu", "leaky_relu", "relu6", "silu", "hard_swish", "gelu", "none"]
 _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": nn.relu,
+    "leaky_relu": partial(nn.leaky_relu, negative_slope=0.1),
     "relu6": nn.relu6,
     "silu": nn.silu,
     "hard_swish": lambda x: x * nn.relu6(x + 3) / 6,

@@ -40,6 +40,7 @@ from jaxpose.skeletons.mapping import union
 from jaxpose.skeletons.mpi_inf_3dhp17 import MPI_INF_3DHP17
 from jaxpose.skeletons.mpii16 import MPII16
 from jaxpose.skeletons.ntu25 import NTU25
+from jaxpose.skeletons.object9 import OBJECT9
 from jaxpose.skeletons.openpose import BODY25, OPENPOSE18
 from jaxpose.skeletons.posetrack17 import POSETRACK17
 from jaxpose.skeletons.seen_from_above import FLY32, LOCUST35, ZEBRA9
@@ -87,6 +88,7 @@ __all__ = [
     "MPII16",
     "MPI_INF_3DHP17",
     "NTU25",
+    "OBJECT9",
     "OPENPOSE18",
     "POSETRACK17",
     "RHD21",

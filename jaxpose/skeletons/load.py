@@ -47,6 +47,7 @@ from jaxpose.skeletons.lsp14 import LSP14
 from jaxpose.skeletons.mpi_inf_3dhp17 import MPI_INF_3DHP17
 from jaxpose.skeletons.mpii16 import MPII16
 from jaxpose.skeletons.ntu25 import NTU25
+from jaxpose.skeletons.object9 import OBJECT9
 from jaxpose.skeletons.openpose import BODY25, OPENPOSE18
 from jaxpose.skeletons.posetrack17 import POSETRACK17
 from jaxpose.skeletons.seen_from_above import FLY32, LOCUST35, ZEBRA9
@@ -85,6 +86,7 @@ BUILT_IN: dict[str, Skeleton] = {
         HALPE136,
         HUMANART21,
         JHMDB15,
+        OBJECT9,
         POSETRACK17,
         INTERHAND42,
         NTU25,

@@ -7,11 +7,10 @@ import numpy as np
 
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import Camera, project, world_to_camera
+from jaxpose.geometry.rasterize import draw_triangles, empty_raster
 from jaxpose.viz.people import person_colors
 
 _ZOOM = 2  # enlargement while drawing; averaging down makes edges smooth
-_NEAR = 50.0  # mm in front of the camera below which a triangle is not drawn
-_MOST_PIXELS = 4_000_000  # candidates (pixel, triangle) at a time
 _AMBIENT = 0.35
 
 
@@ -43,17 +42,19 @@ def draw_meshes(
     colors = person_colors(np.arange(len(meshes))) if colors is None else np.asarray(colors)
     if len(colors) < len(meshes):
         raise InputError(f"{len(colors)} colors for {len(meshes)} meshes; one for each is needed")
-    size = image.shape[0] * _ZOOM, image.shape[1] * _ZOOM
-    depth = np.full(size, np.inf)
-    ink = np.zeros((*size, 3), np.float32)
+    raster = empty_raster((image.shape[0] * _ZOOM, image.shape[1] * _ZOOM), 3)
     for number, vertices in enumerate(meshes):
         own = faces if isinstance(faces, np.ndarray) else faces[number]
         vertices, own = _checked(vertices, own)
-        _draw_mesh(depth, ink, vertices, own, camera, np.asarray(colors[number], np.float64))
-    cover = np.isfinite(depth).astype(np.float32)
+        local = world_to_camera(camera, vertices)
+        # Pixel centres are at integers, in the enlarged image too.
+        pixels = (project(camera, vertices) + 0.5) * _ZOOM - 0.5
+        ink = _light(local, own)[:, None] * np.asarray(colors[number], np.float64)
+        draw_triangles(raster, pixels, local[:, 2], own, ink)
+    cover = np.isfinite(raster.depth).astype(np.float32)
     shape = (image.shape[1], image.shape[0])
     share = opacity * cv2.resize(cover, shape, interpolation=cv2.INTER_AREA)[..., None]
-    ink = opacity * cv2.resize(ink, shape, interpolation=cv2.INTER_AREA)
+    ink = opacity * cv2.resize(raster.values, shape, interpolation=cv2.INTER_AREA)
     return np.clip(np.rint(image * (1 - share) + ink), 0, 255).astype(np.uint8)
 
 
@@ -69,84 +70,6 @@ def _checked(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.nd
     return vertices, faces
 
 
-def _draw_mesh(
-    depth: np.ndarray,
-    ink: np.ndarray,
-    vertices: np.ndarray,
-    faces: np.ndarray,
-    camera: Camera,
-    color: np.ndarray,
-) -> None:
-    """Draws one mesh into `depth [H, W]` and `ink [H, W, 3]` in place."""
-    local = world_to_camera(camera, vertices)
-    # Pixel centres are at integers, in the enlarged image too.
-    pixels = (project(camera, vertices) + 0.5) * _ZOOM - 0.5
-    light = _light(local, faces)
-    corners = pixels[faces]
-    seen = (local[faces, 2] > _NEAR).all(axis=1)
-    low = np.maximum(np.ceil(corners.min(axis=1)), 0)
-    limit = np.array(depth.shape[::-1]) - 1
-    high = np.minimum(np.floor(corners.max(axis=1)), limit)
-    seen &= (high >= low).all(axis=1)
-    faces, corners, low = faces[seen], corners[seen], low[seen].astype(int)
-    extent = high[seen].astype(int) - low + 1
-    areas = extent.prod(axis=1)
-    starts = np.concatenate([[0], np.cumsum(areas)])
-    first = 0
-    while first < len(faces):
-        last = max(first + 1, int(np.searchsorted(starts, starts[first] + _MOST_PIXELS)) - 1)
-        part = slice(first, last)
-        _fill(depth, ink, corners[part], low[part], extent[part],
-              1 / local[faces[part], 2], light[faces[part]], color)  # fmt: skip
-        first = last
-
-
-def _fill(
-    depth: np.ndarray,
-    ink: np.ndarray,
-    corners: np.ndarray,
-    low: np.ndarray,
-    extent: np.ndarray,
-    nearness: np.ndarray,
-    light: np.ndarray,
-    color: np.ndarray,
-) -> None:
-    """Draws triangles `[N, 3, 2]` in place: all pixels of their boxes are tried.
-
-    Args:
-      depth, ink: the images.
-      corners: pixels `[N, 3, 2]`.
-      low, extent: `[N, 2]` first pixel and size of each box.
-      nearness: `[N, 3]` 1 / depth of the corners, which is linear in the image.
-      light: `[N, 3]` brightness of the corners.
-      color: `[3]`.
-    """
-    areas = extent.prod(axis=1)
-    face = np.repeat(np.arange(len(areas)), areas)
-    place = np.arange(len(face)) - np.repeat(np.cumsum(areas) - areas, areas)
-    y, x = np.divmod(place, extent[face, 0])
-    x, y = x + low[face, 0], y + low[face, 1]
-    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
-    area = _cross(b - a, c - a)
-    flat = np.abs(area) < 1e-9
-    point = np.stack([x, y], axis=1)
-    scale = 1 / np.where(flat, 1.0, area)[face]
-    second = _cross((point - a[face]), (c - a)[face]) * scale
-    third = _cross((b - a)[face], (point - a[face])) * scale
-    shares = np.stack([1 - second - third, second, third], axis=1)
-    inside = (shares >= -1e-9).all(axis=1) & ~flat[face]
-    face, x, y, shares = face[inside], x[inside], y[inside], shares[inside]
-    near = (shares * nearness[face]).sum(axis=1)
-    # The nearest triangle of each pixel, then against what is drawn already.
-    order = np.lexsort([-near, y * depth.shape[1] + x])
-    where = (y * depth.shape[1] + x)[order]
-    best = order[np.concatenate([[True], where[1:] != where[:-1]])] if len(order) else order
-    best = best[1 / near[best] < depth[y[best], x[best]]]
-    depth[y[best], x[best]] = 1 / near[best]
-    brightness = (shares[best] * light[face[best]]).sum(axis=1)
-    ink[y[best], x[best]] = brightness[:, None] * color
-
-
 def _light(local: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Brightness `[V]` of vertices in the camera's frame, lit from the camera."""
     corners = local[faces]
@@ -159,7 +82,3 @@ def _light(local: np.ndarray, faces: np.ndarray) -> np.ndarray:
     # Both sides are lit: a surface with holes shows its inside.
     facing = np.abs(np.sum(total * ray, axis=1)) / length
     return _AMBIENT + (1 - _AMBIENT) * facing
-
-
-def _cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    return first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]

@@ -143,7 +143,10 @@ def test_what_is_no_camera(field, change, message):
 
 def test_too_many_distortion_terms():
     camera = views(1).take(0)
-    with pytest.raises(InputError, match="8 distortion terms"):
-        cameras.pinhole(camera.K, camera.R, camera.t, np.ones(8))
+    with pytest.raises(InputError, match="12 distortion terms"):
+        cameras.pinhole(camera.K, camera.R, camera.t, np.ones(12))
     short = cameras.pinhole(camera.K, camera.R, camera.t[:, None], [0.1, 0.2])
     np.testing.assert_array_equal(short.distortion, [0.1, 0.2, 0, 0, 0])
+    rational = cameras.pinhole(camera.K, camera.R, camera.t, np.arange(8) / 100)
+    both = cameras.stack([short, rational])
+    np.testing.assert_array_equal(both.distortion[:, 5:], [[0, 0, 0], [0.05, 0.06, 0.07]])

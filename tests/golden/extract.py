@@ -116,6 +116,8 @@ MODELS = (
     "stgcnpp_ntu",
     "posec3d_slowonly_r50",
     "official_motionbert_action",
+    # Objects.
+    "pvnet_resnet18",
 )
 
 # Measurements of the references themselves, and settings of the projects that made them.

@@ -17,6 +17,7 @@ from jaxpose.data.motion import Clip, motion_of, read_motion, write_motion
 from jaxpose.data.published_sets import PUBLISHED
 from jaxpose.geometry.cameras import pinhole
 from jaxpose.skeletons import HUMANEVA15
+from tests.hostile.object_readers import scene_files, scenes_through
 from tests.hostile.reader import Files, Reader
 
 K = [[1145.0, 0, 512], [0, 1143, 515], [0, 0, 1]]
@@ -270,6 +271,14 @@ def _frames(count: int, clips: int = 1) -> Callable[[Any], Any]:
 
 # Rows of each script of `data_prep` that reads annotations itself; `coco` uses `read_people`.
 SCRIPTS: dict[str, tuple[Reader, ...]] = {
+    "bop": (
+        Reader(
+            "BOP objects",
+            lambda folder: scenes_through(folder, _script("bop").objects),
+            scene_files,
+            lambda found: [len(image.people) for image in found[0]] == [2] and not found[1],
+        ),
+    ),
     "mpii": (
         Reader(
             "MPII list",

@@ -47,6 +47,7 @@ from jaxpose.train.run_dir import read_record
 from tests.hostile.body_readers import BODY_READERS
 from tests.hostile.dataset_readers import DATASET_READERS
 from tests.hostile.label_readers import LABEL_READERS
+from tests.hostile.object_readers import OBJECT_READERS
 from tests.hostile.reader import Files, Reader, files_of
 from tests.hostile.score_readers import SCORE_READERS, coco_document
 from tests.hostile.weight_readers import WEIGHT_READERS
@@ -405,6 +406,7 @@ READERS: tuple[Reader, ...] = (
     *WEIGHT_READERS,
     *SCORE_READERS,
     *BODY_READERS,
+    *OBJECT_READERS,
     *DATASET_READERS,
     *LABEL_READERS,
 )

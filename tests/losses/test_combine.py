@@ -10,6 +10,7 @@ from jaxpose.codecs.hand_volumes import HandOutputs, HandTargets
 from jaxpose.codecs.landmarks import LandmarkOutputs
 from jaxpose.codecs.scoremap import ScoremapOutputs, ScoremapTargets
 from jaxpose.codecs.simcc_3d import DepthTargets
+from jaxpose.codecs.vector_fields import VectorFields
 from jaxpose.errors import InputError
 from jaxpose.losses import (
     L1,
@@ -44,6 +45,7 @@ from jaxpose.losses import (
     StageSum,
     TrajectoryMPJPE,
     TrajectoryTargets,
+    VectorFieldLoss,
     Velocity,
     WeightedSum,
     Wing,
@@ -130,6 +132,11 @@ CASES = {
         (jnp.abs(normal(2, B, 4, 3, K + 1)), normal(3, B, 4, 3, 2 * K)),
     ),
     "CrossEntropy": (CrossEntropy(0.1), normal(0, B, 5), jnp.arange(B)),
+    "VectorFieldLoss": (
+        VectorFieldLoss(),
+        VectorFields(normal(0, B, 4, 3, 2), normal(1, B, 4, 3, 2 * K)),
+        VectorFields(jnp.full((B, 4, 3, 2), 0.5), normal(3, B, 4, 3, 2 * K)),
+    ),
     "StageSum": (StageSum(HeatmapMSE()), (maps(), maps(2)), maps(1)),
     "StageSum of SimCC": (
         StageSum(SimCCKL()),

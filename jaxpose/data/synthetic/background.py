@@ -10,7 +10,7 @@ _EARTHY = np.array([[128, 128, 124], [150, 134, 110], [92, 110, 70], [104, 88, 7
                     [84, 86, 92], [196, 196, 200], [60, 84, 60]], np.float64)  # fmt: skip
 
 
-def _noise(rng: np.random.Generator, hw: tuple[int, int], strength: float) -> np.ndarray:
+def smooth_noise(rng: np.random.Generator, hw: tuple[int, int], strength: float) -> np.ndarray:
     """Smooth, slightly coloured noise in three octaves: `hw + (3,)` uint8 with mean 128.
 
     Each octave is added on its own grid and enlarged onto the next, so that only the last
@@ -44,7 +44,7 @@ def _base(rng: np.random.Generator) -> np.ndarray:
 
 def _tile(rng: np.random.Generator) -> np.ndarray:
     """Floor texture of 128 x 128 pixels: bare, planks, tiles or a chequer."""
-    image = _tint(_noise(rng, (128, 128), rng.uniform(0.1, 0.55)), _base(rng))
+    image = _tint(smooth_noise(rng, (128, 128), rng.uniform(0.1, 0.55)), _base(rng))
     kind = rng.random()
     if kind < 0.5:
         line = (_base(rng) * 0.6).tolist()
@@ -153,7 +153,7 @@ def _room(rng: np.random.Generator, hw: tuple[int, int]) -> np.ndarray:
         size = int(rng.integers(24, 160))
         tile = cv2.resize(tile, (size, size), interpolation=cv2.INTER_LINEAR)
         return np.ascontiguousarray(cv2.repeat(tile, -(-h // size), -(-w // size))[:h, :w])
-    return _tint(_noise(rng, hw, rng.uniform(0.0, 0.9) ** 2), _base(rng))
+    return _tint(smooth_noise(rng, hw, rng.uniform(0.0, 0.9) ** 2), _base(rng))
 
 
 def _outdoors(rng: np.random.Generator, hw: tuple[int, int]) -> np.ndarray:
@@ -161,7 +161,7 @@ def _outdoors(rng: np.random.Generator, hw: tuple[int, int]) -> np.ndarray:
     h, w = hw
     sky = np.array([170.0, 195.0, 225.0]) * rng.uniform(0.7, 1.12)
     sky += rng.uniform(-0.5, 1.0) * (sky.mean() - sky)  # from blue to overcast
-    image = _tint(_noise(rng, hw, rng.uniform(0.02, 0.35)), np.clip(sky, 0, 255))
+    image = _tint(smooth_noise(rng, hw, rng.uniform(0.02, 0.35)), np.clip(sky, 0, 255))
     green = np.array([74.0, 98.0, 58.0])
     for level in np.sort(rng.uniform(0.15, 0.7, int(rng.integers(1, 4)))):
         count = int(rng.integers(4, 24))
@@ -173,7 +173,7 @@ def _outdoors(rng: np.random.Generator, hw: tuple[int, int]) -> np.ndarray:
             outline[1:, 0] = outline[:-1, 0]
         polygon = np.concatenate([outline, [[w, h], [-1, h]]]).astype(np.int32)
         colour = green if rng.random() < 0.5 else _base(rng)
-        layer = _tint(_noise(rng, hw, rng.uniform(0.1, 0.8)),
+        layer = _tint(smooth_noise(rng, hw, rng.uniform(0.1, 0.8)),
                       np.clip(colour * rng.uniform(0.5, 1.4), 0, 255))  # fmt: skip
         mask = np.zeros(hw, np.uint8)
         cv2.fillPoly(mask, [polygon], 255)

@@ -38,6 +38,7 @@ from jaxpose.models.published.openpose import *
 from jaxpose.models.published.picodet import *
 from jaxpose.models.published.pifpaf import *
 from jaxpose.models.published.posenet import *
+from jaxpose.models.published.pvnet import *
 from jaxpose.models.published.pvt import *
 from jaxpose.models.published.resnet import *
 from jaxpose.models.published.resnet_kin import *

@@ -138,7 +138,6 @@ FRAMES = Family(
             codec=partial(msra, sigma=3.0),
             skeleton=POSETRACK17,
             input_hw=(384, 288),
-            score="AP 85.0, in annotated boxes",
             source="MMPose 0.29 model zoo, PoseTrack18 validation",
             licence=APACHE,
             trained_on=("COCO", "PoseTrack18"),

@@ -89,7 +89,7 @@ class MeshTask:
         `batch`: as for top-down training, with shape `[B, S]` and rotations `[B, J, 3, 3]`.
         """
         experiment, codec = self.experiment, self.experiment.codec
-        images, keypoints, visible, variation = augmented(
+        images, keypoints, visible, variation, _ = augmented(
             key,
             batch,
             augmentation=experiment.augmentation,

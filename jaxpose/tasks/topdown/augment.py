@@ -164,12 +164,14 @@ class Augmented(NamedTuple):
       keypoints: float32 `[B, K, 2]` in their pixels.
       visible: `[B, K]` of the type in the batch.
       variation: random numbers that made them.
+      matrix: `[B, 2, 3]` from pixels of the canvas to theirs.
     """
 
     images: jax.Array
     keypoints: jax.Array
     visible: jax.Array
     variation: Variation
+    matrix: jax.Array
 
 
 def augment(
@@ -228,7 +230,7 @@ def augmented(
     flip = variation.flip[:, None]
     keypoints = jnp.where(flip[:, :, None], reordered(keypoints, permutation, axis=1), keypoints)
     visible = jnp.where(flip, reordered(visible, permutation, axis=1), visible)
-    return Augmented(normalize(images), keypoints, visible, variation)
+    return Augmented(normalize(images), keypoints, visible, variation, matrix)
 
 
 def augment_depth(

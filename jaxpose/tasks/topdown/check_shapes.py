@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
+from jaxpose.codecs.codec import takes_mask
 from jaxpose.codecs.sample import Sample
 from jaxpose.errors import InputError, in_one_line
 from jaxpose.models.build import abstract_variables
@@ -50,7 +51,10 @@ def _check_loss(
     )
     points = jax.ShapeDtypeStruct((people, number, 2), jnp.float32)
     flags: Any = jax.ShapeDtypeStruct((people, number), jnp.uint8)
-    targets, weights = jax.eval_shape(codec.encode, Sample(flags, points))
+    mask = None
+    if takes_mask(codec):
+        mask = jax.ShapeDtypeStruct((people, *codec.input_hw), jnp.float32)
+    targets, weights = jax.eval_shape(codec.encode, Sample(flags, points, mask=mask))
     try:
         with jax.numpy_rank_promotion("raise"):
             value = jax.eval_shape(loss, outputs, targets, weights)

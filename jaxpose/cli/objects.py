@@ -1,0 +1,223 @@
+"""`jaxpose objects predict` and `draw`: poses of objects, and drawn datasets."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxpose.cli.objects_command import DrawObjects, PredictObjects
+from jaxpose.console import PlainConsole
+from jaxpose.counts import Counts, print_counts
+from jaxpose.errors import InputError
+from jaxpose.geometry.cameras import Camera, centred_camera, pinhole
+from jaxpose.hub.load import load_pose
+from jaxpose.media.image import read_image
+from jaxpose.objects import KnownObject
+from jaxpose.objects.bop import read_models, read_split
+from jaxpose.objects.bop_results import BopPose, write_bop_results
+from jaxpose.objects.bop_source import object_box
+from jaxpose.objects.bop_writing import write_drawn_bop
+from jaxpose.objects.drawn_scenes import SyntheticObjects
+from jaxpose.paths import atomic_write
+from jaxpose.results.box_files import whole_image
+from jaxpose.tasks.objects.predictor import ObjectPose, ObjectPredictor
+from jaxpose.viz import save_image
+from jaxpose.viz.objects import draw_objects
+
+_MIN_VISIBLE = 0.1
+NO_POSE = "too few keypoints agree with a pose"
+
+
+class _Input(NamedTuple):
+    """One image with the boxes of the objects to find."""
+
+    path: Path
+    name: str
+    boxes: np.ndarray
+    objects: list[int]
+    camera: Camera | None
+    scene_id: int = 0
+    image_id: int = 0
+
+
+def predict_objects(options: PredictObjects) -> int:
+    """Writes `poses.json`, drawings, and for a BOP dataset the CSV of results.
+
+    Returns:
+      The exit status: 0, or 1 if an object has no pose or was left out, or 2 if none has one.
+
+    Raises:
+      InputError: a source, model, box or camera that cannot be used.
+    """
+    folders = [source for source in options.sources if source.is_dir()]
+    if folders and len(options.sources) > 1:
+        raise InputError("Give images, or the folder of one BOP dataset, and not both.")
+    faults: Counter[str] = Counter()
+    inputs = list(_dataset(folders[0], options, faults) if folders else _images(options))
+    predictor, whole = _predictor(options, folders)
+    options.out.mkdir(parents=True, exist_ok=True)
+    rows: list[BopPose] = []
+    documents = []
+    done = 0
+    for entry in inputs:
+        image = read_image(entry.path)
+        boxes = entry.boxes
+        if whole or not len(boxes):
+            boxes = np.repeat(whole_image(image.shape[:2]), max(len(boxes), 1), axis=0)
+        numbers = entry.objects or _only(predictor)
+        camera = entry.camera or _camera(options, image.shape[:2])
+        start = time.perf_counter()
+        found = predictor(image, boxes, numbers, camera)
+        seconds = time.perf_counter() - start
+        there = [each for each in found if each.pose is not None]
+        done += len(there)
+        faults[NO_POSE] += len(found) - len(there)
+        documents.append({"image": entry.name, "objects": [_plain(each) for each in found]})
+        rows += [
+            BopPose(entry.scene_id, entry.image_id, each.object.id, each.score, each.pose, seconds)
+            for each in there
+            if each.pose is not None
+        ]
+        if options.draw:
+            shown = [(e.object.low, e.object.high, e.pose) for e in there if e.pose is not None]
+            target = options.out / f"{entry.name.replace('/', '_')}.jpg"
+            save_image(target, draw_objects(image, shown, camera))
+    atomic_write(options.out / "poses.json", json.dumps({"images": documents}, indent=1))
+    written = [options.out / "poses.json"]
+    if folders:
+        dataset = folders[0].resolve().name.replace("_", "")
+        written.append(options.out / f"jaxpose_{dataset}-{options.split}.csv")
+        write_bop_results(written[-1], rows)
+    PlainConsole().print(f"Written: {', '.join(map(str, written))}")
+    left_out = {reason: count for reason, count in faults.items() if count}
+    return print_counts([Counts("objects", done, left_out)])
+
+
+def draw_dataset(options: DrawObjects) -> int:
+    """Writes drawn images as a BOP dataset.
+
+    Raises:
+      InputError: the folder is not empty.
+    """
+    if options.out.exists() and any(options.out.iterdir()):
+        raise InputError(f"{options.out} is not empty; give a new folder.")
+    data = SyntheticObjects(options.count, options.seed, (options.size, options.size))
+    write_drawn_bop(options.out, data, options.split)
+    PlainConsole().print(f"{options.count} images in {options.out / options.split}.")
+    return 0
+
+
+def _predictor(options: PredictObjects, folders: list[Path]) -> tuple[ObjectPredictor, bool]:
+    """Predictor, and whether it takes whole images, as PVNet's own weights do."""
+    trained = load_pose(options.run, trust_recipe=options.trust_recipe)
+    estimator: Any = trained.estimator
+    known: tuple[KnownObject, ...] = getattr(estimator, "objects", ())
+    whole = not known
+    if whole:
+        folder = options.models or (folders[0] / "models" if folders else None)
+        if folder is None or len(set(options.object)) != 1:
+            raise InputError(
+                f"{options.run} does not say which object its keypoints are of: give --models "
+                "FOLDER, which has models_info.json, and the number of the object with --object."
+            )
+        models, number = read_models(folder), options.object[0]
+        if number not in models:
+            raise InputError(f"{folder} has no model {number}: {sorted(models)}.")
+        known = (models[number].known(),)
+    threshold = options.threshold
+    if threshold is None:
+        threshold = float(getattr(estimator, "threshold", 0.04))
+    predictor = ObjectPredictor(
+        trained.model,
+        trained.variables,
+        estimator.codec,
+        known,
+        padding=estimator.padding,
+        threshold=threshold,
+        batch_size=options.batch_size,
+    )
+    return predictor, whole
+
+
+def _only(predictor: ObjectPredictor) -> list[int]:
+    """Number of the object, if the model has a single one."""
+    if len(predictor.objects) > 1:
+        known = ", ".join(f"{o.id} ({o.name})" for o in predictor.objects.values())
+        raise InputError(f"The model has several objects; choose one with --object: {known}.")
+    return list(predictor.objects)
+
+
+def _images(options: PredictObjects) -> Iterator[_Input]:
+    boxes = [_numbers("--box", text, 4) for text in options.box]
+    if len(options.object) not in ({len(boxes)} if boxes else {0, 1}):
+        raise InputError(
+            f"--box is given {len(boxes)} times and --object {len(options.object)} times: give one "
+            "--object for each --box, or one --object without a box for the whole image."
+        )
+    if options.focal is None and options.intrinsics is None:
+        raise InputError(
+            "Poses need the camera: give --focal in pixels, or --intrinsics FX,FY,CX,CY."
+        )
+    for path in options.sources:
+        yield _Input(path, path.stem, np.array(boxes).reshape(-1, 4), list(options.object), None)
+
+
+def _dataset(folder: Path, options: PredictObjects, faults: Counter[str]) -> Iterator[_Input]:
+    if options.box or options.focal is not None or options.intrinsics is not None:
+        raise InputError("A BOP dataset has boxes and cameras: leave --box, --focal and "
+                         "--intrinsics out.")  # fmt: skip
+    models = read_models(options.models or folder / "models")
+    images, skips = read_split(folder, options.split, models)
+    faults.update(skip.reason for skip in skips)
+    for image in images:
+        wanted = [
+            each
+            for each in image.objects
+            if not each.visible < _MIN_VISIBLE
+            and (not options.object or each.object_id in options.object)
+        ]
+        if wanted:
+            boxes = [object_box(each, models[each.object_id], image.camera) for each in wanted]
+            yield _Input(
+                image.path,
+                f"{image.scene_id:06d}_{image.image_id:06d}",
+                np.array(boxes),
+                [each.object_id for each in wanted],
+                image.camera,
+                image.scene_id,
+                image.image_id,
+            )
+
+
+def _camera(options: PredictObjects, image_hw: tuple[int, int]) -> Camera:
+    if options.intrinsics is not None:
+        fx, fy, cx, cy = _numbers("--intrinsics", options.intrinsics, 4)
+        return pinhole([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.eye(3), np.zeros(3))
+    assert options.focal is not None
+    return centred_camera(options.focal, image_hw)
+
+
+def _numbers(option: str, text: str, count: int) -> list[float]:
+    try:
+        values = [float(word) for word in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != count or not np.isfinite(values).all():
+        raise InputError(f"{option} {text!r}: {count} numbers with commas between them are needed.")
+    return values
+
+
+def _plain(found: ObjectPose) -> dict[str, Any]:
+    pose = found.pose
+    return {
+        "object_id": found.object.id,
+        "name": found.object.name,
+        "score": round(found.score, 4),
+        "R": None if pose is None else pose.R.round(6).tolist(),
+        "t_mm": None if pose is None else pose.t.round(3).tolist(),
+        "keypoints": found.keypoints.keypoints.round(2).tolist(),
+    }

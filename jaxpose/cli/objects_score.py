@@ -1,0 +1,99 @@
+"""`jaxpose objects score`: metrics of results in the format of the BOP challenge."""
+
+import json
+from collections import defaultdict
+
+import numpy as np
+from rich.table import Table
+
+from jaxpose.cli.objects_command import ScoreObjects
+from jaxpose.console import PlainConsole
+from jaxpose.counts import Counts, exit_status, print_counts
+from jaxpose.errors import InputError
+from jaxpose.geometry.rigid import RigidPose
+from jaxpose.media.image import read_image
+from jaxpose.metrics.metric import score
+from jaxpose.metrics.objects import BopRecall, ObjectAccuracy, ObjectEstimates
+from jaxpose.metrics.report import shown, with_null
+from jaxpose.objects.bop import BopImage, BopObject, read_models, read_split
+from jaxpose.objects.bop_results import BopPose, read_bop_results
+from jaxpose.tasks.objects.task import surface_of
+
+
+def score_objects(options: ScoreObjects) -> int:
+    """Prints ADD(-S), MSSD and MSPD of the annotated objects of a split.
+
+    Results are assigned to the objects of the same number in an image by descending score, each to
+    the nearest one that is left; further results count in no figure.
+
+    Returns:
+      The exit status: 0, or 1 if an object has no result, or 2 if none has one.
+
+    Raises:
+      InputError: files that cannot be read; a split without objects.
+    """
+    models = read_models(options.bop / options.models)
+    images, skips = read_split(options.bop, options.split, models)
+    given: dict[tuple[int, int, int], list[BopPose]] = defaultdict(list)
+    for row in read_bop_results(options.results):
+        given[row.scene_id, row.image_id, row.object_id].append(row)
+    numbers: list[int] = []
+    found: list[RigidPose | None] = []
+    true: list[RigidPose] = []
+    cameras, widths = [], []
+    for image in images:
+        seen = [each for each in image.objects if not each.visible < options.min_visible]
+        if not seen:
+            continue
+        width = read_image(image.path).shape[1]
+        for each, pose in _assigned(image, seen, given):
+            numbers.append(each.object_id)
+            found.append(pose)
+            true.append(each.pose)
+            cameras.append(image.camera.K)
+            widths.append(width)
+    if not numbers:
+        raise InputError(f"{options.bop / options.split} has no annotated object that is seen.")
+    estimates = ObjectEstimates(
+        {number: surface_of(model) for number, model in models.items()},
+        np.array(numbers),
+        found,
+        true,
+        np.array(cameras),
+        np.array(widths),
+    )
+    scored = score((ObjectAccuracy(), BopRecall()), estimates)  # type: ignore[arg-type]
+    absent = sum(pose is None for pose in found)
+    faults = {"no result": absent} if absent else {}
+    for skip in skips:
+        faults[skip.reason] = faults.get(skip.reason, 0) + 1
+    counts = [Counts("objects", len(found) - absent, faults)]
+    if options.json:
+        document = {"metrics": with_null(scored.figures), "notes": dict(scored.notes)}
+        document["counts"] = [one.to_dict() for one in counts]  # type: ignore[assignment]
+        print(json.dumps(document, indent=1, allow_nan=False))
+        return exit_status(counts)
+    table = Table("metric", "value")
+    for name, value in scored.figures.items():
+        table.add_row(name, shown(value, ".4f" if abs(value) <= 1 else ".2f"))
+    PlainConsole().print(table)
+    return print_counts(counts)
+
+
+def _assigned(
+    image: BopImage, objects: list[BopObject], given: dict[tuple[int, int, int], list[BopPose]]
+) -> list[tuple[BopObject, RigidPose | None]]:
+    """Objects of an image with their results."""
+    left = dict(enumerate(objects))
+    made: dict[int, RigidPose] = {}
+    for number in sorted({each.object_id for each in objects}):
+        rows = given.get((image.scene_id, image.image_id, number), [])
+        for row in sorted(rows, key=lambda row: -row.score):
+            places = [place for place, each in left.items() if each.object_id == number]
+            if not places:
+                break
+            away = [np.linalg.norm(left[place].pose.t - row.pose.t) for place in places]
+            place = places[int(np.argmin(away))]
+            made[place] = row.pose
+            del left[place]
+    return [(each, made.get(place)) for place, each in enumerate(objects)]

@@ -1,0 +1,57 @@
+"""Drawn objects as a BOP dataset: for tests, and to try out other tools."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxpose.objects.drawn import drawn_objects
+from jaxpose.objects.drawn_scenes import SyntheticObjects, draw_scene
+from jaxpose.objects.ply import PlyMesh, write_ply
+from jaxpose.viz.files import save_image
+
+
+def write_drawn_bop(folder: Path, data: SyntheticObjects, split: str = "test") -> None:
+    """Writes drawn images, poses, masks and models in the layout of BOP, with one scene."""
+    models = folder / "models"
+    models.mkdir(parents=True, exist_ok=True)
+    info: dict[str, Any] = {}
+    for model in drawn_objects():
+        write_ply(
+            models / f"obj_{model.id:06d}.ply", PlyMesh(model.vertices, model.faces, model.colors)
+        )
+        low, high = model.vertices.min(axis=0), model.vertices.max(axis=0)
+        box = dict(zip(("min_x", "min_y", "min_z", "size_x", "size_y", "size_z"),
+                       [*low, *(high - low)], strict=True))  # fmt: skip
+        info[str(model.id)] = {"name": model.name, "diameter": model.diameter, **box, **model.info}
+    (models / "models_info.json").write_text(json.dumps(info))
+    scene = folder / split / "000001"
+    for name in ("rgb", "mask_visib"):
+        (scene / name).mkdir(parents=True, exist_ok=True)
+    cameras: dict[str, Any] = {}
+    truth: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
+    for number in range(data.count):
+        drawn = draw_scene(data.seed, number, data.canvas_hw, data.objects)
+        save_image(scene / "rgb" / f"{number:06d}.png", drawn.image)
+        cameras[str(number)] = {"cam_K": drawn.camera.K.ravel().tolist(), "depth_scale": 1.0}
+        truth[str(number)] = []
+        facts[str(number)] = []
+        for row, model in enumerate(drawn.objects):
+            pose, seen = drawn.poses.take(row), drawn.owner == row
+            mask = np.repeat(255 * seen[..., None].astype(np.uint8), 3, axis=-1)
+            save_image(scene / "mask_visib" / f"{number:06d}_{row:06d}.png", mask)
+            entry = {"obj_id": model.id, "cam_R_m2c": pose.R.ravel().tolist()}
+            truth[str(number)].append(entry | {"cam_t_m2c": pose.t.tolist()})
+            y, x = np.nonzero(seen) if seen.any() else (np.zeros(1, int), np.zeros(1, int))
+            seen_box = [x.min(), y.min(), x.max() - x.min() + 1, y.max() - y.min() + 1]
+            facts[str(number)].append(
+                {
+                    "bbox_visib": [int(v) for v in seen_box],
+                    "visib_fract": float(seen.any()),
+                    "px_count_visib": int(seen.sum()),
+                }
+            )
+    for name, content in (("camera", cameras), ("gt", truth), ("gt_info", facts)):
+        (scene / f"scene_{name}.json").write_text(json.dumps(content))

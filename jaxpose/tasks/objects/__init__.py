@@ -1,0 +1,1 @@
+"""Poses of known rigid objects in images: keypoints of each, and PnP."""

@@ -1,0 +1,124 @@
+"""Vector fields: targets, voting as PVNet's, and keypoints that come back from both."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxpose.codecs import FieldVoting, Sample, VectorFields
+from jaxpose.codecs.vector_voting import (
+    line_crossings,
+    nearest_points,
+    supporters,
+    weighted_covariance,
+)
+from jaxpose.errors import InputError
+from jaxpose.losses import VectorFieldLoss
+
+
+@pytest.fixture(scope="module")
+def voting(shared):
+    with np.load(shared / "golden/functions_object.npz") as file:
+        prefix = "pvnet/voting/"
+        return {k.removeprefix(prefix): v for k, v in file.items() if k.startswith(prefix)}
+
+
+def close(found, expected, tolerance=1e-5):
+    scale = max(np.abs(expected).max(), 1)
+    np.testing.assert_allclose(found, expected, atol=tolerance * scale)
+
+
+def test_votes_are_pvnets(voting):
+    y, x = np.nonzero(voting["mask"])
+    points = jnp.asarray(np.stack([x, y], axis=1), jnp.float32)
+    directions = jnp.asarray(voting["vertex"][y, x])
+    everyone = jnp.ones(len(points), bool)
+    crossings, supported = jax.jit(line_crossings), jax.jit(supporters)
+    made = crossings(points, directions, jnp.asarray(voting["indices"]))
+    close(made, voting["hypotheses"])
+    votes = np.asarray(supported(points, directions, made, 0.99, everyone))
+    np.testing.assert_array_equal(votes.sum(-1), voting["inlier_counts"])
+    best = votes.sum(-1).argmax(0)
+    support = votes[best, np.arange(4)]
+    keypoints = jax.jit(nearest_points)(points, directions, support)
+    close(keypoints, voting["keypoints"][0])
+    pairs = jnp.asarray(voting["distribution_indices"].reshape(-1, 4, 2))
+    made = crossings(points, directions, pairs)
+    share = np.asarray(supported(points, directions, made, 0.99, everyone)).mean(-1)
+    found = jax.jit(weighted_covariance)(made, share, keypoints)
+    close(found, voting["covariance"][0])
+
+
+def test_targets_are_pvnets(voting):
+    codec = FieldVoting(voting["mask"].shape)
+    points = jnp.asarray(voting["keypoints_true"])[None]
+    sample = Sample(
+        jnp.full((1, 4), 2), points, mask=jnp.asarray(voting["mask"], jnp.float32)[None]
+    )
+    targets, weights = jax.jit(codec.encode)(sample)
+    close(targets.vectors[0], voting["vertex_target"])
+    np.testing.assert_array_equal(targets.mask[0, ..., 1], voting["mask"])
+    np.testing.assert_array_equal(weights, np.ones((1, 4)))
+
+
+CODEC = FieldVoting((32, 40), voters=256, hypotheses=64)
+decode = jax.jit(CODEC.decode)  # compiled once, for two images
+
+
+def disc():
+    y, x = np.mgrid[:32, :40]
+    return ((x - 18) ** 2 + (y - 15) ** 2 < 80).astype(np.float32)
+
+
+KEYPOINTS = np.array([[18.3, 14.6], [25.0, 9.5], [50.0, -7.0]], np.float32)  # the last is outside
+
+
+def test_keypoints_come_back_and_the_spread_grows_with_the_noise():
+    sample = Sample(
+        jnp.full((2, 3), 2), jnp.tile(KEYPOINTS, (2, 1, 1)), mask=jnp.tile(disc(), (2, 1, 1))
+    )
+    fields = jax.jit(CODEC.encode)(sample).values
+    noise = 0.05 * np.random.default_rng(0).normal(size=fields.vectors.shape)
+    noise[0] = 0
+    found = decode(fields._replace(vectors=fields.vectors + noise))
+    np.testing.assert_allclose(found.keypoints[0], KEYPOINTS, atol=1e-2)
+    np.testing.assert_allclose(found.keypoints[1, :2], KEYPOINTS[:2], atol=0.5)
+    np.testing.assert_allclose(found.keypoints[1, 2], KEYPOINTS[2], atol=6)
+    spread = np.linalg.eigvalsh(found.covariance)
+    assert (spread[0] < 0.01).all() and (spread[1, :, 1] > 0.01).all()
+    # Along the line of sight to the far keypoint, it is least certain.
+    assert spread[1, 2, 1] > 10 * spread[1, 0, 1]
+    assert (found.scores[0] > 0.9).all() and found.valid.all()
+
+
+def test_an_image_without_the_object_has_no_keypoints():
+    nothing = VectorFields(jnp.zeros((2, 32, 40, 2)), jnp.ones((2, 32, 40, 6)))
+    found = decode(nothing)
+    assert not found.valid.any() and np.isfinite(found.keypoints).all()
+    np.testing.assert_array_equal(found.scores, 0)
+
+
+def test_the_loss_counts_labelled_pixels_of_the_object_alone():
+    sample = Sample(jnp.array([[2, 0, 2], [2, 2, 2]]), jnp.tile(KEYPOINTS, (2, 1, 1)),
+                    mask=jnp.tile(disc(), (2, 1, 1)))  # fmt: skip
+    targets, weights = jax.jit(CODEC.encode)(sample)
+    weights = weights * jnp.array([[1.0], [0.0]])  # the second only pads the batch
+    certain = VectorFields(40 * (targets.mask - 0.5), targets.vectors)
+    off = certain._replace(vectors=targets.vectors + jnp.asarray(1 - disc())[None, ..., None])
+    loss = jax.jit(VectorFieldLoss().with_terms)
+    assert float(loss(off, targets, weights)[0]) == pytest.approx(0, abs=1e-6)
+    shifted = certain._replace(vectors=targets.vectors.at[:, :, :, 0].add(3.0))
+    _, terms = loss(shifted, targets, weights)
+    # One of two labelled keypoints is wrong by 3 in x: smooth L1 of 2.5, over two.
+    assert float(terms["vectors"]) == pytest.approx(1.25, rel=1e-4)
+    blank = certain._replace(mask=jnp.zeros_like(certain.mask))
+    assert float(loss(blank, targets, weights)[0]) == pytest.approx(np.log(2), rel=1e-4)
+
+
+def test_what_is_missing_is_named():
+    with pytest.raises(InputError, match="needs the masks of objects"):
+        CODEC.encode(Sample(jnp.ones((1, 3)), jnp.zeros((1, 3, 2))))
+    with pytest.raises(InputError, match="not averaged"):
+        CODEC.average(None, None)
+    with pytest.raises(InputError, match="voters >= 2"):
+        FieldVoting((8, 8), voters=1)
