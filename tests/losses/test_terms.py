@@ -30,6 +30,7 @@ TERMS = {
     "SimCC3DKL": ["depth", "plane"],
     "HandVolumeLoss": ["hands", "root", "volumes"],
     "ScoremapLoss": ["offsets", "scores"],
+    "VectorFieldLoss": ["mask", "vectors"],
     "SemiSupervised": ["bone_length", "pose", "reprojection", "trajectory"],
 }
 
