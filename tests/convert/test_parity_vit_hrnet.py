@@ -36,7 +36,10 @@ def forward(name):
     return lambda *arguments: [np.asarray(a).transpose(0, 3, 1, 2) for a in run(*arguments)]
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow if "litehrnet" in n else ()) for n in MODELS],
+)
 def test_outputs_equal_mmposes(name, tmp_path):
     golden = load(name)
     path = tmp_path / "checkpoint.safetensors"

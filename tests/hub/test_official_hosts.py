@@ -45,7 +45,6 @@ PHONES = {r.name: r.weights.file_name for r in WITH_WEIGHTS if r.name not in RUN
 # One of each project's format; the others are marked slow.
 QUICK = (
     "rtmpose-t",
-    "yolox-nano",
     "videopose3d-27-semi",
     "videopose3d-243-coco",
 )

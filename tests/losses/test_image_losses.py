@@ -70,7 +70,13 @@ def case(name):
     return loss, outputs, targets, weights
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name == "composite fields" else ())
+        for name in CASES
+    ],
+)
 def test_gradients_are_those_of_finite_differences(name):
     loss, outputs, targets, weights = case(name)
     leaves, form = jax.tree.flatten(outputs)

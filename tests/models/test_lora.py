@@ -33,7 +33,10 @@ def described(backbone):
     return model, variables
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow if n == "windows" else ()) for n in BACKBONES],
+)
 def test_merged_weights_give_the_adapted_outputs(name):
     model, variables = described(BACKBONES[name])
     images = np.random.default_rng(1).normal(size=(2, *HW, 3)).astype(np.float32)

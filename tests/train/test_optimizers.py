@@ -399,10 +399,7 @@ TRAINING = {
 
 @pytest.mark.parametrize(
     "kind",
-    [
-        pytest.param(kind, marks=() if kind in ("adafactor", "muon") else pytest.mark.slow)
-        for kind in TRAINING
-    ],
+    [pytest.param(kind, marks=() if kind == "muon" else pytest.mark.slow) for kind in TRAINING],
 )
 def test_each_learns_and_steps_on_eight_devices_equal_those_on_one(tiny, kind):
     experiment = dataclasses.replace(tiny, optimizer=TRAINING[kind])

@@ -94,6 +94,7 @@ def encoded(augmentation: Augmentation, **changes):
     return experiment.task().encode(jax.random.key(1), {key: batch[key] for key in keys})
 
 
+@pytest.mark.slow
 def test_a_mirrored_sample_has_the_depths_of_the_other_hand():
     _, plain, weights = encoded(STILL)
     _, mirrored, _ = encoded(replace(STILL, flip=1.0))
