@@ -4,8 +4,7 @@
 
 Keypoints are eight places of each model's surface that are far from each other, and the centre of
 its box, projected with the pose of the annotation. For a symmetric object, of the poses with the
-same appearance, that with the rotation nearest to the identity is taken.
-Hidden keypoints are
+same appearance, that with the rotation nearest to the identity is taken. Hidden keypoints are
 stored as visible: they are known as well as the others. Models of poses train from the dataset
 itself (`objects.bop_source.BopObjects`), which also has the poses and masks; records are for
 detectors of keypoints and `jaxpose data check`.

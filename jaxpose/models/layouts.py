@@ -136,6 +136,11 @@ def conv_norm(conv_source: str, norm_source: str, target: str, epsilon: float = 
     ]
 
 
+def conv_module(source: str, target: str) -> list[Rule]:
+    """Rules for a convolution and its batch norm that are `conv` and `bn` of one module."""
+    return conv_norm(rf"{source}\.conv", rf"{source}\.bn", target)
+
+
 def folded_openvino(source: str, target: str) -> list[Rule]:
     """Rules for a convolution of OpenVINO into which a norm is folded, of a model without norms.
 

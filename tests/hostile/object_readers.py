@@ -65,7 +65,7 @@ def scene_files() -> list[Files]:
 
 
 def scenes_through(folder: Path, read: Callable[[Path, str, str, float], Any]) -> Any:
-    """What `read(dataset, split, models, least visible share)` makes of the files of one scene."""
+    """Result of `read(dataset, split, models, least visible share)` for the files of a scene."""
     with tempfile.TemporaryDirectory() as dataset:
         scene = Path(dataset) / "test/000003"
         (scene / "rgb").mkdir(parents=True)

@@ -32,7 +32,7 @@ def _codec(input_hw: tuple[int, int]) -> Heatmap:
 
 
 def _conv_norm(source: str, target: str) -> list[Rule]:
-    return layouts.conv_norm(rf"backbone\.{source}\.conv", rf"backbone\.{source}\.bn", target)
+    return layouts.conv_module(rf"backbone\.{source}", target)
 
 
 def _trunk(trunk: CPMTrunk) -> list[Rule]:

@@ -73,8 +73,8 @@ def _mmpose(model: LiteHRNet) -> list[Rule]:
     """Rules for LiteHRNet with weighting or with shuffle blocks."""
     stem = r"backbone\.stem"
     return [
-        *_conv_module(rf"{stem}\.conv1", "backbone/stem/conv"),
-        *_conv_module(rf"{stem}\.expand_conv", "backbone/stem/expand"),
+        *layouts.conv_module(rf"{stem}\.conv1", "backbone/stem/conv"),
+        *layouts.conv_module(rf"{stem}\.expand_conv", "backbone/stem/expand"),
         *_separable((rf"{stem}\.branch1\.0", rf"{stem}\.branch1\.1"), "backbone/stem/first_half"),
         *_separable(
             (rf"{stem}\.depthwise_conv", rf"{stem}\.linear_conv"), "backbone/stem/second_half"
@@ -99,15 +99,15 @@ def _module(source: str, target: str, model: LiteHRNet) -> list[Rule]:
         name = target + "/branch_{b}_block_{k}"
         return [
             *rules,
-            *_conv_module(rf"{block}\.0", f"{name}/expand"),
+            *layouts.conv_module(rf"{block}\.0", f"{name}/expand"),
             *_separable((rf"{block}\.1", rf"{block}\.2"), f"{name}/separable"),
         ]
     block, name = source + r"\.layers\.(?P<k>\d+)", target + "/block_{k}"
-    rules += _conv_module(block + r"\.depthwise_convs\.(?P<b>\d+)", name + "/depthwise_{b}")
+    rules += layouts.conv_module(block + r"\.depthwise_convs\.(?P<b>\d+)", name + "/depthwise_{b}")
     for i, part in enumerate(("squeeze", "excite"), start=1):
         cross = rf"{block}\.cross_resolution_weighting\.conv{i}"
         spatial = block + rf"\.spatial_weighting\.(?P<b>\d+)\.conv{i}\.conv"
-        rules += _conv_module(cross, f"{name}/cross_resolution/{part}")
+        rules += layouts.conv_module(cross, f"{name}/cross_resolution/{part}")
         rules += layouts.dense(
             spatial, name + "/spatial_{b}/" + part, kernel=lambda w: layouts.conv(w)[0, 0]
         )
@@ -196,15 +196,11 @@ _OPENVINO = Format(
 )
 
 
-def _conv_module(source: str, target: str) -> list[Rule]:
-    return layouts.conv_norm(rf"{source}\.conv", rf"{source}\.bn", target)
-
-
 def _separable(sources: tuple[str, str], target: str) -> list[Rule]:
     """Rules for a depthwise and a 1x1 convolution, which are two modules in the source."""
     return [
-        *_conv_module(sources[0], f"{target}/depthwise"),
-        *_conv_module(sources[1], f"{target}/pointwise"),
+        *layouts.conv_module(sources[0], f"{target}/depthwise"),
+        *layouts.conv_module(sources[1], f"{target}/pointwise"),
     ]
 
 

@@ -46,25 +46,21 @@ def _any_size(name: str, stages: int, num_keypoints: int, input_hw: tuple[int, i
     return mspn(name, stages, num_keypoints)
 
 
-def _conv_norm(source: str, target: str) -> list[Rule]:
-    return layouts.conv_norm(rf"{source}\.conv", rf"{source}\.bn", target)
-
-
 def _backbone(model: MSPN) -> list[Rule]:
     """Rules for MMPose's MSPN and RSN."""
-    rules = _conv_norm(r"backbone\.top\.top\.0", "backbone/stem")
+    rules = layouts.conv_module(r"backbone\.top\.top\.0", "backbone/stem")
     stage = rf"backbone\.multi_stage_{'rsn' if model.block == 'steps' else 'mspn'}\.(?P<s>\d+)"
     for i in range(len(model.blocks)):
         source = rf"{stage}\.downsample\.layer{i + 1}\.(?P<k>\d+)"
         target = "backbone/stage_{s}_level_" + str(i) + "_block_{k}"
-        rules += _conv_norm(rf"{source}\.downsample", f"{target}/shortcut")
+        rules += layouts.conv_module(rf"{source}\.downsample", f"{target}/shortcut")
         if model.block == "steps":
-            rules += _conv_norm(rf"{source}\.conv_bn_relu1", f"{target}/expand")
-            rules += _conv_norm(rf"{source}\.conv_bn3", f"{target}/joined")
+            rules += layouts.conv_module(rf"{source}\.conv_bn_relu1", f"{target}/expand")
+            rules += layouts.conv_module(rf"{source}\.conv_bn3", f"{target}/joined")
             for b in range(4):
                 for j in range(b + 1):
                     step = rf"{source}\.conv_bn_relu2_{b + 1}_{j + 1}"
-                    rules += _conv_norm(step, f"{target}/step_{b}_{j}")
+                    rules += layouts.conv_module(step, f"{target}/step_{b}_{j}")
         else:
             for c in range(3):
                 rules += layouts.conv_norm(
@@ -77,8 +73,12 @@ def _backbone(model: MSPN) -> list[Rule]:
             ("out_0", "out_skip1"),
             ("out_1", "out_skip2"),
         ):
-            rules += _conv_norm(rf"{up}\.{theirs}", "backbone/stage_{s}_up_" + f"{i}_{ours}")
-    return rules + _conv_norm(rf"{stage}\.upsample\.up4\.cross_conv", "backbone/stage_{s}_cross")
+            rules += layouts.conv_module(
+                rf"{up}\.{theirs}", "backbone/stage_{s}_up_" + f"{i}_{ours}"
+            )
+    return rules + layouts.conv_module(
+        rf"{stage}\.upsample\.up4\.cross_conv", "backbone/stage_{s}_cross"
+    )
 
 
 def _heads(head: PyramidHeads) -> list[Rule]:
@@ -87,7 +87,7 @@ def _heads(head: PyramidHeads) -> list[Rule]:
     return [
         rule
         for i in range(2)
-        for rule in _conv_norm(
+        for rule in layouts.conv_module(
             rf"head\.predict_layers\.(?P<m>\d+)\.conv_layers\.{i}", "head/map_{m}_" + str(i)
         )
     ]

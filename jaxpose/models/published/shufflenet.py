@@ -44,13 +44,9 @@ def _any_size(version: str, num_keypoints: int, input_hw: tuple[int, int]) -> Po
     return shufflenet(version, num_keypoints)
 
 
-def _conv_norm(source: str, target: str) -> list[Rule]:
-    return layouts.conv_norm(rf"{source}\.conv", rf"{source}\.bn", target)
-
-
 def _first(model: ShuffleNetV1) -> list[Rule]:
     """Rules for MMPose's ShuffleNetV1."""
-    rules = _conv_norm(r"backbone\.conv1", "backbone/stem")
+    rules = layouts.conv_module(r"backbone\.conv1", "backbone/stem")
     layers = {
         "compress": "g_conv_1x1_compress",
         "depthwise": "depthwise_conv3x3_bn",
@@ -58,7 +54,7 @@ def _first(model: ShuffleNetV1) -> list[Rule]:
     }
     for s in range(len(model.units)):
         for ours, theirs in layers.items():
-            rules += _conv_norm(
+            rules += layouts.conv_module(
                 rf"backbone\.layers\.{s}\.(?P<k>\d+)\.{theirs}",
                 f"backbone/stage_{s}_unit_" + "{k}/" + ours,
             )
@@ -67,8 +63,8 @@ def _first(model: ShuffleNetV1) -> list[Rule]:
 
 def _second(model: ShuffleNetV2) -> list[Rule]:
     """Rules for MMPose's ShuffleNetV2."""
-    rules = _conv_norm(r"backbone\.conv1", "backbone/stem")
-    rules += _conv_norm(rf"backbone\.layers\.{len(model.units)}", "backbone/last")
+    rules = layouts.conv_module(r"backbone\.conv1", "backbone/stem")
+    rules += layouts.conv_module(rf"backbone\.layers\.{len(model.units)}", "backbone/last")
     layers = {
         "short_depthwise": r"branch1\.0",
         "short_pointwise": r"branch1\.1",
@@ -78,7 +74,7 @@ def _second(model: ShuffleNetV2) -> list[Rule]:
     }
     for s in range(len(model.units)):
         for ours, theirs in layers.items():
-            rules += _conv_norm(
+            rules += layouts.conv_module(
                 rf"backbone\.layers\.{s}\.(?P<k>\d+)\.{theirs}",
                 f"backbone/stage_{s}_unit_" + "{k}/" + ours,
             )
