@@ -2,7 +2,7 @@
 
     jaxpose train objects_voting --workdir runs/objects_voting
 
-PVNet of width 16; the published one has 64. `objects_synthetic` has heatmaps in its place.
+PVNet with a quarter of the published width in its trunk. `objects_synthetic` has heatmaps in its place.
 """
 
 from jaxpose.codecs import FieldVoting

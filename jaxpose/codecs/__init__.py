@@ -21,7 +21,7 @@ from jaxpose.codecs.heatmap import Heatmap
 from jaxpose.codecs.instance_heatmaps import InstanceHeatmaps
 from jaxpose.codecs.integral import IntegralRegression
 from jaxpose.codecs.landmarks import Landmarks
-from jaxpose.codecs.megvii import Megvii
+from jaxpose.codecs.megvii import Megvii, MegviiCoarseToFine
 from jaxpose.codecs.mesh_crops import MeshCodec
 from jaxpose.codecs.one_stage import OneStage, OneStageOutputs
 from jaxpose.codecs.part_affinity import PartAffinity
@@ -55,6 +55,7 @@ __all__ = [
     "IntegralRegression",
     "Landmarks",
     "Megvii",
+    "MegviiCoarseToFine",
     "MeshCodec",
     "OneStage",
     "OneStageOutputs",

@@ -135,3 +135,44 @@ class Megvii:
         line += jnp.where(low == pixel, 0.0, weight(low))
         line += jnp.where(high == pixel, 0.0, weight(high))
         return line / values_at(line, pixel, axis=1)
+
+
+@dataclass(frozen=True)
+class MegviiCoarseToFine(Megvii):
+    """`Megvii` with wider targets for the coarser of a model's maps (MSPN, arXiv:1901.00148, 3.3).
+
+    A model in training gives a tuple of maps of one size. The loss is `LossOfEach`. In prediction
+    the model gives the last of them, which is decoded as in `Megvii`.
+
+    Attributes:
+      kernel_sizes: numbers of taps of the Gaussian of the targets, one for each output; the last
+        one must be `kernel_size`, with which outputs are smoothed before they are decoded.
+    """
+
+    kernel_sizes: tuple[int, ...] = (15, 11, 9, 7, 15, 11, 9, 7, 15, 11, 9, 7, 11, 9, 7, 5)
+    kernel_size: int = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.kernel_sizes or self.kernel_sizes[-1] != self.kernel_size:
+            raise InputError(
+                f"The last of kernel_sizes {self.kernel_sizes} must be kernel_size, which is "
+                f"{self.kernel_size}."
+            )
+        self._of_each()
+
+    def encode(self, sample: Sample) -> Targets:
+        """Encode a tuple of targets float32 `[B, h, w, K]`, and weights float32 `[B, K]`.
+
+        `sample`: keypoints `[B, K, 2]`, visible `[B, K]`.
+        """
+        made = {size: codec.encode(sample) for size, codec in self._of_each().items()}
+        # The pixel of a keypoint, and with it the weight, does not depend on the kernel.
+        return Targets(
+            tuple(made[size].values for size in self.kernel_sizes), made[self.kernel_size].weights
+        )
+
+    def _of_each(self) -> dict[int, Megvii]:
+        return {
+            size: Megvii(self.input_hw, self.heatmap_hw, size) for size in set(self.kernel_sizes)
+        }

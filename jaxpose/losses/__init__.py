@@ -10,7 +10,7 @@ from jaxpose.losses.associative_embedding import AssociativeEmbeddingLoss
 from jaxpose.losses.center_keypoints import CenterKeypointLoss, CenterPeopleLoss, focal
 from jaxpose.losses.center_offsets import CenterOffsetLoss
 from jaxpose.losses.classification import CrossEntropy, cross_entropy
-from jaxpose.losses.combine import IntegralLoss, StageSum, WeightedSum
+from jaxpose.losses.combine import IntegralLoss, LossOfEach, StageSum, WeightedSum
 from jaxpose.losses.composite_fields import CompositeFieldLoss
 from jaxpose.losses.coordinates import (
     L1,
@@ -100,6 +100,7 @@ __all__ = [
     "IntegralLoss",
     "LandmarkLoss",
     "Loss",
+    "LossOfEach",
     "MeanBoneLength",
     "OneStageLoss",
     "PartAffinityLoss",

@@ -38,6 +38,44 @@ class StageSum(Loss):
 
 
 @dataclass(frozen=True)
+class LossOfEach(Loss):
+    """Sum over the outputs of a model of a loss for each, with a factor and targets for each.
+
+    Such as that of MSPN (arXiv:1901.00148, section 3.3), whose coarser maps have wider targets.
+    """
+
+    losses: tuple[Loss, ...]
+    factors: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        check_factors(self.losses, self.factors)
+
+    def with_terms(
+        self, outputs: Sequence[Any], targets: Sequence[Any], weights: jax.Array
+    ) -> tuple[jax.Array, Terms]:
+        """The loss, and that of each output with its factor: `output_1` and so on.
+
+        Raises:
+          InputError: the numbers of losses, outputs and targets differ.
+        """
+        counts = [
+            len(given) if isinstance(given, (tuple, list)) else 1 for given in (outputs, targets)
+        ]
+        if counts != 2 * [len(self.losses)]:
+            raise InputError(
+                f"LossOfEach has {len(self.losses)} losses, but the model gives {counts[0]} "
+                f"outputs in training and the codec {counts[1]} targets."
+            )
+        each = zip(self.losses, outputs, targets, self.factors, strict=True)
+        return add_up(
+            [
+                term(f"output_{number}", loss, output, target, weights, factor)
+                for number, (loss, output, target, factor) in enumerate(each, start=1)
+            ]
+        )
+
+
+@dataclass(frozen=True)
 class IntegralLoss(Loss):
     """The loss of (coordinates `[B, K, 2]`, heatmaps `[B, h, w, K]`): a weighted sum of two.
 
@@ -71,10 +109,7 @@ class WeightedSum(Loss):
     factors: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if not self.losses or len(self.losses) != len(self.factors):
-            raise InputError(
-                f"{len(self.losses)} losses and {len(self.factors)} factors; give one for each."
-            )
+        check_factors(self.losses, self.factors)
 
     def with_terms(self, outputs: Any, targets: Any, weights: jax.Array) -> tuple[jax.Array, Terms]:
         """The loss, and each part with its factor by the name of its class.
@@ -95,3 +130,9 @@ class WeightedSum(Loss):
             count = sum(known.partition("_")[0] == name for known in names)
             names.append(f"{name}_{count + 1}" if count else name)
         return names
+
+
+def check_factors(losses: tuple[Loss, ...], factors: tuple[float, ...]) -> None:
+    """Raise InputError unless there are losses, and a factor for each."""
+    if not losses or len(losses) != len(factors):
+        raise InputError(f"{len(losses)} losses and {len(factors)} factors; give one for each.")

@@ -63,7 +63,9 @@ class DeconvHead(nn.Module):
     of 256 channels it is ViTPose's classic decoder (arXiv:2204.12484, eq. 3). `deconv_channels=()`
     leaves only the final convolution, which is HRNet's head (arXiv:1902.09212); with one entry in
     `conv_channels` it is HRNetV2's (arXiv:1904.04514, section 3.4). With `instance_norm`, instance
-    norm and SiLU take the place of batch norm and ReLU, as in Sapiens (arXiv:2408.12569).
+    norm and SiLU take the place of batch norm and ReLU, as in Sapiens (arXiv:2408.12569). With
+    `deconv_groups`, the channels of each deconvolution are in so many groups, as in ViPNAS
+    (arXiv:2105.10154).
     """
 
     num_keypoints: int
@@ -72,6 +74,7 @@ class DeconvHead(nn.Module):
     conv_channels: tuple[int, ...] = ()
     dtype: str = "float32"
     instance_norm: bool = False
+    deconv_groups: int = 1
 
     parameter_rules: ClassVar[ParameterRules] = ParameterRules(output=r"final/.*")
 
@@ -80,7 +83,7 @@ class DeconvHead(nn.Module):
         """`[B, h, w, C]` -> heatmaps `[B, h * 2**n, w * 2**n, K]` for n deconvolutions."""
         x = features
         for i, channels in enumerate(self.deconv_channels):
-            x = Deconv(channels, self.dtype, name=f"deconv_{i}")(x)
+            x = Deconv(channels, self.dtype, self.deconv_groups, name=f"deconv_{i}")(x)
             if self.instance_norm:
                 x = nn.silu(instance_norm(x))
             else:

@@ -61,6 +61,16 @@ def deconv(weight: np.ndarray) -> np.ndarray:
     return weight.transpose(2, 3, 0, 1)
 
 
+def grouped_deconv(groups: int) -> Transform:
+    """`[in, out / groups, h, w]` -> `[h, w, in / groups, out]`."""
+
+    def transform(weight: np.ndarray) -> np.ndarray:
+        parts = weight.reshape(groups, -1, *weight.shape[1:]).transpose(3, 4, 1, 0, 2)
+        return parts.reshape(*parts.shape[:3], -1)
+
+    return transform
+
+
 def patches(weight: np.ndarray) -> np.ndarray:
     """Patch embedding as a convolution `[out, in, h, w]` -> as a matmul `[h * w * in, out]`."""
     return weight.transpose(2, 3, 1, 0).reshape(-1, weight.shape[0])

@@ -23,12 +23,15 @@ class PVNet(nn.Module):
 
     Attributes:
       blocks: residual blocks of each stage.
-      width: channels of the first stage; the decoder has 4, 2, 1 and 1/2 times as many, as in the
-        published network of 64.
+      width: channels of the first stage; the neck and the decoder's maps of stride 8 and 4 have 4,
+        2 and 1 times as many.
+      features: channels of the maps of stride 2 and 1, 32 as published. The head is linear, and
+        each of K keypoints has another field of vectors, so fewer than 2 K cannot express them.
     """
 
     blocks: tuple[int, ...] = (2, 2, 2, 2)
     width: int = 64
+    features: int = 32
     dtype: str = "float32"
 
     parameter_rules: ClassVar[ParameterRules] = ParameterRules(
@@ -37,7 +40,7 @@ class PVNet(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
-        """`[B, H, W, 3]` normalised RGB -> `[B, H, W, width / 2]`.
+        """`[B, H, W, 3]` normalised RGB -> `[B, H, W, features]`.
 
         Raises:
           InputError: H or W is no multiple of 8.
@@ -87,8 +90,8 @@ class PVNet(nn.Module):
         x = conv(x, 4 * width, "neck", activation="relu")
         x = conv(jnp.concatenate([x, maps[1]], axis=-1), 2 * width, "decoder_8")
         x = conv(jnp.concatenate([stretch(x, 2), maps[0]], axis=-1), width, "decoder_4")
-        x = conv(jnp.concatenate([stretch(x, 2), half], axis=-1), width // 2, "decoder_2")
-        return conv(jnp.concatenate([stretch(x, 2), images], axis=-1), width // 2, "decoder_1")
+        x = conv(jnp.concatenate([stretch(x, 2), half], axis=-1), self.features, "decoder_2")
+        return conv(jnp.concatenate([stretch(x, 2), images], axis=-1), self.features, "decoder_1")
 
 
 class VectorFieldHead(nn.Module):

@@ -19,11 +19,12 @@ class Deconv(nn.Module):
 
     Each of the four parities of output pixels is a 2x2 convolution of the input (the sub-pixel
     form of Shi et al. 2016, arXiv:1609.07009), so no zeros are multiplied and no dilated
-    convolution is compiled. The kernel, `[4, 4, C, features]`, has PyTorch's orientation.
+    convolution is compiled. The kernel, `[4, 4, C / groups, features]`, has PyTorch's orientation.
     """
 
     features: int
     dtype: str = "float32"
+    groups: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -31,7 +32,7 @@ class Deconv(nn.Module):
         kernel = self.param(
             "kernel",
             nn.initializers.normal(0.001),
-            (4, 4, x.shape[-1], self.features),
+            (4, 4, x.shape[-1] // self.groups, self.features),
             jnp.float32,
         )
         return deconv(x.astype(self.dtype), kernel.astype(self.dtype))
@@ -41,7 +42,8 @@ class Deconv(nn.Module):
 def deconv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Transposed convolution, stride 2 and padding 1, of `[B, h, w, C]` by `[4, 4, C, F]`.
 
-    `out[2i - 1 + r, 2j - 1 + s] += x[i, j] @ kernel[r, s]` -> `[B, 2h, 2w, F]`.
+    `out[2i - 1 + r, 2j - 1 + s] += x[i, j] @ kernel[r, s]` -> `[B, 2h, 2w, F]`. With a kernel
+    `[4, 4, C / groups, F]` the channels are in groups, each of which has F / groups outputs.
     """
     return _deconv(x, kernel)
 
@@ -62,6 +64,7 @@ def _deconv(x: jax.Array, kernel: jax.Array) -> jax.Array:
                     window_strides=(1, 1),
                     padding=((1 - row, row), (1 - column, column)),
                     dimension_numbers=("NHWC", "HWIO", "NHWC"),
+                    feature_group_count=x.shape[-1] // kernel.shape[2],
                 )
             )
         rows.append(jnp.stack(columns, axis=3))  # [B, h, w, 2, F]
@@ -87,6 +90,8 @@ def _deconv_backward(saved, gradient):
     gradient = _in_its_type(gradient)
     # JAX's own derivative is used except for the kernel's gradient on CPUs: there XLA's convolution
     # with windows of the image's size takes 2-4 times as long as the same sums as matmuls.
+    if x.shape[-1] != kernel.shape[2]:
+        return jax.vjp(_deconv, x, kernel)[1](gradient)
     (x_gradient,) = jax.vjp(lambda x: _deconv(x, kernel), x)[1](gradient)
     kernel_gradient = lax.platform_dependent(
         x,

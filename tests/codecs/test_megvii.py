@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxpose import geometry
-from jaxpose.codecs.megvii import Megvii
+from jaxpose.codecs.megvii import Megvii, MegviiCoarseToFine
 from jaxpose.codecs.sample import Sample
 from jaxpose.errors import InputError
 
@@ -104,3 +104,22 @@ def test_bad_kernels_are_refused():
         Megvii(kernel_size=10)
     with pytest.raises(InputError, match="reaches across"):
         Megvii(heatmap_hw=(8, 5))
+
+
+def test_each_output_has_the_targets_of_its_kernel():
+    keypoints = random_keypoints(3, margin=0)[:2]
+    sample = Sample(jnp.ones(keypoints.shape[:2]), jnp.asarray(keypoints))
+    codec = MegviiCoarseToFine(kernel_sizes=(15, 7, 15, 5))
+    targets, weights = jax.jit(codec.encode)(sample)
+    for made, size in zip(targets, codec.kernel_sizes, strict=True):
+        alone, own = jax.jit(Megvii(kernel_size=size).encode)(sample)
+        np.testing.assert_array_equal(made, alone)
+        np.testing.assert_array_equal(weights, own)
+    assert targets[0].sum() > 2 * targets[3].sum()
+    found = jax.jit(codec.decode)(targets[3])
+    assert np.abs(np.asarray(found.keypoints) - keypoints)[np.asarray(weights) > 0].max() < 3
+
+
+def test_another_last_kernel_than_that_of_decoding_is_refused():
+    with pytest.raises(InputError, match="must be kernel_size"):
+        MegviiCoarseToFine(kernel_sizes=(15, 7))

@@ -15,14 +15,18 @@ from jaxpose.models import (
     MSPN,
     CPMHead,
     CPMTrunk,
+    DeconvHead,
     PyramidHeads,
     ResNet,
+    ViPNASMobileNet,
     mspn,
     resnet_kin,
     shufflenet,
+    vipnas,
 )
 from jaxpose.models.build import PoseModel, abstract_variables, count_parameters
 from jaxpose.models.published.catalogue import CATALOGUE, LIFTERS, UNPUBLISHED
+from jaxpose.models.vipnas import SearchedStage
 
 # Golden file and model of each.
 NAMES: dict[str, tuple[str, PoseModel]] = {
@@ -84,10 +88,22 @@ def test_a_pose_model_is_found_by_its_keys(name):
     assert choose(fits, Clues("x.pth"))[0].entry.name == name
 
 
+SMALL_VIPNAS = PoseModel(
+    ViPNASMobileNet(
+        (
+            SearchedStage(16, 1, 3, 8, 1, True),
+            SearchedStage(24, 2, 7, 60, 2, True, 5, "hard_swish"),
+            SearchedStage(40, 1, 5, 20, 2, False, 4),
+        )
+    ),
+    DeconvHead(5, (40, 40, 40), deconv_groups=40),
+)
 # Golden file of heatmaps, the last of which is compared, and the model.
 WHOLE: dict[str, tuple[str, PoseModel]] = {
     "cpm": ("mmpose_cpm_64x96", PoseModel(CPMTrunk(), CPMHead(5, 3))),
     "mspn": ("mmpose_mspn_64x96", PoseModel(MSPN((2, 1, 1, 1), 2), PyramidHeads(5))),
+    "vipnas-res50": ("mmpose_vipnas_res50_64x96", vipnas("res50", 5)),
+    "vipnas-mbv3": ("mmpose_vipnas_mbv3_32x48", SMALL_VIPNAS),
     "rsn": ("mmpose_rsn_64x96", PoseModel(MSPN((2, 1, 1, 1), 2, "steps"), PyramidHeads(5))),
 }
 
@@ -131,6 +147,8 @@ def test_other_kinds_are_refused():
         MSPN().init(jax.random.key(0), np.zeros((1, 48, 32, 3)))
     with pytest.raises(InputError, match="Unknown ShuffleNet 'v3'"):
         shufflenet("v3")
+    with pytest.raises(InputError, match="Unknown trunk 'res101'; known: res50, mbv3"):
+        vipnas("res101")
     with pytest.raises(InputError, match="images of at least 128 pixels"):
         abstract_variables(resnet_kin("scnet", 50), (96, 96))
     with pytest.raises(InputError, match="needs bottleneck=True"):

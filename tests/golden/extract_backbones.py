@@ -189,6 +189,20 @@ def mmpose_pyramids(name: str, blocks: tuple[int, ...], stages: int):
     return Called(module, lambda images: head(backbone(images)))
 
 
+def mmpose_vipnas(name: str, channels: int, width: int, groups: int, **options):
+    """ViPNAS of MMPose with its head of grouped deconvolutions."""
+    stand_in("torchvision", "xtcocotools", "mmcv.ops", "mmcv._ext", "mmdet")
+    from mmpose.models import backbones, heads
+    from torch import nn
+
+    backbone = getattr(backbones, name)(**options)
+    head = heads.ViPNASHead(
+        channels, 5, deconv_out_channels=(width,) * 3, deconv_num_groups=(groups,) * 3
+    )
+    module = nn.ModuleDict({"backbone": backbone, "head": head})
+    return Called(module, lambda images: head(backbone(images)))
+
+
 class Called(NamedTuple):
     """A module, and the call whose results are kept."""
 
@@ -222,6 +236,27 @@ SOURCES = {
     "mmpose_resnest50_64x96": Source("mmpose", partial(mmpose, "ResNeSt", depth=50), SMALL),
     "mmpose_shufflenetv1_64x96": Source("mmpose", partial(mmpose, "ShuffleNetV1"), SMALL),
     "mmpose_shufflenetv2_64x96": Source("mmpose", partial(mmpose, "ShuffleNetV2"), SMALL),
+    "mmpose_vipnas_res50_64x96": Source(
+        "mmpose", partial(mmpose_vipnas, "ViPNAS_ResNet", 608, 144, 16, depth=50), SMALL
+    ),
+    # Three stages: with stand-in weights, six of them hide the image.
+    "mmpose_vipnas_mbv3_32x48": Source(
+        "mmpose",
+        partial(
+            mmpose_vipnas,
+            "ViPNAS_MobileNetV3",
+            *(40, 40, 40),
+            wid=[16, 16, 24, 40],
+            expan=[None, 1, 5, 4],
+            dep=[None, 1, 2, 1],
+            ks=[3, 3, 7, 5],
+            group=[None, 8, 60, 20],
+            att=[None, True, True, False],
+            stride=[2, 1, 2, 2],
+            act=["HSwish", "ReLU", "HSwish", "ReLU"],
+        ),
+        (1, 3, 32, 48),
+    ),
     "face_alignment_fan2_64x64": Source("face-alignment", fan, (1, 3, 64, 64)),
     "deeplabcut_hrnet_w18_96x64": Source("timm", partial(deeplabcut, 5, True), (1, 3, 96, 64)),
     "deeplabcut_resnet50_96x64": Source("timm", partial(deeplabcut_resnet, 5), (1, 3, 96, 64)),

@@ -34,6 +34,7 @@ from jaxpose.losses import (
     HeatmapMSE,
     IntegralLoss,
     LandmarkLoss,
+    LossOfEach,
     MeanBoneLength,
     Reprojection,
     ScoremapLoss,
@@ -138,6 +139,11 @@ CASES = {
         VectorFields(jnp.full((B, 4, 3, 2), 0.5), normal(3, B, 4, 3, 2 * K)),
     ),
     "StageSum": (StageSum(HeatmapMSE()), (maps(), maps(2)), maps(1)),
+    "LossOfEach": (
+        LossOfEach((HeatmapMSE(), OHKM(2)), (0.25, 1.0)),
+        (maps(), maps(2)),
+        (maps(1), maps(3)),
+    ),
     "StageSum of SimCC": (
         StageSum(SimCCKL()),
         (vectors(), vectors(4)),

@@ -24,6 +24,7 @@ TERMS = {
     "CenterOffsetLoss": ["heatmaps", "offsets"],
     "StageSum": ["stage_1", "stage_2"],
     "StageSum of SimCC": ["stage_1", "stage_2"],
+    "LossOfEach": ["output_1", "output_2"],
     "IntegralLoss": ["coordinates", "heatmaps"],
     "WeightedSum": ["L1", "MPJPE"],
     "Distillation": ["features", "outputs", "task"],

@@ -70,6 +70,10 @@ MMPOSE_INDEX = (
     "mspn/2xmspn50_coco_256x192-c8765a5c_20201123",
     "mspn/3xmspn50_coco_256x192-e348f18e_20201123",
     "mspn/4xmspn50_coco_256x192-7b837afb_20201123",
+    "vipnas/vipnas_res50_wholebody_256x192-49e1c3a4_20211112",
+    "vipnas/vipnas_res50_wholebody_256x192_dark-67c0ce35_20211112",
+    "vipnas/vipnas_mbv3_coco_wholebody_256x192-0fee581a_20211205",
+    "vipnas/vipnas_mbv3_coco_wholebody_256x192_dark-e2158108_20211205",
 )
 # The same of version 1, between "v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_" and ".pth".
 MMPOSE_INDEX_V1 = (

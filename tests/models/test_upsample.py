@@ -9,9 +9,10 @@ from jax import lax
 from jaxpose.models.upsample import _deconv, deconv, enlarge, kernel_gradient_by_matmul
 
 
-def test_deconv_is_the_transposed_convolution():
+@pytest.mark.parametrize("groups", [1, 2])
+def test_deconv_is_the_transposed_convolution(groups):
     x = jax.random.normal(jax.random.key(0), (2, 5, 3, 4))
-    kernel = jax.random.normal(jax.random.key(1), (4, 4, 4, 6))
+    kernel = jax.random.normal(jax.random.key(1), (4, 4, 4 // groups, 6))
     # A transposed convolution is one over the input with zeros put between its pixels.
     expected = lax.conv_general_dilated(
         x,
@@ -20,6 +21,7 @@ def test_deconv_is_the_transposed_convolution():
         [(2, 2)] * 2,
         lhs_dilation=(2, 2),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
     )
     actual = jax.jit(deconv)(x, kernel)
     assert actual.shape == (2, 10, 6, 6)
@@ -37,6 +39,24 @@ def test_deconv_gradients_are_those_of_the_plain_form():
     expected = gradients(_deconv)
     for actual in (gradients(deconv), (expected[0], kernel_gradient_by_matmul(x, kernel, weights))):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), actual, expected)
+
+
+def test_gradients_of_groups_are_those_of_each_group():
+    x = jax.random.normal(jax.random.key(0), (2, 5, 3, 4))
+    kernel = jax.random.normal(jax.random.key(1), (4, 4, 2, 6))
+
+    def one_by_one(x, kernel):
+        parts = zip(jnp.split(x, 2, axis=-1), jnp.split(kernel, 2, axis=-1), strict=True)
+        return jnp.concatenate([deconv(*part) for part in parts], axis=-1)
+
+    def gradients(layer):
+        return jax.jit(jax.grad(lambda x, k: (layer(x, k) ** 2).sum(), (0, 1)))(x, kernel)
+
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-3),
+        gradients(deconv),
+        gradients(one_by_one),
+    )
 
 
 def test_deconv_gradients_keep_the_compute_dtype():

@@ -48,6 +48,7 @@ from jaxpose.models.published.rtmw import *
 from jaxpose.models.published.sam import *
 from jaxpose.models.published.shufflenet import *
 from jaxpose.models.published.swin import *
+from jaxpose.models.published.vipnas import *
 from jaxpose.models.published.vitpose import *
 from jaxpose.models.published.yolo import *
 from jaxpose.models.published.yolox import *

@@ -90,11 +90,13 @@ def _final(source: str, target: str) -> list[Rule]:
 
 def _layers(head: DeconvHead | SimCCHead | MultiStageHead, layers: str, target: str) -> list[Rule]:
     rules = []
+    groups = head.deconv_groups if isinstance(head, DeconvHead) else 1
+    layout = layouts.deconv if groups == 1 else layouts.grouped_deconv(groups)
     for i in range(len(head.deconv_channels)):
         # The source has three modules per deconvolution: itself, its norm, its ReLU.
         deconv, norm = rf"{layers}\.{3 * i}", f"{target}/norm_{i}"
         rules += [
-            Rule(rf"{deconv}\.weight", f"params/{target}/deconv_{i}/kernel", layouts.deconv),
+            Rule(rf"{deconv}\.weight", f"params/{target}/deconv_{i}/kernel", layout),
             layouts.folded_norm(deconv, norm),
             *layouts.batch_norm(rf"{layers}\.{3 * i + 1}", norm),
         ]

@@ -25,9 +25,9 @@ def mspn(
 ) -> PoseModel:
     """MSPN (arXiv:1901.00148), "mspn-50", or RSN (arXiv:2003.04030), "rsn-18" or "rsn-50".
 
-    In training all four maps of every stage have heatmaps, of a quarter of the image's size;
-    `StageSum` adds up their losses, all with the same targets (published ones are wider for
-    coarser maps).
+    In training all four maps of every stage have heatmaps, of a quarter of the image's size, with
+    narrower targets for finer maps and for the last stage: `codecs.MegviiCoarseToFine` and
+    `losses.LossOfEach`, as in `configs/coco_mspn50.py`.
 
     Raises:
       InputError: there is no such network.
