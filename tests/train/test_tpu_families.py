@@ -138,6 +138,9 @@ ALLOWED: dict[tuple[str, str], dict[str, int]] = {
     # People are added to the targets one after another; all at once they would need memory for
     # vectors of every person at every pixel.
     ("centers", "train"): {"while": 1},
+    # The blocks are a loop: forward and backward, or for the input and its mirror image.
+    ("motionbert", "train"): {"while": 2},
+    ("motionbert", "predict"): {"while": 2},
     # A mosaic chooses whole images, not pixels.
     ("detection", "train"): {"gather": 1},
 }
