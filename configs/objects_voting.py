@@ -2,7 +2,8 @@
 
     jaxpose train objects_voting --workdir runs/objects_voting
 
-PVNet with a quarter of the published width in its trunk. `objects_synthetic` has heatmaps in its place.
+PVNet with a quarter of the published width in its trunk. `objects_synthetic` has heatmaps in its
+place.
 """
 
 from jaxpose.codecs import FieldVoting

@@ -1,7 +1,5 @@
 """CID: keypoints of all people in whole images, by heatmaps of each person alone."""
 
-from functools import partial
-
 import numpy as np
 
 from jaxpose.codecs.instance_heatmaps import InstanceHeatmaps
@@ -9,7 +7,7 @@ from jaxpose.models import layouts
 from jaxpose.models.cid import CIDHead, CIDModel
 from jaxpose.models.conversion import Rule
 from jaxpose.models.published.dekr import dekr
-from jaxpose.models.published.record import APACHE, Family, PublishedPose
+from jaxpose.models.published.record import APACHE, Family, PublishedPose, any_size
 from jaxpose.skeletons import COCO17
 
 __all__ = ["CID", "CIDHead", "CIDModel", "cid"]
@@ -24,11 +22,6 @@ def cid(
     """
     backbone = dekr(size, remat=remat, dtype=dtype).backbone
     return CIDModel(backbone, CIDHead(num_keypoints, dtype=dtype))
-
-
-def _any_size(size: str, num_keypoints: int, input_hw: tuple[int, int]) -> CIDModel:
-    del input_hw  # fully convolutional
-    return cid(size, num_keypoints)
 
 
 def _matrix(weight: np.ndarray) -> np.ndarray:
@@ -59,7 +52,7 @@ CID = Family(
     published=(
         PublishedPose(
             name="cid-w32",
-            make=partial(_any_size, "W32"),
+            make=any_size(cid, "W32"),
             codec=InstanceHeatmaps,
             skeleton=COCO17,
             input_hw=(512, 512),

@@ -8,7 +8,14 @@ from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.cpm import CPMHead, CPMTrunk
 from jaxpose.models.published.heads import MM_RULES
-from jaxpose.models.published.record import APACHE, OPENMMLAB, Family, PublishedPose, Weights
+from jaxpose.models.published.record import (
+    APACHE,
+    OPENMMLAB,
+    Family,
+    PublishedPose,
+    Weights,
+    any_size,
+)
 from jaxpose.skeletons import COCO17
 
 __all__ = ["CPM", "CPMHead", "CPMTrunk", "cpm"]
@@ -20,11 +27,6 @@ def cpm(num_keypoints: int = 17, *, stages: int = 6, dtype: str = "float32") -> 
     Heatmaps have an eighth of the image's size; in training every stage has them.
     """
     return PoseModel(CPMTrunk(dtype=dtype), CPMHead(num_keypoints, stages, dtype=dtype))
-
-
-def _any_size(num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
-    del input_hw  # fully convolutional
-    return cpm(num_keypoints)
 
 
 def _codec(input_hw: tuple[int, int]) -> Heatmap:
@@ -81,7 +83,7 @@ CPM = Family(
     published=tuple(
         PublishedPose(
             name="cpm" if hw == (256, 192) else f"cpm-{hw[0]}x{hw[1]}",
-            make=_any_size,
+            make=any_size(cpm),
             codec=_codec,
             skeleton=COCO17,
             input_hw=hw,

@@ -10,7 +10,7 @@ from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Rule
 from jaxpose.models.dekr import DEKRHead
 from jaxpose.models.published.hrnet import hrnetv2_pose
-from jaxpose.models.published.record import APACHE, Family, PublishedPose
+from jaxpose.models.published.record import APACHE, Family, PublishedPose, any_size
 from jaxpose.skeletons import COCO17
 
 __all__ = ["DEKR", "DEKRHead", "dekr"]
@@ -25,11 +25,6 @@ def dekr(
     """
     backbone = hrnetv2_pose(size, remat=remat, dtype=dtype).backbone.clone(enlargement="nearest")
     return PoseModel(backbone, DEKRHead(num_keypoints, dtype=dtype))
-
-
-def _any_size(size: str, num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
-    del input_hw  # fully convolutional
-    return dekr(size, num_keypoints)
 
 
 def _mmpose(head: DEKRHead) -> list[Rule]:
@@ -84,7 +79,7 @@ DEKR = Family(
     published=(
         _record(
             name="dekr-w32",
-            make=partial(_any_size, "W32"),
+            make=any_size(dekr, "W32"),
             input_hw=(512, 512),
             parameters=29.6,
             gflops=45.4,
@@ -94,7 +89,7 @@ DEKR = Family(
         ),
         _record(
             name="dekr-w48",
-            make=partial(_any_size, "W48"),
+            make=any_size(dekr, "W48"),
             input_hw=(640, 640),
             parameters=65.7,
             gflops=141.5,

@@ -6,7 +6,7 @@ from jaxpose.models.conversion import Rule
 from jaxpose.models.edpose import ChannelMapper, EDPoseHead
 from jaxpose.models.normalisation import IMAGENET_RGB
 from jaxpose.models.one_stage import OneStageModel
-from jaxpose.models.published.record import APACHE, Family, PublishedPose
+from jaxpose.models.published.record import APACHE, Family, PublishedPose, any_size
 from jaxpose.models.resnet import ResNet
 from jaxpose.skeletons import COCO17
 
@@ -106,18 +106,13 @@ def _head(head: EDPoseHead) -> list[Rule]:
     return rules
 
 
-def _any_size(num_keypoints: int, input_hw: tuple[int, int]) -> OneStageModel:
-    del input_hw  # any multiples of 32
-    return ed_pose(num_keypoints)
-
-
 EDPOSE = Family(
     "ed-pose",
     mmpose={ChannelMapper: _neck, EDPoseHead: _head},
     published=(
         PublishedPose(
             name="ed-pose-r50",
-            make=_any_size,
+            make=any_size(ed_pose),
             codec=PeopleQueries,
             skeleton=COCO17,
             input_hw=(800, 1344),

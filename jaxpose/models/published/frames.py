@@ -12,7 +12,14 @@ from jaxpose.models.frames import FrameImages, FrameModel
 from jaxpose.models.hrnet import HRNet
 from jaxpose.models.posewarper import PoseWarperHead
 from jaxpose.models.published.hrnet import hrnet_pose, official_backbone
-from jaxpose.models.published.record import APACHE, OPENMMLAB, Family, PublishedPose, Weights
+from jaxpose.models.published.record import (
+    APACHE,
+    OPENMMLAB,
+    Family,
+    PublishedPose,
+    Weights,
+    any_size,
+)
 from jaxpose.skeletons import POSETRACK17
 
 __all__ = [
@@ -46,11 +53,6 @@ def posewarper(
     """
     backbone = hrnet_pose(size, remat=remat, dtype=dtype).backbone
     return FrameModel(backbone, PoseWarperHead(num_keypoints, dtype=dtype))
-
-
-def _any_size(make, size: str, num_keypoints: int, input_hw: tuple[int, int]) -> FrameModel:
-    del input_hw  # fully convolutional
-    return make(size, num_keypoints)
 
 
 def _taps(weight: np.ndarray) -> np.ndarray:
@@ -122,7 +124,7 @@ FRAMES = Family(
     published=(
         PublishedPose(
             name="dcpose-hrnet-w48",
-            make=partial(_any_size, dcpose, "W48"),
+            make=any_size(dcpose, "W48"),
             codec=partial(msra, sigma=3.0),
             skeleton=POSETRACK17,
             input_hw=(384, 288),
@@ -134,7 +136,7 @@ FRAMES = Family(
         ),
         PublishedPose(
             name="posewarper-hrnet-w48",
-            make=partial(_any_size, posewarper, "W48"),
+            make=any_size(posewarper, "W48"),
             codec=partial(msra, sigma=3.0),
             skeleton=POSETRACK17,
             input_hw=(384, 288),

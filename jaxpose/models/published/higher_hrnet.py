@@ -9,7 +9,7 @@ from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.higher_hrnet import HigherHRNetHead
 from jaxpose.models.hrnet import HRNet
 from jaxpose.models.published.hrnet import hrnet_pose, official_backbone
-from jaxpose.models.published.record import APACHE, Family, PublishedPose
+from jaxpose.models.published.record import APACHE, Family, PublishedPose, any_size
 from jaxpose.skeletons import COCO17
 
 __all__ = ["HIGHER_HRNET", "HigherHRNetHead", "higher_hrnet"]
@@ -32,11 +32,6 @@ def higher_hrnet(
     channels = backbone.channels[0]
     head = HigherHRNetHead(num_keypoints, higher, channels=channels, dtype=dtype)
     return PoseModel(backbone, head)
-
-
-def _any_size(size: str, higher: bool, num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
-    del input_hw  # fully convolutional
-    return higher_hrnet(size, num_keypoints, higher=higher)
 
 
 def _official(head: HigherHRNetHead) -> list[Rule]:
@@ -85,7 +80,7 @@ HIGHER_HRNET = Family(
         *(
             PublishedPose(
                 name=f"higherhrnet-{size.lower()}{suffix}",
-                make=partial(_any_size, size, True),
+                make=any_size(higher_hrnet, size, higher=True),
                 codec=_codec,
                 skeleton=COCO17,
                 input_hw=(side, side),
@@ -111,7 +106,7 @@ HIGHER_HRNET = Family(
         # tried after HRNet, so that it is not taken for one with other keypoints.
         PublishedPose(
             name="ae-hrnet-w32",
-            make=partial(_any_size, "W32", False),
+            make=any_size(higher_hrnet, "W32", higher=False),
             codec=partial(_codec, higher=False),
             skeleton=COCO17,
             input_hw=(512, 512),

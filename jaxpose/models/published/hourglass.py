@@ -1,7 +1,5 @@
 """Stacked hourglasses."""
 
-from functools import partial
-
 from jaxpose.codecs.heatmap import msra
 from jaxpose.errors import InputError, nearest
 from jaxpose.models import layouts
@@ -9,7 +7,7 @@ from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Rule
 from jaxpose.models.hourglass import Hourglass
 from jaxpose.models.multistage import MultiStageHead
-from jaxpose.models.published.record import Family, PublishedPose
+from jaxpose.models.published.record import Family, PublishedPose, any_size
 from jaxpose.skeletons import COCO17
 
 __all__ = ["HOURGLASS", "Hourglass", "hourglass"]
@@ -31,11 +29,6 @@ def hourglass(size: str, num_keypoints: int = 17, *, dtype: str = "float32") -> 
         )
     backbone = Hourglass(_HOURGLASS_SIZES[size], dtype=dtype)
     return PoseModel(backbone, MultiStageHead(num_keypoints, dtype=dtype))
-
-
-def _any_size(size: str, num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
-    del input_hw  # fully convolutional
-    return hourglass(size, num_keypoints)
 
 
 def _mmpose(model: Hourglass) -> list[Rule]:
@@ -79,7 +72,7 @@ def _between(model: Hourglass) -> list[Rule]:
 _PUBLISHED = tuple(
     PublishedPose(
         name=f"hourglass-52{suffix}",
-        make=partial(_any_size, "52"),
+        make=any_size(hourglass, "52"),
         codec=msra,
         skeleton=COCO17,
         input_hw=input_hw,
@@ -103,7 +96,7 @@ HOURGLASS = Family(
     unpublished=(
         PublishedPose(
             name="hourglass-104",
-            make=partial(_any_size, "104"),
+            make=any_size(hourglass, "104"),
             codec=msra,
             skeleton=None,
             input_hw=(256, 256),

@@ -14,7 +14,14 @@ from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.heads import DeconvHead
 from jaxpose.models.hrnet import HRNet
 from jaxpose.models.published.heads import heatmaps
-from jaxpose.models.published.record import APACHE, OPENMMLAB, Family, PublishedPose, Weights
+from jaxpose.models.published.record import (
+    APACHE,
+    OPENMMLAB,
+    Family,
+    PublishedPose,
+    Weights,
+    any_size,
+)
 
 __all__ = ["HRNET", "HRNet", "hrnet_backbone", "hrnet_pose", "hrnetv2_pose"]
 
@@ -83,13 +90,6 @@ def _backbone(size: str, *, outputs: str, enlargement: str, remat: str, dtype: s
         remat=remat,
         dtype=dtype,
     )
-
-
-def _any_size(
-    make: Callable[..., PoseModel], size: str, num_keypoints: int, input_hw: tuple[int, int]
-) -> PoseModel:
-    del input_hw  # fully convolutional
-    return make(size, num_keypoints)
 
 
 def _mmpose(model: HRNet) -> list[Rule]:
@@ -183,7 +183,7 @@ _COCO = f"{OPENMMLAB}/v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-"
 _BODIES = tuple(
     PublishedPose(
         name=f"hrnet-{size.lower()}{suffix}",
-        make=partial(_any_size, hrnet_pose, size),
+        make=any_size(hrnet_pose, size),
         codec=msra,
         skeleton=skeletons.COCO17,
         input_hw=input_hw,
@@ -218,7 +218,7 @@ def _sigma_by_size(make: Callable[..., Codec], input_hw: tuple[int, int]) -> Cod
 _DARK_AND_UDP = tuple(
     PublishedPose(
         name=f"hrnet-{size}-{word}{'-384' if input_hw == (384, 288) else ''}",
-        make=partial(_any_size, hrnet_pose, size.upper()),
+        make=any_size(hrnet_pose, size.upper()),
         codec=partial(_sigma_by_size, codec),
         only_by_name=True,
         skeleton=skeletons.COCO17,
@@ -245,7 +245,7 @@ _DARK_AND_UDP = tuple(
 _ANIMALS = tuple(
     PublishedPose(
         name=f"hrnet-{size.lower()}-ap10k",
-        make=partial(_any_size, hrnet_pose, size),
+        make=any_size(hrnet_pose, size),
         codec=msra,
         skeleton=skeletons.AP10K17,
         input_hw=(256, 256),
@@ -270,7 +270,7 @@ _WFLW = Weights(
 _FACES_AND_HANDS = tuple(
     PublishedPose(
         name=f"hrnetv2-w18-{dataset.lower()}",
-        make=partial(_any_size, hrnetv2_pose, "W18"),
+        make=any_size(hrnetv2_pose, "W18"),
         codec=msra,
         skeleton=skeleton,
         input_hw=(256, 256),
@@ -295,7 +295,7 @@ _FACES_AND_HANDS = tuple(
 _FACES_TRAINED_OTHERWISE = tuple(
     PublishedPose(
         name=f"hrnetv2-w18-wflw-{word}",
-        make=partial(_any_size, hrnetv2_pose, "W18"),
+        make=any_size(hrnetv2_pose, "W18"),
         codec=codec,
         only_by_name=word == "dark",
         skeleton=skeletons.FACE98,
@@ -340,7 +340,7 @@ HRNET = Family(
     unpublished=tuple(
         PublishedPose(
             name=name,
-            make=partial(_any_size, make, size),
+            make=any_size(make, size),
             codec=msra,
             skeleton=None,
             input_hw=input_hw,

@@ -1,13 +1,11 @@
 """TransPose-R: two stages of a ResNet, a transformer encoder, one deconvolution."""
 
-from functools import partial
-
 from jaxpose.codecs.heatmap import msra
 from jaxpose.errors import InputError, nearest
 from jaxpose.models.build import PoseModel
 from jaxpose.models.heads import DeconvHead
 from jaxpose.models.hybrid import TransPose
-from jaxpose.models.published.record import Family, PublishedPose
+from jaxpose.models.published.record import Family, PublishedPose, any_size
 from jaxpose.models.resnet import ResNet
 from jaxpose.skeletons import COCO17
 
@@ -31,17 +29,12 @@ def transpose_r(size: str, num_keypoints: int = 17, *, dtype: str = "float32") -
     return PoseModel(backbone, DeconvHead(num_keypoints, (256,), dtype=dtype))
 
 
-def _any_size(size: str, num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
-    del input_hw  # any multiple of 8
-    return transpose_r(size, num_keypoints)
-
-
 # The published parameters include the fixed table of positions, 0.20 million. The published GFLOPs
 # agree with a deconvolution counted with all 16 taps for each output, 2.42 more than are needed.
 _PUBLISHED = tuple(
     PublishedPose(
         name=f"transpose-r-{size.lower()}",
-        make=partial(_any_size, size),
+        make=any_size(transpose_r, size),
         codec=msra,
         skeleton=COCO17,
         parameters=parameters,

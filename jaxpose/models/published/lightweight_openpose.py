@@ -10,7 +10,7 @@ from jaxpose.models.lightweight_openpose import (
     LightweightOpenPoseHead,
 )
 from jaxpose.models.normalisation import HALF_BGR
-from jaxpose.models.published.record import APACHE, Family, PublishedPose
+from jaxpose.models.published.record import APACHE, Family, PublishedPose, any_size
 from jaxpose.skeletons import OPENPOSE18
 
 __all__ = [
@@ -30,11 +30,6 @@ def lightweight_openpose(
     """
     head = LightweightOpenPoseHead(num_keypoints, limbs, refinements, dtype)
     return PoseModel(DilatedMobileNet(dtype), head)
-
-
-def _any_size(num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
-    del input_hw  # fully convolutional
-    return lightweight_openpose(num_keypoints)
 
 
 def _backbone(model: DilatedMobileNet) -> list[Rule]:
@@ -103,7 +98,7 @@ LIGHTWEIGHT_OPENPOSE = Family(
     published=(
         PublishedPose(
             name="lightweight-openpose",
-            make=_any_size,
+            make=any_size(lightweight_openpose),
             codec=lightweight_fields,
             skeleton=OPENPOSE18,
             input_hw=(256, 456),

@@ -12,7 +12,7 @@ from jaxpose.models.conv import Norm
 from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.heads import DeconvHead
 from jaxpose.models.litehrnet import LiteHRNet
-from jaxpose.models.published.record import APACHE, Family, PublishedPose
+from jaxpose.models.published.record import APACHE, Family, PublishedPose, any_size
 from jaxpose.skeletons import COCO17
 
 __all__ = ["LITEHRNET", "LiteHRNet", "litehrnet", "tinypose"]
@@ -57,11 +57,6 @@ def tinypose(num_keypoints: int = 17, *, dtype: str = "float32") -> PoseModel:
     rate, as networks without norms do. From random weights, train `litehrnet("wider-naive-18")`.
     """
     return litehrnet("wider-naive-18", num_keypoints, dtype=dtype, norm="none")
-
-
-def _any_size(size: str, num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
-    del input_hw  # fully convolutional
-    return litehrnet(size, num_keypoints)
 
 
 def _tinypose(num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
@@ -216,7 +211,7 @@ def _sequence(source: str, target: str) -> list[Rule]:
 _PUBLISHED = tuple(
     PublishedPose(
         name=f"litehrnet-{size}{suffix}",
-        make=partial(_any_size, size),
+        make=any_size(litehrnet, size),
         codec=msra,
         skeleton=COCO17,
         input_hw=input_hw,

@@ -9,7 +9,7 @@ from jaxpose.models.conversion import Format, Rule, Transform
 from jaxpose.models.mobile_openpose import SIZES, MobileNetV2Pair, MobileOpenPoseHead
 from jaxpose.models.mobilenetv2 import STAGES
 from jaxpose.models.normalisation import PIXELS_BGR
-from jaxpose.models.published.record import APACHE, Family, PublishedPose
+from jaxpose.models.published.record import APACHE, Family, PublishedPose, any_size
 from jaxpose.skeletons import OPENPOSE18
 
 __all__ = ["MOBILE_OPENPOSE", "MobileNetV2Pair", "MobileOpenPoseHead", "mobile_openpose"]
@@ -29,11 +29,6 @@ def mobile_openpose(
     """
     head = MobileOpenPoseHead(num_keypoints, limbs, stages, dtype)
     return PoseModel(MobileNetV2Pair(widen, dtype), head)
-
-
-def _any_size(num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
-    del input_hw  # fully convolutional
-    return mobile_openpose(num_keypoints)
 
 
 # Numbers that the optimiser of graphs appends to names.
@@ -146,7 +141,7 @@ MOBILE_OPENPOSE = Family(
     published=(
         PublishedPose(
             name="openpose-mobilenetv2",
-            make=_any_size,
+            make=any_size(mobile_openpose),
             codec=_codec,
             skeleton=OPENPOSE18,
             input_hw=(368, 432),

@@ -12,7 +12,7 @@ from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.heads import DeconvHead, SimCCHead
 from jaxpose.models.mobilenetv2 import STAGES, MobileNetV2
-from jaxpose.models.published.record import Family, PublishedPose
+from jaxpose.models.published.record import Family, PublishedPose, any_size
 from jaxpose.models.regression_heads import RegressionHead, RLEHead
 from jaxpose.skeletons import COCO17
 
@@ -30,11 +30,6 @@ def mobilenet_pose(
     """
     head = DeconvHead(num_keypoints, (256, 256, 256), dtype=dtype)
     return PoseModel(MobileNetV2(widen, dtype=dtype), head)
-
-
-def _any_size(num_keypoints: int, input_hw: tuple[int, int], widen: float) -> PoseModel:
-    del input_hw  # fully convolutional
-    return mobilenet_pose(num_keypoints, widen=widen)
 
 
 def _mmpose(model: MobileNetV2) -> list[Rule]:
@@ -117,7 +112,7 @@ _FORMATS = (
 _PUBLISHED = tuple(
     PublishedPose(
         name=f"mobilenetv2{suffix}",
-        make=partial(_any_size, widen=1.0),
+        make=any_size(mobilenet_pose, widen=1.0),
         codec=msra,
         skeleton=COCO17,
         input_hw=input_hw,
@@ -156,10 +151,10 @@ _OTHERS: tuple[
     ],
     ...,
 ] = (
-    ("mobilenetv2-1.4", partial(_any_size, widen=1.4), msra, 13.76),
-    ("mobilenetv2-0.75", partial(_any_size, widen=0.75), msra, 8.70),
-    ("mobilenetv2-0.5", partial(_any_size, widen=0.5), msra, 8.03),
-    ("mobilenetv2-0.35", partial(_any_size, widen=0.35), msra, 7.74),
+    ("mobilenetv2-1.4", any_size(mobilenet_pose, widen=1.4), msra, 13.76),
+    ("mobilenetv2-0.75", any_size(mobilenet_pose, widen=0.75), msra, 8.70),
+    ("mobilenetv2-0.5", any_size(mobilenet_pose, widen=0.5), msra, 8.03),
+    ("mobilenetv2-0.35", any_size(mobilenet_pose, widen=0.35), msra, 7.74),
     ("simcc-mobilenetv2", partial(_simcc, _DECONVOLUTIONS), SimCC, 12.32),
     ("simcc-mobilenetv2-direct", partial(_simcc, ()), SimCC, 2.29),
     ("deeppose-mobilenetv2", partial(_with_head, RegressionHead), Regression, 2.27),

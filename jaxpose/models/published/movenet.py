@@ -18,7 +18,7 @@ from jaxpose.models.movenet import (
     MultiPoseHead,
 )
 from jaxpose.models.normalisation import SIGNED_RGB
-from jaxpose.models.published.record import APACHE, Family, PublishedPose, Weights
+from jaxpose.models.published.record import APACHE, Family, PublishedPose, Weights, any_size
 from jaxpose.skeletons import COCO17
 
 __all__ = [
@@ -53,11 +53,6 @@ def movenet_multipose(num_keypoints: int = 17, *, dtype: str = "float32") -> Pos
     """
     backbone = MobileNetV2Pyramid(_MULTIPOSE, dtype=dtype)
     return PoseModel(backbone, MultiPoseHead(num_keypoints, dtype=dtype))
-
-
-def _any_size(num_keypoints: int, input_hw: tuple[int, int], widen: float) -> PoseModel:
-    del input_hw  # fully convolutional
-    return movenet(num_keypoints, widen=widen)
 
 
 _CALL = r"StatefulPartitionedCall/"
@@ -224,7 +219,7 @@ _HUB = "https://tfhub.dev/google/tfjs-model/movenet"
 _PUBLISHED = tuple(
     PublishedPose(
         name=f"movenet-{name}",
-        make=partial(_any_size, widen=widen),
+        make=any_size(movenet, widen=widen),
         codec=partial(CenterKeypoints, half_constants=True),
         skeleton=COCO17,
         input_hw=(side, side),

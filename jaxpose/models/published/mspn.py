@@ -8,7 +8,14 @@ from jaxpose.models import layouts
 from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Rule
 from jaxpose.models.mspn import MSPN, PyramidHeads
-from jaxpose.models.published.record import APACHE, OPENMMLAB, Family, PublishedPose, Weights
+from jaxpose.models.published.record import (
+    APACHE,
+    OPENMMLAB,
+    Family,
+    PublishedPose,
+    Weights,
+    any_size,
+)
 from jaxpose.skeletons import COCO17
 
 __all__ = ["MSPN", "MSPN_RSN", "PyramidHeads", "mspn"]
@@ -39,11 +46,6 @@ def mspn(
     blocks, block = _BLOCKS[name]
     backbone = MSPN(blocks, stages, block, dtype=dtype)  # type: ignore[arg-type]
     return PoseModel(backbone, PyramidHeads(num_keypoints, dtype))
-
-
-def _any_size(name: str, stages: int, num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
-    del input_hw  # fully convolutional
-    return mspn(name, stages, num_keypoints)
 
 
 def _backbone(model: MSPN) -> list[Rule]:
@@ -104,7 +106,7 @@ _OLD = f"{OPENMMLAB}/top_down/mspn/"
 _PUBLISHED = tuple(
     PublishedPose(
         name=name if stages == 1 else f"{name}-{stages}x",
-        make=partial(_any_size, name, stages),
+        make=any_size(mspn, name, stages),
         codec=partial(_megvii, 5),
         skeleton=COCO17,
         input_hw=(256, 192),

@@ -14,7 +14,7 @@ from jaxpose.models.openpose import (
     OpenPoseHead,
     VGGStem,
 )
-from jaxpose.models.published.record import Family, PublishedPose
+from jaxpose.models.published.record import Family, PublishedPose, any_size
 from jaxpose.skeletons import BODY25, FACE70, HAND21, OPENPOSE18
 
 __all__ = [
@@ -64,11 +64,6 @@ def openpose_part(num_keypoints: int = 21, *, dtype: str = "float32") -> PoseMod
     """
     head = OpenPoseHead(num_keypoints, background=True, reduced=(128,), first_depth=0, dtype=dtype)
     return PoseModel(VGGStem(dtype, LONG_VGG_BLOCKS, normalisation=HALF_RGB), head)
-
-
-def _any_size(num_keypoints: int, input_hw: tuple[int, int], limbs: int) -> PoseModel:
-    del input_hw  # fully convolutional
-    return openpose(num_keypoints, limbs=limbs)
 
 
 def _coco18(num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
@@ -211,7 +206,7 @@ _FORMATS = (
 # Model of the paper's first figures: 18 keypoints (one is the neck) and 19 fields.
 _PLAIN = PublishedPose(
     name="openpose",
-    make=partial(_any_size, limbs=19),
+    make=any_size(openpose, limbs=19),
     codec=None,
     skeleton=None,
     input_hw=(368, 368),

@@ -6,7 +6,7 @@ from jaxpose.models import layouts
 from jaxpose.models.build import PoseModel
 from jaxpose.models.composite_fields import CompositeFieldHead
 from jaxpose.models.conversion import Format, Rule
-from jaxpose.models.published.record import Family, PublishedPose
+from jaxpose.models.published.record import Family, PublishedPose, any_size
 from jaxpose.models.shufflenetv2 import ShuffleNetV2
 from jaxpose.skeletons import COCO17
 
@@ -42,11 +42,6 @@ def pifpaf(
     units, channels = _SIZES[size]
     head = CompositeFieldHead(num_keypoints, associations, dtype)
     return PoseModel(ShuffleNetV2(units, channels, dtype=dtype), head)
-
-
-def _any_size(num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
-    del input_hw  # fully convolutional
-    return pifpaf(num_keypoints=num_keypoints)
 
 
 def _backbone(model: ShuffleNetV2) -> list[Rule]:
@@ -102,7 +97,7 @@ PIFPAF = Family(
     published=(
         PublishedPose(
             name="pifpaf-shufflenetv2k16",
-            make=_any_size,
+            make=any_size(pifpaf),
             codec=CompositeFields,
             skeleton=COCO17,
             input_hw=(641, 641),

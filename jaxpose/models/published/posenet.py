@@ -8,7 +8,7 @@ from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.mobilenetv1 import DisplacementHead, MobileNetV1
 from jaxpose.models.normalisation import SIGNED_RGB
-from jaxpose.models.published.record import APACHE, Family, PublishedPose, Weights
+from jaxpose.models.published.record import APACHE, Family, PublishedPose, Weights, any_size
 from jaxpose.skeletons import COCO17
 
 __all__ = ["POSENET", "DisplacementHead", "MobileNetV1", "posenet"]
@@ -22,11 +22,6 @@ def posenet(num_keypoints: int = 17, *, widen: float = 0.75, dtype: str = "float
     """
     backbone = MobileNetV1(widen, dtype=dtype)
     return PoseModel(backbone, DisplacementHead(num_keypoints, dtype=dtype))
-
-
-def _any_size(num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
-    del input_hw  # fully convolutional
-    return posenet(num_keypoints)
 
 
 _NET = r"MobilenetV1/"
@@ -84,7 +79,7 @@ _NAME = "posenet-mobilenetv1-0.75"
 _HUB = "https://storage.googleapis.com/tfjs-models/savedmodel/posenet/mobilenet/float/075"
 _record = partial(
     PublishedPose,
-    make=_any_size,
+    make=any_size(posenet),
     skeleton=COCO17,
     input_hw=(385, 385),
     padding=1.0,

@@ -4,7 +4,7 @@ from jaxpose.codecs import FieldVoting
 from jaxpose.models import layouts
 from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Format, Rule
-from jaxpose.models.published.record import APACHE, Family, PublishedPose
+from jaxpose.models.published.record import APACHE, Family, PublishedPose, any_size
 from jaxpose.models.pvnet import PVNet, VectorFieldHead
 from jaxpose.skeletons import OBJECT9
 
@@ -19,11 +19,6 @@ def pvnet(num_keypoints: int = 9, *, width: int = 64, dtype: str = "float32") ->
     """
     backbone = PVNet(width=width, dtype=dtype)
     return PoseModel(backbone, VectorFieldHead(num_keypoints, dtype=dtype))
-
-
-def _any_size(num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
-    del input_hw  # fully convolutional
-    return pvnet(num_keypoints)
 
 
 def _backbone(model: PVNet) -> list[Rule]:
@@ -65,7 +60,7 @@ PVNET = Family(
     published=(
         PublishedPose(
             name="pvnet",
-            make=_any_size,
+            make=any_size(pvnet),
             codec=FieldVoting,
             input_hw=(480, 640),
             num_keypoints=9,

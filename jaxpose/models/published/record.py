@@ -33,6 +33,20 @@ def forbids_commerce(licence: str) -> bool:
     return re.search(r"\bNC\b|non-?commercial|research only", licence, re.IGNORECASE) is not None
 
 
+def any_size(make: Callable[..., Any], *arguments: Any, **options: Any) -> Callable[..., Any]:
+    """Constructor of a fully convolutional model for `PublishedPose.make`.
+
+    A function of the number of keypoints and the images' size, without use for the size, that
+    returns `make(*arguments, num_keypoints=num_keypoints, **options)`.
+    """
+
+    def made(num_keypoints: int, input_hw: tuple[int, int]) -> Any:
+        del input_hw
+        return make(*arguments, num_keypoints=num_keypoints, **options)
+
+    return made
+
+
 @dataclass(frozen=True)
 class Weights:
     """Address of a published checkpoint.

@@ -1,7 +1,5 @@
 """SimpleBaseline's head on ResNet's kin: ResNeXt, SE-ResNet, SCNet and ResNeSt."""
 
-from functools import partial
-
 import numpy as np
 
 from jaxpose.codecs.heatmap import msra
@@ -10,7 +8,14 @@ from jaxpose.models import layouts
 from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Rule
 from jaxpose.models.heads import DeconvHead
-from jaxpose.models.published.record import APACHE, OPENMMLAB, Family, PublishedPose, Weights
+from jaxpose.models.published.record import (
+    APACHE,
+    OPENMMLAB,
+    Family,
+    PublishedPose,
+    Weights,
+    any_size,
+)
 from jaxpose.models.published.resnet import block_names, mmpose_resnet, resnet_backbone
 from jaxpose.models.resnet import ResNeSt, ResNet, ResNeXt, SCNet, SEResNet
 from jaxpose.skeletons import COCO17
@@ -50,11 +55,6 @@ def resnet_kin(
         raise InputError(f"Unknown ResNeSt depth {depth!r}; known: {depths}.")
     blocks, stem = _RESNEST[depth]
     return PoseModel(ResNeSt(blocks, stem_width=stem, dtype=dtype), head)
-
-
-def _any_size(name: str, depth: int, num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
-    del input_hw  # fully convolutional
-    return resnet_kin(name, depth, num_keypoints)
 
 
 def _excited(model: ResNet) -> list[Rule]:
@@ -121,7 +121,7 @@ RESNET_KIN = Family(
     published=tuple(
         PublishedPose(
             name=f"{name}-{depth}" + ("" if hw == _SMALL else f"-{hw[0]}x{hw[1]}"),
-            make=partial(_any_size, name, depth),
+            make=any_size(resnet_kin, name, depth),
             codec=msra,
             skeleton=COCO17,
             input_hw=hw,

@@ -1,14 +1,19 @@
 """SimpleBaseline's head on ShuffleNetV1 and V2, as in MMPose's model zoo."""
 
-from functools import partial
-
 from jaxpose.codecs.heatmap import msra
 from jaxpose.errors import InputError, nearest
 from jaxpose.models import layouts
 from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Rule
 from jaxpose.models.heads import DeconvHead
-from jaxpose.models.published.record import APACHE, OPENMMLAB, Family, PublishedPose, Weights
+from jaxpose.models.published.record import (
+    APACHE,
+    OPENMMLAB,
+    Family,
+    PublishedPose,
+    Weights,
+    any_size,
+)
 from jaxpose.models.shufflenetv1 import ShuffleNetV1
 from jaxpose.models.shufflenetv2 import ShuffleNetV2
 from jaxpose.skeletons import COCO17
@@ -37,11 +42,6 @@ def shufflenet(version: str, num_keypoints: int = 17, *, dtype: str = "float32")
         else ShuffleNetV2((4, 8, 4), (116, 232, 464, 1024), 3, pooled=True, dtype=dtype)
     )
     return PoseModel(backbone, DeconvHead(num_keypoints, (256, 256, 256), dtype=dtype))
-
-
-def _any_size(version: str, num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
-    del input_hw  # fully convolutional
-    return shufflenet(version, num_keypoints)
 
 
 def _first(model: ShuffleNetV1) -> list[Rule]:
@@ -89,7 +89,7 @@ SHUFFLENET = Family(
     published=tuple(
         PublishedPose(
             name=f"shufflenet-{version}" + ("" if hw == (256, 192) else f"-{hw[0]}x{hw[1]}"),
-            make=partial(_any_size, version),
+            make=any_size(shufflenet, version),
             codec=msra,
             skeleton=COCO17,
             input_hw=hw,

@@ -1,7 +1,5 @@
 """ViPNAS: searched trunks and heads of grouped deconvolutions, as in MMPose's model zoo."""
 
-from functools import partial
-
 import numpy as np
 
 from jaxpose.codecs.heatmap import dark, msra
@@ -10,7 +8,14 @@ from jaxpose.models import layouts
 from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Rule
 from jaxpose.models.heads import DeconvHead
-from jaxpose.models.published.record import APACHE, OPENMMLAB, Family, PublishedPose, Weights
+from jaxpose.models.published.record import (
+    APACHE,
+    OPENMMLAB,
+    Family,
+    PublishedPose,
+    Weights,
+    any_size,
+)
 from jaxpose.models.vipnas import ViPNASMobileNet, ViPNASResNet
 from jaxpose.skeletons import COCO17, COCO_WHOLEBODY133
 
@@ -38,11 +43,6 @@ def vipnas(trunk: str, num_keypoints: int = 17, *, dtype: str = "float32") -> Po
         backbone, channels, groups = ViPNASMobileNet(dtype=dtype), 160, 160
     head = DeconvHead(num_keypoints, (channels,) * 3, dtype=dtype, deconv_groups=groups)
     return PoseModel(backbone, head)
-
-
-def _any_size(trunk: str, num_keypoints: int, input_hw: tuple[int, int]) -> PoseModel:
-    del input_hw  # fully convolutional
-    return vipnas(trunk, num_keypoints)
 
 
 def _residual(model: ViPNASResNet) -> list[Rule]:
@@ -115,7 +115,7 @@ VIPNAS = Family(
     published=tuple(
         PublishedPose(
             name=f"vipnas-{trunk}{kind}",
-            make=partial(_any_size, trunk),
+            make=any_size(vipnas, trunk),
             codec=dark if kind.endswith("dark") else msra,
             skeleton=COCO_WHOLEBODY133 if kind else COCO17,
             input_hw=(256, 192),

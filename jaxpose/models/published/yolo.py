@@ -12,7 +12,7 @@ from jaxpose.models import layouts
 from jaxpose.models.conversion import Format, Rule
 from jaxpose.models.normalisation import UNIT_RGB
 from jaxpose.models.one_stage import OneStageModel
-from jaxpose.models.published.record import Family, PublishedPose
+from jaxpose.models.published.record import Family, PublishedPose, any_size
 from jaxpose.models.yolo import (
     BINS,
     STYLE,
@@ -195,13 +195,6 @@ def yolo_codec(input_hw: tuple[int, int], version: Version = "8") -> OneStage:
     return OneStage(input_hw, boxes="distances", keypoint_gain=2.0, threshold=0.25, iou=0.7)
 
 
-def _any_size(
-    num_keypoints: int, input_hw: tuple[int, int], version: Version, size: str
-) -> OneStageModel:
-    del input_hw  # any multiples of 32
-    return yolo_pose(version, size, num_keypoints)
-
-
 _TITLES: dict[Version, str] = {"8": "yolov8", "11": "yolo11", "26": "yolo26"}
 # Size, parameters (M, counted) and AP. Those of YOLO26 are with the branch that only trains, but
 # without the flow of its loss.
@@ -244,7 +237,7 @@ YOLO = Family(
     published=tuple(
         PublishedPose(
             name=f"{_TITLES[version]}{size}-pose",
-            make=partial(_any_size, version=version, size=size),
+            make=any_size(yolo_pose, version, size),
             codec=partial(yolo_codec, version=version),
             skeleton=COCO17,
             input_hw=(640, 640),
