@@ -14,9 +14,8 @@ import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import flax.linen as nn
 import jax
 from rich.console import Console
 
@@ -35,10 +34,8 @@ from jaxpose.models.build import PoseModel
 from jaxpose.models.center_offsets import CenterOffsetHead
 from jaxpose.models.darknet import yolox_style
 from jaxpose.models.feature_pyramid import PyramidNeck
-from jaxpose.models.heads import DeconvHead
 from jaxpose.models.higher_hrnet import HigherHRNetHead
 from jaxpose.models.one_stage import OneStageModel, YOLOXPoseHead
-from jaxpose.models.parameter_rules import ParameterRules
 from jaxpose.models.pyramid import Pyramid, Stages
 from jaxpose.skeletons import COCO17
 from jaxpose.tasks.bottomup.augment import STILL, augment
@@ -47,6 +44,7 @@ from jaxpose.tasks.bottomup.experiment import BottomUpExperiment, Evaluation
 from jaxpose.train.loop import train
 from jaxpose.train.mesh import make_mesh
 from jaxpose.train.optimizers import AdamW
+from tests.benchmarks.field_head import FieldHead
 from tests.benchmarks.representations import perfect
 
 MORE_LIMBS = (
@@ -54,26 +52,6 @@ MORE_LIMBS = (
     *((1, 5), (2, 6), (3, 6), (4, 5), (7, 8), (9, 10), (13, 14), (15, 16), (7, 11), (8, 12)),
 )
 """Pairs of keypoints with a field besides the limbs of COCO's skeleton."""
-
-
-class FieldHead(nn.Module):
-    """Maps, a background and part affinity fields by one 1x1 convolution each.
-
-    Attributes:
-      num_keypoints: K.
-      limbs: L, number of fields.
-    """
-
-    num_keypoints: int
-    limbs: int
-
-    parameter_rules: ClassVar[ParameterRules] = ParameterRules(output=r"all/final/.*")
-
-    @nn.compact
-    def __call__(self, features: jax.Array, train: bool = False) -> jax.Array:
-        """`[B, h, w, C]` -> `[B, h, w, K + 1 + 2 L]`."""
-        channels = self.num_keypoints + 1 + 2 * self.limbs
-        return DeconvHead(channels, (), conv_channels=(128,), name="all")(features, train)
 
 
 def _trunk() -> Pyramid:
