@@ -188,8 +188,8 @@ def draw(
         axes[2].bar(np.arange(len(rest)) + (i - (len(names) - 1) / 2) * width, values, width)
     axes[2].set_xticks(np.arange(len(rest)), [kind.split(", ")[1] for kind in rest])
     axes[2].set_title("track error with noise of 1 %")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncols=len(names))
-    figure.subplots_adjust(bottom=0.26, left=0.05, right=0.99, top=0.9)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(names))
     save_image(path, to_image(figure))
 
 

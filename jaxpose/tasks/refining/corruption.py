@@ -19,7 +19,8 @@ class Corruption:
     frames, all alike likely.
 
     Attributes:
-      noise: lowest and highest standard deviation of the noise on x and y, one for each window.
+      noise: lowest and highest standard deviation of the noise on x and y, one for each window;
+        between both by the square of a uniform number, since little noise needs the most exactness.
       jumps: probability that a keypoint jumps to another place.
       jump: standard deviation of the distance of a jump along x and y.
       jump_frames: most frames of a jump.
@@ -88,7 +89,7 @@ def corrupted(
     found = jnp.where(swapped, reordered(keypoints, permutation, axis=-2), keypoints)
 
     low, high = kinds.noise
-    found = found + (low + (high - low) * by_window[0])[..., None] * noise
+    found = found + (low + (high - low) * by_window[0] ** 2)[..., None] * noise
 
     jumping, begun = _within(by_keypoint[2], by_keypoint[3], kinds.jumps, kinds.jump_frames)
     # A keypoint that jumps stays at the same distance until it is back.

@@ -48,7 +48,7 @@ class RefiningExperiment(Experiment):
     codec: TrackCodec
     train_data: MotionDataset | SyntheticMotion
     eval_data: MotionDataset | SyntheticMotion
-    loss: Loss = field(default_factory=lambda: WeightedSum((MPJPE(), Acceleration()), (1.0, 1.0)))
+    loss: Loss = field(default_factory=lambda: WeightedSum((MPJPE(), Acceleration()), (1.0, 0.3)))
     corruption: Corruption = field(default_factory=Corruption)
     evaluation: RefiningEvaluation = field(default_factory=RefiningEvaluation)
     more_evaluations: tuple[RefiningEvaluation, ...] = ()

@@ -191,8 +191,12 @@ class RefiningTask:
     def without_augmentation(self) -> "RefiningExperiment":
         plain = dataclasses.replace(
             self.experiment.corruption,
-            **dict.fromkeys(("jumps", "swaps", "gaps", "absences", "short"), 0.0),
             noise=(0.0, 0.0),
+            jumps=0.0,
+            swaps=0.0,
+            gaps=0.0,
+            absences=0.0,
+            short=0.0,
         )
         return dataclasses.replace(self.experiment, mirror=False, turn=0.0, corruption=plain)
 

@@ -107,9 +107,9 @@ class TrackRefiner:
             )
         if not (np.isfinite(fps) and fps > 0):
             raise InputError(f"the frames per second must be positive, not {fps}")
-        known = np.isfinite(given).all(axis=-1)
+        known: np.ndarray = np.isfinite(given).all(axis=-1)
         if scores is not None:
-            known &= np.nan_to_num(scores) >= self.min_score
+            known = known & (np.nan_to_num(scores) >= self.min_score)
         if not known.any():
             return given
         values = np.where(known[..., None], given, 0.0)
@@ -120,7 +120,7 @@ class TrackRefiner:
             rows = max(round((len(values) - 1) * rate / fps), 1) + 1
             even = resampled(on_lines(values, known), rows)
             # Between two frames, a keypoint is known if it is in both.
-            seen = resampled(known.astype(np.float64), rows) > 1 - 1e-6
+            seen = np.asarray(resampled(np.asarray(known, np.float64), rows) > 1 - 1e-6)
             found = resampled(self._windows(even, seen, None), len(values))
         return np.where(np.isfinite(found), found, given)
 

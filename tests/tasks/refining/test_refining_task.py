@@ -25,6 +25,7 @@ from jaxpose.tasks.refining.task import corrupted_clips
 from jaxpose.train.loop import train
 from jaxpose.train.mesh import make_mesh
 from jaxpose.train.optimizers import AdamW
+from tests.videos import write_video
 
 QUIET = Console(quiet=True)
 NONE = Corruption((0.0, 0.0), jumps=0, swaps=0, gaps=0, absences=0, short=0)
@@ -218,3 +219,24 @@ def test_motion_in_the_world_needs_cameras(tmp_path):
     write_motion(tmp_path / "world.npz", world)
     with pytest.raises(InputError, match="needs a camera rig"):
         experiment(train_data=MotionDataset(str(tmp_path / "world.npz"))).task().open("train")
+
+
+@pytest.mark.slow
+def test_predict_smooths_by_a_run(finished, tmp_path):
+    directory, _ = finished
+    video = write_video(tmp_path / "a.mp4", 12)
+    options = ["--from", "jaxpose-small", "--boxes", "full", "--no-draw"]
+    found = {}
+    for name in ("none", str(directory)):
+        out = tmp_path / f"out{len(found)}"
+        result = CliRunner().invoke(
+            app, ["predict", str(video), *options, "--smooth", name, "--out", str(out)]
+        )
+        assert result.exit_code == 0, result.output
+        content = json.loads((out / "predictions.json").read_text())
+        assert content["smooth"] == name and len(content["frames"]) == 12
+        found[name] = [f["people"][0]["keypoints"] for f in content["frames"]]
+    plain, smooth = found.values()
+    # Four steps of training change little, but they change something.
+    assert plain != smooth
+    assert [k["nose"]["score"] for k in plain] == [k["nose"]["score"] for k in smooth]
