@@ -490,21 +490,3 @@ def test_choices_of_the_drawing(folder):
     color = person_colors([0])[0]
     counts = [int((image == color).all(axis=-1).sum()) for image in images]
     assert counts[1] > counts[0] + 300
-
-
-@pytest.mark.parametrize(
-    ("smooth", "message"),
-    [
-        ("one-eura", "none of none, one-euro, savitzky-golay, and no run directory"),
-        ("photos", "photos is not a run directory"),
-    ],
-)
-def test_a_smoothing_that_is_no_filter_and_no_refiner_is_refused(folder, smooth, message):
-    smooth = folder / smooth if smooth == "photos" else smooth
-    result = run(folder, folder / "photos" / "a.png", smooth=smooth)
-    assert result.exit_code == 2 and message in " ".join(result.output.split())
-
-
-def test_a_model_of_images_is_no_refiner(folder):
-    result = run(folder, folder / "photos" / "a.png", smooth=folder / "run")
-    assert result.exit_code == 2

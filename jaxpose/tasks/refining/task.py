@@ -108,8 +108,8 @@ class RefiningTask:
         if slow.size:
             raise InputError(
                 f"{where}: {slow.size} of {len(rates)} clips have less than codec.fps[0] = {low:g} "
-                f"frames a second, the first {rates[slow[0]]:g} (0: unknown). Lower codec.fps, or "
-                "leave these clips out."
+                f"frames per second, the first {rates[slow[0]]:g} (0: unknown). Lower codec.fps, "
+                "or leave these clips out."
             )
         span = _span(codec.frames, float(rates.max()) / low)
         windows = covering(motion.length, span, 1)
