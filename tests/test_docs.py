@@ -80,6 +80,10 @@ SHRUNK: list[tuple[str, list[str]]] = [
         _set(*BRIEF, "train_data.clips=8", "eval_data.clips=8", "model.backbone.units=(1,)"),
     ),
     (
+        r"train refiner_synthetic",
+        _set(*BRIEF, "train_data.clips=4", "eval_data.clips=2", "model.backbone.width=16"),
+    ),
+    (
         r"train meshes_synthetic",
         _set(
             *(*BRIEF, "evaluation.batch_size=8", "train_data.count=8", "eval_data.count=8"),

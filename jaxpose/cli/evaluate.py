@@ -4,6 +4,7 @@ from jaxpose.cli.evaluate_actions import evaluate_actions
 from jaxpose.cli.evaluate_command import Eval
 from jaxpose.cli.evaluate_lifter import evaluate_lifter
 from jaxpose.cli.evaluate_model import check_options, evaluate_model
+from jaxpose.cli.evaluate_refiner import evaluate_refiner
 from jaxpose.cli.evaluate_run import evaluate_run
 from jaxpose.errors import InputError
 from jaxpose.hub.load import load
@@ -37,6 +38,8 @@ def evaluate(options: Eval) -> int:
         return evaluate_lifter(options, trained)
     if trained.estimator.takes == "clips":
         return evaluate_actions(options, trained)
+    if trained.estimator.takes == "noisy tracks":
+        return evaluate_refiner(options, trained)
     if trained.estimator.takes == "bodies":
         raise InputError(
             f"{options.model} gives meshes: it is evaluated with its recipe's data, from its run."

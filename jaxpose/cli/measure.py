@@ -58,7 +58,7 @@ def measure(options: Measure) -> int:
     tracks = tracks_of(results, options.fps, options.longest_gap)
     chosen = tracks if options.track is None else [chosen_track(tracks, options.track)]
     usable = [track for track in chosen if (track.scores >= options.min_score).any()]
-    found = [_measured(track, measures) for track in usable]
+    found = [_measured(track, measures, options.in_image) for track in usable]
     left_out = {"no keypoint above the score": len(chosen) - len(usable)}
     others = {"not chosen": len(tracks) - len(chosen)}
     counts = [Counts("tracks", len(usable), left_out, others)]
@@ -78,9 +78,16 @@ def _names(text: str | None) -> tuple[str, ...]:
     return () if text is None else tuple(filter(None, (name.strip() for name in text.split(","))))
 
 
-def _measured(track: Track, measures: Measures) -> Measured:
+def _measured(track: Track, measures: Measures, in_image: bool) -> Measured:
     return measure_track(
-        track.keypoints, track.scores, track.skeleton, track.fps, measures, track.clock.begin
+        track.keypoints,
+        track.scores,
+        track.skeleton,
+        track.fps,
+        measures,
+        track.clock.begin,
+        None if in_image else track.joints,
+        track.joint_skeleton,
     )
 
 

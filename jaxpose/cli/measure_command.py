@@ -33,6 +33,12 @@ class Measure:
     falls: Annotated[
         bool, typer.Option("--falls", help="Find falls. A heuristic, not a safety device.")
     ] = False
+    in_image: Annotated[
+        bool,
+        typer.Option(
+            "--in-image", help="Angles in the image, though the file has joints in 3D (--lift)."
+        ),
+    ] = False
     min_range: Annotated[
         float, typer.Option(min=0.0, help="Degrees that a repetition has at least.")
     ] = 30.0

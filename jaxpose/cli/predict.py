@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from jaxpose.cli.options import filled
 from jaxpose.cli.overview import Heatmaps, Overview
 from jaxpose.cli.predict_actions import open_actions
-from jaxpose.cli.predict_command import Predict
+from jaxpose.cli.predict_command import FILTERS, Predict
 from jaxpose.cli.predict_meshes import MeshOutput, open_meshes
 from jaxpose.cli.predict_output import Output
 from jaxpose.cli.predict_summary import (
@@ -22,6 +22,7 @@ from jaxpose.cli.predict_summary import (
 )
 from jaxpose.codecs.visualize import has_maps
 from jaxpose.console import PlainConsole
+from jaxpose.download.address import address_of
 from jaxpose.errors import InputError, nearest
 from jaxpose.hub.catalogue import HOLISTIC, is_holistic
 from jaxpose.hub.load import Trained, load_detector, load_pose
@@ -32,11 +33,13 @@ from jaxpose.locks import only_writer
 from jaxpose.media.prefetch import ahead
 from jaxpose.media.sources import Media, open_media
 from jaxpose.media.video import is_address
+from jaxpose.paths import in_bucket
 from jaxpose.pipeline.holistic import Holistic
 from jaxpose.pipeline.lifting import open_lifter
 from jaxpose.pipeline.options import Options, set_options
 from jaxpose.pipeline.person_boxes import PersonDetector
 from jaxpose.pipeline.pipeline import Pipeline
+from jaxpose.pipeline.refining import open_refiner
 from jaxpose.pipeline.results import Results
 from jaxpose.results.box_files import BoxFile, read_boxes
 from jaxpose.results.drawing import Drawing
@@ -45,6 +48,7 @@ from jaxpose.results.people import People
 from jaxpose.results.writers import FORMATS, Writer, head_of, writer
 from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.bottomup.predictor import ImagePredictor
+from jaxpose.tasks.refining.track_refiner import TrackRefiner
 
 WHOLE_IMAGE = "full"
 ONE_PERSON = (
@@ -188,8 +192,25 @@ def _pipeline(options: Predict, settings: Options) -> tuple[Pipeline, Skeleton, 
             settings.lifting,
             trust_recipe=options.trust_recipe,
         )
-    pipeline = Pipeline(trained, detector, lifter, settings)
+    refiner = _refiner(options, settings, trained.skeleton)
+    pipeline = Pipeline(trained, detector, lifter, settings, refiner=refiner)
     return pipeline, trained.skeleton, _head(trained, options, settings)
+
+
+def _refiner(options: Predict, settings: Options, skeleton: Skeleton) -> TrackRefiner | None:
+    """The refiner that `--smooth` names; None for a filter or none."""
+    name = options.smooth
+    if name in ("none", *FILTERS):
+        return None
+    if not Path(name).exists() and address_of(name) is None and not in_bucket(name):
+        known = ("none", *FILTERS)
+        raise InputError(
+            f"--smooth {name!r} is none of {', '.join(known)}, and no run directory or folder of "
+            f"a refiner.{nearest(name, known)}"
+        )
+    return open_refiner(
+        name, skeleton, settings, options.checkpoint, trust_recipe=options.trust_recipe
+    )
 
 
 def _holistic(options: Predict, settings: Options) -> Holistic:
@@ -197,6 +218,10 @@ def _holistic(options: Predict, settings: Options) -> Holistic:
     for flag in ("boxes", "detector", "lift", "heatmaps", "quality"):
         if getattr(options, flag):
             raise InputError(f"--from {HOLISTIC} has its own models: leave --{flag} out")
+    if options.smooth not in ("none", *FILTERS):
+        raise InputError(
+            f"--from {HOLISTIC} is smoothed by a filter: --smooth {', '.join(FILTERS)} or none."
+        )
     smoothing = settings.smoothing
     return Holistic.load(max_people=settings.max_people, smooth=smoothing)
 
@@ -344,7 +369,7 @@ def _head(trained: Trained, options: Predict, settings: Options) -> dict[str, An
         **found_by,
         "flip_test": settings.flip_test,
         "detect_every": settings.detect_every,
-        "smooth": "none" if smoothing is None else smoothing.method,
+        "smooth": options.smooth if smoothing is None else smoothing.method,
         **({} if options.lift is None else {"lifter": str(options.lift)}),
     }
 

@@ -16,6 +16,9 @@ from jaxpose.cli.options import (
     takes,
 )
 
+FILTERS = ("one-euro", "savitzky-golay")
+"""Values of `--smooth` that name a filter; others except none are models."""
+
 
 @dataclass(frozen=True)
 class Predict:
@@ -82,10 +85,11 @@ class Predict:
     smooth: Annotated[
         str,
         typer.Option(
-            metavar="METHOD",
-            help="Videos: smooth the keypoints over time; none, one-euro or savitzky-golay.",
+            metavar="METHOD|MODEL",
+            help="Videos: smooth the keypoints over time; none, one-euro, savitzky-golay, or a "
+            "trained refiner of tracks: its run directory or a folder that `convert` wrote.",
         ),
-        Sets("smooth", lambda method: None if method == "none" else method),
+        Sets("smooth", lambda method: method if method in FILTERS else None),
     ] = "none"
     max_people: Annotated[
         int,

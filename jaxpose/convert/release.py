@@ -239,6 +239,8 @@ def model_card(card: Card, arrays: Mapping[str, np.ndarray]) -> str:
     train = ["jaxpose train RECIPE --workdir run --set init_from=THIS_FOLDER"]
     if card.takes == "tracks":
         predict = "VIDEO --from POSE_MODEL --lift THIS_FOLDER"
+    if card.takes == "noisy tracks":
+        predict = "VIDEO --from POSE_MODEL --smooth THIS_FOLDER"
     if card.takes == "clips":
         # No command takes clips of keypoints alone.
         predict = ""

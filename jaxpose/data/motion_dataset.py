@@ -1,4 +1,4 @@
-"""Configuration of motion: clips of a prepared dataset, and cameras to project them with."""
+"""Configuration of motion: prepared or drawn clips, and cameras to project them with."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -6,7 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from jaxpose.data.motion import Motion, read_motion
+from jaxpose.data.synthetic.motion import synthetic_motion
 from jaxpose.errors import InputError
+from jaxpose.geometry.cameras import Camera
+from jaxpose.multiview.calibration import read_h36m
 from jaxpose.paths import as_path, local_copy
 
 
@@ -26,6 +29,11 @@ class CameraSet:
     subjects: tuple[str, ...]
     image_wh: tuple[int, int] = (1000, 1000)
     area_mm: float = 1000.0
+
+    def open(self) -> dict[str, Camera]:
+        """Cameras of each subject; raises InputError as `read_h36m`."""
+        with local_copy(as_path(self.path)) as file:
+            return {name: read_h36m(file, name).cameras for name in self.subjects}
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,14 @@ class MotionDataset:
         hidden = np.isin(motion.subject, self.unlabelled)[motion.clip_of_frame]
         return replace(motion, labelled=motion.labelled & ~hidden[:, None])
 
+    def check_rig(self, motion: Motion) -> None:
+        """Raise InputError if the motion needs cameras and there is no rig, or the reverse."""
+        if (motion.frame == "world") != (self.rig is not None):
+            raise InputError(
+                f"{self.path} has motion in the frame of the {motion.frame}. Motion in the world "
+                "frame needs a camera rig; motion in another frame must not have one."
+            )
+
     def fingerprint(self) -> str:
         """Identifies the content: the files and the selection of clips."""
         chosen: tuple = self.split, self.subject, self.action, self.camera
@@ -70,3 +86,28 @@ class MotionDataset:
         for path in (self.path, *((self.rig.path,) if self.rig else ())):
             digest.update(as_path(path).read_bytes())
         return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class SyntheticMotion:
+    """Drawn people who walk, run, wave, reach and squat: clips of `synthetic_motion`.
+
+    Attributes:
+      clips: number of clips; each has another person and another camera.
+      frames: frames of each clip, at 25 per second.
+      seed: seed of all clips.
+      split: name of the split; splits of one seed have different clips.
+    """
+
+    clips: int = 200
+    frames: int = 75
+    seed: int = 0
+    split: str = "train"
+
+    def open(self) -> Motion:
+        """Clips in memory; raises InputError for no clip or no frame."""
+        return synthetic_motion(self.seed, clips=self.clips, frames=self.frames, split=self.split)
+
+    def fingerprint(self) -> str:
+        """Digest of the settings, from which the clips follow."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]

@@ -131,6 +131,11 @@ def load(
 
 # Kind of the models that give no keypoints of images, by what their estimators take.
 _OTHERS: dict[str, Kind] = {"tracks": "lifter", "clips": "action", "bodies": "mesh"}
+# A refiner is always trained: none has a published name.
+_REFINER = (
+    "a refiner of tracks, which takes keypoints and not images. Pass it with --smooth, and a model "
+    "for images with --from."
+)
 
 
 def _check_input(estimator: Estimator, where: str | Path) -> None:
@@ -158,6 +163,8 @@ def load_pose(
     trained = load(where, checkpoint, trust_recipe=trust_recipe)
     if trained.estimator.takes in _OTHERS:
         raise InputError(f"{where} is {USES[_OTHERS[trained.estimator.takes]]}")
+    if trained.estimator.takes == "noisy tracks":
+        raise InputError(f"{where} is {_REFINER}")
     return trained
 
 
@@ -215,11 +222,28 @@ def load_mesh_model(
     )
 
 
+def load_refiner(
+    where: str | Path, checkpoint: Checkpoint = "best", *, trust_recipe: bool = False
+) -> Trained:
+    """Load a refiner of 2D tracks; arguments are those of `load`.
+
+    Raises:
+      InputError: as for `load`; a model of another kind.
+    """
+    return _load_taking(
+        "noisy tracks",
+        where,
+        checkpoint,
+        trust_recipe,
+        "no refiner of tracks. One is trained with a recipe such as refiner_synthetic.",
+    )
+
+
 def _load_taking(
     takes: str, where: str | Path, checkpoint: Checkpoint, trust_recipe: bool, other: str
 ) -> Trained:
     """Load a model whose estimator takes `takes`; `other` says what any other model is not."""
-    check_kind(where, _OTHERS[takes])
+    check_kind(where, *([_OTHERS[takes]] if takes in _OTHERS else []))
     trained = load(where, checkpoint, trust_recipe=trust_recipe)
     if trained.estimator.takes != takes:
         raise InputError(f"{where} is {other}")

@@ -124,6 +124,21 @@ def velocity(outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.
     return weighted_mean(length(error[:, 1:] - error[:, :-1]), weights[:, 1:] * weights[:, :-1])
 
 
+def acceleration(outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
+    """Mean distance between second differences over frames (SmoothNet, arXiv:2112.13715, eq. 5).
+
+    Args:
+      outputs: `[B, T, K, D]`; the value is 0 where T is below 3.
+      targets: of the same shape.
+      weights: `[B, T, K]`; a difference's weight is the product of its frames' weights.
+    """
+    if outputs.shape[1] < 3:
+        return jnp.zeros((), jnp.float32)
+    error = difference(outputs, targets)
+    second = error[:, 2:] - 2 * error[:, 1:-1] + error[:, :-2]
+    return weighted_mean(length(second), weights[:, 2:] * weights[:, 1:-1] * weights[:, :-2])
+
+
 def n_mpjpe(outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
     """`mpjpe` after scaling each pose to its target by least squares.
 
@@ -170,6 +185,14 @@ class Velocity(Loss):
 
     def __call__(self, outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
         return velocity(outputs, targets, weights)
+
+
+@dataclass(frozen=True)
+class Acceleration(Loss):
+    """`acceleration` as an object for a config."""
+
+    def __call__(self, outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
+        return acceleration(outputs, targets, weights)
 
 
 @dataclass(frozen=True)

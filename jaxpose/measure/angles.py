@@ -72,6 +72,11 @@ def angles(points: np.ndarray, skeleton: Skeleton) -> dict[str, np.ndarray]:
     return found
 
 
+def has_angle(skeleton: Skeleton, name: str) -> bool:
+    """True if `name` is an angle of `ANGLES` for which the skeleton has keypoints."""
+    return name in ANGLES and _has(skeleton, ANGLES[name])
+
+
 def _has(skeleton: Skeleton, ends: Angle) -> bool:
     """True if the skeleton has three keypoints for an angle: an ankle in place of a toe is none."""
     places = [columns(end, skeleton) for end in ends]

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from jaxpose.errors import InputError, nearest
-from jaxpose.measure.angles import ANGLES, angle, inclination
+from jaxpose.measure.angles import ANGLES, angle, has_angle, inclination
 from jaxpose.measure.fall import fall_signs, falls
 from jaxpose.measure.gait import Steps, cadence, step_events, step_times
 from jaxpose.measure.parts import part
@@ -124,26 +124,43 @@ def measure_track(
     fps: float,
     measures: Measures,
     begin: float = 0.0,
+    joints: np.ndarray | None = None,
+    joint_skeleton: Skeleton | None = None,
 ) -> Measured:
     """Measures a person, after short gaps are filled and the motion is smoothed.
+
+    With joints, the angles of `ANGLES` are those in 3D if the joints have their names; the trunk,
+    steps and falls are measured in the image in any case.
 
     Args:
       points: `[N, K, 2]` pixels, y down, at a constant rate; NaN where missing.
       scores: `[N, K]` in [0, 1].
       fps: rows per second.
       begin: time of the first row, seconds.
+      joints: `[N, J, 3]` in one unit, NaN where missing; None for angles in the image.
+      joint_skeleton: names of the J joints.
 
     Raises:
       InputError: the skeleton has no keypoints for one of the measures.
     """
-    known = np.where((scores >= measures.min_score)[..., None], points, np.nan)
-    gap = round(measures.longest_gap * fps)
-    filled, _ = fill_gaps(known, max_gap=gap) if gap else (known, None)
-    smooth = clean(filled, skeleton, fps, Cleaning(measures.smooth_seconds, rigid=False))
-    signals = {name: signal(smooth, skeleton, name) for name in measures.signals}
+    smooth = _smooth(
+        np.where((scores >= measures.min_score)[..., None], points, np.nan), skeleton, fps, measures
+    )
+    in_space: tuple[str, ...] = ()
+    notes: list[str] = []
+    signals: dict[str, np.ndarray] = {}
+    if joints is not None and joint_skeleton is not None:
+        moved, known = _smooth(joints, joint_skeleton, fps, measures), joint_skeleton
+        in_space = tuple(name for name in measures.signals if has_angle(known, name))
+        signals = {name: angle(moved, known, name) for name in in_space}
+        if in_space:
+            notes.append(f"{', '.join(in_space)}: angles in 3D, of the joints of {known.name}")
+        rest = [name for name in measures.signals if name not in in_space]
+        if rest:
+            notes.append(f"{', '.join(rest)}: angles in the image")
+    signals |= {n: signal(smooth, skeleton, n) for n in measures.signals if n not in in_space}
     events: list[Event] = []
     figures: dict[str, float] = {}
-    notes: list[str] = []
     for name in measures.repetitions:
         _repetitions(signals[name], name, fps, begin, measures.min_range, events, figures)
     if measures.gait:
@@ -160,6 +177,13 @@ def measure_track(
             notes.append(f"{name}: its keypoints are never known")
     order = sorted(events, key=lambda event: event.begin)
     return Measured(signals, tuple(order), figures, tuple(notes))
+
+
+def _smooth(points: np.ndarray, skeleton: Skeleton, fps: float, measures: Measures) -> np.ndarray:
+    """Points `[N, K, D]` with short gaps filled, and smoothed."""
+    gap = round(measures.longest_gap * fps)
+    filled, _ = fill_gaps(points, max_gap=gap) if gap else (points, None)
+    return clean(filled, skeleton, fps, Cleaning(measures.smooth_seconds, rigid=False))
 
 
 def signal(points: np.ndarray, skeleton: Skeleton, name: str) -> np.ndarray:
@@ -245,7 +269,8 @@ _DEFINITIONS: tuple[tuple[Callable[[Measures], Any], str], ...] = (
         lambda m: [name for name in m.signals if name != "trunk"],
         "Angle of a joint: the interior angle between the directions to its two neighbours; 180 "
         "degrees is straight, flexion of a knee or elbow is 180 minus it (Wu et al., J. "
-        "Biomechanics 2002, 2005). In an image it is the angle of the projection.",
+        "Biomechanics 2002, 2005). Where a track has joints in 3D (joints_mm), it is the angle in "
+        "3D; in an image it is the angle of the projection.",
     ),
     (
         lambda m: "trunk" in m.signals,

@@ -148,6 +148,16 @@ def exact_rate(fps: float) -> Fraction:
     return Fraction(fps).limit_denominator(10**6)
 
 
+def resampled(values: np.ndarray, count: int) -> np.ndarray:
+    """Resamples `[T, ...]` to `[count, ...]` over the same time by linear interpolation."""
+    if count == len(values):
+        return values
+    at = np.linspace(0, len(values) - 1, count)
+    before = np.minimum(at.astype(int), max(len(values) - 2, 0))
+    share = (at - before).reshape(-1, *(1,) * (values.ndim - 1)).astype(values.dtype)
+    return (1 - share) * values[before] + share * values[np.minimum(before + 1, len(values) - 1)]
+
+
 def _increasing(times: np.ndarray) -> np.ndarray:
     if times.ndim != 1 or not len(times) or not np.isfinite(times).all():
         raise InputError("time stamps must be one number for each frame, at least one frame")

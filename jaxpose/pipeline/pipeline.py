@@ -31,11 +31,13 @@ from jaxpose.pipeline.person_boxes import (
     following,
     locate_all,
 )
+from jaxpose.pipeline.refining import open_refiner, refine_people
 from jaxpose.pipeline.results import Results
 from jaxpose.results.box_files import read_boxes
 from jaxpose.results.people import People
 from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.lifting.track_lifter import TrackLifter
+from jaxpose.tasks.refining.track_refiner import TrackRefiner
 from jaxpose.tracking.camera_motion import CameraMotion
 from jaxpose.tracking.pose_nms import (
     crop_similarity,
@@ -68,6 +70,7 @@ class Pipeline:
       predictor: from crops or images to keypoints; `predictor.compilations` counts compilations.
       detector: the person detector, or None.
       lifter: the lifter to 3D, or None.
+      refiner: the refiner of tracks, or None.
       whole_images: True for a model that finds the people of whole images itself.
     """
 
@@ -79,6 +82,7 @@ class Pipeline:
         options: Options | None = None,
         *,
         quality: Quality | None = None,
+        refiner: TrackRefiner | None = None,
     ) -> None:
         """Binds a trained model, or loads the default ones; `load` reads one from its folder.
 
@@ -89,6 +93,7 @@ class Pipeline:
           lifter: adds joints in 3D; None does not.
           options: None is `Options()`.
           quality: `quality` of the options.
+          refiner: refines tracked keypoints, in place of `smooth` (`open_refiner`).
 
         Raises:
           InputError: a name or path as `pose`; a quality together with `pose`; options or a
@@ -114,6 +119,7 @@ class Pipeline:
         self.options = options
         self.detector = detector
         self.lifter = lifter
+        self.refiner = refiner
         self.whole_images = pose.estimator.takes == "images"
         if self.whole_images:
             _check_whole_images(detector, options)
@@ -137,6 +143,7 @@ class Pipeline:
         detector: str | Path | PersonDetector | None = None,
         lifter: str | Path | TrackLifter | None = None,
         *,
+        refiner: str | Path | TrackRefiner | None = None,
         checkpoint: Literal["best", "last"] = "best",
         trust_recipe: bool = False,
         **options: Any,
@@ -149,6 +156,7 @@ class Pipeline:
         detector: str | Path | PersonDetector | None = None,
         lifter: str | Path | TrackLifter | None = None,
         *,
+        refiner: str | Path | TrackRefiner | None = None,
         checkpoint: Literal["best", "last"] = "best",
         trust_recipe: bool = False,
         **options: Any,
@@ -165,6 +173,7 @@ class Pipeline:
           detector: the name of a published one, weights of YOLOX or RTMDet (`Detector.load`), or
             any `PersonDetector`.
           lifter: as `pose`, of a lifter; or a `TrackLifter`.
+          refiner: as `pose`, of a refiner of tracks; or a `TrackRefiner`.
           checkpoint: of runs: the one with the best held-out score, or the newest.
           trust_recipe: run code that came with the models, as in `jaxpose.hub.load.load`.
           options: fields of `Options`, or of `HolisticOptions`.
@@ -173,7 +182,8 @@ class Pipeline:
           InputError: a path or address without such a model, or as for `Options`.
         """
         if is_holistic(pose):
-            for name, value in (("detector", detector), ("lifter", lifter)):
+            parts = {"detector": detector, "lifter": lifter, "refiner": refiner}
+            for name, value in parts.items():
                 if value is not None:
                     raise InputError(f"{HOLISTIC} has its own models: leave the {name} out")
             return Holistic.load(**options)
@@ -185,7 +195,13 @@ class Pipeline:
         trained = None
         if pose is not None:
             trained = load_pose(pose, checkpoint, trust_recipe=trust_recipe)
-        return cls(trained, detector, lifter, chosen)
+        pipeline = cls(trained, detector, lifter, chosen)
+        if isinstance(refiner, str | Path):
+            refiner = open_refiner(
+                refiner, pipeline.skeleton, chosen, checkpoint, trust_recipe=trust_recipe
+            )
+        pipeline.refiner = refiner
+        return pipeline
 
     def __call__(self, what: Any, *, boxes: Any = None, fps: float | None = None) -> Any:
         """The people in images and videos.
@@ -291,6 +307,8 @@ class Pipeline:
             results = self._tracked(results, stages)
             if options.smoothing is not None:
                 results = smooth_people(results, options.smoothing)
+            if self.refiner is not None:
+                results = refine_people(results, self.refiner)
             if lift:
                 results = self._lifted(results, stages, media.skipped)
             yield from results

@@ -112,11 +112,14 @@ def _records(path: Path, content: Any, skeleton: Skeleton | None) -> Iterator[Pe
             None if None in ids else np.array(ids, np.int64),
             _rate(entry.get("frame_rate")),
         )
+        joints, of_joints = _joints(people, path)
         z = np.array(depths, np.float32).reshape(len(people), known.num_keypoints)
         yield replace(
             found,
             depths=z if z.size and np.isfinite(z).all() else None,
             hands=np.array(hands, np.float32) if hands and len(hands) == len(people) else None,
+            joints=joints,
+            joint_skeleton=of_joints,
         )
 
 
@@ -145,6 +148,22 @@ def _people(
         track_ids=track_ids,
         fps=fps,
     )
+
+
+def _joints(people: list[Any], path: Path) -> tuple[np.ndarray | None, Skeleton | None]:
+    """Joints `[P, J, 3]` in mm of a lifter, NaN for people without them, and their skeleton."""
+    names = {tuple(p["joints_mm"]) for p in people if "joints_mm" in p}
+    if not names:
+        return None, None
+    if len(names) > 1:
+        raise InputError(f"{path}: the joints_mm of a frame have different names")
+    (keys,) = names
+    joints = np.full((len(people), len(keys), 3), np.nan, np.float32)
+    for row, person in enumerate(people):
+        if "joints_mm" in person:
+            # Coordinates that are not known are null.
+            joints[row] = np.array([person["joints_mm"][name] for name in keys], np.float64)
+    return joints, _skeleton(keys, None)
 
 
 def _hands(entry: Any) -> list[float]:

@@ -1,7 +1,7 @@
 """Smoothing of keypoints over the frames of a video, person by person."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxpose.errors import InputError
 from jaxpose.motion.smooth import OneEuro, savitzky_golay
-from jaxpose.motion.timing import Clock, even_clock
+from jaxpose.motion.timing import DEFAULT_FPS, Clock, even_clock
 from jaxpose.results.people import People
 from jaxpose.tracking.pose_nms import box_around
 
@@ -17,6 +17,11 @@ from jaxpose.tracking.pose_nms import box_around
 _SIZE = 300.0
 # The filter restarts for a track without a person for this many seconds.
 _FORGET = 0.5
+
+Fit = Callable[[np.ndarray, np.ndarray, float, int | None], np.ndarray]
+"""Function of a track's keypoints `[T, K, 2]` (NaN where the person is absent), their scores
+`[T, K]`, frames per second and the one frame whose result is needed (None: all) to keypoints
+`[T, K, 2]`; NaN where it gives none."""
 
 
 @dataclass(frozen=True)
@@ -88,31 +93,52 @@ def _causal(results: Iterable[People], options: Smoothing) -> Iterator[People]:
         yield replace(people, keypoints=smooth)
 
 
-def _centred(results: Iterable[People], options: Smoothing) -> Iterator[People]:
-    # With window - 1 frames on either side, the result equals that of the whole video.
-    side = options.window - 1
+def fit_people(
+    results: Iterable[People], fit: Fit, reach: Callable[[float], int]
+) -> Iterator[People]:
+    """Replaces the keypoints of each track by a function of the frames around each frame.
+
+    Scores and boxes stay, and so do people without a track id and single images. A change of the
+    source starts a new video. Each result is held back until the frames after it are there.
+
+    Args:
+      results: frames of videos, in order.
+      fit: called for each person with the track in the frames around one frame. It gets rows at
+        an even rate in the place of frames that are not evenly spaced.
+      reach: number of frames before and after a frame that `fit` needs, from frames per second.
+    """
     around: deque[People] = deque()
-    place = 0
+    place = side = 0
     for people in results:
         if around and people.source != around[-1].source:
-            yield from _rest(around, place, options)
+            yield from _rest(around, place, fit)
             around, place = deque(), 0
+        if not around:
+            side = reach(people.fps or DEFAULT_FPS)
         around.append(people)
         if len(around) - place > side:
-            yield _fitted(around, place, options)
+            yield _fitted(around, place, fit)
             place += 1
         if place > side:
             around.popleft()
             place -= 1
-    yield from _rest(around, place, options)
+    yield from _rest(around, place, fit)
 
 
-def _rest(around: deque[People], place: int, options: Smoothing) -> Iterator[People]:
+def _centred(results: Iterable[People], options: Smoothing) -> Iterator[People]:
+    def fit(track: np.ndarray, scores: np.ndarray, fps: float, only: int | None) -> np.ndarray:
+        return savitzky_golay(track, options.window, options.order)
+
+    # With window - 1 frames on either side, the result equals that of the whole video.
+    return fit_people(results, fit, lambda fps: options.window - 1)
+
+
+def _rest(around: deque[People], place: int, fit: Fit) -> Iterator[People]:
     for index in range(place, len(around)):
-        yield _fitted(around, index, options)
+        yield _fitted(around, index, fit)
 
 
-def _fitted(around: deque[People], place: int, options: Smoothing) -> People:
+def _fitted(around: deque[People], place: int, fit: Fit) -> People:
     people = around[place]
     if people.track_ids is None or people.seconds is None:
         return people
@@ -120,26 +146,27 @@ def _fitted(around: deque[People], place: int, options: Smoothing) -> People:
     smooth = np.array(people.keypoints)
     for row, number in enumerate(people.track_ids.tolist()):
         track = np.full((len(around), *smooth.shape[1:]), np.nan)
+        scores = np.zeros(track.shape[:2])
         for frame, other in enumerate(around):
             if other.track_ids is not None:
                 for found in np.flatnonzero(other.track_ids == number)[:1]:
-                    track[frame] = other.keypoints[found]
-        if clock is None:
-            smooth[row] = savitzky_golay(track, options.window, options.order)[place]
+                    track[frame], scores[frame] = other.keypoints[found], other.scores[found]
+        if clock is None or clock.even:
+            fps = people.fps or DEFAULT_FPS if clock is None else clock.fps
+            fitted = fit(track, scores, fps, place)[place]
         else:
-            rows = savitzky_golay(clock.to_rows(track, _FORGET), options.window, options.order)
-            found = clock.to_frames(rows)[place]
-            smooth[row] = np.where(np.isfinite(found), found, smooth[row])
+            rows, certain = (clock.to_rows(part, _FORGET) for part in (track, scores))
+            fitted = clock.to_frames(fit(rows, np.nan_to_num(certain), clock.fps, None))[place]
+        smooth[row] = np.where(np.isfinite(fitted), fitted, smooth[row])
     return replace(people, keypoints=smooth)
 
 
 def _clock(around: deque[People]) -> Clock | None:
-    """Even rows for frames that are not evenly spaced; None where they are, or run backwards."""
+    """Even rows for the frames; None for a single frame, or if they run backwards."""
     stamps = [people.seconds for people in around if people.seconds is not None]
-    if len(stamps) < len(around):
+    if len(stamps) < len(around) or len(stamps) < 2:
         return None
     try:
-        clock = even_clock(np.array(stamps), around[0].fps)
+        return even_clock(np.array(stamps), around[0].fps)
     except InputError:
         return None
-    return None if clock.even else clock

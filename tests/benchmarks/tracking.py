@@ -107,7 +107,7 @@ def measured(frames: list[tuple[np.ndarray, ...]], options: Tracking) -> Trackin
 
 def draw(rows: dict[str, dict[str, float]], path: Path) -> None:
     """Bars of HOTA and IDF1, and the changes of ids beside them."""
-    figure = new_figure(7.5, 4.2)
+    figure = new_figure(7.5, 4.4)
     axis = figure.subplots()
     place = np.arange(len(rows))
     for shift, name in ((-0.2, "HOTA"), (0.2, "IDF1")):
@@ -117,7 +117,8 @@ def draw(rows: dict[str, dict[str, float]], path: Path) -> None:
     axis.set_yticks(place, list(rows))
     axis.set_xlim(0, 1.25)
     axis.invert_yaxis()
-    axis.legend(loc="lower left")
+    # Under the bars: within the axes it would cover some.
+    axis.legend(loc="upper center", bbox_to_anchor=(0.4, -0.08), ncols=2, frameon=False)
     axis.set_title("Tracker options on drawn crowds")
     save_image(path, to_image(figure))
 

@@ -141,3 +141,44 @@ def test_frames_that_cannot_be_measured(tmp_path):
     path.write_text(json.dumps(photos))
     result = run(path, "--falls", "--out", out)
     assert result.exit_code == 2 and "results of images" in " ".join(result.output.split())
+
+
+def bent(t: float) -> dict[str, list[float]]:
+    """Joints of a leg towards the camera: the knee is bent by 90 degrees, and looks straight."""
+    knee = np.deg2rad(90 + 40 * np.sin(2 * np.pi * t))
+    ankle = [0.0, 400 - 300 * np.cos(knee), 300 * np.sin(knee)]
+    leg = {"hip": [0.0, 0.0, 0.0], "knee": [0.0, 400.0, 0.0], "ankle": ankle}
+    return {f"{side}_{name}": place for side in ("left", "right") for name, place in leg.items()}
+
+
+def test_angles_of_a_lifted_file_are_those_in_3d(tmp_path):
+    path, out = tmp_path / "lifted.json", tmp_path / "out"
+    seconds = np.arange(60) / 30
+    document = frames_of(seconds, lambda t: {1: (walk(t), 0.9), 4: (walk(t), 0.9)})
+    for entry, t in zip(document["frames"], seconds, strict=True):
+        entry["people"][0]["joints_mm"] = bent(t)
+    # Frames in which too few keypoints were found have no joints.
+    for entry in document["frames"][50:]:
+        entry["people"][0]["joints_mm"] = dict.fromkeys(bent(0), [None] * 3)
+    path.write_text(json.dumps(document))
+    options = ("--angles", "left_knee,trunk", "--repetitions", "right_elbow", "--out", out)
+    result = run(path, *options)
+    assert result.exit_code == 0, result.output
+    text = " ".join(result.stdout.split())
+    assert "Track 1: left_knee: angles in 3D" in text
+    assert "Track 1: trunk, right_elbow: angles in the image" in text
+    assert "Track 4: left_knee" not in text
+    rows = list(csv.DictReader((out / "measures.csv").open()))
+    knees = {n: [r["left_knee"] for r in rows if r["track_id"] == n] for n in ("1", "4")}
+    truth = 90 + 40 * np.sin(2 * np.pi * seconds)
+    np.testing.assert_allclose([float(a) for a in knees["1"][:48]], truth[:48], atol=1.5)
+    assert knees["1"][-1] == ""
+    result = run(path, *options, "--in-image")
+    assert result.exit_code == 0 and "angles in 3D," not in result.stdout
+    rows = list(csv.DictReader((out / "measures.csv").open()))
+    assert [r["left_knee"] for r in rows if r["track_id"] == "1"] == knees["4"]
+
+    document["frames"][0]["people"][1]["joints_mm"] = {"other": [0.0, 0.0, 0.0]}
+    path.write_text(json.dumps(document))
+    result = run(path, *options)
+    assert result.exit_code == 2 and "different names" in " ".join(result.output.split())

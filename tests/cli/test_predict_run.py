@@ -37,3 +37,20 @@ def test_train_then_predict(tmp_path):
     scores = [keypoint["score"] for keypoint in person["keypoints"].values()]
     assert np.all(np.array(scores) >= 0) and np.all(np.array(scores) <= 1)
     assert (tmp_path / "out" / "person.png").is_file()
+
+
+def test_a_smoothing_that_is_no_filter_and_no_refiner_is_refused(tmp_path):
+    save_image(tmp_path / "person.png", render(0, 0)["image"])
+    (tmp_path / "empty").mkdir()
+    options = ["predict", tmp_path / "person.png", "--from", "jaxpose-small", "--boxes", "full"]
+
+    def refusal(smooth) -> str:
+        words = [*options, "--out", tmp_path / "out", "--smooth", smooth]
+        result = CliRunner().invoke(app, list(map(str, words)))
+        assert result.exit_code == 2
+        return " ".join(result.output.split())
+
+    known = "'one-eura' is none of none, one-euro, savitzky-golay, and no run directory"
+    message = refusal("one-eura")
+    assert known in message and "Did you mean 'one-euro'?" in message
+    assert "empty" in refusal(tmp_path / "empty")

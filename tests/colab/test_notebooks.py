@@ -71,6 +71,17 @@ def test_lift3d_runs_and_shows_its_pictures(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_actions_trains_on_gestures_and_names_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACTIONS_CLIPS", "40")
+    monkeypatch.setenv("ACTIONS_STEPS", "6")
+    outputs = outputs_of("actions", tmp_path)
+    kinds = [kind for o in outputs for kind in o.get("data", {}) if kind.startswith("image/")]
+    assert kinds == ["image/png"] * 2  # the drawn gestures, those that are confused
+    printed = "".join(o.get("text", "") for o in outputs)
+    assert "top-1" in printed and " of 8 gestures are right" in printed
+
+
+@pytest.mark.slow
 def test_scaling_runs_a_study_and_shows_its_law(tmp_path, monkeypatch):
     monkeypatch.setenv("SCALING_PEOPLE", "128")
     monkeypatch.setenv("SCALING_SAMPLES", "192,320,512")

@@ -12,6 +12,7 @@ ROOT = HERE.parents[1]
 # Functions without a row, with the reason.
 COVERED = {
     "load_action_model": "load_config and load_state_dict read the release",
+    "load_refiner": "load_config and load_state_dict read the release",
     "load_default_detector": "names of models",
     "load_default_pose": "names of models",
     "load_detector": "load_config and load_state_dict read the release",

@@ -19,6 +19,7 @@ from jaxpose.losses import (
     OHKM,
     OKS,
     RLE,
+    Acceleration,
     AdaptiveWing,
     BoneLength,
     CenterKeypointLoss,
@@ -126,6 +127,7 @@ CASES = {
         TrajectoryTargets(normal(2, B, 1, K, 3), normal(3, B, 1, 1, 3), normal(4, B, 1, K, 2)),
     ),
     "Velocity": (Velocity(), normal(0, B, 3, K, 3), normal(1, B, 3, K, 3)),
+    "Acceleration": (Acceleration(), normal(0, B, 3, K, 2), normal(1, B, 3, K, 2)),
     "RLE": (RLE(), rle_outputs(), points(1)),
     "CenterOffsetLoss": (
         CenterOffsetLoss(),
@@ -215,7 +217,7 @@ def test_bfloat16_gives_no_nan(name, scale):
         outputs = jax.tree.map(lambda a: scale * a, outputs)
     half = jax.tree.map(lambda a: a.astype(jnp.bfloat16), outputs)
     weights = jnp.ones((B, K)).at[1, 3:].set(0.0)
-    if name == "Velocity":
+    if name in ("Velocity", "Acceleration"):
         weights = jnp.broadcast_to(weights[:, None], (B, 3, K))
     if name == "CenterOffsetLoss":
         weights = (jnp.ones((B, 4, 3)), jnp.broadcast_to(weights[:, None, None], (B, 4, 3, K)))

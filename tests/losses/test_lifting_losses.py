@@ -8,6 +8,7 @@ import pytest
 from jaxpose.losses import MPJPE, WeightedSum
 from jaxpose.losses.lifting import (
     NMPJPE,
+    Acceleration,
     MeanBoneLength,
     Reprojection,
     SemiSupervised,
@@ -74,6 +75,19 @@ def test_velocity_sees_motion_and_not_place():
     assert float(loss(OUTPUTS, TARGETS, ONES)) == pytest.approx(expected, rel=1e-5)
     assert float(loss(TARGETS + 7, TARGETS, ONES)) == pytest.approx(0, abs=1e-5)
     assert float(loss(OUTPUTS[:, :1], TARGETS[:, :1], ONES[:, :1])) == 0
+
+
+def test_acceleration_sees_bends_and_not_velocity():
+    bends = np.diff(OUTPUTS - TARGETS, 2, axis=1)
+    loss = Acceleration()
+    expected = np.linalg.norm(bends, axis=-1).mean()
+    assert float(loss(OUTPUTS, TARGETS, ONES)) == pytest.approx(expected, rel=1e-5)
+    steady = np.arange(3, dtype=np.float32)[None, :, None, None]
+    assert float(loss(TARGETS + steady, TARGETS, ONES)) == pytest.approx(0, abs=1e-5)
+    weights = ONES.copy()
+    weights[:, 2] = 0
+    assert float(loss(OUTPUTS, TARGETS, weights)) == 0
+    assert float(loss(OUTPUTS[:, :2], TARGETS[:, :2], ONES[:, :2])) == 0
 
 
 def test_a_frame_without_weight_takes_both_its_differences_out():

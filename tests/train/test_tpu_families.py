@@ -21,12 +21,13 @@ from jaxpose.codecs import CenterKeypoints, DisplacementFields
 from jaxpose.codecs.center_offsets import CenterOffsets
 from jaxpose.codecs.displacement_fields import COCO_TREE
 from jaxpose.codecs.lifting import LiftingCodec
+from jaxpose.codecs.tracks import TrackCodec
 from jaxpose.data.source import SyntheticPeople, SyntheticScenes
 from jaxpose.detect.decode import convention_of
 from jaxpose.detect.nms import suppress
 from jaxpose.errors import InputError
 from jaxpose.losses import CenterKeypointLoss, CenterOffsetLoss, DisplacementFieldLoss
-from jaxpose.models import poseformer, videopose3d
+from jaxpose.models import poseformer, stgcn, videopose3d
 from jaxpose.models.build import PoseModel, abstract_variables
 from jaxpose.models.center_offsets import CenterOffsetHead
 from jaxpose.models.lifting.dstformer import DSTFormer
@@ -37,8 +38,11 @@ from jaxpose.models.published.picodet import picodet
 from jaxpose.models.published.rtmdet import rtmdet
 from jaxpose.models.published.yolox import yolox
 from jaxpose.models.pyramid import Pyramid
+from jaxpose.models.track_refiner import Refiner, pose_mixer, smoothnet
 from jaxpose.skeletons import COCO17
+from jaxpose.tasks.actions.experiment import ActionEvaluation
 from jaxpose.tasks.bottomup import experiment as bottomup
+from jaxpose.tasks.refining.experiment import RefiningEvaluation
 from jaxpose.tasks.topdown.experiment import Evaluation
 from jaxpose.train.experiment import Experiment
 from jaxpose.train.mesh import make_mesh
@@ -113,6 +117,26 @@ def lifting(make: Callable[[], Lifter], **options) -> Callable[[], Experiment]:
     return lambda: replace(load_recipe(str(LIFTER)), model=make(), codec=codec)
 
 
+def refining(model: Refiner) -> Callable[[], Experiment]:
+    codec = TrackCodec(8, fps=(15.0, 25.0))
+    evaluation = RefiningEvaluation(batch_size=BATCH)
+    return lambda: replace(
+        load_recipe("refiner_synthetic"),
+        model=model,
+        codec=codec,
+        batch_size=BATCH,
+        evaluation=evaluation,
+    )
+
+
+def actions() -> Experiment:
+    run = load_recipe("actions_synthetic")
+    model = stgcn(5, run.codec.graph, in_features=2, people=1, frames=32, units=(1, 1), width=8)
+    return replace(
+        run, model=model, batch_size=BATCH, evaluation=ActionEvaluation(batch_size=BATCH)
+    )
+
+
 CASES: dict[str, Callable[[], Experiment]] = {
     **{name: lambda family=family: crops(family) for name, family in FAMILIES.items()},
     "movenet": movenet,
@@ -127,6 +151,9 @@ CASES: dict[str, Callable[[], Experiment]] = {
         lambda: Lifter(DSTFormer(15, frames=9, dim=16, depth=2, heads=2), JointHead(15, hidden=16)),
         confidence=True,
     ),
+    "smoothnet": refining(smoothnet(8, width=16, blocks=1)),
+    "pose_mixer": refining(pose_mixer(17, 8, width=16, blocks=1)),
+    "stgcn": actions,
 }
 # Slow operations that stay.
 ALLOWED: dict[tuple[str, str], dict[str, int]] = {
@@ -154,6 +181,11 @@ REFUSED = {
         name: {"eval": "no program of an evaluation", "export": "a lifter takes keypoints"}
         for name in ("martinez", "videopose3d", "videopose3d-strided", "poseformer", "motionbert")
     },
+    **{
+        name: {"eval": "no program of an evaluation", "export": "a refiner takes keypoints"}
+        for name in ("smoothnet", "pose_mixer")
+    },
+    "stgcn": {"eval": "no program of an evaluation", "export": "not images"},
 }
 
 

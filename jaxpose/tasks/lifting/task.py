@@ -33,8 +33,6 @@ from jaxpose.losses import TrajectoryTargets
 from jaxpose.metrics.metric import check_metrics
 from jaxpose.metrics.trial import made_up, try_metrics
 from jaxpose.models.lifting.lifter import PoseAndTrajectory, pose_part
-from jaxpose.multiview.calibration import read_h36m
-from jaxpose.paths import as_path, local_copy
 from jaxpose.tasks.lifting.estimator import LiftingEstimator
 from jaxpose.tasks.lifting.score import COLUMNS, error_images, lift_all, report
 from jaxpose.tasks.lifting.windows import WindowSpec, lift, window_spec
@@ -95,16 +93,11 @@ class LiftingTask:
                 f"{data.path} has the joints of skeleton {motion.skeleton.name!r}, but the "
                 f"experiment's skeleton is {skeleton.name!r}."
             )
-        if (motion.frame == "world") != (data.rig is not None):
-            raise InputError(
-                f"{data.path} has motion in the frame of the {motion.frame}. Motion in the world "
-                "frame needs a camera rig; motion in another frame must not have one."
-            )
+        data.check_rig(motion)
         cameras = None
         if data.rig is not None:
             rig = data.rig
-            with local_copy(as_path(rig.path)) as file:
-                views = {name: read_h36m(file, name).cameras for name in rig.subjects}
+            views = rig.open()
             if role == "train":
                 each = [view.take(i) for view in views.values() for i in range(len(view.t))]
                 cameras = stack(each)

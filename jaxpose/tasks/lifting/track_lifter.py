@@ -12,6 +12,7 @@ from jaxpose.geometry.cameras import Camera, check_cameras
 from jaxpose.models.lifting.lifter import Lifter
 from jaxpose.models.split import for_device_of
 from jaxpose.motion.fill import fill_gaps
+from jaxpose.motion.timing import resampled
 from jaxpose.skeletons import Skeleton
 from jaxpose.skeletons.mapping import mapped
 from jaxpose.tasks.lifting.windows import lift, window_spec
@@ -129,7 +130,7 @@ class TrackLifter:
             joints = self._windows(framed)
         else:
             count = round((len(framed) - 1) * self.trained_fps / fps) + 1
-            joints = _resampled(self._windows(_resampled(framed, count)), len(framed))
+            joints = resampled(self._windows(resampled(framed, count)), len(framed))
         # Joints are relative to the root, whatever the lifter predicts for the root itself.
         joints -= joints[:, list(self.codec.root)].mean(axis=1, keepdims=True)
         joints[~seen] = np.nan
@@ -259,16 +260,6 @@ def completed(
         for axis in range(filled.shape[-1]):
             filled[:, joint, axis] = np.interp(frames, usable, filled[usable, joint, axis])
     return filled, known.mean(axis=1) >= 0.5
-
-
-def _resampled(values: np.ndarray, count: int) -> np.ndarray:
-    """Resamples `[T, ...]` to `[count, ...]` over the same time by linear interpolation."""
-    if count == len(values):
-        return values
-    at = np.linspace(0, len(values) - 1, count)
-    before = np.minimum(at.astype(int), max(len(values) - 2, 0))
-    share = (at - before).reshape(-1, *(1,) * (values.ndim - 1)).astype(values.dtype)
-    return (1 - share) * values[before] + share * values[np.minimum(before + 1, len(values) - 1)]
 
 
 def refitted(keypoints: np.ndarray, statistics: Statistics, root: tuple[int, ...]) -> np.ndarray:

@@ -42,6 +42,8 @@ class Track:
       fps: rows per second.
       clock: times of the frames and of the rows.
       note: a sentence about resampling; empty for evenly spaced frames.
+      joints: `[N, J, 3]` millimetres, if the results have joints; NaN where there are none.
+      joint_skeleton: the names of the J joints.
     """
 
     source: str
@@ -56,6 +58,8 @@ class Track:
     fps: float
     clock: Clock
     note: str = ""
+    joints: np.ndarray | None = None
+    joint_skeleton: Skeleton | None = None
 
     @property
     def seconds(self) -> np.ndarray:
@@ -159,6 +163,7 @@ def _tracks_of_video(
                 keypoints[i] = frames[at].keypoints[people[at]]
                 scores[i] = frames[at].scores[people[at]]
         clock = _clock(source, seconds[span], stated)
+        joints, of_joints = _joints_of([frames[at] for at in span], people[span])
         found.append(
             Track(
                 source,
@@ -173,9 +178,26 @@ def _tracks_of_video(
                 clock.fps,
                 clock,
                 clock.note(longest_gap),
+                None if joints is None else clock.to_rows(joints, longest_gap),
+                of_joints,
             )
         )
     return found
+
+
+def _joints_of(
+    frames: Sequence[People], people: np.ndarray
+) -> tuple[np.ndarray | None, Skeleton | None]:
+    """Joints `[F, J, 3]` of one person, NaN where there are none, and their skeleton."""
+    known = {f.joint_skeleton for f in frames if f.joints is not None and f.joint_skeleton}
+    if len(known) != 1:
+        return None, None
+    (skeleton,) = known
+    joints = np.full((len(frames), skeleton.num_keypoints, 3), np.nan)
+    for row, (frame, person) in enumerate(zip(frames, people.tolist(), strict=True)):
+        if person >= 0 and frame.joints is not None:
+            joints[row] = frame.joints[person]
+    return (joints, skeleton) if np.isfinite(joints).any() else (None, None)
 
 
 def _ids(people: People) -> np.ndarray:

@@ -1,0 +1,52 @@
+"""Refinement of the tracks of videos by a trained network, in place of a filter."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from jaxpose.errors import InputError
+from jaxpose.hub.load import load_refiner
+from jaxpose.pipeline.options import Options
+from jaxpose.results.people import People
+from jaxpose.skeletons import Skeleton
+from jaxpose.tasks.refining.track_refiner import TrackRefiner
+from jaxpose.tracking.smoothing import fit_people
+
+
+def open_refiner(
+    where: str | Path,
+    skeleton: Skeleton,
+    options: Options,
+    checkpoint: Literal["best", "last"] = "best",
+    *,
+    trust_recipe: bool = False,
+) -> TrackRefiner:
+    """The refiner of a run directory or a release, for keypoints of `skeleton`.
+
+    Keypoints below `min_score` of the options count as missing.
+
+    Raises:
+      InputError: as `hub.load.load_refiner` and `TrackRefiner`; options that smooth by a filter,
+        or do not track.
+    """
+    if options.smooth is not None:
+        raise InputError("a refiner takes the place of a filter: leave out smooth, or the refiner")
+    if not options.track:
+        raise InputError("a refiner follows people by their track ids: it needs track=True")
+    trained = load_refiner(where, checkpoint, trust_recipe=trust_recipe)
+    refiner: TrackRefiner = trained.predictor(source=skeleton, min_score=options.min_score)
+    return refiner
+
+
+def refine_people(results: Iterable[People], refiner: TrackRefiner) -> Iterator[People]:
+    """Refines the keypoints of videos; see `tracking.smoothing.fit_people`.
+
+    Each frame is held back until the frames of one window after it are there.
+    """
+
+    def fit(track: np.ndarray, scores: np.ndarray, fps: float, only: int | None) -> np.ndarray:
+        return refiner(track, scores, fps=fps, only=only)
+
+    return fit_people(results, fit, refiner.reach)
