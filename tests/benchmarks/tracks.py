@@ -186,7 +186,9 @@ def draw(
     for i, name in enumerate(names):
         values = [found[kind][name]["track error"] for kind in rest]
         axes[2].bar(np.arange(len(rest)) + (i - (len(names) - 1) / 2) * width, values, width)
-    axes[2].set_xticks(np.arange(len(rest)), [kind.split(", ")[1] for kind in rest])
+    axes[2].set_xticks(
+        np.arange(len(rest)), [kind.split(", ")[1].replace(" ", "\n") for kind in rest]
+    )
     axes[2].set_title("track error with noise of 1 %")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(names))
