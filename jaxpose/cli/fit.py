@@ -11,8 +11,8 @@ from jaxpose.bodies import Body, drawn_body, drawn_faces, pose_body, read_body
 from jaxpose.bodies.fit import Fitted, Fitting, fit_body
 from jaxpose.bodies.saving import save_obj, save_parameters
 from jaxpose.cli.fit_command import Fit
-from jaxpose.cli.lift import size_of
 from jaxpose.cli.options import filled
+from jaxpose.cli.results_file import read_source
 from jaxpose.console import PlainConsole
 from jaxpose.counts import Counts, print_counts
 from jaxpose.errors import InputError
@@ -20,8 +20,6 @@ from jaxpose.geometry.cameras import Camera, centred_camera, look_at
 from jaxpose.media.image import is_image_file, read_image
 from jaxpose.media.video import open_video
 from jaxpose.results.people import People
-from jaxpose.results.readers import read_results
-from jaxpose.skeletons import load
 from jaxpose.viz import contact_sheet, save_image
 from jaxpose.viz.meshes import draw_meshes
 
@@ -52,9 +50,7 @@ def fit(options: Fit) -> int:
         if path.suffix.lower() not in _FORMATS:
             raise InputError(f"{path}: bodies can be written as {', '.join(_FORMATS)}")
     body, faces, gender = _body(options)
-    skeleton = None if options.skeleton is None else load(options.skeleton)
-    size = None if options.size is None else size_of(options.size)
-    results = read_results(options.source, skeleton=skeleton, image_wh=size)
+    results = read_source(options)
     rows = [
         _Row(
             at,

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from jaxpose.cli.lift_command import Lift
 from jaxpose.cli.options import filled
+from jaxpose.cli.results_file import chosen_track, read_source
 from jaxpose.console import PlainConsole
 from jaxpose.counts import Counts, print_counts
 from jaxpose.errors import InputError, not_written
@@ -16,8 +17,6 @@ from jaxpose.media.video import open_video
 from jaxpose.paths import atomic_write
 from jaxpose.pipeline.lifting import open_lifter
 from jaxpose.results.motion_files import FORMATS, LiftedTrack, document, save_lifted
-from jaxpose.results.readers import read_results
-from jaxpose.skeletons import load
 from jaxpose.tasks.lifting.track_lifter import TrackLifter
 from jaxpose.tasks.lifting.tracks import Lifting, NotLifted, Track, lift_track, tracks_of
 from jaxpose.viz import draw_people
@@ -40,9 +39,7 @@ def lift(options: Lift) -> int:
         if path.suffix.lower() not in FORMATS:
             raise InputError(f"{path}: lifted joints can be written as {', '.join(FORMATS)}")
     lifting = filled(options, Lifting())
-    size = None if options.size is None else size_of(options.size)
-    skeleton = None if options.skeleton is None else load(options.skeleton)
-    results = read_results(options.source, skeleton=skeleton, image_wh=size)
+    results = read_source(options)
     tracks = tracks_of(results, lifting.fps, lifting.longest_gap)
     lifter = open_lifter(
         options.weights, options.checkpoint, lifting, trust_recipe=options.trust_recipe
@@ -124,24 +121,6 @@ def _beside(video: Path, track: Track) -> list[np.ndarray]:
     if len(shown) < len(wanted):
         raise InputError(f"{video} lacks {len(wanted) - len(shown)} of the {len(wanted)} frames")
     return [shown[at] for at in range(len(wanted))]
-
-
-def size_of(text: str) -> tuple[int, int]:
-    """Width and height of a text such as 1280x720; InputError if it is none."""
-    try:
-        width, height = (int(part) for part in text.lower().split("x"))
-    except ValueError:
-        raise InputError(f"--size {text!r} is not WIDTHxHEIGHT, such as 1280x720") from None
-    return width, height
-
-
-def chosen_track(tracks: list[Track], number: int | None) -> Track:
-    """The track with this number, the first one for None; InputError if there is none."""
-    for track in tracks:
-        if number is None or track.number == number:
-            return track
-    there = ", ".join(str(track.number) for track in tracks)
-    raise InputError(f"there is no track {number}; there are {there}")
 
 
 def _write(path: Path, lifted: list[LiftedTrack], counts: list[Counts]) -> None:

@@ -10,16 +10,14 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from jaxpose.cli.lift import chosen_track, size_of
 from jaxpose.cli.measure_command import Measure
+from jaxpose.cli.results_file import chosen_track, read_source
 from jaxpose.console import PlainConsole
 from jaxpose.counts import Counts, print_counts
 from jaxpose.errors import InputError, not_written
 from jaxpose.measure.track import Measured, Measures, measure_track
 from jaxpose.motion.timing import DEFAULT_FPS
 from jaxpose.paths import atomic_write
-from jaxpose.results.readers import read_results
-from jaxpose.skeletons import load
 from jaxpose.tasks.lifting.tracks import Track, tracks_of
 from jaxpose.viz import save_image
 from jaxpose.viz.measures import Panel, measures_chart
@@ -50,9 +48,7 @@ def measure(options: Measure) -> int:
         longest_gap=options.longest_gap,
         smooth_seconds=options.smooth,
     )
-    size = None if options.size is None else size_of(options.size)
-    skeleton = None if options.skeleton is None else load(options.skeleton)
-    results = read_results(options.source, skeleton=skeleton, image_wh=size)
+    results = read_source(options)
     if all(people.index is None for people in results):
         raise InputError(f"{options.source} has results of images; measures need a video's.")
     tracks = tracks_of(results, options.fps, options.longest_gap)
