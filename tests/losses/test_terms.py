@@ -41,7 +41,7 @@ def arguments(name):
     weights = jnp.ones((B, K))
     if name == "CrossEntropy":
         weights = jnp.ones(B)
-    if name == "Velocity":
+    if name in ("Velocity", "Acceleration"):
         weights = jnp.ones((B, 3, K))
     if name == "CenterOffsetLoss":
         weights = (jnp.ones((B, 4, 3)), jnp.ones((B, 4, 3, K)))

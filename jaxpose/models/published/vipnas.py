@@ -118,6 +118,7 @@ VIPNAS = Family(
             make=any_size(vipnas, trunk),
             codec=dark if kind.endswith("dark") else msra,
             skeleton=COCO_WHOLEBODY133 if kind else COCO17,
+            num_keypoints=133 if kind else 17,
             input_hw=(256, 192),
             parameters={"res50": (7.29, 7.3), "mbv3": (5.9, 5.91)}[trunk][bool(kind)],
             score=f"AP {ap}",
