@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxpose.errors import InputError
+from jaxpose.geometry.lookup import values_at
 from jaxpose.losses.loss import Loss
 
 
@@ -22,7 +23,7 @@ def cross_entropy(
       smoothing: part of the label that is spread evenly over all classes.
     """
     log_probability = jax.nn.log_softmax(logits.astype(jnp.float32), axis=-1)
-    labelled = jnp.take_along_axis(log_probability, labels[:, None], axis=-1)[:, 0]
+    labelled = values_at(log_probability, labels[:, None], 1)[:, 0]
     likely = (1 - smoothing) * labelled + smoothing * log_probability.mean(axis=-1)
     return -jnp.mean(jnp.asarray(weights, jnp.float32) * likely)
 

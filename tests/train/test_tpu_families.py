@@ -168,6 +168,8 @@ ALLOWED: dict[tuple[str, str], dict[str, int]] = {
     # The blocks are a loop: forward and backward, or for the input and its mirror image.
     ("motionbert", "train"): {"while": 2},
     ("motionbert", "predict"): {"while": 2},
+    # A clip's frames are chosen as a whole: keypoints and scores.
+    ("stgcn", "train"): {"gather": 2},
     # A mosaic chooses whole images, not pixels.
     ("detection", "train"): {"gather": 1},
 }

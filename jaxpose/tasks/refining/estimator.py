@@ -77,7 +77,7 @@ class RefiningEstimator:
         function = bare if level == "model" else refined
         frame = "as the codec encodes them" if level == "model" else "in pixels"
         given = f"(x, y, known) of windows of frames, {frame}; known is 1, or 0 where missing"
-        example = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+        example: Any = jnp.zeros((1, *shape), jnp.float32)
         outputs = outputs_like(function, example, f"corrected (x, y), {frame}")
         return Program(
             function,
