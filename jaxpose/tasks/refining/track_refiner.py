@@ -107,7 +107,7 @@ class TrackRefiner:
             )
         if not (np.isfinite(fps) and fps > 0):
             raise InputError(f"the frames per second must be positive, not {fps}")
-        known: np.ndarray = np.isfinite(given).all(axis=-1)
+        known = np.asarray(np.isfinite(given).all(axis=-1))
         if scores is not None:
             known = known & (np.nan_to_num(scores) >= self.min_score)
         if not known.any():
