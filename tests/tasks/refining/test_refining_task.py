@@ -148,7 +148,11 @@ def test_clips_slower_than_the_codec_and_other_joints_are_refused():
 
 
 @pytest.mark.parametrize(
-    "model", [smoothnet(8, width=16, blocks=1), pose_mixer(17, 8, width=16, blocks=1)]
+    "model",
+    [
+        smoothnet(8, width=16, blocks=1),
+        pytest.param(pose_mixer(17, 8, width=16, blocks=1), marks=pytest.mark.slow),
+    ],
 )
 def test_a_fresh_model_returns_its_input_and_learns(model):
     run = experiment(model=model)
