@@ -22,6 +22,7 @@ from jaxpose.skeletons import COCO17, H36M17
 from jaxpose.tasks.refining.corruption import Corruption, corrupted
 from jaxpose.tasks.refining.experiment import RefiningEvaluation, RefiningExperiment
 from jaxpose.tasks.refining.task import corrupted_clips
+from jaxpose.tasks.refining.track_refiner import TrackRefiner
 from jaxpose.train.loop import train
 from jaxpose.train.mesh import make_mesh
 from jaxpose.train.optimizers import AdamW
@@ -226,10 +227,14 @@ def test_motion_in_the_world_needs_cameras(tmp_path):
 
 
 @pytest.mark.slow
-def test_predict_smooths_by_a_run(finished, tmp_path):
+def test_predict_smooths_by_a_run(finished, tmp_path, monkeypatch):
     directory, _ = finished
+    refine = TrackRefiner.__call__
+    # Few steps of training may change less than what is written.
+    monkeypatch.setattr(TrackRefiner, "__call__", lambda *a, **options: refine(*a, **options) + 5)
     video = write_video(tmp_path / "a.mp4", 12)
-    options = ["--from", "jaxpose-small", "--boxes", "full", "--no-draw"]
+    # No person is in the video, so the scores are low.
+    options = ["--from", "jaxpose-small", "--boxes", "full", "--no-draw", "--min-score", "0"]
     found = {}
     for name in ("none", str(directory)):
         out = tmp_path / f"out{len(found)}"
@@ -241,6 +246,6 @@ def test_predict_smooths_by_a_run(finished, tmp_path):
         assert content["smooth"] == name and len(content["frames"]) == 12
         found[name] = [f["people"][0]["keypoints"] for f in content["frames"]]
     plain, smooth = found.values()
-    # Four steps of training change little, but they change something.
-    assert plain != smooth
+    moved = [b["nose"]["x"] - a["nose"]["x"] for a, b in zip(plain, smooth, strict=True)]
+    assert np.allclose(moved, 5, atol=1)
     assert [k["nose"]["score"] for k in plain] == [k["nose"]["score"] for k in smooth]
