@@ -33,8 +33,8 @@ USES: dict[Kind, str] = {
     "for images with --from.",
     "backbone": "a backbone with ImageNet weights, which finds no keypoints. Train a model with "
     "this backbone and start from these weights: init_from=NAME, reset_head=true.",
-    "action": "a classifier of actions, which takes keypoints over time and not images. Load it "
-    "with jaxpose.hub.load.load_action_model.",
+    "action": "a classifier of actions, which takes keypoints over time and not images. Pass it "
+    "with --actions, and a model for images with --from.",
     "mesh": "a model of bodies or hands as meshes. Pass it with --mesh, and a model for keypoints "
     "with --from.",
 }

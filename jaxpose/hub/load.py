@@ -138,6 +138,11 @@ _REFINER = (
 )
 
 
+def _use(takes: str) -> str:
+    """End of a sentence `NAME is ...` for a model whose estimator takes `takes`, as `USES`."""
+    return _REFINER if takes == "noisy tracks" else USES[_OTHERS.get(takes, "pose")]
+
+
 def _check_input(estimator: Estimator, where: str | Path) -> None:
     """Check that the model's input is not larger than images may be.
 
@@ -161,10 +166,9 @@ def load_pose(
     """
     check_kind(where, "pose")
     trained = load(where, checkpoint, trust_recipe=trust_recipe)
-    if trained.estimator.takes in _OTHERS:
-        raise InputError(f"{where} is {USES[_OTHERS[trained.estimator.takes]]}")
-    if trained.estimator.takes == "noisy tracks":
-        raise InputError(f"{where} is {_REFINER}")
+    takes = trained.estimator.takes
+    if takes in _OTHERS or takes == "noisy tracks":
+        raise InputError(f"{where} is {_use(takes)}")
     return trained
 
 
@@ -181,8 +185,7 @@ def load_lifter(
         where,
         checkpoint,
         trust_recipe,
-        f"{USES['pose']} A lifter is one of `jaxpose models`, or is trained with a recipe such as "
-        "h36m_mlp.",
+        "A lifter is one of `jaxpose models`, or is trained with a recipe such as h36m_mlp.",
     )
 
 
@@ -199,8 +202,8 @@ def load_action_model(
         where,
         checkpoint,
         trust_recipe,
-        "no classifier of actions. One is trained with a recipe such as actions_synthetic, or "
-        "converted from one of `jaxpose models --task action`.",
+        "A classifier of actions is trained with a recipe such as actions_synthetic, or converted "
+        "from one of `jaxpose models --task action`.",
     )
 
 
@@ -217,8 +220,8 @@ def load_mesh_model(
         where,
         checkpoint,
         trust_recipe,
-        "no model of meshes. Convert the weights of one of `jaxpose models --task mesh`, or train "
-        "one with the recipe meshes_synthetic.",
+        "For a model of meshes, convert the weights of one of `jaxpose models --task mesh`, or "
+        "train one with the recipe meshes_synthetic.",
     )
 
 
@@ -235,18 +238,18 @@ def load_refiner(
         where,
         checkpoint,
         trust_recipe,
-        "no refiner of tracks. One is trained with a recipe such as refiner_synthetic.",
+        "A refiner of tracks is trained with a recipe such as refiner_synthetic.",
     )
 
 
 def _load_taking(
-    takes: str, where: str | Path, checkpoint: Checkpoint, trust_recipe: bool, other: str
+    takes: str, where: str | Path, checkpoint: Checkpoint, trust_recipe: bool, instead: str
 ) -> Trained:
-    """Load a model whose estimator takes `takes`; `other` says what any other model is not."""
+    """Load a model whose estimator takes `takes`; `instead` says where there is one."""
     check_kind(where, *([_OTHERS[takes]] if takes in _OTHERS else []))
     trained = load(where, checkpoint, trust_recipe=trust_recipe)
     if trained.estimator.takes != takes:
-        raise InputError(f"{where} is {other}")
+        raise InputError(f"{where} is {_use(trained.estimator.takes)} {instead}")
     return trained
 
 
@@ -263,8 +266,8 @@ def load_detector(where: str | Path, **options: Any) -> Detector:
     run = (path / "checkpoints").is_dir() or is_model_folder(path)
     if run or ((path / CONFIG).is_file() and "finds" not in load_config(path)):
         raise InputError(
-            f"{where} is not a detector but a model for keypoints. Pass it with --from, or with "
-            "--lift if it is a lifter."
+            f"{where} is not a detector but a model for keypoints. Pass it with --from, with "
+            "--lift if it is a lifter, or with --smooth if it is a refiner of tracks."
         )
     return Detector.load(path, **options)
 

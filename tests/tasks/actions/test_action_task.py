@@ -102,7 +102,7 @@ def test_the_run_is_scored_released_and_used(finished, tmp_path):
     trained = load_action_model(out)
     with pytest.raises(InputError, match="classifier of actions"):
         load_pose(out)
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match=r"classifier of actions.*--actions.*A lifter is one of"):
         load_lifter(out)
     clips = experiment().eval_data.open()
     classify = trained.predictor()

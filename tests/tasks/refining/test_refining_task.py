@@ -16,7 +16,7 @@ from jaxpose.config import from_json, to_json
 from jaxpose.data.motion import write_motion
 from jaxpose.data.motion_dataset import MotionDataset, SyntheticMotion
 from jaxpose.errors import InputError
-from jaxpose.hub.load import load_lifter, load_pose, load_refiner
+from jaxpose.hub.load import load_detector, load_lifter, load_pose, load_refiner
 from jaxpose.models.track_refiner import pose_mixer, smoothnet
 from jaxpose.skeletons import COCO17, H36M17
 from jaxpose.tasks.refining.corruption import Corruption, corrupted
@@ -191,8 +191,10 @@ def test_the_run_is_scored_released_and_used(finished, tmp_path):
     trained = load_refiner(out)
     with pytest.raises(InputError, match="a refiner of tracks"):
         load_pose(out)
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match=r"a refiner of tracks.*--smooth.*A lifter is one of"):
         load_lifter(out)
+    with pytest.raises(InputError, match="with --smooth if it is a refiner"):
+        load_detector(out)
     with pytest.raises(InputError, match="a model for keypoints in images"):
         load_refiner("jaxpose-small")
     motion = experiment().eval_data.open()
