@@ -3,8 +3,8 @@
     jaxpose train refiner_synthetic --workdir runs/refiner
     jaxpose predict video.mp4 --smooth runs/refiner
 
-It refines tracks of any skeleton; videos at more than 25 frames per second are resampled. Drawn
-people move less freely than real ones: with motion capture use `humaneva_refiner`.
+It refines tracks of any skeleton; videos at other rates than 15 to 25 frames per second are
+resampled. Drawn people move less freely than real ones: with motion capture use `humaneva_refiner`.
 """
 
 from jaxpose.codecs.tracks import TrackCodec

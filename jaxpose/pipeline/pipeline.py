@@ -31,7 +31,7 @@ from jaxpose.pipeline.person_boxes import (
     following,
     locate_all,
 )
-from jaxpose.pipeline.refining import open_refiner, refine_people
+from jaxpose.pipeline.refining import checked, open_refiner, refine_people
 from jaxpose.pipeline.results import Results
 from jaxpose.results.box_files import read_boxes
 from jaxpose.results.people import People
@@ -119,7 +119,7 @@ class Pipeline:
         self.options = options
         self.detector = detector
         self.lifter = lifter
-        self.refiner = refiner
+        self.refiner = checked(refiner, pose.skeleton, options)
         self.whole_images = pose.estimator.takes == "images"
         if self.whole_images:
             _check_whole_images(detector, options)
@@ -195,12 +195,12 @@ class Pipeline:
         trained = None
         if pose is not None:
             trained = load_pose(pose, checkpoint, trust_recipe=trust_recipe)
+        if not isinstance(refiner, str | Path):
+            return cls(trained, detector, lifter, chosen, refiner=refiner)
         pipeline = cls(trained, detector, lifter, chosen)
-        if isinstance(refiner, str | Path):
-            refiner = open_refiner(
-                refiner, pipeline.skeleton, chosen, checkpoint, trust_recipe=trust_recipe
-            )
-        pipeline.refiner = refiner
+        pipeline.refiner = open_refiner(
+            refiner, pipeline.skeleton, chosen, checkpoint, trust_recipe=trust_recipe
+        )
         return pipeline
 
     def __call__(self, what: Any, *, boxes: Any = None, fps: float | None = None) -> Any:

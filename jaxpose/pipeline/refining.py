@@ -31,12 +31,38 @@ def open_refiner(
       InputError: as `hub.load.load_refiner` and `TrackRefiner`; options that smooth by a filter,
         or do not track.
     """
+    check_options(options)
+    trained = load_refiner(where, checkpoint, trust_recipe=trust_recipe)
+    refiner: TrackRefiner = trained.predictor(source=skeleton, min_score=options.min_score)
+    return refiner
+
+
+def check_options(options: Options) -> None:
+    """Raise InputError for options that smooth by a filter, or do not track."""
     if options.smooth is not None:
         raise InputError("a refiner takes the place of a filter: leave out smooth, or the refiner")
     if not options.track:
         raise InputError("a refiner follows people by their track ids: it needs track=True")
-    trained = load_refiner(where, checkpoint, trust_recipe=trust_recipe)
-    refiner: TrackRefiner = trained.predictor(source=skeleton, min_score=options.min_score)
+
+
+def checked(
+    refiner: TrackRefiner | None, skeleton: Skeleton, options: Options
+) -> TrackRefiner | None:
+    """Return the refiner, if any.
+
+    Raises:
+      InputError: it is for other keypoints than `skeleton`; as `check_options`.
+    """
+    if refiner is None:
+        return None
+    if not isinstance(refiner, TrackRefiner):
+        raise InputError(f"refiner is a path or a TrackRefiner, not {type(refiner).__name__}")
+    check_options(options)
+    if refiner.skeleton.keypoints != skeleton.keypoints:
+        raise InputError(
+            f"the refiner was made for keypoints of {refiner.skeleton.name!r}, but the pose model "
+            f"finds {skeleton.name!r}: make it with predictor(source=...), or give its path"
+        )
     return refiner
 
 

@@ -58,7 +58,8 @@ class ActionEvent:
       source: the video.
       track_id: number of the person.
       action: name of the class.
-      begin: begin of the first window with this label, seconds of the video.
+      begin: begin of the first window with this label, seconds of the video; not before the end of
+        this person's last event.
       end: end of the last window with this label, seconds.
       reported: time at which the label was first known, seconds.
       score: largest mean probability of the label.
@@ -83,6 +84,8 @@ class _Person:
     frames: deque[tuple[float, np.ndarray, np.ndarray]] = field(default_factory=deque)
     votes: deque[np.ndarray] = field(default_factory=deque)
     event: ActionEvent | None = None
+    free: float = -np.inf
+    """End of the last event that ended, in seconds."""
 
 
 class ActionWatcher:
@@ -178,6 +181,8 @@ class ActionWatcher:
         mean = np.mean(person.votes, axis=0)
         best, score = int(mean.argmax()), float(mean.max())
         last = person.event
+        if last is not None:
+            person.free = last.end
         if score < self.options.least:
             person.event = None
             return [] if last is None else [last]
@@ -186,6 +191,6 @@ class ActionWatcher:
             score = max(score, last.score)
             begin, reported = last.begin, last.reported
         else:
-            reported = now
+            begin, reported = max(begin, person.free), now
         person.event = ActionEvent(self._source, number, name, begin, now, reported, score)
         return [] if last is None or last.action == name else [last]

@@ -1,5 +1,7 @@
 """Actions while a video runs: windows, stable labels, events, people who come and go."""
 
+import dataclasses
+import itertools
 import json
 from types import SimpleNamespace
 
@@ -66,6 +68,15 @@ def test_an_action_is_labelled_within_the_stated_delay():
     assert set(right.to_dict()) == {
         *("source", "track_id", "action", "begin", "end", "reported", "score")
     }
+
+
+@pytest.mark.parametrize("least", [0.5, 0.9])
+def test_events_of_a_person_follow_each_other(least):
+    options = dataclasses.replace(OPTIONS, least=least)
+    places = (10 if t // 60 % 2 == 0 else 90 for t in range(240))
+    events, _ = watched((frame(t, {1: x}) for t, x in enumerate(places)), options)
+    assert [e.action for e in events] == ["left", "right", "left", "right"]
+    assert all(a.end <= b.begin < b.end for a, b in itertools.pairwise(events))
 
 
 def test_a_short_slip_changes_no_label():

@@ -10,7 +10,7 @@ from jaxpose.codecs.tracks import TrackCodec
 from jaxpose.errors import InputError
 from jaxpose.models.track_refiner import pose_mixer, smoothnet
 from jaxpose.pipeline.options import Options
-from jaxpose.pipeline.refining import open_refiner, refine_people
+from jaxpose.pipeline.refining import checked, open_refiner, refine_people
 from jaxpose.results.people import People
 from jaxpose.skeletons import COCO17, H36M17
 from jaxpose.tasks.refining.track_refiner import TrackRefiner
@@ -145,3 +145,13 @@ def test_a_refiner_beside_a_filter_or_without_tracks_is_refused():
         open_refiner("runs/none", COCO17, Options(smooth="one-euro"))
     with pytest.raises(InputError, match="needs track=True"):
         open_refiner("runs/none", COCO17, Options(track=False))
+
+
+def test_a_refiner_of_other_keypoints_than_the_pose_models_is_refused():
+    checked(refiner(), COCO17, Options())
+    with pytest.raises(InputError, match="of 'h36m17', but the pose model finds 'coco17'"):
+        checked(refiner(source=H36M17), COCO17, Options())
+    with pytest.raises(InputError, match="not int"):
+        checked(3, COCO17, Options())
+    with pytest.raises(InputError, match="track=True"):
+        checked(refiner(), COCO17, Options(track=False))
