@@ -4,6 +4,7 @@ The frames of a dataset are stored one after another (`motion.py`). A window is 
 own frame, and the first and last frame of its clip. Beyond either end, the end frame is repeated.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
@@ -14,6 +15,8 @@ from jaxpose.data.index import sample_indices
 from jaxpose.errors import InputError
 from jaxpose.geometry.lookup import reordered
 from jaxpose.geometry.mirror import mirror
+
+_AHEAD = 256  # number of steps whose indices are sent to the devices at once
 
 
 class Windows(NamedTuple):
@@ -114,6 +117,20 @@ def index_stream(seed: int, first_step: int, steps: int, batch: int, count: int)
     """
     rows = [sample_indices(seed, first_step + i, batch, count) for i in range(steps)]
     return np.stack(rows).astype(np.int32)
+
+
+def indices_ahead(
+    seed: int, step: int, batch: int, count: int, sharding: jax.sharding.Sharding
+) -> Iterator[tuple[jax.Array, np.int32]]:
+    """Indices of each step from `step` on: `[_AHEAD, batch]` on the devices, and the step's row.
+
+    The indices of many steps are sent at once; others as in `index_stream`.
+    """
+    while True:
+        ahead = jax.device_put(index_stream(seed, step, _AHEAD, batch, count), sharding)
+        for row in range(_AHEAD):
+            yield ahead, np.int32(row)
+        step += _AHEAD
 
 
 def random_mirror(

@@ -23,7 +23,7 @@ class SearchedStage:
       groups: its groups of channels.
       stride: stride of the first block.
       attention: True if each block weighs its channels.
-      expansion: channels of the grouped convolution, in multiples of a block's inputs.
+      expansion: channels of the grouped convolution, in multiples of `width`.
       activation: of the convolutions, except the last one of a block.
     """
 
@@ -114,7 +114,6 @@ class SearchedInvertedResidual(nn.Module):
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """`[B, h, w, C]` -> `[B, h / stride, w / stride, width]`."""
         stage = self.stage
-        # The published widths count from the outputs of the stage, in its first block too.
         wide = stage.width * stage.expansion
         conv = partial(ConvNorm, activation=stage.activation, dtype=self.dtype)
         y = x
@@ -128,6 +127,21 @@ class SearchedInvertedResidual(nn.Module):
             y = y * jnp.clip((gate + 1) / 2, 0, 1)
         y = ConvNorm(stage.width, 1, activation="none", dtype=self.dtype, name="project")(y, train)
         return x + y if x.shape == y.shape else y
+
+
+def through_stages(
+    block: type[SearchedBottleneck] | type[SearchedInvertedResidual],
+    stages: tuple[SearchedStage, ...],
+    x: jax.Array,
+    train: bool,
+    dtype: str,
+) -> jax.Array:
+    """Apply the blocks of all stages to `[B, h, w, C]`, within a module that is compact."""
+    for s, stage in enumerate(stages):
+        for b in range(stage.blocks):
+            stride = 1 if b else stage.stride
+            x = block(stage, stride, dtype, name=f"stage_{s}_block_{b}")(x, train)
+    return x
 
 
 class ViPNASResNet(nn.Module):
@@ -152,13 +166,7 @@ class ViPNASResNet(nn.Module):
         x = images.astype(self.dtype)
         x = ConvNorm(self.stem, 7, 2, dtype=self.dtype, name="stem")(x, train)
         x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
-        for s, stage in enumerate(self.stages):
-            for b in range(stage.blocks):
-                block = SearchedBottleneck(
-                    stage, 1 if b else stage.stride, self.dtype, name=f"stage_{s}_block_{b}"
-                )
-                x = block(x, train)
-        return x
+        return through_stages(SearchedBottleneck, self.stages, x, train, self.dtype)
 
 
 class ViPNASMobileNet(nn.Module):
@@ -183,10 +191,4 @@ class ViPNASMobileNet(nn.Module):
         x = images.astype(self.dtype)
         stem = ConvNorm(self.stem, 3, 2, activation="hard_swish", dtype=self.dtype, name="stem")
         x = stem(x, train)
-        for s, stage in enumerate(self.stages):
-            for b in range(stage.blocks):
-                block = SearchedInvertedResidual(
-                    stage, 1 if b else stage.stride, self.dtype, name=f"stage_{s}_block_{b}"
-                )
-                x = block(x, train)
-        return x
+        return through_stages(SearchedInvertedResidual, self.stages, x, train, self.dtype)

@@ -17,7 +17,7 @@ from jaxpose import viz
 from jaxpose.codecs.clips import sampled_frames
 from jaxpose.data.action_clips import ActionClips
 from jaxpose.data.action_dataset import ActionDataset
-from jaxpose.data.windows import index_stream, take_frames
+from jaxpose.data.windows import indices_ahead, take_frames
 from jaxpose.errors import InputError
 from jaxpose.metrics.actions import ClassScores
 from jaxpose.metrics.metric import score
@@ -32,7 +32,6 @@ from jaxpose.train.mesh import batch_sharded, replicated
 if TYPE_CHECKING:
     from jaxpose.tasks.actions.experiment import ActionExperiment
 
-_AHEAD = 64  # number of steps whose indices are sent to the device at once
 
 Batch = dict[str, Any]
 
@@ -128,15 +127,9 @@ class ActionTask:
             batch = _gather(arrays, ahead[i], longest)
             return jax.lax.with_sharding_constraint(batch, sharding)
 
-        step = start_step
-        while True:
-            ahead = jax.device_put(
-                index_stream(experiment.seed, step, _AHEAD, experiment.batch_size, len(source)),
-                replicated(mesh),
-            )
-            for i in range(_AHEAD):
-                yield take(arrays, ahead, np.int32(i))
-            step += _AHEAD
+        size, everywhere = experiment.batch_size, replicated(mesh)
+        for ahead, row in indices_ahead(experiment.seed, start_step, size, len(source), everywhere):
+            yield take(arrays, ahead, row)
 
     def abstract_batch(self, mesh: jax.sharding.Mesh) -> Batch:
         """Shapes of a training batch, whose longest clip is assumed to have the model's frames."""

@@ -23,7 +23,7 @@ from jaxpose.data.windows import (
     covering,
     every_frame,
     frame_indices,
-    index_stream,
+    indices_ahead,
     random_mirror,
     take_frames,
 )
@@ -43,7 +43,6 @@ from jaxpose.train.mesh import batch_sharded, replicated
 if TYPE_CHECKING:
     from jaxpose.tasks.lifting.experiment import LiftingExperiment
 
-_AHEAD = 256  # number of steps whose indices are sent to the device at once
 _SAMPLE = 20_000  # number of frames for the statistics of random views
 
 Batch = dict[str, Any]
@@ -157,15 +156,9 @@ class LiftingTask:
             batch = jax.lax.with_sharding_constraint(batch, sharding)
             return batch if cameras is None else batch | {"rig": cameras}
 
-        step = start_step
-        while True:
-            ahead = jax.device_put(
-                index_stream(experiment.seed, step, _AHEAD, experiment.batch_size, len(source)),
-                replicated(mesh),
-            )
-            for i in range(_AHEAD):
-                yield take(arrays, windows, ahead, np.int32(i), rows=len(source))
-            step += _AHEAD
+        size, everywhere = experiment.batch_size, replicated(mesh)
+        for ahead, row in indices_ahead(experiment.seed, start_step, size, len(source), everywhere):
+            yield take(arrays, windows, ahead, row, rows=len(source))
 
     def encode(self, key: jax.Array, batch: Batch) -> tuple[jax.Array, Any, Any]:
         """Inputs `[B, T, K, D]`, targets `[B, T_out, K_out, 3]`, weights `[B, T_out, K_out]`.

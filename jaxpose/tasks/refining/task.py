@@ -18,7 +18,7 @@ from jaxpose import viz
 from jaxpose.data.motion import Motion
 from jaxpose.data.motion_dataset import MotionDataset, SyntheticMotion
 from jaxpose.data.virtual_cameras import before_each_camera
-from jaxpose.data.windows import Windows, covering, frame_indices, index_stream, take_frames
+from jaxpose.data.windows import Windows, covering, frame_indices, indices_ahead, take_frames
 from jaxpose.errors import InputError
 from jaxpose.geometry.lookup import values_at
 from jaxpose.geometry.mirror import mirror
@@ -36,7 +36,6 @@ from jaxpose.train.mesh import batch_sharded, replicated
 if TYPE_CHECKING:
     from jaxpose.tasks.refining.experiment import RefiningExperiment
 
-_AHEAD = 256  # number of steps whose indices are sent to the device at once
 _PART = 256  # frames that get faults together
 _COLUMNS = frozenset(("index", "clip", "subject", "action", "box_xywh"))
 
@@ -145,15 +144,9 @@ class RefiningTask:
             batch["fps"] = jnp.take(arrays["fps"], frames[:, 0])
             return jax.lax.with_sharding_constraint(batch, sharding)
 
-        step = start_step
-        while True:
-            ahead = jax.device_put(
-                index_stream(experiment.seed, step, _AHEAD, experiment.batch_size, len(source)),
-                replicated(mesh),
-            )
-            for i in range(_AHEAD):
-                yield take(arrays, windows, ahead, np.int32(i))
-            step += _AHEAD
+        size, everywhere = experiment.batch_size, replicated(mesh)
+        for ahead, row in indices_ahead(experiment.seed, start_step, size, len(source), everywhere):
+            yield take(arrays, windows, ahead, row)
 
     def abstract_batch(self, mesh: jax.sharding.Mesh) -> Batch:
         """Shapes of a training batch, for data at the highest rate of the codec."""
