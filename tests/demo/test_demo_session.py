@@ -197,7 +197,9 @@ def test_people_in_space(tmp_path):
             self.warm = True
 
     pose = SimpleNamespace(
-        estimator=SimpleNamespace(takes="crops"), predictor=lambda **options: OneBody()
+        estimator=SimpleNamespace(takes="crops"),
+        skeleton=COCO17,
+        predictor=lambda **options: OneBody(),
     )
     pipeline = Pipeline(pose, lifter=lifter)
     session = DemoSession(pipeline, Limits(), tmp_path, {})

@@ -46,6 +46,7 @@ COVERED = {
     "read_program": "a text of XLA's, no file",
     "read_recipe": "Python code, which is run",
     "read_result": "a file of jaxpose, read as JSON",
+    "read_source": "read_results reads the file",
     "read_text": "all of them",
     "read_tfjs": "the row of TensorFlow.js",
     "read_tfjs_json": "the row of TensorFlow.js",
