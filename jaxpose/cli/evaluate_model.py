@@ -139,6 +139,9 @@ def check_options(options: Eval) -> None:
                     "folder of its images with --data."
                 )
         if options.data is None:
+            folder = Path(options.model)
+            if len(folder.parts) > 1 and not as_path(options.model).exists():
+                raise InputError(f"{options.model} does not exist.")
             raise InputError(
                 f"{options.model} is not a run with held-out data, so the data is missing: give "
                 "--data IMAGES --annotations FILE, or --data with a prepared dataset."

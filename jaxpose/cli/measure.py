@@ -58,7 +58,8 @@ def measure(options: Measure) -> int:
     left_out = {"no keypoint above the score": len(chosen) - len(usable)}
     others = {"not chosen": len(tracks) - len(chosen)}
     counts = [Counts("tracks", len(usable), left_out, others)]
-    if options.fps is None and any(p.seconds is None and p.fps is None for p in results):
+    frames = [people for people in results if people.index is not None]
+    if options.fps is None and any(p.seconds is None and p.fps is None for p in frames):
         PlainConsole(stderr=True).print(
             f"{options.source} has no time stamps: {DEFAULT_FPS:g} frames a second are assumed; "
             "--fps gives another rate.",
@@ -159,15 +160,19 @@ def _print(found: list[tuple[Track, Measured]], measures: Measures, out: Path) -
     console = PlainConsole()
     for text in measures.definitions():
         console.print(text)
+    several = len({track.source for track, _ in found}) > 1
+    names = [
+        f"{track.number} of {track.source}" if several else f"{track.number}" for track, _ in found
+    ]
     table = Table("track", "frames", "measure", "value")
-    for track, measured in found:
-        first = (str(track.number), str(len(track.frames)))
-        for name, value in measured.figures.items():
+    for name, (track, measured) in zip(names, found, strict=True):
+        first = (name, str(len(track.frames)))
+        for figure, value in measured.figures.items():
             shown = "-" if not np.isfinite(value) else f"{value:.4g}"
-            table.add_row(*first, name, shown)
+            table.add_row(*first, figure, shown)
             first = ("", "")
     console.print(table)
-    for track, measured in found:
+    for name, (track, measured) in zip(names, found, strict=True):
         for note in (*([track.note] if track.note else []), *measured.notes):
-            console.print(f"Track {track.number}: {note}.")
+            console.print(f"Track {name}: {note}.")
     console.print(f"Written to {out}: events.csv, measures.csv, measures.json, measures.png")

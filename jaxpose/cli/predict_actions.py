@@ -51,8 +51,9 @@ class ActionEvents:
         table.writeheader()
         table.writerows(rows)
         atomic_write(out / "actions.csv", text.getvalue())
+        number = "1 action" if len(rows) == 1 else f"{len(rows)} actions"
         return (
-            f"{len(rows)} actions in actions.json and actions.csv, each known at most "
+            f"{number} in actions.json and actions.csv, each known at most "
             f"{windows.delay:g} s after it begins."
         )
 

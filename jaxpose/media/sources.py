@@ -2,9 +2,11 @@
 
 import glob
 import itertools
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +128,11 @@ def open_media(what: Any, *, fps: float | None = None) -> Media:
       fps: frame rate, for arrays that are consecutive frames of a video.
 
     Raises:
-      InputError: there is nothing to read, or it is of another type.
+      InputError: there is nothing to read, or it is of another type; a frame rate that is no
+        positive number.
     """
+    if fps is not None and not (isinstance(fps, Real) and 0 < fps < math.inf):
+        raise InputError(f"fps is a positive number, not {fps!r}")
     if isinstance(what, Iterator):
         others: list[Path] = []
         media = Media(itertools.chain.from_iterable(_items(item, others) for item in what), fps)

@@ -98,7 +98,9 @@ class Options:
         if self.keypoint_margin <= 0:
             raise InputError(f"keypoint_margin must be positive, not {self.keypoint_margin}")
         if self.smooth is not None and not self.track:
-            raise InputError("smoothing follows people by their track ids: it needs track=True")
+            raise InputError(
+                "smoothing follows people by their track ids: it needs track=True (--track)"
+            )
 
     @property
     def smoothing(self) -> Smoothing | None:

@@ -308,7 +308,7 @@ class Pipeline:
             if options.smoothing is not None:
                 results = smooth_people(results, options.smoothing)
             if self.refiner is not None:
-                results = refine_people(results, self.refiner)
+                results = refine_people(results, self.refiner, stages)
             if lift:
                 results = self._lifted(results, stages, media.skipped)
             yield from results

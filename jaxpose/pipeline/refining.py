@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxpose.errors import InputError
 from jaxpose.hub.load import load_refiner
+from jaxpose.media.prefetch import StageTimer
 from jaxpose.pipeline.options import Options
 from jaxpose.results.people import People
 from jaxpose.skeletons import Skeleton
@@ -42,7 +43,9 @@ def check_options(options: Options) -> None:
     if options.smooth is not None:
         raise InputError("a refiner takes the place of a filter: leave out smooth, or the refiner")
     if not options.track:
-        raise InputError("a refiner follows people by their track ids: it needs track=True")
+        raise InputError(
+            "a refiner follows people by their track ids: it needs track=True (--track)"
+        )
 
 
 def checked(
@@ -66,13 +69,17 @@ def checked(
     return refiner
 
 
-def refine_people(results: Iterable[People], refiner: TrackRefiner) -> Iterator[People]:
+def refine_people(
+    results: Iterable[People], refiner: TrackRefiner, stages: StageTimer
+) -> Iterator[People]:
     """Refines the keypoints of videos; see `tracking.smoothing.fit_people`.
 
-    Each frame is held back until the frames of one window after it are there.
+    Each frame is held back until the frames of one window after it are there. Counts the time of
+    the stage "refine", whose items are people.
     """
 
     def fit(track: np.ndarray, scores: np.ndarray, fps: float, only: int | None) -> np.ndarray:
-        return refiner(track, scores, fps=fps, only=only)
+        with stages("refine"):
+            return refiner(track, scores, fps=fps, only=only)
 
     return fit_people(results, fit, refiner.reach)

@@ -12,12 +12,15 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import pytest
+import tiny_crowd
+import tiny_mesh
+import tiny_object
 from test_families import FAMILIES, Family, experiment
 from test_tpu_programs import on_one, slow_operations
 
 from jaxpose.chips import programs
 from jaxpose.chips.topology import parse_slice
-from jaxpose.codecs import CenterKeypoints, DisplacementFields
+from jaxpose.codecs import CenterKeypoints, DisplacementFields, FieldVoting
 from jaxpose.codecs.center_offsets import CenterOffsets
 from jaxpose.codecs.displacement_fields import COCO_TREE
 from jaxpose.codecs.lifting import LiftingCodec
@@ -26,8 +29,13 @@ from jaxpose.data.source import SyntheticPeople, SyntheticScenes
 from jaxpose.detect.decode import convention_of
 from jaxpose.detect.nms import suppress
 from jaxpose.errors import InputError
-from jaxpose.losses import CenterKeypointLoss, CenterOffsetLoss, DisplacementFieldLoss
-from jaxpose.models import poseformer, stgcn, videopose3d
+from jaxpose.losses import (
+    CenterKeypointLoss,
+    CenterOffsetLoss,
+    DisplacementFieldLoss,
+    VectorFieldLoss,
+)
+from jaxpose.models import poseformer, pvnet, stgcn, videopose3d
 from jaxpose.models.build import PoseModel, abstract_variables
 from jaxpose.models.center_offsets import CenterOffsetHead
 from jaxpose.models.lifting.dstformer import DSTFormer
@@ -137,6 +145,12 @@ def actions() -> Experiment:
     )
 
 
+def voting() -> Experiment:
+    codec = FieldVoting((48, 48), voters=512)
+    run = replace(tiny_object.get_config(), model=pvnet(9, width=8), codec=codec)
+    return replace(run, loss=VectorFieldLoss())
+
+
 CASES: dict[str, Callable[[], Experiment]] = {
     **{name: lambda family=family: crops(family) for name, family in FAMILIES.items()},
     "movenet": movenet,
@@ -154,6 +168,10 @@ CASES: dict[str, Callable[[], Experiment]] = {
     "smoothnet": refining(smoothnet(8, width=16, blocks=1)),
     "pose_mixer": refining(pose_mixer(17, 8, width=16, blocks=1)),
     "stgcn": actions,
+    **tiny_crowd.EXPERIMENTS,
+    "meshes": tiny_mesh.get_config,
+    "objects": tiny_object.get_config,
+    "voting": voting,
 }
 # Slow operations that stay.
 ALLOWED: dict[tuple[str, str], dict[str, int]] = {

@@ -29,7 +29,8 @@ class RefiningEstimator:
     takes: ClassVar[str] = "noisy tracks"
 
     def describe_input(self) -> str:
-        return f"one person's keypoints in {self.codec.describe()}; gives corrected keypoints"
+        which = "these keypoints" if self.model.backbone.num_keypoints else "any keypoints"
+        return f"{which} of one person in {self.codec.describe()}; gives corrected keypoints"
 
     def predictor(self, variables: Any, **options: Any) -> TrackRefiner:
         """Creates a `TrackRefiner` with these options."""

@@ -8,6 +8,7 @@ import pytest
 
 from jaxpose.codecs.tracks import TrackCodec
 from jaxpose.errors import InputError
+from jaxpose.media.prefetch import StageTimer
 from jaxpose.models.track_refiner import pose_mixer, smoothnet
 from jaxpose.pipeline.options import Options
 from jaxpose.pipeline.refining import checked, open_refiner, refine_people
@@ -123,18 +124,20 @@ def video(points, source="a.mp4", fps=30.0, drop=()):
 def test_a_video_is_refined_as_its_tracks_are():
     one, two = track(25), track(5, 1)
     frames = [*video(one), *video(two, "b.mp4")]
-    results = list(refine_people(frames, refiner(OTHER)))
+    stages = StageTimer()
+    results = list(refine_people(frames, refiner(OTHER), stages))
+    assert stages.by_name["refine"].items == len(frames)
     assert [(p.source, p.index) for p in results] == [(p.source, p.index) for p in frames]
     found = np.concatenate([people.keypoints for people in results])
     np.testing.assert_allclose(found[:25], refiner(OTHER)(one, fps=30), atol=2e-3)
     np.testing.assert_allclose(found[25:], refiner(OTHER)(two, fps=30), atol=2e-3)
     still = [replace(people, seconds=None, track_ids=None) for people in video(two)]
-    assert list(refine_people(still, refiner(OTHER))) == still
+    assert list(refine_people(still, refiner(OTHER), StageTimer())) == still
 
 
 def test_a_missing_frame_counts_as_a_missing_person():
     points = np.repeat(track(1), 30, axis=0)
-    results = list(refine_people(video(points, drop=(11, 12)), refiner()))
+    results = list(refine_people(video(points, drop=(11, 12)), refiner(), StageTimer()))
     assert len(results) == 28
     for people in results:
         np.testing.assert_allclose(people.keypoints[0], points[people.index], atol=2e-3)
