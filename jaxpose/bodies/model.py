@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.geometry.lookup import reordered
 from jaxpose.geometry.namespace import prepend_axes
 from jaxpose.geometry.rotations import matrix_from_axis_angle
 
@@ -139,9 +139,9 @@ def _chain(
     for level in levels(parents)[1:]:
         above = jnp.stack([turned[parents[j]] for j in level], axis=-3)
         base = jnp.stack([placed[parents[j]] for j in level], axis=-2)
-        index, up = np.asarray(level), np.asarray([parents[j] for j in level])
-        offset = joints[..., index, :] - joints[..., up, :]
-        own = _product("...jab,...jbc->...jac", above, rotations[..., index, :, :])
+        up = [parents[j] for j in level]
+        offset = reordered(joints, level, axis=-2) - reordered(joints, up, axis=-2)
+        own = _product("...jab,...jbc->...jac", above, reordered(rotations, level, axis=-3))
         at = base + _product("...jab,...jb->...ja", above, offset)
         for place, joint in enumerate(level):
             turned[joint], placed[joint] = own[..., place, :, :], at[..., place, :]

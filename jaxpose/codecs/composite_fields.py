@@ -18,7 +18,7 @@ from jaxpose.codecs.greedy_frontier import Thresholds, decode_people
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
 from jaxpose.geometry import Udp
-from jaxpose.geometry.lookup import reordered, values_at
+from jaxpose.geometry.lookup import marked, reordered, values_at
 from jaxpose.skeletons import COCO17, Skeleton
 
 COCO_PAIRS = (
@@ -255,14 +255,8 @@ class CompositeFields:
         inside = inside & (column < width + half) & used
         # With a border, so that squares around points beyond the edge count.
         pad = int(half)
-        index = (row + pad) * (width + 2 * pad) + column + pad
-        cells = (height + 2 * pad) * (width + 2 * pad)
-        index = jnp.where(inside, index, cells).astype(jnp.int32)
-        marks = jnp.zeros((index.size // most, cells), bool)
-        rows = jnp.broadcast_to(jnp.arange(len(marks))[:, None], (len(marks), most))
-        marks = marks.at[rows, index.reshape(-1, most)].set(True, mode="drop")
-        marks = marks.reshape(*there.shape, height + 2 * pad, width + 2 * pad)
-        around = marks.astype(jnp.float32)
+        places = (jnp.where(inside, x + pad, -1).astype(jnp.int32) for x in (row, column))
+        around = marked(*places, (height + 2 * pad, width + 2 * pad)).astype(jnp.float32)
         window = (1, 1, 1, _LINE_SIDE, _LINE_SIDE)
         around = jax.lax.reduce_window(around, 0.0, jax.lax.max, window, (1,) * 5, "VALID")
         return jnp.moveaxis(around > 0, 2, -1)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose.geometry.lookup import values_at
+from jaxpose.geometry.lookup import reordered, values_at
 
 _POINTS = 10  # along a limb
 
@@ -216,11 +216,11 @@ def limb_scores(
         fits = (number > share * _POINTS) & (score > 0)
         return jnp.where(fits, score, -jnp.inf)
 
-    starts, ends = (np.array([limb[end] for limb in limbs]) for end in (0, 1))
-    score = jax.vmap(of_limb, in_axes=(2, 1, 1), out_axes=1)(
-        flat, peaks.xy[:, starts], peaks.xy[:, ends]
-    )
-    both = peaks.there[:, starts][..., None] & peaks.there[:, ends][:, :, None]
+    ends = [[limb[end] for limb in limbs] for end in (0, 1)]
+    xy = (reordered(peaks.xy, which, axis=1) for which in ends)
+    score = jax.vmap(of_limb, in_axes=(2, 1, 1), out_axes=1)(flat, *xy)
+    first, second = (reordered(peaks.there, which, axis=1) for which in ends)
+    both = first[..., None] & second[:, :, None]
     return jnp.where(both, score, -jnp.inf)
 
 

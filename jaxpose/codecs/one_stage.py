@@ -16,6 +16,7 @@ from jaxpose.codecs.decoded import Decoded
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
 from jaxpose.geometry import Udp
+from jaxpose.geometry.lookup import rows_at
 from jaxpose.geometry.suppression import best_boxes
 
 GREY = 114
@@ -119,7 +120,7 @@ class Proposals(NamedTuple):
       visible: logits `[B, N, K]`.
       keypoints: `[B, N, K, 2]` in pixels of the input, or None.
       vectors: `[B, N, D]`, or None.
-      places: `[N, 2]` (x, y) of the places in pixels, and strides: `[N]`.
+      places: `[N, 2]` (x, y) of the places in pixels, and strides: `[N]`; NumPy.
     """
 
     person: jax.Array
@@ -275,7 +276,7 @@ class OneStage:
 
     def proposals(self, levels: tuple[Places, ...]) -> Proposals:
         """Decode the boxes and keypoints of all places."""
-        places, strides = (jnp.asarray(values) for values in self.places())
+        places, strides = self.places()
 
         def flat(name: str) -> Any:
             maps = [getattr(level, name) for level in levels]
@@ -331,12 +332,10 @@ class OneStage:
 
         def chosen(values: jax.Array | None) -> jax.Array:
             assert values is not None
-            flat = values.reshape(*values.shape[:2], -1)
-            taken = jnp.take_along_axis(flat, rows[..., None], axis=1)
-            return taken.reshape(*rows.shape, *values.shape[2:])
+            return rows_at(values, rows)
 
         if outputs.classifier is not None:
-            places = jnp.take(found.places, rows, axis=0)
+            places = chosen(jnp.broadcast_to(found.places, (len(rows), *found.places.shape)))
             classified = outputs.classifier(chosen(found.vectors), chosen(found.boxes), places)
             keypoints = classified.keypoints
         else:

@@ -178,8 +178,9 @@ class PartAffinity:
             exponent = (x[:, None] ** 2 + y[:, :, None] ** 2) / (2 * self.sigma**2)
             drawn = (exponent <= _REACH) & known[:, None, None]
             values = jnp.where(drawn, jnp.exp(-exponent), 0.0)
-            both = known[:, starts] & known[:, ends]
-            near, unit = self._near(point[:, starts], point[:, ends], column, row)
+            both = reordered(known, starts, axis=1) & reordered(known, ends, axis=1)
+            first, second = (reordered(point, of, axis=1) for of in (starts, ends))
+            near, unit = self._near(first, second, column, row)
             near &= both[:, None, None]
             maps = jnp.maximum(maps, values) if self.overlap == "max" else maps + values
             unit = unit[:, None, None]

@@ -11,6 +11,7 @@ from jaxpose.codecs.one_stage import GREY
 from jaxpose.codecs.sample import Sample, Targets
 from jaxpose.errors import InputError
 from jaxpose.geometry import Udp
+from jaxpose.geometry.lookup import rows_at
 
 
 class QueryOutputs(NamedTuple):
@@ -89,9 +90,8 @@ class PeopleQueries:
         logits = outputs.classes.reshape(outputs.classes.shape[0], -1).astype(jnp.float32)
         most = min(self.max_people, logits.shape[1])
         best, index = jax.lax.top_k(logits, most)
-        rows = (index // classes)[..., None, None]
         size = jnp.array(self.input_hw[::-1], jnp.float32).reshape(1, 1, 1, 2)
-        keypoints = jnp.take_along_axis(outputs.keypoints, rows, axis=1) * size
+        keypoints = rows_at(outputs.keypoints, index // classes) * size
         missing = ((0, 0), (0, self.max_people - most))
         keypoints = jnp.pad(keypoints, (*missing, (0, 0), (0, 0)))
         raw = jnp.pad(best, missing)[..., None]

@@ -84,7 +84,7 @@ def contrast(features: jax.Array, there: jax.Array, temperature: float) -> jax.A
     unit = features / norm
     similar = unit @ unit.T / temperature
     similar = jnp.where(there[None], similar, -jnp.inf)
-    own = jnp.diagonal(similar)
+    own = jnp.square(unit).sum(axis=-1) / temperature
     safe = jnp.where(there, own, 0.0)
     total = jax.nn.logsumexp(jnp.where(there[:, None], similar, 0.0), axis=-1)
     cost = jnp.where(there, total - safe, 0.0)

@@ -5,8 +5,10 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.geometry.lookup import reordered, rows_at
 from jaxpose.losses.coordinates import keypoint_similarity
 from jaxpose.losses.loss import Loss, Terms, add_up
 from jaxpose.losses.simota import Guesses, SimOTA, Truth, pair_iou
@@ -98,10 +100,10 @@ class OneStageLoss(Loss):
         count = jnp.maximum(chosen.positive.sum(), 1).astype(jnp.float32)
 
         def at_place(values: jax.Array) -> jax.Array:
-            return _rows(values, place)
+            return rows_at(values, place)
 
         person = at_place(chosen.person)
-        own = Truth(*(_rows(values, person) for values in truth))
+        own = Truth(*(rows_at(values, person) for values in truth))
         overlap = at_place(chosen.overlap)
         boxes = at_place(found.boxes)
         keypoints = at_place(found.keypoints)
@@ -111,14 +113,14 @@ class OneStageLoss(Loss):
         visible = _entropy(at_place(found.visible), own.labelled).mean(axis=-1)
         terms["visible"] = self.visible * jnp.sum(on * visible) / count
         if self.absolute:
-            stride = _rows(guesses[4], place)[..., None]
+            stride = rows_at(guesses[4], place)[..., None]
             apart = jnp.abs(keypoints - own.keypoints).sum(axis=-1) * own.labelled / stride
             error = jnp.abs(boxes - own.boxes).mean(axis=-1) / stride[..., 0]
             error = error + apart.mean(axis=-1)
             terms["absolute"] = self.absolute * jnp.sum(on * error) / count
         truth_keypoints, labelled = own.keypoints, own.labelled
         if classifier is not None:
-            places = _rows(guesses[3], place)
+            places = rows_at(guesses[3], place)
             made = classifier(at_place(found.vectors), boxes, places)
             unlikely = coordinate_likelihood(made, own.keypoints, own.area)
             per_person = (labelled * unlikely).mean(axis=-1)
@@ -202,21 +204,16 @@ def _clipped(found: Any) -> jax.Array:
     return product
 
 
-def _rows(values: jax.Array, index: jax.Array) -> jax.Array:
-    """Rows `[B, M, ...]` of values `[B, N, ...]` at `index` `[B, M]`."""
-    flat = values.reshape(*values.shape[:2], -1)
-    taken = jnp.take_along_axis(flat, index[..., None], axis=1)
-    return taken.reshape(*index.shape, *values.shape[2:])
-
-
 def _counted(counted: jax.Array, found: Any, positive: jax.Array) -> jax.Array:
     """Weights `[B, N]`: 0 in regions where people are not labelled, except where one is assigned.
 
     `counted` is `[B, h, w]` on the finest map; a coarser place has the value at its middle.
     """
-    height, width = counted.shape[1:]
-    cells = jnp.floor((found.places + found.strides[:, None] / 2) / found.strides[0])
-    column, row = jnp.moveaxis(cells.astype(jnp.int32), -1, 0)
-    index = jnp.clip(row, 0, height - 1) * width + jnp.clip(column, 0, width - 1)
-    looked_up = jnp.take(counted.reshape(len(counted), -1), index, axis=1)
-    return jnp.maximum(looked_up, positive.astype(jnp.float32))
+    levels = []
+    for stride in np.unique(found.strides):
+        middles = found.places[found.strides == stride] + stride / 2
+        cells = np.floor(middles / found.strides[0]).astype(int)
+        column, row = (np.clip(np.unique(cells[:, i]), 0, counted.shape[2 - i] - 1) for i in (0, 1))
+        level = reordered(reordered(counted, row, axis=1), column, axis=2)
+        levels.append(level.reshape(len(counted), -1))
+    return jnp.maximum(jnp.concatenate(levels, axis=1), positive.astype(jnp.float32))

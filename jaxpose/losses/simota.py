@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxpose.errors import InputError
+from jaxpose.geometry.lookup import marked, values_at
 from jaxpose.losses.coordinates import keypoint_similarity
 
 # Cost of a place that is not both in a person's box and near the person's centre: such places are
@@ -124,13 +125,11 @@ class SimOTA:
         counts = jnp.where(real, jnp.maximum(counts, 1), 0)
         lowest, place = jax.lax.top_k(-cost.T, most)  # [P, most]
         wanted = (jnp.arange(most)[None] < counts[:, None]) & (lowest > -_NEVER)
-        matches = jnp.zeros((number, len(real)), bool)
-        people = jnp.broadcast_to(jnp.arange(len(real))[:, None], place.shape)
-        matches = matches.at[jnp.where(wanted, place, number), people].set(True, mode="drop")
+        matches = marked(jnp.where(wanted, 0, -1), place, (1, number))[:, 0].T
         positive = matches.any(axis=1)
         several = matches.sum(axis=1) > 1
         person = jnp.where(several, cost.argmin(axis=1), matches.argmax(axis=1))
-        own = jnp.take_along_axis(overlap, person[:, None], axis=1)[:, 0]
+        own = values_at(overlap, person[:, None], axis=1)[:, 0]
         return Assignment(
             positive,
             jnp.where(positive, person, 0).astype(jnp.int32),

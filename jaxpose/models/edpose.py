@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxpose.codecs.queries import QueryOutputs
 from jaxpose.errors import InputError
+from jaxpose.geometry.lookup import rows_at
 from jaxpose.models.deformable import DeformableAttention
 from jaxpose.models.detection import RARE
 from jaxpose.models.hybrid import sine_positions
@@ -218,7 +219,7 @@ class EDPoseHead(nn.Module):
         likely = self._classes("proposal_class")(x).max(axis=-1)
         boxes = Perceptron(dim, 4, 3, name="proposal_box")(x) + jnp.asarray(logits)[None]
         _, best = jax.lax.top_k(likely, self.queries)
-        query, box = (jnp.take_along_axis(values, best[..., None], axis=1) for values in (x, boxes))
+        query, box = (rows_at(values, best) for values in (x, boxes))
         return query, nn.sigmoid(box)
 
     def _expand(
@@ -226,9 +227,7 @@ class EDPoseHead(nn.Module):
     ) -> tuple[jax.Array, jax.Array]:
         """The most probable people, each with a query for every keypoint."""
         _, best = jax.lax.top_k(classes(output).max(axis=-1), self.people)
-        person, box = (
-            jnp.take_along_axis(values, best[..., None], axis=1) for values in (output, boxes)
-        )
+        person, box = (rows_at(values, best) for values in (output, boxes))
         shape, init = (self.num_keypoints, output.shape[-1]), nn.initializers.normal(1.0)
         names = self.param("keypoint", init, shape, jnp.float32)
         size = self.param("keypoint_size", init, (self.num_keypoints, 2), jnp.float32)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxpose.codecs.one_stage import BoundModule, OneStageOutputs, Places
+from jaxpose.geometry.lookup import rows_at
 from jaxpose.models.coordinate_classifier import CoordinateClassifier
 from jaxpose.models.csp import Style
 from jaxpose.models.detection import RARE, DetectionModel, Tower, predict
@@ -143,7 +144,7 @@ class RTMOHead(nn.Module):
             classifier(vectors[:, :1], box, box[..., :2])
         elif train:
             likely, place = jax.lax.top_k(probability, min(_OBSERVED, probability.shape[1]))
-            chosen = jnp.take_along_axis(vectors, place[..., None], axis=1)
+            chosen = rows_at(vectors, place)
             statistics = {"norm": classifier.observe(chosen, likely)}
         variables = classifier.variables
         if statistics:

@@ -100,7 +100,9 @@ def tags(size: int) -> dict[str, Any]:
 
 def offsets(size: int) -> dict[str, Any]:
     """Centres, and vectors from these to keypoints."""
-    codec = CenterOffsets((size, size), (size // 4, size // 4), sigma=1.5, radius=2.0, window=3)
+    codec = CenterOffsets(
+        (size, size), (size // 4, size // 4), sigma=1.5, radius=2.0, window=3, snap=0.0
+    )
     model = PoseModel(_trunk(), CenterOffsetHead(17, ()))
     return {"model": model, "codec": codec, "loss": CenterOffsetLoss()}
 
@@ -116,7 +118,7 @@ def one_stage(size: int) -> dict[str, Any]:
     return {
         "model": model,
         "codec": codec,
-        "loss": OneStageLoss(codec, tuple(COCO17.sigmas), absolute=1.0),
+        "loss": OneStageLoss(codec, tuple(COCO17.sigmas), absolute=10.0),
     }
 
 

@@ -182,3 +182,17 @@ def test_angles_of_a_lifted_file_are_those_in_3d(tmp_path):
     path.write_text(json.dumps(document))
     result = run(path, *options)
     assert result.exit_code == 2 and "different names" in " ".join(result.output.split())
+
+
+def test_tracks_of_several_videos_are_named_with_their_file(tmp_path):
+    path = tmp_path / "a.json"
+    seconds = np.arange(30) / 30
+    first = frames_of(seconds, lambda t: {1: (walk(t), 0.9)})["frames"]
+    second = [entry | {"source": "b.mp4"} for entry in first]
+    photo = {key: value for key, value in first[0].items() if key not in ("frame", "seconds")}
+    path.write_text(json.dumps({"frames": first + second, "photos": [photo | {"file": "c.jpg"}]}))
+    result = run(path, "--angles", "left_knee", "--out", tmp_path / "out")
+    text = " ".join(result.output.split())
+    assert result.exit_code == 0 and "1 of a.mp4" in text and "1 of b.mp4" in text
+    # An image has no time stamp, and misses none.
+    assert "no time stamps" not in text

@@ -14,17 +14,23 @@ def form(request, monkeypatch):
     """Runs the TPU's form on this platform, and the other one."""
     if request.param == "tpu":
         monkeypatch.setattr(jax.lax, "platform_dependent", lambda *args, tpu, default: tpu(*args))
-    lookup._reordered.clear_cache()
-    lookup.values_at.clear_cache()
+    functions = lookup._reordered, lookup.values_at, lookup.rows_at, lookup.marked
+    for function in functions:
+        function.clear_cache()
     yield request.param
-    lookup._reordered.clear_cache()
-    lookup.values_at.clear_cache()
+    for function in functions:
+        function.clear_cache()
 
 
 def test_reordered(form):
     values = np.random.default_rng(0).normal(size=(2, 17, 3)).astype(np.float32)
     values[0, 4] = np.nan
-    for axis, order in ((1, COCO17.flip_permutation), (-2, [11, 12]), (2, [2, 0, 1])):
+    for axis, order in (
+        (1, COCO17.flip_permutation),
+        (-2, [11, 12]),
+        (2, [2, 0, 1]),
+        (1, [3, 7, 11]),
+    ):
         ours = lookup.reordered(jnp.asarray(values), order, axis)
         np.testing.assert_array_equal(ours, np.take(values, order, axis=axis))
         np.testing.assert_array_equal(lookup.reordered(values, order, axis), ours)
@@ -44,3 +50,19 @@ def test_values_at(form, dtype):
 def test_values_elsewhere_do_not_matter(form):
     values = jnp.asarray(np.float32([[np.nan, 3.0, np.inf]]))
     assert float(lookup.values_at(values, jnp.asarray([[1]]), 1)[0, 0]) == 3.0
+
+
+def test_rows_at(form):
+    rng = np.random.default_rng(2)
+    values = (rng.normal(size=(2, 9, 3, 2)) * 1e3).astype(np.float32)
+    index = np.array([[8, 0, 8, 3], [1, 2, 2, 2]])
+    ours = lookup.rows_at(jnp.asarray(values), jnp.asarray(index))
+    np.testing.assert_array_equal(ours, values[np.arange(2)[:, None], index])
+
+
+def test_marked(form):
+    row = np.array([[[0, 3, 3, -1], [-1, -1, 2, 2]]])
+    column = np.array([[[4, 0, 0, 2], [1, -1, 1, -1]]])
+    true = np.zeros((1, 2, 4, 5), bool)
+    true[0, 0, 0, 4] = true[0, 0, 3, 0] = true[0, 1, 2, 1] = True
+    np.testing.assert_array_equal(lookup.marked(row, column, (4, 5)), true)
