@@ -20,9 +20,12 @@ class PartAffinityLoss(Loss):
 
     Attributes:
       limbs: L, number of fields.
+      maps: factor of the maps' term. The published 1 leaves a network without separate layers for
+        maps with errors of the fields alone, which have more channels.
     """
 
     limbs: int
+    maps: float = 1.0
 
     def with_terms(
         self, outputs: Any, targets: jax.Array, weights: jax.Array
@@ -43,8 +46,10 @@ class PartAffinityLoss(Loss):
                 f"{list(targets.shape)}. Give the model as many keypoints and limbs as the codec."
             )
         pairs = {"maps": (maps, targets[..., :split]), "fields": (fields, targets[..., split:])}
+        factors = {"maps": self.maps, "fields": 1.0}
         terms = {
-            name: 0.5
+            name: factors[name]
+            * 0.5
             * jnp.sum(weights[..., None] * jnp.square(difference(given, wanted)))
             / len(weights)
             for name, (given, wanted) in pairs.items()

@@ -109,7 +109,7 @@ def _one_stage(head: int, loss: dict[str, Any], data: str, steps: int) -> Bottom
         skeleton=COCO17,
         model=model,
         codec=codec,
-        loss=OneStageLoss(codec, tuple(COCO17.sigmas), absolute=1.0, **loss),
+        loss=OneStageLoss(codec, tuple(COCO17.sigmas), absolute=10.0, **loss),
         train_data=Images(data, "train"),
         eval_data=SyntheticScenes(200, 1, CANVAS_HW, PEOPLE),
         augmentation=ImageAugmentation(rotation_degrees=5.0, scale=(0.8, 1.25)),

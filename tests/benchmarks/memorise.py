@@ -81,7 +81,7 @@ def fields(size: int) -> dict[str, Any]:
     )
     limbs = len(codec.limbs)
     model = PoseModel(_trunk(), FieldHead(17, limbs))
-    return {"model": model, "codec": codec, "loss": PartAffinityLoss(limbs)}
+    return {"model": model, "codec": codec, "loss": PartAffinityLoss(limbs, maps=20.0)}
 
 
 def tags(size: int) -> dict[str, Any]:
