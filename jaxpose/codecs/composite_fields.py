@@ -319,7 +319,7 @@ class CompositeFields:
             numbers.append(self.pairs.index(mirrored))
         keypoints = reordered(outputs.keypoints, order, axis=3)[:, :, ::-1]
         associations = reordered(outputs.associations, np.array(numbers), axis=3)[:, :, ::-1]
-        swapped = jnp.take(associations, np.array([0, 1, 4, 5, 2, 3, 7, 6]), axis=-1)
+        swapped = reordered(associations, [0, 1, 4, 5, 2, 3, 7, 6], axis=-1)
         associations = jnp.where(np.array(turned)[None, None, None, :, None], swapped, associations)
         # The x of vectors changes its sign.
         one = np.array([1, 1, -1, 1, 1], np.float32)

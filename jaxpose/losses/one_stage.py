@@ -41,7 +41,7 @@ class OneStageLoss(Loss):
       person, objectness, boxes, keypoints, visible, classified: factors of the terms.
       absolute: factor of the absolute errors; 0 for none. OKS and IoU have no gradient far from a
         person, which this term has: YOLOX adds it in the last epochs, and a network from random
-        numbers on few images needs it from the beginning.
+        numbers on few images needs it from the beginning, with a factor of 10.
       from_classifier: the vectors to keypoints learn from the classified coordinates where these
         are nearer to the truth, and the probability learns the OKS of these (RTMO's second half of
         the training).

@@ -67,7 +67,8 @@ def _forward(x, shift):
 def _backward(saved, gradients):
     # JAX's own derivative would also sum x - mean, which is 0, in a pass over x of its own.
     x, mean = saved
-    by_mean, by_var = (_last(g / (x.size // x.shape[-1]), x.ndim) for g in gradients)
+    count = float(x.size // x.shape[-1])  # an integer above 2^31 would not fit JAX's
+    by_mean, by_var = (_last(g / count, x.ndim) for g in gradients)
     return by_mean + 2 * by_var * (x - _last(mean, x.ndim)), jnp.zeros_like(mean)
 
 

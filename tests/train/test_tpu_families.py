@@ -145,6 +145,15 @@ def actions() -> Experiment:
     )
 
 
+def rtmo() -> Experiment:
+    """The published widths: for very small ones libtpu 0.0.42 ends with a stack overflow."""
+    run = tiny_crowd.rtmo()
+    head = run.model.head.clone(pose_features=256, classifier_features=128, bins=(192, 256))
+    codec = replace(run.codec, max_people=16)
+    model, loss = run.model.clone(head=head), replace(run.loss, codec=codec)
+    return replace(run, model=model, codec=codec, loss=loss)
+
+
 def voting() -> Experiment:
     codec = FieldVoting((48, 48), voters=512)
     run = replace(tiny_object.get_config(), model=pvnet(9, width=8), codec=codec)
@@ -169,10 +178,12 @@ CASES: dict[str, Callable[[], Experiment]] = {
     "pose_mixer": refining(pose_mixer(17, 8, width=16, blocks=1)),
     "stgcn": actions,
     **tiny_crowd.EXPERIMENTS,
+    "rtmo": rtmo,
     "meshes": tiny_mesh.get_config,
     "objects": tiny_object.get_config,
     "voting": voting,
 }
+DECODING = ("eval", "predict")
 # Slow operations that stay.
 ALLOWED: dict[tuple[str, str], dict[str, int]] = {
     # People are the best places of a map: its pixels are sorted once, or twice for two maps.
@@ -190,13 +201,34 @@ ALLOWED: dict[tuple[str, str], dict[str, int]] = {
     ("stgcn", "train"): {"gather": 2},
     # A mosaic chooses whole images, not pixels.
     ("detection", "train"): {"gather": 1},
+    # People are added to the targets one after another.
+    ("paf", "train"): {"while": 1},
+    ("higher_hrnet", "train"): {"while": 2},
+    ("dekr", "train"): {"while": 3},
+    ("cid", "train"): {"while": 1},
+    # Keypoints are joined to people one after another, a few numbers at a time.
+    **{("paf", name): {"gather": 31, "scatter": 10, "sort": 3, "while": 2} for name in DECODING},
+    ("higher_hrnet", "eval"): {"gather": 11, "scatter": 9, "while": 5, "sort": 2},
+    ("higher_hrnet", "predict"): {"gather": 11, "scatter": 8, "while": 5, "sort": 2},
+    # The best places of a map, and poses that are suppressed one after another.
+    **{("dekr", name): {"sort": 1, "while": 1} for name in DECODING},
+    # The places of lowest cost; a mosaic and a mixture choose whole images with their people.
+    ("yolox_pose", "train"): {"sort": 3},
+    ("rtmo", "train"): {"gather": 18, "sort": 5, "while": 2, "scatter": 1},
+    **{(model, name): {"while": 1} for model in ("rtmo", "yolox_pose") for name in DECODING},
+    # Each vote takes two pixels of the object.
+    **{("voting", name): {"gather": 6, "sort": 1, "while": 1} for name in DECODING},
 }
 QUICK = (("martinez", "train"), ("martinez", "predict"), ("pyramid", "train"))
 
 # What a task does not have, by a part of its refusal.
 REFUSED = {
     "detection": {"eval": "no program of an evaluation", "predict": "", "export": ""},
-    **{name: {"export": "whole images"} for name in ("posenet", "centers")},
+    **{
+        name: {"export": "whole images"} for name in ("posenet", "centers", *tiny_crowd.EXPERIMENTS)
+    },
+    "pifpaf": {"predict": "outside the compiled program", "export": "whole images"},
+    "meshes": {"eval": "no program of an evaluation", "export": "crops or model"},
     **{
         name: {"eval": "no program of an evaluation", "export": "a lifter takes keypoints"}
         for name in ("martinez", "videopose3d", "videopose3d-strided", "poseformer", "motionbert")

@@ -15,6 +15,7 @@ from jaxpose.bodies.drawn_people import BodySource
 from jaxpose.data.source import Batch
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import centred_camera
+from jaxpose.geometry.lookup import reordered
 from jaxpose.geometry.rotations import matrix_from_axis_angle
 from jaxpose.metrics.meshes import MeshEstimates
 from jaxpose.metrics.metric import score
@@ -208,7 +209,8 @@ def mirrored(rotations: jax.Array) -> jax.Array:
     for joint in joints:
         side, _, part = joint.partition("_")
         order.append(joints.index(f"{sides[side]}_{part}" if side in sides else joint))
-    inside = jnp.einsum("ij,bnjk,kl->bnil", _BODY, rotations, _BODY)[:, np.array(order)]
+    inside = jnp.einsum("ij,bnjk,kl->bnil", _BODY, rotations, _BODY)
+    inside = reordered(inside, order, axis=1)
     root = jnp.einsum("ij,bjk,kl->bil", _CAMERA, rotations[:, 0], _BODY)
     return inside.at[:, 0].set(root)
 
