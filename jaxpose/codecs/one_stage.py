@@ -130,8 +130,8 @@ class Proposals(NamedTuple):
     visible: jax.Array
     keypoints: jax.Array | None
     vectors: jax.Array | None
-    places: jax.Array
-    strides: jax.Array
+    places: np.ndarray
+    strides: np.ndarray
 
     def probability(self) -> jax.Array:
         """Probability that a place proposes a person, `[B, N]`."""
@@ -303,7 +303,7 @@ class OneStage:
             strides,
         )
 
-    def _boxes(self, numbers: jax.Array, places: jax.Array, strides: jax.Array) -> jax.Array:
+    def _boxes(self, numbers: jax.Array, places: np.ndarray, strides: np.ndarray) -> jax.Array:
         """Boxes `[B, N, 4]` (x1, y1, x2, y2) in pixels."""
         scale = strides[None, :, None]
         if self.boxes == "sizes":

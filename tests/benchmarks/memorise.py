@@ -71,7 +71,7 @@ def fields(size: int) -> dict[str, Any]:
         (size, size),
         stride=4,
         enlargement=4,
-        sigma=4.0,
+        sigma=7.0,
         between=True,
         candidates=20,
         smoothing=0.0,
@@ -81,7 +81,7 @@ def fields(size: int) -> dict[str, Any]:
     )
     limbs = len(codec.limbs)
     model = PoseModel(_trunk(), FieldHead(17, limbs))
-    return {"model": model, "codec": codec, "loss": PartAffinityLoss(limbs, maps=20.0)}
+    return {"model": model, "codec": codec, "loss": PartAffinityLoss(limbs, maps=10.0)}
 
 
 def tags(size: int) -> dict[str, Any]:
