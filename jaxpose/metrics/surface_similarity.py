@@ -87,7 +87,7 @@ def mask_overlap(found: np.ndarray, truth: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class SurfaceEstimates:
-    """Predicted surfaces of N people, each in the image of its own.
+    """Predicted surfaces of N people, each in another image.
 
     Attributes:
       distances: for each person, geodesic distances in metres between the predicted and the true
@@ -156,7 +156,7 @@ def surface_ap(
         gives their similarities `[P]`.
 
     Returns:
-      The metrics of `metrics.oks.METRICS`; -1 where there is nobody to find.
+      The metrics of `metrics.oks.METRICS`; -1 where there is no person to find.
     """
     count, found = len(true_image), len(found_image)
     truth = GroundTruth(
