@@ -15,7 +15,7 @@ from jaxpose.bodies import drawn_body
 from jaxpose.bodies.charts import Atlas
 from jaxpose.bodies.drawn_charts import drawn_atlas
 from jaxpose.bodies.drawn_surfaces import SurfaceSource
-from jaxpose.codecs.densepose import Surface, SurfaceOutputs, SurfaceTargets
+from jaxpose.codecs.densepose import SurfaceOutputs, SurfaceTargets
 from jaxpose.errors import InputError
 from jaxpose.metrics.metric import score
 from jaxpose.metrics.report import Report
@@ -164,11 +164,12 @@ class SurfaceTask:
             variables: Any, on_batch: Callable[[int], None] = lambda samples: None
         ) -> EvalResult:
             distances: list[np.ndarray] = []
+            found: Any
             columns: list[tuple[float, float, float]] = []
             drawn: list[np.ndarray] = []
             for batch in eval_batches(experiment, source, mesh):
                 found, true, matrix = jax.device_get(run(variables, to_device(batch, mesh, _KEYS)))
-                for row in np.flatnonzero(batch["mask"]):
+                for row in np.flatnonzero(batch["mask"]).tolist():
                     part, uv = found.part[row], found.uv[row]
                     seen = true.part[row] > 0
                     y, x = labelled_pixels(seen, evaluation.points, len(distances))
@@ -182,8 +183,7 @@ class SurfaceTask:
                     )
                     # Pixels of a map are as large as this in the canvas.
                     area = np.count_nonzero(seen) / abs(float(np.linalg.det(matrix[row][:, :2])))
-                    overlap = mask_overlap(part > 0, seen)
-                    columns.append((overlap, float(found.score[row]), area))
+                    columns.append((mask_overlap(part > 0, seen), float(found.score[row]), area))
                     if len(drawn) < evaluation.examples:
                         drawn.append(_drawing(batch, row, found, matrix))
                 on_batch(len(distances))
@@ -249,9 +249,7 @@ def place_distances(
     return distance
 
 
-def _drawing(
-    batch: dict[str, np.ndarray], row: int, found: Surface, matrix: np.ndarray
-) -> np.ndarray:
+def _drawing(batch: dict[str, np.ndarray], row: int, found: Any, matrix: np.ndarray) -> np.ndarray:
     """Canvas, twice enlarged, with the predicted surface, and beside it with the true one."""
     canvas = np.asarray(batch["image"][row])
     one = slice(row, row + 1)
