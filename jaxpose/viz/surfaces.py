@@ -9,6 +9,7 @@ from jaxpose.errors import InputError
 from jaxpose.viz.people import as_rgb
 
 _PARTS = 24
+_LINE = 0.5  # share of white in a line
 _LINES = 4  # stripes of a part along U and V, whose borders are drawn
 # Neighbouring numbers are the two charts of a pair: the hues of pairs differ, and the second of a
 # pair is darker.
@@ -24,8 +25,8 @@ _COLORS = np.array(
 def draw_surface(image: np.ndarray, iuv: np.ndarray, *, opacity: float = 0.65) -> np.ndarray:
     """Copy of an image with a map of bodies' surfaces over it.
 
-    Each part has a colour, which is darker at V = 1; white lines are drawn where U or V is 1/4, 1/2
-    and 3/4.
+    Each part has a colour, which is darker at V = 1; lighter lines are drawn where U or V is 1/4,
+    1/2 and 3/4.
 
     Args:
       image: uint8 `[H, W, 3]`.
@@ -53,7 +54,7 @@ def draw_surface(image: np.ndarray, iuv: np.ndarray, *, opacity: float = 0.65) -
         same = part[tuple(here)] == part[tuple(there)]
         changed = (stripe[tuple(here)] != stripe[tuple(there)]).any(axis=-1)
         line[tuple(here)] |= same & changed
-    color[line] = 255.0
+    color[line] += _LINE * (255.0 - color[line])
     share = opacity * (part > 0)[..., None]
     return np.clip(np.rint(image * (1 - share) + color * share), 0, 255).astype(np.uint8)
 
