@@ -163,8 +163,8 @@ class SurfaceTask:
         def scored(
             variables: Any, on_batch: Callable[[int], None] = lambda samples: None
         ) -> EvalResult:
-            distances: list[np.ndarray] = []
             found: Any
+            distances: list[np.ndarray] = []
             columns: list[tuple[float, float, float]] = []
             drawn: list[np.ndarray] = []
             for batch in eval_batches(experiment, source, mesh):
@@ -187,8 +187,8 @@ class SurfaceTask:
                     if len(drawn) < evaluation.examples:
                         drawn.append(_drawing(batch, row, found, matrix))
                 on_batch(len(distances))
-            overlap, scores, area = np.array(columns, np.float64).reshape(-1, 3).T
-            estimates: Any = SurfaceEstimates(distances, overlap, scores, area)
+            table = np.array(columns, np.float64).reshape(-1, 3)
+            estimates: Any = SurfaceEstimates(distances, table[:, 0], table[:, 1], table[:, 2])
             figures = score(evaluation.metrics, estimates, evaluation.best)
             report = Report(
                 metrics=figures.figures,
@@ -202,7 +202,7 @@ class SurfaceTask:
             sheet = viz.contact_sheet(drawn, columns=4) if drawn else None
             predictions = {
                 "GPS": [round(geodesic_similarity(one), 4) for one in distances],
-                "IoU": overlap.round(4).tolist(),
+                "IoU": table[:, 0].round(4).tolist(),
             }
             return EvalResult(report, sheet, predictions)
 
