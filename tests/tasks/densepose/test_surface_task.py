@@ -188,3 +188,19 @@ def test_parts_that_do_not_fit_are_named():
         replace(EXPERIMENT, evaluation=replace(EXPERIMENT.evaluation, flip_test=True))
     with pytest.raises(InputError, match="drawn people"):
         EXPERIMENT.task().open_dataset("data/coco", "val")
+
+
+def test_programs_for_export_take_any_batch(release):
+    trained = load_surface_model(release)
+    for level, names in (
+        ("crops", ["part", "score", "uv"]),
+        ("model", ["coarse", "fine", "u", "v"]),
+    ):
+        program = trained.estimator.program(trained.variables, level=level)
+        assert [value.name for value in program.outputs] == names
+        outputs = jax.eval_shape(program.ordered, *program.arguments())
+        assert str(outputs[0].shape[0]) == "B" and outputs[0].shape[1:3] == (16, 12)
+        (images,) = program.samples(3)
+        assert images.shape == (3, 64, 48, 3)
+    with pytest.raises(InputError, match="--level crops or model"):
+        trained.estimator.program(trained.variables, level="photo")
