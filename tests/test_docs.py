@@ -91,6 +91,13 @@ SHRUNK: list[tuple[str, list[str]]] = [
         ),
     ),
     (
+        r"train densepose_synthetic",
+        _set(
+            *(*BRIEF, "evaluation.batch_size=8", "train_data.count=8", "eval_data.count=8"),
+            "model.head.width=8",
+        ),
+    ),
+    (
         r"train objects_synthetic",
         _set(
             *(*BRIEF, "evaluation.batch_size=8", "train_data.count=8", "eval_data.count=8"),

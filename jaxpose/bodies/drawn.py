@@ -87,6 +87,16 @@ def drawn_faces() -> np.ndarray:
     return np.concatenate([quads[[0, 1, 2]].T, quads[[0, 2, 3]].T])
 
 
+def tube_rings() -> dict[str, range]:
+    """Numbers of the rings of each tube of the body; ring r has the vertices from 10 r on."""
+    rings, start = {}, 0
+    for tube in _TUBES:
+        count = RINGS[tube].stop - RINGS[tube].start
+        rings[tube] = range(start, start + count)
+        start += count
+    return rings
+
+
 @lru_cache(maxsize=2)
 def drawn_keypoints(skeleton: Skeleton) -> np.ndarray:
     """Regressor `[K, V]` of keypoints from the vertices of the drawn body, float32.

@@ -40,8 +40,9 @@ def evaluate(options: Eval) -> int:
         return evaluate_actions(options, trained)
     if trained.estimator.takes == "noisy tracks":
         return evaluate_refiner(options, trained)
-    if trained.estimator.takes == "bodies":
+    made = {"bodies": "meshes", "surfaces": "surfaces"}.get(trained.estimator.takes)
+    if made is not None:
         raise InputError(
-            f"{options.model} gives meshes: it is evaluated with its recipe's data, from its run."
+            f"{options.model} gives {made}: it is evaluated with its recipe's data, from its run."
         )
     return evaluate_model(options, trained)

@@ -1,6 +1,6 @@
 """`jaxpose predict`: images and videos in, named keypoints, tables and drawn images out."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from jaxpose.cli.predict_summary import (
     make_writable,
     summarise,
 )
+from jaxpose.cli.predict_surfaces import SurfaceOutput, open_surfaces
 from jaxpose.codecs.visualize import has_maps
 from jaxpose.console import PlainConsole
 from jaxpose.download.address import address_of
@@ -123,6 +124,8 @@ def _predict(
     # These may refuse, so they come before another has begun a file.
     events = open_actions(options, settings, media, skeleton)
     meshes = open_meshes(options, names if options.draw else None)
+    opened = meshes, open_surfaces(options, names)
+    more = [one for one in opened if one is not None]
     kinds = sorted(formats, key=lambda kind: kind not in ("openpose", *TOOLS))
     whole_images = isinstance(pipeline, Pipeline) and pipeline.whole_images
     common: dict[str, Any] = {"name": name, "tail": tail, "names": names}
@@ -148,7 +151,7 @@ def _predict(
                 outcome.add(people)
                 progress.update(bar, advance=1)
 
-            frames = _drawn(results, output, done, failures, meshes)
+            frames = _drawn(results, output, done, failures, more)
             if events is not None:
                 frames = events.watched(frames)
             if isinstance(pipeline, Pipeline) and pipeline.lifter is not None:
@@ -163,8 +166,7 @@ def _predict(
         raise failures[0]
     if events is not None:
         outcome.notes.append(events.write(out))
-    if meshes is not None:
-        outcome.notes.append(meshes.end())
+    outcome.notes += [one.end() for one in more]
     if pipeline.takes_whole_images_as_people and not options.boxes and outcome.people:
         outcome.notes.append(ONE_PERSON)
     predictor = pipeline.predictor if isinstance(pipeline, Pipeline) else None
@@ -255,7 +257,7 @@ def _drawn(
     output: Output,
     done: Callable[[People], None],
     failures: list[BaseException],
-    meshes: MeshOutput | None,
+    more: Sequence[MeshOutput | SurfaceOutput],
 ) -> Iterator[People]:
     """The people of each frame, once they are drawn.
 
@@ -263,16 +265,17 @@ def _drawn(
     still lifted and written.
     """
     # The models work on while this thread draws and writes.
-    wanted = output.draws or meshes is not None
+    wanted = output.draws or bool(more)
     made = ahead(((people, _image(people, wanted)) for people in results), 2)
     try:
         for people, image in made:
             if image is not None and output.draws:
                 with results.stages("draw and write"):
                     output.draw(people, image)
-            if image is not None and meshes is not None:
-                with results.stages("meshes"):
-                    meshes.add(people, image)
+            if image is not None:
+                for one in more:
+                    with results.stages(one.stage):
+                        one.add(people, image)
             del image
             done(people)
             yield people

@@ -120,6 +120,14 @@ class Predict:
             min=1.0, help="Focal length of the camera in pixels, for the distances of --mesh."
         ),
     ] = None
+    surface: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="A model of surfaces (DensePose): the place on the body of each pixel, drawn in "
+            "OUT/surfaces, and for images as NAME.iuv.png.",
+        ),
+    ] = None
     actions: Annotated[
         str | None,
         typer.Option(

@@ -8,15 +8,14 @@ import numpy as np
 
 from jaxpose.bodies import Body, drawn_body, drawn_faces, pose_body, read_body
 from jaxpose.bodies.saving import save_parameters
+from jaxpose.cli.drawn_frames import DrawnFrames
 from jaxpose.cli.predict_command import Predict
-from jaxpose.cli.predict_summary import drawn_name
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import centred_camera
 from jaxpose.hub.load import load_mesh_model
 from jaxpose.results.image_names import ImageNames
 from jaxpose.results.people import People
 from jaxpose.tasks.meshes.predictor import Bodies, MeshPredictor
-from jaxpose.viz import VideoWriter, save_image
 from jaxpose.viz.meshes import draw_meshes
 
 FILE = "bodies.npz"
@@ -29,6 +28,8 @@ class MeshOutput:
     Attributes:
       people: number of bodies so far.
     """
+
+    stage = "meshes"
 
     def __init__(
         self,
@@ -43,9 +44,8 @@ class MeshOutput:
         """Into the folder `out`; `names` names the drawn files, None draws none."""
         self._predictor = predictor
         self._body, self._faces, self._gender = body, faces, gender
-        self._out, self._names, self._focal = out, names, focal
-        self._video: VideoWriter | None = None
-        self._source = ""
+        self._out, self._focal = out, focal
+        self._drawn = None if names is None else DrawnFrames(out / FOLDER, names)
         self._bodies: list[Bodies] = []
         self._columns: list[dict[str, Any]] = []
         self._images = 0
@@ -67,13 +67,10 @@ class MeshOutput:
             )
         self._images += 1
         self.people += len(people)
-        if self._names is not None:
-            self._draw(people, image, bodies, self._names)
+        if self._drawn is not None:
+            self._drawn.write(people, self._drawing(people, image, bodies))
 
-    def _draw(self, people: People, image: np.ndarray, bodies: Bodies, names: ImageNames) -> None:
-        if people.source != self._source:
-            self._end_video()
-            self._source = people.source
+    def _drawing(self, people: People, image: np.ndarray, bodies: Bodies) -> np.ndarray:
         focal = self._focal or self._predictor.codec.focal_of(people.image_hw)
         meshes = [
             np.asarray(
@@ -82,31 +79,19 @@ class MeshOutput:
             )
             for row in range(len(people))
         ]
-        drawn = draw_meshes(image, meshes, self._faces, centred_camera(focal, people.image_hw))
-        path = self._out / FOLDER / drawn_name(people.source, names)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if people.seconds is None:
-            save_image(path, drawn)
-            return
-        if self._video is None:
-            self._video = VideoWriter(path)
-        self._video.write(drawn, people.seconds)
-
-    def _end_video(self) -> None:
-        video, self._video = self._video, None
-        if video is not None:
-            video.close(complete=True)
+        return draw_meshes(image, meshes, self._faces, centred_camera(focal, people.image_hw))
 
     def end(self) -> str:
         """Writes the parameters of all people; returns a note for the summary."""
-        self._end_video()
+        if self._drawn is not None:
+            self._drawn.end()
         if not self.people:
             return f"No person, so there is no {FILE}."
         merged = Bodies(*(np.concatenate(values) for values in zip(*self._bodies, strict=True)))
         names = self._columns[0]
         columns = {name: np.array([row[name] for row in self._columns]) for name in names}
         save_parameters(self._out / FILE, self._body, *merged, columns, self._gender)
-        drawn = "" if self._names is None else f", and drawn in {FOLDER}"
+        drawn = "" if self._drawn is None else f", and drawn in {FOLDER}"
         return f"{self.people} bodies in {FILE}{drawn}."
 
 

@@ -14,6 +14,7 @@ from jaxpose.codecs.center_people import CenterPeople
 from jaxpose.codecs.codec import Codec, ImageCodec
 from jaxpose.codecs.composite_fields import CompositeFields
 from jaxpose.codecs.decoded import Decoded
+from jaxpose.codecs.densepose import SurfaceMaps
 from jaxpose.codecs.displacement_fields import DisplacementFields, SinglePersonFields
 from jaxpose.codecs.displacements import Displacements
 from jaxpose.codecs.hand_volumes import HandVolumes
@@ -67,6 +68,7 @@ __all__ = [
     "SimCC",
     "SimCC3D",
     "SinglePersonFields",
+    "SurfaceMaps",
     "Targets",
     "VectorFields",
 ]

@@ -246,6 +246,8 @@ def model_card(card: Card, arrays: Mapping[str, np.ndarray]) -> str:
         predict = ""
     if card.takes == "bodies":
         predict = "IMAGE --from POSE_MODEL --mesh THIS_FOLDER"
+    if card.takes == "surfaces":
+        predict = "IMAGE --from POSE_MODEL --surface THIS_FOLDER"
     if card.finds:
         predict, train = "IMAGE --from POSE_MODEL --detector THIS_FOLDER", []
     commands = [f"jaxpose predict {predict} --out out"] if predict else []

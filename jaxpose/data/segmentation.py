@@ -57,9 +57,10 @@ def decode_runs(segmentation: dict[str, Any]) -> np.ndarray | None:
         counts = segmentation["counts"]
         lengths = _numbers_of(counts) if isinstance(counts, str | bytes) else list(counts)
         runs = np.asarray(lengths, np.int64)
-    except (KeyError, TypeError, ValueError, IndexError):
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError):
         return None
-    if (runs < 0).any() or runs.sum() != height * width:
+    # Each run is checked, because a sum of huge ones could overflow to the right number.
+    if (runs < 0).any() or (runs > height * width).any() or runs.sum() != height * width:
         return None
     values = np.arange(len(runs)) % 2
     return np.repeat(values.astype(np.uint8), runs).reshape(width, height).T

@@ -131,16 +131,18 @@ def load(
 
 # Kind of the models that give no keypoints of images, by what their estimators take.
 _OTHERS: dict[str, Kind] = {"tracks": "lifter", "clips": "action", "bodies": "mesh"}
-# A refiner is always trained: none has a published name.
-_REFINER = (
-    "a refiner of tracks, which takes keypoints and not images. Pass it with --smooth, and a model "
-    "for images with --from."
-)
+# Models that are always trained: none has a published name.
+_TRAINED = {
+    "noisy tracks": "a refiner of tracks, which takes keypoints and not images. Pass it with "
+    "--smooth, and a model for images with --from.",
+    "surfaces": "a model of bodies' surfaces. Pass it with --surface, and a model for keypoints "
+    "with --from.",
+}
 
 
 def _use(takes: str) -> str:
     """End of a sentence `NAME is ...` for a model whose estimator takes `takes`, as `USES`."""
-    return _REFINER if takes == "noisy tracks" else USES[_OTHERS.get(takes, "pose")]
+    return _TRAINED.get(takes) or USES[_OTHERS.get(takes, "pose")]
 
 
 def _check_input(estimator: Estimator, where: str | Path) -> None:
@@ -167,7 +169,7 @@ def load_pose(
     check_kind(where, "pose")
     trained = load(where, checkpoint, trust_recipe=trust_recipe)
     takes = trained.estimator.takes
-    if takes in _OTHERS or takes == "noisy tracks":
+    if takes in _OTHERS or takes in _TRAINED:
         raise InputError(f"{where} is {_use(takes)}")
     return trained
 
@@ -222,6 +224,23 @@ def load_mesh_model(
         trust_recipe,
         "For a model of meshes, convert the weights of one of `jaxpose models --task mesh`, or "
         "train one with the recipe meshes_synthetic.",
+    )
+
+
+def load_surface_model(
+    where: str | Path, checkpoint: Checkpoint = "best", *, trust_recipe: bool = False
+) -> Trained:
+    """Load a model of bodies' surfaces; arguments are those of `load`.
+
+    Raises:
+      InputError: as for `load`; a model of another kind.
+    """
+    return _load_taking(
+        "surfaces",
+        where,
+        checkpoint,
+        trust_recipe,
+        "A model of surfaces is trained with a recipe such as densepose_synthetic.",
     )
 
 

@@ -26,6 +26,7 @@ from jaxpose.losses.coordinates import (
     smooth_l1,
     wing,
 )
+from jaxpose.losses.densepose import SurfaceLoss
 from jaxpose.losses.displacement_fields import DisplacementFieldLoss
 from jaxpose.losses.displacements import DisplacementLoss
 from jaxpose.losses.distillation import (
@@ -116,6 +117,7 @@ __all__ = [
     "SimOTA",
     "SmoothL1",
     "StageSum",
+    "SurfaceLoss",
     "TrajectoryMPJPE",
     "TrajectoryTargets",
     "VectorFieldLoss",

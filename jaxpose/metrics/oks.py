@@ -10,7 +10,7 @@ image, then the greedy matching, which handles the detections of one rank in all
 thresholds and all size ranges at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar
@@ -32,6 +32,9 @@ METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL
 
 # Keypoint differences computed at once: limits the memory of a large evaluation to about 100 MB.
 _CHUNK = 1_000_000
+
+Similarity = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Similarities `[P]` of the detections and people with these numbers, `[P]` each."""
 
 
 def oks(
@@ -213,6 +216,42 @@ def coco_keypoint_ap(
                 f"list, first image id {int(detections.image_id[foreign][0])}; evaluate with the "
                 "annotations of the same split"
             )
+
+    def similarity(rows: np.ndarray, people: np.ndarray) -> np.ndarray:
+        return oks(
+            detections.keypoints[rows],
+            truth.keypoints[people],
+            truth.visible[people],
+            truth.area[people],
+            sigmas,
+            truth.box_xywh[people],
+        )
+
+    chunk = max(1, _CHUNK // max(1, len(sigmas)))
+    return similarity_ap(truth, detections, similarity, max_detections=max_detections, chunk=chunk)
+
+
+def similarity_ap(
+    truth: GroundTruth,
+    detections: Detections,
+    similarity: Similarity,
+    *,
+    max_detections: int = 20,
+    chunk: int = _CHUNK,
+) -> dict[str, float]:
+    """Compute average precision and recall as `coco_keypoint_ap`, over another similarity.
+
+    Args:
+      truth: the annotated people; their keypoints are not read.
+      detections: the predicted people; their keypoints are not read.
+      similarity: function of the numbers of detections and of people, `[P]` each, that returns
+        their similarities `[P]` from 0 to 1.
+      max_detections: number of detections used per image, those with the highest scores.
+      chunk: largest number of pairs of one call.
+
+    Returns:
+      The ten metrics of `METRICS`; -1 where there is no person to find.
+    """
     listed = np.ones(len(truth), bool)
     if truth.images is not None:
         listed = np.isin(truth.image_id, truth.images)
@@ -220,7 +259,7 @@ def coco_keypoint_ap(
     for category in np.unique(truth.category_id):
         people = np.flatnonzero(listed & (truth.category_id == category))
         rows = np.flatnonzero(detections.category_id == category)
-        results.append(_curves(truth, detections, sigmas, max_detections, people, rows))
+        results.append(_curves(truth, detections, similarity, chunk, max_detections, people, rows))
     shape = (-1, len(AREA_RANGES), len(THRESHOLDS))
     precision = np.array([p for p, _ in results]).reshape(*shape, len(RECALLS))
     recall = np.array([r for _, r in results]).reshape(shape)
@@ -253,7 +292,8 @@ class _Pairs:
 def _curves(
     truth: GroundTruth,
     detections: Detections,
-    sigmas: np.ndarray,
+    similarity: Similarity,
+    chunk: int,
     max_detections: int,
     people: np.ndarray,
     rows: np.ndarray,
@@ -272,7 +312,7 @@ def _curves(
     image = detections.image_id[rows]
     rank = np.arange(len(rows)) - np.searchsorted(image, image, side="left")
     rows, rank = rows[rank < max_detections], rank[rank < max_detections]
-    pairs = _candidates(truth, detections, sigmas, people, rows, rank)
+    pairs = _candidates(truth, detections, similarity, chunk, people, rows, rank)
     matched, ignored = _match(pairs, truth_ignored, truth.iscrowd[people], len(rows))
 
     size = detections.area[rows][None, :]
@@ -301,12 +341,13 @@ def _curves(
 def _candidates(
     truth: GroundTruth,
     detections: Detections,
-    sigmas: np.ndarray,
+    measure: Similarity,
+    chunk: int,
     people: np.ndarray,
     rows: np.ndarray,
     rank: np.ndarray,
 ) -> _Pairs:
-    """Pairs within an image whose OKS reaches the lowest threshold; other pairs cannot match."""
+    """Pairs of an image whose similarity reaches the lowest threshold; others cannot match."""
     by_image = people[np.argsort(truth.image_id[people], kind="stable")]
     image = truth.image_id[by_image]
     first = np.searchsorted(image, detections.image_id[rows], side="left")
@@ -316,18 +357,9 @@ def _candidates(
     person = by_image[np.repeat(first, count) + within]
 
     similarity = np.empty(len(detection))
-    step = max(1, _CHUNK // max(1, len(sigmas)))
-    for start in range(0, len(detection), step):
-        part = slice(start, start + step)
-        matched = person[part]
-        similarity[part] = oks(
-            detections.keypoints[rows[detection[part]]],
-            truth.keypoints[matched],
-            truth.visible[matched],
-            truth.area[matched],
-            sigmas,
-            truth.box_xywh[matched],
-        )
+    for start in range(0, len(detection), chunk):
+        part = slice(start, start + chunk)
+        similarity[part] = measure(rows[detection[part]], person[part])
     able = np.flatnonzero(similarity >= THRESHOLDS[0])
     detection, person, similarity = detection[able], person[able], similarity[able]
     order = np.lexsort((person, similarity, detection, rank[detection]))

@@ -125,7 +125,8 @@ class Estimator(Protocol):
         """Input of a prediction: "crops" around people, whole "images", "tracks", and others.
 
         A track is the 2D keypoints of one person over time; "clips" are such tracks of all people
-        in a clip, and "bodies" crops of which a body model is made.
+        in a clip; "bodies" are crops of which a body model is made, "surfaces" crops whose pixels
+        get places on a body's surface.
         """
         ...
 

@@ -1,12 +1,17 @@
-"""Rows of the table for files of body models."""
+"""Rows of the table for files of body models, and for charts and labels of their surfaces."""
 
 import io
+import json
 import pickle
+import re
 
 import numpy as np
 from scipy import sparse
+from scipy.io import savemat
 
 from jaxpose.bodies import read_body
+from jaxpose.bodies.charts import read_atlas
+from jaxpose.data.densepose import read_densepose
 from tests.hostile.reader import Files, Reader
 
 _JOINTS, _VERTICES = 16, 12
@@ -38,12 +43,62 @@ def _pkl() -> list[Files]:
     return [{"body.pkl": pickle.dumps(arrays, protocol=2)}]
 
 
-BODY_READERS: tuple[Reader, ...] = tuple(
+def _charts() -> list[Files]:
+    number = np.arange(1, 7)
+    arrays = {
+        "All_Faces": number.reshape(2, 3),
+        "All_FaceIndices": np.array([[1], [24]]),
+        "All_vertices": number[None],
+        "All_U_norm": number[:, None] / 8,
+        "All_V_norm": number[:, None] / 9,
+    }
+    made = []
+    for compressed in (False, True):
+        file = io.BytesIO()
+        savemat(file, arrays, do_compression=compressed)
+        # MATLAB files begin with the time of their making.
+        stamp = b"Created on: " + b" " * 24
+        made.append({"UV.mat": re.sub(rb"Created on: .{24}", stamp, file.getvalue(), count=1)})
+    return made
+
+
+def _surface_labels() -> list[Files]:
+    runs = {"size": [256, 256], "counts": [600, 1000, 63936]}
+    person = {
+        "id": 1,
+        "image_id": 2,
+        "bbox": [1.0, 2, 30, 40],
+        "dp_I": [1, 24],
+        "dp_U": [0.5, 1],
+        "dp_V": [0, 0.25],
+        "dp_x": [3, 250.5],
+        "dp_y": [0, 255],
+        "dp_masks": [[], runs],
+    }
+    content = {"annotations": [person, {"id": 2, "image_id": 2}]}
+    return [{"densepose.json": json.dumps(content).encode()}]
+
+
+BODY_READERS: tuple[Reader, ...] = (
+    *(
+        Reader(
+            f"body {form}",
+            lambda folder, form=form: read_body(folder / f"body.{form}"),
+            samples,
+            lambda file: file.body.name == "mano" and file.faces.shape == (8, 3),
+        )
+        for form, samples in (("npz", _npz), ("pkl", _pkl))
+    ),
     Reader(
-        f"body {form}",
-        lambda folder, form=form: read_body(folder / f"body.{form}"),
-        samples,
-        lambda file: file.body.name == "mano" and file.faces.shape == (8, 3),
-    )
-    for form, samples in (("npz", _npz), ("pkl", _pkl))
+        "charts of a surface",
+        lambda folder: read_atlas(folder / "UV.mat"),
+        _charts,
+        lambda atlas: atlas.faces.tolist() == [[0, 1, 2], [3, 4, 5]],
+    ),
+    Reader(
+        "DensePose-COCO",
+        lambda folder: read_densepose(folder / "densepose.json"),
+        _surface_labels,
+        lambda file: len(file.people) == 1 and file.people[0].mask.sum() == 2000,
+    ),
 )

@@ -19,6 +19,7 @@ COVERED = {
     "load_lifter": "load_config and load_state_dict read the release",
     "load_mesh_model": "load_config and load_state_dict read the release",
     "load_pose": "load_config and load_state_dict read the release",
+    "load_surface_model": "load_config and load_state_dict read the release",
     "load_pretrained": "load_state_dict reads the file",
     "load_recipe": "Python code, which is run",
     "load_release": "load_config and load_state_dict read the folder",

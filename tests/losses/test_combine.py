@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxpose.codecs import CenterKeypoints, CenterPeople, DisplacementFields, Landmarks, Sample
+from jaxpose.codecs.densepose import SurfaceOutputs, SurfaceTargets
 from jaxpose.codecs.hand_volumes import HandOutputs, HandTargets
 from jaxpose.codecs.landmarks import LandmarkOutputs
 from jaxpose.codecs.scoremap import ScoremapOutputs, ScoremapTargets
@@ -45,6 +46,7 @@ from jaxpose.losses import (
     SimCCKL,
     SmoothL1,
     StageSum,
+    SurfaceLoss,
     TrajectoryMPJPE,
     TrajectoryTargets,
     VectorFieldLoss,
@@ -140,6 +142,15 @@ CASES = {
         VectorFields(normal(0, B, 4, 3, 2), normal(1, B, 4, 3, 2 * K)),
         VectorFields(jnp.full((B, 4, 3, 2), 0.5), normal(3, B, 4, 3, 2 * K)),
     ),
+    "SurfaceLoss": (
+        SurfaceLoss(),
+        SurfaceOutputs(normal(0, B, 4, 3, 2), *(normal(i, B, 4, 3, 25) for i in (1, 2, 3))),
+        SurfaceTargets(
+            (jnp.arange(24) % 7 > 0).astype(jnp.int32).reshape(B, 4, 3),
+            (jnp.arange(24) % 7).reshape(B, 4, 3),
+            jnp.abs(normal(4, B, 4, 3, 2)),
+        ),
+    ),
     "StageSum": (StageSum(HeatmapMSE()), (maps(), maps(2)), maps(1)),
     "LossOfEach": (
         LossOfEach((HeatmapMSE(), OHKM(2)), (0.25, 1.0)),
@@ -223,6 +234,8 @@ def test_bfloat16_gives_no_nan(name, scale):
         weights = (jnp.ones((B, 4, 3)), jnp.broadcast_to(weights[:, None, None], (B, 4, 3, K)))
     if name == "CrossEntropy":
         weights = weights[:, 0]
+    if name == "SurfaceLoss":
+        weights = jnp.ones((B, 4, 3)).at[1, 2:].set(0.0)
     if name == "SemiSupervised":
         labelled = weights[:, None]
         weights = TrajectoryTargets(labelled, jnp.ones((B, 1, 1)), 1 - labelled)

@@ -31,6 +31,7 @@ TERMS = {
     "SimCC3DKL": ["depth", "plane"],
     "HandVolumeLoss": ["hands", "root", "volumes"],
     "ScoremapLoss": ["offsets", "scores"],
+    "SurfaceLoss": ["coarse", "fine", "uv"],
     "VectorFieldLoss": ["mask", "vectors"],
     "SemiSupervised": ["bone_length", "pose", "reprojection", "trajectory"],
 }
@@ -41,6 +42,8 @@ def arguments(name):
     weights = jnp.ones((B, K))
     if name == "CrossEntropy":
         weights = jnp.ones(B)
+    if name == "SurfaceLoss":
+        weights = jnp.ones((B, 4, 3))
     if name in ("Velocity", "Acceleration"):
         weights = jnp.ones((B, 3, K))
     if name == "CenterOffsetLoss":

@@ -8,7 +8,7 @@ import numpy as np
 from jaxpose.codecs.mesh_crops import MeshCodec
 from jaxpose.errors import InputError
 from jaxpose.models.mesh_head import MeshOutputs
-from jaxpose.models.split import for_device_of
+from jaxpose.tasks.crop_batches import CropBatches, checked_boxes
 from jaxpose.tasks.topdown.augment import normalize
 
 
@@ -55,21 +55,20 @@ class MeshPredictor:
         Raises:
           InputError: a padding or a batch size that is not positive.
         """
-        if batch_size < 1 or not padding > 0:
-            raise InputError(
-                f"batch_size and padding must be positive, and are {batch_size} and {padding}"
-            )
-        self.codec, self.padding, self.batch_size = codec, padding, batch_size
-        self.compilations = 0
-        """Number of compilations of the forward pass; more than one is an error."""
-        self._variables = variables
+        if not padding > 0:
+            raise InputError(f"padding must be positive, and is {padding}")
+        self.codec, self.padding = codec, padding
 
         def forward(variables: Any, images: jax.Array) -> MeshOutputs:
-            self.compilations += 1  # runs when JAX traces, not when it computes
             outputs: MeshOutputs = model.apply(variables, normalize(images), train=False)
             return outputs
 
-        self._forward = jax.jit(for_device_of(variables, forward))
+        self._outputs = CropBatches(forward, variables, codec.input_hw, batch_size)
+
+    @property
+    def compilations(self) -> int:
+        """Number of compilations of the forward pass; more than one is an error."""
+        return self._outputs.compilations
 
     def __call__(
         self,
@@ -92,16 +91,7 @@ class MeshPredictor:
         Raises:
           InputError: an image or boxes of another form; an output that is not finite.
         """
-        if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:
-            raise InputError(
-                f"an image must be uint8 RGB [H, W, 3], not {image.dtype} {list(image.shape)}"
-            )
-        boxes = np.asarray(boxes_xywh, np.float64)
-        boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
-        if boxes.ndim != 2 or boxes.shape[1] != 4 or not (boxes[:, 2:] > 0).all():
-            raise InputError(
-                f"boxes must be [P, 4] (x, y, w, h) with positive sizes, not {list(boxes.shape)}"
-            )
+        boxes = checked_boxes(image, boxes_xywh)
         turned = np.zeros(len(boxes), bool) if mirrored is None else np.asarray(mirrored, bool)
         matrices = self.codec.matrices(boxes, self.padding)
         crops = [
@@ -112,18 +102,3 @@ class MeshPredictor:
         camera[turned, 1] *= -1
         place = self.codec.translations(camera, matrices, image.shape[:2], focal)
         return Bodies(shape, rotations, place.astype(np.float32))
-
-    def _outputs(self, crops: list[np.ndarray]) -> tuple[np.ndarray, ...]:
-        """Rotations, shapes and cameras of crops."""
-        made = []
-        for start in range(0, max(len(crops), 1), self.batch_size):
-            part = crops[start : start + self.batch_size]
-            batch = np.zeros((self.batch_size, *self.codec.input_hw, 3), np.uint8)
-            for place, crop in enumerate(part):
-                batch[place] = crop
-            found = self._forward(self._variables, batch)
-            made.append([np.array(value)[: len(part)] for value in found])
-        outputs = tuple(np.concatenate(values) for values in zip(*made, strict=True))
-        if not all(np.isfinite(values).all() for values in outputs):
-            raise InputError("the model's output is not finite: did its training diverge?")
-        return outputs

@@ -1,0 +1,1 @@
+"""Maps of bodies' surfaces (DensePose) from crops of images."""
