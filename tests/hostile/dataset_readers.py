@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from scipy.io import savemat
 
@@ -218,6 +219,27 @@ def _freihand() -> list[Files]:
     return [files, {"K.json": files["K.json"], **files}]
 
 
+def cofw_file(
+    images: list[np.ndarray], landmarks: np.ndarray, boxes: np.ndarray, part: str = "Tr"
+) -> bytes:
+    """File of COFW with images `[H, W, 3]` or `[H, W]`, `landmarks [N, 87]` and `boxes [N, 4]`.
+
+    MATLAB 7.3 stores arrays transposed, cells as references, and begins with a text of 512 bytes.
+    """
+    content = io.BytesIO()
+    with h5py.File(content, "w", userblock_size=512) as file:
+        cells = [file.create_dataset(f"#refs#/{n}", data=x.T) for n, x in enumerate(images)]
+        file[f"Is{part}"] = np.array([[cell.ref for cell in cells]], dtype=h5py.ref_dtype)
+        file[f"phis{part}"], file[f"bboxes{part}"] = landmarks.T, boxes.T
+    return b"MATLAB 7.3 MAT-file".ljust(512) + content.getvalue()[512:]
+
+
+def _cofw() -> list[Files]:
+    landmarks = np.concatenate([_rng().uniform(5, 30, 58), np.zeros(29)])[None]
+    image = np.full((36, 48, 3), 90, np.uint8)
+    return [{"cofw.mat": cofw_file([image], landmarks, np.array([[5.0, 6, 20, 22]]))}]
+
+
 def _aic() -> list[Files]:
     table = np.concatenate([_rng().uniform(40, 200, (14, 2)).round(), np.ones((14, 1))], axis=1)
     entry = {"image_id": "a", "keypoint_annotations": {"human1": table.ravel().tolist()}}
@@ -338,6 +360,14 @@ SCRIPTS: dict[str, tuple[Reader, ...]] = {
             "files of face landmarks",
             lambda folder: _script("face_landmarks").faces([folder]),
             _face_landmarks,
+            lambda found: [len(image.people) for image in found[0]] == [1] and not found[1],
+        ),
+    ),
+    "cofw": (
+        Reader(
+            "COFW",
+            lambda folder: _script("cofw").faces(folder / "cofw.mat", folder / "images"),
+            _cofw,
             lambda found: [len(image.people) for image in found[0]] == [1] and not found[1],
         ),
     ),
