@@ -240,6 +240,18 @@ def _cofw() -> list[Files]:
     return [{"cofw.mat": cofw_file([image], landmarks, np.array([[5.0, 6, 20, 22]]))}]
 
 
+def _rhd() -> list[Files]:
+    joints = _rng().uniform(0.4, 0.6, (42, 3)).astype(np.float32)
+    table = np.concatenate([_rng().uniform(5, 300, (42, 2)), np.ones((42, 1))], axis=1)
+    entry = {"xyz": joints, "uv_vis": table, "K": np.array(K)}
+    return [{"anno.pickle": pickle.dumps({0: entry, 5: entry}, 2)}]
+
+
+def _onehand10k() -> list[Files]:
+    points = ",".join(map(str, _rng().integers(5, 80, 42)))
+    return [{"list.txt": f"1.jpg,90,80,1,{points}\n2.jpg,90,80,2,{points},{points}\n".encode()}]
+
+
 def _aic() -> list[Files]:
     table = np.concatenate([_rng().uniform(40, 200, (14, 2)).round(), np.ones((14, 1))], axis=1)
     entry = {"image_id": "a", "keypoint_annotations": {"human1": table.ravel().tolist()}}
@@ -369,6 +381,22 @@ SCRIPTS: dict[str, tuple[Reader, ...]] = {
             lambda folder: _script("cofw").faces(folder / "cofw.mat", folder / "images"),
             _cofw,
             lambda found: [len(image.people) for image in found[0]] == [1] and not found[1],
+        ),
+    ),
+    "rhd": (
+        Reader(
+            "RHD",
+            lambda folder: _script("rhd").hands(folder / "anno.pickle", folder),
+            _rhd,
+            lambda found: [len(image.people) for image in found[0]] == [2, 2] and not found[1],
+        ),
+    ),
+    "onehand10k": (
+        Reader(
+            "OneHand10K list",
+            lambda folder: _script("onehand10k").hands(folder / "list.txt", folder),
+            _onehand10k,
+            lambda found: [len(image.people) for image in found[0]] == [1, 2] and not found[1],
         ),
     ),
     "freihand": (
