@@ -13,7 +13,7 @@ import pytest
 from jaxpose.data.records import RecordSource
 from jaxpose.errors import InputError
 from jaxpose.media.image import read_image
-from tests.hostile.dataset_readers import cofw_file
+from tests.dataset_files import cofw_file
 
 DRAW = np.random.default_rng(0)
 IMAGES = [DRAW.integers(0, 255, (20, 30, 3), np.uint8), DRAW.integers(0, 255, (24, 22), np.uint8)]

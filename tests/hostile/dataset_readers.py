@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from scipy.io import savemat
 
@@ -18,6 +17,7 @@ from jaxpose.data.motion import Clip, motion_of, read_motion, write_motion
 from jaxpose.data.published_sets import PUBLISHED
 from jaxpose.geometry.cameras import pinhole
 from jaxpose.skeletons import HUMANEVA15
+from tests.dataset_files import AFLW_TYPES, aflw_file, cofw_file
 from tests.hostile.object_readers import scene_files, scenes_through
 from tests.hostile.reader import Files, Reader
 
@@ -219,21 +219,6 @@ def _freihand() -> list[Files]:
     return [files, {"K.json": files["K.json"], **files}]
 
 
-def cofw_file(
-    images: list[np.ndarray], landmarks: np.ndarray, boxes: np.ndarray, part: str = "Tr"
-) -> bytes:
-    """File of COFW with images `[H, W, 3]` or `[H, W]`, `landmarks [N, 87]` and `boxes [N, 4]`.
-
-    MATLAB 7.3 stores arrays transposed, cells as references, and begins with a text of 512 bytes.
-    """
-    content = io.BytesIO()
-    with h5py.File(content, "w", userblock_size=512) as file:
-        cells = [file.create_dataset(f"#refs#/{n}", data=x.T) for n, x in enumerate(images)]
-        file[f"Is{part}"] = np.array([[cell.ref for cell in cells]], dtype=h5py.ref_dtype)
-        file[f"phis{part}"], file[f"bboxes{part}"] = landmarks.T, boxes.T
-    return b"MATLAB 7.3 MAT-file".ljust(512) + content.getvalue()[512:]
-
-
 def _cofw() -> list[Files]:
     landmarks = np.concatenate([_rng().uniform(5, 30, 58), np.zeros(29)])[None]
     image = np.full((36, 48, 3), 90, np.uint8)
@@ -250,6 +235,12 @@ def _rhd() -> list[Files]:
 def _onehand10k() -> list[Files]:
     points = ",".join(map(str, _rng().integers(5, 80, 42)))
     return [{"list.txt": f"1.jpg,90,80,1,{points}\n2.jpg,90,80,2,{points},{points}\n".encode()}]
+
+
+def _aflw() -> list[Files]:
+    points = [(7, number, 20.0 + number, 40.0 - number) for number, _ in AFLW_TYPES]
+    images = [("a", "0/a.jpg", 90, 80)]
+    return [{"aflw.sqlite": aflw_file([(7, "a")], images, points, [(7, 5, 6, 50, 60)])}]
 
 
 def _aic() -> list[Files]:
@@ -397,6 +388,14 @@ SCRIPTS: dict[str, tuple[Reader, ...]] = {
             lambda folder: _script("onehand10k").hands(folder / "list.txt", folder),
             _onehand10k,
             lambda found: [len(image.people) for image in found[0]] == [1, 2] and not found[1],
+        ),
+    ),
+    "aflw": (
+        Reader(
+            "AFLW",
+            lambda folder: _script("aflw").faces(folder / "aflw.sqlite", folder),
+            _aflw,
+            lambda found: [len(image.people) for image in found[0]] == [1] and not found[1],
         ),
     ),
     "freihand": (

@@ -51,6 +51,7 @@ COVERED = {
     "read_tfjs": "the row of TensorFlow.js",
     "read_tfjs_json": "the row of TensorFlow.js",
     "read_tflite": "the row of TFLite",
+    "read_sqlite": "the row of AFLW",
     "read_table": "the rows of DeepLabCut",
     "read_toml": "the rows of skeletons and Pose2Sim",
     "read_upload": "read_image",
