@@ -369,7 +369,7 @@ SCRIPTS: dict[str, tuple[Reader, ...]] = {
     "cofw": (
         Reader(
             "COFW",
-            lambda folder: _script("cofw").faces(folder / "cofw.mat", folder / "images"),
+            lambda folder: _script("cofw").faces(folder / "cofw.mat", folder),
             _cofw,
             lambda found: [len(image.people) for image in found[0]] == [1] and not found[1],
         ),
