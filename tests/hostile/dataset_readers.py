@@ -243,6 +243,17 @@ def _aflw() -> list[Files]:
     return [{"aflw.sqlite": aflw_file([(7, "a")], images, points, [(7, 5, 6, 50, 60)])}]
 
 
+def _3dpw() -> list[Files]:
+    content = {
+        "cam_intrinsics": np.array(K),
+        "cam_poses": np.tile(np.eye(4), (2, 1, 1)),
+        "jointPositions": [_rng().uniform(0.4, 0.6, (2, 72))],
+        "poses2d": [_rng().uniform(0.4, 60, (2, 3, 18))],
+        "campose_valid": [np.ones(2)],
+    }
+    return [{"a.pkl": pickle.dumps(content, 2)}]
+
+
 def _aic() -> list[Files]:
     table = np.concatenate([_rng().uniform(40, 200, (14, 2)).round(), np.ones((14, 1))], axis=1)
     entry = {"image_id": "a", "keypoint_annotations": {"human1": table.ravel().tolist()}}
@@ -397,6 +408,15 @@ SCRIPTS: dict[str, tuple[Reader, ...]] = {
             _aflw,
             lambda found: [len(image.people) for image in found[0]] == [1] and not found[1],
         ),
+    ),
+    "3dpw": tuple(
+        Reader(
+            f"3DPW {keypoints}",
+            lambda folder, chosen=keypoints: _script("3dpw").people(folder, folder, chosen),
+            _3dpw,
+            lambda found: [len(image.people) for image in found[0]] == [1, 1] and not found[1],
+        )
+        for keypoints in ("smpl", "openpose")
     ),
     "freihand": (
         Reader(
