@@ -254,6 +254,19 @@ def _3dpw() -> list[Files]:
     return [{"a.pkl": pickle.dumps(content, 2)}]
 
 
+def _ubody() -> list[Files]:
+    (files,) = _published("coco_wholebody")()
+    names = io.BytesIO()
+    np.save(names, np.array(["a", "b"]))
+    listed = {"test.npy": names.getvalue()}
+    return [files | listed, listed | files]
+
+
+def _read_ubody(folder: Path) -> Any:
+    script = _script("ubody")
+    return script.people(folder / "people.json", folder, script.test_videos(folder / "test.npy"))
+
+
 def _aic() -> list[Files]:
     table = np.concatenate([_rng().uniform(40, 200, (14, 2)).round(), np.ones((14, 1))], axis=1)
     entry = {"image_id": "a", "keypoint_annotations": {"human1": table.ravel().tolist()}}
@@ -417,6 +430,14 @@ SCRIPTS: dict[str, tuple[Reader, ...]] = {
             lambda found: [len(image.people) for image in found[0]] == [1, 1] and not found[1],
         )
         for keypoints in ("smpl", "openpose")
+    ),
+    "ubody": (
+        Reader(
+            "UBody",
+            _read_ubody,
+            _ubody,
+            lambda found: [len(image.people) for image in found[0]] == [1] and not found[1],
+        ),
     ),
     "freihand": (
         Reader(
