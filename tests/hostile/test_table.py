@@ -16,6 +16,7 @@ COVERED = {
     "load_default_detector": "names of models",
     "load_default_pose": "names of models",
     "load_detector": "load_config and load_state_dict read the release",
+    "load_face_depth": "load_state_dict reads the file",
     "load_lifter": "load_config and load_state_dict read the release",
     "load_mesh_model": "load_config and load_state_dict read the release",
     "load_pose": "load_config and load_state_dict read the release",
