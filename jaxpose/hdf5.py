@@ -27,6 +27,9 @@ _HEAP = b"GCOL\x01\0\0\0"
 MOST_TEXTS = 2**17
 """Texts of a list, which are read one by one."""
 
+_USER_BLOCK = 512
+"""Bytes before the HDF5 of a MATLAB 7.3 file, which begin with a text."""
+
 
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[Any]:
@@ -42,8 +45,9 @@ def open_hdf5(path: Path) -> Iterator[Any]:
         raise InputError(f'{path} is HDF5: pip install "jaxpose[labels]" to read it.') from None
     check_bytes(path, ANNOTATIONS)
     with path.open("rb") as opened:  # an absent file keeps its own error
-        if opened.read(8) != b"\x89HDF\r\n\x1a\n":
-            raise InputError(f"{path} is not an HDF5 file.")
+        start = opened.read(_USER_BLOCK + 8)
+    if b"\x89HDF\r\n\x1a\n" not in (start[:8], start[_USER_BLOCK:]):
+        raise InputError(f"{path} is not an HDF5 file.")
     _check_heaps(path)
     try:
         with h5py.File(path, "r") as file:
@@ -95,10 +99,32 @@ def dataset(group: Any, name: str, path: Path) -> Any:
     Raises:
       InputError: it is absent, lies in another file, or is stored in chunks that are too large.
     """
+    data = group[name] if name in members(group) else None
+    return _checked(data, f"{path}: {group.name.rstrip('/')}/{name}")
+
+
+def cells(group: Any, name: str, path: Path) -> Iterator[Any]:
+    """Datasets to which the references of a list lead, as MATLAB 7.3 stores a cell array.
+
+    Raises:
+      InputError: it is absent or has no references; a reference leads to no dataset, or to one that
+        `dataset` would refuse.
+    """
     import h5py
 
-    data = group[name] if name in members(group) else None
-    where = f"{path}: {group.name.rstrip('/')}/{name}"
+    data = dataset(group, name, path)
+    where = f"{path}: {data.name}"
+    if h5py.check_ref_dtype(data.dtype) is not h5py.Reference:
+        raise InputError(f"{where} is no cell array.")
+    if data.size > MOST_TEXTS:
+        raise InputError(f"{where} has {data.size:,} cells, and the limit is {MOST_TEXTS:,}.")
+    for number, reference in enumerate(np.ravel(data[()]), start=1):
+        yield _checked(group.file[reference] if reference else None, f"{where}, cell {number}")
+
+
+def _checked(data: Any, where: str) -> Any:
+    import h5py
+
     if not isinstance(data, h5py.Dataset):
         raise InputError(f"{where} is absent.")
     if data.external or data.is_virtual:
@@ -116,7 +142,15 @@ def array(group: Any, name: str, path: Path) -> np.ndarray:
         too large.
     """
     data = dataset(group, name, path)
-    where = f"{path}: {data.name}"
+    return content_of(data, f"{path}: {data.name}")
+
+
+def content_of(data: Any, where: str) -> np.ndarray:
+    """Array `[...]` of a dataset from `dataset` or `cells`.
+
+    Raises:
+      InputError: as from `array`; the message begins with `where`.
+    """
     if data.dtype.hasobject:
         raise InputError(f"{where} has Python objects or texts of any length, which are not read.")
     if data.size is None or data.size * data.dtype.itemsize > MOST_BYTES:

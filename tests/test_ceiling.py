@@ -58,7 +58,7 @@ def truth_through(codec, records, padding):
         )
         targets, _ = codec.encode(Sample(visible, keypoints))
         decoded = codec.decode(targets)
-        return apply_affine(invert_affine(input_from_canvas), decoded.keypoints), decoded.scores
+        return apply_affine(invert_affine(input_from_canvas), decoded.keypoints), decoded.scores, {}
 
     mesh = make_mesh(experiment.mesh)
     estimates, _ = estimate_all(oracle, {}, records.open(), experiment, mesh)

@@ -46,6 +46,7 @@ SIZES = {
     "posetrack17": 17,
     "interhand42": 42,
     "ntu25": 25,
+    "smpl24": 24,
     "animalpose20": 20,
     "animal_kingdom23": 23,
     "atrw15": 15,

@@ -77,6 +77,11 @@ def border_of(codec: Codec) -> int:
     return getattr(codec, "border", 0)
 
 
+def finds_hands(codec: Codec) -> bool:
+    """True if decoded keypoints have facts about two hands, and depths from each hand's wrist."""
+    return getattr(codec, "finds_hands", False)
+
+
 def takes_depth(codec: Codec) -> bool:
     """True if the codec encodes and decodes depths."""
     return getattr(codec, "takes_depth", False)

@@ -75,6 +75,7 @@ class HandVolumes:
     udp: Udp = False
 
     takes_depth: ClassVar[bool] = True
+    finds_hands: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         numbers = (*self.volume, self.depth_range, self.root_range, self.sigma, self.peak)

@@ -106,7 +106,7 @@ def read_people(
     layout, unlisted = published or PublishedSet(skeleton), NO_CATEGORY
     if published is not None:
         unlisted = ""  # Animal Kingdom's files do not list all of their categories
-    listed, unusable_images = _images(content["images"], images, outside)
+    listed, unusable_images = _images(content["images"], images, outside, layout.rooted)
     skips: list[Skip] = []
     people: list[tuple[ImageAnnotation, InstanceAnnotation]] = []
     seen: set[int] = set()
@@ -257,9 +257,12 @@ def _compare(names: Any, skeleton: Skeleton, some: bool) -> tuple[str, list[str]
 
 
 def _images(
-    entries: list[dict[str, Any]], folder: Path, outside: bool
+    entries: list[dict[str, Any]], folder: Path, outside: bool, rooted: bool
 ) -> tuple[dict[Any, ImageAnnotation], dict[Any, str]]:
-    """Images by id, without people, and the ids that cannot be used, with the reason."""
+    """Images by id, without people, and the ids that cannot be used, with the reason.
+
+    With `rooted`, a "/" at the beginning of a name means the folder.
+    """
     listed: dict[Any, ImageAnnotation] = {}
     unusable: dict[Any, str] = {}
     ids: dict[str, Any] = {}
@@ -268,6 +271,7 @@ def _images(
         number, name = entry.get("id"), entry.get("file_name")
         if not isinstance(number, int) or not isinstance(name, str):
             continue
+        name = name.lstrip("/") if rooted else name
         size = entry.get("height"), entry.get("width")
         known = all(isinstance(side, int) for side in size)
         image = ImageAnnotation(folder / name, name, number, (), 0, size if known else None)  # type: ignore[arg-type]

@@ -55,6 +55,7 @@ class PublishedSet:
       whole: whether an annotation's `area` and `segmentation` are those of the instance.
       longer: numbers of keypoints of files that have more of them after the skeleton's, which are
         not read.
+      rooted: whether names of images begin with "/", although they are relative to the folder.
     """
 
     skeleton: Skeleton
@@ -63,16 +64,16 @@ class PublishedSet:
     named: bool = True
     whole: bool = True
     longer: tuple[int, ...] = ()
+    rooted: bool = False
 
 
 _WHOLEBODY_PARTS = ("face_kpts", "lefthand_kpts", "righthand_kpts")
+_WHOLEBODY = (Entries(("keypoints", "foot_kpts", *_WHOLEBODY_PARTS), labelled=_WHOLEBODY_PARTS),)
 
 PUBLISHED: dict[str, PublishedSet] = {
     # People.
-    "coco_wholebody": PublishedSet(
-        skeletons.COCO_WHOLEBODY133,
-        (Entries(("keypoints", "foot_kpts", *_WHOLEBODY_PARTS), labelled=_WHOLEBODY_PARTS),),
-    ),
+    "coco_wholebody": PublishedSet(skeletons.COCO_WHOLEBODY133, _WHOLEBODY),
+    "ubody": PublishedSet(skeletons.COCO_WHOLEBODY133, _WHOLEBODY, rooted=True),
     "halpe": PublishedSet(skeletons.HALPE136),
     "halpe26": PublishedSet(skeletons.HALPE26, longer=(136,)),
     "crowdpose": PublishedSet(skeletons.CROWDPOSE14),

@@ -14,6 +14,7 @@ from jaxpose.metrics.oks import CocoAP
 from jaxpose.metrics.pck import PCK, PCKh
 from jaxpose.metrics.people import PeopleInImages
 from jaxpose.metrics.report import Report
+from jaxpose.metrics.two_hands import TwoHands
 from jaxpose.metrics.wholebody import WholeBodyAP
 
 __all__ = [
@@ -39,5 +40,6 @@ __all__ = [
     "PeopleInImages",
     "Report",
     "Scored",
+    "TwoHands",
     "WholeBodyAP",
 ]

@@ -35,6 +35,10 @@ class Estimates:
         the column in `Metric.reads`; None if the dataset has no such boxes.
       subject, action: `[N]` names, for motion.
       clip: `[N]` int, the clip of each frame; the frames of a clip are in order.
+      depth, hands, truth_3d: of two hands in an image, filled only if a metric reads them: `[N, K]`
+        estimated millimetres of depth from the wrist of the joint's hand; `[N, 3]` probabilities
+        that the right and the left hand are there, and the left wrist's depth from the right one
+        in millimetres; `[N, K, 3]` annotated millimetres in the camera's frame.
 
     Raises:
       InputError: arrays whose shapes do not fit together.
@@ -54,6 +58,9 @@ class Estimates:
     subject: np.ndarray | None = None
     action: np.ndarray | None = None
     clip: np.ndarray | None = None
+    depth: np.ndarray | None = None
+    hands: np.ndarray | None = None
+    truth_3d: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         shape = np.shape(self.keypoints)

@@ -102,6 +102,11 @@ def made_up(skeleton: Skeleton, dimensions: int, columns: Collection[str]) -> Es
         "subject": np.array(["S1"] * SAMPLES),
         "action": np.array(["Walking"] * SAMPLES),
         "clip": np.zeros(SAMPLES, np.int64),
+        "depth": np.zeros(truth.shape[:2]),
+        "hands": np.full((SAMPLES, 3), 0.9),
+        "truth_3d": np.concatenate(
+            [_places((*truth.shape[:2], 2)), np.full((*truth.shape[:2], 1), 900.0)], axis=-1
+        ),
     }
     kept: dict[str, Any] = {name: filled[name] for name in columns}
     return Estimates(skeleton, truth + 1.0, truth, np.full(truth.shape[:2], 2), **kept)

@@ -5,12 +5,24 @@ Arrays are `[N, K, 3]`, in pixels and millimetres of depth for predictions, in m
 camera's frame for the truth. Moon et al., InterHand2.6M, ECCV 2020, section 6.1.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.metrics.estimates import Estimates
+from jaxpose.metrics.metric import Direction, Metric, Scored
 from jaxpose.metrics.mpjpe import mpjpe
+from jaxpose.skeletons import INTERHAND42, Skeleton
+
+_NAMES: dict[str, Direction] = {
+    "MPJPE": "lower",
+    "MPJPE single": "lower",
+    "MPJPE interacting": "lower",
+    "MRRPE": "lower",
+    "handedness": "higher",
+}
 
 
 class HandCameras(NamedTuple):
@@ -43,6 +55,85 @@ class HandErrors(NamedTuple):
     mpjpe_interacting: float
     mrrpe: float
     handedness: float
+
+
+@dataclass(frozen=True)
+class TwoHands(Metric):
+    """Errors of two hands in 3D as `HandErrors`, in millimetres; handedness is a part of 1.
+
+    As published, a hand whose wrist is not labelled is not measured, and a hand is there if a joint
+    of it is labelled. The focal lengths and the principal point of each image are those that
+    project the labelled joints in 3D to their pixels.
+    """
+
+    reads = ("depth", "hands", "truth_3d")
+
+    @property
+    def figures(self) -> dict[str, Direction]:
+        return dict(_NAMES)
+
+    def check(self, skeleton: Skeleton) -> None:
+        if skeleton != INTERHAND42:
+            raise InputError(
+                f"TwoHands measures skeleton {INTERHAND42.name!r}, and this one is "
+                f"{skeleton.name!r}. Use EPE()."
+            )
+
+    def needs(self, skeleton: Skeleton) -> tuple[str, ...]:
+        return self.reads
+
+    def __call__(self, estimates: Estimates) -> Scored:
+        truth = np.asarray(estimates.column("truth_3d"), np.float64)
+        labelled = estimates.labelled & np.isfinite(truth).all(axis=-1)
+        half = labelled.shape[1] // 2
+        wrists = (half - 1, labelled.shape[1] - 1)
+        present = np.stack(
+            [estimates.labelled[:, :half].any(axis=1), estimates.labelled[:, half:].any(axis=1)], 1
+        )
+        known = labelled & np.repeat(labelled[:, wrists], half, axis=1)
+        truth = np.where(labelled[..., None], truth, 0.0)
+        focal, center, fits = fitted_cameras(estimates.truth, truth, labelled)
+        cameras = HandCameras(focal, center, truth[:, wrists, 2])
+        errors = hand_errors(
+            estimates.keypoints,
+            estimates.column("depth"),
+            estimates.column("hands"),
+            cameras,
+            truth,
+            known & fits[:, None],
+            present,
+        )
+        figures = dict(zip(_NAMES, errors, strict=True))
+        left_out = f"; {int((~fits).sum())} images have too few joints" if not fits.all() else ""
+        return Scored(figures, {"errors of hands": f"mm, handedness a part of 1{left_out}"})
+
+
+def fitted_cameras(
+    pixels: np.ndarray, joints: np.ndarray, labelled: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Focal lengths and principal points that project joints to pixels, by least squares.
+
+    Args:
+      pixels: `[N, K, 2]`.
+      joints: `[N, K, 3]` in the camera's frame, any unit.
+      labelled: bool `[N, K]`; joints behind the camera do not count.
+
+    Returns:
+      Focal lengths and principal points `[N, 2]` in pixels, and bool `[N]`: False (with ones and
+      zeros) where fewer than two joints, or joints on one ray, do not determine them.
+    """
+    counted = labelled & (joints[..., 2] > 0)
+    weight = counted.astype(np.float64)[..., None]
+    depth = np.where(counted, joints[..., 2], 1.0)[..., None]
+    rays, pixels = joints[..., :2] / depth, np.where(counted[..., None], pixels, 0.0)
+    number = np.maximum(weight.sum(axis=1), 1.0)
+    ray, pixel = ((weight * x).sum(axis=1) / number for x in (rays, pixels))
+    about = weight * (rays - ray[:, None])
+    spread = (about**2).sum(axis=1)
+    slope = (about * (pixels - pixel[:, None])).sum(axis=1)
+    fits = (spread > 1e-12).all(axis=1)
+    focal = np.where(fits[:, None], slope / np.where(spread > 1e-12, spread, 1.0), 1.0)
+    return focal, np.where(fits[:, None], pixel - focal * ray, 0.0), fits
 
 
 def hand_errors(

@@ -45,6 +45,7 @@ from jaxpose.skeletons.openpose import BODY25, OPENPOSE18
 from jaxpose.skeletons.posetrack17 import POSETRACK17
 from jaxpose.skeletons.seen_from_above import FLY32, LOCUST35, ZEBRA9
 from jaxpose.skeletons.skeleton import Skeleton, pairs_by_name
+from jaxpose.skeletons.smpl24 import SMPL24
 from jaxpose.skeletons.superanimal import SUPERANIMAL_MOUSE27, SUPERANIMAL_QUADRUPED39
 
 __all__ = [
@@ -92,6 +93,7 @@ __all__ = [
     "OPENPOSE18",
     "POSETRACK17",
     "RHD21",
+    "SMPL24",
     "SUPERANIMAL_MOUSE27",
     "SUPERANIMAL_QUADRUPED39",
     "ZEBRA9",

@@ -52,6 +52,7 @@ from jaxpose.skeletons.openpose import BODY25, OPENPOSE18
 from jaxpose.skeletons.posetrack17 import POSETRACK17
 from jaxpose.skeletons.seen_from_above import FLY32, LOCUST35, ZEBRA9
 from jaxpose.skeletons.skeleton import Skeleton, pairs_by_name
+from jaxpose.skeletons.smpl24 import SMPL24
 from jaxpose.skeletons.superanimal import SUPERANIMAL_MOUSE27, SUPERANIMAL_QUADRUPED39
 
 BUILT_IN: dict[str, Skeleton] = {
@@ -90,6 +91,7 @@ BUILT_IN: dict[str, Skeleton] = {
         POSETRACK17,
         INTERHAND42,
         NTU25,
+        SMPL24,
         ANIMALPOSE20,
         ANIMAL_KINGDOM23,
         ATRW15,

@@ -17,6 +17,7 @@ from jaxpose.data.motion import Clip, motion_of, read_motion, write_motion
 from jaxpose.data.published_sets import PUBLISHED
 from jaxpose.geometry.cameras import pinhole
 from jaxpose.skeletons import HUMANEVA15
+from tests.dataset_files import AFLW_TYPES, aflw_file, cofw_file
 from tests.hostile.object_readers import scene_files, scenes_through
 from tests.hostile.reader import Files, Reader
 
@@ -218,6 +219,54 @@ def _freihand() -> list[Files]:
     return [files, {"K.json": files["K.json"], **files}]
 
 
+def _cofw() -> list[Files]:
+    landmarks = np.concatenate([_rng().uniform(5, 30, 58), np.zeros(29)])[None]
+    image = np.full((36, 48, 3), 90, np.uint8)
+    return [{"cofw.mat": cofw_file([image], landmarks, np.array([[5.0, 6, 20, 22]]))}]
+
+
+def _rhd() -> list[Files]:
+    joints = _rng().uniform(0.4, 0.6, (42, 3)).astype(np.float32)
+    table = np.concatenate([_rng().uniform(5, 300, (42, 2)), np.ones((42, 1))], axis=1)
+    entry = {"xyz": joints, "uv_vis": table, "K": np.array(K)}
+    return [{"anno.pickle": pickle.dumps({0: entry, 5: entry}, 2)}]
+
+
+def _onehand10k() -> list[Files]:
+    points = ",".join(map(str, _rng().integers(5, 80, 42)))
+    return [{"list.txt": f"1.jpg,90,80,1,{points}\n2.jpg,90,80,2,{points},{points}\n".encode()}]
+
+
+def _aflw() -> list[Files]:
+    points = [(7, number, 20.0 + number, 40.0 - number) for number, _ in AFLW_TYPES]
+    images = [("a", "0/a.jpg", 90, 80)]
+    return [{"aflw.sqlite": aflw_file([(7, "a")], images, points, [(7, 5, 6, 50, 60)])}]
+
+
+def _3dpw() -> list[Files]:
+    content = {
+        "cam_intrinsics": np.array(K),
+        "cam_poses": np.tile(np.eye(4), (2, 1, 1)),
+        "jointPositions": [_rng().uniform(0.4, 0.6, (2, 72))],
+        "poses2d": [_rng().uniform(0.4, 60, (2, 3, 18))],
+        "campose_valid": [np.ones(2)],
+    }
+    return [{"a.pkl": pickle.dumps(content, 2)}]
+
+
+def _ubody() -> list[Files]:
+    (files,) = _published("coco_wholebody")()
+    names = io.BytesIO()
+    np.save(names, np.array(["a", "b"]))
+    listed = {"test.npy": names.getvalue()}
+    return [files | listed, listed | files]
+
+
+def _read_ubody(folder: Path) -> Any:
+    script = _script("ubody")
+    return script.people(folder / "people.json", folder, script.test_videos(folder / "test.npy"))
+
+
 def _aic() -> list[Files]:
     table = np.concatenate([_rng().uniform(40, 200, (14, 2)).round(), np.ones((14, 1))], axis=1)
     entry = {"image_id": "a", "keypoint_annotations": {"human1": table.ravel().tolist()}}
@@ -338,6 +387,55 @@ SCRIPTS: dict[str, tuple[Reader, ...]] = {
             "files of face landmarks",
             lambda folder: _script("face_landmarks").faces([folder]),
             _face_landmarks,
+            lambda found: [len(image.people) for image in found[0]] == [1] and not found[1],
+        ),
+    ),
+    "cofw": (
+        Reader(
+            "COFW",
+            lambda folder: _script("cofw").faces(folder / "cofw.mat", folder),
+            _cofw,
+            lambda found: [len(image.people) for image in found[0]] == [1] and not found[1],
+        ),
+    ),
+    "rhd": (
+        Reader(
+            "RHD",
+            lambda folder: _script("rhd").hands(folder / "anno.pickle", folder),
+            _rhd,
+            lambda found: [len(image.people) for image in found[0]] == [2, 2] and not found[1],
+        ),
+    ),
+    "onehand10k": (
+        Reader(
+            "OneHand10K list",
+            lambda folder: _script("onehand10k").hands(folder / "list.txt", folder),
+            _onehand10k,
+            lambda found: [len(image.people) for image in found[0]] == [1, 2] and not found[1],
+        ),
+    ),
+    "aflw": (
+        Reader(
+            "AFLW",
+            lambda folder: _script("aflw").faces(folder / "aflw.sqlite", folder),
+            _aflw,
+            lambda found: [len(image.people) for image in found[0]] == [1] and not found[1],
+        ),
+    ),
+    "3dpw": tuple(
+        Reader(
+            f"3DPW {keypoints}",
+            lambda folder, chosen=keypoints: _script("3dpw").people(folder, folder, chosen),
+            _3dpw,
+            lambda found: [len(image.people) for image in found[0]] == [1, 1] and not found[1],
+        )
+        for keypoints in ("smpl", "openpose")
+    ),
+    "ubody": (
+        Reader(
+            "UBody",
+            _read_ubody,
+            _ubody,
             lambda found: [len(image.people) for image in found[0]] == [1] and not found[1],
         ),
     ),

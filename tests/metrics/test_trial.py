@@ -24,10 +24,18 @@ from jaxpose.metrics import (
     Metric,
     PCKh,
     Scored,
+    TwoHands,
     WholeBodyAP,
 )
 from jaxpose.metrics.trial import made_up, made_up_people, try_metrics
-from jaxpose.skeletons import COCO17, COCO_WHOLEBODY133, CROWDPOSE14, HUMANEVA15, MPII16
+from jaxpose.skeletons import (
+    COCO17,
+    COCO_WHOLEBODY133,
+    CROWDPOSE14,
+    HUMANEVA15,
+    INTERHAND42,
+    MPII16,
+)
 from jaxpose.tasks.lifting.score import COLUMNS as MOTION
 
 IMAGES = ("index", "image_id", "annotation_id", "scores", "box_xywh", "area")
@@ -36,6 +44,7 @@ TRIALS = [
     (CrowdPoseAP(), CROWDPOSE14, 2, IMAGES),
     (WholeBodyAP(), COCO_WHOLEBODY133, 2, IMAGES),
     (PCKh(), MPII16, 2, (*IMAGES, "head_boxes")),
+    (TwoHands(), INTERHAND42, 2, (*IMAGES, "depth", "hands", "truth_3d")),
     *(
         (metric, HUMANEVA15, 3, MOTION)
         for metric in (MPJPE(), PMPJPE(), NMPJPE(), MPJVE(), PCK3D(), AUC3D())

@@ -7,9 +7,12 @@ from jaxpose.codecs import CellHeatmap
 from jaxpose.models import layouts
 from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Format, Rule
+from jaxpose.models.face_depth import FaceDepth
 from jaxpose.models.fan import FANHead, FANStem
 from jaxpose.models.normalisation import UNIT_RGB
 from jaxpose.models.published.record import Family, PublishedPose, Weights
+from jaxpose.models.published.resnet import timm_resnet
+from jaxpose.models.resnet import ResNet
 
 __all__ = ["FAN", "FANHead", "FANStem", "fan"]
 
@@ -84,13 +87,20 @@ def _head(head: FANHead) -> list[Rule]:
     return rules
 
 
+def face_depth_rules(model: FaceDepth) -> list[Rule]:
+    """Rules for face-alignment's network of depths, with torchvision's names of a ResNet."""
+    backbone = ResNet(blocks=model.blocks)
+    return [*timm_resnet(backbone), *layouts.dense("fc", "linear")]
+
+
 def _codec(input_hw: tuple[int, int]) -> CellHeatmap:
     return CellHeatmap(input_hw, (input_hw[0] // 4, input_hw[1] // 4))
 
 
 _ADDRESS = "https://www.adrianbulat.com/downloads/python-fan"
 # A square of 200 pixels is 195 pixels of the sum of a face box's sides.
-_PADDING = 2 * 200 / 195
+PADDING = 2 * 200 / 195
+"""Enlargement of a face's box to the crop of FAN."""
 
 FAN = Family(
     "fan",
@@ -112,7 +122,7 @@ FAN = Family(
             skeleton=skeletons.FACE68,
             input_hw=(256, 256),
             num_keypoints=68,
-            padding=_PADDING,
+            padding=PADDING,
             normalisation=UNIT_RGB,
             parameters=23.82,
             source=f"1adrianb/face-alignment 1.1, {what}; arXiv:1703.07332",
@@ -134,7 +144,7 @@ FAN = Family(
             skeleton=None,
             input_hw=(256, 256),
             num_keypoints=68,
-            padding=_PADDING,
+            padding=PADDING,
             normalisation=UNIT_RGB,
         )
         for stacks in (1, 2, 3)

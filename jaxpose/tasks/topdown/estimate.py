@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxpose import viz
+from jaxpose.codecs.codec import finds_hands
 from jaxpose.data.index import process_slice
 from jaxpose.data.source import Source
 from jaxpose.geometry import apply_affine, invert_affine
@@ -23,7 +25,9 @@ from jaxpose.train.mesh import model_split, replicated
 if TYPE_CHECKING:
     from jaxpose.tasks.topdown.experiment import TopDownExperiment
 
-Estimate = Callable[[dict[str, Any], dict[str, jax.Array]], tuple[jax.Array, jax.Array]]
+Estimate = Callable[
+    [dict[str, Any], dict[str, jax.Array]], tuple[jax.Array, jax.Array, dict[str, jax.Array]]
+]
 
 
 def coco_results(estimates: Estimates) -> list[dict[str, Any]]:
@@ -45,16 +49,20 @@ def coco_results(estimates: Estimates) -> list[dict[str, Any]]:
 def columns_of(source: Source, experiment: "TopDownExperiment") -> frozenset[str]:
     """Columns of `Estimates` that can be filled from `source`."""
     columns = frozenset(("index", "image_id", "annotation_id", "scores", "box_xywh", "area"))
-    if _reads_head_boxes(experiment):
+    if _reads(experiment, "head_boxes"):
         first = np.arange(min(len(source), 32))
         if hasattr(source, "head_boxes") and source.head_boxes(first).any():
             columns |= {"head_boxes"}
+    if _reads(experiment, "hands") and finds_hands(experiment.codec):
+        columns |= {"hands", "depth"}
+    if _reads(experiment, "truth_3d") and getattr(source, "has_3d", False):
+        columns |= {"truth_3d"}
     return columns
 
 
-def _reads_head_boxes(experiment: "TopDownExperiment") -> bool:
+def _reads(experiment: "TopDownExperiment", column: str) -> bool:
     skeleton, metrics = experiment.skeleton, experiment.evaluation.metrics
-    return any("head_boxes" in (*m.reads, *m.needs(skeleton)) for m in metrics)
+    return any(column in (*m.reads, *m.needs(skeleton)) for m in metrics)
 
 
 def estimate_batch(
@@ -63,8 +71,11 @@ def estimate_batch(
     *,
     experiment: "TopDownExperiment",
     flip_test: bool,
-) -> tuple[jax.Array, jax.Array]:
-    """Estimate keypoints `[B, K, 2]` in canvas pixels and scores `[B, K]` of one batch; pure."""
+) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
+    """Estimate keypoints `[B, K, 2]` in canvas pixels and scores `[B, K]` of one batch; pure.
+
+    The third value has the columns `depth` and `hands` of `Estimates` if a metric reads them.
+    """
     codec = experiment.codec
     settings: Any = {
         "input_hw": codec.input_hw,
@@ -84,7 +95,15 @@ def estimate_batch(
         flip_test=flip_test,
         dataset_index=batch.get("dataset"),
     )
-    return apply_affine(invert_affine(input_from_canvas), decoded.keypoints), decoded.scores
+    keypoints = apply_affine(invert_affine(input_from_canvas), decoded.keypoints)
+    further: dict[str, jax.Array] = {}
+    if decoded.hands is not None and decoded.depth is not None and _reads(experiment, "hands"):
+        apart = decoded.hands.left_from_right[:, None]
+        further = {
+            "depth": decoded.depth,
+            "hands": jnp.concatenate([decoded.hands.present, apart], axis=1),
+        }
+    return keypoints, decoded.scores, further
 
 
 def make_estimate(
@@ -126,7 +145,7 @@ def estimate_all(
     keys = experiment.device_keys(source)
     batches = _results(estimate, variables, eval_batches(experiment, source, mesh), mesh, keys)
     for number, (batch, results) in enumerate(batches, start=1):
-        keypoints, scores = (values[own] for values in results)
+        keypoints, scores, further = jax.tree.map(lambda values: values[own], results)
         valid = batch["mask"].astype(bool)
         for row in np.flatnonzero(valid)[: experiment.evaluation.examples - len(drawn)]:
             drawn.append(
@@ -154,6 +173,9 @@ def estimate_all(
             "box_xywh": np.concatenate([corners[:, 0], corners[:, 1] - corners[:, 0]], axis=-1),
             "area": batch["area"].astype(np.float64),
         }
+        row_values |= {name: values.astype(np.float64) for name, values in further.items()}
+        if "keypoints_3d" in batch and _reads(experiment, "truth_3d"):
+            row_values["truth_3d"] = batch["keypoints_3d"].astype(np.float64)
         rows.append(row_values | {"valid": valid})
         on_batch(min(number * size, len(source)))
     columns = gather({name: np.concatenate([row[name] for row in rows]) for name in rows[0]})
@@ -161,7 +183,7 @@ def estimate_all(
     places = np.flatnonzero(columns.pop("valid"))
     _, first = np.unique(columns["index"][places], return_index=True)
     kept = {name: values[places[first]] for name, values in columns.items()}
-    if _reads_head_boxes(experiment) and hasattr(source, "head_boxes"):
+    if _reads(experiment, "head_boxes") and hasattr(source, "head_boxes"):
         boxes = source.head_boxes(kept["index"])
         kept |= {"head_boxes": boxes} if boxes.any() else {}
     return Estimates(skeleton=experiment.skeleton, **kept), drawn
@@ -173,7 +195,7 @@ def _results(
     batches: Iterator[dict[str, np.ndarray]],
     mesh: jax.sharding.Mesh,
     keys: tuple[str, ...],
-) -> Iterator[tuple[dict[str, np.ndarray], tuple[np.ndarray, np.ndarray]]]:
+) -> Iterator[tuple[dict[str, np.ndarray], tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]]]:
     """Each batch with its results, one batch late, so that host and device work in parallel."""
     waiting = None
     for batch in batches:

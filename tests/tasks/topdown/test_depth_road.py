@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from jaxpose.codecs import HandVolumes, SimCC, SimCC3D
+from jaxpose.errors import InputError
 from jaxpose.losses import HandVolumeLoss, SimCC3DKL
-from jaxpose.metrics import EPE
+from jaxpose.metrics import EPE, TwoHands
 from jaxpose.models.build import PoseModel, init_variables
 from jaxpose.models.hand_volumes import HandVolumeHead
 from jaxpose.models.rtmw import RTMWHead
@@ -21,6 +22,7 @@ from jaxpose.tasks.topdown.augment import STILL, Augmentation
 from jaxpose.tasks.topdown.experiment import Evaluation, TopDownExperiment
 from jaxpose.tasks.topdown.predictor import Predictor
 from jaxpose.tasks.topdown.program import image_program
+from jaxpose.train.mesh import make_mesh
 from jaxpose.train.optimizers import AdamW
 
 HW = (32, 32)
@@ -65,6 +67,26 @@ class DrawnHands:
             "mask": np.ones(count, bool),
         }
         return {name: values[keep] for name, values in whole.items()}
+
+
+@dataclass(frozen=True)
+class EvaluatedHands(DrawnHands):
+    """The samples with what an evaluation needs, in a camera of focal length 60."""
+
+    def samples(self, indices):
+        found = super().samples(indices)
+        number = len(found["image"])
+        depth = found["keypoints_3d"][..., 2:]
+        found["keypoints_3d"][..., :2] = (found["keypoints"] - 24) / 60 * depth
+        ids = np.asarray(indices)
+        still = np.tile(np.float32([[1, 0, 0], [0, 1, 0]]), (number, 1, 1))
+        return found | {
+            "photo_from_canvas": still,
+            "index": ids,
+            "image_id": ids,
+            "annotation_id": ids,
+            "area": np.full(number, 500.0, np.float32),
+        }
 
 
 EXPERIMENT = TopDownExperiment(
@@ -175,3 +197,21 @@ def test_simcc_with_depth_fits_its_loss():
     right = SimCC3DKL().with_terms(found, targets, weights)[1]
     wrong = SimCC3DKL().with_terms((*found[:2], found[2][..., ::-1]), targets, weights)[1]
     assert wrong["depth"] > 2 * right["depth"] and wrong["plane"] == right["plane"]
+
+
+def test_an_evaluation_reports_the_errors_of_hands(variables):
+    experiment = replace(
+        EXPERIMENT, evaluation=Evaluation(metrics=(TwoHands(), EPE()), batch_size=8, every=1)
+    )
+    task, mesh = experiment.task(), make_mesh(experiment.mesh)
+    report = task.evaluator(EvaluatedHands(), mesh, flip_test=False)(variables).report
+    assert next(iter(report.metrics)) == "MPJPE" and {*TwoHands().figures, "EPE"} <= {
+        *report.metrics
+    }
+    # An untrained model: joints are wrong by some of the 100 mm of a pixel's error, not by metres.
+    assert 1 < report.metrics["MPJPE"] < 500 and report.metrics["MPJPE single"] == -1
+    assert report.metrics["MPJPE"] == report.metrics["MPJPE interacting"]
+    assert report.metrics["MRRPE"] > 0 and 0 <= report.metrics["handedness"] <= 1
+    flat = replace(EXPERIMENT, evaluation=experiment.evaluation, codec=SimCC(HW))
+    with pytest.raises(InputError, match="TwoHands needs depth and hands"):
+        flat.task().evaluator(EvaluatedHands(), mesh, flip_test=False)
