@@ -79,7 +79,8 @@ def load_face_depth(path: str | Path) -> FaceDepths:
             "input channels."
         )
     model = FaceDepth()
-    image = jax.ShapeDtypeStruct((1, *INPUT_HW, 3), np.float32)
-    points = jax.ShapeDtypeStruct((1, model.num_keypoints, 2), np.float32)
+    shape: Any = jax.ShapeDtypeStruct
+    image = shape((1, *INPUT_HW, 3), np.float32)
+    points = shape((1, model.num_keypoints, 2), np.float32)
     expected = rules.flatten(jax.eval_shape(model.init, jax.random.key(0), image, points))
     return FaceDepths(model, rules.nest(rules.apply(face_depth_rules(model), arrays, expected)))
