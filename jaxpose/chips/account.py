@@ -31,7 +31,10 @@ _NO_AUTOTUNING = ", the choice of kernels by measurement (no autotuning without 
 
 _LARGEST = 10
 _PART = re.compile(rf"(?:^|/)({'|'.join(PARTS)})(?=/|$)")
-_USED = re.compile(r"Used ([\d.]+[KMGT]?) of ([\d.]+[KMGT]?)")
+_USED = re.compile(
+    r"(?:Used |HLO temporaries \()([\d.]+[KMGT]?)"
+    r"(?: of |\) exceeds available HBM \()([\d.]+[KMGT]?)"
+)
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 

@@ -4,6 +4,7 @@ Nothing is compiled and nothing runs. Memory and bounds are estimates from trace
 from an MFU that the user states.
 """
 
+import math
 from dataclasses import dataclass
 
 from jaxpose.chips.fit import Setting, keeping_batch
@@ -62,9 +63,10 @@ def plan_run(
       InputError: the batch does not divide over the chips, or no setting fits their memory; a
         number out of its range.
     """
-    if not 0 < mfu <= 1 or days <= 0 or samples_per_core <= 0:
+    if not (0 < mfu <= 1 and 0 < days < math.inf and 0 < samples_per_core < math.inf):
         raise InputError(
-            f"The MFU must be above 0 and at most 1, days and samples per core above 0; they are "
+            "The MFU must be above 0 and at most 1, days and samples per core finite numbers above "
+            f"0; they are "
             f"{mfu}, {days} and {samples_per_core}."
         )
     fitting = keeping_batch(experiment, wanted)

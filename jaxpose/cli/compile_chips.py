@@ -1,8 +1,10 @@
 """`jaxpose compile --chips`: bounds on a program by the compiler of chips that are not here."""
 
 import json
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,10 @@ from jaxpose.errors import InputError
 from jaxpose.json_text import parse_json
 
 _GIB = 2**30
-_OUR_KEYS = {"chips", "program", "memory", "parts", "mfu_bound"}
+_OUR_KEYS = {
+    *("chips", "program", "flops", "bytes", "memory", "seconds", "parts", "operations"),
+    *("mfu_bound", "compile_seconds"),
+}
 
 Report = dict[str, Any]
 
@@ -35,9 +40,10 @@ def compile_for_chips(options: Compile, chips: str) -> None:
     wanted = parse_slice(chips)
     with suppress(RuntimeError):  # JAX has started
         jax.config.update("jax_platforms", "cpu")
+    make_other = None if options.compare is None else _other(options, wanted, options.compare)
     make = _fitted if options.fit else _account
     report = make(options, wanted, options.config)
-    other = _other(options, wanted) if options.compare is not None else None
+    other = None if make_other is None else make_other()
     if options.json:
         both = report if other is None else {"this": report, "other": other}
         PlainConsole().print_json(json.dumps(both))
@@ -62,27 +68,44 @@ def _account(options: Compile, wanted: Slice, recipe: str) -> Report:
 def _fitted(options: Compile, wanted: Slice, recipe: str) -> Report:
     if options.program != "train":
         raise InputError("--fit is for --program train.")
+    if options.mesh is not None:
+        raise InputError("--fit chooses the mesh: leave --mesh out.")
     console = PlainConsole(stderr=True)
     experiment = experiment_of(options)
     best, report = fit.search(experiment, wanted, say=lambda line: console.print(line, style="dim"))
-    words = ["jaxpose", "train", recipe, *(f"--set {one}" for one in options.set_)]
-    console.print(f"{' '.join(words)} {best.flags(experiment)}", style="bold")
+    # What the recipe has, without --batch, needs no flag.
+    own = experiment_of(replace(options, batch=None))
+    console.print(f"{train_command(recipe, options.set_)} {best.flags(own)}", style="bold")
     return {"recipe": recipe, **report}
 
 
-def _other(options: Compile, wanted: Slice) -> Report:
-    what = options.compare or ""
+def train_command(recipe: str, changes: Sequence[str]) -> str:
+    """The command that trains a recipe with changes (`--set`), quoted for a shell."""
+    return shlex.join(["jaxpose", "train", recipe, *(w for one in changes for w in ("--set", one))])
+
+
+def _other(options: Compile, wanted: Slice, what: str) -> Callable[[], Report]:
+    """Function that gives the report to compare with; what it needs is checked before."""
     if Path(what).suffix == ".json":
         try:
             report = parse_json(Path(what).read_bytes())
+        except OSError as error:
+            raise InputError(f"--compare {what}: {error.strerror}") from error
         except ValueError as error:
             raise InputError(f"{what} is no JSON: {error}.") from error
         if not isinstance(report, dict) or not report.keys() >= _OUR_KEYS:
-            raise InputError(f"{what} is no report of `jaxpose compile --chips ... --json`.")
-        return report
+            raise InputError(
+                f"{what} is no report of this version's `jaxpose compile --chips ... --json`."
+            )
+        return lambda: report
     if what.partition(":")[0].lower() in {chip.name for chip in CHIPS}:
-        return _account(options, parse_slice(what), options.config)
-    return _account(options, wanted, what)
+        try:
+            other = parse_slice(what)
+        except InputError as error:
+            raise InputError(str(error).replace("--chips", "--compare", 1)) from error
+        return lambda: _account(options, other, options.config)
+    experiment_of(options, what)  # a recipe that cannot be read is known before a compilation
+    return lambda: _account(options, wanted, what)
 
 
 def _print(console: PlainConsole, report: Report) -> None:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from jaxpose.chips.run_plan import RunPlan, plan_run
 from jaxpose.chips.topology import Slice, parse_slice
+from jaxpose.cli.compile_chips import train_command
 from jaxpose.cli.plan_run_command import PlanRun
 from jaxpose.config import override
 from jaxpose.console import PlainConsole
@@ -28,8 +29,7 @@ def plan_recipe(options: PlanRun) -> None:
         jax.config.update("jax_platforms", "cpu")
     experiment = override(load_recipe(options.config), options.set_)
     plan = plan_run(experiment, wanted, options.days, options.mfu, options.samples_per_core)
-    words = ["jaxpose", "train", options.config, *(f"--set {one}" for one in options.set_)]
-    command = f"{' '.join(words)} {plan.setting.flags(experiment)}"
+    command = f"{train_command(options.config, options.set_)} {plan.setting.flags(experiment)}"
     console = PlainConsole()
     if options.json:
         report = dataclasses.asdict(plan) | {"chips": str(wanted), "command": command}

@@ -79,13 +79,16 @@ def parse_mesh(text: str, shape: Mesh) -> Mesh:
     Raises:
       InputError: another axis, or a size that is not a number.
     """
-    sizes = dict.fromkeys(AXES, 1)
+    sizes, given = dict.fromkeys(AXES, 1), set[str]()
     for part in text.split(","):
         axis, _, size = (word.strip() for word in part.partition("="))
+        if axis in given:
+            raise InputError(f"--mesh {text!r} has {axis} twice.")
+        given.add(axis)
         if axis not in AXES or not size.removeprefix("-").isdigit():
             raise InputError(
                 f"--mesh {text!r} is not of the form data=2,fsdp=4,tensor=1 (one may be -1)."
-                f"{nearest(axis, AXES)}"
+                f"{'' if axis in AXES else nearest(axis, AXES)}"
             )
         sizes[axis] = int(size)
     return dataclasses.replace(shape, **sizes)  # type: ignore[arg-type]  # sizes only

@@ -3,6 +3,7 @@
 import inspect
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from jaxpose import deprecations
 from jaxpose.config.recipe_source import PACKAGE, RecipeSource, read_recipe
 from jaxpose.config.scripts import find_script
-from jaxpose.errors import InputError, nearest, nearest_argument, place_of
+from jaxpose.errors import InputError, in_one_line, nearest, nearest_argument, place_of
 from jaxpose.train.experiment import Experiment
 
 
@@ -68,6 +69,13 @@ def _explained(file: Path) -> Iterator[None]:
         hint = nearest(name[1], vars(module)) if name and module else ""
         text = str(error).partition(" (")[0]
         raise InputError(f"{place_of(error)}: {text}.{hint}") from error
+    except Exception as error:
+        # An error that the recipe's own line raised; one from within a package keeps its traceback.
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        here = place_of(error) == f"{last.filename}, line {last.lineno}"
+        if isinstance(error, InputError) or not here:
+            raise
+        raise InputError(in_one_line(error)) from error
 
 
 def _arguments(error: TypeError) -> list[str]:

@@ -135,12 +135,20 @@ def test_two_reports_side_by_side(compiled, tmp_path):
         (["--chips", "v5e:2x2", "--compare", "FOLDER/none.json"], "none.json"),
         (["--chips", "v5e:2x2", "--compare", "FOLDER/list.json"], "is no report"),
         (["--chips", "v5e:2x2", "--compare", "FOLDER/bad.json"], "is no JSON"),
+        (["--chips", "v5e:2x2", "--compare", "FOLDER/part.json"], "is no report"),
+        (["--chips", "v5e:2x2", "--compare", "v6e:3x3"], "--compare 'v6e:3x3'"),
+        (["--chips", "v5e:2x2", "--compare", "FOLDER/raises.py"], "ValueError: boom"),
         (["--chips", "v5e:2x2", "--fit", "--program", "eval"], "--fit is for"),
+        (["--chips", "v5e:2x2", "--fit", "--mesh", "fsdp=4"], "leave --mesh out"),
+        (["--chips", "v5e:2x2", "--mesh", "data=2,data=2"], "data twice"),
     ],
 )
 def test_input_that_is_refused(arguments, words, compiled, tmp_path):
     (tmp_path / "list.json").write_text("[1]")
     (tmp_path / "bad.json").write_text("{")
+    part = {key: value for key, value in REPORT.items() if key != "operations"}
+    (tmp_path / "part.json").write_text(json.dumps(part))
+    (tmp_path / "raises.py").write_text('def get_config():\n    raise ValueError("boom")\n')
     result = run(TINY, *(word.replace("FOLDER", str(tmp_path)) for word in arguments))
     assert result.exit_code == 2 and words in result.output, result.output
 
@@ -218,7 +226,7 @@ def test_fit_confirms_its_best_estimates_and_prints_the_command(monkeypatch):
         return REPORT | {"mfu_bound": 0.2 + 0.1 * len(asked)}
 
     monkeypatch.setattr(fit, "account", account)
-    result = run(TINY, "--chips", "v5e:2x2", "--fit", "--set", "seed=3")
+    result = run(TINY, "--chips", "v5e:2x2", "--fit", "--set", "seed=3", "--batch", "16")
     assert result.exit_code == 0, result.output
     assert len(asked) == 3
     best = fit.Setting.of(asked[-1], parse_slice("v5e:2x2"))

@@ -74,3 +74,9 @@ def test_the_command_prints_the_plan_and_the_command(tiny):
     report = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
     assert report["setting"]["batch"] == 32 and report["chips"] == "v5e:2x2"
     assert report["command"].startswith(f"jaxpose train {TINY} --set batch_size=32 --mesh")
+
+
+@pytest.mark.parametrize("days", ["nan", "inf", "0"])
+def test_days_that_are_no_time(days):
+    result = CliRunner().invoke(app, ["plan-run", TINY, "--chips", "v5e:2x2", "--days", days])
+    assert result.exit_code == 2 and "finite numbers above" in " ".join(result.output.split())
