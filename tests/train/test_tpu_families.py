@@ -217,7 +217,7 @@ ALLOWED: dict[tuple[str, str], dict[str, int]] = {
     ("rtmo", "train"): {"gather": 18, "sort": 5, "while": 2, "scatter": 1},
     **{(model, name): {"while": 1} for model in ("rtmo", "yolox_pose") for name in DECODING},
     # Each vote takes two pixels of the object.
-    **{("voting", name): {"gather": 6, "sort": 1, "while": 1} for name in DECODING},
+    **{("voting", name): {"gather": 6, "sort": 1, "while": 1} for name in (*DECODING, "export")},
 }
 QUICK = (("martinez", "train"), ("martinez", "predict"), ("pyramid", "train"))
 
