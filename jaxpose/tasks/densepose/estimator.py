@@ -4,16 +4,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from jaxpose.codecs.densepose import SurfaceMaps
 from jaxpose.errors import InputError
-from jaxpose.export.program import Level, Program, Value, outputs_like, tree_bytes
+from jaxpose.export.program import Level, Program
 from jaxpose.models.build import PoseModel
 from jaxpose.skeletons import COCO17, Skeleton
+from jaxpose.tasks.crop_program import crop_program
 from jaxpose.tasks.densepose.predictor import SurfacePredictor
-from jaxpose.tasks.topdown.augment import normalize
 
 
 @dataclass(frozen=True)
@@ -64,29 +62,18 @@ class SurfaceEstimator:
         del flip_test, image_hw
         if level == "photo":
             raise InputError("a model of surfaces is exported with --level crops or model")
-        height, width = self.codec.input_hw
 
         def surfaces(images: jax.Array) -> dict[str, jax.Array]:
-            images = normalize(images) if level == "crops" else images
             outputs: Any = self.model.apply(variables, images, train=False)
             found: Any = outputs if level == "model" else self.codec.decode(outputs)
             return dict(found._asdict())
 
-        def samples(number: int) -> tuple[np.ndarray, ...]:
-            drawn = np.random.default_rng(0).uniform(0, 255, (number, height, width, 3))
-            crops = drawn.astype(np.uint8)
-            return (crops if level == "crops" else np.array(normalize(jnp.asarray(crops))),)
-
-        kind = "uint8" if level == "crops" else "float32"
-        meaning = "RGB crops, 0 to 255" if level == "crops" else "RGB crops, normalised"
-        example: Any = jax.eval_shape(lambda: jnp.zeros((1, height, width, 3), kind))
-        return Program(
+        return crop_program(
             surfaces,
-            (Value("images", ("B", height, width, 3), kind, meaning),),
-            outputs_like(surfaces, example, f"surface on the charts of the body {self.body!r}"),
+            variables,
             level,
-            {"body": self.body, "input_hw": [height, width], "crop": {"padding": self.padding}},
-            (),
-            tree_bytes(variables),
-            samples,
+            meaning=f"surface on the charts of the body {self.body!r}",
+            body=self.body,
+            input_hw=self.codec.input_hw,
+            padding=self.padding,
         )
