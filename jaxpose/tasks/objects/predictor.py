@@ -15,6 +15,7 @@ from jaxpose.geometry.cameras import Camera, check_cameras
 from jaxpose.geometry.rigid import RigidPose
 from jaxpose.models.split import for_device_of
 from jaxpose.objects import KnownObject
+from jaxpose.tasks.crop_batches import checked_boxes
 from jaxpose.tasks.objects.pose import FoundKeypoints, pose_from_keypoints
 from jaxpose.tasks.topdown.augment import normalize
 
@@ -102,16 +103,7 @@ class ObjectPredictor:
           InputError: an image, boxes, numbers or a camera of another form; an output that is not
             finite.
         """
-        if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:
-            raise InputError(
-                f"an image must be uint8 RGB [H, W, 3], not {image.dtype} {list(image.shape)}"
-            )
-        boxes = np.asarray(boxes_xywh, np.float64)
-        boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
-        if boxes.ndim != 2 or boxes.shape[1] != 4 or not (boxes[:, 2:] > 0).all():
-            raise InputError(
-                f"boxes must be [P, 4] (x, y, w, h) with positive sizes, not {list(boxes.shape)}"
-            )
+        boxes = checked_boxes(image, boxes_xywh)
         if len(object_ids) != len(boxes) or set(object_ids) - set(self.objects):
             known = ", ".join(f"{o.id} ({o.name})" for o in self.objects.values())
             raise InputError(
