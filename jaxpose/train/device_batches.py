@@ -1,7 +1,7 @@
 """Batches on the mesh, from a stream on the host or from canvases kept in device memory."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -25,6 +25,16 @@ def to_device(
     """Convert this process's part of a batch to the global arrays `keys`, split over the mesh."""
     sharding = batch_sharded(mesh)
     return {key: jax.make_array_from_process_local_data(sharding, batch[key]) for key in keys}
+
+
+def abstract_arrays(
+    shapes: Mapping[str, tuple[tuple[int, ...], Any]], batch_size: int, mesh: jax.sharding.Mesh
+) -> dict[str, Any]:
+    """Arrays of a batch split over the mesh, from the shape and type of a sample; no data."""
+    return {
+        name: jax.ShapeDtypeStruct((batch_size, *shape), dtype, sharding=batch_sharded(mesh))
+        for name, (shape, dtype) in shapes.items()
+    }
 
 
 def train_batches(

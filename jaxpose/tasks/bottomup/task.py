@@ -20,8 +20,7 @@ from jaxpose.tasks.bottomup.estimator import BottomUpEstimator
 from jaxpose.tasks.bottomup.mix import mixed
 from jaxpose.tasks.start import from_init
 from jaxpose.tasks.task import EvalResult, Evaluator, Variables, Weights
-from jaxpose.train.device_batches import train_batches
-from jaxpose.train.mesh import batch_sharded
+from jaxpose.train.device_batches import abstract_arrays, train_batches
 
 if TYPE_CHECKING:
     from jaxpose.tasks.bottomup.experiment import BottomUpExperiment
@@ -141,14 +140,8 @@ class BottomUpTask:
         except InputError:
             pass
         shapes = image_shapes(canvas_hw, people, experiment.skeleton.num_keypoints)
-        return {
-            name: jax.ShapeDtypeStruct(
-                (experiment.batch_size, *shapes[name][0]),
-                shapes[name][1],
-                sharding=batch_sharded(mesh),
-            )
-            for name in DEVICE_KEYS
-        }
+        read = {name: shapes[name] for name in DEVICE_KEYS}
+        return abstract_arrays(read, experiment.batch_size, mesh)
 
     def without_augmentation(self) -> "BottomUpExperiment":
         return replace(self.experiment, augmentation=STILL, mix=None)

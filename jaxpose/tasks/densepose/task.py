@@ -31,8 +31,14 @@ from jaxpose.tasks.densepose.predictor import Surfaces
 from jaxpose.tasks.start import from_init
 from jaxpose.tasks.task import EvalResult, Evaluator, Variables, Weights
 from jaxpose.tasks.topdown.augment import STILL, augmented, center_crop
-from jaxpose.train.device_batches import DEVICE_KEYS, eval_batches, to_device, train_batches
-from jaxpose.train.mesh import batch_sharded, replicated
+from jaxpose.train.device_batches import (
+    DEVICE_KEYS,
+    abstract_arrays,
+    eval_batches,
+    to_device,
+    train_batches,
+)
+from jaxpose.train.mesh import replicated
 from jaxpose.viz.surfaces import draw_surface, enlarge_map
 
 if TYPE_CHECKING:
@@ -121,12 +127,7 @@ class SurfaceTask:
             "mask": ((), jnp.bool_),
             "iuv": ((*canvas, 3), jnp.uint8),
         }
-        return {
-            name: jax.ShapeDtypeStruct(
-                (experiment.batch_size, *shape), dtype, sharding=batch_sharded(mesh)
-            )
-            for name, (shape, dtype) in shapes.items()
-        }
+        return abstract_arrays(shapes, experiment.batch_size, mesh)
 
     def initial_variables(self, fresh: Variables, weights: Weights) -> Variables:
         return from_init(self.experiment, fresh, weights)

@@ -19,8 +19,7 @@ from jaxpose.metrics.report import Report
 from jaxpose.models.build import abstract_variables
 from jaxpose.tasks.detection.mosaic import STILL, compose
 from jaxpose.tasks.task import EvalResult, Evaluator, Variables, Weights
-from jaxpose.train.device_batches import train_batches
-from jaxpose.train.mesh import batch_sharded
+from jaxpose.train.device_batches import abstract_arrays, train_batches
 
 if TYPE_CHECKING:
     from jaxpose.tasks.detection.experiment import DetectionExperiment
@@ -142,12 +141,7 @@ class DetectionTask:
             "image": ((height, width, 3), jnp.uint8),
             "mask": ((), jnp.bool_),
         }
-        return {
-            name: jax.ShapeDtypeStruct(
-                (experiment.batch_size, *shape), dtype, sharding=batch_sharded(mesh)
-            )
-            for name, (shape, dtype) in shapes.items()
-        }
+        return abstract_arrays(shapes, experiment.batch_size, mesh)
 
     def without_augmentation(self) -> "DetectionExperiment":
         return replace(self.experiment, mosaic=STILL)

@@ -25,8 +25,7 @@ from jaxpose.tasks.topdown.estimate import coco_results, columns_of, estimate_al
 from jaxpose.tasks.topdown.estimator import TopDownEstimator
 from jaxpose.tasks.topdown.pretrained import with_pretrained
 from jaxpose.tasks.topdown.score import score
-from jaxpose.train.device_batches import train_batches
-from jaxpose.train.mesh import batch_sharded
+from jaxpose.train.device_batches import abstract_arrays, train_batches
 
 if TYPE_CHECKING:
     from jaxpose.tasks.topdown.experiment import TopDownExperiment
@@ -165,13 +164,8 @@ class TopDownTask:
             "times": ((experiment.frames - 1,), jnp.float32),
         }
         keys = experiment.device_keys(data)
-        return {
-            name: jax.ShapeDtypeStruct(
-                (experiment.batch_size, *shape), dtype, sharding=batch_sharded(mesh)
-            )
-            for name, (shape, dtype) in shapes.items()
-            if name in keys
-        }
+        read = {name: one for name, one in shapes.items() if name in keys}
+        return abstract_arrays(read, experiment.batch_size, mesh)
 
     def without_augmentation(self) -> "TopDownExperiment":
         return replace(self.experiment, augmentation=STILL)
