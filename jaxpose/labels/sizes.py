@@ -11,11 +11,13 @@ from jaxpose.labels.records import LEAST_SIDE, size_of
 MULTIPLE = 32
 """Divisor of the sides of an input."""
 
-FILLS = 0.25
-"""Part of the image's longer side from which on an animal fills its image."""
+LEAST_PART = 0.1
+"""Part of the image's longer side from which on a lone animal is found in the whole image."""
 
 _SHORTEST, _LONGEST = 96, 320
-_ANIMAL = 128  # pixels of an animal's longer side in the input, which heatmaps of a quarter resolve
+# Pixels of an animal's longer side in the input, which heatmaps of a quarter resolve, and the
+# fewest that an input above the longest still has to give.
+_ANIMAL, _SMALL_ANIMAL = 128, 80
 _BYTES_PER_PIXEL = 4_000
 """Bytes of a training step for each pixel of input, of a small network in float32."""
 
@@ -46,8 +48,9 @@ def sizes_of(
 ) -> Sizes:
     """Choose the sizes of a recipe.
 
-    The whole image is the box if no image has two individuals and they fill their images. The
-    input has the shape of the median box, and shows an animal with about 128 px.
+    The whole image is the box if no image has two individuals and they are not tiny: nobody has
+    boxes of a new video. The input has the shape of the median box, and shows an animal with about
+    128 px, a small one in a whole image with 80 px.
 
     Args:
       labels: the labels.
@@ -74,18 +77,19 @@ def sizes_of(
     part = float(np.clip(np.median(parts), 0.02, 1.0))
     if whole_image is None:
         alone = all(len(image.instances) <= 1 for image in labels.images)
-        whole_image = alone and part >= FILLS
+        whole_image = alone and part >= LEAST_PART
     if whole_image:
         height, width = np.median([hw for _, hw in sized], axis=0)
         longer = max(_ANIMAL / part, 2 * _SHORTEST)
+        longest = max(_LONGEST, _SMALL_ANIMAL / part)
     else:
         height, width = np.median(shapes, axis=0)
         # A narrow box turns, so the input is at most twice as long as wide.
         shorter = max(height, width) / 2
         height, width = max(height, shorter), max(width, shorter)
         boxes = [max(shape) for shape in shapes]
-        longer = float(np.clip(1.25 * np.median(boxes), 1.5 * _SHORTEST, 256))
-    scale = min(longer, _LONGEST, max(max(hw) for _, hw in sized)) / max(height, width)
+        longer, longest = float(np.clip(1.25 * np.median(boxes), 1.5 * _SHORTEST, 256)), _LONGEST
+    scale = min(longer, longest, max(max(hw) for _, hw in sized)) / max(height, width)
     input_hw = _multiple(height * scale), _multiple(width * scale)
     count = sum(len(image.instances) for image, _ in sized)
     most = devices * memory // 4 // (_BYTES_PER_PIXEL * input_hw[0] * input_hw[1])

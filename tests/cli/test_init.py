@@ -46,7 +46,13 @@ def test_an_animal_that_fills_its_image_has_the_image_as_box():
     assert sizes.whole_image and sizes.padding == 1 and sizes.input_hw == (192, 256)
     assert not sizes_of(labels((240, 320), (90, 160)), 8 * GIB, whole_image=False).whole_image
     assert not sizes_of(labels((240, 320), (90, 160), individuals=2), 8 * GIB).whole_image
-    assert not sizes_of(labels((1000, 1000), (90, 160)), 8 * GIB).whole_image
+
+
+def test_a_small_animal_alone_is_found_in_the_whole_image():
+    """A new video has no boxes: the input grows until the animal has 80 px."""
+    sizes = sizes_of(labels((480, 640), (60, 110)), 8 * GIB)
+    assert sizes.whole_image and sizes.input_hw == (352, 480)
+    assert not sizes_of(labels((1000, 1000), (50, 90)), 8 * GIB).whole_image
 
 
 @pytest.mark.parametrize(
