@@ -48,8 +48,8 @@ def sizes_of(
 ) -> Sizes:
     """Choose the sizes of a recipe.
 
-    The whole image is the box if no image has two individuals and they are not tiny: nobody has
-    boxes of a new video. The input has the shape of the median box, and shows an animal with about
+    The whole image is the box if no image has two individuals and they are not tiny, since a new
+    video has no boxes. The input has the shape of the median box, and shows an animal with about
     128 px, a small one in a whole image with 80 px.
 
     Args:
