@@ -17,8 +17,6 @@ id that belonged to another mouse last, so an exchange of two mice counts twice.
 
 import argparse
 from collections.abc import Callable
-from functools import reduce
-from operator import add
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment

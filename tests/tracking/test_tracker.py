@@ -311,7 +311,7 @@ def test_a_known_number_of_individuals_keep_their_ids():
         if 10 <= t < 110:  # much longer than `patience`
             poses = poses[:1]
         if t in (40, 60, 80):  # found where nobody is
-            poses = np.concatenate([poses, at((900, 700))])
+            poses = np.concatenate([poses, at((2500, 1700))])
         return poses
 
     ids = follow(map(frame, range(120)), options=Tracking(individuals=2))
