@@ -32,7 +32,15 @@ class Track:
     def begin(
         cls, number: int, keypoints: np.ndarray, scores: np.ndarray, box: np.ndarray, seconds: float
     ) -> "Track":
-        """Track of an individual that was found for the first time."""
+        """Track of an individual that was found for the first time.
+
+        Args:
+          number: the id, or 0.
+          keypoints: `[K, 2]` pixels.
+          scores: `[K]` in [0, 1].
+          box: `[4]` (x, y, w, h) pixels.
+          seconds: time stamp.
+        """
         copies = np.array(keypoints), np.array(scores), np.array(box)
         return cls(number, *copies, np.zeros(2), seconds, seconds)
 
@@ -62,6 +70,13 @@ class Track:
 
         The velocity follows the median of the keypoints that score `min_score` in both poses, or
         the centre of the box if there are fewer than three.
+
+        Args:
+          keypoints: `[K, 2]` pixels.
+          scores: `[K]` in [0, 1].
+          box: `[4]` (x, y, w, h) pixels.
+          seconds: time stamp.
+          min_score: keypoints with a lower score are not compared.
         """
         elapsed = seconds - self.seconds
         if elapsed > 0:
