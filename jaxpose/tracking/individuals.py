@@ -1,4 +1,4 @@
-"""Tracks of a known number of individuals that resemble each other, such as the animals in a cage."""
+"""Tracks of a known number of individuals that are alike, such as the animals in a cage."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from scipy.optimize import linear_sum_assignment
 
 from jaxpose.tracking.track import Track
 
-# Lengths are in diagonals of an individual's box: the median of all tracks, which are alike in size.
+# Lengths are in diagonals of a box: the median of all tracks, which are alike in size.
 # Standard deviation of the distance from the predicted pose, and its growth per second of absence.
 _DEVIATION, _DRIFT = 0.1, 0.6
 # Growth of the largest distance from the predicted pose, per second of absence.

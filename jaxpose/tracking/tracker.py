@@ -33,7 +33,7 @@ class Tracking:
       follow_camera: move tracks with the background before people are matched, for a camera that
         pans or shakes (`tracking.camera_motion`).
       individuals: number of animals or people in the video, if it is known and stays the same, for
-        those that resemble each other (`tracking.individuals`). No id is above it, and an individual that
+        those that are alike (`tracking.individuals`). No id is above it, and an individual that
         was hidden gets its id back however long that was; detections beyond it are left out.
         `min_similarity` and `patience` then have no effect. None for an unknown number.
 
