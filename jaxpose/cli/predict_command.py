@@ -96,6 +96,15 @@ class Predict:
         typer.Option(min=0, help="Most people in a frame; 0 is all."),
         Sets("max_people", lambda number: number or None),
     ] = 0
+    individuals: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Videos: number of animals or people, if it is known and stays the same: those "
+            "that were hidden get their numbers back, and no number is higher. 0 is unknown.",
+        ),
+        Sets("tracking.individuals", lambda number: number or None),
+    ] = 0
     lift: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="A lifter: joints in 3D, in millimetres, as well."),

@@ -1,7 +1,8 @@
 """Metrics of tracking: HOTA, MOTA and IDF1 from the similarities of people in each frame.
 
 HOTA: Luiten et al. 2021, arXiv:2009.07736. MOTA: Bernardin and Stiefelhagen 2008. IDF1: Ristani et
-al. 2016, arXiv:1609.01775. The figures are those of TrackEval for the same similarities.
+al. 2016, arXiv:1609.01775. The figures are those of TrackEval for the same similarities; transfers
+are those of py-motmetrics.
 """
 
 from collections.abc import Iterable, Sequence
@@ -64,6 +65,8 @@ class TrackingCounts:
       location: `[19]` sum of the similarities of matches.
       tp, fp, fn: matches, false and missed people at a similarity of 0.5.
       switches: number of people whose id differs from that of their match before.
+      transfers: number of people whose id differs from that of their match before, and was matched
+        with another person last. An exchange of two people's ids counts twice, a new id not at all.
       fragments: number of times that a person is found again.
       idtp, idfp, idfn: people in matched tracks, others of the tracker and others of the truth, for
         the assignment of whole tracks with most matches.
@@ -78,6 +81,7 @@ class TrackingCounts:
     fp: int
     fn: int
     switches: int
+    transfers: int
     fragments: int
     idtp: int
     idfp: int
@@ -109,6 +113,7 @@ class TrackingCounts:
             }
         return shares | {
             "switches": float(self.switches),
+            "transfers": float(self.transfers),
             "fragments": float(self.fragments),
             "missed": float(self.fn),
             "false": float(self.fp),
@@ -188,8 +193,9 @@ def _hota(frames: _Numbered, sizes: tuple[int, int]) -> dict[str, Any]:
 
 def _clear(frames: _Numbered, sizes: tuple[int, int]) -> dict[str, int]:
     """Fields `tp` to `fragments` of `TrackingCounts`, at a similarity of 0.5."""
-    tp = fp = fn = switches = 0
+    tp = fp = fn = switches = transfers = 0
     last_match: np.ndarray = np.full(sizes[0], -1)
+    last_owner: np.ndarray = np.full(sizes[1], -1)
     last_frame: np.ndarray = np.full(sizes[0], -1)
     begun: np.ndarray = np.zeros(sizes[0], int)
     for rows, columns, similarity in frames:
@@ -204,6 +210,9 @@ def _clear(frames: _Numbered, sizes: tuple[int, int]) -> dict[str, int]:
         people, ids = rows[i[matched]], columns[j[matched]]
         before = last_match[people]
         switches += int(((before >= 0) & (before != ids)).sum())
+        owners = last_owner[ids]
+        transfers += int(((owners >= 0) & (owners != people) & (before != ids)).sum())
+        last_owner[ids] = people
         lost = last_frame < 0
         last_match[people] = ids
         last_frame[:] = -1
@@ -213,7 +222,14 @@ def _clear(frames: _Numbered, sizes: tuple[int, int]) -> dict[str, int]:
         fn += len(rows) - len(people)
         fp += len(columns) - len(people)
     fragments = int(np.maximum(begun - 1, 0).sum())
-    return {"tp": tp, "fp": fp, "fn": fn, "switches": switches, "fragments": fragments}
+    return {
+        "tp": tp,
+        "fp": fp,
+        "fn": fn,
+        "switches": switches,
+        "transfers": transfers,
+        "fragments": fragments,
+    }
 
 
 def _identity(frames: _Numbered, sizes: tuple[int, int]) -> dict[str, int]:

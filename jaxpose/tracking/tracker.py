@@ -1,4 +1,4 @@
-"""Tracking: gives the same person the same id in consecutive frames."""
+"""Tracking: gives the same person or animal the same id in consecutive frames."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ from scipy.optimize import linear_sum_assignment
 
 from jaxpose.errors import InputError
 from jaxpose.skeletons import Skeleton
+from jaxpose.tracking.individuals import Individuals
 from jaxpose.tracking.pose_nms import box_around, box_overlap, pose_similarity
+from jaxpose.tracking.track import Track
 
-# Share of the newest displacement in a track's velocity.
-_VELOCITY_SHARE = 0.5
 # Longest time in seconds for which motion is extrapolated.
 _STRAIGHT_ON = 0.4
 
@@ -32,6 +32,13 @@ class Tracking:
         people alike.
       follow_camera: move tracks with the background before people are matched, for a camera that
         pans or shakes (`tracking.camera_motion`).
+      individuals: number of animals or people in the video, if it is known and stays the same, for
+        those that are alike (`tracking.individuals`). No id is above it, and an individual that
+        was hidden gets its id back however long that was; detections beyond it are left out.
+        `min_similarity` and `patience` then have no effect. None for an unknown number.
+
+    Raises:
+      InputError: `individuals` is below 1.
     """
 
     min_similarity: float = 0.2
@@ -40,44 +47,31 @@ class Tracking:
     min_score: float = 0.3
     high_score: float = 0.0
     follow_camera: bool = False
+    individuals: int | None = None
 
-
-@dataclass
-class _Track:
-    number: int
-    keypoints: np.ndarray
-    scores: np.ndarray
-    box_xywh: np.ndarray
-    velocity: np.ndarray
-    seconds: float
-
-    def ahead(self, seconds: float) -> np.ndarray:
-        """Predicted displacement after `seconds`, `[2]` pixels."""
-        return self.velocity * min(seconds - self.seconds, _STRAIGHT_ON)
-
-    def move(self, camera: np.ndarray) -> None:
-        """Moves the track from the last frame's pixels to this one's, by `camera [2, 3]`."""
-        turn = camera[:, :2]
-        self.keypoints = self.keypoints @ turn.T + camera[:, 2]
-        scale = float(np.sqrt(abs(np.linalg.det(turn))))
-        middle = self.box_xywh[:2] + self.box_xywh[2:] / 2
-        size = self.box_xywh[2:] * scale
-        self.box_xywh = np.concatenate([turn @ middle + camera[:, 2] - size / 2, size])
-        self.velocity = turn @ self.velocity
+    def __post_init__(self) -> None:
+        if self.individuals is not None and self.individuals < 1:
+            raise InputError(f"individuals must be at least 1 or None, not {self.individuals}")
 
 
 class Tracker:
     """Tracker that assigns ids to the people of consecutive frames by optimal assignment.
 
     People are assigned first by overlap and OKS, and the rest by distance (`Tracking.reach`). An id
-    is never used twice; numbers begin with 1.
+    is never used twice; numbers begin with 1. With `Tracking.individuals` all are assigned by the
+    likelihood of the whole pose (`tracking.individuals`).
     """
 
     def __init__(self, skeleton: Skeleton, options: Tracking = Tracking()) -> None:
         """Creates a tracker for one video with people of that skeleton."""
         self.skeleton = skeleton
         self.options = options
-        self._tracks: list[_Track] = []
+        self._tracks: list[Track] = []
+        self._known = (
+            None
+            if options.individuals is None
+            else Individuals(options.individuals, options.reach, options.min_score)
+        )
         self._next = 1
         self._seconds = -np.inf
 
@@ -91,7 +85,8 @@ class Tracker:
     ) -> np.ndarray:
         """Returns the ids int64 `[P]` of the people of the next frame.
 
-        The id is 0 for a person below `Tracking.high_score` who continues no track.
+        The id is 0 for a person below `Tracking.high_score` who continues no track, and for one
+        who is none of `Tracking.individuals`, or not known to be.
 
         Args:
           keypoints: `[P, K, 2]` pixels.
@@ -114,39 +109,34 @@ class Tracker:
         oldest = seconds - self.options.patience
         self._tracks = [track for track in self._tracks if track.seconds >= oldest]
         if camera is not None:
-            for track in self._tracks:
+            for track in self._tracks if self._known is None else self._known.tracks:
                 track.move(np.asarray(camera, np.float64))
         boxes = box_around(keypoints, scores, self.options.min_score, within=boxes_xywh)
         usable = np.all(boxes[:, 2:] > 0, axis=1, keepdims=True)
         boxes = np.where(usable, boxes, boxes_xywh)
+        sure = scores.mean(axis=1) >= self.options.high_score
+        if self._known is not None:
+            return self._known(keypoints, scores, boxes, sure, seconds)
         numbers: np.ndarray = np.zeros(len(keypoints), np.int64)
         for person, track in self._assign(keypoints, scores, boxes, seconds).items():
-            self._continue(track, keypoints[person], scores[person], boxes[person], seconds)
+            found = keypoints[person], scores[person], boxes[person]
+            track.add(*found, seconds, self.options.min_score)
             numbers[person] = track.number
-        sure = scores.mean(axis=1) >= self.options.high_score
         for person in np.flatnonzero((numbers == 0) & sure).tolist():
-            self._tracks.append(
-                _Track(
-                    self._next,
-                    np.array(keypoints[person]),
-                    np.array(scores[person]),
-                    np.array(boxes[person]),
-                    np.zeros(2),
-                    seconds,
-                )
-            )
+            found = keypoints[person], scores[person], boxes[person]
+            self._tracks.append(Track.begin(self._next, *found, seconds))
             numbers[person] = self._next
             self._next += 1
         return numbers
 
     def _assign(
         self, keypoints: np.ndarray, scores: np.ndarray, boxes: np.ndarray, seconds: float
-    ) -> dict[int, _Track]:
+    ) -> dict[int, Track]:
         """Track that each person continues."""
         tracks = self._tracks
         if not tracks or not len(keypoints):
             return {}
-        steps = np.stack([track.ahead(seconds) for track in tracks])
+        steps = np.stack([track.ahead(seconds, _STRAIGHT_ON) for track in tracks])
         places = np.stack([track.box_xywh for track in tracks])
         places = np.concatenate([places[:, :2] + steps, places[:, 2:]], axis=1)
         poses = np.stack([track.keypoints for track in tracks]) + steps[:, None]
@@ -169,24 +159,6 @@ class Tracker:
         match(options.reach - _distance(boxes, places), 0.0, sure)
         match(alike, options.min_similarity, ~sure)
         return {person: tracks[j] for person, j in found.items()}
-
-    def _continue(
-        self,
-        track: _Track,
-        keypoints: np.ndarray,
-        scores: np.ndarray,
-        box: np.ndarray,
-        seconds: float,
-    ) -> None:
-        elapsed = seconds - track.seconds
-        if elapsed > 0:
-            moved = (box[:2] + box[2:] / 2) - (track.box_xywh[:2] + track.box_xywh[2:] / 2)
-            both = np.minimum(scores, track.scores) >= self.options.min_score
-            if both.sum() >= 3:  # the median is robust to a keypoint that jumps
-                moved = np.median(keypoints[both] - track.keypoints[both], axis=0)
-            track.velocity += _VELOCITY_SHARE * (moved / elapsed - track.velocity)
-        track.keypoints, track.scores = np.array(keypoints), np.array(scores)
-        track.box_xywh, track.seconds = np.array(box), seconds
 
 
 def _matches(gain: np.ndarray, lowest: float) -> dict[int, int]:

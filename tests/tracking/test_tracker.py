@@ -303,3 +303,42 @@ def test_the_parametric_similarity_is_rmpes():
     alike = at((0, 0), (1, 0), (60, 0))
     similar = parametric_similarity(alike, sure(alike), box_around(alike, sure(alike)))
     assert pose_nms(similar, np.array([0.8, 0.9, 0.7]), 0.6).tolist() == [1, 2]
+
+
+def test_a_known_number_of_individuals_keep_their_ids():
+    def frame(t):
+        poses = at((100 + 2 * t, 200), (500, 210), jitter=1, seed=t)
+        if 10 <= t < 110:  # much longer than `patience`
+            poses = poses[:1]
+        if t in (40, 60, 80):  # found where nobody is
+            poses = np.concatenate([poses, at((2500, 1700))])
+        return poses
+
+    ids = follow(map(frame, range(120)), options=Tracking(individuals=2))
+    assert ids[:10] == [[1, 2]] * 10 and ids[110:] == [[1, 2]] * 10
+    assert all(
+        found == ([1, 0] if t in (40, 60, 80) else [1]) for t, found in enumerate(ids[10:110], 10)
+    )
+    assert max(max(found) for found in follow(map(frame, range(120)))) > 2
+
+
+def test_an_individual_far_away_gets_its_id_after_a_proof():
+    frames = [at((100, 200), (300, 200))] * 5 + [at((100, 200), (1500, 900))] * 20
+    ids = follow(frames, options=Tracking(individuals=2))
+    waits = ids[5:].index([1, 2])
+    assert ids[:5] == [[1, 2]] * 5 and ids[5 : 5 + waits] == [[1, 0]] * waits
+    assert waits == 8 and ids[5 + waits :] == [[1, 2]] * (20 - waits)  # 0.3 s at 25 frames a second
+
+
+def test_a_third_of_two_individuals_is_left_out():
+    frames = [at((0, 0), (300, 0), (600, 0))] * 3
+    assert follow(frames, options=Tracking(individuals=2)) == [[1, 2, 0]] * 3
+    with pytest.raises(InputError, match="individuals must be at least 1 or None, not 0"):
+        Tracking(individuals=0)
+
+
+def test_alike_individuals_who_cross_keep_their_ids():
+    frames = [at((100 + 8 * t, 200), (500 - 8 * t, 215), jitter=1.5, seed=t) for t in range(50)]
+    frames = [poses[:1] if 22 <= t < 28 else poses for t, poses in enumerate(frames)]
+    ids = follow(frames, options=Tracking(individuals=2))
+    assert ids[:22] == [[1, 2]] * 22 and ids[28:] == [[1, 2]] * 22
