@@ -7,13 +7,14 @@ from typing import ClassVar
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from jaxpose.models.heads import DeconvHead
 from jaxpose.models.parameter_rules import ParameterRules
 
 
 class FieldHead(nn.Module):
-    """Maps, a background and part affinity fields by one 1x1 convolution each.
+    """Maps with a background, and part affinity fields, by two branches as in OpenPose.
 
     Attributes:
       num_keypoints: K.
@@ -23,10 +24,14 @@ class FieldHead(nn.Module):
     num_keypoints: int
     limbs: int
 
-    parameter_rules: ClassVar[ParameterRules] = ParameterRules(output=r"all/final/.*")
+    parameter_rules: ClassVar[ParameterRules] = ParameterRules(output=r".*/final/.*")
 
     @nn.compact
     def __call__(self, features: jax.Array, train: bool = False) -> jax.Array:
         """`[B, h, w, C]` -> `[B, h, w, K + 1 + 2 L]`."""
-        channels = self.num_keypoints + 1 + 2 * self.limbs
-        return DeconvHead(channels, (), conv_channels=(128,), name="all")(features, train)
+        channels = {"maps": self.num_keypoints + 1, "fields": 2 * self.limbs}
+        parts = [
+            DeconvHead(number, (), conv_channels=(128, 128), name=name)(features, train)
+            for name, number in channels.items()
+        ]
+        return jnp.concatenate(parts, axis=-1)

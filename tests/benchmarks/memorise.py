@@ -74,7 +74,7 @@ def fields(size: int) -> dict[str, Any]:
         sigma=7.0,
         between=True,
         candidates=20,
-        smoothing=0.0,
+        smoothing=2.0,
         nms_radius=3.0,
         min_keypoints=2,
         min_person=0.2,
