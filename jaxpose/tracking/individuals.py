@@ -1,10 +1,9 @@
 """Tracks of a known number of individuals that are alike, such as the animals in a cage."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from jaxpose.tracking.assignment import matches
 from jaxpose.tracking.track import Track
 
 # Lengths are in diagonals of a box: the median of all tracks, which are alike in size.
@@ -100,7 +99,8 @@ class Individuals:
             rows = [i for i in np.flatnonzero(people).tolist() if i not in found]
             columns = [j for j in np.flatnonzero(tracks).tolist() if j not in found.values()]
             part = np.ix_(rows, columns)
-            found |= {rows[i]: columns[j] for i, j in _pairs(likelihood[part], allowed[part])}
+            pairs = matches(_weight(likelihood[part], allowed[part]))
+            found |= {rows[i]: columns[j] for i, j in pairs.items()}
         return {person: self.tracks[j] for person, j in found.items()}
 
     def _distances(
@@ -118,8 +118,7 @@ class Individuals:
         both &= np.isfinite(keypoints[:, None]).all(-1) & np.isfinite(poses[None]).all(-1)
         apart = np.linalg.norm(keypoints[:, None] - poses[None], axis=-1)
         mean = np.where(both, apart, 0).sum(axis=-1) / np.maximum(both.sum(axis=-1), 1)
-        centres = (b[:, :2] + b[:, 2:] / 2 for b in (boxes, last))
-        here, there = centres
+        here, there = (box[:, :2] + box[:, 2:] / 2 for box in (boxes, last))
         between = np.linalg.norm(here[:, None] - (there + steps)[None], axis=-1)
         length = max(float(np.median(np.linalg.norm(last[:, 2:], axis=1))), 1e-9)
         return np.where(both.any(axis=-1), mean, between) / length
@@ -137,10 +136,7 @@ class Individuals:
         absent = [track for track in self.tracks if track.number and track.seconds < seconds]
         if not proven or not absent:
             return
-        here, there = (
-            np.stack([t.box_xywh[:2] + t.box_xywh[2:] / 2 for t in some])
-            for some in (proven, absent)
-        )
+        here, there = (np.stack([track.center for track in some]) for some in (proven, absent))
         ranges = np.array([1 + _RANGE * (seconds - track.seconds) for track in absent])
         ratio = np.linalg.norm(here[:, None] - there[None], axis=-1) / ranges
         for i, j in zip(*linear_sum_assignment(ratio), strict=True):
@@ -153,12 +149,9 @@ class Individuals:
         return given + 1 if given < self.count else 0
 
 
-def _pairs(gain: np.ndarray, allowed: np.ndarray) -> Sequence[tuple[int, int]]:
-    """Rows and columns of the allowed pairs of an assignment: as many as possible, then by gain."""
+def _weight(gain: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Weights of an assignment: another pair is worth more than the gain lost by it, 0 forbids."""
     if not allowed.any():
-        return []
-    # A forbidden pair must not displace an allowed one.
+        return np.zeros_like(gain)
     least, most = gain[allowed].min(), gain[allowed].max()
-    weight = np.where(allowed, gain - least + (most - least) + 1, 0)
-    rows, columns = linear_sum_assignment(weight, maximize=True)
-    return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if allowed[i, j]]
+    return np.where(allowed, gain - least + (most - least) + 1, 0)

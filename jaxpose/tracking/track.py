@@ -44,6 +44,11 @@ class Track:
         copies = np.array(keypoints), np.array(scores), np.array(box)
         return cls(number, *copies, np.zeros(2), seconds, seconds)
 
+    @property
+    def center(self) -> np.ndarray:
+        """Middle `[2]` of the box, in pixels."""
+        return self.box_xywh[:2] + self.box_xywh[2:] / 2
+
     def ahead(self, seconds: float, longest: float) -> np.ndarray:
         """Predicted displacement `[2]` at the time `seconds`, for at most `longest` seconds."""
         return self.velocity * min(seconds - self.seconds, longest)
@@ -53,9 +58,8 @@ class Track:
         turn = camera[:, :2]
         self.keypoints = self.keypoints @ turn.T + camera[:, 2]
         scale = float(np.sqrt(abs(np.linalg.det(turn))))
-        middle = self.box_xywh[:2] + self.box_xywh[2:] / 2
         size = self.box_xywh[2:] * scale
-        self.box_xywh = np.concatenate([turn @ middle + camera[:, 2] - size / 2, size])
+        self.box_xywh = np.concatenate([turn @ self.center + camera[:, 2] - size / 2, size])
         self.velocity = turn @ self.velocity
 
     def add(
@@ -80,7 +84,7 @@ class Track:
         """
         elapsed = seconds - self.seconds
         if elapsed > 0:
-            moved = (box[:2] + box[2:] / 2) - (self.box_xywh[:2] + self.box_xywh[2:] / 2)
+            moved = (box[:2] + box[2:] / 2) - self.center
             both = np.minimum(scores, self.scores) >= min_score
             if both.sum() >= 3:  # the median is robust to a keypoint that jumps
                 moved = np.median(keypoints[both] - self.keypoints[both], axis=0)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from jaxpose.errors import InputError
 from jaxpose.skeletons import Skeleton
+from jaxpose.tracking.assignment import matches
 from jaxpose.tracking.individuals import Individuals
 from jaxpose.tracking.pose_nms import box_around, box_overlap, pose_similarity
 from jaxpose.tracking.track import Track
@@ -118,7 +118,7 @@ class Tracker:
         if self._known is not None:
             return self._known(keypoints, scores, boxes, sure, seconds)
         numbers: np.ndarray = np.zeros(len(keypoints), np.int64)
-        for person, track in self._assign(keypoints, scores, boxes, seconds).items():
+        for person, track in self._assign(keypoints, scores, boxes, sure, seconds).items():
             found = keypoints[person], scores[person], boxes[person]
             track.add(*found, seconds, self.options.min_score)
             numbers[person] = track.number
@@ -130,7 +130,12 @@ class Tracker:
         return numbers
 
     def _assign(
-        self, keypoints: np.ndarray, scores: np.ndarray, boxes: np.ndarray, seconds: float
+        self,
+        keypoints: np.ndarray,
+        scores: np.ndarray,
+        boxes: np.ndarray,
+        sure: np.ndarray,
+        seconds: float,
     ) -> dict[int, Track]:
         """Track that each person continues."""
         tracks = self._tracks
@@ -146,29 +151,19 @@ class Tracker:
             pose_similarity(keypoints, poses, self.skeleton, scores, certainty, options.min_score)
             / 2
         )
-        sure = scores.mean(axis=1) >= options.high_score
         found: dict[int, int] = {}
 
         def match(gain: np.ndarray, lowest: float, chosen: np.ndarray) -> None:
             people = [i for i in np.flatnonzero(chosen).tolist() if i not in found]
             rest = [j for j in range(len(tracks)) if j not in found.values()]
-            pairs = _matches(gain[np.ix_(people, rest)], lowest)
+            part = gain[np.ix_(people, rest)]
+            pairs = matches(np.where(part >= lowest, part - lowest + 1.0, 0))
             found.update({people[i]: rest[j] for i, j in pairs.items()})
 
         match(alike, options.min_similarity, sure)
         match(options.reach - _distance(boxes, places), 0.0, sure)
         match(alike, options.min_similarity, ~sure)
         return {person: tracks[j] for person, j in found.items()}
-
-
-def _matches(gain: np.ndarray, lowest: float) -> dict[int, int]:
-    """Row -> column of the assignment with the highest sum, without pairs below `lowest`."""
-    if not gain.size:
-        return {}
-    allowed = gain >= lowest
-    # A forbidden pair must not displace an allowed one.
-    rows, columns = linear_sum_assignment(np.where(allowed, gain - lowest + 1.0, 0), maximize=True)
-    return {int(i): int(j) for i, j in zip(rows, columns, strict=True) if allowed[i, j]}
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:

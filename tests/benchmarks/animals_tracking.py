@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.animals_tracking --mice 5 --videos 5
 
-Mice are drawn from above (`tests/drawn_mice.py`) and found with noise of 2.5 pixels, a mouse being
+Mice are seen from above (`moving_mice`) and found with noise of 2.5 pixels, a mouse being
 64 pixels long. Of two mice whose bodies cover each other, one is found, sometimes with the other's
 tail; a mouse that is not seen well is found rarely and with noise of 8 pixels; mice are missed for
 up to half a second, found from tail to head, and found where there are none.
@@ -24,7 +24,7 @@ from scipy.optimize import linear_sum_assignment
 from jaxpose.metrics.tracking import TrackedFrame, TrackingCounts, count_tracking
 from jaxpose.tracking.pose_nms import box_around, box_overlap
 from jaxpose.tracking.tracker import Tracker, Tracking
-from tests.drawn_mice import FPS, LENGTH, MOUSE, SIDE, Mice, mice
+from tests.benchmarks.moving_mice import FPS, LENGTH, MOUSE, SIDE, Mice, mice
 
 Follow = Callable[[np.ndarray, np.ndarray, np.ndarray, float], np.ndarray]
 """Ids `[P]` from keypoints `[P, K, 2]`, scores `[P, K]`, boxes `[P, 4]` and seconds."""

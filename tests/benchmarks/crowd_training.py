@@ -15,7 +15,6 @@ on scenes of another seed.
 """
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -52,6 +51,7 @@ from jaxpose.train.optimizers import AdamW
 from jaxpose.train.run_dir import Run, load_run
 from jaxpose.viz import save_image
 from jaxpose.viz.figures import new_figure, to_image
+from tests.benchmarks.coco_files import person, write_document
 
 CANVAS_HW = (160, 384)
 PEOPLE = 12
@@ -80,22 +80,9 @@ def write_scenes(out: Path, count: int) -> None:
             points = np.concatenate(
                 [batch["keypoints"][0, row], batch["visible"][0, row][:, None]], axis=-1
             )
-            points[points[:, 2] == 0] = 0
-            annotations.append(
-                {
-                    "id": len(annotations),
-                    "image_id": index,
-                    "category_id": 1,
-                    "keypoints": points.astype(float).round(2).ravel().tolist(),
-                    "num_keypoints": int((points[:, 2] > 0).sum()),
-                    "bbox": batch["box_xywh"][0, row].astype(float).round(2).tolist(),
-                    "area": float(batch["area"][0, row]),
-                    "iscrowd": 0,
-                }
-            )
-    categories = [{"id": 1, "name": "person", "keypoints": list(COCO17.keypoints)}]
-    document = {"images": images, "annotations": annotations, "categories": categories}
-    (out / "annotations.json").write_text(json.dumps(document))
+            box, area = batch["box_xywh"][0, row], float(batch["area"][0, row])
+            annotations.append(person(len(annotations), index, points, box, area))
+    write_document(out, images, annotations, "person", COCO17)
 
 
 def _one_stage(head: int, loss: dict[str, Any], data: str, steps: int) -> BottomUpExperiment:

@@ -1,12 +1,13 @@
 """A drawn four-legged animal with 14 keypoints, for `few_labels`."""
 
-import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from jaxpose.data.synthetic.background import smooth_noise
+from jaxpose.skeletons.from_names import skeleton_from_names
+from tests.benchmarks.coco_files import person, write_document
 
 IMAGE_HW = (240, 320)
 LEGS = ("left_front", "right_front", "left_back", "right_back")
@@ -20,6 +21,7 @@ LIMBS = (
     *(("withers" if "front" in leg else "tail_base", f"{leg}_knee") for leg in LEGS),
     *((f"{leg}_knee", f"{leg}_paw") for leg in LEGS),
 )
+ANIMAL = skeleton_from_names("animal", KEYPOINTS, LIMBS)
 
 
 def _along(start: np.ndarray, degrees: float, length: float) -> np.ndarray:
@@ -98,19 +100,12 @@ def draw(seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
     if rng.random() < 0.5:
         image = image[:, ::-1]
         keypoints[:, 0] = IMAGE_HW[1] - 1 - keypoints[:, 0]
-        order = [KEYPOINTS.index(_other_side(name)) for name in KEYPOINTS]
-        keypoints = keypoints[order]
+        keypoints = keypoints[ANIMAL.flip_permutation]
     return np.ascontiguousarray(image), keypoints
 
 
-def _other_side(name: str) -> str:
-    if name.startswith("left_"):
-        return name.replace("left_", "right_")
-    return name.replace("right_", "left_")
-
-
-def write(out: Path, seed: int, count: int) -> Path:
-    """Write `count` images, and their annotations in COCO's format, whose path is returned."""
+def write(out: Path, seed: int, count: int) -> None:
+    """Write `count` images as PNG files, and their annotations in COCO's format."""
     folder = out / "images"
     folder.mkdir(parents=True, exist_ok=True)
     images, annotations = [], []
@@ -124,21 +119,6 @@ def write(out: Path, seed: int, count: int) -> Path:
         seen = keypoints[inside]
         low, size = seen.min(axis=0) - 6, np.ptp(seen, axis=0) + 12
         images.append({"id": index + 1, "file_name": name, "height": height, "width": width})
-        annotations.append(
-            {
-                "id": index + 1,
-                "image_id": index + 1,
-                "category_id": 1,
-                "keypoints": rows.round(2).ravel().tolist(),
-                "num_keypoints": int(inside.sum()),
-                "bbox": [*low.round(1).tolist(), *size.round(1).tolist()],
-                "area": float(np.prod(size)),
-                "iscrowd": 0,
-            }
-        )
-    places = [[KEYPOINTS.index(name) + 1 for name in limb] for limb in LIMBS]
-    category = {"id": 1, "name": "animal", "keypoints": list(KEYPOINTS), "skeleton": places}
-    document = {"images": images, "annotations": annotations, "categories": [category]}
-    file = out / "annotations.json"
-    file.write_text(json.dumps(document))
-    return file
+        box = [*low.round(1), *size.round(1)]
+        annotations.append(person(index + 1, index + 1, rows, box, float(np.prod(size))))
+    write_document(out, images, annotations, ANIMAL.name, ANIMAL)

@@ -32,7 +32,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jaxpose import skeletons
 from jaxpose.data.source import Records
 from jaxpose.hub.load import weights
 from jaxpose.metrics import EPE
@@ -142,7 +141,7 @@ def table(runs: list[Path], out: Path | None) -> None:
         axes.set_xscale("log")
         axes.set_xticks(COUNTS, list(map(str, COUNTS)))
         axes.minorticks_off()
-        axes.set_ylim(0, 1)
+        axes.set_ylim(0, 1.03)
         axes.set_title(folder.name, fontsize=9)
         axes.set_xlabel("labelled frames", fontsize=8)
         axes.tick_params(labelsize=8)
@@ -179,20 +178,9 @@ def main() -> None:
     elif options.part == "train":
         train_all(options)
     else:
-        file = drawn_animal.write(options.out / "train", 0, max(COUNTS))
+        drawn_animal.write(options.out / "train", 0, max(COUNTS))
         drawn_animal.write(options.out / "val", 1, HELD_OUT)
-        categories = json.loads(file.read_text())["categories"]
-        skeleton = skeletons.Skeleton(
-            "animal",
-            drawn_animal.KEYPOINTS,
-            pairs=tuple(
-                (name, name.replace("left_", "right_"))
-                for name in categories[0]["keypoints"]
-                if name.startswith("left_")
-            ),
-            limbs=drawn_animal.LIMBS,
-        )
-        atomic_write(options.out / "skeleton.toml", to_toml(skeleton))
+        atomic_write(options.out / "skeleton.toml", to_toml(drawn_animal.ANIMAL))
 
 
 if __name__ == "__main__":

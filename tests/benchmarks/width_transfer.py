@@ -89,8 +89,9 @@ def draw(results, out):
         for width, values in rows.items():
             axes.plot(RATES, values, "o-", markersize=4, label=f"{width}")
         axes.set(xscale="log", xlabel="learning rate", ylabel="loss", title=title)
+        axes.set_ylim(0.0068, 0.0115)  # losses that diverge are above
         axes.grid(alpha=0.3)
-        axes.legend(title="width", fontsize=7)
+        axes.legend(title="width", fontsize=7, loc="upper center")
     figure.savefig(out)
 
 

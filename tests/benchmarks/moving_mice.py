@@ -1,15 +1,12 @@
-"""Drawn mice, alike, seen from above in an arena with a house; their ids and keypoints are known.
+"""Moving mice, alike, seen from above in an arena with a house; their ids and keypoints are known.
 
 They run, stop, turn, follow walls, visit one another, run over one another, and hide in the house.
 """
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from jaxpose.labels.deeplabcut import write_deeplabcut
-from jaxpose.labels.labels import Instance, LabelledImage, Labels
 from jaxpose.skeletons import Skeleton
 
 FPS = 30
@@ -30,7 +27,6 @@ MOUSE = Skeleton(
 )
 
 _LINKS = np.array([16.0, 16, 16, 16, 18, 18, 18])  # of the chain from the snout to the tail's tip
-_WIDTHS = (5, 9, 13, 12)  # of the body along the first links, half, in pixels
 _WALL = 40  # pixels from a wall within which a mouse turns along it
 
 
@@ -39,13 +35,11 @@ class Mice:
     """A video of mice.
 
     Attributes:
-      chains: `[T, N, 8, 2]` pixels from the snout to the tip of the tail.
       keypoints: `[T, N, 6, 2]` pixels.
       shown: `[T, N, 6]`, false below another mouse and in the house.
       heights: `[T, N]`; the higher of two mice is the upper one.
     """
 
-    chains: np.ndarray
     keypoints: np.ndarray
     shown: np.ndarray
     heights: np.ndarray
@@ -83,67 +77,7 @@ def mice(seed: int, count: int, frames: int) -> Mice:
     made = np.stack(chains)
     keypoints = _keypoints(made)
     heights = np.stack(levels)
-    return Mice(made, keypoints, _shown(made, keypoints, heights), heights)
-
-
-def draw(video: Mice, t: int) -> np.ndarray:
-    """Frame t, uint8 RGB `[640, 640, 3]`: dark mice on bedding, and the house over them."""
-    rng = np.random.default_rng(7)
-    bedding = cv2.resize(rng.normal(205, 14, (160, 160, 3)), (SIDE, SIDE))
-    image = bedding.clip(0, 255).astype(np.uint8)
-    for i in np.argsort(video.heights[t]):
-        chain = video.chains[t, i]
-        points = np.round(chain * 16).astype(int)
-        cv2.polylines(image, [points[4:]], False, (150, 120, 115), 4, cv2.LINE_AA, 4)
-        for at, half in enumerate(_WIDTHS):
-            for part in np.linspace(0, 1, 5):
-                middle = chain[at] + part * (chain[at + 1] - chain[at])
-                ahead = _WIDTHS[min(at + 1, len(_WIDTHS) - 1)]
-                radius = half + part * (ahead - half)
-                spot = np.round(middle * 16).astype(int).tolist()
-                cv2.circle(image, spot, int(16 * radius), (72, 66, 64), -1, cv2.LINE_AA, 4)
-        for ear in video.keypoints[t, i, 1:3]:
-            spot = np.round(ear * 16).astype(int).tolist()
-            cv2.circle(image, spot, 16 * 5, (170, 130, 125), -1, cv2.LINE_AA, 4)
-        cv2.circle(image, points[0].tolist(), 16 * 3, (190, 140, 135), -1, cv2.LINE_AA, 4)
-    x, y, width, height = HOUSE
-    cv2.rectangle(image, (x, y), (x + width, y + height), (150, 105, 60), -1)
-    cv2.rectangle(image, (x, y), (x + width, y + height), (110, 75, 40), 3)
-    return image
-
-
-def labelled(video: Mice, times: list[int], folder, size: int = SIDE) -> Labels:
-    """Writes frames as a multi-animal project of DeepLabCut, `size` pixels wide and high."""
-    images = []
-    for t in times:
-        name = f"cage/img{t:04d}.png"
-        path = folder / "labeled-data" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        small = cv2.resize(draw(video, t), (size, size), interpolation=cv2.INTER_AREA)
-        cv2.imwrite(str(path), small[..., ::-1])
-        factor = size / SIDE
-        images.append(
-            LabelledImage(
-                path,
-                name,
-                tuple(
-                    Instance(
-                        np.where(shown[:, None], (points + 0.5) * factor - 0.5, np.nan),
-                        2 * shown.astype(int),
-                        "drawn",
-                        f"mouse{i + 1}",
-                    )
-                    for i, (points, shown) in enumerate(
-                        zip(video.keypoints[t], video.shown[t], strict=True)
-                    )
-                    if shown.any()
-                ),
-                (size, size),
-            )
-        )
-    labels = Labels("drawn", folder, MOUSE.keypoints, tuple(images), MOUSE.limbs)
-    write_deeplabcut(labels, MOUSE, folder)
-    return labels
+    return Mice(keypoints, _shown(made, keypoints, heights), heights)
 
 
 def _act(rng: np.random.Generator, i: int, count: int) -> tuple[int | str, float, float, float]:
