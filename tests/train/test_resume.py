@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -25,6 +24,15 @@ from jaxpose.train.run_dir import load_run
 
 TINY = Path(__file__).resolve().parents[1] / "tiny.py"
 QUIET = Console(quiet=True)
+
+
+class CtrlCAfterTwoSteps(Console):
+    """Console that sends SIGINT when the line of step 2 is printed, at the same step each time."""
+
+    def print(self, *objects, **options):
+        if str(objects[0]).startswith("step 2/"):
+            os.kill(os.getpid(), signal.SIGINT)
+        super().print(*objects, **options)
 
 
 @pytest.fixture(scope="module")
@@ -109,15 +117,7 @@ def test_ctrl_c_saves_then_ends_and_the_same_call_finishes(tiny, tmp_path):
     whole = train(quick, tmp_path / "whole", QUIET)
     assert whole.stopped_by is None and whole.step == 6 and whole.recompilations == 0
 
-    def interrupt_after_two_steps():
-        while len(read_metrics(tmp_path / "cut")) < 2:
-            time.sleep(0.001)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt_after_two_steps)
-    thread.start()
-    cut = train(quick, tmp_path / "cut", QUIET)
-    thread.join()
+    cut = train(quick, tmp_path / "cut", CtrlCAfterTwoSteps(quiet=True))
     assert cut.stopped_by is signal.SIGINT and 2 <= cut.step < 6 and cut.report is None
     rest = train(quick, tmp_path / "cut", QUIET)
     assert rest.step == 6 and rest.report is not None
