@@ -1,9 +1,10 @@
 """Backtests on a real study: coverage of all forms together, plain additive fits and parabolas.
 
-    python -m tests.benchmarks.scaling_backtests [--out scaling.png]
+    python -m tests.benchmarks.scaling_backtests [people | lsp] [--out scaling.png]
 
-The study is `scaling_people.csv`: small ViTs on drawn people (`scaling_people.py`), at several
-sizes, budgets, seeds and shares of the data.
+The studies are `scaling_people.csv` and `scaling_lsp.csv`: small ViTs on drawn people
+(`scaling_people.py`) and on photographs (`scaling_lsp.py`), at several sizes, budgets, seeds and
+shares of the data.
 """
 
 import csv
@@ -17,25 +18,27 @@ from jaxpose.scaling.backtests import Record, budgets
 from jaxpose.scaling.forecast import Forecaster, forecaster, seed_deviation
 from jaxpose.scaling.observations import Observations
 
-TABLE = Path(__file__).with_name("scaling_people.csv")
+SCORES = {"people": "AP", "lsp": "PCK"}
+"""The score of each study, which is the name of its column."""
 T_90 = {1: 6.314, 2: 2.920, 3: 2.353, 4: 2.132, 5: 2.015}
 """Two-sided 90 % quantiles of Student's t by degrees of freedom."""
 
 
-def load(quantity: str, held_out: bool = False, table: Path = TABLE) -> Observations:
-    """Runs of the table, for fitting or held out; `quantity` is `loss` or `1 - AP`."""
-    with table.open() as file:
+def load(study: str, quantity: str, held_out: bool = False) -> Observations:
+    """Runs of a study, for fitting or held out; `quantity` is `loss` or `error`, 1 - score."""
+    with Path(__file__).with_name(f"scaling_{study}.csv").open() as file:
         rows = [r for r in csv.DictReader(file) if r["held_out"] == str(int(held_out))]
     numbers = {
         name: np.array([float(row[name]) for row in rows])
-        for name in ("parameters", "samples", "compute", "flops", "epochs", "loss", "AP")
+        for name in ("parameters", "samples", "compute", "flops", "epochs", "loss")
     }
-    loss, score = numbers.pop("loss"), numbers.pop("AP")
+    loss = numbers.pop("loss")
+    error = 1 - np.array([float(row[SCORES[study]]) for row in rows])
     return Observations(
         name=np.array([row["name"] for row in rows]),
         size=np.array([row["name"].partition("-")[0] for row in rows]),
         pretrained=np.zeros(len(rows)),
-        value=loss if quantity == "loss" else 1 - score,
+        value=loss if quantity == "loss" else error,
         **numbers,
     )
 
@@ -77,7 +80,7 @@ def parabolas(points: Observations) -> Record:
 def draw(found: Forecaster, words: str, out: Path) -> None:
     """Two panels: runs, and each backtest's interval beside what was measured."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import NullFormatter, ScalarFormatter
+    from matplotlib.ticker import NullFormatter
 
     figure = Figure(figsize=(11.0, 4.2), dpi=110, layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -92,7 +95,8 @@ def draw(found: Forecaster, words: str, out: Path) -> None:
     left.set(xscale="log", yscale="log", xlabel="training FLOPs", ylabel=words)
     left.set_title("runs; open squares repeat their data more than 3 times", fontsize=9)
     left.xaxis.set_minor_formatter(NullFormatter())
-    left.yaxis.set_minor_formatter(ScalarFormatter())
+    for set_formatter in (left.yaxis.set_major_formatter, left.yaxis.set_minor_formatter):
+        set_formatter("{x:g}")
     left.legend(title="parameters", fontsize=7, title_fontsize=7)
     rows = [
         (case, bounds)
@@ -117,15 +121,16 @@ def draw(found: Forecaster, words: str, out: Path) -> None:
 
 
 def main(
+    study: Annotated[str, typer.Argument(help=" or ".join(SCORES))] = "people",
     out: Annotated[Path | None, typer.Option(help="Figure of the loss to write.")] = None,
-    table: Annotated[Path, typer.Option(help="The study's runs.")] = TABLE,
 ) -> None:
     """Print the records and the forecast of the held-out runs."""
-    for quantity in ("loss", "1 - AP"):
-        points, late = (load(quantity, held, table) for held in (False, True))
+    for quantity in ("loss", "error"):
+        points, late = (load(study, quantity, held) for held in (False, True))
         found = forecaster(points)
         spread = seed_deviation(points)
-        print(f"{quantity}: {len(points)} runs, {len(budgets(points))} budgets")
+        words = "loss" if quantity == "loss" else f"1 - {SCORES[study]}"
+        print(f"{words}: {len(points)} runs, {len(budgets(points))} budgets")
         print("  noise between seeds:", "none" if spread is None else f"{spread:.2%}")
         for name, ensemble in found.ensembles.items():
             values = ", ".join(f"{k} {v:.3g}" for k, v in ensemble.law.parameters().items())
