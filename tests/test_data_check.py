@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import typer
-from annotated import WIDTH, Canvases, codes, finding, good_canvases, good_document, photos_for
+from annotated import HEIGHT, WIDTH, Canvases, codes, finding, good_canvases, good_document, photos_for
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -149,6 +149,19 @@ def test_one_bad_entry_among_forty(document, how):
         (f"annotation {entry['id']} in 5.jpg",),
         (f"annotation {entry['id']} in image 777",),
     )
+
+
+def test_a_box_of_the_whole_image_is_as_good_as_the_area_of_a_small_animal(document):
+    for entry in document["annotations"]:
+        entry["bbox"] = [0, 0, WIDTH, HEIGHT]
+        x, y = np.array(entry["keypoints"]).reshape(-1, 3)[:, :2].T
+        entry["keypoints"][0::3] = (WIDTH / 2 + x / 20).tolist()
+        entry["keypoints"][1::3] = (HEIGHT / 2 + y / 20).tolist()
+        entry["area"] = float(0.5 * np.ptp(x) * np.ptp(y) / 400)
+    assert not codes(check_annotations(document, COCO17), "error", "warning")
+    for entry in document["annotations"]:
+        entry["area"] /= 100
+    assert finding(check_annotations(document, COCO17), "area-disagrees").severity == "error"
 
 
 def test_whatever_an_unlabelled_keypoint_holds_is_fine(document):

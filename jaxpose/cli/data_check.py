@@ -83,7 +83,9 @@ def draw_samples(batch: dict[str, np.ndarray], skeleton: Skeleton) -> np.ndarray
     from jaxpose.codecs.sample import Sample
     from jaxpose.tasks.topdown.augment import center_crop
 
-    codec = Heatmap()
+    # A canvas is larger than the input by half, so that a rotated crop lies inside it.
+    height, width = (round(side / 6) for side in batch["image"].shape[1:3])
+    codec = Heatmap((4 * height, 4 * width), (height, width))
     crops, keypoints, visible, _ = center_crop(batch, input_hw=codec.input_hw, udp=codec.udp)
     heatmaps, _ = codec.encode(Sample(visible, keypoints))
     return viz.sample_sheet(

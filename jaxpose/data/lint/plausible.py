@@ -219,8 +219,11 @@ def _explanation(
 def _areas(people: People, labelled: np.ndarray) -> list[Finding]:
     counts = labelled.any(axis=1)
     area, box_area = people.area, np.prod(people.box_xywh[:, 2:], axis=1)
-    # Between 0.12 and 1.00 of the box in all datasets seen.
-    odd = counts & (area > 0) & ((area > 1.5 * box_area) | (area < 0.02 * box_area))
+    # Between 0.12 and 1.00 of the box in all datasets seen. The box may also be the whole image:
+    # then the area is small beside it, but not beside what the keypoints cover.
+    covered = np.prod(_extents(people, labelled), axis=1)
+    small = (area < 0.02 * box_area) & ((area < 0.02 * covered) | (covered == 0))
+    odd = counts & (area > 0) & ((area > 1.5 * box_area) | small)
     return [
         *found(
             "error",
@@ -232,7 +235,8 @@ def _areas(people: People, labelled: np.ndarray) -> list[Finding]:
         *found(
             "error" if counts.any() and odd[counts].mean() > 0.5 else "warning",
             "area-disagrees",
-            "the area is more than 1.5 or less than 0.02 of the box's; OKS is scaled by it",
+            "the area is more than 1.5 of the box's, or less than 0.02 of the box's and of what the "
+            "keypoints cover; OKS is scaled by it",
             people.who,
             odd,
         ),
@@ -250,14 +254,19 @@ def _twins(people: People, labelled: np.ndarray) -> list[Finding]:
     return found("warning", "same-person-twice", message, people.who, twin)
 
 
+def _extents(people: People, labelled: np.ndarray) -> np.ndarray:
+    """Width and height `[N, 2]` that the labelled keypoints cover; 0 where fewer than two are."""
+    low = np.where(labelled[..., None], people.keypoints, np.inf).min(axis=1)
+    high = np.where(labelled[..., None], people.keypoints, -np.inf).max(axis=1)
+    return np.maximum(high - low, 0)
+
+
 def _scale(people: People, labelled: np.ndarray) -> Finding:
     several = labelled.sum(axis=1) >= 2
-    points = np.where(labelled[..., None], people.keypoints, np.nan)[several]
     tall = np.percentile(people.box_xywh[:, 3], [5, 50, 95])
     text = f"boxes are {tall[0]:.0f} / {tall[1]:.0f} / {tall[2]:.0f} px high (5, 50, 95%)"
     if several.any():
-        extent = np.nanmax(points, axis=1) - np.nanmin(points, axis=1)
         size = np.maximum(people.box_xywh[several, 2:], 1e-9)
-        wide, high = np.median(extent / size, axis=0)
+        wide, high = np.median(_extents(people, labelled)[several] / size, axis=0)
         text += f"; keypoints cover {wide:.2f} of the boxes' width and {high:.2f} of their height"
     return Finding("info", "scale", text, len(people))
