@@ -6,7 +6,16 @@ import json
 import numpy as np
 import pytest
 import typer
-from annotated import HEIGHT, WIDTH, Canvases, codes, finding, good_canvases, good_document, photos_for
+from annotated import (
+    HEIGHT,
+    WIDTH,
+    Canvases,
+    codes,
+    finding,
+    good_canvases,
+    good_document,
+    photos_for,
+)
 from PIL import Image
 from typer.testing import CliRunner
 

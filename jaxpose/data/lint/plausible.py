@@ -235,8 +235,8 @@ def _areas(people: People, labelled: np.ndarray) -> list[Finding]:
         *found(
             "error" if counts.any() and odd[counts].mean() > 0.5 else "warning",
             "area-disagrees",
-            "the area is more than 1.5 of the box's, or less than 0.02 of the box's and of what the "
-            "keypoints cover; OKS is scaled by it",
+            "the area is more than 1.5 of the box's, or less than 0.02 of the box's and of what "
+            "the keypoints cover; OKS is scaled by it",
             people.who,
             odd,
         ),
