@@ -1,4 +1,4 @@
-"""Errors of head pose on rendered heads: faces of photographs, turned in space and found again.
+"""Errors of head pose on rendered heads: faces of photographs, turned and found again.
 
     jaxpose convert face_landmark.tflite face-mesh
     jaxpose convert face_detection_short_range.tflite blazeface
