@@ -82,6 +82,19 @@ def test_actions_trains_on_gestures_and_names_them(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_animals_goes_from_labels_to_a_tracked_video(tmp_path, monkeypatch):
+    monkeypatch.setenv("ANIMALS_FRAMES", "48")
+    monkeypatch.setenv("ANIMALS_STEPS", "6")
+    outputs = outputs_of("animals", tmp_path)
+    assert len([o for o in outputs if "image/png" in o.get("data", {})]) == 2  # frame, labels
+    assert any("<video" in o.get("data", {}).get("text/html", "") for o in outputs)
+    printed = "".join(o.get("text", "") for o in outputs)
+    assert "20 labelled frames" in printed and "given 48 frames = done 48 + left out 0" in printed
+    error = re.search(r"snout\s+median error\s+([0-9.]+) px", printed)
+    assert error is not None and float(error[1]) < 40
+
+
+@pytest.mark.slow
 def test_scaling_runs_a_study_and_shows_its_law(tmp_path, monkeypatch):
     monkeypatch.setenv("SCALING_PEOPLE", "128")
     monkeypatch.setenv("SCALING_SAMPLES", "192,320,512")
