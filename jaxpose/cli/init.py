@@ -1,6 +1,7 @@
 """`jaxpose init`: from labelled images to a project that trains."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -56,7 +57,7 @@ def make_project(options: Init) -> int:
     skeleton = skeletons.load(said)
     has_val = any(image.split == "val" for image in labels.images)
     splits, skipped, notes = annotated_splits(
-        labels,
+        labels if has_val else _without_train(labels),
         skeleton,
         held_out=0.0 if has_val else options.held_out,
         by_video=True,
@@ -91,6 +92,12 @@ def _read(options: Init) -> Labels:
     return read_labels(
         options.source, options.images, outside=options.outside, predicted=options.predicted
     )
+
+
+def _without_train(labels: Labels) -> Labels:
+    """Labels whose split `train` is no split, so that a part of it can be held out."""
+    images = (replace(i, split="") if i.split == "train" else i for i in labels.images)
+    return replace(labels, images=tuple(images))
 
 
 def canvas_hw(sizes: Sizes) -> tuple[int, int]:
