@@ -130,7 +130,7 @@ def sizes_of(
 
 
 def _in_all_directions(labels: Labels) -> bool:
-    """Whether individuals lie in all directions of the image, as from a camera that looks down."""
+    """True if individuals lie in all directions of the image, as below a camera on the ceiling."""
     points = np.array([one.keypoints for image in labels.images for one in image.instances])
     ways = points[:, :, None] - points[:, None]
     known = np.isfinite(ways).all(axis=-1)

@@ -157,6 +157,7 @@ def test_several_animals_become_a_project_that_finds_them(project):
     assert "the model finds the individuals of whole images" in said and "boxes.json" not in said
     text = Path("project/recipe.py").read_text()
     experiment = load_script(project / "project" / "recipe.py").get_config()
+    experiment.task().check()
     source = experiment.task().open("train")
     assert len(source) == 8 and source.samples(np.arange(2))["keypoints"].shape == (2, 2, 4, 2)
     canvas = "x".join(map(str, source.canvas_hw))

@@ -41,7 +41,7 @@ def few_images(
       batch_size: images in a step.
       steps: number of steps; four evaluations are spread over them.
       max_people: largest number of individuals that are found in an image.
-      rotation_degrees: largest rotation of a training image; 180 for cameras that look down.
+      rotation_degrees: largest rotation of a training image; 180 for animals below a camera.
       learning_rate: largest rate of AdamW; it falls to 0.
 
     Raises:
