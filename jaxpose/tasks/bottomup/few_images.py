@@ -24,7 +24,7 @@ def few_images(
     steps: int,
     max_people: int = 20,
     rotation_degrees: float = 30.0,
-    learning_rate: float = 2e-3,
+    learning_rate: float = 1e-3,
 ) -> BottomUpExperiment:
     """Build the experiment that `jaxpose init` writes for several animals in an image.
 
@@ -54,7 +54,9 @@ def few_images(
     height, width = input_hw
     return BottomUpExperiment(
         skeleton=points,
-        model=PoseModel(small_trunk(), CenterOffsetHead(points.num_keypoints, ())),
+        # Statistics of a few images, whose margins are black after a rotation, are not those of
+        # the whole images of an evaluation: after 450 steps nothing was found with them.
+        model=PoseModel(small_trunk(path_norm=False), CenterOffsetHead(points.num_keypoints, ())),
         # Vectors alone place keypoints better than the peaks near their ends after few steps.
         codec=CenterOffsets(
             input_hw,

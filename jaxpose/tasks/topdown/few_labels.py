@@ -28,9 +28,14 @@ WEIGHTS = "jaxpose-small"
 _FROZEN = r"backbone/trunk/mobilenet/(stem|stage_[0-2]_block_\d+)/.*"
 
 
-def small_trunk() -> FeaturePyramid:
-    """Backbone of `WEIGHTS`: features `[B, H / 4, W / 4, 48]` of images `[B, H, W, 3]`."""
-    return FeaturePyramid(MobileNetV2Pyramid(whole_path=True), width=48, blocks=1)
+def small_trunk(path_norm: bool = True) -> FeaturePyramid:
+    """Backbone of `WEIGHTS`: features `[B, H / 4, W / 4, 48]` of images `[B, H, W, 3]`.
+
+    Args:
+      path_norm: as in `FeaturePyramid`.
+    """
+    trunk = MobileNetV2Pyramid(whole_path=True)
+    return FeaturePyramid(trunk, width=48, blocks=1, path_norm=path_norm)
 
 
 def short_training(steps: int, learning_rate: float) -> AdamW:
