@@ -7,6 +7,8 @@
     jaxpose convert project/run project/model
     jaxpose predict mice.mp4 --from project/model --individuals 4 --format jsonl --out tracked
     python -m tests.benchmarks.mice_video score --mice 4 --out tracked/predictions.jsonl
+    python -m tests.benchmarks.mice_video draw --mice 4 --out tracked/predictions.jsonl \
+        --at 100 110 120
 
 Mice move as in `moving_mice`, with other seeds in the video than in the labels, and are drawn as
 grey bodies on litter. HOTA, IDF1 and transfers are those of `animals_tracking`; a mouse is found if
@@ -14,6 +16,8 @@ the mean distance of its visible keypoints is below half its length.
 """
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -23,6 +27,7 @@ from jaxpose.data.synthetic.background import smooth_noise
 from jaxpose.labels.deeplabcut import write_deeplabcut
 from jaxpose.labels.labels import Instance, LabelledImage, Labels
 from jaxpose.results.readers import read_results
+from jaxpose.viz import save_image
 from jaxpose.viz.video import VideoWriter
 from tests.benchmarks.animals_tracking import measured
 from tests.benchmarks.moving_mice import FPS, HOUSE, MOUSE, SIDE, Mice, mice
@@ -30,6 +35,7 @@ from tests.benchmarks.moving_mice import FPS, HOUSE, MOUSE, SIDE, Mice, mice
 # Seeds of labelled videos begin here; the held-out video has the seed 0.
 _LABELLED = 100
 _VIDEOS = 5
+_VIEW = 260  # pixels of each side of a drawn part
 _KEYS = ("HOTA", "DetA", "AssA", "IDF1", "MOTA", "transfers", "switches")
 
 
@@ -102,7 +108,7 @@ def write_video(count: int, seconds: int, seed: int, out: Path) -> None:
 
 def score(count: int, seed: int, path: Path) -> None:
     """Prints the figures of predictions for the video."""
-    found = list(read_results(path, MOUSE))
+    found = list(read_results(path, skeleton=MOUSE))
     video = mice(seed, count, len(found))
     ids = iter(np.zeros(0, int) if p.track_ids is None else p.track_ids for p in found)
     counts = measured(video, [(p.keypoints, p.scores) for p in found], lambda *_: next(ids))
@@ -112,19 +118,40 @@ def score(count: int, seed: int, path: Path) -> None:
     print(", ".join(f"{key} {figures[key]:.3f}" for key in _KEYS if key in figures))
 
 
+def draw_tracks(count: int, seed: int, path: Path, frames: Sequence[int]) -> None:
+    """Writes frames of the video with the tracks, side by side, around where they differ most."""
+    found = list(read_results(path, skeleton=MOUSE))
+    video, litter = mice(seed, count, len(found)), background(seed)
+    chosen = video.keypoints[list(frames)].mean(axis=2)
+    gaps = np.linalg.norm(chosen[:, :, None] - chosen[:, None], axis=-1).min(axis=0)
+    np.fill_diagonal(gaps, np.inf)
+    i, j = np.unravel_index(int(gaps.argmin()), gaps.shape)
+    middle = chosen[:, [i, j]].mean(axis=(0, 1))
+    x, y = np.clip(middle - _VIEW / 2, 0, SIDE - _VIEW).astype(int)
+    views = []
+    for t in frames:
+        people = replace(found[t], image_hw=(SIDE, SIDE))
+        drawn = people.draw(draw(litter, video, t), colors="people", min_score=0.1)
+        views.append(drawn[y : y + _VIEW, x : x + _VIEW])
+    save_image(path.with_name("tracks.png"), np.concatenate(views, axis=1))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("what", choices=("labels", "video", "score"))
+    parser.add_argument("what", choices=("labels", "video", "score", "draw"))
     parser.add_argument("--mice", type=int, default=4)
     parser.add_argument("--frames", type=int, default=40, help="number of labelled frames")
     parser.add_argument("--seconds", type=int, default=20, help="length of the video")
     parser.add_argument("--seed", type=int, default=0, help="seed of the video")
+    parser.add_argument("--at", type=int, nargs="+", default=[0], help="frames that are drawn")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     if options.what == "labels":
         write_labels(options.mice, options.frames, options.out)
     elif options.what == "video":
         write_video(options.mice, options.seconds, options.seed, options.out)
+    elif options.what == "draw":
+        draw_tracks(options.mice, options.seed, options.out, options.at)
     else:
         score(options.mice, options.seed, options.out)
 
