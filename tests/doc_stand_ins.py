@@ -315,20 +315,25 @@ def skeleton(path: Path) -> None:
     path.write_text(SKELETON)
 
 
-def mice(path: Path) -> None:
-    """A project of DeepLabCut: noise for frames, with one animal each."""
+def mice(count: int) -> Callable[[Path], None]:
+    """A project of DeepLabCut: noise for frames, with `count` animals each."""
     skeleton = Skeleton(
         "mouse", ("snout", "leftear", "rightear", "tail"), pairs=(("leftear", "rightear"),)
     )
-    rng, labelled = np.random.default_rng(0), []
-    for name in ("film/img00.png", "film/img01.png", "film/img02.png", "other/img00.png"):
-        file = path / "labeled-data" / name
-        _made(image, file)
-        points = rng.uniform(20, 200, (4, 2))
-        one = Instance(points, np.full(4, 2), "drawn")
-        labelled.append(LabelledImage(file, name, (one,), IMAGE_HW))
-    labels = Labels("drawn", path, skeleton.keypoints, tuple(labelled))
-    write_deeplabcut(labels, skeleton, path)
+
+    def write(path: Path) -> None:
+        rng, labelled = np.random.default_rng(0), []
+        for name in ("film/img00.png", "film/img01.png", "film/img02.png", "other/img00.png"):
+            file = path / "labeled-data" / name
+            _made(image, file)
+            animals = tuple(
+                Instance(rng.uniform(20, 200, (4, 2)), np.full(4, 2), "drawn") for _ in range(count)
+            )
+            labelled.append(LabelledImage(file, name, animals, IMAGE_HW))
+        labels = Labels("drawn", path, skeleton.keypoints, tuple(labelled))
+        write_deeplabcut(labels, skeleton, path)
+
+    return write
 
 
 def labelled_videos(path: Path) -> None:
@@ -362,7 +367,8 @@ STAND_INS: dict[str, Callable[[Path], None]] = {
     r"mpii_(train|val)\.json": mpii,
     r"skeleton\.toml": skeleton,
     r"lsp|lspet": lsp,
-    r"mouse-project": mice,
+    r"mouse-project": mice(1),
+    r"cage-project": mice(2),
     r"my_videos": labelled_videos,
     r"my_results": labelled_results,
     r"ntu60_2d\.pkl": clips_of_mmaction,

@@ -62,6 +62,10 @@ SMALL_MOUSE = (
     *("optimizer.frozen=()", "optimizer.warmup_steps=1", "steps=2", "checkpoint_every=2"),
     *("evaluation.every=2", "evaluation.batch_size=8", "batch_size=8"),
 )
+SMALL_CAGE = (
+    *(change for change in SMALL_MOUSE if not change.startswith("init_")),
+    *("init_from=null", "reset_head=false"),
+)
 SHRUNK: list[tuple[str, list[str]]] = [
     (r"train quickstart", _set(*SMALL_QUICKSTART)),
     (r"train crane\.py", _set(*SMALL_PYRAMID, "model.head.deconv_channels=(8,)")),
@@ -70,6 +74,7 @@ SHRUNK: list[tuple[str, list[str]]] = [
     (r"train my_model\.py.* steps=2000", _set("steps=3", *OWN_MODEL)),
     (r"train my_model\.py(?!.* steps=2000)", _set("steps=2", *OWN_MODEL)),
     (r"train project/recipe\.py", _set(*SMALL_MOUSE)),
+    (r"train cage/recipe\.py", _set(*SMALL_CAGE)),
     (r"init ", ["--processes", "1"]),
     (r"suggest-frames", ["--count", "2"]),
     (r"predict .*--from mouse .*deeplabcut", ["--min-score", "0"]),  # hardly trained

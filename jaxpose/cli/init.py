@@ -1,6 +1,7 @@
 """`jaxpose init`: from labelled images to a project that trains."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -21,9 +22,13 @@ from jaxpose.labels.sizes import Sizes, sizes_of
 from jaxpose.labels.skeleton import write_skeleton
 from jaxpose.paths import atomic_write
 from jaxpose.skeletons import Skeleton
-from jaxpose.tasks.topdown.few_labels import WEIGHTS, same_keypoints
+from jaxpose.tasks.bottomup.few_images import few_images
+from jaxpose.tasks.topdown.few_labels import WEIGHTS, few_labels, same_keypoints
 
-_MARGIN = 1.5
+# Enlargement of stored images beyond the input, for augmentation: of crops, and of whole images.
+_MARGIN, _IMAGE_MARGIN = 1.5, 1.25
+# Largest number of individuals that a model of several can find: at least this many.
+_MAX_PEOPLE = 20
 
 
 def make_project(options: Init) -> int:
@@ -52,7 +57,7 @@ def make_project(options: Init) -> int:
     skeleton = skeletons.load(said)
     has_val = any(image.split == "val" for image in labels.images)
     splits, skipped, notes = annotated_splits(
-        labels,
+        labels if has_val else _without_train(labels),
         skeleton,
         held_out=0.0 if has_val else options.held_out,
         by_video=True,
@@ -65,6 +70,7 @@ def make_project(options: Init) -> int:
         skipped=skipped,
         skeleton=skeleton,
         canvas=Canvas(canvas_hw(sizes), _MARGIN, sizes.padding),
+        layout="images" if sizes.several else "people",
         sources={f"labels_{number}": path for number, path in enumerate(labels.files)},
         processes=options.processes,
         overwrite=options.overwrite,
@@ -88,35 +94,53 @@ def _read(options: Init) -> Labels:
     )
 
 
+def _without_train(labels: Labels) -> Labels:
+    """Labels whose split `train` is no split, so that a part of it can be held out."""
+    images = (replace(i, split="") if i.split == "train" else i for i in labels.images)
+    return replace(labels, images=tuple(images))
+
+
 def canvas_hw(sizes: Sizes) -> tuple[int, int]:
     """Height and width of the stored images: the input with a margin for augmentation."""
     height, width = sizes.input_hw
-    return round(height * _MARGIN), round(width * _MARGIN)
+    margin = _IMAGE_MARGIN if sizes.several else _MARGIN
+    return round(height * margin), round(width * margin)
 
 
 def recipe(labels: Labels, skeleton: str, data: Path, sizes: Sizes) -> str:
     """Text of the recipe."""
     box = "image" if sizes.whole_image else "labels"
+    stored = "layout images" if sizes.several else f"box {box}"
+    alike = "layout" if sizes.several else "box"
     canvas = "x".join(map(str, canvas_hw(sizes)))
+    values: dict[str, object] = {
+        "skeleton": skeleton,
+        "data": [data.as_posix()],
+        "input_hw": sizes.input_hw,
+        "batch_size": sizes.batch_size,
+        "steps": sizes.steps,
+    }
+    if sizes.several:
+        module, function = few_images.__module__, few_images.__name__
+        values["max_people"] = max(_MAX_PEOPLE, 2 * sizes.most)
+        values["rotation_degrees"] = sizes.rotation_degrees
+    else:
+        module, function = few_labels.__module__, few_labels.__name__
+        values["padding"], values["sigma"] = sizes.padding, sizes.sigma
+    settings = "\n".join(f"        {name}={value!r}," for name, value in values.items())
     return f'''"""Recipe for {labels.instances:,} labelled individuals, which `jaxpose init` wrote.
 
-Prepare more labels with the same skeleton, box and canvas, and add their folder to `data`:
+Prepare more labels with the same skeleton, {alike} and canvas, and add their folder to `data`:
 
-    jaxpose prepare labels IN --skeleton {skeleton} --box {box} --canvas {canvas} --out MORE
+    jaxpose prepare labels IN --skeleton {skeleton} --{stored} --canvas {canvas} --out MORE
 """
 
-from jaxpose.tasks.topdown.few_labels import few_labels
+from {module} import {function}
 
 
 def get_config():
-    return few_labels(
-        skeleton={skeleton!r},
-        data=[{data.as_posix()!r}],
-        input_hw={sizes.input_hw},
-        padding={sizes.padding},
-        sigma={sizes.sigma},
-        batch_size={sizes.batch_size},
-        steps={sizes.steps},
+    return {function}(
+{settings}
     )
 '''
 
@@ -129,15 +153,20 @@ def _report(options: Init, skeleton: Skeleton, sizes: Sizes) -> list[str]:
     same = [name for name, row in zip(skeleton.keypoints, rows, strict=True) if row >= 0]
     height, width = sizes.input_hw
     box = "the whole image" if sizes.whole_image else "that of each individual"
-    boxes = "full" if sizes.whole_image else "boxes.json"
+    where = "--boxes full" if sizes.whole_image else "--boxes boxes.json"
+    unit, begun = "", f"Keypoints that begin as its own: {', '.join(same) or 'none'}"
+    if sizes.several:
+        box = f"none, the model finds the individuals of whole images, up to {sizes.most} here"
+        where = f"--individuals {sizes.most} --colors people"
+        unit, begun = " images", "The head begins with random numbers"
     lines = [
         f"skeleton: {skeleton.num_keypoints} keypoints. Left and right: {pairs or 'none'}. Check "
         "them before training: images are mirrored",
-        f"box: {box}. Input: {height} x {width} pixels. Batch: {sizes.batch_size}",
-        f"weights: {WEIGHTS}. Keypoints that begin as its own: {', '.join(same) or 'none'}",
+        f"box: {box}. Input: {height} x {width} pixels. Batch: {sizes.batch_size}{unit}",
+        f"weights: {WEIGHTS}. {begun}",
         "Next:",
     ]
-    predict = f"predict video.mp4 --from {{out}}/model --boxes {boxes} --out tracked"
+    predict = f"predict video.mp4 --from {{out}}/model {where} --out tracked"
     steps = (
         "data check {out}/data --out {out}/check.png",
         "train {out}/recipe.py --workdir {out}/run",

@@ -45,7 +45,8 @@ class Init:
         Literal["auto", "labels", "image"],
         typer.Option(
             help="Box of an individual: that of the labels, or the whole image; `auto` takes the "
-            "image if each has one individual that fills it."
+            "image if each has one individual that is not tiny, and else makes a model that finds "
+            "the individuals without boxes."
         ),
     ] = "auto"
     predicted: Annotated[

@@ -34,7 +34,7 @@ class PredictSummary:
         self.notes: list[str] = []
         self.tracks: Counter[str] = Counter()
         self.lifted = 0
-        self.lost = self.full = 0
+        self.lost = self.full = self.untracked = 0
 
     def add(self, people: People) -> None:
         """Counts an image or frame."""
@@ -45,11 +45,12 @@ class PredictSummary:
             highest = people.track_ids.max(initial=0) if people.track_ids is not None else 0
             self.tracks[people.source] = max(self.tracks[people.source], int(highest))
         self.people += len(people)
-        self.without += not len(people) and not people.skipped
+        self.without += not (len(people) or people.skipped or people.untracked)
         self.faint += int(np.sum(people.scores.max(axis=1, initial=0) < self.min_score))
         self.left_out += len(people.skipped)
         self.lost += people.lost
         self.full += people.lost > 0
+        self.untracked += people.untracked
         name = people.source if people.index is None else f"{people.source}, frame {people.index}"
         for box in people.skipped[: _LISTED - len(self.boxes)]:
             self.boxes.append(f"{name}: {box.reason}")
@@ -74,8 +75,9 @@ class PredictSummary:
         if "pages" in left_out:
             first = sum(one.unit == "pages" for one in media.skipped)
             found.append(Counts("pages", first, left_out["pages"]))
-        if self.left_out:
-            found.append(Counts("people", self.people, {"box cannot be used": self.left_out}))
+        if self.left_out or self.untracked:
+            faults = {"box cannot be used": self.left_out}
+            found.append(Counts("people", self.people, faults, {"no track": self.untracked}))
         if self.lifted or "tracks" in left_out:
             found.append(Counts("tracks", self.lifted, left_out.get("tracks", {})))
         return found
@@ -137,6 +139,12 @@ def summarise(
             f"At least {_count(outcome.lost, 'person', 'people')} left out in "
             f"{_count(outcome.full, 'image')}: more people than the model can hold in one image "
             "(codec.max_people).",
+            style="yellow",
+        )
+    if outcome.untracked:
+        console.print(
+            f"{_count(outcome.untracked, 'person', 'people')} left out: they continue no track, "
+            "are more than --individuals, or were not followed for long enough to begin one.",
             style="yellow",
         )
     for note in outcome.notes[:_LISTED]:

@@ -51,7 +51,7 @@ def read_deeplabcut(path: Path, images: Path | None = None, *, outside: bool = F
     for table in tables[1:]:
         if table.scorer != tables[0].scorer:
             raise InputError(
-                f"{table.path} has the scorer {table.scorer!r}, and {tables[0].path} "
+                f"{table.path} has the scorer {table.scorer!r} in row 1, and {tables[0].path} "
                 f"{tables[0].scorer!r}. Give one of the files, or write one name into both"
             )
     names = _names(tables, config)

@@ -59,9 +59,11 @@ def read_table(path: Path) -> Table:
     except UnicodeDecodeError:
         raise InputError(f"{path} is not a text file in UTF-8.") from None
     try:
-        lines = [row for row in csv.reader(io.StringIO(text, newline="")) if any(row)]
+        reader = csv.reader(io.StringIO(text, newline=""))
+        numbered = [(row, reader.line_num) for row in reader if any(row)]
     except csv.Error as error:
         raise InputError(f"{path} is not CSV: {error}.") from None
+    lines, places = [row for row, _ in numbered], [place for _, place in numbered]
     heads: dict[str, list[str]] = {}
     for line in lines:
         if line[0] not in ("scorer", "individuals", "bodyparts", "coords") or line[0] in heads:
@@ -69,7 +71,7 @@ def read_table(path: Path) -> Table:
         heads[line[0]] = line
     following = lines[len(heads)][0][:40] if len(lines) > len(heads) else ""
     if following in heads:
-        raise InputError(f"{path}, row {len(heads) + 1}: a second header row {following!r}.")
+        raise InputError(f"{path}, row {places[len(heads)]}: a second header row {following!r}.")
     needed = ["scorer", "bodyparts", "coords"]
     if "individuals" in heads:
         needed.insert(1, "individuals")
@@ -77,7 +79,7 @@ def read_table(path: Path) -> Table:
         raise InputError(
             f"{path} has the header rows {', '.join(heads) or 'none'}, and needs scorer, bodyparts "
             "and coords, or scorer, individuals, bodyparts and coords with several animals. Row "
-            f"{len(heads) + 1} begins with {lines[len(heads)][0][:40]!r}"
+            f"{places[len(heads)]} begins with {lines[len(heads)][0][:40]!r}"
             if len(lines) > len(heads)
             else f"{path} has no row after its header rows {', '.join(heads) or '(none)'}."
         )
@@ -86,11 +88,12 @@ def read_table(path: Path) -> Table:
     scorers = list(dict.fromkeys(heads["scorer"][index:]))
     if len(scorers) > 1:
         raise InputError(
-            f"{path}, row 1, column {heads['scorer'].index(scorers[1], index) + 1}: the columns "
-            f"have the scorers {', '.join(map(repr, scorers[:5]))}. Write one name into all of them"
+            f"{path}, row {places[0]}, column {heads['scorer'].index(scorers[1], index) + 1}: the "
+            f"columns have the scorers {', '.join(map(repr, scorers[:5]))}. Write one name into "
+            "all of them"
         )
     rows = []
-    for number_, line in enumerate(lines[len(heads) :], len(heads) + 1):
+    for line, number_ in numbered[len(heads) :]:
         if len(line) != index + len(cells):
             raise InputError(
                 f"{path}, row {number_}: {len(line)} columns, and the header rows have "
@@ -192,15 +195,18 @@ def _checked(
     for column, (individual, part, coordinate) in enumerate(cells, index + 1):
         if coordinate == "likelihood":
             raise InputError(
-                f"{path}, column {column}: likelihoods are in DeepLabCut's predictions, not in "
-                "labels. Give the CollectedData file"
+                f"{path}, row coords, column {column}: likelihoods are in DeepLabCut's "
+                "predictions, not in labels. Give the CollectedData file"
             )
         if coordinate not in ("x", "y"):
-            raise InputError(f"{path}, column {column}: {coordinate!r} is neither x nor y.")
+            raise InputError(f"{path}, row coords, column {column}: {coordinate!r} is not x or y.")
         if not part:
-            raise InputError(f"{path}, column {column}: the body part has no name.")
+            raise InputError(f"{path}, row bodyparts, column {column}: the body part has no name.")
         if several and not individual:
-            raise InputError(f"{path}, column {column}: the individual has no name.")
+            raise InputError(
+                f"{path}, row individuals, column {column}: the individual has no name. Write one, "
+                "or give single body parts the individual `single`"
+            )
     if not cells:
         raise InputError(f"{path} has no columns with coordinates.")
     if len(set(cells)) != len(cells):

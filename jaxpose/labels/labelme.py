@@ -105,7 +105,7 @@ def _add(
     points: dict[Any, dict[str, tuple[float, float, int]]] = {}
     boxes: dict[Any, tuple[str, np.ndarray]] = {}
     descriptions: dict[Any, set[str]] = {}
-    twice: set[Any] = set()
+    twice: dict[Any, str] = {}
     for place, shape in enumerate(content["shapes"], 1):
         kind, group = _kind(file, place, shape), shape.get("group_id")
         where = f"{file}, shape {place}"
@@ -118,7 +118,7 @@ def _add(
             occluded = isinstance(flags, dict) and flags.get("occluded") is True
             own = points.setdefault(group, {})
             if name in own:
-                twice.add(group)
+                twice.setdefault(group, where)
             own[name] = (float(x), float(y), 1 if occluded else 2)
             descriptions.setdefault(group, set()).add(str(shape.get("description") or ""))
         elif kind == "rectangle":
@@ -137,7 +137,7 @@ def _add(
     for group, own in points.items():
         where = f"{file}, group {group}" if group is not None else str(file)
         if group in twice:
-            gathered.leave_out(POINT_TWICE, where)
+            gathered.leave_out(POINT_TWICE, twice[group])
             continue
         label, box = boxes.get(group, ("", None))
         said = descriptions[group]

@@ -94,6 +94,7 @@ def annotated_splits(
     splits: dict[str, list[ImageAnnotation]] = {}
     skips: dict[str, list[Skip]] = {}
     chosen = _held_out(labels.images, held_out, by_video)
+    absent: list[str] = []
     outside: list[str] = []
     unlabelled = 0
     annotation_id = 0
@@ -103,6 +104,8 @@ def annotated_splits(
         members = splits.setdefault(own, [])
         skipped = skips.setdefault(own, [])
         image_hw = image.image_hw or size_of(image)
+        if image.instances and not is_file(image.path):
+            absent.append(f"{image.instances[0].where}: {image.name}")
         people = []
         for instance in image.instances:
             annotation_id += 1
@@ -125,6 +128,8 @@ def annotated_splits(
     notes += labels.notes
     if unlabelled and not empty:
         notes.append(f"{unlabelled} images have no labels and are left out")
+    if absent:
+        notes.append(f"{len(absent)} listed images are absent; the first: {absent[0]}")
     if outside:
         notes.append(
             f"{len(outside)} people have keypoints outside the image, which count as not labelled; "

@@ -51,7 +51,8 @@ def coco_skeleton(path: Path, name: str, category: str | None = None) -> Skeleto
         if other[0] != found[0][0]:
             raise InputError(
                 f"{path}: mixed skeletons: the categories {named[0].get('name')!r} and "
-                f"{entry.get('name')!r} have different keypoints. Choose one with --category"
+                f"{entry.get('name')!r} have different keypoints. Keep one of them in the file; "
+                "`jaxpose skeleton from-coco --category` chooses one for a skeleton file"
             )
     names, limbs = found[0]
     try:

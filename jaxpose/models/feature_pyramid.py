@@ -27,6 +27,8 @@ class FeaturePyramid(nn.Module):
       trunk_norm: True normalises the trunk by the statistics of the batch in training. False keeps
         its running statistics, as detectors do with pretrained backbones of small batches. Weights
         whose norms are folded into the convolutions need False: their statistics are lost.
+      path_norm: False keeps the running statistics of the path, too, for pretrained paths and
+        batches of a few images.
       bgr: True for a trunk that was trained with the channels in the order blue, green, red, as the
         detectors of `models.published` are. The pyramid itself always takes RGB.
       dtype: compute dtype of the path.
@@ -37,6 +39,7 @@ class FeaturePyramid(nn.Module):
     blocks: int = 0
     patches: bool = False
     trunk_norm: bool = False
+    path_norm: bool = True
     bgr: bool = False
     dtype: str = "float32"
 
@@ -54,7 +57,8 @@ class FeaturePyramid(nn.Module):
                 "`outputs`."
             )
         pixels = _pixels(images, maps[0].shape[1:3]) if self.patches else None
-        return _top_down(maps, self.width, self.dtype, train, self.blocks, pixels)[0]
+        by_batch = train and self.path_norm
+        return _top_down(maps, self.width, self.dtype, by_batch, self.blocks, pixels)[0]
 
 
 class PyramidNeck(nn.Module):

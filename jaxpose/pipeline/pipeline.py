@@ -403,7 +403,7 @@ class Pipeline:
         return None if self.whole_images and not located.user_boxes else located.boxes_xywh
 
     def _tracked(self, results: Iterable[People], stages: StageTimer) -> Iterator[People]:
-        """Adds track ids to the people of videos; leaves out those that continue no track."""
+        """Adds track ids to the people of videos; leaves out, and counts, those without one."""
         options, tracker, source = self.options, None, None
         moving: CameraMotion | None = None
         for people in results:
@@ -415,8 +415,8 @@ class Pipeline:
                     boxes = people.boxes_xywh
                     camera = None if moving is None else moving(people.image, boxes)
                     ids = tracker(people.keypoints, people.scores, boxes, people.seconds, camera)
-                people = replace(people, track_ids=ids)
-                people = people if ids.all() else people.keep(np.flatnonzero(ids))
+                people = replace(people, track_ids=ids, untracked=int(np.sum(ids == 0)))
+                people = people.keep(np.flatnonzero(ids)) if people.untracked else people
             yield people
 
     def _without_duplicates(self, people: People, located: Located) -> People:

@@ -138,6 +138,7 @@ class People:
       box_indices: int64 `[P]`, the index of each among the given boxes.
       skipped: given boxes in which no person could be predicted.
       lost: least number of people who were found beyond those that the model can hold.
+      untracked: number of people who were found and left out, because the tracker gave them no id.
       source: the path, `webcam 0` or `array` that the image came from.
       index: the number of the frame in its video; None for a single image.
       seconds: the time stamp of the frame, by the clock of the video; None for a single image.
@@ -170,6 +171,7 @@ class People:
     joint_skeleton: Skeleton | None = None
     fps: float | None = None
     lost: int = 0
+    untracked: int = 0
     depths: np.ndarray | None = None
     hands: np.ndarray | None = None
     _image: Any = field(default=None, repr=False, compare=False)
@@ -204,8 +206,9 @@ class People:
         return replace(self, **{n: v[rows] for n, v in values.items() if v is not None})
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able: `width`, `height`, `people`; `people_lost`, `skipped_boxes` if there are any.
+        """JSON-able: `width`, `height`, `people`.
 
+        Only if there are any: `people_lost`, `people_untracked`, `skipped_boxes`.
         Frames of a video have `frame` and `seconds` as well, and `frame_rate`, a fraction such as
         "30000/1001", where the video states it.
         """
@@ -224,6 +227,8 @@ class People:
         }
         if self.lost:
             result["people_lost"] = self.lost
+        if self.untracked:
+            result["people_untracked"] = self.untracked
         if self.skipped:
             result["skipped_boxes"] = [box._asdict() for box in self.skipped]
         return result

@@ -9,8 +9,9 @@ from jaxpose.tracking.track import Track
 # Lengths are in diagonals of a box: the median of all tracks, which are alike in size.
 # Standard deviation of the distance from the predicted pose, and its growth per second of absence.
 _DEVIATION, _DRIFT = 0.1, 0.6
-# Growth of the largest distance from the predicted pose, per second of absence.
-_RANGE = 3.0
+# Growth of the largest distance from the predicted pose, per second of absence, and its limit:
+# what is further away is more often wrong than the same animal, which gets its id by `_PROOF`.
+_RANGE, _FARTHEST = 3.0, 4.0
 # Longest time in seconds for which motion is extrapolated: animals turn and stop.
 _STRAIGHT_ON = 0.1
 # Seconds for which an individual without an id must be followed before it gets one from anywhere.
@@ -35,7 +36,7 @@ class Individuals:
         Args:
           count: number of individuals.
           reach: largest distance from the predicted pose in diagonals of the box; each second of
-            absence adds three times as much.
+            absence adds three times as much, up to four diagonals or `reach`, if that is more.
           min_score: keypoints with a lower score are not compared.
         """
         self.count, self.reach, self.min_score = count, reach, min_score
@@ -92,7 +93,8 @@ class Individuals:
         distance = self._distances(keypoints, scores, boxes, seconds)
         deviation = _DEVIATION + _DRIFT * absent
         likelihood = -((distance / deviation) ** 2) / 2 - 2 * np.log(deviation)
-        allowed = distance <= self.reach * (1 + _RANGE * absent)
+        farthest = np.minimum(self.reach * (1 + _RANGE * absent), max(_FARTHEST, self.reach))
+        allowed = distance <= farthest
         named = np.array([track.number > 0 for track in self.tracks])
         found: dict[int, int] = {}
         for people, tracks in ((sure, named), (~sure, named), (sure, ~named)):

@@ -8,9 +8,9 @@ import numpy as np
 _VELOCITY_SHARE = 0.5
 
 
-@dataclass
+@dataclass(eq=False)
 class Track:
-    """Last pose of an individual, and its velocity.
+    """Last pose of an individual, and its velocity; equal only to itself.
 
     Attributes:
       number: the id; 0 for a track that has none yet.

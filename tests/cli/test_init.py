@@ -18,6 +18,7 @@ from jaxpose.config.scripts import load_script
 from jaxpose.data.records import RecordSource
 from jaxpose.errors import InputError
 from jaxpose.hub.load import weights
+from jaxpose.labels.choose import read_labels
 from jaxpose.labels.deeplabcut import write_deeplabcut
 from jaxpose.labels.labels import Instance, LabelledImage, Labels
 from jaxpose.labels.sizes import sizes_of
@@ -65,7 +66,8 @@ def test_a_small_animal_alone_is_found_in_the_whole_image():
     ],
 )
 def test_the_input_has_the_shape_of_the_boxes(extent, input_hw):
-    assert sizes_of(labels((1000, 1000), extent, 2), 8 * GIB).input_hw == input_hw
+    sizes = sizes_of(labels((1000, 1000), extent, 2), 8 * GIB, whole_image=False)
+    assert sizes.input_hw == input_hw and not sizes.several
 
 
 def test_the_batch_fits_the_memory_and_the_labels():
@@ -145,9 +147,68 @@ def test_the_recipe_begins_with_the_weights_of_the_package():
         np.testing.assert_array_equal(leaf, expected)
 
 
+def test_several_animals_become_a_project_that_finds_them(project):
+    several("cage")
+    result = run("init", "cage", "--out", "project", "--processes", 1)
+    assert result.exit_code == 0, result.stderr
+    assert "Given 10 images = done 10 + left out 0; given 20 people = done 20" in result.stdout
+    said = " ".join(result.stdout.split())
+    assert "--from project/model --individuals 2 --colors people --out tracked" in said
+    assert "the model finds the individuals of whole images" in said and "boxes.json" not in said
+    text = Path("project/recipe.py").read_text()
+    experiment = load_script(project / "project" / "recipe.py").get_config()
+    experiment.task().check()
+    source = experiment.task().open("train")
+    assert len(source) == 8 and source.samples(np.arange(2))["keypoints"].shape == (2, 2, 4, 2)
+    canvas = "x".join(map(str, source.canvas_hw))
+    assert f"--layout images --canvas {canvas} --out MORE" in text
+    assert tuple(source.canvas_hw) == tuple(int(n * 1.25) for n in experiment.codec.input_hw)
+    assert experiment.skeleton.sigmas is not None and experiment.codec.max_people == 20
+    result = run("init", "cage", "--out", "boxed", "--box", "labels", "--processes", 1)
+    assert "given 20 people = done 20" in result.stdout.lower() and "boxes.json" in result.stdout
+
+
+def several(folder):
+    """A project of DeepLabCut with two animals in each of 10 frames, as in `project`."""
+    rng, images = np.random.default_rng(1), []
+    for image in read_labels(Path("mice")).images:
+        animals = tuple(
+            Instance(rng.uniform(20, 60, (4, 2)), np.full(4, 2), "code", name) for name in "ab"
+        )
+        images.append(replace(image, instances=animals))
+        path = Path(folder, "labeled-data", "v", Path(image.name).name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(image.path.read_bytes())
+    found = Labels("code", Path(folder), MOUSE.keypoints, tuple(images))
+    write_deeplabcut(found, MOUSE, Path(folder))
+
+
+def test_sizes_of_several_animals():
+    """An animal has 48 px of the input, and an image counts as its individuals in a batch."""
+    four = sizes_of(labels((640, 640), (80, 120), individuals=4, count=40), 8 * GIB)
+    assert four.several and not four.whole_image and four.most == 4
+    assert four.input_hw == (256, 256) and four.batch_size == 4 and four.steps == 600
+    tiny = sizes_of(labels((1000, 1000), (50, 90)), 8 * GIB)
+    assert tiny.several and tiny.most == 1 and tiny.input_hw == (512, 512)
+
+
+@pytest.mark.parametrize(("spread", "most"), [(np.pi, 180.0), (0.4, 30.0)])
+def test_animals_in_all_directions_are_turned_in_training(spread, most):
+    images = []
+    for n, angle in enumerate(np.linspace(-spread, spread, 12)):
+        x = np.arange(4.0) * 20
+        points = 100 + np.stack([x * np.cos(angle), x * np.sin(angle)], axis=-1)
+        one = Instance(points, np.full(4, 2), "code")
+        images.append(LabelledImage(Path(f"{n}.png"), f"{n}.png", (one, one), (240, 320)))
+    found = Labels("code", Path("code"), MOUSE.keypoints, tuple(images))
+    assert sizes_of(found, 8 * GIB).rotation_degrees == most
+
+
 @pytest.mark.slow
-def test_a_project_trains(project):
-    result = run("init", "mice", "--out", "project", "--processes", 1)
+@pytest.mark.parametrize("labelled", ["mice", "cage"])
+def test_a_project_trains(labelled, project):
+    several("cage")
+    result = run("init", labelled, "--out", "project", "--processes", 1)
     commands = [line.split()[1:] for line in result.stdout.splitlines() if line.startswith("  jax")]
     assert [words[0] for words in commands] == ["data", "train", "eval", "convert", "predict"]
     small = ["--set", "steps=2", "--set", "batch_size=8", "--set", "evaluation.every=2"]

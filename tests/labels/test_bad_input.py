@@ -272,7 +272,7 @@ def test_other_keypoints_than_the_skeletons(labelme):
     with pytest.raises(InputError, match=r"a.json: .*no keypoint 'tial'. Did you mean 'tail'"):
         annotated_splits(labels, Skeleton("v", ("snout", "tail")))
     _, _, notes = annotated_splits(labels, Skeleton("v", ("snout", "tial", "paw")))
-    assert notes == ["no image has labels of paw"]
+    assert "no image has labels of paw" in notes
 
 
 @pytest.fixture

@@ -52,6 +52,16 @@ def test_the_output_has_the_finest_maps_size_and_depends_on_every_parameter():
         assert jnp.abs(leaf).max() > 0, path
 
 
+def test_a_path_keeps_its_statistics_if_asked():
+    kept = PYRAMID.clone(path_norm=False)
+    found, state = kept.apply(VARIABLES, IMAGES, train=True, mutable=["batch_stats"])
+    jax.tree.map(np.testing.assert_array_equal, state["batch_stats"], VARIABLES["batch_stats"])
+    np.testing.assert_allclose(found, PYRAMID.apply(VARIABLES, IMAGES), atol=1e-6)
+    _, state = PYRAMID.apply(VARIABLES, IMAGES, train=True, mutable=["batch_stats"])
+    before, after = (jax.tree.leaves(one["batch_stats"]) for one in (VARIABLES, state))
+    assert any(np.any(x != y) for x, y in zip(before, after, strict=True))
+
+
 def test_blocks_and_pixels_with_scales_of_zero_change_nothing():
     larger = PYRAMID.clone(blocks=1, patches=True)
     fresh = drawn.init(larger, IMAGES)

@@ -10,7 +10,10 @@ import pytest
 from dots import SKELETON, draw_dots, trained
 
 import jaxpose
+from jaxpose.cli.predict_summary import PredictSummary, summarise
 from jaxpose.errors import InputError
+from jaxpose.media.prefetch import StageTimer
+from jaxpose.media.sources import Media
 from jaxpose.pipeline import Options, Pipeline, dataframe
 from jaxpose.viz import save_image
 
@@ -126,6 +129,20 @@ def test_a_film_has_ids_times_and_flat_memory(pipeline, tmp_path):
     assert stages.by_name["decode"].items == stages.by_name["detect"].items == 24
     again = pipeline(path)
     assert len(list(again)) == 24 and again.stages.compilations == 0
+
+
+def test_people_without_an_id_are_counted(pipeline, tmp_path, capsys):
+    one = Pipeline(TRAINED, pipeline.detector, options=Options(tracking={"individuals": 1}))
+    results = one(film(tmp_path, walk(8)))
+    outcome = PredictSummary(0.0)
+    for people in results:
+        assert people.track_ids.tolist() == [1]
+        assert people.to_dict()["people_untracked"] == people.untracked
+        outcome.add(people)
+    summarise(outcome, Media([]), tmp_path, None, StageTimer(), [])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "12 people left out: they continue no track, are more than --individuals" in said
+    assert "given 20 people = done 8 + left out 12 (no track: 12)" in said
 
 
 def test_the_detector_rests_between_every_nth_frame(follower, tmp_path):

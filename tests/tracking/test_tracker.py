@@ -330,6 +330,22 @@ def test_an_individual_far_away_gets_its_id_after_a_proof():
     assert waits == 8 and ids[5 + waits :] == [[1, 2]] * (20 - waits)  # 0.3 s at 25 frames a second
 
 
+def test_an_id_passes_to_an_older_track_without_one():
+    frames = [at((100, 200))] * 5 + [at((2500, 1700), (1500, 900))] * 20 + [at((2500, 1700))] * 2
+    ids = follow(frames, options=Tracking(individuals=1))
+    assert ids[4:6] == [[1], [0, 0]] and ids[24:] == [[0, 1], [1], [1]]
+
+
+def test_a_long_absence_does_not_let_an_individual_jump_anywhere():
+    """At 20 seconds the growth alone would allow 30 diagonals."""
+    diagonal = np.linalg.norm(box_around(at((0, 0)), sure(at((0, 0))))[0, 2:])
+    frames = [at((100, 200), (500, 210))] * 5 + [at((100, 200))] * 500
+    far = [at((100, 200), (500 + 5 * diagonal, 210)), at((100, 200))]
+    near = [at((100, 200), (500 + 3 * diagonal, 210))]
+    ids = follow(frames + far + near, options=Tracking(individuals=2))
+    assert ids[-3:] == [[1, 0], [1], [1, 2]]
+
+
 def test_a_third_of_two_individuals_is_left_out():
     frames = [at((0, 0), (300, 0), (600, 0))] * 3
     assert follow(frames, options=Tracking(individuals=2)) == [[1, 2, 0]] * 3

@@ -6,7 +6,7 @@ from pathlib import Path
 from jaxpose import skeletons
 from jaxpose.codecs.heatmap import udp
 from jaxpose.data.mixture import Mixture, Weighted
-from jaxpose.data.source import Records
+from jaxpose.data.source import Dataset, Records
 from jaxpose.errors import InputError
 from jaxpose.losses import HeatmapMSE
 from jaxpose.metrics import EPE, NME, CocoAP
@@ -26,6 +26,46 @@ WEIGHTS = "jaxpose-small"
 
 # The maps of the first stages are the largest, and cost most of the time of a step.
 _FROZEN = r"backbone/trunk/mobilenet/(stem|stage_[0-2]_block_\d+)/.*"
+
+
+def small_trunk(path_norm: bool = True) -> FeaturePyramid:
+    """Backbone of `WEIGHTS`: features `[B, H / 4, W / 4, 48]` of images `[B, H, W, 3]`.
+
+    Args:
+      path_norm: as in `FeaturePyramid`.
+    """
+    trunk = MobileNetV2Pyramid(whole_path=True)
+    return FeaturePyramid(trunk, width=48, blocks=1, path_norm=path_norm)
+
+
+def short_training(steps: int, learning_rate: float) -> AdamW:
+    """Optimizer for a short training of `small_trunk`, whose first stages keep their weights.
+
+    Args:
+      steps: number of steps.
+      learning_rate: largest rate; it falls to 0.
+    """
+    return AdamW(
+        learning_rate=learning_rate,
+        schedule="cosine",
+        warmup_steps=max(1, steps // 20),
+        weight_decay=0.02,
+        b2=0.99,
+        frozen=(_FROZEN,),
+    )
+
+
+def alternating(datasets: Sequence[Dataset]) -> Dataset:
+    """The only dataset, or a mixture in which each has the same share of a batch.
+
+    Corrections of predictions are few and worth most, so their dataset gets no smaller share.
+
+    Raises:
+      InputError: there is none.
+    """
+    if not datasets:
+        raise InputError("few_labels needs a folder of records, and `data` is empty.")
+    return datasets[0] if len(datasets) == 1 else Mixture(tuple(map(Weighted, datasets)))
 
 
 def few_labels(
@@ -60,22 +100,16 @@ def few_labels(
     """
     points = skeleton if isinstance(skeleton, Skeleton) else skeletons.load(str(skeleton))
     folders = [str(data)] if isinstance(data, str | Path) else [str(one) for one in data]
-    if not folders:
-        raise InputError("few_labels needs a folder of records, and `data` is empty.")
-    train = [Records(folder, "train") for folder in folders]
+    train = alternating([Records(folder, "train") for folder in folders])
     rows = same_keypoints(points)
     is_mapped = any(row >= 0 for row in rows)
     metrics: tuple[Metric, ...] = (NME(), EPE())
     return TopDownExperiment(
         skeleton=points,
-        model=PoseModel(
-            FeaturePyramid(MobileNetV2Pyramid(whole_path=True), width=48, blocks=1),
-            DeconvHead(points.num_keypoints, deconv_channels=()),
-        ),
+        model=PoseModel(small_trunk(), DeconvHead(points.num_keypoints, deconv_channels=())),
         codec=udp(input_hw, sigma=sigma),
         loss=HeatmapMSE(),
-        # Corrections are few and worth most, so each folder has the same share of a batch.
-        train_data=train[0] if len(train) == 1 else Mixture(tuple(map(Weighted, train))),
+        train_data=train,
         eval_data=Records(folders[0], "val"),
         padding=padding,
         augmentation=Augmentation(
@@ -86,14 +120,7 @@ def few_labels(
             contrast=0.2,
             saturation=0.2,
         ),
-        optimizer=AdamW(
-            learning_rate=learning_rate,
-            schedule="cosine",
-            warmup_steps=max(1, steps // 20),
-            weight_decay=0.02,
-            b2=0.99,
-            frozen=(_FROZEN,),
-        ),
+        optimizer=short_training(steps, learning_rate),
         evaluation=Evaluation(
             metrics=(CocoAP(), *metrics) if points.sigmas is not None else metrics,
             every=max(1, steps // 4),
