@@ -42,7 +42,10 @@ class Count:
     config: Recipe
     mesh: Annotated[
         str,
-        typer.Option(metavar="data=D,fsdp=F,tensor=T", help="The mesh; the recipe's if absent."),
+        typer.Option(
+            metavar="data=D,fsdp=F,tensor=T",
+            help="The mesh, as of train: axes without a size are 1; the recipe's if absent.",
+        ),
     ] = ""
     devices: Annotated[
         int | None,
@@ -51,11 +54,6 @@ class Count:
         ),
     ] = None
     set_: Overrides = field(default_factory=list)
-
-    @property
-    def axes(self) -> dict[str, int]:
-        """Sizes of the axes that `mesh` names."""
-        return {name: int(size) for name, size in _pairs(self.mesh).items()}
 
 
 @dataclass(frozen=True)
@@ -259,7 +257,7 @@ def count(options: Count) -> None:
     """
     from jaxpose.cli import scaling_count
 
-    scaling_count.count(options.config, options.axes, options.devices, options.set_)
+    scaling_count.count(options.config, options.mesh, options.devices, options.set_)
 
 
 @app.command()
