@@ -62,7 +62,12 @@ class Plan:
 
     config: Recipe
     study: Annotated[
-        Path, typer.Argument(help="The study's folder; a plan of the same recipe adds points.")
+        Path,
+        typer.Argument(
+            parser=_shared_folder,
+            metavar="STUDY",
+            help="The study's folder; a plan of the same recipe adds points.",
+        ),
     ]
     flops: Annotated[
         str, typer.Option(metavar="A,B,...", help="Budgets in training FLOPs: isoFLOP curves.")
@@ -135,6 +140,16 @@ class Plan:
     def numbers(self, name: str) -> list[float]:
         """The numbers in a field of text."""
         return _numbers(getattr(self, name), name)
+
+    @property
+    def whole_seeds(self) -> list[int]:
+        """The numbers in `seeds`, all of them whole."""
+        seeds = self.numbers("seeds")
+        if not all(seed.is_integer() for seed in seeds):
+            raise typer.BadParameter(
+                f"{self.seeds!r} is not a list of whole numbers.", param_hint="--seeds"
+            )
+        return [int(seed) for seed in seeds]
 
     @property
     def shape_exponents(self) -> dict[str, float]:
