@@ -42,7 +42,10 @@ class Count:
     config: Recipe
     mesh: Annotated[
         str,
-        typer.Option(metavar="data=D,fsdp=F,tensor=T", help="The mesh; the recipe's if absent."),
+        typer.Option(
+            metavar="data=D,fsdp=F,tensor=T",
+            help="The mesh, as of train: axes without a size are 1; the recipe's if absent.",
+        ),
     ] = ""
     devices: Annotated[
         int | None,
@@ -52,11 +55,6 @@ class Count:
     ] = None
     set_: Overrides = field(default_factory=list)
 
-    @property
-    def axes(self) -> dict[str, int]:
-        """Sizes of the axes that `mesh` names."""
-        return {name: int(size) for name, size in _pairs(self.mesh).items()}
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -64,7 +62,12 @@ class Plan:
 
     config: Recipe
     study: Annotated[
-        Path, typer.Argument(help="The study's folder; a plan of the same recipe adds points.")
+        Path,
+        typer.Argument(
+            parser=_shared_folder,
+            metavar="STUDY",
+            help="The study's folder; a plan of the same recipe adds points.",
+        ),
     ]
     flops: Annotated[
         str, typer.Option(metavar="A,B,...", help="Budgets in training FLOPs: isoFLOP curves.")
@@ -137,6 +140,16 @@ class Plan:
     def numbers(self, name: str) -> list[float]:
         """The numbers in a field of text."""
         return _numbers(getattr(self, name), name)
+
+    @property
+    def whole_seeds(self) -> list[int]:
+        """The numbers in `seeds`, all of them whole."""
+        seeds = self.numbers("seeds")
+        if not all(seed.is_integer() for seed in seeds):
+            raise typer.BadParameter(
+                f"{self.seeds!r} is not a list of whole numbers.", param_hint="--seeds"
+            )
+        return [int(seed) for seed in seeds]
 
     @property
     def shape_exponents(self) -> dict[str, float]:
@@ -259,7 +272,7 @@ def count(options: Count) -> None:
     """
     from jaxpose.cli import scaling_count
 
-    scaling_count.count(options.config, options.axes, options.devices, options.set_)
+    scaling_count.count(options.config, options.mesh, options.devices, options.set_)
 
 
 @app.command()

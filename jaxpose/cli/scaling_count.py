@@ -1,6 +1,7 @@
 """`jaxpose scaling count`: the cost of training a recipe."""
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Sequence
 
 from rich.table import Table
 
@@ -8,19 +9,24 @@ from jaxpose.config import override
 from jaxpose.console import PlainConsole
 from jaxpose.scaling.memory import memory_per_device
 from jaxpose.scaling.training_cost import training_cost
+from jaxpose.train.mesh import parse_mesh
 from jaxpose.train.optimizers import frozen_patterns
 from jaxpose.train.recipe import load_recipe
 
 GIB = 2**30
 
 
-def count(config: str, mesh: Mapping[str, int], devices: int | None, set_: Sequence[str]) -> None:
+def count(config: str, mesh: str, devices: int | None, set_: Sequence[str]) -> None:
     """Print parameters, FLOPs and memory of the recipe `config` on a mesh.
 
     `devices` is needed for a mesh with an axis of -1; None is 1.
+
+    Raises:
+      InputError: an error of `parse_mesh` or `memory_per_device`.
     """
-    axes = [f"mesh.{axis}={size}" for axis, size in mesh.items()]
-    experiment = override(load_recipe(config), [*axes, *set_])
+    experiment = override(load_recipe(config), set_)
+    if mesh:
+        experiment = dataclasses.replace(experiment, mesh=parse_mesh(mesh, experiment.mesh))
     sizes = (experiment.mesh.data, experiment.mesh.fsdp, experiment.mesh.tensor)
     if devices is None and -1 in sizes:
         devices = 1

@@ -58,6 +58,7 @@ def recommend(options: Recommend) -> None:
       InputError: the study supports no forecast, or none so far beyond it.
     """
     compute = compute_of(options)
+    limits = [_positive(limit, "--serve") for limit in sorted(options.serving)]
     manifest = read_manifest(options.study)
     found: dict[str, Forecaster] = {}
     for quantity in QUANTITIES:
@@ -71,7 +72,9 @@ def recommend(options: Recommend) -> None:
         price(points.parameters, points.flops),
         float(points.pretrained.max()),
     )
-    report = _report(found, manifest, budget, options)
+    report = _report(found, manifest, budget, options.anyway)
+    if limits:
+        report["serving"] = _serving(found, manifest, budget, limits)
     if options.json:
         PlainConsole().print_json(json.dumps(report))
     else:
@@ -79,7 +82,7 @@ def recommend(options: Recommend) -> None:
 
 
 def _report(
-    found: dict[str, Forecaster], manifest: Manifest, budget: advice.Budget, options: Recommend
+    found: dict[str, Forecaster], manifest: Manifest, budget: advice.Budget, anyway: bool
 ) -> dict[str, Any]:
     by_loss = found["loss"]
     wanted, low, high = advice.best_sizes(by_loss, budget)
@@ -90,8 +93,8 @@ def _report(
         wanted = float(shape.cost.trainable)
         exact = dataclasses.replace(budget, price=Price(float(shape.cost.flops), 0.0))
     chosen = advice.choice(by_loss, exact, wanted)
-    notes = advice.notes(by_loss, budget, chosen, options.anyway)
-    report: dict[str, Any] = {
+    notes = advice.notes(by_loss, budget, chosen, anyway)
+    return {
         "flops": budget.compute,
         "best": _run(found, exact, wanted),
         "shape": _shape(shape, chosen),
@@ -105,9 +108,6 @@ def _report(
         },
         "notes": notes,
     }
-    if options.serve:
-        report["serving"] = _serving(found, manifest, budget, options.serving)
-    return report
 
 
 def _run(found: dict[str, Forecaster], budget: advice.Budget, size: float) -> dict[str, Any]:
@@ -140,8 +140,8 @@ def _serving(
     if forward is None:
         raise InputError("--serve needs a study of two sizes or more.")
     rows = []
-    for limit in sorted(limits):
-        largest = (1e9 * _positive(limit, "--serve") / forward.k) ** (1 / forward.m)
+    for limit in limits:
+        largest = (1e9 * limit / forward.k) ** (1 / forward.m)
         size = advice.best_sizes(found["loss"], budget, largest)[0]
         rows.append({"gflops": limit, **_run(found, budget, size)})
     return rows

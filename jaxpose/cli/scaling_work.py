@@ -35,7 +35,7 @@ def plan(options: Plan) -> None:
         sizes,
         flops=options.numbers("flops"),
         samples=options.numbers("samples"),
-        seeds=[int(seed) for seed in options.numbers("seeds")],
+        seeds=options.whole_seeds,
         cooldown=options.cooldown,
         held_out=options.held_out,
         max_epochs=options.max_epochs,

@@ -213,6 +213,8 @@ def warn_of_facts(source: Format, state_dict: Mapping[str, np.ndarray], backbone
     plain = infer_timm if source.name.startswith("timm") else None
     infer = source.infer or plain
     theirs = infer(state_dict, None) if infer else None
+    if theirs is not None and theirs.dim != backbone.dim:
+        return  # no array fits, and the load says so
     if source.class_slot == "dropped" or theirs is not None:
         usual = theirs.heads if theirs else _IMAGENET_HEADS.get(backbone.dim, backbone.heads)
         if usual != backbone.heads:

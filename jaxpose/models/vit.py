@@ -182,7 +182,12 @@ class ViT(nn.Module):
             raise InputError(f"input_hw {self.input_hw} is no multiple of patch {self.patch}.")
         if self.dim % self.heads:
             raise InputError(f"ViT dim {self.dim} cannot be split into {self.heads} heads.")
-        if self.kv_heads and self.heads % self.kv_heads:
+        if not 0 <= self.drop_path < 1:
+            raise InputError(
+                f"ViT drop_path must be from 0 to below 1, and is {self.drop_path}: it is the "
+                "share of images for which the last block is left out."
+            )
+        if self.kv_heads < 0 or (self.kv_heads and self.heads % self.kv_heads):
             raise InputError(
                 f"ViT kv_heads {self.kv_heads} must divide its {self.heads} heads: each head of "
                 "keys and values serves the same number of heads of queries."

@@ -1,5 +1,6 @@
 """Sweep plans: the sizes to train, the length of each run, and shared parts of runs."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -54,8 +55,13 @@ def plan(
     """
     if bool(flops) == bool(samples):
         raise InputError("A plan needs budgets of one kind: --flops or --samples.")
-    if min([*flops, *samples]) <= 0:
-        raise InputError(f"Budgets must be positive: {', '.join(map(str, [*flops, *samples]))}.")
+    budgets = sorted([*flops, *samples])
+    if not all(0 < budget < math.inf for budget in budgets):
+        raise InputError(f"Budgets must be positive numbers: {', '.join(map(str, budgets))}.")
+    if not max_epochs > 0:
+        raise InputError(f"--max-epochs must be above 0, and is {max_epochs:g}.")
+    if not seeds or min(seeds) < 0:
+        raise InputError(f"--seeds must be whole numbers from 0 on: {', '.join(map(str, seeds))}.")
     _check_unique(sizes)
     experiment = _with_trunk_schedule(experiment, cooldown)
     points: list[Point] = []
@@ -68,7 +74,7 @@ def plan(
         batch = sized.batch_size
         for seed in seeds:
             runs = []
-            for budget in sorted([*flops, *samples]):
+            for budget in budgets:
                 steps = round(budget / (counts.flops if flops else 1) / batch)
                 point = Point(
                     name=f"{size.name}-{'f' if flops else 'n'}{_short(budget)}-s{seed}",
@@ -88,6 +94,7 @@ def plan(
     if faults:
         more = f"\n  and {len(faults) - 8} more" if len(faults) > 8 else ""
         raise InputError("The plan cannot be carried out:\n  " + "\n  ".join(faults[:8]) + more)
+    _check_runs(points)
     metric = experiment.evaluation.best
     return Manifest(recipe, to_json(experiment), metric, tuple(points))
 
@@ -121,6 +128,25 @@ def _check_unique(sizes: Sequence[Size]) -> None:
         raise InputError(
             f"Two sizes have the same name: {', '.join(twice)}." if twice else "A plan needs sizes."
         )
+
+
+def _check_runs(points: Sequence[Point]) -> None:
+    """Checks that every run is planned once: a copy would count as a second measurement.
+
+    Raises:
+      InputError: names the runs that are equal, or that would have one folder.
+    """
+    first: dict[tuple[str, ...], str] = {}
+    for point in points:
+        # Budgets that differ by less than a step, or in digits that the name does not have.
+        for key in ((point.name,), point.set):
+            if key in first:
+                raise InputError(
+                    f"{first[key]} and {point.name} would be the same run, or have the same "
+                    "name: give every seed once, and budgets that differ by a step or more "
+                    "and in their first six digits."
+                )
+            first[key] = point.name
 
 
 def _with_trunk_schedule(experiment: Experiment, cooldown: float | None) -> Any:

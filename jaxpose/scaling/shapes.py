@@ -84,8 +84,8 @@ def joint(
     """
     centre = centre_of(experiment, exponents)
     step = {"width": head_dim(experiment), "mlp": head_dim(experiment), "depth": 1}
-    if min(factors) <= 0:
-        raise InputError(f"--joint factors must be positive: {list(factors)}.")
+    if not all(0 < factor < math.inf for factor in factors):
+        raise InputError(f"--joint factors must be positive numbers: {list(factors)}.")
     sizes = []
     for factor in factors:
         shape = {}

@@ -1,6 +1,7 @@
 """One vision transformer under the names of every project that stores it."""
 
 import re
+import warnings
 
 import jax
 import numpy as np
@@ -147,3 +148,11 @@ def test_official_vitpose_plus_keeps_the_experts_and_the_first_head():
     rows = weights["backbone.pos_embed"][0]
     np.testing.assert_array_equal(params["backbone"]["position_embedding"], rows[1:] + rows[:1])
     assert params["head"]["final"]["bias"].shape == (5,)
+
+
+def test_weights_of_another_width_are_refused_without_advice_on_heads():
+    wide = PoseModel(TINY.clone(class_token=False, dim=32, heads=8), DeconvHead(5, (8,)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(InputError, match="does not belong to this model"):
+            convert.load_pretrained(wide, timm_weights(), reset_head=True)

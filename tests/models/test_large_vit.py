@@ -155,6 +155,9 @@ def test_sapiens2_of_five_billion_has_its_published_size():
     ("change", "message"),
     [
         ({"kv_heads": 3}, "kv_heads 3 must divide its 4 heads"),
+        ({"kv_heads": -2}, "kv_heads -2 must divide its 4 heads"),
+        ({"drop_path": 1.5}, "drop_path must be from 0 to below 1, and is 1.5"),
+        ({"drop_path": -0.1}, "drop_path must be from 0 to below 1"),
         ({"mlp": "relu"}, "mlp must be one of gelu, gelu_tanh, swiglu"),
         ({"heads": 16}, "multiple of 4, not 2"),
         ({"qkv_bias": "query_value"}, "models without grouped queries"),

@@ -1,12 +1,15 @@
 """FLOPs of both passes, and memory on a mesh, against counts by hand and XLA's own analysis."""
 
+import re
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from jaxpose.cli.main import app
 from jaxpose.config import override
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel
@@ -17,10 +20,12 @@ from jaxpose.scaling.training_cost import training_cost
 from jaxpose.train.init_state import abstract_state
 from jaxpose.train.recipe import load_recipe
 
+TINY = str(Path(__file__).parents[1] / "tiny.py")
+
 
 @pytest.fixture(scope="module")
 def tiny():
-    return load_recipe(str(Path(__file__).parents[1] / "tiny.py"))
+    return load_recipe(TINY)
 
 
 def vit_pose(**options):
@@ -96,3 +101,15 @@ def test_a_mesh_divides_what_it_can(tiny):
 def test_a_mesh_that_does_not_fit_is_refused(tiny, changes, devices):
     with pytest.raises(InputError, match=r"does not (fit|split)"):
         memory_per_device(override(tiny, changes), devices)
+
+
+@pytest.mark.parametrize(
+    ("mesh", "said"), [("fsdp=4", ""), ("fdsp=4", "Did you mean 'fsdp'"), ("fsdp=x", "of the form")]
+)
+def test_count_reads_a_mesh_as_train_does(mesh, said):
+    words = ["scaling", "count", TINY, "--mesh", mesh, "--set", "mesh.fsdp_from=0"]
+    result = CliRunner().invoke(app, words, terminal_width=200)
+    assert result.exit_code == (2 if said else 0) and said in result.output
+    if not said:
+        # The recipe's mesh.data=-1 is not kept: four devices, and a fourth of 0.24 MiB on each.
+        assert re.search(r"parameters on a device +0\.06 MiB", result.output)

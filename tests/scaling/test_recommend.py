@@ -47,6 +47,11 @@ def report(study):
     return json.loads(result.output)
 
 
+def test_a_limit_in_use_that_is_no_size_is_refused(study):
+    result = run("recommend", study, "--flops", 1e13, "--serve", "1,nan")
+    assert result.exit_code == 2 and "--serve must be positive, and is nan" in result.output
+
+
 def test_the_best_size_is_that_of_the_true_law(study, report):
     sizes = np.geomspace(1e4, 1e8, 2000)
     true = sizes[np.argmin(law(sizes, 1e13 / (30 * sizes)))]

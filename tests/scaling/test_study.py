@@ -113,6 +113,17 @@ def test_patch_and_resolution_bring_head_and_codec_along(tiny):
         ({"samples": [16]}, "2 steps, but at least 10 are needed"),
         ({"samples": [960]}, "repeats its data 40.0 times, more than 9"),
         ({"samples": [-1.0]}, "Budgets must be positive"),
+        ({"samples": [float("nan")]}, "Budgets must be positive"),
+        ({"samples": (), "flops": [float("inf")]}, "Budgets must be positive"),
+        ({"samples": [160, 160]}, "w16-n160-s0 and w16-n160-s0 would be the same run"),
+        ({"samples": [160, 161]}, "w16-n160-s0 and w16-n161-s0 would be the same run"),
+        (
+            {"samples": [16_000_000, 16_000_016], "max_epochs": 1e6},
+            "w16-n1.6e07-s0 and w16-n1.6e07",
+        ),
+        ({"seeds": (0, 0)}, "w16-n96-s0 and w16-n96-s0 would be the same run"),
+        ({"seeds": (0, -1)}, "--seeds must be whole numbers from 0 on: 0, -1"),
+        ({"max_epochs": float("nan")}, "--max-epochs must be above 0, and is nan"),
         ({"samples": ()}, "budgets of one kind"),
         ({"cooldown": 1.5}, "in \\(0, 1\\)"),
     ],
@@ -120,6 +131,14 @@ def test_patch_and_resolution_bring_head_and_codec_along(tiny):
 def test_impossible_budgets_are_refused(tiny, options, message):
     with pytest.raises(InputError, match=message):
         planned(tiny, **options)
+
+
+@pytest.mark.parametrize("seeds", ["0.5", "nan"])
+def test_seeds_are_whole_numbers(tmp_path, seeds):
+    words = ["plan", TINY, str(tmp_path / "study"), "--width", "16", "--samples", "80"]
+    result = CliRunner().invoke(app, ["scaling", *words, "--seeds", seeds], terminal_width=200)
+    assert result.exit_code == 2 and "is not a list of whole numbers" in result.output
+    assert not (tmp_path / "study").exists()
 
 
 def test_a_trunk_needs_a_schedule_without_an_end(tiny):
@@ -135,6 +154,11 @@ def test_a_trunk_needs_a_schedule_without_an_end(tiny):
 def test_shapes_that_no_model_has_are_refused(tiny, axes, message):
     with pytest.raises(InputError, match=message):
         shapes.star(tiny, axes) if "height" in axes else shapes.grid(tiny, axes)
+
+
+def test_factors_of_joint_scaling_are_positive_numbers(tiny):
+    with pytest.raises(InputError, match="positive numbers"):
+        shapes.joint(tiny, [float("nan")])
 
 
 def test_a_study_grows_by_points_of_the_same_experiment_only(tiny, manifest):
@@ -198,8 +222,9 @@ def test_finished_points_lose_their_checkpoints_and_trunks_keep_them(tmp_path, t
     assert len(worker.work(tmp_path, quiet()).done) == len(trunked.points)
 
 
-def test_a_study_in_a_bucket_is_refused():
-    result = CliRunner().invoke(app, ["scaling", "run", "gs://mine/study"])
+@pytest.mark.parametrize("command", [["run"], ["plan", TINY]])
+def test_a_study_in_a_bucket_is_refused(command):
+    result = CliRunner().invoke(app, ["scaling", *command, "gs://mine/study"])
     assert result.exit_code == 2 and "locks" in result.output
 
 
