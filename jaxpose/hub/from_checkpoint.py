@@ -85,12 +85,13 @@ def release_checkpoint(
         return release_mesh_model(source, weights, out, options)
     if is_action_model(state_dict):
         return _release_action_model(source, weights, out, options)
-    dataset = dataset_of(source) or known.dataset
+    dataset = dataset_of(source)
+    clue = dataset or known.dataset
     named = skeletons.load(options.skeleton) if options.skeleton else None
     try:
         fits = _fits(state_dict, options, input_hw_of(source))
         if not options.model:
-            fits = choose(fits, Clues(source.name, dataset, named))
+            fits = choose(fits, Clues(source.name, clue, named))
         variables = _variables(state_dict, fits[0], options)
     except Mismatch as error:
         if options.report is None:
@@ -122,7 +123,7 @@ def release_checkpoint(
     if limit:
         config["limit"] = limit
     save_release(out, variables, config, card, overwrite=options.overwrite, half=options.half)
-    stated = bool(options.model or named or dataset) or named_by_file(fit, source.name)
+    stated = bool(options.model or named or clue) or named_by_file(fit, source.name)
     counts = count_arrays(weights, fit.model, options.reset_head)
     return _table(counts, state_dict, fits, variables, skeleton, dataset, options, stated), [counts]
 
@@ -347,8 +348,9 @@ def _estimator(
 def _skeleton(fit: Identified, named: Skeleton | None, dataset: str) -> Skeleton | None:
     """Skeleton from the user, or else the metadata, or else the record; None if there is none.
 
-    The record's skeleton is not taken for a dataset that is not built in, because its keypoints
-    may be different even if their number is the same.
+    `dataset` is that of the file's metadata, empty for none. The record's skeleton is not taken for
+    a dataset that is not built in, because its keypoints may be different even if their number is
+    the same.
     """
     count = fit.num_keypoints
     if named is not None and named.num_keypoints != count:

@@ -19,7 +19,7 @@ from jaxpose.convert.rules import flatten
 from jaxpose.download.fetch import checksum
 from jaxpose.errors import InputError
 from jaxpose.hub.convert_options import ConvertOptions
-from jaxpose.hub.from_checkpoint import licence_of
+from jaxpose.hub.from_checkpoint import _skeleton, licence_of
 from jaxpose.hub.load import load_lifter, load_pose
 from jaxpose.models.published.catalogue import find
 from jaxpose.skeletons import AP10K17, COCO17, FACE106, HALPE26
@@ -148,6 +148,26 @@ def names(found):
 
 
 HRNETS = ("hrnet-w32", "hrnet-w32-384", "hrnet-w32-ap10k")
+
+
+@pytest.mark.parametrize(
+    "name", ["openpose-mobilenetv2", "lightweight-openpose", "vitpose-plus-s-ap10k"]
+)
+def test_a_published_model_keeps_its_skeleton_without_a_dataset_in_the_file(name):
+    """COCO's 17 keypoints are not those of OpenPose or of animals."""
+    record = find(name)
+    fit = Identified(record, None, record.num_keypoints, record.input_hw)
+    assert _skeleton(fit, None, "") == record.skeleton
+    assert _skeleton(fit, None, "a new dataset") is None
+
+
+@pytest.mark.slow
+def test_openpose_is_converted_to_a_release_that_predicts(shared, tmp_path):
+    graph = shared / "weights/openpose_mobilenetv2_small/graph_opt.pb"
+    result = invoke(graph, tmp_path / "out")
+    assert result.exit_code == 0 and "18, openpose18" in result.output, result.output
+    assert "not built in" not in result.output
+    assert load_pose(tmp_path / "out").skeleton == find("openpose-mobilenetv2").skeleton
 
 
 @pytest.mark.parametrize(
