@@ -40,7 +40,9 @@ def kept(output: nbformat.NotebookNode, folder: str) -> bool:
         # Progress bars and colours.
         output.text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output.text)
         output.text = re.sub(r"[^\n]*\r(?!\n)", "", output.text)
-        return bool(output.text.strip())
+        # A progress bar that is redrawn ends without a new line until it is full.
+        redrawn = "━" in output.text and not output.text.endswith("\n")
+        return bool(output.text.strip()) and not redrawn
     data = output.get("data", {})
     if "<video" in data.get("text/html", "") or "image/gif" in data:
         return False
