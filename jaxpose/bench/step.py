@@ -16,12 +16,11 @@ from jaxpose.bench.peaks import datasheet
 from jaxpose.bench.timing import Spread, timed
 from jaxpose.chips import hlo_cost
 from jaxpose.data.source import SyntheticPeople
-from jaxpose.scaling.training_cost import training_cost
+from jaxpose.scaling.training_cost import experiment_cost
 from jaxpose.tasks.topdown.experiment import TopDownExperiment
 from jaxpose.train.init_state import abstract_state, run_key
 from jaxpose.train.mesh import check_batch, make_mesh
 from jaxpose.train.nonfinite import PendingSteps
-from jaxpose.train.optimizers import frozen_patterns
 from jaxpose.train.signals import CompileCounter
 from jaxpose.train.step import Step, lower_step
 
@@ -154,8 +153,7 @@ def measure_step(
                     state, _ = compiled(state, batch, key)
                 jax.block_until_ready(state)
     memory, memory_by = _peak_memory(compiled, mesh.devices.flat[0])
-    frozen = frozen_patterns(experiment.optimizer)
-    cost = training_cost(experiment.model, experiment.input_hw, frozen)
+    cost = experiment_cost(experiment)
     dtype = compute_dtype(experiment.model)
     peak = datasheet(mesh.devices.flat[0].device_kind)
     return StepFigures(

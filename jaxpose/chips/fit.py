@@ -15,9 +15,8 @@ from jaxpose.chips.account import TooLarge, account
 from jaxpose.chips.topology import Slice
 from jaxpose.errors import InputError
 from jaxpose.scaling.memory import Memory, memory_per_device
-from jaxpose.scaling.training_cost import TrainingCost, training_cost
+from jaxpose.scaling.training_cost import TrainingCost, experiment_cost
 from jaxpose.train.experiment import Experiment
-from jaxpose.train.optimizers import frozen_patterns
 
 _PER_CHIP = (8, 16, 32, 64, 128, 256, 512)
 _PARTS = (1, 2, 4, 8)
@@ -248,8 +247,7 @@ class _Estimate:
 def _shapes(experiment: Experiment, wanted: Slice) -> Iterator[_Estimate]:
     """Estimates for each mesh and way of rematerialisation."""
     here, count = Setting.of(experiment, wanted), wanted.count
-    frozen = frozen_patterns(experiment.optimizer)
-    cost = training_cost(experiment.model, experiment.input_hw, frozen)
+    cost = experiment_cost(experiment)
     # 128 divides the widths of more models than 256 does, and an array is divided or whole.
     meshes = sorted({1, *(n for n in (4, 16, 64, 128) if count % n == 0 and n < count), count})
     remats = ["none", "block"] if here.remat is not None else [None]

@@ -9,11 +9,10 @@ from jaxpose.errors import InputError
 from jaxpose.export.program import Level, Program, Value
 from jaxpose.models.build import abstract_variables
 from jaxpose.models.split import split_over
-from jaxpose.scaling.training_cost import training_cost
+from jaxpose.scaling.training_cost import experiment_cost
 from jaxpose.train.experiment import Experiment
 from jaxpose.train.init_state import abstract_state
 from jaxpose.train.mesh import batch_sharded, check_batch, model_split, replicated
-from jaxpose.train.optimizers import frozen_patterns
 from jaxpose.train.state import TrainState
 from jaxpose.train.step import Batch, lower_step
 
@@ -92,9 +91,7 @@ def abstract_arguments(
 
 def model_flops(experiment: Experiment, name: Name) -> int:
     """FLOPs of the model in a run of a program on all devices, without recomputation."""
-    cost = training_cost(
-        experiment.model, experiment.input_hw, frozen_patterns(experiment.optimizer)
-    )
+    cost = experiment_cost(experiment)
     batch = batch_of(experiment, name)
     if name == "train":
         return cost.flops * batch

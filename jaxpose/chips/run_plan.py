@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from jaxpose.chips.fit import Setting, keeping_batch
 from jaxpose.chips.topology import Slice
 from jaxpose.errors import InputError
-from jaxpose.scaling.training_cost import training_cost
+from jaxpose.scaling.training_cost import experiment_cost
 from jaxpose.train.experiment import Experiment
-from jaxpose.train.optimizers import frozen_patterns
 
 SECONDS_OF_DAY = 86_400
 
@@ -77,9 +76,7 @@ def plan_run(
             "fine-tuning, lora.rank needs far less."
         )
     bound, setting, memory = fitting[0]
-    cost = training_cost(
-        experiment.model, experiment.input_hw, frozen_patterns(experiment.optimizer)
-    )
+    cost = experiment_cost(experiment)
     reached = min(mfu, bound)
     flops = float(cost.flops) * experiment.batch_size
     seconds = flops / (wanted.count * wanted.chip.flops * reached)

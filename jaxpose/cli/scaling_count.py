@@ -8,9 +8,8 @@ from rich.table import Table
 from jaxpose.config import override
 from jaxpose.console import PlainConsole
 from jaxpose.scaling.memory import memory_per_device
-from jaxpose.scaling.training_cost import training_cost
+from jaxpose.scaling.training_cost import experiment_cost
 from jaxpose.train.mesh import parse_mesh
-from jaxpose.train.optimizers import frozen_patterns
 from jaxpose.train.recipe import load_recipe
 
 GIB = 2**30
@@ -30,8 +29,7 @@ def count(config: str, mesh: str, devices: int | None, set_: Sequence[str]) -> N
     sizes = (experiment.mesh.data, experiment.mesh.fsdp, experiment.mesh.tensor)
     if devices is None and -1 in sizes:
         devices = 1
-    frozen = frozen_patterns(experiment.optimizer)
-    cost = training_cost(experiment.model, experiment.input_hw, frozen)
+    cost = experiment_cost(experiment)
     memory = memory_per_device(experiment, devices)
     batch = experiment.batch_size
     table = Table(box=None, show_header=False, pad_edge=False)

@@ -9,10 +9,9 @@ from jaxpose.config import override, to_json
 from jaxpose.errors import InputError
 from jaxpose.scaling.manifest import Manifest, Point
 from jaxpose.scaling.shapes import Size
-from jaxpose.scaling.training_cost import training_cost
+from jaxpose.scaling.training_cost import experiment_cost
 from jaxpose.train.check_parts import check_parts
 from jaxpose.train.experiment import Experiment
-from jaxpose.train.optimizers import frozen_patterns
 from jaxpose.train.schedules import ENDLESS
 
 FEWEST_STEPS = 10
@@ -69,7 +68,7 @@ def plan(
     for size in sizes:
         sized = override(experiment, size.set)
         check_parts(sized)
-        counts = training_cost(sized.model, sized.input_hw, frozen_patterns(sized.optimizer))
+        counts = experiment_cost(sized)
         people = len(sized.task().open("train"))
         batch = sized.batch_size
         for seed in seeds:

@@ -14,7 +14,7 @@ from jaxpose.scaling import shapes
 from jaxpose.scaling.frontier import Price, price
 from jaxpose.scaling.manifest import Manifest
 from jaxpose.scaling.shapes import Size
-from jaxpose.scaling.training_cost import TrainingCost, training_cost
+from jaxpose.scaling.training_cost import TrainingCost, experiment_cost
 from jaxpose.train.experiment import Experiment
 from jaxpose.train.optimizers import frozen_patterns
 from jaxpose.train.parameter_groups import frozen_mask
@@ -67,7 +67,7 @@ def nearest_shape(manifest: Manifest, parameters: float) -> Shape | None:
             places.append(min(max(place, _PLACES[0]), _PLACES[1]))
     best, _ = min(sizes.values(), key=lambda pair: abs(pair[1]))
     sized = override(experiment, best.set)
-    return Shape(best, sized, _cost(sized))
+    return Shape(best, sized, experiment_cost(sized))
 
 
 def _trainable(experiment: Any) -> int:
@@ -102,13 +102,8 @@ def forward_price(manifest: Manifest) -> Price | None:
     sets = {point.parameters: point for point in manifest.points}
     chosen = [sets[n] for n in sorted(sets)]
     chosen = chosen[:: max(1, len(chosen) // _MOST_TRACED)]
-    costs = [_cost(manifest.experiment_of(point)) for point in chosen]
+    costs = [experiment_cost(manifest.experiment_of(point)) for point in chosen]
     if len({cost.trainable for cost in costs}) < 2:
         return None
     sizes, forward = np.array([(cost.trainable, 2.0 * cost.forward) for cost in costs]).T
     return price(sizes, forward)
-
-
-def _cost(experiment: Any) -> TrainingCost:
-    frozen = frozen_patterns(experiment.optimizer)
-    return training_cost(experiment.model, experiment.input_hw, frozen)

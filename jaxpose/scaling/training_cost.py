@@ -9,8 +9,13 @@ import jax.numpy as jnp
 from jax.interpreters import partial_eval
 
 from jaxpose.models.build import abstract_variables
+from jaxpose.models.lora import LoRA, adapted
 from jaxpose.scaling.flops import jaxpr_multiply_adds
-from jaxpose.train.parameter_groups import frozen_mask
+from jaxpose.train.experiment import Experiment
+from jaxpose.train.optimizers import frozen_patterns
+from jaxpose.train.parameter_groups import frozen_mask, path_name
+
+_FULL = LoRA()
 
 
 class TrainingCost(NamedTuple):
@@ -36,9 +41,18 @@ class TrainingCost(NamedTuple):
         return 2 * (self.forward + self.backward)
 
 
+def experiment_cost(experiment: Experiment) -> TrainingCost:
+    """Count the training cost of an experiment's model, with what it freezes."""
+    frozen = frozen_patterns(experiment.optimizer)
+    return training_cost(experiment.model, experiment.input_hw, frozen, experiment.lora)
+
+
 @functools.cache
 def training_cost(
-    model: Any, input_hw: tuple[int, int] | None, frozen: tuple[str, ...] = ()
+    model: Any,
+    input_hw: tuple[int, int] | None,
+    frozen: tuple[str, ...] = (),
+    lora: LoRA = _FULL,
 ) -> TrainingCost:
     """Counts the training cost of a model in a recipe.
 
@@ -46,11 +60,13 @@ def training_cost(
       model: a `PoseModel`, a `Distilled` model or a lifter.
       input_hw: size of its images; None for a model that defines its own input.
       frozen: regular expressions of `optimizer.frozen`.
+      lora: low-rank fine-tuning, whose terms count as parameters.
     """
-    params = abstract_variables(model, input_hw)["params"]
-    forward, both = _passes(without_remat(model), input_hw, frozen)
-    with_remat = _passes(model, input_hw, frozen)[1] if _has_remat(model) else both
-    still = frozen_mask(params, frozen)
+    with adapted(lora):
+        params = abstract_variables(model, input_hw)["params"]
+        forward, both = _passes(without_remat(model), input_hw, frozen, lora)
+        with_remat = _passes(model, input_hw, frozen, lora)[1] if _has_remat(model) else both
+    still = _still(params, frozen, lora)
     sizes = jax.tree.map(lambda x: x.size, params)
     moving = jax.tree.map(lambda size, s: 0 if s else size, sizes, still)
     return TrainingCost(
@@ -83,15 +99,29 @@ def residual_bytes(
     return kept(2) - kept(1)
 
 
+def _still(params: Any, frozen: tuple[str, ...], lora: LoRA) -> Any:
+    """Mask that is True for leaves that are not trained."""
+    mask = frozen_mask(params, frozen)
+    if not lora.rank:
+        return mask
+    return jax.tree_util.tree_map_with_path(
+        lambda path, still: still or not lora.trains(path_name(path)), mask
+    )
+
+
 def _applied(
-    model: Any, input_hw: tuple[int, int] | None, frozen: tuple[str, ...], batch: int
+    model: Any,
+    input_hw: tuple[int, int] | None,
+    frozen: tuple[str, ...],
+    batch: int,
+    lora: LoRA = _FULL,
 ) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """Training outputs as a function of the trainable parameters, and abstract arguments."""
     variables = abstract_variables(model, input_hw)
     shape = model.input_shape()[1:] if input_hw is None else (*input_hw, 3)
     inputs = jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
     leaves, tree = jax.tree.flatten(variables["params"])
-    still = jax.tree.leaves(frozen_mask(variables["params"], frozen))
+    still = jax.tree.leaves(_still(variables["params"], frozen, lora))
     moving = [leaf for leaf, s in zip(leaves, still, strict=True) if not s]
     kept = [leaf for leaf, s in zip(leaves, still, strict=True) if s]
 
@@ -111,10 +141,10 @@ def _applied(
 
 
 def _passes(
-    model: Any, input_hw: tuple[int, int] | None, frozen: tuple[str, ...]
+    model: Any, input_hw: tuple[int, int] | None, frozen: tuple[str, ...], lora: LoRA
 ) -> tuple[int, int]:
     """Multiply-adds of the forward pass, and of both passes."""
-    outputs, arguments = _applied(model, input_hw, frozen, batch=1)
+    outputs, arguments = _applied(model, input_hw, frozen, 1, lora)
 
     def total(*arguments: Any) -> jax.Array:
         return sum((x.sum() for x in outputs(*arguments)), start=jnp.zeros(()))

@@ -1,6 +1,7 @@
 """FLOPs of both passes, and memory on a mesh, against counts by hand and XLA's own analysis."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -14,9 +15,10 @@ from jaxpose.config import override
 from jaxpose.errors import InputError
 from jaxpose.models.build import PoseModel
 from jaxpose.models.heads import DeconvHead
+from jaxpose.models.lora import LoRA
 from jaxpose.models.vit import ViT
 from jaxpose.scaling.memory import memory_per_device
-from jaxpose.scaling.training_cost import training_cost
+from jaxpose.scaling.training_cost import experiment_cost, training_cost
 from jaxpose.train.init_state import abstract_state
 from jaxpose.train.recipe import load_recipe
 
@@ -55,6 +57,26 @@ def test_a_frozen_backbone_costs_no_backward_pass():
     cost = training_cost(vit_pose(), (32, 32), ("backbone/.*",))
     assert cost.backward == 16 * 8 * 5
     assert cost.trainable == 8 * 5 + 5
+
+
+def test_low_rank_terms_cost_their_products_and_train_alone():
+    rank, tokens, dim = 2, 16, 8
+    full = training_cost(vit_pose(), (32, 32))
+    cost = training_cost(vit_pose(), (32, 32), (), LoRA(rank))
+    # Of queries, keys and values together, of the projection, and of the two layers of the MLP.
+    terms = 3 * rank * ((dim + 3 * dim) + (dim + dim) + 2 * (dim + 4 * dim))
+    assert cost.trainable == terms + dim * 5 + 5
+    assert cost.parameters == full.parameters + terms
+    assert cost.forward == full.forward + tokens * terms
+    # The frozen matrices have no gradient, but what lies below them needs theirs.
+    assert 0.5 * full.backward < cost.backward < full.backward
+
+
+def test_the_cost_of_an_experiment_has_its_low_rank_terms(tiny):
+    size = tiny.input_hw
+    model = PoseModel(ViT(size, dim=8, depth=1, heads=2, patch=8), DeconvHead(17))
+    cost = experiment_cost(replace(tiny, model=model, lora=LoRA(2)))
+    assert cost == training_cost(model, size, (), LoRA(2)) != training_cost(model, size)
 
 
 def test_memory_agrees_with_what_xla_plans(tiny):
