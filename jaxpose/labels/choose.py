@@ -122,6 +122,11 @@ def _of_folder(folder: Path) -> tuple[Path, Reader]:
     if files:
         return files[0], read_sleap
     files = sorted(folder.rglob("*.json"))
+    if not files and (folder / "labeled-data").is_dir():
+        raise InputError(
+            f"{folder} has labeled-data as a project of DeepLabCut, but no CollectedData file in "
+            "it: label frames and save them there first."
+        )
     if not files:
         raise InputError(f"{folder} has no labels of {TOOLS}.")
     if len(files) == 1:

@@ -187,7 +187,7 @@ def write_deeplabcut(labels: Labels, skeleton: Skeleton, out: Path) -> None:
     none. The frames are not copied.
 
     Raises:
-      InputError: an individual occurs twice in an image.
+      InputError: an individual occurs twice in an image, or two images would have one row.
     """
     import yaml
 
@@ -196,7 +196,7 @@ def write_deeplabcut(labels: Labels, skeleton: Skeleton, out: Path) -> None:
         len(image.instances) > 1 or any(one.individual for one in image.instances)
         for image in labels.images
     )
-    found: dict[str, list[tuple[str, dict[str, Instance]]]] = {}
+    found: dict[str, dict[str, dict[str, Instance]]] = {}
     individuals: dict[str, None] = {}
     for image in labels.images:
         named: dict[str, Instance] = {}
@@ -209,7 +209,13 @@ def write_deeplabcut(labels: Labels, skeleton: Skeleton, out: Path) -> None:
         video, _, frame = image.name.rpartition("/")
         folder_name = video.rpartition("/")[2]
         video = "frames" if folder_name in ("", ".", "..") else folder_name
-        found.setdefault(video, []).append((frame, named))
+        frames = found.setdefault(video, {})
+        if frame in frames:
+            raise InputError(
+                f"{image.name} would be a second row {video}/{frame}: DeepLabCut keeps the last "
+                "folder of a name only. Rename one of the folders of that name."
+            )
+        frames[frame] = named
     order = list(individuals) or [""]
     cells = [(one, part, axis) for one in order for part in skeleton.keypoints for axis in "xy"]
     for video, frames in found.items():
@@ -220,7 +226,7 @@ def write_deeplabcut(labels: Labels, skeleton: Skeleton, out: Path) -> None:
             table.writerow(["individuals", "", "", *(cell[0] for cell in cells)])
         table.writerow(["bodyparts", "", "", *(cell[1] for cell in cells)])
         table.writerow(["coords", "", "", *(cell[2] for cell in cells)])
-        for frame, named in frames:
+        for frame, named in frames.items():
             values: list[str] = []
             for individual in order:
                 values += _values(named.get(individual), skeleton.num_keypoints)

@@ -57,13 +57,17 @@ def read_table(path: Path) -> Table:
     try:
         text = read_text(path, ANNOTATIONS)
     except UnicodeDecodeError:
-        raise InputError(f"{path} is not a text file in UTF-8.") from None
+        raise InputError(
+            f"{path} is not a text file in UTF-8: save it as CSV in UTF-8, or give the .h5 file."
+        ) from None
     try:
         reader = csv.reader(io.StringIO(text, newline=""))
         numbered = [(row, reader.line_num) for row in reader if any(row)]
     except csv.Error as error:
         raise InputError(f"{path} is not CSV: {error}.") from None
     lines, places = [row for row, _ in numbered], [place for _, place in numbered]
+    if lines and len(lines[0]) == 1 and ";" in lines[0][0]:
+        raise InputError(f"{path} has columns separated by semicolons: save it with commas.")
     heads: dict[str, list[str]] = {}
     for line in lines:
         if line[0] not in ("scorer", "individuals", "bodyparts", "coords") or line[0] in heads:

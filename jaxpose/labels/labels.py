@@ -221,7 +221,9 @@ class Gathered:
             reasons = Counter(skip.reason for skip in self.skips)
             said = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common())
             first = f" The first one: {self.skips[0].who}." if self.skips else ""
-            raise InputError(f"{source} has no labels to read: {said or 'it is empty'}.{first}")
+            listed = f"{len(self.images)} images are listed, and none has a labelled keypoint"
+            said = said or (listed if self.images else "it has no images")
+            raise InputError(f"{source} has no labels to read: {said}.{first}")
         return Labels(
             tool,
             source,

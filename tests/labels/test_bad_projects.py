@@ -9,6 +9,8 @@ import pytest
 import yaml
 from tool_labels import MOUSE
 
+from jaxpose.errors import InputError
+from jaxpose.labels.deeplabcut import write_deeplabcut
 from jaxpose.labels.labels import Instance, LabelledImage, Labels
 from jaxpose.labels.sleap_writing import FILE, write_sleap
 
@@ -78,6 +80,36 @@ def test_a_table_that_is_refused(text, said, init, tmp_path):
     (folder / TABLE).write_text(text)
     status, message = init(tmp_path / "mice")
     assert status == 2 and said in message and str(folder) in message
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (CSV.replace(",", ";").encode(), f"{TABLE} has columns separated by semicolons"),
+        (CSV.encode("utf-16"), f"{TABLE} is not a text file in UTF-8: save it as CSV in UTF-8"),
+        (
+            CSV.replace("10,20,30,40", ",,,").encode(),
+            "6 images are listed, and none has a labelled",
+        ),
+        (None, "has labeled-data as a project of DeepLabCut, but no CollectedData file in it"),
+    ],
+)
+def test_tables_as_other_programs_save_them_or_none(content, said, init, tmp_path):
+    folder = images(tmp_path / "mice" / "labeled-data" / "v")
+    (tmp_path / "mice" / "config.yaml").write_text("scorer: ann\nbodyparts:\n- snout\n- tail\n")
+    if content is not None:
+        (folder / TABLE).write_bytes(content)
+    status, message = init(tmp_path / "mice")
+    assert status == 2 and said in message and str(tmp_path / "mice") in message
+
+
+def test_folders_of_one_name_are_not_written_into_one_table(tmp_path):
+    one = Instance(np.array([[1.0, 2], [3, 4]]), np.array([2, 2]), "")
+    names = ("a/cam/1.png", "b/cam/1.png")
+    listed = tuple(LabelledImage(tmp_path / name, name, (one,)) for name in names)
+    labels = Labels("x", tmp_path, ("snout", "tail"), listed)
+    with pytest.raises(InputError, match=r"b/cam/1\.png would be a second row cam/1\.png"):
+        write_deeplabcut(labels, MOUSE, tmp_path / "out")
 
 
 def test_two_scorers(init, tmp_path):
