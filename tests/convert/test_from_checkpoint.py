@@ -162,7 +162,7 @@ def test_a_published_model_keeps_its_skeleton_without_a_dataset_in_the_file(name
 
 
 @pytest.mark.slow
-def test_openpose_is_converted_to_a_release_that_predicts(shared, tmp_path):
+def test_openpose_is_converted_with_its_skeleton(shared, tmp_path):
     graph = shared / "weights/openpose_mobilenetv2_small/graph_opt.pb"
     result = invoke(graph, tmp_path / "out")
     assert result.exit_code == 0 and "18, openpose18" in result.output, result.output
