@@ -157,9 +157,9 @@ def test_detections_are_those_of_the_runtime(name, reference_of, detector_of, sh
         corners = detections.found_xywh.copy()
         corners[:, 2:] += corners[:, :2]
         np.testing.assert_allclose(detections.scores, expected[:, 1], atol=1e-4)
-        np.testing.assert_allclose(corners, expected[:, 2:6], atol=0.01)
+        np.testing.assert_allclose(corners, expected[:, 2:6], atol=PIXELS)
         np.testing.assert_allclose(
-            detections.keypoints.reshape(expected[:, 6:].shape), expected[:, 6:], atol=0.01
+            detections.keypoints.reshape(expected[:, 6:].shape), expected[:, 6:], atol=PIXELS
         )
 
 
@@ -194,7 +194,9 @@ def test_rotated_regions_give_the_crops_and_the_points(name, reference_of, predi
     reference, predictor = reference_of(name), predictor_of(name)
     for row, (region, file) in enumerate(zip(*regions_of(reference.golden), strict=True)):
         image = read_image(shared / "data" / file)
-        np.testing.assert_array_equal(region.crop(image, predictor.side), reference.crops[row])
+        # OpenCV rounds single pixels to the next level on another processor.
+        apart = np.abs(region.crop(image, predictor.side).astype(int) - reference.crops[row])
+        assert apart.max() <= 1 and (apart > 0).mean() < 1e-4
         found = predictor(image, [region])
         expected = reference.golden["keypoints_xy"][row]
         np.testing.assert_allclose(found.keypoints[0], expected, atol=PIXELS)
@@ -398,4 +400,4 @@ def test_regions_are_the_published_ones(detector, landmarks, reference_of, detec
     for expected, file in zip(*regions_of(reference_of(landmarks).golden), strict=True):
         found = detector_of(*detector)([read_image(shared / "data" / file)])[0].regions
         apart = [np.abs(np.subtract(astuple(region), astuple(expected))).max() for region in found]
-        assert min(apart) < 1e-3, file
+        assert min(apart) < 2 * PIXELS, file
