@@ -23,7 +23,8 @@ class BodySource(SyntheticSource):
     """`SyntheticSource` whose batches also have the parameters of each person's body.
 
     `shape [B, 8]`, `rotations [B, 17, 3, 3]` (the root's in the camera's frame) and `translation
-    [B, 3]` mm of the free body model, float32; `K [B, 3, 3]` of the canvas.
+    [B, 3]` mm of the free body model, float32; `K [B, 3, 3]` of the canvas; and `has_body` and
+    `keypoints_3d` of `labelled_people.LabelledSource`, true and NaN: the bodies have the points.
     """
 
     keys: ClassVar[tuple[str, ...]] = (
@@ -50,6 +51,8 @@ class BodySource(SyntheticSource):
             "rotations": np.concatenate([turned[:, :1], local], axis=1).astype(np.float32),
             "translation": (pelvis - root).astype(np.float32),
             "K": batch["K"].astype(np.float32),
+            "has_body": np.ones(len(shape), bool),
+            "keypoints_3d": np.full((len(shape), self.skeleton.num_keypoints, 3), np.nan, "f4"),
         }
 
 

@@ -11,6 +11,7 @@ from jaxpose.bodies import Body, drawn_body, drawn_faces, pose_body, read_body
 from jaxpose.bodies.fit import Fitted, Fitting, fit_body
 from jaxpose.bodies.saving import save_obj, save_parameters
 from jaxpose.cli.fit_command import Fit
+from jaxpose.cli.fit_dataset import fit_dataset
 from jaxpose.cli.options import filled
 from jaxpose.cli.results_file import read_source
 from jaxpose.console import PlainConsole
@@ -46,6 +47,10 @@ def fit(options: Fit) -> int:
     Raises:
       InputError: a file, body or option that cannot be used.
     """
+    if options.source.is_dir():
+        return fit_dataset(options)
+    if options.split is not None:
+        raise InputError(f"--split is for the folder of a dataset; {options.source} is none.")
     for path in options.out:
         if path.suffix.lower() not in _FORMATS:
             raise InputError(f"{path}: bodies can be written as {', '.join(_FORMATS)}")

@@ -14,7 +14,11 @@ class Fit:
     """Options of `jaxpose fit`; those with `Sets` are of `bodies.fit.Fitting`."""
 
     source: Annotated[
-        Path, typer.Argument(metavar="IN", help="JSON or JSON lines that `predict` wrote.")
+        Path,
+        typer.Argument(
+            metavar="IN",
+            help="JSON or JSON lines that `predict` wrote, or the folder of a prepared dataset.",
+        ),
     ]
     out: Annotated[
         list[Path],
@@ -24,6 +28,9 @@ class Fit:
             ".png or .jpg (one image with the bodies drawn on it).",
         ),
     ]
+    split: Annotated[
+        str | None, typer.Option(help="Split of a prepared dataset, such as train.")
+    ] = None
     body: Annotated[
         Path | None,
         typer.Option(

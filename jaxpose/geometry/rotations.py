@@ -105,7 +105,7 @@ def quaternion_from_matrix(matrix: ArrayT) -> ArrayT:
     )
     candidates = xp.stack([xp.stack(row, axis=-1) for row in products], axis=-2)
     largest = xp.argmax(squares, axis=-1)[..., None]
-    chosen = largest == xp.arange(4)
+    chosen = largest == prepend_axes(xp.arange(4), largest.ndim)
     quaternion = _unit(xp.sum(xp.where(chosen[..., None], candidates, 0.0), axis=-2), xp)
     return quaternion * xp.where(quaternion[..., :1] < 0, -1.0, 1.0)
 

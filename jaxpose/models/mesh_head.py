@@ -8,8 +8,10 @@ import jax.numpy as jnp
 
 from jaxpose.geometry.rotations import matrix_from_6d
 from jaxpose.models.parameter_rules import ParameterRules
-from jaxpose.models.patches import kernel_init
 from jaxpose.models.vit_block import MLP
+
+# As published: variance 1 / (3 inputs), so that narrow decoders attend from the start, too.
+_kernel_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 class MeshOutputs(NamedTuple):
@@ -40,7 +42,8 @@ class MeshHead(nn.Module):
       mlp_hidden: hidden units.
       facing: six numbers of the root's rotation at the start of training: where the first two axes
         of a body go that stands and faces the camera. The other joints start without rotation.
-      positions: add a learned position to each patch, for backbones that add none.
+      positions: add a learned position to each patch, for backbones that add none. It begins as
+        sines and cosines of the patch's row and column.
       dtype: compute dtype; the outputs are float32.
     """
 
@@ -65,9 +68,11 @@ class MeshHead(nn.Module):
         """`[B, h, w, C]` -> rotations, shape and camera, float32."""
         patches = features.reshape(features.shape[0], -1, features.shape[-1]).astype(self.dtype)
         if self.positions:
-            places = self.param("positions", kernel_init, patches.shape[1:], jnp.float32)
+            places = self.param("positions", _waves, patches.shape[1:], features.shape[1:3])
             patches = patches + places[None].astype(self.dtype)
-        query = self.param("query", kernel_init, (self.width,), jnp.float32)
+        query = self.param(
+            "query", nn.initializers.truncated_normal(0.02), (self.width,), jnp.float32
+        )
         query = query[None, None].astype(self.dtype)
         x = jnp.broadcast_to(query, (patches.shape[0], 1, self.width))
         for layer in range(self.depth):
@@ -112,12 +117,12 @@ class _Layer(nn.Module):
 
         def projection(features: tuple[int, ...], name: str) -> nn.DenseGeneral:
             return nn.DenseGeneral(
-                features, use_bias=False, dtype=self.dtype, kernel_init=kernel_init, name=name
+                features, use_bias=False, dtype=self.dtype, kernel_init=_kernel_init, name=name
             )
 
         def out(name: str) -> nn.DenseGeneral:
             return nn.DenseGeneral(
-                x.shape[-1], axis=(-2, -1), dtype=self.dtype, kernel_init=kernel_init, name=name
+                x.shape[-1], axis=(-2, -1), dtype=self.dtype, kernel_init=_kernel_init, name=name
             )
 
         def norm(name: str) -> nn.LayerNorm:
@@ -130,6 +135,18 @@ class _Layer(nn.Module):
         kv = projection((2, *shape), "key_value")(patches)
         x = x + out("cross_out")(jax.nn.dot_product_attention(q, kv[:, :, 0], kv[:, :, 1]))
         return x + MLP(self.mlp_hidden, self.dtype, name="mlp")(norm("norm3")(x))
+
+
+def _waves(key: jax.Array, shape: tuple[int, int], grid: tuple[int, int]) -> jax.Array:
+    """Sines and cosines `[h w, C]` of rows and of columns, a quarter of the channels each."""
+    del key
+    count = -(-shape[1] // 4)
+    rates = 10_000.0 ** (-jnp.arange(count) / count)
+    rows, columns = (jnp.arange(size, dtype=jnp.float32)[:, None] * rates[None] for size in grid)
+    rows = jnp.repeat(rows, grid[1], axis=0)
+    columns = jnp.tile(columns, (grid[0], 1))
+    waves = [jnp.sin(rows), jnp.cos(rows), jnp.sin(columns), jnp.cos(columns)]
+    return jnp.concatenate(waves, axis=1)[:, : shape[1]]
 
 
 def _near(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:

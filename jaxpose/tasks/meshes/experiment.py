@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from jaxpose.bodies import drawn_body
 from jaxpose.bodies.drawn_people import SyntheticBodies
+from jaxpose.bodies.labelled_people import LabelledBodies
 from jaxpose.codecs.mesh_crops import MeshCodec
 from jaxpose.errors import InputError
 from jaxpose.losses import Loss
@@ -47,7 +48,7 @@ class MeshExperiment(Experiment):
 
     model: PoseModel
     codec: MeshCodec
-    train_data: SyntheticBodies
+    train_data: SyntheticBodies | LabelledBodies
     eval_data: SyntheticBodies
     loss: Loss = field(default_factory=MeshLoss)
     augmentation: Augmentation = field(

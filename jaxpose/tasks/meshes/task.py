@@ -12,6 +12,7 @@ import numpy as np
 from jaxpose import viz
 from jaxpose.bodies import drawn_body, drawn_faces, pose_body
 from jaxpose.bodies.drawn_people import BodySource
+from jaxpose.bodies.labelled_people import LabelledSource
 from jaxpose.data.source import Batch
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import centred_camera
@@ -45,7 +46,7 @@ from jaxpose.viz.meshes import draw_meshes
 if TYPE_CHECKING:
     from jaxpose.tasks.meshes.experiment import MeshExperiment
 
-_KEYS = (*DEVICE_KEYS, "shape", "rotations")
+_KEYS = (*DEVICE_KEYS, "shape", "rotations", "has_body", "keypoints_3d")
 # Mirrors the camera's frame (x right), and the body's (y left).
 _CAMERA = np.diag([-1.0, 1.0, 1.0]).astype(np.float32)
 _BODY = np.diag([1.0, -1.0, 1.0]).astype(np.float32)
@@ -66,7 +67,7 @@ class MeshTask:
         if not isinstance(outputs, MeshOutputs):
             raise InputError("The model gives no MeshOutputs: its head must be a MeshHead.")
 
-    def open(self, role: Literal["train", "eval"]) -> BodySource:
+    def open(self, role: Literal["train", "eval"]) -> BodySource | LabelledSource:
         data = self.experiment.train_data if role == "train" else self.experiment.eval_data
         return data.open()
 
@@ -93,7 +94,7 @@ class MeshTask:
     ) -> tuple[jax.Array, MeshTargets, MeshWeights]:
         """Compute augmented crops, and bodies turned and mirrored with them.
 
-        `batch`: as for top-down training, with shape `[B, S]` and rotations `[B, J, 3, 3]`.
+        `batch`: as for top-down training, with the labels of `LabelledSource`.
         """
         experiment, codec = self.experiment, self.experiment.codec
         images, keypoints, visible, variation, _ = augmented(
@@ -108,16 +109,22 @@ class MeshTask:
         )
         # The crop turns the image anticlockwise about the camera's axis.
         axis = jnp.array([0.0, 0.0, -1.0])[None] * jnp.deg2rad(variation.rotation)[:, None]
-        rotations = batch["rotations"]
-        root = jnp.einsum("bij,bjk->bik", matrix_from_axis_angle(axis), rotations[:, 0])
-        rotations = rotations.at[:, 0].set(root)
+        turn, rotations = matrix_from_axis_angle(axis), batch["rotations"]
+        rotations = rotations.at[:, 0].set(jnp.einsum("bij,bjk->bik", turn, rotations[:, 0]))
         flip = variation.flip[:, None, None, None]
         rotations = jnp.where(flip, mirrored(rotations), rotations)
+        points = jnp.einsum("bij,bkj->bki", turn, batch["keypoints_3d"] / 1000)
+        points = jnp.where(flip[..., 0], mirrored_points(points), points)
+        bodies, mask = batch["has_body"], batch["mask"].astype(jnp.float32)
+        on_body = keypoints_in_3d(drawn_landmarks(), batch["shape"], rotations)
+        points = jnp.where(bodies[:, None, None], on_body, points)
+        known = jnp.isfinite(points).all(axis=-1)
+        points = jnp.where(known[..., None], points, 0.0)
         height, width = codec.input_hw
         middle = jnp.array([width / 2, height / 2])[None, None]
-        targets = MeshTargets(rotations, batch["shape"], (keypoints - middle) / height)
-        mask = batch["mask"].astype(jnp.float32)
-        return images, targets, MeshWeights(mask, (visible > 0) * mask[:, None])
+        targets = MeshTargets(rotations, batch["shape"], points, (keypoints - middle) / height)
+        rows = mask[:, None]
+        return images, targets, MeshWeights(mask * bodies, known * rows, (visible > 0) * rows)
 
     def abstract_batch(self, mesh: jax.sharding.Mesh) -> dict[str, Any]:
         experiment, body = self.experiment, drawn_body()
@@ -131,6 +138,8 @@ class MeshTask:
             "mask": ((), jnp.bool_),
             "shape": ((body.num_shapes,), jnp.float32),
             "rotations": ((joints, 3, 3), jnp.float32),
+            "has_body": ((), jnp.bool_),
+            "keypoints_3d": ((points, 3), jnp.float32),
         }
         return abstract_arrays(shapes, experiment.batch_size, mesh)
 
@@ -214,6 +223,12 @@ def mirrored(rotations: jax.Array) -> jax.Array:
     inside = reordered(inside, order, axis=1)
     root = jnp.einsum("ij,bjk,kl->bil", _CAMERA, rotations[:, 0], _BODY)
     return inside.at[:, 0].set(root)
+
+
+def mirrored_points(points: jax.Array) -> jax.Array:
+    """Keypoints of COCO-17 `[B, K, 3]` as seen in a mirror: left and right exchanged."""
+    exchanged = reordered(points, COCO17.flip_permutation, axis=1)
+    return jnp.einsum("ij,bkj->bki", _CAMERA, exchanged)
 
 
 def _surface(shape: jax.Array, rotations: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -29,6 +29,7 @@ from jaxpose.tasks.meshes.loss import (
     keypoints_in_3d,
 )
 from jaxpose.tasks.topdown.augment import Augmentation
+from jaxpose.train.mesh import make_mesh
 from jaxpose.viz import save_image
 
 EXPERIMENT = tiny_mesh.get_config()
@@ -67,9 +68,7 @@ def test_bodies_turn_and_mirror_with_their_crops(batch, flip):
     )
     task = replace(EXPERIMENT, augmentation=augmentation).task()
     device = {
-        k: jnp.asarray(v)
-        for k, v in batch.items()
-        if k in (*["image", "keypoints", "visible", "box_xywh", "mask", "shape", "rotations"],)
+        key: jnp.asarray(batch[key]) for key in task.abstract_batch(make_mesh(EXPERIMENT.mesh))
     }
     _, targets, weights = jax.jit(task.encode)(jax.random.key(3), device)
     assert weights.keypoints.shape == (6, 17)
@@ -86,18 +85,21 @@ def test_bodies_turn_and_mirror_with_their_crops(batch, flip):
 
 
 @pytest.mark.slow
-def test_the_loss_is_zero_at_the_truth_and_has_the_slopes_of_finite_differences(batch):
+@pytest.mark.parametrize("prior", [0.0, 0.5])
+def test_the_loss_is_zero_at_the_truth_and_has_the_slopes_of_finite_differences(batch, prior):
     shape, rotations = jnp.asarray(batch["shape"][:2]), jnp.asarray(batch["rotations"][:2])
-    loss = MeshLoss(shape=0.1)
+    loss = MeshLoss(shape=0.1, prior=prior)
     camera = jnp.array([[0.8, 0.1, 0.0], [0.9, 0.0, 0.2]])
     ahead = keypoints_in_3d(drawn_landmarks(), shape, rotations)
     ahead = ahead + translation_in_crop(camera, loss.focal, 1.0)[:, None]
     seen = loss.focal * ahead[..., :2] / ahead[..., 2:]
-    targets = MeshTargets(rotations, shape, seen)
-    weights = MeshWeights(jnp.ones(2), jnp.ones((2, 17)))
+    points = keypoints_in_3d(drawn_landmarks(), shape, rotations)
+    targets = MeshTargets(rotations, shape, points, seen)
+    weights = MeshWeights(jnp.ones(2), jnp.ones((2, 17)), jnp.ones((2, 17)))
     truth = MeshOutputs(rotations, shape, camera)
     value = jax.jit(lambda outputs: loss(outputs, targets, weights))
-    assert value(truth) < 1e-5
+    if not prior:
+        assert value(truth) < 1e-5
     key = jax.random.key(0)
     off = jax.tree.map(lambda x: x + 0.05 * jax.random.normal(key, x.shape), truth)
     slopes = jax.jit(jax.grad(value))(off)
@@ -109,7 +111,8 @@ def test_the_loss_is_zero_at_the_truth_and_has_the_slopes_of_finite_differences(
         found = float(jnp.sum(getattr(slopes, name) * step))
         assert found == pytest.approx(expected, rel=0.03, abs=1e-3), name
     # A person without weight does not count.
-    none = MeshWeights(jnp.array([1.0, 0.0]), jnp.ones((2, 17)).at[1].set(0))
+    some = jnp.ones((2, 17)).at[1].set(0)
+    none = MeshWeights(jnp.array([1.0, 0.0]), some, some)
     first = jax.tree.map(lambda x: x[:1], (off, targets, weights))
     alone = 0.5 * float(loss(*first))
     assert float(loss(off, targets, none)) == pytest.approx(alone, rel=1e-5)

@@ -1,0 +1,43 @@
+"""`jaxpose fit` of a prepared dataset: bodies as labels for the training of models of meshes."""
+
+from rich.progress import Progress
+
+from jaxpose.bodies.fit import Fitting
+from jaxpose.bodies.labels import fit_labels
+from jaxpose.cli.fit_command import Fit
+from jaxpose.cli.options import filled
+from jaxpose.console import PlainConsole
+from jaxpose.counts import Counts, print_counts
+from jaxpose.data.source import Records
+from jaxpose.errors import InputError
+
+
+def fit_dataset(options: Fit) -> int:
+    """Fits the free body to each person of one split, and writes one `.npz`.
+
+    Returns:
+      The exit status, as `cli.fit.fit`.
+
+    Raises:
+      InputError: no split, several files to write, or options that are for other sources.
+    """
+    if options.split is None:
+        raise InputError(f"{options.source} is a folder: name the --split of the dataset in it.")
+    out = options.out[0]
+    if len(options.out) > 1 or out.suffix.lower() != ".npz":
+        raise InputError("Bodies of a dataset are labels: give one .npz to write.")
+    for name in ("body", "image", "frame", "skeleton", "size", "gender"):
+        if getattr(options, name) is not None:
+            raise InputError(f"--{name} is for files of predictions, not for a dataset.")
+    source = Records(str(options.source), options.split).open()
+    settings = filled(options, Fitting())
+    console = PlainConsole()
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("people", total=len(source))
+        done = fit_labels(
+            *(source, out, settings, options.focal),
+            on_fitted=lambda people: progress.update(bar, completed=people),
+        )
+    console.print(f"Written: {out}. Train with LabelledBodies(Records(...), bodies={str(out)!r}).")
+    left = len(source) - done
+    return print_counts([Counts("people", done, {}, {"fewer than 6 keypoints": left})])
