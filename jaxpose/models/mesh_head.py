@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxpose.geometry.rotations import matrix_from_6d
+from jaxpose.models.heads import Final
 from jaxpose.models.parameter_rules import ParameterRules
+from jaxpose.models.part_tokens import part_tokens
 from jaxpose.models.vit_block import MLP
 
 # As published: variance 1 / (3 inputs), so that narrow decoders attend from the start, too.
@@ -44,6 +46,9 @@ class MeshHead(nn.Module):
         of a body go that stands and faces the camera. The other joints start without rotation.
       positions: add a learned position to each patch, for backbones that add none. It begins as
         sines and cosines of the patch's row and column.
+      parts: attend to the tokens of so many keypoints (`part_tokens`) and not to the patches; 0: to
+        the patches. Their heatmaps are a 1x1 convolution of the features, which begins as the last
+        layer of the pose network of `init_from`.
       dtype: compute dtype; the outputs are float32.
     """
 
@@ -56,6 +61,7 @@ class MeshHead(nn.Module):
     mlp_hidden: int = 1024
     facing: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
     positions: bool = False
+    parts: int = 0
     dtype: str = "float32"
 
     parameter_rules: ClassVar[ParameterRules] = ParameterRules(
@@ -66,15 +72,27 @@ class MeshHead(nn.Module):
     @nn.compact
     def __call__(self, features: jax.Array, train: bool = False) -> MeshOutputs:
         """`[B, h, w, C]` -> rotations, shape and camera, float32."""
-        patches = features.reshape(features.shape[0], -1, features.shape[-1]).astype(self.dtype)
+        grid = features.shape[1:3]
+        patches = features.reshape(features.shape[0], -1, features.shape[-1])
+        if self.parts:
+            heatmaps = Final(self.parts, dtype=self.dtype, name="parts")(features)
+            tokens = part_tokens(features, heatmaps)
+            norm = nn.LayerNorm(dtype=jnp.float32, name="parts_norm")
+            patches = jnp.concatenate([norm(tokens.features), tokens.places, tokens.peaks], axis=-1)
+            grid = (1, self.parts)
+        patches = patches.astype(self.dtype)
         if self.positions:
-            places = self.param("positions", _waves, patches.shape[1:], features.shape[1:3])
+            places = self.param("positions", _waves, patches.shape[1:], grid)
             patches = patches + places[None].astype(self.dtype)
         query = self.param(
             "query", nn.initializers.truncated_normal(0.02), (self.width,), jnp.float32
         )
         query = query[None, None].astype(self.dtype)
         x = jnp.broadcast_to(query, (patches.shape[0], 1, self.width))
+        if self.parts:
+            # All places at once: attention alone learns slowly to collect them.
+            flat = patches.reshape(len(patches), 1, -1)
+            x = x + nn.Dense(self.width, dtype=self.dtype, name="collected")(flat)
         for layer in range(self.depth):
             x = _Layer(
                 self.heads, self.head_dim, self.mlp_hidden, self.dtype, name=f"layer_{layer}"

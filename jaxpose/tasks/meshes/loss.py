@@ -112,7 +112,9 @@ def _unusual(outputs: MeshOutputs) -> jax.Array:
     """Half the mean square `[B]` of the deviations of pose and shape from the prior."""
     prior = pose_prior(drawn_body())
     pose = axis_angle_from_matrix(outputs.rotations[:, 1:]).reshape(len(outputs.rotations), -1)
-    deviations = jnp.concatenate([(pose - prior.mean[None]) @ prior.whitening.T, outputs.shape], axis=1)
+    deviations = jnp.concatenate(
+        [(pose - prior.mean[None]) @ prior.whitening.T, outputs.shape], axis=1
+    )
     return 0.5 * jnp.square(deviations).mean(axis=1)
 
 

@@ -144,7 +144,22 @@ class MeshTask:
         return abstract_arrays(shapes, experiment.batch_size, mesh)
 
     def initial_variables(self, fresh: Variables, weights: Weights) -> Variables:
-        return from_init(self.experiment, fresh, weights)
+        experiment = self.experiment
+        made = from_init(experiment, fresh, weights)
+        parts = getattr(experiment.model.head, "parts", 0)
+        if experiment.init_from is None or not parts or not experiment.reset_head:
+            return made
+        given = weights(experiment.init_from)
+        for name, value in made["params"]["head"]["parts"].items():
+            key = f"params/head/final/{name}"
+            if key not in given or given[key].shape != value.shape:
+                raise InputError(
+                    f"{experiment.init_from} does not end with a 1x1 convolution to {parts} "
+                    "heatmaps, from which model.head.parts could begin: name such a pose network "
+                    "in init_from, or set model.head.parts to 0."
+                )
+            made["params"]["head"]["parts"][name] = jnp.asarray(given[key])
+        return made
 
     def without_augmentation(self) -> "MeshExperiment":
         return dataclasses.replace(self.experiment, augmentation=STILL)
