@@ -132,6 +132,15 @@ def test_accuracy_counts_symmetric_and_missing_poses():
     assert (figures["rotation"], figures["translation"]) == (pytest.approx(0, abs=1e-5), 0)
     # 10 mm of 125.3: 8 %, so 9 of 10 thresholds; the egg box is exact; the others are wrong.
     assert figures["AR_MSSD"] == pytest.approx((0.9 + 1 + 0 + 0) / 4, abs=0.03)
+    assert "AR_VSD" not in figures
+    # Exact; 0.12 at the five larger tolerances, which is below 8 of 10 thresholds; none; wrong.
+    discrepancies = np.ones((4, 10))
+    discrepancies[0], discrepancies[1, 5:] = 0, 0.12
+    whole = score((BopRecall(),), replace(estimates, discrepancies=discrepancies)).figures
+    assert whole["AR_VSD"] == pytest.approx((1 + 0.5 * 0.8 + 0 + 0) / 4)
+    assert whole["AR"] == pytest.approx(
+        (whole["AR_VSD"] + figures["AR_MSSD"] + figures["AR_MSPD"]) / 3
+    )
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +201,18 @@ def test_true_poses_have_full_marks_and_absent_ones_are_counted(dataset, tmp_pat
     assert result.exit_code == 0, result.output
     metrics = json.loads(result.output)["metrics"]
     assert metrics["ADD(-S) 0.1d"] == metrics["AR_MSSD"] == metrics["AR_MSPD"] == 1
+    assert metrics["AR_VSD"] == metrics["AR"] == 1
+    away = [
+        row._replace(pose=row.pose._replace(t=row.pose.t + np.array([0, 0, 30]))) for row in rows
+    ]
+    write_bop_results(tmp_path / "away.csv", away)
+    result = invoke("score", tmp_path / "away.csv", "--bop", dataset, "--json")
+    far = json.loads(result.output)["metrics"]
+    # 30 mm are beyond the tolerances of the smaller ones among 5 to 50 % of every diameter.
+    assert 0.1 < far["AR_VSD"] < 0.9
+    assert (
+        "AR_VSD" not in invoke("score", tmp_path / "away.csv", "--bop", dataset, "--no-vsd").output
+    )
     write_bop_results(tmp_path / "less.csv", rows[1:])
     result = invoke("score", tmp_path / "less.csv", "--bop", dataset)
     assert result.exit_code == 1 and "no result: 1" in result.output
