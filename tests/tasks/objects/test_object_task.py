@@ -11,12 +11,13 @@ import tiny_object
 from typer.testing import CliRunner
 
 from jaxpose.cli.main import app
-from jaxpose.codecs import FieldVoting
+from jaxpose.codecs import FieldVoting, Sample
+from jaxpose.codecs.simcc import SimCC
 from jaxpose.config import to_json
 from jaxpose.convert.release import Card, save_release
 from jaxpose.data.source import SyntheticPeople
 from jaxpose.errors import InputError
-from jaxpose.geometry.cameras import centred_camera
+from jaxpose.geometry.cameras import centred_camera, pinhole
 from jaxpose.geometry.pnp import project_points
 from jaxpose.geometry.rigid import RigidPose, compose_poses
 from jaxpose.geometry.rotations import matrix_from_axis_angle
@@ -34,8 +35,9 @@ from jaxpose.objects.bop_writing import write_drawn_bop
 from jaxpose.objects.drawn import drawn_objects
 from jaxpose.objects.drawn_scenes import SyntheticObjects
 from jaxpose.tasks.objects.pose import FoundKeypoints, pose_from_keypoints
+from jaxpose.tasks.objects.predictor import in_image
 from jaxpose.tasks.objects.task import surface_of
-from jaxpose.tasks.topdown.augment import Augmentation, augmented
+from jaxpose.tasks.topdown.augment import Augmentation, augmented, center_crop
 
 EXPERIMENT = tiny_object.get_config()
 VOTING = replace(
@@ -79,6 +81,26 @@ def test_fields_point_at_the_keypoints_of_the_turned_crop(batch):
     # The object's pixels are where its keypoints are.
     middle = [np.argwhere(m[..., 1] > 0)[:, ::-1].mean(axis=0) for m in np.asarray(targets.mask)]
     assert np.linalg.norm(np.stack(middle) - voted.keypoints[:, 8], axis=-1).mean() < 8
+
+
+def test_simcc_targets_give_the_poses(batch):
+    """Targets of SimCC in crops as of evaluation are decoded to the poses of the images."""
+    codec = SimCC((48, 48), split_ratio=4.0, sigma=4.0)
+    device = {key: jnp.asarray(batch[key]) for key in EXPERIMENT.device_keys(None)}
+
+    def decoded(batch):
+        _, keypoints, visible, matrix = center_crop(batch, input_hw=(48, 48), udp=codec.udp)
+        return codec.decode(codec.encode(Sample(visible, keypoints)).values), matrix
+
+    found, matrices = jax.jit(decoded)(device)
+    found = in_image(found, np.asarray(matrices))
+    models = {model.id: model for model in drawn_objects()}
+    for row in range(6):
+        model = models[int(batch["object_id"][row])]
+        camera = pinhole(batch["K"][row], np.eye(3), np.zeros(3))
+        pose = pose_from_keypoints(found.take(row), model.keypoints, camera, threshold=2.0)
+        true = RigidPose(batch["R"][row], batch["t"][row])
+        assert add_s(pose, true, model.points) < 0.1 * model.diameter
 
 
 def test_poses_that_look_the_same_have_the_same_keypoints():
