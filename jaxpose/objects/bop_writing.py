@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxpose.geometry.pnp import project_points
 from jaxpose.objects.depth_files import write_depth
 from jaxpose.objects.drawn import drawn_objects
 from jaxpose.objects.drawn_scenes import SyntheticObjects, draw_scene
@@ -53,8 +54,11 @@ def write_drawn_bop(folder: Path, data: SyntheticObjects, split: str = "test") -
             truth[str(number)].append(entry | {"cam_t_m2c": pose.t.tolist()})
             y, x = np.nonzero(seen) if seen.any() else (np.zeros(1, int), np.zeros(1, int))
             seen_box = [x.min(), y.min(), x.max() - x.min() + 1, y.max() - y.min() + 1]
+            outline = project_points(pose, model.vertices, drawn.camera)
+            corner, end = outline.min(axis=0), outline.max(axis=0)
             facts[str(number)].append(
                 {
+                    "bbox_obj": np.rint([*corner, *(end - corner)]).astype(int).tolist(),
                     "bbox_visib": [int(v) for v in seen_box],
                     "visib_fract": float(seen.any()),
                     "px_count_visib": int(seen.sum()),
