@@ -22,10 +22,10 @@ def get_config() -> ObjectExperiment:
     input_hw = (96, 96)
     return ObjectExperiment(
         model=PoseModel(
-            Pyramid(patch=8, widths=(32, 64, 128), depths=(2, 2, 2), path_width=32),
+            Pyramid(patch=4, widths=(24, 48, 96, 128), depths=(1, 1, 2, 1), path_width=32),
             DeconvHead(9, deconv_channels=(32,)),
         ),
-        codec=udp(input_hw, heatmap_hw=(24, 24), sigma=1.5),
+        codec=udp(input_hw, heatmap_hw=(48, 48), sigma=2.0),
         loss=HeatmapMSE(),
         train_data=SyntheticObjects(6000, seed=0),
         eval_data=SyntheticObjects(200, seed=1),

@@ -89,6 +89,12 @@ class ScoreObjects:
     min_visible: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Least share of an object that is seen.")
     ] = 0.1
+    vsd: Annotated[
+        bool,
+        typer.Option(
+            help="Draw the depth of each result for AR_VSD, where the dataset has depth images."
+        ),
+    ] = True
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 
 
@@ -118,7 +124,7 @@ def predict(options: PredictObjects) -> None:
 @plain_faults
 @takes(ScoreObjects)
 def score(options: ScoreObjects) -> None:
-    """Score results in the format of the BOP challenge: ADD(-S), MSSD and MSPD."""
+    """Score results in the format of the BOP challenge: ADD(-S), MSSD, MSPD, VSD."""
     from jaxpose.cli.objects_score import score_objects
 
     raise typer.Exit(score_objects(options))

@@ -13,15 +13,20 @@ from jaxpose.errors import InputError
 from jaxpose.geometry.rigid import RigidPose
 from jaxpose.media.image import read_image
 from jaxpose.metrics.metric import score
-from jaxpose.metrics.objects import BopRecall, ObjectAccuracy, ObjectEstimates
+from jaxpose.metrics.object_pose import vsd_of_poses
+from jaxpose.metrics.objects import VSD_TAUS, BopRecall, ObjectAccuracy, ObjectEstimates
 from jaxpose.metrics.report import shown, with_null
 from jaxpose.objects.bop import BopImage, BopObject, read_models, read_split
 from jaxpose.objects.bop_results import BopPose, read_bop_results
+from jaxpose.objects.depth_files import read_depth
+from jaxpose.objects.model import ObjectModel
 from jaxpose.tasks.objects.task import surface_of
 
 
 def score_objects(options: ScoreObjects) -> int:
-    """Prints ADD(-S), MSSD and MSPD of the annotated objects of a split.
+    """Prints ADD(-S), MSSD, MSPD and VSD of the annotated objects of a split.
+
+    VSD needs a depth image beside each image, and models with faces.
 
     Results are assigned to the objects of the same number in an image by descending score, each to
     the nearest one that is left; further results count in no figure.
@@ -41,17 +46,29 @@ def score_objects(options: ScoreObjects) -> int:
     found: list[RigidPose | None] = []
     true: list[RigidPose] = []
     cameras, widths = [], []
+    discrepancies: list[np.ndarray] | None = [] if options.vsd else None
     for image in images:
         seen = [each for each in image.objects if not each.visible < options.min_visible]
         if not seen:
             continue
-        width = read_image(image.path).shape[1]
+        height, width = read_image(image.path).shape[:2]
+        depth = None
+        if discrepancies is not None:
+            depth = _depth(image, (height, width))
+        if depth is None:
+            discrepancies = None
         for each, pose in _assigned(image, seen, given):
             numbers.append(each.object_id)
             found.append(pose)
             true.append(each.pose)
             cameras.append(image.camera.K)
             widths.append(width)
+            if discrepancies is not None and depth is not None:
+                model = models[each.object_id]
+                if not len(model.faces):
+                    discrepancies = None
+                    continue
+                discrepancies.append(_discrepancy(pose, each, model, depth, image.camera.K))
     if not numbers:
         raise InputError(f"{options.bop / options.split} has no annotated object that is seen.")
     estimates = ObjectEstimates(
@@ -61,6 +78,7 @@ def score_objects(options: ScoreObjects) -> int:
         true,
         np.array(cameras),
         np.array(widths),
+        None if discrepancies is None else np.array(discrepancies),
     )
     scored = score((ObjectAccuracy(), BopRecall()), estimates)  # type: ignore[arg-type]
     absent = sum(pose is None for pose in found)
@@ -78,6 +96,37 @@ def score_objects(options: ScoreObjects) -> int:
         table.add_row(name, shown(value, ".4f" if abs(value) <= 1 else ".2f"))
     PlainConsole().print(table)
     return print_counts(counts)
+
+
+def _depth(image: BopImage, image_hw: tuple[int, int]) -> np.ndarray | None:
+    """Depth `[H, W]` mm of the scene in an image; None where there is no file."""
+    if image.depth is None:
+        return None
+    depth = read_depth(image.depth, image.depth_scale)
+    if depth.shape != image_hw:
+        raise InputError(
+            f"{image.depth} has {depth.shape[1]} x {depth.shape[0]} pixels, and its image "
+            f"{image_hw[1]} x {image_hw[0]}: VSD needs a depth for each pixel of the image."
+        )
+    return depth
+
+
+def _discrepancy(
+    pose: RigidPose | None, each: BopObject, model: ObjectModel, depth: np.ndarray, K: np.ndarray
+) -> np.ndarray:
+    """VSD `[10]` of a result for each of `VSD_TAUS`; 1 without one."""
+    if pose is None:
+        return np.ones(len(VSD_TAUS))
+    return vsd_of_poses(
+        pose,
+        each.pose,
+        model.vertices,
+        model.faces,
+        depth,
+        K,
+        taus=tuple(VSD_TAUS),
+        diameter=model.diameter,
+    )
 
 
 def _assigned(

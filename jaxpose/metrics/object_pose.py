@@ -12,6 +12,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from jaxpose.errors import InputError
+from jaxpose.geometry.cameras import pinhole
+from jaxpose.geometry.rasterize import render_depth
 from jaxpose.geometry.rigid import RigidPose, apply_pose, compose_poses
 from jaxpose.geometry.rotations import angle_between
 
@@ -130,6 +132,33 @@ def vsd(
     away = np.abs(true[both] - found[both]) / (1.0 if diameter is None else diameter)
     wrong = np.array([(away >= tau).sum() for tau in taus])
     return (wrong + union - both.sum()) / union
+
+
+def vsd_of_poses(
+    estimate: RigidPose,
+    truth: RigidPose,
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    depth_scene: np.ndarray,
+    K: np.ndarray,
+    *,
+    taus: Sequence[float],
+    diameter: float | None = None,
+) -> np.ndarray:
+    """Visible surface discrepancy `[T]` of two poses of a model, whose depths are drawn here.
+
+    Args:
+      estimate, truth: poses.
+      vertices: `[V, 3]` of the model, mm.
+      faces: int `[F, 3]`.
+      depth_scene, K, taus, diameter: as in `vsd`.
+    """
+    camera = pinhole(K, np.eye(3), np.zeros(3))
+    shape = depth_scene.shape[0], depth_scene.shape[1]
+    found, true = (
+        render_depth(apply_pose(pose, vertices), faces, camera, shape) for pose in (estimate, truth)
+    )
+    return vsd(found, true, depth_scene, K, taus=taus, diameter=diameter)
 
 
 def _visible(model: np.ndarray, scene: np.ndarray, delta: float) -> np.ndarray:

@@ -10,6 +10,10 @@ from jaxpose.geometry.rigid import RigidPose, compose_poses
 from jaxpose.metrics import object_pose
 from jaxpose.metrics.metric import Direction, Metric, Scored
 
+_STEPS = np.arange(1, 11)
+VSD_TAUS = _STEPS / 20
+"""Tolerances of VSD in diameters over which AR_VSD is a mean: 5 to 50 %."""
+
 
 class Surface(NamedTuple):
     """Surface of an object for metrics.
@@ -38,6 +42,8 @@ class ObjectEstimates:
       true: N poses.
       K: intrinsics `[N, 3, 3]`.
       widths: `[N]` of the images in pixels, to which thresholds of MSPD refer; None for 640.
+      discrepancies: `[N, 10]` VSD for each of `VSD_TAUS`, 1 without a pose; None where the depth of
+        the scenes is not known.
     """
 
     surfaces: Mapping[int, Surface]
@@ -46,6 +52,7 @@ class ObjectEstimates:
     true: Sequence[RigidPose]
     K: np.ndarray
     widths: np.ndarray | None = None
+    discrepancies: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.object_id)
@@ -117,11 +124,12 @@ class ObjectAccuracy(Metric):
 
 @dataclass(frozen=True)
 class BopRecall(Metric):
-    """Average recalls of the BOP challenge, with symmetries: AR_MSSD and AR_MSPD.
+    """Average recalls of the BOP challenge, with symmetries: AR_VSD, AR_MSSD, AR_MSPD, and AR.
 
     The mean share of correct poses over thresholds of 5 to 50 % of the diameter (MSSD), and of 5 to
-    50 pixels for an image 640 pixels wide (MSPD); arXiv:2009.07378, section 2.4. AR_VSD needs the
-    depth of the scene: `metrics.object_pose.vsd`.
+    50 pixels for an image 640 pixels wide (MSPD); arXiv:2009.07378, section 2.4. AR_VSD is the mean
+    over thresholds of 0.05 to 0.5 and over `VSD_TAUS`, and AR the mean of the three; both need
+    `ObjectEstimates.discrepancies`.
     """
 
     @property
@@ -132,7 +140,6 @@ class BopRecall(Metric):
         """Compute the figures of `ObjectEstimates`; -1 without objects."""
         if not len(estimates):
             return dict.fromkeys(self.figures, -1.0)
-        steps = np.arange(1, 11)
         recalls = np.zeros((len(estimates), 2))
         for row, (found, true) in enumerate(zip(estimates.found, estimates.true, strict=True)):
             if found is None:
@@ -143,10 +150,15 @@ class BopRecall(Metric):
             pixels = object_pose.mspd(found, true, *shape, estimates.K[row])
             width = 640 if estimates.widths is None else estimates.widths[row]
             recalls[row] = (
-                (distance < 0.05 * steps).mean(),
-                (pixels < 5 * steps * width / 640).mean(),
+                (distance < 0.05 * _STEPS).mean(),
+                (pixels < 5 * _STEPS * width / 640).mean(),
             )
-        return dict(zip(self.figures, recalls.mean(axis=0).tolist(), strict=True))
+        figures = dict(zip(self.figures, recalls.mean(axis=0).tolist(), strict=True))
+        if estimates.discrepancies is not None:
+            correct = estimates.discrepancies[..., None] < 0.05 * _STEPS
+            figures["AR_VSD"] = float(correct.mean())
+            figures["AR"] = float(np.mean(list(figures.values())))
+        return figures
 
 
 def nearest_alike(found: RigidPose, true: RigidPose, symmetries: RigidPose) -> RigidPose:

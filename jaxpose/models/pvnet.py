@@ -95,17 +95,21 @@ class PVNet(nn.Module):
 
 
 class VectorFieldHead(nn.Module):
-    """1x1 convolution from the features of `PVNet` to `VectorFields` of one object.
+    """1x1 convolution from features to `VectorFields` of one object, as at the end of `PVNet`.
 
     Attributes:
       num_keypoints: keypoints of the object.
+      scale: enlargement of the fields, for a backbone of that stride. Directions change slowly from
+        pixel to pixel, so a coarse map has nearly all of them.
     """
 
     num_keypoints: int
+    scale: int = 1
     dtype: str = "float32"
 
     @nn.compact
     def __call__(self, features: jax.Array, train: bool = False) -> VectorFields:
-        """`[B, H, W, C]` -> the mask `[B, H, W, 2]` and vectors `[B, H, W, 2 K]`, float32."""
-        fields = Final(2 + 2 * self.num_keypoints, dtype=self.dtype, name="final")(features)
+        """`[B, H / scale, W / scale, C]` -> mask `[B, H, W, 2]` and vectors `[B, H, W, 2 K]`."""
+        final = Final(2 + 2 * self.num_keypoints, 1, self.scale, dtype=self.dtype, name="final")
+        fields = final(features)
         return VectorFields(fields[..., :2], fields[..., 2:])

@@ -1,7 +1,8 @@
 """Datasets in the layout of BOP: models of objects, and images with their poses.
 
 `models/models_info.json` and `models/obj_000001.ply`; in each scene of a split,
-`scene_camera.json`, `scene_gt.json`, `scene_gt_info.json`, `rgb/` or `gray/`, and `mask_visib/`.
+`scene_camera.json`, `scene_gt.json`, `scene_gt_info.json`, `rgb/` or `gray/`, `mask_visib/`, and
+`depth/` where the depth was measured.
 Lengths are millimetres, boxes (x, y, w, h) in pixels whose centres are at integers; see
 https://github.com/thodan/bop_toolkit/blob/master/docs/bop_datasets_format.md.
 """
@@ -65,6 +66,8 @@ class BopImage:
       path: the image file.
       camera: in whose frame the poses are.
       objects: annotated objects; none in the test images of a challenge.
+      depth: path of its depth image, or None where there is none.
+      depth_scale: mm of one unit of the depth image.
     """
 
     scene_id: int
@@ -72,6 +75,8 @@ class BopImage:
     path: Path
     camera: Camera
     objects: tuple[BopObject, ...]
+    depth: Path | None = None
+    depth_scale: float = 1.0
 
     @property
     def key(self) -> int:
@@ -190,7 +195,17 @@ def read_split(
                     skips.append(Skip(str(unusable), f"object {row} of {who}"))
                 except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
                     skips.append(Skip(NOT_NUMBERS, f"object {row} of {who}"))
-            images.append(BopImage(int(scene.name), number, path, camera, tuple(objects)))
+            images.append(
+                BopImage(
+                    int(scene.name),
+                    number,
+                    path,
+                    camera,
+                    tuple(objects),
+                    _image_path(scene, number, ("depth",)),
+                    _depth_scale(scene, number, entry),
+                )
+            )
     return images, skips
 
 
@@ -240,10 +255,22 @@ def _camera(scene: Path, number: int, entry: Any) -> Camera:
         raise InputError(f"{scene / 'scene_camera.json'}: image {number}: {error}.") from error
 
 
-def _image_path(scene: Path, number: int) -> Path | None:
+def _depth_scale(scene: Path, number: int, entry: Any) -> float:
+    scale = entry.get("depth_scale", 1.0)
+    if not isinstance(scale, int | float) or not 0 < scale < np.inf:
+        raise InputError(
+            f"{scene / 'scene_camera.json'}: image {number}: depth_scale is {scale!r}, and must be "
+            "a positive number of mm."
+        )
+    return float(scale)
+
+
+def _image_path(
+    scene: Path, number: int, folders: tuple[str, ...] = ("rgb", "gray")
+) -> Path | None:
     places = (
         scene / folder / f"{number:06d}.{ending}"
-        for folder in ("rgb", "gray")
+        for folder in folders
         for ending in ("png", "jpg", "tif")
     )
     return next((path for path in places if path.is_file()), None)

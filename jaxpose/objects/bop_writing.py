@@ -6,14 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from jaxpose.geometry.pnp import project_points
+from jaxpose.objects.depth_files import write_depth
 from jaxpose.objects.drawn import drawn_objects
 from jaxpose.objects.drawn_scenes import SyntheticObjects, draw_scene
 from jaxpose.objects.ply import PlyMesh, write_ply
 from jaxpose.viz.files import save_image
 
+_DEPTH_SCALE = 0.1  # mm of one unit
+
 
 def write_drawn_bop(folder: Path, data: SyntheticObjects, split: str = "test") -> None:
-    """Writes drawn images, poses, masks and models in the layout of BOP, with one scene."""
+    """Writes drawn images, poses, masks, depths and models in the layout of BOP, with one scene."""
     models = folder / "models"
     models.mkdir(parents=True, exist_ok=True)
     info: dict[str, Any] = {}
@@ -27,7 +31,7 @@ def write_drawn_bop(folder: Path, data: SyntheticObjects, split: str = "test") -
         info[str(model.id)] = {"name": model.name, "diameter": model.diameter, **box, **model.info}
     (models / "models_info.json").write_text(json.dumps(info))
     scene = folder / split / "000001"
-    for name in ("rgb", "mask_visib"):
+    for name in ("rgb", "mask_visib", "depth"):
         (scene / name).mkdir(parents=True, exist_ok=True)
     cameras: dict[str, Any] = {}
     truth: dict[str, Any] = {}
@@ -35,7 +39,11 @@ def write_drawn_bop(folder: Path, data: SyntheticObjects, split: str = "test") -
     for number in range(data.count):
         drawn = draw_scene(data.seed, number, data.canvas_hw, data.objects)
         save_image(scene / "rgb" / f"{number:06d}.png", drawn.image)
-        cameras[str(number)] = {"cam_K": drawn.camera.K.ravel().tolist(), "depth_scale": 1.0}
+        write_depth(scene / "depth" / f"{number:06d}.png", drawn.depth, _DEPTH_SCALE)
+        cameras[str(number)] = {
+            "cam_K": drawn.camera.K.ravel().tolist(),
+            "depth_scale": _DEPTH_SCALE,
+        }
         truth[str(number)] = []
         facts[str(number)] = []
         for row, model in enumerate(drawn.objects):
@@ -46,8 +54,11 @@ def write_drawn_bop(folder: Path, data: SyntheticObjects, split: str = "test") -
             truth[str(number)].append(entry | {"cam_t_m2c": pose.t.tolist()})
             y, x = np.nonzero(seen) if seen.any() else (np.zeros(1, int), np.zeros(1, int))
             seen_box = [x.min(), y.min(), x.max() - x.min() + 1, y.max() - y.min() + 1]
+            outline = project_points(pose, model.vertices, drawn.camera)
+            corner, end = outline.min(axis=0), outline.max(axis=0)
             facts[str(number)].append(
                 {
+                    "bbox_obj": np.rint([*corner, *(end - corner)]).astype(int).tolist(),
                     "bbox_visib": [int(v) for v in seen_box],
                     "visib_fract": float(seen.any()),
                     "px_count_visib": int(seen.sum()),

@@ -14,6 +14,7 @@ from jaxpose.codecs.vector_voting import (
 )
 from jaxpose.errors import InputError
 from jaxpose.losses import VectorFieldLoss
+from jaxpose.models.pvnet import VectorFieldHead
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,19 @@ def test_targets_are_pvnets(voting):
     close(targets.vectors[0], voting["vertex_target"])
     np.testing.assert_array_equal(targets.mask[0, ..., 1], voting["mask"])
     np.testing.assert_array_equal(weights, np.ones((1, 4)))
+
+
+def test_a_coarse_head_gives_fields_of_the_input():
+    """Linear features of stride 4 become a linear field, apart from the borders."""
+    x = jnp.arange(10.0) * 4 + 1.5  # centres of the cells in input pixels
+    features = jnp.broadcast_to(x[None, None, :, None], (1, 8, 10, 1))
+    head = VectorFieldHead(2, scale=4)
+    variables = head.init(jax.random.key(0), features)
+    weights = jnp.ones_like(variables["params"]["final"]["kernel"])
+    params = {"final": {"kernel": weights, "bias": jnp.zeros(6)}}
+    fields = head.apply({"params": params}, features)
+    assert fields.mask.shape == (1, 32, 40, 2) and fields.vectors.shape == (1, 32, 40, 4)
+    np.testing.assert_allclose(fields.vectors[0, 9, 2:-2, 0], np.arange(40)[2:-2], atol=1e-4)
 
 
 CODEC = FieldVoting((32, 40), voters=256, hypotheses=64)

@@ -95,6 +95,19 @@ def test_animals_goes_from_labels_to_a_tracked_video(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_objects_goes_from_drawn_images_to_scored_poses(tmp_path, monkeypatch):
+    monkeypatch.setenv("OBJECTS_IMAGES", "4")
+    monkeypatch.setenv("OBJECTS_STEPS", "4")
+    monkeypatch.setenv("OBJECTS_COUNT", "64")
+    outputs = outputs_of("objects", tmp_path)
+    # The drawn image, the sheet of training, and the image with poses.
+    assert len([o for o in outputs if {"image/png", "image/jpeg"} & set(o.get("data", {}))]) == 3
+    printed = "".join(o.get("text", "") for o in outputs)
+    assert "ADD(-S) 0.1d" in printed and "AR_VSD" in printed
+    assert re.search(r"(duck|mug|hammer|camera|egg box) +score 0\.\d\d", printed)
+
+
+@pytest.mark.slow
 def test_scaling_runs_a_study_and_shows_its_law(tmp_path, monkeypatch):
     monkeypatch.setenv("SCALING_PEOPLE", "128")
     monkeypatch.setenv("SCALING_SAMPLES", "192,320,512")

@@ -70,6 +70,10 @@ def test_images_poses_and_masks_come_back(drawn):
         np.testing.assert_allclose(each.pose.R, scene.poses.R[row])
         np.testing.assert_allclose(each.pose.t, scene.poses.t[row])
         assert each.object_id == scene.objects[row].id
+        outline = project_points(each.pose, models[each.object_id].vertices, image.camera)
+        # The box is around the whole object, also where the image cuts it off.
+        np.testing.assert_allclose(each.box_xywh[:2], outline.min(axis=0), atol=0.51)
+        np.testing.assert_allclose(each.box_xywh[2:], np.ptp(outline, axis=0), atol=0.51)
 
 
 def test_samples_are_cut_out_with_their_camera(drawn):

@@ -11,12 +11,13 @@ import tiny_object
 from typer.testing import CliRunner
 
 from jaxpose.cli.main import app
-from jaxpose.codecs import FieldVoting
+from jaxpose.codecs import FieldVoting, Sample
+from jaxpose.codecs.simcc import SimCC
 from jaxpose.config import to_json
 from jaxpose.convert.release import Card, save_release
 from jaxpose.data.source import SyntheticPeople
 from jaxpose.errors import InputError
-from jaxpose.geometry.cameras import centred_camera
+from jaxpose.geometry.cameras import centred_camera, pinhole
 from jaxpose.geometry.pnp import project_points
 from jaxpose.geometry.rigid import RigidPose, compose_poses
 from jaxpose.geometry.rotations import matrix_from_axis_angle
@@ -34,8 +35,9 @@ from jaxpose.objects.bop_writing import write_drawn_bop
 from jaxpose.objects.drawn import drawn_objects
 from jaxpose.objects.drawn_scenes import SyntheticObjects
 from jaxpose.tasks.objects.pose import FoundKeypoints, pose_from_keypoints
+from jaxpose.tasks.objects.predictor import in_image
 from jaxpose.tasks.objects.task import surface_of
-from jaxpose.tasks.topdown.augment import Augmentation, augmented
+from jaxpose.tasks.topdown.augment import Augmentation, augmented, center_crop
 
 EXPERIMENT = tiny_object.get_config()
 VOTING = replace(
@@ -79,6 +81,26 @@ def test_fields_point_at_the_keypoints_of_the_turned_crop(batch):
     # The object's pixels are where its keypoints are.
     middle = [np.argwhere(m[..., 1] > 0)[:, ::-1].mean(axis=0) for m in np.asarray(targets.mask)]
     assert np.linalg.norm(np.stack(middle) - voted.keypoints[:, 8], axis=-1).mean() < 8
+
+
+def test_simcc_targets_give_the_poses(batch):
+    """Targets of SimCC in crops as of evaluation are decoded to the poses of the images."""
+    codec = SimCC((48, 48), split_ratio=4.0, sigma=4.0)
+    device = {key: jnp.asarray(batch[key]) for key in EXPERIMENT.device_keys(None)}
+
+    def decoded(batch):
+        _, keypoints, visible, matrix = center_crop(batch, input_hw=(48, 48), udp=codec.udp)
+        return codec.decode(codec.encode(Sample(visible, keypoints)).values), matrix
+
+    found, matrices = jax.jit(decoded)(device)
+    found = in_image(found, np.asarray(matrices))
+    models = {model.id: model for model in drawn_objects()}
+    for row in range(6):
+        model = models[int(batch["object_id"][row])]
+        camera = pinhole(batch["K"][row], np.eye(3), np.zeros(3))
+        pose = pose_from_keypoints(found.take(row), model.keypoints, camera, threshold=2.0)
+        true = RigidPose(batch["R"][row], batch["t"][row])
+        assert add_s(pose, true, model.points) < 0.1 * model.diameter
 
 
 def test_poses_that_look_the_same_have_the_same_keypoints():
@@ -132,6 +154,15 @@ def test_accuracy_counts_symmetric_and_missing_poses():
     assert (figures["rotation"], figures["translation"]) == (pytest.approx(0, abs=1e-5), 0)
     # 10 mm of 125.3: 8 %, so 9 of 10 thresholds; the egg box is exact; the others are wrong.
     assert figures["AR_MSSD"] == pytest.approx((0.9 + 1 + 0 + 0) / 4, abs=0.03)
+    assert "AR_VSD" not in figures
+    # Exact; 0.12 at the five larger tolerances, which is below 8 of 10 thresholds; none; wrong.
+    discrepancies = np.ones((4, 10))
+    discrepancies[0], discrepancies[1, 5:] = 0, 0.12
+    whole = score((BopRecall(),), replace(estimates, discrepancies=discrepancies)).figures
+    assert whole["AR_VSD"] == pytest.approx((1 + 0.5 * 0.8 + 0 + 0) / 4)
+    assert whole["AR"] == pytest.approx(
+        (whole["AR_VSD"] + figures["AR_MSSD"] + figures["AR_MSPD"]) / 3
+    )
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +223,18 @@ def test_true_poses_have_full_marks_and_absent_ones_are_counted(dataset, tmp_pat
     assert result.exit_code == 0, result.output
     metrics = json.loads(result.output)["metrics"]
     assert metrics["ADD(-S) 0.1d"] == metrics["AR_MSSD"] == metrics["AR_MSPD"] == 1
+    assert metrics["AR_VSD"] == metrics["AR"] == 1
+    away = [
+        row._replace(pose=row.pose._replace(t=row.pose.t + np.array([0, 0, 30]))) for row in rows
+    ]
+    write_bop_results(tmp_path / "away.csv", away)
+    result = invoke("score", tmp_path / "away.csv", "--bop", dataset, "--json")
+    far = json.loads(result.output)["metrics"]
+    # 30 mm are beyond the tolerances of the smaller ones among 5 to 50 % of every diameter.
+    assert 0.1 < far["AR_VSD"] < 0.9
+    assert (
+        "AR_VSD" not in invoke("score", tmp_path / "away.csv", "--bop", dataset, "--no-vsd").output
+    )
     write_bop_results(tmp_path / "less.csv", rows[1:])
     result = invoke("score", tmp_path / "less.csv", "--bop", dataset)
     assert result.exit_code == 1 and "no result: 1" in result.output
