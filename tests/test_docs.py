@@ -89,10 +89,14 @@ SHRUNK: list[tuple[str, list[str]]] = [
         _set(*BRIEF, "train_data.clips=4", "eval_data.clips=2", "model.backbone.width=16"),
     ),
     (
-        r"train meshes_synthetic",
+        r"train meshes_synthetic_first",
+        _set(*BRIEF, "evaluation.batch_size=8", "train_data.count=8", "eval_data.count=8"),
+    ),
+    (
+        r"train meshes_synthetic ",
         _set(
             *(*BRIEF, "evaluation.batch_size=8", "train_data.count=8", "eval_data.count=8"),
-            *("model.head.depth=1", "model.head.width=16", "model.backbone.widths=(8,16,16)"),
+            *("model.head.depth=1", "model.head.width=16"),
         ),
     ),
     (

@@ -11,7 +11,7 @@ _SHARPNESS = 30.0
 
 
 class PartTokens(NamedTuple):
-    """What was found of each keypoint.
+    """Findings of each keypoint.
 
     Attributes:
       features: `[B, K, C]` mean of the map.

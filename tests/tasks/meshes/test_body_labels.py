@@ -17,9 +17,12 @@ from jaxpose.bodies.labelled_people import LabelledBodies, LabelledSource
 from jaxpose.bodies.labels import fit_labels, read_labels
 from jaxpose.bodies.prior import pose_prior
 from jaxpose.cli.main import app
+from jaxpose.convert.rules import flatten
 from jaxpose.data.source import SyntheticPeople
 from jaxpose.errors import InputError
 from jaxpose.geometry.rotations import matrix_from_axis_angle
+from jaxpose.models.build import PoseModel, init_variables
+from jaxpose.models.heads import DeconvHead
 from jaxpose.models.mesh_head import MeshOutputs
 from jaxpose.skeletons import COCO17, H36M17, HAND21
 from jaxpose.tasks.meshes.loss import (
@@ -198,3 +201,26 @@ def test_a_folder_needs_a_split_and_one_file(tmp_path):
         app, ["fit", str(tmp_path), "bodies.npz", "--split", "train", "--size", "9x9"]
     )
     assert run.exit_code == 2 and "--size is for files of predictions" in run.output
+
+
+def test_parts_begin_as_the_heatmaps_of_the_network_of_keypoints():
+    experiment = tiny_mesh.get_config()
+    backbone = experiment.model.backbone
+    head = replace(experiment.model.head, parts=17, positions=True)
+    started = replace(
+        experiment, model=PoseModel(backbone, head), init_from="keypoints", reset_head=True
+    )
+    network = PoseModel(backbone, DeconvHead(17, deconv_channels=()))
+    given = {
+        key: np.asarray(value)
+        for key, value in flatten(init_variables(network, jax.random.key(1), (64, 48))).items()
+    }
+    fresh = init_variables(started.model, jax.random.key(0), (64, 48))
+    made = started.task().initial_variables(fresh, lambda name: given)
+    for name in ("kernel", "bias"):
+        np.testing.assert_array_equal(
+            made["params"]["head"]["parts"][name], given[f"params/head/final/{name}"]
+        )
+    other = {key: value for key, value in given.items() if "/head/" not in key}
+    with pytest.raises(InputError, match="does not end with a 1x1 convolution to 17 heatmaps"):
+        started.task().initial_variables(fresh, lambda name: other)
