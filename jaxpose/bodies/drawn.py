@@ -49,6 +49,8 @@ REST = Pose(np.zeros((5, 3)), np.array([[90.0, 90.0, 90.0]] * 2), _ZERO2, _ZERO2
             _PAIR)  # fmt: skip
 FACING = (0.0, 0.0, -1.0, 1.0, 0.0, 0.0)
 """Rotation of a root that stands and faces the camera, as six numbers (`MeshHead.facing`)."""
+Y_UP = np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]])
+"""Rotation of the body's frame to that of SMPL: x left, y up, z forward."""
 AVERAGE = Shape(1700.0, 1.05, 1.0, 1.0, 1.0, 1.05, 1.1, 0.3)
 _TUBES = ("torso", "skull", "left_arm", "right_arm", "left_hand", "right_hand", "left_leg",
           "right_leg", "left_foot", "right_foot")  # fmt: skip

@@ -1,4 +1,4 @@
-"""Files of fitted bodies: parameters as `.npz`, meshes as Wavefront `.obj`."""
+"""Files of bodies: parameters as `.npz`, meshes as Wavefront `.obj`, motion as `.bvh`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,8 +7,12 @@ from typing import Any
 import numpy as np
 
 from jaxpose.bodies.model import Body
+from jaxpose.bodies.scene import BodyTrack
 from jaxpose.errors import not_written
+from jaxpose.geometry.axes import y_up
 from jaxpose.geometry.rotations import axis_angle_from_matrix
+from jaxpose.motion.armature import bvh_from_rotations
+from jaxpose.motion.bvh import write_bvh
 from jaxpose.paths import atomic_write
 
 _MM = 1000.0
@@ -76,13 +80,42 @@ def save_obj(
     lines = []
     for number, (vertices, name) in enumerate(zip(meshes, names, strict=True)):
         lines.append(f"o {name}")
-        # Two axes change their sign, so no mesh is mirrored.
-        upright = vertices / _MM * np.array([1.0, -1.0, -1.0])
+        upright = y_up(vertices, "-y") / _MM
         lines += [f"v {x:.5f} {y:.5f} {z:.5f}" for x, y, z in upright]
         first = 1 + number * len(vertices)
         lines += [f"f {a} {b} {c}" for a, b, c in faces + first]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, "\n".join(lines) + "\n")
+    except OSError as error:
+        raise not_written(path, error) from error
+
+
+def save_bvh(path: Path, body: Body, track: BodyTrack, stated: float | None = None) -> None:
+    """Writes the motion of one person in centimetres, y up, the camera at the origin.
+
+    Frames are at a constant rate; between those of the track they are interpolated, however long a
+    gap is.
+
+    Args:
+      path: a `.bvh`.
+      body: the model.
+      track: the person.
+      stated: frames per second that the video states.
+
+    Raises:
+      InputError: times that have no constant rate, or the file cannot be written.
+    """
+    even, fps = track.even(stated)
+    parents = np.array(body.parents)
+    offsets = track.joints - track.joints[np.maximum(parents, 0)]
+    # A joint without children ends at twice the distance of the middle of its vertices.
+    weights = np.asarray(body.weights, np.float64)
+    middles = weights.T @ track.vertices / np.maximum(weights.sum(axis=0), 1e-9)[:, None]
+    ends = 2 * (middles - track.joints)
+    bvh = bvh_from_rotations(body.joints, parents, offsets, ends, even.rotations, even.root, fps)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_bvh(path, bvh)
     except OSError as error:
         raise not_written(path, error) from error

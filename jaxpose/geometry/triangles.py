@@ -1,4 +1,4 @@
-"""Nearest points on triangles, in NumPy, for points in a plane and in 3D."""
+"""Triangles in NumPy: nearest points, in a plane and in 3D, and normals of meshes."""
 
 import numpy as np
 
@@ -25,6 +25,22 @@ def nearest_on_triangles(
         return np.zeros(0, int), np.zeros((0, 3)), np.zeros(0)
     face, shares, distance = (np.concatenate(values) for values in zip(*found, strict=True))
     return face, shares, distance
+
+
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Unit normals `[V, 3]` of a mesh: means of its triangles' normals by their areas.
+
+    Args:
+      vertices: `[V, 3]`.
+      faces: int `[F, 3]`; counter-clockwise from the side to which the normals point. A vertex of
+        no triangle, or of flat ones alone, has the normal 0.
+    """
+    corners = vertices[faces]
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    total = np.zeros_like(vertices)
+    for corner in range(3):
+        np.add.at(total, faces[:, corner], normal)
+    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
 
 
 def _nearest(points: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, ...]:

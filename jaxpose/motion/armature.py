@@ -88,32 +88,60 @@ def bvh_from_points(points: np.ndarray, skeleton: Skeleton, fps: float, up: str 
     points = y_up(points, up)
     parents = _checked_parents(points, skeleton)
     offsets, turns = _posed(points, parents, skeleton.keypoints)
-    order = _order(parents)
-    names: list[str] = []
+    above = np.where(parents < 0, np.arange(len(parents)), parents)
+    local = turns[:, above].swapaxes(-1, -2) @ turns
+    root = int(np.flatnonzero(parents < 0)[0])
+    local[:, root] = turns[:, root]
+    # A bone needs an end to be drawn: a fifth of its parent bone, in the same direction.
+    return bvh_from_rotations(
+        skeleton.keypoints, parents, offsets, 0.2 * offsets, local, points[:, root], fps
+    )
+
+
+def bvh_from_rotations(
+    names: tuple[str, ...],
+    parents: np.ndarray,
+    offsets: np.ndarray,
+    ends: np.ndarray,
+    rotations: np.ndarray,
+    root: np.ndarray,
+    fps: float,
+) -> Bvh:
+    """Motion of a rig in centimetres; the root has positions, every joint angles ZXY in degrees.
+
+    Args:
+      names: of the J joints.
+      parents: int `[J]`, -1 for the root, a tree.
+      offsets: `[J, 3]` of the joints from their parents in the rest pose, mm, y up.
+      ends: `[J, 3]` of the end sites of joints without children, mm; others are not used.
+      rotations: `[T, J, 3, 3]` in the frames of the parents.
+      root: `[T, 3]` positions of the root, mm, y up.
+      fps: frames per second.
+    """
+    found: list[str] = []
     columns: list[np.ndarray] = []
     new_parents: list[int] = []
     rest: list[np.ndarray] = []
     channels: list[tuple[str, ...]] = []
     place = {-1: -1}
-    for joint in order:
-        above = parents[joint]
-        place[joint] = len(names)
-        names.append(skeleton.keypoints[joint])
-        new_parents.append(place[int(above)])
+    for joint in _order(parents):
+        above = int(parents[joint])
+        place[joint] = len(found)
+        found.append(names[joint])
+        new_parents.append(place[above])
         rest.append(offsets[joint])
-        local = turns[:, joint] if above < 0 else turns[:, above].swapaxes(-1, -2) @ turns[:, joint]
         if above < 0:
-            columns.append(points[:, joint] / _MM_PER_UNIT)
+            columns.append(root / _MM_PER_UNIT)
         channels.append(_POSITION + _ROTATION if above < 0 else _ROTATION)
-        columns.append(Rotation.from_matrix(local).as_euler("ZXY", degrees=True))
+        turn = Rotation.from_matrix(rotations[:, joint])
+        columns.append(turn.as_euler("ZXY", degrees=True))
         if not (parents == joint).any():
-            # A bone needs an end to be drawn: a fifth of its parent bone, in the same direction.
-            names.append(f"{skeleton.keypoints[joint]}_end")
+            found.append(f"{names[joint]}_end")
             new_parents.append(place[joint])
-            rest.append(0.2 * offsets[joint])
+            rest.append(ends[joint])
             channels.append(())
     return Bvh(
-        names=tuple(names),
+        names=tuple(found),
         parents=tuple(new_parents),
         offsets=np.stack(rest) / _MM_PER_UNIT,
         channels=tuple(channels),

@@ -16,6 +16,7 @@ from jaxpose.geometry.pnp import project_points
 from jaxpose.geometry.rasterize import Raster, draw_triangles, empty_raster
 from jaxpose.geometry.rigid import RigidPose, apply_pose
 from jaxpose.geometry.symmetries import canonical_pose
+from jaxpose.geometry.triangles import vertex_normals
 from jaxpose.objects.drawn import drawn_objects
 from jaxpose.objects.model import ObjectModel
 from jaxpose.skeletons import OBJECT9, Skeleton
@@ -200,12 +201,7 @@ def _pose(rng: np.random.Generator, beside: tuple[float, float], depth: float) -
 def _normals(number: int) -> np.ndarray:
     """Unit normals of the vertices of a drawn object."""
     model = drawn_objects()[number - 1]
-    corners = model.vertices[model.faces]
-    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    total = np.zeros_like(model.vertices)
-    for corner in range(3):
-        np.add.at(total, model.faces[:, corner], normal)
-    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
+    return vertex_normals(model.vertices, model.faces)
 
 
 def _draw(

@@ -1,14 +1,17 @@
 """Drawings of meshes: bodies, hands and objects over an image or from any side."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
 
 from jaxpose.errors import InputError
+from jaxpose.geometry.axes import y_up
 from jaxpose.geometry.cameras import Camera, project, world_to_camera
 from jaxpose.geometry.rasterize import draw_triangles, empty_raster
+from jaxpose.geometry.triangles import vertex_normals
 from jaxpose.viz.people import person_colors
+from jaxpose.viz.pose3d import VIEW_WH, draw_stage, stage_of
 
 _ZOOM = 2  # enlargement while drawing; averaging down makes edges smooth
 _AMBIENT = 0.35
@@ -58,6 +61,34 @@ def draw_meshes(
     return np.clip(np.rint(image * (1 - share) + ink), 0, 255).astype(np.uint8)
 
 
+def turning_meshes(
+    frames: Sequence[Sequence[np.ndarray]],
+    faces: np.ndarray,
+    *,
+    colors: Sequence[np.ndarray] | None = None,
+    size_wh: tuple[int, int] = VIEW_WH,
+) -> Iterator[np.ndarray]:
+    """Draws the meshes of each frame from a camera that moves once around all of them.
+
+    Args:
+      frames: for each frame the meshes `[V, 3]`, mm in a camera's frame (y down); may be none. For
+        one moment from all sides, repeat it.
+      faces: int `[F, 3]` of every mesh.
+      colors: for each frame uint8 `[N, 3]` of its meshes; by person if None.
+      size_wh: size of the images.
+
+    Raises:
+      InputError: no frame has a mesh; or as `draw_meshes`.
+    """
+    points = [np.asarray(mesh) for frame in frames for mesh in frame]
+    stage = stage_of(np.concatenate(points) if points else np.zeros((0, 3)))
+    for number, meshes in enumerate(frames):
+        view, camera = draw_stage(stage, azimuth=360 * number / len(frames), size_wh=size_wh)
+        upright = [y_up(mesh, "-y") for mesh in meshes]
+        own = None if colors is None else colors[number]
+        yield draw_meshes(view, upright, faces, camera, colors=own, opacity=1.0)
+
+
 def _checked(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     vertices, faces = np.asarray(vertices, np.float64), np.asarray(faces)
     if vertices.ndim != 2 or vertices.shape[1] != 3 or not np.isfinite(vertices).all():
@@ -72,13 +103,8 @@ def _checked(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def _light(local: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Brightness `[V]` of vertices in the camera's frame, lit from the camera."""
-    corners = local[faces]
-    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    total = np.zeros_like(local)
-    for corner in range(3):
-        np.add.at(total, faces[:, corner], normal)
+    normals = vertex_normals(local, faces)
     ray = local / np.maximum(np.linalg.norm(local, axis=1, keepdims=True), 1e-9)
-    length = np.maximum(np.linalg.norm(total, axis=1), 1e-9)
     # Both sides are lit: a surface with holes shows its inside.
-    facing = np.abs(np.sum(total * ray, axis=1)) / length
+    facing = np.abs(np.sum(normals * ray, axis=1))
     return _AMBIENT + (1 - _AMBIENT) * facing

@@ -114,13 +114,31 @@ def draw_space(
         )
     stage = stage_of(people, up) if stage is None else stage
     people = y_up(people, up)
-    camera = _camera(stage, azimuth, elevation, (size_wh[0] * _ZOOM, size_wh[1] * _ZOOM))
-    canvas = np.empty((size_wh[1] * _ZOOM, size_wh[0] * _ZOOM, 3), np.uint8)
-    canvas[:] = _PAPER
-    _draw_floor(canvas, camera, stage)
+    canvas, camera = _empty_view(stage, azimuth, elevation, size_wh)
     _draw_shadow(canvas, camera, stage, people, skeleton)
     _draw_limbs(canvas, camera, stage, people, skeleton)
     return cv2.resize(canvas, size_wh, interpolation=cv2.INTER_AREA)
+
+
+def draw_stage(
+    stage: Stage, *, azimuth: float = 0.0, elevation: float = 12.0, size_wh: tuple[int, int]
+) -> tuple[np.ndarray, Camera]:
+    """Image of the empty floor, uint8 `[height, width, 3]`, and its camera; see `draw_space`."""
+    canvas, _ = _empty_view(stage, azimuth, elevation, size_wh)
+    image = cv2.resize(canvas, size_wh, interpolation=cv2.INTER_AREA)
+    return image, _camera(stage, azimuth, elevation, size_wh)
+
+
+def _empty_view(
+    stage: Stage, azimuth: float, elevation: float, size_wh: tuple[int, int]
+) -> tuple[np.ndarray, Camera]:
+    """Enlarged canvas with the floor, and its camera."""
+    width, height = size_wh[0] * _ZOOM, size_wh[1] * _ZOOM
+    camera = _camera(stage, azimuth, elevation, (width, height))
+    canvas = np.empty((height, width, 3), np.uint8)
+    canvas[:] = _PAPER
+    _draw_floor(canvas, camera, stage)
+    return canvas, camera
 
 
 def draw_views(
