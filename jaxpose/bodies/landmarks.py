@@ -110,9 +110,7 @@ def _surface(body: Body, skeleton: Skeleton) -> dict[str, np.ndarray]:
     return {name: np.eye(len(body.template))[vertex] for name, vertex in face.items()}
 
 
-def _on_joints(
-    body: Body, weights: np.ndarray, joints: np.ndarray, known: np.ndarray
-) -> Landmarks:
+def _on_joints(body: Body, weights: np.ndarray, joints: np.ndarray, known: np.ndarray) -> Landmarks:
     """Landmarks from weights of vertices `[K, V]` and of joints `[K, J]`.
 
     Skinning moves vertex v to the sum over j of w_vj (R_j (v - joint_j) + placed_j), so a weighted
