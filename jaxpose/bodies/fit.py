@@ -78,7 +78,7 @@ class Fitted(NamedTuple):
 
 
 class _Person(NamedTuple):
-    """What is known of one person, or of N in arrays with a first axis more.
+    """Measurements of one person, or of N in arrays with a first axis more.
 
     Attributes:
       camera: None where the targets are points in 3D.
@@ -321,7 +321,7 @@ def _solve(problem: _Problem, state: _State, steps: int) -> _State:
         trust = problem.person.weights * jnp.minimum(1.0, problem.settings.huber / length)
         slopes = jax.jacfwd(problem.seen)(theta)  # [K, 2 or 3, D]
         rows = (slopes * jnp.sqrt(trust)[:, None, None]).reshape(-1, slopes.shape[-1])
-        usual, usual_slopes, _ = problem.believed(theta)
+        usual, usual_slopes = problem.believed(theta)[:2]
         rows = jnp.concatenate([rows, usual_slopes])
         errors = jnp.concatenate([(off * jnp.sqrt(trust)[:, None]).ravel(), usual])
         normal = jnp.einsum("rd,re->de", rows, rows, precision="highest")

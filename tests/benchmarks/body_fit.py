@@ -53,6 +53,7 @@ def main() -> None:
         cases = [
             ("learnt", Fitting(), learnt),
             ("learnt, larger pixel_sigma", Fitting(pixel_sigma=0.015), learnt),
+            ("learnt, all starts", Fitting(pixel_sigma=0.015, starts=32), learnt),
             *cases,
         ]
 
