@@ -20,6 +20,8 @@ import tiny
 from doc_clips import clips_of_mmaction, labelled_results, mot
 from typer.testing import CliRunner, Result
 
+from jaxpose.bodies import drawn_body
+from jaxpose.bodies.landmarks import landmarks
 from jaxpose.cli.main import app
 from jaxpose.codecs.lifting import LiftingCodec, Statistics
 from jaxpose.config import override, to_json
@@ -347,6 +349,16 @@ def humaneva_motion(path: Path) -> None:
     _jaxpose("prepare", "humaneva", "--source", source, "--out", path)
 
 
+def h36m_poses(path: Path) -> None:
+    """Human3.6M's joints in metres, y up, of the free body in its rest pose and near it."""
+    rest, still = np.tile(np.eye(3, dtype=np.float32), (17, 1, 1)), np.zeros(3, np.float32)
+    points = landmarks(drawn_body(), H36M17).points(np.zeros(8, np.float32), rest, still)
+    forward, left, up = np.asarray(points, np.float64).T / 1000
+    joints = np.stack([left, up, forward], axis=-1)
+    joints = joints + 0.01 * np.random.default_rng(0).standard_normal((24, 17, 3))
+    np.savez(path, **{"S1/walking_1": joints - joints[:, :1]})
+
+
 CRANE = Skeleton(
     "crane",
     keypoints=("base", "elbow", "left_claw", "right_claw"),
@@ -387,6 +399,7 @@ STAND_INS: dict[str, Callable[[Path], None]] = {
     r"my_recipe\.py": recipe,
     r"study": study,
     r"data_3d_h36m\.npz": h36m_joints,
+    r"h36m_fk17_10hz\.npz": h36m_poses,
     r"camera-parameters\.json": h36m_cameras,
     r"humaneva15_flat\.npz": humaneva,
     r"Calib\.toml": calibration_file,

@@ -122,6 +122,7 @@ SHRUNK: list[tuple[str, list[str]]] = [
         _set(*BRIEF, "model.backbone.channels=8", "evaluation.batch_size=32"),
     ),
     (r"prepare (coco|lsp|mpii|labels)", ["--processes", "1"]),
+    (r"prepare pose_prior", ["--components", "1"]),
     (r"bench (step|data|eval) coco_vitpose_b", _set(*SMALL_VIT)),
     (r"bench step", ["--batch-size", "8", "--steps", "1"]),
     (r"bench data", ["--batch-size", "4", "--rounds", "1", "--seconds", "0.01"]),

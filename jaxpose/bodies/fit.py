@@ -16,15 +16,20 @@ import numpy as np
 
 from jaxpose.bodies.landmarks import Landmarks, landmarks
 from jaxpose.bodies.model import Body
-from jaxpose.bodies.prior import PosePrior, pose_prior, upright
+from jaxpose.bodies.prior import PosePrior, PriorNumbers, pose_prior, upright
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import Camera, check_cameras, project
 from jaxpose.geometry.namespace import prepend_axes
+from jaxpose.geometry.procrustes import procrustes
 from jaxpose.geometry.rotations import matrix_from_axis_angle
 from jaxpose.skeletons import Skeleton
 
 _METRE = 1000.0  # translations are optimised in metres, of the size of the angles
 _FEWEST = 6
+_TRIED = 10  # iterations of every start; the most promising ones get the rest
+
+_State = tuple[Any, Any, Any]
+"""Parameters `[D]`, damping and cost of a fit."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,10 @@ class Fitting:
       pixel_sigma: expected error of a keypoint of score 1, as a share of the person's size.
       huber: errors above so many sigmas count linearly.
       pose_weight, shape_weight: factors on the priors; 0 switches one off.
-      directions: number of directions of the person from which the fit begins.
-      iterations: Levenberg-Marquardt steps from each.
+      directions: number of directions of the person that are tried with each mean of the prior.
+      starts: number of these that are followed to the end, those of the lowest costs after ten
+        iterations.
+      iterations: Levenberg-Marquardt steps.
       min_score: keypoints below it are not used.
     """
 
@@ -45,6 +52,7 @@ class Fitting:
     pose_weight: float = 1.0
     shape_weight: float = 1.0
     directions: int = 4
+    starts: int = 4
     iterations: int = 40
     min_score: float = 0.05
 
@@ -69,6 +77,22 @@ class Fitted(NamedTuple):
     used: np.ndarray
 
 
+class _Person(NamedTuple):
+    """Measurements of one person, or of N in arrays with a first axis more.
+
+    Attributes:
+      camera: None where the targets are points in 3D.
+      target: `[K, 2]` pixels or `[K, 3]` mm.
+      weights: `[K]`; 0 for keypoints that do not count.
+      size: longest extent in the unit of the targets.
+    """
+
+    camera: Camera | None
+    target: Any
+    weights: Any
+    size: Any
+
+
 def fit_body(
     body: Body,
     skeleton: Skeleton,
@@ -76,6 +100,7 @@ def fit_body(
     scores: np.ndarray | None,
     camera: Camera,
     settings: Fitting = Fitting(),
+    prior: PosePrior | None = None,
 ) -> Fitted:
     """Fits a body to the keypoints of each person.
 
@@ -86,34 +111,76 @@ def fit_body(
       scores: `[N, K]` in [0, 1], or None: all certain.
       camera: one camera whose frame is the world (R identity, t zero), or `[N]` of them.
       settings: see `Fitting`.
+      prior: of the body's pose and shape; that of drawn people if None.
 
     Raises:
-      InputError: shapes that do not fit; a camera that is none; a body without limbs.
+      InputError: shapes that do not fit; a camera that is none; a body without limbs; a prior of
+        another body.
     """
-    keypoints = np.asarray(keypoints, np.float32)
-    if keypoints.ndim != 3 or keypoints.shape[1:] != (skeleton.num_keypoints, 2):
-        raise InputError(
-            f"keypoints of shape {list(keypoints.shape)}; [people, {skeleton.num_keypoints}, 2] is "
-            f"needed with the skeleton {skeleton.name!r}"
-        )
     check_cameras(Camera(*(np.asarray(field, np.float64) for field in camera)))
-    weights = np.ones(keypoints.shape[:2]) if scores is None else np.asarray(scores, np.float64)
-    if weights.shape != keypoints.shape[:2]:
+    cameras = jax.tree.map(jnp.float32, _stacked(camera, len(keypoints)))
+    return _fit(body, skeleton, keypoints, scores, cameras, settings, prior)
+
+
+def fit_body_3d(
+    body: Body,
+    skeleton: Skeleton,
+    points: np.ndarray,
+    scores: np.ndarray | None = None,
+    settings: Fitting = Fitting(),
+    prior: PosePrior | None = None,
+) -> Fitted:
+    """Fits a body to the 3D keypoints of each person.
+
+    Points leave the turn of a bone about itself open; the prior decides there.
+
+    Args:
+      points: `[N, K, 3]` mm, in any right-handed frame with x right, y down and z forward; NaN
+        where unknown.
+      body, skeleton, scores, settings, prior: as in `fit_body`; `Fitting.directions` has no effect.
+
+    Returns:
+      Bodies in the frame of the points; `error` is in mm.
+
+    Raises:
+      InputError: as `fit_body`.
+    """
+    return _fit(body, skeleton, points, scores, None, settings, prior)
+
+
+def _fit(
+    body: Body,
+    skeleton: Skeleton,
+    targets: np.ndarray,
+    scores: np.ndarray | None,
+    cameras: Camera | None,
+    settings: Fitting,
+    prior: PosePrior | None,
+) -> Fitted:
+    """Fits to pixels `[N, K, 2]` before cameras, or to points `[N, K, 3]` without."""
+    targets = np.asarray(targets, np.float32)
+    axes = 3 if cameras is None else 2
+    if targets.ndim != 3 or targets.shape[1:] != (skeleton.num_keypoints, axes):
         raise InputError(
-            f"scores of shape {list(weights.shape)} for keypoints of {list(keypoints.shape)}"
+            f"keypoints of shape {list(targets.shape)}; [people, {skeleton.num_keypoints}, {axes}] "
+            f"is needed with the skeleton {skeleton.name!r}"
+        )
+    weights = np.ones(targets.shape[:2]) if scores is None else np.asarray(scores, np.float64)
+    if weights.shape != targets.shape[:2]:
+        raise InputError(
+            f"scores of shape {list(weights.shape)} for keypoints of {list(targets.shape)}"
         )
     places = landmarks(body, skeleton)
-    there = np.isfinite(keypoints).all(axis=-1) & np.isfinite(weights) & places.known
+    prior = pose_prior(body) if prior is None else prior.of(body)
+    there = np.isfinite(targets).all(axis=-1) & np.isfinite(weights) & places.known
     weights = np.where(there & (weights >= settings.min_score), weights, 0.0).astype(np.float32)
     used = (weights > 0).sum(axis=1)
-    pixels = np.where(there[..., None], keypoints, 0.0)
-    size = _sizes(pixels, weights)
-    cameras = jax.tree.map(jnp.float32, _stacked(camera, len(pixels)))
-    prior = jax.tree.map(jnp.asarray, pose_prior(body))
+    targets = np.where(there[..., None], targets, 0.0)
+    people = _Person(cameras, targets, weights, _sizes(targets, weights))
     begin = jnp.asarray(upright(body), jnp.float32)
-    made = _fit_all(places, prior, begin, cameras, pixels, weights, size, settings)
+    made = _fit_all(places, prior.numbers, begin, people, settings)
     shape, rotations, translation, points, error = (np.array(value) for value in made)
-    points[:, ~places.known] = np.nan
+    points[:, ~np.asarray(places.known)] = np.nan
     for value in (shape, rotations, translation, points, error):
         value[used < _FEWEST] = np.nan
     return Fitted(shape, rotations, translation, points, error, used)
@@ -135,38 +202,40 @@ def _sizes(pixels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.maximum(extent, 1.0).astype(np.float32)
 
 
-@partial(jax.jit, static_argnums=7)
+@partial(jax.jit, static_argnums=4)
 def _fit_all(
-    places: Landmarks,
-    prior: PosePrior,
-    begin: jax.Array,
-    cameras: Camera,
-    pixels: jax.Array,
-    weights: jax.Array,
-    size: jax.Array,
-    settings: Fitting,
+    places: Landmarks, prior: PriorNumbers, begin: jax.Array, people: _Person, settings: Fitting
 ) -> tuple[jax.Array, ...]:
-    angles = jnp.arange(settings.directions) * (2 * jnp.pi / settings.directions)
+    return jax.vmap(partial(_fit_one, places, prior, settings, begin))(people)
+
+
+def _fit_one(
+    places: Landmarks, prior: PriorNumbers, settings: Fitting, begin: jax.Array, person: _Person
+) -> tuple[jax.Array, ...]:
+    """Shape, rotations, translation, points and error of one person."""
+    count = 1 if person.camera is None else settings.directions
+    angles = jnp.arange(count) * (2 * jnp.pi / count)
     about = jnp.stack([jnp.zeros_like(angles), angles, jnp.zeros_like(angles)], axis=-1)
     starts = jnp.einsum("dab,bc->dac", matrix_from_axis_angle(about), begin, precision="highest")
-    one = partial(_fit_one, places, prior, settings)
-    fits = jax.vmap(jax.vmap(one, (0, None, None, None, None)), (None, 0, 0, 0, 0))(
-        starts, cameras, pixels, weights, size
-    )
-    cost, parameters = fits
-    best = jnp.argmin(cost, axis=1)
-    chosen = jnp.take_along_axis(parameters, best[:, None, None], axis=1)[:, 0]
-    start = starts[best]
-
-    def result(theta: jax.Array, start: jax.Array, camera: Camera, pixel: Any, weight: Any) -> Any:
-        shape, rotations, translation = _unpack(places.body, theta, start)
-        points = places.points(shape, rotations, translation)
-        away = jnp.sum((project(camera, points) - pixel) ** 2, axis=-1)
-        seen = weight > 0
-        error = jnp.sqrt(jnp.sum(jnp.where(seen, away, 0.0)) / jnp.maximum(seen.sum(), 1))
-        return shape, rotations, translation, points, error
-
-    return jax.vmap(result)(chosen, start, cameras, pixels, weights)
+    # Every direction with every mean pose; after a few steps only the best ones go on.
+    first = jax.vmap(partial(_first, places, person), (None, 0))
+    starts, thetas = jax.vmap(first, (0, None))(starts, prior.means)
+    starts, thetas = starts.reshape(-1, 3, 3), thetas.reshape(-1, thetas.shape[-1])
+    problem = partial(_Problem, places, prior, settings, person)
+    solve = jax.vmap(lambda start, state, steps: _solve(problem(start), state, steps), (0, 0, None))
+    costs = jax.vmap(lambda start, theta: problem(start).cost(theta))(starts, thetas)
+    tried = min(_TRIED, settings.iterations)
+    state = solve(starts, (thetas, jnp.full(len(costs), 1e-2), costs), tried)
+    kept = jnp.argsort(state[2])[: min(settings.starts, len(costs))]
+    state = jax.tree.map(lambda value: value[kept], state)
+    theta, _, costs = solve(starts[kept], state, settings.iterations - tried)
+    best = jnp.argmin(costs)
+    shape, rotations, translation = _unpack(places.body, theta[best], starts[kept][best])
+    points = places.points(shape, rotations, translation)
+    away = jnp.sum((_measured(person.camera, points) - person.target) ** 2, axis=-1)
+    seen = person.weights > 0
+    error = jnp.sqrt(jnp.sum(jnp.where(seen, away, 0.0)) / jnp.maximum(seen.sum(), 1))
+    return shape, rotations, translation, points, error
 
 
 def _unpack(body: Body, theta: jax.Array, start: jax.Array) -> tuple[jax.Array, ...]:
@@ -178,84 +247,119 @@ def _unpack(body: Body, theta: jax.Array, start: jax.Array) -> tuple[jax.Array, 
     return shape, jnp.concatenate([turned[None], local]), translation * _METRE
 
 
-def _fit_one(
-    places: Landmarks,
-    prior: PosePrior,
-    settings: Fitting,
-    start: jax.Array,
-    camera: Camera,
-    pixels: jax.Array,
-    weights: jax.Array,
-    size: jax.Array,
-) -> tuple[jax.Array, jax.Array]:
-    """Lowest cost and its parameters `[D]` from one direction of one person."""
-    body = places.body
-    sigma = settings.pixel_sigma * size
-    strength = jnp.sqrt(jnp.asarray([settings.pose_weight, settings.shape_weight]))
+def _measured(camera: Camera | None, points: jax.Array) -> jax.Array:
+    """Pixels of points `[K, 3]` before a camera; the points themselves without."""
+    if camera is None:
+        return points
+    return project(camera, points.at[:, 2].max(0.1 * _METRE))  # points behind have no image
 
-    def seen(theta: jax.Array) -> jax.Array:
-        points = places.points(*_unpack(body, theta, start))
-        near = points.at[:, 2].max(0.1 * _METRE)  # a point behind the camera has no image
-        return (project(camera, near) - pixels) / sigma
 
-    def believed(theta: jax.Array) -> jax.Array:
-        count = len(prior.mean)
-        pose, shape = theta[6 : 6 + count], theta[6 + count :]
-        unusual = jnp.einsum("ab,b->a", prior.whitening, pose - prior.mean, precision="highest")
-        return jnp.concatenate([strength[0] * unusual, strength[1] * shape])
+class _Problem(NamedTuple):
+    """Cost of the parameters of one person; its residuals and their slopes.
 
-    def cost(theta: jax.Array) -> jax.Array:
-        length = jnp.sqrt(jnp.sum(seen(theta) ** 2, axis=-1) + 1e-12)
-        loss = jnp.where(
-            length < settings.huber,
-            0.5 * length**2,
-            settings.huber * (length - 0.5 * settings.huber),
+    The prior is the least over its components of half the squared distance and a constant. At any
+    parameters the nearest component alone is not below it anywhere, so that a step which lowers
+    that one lowers the cost.
+    """
+
+    places: Landmarks
+    prior: PriorNumbers
+    settings: Fitting
+    person: _Person
+    start: jax.Array
+
+    def seen(self, theta: jax.Array) -> jax.Array:
+        """Errors of the keypoints in expected errors, `[K, 2 or 3]`."""
+        points = self.places.points(*_unpack(self.places.body, theta, self.start))
+        off = _measured(self.person.camera, points) - self.person.target
+        return off / (self.settings.pixel_sigma * self.person.size)
+
+    def features(self, theta: jax.Array) -> jax.Array:
+        """Pose and the direction up in the frame of the root, `[3 (J - 1) + 3]`."""
+        turn = matrix_from_axis_angle(theta[3:6])
+        turned = jnp.einsum("ab,bc->ac", turn, self.start, precision="highest")
+        return jnp.concatenate([theta[6 : 6 + 3 * (len(self.places.body.joints) - 1)], -turned[1]])
+
+    def believed(self, theta: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Residuals of the priors, their slopes `[R, D]` and the constant to add."""
+        prior, weights = self.prior, (self.settings.pose_weight, self.settings.shape_weight)
+        features = self.features(theta)
+        count = len(features) - 3
+        off = prepend_axes(features, 2) - prior.means
+        unusual = jnp.einsum("cab,cb->ca", prior.whitenings, off, precision="highest")
+        costs = 0.5 * jnp.sum(unusual**2, axis=-1) + prior.penalties
+        chosen = jnp.argmin(costs)
+        whitening = prior.whitenings[chosen] * jnp.sqrt(weights[0])
+        shape = prior.shape_whitening * jnp.sqrt(weights[1])
+        pose_slopes = jnp.einsum(
+            "ab,bd->ad", whitening, jax.jacfwd(self.features)(theta), precision="highest"
         )
-        return jnp.sum(weights * loss) + 0.5 * jnp.sum(believed(theta) ** 2)
+        shape_slopes = jnp.pad(shape, ((0, 0), (6 + count, 0)))
+        of_shape = jnp.einsum(
+            "ab,b->a", shape, theta[6 + count :] - prior.shape_mean, precision="highest"
+        )
+        residuals = jnp.concatenate([unusual[chosen] * jnp.sqrt(weights[0]), of_shape])
+        slopes = jnp.concatenate([pose_slopes, shape_slopes])
+        return residuals, slopes, weights[0] * prior.penalties[chosen]
 
-    def step(state: tuple[Any, Any, Any], _: None) -> tuple[tuple[Any, Any, Any], None]:
+    def cost(self, theta: jax.Array) -> jax.Array:
+        """Huber's loss of the keypoints' errors and the priors."""
+        huber = self.settings.huber
+        length = jnp.sqrt(jnp.sum(self.seen(theta) ** 2, axis=-1) + 1e-12)
+        loss = jnp.where(length < huber, 0.5 * length**2, huber * (length - 0.5 * huber))
+        residuals, _, constant = self.believed(theta)
+        return jnp.sum(self.person.weights * loss) + 0.5 * jnp.sum(residuals**2) + constant
+
+
+def _solve(problem: _Problem, state: _State, steps: int) -> _State:
+    """Steps of Levenberg-Marquardt from a state."""
+
+    def step(state: _State, _: None) -> tuple[_State, None]:
         theta, damping, before = state
-        off = seen(theta)
+        off = problem.seen(theta)
         length = jnp.sqrt(jnp.sum(off**2, axis=-1) + 1e-12)
-        trust = weights * jnp.minimum(1.0, settings.huber / length)
-        slopes = jax.jacfwd(seen)(theta)  # [K, 2, D]
+        trust = problem.person.weights * jnp.minimum(1.0, problem.settings.huber / length)
+        slopes = jax.jacfwd(problem.seen)(theta)  # [K, 2 or 3, D]
         rows = (slopes * jnp.sqrt(trust)[:, None, None]).reshape(-1, slopes.shape[-1])
-        rows = jnp.concatenate([rows, jax.jacfwd(believed)(theta)])
-        errors = jnp.concatenate([(off * jnp.sqrt(trust)[:, None]).ravel(), believed(theta)])
+        usual, usual_slopes = problem.believed(theta)[:2]
+        rows = jnp.concatenate([rows, usual_slopes])
+        errors = jnp.concatenate([(off * jnp.sqrt(trust)[:, None]).ravel(), usual])
         normal = jnp.einsum("rd,re->de", rows, rows, precision="highest")
         downhill = jnp.einsum("rd,r->d", rows, errors, precision="highest")
         ridge = damping * jnp.diag(normal) + 1e-6
         move = jax.scipy.linalg.solve(normal + jnp.diag(ridge), -downhill, assume_a="pos")
-        after = cost(theta + move)
+        after = problem.cost(theta + move)
         better = after < before
         theta = jnp.where(better, theta + move, theta)
         damping = jnp.clip(jnp.where(better, damping * 0.3, damping * 8), 1e-7, 1e7)
         return (theta, damping, jnp.where(better, after, before)), None
 
-    theta = _first(places, prior, start, camera, pixels, weights)
-    state = (theta, jnp.float32(1e-2), cost(theta))
-    (theta, _, lowest), _ = jax.lax.scan(step, state, None, length=settings.iterations)
-    return lowest, theta
+    return jax.lax.scan(step, state, None, length=steps)[0]
 
 
 def _first(
-    places: Landmarks,
-    prior: PosePrior,
-    start: jax.Array,
-    camera: Camera,
-    pixels: jax.Array,
-    weights: jax.Array,
-) -> jax.Array:
-    """Parameters of the mean pose at the distance at which the body is as large as the person."""
-    shape = jnp.zeros(places.body.num_shapes)
-    theta = jnp.concatenate([jnp.zeros(6), prior.mean, shape])
+    places: Landmarks, person: _Person, start: jax.Array, mean: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Rotation of the root and parameters of a mean pose that lies on the person.
+
+    Before a camera it is moved to the distance at which the body is as large as the person; to
+    points it is turned and moved.
+    """
+    theta = jnp.concatenate([jnp.zeros(6), mean[:-3], jnp.zeros(places.body.num_shapes)])
     points = places.points(*_unpack(places.body, theta, start))
-    share = (weights / jnp.maximum(weights.sum(), 1e-6))[:, None]
-    middle, centre = jnp.sum(share * points, axis=0), jnp.sum(share * pixels, axis=0)
+    share = (person.weights / jnp.maximum(person.weights.sum(), 1e-6))[:, None]
+    centre = jnp.sum(share * person.target, axis=0)
+    if person.camera is None:
+        turn = procrustes(points, person.target, person.weights, scale=False).R
+        start = jnp.einsum("ab,bc->ac", turn, start, precision="highest")
+        points = places.points(*_unpack(places.body, theta, start))
+        return start, theta.at[:3].set((centre - jnp.sum(share * points, axis=0)) / _METRE)
+    middle = jnp.sum(share * points, axis=0)
     # Vertical extent alone: a body that is seen from the side is narrower than one from the front.
     body_spread = jnp.sqrt(jnp.sum(share[:, 0] * (points[:, 1] - middle[1]) ** 2))
-    spread = jnp.sqrt(jnp.max(jnp.sum(share * (pixels - prepend_axes(centre, 2)) ** 2, axis=0)))
-    focal = camera.K[1, 1]
+    off = person.target - prepend_axes(centre, 2)
+    spread = jnp.sqrt(jnp.max(jnp.sum(share * off**2, axis=0)))
+    focal = person.camera.K[1, 1]
     depth = jnp.clip(focal * body_spread / jnp.maximum(spread, 1e-3), 300.0, 1e5)
-    ray = jnp.linalg.solve(camera.K, jnp.append(centre, 1.0))
-    return theta.at[:3].set((ray * depth - middle) / _METRE)
+    ray = jnp.linalg.solve(person.camera.K, jnp.append(centre, 1.0))
+    return start, theta.at[:3].set((ray * depth - middle) / _METRE)

@@ -1,6 +1,7 @@
 """Keypoints of a skeleton on a body: joints by their names, the rest from the surface."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 from jaxpose.bodies.drawn import drawn_keypoints
 from jaxpose.bodies.model import Body, pose_body
 from jaxpose.errors import InputError
+from jaxpose.geometry.namespace import prepend_axes
 from jaxpose.skeletons import COCO17, H36M17, Skeleton
 
 # Vertices of the face in meshes of SMPL's and SMPL-X's topology, by their number of vertices.
@@ -25,25 +27,48 @@ _JOINT_OF = {
     **{f"{side}_foot": f"{side}_ankle" for side in ("left", "right")},
 }
 _FEWEST = 6
+_product = partial(jnp.einsum, precision="highest")
 
 
 class Landmarks(NamedTuple):
-    """Keypoints of a skeleton as a small body: only the vertices that they need.
+    """Keypoints of a skeleton on a body, computed without its surface.
+
+    A keypoint is a sum over joints: share * joint + rotation @ arm.
 
     Attributes:
-      body: its last J vertices are at the joints.
-      matrix: `[K, V']` keypoints from its vertices.
+      body: the body's joints alone; its J vertices are at the joints.
+      share: `[K, J]`.
+      joint: `[P, J]`, 1 at the joint that turns an arm.
+      keypoint: `[K, P]`, 1 at the keypoint of an arm.
+      arms: `[P, 3]` of the mean shape in the rest pose, mm.
+      arm_shapes: `[P, 3, S]` change of the arms by each shape number, mm.
+      arm_pose_shapes: `[9 (J - 1), P, 3]` change by the pose, mm; None where the pose has none.
       known: bool `[K]`, keypoints that the body has; the others are 0.
     """
 
     body: Body
-    matrix: Any
+    share: Any
+    joint: Any
+    keypoint: Any
+    arms: Any
+    arm_shapes: Any
+    arm_pose_shapes: Any
     known: Any
 
     def points(self, shape: Any, rotations: Any, translation: Any) -> jax.Array:
-        """Keypoints `[..., K, 3]` mm of a pose, see `pose_body`."""
-        vertices = pose_body(self.body, shape, rotations, translation).vertices
-        return jnp.einsum("kv,...vc->...kc", self.matrix, vertices, precision="highest")
+        """Keypoints `[..., K, 3]` mm of matrices `[..., J, 3, 3]`, see `pose_body`."""
+        posed = pose_body(self.body, shape, rotations, translation)
+        arms = _product("pcs,...s->...pc", self.arm_shapes, jnp.asarray(shape))
+        arms = arms + prepend_axes(jnp.asarray(self.arms), arms.ndim)
+        if self.arm_pose_shapes is not None:
+            turned = jnp.asarray(rotations)[..., 1:, :, :]
+            bend = turned - prepend_axes(jnp.eye(3), turned.ndim)
+            bend = bend.reshape(*bend.shape[:-3], -1)
+            arms = arms + _product("...q,qpc->...pc", bend, self.arm_pose_shapes)
+        turns = _product("pj,...jab->...pab", self.joint, posed.rotations)
+        reach = _product("...pab,...pb->...pa", turns, arms)
+        at_joints = _product("kj,...jc->...kc", self.share, posed.joints)
+        return at_joints + _product("kp,...pc->...kc", self.keypoint, reach)
 
 
 def landmarks(body: Body, skeleton: Skeleton) -> Landmarks:
@@ -71,9 +96,7 @@ def landmarks(body: Body, skeleton: Skeleton) -> Landmarks:
             f"{known.sum()} keypoints of the skeleton {skeleton.name!r} are on the body "
             f"{body.name!r}; {_FEWEST} are needed. COCO-17 and H36M-17 are on every body."
         )
-    kept = np.flatnonzero(np.abs(weights).sum(axis=0))
-    small = _reduced(body, kept)
-    return Landmarks(small, np.concatenate([weights[:, kept], joints], axis=1), known)
+    return _on_joints(body, weights, joints, known)
 
 
 def _surface(body: Body, skeleton: Skeleton) -> dict[str, np.ndarray]:
@@ -87,20 +110,39 @@ def _surface(body: Body, skeleton: Skeleton) -> dict[str, np.ndarray]:
     return {name: np.eye(len(body.template))[vertex] for name, vertex in face.items()}
 
 
-def _reduced(body: Body, kept: np.ndarray) -> Body:
-    """Body of the vertices `kept`, followed by one vertex at each joint."""
+def _on_joints(body: Body, weights: np.ndarray, joints: np.ndarray, known: np.ndarray) -> Landmarks:
+    """Landmarks from weights of vertices `[K, V]` and of joints `[K, J]`.
+
+    Skinning moves vertex v to the sum over j of w_vj (R_j (v - joint_j) + placed_j), so a weighted
+    sum of vertices has one arm for each joint that moves any of them.
+    """
+    skin, regressor = np.asarray(body.weights, np.float64), np.asarray(body.regressor, np.float64)
+    template, shapes = np.asarray(body.template, np.float64), np.asarray(body.shapes, np.float64)
+    share = weights @ skin
+    moved = (np.abs(weights) @ skin) > 1e-9
+    keypoint, joint = np.nonzero(moved)
+    pull = weights[keypoint] * skin[:, joint].T  # [P, V]
+    own = share[moved]
+    arms = pull @ template - own[:, None] * (regressor @ template)[joint]
+    at_joints = np.einsum("jv,vcs->jcs", regressor, shapes)
+    arm_shapes = np.einsum("pv,vcs->pcs", pull, shapes) - own[:, None, None] * at_joints[joint]
+    by_pose = np.einsum("pv,qvc->qpc", pull, np.asarray(body.pose_shapes, np.float64))
     count = len(body.joints)
-    regressor = np.asarray(body.regressor)
-    ends = regressor @ np.asarray(body.template)
-    moved = np.einsum("jv,vcs->jcs", regressor, np.asarray(body.shapes))
-    still = np.zeros((len(body.pose_shapes), count, 3))
-    return replace(
+    chain = replace(
         body,
-        template=jnp.asarray(np.concatenate([body.template[kept], ends]), jnp.float32),
-        shapes=jnp.asarray(np.concatenate([body.shapes[kept], moved]), jnp.float32),
-        pose_shapes=jnp.asarray(
-            np.concatenate([body.pose_shapes[:, kept], still], axis=1), jnp.float32
-        ),
-        regressor=jnp.asarray(np.eye(count, len(kept) + count, len(kept)), jnp.float32),
-        weights=jnp.asarray(np.concatenate([body.weights[kept], np.eye(count)]), jnp.float32),
+        template=jnp.asarray(regressor @ template, jnp.float32),
+        shapes=jnp.asarray(at_joints, jnp.float32),
+        pose_shapes=jnp.zeros((9 * (count - 1), count, 3), jnp.float32),
+        regressor=jnp.eye(count),
+        weights=jnp.eye(count),
+    )
+    return Landmarks(
+        body=chain,
+        share=jnp.asarray(share + joints, jnp.float32),
+        joint=jnp.asarray(np.eye(count)[joint], jnp.float32),
+        keypoint=jnp.asarray(np.eye(len(weights))[:, keypoint], jnp.float32),
+        arms=jnp.asarray(arms, jnp.float32),
+        arm_shapes=jnp.asarray(arm_shapes, jnp.float32),
+        arm_pose_shapes=jnp.asarray(by_pose, jnp.float32) if by_pose.any() else None,
+        known=known,
     )

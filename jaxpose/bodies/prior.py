@@ -5,7 +5,7 @@ postures, and is carried over to other bodies by the names of their joints.
 """
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,20 +23,55 @@ _OTHER = 0.15  # radians, deviation of joints that the drawn body has not, such 
 _NAMES = {"spine1": "spine", "spine2": "chest"}
 
 
-class PosePrior(NamedTuple):
-    """Gaussian over axis-angle vectors of the joints except the root.
+class PriorNumbers(NamedTuple):
+    """Mixture of C Gaussians over poses, and a Gaussian over shapes; arguments of a program.
+
+    A pose's features are the axis-angle vectors of the joints except the root, radians, and the
+    direction up in the frame of the root: F = 3 (J - 1) + 3. Its cost is the least over the
+    components of `0.5 |whitening (features - mean)|^2 + penalty`.
 
     Attributes:
-      mean: `[3 (J - 1)]` radians.
-      whitening: `[3 (J - 1), 3 (J - 1)]`; `whitening @ (pose - mean)` has unit covariance.
+      means: `[C, F]`.
+      whitenings: `[C, F, F]`; zero columns for features that are not rated.
+      penalties: `[C]`, minus the logarithm of each component's height, the least being 0.
+      shape_mean: `[S]`.
+      shape_whitening: `[S, S]`.
     """
 
-    mean: np.ndarray
-    whitening: np.ndarray
+    means: Any
+    whitenings: Any
+    penalties: Any
+    shape_mean: Any
+    shape_whitening: Any
+
+
+class PosePrior(NamedTuple):
+    """Prior of a body's pose and shape.
+
+    Attributes:
+      body: name of the body.
+      joints: names of its joints.
+      numbers: see `PriorNumbers`.
+    """
+
+    body: str
+    joints: tuple[str, ...]
+    numbers: PriorNumbers
+
+    def of(self, body: Body) -> "PosePrior":
+        """The prior itself; InputError if it is of another body."""
+        num_shapes = len(self.numbers.shape_mean)
+        if self.joints != body.joints or num_shapes != body.num_shapes or self.body != body.name:
+            raise InputError(
+                f"the prior is of the body {self.body!r} ({len(self.joints)} joints, {num_shapes} "
+                f"shape numbers), not of {body.name!r} ({len(body.joints)} joints, "
+                f"{body.num_shapes} shape numbers); make one with this body"
+            )
+        return self
 
 
 def pose_prior(body: Body) -> PosePrior:
-    """Prior of a body's pose, float32.
+    """Prior of a body from the poses of drawn people, float32: one Gaussian.
 
     Raises:
       InputError: the body has no hips, knees, shoulders and elbows by their usual names.
@@ -45,8 +80,8 @@ def pose_prior(body: Body) -> PosePrior:
     frame = _axes(drawn_body()), _axes(body)
     turn = frame[1] @ frame[0].T
     vectors = (vectors.reshape(len(vectors), -1, 3) @ turn.T).reshape(len(vectors), -1)
-    mean = np.zeros(3 * (len(body.joints) - 1))
-    covariance = np.eye(len(mean)) * _OTHER**2
+    mean = np.zeros(3 * len(body.joints))
+    covariance = np.eye(len(mean) - 3) * _OTHER**2
     taken, rows = [], []
     for number, joint in enumerate(body.joints[1:]):
         source = _NAMES.get(joint, joint)
@@ -56,8 +91,11 @@ def pose_prior(body: Body) -> PosePrior:
     mean[rows] = vectors.mean(axis=0)[taken]
     spread = np.cov(vectors[:, taken].T) + np.eye(len(taken)) * _NOISE**2
     covariance[np.ix_(rows, rows)] = spread
-    whitening = np.linalg.inv(np.linalg.cholesky(covariance))
-    return PosePrior(mean.astype(np.float32), whitening.astype(np.float32))
+    whitening = np.zeros((len(mean), len(mean)))
+    whitening[:-3, :-3] = np.linalg.inv(np.linalg.cholesky(covariance))
+    shapes = body.num_shapes
+    numbers = mean[None], whitening[None], np.zeros(1), np.zeros(shapes), np.eye(shapes)
+    return PosePrior(body.name, body.joints, PriorNumbers(*(n.astype(np.float32) for n in numbers)))
 
 
 def upright(body: Body) -> np.ndarray:

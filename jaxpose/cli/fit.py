@@ -9,6 +9,8 @@ import numpy as np
 
 from jaxpose.bodies import Body, drawn_body, drawn_faces, pose_body, read_body
 from jaxpose.bodies.fit import Fitted, Fitting, fit_body
+from jaxpose.bodies.learnt_prior import read_prior
+from jaxpose.bodies.prior import PosePrior
 from jaxpose.bodies.saving import save_obj, save_parameters
 from jaxpose.cli.fit_command import Fit
 from jaxpose.cli.fit_dataset import fit_dataset
@@ -55,6 +57,7 @@ def fit(options: Fit) -> int:
         if path.suffix.lower() not in _FORMATS:
             raise InputError(f"{path}: bodies can be written as {', '.join(_FORMATS)}")
     body, faces, gender = _body(options)
+    prior = None if options.prior is None else read_prior(options.prior).of(body)
     results = read_source(options)
     rows = [
         _Row(
@@ -68,7 +71,7 @@ def fit(options: Fit) -> int:
     ]
     if not rows:
         raise InputError(f"{options.source} has no person")
-    fitted = _fitted(body, results, rows, options)
+    fitted = _fitted(body, prior, results, rows, options)
     there = np.isfinite(fitted.error)
     counts = [Counts("people", int(there.sum()), {"fewer than 6 keypoints": int((~there).sum())})]
     if not there.any():
@@ -111,7 +114,9 @@ def _camera(people: People, focal: float | None) -> Camera:
     return centred_camera(focal, people.image_hw)
 
 
-def _fitted(body: Body, results: list[People], rows: list[_Row], options: Fit) -> Fitted:
+def _fitted(
+    body: Body, prior: PosePrior | None, results: list[People], rows: list[_Row], options: Fit
+) -> Fitted:
     settings = filled(options, Fitting())
     skeleton = results[0].skeleton
     keypoints = np.stack([results[row.image].keypoints[row.person] for row in rows])
@@ -123,7 +128,8 @@ def _fitted(body: Body, results: list[People], rows: list[_Row], options: Fit) -
         # A group is filled up with its first person.
         take = np.arange(start, start + min(_BATCH, len(rows)))
         take = np.where(take < len(rows), take, start)
-        part = fit_body(body, skeleton, keypoints[take], scores[take], cameras.take(take), settings)
+        seen = keypoints[take], scores[take], cameras.take(take)
+        part = fit_body(body, skeleton, *seen, settings, prior)
         parts.append(Fitted(*(value[: len(rows) - start] for value in part)))
     return Fitted(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 

@@ -66,6 +66,12 @@ class Fit:
         typer.Option(min=0.0, max=1.0, help="Keypoints below this score are not used."),
         Sets("min_score"),
     ] = 0.3
+    prior: Annotated[
+        Path | None,
+        typer.Option(
+            help="Prior of poses that `jaxpose prepare pose_prior` wrote; drawn people's if absent."
+        ),
+    ] = None
     pose_weight: Annotated[
         float,
         typer.Option(min=0.0, help="Factor on the prior of the pose; 0 switches it off."),

@@ -1,15 +1,18 @@
 """Errors in 3D of a body that is fitted to 2D keypoints.
 
     jaxpose prepare h36m --poses h36m_fk17_10hz.npz --out data/h36m_poses.npz
-    python -m tests.benchmarks.body_fit data/h36m_poses.npz camera-parameters.json
+    jaxpose prepare pose_prior --poses data/h36m_poses.npz --out data/prior.npz
+    python -m tests.benchmarks.body_fit data/h36m_poses.npz camera-parameters.json \\
+        --prior data/prior.npz
 
 Human3.6M's poses of S9 and S11, placed and projected by the subjects' own cameras as in
 `configs/h36m_mlp.py`, at frames that are evenly spaced over all clips. The free body is fitted to
 the 17 keypoints: exact and with Gaussian noise, with and without priors. Prints MPJPE and P-MPJPE
-over the frames, mm, about the pelvis.
+over the frames, mm, about the pelvis, and the seconds of all cores that the fits took.
 """
 
 import argparse
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +22,7 @@ from rich.table import Table
 from data_prep.h36m import read_cameras
 from jaxpose.bodies import drawn_body
 from jaxpose.bodies.fit import Fitting, fit_body
+from jaxpose.bodies.learnt_prior import read_prior
 from jaxpose.data.motion import read_motion
 from jaxpose.data.virtual_cameras import before_each_camera
 from jaxpose.geometry import cameras
@@ -29,7 +33,7 @@ from jaxpose.skeletons import H36M17
 AREA_MM = 1000.0
 BATCH = 64
 SETTINGS = {
-    "both priors": Fitting(),
+    "drawn people": Fitting(),
     "no prior of the pose": Fitting(pose_weight=0.0),
     "no priors": Fitting(pose_weight=0.0, shape_weight=0.0),
 }
@@ -41,7 +45,17 @@ def main() -> None:
     parser.add_argument("cameras", type=Path)
     parser.add_argument("--frames", type=int, default=512)
     parser.add_argument("--noise", type=float, nargs="+", default=[0.0, 5.0])
+    parser.add_argument("--prior", type=Path, help="learnt from training subjects")
     options = parser.parse_args()
+    cases = [(name, settings, None) for name, settings in SETTINGS.items()]
+    if options.prior is not None:
+        learnt = read_prior(options.prior)
+        cases = [
+            ("learnt", Fitting(), learnt),
+            ("learnt, larger pixel_sigma", Fitting(pixel_sigma=0.015), learnt),
+            ("learnt, all starts", Fitting(pixel_sigma=0.015, starts=32), learnt),
+            *cases,
+        ]
 
     rig = {name: cameras.stack(read_cameras(options.cameras, name)) for name in ("S9", "S11")}
     motion = read_motion(options.poses).select(split=("test",))
@@ -57,20 +71,22 @@ def main() -> None:
     plain = Camera(K, *still, np.zeros((options.frames, 5)))
 
     table = Table(title=f"{options.frames} frames of S9 and S11")
-    for title in ("Noise, px", "Priors", "MPJPE, mm", "P-MPJPE, mm", "Reprojection, px"):
+    for title in ("Noise, px", "Priors", "MPJPE, mm", "P-MPJPE, mm", "Reprojection, px", "CPU s"):
         table.add_column(title, justify="left" if title == "Priors" else "right")
     for noise in options.noise:
         seen = pixels + noise * np.random.default_rng(0).standard_normal(pixels.shape)
-        for name, settings in SETTINGS.items():
+        for name, settings, prior in cases:
+            begin = time.process_time()
             parts = [
                 fit_body(drawn_body(), H36M17, seen[i : i + BATCH], None,
-                         plain.take(slice(i, i + BATCH)), settings)
+                         plain.take(slice(i, i + BATCH)), settings, prior)
                 for i in range(0, options.frames, BATCH)
             ]  # fmt: skip
             found = np.concatenate([part.keypoints for part in parts])
             error = np.concatenate([part.error for part in parts])
             found, about = root_relative(found), root_relative(truth)
             figures = mpjpe(found, about), p_mpjpe(found, about), float(np.median(error))
+            figures = *figures, time.process_time() - begin
             table.add_row(f"{noise:g}", name, *(f"{figure:.1f}" for figure in figures))
     Console().print(table)
 

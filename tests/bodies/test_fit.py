@@ -27,8 +27,9 @@ CAMERA = pinhole([[1000, 0, 399.5], [0, 1000, 299.5], [0, 0, 1]], np.eye(3), np.
 def people():
     """Pixels `[4, 17, 2]` and joints of four bodies near the mean pose, one without a leg seen."""
     body, rng = drawn_body(), np.random.default_rng(0)
-    prior = pose_prior(body)
-    angles = prior.mean + 0.5 * np.linalg.solve(prior.whitening, rng.standard_normal((48, 4))).T
+    numbers = pose_prior(body).numbers
+    mean, whitening = numbers.means[0, :48], numbers.whitenings[0, :48, :48]
+    angles = mean + 0.5 * np.linalg.solve(whitening, rng.standard_normal((48, 4))).T
     turn = np.array([[0, 0.3, 0], [0, 1.2, 0], [0.1, -2.0, 0], [0, 3.0, 0.1]])
     root = matrix_from_axis_angle(turn) @ upright(body)
     local = matrix_from_axis_angle(angles.reshape(4, 16, 3))
@@ -91,10 +92,12 @@ def test_wrong_shapes_skeletons_and_cameras_are_named(people):
 
 
 def test_priors_describe_drawn_people():
-    prior = pose_prior(drawn_body())
-    assert np.isfinite(prior.mean).all() and prior.whitening.shape == (48, 48)
+    numbers = pose_prior(drawn_body()).numbers
+    assert np.isfinite(numbers.means).all() and numbers.whitenings.shape == (1, 51, 51)
     mean = pose_body(
-        drawn_body(), jnp.zeros(8), np.concatenate([np.zeros(3), prior.mean]).reshape(17, 3)
+        drawn_body(),
+        jnp.zeros(8),
+        np.concatenate([np.zeros(3), numbers.means[0, :48]]).reshape(17, 3),
     )
     place = dict(zip(drawn_body().joints, np.asarray(mean.joints), strict=True))
     # The mean pose stands: feet below the pelvis, wrists below the shoulders, knees bent forward.
