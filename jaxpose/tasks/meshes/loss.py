@@ -110,11 +110,11 @@ def _about_hips(points: jax.Array) -> jax.Array:
 
 def _unusual(outputs: MeshOutputs) -> jax.Array:
     """Half the mean square `[B]` of the deviations of pose and shape from the prior."""
-    prior = pose_prior(drawn_body())
+    # One Gaussian, which does not rate the direction up, its last three features.
+    numbers = pose_prior(drawn_body()).numbers
+    mean, whitening = numbers.means[0, :-3], numbers.whitenings[0, :-3, :-3]
     pose = axis_angle_from_matrix(outputs.rotations[:, 1:]).reshape(len(outputs.rotations), -1)
-    deviations = jnp.concatenate(
-        [(pose - prior.mean[None]) @ prior.whitening.T, outputs.shape], axis=1
-    )
+    deviations = jnp.concatenate([(pose - mean[None]) @ whitening.T, outputs.shape], axis=1)
     return 0.5 * jnp.square(deviations).mean(axis=1)
 
 
