@@ -40,6 +40,8 @@ COVERED = {
     "read_kinetics": "parse_json reads the file; damaged ones in test_action_clips.py",
     "read_mmaction": "the safe reader of pickles; damaged ones in test_action_clips.py",
     "read_mot": "rows of numbers; damaged ones in test_track_files.py",
+    "read_depth": "tests/objects/test_depth_files.py",
+    "read_prior": "tests/bodies, and the rows of npz weights",
     "read_npz": "the rows of npz weights and motion datasets",
     "read_ntu": "lines of numbers; damaged ones in test_action_clips.py",
     "read_openvino": "the row of OpenVINO",
@@ -85,7 +87,7 @@ def test_every_reader_has_a_row():
 def test_every_dataset_script_has_a_row():
     scripts = {path.stem for path in (ROOT / "data_prep").glob("*.py")}
     # read_people; LSP's readers; label_readers.py; `COVERED`
-    by_others = {"coco", "teacher", "labels", "actions"}
+    by_others = {"coco", "teacher", "labels", "actions", "pose_prior"}
     assert scripts == set(SCRIPTS) | by_others
 
 
