@@ -19,14 +19,14 @@ import typer
 from rich.console import Console
 
 from jaxpose.bodies import Body, drawn_body, read_body
-from jaxpose.bodies.fit import Fitted, Fitting, fit_body_3d
+from jaxpose.bodies.fit import Fitted, Fitting, fit_body_3d, fit_in_groups
 from jaxpose.bodies.learnt_prior import learn_prior, save_prior
 from jaxpose.console import PlainConsole
 from jaxpose.counts import Counts
 from jaxpose.data.motion import Motion, read_motion
 from jaxpose.data.virtual_cameras import upright
 
-_BATCH = 64  # poses at a time: the last group is filled up, so that one program fits all
+_BATCH = 64  # poses at a time
 _SETTINGS = Fitting(pixel_sigma=0.005, iterations=20)
 _FAR = 100.0  # mm: beyond it the pose is not one of this body
 _FEW, _MISFIT = "fewer than 6 joints", f"more than {_FAR:.0f} mm from every pose of the body"
@@ -82,10 +82,8 @@ def _fitted(body: Body, motion: Motion, count: int) -> Fitted:
         x, y, z = np.moveaxis(upright(points, motion.up), -1, 0)
         points = np.stack([x, -z, y], axis=-1)
     points[1::2] = points[1::2][:, motion.skeleton.flip_permutation] * [-1, 1, 1]
-    parts = []
-    for start in range(0, count, _BATCH):
-        take = np.arange(start, start + _BATCH)
-        take = np.where(take < count, take, start)
-        part = fit_body_3d(body, motion.skeleton, points[take], settings=_SETTINGS)
-        parts.append(Fitted(*(value[: count - start] for value in part)))
-    return Fitted(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+    def group(take: np.ndarray) -> Fitted:
+        return fit_body_3d(body, motion.skeleton, points[take], settings=_SETTINGS)
+
+    return fit_in_groups(count, _BATCH, group)

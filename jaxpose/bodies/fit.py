@@ -6,6 +6,7 @@ mixture, and Huber's loss that of Geman and McClure's. All people are fitted at 
 several directions, of which the best is kept.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -146,6 +147,21 @@ def fit_body_3d(
       InputError: as `fit_body`.
     """
     return _fit(body, skeleton, points, scores, None, settings, prior)
+
+
+def fit_in_groups(count: int, size: int, fit: Callable[[np.ndarray], Fitted]) -> Fitted:
+    """Fits N people a group at a time; the last is filled up, so that one program fits all.
+
+    Args:
+      count: N.
+      size: people of a group.
+      fit: fits the people of these numbers `[size]`.
+    """
+    parts = []
+    for start in range(0, count, size):
+        take = np.arange(start, min(start + size, count))
+        parts.append(Fitted(*(value[: len(take)] for value in fit(np.resize(take, size)))))
+    return Fitted(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 
 def _fit(

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from jaxpose.bodies.drawn import drawn_body
-from jaxpose.bodies.fit import Fitted, Fitting, fit_body
+from jaxpose.bodies.fit import Fitted, Fitting, fit_body, fit_in_groups
+from jaxpose.bodies.prior import PosePrior
 from jaxpose.bodies.saving import save_parameters
 from jaxpose.codecs.mesh_crops import MeshCodec
 from jaxpose.convert.npz import read_npz
@@ -20,7 +21,7 @@ from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import centred_camera
 from jaxpose.geometry.rotations import matrix_from_axis_angle
 
-_BATCH = 32  # people at a time: the last group is filled up, so that one program fits all
+_BATCH = 32  # people at a time
 _COLUMNS = ("betas", "poses", "model", "sample", "error", "dataset")
 
 
@@ -45,6 +46,7 @@ def fit_labels(
     path: Path,
     settings: Fitting,
     focal: float | None = None,
+    prior: PosePrior | None = None,
     on_fitted: Callable[[int], None] = lambda people: None,
 ) -> int:
     """Fits the free body to the keypoints of each sample, and writes the bodies to a file.
@@ -57,28 +59,30 @@ def fit_labels(
       settings: see `bodies.fit.Fitting`.
       focal: focal length in pixels of the canvas; None takes that of the networks (`MeshCodec`),
         a long one.
+      prior: see `fit_body`.
       on_fitted: called with the number of people fitted so far.
 
     Returns:
       The number of people with a body.
 
     Raises:
-      InputError: a skeleton that the body has not; a file that cannot be written.
+      InputError: a skeleton that the body has not; a prior of another body; a file that cannot be
+        written.
     """
     body, canvas_hw = drawn_body(), source.canvas_hw
     camera = centred_camera(focal or MeshCodec.focal * max(canvas_hw), canvas_hw)
-    parts, sides = [], []
-    for start in range(0, len(source), _BATCH):
-        take = np.arange(start, min(start + _BATCH, len(source)))
-        filled = np.resize(take, _BATCH)
-        batch = source.samples(filled)
+    sides = np.ones(len(source))
+
+    def group(take: np.ndarray) -> Fitted:
+        batch = source.samples(take)
         seen = (batch["visible"] > 0).astype(np.float64)
-        fitted = fit_body(body, source.skeleton, batch["keypoints"], seen, camera, settings)
-        parts.append(Fitted(*(value[: len(take)] for value in fitted)))
-        sides.append(batch["box_xywh"][: len(take), 2:].max(axis=1))
-        on_fitted(int(take[-1]) + 1)
-    fitted = Fitted(*(np.concatenate(values) for values in zip(*parts, strict=True)))
-    error = fitted.error / np.maximum(np.concatenate(sides), 1.0)
+        sides[take] = batch["box_xywh"][:, 2:].max(axis=1)
+        made = fit_body(body, source.skeleton, batch["keypoints"], seen, camera, settings, prior)
+        on_fitted(int(take.max()) + 1)
+        return made
+
+    fitted = fit_in_groups(len(source), _BATCH, group)
+    error = fitted.error / np.maximum(sides, 1.0)
     there = np.isfinite(error)
     columns = {
         "sample": np.flatnonzero(there),

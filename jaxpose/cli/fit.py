@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxpose.bodies import Body, drawn_body, drawn_faces, pose_body, read_body
-from jaxpose.bodies.fit import Fitted, Fitting, fit_body
+from jaxpose.bodies.fit import Fitted, Fitting, fit_body, fit_in_groups
 from jaxpose.bodies.learnt_prior import read_prior
 from jaxpose.bodies.prior import PosePrior
 from jaxpose.bodies.saving import save_obj, save_parameters
@@ -27,7 +27,7 @@ from jaxpose.viz import contact_sheet, save_image
 from jaxpose.viz.meshes import draw_meshes
 
 _FORMATS = (".npz", ".obj", ".png", ".jpg", ".jpeg")
-_BATCH = 32  # people at a time: the last group is filled up, so that one program fits all
+_BATCH = 32  # people at a time
 _BLACK_LIGHT = 40  # background of the view from the side
 
 
@@ -123,15 +123,12 @@ def _fitted(
     scores = np.stack([results[row.image].scores[row.person] for row in rows])
     views = [_camera(results[row.image], options.focal) for row in rows]
     cameras = Camera(*(np.stack(field) for field in zip(*views, strict=True)))
-    parts = []
-    for start in range(0, len(rows), _BATCH):
-        # A group is filled up with its first person.
-        take = np.arange(start, start + min(_BATCH, len(rows)))
-        take = np.where(take < len(rows), take, start)
+
+    def group(take: np.ndarray) -> Fitted:
         seen = keypoints[take], scores[take], cameras.take(take)
-        part = fit_body(body, skeleton, *seen, settings, prior)
-        parts.append(Fitted(*(value[: len(rows) - start] for value in part)))
-    return Fitted(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+        return fit_body(body, skeleton, *seen, settings, prior)
+
+    return fit_in_groups(len(rows), min(_BATCH, len(rows)), group)
 
 
 def _show(

@@ -4,6 +4,7 @@ from rich.progress import Progress
 
 from jaxpose.bodies.fit import Fitting
 from jaxpose.bodies.labels import fit_labels
+from jaxpose.bodies.learnt_prior import read_prior
 from jaxpose.cli.fit_command import Fit
 from jaxpose.cli.options import filled
 from jaxpose.console import PlainConsole
@@ -31,11 +32,12 @@ def fit_dataset(options: Fit) -> int:
             raise InputError(f"--{name} is for files of predictions, not for a dataset.")
     source = Records(str(options.source), options.split).open()
     settings = filled(options, Fitting())
+    prior = None if options.prior is None else read_prior(options.prior)
     console = PlainConsole()
     with Progress(console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("people", total=len(source))
         done = fit_labels(
-            *(source, out, settings, options.focal),
+            *(source, out, settings, options.focal, prior),
             on_fitted=lambda people: progress.update(bar, completed=people),
         )
     console.print(f"Written: {out}. Train with LabelledBodies(Records(...), bodies={str(out)!r}).")

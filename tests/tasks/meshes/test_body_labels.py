@@ -43,7 +43,7 @@ def labels(tmp_path_factory):
     """File of the bodies of `PEOPLE`, and what the fit said of its progress."""
     path, seen = tmp_path_factory.mktemp("labels") / "bodies.npz", []
     source = PEOPLE.open()
-    assert fit_labels(source, path, Fitting(iterations=15), None, seen.append) == 3
+    assert fit_labels(source, path, Fitting(iterations=15), on_fitted=seen.append) == 3
     assert seen == [3]
     return path
 
@@ -225,3 +225,9 @@ def test_parts_begin_as_the_heatmaps_of_the_network_of_keypoints():
     other = {key: value for key, value in given.items() if "/head/" not in key}
     with pytest.raises(InputError, match="does not end with a 1x1 convolution to 17 heatmaps"):
         started.task().initial_variables(fresh, lambda name: other)
+
+
+def test_labels_take_the_prior_that_is_given(tmp_path):
+    other = pose_prior(drawn_body())._replace(body="smpl")
+    with pytest.raises(InputError, match="the prior is of the body 'smpl'"):
+        fit_labels(PEOPLE.open(), tmp_path / "bodies.npz", Fitting(), prior=other)
