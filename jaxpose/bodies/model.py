@@ -100,21 +100,43 @@ def _posed(
     rank = max(shape.ndim - 1, rotations.ndim - 3)
     shape, rotations = prepend_axes(shape, rank + 1), prepend_axes(rotations, rank + 3)
     lead = jnp.broadcast_shapes(shape.shape[:-1], rotations.shape[:-3])
-    rest = shaped(body, shape)
-    joints = _product("jv,...vc->...jc", body.regressor, rest)
+    joints = rest_joints(body, shape)
     bend = rotations[..., 1:, :, :] - prepend_axes(jnp.eye(3), rotations.ndim)
     bend = bend.reshape(*rotations.shape[:-3], -1)
-    rest = rest + _product("...p,pvc->...vc", bend, body.pose_shapes)
+    rest = shaped(body, shape) + _product("...p,pvc->...vc", bend, body.pose_shapes)
     turned, placed = _chain(body.parents, rotations, joints, lead)
     # A vertex moves with each of its joints: R (v - joint) + placed, averaged by the weights.
     moved = placed - _product("...jab,...jb->...ja", turned, joints)
-    blend = _product("vj,...jab->...vab", body.weights, turned)
-    vertices = _product("...vab,...vb->...va", blend, rest)
-    vertices = vertices + _product("vj,...ja->...va", body.weights, moved)
+    vertices = _skinned(body.weights, turned, moved, rest)
     if translation is not None:
         shift = prepend_axes(jnp.asarray(translation)[..., None, :], rank + 2)
         vertices, placed = vertices + shift, placed + shift
     return Posed(vertices, placed, turned)
+
+
+def _skinned(weights: jax.Array, turned: jax.Array, moved: jax.Array, rest: jax.Array) -> jax.Array:
+    """Vertices `[..., V, 3]`, moved by the weighted mean of `turned @ rest + moved` over joints.
+
+    One coordinate at a time, and the vertices are the last axis until the end: this fills the
+    registers of each kind of chip, and keeps what is in memory at once small.
+    """
+    columns = jnp.swapaxes(rest, -1, -2)
+    affine = jnp.concatenate([turned, moved[..., None]], axis=-1)
+    coordinates = []
+    for row in range(3):
+        blend = _product("...jb,vj->...bv", affine[..., row, :], weights)
+        turned_by = [blend[..., column, :] * columns[..., column, :] for column in range(3)]
+        coordinates.append(sum(turned_by, blend[..., 3, :]))
+    return jnp.stack(coordinates, axis=-1)
+
+
+def rest_joints(body: Body, shape: jax.Array) -> jax.Array:
+    """Joints `[..., J, 3]` in the rest pose, mm."""
+    template = _product("jv,vc->jc", body.regressor, body.template)
+    # The product of the regressor and the shapes does not grow with the number of bodies.
+    shapes = _product("jv,vcs->jcs", body.regressor, body.shapes)
+    moved = _product("...s,jcs->...jc", jnp.asarray(shape), shapes)
+    return moved + prepend_axes(template, moved.ndim)
 
 
 def shaped(body: Body, shape: jax.Array) -> jax.Array:
