@@ -108,6 +108,22 @@ def test_objects_goes_from_drawn_images_to_scored_poses(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_meshes_trains_bodies_and_surfaces_and_draws_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("MESHES_FIRST", "2")
+    monkeypatch.setenv("MESHES_STEPS", "2")
+    monkeypatch.setenv("MESHES_PEOPLE", "64")
+    monkeypatch.setenv("MESHES_HELD_OUT", "8")
+    monkeypatch.setenv("SURFACES_STEPS", "2")
+    monkeypatch.setenv("SURFACES_PEOPLE", "32")
+    outputs = outputs_of("meshes", tmp_path)
+    kinds = [kind for o in outputs for kind in o.get("data", {}) if kind.startswith("image/")]
+    # Held-out bodies, the image, the turning body; held-out surfaces, the image.
+    assert kinds == ["image/png", "image/png", "image/gif", "image/png", "image/png"]
+    printed = "".join(o.get("text", "") for o in outputs)
+    assert "PVE" in printed and "GPS" in printed and "'betas': (1, 8)" in printed
+
+
+@pytest.mark.slow
 def test_scaling_runs_a_study_and_shows_its_law(tmp_path, monkeypatch):
     monkeypatch.setenv("SCALING_PEOPLE", "128")
     monkeypatch.setenv("SCALING_SAMPLES", "192,320,512")
