@@ -16,7 +16,7 @@ from jaxpose.viz.people import person_colors
 
 FORMATS = (".obj", ".glb", ".bvh", ".gif", ".mp4")
 GIF_IMAGES = 500
-"""Most images of a GIF of bodies: its images are in memory until it is written."""
+"""Most images of a GIF of bodies, which are in memory; one of a longer video has fewer a second."""
 _TURN, _TURN_FPS = 60, 15.0  # images of one turn around the bodies of an image
 
 
@@ -34,8 +34,8 @@ def save_scene(path: Path, scene: BodyScene, frame: int | None = None) -> None:
         with a body.
 
     Raises:
-      InputError: another suffix; a frame without a body; motion of an image or of several tracks; a
-        GIF of more than `GIF_IMAGES`; as `BodyScene.tracks` and the writers.
+      InputError: another suffix; a frame without a body; motion of an image or of several tracks;
+        as `BodyScene.tracks` and the writers.
     """
     kind = path.suffix.lower()
     whole = scene.frames is not None and frame is None
@@ -61,26 +61,16 @@ def save_scene(path: Path, scene: BodyScene, frame: int | None = None) -> None:
 
 
 def image_step(path: Path, count: int, fps: float) -> int:
-    """Step from one drawn frame of a video to the next: 1, or more for a GIF of a high rate.
+    """Step from one drawn frame of a video to the next: 1, or more for a `.gif`.
 
     Args:
       path: a `.gif` or `.mp4`.
       count: number of frames.
       fps: frames per second.
-
-    Raises:
-      InputError: a GIF of more than `GIF_IMAGES`.
     """
     if path.suffix.lower() != ".gif":
         return 1
-    step = int(np.ceil(fps / GIF_FPS))
-    images = len(range(0, count, step))
-    if images > GIF_IMAGES:
-        raise InputError(
-            f"{path} would have {images:,} images, and a GIF of bodies has at most {GIF_IMAGES}: "
-            "write .mp4, or cut the video"
-        )
-    return step
+    return int(np.ceil(max(fps / GIF_FPS, count / GIF_IMAGES)))
 
 
 class _Meshes(Sequence[list[np.ndarray]]):

@@ -127,7 +127,8 @@ class FitOutput:
         if options.frame is not None:
             _check_frame(self._own, options)
         self._check_motion()
-        self._check_animations(shown)
+        if self._moving and self._kinds & {".bvh", *_ANIMATIONS}:
+            self._clock()
         if options.image is not None and self._kinds & {*_STILLS, *_ANIMATIONS}:
             self._check_image(options.image)
 
@@ -206,14 +207,6 @@ class FitOutput:
                 f".bvh is the motion of one person, and {source} has the tracks "
                 f"{', '.join(map(str, numbers))}: choose one with --track"
             )
-
-    def _check_animations(self, shown: list[Path]) -> None:
-        """Checks time stamps, and the length of GIFs."""
-        if not (self._moving and self._kinds & {".bvh", *_ANIMATIONS}):
-            return
-        clock = self._clock()
-        for path in shown:
-            image_step(path, clock.count, clock.fps)
 
     def _clock(self) -> Clock:
         """Clock of all frames of the video, with people or without."""

@@ -99,7 +99,6 @@ def fitted(monkeypatch):
         (frames([1], [1]), ["a.bvh"], {"frame": 1}, "leave one of them out"),
         (frames([None, None], [None]), ["a.glb"], {}, "no track ids, so people cannot be matched"),
         (frames([1], [1])[::-1], ["a.mp4"], {}, "run backwards"),
-        (frames(*[[1]] * 501, rate=25), ["a.gif"], {}, "501 images, and a GIF of bodies has"),
         (frames([1], [1]), ["a.gif"], {"image": "still.png"}, "shows the whole video a.mp4"),
         (frames([1], [1]), ["a.png"], {"image": "large.png"}, "is 30 x 20, its keypoints are of"),
         ([image("a.png", None)], ["still.png"], {"image": "still.png"}, "is read, so it cannot"),
