@@ -12,7 +12,7 @@ from jaxpose.bodies.drawn import Y_UP
 from jaxpose.bodies.model import Body, pose_body, shaped
 from jaxpose.errors import InputError
 from jaxpose.geometry.axes import y_up
-from jaxpose.motion.timing import even_clock
+from jaxpose.motion.timing import LONGEST_GAP, even_clock
 
 
 class BodyTrack(NamedTuple):
@@ -125,39 +125,44 @@ class BodyScene:
 
     def meshes(self, rows: np.ndarray) -> list[np.ndarray]:
         """Vertices `[V, 3]` of these bodies, mm in the camera's frame."""
-        values = (jnp.asarray(v[rows]) for v in (self.shape, self.rotations, self.translation))
-        return list(np.asarray(pose_body(self.body, *values).vertices, np.float64))
+        values = (self.shape, self.rotations, self.translation)
+        # One body at a time: one program for any number of people.
+        posed = (pose_body(self.body, *(jnp.asarray(v[row]) for v in values)) for row in rows)
+        return [np.asarray(one.vertices, np.float64) for one in posed]
+
+    def moments(self) -> tuple[list[np.ndarray], float]:
+        """Rows of the bodies of a video at a constant rate, and the rate in frames per second.
+
+        The first moment is the first frame with a body, the last one the last. A moment without a
+        frame has the bodies of the frame before it, or none after more than `timing.LONGEST_GAP`.
+
+        Raises:
+          InputError: an image; as `motion.timing.even_clock`.
+        """
+        if self.seconds is None:
+            raise InputError(f"{self.source} is an image, so it has no moments")
+        when, first = np.unique(self.seconds, return_index=True)
+        clock = even_clock(when, self.fps)
+        last = np.searchsorted(when, clock.rows + 0.5 / clock.fps, side="right") - 1
+        groups = np.split(np.arange(len(self.seconds)), first[1:])
+        late = clock.rows - when[last] > LONGEST_GAP
+        rows = [groups[at][: 0 if gone else None] for at, gone in zip(last, late, strict=True)]
+        return rows, clock.fps
 
     def tracks(self) -> list[BodyTrack]:
         """Tracks by their numbers; each has the median of its shapes, the root where it was.
 
         Raises:
-          InputError: an image; a frame has several people and no track ids; times of a track that
-            do not rise.
+          InputError: as `track_numbers`.
         """
-        if self.frames is None or self.seconds is None:
-            raise InputError(f"{self.source} is an image, and motion is written of a video")
-        numbers = self.numbers
-        if self.track_ids is None and len(np.unique(self.frames)) < len(self.frames):
-            raise InputError(
-                f"{self.source} has several people in a frame and no track ids, so people cannot "
-                "be matched between frames; predict with tracking"
-            )
-        if self.track_ids is None:
-            numbers = np.zeros(len(self.frames), int)
-        rest = np.asarray(shaped(self.body, jnp.asarray(self.shape)), np.float64)
-        regressor = np.asarray(self.body.regressor, np.float64)
-        root = rest.swapaxes(1, 2) @ regressor[0] + self.translation
+        numbers = track_numbers(self.source, self.frames, self.seconds, self.track_ids)
+        regressor = np.asarray(self.body.regressor, np.float64)[0]
+        moves = np.einsum("v,vcs->cs", regressor, self.body.shapes)
+        root = regressor @ self.body.template + self.shape @ moves.T + self.translation
         return [self._track(int(number), numbers == number, root) for number in np.unique(numbers)]
 
     def _track(self, number: int, chosen: np.ndarray, root: np.ndarray) -> BodyTrack:
         assert self.seconds is not None
-        late = np.flatnonzero(np.diff(self.seconds[chosen]) <= 0)
-        if len(late):
-            raise InputError(
-                f"{self.source}, track {number}: its time stamps do not rise at "
-                f"{self.seconds[chosen][late[0]]:.3f} s; a track has one body at a time"
-            )
         turn = Y_UP if self.body.name == "drawn" else np.eye(3)
         shape = np.median(self.shape[chosen], axis=0)
         vertices = np.asarray(shaped(self.body, jnp.asarray(shape)), np.float64) @ turn.T
@@ -172,3 +177,37 @@ class BodyScene:
             y_up(root[chosen], "-y"),
             np.asarray(self.seconds[chosen], np.float64),
         )
+
+
+def track_numbers(
+    source: str,
+    frames: np.ndarray | None,
+    seconds: np.ndarray | None,
+    track_ids: np.ndarray | None,
+) -> np.ndarray:
+    """Number `[N]` of the track of each body of a video; 0 for a lone person without track ids.
+
+    Args:
+      source, frames, seconds, track_ids: as in `BodyScene`.
+
+    Raises:
+      InputError: an image; a frame has several people and no track ids; times of a track that do
+        not rise.
+    """
+    if frames is None or seconds is None:
+        raise InputError(f"{source} is an image, and motion is written of a video")
+    if track_ids is None and len(np.unique(frames)) < len(frames):
+        raise InputError(
+            f"{source} has several people in a frame and no track ids, so people cannot be matched "
+            "between frames; predict with tracking"
+        )
+    numbers = np.zeros(len(frames), int) if track_ids is None else track_ids
+    for number in np.unique(numbers):
+        own = seconds[numbers == number]
+        late = np.flatnonzero(np.diff(own) <= 0)
+        if len(late):
+            raise InputError(
+                f"{source}, track {number}: its time stamps do not rise at {own[late[0]]:.3f} s; "
+                "a track has one body at a time"
+            )
+    return numbers

@@ -25,7 +25,9 @@ class Fit:
         typer.Argument(
             metavar="OUT...",
             help="Files to write: .npz (parameters of all people), .obj (meshes of one image), "
-            ".png or .jpg (one image with the bodies drawn on it).",
+            ".png or .jpg (one image with the bodies drawn on it), .glb (meshes of one image, or "
+            "animated ones of a video), .bvh (motion of one track of a video), .gif or .mp4 "
+            "(bodies from all sides; of a video with --image, drawn on its frames).",
         ),
     ]
     split: Annotated[
@@ -46,9 +48,25 @@ class Fit:
         Path | None,
         typer.Option(help="The image or video of the keypoints, to draw the bodies on."),
     ] = None
+    only: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Fit only the people of this image or video, where the file has several: its path "
+            "or its name.",
+        ),
+    ] = None
+    track: Annotated[
+        int | None,
+        typer.Option(help="Fit only the person of this track; for .bvh, if there are several."),
+    ] = None
     frame: Annotated[
         int | None,
-        typer.Option(min=0, help="Frame of a video for .obj and .png; the first one if absent."),
+        typer.Option(
+            min=0,
+            help="Show this frame of a video. If absent, .glb, .gif and .mp4 show the whole video, "
+            "and others its first frame with a person.",
+        ),
     ] = None
     focal: Annotated[
         float | None,
@@ -70,6 +88,22 @@ class Fit:
         Path | None,
         typer.Option(
             help="Prior of poses that `jaxpose prepare pose_prior` wrote; drawn people's if absent."
+        ),
+    ] = None
+    starts: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Most starts that are followed to the end, of four directions for each component "
+            "of the prior. More find deeper minima and take longer: 4 if absent, 32 with --prior.",
+        ),
+    ] = None
+    pixel_sigma: Annotated[
+        float | None,
+        typer.Option(
+            min=1e-4,
+            help="Expected error of a keypoint as a share of the person's size; a larger one "
+            "trusts the prior more. 0.01 if absent, 0.015 with --prior.",
         ),
     ] = None
     pose_weight: Annotated[

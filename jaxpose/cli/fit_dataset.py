@@ -2,11 +2,10 @@
 
 from rich.progress import Progress
 
-from jaxpose.bodies.fit import Fitting
 from jaxpose.bodies.labels import fit_labels
 from jaxpose.bodies.learnt_prior import read_prior
 from jaxpose.cli.fit_command import Fit
-from jaxpose.cli.options import filled
+from jaxpose.cli.fit_settings import fitting_of
 from jaxpose.console import PlainConsole
 from jaxpose.counts import Counts, print_counts
 from jaxpose.data.source import Records
@@ -27,11 +26,11 @@ def fit_dataset(options: Fit) -> int:
     out = options.out[0]
     if len(options.out) > 1 or out.suffix.lower() != ".npz":
         raise InputError("Bodies of a dataset are labels: give one .npz to write.")
-    for name in ("body", "image", "frame", "skeleton", "size", "gender"):
+    for name in ("body", "image", "only", "track", "frame", "skeleton", "size", "gender"):
         if getattr(options, name) is not None:
             raise InputError(f"--{name} is for files of predictions, not for a dataset.")
     source = Records(str(options.source), options.split).open()
-    settings = filled(options, Fitting())
+    settings = fitting_of(options)
     prior = None if options.prior is None else read_prior(options.prior)
     console = PlainConsole()
     with Progress(console=console, disable=not console.is_terminal) as progress:

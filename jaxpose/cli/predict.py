@@ -12,6 +12,7 @@ from jaxpose.cli.options import filled
 from jaxpose.cli.overview import Heatmaps, Overview
 from jaxpose.cli.predict_actions import open_actions
 from jaxpose.cli.predict_command import FILTERS, Predict
+from jaxpose.cli.predict_mesh_files import mesh_kinds
 from jaxpose.cli.predict_meshes import MeshOutput, open_meshes
 from jaxpose.cli.predict_output import Output
 from jaxpose.cli.predict_summary import (
@@ -108,6 +109,7 @@ def _predict(
 ) -> int:
     """Loads the models and writes the results; returns the exit status."""
     out = options.out
+    kinds_of_meshes = mesh_kinds(options, media, tracked=settings.track)
     if is_holistic(options.run):
         pipeline: Pipeline | Holistic = _holistic(options, settings)
         skeleton = Holistic.skeleton
@@ -123,7 +125,7 @@ def _predict(
 
     # These may refuse, so they come before another has begun a file.
     events = open_actions(options, settings, media, skeleton)
-    meshes = open_meshes(options, names if options.draw else None)
+    meshes = open_meshes(options, names, kinds_of_meshes)
     opened = meshes, open_surfaces(options, names)
     more = [one for one in opened if one is not None]
     kinds = sorted(formats, key=lambda kind: kind not in ("openpose", *TOOLS))
@@ -167,6 +169,9 @@ def _predict(
     if events is not None:
         outcome.notes.append(events.write(out))
     outcome.notes += [one.end() for one in more]
+    if meshes is not None:
+        outcome.notes += meshes.files.notes
+        outcome.more += meshes.files.counts()
     if pipeline.takes_whole_images_as_people and not options.boxes and outcome.people:
         outcome.notes.append(ONE_PERSON)
     predictor = pipeline.predictor if isinstance(pipeline, Pipeline) else None

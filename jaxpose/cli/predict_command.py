@@ -117,6 +117,15 @@ class Predict:
             "OUT/meshes.",
         ),
     ] = None
+    mesh_formats: Annotated[
+        str,
+        typer.Option(
+            "--mesh-format",
+            help="Files of --mesh in OUT/meshes, with commas between: glb (meshes, animated of "
+            "videos), bvh (motion of each track of videos), gif (bodies from all sides), obj "
+            "(meshes of images).",
+        ),
+    ] = ""
     body: Annotated[
         Path | None,
         typer.Option(

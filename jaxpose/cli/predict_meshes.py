@@ -10,6 +10,7 @@ from jaxpose.bodies import Body, drawn_body, drawn_faces, pose_body, read_body
 from jaxpose.bodies.saving import save_parameters
 from jaxpose.cli.drawn_frames import DrawnFrames
 from jaxpose.cli.predict_command import Predict
+from jaxpose.cli.predict_mesh_files import MeshFiles
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import centred_camera
 from jaxpose.hub.load import load_mesh_model
@@ -26,6 +27,7 @@ class MeshOutput:
     """Bodies of a prediction: drawn one image or frame at a time, and one file of all parameters.
 
     Attributes:
+      files: writer of meshes and motion.
       people: number of bodies so far.
     """
 
@@ -40,6 +42,7 @@ class MeshOutput:
         out: Path,
         names: ImageNames | None,
         focal: float | None,
+        files: MeshFiles,
     ) -> None:
         """Into the folder `out`; `names` names the drawn files, None draws none."""
         self._predictor = predictor
@@ -49,12 +52,14 @@ class MeshOutput:
         self._bodies: list[Bodies] = []
         self._columns: list[dict[str, Any]] = []
         self._images = 0
+        self.files = files
         self.people = 0
 
     def add(self, people: People, image: np.ndarray) -> None:
         """Adds the bodies of an image or frame, and draws them."""
         bodies = self._predictor(image, people.boxes_xywh, focal=self._focal)
         self._bodies.append(bodies)
+        self.files.add(people, bodies)
         for number, person in enumerate(people):
             self._columns.append(
                 {
@@ -85,6 +90,7 @@ class MeshOutput:
         """Writes the parameters of all people; returns a note for the summary."""
         if self._drawn is not None:
             self._drawn.end()
+        self.files.end()
         if not self.people:
             return f"No person, so there is no {FILE}."
         merged = Bodies(*(np.concatenate(values) for values in zip(*self._bodies, strict=True)))
@@ -92,11 +98,17 @@ class MeshOutput:
         columns = {name: np.array([row[name] for row in self._columns]) for name in names}
         save_parameters(self._out / FILE, self._body, *merged, columns, self._gender)
         drawn = "" if self._drawn is None else f", and drawn in {FOLDER}"
-        return f"{self.people} bodies in {FILE}{drawn}."
+        files = f"; in {FOLDER}: {self.files}" if str(self.files) else ""
+        return f"{self.people} bodies in {FILE}{drawn}{files}."
 
 
-def open_meshes(options: Predict, names: ImageNames | None) -> MeshOutput | None:
+def open_meshes(options: Predict, names: ImageNames, kinds: list[str]) -> MeshOutput | None:
     """Loads the model of `options.mesh` and the body model; None without one.
+
+    Args:
+      options: of the command.
+      names: names of the files.
+      kinds: as `mesh_kinds` returns.
 
     Raises:
       InputError: no model of meshes, one of hands, or a body model that is not the network's.
@@ -130,4 +142,6 @@ def open_meshes(options: Predict, names: ImageNames | None) -> MeshOutput | None
                 f"numbers; {options.mesh} gives {wanted!r} with {shapes}."
             )
     predictor = trained.predictor(batch_size=options.batch_size)
-    return MeshOutput(predictor, body, faces, gender, options.out, names, options.focal)
+    files = MeshFiles(kinds, options.out / FOLDER, names, body, faces)
+    drawn = names if options.draw else None
+    return MeshOutput(predictor, body, faces, gender, options.out, drawn, options.focal, files)

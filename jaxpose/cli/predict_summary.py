@@ -34,6 +34,7 @@ class PredictSummary:
         self.notes: list[str] = []
         self.tracks: Counter[str] = Counter()
         self.lifted = 0
+        self.more: list[Counts] = []
         self.lost = self.full = self.untracked = 0
 
     def add(self, people: People) -> None:
@@ -80,7 +81,7 @@ class PredictSummary:
             found.append(Counts("people", self.people, faults, {"no track": self.untracked}))
         if self.lifted or "tracks" in left_out:
             found.append(Counts("tracks", self.lifted, left_out.get("tracks", {})))
-        return found
+        return found + self.more
 
     @staticmethod
     def skipped_of(media: Media) -> list[dict[str, Any]]:

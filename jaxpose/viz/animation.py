@@ -12,7 +12,8 @@ from jaxpose.paths import whole_file
 from jaxpose.viz.people import as_rgb
 from jaxpose.viz.video import VideoWriter
 
-_GIF_FPS = 25.0  # highest rate; browsers slow down GIFs with a much higher one
+GIF_FPS = 25.0
+"""Highest rate of a GIF; browsers slow down GIFs with a much higher one."""
 _OFTEN, _RARE = 160, 96  # colours of a GIF
 _SAMPLES = 8  # images that the palette is computed from
 
@@ -60,7 +61,7 @@ def _alike(path: Path, pictures: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 def _write_gif(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
     from PIL import Image
 
-    step = int(np.ceil(fps / _GIF_FPS))
+    step = int(np.ceil(fps / GIF_FPS))
     kept = list(islice(pictures, 0, None, step))
     sample = kept[:: max(1, len(kept) // _SAMPLES)]
     palette = _palette(Image.fromarray(np.concatenate(sample)))

@@ -71,8 +71,9 @@ def turning_meshes(
     """Draws the meshes of each frame from a camera that moves once around all of them.
 
     Args:
-      frames: for each frame the meshes `[V, 3]`, mm in a camera's frame (y down); may be none. For
-        one moment from all sides, repeat it.
+      frames: for each frame the meshes `[V, 3]`, mm in a camera's frame (y down); may be none. Each
+        is taken twice, so that a sequence may make them when it is asked. For one moment from all
+        sides, repeat it.
       faces: int `[F, 3]` of every mesh.
       colors: for each frame uint8 `[N, 3]` of its meshes; by person if None.
       size_wh: size of the images.
@@ -80,13 +81,21 @@ def turning_meshes(
     Raises:
       InputError: no frame has a mesh; or as `draw_meshes`.
     """
-    points = [np.asarray(mesh) for frame in frames for mesh in frame]
+    points = [_outermost(mesh) for frame in frames for mesh in frame]
     stage = stage_of(np.concatenate(points) if points else np.zeros((0, 3)))
     for number, meshes in enumerate(frames):
         view, camera = draw_stage(stage, azimuth=360 * number / len(frames), size_wh=size_wh)
         upright = [y_up(mesh, "-y") for mesh in meshes]
         own = None if colors is None else colors[number]
         yield draw_meshes(view, upright, faces, camera, colors=own, opacity=1.0)
+
+
+def _outermost(mesh: np.ndarray) -> np.ndarray:
+    """The highest and lowest vertex of a mesh and the furthest ones in 16 level directions."""
+    around = np.arange(16) * (np.pi / 8)
+    level = np.stack([np.cos(around), np.zeros(16), np.sin(around)], axis=1)
+    directions = np.concatenate([level, [[0, 1, 0], [0, -1, 0]]])
+    return np.asarray(mesh)[np.argmax(np.asarray(mesh) @ directions.T, axis=0)]
 
 
 def _checked(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

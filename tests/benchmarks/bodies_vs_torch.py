@@ -1,6 +1,6 @@
 """Posed bodies per second on CPU: `bodies.pose_body` beside PyTorch.
 
-    taskset -c 0,1 python -m tests.benchmarks.bodies_vs_torch [--batch 64] [--calls 20] [--repeats 9]
+    taskset -c 0,1 python -m tests.benchmarks.bodies_vs_torch [--batch 64] [--calls 20]
 
 A body of SMPL's size with random arrays (6,890 vertices, 24 joints, 10 shape numbers, 207 shapes of
 pose), float32, axis-angle in and vertices out, forward alone and with the gradient of a sum of

@@ -173,7 +173,7 @@ def test_the_command_counts_who_is_left_out(people, tmp_path):
         ((tmp_path / "none.json", tmp_path / "a.npz"), "none.json"),
         (
             (tmp_path / "people.json", tmp_path / "a.png", "--frame", "3"),
-            "no body was fitted in frame 3",
+            "leave --frame 3 out",
         ),
     ):
         result = run(*arguments)

@@ -7,12 +7,14 @@ from dataclasses import replace
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from jaxpose.bodies import drawn_body, drawn_faces, pose_body
 from jaxpose.bodies.gltf import save_animated_glb, save_glb
 from jaxpose.bodies.saving import save_bvh
 from jaxpose.bodies.scene import BodyScene
+from jaxpose.bodies.scene_files import image_step, save_scene
 from jaxpose.errors import InputError
 from jaxpose.geometry.rotations import matrix_from_axis_angle
 from jaxpose.motion.bvh import forward_kinematics, read_bvh
@@ -188,6 +190,35 @@ def test_the_camera_moves_around_meshes(one):
     assert (views[0] != views[2]).any() and (floors[0] != views[0]).any()
     with pytest.raises(InputError, match="nothing to draw"):
         list(turning_meshes([[], []], one.faces))
+
+
+def test_moments_hold_the_last_bodies_for_half_a_second():
+    found = scene([0, 0, 2, 30, 31], [1, 2, 1, 1, 1])
+    rows, fps = found.moments()
+    assert fps == pytest.approx(30) and len(rows) == 32
+    expected = [[0, 1], [0, 1], *[[2]] * 16, *[[]] * 12, [3], [4]]
+    assert [own.tolist() for own in rows] == expected
+    with pytest.raises(InputError, match="is an image"):
+        replace(found, frames=None, seconds=None).moments()
+
+
+def test_a_suffix_chooses_what_is_written(one, tmp_path):
+    save_scene(tmp_path / "a.obj", one, 2)
+    lines = (tmp_path / "a.obj").read_text().splitlines()
+    vertices = np.array([line.split()[1:] for line in lines if line.startswith("v ")], float)
+    np.testing.assert_allclose(1000 * vertices, one.meshes([2])[0] * UP, atol=0.01)
+    save_scene(tmp_path / "a.gif", replace(one, fps=None, seconds=np.arange(FRAMES) / 60))
+    with Image.open(tmp_path / "a.gif") as gif:
+        assert gif.n_frames == 2  # every third one: at most 25 a second
+    assert image_step(tmp_path / "a.gif", 10_000, 30) == 20  # at most 500
+    assert image_step(tmp_path / "a.mp4", 10_000, 30) == 1
+    for path, found, message in (
+        ("a.fbx", one, "can be written as .obj, .glb"),
+        ("a.bvh", scene([0, 1], [1, 2]), "has the tracks 1, 2"),
+        ("a.glb", scene([0, 0], [1, 1], track_ids=None), "no track ids"),
+    ):
+        with pytest.raises(InputError, match=message):
+            save_scene(tmp_path / path, found)
 
 
 def test_motion_needs_a_video_and_tracks(one):

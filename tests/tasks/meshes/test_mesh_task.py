@@ -9,8 +9,9 @@ import pytest
 import tiny_mesh
 from typer.testing import CliRunner
 
-from jaxpose.bodies import drawn_body, pose_body
+from jaxpose.bodies import drawn_body, drawn_faces, pose_body
 from jaxpose.cli.main import app
+from jaxpose.cli.predict_mesh_files import MeshFiles
 from jaxpose.codecs import MeshCodec
 from jaxpose.config import to_json
 from jaxpose.convert.release import Card, save_release
@@ -21,6 +22,10 @@ from jaxpose.hub.load import load_mesh_model, load_pose
 from jaxpose.models import MeshHead
 from jaxpose.models.build import PoseModel, init_variables
 from jaxpose.models.mesh_head import MeshOutputs
+from jaxpose.motion.bvh import read_bvh
+from jaxpose.results.image_names import ImageNames
+from jaxpose.results.people import People
+from jaxpose.skeletons import COCO17
 from jaxpose.tasks.meshes.loss import (
     MeshLoss,
     MeshTargets,
@@ -28,9 +33,10 @@ from jaxpose.tasks.meshes.loss import (
     drawn_landmarks,
     keypoints_in_3d,
 )
+from jaxpose.tasks.meshes.predictor import Bodies
 from jaxpose.tasks.topdown.augment import Augmentation
 from jaxpose.train.mesh import make_mesh
-from jaxpose.viz import save_image
+from jaxpose.viz import VideoWriter, save_image
 
 EXPERIMENT = tiny_mesh.get_config()
 
@@ -176,6 +182,52 @@ def test_predict_writes_bodies_and_draws_them(release, tmp_path, batch):
         assert result.exit_code == 2 and message in " ".join(result.output.split()), result.output
     with pytest.raises(InputError, match="Pass it with --mesh"):
         load_pose(release)
+
+
+def test_predict_writes_meshes_and_motion(release, tmp_path, batch):
+    save_image(tmp_path / "a.png", batch["image"][0])
+    with VideoWriter(tmp_path / "b.mp4", fps=10) as video:
+        for number in (0, 1, 2):
+            video.write(np.roll(batch["image"][0], number, axis=1))
+    arguments = ["predict", str(tmp_path / "a.png"), str(tmp_path / "b.mp4"), "--no-draw"]
+    arguments += ["--from", "jaxpose-small", "--boxes", "full", "--out", str(tmp_path / "out")]
+    formats = ["--mesh-format", "glb,bvh,gif,obj"]
+    result = CliRunner().invoke(app, [*arguments, "--mesh", str(release), *formats])
+    text = " ".join(result.output.split())
+    assert result.exit_code == 0, text
+    assert "in meshes: 2 .glb, 1 .bvh, 2 .gif, 1 .obj." in text
+    assert "given 6 mesh files = done 6 + left out 0" in text
+    written = sorted(path.name for path in (tmp_path / "out/meshes").iterdir())
+    assert written == ["a.gif", "a.glb", "a.obj", "b.gif", "b.glb", "b_track_1.bvh"]
+    with np.load(tmp_path / "out/bodies.npz") as file:
+        root = 100 * file["trans"][1:] * [1, -1, -1]  # cm
+    bvh = read_bvh(tmp_path / "out/meshes/b_track_1.bvh")
+    assert len(bvh.motion) == 3 and bvh.frame_time == pytest.approx(0.1)
+    np.testing.assert_allclose(np.diff(bvh.motion[:, :3], axis=0), np.diff(root, axis=0), atol=1)
+    for option, message in (
+        (["--mesh-format", "glb"], "belongs to --mesh"),
+        (["--mesh", str(release), "--mesh-format", "glbs"], "Did you mean 'glb'?"),
+        (["--mesh", str(release), "--mesh-format", "bvh", "--no-track"], "leave --no-track out"),
+    ):
+        result = CliRunner().invoke(app, [*arguments, *option])
+        assert result.exit_code == 2 and message in " ".join(result.output.split()), result.output
+
+
+def test_a_file_that_cannot_be_written_is_counted(tmp_path):
+    names, body = ImageNames([tmp_path / "a.mp4"]), drawn_body()
+    files = MeshFiles(["bvh", "gif"], tmp_path, names, body, drawn_faces())
+    empty = People(COCO17, (9, 9), np.zeros((1, 17, 2)), np.ones((1, 17)), np.zeros((1, 4)), [0])
+    root = np.tile(np.eye(3), (1, 17, 1, 1))
+    place = np.array([[0, 0, 4000.0]])
+    for frame, seconds in enumerate((0.0, 0.1, 0.1)):
+        one = replace(empty, source=str(tmp_path / "a.mp4"), index=frame, seconds=seconds)
+        files.add(replace(one, track_ids=np.array([1])), Bodies(np.zeros((1, 8)), root, place))
+    files.end()
+    (note,) = files.notes
+    assert note.startswith("No .bvh of") and "do not rise" in note
+    (counts,) = files.counts()
+    assert str(counts) == "given 2 mesh files = done 1 + left out 1 (cannot be written: 1)"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]
 
 
 def test_a_mirrored_crop_gives_the_mirror_image(release, batch):
