@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxpose.bodies import Body, drawn_body, drawn_faces, pose_body, read_body
 from jaxpose.bodies.fit import Fitted, Fitting, fit_body, fit_in_groups
+from jaxpose.bodies.hands import hand_of_side, hand_prior, hand_side
 from jaxpose.bodies.learnt_prior import read_prior
 from jaxpose.bodies.prior import PosePrior
 from jaxpose.bodies.saving import save_obj, save_parameters
@@ -22,6 +23,7 @@ from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import Camera, centred_camera, look_at
 from jaxpose.media.image import is_image_file, read_image
 from jaxpose.media.video import open_video
+from jaxpose.results.hands import one_hand
 from jaxpose.results.people import People
 from jaxpose.viz import contact_sheet, save_image
 from jaxpose.viz.meshes import draw_meshes
@@ -56,9 +58,13 @@ def fit(options: Fit) -> int:
     for path in options.out:
         if path.suffix.lower() not in _FORMATS:
             raise InputError(f"{path}: bodies can be written as {', '.join(_FORMATS)}")
-    body, faces, gender = _body(options)
-    prior = None if options.prior is None else read_prior(options.prior).of(body)
+    body, faces, gender, prior = _body(options)
+    if options.prior is not None:
+        prior = read_prior(options.prior).of(body)
     results = read_source(options)
+    side = hand_side(body)
+    if side:
+        results = [one_hand(people, side) for people in results]
     rows = [
         _Row(
             at,
@@ -88,6 +94,8 @@ def fit(options: Fit) -> int:
                 "source": np.array([results[row.image].source for row in rows]),
             }
             columns["error_px"] = kept.error
+            if side:
+                columns["side"] = np.full(len(rows), side)
             found = kept.shape, kept.rotations, kept.translation
             save_parameters(path, body, *found, columns, gender)
     shown = [path for path in options.out if path.suffix.lower() != ".npz"]
@@ -101,11 +109,18 @@ def fit(options: Fit) -> int:
     return print_counts(counts)
 
 
-def _body(options: Fit) -> tuple[Body, np.ndarray, str]:
-    if options.body is None:
-        return drawn_body(), drawn_faces(), ""
-    file = read_body(options.body, gender=options.gender)
-    return file.body, file.faces, file.gender
+def _body(options: Fit) -> tuple[Body, np.ndarray, str, PosePrior | None]:
+    """The body model, its faces and gender, and the prior of a hand."""
+    file = None if options.body is None else read_body(options.body, gender=options.gender)
+    hand = file is not None and file.body.name == "mano"
+    if options.hand is not None and not hand:
+        raise InputError("--hand is for --body with a file of MANO: leave it out.")
+    if file is None:
+        return drawn_body(), drawn_faces(), "", None
+    if not hand:
+        return file.body, file.faces, file.gender, None
+    file = hand_of_side(file, options.hand or hand_side(file.body), str(options.body))
+    return file.body, file.faces, file.gender, hand_prior(file)
 
 
 def _camera(people: People, focal: float | None) -> Camera:

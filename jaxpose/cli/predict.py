@@ -12,6 +12,7 @@ from jaxpose.cli.options import filled
 from jaxpose.cli.overview import Heatmaps, Overview
 from jaxpose.cli.predict_actions import open_actions
 from jaxpose.cli.predict_command import FILTERS, Predict
+from jaxpose.cli.predict_hands import HandOutput
 from jaxpose.cli.predict_meshes import MeshOutput, open_meshes
 from jaxpose.cli.predict_output import Output
 from jaxpose.cli.predict_summary import (
@@ -123,7 +124,7 @@ def _predict(
 
     # These may refuse, so they come before another has begun a file.
     events = open_actions(options, settings, media, skeleton)
-    meshes = open_meshes(options, names if options.draw else None)
+    meshes = open_meshes(options, names if options.draw else None, skeleton)
     opened = meshes, open_surfaces(options, names)
     more = [one for one in opened if one is not None]
     kinds = sorted(formats, key=lambda kind: kind not in ("openpose", *TOOLS))
@@ -257,7 +258,7 @@ def _drawn(
     output: Output,
     done: Callable[[People], None],
     failures: list[BaseException],
-    more: Sequence[MeshOutput | SurfaceOutput],
+    more: Sequence[MeshOutput | HandOutput | SurfaceOutput],
 ) -> Iterator[People]:
     """The people of each frame, once they are drawn.
 
