@@ -19,8 +19,9 @@ from jaxpose.data.pickles import Stored, read_pickle
 from jaxpose.errors import InputError
 
 _NEEDED = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
-_HANDS = ("hands_components", "hands_mean", "hands_componentsl", "hands_meanl",
-          "hands_componentsr", "hands_meanr")  # fmt: skip
+_HANDS = tuple(
+    f"hands_{what}{side}" for side in ("", "l", "r") for what in ("components", "mean", "coeffs")
+)
 # Shape and expression numbers of SMPL-X by the number of all; other models have shapes alone.
 _EXPRESSIONS = {400: 100, 20: 10}
 _MM = 1000.0
@@ -35,10 +36,13 @@ class HandBasis:
     Attributes:
       components: `[C, 45]`, rows in falling order of variance.
       mean: `[45]` axis-angle of the 15 joints of the relaxed hand, radians.
+      deviations: `[C]` standard deviations of the components' factors in the poses from which the
+        file was made; None where it has no such poses.
     """
 
     components: np.ndarray
     mean: np.ndarray
+    deviations: np.ndarray | None = None
 
     def pose(self, numbers: Any) -> Any:
         """Axis-angle vectors `[..., 15, 3]` of the first components' factors `[..., n]`."""
@@ -228,8 +232,20 @@ def _hands(arrays: dict[str, np.ndarray], path: Path) -> dict[str, HandBasis]:
             components, mean = (_numbers(arrays[name], name, str(path)) for name in names)
             _fits(mean, (45,), names[1], str(path))
             _fits(components, (len(components), 45), names[0], str(path))
-            found[hand] = HandBasis(components, mean)
+            found[hand] = HandBasis(components, mean, _deviations(arrays, suffix, components, path))
     return found
+
+
+def _deviations(
+    arrays: dict[str, np.ndarray], suffix: str, components: np.ndarray, path: Path
+) -> np.ndarray | None:
+    """Deviations `[C]` of the factors `hands_coeffs [N, C]` of N poses; None without them."""
+    name = f"hands_coeffs{suffix}"
+    if name not in arrays:
+        return None
+    factors = _numbers(arrays[name], name, str(path))
+    _fits(factors, (len(factors), len(components)), name, str(path))
+    return factors.std(axis=0) if len(factors) > 1 else None
 
 
 def _gender(path: Path, stated: Any) -> str:

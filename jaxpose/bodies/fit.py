@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxpose.bodies.landmarks import Landmarks, landmarks
 from jaxpose.bodies.model import Body
-from jaxpose.bodies.prior import PosePrior, PriorNumbers, pose_prior, upright
+from jaxpose.bodies.prior import PosePrior, PriorNumbers, beginnings, pose_prior
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import Camera, check_cameras, project
 from jaxpose.geometry.namespace import prepend_axes
@@ -106,13 +106,14 @@ def fit_body(
     """Fits a body to the keypoints of each person.
 
     Args:
-      body: the model, a whole body.
+      body: the model: a whole body, or a hand of MANO.
       skeleton: the skeleton of the keypoints.
       keypoints: `[N, K, 2]` pixels.
       scores: `[N, K]` in [0, 1], or None: all certain.
       camera: one camera whose frame is the world (R identity, t zero), or `[N]` of them.
       settings: see `Fitting`.
-      prior: of the body's pose and shape; that of drawn people if None.
+      prior: of the body's pose and shape; that of drawn people if None. A hand needs its own, see
+        `bodies.hands.hand_prior`.
 
     Raises:
       InputError: shapes that do not fit; a camera that is none; a body without limbs; a prior of
@@ -193,7 +194,7 @@ def _fit(
     used = (weights > 0).sum(axis=1)
     targets = np.where(there[..., None], targets, 0.0)
     people = _Person(cameras, targets, weights, _sizes(targets, weights))
-    begin = jnp.asarray(upright(body), jnp.float32)
+    begin = jnp.asarray(beginnings(body), jnp.float32)
     made = _fit_all(places, prior.numbers, begin, people, settings)
     shape, rotations, translation, points, error = (np.array(value) for value in made)
     points[:, ~np.asarray(places.known)] = np.nan
@@ -232,7 +233,8 @@ def _fit_one(
     count = 1 if person.camera is None else settings.directions
     angles = jnp.arange(count) * (2 * jnp.pi / count)
     about = jnp.stack([jnp.zeros_like(angles), angles, jnp.zeros_like(angles)], axis=-1)
-    starts = jnp.einsum("dab,bc->dac", matrix_from_axis_angle(about), begin, precision="highest")
+    turned = matrix_from_axis_angle(about)
+    starts = jnp.einsum("dab,xbc->xdac", turned, begin, precision="highest").reshape(-1, 3, 3)
     # Every direction with every mean pose; after a few steps only the best ones go on.
     first = jax.vmap(partial(_first, places, person), (None, 0))
     starts, thetas = jax.vmap(first, (0, None))(starts, prior.means)
@@ -371,8 +373,9 @@ def _first(
         points = places.points(*_unpack(places.body, theta, start))
         return start, theta.at[:3].set((centre - jnp.sum(share * points, axis=0)) / _METRE)
     middle = jnp.sum(share * points, axis=0)
-    # Vertical extent alone: a body that is seen from the side is narrower than one from the front.
-    body_spread = jnp.sqrt(jnp.sum(share[:, 0] * (points[:, 1] - middle[1]) ** 2))
+    # The longer extent alone: a body that is seen from the side is narrower than from the front.
+    across = points[:, :2] - prepend_axes(middle[:2], 2)
+    body_spread = jnp.sqrt(jnp.max(jnp.sum(share * across**2, axis=0)))
     off = person.target - prepend_axes(centre, 2)
     spread = jnp.sqrt(jnp.max(jnp.sum(share * off**2, axis=0)))
     focal = person.camera.K[1, 1]

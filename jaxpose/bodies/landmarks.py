@@ -13,18 +13,35 @@ from jaxpose.bodies.model import Body, pose_body
 from jaxpose.errors import InputError
 from jaxpose.geometry.namespace import prepend_axes
 from jaxpose.skeletons import COCO17, H36M17, Skeleton
+from jaxpose.skeletons.hand21 import FINGERS
 
-# Vertices of the face in meshes of SMPL's and SMPL-X's topology, by their number of vertices.
-_FACES = {
+# Vertices of the face in meshes of SMPL's and SMPL-X's topology, and of the finger tips in MANO's
+# (those of the package smplx), by their number of vertices.
+_VERTICES = {
     6890: {"nose": 332, "right_eye": 6260, "left_eye": 2800, "right_ear": 4071, "left_ear": 583},
+    778: {
+        "thumb4": 744,
+        "forefinger4": 320,
+        "middle_finger4": 443,
+        "ring_finger4": 554,
+        "pinky_finger4": 671,
+    },
     10475: {"nose": 9120, "right_eye": 9929, "left_eye": 9448, "right_ear": 616, "left_ear": 6},
 }
 # Joints that are called otherwise in skeletons of keypoints.
+_MANO = ("thumb", "index", "middle", "ring", "pinky")
 _JOINT_OF = {
     "root": "pelvis",
     "hips": "pelvis",
     "thorax": "neck",
     **{f"{side}_foot": f"{side}_ankle" for side in ("left", "right")},
+    **{
+        f"{finger}{number}": f"{joint}{number}"
+        for finger, joint in zip(
+            FINGERS, ("thumb", "index", "middle", "ring", "pinky"), strict=True
+        )
+        for number in (1, 2, 3)
+    },
 }
 _FEWEST = 6
 _product = partial(jnp.einsum, precision="highest")
@@ -75,7 +92,7 @@ def landmarks(body: Body, skeleton: Skeleton) -> Landmarks:
     """Finds keypoints on a body.
 
     A keypoint with the name of a joint is at the joint; of the others, the face is found on the
-    drawn body and on SMPL's and SMPL-X's meshes.
+    drawn body and on SMPL's and SMPL-X's meshes, and finger tips on MANO's.
 
     Raises:
       InputError: fewer than six keypoints are on the body.
@@ -94,7 +111,8 @@ def landmarks(body: Body, skeleton: Skeleton) -> Landmarks:
     if known.sum() < _FEWEST:
         raise InputError(
             f"{known.sum()} keypoints of the skeleton {skeleton.name!r} are on the body "
-            f"{body.name!r}; {_FEWEST} are needed. COCO-17 and H36M-17 are on every body."
+            f"{body.name!r}; {_FEWEST} are needed. COCO-17 and H36M-17 are on every body, and "
+            "Hand-21 is on MANO's hands."
         )
     return _on_joints(body, weights, joints, known)
 
@@ -106,8 +124,8 @@ def _surface(body: Body, skeleton: Skeleton) -> dict[str, np.ndarray]:
         if skeleton.name == COCO17.name:  # its limbs are the body's joints
             return {k: row for k, row in rows.items() if k not in body.joints}
         return rows
-    face = _FACES.get(len(body.template), {})
-    return {name: np.eye(len(body.template))[vertex] for name, vertex in face.items()}
+    found = _VERTICES.get(len(body.template), {})
+    return {name: np.eye(len(body.template))[vertex] for name, vertex in found.items()}
 
 
 def _on_joints(body: Body, weights: np.ndarray, joints: np.ndarray, known: np.ndarray) -> Landmarks:

@@ -14,7 +14,7 @@ from jaxpose.bodies.model import Body
 from jaxpose.data.synthetic import poses
 from jaxpose.data.synthetic.body import forward_kinematics
 from jaxpose.errors import InputError
-from jaxpose.geometry.rotations import axis_angle_from_matrix
+from jaxpose.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 
 _POSES = 4000
 _NOISE = 0.1  # radians, added to every angle: real people leave the families of drawn poses
@@ -98,6 +98,23 @@ def pose_prior(body: Body) -> PosePrior:
     return PosePrior(body.name, body.joints, PriorNumbers(*(n.astype(np.float32) for n in numbers)))
 
 
+def beginnings(body: Body) -> np.ndarray:
+    """Rotations `[B, 3, 3]` of the root from which a fit begins, with turns about the vertical.
+
+    A whole body stands. A hand has no upright direction: its six ones, with four turns about the
+    vertical each, are the 24 rotations of a cube.
+
+    Raises:
+      InputError: as `pose_prior`.
+    """
+    if body.name != "mano":
+        return upright(body)[None]
+    quarters = np.arange(4) * np.pi / 2
+    about_x = [[angle, 0.0, 0.0] for angle in quarters]
+    about_z = [[0.0, 0.0, angle] for angle in quarters[1::2]]
+    return matrix_from_axis_angle(np.array(about_x + about_z))
+
+
 def upright(body: Body) -> np.ndarray:
     """Rotation `[3, 3]` of the root for a person who stands and faces a camera.
 
@@ -115,7 +132,8 @@ def _axes(body: Body) -> np.ndarray:
     missing = [joint for joint in needed if joint not in body.joints]
     if missing:
         raise InputError(
-            f"the body {body.name!r} has no {', '.join(missing)}: only whole bodies can be fitted"
+            f"the body {body.name!r} has no {', '.join(missing)}: only whole bodies can be fitted, "
+            "and hands of MANO with bodies.hands.hand_prior"
         )
     joints = np.asarray(body.regressor, np.float64) @ np.asarray(body.template, np.float64)
     place = {joint: joints[number] for number, joint in enumerate(body.joints)}

@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxpose.bodies import Body, drawn_body, drawn_faces, read_body
 from jaxpose.bodies.fit import Fitted, fit_body, fit_in_groups
+from jaxpose.bodies.hands import hand_of_side, hand_prior, hand_side
 from jaxpose.bodies.learnt_prior import read_prior
 from jaxpose.bodies.prior import PosePrior
 from jaxpose.cli.fit_command import Fit
@@ -17,6 +18,7 @@ from jaxpose.console import PlainConsole
 from jaxpose.counts import Counts, print_counts
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import Camera
+from jaxpose.results.hands import one_hand
 from jaxpose.results.people import People
 
 _BATCH = 32  # people at a time
@@ -45,9 +47,13 @@ def fit(options: Fit) -> int:
     if options.split is not None:
         raise InputError(f"--split is for the folder of a dataset; {options.source} is none.")
     check_paths(options)
-    body, faces, gender = _body(options)
-    prior = None if options.prior is None else read_prior(options.prior).of(body)
+    body, faces, gender, prior = _body(options)
+    if options.prior is not None:
+        prior = read_prior(options.prior).of(body)
     results = chosen_people(read_source(options), options)
+    side = hand_side(body)
+    if side:
+        results = [one_hand(people, side) for people in results]
     rows = [
         _Row(
             at,
@@ -77,6 +83,8 @@ def fit(options: Fit) -> int:
         "source": np.array([results[row.image].source for row in rows]),
         "error_px": kept.error,
     }
+    if side:
+        columns["side"] = np.full(len(rows), side)
     output.write(body, faces, gender, kept, columns)
     console = PlainConsole()
     console.print(
@@ -86,11 +94,18 @@ def fit(options: Fit) -> int:
     return print_counts(counts)
 
 
-def _body(options: Fit) -> tuple[Body, np.ndarray, str]:
-    if options.body is None:
-        return drawn_body(), drawn_faces(), ""
-    file = read_body(options.body, gender=options.gender)
-    return file.body, file.faces, file.gender
+def _body(options: Fit) -> tuple[Body, np.ndarray, str, PosePrior | None]:
+    """The body model, its faces and gender, and the prior of a hand."""
+    file = None if options.body is None else read_body(options.body, gender=options.gender)
+    hand = file is not None and file.body.name == "mano"
+    if options.hand is not None and not hand:
+        raise InputError("--hand is for --body with a file of MANO: leave it out.")
+    if file is None:
+        return drawn_body(), drawn_faces(), "", None
+    if not hand:
+        return file.body, file.faces, file.gender, None
+    file = hand_of_side(file, options.hand or hand_side(file.body), str(options.body))
+    return file.body, file.faces, file.gender, hand_prior(file)
 
 
 def _fitted(

@@ -36,13 +36,19 @@ class Fit:
     body: Annotated[
         Path | None,
         typer.Option(
-            help="A body model of yours: .npz or .pkl of SMPL, SMPL-H or SMPL-X. The free body of "
-            "jaxpose if absent."
+            help="A body model of yours: .npz or .pkl of SMPL, SMPL-H, SMPL-X or MANO. The free "
+            "body of jaxpose if absent."
         ),
     ] = None
     gender: Annotated[
         Literal["female", "male", "neutral"] | None,
         typer.Option(help="Refuse a body model of another gender."),
+    ] = None
+    hand: Annotated[
+        Literal["left", "right"] | None,
+        typer.Option(
+            help="With a --body of MANO: the hands to fit; those of the file's side if absent."
+        ),
     ] = None
     image: Annotated[
         Path | None,

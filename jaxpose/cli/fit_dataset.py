@@ -26,7 +26,7 @@ def fit_dataset(options: Fit) -> int:
     out = options.out[0]
     if len(options.out) > 1 or out.suffix.lower() != ".npz":
         raise InputError("Bodies of a dataset are labels: give one .npz to write.")
-    for name in ("body", "image", "only", "track", "frame", "skeleton", "size", "gender"):
+    for name in ("body", "image", "only", "track", "frame", "skeleton", "size", "gender", "hand"):
         if getattr(options, name) is not None:
             raise InputError(f"--{name} is for files of predictions, not for a dataset.")
     source = Records(str(options.source), options.split).open()

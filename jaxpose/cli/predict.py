@@ -12,6 +12,7 @@ from jaxpose.cli.options import filled
 from jaxpose.cli.overview import Heatmaps, Overview
 from jaxpose.cli.predict_actions import open_actions
 from jaxpose.cli.predict_command import FILTERS, Predict
+from jaxpose.cli.predict_hands import HandOutput
 from jaxpose.cli.predict_mesh_files import mesh_kinds
 from jaxpose.cli.predict_meshes import MeshOutput, open_meshes
 from jaxpose.cli.predict_output import Output
@@ -125,7 +126,7 @@ def _predict(
 
     # These may refuse, so they come before another has begun a file.
     events = open_actions(options, settings, media, skeleton)
-    meshes = open_meshes(options, names, kinds_of_meshes)
+    meshes = open_meshes(options, names, kinds_of_meshes, skeleton)
     opened = meshes, open_surfaces(options, names)
     more = [one for one in opened if one is not None]
     kinds = sorted(formats, key=lambda kind: kind not in ("openpose", *TOOLS))
@@ -169,7 +170,7 @@ def _predict(
     if events is not None:
         outcome.notes.append(events.write(out))
     outcome.notes += [one.end() for one in more]
-    if meshes is not None:
+    if isinstance(meshes, MeshOutput):
         outcome.notes += meshes.files.notes
         outcome.more += meshes.files.counts()
     if pipeline.takes_whole_images_as_people and not options.boxes and outcome.people:
@@ -262,7 +263,7 @@ def _drawn(
     output: Output,
     done: Callable[[People], None],
     failures: list[BaseException],
-    more: Sequence[MeshOutput | SurfaceOutput],
+    more: Sequence[MeshOutput | HandOutput | SurfaceOutput],
 ) -> Iterator[People]:
     """The people of each frame, once they are drawn.
 

@@ -138,6 +138,13 @@ class Predict:
             min=1.0, help="Focal length of the camera in pixels, for the distances of --mesh."
         ),
     ] = None
+    hand: Annotated[
+        Literal["left", "right"] | None,
+        typer.Option(
+            help="With a --mesh of hands: the only hands to take; with keypoints of one hand, "
+            "which one it is."
+        ),
+    ] = None
     surface: Annotated[
         str | None,
         typer.Option(

@@ -10,12 +10,14 @@ from jaxpose.bodies import Body, drawn_body, drawn_faces, pose_body, read_body
 from jaxpose.bodies.saving import save_parameters
 from jaxpose.cli.drawn_frames import DrawnFrames
 from jaxpose.cli.predict_command import Predict
+from jaxpose.cli.predict_hands import HandOutput, open_hands
 from jaxpose.cli.predict_mesh_files import MeshFiles
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import centred_camera
 from jaxpose.hub.load import load_mesh_model
 from jaxpose.results.image_names import ImageNames
 from jaxpose.results.people import People
+from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.meshes.predictor import Bodies, MeshPredictor
 from jaxpose.viz.meshes import draw_meshes
 
@@ -102,29 +104,36 @@ class MeshOutput:
         return f"{self.people} bodies in {FILE}{drawn}{files}."
 
 
-def open_meshes(options: Predict, names: ImageNames, kinds: list[str]) -> MeshOutput | None:
+def open_meshes(
+    options: Predict, names: ImageNames, kinds: list[str], skeleton: Skeleton
+) -> MeshOutput | HandOutput | None:
     """Loads the model of `options.mesh` and the body model; None without one.
 
     Args:
       options: of the command.
       names: names of the files.
       kinds: as `mesh_kinds` returns.
+      skeleton: that of the people, whose keypoints say where hands are.
 
     Raises:
-      InputError: no model of meshes, one of hands, or a body model that is not the network's.
+      InputError: no model of meshes, a body model that is not the network's, or formats of files
+        for hands; as `open_hands`.
     """
     if options.mesh is None:
-        if options.body is not None or options.focal is not None:
-            raise InputError("--body and --focal belong to --mesh: give it, or leave them out.")
+        if any(one is not None for one in (options.body, options.focal, options.hand)):
+            raise InputError(
+                "--body, --focal and --hand belong to --mesh: give it, or leave them out."
+            )
         return None
     trained = load_mesh_model(options.mesh, options.checkpoint, trust_recipe=options.trust_recipe)
     estimator: Any = trained.estimator
     wanted = estimator.body
     if wanted == "mano":
-        raise InputError(
-            f"{options.mesh} takes boxes of hands, and the pipeline finds people: load it with "
-            "jaxpose.hub.load.load_mesh_model and give its predictor the boxes."
-        )
+        if kinds:
+            raise InputError(
+                f"--mesh-format is for bodies, and {options.mesh} gives hands: leave it out."
+            )
+        return open_hands(options, trained, skeleton, names if options.draw else None)
     if options.body is None:
         if wanted != "drawn":
             raise InputError(
