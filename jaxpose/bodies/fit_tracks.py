@@ -89,14 +89,15 @@ def fit_tracks(
     Args:
       targets: `[N, K, 2]` pixels, or `[N, K, 3]` mm without a camera.
       camera: one camera, `[N]` of them, or None.
-      tracks: int `[N]`, -1 for people without a track. The people may have any order.
-      seconds: `[N]` times of the frames.
+      tracks: int `[N]`, -1 for people without a track. The people may have any order; those of
+        one track and time keep theirs.
+      seconds: `[N]` times of the frames; not used for people without a track.
       body, skeleton, scores, settings, prior: as in `fit_body`.
       smoothing: see `Smoothing`.
 
     Raises:
-      InputError: as `fit_body`; tracks or times of another length; two people of a track at one
-        time.
+      InputError: as `fit_body`; no people; tracks or times of another length; times that are not
+        finite.
     """
     tracks, seconds = np.asarray(tracks), np.asarray(seconds, np.float64)
     task = fit_task(body, skeleton, targets, scores, camera, settings, prior)
@@ -104,9 +105,11 @@ def fit_tracks(
     for name, value in (("tracks", tracks), ("seconds", seconds)):
         if value.shape != (count,):
             raise InputError(f"{name} of shape {list(value.shape)} for {count} people")
-    order = _in_tracks(tracks, seconds, task.used) if smoothing.seconds > 0 else np.arange(0)
     if not count:
         raise InputError("there is no person to fit a body to")
+    if not np.isfinite(seconds[tracks >= 0]).all():
+        raise InputError("every person in a track needs a time in seconds")
+    order = _in_tracks(tracks, seconds, task.used) if smoothing.seconds > 0 else np.arange(0)
     found = fit_in_groups(
         count, min(_GROUP, count), lambda rows: valleys(task.take(rows), settings)
     )
@@ -124,12 +127,6 @@ def _in_tracks(tracks: np.ndarray, seconds: np.ndarray, used: np.ndarray) -> np.
     """Rows of the people in tracks of several frames, by track and time."""
     order = np.lexsort((seconds, tracks))
     order = order[(tracks[order] >= 0) & (used[order] >= FEWEST)]
-    same = (np.diff(tracks[order]) == 0) & (np.diff(seconds[order]) <= 0)
-    if same.any():
-        at = order[np.flatnonzero(same)[0]]
-        raise InputError(
-            f"track {tracks[at]} has two people at {seconds[at]:.3f} s; a track is one person"
-        )
     _, number, sizes = np.unique(tracks[order], return_inverse=True, return_counts=True)
     return order[sizes[number] > 1]
 
@@ -145,7 +142,7 @@ def _smoothed(
     """Fits people who are sorted by track and time."""
     joined = (np.diff(tracks) == 0) & (np.diff(seconds) <= smoothing.longest_gap + 1e-9)
     runs = np.append(0, np.cumsum(~joined))
-    fitted = found.chosen(_steadiest(found, task.places.known, joined), task)
+    fitted = found.chosen(steadiest(found, task.places.known, joined), task)
     windows = _windows(seconds, runs, smoothing.seconds / 2)
     alone = np.array([len(window.rows) == 1 for window in windows])
     trust = np.where(alone[:, None], 0.0, 1 / np.array([_TURN, _MOVE]))
@@ -162,7 +159,7 @@ def _smoothed(
     return fitted
 
 
-def _steadiest(found: Valleys, known: np.ndarray, joined: np.ndarray) -> np.ndarray:
+def steadiest(found: Valleys, known: np.ndarray, joined: np.ndarray) -> np.ndarray:
     """Minimum of each frame, `[N]`, so that costs and moves of the poses have the least sum.
 
     Args:

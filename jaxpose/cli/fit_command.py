@@ -112,6 +112,15 @@ class Fit:
             "trusts the prior more. 0.01 if absent, 0.015 with --prior.",
         ),
     ] = None
+    smooth: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=5.0,
+            help="Seconds over which the poses of a track of a video are smoothed; the body of a "
+            "track has one shape. 0 fits every frame alone.",
+        ),
+    ] = 0.6
     pose_weight: Annotated[
         float,
         typer.Option(min=0.0, help="Factor on the prior of the pose; 0 switches it off."),
