@@ -56,7 +56,7 @@ def fitted(monkeypatch):
     """Bodies 4 m away in place of a fit, each to the right of the one before; the calls."""
     calls = []
 
-    def fit_body(body, skeleton, keypoints, scores, cameras, settings, prior):
+    def fit_tracks(body, skeleton, keypoints, scores, cameras, tracks, seconds, *settings):
         count, joints = len(keypoints), len(body.joints)
         calls.append(count)
         rotations = np.tile(np.eye(3, dtype=np.float32), (count, joints, 1, 1))
@@ -66,7 +66,7 @@ def fitted(monkeypatch):
         ones = np.ones(count)
         return Fitted(shape, rotations, place.astype(np.float32), keypoints, ones, 17 * ones)
 
-    monkeypatch.setattr(command, "fit_body", fit_body)
+    monkeypatch.setattr(command, "fit_tracks", fit_tracks)
     return calls
 
 
