@@ -12,6 +12,7 @@ from jaxpose.bodies.learnt_prior import read_prior
 from jaxpose.bodies.prior import PosePrior
 from jaxpose.cli.fit_command import Fit
 from jaxpose.cli.fit_dataset import fit_dataset
+from jaxpose.cli.fit_lifted import fit_lifted
 from jaxpose.cli.fit_output import FitOutput, camera_of, check_paths, chosen_people, seconds_of
 from jaxpose.cli.fit_settings import fitting_of
 from jaxpose.cli.results_file import read_source
@@ -20,6 +21,7 @@ from jaxpose.counts import Counts, print_counts
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import Camera
 from jaxpose.results.hands import one_hand
+from jaxpose.results.lifted_files import read_lifted
 from jaxpose.results.people import People
 
 
@@ -33,7 +35,7 @@ class _Row(NamedTuple):
 
 
 def fit(options: Fit) -> int:
-    """Fits a body to each person of a file of predictions, and writes each format asked for.
+    """Fits a body to each person of a file, and writes each format asked for.
 
     Returns:
       The exit status: 0, or 1 if a person could not be fitted, or 2 if none could.
@@ -49,6 +51,9 @@ def fit(options: Fit) -> int:
     body, faces, gender, prior = _body(options)
     if options.prior is not None:
         prior = read_prior(options.prior).of(body)
+    lifted = read_lifted(options.source)
+    if lifted is not None:
+        return fit_lifted(options, lifted, body, faces, gender, prior)
     results = chosen_people(read_source(options), options)
     side = hand_side(body)
     if side:

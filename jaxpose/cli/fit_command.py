@@ -17,7 +17,8 @@ class Fit:
         Path,
         typer.Argument(
             metavar="IN",
-            help="JSON or JSON lines that `predict` wrote, or the folder of a prepared dataset.",
+            help="JSON or JSON lines that `predict` wrote, JSON that `lift` wrote, or the folder "
+            "of a prepared dataset.",
         ),
     ]
     out: Annotated[
