@@ -2,9 +2,9 @@
 
     jaxpose train objects_voting --workdir runs/objects_voting
 
-Fields and voting are PVNet's; the trunk is that of `objects_synthetic`, which has heatmaps in their
-place. The fields have a quarter of the image's resolution, and are offsets rather than unit vectors,
-which this trunk learns in a fraction of the steps. `models.pvnet(9, width=16)` with
+Fields and voting are PVNet's; the trunk is that of `objects_synthetic`, which has heatmaps in
+their place. The fields have a quarter of the image's resolution, and are offsets rather than unit
+vectors, which this trunk learns in a fraction of the steps. `models.pvnet(9, width=16)` with
 `FieldVoting((96, 96))` is as published, and takes much longer.
 """
 
