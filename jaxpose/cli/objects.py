@@ -4,6 +4,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +18,14 @@ from jaxpose.geometry.cameras import Camera, centred_camera, pinhole
 from jaxpose.hub.load import load_pose
 from jaxpose.media.image import read_image
 from jaxpose.objects import KnownObject
-from jaxpose.objects.bop import read_models, read_split
+from jaxpose.objects.bop import BopImage, read_models, read_split
 from jaxpose.objects.bop_results import BopPose, write_bop_results
 from jaxpose.objects.bop_source import object_box
 from jaxpose.objects.bop_writing import write_drawn_bop
+from jaxpose.objects.depth_files import read_scene_depth
+from jaxpose.objects.depth_refinement import check_depth_unit, refine_by_depth
 from jaxpose.objects.drawn_scenes import SyntheticObjects
+from jaxpose.objects.model import ObjectModel
 from jaxpose.paths import atomic_write
 from jaxpose.results.box_files import whole_image
 from jaxpose.tasks.objects.predictor import ObjectPose, ObjectPredictor
@@ -42,6 +46,7 @@ class _Input(NamedTuple):
     camera: Camera | None
     scene_id: int = 0
     image_id: int = 0
+    bop: BopImage | None = None
 
 
 def predict_objects(options: PredictObjects) -> int:
@@ -56,9 +61,12 @@ def predict_objects(options: PredictObjects) -> int:
     folders = [source for source in options.sources if source.is_dir()]
     if folders and len(options.sources) > 1:
         raise InputError("Give images, or the folder of one BOP dataset, and not both.")
+    if options.depth and not folders:
+        raise InputError("--depth needs the folder of a BOP dataset, which has depth images.")
     faults: Counter[str] = Counter()
     inputs = list(_dataset(folders[0], options, faults) if folders else _images(options))
     predictor, whole = _predictor(options, folders)
+    surfaces = read_models(options.models or folders[0] / "models") if options.depth else {}
     options.out.mkdir(parents=True, exist_ok=True)
     rows: list[BopPose] = []
     documents = []
@@ -72,6 +80,8 @@ def predict_objects(options: PredictObjects) -> int:
         camera = entry.camera or _camera(options, image.shape[:2])
         start = time.perf_counter()
         found = predictor(image, boxes, numbers, camera)
+        if options.depth:
+            found = _refined(found, surfaces, entry, image.shape[:2], camera)
         seconds = time.perf_counter() - start
         there = [each for each in found if each.pose is not None]
         done += len(there)
@@ -190,7 +200,35 @@ def _dataset(folder: Path, options: PredictObjects, faults: Counter[str]) -> Ite
                 image.camera,
                 image.scene_id,
                 image.image_id,
+                image,
             )
+
+
+def _refined(
+    found: list[ObjectPose],
+    models: dict[int, ObjectModel],
+    entry: _Input,
+    image_hw: tuple[int, int],
+    camera: Camera,
+) -> list[ObjectPose]:
+    """Objects with poses refined by the depth image beside an image."""
+    assert entry.bop is not None
+    depth = read_scene_depth(entry.bop, image_hw)
+    if depth is None:
+        raise InputError(
+            f"{entry.path} has no depth image: --depth needs depth/{entry.image_id:06d}.png in the "
+            "folder of its scene."
+        )
+    posed = [(each.pose, models[each.object.id]) for each in found if each.pose is not None]
+    check_depth_unit(posed, depth, camera, str(entry.bop.depth))
+    return [
+        each
+        if each.pose is None
+        else replace(
+            each, pose=refine_by_depth(each.pose, models[each.object.id], depth, camera).pose
+        )
+        for each in found
+    ]
 
 
 def _camera(options: PredictObjects, image_hw: tuple[int, int]) -> Camera:
