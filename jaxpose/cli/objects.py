@@ -64,9 +64,15 @@ def predict_objects(options: PredictObjects) -> int:
     if options.depth and not folders:
         raise InputError("--depth needs the folder of a BOP dataset, which has depth images.")
     faults: Counter[str] = Counter()
-    inputs = list(_dataset(folders[0], options, faults) if folders else _images(options))
-    predictor, whole = _predictor(options, folders)
-    surfaces = read_models(options.models or folders[0] / "models") if options.depth else {}
+    folder = options.models or (folders[0] / "models" if folders else None)
+    models: dict[int, ObjectModel] = {}
+    if folders and folder is not None:
+        _check_dataset(options)
+        models = read_models(folder)
+        inputs = list(_dataset(folders[0], models, options, faults))
+    else:
+        inputs = list(_images(options))
+    predictor, whole = _predictor(options, folder, models)
     options.out.mkdir(parents=True, exist_ok=True)
     rows: list[BopPose] = []
     documents = []
@@ -81,7 +87,7 @@ def predict_objects(options: PredictObjects) -> int:
         start = time.perf_counter()
         found = predictor(image, boxes, numbers, camera)
         if options.depth:
-            found = _refined(found, surfaces, entry, image.shape[:2], camera)
+            found = _refined(found, models, entry, image.shape[:2], camera)
         seconds = time.perf_counter() - start
         there = [each for each in found if each.pose is not None]
         done += len(there)
@@ -121,20 +127,27 @@ def draw_dataset(options: DrawObjects) -> int:
     return 0
 
 
-def _predictor(options: PredictObjects, folders: list[Path]) -> tuple[ObjectPredictor, bool]:
-    """Predictor, and whether it takes whole images, as PVNet's own weights do."""
+def _predictor(
+    options: PredictObjects, folder: Path | None, models: dict[int, ObjectModel]
+) -> tuple[ObjectPredictor, bool]:
+    """Predictor, and whether it takes whole images, as PVNet's own weights do.
+
+    Args:
+      options: of the command.
+      folder: of the models.
+      models: those in it, if they are read already.
+    """
     trained = load_pose(options.run, trust_recipe=options.trust_recipe)
     estimator: Any = trained.estimator
     known: tuple[KnownObject, ...] = getattr(estimator, "objects", ())
     whole = not known
     if whole:
-        folder = options.models or (folders[0] / "models" if folders else None)
         if folder is None or len(set(options.object)) != 1:
             raise InputError(
                 f"{options.run} does not say which object its keypoints are of: give --models "
                 "FOLDER, which has models_info.json, and the number of the object with --object."
             )
-        models, number = read_models(folder), options.object[0]
+        models, number = models or read_models(folder), options.object[0]
         if number not in models:
             raise InputError(f"{folder} has no model {number}: {sorted(models)}.")
         known = (models[number].known(),)
@@ -176,11 +189,18 @@ def _images(options: PredictObjects) -> Iterator[_Input]:
         yield _Input(path, path.stem, np.array(boxes).reshape(-1, 4), list(options.object), None)
 
 
-def _dataset(folder: Path, options: PredictObjects, faults: Counter[str]) -> Iterator[_Input]:
+def _check_dataset(options: PredictObjects) -> None:
     if options.box or options.focal is not None or options.intrinsics is not None:
         raise InputError("A BOP dataset has boxes and cameras: leave --box, --focal and "
                          "--intrinsics out.")  # fmt: skip
-    models = read_models(options.models or folder / "models")
+
+
+def _dataset(
+    folder: Path,
+    models: dict[int, ObjectModel],
+    options: PredictObjects,
+    faults: Counter[str],
+) -> Iterator[_Input]:
     images, skips = read_split(folder, options.split, models)
     faults.update(skip.reason for skip in skips)
     for image in images:

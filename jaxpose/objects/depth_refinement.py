@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxpose.errors import InputError
-from jaxpose.geometry.cameras import Camera
+from jaxpose.geometry.cameras import Camera, back_project
 from jaxpose.geometry.rasterize import render_depth
 from jaxpose.geometry.rigid import RigidPose, compose_poses, invert_pose
 from jaxpose.objects.model import ObjectModel
@@ -59,12 +59,11 @@ def refine_by_depth(
         raise InputError(
             f"Model {model.id} ({model.name}) has no faces, and ICP with depth needs its surface."
         )
-    scene = points_of_depth(depth, camera)
-    given = _agreement(pose, model, depth, camera)
+    drawn = _drawn(pose, model, camera, depth.shape)
+    given = _agreement(drawn, model, depth)
     best = pose
     for number, share in enumerate(_REACHES):
         reach = share * model.diameter
-        drawn = _drawn(best, model, camera, depth.shape)
         near = (drawn > 0) & (depth > 0) & (np.abs(depth - drawn) < reach)
         if near.sum() < _LEAST_POINTS:
             break
@@ -72,8 +71,8 @@ def refine_by_depth(
             away = float(np.median((depth - drawn)[near]))
             best = best._replace(t=best.t * (1 + away / best.t[2]))
             drawn = _drawn(best, model, camera, depth.shape)
-        source = scene[_around(drawn) & (depth > 0)]
-        target = points_of_depth(drawn, camera)[drawn > 0]
+        source = points_of_depth(depth, _around(drawn) & (depth > 0), camera)
+        target = points_of_depth(drawn, drawn > 0, camera)
         if min(len(source), len(target)) < _LEAST_POINTS:
             break
         made = gicp.align(
@@ -90,7 +89,8 @@ def refine_by_depth(
             break
         scene_to_model = RigidPose(moved[:3, :3], moved[:3, 3])
         best = compose_poses(invert_pose(scene_to_model), best)
-    reached = _agreement(best, model, depth, camera)
+        drawn = _drawn(best, model, camera, depth.shape)
+    reached = _agreement(drawn, model, depth)
     return DepthFit(best, reached) if reached > given else DepthFit(pose, given)
 
 
@@ -119,16 +119,12 @@ def check_depth_unit(
         )
 
 
-def points_of_depth(depth: np.ndarray, camera: Camera) -> np.ndarray:
-    """Points `[H, W, 3]` mm in the camera's frame of a depth image `[H, W]`."""
-    import cv2
-
-    height, width = depth.shape
-    x, y = np.meshgrid(np.arange(width), np.arange(height))
-    pixels = np.stack([x, y], axis=-1).reshape(-1, 1, 2).astype(np.float64)
-    rays = cv2.undistortPoints(pixels, np.asarray(camera.K), np.asarray(camera.distortion))
-    z = depth.astype(np.float64)[..., None]
-    return np.concatenate([rays.reshape(height, width, 2) * z, z], axis=-1)
+def points_of_depth(depth: np.ndarray, there: np.ndarray, camera: Camera) -> np.ndarray:
+    """Points `[N, 3]` mm in the camera's frame of the pixels `there [H, W]` of depths `[H, W]`."""
+    rows, columns = np.nonzero(there)
+    pixels = np.stack([columns, rows], axis=-1).astype(np.float64)
+    own = camera._replace(R=np.eye(3), t=np.zeros(3))
+    return back_project(own, pixels, depth[rows, columns].astype(np.float64))
 
 
 def _drawn(
@@ -139,8 +135,8 @@ def _drawn(
     return render_depth(model.vertices, model.faces, placed, (image_hw[0], image_hw[1]))
 
 
-def _agreement(pose: RigidPose, model: ObjectModel, depth: np.ndarray, camera: Camera) -> float:
-    drawn = _drawn(pose, model, camera, depth.shape)
+def _agreement(drawn: np.ndarray, model: ObjectModel, depth: np.ndarray) -> float:
+    """Share of the pixels of a drawn model whose depth is near that of the scene."""
     silhouette = drawn > 0
     if not silhouette.any():
         return 0.0

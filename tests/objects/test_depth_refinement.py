@@ -49,7 +49,9 @@ def test_points_project_to_their_pixels():
     camera = SCENE.camera._replace(distortion=lens)
     import cv2
 
-    points = points_of_depth(np.full((120, 120), 700.0), camera)[[10, 90], [100, 30]]
+    there = np.zeros((120, 120), bool)
+    there[[10, 90], [100, 30]] = True
+    points = points_of_depth(np.full((120, 120), 700.0), there, camera)
     pixels, _ = cv2.projectPoints(points, np.zeros(3), np.zeros(3), camera.K, lens)
     np.testing.assert_allclose(pixels[:, 0], [[100, 10], [30, 90]], atol=1e-3)
     np.testing.assert_array_equal(points[:, 2], 700)
