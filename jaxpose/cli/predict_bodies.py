@@ -57,7 +57,7 @@ class BodyRecords:
         save_parameters(out / FILE, body, *merged, columns, gender)
 
 
-def read_network_body(options: Predict, trained: Trained, example: str) -> BodyFile:
+def network_body(options: Predict, trained: Trained, example: str) -> BodyFile:
     """Reads the file of the body model whose parameters a network gives.
 
     Args:

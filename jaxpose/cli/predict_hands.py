@@ -9,7 +9,7 @@ from jaxpose.bodies import pose_body
 from jaxpose.bodies.files import BodyFile
 from jaxpose.bodies.hands import hand_side, mirrored, mirrored_rotations
 from jaxpose.cli.drawn_frames import DrawnFrames
-from jaxpose.cli.predict_bodies import FILE, FOLDER, BodyRecords, read_network_body
+from jaxpose.cli.predict_bodies import FILE, FOLDER, BodyRecords, network_body
 from jaxpose.cli.predict_command import Predict
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import centred_camera
@@ -108,7 +108,7 @@ def open_hands(
       InputError: no file, one of another model or of the left hand, or a skeleton without hands.
     """
     sides_of(skeleton, options.hand)
-    file = read_network_body(options, trained, "MANO_RIGHT.pkl")
+    file = network_body(options, trained, "MANO_RIGHT.pkl")
     if hand_side(file.body) == "left":
         raise InputError(
             f"{options.body} is MANO's left hand; {options.mesh} gives parameters of the right one "

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxpose.bodies import Body, drawn_body, drawn_faces, pose_body
 from jaxpose.cli.drawn_frames import DrawnFrames
-from jaxpose.cli.predict_bodies import FILE, FOLDER, BodyRecords, read_network_body
+from jaxpose.cli.predict_bodies import FILE, FOLDER, BodyRecords, network_body
 from jaxpose.cli.predict_command import Predict
 from jaxpose.cli.predict_hands import HandOutput, open_hands
 from jaxpose.cli.predict_mesh_files import MeshFiles
@@ -118,7 +118,7 @@ def open_meshes(
     if options.body is None and wanted == "drawn":
         body, faces, gender = drawn_body(), drawn_faces(), ""
     else:
-        file = read_network_body(options, trained, "FILE")
+        file = network_body(options, trained, "FILE")
         body, faces, gender = file.body, file.faces, file.gender
     predictor = trained.predictor(batch_size=options.batch_size)
     files = MeshFiles(kinds, options.out / FOLDER, names, body, faces)
