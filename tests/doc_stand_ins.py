@@ -388,6 +388,7 @@ STAND_INS: dict[str, Callable[[Path], None]] = {
     r"(tracks|gt)\.txt": mot,
     r"data/coco_train": records("train"),
     r"data/coco_val": records("val"),
+    r"data/mine": records("train"),
     r"rtmdet-nano(-person|\.pth)|WEIGHTS": detector,
     r"rtmpose-s|rtmpose-m-ap10k|vitpose_s|MODEL": pose_release,
     r"mae_or_vitpose\.safetensors": pretrained_vit,

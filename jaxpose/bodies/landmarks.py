@@ -28,8 +28,8 @@ _VERTICES = {
     },
     10475: {"nose": 9120, "right_eye": 9929, "left_eye": 9448, "right_ear": 616, "left_ear": 6},
 }
+_MANO = ("thumb", "index", "middle", "ring", "pinky")  # joints of the fingers, without numbers
 # Joints that are called otherwise in skeletons of keypoints.
-_MANO = ("thumb", "index", "middle", "ring", "pinky")
 _JOINT_OF = {
     "root": "pelvis",
     "hips": "pelvis",
@@ -37,9 +37,7 @@ _JOINT_OF = {
     **{f"{side}_foot": f"{side}_ankle" for side in ("left", "right")},
     **{
         f"{finger}{number}": f"{joint}{number}"
-        for finger, joint in zip(
-            FINGERS, ("thumb", "index", "middle", "ring", "pinky"), strict=True
-        )
+        for finger, joint in zip(FINGERS, _MANO, strict=True)
         for number in (1, 2, 3)
     },
 }

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
 from jaxpose.bodies.drawn import Y_UP
-from jaxpose.bodies.model import Body, pose_body, shaped
+from jaxpose.bodies.model import Body, pose_body, rest_joints, shaped
 from jaxpose.errors import InputError
 from jaxpose.geometry.axes import y_up
 from jaxpose.motion.timing import LONGEST_GAP, even_clock
@@ -156,9 +156,8 @@ class BodyScene:
           InputError: as `track_numbers`.
         """
         numbers = track_numbers(self.source, self.frames, self.seconds, self.track_ids)
-        regressor = np.asarray(self.body.regressor, np.float64)[0]
-        moves = np.einsum("v,vcs->cs", regressor, self.body.shapes)
-        root = regressor @ self.body.template + self.shape @ moves.T + self.translation
+        joints = np.asarray(rest_joints(self.body, jnp.asarray(self.shape)), np.float64)
+        root = joints[:, 0] + self.translation
         return [self._track(int(number), numbers == number, root) for number in np.unique(numbers)]
 
     def _track(self, number: int, chosen: np.ndarray, root: np.ndarray) -> BodyTrack:

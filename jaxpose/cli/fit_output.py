@@ -107,11 +107,7 @@ def _listed(names: list[str]) -> str:
 
 
 class FitOutput:
-    """Files of the bodies of one command.
-
-    Attributes:
-      results: images and frames of the people.
-    """
+    """Files of the bodies of one command."""
 
     def __init__(self, results: list[People], options: Fit) -> None:
         """Checks that the files of `options` can be written.

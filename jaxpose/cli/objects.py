@@ -4,6 +4,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +18,14 @@ from jaxpose.geometry.cameras import Camera, centred_camera, pinhole
 from jaxpose.hub.load import load_pose
 from jaxpose.media.image import read_image
 from jaxpose.objects import KnownObject
-from jaxpose.objects.bop import read_models, read_split
+from jaxpose.objects.bop import BopImage, read_models, read_split
 from jaxpose.objects.bop_results import BopPose, write_bop_results
 from jaxpose.objects.bop_source import object_box
 from jaxpose.objects.bop_writing import write_drawn_bop
+from jaxpose.objects.depth_files import read_scene_depth
+from jaxpose.objects.depth_refinement import check_depth_unit, refine_by_depth
 from jaxpose.objects.drawn_scenes import SyntheticObjects
+from jaxpose.objects.model import ObjectModel
 from jaxpose.paths import atomic_write
 from jaxpose.results.box_files import whole_image
 from jaxpose.tasks.objects.predictor import ObjectPose, ObjectPredictor
@@ -42,6 +46,7 @@ class _Input(NamedTuple):
     camera: Camera | None
     scene_id: int = 0
     image_id: int = 0
+    bop: BopImage | None = None
 
 
 def predict_objects(options: PredictObjects) -> int:
@@ -56,9 +61,18 @@ def predict_objects(options: PredictObjects) -> int:
     folders = [source for source in options.sources if source.is_dir()]
     if folders and len(options.sources) > 1:
         raise InputError("Give images, or the folder of one BOP dataset, and not both.")
+    if options.depth and not folders:
+        raise InputError("--depth needs the folder of a BOP dataset, which has depth images.")
     faults: Counter[str] = Counter()
-    inputs = list(_dataset(folders[0], options, faults) if folders else _images(options))
-    predictor, whole = _predictor(options, folders)
+    folder = options.models or (folders[0] / "models" if folders else None)
+    models: dict[int, ObjectModel] = {}
+    if folders and folder is not None:
+        _check_dataset(options)
+        models = read_models(folder)
+        inputs = list(_dataset(folders[0], models, options, faults))
+    else:
+        inputs = list(_images(options))
+    predictor, whole = _predictor(options, folder, models)
     options.out.mkdir(parents=True, exist_ok=True)
     rows: list[BopPose] = []
     documents = []
@@ -72,6 +86,8 @@ def predict_objects(options: PredictObjects) -> int:
         camera = entry.camera or _camera(options, image.shape[:2])
         start = time.perf_counter()
         found = predictor(image, boxes, numbers, camera)
+        if options.depth:
+            found = _refined(found, models, entry, image.shape[:2], camera)
         seconds = time.perf_counter() - start
         there = [each for each in found if each.pose is not None]
         done += len(there)
@@ -111,20 +127,27 @@ def draw_dataset(options: DrawObjects) -> int:
     return 0
 
 
-def _predictor(options: PredictObjects, folders: list[Path]) -> tuple[ObjectPredictor, bool]:
-    """Predictor, and whether it takes whole images, as PVNet's own weights do."""
+def _predictor(
+    options: PredictObjects, folder: Path | None, models: dict[int, ObjectModel]
+) -> tuple[ObjectPredictor, bool]:
+    """Predictor, and whether it takes whole images, as PVNet's own weights do.
+
+    Args:
+      options: of the command.
+      folder: of the models.
+      models: those in it, if they are read already.
+    """
     trained = load_pose(options.run, trust_recipe=options.trust_recipe)
     estimator: Any = trained.estimator
     known: tuple[KnownObject, ...] = getattr(estimator, "objects", ())
     whole = not known
     if whole:
-        folder = options.models or (folders[0] / "models" if folders else None)
         if folder is None or len(set(options.object)) != 1:
             raise InputError(
                 f"{options.run} does not say which object its keypoints are of: give --models "
                 "FOLDER, which has models_info.json, and the number of the object with --object."
             )
-        models, number = read_models(folder), options.object[0]
+        models, number = models or read_models(folder), options.object[0]
         if number not in models:
             raise InputError(f"{folder} has no model {number}: {sorted(models)}.")
         known = (models[number].known(),)
@@ -166,11 +189,18 @@ def _images(options: PredictObjects) -> Iterator[_Input]:
         yield _Input(path, path.stem, np.array(boxes).reshape(-1, 4), list(options.object), None)
 
 
-def _dataset(folder: Path, options: PredictObjects, faults: Counter[str]) -> Iterator[_Input]:
+def _check_dataset(options: PredictObjects) -> None:
     if options.box or options.focal is not None or options.intrinsics is not None:
         raise InputError("A BOP dataset has boxes and cameras: leave --box, --focal and "
                          "--intrinsics out.")  # fmt: skip
-    models = read_models(options.models or folder / "models")
+
+
+def _dataset(
+    folder: Path,
+    models: dict[int, ObjectModel],
+    options: PredictObjects,
+    faults: Counter[str],
+) -> Iterator[_Input]:
     images, skips = read_split(folder, options.split, models)
     faults.update(skip.reason for skip in skips)
     for image in images:
@@ -190,7 +220,35 @@ def _dataset(folder: Path, options: PredictObjects, faults: Counter[str]) -> Ite
                 image.camera,
                 image.scene_id,
                 image.image_id,
+                image,
             )
+
+
+def _refined(
+    found: list[ObjectPose],
+    models: dict[int, ObjectModel],
+    entry: _Input,
+    image_hw: tuple[int, int],
+    camera: Camera,
+) -> list[ObjectPose]:
+    """Objects with poses refined by the depth image beside an image."""
+    assert entry.bop is not None
+    depth = read_scene_depth(entry.bop, image_hw)
+    if depth is None:
+        raise InputError(
+            f"{entry.path} has no depth image: --depth needs depth/{entry.image_id:06d}.png in the "
+            "folder of its scene."
+        )
+    posed = [(each.pose, models[each.object.id]) for each in found if each.pose is not None]
+    check_depth_unit(posed, depth, camera, str(entry.bop.depth))
+    return [
+        each
+        if each.pose is None
+        else replace(
+            each, pose=refine_by_depth(each.pose, models[each.object.id], depth, camera).pose
+        )
+        for each in found
+    ]
 
 
 def _camera(options: PredictObjects, image_hw: tuple[int, int]) -> Camera:

@@ -69,6 +69,14 @@ class PredictObjects:
         ),
     ] = None
     split: Split = "test"
+    depth: Annotated[
+        bool,
+        typer.Option(
+            "--depth",
+            help="Refine each pose by the depth images of the BOP dataset, with ICP; needs "
+            "`pip install 'jaxpose[icp]'`.",
+        ),
+    ] = False
     draw: Annotated[bool, typer.Option(help="Draw axes and boxes on the images.")] = True
     batch_size: Annotated[int, typer.Option(min=1, help="Crops in one forward pass.")] = 8
     trust_recipe: Annotated[

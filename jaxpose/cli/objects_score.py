@@ -18,7 +18,7 @@ from jaxpose.metrics.objects import VSD_TAUS, BopRecall, ObjectAccuracy, ObjectE
 from jaxpose.metrics.report import shown, with_null
 from jaxpose.objects.bop import BopImage, BopObject, read_models, read_split
 from jaxpose.objects.bop_results import BopPose, read_bop_results
-from jaxpose.objects.depth_files import read_depth
+from jaxpose.objects.depth_files import read_scene_depth
 from jaxpose.objects.model import ObjectModel
 from jaxpose.tasks.objects.task import surface_of
 
@@ -54,7 +54,7 @@ def score_objects(options: ScoreObjects) -> int:
         height, width = read_image(image.path).shape[:2]
         depth = None
         if discrepancies is not None:
-            depth = _depth(image, (height, width))
+            depth = read_scene_depth(image, (height, width))
         if depth is None:
             discrepancies = None
         for each, pose in _assigned(image, seen, given):
@@ -96,19 +96,6 @@ def score_objects(options: ScoreObjects) -> int:
         table.add_row(name, shown(value, ".4f" if abs(value) <= 1 else ".2f"))
     PlainConsole().print(table)
     return print_counts(counts)
-
-
-def _depth(image: BopImage, image_hw: tuple[int, int]) -> np.ndarray | None:
-    """Depth `[H, W]` mm of the scene in an image; None where there is no file."""
-    if image.depth is None:
-        return None
-    depth = read_depth(image.depth, image.depth_scale)
-    if depth.shape != image_hw:
-        raise InputError(
-            f"{image.depth} has {depth.shape[1]} x {depth.shape[0]} pixels, and its image "
-            f"{image_hw[1]} x {image_hw[0]}: VSD needs a depth for each pixel of the image."
-        )
-    return depth
 
 
 def _discrepancy(

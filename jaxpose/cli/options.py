@@ -8,10 +8,12 @@ import dataclasses
 import functools
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 import typer
+
+from jaxpose.errors import InputError, nearest
 
 OptionsT = TypeVar("OptionsT")
 OtherT = TypeVar("OtherT")
@@ -92,6 +94,21 @@ def filled(options: Any, other: OtherT) -> OtherT:
             value = mark.value(value) if mark.value is not None else value
             other = _replaced(other, mark.key.split("."), value)
     return other
+
+
+def chosen_words(flag: str, text: str, known: Sequence[str]) -> list[str]:
+    """Words with commas between, each once, such as the formats of `--format json,csv`.
+
+    Raises:
+      InputError: a word that is none of the known ones.
+    """
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    for word in words:
+        if word not in known:
+            raise InputError(
+                f"{flag} {word!r} is none of {', '.join(known)}.{nearest(word, known)}"
+            )
+    return list(dict.fromkeys(words))
 
 
 def same_fields(options: Any, other: type[OtherT]) -> OtherT:

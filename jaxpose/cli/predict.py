@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from jaxpose.cli.options import filled
+from jaxpose.cli.options import chosen_words, filled
 from jaxpose.cli.overview import Heatmaps, Overview
 from jaxpose.cli.predict_actions import open_actions
 from jaxpose.cli.predict_command import FILTERS, Predict
@@ -78,7 +78,8 @@ def predict(options: Predict) -> int:
         exclude each other, or an `out` that cannot be written.
     """
     settings = set_options(filled(options, Options()), options.set_)
-    out, formats = options.out, _formats(options.formats)
+    out = options.out
+    formats = chosen_words("--format", options.formats, (*FORMATS, *TOOLS)) or ["json"]
     drawing = Drawing(
         options.min_score, options.draw_boxes, options.labels, options.colors, options.line_width
     )
@@ -306,17 +307,6 @@ def _lifted(
         outcome.lifted += len(video.tracks)
         outcome.notes += [f"{video.source}: {note}." for note in video.notes]
         yield from video.frames
-
-
-def _formats(text: str) -> list[str]:
-    formats = [word.strip() for word in text.split(",") if word.strip()]
-    known = (*FORMATS, *TOOLS)
-    for word in formats:
-        if word not in known:
-            raise InputError(
-                f"--format {word!r} is none of {', '.join(known)}.{nearest(word, known)}"
-            )
-    return list(dict.fromkeys(formats)) or ["json"]
 
 
 def _source(source: str | Path) -> str | Path | int:

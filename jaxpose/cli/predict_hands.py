@@ -1,16 +1,15 @@
 """`jaxpose predict --mesh` with a model of hands: hands of people, as parameters and drawn."""
 
 from pathlib import Path
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose.bodies import pose_body, read_body
+from jaxpose.bodies import pose_body
 from jaxpose.bodies.files import BodyFile
 from jaxpose.bodies.hands import hand_side, mirrored, mirrored_rotations
-from jaxpose.bodies.saving import save_parameters
 from jaxpose.cli.drawn_frames import DrawnFrames
+from jaxpose.cli.predict_bodies import FILE, FOLDER, BodyRecords, network_body
 from jaxpose.cli.predict_command import Predict
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import centred_camera
@@ -21,9 +20,6 @@ from jaxpose.results.people import People
 from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.meshes.predictor import Bodies, MeshPredictor
 from jaxpose.viz.meshes import draw_meshes
-
-FILE = "bodies.npz"
-FOLDER = "meshes"
 
 
 class HandOutput:
@@ -53,9 +49,8 @@ class HandOutput:
         self._files = {"right": right, "left": mirrored(right)}
         self._out, self._focal, self._wanted = out, focal, wanted
         self._drawn = None if names is None else DrawnFrames(out / FOLDER, names)
-        self._found: list[Bodies] = []
-        self._columns: list[dict[str, Any]] = []
-        self._images = self._unseen = 0
+        self._records = BodyRecords()
+        self._lefts = self._unseen = 0
         self.hands = self.people = 0
 
     def add(self, people: People, image: np.ndarray) -> None:
@@ -66,21 +61,9 @@ class HandOutput:
         turned = mirrored_rotations(found.rotations)
         rotations = np.where(left[:, None, None, None], turned, found.rotations)
         found = found._replace(rotations=rotations)
-        self._found.append(found)
-        for number, side in zip(seen.person, seen.side, strict=True):
-            track = people[int(number)].track_id
-            self._columns.append(
-                {
-                    "image": self._images,
-                    "person": int(number),
-                    "frame": -1 if people.index is None else people.index,
-                    "track_id": -1 if track is None else track,
-                    "source": people.source,
-                    "side": str(side),
-                }
-            )
-        self._images += 1
+        self._records.add(people, found, seen.person, side=seen.side)
         self.hands += len(left)
+        self._lefts += int(left.sum())
         self.people += len(people)
         self._unseen += len(people) - len(np.unique(seen.person))
         if self._drawn is not None:
@@ -110,17 +93,10 @@ class HandOutput:
             )
         if not self.hands:
             return f"No hand, so there is no {FILE}.{unseen}"
-        merged = Bodies(*(np.concatenate(values) for values in zip(*self._found, strict=True)))
-        columns = {
-            name: np.array([row[name] for row in self._columns]) for name in self._columns[0]
-        }
-        save_parameters(self._out / FILE, self._files["right"].body, *merged, columns)
-        lefts = int((columns["side"] == "left").sum())
+        self._records.save(self._out, self._files["right"].body)
         drawn = "" if self._drawn is None else f", and drawn in {FOLDER}"
-        return (
-            f"{self.hands} hands ({lefts} left, {self.hands - lefts} right) in {FILE}{drawn}."
-            f"{unseen}"
-        )
+        sides = f"{self._lefts} left, {self.hands - self._lefts} right"
+        return f"{self.hands} hands ({sides}) in {FILE}{drawn}.{unseen}"
 
 
 def open_hands(
@@ -132,19 +108,7 @@ def open_hands(
       InputError: no file, one of another model or of the left hand, or a skeleton without hands.
     """
     sides_of(skeleton, options.hand)
-    if options.body is None:
-        raise InputError(
-            f"{options.mesh} gives parameters of MANO, whose file is not ours to give: download it "
-            "under its owners' terms and pass it with --body MANO_RIGHT.pkl."
-        )
-    model: Any = trained.model
-    shapes = model.head.shapes
-    file = read_body(options.body, shapes=shapes)
-    if file.body.name != "mano" or file.body.num_shapes != shapes:
-        raise InputError(
-            f"{options.body} is the body model {file.body.name!r} with {file.body.num_shapes} "
-            f"shape numbers; {options.mesh} gives 'mano' with {shapes}."
-        )
+    file = network_body(options, trained, "MANO_RIGHT.pkl")
     if hand_side(file.body) == "left":
         raise InputError(
             f"{options.body} is MANO's left hand; {options.mesh} gives parameters of the right one "

@@ -11,9 +11,10 @@ from jaxpose.bodies import Body
 from jaxpose.bodies.saving import save_bvh
 from jaxpose.bodies.scene import BodyScene
 from jaxpose.bodies.scene_files import save_scene
+from jaxpose.cli.options import chosen_words
 from jaxpose.cli.predict_command import Predict
 from jaxpose.counts import Counts
-from jaxpose.errors import InputError, nearest
+from jaxpose.errors import InputError
 from jaxpose.media.image import is_image_file
 from jaxpose.media.sources import Media
 from jaxpose.results.image_names import ImageNames
@@ -35,12 +36,7 @@ def mesh_kinds(options: Predict, media: Media, *, tracked: bool) -> list[str]:
       InputError: an unknown kind; no `--mesh`; a kind that none of the sources has; motion without
         tracks.
     """
-    words = [word.strip() for word in options.mesh_formats.split(",") if word.strip()]
-    for word in words:
-        if word not in KINDS:
-            raise InputError(
-                f"--mesh-format {word!r} is none of {', '.join(KINDS)}.{nearest(word, KINDS)}"
-            )
+    words = chosen_words("--mesh-format", options.mesh_formats, KINDS)
     if words and options.mesh is None:
         raise InputError("--mesh-format belongs to --mesh: give it, or leave it out.")
     if "bvh" in words and media.still:
@@ -55,7 +51,7 @@ def mesh_kinds(options: Predict, media: Media, *, tracked: bool) -> list[str]:
         raise InputError(
             "--mesh-format bvh and glb follow people through a video: leave --no-track out."
         )
-    return list(dict.fromkeys(words))
+    return words
 
 
 class _Frame(NamedTuple):

@@ -6,9 +6,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose.bodies import Body, drawn_body, drawn_faces, pose_body, read_body
-from jaxpose.bodies.saving import save_parameters
+from jaxpose.bodies import Body, drawn_body, drawn_faces, pose_body
 from jaxpose.cli.drawn_frames import DrawnFrames
+from jaxpose.cli.predict_bodies import FILE, FOLDER, BodyRecords, network_body
 from jaxpose.cli.predict_command import Predict
 from jaxpose.cli.predict_hands import HandOutput, open_hands
 from jaxpose.cli.predict_mesh_files import MeshFiles
@@ -20,9 +20,6 @@ from jaxpose.results.people import People
 from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.meshes.predictor import Bodies, MeshPredictor
 from jaxpose.viz.meshes import draw_meshes
-
-FILE = "bodies.npz"
-FOLDER = "meshes"
 
 
 class MeshOutput:
@@ -51,28 +48,15 @@ class MeshOutput:
         self._body, self._faces, self._gender = body, faces, gender
         self._out, self._focal = out, focal
         self._drawn = None if names is None else DrawnFrames(out / FOLDER, names)
-        self._bodies: list[Bodies] = []
-        self._columns: list[dict[str, Any]] = []
-        self._images = 0
+        self._records = BodyRecords()
         self.files = files
         self.people = 0
 
     def add(self, people: People, image: np.ndarray) -> None:
         """Adds the bodies of an image or frame, and draws them."""
         bodies = self._predictor(image, people.boxes_xywh, focal=self._focal)
-        self._bodies.append(bodies)
+        self._records.add(people, bodies, np.arange(len(people)))
         self.files.add(people, bodies)
-        for number, person in enumerate(people):
-            self._columns.append(
-                {
-                    "image": self._images,
-                    "person": number,
-                    "frame": -1 if people.index is None else people.index,
-                    "track_id": -1 if person.track_id is None else person.track_id,
-                    "source": people.source,
-                }
-            )
-        self._images += 1
         self.people += len(people)
         if self._drawn is not None:
             self._drawn.write(people, self._drawing(people, image, bodies))
@@ -95,10 +79,7 @@ class MeshOutput:
         self.files.end()
         if not self.people:
             return f"No person, so there is no {FILE}."
-        merged = Bodies(*(np.concatenate(values) for values in zip(*self._bodies, strict=True)))
-        names = self._columns[0]
-        columns = {name: np.array([row[name] for row in self._columns]) for name in names}
-        save_parameters(self._out / FILE, self._body, *merged, columns, self._gender)
+        self._records.save(self._out, self._body, self._gender)
         drawn = "" if self._drawn is None else f", and drawn in {FOLDER}"
         files = f"; in {FOLDER}: {self.files}" if str(self.files) else ""
         return f"{self.people} bodies in {FILE}{drawn}{files}."
@@ -134,22 +115,11 @@ def open_meshes(
                 f"--mesh-format is for bodies, and {options.mesh} gives hands: leave it out."
             )
         return open_hands(options, trained, skeleton, names if options.draw else None)
-    if options.body is None:
-        if wanted != "drawn":
-            raise InputError(
-                f"{options.mesh} gives parameters of {wanted.upper()}, whose file is not ours to "
-                "give: download it under its owners' terms and pass it with --body FILE."
-            )
+    if options.body is None and wanted == "drawn":
         body, faces, gender = drawn_body(), drawn_faces(), ""
     else:
-        shapes = trained.model.head.shapes
-        file = read_body(options.body, shapes=shapes)
+        file = network_body(options, trained, "FILE")
         body, faces, gender = file.body, file.faces, file.gender
-        if body.name != wanted or body.num_shapes != shapes:
-            raise InputError(
-                f"{options.body} is the body model {body.name!r} with {body.num_shapes} shape "
-                f"numbers; {options.mesh} gives {wanted!r} with {shapes}."
-            )
     predictor = trained.predictor(batch_size=options.batch_size)
     files = MeshFiles(kinds, options.out / FOLDER, names, body, faces)
     drawn = names if options.draw else None

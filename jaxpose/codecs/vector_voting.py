@@ -2,7 +2,7 @@
 
 PVNet (Peng et al. 2019, arXiv:1812.11788, section 3.1): pairs of pixels give hypotheses, and all
 pixels vote for those that they point at. The winner's voters give the keypoint, and the spread of
-the hypotheses its covariance.
+the hypotheses its covariance. `nearest_by_angle` then removes the bias of that keypoint.
 """
 
 from typing import NamedTuple
@@ -14,6 +14,14 @@ import jax.numpy as jnp
 _PARALLEL = 1e-6
 # Share of the votes below the winner's at which hypotheses still count for the covariance.
 _NEAR = 0.1
+# Angle in radians at which a pixel weighs half: errors of networks are about as large.
+_HALF_WEIGHT = 0.4
+# Pixels of an object whose errors are taken as independent: those of neighbours are alike.
+_INDEPENDENT = 30.0
+# Longest step of the refinement, and least distance of a pixel from a keypoint, in pixels.
+_LONGEST, _LEAST_AWAY = 10.0, 1.0
+# Largest sum of the two variances of a keypoint, square pixels.
+_LARGEST = 1e6
 
 
 class Votes(NamedTuple):
@@ -38,6 +46,7 @@ def vote(
     hypotheses: int = 128,
     voters: int = 1024,
     threshold: float = 0.99,
+    angle_steps: int = 6,
 ) -> Votes:
     """Keypoints `[K, 2]` in pixels of the maps, by votes of the object's pixels.
 
@@ -48,6 +57,8 @@ def vote(
       hypotheses: number of pairs of pixels for each keypoint.
       voters: largest number of pixels that vote, drawn at random.
       threshold: cosine of the largest angle of a vote with the direction to the hypothesis.
+      angle_steps: steps of `nearest_by_angle` from the winner; 0 for PVNet's own keypoints and
+        covariances.
 
     Without at least two pixels, the keypoints are 0 and no pixel points at them.
     """
@@ -70,7 +81,9 @@ def vote(
     # Fewer than two pixels that agree have no crossing.
     keypoints = jnp.where(jnp.isfinite(keypoints), keypoints, winner[0])
     found = support.sum(axis=-1) / number * (valid.sum() >= 2)
-    return Votes(keypoints, weighted_covariance(made, share, keypoints), found)
+    if not angle_steps:
+        return Votes(keypoints, weighted_covariance(made, share, keypoints), found)
+    return Votes(*nearest_by_angle(points, directions, keypoints, valid, angle_steps), found)
 
 
 def line_crossings(points: jax.Array, directions: jax.Array, pairs: jax.Array) -> jax.Array:
@@ -138,6 +151,63 @@ def nearest_points(points: jax.Array, directions: jax.Array, weights: jax.Array)
     x = d * target[:, 0] - b * target[:, 1]
     y = a * target[:, 1] - c * target[:, 0]
     return middle + jnp.stack([x, y], axis=-1) / determinant[:, None]
+
+
+def nearest_by_angle(
+    points: jax.Array, directions: jax.Array, start: jax.Array, valid: jax.Array, steps: int = 6
+) -> tuple[jax.Array, jax.Array]:
+    """Points `[K, 2]` of the least angles with directions, and their covariances `[K, 2, 2]`.
+
+    With noise of the directions, the least squared distance from lines is nearer to the pixels
+    than the keypoint, because distances shrink on the way to the pixels: an object appears smaller
+    and farther away. Angles have no such bias. Steps are Gauss-Newton's, and pixels have the
+    weights of a Cauchy distribution. The covariance is the inverse of the information of 30
+    pixels with the variance of the angles.
+
+    Args:
+      points: `[N, 2]`.
+      directions: `[N, K, 2]`; lengths do not count.
+      start: `[K, 2]`, which is returned where the steps are not finite.
+      valid: bool `[N]`, False for pixels without a vote.
+      steps: number of steps, at least 1.
+    """
+    u, v = directions[..., 0].T, directions[..., 1].T  # [K, N]
+
+    def step(place: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
+        x = place[:, None, 0] - points[None, :, 0]
+        y = place[:, None, 1] - points[None, :, 1]
+        angle = jnp.arctan2(u * y - v * x, u * x + v * y)
+        weight = valid[None] / (1 + (angle / _HALF_WEIGHT) ** 2)
+        squared = x**2 + y**2 + _LEAST_AWAY
+        slope = jnp.stack([-y / squared, x / squared], axis=-1)  # of the angle, by the place
+        information = jnp.einsum("kn,kni,knj->kij", weight, slope, slope)
+        gradient = jnp.einsum("kn,kni,kn->ki", weight, slope, angle)
+        total = jnp.maximum(weight.sum(axis=-1), 1e-6)
+        variance = (weight * angle**2).sum(axis=-1) / total
+        inverse = _inverse_2x2(information)
+        move = -(inverse @ gradient[..., None])[..., 0]
+        length = jnp.sqrt((move**2).sum(axis=-1, keepdims=True) + 1e-12)
+        spread = inverse * (variance * total / _INDEPENDENT)[:, None, None]
+        return place + move * jnp.minimum(1.0, _LONGEST / length), spread
+
+    found, spreads = jax.lax.scan(step, start, None, length=steps)
+    good = jnp.isfinite(found).all(axis=-1) & jnp.isfinite(spreads[-1]).all(axis=(-1, -2))
+    size = jnp.trace(spreads[-1], axis1=-2, axis2=-1)[:, None, None]
+    limited = spreads[-1] / jnp.maximum(size / _LARGEST, 1.0)
+    unknown = _LARGEST * jnp.eye(2)[None]
+    return (
+        jnp.where(good[:, None], found, start),
+        jnp.where(good[:, None, None], limited, unknown),
+    )
+
+
+def _inverse_2x2(matrix: jax.Array) -> jax.Array:
+    """Inverses of symmetric matrices `[K, 2, 2]`, which are kept from being singular."""
+    trace = matrix[:, 0, 0] + matrix[:, 1, 1]
+    matrix = matrix + (1e-6 * trace + 1e-12)[:, None, None] * jnp.eye(2)[None]
+    a, b, d = matrix[:, 0, 0], matrix[:, 0, 1], matrix[:, 1, 1]
+    swapped = jnp.stack([jnp.stack([d, -b], -1), jnp.stack([-b, a], -1)], -2)
+    return swapped / (a * d - b * b)[:, None, None]
 
 
 def weighted_covariance(hypotheses: jax.Array, share: jax.Array, mean: jax.Array) -> jax.Array:

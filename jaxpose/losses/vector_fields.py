@@ -1,4 +1,4 @@
-"""Loss of vector fields: cross entropy of the mask, and smooth L1 of the directions in it."""
+"""Loss of vector fields: cross entropy of the mask, and smooth L1 of the vectors in it."""
 
 from dataclasses import dataclass
 from typing import Any

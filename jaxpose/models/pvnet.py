@@ -1,12 +1,12 @@
 """PVNet: masks and vector fields at the resolution of the image."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxpose.codecs.vector_fields import VectorFields
+from jaxpose.codecs.vector_fields import OFFSET_UNITS, VectorFields
 from jaxpose.errors import InputError
 from jaxpose.models.conv import Activation, ConvNorm
 from jaxpose.models.heads import Final
@@ -101,15 +101,48 @@ class VectorFieldHead(nn.Module):
       num_keypoints: keypoints of the object.
       scale: enlargement of the fields, for a backbone of that stride. Directions change slowly from
         pixel to pixel, so a coarse map has nearly all of them.
+      hidden: channels of a 1x1 convolution and ReLU before the last; 0 for none, as published.
+      positions: each pixel gives the positions of the keypoints in the image, and the vectors are
+        the offsets to them from the pixel (`FieldVoting(offsets=True)`). All pixels then have
+        nearly the same outputs, which small networks learn faster than fields. The pixel's place is
+        an input too.
     """
 
     num_keypoints: int
     scale: int = 1
+    hidden: int = 0
+    positions: bool = False
     dtype: str = "float32"
 
     @nn.compact
     def __call__(self, features: jax.Array, train: bool = False) -> VectorFields:
         """`[B, H / scale, W / scale, C]` -> mask `[B, H, W, 2]` and vectors `[B, H, W, 2 K]`."""
+        if self.positions:
+            places = _places(features.shape[1:3], features.dtype)
+            places = jnp.broadcast_to(places[None], (*features.shape[:3], 2))
+            features = jnp.concatenate([features, places], axis=-1)
+        if self.hidden:
+            dense = nn.Dense(
+                self.hidden,
+                dtype=self.dtype,
+                kernel_init=nn.initializers.he_normal(),
+                name="hidden",
+            )
+            features = nn.relu(dense(features))
         final = Final(2 + 2 * self.num_keypoints, 1, self.scale, dtype=self.dtype, name="final")
         fields = final(features)
-        return VectorFields(fields[..., :2], fields[..., 2:])
+        vectors = fields[..., 2:]
+        if self.positions:
+            places = _places(fields.shape[1:3], vectors.dtype)
+            vectors = vectors - jnp.tile(places, self.num_keypoints)[None]
+            vectors = vectors * OFFSET_UNITS
+        return VectorFields(fields[..., :2], vectors)
+
+
+def _places(map_hw: tuple[int, ...], dtype: Any) -> jax.Array:
+    """Places `[h, w, 2]` (x, y) of pixels from the middle, in longer sides of the map."""
+    height, width = map_hw
+    y, x = jnp.meshgrid(
+        jnp.arange(height) - (height - 1) / 2, jnp.arange(width) - (width - 1) / 2, indexing="ij"
+    )
+    return (jnp.stack([x, y], axis=-1) / max(height, width)).astype(dtype)

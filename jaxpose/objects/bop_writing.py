@@ -6,10 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from jaxpose.geometry.cameras import Camera
 from jaxpose.geometry.pnp import project_points
+from jaxpose.geometry.rasterize import render_depth
+from jaxpose.geometry.rigid import RigidPose
 from jaxpose.objects.depth_files import write_depth
 from jaxpose.objects.drawn import drawn_objects
-from jaxpose.objects.drawn_scenes import SyntheticObjects, draw_scene
+from jaxpose.objects.drawn_scenes import SAMPLED_AT, SyntheticObjects, draw_scene
+from jaxpose.objects.model import ObjectModel
 from jaxpose.objects.ply import PlyMesh, write_ply
 from jaxpose.viz.files import save_image
 
@@ -60,9 +64,35 @@ def write_drawn_bop(folder: Path, data: SyntheticObjects, split: str = "test") -
                 {
                     "bbox_obj": np.rint([*corner, *(end - corner)]).astype(int).tolist(),
                     "bbox_visib": [int(v) for v in seen_box],
-                    "visib_fract": float(seen.any()),
-                    "px_count_visib": int(seen.sum()),
+                    **_pixel_counts(model, pose, drawn.camera, drawn.depth, seen),
                 }
             )
     for name, content in (("camera", cameras), ("gt", truth), ("gt_info", facts)):
         (scene / f"scene_{name}.json").write_text(json.dumps(content))
+
+
+def _pixel_counts(
+    model: ObjectModel, pose: RigidPose, camera: Camera, depth: np.ndarray, seen: np.ndarray
+) -> dict[str, Any]:
+    """Pixels of an object as the BOP toolkit counts them.
+
+    `px_count_all` are those of the whole silhouette, also outside the image and behind other
+    objects; `px_count_valid` those inside the image that have a depth; `px_count_visib` those that
+    are seen, and `visib_fract` is their share of all.
+    """
+    outline = project_points(pose, model.vertices, camera)
+    low = np.floor(outline.min(axis=0)).astype(int) - 1
+    width, height = np.ceil(outline.max(axis=0)).astype(int) + 2 - low
+    # The silhouette is sampled where `draw_scene` samples the owners of pixels.
+    shift = np.array([[1, 0, -SAMPLED_AT - low[0]], [0, 1, -SAMPLED_AT - low[1]], [0, 0, 1]])
+    moved = camera._replace(K=shift @ camera.K, R=pose.R, t=pose.t)
+    silhouette = render_depth(model.vertices, model.faces, moved, (int(height), int(width))) > 0
+    y, x = np.nonzero(silhouette) + low[::-1, None]
+    inside = (x >= 0) & (x < depth.shape[1]) & (y >= 0) & (y < depth.shape[0])
+    every, visible = int(silhouette.sum()), int(seen.sum())
+    return {
+        "px_count_all": every,
+        "px_count_valid": int((depth[y[inside], x[inside]] > 0).sum()),
+        "px_count_visib": visible,
+        "visib_fract": visible / every if every else 0.0,
+    }

@@ -7,6 +7,7 @@ import numpy as np
 from jaxpose.errors import InputError, not_read
 from jaxpose.file_limits import IMAGE, check_bytes
 from jaxpose.media.image import check_size, declared_size
+from jaxpose.objects.bop import BopImage
 
 _LARGEST = 65535
 
@@ -40,6 +41,23 @@ def read_depth(path: Path, scale: float) -> np.ndarray:
             f"{path} is damaged or is no depth image: one channel of 8 or 16 bits is needed."
         )
     return values.astype(np.float32) * np.float32(scale)
+
+
+def read_scene_depth(image: BopImage, image_hw: tuple[int, int]) -> np.ndarray | None:
+    """Depths `[H, W]` mm of the scene in an image; None where there is no file.
+
+    Raises:
+      InputError: as `read_depth`; another size than the image's.
+    """
+    if image.depth is None:
+        return None
+    depth = read_depth(image.depth, image.depth_scale)
+    if depth.shape != image_hw:
+        raise InputError(
+            f"{image.depth} has {depth.shape[1]} x {depth.shape[0]} pixels, and its image "
+            f"{image_hw[1]} x {image_hw[0]}: a depth for each pixel of the image is needed."
+        )
+    return depth
 
 
 def write_depth(path: Path, depth: np.ndarray, scale: float) -> None:

@@ -27,6 +27,9 @@ RENDERER_VERSION = 1
 _FOCAL = 2.4  # in sides of the image: a view of 24 degrees
 _ZOOM = 2  # enlargement while drawing; averaging down makes edges smooth
 
+SAMPLED_AT = 0.5 / _ZOOM - 0.5
+"""Place in a pixel, from its centre, at which its owner and depth are drawn, in x and y."""
+
 
 class Scene(NamedTuple):
     """Image of several objects, the first of which is to be found.

@@ -34,7 +34,7 @@ class HandBoxes(NamedTuple):
 
 
 def sides_of(skeleton: Skeleton, wanted: str | None) -> dict[str, np.ndarray]:
-    """Keypoints of the hands by "left" and "right", as `skeletons.hands.hand_rows`.
+    """Keypoints `[21]` of the hands by "left" and "right", as `skeletons.hands.hand_rows`.
 
     Args:
       skeleton: the skeleton of the people.

@@ -9,7 +9,7 @@ _FEWEST = 8  # keypoints of a hand; bodies with a thumb and a few fingers have n
 
 
 def hand_rows(skeleton: Skeleton) -> dict[str, np.ndarray]:
-    """Numbers of the keypoints of each hand in the order of Hand-21, -1 for those that are missing.
+    """Numbers `[21]` of the keypoints of each hand in the order of Hand-21, -1 for missing ones.
 
     Keys are "left" and "right"; "" for a skeleton of one hand, which does not say which one it is.
     A skeleton without hands gives an empty map.

@@ -8,6 +8,7 @@ import pytest
 from jaxpose.codecs import FieldVoting, Sample, VectorFields
 from jaxpose.codecs.vector_voting import (
     line_crossings,
+    nearest_by_angle,
     nearest_points,
     supporters,
     weighted_covariance,
@@ -99,10 +100,59 @@ def test_keypoints_come_back_and_the_spread_grows_with_the_noise():
     np.testing.assert_allclose(found.keypoints[1, :2], KEYPOINTS[:2], atol=0.5)
     np.testing.assert_allclose(found.keypoints[1, 2], KEYPOINTS[2], atol=6)
     spread = np.linalg.eigvalsh(found.covariance)
-    assert (spread[0] < 0.01).all() and (spread[1, :, 1] > 0.01).all()
+    assert (spread[0] < 1e-6).all() and (spread[1, :, 1] > 1e-3).all()
     # Along the line of sight to the far keypoint, it is least certain.
     assert spread[1, 2, 1] > 10 * spread[1, 0, 1]
     assert (found.scores[0] > 0.9).all() and found.valid.all()
+
+
+def test_noise_of_directions_does_not_move_keypoints_to_the_pixels():
+    """A keypoint outside a disc of pixels whose directions have errors of 10 degrees."""
+    y, x = np.nonzero(disc())
+    points = jnp.asarray(np.stack([x, y], axis=1), jnp.float32)
+    true = np.array([[33.0, 15.0]])
+    away = true - np.asarray(points)
+    turn = np.deg2rad(10) * np.random.default_rng(0).normal(size=len(points))
+    angle = np.arctan2(away[:, 1], away[:, 0]) + turn
+    directions = jnp.asarray(np.stack([np.cos(angle), np.sin(angle)], -1)[:, None])
+    everyone = jnp.ones(len(points), bool)
+    biased = jax.jit(nearest_points)(points, directions, everyone[None])
+    assert biased[0, 0] < 31  # the published estimate is nearer to the disc
+    found, covariance = jax.jit(nearest_by_angle)(points, directions, biased, everyone)
+    np.testing.assert_allclose(found, true, atol=0.5)
+    assert covariance[0, 0, 0] > 2 * covariance[0, 1, 1] > 0  # depth is less certain
+    nobody = jax.jit(nearest_by_angle)(points, directions, biased, jnp.zeros(len(points), bool))
+    assert np.isfinite(nobody[0]).all() and np.isfinite(nobody[1]).all()
+
+
+@pytest.mark.parametrize("offsets", [False, True])
+def test_coarse_fields_give_the_same_keypoints(offsets):
+    codec = FieldVoting((32, 40), stride=4, offsets=offsets)
+    sample = Sample(jnp.full((1, 3), 2), jnp.asarray(KEYPOINTS)[None], mask=disc()[None])
+    fields = jax.jit(codec.encode)(sample).values
+    assert fields.mask.shape == (1, 8, 10, 2) and fields.vectors.shape == (1, 8, 10, 6)
+    assert codec.output_shapes(3) == (((8, 10, 2), (8, 10, 6)),)
+    np.testing.assert_allclose(jax.jit(codec.decode)(fields).keypoints[0], KEYPOINTS, atol=1e-2)
+    if offsets:  # tenths of the longer side
+        inside = fields.mask[0, ..., 1] > 0
+        assert fields.vectors[0, 3, 4, 0] == pytest.approx((KEYPOINTS[0, 0] - 17.5) / 4, abs=1e-4)
+        assert inside[3, 4]
+
+
+def test_a_head_of_positions_gives_offsets():
+    """The same position in all pixels is one point, from which the offsets are measured."""
+    head = VectorFieldHead(1, scale=2, hidden=8, positions=True)
+    variables = head.init(jax.random.key(0), jnp.zeros((1, 8, 10, 3)))
+    final = variables["params"]["final"]
+    params = dict(variables["params"], final={
+        "kernel": jnp.zeros_like(final["kernel"]), "bias": jnp.array([0, 0, 0.3, -0.2])
+    })  # fmt: skip
+    fields = jax.jit(lambda p, x: head.apply({"params": p}, x))(params, jnp.ones((1, 8, 10, 3)))
+    codec = FieldVoting((16, 20), offsets=True)
+    everywhere = fields._replace(mask=jnp.tile(jnp.array([0.0, 1.0]), (1, 16, 20, 1)))
+    found = jax.jit(codec.decode)(everywhere).keypoints[0, 0]
+    # The middle of the image, and 0.3 and -0.2 of the longer side.
+    np.testing.assert_allclose(found, [9.5 + 0.3 * 20, 7.5 - 0.2 * 20], atol=1e-2)
 
 
 def test_an_image_without_the_object_has_no_keypoints():
@@ -136,3 +186,7 @@ def test_what_is_missing_is_named():
         CODEC.average(None, None)
     with pytest.raises(InputError, match="voters >= 2"):
         FieldVoting((8, 8), voters=1)
+    with pytest.raises(InputError, match="stride that divides"):
+        FieldVoting((8, 10), stride=4)
+    with pytest.raises(InputError, match="angle_steps"):
+        FieldVoting((8, 8), angle_steps=-1)

@@ -124,6 +124,19 @@ def test_meshes_trains_bodies_and_surfaces_and_draws_them(tmp_path, monkeypatch)
 
 
 @pytest.mark.slow
+def test_bodies_goes_from_a_drawn_video_to_files_of_meshes(tmp_path, monkeypatch):
+    monkeypatch.setenv("BODIES_SECONDS", "0.8")
+    outputs = outputs_of("bodies", tmp_path)
+    kinds = [kind for o in outputs for kind in o.get("data", {}) if kind.startswith("image/")]
+    assert kinds == ["image/png", "image/gif", "image/gif"]  # one frame, its turn, the video
+    printed = "".join(o.get("text", "") for o in outputs)
+    error = re.search(r"median reprojection error ([0-9.]+) pixels", printed)
+    assert error is not None and float(error[1]) < 5
+    assert (tmp_path / "bodies.glb").read_bytes()[:4] == b"glTF"
+    assert "MOTION" in (tmp_path / "walk.bvh").read_text()
+
+
+@pytest.mark.slow
 def test_scaling_runs_a_study_and_shows_its_law(tmp_path, monkeypatch):
     monkeypatch.setenv("SCALING_PEOPLE", "128")
     monkeypatch.setenv("SCALING_SAMPLES", "192,320,512")

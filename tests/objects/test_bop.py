@@ -76,6 +76,30 @@ def test_images_poses_and_masks_come_back(drawn):
         np.testing.assert_allclose(each.box_xywh[2:], np.ptp(outline, axis=0), atol=0.51)
 
 
+def test_the_visible_share_is_that_of_the_whole_silhouette(tmp_path):
+    """Hidden by others or outside the image: pixels of the object drawn alone and farther out."""
+    data = SyntheticObjects(6, seed=2, canvas_hw=(64, 64))
+    write_drawn_bop(tmp_path, data)
+    facts = json.loads((tmp_path / "test/000001/scene_gt_info.json").read_text())
+    shares, cut = [], 0
+    for number in range(data.count):
+        scene = draw_scene(data.seed, number, data.canvas_hw, data.objects)
+        for row, fact in enumerate(facts[str(number)]):
+            assert fact["px_count_visib"] == (scene.owner == row).sum()
+            assert fact["visib_fract"] == fact["px_count_visib"] / fact["px_count_all"]
+            assert fact["px_count_visib"] <= fact["px_count_valid"] <= fact["px_count_all"]
+            shares.append(fact["visib_fract"])
+            model, pose = scene.objects[row], scene.poses.take(row)
+            outline = project_points(pose, model.vertices, scene.camera)
+            inside = (outline > 0).all() and (outline < 63).all()
+            cut += fact["px_count_valid"] < fact["px_count_all"]
+            if inside:  # its silhouette is covered by itself or by what hides it
+                assert fact["px_count_valid"] == fact["px_count_all"]
+            if inside and len(facts[str(number)]) == 1:
+                assert fact["visib_fract"] == 1
+    assert cut and any(0.05 < share < 0.95 for share in shares) and max(shares) == 1
+
+
 def test_samples_are_cut_out_with_their_camera(drawn):
     source = BopObjects(str(drawn), "test", canvas_hw=(96, 96)).open()
     batch = source.samples(np.arange(len(source)))

@@ -1,6 +1,7 @@
 """Poses of objects: targets that follow the crop, PnP of found keypoints, training and commands."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import jax
@@ -209,6 +210,27 @@ def test_a_dataset_is_predicted_into_results_that_can_be_scored(release, dataset
     found = len(read_bop_results(tmp_path / "jaxpose_drawnset-test.csv"))
     assert found == given or f"Given {given} objects = done {found} +" in result.output
     assert len(list(tmp_path.glob("000001_*.jpg"))) == 2
+
+
+def test_depth_images_that_do_not_serve_are_named(release, dataset, tmp_path):
+    """Given as a copy, of which one file after the other is damaged."""
+    folder = shutil.copytree(dataset, tmp_path / "set")
+    scene = folder / "test/000001"
+    start = ("predict", folder, "--from", release, "--out", tmp_path / "out", "--threshold", 5)
+    cameras = json.loads((scene / "scene_camera.json").read_text())
+    for entry in cameras.values():
+        entry["depth_scale"] = 500.0
+    (scene / "scene_camera.json").write_text(json.dumps(cameras))
+    result = invoke(*start, "--depth")
+    document = " ".join(result.output.split())
+    assert result.exit_code == 2 and "correct depth_scale" in document, result.output
+    shutil.rmtree(scene / "depth")
+    result = invoke(*start, "--depth")
+    assert result.exit_code == 2 and "has no depth image" in result.output
+    image = scene / "rgb/000000.png"
+    result = invoke("predict", image, "--from", release, "--out", tmp_path / "out", "--focal", 150,
+                    "--object", 2, "--depth")  # fmt: skip
+    assert result.exit_code == 2 and "needs the folder of a BOP dataset" in result.output
 
 
 def test_true_poses_have_full_marks_and_absent_ones_are_counted(dataset, tmp_path):
