@@ -74,7 +74,7 @@ def test_bodies_are_fitted_to_the_joints_of_tracks(content, calls, tmp_path):
 def test_one_track_is_written_as_motion(content, calls, tmp_path):
     result, said = run(tmp_path, content, tmp_path / "a.bvh", "--track", "4")
     assert result.exit_code == 0, said
-    assert len(calls[0][1]) == 3 and len(read_bvh(tmp_path / "a.bvh").root) == 3
+    assert len(calls[0][1]) == 3 and len(read_bvh(tmp_path / "a.bvh").motion) == 3
 
 
 @pytest.mark.parametrize(
