@@ -214,7 +214,7 @@ def track_numbers(
         own = np.flatnonzero(numbers == number)
         if len(np.unique(frames[own])) < len(own):
             raise InputError(
-                f"{source}, track {number}: a frame has two of its bodies, and a track is one person"
+                f"{source}, track {number}: a frame has two of its bodies; a track has one"
             )
         back = np.flatnonzero(np.diff(seconds[own]) < 0)
         if len(back):
