@@ -9,7 +9,7 @@ from jaxpose.bodies.fit import Fitted
 from jaxpose.bodies.fit_tracks import Smoothing, fit_tracks
 from jaxpose.bodies.prior import PosePrior
 from jaxpose.bodies.saving import save_parameters
-from jaxpose.bodies.scene import BodyScene
+from jaxpose.bodies.scene import BodyScene, track_numbers
 from jaxpose.bodies.scene_files import FORMATS, save_scene
 from jaxpose.cli.fit_command import Fit
 from jaxpose.cli.fit_settings import fitting_of
@@ -36,7 +36,7 @@ def fit_lifted(
 
     Raises:
       InputError: options that are for keypoints in images; no such track or frame; motion of
-        several tracks.
+        several tracks; as `bodies.scene.track_numbers`.
     """
     for name in _OTHERS:
         if getattr(options, name) is not None:
@@ -56,20 +56,18 @@ def fit_lifted(
         return print_counts(counts)
     kept = Fitted(*(value[there] for value in fitted))
     tracks, frames, seconds = (v[there] for v in (lifted.tracks, lifted.frames, lifted.seconds))
-    by_time = np.argsort(frames, kind="stable")
+    values = kept.shape, kept.rotations, kept.translation
     scene = BodyScene(
-        *(body, faces, str(options.source)),
-        *(kept.shape[by_time], kept.rotations[by_time], kept.translation[by_time]),
-        people=tracks[by_time],
-        frames=frames[by_time],
-        seconds=seconds[by_time],
-        track_ids=tracks[by_time],
+        *(body, faces, str(options.source), *values),
+        people=tracks,
+        frames=frames,
+        seconds=seconds,
+        track_ids=tracks,
         fps=lifted.fps,
     )
     columns = {"frame": frames, "track_id": tracks, "seconds": seconds, "error_mm": kept.error}
     for path in options.out:
         if path.suffix.lower() == ".npz":
-            values = kept.shape, kept.rotations, kept.translation
             save_parameters(path, body, *values, columns, gender)
         else:
             save_scene(path, scene, options.frame)
@@ -82,6 +80,7 @@ def fit_lifted(
 
 def _chosen(lifted: LiftedFile, options: Fit) -> LiftedFile:
     """The people of the chosen track, after checks of what is written."""
+    track_numbers(str(options.source), lifted.frames, lifted.seconds, lifted.tracks)
     there = np.unique(lifted.tracks)
     listed = ", ".join(map(str, there))
     if options.track is not None:

@@ -18,7 +18,7 @@ _SMALL = 100.0  # mm; a person is larger
 
 @dataclass(frozen=True)
 class LiftedFile:
-    """Joints in 3D of N people in the frames of one video, by track and time.
+    """Joints in 3D of N people in the frames of one video, in the order of the frames.
 
     Attributes:
       skeleton: skeleton of the K joints.
@@ -96,11 +96,6 @@ def _joints(path: Path, content: dict[str, Any]) -> LiftedFile:
             "them by 1000"
         )
     fps = content.get("fps")
-    return LiftedFile(
-        skeleton,
-        np.stack(joints),
-        np.array(tracks),
-        np.array(frames),
-        np.array(seconds),
-        None if fps is None else float(fps),
-    )
+    order = np.argsort(frames, kind="stable")
+    values = (np.array(value)[order] for value in (joints, tracks, frames, seconds))
+    return LiftedFile(skeleton, *values, None if fps is None else float(fps))

@@ -112,6 +112,7 @@ def in_metres(content):
         (lambda c: c["tracks"][1]["joints_mm"][2].pop(), "track 9, frame 7: 17 joints"),
         (lambda c: c["tracks"][0]["frames"].pop(), "has another form"),
         (lambda c: c.pop("skeleton"), "has another form"),
+        (lambda c: c["tracks"][0].update(frames=[0, 1, 1]), "a frame has two of its bodies"),
         (lambda c: c.update(tracks=[]), "has no joints"),
     ],
 )
