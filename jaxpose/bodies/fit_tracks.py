@@ -50,7 +50,7 @@ class Smoothing:
       longest_gap: seconds between two frames up to which they are neighbours.
     """
 
-    seconds: float = 0.6
+    seconds: float = 0.4
     longest_gap: float = LONGEST_GAP
 
 

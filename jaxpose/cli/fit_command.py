@@ -118,10 +118,10 @@ class Fit:
         typer.Option(
             min=0.0,
             max=5.0,
-            help="Seconds over which the poses of a track of a video are smoothed; the body of a "
-            "track has one shape. 0 fits every frame alone.",
+            help="Seconds of a video over which the poses of a track are smoothed; 0.4 if absent, "
+            "and the body of a track has one shape. 0 fits every frame alone.",
         ),
-    ] = 0.6
+    ] = 0.4
     pose_weight: Annotated[
         float,
         typer.Option(min=0.0, help="Factor on the prior of the pose; 0 switches it off."),

@@ -1,26 +1,23 @@
 """Fits of tracks: one shape, smooth poses, nothing across gaps, and others as they are alone."""
 
-import json
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from jaxpose.bodies import drawn_body
 from jaxpose.bodies.fit import Valleys
+from jaxpose.bodies.fit_problem import Fitting
 from jaxpose.bodies.fit_tracks import USUAL, Smoothing, fit_tracks, steadiest
 from jaxpose.bodies.landmarks import landmarks
 from jaxpose.bodies.prior import pose_prior, upright
-from jaxpose.cli.main import app
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import pinhole, project
 from jaxpose.geometry.rotations import matrix_from_axis_angle
 from jaxpose.metrics.mesh_error import acceleration_error
 from jaxpose.skeletons import COCO17
 
-WH = (800, 600)
 CAMERA = pinhole([[1000, 0, 399.5], [0, 1000, 299.5], [0, 0, 1]], np.eye(3), np.zeros(3))
+FEW = {"starts": 2, "iterations": 20}
 FRAMES = 8  # of track 7; the others are one of track 3, and one without a track
 TRACKS = np.array([7] * FRAMES + [3, -1])
 SECONDS = np.append(0.04 * np.arange(FRAMES), [0.0, 0.0])
@@ -47,7 +44,7 @@ def clip():
 
 def fitted(pixels, tracks=TRACKS, seconds=SECONDS, smoothing=USUAL):
     seen = pixels, None, CAMERA, tracks, seconds
-    return fit_tracks(drawn_body(), COCO17, *seen, smoothing=smoothing)
+    return fit_tracks(drawn_body(), COCO17, *seen, Fitting(**FEW), smoothing=smoothing)
 
 
 @pytest.fixture(scope="module")
@@ -112,50 +109,3 @@ def test_tracks_and_times_that_do_not_fit_are_named(clip):
         fitted(clip[0], tracks=TRACKS[:3])
     with pytest.raises(InputError, match="needs a time"):
         fitted(clip[0], seconds=SECONDS * np.nan)
-
-
-def frames(pixels):
-    """Records of a video: track 7 in every frame, and two more people in the first."""
-    records = []
-    for at in range(FRAMES):
-        rows = [at, *([FRAMES, FRAMES + 1] if at == 0 else [])]
-        people = [
-            {
-                "score": 1.0,
-                "box_xywh": [0, 0, 1, 1],
-                "track_id": int(TRACKS[row]) % 100,  # 99 for the one without
-                "keypoints": {
-                    name: {"x": float(x), "y": float(y), "score": 1.0}
-                    for name, (x, y) in zip(COCO17.keypoints, pixels[row], strict=True)
-                },
-            }
-            for row in rows
-        ]
-        where = {"source": "clip.mp4", "frame": at, "seconds": SECONDS[at]}
-        records.append({"width": WH[0], "height": WH[1], "people": people, **where})
-    return records
-
-
-def test_the_command_smooths_the_tracks_of_a_video(clip, tmp_path):
-    records = frames(clip[0])
-    path, out = tmp_path / "clip.json", tmp_path / "fit.npz"
-
-    usual = "--focal", "1000", "--min-score", "0.05"
-
-    def run(*options):
-        path.write_text(json.dumps(records))
-        return CliRunner().invoke(app, ["fit", str(path), str(out), *options, *usual])
-
-    result = run()
-    assert result.exit_code == 0, result.output
-    with np.load(out) as file:
-        own = file["betas"][file["track_id"] == 7]
-    assert len(own) == FRAMES and (own == own[0]).all()
-    records[0]["people"][1]["track_id"] = 7
-    result = run()
-    assert result.exit_code == 2
-    assert "clip.mp4, frame 0: two people have the track id 7" in result.output.replace("\n", " ")
-    result = run("--smooth", "0")
-    assert result.exit_code == 0, result.output
-    with np.load(out) as file:
-        assert np.ptp(file["betas"][1:], axis=0).max() > 0.01
