@@ -97,5 +97,11 @@ def _joints(path: Path, content: dict[str, Any]) -> LiftedFile:
         )
     fps = content.get("fps")
     order = np.argsort(frames, kind="stable")
-    values = (np.array(value)[order] for value in (joints, tracks, frames, seconds))
-    return LiftedFile(skeleton, *values, None if fps is None else float(fps))
+    return LiftedFile(
+        skeleton,
+        np.stack(joints)[order],
+        np.array(tracks)[order],
+        np.array(frames)[order],
+        np.array(seconds)[order],
+        None if fps is None else float(fps),
+    )

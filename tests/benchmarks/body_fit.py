@@ -14,7 +14,7 @@ over the frames, mm, about the pelvis, and the seconds of all cores that the fit
         --prior data/prior.npz --clips 3 --frames 128 --noise 5
 
 fits the first frames of clips that are evenly spaced over all, every frame alone and as one track,
-and prints the error of accelerations too, mm per frame squared at 10 frames a second.
+and prints the error of accelerations too, mm per frame squared at 10 frames per second.
 """
 
 import argparse
