@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,12 +28,13 @@ from jaxpose.objects.drawn_scenes import SyntheticObjects
 from jaxpose.objects.model import ObjectModel
 from jaxpose.paths import atomic_write
 from jaxpose.results.box_files import whole_image
-from jaxpose.tasks.objects.predictor import ObjectPose, ObjectPredictor
+from jaxpose.tasks.objects.predictor import ObjectPose, ObjectPredictor, check_numbers
 from jaxpose.viz import save_image
 from jaxpose.viz.objects import draw_objects
 
 _MIN_VISIBLE = 0.1
 NO_POSE = "too few keypoints agree with a pose"
+NOT_KNOWN = "object that the model was not trained with"
 
 
 class _Input(NamedTuple):
@@ -69,10 +70,12 @@ def predict_objects(options: PredictObjects) -> int:
     if folders and folder is not None:
         _check_dataset(options)
         models = read_models(folder)
-        inputs = list(_dataset(folders[0], models, options, faults))
+    predictor, whole = _predictor(options, folder, models)
+    excluded: Counter[str] = Counter()
+    if folders:
+        inputs = list(_dataset(folders[0], models, predictor.objects, options, faults, excluded))
     else:
         inputs = list(_images(options))
-    predictor, whole = _predictor(options, folder, models)
     options.out.mkdir(parents=True, exist_ok=True)
     rows: list[BopPose] = []
     documents = []
@@ -109,8 +112,7 @@ def predict_objects(options: PredictObjects) -> int:
         written.append(options.out / f"jaxpose_{dataset}-{options.split}.csv")
         write_bop_results(written[-1], rows)
     PlainConsole().print(f"Written: {', '.join(map(str, written))}")
-    left_out = {reason: count for reason, count in faults.items() if count}
-    return print_counts([Counts("objects", done, left_out)])
+    return print_counts([Counts("objects", done, faults, excluded)])
 
 
 def draw_dataset(options: DrawObjects) -> int:
@@ -198,18 +200,35 @@ def _check_dataset(options: PredictObjects) -> None:
 def _dataset(
     folder: Path,
     models: dict[int, ObjectModel],
+    known: Mapping[int, KnownObject],
     options: PredictObjects,
     faults: Counter[str],
+    excluded: Counter[str],
 ) -> Iterator[_Input]:
+    """Images of a dataset with the objects to find; counts those left out.
+
+    Args:
+      folder: of the dataset.
+      models: all of the dataset.
+      known: objects of the network, by number.
+      options: of the command.
+      faults: counts of objects that cannot be used.
+      excluded: counts of objects that the network or the user does not want.
+    """
+    check_numbers(options.object, known)
     images, skips = read_split(folder, options.split, models)
     faults.update(skip.reason for skip in skips)
     for image in images:
-        wanted = [
-            each
-            for each in image.objects
-            if not each.visible < _MIN_VISIBLE
-            and (not options.object or each.object_id in options.object)
-        ]
+        wanted = []
+        for each in image.objects:
+            if each.object_id not in known:
+                excluded[NOT_KNOWN] += 1
+            elif options.object and each.object_id not in options.object:
+                excluded["not one of --object"] += 1
+            elif each.visible < _MIN_VISIBLE:
+                excluded["seen too little"] += 1
+            else:
+                wanted.append(each)
         if wanted:
             boxes = [object_box(each, models[each.object_id], image.camera) for each in wanted]
             yield _Input(

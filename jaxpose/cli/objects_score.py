@@ -38,6 +38,11 @@ def score_objects(options: ScoreObjects) -> int:
       InputError: files that cannot be read; a split without objects.
     """
     models = read_models(options.bop / options.models)
+    for number in options.object:
+        if number not in models:
+            raise InputError(
+                f"{options.bop / options.models} has no model {number}: {sorted(models)}."
+            )
     images, skips = read_split(options.bop, options.split, models)
     given: dict[tuple[int, int, int], list[BopPose]] = defaultdict(list)
     for row in read_bop_results(options.results):
@@ -48,7 +53,12 @@ def score_objects(options: ScoreObjects) -> int:
     cameras, widths = [], []
     discrepancies: list[np.ndarray] | None = [] if options.vsd else None
     for image in images:
-        seen = [each for each in image.objects if not each.visible < options.min_visible]
+        seen = [
+            each
+            for each in image.objects
+            if not each.visible < options.min_visible
+            and (not options.object or each.object_id in options.object)
+        ]
         if not seen:
             continue
         height, width = read_image(image.path).shape[:2]

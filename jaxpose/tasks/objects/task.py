@@ -38,6 +38,19 @@ class ObjectTask(TopDownTask):
 
     experiment: "ObjectExperiment"
 
+    def check(self) -> None:
+        super().check()
+        data = self.experiment.train_data, self.experiment.eval_data
+        trained, scored = (getattr(each, "objects", ()) for each in data)
+        # Sets of two kinds may have other numbers, and an empty list is all objects of a set.
+        if type(data[0]) is not type(data[1]) or not trained:
+            return
+        if not scored or set(scored) - set(trained):
+            raise InputError(
+                f"The model is trained with the objects {list(trained)}, and eval_data has "
+                f"{list(scored) or 'all'}: set eval_data.objects={tuple(trained)} too."
+            )
+
     def open(self, role: Literal["train", "eval"]) -> Any:
         source = super().open(role)
         if not getattr(source, "models", None):

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from jaxpose.cli.main import app
 from jaxpose.codecs import FieldVoting, Sample
 from jaxpose.codecs.simcc import SimCC
-from jaxpose.config import to_json
+from jaxpose.config import override, to_json
 from jaxpose.convert.release import Card, save_release
 from jaxpose.data.source import SyntheticPeople
 from jaxpose.errors import InputError
@@ -274,14 +274,60 @@ def test_an_image_needs_a_camera_and_the_number_of_the_object(release, dataset, 
     result = invoke(*start, "--focal", -150, "--object", 2)
     assert result.exit_code == 2 and "fx, fy > 0" in result.output.replace("\n", " ")
     result = invoke(*start, "--focal", 150, "--object", 9)
-    assert result.exit_code == 2 and "numbers of the model's objects" in result.output
+    assert result.exit_code == 2 and "has no object 9; it has 1 (duck)" in result.output
     invoke(*start, "--focal", 150, "--object", 2, "--box", "10,10,40,40")
     (entry,) = json.loads((tmp_path / "poses.json").read_text())["images"]
     assert [each["name"] for each in entry["objects"]] == ["mug"]
 
 
+def test_one_network_for_one_object_by_simcc(dataset, tmp_path):
+    """Trained for two steps by the shipped recipe: the run has one object, and finds it alone."""
+    run = tmp_path / "run"
+    settings = (
+        *("train_data.objects=(4,)", "eval_data.objects=(4,)", "train_data.count=8"),
+        *("eval_data.count=4", "steps=2", "batch_size=8", "evaluation.every=2"),
+        *("evaluation.batch_size=8", "model.backbone.widths=(8,8)", "model.backbone.depths=(1,1)"),
+        *("model.backbone.path_width=8", "threshold=0.5"),
+    )
+    start = ("train", "objects_simcc", "--workdir", str(run))
+    result = CliRunner().invoke(app, [*start, *(f"--set={each}" for each in settings)])
+    assert result.exit_code == 0, result.output
+    report = json.loads((run / "report.json").read_text())["metrics"]
+    assert "ADD(-S) of camera" in report and "ADD(-S) of mug" not in report
+    result = invoke("predict", dataset, "--from", run, "--out", tmp_path / "out", "--threshold", 5)
+    objects = [
+        each
+        for image in json.loads((tmp_path / "out/poses.json").read_text())["images"]
+        for each in image["objects"]
+    ]
+    images, _ = read_split(dataset, "test", read_models(dataset / "models"))
+    cameras = sum(each.object_id == 4 for image in images for each in image.objects)
+    assert {each["name"] for each in objects} == {"camera"} and len(objects) == cameras
+    assert "object that the model was not trained with" in " ".join(result.output.split())
+    assert all(each["R"] is not None and 0 < each["score"] < 1 for each in objects)
+    csv = tmp_path / "out/jaxpose_drawnset-test.csv"
+    result = invoke("score", csv, "--bop", dataset, "--object", 4, "--json", "--no-vsd")
+    assert result.exit_code == 0, result.output
+    scored = json.loads(result.output)
+    assert scored["counts"][0]["given"] == cameras and scored["metrics"]["no pose"] == 0
+    # The image alone needs no number, since there is one object.
+    image = dataset / "test/000001/rgb/000000.png"
+    invoke("predict", image, "--from", run, "--out", tmp_path / "one", "--focal", 150)
+    (entry,) = json.loads((tmp_path / "one/poses.json").read_text())["images"]
+    assert [each["name"] for each in entry["objects"]] == ["camera"]
+    for options, message in (
+        (("predict", dataset, "--from", run, "--out", tmp_path / "two", "--object", 2),
+         "the model has no object 2; it has 4 (camera)"),
+        (("score", csv, "--bop", dataset, "--object", 8), "has no model 8: [1, 2, 3, 4, 5]"),
+    ):  # fmt: skip
+        result = invoke(*options)
+        assert result.exit_code == 2 and message in " ".join(result.output.split())
+
+
 def test_what_does_not_fit_is_refused():
     VOTING.task().check()
+    with pytest.raises(InputError, match=r"set eval_data.objects=\(1,\) too"):
+        override(EXPERIMENT, ["train_data.objects=(1,)"]).task().check()
     with pytest.raises(InputError, match="a mirrored object is another one"):
         replace(EXPERIMENT, augmentation=Augmentation(half_body=0.0))
     with pytest.raises(InputError, match="skeleton is 'object9'"):
