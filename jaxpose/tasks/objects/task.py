@@ -113,7 +113,8 @@ class ObjectTask(TopDownTask):
         return estimator, variables
 
     def next_step(self, workdir: str) -> str:
-        return f"jaxpose objects predict IMAGE --from {workdir} --focal F --object ID --out out"
+        camera_and_box = "--focal F --box X,Y,W,H --object ID"
+        return f"jaxpose objects predict IMAGE --from {workdir} {camera_and_box} --out out"
 
     def evaluator(self, source: Any, mesh: jax.sharding.Mesh, flip_test: bool) -> Evaluator:
         experiment = self.experiment
