@@ -48,7 +48,7 @@ class ObjectTask(TopDownTask):
         if not scored or set(scored) - set(trained):
             raise InputError(
                 f"The model is trained with the objects {list(trained)}, and eval_data has "
-                f"{list(scored) or 'all'}: set eval_data.objects={tuple(trained)} too."
+                f"{list(scored) or 'all'}: set eval_data.objects='{tuple(trained)}' too."
             )
 
     def open(self, role: Literal["train", "eval"]) -> Any:

@@ -383,7 +383,7 @@ def test_one_network_for_one_object_by_simcc(dataset, tmp_path):
 
 def test_what_does_not_fit_is_refused():
     VOTING.task().check()
-    with pytest.raises(InputError, match=r"set eval_data.objects=\(1,\) too"):
+    with pytest.raises(InputError, match=r"set eval_data.objects='\(1,\)' too"):
         override(EXPERIMENT, ["train_data.objects=(1,)"]).task().check()
     with pytest.raises(InputError, match="a mirrored object is another one"):
         replace(EXPERIMENT, augmentation=Augmentation(half_body=0.0))
