@@ -7,9 +7,20 @@ from typing import Any
 
 from jaxpose.console import PlainConsole
 
-_SINGULAR = {"people": "person", "boxes": "box"}  # others lose an s
+_SINGULAR = {  # others lose an s
+    "people": "person",
+    "boxes": "box",
+    "bodies": "body",
+    "images, videos or their parts": "image, video or part of one",
+}
 
 ALL_DONE, SOME_LEFT_OUT, NONE_DONE = 0, 1, 2
+
+
+def counted(number: int, unit: str) -> str:
+    """Number and unit, such as `1 person` or `1,200 people`, of a unit in the plural."""
+    one = _SINGULAR.get(unit, unit.removesuffix("s"))
+    return f"{number:,} {one if number == 1 else unit}"
 
 
 @dataclass(frozen=True)
@@ -48,10 +59,7 @@ class Counts:
         """`given 12 images = done 11 + left out 1 (image missing: 1)`."""
         reasons = ", ".join(f"{reason}: {count:,}" for reason, count in self.left_out.items())
         left_out = f"{sum(self.left_out.values()):,}{f' ({reasons})' if reasons else ''}"
-        unit = self.unit
-        if self.given == 1:
-            unit = _SINGULAR.get(unit, unit.removesuffix("s"))
-        return f"given {self.given:,} {unit} = done {self.done:,} + left out {left_out}"
+        return f"given {counted(self.given, self.unit)} = done {self.done:,} + left out {left_out}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able: `unit`, `given`, `done` and `left_out`, a map from reason to number."""

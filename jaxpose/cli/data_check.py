@@ -13,6 +13,7 @@ from rich.text import Text
 from jaxpose import skeletons
 from jaxpose.cli.data_command import Check
 from jaxpose.console import PlainConsole
+from jaxpose.counts import counted
 from jaxpose.data.lint.check import check_annotations, check_source
 from jaxpose.data.lint.finding import Finding
 from jaxpose.errors import InputError
@@ -46,11 +47,11 @@ def data_check(options: Check) -> None:
         console.print(f"{len(batch['image'])} samples with their targets: {options.out}")
     errors = sum(finding.severity == "error" for finding in findings)
     if errors:
-        console.print(Text(f"{errors} {'error' if errors == 1 else 'errors'}.", "bold red"))
+        console.print(Text(f"{counted(errors, 'errors')}.", "bold red"))
         raise typer.Exit(1)
     warnings = sum(finding.severity == "warning" for finding in findings)
-    counted = f"; {warnings} {'warning' if warnings == 1 else 'warnings'}" if warnings else ""
-    console.print(f"No errors{counted}.")
+    more = f"; {counted(warnings, 'warnings')}" if warnings else ""
+    console.print(f"No errors{more}.")
 
 
 def table(findings: list[Finding]) -> Table:

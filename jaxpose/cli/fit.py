@@ -17,12 +17,17 @@ from jaxpose.cli.fit_output import FitOutput, camera_of, check_paths, chosen_peo
 from jaxpose.cli.fit_settings import fitting_of
 from jaxpose.cli.results_file import read_source
 from jaxpose.console import PlainConsole
-from jaxpose.counts import Counts, print_counts
+from jaxpose.counts import Counts, counted, print_counts
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import Camera
 from jaxpose.results.hands import one_hand
 from jaxpose.results.lifted_files import read_lifted
 from jaxpose.results.people import People
+
+POOR = 0.05
+"""Error of a fit that is named, in longer sides of the keypoints' extent."""
+
+_LISTED = 5
 
 
 class _Row(NamedTuple):
@@ -92,10 +97,32 @@ def fit(options: Fit) -> int:
     output.write(body, faces, gender, kept, columns)
     console = PlainConsole()
     console.print(
-        f"{len(rows)} people, body {body.name!r}; median reprojection error "
+        f"{counted(len(rows), 'people')}, body {body.name!r}; median reprojection error "
         f"{np.median(kept.error):.1f} pixels. Written: {', '.join(map(str, options.out))}"
     )
+    if poor := _poor(results, rows, kept.error, options.min_score):
+        console.print(
+            f"{counted(len(poor), 'people')} fitted badly, by more than {POOR:.0%} of their size; "
+            f"are the keypoints those of one person? {'; '.join(poor[:_LISTED])}"
+            f"{'; ...' if len(poor) > _LISTED else ''}",
+            style="yellow",
+        )
     return print_counts(counts)
+
+
+def _poor(
+    results: list[People], rows: list[_Row], error: np.ndarray, min_score: float
+) -> list[str]:
+    """Names of the people whose error, pixels `[N]`, is large beside the extent of keypoints."""
+    poor = []
+    for row, pixels in zip(rows, error, strict=True):
+        people = results[row.image]
+        points = people.keypoints[row.person]
+        seen = points[(people.scores[row.person] >= min_score) & np.isfinite(points).all(axis=1)]
+        if pixels > POOR * np.ptp(seen, axis=0).max():
+            frame = "" if row.frame < 0 else f", frame {row.frame}"
+            poor.append(f"person {row.person} of {people.source}{frame} ({pixels:.0f} pixels)")
+    return poor
 
 
 def _body(options: Fit) -> tuple[Body, np.ndarray, str, PosePrior | None]:
@@ -105,6 +132,11 @@ def _body(options: Fit) -> tuple[Body, np.ndarray, str, PosePrior | None]:
     if options.hand is not None and not hand:
         raise InputError("--hand is for --body with a file of MANO: leave it out.")
     if file is None:
+        if options.gender is not None:
+            raise InputError(
+                "--gender is for --body with the file of a body model, and the free body has none: "
+                "leave it out."
+            )
         return drawn_body(), drawn_faces(), "", None
     if not hand:
         return file.body, file.faces, file.gender, None

@@ -14,7 +14,7 @@ from jaxpose.bodies.scene_files import FORMATS, save_scene
 from jaxpose.cli.fit_command import Fit
 from jaxpose.cli.fit_settings import fitting_of
 from jaxpose.console import PlainConsole
-from jaxpose.counts import Counts, print_counts
+from jaxpose.counts import Counts, counted, print_counts
 from jaxpose.errors import InputError
 from jaxpose.results.lifted_files import LiftedFile
 
@@ -72,7 +72,7 @@ def fit_lifted(
         else:
             save_scene(path, scene, options.frame)
     PlainConsole().print(
-        f"{len(tracks)} people, body {body.name!r}; median error of the joints "
+        f"{counted(len(tracks), 'people')}, body {body.name!r}; median error of the joints "
         f"{np.median(kept.error):.0f} mm. Written: {', '.join(map(str, options.out))}"
     )
     return print_counts(counts)

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from jaxpose.counts import counted
 from jaxpose.results.people import People
 from jaxpose.tasks.bottomup.predictor import ImagePredictor
 from jaxpose.tasks.topdown.predictor import Predictor
@@ -73,7 +74,7 @@ class Heatmaps:
             large = cv2.resize(crop, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
             cells.append(draw_heatmaps(large, maps, skeleton=people.skeleton, udp=codec.udp))
         if self._whole_images:
-            captions = [f"{len(people)} {'person' if len(people) == 1 else 'people'}"]
+            captions = [counted(len(people), "people")]
         else:
             captions = [f"{row}: {people[row].score:.2f}" for row in range(len(cells))]
         sheet = contact_sheet(cells, columns=min(len(cells), _ROW), captions=captions)

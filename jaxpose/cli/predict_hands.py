@@ -11,6 +11,7 @@ from jaxpose.bodies.hands import hand_side, mirrored, mirrored_rotations
 from jaxpose.cli.drawn_frames import DrawnFrames
 from jaxpose.cli.predict_bodies import FILE, FOLDER, BodyRecords, network_body
 from jaxpose.cli.predict_command import Predict
+from jaxpose.counts import counted
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import centred_camera
 from jaxpose.hub.load import Trained
@@ -88,15 +89,15 @@ class HandOutput:
         unseen = ""
         if self._unseen:
             unseen = (
-                f" {self._unseen} of {self.people} people have no hand with {FEWEST} keypoints of "
-                f"score {MIN_SCORE:g} or more."
+                f" {self._unseen} of {counted(self.people, 'people')} have no hand with {FEWEST} "
+                f"keypoints of score {MIN_SCORE:g} or more."
             )
         if not self.hands:
             return f"No hand, so there is no {FILE}.{unseen}"
         self._records.save(self._out, self._files["right"].body)
         drawn = "" if self._drawn is None else f", and drawn in {FOLDER}"
         sides = f"{self._lefts} left, {self.hands - self._lefts} right"
-        return f"{self.hands} hands ({sides}) in {FILE}{drawn}.{unseen}"
+        return f"{counted(self.hands, 'hands')} ({sides}) in {FILE}{drawn}.{unseen}"
 
 
 def open_hands(

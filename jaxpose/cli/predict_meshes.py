@@ -12,6 +12,7 @@ from jaxpose.cli.predict_bodies import FILE, FOLDER, BodyRecords, network_body
 from jaxpose.cli.predict_command import Predict
 from jaxpose.cli.predict_hands import HandOutput, open_hands
 from jaxpose.cli.predict_mesh_files import MeshFiles
+from jaxpose.counts import counted
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import centred_camera
 from jaxpose.hub.load import load_mesh_model
@@ -82,7 +83,7 @@ class MeshOutput:
         self._records.save(self._out, self._body, self._gender)
         drawn = "" if self._drawn is None else f", and drawn in {FOLDER}"
         files = f"; in {FOLDER}: {self.files}" if str(self.files) else ""
-        return f"{self.people} bodies in {FILE}{drawn}{files}."
+        return f"{counted(self.people, 'bodies')} in {FILE}{drawn}{files}."
 
 
 def open_meshes(

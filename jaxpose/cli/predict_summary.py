@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from jaxpose.console import PlainConsole
-from jaxpose.counts import NONE_DONE, Counts, print_counts
+from jaxpose.counts import NONE_DONE, Counts, counted, print_counts
 from jaxpose.errors import InputError, reason
 from jaxpose.media.frames import NOT_TO_THE_END
 from jaxpose.media.prefetch import StageTimer
@@ -131,33 +131,30 @@ def summarise(
         console.print(str(stages))
     if faint := outcome.faint:
         console.print(
-            f"{_count(faint, 'person', 'people')} not drawn: no keypoint scores "
+            f"{counted(faint, 'people')} not drawn: no keypoint scores "
             f"{outcome.min_score} or more (--min-score).",
             style="yellow",
         )
     if outcome.lost:
         console.print(
-            f"At least {_count(outcome.lost, 'person', 'people')} left out in "
-            f"{_count(outcome.full, 'image')}: more people than the model can hold in one image "
+            f"At least {counted(outcome.lost, 'people')} left out in "
+            f"{counted(outcome.full, 'images')}: more people than the model can hold in one image "
             "(codec.max_people).",
             style="yellow",
         )
     if outcome.untracked:
         console.print(
-            f"{_count(outcome.untracked, 'person', 'people')} left out: they continue no track, "
+            f"{counted(outcome.untracked, 'people')} left out: they continue no track, "
             "are more than --individuals, or were not followed for long enough to begin one.",
             style="yellow",
         )
     for note in outcome.notes[:_LISTED]:
         console.print(note, style="yellow")
     lines = [f"{one.source}: {one.reason}" for one in media.skipped]
-    kinds = ("image", "images")
-    if not media.still:
-        kinds = ("image, video or part of one", "images, videos or parts of them")
-    what = _count(len(lines), *kinds)
+    what = counted(len(lines), "images" if media.still else "images, videos or their parts")
     for title, some, total in (
         (what, lines, len(lines)),
-        (_count(outcome.left_out, "box", "boxes"), outcome.boxes, outcome.left_out),
+        (counted(outcome.left_out, "boxes"), outcome.boxes, outcome.left_out),
     ):
         if some:
             errors.print(f"{title} left out:", style="yellow")
@@ -170,7 +167,8 @@ def summarise(
         names = ", ".join(path.name for path in others[:3])
         more = ", ..." if len(others) > 3 else ""
         errors.print(
-            f"{_count(len(others), 'file')} in the folders neither image nor video: {names}{more}",
+            f"{counted(len(others), 'files')} in the folders neither image nor video: "
+            f"{names}{more}",
             style="dim",
         )
     status = print_counts(outcome.counts(media), console)
@@ -185,15 +183,15 @@ def _print_done(
 ) -> None:
     parts = []
     if outcome.images:
-        parts.append(_count(outcome.images, "image"))
+        parts.append(counted(outcome.images, "images"))
     if outcome.frames:
-        videos = _count(len(outcome.tracks), "video")
-        parts.append(f"{videos} of {_count(outcome.frames, 'frame')}")
+        videos = counted(len(outcome.tracks), "videos")
+        parts.append(f"{videos} of {counted(outcome.frames, 'frames')}")
     place = f"a box in {boxes}" if boxes else "anybody"
     note = f" ({outcome.without} without {place})" if outcome.without else ""
-    people = _count(outcome.people, "person", "people")
+    people = counted(outcome.people, "people")
     tracks = sum(outcome.tracks.values())
-    tracked = f" on {_count(tracks, 'track')}" if tracks else ""
+    tracked = f" on {counted(tracks, 'tracks')}" if tracks else ""
     console.print(f"{', '.join(parts)}{note}, {people}{tracked}.")
     count, name = outcome.drawn
     pictures = [] if not count else [name] if count == 1 else [f"{count:,} drawn images"]
@@ -205,7 +203,3 @@ def _print_done(
             "encoder for H.264.",
             style="yellow",
         )
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

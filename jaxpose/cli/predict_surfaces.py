@@ -7,6 +7,7 @@ import numpy as np
 from jaxpose.bodies.surface_maps import pack_iuv
 from jaxpose.cli.drawn_frames import DrawnFrames
 from jaxpose.cli.predict_command import Predict
+from jaxpose.counts import counted
 from jaxpose.hub.load import load_surface_model
 from jaxpose.results.image_names import ImageNames
 from jaxpose.results.people import People
@@ -57,7 +58,7 @@ class SurfaceOutput:
             self._drawn.end()
         drawn = "" if self._drawn is None else ", and drawn"
         kept = f"{self.maps} in .iuv.png" if self.maps else "maps are written for images only"
-        return f"Surfaces of {self.people} people in {FOLDER}: {kept}{drawn}."
+        return f"Surfaces of {counted(self.people, 'people')} in {FOLDER}: {kept}{drawn}."
 
 
 def open_surfaces(options: Predict, names: ImageNames) -> SurfaceOutput | None:

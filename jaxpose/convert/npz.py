@@ -45,6 +45,8 @@ def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, np.n
             return {name: _member(archive, member) for name, member in wanted.items()}
     except InputError:
         raise
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist.") from None
     except DAMAGED as error:
         raise InputError(
             f"{path} is not an intact npz file ({error}). Download or write it again."

@@ -38,8 +38,12 @@ def read_results(
     path = Path(path)
     try:
         text = read_text(path, ANNOTATIONS)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as text; expected {_FORM}") from error
+    if not text.strip():
+        raise InputError(f"{path} is empty; expected {_FORM}")
     try:
         try:
             content = parse_json(text)
@@ -88,14 +92,18 @@ def _records(path: Path, content: Any, skeleton: Skeleton | None) -> Iterator[Pe
         # JSON lines of one frame are one object.
         records = [entry for group in lists for entry in group] if lists else [content]
     records = [entry for entry in records if isinstance(entry, dict) and "people" in entry]
-    names = [list(p["keypoints"]) for entry in records for p in entry["people"]]
+    if not records:
+        raise InputError(f"{path} has no list `people`; expected {_FORM}")
+    names = [tuple(p["keypoints"]) for entry in records for p in entry["people"]]
     if not names:
-        raise InputError(f"{path} contains no person; expected {_FORM}")
-    known = _skeleton(tuple(names[0]), skeleton)
+        raise InputError(f"{path} contains no person, in {len(records):,} images or frames")
+    known = _skeleton(max(names, key=len), skeleton)
     for entry in records:
         people = entry["people"]
+        source = str(entry.get("source") or entry.get("file") or path)
         check_number(len(people), str(path))
         named = [p["keypoints"] for p in people]
+        _check(path, source, entry, known)
         points = [[[p[n]["x"], p[n]["y"], p[n]["score"]] for n in known.keypoints] for p in named]
         values = np.array(points, np.float64).reshape(len(people), known.num_keypoints, 3)
         ids = [p.get("track_id") for p in people]
@@ -106,7 +114,7 @@ def _records(path: Path, content: Any, skeleton: Skeleton | None) -> Iterator[Pe
             (entry["width"], entry["height"]),
             values[..., :2],
             values[..., 2],
-            str(entry.get("source") or entry.get("file") or path),
+            source,
             entry.get("frame"),
             _seconds(entry.get("seconds")),
             None if None in ids else np.array(ids, np.int64),
@@ -121,6 +129,23 @@ def _records(path: Path, content: Any, skeleton: Skeleton | None) -> Iterator[Pe
             joints=joints,
             joint_skeleton=of_joints,
         )
+
+
+def _check(path: Path, source: str, entry: dict[str, Any], skeleton: Skeleton) -> None:
+    """Checks that an image has a size, and each of its people all keypoints of the skeleton."""
+    if min(entry["width"], entry["height"]) < 1:
+        raise InputError(
+            f"{path}: {source} has the size {entry['width']} x {entry['height']}; write the width "
+            "and height of its image in pixels"
+        )
+    frame = "" if entry.get("frame") is None else f", frame {entry['frame']},"
+    for number, person in enumerate(entry["people"]):
+        for name in skeleton.keypoints:
+            if name not in person["keypoints"]:
+                raise InputError(
+                    f"{path}: person {number} of {source}{frame} lacks the keypoint {name!r}, "
+                    "which others have; write one that was not found with the score 0"
+                )
 
 
 def _people(
