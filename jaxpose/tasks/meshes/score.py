@@ -126,8 +126,8 @@ def mesh_evaluator(
 
 def _each(estimates: MeshEstimates, bodies: np.ndarray) -> list[float | None]:
     """Mean distance of the vertices of each person, mm; None for people without a body."""
-    off = estimates.vertices - estimates.true_vertices
-    errors = iter(np.linalg.norm(off, axis=-1).mean(axis=1))
+    surfaces = zip(estimates.vertices, estimates.true_vertices, strict=True)
+    errors = (np.linalg.norm(found - true, axis=-1).mean() for found, true in surfaces)
     return [round(float(next(errors)), 2) if known else None for known in bodies]
 
 

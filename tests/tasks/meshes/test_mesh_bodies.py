@@ -350,7 +350,10 @@ def test_from_a_body_file_and_keypoints_to_meshes(smpl, body, tmp_path, monkeypa
     run(*predict, "--body", "moved.npz")
     assert "does not exist" in run("eval", "run", "--trust-recipe", status=2)
     assert "PVE" in run("eval", "run", "--trust-recipe", "--body", "moved.npz")
+    assert "Resuming" in run(*train, "--set", "steps=8", "--set", "body=moved.npz")
     save_body(tmp_path / "SMPL_NEUTRAL.npz", seed=1)
+    run(*predict)  # the run has the new place
+    shutil.copy("SMPL_NEUTRAL.npz", "moved.npz")
     assert "not the body model of the training" in run(*predict, status=2)
     assert "not the body model of the training" in run("eval", "run", "--trust-recipe", status=2)
-    assert "fit the bodies again" in run(*train, "--set", "steps=8", status=2)
+    assert "fit the bodies again" in run(*train, "--set", "steps=9", status=2)
