@@ -153,7 +153,7 @@ NOT_RUN: dict[str, str] = {
     r"jaxpose (train|eval) .*gs://": "needs a bucket",
     r"jaxpose bench step .*attention=cudnn": "needs an NVIDIA GPU",
     r"jaxpose (convert|train|predict) .*hmr2": "needs HMR 2.0's weights and SMPL's file",
-    r"from jaxpose\.bodies\.labels import fit_labels": "needs SMPL's file",
+    r"from pathlib import Path\n\nfrom jaxpose\.bodies\.fit import Fitting": "needs SMPL's file",
     r"jaxpose (convert|predict|fit) .*(hamer|MANO_RIGHT)": "needs MANO's file",
     r"jaxpose convert cat\.pth": "needs PVNet's weights",
     r"jaxpose objects predict lm ": "needs PVNet's weights, and LINEMOD",
