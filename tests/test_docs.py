@@ -79,6 +79,7 @@ SHRUNK: list[tuple[str, list[str]]] = [
     (r"suggest-frames", ["--count", "2"]),
     (r"predict .*--from mouse .*deeplabcut", ["--min-score", "0"]),  # hardly trained
     (r"fit out/predictions\.json", ["--min-score", "0"]),
+    (r"lift out/predictions\.json walk\.json", ["--min-score", "0"]),
     (r"measure out/predictions\.json", ["--min-score", "0"]),
     (
         r"train actions_synthetic",

@@ -134,17 +134,21 @@ class BodyScene:
         """Rows of the bodies of a video at a constant rate, and the rate in frames per second.
 
         The first moment is the first frame with a body, the last one the last. A moment without a
-        frame has the bodies of the frame before it, or none after more than `timing.LONGEST_GAP`.
+        frame has the bodies of the frame before it, or none after more than `timing.LONGEST_GAP`;
+        of two frames of one time stamp the later is taken, which is what a player shows.
 
         Raises:
           InputError: an image; as `motion.timing.even_clock`.
         """
         if self.seconds is None:
             raise InputError(f"{self.source} is an image, so it has no moments")
-        when, first = np.unique(self.seconds, return_index=True)
+        assert self.frames is not None
+        first = np.flatnonzero(np.append(True, np.diff(self.seconds) != 0))
+        when = self.seconds[first]
         clock = even_clock(when, self.fps)
         last = np.searchsorted(when, clock.rows + 0.5 / clock.fps, side="right") - 1
         groups = np.split(np.arange(len(self.seconds)), first[1:])
+        groups = [rows[self.frames[rows] == self.frames[rows[-1]]] for rows in groups]
         late = clock.rows - when[last] > LONGEST_GAP
         rows = [groups[at][: 0 if gone else None] for at, gone in zip(last, late, strict=True)]
         return rows, clock.fps
@@ -152,13 +156,18 @@ class BodyScene:
     def tracks(self) -> list[BodyTrack]:
         """Tracks by their numbers; each has the median of its shapes, the root where it was.
 
+        Of two frames of one time stamp, as browsers record them, a track has the later.
+
         Raises:
           InputError: as `track_numbers`.
         """
         numbers = track_numbers(self.source, self.frames, self.seconds, self.track_ids)
         joints = np.asarray(rest_joints(self.body, jnp.asarray(self.shape)), np.float64)
         root = joints[:, 0] + self.translation
-        return [self._track(int(number), numbers == number, root) for number in np.unique(numbers)]
+        assert self.seconds is not None
+        rows = (np.flatnonzero(numbers == number) for number in np.unique(numbers))
+        last = (own[np.append(np.diff(self.seconds[own]) > 0, True)] for own in rows)
+        return [self._track(int(numbers[own[0]]), own, root) for own in last]
 
     def _track(self, number: int, chosen: np.ndarray, root: np.ndarray) -> BodyTrack:
         assert self.seconds is not None
@@ -190,8 +199,8 @@ def track_numbers(
       source, frames, seconds, track_ids: as in `BodyScene`.
 
     Raises:
-      InputError: an image; a frame has several people and no track ids; times of a track that do
-        not rise.
+      InputError: an image; a frame has several people and no track ids, or two of one track;
+        times of a track that run backwards.
     """
     if frames is None or seconds is None:
         raise InputError(f"{source} is an image, and motion is written of a video")
@@ -202,11 +211,15 @@ def track_numbers(
         )
     numbers = np.zeros(len(frames), int) if track_ids is None else track_ids
     for number in np.unique(numbers):
-        own = seconds[numbers == number]
-        late = np.flatnonzero(np.diff(own) <= 0)
-        if len(late):
+        own = np.flatnonzero(numbers == number)
+        if len(np.unique(frames[own])) < len(own):
             raise InputError(
-                f"{source}, track {number}: its time stamps do not rise at {own[late[0]]:.3f} s; "
-                "a track has one body at a time"
+                f"{source}, track {number}: a frame has two of its bodies; a track has one"
+            )
+        back = np.flatnonzero(np.diff(seconds[own]) < 0)
+        if len(back):
+            raise InputError(
+                f"{source}, track {number}: its time stamps run backwards after "
+                f"{seconds[own[back[0]]]:.3f} s; cut the video there"
             )
     return numbers

@@ -5,13 +5,15 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxpose.bodies import Body, drawn_body, drawn_faces, read_body
-from jaxpose.bodies.fit import Fitted, fit_body, fit_in_groups
+from jaxpose.bodies.fit import Fitted
+from jaxpose.bodies.fit_tracks import Smoothing, fit_tracks
 from jaxpose.bodies.hands import hand_of_side, hand_prior, hand_side
 from jaxpose.bodies.learnt_prior import read_prior
 from jaxpose.bodies.prior import PosePrior
 from jaxpose.cli.fit_command import Fit
 from jaxpose.cli.fit_dataset import fit_dataset
-from jaxpose.cli.fit_output import FitOutput, camera_of, check_paths, chosen_people
+from jaxpose.cli.fit_lifted import fit_lifted
+from jaxpose.cli.fit_output import FitOutput, camera_of, check_paths, chosen_people, seconds_of
 from jaxpose.cli.fit_settings import fitting_of
 from jaxpose.cli.results_file import read_source
 from jaxpose.console import PlainConsole
@@ -19,9 +21,8 @@ from jaxpose.counts import Counts, print_counts
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import Camera
 from jaxpose.results.hands import one_hand
+from jaxpose.results.lifted_files import read_lifted
 from jaxpose.results.people import People
-
-_BATCH = 32  # people at a time
 
 
 class _Row(NamedTuple):
@@ -34,7 +35,7 @@ class _Row(NamedTuple):
 
 
 def fit(options: Fit) -> int:
-    """Fits a body to each person of a file of predictions, and writes each format asked for.
+    """Fits a body to each person of a file, and writes each format asked for.
 
     Returns:
       The exit status: 0, or 1 if a person could not be fitted, or 2 if none could.
@@ -50,6 +51,9 @@ def fit(options: Fit) -> int:
     body, faces, gender, prior = _body(options)
     if options.prior is not None:
         prior = read_prior(options.prior).of(body)
+    lifted = read_lifted(options.source)
+    if lifted is not None:
+        return fit_lifted(options, lifted, body, faces, gender, prior)
     results = chosen_people(read_source(options), options)
     side = hand_side(body)
     if side:
@@ -117,9 +121,30 @@ def _fitted(
     scores = np.stack([results[row.image].scores[row.person] for row in rows])
     views = [camera_of(results[row.image], options.focal) for row in rows]
     cameras = Camera(*(np.stack(field) for field in zip(*views, strict=True)))
+    tracks, seconds = _tracks(results, rows, options)
+    seen = keypoints, scores, cameras, tracks, seconds
+    return fit_tracks(body, skeleton, *seen, settings, prior, Smoothing(options.smooth))
 
-    def group(take: np.ndarray) -> Fitted:
-        seen = keypoints[take], scores[take], cameras.take(take)
-        return fit_body(body, skeleton, *seen, settings, prior)
 
-    return fit_in_groups(len(rows), min(_BATCH, len(rows)), group)
+def _tracks(results: list[People], rows: list[_Row], options: Fit) -> tuple[np.ndarray, np.ndarray]:
+    """Number of each person's track, -1 for none, and the time of its frame; both `[N]`.
+
+    Raises:
+      InputError: a frame has two people of one track.
+    """
+    numbers: dict[tuple[str, int], int] = {}
+    tracks = np.full(len(rows), -1)
+    taken = set()
+    for at, row in enumerate(rows):
+        if row.frame < 0 or row.track < 0 or not options.smooth:
+            continue
+        source = results[row.image].source
+        if (source, row.frame, row.track) in taken:
+            raise InputError(
+                f"{source}, frame {row.frame}: two people have the track id {row.track}; a track "
+                "is one person. Predict with tracking again, or fit every frame alone with "
+                "--smooth 0"
+            )
+        taken.add((source, row.frame, row.track))
+        tracks[at] = numbers.setdefault((source, row.track), len(numbers))
+    return tracks, np.array([seconds_of(results[row.image]) for row in rows])

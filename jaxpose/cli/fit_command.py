@@ -17,7 +17,8 @@ class Fit:
         Path,
         typer.Argument(
             metavar="IN",
-            help="JSON or JSON lines that `predict` wrote, or the folder of a prepared dataset.",
+            help="JSON or JSON lines that `predict` wrote, JSON that `lift` wrote, or the folder "
+            "of a prepared dataset.",
         ),
     ]
     out: Annotated[
@@ -112,6 +113,15 @@ class Fit:
             "trusts the prior more. 0.01 if absent, 0.015 with --prior.",
         ),
     ] = None
+    smooth: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=5.0,
+            help="Seconds of a video over which the poses of a track are smoothed; 0.4 if absent, "
+            "and the body of a track has one shape. 0 fits every frame alone.",
+        ),
+    ] = 0.4
     pose_weight: Annotated[
         float,
         typer.Option(min=0.0, help="Factor on the prior of the pose; 0 switches it off."),

@@ -39,6 +39,13 @@ def camera_of(people: People, focal: float | None) -> Camera:
     return centred_camera(focal, people.image_hw)
 
 
+def seconds_of(people: People) -> float:
+    """Time of a frame of a video."""
+    if people.seconds is not None:
+        return people.seconds
+    return (people.index or 0) / (people.fps or DEFAULT_FPS)
+
+
 def check_paths(options: Fit) -> None:
     """Checks the names of the files to write.
 
@@ -178,7 +185,7 @@ class FitOutput:
         return replace(
             scene,
             frames=columns["frame"],
-            seconds=np.array([_seconds(one) for one in people]),
+            seconds=np.array([seconds_of(one) for one in people]),
             track_ids=None if (ids < 0).any() else ids,
             fps=self._own[0].fps,
         )
@@ -194,7 +201,7 @@ class FitOutput:
         if self._moving:
             counts = [len(people) for people in self._own]
             frames = np.repeat([people.index for people in self._own], counts)
-            seconds = np.repeat([_seconds(people) for people in self._own], counts)
+            seconds = np.repeat([seconds_of(people) for people in self._own], counts)
             known = [people.track_ids for people in self._own if people.track_ids is not None]
             ids = np.concatenate(known) if len(known) == len(self._own) else None
         numbers = np.unique(track_numbers(source, frames, seconds, ids))
@@ -208,7 +215,7 @@ class FitOutput:
         """Clock of all frames of the video, with people or without."""
         source = self._own[0].source
         frames = [people for people in self._results if people.source == source]
-        return even_clock(np.array([_seconds(people) for people in frames]), self._own[0].fps)
+        return even_clock(np.array([seconds_of(people) for people in frames]), self._own[0].fps)
 
     def _check_image(self, path: Path) -> None:
         animations = self._kinds & {*_ANIMATIONS}
@@ -298,13 +305,6 @@ def _check_frame(own: list[People], options: Fit) -> None:
             f"{own[0].source} has no person in frame {options.frame}; frames with people are "
             f"between {min(frames)} and {max(frames)}"
         )
-
-
-def _seconds(people: People) -> float:
-    """Time of a frame of a video."""
-    if people.seconds is not None:
-        return people.seconds
-    return (people.index or 0) / (people.fps or DEFAULT_FPS)
 
 
 def _side_camera(meshes: list[np.ndarray], image: np.ndarray) -> Camera:

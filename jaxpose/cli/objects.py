@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxpose.cli.objects_command import DrawObjects, PredictObjects
+from jaxpose.cli.predict_summary import make_writable
 from jaxpose.console import PlainConsole
 from jaxpose.counts import Counts, print_counts
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import Camera, centred_camera, pinhole
 from jaxpose.hub.load import load_pose
-from jaxpose.media.image import read_image
+from jaxpose.media.image import declared_size, read_image
 from jaxpose.objects import KnownObject
 from jaxpose.objects.bop import BopImage, read_models, read_split
 from jaxpose.objects.bop_results import BopPose, write_bop_results
@@ -28,12 +29,16 @@ from jaxpose.objects.drawn_scenes import SyntheticObjects
 from jaxpose.objects.model import ObjectModel
 from jaxpose.paths import atomic_write
 from jaxpose.results.box_files import whole_image
-from jaxpose.tasks.objects.predictor import ObjectPose, ObjectPredictor
+from jaxpose.results.image_names import ImageNames, check_not_read
+from jaxpose.tasks.objects.predictor import ObjectPose, ObjectPredictor, check_numbers
 from jaxpose.viz import save_image
 from jaxpose.viz.objects import draw_objects
 
 _MIN_VISIBLE = 0.1
 NO_POSE = "too few keypoints agree with a pose"
+NOT_READ = "image that cannot be used"
+OUTSIDE = "box outside the image"
+NOT_KNOWN = "object that the model was not trained with"
 
 
 class _Input(NamedTuple):
@@ -69,23 +74,36 @@ def predict_objects(options: PredictObjects) -> int:
     if folders and folder is not None:
         _check_dataset(options)
         models = read_models(folder)
-        inputs = list(_dataset(folders[0], models, options, faults))
-    else:
-        inputs = list(_images(options))
     predictor, whole = _predictor(options, folder, models)
-    options.out.mkdir(parents=True, exist_ok=True)
+    excluded: Counter[str] = Counter()
+    if folders:
+        inputs = list(_dataset(folders[0], models, predictor.objects, options, faults, excluded))
+    else:
+        inputs = list(_images(options, predictor.objects))
+    if options.draw:
+        read = [entry.path for entry in inputs]
+        check_not_read((_drawing(options.out, entry) for entry in inputs), read)
+    make_writable(options.out)
     rows: list[BopPose] = []
     documents = []
     done = 0
     for entry in inputs:
-        image = read_image(entry.path)
-        boxes = entry.boxes
+        try:
+            image = _image(entry)
+        except InputError as error:
+            if len(inputs) == 1:
+                raise
+            faults[NOT_READ] += len(entry.objects)
+            PlainConsole().print(f"Left out: {error}")
+            continue
+        boxes, numbers = entry.boxes, np.array(entry.objects)
         if whole or not len(boxes):
-            boxes = np.repeat(whole_image(image.shape[:2]), max(len(boxes), 1), axis=0)
-        numbers = entry.objects or _only(predictor)
+            boxes = np.repeat(whole_image(image.shape[:2]), len(numbers), axis=0)
+        inside = _inside(boxes, image.shape[:2])
+        faults[OUTSIDE] += int((~inside).sum())
         camera = entry.camera or _camera(options, image.shape[:2])
         start = time.perf_counter()
-        found = predictor(image, boxes, numbers, camera)
+        found = predictor(image, boxes[inside], numbers[inside].tolist(), camera)
         if options.depth:
             found = _refined(found, models, entry, image.shape[:2], camera)
         seconds = time.perf_counter() - start
@@ -100,8 +118,7 @@ def predict_objects(options: PredictObjects) -> int:
         ]
         if options.draw:
             shown = [(e.object.low, e.object.high, e.pose) for e in there if e.pose is not None]
-            target = options.out / f"{entry.name.replace('/', '_')}.jpg"
-            save_image(target, draw_objects(image, shown, camera))
+            save_image(_drawing(options.out, entry), draw_objects(image, shown, camera))
     atomic_write(options.out / "poses.json", json.dumps({"images": documents}, indent=1))
     written = [options.out / "poses.json"]
     if folders:
@@ -109,8 +126,7 @@ def predict_objects(options: PredictObjects) -> int:
         written.append(options.out / f"jaxpose_{dataset}-{options.split}.csv")
         write_bop_results(written[-1], rows)
     PlainConsole().print(f"Written: {', '.join(map(str, written))}")
-    left_out = {reason: count for reason, count in faults.items() if count}
-    return print_counts([Counts("objects", done, left_out)])
+    return print_counts([Counts("objects", done, faults, excluded)])
 
 
 def draw_dataset(options: DrawObjects) -> int:
@@ -151,6 +167,11 @@ def _predictor(
         if number not in models:
             raise InputError(f"{folder} has no model {number}: {sorted(models)}.")
         known = (models[number].known(),)
+        if (count := trained.skeleton.num_keypoints) != len(known[0].keypoints):
+            raise InputError(
+                f"{options.run} is no model of objects: it finds {count} keypoints "
+                f"({trained.skeleton.name}), and an object has {len(known[0].keypoints)}."
+            )
     threshold = options.threshold
     if threshold is None:
         threshold = float(getattr(estimator, "threshold", 0.04))
@@ -166,27 +187,65 @@ def _predictor(
     return predictor, whole
 
 
-def _only(predictor: ObjectPredictor) -> list[int]:
+def _drawing(out: Path, entry: _Input) -> Path:
+    """File of the image with its poses drawn on it."""
+    return out / f"{entry.name.replace('/', '_')}.jpg"
+
+
+def _only(known: Mapping[int, KnownObject]) -> int:
     """Number of the object, if the model has a single one."""
-    if len(predictor.objects) > 1:
-        known = ", ".join(f"{o.id} ({o.name})" for o in predictor.objects.values())
-        raise InputError(f"The model has several objects; choose one with --object: {known}.")
-    return list(predictor.objects)
+    if len(known) > 1:
+        names = ", ".join(f"{each.id} ({each.name})" for each in known.values())
+        raise InputError(f"The model has several objects; choose one with --object: {names}.")
+    return next(iter(known))
 
 
-def _images(options: PredictObjects) -> Iterator[_Input]:
+def _images(options: PredictObjects, known: Mapping[int, KnownObject]) -> Iterator[_Input]:
+    """Images with the boxes, objects and camera of the options; `known` are the model's objects."""
     boxes = [_numbers("--box", text, 4) for text in options.box]
-    if len(options.object) not in ({len(boxes)} if boxes else {0, 1}):
+    for text, box in zip(options.box, boxes, strict=True):
+        if min(box[2:]) <= 0:
+            raise InputError(f"--box {text!r}: the width and the height must be positive.")
+    objects = list(options.object) or [_only(known)] * max(len(boxes), 1)
+    if len(objects) != max(len(boxes), 1):
         raise InputError(
             f"--box is given {len(boxes)} times and --object {len(options.object)} times: give one "
             "--object for each --box, or one --object without a box for the whole image."
         )
-    if options.focal is None and options.intrinsics is None:
-        raise InputError(
-            "Poses need the camera: give --focal in pixels, or --intrinsics FX,FY,CX,CY."
-        )
-    for path in options.sources:
-        yield _Input(path, path.stem, np.array(boxes).reshape(-1, 4), list(options.object), None)
+    check_numbers(objects, known)
+    _check_camera(options)
+    names = ImageNames(options.sources)
+    for path in dict.fromkeys(options.sources):
+        yield _Input(path, names.stem(str(path)), np.array(boxes).reshape(-1, 4), objects, None)
+
+
+def _image(entry: _Input) -> np.ndarray:
+    """Image of an input.
+
+    Raises:
+      InputError: it cannot be read, or a BOP dataset's has another size than its mask: the camera
+        and the boxes would be those of other pixels.
+    """
+    image = read_image(entry.path)
+    mask = entry.bop.objects[0].mask if entry.bop is not None else None
+    if mask is not None and mask.is_file():
+        try:
+            size = declared_size(mask.read_bytes())
+        except InputError:
+            size = None  # its pixels are not needed
+        if size is not None and size != image.shape[:2]:
+            raise InputError(
+                f"{entry.path} has {image.shape[1]} x {image.shape[0]} pixels, and its mask {mask} "
+                f"{size[1]} x {size[0]}: the camera and the boxes are those of one of them."
+            )
+    return image
+
+
+def _inside(boxes: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
+    """Bool `[P]`: True for a box that has a pixel of the image."""
+    high = boxes[:, :2] + boxes[:, 2:]
+    made: np.ndarray = ((high > 0) & (boxes[:, :2] < np.array(image_hw[::-1]))).all(axis=-1)
+    return made
 
 
 def _check_dataset(options: PredictObjects) -> None:
@@ -198,18 +257,40 @@ def _check_dataset(options: PredictObjects) -> None:
 def _dataset(
     folder: Path,
     models: dict[int, ObjectModel],
+    known: Mapping[int, KnownObject],
     options: PredictObjects,
     faults: Counter[str],
+    excluded: Counter[str],
 ) -> Iterator[_Input]:
+    """Images of a dataset with the objects to find; counts those left out.
+
+    Args:
+      folder: of the dataset.
+      models: all of the dataset.
+      known: objects of the network, by number.
+      options: of the command.
+      faults: counts of objects that cannot be used.
+      excluded: counts of objects that the network or the user does not want.
+    """
+    check_numbers(options.object, known)
     images, skips = read_split(folder, options.split, models)
+    if not skips and not any(image.objects for image in images):
+        raise InputError(
+            f"{folder / options.split} has no annotated object: the boxes of the objects to find "
+            "are in the scene_gt.json of each scene."
+        )
     faults.update(skip.reason for skip in skips)
     for image in images:
-        wanted = [
-            each
-            for each in image.objects
-            if not each.visible < _MIN_VISIBLE
-            and (not options.object or each.object_id in options.object)
-        ]
+        wanted = []
+        for each in image.objects:
+            if each.object_id not in known:
+                excluded[NOT_KNOWN] += 1
+            elif options.object and each.object_id not in options.object:
+                excluded["not one of --object"] += 1
+            elif each.visible < _MIN_VISIBLE:
+                excluded["seen too little"] += 1
+            else:
+                wanted.append(each)
         if wanted:
             boxes = [object_box(each, models[each.object_id], image.camera) for each in wanted]
             yield _Input(
@@ -249,6 +330,25 @@ def _refined(
         )
         for each in found
     ]
+
+
+def _check_camera(options: PredictObjects) -> None:
+    """Check that the options give one camera with positive focal lengths."""
+    if options.focal is not None and options.intrinsics is not None:
+        raise InputError("Give --focal or --intrinsics, and not both.")
+    if options.focal is None and options.intrinsics is None:
+        raise InputError(
+            "Poses need the camera: give --focal in pixels, or --intrinsics FX,FY,CX,CY."
+        )
+    if options.focal is not None and not 0 < options.focal < np.inf:
+        raise InputError(f"--focal is {options.focal:g}, and must be a positive number of pixels.")
+    if options.intrinsics is not None:
+        fx, fy, *_ = _numbers("--intrinsics", options.intrinsics, 4)
+        if not min(fx, fy) > 0:
+            raise InputError(
+                f"--intrinsics {options.intrinsics!r}: the focal lengths FX and FY must be "
+                "positive."
+            )
 
 
 def _camera(options: PredictObjects, image_hw: tuple[int, int]) -> Camera:

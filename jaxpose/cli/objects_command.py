@@ -94,6 +94,12 @@ class ScoreObjects:
     bop: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the BOP dataset.")]
     split: Split = "test"
     models: Annotated[str, typer.Option(help="Folder of the models in the dataset.")] = "models"
+    object: Annotated[
+        list[int],
+        typer.Option(
+            metavar="ID", help="Number of an object to score; may be repeated. Default: all."
+        ),
+    ] = field(default_factory=list)
     min_visible: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Least share of an object that is seen.")
     ] = 0.1

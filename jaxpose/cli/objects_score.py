@@ -2,6 +2,8 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from rich.table import Table
@@ -22,6 +24,8 @@ from jaxpose.objects.depth_files import read_scene_depth
 from jaxpose.objects.model import ObjectModel
 from jaxpose.tasks.objects.task import surface_of
 
+FOREIGN = "image or object that the split does not have"
+
 
 def score_objects(options: ScoreObjects) -> int:
     """Prints ADD(-S), MSSD, MSPD and VSD of the annotated objects of a split.
@@ -38,9 +42,16 @@ def score_objects(options: ScoreObjects) -> int:
       InputError: files that cannot be read; a split without objects.
     """
     models = read_models(options.bop / options.models)
+    for number in options.object:
+        if number not in models:
+            raise InputError(
+                f"{options.bop / options.models} has no model {number}: {sorted(models)}."
+            )
     images, skips = read_split(options.bop, options.split, models)
     given: dict[tuple[int, int, int], list[BopPose]] = defaultdict(list)
-    for row in read_bop_results(options.results):
+    results = read_bop_results(options.results)
+    _check_unit(options.results, results, models)
+    for row in results:
         given[row.scene_id, row.image_id, row.object_id].append(row)
     numbers: list[int] = []
     found: list[RigidPose | None] = []
@@ -48,7 +59,12 @@ def score_objects(options: ScoreObjects) -> int:
     cameras, widths = [], []
     discrepancies: list[np.ndarray] | None = [] if options.vsd else None
     for image in images:
-        seen = [each for each in image.objects if not each.visible < options.min_visible]
+        seen = [
+            each
+            for each in image.objects
+            if not each.visible < options.min_visible
+            and (not options.object or each.object_id in options.object)
+        ]
         if not seen:
             continue
         height, width = read_image(image.path).shape[:2]
@@ -86,16 +102,38 @@ def score_objects(options: ScoreObjects) -> int:
     for skip in skips:
         faults[skip.reason] = faults.get(skip.reason, 0) + 1
     counts = [Counts("objects", len(found) - absent, faults)]
+    places = {(image.scene_id, image.image_id) for image in images}
+    foreign = sum(
+        (row.scene_id, row.image_id) not in places or row.object_id not in models for row in results
+    )
+    if foreign:
+        excluded = {FOREIGN: foreign}
+        counts.append(Counts("results", len(results) - foreign, excluded=excluded))
     if options.json:
         document = {"metrics": with_null(scored.figures), "notes": dict(scored.notes)}
         document["counts"] = [one.to_dict() for one in counts]  # type: ignore[assignment]
         print(json.dumps(document, indent=1, allow_nan=False))
-        return exit_status(counts)
+        return exit_status(counts[:1])
     table = Table("metric", "value")
     for name, value in scored.figures.items():
         table.add_row(name, shown(value, ".4f" if abs(value) <= 1 else ".2f"))
     PlainConsole().print(table)
-    return print_counts(counts)
+    print_counts(counts)
+    return exit_status(counts[:1])
+
+
+def _check_unit(path: Path, results: list[BopPose], models: Mapping[int, ObjectModel]) -> None:
+    """Raise InputError if no result is farther from the camera than half its object's size."""
+    away = [
+        (row.pose.t[2], 0.5 * models[row.object_id].diameter)
+        for row in results
+        if row.object_id in models
+    ]
+    if away and all(0 < depth < least for depth, least in away):
+        raise InputError(
+            f"{path}: all objects are nearer to the camera than half their size, the first one at "
+            f"{away[0][0]:.3g} mm: is t in metres? Multiply it by 1000."
+        )
 
 
 def _discrepancy(

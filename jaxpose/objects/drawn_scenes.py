@@ -77,6 +77,9 @@ class SyntheticObjectSource:
     A batch also has object_mask uint8 `[B, H, W]` (255 where the object is seen), object_id int32
     `[B]`, R `[B, 3, 3]` and t `[B, 3]` mm of the object in the camera's frame, and K `[B, 3, 3]` of
     the canvas. Keypoints are those of the pose that is `canonical_pose` of the symmetric ones.
+
+    Attributes:
+      models: the objects to find, by number.
     """
 
     def __init__(self, data: SyntheticObjects):
@@ -90,7 +93,7 @@ class SyntheticObjectSource:
         if not data.objects or set(data.objects) - known:
             raise InputError(f"Drawn objects have the numbers {sorted(known)}: {data.objects}.")
         self.data = data
-        self.models = {model.id: model for model in drawn_objects()}
+        self.models = {model.id: model for model in drawn_objects() if model.id in data.objects}
 
     @property
     def canvas_hw(self) -> tuple[int, int]:

@@ -7,6 +7,8 @@ from made_hand import made_hand, save_hand
 
 from jaxpose.bodies import drawn_body, pose_body, read_body
 from jaxpose.bodies.fit import fit_body, fit_body_3d
+from jaxpose.bodies.fit_problem import Fitting
+from jaxpose.bodies.fit_tracks import Smoothing, fit_tracks
 from jaxpose.bodies.hands import (
     hand_of_side,
     hand_prior,
@@ -20,6 +22,7 @@ from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import centred_camera, project
 from jaxpose.geometry.procrustes import move, procrustes
 from jaxpose.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle
+from jaxpose.metrics.mesh_error import acceleration_error
 from jaxpose.skeletons import HAND21, RHD21
 
 WH = (640, 480)
@@ -168,3 +171,20 @@ def test_hands_fit_to_points_in_3d(right, hands):
     away = np.linalg.norm(found.keypoints - points, axis=-1).mean(axis=-1)
     assert away.max() < 4
     assert jnp.isfinite(found.rotations).all()
+
+
+def test_hands_of_a_track_have_one_shape_and_move_smoothly(right):
+    prior, rng, at = hand_prior(right), np.random.default_rng(0), np.arange(5)
+    local = np.broadcast_to(prior.numbers.means[0, :45].reshape(15, 3), (5, 15, 3))
+    turns = 0.1 * at[:, None, None] * [0, 0, 1.0]
+    rotations = matrix_from_axis_angle(np.concatenate([turns, local], axis=1))
+    place = np.array([0, 0, 500]) + at[:, None] * [5, 0, 0]
+    made = (v.astype(np.float32) for v in (np.zeros((5, 10)), rotations, place))
+    truth = _points(right, *made)
+    pixels = project(CAMERA, truth) + 2 * rng.standard_normal((5, 21, 2))
+    times = np.zeros(5, int), at / 25
+    seen = right.body, HAND21, pixels, np.ones((5, 21)), CAMERA, *times, Fitting(), prior
+    smooth, alone = fit_tracks(*seen), fit_tracks(*seen, Smoothing(seconds=0))
+    assert (smooth.shape == smooth.shape[0]).all() and np.ptp(alone.shape, axis=0).max() > 0.01
+    bend = [acceleration_error(f.keypoints, truth) for f in (smooth, alone)]
+    assert bend[0] < 0.5 * bend[1] and smooth.error.max() < 6

@@ -202,6 +202,21 @@ def test_moments_hold_the_last_bodies_for_half_a_second():
         replace(found, frames=None, seconds=None).moments()
 
 
+def test_of_frames_of_one_time_the_later_is_shown(tmp_path):
+    found = scene([0, 1, 1, 2, 3, 3], [1, 1, 2, 1, 1, 2], seconds=np.array([0, 1, 1, 1, 2, 2]) / 30)
+    first, second = found.tracks()
+    np.testing.assert_allclose(30 * first.seconds, [0, 1, 2])
+    np.testing.assert_allclose(first.root, np.asarray(posed(found).joints)[[0, 3, 4], 0] * UP)
+    np.testing.assert_allclose(30 * second.seconds, [1, 2])  # it is not in frame 2
+    assert [own.tolist() for own in found.moments()[0]] == [[0], [3], [4, 5]]
+    save_scene(tmp_path / "a.glb", found)
+    read, array = read_glb(tmp_path / "a.glb")
+    for sampler in read["animations"][0]["samplers"]:
+        assert (np.diff(array(sampler["input"])) > 0).all()
+    save_bvh(tmp_path / "a.bvh", found.body, first)
+    assert len(read_bvh(tmp_path / "a.bvh").motion) == 3
+
+
 def test_a_suffix_chooses_what_is_written(one, tmp_path):
     save_scene(tmp_path / "a.obj", one, 2)
     lines = (tmp_path / "a.obj").read_text().splitlines()
@@ -226,8 +241,13 @@ def test_motion_needs_a_video_and_tracks(one):
         replace(one, frames=None, seconds=None, track_ids=None).tracks()
     with pytest.raises(InputError, match="no track ids"):
         scene([0, 0], [1, 1], track_ids=None).tracks()
-    with pytest.raises(InputError, match="do not rise"):
+    with pytest.raises(InputError, match="a frame has two of its bodies"):
         scene([0, 0], [1, 1]).tracks()
+    back = scene([0, 1, 2], [1, 1, 1], seconds=np.array([0, 1, 0.5]) / 30)
+    with pytest.raises(InputError, match=r"run backwards after 0\.033 s"):
+        back.tracks()
+    with pytest.raises(InputError, match="run backwards"):
+        back.moments()
     with pytest.raises(InputError, match="no body in frame 99"):
         one.rows(99)
     assert [t.number for t in scene([0, 1], [1, 2], track_ids=None).tracks()] == [0]

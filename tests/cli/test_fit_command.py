@@ -56,7 +56,7 @@ def fitted(monkeypatch):
     """Bodies 4 m away in place of a fit, each to the right of the one before; the calls."""
     calls = []
 
-    def fit_body(body, skeleton, keypoints, scores, cameras, settings, prior):
+    def fit_tracks(body, skeleton, keypoints, scores, cameras, tracks, seconds, *settings):
         count, joints = len(keypoints), len(body.joints)
         calls.append(count)
         rotations = np.tile(np.eye(3, dtype=np.float32), (count, joints, 1, 1))
@@ -66,7 +66,7 @@ def fitted(monkeypatch):
         ones = np.ones(count)
         return Fitted(shape, rotations, place.astype(np.float32), keypoints, ones, 17 * ones)
 
-    monkeypatch.setattr(command, "fit_body", fit_body)
+    monkeypatch.setattr(command, "fit_tracks", fit_tracks)
     return calls
 
 
@@ -142,6 +142,29 @@ def test_a_video_is_animated_and_one_frame_is_not(tmp_path, fitted):
     assert result.exit_code == 0, text
     content = (tmp_path / "b.glb").read_bytes()
     assert b'"animations"' not in content and b"person_1" in content
+
+
+def test_the_tracks_of_a_video_are_smoothed(tmp_path, monkeypatch):
+    calls = []
+
+    def fit_tracks(body, skeleton, keypoints, *others):
+        calls.append(others)
+        count = len(keypoints)
+        bodies = (np.full((count, *shape), np.nan) for shape in ((8,), (17, 3, 3), (3,), (17, 3)))
+        return Fitted(*bodies, np.full(count, np.nan), np.zeros(count))
+
+    monkeypatch.setattr(command, "fit_tracks", fit_tracks)
+    records = [image("b.png", 1), *frames([4, 1], [1, 2], [4])]
+    for options in ({}, {"smooth": 0}):
+        result, text = run(tmp_path, records, "a.npz", **options)
+        assert result.exit_code == 2 and "fewer than 6 keypoints: 6" in text, text
+    (_, _, tracks, seconds, *_, usual), (_, _, none, *_, off) = calls
+    np.testing.assert_array_equal(tracks, [-1, 0, 1, 1, 2, 0])  # none of the image
+    np.testing.assert_allclose(seconds[1:], [0, 0, 0.1, 0.1, 0.2])
+    assert usual.seconds == 0.4 and off.seconds == 0 and (none == -1).all()
+    result, text = run(tmp_path, frames([1, 1], [1]), "a.npz")
+    assert result.exit_code == 2 and "frame 0: two people have the track id 1" in text, text
+    assert len(calls) == 2
 
 
 def test_bodies_are_drawn_on_the_frames_of_their_video(tmp_path, fitted):

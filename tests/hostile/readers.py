@@ -39,9 +39,11 @@ from jaxpose.multiview.calibration import (
     read_voxelpose,
 )
 from jaxpose.results.box_files import read_boxes
+from jaxpose.results.lifted_files import read_lifted
+from jaxpose.results.motion_files import LiftedTrack, document
 from jaxpose.results.readers import read_results
 from jaxpose.scaling.manifest import Manifest, read_manifest, write_manifest
-from jaxpose.skeletons import COCO17, load
+from jaxpose.skeletons import COCO17, H36M17, load
 from jaxpose.train.log import read_metrics
 from jaxpose.train.run_dir import read_record
 from tests.hostile.body_readers import BODY_READERS
@@ -156,6 +158,21 @@ def _results() -> list[Files]:
     whole = json.dumps({**head, "frames": frames})
     lines = "\n".join(json.dumps(one) for one in frames)
     return [{"results.json": whole.encode()}, {"results.json": lines.encode()}]
+
+
+def _lifted() -> list[Files]:
+    rng = np.random.default_rng(0)
+    tracks = [
+        LiftedTrack(H36M17, rng.normal(0, 400, (2, 17, 3)), np.arange(2), 25.0, track=number)
+        for number in (1, 4)
+    ]
+    return [{"lifted.json": json.dumps(document(tracks)).encode()}]
+
+
+def _read_lifted(folder: Path) -> Any:
+    """As `jaxpose fit`, which reads a file of another form as predictions."""
+    path = folder / "lifted.json"
+    return read_lifted(path) or read_results(path)
 
 
 def _skeletons() -> list[Files]:
@@ -336,6 +353,12 @@ READERS: tuple[Reader, ...] = (
         lambda folder: read_results(folder / "results.json"),
         _results,
         lambda frames: [len(people) for people in frames] == [1, 1, 1],
+    ),
+    Reader(
+        "lifted",
+        _read_lifted,
+        _lifted,
+        lambda found: found.tracks.tolist() == [1, 1, 4, 4],
     ),
     Reader(
         "list of paths",

@@ -1,6 +1,6 @@
 """Prediction of poses of objects from an image, boxes, and the camera."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,12 +104,12 @@ class ObjectPredictor:
             finite.
         """
         boxes = checked_boxes(image, boxes_xywh)
-        if len(object_ids) != len(boxes) or set(object_ids) - set(self.objects):
-            known = ", ".join(f"{o.id} ({o.name})" for o in self.objects.values())
+        if len(object_ids) != len(boxes):
             raise InputError(
-                f"{len(boxes)} boxes need as many numbers of the model's objects "
-                f"({known}), not {list(object_ids)}"
+                f"{len(boxes)} boxes need as many numbers of objects, and there are "
+                f"{len(object_ids)}"
             )
+        check_numbers(object_ids, self.objects)
         check_cameras(Camera(camera.K, np.eye(3), np.zeros(3), camera.distortion))
         udp, size = self.codec.udp, self.codec.input_hw
         matrices = geometry.box_crop_matrix(boxes, size, padding=self.padding, udp=udp)
@@ -138,6 +138,14 @@ class ObjectPredictor:
         if not np.isfinite(decoded.scores).all():
             raise InputError("the model's output is not finite: did its training diverge?")
         return decoded
+
+
+def check_numbers(object_ids: Sequence[int], objects: Mapping[int, KnownObject]) -> None:
+    """Raise InputError for a number that is not one of the model's objects."""
+    other = sorted(set(object_ids) - set(objects))
+    if other:
+        known = ", ".join(f"{each.id} ({each.name})" for each in objects.values())
+        raise InputError(f"the model has no object {other[0]}; it has {known}.")
 
 
 def in_image(decoded: Decoded, matrices: np.ndarray) -> FoundKeypoints:

@@ -38,6 +38,19 @@ class ObjectTask(TopDownTask):
 
     experiment: "ObjectExperiment"
 
+    def check(self) -> None:
+        super().check()
+        data = self.experiment.train_data, self.experiment.eval_data
+        trained, scored = (getattr(each, "objects", ()) for each in data)
+        # Sets of two kinds may have other numbers, and an empty list is all objects of a set.
+        if type(data[0]) is not type(data[1]) or not trained:
+            return
+        if not scored or set(scored) - set(trained):
+            raise InputError(
+                f"The model is trained with the objects {list(trained)}, and eval_data has "
+                f"{list(scored) or 'all'}: set eval_data.objects='{tuple(trained)}' too."
+            )
+
     def open(self, role: Literal["train", "eval"]) -> Any:
         source = super().open(role)
         if not getattr(source, "models", None):
@@ -100,7 +113,8 @@ class ObjectTask(TopDownTask):
         return estimator, variables
 
     def next_step(self, workdir: str) -> str:
-        return f"jaxpose objects predict IMAGE --from {workdir} --focal F --object ID --out out"
+        camera_and_box = "--focal F --box X,Y,W,H --object ID"
+        return f"jaxpose objects predict IMAGE --from {workdir} {camera_and_box} --out out"
 
     def evaluator(self, source: Any, mesh: jax.sharding.Mesh, flip_test: bool) -> Evaluator:
         experiment = self.experiment

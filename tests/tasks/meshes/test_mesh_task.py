@@ -216,15 +216,17 @@ def test_predict_writes_meshes_and_motion(release, tmp_path, batch):
 def test_a_file_that_cannot_be_written_is_counted(tmp_path):
     names, body = ImageNames([tmp_path / "a.mp4"]), drawn_body()
     files = MeshFiles(["bvh", "gif"], tmp_path, names, body, drawn_faces())
-    empty = People(COCO17, (9, 9), np.zeros((1, 17, 2)), np.ones((1, 17)), np.zeros((1, 4)), [0])
-    root = np.tile(np.eye(3), (1, 17, 1, 1))
-    place = np.array([[0, 0, 4000.0]])
-    for frame, seconds in enumerate((0.0, 0.1, 0.1)):
-        one = replace(empty, source=str(tmp_path / "a.mp4"), index=frame, seconds=seconds)
-        files.add(replace(one, track_ids=np.array([1])), Bodies(np.zeros((1, 8)), root, place))
+    empty = People(
+        *(COCO17, (9, 9), np.zeros((2, 17, 2)), np.ones((2, 17)), np.zeros((2, 4)), [0, 0])
+    )
+    root = np.tile(np.eye(3), (2, 17, 1, 1))
+    place = np.array([[0, 0, 4000.0], [0, 0, 5000.0]])
+    for frame in range(3):
+        two = replace(empty, source=str(tmp_path / "a.mp4"), index=frame, seconds=frame / 10)
+        files.add(replace(two, track_ids=np.array([1, 1])), Bodies(np.zeros((2, 8)), root, place))
     files.end()
     (note,) = files.notes
-    assert note.startswith("No .bvh of") and "do not rise" in note
+    assert note.startswith("No .bvh of") and "a frame has two of its bodies" in note
     (counts,) = files.counts()
     assert str(counts) == "given 2 mesh files = done 1 + left out 1 (cannot be written: 1)"
     assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]

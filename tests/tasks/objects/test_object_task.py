@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from jaxpose.cli.main import app
 from jaxpose.codecs import FieldVoting, Sample
 from jaxpose.codecs.simcc import SimCC
-from jaxpose.config import to_json
+from jaxpose.config import override, to_json
 from jaxpose.convert.release import Card, save_release
 from jaxpose.data.source import SyntheticPeople
 from jaxpose.errors import InputError
@@ -39,6 +39,7 @@ from jaxpose.tasks.objects.pose import FoundKeypoints, pose_from_keypoints
 from jaxpose.tasks.objects.predictor import in_image
 from jaxpose.tasks.objects.task import surface_of
 from jaxpose.tasks.topdown.augment import Augmentation, augmented, center_crop
+from jaxpose.viz import save_image
 
 EXPERIMENT = tiny_object.get_config()
 VOTING = replace(
@@ -260,6 +261,14 @@ def test_true_poses_have_full_marks_and_absent_ones_are_counted(dataset, tmp_pat
     write_bop_results(tmp_path / "less.csv", rows[1:])
     result = invoke("score", tmp_path / "less.csv", "--bop", dataset)
     assert result.exit_code == 1 and "no result: 1" in result.output
+    write_bop_results(tmp_path / "more.csv", [*rows, rows[0]._replace(image_id=77)])
+    result = invoke("score", tmp_path / "more.csv", "--bop", dataset)
+    document = " ".join(result.output.split())
+    assert result.exit_code == 0 and "object that the split does not have: 1" in document
+    metres = [row._replace(pose=row.pose._replace(t=row.pose.t / 1000)) for row in rows]
+    write_bop_results(tmp_path / "metres.csv", metres)
+    result = invoke("score", tmp_path / "metres.csv", "--bop", dataset)
+    assert result.exit_code == 2 and "is t in metres?" in " ".join(result.output.split())
 
 
 def test_an_image_needs_a_camera_and_the_number_of_the_object(release, dataset, tmp_path):
@@ -272,16 +281,110 @@ def test_an_image_needs_a_camera_and_the_number_of_the_object(release, dataset, 
     result = invoke(*start, "--focal", 150, "--object", 2, "--box", "1,2,3")
     assert result.exit_code == 2 and "4 numbers with commas" in result.output
     result = invoke(*start, "--focal", -150, "--object", 2)
-    assert result.exit_code == 2 and "fx, fy > 0" in result.output.replace("\n", " ")
+    assert result.exit_code == 2 and "positive number of pixels" in result.output
+    result = invoke(*start, "--intrinsics", "150,-150,32,32", "--object", 2)
+    assert result.exit_code == 2 and "FX and FY must be positive" in result.output
+    result = invoke(*start, "--focal", 150, "--intrinsics", "150,150,32,32", "--object", 2)
+    assert result.exit_code == 2 and "and not both" in result.output
     result = invoke(*start, "--focal", 150, "--object", 9)
-    assert result.exit_code == 2 and "numbers of the model's objects" in result.output
+    assert result.exit_code == 2 and "has no object 9; it has 1 (duck)" in result.output
     invoke(*start, "--focal", 150, "--object", 2, "--box", "10,10,40,40")
     (entry,) = json.loads((tmp_path / "poses.json").read_text())["images"]
     assert [each["name"] for each in entry["objects"]] == ["mug"]
+    boxes = ("--box", "10,10,40,40", "--object", 2, "--box", "90,10,9,9", "--object", 3)
+    result = invoke(*start, "--focal", 150, *boxes)
+    assert "box outside the image: 1" in " ".join(result.output.split())
+    (entry,) = json.loads((tmp_path / "poses.json").read_text())["images"]
+    assert [each["name"] for each in entry["objects"]] == ["mug"]
+    result = invoke(*start, "--focal", 150, "--object", 2, "--box", "10,10,0,40")
+    assert result.exit_code == 2 and "height must be positive" in result.output
+    shutil.copy(image, tmp_path / "000000.jpg")
+    start[1] = tmp_path / "000000.jpg"
+    result = invoke(*start, "--focal", 150, "--object", 2)
+    assert result.exit_code == 2 and "would overwrite" in result.output
+
+
+def test_images_that_cannot_be_used_are_left_out(release, dataset, tmp_path):
+    """One that is cut off, and one whose mask has another size; images of one name are two."""
+    folder = shutil.copytree(dataset, tmp_path / "set")
+    image = folder / "test/000001/rgb/000000.png"
+    image.write_bytes(image.read_bytes()[:200])
+    start = ("--from", release, "--out", tmp_path / "out", "--threshold", 5)
+    result = invoke("predict", folder, *start)
+    document = json.loads((tmp_path / "out/poses.json").read_text())
+    assert [entry["image"] for entry in document["images"]] == ["000001_000001"]
+    assert "the PNG is cut off" in result.output and result.exit_code == 1, result.output
+    save_image(image, np.zeros((80, 72, 3), np.uint8))
+    result = invoke("predict", folder, *start)
+    assert "72 x 80 pixels, and its mask" in " ".join(result.output.split())
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        shutil.copy(dataset / "test/000001/rgb/000001.png", tmp_path / name)
+    both = (tmp_path / "a/000001.png", tmp_path / "b/000001.png")
+    invoke("predict", *both, *start, "--focal", 150, "--object", 2)
+    document = json.loads((tmp_path / "out/poses.json").read_text())
+    assert [entry["image"] for entry in document["images"]] == ["a/000001", "b/000001"]
+    assert (tmp_path / "out/a_000001.jpg").is_file() and (tmp_path / "out/b_000001.jpg").is_file()
+    (folder / "test/000001/scene_gt.json").unlink()
+    result = invoke("predict", folder, *start)
+    assert result.exit_code == 2 and "has no annotated object" in result.output
+
+
+def test_a_model_of_people_is_refused(dataset, tmp_path):
+    image = dataset / "test/000001/rgb/000000.png"
+    result = invoke("predict", image, "--from", "jaxpose-small", "--out", tmp_path, "--focal", 150,
+                    "--object", 2, "--models", dataset / "models")  # fmt: skip
+    assert result.exit_code == 2 and "it finds 17 keypoints" in " ".join(result.output.split())
+
+
+def test_one_network_for_one_object_by_simcc(dataset, tmp_path):
+    """Trained for two steps by the shipped recipe: the run has one object, and finds it alone."""
+    run = tmp_path / "run"
+    settings = (
+        *("train_data.objects=(4,)", "eval_data.objects=(4,)", "train_data.count=8"),
+        *("eval_data.count=4", "steps=2", "batch_size=8", "evaluation.every=2"),
+        *("evaluation.batch_size=8", "model.backbone.widths=(8,8)", "model.backbone.depths=(1,1)"),
+        *("model.backbone.path_width=8", "threshold=0.5"),
+    )
+    start = ("train", "objects_simcc", "--workdir", str(run))
+    result = CliRunner().invoke(app, [*start, *(f"--set={each}" for each in settings)])
+    assert result.exit_code == 0, result.output
+    report = json.loads((run / "report.json").read_text())["metrics"]
+    assert "ADD(-S) of camera" in report and "ADD(-S) of mug" not in report
+    result = invoke("predict", dataset, "--from", run, "--out", tmp_path / "out", "--threshold", 5)
+    objects = [
+        each
+        for image in json.loads((tmp_path / "out/poses.json").read_text())["images"]
+        for each in image["objects"]
+    ]
+    images, _ = read_split(dataset, "test", read_models(dataset / "models"))
+    cameras = sum(each.object_id == 4 for image in images for each in image.objects)
+    assert {each["name"] for each in objects} == {"camera"} and len(objects) == cameras
+    assert "object that the model was not trained with" in " ".join(result.output.split())
+    assert all(each["R"] is not None and 0 < each["score"] < 1 for each in objects)
+    csv = tmp_path / "out/jaxpose_drawnset-test.csv"
+    result = invoke("score", csv, "--bop", dataset, "--object", 4, "--json", "--no-vsd")
+    assert result.exit_code == 0, result.output
+    scored = json.loads(result.output)
+    assert scored["counts"][0]["given"] == cameras and scored["metrics"]["no pose"] == 0
+    # The image alone needs no number, since there is one object.
+    image = dataset / "test/000001/rgb/000000.png"
+    invoke("predict", image, "--from", run, "--out", tmp_path / "one", "--focal", 150)
+    (entry,) = json.loads((tmp_path / "one/poses.json").read_text())["images"]
+    assert [each["name"] for each in entry["objects"]] == ["camera"]
+    for options, message in (
+        (("predict", dataset, "--from", run, "--out", tmp_path / "two", "--object", 2),
+         "the model has no object 2; it has 4 (camera)"),
+        (("score", csv, "--bop", dataset, "--object", 8), "has no model 8: [1, 2, 3, 4, 5]"),
+    ):  # fmt: skip
+        result = invoke(*options)
+        assert result.exit_code == 2 and message in " ".join(result.output.split())
 
 
 def test_what_does_not_fit_is_refused():
     VOTING.task().check()
+    with pytest.raises(InputError, match=r"set eval_data.objects='\(1,\)' too"):
+        override(EXPERIMENT, ["train_data.objects=(1,)"]).task().check()
     with pytest.raises(InputError, match="a mirrored object is another one"):
         replace(EXPERIMENT, augmentation=Augmentation(half_body=0.0))
     with pytest.raises(InputError, match="skeleton is 'object9'"):
