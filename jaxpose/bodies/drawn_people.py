@@ -32,6 +32,10 @@ class BodySource(SyntheticSource):
         *("shape", "part_rotations", "pelvis", "K"),
     )
 
+    def names(self, indices: np.ndarray) -> list[str]:
+        """Names of samples for messages."""
+        return [f"person {self.first_index + index}" for index in indices]
+
     def samples(self, indices: Sequence[int] | np.ndarray) -> Batch:
         batch = dict(super().samples(indices))
         parts, pelvis = batch.pop("part_rotations"), batch.pop("pelvis")

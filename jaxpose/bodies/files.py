@@ -94,10 +94,15 @@ def read_body(
             " poses (AMASS, parameters of SMPL) have none either."
         )
     found = _gender(path, arrays.get("gender"))
-    if gender is not None and found and found != gender:
-        raise InputError(f"{path} is the {found} model; the {gender} one is wanted.")
+    check_gender(found, gender, path)
     body, kept = body_from_arrays(arrays, str(path), shapes=shapes, expressions=expressions)
     return BodyFile(body, _faces(arrays, body, path), kept, _hands(arrays, path), found)
+
+
+def check_gender(found: str, wanted: str | None, path: Path) -> None:
+    """Raise InputError if a model's gender is known and not the one that is wanted, if any."""
+    if wanted is not None and found and found != wanted:
+        raise InputError(f"{path} is the {found} model; the {wanted} one is wanted.")
 
 
 def body_from_arrays(

@@ -122,8 +122,9 @@ def _surface(body: Body, skeleton: Skeleton) -> dict[str, np.ndarray]:
         if skeleton.name == COCO17.name:  # its limbs are the body's joints
             return {k: row for k, row in rows.items() if k not in body.joints}
         return rows
-    found = _VERTICES.get(len(body.template), {})
-    return {name: np.eye(len(body.template))[vertex] for name, vertex in found.items()}
+    count = len(body.template)
+    found = _VERTICES.get(count, {})
+    return {name: (np.arange(count) == vertex).astype(float) for name, vertex in found.items()}
 
 
 def _on_joints(body: Body, weights: np.ndarray, joints: np.ndarray, known: np.ndarray) -> Landmarks:

@@ -33,6 +33,8 @@ def evaluate(options: Eval) -> int:
                 )
         return evaluate_run(options)
     check_options(options)
+    if options.body is not None:
+        raise InputError("--body is for a run of meshes on its own or prepared data: leave it out.")
     trained = load(options.model, options.checkpoint, trust_recipe=options.trust_recipe)
     if trained.estimator.takes == "tracks":
         return evaluate_lifter(options, trained)

@@ -82,6 +82,14 @@ class Eval:
             help="Skeleton of --annotations, where the file does not name its keypoints.",
         ),
     ] = None
+    body: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="For a run of meshes: its body model's file, where that is not at the place that "
+            "the recipe names.",
+        ),
+    ] = None
     flip_test: Annotated[
         bool | None,
         flip_flags(

@@ -1,5 +1,6 @@
 """`jaxpose eval` of a run: its evaluations on its own held-out data or on a prepared dataset."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -47,7 +48,7 @@ def evaluate_run(options: Eval) -> int:
             "held-out data is used; give both, or leave --split out."
         )
     trained = load_run(run, options.checkpoint, trust_recipe=options.trust_recipe, weights=weights)
-    views = trained.experiment.evaluations()
+    views = _with_body(trained.experiment, options).evaluations()
     if data:
         views = {"": views[""]}
     console.print(f"Checkpoint of step {trained.step} ({options.checkpoint}).")
@@ -78,6 +79,22 @@ def evaluate_run(options: Eval) -> int:
     names = ", ".join(sorted(p.name for p in out.iterdir()))
     console.print(f"Written to {out}: {names}")
     return print_counts(summed(counts), console)
+
+
+def _with_body(experiment: Experiment, options: Eval) -> Experiment:
+    """The experiment with the body model's file of `--body`, if that is given.
+
+    Raises:
+      InputError: the run has no body model of a file.
+    """
+    if options.body is None:
+        return experiment
+    if getattr(experiment, "body", None) is None:
+        raise InputError(
+            f"--body is for runs that were trained with a body model's file, and {options.model} "
+            "was not: leave it out."
+        )
+    return dataclasses.replace(experiment, body=str(options.body))
 
 
 def _is_file(data: str) -> bool:

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxpose.bodies import Body, read_body
-from jaxpose.bodies.files import BodyFile
+from jaxpose.bodies import Body
+from jaxpose.bodies.network_body import NetworkBody, read_network_body
 from jaxpose.bodies.saving import save_parameters
 from jaxpose.cli.predict_command import Predict
 from jaxpose.errors import InputError
@@ -57,8 +57,8 @@ class BodyRecords:
         save_parameters(out / FILE, body, *merged, columns, gender)
 
 
-def network_body(options: Predict, trained: Trained, example: str) -> BodyFile:
-    """Reads the file of the body model whose parameters a network gives.
+def network_body(options: Predict, trained: Trained, example: str) -> NetworkBody:
+    """Reads the body model whose parameters a network gives: that of `--body` or of its training.
 
     Args:
       options: of the command.
@@ -66,20 +66,34 @@ def network_body(options: Predict, trained: Trained, example: str) -> BodyFile:
       example: name of such a file, for the message where none is given.
 
     Raises:
-      InputError: no file, or one of another model.
+      InputError: no file, or one of another model, version or gender than that of the training.
     """
     estimator: Any = trained.estimator
-    model: Any = trained.model
-    wanted, shapes = estimator.body, model.head.shapes
-    if options.body is None:
+    head: Any = trained.model.head
+    wanted, path = estimator.body, options.body or estimator.body_file
+    if wanted == "drawn":
+        if path is not None:
+            raise InputError(
+                f"{options.mesh} gives parameters of the free body, which needs no file: leave "
+                f"--body {path} out."
+            )
+    elif path is None:
         raise InputError(
             f"{options.mesh} gives parameters of {wanted.upper()}, whose file is not ours to give: "
             f"download it under its owners' terms and pass it with --body {example}."
         )
-    file = read_body(options.body, shapes=shapes)
-    if file.body.name != wanted or file.body.num_shapes != shapes:
+    elif options.body is None and not Path(path).is_file():
         raise InputError(
-            f"{options.body} is the body model {file.body.name!r} with {file.body.num_shapes} "
-            f"shape numbers; {options.mesh} gives {wanted!r} with {shapes}."
+            f"{options.mesh} was trained with the body model {path}, which is not there: pass its "
+            "file with --body."
         )
-    return file
+    # A run knows its own model; the published networks of bodies give the neutral one.
+    published = not estimator.body_fingerprint and wanted != "mano"
+    return read_network_body(
+        path,
+        joints=head.joints,
+        shapes=head.shapes,
+        gender="neutral" if published else None,
+        fingerprint=estimator.body_fingerprint,
+        owner=options.mesh or "",
+    )

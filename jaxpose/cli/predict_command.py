@@ -129,7 +129,9 @@ class Predict:
     body: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="File of the body model of --mesh, such as SMPL_NEUTRAL.npz."
+            metavar="FILE",
+            help="File of the body model of --mesh, such as SMPL_NEUTRAL.npz; for a run, the file "
+            "of its training if absent.",
         ),
     ] = None
     focal: Annotated[

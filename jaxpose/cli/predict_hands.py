@@ -109,7 +109,7 @@ def open_hands(
       InputError: no file, one of another model or of the left hand, or a skeleton without hands.
     """
     sides_of(skeleton, options.hand)
-    file = network_body(options, trained, "MANO_RIGHT.pkl")
+    file = network_body(options, trained, "MANO_RIGHT.pkl").file
     if hand_side(file.body) == "left":
         raise InputError(
             f"{options.body} is MANO's left hand; {options.mesh} gives parameters of the right one "

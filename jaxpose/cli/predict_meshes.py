@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose.bodies import Body, drawn_body, drawn_faces, pose_body
+from jaxpose.bodies import Body, pose_body
 from jaxpose.cli.drawn_frames import DrawnFrames
 from jaxpose.cli.predict_bodies import FILE, FOLDER, BodyRecords, network_body
 from jaxpose.cli.predict_command import Predict
@@ -116,11 +116,8 @@ def open_meshes(
                 f"--mesh-format is for bodies, and {options.mesh} gives hands: leave it out."
             )
         return open_hands(options, trained, skeleton, names if options.draw else None)
-    if options.body is None and wanted == "drawn":
-        body, faces, gender = drawn_body(), drawn_faces(), ""
-    else:
-        file = network_body(options, trained, "FILE")
-        body, faces, gender = file.body, file.faces, file.gender
+    file = network_body(options, trained, "FILE").file
+    body, faces, gender = file.body, file.faces, file.gender
     predictor = trained.predictor(batch_size=options.batch_size)
     files = MeshFiles(kinds, options.out / FOLDER, names, body, faces)
     drawn = names if options.draw else None

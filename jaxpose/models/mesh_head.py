@@ -12,6 +12,9 @@ from jaxpose.models.parameter_rules import ParameterRules
 from jaxpose.models.part_tokens import part_tokens
 from jaxpose.models.vit_block import MLP
 
+SMPL_FACING = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
+"""Rotation of SMPL's root that stands and faces the camera, as six numbers (`MeshHead.facing`)."""
+
 # As published: variance 1 / (3 inputs), so that narrow decoders attend from the start, too.
 _kernel_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 

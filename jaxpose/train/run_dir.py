@@ -47,6 +47,7 @@ MAY_CHANGE = (
     *("steps", "log_every", "checkpoint_every"),
     *("evaluation.every", "evaluation.examples", "evaluation.batch_size"),
     *("mesh", "on_nonfinite", "more_evaluations", "loggers"),
+    *("body", "loss.body"),  # the place of a body model's file, whose fingerprint must not change
 )
 # Files that `jaxpose train` and `jaxpose eval` write.
 _WRITTEN = (

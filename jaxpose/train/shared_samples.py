@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
+# Sources that are made of another one, whose fingerprint follows: people of images, people with
+# bodies (digest and largest error) or without.
+_MADE_OF = re.compile(r"^(?:people|keypoints|[0-9a-f]{16}-[0-9.e+-]+)-of-")
 
 
 def same_people(data: Mapping[str, str]) -> bool:
@@ -29,7 +32,14 @@ def parts_of_one_split(train_data: Any, eval_data: Any) -> bool:
 def _datasets_in(fingerprint: str) -> list[str]:
     """Fingerprints of the parts of a mixture, or of the dataset; people are those of the images."""
     mixed = re.findall(r"(?:^|\+)\d+x(.+?)#\d+(?=\+|$)", fingerprint)
-    return [one.removeprefix("people-of-") for one in mixed or [fingerprint]]
+    return [_whole(one) for one in mixed or [fingerprint]]
+
+
+def _whole(fingerprint: str) -> str:
+    """Fingerprint of the dataset that a source is made of."""
+    while made := _MADE_OF.match(fingerprint):
+        fingerprint = fingerprint[made.end() :]
+    return fingerprint
 
 
 def _overlap(train: str, held_out: str) -> bool:

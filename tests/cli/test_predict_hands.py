@@ -110,8 +110,8 @@ def test_both_hands_are_written_and_drawn_as_mirror_images(tmp_path):
 
 
 def test_files_that_are_not_the_right_hand_are_refused(tmp_path):
-    head = SimpleNamespace(shapes=10)
-    network = SimpleNamespace(body="mano")
+    head = SimpleNamespace(joints=16, shapes=10)
+    network = SimpleNamespace(body="mano", body_file=None, body_fingerprint="")
     trained = SimpleNamespace(model=SimpleNamespace(head=head), estimator=network)
     options = SimpleNamespace(mesh="hamer", body=None, hand=None)
     with pytest.raises(InputError, match="pass it with --body MANO_RIGHT"):

@@ -4,6 +4,7 @@ import io
 import json
 import pickle
 import re
+from pathlib import Path
 
 import numpy as np
 from scipy import sparse
@@ -11,7 +12,9 @@ from scipy.io import savemat
 
 from jaxpose.bodies import read_body
 from jaxpose.bodies.charts import read_atlas
+from jaxpose.bodies.labels import read_labels
 from jaxpose.data.densepose import read_densepose
+from jaxpose.data.source import SyntheticPeople
 from tests.hostile.reader import Files, Reader
 
 _JOINTS, _VERTICES = 16, 12
@@ -79,6 +82,24 @@ def _surface_labels() -> list[Files]:
     return [{"densepose.json": json.dumps(content).encode()}]
 
 
+def _labels() -> list[Files]:
+    """Bodies of another tool, of the free body."""
+    file = io.BytesIO()
+    np.savez(
+        file,
+        betas=np.ones((2, 8), np.float32),
+        pose=np.full((2, 51), 0.1, np.float32),
+        annotation_id=np.array([1, 0]),
+        error=np.zeros(2, np.float32),
+    )
+    return [{"labels.npz": file.getvalue()}]
+
+
+def _read_labels(folder: Path) -> np.ndarray:
+    people = SyntheticPeople(2, seed=0, canvas_hw=(96, 72), plain=True).open()
+    return read_labels(folder / "labels.npz", people).shape
+
+
 BODY_READERS: tuple[Reader, ...] = (
     *(
         Reader(
@@ -88,6 +109,12 @@ BODY_READERS: tuple[Reader, ...] = (
             lambda file: file.body.name == "mano" and file.faces.shape == (8, 3),
         )
         for form, samples in (("npz", _npz), ("pkl", _pkl))
+    ),
+    Reader(
+        "labels of bodies",
+        _read_labels,
+        _labels,
+        lambda shape: shape.tolist() == [[1.0] * 8] * 2,
     ),
     Reader(
         "charts of a surface",

@@ -43,6 +43,7 @@ COVERED = {
     "read_depth": "tests/objects/test_depth_files.py",
     "read_scene_depth": "read_depth reads the file; its scale in test_depth_refinement.py",
     "read_prior": "tests/bodies, and the rows of npz weights",
+    "read_network_body": "read_body",
     "read_npz": "the rows of npz weights and motion datasets",
     "read_ntu": "lines of numbers; damaged ones in test_action_clips.py",
     "read_openvino": "the row of OpenVINO",

@@ -1,11 +1,12 @@
 """Models that recover a body's or a hand's mesh: HMR 2.0 and HaMeR."""
 
+import flax.linen as nn
 import numpy as np
 
 from jaxpose.models import layouts
 from jaxpose.models.build import PoseModel
 from jaxpose.models.conversion import Format, Rule, Transform
-from jaxpose.models.mesh_head import MeshHead
+from jaxpose.models.mesh_head import SMPL_FACING, MeshHead
 from jaxpose.models.published.record import Family, PublishedMesh
 from jaxpose.models.published.vit_tables import official_vitpose
 from jaxpose.models.published.vitpose import vitpose
@@ -19,8 +20,7 @@ def hmr2(size: str = "H", joints: int = 24, *, drop_path: float = 0.0) -> PoseMo
 
     The published model has ViT-H and the 24 joints of SMPL; the crop is the middle of a square.
     """
-    backbone = vitpose(size, input_hw=(256, 192), drop_path=drop_path).backbone
-    return PoseModel(backbone, MeshHead(joints))
+    return PoseModel(_backbone(size, drop_path), MeshHead(joints, facing=SMPL_FACING))
 
 
 def hamer(size: str = "H", *, drop_path: float = 0.0) -> PoseModel:
@@ -28,7 +28,13 @@ def hamer(size: str = "H", *, drop_path: float = 0.0) -> PoseModel:
 
     Right hands; the image of a left hand is mirrored.
     """
-    return hmr2(size, joints=16, drop_path=drop_path)
+    return PoseModel(_backbone(size, drop_path), MeshHead(16))
+
+
+def _backbone(size: str, drop_path: float) -> nn.Module:
+    """ViT of ViTPose for crops of 256 x 192."""
+    backbone: nn.Module = vitpose(size, input_hw=(256, 192), drop_path=drop_path).backbone
+    return backbone
 
 
 def _last(array: np.ndarray) -> np.ndarray:

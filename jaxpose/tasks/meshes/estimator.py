@@ -19,14 +19,20 @@ class MeshEstimator:
     """Model that regresses a body model from crops; see `tasks.task.Estimator`.
 
     Attributes:
-      body: body model whose parameters it gives: "drawn", "smpl" or "mano".
+      body: body model whose parameters it gives: "drawn", "smpl", "mano" and others of
+        `bodies.joints`.
       padding: factor by which boxes are enlarged before they are cropped.
+      body_file: path of the body model's file in the training; None for the free body, and where
+        the training was elsewhere.
+      body_fingerprint: fingerprint of that model (`bodies.network_body`); empty for any.
     """
 
     model: PoseModel
     codec: MeshCodec
     body: str
     padding: float = 1.0
+    body_file: str | None = None
+    body_fingerprint: str = ""
     takes: ClassVar[str] = "bodies"
 
     @property

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose.bodies import drawn_body
-from jaxpose.bodies.landmarks import Landmarks, landmarks
-from jaxpose.bodies.prior import pose_prior
+from jaxpose.bodies.landmarks import Landmarks
+from jaxpose.bodies.network_body import read_network_body
+from jaxpose.bodies.prior import PosePrior
 from jaxpose.geometry.rotations import axis_angle_from_matrix
 from jaxpose.geometry.weak_cameras import translation_in_crop
 from jaxpose.losses import Loss
@@ -18,7 +18,8 @@ from jaxpose.models.mesh_head import MeshOutputs
 from jaxpose.skeletons import COCO17
 
 _MM = 1000.0
-_HIPS = np.array([COCO17.keypoints.index(f"{side}_hip") for side in ("left", "right")])
+HIPS = np.array([COCO17.keypoints.index(f"{side}_hip") for side in ("left", "right")])
+"""Numbers of the hips in COCO-17: 3D keypoints without a body are about their middle."""
 
 
 class MeshTargets(NamedTuple):
@@ -64,6 +65,7 @@ class MeshLoss(Loss):
     Attributes:
       projection, points, rotations, shape, prior: factors; 0 leaves a part out.
       focal: focal length of the network's camera, see `codecs.MeshCodec`.
+      body: file of the body model, None for the free body; the experiment sets it to its own.
     """
 
     projection: float = 5.0
@@ -72,18 +74,22 @@ class MeshLoss(Loss):
     shape: float = 0.001
     prior: float = 0.0
     focal: float = 5000 / 256
+    body: str | None = None
 
     def with_terms(
         self, outputs: MeshOutputs, targets: MeshTargets, weights: MeshWeights
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Compute the mean over people, and its terms; see `losses.Loss`."""
-        found = keypoints_in_3d(drawn_landmarks(), outputs.shape, outputs.rotations)
+        body = read_network_body(
+            self.body, joints=outputs.rotations.shape[1], shapes=outputs.shape.shape[1]
+        )
+        found = keypoints_in_3d(body.places, outputs.shape, outputs.rotations)
         shift = translation_in_crop(outputs.camera, self.focal, 1.0)
         ahead = found + shift[:, None]
         projected = self.focal * ahead[..., :2] / jnp.maximum(ahead[..., 2:], 0.1)
         off = length(projected - targets.keypoints)
-        away = length(_about_hips(found) - _about_hips(targets.points))
-        hips = weights.points[:, _HIPS].min(axis=1, keepdims=True)
+        away = length(about_hips(found) - about_hips(targets.points))
+        hips = weights.points[:, HIPS].min(axis=1, keepdims=True)
         turned = jnp.square(outputs.rotations - targets.rotations).mean(axis=(1, 2, 3))
         other = jnp.square(outputs.shape - targets.shape).mean(axis=1)
         each = {
@@ -94,7 +100,7 @@ class MeshLoss(Loss):
         }
         if self.prior:
             there = weights.keypoints.max(axis=1)
-            each["prior"] = self.prior * there * _unusual(outputs)
+            each["prior"] = self.prior * there * _unusual(body.prior, outputs)
         terms = {name: value.mean().astype(jnp.float32) for name, value in each.items()}
         return sum(terms.values(), jnp.float32(0)), terms
 
@@ -104,23 +110,19 @@ def _weighted_mean(values: jax.Array, weights: jax.Array) -> jax.Array:
     return (values * weights).sum(axis=1) / jnp.maximum(weights.sum(axis=1), 1.0)
 
 
-def _about_hips(points: jax.Array) -> jax.Array:
-    return points - points[:, _HIPS].mean(axis=1, keepdims=True)
+def about_hips(points: jax.Array) -> jax.Array:
+    """Keypoints of COCO-17 `[B, K, 3]` about the middle of the hips."""
+    return points - points[:, HIPS].mean(axis=1, keepdims=True)
 
 
-def _unusual(outputs: MeshOutputs) -> jax.Array:
+def _unusual(prior: PosePrior, outputs: MeshOutputs) -> jax.Array:
     """Half the mean square `[B]` of the deviations of pose and shape from the prior."""
     # One Gaussian, which does not rate the direction up, its last three features.
-    numbers = pose_prior(drawn_body()).numbers
+    numbers = prior.numbers
     mean, whitening = numbers.means[0, :-3], numbers.whitenings[0, :-3, :-3]
     pose = axis_angle_from_matrix(outputs.rotations[:, 1:]).reshape(len(outputs.rotations), -1)
     deviations = jnp.concatenate([(pose - mean[None]) @ whitening.T, outputs.shape], axis=1)
     return 0.5 * jnp.square(deviations).mean(axis=1)
-
-
-def drawn_landmarks() -> Landmarks:
-    """Keypoints of COCO-17 on the free body."""
-    return landmarks(drawn_body(), COCO17)
 
 
 def keypoints_in_3d(places: Landmarks, shape: jax.Array, rotations: jax.Array) -> jax.Array:

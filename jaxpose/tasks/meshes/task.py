@@ -1,4 +1,4 @@
-"""Task of regressing the free body model from crops of drawn people."""
+"""Task of regressing a body model from crops of people."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -9,47 +9,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpose import viz
-from jaxpose.bodies import drawn_body, drawn_faces, pose_body
-from jaxpose.bodies.drawn_people import BodySource
-from jaxpose.bodies.labelled_people import LabelledSource
-from jaxpose.data.source import Batch
+from jaxpose.bodies.drawn_people import BodySource, SyntheticBodies
+from jaxpose.bodies.joints import NAMES
+from jaxpose.bodies.labelled_people import LabelledBodies, LabelledSource
+from jaxpose.data.source import Records
 from jaxpose.errors import InputError
-from jaxpose.geometry.cameras import centred_camera
-from jaxpose.geometry.lookup import reordered
+from jaxpose.geometry.mirror import mirror
 from jaxpose.geometry.rotations import matrix_from_axis_angle
-from jaxpose.metrics.meshes import MeshEstimates
-from jaxpose.metrics.metric import score
-from jaxpose.metrics.report import Report
 from jaxpose.models.mesh_head import MeshOutputs
 from jaxpose.skeletons import COCO17
 from jaxpose.tasks.meshes.estimator import MeshEstimator
-from jaxpose.tasks.meshes.loss import (
-    MeshTargets,
-    MeshWeights,
-    drawn_landmarks,
-    keypoints_in_3d,
-)
+from jaxpose.tasks.meshes.loss import HIPS, MeshTargets, MeshWeights, keypoints_in_3d
+from jaxpose.tasks.meshes.score import MESH_KEYS, check_measurable, mesh_evaluator
 from jaxpose.tasks.start import from_init
-from jaxpose.tasks.task import EvalResult, Evaluator, Variables, Weights
-from jaxpose.tasks.topdown.augment import STILL, augmented, center_crop
-from jaxpose.train.device_batches import (
-    DEVICE_KEYS,
-    abstract_arrays,
-    eval_batches,
-    to_device,
-    train_batches,
-)
-from jaxpose.train.mesh import replicated
-from jaxpose.viz.meshes import draw_meshes
+from jaxpose.tasks.task import Evaluator, Variables, Weights
+from jaxpose.tasks.topdown.augment import STILL, augmented
+from jaxpose.train.device_batches import abstract_arrays, train_batches
 
 if TYPE_CHECKING:
     from jaxpose.tasks.meshes.experiment import MeshExperiment
-
-_KEYS = (*DEVICE_KEYS, "shape", "rotations", "has_body", "keypoints_3d")
-# Mirrors the camera's frame (x right), and the body's (y left).
-_CAMERA = np.diag([-1.0, 1.0, 1.0]).astype(np.float32)
-_BODY = np.diag([1.0, -1.0, 1.0]).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -68,26 +46,50 @@ class MeshTask:
             raise InputError("The model gives no MeshOutputs: its head must be a MeshHead.")
 
     def open(self, role: Literal["train", "eval"]) -> BodySource | LabelledSource:
-        data = self.experiment.train_data if role == "train" else self.experiment.eval_data
-        return data.open()
+        """Open the data for the experiment's body, whose file is read and checked here.
 
-    def open_dataset(self, data: str, split: str) -> BodySource:
-        raise InputError(
-            f"{data} ({split}) has no bodies: models of meshes are evaluated on drawn people, the "
-            "recipe's eval_data."
-        )
+        Raises:
+          InputError: a body file that is absent, changed, or not that of the model's head; data of
+            other bodies; held-out data in which the best checkpoint cannot be found.
+        """
+        experiment = self.experiment
+        body = experiment.network_body()
+        if not body.places.known[HIPS].all():
+            raise InputError(f"{body.source} has no hips, about which errors are measured.")
+        data = experiment.train_data if role == "train" else experiment.eval_data
+        if isinstance(data, LabelledBodies):
+            source: BodySource | LabelledSource = data.open(body)
+        elif experiment.body is not None and isinstance(data, SyntheticBodies):
+            raise InputError(
+                f"{role}_data is SyntheticBodies, which has the free body, and body is "
+                f"{experiment.body}: give LabelledBodies."
+            )
+        else:
+            source = data.open()
+        if role == "eval":
+            check_measurable(source, experiment.evaluation.best)
+        return source
 
-    def fit_to_data(self, source: BodySource) -> "MeshExperiment":
-        return self.experiment
+    def open_dataset(self, data: str, split: str) -> LabelledSource:
+        """Open a prepared dataset with keypoints in 3D, which has no bodies."""
+        return LabelledBodies(Records(data, split)).open(self.experiment.network_body())
+
+    def fit_to_data(self, source: BodySource | LabelledSource) -> "MeshExperiment":
+        """Return the experiment with the fingerprint of its body's file."""
+        experiment = self.experiment
+        if experiment.body is None:
+            return experiment
+        fingerprint = experiment.network_body().fingerprint
+        return dataclasses.replace(experiment, body_fingerprint=fingerprint)
 
     def batches(
         self,
-        source: BodySource,
+        source: BodySource | LabelledSource,
         mesh: jax.sharding.Mesh,
         start_step: int,
         on_loaded: Callable[[int], None] = lambda samples: None,
     ) -> Iterator[dict[str, jax.Array]]:
-        return train_batches(self.experiment, source, mesh, start_step, on_loaded, _KEYS)
+        return train_batches(self.experiment, source, mesh, start_step, on_loaded, MESH_KEYS)
 
     def encode(
         self, key: jax.Array, batch: dict[str, jax.Array]
@@ -97,6 +99,7 @@ class MeshTask:
         `batch`: as for top-down training, with the labels of `LabelledSource`.
         """
         experiment, codec = self.experiment, self.experiment.codec
+        body = experiment.network_body()
         images, keypoints, visible, variation, _ = augmented(
             key,
             batch,
@@ -112,32 +115,34 @@ class MeshTask:
         turn, rotations = matrix_from_axis_angle(axis), batch["rotations"]
         rotations = rotations.at[:, 0].set(jnp.einsum("bij,bjk->bik", turn, rotations[:, 0]))
         flip = variation.flip[:, None, None, None]
-        rotations = jnp.where(flip, mirrored(rotations), rotations)
+        rotations = jnp.where(flip, body.mirrored(rotations), rotations)
         points = jnp.einsum("bij,bkj->bki", turn, batch["keypoints_3d"] / 1000)
-        points = jnp.where(flip[..., 0], mirrored_points(points), points)
+        points = jnp.where(flip[..., 0], mirror(points, COCO17.flip_permutation), points)
         bodies, mask = batch["has_body"], batch["mask"].astype(jnp.float32)
-        on_body = keypoints_in_3d(drawn_landmarks(), batch["shape"], rotations)
+        on_body = keypoints_in_3d(body.places, batch["shape"], rotations)
         points = jnp.where(bodies[:, None, None], on_body, points)
-        known = jnp.isfinite(points).all(axis=-1)
+        found = jnp.asarray(body.places.known)[None]  # others have no place on the body
+        known = jnp.isfinite(points).all(axis=-1) & found
         points = jnp.where(known[..., None], points, 0.0)
         height, width = codec.input_hw
         middle = jnp.array([width / 2, height / 2])[None, None]
         targets = MeshTargets(rotations, batch["shape"], points, (keypoints - middle) / height)
         rows = mask[:, None]
-        return images, targets, MeshWeights(mask * bodies, known * rows, (visible > 0) * rows)
+        seen = (visible > 0) & found
+        return images, targets, MeshWeights(mask * bodies, known * rows, seen * rows)
 
     def abstract_batch(self, mesh: jax.sharding.Mesh) -> dict[str, Any]:
-        experiment, body = self.experiment, drawn_body()
+        experiment, head = self.experiment, self.experiment.model.head
         height, width = experiment.train_data.canvas_hw
-        points, joints = COCO17.num_keypoints, len(body.joints)
+        points = COCO17.num_keypoints
         shapes: dict[str, tuple[tuple[int, ...], Any]] = {
             "image": ((height, width, 3), jnp.uint8),
             "keypoints": ((points, 2), jnp.float32),
             "visible": ((points,), jnp.uint8),
             "box_xywh": ((4,), jnp.float32),
             "mask": ((), jnp.bool_),
-            "shape": ((body.num_shapes,), jnp.float32),
-            "rotations": ((joints, 3, 3), jnp.float32),
+            "shape": ((head.shapes,), jnp.float32),
+            "rotations": ((head.joints, 3, 3), jnp.float32),
             "has_body": ((), jnp.bool_),
             "keypoints_3d": ((points, 3), jnp.float32),
         }
@@ -164,108 +169,28 @@ class MeshTask:
     def without_augmentation(self) -> "MeshExperiment":
         return dataclasses.replace(self.experiment, augmentation=STILL)
 
-    def sample_names(self, source: BodySource, indices: np.ndarray) -> list[str]:
-        return [f"person {source.first_index + index}" for index in indices]
+    def sample_names(self, source: BodySource | LabelledSource, indices: np.ndarray) -> list[str]:
+        return source.names(indices)
 
     def estimator(self, variables: Variables) -> tuple[MeshEstimator, Variables]:
         experiment = self.experiment
-        made = MeshEstimator(experiment.model, experiment.codec, "drawn", experiment.padding)
+        name = "drawn"
+        if experiment.body is not None:
+            name = NAMES.get(experiment.model.head.joints, ("body", ()))[0]
+        made = MeshEstimator(
+            experiment.model,
+            experiment.codec,
+            name,
+            experiment.padding,
+            body_file=experiment.body,
+            body_fingerprint=experiment.body_fingerprint,
+        )
         return made, variables
 
     def next_step(self, workdir: str) -> str:
         return f"jaxpose predict IMAGE --mesh {workdir} --out out"
 
-    def evaluator(self, source: BodySource, mesh: jax.sharding.Mesh, flip_test: bool) -> Evaluator:
-        experiment = self.experiment
-        evaluation, codec, model = experiment.evaluation, experiment.codec, experiment.model
-
-        def estimate(variables: Any, batch: dict[str, jax.Array]) -> Any:
-            images, *_ = center_crop(
-                batch, input_hw=codec.input_hw, udp=codec.udp, padding=experiment.padding
-            )
-            outputs: Any = model.apply(variables, images, train=False)
-            found = _surface(outputs.shape, outputs.rotations)
-            return outputs, found, _surface(batch["shape"], batch["rotations"])
-
-        run = jax.jit(estimate, out_shardings=replicated(mesh))
-
-        def scored(
-            variables: Any, on_batch: Callable[[int], None] = lambda samples: None
-        ) -> EvalResult:
-            parts: list[tuple[np.ndarray, ...]] = []
-            drawn: list[np.ndarray] = []
-            done = 0
-            for batch in eval_batches(experiment, source, mesh):
-                made = jax.device_get(run(variables, to_device(batch, mesh, _KEYS)))
-                outputs, found, true = made
-                kept = batch["mask"]
-                parts.append(tuple(value[kept] for value in (*found, *true)))
-                for row in range(min(evaluation.examples - len(drawn), int(kept.sum()))):
-                    drawn.append(_drawing(experiment, batch, outputs, row))
-                done += int(kept.sum())
-                on_batch(done)
-            vertices, points, true_vertices, true_points = (
-                np.concatenate(values) for values in zip(*parts, strict=True)
-            )
-            estimates: Any = MeshEstimates(vertices, true_vertices, points, true_points)
-            figures = score(evaluation.metrics, estimates, evaluation.best)
-            report = Report(
-                metrics=figures.figures,
-                boxes="those of the dataset",
-                flip_test=False,
-                decode=f"the free body model, padding {experiment.padding:g}",
-                sigmas=None,
-                people=len(estimates),
-                notes={"unit": "mm", **figures.notes},
-            )
-            sheet = viz.contact_sheet(drawn, columns=4) if drawn else None
-            away = np.linalg.norm(vertices - true_vertices, axis=-1).mean(axis=1)
-            predictions = {"PVE_mm": [round(float(value), 2) for value in away]}
-            return EvalResult(report, sheet, predictions)
-
-        return scored
-
-
-def mirrored(rotations: jax.Array) -> jax.Array:
-    """Rotations `[B, J, 3, 3]` of the free body as seen in a mirror: left and right exchanged."""
-    joints = drawn_body().joints
-    sides = {"left": "right", "right": "left"}
-    order = []
-    for joint in joints:
-        side, _, part = joint.partition("_")
-        order.append(joints.index(f"{sides[side]}_{part}" if side in sides else joint))
-    inside = jnp.einsum("ij,bnjk,kl->bnil", _BODY, rotations, _BODY)
-    inside = reordered(inside, order, axis=1)
-    root = jnp.einsum("ij,bjk,kl->bil", _CAMERA, rotations[:, 0], _BODY)
-    return inside.at[:, 0].set(root)
-
-
-def mirrored_points(points: jax.Array) -> jax.Array:
-    """Keypoints of COCO-17 `[B, K, 3]` as seen in a mirror: left and right exchanged."""
-    exchanged = reordered(points, COCO17.flip_permutation, axis=1)
-    return jnp.einsum("ij,bkj->bki", _CAMERA, exchanged)
-
-
-def _surface(shape: jax.Array, rotations: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Vertices and keypoints of bodies, mm, relative to the root."""
-    posed = pose_body(drawn_body(), shape, rotations)
-    points = 1000 * keypoints_in_3d(drawn_landmarks(), shape, rotations)
-    root = posed.joints[:, :1]
-    return posed.vertices - root, points - root
-
-
-def _drawing(
-    experiment: "MeshExperiment", batch: Batch, outputs: MeshOutputs, row: int
-) -> np.ndarray:
-    """Canvas of a person with the predicted body over it."""
-    codec, canvas = experiment.codec, np.asarray(batch["image"][row])
-    matrices = codec.matrices(batch["box_xywh"][row : row + 1], experiment.padding)
-    place = codec.translations(
-        np.asarray(outputs.camera)[row : row + 1], matrices, canvas.shape[:2]
-    )
-    body = pose_body(
-        drawn_body(), outputs.shape[row], outputs.rotations[row], place[0].astype(np.float32)
-    )
-    camera = centred_camera(codec.focal_of(canvas.shape[:2]), canvas.shape[:2])
-    vertices = np.asarray(body.vertices, np.float64)
-    return draw_meshes(canvas, [vertices], drawn_faces(), camera, opacity=0.7)
+    def evaluator(
+        self, source: BodySource | LabelledSource, mesh: jax.sharding.Mesh, flip_test: bool
+    ) -> Evaluator:
+        return mesh_evaluator(self.experiment, source, mesh)

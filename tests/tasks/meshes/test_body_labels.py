@@ -15,6 +15,7 @@ from jaxpose.bodies.drawn_people import SyntheticBodies
 from jaxpose.bodies.fit import Fitting
 from jaxpose.bodies.labelled_people import LabelledBodies, LabelledSource
 from jaxpose.bodies.labels import fit_labels, read_labels
+from jaxpose.bodies.network_body import free_body
 from jaxpose.bodies.prior import pose_prior
 from jaxpose.cli.main import app
 from jaxpose.convert.rules import flatten
@@ -29,7 +30,6 @@ from jaxpose.tasks.meshes.loss import (
     MeshLoss,
     MeshTargets,
     MeshWeights,
-    drawn_landmarks,
     keypoints_in_3d,
 )
 from jaxpose.tasks.topdown.augment import STILL
@@ -141,7 +141,7 @@ def test_targets_have_what_is_known():
     batch = LabelledBodies(PEOPLE).open().samples([0, 1, 2])
     true = SyntheticBodies(3, seed=0, canvas_hw=(96, 72), plain=True).open().samples([0, 1, 2])
     points = 1000 * np.asarray(
-        keypoints_in_3d(drawn_landmarks(), *(jnp.asarray(true[k]) for k in ("shape", "rotations")))
+        keypoints_in_3d(free_body().places, *(jnp.asarray(true[k]) for k in ("shape", "rotations")))
     )
     batch["keypoints_3d"][0] = points[0] + np.array([10.0, 20.0, 3000.0])
     batch["keypoints_3d"][0, COCO17.keypoints.index("left_wrist")] = np.nan

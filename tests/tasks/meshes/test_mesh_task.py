@@ -10,6 +10,7 @@ import tiny_mesh
 from typer.testing import CliRunner
 
 from jaxpose.bodies import drawn_body, drawn_faces, pose_body
+from jaxpose.bodies.network_body import free_body
 from jaxpose.cli.main import app
 from jaxpose.cli.predict_mesh_files import MeshFiles
 from jaxpose.codecs import MeshCodec
@@ -30,7 +31,6 @@ from jaxpose.tasks.meshes.loss import (
     MeshLoss,
     MeshTargets,
     MeshWeights,
-    drawn_landmarks,
     keypoints_in_3d,
 )
 from jaxpose.tasks.meshes.predictor import Bodies
@@ -47,7 +47,7 @@ def batch():
 
 
 def test_bodies_are_the_drawn_people(batch):
-    points = drawn_landmarks().points(
+    points = free_body().places.points(
         jnp.asarray(batch["shape"]),
         jnp.asarray(batch["rotations"]),
         jnp.asarray(batch["translation"]),
@@ -78,7 +78,7 @@ def test_bodies_turn_and_mirror_with_their_crops(batch, flip):
     }
     _, targets, weights = jax.jit(task.encode)(jax.random.key(3), device)
     assert weights.keypoints.shape == (6, 17)
-    points = drawn_landmarks().points(targets.shape, targets.rotations, None)
+    points = free_body().places.points(targets.shape, targets.rotations, None)
     points = np.asarray(points[..., :2], np.float64)
     for row in range(6):
         # The perspective of near cameras remains.
@@ -96,10 +96,10 @@ def test_the_loss_is_zero_at_the_truth_and_has_the_slopes_of_finite_differences(
     shape, rotations = jnp.asarray(batch["shape"][:2]), jnp.asarray(batch["rotations"][:2])
     loss = MeshLoss(shape=0.1, prior=prior)
     camera = jnp.array([[0.8, 0.1, 0.0], [0.9, 0.0, 0.2]])
-    ahead = keypoints_in_3d(drawn_landmarks(), shape, rotations)
+    ahead = keypoints_in_3d(free_body().places, shape, rotations)
     ahead = ahead + translation_in_crop(camera, loss.focal, 1.0)[:, None]
     seen = loss.focal * ahead[..., :2] / ahead[..., 2:]
-    points = keypoints_in_3d(drawn_landmarks(), shape, rotations)
+    points = keypoints_in_3d(free_body().places, shape, rotations)
     targets = MeshTargets(rotations, shape, points, seen)
     weights = MeshWeights(jnp.ones(2), jnp.ones((2, 17)), jnp.ones((2, 17)))
     truth = MeshOutputs(rotations, shape, camera)
@@ -254,6 +254,6 @@ def test_parts_that_do_not_fit_are_named():
         with pytest.raises(InputError, match=message):
             replace(EXPERIMENT, **change)
     predictor = MeshCodec().matrices
-    with pytest.raises(InputError, match="drawn people"):
+    with pytest.raises(InputError, match="data/coco"):
         EXPERIMENT.task().open_dataset("data/coco", "val")
     assert predictor(np.array([[0.0, 0, 30, 40]]), 1.0).shape == (1, 2, 3)
