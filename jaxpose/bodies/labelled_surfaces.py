@@ -84,7 +84,7 @@ class DensePoseSource:
 
         Raises:
           InputError: as for `data.densepose.read_densepose` and `bodies.charts.read_symmetry`; the
-            folder of images, or an image, does not exist; nobody is left.
+            folder of images, or an image, does not exist; no person is left.
         """
         self.data, self._canvas = data, Canvas(data.canvas_hw)
         path, folder = as_path(data.annotations), as_path(data.images)
