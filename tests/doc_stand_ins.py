@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import densepose_files
 import drawn
 import jax
 import jax.numpy as jnp
@@ -359,6 +360,23 @@ def h36m_poses(path: Path) -> None:
     np.savez(path, **{"S1/walking_1": joints - joints[:, :1]})
 
 
+def densepose(path: Path) -> None:
+    """Annotation files of DensePose-COCO of two drawn people each."""
+    path.mkdir()
+    with tempfile.TemporaryDirectory() as folder:
+        densepose_files.write_people(Path(folder) / "drawn", 2)
+        for split in ("train", "minival"):
+            file = path / f"densepose_coco_2014_{split}.json"
+            shutil.copy(Path(folder) / "drawn/annotations.json", file)
+
+
+def densepose_images(path: Path) -> None:
+    """Images of `densepose`."""
+    with tempfile.TemporaryDirectory() as folder:
+        densepose_files.write_people(Path(folder) / "drawn", 2)
+        shutil.copytree(Path(folder) / "drawn/images", path)
+
+
 CRANE = Skeleton(
     "crane",
     keypoints=("base", "elbow", "left_claw", "right_claw"),
@@ -389,6 +407,8 @@ STAND_INS: dict[str, Callable[[Path], None]] = {
     r"data/coco_train": records("train"),
     r"data/coco_val": records("val"),
     r"data/mine": records("train"),
+    r"data/densepose": densepose,
+    r"data/(train|val)2014": densepose_images,
     r"rtmdet-nano(-person|\.pth)|WEIGHTS": detector,
     r"rtmpose-s|rtmpose-m-ap10k|vitpose_s|MODEL": pose_release,
     r"mae_or_vitpose\.safetensors": pretrained_vit,
@@ -406,7 +426,10 @@ STAND_INS: dict[str, Callable[[Path], None]] = {
     r"Calib\.toml": calibration_file,
 }
 # Files that a word needs without naming them.
-IMPLIED = {"coco_vitpose_b": ("data/coco_train", "data/coco_val")}
+IMPLIED = {
+    "coco_vitpose_b": ("data/coco_train", "data/coco_val"),
+    "densepose_coco": ("data/densepose", "data/train2014", "data/val2014"),
+}
 
 
 def provide(name: str, folder: Path) -> list[str]:

@@ -108,6 +108,16 @@ SHRUNK: list[tuple[str, list[str]]] = [
         ),
     ),
     (
+        r"train densepose_coco",
+        _set(
+            *(*BRIEF, "evaluation.batch_size=8", "init_from=null", "reset_head=false"),
+            *("train_data.canvas_hw=(96,72)", "eval_data.canvas_hw=(96,72)"),
+            *("model.backbone.dim=16", "model.backbone.depth=1", "model.backbone.heads=2"),
+            *("model.backbone.input_hw=(64,48)", "codec.input_hw=(64,48)"),
+            *("model.head.convs=1", "model.head.width=8"),
+        ),
+    ),
+    (
         r"train objects_synthetic",
         _set(
             *(*BRIEF, "evaluation.batch_size=8", "train_data.count=8", "eval_data.count=8"),

@@ -17,6 +17,10 @@ from jaxpose.geometry.triangles import nearest_on_triangles
 
 PARTS = 24
 """Number of charts of DensePose: torso (2), hands, feet, legs (8), arms (8) and head (2)."""
+MIRROR = np.array([0, 1, 2, *(((part - 1) ^ 1) + 1 for part in range(3, PARTS + 1))])
+"""Chart on the other side of each of DensePose's charts; those of the torso are their own."""
+_TABLE_SIDE = 256
+_ROUNDING = 1e-3
 _VARIABLES = ("All_Faces", "All_FaceIndices", "All_vertices", "All_U_norm", "All_V_norm")
 
 
@@ -98,6 +102,57 @@ class Atlas:
         """Vertices `[N]`: the corner with the largest share in the triangle at each place."""
         found = self.find(part, uv)
         return self.faces[found.face, found.shares.argmax(axis=1)]
+
+
+@dataclass(frozen=True, eq=False)
+class ChartSymmetry:
+    """Places on DensePose's charts of SMPL in the mirror image of a person.
+
+    Attributes:
+      tables: `[24, 256, 256, 2]` U and V in the mirror image of the places of each chart, by 255 V
+        and 255 U; NaN where there is none.
+    """
+
+    tables: np.ndarray
+
+    def __call__(self, part: np.ndarray, uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Parts `[N]` and U, V `[N, 2]` in the mirror image; part 0 where there is no place.
+
+        Args:
+          part: int `[N]`, 1 to 24.
+          uv: `[N, 2]`, 0 to 1; as in the published code, 255 U and 255 V are rounded down.
+        """
+        u, v = (np.clip(uv, 0, 1) * (_TABLE_SIDE - 1)).astype(int).T
+        found = self.tables[np.asarray(part) - 1, v, u]
+        known = np.isfinite(found).all(axis=1)
+        return np.where(known, MIRROR[part], 0), np.where(known[:, None], found, 0.0)
+
+
+def read_symmetry(path: str | Path) -> ChartSymmetry:
+    """Read the mirror images of SMPL's charts that DensePose publishes: UV_symmetry_transforms.mat.
+
+    The file belongs to its owners and is not part of this package. Nothing in it is executed.
+
+    Raises:
+      InputError: as for `data.matlab.read_mat`; variables of another kind or shape.
+    """
+    tables = np.full((PARTS, _TABLE_SIDE, _TABLE_SIDE, 2), np.nan, np.float32)
+    for axis, name in enumerate(("U_transforms", "V_transforms")):
+        cells = read_mat(path, name)
+        if not isinstance(cells, np.ndarray) or len(cells.shape) == 0 or len(cells) != PARTS:
+            raise InputError(f"{path}: {name} is no list of {PARTS} tables.")
+        for number, cell in enumerate(cells):
+            table = _numbers(path, f"{name}, table {number + 1},", cell)
+            if table.shape != tables.shape[1:3]:
+                raise InputError(
+                    f"{path}: {name}, table {number + 1}, is {list(table.shape)}, not "
+                    f"{_TABLE_SIDE} x {_TABLE_SIDE}."
+                )
+            inside = (table >= -_ROUNDING) & (table <= 1 + _ROUNDING)
+            if not inside.any():
+                raise InputError(f"{path}: {name}, table {number + 1}, has no value in 0 to 1.")
+            tables[number, ..., axis] = np.where(inside, np.clip(table, 0, 1), np.nan)
+    return ChartSymmetry(tables)
 
 
 def read_atlas(path: str | Path) -> Atlas:

@@ -7,6 +7,7 @@ error.
 import json
 import posixpath
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -106,7 +107,7 @@ def read_people(
     layout, unlisted = published or PublishedSet(skeleton), NO_CATEGORY
     if published is not None:
         unlisted = ""  # Animal Kingdom's files do not list all of their categories
-    listed, unusable_images = _images(content["images"], images, outside, layout.rooted)
+    listed, unusable_images = images_by_id(content["images"], images, outside, layout.rooted)
     skips: list[Skip] = []
     people: list[tuple[ImageAnnotation, InstanceAnnotation]] = []
     seen: set[int] = set()
@@ -256,8 +257,8 @@ def _compare(names: Any, skeleton: Skeleton, some: bool) -> tuple[str, list[str]
     return "", [f"{name} as {expected}" for name, expected in compared.renamed]
 
 
-def _images(
-    entries: list[dict[str, Any]], folder: Path, outside: bool, rooted: bool
+def images_by_id(
+    entries: Sequence[dict[str, Any]], folder: Path, outside: bool, rooted: bool
 ) -> tuple[dict[Any, ImageAnnotation], dict[Any, str]]:
     """Images by id, without people, and the ids that cannot be used, with the reason.
 

@@ -4,12 +4,14 @@ Güler et al., "DensePose: Dense Human Pose Estimation in the Wild", CVPR 2018, 
 files are COCO files whose annotations have `dp_I`, `dp_U`, `dp_V`, `dp_x`, `dp_y` and `dp_masks`.
 """
 
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxpose.codecs.densepose import MASK_SIDE
 from jaxpose.data.coco_json import read_json
 from jaxpose.data.segmentation import decode_runs
 from jaxpose.errors import InputError
@@ -17,8 +19,6 @@ from jaxpose.errors import InputError
 PARTS = 24
 COARSE_PARTS = 14
 """Torso, right and left hand, left and right foot, and so on; see `codecs.densepose.COARSE`."""
-MASK_SIDE = 256
-"""Side of the masks in pixels; they cover the person's box."""
 _POINTS = ("dp_I", "dp_U", "dp_V", "dp_x", "dp_y")
 _LAST = MASK_SIDE - 1
 
@@ -32,7 +32,9 @@ class DensePosePerson(NamedTuple):
       points: `[N, 2]` x and y, pixels of the image.
       part: `[N]` 1 to 24.
       uv: `[N, 2]` U and V, 0 to 1.
-      mask: uint8 `[256, 256]` coarse part at each place of the box, 0 is the background.
+      area: px^2 of the person in the image, as the file has it; None if it has none.
+      packed_mask: the mask, compressed, because all masks of a file would need gigabytes; empty if
+        the person has none.
     """
 
     image_id: int
@@ -41,23 +43,45 @@ class DensePosePerson(NamedTuple):
     points: np.ndarray
     part: np.ndarray
     uv: np.ndarray
-    mask: np.ndarray
+    area: float | None
+    packed_mask: bytes
+
+    @property
+    def mask(self) -> np.ndarray:
+        """Coarse part at each place of the box, uint8 `[256, 256]`; 0 is the background."""
+        if not self.packed_mask:
+            return np.zeros((MASK_SIDE, MASK_SIDE), np.uint8)
+        values = np.frombuffer(zlib.decompress(self.packed_mask), np.uint8)
+        return values.reshape(MASK_SIDE, MASK_SIDE)
+
+    @property
+    def has_mask(self) -> bool:
+        """True if the file has a mask of the person."""
+        return bool(self.packed_mask)
 
 
 class DensePoseFile(NamedTuple):
     """People of an annotation file.
 
     Attributes:
-      people: those with labels of their surface.
-      without: number of annotations without such labels.
+      people: those with points on their surface.
+      without: number of annotations without such points.
+      faults: what is wrong with each annotation that was left out.
+      images: the file's list of images, as it is.
     """
 
     people: tuple[DensePosePerson, ...]
     without: int
+    faults: tuple[str, ...]
+    images: tuple[Any, ...]
 
 
-def read_densepose(path: str | Path) -> DensePoseFile:
+def read_densepose(path: str | Path, *, skip_faults: bool = False) -> DensePoseFile:
     """Read the labels of people's surfaces from a DensePose-COCO file.
+
+    Args:
+      path: the file.
+      skip_faults: leave out annotations whose labels are not as published, and list them.
 
     Raises:
       InputError: no such file, no COCO file, or an annotation whose labels are not as published;
@@ -68,21 +92,37 @@ def read_densepose(path: str | Path) -> DensePoseFile:
     if not isinstance(rows, list):
         raise InputError(f"{path} is no DensePose-COCO file: it has no list 'annotations'.")
     people: list[DensePosePerson] = []
+    faults: list[str] = []
     for number, row in enumerate(rows):
-        if not isinstance(row, Mapping):
-            raise InputError(f"{path}: annotation number {number} is no object with fields.")
-        where = f"{path}, annotation {row.get('id', f'number {number}')}"
-        given = [name for name in (*_POINTS, "dp_masks") if name in row]
-        if not given:
+        try:
+            person = _person(row, number, path)
+        except InputError as error:
+            if not skip_faults:
+                raise
+            faults.append(str(error))
             continue
-        missing = [name for name in _POINTS if name not in row]
-        if missing:
-            raise InputError(f"{where}: has {given[0]} and no {missing[0]}; it needs all of them.")
-        people.append(_person(row, where))
-    return DensePoseFile(tuple(people), len(rows) - len(people))
+        if person is not None:
+            people.append(person)
+    images = content.get("images")
+    return DensePoseFile(
+        tuple(people),
+        len(rows) - len(people) - len(faults),
+        tuple(faults),
+        tuple(images) if isinstance(images, list) else (),
+    )
 
 
-def _person(row: Mapping[str, Any], where: str) -> DensePosePerson:
+def _person(row: Any, number: int, path: str | Path) -> DensePosePerson | None:
+    """Person of an annotation; None without points on its surface."""
+    if not isinstance(row, Mapping):
+        raise InputError(f"{path}: annotation number {number} is no object with fields.")
+    where = f"{path}, annotation {row.get('id', f'number {number}')}"
+    given = [name for name in (*_POINTS, "dp_masks") if name in row]
+    if not given:
+        return None
+    missing = [name for name in _POINTS if name not in row]
+    if missing:
+        raise InputError(f"{where}: has {given[0]} and no {missing[0]}; it needs all of them.")
     part, u, v, x, y = (_column(row[name], name, where) for name in _POINTS)
     if len({len(column) for column in (part, u, v, x, y)}) > 1:
         lengths = ", ".join(f"{name} {len(row[name])}" for name in _POINTS)
@@ -105,6 +145,11 @@ def _person(row: Mapping[str, Any], where: str) -> DensePosePerson:
     box = _column(row.get("bbox"), "bbox", where)
     if box.shape != (4,) or not (box[2:] > 0).all():
         raise InputError(f"{where}: bbox has to be (x, y, width, height) with a positive size.")
+    if not len(part):
+        return None
+    area = row.get("area")
+    if area is not None and not _column([area], "area", where)[0] > 0:
+        raise InputError(f"{where}: area is {area!r}; a positive number is needed.")
     points = np.stack([x, y], axis=1) / _LAST * box[2:] + box[:2]
     return DensePosePerson(
         _identity(row, "image_id", where),
@@ -113,6 +158,7 @@ def _person(row: Mapping[str, Any], where: str) -> DensePosePerson:
         points,
         part.astype(np.int64),
         np.stack([u, v], axis=1),
+        None if area is None else float(area),
         _masks(row.get("dp_masks"), where),
     )
 
@@ -134,11 +180,11 @@ def _column(values: Any, name: str, where: str) -> np.ndarray:
     return column
 
 
-def _masks(given: Any, where: str) -> np.ndarray:
-    """Coarse part at each place of the box; of masks that overlap, the later part counts."""
+def _masks(given: Any, where: str) -> bytes:
+    """Packed coarse part at each place of the box; of masks that overlap, the later part counts."""
     mask = np.zeros((MASK_SIDE, MASK_SIDE), np.uint8)
     if not given:
-        return mask
+        return b""
     if not isinstance(given, list) or len(given) > COARSE_PARTS:
         raise InputError(f"{where}: dp_masks is no list of at most {COARSE_PARTS} masks.")
     for number, runs in enumerate(given, start=1):
@@ -153,4 +199,4 @@ def _masks(given: Any, where: str) -> np.ndarray:
                 f"{MASK_SIDE} pixels."
             )
         mask[part > 0] = number
-    return mask
+    return zlib.compress(mask.tobytes(), 1)

@@ -60,7 +60,8 @@ def decode_runs(segmentation: dict[str, Any]) -> np.ndarray | None:
     except (KeyError, TypeError, ValueError, IndexError, OverflowError):
         return None
     # Each run is checked, because a sum of huge ones could overflow to the right number.
-    if (runs < 0).any() or (runs > height * width).any() or runs.sum() != height * width:
+    whole = height * width
+    if runs.ndim != 1 or (runs < 0).any() or (runs > whole).any() or runs.sum() != whole:
         return None
     values = np.arange(len(runs)) % 2
     return np.repeat(values.astype(np.uint8), runs).reshape(width, height).T

@@ -26,7 +26,7 @@ from jaxpose.losses.coordinates import (
     smooth_l1,
     wing,
 )
-from jaxpose.losses.densepose import SurfaceLoss
+from jaxpose.losses.densepose import SurfaceLoss, SurfacePointLoss
 from jaxpose.losses.displacement_fields import DisplacementFieldLoss
 from jaxpose.losses.displacements import DisplacementLoss
 from jaxpose.losses.distillation import (
@@ -118,6 +118,7 @@ __all__ = [
     "SmoothL1",
     "StageSum",
     "SurfaceLoss",
+    "SurfacePointLoss",
     "TrajectoryMPJPE",
     "TrajectoryTargets",
     "VectorFieldLoss",

@@ -19,6 +19,13 @@ from jaxpose.metrics.oks import similarity_ap
 
 KAPPA = 0.255
 """Metres: a point that is 30 cm away, about half a part of the body, has a similarity of 0.5."""
+CHART_KAPPA = (
+    *(0.0, 0.351, 0.351, 0.107, 0.107, 0.126, 0.126, 0.237, 0.237, 0.237, 0.237),
+    *(0.173, 0.173, 0.173, 0.173, 0.142, 0.142, 0.142, 0.142, 0.128, 0.128, 0.128, 0.128),
+    *(0.150, 0.150),
+)
+"""Metres for each chart of SMPL, the mean distance between places of its part of the body: those of
+DensePose-COCO's evaluation since 2018. Figures with them are lower than the paper's."""
 
 
 def geodesic_distances(
@@ -62,12 +69,12 @@ def geodesic_distances(
     return np.asarray(dijkstra(graph, directed=False, indices=sources), np.float32)
 
 
-def geodesic_similarity(distances: np.ndarray, kappa: float = KAPPA) -> float:
+def geodesic_similarity(distances: np.ndarray, kappa: float | np.ndarray = KAPPA) -> float:
     """Mean of exp(-g^2 / (2 kappa^2)) over the labelled points of a person (GPS), 0 to 1.
 
     Args:
       distances: `[N]` geodesic distances g in metres; infinite for a point that was not found.
-      kappa: metres.
+      kappa: metres, for all points or `[N]` for each.
     """
     distances = np.asarray(distances, np.float64)
     return float(np.exp(-(distances**2) / (2 * kappa**2)).mean()) if distances.size else 0.0
@@ -91,41 +98,61 @@ class SurfaceEstimates:
 
     Attributes:
       distances: for each person, geodesic distances in metres between the predicted and the true
-        places of its labelled points; infinite where the background was predicted.
-      overlap: `[N]` intersection over union of the masks.
+        places of its labelled points; infinite where the background was predicted. None if they
+        are not known.
+      overlap: `[N]` intersection over union of the masks; NaN for a person without a true mask.
       scores: `[N]`; a higher score counts first.
       area: `[N]` px^2 of the true masks.
+      parts: for each person, true and predicted charts of its points, int `[M, 2]`, if known; 0 is
+        the background.
+      uv: for each person, true and predicted U and V of its points, `[M, 2, 2]`, if known.
     """
 
-    distances: Sequence[np.ndarray]
+    distances: Sequence[np.ndarray] | None
     overlap: np.ndarray
     scores: np.ndarray
     area: np.ndarray
+    parts: Sequence[np.ndarray] = ()
+    uv: Sequence[np.ndarray] = ()
 
     def __len__(self) -> int:
-        return len(self.distances)
+        return len(self.scores)
 
 
 @dataclass(frozen=True)
 class SurfaceSimilarity(Metric):
     """Means of GPS, GPSm and the masks' overlap, and the average precision over GPSm.
 
+    A person without a true mask has a GPSm of 0.
+
     Attributes:
-      kappa: metres, see `KAPPA`.
+      kappa: metres, as `KAPPA`, or for each chart, the background's first, as `CHART_KAPPA`.
     """
 
-    kappa: float = KAPPA
+    kappa: float | tuple[float, ...] = KAPPA
+
+    def __post_init__(self) -> None:
+        if isinstance(self.kappa, tuple) and len(self.kappa) != len(CHART_KAPPA):
+            raise InputError(
+                f"kappa needs one number, or {len(CHART_KAPPA)}, not {len(self.kappa)}."
+            )
 
     @property
     def figures(self) -> Mapping[str, Direction]:
         return dict.fromkeys(("GPS", "GPSm", "IoU", "AP", "AP50", "AP75"), "higher")
 
     def __call__(self, estimates: Any) -> dict[str, float]:
-        """Compute the figures of `SurfaceEstimates`; -1 without people."""
+        """Compute the figures of `SurfaceEstimates`; -1 without people.
+
+        Raises:
+          InputError: there are no distances.
+        """
         if not len(estimates):
             return dict.fromkeys(self.figures, -1.0)
-        gps = np.array([geodesic_similarity(one, self.kappa) for one in estimates.distances])
-        gpsm = masked_similarity(gps, estimates.overlap)
+        if estimates.distances is None:
+            raise InputError("SurfaceSimilarity needs distances on the body: see the evaluation.")
+        gps = np.array([geodesic_similarity(*one) for one in self._points(estimates)])
+        gpsm = masked_similarity(gps, np.nan_to_num(estimates.overlap))
         people = np.arange(len(estimates))
         precision = surface_ap(
             people, estimates.area, people, estimates.scores, lambda found, _: gpsm[found]
@@ -133,9 +160,50 @@ class SurfaceSimilarity(Metric):
         return {
             "GPS": float(gps.mean()),
             "GPSm": float(gpsm.mean()),
-            "IoU": float(np.mean(estimates.overlap)),
+            "IoU": mean_overlap(estimates.overlap),
             **{name: precision[name] for name in ("AP", "AP50", "AP75")},
         }
+
+    def _points(self, estimates: Any) -> list[tuple[np.ndarray, float | np.ndarray]]:
+        """Distances of each person's points, and kappa."""
+        if not isinstance(self.kappa, tuple):
+            return [(one, self.kappa) for one in estimates.distances]
+        kappa = np.asarray(self.kappa)
+        pairs = zip(estimates.distances, estimates.parts, strict=True)
+        return [(one, kappa[parts[:, 0]]) for one, parts in pairs]
+
+
+@dataclass(frozen=True)
+class SurfacePlaces(Metric):
+    """Charts and places at people's labelled points; needs no distances on the body.
+
+    `parts` is the share of points with the right chart, `UV` the mean distance from the true place
+    over those points, in units of U and V (a chart is 1 wide), and `mask IoU` the mean overlap of
+    the masks.
+    """
+
+    @property
+    def figures(self) -> Mapping[str, Direction]:
+        return {"parts": "higher", "UV": "lower", "mask IoU": "higher"}
+
+    def __call__(self, estimates: Any) -> dict[str, float]:
+        """Compute the figures of `SurfaceEstimates`; -1 where there is nothing to measure."""
+        if not len(estimates):
+            return dict.fromkeys(self.figures, -1.0)
+        parts, uv = np.concatenate(estimates.parts), np.concatenate(estimates.uv)
+        right = parts[:, 0] == parts[:, 1]
+        away = np.linalg.norm(uv[right, 0] - uv[right, 1], axis=-1)
+        return {
+            "parts": float(right.mean()) if right.size else -1.0,
+            "UV": float(away.mean()) if away.size else -1.0,
+            "mask IoU": mean_overlap(estimates.overlap),
+        }
+
+
+def mean_overlap(overlap: np.ndarray) -> float:
+    """Mean of the overlaps `[N]` that are not NaN; -1 without any."""
+    known = overlap[np.isfinite(overlap)]
+    return float(known.mean()) if known.size else -1.0
 
 
 def surface_ap(

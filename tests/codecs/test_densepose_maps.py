@@ -7,7 +7,7 @@ import pytest
 
 from jaxpose.bodies.drawn_charts import drawn_atlas
 from jaxpose.codecs import SurfaceMaps
-from jaxpose.codecs.densepose import COARSE, SurfaceOutputs
+from jaxpose.codecs.densepose import COARSE, COARSE_MIRROR, SurfaceOutputs
 from jaxpose.errors import InputError
 
 CODEC = SurfaceMaps(input_hw=(8, 6), stride=2)
@@ -104,3 +104,32 @@ def test_settings_that_do_not_fit_are_refused():
         SurfaceMaps(coarse=3)
     with pytest.raises(InputError, match="multiples of the stride"):
         SurfaceMaps(input_hw=(9, 6))
+
+
+@pytest.mark.parametrize("coarse", [2, 15])
+def test_masks_over_boxes_lie_in_the_image(coarse):
+    """A mask of 256 pixels over a box of 6 x 8; left of it part 2, right of it part 14."""
+    codec = SurfaceMaps(input_hw=(16, 12), stride=1, coarse=coarse)
+    mask = np.zeros((1, 256, 256), np.uint8)
+    mask[0, :, :128], mask[0, :, 128:] = 2, 14
+    box = jnp.array([[2.0, 4, 6, 8]])
+    straight = jnp.array([[[1.0, 0, 0], [0, 1, 0]]])
+    encode = jax.jit(codec.encode_mask)
+    found = np.array(encode(jnp.asarray(mask), box, straight))[0]
+    left, right = (1, 1) if coarse == 2 else (2, 14)
+    assert (found[4:13, 2:5] == left).all() and (found[4:13, 6:9] == right).all()
+    found[4:13, 2:9] = 0
+    assert not found.any()
+    mirror = jnp.array([[[-1.0, 0, 11], [0, 1, 0]]])
+    found = encode(jnp.asarray(mask), box, mirror, jnp.array([True]))
+    assert found[0, 8, 4] == right and found[0, 8, 8] == (1 if coarse == 2 else 3)
+    pairs = {(int(min(a, b)), int(max(a, b))) for a, b in enumerate(COARSE_MIRROR)}
+    assert len(pairs) == 9 and all(COARSE_MIRROR[COARSE_MIRROR] == np.arange(15))
+
+
+def test_points_outside_the_crop_are_no_points():
+    matrix = jnp.array([[[2.0, 0, 0.5], [0, 2, 0.5]]])
+    points = jnp.array([[[0.0, 0], [2.4, 3.4], [2.6, 1], [-0.6, 1], [1, 1]]])
+    place, part = CODEC.encode_points(points, jnp.array([[4, 5, 6, 7, 0]]), matrix)
+    np.testing.assert_allclose(place, points, atol=1e-6)  # maps are half as large as the crop
+    assert part.tolist() == [[4, 5, 0, 0, 0]]

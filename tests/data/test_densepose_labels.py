@@ -76,3 +76,21 @@ def test_other_files_are_refused(tmp_path):
         path.write_text(content)
         with pytest.raises(InputError, match=r"other\.json"):
             read_densepose(path)
+
+
+def test_faults_are_left_out_and_listed_if_asked(tmp_path):
+    path = tmp_path / "densepose.json"
+    rows = [person(id=1, dp_I=[2, 25]), person(id=2), 7, person(id=3, bbox=[1, 2, 0, 4]), {"id": 4}]
+    rows += [person(id=6, **{name: [] for name in ("dp_I", "dp_U", "dp_V", "dp_x", "dp_y")})]
+    path.write_text(json.dumps({"annotations": rows, "images": [{"id": 9}]}))
+    file = read_densepose(path, skip_faults=True)
+    assert [one.annotation_id for one in file.people] == [2] and file.without == 2
+    assert [text.split(", ", 1)[-1][:12] for text in file.faults[::2]] == [
+        "annotation 1",
+        "annotation 3",
+    ]
+    assert "annotation number 2 is no object" in file.faults[1]
+    assert file.images == ({"id": 9},)
+    assert file.people[0].area is None and file.people[0].has_mask
+    with pytest.raises(InputError, match="annotation 8: area is -3"):
+        read(tmp_path, person(id=8, area=-3))

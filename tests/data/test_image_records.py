@@ -164,6 +164,7 @@ def test_runs_in_both_forms():
     np.testing.assert_array_equal(decode_runs({"size": [4, 5], "counts": text}), mask)
     assert decode_runs({"size": [4, 5], "counts": [3, 3]}) is None
     assert decode_runs({"size": [4, 5]}) is None
+    assert decode_runs({"size": [4, 5], "counts": [[20]]}) is None
 
 
 def test_polygons_fill_their_cells():

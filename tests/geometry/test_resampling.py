@@ -148,3 +148,13 @@ def test_far_outside_is_zero(form):
     image = np.full((1, 4, 4, 3), 255, np.uint8)
     far = np.float32([[[1, 0, 1e12], [0, 1, -1e12]]])
     np.testing.assert_array_equal(resample(form, image, far, (4, 4)), 0)
+
+
+def test_values_between_pixels_are_bilinear():
+    """A map that is linear in x and y has its own values everywhere, and the edge's outside."""
+    y, x = jnp.meshgrid(jnp.arange(4.0), jnp.arange(5.0), indexing="ij")
+    maps = jnp.stack([2 * x + y, 7 - x * y], axis=-1)[None]
+    place = jnp.array([[[0.0, 0], [3.25, 2.5], [9, 1], [-2, 3.5], [1.5, 2]]])
+    found = resampling.sampled(maps, place)
+    np.testing.assert_allclose(found[0, :, 0], [0, 9, 9, 3, 5], atol=1e-6)
+    np.testing.assert_allclose(found[0, :, 1], [7, 7 - 3.25 * 2.5, 3, 7, 4], atol=1e-6)

@@ -5,14 +5,17 @@ import json
 import pickle
 import re
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 from scipy import sparse
 from scipy.io import savemat
 
 from jaxpose.bodies import read_body
-from jaxpose.bodies.charts import read_atlas
+from jaxpose.bodies.charts import read_atlas, read_symmetry
 from jaxpose.bodies.labels import read_labels
+from jaxpose.bodies.surface_distances import read_published_distances
 from jaxpose.data.densepose import read_densepose
 from jaxpose.data.source import SyntheticPeople
 from tests.hostile.reader import Files, Reader
@@ -55,14 +58,57 @@ def _charts() -> list[Files]:
         "All_U_norm": number[:, None] / 8,
         "All_V_norm": number[:, None] / 9,
     }
-    made = []
-    for compressed in (False, True):
-        file = io.BytesIO()
-        savemat(file, arrays, do_compression=compressed)
-        # MATLAB files begin with the time of their making.
-        stamp = b"Created on: " + b" " * 24
-        made.append({"UV.mat": re.sub(rb"Created on: .{24}", stamp, file.getvalue(), count=1)})
-    return made
+    return [{"UV.mat": _mat(arrays, compressed)} for compressed in (False, True)]
+
+
+def _mat(arrays: dict[str, object], compressed: bool) -> bytes:
+    file = io.BytesIO()
+    savemat(file, arrays, do_compression=compressed)
+    # MATLAB files begin with the time of their making.
+    stamp = b"Created on: " + b" " * 24
+    return re.sub(rb"Created on: .{24}", stamp, file.getvalue(), count=1)
+
+
+def _symmetry() -> list[Files]:
+    cells = np.empty((1, 24), object)
+    for chart in range(24):
+        cells[0, chart] = np.full((256, 256), chart % 2, np.uint8)
+    arrays: dict[str, object] = {"U_transforms": cells, "V_transforms": cells}
+    return [{"symmetry.mat": _mat(arrays, compressed=True)}]
+
+
+def _geodesics() -> list[Files]:
+    """One vertex of each chart, on a mesh of three vertices; each file is the first one once."""
+    number = np.arange(24)
+    fine: dict[str, object] = {
+        "U_subdiv": number[:, None] / 24,
+        "V_subdiv": number[:, None] / 48,
+        "Part_ID_subdiv": number[None] + 1,
+    }
+    pairs = np.array([[1.0], [2], [3]], np.float32)
+    with io.BytesIO() as file:
+        with h5py.File(file, "w") as matrix:
+            matrix.create_dataset("Pdist_matrix", data=pairs.T, track_times=False)
+        hdf5 = file.getvalue()
+    common = {
+        "SMPL_subdiv.mat": _mat(fine, compressed=False),
+        "SMPL_SUBDIV_TRANSFORM.mat": _mat({"index": number[:, None] % 3 + 1}, compressed=False),
+    }
+    pickled = {"Pdist_matrix.pkl": pickle.dumps({"Pdist_matrix": pairs}, protocol=2)}
+    turned = dict(reversed(common.items()))
+    return [
+        common | pickled,
+        turned | pickled,
+        pickled | common,
+        {"Pdist_matrix.mat": hdf5} | common,
+    ]
+
+
+def _distances_come_out(distances: Any) -> bool:
+    # Charts 1, 2 and 3 are at the vertices 0, 1 and 2.
+    charts, origin = np.array([1, 2, 3]), np.zeros((3, 2))
+    found = distances((charts, origin), (np.array([2, 3, 0]), origin))
+    return bool(found.tolist() == [1.0, 3.0, np.inf])
 
 
 def _surface_labels() -> list[Files]:
@@ -121,6 +167,18 @@ BODY_READERS: tuple[Reader, ...] = (
         lambda folder: read_atlas(folder / "UV.mat"),
         _charts,
         lambda atlas: atlas.faces.tolist() == [[0, 1, 2], [3, 4, 5]],
+    ),
+    Reader(
+        "mirror images of charts",
+        lambda folder: read_symmetry(folder / "symmetry.mat"),
+        _symmetry,
+        lambda symmetry: symmetry.tables[3, 5, 7].tolist() == [1, 1],
+    ),
+    Reader(
+        "distances on a surface",
+        read_published_distances,
+        _geodesics,
+        _distances_come_out,
     ),
     Reader(
         "DensePose-COCO",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxpose.codecs import CenterKeypoints, CenterPeople, DisplacementFields, Landmarks, Sample
-from jaxpose.codecs.densepose import SurfaceOutputs, SurfaceTargets
+from jaxpose.codecs.densepose import PointTargets, SurfaceOutputs, SurfaceTargets
 from jaxpose.codecs.hand_volumes import HandOutputs, HandTargets
 from jaxpose.codecs.landmarks import LandmarkOutputs
 from jaxpose.codecs.scoremap import ScoremapOutputs, ScoremapTargets
@@ -47,6 +47,7 @@ from jaxpose.losses import (
     SmoothL1,
     StageSum,
     SurfaceLoss,
+    SurfacePointLoss,
     TrajectoryMPJPE,
     TrajectoryTargets,
     VectorFieldLoss,
@@ -142,6 +143,16 @@ CASES = {
         VectorFields(normal(0, B, 4, 3, 2), normal(1, B, 4, 3, 2 * K)),
         VectorFields(jnp.full((B, 4, 3, 2), 0.5), normal(3, B, 4, 3, 2 * K)),
     ),
+    "SurfacePointLoss": (
+        SurfacePointLoss(),
+        SurfaceOutputs(normal(0, B, 4, 3, 2), *(normal(i, B, 4, 3, 25) for i in (1, 2, 3))),
+        PointTargets(
+            (jnp.arange(24) % 7 > 0).astype(jnp.int32).reshape(B, 4, 3),
+            jax.random.uniform(jax.random.key(0), (B, 5, 2), maxval=2.0),
+            (jnp.arange(10) % 7).reshape(B, 5),
+            jax.random.uniform(jax.random.key(1), (B, 5, 2)),
+        ),
+    ),
     "SurfaceLoss": (
         SurfaceLoss(),
         SurfaceOutputs(normal(0, B, 4, 3, 2), *(normal(i, B, 4, 3, 25) for i in (1, 2, 3))),
@@ -234,7 +245,7 @@ def test_bfloat16_gives_no_nan(name, scale):
         weights = (jnp.ones((B, 4, 3)), jnp.broadcast_to(weights[:, None, None], (B, 4, 3, K)))
     if name == "CrossEntropy":
         weights = weights[:, 0]
-    if name == "SurfaceLoss":
+    if name in ("SurfaceLoss", "SurfacePointLoss"):
         weights = jnp.ones((B, 4, 3)).at[1, 2:].set(0.0)
     if name == "SemiSupervised":
         labelled = weights[:, None]

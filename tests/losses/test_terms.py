@@ -31,6 +31,7 @@ TERMS = {
     "SimCC3DKL": ["depth", "plane"],
     "HandVolumeLoss": ["hands", "root", "volumes"],
     "ScoremapLoss": ["offsets", "scores"],
+    "SurfacePointLoss": ["coarse", "fine", "uv"],
     "SurfaceLoss": ["coarse", "fine", "uv"],
     "VectorFieldLoss": ["mask", "vectors"],
     "SemiSupervised": ["bone_length", "pose", "reprojection", "trajectory"],
@@ -42,7 +43,7 @@ def arguments(name):
     weights = jnp.ones((B, K))
     if name == "CrossEntropy":
         weights = jnp.ones(B)
-    if name == "SurfaceLoss":
+    if name in ("SurfaceLoss", "SurfacePointLoss"):
         weights = jnp.ones((B, 4, 3))
     if name in ("Velocity", "Acceleration"):
         weights = jnp.ones((B, 3, K))

@@ -6,7 +6,9 @@ import pytest
 from jaxpose.errors import InputError
 from jaxpose.metrics.oks import THRESHOLDS
 from jaxpose.metrics.surface_similarity import (
+    CHART_KAPPA,
     SurfaceEstimates,
+    SurfacePlaces,
     SurfaceSimilarity,
     geodesic_distances,
     geodesic_similarity,
@@ -103,3 +105,35 @@ def test_a_prediction_takes_the_most_similar_person_of_its_image():
     # Two of three are found at 0.5 and at 0.75: recall 2/3, precision 1 up to there.
     assert figures["AR50"] == pytest.approx(2 / 3) and figures["AR75"] == pytest.approx(2 / 3)
     assert figures["AP50"] == pytest.approx(67 / 101)
+
+
+def test_each_chart_has_its_own_kappa():
+    # Torso and a hand, both 20 cm away; the second person has no mask.
+    distances = [np.array([0.2, 0.2]), np.array([0.0])]
+    parts = [np.array([[1, 1], [3, 20]]), np.array([[24, 24]])]
+    given = SurfaceEstimates(
+        distances, np.array([0.64, np.nan]), np.array([0.9, 0.8]), np.full(2, 5e3), parts
+    )
+    figures = SurfaceSimilarity(kappa=CHART_KAPPA)(given)
+    torso, hand = (np.exp(-(0.2**2) / (2 * kappa**2)) for kappa in (0.351, 0.107))
+    assert figures["GPS"] == pytest.approx(((torso + hand) / 2 + 1) / 2)
+    assert figures["GPSm"] == pytest.approx(np.sqrt((torso + hand) / 2 * 0.64) / 2)
+    assert figures["IoU"] == pytest.approx(0.64)
+    with pytest.raises(InputError, match="kappa needs one number, or 25, not 3"):
+        SurfaceSimilarity(kappa=(1.0, 2.0, 3.0))
+    unknown = SurfaceEstimates(None, np.ones(1), np.ones(1), np.ones(1))
+    with pytest.raises(InputError, match="needs distances"):
+        SurfaceSimilarity()(unknown)
+
+
+def test_charts_and_places_at_points():
+    parts = [np.array([[1, 1], [3, 4], [7, 7]]), np.array([[2, 0]])]
+    uv = [
+        np.array([[[0.1, 0.2], [0.4, 0.6]], [[0, 0], [1, 1]], [[0.5, 0.5]] * 2]),
+        np.ones((1, 2, 2)),
+    ]
+    given = SurfaceEstimates(None, np.array([np.nan, 0.5]), np.ones(2), np.ones(2), parts, uv)
+    figures = SurfacePlaces()(given)
+    assert figures == pytest.approx({"parts": 0.5, "UV": 0.25, "mask IoU": 0.5})
+    none = SurfaceEstimates(None, *[np.zeros(0)] * 3)
+    assert set(SurfacePlaces()(none).values()) == {-1.0}

@@ -21,7 +21,7 @@ from jaxpose.hub.load import load_pose, load_surface_model
 from jaxpose.media.image import read_image
 from jaxpose.models.build import init_variables
 from jaxpose.tasks.densepose.predictor import Surfaces
-from jaxpose.tasks.densepose.task import drawn_distances, labelled_pixels, place_distances
+from jaxpose.tasks.densepose.task import drawn_distances, labelled_pixels
 from jaxpose.tasks.topdown.augment import Augmentation
 from jaxpose.viz import save_image
 
@@ -80,21 +80,22 @@ def test_labels_move_with_their_crops(batch, flip):
 
 
 def test_distances_of_places():
-    atlas, between = drawn_atlas(), drawn_distances()
-    assert np.isfinite(between).all()  # tubes are joined
+    atlas, distances = drawn_atlas(), drawn_distances()
     rng = np.random.default_rng(0)
     part, uv = rng.integers(1, 25, 50), rng.uniform(0, 1, (50, 2))
-    assert not place_distances(atlas, between, (part, uv), (part, uv)).any()
-    background = place_distances(atlas, between, (part, uv), (part * 0, uv))
+    assert not distances((part, uv), (part, uv)).any()
+    background = distances((part, uv), (part * 0, uv))
     assert np.isinf(background).all()
     moved = np.clip(uv + np.array([0, 0.2]), 0, 1)
-    away = place_distances(atlas, between, (part, uv), (part, moved))
+    away = distances((part, uv), (part, moved))
     vertices = np.asarray(drawn_body().template) / 1000
     here, there = (atlas.nearest_vertex(part, at) for at in (uv, moved))
     straight = np.linalg.norm(vertices[here] - vertices[there], axis=1)
     assert (away >= straight - 1e-6).all() and 0.02 < away.mean() < 0.3
+    others = np.roll(part, 7)  # tubes are joined
+    assert np.isfinite(distances((part, uv), (others, uv))).all()
     # From hand to foot, past the torso: longer than a leg, shorter than two statures.
-    far = place_distances(atlas, between, (np.array([3]), uv[:1]), (np.array([5]), uv[:1]))
+    far = distances((np.array([3]), uv[:1]), (np.array([5]), uv[:1]))
     assert 1.2 < far[0] < 2.6
     y, x = labelled_pixels(np.ones((6, 5), bool), 7, 1)
     assert len(set(zip(y.tolist(), x.tolist(), strict=True))) == 7
