@@ -358,7 +358,7 @@ READERS: tuple[Reader, ...] = (
         "lifted",
         _read_lifted,
         _lifted,
-        lambda found: found.tracks.tolist() == [1, 1, 4, 4],
+        lambda found: found.tracks.tolist() == [1, 4, 1, 4],
     ),
     Reader(
         "list of paths",
