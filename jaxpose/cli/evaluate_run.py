@@ -81,14 +81,15 @@ def evaluate_run(options: Eval) -> int:
     return print_counts(summed(counts), console)
 
 
-def _with_body(experiment: Experiment, options: Eval) -> Experiment:
+def _with_body(experiment: Any, options: Eval) -> Experiment:
     """The experiment with the body model's file of `--body`, if that is given.
 
     Raises:
       InputError: the run has no body model of a file.
     """
+    kept: Experiment = experiment
     if options.body is None:
-        return experiment
+        return kept
     if getattr(experiment, "body", None) is None:
         raise InputError(
             f"--body is for runs that were trained with a body model's file, and {options.model} "
