@@ -3,10 +3,12 @@ r"""HMR 2.0 with SMPL (Goel et al. 2023, arXiv:2305.20091), trained further on y
     jaxpose convert hmr2.ckpt hmr2
     jaxpose prepare coco --annotations mine.json --images images --out data/mine
     jaxpose prepare coco --annotations mine_val.json --images images --split val --out data/mine_val
+    jaxpose fit data/mine labels.npz --split train --body SMPL_NEUTRAL.npz
+    jaxpose fit data/mine_val labels_val.npz --split val --body SMPL_NEUTRAL.npz
     jaxpose train hmr2_finetune --workdir runs/hmr2
 
-SMPL_NEUTRAL.npz is the file of SMPL's owners, hmr2.ckpt the checkpoint of HMR 2.0's authors, and
-labels.npz and labels_val.npz have bodies of the two splits, fitted ones or those of another tool.
+SMPL_NEUTRAL.npz is the file of SMPL's owners, hmr2.ckpt the checkpoint of HMR 2.0's authors.
+labels.npz and labels_val.npz may also be bodies of another tool (`bodies.labels.read_labels`).
 Learning rate, weight decay, batch and augmentation are those of the authors' training; the losses
 are ours. ViT-H needs an accelerator: on small ones, take fewer samples at a time with `--set
 accumulate=4 --set dtype=bfloat16`.

@@ -164,7 +164,7 @@ NOT_RUN: dict[str, str] = {
     r"jaxpose (train|eval) .*gs://": "needs a bucket",
     r"jaxpose bench step .*attention=cudnn": "needs an NVIDIA GPU",
     r"jaxpose (convert|train|predict) .*hmr2": "needs HMR 2.0's weights and SMPL's file",
-    r"from pathlib import Path\n\nfrom jaxpose\.bodies\.fit import Fitting": "needs SMPL's file",
+    r"jaxpose fit data/mine .*--body": "needs SMPL's file",
     r"jaxpose (convert|predict|fit) .*(hamer|MANO_RIGHT)": "needs MANO's file",
     r"jaxpose convert cat\.pth": "needs PVNet's weights",
     r"jaxpose objects predict lm ": "needs PVNet's weights, and LINEMOD",
@@ -173,7 +173,7 @@ NOT_RUN: dict[str, str] = {
     r"jaxpose train coco_vitpose_b .*(mesh|rate|dtype)": "compiles what README's training does",
     r"TopDownExperiment\(": "shows a part of a recipe",
 }
-COMMANDS_NOT_RUN = 41
+COMMANDS_NOT_RUN = 42
 
 # Code of the pages that is replaced to make it small.
 SHRUNK_PYTHON = {'vitpose("B"': 'vitpose("S"'}

@@ -28,6 +28,8 @@ _MM = 1000.0
 # Sizes of a mesh in the rest pose in metres: between a finger and a giant.
 _SMALLEST, _LARGEST = 0.02, 4.0
 
+_SHARE = 0.01  # by which the weights of a vertex may differ from shares of 1
+
 
 @dataclass(frozen=True)
 class HandBasis:
@@ -83,7 +85,7 @@ def read_body(
 
     Raises:
       InputError: another kind of file, arrays that do not fit together, lengths that are not
-        metres, or a model of another gender.
+        metres, a mirrored model, or one of another gender.
     """
     path = Path(path)
     arrays = _arrays(path)
@@ -116,7 +118,7 @@ def body_from_arrays(
       shapes, expressions: as in `read_body`.
 
     Raises:
-      InputError: arrays that do not fit together; lengths that are not metres.
+      InputError: arrays that do not fit together; lengths that are not metres; a mirrored model.
     """
     values = {name: _numbers(arrays[name], name, source) for name in _NEEDED[:5]}
     template, weights = values["v_template"], values["weights"]
@@ -124,6 +126,11 @@ def body_from_arrays(
     count, joints = len(template), table.shape[-1]
     _fits(template, (count, 3), "v_template", source)
     _fits(weights, (count, joints), "weights", source)
+    if weights.min() < -_SHARE or np.abs(weights.sum(axis=1) - 1).max() > _SHARE:
+        raise InputError(
+            f"{source}: the weights of a vertex are shares of joints, from 0 to 1 with the sum 1; "
+            f"these are from {weights.min():.3g} to {weights.max():.3g}. Download the file again."
+        )
     _fits(values["J_regressor"], (joints, count), "J_regressor", source)
     _fits(values["posedirs"], (count, 3, 9 * (joints - 1)), "posedirs", source)
     shapedirs = values["shapedirs"]
@@ -138,6 +145,7 @@ def body_from_arrays(
     ends = shapedirs.shape[2] - faces
     chosen = np.r_[: min(shapes, ends), ends : ends + min(expressions, faces)]
     name, names = NAMES.get(joints, ("body", tuple(f"joint_{j}" for j in range(joints))))
+    _check_sides(values["J_regressor"] @ template, names, source)
     body = Body(
         name=name,
         joints=names,
@@ -207,6 +215,20 @@ def _fits(value: np.ndarray, shape: tuple[int, ...], name: str, source: str) -> 
         raise InputError(
             f"{source}: {name} has the shape {list(value.shape)}, not {list(shape)} as the other "
             "arrays require: the file is of another kind, or mixes two models."
+        )
+
+
+def _check_sides(joints: np.ndarray, names: tuple[str, ...], source: str) -> None:
+    """Checks that the left joints of the rest pose `[J, 3]` lie at larger x than the right ones."""
+    sides = [
+        joints[names.index(name), 0] - joints[names.index(name.replace("left", "right", 1)), 0]
+        for name in names
+        if name.startswith("left_") and name.replace("left", "right", 1) in names
+    ]
+    if sides and np.median(sides) <= 0:
+        raise InputError(
+            f"{source}: the left joints are on the right side: the model is mirrored or turned. In "
+            "the published files x is to the left of the body, y up and z forward."
         )
 
 

@@ -14,7 +14,7 @@ from jaxpose.cli.fit_command import Fit
 from jaxpose.cli.fit_dataset import fit_dataset
 from jaxpose.cli.fit_lifted import fit_lifted
 from jaxpose.cli.fit_output import FitOutput, camera_of, check_paths, chosen_people, seconds_of
-from jaxpose.cli.fit_settings import fitting_of
+from jaxpose.cli.fit_settings import check_gender_option, fitting_of
 from jaxpose.cli.results_file import read_source
 from jaxpose.console import PlainConsole
 from jaxpose.counts import Counts, counted, print_counts
@@ -127,16 +127,12 @@ def _poor(
 
 def _body(options: Fit) -> tuple[Body, np.ndarray, str, PosePrior | None]:
     """The body model, its faces and gender, and the prior of a hand."""
+    check_gender_option(options)
     file = None if options.body is None else read_body(options.body, gender=options.gender)
     hand = file is not None and file.body.name == "mano"
     if options.hand is not None and not hand:
         raise InputError("--hand is for --body with a file of MANO: leave it out.")
     if file is None:
-        if options.gender is not None:
-            raise InputError(
-                "--gender is for --body with the file of a body model, and the free body has none: "
-                "leave it out."
-            )
         return drawn_body(), drawn_faces(), "", None
     if not hand:
         return file.body, file.faces, file.gender, None

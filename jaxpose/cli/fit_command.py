@@ -65,7 +65,9 @@ class Fit:
     ] = None
     track: Annotated[
         int | None,
-        typer.Option(help="Fit only the person of this track; for .bvh, if there are several."),
+        typer.Option(
+            help="Fit only the person of this track. A .bvh needs it if there are several."
+        ),
     ] = None
     frame: Annotated[
         int | None,
@@ -101,8 +103,8 @@ class Fit:
         int | None,
         typer.Option(
             min=1,
-            help="Most starts that are followed to the end, of four directions for each component "
-            "of the prior. More find deeper minima and take longer: 4 if absent, 32 with --prior.",
+            help="Number of poses that each fit begins from, at most; the best fit counts. More of "
+            "them find better fits and take longer: 4 if absent, 32 with --prior.",
         ),
     ] = None
     pixel_sigma: Annotated[

@@ -2,10 +2,11 @@
 
 from rich.progress import Progress
 
+from jaxpose.bodies import read_body
 from jaxpose.bodies.labels import fit_labels
 from jaxpose.bodies.learnt_prior import read_prior
 from jaxpose.cli.fit_command import Fit
-from jaxpose.cli.fit_settings import fitting_of
+from jaxpose.cli.fit_settings import check_gender_option, fitting_of
 from jaxpose.console import PlainConsole
 from jaxpose.counts import Counts, print_counts
 from jaxpose.data.source import Records
@@ -13,7 +14,7 @@ from jaxpose.errors import InputError
 
 
 def fit_dataset(options: Fit) -> int:
-    """Fits the free body to each person of one split, and writes one `.npz`.
+    """Fits the free body, or that of `--body`, to each person of one split, and writes one `.npz`.
 
     Returns:
       The exit status, as `cli.fit.fit`.
@@ -26,18 +27,23 @@ def fit_dataset(options: Fit) -> int:
     out = options.out[0]
     if len(options.out) > 1 or out.suffix.lower() != ".npz":
         raise InputError("Bodies of a dataset are labels: give one .npz to write.")
-    for name in ("body", "image", "only", "track", "frame", "skeleton", "size", "gender", "hand"):
+    for name in ("image", "only", "track", "frame", "skeleton", "size", "hand"):
         if getattr(options, name) is not None:
             raise InputError(f"--{name} is for files of predictions, not for a dataset.")
+    check_gender_option(options)
     source = Records(str(options.source), options.split).open()
     settings = fitting_of(options)
     prior = None if options.prior is None else read_prior(options.prior)
+    file = None
+    if options.body is not None:  # without expressions, which no network gives
+        file = read_body(options.body, expressions=0, gender=options.gender)
     console = PlainConsole()
     with Progress(console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("people", total=len(source))
         done = fit_labels(
             *(source, out, settings, options.focal, prior),
             on_fitted=lambda people: progress.update(bar, completed=people),
+            file=file,
         )
     console.print(f"Written: {out}. Train with LabelledBodies(Records(...), bodies={str(out)!r}).")
     left = len(source) - done

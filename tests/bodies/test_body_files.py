@@ -11,6 +11,7 @@ import pytest
 from scipy import sparse
 
 from jaxpose.bodies import read_body
+from jaxpose.bodies.joints import NAMES
 from jaxpose.errors import InputError
 
 
@@ -20,11 +21,24 @@ def arrays(joints=24, vertices=30, shapes=10, seed=0):
     weights = rng.random((vertices, joints))
     regressor = rng.random((joints, vertices))
     regressor[regressor < 0.8] = 0
+    regressor /= np.maximum(regressor.sum(axis=1, keepdims=True), 1e-9)
+    template = rng.uniform(-0.8, 0.8, (vertices, 3))
+    names = NAMES.get(joints, ("", ()))[1]
+    x = dict(
+        zip(
+            names,
+            (regressor / np.maximum(regressor.sum(axis=1, keepdims=True), 1e-9)) @ template[:, 0],
+            strict=False,
+        )
+    )
+    across = [x[name] - x[name.replace("left", "right", 1)] for name in x if "left_" in name]
+    if across and np.median(across) < 0:  # left is at larger x, as in the published files
+        template[:, 0] *= -1
     return {
-        "v_template": rng.uniform(-0.8, 0.8, (vertices, 3)),
+        "v_template": template,
         "shapedirs": 0.01 * rng.standard_normal((vertices, 3, shapes)),
         "posedirs": 0.01 * rng.standard_normal((vertices, 3, 9 * (joints - 1))),
-        "J_regressor": regressor / np.maximum(regressor.sum(axis=1, keepdims=True), 1e-9),
+        "J_regressor": regressor,
         "weights": weights / weights.sum(axis=1, keepdims=True),
         "kintree_table": np.stack([parents, np.arange(joints, dtype=np.uint32)]),
         "f": rng.integers(0, vertices, (50, 3)).astype(np.uint32),
@@ -120,6 +134,8 @@ def test_a_pickle_runs_nothing(tmp_path, monkeypatch):
         ({"v_template": lambda a: a * np.nan}, "not finite"),
         ({"weights": lambda a: a[:, :-1]}, r"weights has the shape \[30, 23\], not \[30, 24\]"),
         ({"posedirs": lambda a: a[:, :, :-9]}, "mixes two models"),
+        ({"weights": lambda a: -a}, "shares of joints, from 0 to 1"),
+        ({"v_template": lambda a: a * [-1, 1, 1]}, "left joints are on the right side"),
         ({"J_regressor": lambda a: a[:, :-1]}, "J_regressor has the shape"),
         ({"f": lambda a: a + 30}, "vertices that the mesh has not"),
         ({"kintree_table": lambda a: a[:, ::-1].copy()}, "a joint before its parent"),
