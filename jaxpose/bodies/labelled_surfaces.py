@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -166,7 +167,7 @@ class DensePoseSource:
         batch = {key: np.stack([row[key] for row in rows]) for key in rows[0]}
         return {**batch, "index": wanted, "mask": np.ones(len(wanted), bool)}
 
-    def _sample(self, index: int) -> dict[str, np.ndarray]:
+    def _sample(self, index: int) -> dict[str, Any]:
         person, annotated = self._people[index]
         image, reason, detail = read_annotated_image(annotated)
         if image is None:

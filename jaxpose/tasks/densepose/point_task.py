@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxpose.bodies.labelled_surfaces import DensePoseSource
-from jaxpose.codecs.densepose import MASK_SIDE, PointTargets, Surface
+from jaxpose.codecs.densepose import MASK_SIDE, PointTargets
 from jaxpose.errors import InputError
 from jaxpose.losses.densepose import outputs_at
 from jaxpose.metrics.surface_similarity import SurfaceEstimates, geodesic_similarity, mask_overlap
@@ -141,7 +141,7 @@ class SurfacePointTask(CropSurfaces):
         def scored(
             variables: Any, on_batch: Callable[[int], None] = lambda samples: None
         ) -> EvalResult:
-            found: Surface
+            found: Any
             parts: list[np.ndarray] = []
             places: list[np.ndarray] = []
             distances: list[np.ndarray] = []
@@ -172,7 +172,9 @@ class SurfacePointTask(CropSurfaces):
                 on_batch(len(columns))
             table = np.array(columns, np.float64).reshape(-1, 3)
             known = None if distances_of is None else distances
-            estimates = SurfaceEstimates(known, *table.T, parts=parts, uv=places)
+            estimates = SurfaceEstimates(
+                known, table[:, 0], table[:, 1], table[:, 2], parts, places
+            )
             predictions: dict[str, Any] = {
                 "annotation": ids,
                 "parts": [round(float((one[:, 0] == one[:, 1]).mean()), 4) for one in parts],
