@@ -70,7 +70,10 @@ def write_people(folder, count, seed=0, points=40, canvas_hw=(96, 72)):
 
 
 def write_symmetry(path):
-    """Tables of the drawn charts: U is 1 - U in the mirror image, and V is V."""
+    """Tables of the drawn charts: U is 1 - U in the mirror image, and V is V.
+
+    The head's two charts are its sides on SMPL, which are exchanged, and front and back here.
+    """
     u, v = np.meshgrid(np.arange(256) / 255, np.arange(256) / 255)
     tables = {"U_transforms": 1 - u, "V_transforms": v}
     cells = {}

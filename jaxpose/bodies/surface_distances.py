@@ -49,9 +49,9 @@ class PublishedDistances:
 
 @dataclass(frozen=True)
 class MeshDistances:
-    """Distances along the edges of SMPL, computed from its own file in about a minute.
+    """Distances along the edges of SMPL, computed from its own file in seconds.
 
-    A path along edges is up to a few per cent longer than on the surface, so figures are a little
+    A path along edges is as long as the shortest one on the surface, or longer, so figures are
     lower than with `PublishedDistances`.
 
     Attributes:
