@@ -121,7 +121,7 @@ SHRUNK: list[tuple[str, list[str]]] = [
         r"train objects_synthetic",
         _set(
             *(*BRIEF, "evaluation.batch_size=8", "train_data.count=8", "eval_data.count=8"),
-            "model.backbone.widths=(8,16,16)",
+            "model.backbone.widths=(8,8,16,16)",
         ),
     ),
     (r"objects draw", ["--count", "2", "--size", "64"]),
