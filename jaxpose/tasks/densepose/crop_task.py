@@ -1,7 +1,7 @@
 """Parts that tasks on surfaces of people in crops share."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
@@ -16,11 +16,13 @@ from jaxpose.errors import InputError
 from jaxpose.metrics.metric import score
 from jaxpose.metrics.report import Report
 from jaxpose.metrics.surface_similarity import SurfaceEstimates
+from jaxpose.skeletons import COCO17
 from jaxpose.tasks.densepose.estimator import SurfaceEstimator
 from jaxpose.tasks.densepose.predictor import Surfaces
 from jaxpose.tasks.start import from_init
 from jaxpose.tasks.task import EvalResult, Variables, Weights
-from jaxpose.tasks.topdown.augment import STILL
+from jaxpose.tasks.topdown.augment import STILL, Augmented, augmented
+from jaxpose.train.device_batches import DEVICE_KEYS, train_batches
 from jaxpose.viz.surfaces import draw_surface, enlarge_map
 
 
@@ -30,10 +32,12 @@ class CropSurfaces:
 
     Attributes:
       experiment: experiment of the task.
+      keys: arrays of a batch that programs read.
       body: body model whose charts are learnt, see `SurfaceEstimator`.
     """
 
     experiment: Any
+    keys: ClassVar[tuple[str, ...]] = DEVICE_KEYS
     unit: ClassVar[str] = "images"
     body: ClassVar[str] = "drawn"
 
@@ -57,6 +61,29 @@ class CropSurfaces:
     def open(self, role: Literal["train", "eval"]) -> Any:
         data = self.experiment.train_data if role == "train" else self.experiment.eval_data
         return data.open()
+
+    def batches(
+        self,
+        source: Any,
+        mesh: jax.sharding.Mesh,
+        start_step: int,
+        on_loaded: Callable[[int], None] = lambda samples: None,
+    ) -> Iterator[dict[str, jax.Array]]:
+        return train_batches(self.experiment, source, mesh, start_step, on_loaded, self.keys)
+
+    def crops(self, key: jax.Array, batch: dict[str, jax.Array]) -> Augmented:
+        """Crops of a batch for training, augmented by `key`."""
+        experiment, codec = self.experiment, self.experiment.codec
+        return augmented(
+            key,
+            batch,
+            augmentation=experiment.augmentation,
+            input_hw=codec.input_hw,
+            udp=codec.udp,
+            permutation=COCO17.flip_permutation,
+            upper_body=COCO17.upper_body_mask,
+            padding=experiment.padding,
+        )
 
     def fit_to_data(self, source: Any) -> Any:
         return self.experiment

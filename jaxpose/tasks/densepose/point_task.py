@@ -1,6 +1,6 @@
 """Task of predicting surfaces from crops of people with labelled points, as DensePose-COCO has."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -16,13 +16,12 @@ from jaxpose.metrics.surface_similarity import SurfaceEstimates, geodesic_simila
 from jaxpose.skeletons import COCO17
 from jaxpose.tasks.densepose.crop_task import CropSurfaces, draw_beside
 from jaxpose.tasks.task import EvalResult, Evaluator
-from jaxpose.tasks.topdown.augment import augmented, center_crop
+from jaxpose.tasks.topdown.augment import center_crop
 from jaxpose.train.device_batches import (
     DEVICE_KEYS,
     abstract_arrays,
     eval_batches,
     to_device,
-    train_batches,
 )
 from jaxpose.train.mesh import replicated
 
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from jaxpose.tasks.densepose.experiment import SurfacePointExperiment
 
 _POINTS = ("points", "part", "uv", "mirror_part", "mirror_uv")
-_KEYS = (*DEVICE_KEYS, *_POINTS, "coarse", "has_coarse")
 _RADIUS = 2  # pixels of a point in drawings
 
 
@@ -39,6 +37,7 @@ class SurfacePointTask(CropSurfaces):
     """Task of predicting the surfaces of people with labelled points; see `task.Task`."""
 
     experiment: "SurfacePointExperiment"
+    keys: ClassVar[tuple[str, ...]] = (*DEVICE_KEYS, *_POINTS, "coarse", "has_coarse")
     body: ClassVar[str] = "smpl"
 
     def open(self, role: Literal["train", "eval"]) -> DensePoseSource:
@@ -58,15 +57,6 @@ class SurfacePointTask(CropSurfaces):
             "eval_data. Set eval_data.annotations and eval_data.images to other files."
         )
 
-    def batches(
-        self,
-        source: DensePoseSource,
-        mesh: jax.sharding.Mesh,
-        start_step: int,
-        on_loaded: Callable[[int], None] = lambda samples: None,
-    ) -> Iterator[dict[str, jax.Array]]:
-        return train_batches(self.experiment, source, mesh, start_step, on_loaded, _KEYS)
-
     def encode(
         self, key: jax.Array, batch: dict[str, jax.Array]
     ) -> tuple[jax.Array, PointTargets, jax.Array]:
@@ -74,17 +64,8 @@ class SurfacePointTask(CropSurfaces):
 
         `batch`: as for top-down training, with the labels of `DensePoseSource`.
         """
-        experiment, codec = self.experiment, self.experiment.codec
-        made = augmented(
-            key,
-            batch,
-            augmentation=experiment.augmentation,
-            input_hw=codec.input_hw,
-            udp=codec.udp,
-            permutation=COCO17.flip_permutation,
-            upper_body=COCO17.upper_body_mask,
-            padding=experiment.padding,
-        )
+        codec = self.experiment.codec
+        made = self.crops(key, batch)
         flip = made.variation.flip
         part = jnp.where(flip[:, None], batch["mirror_part"], batch["part"])
         uv = jnp.where(flip[:, None, None], batch["mirror_uv"], batch["uv"])
@@ -150,7 +131,7 @@ class SurfacePointTask(CropSurfaces):
             drawn: list[np.ndarray] = []
             for batch in eval_batches(experiment, source, mesh):
                 found, (part, uv), coarse, matrix = jax.device_get(
-                    run(variables, to_device(batch, mesh, _KEYS))
+                    run(variables, to_device(batch, mesh, self.keys))
                 )
                 for row in np.flatnonzero(batch["mask"]).tolist():
                     labelled = batch["part"][row] > 0

@@ -1,9 +1,9 @@
 """Task of predicting the surfaces of drawn people from their crops."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -24,20 +24,18 @@ from jaxpose.metrics.surface_similarity import (
 from jaxpose.skeletons import COCO17
 from jaxpose.tasks.densepose.crop_task import CropSurfaces, draw_beside
 from jaxpose.tasks.task import EvalResult, Evaluator
-from jaxpose.tasks.topdown.augment import augmented, center_crop
+from jaxpose.tasks.topdown.augment import center_crop
 from jaxpose.train.device_batches import (
     DEVICE_KEYS,
     abstract_arrays,
     eval_batches,
     to_device,
-    train_batches,
 )
 from jaxpose.train.mesh import replicated
 
 if TYPE_CHECKING:
     from jaxpose.tasks.densepose.experiment import SurfaceExperiment
 
-_KEYS = (*DEVICE_KEYS, "iuv")
 _METRE = 1000.0
 
 
@@ -46,21 +44,13 @@ class SurfaceTask(CropSurfaces):
     """Task of predicting surfaces of drawn people from crops; see `task.Task`."""
 
     experiment: "SurfaceExperiment"
+    keys: ClassVar[tuple[str, ...]] = (*DEVICE_KEYS, "iuv")
 
     def open_dataset(self, data: str, split: str) -> SurfaceSource:
         raise InputError(
             f"{data} ({split}) has no surfaces: models of surfaces are evaluated on drawn people, "
             "the recipe's eval_data."
         )
-
-    def batches(
-        self,
-        source: SurfaceSource,
-        mesh: jax.sharding.Mesh,
-        start_step: int,
-        on_loaded: Callable[[int], None] = lambda samples: None,
-    ) -> Iterator[dict[str, jax.Array]]:
-        return train_batches(self.experiment, source, mesh, start_step, on_loaded, _KEYS)
 
     def encode(
         self, key: jax.Array, batch: dict[str, jax.Array]
@@ -69,17 +59,8 @@ class SurfaceTask(CropSurfaces):
 
         `batch`: as for top-down training, with iuv uint8 `[B, Hc, Wc, 3]`.
         """
-        experiment, codec = self.experiment, self.experiment.codec
-        made = augmented(
-            key,
-            batch,
-            augmentation=experiment.augmentation,
-            input_hw=codec.input_hw,
-            udp=codec.udp,
-            permutation=COCO17.flip_permutation,
-            upper_body=COCO17.upper_body_mask,
-            padding=experiment.padding,
-        )
+        codec = self.experiment.codec
+        made = self.crops(key, batch)
         targets = codec.encode(batch["iuv"], made.matrix, made.variation.flip, drawn_atlas().mirror)
         mask = batch["mask"].astype(jnp.float32)
         return made.images, targets, jnp.broadcast_to(mask[:, None, None], targets.part.shape)
@@ -123,7 +104,9 @@ class SurfaceTask(CropSurfaces):
             columns: list[tuple[float, float, float]] = []
             drawn: list[np.ndarray] = []
             for batch in eval_batches(experiment, source, mesh):
-                found, true, matrix = jax.device_get(run(variables, to_device(batch, mesh, _KEYS)))
+                found, true, matrix = jax.device_get(
+                    run(variables, to_device(batch, mesh, self.keys))
+                )
                 for row in np.flatnonzero(batch["mask"]).tolist():
                     part, uv = found.part[row], found.uv[row]
                     seen = true.part[row] > 0
