@@ -203,7 +203,7 @@ def track_numbers(
         times of a track that run backwards.
     """
     if frames is None or seconds is None:
-        raise InputError(f"{source} is an image, and motion is written of a video")
+        raise InputError(f"{source} is an image; motion is written only for videos")
     if track_ids is None and len(np.unique(frames)) < len(frames):
         raise InputError(
             f"{source} has several people in a frame and no track ids, so people cannot be matched "
@@ -212,9 +212,11 @@ def track_numbers(
     numbers = np.zeros(len(frames), int) if track_ids is None else track_ids
     for number in np.unique(numbers):
         own = np.flatnonzero(numbers == number)
-        if len(np.unique(frames[own])) < len(own):
+        there, bodies = np.unique(frames[own], return_counts=True)
+        if bodies.max() > 1:
             raise InputError(
-                f"{source}, track {number}: a frame has two of its bodies; a track has one"
+                f"{source}, track {number}: frame {there[bodies.argmax()]} has "
+                f"{bodies.max()} of its bodies; a track is one person"
             )
         back = np.flatnonzero(np.diff(seconds[own]) < 0)
         if len(back):

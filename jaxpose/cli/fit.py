@@ -20,6 +20,7 @@ from jaxpose.console import PlainConsole
 from jaxpose.counts import Counts, counted, print_counts
 from jaxpose.errors import InputError
 from jaxpose.geometry.cameras import Camera
+from jaxpose.media.image import missing
 from jaxpose.results.hands import one_hand
 from jaxpose.results.lifted_files import read_lifted
 from jaxpose.results.people import People
@@ -51,6 +52,8 @@ def fit(options: Fit) -> int:
     if options.source.is_dir():
         return fit_dataset(options)
     if options.split is not None:
+        if not options.source.exists():
+            raise InputError(f"{missing(options.source)}.")
         raise InputError(f"--split is for the folder of a dataset; {options.source} is none.")
     check_paths(options)
     body, faces, gender, prior = _body(options)

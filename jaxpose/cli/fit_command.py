@@ -120,8 +120,8 @@ class Fit:
         typer.Option(
             min=0.0,
             max=5.0,
-            help="Seconds of a video over which the poses of a track are smoothed; 0.4 if absent, "
-            "and the body of a track has one shape. 0 fits every frame alone.",
+            help="Seconds of a video over which the poses of a track are smoothed. The body of a "
+            "track has one shape. 0 fits every frame alone.",
         ),
     ] = 0.4
     pose_weight: Annotated[

@@ -86,7 +86,9 @@ def _chosen(lifted: LiftedFile, options: Fit) -> LiftedFile:
     if options.track is not None:
         own = lifted.tracks == options.track
         if not own.any():
-            raise InputError(f"{options.source} has no track {options.track}; there are {listed}")
+            raise InputError(
+                f"{options.source} has no track {options.track}; its tracks are {listed}"
+            )
         values = (lifted.joints_mm, lifted.tracks, lifted.frames, lifted.seconds)
         joints, tracks, frames, seconds = (value[own] for value in values)
         lifted = replace(lifted, joints_mm=joints, tracks=tracks, frames=frames, seconds=seconds)
@@ -95,6 +97,11 @@ def _chosen(lifted: LiftedFile, options: Fit) -> LiftedFile:
         raise InputError(
             f".bvh is the motion of one person, and {options.source} has the tracks {listed}: "
             "choose one with --track"
+        )
+    if options.frame is not None and not kinds - {".npz"}:
+        raise InputError(
+            f"--frame chooses what is shown, and {options.out[0]} has the people of all frames: "
+            "leave it out"
         )
     if options.frame is not None and options.frame not in lifted.frames:
         raise InputError(f"{options.source} has no person in frame {options.frame}")

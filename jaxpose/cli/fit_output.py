@@ -81,7 +81,7 @@ def chosen_people(results: list[People], options: Fit) -> list[People]:
         raise InputError(f"{options.source} has no track ids, so --track cannot choose one")
     if options.track not in there:
         numbers = ", ".join(map(str, there))
-        raise InputError(f"{options.source} has no track {options.track}; there are {numbers}")
+        raise InputError(f"{options.source} has no track {options.track}; its tracks are {numbers}")
     return [
         people.keep([] if ids is None else np.flatnonzero(ids == options.track))
         for people, ids in ((people, people.track_ids) for people in results)
@@ -124,6 +124,11 @@ class FitOutput:
         shown = [path for path in options.out if path.suffix.lower() != _PARAMETERS]
         self._kinds = {path.suffix.lower() for path in shown}
         if not shown:
+            if options.frame is not None:
+                raise InputError(
+                    f"--frame chooses what is shown, and {options.out[0]} has the people of all "
+                    "frames: leave it out"
+                )
             return
         self._own = _of_one_source(results, options, shown[0])
         self._moving = self._own[0].index is not None and options.frame is None
@@ -323,13 +328,15 @@ def _image(path: Path, people: People) -> np.ndarray:
     """The image, or the frame of the people in a video.
 
     Raises:
-      InputError: no such frame, or another size than the image of the people.
+      InputError: a video for an image, no such frame, or another size than the image of the people.
     """
     if is_image_file(path):
         image = read_image(path)
+    elif people.index is None:
+        raise InputError(f"{path} is a video, and the keypoints are of the image {people.source}")
     else:
         frames = open_video(path, lambda skipped: None)
-        found = next((frame for frame in frames if frame.index == (people.index or 0)), None)
+        found = next((frame for frame in frames if frame.index == people.index), None)
         if found is None:
             raise InputError(f"{path} has no frame {people.index}")
         image = found.image

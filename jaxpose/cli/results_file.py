@@ -36,4 +36,4 @@ def chosen_track(tracks: list[Track], number: int | None) -> Track:
         if number is None or track.number == number:
             return track
     there = ", ".join(str(track.number) for track in tracks)
-    raise InputError(f"there is no track {number}; there are {there}")
+    raise InputError(f"there is no track {number}; the tracks are {there}")

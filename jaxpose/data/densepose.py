@@ -93,6 +93,7 @@ def read_densepose(path: str | Path, *, skip_faults: bool = False) -> DensePoseF
         raise InputError(f"{path} is no DensePose-COCO file: it has no list 'annotations'.")
     people: list[DensePosePerson] = []
     faults: list[str] = []
+    ids: set[int] = set()
     for number, row in enumerate(rows):
         try:
             person = _person(row, number, path)
@@ -101,8 +102,14 @@ def read_densepose(path: str | Path, *, skip_faults: bool = False) -> DensePoseF
                 raise
             faults.append(str(error))
             continue
-        if person is not None:
-            people.append(person)
+        if person is None:
+            continue
+        if person.annotation_id in ids:
+            raise InputError(
+                f"{path}: two annotations have the id {person.annotation_id}; each needs its own."
+            )
+        ids.add(person.annotation_id)
+        people.append(person)
     images = content.get("images")
     return DensePoseFile(
         tuple(people),
@@ -195,8 +202,8 @@ def _masks(given: Any, where: str) -> bytes:
         part = decode_runs(runs) if sized else None
         if part is None:
             raise InputError(
-                f"{where}: mask {number} of dp_masks is no run lengths of {MASK_SIDE} x "
-                f"{MASK_SIDE} pixels."
+                f"{where}: mask {number} of dp_masks does not hold valid run lengths of "
+                f"{MASK_SIDE} x {MASK_SIDE} pixels."
             )
         mask[part > 0] = number
     return zlib.compress(mask.tobytes(), 1)

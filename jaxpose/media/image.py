@@ -176,8 +176,10 @@ def missing(path: Path) -> str:
         beside = os.listdir(absent.parent)
     except OSError:
         beside = []
-    where = "" if absent == path else f" ({absent} does not exist)"
-    return f"{path} does not exist{where}.{nearest(absent.name, beside)}".removesuffix(".")
+    hint = nearest(absent.name, (name for name in beside if not name.startswith(".")))
+    notes = [] if absent == path else [f"{absent} does not exist"]
+    notes += [hint.strip().replace("Did", "did", 1)] if hint else []
+    return f"{path} does not exist" + (f" ({'; '.join(notes)})" if notes else "")
 
 
 def _read_bytes(path: Path) -> bytes:

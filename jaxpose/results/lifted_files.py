@@ -13,7 +13,7 @@ from jaxpose.json_text import parse_json
 from jaxpose.results.people import check_number
 from jaxpose.skeletons import BUILT_IN, Skeleton, pairs_by_name
 
-_SMALL = 100.0  # mm; a person is larger
+_SIZES = 300.0, 4000.0  # mm, from the smallest to the largest extent of a person
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ def read_lifted(path: Path) -> LiftedFile | None:
         )
     try:
         return _joints(path, content)
+    except InputError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(
             f"{path} has another form ({error}); expected a .json of `jaxpose lift`"
@@ -83,6 +85,8 @@ def _joints(path: Path, content: dict[str, Any]) -> LiftedFile:
             where = f"{path}, track {number}, frame {frame}"
             if pose.shape != (len(names), 3) or not np.isfinite(pose).all():
                 raise InputError(f"{where}: {len(names)} joints of 3 finite numbers are needed")
+            if not np.isfinite(float(second)):
+                raise InputError(f"{where}: its time is {second}; seconds are needed")
             joints.append(pose)
             tracks.append(number)
             frames.append(int(frame))
@@ -90,12 +94,14 @@ def _joints(path: Path, content: dict[str, Any]) -> LiftedFile:
     if not joints:
         raise InputError(f"{path} has no joints in any frame")
     extent = float(np.median(np.ptp(np.stack(joints), axis=1).max(axis=1)))
-    if extent < _SMALL:
+    if not _SIZES[0] <= extent <= _SIZES[1]:
         raise InputError(
-            f"{path}: its people are {extent:.3g} mm large; are the joints in metres? Multiply "
-            "them by 1000"
+            f"{path}: its people are {extent:.3g} mm large, and joints are needed in millimetres; "
+            "multiply metres by 1000 and centimetres by 10"
         )
     fps = content.get("fps")
+    if fps is not None and not 0 < float(fps) < np.inf:
+        raise InputError(f"{path}: fps is {fps}; a positive number is needed, or null")
     order = np.argsort(frames, kind="stable")
     return LiftedFile(
         skeleton,

@@ -241,7 +241,7 @@ def test_motion_needs_a_video_and_tracks(one):
         replace(one, frames=None, seconds=None, track_ids=None).tracks()
     with pytest.raises(InputError, match="no track ids"):
         scene([0, 0], [1, 1], track_ids=None).tracks()
-    with pytest.raises(InputError, match="a frame has two of its bodies"):
+    with pytest.raises(InputError, match="of its bodies; a track is one person"):
         scene([0, 0], [1, 1]).tracks()
     back = scene([0, 1, 2], [1, 1, 1], seconds=np.array([0, 1, 0.5]) / 30)
     with pytest.raises(InputError, match=r"run backwards after 0\.033 s"):

@@ -35,6 +35,13 @@ def image(name, *tracks):
     return {"file": name, "width": HW[1], "height": HW[0], "people": people(*tracks)}
 
 
+def lacking(name):
+    """Image of a person without a nose."""
+    made = image(name, None)
+    made["people"][0]["keypoints"] = dict(list(made["people"][0]["keypoints"].items())[1:])
+    return made
+
+
 def frames(*ids, name="a.mp4", rate=10):
     """Frames of a video, each with people of these track ids."""
     return [
@@ -93,8 +100,14 @@ def fitted(monkeypatch):
         ([image("a.png", None)], ["a.glb"], {"frame": 3}, "a.png is an image: leave --frame 3 out"),
         (frames([1], [1]), ["a.glb"], {"frame": 2}, "no person in frame 2; frames with people are"),
         ([image("a.png", None)], ["a.bvh"], {}, "a.png is an image"),
+        (frames([1], [1]), ["a.npz"], {"frame": 1}, "--frame chooses what is shown"),
+        ([image("a.png", None)], ["a.npz"], {"gender": "male"}, "the free body has none"),
+        ([image("a.png", None)], ["still.jpg"], {"image": "short.mp4"}, "short.mp4 is a video"),
+        ([{**image("a.png", None), "width": 0}], ["a.npz"], {}, "a.png has the size 0 x 48"),
+        ([image("a.png")], ["a.npz"], {}, "contains no person, in 1 images or frames"),
+        ([image("a.png", None), lacking("a.png")], ["a.npz"], {}, "lacks the keypoint 'nose'"),
         (frames([1, 4], [1]), ["a.bvh"], {}, "tracks 1, 4: choose one with --track"),
-        (frames([1, 4], [1]), ["a.bvh"], {"track": 2}, "no track 2; there are 1, 4"),
+        (frames([1, 4], [1]), ["a.bvh"], {"track": 2}, "no track 2; its tracks are 1, 4"),
         (frames([None], [None]), ["a.bvh"], {"track": 2}, "no track ids, so --track"),
         (frames([1], [1]), ["a.bvh"], {"frame": 1}, "leave one of them out"),
         (frames([None, None], [None]), ["a.glb"], {}, "no track ids, so people cannot be matched"),
@@ -110,10 +123,20 @@ def test_what_cannot_be_written_is_refused_before_the_fit(
     monkeypatch.chdir(tmp_path)
     save_image(tmp_path / "still.png", np.zeros((*HW, 3), np.uint8))
     save_image(tmp_path / "large.png", np.zeros((20, 30, 3), np.uint8))
+    (tmp_path / "short.mp4").write_bytes(b"")
     result, text = run(tmp_path, records, *outputs, **options)
     assert result.exit_code == 2 and message in text, text
     assert not fitted
     assert not list(tmp_path.glob("a.*"))
+
+
+def test_poor_fits_are_named(tmp_path, fitted, monkeypatch):
+    monkeypatch.setattr(command, "POOR", 0.06)  # the keypoints are 16 pixels wide, errors 1
+    _, text = run(tmp_path, frames([1], [1]), "a.npz")
+    assert "1 person fitted" not in text and "badly" in text
+    assert "person 0 of a.mp4, frame 1 (1 pixels)" in text
+    monkeypatch.setattr(command, "POOR", 0.07)
+    assert "badly" not in run(tmp_path, frames([1], [1]), "a.npz")[1]
 
 
 def test_one_of_several_images_is_shown(tmp_path, fitted):

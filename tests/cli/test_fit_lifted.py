@@ -81,8 +81,9 @@ def test_one_track_is_written_as_motion(content, calls, tmp_path):
     ("arguments", "message"),
     [
         (("a.bvh",), "has the tracks 4, 9: choose one with --track"),
-        (("a.npz", "--track", "5"), "no track 5; there are 4, 9"),
+        (("a.npz", "--track", "5"), "no track 5; its tracks are 4, 9"),
         (("a.obj", "--frame", "6"), "no person in frame 6"),
+        (("a.npz", "--frame", "1"), "--frame chooses what is shown"),
         (("a.png",), "joints in 3D can be written as .npz, .obj"),
         (("a.npz", "--focal", "1000"), "--focal is for keypoints in images"),
     ],
@@ -96,23 +97,30 @@ def test_what_cannot_be_done_is_refused_before_the_fit(
     assert not calls
 
 
-def in_metres(content):
-    for track in content["tracks"]:
-        track["joints_mm"] = [
-            None if pose is None else (np.array(pose) / 1000).tolist()
-            for pose in track["joints_mm"]
-        ]
+def times(factor):
+    def change(content):
+        for track in content["tracks"]:
+            track["joints_mm"] = [
+                None if pose is None else (factor * np.array(pose)).tolist()
+                for pose in track["joints_mm"]
+            ]
+
+    return change
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (in_metres, "are the joints in metres"),
+        (times(1e-3), "in.json: its people are"),
+        (times(0.1), "multiply metres by 1000 and centimetres by 10"),
+        (times(10), "mm large, and joints are needed in millimetres"),
+        (lambda c: c.update(fps=0), "fps is 0; a positive number is needed"),
+        (lambda c: c["tracks"][0]["seconds"].__setitem__(1, "nan"), "its time is nan"),
         (lambda c: c.update(units="m; x right"), "its units are 'm; x right'"),
         (lambda c: c["tracks"][1]["joints_mm"][2].pop(), "track 9, frame 7: 17 joints"),
         (lambda c: c["tracks"][0]["frames"].pop(), "has another form"),
         (lambda c: c.pop("skeleton"), "has another form"),
-        (lambda c: c["tracks"][0].update(frames=[0, 1, 1]), "a frame has two of its bodies"),
+        (lambda c: c["tracks"][0].update(frames=[0, 1, 1]), "of its bodies; a track is one person"),
         (lambda c: c.update(tracks=[]), "has no joints"),
     ],
 )

@@ -75,7 +75,7 @@ def test_the_film_stands_beside_what_is_lifted(release, tmp_path):
     ("name", "options", "message"),
     [
         ("a.fbx", {}, "can be written as .json"),
-        ("a.bvh", {"track": "3"}, "no track 3; there are 0"),
+        ("a.bvh", {"track": "3"}, "no track 3; the tracks are 0"),
         ("a.bvh", {"size": "640"}, "not WIDTHxHEIGHT"),
         ("a.bvh", {"skeleton": "coco18"}, "Did you mean"),
         ("a.bvh", {"skeleton": "mpii16"}, "is needed for skeleton 'mpii16'"),

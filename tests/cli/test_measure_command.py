@@ -111,7 +111,7 @@ def test_one_track_and_an_assumed_rate(tmp_path):
         ((), "at least one of angles"),
         (("--angles", "left_knie"), "Did you mean 'left_knee'"),
         (("--angles", "left_ankle"), "skeleton 'coco17' lacks one"),
-        (("--gait", "--track", "2"), "no track 2; there are 1, 4, 7"),
+        (("--gait", "--track", "2"), "no track 2; the tracks are 1, 4, 7"),
     ],
 )
 def test_refusals(source, tmp_path, options, message):

@@ -226,7 +226,7 @@ def test_a_file_that_cannot_be_written_is_counted(tmp_path):
         files.add(replace(two, track_ids=np.array([1, 1])), Bodies(np.zeros((2, 8)), root, place))
     files.end()
     (note,) = files.notes
-    assert note.startswith("No .bvh of") and "a frame has two of its bodies" in note
+    assert note.startswith("No .bvh of") and "of its bodies; a track is one person" in note
     (counts,) = files.counts()
     assert str(counts) == "given 2 mesh files = done 1 + left out 1 (cannot be written: 1)"
     assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]
