@@ -225,7 +225,7 @@ def _check_sides(joints: np.ndarray, names: tuple[str, ...], source: str) -> Non
         for name in names
         if name.startswith("left_") and name.replace("left", "right", 1) in names
     ]
-    if sides and np.median(sides) <= 0:
+    if sides and np.median(sides) < 0:
         raise InputError(
             f"{source}: the left joints are on the right side: the model is mirrored or turned. In "
             "the published files x is to the left of the body, y up and z forward."

@@ -115,9 +115,9 @@ def test_a_photo_given_as_annotations_is_refused(coco):
 
 def test_missing_paths_name_the_nearest(coco):
     file, images = coco()
-    with pytest.raises(InputError, match=r"does not exist.*Did you mean 'people.json'"):
+    with pytest.raises(InputError, match=r"does not exist.*did you mean 'people.json'"):
         read_people(file.with_name("peple.json"), images, COCO17)
-    with pytest.raises(InputError, match=r"does not exist.*Did you mean 'photos'"):
+    with pytest.raises(InputError, match=r"does not exist.*did you mean 'photos'"):
         read_people(file, images.with_name("photo"), COCO17)
     with pytest.raises(InputError, match="is a file"):
         read_people(file, file, COCO17)

@@ -111,7 +111,7 @@ def test_wrong_indices_are_named(prepared):
 
 
 def test_a_missing_folder_names_the_nearest(prepared):
-    with pytest.raises(InputError, match=r"does not exist.*Did you mean 'prepared'.*prepare"):
+    with pytest.raises(InputError, match=r"does not exist.*did you mean 'prepared'.*prepare"):
         RecordSource(prepared.with_name("preparde"), "train")
 
 

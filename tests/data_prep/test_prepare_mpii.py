@@ -175,4 +175,4 @@ def test_a_missing_photo_folder_is_named(prepare, official, tmp_path):
         "--out",
         tmp_path / "o",
     )
-    assert result.exit_code == 2 and "Did you mean 'images'" in result.stderr
+    assert result.exit_code == 2 and "did you mean 'images'" in result.stderr

@@ -192,7 +192,7 @@ def test_a_jpeg_damaged_in_the_middle_is_refused(tmp_path, scene):
 
 def test_absent_files_name_what_is_near(tmp_path, scene):
     write(tmp_path / "squat_01.jpg", encode(scene, ".jpg"))
-    with pytest.raises(InputError, match=r"does not exist\. Did you mean 'squat_01\.jpg'"):
+    with pytest.raises(InputError, match=r"does not exist .did you mean 'squat_01\.jpg'"):
         image.read_image(tmp_path / "squat_1.jpg")
     with pytest.raises(InputError, match=r"gone does not exist\)$"):
         image.read_image(tmp_path / "gone" / "deeper" / "squat_1.jpg")

@@ -161,7 +161,7 @@ def test_a_photo_as_a_box_file_and_a_missing_one(tmp_path):
     (tmp_path / "a.jpg").write_bytes(bytes(range(256)))
     with pytest.raises(InputError, match="not a readable text file"):
         read_boxes(tmp_path / "a.jpg")
-    with pytest.raises(InputError, match=r"Did you mean 'a\.jpg'"):
+    with pytest.raises(InputError, match=r"did you mean 'a\.jpg'"):
         read_boxes(tmp_path / "b.jpg")
     with pytest.raises(InputError, match="is a folder"):
         read_boxes(tmp_path)

@@ -278,7 +278,7 @@ def test_results_from_files(lifter, tmp_path):
     ("content", "message"),
     [
         ("{", "neither JSON nor JSON lines"),
-        ("[]", "contains no person"),
+        ("[]", "has no list `people`"),
         ('{"photos": [{"people": [{"score": 1}]}]}', "has another form"),
         ("[[[1, 2]]]", "give its skeleton and image size"),
     ],
@@ -287,7 +287,7 @@ def test_files_that_are_no_results(tmp_path, content, message):
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(InputError, match=message):
         read_results(tmp_path / "a.json")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"b\.json does not exist"):
         read_results(tmp_path / "b.json")
 
 
