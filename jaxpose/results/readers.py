@@ -12,6 +12,7 @@ import numpy as np
 from jaxpose.errors import InputError
 from jaxpose.file_limits import ANNOTATIONS, read_text
 from jaxpose.json_text import parse_json
+from jaxpose.media.image import missing
 from jaxpose.results.people import People, check_number
 from jaxpose.skeletons import BUILT_IN, Skeleton, pairs_by_name
 
@@ -39,7 +40,7 @@ def read_results(
     try:
         text = read_text(path, ANNOTATIONS)
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist") from None
+        raise InputError(missing(path)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as text; expected {_FORM}") from error
     if not text.strip():
