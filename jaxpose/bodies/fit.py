@@ -101,6 +101,10 @@ class Valleys(NamedTuple):
             value[used < FEWEST] = np.nan
         return Fitted(shape, rotations, translation, keypoints, error, used)
 
+    def best(self, task: FitTask) -> Fitted:
+        """The minimum of the least cost of each person."""
+        return self.chosen(np.argmin(self.costs, axis=1), task)
+
 
 Group = TypeVar("Group", Fitted, Valleys)
 
@@ -130,7 +134,8 @@ def fit_body(
       InputError: shapes that do not fit; a camera that is none; a body without limbs; a prior of
         another body.
     """
-    return _fit(body, skeleton, keypoints, scores, camera, settings, prior)
+    task = fit_task(body, skeleton, keypoints, scores, camera, settings, prior)
+    return valleys(task, settings).best(task)
 
 
 def fit_body_3d(
@@ -156,7 +161,8 @@ def fit_body_3d(
     Raises:
       InputError: as `fit_body`.
     """
-    return _fit(body, skeleton, points, scores, None, settings, prior)
+    task = fit_task(body, skeleton, points, scores, None, settings, prior)
+    return valleys(task, settings).best(task)
 
 
 def fit_in_groups(count: int, size: int, fit: Callable[[np.ndarray], Group]) -> Group:
@@ -173,21 +179,6 @@ def fit_in_groups(count: int, size: int, fit: Callable[[np.ndarray], Group]) -> 
         made = fit(np.resize(take, size))
         parts.append([value[: len(take)] for value in made])
     return type(made)(*(np.concatenate(values) for values in zip(*parts, strict=True)))
-
-
-def _fit(
-    body: Body,
-    skeleton: Skeleton,
-    targets: np.ndarray,
-    scores: np.ndarray | None,
-    cameras: Camera | None,
-    settings: Fitting,
-    prior: PosePrior | None,
-) -> Fitted:
-    """Fits to pixels `[N, K, 2]` before cameras, or to points `[N, K, 3]` without."""
-    task = fit_task(body, skeleton, targets, scores, cameras, settings, prior)
-    found = valleys(task, settings)
-    return found.chosen(np.argmin(found.costs, axis=1), task)
 
 
 def fit_task(

@@ -113,7 +113,7 @@ def fit_tracks(
     found = fit_in_groups(
         count, min(_GROUP, count), lambda rows: valleys(task.take(rows), settings)
     )
-    fitted = found.chosen(np.argmin(found.costs, axis=1), task)
+    fitted = found.best(task)
     if not len(order):
         return fitted
     own = Valleys(*(value[order] for value in found))

@@ -98,11 +98,6 @@ def _chosen(lifted: LiftedFile, options: Fit) -> LiftedFile:
             f".bvh is the motion of one person, and {options.source} has the tracks {listed}: "
             "choose one with --track"
         )
-    if options.frame is not None and not kinds - {".npz"}:
-        raise InputError(
-            f"--frame chooses what is shown, and {options.out[0]} has the people of all frames: "
-            "leave it out"
-        )
     if options.frame is not None and options.frame not in lifted.frames:
         raise InputError(f"{options.source} has no person in frame {options.frame}")
     if options.frame is not None and ".bvh" in kinds:

@@ -50,7 +50,8 @@ def check_paths(options: Fit) -> None:
     """Checks the names of the files to write.
 
     Raises:
-      InputError: an unknown suffix; one file twice; a file that is read.
+      InputError: an unknown suffix; one file twice; a file that is read; a `--frame` without a file
+        that shows one.
     """
     read = {path.resolve() for path in (options.source, options.image) if path is not None}
     written: set[Path] = set()
@@ -62,6 +63,13 @@ def check_paths(options: Fit) -> None:
         if path.resolve() in written:
             raise InputError(f"{path} is given twice; each file is written once")
         written.add(path.resolve())
+    if options.frame is not None and all(
+        path.suffix.lower() == _PARAMETERS for path in options.out
+    ):
+        raise InputError(
+            f"--frame chooses what is shown, and {options.out[0]} has the people of all frames: "
+            "leave it out"
+        )
 
 
 def chosen_people(results: list[People], options: Fit) -> list[People]:
@@ -124,11 +132,6 @@ class FitOutput:
         shown = [path for path in options.out if path.suffix.lower() != _PARAMETERS]
         self._kinds = {path.suffix.lower() for path in shown}
         if not shown:
-            if options.frame is not None:
-                raise InputError(
-                    f"--frame chooses what is shown, and {options.out[0]} has the people of all "
-                    "frames: leave it out"
-                )
             return
         self._own = _of_one_source(results, options, shown[0])
         self._moving = self._own[0].index is not None and options.frame is None

@@ -97,19 +97,19 @@ def read_densepose(path: str | Path, *, skip_faults: bool = False) -> DensePoseF
     for number, row in enumerate(rows):
         try:
             person = _person(row, number, path)
+            if person is not None and person.annotation_id in ids:
+                raise InputError(
+                    f"{path}: two annotations have the id {person.annotation_id}; each needs its "
+                    "own."
+                )
         except InputError as error:
             if not skip_faults:
                 raise
             faults.append(str(error))
             continue
-        if person is None:
-            continue
-        if person.annotation_id in ids:
-            raise InputError(
-                f"{path}: two annotations have the id {person.annotation_id}; each needs its own."
-            )
-        ids.add(person.annotation_id)
-        people.append(person)
+        if person is not None:
+            ids.add(person.annotation_id)
+            people.append(person)
     images = content.get("images")
     return DensePoseFile(
         tuple(people),

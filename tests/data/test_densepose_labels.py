@@ -92,5 +92,14 @@ def test_faults_are_left_out_and_listed_if_asked(tmp_path):
     assert "annotation number 2 is no object" in file.faults[1]
     assert file.images == ({"id": 9},)
     assert file.people[0].area is None and file.people[0].has_mask
+
+
+def test_two_annotations_of_one_id_are_a_fault(tmp_path):
+    path = tmp_path / "densepose.json"
+    path.write_text(json.dumps({"annotations": [person(id=2), person(id=2), person(id=3)]}))
+    with pytest.raises(InputError, match="two annotations have the id 2"):
+        read_densepose(path)
+    file = read_densepose(path, skip_faults=True)
+    assert [one.annotation_id for one in file.people] == [2, 3] and len(file.faults) == 1
     with pytest.raises(InputError, match="annotation 8: area is -3"):
         read(tmp_path, person(id=8, area=-3))
